@@ -1,0 +1,19 @@
+// The root export. Stores, adapters and the testing kit have subpaths of their own.
+
+export type { Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
+export type { Decision, Usage, Verdict } from "./kernel/decision.ts";
+export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
+export { definePolicy, type Policy } from "./kernel/policy.ts";
+export type {
+  DurationInput,
+  FixedWindowLimitInput,
+  GcraLimitInput,
+  LimitInput,
+  PolicyInput,
+  QuotaInput,
+  QuotaLimitInput,
+  SlidingWindowLimitInput,
+} from "./kernel/policy-schema.ts";
+export { type CallOptions, createLimiter, type Limiter, type LimiterOptions } from "./limiter.ts";
+export { loadPolicy, parsePolicy } from "./policy-file.ts";
+export { type Store, StoreError, type StoreErrorCode } from "./store.ts";

@@ -1,0 +1,37 @@
+// What an algorithm is: how units are used, when they come back, and what a booking writes.
+// Whether a call may pass is not decided here; that is the same for every algorithm (../decide.ts).
+
+/** What every bucket's state has. At `expiresAtMs` (epoch ms) the state means the same as no state at all. */
+export interface ExpiringState {
+  readonly expiresAtMs: number;
+}
+
+/**
+ * An algorithm over integers alone: units, milliseconds, and products of them below 2^53, so that another language
+ * agrees with it to the last unit. Functions are given only live states (`nowMs < expiresAtMs`) of their own kind.
+ */
+export interface Algorithm<Limit, State extends ExpiringState> {
+  /** The `kind` of its states. A state of another kind is a new bucket. */
+  readonly kind: string;
+
+  /** Whether units come back while a caller waits, so that trying again is sound advice. */
+  readonly refills: boolean;
+
+  /** Most units that can ever be free at once. */
+  capacity(limit: Limit): number;
+
+  /** Units that are not free at `nowMs`. More than the capacity after a quota was lowered. */
+  used(limit: Limit, state: State | undefined, nowMs: number): number;
+
+  /** Milliseconds from `nowMs` until `units` (0 to the capacity) are free, if nothing else happens; 0 if they are. */
+  freeAfterMs(limit: Limit, state: State | undefined, units: number, nowMs: number): number;
+
+  /** The state after `cost` units (1 to the free ones) were booked at `nowMs`. */
+  book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;
+
+  /** A state as the text that stores keep beside its `expiresAtMs`. */
+  encode(state: State): string;
+
+  /** The state that `encode` wrote, or `null` when the text is damaged. */
+  decode(text: string, expiresAtMs: number): State | null;
+}

@@ -1,0 +1,64 @@
+// A token bucket: a steady rate with a burst, as the generic cell rate algorithm (ITU-T I.371) in whole numbers.
+
+import type { Algorithm } from "./algorithm.ts";
+
+/**
+ * `quota` units a window, at most `burst` at once. With g = gcd(quota, windowMs) a unit raises the level by
+ * `levelPerUnit` = windowMs / g, and each ms lowers it by `levelPerMs` = quota / g, so no fraction is ever needed.
+ * `burst * levelPerUnit * 2` is below 2^52.
+ */
+export interface GcraLimit {
+  readonly algorithm: "gcra";
+  readonly burst: number;
+  readonly levelPerUnit: number;
+  readonly levelPerMs: number;
+}
+
+/** The level at an instant (epoch ms), and the size of a unit in it. */
+export interface GcraState {
+  readonly kind: "gcra";
+  readonly expiresAtMs: number;
+  readonly baseMs: number;
+  readonly level: number;
+  readonly levelPerUnit: number;
+}
+
+function levelAt(limit: GcraLimit, state: GcraState | undefined, nowMs: number): number {
+  if (state === undefined) return 0;
+  const level =
+    state.levelPerUnit === limit.levelPerUnit
+      ? state.level
+      : Math.min(Math.ceil(state.level / state.levelPerUnit), limit.burst) * limit.levelPerUnit;
+  const elapsedMs = Math.max(0, nowMs - state.baseMs);
+  // Compared before it is multiplied: a long time times the rate may be past 2^53.
+  return elapsedMs >= Math.ceil(level / limit.levelPerMs) ? 0 : level - elapsedMs * limit.levelPerMs;
+}
+
+/** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */
+export const gcra: Algorithm<GcraLimit, GcraState> = {
+  kind: "gcra",
+  refills: true,
+  capacity: (limit) => limit.burst,
+  used: (limit, state, nowMs) => Math.ceil(levelAt(limit, state, nowMs) / limit.levelPerUnit),
+  freeAfterMs(limit, state, units, nowMs) {
+    const excess = levelAt(limit, state, nowMs) - (limit.burst - units) * limit.levelPerUnit;
+    if (state === undefined || excess <= 0) return 0;
+    return Math.max(0, state.baseMs - nowMs) + Math.ceil(excess / limit.levelPerMs);
+  },
+  book(limit, state, cost, nowMs) {
+    const baseMs = Math.max(state?.baseMs ?? 0, nowMs);
+    const level = levelAt(limit, state, nowMs) + cost * limit.levelPerUnit;
+    const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
+    return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
+  },
+  encode: (state) => `g1 ${state.baseMs} ${state.level} ${state.levelPerUnit}`,
+  decode(text, expiresAtMs) {
+    const match = /^g1 ([0-9]+) ([0-9]+) ([1-9][0-9]*)$/.exec(text);
+    if (match === null) return null;
+    const baseMs = Number(match[1]);
+    const level = Number(match[2]);
+    const levelPerUnit = Number(match[3]);
+    if (![baseMs, level, levelPerUnit].every(Number.isSafeInteger)) return null;
+    return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit };
+  },
+};

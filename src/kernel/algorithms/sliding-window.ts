@@ -1,0 +1,93 @@
+// Units in any window of a length, counted in ten sub-windows and the current one.
+
+import type { Algorithm } from "./algorithm.ts";
+
+/** `quota` units (0 to 2^53 - 1) in any `windowMs`. */
+export interface SlidingWindowLimit {
+  readonly algorithm: "sliding-window";
+  readonly quota: number;
+  readonly windowMs: number;
+}
+
+/** At most 11 counts; a count's sub-window is the one before that of the count in front of it. */
+export interface SlidingWindowState {
+  readonly kind: "sliding-window";
+  readonly expiresAtMs: number;
+  /** Length of a sub-window. */
+  readonly subWindowMs: number;
+  /** Number of the newest sub-window since 1970. */
+  readonly newest: number;
+  /** Units booked in each sub-window, the newest first. */
+  readonly counts: readonly number[];
+}
+
+const SUB_WINDOWS = 10;
+
+function subWindowMsOf(limit: SlidingWindowLimit): number {
+  return Math.ceil(limit.windowMs / SUB_WINDOWS);
+}
+
+/** When the last unit that a sub-window may hold leaves the window. */
+function freeAtMs(limit: SlidingWindowLimit, subWindow: number): number {
+  return (subWindow + 1) * subWindowMsOf(limit) - 1 + limit.windowMs;
+}
+
+/** The state in the sub-windows of this limit. What another window length counted moves, whole, to its newest end. */
+function fitted(limit: SlidingWindowLimit, state: SlidingWindowState): { newest: number; counts: readonly number[] } {
+  const subWindowMs = subWindowMsOf(limit);
+  if (state.subWindowMs === subWindowMs) return state;
+  const lastMs = (state.newest + 1) * state.subWindowMs - 1;
+  return { newest: Math.floor(lastMs / subWindowMs), counts: [state.counts.reduce((sum, count) => sum + count, 0)] };
+}
+
+/**
+ * Bound: at most `quota` units in any `windowMs`. A unit comes back at most a tenth of the window late, because a
+ * sub-window counts whole until its last instant has left the window.
+ */
+export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = {
+  kind: "sliding-window",
+  refills: true,
+  capacity: (limit) => limit.quota,
+  used(limit, state, nowMs) {
+    if (state === undefined) return 0;
+    const { newest, counts } = fitted(limit, state);
+    return counts.reduce((sum, count, age) => (nowMs < freeAtMs(limit, newest - age) ? sum + count : sum), 0);
+  },
+  freeAfterMs(limit, state, units, nowMs) {
+    if (state === undefined) return 0;
+    const { newest, counts } = fitted(limit, state);
+    let left = slidingWindow.used(limit, state, nowMs);
+    let waitMs = 0;
+    for (const [age, count] of [...counts.entries()].reverse()) {
+      if (units <= limit.quota - left) break;
+      const freeAt = freeAtMs(limit, newest - age);
+      if (nowMs >= freeAt) continue;
+      left -= count;
+      waitMs = freeAt - nowMs;
+    }
+    return waitMs;
+  },
+  book(limit, state, cost, nowMs) {
+    const subWindowMs = subWindowMsOf(limit);
+    const old = state === undefined ? { newest: 0, counts: [] } : fitted(limit, state);
+    const newest = Math.max(Math.floor(nowMs / subWindowMs), old.newest);
+    const counts = [cost];
+    for (const [age, count] of old.counts.entries()) {
+      const place = newest - old.newest + age;
+      if (count === 0 || nowMs >= freeAtMs(limit, newest - place)) continue;
+      while (counts.length <= place) counts.push(0);
+      counts[place] = (counts[place] ?? 0) + count;
+    }
+    return { kind: "sliding-window", expiresAtMs: freeAtMs(limit, newest), subWindowMs, newest, counts };
+  },
+  encode: (state) => `s1 ${state.subWindowMs} ${state.newest} ${state.counts.join(",")}`,
+  decode(text, expiresAtMs) {
+    const match = /^s1 ([1-9][0-9]*) ([0-9]+) ([0-9]+(?:,[0-9]+){0,10})$/.exec(text);
+    if (match === null) return null;
+    const subWindowMs = Number(match[1]);
+    const newest = Number(match[2]);
+    const counts = (match[3] ?? "").split(",").map(Number);
+    if (![subWindowMs, newest, ...counts].every(Number.isSafeInteger)) return null;
+    return { kind: "sliding-window", expiresAtMs, subWindowMs, newest, counts };
+  },
+};

@@ -1,0 +1,82 @@
+// A call: one wish of an agent to use a tool, and the dimensions that say whose wish it is.
+
+import { formatGot, MisuseError } from "./errors.ts";
+
+/** What a limit can be per. */
+export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "tool"] as const;
+
+/** One of `DIMENSIONS`. */
+export type Dimension = (typeof DIMENSIONS)[number];
+
+/** Whose call it is: strings that are not empty, or safe integers, which equal their decimal strings. */
+export type Dimensions = { readonly [dimension in Dimension]?: string | number | undefined };
+
+/** Units that a call takes, by unit: whole numbers from 0 to 2^53 - 1. */
+export type Cost = Readonly<Record<string, number>>;
+
+/** One wish of an agent to use a tool. */
+export interface Call extends Dimensions {
+  readonly tool: string | number;
+  /** The model's id of the tool call. A label alone: models repeat ids, so it never deduplicates. */
+  readonly id?: string | undefined;
+  /** What the tool is called with. */
+  readonly args?: unknown;
+  /**
+   * Units taken, such as `{ tokens: 4000 }`. `calls` is 1 unless given. A limit whose unit is not priced charges
+   * nothing and denies when nothing is left; a price of 0 leaves the limit out.
+   */
+  readonly cost?: Cost | undefined;
+}
+
+const CALL_KEYS: ReadonlySet<string> = new Set([...DIMENSIONS, "id", "args", "cost"]);
+const DIMENSION_KEYS: ReadonlySet<string> = new Set(DIMENSIONS);
+
+/**
+ * Refuses a call that is not an object, names a key that calls do not have, or lacks its tool.
+ *
+ * @throws MisuseError `invalid-call`, `missing-dimension`
+ */
+export function checkCall(call: Call): void {
+  checkKeys(call, CALL_KEYS, "call");
+  if (call.tool === undefined || call.tool === null) {
+    throw new MisuseError("missing-dimension", { path: "tool", expected: "the name of a tool", got: "nothing" });
+  }
+}
+
+/**
+ * Refuses dimensions that are not an object, or name a key that is no dimension.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function checkDimensions(dimensions: Dimensions): void {
+  checkKeys(dimensions, DIMENSION_KEYS, "dimensions");
+}
+
+function checkKeys(value: unknown, known: ReadonlySet<string>, what: string): void {
+  if (typeof value !== "object" || value === null) {
+    throw new MisuseError("invalid-call", { path: what, expected: "an object", got: formatGot(value) });
+  }
+  for (const key in value) {
+    if (known.has(key)) continue;
+    throw new MisuseError("invalid-call", {
+      path: what,
+      expected: `only ${[...known].join(", ")}`,
+      got: formatGot(key),
+    });
+  }
+}
+
+/**
+ * A dimension's value as the string that keys use.
+ *
+ * @throws MisuseError `invalid-dimension`
+ */
+export function dimensionValue(dimension: Dimension, value: unknown): string {
+  if (typeof value === "string" && value !== "") return value;
+  if (Number.isSafeInteger(value)) return String(value);
+  throw new MisuseError("invalid-dimension", {
+    path: dimension,
+    expected: "a string that is not empty, or a safe integer",
+    got: formatGot(value),
+  });
+}

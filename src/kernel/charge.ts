@@ -1,0 +1,96 @@
+// From a call to its charges: which limits match, whose buckets they are, and what each of them is charged.
+
+import { type Call, type Cost, checkCall, type Dimension, type Dimensions, dimensionValue } from "./call.ts";
+import type { StepEvent, StoreRequest } from "./decide.ts";
+import { formatGot, MisuseError } from "./errors.ts";
+import { bucketKey, type PartitionKey } from "./key.ts";
+import type { Allotment, Limit, Policy } from "./policy.ts";
+
+/** One limit's bucket: whose it is and what it is allotted. */
+export interface Bucket {
+  readonly key: string;
+  readonly limit: Limit;
+  readonly partitionKey: PartitionKey;
+  readonly allotment: Allotment;
+}
+
+/** One call against one bucket. */
+export interface Charge extends Bucket {
+  /** Units; 0 when the call has no price in the limit's unit. */
+  readonly cost: number;
+}
+
+/**
+ * The charges of a call, in policy order.
+ *
+ * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`
+ */
+export function resolveCharges(policy: Policy, prefix: string, call: Call): Charge[] {
+  checkCall(call);
+  if (call.cost !== undefined) checkCost(policy, call.cost);
+  const toolCost = policy.costs.get(String(call.tool));
+  const charges: Charge[] = [];
+  for (const limit of policy.limits) {
+    const price = priceOf(limit.unit, call.cost, toolCost);
+    if (price === 0) continue;
+    const missing = limit.per.find((dimension) => call[dimension] === undefined || call[dimension] === null);
+    if (missing !== undefined && !limit.optional) throw missingDimension(limit, missing);
+    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, call) : null;
+    if (bucket !== null) charges.push({ ...bucket, cost: price ?? 0 });
+  }
+  return charges;
+}
+
+/** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
+export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimensions: Dimensions): Bucket | null {
+  const partitionKey: [Dimension, string][] = [];
+  for (const dimension of limit.per) partitionKey.push([dimension, dimensionValue(dimension, dimensions[dimension])]);
+  const named = limit.allotments.get(partitionKey.at(-1)?.[1] ?? "");
+  const allotment = named === undefined ? limit.otherwise : named;
+  if (allotment === null) return null;
+  return { key: bucketKey(prefix, policy.partition, limit.name, partitionKey), limit, partitionKey, allotment };
+}
+
+/** The request that asks a store about buckets. */
+export function storeRequest<Item extends Bucket>(
+  mode: StoreRequest["mode"],
+  buckets: readonly Item[],
+  event: (bucket: Item) => StepEvent,
+): StoreRequest {
+  return {
+    mode,
+    steps: buckets.map((bucket) => ({ bucket: bucket.key, limit: bucket.allotment.spec, event: event(bucket) })),
+  };
+}
+
+/** Refuses dimensions that leave out one of the limit's own. */
+export function missingDimension(limit: Limit, dimension: Dimension): MisuseError {
+  return new MisuseError("missing-dimension", {
+    path: dimension,
+    expected: `a string that is not empty, or a safe integer, because the limit ${limit.name} is per ${limit.per.join(", ")}`,
+    got: "nothing",
+  });
+}
+
+function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefined): number | undefined {
+  if (cost !== undefined && Object.hasOwn(cost, unit)) return cost[unit];
+  if (toolCost !== undefined && Object.hasOwn(toolCost, unit)) return toolCost[unit];
+  return unit === "calls" ? 1 : undefined;
+}
+
+function checkCost(policy: Policy, cost: Cost): void {
+  if (typeof cost !== "object" || cost === null) {
+    const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
+    throw new MisuseError("invalid-cost", { path: "cost", expected, got: formatGot(cost) });
+  }
+  for (const [unit, units] of Object.entries(cost)) {
+    if (!policy.units.has(unit)) {
+      const expected = `units that a limit of the policy counts: ${[...policy.units].join(", ")}`;
+      throw new MisuseError("unknown-unit", { path: "cost", expected, got: formatGot(unit) });
+    }
+    if (!Number.isSafeInteger(units) || units < 0) {
+      const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+      throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: formatGot(units) });
+    }
+  }
+}

@@ -1,0 +1,110 @@
+// The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
+// It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
+
+import { algorithmOf, type BucketState, type LimitSpec } from "./algorithms/registry.ts";
+
+/** What one step asks of one bucket. */
+export type StepEvent =
+  /** Take `cost` units (0 to 2^53 - 1). A cost of 0 takes nothing, and is denied when nothing is left. */
+  | { readonly type: "charge"; readonly cost: number }
+  /** Say how the bucket stands. Never denied. */
+  | { readonly type: "read" }
+  /** Say how the bucket stands, then empty it. Never denied. */
+  | { readonly type: "reset" };
+
+/** One event on one bucket under one limit. */
+export interface Step {
+  /** The bucket's key. A request names a bucket at most once. */
+  readonly bucket: string;
+  readonly limit: LimitSpec;
+  readonly event: StepEvent;
+}
+
+/** Steps that are judged together and booked all or none. */
+export interface StoreRequest {
+  /** `judge` books when every step is allowed; `peek` answers the same and books nothing. */
+  readonly mode: "judge" | "peek";
+  readonly steps: readonly Step[];
+}
+
+/** How one step's bucket stands after the request (after a charge that was only peeked at: as if it were booked). */
+export interface StepReply {
+  readonly allowed: boolean;
+  /** Units that are not free; more than the capacity after a quota was lowered. */
+  readonly used: number;
+  /** Milliseconds until everything is free again. */
+  readonly resetAfterMs: number;
+  /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
+  readonly retryAfterMs: number | null;
+}
+
+/** The answer for one request. */
+export interface StoreReply {
+  /** Whether every step is allowed. */
+  readonly allowed: boolean;
+  /** The store's time (epoch ms) at which all of it was decided. */
+  readonly nowMs: number;
+  /** One for each step, in their order. */
+  readonly steps: readonly StepReply[];
+}
+
+/** A reply, and what the store has to write. */
+export interface Outcome {
+  readonly reply: StoreReply;
+  /** The new state for each step's bucket (`undefined`: none), or `null` when nothing changes. */
+  readonly next: readonly (BucketState | undefined)[] | null;
+}
+
+/**
+ * Decides one request.
+ *
+ * @param request what is asked
+ * @param states what the store holds for each step's bucket, in the order of the steps; expired states are fine
+ * @param nowMs the store's time, an integer, read once for all requests of a batch
+ */
+export function decide(request: StoreRequest, states: readonly (BucketState | undefined)[], nowMs: number): Outcome {
+  const { steps } = request;
+  const before = steps.map((step, i) => live(step.limit, states[i], nowMs));
+  const fits = steps.map((step, i) => stepFits(step, before[i], nowMs));
+  const allowed = !fits.includes(false);
+  const after = allowed ? steps.map((step, i) => stepBooked(step, before[i], nowMs)) : before;
+  const replies = steps.map((step, i) =>
+    stepReply(step, fits[i] === true, step.event.type === "reset" ? before[i] : after[i], nowMs),
+  );
+  const changes = allowed && request.mode === "judge" && after.some((state, i) => state !== before[i]);
+  return { reply: { allowed, nowMs, steps: replies }, next: changes ? after : null };
+}
+
+/** An expired state, or one of another algorithm, is no state. */
+function live(limit: LimitSpec, state: BucketState | undefined, nowMs: number): BucketState | undefined {
+  return state !== undefined && nowMs < state.expiresAtMs && state.kind === algorithmOf(limit).kind ? state : undefined;
+}
+
+/** Free units that a charge needs: an unknown cost (0) needs one, so that a spent budget stops it. */
+function unitsNeeded(cost: number): number {
+  return Math.max(1, cost);
+}
+
+function stepFits({ limit, event }: Step, state: BucketState | undefined, nowMs: number): boolean {
+  if (event.type !== "charge") return true;
+  const algorithm = algorithmOf(limit);
+  return unitsNeeded(event.cost) <= algorithm.capacity(limit) - algorithm.used(limit, state, nowMs);
+}
+
+function stepBooked({ limit, event }: Step, state: BucketState | undefined, nowMs: number): BucketState | undefined {
+  if (event.type === "reset") return undefined;
+  if (event.type === "read" || event.cost === 0) return state;
+  return algorithmOf(limit).book(limit, state, event.cost, nowMs);
+}
+
+function stepReply({ limit, event }: Step, allowed: boolean, state: BucketState | undefined, nowMs: number): StepReply {
+  const algorithm = algorithmOf(limit);
+  const capacity = algorithm.capacity(limit);
+  const need = event.type === "charge" ? unitsNeeded(event.cost) : 0;
+  return {
+    allowed,
+    used: algorithm.used(limit, state, nowMs),
+    resetAfterMs: algorithm.freeAfterMs(limit, state, capacity, nowMs),
+    retryAfterMs: allowed ? 0 : need > capacity ? null : algorithm.freeAfterMs(limit, state, need, nowMs),
+  };
+}

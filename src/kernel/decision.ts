@@ -1,0 +1,136 @@
+// The answer for a call: a verdict for each charge, and what they come to.
+
+import { algorithmOf } from "./algorithms/registry.ts";
+import type { Bucket, Charge } from "./charge.ts";
+import type { StepReply, StoreReply } from "./decide.ts";
+import { denialMessage } from "./message.ts";
+
+/** The answer for one charge. */
+export interface Verdict {
+  /** The limit's name. */
+  readonly limit: string;
+  readonly allowed: boolean;
+  /** Whether this limit only counts and reports. */
+  readonly shadow: boolean;
+  readonly unit: string;
+  /** Units that the call takes; 0 when it has no price in this unit. */
+  readonly cost: number;
+  /** Units allotted. */
+  readonly quota: number;
+  /** Units left after this decision, never negative; of a token bucket: of its burst. */
+  readonly remaining: number;
+  /** Milliseconds until the full quota is back. */
+  readonly resetAfterMs: number;
+  /** Milliseconds until this cost could pass if nothing else happens; 0 when allowed, `null` when it never can. */
+  readonly retryAfterMs: number | null;
+  /** Whether trying again later is sound advice. Not for a budget that is used up, although its scope ends one day. */
+  readonly retryable: boolean;
+}
+
+/** The answer for a call. */
+export interface Decision {
+  readonly allowed: boolean;
+  /** One for each limit that matched, in policy order. */
+  readonly verdicts: readonly Verdict[];
+  /** 0 when allowed; else the longest of the denying limits', `null` when one of them never lets this call pass. */
+  readonly retryAfterMs: number | null;
+  /** What to tell the model when denied: at most 300 characters, made from the policy and numbers alone. */
+  readonly message: string | null;
+  /** What to tell the model near a limit. */
+  readonly notice: string | null;
+  /** Set when the store was away: why, and how many units may have passed beyond the quota at worst. */
+  readonly degraded: null | { readonly reason: string; readonly worstCaseOver: number };
+  /** Whether this repeats the answer that an equal idempotency key was given. */
+  readonly replayed: boolean;
+  /** The store's time, epoch ms. */
+  readonly decidedAtMs: number;
+}
+
+/** How one bucket stands. */
+export interface Usage {
+  readonly limit: string;
+  /** Whose bucket it is: the values of the limit's dimensions. */
+  readonly dimensions: Readonly<Record<string, string>>;
+  readonly unit: string;
+  readonly quota: number;
+  /** Units that are not free. */
+  readonly used: number;
+  /** Units left, never negative; of a token bucket: of its burst. */
+  readonly remaining: number;
+  /** Milliseconds until the full quota is back. */
+  readonly resetAfterMs: number;
+}
+
+/** The decision for charges that a store has answered. */
+export function decisionOf(charges: readonly Charge[], reply: StoreReply): Decision {
+  const verdicts = charges.map((charge, i) => verdictOf(charge, stepAt(reply, i)));
+  const binding = reply.allowed ? null : bindingDenial(charges, verdicts);
+  return {
+    allowed: reply.allowed,
+    verdicts,
+    retryAfterMs: binding === null ? 0 : binding.verdict.retryAfterMs,
+    message: binding === null ? null : denialMessage(binding.charge.limit.per, binding.verdict),
+    notice: null,
+    degraded: null,
+    replayed: false,
+    decidedAtMs: reply.nowMs,
+  };
+}
+
+/** How buckets stand that a store was asked about. */
+export function usagesOf(buckets: readonly Bucket[], reply: StoreReply): Usage[] {
+  return buckets.map((bucket, i) => {
+    const step = stepAt(reply, i);
+    return {
+      limit: bucket.limit.name,
+      dimensions: Object.fromEntries(bucket.partitionKey),
+      unit: bucket.limit.unit,
+      quota: bucket.allotment.quota,
+      used: step.used,
+      remaining: remainingOf(bucket, step),
+      resetAfterMs: step.resetAfterMs,
+    };
+  });
+}
+
+function verdictOf(charge: Charge, step: StepReply): Verdict {
+  const { limit, allotment, cost } = charge;
+  const { refills } = algorithmOf(allotment.spec);
+  return {
+    limit: limit.name,
+    allowed: step.allowed,
+    shadow: false,
+    unit: limit.unit,
+    cost,
+    quota: allotment.quota,
+    remaining: remainingOf(charge, step),
+    resetAfterMs: step.resetAfterMs,
+    retryAfterMs: step.retryAfterMs,
+    retryable: step.allowed || (refills && step.retryAfterMs !== null),
+  };
+}
+
+function remainingOf({ allotment: { spec } }: Bucket, step: StepReply): number {
+  return Math.max(0, algorithmOf(spec).capacity(spec) - step.used);
+}
+
+/** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
+function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[]) {
+  let binding: { charge: Charge; verdict: Verdict } | null = null;
+  for (const [i, charge] of charges.entries()) {
+    const verdict = verdicts[i];
+    if (verdict === undefined || verdict.allowed) continue;
+    if (binding === null || waitOf(verdict) > waitOf(binding.verdict)) binding = { charge, verdict };
+  }
+  return binding;
+}
+
+function waitOf({ retryAfterMs }: Verdict): number {
+  return retryAfterMs ?? Number.POSITIVE_INFINITY;
+}
+
+function stepAt(reply: StoreReply, i: number): StepReply {
+  const step = reply.steps[i];
+  if (step === undefined) throw new RangeError("the store answered fewer steps than it was asked");
+  return step;
+}

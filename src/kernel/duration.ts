@@ -1,0 +1,33 @@
+// Durations as policies write them: `250ms`, `30s`, `5m`, `1h`, `7d`.
+
+const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** What a duration looks like. */
+export const DURATION_PATTERN = /^[1-9][0-9]*(ms|s|m|h|d)$/;
+
+/** Longest duration that a policy may name: 36,500 days. */
+export const MAX_DURATION_MS = 36_500 * MS_OF.d;
+
+/** Milliseconds of a duration, or `null` when the text is not one, or a longer one than `MAX_DURATION_MS`. */
+export function parseDuration(text: string): number | null {
+  const match = DURATION_PATTERN.exec(text);
+  if (match === null) return null;
+  const ms = Number.parseInt(text, 10) * MS_OF[match[1] as keyof typeof MS_OF];
+  return ms <= MAX_DURATION_MS ? ms : null;
+}
+
+/** A span for people, rounded up to two units at most: `850 ms`, `42 s`, `2 min 5 s`, `3 h 20 min`, `4 d 1 h`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${ms} ms`;
+  const seconds = Math.ceil(ms / 1_000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes < 60) return seconds < 600 ? pair(seconds, 60, "min", "s") : `${minutes} min`;
+  const hours = Math.ceil(minutes / 60);
+  return hours < 48 ? pair(minutes, 60, "h", "min") : pair(hours, 24, "d", "h");
+}
+
+function pair(count: number, size: number, large: string, small: string): string {
+  const rest = count % size;
+  return rest === 0 ? `${count / size} ${large}` : `${(count - rest) / size} ${large} ${rest} ${small}`;
+}

@@ -1,0 +1,108 @@
+// The errors that are thrown: misuse of Tollgate, and a denial where a framework wants an exception.
+// A store that fails has its own (../store.ts). Markers let two installed copies recognise each other's errors.
+
+import type { Decision } from "./decision.ts";
+
+const MISUSE = Symbol.for("tollgate.error.misuse");
+const LIMIT_EXCEEDED = Symbol.for("tollgate.error.limit-exceeded");
+
+/** Whether a value is an object that bears a marker. */
+export function hasMarker(value: unknown, marker: symbol): boolean {
+  return typeof value === "object" && value !== null && marker in value;
+}
+
+/** What kinds of misuse there are. */
+export type MisuseCode =
+  | "invalid-option"
+  | "invalid-policy"
+  | "invalid-call"
+  | "missing-dimension"
+  | "invalid-dimension"
+  | "invalid-cost"
+  | "unknown-unit"
+  | "unknown-limit"
+  | "limiter-closed";
+
+/** One fault that was found: where, what was expected there, and what stood there instead. */
+export interface Fault {
+  /** The option's path, such as `limits[2].window`. */
+  readonly path: string;
+  readonly expected: string;
+  /** A short rendering of what was found; `nothing` when it was missing. */
+  readonly got: string;
+  /** Where it stands in a file: `policy.yaml:3:12`, line and column from 1. */
+  readonly at?: string;
+}
+
+/**
+ * Tollgate was used wrongly: the program or its policy has to change. Nothing was charged.
+ *
+ * @example
+ * ```ts
+ * import { definePolicy, MisuseError } from "tollgate";
+ *
+ * try {
+ *   definePolicy({ version: 1, limits: [{ name: "per-session", per: ["session"], quota: -1 }] });
+ * } catch (error) {
+ *   if (!MisuseError.isInstance(error)) throw error;
+ *   console.log(error.code, error.faults[0]?.path); // invalid-policy limits[0].quota
+ * }
+ * ```
+ */
+export class MisuseError extends TypeError {
+  override readonly name = "MisuseError";
+  readonly code: MisuseCode;
+  /** At least one. */
+  readonly faults: readonly Fault[];
+
+  constructor(code: MisuseCode, faults: Fault | readonly Fault[]) {
+    const list = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
+    super(list.map(formatFault).join("\n"));
+    this.code = code;
+    this.faults = list;
+    Object.defineProperty(this, MISUSE, { value: true });
+  }
+
+  static isInstance(value: unknown): value is MisuseError {
+    return hasMarker(value, MISUSE);
+  }
+}
+
+/** A denial as an exception, for frameworks that have no other way to say no. */
+export class LimitExceededError extends Error {
+  override readonly name = "LimitExceededError";
+  readonly decision: Decision;
+
+  constructor(decision: Decision) {
+    super(decision.message ?? "a limit was exceeded");
+    this.decision = decision;
+    Object.defineProperty(this, LIMIT_EXCEEDED, { value: true });
+  }
+
+  static isInstance(value: unknown): value is LimitExceededError {
+    return hasMarker(value, LIMIT_EXCEEDED);
+  }
+}
+
+/** A fault in one line: `policy.yaml:3:12: limits[2].window: expected a duration such as 30s, got "soon"`. */
+export function formatFault({ at, path, expected, got }: Fault): string {
+  return `${at === undefined ? "" : `${at}: `}${path}: expected ${expected}, got ${got}`;
+}
+
+/** A value in at most 60 characters, for the `got` of a fault. */
+export function formatGot(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "number" || typeof value === "symbol") return String(value);
+  if (typeof value === "function") return "a function";
+  const text = typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : formatObject(value);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function formatObject(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? typeof value;
+  } catch {
+    return "an object that cannot be shown";
+  }
+}

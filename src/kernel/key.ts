@@ -1,0 +1,48 @@
+// The key of a bucket: `<prefix>:1:{<tag>}:<limit>:<values>`, such that two partition keys never meet.
+// 1 is the version of this layout. Redis Cluster puts all keys with the same `{<tag>}` into one slot.
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import type { Dimension } from "./call.ts";
+
+const MAX_PART_BYTES = 64;
+const PLAIN = /^[A-Za-z0-9_.\-/@=+,;!~ ]{1,64}$/;
+// What separates parts, what Redis Cluster reads, the escapes' own sign and that of a hash, controls, lone surrogates.
+const ESCAPED = /[{}:%#\p{Cc}\p{Cs}]/gu;
+
+/**
+ * One part of a key: the value itself where it is harmless, `%XX` (or `%uXXXX` for a lone surrogate) for what is not,
+ * and `#` with 128 bits of SHA-256 in hexadecimal where that would take more than 64 bytes.
+ */
+export function keyPart(value: string): string {
+  if (PLAIN.test(value)) return value;
+  const escaped = value.replace(ESCAPED, escapeCharacter);
+  const bytes = utf8ToBytes(escaped);
+  return bytes.length <= MAX_PART_BYTES ? escaped : `#${bytesToHex(sha256(bytes).subarray(0, 16))}`;
+}
+
+function escapeCharacter(character: string): string {
+  const code = character.charCodeAt(0);
+  const digits = code.toString(16).toUpperCase();
+  if (code >= 0xd800) return `%u${digits}`;
+  // C1 controls take two bytes in UTF-8; one escape per code point stays unambiguous and shorter.
+  return `%${digits.padStart(2, "0")}`;
+}
+
+/** Whose bucket it is: for each dimension of the limit's `per`, in that order, the value. */
+export type PartitionKey = readonly (readonly [dimension: Dimension, value: string])[];
+
+/**
+ * The key of a limit's bucket for one partition key. The tag is the value of the policy's partition dimension; for a
+ * limit without it, `<dimension>=<value>` of the first dimension; for a limit per nothing, the limit's name.
+ */
+export function bucketKey(prefix: string, partition: Dimension, limit: string, values: PartitionKey): string {
+  const inPartition = values.findIndex(([dimension]) => dimension === partition);
+  const tagged = values[Math.max(inPartition, 0)];
+  if (tagged === undefined) return `${prefix}:1:{${limit}}:${limit}`;
+  const [dimension, value] = tagged;
+  const tag = inPartition === -1 ? `${dimension}=${keyPart(value)}` : keyPart(value);
+  let key = `${prefix}:1:{${tag}}:${limit}`;
+  for (const pair of values) if (pair !== tagged) key += `:${keyPart(pair[1])}`;
+  return key;
+}

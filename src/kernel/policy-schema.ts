@@ -1,0 +1,162 @@
+// The words of a policy: one schema for YAML, JSON and `definePolicy`, and the source of policy.schema.json.
+// Each message says what was expected; what was found is added where faults are made (policy.ts).
+
+import { z } from "zod";
+import { type Cost, DIMENSIONS, type Dimension } from "./call.ts";
+import { DURATION_PATTERN, parseDuration } from "./duration.ts";
+
+/** `250ms`, `30s`, `5m`, `1h`, `7d`: a whole number above 0 and a unit, at most `36500d`. */
+export type DurationInput = string;
+
+/** Units allotted: a whole number from 0 (denies always) to 2^53 - 1, or `unlimited` (the limit is left out). */
+export type QuotaInput = number | "unlimited";
+
+/** What every limit says. */
+export interface LimitBaseInput {
+  /** Lower-case letters, digits and hyphens, at most 64; appears in keys, verdicts and messages. */
+  readonly name: string;
+  /** Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. */
+  readonly per: readonly Dimension[];
+  /** Units allotted. */
+  readonly quota?: QuotaInput | undefined;
+  /** Other quotas for some values of the last dimension of `per`. */
+  readonly quotas?: Readonly<Record<string, QuotaInput>> | undefined;
+  /** What happens to values that `quotas` does not name, where there is no `quota`. */
+  readonly otherwise?: "allow" | "deny" | undefined;
+  /** What is counted. Default `calls`. */
+  readonly unit?: string | undefined;
+  /** Whether calls that lack one of the dimensions pass this limit by; else they are refused. Default `false`. */
+  readonly optional?: boolean | undefined;
+}
+
+/** Units for the life of a scope that ends when it was idle for `ttl`. */
+export interface QuotaLimitInput extends LimitBaseInput {
+  readonly algorithm?: "quota" | undefined;
+  /** Default `24h` for limits per turn, `30d` for others. `{ fromFirst }` counts from the first charge instead. */
+  readonly ttl?: DurationInput | { readonly fromFirst: DurationInput } | undefined;
+}
+
+/** Units for each window of a row. */
+export interface FixedWindowLimitInput extends LimitBaseInput {
+  readonly algorithm: "fixed-window";
+  readonly window: DurationInput;
+  /** Whether windows begin at multiples of their length since 1970, or with the first charge. Default `epoch`. */
+  readonly align?: "epoch" | "first-use" | undefined;
+}
+
+/** Units in any window of a length. */
+export interface SlidingWindowLimitInput extends LimitBaseInput {
+  readonly algorithm: "sliding-window";
+  readonly window: DurationInput;
+}
+
+/** A token bucket: `quota` units a window, at most `burst` at once. */
+export interface GcraLimitInput extends LimitBaseInput {
+  readonly algorithm: "gcra";
+  readonly window: DurationInput;
+  /** A whole number from 1 to 2^53 - 1. Default: the quota. */
+  readonly burst?: number | undefined;
+}
+
+/** One limit of a policy. Without `algorithm` it is a `quota`. */
+export type LimitInput = QuotaLimitInput | FixedWindowLimitInput | SlidingWindowLimitInput | GcraLimitInput;
+
+/** A policy as it is written. */
+export interface PolicyInput {
+  /** For editors: where policy.schema.json lies. */
+  readonly $schema?: string | undefined;
+  readonly version: 1;
+  /** The dimension that most limits share, which keeps their buckets in one place. Default `session`. */
+  readonly partition?: Dimension | undefined;
+  /** Known tools, with what a call of each costs unless it says otherwise. */
+  readonly tools?: Readonly<Record<string, { readonly cost?: Cost | undefined }>> | undefined;
+  /** 1 to 256, judged in this order. */
+  readonly limits: readonly LimitInput[];
+}
+
+/** An object with these keys alone. */
+function object<Shape extends z.ZodRawShape>(what: string, shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "unrecognized_keys" ? `only ${Object.keys(shape).join(", ")}` : what),
+  });
+}
+
+function text(pattern: RegExp, error: string) {
+  return z.string({ error }).regex(pattern, { error });
+}
+
+function whole(min: number) {
+  const error = `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
+  return z.int({ error }).min(min, { error });
+}
+
+/** An object used as a map; `max` bounds what one policy can make a process hold. */
+function map<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: Value, what: string, max: number) {
+  const error = `${what}, at most ${max} entries`;
+  return z.record(key, value, { error }).refine((entries) => Object.keys(entries).length <= max, { error });
+}
+
+const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
+const MAX_LIMITS = 256;
+const MAX_NAMES = 10_000;
+
+const duration = z
+  .string({ error: DURATION })
+  .regex(DURATION_PATTERN, { error: DURATION, abort: true })
+  .refine((value) => parseDuration(value) !== null, { error: DURATION });
+const dimension = z.enum(DIMENSIONS, { error: `one of ${DIMENSIONS.join(", ")}` });
+const unit = text(/^[a-z][a-z0-9_]{0,31}$/, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
+const value = text(/./s, "a name that is not empty");
+const quota = z.union([whole(0), z.literal("unlimited")], {
+  error: `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or unlimited`,
+});
+
+const base = {
+  name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64"),
+  per: z.array(dimension, { error: `a list of ${DIMENSIONS.join(", ")}` }),
+  quota: quota.optional(),
+  quotas: map(value, quota, "quotas by value of the last dimension of per", MAX_NAMES).optional(),
+  otherwise: z.enum(["allow", "deny"], { error: "allow or deny" }).optional(),
+  unit: unit.optional(),
+  optional: z.boolean({ error: "true or false" }).optional(),
+};
+
+const algorithms = [
+  object("a limit", {
+    ...base,
+    algorithm: z.literal("quota").optional(),
+    ttl: z
+      .union([duration, object("fromFirst", { fromFirst: duration })], { error: `${DURATION}, or { fromFirst: … }` })
+      .optional(),
+  }),
+  object("a limit", {
+    ...base,
+    algorithm: z.literal("fixed-window"),
+    window: duration,
+    align: z.enum(["epoch", "first-use"], { error: "epoch or first-use" }).optional(),
+  }),
+  object("a limit", { ...base, algorithm: z.literal("sliding-window"), window: duration }),
+  object("a limit", { ...base, algorithm: z.literal("gcra"), window: duration, burst: whole(1).optional() }),
+] as const;
+
+/** What a policy may say. What one part of it demands of another is checked in policy.ts. */
+export const policySchema = object("a policy", {
+  $schema: z.string({ error: "a path or an address" }).optional(),
+  version: z.literal(1, { error: "1" }),
+  partition: dimension.optional(),
+  tools: map(
+    value,
+    object("a tool", { cost: map(unit, whole(0), "whole numbers by unit", 32).optional() }),
+    "tools by name",
+    MAX_NAMES,
+  ).optional(),
+  limits: z
+    .array(
+      z.discriminatedUnion("algorithm", algorithms, {
+        error: (issue) => (issue.code === "invalid_union" ? "quota, fixed-window, sliding-window or gcra" : "a limit"),
+      }),
+      { error: "a list of limits" },
+    )
+    .min(1, { error: "at least one limit" })
+    .max(MAX_LIMITS, { error: `at most ${MAX_LIMITS} limits` }),
+});

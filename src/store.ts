@@ -1,0 +1,92 @@
+// The store contract: all that the author of a store must read.
+//
+// A store keeps one state for each bucket and changes several of them in one atomic step. It never judges by itself:
+// `decide` does, and a store that can run TypeScript inside its transaction just calls it:
+//
+//     begin; nowMs = the store's time, read once
+//     for each request: states = read each step's bucket; { reply, next } = decide(request, states, nowMs); write next
+//     commit
+//
+// A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from
+// that instant on. A store that cannot run `decide` (a script inside Redis) must equal it, reply for reply:
+// `storeCases` from `tollgate/testing` shows whether it does.
+
+import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
+import { hasMarker } from "./kernel/errors.ts";
+
+export { type BucketState, decodeState, encodeState, type LimitSpec } from "./kernel/algorithms/registry.ts";
+export {
+  decide,
+  type Outcome,
+  type Step,
+  type StepEvent,
+  type StepReply,
+  type StoreReply,
+  type StoreRequest,
+} from "./kernel/decide.ts";
+
+/** Where the state lives. */
+export interface Store {
+  /**
+   * Set when one `apply` with many requests is much cheaper than many with one: most requests that one should carry
+   * (1 to 1,024). The limiter then gathers what one tick asks. Absent: each call is sent by itself.
+   */
+  readonly batchSize?: number;
+
+  /**
+   * Decides requests in order, as if one by one, also where they name one bucket twice, all at one instant of the
+   * store's time.
+   *
+   * @returns one reply for each request, in order; a `StoreError` for a request whose own bucket is damaged or has no
+   *   room, which charges nothing and fails no other
+   * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
+   */
+  apply(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]>;
+
+  /** Frees what the store itself opened. What it was given stays open. Closing twice is fine. */
+  close(): Promise<void>;
+}
+
+/** What can go wrong in a store. */
+export type StoreErrorCode =
+  /** A bounded store holds as many live buckets as it may. */
+  | "capacity"
+  /** Others held the store's lock for longer than the deadline. */
+  | "busy"
+  /** More calls wait for the store than the limiter lets wait. */
+  | "overloaded"
+  /** A bucket's stored text is not what any version writes. */
+  | "damaged-bucket"
+  /** The file is no database, or another program's. */
+  | "foreign-database"
+  /** The data was written by another version of its layout. */
+  | "schema-version"
+  /** The store cannot be reached, opened, read or written. */
+  | "unavailable"
+  /** The store was closed. */
+  | "closed";
+
+const STORE_ERROR = Symbol.for("tollgate.error.store");
+
+/** The store failed. A denial is never one of these. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly code: StoreErrorCode;
+  /** Whether the same request may succeed later. */
+  readonly transient: boolean;
+
+  constructor(
+    code: StoreErrorCode,
+    message: string,
+    options: { readonly transient: boolean; readonly cause?: unknown },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.transient = options.transient;
+    Object.defineProperty(this, STORE_ERROR, { value: true });
+  }
+
+  static isInstance(value: unknown): value is StoreError {
+    return hasMarker(value, STORE_ERROR);
+  }
+}

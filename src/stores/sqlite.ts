@@ -1,0 +1,265 @@
+// The embedded default: one file, shared by the processes of one machine, kept when any of them is killed.
+// Each batch is one `BEGIN IMMEDIATE` transaction in which the kernel decides; nothing is judged in SQL.
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, systemClock } from "../clock.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
+import {
+  type BucketState,
+  decide,
+  decodeState,
+  encodeState,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+} from "../store.ts";
+
+/** How a SQLite store is made. */
+export interface SqliteStoreOptions {
+  /**
+   * How long a batch tries to get the file's lock before it fails with `busy`, 1 to 60,000 ms. Default 2,000. It tries
+   * again and again without blocking: the event loop never waits for a lock.
+   */
+  readonly deadlineMs?: number;
+  /**
+   * What an acknowledged decision survives: the death of any `process` at any point, or also a loss of `power`, at the
+   * price of an fsync a batch. Default `process`.
+   */
+  readonly durability?: "process" | "power";
+  /** For tests. Default: the machine's clock. */
+  readonly clock?: Clock;
+}
+
+/** Marks a file as Tollgate's: "toll" in ASCII, in SQLite's `application_id`. */
+const APPLICATION_ID = 0x746f6c6c;
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE buckets (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+const BATCH_SIZE = 256;
+// Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
+const SWEPT_PER_ROW = 2;
+
+// SQLite's lock has no queue: who comes back first gets it. A process that just had it would always be first, so after
+// it has met others each one waits a random time before every batch, and none is favoured.
+const CONTENDED_FOR_MS = 200;
+const MAX_JITTER_MS = 4;
+
+/**
+ * Keeps buckets in a SQLite file, which is made when it is not there. Opened at the first request.
+ *
+ * Fails with `StoreError` `busy` (transient) when the lock was not to be had in time, `foreign-database` or
+ * `schema-version` when the file is another program's or version's, `unavailable` when it cannot be opened, read or
+ * written, `closed` after `close`; a request of a damaged bucket fails alone with `damaged-bucket`.
+ *
+ * @throws MisuseError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { createLimiter } from "tollgate";
+ * import { sqliteStore } from "tollgate/stores/sqlite";
+ *
+ * const limiter = createLimiter({
+ *   policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 2 }] },
+ *   store: sqliteStore("tollgate.db"),
+ * });
+ * const decision = await limiter.consume({ tool: "search", session: "s1" });
+ * console.log(decision.verdicts[0]?.remaining); // 1, and still 1 after a restart
+ * await limiter.close();
+ * ```
+ */
+export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
+  const { deadlineMs = 2_000, durability = "process", clock = systemClock } = options;
+  const refuse = (option: string, expected: string, got: unknown) => {
+    throw new MisuseError("invalid-option", { path: option, expected, got: formatGot(got) });
+  };
+  if (typeof path !== "string" || path === "") refuse("path", "the path of a file", path);
+  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
+    refuse("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
+  }
+  if (durability !== "process" && durability !== "power") refuse("durability", "process or power", durability);
+  return new SqliteStore(path, { deadlineMs, durability, clock });
+}
+
+/** A bucket as a transaction knows it: `null` where its row is damaged. */
+type Known = BucketState | undefined | null;
+
+class SqliteStore implements Store {
+  readonly batchSize = BATCH_SIZE;
+  readonly #path: string;
+  readonly #options: Required<SqliteStoreOptions>;
+  #file: OpenFile | null = null;
+  #closed = false;
+  #contendedUntilMs = 0;
+
+  constructor(path: string, options: Required<SqliteStoreOptions>) {
+    this.#path = path;
+    this.#options = options;
+  }
+
+  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+    const startedMs = performance.now();
+    for (;;) {
+      if (performance.now() < this.#contendedUntilMs) await sleep(Math.random() * MAX_JITTER_MS);
+      if (this.#closed) throw new StoreError("closed", "the SQLite store was closed", { transient: false });
+      try {
+        this.#file ??= openFile(this.#path, this.#options.durability);
+        return transact(this.#file, requests, this.#options.clock);
+      } catch (error) {
+        if (!isBusy(error)) throw storeError(error, this.#path);
+        const nowMs = performance.now();
+        this.#contendedUntilMs = nowMs + CONTENDED_FOR_MS;
+        if (nowMs - startedMs >= this.#options.deadlineMs) {
+          const message = `others held the lock of ${this.#path} for ${this.#options.deadlineMs} ms`;
+          throw new StoreError("busy", message, { transient: true, cause: error });
+        }
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#file?.database.close();
+    this.#file = null;
+  }
+}
+
+interface OpenFile {
+  readonly database: DatabaseSync;
+  readonly read: StatementSync;
+  readonly write: StatementSync;
+  readonly remove: StatementSync;
+  readonly following: StatementSync;
+  /** The last key that was looked at for expiry. */
+  hand: string;
+}
+
+function openFile(path: string, durability: "process" | "power"): OpenFile {
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    if (!isOurs(database, path)) {
+      database.exec("BEGIN IMMEDIATE");
+      // Another process may have made it since.
+      if (!isOurs(database, path)) database.exec(SCHEMA);
+      database.exec("COMMIT");
+    }
+    database.exec("PRAGMA journal_mode = WAL");
+    // In WAL mode, NORMAL writes without fsync: the operating system keeps it when a process dies.
+    database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`);
+    return {
+      database,
+      read: database.prepare("SELECT value, expires_at_ms FROM buckets WHERE key = ?"),
+      write: database.prepare("INSERT OR REPLACE INTO buckets (key, value, expires_at_ms) VALUES (?, ?, ?)"),
+      remove: database.prepare("DELETE FROM buckets WHERE key = ?"),
+      following: database.prepare("SELECT key, expires_at_ms FROM buckets WHERE key > ? ORDER BY key LIMIT ?"),
+      hand: "",
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Whether the file holds Tollgate's tables: `false` when it is empty. */
+function isOurs(database: DatabaseSync, path: string): boolean {
+  const applicationId = database.prepare("PRAGMA application_id").get()?.application_id;
+  const version = database.prepare("PRAGMA user_version").get()?.user_version;
+  if (applicationId === APPLICATION_ID) {
+    if (version === SCHEMA_VERSION) return true;
+    const message = `${path} has layout ${version}; this version of Tollgate reads layout ${SCHEMA_VERSION}`;
+    throw new StoreError("schema-version", message, { transient: false });
+  }
+  const tables = database.prepare("SELECT count(*) AS count FROM sqlite_master").get()?.count;
+  if (tables === 0 && applicationId === 0 && version === 0) return false;
+  throw new StoreError("foreign-database", `${path} is another program's database`, { transient: false });
+}
+
+function transact(file: OpenFile, requests: readonly StoreRequest[], clock: Clock): (StoreReply | StoreError)[] {
+  file.database.exec("BEGIN IMMEDIATE");
+  try {
+    const nowMs = clock.nowMs();
+    const known = new Map<string, Known>();
+    const changed = new Set<string>();
+    const replies = requests.map((request) => decideIn(file, request, nowMs, known, changed));
+    for (const key of changed) writeBucket(file, key, known.get(key));
+    sweep(file, changed.size * SWEPT_PER_ROW, nowMs);
+    file.database.exec("COMMIT");
+    return replies;
+  } catch (error) {
+    if (file.database.isTransaction) file.database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function decideIn(
+  file: OpenFile,
+  request: StoreRequest,
+  nowMs: number,
+  known: Map<string, Known>,
+  changed: Set<string>,
+): StoreReply | StoreError {
+  const states: (BucketState | undefined)[] = [];
+  for (const { bucket } of request.steps) {
+    if (!known.has(bucket)) known.set(bucket, readBucket(file, bucket));
+    const state = known.get(bucket);
+    if (state === null) {
+      return new StoreError("damaged-bucket", `the bucket ${bucket} holds what no version writes`, {
+        transient: false,
+      });
+    }
+    states.push(state);
+  }
+  const { reply, next } = decide(request, states, nowMs);
+  for (const [i, { bucket }] of request.steps.entries()) {
+    if (next === null) break;
+    known.set(bucket, next[i]);
+    changed.add(bucket);
+  }
+  return reply;
+}
+
+function readBucket(file: OpenFile, key: string): Known {
+  const row = file.read.get(key);
+  return row === undefined ? undefined : decodeState(String(row.value), Number(row.expires_at_ms));
+}
+
+function writeBucket(file: OpenFile, key: string, state: Known): void {
+  if (state) file.write.run(key, encodeState(state), state.expiresAtMs);
+  else file.remove.run(key);
+}
+
+/** Moves the hand over `count` rows, in the order of their keys, and removes those that have expired. */
+function sweep(file: OpenFile, count: number, nowMs: number): void {
+  if (count === 0) return;
+  const rows = file.following.all(file.hand, count);
+  for (const row of rows) if (nowMs >= Number(row.expires_at_ms)) file.remove.run(String(row.key));
+  file.hand = rows.length < count ? "" : String(rows.at(-1)?.key);
+}
+
+const SQLITE_BUSY = 5;
+const SQLITE_NOTADB = 26;
+
+/** SQLite's primary result code of an error, or `null` when it is none of SQLite's. */
+function resultCode(error: unknown): number | null {
+  const code = error instanceof Error && "errcode" in error ? error.errcode : null;
+  return typeof code === "number" ? code & 0xff : null;
+}
+
+function isBusy(error: unknown): boolean {
+  return resultCode(error) === SQLITE_BUSY;
+}
+
+function storeError(error: unknown, path: string): unknown {
+  const code = resultCode(error);
+  if (code === null) return error;
+  if (code === SQLITE_NOTADB) {
+    return new StoreError("foreign-database", `${path} is no SQLite database`, { transient: false, cause: error });
+  }
+  const message = `${path}: ${error instanceof Error ? error.message : error}`;
+  return new StoreError("unavailable", message, { transient: true, cause: error });
+}
