@@ -4,7 +4,7 @@
 import { type Call, checkDimensions, type Dimensions } from "./kernel/call.ts";
 import { type Bucket, bucketOf, missingDimension, resolveCharges, storeRequest } from "./kernel/charge.ts";
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
-import { type Decision, decisionOf, type Usage, usagesOf } from "./kernel/decision.ts";
+import { type Decision, decisionOf, type Usage, usageOf } from "./kernel/decision.ts";
 import { formatGot, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
@@ -137,10 +137,14 @@ class StoreLimiter implements Limiter {
         .filter((each) => limit.per.every((dimension) => each[dimension] !== undefined))
         .flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
     );
-    return this.#read("peek", buckets, "read", options);
+    const read = (bucket: Bucket) => storeRequest("peek", [bucket], () => ({ type: "read" }));
+    return Promise.all(buckets.map(async (bucket) => usageOf(bucket, await this.#ask(read(bucket), options))));
   }
 
-  async reset({ limit: name, ...dimensions }: Dimensions & { readonly limit: string }, options?: CallOptions) {
+  async reset(
+    { limit: name, ...dimensions }: Dimensions & { readonly limit: string },
+    options?: CallOptions,
+  ): Promise<Usage | null> {
     const { policy, prefix } = this.#shared;
     const whole = { ...this.#bound, ...dimensions };
     checkDimensions(whole);
@@ -152,8 +156,9 @@ class StoreLimiter implements Limiter {
     const missing = limit.per.find((dimension) => whole[dimension] === undefined);
     if (missing !== undefined) throw missingDimension(limit, missing);
     const bucket = bucketOf(policy, prefix, limit, whole);
-    const usages = await this.#read("judge", bucket === null ? [] : [bucket], "reset", options);
-    return usages[0] ?? null;
+    if (bucket === null) return null;
+    const request = storeRequest("judge", [bucket], () => ({ type: "reset" }));
+    return usageOf(bucket, await this.#ask(request, options));
   }
 
   for(dimensions: Dimensions): Limiter {
@@ -170,34 +175,18 @@ class StoreLimiter implements Limiter {
     const { policy, prefix } = this.#shared;
     const charges = resolveCharges(policy, prefix, call);
     const request = storeRequest(mode, charges, ({ cost }) => ({ type: "charge", cost }));
-    const [reply] = await this.#ask([request], options);
-    return decisionOf(charges, reply as StoreReply);
+    return decisionOf(charges, await this.#ask(request, options));
   }
 
-  /** One request a bucket: they are read one by one, and a long list stays within what a store takes at once. */
-  async #read(
-    mode: StoreRequest["mode"],
-    buckets: readonly Bucket[],
-    type: "read" | "reset",
-    options: CallOptions | undefined,
-  ): Promise<readonly Usage[]> {
-    const replies = await this.#ask(
-      buckets.map((bucket) => storeRequest(mode, [bucket], () => ({ type }))),
-      options,
-    );
-    return buckets.flatMap((bucket, i) => usagesOf([bucket], replies[i] as StoreReply));
-  }
-
-  async #ask(requests: readonly StoreRequest[], options: CallOptions | undefined): Promise<readonly StoreReply[]> {
+  async #ask(request: StoreRequest, options: CallOptions | undefined): Promise<StoreReply> {
     options?.signal?.throwIfAborted();
     if (this.#shared.closing !== null) {
       throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
     }
-    const replies = await this.#shared.store.apply(requests);
-    return replies.map((reply) => {
-      if (StoreError.isInstance(reply)) throw reply;
-      return reply;
-    });
+    const [reply] = await this.#shared.store.apply([request]);
+    if (reply === undefined) throw new RangeError("the store gave fewer replies than it was asked for");
+    if (StoreError.isInstance(reply)) throw reply;
+    return reply;
   }
 }
 

@@ -77,20 +77,18 @@ export function decisionOf(charges: readonly Charge[], reply: StoreReply): Decis
   };
 }
 
-/** How buckets stand that a store was asked about. */
-export function usagesOf(buckets: readonly Bucket[], reply: StoreReply): Usage[] {
-  return buckets.map((bucket, i) => {
-    const step = stepAt(reply, i);
-    return {
-      limit: bucket.limit.name,
-      dimensions: Object.fromEntries(bucket.partitionKey),
-      unit: bucket.limit.unit,
-      quota: bucket.allotment.quota,
-      used: step.used,
-      remaining: remainingOf(bucket, step),
-      resetAfterMs: step.resetAfterMs,
-    };
-  });
+/** How a bucket stands that a store was asked about, alone. */
+export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
+  const step = stepAt(reply, 0);
+  return {
+    limit: bucket.limit.name,
+    dimensions: Object.fromEntries(bucket.partitionKey),
+    unit: bucket.limit.unit,
+    quota: bucket.allotment.quota,
+    used: step.used,
+    remaining: remainingOf(bucket, step),
+    resetAfterMs: step.resetAfterMs,
+  };
 }
 
 function verdictOf(charge: Charge, step: StepReply): Verdict {

@@ -112,13 +112,25 @@ const quota = z.union([whole(0), z.literal("unlimited")], {
 });
 
 const base = {
-  name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64"),
-  per: z.array(dimension, { error: `a list of ${DIMENSIONS.join(", ")}` }),
-  quota: quota.optional(),
-  quotas: map(value, quota, "quotas by value of the last dimension of per", MAX_NAMES).optional(),
-  otherwise: z.enum(["allow", "deny"], { error: "allow or deny" }).optional(),
-  unit: unit.optional(),
-  optional: z.boolean({ error: "true or false" }).optional(),
+  name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64").describe(
+    "Appears in keys, verdicts and messages.",
+  ),
+  per: z
+    .array(dimension, { error: `a list of ${DIMENSIONS.join(", ")}` })
+    .describe("Whose quota it is: one bucket for each combination of these dimensions' values; [] is one for all."),
+  quota: quota.optional().describe("Units allotted. 0 denies always; unlimited leaves the limit out."),
+  quotas: map(value, quota, "quotas by value of the last dimension of per", MAX_NAMES)
+    .optional()
+    .describe("Other quotas for some values of the last dimension of per."),
+  otherwise: z
+    .enum(["allow", "deny"], { error: "allow or deny" })
+    .optional()
+    .describe("What happens to values that quotas does not name, where there is no quota."),
+  unit: unit.optional().describe("What is counted. Default: calls."),
+  optional: z
+    .boolean({ error: "true or false" })
+    .optional()
+    .describe("Whether calls that lack one of the dimensions pass this limit by; else they are refused."),
 };
 
 const algorithms = [
@@ -127,29 +139,40 @@ const algorithms = [
     algorithm: z.literal("quota").optional(),
     ttl: z
       .union([duration, object("fromFirst", { fromFirst: duration })], { error: `${DURATION}, or { fromFirst: … }` })
-      .optional(),
+      .optional()
+      .describe("How long the scope must be idle until it counts from zero. Default: 24h per turn, else 30d."),
   }),
   object("a limit", {
     ...base,
     algorithm: z.literal("fixed-window"),
     window: duration,
-    align: z.enum(["epoch", "first-use"], { error: "epoch or first-use" }).optional(),
+    align: z
+      .enum(["epoch", "first-use"], { error: "epoch or first-use" })
+      .optional()
+      .describe("Whether windows begin at multiples of their length since 1970 (default), or with the first charge."),
   }),
   object("a limit", { ...base, algorithm: z.literal("sliding-window"), window: duration }),
-  object("a limit", { ...base, algorithm: z.literal("gcra"), window: duration, burst: whole(1).optional() }),
+  object("a limit", {
+    ...base,
+    algorithm: z.literal("gcra"),
+    window: duration,
+    burst: whole(1).optional().describe("Most units at once. Default: the quota."),
+  }),
 ] as const;
 
 /** What a policy may say. What one part of it demands of another is checked in policy.ts. */
 export const policySchema = object("a policy", {
   $schema: z.string({ error: "a path or an address" }).optional(),
   version: z.literal(1, { error: "1" }),
-  partition: dimension.optional(),
+  partition: dimension.optional().describe("The dimension that most limits share. Default: session."),
   tools: map(
     value,
     object("a tool", { cost: map(unit, whole(0), "whole numbers by unit", 32).optional() }),
     "tools by name",
     MAX_NAMES,
-  ).optional(),
+  )
+    .optional()
+    .describe("Known tools, with what a call of each costs unless it says otherwise."),
   limits: z
     .array(
       z.discriminatedUnion("algorithm", algorithms, {
@@ -158,5 +181,6 @@ export const policySchema = object("a policy", {
       { error: "a list of limits" },
     )
     .min(1, { error: "at least one limit" })
-    .max(MAX_LIMITS, { error: `at most ${MAX_LIMITS} limits` }),
+    .max(MAX_LIMITS, { error: `at most ${MAX_LIMITS} limits` })
+    .describe("Judged in this order, booked all or none."),
 });

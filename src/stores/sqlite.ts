@@ -45,10 +45,12 @@ const BATCH_SIZE = 256;
 // Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
 const SWEPT_PER_ROW = 2;
 
-// SQLite's lock has no queue: who comes back first gets it. A process that just had it would always be first, so after
-// it has met others each one waits a random time before every batch, and none is favoured.
+// SQLite's lock has no queue: who asks at the right moment gets it, and a process that just had it asks at once. So
+// while others are about, it first lets as long pass as it had to wait itself (bounded), and none is favoured.
 const CONTENDED_FOR_MS = 200;
-const MAX_JITTER_MS = 4;
+const FIRST_PAUSE_MS = 8;
+const MAX_PAUSE_MS = 20;
+const MAX_RETRY_MS = 3;
 
 /**
  * Keeps buckets in a SQLite file, which is made when it is not there. Opened at the first request.
@@ -96,6 +98,7 @@ class SqliteStore implements Store {
   #file: OpenFile | null = null;
   #closed = false;
   #contendedUntilMs = 0;
+  #pauseMs = 0;
 
   constructor(path: string, options: Required<SqliteStoreOptions>) {
     this.#path = path;
@@ -103,21 +106,26 @@ class SqliteStore implements Store {
   }
 
   async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+    const askedMs = performance.now();
+    if (askedMs < this.#contendedUntilMs) await sleep(this.#pauseMs);
     const startedMs = performance.now();
     for (;;) {
-      if (performance.now() < this.#contendedUntilMs) await sleep(Math.random() * MAX_JITTER_MS);
       if (this.#closed) throw new StoreError("closed", "the SQLite store was closed", { transient: false });
       try {
         this.#file ??= openFile(this.#path, this.#options.durability);
-        return transact(this.#file, requests, this.#options.clock);
+        const replies = transact(this.#file, requests, this.#options.clock);
+        this.#pauseMs = Math.min((this.#pauseMs + performance.now() - startedMs) / 2, MAX_PAUSE_MS);
+        return replies;
       } catch (error) {
         if (!isBusy(error)) throw storeError(error, this.#path);
         const nowMs = performance.now();
+        if (nowMs >= this.#contendedUntilMs) this.#pauseMs = FIRST_PAUSE_MS;
         this.#contendedUntilMs = nowMs + CONTENDED_FOR_MS;
-        if (nowMs - startedMs >= this.#options.deadlineMs) {
+        if (nowMs - askedMs >= this.#options.deadlineMs) {
           const message = `others held the lock of ${this.#path} for ${this.#options.deadlineMs} ms`;
           throw new StoreError("busy", message, { transient: true, cause: error });
         }
+        await sleep(1 + Math.random() * MAX_RETRY_MS);
       }
     }
   }

@@ -1,0 +1,52 @@
+// What a demo's worker does: lets calls pass to a tool, once as agent servers do today and once by Tollgate.
+
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
+import { createLimiter } from "../limiter.ts";
+import { sqliteStore } from "../stores/sqlite.ts";
+
+/** What a demo's worker is told first. */
+export interface DemoSettings {
+  readonly directory: string;
+  readonly quota: number;
+}
+
+/** The two sides that are compared. */
+export const SIDES = ["today", "tollgate"] as const;
+
+/** The file to which the tool writes a line each time it really runs. */
+export function toolFile(directory: string, side: (typeof SIDES)[number]): string {
+  return join(directory, `sent-${side}.log`);
+}
+
+/** The limiter of today's agent servers, in short: counts in the memory of one process. */
+class ToolRateLimiter {
+  readonly #sessionCounts = new Map<string, number>();
+  readonly #maxPerSession: number;
+
+  constructor(maxPerSession: number) {
+    this.#maxPerSession = maxPerSession;
+  }
+
+  tryCall(tool: string): boolean {
+    const count = this.#sessionCounts.get(tool) ?? 0;
+    if (count >= this.#maxPerSession) return false;
+    this.#sessionCounts.set(tool, count + 1);
+    return true;
+  }
+}
+
+export function demoJob({ directory, quota }: DemoSettings): (tool: string) => Promise<null> {
+  const today = new ToolRateLimiter(quota);
+  const limiter = createLimiter({
+    policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota }] },
+    store: sqliteStore(join(directory, "tollgate.db")),
+  });
+  const run = (side: (typeof SIDES)[number]) => appendFileSync(toolFile(directory, side), `${process.pid}\n`);
+  return async (tool) => {
+    if (today.tryCall(tool)) run("today");
+    const decision = await limiter.consume({ tool, session: "s1" });
+    if (decision.allowed) run("tollgate");
+    return null;
+  };
+}

@@ -1,0 +1,21 @@
+// What the exit codes say. They are documented in docs/cli.md and in `tollgate --help`.
+
+import { MisuseError } from "../kernel/errors.ts";
+import { StoreError } from "../store.ts";
+import { WorkerError } from "./worker-pool.ts";
+
+/** Exit codes of every subcommand. */
+export const EXIT = { fine: 0, finding: 1, misuse: 2, store: 3 } as const;
+
+/** A file that the command was given cannot be read. */
+export class FileError extends Error {}
+
+/** The exit code for an error that ended a command. What nobody foresaw keeps Node's way of reporting: its stack. */
+export function exitCodeOf(error: unknown): number {
+  if (StoreError.isInstance(error)) return EXIT.store;
+  if (MisuseError.isInstance(error) || error instanceof FileError) return EXIT.misuse;
+  if (error instanceof WorkerError && error.fault.kind !== "other") {
+    return error.fault.kind === "store" ? EXIT.store : EXIT.misuse;
+  }
+  throw error;
+}

@@ -1,0 +1,40 @@
+// The command line: which subcommands there are, and what their exit codes say. Each does its work in its own file.
+
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { checkCommand } from "./check.ts";
+import { demoCommand } from "./demo.ts";
+import { EXIT, exitCodeOf } from "./exit.ts";
+import { replayCommand } from "./replay.ts";
+import { resetCommand } from "./reset.ts";
+import { usageCommand } from "./usage.ts";
+import { serveWorker } from "./worker.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+const EXIT_CODES = `
+Exit codes:
+  ${EXIT.fine}  fine
+  ${EXIT.finding}  a finding: the policy is wrong, or what the demo shows is not true
+  ${EXIT.misuse}  misuse: an option, file or policy that cannot be used
+  ${EXIT.store}  the store is in trouble`;
+
+const program = new Command("tollgate")
+  .description("Rate limits and budgets for the tool calls of AI agents, across every instance and every restart.")
+  .version(version)
+  .addHelpText("after", EXIT_CODES)
+  .showHelpAfterError("(--help shows what there is)")
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse))
+  .configureHelp({ showGlobalOptions: true });
+
+for (const command of [demoCommand(), replayCommand(), checkCommand(), usageCommand(), resetCommand()]) {
+  program.addCommand(command.copyInheritedSettings(program));
+}
+program.command("worker", { hidden: true }).action(serveWorker);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`tollgate: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = exitCodeOf(error);
+}

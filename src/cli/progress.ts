@@ -1,0 +1,26 @@
+// A progress bar on stderr, where that is a terminal.
+
+const WIDTH = 40;
+const EVERY_MS = 50;
+
+/** Counts to `total`. */
+export function createProgress(total: number): { tick(): void; end(): void } {
+  const isShown = process.stderr.isTTY === true && total > 0;
+  let done = 0;
+  let shownAtMs = 0;
+  const show = () => {
+    const full = Math.floor((WIDTH * done) / total);
+    process.stderr.write(`\r${"█".repeat(full)}${"░".repeat(WIDTH - full)} ${done}/${total}`);
+  };
+  return {
+    tick() {
+      done++;
+      if (!isShown || performance.now() - shownAtMs < EVERY_MS) return;
+      shownAtMs = performance.now();
+      show();
+    },
+    end() {
+      if (isShown) process.stderr.write("\r\u001b[K");
+    },
+  };
+}

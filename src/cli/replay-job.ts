@@ -1,0 +1,33 @@
+// What a replay's worker does: opens its own store and decides the calls that it is dealt.
+
+import type { Call } from "../kernel/call.ts";
+import { createLimiter } from "../limiter.ts";
+import { parsePolicy } from "../policy-file.ts";
+import { openStore } from "./store-url.ts";
+
+/** What a replay's worker is told first. */
+export interface ReplaySettings {
+  readonly policy: string;
+  readonly store: string;
+  readonly prefix: string;
+}
+
+/** What it answers for a call. */
+export interface ReplayAnswer {
+  readonly allowed: boolean;
+  /** The first limit in policy order that denied. */
+  readonly deniedBy: string | null;
+  /** How long the decision took. */
+  readonly ms: number;
+}
+
+export function replayJob({ policy, store, prefix }: ReplaySettings): (call: Call) => Promise<ReplayAnswer> {
+  const limiter = createLimiter({ policy: parsePolicy(policy), store: openStore(store), prefix });
+  return async (call) => {
+    const startedMs = performance.now();
+    const decision = await limiter.consume(call);
+    const ms = performance.now() - startedMs;
+    const denial = decision.verdicts.find((verdict) => !verdict.allowed);
+    return { allowed: decision.allowed, deniedBy: denial?.limit ?? null, ms };
+  };
+}

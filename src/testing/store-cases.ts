@@ -1,0 +1,253 @@
+// What every store must do, case by case, for any test runner. That it equals the kernel in everything else is for a
+// differential test to show; these cases say in plain words what is promised.
+
+import assert from "node:assert/strict";
+import { type LimitSpec, type Step, type StepReply, type Store, StoreError, type StoreReply } from "../store.ts";
+
+/** A store to test, empty, and a way to let its time pass. */
+export interface StoreFixture {
+  readonly store: Store;
+  /** Lets the store's time move by exactly so many ms. */
+  advance(ms: number): Promise<void> | void;
+}
+
+/** One promise of the store contract. */
+export interface StoreCase {
+  readonly name: string;
+  run(fixture: StoreFixture): Promise<void>;
+}
+
+const WINDOW_MS = 1_000;
+const quota = (units: number): LimitSpec => ({ algorithm: "quota", quota: units, ttlMs: WINDOW_MS, ttlFrom: "last" });
+
+/** One limit of each algorithm, each with five units at most at once. */
+const fiveUnits: readonly LimitSpec[] = [
+  quota(5),
+  { algorithm: "quota", quota: 5, ttlMs: WINDOW_MS, ttlFrom: "first" },
+  { algorithm: "fixed-window", quota: 5, windowMs: WINDOW_MS, align: "epoch" },
+  { algorithm: "fixed-window", quota: 5, windowMs: WINDOW_MS, align: "first-use" },
+  { algorithm: "sliding-window", quota: 5, windowMs: WINDOW_MS },
+  { algorithm: "gcra", burst: 5, levelPerUnit: 200, levelPerMs: 1 },
+];
+
+const charge = (bucket: string, limit: LimitSpec, cost = 1): Step => ({
+  bucket,
+  limit,
+  event: { type: "charge", cost },
+});
+const read = (bucket: string, limit: LimitSpec): Step => ({ bucket, limit, event: { type: "read" } });
+
+/** Sends one request and returns its reply. */
+async function ask(store: Store, mode: "judge" | "peek", ...steps: Step[]): Promise<StoreReply> {
+  const [reply] = await store.apply([{ mode, steps }]);
+  return answered(reply);
+}
+
+function answered(reply: StoreReply | StoreError | undefined): StoreReply {
+  if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? new Error("the store gave no reply");
+  return reply;
+}
+
+function first(reply: StoreReply): StepReply {
+  const [step] = reply.steps;
+  if (step === undefined) throw new Error("the reply has no step");
+  return step;
+}
+
+async function usedOf(store: Store, bucket: string, limit: LimitSpec): Promise<number> {
+  return first(await ask(store, "peek", read(bucket, limit))).used;
+}
+
+/** A case for each algorithm. */
+function forEachAlgorithm(name: string, run: (fixture: StoreFixture, limit: LimitSpec) => Promise<void>): StoreCase[] {
+  return fiveUnits.map((limit) => {
+    const variant = "align" in limit ? ` ${limit.align}` : "ttlFrom" in limit ? ` from ${limit.ttlFrom}` : "";
+    return { name: `${limit.algorithm}${variant}: ${name}`, run: (fixture) => run(fixture, limit) };
+  });
+}
+
+/** The promises of the store contract. Each case wants a fixture of its own. */
+export const storeCases: readonly StoreCase[] = [
+  ...forEachAlgorithm("admits the quota and not one unit more", async ({ store }, limit) => {
+    for (const expected of [1, 2, 3, 4, 5]) {
+      const { allowed, used, retryAfterMs } = first(await ask(store, "judge", charge("b", limit)));
+      assert.deepEqual({ allowed, used, retryAfterMs }, { allowed: true, used: expected, retryAfterMs: 0 });
+    }
+    const denied = await ask(store, "judge", charge("b", limit));
+    assert.equal(denied.allowed, false);
+    assert.equal(await usedOf(store, "b", limit), 5);
+  }),
+
+  ...forEachAlgorithm(
+    "denies one ms before the promised retry, and admits at it",
+    async ({ store, advance }, limit) => {
+      await ask(store, "judge", charge("b", limit, 5));
+      const { retryAfterMs } = first(await ask(store, "judge", charge("b", limit)));
+      assert.ok(retryAfterMs !== null && retryAfterMs > 0);
+      await advance(retryAfterMs - 1);
+      assert.equal(first(await ask(store, "peek", charge("b", limit))).retryAfterMs, 1);
+      await advance(1);
+      assert.equal((await ask(store, "judge", charge("b", limit))).allowed, true);
+    },
+  ),
+
+  ...forEachAlgorithm("has everything free again after the promised reset", async ({ store, advance }, limit) => {
+    const { resetAfterMs } = first(await ask(store, "judge", charge("b", limit, 5)));
+    await advance(resetAfterMs - 1);
+    assert.ok((await usedOf(store, "b", limit)) > 0);
+    await advance(1);
+    assert.equal(await usedOf(store, "b", limit), 0);
+    assert.equal((await ask(store, "judge", charge("b", limit, 5))).allowed, true);
+  }),
+
+  ...forEachAlgorithm("never admits a cost above its capacity", async ({ store }, limit) => {
+    const step = first(await ask(store, "judge", charge("b", limit, 6)));
+    assert.deepEqual(step, { allowed: false, used: 0, resetAfterMs: 0, retryAfterMs: null });
+  }),
+
+  ...forEachAlgorithm(
+    "books nothing for an unknown cost, and denies it when nothing is left",
+    async ({ store }, limit) => {
+      assert.equal((await ask(store, "judge", charge("b", limit, 0))).allowed, true);
+      assert.equal(await usedOf(store, "b", limit), 0);
+      await ask(store, "judge", charge("b", limit, 5));
+      assert.equal((await ask(store, "judge", charge("b", limit, 0))).allowed, false);
+    },
+  ),
+
+  ...forEachAlgorithm("admits exactly the quota of many concurrent calls", async ({ store }, limit) => {
+    const asked = Array.from({ length: 50 }, () => ask(store, "judge", charge("b", limit)));
+    const replies = await Promise.all(asked);
+    assert.equal(replies.filter(({ allowed }) => allowed).length, 5);
+  }),
+
+  ...forEachAlgorithm("says how a bucket stands, then empties it, on reset", async ({ store }, limit) => {
+    await ask(store, "judge", charge("b", limit, 3));
+    const step = first(await ask(store, "judge", { bucket: "b", limit, event: { type: "reset" } }));
+    assert.equal(step.used, 3);
+    assert.equal(await usedOf(store, "b", limit), 0);
+  }),
+
+  {
+    name: "books all steps of a request or none, and judges all of them",
+    async run({ store }) {
+      await ask(store, "judge", charge("full", quota(2), 2));
+      const steps = [charge("a", quota(9)), charge("full", quota(2)), charge("b", quota(9)), charge("c", quota(0))];
+      const reply = await ask(store, "judge", ...steps);
+      assert.equal(reply.allowed, false);
+      assert.deepEqual(
+        reply.steps.map(({ allowed, used }) => [allowed, used]),
+        [
+          [true, 0],
+          [false, 2],
+          [true, 0],
+          [false, 0],
+        ],
+      );
+      for (const bucket of ["a", "b", "c"]) assert.equal(await usedOf(store, bucket, quota(9)), 0);
+    },
+  },
+  {
+    name: "answers a peek as if it were booked, and books nothing",
+    async run({ store }) {
+      assert.equal(first(await ask(store, "peek", charge("b", quota(5), 2))).used, 2);
+      assert.equal(await usedOf(store, "b", quota(5)), 0);
+    },
+  },
+  {
+    name: "decides a batch in order, as if one by one, also on one bucket",
+    async run({ store }) {
+      const step = charge("b", quota(2));
+      const requests = [
+        { mode: "judge", steps: [step] },
+        { mode: "peek", steps: [step] },
+        { mode: "judge", steps: [step, charge("other", quota(1))] },
+        { mode: "judge", steps: [step] },
+        { mode: "judge", steps: [{ bucket: "b", limit: quota(2), event: { type: "reset" } }] },
+        { mode: "judge", steps: [step] },
+      ] as const;
+      const replies = (await store.apply(requests)).map(answered);
+      assert.deepEqual(
+        replies.map((reply) => [reply.allowed, first(reply).used]),
+        [
+          [true, 1],
+          [true, 2],
+          [true, 2],
+          [false, 2],
+          [true, 2],
+          [true, 1],
+        ],
+      );
+      assert.equal(new Set(replies.map(({ nowMs }) => nowMs)).size, 1);
+    },
+  },
+  {
+    name: "lets denials and peeks restart no ttl, and bookings do",
+    async run({ store, advance }) {
+      await ask(store, "judge", charge("b", quota(2), 1));
+      await advance(WINDOW_MS - 1);
+      await ask(store, "judge", charge("b", quota(2), 2));
+      await ask(store, "peek", charge("b", quota(2), 1));
+      assert.equal(first(await ask(store, "judge", charge("b", quota(2), 1))).resetAfterMs, WINDOW_MS);
+      await advance(WINDOW_MS - 1);
+      assert.equal(first(await ask(store, "judge", charge("b", quota(2), 1))).retryAfterMs, 1);
+      await advance(1);
+      assert.equal(await usedOf(store, "b", quota(2)), 0);
+    },
+  },
+  {
+    name: "takes a state of another algorithm for no state",
+    async run({ store }) {
+      const gcra: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 200, levelPerMs: 1 };
+      await ask(store, "judge", charge("b", gcra, 5));
+      assert.equal((await ask(store, "judge", charge("b", quota(5), 5))).allowed, true);
+      assert.equal(await usedOf(store, "b", quota(5)), 5);
+    },
+  },
+  {
+    name: "counts to 2^53 - 1 exactly",
+    async run({ store }) {
+      const most = quota(Number.MAX_SAFE_INTEGER);
+      await ask(store, "judge", charge("b", most, Number.MAX_SAFE_INTEGER - 1));
+      assert.equal((await ask(store, "judge", charge("b", most, 2))).allowed, false);
+      assert.equal(first(await ask(store, "judge", charge("b", most, 1))).used, Number.MAX_SAFE_INTEGER);
+    },
+  },
+  {
+    name: "keeps buckets apart whatever their keys are",
+    async run({ store }) {
+      const keys = [
+        "__proto__",
+        "constructor",
+        "rate:1:{a}:b",
+        "rate:1:{a}:b:",
+        "RATE:1:{a}:b",
+        "'; --",
+        "é",
+        "e\u0301",
+        "漢",
+      ];
+      for (const [i, key] of keys.entries()) await ask(store, "judge", charge(key, quota(99), i + 1));
+      for (const [i, key] of keys.entries()) assert.equal(await usedOf(store, key, quota(99)), i + 1);
+    },
+  },
+  {
+    name: "answers a request without steps, and a batch without requests",
+    async run({ store }) {
+      const reply = await ask(store, "judge");
+      assert.deepEqual({ ...reply, nowMs: 0 }, { allowed: true, nowMs: 0, steps: [] });
+      assert.ok(Number.isSafeInteger(reply.nowMs));
+      assert.deepEqual(await store.apply([]), []);
+    },
+  },
+  {
+    name: "refuses requests once it is closed, and may be closed twice",
+    async run({ store }) {
+      await store.close();
+      await store.close();
+      await assert.rejects(store.apply([{ mode: "judge", steps: [] }]), (error) => {
+        return StoreError.isInstance(error) && error.code === "closed";
+      });
+    },
+  },
+];

@@ -1,0 +1,5 @@
+// What comes with Tollgate for the tests of its users, and of those who write a store.
+
+export type { Clock } from "../clock.ts";
+export { type FakeClock, fakeClock } from "./fake-clock.ts";
+export { type StoreCase, type StoreFixture, storeCases } from "./store-cases.ts";

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { createLimiter, loadPolicy } from "tollgate";
+import { sqliteStore } from "tollgate/stores/sqlite";
+import { ROOT } from "../sources.ts";
+import { temporaryFolder } from "../temporary.ts";
+import { tollgate } from "./tollgate.ts";
+
+const folder = temporaryFolder();
+const write = (name: string, text: string) => {
+  writeFileSync(join(folder, name), text);
+  return name;
+};
+const policy = write(
+  "policy.yaml",
+  `# yaml-language-server: $schema=policy.schema.json
+version: 1
+tools: { search: {}, book: {} }
+limits:
+  - { name: tool-per-session, per: [session, tool], quota: 5, quotas: { book: 1 }, ttl: 24h }
+  - { name: tenant-rate, per: [tenant], optional: true, algorithm: gcra, quota: 60, window: 1m }
+`,
+);
+const target = ["--policy", policy, "--store", "sqlite:state.db"];
+
+describe("check", () => {
+  it("says that a policy is fine", async () => {
+    assert.deepEqual(await tollgate(["check", policy], folder), {
+      status: 0,
+      stdout: "policy.yaml: fine, 2 limits\n",
+      stderr: "",
+    });
+  });
+
+  it("lists faults with line and column, and exits with 1", async () => {
+    const bad = write(
+      "bad.json",
+      '{\n  "version": 1,\n  "limits": [\n    { "name": "a", "per": ["sesion"], "quota": 5.5, "windw": "1m" }\n  ]\n}\n',
+    );
+    const { status, stdout } = await tollgate(["check", bad], folder);
+    assert.equal(status, 1);
+    assert.match(stdout, /^bad\.json:4:28: limits\[0\]\.per\[0\]: expected one of .*, got "sesion"$/m);
+    assert.match(stdout, /^bad\.json:4:48: limits\[0\]\.quota: expected a whole number .*, got 5\.5$/m);
+    assert.match(stdout, /^bad\.json:4:\d+: limits\[0\]\.windw: expected only name, .*, got an unknown key$/m);
+  });
+
+  it("lists what is no YAML, and exits with 2 when there is no file", async () => {
+    const { status, stdout } = await tollgate(["check", write("bad.yaml", "a: [\n")], folder);
+    assert.equal(status, 1);
+    assert.match(stdout, /^bad\.yaml:\d+:\d+: policy: expected YAML or JSON/);
+    assert.equal((await tollgate(["check", "nowhere.yaml"], folder)).status, 2);
+  });
+});
+
+describe("usage and reset", () => {
+  it("show how buckets stand, and empty one", async () => {
+    const limiter = createLimiter({
+      policy: loadPolicy(join(folder, policy)),
+      store: sqliteStore(join(folder, "state.db")),
+    });
+    for (let i = 0; i < 3; i++) await limiter.consume({ tool: "search", session: "s1" });
+    await limiter.close();
+
+    const table = await tollgate(["usage", ...target, "--session", "s1"], folder);
+    assert.match(table.stdout, /^tool-per-session +session=s1 tool=search +3 calls +5 +2 +24 h$/m);
+    assert.match(table.stdout, /^tool-per-session +session=s1 tool=book +0 calls +1 +1 +-$/m);
+
+    const one = ["--session", "s1", "--tool", "search", "--json"];
+    const [usage] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
+    assert.deepEqual([usage.limit, usage.used, usage.remaining], ["tool-per-session", 3, 2]);
+
+    const reset = await tollgate(["reset", ...target, "--limit", "tool-per-session", ...one], folder);
+    assert.equal(JSON.parse(reset.stdout).used, 3);
+    const [after] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
+    assert.equal(after.used, 0);
+  });
+
+  it("exit with 2 on misuse and 3 when the store is in trouble", async () => {
+    const refused: [string[], number, RegExp][] = [
+      [["usage", "--policy", policy], 2, /required option '--store <url>'/],
+      [["reset", ...target, "--session", "s1"], 2, /required option '--limit <name>'/],
+      [["reset", ...target, "--limit", "nope"], 2, /limit: expected one of .*tool-per-session/],
+      [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /tool: expected a string/],
+      [["usage", "--policy", policy, "--store", "sqlite:nowhere/x.db", "--tool", "a", "--session", "b"], 3, /nowhere/],
+      [["usage", "--policy", policy, "--store", `sqlite:${policy}`, "--tool", "a", "--session", "b"], 3, /no SQLite/],
+    ];
+    for (const [args, status, message] of refused) {
+      const ran = await tollgate(args, folder);
+      assert.match(ran.stderr, message);
+      assert.equal(ran.status, status, args.join(" "));
+      assert.equal(ran.stdout, "");
+    }
+  });
+});
+
+describe("tollgate", () => {
+  it("says its version, and helps", async () => {
+    const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
+    assert.equal((await tollgate(["--version"], folder)).stdout, `${version}\n`);
+    const help = await tollgate(["--help"], folder);
+    assert.equal(help.status, 0);
+    for (const word of ["demo", "replay", "check", "usage", "reset", "Exit codes:"])
+      assert.match(help.stdout, new RegExp(word));
+    assert.doesNotMatch(help.stdout, /worker/);
+    assert.equal((await tollgate(["nonsense"], folder)).status, 2);
+  });
+
+  it("says in one line that Node is too old", () => {
+    const script = `
+      Object.defineProperty(process.versions, "node", { value: "20.20.2" });
+      await import(${JSON.stringify(new URL("../../bin/tollgate.js", import.meta.url).href)});
+    `;
+    const ran = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
+    assert.equal(ran.status, 2);
+    assert.match(ran.stderr, /^tollgate needs Node 22\.13 or newer, and this is v[\d.]+\n$/);
+  });
+});
+
+describe("demo", () => {
+  it("shows what is true, and exits with 0", async () => {
+    const { status, stdout } = await tollgate(["demo"], folder);
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /process \d+ was killed with kill -9; \d+ took its place/);
+    assert.match(stdout, /^Tollgate on one SQLite file +40 +40 +0 +40$/m);
+  });
+});

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { temporaryFolder } from "../temporary.ts";
+import { tollgate } from "./tollgate.ts";
+import { countSequentially, readTrace, realTraces, syntheticTrace } from "./traces.ts";
+
+const folder = temporaryFolder();
+const write = (name: string, text: string) => {
+  writeFileSync(join(folder, name), text);
+  return name;
+};
+const policyOf = (perTurn: number, perSession: number) =>
+  write(
+    `${perTurn}-${perSession}.yaml`,
+    `version: 1
+partition: session
+limits:
+  - { name: tool-per-turn, per: [session, turn, tool], quota: ${perTurn}, ttl: 1h }
+  - { name: tool-per-session, per: [session, tool], quota: ${perSession}, ttl: 24h }
+`,
+  );
+
+async function replay(...args: string[]) {
+  const { status, stdout, stderr } = await tollgate(["replay", ...args, "--json"], folder);
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+const synthetic = syntheticTrace(7, 60);
+const lines = synthetic.map((line, i) => JSON.stringify({ seq: i, id: `call_${i % 9}`, args: { q: "x" }, ...line }));
+const traces = [write("synthetic.jsonl", `${lines.join("\n")}\n`), ...realTraces()];
+
+for (const file of traces) {
+  const trace = file === "synthetic.jsonl" ? synthetic : readTrace(file);
+  describe(`a replay of ${file}`, () => {
+    for (const [perTurn, perSession] of [
+      [3, 5],
+      [5, 50],
+      [2, 4],
+    ] as const) {
+      for (const instances of [1, 3]) {
+        for (const kill of [[], ["--kill-after", "20"]]) {
+          const how = `${instances} instances${kill.length > 0 ? ", one killed" : ""}`;
+          it(`with ${perTurn} a turn and ${perSession} a session equals a sequential count: ${how}`, async () => {
+            const policy = policyOf(perTurn, perSession);
+            const ran = await replay(file, "--policy", policy, "--instances", String(instances), ...kill);
+            const { p50Ms, p99Ms, store, ...counts } = ran;
+            const { allowed, denied, byTurn, bySession } = countSequentially(trace, perTurn, perSession);
+            assert.ok(denied > 0 && allowed > 0);
+            const deniedBy = { "tool-per-turn": byTurn, "tool-per-session": bySession };
+            assert.deepEqual(counts, { calls: trace.length, allowed, denied, deniedBy, instances });
+            assert.ok(p50Ms > 0 && p99Ms >= p50Ms);
+            assert.match(store, /^sqlite:/);
+          });
+        }
+      }
+    }
+  });
+}
+
+it("replays of real traces", {
+  skip: realTraces().length > 0 ? false : "TOLLGATE_TRACES names no folder of them",
+}, () => {});
+
+describe("replay", () => {
+  it("shows which processes decided, and which one was killed", async () => {
+    const args = ["replay", "synthetic.jsonl", "--policy", policyOf(3, 5), "--instances", "3", "--kill-after", "20"];
+    const { status, stdout, stderr } = await tollgate(args, folder);
+    assert.equal(status, 0, stderr);
+    const shares = [...(/^decided by +process (.*)$/m.exec(stdout)?.[1] ?? "").matchAll(/(\d+) \((\d+)\)/g)];
+    assert.equal(shares.length, 4, stdout);
+    assert.equal(
+      shares.reduce((sum, [, , count]) => sum + Number(count), 0),
+      synthetic.length,
+    );
+    const [, killed, started] = /^killed +process (\d+) with SIGKILL; (\d+) took its place$/m.exec(stdout) ?? [];
+    assert.ok(shares.some(([, pid]) => pid === killed) && shares.some(([, pid]) => pid === started), stdout);
+  });
+
+  it("shows on memory, on purpose, that processes which count for themselves admit more", async () => {
+    const trace = write("one.jsonl", '{"session":"s","turn":1,"tool":"x"}\n'.repeat(30));
+    const args = ["replay", trace, "--policy", policyOf(3, 5), "--instances", "3", "--store", "memory:", "--json"];
+    const { stdout, stderr } = await tollgate(args, folder);
+    assert.equal(JSON.parse(stdout).allowed, 9);
+    assert.match(stderr, /counts for itself/);
+  });
+
+  it("counts on from an earlier run under a prefix that is given", async () => {
+    const trace = write("two.jsonl", '{"session":"s","turn":1,"tool":"x"}\n'.repeat(2));
+    const args = [trace, "--policy", policyOf(3, 5), "--store", "sqlite:shared.db"];
+    assert.equal((await replay(...args, "--prefix", "mine")).allowed, 2);
+    assert.equal((await replay(...args)).allowed, 2);
+    assert.equal((await replay(...args, "--prefix", "mine")).allowed, 1);
+  });
+
+  const good = '{"session":"s","turn":1,"tool":"x"}';
+  const bad: [string, string[], number, RegExp][] = [
+    ["a line that is not JSON", ["bad.jsonl"], 2, /bad\.jsonl:2: call: expected an object in JSON, got "\{\\"session/],
+    ["a line without a tool", ["no-tool.jsonl"], 2, /no-tool\.jsonl:1: tool: expected a string .*, got nothing/],
+    ["a trace that is not there", ["nowhere.jsonl"], 2, /cannot read nowhere\.jsonl/],
+    ["a store that is none", ["good.jsonl", "--store", "mongo:x"], 2, /--store: expected memory: or sqlite:PATH/],
+    ["a file that is no store", ["good.jsonl", "--store", "sqlite:3-5.yaml"], 3, /no SQLite database/],
+    ["0 instances", ["good.jsonl", "--instances", "0"], 2, /whole number from 1 to 64/],
+    ["an unknown option", ["good.jsonl", "--instance", "2"], 2, /unknown option/],
+    ["a policy that is wrong", ["good.jsonl", "--policy", "bad.yaml"], 2, /bad\.yaml:1:10: version: expected 1, got 2/],
+    ["a call that lacks a dimension", ["good.jsonl", "--policy", "user.yaml"], 2, /good\.jsonl:1: .*user: expected/],
+  ];
+  write("bad.jsonl", `${good}\n{"session": "s", \n`);
+  write("no-tool.jsonl", '{"session":"s","turn":1}');
+  write("good.jsonl", good);
+  write("bad.yaml", "version: 2\nlimits: [{ name: a, per: [], quota: 1 }]");
+  write("user.yaml", "version: 1\nlimits: [{ name: a, per: [user], quota: 1 }]");
+  for (const [what, args, status, message] of bad) {
+    it(`refuses ${what}`, async () => {
+      const policy = args.includes("--policy") ? [] : ["--policy", policyOf(3, 5)];
+      const ran = await tollgate(["replay", ...args, ...policy], folder);
+      assert.match(ran.stderr, message);
+      assert.equal(ran.status, status);
+    });
+  }
+});

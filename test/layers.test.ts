@@ -1,0 +1,114 @@
+// Who may import whom. The table is the architecture: when it gets in the way, it is the design that has to be argued.
+
+import assert from "node:assert/strict";
+import { posix } from "node:path";
+import { describe, it } from "node:test";
+import { importsOf, type SourceFile, sources } from "./sources.ts";
+
+interface Layer {
+  /** Which files it is. */
+  readonly files: RegExp;
+  /** What they may import: paths from the root, `node:` modules, packages. */
+  readonly may: readonly RegExp[];
+  /** What must not stand in them. */
+  readonly never?: readonly [pattern: RegExp, instead: string][];
+}
+
+const STORE = /^src\/store\.ts$/;
+const CLOCK = /^src\/clock\.ts$/;
+const KERNEL = /^src\/kernel\//;
+
+const layers: Record<string, Layer> = {
+  kernel: {
+    files: KERNEL,
+    may: [KERNEL, /^zod$/, /^@noble\/hashes\//],
+    never: [
+      [/\bDate\b/, "take nowMs as a parameter"],
+      [/\bMath\.random\b/, "let the caller pass what is random"],
+      [/\bprocess\b|\bglobalThis\b/, "the kernel has no environment"],
+      [/\basync\b|\bawait\b|\bPromise\b/, "the kernel is synchronous"],
+    ],
+  },
+  "store and clock": { files: /^src\/(store|clock)\.ts$/, may: [KERNEL] },
+  limiter: { files: /^src\/limiter\.ts$/, may: [KERNEL, STORE, CLOCK, /^src\/layers\//] },
+  "policy files": { files: /^src\/policy-file\.ts$/, may: [KERNEL, /^node:fs$/, /^yaml$/] },
+  stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^node:/] },
+  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
+  testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
+  root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file)\.ts$/] },
+  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/] },
+};
+
+const files = sources("src/**/*.ts");
+const resolve = (file: SourceFile, specifier: string) =>
+  specifier.startsWith(".") ? posix.join(posix.dirname(file.path), specifier) : specifier;
+const layerOf = (path: string) => Object.entries(layers).find(([, layer]) => layer.files.test(path));
+
+describe("layers", () => {
+  it("cover every source file", () => {
+    assert.ok(files.length > 20);
+    assert.deepEqual(
+      files.filter(({ path }) => layerOf(path) === undefined),
+      [],
+    );
+  });
+
+  for (const file of files) {
+    it(`${file.path} imports what it may`, () => {
+      const [name, layer] = layerOf(file.path) ?? assert.fail("no layer");
+      for (const specifier of importsOf(file)) {
+        const target = resolve(file, specifier);
+        assert.ok(
+          layer.may.some((pattern) => pattern.test(target)),
+          `${name} may not import ${target}`,
+        );
+      }
+      const code = file.text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`/g, "");
+      for (const [pattern, instead] of layer.never ?? []) {
+        assert.ok(!pattern.test(code), `${pattern} stands in ${file.path}: ${instead}`);
+      }
+    });
+  }
+
+  it("have no store that imports another", () => {
+    for (const file of files.filter(({ path }) => path.startsWith("src/stores/"))) {
+      const own = posix.basename(file.path, ".ts");
+      const others = importsOf(file).filter(
+        (specifier) => specifier.startsWith("./") && !specifier.startsWith(`./${own}/`),
+      );
+      assert.deepEqual(others, [], file.path);
+    }
+  });
+
+  it("have no cycle", () => {
+    const graph = new Map(
+      files.map((file) => [file.path, importsOf(file).map((specifier) => resolve(file, specifier))]),
+    );
+    const typeOnly = new Set(
+      files.flatMap((file) =>
+        [...file.text.matchAll(/^import type [^;]*?from "([^"]+)";/gms)].map(
+          ([, specifier]) => `${file.path} ${resolve(file, specifier ?? "")}`,
+        ),
+      ),
+    );
+    const done = new Set<string>();
+    const visit = (path: string, trail: readonly string[]) => {
+      assert.ok(!trail.includes(path), `a cycle: ${[...trail, path].join(" -> ")}`);
+      if (done.has(path)) return;
+      for (const next of graph.get(path) ?? []) if (!typeOnly.has(`${path} ${next}`)) visit(next, [...trail, path]);
+      done.add(path);
+    };
+    for (const path of graph.keys()) visit(path, []);
+  });
+});
+
+describe("house rules", () => {
+  for (const file of files) {
+    it(`${file.path} keeps them`, () => {
+      assert.match(file.text, /^\/\/ /, "a file begins with what it knows, and what it deliberately does not");
+      assert.doesNotMatch(file.text, /\bTODO\b|\bFIXME\b/, "finish it, or say in docs/ why not");
+      assert.doesNotMatch(file.text, /\bexport default\b/, "use a named export");
+      assert.doesNotMatch(file.path, /(utils|helpers|common|types)/, "a thing lives with what it belongs to");
+    });
+  }
+});

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { batchLayer, MAX_QUEUED } from "../../src/layers/batch.ts";
+import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
+import { fakeClock } from "../../src/testing/fake-clock.ts";
+import { testStore } from "../stores/store-suite.ts";
+
+testStore("memory behind the batch layer", () => {
+  const clock = fakeClock();
+  return { store: batchLayer(memoryStore({ clock }), 7), advance: clock.advance };
+});
+
+const request: StoreRequest = { mode: "judge", steps: [] };
+
+/** A store that notes the size of each batch and answers when it is told to. */
+function recordingStore() {
+  const sizes: number[] = [];
+  const waiting: PromiseWithResolvers<void>[] = [];
+  const store: Store = {
+    async apply(requests) {
+      sizes.push(requests.length);
+      const answer = Promise.withResolvers<void>();
+      waiting.push(answer);
+      await answer.promise;
+      return requests.map((_, i): StoreReply => ({ allowed: true, nowMs: sizes.length * 1_000 + i, steps: [] }));
+    },
+    close: async () => {
+      sizes.push(-1);
+    },
+  };
+  return { store, sizes, waiting };
+}
+
+const turns = async (count: number) => {
+  for (let i = 0; i < count; i++) await new Promise(setImmediate);
+};
+
+describe("the batch layer", () => {
+  it("sends what one tick asks, and what gathers meanwhile, in one batch each", async () => {
+    const { store, sizes, waiting } = recordingStore();
+    const layer = batchLayer(store, 10);
+    const early = [layer.apply([request]), layer.apply([request, request])];
+    await turns(2);
+    const late = [layer.apply([request]), layer.apply([request])];
+    await turns(3);
+    assert.deepEqual(sizes, [3]);
+    waiting[0]?.resolve();
+    await turns(3);
+    waiting[1]?.resolve();
+    const replies = await Promise.all([...early, ...late]);
+    assert.deepEqual(sizes, [3, 2]);
+    const times = replies.flat().map((reply) => (StoreError.isInstance(reply) ? -1 : reply.nowMs));
+    assert.deepEqual(times, [1_000, 1_001, 1_002, 2_000, 2_001]);
+  });
+
+  it("sends no batch above its size", async () => {
+    const { store, sizes, waiting } = recordingStore();
+    const layer = batchLayer(store, 2);
+    const asked = layer.apply(Array.from({ length: 5 }, () => request));
+    for (let sent = 0; sent < 3; sent++) {
+      await turns(3);
+      waiting[sent]?.resolve();
+    }
+    assert.equal((await asked).length, 5);
+    assert.deepEqual(sizes, [2, 2, 1]);
+  });
+
+  it("fails the callers of a batch that fails, and no others", async () => {
+    const { store, waiting } = recordingStore();
+    const layer = batchLayer(store, 10);
+    const doomed = layer.apply([request]);
+    await turns(2);
+    const fine = layer.apply([request]);
+    const away = new StoreError("unavailable", "away", { transient: true });
+    waiting[0]?.reject(away);
+    await assert.rejects(doomed, away);
+    await turns(2);
+    waiting[1]?.resolve();
+    assert.equal((await fine).length, 1);
+  });
+
+  it("refuses more than its queue holds, and takes work again afterwards", async () => {
+    const { store, waiting } = recordingStore();
+    const layer = batchLayer(store, 1_024);
+    const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
+    await assert.rejects(
+      layer.apply([request]),
+      (error) => StoreError.isInstance(error) && error.code === "overloaded",
+    );
+    for (let sent = 0; sent < Math.ceil(MAX_QUEUED / 1_024); sent++) {
+      await turns(2);
+      waiting[sent]?.resolve();
+    }
+    assert.equal((await many).length, MAX_QUEUED);
+    const again = layer.apply([request]);
+    await turns(2);
+    waiting.at(-1)?.resolve();
+    assert.equal((await again).length, 1);
+  });
+
+  it("is told when a store answers too little", async () => {
+    const layer = batchLayer({ apply: async () => [], close: async () => {} }, 10);
+    await assert.rejects(layer.apply([request]), RangeError);
+  });
+
+  it("closes the store after what is under way", async () => {
+    const { store, sizes, waiting } = recordingStore();
+    const layer = batchLayer(store, 10);
+    const asked = layer.apply([request]);
+    const closed = layer.close();
+    await turns(3);
+    assert.deepEqual(sizes, [1]);
+    waiting[0]?.resolve();
+    await Promise.all([asked, closed]);
+    assert.deepEqual(sizes, [1, -1]);
+  });
+});

@@ -1,0 +1,297 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Call, createLimiter, type LimiterOptions, MisuseError, type PolicyInput, StoreError } from "tollgate";
+import type { Store } from "tollgate/store";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
+
+const policy: PolicyInput = {
+  version: 1,
+  tools: { web_search: {}, book: { cost: { usd_micros: 300 } } },
+  limits: [
+    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { book: 1 }, ttl: "1h" },
+    { name: "money-per-user", per: ["user"], optional: true, unit: "usd_micros", quota: 1_000 },
+    { name: "tenant-rate", per: ["tenant"], optional: true, algorithm: "gcra", quota: 60, window: "1m", burst: 3 },
+  ],
+};
+const call: Call = { tool: "web_search", session: "s1", turn: "t1" };
+
+function limiterFor(options: Partial<LimiterOptions> = {}) {
+  const clock = fakeClock();
+  return { clock, limiter: createLimiter({ policy, store: memoryStore({ clock }), ...options }) };
+}
+
+const isMisuse = (code: string, path: string) => (error: unknown) =>
+  MisuseError.isInstance(error) && error.code === code && error.faults[0]?.path === path;
+
+describe("consume", () => {
+  it("answers with a verdict for each limit that matched, in policy order", async () => {
+    const { limiter, clock } = limiterFor();
+    const decision = await limiter.consume({ ...call, tenant: "acme", id: "call_1", args: { q: "x" } });
+    assert.deepEqual(decision, {
+      allowed: true,
+      verdicts: [
+        {
+          limit: "tool-per-turn",
+          allowed: true,
+          shadow: false,
+          unit: "calls",
+          cost: 1,
+          quota: 2,
+          remaining: 1,
+          resetAfterMs: 3_600_000,
+          retryAfterMs: 0,
+          retryable: true,
+        },
+        {
+          limit: "tenant-rate",
+          allowed: true,
+          shadow: false,
+          unit: "calls",
+          cost: 1,
+          quota: 60,
+          remaining: 2,
+          resetAfterMs: 1_000,
+          retryAfterMs: 0,
+          retryable: true,
+        },
+      ],
+      retryAfterMs: 0,
+      message: null,
+      notice: null,
+      degraded: null,
+      replayed: false,
+      decidedAtMs: clock.nowMs(),
+    });
+  });
+
+  it("charges no limit when one denies, and says how long to wait", async () => {
+    const { limiter } = limiterFor();
+    for (const turn of ["t1", "t2", "t3"]) await limiter.consume({ ...call, turn, tenant: "acme" });
+    const denied = await limiter.consume({ ...call, turn: "t4", tenant: "acme" });
+    assert.deepEqual([denied.allowed, denied.retryAfterMs, denied.verdicts[0]?.remaining], [false, 1_000, 2]);
+    assert.match(denied.message ?? "", /tenant-rate.*Try again in 1 s/);
+    const [usage] = await limiter.usage({ session: "s1", turn: "t4", tool: "web_search" });
+    assert.equal(usage?.used, 0);
+  });
+
+  it("takes the price of a tool, and of a call before it", async () => {
+    const { limiter } = limiterFor();
+    const price = async (cost?: Call["cost"]) => {
+      const decision = await limiter.peek({ tool: "book", session: "s1", turn: "t1", user: "u1", cost });
+      return decision.verdicts.find(({ limit }) => limit === "money-per-user")?.cost;
+    };
+    assert.deepEqual(
+      [await price(), await price({ usd_micros: 7 }), await price({ usd_micros: 0 })],
+      [300, 7, undefined],
+    );
+  });
+
+  it("counts numbers and their decimal strings as one", async () => {
+    const { limiter } = limiterFor();
+    await limiter.consume({ ...call, turn: 7 });
+    assert.equal((await limiter.peek({ ...call, turn: "7" })).verdicts[0]?.remaining, 0);
+  });
+
+  it("refuses what it cannot judge, and charges nothing for it", async () => {
+    const { limiter } = limiterFor();
+    const refused: [string, string, unknown][] = [
+      ["invalid-call", "call", { ...call, sesion: "s2" }],
+      ["missing-dimension", "tool", { session: "s1", turn: "t1" }],
+      ["missing-dimension", "turn", { tool: "web_search", session: "s1" }],
+      ["missing-dimension", "session", { ...call, session: null }],
+      ["invalid-dimension", "session", { ...call, session: "" }],
+      ["invalid-dimension", "turn", { ...call, turn: 1.5 }],
+      ["invalid-dimension", "turn", { ...call, turn: {} }],
+      ["invalid-dimension", "tool", { ...call, tool: "" }],
+      ["invalid-cost", "cost", { ...call, cost: 5 }],
+      ["invalid-cost", "cost.calls", { ...call, cost: { calls: -1 } }],
+      ["invalid-cost", "cost.calls", { ...call, cost: { calls: 0.5 } }],
+      ["invalid-cost", "cost.calls", { ...call, cost: { calls: Number.NaN } }],
+      ["invalid-cost", "cost.calls", { ...call, cost: { calls: 1e300 } }],
+      ["unknown-unit", "cost", { ...call, cost: { tokens: 1 } }],
+    ];
+    for (const [code, path, bad] of refused) {
+      await assert.rejects(limiter.consume(bad as Call), isMisuse(code, path), JSON.stringify(bad));
+    }
+    await assert.rejects(limiter.consume(null as never), TypeError);
+    assert.equal((await limiter.peek(call)).verdicts[0]?.remaining, 1);
+  });
+
+  it("keeps hostile names apart and harmless", async () => {
+    const { limiter } = limiterFor();
+    const names = [
+      "__proto__",
+      "constructor",
+      "a:b",
+      "a",
+      "{}",
+      "s1}",
+      "%3A",
+      ":",
+      "\n",
+      "\ud800",
+      "\udfff",
+      "#",
+      "x".repeat(1e6),
+    ];
+    for (const session of names) {
+      for (const tool of names) {
+        const decision = await limiter.consume({ tool, session, turn: "t1" });
+        assert.equal(decision.verdicts[0]?.remaining, 1, JSON.stringify([session, tool]).slice(0, 80));
+      }
+    }
+  });
+
+  it("refuses a call that was aborted before the store was asked", async () => {
+    const { limiter } = limiterFor();
+    const reason = new Error("gone");
+    await assert.rejects(limiter.consume(call, { signal: AbortSignal.abort(reason) }), reason);
+    assert.equal((await limiter.peek(call)).verdicts[0]?.remaining, 1);
+  });
+});
+
+describe("onDecision", () => {
+  it("is told each decision and its whole call, but no peek", async () => {
+    const seen: unknown[] = [];
+    const { limiter } = limiterFor({ onDecision: (decision, told) => seen.push([decision.allowed, told]) });
+    const turn = limiter.for({ session: "s1", turn: "t1" });
+    await turn.peek({ tool: "web_search" });
+    await turn.consume({ tool: "web_search", id: "call_1" });
+    assert.deepEqual(seen, [[true, { ...call, id: "call_1" }]]);
+  });
+
+  it("cannot fail a decision", async () => {
+    const { limiter } = limiterFor({
+      onDecision: () => {
+        throw new Error("listener");
+      },
+    });
+    const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.match((await warned).message, /onDecision threw: Error: listener/);
+  });
+});
+
+describe("usage", () => {
+  it("answers for the tools that the policy names", async () => {
+    const { limiter } = limiterFor();
+    await limiter.consume(call);
+    const usages = await limiter.usage({ session: "s1", turn: "t1" });
+    assert.deepEqual(
+      usages.map(({ dimensions, used, quota, remaining }) => [dimensions.tool, used, quota, remaining]),
+      [
+        ["web_search", 1, 2, 1],
+        ["book", 0, 1, 1],
+      ],
+    );
+  });
+
+  it("answers for the tool given, and leaves out limits whose dimensions are not", async () => {
+    const { limiter } = limiterFor();
+    const usages = await limiter.usage({ session: "s1", turn: "t1", tool: "other", tenant: "acme" });
+    assert.deepEqual(
+      usages.map(({ limit, unit, remaining }) => [limit, unit, remaining]),
+      [
+        ["tool-per-turn", "calls", 2],
+        ["tenant-rate", "calls", 3],
+      ],
+    );
+    assert.deepEqual(await limiter.usage(), []);
+    await assert.rejects(limiter.usage({ id: "x" } as never), isMisuse("invalid-call", "dimensions"));
+  });
+});
+
+describe("reset", () => {
+  it("empties one bucket and says how it stood", async () => {
+    const { limiter } = limiterFor();
+    await limiter.consume(call);
+    await limiter.consume({ ...call, turn: "t2" });
+    const { tool, session, turn } = call;
+    const before = await limiter.reset({ limit: "tool-per-turn", tool, session, turn });
+    assert.deepEqual([before?.used, before?.remaining], [1, 1]);
+    assert.equal((await limiter.peek(call)).verdicts[0]?.remaining, 1);
+    assert.equal((await limiter.peek({ ...call, turn: "t2" })).verdicts[0]?.remaining, 0);
+  });
+
+  it("refuses a limit that is not there, and a bucket that is not named whole", async () => {
+    const { limiter } = limiterFor();
+    await assert.rejects(limiter.reset({ limit: "nope" }), isMisuse("unknown-limit", "limit"));
+    await assert.rejects(limiter.reset({ limit: "tenant-rate" }), isMisuse("missing-dimension", "tenant"));
+    await assert.rejects(limiter.reset({ limit: "tenant-rate", tenant: "" }), isMisuse("invalid-dimension", "tenant"));
+  });
+
+  it("has nothing to empty where a quota is unlimited", async () => {
+    const free: PolicyInput = { version: 1, limits: [{ name: "free", per: ["user"], quota: "unlimited" }] };
+    const { limiter } = limiterFor({ policy: free });
+    assert.equal(await limiter.reset({ limit: "free", user: "u1" }), null);
+    assert.deepEqual((await limiter.consume({ tool: "x", user: "u1" })).verdicts, []);
+  });
+});
+
+describe("for", () => {
+  it("binds dimensions, which a call's own come before", async () => {
+    const { limiter } = limiterFor();
+    const session = limiter.for({ session: "s1" });
+    const turn = session.for({ turn: "t1", tool: "web_search" });
+    await turn.consume({ tool: "web_search" });
+    assert.equal((await turn.usage())[0]?.used, 1);
+    assert.equal((await limiter.peek(call)).verdicts[0]?.remaining, 0);
+    assert.equal((await turn.peek({ tool: "web_search", turn: "t2" })).verdicts[0]?.remaining, 1);
+    assert.throws(() => limiter.for({ sesion: "s1" } as never), isMisuse("invalid-call", "dimensions"));
+  });
+});
+
+describe("close", () => {
+  it("makes later calls misuse, on every limiter bound from it, and may come twice", async () => {
+    const { limiter } = limiterFor();
+    const turn = limiter.for({ session: "s1", turn: "t1" });
+    await Promise.all([turn.close(), limiter.close()]);
+    await assert.rejects(limiter.consume(call), isMisuse("limiter-closed", "limiter"));
+    await assert.rejects(turn.usage({ tool: "x" }), isMisuse("limiter-closed", "limiter"));
+  });
+});
+
+describe("createLimiter", () => {
+  const good = { policy, store: memoryStore() };
+  const refused: [string, string, unknown][] = [
+    ["invalid-option", "options", null],
+    ["invalid-option", "options", { ...good, onDecison: () => {} }],
+    ["invalid-option", "store", { policy }],
+    ["invalid-option", "store", { ...good, store: new Map() }],
+    ["invalid-option", "store.batchSize", { ...good, store: { ...good.store, apply: () => [], batchSize: 0 } }],
+    ["invalid-option", "prefix", { ...good, prefix: "" }],
+    ["invalid-option", "prefix", { ...good, prefix: "a{b}" }],
+    ["invalid-option", "onDecision", { ...good, onDecision: true }],
+    ["invalid-policy", "version", { ...good, policy: { version: 2, limits: [{ name: "a", per: [], quota: 1 }] } }],
+    ["invalid-policy", "policy", { ...good, policy: undefined }],
+  ];
+  for (const [code, path, options] of refused) {
+    it(`refuses ${path}: ${code}`, () => {
+      assert.throws(() => createLimiter(options as LimiterOptions), isMisuse(code, path));
+    });
+  }
+
+  it("keeps limiters with different prefixes apart in one store", async () => {
+    const store = memoryStore();
+    const one = createLimiter({ policy, store, prefix: "one" });
+    const two = createLimiter({ policy, store, prefix: "two" });
+    await one.consume(call);
+    assert.equal((await two.consume(call)).verdicts[0]?.remaining, 1);
+  });
+});
+
+describe("a store that fails", () => {
+  const failing = (apply: Store["apply"]) => limiterFor({ store: { apply, close: async () => {} } }).limiter;
+
+  it("is an error, never a denial", async () => {
+    const away = new StoreError("unavailable", "away", { transient: true });
+    await assert.rejects(failing(async () => [away]).consume(call), away);
+    await assert.rejects(failing(() => Promise.reject(away)).consume(call), away);
+  });
+
+  it("is caught when it answers too little", async () => {
+    await assert.rejects(failing(async () => []).consume(call), RangeError);
+    await assert.rejects(failing(async () => [{ allowed: true, nowMs: 0, steps: [] }]).consume(call), RangeError);
+  });
+});

@@ -1,0 +1,87 @@
+// What users get: names, subpaths, the schema file. Drift between two artefacts fails here.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { policySchemaJson } from "../scripts/schema.ts";
+import { ROOT, sources } from "./sources.ts";
+
+const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
+type Target = { "tollgate-source": string; types: string; default: string };
+const subpaths = (Object.entries(manifest.exports) as [string, Target | string][]).filter(
+  (entry): entry is [string, Target] => typeof entry[1] === "object",
+);
+
+/** Public values by subpath. A change here is a change for every user. */
+const PUBLIC: Record<string, string[]> = {
+  ".": [
+    "LimitExceededError",
+    "MisuseError",
+    "StoreError",
+    "createLimiter",
+    "definePolicy",
+    "loadPolicy",
+    "parsePolicy",
+  ],
+  "./store": ["StoreError", "decide", "decodeState", "encodeState"],
+  "./stores/memory": ["memoryStore"],
+  "./stores/sqlite": ["sqliteStore"],
+  "./testing": ["fakeClock", "storeCases"],
+};
+
+describe("the package", () => {
+  it("exports these names and no others", async () => {
+    assert.deepEqual(
+      subpaths.map(([subpath]) => subpath),
+      Object.keys(PUBLIC),
+    );
+    for (const [subpath] of subpaths) {
+      const names = Object.keys(await import(subpath.replace(".", "tollgate"))).sort();
+      assert.deepEqual(names, PUBLIC[subpath], subpath);
+    }
+  });
+
+  it("builds each subpath from the source that it names", () => {
+    for (const [subpath, target] of subpaths) {
+      const source = target["tollgate-source"];
+      assert.ok(existsSync(ROOT + source), `${subpath}: ${source}`);
+      const built = source.replace("./src/", "./dist/").replace(/\.ts$/, "");
+      assert.deepEqual([target.types, target.default], [`${built}.d.ts`, `${built}.js`]);
+    }
+  });
+
+  it("has every store as a subpath", () => {
+    const stores = sources("src/stores/*.ts").map(({ path }) => path.replace("src", ".").replace(/\.ts$/, ""));
+    assert.deepEqual(
+      stores.filter((subpath) => !(subpath in manifest.exports)),
+      [],
+    );
+  });
+
+  it("ships the schema that policies are checked by", () => {
+    assert.equal(readFileSync(`${ROOT}policy.schema.json`, "utf8"), policySchemaJson(), "run `npm run schema`");
+  });
+
+  it("pulls no driver in at its root", async () => {
+    const { moduleGraph } = await loadedBy("tollgate");
+    assert.deepEqual(
+      moduleGraph.filter((url) => /sqlite|stores\//.test(url)),
+      [],
+    );
+  });
+});
+
+/** The modules that an import loads, in a process of its own. */
+async function loadedBy(specifier: string): Promise<{ moduleGraph: string[] }> {
+  const { spawnSync } = await import("node:child_process");
+  const script = `
+    import { registerHooks } from "node:module";
+    const loaded = [];
+    registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context); } });
+    await import("${specifier}");
+    console.log(JSON.stringify(loaded));
+  `;
+  const args = ["--conditions=tollgate-source", "--input-type=module", "--eval", script];
+  const { stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" });
+  return { moduleGraph: JSON.parse(stdout) };
+}

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { MisuseError, StoreError } from "tollgate";
+import type { LimitSpec, Step } from "tollgate/store";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
+import { testStore } from "./store-suite.ts";
+
+testStore("memory", () => {
+  const clock = fakeClock();
+  return { store: memoryStore({ clock }), advance: clock.advance };
+});
+
+const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
+const charge = (bucket: string): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });
+const isCapacity = (reply: unknown) => StoreError.isInstance(reply) && reply.code === "capacity";
+
+describe("the memory store's bound", () => {
+  it("refuses a new bucket at its cap, charges nothing for it, and forgets no live one", async () => {
+    const store = memoryStore({ maxBuckets: 3, clock: fakeClock() });
+    const fill = [{ mode: "judge", steps: [charge("a"), charge("b")] }] as const;
+    await store.apply(fill);
+    const [refused, fits, known] = await store.apply([
+      { mode: "judge", steps: [charge("a"), charge("c"), charge("d")] },
+      { mode: "judge", steps: [charge("c")] },
+      { mode: "judge", steps: [charge("a"), charge("b"), charge("c")] },
+    ]);
+    assert.ok(isCapacity(refused));
+    assert.ok(fits !== undefined && !StoreError.isInstance(fits) && fits.allowed);
+    assert.ok(known !== undefined && !StoreError.isInstance(known));
+    assert.deepEqual(
+      known.steps.map(({ used }) => used),
+      [2, 2, 2],
+    );
+  });
+
+  it("takes new buckets again when old ones have expired", async () => {
+    const clock = fakeClock();
+    const store = memoryStore({ maxBuckets: 100, clock });
+    const fill = async (name: string) => {
+      const replies = await store.apply(
+        Array.from({ length: 100 }, (_, i) => ({ mode: "judge", steps: [charge(`${name}${i}`)] }) as const),
+      );
+      return replies.filter((reply) => !isCapacity(reply)).length;
+    };
+    assert.equal(await fill("old"), 100);
+    assert.equal(await fill("early"), 0);
+    clock.advance(1_000);
+    assert.equal(await fill("new"), 100);
+  });
+
+  it("drops expired buckets while others are booked, without being asked for them", async () => {
+    const clock = fakeClock();
+    const store = memoryStore({ maxBuckets: 1_000, clock });
+    for (let round = 0; round < 50; round++) {
+      for (let i = 0; i < 100; i++) {
+        const [reply] = await store.apply([{ mode: "judge", steps: [charge(`${round}-${i}`)] }]);
+        assert.ok(!isCapacity(reply), `round ${round} found no room`);
+      }
+      clock.advance(1_000);
+    }
+  });
+
+  for (const maxBuckets of [0, -1, 1.5, Number.NaN, 10_000_001, "9" as never]) {
+    it(`refuses maxBuckets ${maxBuckets}`, () => {
+      assert.throws(
+        () => memoryStore({ maxBuckets }),
+        (error) => MisuseError.isInstance(error) && error.code === "invalid-option" && /maxBuckets/.test(error.message),
+      );
+    });
+  }
+});

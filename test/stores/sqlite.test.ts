@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, it } from "node:test";
+import { MisuseError, StoreError, type StoreErrorCode } from "tollgate";
+import type { LimitSpec, Step, Store } from "tollgate/store";
+import { sqliteStore } from "tollgate/stores/sqlite";
+import { fakeClock } from "tollgate/testing";
+import { temporaryFolder } from "../temporary.ts";
+import { testStore } from "./store-suite.ts";
+
+const folder = temporaryFolder();
+let files = 0;
+const newFile = () => join(folder, `${files++}.db`);
+
+testStore("sqlite", () => {
+  const clock = fakeClock();
+  return { store: sqliteStore(newFile(), { clock }), advance: clock.advance };
+});
+
+const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
+const charge = (bucket: string): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });
+const chargeOnce = (store: Store, ...buckets: string[]) =>
+  store.apply(buckets.map((bucket) => ({ mode: "judge", steps: [charge(bucket)] }) as const));
+const isStoreError = (code: StoreErrorCode) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
+
+describe("the SQLite store's file", () => {
+  it("keeps what was booked for whoever opens it next", async () => {
+    const file = newFile();
+    const clock = fakeClock();
+    const first = sqliteStore(file, { clock });
+    await chargeOnce(first, "b", "b");
+    await first.close();
+    const second = sqliteStore(file, { clock, durability: "power" });
+    const [reply] = await chargeOnce(second, "b");
+    assert.ok(reply !== undefined && !StoreError.isInstance(reply));
+    assert.equal(reply.steps[0]?.used, 3);
+    await second.close();
+  });
+
+  it("holds plain integers beside their expiry", async () => {
+    const file = newFile();
+    const clock = fakeClock();
+    const store = sqliteStore(file, { clock });
+    await chargeOnce(store, "rate:1:{s1}:tool-per-session:web_search", "rate:1:{s1}:tool-per-session:web_search");
+    await store.close();
+    const rows = new DatabaseSync(file).prepare("SELECT key, value, expires_at_ms FROM buckets").all();
+    const key = "rate:1:{s1}:tool-per-session:web_search";
+    assert.deepEqual(
+      rows.map((row) => ({ ...row })),
+      [{ key, value: "2", expires_at_ms: clock.nowMs() + 1_000 }],
+    );
+  });
+
+  it("removes expired rows while others are booked", async () => {
+    const file = newFile();
+    const clock = fakeClock();
+    const store = sqliteStore(file, { clock });
+    for (let round = 0; round < 20; round++) {
+      await chargeOnce(store, ...Array.from({ length: 50 }, (_, i) => `${round}-${i}`));
+      clock.advance(1_000);
+    }
+    await store.close();
+    const count = new DatabaseSync(file).prepare("SELECT count(*) AS count FROM buckets").get()?.count;
+    assert.ok(Number(count) <= 150, `${count} rows are left of 1,000, of which 50 were live`);
+  });
+
+  it("fails the call of a damaged bucket alone", async () => {
+    const file = newFile();
+    const store = sqliteStore(file);
+    await chargeOnce(store, "good", "bad");
+    const other = new DatabaseSync(file);
+    for (const damage of ["", "-1", "1.5", "s1 x", "g1 1 2", "9007199254740993", "constructor"]) {
+      other.prepare("UPDATE buckets SET value = ? WHERE key = 'bad'").run(damage);
+      const replies = await store.apply([
+        { mode: "judge", steps: [charge("bad"), charge("good")] },
+        { mode: "judge", steps: [{ ...charge("good"), event: { type: "read" } }] },
+      ]);
+      assert.ok(isStoreError("damaged-bucket")(replies[0]), damage);
+      assert.ok(replies[1] !== undefined && !StoreError.isInstance(replies[1]));
+      assert.equal(replies[1].steps[0]?.used, 1);
+    }
+    other.close();
+    await store.close();
+  });
+});
+
+describe("a file that the SQLite store refuses", () => {
+  const refused = async (file: string, code: StoreErrorCode, message: RegExp) => {
+    const store = sqliteStore(file);
+    await assert.rejects(chargeOnce(store, "b"), (error) => isStoreError(code)(error) && message.test(String(error)));
+    await store.close();
+  };
+
+  it("is no database", async () => {
+    const file = newFile();
+    writeFileSync(file, "a letter to a friend, ".repeat(100));
+    await refused(file, "foreign-database", /no SQLite database/);
+    assert.match(readFileSync(file, "utf8"), /^a letter/);
+  });
+
+  it("is another program's database, and stays as it was", async () => {
+    const file = newFile();
+    const database = new DatabaseSync(file);
+    database.exec("CREATE TABLE customers (name TEXT)");
+    await refused(file, "foreign-database", /another program's/);
+    assert.equal(database.prepare("PRAGMA journal_mode").get()?.journal_mode, "delete");
+    database.close();
+  });
+
+  it("has another layout", async () => {
+    const file = newFile();
+    const store = sqliteStore(file);
+    await chargeOnce(store, "b");
+    await store.close();
+    const database = new DatabaseSync(file);
+    database.exec("PRAGMA user_version = 2");
+    database.close();
+    await refused(file, "schema-version", /layout 2.*reads layout 1/);
+  });
+
+  it("lies in a folder that is not there", async () => {
+    await refused(join(folder, "nowhere", "x.db"), "unavailable", /nowhere.*unable to open/);
+  });
+
+  it("may not be written", { skip: process.getuid?.() === 0 ? "root may write everything" : false }, async () => {
+    const file = newFile();
+    const store = sqliteStore(file);
+    await chargeOnce(store, "b");
+    await store.close();
+    chmodSync(file, 0o400);
+    await refused(file, "unavailable", /readonly/);
+  });
+});
+
+describe("the SQLite store's lock", () => {
+  it("fails with busy after the deadline, charges nothing, and works again when the lock is free", async () => {
+    const file = newFile();
+    const store = sqliteStore(file, { deadlineMs: 30 });
+    await chargeOnce(store, "b");
+    const other = new DatabaseSync(file);
+    other.exec("BEGIN IMMEDIATE");
+    await assert.rejects(
+      chargeOnce(store, "b"),
+      (error) => isStoreError("busy")(error) && (error as StoreError).transient,
+    );
+    other.exec("ROLLBACK");
+    const [reply] = await chargeOnce(store, "b");
+    assert.ok(reply !== undefined && !StoreError.isInstance(reply));
+    assert.equal(reply.steps[0]?.used, 2);
+    other.close();
+    await store.close();
+  });
+
+  it("lets the event loop turn while it waits", async () => {
+    const file = newFile();
+    const store = sqliteStore(file, { deadlineMs: 100 });
+    await chargeOnce(store, "b");
+    const other = new DatabaseSync(file);
+    other.exec("BEGIN IMMEDIATE");
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    await assert.rejects(chargeOnce(store, "b"), isStoreError("busy"));
+    clearInterval(timer);
+    assert.ok(turns >= 5, `the loop turned ${turns} times`);
+    other.close();
+    await store.close();
+  });
+});
+
+describe("options that the SQLite store refuses", () => {
+  const cases: [string, Parameters<typeof sqliteStore>][] = [
+    ["path", [""]],
+    ["path", [7 as never]],
+    ["deadlineMs", ["x.db", { deadlineMs: 0 }]],
+    ["deadlineMs", ["x.db", { deadlineMs: 1.5 }]],
+    ["deadlineMs", ["x.db", { deadlineMs: 60_001 }]],
+    ["durability", ["x.db", { durability: "always" as never }]],
+  ];
+  for (const [option, args] of cases) {
+    it(JSON.stringify(args), () => {
+      assert.throws(
+        () => sqliteStore(...args),
+        (error) => MisuseError.isInstance(error) && error.faults[0]?.path === option,
+      );
+    });
+  }
+});
