@@ -1,11 +1,26 @@
-// The test command: every test beside the code and in test/, but for the folders with a command of their own.
+// The test command: every test beside the code and in test/. --coverage runs those of the kernel and wants every line;
+// --race and --chaos run what depends on time and luck, at full length and judged strictly.
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 
-const files =
-  process.argv.length > 2 ? process.argv.slice(2) : globSync(["src/**/*.test.ts", "test/**/*.test.ts"]).sort();
-const { status } = spawnSync(process.execPath, ["--conditions=tollgate-source", "--test", ...files], {
-  stdio: "inherit",
-});
+const suites = {
+  "--coverage": {
+    files: ["src/kernel/**/*.test.ts"],
+    flags: [
+      "--experimental-test-coverage",
+      "--test-coverage-include=src/kernel/**/*.ts",
+      "--test-coverage-exclude=**/*.test.ts",
+      "--test-coverage-lines=100",
+    ],
+  },
+  "--race": { files: ["test/load/*.test.ts"], env: { TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
+  "--chaos": { files: ["test/chaos/*.test.ts"], env: { TOLLGATE_KILL_ROUNDS: "40" } },
+};
+const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"] };
+
+const [first, ...rest] = process.argv.slice(2);
+const { files, flags = [], env = {} } = suites[first] ?? (first ? { files: [first, ...rest] } : everything);
+const args = ["--conditions=tollgate-source", "--test", ...flags, ...globSync(files).sort()];
+const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
 process.exit(status ?? 1);

@@ -28,7 +28,7 @@ export interface Charge extends Bucket {
 export function resolveCharges(policy: Policy, prefix: string, call: Call): Charge[] {
   checkCall(call);
   if (call.cost !== undefined) checkCost(policy, call.cost);
-  const toolCost = policy.costs.get(String(call.tool));
+  const toolCost = policy.costs.get(dimensionValue("tool", call.tool));
   const charges: Charge[] = [];
   for (const limit of policy.limits) {
     const price = priceOf(limit.unit, call.cost, toolCost);

@@ -97,6 +97,12 @@ function stepBooked({ limit, event }: Step, state: BucketState | undefined, nowM
   return algorithmOf(limit).book(limit, state, event.cost, nowMs);
 }
 
+/** At the latest when the state ends: one that another window or rate wrote may end before its units come back by this. */
+function freeAfterMs(limit: LimitSpec, state: BucketState | undefined, units: number, nowMs: number): number {
+  if (state === undefined) return 0;
+  return Math.min(algorithmOf(limit).freeAfterMs(limit, state, units, nowMs), state.expiresAtMs - nowMs);
+}
+
 function stepReply({ limit, event }: Step, allowed: boolean, state: BucketState | undefined, nowMs: number): StepReply {
   const algorithm = algorithmOf(limit);
   const capacity = algorithm.capacity(limit);
@@ -104,7 +110,7 @@ function stepReply({ limit, event }: Step, allowed: boolean, state: BucketState 
   return {
     allowed,
     used: algorithm.used(limit, state, nowMs),
-    resetAfterMs: algorithm.freeAfterMs(limit, state, capacity, nowMs),
-    retryAfterMs: allowed ? 0 : need > capacity ? null : algorithm.freeAfterMs(limit, state, need, nowMs),
+    resetAfterMs: freeAfterMs(limit, state, capacity, nowMs),
+    retryAfterMs: allowed ? 0 : need > capacity ? null : freeAfterMs(limit, state, need, nowMs),
   };
 }

@@ -22,7 +22,7 @@ export function formatDuration(ms: number): string {
   const seconds = Math.ceil(ms / 1_000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.ceil(seconds / 60);
-  if (minutes < 60) return seconds < 600 ? pair(seconds, 60, "min", "s") : `${minutes} min`;
+  if (minutes < 60) return minutes < 10 ? pair(seconds, 60, "min", "s") : `${minutes} min`;
   const hours = Math.ceil(minutes / 60);
   return hours < 48 ? pair(minutes, 60, "h", "min") : pair(hours, 24, "d", "h");
 }

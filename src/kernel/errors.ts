@@ -92,14 +92,15 @@ export function formatFault({ at, path, expected, got }: Fault): string {
 /** A value in at most 60 characters, for the `got` of a fault. */
 export function formatGot(value: unknown): string {
   if (value === undefined) return "nothing";
-  if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "number" || typeof value === "symbol") return String(value);
-  if (typeof value === "function") return "a function";
-  const text = typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : formatObject(value);
+  const text = formatValue(value);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
-function formatObject(value: unknown): string {
+function formatValue(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "number" || typeof value === "symbol") return String(value);
+  if (typeof value === "function") return "a function";
   try {
     return JSON.stringify(value) ?? typeof value;
   } catch {

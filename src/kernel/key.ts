@@ -11,14 +11,17 @@ const PLAIN = /^[A-Za-z0-9_.\-/@=+,;!~ ]{1,64}$/;
 const ESCAPED = /[{}:%#\p{Cc}\p{Cs}]/gu;
 
 /**
- * One part of a key: the value itself where it is harmless, `%XX` (or `%uXXXX` for a lone surrogate) for what is not,
- * and `#` with 128 bits of SHA-256 in hexadecimal where that would take more than 64 bytes.
+ * One part of a key: the value itself where it is harmless, `%XX` (or `%uXXXX` for a lone surrogate) for what is not.
+ * Where that would take more than 64 bytes: `#` with the first 128 bits, in hexadecimal, of the SHA-256 of the value as
+ * JSON, which is well-formed and unambiguous also where the value is not.
  */
 export function keyPart(value: string): string {
   if (PLAIN.test(value)) return value;
-  const escaped = value.replace(ESCAPED, escapeCharacter);
-  const bytes = utf8ToBytes(escaped);
-  return bytes.length <= MAX_PART_BYTES ? escaped : `#${bytesToHex(sha256(bytes).subarray(0, 16))}`;
+  if (value.length <= MAX_PART_BYTES) {
+    const escaped = value.replace(ESCAPED, escapeCharacter);
+    if (utf8ToBytes(escaped).length <= MAX_PART_BYTES) return escaped;
+  }
+  return `#${bytesToHex(sha256(utf8ToBytes(JSON.stringify(value))).subarray(0, 16))}`;
 }
 
 function escapeCharacter(character: string): string {

@@ -12,12 +12,12 @@ export function denialMessage(per: readonly Dimension[], verdict: Verdict): stri
   if (retryAfterMs === null) {
     return `Denied: this call takes ${cost} ${unit}, more than ${limit} ever has free at once. Ask for less.`;
   }
-  const left =
-    remaining === 0 ? `all ${quota} ${unit}${scope} are used` : `${remaining} of ${quota} ${unit}${scope} left`;
+  const left = `${remaining === 0 ? "no" : remaining} ${unit}${scope} left`;
+  const why = remaining === 0 ? left : `${left}, and this call takes ${cost}`;
   const advice = retryable
     ? `Try again in ${formatDuration(retryAfterMs)}, or go on without this tool.`
-    : "Waiting does not help: do not try again. Go on without this tool, or finish with what you have.";
-  return `Denied by ${limit}: ${left}${remaining === 0 ? "" : `, and this call takes ${cost}`}. ${advice}`;
+    : "Waiting does not help: go on without this tool, or finish with what you have.";
+  return `Denied by ${limit}: ${why}. ${advice}`;
 }
 
 function listOf(words: readonly string[]): string {

@@ -85,8 +85,7 @@ function text(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
 
-function whole(min: number) {
-  const error = `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
+function whole(min: number, error = `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`) {
   return z.int({ error }).min(min, { error });
 }
 
@@ -107,9 +106,8 @@ const duration = z
 const dimension = z.enum(DIMENSIONS, { error: `one of ${DIMENSIONS.join(", ")}` });
 const unit = text(/^[a-z][a-z0-9_]{0,31}$/, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
 const value = text(/./s, "a name that is not empty");
-const quota = z.union([whole(0), z.literal("unlimited")], {
-  error: `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or unlimited`,
-});
+const QUOTA = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or unlimited`;
+const quota = z.union([whole(0, QUOTA), z.literal("unlimited")], { error: QUOTA });
 
 const base = {
   name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64").describe(

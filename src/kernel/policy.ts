@@ -29,7 +29,7 @@ export interface Limit {
   readonly otherwise: Allotment | null;
 }
 
-/** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`; immutable. */
+/** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
 export interface Policy {
   readonly partition: Dimension;
   /** What a call of a tool costs unless it says otherwise. */

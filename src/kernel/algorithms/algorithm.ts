@@ -23,8 +23,11 @@ export interface Algorithm<Limit, State extends ExpiringState> {
   /** Units that are not free at `nowMs`. More than the capacity after a quota was lowered. */
   used(limit: Limit, state: State | undefined, nowMs: number): number;
 
-  /** Milliseconds from `nowMs` until `units` (0 to the capacity) are free, if nothing else happens; 0 if they are. */
-  freeAfterMs(limit: Limit, state: State | undefined, units: number, nowMs: number): number;
+  /**
+   * Milliseconds from `nowMs` until `units` (0 to the capacity) are free by this limit's own window or rate, if nothing
+   * else happens; 0 if they are. The end of a state that another window or rate wrote may come before (../decide.ts).
+   */
+  freeAfterMs(limit: Limit, state: State, units: number, nowMs: number): number;
 
   /** The state after `cost` units (1 to the free ones) were booked at `nowMs`. */
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;

@@ -8,8 +8,8 @@ export interface CounterState {
 }
 
 /** Milliseconds until `units` are free: all of them come back together when the counter expires. */
-export function freeAfterMs(quota: number, state: CounterState | undefined, units: number, nowMs: number): number {
-  return state === undefined || units <= quota - state.spent ? 0 : state.expiresAtMs - nowMs;
+export function freeAfterMs(quota: number, state: CounterState, units: number, nowMs: number): number {
+  return units <= quota - state.spent ? 0 : state.expiresAtMs - nowMs;
 }
 
 export function encode(state: CounterState): string {

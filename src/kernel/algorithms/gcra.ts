@@ -42,7 +42,7 @@ export const gcra: Algorithm<GcraLimit, GcraState> = {
   used: (limit, state, nowMs) => Math.ceil(levelAt(limit, state, nowMs) / limit.levelPerUnit),
   freeAfterMs(limit, state, units, nowMs) {
     const excess = levelAt(limit, state, nowMs) - (limit.burst - units) * limit.levelPerUnit;
-    if (state === undefined || excess <= 0) return 0;
+    if (excess <= 0) return 0;
     return Math.max(0, state.baseMs - nowMs) + Math.ceil(excess / limit.levelPerMs);
   },
   book(limit, state, cost, nowMs) {

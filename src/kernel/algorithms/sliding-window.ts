@@ -54,7 +54,6 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     return counts.reduce((sum, count, age) => (nowMs < freeAtMs(limit, newest - age) ? sum + count : sum), 0);
   },
   freeAfterMs(limit, state, units, nowMs) {
-    if (state === undefined) return 0;
     const { newest, counts } = fitted(limit, state);
     let left = slidingWindow.used(limit, state, nowMs);
     let waitMs = 0;

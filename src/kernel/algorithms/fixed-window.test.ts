@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { CounterState } from "./counter.ts";
+import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
+
+const EPOCH: FixedWindowLimit = { algorithm: "fixed-window", quota: 5, windowMs: 100, align: "epoch" };
+const FIRST_USE: FixedWindowLimit = { ...EPOCH, align: "first-use" };
+
+function counter(spent: number, expiresAtMs: number): CounterState {
+  return { kind: "counter", spent, expiresAtMs };
+}
+
+describe("fixed-window", () => {
+  it("is a counter whose units come back", () => {
+    assert.equal(fixedWindow.kind, "counter");
+    assert.equal(fixedWindow.refills, true);
+    assert.equal(fixedWindow.capacity(EPOCH), 5);
+  });
+
+  it("books into the window that the bucket began in", () => {
+    const cases: [string, FixedWindowLimit, CounterState | undefined, cost: number, nowMs: number, CounterState][] = [
+      ["the first instant of a window", EPOCH, undefined, 2, 1200, counter(2, 1300)],
+      ["the last instant of a window", EPOCH, undefined, 2, 1299, counter(2, 1300)],
+      ["the window begins with the charge", FIRST_USE, undefined, 2, 1299, counter(2, 1399)],
+      ["the end stays", EPOCH, counter(2, 1300), 3, 1299, counter(5, 1300)],
+      ["the end stays when counted from the first use", FIRST_USE, counter(2, 1399), 3, 1398, counter(5, 1399)],
+      ["the end stays when the clock is set back", EPOCH, counter(2, 1300), 1, 700, counter(3, 1300)],
+      [
+        "the end stays when the window is changed",
+        { ...EPOCH, windowMs: 7 },
+        counter(2, 1300),
+        1,
+        1250,
+        counter(3, 1300),
+      ],
+      ["at the epoch itself", EPOCH, undefined, 1, 0, counter(1, 100)],
+    ];
+    for (const [name, limit, state, cost, nowMs, expected] of cases) {
+      assert.deepEqual(fixedWindow.book(limit, state, cost, nowMs), expected, name);
+    }
+  });
+
+  it("has used what is spent, also past a quota that was lowered", () => {
+    assert.equal(fixedWindow.used(EPOCH, undefined, 1200), 0);
+    assert.equal(fixedWindow.used(EPOCH, counter(3, 1300), 1299), 3);
+    assert.equal(fixedWindow.used({ ...EPOCH, quota: 1 }, counter(3, 1300), 1299), 3);
+  });
+
+  it("frees all units at the window's end", () => {
+    const cases: [quota: number, units: number, nowMs: number, expected: number][] = [
+      [5, 2, 1200, 0],
+      [5, 3, 1200, 100],
+      [5, 3, 1299, 1],
+      [6, 3, 1200, 0],
+      [2, 0, 1200, 100],
+      [2, 2, 1200, 100],
+      [5, 5, 700, 600],
+    ];
+    for (const [quota, units, nowMs, expected] of cases) {
+      const name = `${units} of ${quota} units at ${nowMs}`;
+      assert.equal(fixedWindow.freeAfterMs({ ...EPOCH, quota }, counter(3, 1300), units, nowMs), expected, name);
+    }
+  });
+
+  it("shares its text with quota", () => {
+    assert.equal(fixedWindow.encode(counter(3, 1300)), "3");
+    assert.deepEqual(fixedWindow.decode("3", 1300), counter(3, 1300));
+    assert.equal(fixedWindow.decode("three", 1300), null);
+  });
+});

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type GcraLimit, type GcraState, gcra } from "./gcra.ts";
+
+// 3 units each 10 ms, at most 5 at once: a unit raises the level by 10, each ms lowers it by 3.
+const LIMIT: GcraLimit = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+
+function state(baseMs: number, level: number, expiresAtMs: number, levelPerUnit = 10): GcraState {
+  return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit };
+}
+
+const FULL = state(1000, 50, 1017);
+
+describe("gcra", () => {
+  it("says what it is", () => {
+    assert.equal(gcra.kind, "gcra");
+    assert.equal(gcra.refills, true);
+    assert.equal(gcra.capacity(LIMIT), 5);
+  });
+
+  it("lets the level fall at the rate, and counts a begun unit as used", () => {
+    const cases: [string, GcraState | undefined, nowMs: number, expected: number][] = [
+      ["nothing", undefined, 1000, 0],
+      ["full", FULL, 1000, 5],
+      ["one ms before a unit is back", FULL, 1003, 5],
+      ["a unit is back", FULL, 1004, 4],
+      ["a unit is back without rest", FULL, 1010, 2],
+      ["the last ms", FULL, 1016, 1],
+      ["empty", FULL, 1017, 0],
+      ["empty without rest", state(1000, 30, 1010), 1010, 0],
+      ["long empty", FULL, Number.MAX_SAFE_INTEGER, 0],
+      ["a clock set back", FULL, 400, 5],
+    ];
+    for (const [name, given, nowMs, expected] of cases) assert.equal(gcra.used(LIMIT, given, nowMs), expected, name);
+    const steep: GcraLimit = { algorithm: "gcra", burst: 5, levelPerUnit: 1, levelPerMs: 7 };
+    assert.equal(gcra.used(steep, state(1000, 5, 1001, 1), 1001), 0, "never below zero");
+  });
+
+  it("frees units at the rate", () => {
+    const cases: [burst: number, units: number, nowMs: number, expected: number][] = [
+      [5, 0, 1000, 0],
+      [5, 1, 1000, 4],
+      [5, 1, 1003, 1],
+      [5, 1, 1004, 0],
+      [5, 2, 1000, 7],
+      [5, 3, 1000, 10],
+      [5, 3, 1010, 0],
+      [5, 5, 1000, 17],
+      [6, 1, 1000, 0],
+      [4, 0, 1000, 4],
+      [4, 4, 1000, 17],
+      [5, 0, 400, 0],
+      [5, 1, 400, 604],
+    ];
+    for (const [burst, units, nowMs, expected] of cases) {
+      const name = `${units} of ${burst} units at ${nowMs}`;
+      assert.equal(gcra.freeAfterMs({ ...LIMIT, burst }, FULL, units, nowMs), expected, name);
+    }
+  });
+
+  it("books onto the level", () => {
+    const cases: [string, GcraState | undefined, cost: number, nowMs: number, GcraState][] = [
+      ["the first", undefined, 5, 1000, FULL],
+      ["at the epoch itself", undefined, 3, 0, state(0, 30, 10)],
+      ["onto what is left", FULL, 1, 1004, state(1004, 48, 1020)],
+      ["onto an empty level", state(1000, 30, 1010), 1, 1010, state(1010, 10, 1014)],
+      ["at the latest instant seen when the clock is set back", state(1000, 10, 1004), 2, 400, state(1000, 30, 1010)],
+    ];
+    for (const [name, given, cost, nowMs, expected] of cases) {
+      assert.deepEqual(gcra.book(LIMIT, given, cost, nowMs), expected, name);
+    }
+  });
+
+  it("converts the level of another rate, rounded up to units, no more than the burst", () => {
+    const cases: [string, GcraState, expected: number][] = [
+      ["whole units", state(1000, 8, 1100, 4), 2],
+      ["a begun unit", state(1000, 9, 1100, 4), 3],
+      ["more than the burst", state(1000, 400, 1100, 4), 5],
+    ];
+    for (const [name, given, expected] of cases) {
+      assert.equal(gcra.used(LIMIT, given, 1000), expected, name);
+      const wait = Math.ceil((expected * 10) / 3);
+      assert.equal(gcra.freeAfterMs(LIMIT, given, 5, 1000), wait, name);
+      assert.equal(gcra.used(LIMIT, given, 1000 + wait - 1), 1, name);
+      assert.equal(gcra.used(LIMIT, given, 1000 + wait), 0, name);
+    }
+  });
+
+  it("keeps the very level when only the burst or the pace was changed", () => {
+    const given = state(1000, 41, 1014);
+    assert.deepEqual(gcra.book(LIMIT, given, 0, 1000), given);
+    assert.equal(gcra.used({ ...LIMIT, burst: 2 }, given, 1000), 5);
+    assert.equal(gcra.used({ ...LIMIT, levelPerMs: 41 }, given, 1001), 0);
+    assert.equal(gcra.used({ ...LIMIT, levelPerMs: 40 }, given, 1001), 1);
+  });
+
+  it("stays exact near 2^52", () => {
+    const burst = 2 ** 51 - 1;
+    const limit: GcraLimit = { algorithm: "gcra", burst, levelPerUnit: 1, levelPerMs: 1 };
+    const given = gcra.book(limit, undefined, burst, 1000);
+    assert.equal(gcra.used(limit, given, 1001), burst - 1);
+    assert.equal(gcra.freeAfterMs(limit, given, burst, 1001), burst - 1);
+    assert.equal(given.expiresAtMs, 1000 + burst);
+  });
+
+  it("writes text and reads back nothing else", () => {
+    for (const given of [FULL, state(0, 0, 0, 1), state(Number.MAX_SAFE_INTEGER, 2 ** 52, 9)]) {
+      const text = gcra.encode(given);
+      assert.equal(text, `g1 ${given.baseMs} ${given.level} ${given.levelPerUnit}`);
+      assert.deepEqual(gcra.decode(text, given.expiresAtMs), given);
+    }
+    const damaged = [
+      "",
+      "g1",
+      "g2 1 1 1",
+      "g1 1 1 0",
+      "g1 1 1 01",
+      "g1 -1 1 1",
+      "g1 1 1.5 1",
+      "g1 1 1 1 ",
+      "g1 1  1 1",
+    ];
+    damaged.push("g1 9007199254740992 1 1", "g1 1 9007199254740992 1", "g1 1 1 9007199254740992", "g1 1 1 1\n", "7");
+    for (const text of damaged) assert.equal(gcra.decode(text, 7), null, JSON.stringify(text));
+  });
+});

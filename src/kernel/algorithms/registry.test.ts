@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { fixedWindow } from "./fixed-window.ts";
+import { gcra } from "./gcra.ts";
+import { quota } from "./quota.ts";
+import { algorithmOf, type BucketState, decodeState, encodeState } from "./registry.ts";
+import { slidingWindow } from "./sliding-window.ts";
+
+const STATES: [BucketState, text: string][] = [
+  [{ kind: "counter", spent: 3, expiresAtMs: 7 }, "3"],
+  [{ kind: "sliding-window", expiresAtMs: 7, subWindowMs: 10, newest: 100, counts: [1, 0, 2] }, "s1 10 100 1,0,2"],
+  [{ kind: "gcra", expiresAtMs: 7, baseMs: 5, level: 30, levelPerUnit: 10 }, "g1 5 30 10"],
+];
+
+describe("registry", () => {
+  it("knows the algorithm of each limit", () => {
+    assert.equal(algorithmOf({ algorithm: "quota", quota: 1, ttlMs: 1, ttlFrom: "last" }), quota);
+    assert.equal(algorithmOf({ algorithm: "fixed-window", quota: 1, windowMs: 1, align: "epoch" }), fixedWindow);
+    assert.equal(algorithmOf({ algorithm: "sliding-window", quota: 1, windowMs: 1 }), slidingWindow);
+    assert.equal(algorithmOf({ algorithm: "gcra", burst: 1, levelPerUnit: 1, levelPerMs: 1 }), gcra);
+  });
+
+  it("writes each state as text and reads it back", () => {
+    for (const [state, text] of STATES) {
+      assert.equal(encodeState(state), text);
+      assert.deepEqual(decodeState(text, 7), state);
+    }
+  });
+
+  it("reads damaged text as null", () => {
+    for (const text of ["", "x", "s", "g", "s1", "g1", "s1 5 30 10,", "g1 10 100 1,0,2", "x1 5 30 10", "3 3", "[3]"]) {
+      assert.equal(decodeState(text, 7), null, JSON.stringify(text));
+    }
+  });
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
+
+// Sub-windows of 10 ms: what is booked from 1000 to 1009 counts until 1108 and is free at 1109.
+const LIMIT: SlidingWindowLimit = { algorithm: "sliding-window", quota: 5, windowMs: 100 };
+const MAX = Number.MAX_SAFE_INTEGER;
+
+function state(newest: number, counts: number[], subWindowMs = 10, windowMs = 100): SlidingWindowState {
+  const expiresAtMs = (newest + 1) * subWindowMs - 1 + windowMs;
+  return { kind: "sliding-window", expiresAtMs, subWindowMs, newest, counts };
+}
+
+describe("sliding-window", () => {
+  it("says what it is", () => {
+    assert.equal(slidingWindow.kind, "sliding-window");
+    assert.equal(slidingWindow.refills, true);
+    assert.equal(slidingWindow.capacity(LIMIT), 5);
+  });
+
+  it("counts a sub-window whole until its last instant has left the window", () => {
+    const cases: [string, SlidingWindowState | undefined, nowMs: number, expected: number][] = [
+      ["nothing", undefined, 1000, 0],
+      ["its first instant", state(100, [3]), 1000, 3],
+      ["one ms before it is free", state(100, [3]), 1108, 3],
+      ["free", state(100, [3]), 1109, 0],
+      ["the oldest one ms before it is free", state(110, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4]), 1108, 5],
+      ["the oldest is free", state(110, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4]), 1109, 1],
+      ["a clock set back", state(100, [2, 1]), 500, 3],
+    ];
+    for (const [name, given, nowMs, expected] of cases) {
+      assert.equal(slidingWindow.used(LIMIT, given, nowMs), expected, name);
+    }
+  });
+
+  it("frees units one sub-window after the other, the oldest first", () => {
+    const given = state(103, [1, 0, 1, 3]); // 3 free at 1109, 1 at 1119, 1 at 1139
+    const cases: [quota: number, units: number, nowMs: number, expected: number][] = [
+      [6, 1, 1030, 0],
+      [6, 2, 1030, 79],
+      [6, 4, 1030, 79],
+      [6, 5, 1030, 89],
+      [6, 6, 1030, 109],
+      [5, 1, 1108, 1],
+      [5, 3, 1109, 0],
+      [5, 4, 1109, 10],
+      [5, 0, 1030, 0],
+      [4, 0, 1030, 79],
+      [2, 0, 1030, 79],
+      [2, 2, 1030, 109],
+      [5, 5, 500, 639],
+    ];
+    for (const [quota, units, nowMs, expected] of cases) {
+      const name = `${units} of ${quota} units at ${nowMs}`;
+      assert.equal(slidingWindow.freeAfterMs({ ...LIMIT, quota }, given, units, nowMs), expected, name);
+    }
+  });
+
+  it("books into the current sub-window and drops what has left the window", () => {
+    const cases: [string, SlidingWindowState | undefined, nowMs: number, SlidingWindowState][] = [
+      ["the first", undefined, 1009, state(100, [2])],
+      ["the next sub-window", undefined, 1010, state(101, [2])],
+      ["at the epoch itself", undefined, 0, state(0, [2])],
+      ["the same sub-window", state(100, [1]), 1009, state(100, [3])],
+      ["sub-windows apart", state(100, [1, 0, 2]), 1025, state(102, [2, 0, 1, 0, 2])],
+      ["one ms before the oldest is free", state(100, [1]), 1108, state(110, [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])],
+      ["the oldest is free", state(101, [1, 1]), 1109, state(110, [2, 0, 0, 0, 0, 0, 0, 0, 0, 1])],
+      ["a clock set back books into the newest", state(100, [1, 1]), 500, state(100, [3, 1])],
+    ];
+    for (const [name, given, nowMs, expected] of cases) {
+      assert.deepEqual(slidingWindow.book(LIMIT, given, 2, nowMs), expected, name);
+    }
+  });
+
+  it("keeps at most eleven counts of a window that ten does not divide", () => {
+    const limit: SlidingWindowLimit = { ...LIMIT, quota: MAX, windowMs: 101 }; // sub-windows of 11 ms
+    let given: SlidingWindowState | undefined;
+    for (let nowMs = 0; nowMs < 500; nowMs++) {
+      given = slidingWindow.book(limit, given, 1, nowMs);
+      assert.ok(given.counts.length <= 11 && given.subWindowMs === 11, String(nowMs));
+      assert.deepEqual(slidingWindow.decode(slidingWindow.encode(given), given.expiresAtMs), given);
+    }
+  });
+
+  it("is exact in a window of one millisecond", () => {
+    const limit: SlidingWindowLimit = { ...LIMIT, windowMs: 1 };
+    const given = slidingWindow.book(limit, undefined, 5, 1000);
+    assert.deepEqual(given, state(1000, [5], 1, 1));
+    assert.equal(given.expiresAtMs, 1001);
+    assert.equal(slidingWindow.used(limit, given, 1000), 5);
+  });
+
+  it("moves what another window length counted, whole, to its newest end", () => {
+    const given = state(100, [1, 3]); // until 1009
+    const cases: [windowMs: number, newest: number, freeAtMs: number][] = [
+      [200, 50, 1219], // sub-windows of 20 ms: 1000 to 1019
+      [50, 201, 1059], // of 5 ms: 1005 to 1009
+      [30, 336, 1040], // of 3 ms: 1008 to 1010
+      [10, 1009, 1019], // of 1 ms
+      [1010, 9, 2019], // of 101 ms: 909 to 1009, whose end is the last instant itself
+    ];
+    for (const [windowMs, newest, freeAtMs] of cases) {
+      const limit: SlidingWindowLimit = { ...LIMIT, windowMs };
+      assert.equal(slidingWindow.used(limit, given, freeAtMs - 1), 4, `${windowMs}: before`);
+      assert.equal(slidingWindow.used(limit, given, freeAtMs), 0, `${windowMs}: free`);
+      assert.equal(slidingWindow.freeAfterMs(limit, given, 5, 1009), freeAtMs - 1009, `${windowMs}: wait`);
+      const expected = state(newest, [5], Math.ceil(windowMs / 10), windowMs);
+      assert.deepEqual(slidingWindow.book(limit, given, 1, 1000), expected, `${windowMs}: booked`);
+    }
+  });
+
+  it("judges equal sub-windows by the window that the limit has now", () => {
+    const given = state(100, [3]);
+    const limit: SlidingWindowLimit = { ...LIMIT, windowMs: 91 };
+    assert.equal(slidingWindow.used(limit, given, 1099), 3);
+    assert.equal(slidingWindow.used(limit, given, 1100), 0);
+  });
+
+  it("writes text and reads back nothing else", () => {
+    const cases: [SlidingWindowState, string][] = [
+      [state(0, [1], 1, 1), "s1 1 0 1"],
+      [state(100, [1, 0, 3]), "s1 10 100 1,0,3"],
+      [state(100, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, MAX]), `s1 10 100 1,2,3,4,5,6,7,8,9,10,${MAX}`],
+    ];
+    for (const [given, text] of cases) {
+      assert.equal(slidingWindow.encode(given), text);
+      assert.deepEqual(slidingWindow.decode(text, given.expiresAtMs), given);
+    }
+    const damaged = ["", "s1", "s2 10 100 1", "s1 0 100 1", "s1 10 100 ", "s1 10 100 1,", "s1 10 100 -1", "s1 10 -1 1"];
+    damaged.push("s1 10 100 1.5", "s1 10 100 1,1,1,1,1,1,1,1,1,1,1,1", " s1 10 100 1", "s1 10 100 1\n", "s1 10  100 1");
+    damaged.push(
+      "s1 9007199254740992 0 1",
+      "s1 10 9007199254740992 1",
+      "s1 10 100 1,9007199254740992",
+      "7",
+      "g1 1 1 1",
+    );
+    for (const text of damaged) assert.equal(slidingWindow.decode(text, 7), null, JSON.stringify(text));
+  });
+});

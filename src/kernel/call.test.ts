@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Call, checkCall, checkDimensions, DIMENSIONS, type Dimensions, dimensionValue } from "./call.ts";
+import { type MisuseCode, MisuseError } from "./errors.ts";
+
+function refuses(run: () => unknown, code: MisuseCode, path: string, got: string): void {
+  assert.throws(run, (error) => {
+    assert.ok(MisuseError.isInstance(error));
+    assert.deepEqual([error.code, error.faults.map((fault) => [fault.path, fault.got])], [code, [[path, got]]]);
+    return true;
+  });
+}
+
+const NO_OBJECTS: [value: unknown, got: string][] = [
+  [undefined, "nothing"],
+  [null, "null"],
+  [5, "5"],
+  ["search", '"search"'],
+  [() => {}, "a function"],
+];
+
+describe("checkCall", () => {
+  it("lets every key of a call through", () => {
+    const all: Call = { tenant: "a", user: 1, session: "s", turn: "t", agent: "x", tool: "search" };
+    checkCall({ ...all, id: "call_1", args: {}, cost: { tokens: 5 } });
+    checkCall({ tool: 5 });
+  });
+
+  it("refuses what is no call", () => {
+    for (const [value, got] of NO_OBJECTS) refuses(() => checkCall(value as Call), "invalid-call", "call", got);
+    for (const call of [{}, { tool: undefined }, { tool: null }, []]) {
+      refuses(() => checkCall(call as never), "missing-dimension", "tool", "nothing");
+    }
+    const keys: [call: object, got: string][] = [
+      [{ tool: "x", sesion: "s" }, '"sesion"'],
+      [{ tool: "x", tier: "T1" }, '"tier"'],
+      [JSON.parse('{"tool":"x","__proto__":{}}'), '"__proto__"'],
+      [Object.create({ tool: "x", toString: 1 }), '"toString"'],
+      [["x"], '"0"'],
+    ];
+    for (const [call, got] of keys) refuses(() => checkCall(call as Call), "invalid-call", "call", got);
+  });
+});
+
+describe("checkDimensions", () => {
+  it("lets dimensions through and nothing else", () => {
+    checkDimensions({});
+    checkDimensions(Object.fromEntries(DIMENSIONS.map((dimension) => [dimension, "x"])));
+    for (const [value, got] of NO_OBJECTS) {
+      refuses(() => checkDimensions(value as Dimensions), "invalid-call", "dimensions", got);
+    }
+    for (const key of ["id", "args", "cost"]) {
+      refuses(() => checkDimensions({ [key]: "x" } as Dimensions), "invalid-call", "dimensions", `"${key}"`);
+    }
+  });
+});
+
+describe("dimensionValue", () => {
+  it("takes strings as they are and safe integers as their decimal strings", () => {
+    const cases: [value: unknown, text: string][] = [
+      ["s1", "s1"],
+      ["__proto__", "__proto__"],
+      [" ", " "],
+      ["07", "07"],
+      [7, "7"],
+      [0, "0"],
+      [-0, "0"],
+      [-7, "-7"],
+      [Number.MAX_SAFE_INTEGER, "9007199254740991"],
+    ];
+    for (const [value, text] of cases) assert.equal(dimensionValue("session", value), text);
+  });
+
+  it("refuses all else", () => {
+    const cases: [value: unknown, got: string][] = [
+      ["", '""'],
+      [undefined, "nothing"],
+      [null, "null"],
+      [true, "true"],
+      [1.5, "1.5"],
+      [Number.NaN, "NaN"],
+      [Number.MAX_SAFE_INTEGER + 1, "9007199254740992"],
+      [7n, "7n"],
+      [["s1"], '["s1"]'],
+      [new String("s1"), '"s1"'],
+      [Object.create(null), "{}"],
+    ];
+    for (const [value, got] of cases) refuses(() => dimensionValue("turn", value), "invalid-dimension", "turn", got);
+  });
+});

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Call } from "./call.ts";
+import { bucketOf, missingDimension, resolveCharges, storeRequest } from "./charge.ts";
+import { type MisuseCode, MisuseError } from "./errors.ts";
+import { definePolicy } from "./policy.ts";
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+const POLICY = definePolicy({
+  version: 1,
+  tools: {
+    search: { cost: { tokens: 100, unheard_of: 5 } },
+    free: { cost: { calls: 0 } },
+    double: { cost: { calls: 2 } },
+    constructor: { cost: { constructor: 7 } },
+  },
+  limits: [
+    { name: "per-turn", per: ["session", "turn", "tool"], quota: 5, quotas: { search: 2, wait: "unlimited" } },
+    { name: "tokens", per: ["session"], quota: 1000, unit: "tokens" },
+    { name: "known-tools", per: ["tool"], quotas: { search: 9, "7": 3 }, otherwise: "allow" },
+    { name: "per-user", per: ["user"], quota: 50, optional: true },
+    { name: "all", per: [], quota: 10, unit: "constructor" },
+  ],
+});
+
+/** `limit:cost` of each charge. */
+function charged(call: object): string[] {
+  return resolveCharges(POLICY, "rate", call as Call).map(({ limit, cost }) => `${limit.name}:${cost}`);
+}
+
+function refuses(call: object, code: MisuseCode, path: string, got: string): MisuseError {
+  let thrown: unknown;
+  assert.throws(
+    () => charged(call),
+    (error) => {
+      thrown = error;
+      return true;
+    },
+  );
+  assert.ok(MisuseError.isInstance(thrown), String(thrown));
+  assert.deepEqual([thrown.code, thrown.faults[0]?.path, thrown.faults[0]?.got], [code, path, got]);
+  return thrown;
+}
+
+const IN_TURN = { session: "s1", turn: "t1" };
+const BOOK = { ...IN_TURN, tool: "book" };
+
+describe("resolveCharges", () => {
+  it("charges what the call says, else what the tool costs, else one call", () => {
+    const cases: [string, call: object, ...charges: string[]][] = [
+      ["nothing said", BOOK, "per-turn:1", "tokens:0", "all:0"],
+      ["the tool's cost", { ...IN_TURN, tool: "search" }, "per-turn:1", "tokens:100", "known-tools:1", "all:0"],
+      ["a unit of the tool that no limit counts", { ...IN_TURN, tool: "double" }, "per-turn:2", "tokens:0", "all:0"],
+      ["a tool that is free", { ...IN_TURN, tool: "free" }, "tokens:0", "all:0"],
+      [
+        "a cost beats the tool's",
+        { ...IN_TURN, tool: "search", cost: { tokens: 7 } },
+        "per-turn:1",
+        "tokens:7",
+        "known-tools:1",
+        "all:0",
+      ],
+      ["a cost beats one call", { ...BOOK, cost: { calls: 3, tokens: MAX } }, "per-turn:3", `tokens:${MAX}`, "all:0"],
+      ["a cost for the free tool", { ...IN_TURN, tool: "free", cost: { calls: 1 } }, "per-turn:1", "tokens:0", "all:0"],
+      ["a price of 0 leaves the limit out", { ...BOOK, cost: { tokens: 0 } }, "per-turn:1", "all:0"],
+      ["so does -0", { ...BOOK, cost: { calls: -0 } }, "tokens:0", "all:0"],
+      ["no price at all", { ...BOOK, cost: {} }, "per-turn:1", "tokens:0", "all:0"],
+      ["no price said", { ...BOOK, cost: undefined }, "per-turn:1", "tokens:0", "all:0"],
+      ["a limit left out asks for no dimensions", { session: "s1", tool: "free" }, "tokens:0", "all:0"],
+    ];
+    for (const [name, call, ...charges] of cases) assert.deepEqual(charged(call), charges, name);
+  });
+
+  it("leaves out unlimited values and optional limits", () => {
+    assert.deepEqual(charged({ ...IN_TURN, tool: "wait" }), ["tokens:0", "all:0"]);
+    assert.deepEqual(charged({ ...BOOK, user: "u1" }), ["per-turn:1", "tokens:0", "per-user:1", "all:0"]);
+    assert.deepEqual(charged({ ...BOOK, user: null }), ["per-turn:1", "tokens:0", "all:0"]);
+  });
+
+  it("names the buckets, where numbers equal their decimal strings", () => {
+    const charges = resolveCharges(POLICY, "my", { tool: "7", session: "1", turn: "2", user: "3" });
+    assert.deepEqual(charges, resolveCharges(POLICY, "my", { tool: 7, session: 1, turn: 2, user: 3 }));
+    const keys = ["my:1:{1}:per-turn:2:7", "my:1:{1}:tokens", "my:1:{tool=7}:known-tools", "my:1:{user=3}:per-user"];
+    assert.deepEqual(
+      charges.map(({ key }) => key),
+      [...keys, "my:1:{all}:all"],
+    );
+    assert.deepEqual(charges[0]?.partitionKey, [
+      ["session", "1"],
+      ["turn", "2"],
+      ["tool", "7"],
+    ]);
+    assert.deepEqual(
+      charges.map(({ allotment }) => allotment.quota),
+      [5, 1000, 3, 50, 10],
+    );
+  });
+
+  it("takes hostile names for what they are: names", () => {
+    for (const name of ["__proto__", "toString", "hasOwnProperty", "valueOf"]) {
+      assert.deepEqual(charged({ session: name, turn: name, tool: name }), ["per-turn:1", "tokens:0", "all:0"]);
+      refuses({ ...BOOK, cost: JSON.parse(`{"${name}":5}`) }, "unknown-unit", "cost", `"${name}"`);
+    }
+    assert.deepEqual(charged({ ...IN_TURN, tool: "constructor" }), ["per-turn:1", "tokens:0", "all:7"]);
+    assert.deepEqual(charged({ ...BOOK, cost: { constructor: 3 } }), ["per-turn:1", "tokens:0", "all:3"]);
+    assert.deepEqual(charged({ ...BOOK, cost: Object.create({ tokens: 5 }) }), ["per-turn:1", "tokens:0", "all:0"]);
+  });
+
+  it("refuses calls that lack what a limit is per", () => {
+    const error = refuses({ tool: "book", session: "s1" }, "missing-dimension", "turn", "nothing");
+    assert.match(error.message, /because the limit per-turn is per session, turn, tool, got nothing$/);
+    refuses({ tool: "book", turn: "t1" }, "missing-dimension", "session", "nothing");
+    refuses({ ...BOOK, turn: null }, "missing-dimension", "turn", "nothing");
+    refuses({}, "missing-dimension", "tool", "nothing");
+    refuses(null as never, "invalid-call", "call", "null");
+    refuses({ ...BOOK, tier: "T1" }, "invalid-call", "call", '"tier"');
+  });
+
+  it("refuses values that are no names, also of tools that no limit is per", () => {
+    refuses({ ...BOOK, session: "" }, "invalid-dimension", "session", '""');
+    refuses({ ...BOOK, turn: 1.5 }, "invalid-dimension", "turn", "1.5");
+    refuses({ ...BOOK, user: ["u1"] }, "invalid-dimension", "user", '["u1"]');
+    refuses({ ...IN_TURN, tool: "", cost: { calls: 0 } }, "invalid-dimension", "tool", '""');
+    refuses({ ...IN_TURN, tool: Object.create(null) }, "invalid-dimension", "tool", "{}");
+  });
+
+  it("refuses costs that are no whole numbers of known units", () => {
+    for (const [units, got] of [
+      [-1, "-1"],
+      [1.5, "1.5"],
+      [Number.NaN, "NaN"],
+      [Number.POSITIVE_INFINITY, "Infinity"],
+      [MAX + 1, "9007199254740992"],
+      ["5", '"5"'],
+      [5n, "5n"],
+      [null, "null"],
+      [undefined, "nothing"],
+    ]) {
+      const error = refuses({ ...BOOK, cost: { tokens: units } }, "invalid-cost", "cost.tokens", String(got));
+      assert.match(error.message, /expected a whole number from 0 to 9007199254740991/);
+    }
+    for (const [cost, got] of [
+      [null, "null"],
+      [5, "5"],
+      ["tokens", '"tokens"'],
+    ]) {
+      const error = refuses({ ...BOOK, cost }, "invalid-cost", "cost", String(got));
+      assert.match(error.message, /expected an object of whole numbers by unit, such as \{ tokens: 4000 \}/);
+    }
+    const error = refuses({ ...BOOK, cost: { usd_micros: 5 } }, "unknown-unit", "cost", '"usd_micros"');
+    assert.match(error.message, /expected units that a limit of the policy counts: calls, tokens, constructor,/);
+    refuses({ ...BOOK, cost: [5] }, "unknown-unit", "cost", '"0"');
+  });
+});
+
+describe("bucketOf", () => {
+  const [perTurn, , known, , all] = POLICY.limits;
+  assert.ok(perTurn && known && all);
+
+  it("finds the bucket and its allotment, or that the limit does not apply", () => {
+    const search = bucketOf(POLICY, "rate", perTurn, { ...IN_TURN, tool: "search" });
+    assert.deepEqual([search?.key, search?.allotment.quota], ["rate:1:{s1}:per-turn:t1:search", 2]);
+    assert.equal(search?.limit, perTurn);
+    assert.equal(bucketOf(POLICY, "rate", perTurn, { ...IN_TURN, tool: "wait" }), null);
+    assert.equal(bucketOf(POLICY, "rate", known, { tool: "other" }), null);
+    assert.equal(bucketOf(POLICY, "rate", all, {})?.key, "rate:1:{all}:all");
+    assert.throws(() => bucketOf(POLICY, "rate", known, {}), MisuseError);
+  });
+
+  it("says what is missing", () => {
+    assert.equal(missingDimension(perTurn, "turn").code, "missing-dimension");
+  });
+});
+
+describe("storeRequest", () => {
+  it("asks one step of each bucket", () => {
+    const charges = resolveCharges(POLICY, "rate", BOOK).slice(0, 2);
+    const request = storeRequest("peek", charges, ({ cost }) => ({ type: "charge", cost }));
+    const steps = charges.map(({ key, allotment, cost }) => {
+      return { bucket: key, limit: allotment.spec, event: { type: "charge", cost } };
+    });
+    assert.deepEqual(request, { mode: "peek", steps });
+  });
+});

@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { CounterState } from "./algorithms/counter.ts";
+import type { BucketState, LimitSpec } from "./algorithms/registry.ts";
+import { decide, type Step, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
+
+const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
+const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 100 };
+const GCRA: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+const READ: StepEvent = { type: "read" };
+const RESET: StepEvent = { type: "reset" };
+
+function take(cost: number): StepEvent {
+  return { type: "charge", cost };
+}
+
+function counter(spent: number, expiresAtMs = 1100): CounterState {
+  return { kind: "counter", spent, expiresAtMs };
+}
+
+function ask(mode: StoreRequest["mode"], ...asked: [LimitSpec, StepEvent][]): StoreRequest {
+  return { mode, steps: asked.map(([limit, event], i): Step => ({ bucket: `bucket-${i}`, limit, event })) };
+}
+
+function reply(allowed: boolean, used: number, resetAfterMs: number, retryAfterMs: number | null): StepReply {
+  return { allowed, used, resetAfterMs, retryAfterMs };
+}
+
+describe("decide", () => {
+  it("judges one charge", () => {
+    const cases: [string, BucketState | undefined, cost: number, nowMs: number, StepReply, BucketState | null][] = [
+      ["no state", undefined, 2, 1000, reply(true, 2, 100, 0), counter(2)],
+      ["all of it", undefined, 5, 1000, reply(true, 5, 100, 0), counter(5)],
+      ["more than all of it", undefined, 6, 1000, reply(false, 0, 0, null), null],
+      ["the rest", counter(3), 2, 1010, reply(true, 5, 100, 0), counter(5, 1110)],
+      ["more than the rest", counter(3), 3, 1010, reply(false, 3, 90, 90), null],
+      ["as much as the capacity", counter(1), 5, 1010, reply(false, 1, 90, 90), null],
+      ["more than the capacity", counter(1), 6, 1010, reply(false, 1, 90, null), null],
+      ["one ms before the state ends", counter(5), 1, 1099, reply(false, 5, 1, 1), null],
+      ["when the state ends", counter(5), 1, 1100, reply(true, 1, 100, 0), counter(1, 1200)],
+      [
+        "a state of another kind",
+        { ...counter(5), kind: "gcra" } as never,
+        1,
+        1000,
+        reply(true, 1, 100, 0),
+        counter(1),
+      ],
+      ["past a lowered quota", counter(7), 1, 1010, reply(false, 7, 90, 90), null],
+      ["no price, something left", counter(4), 0, 1010, reply(true, 4, 90, 0), null],
+      ["no price, nothing left", counter(5), 0, 1010, reply(false, 5, 90, 90), null],
+      ["no price, no state", undefined, 0, 1000, reply(true, 0, 0, 0), null],
+      ["the largest cost", counter(1), Number.MAX_SAFE_INTEGER, 1010, reply(false, 1, 90, null), null],
+    ];
+    for (const [name, state, cost, nowMs, expected, next] of cases) {
+      const judged = decide(ask("judge", [QUOTA, take(cost)]), [state], nowMs);
+      assert.deepEqual(judged.reply, { allowed: expected.allowed, nowMs, steps: [expected] }, name);
+      assert.deepEqual(judged.next, next === null ? null : [next], name);
+      const peeked = decide(ask("peek", [QUOTA, take(cost)]), [state], nowMs);
+      assert.deepEqual(peeked, { reply: judged.reply, next: null }, `${name}: peeked`);
+    }
+  });
+
+  it("never lets a call pass whose quota is 0", () => {
+    const specs: LimitSpec[] = [
+      { ...QUOTA, quota: 0 },
+      { algorithm: "fixed-window", quota: 0, windowMs: 100, align: "epoch" },
+      { ...SLIDING, quota: 0 },
+      { ...GCRA, burst: 0 },
+    ];
+    for (const spec of specs) {
+      for (const cost of [0, 1, 9]) {
+        const { reply: given, next } = decide(ask("judge", [spec, take(cost)]), [undefined], 1000);
+        assert.deepEqual(given, { allowed: false, nowMs: 1000, steps: [reply(false, 0, 0, null)] });
+        assert.equal(next, null);
+      }
+    }
+  });
+
+  it("books all or none, and judges every step also after one denies", () => {
+    const request = ask("judge", [QUOTA, take(3)], [QUOTA, take(1)], [GCRA, take(2)]);
+    const denied = decide(request, [counter(3), counter(1), undefined], 1000);
+    assert.deepEqual(denied.reply, {
+      allowed: false,
+      nowMs: 1000,
+      steps: [reply(false, 3, 100, 100), reply(true, 1, 100, 0), reply(true, 0, 0, 0)],
+    });
+    assert.equal(denied.next, null);
+
+    const allowed = decide(request, [counter(2), counter(1), undefined], 1000);
+    assert.deepEqual(allowed.reply, {
+      allowed: true,
+      nowMs: 1000,
+      steps: [reply(true, 5, 100, 0), reply(true, 2, 100, 0), reply(true, 2, 7, 0)],
+    });
+    const level: BucketState = { kind: "gcra", expiresAtMs: 1007, baseMs: 1000, level: 20, levelPerUnit: 10 };
+    assert.deepEqual(allowed.next, [counter(5), counter(2), level]);
+  });
+
+  it("hands the states of steps that change nothing on beside those that do", () => {
+    const state = counter(3);
+    const { next } = decide(
+      ask("judge", [QUOTA, take(1)], [QUOTA, take(0)], [QUOTA, READ]),
+      [state, state, state],
+      1000,
+    );
+    assert.deepEqual(next, [counter(4), state, state]);
+  });
+
+  it("reads without being denied or changing anything", () => {
+    for (const [state, expected] of [
+      [undefined, reply(true, 0, 0, 0)],
+      [counter(3), reply(true, 3, 90, 0)],
+      [counter(7), reply(true, 7, 90, 0)],
+      [counter(3, 1010), reply(true, 0, 0, 0)],
+    ] as const) {
+      const outcome = decide(ask("judge", [QUOTA, READ]), [state], 1010);
+      assert.deepEqual(outcome, { reply: { allowed: true, nowMs: 1010, steps: [expected] }, next: null });
+    }
+  });
+
+  it("resets: says how the bucket stood, then empties it", () => {
+    const stood = { allowed: true, nowMs: 1010, steps: [reply(true, 5, 90, 0)] };
+    assert.deepEqual(decide(ask("judge", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: [undefined] });
+    assert.deepEqual(decide(ask("peek", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: null });
+    assert.equal(decide(ask("judge", [QUOTA, RESET]), [undefined], 1010).next, null);
+    assert.equal(decide(ask("judge", [QUOTA, RESET]), [counter(5, 1010)], 1010).next, null);
+    const beside = decide(ask("judge", [QUOTA, RESET], [QUOTA, take(1)]), [counter(5), counter(5)], 1010);
+    assert.deepEqual(beside.reply.steps, [reply(true, 5, 90, 0), reply(false, 5, 90, 90)]);
+    assert.equal(beside.next, null);
+  });
+
+  it("allows a request without steps", () => {
+    const empty = { reply: { allowed: true, nowMs: 5, steps: [] }, next: null };
+    assert.deepEqual(decide({ mode: "judge", steps: [] }, [], 5), empty);
+  });
+
+  it("waits no longer than to the end of a state that another window or rate wrote", () => {
+    const sliding = decide(ask("judge", [SLIDING, take(5)]), [undefined], 1000).next ?? [];
+    const level = decide(ask("judge", [GCRA, take(5)]), [undefined], 1000).next ?? [];
+    const cases: [string, LimitSpec, readonly (BucketState | undefined)[], endMs: number][] = [
+      ["a longer window", { ...SLIDING, windowMs: 5000 }, sliding, 1109],
+      [
+        "a shorter window of equal sub-windows, whose own end comes first",
+        { algorithm: "sliding-window", quota: 5, windowMs: 91 },
+        sliding,
+        1100,
+      ],
+      ["a slower pace", { ...GCRA, levelPerMs: 1 }, level, 1017],
+      ["another unit", { ...GCRA, levelPerUnit: 1000 }, level, 1017],
+    ];
+    for (const [name, limit, states, endMs] of cases) {
+      const request = ask("judge", [limit, take(5)]);
+      const wait = endMs - 1001;
+      assert.deepEqual(decide(request, states, 1001).reply.steps, [reply(false, 5, wait, wait)], name);
+      assert.equal(decide(request, states, endMs - 1).reply.allowed, false, name);
+      assert.equal(decide(request, states, endMs).reply.allowed, true, name);
+    }
+  });
+});

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { Decision } from "./decision.ts";
+import { formatFault, formatGot, hasMarker, LimitExceededError, MisuseError } from "./errors.ts";
+
+const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", got: '"soon"' };
+const DENIED = { allowed: false, message: "Denied: enough." } as Decision;
+
+describe("MisuseError", () => {
+  it("says where, what was expected and what was found", () => {
+    const one = new MisuseError("invalid-option", FAULT);
+    assert.equal(one.name, "MisuseError");
+    assert.equal(one.code, "invalid-option");
+    assert.deepEqual(one.faults, [FAULT]);
+    assert.equal(one.message, 'limits[2].window: expected a duration such as 30s, got "soon"');
+    assert.ok(one instanceof TypeError);
+    const two = new MisuseError("invalid-policy", [FAULT, { ...FAULT, at: "policy.yaml:3:12" }]);
+    assert.equal(two.faults.length, 2);
+    assert.equal(two.message, `${formatFault(FAULT)}\npolicy.yaml:3:12: ${formatFault(FAULT)}`);
+  });
+});
+
+describe("LimitExceededError", () => {
+  it("carries the decision and says its message", () => {
+    const error = new LimitExceededError(DENIED);
+    assert.equal(error.name, "LimitExceededError");
+    assert.equal(error.decision, DENIED);
+    assert.equal(error.message, "Denied: enough.");
+    assert.equal(new LimitExceededError({ ...DENIED, message: null }).message, "a limit was exceeded");
+  });
+});
+
+describe("markers", () => {
+  it("tell the errors apart, also those of another installed copy", () => {
+    const misuse = [new MisuseError("invalid-call", FAULT), { [Symbol.for("tollgate.error.misuse")]: true }];
+    const exceeded = [new LimitExceededError(DENIED), { [Symbol.for("tollgate.error.limit-exceeded")]: true }];
+    const neither = [null, undefined, 5, "MisuseError", new Error("no"), new TypeError("no"), {}, () => {}];
+    for (const value of [...misuse, ...exceeded, ...neither]) {
+      assert.equal(MisuseError.isInstance(value), misuse.includes(value as never));
+      assert.equal(LimitExceededError.isInstance(value), exceeded.includes(value as never));
+    }
+  });
+
+  it("are not shown and are not own keys", () => {
+    assert.deepEqual(Object.keys(new MisuseError("invalid-call", FAULT)), ["name", "code", "faults"]);
+    assert.equal(hasMarker(Object.create({ [Symbol.for("x")]: 1 }), Symbol.for("x")), true);
+  });
+});
+
+describe("formatGot", () => {
+  it("shows every kind of value", () => {
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    const cases: [value: unknown, text: string][] = [
+      [undefined, "nothing"],
+      [null, "null"],
+      [true, "true"],
+      [-1.5, "-1.5"],
+      [Number.NaN, "NaN"],
+      [Number.NEGATIVE_INFINITY, "-Infinity"],
+      [12n, "12n"],
+      [Symbol("x"), "Symbol(x)"],
+      [() => 5, "a function"],
+      [class {}, "a function"],
+      ["", '""'],
+      ['a "b"\n', '"a \\"b\\"\\n"'],
+      ["\ud800", '"\\ud800"'],
+      [{ a: [1, null] }, '{"a":[1,null]}'],
+      [{ toJSON: () => undefined }, "object"],
+      [cycle, "an object that cannot be shown"],
+      [{ big: 1n }, "an object that cannot be shown"],
+      [new Proxy({}, { ownKeys: () => assert.fail("no") }), "an object that cannot be shown"],
+    ];
+    for (const [value, text] of cases) assert.equal(formatGot(value), text);
+  });
+
+  it("takes at most 60 characters", () => {
+    assert.equal(formatGot("a".repeat(58)), `"${"a".repeat(58)}"`);
+    assert.equal(formatGot("a".repeat(59)), `"${"a".repeat(58)}…`);
+    assert.equal(formatGot("a".repeat(1_000_000)), `"${"a".repeat(58)}…`);
+    assert.equal(formatGot(Array(29).fill(1)), `[${Array(29).fill(1)}]`);
+    assert.equal(formatGot(10n ** 100n), `1${"0".repeat(58)}…`);
+    assert.equal(formatGot(Symbol("a".repeat(90))), `Symbol(${"a".repeat(52)}…`);
+    const property = fc.property(fc.anything({ withBigInt: true, withNullPrototype: true }), (value) => {
+      assert.ok(formatGot(value).length <= 60);
+    });
+    fc.assert(property, { seed: 20_251_121, numRuns: 300 });
+  });
+});

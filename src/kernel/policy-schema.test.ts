@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { readPolicy } from "./policy.ts";
+
+const MAX = Number.MAX_SAFE_INTEGER;
+const POLICY = "only $schema, version, partition, tools, limits";
+const NAME = "a name of lower-case letters, digits and hyphens, at most 64";
+const UNIT = "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)";
+const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
+const TTL = `${DURATION}, or { fromFirst: … }`;
+const WHOLE = `a whole number from 0 to ${MAX}`;
+const BASE = "name, per, quota, quotas, otherwise, unit, optional, algorithm";
+
+function faultsOf(input: unknown): string[] {
+  const result = readPolicy(input);
+  if ("policy" in result) return [];
+  return result.faults.map(({ path, expected, got }) => `${path}: ${expected}; ${got}`);
+}
+
+function policy(limit: object, rest: object = {}): object {
+  return { version: 1, limits: [{ name: "a", per: ["tool"], quota: 5, ...limit }], ...rest };
+}
+
+function entries(count: number, value: unknown): object {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`n${i}`, value]));
+}
+
+describe("the words of a policy", () => {
+  it("refuses what is no policy", () => {
+    for (const [input, got] of [
+      [undefined, "nothing"],
+      [null, "null"],
+      [5, "5"],
+      ["x", '"x"'],
+      [[], "[]"],
+    ] as const) {
+      assert.deepEqual(faultsOf(input), [`policy: a policy; ${got}`]);
+    }
+    assert.deepEqual(faultsOf({}), ["version: 1; nothing", "limits: a list of limits; nothing"]);
+    assert.deepEqual(faultsOf({ $schema: 5, version: 2, partition: "x", tools: 5, limits: [], more: 1, "a b": 1 }), [
+      "$schema: a path or an address; 5",
+      "version: 1; 2",
+      'partition: one of tenant, user, session, turn, agent, tool; "x"',
+      "tools: tools by name, at most 10000 entries; 5",
+      "limits: at least one limit; []",
+      `more: ${POLICY}; an unknown key`,
+      `["a b"]: ${POLICY}; an unknown key`,
+    ]);
+  });
+
+  it("refuses what is no limit", () => {
+    const cases: [limit: unknown, ...faults: string[]][] = [
+      [5, "limits[0]: a limit; 5"],
+      [[], "limits[0]: a limit; []"],
+      [
+        {},
+        `limits[0].name: ${NAME}; nothing`,
+        "limits[0].per: a list of tenant, user, session, turn, agent, tool; nothing",
+      ],
+    ];
+    for (const [limit, ...faults] of cases) assert.deepEqual(faultsOf({ version: 1, limits: [limit] }), faults);
+  });
+
+  it("says of each word what it expected and what it found", () => {
+    const cases: [limit: object, path: string, expected: string, got: string][] = [
+      [{ name: "A" }, "name", NAME, '"A"'],
+      [{ name: "" }, "name", NAME, '""'],
+      [{ name: "a\n" }, "name", NAME, '"a\\n"'],
+      [{ name: "a".repeat(65) }, "name", NAME, `"${"a".repeat(58)}…`],
+      [{ per: "tool" }, "per", "a list of tenant, user, session, turn, agent, tool", '"tool"'],
+      [{ per: ["user", "tier"] }, "per[1]", "one of tenant, user, session, turn, agent, tool", '"tier"'],
+      [{ quota: -1 }, "quota", `${WHOLE}, or unlimited`, "-1"],
+      [{ quota: MAX + 1 }, "quota", `${WHOLE}, or unlimited`, String(MAX + 1)],
+      [{ quota: 1.5 }, "quota", `${WHOLE}, or unlimited`, "1.5"],
+      [{ quota: "many" }, "quota", `${WHOLE}, or unlimited`, '"many"'],
+      [{ quota: null }, "quota", `${WHOLE}, or unlimited`, "null"],
+      [{ quotas: [] }, "quotas", "quotas by value of the last dimension of per, at most 10000 entries", "[]"],
+      [{ quotas: { "": 1 } }, 'quotas[""]', "a name that is not empty", '""'],
+      [{ quotas: { $a_1: Number.NaN } }, "quotas.$a_1", `${WHOLE}, or unlimited`, "NaN"],
+      [{ otherwise: "maybe" }, "otherwise", "allow or deny", '"maybe"'],
+      [{ unit: "Tokens" }, "unit", UNIT, '"Tokens"'],
+      [{ unit: "a".repeat(33) }, "unit", UNIT, `"${"a".repeat(33)}"`],
+      [{ optional: "yes" }, "optional", "true or false", '"yes"'],
+      [{ ttl: "soon" }, "ttl", TTL, '"soon"'],
+      [{ ttl: {} }, "ttl", TTL, "{}"],
+      [{ ttl: "36501d" }, "ttl", DURATION, '"36501d"'],
+      [{ ttl: { fromFirst: "1h", also: 1 } }, "ttl.also", "only fromFirst", "an unknown key"],
+      [{ window: "1h" }, "window", `only ${BASE}, ttl`, "an unknown key"],
+      [{ algorithm: "leaky" }, "algorithm", "quota, fixed-window, sliding-window or gcra", '"leaky"'],
+      [{ algorithm: "fixed-window" }, "window", DURATION, "nothing"],
+      [{ algorithm: "fixed-window", window: "0s" }, "window", DURATION, '"0s"'],
+      [{ algorithm: "fixed-window", window: "1h", align: "calendar" }, "align", "epoch or first-use", '"calendar"'],
+      [{ algorithm: "fixed-window", window: "1h", ttl: "1h" }, "ttl", `only ${BASE}, window, align`, "an unknown key"],
+      [{ algorithm: "sliding-window", window: "1h", burst: 1 }, "burst", `only ${BASE}, window`, "an unknown key"],
+      [{ algorithm: "gcra", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
+      [{ algorithm: "gcra", window: "1h", align: "epoch" }, "align", `only ${BASE}, window, burst`, "an unknown key"],
+    ];
+    for (const [limit, path, expected, got] of cases) {
+      assert.deepEqual(faultsOf(policy(limit)), [`limits[0].${path}: ${expected}; ${got}`], JSON.stringify(limit));
+    }
+  });
+
+  it("says the same of tools and their costs", () => {
+    const cases: [tools: object, path: string, expected: string, got: string][] = [
+      [{ search: 5 }, "tools.search", "a tool", "5"],
+      [{ "": {} }, 'tools[""]', "a name that is not empty", '""'],
+      [{ search: { tier: "T1" } }, "tools.search.tier", "only cost", "an unknown key"],
+      [{ "a-b": { cost: { Tokens: 1 } } }, 'tools["a-b"].cost.Tokens', UNIT, '"Tokens"'],
+      [{ search: { cost: { tokens: -1 } } }, "tools.search.cost.tokens", WHOLE, "-1"],
+      [{ search: { cost: 5 } }, "tools.search.cost", "whole numbers by unit, at most 32 entries", "5"],
+    ];
+    for (const [tools, path, expected, got] of cases) {
+      assert.deepEqual(faultsOf(policy({}, { tools })), [`${path}: ${expected}; ${got}`]);
+    }
+  });
+
+  it("bounds what one policy can hold", () => {
+    const limits = (count: number) => Array.from({ length: count }, (_, i) => ({ name: `n${i}`, per: [], quota: 1 }));
+    const tools = (count: number) => policy({}, { tools: entries(count, {}) });
+    const costs = (count: number) => policy({}, { tools: { search: { cost: entries(count, 1) } } });
+    const quotas = (count: number) => policy({ quotas: entries(count, 1) });
+    for (const [make, max, path] of [
+      [(count: number) => ({ version: 1, limits: limits(count) }), 256, "limits: at most 256 limits"],
+      [tools, 10_000, "tools: tools by name, at most 10000 entries"],
+      [costs, 32, "tools.search.cost: whole numbers by unit, at most 32 entries"],
+      [quotas, 10_000, "limits[0].quotas: quotas by value of the last dimension of per, at most 10000 entries"],
+    ] as const) {
+      assert.deepEqual(faultsOf(make(max)), []);
+      assert.equal(faultsOf(make(max + 1))[0]?.startsWith(`${path}; `), true, path);
+    }
+  });
+
+  it("takes the largest of everything", () => {
+    const limit = {
+      name: "a".repeat(64),
+      unit: "a".repeat(32),
+      quota: MAX,
+      ttl: "36500d",
+      quotas: { "\n": "unlimited" },
+    };
+    assert.deepEqual(faultsOf(policy(limit, { $schema: "./policy.schema.json", partition: "tenant" })), []);
+  });
+});

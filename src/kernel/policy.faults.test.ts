@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { readPolicy } from "./policy.ts";
+import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+
+const EXACT = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
+
+function policy(...limits: object[]): PolicyInput {
+  const named = limits.map((limit, i) => ({ name: `limit-${i}`, per: [], ...limit }));
+  return { version: 1, limits: named as unknown as LimitInput[] };
+}
+
+function faultsOf(input: unknown): string[] {
+  const result = readPolicy(input);
+  return "policy" in result ? [] : result.faults.map(({ path, expected, got }) => `${path}: ${expected}; ${got}`);
+}
+
+describe("readPolicy", () => {
+  it("finds what contradicts itself", () => {
+    const quotas = { x: 1 };
+    const cases: [string, object[], ...faults: string[]][] = [
+      ["none", [{ quota: 1 }, { quota: 1 }]],
+      [
+        "one name twice",
+        [
+          { name: "a", quota: 1 },
+          { name: "a", quota: 1 },
+        ],
+        'limits[1].name: a name that no other limit has; "a"',
+      ],
+      [
+        "a dimension twice",
+        [{ per: ["user", "user"], quota: 1 }],
+        'limits[0].per: each dimension once; ["user","user"]',
+      ],
+      [
+        "quotas of nothing",
+        [{ quota: 1, quotas }],
+        'limits[0].quotas: a dimension in per whose values these are; {"x":1}',
+      ],
+      ["no quota", [{ per: ["tool"] }], "limits[0].quota: a quota, or quotas; nothing"],
+      ["only otherwise", [{ otherwise: "deny" }], "limits[0].quota: a quota, or quotas; nothing"],
+      [
+        "quotas alone",
+        [{ per: ["tool"], quotas }],
+        "limits[0].otherwise: allow or deny, because there is no quota for other values; nothing",
+      ],
+      [
+        "otherwise beside quota",
+        [{ per: ["tool"], quota: 1, quotas, otherwise: "allow" }],
+        'limits[0].otherwise: no otherwise beside a quota, which is for all other values; "allow"',
+      ],
+    ];
+    for (const [name, limits, ...faults] of cases) assert.deepEqual(faultsOf(policy(...limits)), faults, name);
+  });
+
+  it("refuses a token bucket whose arithmetic would not be exact", () => {
+    const gcra = { algorithm: "gcra", window: "1024ms", per: ["tool"] };
+    const largest = 2 ** 41 - 1; // 2 * (2^41 - 1) * 2^10 is below 2^52
+    assert.deepEqual(faultsOf(policy({ ...gcra, quota: 1, burst: largest })), []);
+    assert.deepEqual(faultsOf(policy({ ...gcra, quota: 1, burst: largest + 1 })), [`limits[0].quota: ${EXACT}; 1`]);
+    assert.deepEqual(faultsOf(policy({ ...gcra, quota: 0, burst: largest + 1 })), []);
+    assert.deepEqual(faultsOf(policy({ ...gcra, quota: "unlimited", burst: largest + 1 })), []);
+    const quotas = { a: 1024, b: 1025, "c d": 1027, e: "unlimited" };
+    assert.deepEqual(faultsOf(policy({ ...gcra, otherwise: "deny", quotas, burst: largest + 1 })), [
+      `limits[0].quotas.b: ${EXACT}; 1025`,
+      `limits[0].quotas["c d"]: ${EXACT}; 1027`,
+    ]);
+    assert.deepEqual(faultsOf(policy({ quota: Number.MAX_SAFE_INTEGER, ttl: "36500d" })), []);
+  });
+
+  it("says which keys lead to a fault", () => {
+    const result = readPolicy(policy({ quota: 1 }, { quota: -1 }));
+    const keys = "faults" in result ? result.faults.map((fault) => fault.keys) : [];
+    assert.deepEqual(keys, [["limits", 1, "quota"]]);
+  });
+
+  it("refuses the key __proto__ wherever it stands, and does not follow a cycle for ever", () => {
+    const reserved = "another name; a reserved one";
+    const cases: [text: string, path: string][] = [
+      ['{"__proto__":5}', "__proto__"],
+      ['{"limits":[5,{"__proto__":5}]}', "limits[1].__proto__"],
+      ['{"tools":{"search":{"cost":{"__proto__":5}}}}', "tools.search.cost.__proto__"],
+      ['{"limits":[{"quotas":{"__proto__":5}}]}', "limits[0].quotas.__proto__"],
+      ['{"limits":[{"quotas":{"a":{"__proto__":5}}}]}', "limits[0].quotas.a.__proto__"],
+    ];
+    for (const [text, path] of cases) assert.deepEqual(faultsOf(JSON.parse(text)), [`${path}: ${reserved}`]);
+    const deeper = faultsOf(JSON.parse('{"limits":[{"quotas":{"a":{"b":{"__proto__":5}}}}]}'));
+    assert.equal(
+      deeper.some((fault) => fault.includes(reserved)),
+      false,
+    );
+    const cycle: Record<string, unknown> = { version: 1 };
+    cycle.limits = [cycle];
+    assert.equal(faultsOf(cycle).length > 0, true);
+  });
+});

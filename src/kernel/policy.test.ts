@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { LimitSpec } from "./algorithms/registry.ts";
+import { MisuseError } from "./errors.ts";
+import { definePolicy, type Limit } from "./policy.ts";
+import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+
+const DAY = 86_400_000;
+
+function policy(...limits: object[]): PolicyInput {
+  const named = limits.map((limit, i) => ({ name: `limit-${i}`, per: [], ...limit }));
+  return { version: 1, limits: named as unknown as LimitInput[] };
+}
+
+function compiled(limit: object): Limit {
+  const [first] = definePolicy(policy(limit)).limits;
+  assert.ok(first);
+  return first;
+}
+
+describe("definePolicy", () => {
+  it("fills in what a policy leaves out", () => {
+    const made = definePolicy(policy({ quota: 5 }));
+    assert.equal(made.partition, "session");
+    assert.deepEqual(made.costs, new Map());
+    assert.deepEqual(made.units, new Set(["calls"]));
+    assert.deepEqual(made.tools, []);
+    const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
+    const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
+    assert.deepEqual(made.limits, [{ ...limit, otherwise: { quota: 5, spec } }]);
+  });
+
+  it("keeps what a policy says", () => {
+    const made = definePolicy({
+      version: 1,
+      partition: "tenant",
+      tools: { search: {}, book: { cost: { usd_micros: 50, constructor: 0 } } },
+      limits: [
+        { name: "a", per: ["user", "tool"], quota: 5, quotas: { send: 1, book: 2, wait: "unlimited" }, optional: true },
+        { name: "b", per: ["tool", "user"], quota: 5, quotas: { "no-tool": 1 }, unit: "tokens" },
+      ],
+    });
+    assert.equal(made.partition, "tenant");
+    assert.deepEqual(made.costs, new Map([["book", { usd_micros: 50, constructor: 0 }]]));
+    assert.deepEqual(made.units, new Set(["calls", "tokens"]));
+    assert.deepEqual(made.tools, ["search", "book", "send", "wait"]);
+    const [a, b] = made.limits;
+    assert.deepEqual([a?.optional, a?.unit, a?.per], [true, "calls", ["user", "tool"]]);
+    assert.deepEqual([b?.optional, b?.unit, b?.per], [false, "tokens", ["tool", "user"]]);
+    assert.deepEqual([...(a?.allotments.keys() ?? [])], ["send", "book", "wait"]);
+    assert.equal(a?.allotments.get("send")?.quota, 1);
+    assert.deepEqual(a?.allotments.get("book")?.spec, { ...a?.otherwise?.spec, quota: 2 });
+    assert.equal(a?.allotments.get("wait"), null);
+  });
+
+  it("gives each algorithm its numbers", () => {
+    const window = "100ms";
+    const cases: [limit: object, LimitSpec][] = [
+      [{ per: ["turn"] }, { algorithm: "quota", quota: 6, ttlMs: DAY, ttlFrom: "last" }],
+      [
+        { algorithm: "quota", per: ["session"] },
+        { algorithm: "quota", quota: 6, ttlMs: 30 * DAY, ttlFrom: "last" },
+      ],
+      [
+        { ttl: "1s", per: ["turn"] },
+        { algorithm: "quota", quota: 6, ttlMs: 1000, ttlFrom: "last" },
+      ],
+      [{ ttl: { fromFirst: "1m" } }, { algorithm: "quota", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
+      [
+        { algorithm: "fixed-window", window },
+        { algorithm: "fixed-window", quota: 6, windowMs: 100, align: "epoch" },
+      ],
+      [
+        { algorithm: "fixed-window", window, align: "first-use" },
+        { algorithm: "fixed-window", quota: 6, windowMs: 100, align: "first-use" },
+      ],
+      [
+        { algorithm: "sliding-window", window },
+        { algorithm: "sliding-window", quota: 6, windowMs: 100 },
+      ],
+      [
+        { algorithm: "gcra", window },
+        { algorithm: "gcra", burst: 6, levelPerUnit: 50, levelPerMs: 3 },
+      ],
+      [
+        { algorithm: "gcra", window, burst: 9 },
+        { algorithm: "gcra", burst: 9, levelPerUnit: 50, levelPerMs: 3 },
+      ],
+      [
+        { algorithm: "gcra", window: "6ms" },
+        { algorithm: "gcra", burst: 6, levelPerUnit: 1, levelPerMs: 1 },
+      ],
+    ];
+    for (const [limit, spec] of cases) {
+      assert.deepEqual(compiled({ quota: 6, ...limit }).otherwise, { quota: 6, spec }, JSON.stringify(limit));
+    }
+    const none = compiled({ algorithm: "gcra", window, quota: 0, burst: 9 }).otherwise;
+    assert.deepEqual(none, { quota: 0, spec: { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 } });
+  });
+
+  it("allots what quota, quotas and otherwise say", () => {
+    const per = ["tool"];
+    const quotas = { search: 3, wait: "unlimited", never: 0 };
+    const cases: [limit: object, otherwise: number | null, named: (number | null)[]][] = [
+      [{ quota: 5 }, 5, []],
+      [{ quota: 0 }, 0, []],
+      [{ quota: "unlimited" }, null, []],
+      [{ quota: 5, quotas }, 5, [3, null, 0]],
+      [{ quota: "unlimited", quotas }, null, [3, null, 0]],
+      [{ otherwise: "deny", quotas }, 0, [3, null, 0]],
+      [{ otherwise: "allow", quotas }, null, [3, null, 0]],
+    ];
+    for (const [limit, otherwise, named] of cases) {
+      const { allotments, otherwise: other } = compiled({ per, ...limit });
+      const given = [...allotments.values()].map((allotment) => allotment?.quota ?? null);
+      assert.deepEqual([other?.quota ?? null, given], [otherwise, named], JSON.stringify(limit));
+    }
+  });
+
+  it("returns a policy that was made before as it is, and makes immutable ones", () => {
+    const made = definePolicy(policy({ quota: 5 }));
+    assert.equal(definePolicy(made), made);
+    assert.equal(Object.isFrozen(made), true);
+    assert.deepEqual(Object.keys(made), ["partition", "costs", "limits", "units", "tools"]);
+    const ofAnotherCopy = { [Symbol.for("tollgate.policy")]: true } as never;
+    assert.equal(definePolicy(ofAnotherCopy), ofAnotherCopy);
+  });
+
+  it("throws every fault that was found", () => {
+    const twice = policy({ quota: -1 }, { quota: 1.5 });
+    assert.throws(
+      () => definePolicy(twice),
+      (error) => MisuseError.isInstance(error) && error.code === "invalid-policy" && error.faults.length === 2,
+    );
+    for (const input of [null, undefined, 5, "x"]) assert.throws(() => definePolicy(input as never), MisuseError);
+  });
+
+  it("does not keep what it was given", () => {
+    const per: LimitInput["per"][number][] = ["tool"];
+    const cost = { tokens: 5 };
+    const made = definePolicy({ version: 1, tools: { search: { cost } }, limits: [{ name: "a", per, quota: 1 }] });
+    per.push("user");
+    cost.tokens = 6;
+    assert.deepEqual([made.limits[0]?.per, made.costs.get("search")], [["tool"], { tokens: 5 }]);
+  });
+});
