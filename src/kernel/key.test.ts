@@ -33,6 +33,7 @@ describe("keyPart", () => {
       ["Zürich", "Zürich"],
       ["", ""],
       ["a".repeat(64), "a".repeat(64)],
+      ["*".repeat(64), "*".repeat(64)],
       ["a".repeat(65), "#7db9df3798ef2e32cec1dd9d189bf06a"],
       ["é".repeat(32), "é".repeat(32)],
       [`${"é".repeat(32)}a`, hashOf(`${"é".repeat(32)}a`)],

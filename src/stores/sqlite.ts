@@ -15,6 +15,7 @@ import {
   type StoreReply,
   type StoreRequest,
 } from "../store.ts";
+import { Courtesy } from "./sqlite/courtesy.ts";
 
 /** How a SQLite store is made. */
 export interface SqliteStoreOptions {
@@ -45,15 +46,9 @@ const BATCH_SIZE = 256;
 // Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
 const SWEPT_PER_ROW = 2;
 
-// SQLite's lock has no queue: who asks at the right moment gets it, and a process that just had it asks at once. So
-// while others are about, it first lets as long pass as it had to wait itself (bounded), and none is favoured.
-const CONTENDED_FOR_MS = 200;
-const FIRST_PAUSE_MS = 8;
-const MAX_PAUSE_MS = 20;
-const MAX_RETRY_MS = 3;
-
 /**
- * Keeps buckets in a SQLite file, which is made when it is not there. Opened at the first request.
+ * Keeps buckets in a SQLite file, which is made when it is not there. Opened at once; a file that cannot be opened fails
+ * the requests, each of which tries again.
  *
  * Fails with `StoreError` `busy` (transient) when the lock was not to be had in time, `foreign-database` or
  * `schema-version` when the file is another program's or version's, `unavailable` when it cannot be opened, read or
@@ -96,36 +91,40 @@ class SqliteStore implements Store {
   readonly #path: string;
   readonly #options: Required<SqliteStoreOptions>;
   #file: OpenFile | null = null;
+  readonly #courtesy = new Courtesy();
   #closed = false;
-  #contendedUntilMs = 0;
-  #pauseMs = 0;
 
   constructor(path: string, options: Required<SqliteStoreOptions>) {
     this.#path = path;
     this.#options = options;
+    try {
+      this.#file = openFile(path, options.durability);
+    } catch {
+      // The first request tries again, and says what is wrong: a store that is away must not end a program that starts.
+    }
   }
 
   async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     const askedMs = performance.now();
-    if (askedMs < this.#contendedUntilMs) await sleep(this.#pauseMs);
+    const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);
+    if (pauseMs > 0) await sleep(pauseMs);
     const startedMs = performance.now();
     for (;;) {
       if (this.#closed) throw new StoreError("closed", "the SQLite store was closed", { transient: false });
       try {
         this.#file ??= openFile(this.#path, this.#options.durability);
         const replies = transact(this.#file, requests, this.#options.clock);
-        this.#pauseMs = Math.min((this.#pauseMs + performance.now() - startedMs) / 2, MAX_PAUSE_MS);
+        const nowMs = performance.now();
+        this.#courtesy.won(nowMs, nowMs - startedMs);
         return replies;
       } catch (error) {
         if (!isBusy(error)) throw storeError(error, this.#path);
         const nowMs = performance.now();
-        if (nowMs >= this.#contendedUntilMs) this.#pauseMs = FIRST_PAUSE_MS;
-        this.#contendedUntilMs = nowMs + CONTENDED_FOR_MS;
         if (nowMs - askedMs >= this.#options.deadlineMs) {
           const message = `others held the lock of ${this.#path} for ${this.#options.deadlineMs} ms`;
           throw new StoreError("busy", message, { transient: true, cause: error });
         }
-        await sleep(1 + Math.random() * MAX_RETRY_MS);
+        await sleep(this.#courtesy.lost(nowMs, Math.random()));
       }
     }
   }
