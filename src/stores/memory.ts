@@ -14,7 +14,7 @@ import {
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {
-  /** Most buckets kept, 1 to 10,000,000. Default 1,000,000 (some 200 bytes each). */
+  /** Most buckets kept, 1 to 10,000,000. Default 1,000,000 (some 250 bytes each). */
   readonly maxBuckets?: number;
   /** For tests. Default: the machine's clock. */
   readonly clock?: Clock;
