@@ -32,7 +32,7 @@ const layers: Record<string, Layer> = {
   "store and clock": { files: /^src\/(store|clock)\.ts$/, may: [KERNEL] },
   limiter: { files: /^src\/limiter\.ts$/, may: [KERNEL, STORE, CLOCK, /^src\/layers\//] },
   "policy files": { files: /^src\/policy-file\.ts$/, may: [KERNEL, /^node:fs$/, /^yaml$/] },
-  stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^node:/] },
+  stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file)\.ts$/] },
