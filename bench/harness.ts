@@ -15,7 +15,7 @@ export interface Contender {
   /** How many calls it must admit, by its own rule. */
   readonly expected: number;
   /** Makes a fresh state, which each round has. Neither this nor `close` is timed. */
-  open(): Opened;
+  open(): Opened | Promise<Opened>;
 }
 
 export interface Opened {
@@ -62,7 +62,7 @@ export async function race(contenders: readonly Contender[], decisions: number, 
 }
 
 async function timed(contender: Contender): Promise<number> {
-  const opened = contender.open();
+  const opened = await contender.open();
   try {
     collectGarbage();
     const startedMs = performance.now();
@@ -112,8 +112,8 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Where, when and from what a run was made. */
-export function circumstances(packages: readonly string[]) {
+/** Where, when and from what a run was made. `command` without its arguments; `engine` is what keeps the state. */
+export function circumstances(command: string, engine: string, packages: readonly string[]) {
   const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
   const changed = git("status", "--porcelain", "--", "src", "bench", "package.json").length > 0;
   const versionOf = (name: string) => {
@@ -129,14 +129,37 @@ export function circumstances(packages: readonly string[]) {
     loadBefore: Number((loadavg()[0] ?? 0).toFixed(2)),
     platform: `${process.platform} ${process.arch}`,
     node: process.version,
-    sqlite: process.versions.sqlite ?? "unknown",
+    engine,
     packages: Object.fromEntries(packages.map((name) => [name, versionOf(name)])),
     commit: `${git("rev-parse", "--short", "HEAD")}${changed ? " with changes that are not committed" : ""}`,
-    command: `npm run bench${args === "" ? "" : ` -- ${args}`}`,
+    command: `${command}${args === "" ? "" : ` ${args}`}`,
   };
 }
 
-export type Circumstances = ReturnType<typeof circumstances>;
+/** The same as lines of Markdown, and what was done. */
+export function aboutLines(about: ReturnType<typeof circumstances>, work: string): string {
+  const packages = Object.entries(about.packages).map(([name, version]) => `${name} ${version}`);
+  return [
+    `- Machine: ${about.cpu}, ${about.cores} cores, ${about.memoryGiB} GiB, ${about.platform}, load ${about.loadBefore} before`,
+    `- Versions: Node ${about.node}, ${about.engine}, ${packages.join(", ")}`,
+    `- Commit: ${about.commit}, ${about.measuredAt}`,
+    `- Command: \`${about.command}\``,
+    `- Work: ${work}`,
+  ].join("\n");
+}
+
+export const number = (value: number) => Math.round(value).toLocaleString("en-US");
+
+/** A table for each group. The first of each must be Tollgate. */
+export function speedTables(speeds: readonly Speed[]): string[] {
+  return [...Map.groupBy(speeds, ({ group }) => group)].map(([group, speeds]) => {
+    const rows = speeds.map(({ name, median, rounds, ratio, admitted }) => {
+      const spread = `${number(Math.min(...rounds))} to ${number(Math.max(...rounds))}`;
+      return [name, number(median), spread, ratio.toFixed(2), number(admitted)];
+    });
+    return table([group, "decisions/s", "slowest to fastest round", "to Tollgate", "admitted"], rows);
+  });
+}
 
 /** A table that reads well in a terminal and is a table in Markdown; columns after the first are right-aligned. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

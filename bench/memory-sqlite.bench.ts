@@ -28,7 +28,18 @@ import {
   tollgate,
   WINDOW_SECONDS,
 } from "./contenders.ts";
-import { type Contender, circumstances, heapOf, type Opened, progress, race, type Speed, table } from "./harness.ts";
+import {
+  aboutLines,
+  type Contender,
+  circumstances,
+  heapOf,
+  number,
+  type Opened,
+  progress,
+  race,
+  speedTables,
+  table,
+} from "./harness.ts";
 
 const FULL = { sessions: 10_000, decisions: 80_000, rounds: 7, keysHeld: 100_000 };
 const SHORT = { sessions: 500, decisions: 4_000, rounds: 2, keysHeld: 10_000 };
@@ -119,7 +130,7 @@ async function filePerKey(directory: string, keys: number): Promise<number> {
 
 async function measure(short: boolean) {
   const { sessions, decisions, rounds, keysHeld } = short ? SHORT : FULL;
-  const about = circumstances(["tollgate", PEER]);
+  const about = circumstances("npm run bench --", `SQLite ${process.versions.sqlite}`, ["tollgate", PEER]);
   const directory = mkdtempSync(join(tmpdir(), "tollgate-bench-"));
   try {
     const calls = scheduleOf(sessions, decisions);
@@ -134,21 +145,10 @@ async function measure(short: boolean) {
 
 type Result = Awaited<ReturnType<typeof measure>>;
 
-const number = (value: number) => Math.round(value).toLocaleString("en-US");
-
-function speedTable(speeds: readonly Speed[]): string {
-  const rows = speeds.map(({ name, median, rounds, ratio, admitted }) => {
-    const spread = `${number(Math.min(...rounds))} to ${number(Math.max(...rounds))}`;
-    return [name, number(median), spread, ratio.toFixed(2), number(admitted)];
-  });
-  return table([speeds[0]?.group ?? "", "decisions/s", "slowest to fastest round", "to Tollgate", "admitted"], rows);
-}
-
 function tablesOf({ speeds, heapBytesPerKey, fileBytesPerKey, schedule }: Result): string {
-  const groups = Map.groupBy(speeds, ({ group }) => group);
   const bytes = [...heapBytesPerKey, ["SQLite file (Tollgate)", fileBytesPerKey] as const];
   return [
-    ...[...groups.values()].map(speedTable),
+    ...speedTables(speeds),
     table(
       [`${number(schedule.keysHeld)} live keys, one limit`, "bytes per key"],
       bytes.map(([name, each]) => [name, number(each)]),
@@ -156,16 +156,9 @@ function tablesOf({ speeds, heapBytesPerKey, fileBytesPerKey, schedule }: Result
   ].join("\n\n");
 }
 
-function aboutOf({ about, schedule }: Result): string {
-  const { sessions, decisions, rounds } = schedule;
-  const packages = Object.entries(about.packages).map(([name, version]) => `${name} ${version}`);
-  return [
-    `- Machine: ${about.cpu}, ${about.cores} cores, ${about.memoryGiB} GiB, ${about.platform}, load ${about.loadBefore} before`,
-    `- Versions: Node ${about.node}, SQLite ${about.sqlite}, ${packages.join(", ")}`,
-    `- Commit: ${about.commit}, ${about.measuredAt}`,
-    `- Command: \`${about.command}\``,
-    `- Work: ${number(decisions)} calls of ${number(sessions)} sessions in one random order, ${rounds} rounds after a warm-up`,
-  ].join("\n");
+function aboutOf({ about, schedule: { sessions, decisions, rounds } }: Result): string {
+  const work = `${number(decisions)} calls of ${number(sessions)} sessions in one random order, ${rounds} rounds after a warm-up`;
+  return aboutLines(about, work);
 }
 
 function pageOf(result: Result): string {

@@ -19,7 +19,7 @@ export interface LimiterOptions {
   readonly store: Store;
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
   readonly prefix?: string;
-  /** Called after each `consume`, before its promise resolves. What it throws becomes a process warning. */
+  /** Called after each `consume` and `record`, before its promise resolves. What it throws becomes a process warning. */
   readonly onDecision?: (decision: Decision, call: Call) => void;
 }
 
@@ -39,6 +39,13 @@ export interface Limiter {
    * @throws StoreError when the store failed
    */
   consume(call: Call, options?: CallOptions): Promise<Decision>;
+
+  /**
+   * Books a call that has happened already, also past the quota, and answers what `consume` would have.
+   *
+   * @throws as `consume`
+   */
+  record(call: Call, options?: CallOptions): Promise<Decision>;
 
   /** Answers as `consume` would, and charges nothing. */
   peek(call: Call, options?: CallOptions): Promise<Decision>;
@@ -110,20 +117,16 @@ class StoreLimiter implements Limiter {
     this.#bound = bound;
   }
 
-  async consume(call: Call, options?: CallOptions): Promise<Decision> {
-    const whole = { ...this.#bound, ...call };
-    const decision = await this.#decide("judge", whole, options);
-    try {
-      this.#shared.onDecision?.(decision, whole);
-    } catch (error) {
-      // The units are booked: a fault of the listener must not look like a fault of the decision.
-      process.emitWarning(`onDecision threw: ${error}`, "TollgateWarning");
-    }
-    return decision;
+  consume(call: Call, options?: CallOptions): Promise<Decision> {
+    return this.#decide("judge", call, options);
+  }
+
+  record(call: Call, options?: CallOptions): Promise<Decision> {
+    return this.#decide("force", call, options);
   }
 
   peek(call: Call, options?: CallOptions): Promise<Decision> {
-    return this.#decide("peek", { ...this.#bound, ...call }, options);
+    return this.#decide("peek", call, options);
   }
 
   async usage(dimensions: Dimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
@@ -173,9 +176,21 @@ class StoreLimiter implements Limiter {
 
   async #decide(mode: StoreRequest["mode"], call: Call, options: CallOptions | undefined): Promise<Decision> {
     const { policy, prefix } = this.#shared;
-    const charges = resolveCharges(policy, prefix, call);
+    const whole = { ...this.#bound, ...call };
+    const charges = resolveCharges(policy, prefix, whole);
     const request = storeRequest(mode, charges, ({ cost }) => ({ type: "charge", cost }));
-    return decisionOf(charges, await this.#ask(request, options));
+    const decision = decisionOf(charges, await this.#ask(request, options));
+    if (mode !== "peek") this.#tell(decision, whole);
+    return decision;
+  }
+
+  #tell(decision: Decision, call: Call): void {
+    try {
+      this.#shared.onDecision?.(decision, call);
+    } catch (error) {
+      // The units are booked: a fault of the listener must not look like a fault of the decision.
+      process.emitWarning(`onDecision threw: ${error}`, "TollgateWarning");
+    }
   }
 
   async #ask(request: StoreRequest, options: CallOptions | undefined): Promise<StoreReply> {

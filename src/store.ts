@@ -34,8 +34,7 @@ export interface Store {
   readonly batchSize?: number;
 
   /**
-   * Decides requests in order, as if one by one, also where they name one bucket twice, all at one instant of the
-   * store's time.
+   * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
    * @returns one reply for each request, in order; a `StoreError` for a request whose own bucket is damaged or has no
    *   room, which charges nothing and fails no other
@@ -43,28 +42,42 @@ export interface Store {
    */
   apply(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]>;
 
+  /**
+   * Reads how the store is set up. Absent: there is nothing to set up.
+   *
+   * @throws StoreError
+   */
+  setup?(): Promise<readonly SetupCheck[]>;
+
   /** Frees what the store itself opened. What it was given stays open. Closing twice is fine. */
   close(): Promise<void>;
 }
 
+/** One thing about how a store is set up. */
+export interface SetupCheck {
+  /** What it is: `version`, `eviction`, `persistence`. */
+  readonly name: string;
+  readonly value: string;
+  /** Which promise it may break, and what to do; `null` when it is fine. */
+  readonly problem: string | null;
+}
+
 /** What can go wrong in a store. */
 export type StoreErrorCode =
-  /** A bounded store holds as many live buckets as it may. */
-  | "capacity"
-  /** Others held the store's lock for longer than the deadline. */
-  | "busy"
-  /** More calls wait for the store than the limiter lets wait. */
-  | "overloaded"
-  /** A bucket's stored text is not what any version writes. */
-  | "damaged-bucket"
-  /** The file is no database, or another program's. */
-  | "foreign-database"
-  /** The data was written by another version of its layout. */
-  | "schema-version"
-  /** The store cannot be reached, opened, read or written. */
-  | "unavailable"
-  /** The store was closed. */
-  | "closed";
+  | "capacity" // a bounded store holds as many live buckets as it may
+  | "busy" // others held the store's lock for longer than the deadline
+  | "overloaded" // more calls wait for the store than the limiter lets wait
+  | "damaged-bucket" // a bucket's stored text is not what any version writes
+  | "wrong-type" // a key holds something else than a bucket
+  | "foreign-database" // the file is no database, or another program's
+  | "schema-version" // the data was written by another version of its layout
+  | "too-old" // the server is of a version that cannot keep the promises
+  | "unauthorized" // the server wants another password or user, or this one lacks a right
+  | "read-only" // the server takes no writes: it is a replica, or cannot persist them
+  | "out-of-memory" // the server has no memory left for new buckets
+  | "loading" // the server has just started, and reads its data
+  | "unavailable" // the store cannot be reached, opened, read or written
+  | "closed"; // the store was closed
 
 const STORE_ERROR = Symbol.for("tollgate.error.store");
 

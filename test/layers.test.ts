@@ -34,6 +34,7 @@ const layers: Record<string, Layer> = {
   "policy files": { files: /^src\/policy-file\.ts$/, may: [KERNEL, /^node:fs$/, /^yaml$/] },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
+  adapters: { files: /^src\/adapters\//, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file)\.ts$/] },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/] },
@@ -74,7 +75,8 @@ describe("layers", () => {
     for (const file of files.filter(({ path }) => path.startsWith("src/stores/"))) {
       const own = posix.basename(file.path, ".ts");
       const others = importsOf(file).filter(
-        (specifier) => specifier.startsWith("./") && !specifier.startsWith(`./${own}/`),
+        (specifier) =>
+          specifier.startsWith("./") && posix.dirname(file.path) === "src/stores" && !specifier.startsWith(`./${own}/`),
       );
       assert.deepEqual(others, [], file.path);
     }

@@ -151,14 +151,90 @@ describe("consume", () => {
   });
 });
 
+describe("record", () => {
+  it("books also past the quota, and answers what consume would have", async () => {
+    const { limiter } = limiterFor();
+    const answers = [];
+    for (let i = 0; i < 4; i++) {
+      const { allowed, message, retryAfterMs, verdicts } = await limiter.record(call);
+      answers.push([allowed, message === null, retryAfterMs, verdicts[0]?.remaining]);
+    }
+    assert.deepEqual(answers, [
+      [true, true, 0, 1],
+      [true, true, 0, 0],
+      [false, false, 3_600_000, 0],
+      [false, false, 3_600_000, 0],
+    ]);
+    const [usage] = await limiter.usage({ session: "s1", turn: "t1", tool: "web_search" });
+    assert.deepEqual([usage?.used, usage?.remaining], [4, 0]);
+    const denied = await limiter.consume(call);
+    assert.deepEqual([denied.allowed, (await limiter.usage({ ...call }))[0]?.used], [false, 4]);
+  });
+
+  it("books every limit that matches, also beside one that denies", async () => {
+    const { limiter } = limiterFor();
+    const booked = { tool: "book", session: "s1", turn: "t1", user: "u1", tenant: "acme", cost: { usd_micros: 900 } };
+    await limiter.record(booked);
+    const { allowed, verdicts } = await limiter.record(booked);
+    assert.equal(allowed, false);
+    assert.deepEqual(
+      verdicts.map((verdict) => [verdict.limit, verdict.allowed, verdict.remaining]),
+      [
+        ["tool-per-turn", false, 0],
+        ["money-per-user", false, 0],
+        ["tenant-rate", true, 1],
+      ],
+    );
+    const { cost, ...dimensions } = booked;
+    assert.deepEqual(
+      (await limiter.usage(dimensions)).map(({ used }) => used),
+      [2, cost.usd_micros * 2, 2],
+    );
+  });
+
+  it("makes the next calls wait until what was recorded is paid off", async () => {
+    const { limiter, clock } = limiterFor();
+    for (const turn of ["t1", "t2", "t3", "t4", "t5"]) await limiter.record({ ...call, turn, tenant: "acme" });
+    const next = () => limiter.consume({ ...call, turn: "t6", tenant: "acme" });
+    assert.deepEqual([(await next()).allowed, (await next()).retryAfterMs], [false, 3_000]);
+    clock.advance(2_999);
+    assert.equal((await next()).retryAfterMs, 1);
+    clock.advance(1);
+    assert.equal((await next()).allowed, true);
+  });
+
+  it("uses the dimensions that are bound, refuses as consume does, and charges nothing then", async () => {
+    const { limiter } = limiterFor();
+    const turn = limiter.for({ session: "s1", turn: "t1" });
+    await turn.record({ tool: "web_search" });
+    await assert.rejects(limiter.record({ tool: "web_search" }), isMisuse("missing-dimension", "session"));
+    await assert.rejects(turn.record({ tool: "" }), isMisuse("invalid-dimension", "tool"));
+    await assert.rejects(
+      turn.record({ tool: "web_search", cost: { calls: -1 } }),
+      isMisuse("invalid-cost", "cost.calls"),
+    );
+    const reason = new Error("gone");
+    await assert.rejects(turn.record({ tool: "web_search" }, { signal: AbortSignal.abort(reason) }), reason);
+    assert.equal((await turn.usage({ tool: "web_search" }))[0]?.used, 1);
+    await limiter.close();
+    await assert.rejects(turn.record({ tool: "web_search" }), isMisuse("limiter-closed", "limiter"));
+  });
+});
+
 describe("onDecision", () => {
-  it("is told each decision and its whole call, but no peek", async () => {
+  it("is told each decision and its whole call, also what was recorded, but no peek", async () => {
     const seen: unknown[] = [];
     const { limiter } = limiterFor({ onDecision: (decision, told) => seen.push([decision.allowed, told]) });
     const turn = limiter.for({ session: "s1", turn: "t1" });
     await turn.peek({ tool: "web_search" });
     await turn.consume({ tool: "web_search", id: "call_1" });
-    assert.deepEqual(seen, [[true, { ...call, id: "call_1" }]]);
+    await turn.record({ tool: "web_search" });
+    await turn.record({ tool: "web_search", id: "call_2" });
+    assert.deepEqual(seen, [
+      [true, { ...call, id: "call_1" }],
+      [true, call],
+      [false, { ...call, id: "call_2" }],
+    ]);
   });
 
   it("cannot fail a decision", async () => {

@@ -23,9 +23,11 @@ const PUBLIC: Record<string, string[]> = {
     "loadPolicy",
     "parsePolicy",
   ],
+  "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
   "./store": ["StoreError", "decide", "decodeState", "encodeState"],
   "./stores/memory": ["memoryStore"],
   "./stores/sqlite": ["sqliteStore"],
+  "./stores/redis": ["redisStore"],
   "./testing": ["fakeClock", "storeCases"],
 };
 
@@ -50,10 +52,12 @@ describe("the package", () => {
     }
   });
 
-  it("has every store as a subpath", () => {
-    const stores = sources("src/stores/*.ts").map(({ path }) => path.replace("src", ".").replace(/\.ts$/, ""));
+  it("has every store and every adapter as a subpath", () => {
+    const files = sources("src/{stores,adapters}/*.ts").map(({ path }) =>
+      path.replace("src", ".").replace(/\.ts$/, ""),
+    );
     assert.deepEqual(
-      stores.filter((subpath) => !(subpath in manifest.exports)),
+      files.filter((subpath) => !(subpath in manifest.exports)),
       [],
     );
   });

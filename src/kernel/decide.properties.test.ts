@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf, type BucketState, type LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Outcome } from "./decide.ts";
+import { decide, type Outcome, type StoreRequest } from "./decide.ts";
 import { definePolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-schema.ts";
 
@@ -103,9 +103,15 @@ function waitMs(wait: number | string, last: { retryAfterMs: number | null; rese
   return wait.endsWith("1") ? Math.max(0, promised - 1) : promised;
 }
 
-function charge(spec: LimitSpec, state: BucketState | undefined, cost: number, nowMs: number) {
+function charge(
+  spec: LimitSpec,
+  state: BucketState | undefined,
+  cost: number,
+  nowMs: number,
+  mode: StoreRequest["mode"] = "judge",
+) {
   const step = { bucket: "b", limit: spec, event: { type: "charge", cost } } as const;
-  const outcome: Outcome = decide({ mode: "judge", steps: [step] }, [state], nowMs);
+  const outcome: Outcome = decide({ mode, steps: [step] }, [state], nowMs);
   const reply = outcome.reply.steps[0];
   assert.ok(reply);
   return { reply, next: outcome.next };
@@ -169,6 +175,38 @@ describe("every algorithm", () => {
           }
         },
       );
+      fc.assert(property, { seed: SEED, numRuns: 200 });
+      for (const [what, count] of Object.entries(counts)) assert.ok(count > 200, `${what}: ${count}`);
+    });
+  }
+
+  for (const [name, modelOf] of Object.entries(MODELS)) {
+    it(`${name}: equals its rule over the log also with what is forced past its capacity`, () => {
+      const counts = { forced: 0, inDebt: 0, denied: 0, returned: 0 };
+      const models = fc.tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 120 }), fc.nat({ max: 5 }));
+      const step = fc.record({ wait: waits, cost: fc.nat({ max: 7 }), forced: fc.boolean() });
+      const schedules = fc.array(step, { minLength: 10, maxLength: 40 });
+      const property = fc.property(models, fc.nat({ max: 500 }), schedules, ([quota, lengthMs, more], at, schedule) => {
+        const model = modelOf(quota, lengthMs, 1 + more);
+        const log: Admitted[] = [];
+        let nowMs = 1_000_000 + at;
+        let state: BucketState | undefined;
+        let last: { retryAfterMs: number | null; resetAfterMs: number } = { retryAfterMs: 0, resetAfterMs: 0 };
+        for (const { wait, cost, forced } of schedule) {
+          nowMs += waitMs(wait, last);
+          const used = model.used(log, nowMs);
+          const { reply, next } = charge(model.spec, state, cost, nowMs, forced ? "force" : "judge");
+          assert.equal(reply.allowed, used + Math.max(1, cost) <= model.capacity);
+          if ((forced || reply.allowed) && cost > 0) log.push({ atMs: nowMs, units: cost });
+          assert.equal(reply.used, model.used(log, nowMs));
+          counts.forced += forced && !reply.allowed ? 1 : 0;
+          counts.inDebt += reply.used > model.capacity ? 1 : 0;
+          counts.returned += used === 0 && last.resetAfterMs > 0 ? 1 : 0;
+          state = next === null ? state : next[0];
+          last = checkPromises(model.spec, state, 1, nowMs).reply;
+          counts.denied += last.retryAfterMs ? 1 : 0;
+        }
+      });
       fc.assert(property, { seed: SEED, numRuns: 200 });
       for (const [what, count] of Object.entries(counts)) assert.ok(count > 200, `${what}: ${count}`);
     });

@@ -97,6 +97,45 @@ describe("decide", () => {
     assert.deepEqual(allowed.next, [counter(5), counter(2), level]);
   });
 
+  it("forces: books in any case, and says what would have been allowed", () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const cases: [string, BucketState | undefined, cost: number, nowMs: number, StepReply, BucketState | null][] = [
+      ["as much as fits", counter(3), 2, 1010, reply(true, 5, 100, 0), counter(5, 1110)],
+      ["more than the rest", counter(3), 3, 1010, reply(false, 6, 100, 100), counter(6, 1110)],
+      ["as much as the capacity", counter(5), 5, 1010, reply(false, 10, 100, 100), counter(10, 1110)],
+      ["more than the capacity", undefined, 6, 1000, reply(false, 6, 100, null), counter(6)],
+      ["onto debt", counter(7), 1, 1010, reply(false, 8, 100, 100), counter(8, 1110)],
+      ["when the debt ends", counter(7), 1, 1100, reply(true, 1, 100, 0), counter(1, 1200)],
+      ["no price, something left", counter(4), 0, 1010, reply(true, 4, 90, 0), null],
+      ["no price, nothing left", counter(5), 0, 1010, reply(false, 5, 90, 90), null],
+      ["no price, no state", undefined, 0, 1000, reply(true, 0, 0, 0), null],
+      ["past all numbers", counter(1), most, 1010, reply(false, most, 100, null), counter(most, 1110)],
+    ];
+    for (const [name, state, cost, nowMs, expected, next] of cases) {
+      const forced = decide(ask("force", [QUOTA, take(cost)]), [state], nowMs);
+      assert.deepEqual(forced.reply, { allowed: expected.allowed, nowMs, steps: [expected] }, name);
+      assert.deepEqual(forced.next, next === null ? null : [next], name);
+    }
+  });
+
+  it("forces all steps of a request, also those beside a step that would be denied", () => {
+    const request = ask("force", [QUOTA, take(3)], [QUOTA, take(1)], [GCRA, take(7)], [QUOTA, READ], [QUOTA, RESET]);
+    const { reply: given, next } = decide(request, [counter(3), counter(1), undefined, counter(4), counter(9)], 1000);
+    assert.deepEqual(given, {
+      allowed: false,
+      nowMs: 1000,
+      steps: [
+        reply(false, 6, 100, 100),
+        reply(true, 2, 100, 0),
+        reply(false, 7, 24, null),
+        reply(true, 4, 100, 0),
+        reply(true, 9, 100, 0),
+      ],
+    });
+    const level: BucketState = { kind: "gcra", expiresAtMs: 1024, baseMs: 1000, level: 70, levelPerUnit: 10 };
+    assert.deepEqual(next, [counter(6), counter(2), level, counter(4), undefined]);
+  });
+
   it("hands the states of steps that change nothing on beside those that do", () => {
     const state = counter(3);
     const { next } = decide(
@@ -105,6 +144,22 @@ describe("decide", () => {
       1000,
     );
     assert.deepEqual(next, [counter(4), state, state]);
+  });
+
+  it("leaves what nobody books on as it is, also when it has ended or is of another algorithm", () => {
+    const level: BucketState = { kind: "gcra", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
+    for (const state of [counter(3, 1000), level]) {
+      for (const event of [READ, take(0)]) {
+        for (const mode of ["judge", "force"] as const) {
+          const beside = decide(ask(mode, [QUOTA, take(1)], [QUOTA, event]), [undefined, state], 1000);
+          assert.deepEqual(beside.reply.steps, [reply(true, 1, 100, 0), reply(true, 0, 0, 0)]);
+          assert.deepEqual(beside.next, [counter(1), state]);
+          assert.equal(decide(ask(mode, [QUOTA, event]), [state], 1000).next, null);
+        }
+      }
+      assert.equal(decide(ask("judge", [QUOTA, take(6)]), [state], 1000).next, null);
+      assert.deepEqual(decide(ask("force", [QUOTA, take(6)]), [state], 1000).next, [counter(6)]);
+    }
   });
 
   it("reads without being denied or changing anything", () => {
@@ -124,7 +179,11 @@ describe("decide", () => {
     assert.deepEqual(decide(ask("judge", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: [undefined] });
     assert.deepEqual(decide(ask("peek", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: null });
     assert.equal(decide(ask("judge", [QUOTA, RESET]), [undefined], 1010).next, null);
-    assert.equal(decide(ask("judge", [QUOTA, RESET]), [counter(5, 1010)], 1010).next, null);
+    const gone = { reply: { ...stood, steps: [reply(true, 0, 0, 0)] }, next: [undefined] };
+    for (const state of [counter(5, 1010), { ...counter(5), kind: "gcra" } as never]) {
+      assert.deepEqual(decide(ask("judge", [QUOTA, RESET]), [state], 1010), gone);
+      assert.equal(decide(ask("peek", [QUOTA, RESET]), [state], 1010).next, null);
+    }
     const beside = decide(ask("judge", [QUOTA, RESET], [QUOTA, take(1)]), [counter(5), counter(5)], 1010);
     assert.deepEqual(beside.reply.steps, [reply(true, 5, 90, 0), reply(false, 5, 90, 90)]);
     assert.equal(beside.next, null);

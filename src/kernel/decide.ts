@@ -22,8 +22,11 @@ export interface Step {
 
 /** Steps that are judged together and booked all or none. */
 export interface StoreRequest {
-  /** `judge` books when every step is allowed; `peek` answers the same and books nothing. */
-  readonly mode: "judge" | "peek";
+  /**
+   * `judge` books when every step is allowed; `peek` answers the same and books nothing; `force` books in any case, also
+   * past the capacity, and says what would have been allowed.
+   */
+  readonly mode: "judge" | "peek" | "force";
   readonly steps: readonly Step[];
 }
 
@@ -51,7 +54,7 @@ export interface StoreReply {
 /** A reply, and what the store has to write. */
 export interface Outcome {
   readonly reply: StoreReply;
-  /** The new state for each step's bucket (`undefined`: none), or `null` when nothing changes. */
+  /** What each step's bucket holds from now on (`undefined`: nothing), or `null` when nothing changes. */
   readonly next: readonly (BucketState | undefined)[] | null;
 }
 
@@ -63,16 +66,25 @@ export interface Outcome {
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: readonly (BucketState | undefined)[], nowMs: number): Outcome {
-  const { steps } = request;
+  const { mode, steps } = request;
   const before = steps.map((step, i) => live(step.limit, states[i], nowMs));
   const fits = steps.map((step, i) => stepFits(step, before[i], nowMs));
   const allowed = !fits.includes(false);
-  const after = allowed ? steps.map((step, i) => stepBooked(step, before[i], nowMs)) : before;
+  const books = allowed || mode === "force";
+  const after = books ? steps.map((step, i) => stepBooked(step, before[i], nowMs)) : before;
   const replies = steps.map((step, i) =>
     stepReply(step, fits[i] === true, step.event.type === "reset" ? before[i] : after[i], nowMs),
   );
-  const changes = allowed && request.mode === "judge" && after.some((state, i) => state !== before[i]);
-  return { reply: { allowed, nowMs, steps: replies }, next: changes ? after : null };
+  const reply = { allowed, nowMs, steps: replies };
+  return { reply, next: books && mode !== "peek" ? written(steps, states, before, after) : null };
+}
+
+type States = readonly (BucketState | undefined)[];
+
+/** What the buckets hold from now on. What nobody books on stays as it is, also a state of another algorithm. */
+function written(steps: readonly Step[], states: States, before: States, after: States): States | null {
+  const next = steps.map(({ event }, i) => (after[i] === before[i] && event.type !== "reset" ? states[i] : after[i]));
+  return next.some((state, i) => state !== states[i]) ? next : null;
 }
 
 /** An expired state, or one of another algorithm, is no state. */

@@ -21,7 +21,8 @@ export type MisuseCode =
   | "invalid-cost"
   | "unknown-unit"
   | "unknown-limit"
-  | "limiter-closed";
+  | "limiter-closed"
+  | "unknown-client";
 
 /** One fault that was found: where, what was expected there, and what stood there instead. */
 export interface Fault {
@@ -81,6 +82,23 @@ export class LimitExceededError extends Error {
 
   static isInstance(value: unknown): value is LimitExceededError {
     return hasMarker(value, LIMIT_EXCEEDED);
+  }
+}
+
+/** An option that is wrong. */
+export function invalidOption(path: string, expected: string, got: unknown): MisuseError {
+  return new MisuseError("invalid-option", { path, expected, got: formatGot(got) });
+}
+
+/**
+ * Refuses options that are not an object, or have a key that is not known.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkOptionKeys(options: unknown, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) throw invalidOption("options", "an object", options);
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) throw invalidOption("options", `only ${known.join(", ")}`, key);
   }
 }
 

@@ -1,7 +1,7 @@
 // The store of one process: fast, bounded, forgotten with the process.
 
-import { type Clock, systemClock } from "../clock.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
   type BucketState,
   decide,
@@ -27,7 +27,8 @@ const SWEPT_AT_CAPACITY = 1_000;
 
 /**
  * Keeps buckets in this process alone: for one process, for tests, and as a fallback. At its bound it refuses new
- * buckets (`StoreError` `capacity`) and never forgets a live one.
+ * buckets (`StoreError` `capacity`), unless it finds expired ones among the next 1,000 that it looks at, and never
+ * forgets a live one.
  *
  * @throws MisuseError `invalid-option`
  *
@@ -45,11 +46,13 @@ const SWEPT_AT_CAPACITY = 1_000;
  * console.log(decision.allowed); // false
  * ```
  */
-export function memoryStore({ maxBuckets = 1_000_000, clock = systemClock }: MemoryStoreOptions = {}): Store {
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  checkOptionKeys(options, ["maxBuckets", "clock"]);
+  const { maxBuckets = 1_000_000, clock = systemClock } = options;
   if (!Number.isInteger(maxBuckets) || maxBuckets < 1 || maxBuckets > 10_000_000) {
-    const expected = "a whole number from 1 to 10000000";
-    throw new MisuseError("invalid-option", { path: "maxBuckets", expected, got: formatGot(maxBuckets) });
+    throw invalidOption("maxBuckets", "a whole number from 1 to 10000000", maxBuckets);
   }
+  checkClock(clock);
   return new MemoryStore(maxBuckets, clock);
 }
 

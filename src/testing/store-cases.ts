@@ -2,7 +2,15 @@
 // differential test to show; these cases say in plain words what is promised.
 
 import assert from "node:assert/strict";
-import { type LimitSpec, type Step, type StepReply, type Store, StoreError, type StoreReply } from "../store.ts";
+import {
+  type LimitSpec,
+  type Step,
+  type StepReply,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+} from "../store.ts";
 
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {
@@ -38,7 +46,7 @@ const charge = (bucket: string, limit: LimitSpec, cost = 1): Step => ({
 const read = (bucket: string, limit: LimitSpec): Step => ({ bucket, limit, event: { type: "read" } });
 
 /** Sends one request and returns its reply. */
-async function ask(store: Store, mode: "judge" | "peek", ...steps: Step[]): Promise<StoreReply> {
+async function ask(store: Store, mode: StoreRequest["mode"], ...steps: Step[]): Promise<StoreReply> {
   const [reply] = await store.apply([{ mode, steps }]);
   return answered(reply);
 }
@@ -121,6 +129,42 @@ export const storeCases: readonly StoreCase[] = [
     assert.equal(replies.filter(({ allowed }) => allowed).length, 5);
   }),
 
+  ...forEachAlgorithm(
+    "books a forced charge whole, and lets nothing pass until it is paid off",
+    async (fixture, limit) => {
+      const { store, advance } = fixture;
+      await ask(store, "judge", charge("b", limit, 3));
+      const forced = await ask(store, "force", charge("b", limit, 4));
+      assert.deepEqual([forced.allowed, first(forced).allowed, first(forced).used], [false, false, 7]);
+      const denied = first(await ask(store, "judge", charge("b", limit)));
+      const { retryAfterMs } = denied;
+      assert.deepEqual([denied.allowed, denied.used], [false, 7]);
+      assert.ok(retryAfterMs !== null && retryAfterMs > 0);
+      await advance(retryAfterMs - 1);
+      assert.equal(first(await ask(store, "judge", charge("b", limit))).retryAfterMs, 1);
+      await advance(1);
+      assert.equal((await ask(store, "judge", charge("b", limit))).allowed, true);
+    },
+  ),
+
+  ...forEachAlgorithm("answers a forced charge as if it were judged", async ({ store }, limit) => {
+    const fits = first(await ask(store, "force", charge("b", limit, 5)));
+    assert.deepEqual([fits.allowed, fits.used, fits.retryAfterMs], [true, 5, 0]);
+    const never = first(await ask(store, "force", charge("b", limit, 6)));
+    assert.deepEqual([never.allowed, never.used, never.retryAfterMs], [false, 11, null]);
+    const unknown = first(await ask(store, "force", charge("b", limit, 0)));
+    assert.deepEqual([unknown.allowed, unknown.used], [false, 11]);
+  }),
+
+  ...forEachAlgorithm("counts no further than numbers are exact", async ({ store }, limit) => {
+    const most = limit.algorithm === "gcra" ? Math.floor(2 ** 52 / limit.levelPerUnit) : Number.MAX_SAFE_INTEGER;
+    for (const cost of [Number.MAX_SAFE_INTEGER - 1, 1, 1, Number.MAX_SAFE_INTEGER]) {
+      await ask(store, "force", charge("b", limit, cost));
+    }
+    assert.equal(await usedOf(store, "b", limit), most);
+    assert.equal((await ask(store, "judge", charge("b", limit))).allowed, false);
+  }),
+
   ...forEachAlgorithm("says how a bucket stands, then empties it, on reset", async ({ store }, limit) => {
     await ask(store, "judge", charge("b", limit, 3));
     const step = first(await ask(store, "judge", { bucket: "b", limit, event: { type: "reset" } }));
@@ -148,6 +192,53 @@ export const storeCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "books all steps of a forced request, also where one is denied",
+    async run({ store }) {
+      await ask(store, "judge", charge("full", quota(2), 2));
+      const steps = [charge("a", quota(9)), charge("full", quota(2)), charge("b", quota(9)), charge("c", quota(0))];
+      const reply = await ask(store, "force", ...steps);
+      assert.equal(reply.allowed, false);
+      assert.deepEqual(
+        reply.steps.map(({ allowed, used }) => [allowed, used]),
+        [
+          [true, 1],
+          [false, 3],
+          [true, 1],
+          [false, 1],
+        ],
+      );
+      for (const [bucket, used] of Object.entries({ a: 1, full: 3, b: 1, c: 1 })) {
+        assert.equal(await usedOf(store, bucket, quota(9)), used);
+      }
+    },
+  },
+  {
+    name: "lets a forced charge restart the ttl, also past the quota",
+    async run({ store, advance }) {
+      await ask(store, "judge", charge("b", quota(1)));
+      await advance(WINDOW_MS - 1);
+      assert.equal(first(await ask(store, "force", charge("b", quota(1)))).retryAfterMs, WINDOW_MS);
+      await advance(WINDOW_MS - 1);
+      assert.equal(await usedOf(store, "b", quota(1)), 2);
+      await advance(1);
+      assert.equal(await usedOf(store, "b", quota(1)), 0);
+    },
+  },
+  {
+    name: "lets the debt of a token bucket run off at its rate, and keeps it when the rate is changed",
+    async run({ store, advance }) {
+      const gcra: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 200, levelPerMs: 1 };
+      const { resetAfterMs } = first(await ask(store, "force", charge("b", gcra, 8)));
+      assert.equal(resetAfterMs, 1_600);
+      assert.equal(first(await ask(store, "judge", charge("b", gcra))).retryAfterMs, 800);
+      await advance(600);
+      assert.equal(await usedOf(store, "b", gcra), 5);
+      const other: LimitSpec = { ...gcra, levelPerUnit: 100 };
+      await ask(store, "force", charge("b", gcra, 3));
+      assert.equal(await usedOf(store, "b", other), 8);
+    },
+  },
+  {
     name: "answers a peek as if it were booked, and books nothing",
     async run({ store }) {
       assert.equal(first(await ask(store, "peek", charge("b", quota(5), 2))).used, 2);
@@ -163,6 +254,7 @@ export const storeCases: readonly StoreCase[] = [
         { mode: "peek", steps: [step] },
         { mode: "judge", steps: [step, charge("other", quota(1))] },
         { mode: "judge", steps: [step] },
+        { mode: "force", steps: [step] },
         { mode: "judge", steps: [{ bucket: "b", limit: quota(2), event: { type: "reset" } }] },
         { mode: "judge", steps: [step] },
       ] as const;
@@ -174,7 +266,8 @@ export const storeCases: readonly StoreCase[] = [
           [true, 2],
           [true, 2],
           [false, 2],
-          [true, 2],
+          [false, 3],
+          [true, 3],
           [true, 1],
         ],
       );
@@ -202,6 +295,22 @@ export const storeCases: readonly StoreCase[] = [
       await ask(store, "judge", charge("b", gcra, 5));
       assert.equal((await ask(store, "judge", charge("b", quota(5), 5))).allowed, true);
       assert.equal(await usedOf(store, "b", quota(5)), 5);
+    },
+  },
+  {
+    name: "leaves a state of another algorithm as it is where nothing is booked on it, unless it is reset",
+    async run({ store }) {
+      const gcra: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 200, levelPerMs: 1 };
+      await ask(store, "judge", charge("b", gcra, 5));
+      for (const mode of ["judge", "force"] as const) {
+        const reply = await ask(store, mode, charge("a", quota(9)), read("b", quota(5)));
+        assert.equal(reply.steps[1]?.used, 0);
+        await ask(store, mode, charge("a", quota(9)), charge("b", quota(5), 0));
+      }
+      assert.equal(await usedOf(store, "b", gcra), 5);
+      assert.equal(await usedOf(store, "a", quota(9)), 4);
+      await ask(store, "judge", { bucket: "b", limit: quota(5), event: { type: "reset" } });
+      assert.equal(await usedOf(store, "b", gcra), 0);
     },
   },
   {

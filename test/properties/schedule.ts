@@ -15,6 +15,8 @@ import {
 export interface Turn {
   readonly advanceMs: number;
   readonly requests: readonly StoreRequest[];
+  /** Whether the first request, when denied, is asked again one ms before the promised instant and at it. */
+  readonly retries: boolean;
 }
 
 const units = fc.oneof(
@@ -64,34 +66,62 @@ export const schedule: fc.Arbitrary<readonly Turn[]> = fc
       }),
     );
     const request = fc.record({
-      mode: fc.constantFrom("judge", "judge", "judge", "judge", "peek"),
+      mode: fc.constantFrom("judge", "judge", "judge", "judge", "judge", "judge", "peek", "force"),
       steps: fc.uniqueArray(step, { minLength: 1, maxLength: 3, selector: ({ bucket }) => bucket }),
     });
     const turn = fc.record({
       advanceMs: fc.constantFrom(0, 0, 0, 1, 1, 2, 5, 9, 10, 19, 36, 40, 100),
       requests: fc.array(request, { minLength: 1, maxLength: 4 }),
+      retries: fc.boolean(),
     });
     return fc.array(turn, { minLength: 4, maxLength: 12 });
   }) as fc.Arbitrary<readonly Turn[]>;
 
-/** What schedules did, so that a test can tell that they were worth running. */
-export interface Tally {
-  decisions: number;
-  denials: number;
-  expiries: number;
+/** The schedule on buckets of its own, so that one store serves all schedules. */
+export function renamed(turns: readonly Turn[], prefix: string): Turn[] {
+  const rename = (step: Step): Step => ({ ...step, bucket: `${prefix}${step.bucket}` });
+  return turns.map((turn) => ({
+    ...turn,
+    requests: turn.requests.map(({ mode, steps }) => ({ mode, steps: steps.map(rename) })),
+  }));
 }
 
-/** The kernel on plain maps: what every store must equal. */
-export function createModel(tally: Tally) {
+/** What schedules did with one algorithm, so that a test can tell that they were worth running. */
+export interface Tally {
+  charges: number;
+  denials: number;
+  expiries: number;
+  /** Denied charges that were asked again one ms before the promised instant, and at it. */
+  retries: number;
+}
+
+/** A tally for each algorithm. */
+export function createTallies() {
+  const tally = (): Tally => ({ charges: 0, denials: 0, expiries: 0, retries: 0 });
+  return { quota: tally(), "fixed-window": tally(), "sliding-window": tally(), gcra: tally() };
+}
+
+/** The kernel on a plain map: what every store must equal. */
+export function createModel(tallies: ReturnType<typeof createTallies>) {
   const states = new Map<string, BucketState>();
+
+  function tell({ steps }: StoreRequest, before: readonly (BucketState | undefined)[], reply: StoreReply): void {
+    for (const [i, { limit, event }] of steps.entries()) {
+      const tally = tallies[limit.algorithm];
+      const state = before[i];
+      if (state !== undefined && reply.nowMs >= state.expiresAtMs) tally.expiries++;
+      if (event.type !== "charge") continue;
+      tally.charges++;
+      if (reply.steps[i]?.allowed === false) tally.denials++;
+    }
+  }
+
   return {
     apply(requests: readonly StoreRequest[], nowMs: number): StoreReply[] {
       return requests.map((request) => {
         const before = request.steps.map(({ bucket }) => states.get(bucket));
         const { reply, next } = decide(request, before, nowMs);
-        tally.decisions++;
-        if (!reply.allowed) tally.denials++;
-        tally.expiries += before.filter((state) => state !== undefined && nowMs >= state.expiresAtMs).length;
+        tell(request, before, reply);
         for (const [i, { bucket }] of request.steps.entries()) {
           const state = next === null ? before[i] : next[i];
           if (state === undefined || nowMs >= state.expiresAtMs) states.delete(bucket);
@@ -101,4 +131,10 @@ export function createModel(tally: Tally) {
       });
     },
   };
+}
+
+/** How long a denied request has to wait: `null` when it was not denied, or never passes. */
+export function waitOf({ allowed, steps }: StoreReply): number | null {
+  if (allowed || steps.some(({ retryAfterMs }) => retryAfterMs === null)) return null;
+  return Math.max(...steps.map(({ retryAfterMs }) => retryAfterMs ?? 0));
 }

@@ -29,7 +29,7 @@ export interface Algorithm<Limit, State extends ExpiringState> {
    */
   freeAfterMs(limit: Limit, state: State, units: number, nowMs: number): number;
 
-  /** The state after `cost` units (1 to the free ones) were booked at `nowMs`. */
+  /** The state after `cost` units (1 to 2^53 - 1, also more than are free) were booked at `nowMs`; sums saturate. */
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;
 
   /** A state as the text that stores keep beside its `expiresAtMs`. */

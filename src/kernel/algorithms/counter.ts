@@ -7,16 +7,23 @@ export interface CounterState {
   readonly expiresAtMs: number;
 }
 
-/** Milliseconds until `units` are free: all of them come back together when the counter expires. */
-export function freeAfterMs(quota: number, state: CounterState, units: number, nowMs: number): number {
-  return units <= quota - state.spent ? 0 : state.expiresAtMs - nowMs;
-}
+/** What does not depend on when the counter ends. */
+export const counter = {
+  kind: "counter",
+  capacity: (limit: { readonly quota: number }) => limit.quota,
+  used: (_limit: unknown, state: CounterState | undefined) => state?.spent ?? 0,
+  /** All units come back together. */
+  freeAfterMs: (limit: { readonly quota: number }, state: CounterState, units: number, nowMs: number) =>
+    units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs,
+  encode: (state: CounterState) => String(state.spent),
+  decode(text: string, expiresAtMs: number): CounterState | null {
+    const spent = Number(text);
+    if (!/^(0|[1-9][0-9]*)$/.test(text) || !Number.isSafeInteger(spent)) return null;
+    return { kind: "counter", spent, expiresAtMs };
+  },
+} as const;
 
-export function encode(state: CounterState): string {
-  return String(state.spent);
-}
-
-export function decode(text: string, expiresAtMs: number): CounterState | null {
-  const spent = Number(text);
-  return /^(0|[1-9][0-9]*)$/.test(text) && Number.isSafeInteger(spent) ? { kind: "counter", spent, expiresAtMs } : null;
+/** Units spent after `cost` more, at most 2^53 - 1. */
+export function spentAfter(state: CounterState, cost: number): number {
+  return state.spent + Math.min(cost, Number.MAX_SAFE_INTEGER - state.spent);
 }

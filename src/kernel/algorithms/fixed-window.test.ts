@@ -4,6 +4,7 @@ import type { CounterState } from "./counter.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
 
 const EPOCH: FixedWindowLimit = { algorithm: "fixed-window", quota: 5, windowMs: 100, align: "epoch" };
+const MAX = Number.MAX_SAFE_INTEGER;
 const FIRST_USE: FixedWindowLimit = { ...EPOCH, align: "first-use" };
 
 function counter(spent: number, expiresAtMs: number): CounterState {
@@ -34,6 +35,10 @@ describe("fixed-window", () => {
         counter(3, 1300),
       ],
       ["at the epoch itself", EPOCH, undefined, 1, 0, counter(1, 100)],
+      ["past the quota", EPOCH, counter(5, 1300), 2, 1250, counter(7, 1300)],
+      ["past the quota at once", FIRST_USE, undefined, 6, 1299, counter(6, 1399)],
+      ["up to 2^53 - 1", EPOCH, counter(MAX - 2, 1300), 2, 1250, counter(MAX, 1300)],
+      ["no further", EPOCH, counter(MAX - 2, 1300), 3, 1250, counter(MAX, 1300)],
     ];
     for (const [name, limit, state, cost, nowMs, expected] of cases) {
       assert.deepEqual(fixedWindow.book(limit, state, cost, nowMs), expected, name);

@@ -1,7 +1,7 @@
 // Units for each of a row of windows that do not overlap.
 
 import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, decode, encode, freeAfterMs } from "./counter.ts";
+import { type CounterState, counter, spentAfter } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
 export interface FixedWindowLimit {
@@ -17,16 +17,11 @@ export interface FixedWindowLimit {
  * pass within a moment where two windows meet. A bucket keeps the end it was made with until that has passed.
  */
 export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
-  kind: "counter",
+  ...counter,
   refills: true,
-  capacity: (limit) => limit.quota,
-  used: (_limit, state) => state?.spent ?? 0,
-  freeAfterMs: (limit, state, units, nowMs) => freeAfterMs(limit.quota, state, units, nowMs),
   book(limit, state, cost, nowMs) {
-    if (state !== undefined) return { kind: "counter", spent: state.spent + cost, expiresAtMs: state.expiresAtMs };
+    if (state !== undefined) return { ...state, spent: spentAfter(state, cost) };
     const startMs = limit.align === "epoch" ? nowMs - (nowMs % limit.windowMs) : nowMs;
     return { kind: "counter", spent: cost, expiresAtMs: startMs + limit.windowMs };
   },
-  encode,
-  decode,
 };

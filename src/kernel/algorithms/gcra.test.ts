@@ -71,11 +71,11 @@ describe("gcra", () => {
     }
   });
 
-  it("converts the level of another rate, rounded up to units, no more than the burst", () => {
+  it("converts the level of another rate, debt as well, rounded up to units", () => {
     const cases: [string, GcraState, expected: number][] = [
       ["whole units", state(1000, 8, 1100, 4), 2],
       ["a begun unit", state(1000, 9, 1100, 4), 3],
-      ["more than the burst", state(1000, 400, 1100, 4), 5],
+      ["more than the burst", state(1000, 398, 2000, 4), 100],
     ];
     for (const [name, given, expected] of cases) {
       assert.equal(gcra.used(LIMIT, given, 1000), expected, name);
@@ -92,6 +92,50 @@ describe("gcra", () => {
     assert.equal(gcra.used({ ...LIMIT, burst: 2 }, given, 1000), 5);
     assert.equal(gcra.used({ ...LIMIT, levelPerMs: 41 }, given, 1001), 0);
     assert.equal(gcra.used({ ...LIMIT, levelPerMs: 40 }, given, 1001), 1);
+  });
+
+  it("books past the burst, and lets the debt run off at the rate", () => {
+    const cases: [string, GcraState | undefined, cost: number, nowMs: number, GcraState][] = [
+      ["at once", undefined, 6, 1000, state(1000, 60, 1020)],
+      ["onto a full bucket", FULL, 1, 1000, state(1000, 60, 1020)],
+      ["onto debt", state(1000, 60, 1020), 2, 1001, state(1001, 77, 1027)],
+    ];
+    for (const [name, given, cost, nowMs, expected] of cases) {
+      assert.deepEqual(gcra.book(LIMIT, given, cost, nowMs), expected, name);
+    }
+    const debt = state(1001, 77, 1027);
+    assert.equal(gcra.used(LIMIT, debt, 1001), 8);
+    assert.equal(gcra.freeAfterMs(LIMIT, debt, 0, 1001), 9);
+    assert.equal(gcra.freeAfterMs(LIMIT, debt, 1, 1001), 13);
+    assert.equal(gcra.freeAfterMs(LIMIT, debt, 5, 1001), 26);
+  });
+
+  it("saturates at 2^52, by whole units", () => {
+    const most = 2 ** 52;
+    const cases: [string, level: number, cost: number, expected: number][] = [
+      ["just below", most - 31, 3, most - 1],
+      ["just at it", most - 30, 3, most],
+      ["a unit too many", most - 29, 3, most - 9],
+      ["as many as nobody has", most - 29, Number.MAX_SAFE_INTEGER, most - 9],
+      ["no room for a unit", most - 9, 1, most - 9],
+      ["full", most, 1, most],
+      ["all at once", 0, Number.MAX_SAFE_INTEGER, most - 6],
+    ];
+    for (const [name, level, cost, expected] of cases) {
+      const expiresAtMs = 1000 + Math.ceil(expected / 3);
+      assert.deepEqual(
+        gcra.book(LIMIT, state(1000, level, 1001), cost, 1000),
+        state(1000, expected, expiresAtMs),
+        name,
+      );
+    }
+    const units = Math.floor(most / 10);
+    assert.equal(gcra.used(LIMIT, state(1000, most, 1001, 1), 1000), units, "a level of smaller units");
+    assert.equal(gcra.used(LIMIT, state(1000, units * 3, 1001, 3), 1000), units, "as many units as there is room for");
+    assert.equal(gcra.used(LIMIT, state(1000, units * 3 - 3, 1001, 3), 1000), units - 1, "one less");
+    const paid = gcra.book({ ...LIMIT, levelPerMs: 1 }, undefined, Number.MAX_SAFE_INTEGER, 2 ** 52);
+    assert.ok(Number.isSafeInteger(paid.expiresAtMs));
+    assert.equal(gcra.used({ ...LIMIT, levelPerMs: 1 }, paid, paid.expiresAtMs - 1), 1);
   });
 
   it("stays exact near 2^52", () => {

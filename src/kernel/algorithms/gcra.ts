@@ -23,12 +23,20 @@ export interface GcraState {
   readonly levelPerUnit: number;
 }
 
+/** What a level saturates at: an instant and the time that it takes to run off stay below 2^53 together. */
+const MAX_LEVEL = 2 ** 52;
+
+/** What units raise a level by that stands at `level`. */
+function levelOf(limit: GcraLimit, units: number, level: number): number {
+  return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
+}
+
 function levelAt(limit: GcraLimit, state: GcraState | undefined, nowMs: number): number {
   if (state === undefined) return 0;
   const level =
     state.levelPerUnit === limit.levelPerUnit
       ? state.level
-      : Math.min(Math.ceil(state.level / state.levelPerUnit), limit.burst) * limit.levelPerUnit;
+      : levelOf(limit, Math.ceil(state.level / state.levelPerUnit), 0);
   const elapsedMs = Math.max(0, nowMs - state.baseMs);
   // Compared before it is multiplied: a long time times the rate may be past 2^53.
   return elapsedMs >= Math.ceil(level / limit.levelPerMs) ? 0 : level - elapsedMs * limit.levelPerMs;
@@ -47,7 +55,8 @@ export const gcra: Algorithm<GcraLimit, GcraState> = {
   },
   book(limit, state, cost, nowMs) {
     const baseMs = Math.max(state?.baseMs ?? 0, nowMs);
-    const level = levelAt(limit, state, nowMs) + cost * limit.levelPerUnit;
+    const before = levelAt(limit, state, nowMs);
+    const level = before + levelOf(limit, cost, before);
     const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
     return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },

@@ -32,6 +32,25 @@ describe("quota", () => {
     }
   });
 
+  it("books past the quota, and saturates at 2^53 - 1", () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const cases: [spent: number | undefined, cost: number, expected: number][] = [
+      [undefined, 6, 6],
+      [5, 1, 6],
+      [7, 9, 16],
+      [undefined, most, most],
+      [most - 3, 2, most - 1],
+      [most - 3, 3, most],
+      [most - 3, 4, most],
+      [most - 3, most, most],
+      [most, 1, most],
+    ];
+    for (const [spent, cost, expected] of cases) {
+      const state = spent === undefined ? undefined : counter(spent, 1100);
+      assert.deepEqual(quota.book(FROM_FIRST, state, cost, 1000), counter(expected, 1100), `${cost} beside ${spent}`);
+    }
+  });
+
   it("has used what is spent, also past a quota that was lowered", () => {
     assert.equal(quota.used(FROM_LAST, undefined, 1000), 0);
     assert.equal(quota.used(FROM_LAST, counter(3, 1100), 1099), 3);

@@ -1,7 +1,7 @@
 // Units for the life of a scope, such as a turn or a session, whose end nobody announces.
 
 import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, decode, encode, freeAfterMs } from "./counter.ts";
+import { type CounterState, counter, spentAfter } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) until the scope was idle, or alive, for `ttlMs`. */
 export interface QuotaLimit {
@@ -17,18 +17,13 @@ export interface QuotaLimit {
  * restart the ttl.
  */
 export const quota: Algorithm<QuotaLimit, CounterState> = {
-  kind: "counter",
+  ...counter,
   refills: false,
-  capacity: (limit) => limit.quota,
-  used: (_limit, state) => state?.spent ?? 0,
-  freeAfterMs: (limit, state, units, nowMs) => freeAfterMs(limit.quota, state, units, nowMs),
   book(limit, state, cost, nowMs) {
     if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };
     // The later end wins: a clock that was set back must not shorten the life that was promised.
     const expiresAtMs =
       limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
-    return { kind: "counter", spent: state.spent + cost, expiresAtMs };
+    return { kind: "counter", spent: spentAfter(state, cost), expiresAtMs };
   },
-  encode,
-  decode,
 };

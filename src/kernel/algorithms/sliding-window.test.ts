@@ -72,6 +72,32 @@ describe("sliding-window", () => {
     }
   });
 
+  it("books past the quota, and saturates its total at 2^53 - 1", () => {
+    const cases: [string, SlidingWindowState | undefined, cost: number, nowMs: number, counts: number[]][] = [
+      ["past the quota at once", undefined, 6, 1000, [6]],
+      ["onto a full window", state(99, [5]), 2, 1000, [2, 5]],
+      ["all at once", undefined, MAX, 1000, [MAX]],
+      ["just below", state(100, [MAX - 5, 2]), 2, 1000, [MAX - 3, 2]],
+      ["just at it", state(100, [MAX - 5, 2]), 3, 1000, [MAX - 2, 2]],
+      ["a unit too many", state(100, [MAX - 5, 2]), 4, 1000, [MAX - 2, 2]],
+      ["a unit too many in a new sub-window", state(99, [MAX - 5, 2]), 4, 1000, [3, MAX - 5, 2]],
+      ["no room", state(99, [MAX]), 1, 1000, [0, MAX]],
+      ["one ms before the oldest is free", state(90, [MAX]), 7, 1008, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, MAX]],
+      ["the oldest is free", state(90, [MAX]), 7, 1009, [7]],
+      ["what another window counted", state(201, [MAX - 5, 2], 5, 50), 4, 1000, [MAX]],
+    ];
+    for (const [name, given, cost, nowMs, counts] of cases) {
+      const booked = slidingWindow.book(LIMIT, given, cost, nowMs);
+      assert.deepEqual(booked, state(100, counts), name);
+      assert.deepEqual(slidingWindow.decode(slidingWindow.encode(booked), booked.expiresAtMs), booked, name);
+    }
+    const debt = state(100, [2, 5]); // 5 free at 1099, 2 at 1109
+    assert.equal(slidingWindow.used(LIMIT, debt, 1000), 7);
+    assert.equal(slidingWindow.freeAfterMs(LIMIT, debt, 0, 1000), 99);
+    assert.equal(slidingWindow.freeAfterMs(LIMIT, debt, 3, 1000), 99);
+    assert.equal(slidingWindow.freeAfterMs(LIMIT, debt, 4, 1000), 109);
+  });
+
   it("keeps at most eleven counts of a window that ten does not divide", () => {
     const limit: SlidingWindowLimit = { ...LIMIT, quota: MAX, windowMs: 101 }; // sub-windows of 11 ms
     let given: SlidingWindowState | undefined;

@@ -70,7 +70,8 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     const subWindowMs = subWindowMsOf(limit);
     const old = state === undefined ? { newest: 0, counts: [] } : fitted(limit, state);
     const newest = Math.max(Math.floor(nowMs / subWindowMs), old.newest);
-    const counts = [cost];
+    const used = slidingWindow.used(limit, state, nowMs);
+    const counts = [Math.min(cost, Number.MAX_SAFE_INTEGER - used)];
     for (const [age, count] of old.counts.entries()) {
       const place = newest - old.newest + age;
       if (count === 0 || nowMs >= freeAtMs(limit, newest - place)) continue;

@@ -1,0 +1,108 @@
+// Limits shared by all instances through the Redis that they already run: one script call a batch, Redis' own time.
+// What the script says and does is in redis/apply.lua, which mirrors the kernel.
+
+import { createHash } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { type SetupCheck, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { scriptCall, scriptReplies } from "./redis/arguments.ts";
+import { type RedisClient, type Send, sendThrough } from "./redis/client.ts";
+import { isNoScript, redisError } from "./redis/errors.ts";
+import { APPLY_SCRIPT } from "./redis/script.gen.ts";
+import { checkSetup } from "./redis/setup.ts";
+
+export type { IoRedisClient, NodeRedisClient, RedisClient } from "./redis/client.ts";
+
+/** How a Redis store is made. */
+export interface RedisStoreOptions {
+  /** For tests: the time to judge by, which must not be behind the server's. Default: the server's own, by `TIME`. */
+  readonly clock?: Clock;
+}
+
+const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
+const GIVEN_TIME = "local now_ms = tonumber(table.remove(ARGV))\n";
+
+const BATCH_SIZE = 512;
+/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
+const MAX_STEPS = 256;
+
+/**
+ * Keeps buckets in one Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours.
+ *
+ * Requests fail with `StoreError` `unavailable` or `loading` (transient), `unauthorized`, `read-only`, `out-of-memory`,
+ * `too-old`, `closed`; a request of a damaged bucket or a key of another type fails alone, with `damaged-bucket` or
+ * `wrong-type`.
+ *
+ * @throws MisuseError `unknown-client`, `invalid-option`
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+  for (const key of Object.keys(options)) {
+    if (key === "clock") continue;
+    throw new MisuseError("invalid-option", { path: "options", expected: "only clock", got: formatGot(key) });
+  }
+  return new RedisStore(sendThrough(client), options.clock);
+}
+
+class RedisStore implements Store {
+  readonly batchSize = BATCH_SIZE;
+  readonly #send: Send;
+  readonly #clock: Clock | undefined;
+  readonly #script: string;
+  readonly #sha: string;
+  #closed = false;
+
+  constructor(send: Send, clock: Clock | undefined) {
+    this.#send = send;
+    this.#clock = clock;
+    this.#script = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + APPLY_SCRIPT;
+    this.#sha = createHash("sha1").update(this.#script).digest("hex");
+  }
+
+  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+    if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
+    const parts = await Promise.all(split(requests).map((part) => this.#run(part)));
+    return parts.length === 1 ? (parts[0] ?? []) : parts.flat();
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    try {
+      return await checkSetup(this.#send);
+    } catch (error) {
+      throw redisError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  async #run(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+    const { keys, values } = scriptCall(requests);
+    const args = [keys.length, ...keys, ...values, ...(this.#clock === undefined ? [] : [this.#clock.nowMs()])];
+    try {
+      const answer = await this.#send("EVALSHA", this.#sha, ...args).catch((error) => {
+        // Nothing has run; EVAL makes the server know the script again.
+        if (isNoScript(error)) return this.#send("EVAL", this.#script, ...args);
+        throw error;
+      });
+      return scriptReplies(requests, keys, answer as (number | string)[]);
+    } catch (error) {
+      throw redisError(error);
+    }
+  }
+}
+
+/** Requests in rows of at most `MAX_STEPS` steps, unless one alone has more. */
+function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
+  const parts: StoreRequest[][] = [];
+  let room = 0;
+  for (const request of requests) {
+    if (parts.length === 0 || request.steps.length > room) {
+      parts.push([]);
+      room = MAX_STEPS;
+    }
+    parts.at(-1)?.push(request);
+    room -= request.steps.length;
+  }
+  return parts;
+}

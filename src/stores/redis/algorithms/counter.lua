@@ -1,0 +1,65 @@
+-- Mirrors quota.ts, fixed-window.ts and counter.ts in src/kernel/algorithms: units spent until an instant.
+-- A limit's numbers: a quota; b ttl or window in ms; c 1 when the ttl runs from the first charge, or windows begin with it.
+
+local quota = { kind = "counter" }
+local fixed_window = { kind = "counter" }
+
+local function used(limit, state)
+  return state.spent
+end
+
+local function free_after_ms(limit, state, units, now_ms)
+  if units <= limit.a - state.spent then
+    return 0
+  end
+  return state.expires_at_ms - now_ms
+end
+
+local function counter(spent, expires_at_ms)
+  return { algorithm = quota, kind = "counter", spent = spent, expires_at_ms = expires_at_ms }
+end
+
+local function spent_after(state, cost)
+  return state.spent + min(cost, MAX_SAFE_INTEGER - state.spent)
+end
+
+function quota.end_of(limit, now_ms)
+  return now_ms + limit.b
+end
+
+function quota.book(limit, state, cost, now_ms)
+  if not state then
+    return counter(cost, now_ms + limit.b)
+  end
+  local expires_at_ms = state.expires_at_ms
+  if limit.c == 0 then
+    expires_at_ms = max(expires_at_ms, now_ms + limit.b)
+  end
+  return counter(spent_after(state, cost), expires_at_ms)
+end
+
+function fixed_window.end_of(limit, now_ms)
+  if limit.c == 1 then
+    return now_ms + limit.b
+  end
+  return now_ms - now_ms % limit.b + limit.b
+end
+
+function fixed_window.book(limit, state, cost, now_ms)
+  if not state then
+    return counter(cost, fixed_window.end_of(limit, now_ms))
+  end
+  return counter(spent_after(state, cost), state.expires_at_ms)
+end
+
+quota.used, fixed_window.used = used, used
+quota.free_after_ms, fixed_window.free_after_ms = free_after_ms, free_after_ms
+
+function quota.encode(state)
+  return text_of(state.spent)
+end
+
+function quota.decode(text, expires_at_ms)
+  local spent = (text == "0" or string.find(text, "^[1-9]")) and whole_of(text)
+  return spent and counter(spent, expires_at_ms) or nil
+end

@@ -1,0 +1,80 @@
+-- Mirrors src/kernel/algorithms/gcra.ts: a token bucket in whole numbers.
+-- A limit's numbers: a burst; b level per unit; c level per ms.
+
+local gcra = { kind = "gcra" }
+
+local MAX_LEVEL = 2 ^ 52
+
+-- What units raise a level by that stands at `level`.
+local function level_of(limit, units, level)
+  return min(units, floor((MAX_LEVEL - level) / limit.b)) * limit.b
+end
+
+local function level_at(limit, state, now_ms)
+  if not state then
+    return 0
+  end
+  local level = state.level
+  if state.level_per_unit ~= limit.b then
+    level = level_of(limit, ceil(state.level / state.level_per_unit), 0)
+  end
+  local elapsed_ms = max(0, now_ms - state.base_ms)
+  -- Compared before it is multiplied: a long time times the rate may be past 2^53.
+  if elapsed_ms >= ceil(level / limit.c) then
+    return 0
+  end
+  return level - elapsed_ms * limit.c
+end
+
+function gcra.end_of(limit, now_ms)
+  return now_ms + ceil(limit.a * limit.b / limit.c)
+end
+
+function gcra.used(limit, state, now_ms)
+  return ceil(level_at(limit, state, now_ms) / limit.b)
+end
+
+function gcra.free_after_ms(limit, state, units, now_ms)
+  local excess = level_at(limit, state, now_ms) - (limit.a - units) * limit.b
+  if excess <= 0 then
+    return 0
+  end
+  return max(0, state.base_ms - now_ms) + ceil(excess / limit.c)
+end
+
+function gcra.book(limit, state, cost, now_ms)
+  local base_ms = max(state and state.base_ms or 0, now_ms)
+  local before = level_at(limit, state, now_ms)
+  local level = before + level_of(limit, cost, before)
+  return {
+    algorithm = gcra,
+    kind = "gcra",
+    expires_at_ms = base_ms + ceil(level / limit.c),
+    base_ms = base_ms,
+    level = level,
+    level_per_unit = limit.b,
+  }
+end
+
+function gcra.encode(state)
+  return "g1 " .. text_of(state.base_ms) .. " " .. text_of(state.level) .. " " .. text_of(state.level_per_unit)
+end
+
+function gcra.decode(text, expires_at_ms)
+  local base_ms, level, level_per_unit = string.match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
+  if not base_ms then
+    return nil
+  end
+  base_ms, level, level_per_unit = whole_of(base_ms), whole_of(level), whole_of(level_per_unit)
+  if not base_ms or not level or not level_per_unit then
+    return nil
+  end
+  return {
+    algorithm = gcra,
+    kind = "gcra",
+    expires_at_ms = expires_at_ms,
+    base_ms = base_ms,
+    level = level,
+    level_per_unit = level_per_unit,
+  }
+end

@@ -1,0 +1,64 @@
+// How a Redis is set up, and what of that may break a promise.
+
+import type { SetupCheck } from "../../store.ts";
+import type { Send } from "./client.ts";
+
+/** Reads version, eviction and persistence. What the server does not tell is `unknown`. */
+export async function checkSetup(send: Send): Promise<readonly SetupCheck[]> {
+  const info = fieldsOf(String(await send("INFO")));
+  const fsync = await appendFsync(send);
+  return [version(info), eviction(info), persistence(info, fsync)];
+}
+
+type Fields = ReadonlyMap<string, string>;
+
+function fieldsOf(info: string): Fields {
+  return new Map(
+    info.split(/\r?\n/).flatMap((line) => {
+      const colon = line.indexOf(":");
+      return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)] as const];
+    }),
+  );
+}
+
+/** Managed servers may refuse CONFIG. */
+async function appendFsync(send: Send): Promise<string> {
+  try {
+    const answer = await send("CONFIG", "GET", "appendfsync");
+    const values = Array.isArray(answer) ? answer : Object.values(answer as Record<string, string>);
+    return String(values.at(-1));
+  } catch {
+    return "unknown";
+  }
+}
+
+function version(info: Fields): SetupCheck {
+  const valkey = info.get("valkey_version");
+  const redis = info.get("redis_version") ?? "unknown";
+  const isOld = valkey === undefined && Number.parseInt(redis, 10) < 7;
+  return {
+    name: "version",
+    value: valkey === undefined ? `Redis ${redis}` : `Valkey ${valkey}`,
+    problem: isOld ? "Redis 7.0 or newer is needed: every request will fail with too-old" : null,
+  };
+}
+
+function eviction(info: Fields): SetupCheck {
+  const value = info.get("maxmemory_policy") ?? "unknown";
+  const problem =
+    value === "noeviction" || value === "unknown"
+      ? null
+      : "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction";
+  return { name: "eviction", value, problem };
+}
+
+function persistence(info: Fields, fsync: string): SetupCheck {
+  const name = "persistence";
+  if (info.get("aof_enabled") !== "1") {
+    const problem = "a restart of the server forgets what was counted since its last snapshot: set appendonly yes";
+    return { name, value: "no append-only file", problem };
+  }
+  const value = `append-only file, fsync ${fsync}`;
+  if (fsync === "always") return { name, value, problem: null };
+  return { name, value, problem: "a crash of the server may lose what was counted in the last two seconds" };
+}
