@@ -14,6 +14,6 @@ export type {
   QuotaLimitInput,
   SlidingWindowLimitInput,
 } from "./kernel/policy-schema.ts";
-export { type CallOptions, createLimiter, type Limiter, type LimiterOptions } from "./limiter.ts";
+export { type CallOptions, createLimiter, type Limiter, type LimiterEvent, type LimiterOptions } from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file.ts";
-export { type Store, StoreError, type StoreErrorCode } from "./store.ts";
+export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store.ts";

@@ -1,15 +1,15 @@
 // The centre: a call comes in, its charges are resolved, the store decides them in one request, a decision goes out.
 // It knows no concrete store.
 
-import { type Call, checkDimensions, type Dimensions } from "./kernel/call.ts";
+import { type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import { type Bucket, bucketOf, missingDimension, resolveCharges, storeRequest } from "./kernel/charge.ts";
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import { type Decision, decisionOf, type Usage, usageOf } from "./kernel/decision.ts";
-import { formatGot, MisuseError } from "./kernel/errors.ts";
+import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import { batchLayer } from "./layers/batch.ts";
-import { type Store, StoreError } from "./store.ts";
+import { type SetupCheck, type Store, StoreError } from "./store.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions {
@@ -20,12 +20,21 @@ export interface LimiterOptions {
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
   readonly prefix?: string;
   /** Called after each `consume` and `record`, before its promise resolves. What it throws becomes a process warning. */
-  readonly onDecision?: (decision: Decision, call: Call) => void;
+  readonly onDecision?: (decision: Decision, call: Call) => unknown;
+  /** Called with what is found about the store when the limiter is made. What it throws becomes a process warning. */
+  readonly onEvent?: (event: LimiterEvent) => unknown;
 }
+
+/** What a limiter says beside its decisions. */
+export type LimiterEvent =
+  /** The store is set up so that it may break a promise. */
+  | { readonly type: "store-setup"; readonly check: SetupCheck }
+  /** How the store is set up could not be read. */
+  | { readonly type: "store-error"; readonly error: unknown };
 
 /** How one call is made. */
 export interface CallOptions {
-  /** Refuses the call when it is aborted before the store was asked; afterwards the decision stands. */
+  /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
   readonly signal?: AbortSignal;
 }
 
@@ -93,9 +102,10 @@ export interface Limiter {
  */
 export function createLimiter(options: LimiterOptions): Limiter {
   checkOptions(options);
-  const { store, prefix = "rate", onDecision } = options;
+  const { store, prefix = "rate", onDecision, onEvent } = options;
   const policy = definePolicy(options.policy);
   const gathered = store.batchSize === undefined ? store : batchLayer(store, store.batchSize);
+  if (onEvent !== undefined) tellSetup(store, onEvent);
   return new StoreLimiter({ policy, prefix, onDecision, store: gathered, closing: null }, {});
 }
 
@@ -131,7 +141,7 @@ class StoreLimiter implements Limiter {
 
   async usage(dimensions: Dimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
     const { policy, prefix } = this.#shared;
-    const whole = { ...this.#bound, ...dimensions };
+    const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(whole);
     const tools = whole.tool === undefined ? policy.tools : [whole.tool];
     const buckets = policy.limits.flatMap((limit) =>
@@ -140,16 +150,16 @@ class StoreLimiter implements Limiter {
         .filter((each) => limit.per.every((dimension) => each[dimension] !== undefined))
         .flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
     );
-    const read = (bucket: Bucket) => storeRequest("peek", [bucket], () => ({ type: "read" }));
-    return Promise.all(buckets.map(async (bucket) => usageOf(bucket, await this.#ask(read(bucket), options))));
+    const usages: Usage[] = [];
+    for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
+      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), "read", options)));
+    }
+    return usages;
   }
 
-  async reset(
-    { limit: name, ...dimensions }: Dimensions & { readonly limit: string },
-    options?: CallOptions,
-  ): Promise<Usage | null> {
+  async reset(bucket: Dimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null> {
     const { policy, prefix } = this.#shared;
-    const whole = { ...this.#bound, ...dimensions };
+    const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
     checkDimensions(whole);
     const limit = policy.limits.find((each) => each.name === name);
     if (limit === undefined) {
@@ -158,15 +168,16 @@ class StoreLimiter implements Limiter {
     }
     const missing = limit.per.find((dimension) => whole[dimension] === undefined);
     if (missing !== undefined) throw missingDimension(limit, missing);
-    const bucket = bucketOf(policy, prefix, limit, whole);
-    if (bucket === null) return null;
-    const request = storeRequest("judge", [bucket], () => ({ type: "reset" }));
-    return usageOf(bucket, await this.#ask(request, options));
+    const found = bucketOf(policy, prefix, limit, whole);
+    if (found === null) return null;
+    const [usage] = await this.#touch([found], "reset", options);
+    return usage ?? null;
   }
 
   for(dimensions: Dimensions): Limiter {
-    checkDimensions(dimensions);
-    return new StoreLimiter(this.#shared, { ...this.#bound, ...dimensions });
+    const bound = mergeDimensions(this.#bound, dimensions, "dimensions");
+    checkDimensions(bound);
+    return new StoreLimiter(this.#shared, bound);
   }
 
   close(): Promise<void> {
@@ -175,53 +186,87 @@ class StoreLimiter implements Limiter {
   }
 
   async #decide(mode: StoreRequest["mode"], call: Call, options: CallOptions | undefined): Promise<Decision> {
-    const { policy, prefix } = this.#shared;
-    const whole = { ...this.#bound, ...call };
+    const { policy, prefix, onDecision } = this.#shared;
+    const whole = mergeDimensions(this.#bound, call, "call");
     const charges = resolveCharges(policy, prefix, whole);
     const request = storeRequest(mode, charges, ({ cost }) => ({ type: "charge", cost }));
-    const decision = decisionOf(charges, await this.#ask(request, options));
-    if (mode !== "peek") this.#tell(decision, whole);
+    const [reply] = await this.#ask([request], options);
+    const decision = decisionOf(charges, reply as StoreReply);
+    if (mode !== "peek" && onDecision !== undefined) tell("onDecision", () => onDecision(decision, whole));
     return decision;
   }
 
-  #tell(decision: Decision, call: Call): void {
-    try {
-      this.#shared.onDecision?.(decision, call);
-    } catch (error) {
-      // The units are booked: a fault of the listener must not look like a fault of the decision.
-      process.emitWarning(`onDecision threw: ${error}`, "TollgateWarning");
-    }
+  /** Reads or resets buckets, one request each. */
+  async #touch(buckets: readonly Bucket[], type: "read" | "reset", options: CallOptions | undefined): Promise<Usage[]> {
+    const mode = type === "read" ? "peek" : "judge";
+    const requests = buckets.map((bucket) => storeRequest(mode, [bucket], () => ({ type })));
+    const replies = await this.#ask(requests, options);
+    return buckets.map((bucket, i) => usageOf(bucket, replies[i] as StoreReply));
   }
 
-  async #ask(request: StoreRequest, options: CallOptions | undefined): Promise<StoreReply> {
+  /** Asks the store. There is a reply for each request, and a step reply for each step, or this throws. */
+  async #ask(requests: readonly StoreRequest[], options: CallOptions | undefined): Promise<readonly StoreReply[]> {
+    checkCallOptions(options);
     options?.signal?.throwIfAborted();
     if (this.#shared.closing !== null) {
       throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
     }
-    const [reply] = await this.#shared.store.apply([request]);
-    if (reply === undefined) throw new RangeError("the store gave fewer replies than it was asked for");
-    if (StoreError.isInstance(reply)) throw reply;
-    return reply;
+    const replies = await this.#shared.store.apply(requests);
+    return requests.map(({ steps }, i) => {
+      const reply = replies[i];
+      if (StoreError.isInstance(reply)) throw reply;
+      if (reply?.steps.length === steps.length) return reply;
+      throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
+    });
   }
 }
 
-const OPTIONS: ReadonlySet<string> = new Set(["policy", "store", "prefix", "onDecision"]);
+/** Most buckets that one reading asks for: a policy may name thousands of tools. */
+const READ_AT_ONCE = 1_000;
+
+/** Calls a listener. The units are booked: a fault of the listener must not look like a fault of the decision. */
+function tell(name: string, listener: () => unknown): void {
+  const warn = (error: unknown) => process.emitWarning(`${name} threw: ${formatGot(error)}`, "TollgateWarning");
+  try {
+    const told = listener();
+    if (told instanceof Promise) told.catch(warn);
+  } catch (error) {
+    warn(error);
+  }
+}
+
+function tellSetup(store: Store, onEvent: (event: LimiterEvent) => unknown): void {
+  const say = (event: LimiterEvent) => tell("onEvent", () => onEvent(event));
+  store.setup?.().then(
+    (checks) => {
+      for (const check of checks) if (check.problem !== null) say({ type: "store-setup", check });
+    },
+    (error) => say({ type: "store-error", error }),
+  );
+}
 
 function checkOptions(options: LimiterOptions): void {
-  const refuse = (path: string, expected: string, got: unknown) => {
-    throw new MisuseError("invalid-option", { path, expected, got: formatGot(got) });
-  };
-  if (typeof options !== "object" || options === null) refuse("options", "an object", options);
-  for (const key of Object.keys(options))
-    if (!OPTIONS.has(key)) refuse("options", `only ${[...OPTIONS].join(", ")}`, key);
-  const { store, prefix = "rate", onDecision } = options;
-  if (typeof store?.apply !== "function") refuse("store", "a store, such as memoryStore()", store);
+  checkOptionKeys(options, ["policy", "store", "prefix", "onDecision", "onEvent"]);
+  const { store, prefix = "rate", onDecision, onEvent } = options;
+  if (typeof store?.apply !== "function" || typeof store.close !== "function") {
+    throw invalidOption("store", "a store, such as memoryStore()", store);
+  }
   const { batchSize = 1 } = store;
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 1_024) {
-    refuse("store.batchSize", "a whole number from 1 to 1024", batchSize);
+    throw invalidOption("store.batchSize", "a whole number from 1 to 1024", batchSize);
   }
   if (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
-    refuse("prefix", "1 to 64 letters, digits, _ . : or -", prefix);
+    throw invalidOption("prefix", "1 to 64 letters, digits, _ . : or -", prefix);
   }
-  if (onDecision !== undefined && typeof onDecision !== "function") refuse("onDecision", "a function", onDecision);
+  for (const [name, listener] of Object.entries({ onDecision, onEvent })) {
+    if (listener !== undefined && typeof listener !== "function") throw invalidOption(name, "a function", listener);
+  }
+}
+
+function checkCallOptions(options: CallOptions | undefined): void {
+  if (options === undefined) return;
+  if (options instanceof AbortSignal) throw invalidOption("options", "{ signal }", "an AbortSignal");
+  checkOptionKeys(options, ["signal"]);
+  const { signal } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
 }

@@ -28,9 +28,12 @@ const MAX_SIZE = 1_000_000;
  * ```
  */
 export function parsePolicy(text: string, source = "policy"): Policy {
+  if (typeof text !== "string") {
+    throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
+  }
   if (text.length > MAX_SIZE) throw tooLarge(source);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return `${source}:${line}:${col}`;

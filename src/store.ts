@@ -37,7 +37,7 @@ export interface Store {
    * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
    * @returns one reply for each request, in order; a `StoreError` for a request whose own bucket is damaged or has no
-   *   room, which charges nothing and fails no other
+   *   room, which charges nothing and fails no other; a `reset` mends a damaged bucket
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
    */
   apply(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]>;
@@ -77,6 +77,7 @@ export type StoreErrorCode =
   | "out-of-memory" // the server has no memory left for new buckets
   | "loading" // the server has just started, and reads its data
   | "unavailable" // the store cannot be reached, opened, read or written
+  | "invalid-reply" // the store answered something else than it was asked
   | "closed"; // the store was closed
 
 const STORE_ERROR = Symbol.for("tollgate.error.store");

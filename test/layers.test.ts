@@ -37,7 +37,7 @@ const layers: Record<string, Layer> = {
   adapters: { files: /^src\/adapters\//, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file)\.ts$/] },
-  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/] },
+  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/] },
 };
 
 const files = sources("src/**/*.ts");

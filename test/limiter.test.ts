@@ -143,6 +143,14 @@ describe("consume", () => {
     }
   });
 
+  it("refuses a signal that is not where it belongs", async () => {
+    const { limiter } = limiterFor();
+    const signal = AbortSignal.abort();
+    await assert.rejects(limiter.consume(call, signal as never), isMisuse("invalid-option", "options"));
+    await assert.rejects(limiter.consume(call, { signal: {} as never }), isMisuse("invalid-option", "signal"));
+    await assert.rejects(limiter.consume(call, { sginal: signal } as never), isMisuse("invalid-option", "options"));
+  });
+
   it("refuses a call that was aborted before the store was asked", async () => {
     const { limiter } = limiterFor();
     const reason = new Error("gone");
@@ -237,6 +245,13 @@ describe("onDecision", () => {
     ]);
   });
 
+  it("cannot end the process when it is asynchronous", async () => {
+    const { limiter } = limiterFor({ onDecision: () => Promise.reject(new Error("later")) });
+    const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+    assert.equal((await limiter.consume(call)).allowed, true);
+    assert.match((await warned).message, /onDecision threw: Error: later/);
+  });
+
   it("cannot fail a decision", async () => {
     const { limiter } = limiterFor({
       onDecision: () => {
@@ -278,6 +293,16 @@ describe("usage", () => {
   });
 });
 
+describe("usage of a policy with thousands of tools", () => {
+  it("is read in parts", async () => {
+    const quotas = Object.fromEntries(Array.from({ length: 2_500 }, (_, i) => [`tool-${i}`, 5]));
+    const many: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session", "tool"], quota: 1, quotas }] };
+    const { limiter } = limiterFor({ policy: many });
+    const usages = await limiter.usage({ session: "s1" });
+    assert.deepEqual([usages.length, usages[2_499]?.dimensions.tool], [2_500, "tool-2499"]);
+  });
+});
+
 describe("reset", () => {
   it("empties one bucket and says how it stood", async () => {
     const { limiter } = limiterFor();
@@ -302,6 +327,16 @@ describe("reset", () => {
     const { limiter } = limiterFor({ policy: free });
     assert.equal(await limiter.reset({ limit: "free", user: "u1" }), null);
     assert.deepEqual((await limiter.consume({ tool: "x", user: "u1" })).verdicts, []);
+  });
+});
+
+describe("what is left undefined", () => {
+  it("takes away nothing that is bound", async () => {
+    const once: PolicyInput = { version: 1, limits: [{ name: "once", per: ["user"], optional: true, quota: 1 }] };
+    const { limiter } = limiterFor({ policy: once });
+    const bound = limiter.for({ user: "u1" });
+    assert.equal((await bound.consume({ tool: "x", user: undefined })).allowed, true);
+    assert.equal((await bound.consume({ tool: "x", user: null as never })).allowed, false);
   });
 });
 
@@ -335,7 +370,11 @@ describe("createLimiter", () => {
     ["invalid-option", "options", { ...good, onDecison: () => {} }],
     ["invalid-option", "store", { policy }],
     ["invalid-option", "store", { ...good, store: new Map() }],
-    ["invalid-option", "store.batchSize", { ...good, store: { ...good.store, apply: () => [], batchSize: 0 } }],
+    [
+      "invalid-option",
+      "store.batchSize",
+      { ...good, store: { ...good.store, apply: () => [], close: () => {}, batchSize: 0 } },
+    ],
     ["invalid-option", "prefix", { ...good, prefix: "" }],
     ["invalid-option", "prefix", { ...good, prefix: "a{b}" }],
     ["invalid-option", "onDecision", { ...good, onDecision: true }],
@@ -357,6 +396,25 @@ describe("createLimiter", () => {
   });
 });
 
+describe("onEvent", () => {
+  const setup = (checks: Store["setup"]) =>
+    new Promise<unknown>((resolve) => {
+      const { apply, close } = memoryStore();
+      limiterFor({ store: { apply, close, ...(checks && { setup: checks }) }, onEvent: resolve });
+    });
+
+  it("is told what is wrong with how the store is set up", async () => {
+    const fine = { name: "version", value: "7", problem: null };
+    const wrong = { name: "eviction", value: "allkeys-lru", problem: "counters may be evicted" };
+    assert.deepEqual(await setup(async () => [fine, wrong]), { type: "store-setup", check: wrong });
+  });
+
+  it("is told when that cannot be read", async () => {
+    const error = new StoreError("unavailable", "away", { transient: true });
+    assert.deepEqual(await setup(() => Promise.reject(error)), { type: "store-error", error });
+  });
+});
+
 describe("a store that fails", () => {
   const failing = (apply: Store["apply"]) => limiterFor({ store: { apply, close: async () => {} } }).limiter;
 
@@ -366,8 +424,10 @@ describe("a store that fails", () => {
     await assert.rejects(failing(() => Promise.reject(away)).consume(call), away);
   });
 
+  const isInvalidReply = (error: unknown) => StoreError.isInstance(error) && error.code === "invalid-reply";
+
   it("is caught when it answers too little", async () => {
-    await assert.rejects(failing(async () => []).consume(call), RangeError);
-    await assert.rejects(failing(async () => [{ allowed: true, nowMs: 0, steps: [] }]).consume(call), RangeError);
+    await assert.rejects(failing(async () => []).consume(call), isInvalidReply);
+    await assert.rejects(failing(async () => [{ allowed: true, nowMs: 0, steps: [] }]).consume(call), isInvalidReply);
   });
 });

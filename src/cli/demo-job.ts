@@ -3,12 +3,15 @@
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLimiter } from "../limiter.ts";
-import { sqliteStore } from "../stores/sqlite.ts";
+import { openStore } from "./store-url.ts";
 
 /** What a demo's worker is told first. */
 export interface DemoSettings {
   readonly directory: string;
   readonly quota: number;
+  /** The store that Tollgate's side counts in. */
+  readonly store: string;
+  readonly prefix: string;
 }
 
 /** The two sides that are compared. */
@@ -36,12 +39,16 @@ class ToolRateLimiter {
   }
 }
 
-export function demoJob({ directory, quota }: DemoSettings): (tool: string) => Promise<null> {
+export async function demoJob({
+  directory,
+  quota,
+  store: url,
+  prefix,
+}: DemoSettings): Promise<(tool: string) => Promise<null>> {
   const today = new ToolRateLimiter(quota);
-  const limiter = createLimiter({
-    policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota }] },
-    store: sqliteStore(join(directory, "tollgate.db")),
-  });
+  const { store } = await openStore(url);
+  const limits = [{ name: "tool-per-session", per: ["session", "tool"] as const, quota, ttl: "1h" }];
+  const limiter = createLimiter({ policy: { version: 1, limits }, store, prefix });
   const run = (side: (typeof SIDES)[number]) => appendFileSync(toolFile(directory, side), `${process.pid}\n`);
   return async (tool) => {
     if (today.tryCall(tool)) run("today");

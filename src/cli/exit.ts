@@ -4,18 +4,17 @@ import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { WorkerError } from "./worker-pool.ts";
 
-/** Exit codes of every subcommand. */
-export const EXIT = { fine: 0, finding: 1, misuse: 2, store: 3 } as const;
+/** Exit codes of every subcommand. `unforeseen` is a fault of Tollgate's own, and must not look like a finding. */
+export const EXIT = { fine: 0, finding: 1, misuse: 2, store: 3, unforeseen: 70 } as const;
 
 /** A file that the command was given cannot be read. */
 export class FileError extends Error {}
 
-/** The exit code for an error that ended a command. What nobody foresaw keeps Node's way of reporting: its stack. */
+/** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): number {
   if (StoreError.isInstance(error)) return EXIT.store;
   if (MisuseError.isInstance(error) || error instanceof FileError) return EXIT.misuse;
-  if (error instanceof WorkerError && error.fault.kind !== "other") {
-    return error.fault.kind === "store" ? EXIT.store : EXIT.misuse;
-  }
-  throw error;
+  if (!(error instanceof WorkerError)) return EXIT.unforeseen;
+  const { kind } = error.fault;
+  return kind === "misuse" ? EXIT.misuse : kind === "unforeseen" ? EXIT.unforeseen : EXIT.store;
 }

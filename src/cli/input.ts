@@ -6,7 +6,7 @@ import { DIMENSIONS, type Dimensions } from "../kernel/call.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { FileError } from "./exit.ts";
-import { openStore, STORE_URLS } from "./store-url.ts";
+import { openStore, storeUrls } from "./store-url.ts";
 
 /** A file's text. */
 export function readInput(file: string): string {
@@ -15,6 +15,11 @@ export function readInput(file: string): string {
   } catch (error) {
     throw new FileError(`cannot read ${file}: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** A prefix that no run had before: what it counts begins at zero. */
+export function freshPrefix(word: string): string {
+  return `${word}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
 /** What names a bucket on the command line. */
@@ -29,7 +34,7 @@ export interface BucketOptions extends Dimensions {
 export function withBucketOptions(command: Command): Command {
   command
     .requiredOption("--policy <file>", "the policy, in YAML or JSON")
-    .requiredOption("--store <url>", `where the state lives: ${STORE_URLS}`)
+    .requiredOption("--store <url>", `where the state lives: ${storeUrls("existing")}`)
     .option("--prefix <prefix>", "what keys begin with", "rate");
   for (const dimension of DIMENSIONS)
     command.addOption(new Option(`--${dimension} <value>`, `whose: the ${dimension}`));
@@ -49,10 +54,15 @@ export async function withLimiter<Result>(
   use: (limiter: Limiter) => Promise<Result>,
 ): Promise<Result> {
   const policy = parsePolicy(readInput(options.policy), options.policy);
-  const limiter = createLimiter({ policy, store: openStore(options.store), prefix: options.prefix });
+  const { store, close } = await openStore(options.store, "existing");
   try {
-    return await use(limiter);
+    const limiter = createLimiter({ policy, store, prefix: options.prefix });
+    try {
+      return await use(limiter);
+    } finally {
+      await limiter.close();
+    }
   } finally {
-    await limiter.close();
+    await close();
   }
 }

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
+import { doctorCommand } from "./doctor.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
@@ -14,10 +15,11 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 const EXIT_CODES = `
 Exit codes:
-  ${EXIT.fine}  fine
-  ${EXIT.finding}  a finding: the policy is wrong, or what the demo shows is not true
-  ${EXIT.misuse}  misuse: an option, file or policy that cannot be used
-  ${EXIT.store}  the store is in trouble`;
+  ${EXIT.fine}   fine
+  ${EXIT.finding}   a finding: the policy is wrong, the store may break a promise, or what the demo shows is not true
+  ${EXIT.misuse}   misuse: an option, file or policy that cannot be used
+  ${EXIT.store}   the store, or a process that decides, is in trouble
+  ${EXIT.unforeseen}  a fault of Tollgate's own, with its stack`;
 
 const program = new Command("tollgate")
   .description("Rate limits and budgets for the tool calls of AI agents, across every instance and every restart.")
@@ -27,14 +29,27 @@ const program = new Command("tollgate")
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse))
   .configureHelp({ showGlobalOptions: true });
 
-for (const command of [demoCommand(), replayCommand(), checkCommand(), usageCommand(), resetCommand()]) {
+const commands = [demoCommand, replayCommand, checkCommand, usageCommand, resetCommand, doctorCommand];
+for (const make of commands) {
+  const command = make();
   program.addCommand(command.copyInheritedSettings(program));
 }
 program.command("worker", { hidden: true }).action(serveWorker);
 
+/** Says what ended the command, and sets the exit code. */
+function report(error: unknown): void {
+  process.exitCode = exitCodeOf(error);
+  const isError = error instanceof Error;
+  if (process.exitCode !== EXIT.unforeseen) console.error(`tollgate: ${isError ? error.message : error}`);
+  else console.error(`tollgate: a fault of its own, please report it:\n${isError ? error.stack : error}`);
+}
+
+process.on("uncaughtException", (error) => {
+  report(error);
+  process.exit();
+});
 try {
   await program.parseAsync();
 } catch (error) {
-  console.error(`tollgate: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = exitCodeOf(error);
+  report(error);
 }

@@ -21,8 +21,9 @@ export interface ReplayAnswer {
   readonly ms: number;
 }
 
-export function replayJob({ policy, store, prefix }: ReplaySettings): (call: Call) => Promise<ReplayAnswer> {
-  const limiter = createLimiter({ policy: parsePolicy(policy), store: openStore(store), prefix });
+export async function replayJob(settings: ReplaySettings): Promise<(call: Call) => Promise<ReplayAnswer>> {
+  const { store } = await openStore(settings.store);
+  const limiter = createLimiter({ policy: parsePolicy(settings.policy), store, prefix: settings.prefix });
   return async (call) => {
     const startedMs = performance.now();
     const decision = await limiter.consume(call);

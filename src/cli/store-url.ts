@@ -1,21 +1,101 @@
 // Stores by URL: the only place that knows which stores there are.
 
+import { existsSync } from "node:fs";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import type { Store } from "../store.ts";
+import { type Store, StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
+import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
+import { connectRedis, parseRedisUrl } from "./redis-client.ts";
 
-/** For help texts. */
-export const STORE_URLS = "memory: or sqlite:PATH";
+const SHARED_URLS = "sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS";
+const ALL_URLS = `memory:, ${SHARED_URLS}`;
+
+/**
+ * What a command needs: `any` store, one that processes can have `shared`, or an `existing` one, whose state somebody
+ * else wrote. A SQLite file that is not there is made for the first two.
+ */
+export type StoreNeed = "any" | "shared" | "existing";
+
+/** Which URLs there are, for help texts. */
+export function storeUrls(need: StoreNeed): string {
+  return need === "any" ? ALL_URLS : SHARED_URLS;
+}
+
+/** A store, and what was opened for it. */
+export interface OpenStore {
+  readonly store: Store;
+  /** Closes the store and then its client. A limiter that uses it is closed before. */
+  close(): Promise<void>;
+}
 
 /**
  * The store that a URL names.
  *
  * @throws MisuseError `invalid-option`
+ * @throws StoreError when a server cannot be reached
  */
-export function openStore(url: string): Store {
-  if (url === "memory:") return memoryStore();
-  const path = /^sqlite:(.+)$/s.exec(url)?.[1];
-  if (path !== undefined) return sqliteStore(path);
-  throw new MisuseError("invalid-option", { path: "--store", expected: STORE_URLS, got: formatGot(url) });
+export async function openStore(url: string, need: StoreNeed = "any"): Promise<OpenStore> {
+  if (url === "memory:" && need === "any") return opened(memoryStore());
+  const path = sqlitePath(url);
+  if (path !== undefined) {
+    if (need === "existing" && !existsSync(path)) throw refuse("a SQLite file that is there", url);
+    return opened(sqliteStore(path));
+  }
+  const address = parseRedisUrl(url);
+  if (address === null) throw refuse(storeUrls(need), withoutSecrets(url));
+  const { client, close } = await connectRedis(address);
+  return opened(redisStore(client), close);
+}
+
+/**
+ * Opens a store, asks it for nothing once, and closes it: what can be wrong with it shows before anything else is done.
+ *
+ * @throws as `openStore`
+ */
+export async function probeStore(url: string, need: StoreNeed): Promise<void> {
+  const { store, close } = await openStore(url, need);
+  try {
+    await askNothing(store);
+  } finally {
+    await close();
+  }
+}
+
+/**
+ * The smallest request there is: it names no bucket, and changes nothing.
+ *
+ * @throws StoreError
+ */
+export async function askNothing(store: Store): Promise<void> {
+  const [reply] = await store.apply([{ mode: "peek", steps: [] }]);
+  if (StoreError.isInstance(reply)) throw reply;
+}
+
+/** A URL as it may be shown: without user and password. */
+export function storeLabel(url: string): string {
+  return parseRedisUrl(url)?.label ?? (sqlitePath(url) === undefined ? withoutSecrets(url) : url);
+}
+
+function sqlitePath(url: string): string | undefined {
+  return /^sqlite:(.+)$/s.exec(url)?.[1];
+}
+
+function opened(store: Store, closeClient?: () => Promise<void>): OpenStore {
+  return {
+    store,
+    async close() {
+      await store.close();
+      await closeClient?.();
+    },
+  };
+}
+
+function refuse(expected: string, got: string): MisuseError {
+  return new MisuseError("invalid-option", { path: "--store", expected, got: formatGot(got) });
+}
+
+/** What is no URL may hold a password all the same. */
+function withoutSecrets(text: string): string {
+  return text.replace(/:.*@/s, ":…@").replace(/\?.*$/s, "?…");
 }

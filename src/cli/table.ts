@@ -2,9 +2,9 @@
 
 import { stripVTControlCharacters } from "node:util";
 
-/** Rows under a heading, in columns; numbers to the right. Control characters, which a key may hold, are left out. */
+/** Rows under a heading, in columns; numbers to the right. */
 export function formatTable(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const clean = rows.map((row) => row.map((cell) => stripVTControlCharacters(cell).replace(/\p{Cc}/gu, "?")));
+  const clean = rows.map((row) => row.map(printable));
   const widths = heading.map((word, i) => Math.max(word.length, ...clean.map((row) => row[i]?.length ?? 0)));
   const isNumber = heading.map((_, i) => clean.every((row) => /^[\d.]+( |$)/.test(row[i] ?? "")));
   return [heading, ...clean]
@@ -15,4 +15,15 @@ export function formatTable(heading: readonly string[], rows: readonly (readonly
         .trimEnd(),
     )
     .join("\n");
+}
+
+/** What there is to say, a line each: its name, and then what it is. */
+export function formatList(rows: readonly (readonly [name: string, text: string])[]): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, text]) => `${name.padEnd(width)}  ${printable(text)}`).join("\n");
+}
+
+/** Without control characters, which a key may hold. */
+function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/\p{Cc}/gu, "?");
 }

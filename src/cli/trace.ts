@@ -5,8 +5,9 @@ import type { Call } from "../kernel/call.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 
 const error = "a string that is not empty, or a safe integer";
-const value = z.union([z.string().min(1), z.int()], { error });
+const value = z.union([z.string().min(1, { error }), z.int({ error })], { error });
 const whose = value.nullish().transform((given) => given ?? undefined);
+const units = z.int({ error: "a safe integer from 0" }).min(0, { error: "a safe integer from 0" });
 const line = z.object(
   {
     session: value,
@@ -14,6 +15,11 @@ const line = z.object(
     tool: value,
     tenant: whose,
     user: whose,
+    agent: whose,
+    cost: z
+      .record(z.string(), units, { error: "an object of whole numbers by unit" })
+      .nullish()
+      .transform((given) => given ?? undefined),
     // A label: it must not fail a trace.
     id: z.string().optional().catch(undefined),
     args: z.unknown().optional(),
@@ -28,24 +34,28 @@ export interface TracedCall {
 }
 
 /**
- * Reads a trace: a JSON object a line with `session`, `turn`, `tool`, and where there are `tenant`, `user`, `id`,
- * `args`. Other fields, and empty lines, are passed over.
+ * Reads a trace: a JSON object a line with `session`, `turn`, `tool`, and where there are `tenant`, `user`,
+ * `agent`, `cost`, `id`, `args`. Other fields, empty lines and a byte order mark are passed over.
  *
  * @throws MisuseError `invalid-option` with the first line that is wrong
  */
 export function parseTrace(text: string, source: string): TracedCall[] {
-  return text.split("\n").flatMap((json, i) => (json.trim() === "" ? [] : [parseLine(json, i + 1, source)]));
+  const lines = text.replace(/^\uFEFF/, "").split("\n");
+  return lines.flatMap((json, i) => (json.trim() === "" ? [] : [parseLine(json, i + 1, source)]));
 }
 
 function parseLine(json: string, number: number, source: string): TracedCall {
-  const refuse = (path: string, expected: string, got: string) =>
-    new MisuseError("invalid-option", { at: `${source}:${number}`, path, expected, got });
-  const parsed = line.safeParse(parseJson(json));
+  const given = parseJson(json);
+  const parsed = line.safeParse(given);
   if (parsed.success) return { line: number, call: parsed.data };
-  const [issue] = parsed.error.issues;
-  if (issue === undefined || issue.path.length === 0) throw refuse("call", "an object in JSON", formatGot(json));
-  const key = String(issue.path[0]);
-  throw refuse(key, issue.message, formatGot((parseJson(json) as Record<string, unknown>)[key]));
+  const { path = [], message: expected = "" } = parsed.error.issues[0] ?? {};
+  const refuse = (where: string, got: unknown) =>
+    new MisuseError("invalid-option", { at: `${source}:${number}`, path: where, expected, got: formatGot(got) });
+  if (path.length === 0) throw refuse("call", json);
+  throw refuse(
+    path.join("."),
+    path.reduce<unknown>((part, key) => Object(part)[key], given),
+  );
 }
 
 function parseJson(json: string): unknown {
@@ -56,12 +66,10 @@ function parseJson(json: string): unknown {
   }
 }
 
-/** Says on which line a call stands that the policy cannot judge. */
-export function misuseAt(source: string, line: number, misuse: string): MisuseError {
-  return new MisuseError("invalid-option", {
-    at: `${source}:${line}`,
-    path: "call",
-    expected: "a call that the policy can judge",
-    got: misuse,
-  });
+/** The misuse that a call is by the policy's measure, with the line on which the call stands. */
+export function misuseAt(source: string, line: number, { code, faults }: MisuseError): MisuseError {
+  return new MisuseError(
+    code,
+    faults.map((fault) => ({ ...fault, at: `${source}:${line}` })),
+  );
 }

@@ -1,6 +1,7 @@
 // The parent's side of worker processes: starts them, hands out tasks, kills one and starts it again.
 
 import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { FromWorker, JobName, WorkerFault } from "./worker.ts";
 
@@ -16,87 +17,129 @@ export class WorkerError extends Error {
   }
 }
 
+const running = new Set<ChildProcess>();
+// Before anything that a command registers: a temporary folder is removed after those who write to it.
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** One worker's place: the process in it may be killed and started again. */
 export class Worker<Task, Result> {
   readonly #job: JobName;
   readonly #settings: unknown;
-  readonly #waiting = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>();
-  #process: Promise<ChildProcess>;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Result>>();
+  /** The newest process in this place, whether it is ready, at work or dead. */
+  #child: ChildProcess;
+  /** The process for the next task. */
+  #ready: Promise<ChildProcess>;
   #next = 0;
-  #stopping = false;
-  readonly #whenIdle: (() => void)[] = [];
+  #isStopped = false;
 
   constructor(job: JobName, settings: unknown) {
     this.#job = job;
     this.#settings = settings;
-    this.#process = this.#start();
+    this.#child = this.#fork();
+    this.#ready = this.#start(this.#child);
     // Whoever performs the first task learns of it.
-    this.#process.catch(() => {});
+    this.#ready.catch(() => {});
   }
 
-  /** Does a task in the process that is in this place, once it is ready, and says which process it was. */
+  /**
+   * Does a task in the process that is in this place, once it is ready, and says which process it was.
+   *
+   * @throws WorkerError when the task failed, or the process has ended
+   */
   async perform(task: Task): Promise<{ readonly result: Result; readonly pid: number }> {
-    const child = await this.#process;
+    const child = await this.#ready;
+    if (hasEnded(child)) throw endOf(child);
     const number = this.#next++;
-    const result = await new Promise<Result>((resolve, reject) => {
-      this.#waiting.set(number, { resolve, reject });
-      child.send({ number, task });
+    const waiting = Promise.withResolvers<Result>();
+    this.#waiting.set(number, waiting);
+    child.send({ number, task }, (error) => {
+      if (error !== null) this.#fail(number, endOf(child));
     });
-    return { result, pid: child.pid ?? 0 };
+    return { result: await waiting.promise, pid: child.pid ?? 0 };
   }
 
-  /** Waits until the process has nothing to do, kills it with SIGKILL and starts another. New tasks wait for that. */
+  /**
+   * Waits until the process has nothing to do, kills it with SIGKILL and starts another. New tasks wait for that.
+   *
+   * @throws WorkerError when the process had ended by itself, or the next one does not start
+   */
   async restart(): Promise<{ readonly killed: number; readonly started: number }> {
-    const current = this.#process;
-    const { promise, resolve } = Promise.withResolvers<ChildProcess>();
-    this.#process = promise;
-    const old = await current;
-    if (this.#waiting.size > 0) await new Promise<void>((done) => this.#whenIdle.push(done));
-    await this.#end(old, "SIGKILL");
-    this.#stopping = false;
-    resolve(this.#start());
-    return { killed: old.pid ?? 0, started: (await promise).pid ?? 0 };
+    const current = this.#ready;
+    const next = Promise.withResolvers<ChildProcess>();
+    next.promise.catch(() => {});
+    this.#ready = next.promise;
+    try {
+      const old = await current;
+      await Promise.allSettled([...this.#waiting.values()].map(({ promise }) => promise));
+      if (hasEnded(old)) throw endOf(old);
+      await kill(old);
+      if (this.#isStopped) throw endOf(old);
+      this.#child = this.#fork();
+      const started = await this.#start(this.#child);
+      next.resolve(started);
+      return { killed: old.pid ?? 0, started: started.pid ?? 0 };
+    } catch (error) {
+      next.reject(error);
+      throw error;
+    }
   }
 
-  /** Ends the process. */
+  /** Kills whatever process there is, ready or not. A worker holds nothing that this could lose. */
   async stop(): Promise<void> {
-    await this.#end(await this.#process, "SIGTERM").catch(() => {});
+    this.#isStopped = true;
+    await kill(this.#child);
   }
 
-  async #end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-    this.#stopping = true;
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill(signal);
-    await ended;
-  }
-
-  #start(): Promise<ChildProcess> {
+  #fork(): ChildProcess {
     const child = fork(ENTRY, ["worker"], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-    const started = new Promise<ChildProcess>((resolve, reject) => {
+    running.add(child);
+    return child;
+  }
+
+  /** Tells a process its job, and waits until it is ready for tasks. */
+  #start(child: ChildProcess): Promise<ChildProcess> {
+    return new Promise((resolve, reject) => {
       child.on("message", (message: FromWorker) => {
         if ("ready" in message) resolve(child);
-        else if (message.number === null) reject(new WorkerError((message as { error: WorkerFault }).error));
-        else this.#settle(message.number, message);
+        else if ("result" in message) this.#waiting.get(message.number)?.resolve(message.result as Result);
+        else if (message.number === null) reject(new WorkerError(message.error));
+        else this.#fail(message.number, new WorkerError(message.error));
+        if ("result" in message) this.#waiting.delete(message.number);
       });
-      child.once("error", reject);
-      child.once("exit", (code, signal) => {
-        if (this.#stopping) return;
-        const error = new WorkerError({ kind: "other", message: `process ${child.pid} ended: ${signal ?? code}` });
-        reject(error);
-        for (const { reject: fail } of this.#waiting.values()) fail(error);
-        this.#waiting.clear();
+      // It could not be started.
+      child.on("error", reject);
+      child.once("exit", () => {
+        running.delete(child);
+        reject(endOf(child));
+        for (const number of this.#waiting.keys()) this.#fail(number, endOf(child));
+      });
+      child.send({ job: this.#job, settings: this.#settings }, (error) => {
+        if (error !== null) reject(endOf(child));
       });
     });
-    child.send({ job: this.#job, settings: this.#settings });
-    return started;
   }
 
-  #settle(number: number, message: FromWorker): void {
-    const task = this.#waiting.get(number);
+  #fail(number: number, error: WorkerError): void {
+    this.#waiting.get(number)?.reject(error);
     this.#waiting.delete(number);
-    if ("error" in message) task?.reject(new WorkerError(message.error));
-    else if ("result" in message) task?.resolve(message.result as Result);
-    if (this.#waiting.size === 0) this.#whenIdle.pop()?.();
   }
+}
+
+function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid === undefined || exitCode !== null || signalCode !== null;
+}
+
+function endOf({ pid, exitCode, signalCode }: ChildProcess): WorkerError {
+  const how = signalCode ?? (exitCode === null ? "it takes no more tasks" : `exit code ${exitCode}`);
+  return new WorkerError({ kind: "ended", message: `process ${pid} ended: ${how}` });
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (hasEnded(child)) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
 }

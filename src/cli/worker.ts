@@ -24,7 +24,8 @@ export type FromWorker =
 
 /** An error on its way between processes. */
 export interface WorkerFault {
-  readonly kind: "misuse" | "store" | "other";
+  /** `ended`: the process is gone, and its parent says so. */
+  readonly kind: "misuse" | "store" | "ended" | "unforeseen";
   readonly message: string;
 }
 
@@ -36,7 +37,7 @@ export async function serveWorker(): Promise<void> {
     const number = "number" in message ? message.number : null;
     try {
       if ("job" in message) {
-        perform = jobs[message.job](message.settings);
+        perform = await jobs[message.job](message.settings);
         send({ ready: true });
       } else if (perform !== null) {
         send({ number: message.number, result: await perform(message.task) });
@@ -45,11 +46,12 @@ export async function serveWorker(): Promise<void> {
       send({ number, error: faultOf(error) });
     }
   });
-  await new Promise((resolve) => process.once("disconnect", resolve));
+  if (process.connected) await new Promise((resolve) => process.once("disconnect", resolve));
   process.exit();
 }
 
 function faultOf(error: unknown): WorkerFault {
-  const message = error instanceof Error ? error.message : String(error);
-  return { kind: MisuseError.isInstance(error) ? "misuse" : StoreError.isInstance(error) ? "store" : "other", message };
+  if (MisuseError.isInstance(error)) return { kind: "misuse", message: error.message };
+  if (StoreError.isInstance(error)) return { kind: "store", message: error.message };
+  return { kind: "unforeseen", message: error instanceof Error ? `${error.stack}` : String(error) };
 }

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Call, checkCall, checkDimensions, DIMENSIONS, type Dimensions, dimensionValue } from "./call.ts";
+import {
+  type Call,
+  checkCall,
+  checkDimensions,
+  DIMENSIONS,
+  type Dimensions,
+  dimensionValue,
+  mergeDimensions,
+} from "./call.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
 
 function refuses(run: () => unknown, code: MisuseCode, path: string, got: string): void {
@@ -12,6 +20,7 @@ function refuses(run: () => unknown, code: MisuseCode, path: string, got: string
 }
 
 const NO_OBJECTS: [value: unknown, got: string][] = [
+  [["x"], '["x"]'],
   [undefined, "nothing"],
   [null, "null"],
   [5, "5"],
@@ -28,7 +37,7 @@ describe("checkCall", () => {
 
   it("refuses what is no call", () => {
     for (const [value, got] of NO_OBJECTS) refuses(() => checkCall(value as Call), "invalid-call", "call", got);
-    for (const call of [{}, { tool: undefined }, { tool: null }, []]) {
+    for (const call of [{}, { tool: undefined }, { tool: null }]) {
       refuses(() => checkCall(call as never), "missing-dimension", "tool", "nothing");
     }
     const keys: [call: object, got: string][] = [
@@ -36,9 +45,23 @@ describe("checkCall", () => {
       [{ tool: "x", tier: "T1" }, '"tier"'],
       [JSON.parse('{"tool":"x","__proto__":{}}'), '"__proto__"'],
       [Object.create({ tool: "x", toString: 1 }), '"toString"'],
-      [["x"], '"0"'],
     ];
     for (const [call, got] of keys) refuses(() => checkCall(call as Call), "invalid-call", "call", got);
+  });
+});
+
+describe("mergeDimensions", () => {
+  it("lets nothing that says nothing take away what is bound", () => {
+    const own = { tool: "x", user: undefined, session: null as never, turn: 0 };
+    assert.deepEqual(mergeDimensions({ user: "u", session: "s", turn: "t" }, own, "call"), {
+      tool: "x",
+      user: "u",
+      session: "s",
+      turn: 0,
+    });
+    for (const [value, got] of NO_OBJECTS) {
+      refuses(() => mergeDimensions({}, value as Dimensions, "call"), "invalid-call", "call", got);
+    }
   });
 });
 

@@ -32,6 +32,19 @@ const CALL_KEYS: ReadonlySet<string> = new Set([...DIMENSIONS, "id", "args", "co
 const DIMENSION_KEYS: ReadonlySet<string> = new Set(DIMENSIONS);
 
 /**
+ * Dimensions with those of a call, or further ones, before them. What is `undefined` or `null` there says nothing: it
+ * must not take away what is bound.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function mergeDimensions<Own extends Dimensions>(bound: Dimensions, own: Own, what: string): Dimensions & Own {
+  requireObject(own, what);
+  const merged: Record<string, unknown> = { ...bound };
+  for (const [key, value] of Object.entries(own)) if (value !== undefined && value !== null) merged[key] = value;
+  return merged as Dimensions & Own;
+}
+
+/**
  * Refuses a call that is not an object, names a key that calls do not have, or lacks its tool.
  *
  * @throws MisuseError `invalid-call`, `missing-dimension`
@@ -52,10 +65,13 @@ export function checkDimensions(dimensions: Dimensions): void {
   checkKeys(dimensions, DIMENSION_KEYS, "dimensions");
 }
 
-function checkKeys(value: unknown, known: ReadonlySet<string>, what: string): void {
-  if (typeof value !== "object" || value === null) {
-    throw new MisuseError("invalid-call", { path: what, expected: "an object", got: formatGot(value) });
-  }
+function requireObject(value: unknown, what: string): void {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  throw new MisuseError("invalid-call", { path: what, expected: "an object", got: formatGot(value) });
+}
+
+function checkKeys(value: object, known: ReadonlySet<string>, what: string): void {
+  requireObject(value, what);
   for (const key in value) {
     if (known.has(key)) continue;
     throw new MisuseError("invalid-call", {

@@ -150,7 +150,8 @@ describe("resolveCharges", () => {
     }
     const error = refuses({ ...BOOK, cost: { usd_micros: 5 } }, "unknown-unit", "cost", '"usd_micros"');
     assert.match(error.message, /expected units that a limit of the policy counts: calls, tokens, constructor,/);
-    refuses({ ...BOOK, cost: [5] }, "unknown-unit", "cost", '"0"');
+    refuses({ ...BOOK, cost: [5] }, "invalid-cost", "cost", "[5]");
+    refuses({ ...BOOK, cost: new Map([["tokens", 5]]) }, "invalid-cost", "cost", "{}");
   });
 });
 

@@ -79,7 +79,8 @@ function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefine
 }
 
 function checkCost(policy: Policy, cost: Cost): void {
-  if (typeof cost !== "object" || cost === null) {
+  // A Map or a list would be an object without units: no price at all.
+  if (Object.prototype.toString.call(cost) !== "[object Object]") {
     const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
     throw new MisuseError("invalid-cost", { path: "cost", expected, got: formatGot(cost) });
   }

@@ -10,7 +10,7 @@ export interface Verdict {
   /** The limit's name. */
   readonly limit: string;
   readonly allowed: boolean;
-  /** Whether this limit only counts and reports. */
+  /** Whether this limit only counts and reports. There are none yet: always `false`. */
   readonly shadow: boolean;
   readonly unit: string;
   /** Units that the call takes; 0 when it has no price in this unit. */
@@ -36,11 +36,14 @@ export interface Decision {
   readonly retryAfterMs: number | null;
   /** What to tell the model when denied: at most 300 characters, made from the policy and numbers alone. */
   readonly message: string | null;
-  /** What to tell the model near a limit. */
+  /** What to tell the model near a limit. Not said yet: always `null`. */
   readonly notice: string | null;
-  /** Set when the store was away: why, and how many units may have passed beyond the quota at worst. */
+  /**
+   * Set when the store was away: why, and how many units may have passed beyond the quota at worst. There is no fallback
+   * yet: always `null`.
+   */
   readonly degraded: null | { readonly reason: string; readonly worstCaseOver: number };
-  /** Whether this repeats the answer that an equal idempotency key was given. */
+  /** Whether this repeats an earlier answer. There are no idempotency keys yet: always `false`. */
   readonly replayed: boolean;
   /** The store's time, epoch ms. */
   readonly decidedAtMs: number;

@@ -110,7 +110,7 @@ export function formatFault({ at, path, expected, got }: Fault): string {
 /** A value in at most 60 characters, for the `got` of a fault. */
 export function formatGot(value: unknown): string {
   if (value === undefined) return "nothing";
-  const text = formatValue(value);
+  const text = value instanceof Error ? `${value.name}: ${value.message}` : formatValue(value);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 

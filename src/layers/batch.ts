@@ -57,10 +57,14 @@ async function send(store: Store, batch: readonly Asked[]): Promise<void> {
     const replies = await store.apply(batch.map(({ request }) => request));
     for (const [i, { resolve, reject }] of batch.entries()) {
       const reply = replies[i];
-      if (reply === undefined) reject(new RangeError("the store gave fewer replies than it was asked for"));
+      if (reply === undefined) reject(tooFew());
       else resolve(reply);
     }
   } catch (error) {
     for (const { reject } of batch) reject(error);
   }
+}
+
+function tooFew(): StoreError {
+  return new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }

@@ -3,8 +3,8 @@
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Clock, systemClock } from "../clock.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
   type BucketState,
   decide,
@@ -20,8 +20,8 @@ import { Courtesy } from "./sqlite/courtesy.ts";
 /** How a SQLite store is made. */
 export interface SqliteStoreOptions {
   /**
-   * How long a batch tries to get the file's lock before it fails with `busy`, 1 to 60,000 ms. Default 2,000. It tries
-   * again and again without blocking: the event loop never waits for a lock.
+   * How long the file's lock may be out of reach before calls fail with `busy`, 1 to 60,000 ms. Default 2,000. From then
+   * on each batch asks once and fails at once, until the lock is to be had. The event loop never waits for a lock.
    */
   readonly deadlineMs?: number;
   /**
@@ -38,6 +38,9 @@ const APPLICATION_ID = 0x746f6c6c;
 const SCHEMA_VERSION = 1;
 const SCHEMA = `
   CREATE TABLE buckets (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  -- The last key that was looked at for expiry, by any process.
+  CREATE TABLE hand (key TEXT NOT NULL) STRICT;
+  INSERT INTO hand VALUES ('');
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -71,15 +74,18 @@ const SWEPT_PER_ROW = 2;
  * ```
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
+  checkOptionKeys(options, ["deadlineMs", "durability", "clock"]);
   const { deadlineMs = 2_000, durability = "process", clock = systemClock } = options;
-  const refuse = (option: string, expected: string, got: unknown) => {
-    throw new MisuseError("invalid-option", { path: option, expected, got: formatGot(got) });
-  };
-  if (typeof path !== "string" || path === "") refuse("path", "the path of a file", path);
-  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
-    refuse("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
+  if (typeof path !== "string" || path === "" || /^:memory:|^file:|\0/.test(path)) {
+    throw invalidOption("path", "the path of a file", path);
   }
-  if (durability !== "process" && durability !== "power") refuse("durability", "process or power", durability);
+  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
+    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
+  }
+  if (durability !== "process" && durability !== "power") {
+    throw invalidOption("durability", "process or power", durability);
+  }
+  checkClock(clock);
   return new SqliteStore(path, { deadlineMs, durability, clock });
 }
 
@@ -92,6 +98,8 @@ class SqliteStore implements Store {
   readonly #options: Required<SqliteStoreOptions>;
   #file: OpenFile | null = null;
   readonly #courtesy = new Courtesy();
+  /** Since when the lock was not to be had: calls that queue behind one another share one deadline. */
+  #lockedSinceMs: number | null = null;
   #closed = false;
 
   constructor(path: string, options: Required<SqliteStoreOptions>) {
@@ -116,12 +124,14 @@ class SqliteStore implements Store {
         const replies = transact(this.#file, requests, this.#options.clock);
         const nowMs = performance.now();
         this.#courtesy.won(nowMs, nowMs - startedMs);
+        this.#lockedSinceMs = null;
         return replies;
       } catch (error) {
         if (!isBusy(error)) throw storeError(error, this.#path);
         const nowMs = performance.now();
-        if (nowMs - askedMs >= this.#options.deadlineMs) {
-          const message = `others held the lock of ${this.#path} for ${this.#options.deadlineMs} ms`;
+        this.#lockedSinceMs ??= nowMs;
+        if (nowMs - this.#lockedSinceMs >= this.#options.deadlineMs) {
+          const message = `others have held the lock of ${this.#path} for ${this.#options.deadlineMs} ms`;
           throw new StoreError("busy", message, { transient: true, cause: error });
         }
         await sleep(this.#courtesy.lost(nowMs, Math.random()));
@@ -141,9 +151,10 @@ interface OpenFile {
   readonly read: StatementSync;
   readonly write: StatementSync;
   readonly remove: StatementSync;
+  readonly hand: StatementSync;
+  readonly moveHand: StatementSync;
   readonly following: StatementSync;
-  /** The last key that was looked at for expiry. */
-  hand: string;
+  readonly removeExpired: StatementSync;
 }
 
 function openFile(path: string, durability: "process" | "power"): OpenFile {
@@ -160,11 +171,14 @@ function openFile(path: string, durability: "process" | "power"): OpenFile {
     database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`);
     return {
       database,
-      read: database.prepare("SELECT value, expires_at_ms FROM buckets WHERE key = ?"),
+      // As text: a damaged row may hold an integer that JavaScript cannot.
+      read: database.prepare("SELECT value, CAST(expires_at_ms AS TEXT) AS expires_at_ms FROM buckets WHERE key = ?"),
       write: database.prepare("INSERT OR REPLACE INTO buckets (key, value, expires_at_ms) VALUES (?, ?, ?)"),
       remove: database.prepare("DELETE FROM buckets WHERE key = ?"),
-      following: database.prepare("SELECT key, expires_at_ms FROM buckets WHERE key > ? ORDER BY key LIMIT ?"),
-      hand: "",
+      hand: database.prepare("SELECT key FROM hand"),
+      moveHand: database.prepare("UPDATE hand SET key = ?"),
+      following: database.prepare("SELECT key FROM buckets WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?"),
+      removeExpired: database.prepare("DELETE FROM buckets WHERE key > ? AND key <= ? AND expires_at_ms <= ?"),
     };
   } catch (error) {
     database.close();
@@ -198,8 +212,16 @@ function transact(file: OpenFile, requests: readonly StoreRequest[], clock: Cloc
     file.database.exec("COMMIT");
     return replies;
   } catch (error) {
-    if (file.database.isTransaction) file.database.exec("ROLLBACK");
+    rollBack(file.database);
     throw error;
+  }
+}
+
+function rollBack(database: DatabaseSync): void {
+  try {
+    database.exec("ROLLBACK");
+  } catch {
+    // SQLite has done so by itself, as it does when the disk is full.
   }
 }
 
@@ -211,8 +233,12 @@ function decideIn(
   changed: Set<string>,
 ): StoreReply | StoreError {
   const states: (BucketState | undefined)[] = [];
-  for (const { bucket } of request.steps) {
+  for (const { bucket, event } of request.steps) {
     if (!known.has(bucket)) known.set(bucket, readBucket(file, bucket));
+    if (known.get(bucket) === null && event.type === "reset" && request.mode !== "peek") {
+      known.set(bucket, undefined);
+      changed.add(bucket);
+    }
     const state = known.get(bucket);
     if (state === null) {
       return new StoreError("damaged-bucket", `the bucket ${bucket} holds what no version writes`, {
@@ -232,7 +258,9 @@ function decideIn(
 
 function readBucket(file: OpenFile, key: string): Known {
   const row = file.read.get(key);
-  return row === undefined ? undefined : decodeState(String(row.value), Number(row.expires_at_ms));
+  if (row === undefined) return undefined;
+  const expiresAtMs = Number(row.expires_at_ms);
+  return Number.isSafeInteger(expiresAtMs) ? decodeState(String(row.value), expiresAtMs) : null;
 }
 
 function writeBucket(file: OpenFile, key: string, state: Known): void {
@@ -243,13 +271,17 @@ function writeBucket(file: OpenFile, key: string, state: Known): void {
 /** Moves the hand over `count` rows, in the order of their keys, and removes those that have expired. */
 function sweep(file: OpenFile, count: number, nowMs: number): void {
   if (count === 0) return;
-  const rows = file.following.all(file.hand, count);
-  for (const row of rows) if (nowMs >= Number(row.expires_at_ms)) file.remove.run(String(row.key));
-  file.hand = rows.length < count ? "" : String(rows.at(-1)?.key);
+  const from = String(file.hand.get()?.key);
+  const last = file.following.get(from, count - 1)?.key;
+  // After the last key the hand begins anew; no key is above the highest code point.
+  file.removeExpired.run(from, last === undefined ? "\u{10ffff}" : String(last), nowMs);
+  file.moveHand.run(last === undefined ? "" : String(last));
 }
 
 const SQLITE_BUSY = 5;
 const SQLITE_NOTADB = 26;
+/** Locked, an I/O error, a full disk: what may be over the next time. */
+const TRANSIENT: readonly (number | null)[] = [6, 10, 13];
 
 /** SQLite's primary result code of an error, or `null` when it is none of SQLite's. */
 function resultCode(error: unknown): number | null {
@@ -261,12 +293,12 @@ function isBusy(error: unknown): boolean {
   return resultCode(error) === SQLITE_BUSY;
 }
 
-function storeError(error: unknown, path: string): unknown {
+function storeError(error: unknown, path: string): StoreError {
+  if (StoreError.isInstance(error)) return error;
   const code = resultCode(error);
-  if (code === null) return error;
   if (code === SQLITE_NOTADB) {
     return new StoreError("foreign-database", `${path} is no SQLite database`, { transient: false, cause: error });
   }
   const message = `${path}: ${error instanceof Error ? error.message : error}`;
-  return new StoreError("unavailable", message, { transient: true, cause: error });
+  return new StoreError("unavailable", message, { transient: TRANSIENT.includes(code), cause: error });
 }

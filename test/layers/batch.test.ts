@@ -32,6 +32,8 @@ function recordingStore() {
   return { store, sizes, waiting };
 }
 
+const isInvalidReply = (error: unknown) => StoreError.isInstance(error) && error.code === "invalid-reply";
+
 const turns = async (count: number) => {
   for (let i = 0; i < count; i++) await new Promise(setImmediate);
 };
@@ -101,7 +103,7 @@ describe("the batch layer", () => {
 
   it("is told when a store answers too little", async () => {
     const layer = batchLayer({ apply: async () => [], close: async () => {} }, 10);
-    await assert.rejects(layer.apply([request]), RangeError);
+    await assert.rejects(layer.apply([request]), isInvalidReply);
   });
 
   it("closes the store after what is under way", async () => {

@@ -100,6 +100,20 @@ describe("a bucket that the Redis store cannot read", () => {
     });
   }
 
+  it("is mended by a reset, and by nothing else", async () => {
+    server.cli("FLUSHALL");
+    server.cli("SET", "bad", "x");
+    const store = redisStore(io);
+    const reset = { bucket: "bad", limit, event: { type: "reset" } } as const;
+    const [peeked, mended] = await store.apply([
+      { mode: "peek", steps: [reset] },
+      { mode: "judge", steps: [reset] },
+    ]);
+    assert.ok(isStoreError("damaged-bucket")(peeked));
+    assert.ok(mended !== undefined && !StoreError.isInstance(mended) && mended.steps[0]?.used === 0);
+    assert.equal(server.cli("EXISTS", "bad"), "0");
+  });
+
   it("fails its own call alone when the key holds another type, which is left as it was", async () => {
     server.cli("FLUSHALL");
     server.cli("RPUSH", "list", "a");

@@ -66,6 +66,47 @@ describe("the SQLite store's file", () => {
     assert.ok(Number(count) <= 150, `${count} rows are left of 1,000, of which 50 were live`);
   });
 
+  it("removes expired rows also when each process books only once", async () => {
+    const file = newFile();
+    const clock = fakeClock();
+    const lasting: LimitSpec = { ...limit, ttlMs: 1_000_000 };
+    const first = sqliteStore(file, { clock });
+    await first.apply(
+      Array.from(
+        { length: 10 },
+        (_, i) => ({ mode: "judge", steps: [{ ...charge(`0-${i}`), limit: lasting }] }) as const,
+      ),
+    );
+    await first.close();
+    for (let i = 0; i < 300; i++) {
+      const store = sqliteStore(file, { clock });
+      await chargeOnce(store, `1-${i}`);
+      await store.close();
+      clock.advance(1_000);
+    }
+    const count = new DatabaseSync(file).prepare("SELECT count(*) AS count FROM buckets").get()?.count;
+    assert.ok(Number(count) <= 200, `${count} rows are left of 310, of which 10 are live`);
+  });
+
+  it("mends a damaged bucket by a reset, and by nothing else", async () => {
+    const file = newFile();
+    const store = sqliteStore(file);
+    await chargeOnce(store, "bad");
+    const other = new DatabaseSync(file);
+    other.exec("UPDATE buckets SET expires_at_ms = 9007199254740993");
+    const reset = { bucket: "bad", limit, event: { type: "reset" } } as const;
+    const [peeked, mended, charged] = await store.apply([
+      { mode: "peek", steps: [reset] },
+      { mode: "judge", steps: [reset] },
+      { mode: "judge", steps: [charge("bad")] },
+    ]);
+    assert.ok(isStoreError("damaged-bucket")(peeked));
+    assert.ok(mended !== undefined && !StoreError.isInstance(mended) && mended.steps[0]?.used === 0);
+    assert.ok(charged !== undefined && !StoreError.isInstance(charged) && charged.steps[0]?.used === 1);
+    other.close();
+    await store.close();
+  });
+
   it("fails the call of a damaged bucket alone", async () => {
     const file = newFile();
     const store = sqliteStore(file);
@@ -153,6 +194,20 @@ describe("the SQLite store's lock", () => {
     await store.close();
   });
 
+  it("makes calls that queue behind one another share one deadline", async () => {
+    const file = newFile();
+    const store = sqliteStore(file, { deadlineMs: 100 });
+    await chargeOnce(store, "b");
+    const other = new DatabaseSync(file);
+    other.exec("BEGIN IMMEDIATE");
+    const startedMs = performance.now();
+    for (let i = 0; i < 20; i++) await assert.rejects(chargeOnce(store, "b"), isStoreError("busy"));
+    const tookMs = performance.now() - startedMs;
+    assert.ok(tookMs < 20 * 100, `twenty calls in a row took ${tookMs} ms`);
+    other.close();
+    await store.close();
+  });
+
   it("lets the event loop turn while it waits", async () => {
     const file = newFile();
     const store = sqliteStore(file, { deadlineMs: 100 });
@@ -173,6 +228,11 @@ describe("options that the SQLite store refuses", () => {
   const cases: [string, Parameters<typeof sqliteStore>][] = [
     ["path", [""]],
     ["path", [7 as never]],
+    ["path", [":memory:"]],
+    ["path", ["file:x?mode=memory"]],
+    ["path", ["a\0b"]],
+    ["options", ["x.db", { deadline: 5 } as never]],
+    ["clock", ["x.db", { clock: {} as never }]],
     ["deadlineMs", ["x.db", { deadlineMs: 0 }]],
     ["deadlineMs", ["x.db", { deadlineMs: 1.5 }]],
     ["deadlineMs", ["x.db", { deadlineMs: 60_001 }]],

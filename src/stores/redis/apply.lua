@@ -130,15 +130,18 @@ end
 -- One request's steps, in lists that every request uses again.
 local key_of, limit_of, asks_of, state_of, used_of, fits_of = {}, {}, {}, {}, {}, {}
 
--- Reads a request's steps. Returns how many there are, and the first key that cannot be judged.
-local function read_steps(limits)
+-- Reads a request's steps. Returns how many there are, and the first key that cannot be judged. A reset mends a damaged
+-- bucket.
+local function read_steps(limits, mode)
   local count = argument()
   local broken
   for step = 1, count do
     local key = argument()
     key_of[step], limit_of[step], asks_of[step] = key, limits[argument()], argument()
     local state = states[key]
-    if not broken and (state == DAMAGED or state == WRONG_TYPE) then
+    if state == DAMAGED and asks_of[step] == RESET and mode ~= PEEK then
+      states[key], changed[key] = false, true
+    elseif not broken and (state == DAMAGED or state == WRONG_TYPE) then
       broken = key
     end
   end
@@ -174,7 +177,7 @@ end
 
 local function decide(limits)
   local mode = argument()
-  local count, broken = read_steps(limits)
+  local count, broken = read_steps(limits, mode)
   if broken then
     reply(states[broken])
     reply(broken)
