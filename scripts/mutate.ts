@@ -2,16 +2,15 @@
 // It knows where operators stand (the formatter puts spaces around them) and which mutants are proven to change nothing
 // (mutate-equivalents.json); it does not know what the code means.
 //
-//     node scripts/mutate.ts [file ...]      default: the sources in src/kernel
+//     node scripts/mutate.ts [file ...]      default: the kernel, and its mirror in Lua
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { extname, join, resolve } from "node:path";
 
-const COPIED = ["src", "test", "package.json", "tsconfig.json"];
-const SOURCES = "src/kernel/**/*.ts";
-const TESTS = "src/kernel/**/*.test.ts";
+const COPIED = ["bin", "src", "test", "scripts", "package.json", "tsconfig.json"];
+const SOURCES = ["src/kernel/**/*.ts", "src/stores/redis/**/*.lua"];
 const EQUIVALENTS = "scripts/mutate-equivalents.json";
 /** A test run takes about 3 s; a mutant that never ends is killed by this. */
 const TIMEOUT_MS = 30_000;
@@ -21,6 +20,13 @@ interface Language {
   readonly text: RegExp;
   /** What is changed, and into what. */
   readonly operators: readonly (readonly [operator: RegExp, ...replacements: string[]])[];
+  /** What has to fail. */
+  readonly tests: string;
+  /** Node's arguments and environment for them. */
+  readonly flags: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** What has to run after a source was changed. */
+  readonly prepare?: string;
 }
 
 const LANGUAGES: Record<string, Language> = {
@@ -46,6 +52,30 @@ const LANGUAGES: Record<string, Language> = {
       [/Math\.ceil(?=\()/g, "Math.floor"],
       [/Math\.floor(?=\()/g, "Math.ceil"],
     ],
+    tests: "src/kernel/**/*.test.ts",
+    flags: [],
+    env: {},
+  },
+  ".lua": {
+    text: anyOf(/--.*/, /"(?:[^"\\]|\\.)*"/),
+    operators: [
+      [binary("<"), "<=", ">="],
+      [binary("<="), "<", ">"],
+      [binary(">"), ">=", "<="],
+      [binary(">="), ">", "<"],
+      [binary("=="), "~="],
+      [binary("~="), "=="],
+      [/(?<=\S )\+ 1(?![\w.])/g, "- 1", "+ 0"],
+      [/(?<=\S )- 1(?![\w.])/g, "+ 1", "- 0"],
+      [/\bmax(?=\()/g, "min"],
+      [/\bmin(?=\()/g, "max"],
+      [/\bceil(?=\()/g, "floor"],
+      [/\bfloor(?=\()/g, "ceil"],
+    ],
+    tests: "test/{stores/redis,properties/stores-agree}.test.ts",
+    flags: ["--conditions=tollgate-source", "--test-name-pattern=redis by ioredis|redis and the kernel|Redis store"],
+    env: { TOLLGATE_SCHEDULES: "1500" },
+    prepare: "scripts/lua.ts",
   },
 };
 
@@ -97,8 +127,7 @@ function codeOf(source: string, { text }: Language): string {
 }
 
 function mutantsOf(file: string, source: string): Mutant[] {
-  const language = LANGUAGES[extname(file)];
-  if (language === undefined) throw new Error(`${file}: no operators are known for such files`);
+  const language = languageOf(file);
   const code = codeOf(source, language);
   const mutants: Mutant[] = [];
   for (const [operator, ...replacements] of language.operators) {
@@ -120,11 +149,11 @@ function mutantsOf(file: string, source: string): Mutant[] {
 }
 
 /** Whether the tests pass; as soon as one fails the rest is not run. */
-function testsPass(tree: string, tests: readonly string[]): Promise<boolean> {
-  const flags = ["--max-old-space-size=512", "--test", "--test-isolation=none", "--test-reporter=tap"];
-  const child: ChildProcess = spawn(process.execPath, [...flags, ...tests], {
+function testsPass(tree: string, { flags, env }: Language, tests: readonly string[]): Promise<boolean> {
+  const all = ["--max-old-space-size=512", "--test", "--test-isolation=none", "--test-reporter=tap", ...flags];
+  const child: ChildProcess = spawn(process.execPath, [...all, ...tests], {
     cwd: tree,
-    env: { ...process.env, NODE_COMPILE_CACHE: join(tree, ".cache") },
+    env: { ...process.env, ...env, NODE_COMPILE_CACHE: join(tree, ".cache") },
     stdio: ["ignore", "pipe", "ignore"],
     timeout: TIMEOUT_MS,
     killSignal: "SIGKILL",
@@ -145,26 +174,42 @@ function copyTree(): string {
 }
 
 /** The tests beside a file come first: most mutants die there. */
-async function survives({ file, source }: Mutant, tree: string, tests: readonly string[]): Promise<boolean> {
+async function survives({ file, source }: Mutant, tree: string): Promise<boolean> {
+  const language = languageOf(file);
+  const tests = globSync(language.tests, { cwd: tree }).sort();
   const original = readFileSync(join(tree, file), "utf8");
-  writeFileSync(join(tree, file), source);
+  write(tree, file, source, language);
   try {
     const stem = file.slice(0, -extname(file).length);
     const beside = tests.filter((test) => test.startsWith(`${stem}.`));
-    if (beside.length > 0 && !(await testsPass(tree, beside))) return false;
+    if (beside.length > 0 && !(await testsPass(tree, language, beside))) return false;
     return await testsPass(
       tree,
+      language,
       tests.filter((test) => !beside.includes(test)),
     );
   } finally {
-    writeFileSync(join(tree, file), original);
+    write(tree, file, original, language);
   }
+}
+
+function write(tree: string, file: string, source: string, { prepare }: Language): void {
+  writeFileSync(join(tree, file), source);
+  if (prepare !== undefined) execFileSync(process.execPath, [prepare], { cwd: tree });
+}
+
+function languageOf(file: string): Language {
+  const language = LANGUAGES[extname(file)];
+  if (language === undefined) throw new Error(`${file}: no operators are known for such files`);
+  return language;
 }
 
 async function mutate(trees: readonly string[], files: readonly string[]): Promise<boolean> {
   const [tree = ""] = trees;
-  const tests = globSync(TESTS, { cwd: tree }).sort();
-  if (!(await testsPass(tree, tests))) throw new Error("the tests fail before anything was changed");
+  for (const language of new Set(files.map(languageOf))) {
+    const tests = globSync(language.tests, { cwd: tree }).sort();
+    if (!(await testsPass(tree, language, tests))) throw new Error("the tests fail before anything was changed");
+  }
   const mutants = files.flatMap((file) => mutantsOf(file, readFileSync(join(tree, file), "utf8")));
   const equivalents: readonly Equivalent[] = JSON.parse(readFileSync(EQUIVALENTS, "utf8"));
   const unmatched = new Set(equivalents.filter(({ file }) => files.includes(file)));
@@ -174,7 +219,7 @@ async function mutate(trees: readonly string[], files: readonly string[]): Promi
   await Promise.all(
     trees.map(async (tree) => {
       for (const mutant of waiting) {
-        if (!(await survives(mutant, tree, tests))) continue;
+        if (!(await survives(mutant, tree))) continue;
         const { file, lineNumber, line, mutation } = mutant;
         const known = equivalents.find((it) => it.file === file && it.line === line && it.mutation === mutation);
         if (known === undefined) survived++;

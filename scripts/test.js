@@ -3,6 +3,7 @@
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
+import { requireRedis } from "./redis-server.js";
 
 const suites = {
   "--coverage": {
@@ -21,6 +22,7 @@ const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"] };
 
 const [first, ...rest] = process.argv.slice(2);
 const { files, flags = [], env = {} } = suites[first] ?? (first ? { files: [first, ...rest] } : everything);
+if (first !== "--coverage") requireRedis();
 const args = ["--conditions=tollgate-source", "--test", ...flags, ...globSync(files).sort()];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
 process.exit(status ?? 1);

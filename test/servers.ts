@@ -44,6 +44,9 @@ export interface RedisServer {
   cli(...args: string[]): string;
   /** Ends it at once, as a crash does, and starts it again on the same port and folder. */
   restart(): Promise<void>;
+  /** Lets it stand still, as a black hole, and go on. */
+  pause(): void;
+  resume(): void;
   /** Ends it at once. */
   kill(): Promise<void>;
 }
@@ -87,12 +90,17 @@ export async function startRedis(...settings: string[]): Promise<RedisServer> {
     url: `redis://127.0.0.1:${port}`,
     ioredis() {
       // An instance whose server dies is told so by its calls; the event is for logs.
-      const client = new Redis(port, { retryStrategy: () => 50 }).on("error", () => {});
+      const client = new Redis(port, { retryStrategy: () => 50, autoResendUnfulfilledCommands: false }).on(
+        "error",
+        () => {},
+      );
       endings.push(() => client.disconnect());
       return client;
     },
     nodeRedis: () => connectNodeRedis(port),
     cli,
+    pause: () => child.kill("SIGSTOP"),
+    resume: () => child.kill("SIGCONT"),
     kill,
     async restart() {
       await kill();

@@ -2,11 +2,11 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import type { Clock } from "../clock.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { type Clock, checkClock } from "../clock.ts";
+import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import { type SetupCheck, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
 import { scriptCall, scriptReplies } from "./redis/arguments.ts";
-import { type RedisClient, type Send, sendThrough } from "./redis/client.ts";
+import { type RedisClient, type Send, sendsAgain, sendThrough } from "./redis/client.ts";
 import { isNoScript, redisError } from "./redis/errors.ts";
 import { APPLY_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
@@ -15,6 +15,11 @@ export type { IoRedisClient, NodeRedisClient, RedisClient } from "./redis/client
 
 /** How a Redis store is made. */
 export interface RedisStoreOptions {
+  /**
+   * How long to wait for an answer before a batch fails with `unavailable`, 1 to 60,000 ms. Default 1,000. It may have
+   * been booked all the same: clients forget, or send again, what was under way when a connection broke.
+   */
+  readonly deadlineMs?: number;
   /** For tests: the time to judge by, which must not be behind the server's. Default: the server's own, by `TIME`. */
   readonly clock?: Clock;
 }
@@ -36,23 +41,28 @@ const MAX_STEPS = 256;
  * @throws MisuseError `unknown-client`, `invalid-option`
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  for (const key of Object.keys(options)) {
-    if (key === "clock") continue;
-    throw new MisuseError("invalid-option", { path: "options", expected: "only clock", got: formatGot(key) });
+  checkOptionKeys(options, ["deadlineMs", "clock"]);
+  const { deadlineMs = 1_000, clock } = options;
+  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
+    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
   }
-  return new RedisStore(sendThrough(client), options.clock);
+  if (clock !== undefined) checkClock(clock);
+  const send = sendThrough(client);
+  return new RedisStore((...command) => within(deadlineMs, send(...command)), sendsAgain(client), clock);
 }
 
 class RedisStore implements Store {
   readonly batchSize = BATCH_SIZE;
   readonly #send: Send;
+  readonly #isSentAgain: boolean;
   readonly #clock: Clock | undefined;
   readonly #script: string;
   readonly #sha: string;
   #closed = false;
 
-  constructor(send: Send, clock: Clock | undefined) {
+  constructor(send: Send, isSentAgain: boolean, clock: Clock | undefined) {
     this.#send = send;
+    this.#isSentAgain = isSentAgain;
     this.#clock = clock;
     this.#script = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + APPLY_SCRIPT;
     this.#sha = createHash("sha1").update(this.#script).digest("hex");
@@ -66,7 +76,7 @@ class RedisStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      return await checkSetup(this.#send);
+      return await checkSetup(this.#send, this.#isSentAgain);
     } catch (error) {
       throw redisError(error);
     }
@@ -90,6 +100,15 @@ class RedisStore implements Store {
       throw redisError(error);
     }
   }
+}
+
+/** What a promise comes to, or an error when that takes longer than `ms`. */
+function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`no answer within ${ms} ms`));
+    const timer = setTimeout(late, ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** Requests in rows of at most `MAX_STEPS` steps, unless one alone has more. */

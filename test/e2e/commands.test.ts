@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, loadPolicy } from "tollgate";
@@ -84,7 +84,17 @@ describe("usage and reset", () => {
       [["reset", ...target, "--session", "s1"], 2, /required option '--limit <name>'/],
       [["reset", ...target, "--limit", "nope"], 2, /limit: expected one of .*tool-per-session/],
       [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /tool: expected a string/],
-      [["usage", "--policy", policy, "--store", "sqlite:nowhere/x.db", "--tool", "a", "--session", "b"], 3, /nowhere/],
+      [
+        ["usage", "--policy", policy, "--store", "sqlite:typo.db"],
+        2,
+        /expected a SQLite file that is there, got .*typo/,
+      ],
+      [["reset", "--policy", policy, "--store", "sqlite:typo.db", "--limit", "tool-per-session"], 2, /typo\.db/],
+      [
+        ["usage", "--policy", policy, "--store", "memory:"],
+        2,
+        /--store: expected sqlite:PATH, redis:.*, got "memory:"/,
+      ],
       [["usage", "--policy", policy, "--store", `sqlite:${policy}`, "--tool", "a", "--session", "b"], 3, /no SQLite/],
     ];
     for (const [args, status, message] of refused) {
@@ -93,6 +103,7 @@ describe("usage and reset", () => {
       assert.equal(ran.status, status, args.join(" "));
       assert.equal(ran.stdout, "");
     }
+    assert.ok(!existsSync(join(folder, "typo.db")));
   });
 });
 
@@ -102,7 +113,7 @@ describe("tollgate", () => {
     assert.equal((await tollgate(["--version"], folder)).stdout, `${version}\n`);
     const help = await tollgate(["--help"], folder);
     assert.equal(help.status, 0);
-    for (const word of ["demo", "replay", "check", "usage", "reset", "Exit codes:"])
+    for (const word of ["demo", "replay", "check", "usage", "reset", "doctor", "Exit codes:"])
       assert.match(help.stdout, new RegExp(word));
     assert.doesNotMatch(help.stdout, /worker/);
     assert.equal((await tollgate(["nonsense"], folder)).status, 2);
@@ -124,6 +135,16 @@ describe("demo", () => {
     const { status, stdout } = await tollgate(["demo"], folder);
     assert.equal(status, 0, stdout);
     assert.match(stdout, /process \d+ was killed with kill -9; \d+ took its place/);
-    assert.match(stdout, /^Tollgate on one SQLite file +40 +40 +0 +40$/m);
+    const [table] = /^send_email, as .*\n.*\n.*$/m.exec(stdout) ?? [];
+    assert.ok(
+      readFileSync(`${ROOT}README.md`, "utf8").includes(`\`\`\`\n${table}\n\`\`\``),
+      `not in README.md:\n${table}`,
+    );
+  });
+
+  it("refuses memory, which its processes cannot share", async () => {
+    const { status, stdout, stderr } = await tollgate(["demo", "--store", "memory:"], folder);
+    assert.match(stderr, /--store: expected sqlite:PATH, redis:.*, got "memory:"/);
+    assert.deepEqual([status, stdout], [2, ""]);
   });
 });

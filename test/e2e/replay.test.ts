@@ -52,7 +52,7 @@ for (const file of traces) {
             const deniedBy = { "tool-per-turn": byTurn, "tool-per-session": bySession };
             assert.deepEqual(counts, { calls: trace.length, allowed, denied, deniedBy, instances });
             assert.ok(p50Ms > 0 && p99Ms >= p50Ms);
-            assert.match(store, /^sqlite:/);
+            assert.equal(store, "sqlite:(temporary)");
           });
         }
       }
@@ -95,18 +95,70 @@ describe("replay", () => {
     assert.equal((await replay(...args, "--prefix", "mine")).allowed, 1);
   });
 
+  it("reads agents and costs, and passes a byte order mark over", async () => {
+    const policy = write(
+      "agents.yaml",
+      `version: 1
+limits:
+  - { name: tokens-per-agent, per: [agent], optional: true, quota: 100, unit: tokens }
+`,
+    );
+    const call = { session: "s", turn: 1, tool: "x" };
+    const calls = [
+      { ...call, agent: "a", cost: { tokens: 60 } },
+      { ...call, agent: "b", cost: { tokens: 60 } },
+      { ...call, agent: "a", cost: { tokens: 60 } },
+      { ...call, cost: { tokens: 200 } },
+      { ...call, agent: null, cost: null },
+    ];
+    const trace = write("agents.jsonl", `\uFEFF${calls.map((each) => JSON.stringify(each)).join("\r\n")}`);
+    const { allowed, deniedBy } = await replay(trace, "--policy", policy);
+    assert.deepEqual([allowed, deniedBy], [4, { "tokens-per-agent": 1 }]);
+  });
+
   const good = '{"session":"s","turn":1,"tool":"x"}';
   const bad: [string, string[], number, RegExp][] = [
     ["a line that is not JSON", ["bad.jsonl"], 2, /bad\.jsonl:2: call: expected an object in JSON, got "\{\\"session/],
     ["a line without a tool", ["no-tool.jsonl"], 2, /no-tool\.jsonl:1: tool: expected a string .*, got nothing/],
     ["a trace that is not there", ["nowhere.jsonl"], 2, /cannot read nowhere\.jsonl/],
-    ["a store that is none", ["good.jsonl", "--store", "mongo:x"], 2, /--store: expected memory: or sqlite:PATH/],
+    ["a store that is none", ["good.jsonl", "--store", "mongo:x"], 2, /--store: expected memory:, sqlite:PATH, redis:/],
     ["a file that is no store", ["good.jsonl", "--store", "sqlite:3-5.yaml"], 3, /no SQLite database/],
     ["0 instances", ["good.jsonl", "--instances", "0"], 2, /whole number from 1 to 64/],
     ["an unknown option", ["good.jsonl", "--instance", "2"], 2, /unknown option/],
     ["a policy that is wrong", ["good.jsonl", "--policy", "bad.yaml"], 2, /bad\.yaml:1:10: version: expected 1, got 2/],
-    ["a call that lacks a dimension", ["good.jsonl", "--policy", "user.yaml"], 2, /good\.jsonl:1: .*user: expected/],
+    ["a prefix that is none", ["good.jsonl", "--prefix", "bad prefix!"], 2, /^tollgate: prefix: expected 1 to 64/],
+    ["to kill after the end", ["good.jsonl", "--kill-after", "2"], 2, /--kill-after: expected .* 1 call, got 2/],
+    [
+      "a call that lacks a dimension",
+      ["good.jsonl", "--policy", "user.yaml"],
+      2,
+      /^tollgate: good\.jsonl:1: user: expected a string .*, got nothing$/m,
+    ],
+    [
+      "a unit that the policy lacks",
+      ["unit.jsonl"],
+      2,
+      /^tollgate: unit\.jsonl:1: cost: expected units .*, got "euros"$/m,
+    ],
   ];
+  const value = "a string that is not empty, or a safe integer";
+  const wrongs: [field: string, value: unknown, fault: string][] = [
+    ["session", "", `session: expected ${value}, got ""`],
+    ["session", 1e20, `session: expected ${value}, got 100000000000000000000`],
+    ["turn", 1.5, `turn: expected ${value}, got 1.5`],
+    ["agent", {}, `agent: expected ${value}, got {}`],
+    ["cost", 4, "cost: expected an object of whole numbers by unit, got 4"],
+    ["cost", { calls: -1 }, "cost.calls: expected a safe integer from 0, got -1"],
+    ["cost", { calls: "1" }, 'cost.calls: expected a safe integer from 0, got "1"'],
+  ];
+  for (const [field, wrong, fault] of wrongs) {
+    it(`refuses the ${field} ${JSON.stringify(wrong)}`, async () => {
+      const trace = write("wrong.jsonl", JSON.stringify({ session: "s", turn: 1, tool: "x", [field]: wrong }));
+      const ran = await tollgate(["replay", trace, "--policy", policyOf(3, 5)], folder);
+      assert.deepEqual(ran, { status: 2, stdout: "", stderr: `tollgate: wrong.jsonl:1: ${fault}\n` });
+    });
+  }
+  write("unit.jsonl", '{"session":"s","turn":1,"tool":"x","cost":{"euros":1}}');
   write("bad.jsonl", `${good}\n{"session": "s", \n`);
   write("no-tool.jsonl", '{"session":"s","turn":1}');
   write("good.jsonl", good);
@@ -117,7 +169,16 @@ describe("replay", () => {
       const policy = args.includes("--policy") ? [] : ["--policy", policyOf(3, 5)];
       const ran = await tollgate(["replay", ...args, ...policy], folder);
       assert.match(ran.stderr, message);
+      assert.doesNotMatch(ran.stderr, /^ {4}at /m);
       assert.equal(ran.status, status);
     });
   }
+
+  it("prints one object with --json and nothing else, also where it warns", async () => {
+    const args = ["replay", "good.jsonl", "--policy", policyOf(3, 5), "--store", "memory:", "--instances", "2"];
+    const { stdout } = await tollgate([...args, "--json"], folder);
+    assert.equal(stdout, `${JSON.stringify(JSON.parse(stdout))}\n`);
+    const { calls, store } = JSON.parse(stdout);
+    assert.deepEqual([calls, store], [1, "memory:"]);
+  });
 });

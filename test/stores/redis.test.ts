@@ -280,6 +280,19 @@ describe("a Redis that is in trouble", () => {
     await fails(client, "unavailable", true).finally(() => client.disconnect());
   });
 
+  it("does not answer", async () => {
+    const stopped = await startRedis();
+    const client = stopped.ioredis();
+    await client.ping();
+    const store = redisStore(client, { deadlineMs: 50 });
+    stopped.pause();
+    await assert.rejects(
+      chargeOnce(store, "b"),
+      (error) => isStoreError("unavailable")(error) && /50 ms/.test(String(error)),
+    );
+    stopped.resume();
+  });
+
   it("does not know the commands that are needed", async () => {
     const old = await startRedis("--rename-command", "PEXPIRETIME", "");
     const store = redisStore(old.ioredis());
@@ -302,6 +315,7 @@ describe("how a Redis is set up", () => {
     assert.deepEqual(others, [
       ["eviction", "noeviction", false],
       ["persistence", "append-only file, fsync always", false],
+      ["client", "sends no command twice", false],
     ]);
   });
 
@@ -309,7 +323,13 @@ describe("how a Redis is set up", () => {
     assert.deepEqual((await problems("--maxmemory-policy", "allkeys-lru")).slice(1), [
       ["eviction", "allkeys-lru", true],
       ["persistence", "no append-only file", true],
+      ["client", "sends no command twice", false],
     ]);
+    const usual = new Redis(server.port);
+    const checks = await redisStore(usual)
+      .setup?.()
+      .finally(() => usual.disconnect());
+    assert.match(checks?.at(-1)?.problem ?? "", /charged twice/);
     assert.equal((await problems("--appendonly", "yes"))[2]?.[2], true);
   });
 });

@@ -6,6 +6,7 @@ import { formatGot, MisuseError } from "../../kernel/errors.ts";
 export interface IoRedisClient {
   call(command: string, ...args: (string | number)[]): Promise<unknown>;
   readonly isCluster?: boolean;
+  readonly options?: { readonly autoResendUnfulfilledCommands?: boolean | undefined };
 }
 
 /** node-redis: one server. */
@@ -40,4 +41,9 @@ export function sendThrough(client: RedisClient): Send {
     return (command, ...args) => client.sendCommand([command, ...args.map(String)]);
   }
   throw refuse("an object that is neither");
+}
+
+/** Whether a client sends commands again whose answer was lost with a connection: ioredis does, unless told not to. */
+export function sendsAgain(client: RedisClient): boolean {
+  return "call" in client && client.options?.autoResendUnfulfilledCommands !== false;
 }

@@ -3,11 +3,11 @@
 import type { SetupCheck } from "../../store.ts";
 import type { Send } from "./client.ts";
 
-/** Reads version, eviction and persistence. What the server does not tell is `unknown`. */
-export async function checkSetup(send: Send): Promise<readonly SetupCheck[]> {
+/** Reads version, eviction and persistence, and how the client retries. What the server does not tell is `unknown`. */
+export async function checkSetup(send: Send, isSentAgain: boolean): Promise<readonly SetupCheck[]> {
   const info = fieldsOf(String(await send("INFO")));
   const fsync = await appendFsync(send);
-  return [version(info), eviction(info), persistence(info, fsync)];
+  return [version(info), eviction(info), persistence(info, fsync), retries(isSentAgain)];
 }
 
 type Fields = ReadonlyMap<string, string>;
@@ -61,4 +61,11 @@ function persistence(info: Fields, fsync: string): SetupCheck {
   const value = `append-only file, fsync ${fsync}`;
   if (fsync === "always") return { name, value, problem: null };
   return { name, value, problem: "a crash of the server may lose what was counted in the last two seconds" };
+}
+
+function retries(isSentAgain: boolean): SetupCheck {
+  const name = "client";
+  if (!isSentAgain) return { name, value: "sends no command twice", problem: null };
+  const problem = "a call may be charged twice when a connection breaks: set autoResendUnfulfilledCommands to false";
+  return { name, value: "sends commands again", problem };
 }
