@@ -72,8 +72,11 @@ const LANGUAGES: Record<string, Language> = {
       [/\bceil(?=\()/g, "floor"],
       [/\bfloor(?=\()/g, "ceil"],
     ],
-    tests: "test/{stores/redis,properties/stores-agree}.test.ts",
-    flags: ["--conditions=tollgate-source", "--test-name-pattern=redis by ioredis|redis and the kernel|Redis store"],
+    tests: "test/{stores/redis,stores/redis-mirror,properties/stores-agree}.test.ts",
+    flags: [
+      "--conditions=tollgate-source",
+      "--test-name-pattern=redis by ioredis|redis and the kernel|Redis store|mirrors the kernel|without an expiry",
+    ],
     env: { TOLLGATE_SCHEDULES: "1500" },
     prepare: "scripts/lua.ts",
   },

@@ -58,7 +58,7 @@ const BUCKETS = ["a", "b", "c"];
 export const schedule: fc.Arbitrary<readonly Turn[]> = fc
   .tuple(fc.array(limit, { minLength: 3, maxLength: 4 }), fc.integer({ min: 0, max: 3 }))
   .chain(([limits, strayBucket]) => {
-    const step = fc.record({ bucket: fc.nat(2), event, stray: fc.nat(15) }).map(
+    const step = fc.record({ bucket: fc.nat(2), event, stray: fc.nat(7) }).map(
       ({ bucket, event, stray }): Step => ({
         bucket: BUCKETS[bucket] ?? "a",
         limit: (stray === 0 && bucket === strayBucket ? limits[3] : limits[bucket]) ?? (limits[0] as LimitSpec),

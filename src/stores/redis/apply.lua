@@ -193,7 +193,7 @@ local function decide(limits)
     answer(step, books)
     local asks = asks_of[step]
     if books and mode ~= PEEK and (asks > 0 or asks == RESET) then
-      states[key_of[step]] = asks > 0 and state_of[step] or false
+      states[key_of[step]] = asks ~= RESET and state_of[step] or false
       changed[key_of[step]] = true
     end
   end
