@@ -6,7 +6,10 @@ import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
+import { startRedis } from "./servers.ts";
 import { ROOT, sources } from "./sources.ts";
+
+const server = await startRedis();
 
 interface Example {
   readonly where: string;
@@ -48,7 +51,8 @@ describe("examples", () => {
       // Under node_modules Node strips no types by itself.
       writeFileSync(join(own, "example.js"), stripTypeScriptTypes(code));
       const args = ["--conditions=tollgate-source", "--no-warnings", "example.js"];
-      const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: own, encoding: "utf8" });
+      const env = { ...process.env, REDIS_URL: server.url };
+      const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: own, encoding: "utf8", env });
       assert.equal(status, 0, stderr);
       const lines = stdout.trim().split("\n");
       for (const [line, expected] of expectedOutput(code).entries()) {

@@ -39,6 +39,23 @@ const MAX_STEPS = 256;
  * `wrong-type`.
  *
  * @throws MisuseError `unknown-client`, `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "redis";
+ * import { createLimiter } from "tollgate";
+ * import { redisStore } from "tollgate/stores/redis";
+ *
+ * const client = await createClient({ url: process.env.REDIS_URL ?? "redis://127.0.0.1:6379" }).connect();
+ * const limiter = createLimiter({
+ *   policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 2 }] },
+ *   store: redisStore(client),
+ * });
+ * const decision = await limiter.consume({ tool: "search", session: crypto.randomUUID() });
+ * console.log(decision.verdicts[0]?.remaining); // 1
+ * await limiter.close();
+ * await client.close();
+ * ```
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   checkOptionKeys(options, ["deadlineMs", "clock"]);

@@ -2,11 +2,15 @@
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
 import { createLimiter } from "tollgate";
+import type { Store } from "tollgate/store";
+import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 
 export interface Race {
-  readonly file: string;
+  /** The path of a SQLite file, or the port of a Redis. */
+  readonly home: string | number;
   readonly prefix: string;
   readonly quota: number;
   readonly callers: number;
@@ -21,16 +25,20 @@ export interface RaceResult {
   readonly longestStallMs: number;
 }
 
-let stores = new Map<string, ReturnType<typeof sqliteStore>>();
+let client: Redis | undefined;
 
-async function race({ file, prefix, quota, callers, startMs, forMs }: Race): Promise<RaceResult> {
-  const store = stores.get(file) ?? sqliteStore(file);
-  stores = new Map([[file, store]]);
+function storeAt(home: string | number): Store {
+  if (typeof home === "string") return sqliteStore(home);
+  client ??= new Redis(home, { autoResendUnfulfilledCommands: false });
+  return redisStore(client);
+}
+
+async function race({ home, prefix, quota, callers, startMs, forMs }: Race): Promise<RaceResult> {
   const policy = { version: 1, limits: [{ name: "one-bucket", per: ["session"], quota }] } as const;
-  const limiter = createLimiter({ policy, store, prefix });
+  const limiter = createLimiter({ policy, store: storeAt(home), prefix });
   const delay = monitorEventLoopDelay({ resolution: 5 });
-  delay.enable();
   await sleep(startMs - Date.now());
+  delay.enable();
   const endMs = startMs + forMs;
   let admitted = 0;
   let decisions = 0;
@@ -44,6 +52,7 @@ async function race({ file, prefix, quota, callers, startMs, forMs }: Race): Pro
     }),
   );
   delay.disable();
+  await limiter.close();
   return { admitted, decisions, longestStallMs: delay.max / 1e6 };
 }
 

@@ -5,8 +5,9 @@ import assert from "node:assert/strict";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { startRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import type { Race, RaceResult } from "./race-worker.ts";
 
@@ -31,10 +32,9 @@ async function startWorkers(): Promise<void> {
   await Promise.all(children.map((child) => once(child, "message")));
 }
 
-async function race(run: number): Promise<RaceResult[]> {
-  const startMs = Date.now() + 100;
-  const file = join(folder, `race-${run}.db`);
-  const order: Race = { file, prefix: "race", quota: QUOTA, callers: CALLERS, startMs, forMs: FOR_MS };
+async function race(home: string | number, prefix: string): Promise<RaceResult[]> {
+  const startMs = Date.now() + 150;
+  const order: Race = { home, prefix, quota: QUOTA, callers: CALLERS, startMs, forMs: FOR_MS };
   return Promise.all(
     children.map(async (child) => {
       child.send(order);
@@ -44,28 +44,36 @@ async function race(run: number): Promise<RaceResult[]> {
   );
 }
 
-describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA} on one SQLite file`, () => {
-  it(`admit exactly the quota in each of ${RUNS} runs`, async (context) => {
-    await startWorkers();
-    for (let run = 1; run <= RUNS; run++) {
-      const results = await race(run);
-      const admitted = results.map((result) => result.admitted);
-      const decisions = results.map((result) => result.decisions);
-      const stallMs = Math.max(...results.map((result) => result.longestStallMs));
-      const winners = admitted.filter((count) => count > 0).length;
-      const fairness = Math.min(...decisions) / Math.max(...decisions);
-      context.diagnostic(
-        `run ${run}: admitted by ${winners} processes (${admitted.join(" ")}), slowest/fastest ${fairness.toFixed(2)}, ` +
-          `longest stall ${stallMs.toFixed(0)} ms, ${decisions.reduce((sum, count) => sum + count, 0)} decisions`,
-      );
-      assert.equal(
-        admitted.reduce((sum, count) => sum + count, 0),
-        QUOTA,
-      );
-      if (!STRICT) continue;
-      assert.ok(winners >= PROCESSES - 1, `only ${winners} processes admitted a call`);
-      assert.ok(fairness >= 0.5, `the slowest made ${fairness} of the fastest's decisions`);
-      assert.ok(stallMs < 100, `an event loop stood still for ${stallMs} ms`);
-    }
+const server = await startRedis();
+const homes: Record<string, (run: number) => string | number> = {
+  "one SQLite file": (run) => join(folder, `race-${run}.db`),
+  "one Redis": () => server.port,
+};
+
+before(startWorkers);
+
+for (const [name, homeOf] of Object.entries(homes))
+  describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA} on ${name}`, () => {
+    it(`admit exactly the quota in each of ${RUNS} runs`, async (context) => {
+      for (let run = 1; run <= RUNS; run++) {
+        const results = await race(homeOf(run), `race-${run}`);
+        const admitted = results.map((result) => result.admitted);
+        const decisions = results.map((result) => result.decisions);
+        const stallMs = Math.max(...results.map((result) => result.longestStallMs));
+        const winners = admitted.filter((count) => count > 0).length;
+        const fairness = Math.min(...decisions) / Math.max(...decisions);
+        context.diagnostic(
+          `run ${run}: admitted by ${winners} processes (${admitted.join(" ")}), slowest/fastest ${fairness.toFixed(2)}, ` +
+            `longest stall ${stallMs.toFixed(0)} ms, ${decisions.reduce((sum, count) => sum + count, 0)} decisions`,
+        );
+        assert.equal(
+          admitted.reduce((sum, count) => sum + count, 0),
+          QUOTA,
+        );
+        if (!STRICT) continue;
+        assert.ok(winners >= PROCESSES - 1, `only ${winners} processes admitted a call`);
+        assert.ok(fairness >= 0.5, `the slowest made ${fairness} of the fastest's decisions`);
+        assert.ok(stallMs < 100, `an event loop stood still for ${stallMs} ms`);
+      }
+    });
   });
-});

@@ -77,6 +77,12 @@ describe("the script mirrors the kernel", () => {
       [0, charge({ ...gcra, levelPerUnit: 3, levelPerMs: 5 })],
     ]));
 
+  it("in a level that runs off at this very instant at a faster rate", () =>
+    mirrors([
+      [0, charge({ ...gcra, levelPerUnit: 3, levelPerMs: 1 }, 4)],
+      [3, read({ ...gcra, levelPerUnit: 3, levelPerMs: 5 })],
+    ]));
+
   it("in counts that leave the window at this very instant, and in those of another window", () =>
     mirrors([
       [0, charge(sliding, 2)],
