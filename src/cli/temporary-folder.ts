@@ -13,7 +13,7 @@ export async function withTemporaryFolder<Result>(use: (folder: string) => Promi
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   const end = (signal: (typeof SIGNALS)[number]) => process.exit(128 + constants.signals[signal]);
   process.once("exit", remove);
-  
+  for (const signal of SIGNALS) process.once(signal, end);
   try {
     return await use(folder);
   } finally {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Decision } from "./decision.ts";
-import { formatFault, formatGot, hasMarker, LimitExceededError, MisuseError } from "./errors.ts";
+import { checkOptionKeys, formatFault, formatGot, hasMarker, LimitExceededError, MisuseError } from "./errors.ts";
 
 const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", got: '"soon"' };
 const DENIED = { allowed: false, message: "Denied: enough." } as Decision;
@@ -86,5 +86,19 @@ describe("formatGot", () => {
       assert.ok(formatGot(value).length <= 60);
     });
     fc.assert(property, { seed: 20_251_121, numRuns: 300 });
+  });
+});
+
+describe("checkOptionKeys", () => {
+  it("refuses what is no object, and keys that are not known", () => {
+    checkOptionKeys({}, ["a"]);
+    checkOptionKeys({ a: 1 }, ["a"]);
+    for (const [options, message] of [
+      [null, "options: expected an object, got null"],
+      [5, "options: expected an object, got 5"],
+      [{ a: 1, b: 2 }, 'options: expected only a, got "b"'],
+    ]) {
+      assert.throws(() => checkOptionKeys(options, ["a"]), { code: "invalid-option", message });
+    }
   });
 });

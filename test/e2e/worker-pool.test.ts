@@ -27,7 +27,7 @@ afterEach(async () => {
 const isFault = (kind: WorkerFault["kind"], message: RegExp) => (error: unknown) =>
   error instanceof WorkerError && error.fault.kind === kind && message.test(error.fault.message);
 
-describe("a worker", () => {
+describe("a worker", { timeout: 60_000 }, () => {
   it("that is killed while idle fails every later task and restart, at once", async () => {
     const worker = startWorker();
     const { pid } = await worker.perform(task);
