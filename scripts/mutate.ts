@@ -158,15 +158,23 @@ function testsPass(tree: string, { flags, env }: Language, tests: readonly strin
     cwd: tree,
     env: { ...process.env, ...env, NODE_COMPILE_CACHE: join(tree, ".cache") },
     stdio: ["ignore", "pipe", "ignore"],
-    timeout: TIMEOUT_MS,
-    killSignal: "SIGKILL",
+    // A group of its own, so that the servers which the tests start end with them.
+    detached: true,
   });
+  const isRunning = () => child.exitCode === null && child.signalCode === null;
+  const end = () => child.pid !== undefined && isRunning() && process.kill(-child.pid, "SIGKILL");
+  const timer = setTimeout(end, TIMEOUT_MS);
   let output = "";
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     output += chunk;
-    if (/^\s*not ok/m.test(output)) child.kill("SIGKILL");
+    if (/^\s*not ok/m.test(output)) end();
   });
-  return new Promise((done, fail) => child.on("error", fail).on("close", (code) => done(code === 0)));
+  return new Promise((done, fail) =>
+    child
+      .on("error", fail)
+      .on("exit", () => clearTimeout(timer))
+      .on("close", (code) => done(code === 0)),
+  );
 }
 
 function copyTree(): string {

@@ -104,7 +104,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   checkOptions(options);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   const policy = definePolicy(options.policy);
-  const gathered = store.batchSize === undefined ? store : batchLayer(store, store.batchSize);
+  const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
   if (onEvent !== undefined) tellSetup(store, onEvent);
   return new StoreLimiter({ policy, prefix, onDecision, store: gathered, closing: null }, {});
 }
@@ -251,9 +251,12 @@ function checkOptions(options: LimiterOptions): void {
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);
   }
-  const { batchSize = 1 } = store;
-  if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 1_024) {
-    throw invalidOption("store.batchSize", "a whole number from 1 to 1024", batchSize);
+  const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
+  if (!Number.isInteger(size) || size < 1 || size > 1_024) {
+    throw invalidOption("store.batching.size", "a whole number from 1 to 1024", size);
+  }
+  if (!Number.isInteger(underWay) || underWay < 1 || underWay > 16) {
+    throw invalidOption("store.batching.underWay", "a whole number from 1 to 16", underWay);
   }
   if (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
     throw invalidOption("prefix", "1 to 64 letters, digits, _ . : or -", prefix);

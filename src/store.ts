@@ -25,13 +25,18 @@ export {
   type StoreRequest,
 } from "./kernel/decide.ts";
 
+/** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */
+export interface Batching {
+  /** Most requests in one `apply`, 1 to 1,024. */
+  readonly size: number;
+  /** Most batches under way at one time, 1 to 16. A further one begins only when a whole batch waits. */
+  readonly underWay: number;
+}
+
 /** Where the state lives. */
 export interface Store {
-  /**
-   * Set when one `apply` with many requests is much cheaper than many with one: most requests that one should carry
-   * (1 to 1,024). The limiter then gathers what one tick asks. Absent: each call is sent by itself.
-   */
-  readonly batchSize?: number;
+  /** Set when one `apply` with many requests is much cheaper than many with one. Absent: each call goes by itself. */
+  readonly batching?: Batching;
 
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.

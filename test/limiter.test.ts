@@ -365,16 +365,18 @@ describe("close", () => {
 
 describe("createLimiter", () => {
   const good = { policy, store: memoryStore() };
+  const batching = (size: number, underWay: number) => ({
+    apply: () => [],
+    close: () => {},
+    batching: { size, underWay },
+  });
   const refused: [string, string, unknown][] = [
     ["invalid-option", "options", null],
     ["invalid-option", "options", { ...good, onDecison: () => {} }],
     ["invalid-option", "store", { policy }],
     ["invalid-option", "store", { ...good, store: new Map() }],
-    [
-      "invalid-option",
-      "store.batchSize",
-      { ...good, store: { ...good.store, apply: () => [], close: () => {}, batchSize: 0 } },
-    ],
+    ["invalid-option", "store.batching.size", { ...good, store: batching(0, 1) }],
+    ["invalid-option", "store.batching.underWay", { ...good, store: batching(1, 17) }],
     ["invalid-option", "prefix", { ...good, prefix: "" }],
     ["invalid-option", "prefix", { ...good, prefix: "a{b}" }],
     ["invalid-option", "onDecision", { ...good, onDecision: true }],

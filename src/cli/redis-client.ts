@@ -9,7 +9,7 @@ import type { RedisClient } from "../stores/redis.ts";
 /** How long a server may take until it has answered for the first time. */
 const CONNECT_MS = 2_000;
 /** How long any later answer may take. */
-const ANSWER_MS = 5_000;
+export const ANSWER_MS = 5_000;
 
 /** What a Redis URL says. */
 export interface RedisAddress {

@@ -6,7 +6,7 @@ import { type Store, StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
-import { connectRedis, parseRedisUrl } from "./redis-client.ts";
+import { ANSWER_MS, connectRedis, parseRedisUrl } from "./redis-client.ts";
 
 const SHARED_URLS = "sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS";
 const ALL_URLS = `memory:, ${SHARED_URLS}`;
@@ -45,7 +45,7 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
   const address = parseRedisUrl(url);
   if (address === null) throw refuse(storeUrls(need), withoutSecrets(url));
   const { client, close } = await connectRedis(address);
-  return opened(redisStore(client), close);
+  return opened(redisStore(client, { deadlineMs: ANSWER_MS }), close);
 }
 
 /**

@@ -1,7 +1,7 @@
 // A store that wraps a store for which one big request is cheaper than many: what one tick asks, and what gathers
-// while a batch is under way, goes in one `apply`. It changes no answer.
+// while batches are under way, goes in one `apply`. It changes no answer.
 
-import { type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { type Batching, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. */
 export const MAX_QUEUED = 10_000;
@@ -13,28 +13,32 @@ interface Asked {
 }
 
 /**
- * Gathers requests into batches of at most `batchSize`, one batch under way at a time.
+ * Gathers requests into batches.
  *
  * A batch that fails fails its own callers alone.
  */
-export function batchLayer(store: Store, batchSize: number): Store {
+export function batchLayer(store: Store, { size, underWay }: Batching): Store {
   let queue: Asked[] = [];
-  let running: Promise<void> | null = null;
+  const lanes = new Set<Promise<void>>();
 
+  /** Sends one batch after the other until nothing waits. */
   async function run(): Promise<void> {
-    while (queue.length > 0) {
+    for (;;) {
       await new Promise(setImmediate);
-      const batch = queue.slice(0, batchSize);
-      queue = queue.slice(batchSize);
+      if (queue.length === 0) return;
+      const batch = queue.slice(0, size);
+      queue = queue.slice(size);
       await send(store, batch);
     }
-    running = null;
   }
 
   function ask(request: StoreRequest): Promise<StoreReply | StoreError> {
     return new Promise((resolve, reject) => {
       queue.push({ request, resolve, reject });
-      running ??= run();
+      const isWanted = lanes.size === 0 || (lanes.size < underWay && queue.length >= size);
+      if (!isWanted) return;
+      const lane = run().finally(() => lanes.delete(lane));
+      lanes.add(lane);
     });
   }
 
@@ -46,7 +50,7 @@ export function batchLayer(store: Store, batchSize: number): Store {
       return Promise.all(requests.map(ask));
     },
     async close() {
-      await running;
+      await Promise.all(lanes);
       await store.close();
     },
   };

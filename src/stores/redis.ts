@@ -4,7 +4,14 @@
 import { createHash } from "node:crypto";
 import { type Clock, checkClock } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import { type SetupCheck, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import {
+  type Batching,
+  type SetupCheck,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+} from "../store.ts";
 import { scriptCall, scriptReplies } from "./redis/arguments.ts";
 import { type RedisClient, type Send, sendsAgain, sendThrough } from "./redis/client.ts";
 import { isNoScript, redisError } from "./redis/errors.ts";
@@ -25,9 +32,10 @@ export interface RedisStoreOptions {
 }
 
 const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
-const GIVEN_TIME = "local now_ms = tonumber(table.remove(ARGV))\n";
+const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 
-const BATCH_SIZE = 512;
+/** While Redis decides one batch, the next ones are made ready. */
+const BATCHING: Batching = { size: 128, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
 const MAX_STEPS = 256;
 
@@ -69,7 +77,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 }
 
 class RedisStore implements Store {
-  readonly batchSize = BATCH_SIZE;
+  readonly batching = BATCHING;
   readonly #send: Send;
   readonly #isSentAgain: boolean;
   readonly #clock: Clock | undefined;
@@ -105,7 +113,8 @@ class RedisStore implements Store {
 
   async #run(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     const { keys, values } = scriptCall(requests);
-    const args = [keys.length, ...keys, ...values, ...(this.#clock === undefined ? [] : [this.#clock.nowMs()])];
+    const args = [keys.length, ...keys, JSON.stringify(values)];
+    if (this.#clock !== undefined) args.push(this.#clock.nowMs());
     try {
       const answer = await this.#send("EVALSHA", this.#sha, ...args).catch((error) => {
         // Nothing has run; EVAL makes the server know the script again.

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
+  type Batching,
   type BucketState,
   decide,
   decodeState,
@@ -45,7 +46,7 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-const BATCH_SIZE = 256;
+const BATCHING: Batching = { size: 256, underWay: 1 };
 // Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
 const SWEPT_PER_ROW = 2;
 
@@ -93,7 +94,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
 type Known = BucketState | undefined | null;
 
 class SqliteStore implements Store {
-  readonly batchSize = BATCH_SIZE;
+  readonly batching = BATCHING;
   readonly #path: string;
   readonly #options: Required<SqliteStoreOptions>;
   #file: OpenFile | null = null;

@@ -8,7 +8,7 @@ import { testStore } from "../stores/store-suite.ts";
 
 testStore("memory behind the batch layer", () => {
   const clock = fakeClock();
-  return { store: batchLayer(memoryStore({ clock }), 7), advance: clock.advance };
+  return { store: batchLayer(memoryStore({ clock }), { size: 7, underWay: 1 }), advance: clock.advance };
 });
 
 const request: StoreRequest = { mode: "judge", steps: [] };
@@ -41,7 +41,7 @@ const turns = async (count: number) => {
 describe("the batch layer", () => {
   it("sends what one tick asks, and what gathers meanwhile, in one batch each", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, 10);
+    const layer = batchLayer(store, { size: 10, underWay: 1 });
     const early = [layer.apply([request]), layer.apply([request, request])];
     await turns(2);
     const late = [layer.apply([request]), layer.apply([request])];
@@ -58,7 +58,7 @@ describe("the batch layer", () => {
 
   it("sends no batch above its size", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, 2);
+    const layer = batchLayer(store, { size: 2, underWay: 1 });
     const asked = layer.apply(Array.from({ length: 5 }, () => request));
     for (let sent = 0; sent < 3; sent++) {
       await turns(3);
@@ -68,9 +68,32 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 2, 1]);
   });
 
+  it("begins a further batch only when a whole one waits, and no more than may be under way", async () => {
+    const { store, sizes, waiting } = recordingStore();
+    const layer = batchLayer(store, { size: 3, underWay: 2 });
+    const ask = (count: number) => Array.from({ length: count }, () => layer.apply([request]));
+    const asked = ask(2);
+    await turns(2);
+    asked.push(...ask(2));
+    await turns(2);
+    assert.deepEqual(sizes, [2], "two wait, which is no whole batch");
+    asked.push(...ask(1));
+    await turns(2);
+    assert.deepEqual(sizes, [2, 3]);
+    asked.push(...ask(7));
+    await turns(2);
+    assert.deepEqual(sizes, [2, 3], "two are under way");
+    for (let answered = 0; answered < 5; answered++) {
+      waiting[answered]?.resolve();
+      await turns(3);
+    }
+    assert.equal((await Promise.all(asked)).length, 12);
+    assert.deepEqual(sizes, [2, 3, 3, 3, 1]);
+  });
+
   it("fails the callers of a batch that fails, and no others", async () => {
     const { store, waiting } = recordingStore();
-    const layer = batchLayer(store, 10);
+    const layer = batchLayer(store, { size: 10, underWay: 1 });
     const doomed = layer.apply([request]);
     await turns(2);
     const fine = layer.apply([request]);
@@ -84,7 +107,7 @@ describe("the batch layer", () => {
 
   it("refuses more than its queue holds, and takes work again afterwards", async () => {
     const { store, waiting } = recordingStore();
-    const layer = batchLayer(store, 1_024);
+    const layer = batchLayer(store, { size: 1_024, underWay: 1 });
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
     await assert.rejects(
       layer.apply([request]),
@@ -102,13 +125,13 @@ describe("the batch layer", () => {
   });
 
   it("is told when a store answers too little", async () => {
-    const layer = batchLayer({ apply: async () => [], close: async () => {} }, 10);
+    const layer = batchLayer({ apply: async () => [], close: async () => {} }, { size: 10, underWay: 1 });
     await assert.rejects(layer.apply([request]), isInvalidReply);
   });
 
   it("closes the store after what is under way", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, 10);
+    const layer = batchLayer(store, { size: 10, underWay: 1 });
     const asked = layer.apply([request]);
     const closed = layer.close();
     await turns(3);

@@ -1,7 +1,7 @@
 -- Decides a batch of requests: mirrors decide in src/kernel/decide.ts, request by request, reply by reply.
 --
 -- KEYS  every bucket that the batch names, each once
--- ARGV  whole numbers: how many limits there are, then for each: algorithm (1 quota, 2 fixed-window, 3 sliding-window,
+-- ARGV  whole numbers, as one JSON text: how many limits there are, then for each: algorithm (1 quota, 2 fixed-window, 3 sliding-window,
 --       4 gcra) and its three numbers as in src/stores/redis/arguments.ts; then for each request: mode (0 judge, 1 peek,
 --       2 force), how many steps it has, and for each step: which key, which limit, and what it asks (the cost of a
 --       charge in units; -1 read; -2 reset)
@@ -17,6 +17,7 @@ local RESET = -2
 local DAMAGED, WRONG_TYPE = -1, -2
 
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local call = redis.call
 
 -- A whole number as text; tostring would round it to 14 digits.
 local function text_of(number)
@@ -50,14 +51,17 @@ local function decode(text, expires_at_ms)
   return quota.decode(text, expires_at_ms)
 end
 
+local arguments = cjson.decode(ARGV[1])
 local position = 0
 local function argument()
   position = position + 1
-  return tonumber(ARGV[position])
+  return arguments[position]
 end
 
 -- What each key holds: a state, false where there is none, or DAMAGED or WRONG_TYPE.
 local states = {}
+-- When Redis will let go of each key that was there.
+local expiries = {}
 -- Keys whose value has to be written.
 local changed = {}
 
@@ -65,22 +69,22 @@ local function read_states()
   if #KEYS == 0 then
     return
   end
-  local values = redis.call("MGET", unpack(KEYS))
+  local values = call("MGET", unpack(KEYS))
   local absent = {}
   for key = 1, #KEYS do
     local value = values[key]
     if value then
-      local expires_at_ms = redis.call("PEXPIRETIME", KEYS[key])
-      states[key] = decode(value, expires_at_ms) or DAMAGED
+      expiries[key] = call("PEXPIRETIME", KEYS[key])
+      states[key] = decode(value, expiries[key]) or DAMAGED
     else
       states[key] = false
       absent[#absent + 1] = KEYS[key]
     end
   end
   -- MGET shows a key of another type as absent.
-  if #absent > 0 and redis.call("EXISTS", unpack(absent)) > 0 then
+  if #absent > 0 and call("EXISTS", unpack(absent)) > 0 then
     for key = 1, #KEYS do
-      if not values[key] and redis.call("EXISTS", KEYS[key]) == 1 then
+      if not values[key] and call("EXISTS", KEYS[key]) == 1 then
         states[key] = WRONG_TYPE
       end
     end
@@ -121,10 +125,12 @@ local function free_after_ms(limit, state, units)
 end
 
 local replies = { now_ms }
+local replied = 1
 
 -- Clients read integers digit by digit, and the last digits near 2^53 wrongly: those go as text.
 local function reply(number)
-  replies[#replies + 1] = number < EXACT_FOR_CLIENTS and number or text_of(number)
+  replied = replied + 1
+  replies[replied] = number < EXACT_FOR_CLIENTS and number or text_of(number)
 end
 
 -- One request's steps, in lists that every request uses again.
@@ -202,18 +208,19 @@ end
 local function write_states()
   for key in pairs(changed) do
     local state = states[key]
-    if state then
-      redis.call("SET", KEYS[key], state.algorithm.encode(state), "PXAT", text_of(state.expires_at_ms))
+    if not state then
+      call("DEL", KEYS[key])
+    elseif state.expires_at_ms == expiries[key] then
+      call("SET", KEYS[key], state.algorithm.encode(state), "KEEPTTL")
     else
-      redis.call("DEL", KEYS[key])
+      call("SET", KEYS[key], state.algorithm.encode(state), "PXAT", text_of(state.expires_at_ms))
     end
   end
 end
 
 read_states()
 local limits = read_limits()
-local arguments = #ARGV
-while position < arguments do
+while position < #arguments do
   decide(limits)
 end
 write_states()

@@ -60,6 +60,6 @@ function quota.encode(state)
 end
 
 function quota.decode(text, expires_at_ms)
-  local spent = (text == "0" or string.find(text, "^[1-9]")) and whole_of(text)
-  return spent and counter(spent, expires_at_ms) or nil
+  local spent = (text == "0" or string.find(text, "^[1-9]%d*$")) and tonumber(text)
+  return spent and spent <= MAX_SAFE_INTEGER and counter(spent, expires_at_ms) or nil
 end
