@@ -7,7 +7,7 @@ import type { ReplayAnswer, ReplaySettings } from "./replay-job.ts";
 import { Worker } from "./worker-pool.ts";
 
 /** Sessions that have a call under way at one time. */
-const SIDE_BY_SIDE = 64;
+const SIDE_BY_SIDE = 16;
 
 /** What a replay adds up. */
 export class Totals {
