@@ -1,4 +1,5 @@
-// Sees to a real Redis or Valkey for the tests: on PATH, else by the system's package manager, else says how.
+// Sees to a real Redis or Valkey for the tests: on PATH, or by TOLLGATE_TEST_REDIS_URL, else by the system's package
+// manager, else says how.
 import { spawnSync } from "node:child_process";
 
 const INSTALLERS = [
@@ -14,7 +15,7 @@ const isThere = () => runs("redis-server", "--version") || runs("valkey-server",
 
 /** Ends the process with 2 when there is no Redis and none can be had. */
 export function requireRedis() {
-  if (isThere()) return;
+  if (isThere() || process.env.TOLLGATE_TEST_REDIS_URL) return;
   const [program, ...commands] = INSTALLERS.find(([name]) => runs(name, "--version")) ?? [];
   const asRoot = program === "brew" || process.getuid?.() === 0 ? [] : ["sudo", "-n"];
   if (program !== undefined) {
@@ -29,7 +30,7 @@ export function requireRedis() {
   }
   if (isThere()) return;
   console.error(
-    "The tests need redis-server (7.0 or newer) or valkey-server on PATH: install one, and run them again.",
+    "The tests need redis-server (7.0 or newer) or valkey-server on PATH: install one, or set TOLLGATE_TEST_REDIS_URL.",
   );
   process.exit(2);
 }

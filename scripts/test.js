@@ -23,6 +23,8 @@ const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"] };
 const [first, ...rest] = process.argv.slice(2);
 const { files, flags = [], env = {} } = suites[first] ?? (first ? { files: [first, ...rest] } : everything);
 if (first !== "--coverage") requireRedis();
+// A Redis that all files share is emptied by each.
+if (process.env.TOLLGATE_TEST_REDIS_URL) flags.push("--test-concurrency=1");
 const args = ["--conditions=tollgate-source", "--test", ...flags, ...globSync(files).sort()];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
 process.exit(status ?? 1);

@@ -41,8 +41,8 @@ export interface Store {
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
-   * @returns one reply for each request, in order; a `StoreError` for a request whose own bucket is damaged or has no
-   *   room, which charges nothing and fails no other; a `reset` mends a damaged bucket
+   * @returns one reply for each request, in order; a `StoreError` for a request that failed by itself, as one of a
+   *   damaged bucket does, which charges nothing and fails no other; a `reset` mends a damaged bucket
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
    */
   apply(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]>;

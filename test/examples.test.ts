@@ -6,10 +6,10 @@ import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
-import { startRedis } from "./servers.ts";
+import { anyRedis } from "./servers.ts";
 import { ROOT, sources } from "./sources.ts";
 
-const server = await startRedis();
+const server = await anyRedis();
 
 interface Example {
   readonly where: string;

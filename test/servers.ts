@@ -32,9 +32,8 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** A Redis of a test's own. */
-export interface RedisServer {
-  readonly port: number;
+/** A Redis that tests may fill and empty. */
+export interface AnyRedis {
   readonly url: string;
   /** A client of its own, closed with the test file. */
   ioredis(): Redis;
@@ -42,6 +41,11 @@ export interface RedisServer {
   nodeRedis(): ReturnType<typeof connectNodeRedis>;
   /** Runs redis-cli on it and returns what it prints. */
   cli(...args: string[]): string;
+}
+
+/** A Redis of a test's own. */
+export interface RedisServer extends AnyRedis {
+  readonly port: number;
   /** Ends it at once, as a crash does, and starts it again on the same port and folder. */
   restart(): Promise<void>;
   /** Lets it stand still, as a black hole, and go on. */
@@ -51,8 +55,46 @@ export interface RedisServer {
   kill(): Promise<void>;
 }
 
-function connectNodeRedis(port: number) {
-  const client = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: 50 } });
+/** Names a server that tests may empty, where none can be started: then they run one file after the other. */
+const SHARED_URL = process.env.TOLLGATE_TEST_REDIS_URL;
+
+/** Options of tests that start, stop or set up a server of their own. */
+export const ownServers =
+  SHARED_URL === undefined ? {} : { skip: "TOLLGATE_TEST_REDIS_URL names a server that is not ours to stop or set up" };
+
+/** The server that TOLLGATE_TEST_REDIS_URL names, else one of the test file's own with these settings. */
+export async function anyRedis(...settings: string[]): Promise<AnyRedis> {
+  return SHARED_URL === undefined ? startRedis(...settings) : clientsOf(SHARED_URL, cliByClient(SHARED_URL));
+}
+
+function clientsOf(url: string, cli: AnyRedis["cli"]): AnyRedis {
+  return { url, cli, ioredis: () => connectIoRedis(url), nodeRedis: () => connectNodeRedis(url) };
+}
+
+/** redis-cli comes with the server, so where there is none a client of ours stands in. */
+function cliByClient(url: string): AnyRedis["cli"] {
+  const program = `
+    import { Redis } from "ioredis";
+    const client = new Redis(process.argv[1]);
+    const answer = await client.call(...process.argv.slice(2));
+    console.log([answer ?? ""].flat().join("\\n"));
+    client.disconnect();
+  `;
+  return (...args) => {
+    const own = ["--input-type=module", "--eval", program, url, ...args];
+    return spawnSync(process.execPath, own, { encoding: "utf8" }).stdout.trim();
+  };
+}
+
+function connectIoRedis(url: string): Redis {
+  const client = new Redis(url, { retryStrategy: () => 50, autoResendUnfulfilledCommands: false });
+  endings.push(() => client.disconnect());
+  // An instance whose server dies is told so by its calls; the event is for logs.
+  return client.on("error", () => {});
+}
+
+function connectNodeRedis(url: string) {
+  const client = createClient({ url, socket: { reconnectStrategy: 50 } });
   endings.push(() => client.destroy());
   return client.on("error", () => {}).connect();
 }
@@ -86,19 +128,8 @@ export async function startRedis(...settings: string[]): Promise<RedisServer> {
   await start();
   endings.push(kill);
   return {
+    ...clientsOf(`redis://127.0.0.1:${port}`, cli),
     port,
-    url: `redis://127.0.0.1:${port}`,
-    ioredis() {
-      // An instance whose server dies is told so by its calls; the event is for logs.
-      const client = new Redis(port, { retryStrategy: () => 50, autoResendUnfulfilledCommands: false }).on(
-        "error",
-        () => {},
-      );
-      endings.push(() => client.disconnect());
-      return client;
-    },
-    nodeRedis: () => connectNodeRedis(port),
-    cli,
     pause: () => child.kill("SIGSTOP"),
     resume: () => child.kill("SIGCONT"),
     kill,

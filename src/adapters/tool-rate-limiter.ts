@@ -2,7 +2,7 @@
 // that all instances share. It knows one session and its present turn; how a call is judged is the limiter's affair.
 
 import type { Decision } from "../kernel/decision.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import type { Store } from "../store.ts";
@@ -166,10 +166,6 @@ function policyOf(limits: Readonly<Record<string, ToolLimits>>): PolicyInput {
   };
 }
 
-function refuse(path: string, expected: string, got: unknown): never {
-  throw new MisuseError("invalid-option", { path, expected, got: formatGot(got) });
-}
-
 /** A map, a list or an object with `__proto__` set to another would seem to have no limits, or too few. */
 function isPlainObject(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
@@ -177,34 +173,31 @@ function isPlainObject(value: unknown): value is object {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-function checkKeys(value: object, known: readonly string[], path: string): void {
-  for (const key of Object.keys(value)) if (!known.includes(key)) refuse(path, `only ${known.join(", ")}`, key);
-}
-
 function checkLimits(limits: unknown): void {
-  if (!isPlainObject(limits)) refuse("limits", "a plain object of { maxPerTurn, maxPerSession } by tool", limits);
+  if (!isPlainObject(limits))
+    throw invalidOption("limits", "a plain object of { maxPerTurn, maxPerSession } by tool", limits);
   const entries = Object.entries(limits);
-  if (entries.length > MAX_TOOLS) refuse("limits", `at most ${MAX_TOOLS} tools`, entries.length);
+  if (entries.length > MAX_TOOLS) throw invalidOption("limits", `at most ${MAX_TOOLS} tools`, entries.length);
   for (const [tool, limit] of entries) {
-    if (tool === "" || tool === "__proto__") refuse("limits", "names that are neither empty nor reserved", tool);
+    if (tool === "" || tool === "__proto__")
+      throw invalidOption("limits", "names that are neither empty nor reserved", tool);
     const path = `limits[${formatGot(tool)}]`;
-    if (!isPlainObject(limit)) refuse(path, "{ maxPerTurn, maxPerSession }", limit);
-    checkKeys(limit, ["maxPerTurn", "maxPerSession"], path);
+    if (!isPlainObject(limit)) throw invalidOption(path, "{ maxPerTurn, maxPerSession }", limit);
+    checkOptionKeys(limit, ["maxPerTurn", "maxPerSession"], path);
     const { maxPerTurn, maxPerSession } = limit as Partial<ToolLimits>;
     for (const [name, calls] of Object.entries({ maxPerTurn, maxPerSession })) {
       if (Number.isSafeInteger(calls) && Number(calls) >= 0) continue;
-      refuse(`${path}.${name}`, `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`, calls);
+      throw invalidOption(`${path}.${name}`, `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`, calls);
     }
   }
 }
 
 /** The store is looked at by `createLimiter`. */
 function checkOptions(options: ToolRateLimiterOptions): void {
-  if (!isPlainObject(options)) refuse("options", "an object with a store and a session", options);
-  checkKeys(options, ["store", "session", "turn"], "options");
+  checkOptionKeys(options, ["store", "session", "turn"]);
   const { session, turn = 0 } = options;
   for (const [name, id] of Object.entries({ session, turn })) {
     if ((typeof id === "string" && id !== "") || Number.isSafeInteger(id)) continue;
-    refuse(name, "a string that is not empty, or a safe integer", id);
+    throw invalidOption(name, "a string that is not empty, or a safe integer", id);
   }
 }

@@ -95,10 +95,10 @@ export function invalidOption(path: string, expected: string, got: unknown): Mis
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkOptionKeys(options: unknown, known: readonly string[]): void {
-  if (typeof options !== "object" || options === null) throw invalidOption("options", "an object", options);
+export function checkOptionKeys(options: unknown, known: readonly string[], path = "options"): void {
+  if (typeof options !== "object" || options === null) throw invalidOption(path, "an object", options);
   for (const key of Object.keys(options)) {
-    if (!known.includes(key)) throw invalidOption("options", `only ${known.join(", ")}`, key);
+    if (!known.includes(key)) throw invalidOption(path, `only ${known.join(", ")}`, key);
   }
 }
 

@@ -95,8 +95,13 @@ class RedisStore implements Store {
 
   async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
-    const parts = await Promise.all(split(requests).map((part) => this.#run(part)));
-    return parts.length === 1 ? (parts[0] ?? []) : parts.flat();
+    const parts = split(requests);
+    if (parts.length === 1) return this.#run(requests);
+    // Each part is a script of its own: one that fails says nothing of the others.
+    const results = await Promise.allSettled(parts.map((part) => this.#run(part)));
+    return results.flatMap((result, i) =>
+      result.status === "fulfilled" ? result.value : (parts[i] ?? []).map(() => result.reason as StoreError),
+    );
   }
 
   async setup(): Promise<readonly SetupCheck[]> {

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type Limiter, StoreError, type StoreErrorCode } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
-import { type RedisServer, startRedis } from "../servers.ts";
+import { ownServers, type RedisServer, startRedis } from "../servers.ts";
 
 const CALLERS = 16;
 const BEFORE_MS = 400;
@@ -77,7 +77,7 @@ const only =
   (code: StoreErrorCode) =>
     allowed.includes(code);
 
-describe("Redis disturbed under load", () => {
+describe("Redis disturbed under load", ownServers, () => {
   it("FLUSHALL: counts from zero, without an error", async () => {
     const server = await startRedis();
     const seen = await underLoad(server, (counts) => {

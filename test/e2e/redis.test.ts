@@ -5,13 +5,13 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { SetupCheck } from "tollgate/store";
-import { freePort, startRedis } from "../servers.ts";
+import { anyRedis, freePort, ownServers, startRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { preload, start, tollgate } from "./tollgate.ts";
 import { countSequentially, syntheticTrace } from "./traces.ts";
 
 const folder = temporaryFolder();
-const redis = await startRedis("--appendonly", "yes", "--appendfsync", "always");
+const redis = await anyRedis("--appendonly", "yes", "--appendfsync", "always");
 const trace = syntheticTrace(11, 40);
 writeFileSync(join(folder, "trace.jsonl"), trace.map((line) => JSON.stringify(line)).join("\n"));
 writeFileSync(
@@ -37,7 +37,7 @@ describe("a replay on Redis", () => {
     });
   }
 
-  it("ends with 3 and one line when the server is lost on the way", async () => {
+  it("ends with 3 and one line when the server is lost on the way", ownServers, async () => {
     const server = await startRedis();
     writeFileSync(join(folder, "long.jsonl"), '{"session":"s","turn":1,"tool":"x"}\n'.repeat(200_000));
     const args = ["replay", "long.jsonl", "--policy", "policy.yaml", "--store", server.url];
@@ -78,7 +78,7 @@ describe("the demo on Redis", () => {
   });
 });
 
-describe("doctor", () => {
+describe("doctor", ownServers, () => {
   const doctor = (url: string, ...more: string[]) => tollgate(["doctor", "--store", url, ...more], folder);
 
   it("finds nothing wrong with a Redis that keeps every promise", async () => {

@@ -9,8 +9,8 @@ import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 
 export interface Race {
-  /** The path of a SQLite file, or the port of a Redis. */
-  readonly home: string | number;
+  /** The path of a SQLite file, or the URL of a Redis. */
+  readonly home: string;
   readonly prefix: string;
   readonly quota: number;
   readonly callers: number;
@@ -27,8 +27,8 @@ export interface RaceResult {
 
 let client: Redis | undefined;
 
-function storeAt(home: string | number): Store {
-  if (typeof home === "string") return sqliteStore(home);
+function storeAt(home: string): Store {
+  if (!home.startsWith("redis:")) return sqliteStore(home);
   client ??= new Redis(home, { autoResendUnfulfilledCommands: false });
   return redisStore(client);
 }

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { startRedis } from "../servers.ts";
+import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import type { Race, RaceResult } from "./race-worker.ts";
 
@@ -32,7 +32,7 @@ async function startWorkers(): Promise<void> {
   await Promise.all(children.map((child) => once(child, "message")));
 }
 
-async function race(home: string | number, prefix: string): Promise<RaceResult[]> {
+async function race(home: string, prefix: string): Promise<RaceResult[]> {
   const startMs = Date.now() + 150;
   const order: Race = { home, prefix, quota: QUOTA, callers: CALLERS, startMs, forMs: FOR_MS };
   return Promise.all(
@@ -44,10 +44,10 @@ async function race(home: string | number, prefix: string): Promise<RaceResult[]
   );
 }
 
-const server = await startRedis();
-const homes: Record<string, (run: number) => string | number> = {
+const server = await anyRedis();
+const homes: Record<string, (run: number) => string> = {
   "one SQLite file": (run) => join(folder, `race-${run}.db`),
-  "one Redis": () => server.port,
+  "one Redis": () => server.url,
 };
 
 before(startWorkers);

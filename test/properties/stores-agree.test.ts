@@ -10,7 +10,7 @@ import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { type Clock, fakeClock } from "tollgate/testing";
-import { startRedis } from "../servers.ts";
+import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { createModel, createTallies, renamed, schedule, type Turn, waitOf } from "./schedule.ts";
 
@@ -18,7 +18,7 @@ const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? 10_000);
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_121);
 
 const folder = temporaryFolder();
-const server = await startRedis();
+const server = await anyRedis();
 const io = server.ioredis();
 const node = await server.nodeRedis();
 

@@ -14,9 +14,9 @@ import {
 } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import { type FakeClock, fakeClock } from "tollgate/testing";
-import { startRedis } from "../servers.ts";
+import { anyRedis } from "../servers.ts";
 
-const server = await startRedis();
+const server = await anyRedis();
 const io = server.ioredis();
 beforeEach(() => server.cli("FLUSHALL"));
 

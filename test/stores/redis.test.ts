@@ -8,11 +8,11 @@ import type { LimitSpec, Step, Store } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { embeddedScript } from "../../scripts/lua.ts";
-import { startRedis } from "../servers.ts";
+import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { sources } from "../sources.ts";
 import { testStore } from "./store-suite.ts";
 
-const server = await startRedis("--repl-diskless-sync-delay", "0");
+const server = await anyRedis();
 const io = server.ioredis();
 const node = await server.nodeRedis();
 
@@ -223,7 +223,7 @@ describe("the embedded script", () => {
   });
 });
 
-describe("a Redis that is in trouble", () => {
+describe("a Redis that is in trouble", ownServers, () => {
   const fails = (client: RedisClient, code: StoreErrorCode, transient: boolean) =>
     assert.rejects(chargeOnce(redisStore(client), "a-new-bucket"), (error) => {
       assert.ok(StoreError.isInstance(error), String(error));
@@ -243,7 +243,8 @@ describe("a Redis that is in trouble", () => {
   });
 
   it("is a replica that takes no writes", async () => {
-    const replica = await startRedis("--replicaof", "127.0.0.1", String(server.port));
+    const master = await startRedis("--repl-diskless-sync-delay", "0");
+    const replica = await startRedis("--replicaof", "127.0.0.1", String(master.port));
     for (let tries = 0; tries < 100 && !/master_link_status:up/.test(replica.cli("INFO", "replication")); tries++)
       await sleep(50);
     await fails(replica.ioredis(), "read-only", true);
@@ -301,7 +302,7 @@ describe("a Redis that is in trouble", () => {
   });
 });
 
-describe("how a Redis is set up", () => {
+describe("how a Redis is set up", ownServers, () => {
   const problems = async (...settings: string[]) => {
     const own = await startRedis(...settings);
     const checks = (await redisStore(own.ioredis()).setup?.()) ?? [];
@@ -325,7 +326,7 @@ describe("how a Redis is set up", () => {
       ["persistence", "no append-only file", true],
       ["client", "sends no command twice", false],
     ]);
-    const usual = new Redis(server.port);
+    const usual = new Redis(server.url);
     const checks = await redisStore(usual)
       .setup?.()
       .finally(() => usual.disconnect());

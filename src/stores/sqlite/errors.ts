@@ -1,0 +1,30 @@
+// What SQLite says when something is wrong, as this store's errors.
+
+import { StoreError } from "../../store.ts";
+
+const SQLITE_BUSY = 5;
+const SQLITE_NOTADB = 26;
+/** Locked, an I/O error, a full disk: what may be over the next time. */
+const TRANSIENT: readonly (number | null)[] = [6, 10, 13];
+
+/** SQLite's primary result code of an error, or `null` when it is none of SQLite's. */
+function resultCode(error: unknown): number | null {
+  const code = error instanceof Error && "errcode" in error ? error.errcode : null;
+  return typeof code === "number" ? code & 0xff : null;
+}
+
+/** Whether another connection holds the lock. */
+export function isBusy(error: unknown): boolean {
+  return resultCode(error) === SQLITE_BUSY;
+}
+
+/** An error of SQLite, or any other, as a `StoreError`. */
+export function storeError(error: unknown, path: string): StoreError {
+  if (StoreError.isInstance(error)) return error;
+  const code = resultCode(error);
+  if (code === SQLITE_NOTADB) {
+    return new StoreError("foreign-database", `${path} is no SQLite database`, { transient: false, cause: error });
+  }
+  const message = `${path}: ${error instanceof Error ? error.message : error}`;
+  return new StoreError("unavailable", message, { transient: TRANSIENT.includes(code), cause: error });
+}
