@@ -60,7 +60,7 @@ export interface Store {
 
 /** One thing about how a store is set up. */
 export interface SetupCheck {
-  /** What it is: `version`, `eviction`, `persistence`. */
+  /** What it is, such as `version` or `persistence`. */
   readonly name: string;
   readonly value: string;
   /** Which promise it may break, and what to do; `null` when it is fine. */

@@ -2,11 +2,11 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { after } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
+import { freePort } from "./free-port.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 /** What has to be ended, the newest first: clients before their servers. */
@@ -20,16 +20,6 @@ function redisProgram(): string {
   const found = ["redis-server", "valkey-server"].find((name) => spawnSync(name, ["--version"]).status === 0);
   if (found === undefined) throw new Error("no redis-server or valkey-server on PATH: run the tests by `npm test`");
   return found;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** A Redis that tests may fill and empty. */

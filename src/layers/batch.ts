@@ -21,11 +21,11 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
   let queue: Asked[] = [];
   const lanes = new Set<Promise<void>>();
 
-  /** Sends one batch after the other until nothing waits. */
-  async function run(): Promise<void> {
+  /** Sends one batch after the other until nothing waits; says so before anything else can be asked. */
+  async function run(end: () => void): Promise<void> {
     for (;;) {
       await new Promise(setImmediate);
-      if (queue.length === 0) return;
+      if (queue.length === 0) return end();
       const batch = queue.slice(0, size);
       queue = queue.slice(size);
       await send(store, batch);
@@ -37,7 +37,7 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
       queue.push({ request, resolve, reject });
       const isWanted = lanes.size === 0 || (lanes.size < underWay && queue.length >= size);
       if (!isWanted) return;
-      const lane = run().finally(() => lanes.delete(lane));
+      const lane: Promise<void> = run(() => lanes.delete(lane));
       lanes.add(lane);
     });
   }

@@ -91,6 +91,25 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 3, 3, 3, 1]);
   });
 
+  it("forgets nobody who asks at the moment when it has nothing left to do", async () => {
+    const store: Store = {
+      apply: async (requests) => requests.map(() => ({ allowed: true, nowMs: 0, steps: [] })),
+      close: async () => {},
+    };
+    const layer = batchLayer(store, { size: 2, underWay: 1 });
+    for (let microtasks = 0; microtasks < 12; microtasks++) {
+      await layer.apply([request]);
+      await turns(1);
+      const asked = new Promise((resolve) => {
+        setImmediate(async () => {
+          for (let i = 0; i < microtasks; i++) await null;
+          resolve(layer.apply([request]));
+        });
+      });
+      await asked;
+    }
+  });
+
   it("fails the callers of a batch that fails, and no others", async () => {
     const { store, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 10, underWay: 1 });
