@@ -4,7 +4,7 @@
 // `decide` does, and a store that can run TypeScript inside its transaction just calls it:
 //
 //     begin; nowMs = the store's time, read once
-//     for each request: states = read each step's bucket; { reply, next } = decide(request, states, nowMs); write next
+//     for each request: states = read keysOf(request); { reply, next } = decide(request, states, nowMs); write next
 //     commit
 //
 // A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from
@@ -13,10 +13,12 @@
 
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import { hasMarker } from "./kernel/errors.ts";
+import { MAX_HOLDS } from "./kernel/holds.ts";
 
-export { type BucketState, decodeState, encodeState, type LimitSpec } from "./kernel/algorithms/registry.ts";
+export type { LimitSpec } from "./kernel/algorithms/registry.ts";
 export {
   decide,
+  keysOf,
   type Outcome,
   type Step,
   type StepEvent,
@@ -24,6 +26,7 @@ export {
   type StoreReply,
   type StoreRequest,
 } from "./kernel/decide.ts";
+export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
 
 /** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */
 export interface Batching {
@@ -70,6 +73,7 @@ export interface SetupCheck {
 /** What can go wrong in a store. */
 export type StoreErrorCode =
   | "capacity" // a bounded store holds as many live buckets as it may
+  | "too-many-holds" // a bucket has as many holds as it may
   | "busy" // others held the store's lock for longer than the deadline
   | "overloaded" // more calls wait for the store than the limiter lets wait
   | "damaged-bucket" // a bucket's stored text is not what any version writes
@@ -108,4 +112,9 @@ export class StoreError extends Error {
   static isInstance(value: unknown): value is StoreError {
     return hasMarker(value, STORE_ERROR);
   }
+}
+
+/** What a request fails with that `decide` gave no reply. */
+export function tooManyHolds(): StoreError {
+  return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
 }

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { algorithmOf, type BucketState, type LimitSpec } from "./algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Outcome, type StoreRequest } from "./decide.ts";
 import { definePolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-schema.ts";
+import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_121;
 
@@ -105,20 +106,20 @@ function waitMs(wait: number | string, last: { retryAfterMs: number | null; rese
 
 function charge(
   spec: LimitSpec,
-  state: BucketState | undefined,
+  state: StoredState | undefined,
   cost: number,
   nowMs: number,
   mode: StoreRequest["mode"] = "judge",
 ) {
   const step = { bucket: "b", limit: spec, event: { type: "charge", cost } } as const;
   const outcome: Outcome = decide({ mode, steps: [step] }, [state], nowMs);
-  const reply = outcome.reply.steps[0];
+  const reply = outcome.reply?.steps[0];
   assert.ok(reply);
   return { reply, next: outcome.next };
 }
 
 /** The promises of one reply that need no model: they are about the state alone. */
-function checkPromises(spec: LimitSpec, before: BucketState | undefined, cost: number, nowMs: number) {
+function checkPromises(spec: LimitSpec, before: StoredState | undefined, cost: number, nowMs: number) {
   const { reply, next } = charge(spec, before, cost, nowMs);
   const capacity = algorithmOf(spec).capacity(spec);
   const allowedAt = (atMs: number) => charge(spec, before, cost, atMs).reply.allowed;
@@ -150,7 +151,7 @@ describe("every algorithm", () => {
           const model = modelOf(quota, lengthMs, 1 + more);
           const log: Admitted[] = [];
           let nowMs = 1_000_000 + offsetMs;
-          let state: BucketState | undefined;
+          let state: StoredState | undefined;
           let last: { retryAfterMs: number | null; resetAfterMs: number } = { retryAfterMs: 0, resetAfterMs: 0 };
           for (const { wait, cost } of schedule) {
             nowMs += waitMs(wait, last);
@@ -190,7 +191,7 @@ describe("every algorithm", () => {
         const model = modelOf(quota, lengthMs, 1 + more);
         const log: Admitted[] = [];
         let nowMs = 1_000_000 + at;
-        let state: BucketState | undefined;
+        let state: StoredState | undefined;
         let last: { retryAfterMs: number | null; resetAfterMs: number } = { retryAfterMs: 0, resetAfterMs: 0 };
         for (const { wait, cost, forced } of schedule) {
           nowMs += waitMs(wait, last);
@@ -220,7 +221,7 @@ describe("every algorithm", () => {
     const change = fc.record({ limit: limits, stepMs: fc.integer({ min: -100, max: 150 }), cost: fc.nat({ max: 7 }) });
     const property = fc.property(limits, fc.array(change, { minLength: 10, maxLength: 40 }), (first, changes) => {
       let nowMs = 1_000_000;
-      let state: BucketState | undefined;
+      let state: StoredState | undefined;
       for (const { limit, stepMs, cost } of changes) {
         // A change within one algorithm: a state of another kind counts for nothing.
         const spec = limit.algorithm === first.algorithm ? limit : first;

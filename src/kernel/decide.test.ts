@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./algorithms/counter.ts";
-import type { BucketState, LimitSpec } from "./algorithms/registry.ts";
+import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Step, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
+import type { StoredState } from "./stored.ts";
 
 const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 100 };
@@ -28,7 +29,7 @@ function reply(allowed: boolean, used: number, resetAfterMs: number, retryAfterM
 
 describe("decide", () => {
   it("judges one charge", () => {
-    const cases: [string, BucketState | undefined, cost: number, nowMs: number, StepReply, BucketState | null][] = [
+    const cases: [string, StoredState | undefined, cost: number, nowMs: number, StepReply, StoredState | null][] = [
       ["no state", undefined, 2, 1000, reply(true, 2, 100, 0), counter(2)],
       ["all of it", undefined, 5, 1000, reply(true, 5, 100, 0), counter(5)],
       ["more than all of it", undefined, 6, 1000, reply(false, 0, 0, null), null],
@@ -93,13 +94,13 @@ describe("decide", () => {
       nowMs: 1000,
       steps: [reply(true, 5, 100, 0), reply(true, 2, 100, 0), reply(true, 2, 7, 0)],
     });
-    const level: BucketState = { kind: "gcra", expiresAtMs: 1007, baseMs: 1000, level: 20, levelPerUnit: 10 };
+    const level: StoredState = { kind: "gcra", expiresAtMs: 1007, baseMs: 1000, level: 20, levelPerUnit: 10 };
     assert.deepEqual(allowed.next, [counter(5), counter(2), level]);
   });
 
   it("forces: books in any case, and says what would have been allowed", () => {
     const most = Number.MAX_SAFE_INTEGER;
-    const cases: [string, BucketState | undefined, cost: number, nowMs: number, StepReply, BucketState | null][] = [
+    const cases: [string, StoredState | undefined, cost: number, nowMs: number, StepReply, StoredState | null][] = [
       ["as much as fits", counter(3), 2, 1010, reply(true, 5, 100, 0), counter(5, 1110)],
       ["more than the rest", counter(3), 3, 1010, reply(false, 6, 100, 100), counter(6, 1110)],
       ["as much as the capacity", counter(5), 5, 1010, reply(false, 10, 100, 100), counter(10, 1110)],
@@ -132,7 +133,7 @@ describe("decide", () => {
         reply(true, 9, 100, 0),
       ],
     });
-    const level: BucketState = { kind: "gcra", expiresAtMs: 1024, baseMs: 1000, level: 70, levelPerUnit: 10 };
+    const level: StoredState = { kind: "gcra", expiresAtMs: 1024, baseMs: 1000, level: 70, levelPerUnit: 10 };
     assert.deepEqual(next, [counter(6), counter(2), level, counter(4), undefined]);
   });
 
@@ -147,12 +148,12 @@ describe("decide", () => {
   });
 
   it("leaves what nobody books on as it is, also when it has ended or is of another algorithm", () => {
-    const level: BucketState = { kind: "gcra", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
+    const level: StoredState = { kind: "gcra", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
     for (const state of [counter(3, 1000), level]) {
       for (const event of [READ, take(0)]) {
         for (const mode of ["judge", "force"] as const) {
           const beside = decide(ask(mode, [QUOTA, take(1)], [QUOTA, event]), [undefined, state], 1000);
-          assert.deepEqual(beside.reply.steps, [reply(true, 1, 100, 0), reply(true, 0, 0, 0)]);
+          assert.deepEqual(beside.reply?.steps, [reply(true, 1, 100, 0), reply(true, 0, 0, 0)]);
           assert.deepEqual(beside.next, [counter(1), state]);
           assert.equal(decide(ask(mode, [QUOTA, event]), [state], 1000).next, null);
         }
@@ -185,7 +186,7 @@ describe("decide", () => {
       assert.equal(decide(ask("peek", [QUOTA, RESET]), [state], 1010).next, null);
     }
     const beside = decide(ask("judge", [QUOTA, RESET], [QUOTA, take(1)]), [counter(5), counter(5)], 1010);
-    assert.deepEqual(beside.reply.steps, [reply(true, 5, 90, 0), reply(false, 5, 90, 90)]);
+    assert.deepEqual(beside.reply?.steps, [reply(true, 5, 90, 0), reply(false, 5, 90, 90)]);
     assert.equal(beside.next, null);
   });
 
@@ -197,7 +198,7 @@ describe("decide", () => {
   it("waits no longer than to the end of a state that another window or rate wrote", () => {
     const sliding = decide(ask("judge", [SLIDING, take(5)]), [undefined], 1000).next ?? [];
     const level = decide(ask("judge", [GCRA, take(5)]), [undefined], 1000).next ?? [];
-    const cases: [string, LimitSpec, readonly (BucketState | undefined)[], endMs: number][] = [
+    const cases: [string, LimitSpec, readonly (StoredState | undefined)[], endMs: number][] = [
       ["a longer window", { ...SLIDING, windowMs: 5000 }, sliding, 1109],
       [
         "a shorter window of equal sub-windows, whose own end comes first",
@@ -211,9 +212,9 @@ describe("decide", () => {
     for (const [name, limit, states, endMs] of cases) {
       const request = ask("judge", [limit, take(5)]);
       const wait = endMs - 1001;
-      assert.deepEqual(decide(request, states, 1001).reply.steps, [reply(false, 5, wait, wait)], name);
-      assert.equal(decide(request, states, endMs - 1).reply.allowed, false, name);
-      assert.equal(decide(request, states, endMs).reply.allowed, true, name);
+      assert.deepEqual(decide(request, states, 1001).reply?.steps, [reply(false, 5, wait, wait)], name);
+      assert.equal(decide(request, states, endMs - 1).reply?.allowed, false, name);
+      assert.equal(decide(request, states, endMs).reply?.allowed, true, name);
     }
   });
 });

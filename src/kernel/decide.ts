@@ -1,12 +1,41 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { algorithmOf, type BucketState, type LimitSpec } from "./algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
+import {
+  type Contents,
+  charged,
+  contentsAt,
+  extended,
+  freeAfterMs,
+  type Hold,
+  held,
+  holdIn,
+  MAX_HOLDS,
+  type NewHold,
+  settled,
+  stateOf,
+  usedIn,
+} from "./holds.ts";
+import { type Once, onceOf, type Replay, replayOf } from "./once.ts";
+import type { StoredState } from "./stored.ts";
 
 /** What one step asks of one bucket. */
 export type StepEvent =
-  /** Take `cost` units (0 to 2^53 - 1). A cost of 0 takes nothing, and is denied when nothing is left. */
+  /** Spend `cost` units (0 to 2^53 - 1). A cost of 0 takes nothing, and is denied when nothing is left. */
   | { readonly type: "charge"; readonly cost: number }
+  /**
+   * Hold units (0 to 2^53 - 1) for `leaseMs`; denied as a charge of them would be. The id is the caller's: 1 to 64
+   * letters, digits, `_` or `-`, and no other hold's of this bucket.
+   */
+  | ({ readonly type: "hold" } & NewHold)
+  /**
+   * End a hold and spend the actual units, also past the capacity. One that expired and was charged is made good up to
+   * them. They are spent also where there is no such hold. Never denied.
+   */
+  | { readonly type: "settle"; readonly id: string; readonly units: number }
+  /** Let a hold live for `leaseMs` from now. Denied when it does not live. */
+  | { readonly type: "extend"; readonly id: string; readonly leaseMs: number }
   /** Say how the bucket stands. Never denied. */
   | { readonly type: "read" }
   /** Say how the bucket stands, then empty it. Never denied. */
@@ -28,6 +57,8 @@ export interface StoreRequest {
    */
   readonly mode: "judge" | "peek" | "force";
   readonly steps: readonly Step[];
+  /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */
+  readonly once?: Once;
 }
 
 /** How one step's bucket stands after the request (after a charge that was only peeked at: as if it were booked). */
@@ -39,6 +70,8 @@ export interface StepReply {
   readonly resetAfterMs: number;
   /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
   readonly retryAfterMs: number | null;
+  /** Of a settle or an extend: how the hold was found. `late`: it had expired. */
+  readonly hold?: "live" | "late" | "unknown";
 }
 
 /** The answer for one request. */
@@ -47,82 +80,113 @@ export interface StoreReply {
   readonly allowed: boolean;
   /** The store's time (epoch ms) at which all of it was decided. */
   readonly nowMs: number;
-  /** One for each step, in their order. */
+  /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */
   readonly steps: readonly StepReply[];
+  /** Set when this is the answer for an earlier request, given again. */
+  readonly replay?: Replay;
 }
 
 /** A reply, and what the store has to write. */
 export interface Outcome {
-  readonly reply: StoreReply;
-  /** What each step's bucket holds from now on (`undefined`: nothing), or `null` when nothing changes. */
-  readonly next: readonly (BucketState | undefined)[] | null;
+  /** `null` when a bucket has as many holds as it may. */
+  readonly reply: StoreReply | null;
+  /** What each key of `keysOf` holds from now on (`undefined`: nothing), or `null` when nothing changes. */
+  readonly next: readonly (StoredState | undefined)[] | null;
 }
+
+/** The keys that a request reads and writes: its buckets in the order of its steps, then that of its answer. */
+export function keysOf({ mode, steps, once }: StoreRequest): string[] {
+  const keys = steps.map(({ bucket }) => bucket);
+  if (once !== undefined && mode !== "peek") keys.push(once.key);
+  return keys;
+}
+
+/** What a reset leaves. */
+const EMPTIED: Contents = { spent: undefined, holds: [] };
+
+type States = readonly (StoredState | undefined)[];
 
 /**
  * Decides one request.
  *
  * @param request what is asked
- * @param states what the store holds for each step's bucket, in the order of the steps; expired states are fine
+ * @param states what the store holds for each of the request's keys, in the order of `keysOf`; expired states are fine
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
-export function decide(request: StoreRequest, states: readonly (BucketState | undefined)[], nowMs: number): Outcome {
-  const { mode, steps } = request;
-  const before = steps.map((step, i) => live(step.limit, states[i], nowMs));
-  const fits = steps.map((step, i) => stepFits(step, before[i], nowMs));
-  const allowed = !fits.includes(false);
+export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
+  const { mode, steps, once } = request;
+  const answer = states[steps.length];
+  if (answer?.kind === "once" && nowMs < answer.expiresAtMs) return { reply: replayOf(answer), next: null };
+  const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), nowMs));
+  const allowed = judged.every(({ fits }) => fits);
   const books = allowed || mode === "force";
-  const after = books ? steps.map((step, i) => stepBooked(step, before[i], nowMs)) : before;
-  const replies = steps.map((step, i) =>
-    stepReply(step, fits[i] === true, step.event.type === "reset" ? before[i] : after[i], nowMs),
-  );
-  const reply = { allowed, nowMs, steps: replies };
-  return { reply, next: books && mode !== "peek" ? written(steps, states, before, after) : null };
+  const after = judged.map((each) => (books ? booked(each, nowMs) : each.before));
+  if (after.some(({ holds }) => holds.length > MAX_HOLDS)) return { reply: null, next: null };
+  const reply = { allowed, nowMs, steps: judged.map((each, i) => stepReply(each, after[i] ?? each.before, nowMs)) };
+  if (!books || mode === "peek") return { reply, next: null };
+  const next = judged.map(({ step, before }, i) => {
+    const contents = after[i] ?? before;
+    // What nobody books on stays as it is, also a state of another algorithm.
+    return contents === before ? states[i] : stateOf(step.limit, contents, nowMs);
+  });
+  if (once !== undefined) return { reply, next: [...next, onceOf(request, once.request, reply)] };
+  return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };
 }
 
-type States = readonly (BucketState | undefined)[];
-
-/** What the buckets hold from now on. What nobody books on stays as it is, also a state of another algorithm. */
-function written(steps: readonly Step[], states: States, before: States, after: States): States | null {
-  const next = steps.map(({ event }, i) => (after[i] === before[i] && event.type !== "reset" ? states[i] : after[i]));
-  return next.some((state, i) => state !== states[i]) ? next : null;
+/** A step, what its bucket holds, and whether it may be booked. */
+interface Judged {
+  readonly step: Step;
+  readonly before: Contents;
+  readonly fits: boolean;
+  /** Of a settle or an extend. */
+  readonly hold: Hold | undefined;
 }
 
-/** An expired state, or one of another algorithm, is no state. */
-function live(limit: LimitSpec, state: BucketState | undefined, nowMs: number): BucketState | undefined {
-  return state !== undefined && nowMs < state.expiresAtMs && state.kind === algorithmOf(limit).kind ? state : undefined;
+function judge(step: Step, before: Contents, nowMs: number): Judged {
+  const { limit, event } = step;
+  const hold = event.type === "settle" || event.type === "extend" ? holdIn(before, event.id) : undefined;
+  const fits =
+    event.type === "extend"
+      ? hold?.expired === false
+      : unitsNeeded(event) <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
+  return { step, before, fits, hold };
 }
 
-/** Free units that a charge needs: an unknown cost (0) needs one, so that a spent budget stops it. */
-function unitsNeeded(cost: number): number {
-  return Math.max(1, cost);
+/** Free units that an event needs: an unknown cost (0) needs one, so that a spent budget stops it. */
+function unitsNeeded(event: StepEvent): number {
+  if (event.type === "charge") return Math.max(1, event.cost);
+  return event.type === "hold" ? Math.max(1, event.units) : Number.NEGATIVE_INFINITY;
 }
 
-function stepFits({ limit, event }: Step, state: BucketState | undefined, nowMs: number): boolean {
-  if (event.type !== "charge") return true;
-  const algorithm = algorithmOf(limit);
-  return unitsNeeded(event.cost) <= algorithm.capacity(limit) - algorithm.used(limit, state, nowMs);
+function booked({ step: { limit, event }, before, hold }: Judged, nowMs: number): Contents {
+  switch (event.type) {
+    case "charge":
+      return charged(limit, before, event.cost, nowMs);
+    case "hold":
+      return held(limit, before, event, nowMs);
+    case "settle":
+      return settled(limit, before, hold, event.units, nowMs);
+    case "extend":
+      // A forced one cannot bring back what has ended.
+      return hold?.expired === false ? extended(before, hold, event.leaseMs, nowMs) : before;
+    case "read":
+      return before;
+    case "reset":
+      return EMPTIED;
+  }
 }
 
-function stepBooked({ limit, event }: Step, state: BucketState | undefined, nowMs: number): BucketState | undefined {
-  if (event.type === "reset") return undefined;
-  if (event.type === "read" || event.cost === 0) return state;
-  return algorithmOf(limit).book(limit, state, event.cost, nowMs);
-}
-
-/** At the latest when the state ends: one that another window or rate wrote may end before its units come back by this. */
-function freeAfterMs(limit: LimitSpec, state: BucketState | undefined, units: number, nowMs: number): number {
-  if (state === undefined) return 0;
-  return Math.min(algorithmOf(limit).freeAfterMs(limit, state, units, nowMs), state.expiresAtMs - nowMs);
-}
-
-function stepReply({ limit, event }: Step, allowed: boolean, state: BucketState | undefined, nowMs: number): StepReply {
-  const algorithm = algorithmOf(limit);
-  const capacity = algorithm.capacity(limit);
-  const need = event.type === "charge" ? unitsNeeded(event.cost) : 0;
-  return {
-    allowed,
-    used: algorithm.used(limit, state, nowMs),
-    resetAfterMs: freeAfterMs(limit, state, capacity, nowMs),
-    retryAfterMs: allowed ? 0 : need > capacity ? null : freeAfterMs(limit, state, need, nowMs),
+function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs: number): StepReply {
+  const { limit, event } = step;
+  const capacity = algorithmOf(limit).capacity(limit);
+  const shown = event.type === "reset" ? before : after;
+  const needed = event.type === "extend" ? Number.POSITIVE_INFINITY : unitsNeeded(event);
+  const reply = {
+    allowed: fits,
+    used: usedIn(limit, shown, nowMs),
+    resetAfterMs: freeAfterMs(limit, shown, capacity, nowMs),
+    retryAfterMs: fits ? 0 : needed > capacity ? null : freeAfterMs(limit, shown, needed, nowMs),
   };
+  if (event.type !== "settle" && event.type !== "extend") return reply;
+  return { ...reply, hold: hold === undefined ? "unknown" : hold.expired ? "late" : "live" };
 }

@@ -3,16 +3,16 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import type { BucketState } from "./algorithms/registry.ts";
 import { resolveCharges, storeRequest } from "./charge.ts";
 import { decide, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
 import { definePolicy, type Policy } from "./policy.ts";
 import type { LimitInput } from "./policy-schema.ts";
+import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_121;
 
-const buckets = new Map<string, BucketState | undefined>();
+const buckets = new Map<string, StoredState | undefined>();
 
 /** Does with a call what the limiter and the simplest store do. */
 function run(policy: Policy, mode: StoreRequest["mode"], cost: Record<string, number>, nowMs: number) {
@@ -21,6 +21,7 @@ function run(policy: Policy, mode: StoreRequest["mode"], cost: Record<string, nu
   const states = request.steps.map(({ bucket }) => buckets.get(bucket));
   const { reply, next } = decide(request, states, nowMs);
   for (const [i, { bucket }] of request.steps.entries()) if (next !== null) buckets.set(bucket, next[i]);
+  assert.ok(reply);
   return decisionOf(charges, reply);
 }
 

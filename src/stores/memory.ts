@@ -3,13 +3,15 @@
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
-  type BucketState,
   decide,
+  keysOf,
   type Outcome,
   type Store,
+  type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  tooManyHolds,
 } from "../store.ts";
 
 /** How a memory store is made. */
@@ -20,8 +22,8 @@ export interface MemoryStoreOptions {
   readonly clock?: Clock;
 }
 
-// Buckets looked at for expiry with each request that is booked: more than it can make, so that the dead never pile up.
-const SWEPT_PER_STEP = 2;
+// Buckets looked at for expiry with each key that is written: more than it can make, so that the dead never pile up.
+const SWEPT_PER_KEY = 2;
 // Buckets looked at before a new one is refused for want of room: a bound on how long that may take.
 const SWEPT_AT_CAPACITY = 1_000;
 
@@ -59,7 +61,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 class MemoryStore implements Store {
   readonly #maxBuckets: number;
   readonly #clock: Clock;
-  readonly #buckets = new Map<string, BucketState>();
+  readonly #buckets = new Map<string, StoredState>();
   #hand = this.#buckets.entries();
   #closed = false;
 
@@ -80,33 +82,31 @@ class MemoryStore implements Store {
   }
 
   #decide(request: StoreRequest, nowMs: number): StoreReply | StoreError {
-    const { steps } = request;
-    const { reply, next } = decide(
-      request,
-      steps.map((step) => this.#buckets.get(step.bucket)),
-      nowMs,
-    );
+    const keys = keysOf(request);
+    const states = keys.map((key) => this.#buckets.get(key));
+    const { reply, next } = decide(request, states, nowMs);
+    if (reply === null) return tooManyHolds();
     if (next === null) return reply;
-    this.#sweep(steps.length * SWEPT_PER_STEP, nowMs);
-    if (!this.#hasRoom(steps, next)) {
+    this.#sweep(keys.length * SWEPT_PER_KEY, nowMs);
+    if (!this.#hasRoom(keys, next)) {
       this.#sweep(SWEPT_AT_CAPACITY, nowMs);
-      if (!this.#hasRoom(steps, next)) {
+      if (!this.#hasRoom(keys, next)) {
         return new StoreError("capacity", `the memory store holds its ${this.#maxBuckets} buckets`, {
           transient: true,
         });
       }
     }
-    for (const [i, { bucket }] of steps.entries()) {
+    for (const [i, key] of keys.entries()) {
       const state = next[i];
-      if (state === undefined) this.#buckets.delete(bucket);
-      else this.#buckets.set(bucket, state);
+      if (state === undefined) this.#buckets.delete(key);
+      else this.#buckets.set(key, state);
     }
     return reply;
   }
 
-  #hasRoom(steps: StoreRequest["steps"], next: NonNullable<Outcome["next"]>): boolean {
-    if (this.#buckets.size + steps.length <= this.#maxBuckets) return true;
-    const added = steps.filter(({ bucket }, i) => next[i] !== undefined && !this.#buckets.has(bucket)).length;
+  #hasRoom(keys: readonly string[], next: NonNullable<Outcome["next"]>): boolean {
+    if (this.#buckets.size + keys.length <= this.#maxBuckets) return true;
+    const added = keys.filter((key, i) => next[i] !== undefined && !this.#buckets.has(key)).length;
     return this.#buckets.size + added <= this.#maxBuckets;
   }
 

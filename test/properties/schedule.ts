@@ -3,10 +3,10 @@
 
 import fc from "fast-check";
 import {
-  type BucketState,
   decide,
   type LimitSpec,
   type Step,
+  type StoredState,
   type StoreReply,
   type StoreRequest,
 } from "tollgate/store";
@@ -103,9 +103,9 @@ export function createTallies() {
 
 /** The kernel on a plain map: what every store must equal. */
 export function createModel(tallies: ReturnType<typeof createTallies>) {
-  const states = new Map<string, BucketState>();
+  const states = new Map<string, StoredState>();
 
-  function tell({ steps }: StoreRequest, before: readonly (BucketState | undefined)[], reply: StoreReply): void {
+  function tell({ steps }: StoreRequest, before: readonly (StoredState | undefined)[], reply: StoreReply): void {
     for (const [i, { limit, event }] of steps.entries()) {
       const tally = tallies[limit.algorithm];
       const state = before[i];

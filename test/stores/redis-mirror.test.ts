@@ -4,11 +4,11 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import {
-  type BucketState,
   decide,
   encodeState,
   type LimitSpec,
   type Step,
+  type StoredState,
   StoreError,
   type StoreRequest,
 } from "tollgate/store";
@@ -32,7 +32,7 @@ const read = (limit: LimitSpec): Step => ({ bucket: "b", limit, event: { type: "
 async function mirrors(turns: readonly (readonly [advanceMs: number, step: Step, mode?: StoreRequest["mode"]])[]) {
   const clock: FakeClock = fakeClock(NOW_MS);
   const store = redisStore(io, { clock });
-  let state: BucketState | undefined;
+  let state: StoredState | undefined;
   for (const [i, [advanceMs, step, mode = "judge"]] of turns.entries()) {
     clock.advance(advanceMs);
     const request = { mode, steps: [step] };

@@ -10,9 +10,9 @@ export interface ExpiringState {
  * An algorithm over integers alone: units, milliseconds, and products of them below 2^53, so that another language
  * agrees with it to the last unit. Functions are given only live states (`nowMs < expiresAtMs`) of their own kind.
  */
-export interface Algorithm<Limit, State extends ExpiringState> {
+export interface Algorithm<Limit, State extends ExpiringState & { readonly kind: string }> {
   /** The `kind` of its states. A state of another kind is a new bucket. */
-  readonly kind: string;
+  readonly kind: State["kind"];
 
   /** Whether units come back while a caller waits, so that trying again is sound advice. */
   readonly refills: boolean;

@@ -15,12 +15,16 @@ export interface GcraLimit {
 }
 
 /** The level at an instant (epoch ms), and the size of a unit in it. */
-export interface GcraState {
-  readonly kind: "gcra";
-  readonly expiresAtMs: number;
+export interface GcraLevel {
   readonly baseMs: number;
   readonly level: number;
   readonly levelPerUnit: number;
+}
+
+/** The level that a bucket had when it was last booked on. */
+export interface GcraState extends GcraLevel {
+  readonly kind: "gcra";
+  readonly expiresAtMs: number;
 }
 
 /** What a level saturates at: an instant and the time that it takes to run off stay below 2^53 together. */
@@ -31,7 +35,7 @@ function levelOf(limit: GcraLimit, units: number, level: number): number {
   return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
 }
 
-function levelAt(limit: GcraLimit, state: GcraState | undefined, nowMs: number): number {
+function levelAt(limit: GcraLimit, state: GcraLevel | undefined, nowMs: number): number {
   if (state === undefined) return 0;
   const level =
     state.levelPerUnit === limit.levelPerUnit
@@ -40,6 +44,25 @@ function levelAt(limit: GcraLimit, state: GcraState | undefined, nowMs: number):
   const elapsedMs = Math.max(0, nowMs - state.baseMs);
   // Compared before it is multiplied: a long time times the rate may be past 2^53.
   return elapsedMs >= Math.ceil(level / limit.levelPerMs) ? 0 : level - elapsedMs * limit.levelPerMs;
+}
+
+/**
+ * By how much the level may be lowered for units of a hold that were not needed: by what they raised it, but no more than
+ * what is left at `nowMs` of all that was booked up to that hold. The rest has flowed back by itself, and would come back
+ * twice.
+ *
+ * @param mark the level right after the hold was booked
+ */
+export function returnable(limit: GcraLimit, state: GcraState, mark: GcraLevel, units: number, nowMs: number): number {
+  if (mark.levelPerUnit !== limit.levelPerUnit || state.levelPerUnit !== limit.levelPerUnit) return 0;
+  const atMs = Math.max(nowMs, state.baseMs);
+  return Math.min(units * limit.levelPerUnit, levelAt(limit, mark, atMs), levelAt(limit, state, atMs));
+}
+
+/** The state after its level was lowered by at most what is left of it. */
+export function lowered(limit: GcraLimit, state: GcraState, by: number): GcraState {
+  const level = state.level - by;
+  return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
 }
 
 /** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */

@@ -3,10 +3,10 @@ import { describe, it } from "node:test";
 import { fixedWindow } from "./fixed-window.ts";
 import { gcra } from "./gcra.ts";
 import { quota } from "./quota.ts";
-import { algorithmOf, type BucketState, decodeState, encodeState } from "./registry.ts";
+import { algorithmOf, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
 import { slidingWindow } from "./sliding-window.ts";
 
-const STATES: [BucketState, text: string][] = [
+const STATES: [SpentState, text: string][] = [
   [{ kind: "counter", spent: 3, expiresAtMs: 7 }, "3"],
   [{ kind: "sliding-window", expiresAtMs: 7, subWindowMs: 10, newest: 100, counts: [1, 0, 2] }, "s1 10 100 1,0,2"],
   [{ kind: "gcra", expiresAtMs: 7, baseMs: 5, level: 30, levelPerUnit: 10 }, "g1 5 30 10"],
@@ -22,14 +22,14 @@ describe("registry", () => {
 
   it("writes each state as text and reads it back", () => {
     for (const [state, text] of STATES) {
-      assert.equal(encodeState(state), text);
-      assert.deepEqual(decodeState(text, 7), state);
+      assert.equal(encodeSpent(state), text);
+      assert.deepEqual(decodeSpent(text, 7), state);
     }
   });
 
   it("reads damaged text as null", () => {
     for (const text of ["", "x", "s", "g", "s1", "g1", "s1 5 30 10,", "g1 10 100 1,0,2", "x1 5 30 10", "3 3", "[3]"]) {
-      assert.equal(decodeState(text, 7), null, JSON.stringify(text));
+      assert.equal(decodeSpent(text, 7), null, JSON.stringify(text));
     }
   });
 });

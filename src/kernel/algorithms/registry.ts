@@ -1,6 +1,7 @@
-// Which algorithm judges which limit, and which one reads which stored text.
+// Which algorithm judges which limit, and which one reads which text of what is spent.
 
 import type { Algorithm } from "./algorithm.ts";
+import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./concurrency.ts";
 import type { CounterState } from "./counter.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
 import { type GcraLimit, type GcraState, gcra } from "./gcra.ts";
@@ -8,25 +9,26 @@ import { type QuotaLimit, quota } from "./quota.ts";
 import { type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
 
 /** A limit as an algorithm takes it: numbers alone, resolved for one call. */
-export type LimitSpec = QuotaLimit | FixedWindowLimit | SlidingWindowLimit | GcraLimit;
+export type LimitSpec = QuotaLimit | FixedWindowLimit | SlidingWindowLimit | GcraLimit | ConcurrencyLimit;
 
-/** What a store keeps for one bucket. */
-export type BucketState = CounterState | SlidingWindowState | GcraState;
+/** What was spent in one bucket, as its algorithm counts it. */
+export type SpentState = CounterState | SlidingWindowState | GcraState | ConcurrencyState;
 
-const algorithms: Record<LimitSpec["algorithm"], Algorithm<LimitSpec, BucketState>> = {
+const algorithms: Record<LimitSpec["algorithm"], Algorithm<LimitSpec, SpentState>> = {
   quota,
   "fixed-window": fixedWindow,
   "sliding-window": slidingWindow,
   gcra,
+  concurrency,
 };
 
 /** The algorithm of a limit. It must be given only its own limits and, by `kind`, its own states. */
-export function algorithmOf(limit: LimitSpec): Algorithm<LimitSpec, BucketState> {
+export function algorithmOf(limit: LimitSpec): Algorithm<LimitSpec, SpentState> {
   return algorithms[limit.algorithm];
 }
 
-/** A state as text, for stores that keep text: a plain integer, or `<tag><version> <numbers>`. */
-export function encodeState(state: BucketState): string {
+/** What is spent as text: a plain integer, or `<tag><version> <numbers>`. */
+export function encodeSpent(state: SpentState): string {
   switch (state.kind) {
     case "counter":
       return quota.encode(state);
@@ -34,11 +36,13 @@ export function encodeState(state: BucketState): string {
       return slidingWindow.encode(state);
     case "gcra":
       return gcra.encode(state);
+    case "concurrency":
+      return concurrency.encode(state);
   }
 }
 
-/** The state that `encodeState` wrote, or `null` when the text is damaged. */
-export function decodeState(text: string, expiresAtMs: number): BucketState | null {
+/** What `encodeSpent` wrote, or `null` when the text is damaged. */
+export function decodeSpent(text: string, expiresAtMs: number): SpentState | null {
   if (text.startsWith("s")) return slidingWindow.decode(text, expiresAtMs);
   if (text.startsWith("g")) return gcra.decode(text, expiresAtMs);
   return quota.decode(text, expiresAtMs);

@@ -3,21 +3,23 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import {
-  type BucketState,
   decide,
   decodeState,
   encodeState,
+  keysOf,
+  type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  tooManyHolds,
 } from "../../store.ts";
 import type { OpenFile } from "./file.ts";
 
 // Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
 const SWEPT_PER_ROW = 2;
 
-/** A bucket as a transaction knows it: `null` where its row is damaged. */
-type Known = BucketState | undefined | null;
+/** What a key holds as a transaction knows it: `null` where its row is damaged. */
+type Known = StoredState | undefined | null;
 
 /** Decides a batch, or throws and has changed nothing. */
 export function transact(file: OpenFile, requests: readonly StoreRequest[], clock: Clock): (StoreReply | StoreError)[] {
@@ -27,7 +29,7 @@ export function transact(file: OpenFile, requests: readonly StoreRequest[], cloc
     const known = new Map<string, Known>();
     const changed = new Set<string>();
     const replies = requests.map((request) => decideIn(file, request, nowMs, known, changed));
-    for (const key of changed) writeBucket(file, key, known.get(key));
+    for (const key of changed) writeState(file, key, known.get(key));
     sweep(file, changed.size * SWEPT_PER_ROW, nowMs);
     file.database.exec("COMMIT");
     return replies;
@@ -52,38 +54,37 @@ function decideIn(
   known: Map<string, Known>,
   changed: Set<string>,
 ): StoreReply | StoreError {
-  const states: (BucketState | undefined)[] = [];
-  for (const { bucket, event } of request.steps) {
-    if (!known.has(bucket)) known.set(bucket, readBucket(file, bucket));
-    if (known.get(bucket) === null && event.type === "reset" && request.mode !== "peek") {
-      known.set(bucket, undefined);
-      changed.add(bucket);
+  const keys = keysOf(request);
+  const states: (StoredState | undefined)[] = [];
+  for (const [i, key] of keys.entries()) {
+    if (!known.has(key)) known.set(key, readState(file, key));
+    if (known.get(key) === null && request.steps[i]?.event.type === "reset" && request.mode !== "peek") {
+      known.set(key, undefined);
+      changed.add(key);
     }
-    const state = known.get(bucket);
+    const state = known.get(key);
     if (state === null) {
-      return new StoreError("damaged-bucket", `the bucket ${bucket} holds what no version writes`, {
-        transient: false,
-      });
+      return new StoreError("damaged-bucket", `the bucket ${key} holds what no version writes`, { transient: false });
     }
     states.push(state);
   }
   const { reply, next } = decide(request, states, nowMs);
-  for (const [i, { bucket }] of request.steps.entries()) {
-    if (next === null) break;
-    known.set(bucket, next[i]);
-    changed.add(bucket);
+  for (const [i, key] of keys.entries()) {
+    if (next === null || next[i] === states[i]) continue;
+    known.set(key, next[i]);
+    changed.add(key);
   }
-  return reply;
+  return reply ?? tooManyHolds();
 }
 
-function readBucket(file: OpenFile, key: string): Known {
+function readState(file: OpenFile, key: string): Known {
   const row = file.read.get(key);
   if (row === undefined) return undefined;
   const expiresAtMs = Number(row.expires_at_ms);
   return Number.isSafeInteger(expiresAtMs) ? decodeState(String(row.value), expiresAtMs) : null;
 }
 
-function writeBucket(file: OpenFile, key: string, state: Known): void {
+function writeState(file: OpenFile, key: string, state: Known): void {
   if (state) file.write.run(key, encodeState(state), state.expiresAtMs);
   else file.remove.run(key);
 }

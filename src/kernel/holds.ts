@@ -1,0 +1,212 @@
+// What is in a bucket at an instant: units spent, as its algorithm counts them, and units held, which are neither spent
+// nor free until they are settled or their hold expires. What each event makes of it. Not when an event may happen
+// (decide.ts), nor how it is written down (stored.ts).
+
+import { type GcraLevel, type GcraState, lowered, returnable } from "./algorithms/gcra.ts";
+import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
+import type { StoredState } from "./stored.ts";
+
+/** How long a hold that expired is remembered for a late settle, and an answer for a call that is sent again. */
+export const REMEMBERED_MS = 600_000;
+/** Most holds in one bucket; those that expired are forgotten earlier where they would be in the way of new ones. */
+export const MAX_HOLDS = 1_000;
+
+/** Units set aside until they are settled, or until `expiresAtMs`. */
+export interface Hold {
+  /** 1 to 64 letters, digits, `_` or `-`. */
+  readonly id: string;
+  readonly units: number;
+  readonly expiresAtMs: number;
+  /** What happens to the units when nobody settles: they are spent, or free again. */
+  readonly onExpiry: "charge" | "refund";
+  /** Whether that has happened. */
+  readonly expired: boolean;
+  /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
+  readonly mark: GcraLevel | null;
+}
+
+/** What a hold is made of. */
+export interface NewHold extends Pick<Hold, "id" | "units" | "onExpiry"> {
+  /** How long it lives unless it is extended. */
+  readonly leaseMs: number;
+}
+
+/** A bucket with holds, as stores keep it. */
+export interface HeldState {
+  readonly kind: "held";
+  readonly expiresAtMs: number;
+  /** The `kind` of the bucket's algorithm: what is spent may be nothing. */
+  readonly of: SpentState["kind"];
+  readonly spent: SpentState | undefined;
+  /** At least one, by the end of each. */
+  readonly holds: readonly Hold[];
+}
+
+/** What is in a bucket at an instant: no state that has ended, and no hold that should have expired. */
+export interface Contents {
+  readonly spent: SpentState | undefined;
+  readonly holds: readonly Hold[];
+}
+
+const NO_HOLDS: readonly Hold[] = [];
+const NOTHING: Contents = { spent: undefined, holds: NO_HOLDS };
+
+/** What is in a bucket. A state that has ended, or is of another algorithm, is nothing. */
+export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
+  if (state === undefined || state.kind === "once" || nowMs >= state.expiresAtMs) return NOTHING;
+  const { kind } = algorithmOf(limit);
+  if (state.kind !== "held") return state.kind === kind ? { spent: state, holds: NO_HOLDS } : NOTHING;
+  if (state.of !== kind) return NOTHING;
+  const contents = { spent: state.spent, holds: [...state.holds] };
+  for (const [i, hold] of state.holds.entries()) {
+    if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i);
+  }
+  const holds = contents.holds.filter(({ expiresAtMs }) => nowMs < expiresAtMs + REMEMBERED_MS);
+  return { spent: liveAt(contents.spent, nowMs), holds };
+}
+
+/** What a store keeps: `undefined` when there is nothing to keep. */
+export function stateOf(
+  limit: LimitSpec,
+  { spent, holds }: Contents,
+  nowMs: number,
+): SpentState | HeldState | undefined {
+  const last = holds.at(-1);
+  if (last === undefined) return liveAt(spent, nowMs);
+  const end = { spent, holds: [...holds] };
+  for (const [i, hold] of holds.entries()) if (!hold.expired) expire(limit, end, i);
+  const expiresAtMs = Math.max(end.spent?.expiresAtMs ?? 0, last.expiresAtMs + REMEMBERED_MS);
+  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent, holds };
+}
+
+/** Units that are not free. */
+export function usedIn(limit: LimitSpec, { spent, holds }: Contents, nowMs: number): number {
+  const spentUnits = algorithmOf(limit).used(limit, spent, nowMs);
+  return holds.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(holds), Number.MAX_SAFE_INTEGER);
+}
+
+/** Milliseconds until `units` (0 to the capacity) are free, if nothing else happens than that holds expire. */
+export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
+  const capacity = algorithmOf(limit).capacity(limit);
+  const later = { spent: contents.spent, holds: [...contents.holds] };
+  let needed = units + heldUnits(contents.holds);
+  let atMs = nowMs;
+  for (const [i, hold] of contents.holds.entries()) {
+    if (hold.expired) continue;
+    const freeAtMs = needed > capacity ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, needed, atMs);
+    if (freeAtMs < hold.expiresAtMs) return freeAtMs - nowMs;
+    expire(limit, later, i);
+    needed -= unitsApart(hold);
+    atMs = hold.expiresAtMs;
+  }
+  return atMs - nowMs + waitMs(limit, later.spent, units, atMs);
+}
+
+/** What is in the bucket after `cost` units were spent. */
+export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
+  if (cost === 0) return contents;
+  return { ...contents, spent: algorithmOf(limit).book(limit, contents.spent, cost, nowMs) };
+}
+
+/** What is in the bucket after units were held. */
+export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs: number): Contents {
+  const { id, units, leaseMs, onExpiry } = hold;
+  if (units === 0) return contents;
+  const spent = limit.algorithm === "gcra" ? charged(limit, contents, units, nowMs).spent : contents.spent;
+  const mark = spent?.kind === "gcra" ? markOf(spent) : null;
+  const made: Hold = { id, units, expiresAtMs: nowMs + leaseMs, onExpiry, expired: false, mark };
+  const isFull = contents.holds.length >= MAX_HOLDS && contents.holds[0]?.expired === true;
+  return { spent, holds: withHold(isFull ? contents.holds.slice(1) : contents.holds, made) };
+}
+
+/** The hold of an id. */
+export function holdIn({ holds }: Contents, id: string): Hold | undefined {
+  return holds.find((hold) => hold.id === id);
+}
+
+/**
+ * What is in the bucket after a hold was settled: the actual units are spent, also past the capacity. Of one that has
+ * expired and was charged, only what goes beyond it.
+ */
+export function settled(
+  limit: LimitSpec,
+  contents: Contents,
+  hold: Hold | undefined,
+  actual: number,
+  nowMs: number,
+): Contents {
+  if (hold === undefined) return charged(limit, contents, actual, nowMs);
+  const isSpent = hold.expired ? hold.onExpiry === "charge" : hold.mark !== null;
+  const draft = { spent: contents.spent, holds: contents.holds.filter(({ id }) => id !== hold.id) };
+  if (!hold.expired && hold.mark !== null) {
+    giveBack(limit, draft, hold.mark, Math.max(0, hold.units - actual), nowMs);
+  }
+  return charged(limit, draft, isSpent ? Math.max(0, actual - hold.units) : actual, nowMs);
+}
+
+/** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. */
+export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number, nowMs: number): Contents {
+  const others = holds.filter(({ id }) => id !== hold.id);
+  return { spent, holds: withHold(others, { ...hold, expiresAtMs: Math.max(hold.expiresAtMs, nowMs + leaseMs) }) };
+}
+
+/** Contents that the functions of this file are still at work on. */
+interface Draft {
+  spent: SpentState | undefined;
+  readonly holds: Hold[];
+}
+
+/** Lets a hold expire, at the instant of its end. */
+function expire(limit: LimitSpec, draft: Draft, i: number): void {
+  const hold = draft.holds[i];
+  if (hold === undefined) return;
+  const { expiresAtMs: atMs, onExpiry, mark, units } = hold;
+  draft.spent = liveAt(draft.spent, atMs);
+  if (mark !== null && onExpiry === "refund") giveBack(limit, draft, mark, units, atMs);
+  if (mark === null && onExpiry === "charge") draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
+  draft.holds[i] = { ...hold, expired: true };
+}
+
+/** Gives units of a hold back to a token bucket. What was booked on top of it sinks with it. */
+function giveBack(limit: LimitSpec, draft: Draft, mark: GcraLevel, units: number, nowMs: number): void {
+  if (limit.algorithm !== "gcra" || draft.spent?.kind !== "gcra") return;
+  const by = returnable(limit, draft.spent, mark, units, nowMs);
+  draft.spent = lowered(limit, draft.spent, by);
+  for (const [i, hold] of draft.holds.entries()) {
+    if (hold.mark === null || !isAbove(hold.mark, mark)) continue;
+    draft.holds[i] = { ...hold, mark: { ...hold.mark, level: Math.max(0, hold.mark.level - by) } };
+  }
+}
+
+function isAbove(mark: GcraLevel, other: GcraLevel): boolean {
+  return mark.baseMs > other.baseMs || (mark.baseMs === other.baseMs && mark.level > other.level);
+}
+
+function markOf({ baseMs, level, levelPerUnit }: GcraState): GcraLevel {
+  return { baseMs, level, levelPerUnit };
+}
+
+/** Units that a hold keeps from others beside what is spent. */
+function unitsApart({ units, expired, mark }: Hold): number {
+  return expired || mark !== null ? 0 : units;
+}
+
+function heldUnits(holds: readonly Hold[]): number {
+  return holds.reduce((sum, hold) => sum + unitsApart(hold), 0);
+}
+
+/** Holds with one more, by the end of each; of equal ends the earlier one first. */
+function withHold(holds: readonly Hold[], hold: Hold): readonly Hold[] {
+  const later = holds.findIndex(({ expiresAtMs }) => expiresAtMs > hold.expiresAtMs);
+  return later === -1 ? [...holds, hold] : [...holds.slice(0, later), hold, ...holds.slice(later)];
+}
+
+function liveAt(spent: SpentState | undefined, nowMs: number): SpentState | undefined {
+  return spent !== undefined && nowMs < spent.expiresAtMs ? spent : undefined;
+}
+
+/** At the latest when the state ends: one that another window or rate wrote may end before its units come back by this. */
+function waitMs(limit: LimitSpec, spent: SpentState | undefined, units: number, nowMs: number): number {
+  if (spent === undefined) return 0;
+  return Math.min(algorithmOf(limit).freeAfterMs(limit, spent, units, nowMs), spent.expiresAtMs - nowMs);
+}

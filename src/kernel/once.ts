@@ -1,0 +1,44 @@
+// An answer that is kept, so that a request that is sent again gets it once more and is booked once.
+
+import type { StepReply, StoreReply, StoreRequest } from "./decide.ts";
+import { REMEMBERED_MS } from "./holds.ts";
+
+/** How a request is known again. */
+export interface Once {
+  /** The key under which the answer is kept, beside the buckets. */
+  readonly key: string;
+  /** 1 to 64 letters, digits, `_` or `-`: what a request must be alike in to be the same. */
+  readonly request: string;
+}
+
+/** The answer for a request that was booked, for ten minutes from then on. */
+export interface OnceState extends Replay {
+  readonly kind: "once";
+  readonly expiresAtMs: number;
+  readonly nowMs: number;
+  readonly allowed: boolean;
+  readonly steps: readonly StepReply[];
+}
+
+/** What an answer that is given again repeats. */
+export interface Replay {
+  /** What the first request was alike in. */
+  readonly request: string;
+  /** The first request's hold, or `null`. */
+  readonly hold: string | null;
+  /** Units that each step of the first request took. */
+  readonly units: readonly number[];
+}
+
+/** The kept answer for a request. */
+export function onceOf({ steps }: StoreRequest, request: string, { nowMs, allowed, ...reply }: StoreReply): OnceState {
+  const events = steps.map(({ event }) => event);
+  const hold = events.find((event) => event.type === "hold")?.id ?? null;
+  const units = events.map((event) => ("cost" in event ? event.cost : "units" in event ? event.units : 0));
+  return { kind: "once", expiresAtMs: nowMs + REMEMBERED_MS, nowMs, allowed, request, hold, units, steps: reply.steps };
+}
+
+/** A kept answer, given again. */
+export function replayOf({ nowMs, allowed, steps, request, hold, units }: OnceState): StoreReply {
+  return { allowed, nowMs, steps, replay: { request, hold, units } };
+}

@@ -1,0 +1,108 @@
+// What a store keeps under one key, and how it is written as text: a plain integer where only units are spent, else
+// `<tag><version> …`. The tags: s and g are algorithms' own, h has holds, o is an answer that is kept.
+
+import { decodeSpent, encodeSpent, type SpentState } from "./algorithms/registry.ts";
+import type { StepReply } from "./decide.ts";
+import type { HeldState, Hold } from "./holds.ts";
+import type { OnceState } from "./once.ts";
+
+/** What a store keeps under one key: the state of a bucket, or an answer. */
+export type StoredState = SpentState | HeldState | OnceState;
+
+const KINDS = { c: "counter", s: "sliding-window", g: "gcra", n: "concurrency" } as const;
+
+/** A state as text, for stores that keep text. */
+export function encodeState(state: StoredState): string {
+  if (state.kind === "held") return encodeHeld(state);
+  return state.kind === "once" ? encodeOnce(state) : encodeSpent(state);
+}
+
+/** The state that `encodeState` wrote, or `null` when the text is damaged. */
+export function decodeState(text: string, expiresAtMs: number): StoredState | null {
+  if (text.startsWith("h")) return decodeHeld(text, expiresAtMs);
+  if (text.startsWith("o")) return decodeOnce(text, expiresAtMs);
+  return decodeSpent(text, expiresAtMs);
+}
+
+function encodeHeld({ of, spent, holds }: HeldState): string {
+  const tag = Object.entries(KINDS).find(([, kind]) => kind === of)?.[0];
+  const text = `h1 ${tag} ${holds.map(encodeHold).join(";")}`;
+  return spent === undefined ? text : `${text} ${spent.expiresAtMs} ${encodeSpent(spent)}`;
+}
+
+function encodeHold({ id, units, expiresAtMs, onExpiry, expired, mark }: Hold): string {
+  const letter = onExpiry === "charge" ? "c" : "r";
+  const text = `${id},${units},${expiresAtMs},${expired ? letter.toUpperCase() : letter}`;
+  return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
+}
+
+const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crCR])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
+
+function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
+  const match = /^h1 ([csgn]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
+  if (match === null) return null;
+  const of = KINDS[match[1] as keyof typeof KINDS];
+  const holds = (match[2] ?? "").split(";").map(decodeHold);
+  if (!holds.every((hold) => hold !== null)) return null;
+  if (match[4] === undefined) return { kind: "held", expiresAtMs, of, spent: undefined, holds };
+  const spentExpiresAtMs = Number(match[3]);
+  const spent = Number.isSafeInteger(spentExpiresAtMs) ? decodeSpent(match[4], spentExpiresAtMs) : null;
+  return spent?.kind === of ? { kind: "held", expiresAtMs, of, spent, holds } : null;
+}
+
+function decodeHold(text: string): Hold | null {
+  const match = HOLD.exec(text);
+  if (match === null) return null;
+  const [, id = "", units, expires, letter = "", ...level] = match;
+  const numbers = [units, expires, ...level].filter((digits) => digits !== undefined).map(Number);
+  if (!numbers.every(Number.isSafeInteger)) return null;
+  const [baseMs = 0, heldLevel = 0, levelPerUnit = 0] = numbers.slice(2);
+  return {
+    id,
+    units: Number(units),
+    expiresAtMs: Number(expires),
+    onExpiry: letter.toLowerCase() === "c" ? "charge" : "refund",
+    expired: letter === "C" || letter === "R",
+    mark: numbers.length === 2 ? null : { baseMs, level: heldLevel, levelPerUnit },
+  };
+}
+
+function encodeOnce({ request, hold, nowMs, allowed, units, steps }: OnceState): string {
+  const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
+  return `o1 ${request} ${hold ?? "-"} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
+}
+
+function encodeStep({ used, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
+  return `${units},${used},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
+}
+
+const STEP = /^([0-9]+),([0-9]+),([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
+
+function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
+  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}) ([0-9]+) ([01]) (\S*)$/.exec(text);
+  if (match === null) return null;
+  const [, request = "", hold = "", now, allowed, list = ""] = match;
+  const nowMs = Number(now);
+  const steps = list === "" ? [] : list.split(";").map(decodeStep);
+  if (!Number.isSafeInteger(nowMs) || !steps.every((step) => step !== null)) return null;
+  return {
+    kind: "once",
+    expiresAtMs,
+    request,
+    hold: hold === "-" ? null : hold,
+    nowMs,
+    allowed: allowed === "1",
+    units: steps.map(({ units }) => units),
+    steps: steps.map(({ reply }) => reply),
+  };
+}
+
+function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
+  const match = STEP.exec(text);
+  if (match === null) return null;
+  const [units = 0, used = 0, resetAfterMs = 0, retryMs = 0] = match.slice(1, 5).map((digits) => Number(digits) || 0);
+  if (![units, used, resetAfterMs, retryMs].every(Number.isSafeInteger)) return null;
+  const reply = { allowed: match[4] === "0", used, resetAfterMs, retryAfterMs: match[4] === "-" ? null : retryMs };
+  const found = match[5] as StepReply["hold"] | "-";
+  return { units, reply: found === undefined || found === "-" ? reply : { ...reply, hold: found } };
+}
