@@ -5,15 +5,31 @@ export type { Decision, Usage, Verdict } from "./kernel/decision.ts";
 export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy } from "./kernel/policy.ts";
 export type {
+  ConcurrencyLimitInput,
   DurationInput,
   FixedWindowLimitInput,
   GcraLimitInput,
+  HoldInput,
   LimitInput,
   PolicyInput,
   QuotaInput,
   QuotaLimitInput,
   SlidingWindowLimitInput,
 } from "./kernel/policy-schema.ts";
-export { type CallOptions, createLimiter, type Limiter, type LimiterEvent, type LimiterOptions } from "./limiter.ts";
+export {
+  type CallOptions,
+  createLimiter,
+  type Denied,
+  type Hold,
+  type HoldOptions,
+  type Limiter,
+  type LimiterEvent,
+  type LimiterOptions,
+  type Ran,
+  type Report,
+  type Reserved,
+  type RunFunction,
+  type Settlement,
+} from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file.ts";
 export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store.ts";

@@ -2,14 +2,37 @@
 // It knows no concrete store.
 
 import { type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
-import { type Bucket, bucketOf, missingDimension, resolveCharges, storeRequest } from "./kernel/charge.ts";
-import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
-import { type Decision, decisionOf, type Usage, usageOf } from "./kernel/decision.ts";
+import { type Bucket, bucketOf, type Match, missingDimension, resolveMatches, storeRequest } from "./kernel/charge.ts";
+import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import { batchLayer } from "./layers/batch.ts";
-import { type SetupCheck, type Store, StoreError } from "./store.ts";
+import { type Asked, decideCall } from "./limiter/decide-call.ts";
+import {
+  checkHoldOptions,
+  type Denied,
+  type Hold,
+  type HoldOptions,
+  heldParts,
+  holdOf,
+  type Reserved,
+} from "./limiter/hold.ts";
+import { reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import { type Ran, type RunFunction, runHeld } from "./limiter/run.ts";
+import {
+  ask,
+  type CallOptions,
+  checkCallOptions,
+  type LimiterEvent,
+  type Shared,
+  tellEvent,
+} from "./limiter/shared.ts";
+import type { Store } from "./store.ts";
+
+export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
+export type { Ran, Report, RunFunction } from "./limiter/run.ts";
+export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions {
@@ -19,23 +42,10 @@ export interface LimiterOptions {
   readonly store: Store;
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
   readonly prefix?: string;
-  /** Called after each `consume` and `record`, before its promise resolves. What it throws becomes a process warning. */
+  /** Called after each `consume`, `record`, `reserve` and `run`, before its promise resolves (`run`: before it runs). What it throws becomes a process warning. */
   readonly onDecision?: (decision: Decision, call: Call) => unknown;
-  /** Called with what is found about the store when the limiter is made. What it throws becomes a process warning. */
+  /** Called with what is found about the store when the limiter is made, and with what befalls holds of `run`. */
   readonly onEvent?: (event: LimiterEvent) => unknown;
-}
-
-/** What a limiter says beside its decisions. */
-export type LimiterEvent =
-  /** The store is set up so that it may break a promise. */
-  | { readonly type: "store-setup"; readonly check: SetupCheck }
-  /** How the store is set up could not be read. */
-  | { readonly type: "store-error"; readonly error: unknown };
-
-/** How one call is made. */
-export interface CallOptions {
-  /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
-  readonly signal?: AbortSignal;
 }
 
 /** Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. */
@@ -44,7 +54,7 @@ export interface Limiter {
    * Judges a call by every limit that matches and charges all of them, or none when one denies.
    *
    * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`,
-   *   `limiter-closed`
+   *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
   consume(call: Call, options?: CallOptions): Promise<Decision>;
@@ -58,6 +68,64 @@ export interface Limiter {
 
   /** Answers as `consume` would, and charges nothing. */
   peek(call: Call, options?: CallOptions): Promise<Decision>;
+
+  /**
+   * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
+   * that matches must have a price, in the call or in the policy's tools.
+   *
+   * @throws as `consume`, but for `needs-reserve`; MisuseError `missing-cost`
+   *
+   * @example
+   * ```ts
+   * import { createLimiter } from "tollgate";
+   * import { memoryStore } from "tollgate/stores/memory";
+   *
+   * const limiter = createLimiter({
+   *   policy: { version: 1, limits: [{ name: "tokens", per: ["session"], unit: "tokens", quota: 10_000 }] },
+   *   store: memoryStore(),
+   * });
+   * const held = await limiter.reserve({ tool: "model", session: "s1", cost: { tokens: 4_000 } });
+   * if (held.allowed) {
+   *   const { usages } = await held.settle({ tokens: 3_127 });
+   *   console.log(usages[0]?.used); // 3127
+   * }
+   * ```
+   */
+  reserve(call: Call, options?: HoldOptions): Promise<Reserved | Denied>;
+
+  /**
+   * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
+   *
+   * @throws MisuseError as `reserve`
+   */
+  hold(id: string, call: Call): Hold;
+
+  /**
+   * Runs a function if its call is allowed. `calls` are charged when it begins (with `onError: refund` when it ends);
+   * what else is priced is held while it runs, extended at a third of its lease, and settled with what the function
+   * reported, else with its price. What the function throws is thrown again, after it was settled as the policy's
+   * `onError` says. When the process dies, holds expire.
+   *
+   * @throws as `reserve`, but for `missing-cost`
+   *
+   * @example
+   * ```ts
+   * import { createLimiter } from "tollgate";
+   * import { memoryStore } from "tollgate/stores/memory";
+   *
+   * const limiter = createLimiter({
+   *   policy: { version: 1, limits: [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1 }] },
+   *   store: memoryStore(),
+   * });
+   * const call = { tool: "search", session: "s1" };
+   * const ran = await limiter.run(call, async () => {
+   *   const second = await limiter.run(call, () => "never");
+   *   return second.allowed;
+   * });
+   * console.log(ran.allowed && ran.value); // false
+   * ```
+   */
+  run<Value>(call: Call, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
@@ -76,7 +144,10 @@ export interface Limiter {
   /** The same limiter with dimensions bound; a call's own come before them. */
   for(dimensions: Dimensions): Limiter;
 
-  /** Waits for what is under way, then closes the store. Later calls are misuse. Closing twice is fine. */
+  /**
+   * Waits for what the store was asked, then closes it. Later calls are misuse; functions that `run` has begun go on, and
+   * their holds expire. Closing twice is fine.
+   */
   close(): Promise<void>;
 }
 
@@ -105,17 +176,9 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const { store, prefix = "rate", onDecision, onEvent } = options;
   const policy = definePolicy(options.policy);
   const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
-  if (onEvent !== undefined) tellSetup(store, onEvent);
-  return new StoreLimiter({ policy, prefix, onDecision, store: gathered, closing: null }, {});
-}
-
-/** What a limiter and those bound from it share. */
-interface Shared {
-  readonly policy: Policy;
-  readonly prefix: string;
-  readonly store: Store;
-  readonly onDecision: LimiterOptions["onDecision"];
-  closing: Promise<void> | null;
+  const shared = { policy, prefix, onDecision, onEvent, store: gathered, closing: null };
+  if (onEvent !== undefined) tellSetup(store, shared);
+  return new StoreLimiter(shared, {});
 }
 
 class StoreLimiter implements Limiter {
@@ -127,16 +190,47 @@ class StoreLimiter implements Limiter {
     this.#bound = bound;
   }
 
-  consume(call: Call, options?: CallOptions): Promise<Decision> {
-    return this.#decide("judge", call, options);
+  async consume(call: Call, options?: CallOptions): Promise<Decision> {
+    const { whole, matches } = this.#matches(call);
+    return (await this.#decide({ verb: "consume", call: whole, parts: spentParts(matches) }, options)).decision;
   }
 
-  record(call: Call, options?: CallOptions): Promise<Decision> {
-    return this.#decide("force", call, options);
+  async record(call: Call, options?: CallOptions): Promise<Decision> {
+    const { whole, matches } = this.#matches(call);
+    return (await this.#decide({ verb: "record", call: whole, parts: spentParts(matches) }, options)).decision;
   }
 
-  peek(call: Call, options?: CallOptions): Promise<Decision> {
-    return this.#decide("peek", call, options);
+  async peek(call: Call, options?: CallOptions): Promise<Decision> {
+    const { whole, matches } = this.#matches(call);
+    return (await this.#decide({ verb: "peek", call: whole, parts: shownParts(matches) }, options)).decision;
+  }
+
+  async reserve(call: Call, options: HoldOptions = {}): Promise<Reserved | Denied> {
+    checkHoldOptions(options);
+    const { whole, matches } = this.#matches(call);
+    const parts = reservedParts(matches);
+    const { decision, of } = await this.#hold({ verb: "reserve", call: whole, parts }, matches, options);
+    return decision.allowed
+      ? { ...decision, allowed: true, ...holdOf(this.#shared, of) }
+      : { ...decision, allowed: false };
+  }
+
+  hold(id: string, call: Call): Hold {
+    if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
+      throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
+    }
+    const { whole, matches } = this.#matches(call);
+    return holdOf(this.#shared, { id, call: whole, parts: heldParts(matches, reservedParts(matches)) });
+  }
+
+  async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
+    checkHoldOptions(options);
+    if (typeof run !== "function") throw invalidOption("run", "a function", run);
+    const { whole, matches } = this.#matches(call);
+    const parts = runParts(matches, this.#shared.policy.onError);
+    const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, options);
+    if (!decision.allowed) return { allowed: false, decision };
+    return { allowed: true, value: await runHeld(this.#shared, of, run, options), decision };
   }
 
   async usage(dimensions: Dimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
@@ -185,63 +279,41 @@ class StoreLimiter implements Limiter {
     return this.#shared.closing;
   }
 
-  async #decide(mode: StoreRequest["mode"], call: Call, options: CallOptions | undefined): Promise<Decision> {
-    const { policy, prefix, onDecision } = this.#shared;
+  async #decide(asked: Asked, options: CallOptions = {}) {
+    checkCallOptions(options);
+    return decideCall(this.#shared, asked, options);
+  }
+
+  async #hold(asked: Asked, matches: readonly Match[], options: HoldOptions) {
+    const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
+    const id = hold ?? crypto.randomUUID();
+    return { decision, of: { id, call: asked.call, parts: heldParts(matches, parts) } };
+  }
+
+  #matches(call: Call) {
     const whole = mergeDimensions(this.#bound, call, "call");
-    const charges = resolveCharges(policy, prefix, whole);
-    const request = storeRequest(mode, charges, ({ cost }) => ({ type: "charge", cost }));
-    const [reply] = await this.#ask([request], options);
-    const decision = decisionOf(charges, reply as StoreReply);
-    if (mode !== "peek" && onDecision !== undefined) tell("onDecision", () => onDecision(decision, whole));
-    return decision;
+    return { whole, matches: resolveMatches(this.#shared.policy, this.#shared.prefix, whole) };
   }
 
   /** Reads or resets buckets, one request each. */
-  async #touch(buckets: readonly Bucket[], type: "read" | "reset", options: CallOptions | undefined): Promise<Usage[]> {
+  async #touch(buckets: readonly Bucket[], type: "read" | "reset", options: CallOptions = {}): Promise<Usage[]> {
+    checkCallOptions(options);
     const mode = type === "read" ? "peek" : "judge";
     const requests = buckets.map((bucket) => storeRequest(mode, [bucket], () => ({ type })));
-    const replies = await this.#ask(requests, options);
-    return buckets.map((bucket, i) => usageOf(bucket, replies[i] as StoreReply));
-  }
-
-  /** Asks the store. There is a reply for each request, and a step reply for each step, or this throws. */
-  async #ask(requests: readonly StoreRequest[], options: CallOptions | undefined): Promise<readonly StoreReply[]> {
-    checkCallOptions(options);
-    options?.signal?.throwIfAborted();
-    if (this.#shared.closing !== null) {
-      throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
-    }
-    const replies = await this.#shared.store.apply(requests);
-    return requests.map(({ steps }, i) => {
-      const reply = replies[i];
-      if (StoreError.isInstance(reply)) throw reply;
-      if (reply?.steps.length === steps.length) return reply;
-      throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
-    });
+    const replies = await ask(this.#shared, requests, options);
+    return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
   }
 }
 
 /** Most buckets that one reading asks for: a policy may name thousands of tools. */
 const READ_AT_ONCE = 1_000;
 
-/** Calls a listener. The units are booked: a fault of the listener must not look like a fault of the decision. */
-function tell(name: string, listener: () => unknown): void {
-  const warn = (error: unknown) => process.emitWarning(`${name} threw: ${formatGot(error)}`, "TollgateWarning");
-  try {
-    const told = listener();
-    if (told instanceof Promise) told.catch(warn);
-  } catch (error) {
-    warn(error);
-  }
-}
-
-function tellSetup(store: Store, onEvent: (event: LimiterEvent) => unknown): void {
-  const say = (event: LimiterEvent) => tell("onEvent", () => onEvent(event));
+function tellSetup(store: Store, shared: Shared): void {
   store.setup?.().then(
     (checks) => {
-      for (const check of checks) if (check.problem !== null) say({ type: "store-setup", check });
+      for (const check of checks) if (check.problem !== null) tellEvent(shared, { type: "store-setup", check });
     },
-    (error) => say({ type: "store-error", error }),
+    (error) => tellEvent(shared, { type: "store-error", error }),
   );
 }
 
@@ -264,12 +336,4 @@ function checkOptions(options: LimiterOptions): void {
   for (const [name, listener] of Object.entries({ onDecision, onEvent })) {
     if (listener !== undefined && typeof listener !== "function") throw invalidOption(name, "a function", listener);
   }
-}
-
-function checkCallOptions(options: CallOptions | undefined): void {
-  if (options === undefined) return;
-  if (options instanceof AbortSignal) throw invalidOption("options", "{ signal }", "an AbortSignal");
-  checkOptionKeys(options, ["signal"]);
-  const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
 }

@@ -12,8 +12,7 @@
 // `storeCases` from `tollgate/testing` shows whether it does.
 
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
-import { hasMarker } from "./kernel/errors.ts";
-import { MAX_HOLDS } from "./kernel/holds.ts";
+import type { StoreError } from "./store-error.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
 export {
@@ -27,6 +26,7 @@ export {
   type StoreRequest,
 } from "./kernel/decide.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
+export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
 
 /** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */
 export interface Batching {
@@ -44,11 +44,19 @@ export interface Store {
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
+   * @param terms a store that does not keep one of them refuses the batch (`refuseTerms`)
    * @returns one reply for each request, in order; a `StoreError` for a request that failed by itself, as one of a
    *   damaged bucket does, which charges nothing and fails no other; a `reset` mends a damaged bucket
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
    */
-  apply(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]>;
+  apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]>;
+
+  /**
+   * Says that an instance lives, and which one of how many it is. Absent: the store is this process's own.
+   *
+   * @throws StoreError
+   */
+  beat?(instance: string): Promise<Beat>;
 
   /**
    * Reads how the store is set up. Absent: there is nothing to set up.
@@ -61,6 +69,28 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** On what terms a batch may be booked: for senders that cannot know what became of it. */
+export interface Terms {
+  /** The store's time (epoch ms) until which it may be booked; then `too-late`. */
+  readonly notAfterMs?: number;
+  /** The incarnation that the sender knows. In another one nothing is booked: `other-incarnation`. */
+  readonly incarnation?: string;
+  /**
+   * The batch's number in its instance's row, from 1. Of the last 16 numbers the store keeps which requests were booked:
+   * a batch that is sent again under its number books the others alone.
+   */
+  readonly receipt?: { readonly instance: string; readonly number: number };
+}
+
+/** What a store knows of those who share it. */
+export interface Beat {
+  /** Named anew whenever the store has lost what it held. */
+  readonly incarnation: string;
+  /** How many instances live, this one among them, and its place from 0. */
+  readonly instances: number;
+  readonly rank: number;
+}
+
 /** One thing about how a store is set up. */
 export interface SetupCheck {
   /** What it is, such as `version` or `persistence`. */
@@ -68,53 +98,4 @@ export interface SetupCheck {
   readonly value: string;
   /** Which promise it may break, and what to do; `null` when it is fine. */
   readonly problem: string | null;
-}
-
-/** What can go wrong in a store. */
-export type StoreErrorCode =
-  | "capacity" // a bounded store holds as many live buckets as it may
-  | "too-many-holds" // a bucket has as many holds as it may
-  | "busy" // others held the store's lock for longer than the deadline
-  | "overloaded" // more calls wait for the store than the limiter lets wait
-  | "damaged-bucket" // a bucket's stored text is not what any version writes
-  | "wrong-type" // a key holds something else than a bucket
-  | "foreign-database" // the file is no database, or another program's
-  | "schema-version" // the data was written by another version of its layout
-  | "too-old" // the server is of a version that cannot keep the promises
-  | "unauthorized" // the server wants another password or user, or this one lacks a right
-  | "read-only" // the server takes no writes: it is a replica, or cannot persist them
-  | "out-of-memory" // the server has no memory left for new buckets
-  | "loading" // the server has just started, and reads its data
-  | "unavailable" // the store cannot be reached, opened, read or written
-  | "invalid-reply" // the store answered something else than it was asked
-  | "closed"; // the store was closed
-
-const STORE_ERROR = Symbol.for("tollgate.error.store");
-
-/** The store failed. A denial is never one of these. */
-export class StoreError extends Error {
-  override readonly name = "StoreError";
-  readonly code: StoreErrorCode;
-  /** Whether the same request may succeed later. */
-  readonly transient: boolean;
-
-  constructor(
-    code: StoreErrorCode,
-    message: string,
-    options: { readonly transient: boolean; readonly cause?: unknown },
-  ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.code = code;
-    this.transient = options.transient;
-    Object.defineProperty(this, STORE_ERROR, { value: true });
-  }
-
-  static isInstance(value: unknown): value is StoreError {
-    return hasMarker(value, STORE_ERROR);
-  }
-}
-
-/** What a request fails with that `decide` gave no reply. */
-export function tooManyHolds(): StoreError {
-  return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
 }

@@ -24,7 +24,7 @@ const PUBLIC: Record<string, string[]> = {
     "parsePolicy",
   ],
   "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
-  "./store": ["StoreError", "decide", "decodeState", "encodeState", "keysOf", "tooManyHolds"],
+  "./store": ["StoreError", "decide", "decodeState", "encodeState", "keysOf", "refuseTerms", "tooManyHolds"],
   "./stores/memory": ["memoryStore"],
   "./stores/sqlite": ["sqliteStore"],
   "./stores/redis": ["redisStore"],

@@ -26,7 +26,8 @@ export async function replayJob(settings: ReplaySettings): Promise<(call: Call) 
   const limiter = createLimiter({ policy: parsePolicy(settings.policy), store, prefix: settings.prefix });
   return async (call) => {
     const startedMs = performance.now();
-    const decision = await limiter.consume(call);
+    // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.
+    const { decision } = await limiter.run(call, () => {});
     const ms = performance.now() - startedMs;
     const denial = decision.verdicts.find((verdict) => !verdict.allowed);
     return { allowed: decision.allowed, deniedBy: denial?.limit ?? null, ms };

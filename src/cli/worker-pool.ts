@@ -62,18 +62,19 @@ export class Worker<Task, Result> {
   }
 
   /**
-   * Waits until the process has nothing to do, kills it with SIGKILL and starts another. New tasks wait for that.
+   * Kills the process with SIGKILL and starts another: when it has nothing to do, or in the midst of its tasks, which fail
+   * (`ended`). New tasks wait for that.
    *
    * @throws WorkerError when the process had ended by itself, or the next one does not start
    */
-  async restart(): Promise<{ readonly killed: number; readonly started: number }> {
+  async restart(when: "idle" | "at-work" = "idle"): Promise<{ readonly killed: number; readonly started: number }> {
     const current = this.#ready;
     const next = Promise.withResolvers<ChildProcess>();
     next.promise.catch(() => {});
     this.#ready = next.promise;
     try {
       const old = await current;
-      await Promise.allSettled([...this.#waiting.values()].map(({ promise }) => promise));
+      if (when === "idle") await Promise.allSettled([...this.#waiting.values()].map(({ promise }) => promise));
       if (hasEnded(old)) throw endOf(old);
       await kill(old);
       if (this.#isStopped) throw endOf(old);

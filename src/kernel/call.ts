@@ -26,9 +26,15 @@ export interface Call extends Dimensions {
    * nothing and denies when nothing is left; a price of 0 leaves the limit out.
    */
   readonly cost?: Cost | undefined;
+  /**
+   * Names this wish, for ten minutes and within its partition: a call that is sent again under the same key, from
+   * whatever process, is charged once and gets the first answer. Denials are not kept. Must not be made from what models
+   * repeat, such as the tool call's id.
+   */
+  readonly idempotencyKey?: string | undefined;
 }
 
-const CALL_KEYS: ReadonlySet<string> = new Set([...DIMENSIONS, "id", "args", "cost"]);
+const CALL_KEYS: ReadonlySet<string> = new Set([...DIMENSIONS, "id", "args", "cost", "idempotencyKey"]);
 const DIMENSION_KEYS: ReadonlySet<string> = new Set(DIMENSIONS);
 
 /**
@@ -53,6 +59,11 @@ export function checkCall(call: Call): void {
   checkKeys(call, CALL_KEYS, "call");
   if (call.tool === undefined || call.tool === null) {
     throw new MisuseError("missing-dimension", { path: "tool", expected: "the name of a tool", got: "nothing" });
+  }
+  const { idempotencyKey: key } = call;
+  if (key !== undefined && (typeof key !== "string" || key === "")) {
+    const expected = "a string that is not empty";
+    throw new MisuseError("invalid-call", { path: "idempotencyKey", expected, got: formatGot(key) });
   }
 }
 

@@ -20,25 +20,44 @@ export interface Charge extends Bucket {
   readonly cost: number;
 }
 
+/** A limit that matches a call, and its price there. */
+export interface Match extends Bucket {
+  /** Units; `undefined` when neither the call nor its tool says. */
+  readonly price: number | undefined;
+}
+
 /**
- * The charges of a call, in policy order.
+ * The limits that match a call, in policy order.
  *
  * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`
  */
-export function resolveCharges(policy: Policy, prefix: string, call: Call): Charge[] {
+export function resolveMatches(policy: Policy, prefix: string, call: Call): Match[] {
   checkCall(call);
   if (call.cost !== undefined) checkCost(policy, call.cost);
   const toolCost = policy.costs.get(dimensionValue("tool", call.tool));
-  const charges: Charge[] = [];
+  const matches: Match[] = [];
   for (const limit of policy.limits) {
     const price = priceOf(limit.unit, call.cost, toolCost);
-    if (price === 0) continue;
     const missing = limit.per.find((dimension) => call[dimension] === undefined || call[dimension] === null);
-    if (missing !== undefined && !limit.optional) throw missingDimension(limit, missing);
+    if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
     const bucket = missing === undefined ? bucketOf(policy, prefix, limit, call) : null;
-    if (bucket !== null) charges.push({ ...bucket, cost: price ?? 0 });
+    if (bucket !== null) matches.push({ ...bucket, price });
   }
-  return charges;
+  return matches;
+}
+
+/**
+ * The charges of a call, in policy order.
+ *
+ * @throws as `resolveMatches`
+ */
+export function resolveCharges(policy: Policy, prefix: string, call: Call): Charge[] {
+  return chargesOf(resolveMatches(policy, prefix, call));
+}
+
+/** What a call is charged, in policy order. A price of 0 leaves a limit out. */
+export function chargesOf(matches: readonly Match[]): Charge[] {
+  return matches.filter(({ price }) => price !== 0).map(({ price = 0, ...bucket }) => ({ ...bucket, cost: price }));
 }
 
 /** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
@@ -78,7 +97,12 @@ function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefine
   return unit === "calls" ? 1 : undefined;
 }
 
-function checkCost(policy: Policy, cost: Cost): void {
+/**
+ * Refuses a cost that is not whole numbers by units that some limit counts.
+ *
+ * @throws MisuseError `invalid-cost`, `unknown-unit`
+ */
+export function checkCost(policy: Policy, cost: Cost): void {
   // A Map or a list would be an object without units: no price at all.
   if (Object.prototype.toString.call(cost) !== "[object Object]") {
     const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";

@@ -43,7 +43,7 @@ export interface Decision {
    * yet: always `null`.
    */
   readonly degraded: null | { readonly reason: string; readonly worstCaseOver: number };
-  /** Whether this repeats an earlier answer. There are no idempotency keys yet: always `false`. */
+  /** Whether this repeats the first answer for the call's idempotency key. */
   readonly replayed: boolean;
   /** The store's time, epoch ms. */
   readonly decidedAtMs: number;
@@ -75,7 +75,7 @@ export function decisionOf(charges: readonly Charge[], reply: StoreReply): Decis
     message: binding === null ? null : denialMessage(binding.charge.limit.per, binding.verdict),
     notice: null,
     degraded: null,
-    replayed: false,
+    replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
   };
 }

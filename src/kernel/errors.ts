@@ -21,6 +21,12 @@ export type MisuseCode =
   | "invalid-cost"
   | "unknown-unit"
   | "unknown-limit"
+  | "missing-cost"
+  | "needs-reserve"
+  | "hold-unknown"
+  | "settled-already"
+  | "idempotency-conflict"
+  | "run-ended"
   | "limiter-closed"
   | "unknown-client";
 

@@ -21,7 +21,12 @@ export function keyPart(value: string): string {
     const escaped = value.replace(ESCAPED, escapeCharacter);
     if (utf8ToBytes(escaped).length <= MAX_PART_BYTES) return escaped;
   }
-  return `#${bytesToHex(sha256(utf8ToBytes(JSON.stringify(value))).subarray(0, 16))}`;
+  return `#${digest(value)}`;
+}
+
+/** The first 128 bits, in hexadecimal, of the SHA-256 of a value as JSON. */
+export function digest(value: unknown): string {
+  return bytesToHex(sha256(utf8ToBytes(JSON.stringify(value))).subarray(0, 16));
 }
 
 function escapeCharacter(character: string): string {
@@ -48,4 +53,18 @@ export function bucketKey(prefix: string, partition: Dimension, limit: string, v
   let key = `${prefix}:1:{${tag}}:${limit}`;
   for (const pair of values) if (pair !== tagged) key += `:${keyPart(pair[1])}`;
   return key;
+}
+
+/**
+ * The key of a kept answer, beside the buckets with the same tag. `$` begins no limit's name.
+ *
+ * @param of whether the answer is for an idempotency key, or for the end of a hold
+ */
+export function onceKey(prefix: string, tag: string, of: "once" | "settled", name: string): string {
+  return `${prefix}:1:{${tag}}:$${of}:${keyPart(name)}`;
+}
+
+/** The tag of a bucket's key. */
+export function tagOf(key: string): string {
+  return key.slice(key.indexOf("{") + 1, key.indexOf("}"));
 }

@@ -3,13 +3,15 @@ import { describe, it } from "node:test";
 import { readPolicy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
-const POLICY = "only $schema, version, partition, tools, limits";
+const POLICY = "only $schema, version, partition, tools, onError, limits";
 const NAME = "a name of lower-case letters, digits and hyphens, at most 64";
 const UNIT = "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)";
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
 const TTL = `${DURATION}, or { fromFirst: … }`;
 const WHOLE = `a whole number from 0 to ${MAX}`;
+const LEASE = "a duration of at most 1d, such as 30s or 5m";
 const BASE = "name, per, quota, quotas, otherwise, unit, optional, algorithm";
+const SPENT = BASE.replace("optional", "optional, hold");
 
 function faultsOf(input: unknown): string[] {
   const result = readPolicy(input);
@@ -37,15 +39,19 @@ describe("the words of a policy", () => {
       assert.deepEqual(faultsOf(input), [`policy: a policy; ${got}`]);
     }
     assert.deepEqual(faultsOf({}), ["version: 1; nothing", "limits: a list of limits; nothing"]);
-    assert.deepEqual(faultsOf({ $schema: 5, version: 2, partition: "x", tools: 5, limits: [], more: 1, "a b": 1 }), [
-      "$schema: a path or an address; 5",
-      "version: 1; 2",
-      'partition: one of tenant, user, session, turn, agent, tool; "x"',
-      "tools: tools by name, at most 10000 entries; 5",
-      "limits: at least one limit; []",
-      `more: ${POLICY}; an unknown key`,
-      `["a b"]: ${POLICY}; an unknown key`,
-    ]);
+    assert.deepEqual(
+      faultsOf({ $schema: 5, version: 2, partition: "x", tools: 5, onError: 5, limits: [], more: 1, "a b": 1 }),
+      [
+        "$schema: a path or an address; 5",
+        "version: 1; 2",
+        'partition: one of tenant, user, session, turn, agent, tool; "x"',
+        "tools: tools by name, at most 10000 entries; 5",
+        "onError: charge or refund; 5",
+        "limits: at least one limit; []",
+        `more: ${POLICY}; an unknown key`,
+        `["a b"]: ${POLICY}; an unknown key`,
+      ],
+    );
   });
 
   it("refuses what is no limit", () => {
@@ -85,15 +91,22 @@ describe("the words of a policy", () => {
       [{ ttl: {} }, "ttl", TTL, "{}"],
       [{ ttl: "36501d" }, "ttl", DURATION, '"36501d"'],
       [{ ttl: { fromFirst: "1h", also: 1 } }, "ttl.also", "only fromFirst", "an unknown key"],
-      [{ window: "1h" }, "window", `only ${BASE}, ttl`, "an unknown key"],
-      [{ algorithm: "leaky" }, "algorithm", "quota, fixed-window, sliding-window or gcra", '"leaky"'],
+      [{ window: "1h" }, "window", `only ${SPENT}, ttl`, "an unknown key"],
+      [{ algorithm: "leaky" }, "algorithm", "quota, fixed-window, sliding-window, gcra or concurrency", '"leaky"'],
       [{ algorithm: "fixed-window" }, "window", DURATION, "nothing"],
       [{ algorithm: "fixed-window", window: "0s" }, "window", DURATION, '"0s"'],
       [{ algorithm: "fixed-window", window: "1h", align: "calendar" }, "align", "epoch or first-use", '"calendar"'],
-      [{ algorithm: "fixed-window", window: "1h", ttl: "1h" }, "ttl", `only ${BASE}, window, align`, "an unknown key"],
-      [{ algorithm: "sliding-window", window: "1h", burst: 1 }, "burst", `only ${BASE}, window`, "an unknown key"],
+      [{ algorithm: "fixed-window", window: "1h", ttl: "1h" }, "ttl", `only ${SPENT}, window, align`, "an unknown key"],
+      [{ algorithm: "sliding-window", window: "1h", burst: 1 }, "burst", `only ${SPENT}, window`, "an unknown key"],
       [{ algorithm: "gcra", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
-      [{ algorithm: "gcra", window: "1h", align: "epoch" }, "align", `only ${BASE}, window, burst`, "an unknown key"],
+      [{ algorithm: "gcra", window: "1h", align: "epoch" }, "align", `only ${SPENT}, window, burst`, "an unknown key"],
+      [{ hold: "1m" }, "hold", "{ lease, onExpiry }", '"1m"'],
+      [{ hold: { lease: "soon" } }, "hold.lease", DURATION, '"soon"'],
+      [{ hold: { lease: "86400001ms" } }, "hold.lease", LEASE, '"86400001ms"'],
+      [{ hold: { onExpiry: "keep" } }, "hold.onExpiry", "charge or refund", '"keep"'],
+      [{ hold: { ttl: "1m" } }, "hold.ttl", "only lease, onExpiry", "an unknown key"],
+      [{ algorithm: "concurrency", lease: "2d" }, "lease", LEASE, '"2d"'],
+      [{ algorithm: "concurrency", hold: {} }, "hold", `only ${BASE}, lease`, "an unknown key"],
     ];
     for (const [limit, path, expected, got] of cases) {
       assert.deepEqual(faultsOf(policy(limit)), [`limits[0].${path}: ${expected}; ${got}`], JSON.stringify(limit));

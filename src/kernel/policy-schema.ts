@@ -29,15 +29,28 @@ export interface LimitBaseInput {
   readonly optional?: boolean | undefined;
 }
 
+/** How units are held that are reserved before they are spent. */
+export interface HoldInput {
+  /** How long a hold lives unless it is extended, at most `1d`. Default `2m`. */
+  readonly lease?: DurationInput | undefined;
+  /** What happens to held units that nobody settles: they are spent (default), or free again. */
+  readonly onExpiry?: "charge" | "refund" | undefined;
+}
+
+/** What limits say that units are spent on. */
+export interface SpentLimitInput extends LimitBaseInput {
+  readonly hold?: HoldInput | undefined;
+}
+
 /** Units for the life of a scope that ends when it was idle for `ttl`. */
-export interface QuotaLimitInput extends LimitBaseInput {
+export interface QuotaLimitInput extends SpentLimitInput {
   readonly algorithm?: "quota" | undefined;
   /** Default `24h` for limits per turn, `30d` for others. `{ fromFirst }` counts from the first charge instead. */
   readonly ttl?: DurationInput | { readonly fromFirst: DurationInput } | undefined;
 }
 
 /** Units for each window of a row. */
-export interface FixedWindowLimitInput extends LimitBaseInput {
+export interface FixedWindowLimitInput extends SpentLimitInput {
   readonly algorithm: "fixed-window";
   readonly window: DurationInput;
   /** Whether windows begin at multiples of their length since 1970, or with the first charge. Default `epoch`. */
@@ -45,21 +58,33 @@ export interface FixedWindowLimitInput extends LimitBaseInput {
 }
 
 /** Units in any window of a length. */
-export interface SlidingWindowLimitInput extends LimitBaseInput {
+export interface SlidingWindowLimitInput extends SpentLimitInput {
   readonly algorithm: "sliding-window";
   readonly window: DurationInput;
 }
 
 /** A token bucket: `quota` units a window, at most `burst` at once. */
-export interface GcraLimitInput extends LimitBaseInput {
+export interface GcraLimitInput extends SpentLimitInput {
   readonly algorithm: "gcra";
   readonly window: DurationInput;
   /** A whole number from 1 to 2^53 - 1. Default: the quota. */
   readonly burst?: number | undefined;
 }
 
+/** Units in use at one time, such as calls that run side by side. The quota is at most 1,000. */
+export interface ConcurrencyLimitInput extends LimitBaseInput {
+  readonly algorithm: "concurrency";
+  /** How long a unit is in use unless that is extended, at most `1d`. Default `2m`. */
+  readonly lease?: DurationInput | undefined;
+}
+
 /** One limit of a policy. Without `algorithm` it is a `quota`. */
-export type LimitInput = QuotaLimitInput | FixedWindowLimitInput | SlidingWindowLimitInput | GcraLimitInput;
+export type LimitInput =
+  | QuotaLimitInput
+  | FixedWindowLimitInput
+  | SlidingWindowLimitInput
+  | GcraLimitInput
+  | ConcurrencyLimitInput;
 
 /** A policy as it is written. */
 export interface PolicyInput {
@@ -70,6 +95,8 @@ export interface PolicyInput {
   readonly partition?: Dimension | undefined;
   /** Known tools, with what a call of each costs unless it says otherwise. */
   readonly tools?: Readonly<Record<string, { readonly cost?: Cost | undefined }>> | undefined;
+  /** What a call costs that `run` made and that failed: what it was priced at (default), or only what it reported. */
+  readonly onError?: "charge" | "refund" | undefined;
   /** 1 to 256, judged in this order. */
   readonly limits: readonly LimitInput[];
 }
@@ -97,6 +124,8 @@ function map<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: 
 
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
 const MAX_LIMITS = 256;
+/** A day. */
+export const MAX_LEASE_MS = 86_400_000;
 const MAX_NAMES = 10_000;
 
 const duration = z
@@ -131,9 +160,26 @@ const base = {
     .describe("Whether calls that lack one of the dimensions pass this limit by; else they are refused."),
 };
 
+const LEASE = "a duration of at most 1d, such as 30s or 5m";
+const lease = duration.refine((value) => (parseDuration(value) ?? 0) <= MAX_LEASE_MS, { error: LEASE });
+const chargeOrRefund = z.enum(["charge", "refund"], { error: "charge or refund" });
+
+/** What limits say that units are spent on. */
+const spent = {
+  ...base,
+  hold: object("{ lease, onExpiry }", {
+    lease: lease.optional().describe("How long a hold lives unless it is extended. Default: 2m."),
+    onExpiry: chargeOrRefund
+      .optional()
+      .describe("What happens to held units that nobody settles: they are spent (default), or free again."),
+  })
+    .optional()
+    .describe("How units are held that are reserved before they are spent."),
+};
+
 const algorithms = [
   object("a limit", {
-    ...base,
+    ...spent,
     algorithm: z.literal("quota").optional(),
     ttl: z
       .union([duration, object("fromFirst", { fromFirst: duration })], { error: `${DURATION}, or { fromFirst: … }` })
@@ -141,7 +187,7 @@ const algorithms = [
       .describe("How long the scope must be idle until it counts from zero. Default: 24h per turn, else 30d."),
   }),
   object("a limit", {
-    ...base,
+    ...spent,
     algorithm: z.literal("fixed-window"),
     window: duration,
     align: z
@@ -149,12 +195,17 @@ const algorithms = [
       .optional()
       .describe("Whether windows begin at multiples of their length since 1970 (default), or with the first charge."),
   }),
-  object("a limit", { ...base, algorithm: z.literal("sliding-window"), window: duration }),
+  object("a limit", { ...spent, algorithm: z.literal("sliding-window"), window: duration }),
   object("a limit", {
-    ...base,
+    ...spent,
     algorithm: z.literal("gcra"),
     window: duration,
     burst: whole(1).optional().describe("Most units at once. Default: the quota."),
+  }),
+  object("a limit", {
+    ...base,
+    algorithm: z.literal("concurrency"),
+    lease: lease.optional().describe("How long a unit is in use unless that is extended. Default: 2m."),
   }),
 ] as const;
 
@@ -171,10 +222,14 @@ export const policySchema = object("a policy", {
   )
     .optional()
     .describe("Known tools, with what a call of each costs unless it says otherwise."),
+  onError: chargeOrRefund
+    .optional()
+    .describe("What a failed call costs that run made: its price (default), or only what it reported."),
   limits: z
     .array(
       z.discriminatedUnion("algorithm", algorithms, {
-        error: (issue) => (issue.code === "invalid_union" ? "quota, fixed-window, sliding-window or gcra" : "a limit"),
+        error: (issue) =>
+          issue.code === "invalid_union" ? "quota, fixed-window, sliding-window, gcra or concurrency" : "a limit",
       }),
       { error: "a list of limits" },
     )

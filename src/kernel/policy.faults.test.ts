@@ -69,6 +69,15 @@ describe("readPolicy", () => {
     assert.deepEqual(faultsOf(policy({ quota: Number.MAX_SAFE_INTEGER, ttl: "36500d" })), []);
   });
 
+  it("refuses a limit of concurrency that could not keep its holds", () => {
+    const concurrency = { algorithm: "concurrency", quota: 1_000, quotas: { a: "unlimited" } };
+    assert.deepEqual(faultsOf(policy({ ...concurrency, per: ["tool"] })), []);
+    assert.deepEqual(faultsOf(policy({ ...concurrency, per: ["tool"], quota: 1_001, quotas: { a: 1_002 } })), [
+      "limits[0].quota: at most 1000 units in use at once; 1001",
+      "limits[0].quotas.a: at most 1000 units in use at once; 1002",
+    ]);
+  });
+
   it("says which keys lead to a fault", () => {
     const result = readPolicy(policy({ quota: 1 }, { quota: -1 }));
     const keys = "faults" in result ? result.faults.map((fault) => fault.keys) : [];

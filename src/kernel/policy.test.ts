@@ -27,7 +27,9 @@ describe("definePolicy", () => {
     assert.deepEqual(made.tools, []);
     const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
-    assert.deepEqual(made.limits, [{ ...limit, otherwise: { quota: 5, spec } }]);
+    const hold = { leaseMs: 120_000, onExpiry: "charge" };
+    assert.deepEqual(made.limits, [{ ...limit, ...hold, otherwise: { quota: 5, spec } }]);
+    assert.equal(made.onError, "charge");
   });
 
   it("keeps what a policy says", () => {
@@ -53,6 +55,18 @@ describe("definePolicy", () => {
     assert.equal(a?.allotments.get("wait"), null);
   });
 
+  it("says how units are held", () => {
+    const held = (limit: object) => {
+      const { leaseMs, onExpiry } = compiled({ quota: 5, ...limit });
+      return [leaseMs, onExpiry];
+    };
+    assert.deepEqual(held({ hold: {} }), [120_000, "charge"]);
+    assert.deepEqual(held({ hold: { lease: "1d", onExpiry: "refund" } }), [DAY, "refund"]);
+    assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
+    assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
+    assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
+  });
+
   it("gives each algorithm its numbers", () => {
     const window = "100ms";
     const cases: [limit: object, LimitSpec][] = [
@@ -74,6 +88,7 @@ describe("definePolicy", () => {
         { algorithm: "fixed-window", window, align: "first-use" },
         { algorithm: "fixed-window", quota: 6, windowMs: 100, align: "first-use" },
       ],
+      [{ algorithm: "concurrency" }, { algorithm: "concurrency", quota: 6 }],
       [
         { algorithm: "sliding-window", window },
         { algorithm: "sliding-window", quota: 6, windowMs: 100 },
@@ -121,7 +136,7 @@ describe("definePolicy", () => {
     const made = definePolicy(policy({ quota: 5 }));
     assert.equal(definePolicy(made), made);
     assert.equal(Object.isFrozen(made), true);
-    assert.deepEqual(Object.keys(made), ["partition", "costs", "limits", "units", "tools"]);
+    assert.deepEqual(Object.keys(made), ["partition", "costs", "limits", "onError", "units", "tools"]);
     const ofAnotherCopy = { [Symbol.for("tollgate.policy")]: true } as never;
     assert.equal(definePolicy(ofAnotherCopy), ofAnotherCopy);
   });

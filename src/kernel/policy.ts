@@ -4,6 +4,7 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
 import { parseDuration } from "./duration.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
+import { type Hold, MAX_HOLDS } from "./holds.ts";
 import { type LimitInput, type PolicyInput, policySchema, type QuotaInput } from "./policy-schema.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
@@ -23,6 +24,9 @@ export interface Limit {
   readonly per: readonly Dimension[];
   readonly unit: string;
   readonly optional: boolean;
+  /** How long its holds live unless they are extended. */
+  readonly leaseMs: number;
+  readonly onExpiry: Hold["onExpiry"];
   /** By value of the last dimension of `per`; `null` where the limit does not apply. */
   readonly allotments: ReadonlyMap<string, Allotment | null>;
   /** For every other value. */
@@ -35,6 +39,8 @@ export interface Policy {
   /** What a call of a tool costs unless it says otherwise. */
   readonly costs: ReadonlyMap<string, Cost>;
   readonly limits: readonly Limit[];
+  /** What a call costs that `run` made and that failed. */
+  readonly onError: "charge" | "refund";
   /** The units that some limit counts. */
   readonly units: ReadonlySet<string>;
   /** The tools that the policy names. */
@@ -155,8 +161,11 @@ function contradictions({ limits }: PolicyInput): PolicyFault[] {
     }
     const quotas = Object.entries(limit.quotas ?? {}).map(([value, quota]) => [["quotas", value], quota] as const);
     for (const [keys, quota] of [[["quota"], limit.quota] as const, ...quotas]) {
-      if (quota === undefined || quota === "unlimited" || isExact(limit, quota)) continue;
-      faults.push(fault(["limits", i, ...keys], EXACT_RATE, formatGot(quota)));
+      if (quota === undefined || quota === "unlimited") continue;
+      if (!isExact(limit, quota)) faults.push(fault(["limits", i, ...keys], EXACT_RATE, formatGot(quota)));
+      if (limit.algorithm === "concurrency" && quota > MAX_HOLDS) {
+        faults.push(fault(["limits", i, ...keys], `at most ${MAX_HOLDS} units in use at once`, formatGot(quota)));
+      }
     }
     return faults;
   });
@@ -180,6 +189,7 @@ function compile(input: PolicyInput): Policy {
     partition: input.partition ?? "session",
     costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
     limits,
+    onError: input.onError ?? "charge",
     units: new Set(limits.map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
   };
@@ -187,13 +197,18 @@ function compile(input: PolicyInput): Policy {
   return Object.freeze(policy);
 }
 
+const DEFAULT_LEASE = "2m";
+
 function compileLimit(limit: LimitInput): Limit {
+  const hold = limit.algorithm === "concurrency" ? limit : limit.hold;
   const allotment = (quota: QuotaInput) => (quota === "unlimited" ? null : { quota, spec: specOf(limit, quota) });
   return {
     name: limit.name,
     per: [...limit.per],
     unit: limit.unit ?? "calls",
     optional: limit.optional ?? false,
+    leaseMs: toMs(hold?.lease ?? DEFAULT_LEASE),
+    onExpiry: limit.algorithm === "concurrency" ? "refund" : (limit.hold?.onExpiry ?? "charge"),
     allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
     otherwise: allotment(limit.quota ?? (limit.otherwise === "deny" ? 0 : "unlimited")),
   };
@@ -207,6 +222,8 @@ function specOf(limit: LimitInput, quota: number): LimitSpec {
       return { algorithm: "sliding-window", quota, windowMs: toMs(limit.window) };
     case "gcra":
       return gcraSpec(quota, toMs(limit.window), limit.burst ?? quota);
+    case "concurrency":
+      return { algorithm: "concurrency", quota };
     default: {
       const ttl = limit.ttl ?? (limit.per.includes("turn") ? "24h" : "30d");
       return typeof ttl === "string"

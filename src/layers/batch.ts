@@ -1,7 +1,7 @@
 // A store that wraps a store for which one big request is cheaper than many: what one tick asks, and what gathers
 // while batches are under way, goes in one `apply`. It changes no answer.
 
-import { type Batching, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { type Batching, refuseTerms, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. */
 export const MAX_QUEUED = 10_000;
@@ -43,7 +43,9 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
   }
 
   return {
-    async apply(requests) {
+    async apply(requests, terms) {
+      // Who sets terms sends batches of its own, between this layer and the store.
+      refuseTerms(terms);
       if (queue.length + requests.length > MAX_QUEUED) {
         throw new StoreError("overloaded", `${queue.length} requests wait for the store`, { transient: true });
       }

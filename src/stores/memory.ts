@@ -6,11 +6,13 @@ import {
   decide,
   keysOf,
   type Outcome,
+  refuseTerms,
   type Store,
   type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  type Terms,
   tooManyHolds,
 } from "../store.ts";
 
@@ -70,7 +72,8 @@ class MemoryStore implements Store {
     this.#clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+    refuseTerms(terms);
     if (this.#closed) throw new StoreError("closed", "the memory store was closed", { transient: false });
     const nowMs = this.#clock.nowMs();
     return requests.map((request) => this.#decide(request, nowMs));

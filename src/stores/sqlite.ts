@@ -4,7 +4,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import { type Batching, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import {
+  type Batching,
+  refuseTerms,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  type Terms,
+} from "../store.ts";
 import { Courtesy } from "./sqlite/courtesy.ts";
 import { isBusy, storeError } from "./sqlite/errors.ts";
 import { type OpenFile, openFile } from "./sqlite/file.ts";
@@ -88,7 +96,8 @@ class SqliteStore implements Store {
     }
   }
 
-  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+    refuseTerms(terms);
     const askedMs = performance.now();
     const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);
     if (pauseMs > 0) await sleep(pauseMs);

@@ -1,0 +1,83 @@
+// One call: what it asks of each limit that matches, in one request, and the decision that comes of the answer.
+
+import { type Call, dimensionValue } from "../kernel/call.ts";
+import { storeRequest } from "../kernel/charge.ts";
+import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
+import { type Decision, decisionOf } from "../kernel/decision.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
+import type { Once } from "../kernel/once.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { Part } from "./parts.ts";
+import { ask, type CallOptions, type Shared, tell } from "./shared.ts";
+
+/** What is asked for a call. */
+export interface Asked {
+  /** What the caller wants: a call that is sent again must want the same. */
+  readonly verb: "consume" | "record" | "peek" | "reserve" | "run";
+  readonly call: Call;
+  readonly parts: readonly Part[];
+  /** Of the holds, instead of the limits' own. */
+  readonly leaseMs?: number | undefined;
+}
+
+/** What came of it. */
+export interface Decided {
+  readonly decision: Decision;
+  /** As they were decided: of a call that was sent again, with the units of the first one. */
+  readonly parts: readonly Part[];
+  /** The id of the holds, `null` when nothing was asked to be held. */
+  readonly hold: string | null;
+}
+
+const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge", run: "judge" } as const;
+
+/** Asks the store for a call. */
+export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
+  const { verb, call, parts } = asked;
+  const id = parts.some(({ event }) => event === "hold") ? crypto.randomUUID() : null;
+  const request: StoreRequest = storeRequest(MODES[verb], parts, (part) => eventOf(part, id ?? "", asked.leaseMs));
+  const once = onceOf(shared, asked);
+  const [reply] = await ask(shared, [once === null ? request : { ...request, once }], options);
+  const decided = once === null ? { parts, hold: id } : firstOf(asked, reply as StoreReply, once.request, id);
+  const decision = decisionOf(decided.parts, reply as StoreReply);
+  const { onDecision } = shared;
+  if (verb !== "peek" && onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
+  return { ...decided, decision };
+}
+
+/** The tag of the partition that a call is in, else of its first bucket; `null` where it has neither. */
+export function tagOfCall(policy: Policy, call: Call, buckets: readonly { readonly key: string }[]): string | null {
+  const value = call[policy.partition];
+  if (value !== undefined && value !== null) return keyPart(dimensionValue(policy.partition, value));
+  const [first] = buckets;
+  return first === undefined ? null : tagOf(first.key);
+}
+
+function eventOf({ event, cost, limit }: Part, id: string, leaseMs = limit.leaseMs): StepEvent {
+  if (event === "charge") return { type: "charge", cost };
+  return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
+}
+
+/** How a call is known again: by what it wants of whom, not by how much, which may be estimated anew. */
+function onceOf({ policy, prefix }: Shared, { verb, call, parts }: Asked): Once | null {
+  if (call.idempotencyKey === undefined) return null;
+  const tag = tagOfCall(policy, call, parts);
+  if (tag === null) return null;
+  const request = digest([verb, ...parts.map(({ key }) => key)]);
+  return { key: onceKey(prefix, tag, "once", call.idempotencyKey), request };
+}
+
+function firstOf({ call, parts }: Asked, reply: StoreReply, request: string, id: string | null) {
+  const { replay } = reply;
+  if (replay === undefined) return { parts, hold: id };
+  if (replay.request !== request) {
+    const expected = "a key that no other call had within the last ten minutes";
+    throw new MisuseError("idempotency-conflict", {
+      path: "idempotencyKey",
+      expected,
+      got: formatGot(call.idempotencyKey),
+    });
+  }
+  return { parts: parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 })), hold: replay.hold };
+}

@@ -1,0 +1,189 @@
+// Units that were set aside for a call, until it is known what it took.
+
+import type { Call, Cost } from "../kernel/call.ts";
+import { type Bucket, checkCost, type Match } from "../kernel/charge.ts";
+import type { Step, StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
+import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { digest, onceKey } from "../kernel/key.ts";
+import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+import { tagOfCall } from "./decide-call.ts";
+import { isConcurrency, type Part } from "./parts.ts";
+import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
+
+/** How a hold is made or extended. */
+export interface HoldOptions extends CallOptions {
+  /** How long the hold lives from now, 1 to 86,400,000 ms. Default: what each limit's `lease` says. */
+  readonly leaseMs?: number | undefined;
+}
+
+/** Units that are set aside for a call. What nobody settles or releases expires, as each limit's `onExpiry` says. */
+export interface Hold {
+  /** Names the hold, also for another process (`limiter.hold`). */
+  readonly hold: string;
+
+  /**
+   * Books what the call took, whatever that is, and frees the rest. A unit that is not named took what was held. Sent
+   * again with equal numbers, it is booked once.
+   *
+   * @throws MisuseError `invalid-cost`, `unknown-unit`, `settled-already` (with other numbers), `limiter-closed`
+   * @throws StoreError when the store failed; settling once more is safe
+   */
+  settle(actual?: Cost, options?: CallOptions): Promise<Settlement>;
+
+  /**
+   * Frees all units.
+   *
+   * @throws MisuseError `settled-already`, `hold-unknown`, `limiter-closed`
+   * @throws StoreError when the store failed; releasing once more is safe
+   */
+  release(options?: CallOptions): Promise<Settlement>;
+
+  /**
+   * Lets the hold live longer. Resolves to `false` when it has expired.
+   *
+   * @throws MisuseError `invalid-option`, `hold-unknown`, `limiter-closed`
+   * @throws StoreError when the store failed
+   */
+  extend(options?: HoldOptions): Promise<boolean>;
+}
+
+/** What settling came to. */
+export interface Settlement {
+  /** Whether the hold had expired before: where it was charged then, only what went beyond it was booked. */
+  readonly late: boolean;
+  /** `hold-unknown` when no such hold was found, or it ended ten minutes ago: all of the actual was booked. */
+  readonly problem: "hold-unknown" | null;
+  /** Whether this repeats an earlier answer. */
+  readonly replayed: boolean;
+  /** How the buckets stand. */
+  readonly usages: readonly Usage[];
+}
+
+/** A call's decision, and its hold. */
+export type Reserved = Decision & { readonly allowed: true } & Hold;
+
+/** A call's decision when a limit denies it. */
+export type Denied = Decision & { readonly allowed: false };
+
+/** One limit of a held call: units held there, and those that were spent at once. */
+interface HeldPart extends Bucket {
+  readonly held: number;
+  readonly charged: number;
+}
+
+/** What a hold is about. */
+export interface HoldOf {
+  readonly id: string;
+  readonly call: Call;
+  readonly parts: readonly HeldPart[];
+}
+
+/** All limits that match a call, with what was asked of each: one that had no price may get an actual. */
+export function heldParts(matches: readonly Match[], parts: readonly Part[]): HeldPart[] {
+  return matches.map((match) => {
+    const part = parts.find(({ key }) => key === match.key);
+    const units = part?.cost ?? 0;
+    return { ...match, held: part?.event === "hold" ? units : 0, charged: part?.event === "charge" ? units : 0 };
+  });
+}
+
+/** The hold as users know it. */
+export function holdOf(shared: Shared, of: HoldOf): Hold {
+  return {
+    hold: of.id,
+    settle: (actual = {}, options) => settle(shared, of, actual, "held", options),
+    async release(options) {
+      const settlement = await settle(shared, of, {}, "nothing", options);
+      if (settlement.problem !== null) throw unknownHold(of.id);
+      return settlement;
+    },
+    extend: (options) => extend(shared, of, options),
+  };
+}
+
+/**
+ * Ends a hold.
+ *
+ * @param rest what units took that `actual` does not name: what was held, or nothing
+ */
+export async function settle(
+  shared: Shared,
+  of: HoldOf,
+  actual: Cost,
+  rest: "held" | "nothing",
+  options: CallOptions = {},
+): Promise<Settlement> {
+  checkCallOptions(options);
+  checkCost(shared.policy, actual);
+  const parts = of.parts.filter((part) => part.held > 0 || actualOf(part, actual, rest) > 0);
+  const steps = parts.map((part): Step => {
+    const units = actualOf(part, actual, rest);
+    const event: StepEvent = part.held > 0 ? { type: "settle", id: of.id, units } : { type: "charge", cost: units };
+    return { bucket: part.key, limit: part.allotment.spec, event };
+  });
+  const request = settleRequest(shared, of, steps);
+  const [reply] = (await ask(shared, [request], options)) as [StoreReply];
+  if (reply.replay !== undefined && reply.replay.request !== request.once?.request) {
+    const expected = `what the hold ${of.id} was settled with before`;
+    throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
+  }
+  const found = reply.steps.flatMap(({ hold = [] }) => hold);
+  return {
+    late: found.includes("late"),
+    problem: found.length > 0 && found.every((each) => each === "unknown") ? "hold-unknown" : null,
+    replayed: reply.replay !== undefined,
+    usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
+  };
+}
+
+/** What a limit is charged at the end, beyond what it was charged before. */
+function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): number {
+  const { held, charged, limit } = part;
+  const named = Object.hasOwn(actual, limit.unit) ? actual[limit.unit] : undefined;
+  // Nothing is spent there: what it took has no meaning, and must not make two equal settles differ.
+  if (isConcurrency(part)) return held;
+  if (held > 0) return named ?? (rest === "held" ? held : 0);
+  return Math.max(0, (named ?? charged) - charged);
+}
+
+/** Booked in any case, and once: what was settled is remembered under the hold's own key. */
+function settleRequest({ policy, prefix }: Shared, { id, call, parts }: HoldOf, steps: readonly Step[]): StoreRequest {
+  const tag = tagOfCall(policy, call, parts);
+  if (tag === null) return { mode: "force", steps };
+  const numbers = steps.map(({ bucket, event }) => [bucket, "units" in event ? event.units : 0]);
+  return { mode: "force", steps, once: { key: onceKey(prefix, tag, "settled", id), request: digest(numbers) } };
+}
+
+async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
+  checkHoldOptions(options);
+  const steps = of.parts
+    .filter(({ held }) => held > 0)
+    .map(({ key, allotment, limit }): Step => {
+      const event: StepEvent = { type: "extend", id: of.id, leaseMs: options.leaseMs ?? limit.leaseMs };
+      return { bucket: key, limit: allotment.spec, event };
+    });
+  const [reply] = (await ask(shared, [{ mode: "force", steps }], options)) as [StoreReply];
+  if (steps.length > 0 && reply.steps.every(({ hold }) => hold === "unknown")) throw unknownHold(of.id);
+  return reply.allowed;
+}
+
+function unknownHold(id: string): MisuseError {
+  return new MisuseError("hold-unknown", {
+    path: "hold",
+    expected: "a hold that was made, and did not end ten minutes ago",
+    got: formatGot(id),
+  });
+}
+
+/**
+ * Refuses options of a hold that are wrong.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkHoldOptions(options: HoldOptions): void {
+  checkCallOptions(options, ["signal", "leaseMs"]);
+  const { leaseMs } = options;
+  if (leaseMs === undefined || (Number.isInteger(leaseMs) && leaseMs >= 1 && leaseMs <= MAX_LEASE_MS)) return;
+  throw invalidOption("leaseMs", `a whole number from 1 to ${MAX_LEASE_MS}`, leaseMs);
+}

@@ -1,0 +1,56 @@
+// What a call asks of each limit that matches it: to spend its price at once, or to hold it until the call has ended.
+
+import type { Bucket, Charge, Match } from "../kernel/charge.ts";
+import { MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+
+/** A charge, and whether its units are spent at once or held. */
+export interface Part extends Charge {
+  readonly event: "charge" | "hold";
+}
+
+/**
+ * For a call that nobody ends.
+ *
+ * @throws MisuseError `needs-reserve`
+ */
+export function spentParts(matches: readonly Match[]): Part[] {
+  const endless = matches.find((match) => isConcurrency(match) && match.price !== 0);
+  if (endless === undefined) return matches.flatMap((match) => partOf(match, "charge"));
+  const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
+  throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
+}
+
+/** For a call that is only looked at. */
+export function shownParts(matches: readonly Match[]): Part[] {
+  return matches.flatMap((match) => partOf(match, isConcurrency(match) ? "hold" : "charge"));
+}
+
+/**
+ * For a call that is settled or released.
+ *
+ * @throws MisuseError `missing-cost`
+ */
+export function reservedParts(matches: readonly Match[]): Part[] {
+  const unknown = matches.find(({ price }) => price === undefined);
+  if (unknown === undefined) return matches.flatMap((match) => partOf(match, "hold"));
+  const { name, unit } = unknown.limit;
+  const expected = `how many ${unit} to hold, because the limit ${name} counts them`;
+  throw new MisuseError("missing-cost", { path: `cost.${unit}`, expected, got: "nothing" });
+}
+
+/** For a call that runs here: a call is a call once it has begun, but what it takes beside that is seen at its end. */
+export function runParts(matches: readonly Match[], onError: Policy["onError"]): Part[] {
+  const isKnown = (match: Match) => match.limit.unit === "calls" && onError === "charge" && !isConcurrency(match);
+  return matches.flatMap((match) => partOf(match, isKnown(match) ? "charge" : "hold"));
+}
+
+/** Whether a limit counts what has not ended: its units can only be held. */
+export function isConcurrency({ allotment }: Bucket): boolean {
+  return allotment.spec.algorithm === "concurrency";
+}
+
+/** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */
+function partOf({ price, ...bucket }: Match, event: Part["event"]): Part[] {
+  return price === 0 ? [] : [{ ...bucket, cost: price ?? 0, event: price === undefined ? "charge" : event }];
+}

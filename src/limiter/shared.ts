@@ -1,0 +1,86 @@
+// What a limiter and those bound from it share, and how they ask the store.
+
+import type { Call } from "../kernel/call.ts";
+import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
+import type { Decision } from "../kernel/decision.ts";
+import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import { type SetupCheck, type Store, StoreError } from "../store.ts";
+
+/** What a limiter says beside its decisions. */
+export type LimiterEvent =
+  /** The store is set up so that it may break a promise. */
+  | { readonly type: "store-setup"; readonly check: SetupCheck }
+  /** How the store is set up could not be read. */
+  | { readonly type: "store-error"; readonly error: unknown }
+  /**
+   * A hold of `run` could not be extended (`error` is `null`: it had expired), and others may take what it held. The
+   * function goes on.
+   */
+  | { readonly type: "extend-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
+  /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
+  | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown };
+
+/** How one call is made. */
+export interface CallOptions {
+  /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Shared {
+  readonly policy: Policy;
+  readonly prefix: string;
+  readonly store: Store;
+  readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
+  readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  closing: Promise<void> | null;
+}
+
+/** Asks the store. There is a reply for each request, and a step reply for each step, or this throws. */
+export async function ask(
+  shared: Shared,
+  requests: readonly StoreRequest[],
+  options: CallOptions = {},
+): Promise<readonly StoreReply[]> {
+  options.signal?.throwIfAborted();
+  if (shared.closing !== null) {
+    throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
+  }
+  const replies = await shared.store.apply(requests);
+  return requests.map(({ steps, once }, i) => {
+    const reply = replies[i];
+    if (StoreError.isInstance(reply)) throw reply;
+    if (reply?.steps.length === steps.length) return reply;
+    // An answer that is kept for another request has that one's steps: whoever asked says what is wrong.
+    if (reply?.replay !== undefined && reply.replay.request !== once?.request) return reply;
+    throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
+  });
+}
+
+/** Calls a listener. The units are booked: a fault of the listener must not look like a fault of the decision. */
+export function tell(name: string, listener: () => unknown): void {
+  const warn = (error: unknown) => process.emitWarning(`${name} threw: ${formatGot(error)}`, "TollgateWarning");
+  try {
+    const told = listener();
+    if (told instanceof Promise) told.catch(warn);
+  } catch (error) {
+    warn(error);
+  }
+}
+
+/** Says something to `onEvent`, if anybody listens. */
+export function tellEvent({ onEvent }: Pick<Shared, "onEvent">, event: LimiterEvent): void {
+  if (onEvent !== undefined) tell("onEvent", () => onEvent(event));
+}
+
+/**
+ * Refuses options of a call that are wrong.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkCallOptions(options: CallOptions, known: readonly string[] = ["signal"]): void {
+  if (options instanceof AbortSignal) throw invalidOption("options", "{ signal }", "an AbortSignal");
+  checkOptionKeys(options, known);
+  const { signal } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
+}

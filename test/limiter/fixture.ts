@@ -1,0 +1,32 @@
+// What the tests of holds share: a policy with a limit of each kind, and a limiter at a time that tests move.
+
+import { createLimiter, type LimiterEvent, type LimiterOptions, MisuseError, type PolicyInput } from "tollgate";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
+
+export const POLICY: PolicyInput = {
+  version: 1,
+  tools: { book: { cost: { usd_micros: 300 } } },
+  limits: [
+    { name: "calls", per: ["session"], quota: 5, ttl: "1h" },
+    { name: "tokens", per: ["session"], unit: "tokens", algorithm: "fixed-window", window: "1h", quota: 1_000 },
+    { name: "money", per: ["user"], optional: true, unit: "usd_micros", quota: 1_000, hold: { onExpiry: "refund" } },
+    { name: "at-once", per: ["session"], quotas: { s2: 1 }, otherwise: "allow", algorithm: "concurrency", lease: "1m" },
+  ],
+};
+
+export function limiterFor(options: Partial<LimiterOptions> = {}) {
+  const clock = fakeClock(Date.UTC(2030, 0, 1));
+  const events: LimiterEvent[] = [];
+  const store = options.store ?? memoryStore({ clock });
+  const limiter = createLimiter({ policy: POLICY, onEvent: (event) => events.push(event), ...options, store });
+  /** Units used of each limit of a session. */
+  const used = async (session = "s1") => {
+    const usages = await limiter.usage({ session, user: "u1" });
+    return Object.fromEntries(usages.map(({ limit, used }) => [limit, used]));
+  };
+  return { clock, events, limiter, store, used };
+}
+
+export const isMisuse = (code: string, path?: string) => (error: unknown) =>
+  MisuseError.isInstance(error) && error.code === code && (path === undefined || error.faults[0]?.path === path);

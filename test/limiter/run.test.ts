@@ -1,0 +1,173 @@
+// Calls that run here: held while their function runs, settled however it ends.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Call, type Report, StoreError } from "tollgate";
+import type { Store } from "tollgate/store";
+import { memoryStore } from "tollgate/stores/memory";
+import { isMisuse, limiterFor, POLICY } from "./fixture.ts";
+
+const call: Call = { tool: "model", session: "s1", cost: { tokens: 400 } };
+
+describe("run", () => {
+  it("holds while the function runs, and settles with what it reported", async () => {
+    const { limiter, used } = limiterFor();
+    const ran = await limiter.run(call, async (signal, report) => {
+      assert.equal(signal.aborted, false);
+      assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 0 });
+      report({ tokens: 30 });
+      report({ tokens: 12 });
+      return "value";
+    });
+    assert.ok(ran.allowed);
+    assert.equal(ran.value, "value");
+    assert.equal(ran.decision.verdicts[1]?.remaining, 600);
+    assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
+  });
+
+  it("takes the price where nothing was reported", async () => {
+    const { limiter, used } = limiterFor();
+    await limiter.run(call, () => "value");
+    assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 0 });
+  });
+
+  it("books what was reported of a unit that had no price", async () => {
+    const { limiter, used } = limiterFor();
+    await limiter.run({ tool: "search", session: "s1" }, (_signal, report) => report({ tokens: 2_000, calls: 3 }));
+    assert.deepEqual(await used(), { calls: 3, tokens: 2_000, money: 0 });
+    const ran = await limiter.run({ tool: "search", session: "s1" }, () => assert.fail("ran"));
+    assert.equal(ran.allowed, false);
+    assert.equal("value" in ran, false);
+  });
+
+  it("asks the store once where nothing is held and nothing reported", async () => {
+    const store = memoryStore();
+    let asked = 0;
+    const counting: Store = {
+      ...store,
+      apply(requests) {
+        asked++;
+        return store.apply(requests);
+      },
+      close: () => store.close(),
+    };
+    const { limiter } = limiterFor({ store: counting });
+    await limiter.run({ tool: "search", session: "s1" }, () => 1);
+    assert.equal(asked, 1);
+  });
+
+  for (const [onError, expected] of [
+    ["charge", { calls: 1, tokens: 400, money: 300 }],
+    ["refund", { calls: 0, tokens: 70, money: 0 }],
+  ] as const) {
+    it(`throws what the function threw, after it was settled: onError ${onError}`, async () => {
+      const { limiter, used } = limiterFor({ policy: { ...POLICY, onError } });
+      const failing = async (_signal: AbortSignal, report: Report) => {
+        if (onError === "refund") report({ tokens: 70 });
+        throw new Error("tool broke");
+      };
+      await assert.rejects(limiter.run({ ...call, tool: "book", user: "u1" }, failing), /tool broke/);
+      assert.deepEqual(await used(), expected);
+    });
+  }
+
+  it("frees what it held when it was aborted before the function began", async () => {
+    const { limiter, store, used } = limiterFor();
+    const controller = new AbortController();
+    const apply = store.apply.bind(store);
+    store.apply = (requests) => {
+      controller.abort(new Error("too late"));
+      return apply(requests);
+    };
+    const { signal } = controller;
+    await assert.rejects(
+      limiter.run(call, () => assert.fail("ran"), { signal }),
+      /too late/,
+    );
+    assert.deepEqual(await used(), { calls: 1, tokens: 0, money: 0 });
+  });
+
+  it("lets no more run at once than a limit of concurrency says", async () => {
+    const { limiter } = limiterFor();
+    const inSession = { tool: "search", session: "s2" };
+    let running = 0;
+    const results = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        limiter.run(inSession, async () => {
+          assert.equal(++running, 1);
+          await sleep(5);
+          running--;
+        }),
+      ),
+    );
+    assert.deepEqual(
+      results.map(({ allowed }) => allowed),
+      [true, false, false, false],
+    );
+    assert.ok((await limiter.run(inSession, () => 1)).allowed);
+  });
+
+  it("extends its hold at a third of the lease", async () => {
+    const { limiter, store } = limiterFor({ store: memoryStore() });
+    const extended: unknown[] = [];
+    const apply = store.apply.bind(store);
+    store.apply = (requests) => {
+      for (const { steps } of requests) if (steps[0]?.event.type === "extend") extended.push(steps.length);
+      return apply(requests);
+    };
+    const lease = { leaseMs: 60 };
+    const ran = await limiter.run(call, () => sleep(200, "value"), lease);
+    assert.ok(ran.allowed && extended.length >= 2, `${extended.length}`);
+    const [, tokens] = await limiter.usage({ session: "s1" });
+    assert.equal(tokens?.used, 400);
+    const before = extended.length;
+    await sleep(60);
+    assert.equal(extended.length, before);
+  });
+
+  it("says when a hold could not be extended or settled, and returns what the function did", async () => {
+    const { limiter, store, events } = limiterFor({ store: memoryStore() });
+    const apply = store.apply.bind(store);
+    store.apply = async (requests) => {
+      if (requests[0]?.mode === "force") throw new StoreError("unavailable", "gone", { transient: true });
+      return apply(requests);
+    };
+    const ran = await limiter.run(call, () => sleep(60, "value"), { leaseMs: 30 });
+    assert.equal(ran.allowed && ran.value, "value");
+    const types = new Set(events.map(({ type }) => type));
+    assert.deepEqual([...types], ["extend-error", "settle-error"]);
+    const event = events.at(-1);
+    assert.ok(event?.type === "settle-error" && StoreError.isInstance(event.error) && event.hold.length === 36);
+  });
+
+  it("says once when its hold had expired, and settles late", async () => {
+    const { limiter, clock, events, used } = limiterFor();
+    await limiter.run(
+      call,
+      async (_signal, report) => {
+        clock.advance(30);
+        report({ tokens: 500 });
+        await sleep(60);
+      },
+      { leaseMs: 30 },
+    );
+    assert.deepEqual(
+      events.map((event) => [event.type, "error" in event && event.error]),
+      [["extend-error", null]],
+    );
+    assert.deepEqual(await used(), { calls: 1, tokens: 500, money: 0 });
+  });
+
+  it("refuses reports of no known unit, and those after the end", async () => {
+    const { limiter } = limiterFor();
+    const reports: Report[] = [];
+    const bad = limiter.run(call, (_signal, report) => report({ euros: 1 }));
+    await assert.rejects(bad, isMisuse("unknown-unit"));
+    await limiter.run({ ...call, cost: { tokens: 1 } }, (_signal, report) => {
+      reports.push(report);
+    });
+    assert.throws(() => reports[0]?.({ tokens: 1 }), isMisuse("run-ended"));
+    await assert.rejects(limiter.run(call, 5 as never), isMisuse("invalid-option", "run"));
+  });
+});
