@@ -1,11 +1,19 @@
 // The centre: a call comes in, its charges are resolved, the store decides them in one request, a decision goes out.
 // It knows no concrete store.
 
-import { type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
-import { type Bucket, bucketOf, type Match, missingDimension, resolveMatches, storeRequest } from "./kernel/charge.ts";
+import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
+import {
+  type Bucket,
+  bucketOf,
+  type Match,
+  missingDimension,
+  missingIn,
+  resolveMatches,
+  storeRequest,
+} from "./kernel/charge.ts";
 import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
-import { definePolicy, type Policy } from "./kernel/policy.ts";
+import { definePolicy, type Limit, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { type Asked, decideCall } from "./limiter/decide-call.ts";
@@ -129,9 +137,9 @@ export interface Limiter {
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
-   * policy names.
+   * policy names; likewise for tiers. A limit per `args` only for arguments that are given.
    */
-  usage(dimensions?: Dimensions, options?: CallOptions): Promise<readonly Usage[]>;
+  usage(dimensions?: BucketDimensions, options?: CallOptions): Promise<readonly Usage[]>;
 
   /**
    * Empties one bucket, named by its limit and all of that limit's dimensions, and returns how it stood before.
@@ -139,7 +147,7 @@ export interface Limiter {
    *
    * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `limiter-closed`
    */
-  reset(bucket: Dimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
+  reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
 
   /** The same limiter with dimensions bound; a call's own come before them. */
   for(dimensions: Dimensions): Limiter;
@@ -233,16 +241,12 @@ class StoreLimiter implements Limiter {
     return { allowed: true, value: await runHeld(this.#shared, of, run, options), decision };
   }
 
-  async usage(dimensions: Dimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
+  async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
     const { policy, prefix } = this.#shared;
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
-    checkDimensions(whole);
-    const tools = whole.tool === undefined ? policy.tools : [whole.tool];
+    checkDimensions(whole, policy.bucketWords);
     const buckets = policy.limits.flatMap((limit) =>
-      (limit.per.includes("tool") ? tools : [whole.tool])
-        .map((tool) => ({ ...whole, tool }))
-        .filter((each) => limit.per.every((dimension) => each[dimension] !== undefined))
-        .flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
+      named(policy, limit, whole).flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
     );
     const usages: Usage[] = [];
     for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
@@ -251,16 +255,16 @@ class StoreLimiter implements Limiter {
     return usages;
   }
 
-  async reset(bucket: Dimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null> {
+  async reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null> {
     const { policy, prefix } = this.#shared;
     const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
-    checkDimensions(whole);
+    checkDimensions(whole, policy.bucketWords);
     const limit = policy.limits.find((each) => each.name === name);
     if (limit === undefined) {
       const expected = `one of the policy's limits: ${policy.limits.map((each) => each.name).join(", ")}`;
       throw new MisuseError("unknown-limit", { path: "limit", expected, got: formatGot(name) });
     }
-    const missing = limit.per.find((dimension) => whole[dimension] === undefined);
+    const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
     const found = bucketOf(policy, prefix, limit, whole);
     if (found === null) return null;
@@ -270,7 +274,7 @@ class StoreLimiter implements Limiter {
 
   for(dimensions: Dimensions): Limiter {
     const bound = mergeDimensions(this.#bound, dimensions, "dimensions");
-    checkDimensions(bound);
+    checkDimensions(bound, this.#shared.policy.dimensions);
     return new StoreLimiter(this.#shared, bound);
   }
 
@@ -303,6 +307,20 @@ class StoreLimiter implements Limiter {
     const replies = await ask(this.#shared, requests, options);
     return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
   }
+}
+
+/** Whose buckets of a limit are meant: for each tool or tier that the policy names, where none is given. */
+function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): BucketDimensions[] {
+  const tools = dimensions.tool === undefined ? policy.tools : [String(dimensions.tool)];
+  const tiers = dimensions.tier === undefined ? [...new Set(policy.tiers.values())] : [dimensions.tier];
+  const ofTools = limit.per.includes("tool")
+    ? tools.filter(limit.matches).map((tool) => ({ ...dimensions, tool }))
+    : [dimensions];
+  const whole = limit.per.includes("tier")
+    ? ofTools.flatMap((each) => tiers.map((tier) => ({ ...each, tier })))
+    : ofTools;
+  const isSaid = (each: BucketDimensions) => !limit.per.includes("args") || each.args !== undefined;
+  return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined);
 }
 
 /** Most buckets that one reading asks for: a policy may name thousands of tools. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
+  CALL_WORDS,
   type Call,
   checkCall,
   checkDimensions,
@@ -19,6 +20,8 @@ function refuses(run: () => unknown, code: MisuseCode, path: string, got: string
   });
 }
 
+const WORDS: ReadonlySet<string> = new Set([...DIMENSIONS, ...CALL_WORDS]);
+
 const NO_OBJECTS: [value: unknown, got: string][] = [
   [["x"], '["x"]'],
   [undefined, "nothing"],
@@ -31,14 +34,14 @@ const NO_OBJECTS: [value: unknown, got: string][] = [
 describe("checkCall", () => {
   it("lets every key of a call through", () => {
     const all: Call = { tenant: "a", user: 1, session: "s", turn: "t", agent: "x", tool: "search" };
-    checkCall({ ...all, id: "call_1", args: {}, cost: { tokens: 5 } });
-    checkCall({ tool: 5 });
+    checkCall({ ...all, id: "call_1", args: {}, cost: { tokens: 5 }, idempotencyKey: "k" }, WORDS);
+    checkCall({ tool: 5 }, WORDS);
   });
 
   it("refuses what is no call", () => {
-    for (const [value, got] of NO_OBJECTS) refuses(() => checkCall(value as Call), "invalid-call", "call", got);
+    for (const [value, got] of NO_OBJECTS) refuses(() => checkCall(value as Call, WORDS), "invalid-call", "call", got);
     for (const call of [{}, { tool: undefined }, { tool: null }]) {
-      refuses(() => checkCall(call as never), "missing-dimension", "tool", "nothing");
+      refuses(() => checkCall(call as never, WORDS), "missing-dimension", "tool", "nothing");
     }
     const keys: [call: object, got: string][] = [
       [{ tool: "x", sesion: "s" }, '"sesion"'],
@@ -46,7 +49,7 @@ describe("checkCall", () => {
       [JSON.parse('{"tool":"x","__proto__":{}}'), '"__proto__"'],
       [Object.create({ tool: "x", toString: 1 }), '"toString"'],
     ];
-    for (const [call, got] of keys) refuses(() => checkCall(call as Call), "invalid-call", "call", got);
+    for (const [call, got] of keys) refuses(() => checkCall(call as Call, WORDS), "invalid-call", "call", got);
   });
 });
 
@@ -67,13 +70,13 @@ describe("mergeDimensions", () => {
 
 describe("checkDimensions", () => {
   it("lets dimensions through and nothing else", () => {
-    checkDimensions({});
-    checkDimensions(Object.fromEntries(DIMENSIONS.map((dimension) => [dimension, "x"])));
+    checkDimensions({}, new Set(DIMENSIONS));
+    checkDimensions(Object.fromEntries(DIMENSIONS.map((dimension) => [dimension, "x"])), new Set(DIMENSIONS));
     for (const [value, got] of NO_OBJECTS) {
-      refuses(() => checkDimensions(value as Dimensions), "invalid-call", "dimensions", got);
+      refuses(() => checkDimensions(value as Dimensions, new Set(DIMENSIONS)), "invalid-call", "dimensions", got);
     }
     for (const key of ["id", "args", "cost"]) {
-      refuses(() => checkDimensions({ [key]: "x" } as Dimensions), "invalid-call", "dimensions", `"${key}"`);
+      refuses(() => checkDimensions({ [key]: "x" }, new Set(DIMENSIONS)), "invalid-call", "dimensions", `"${key}"`);
     }
   });
 });

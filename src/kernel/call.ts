@@ -2,14 +2,26 @@
 
 import { formatGot, MisuseError } from "./errors.ts";
 
-/** What a limit can be per. */
+/** The dimensions that everybody has. */
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "tool"] as const;
 
-/** One of `DIMENSIONS`. */
-export type Dimension = (typeof DIMENSIONS)[number];
+/** What follows from a call and the policy, and is not said: the tool's tier, and the hash of the arguments. */
+export const DERIVED_DIMENSIONS = ["tier", "args"] as const;
 
-/** Whose call it is: strings that are not empty, or safe integers, which equal their decimal strings. */
-export type Dimensions = { readonly [dimension in Dimension]?: string | number | undefined };
+/** What a limit can be per: one of `DIMENSIONS`, of `DERIVED_DIMENSIONS`, or a name of the policy's own. */
+export type Dimension = string;
+
+/** A dimension's value: a string that is not empty, or a safe integer, which equals its decimal string. */
+export type DimensionValue = string | number;
+
+/** Whose call it is. */
+export type Dimensions = { readonly [dimension in (typeof DIMENSIONS)[number]]?: DimensionValue | undefined };
+
+/** Whose bucket it is: a tier is named, and arguments are given as a call has them. */
+export interface BucketDimensions extends Dimensions {
+  readonly tier?: DimensionValue | undefined;
+  readonly args?: unknown;
+}
 
 /** Units that a call takes, by unit: whole numbers from 0 to 2^53 - 1. */
 export type Cost = Readonly<Record<string, number>>;
@@ -34,8 +46,8 @@ export interface Call extends Dimensions {
   readonly idempotencyKey?: string | undefined;
 }
 
-const CALL_KEYS: ReadonlySet<string> = new Set([...DIMENSIONS, "id", "args", "cost", "idempotencyKey"]);
-const DIMENSION_KEYS: ReadonlySet<string> = new Set(DIMENSIONS);
+/** What a call may say beside its dimensions. */
+export const CALL_WORDS = ["id", "args", "cost", "idempotencyKey"] as const;
 
 /**
  * Dimensions with those of a call, or further ones, before them. What is `undefined` or `null` there says nothing: it
@@ -51,12 +63,12 @@ export function mergeDimensions<Own extends Dimensions>(bound: Dimensions, own: 
 }
 
 /**
- * Refuses a call that is not an object, names a key that calls do not have, or lacks its tool.
+ * Refuses a call that is not an object, names a key that is not known, or lacks its tool.
  *
  * @throws MisuseError `invalid-call`, `missing-dimension`
  */
-export function checkCall(call: Call): void {
-  checkKeys(call, CALL_KEYS, "call");
+export function checkCall(call: Call, known: ReadonlySet<string>): void {
+  checkKeys(call, known, "call");
   if (call.tool === undefined || call.tool === null) {
     throw new MisuseError("missing-dimension", { path: "tool", expected: "the name of a tool", got: "nothing" });
   }
@@ -68,12 +80,12 @@ export function checkCall(call: Call): void {
 }
 
 /**
- * Refuses dimensions that are not an object, or name a key that is no dimension.
+ * Refuses dimensions that are not an object, or name a key that is not known.
  *
  * @throws MisuseError `invalid-call`
  */
-export function checkDimensions(dimensions: Dimensions): void {
-  checkKeys(dimensions, DIMENSION_KEYS, "dimensions");
+export function checkDimensions(dimensions: object, known: ReadonlySet<string>): void {
+  checkKeys(dimensions, known, "dimensions");
 }
 
 function requireObject(value: unknown, what: string): void {

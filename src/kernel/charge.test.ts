@@ -43,6 +43,65 @@ function refuses(call: object, code: MisuseCode, path: string, got: string): Mis
   return thrown;
 }
 
+describe("resolveCharges by what is derived", () => {
+  const policy = definePolicy({
+    version: 1,
+    tools: { search: { tier: "T1", volatile: ["at"] }, book: { tier: "T3" } },
+    limits: [
+      { name: "per-tier", per: ["session", "tier"], quotas: { T1: 10, T3: 1 }, otherwise: "deny" },
+      { name: "again", per: ["session", "tool", "args"], quota: 3 },
+      { name: "only-sends", per: ["session"], match: ["send_*"], quota: 2 },
+      {
+        name: "workspace",
+        per: ["workspace"],
+        optional: true,
+        quota: 5,
+        quotas: { w9: 9 },
+        overrides: [
+          { when: { workspace: "w2", plan: "pro" }, quota: 200 },
+          { when: { plan: "pro" }, quota: 100 },
+          { when: { plan: "free" }, quota: "unlimited" },
+        ],
+      },
+    ],
+  });
+  const of = (call: object) => resolveCharges(policy, "rate", { session: "s", ...call } as Call);
+  const names = (call: object) => of(call).map(({ limit }) => limit.name);
+
+  it("takes the tier of the tool, and passes by where it has none", () => {
+    assert.deepEqual(names({ tool: "search" }), ["per-tier", "again"]);
+    assert.equal(of({ tool: "search" })[0]?.key, "rate:1:{s}:per-tier:T1");
+    assert.equal(of({ tool: "book" })[0]?.allotment.quota, 1);
+    assert.deepEqual(names({ tool: "other" }), ["again"]);
+  });
+
+  it("takes the arguments, without what is volatile", () => {
+    const key = (call: object) => of(call).find(({ limit }) => limit.name === "again")?.key;
+    assert.equal(key({ tool: "search", args: { q: 1, at: 5 } }), key({ tool: "search", args: { at: 6, q: 1 } }));
+    assert.notEqual(key({ tool: "search", args: { q: 1 } }), key({ tool: "search", args: { q: 2 } }));
+    assert.notEqual(key({ tool: "book", args: { at: 5 } }), key({ tool: "book", args: { at: 6 } }));
+    assert.equal(key({ tool: "book" }), key({ tool: "book", args: {} }));
+    assert.match(key({ tool: "book", args: "secret" }) ?? "", /^rate:1:\{s\}:again:book:[0-9a-f]{32}$/);
+  });
+
+  it("is for the tools that match", () => {
+    assert.deepEqual(names({ tool: "send_email" }), ["again", "only-sends"]);
+  });
+
+  it("takes dimensions of the policy's own, and the first quota that is another", () => {
+    const quota = (call: object) =>
+      of({ tool: "x", ...call }).find(({ limit }) => limit.name === "workspace")?.allotment.quota;
+    assert.equal(quota({}), undefined);
+    assert.equal(quota({ workspace: "w1" }), 5);
+    assert.equal(quota({ workspace: "w9" }), 9);
+    assert.equal(quota({ workspace: "w9", plan: "pro" }), 100);
+    assert.equal(quota({ workspace: "w2", plan: "pro" }), 200);
+    assert.equal(quota({ workspace: "w2", plan: "free" }), undefined);
+    assert.throws(() => of({ tool: "x", tier: "T1" }), /call: expected only .*got "tier"/);
+    assert.throws(() => of({ tool: "x", colour: "red" }), /got "colour"/);
+  });
+});
+
 const IN_TURN = { session: "s1", turn: "t1" };
 const BOOK = { ...IN_TURN, tool: "book" };
 

@@ -1,10 +1,13 @@
 // From a call to its charges: which limits match, whose buckets they are, and what each of them is charged.
 
-import { type Call, type Cost, checkCall, type Dimension, type Dimensions, dimensionValue } from "./call.ts";
+import { argsDigest } from "./args.ts";
+import { type BucketDimensions, type Call, type Cost, checkCall, type Dimension, dimensionValue } from "./call.ts";
 import type { StepEvent, StoreRequest } from "./decide.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import { bucketKey, type PartitionKey } from "./key.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** One limit's bucket: whose it is and what it is allotted. */
 export interface Bucket {
@@ -32,18 +35,32 @@ export interface Match extends Bucket {
  * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`
  */
 export function resolveMatches(policy: Policy, prefix: string, call: Call): Match[] {
-  checkCall(call);
+  checkCall(call, policy.callWords);
   if (call.cost !== undefined) checkCost(policy, call.cost);
-  const toolCost = policy.costs.get(dimensionValue("tool", call.tool));
+  const tool = dimensionValue("tool", call.tool);
+  const toolCost = policy.costs.get(tool);
+  const whole: BucketDimensions = { ...call, tier: policy.tiers.get(tool) };
   const matches: Match[] = [];
   for (const limit of policy.limits) {
+    if (!limit.matches(tool)) continue;
     const price = priceOf(limit.unit, call.cost, toolCost);
-    const missing = limit.per.find((dimension) => call[dimension] === undefined || call[dimension] === null);
+    const missing = missingIn(limit, whole);
+    if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
-    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, call) : null;
+    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
     if (bucket !== null) matches.push({ ...bucket, price });
   }
   return matches;
+}
+
+/** The first dimension of a limit that is not said. Arguments that are not said are `{}`. */
+export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimension | undefined {
+  return per.find((dimension) => dimension !== "args" && (valueIn(dimensions, dimension) ?? null) === null);
+}
+
+/** What is said of a dimension. */
+export function valueIn(dimensions: BucketDimensions, dimension: Dimension): unknown {
+  return Object.hasOwn(dimensions, dimension) ? dimensions[dimension as keyof BucketDimensions] : undefined;
 }
 
 /**
@@ -61,13 +78,27 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
 }
 
 /** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
-export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimensions: Dimensions): Bucket | null {
+export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimensions: BucketDimensions): Bucket | null {
   const partitionKey: [Dimension, string][] = [];
-  for (const dimension of limit.per) partitionKey.push([dimension, dimensionValue(dimension, dimensions[dimension])]);
-  const named = limit.allotments.get(partitionKey.at(-1)?.[1] ?? "");
-  const allotment = named === undefined ? limit.otherwise : named;
+  for (const dimension of limit.per) {
+    const volatile = policy.volatile.get(String(dimensions.tool)) ?? NONE;
+    const value =
+      dimension === "args"
+        ? argsDigest(dimensions.args, volatile)
+        : dimensionValue(dimension, valueIn(dimensions, dimension));
+    partitionKey.push([dimension, value]);
+  }
+  const allotment = allotmentOf(limit, partitionKey.at(-1)?.[1] ?? "", dimensions);
   if (allotment === null) return null;
   return { key: bucketKey(prefix, policy.partition, limit.name, partitionKey), limit, partitionKey, allotment };
+}
+
+function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment | null {
+  const isMet = ([dimension, value]: readonly [string, string]) => String(valueIn(dimensions, dimension)) === value;
+  const override = limit.overrides.find(({ when }) => when.every(isMet));
+  if (override !== undefined) return override.allotment;
+  const named = limit.allotments.get(last);
+  return named === undefined ? limit.otherwise : named;
 }
 
 /** The request that asks a store about buckets. */

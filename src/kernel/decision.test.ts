@@ -40,6 +40,33 @@ describe("decisionOf", () => {
     assert.deepEqual(given, { allowed: true, verdicts, retryAfterMs: 0, message: null, ...rest });
   });
 
+  it("says when little is left, of the limit that is nearest its end", () => {
+    const near = (used: number, ...limits: LimitInput[]) => {
+      return decided(
+        limits.length === 0 ? [A] : limits,
+        ...(limits.length === 0 ? [A] : limits).map(() => ({ ...PASSED, used })),
+      ).notice;
+    };
+    assert.equal(near(3), null);
+    assert.equal(near(4), "Only 1 of 5 calls per session and tool left (a).");
+    assert.equal(near(5), "This was the last of 5 calls per session and tool (a). Finish with what you have.");
+    assert.equal(near(3, C), null);
+    assert.equal(near(3, { ...C, noticeAt: 1 }), "This was the last of 3 calls (c). Finish with what you have.");
+    assert.equal(near(4, { ...A, noticeAt: "never" }), null);
+    assert.equal(near(4, { ...A, mode: "shadow" }), null);
+    assert.equal(near(4, A, { ...A, name: "nearer", quota: 4 })?.includes("(nearer)"), true);
+    assert.equal(decided([A], denied(5)).notice, null);
+  });
+
+  it("is not denied by a limit that only counts", () => {
+    const shadow: LimitInput = { ...A, name: "shadow", mode: "shadow" };
+    const steps = [denied(80), denied(70)];
+    const given = decisionOf(chargesOf([shadow, A]), { allowed: false, nowMs: 1000, steps });
+    assert.deepEqual([given.retryAfterMs, given.verdicts[0]?.shadow, given.verdicts[0]?.allowed], [70, true, false]);
+    const allowed = decisionOf(chargesOf([shadow]), { allowed: true, nowMs: 1000, steps: [denied(80)] });
+    assert.deepEqual([allowed.retryAfterMs, allowed.message, allowed.verdicts[0]?.allowed], [0, null, false]);
+  });
+
   it("allows a call that no limit matches", () => {
     const given = decisionOf([], { allowed: true, nowMs: 1000, steps: [] });
     assert.deepEqual([given.allowed, given.verdicts, given.retryAfterMs, given.message], [true, [], 0, null]);

@@ -3,14 +3,15 @@
 import { algorithmOf } from "./algorithms/registry.ts";
 import type { Bucket, Charge } from "./charge.ts";
 import type { StepReply, StoreReply } from "./decide.ts";
-import { denialMessage } from "./message.ts";
+import { denialMessage, nearMessage } from "./message.ts";
 
 /** The answer for one charge. */
 export interface Verdict {
   /** The limit's name. */
   readonly limit: string;
+  /** Whether this limit allows the call. */
   readonly allowed: boolean;
-  /** Whether this limit only counts and reports. There are none yet: always `false`. */
+  /** Whether this limit only counts and reports, and never denies a call. */
   readonly shadow: boolean;
   readonly unit: string;
   /** Units that the call takes; 0 when it has no price in this unit. */
@@ -36,7 +37,7 @@ export interface Decision {
   readonly retryAfterMs: number | null;
   /** What to tell the model when denied: at most 300 characters, made from the policy and numbers alone. */
   readonly message: string | null;
-  /** What to tell the model near a limit. Not said yet: always `null`. */
+  /** What to tell the model when little is left after an allowed call: at most 300 characters, made likewise. */
   readonly notice: string | null;
   /**
    * Set when the store was away: why, and how many units may have passed beyond the quota at worst. There is no fallback
@@ -72,8 +73,8 @@ export function decisionOf(charges: readonly Charge[], reply: StoreReply): Decis
     allowed: reply.allowed,
     verdicts,
     retryAfterMs: binding === null ? 0 : binding.verdict.retryAfterMs,
-    message: binding === null ? null : denialMessage(binding.charge.limit.per, binding.verdict),
-    notice: null,
+    message: binding === null ? null : denialMessage(aboutOf(binding)),
+    notice: reply.allowed ? noticeOf(charges, verdicts) : null,
     degraded: null,
     replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
@@ -100,7 +101,7 @@ function verdictOf(charge: Charge, step: StepReply): Verdict {
   return {
     limit: limit.name,
     allowed: step.allowed,
-    shadow: false,
+    shadow: limit.isShadow,
     unit: limit.unit,
     cost,
     quota: allotment.quota,
@@ -111,8 +112,8 @@ function verdictOf(charge: Charge, step: StepReply): Verdict {
   };
 }
 
-function remainingOf({ allotment: { spec } }: Bucket, step: StepReply): number {
-  return Math.max(0, algorithmOf(spec).capacity(spec) - step.used);
+function remainingOf(bucket: Bucket, step: StepReply): number {
+  return Math.max(0, capacityOf(bucket) - step.used);
 }
 
 /** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
@@ -120,10 +121,35 @@ function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[])
   let binding: { charge: Charge; verdict: Verdict } | null = null;
   for (const [i, charge] of charges.entries()) {
     const verdict = verdicts[i];
-    if (verdict === undefined || verdict.allowed) continue;
+    if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
     if (binding === null || waitOf(verdict) > waitOf(binding.verdict)) binding = { charge, verdict };
   }
   return binding;
+}
+
+/** Of the limits that are near their end, the one with the smallest share left. */
+function noticeOf(charges: readonly Charge[], verdicts: readonly Verdict[]): string | null {
+  let nearest: { charge: Charge; verdict: Verdict; share: number } | null = null;
+  for (const [i, charge] of charges.entries()) {
+    const verdict = verdicts[i];
+    const { noticeAt } = charge.limit;
+    const capacity = capacityOf(charge);
+    if (verdict === undefined || verdict.shadow || noticeAt === null || capacity === 0) continue;
+    const share = verdict.remaining / capacity;
+    // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
+    const isNear = 1 - share > noticeAt - 1e-9;
+    if (isNear && (nearest === null || share < nearest.share)) nearest = { charge, verdict, share };
+  }
+  return nearest === null ? null : nearMessage(aboutOf(nearest));
+}
+
+function aboutOf({ charge, verdict }: { readonly charge: Charge; readonly verdict: Verdict }) {
+  const isConcurrency = charge.allotment.spec.algorithm === "concurrency";
+  return { limit: charge.limit, verdict, isConcurrency, capacity: capacityOf(charge) };
+}
+
+function capacityOf({ allotment: { spec } }: Bucket): number {
+  return algorithmOf(spec).capacity(spec);
 }
 
 function waitOf({ retryAfterMs }: Verdict): number {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { DIMENSIONS, type Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { denialMessage } from "./message.ts";
+import { denialMessage, nearMessage } from "./message.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -20,6 +20,11 @@ const DENIED: Verdict = {
   retryAfterMs: 90_000,
   retryable: true,
 };
+
+function denial(per: readonly Dimension[], verdict: Verdict, rest: { message?: string; isConcurrency?: boolean } = {}) {
+  const { message = null, isConcurrency = false } = rest;
+  return denialMessage({ limit: { per, message }, verdict, isConcurrency, capacity: verdict.quota });
+}
 
 describe("denialMessage", () => {
   it("says why, whether waiting helps and what to do instead", () => {
@@ -62,7 +67,32 @@ describe("denialMessage", () => {
         "Denied: tool-per-turn allows no calls. Do not try again; go on without this tool.",
       ],
     ];
-    for (const [per, verdict, text] of cases) assert.equal(denialMessage(per, { ...DENIED, ...verdict }), text);
+    for (const [per, verdict, text] of cases) assert.equal(denial(per, { ...DENIED, ...verdict }), text);
+  });
+
+  it("says of calls that run what they wait for", () => {
+    assert.equal(
+      denial(["session"], DENIED, { isConcurrency: true }),
+      "Denied by tool-per-turn: 5 calls per session are under way, as many as may be at once. " +
+        "Try again when one has ended, in 1 min 30 s at the latest, or go on without this tool.",
+    );
+    const some = { ...DENIED, remaining: 2, cost: 3 };
+    assert.match(denial(["session"], some, { isConcurrency: true }), /2 calls per session left, and this call takes 3/);
+  });
+
+  it("says what the policy says instead, with the numbers filled in", () => {
+    const message = "{limit}: {remaining} of {quota} {unit} left, {cost} asked. Again in {retryAfter}.";
+    assert.equal(denial([], DENIED, { message }), "tool-per-turn: 0 of 5 calls left, 1 asked. Again in 1 min 30 s.");
+    const never = { ...DENIED, quota: 0, retryAfterMs: null };
+    assert.equal(denial([], never, { message: "Again: {retryAfter}" }), "Again: never");
+    const long = denial([], { ...DENIED, limit: "a".repeat(64) }, { message: "{limit}".repeat(25) });
+    assert.deepEqual([long.length, long.at(-1)], [300, "…"]);
+  });
+
+  it("leaves out whose it is where that would be long", () => {
+    const long = ["a".repeat(18), "b".repeat(18), "c".repeat(5)];
+    assert.match(denial(long, DENIED), /^Denied by tool-per-turn: no calls left\. /);
+    assert.match(denial(long.slice(0, 2), DENIED), /no calls per a+ and b+ left/);
   });
 
   it("takes at most 300 characters, whatever the names and the numbers", () => {
@@ -78,13 +108,32 @@ describe("denialMessage", () => {
       retryable: fc.boolean(),
     });
     let longestSeen = 0;
-    const property = fc.property(fc.shuffledSubarray([...DIMENSIONS]), verdicts, (per, verdict) => {
-      const text = denialMessage(per, { ...DENIED, ...verdict });
+    const dimensions = fc.shuffledSubarray([...DIMENSIONS, "a".repeat(32), "b".repeat(32)]);
+    const property = fc.property(dimensions, verdicts, fc.boolean(), (per, verdict, isConcurrency) => {
+      const text = denial(per, { ...DENIED, ...verdict }, { isConcurrency });
       assert.ok(text.length <= 300, text);
+      const near = { limit: { per, message: null }, verdict: { ...DENIED, ...verdict }, capacity: MAX };
+      assert.ok(nearMessage(near).length <= 300);
       assert.match(text, /^Denied[ :].*\.$/);
       longestSeen = Math.max(longestSeen, text.length);
     });
     fc.assert(property, { seed: 20_251_121, numRuns: 1_000 });
-    assert.ok(longestSeen > 290, String(longestSeen));
+    assert.ok(longestSeen > 280, String(longestSeen));
+  });
+});
+
+describe("nearMessage", () => {
+  it("says what is left, and when that is nothing", () => {
+    const near = (remaining: number) =>
+      nearMessage({
+        limit: { per: ["session", "turn"], message: null },
+        verdict: { ...DENIED, remaining },
+        capacity: 5,
+      });
+    assert.equal(near(1), "Only 1 of 5 calls per session and turn left (tool-per-turn).");
+    assert.equal(
+      near(0),
+      "This was the last of 5 calls per session and turn (tool-per-turn). Finish with what you have.",
+    );
   });
 });

@@ -3,23 +3,65 @@
 import type { Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { formatDuration } from "./duration.ts";
+import type { Limit } from "./policy.ts";
+
+/** Most characters of a text for the model. */
+const MAX_LENGTH = 300;
+/** Longer lists of dimensions are left out: names of the policy's own may be long, and many. */
+const MAX_SCOPE = 42;
+
+/** What a text is made from. */
+export interface About {
+  readonly limit: Pick<Limit, "per" | "message">;
+  readonly verdict: Verdict;
+  /** Whether the limit counts what has not ended. */
+  readonly isConcurrency: boolean;
+  /** Most units that can ever be free at once. */
+  readonly capacity: number;
+}
 
 /** Why a call is denied, whether waiting helps and how long, and what to do instead: at most 300 characters. */
-export function denialMessage(per: readonly Dimension[], verdict: Verdict): string {
+export function denialMessage({ limit: { per, message }, verdict, isConcurrency, capacity }: About): string {
   const { limit, unit, cost, quota, remaining, retryAfterMs, retryable } = verdict;
-  const scope = per.length === 0 ? "" : ` per ${listOf(per)}`;
+  if (message !== null) return filled(message, verdict);
+  const scope = scopeOf(per);
   if (quota === 0) return `Denied: ${limit} allows no ${unit}${scope}. Do not try again; go on without this tool.`;
   if (retryAfterMs === null) {
     return `Denied: this call takes ${cost} ${unit}, more than ${limit} ever has free at once. Ask for less.`;
   }
+  const wait = formatDuration(retryAfterMs);
+  if (isConcurrency && remaining === 0) {
+    const why = `${capacity} ${unit}${scope} are under way, as many as may be at once`;
+    return `Denied by ${limit}: ${why}. Try again when one has ended, in ${wait} at the latest, or go on without this tool.`;
+  }
   const left = `${remaining === 0 ? "no" : remaining} ${unit}${scope} left`;
   const why = remaining === 0 ? left : `${left}, and this call takes ${cost}`;
   const advice = retryable
-    ? `Try again in ${formatDuration(retryAfterMs)}, or go on without this tool.`
+    ? `Try again in ${wait}, or go on without this tool.`
     : "Waiting does not help: go on without this tool, or finish with what you have.";
   return `Denied by ${limit}: ${why}. ${advice}`;
 }
 
-function listOf(words: readonly string[]): string {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+/** How little is left after an allowed call: at most 300 characters. */
+export function nearMessage({ limit: { per }, verdict, capacity }: Omit<About, "isConcurrency">): string {
+  const { limit, unit, remaining } = verdict;
+  const scope = scopeOf(per);
+  return remaining === 0
+    ? `This was the last of ${capacity} ${unit}${scope} (${limit}). Finish with what you have.`
+    : `Only ${remaining} of ${capacity} ${unit}${scope} left (${limit}).`;
+}
+
+/** The words of a text of the policy's own, as `{remaining}`. */
+export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "retryAfter"] as const;
+
+function filled(template: string, verdict: Verdict): string {
+  const { retryAfterMs } = verdict;
+  const words = { ...verdict, retryAfter: retryAfterMs === null ? "never" : formatDuration(retryAfterMs) };
+  const text = template.replace(/\{(\w+)\}/g, (_, word: (typeof MESSAGE_WORDS)[number]) => String(words[word]));
+  return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH - 1)}…`;
+}
+
+function scopeOf(per: readonly Dimension[]): string {
+  const list = per.length < 2 ? per.join("") : `${per.slice(0, -1).join(", ")} and ${per.at(-1)}`;
+  return list === "" || list.length > MAX_SCOPE ? "" : ` per ${list}`;
 }

@@ -10,7 +10,11 @@ const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
 const TTL = `${DURATION}, or { fromFirst: … }`;
 const WHOLE = `a whole number from 0 to ${MAX}`;
 const LEASE = "a duration of at most 1d, such as 30s or 5m";
-const BASE = "name, per, quota, quotas, otherwise, unit, optional, algorithm";
+const BASE =
+  "name, per, quota, quotas, match, mode, noticeAt, message, overrides, otherwise, unit, optional, algorithm";
+const DIMENSION =
+  "a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32)";
+const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
 const SPENT = BASE.replace("optional", "optional, hold");
 
 function faultsOf(input: unknown): string[] {
@@ -40,11 +44,11 @@ describe("the words of a policy", () => {
     }
     assert.deepEqual(faultsOf({}), ["version: 1; nothing", "limits: a list of limits; nothing"]);
     assert.deepEqual(
-      faultsOf({ $schema: 5, version: 2, partition: "x", tools: 5, onError: 5, limits: [], more: 1, "a b": 1 }),
+      faultsOf({ $schema: 5, version: 2, partition: "X", tools: 5, onError: 5, limits: [], more: 1, "a b": 1 }),
       [
         "$schema: a path or an address; 5",
         "version: 1; 2",
-        'partition: one of tenant, user, session, turn, agent, tool; "x"',
+        `partition: ${DIMENSION}; "X"`,
         "tools: tools by name, at most 10000 entries; 5",
         "onError: charge or refund; 5",
         "limits: at least one limit; []",
@@ -58,11 +62,7 @@ describe("the words of a policy", () => {
     const cases: [limit: unknown, ...faults: string[]][] = [
       [5, "limits[0]: a limit; 5"],
       [[], "limits[0]: a limit; []"],
-      [
-        {},
-        `limits[0].name: ${NAME}; nothing`,
-        "limits[0].per: a list of tenant, user, session, turn, agent, tool; nothing",
-      ],
+      [{}, `limits[0].name: ${NAME}; nothing`, "limits[0].per: a list of dimensions; nothing"],
     ];
     for (const [limit, ...faults] of cases) assert.deepEqual(faultsOf({ version: 1, limits: [limit] }), faults);
   });
@@ -73,8 +73,25 @@ describe("the words of a policy", () => {
       [{ name: "" }, "name", NAME, '""'],
       [{ name: "a\n" }, "name", NAME, '"a\\n"'],
       [{ name: "a".repeat(65) }, "name", NAME, `"${"a".repeat(58)}…`],
-      [{ per: "tool" }, "per", "a list of tenant, user, session, turn, agent, tool", '"tool"'],
-      [{ per: ["user", "tier"] }, "per[1]", "one of tenant, user, session, turn, agent, tool", '"tier"'],
+      [{ per: "tool" }, "per", "a list of dimensions", '"tool"'],
+      [{ per: ["user", "Tier"] }, "per[1]", DIMENSION, '"Tier"'],
+      [{ per: ["user", "cost"] }, "per[1]", DIMENSION, '"cost"'],
+      [{ per: ["limit"] }, "per[0]", DIMENSION, '"limit"'],
+      [{ per: "abcdefghi".split("") }, "per", "at most 8 dimensions", '["a","b","c","d","e","f","g","h","i"]'],
+      [{ match: "send_*" }, "match", "a list of names", '"send_*"'],
+      [{ match: [] }, "match", "at least one name", "[]"],
+      [{ match: [""] }, "match[0]", "a tool's name, in which * stands for any characters", '""'],
+      [{ mode: "off" }, "mode", "enforce or shadow", '"off"'],
+      [{ noticeAt: 0 }, "noticeAt", "a share above 0 to 1, or never", "0"],
+      [{ noticeAt: 1.1 }, "noticeAt", "a share above 0 to 1, or never", "1.1"],
+      [{ message: "" }, "message", MESSAGE, '""'],
+      [{ message: "{tool} is used up" }, "message", MESSAGE, '"{tool} is used up"'],
+      [{ message: "a".repeat(201) }, "message", MESSAGE, `"${"a".repeat(58)}…`],
+      [{ overrides: { plan: 5 } }, "overrides", "a list of { when, quota }", '{"plan":5}'],
+      [{ overrides: [{ quota: 5 }] }, "overrides[0].when", "values by dimension, at most 8 entries", "nothing"],
+      [{ overrides: [{ when: { plan: "" }, quota: 5 }] }, "overrides[0].when.plan", "a name that is not empty", '""'],
+      [{ overrides: [{ when: { Plan: "pro" }, quota: 5 }] }, "overrides[0].when.Plan", DIMENSION, '"Plan"'],
+      [{ overrides: [{ when: { plan: "pro" } }] }, "overrides[0].quota", `${WHOLE}, or unlimited`, "nothing"],
       [{ quota: -1 }, "quota", `${WHOLE}, or unlimited`, "-1"],
       [{ quota: MAX + 1 }, "quota", `${WHOLE}, or unlimited`, String(MAX + 1)],
       [{ quota: 1.5 }, "quota", `${WHOLE}, or unlimited`, "1.5"],
@@ -117,7 +134,9 @@ describe("the words of a policy", () => {
     const cases: [tools: object, path: string, expected: string, got: string][] = [
       [{ search: 5 }, "tools.search", "a tool", "5"],
       [{ "": {} }, 'tools[""]', "a name that is not empty", '""'],
-      [{ search: { tier: "T1" } }, "tools.search.tier", "only cost", "an unknown key"],
+      [{ search: { tier: 1 } }, "tools.search.tier", "a name that is not empty", "1"],
+      [{ search: { volatile: "id" } }, "tools.search.volatile", "a list of names", '"id"'],
+      [{ search: { price: 1 } }, "tools.search.price", "only cost, tier, volatile", "an unknown key"],
       [{ "a-b": { cost: { Tokens: 1 } } }, 'tools["a-b"].cost.Tokens', UNIT, '"Tokens"'],
       [{ search: { cost: { tokens: -1 } } }, "tools.search.cost.tokens", WHOLE, "-1"],
       [{ search: { cost: 5 } }, "tools.search.cost", "whole numbers by unit, at most 32 entries", "5"],

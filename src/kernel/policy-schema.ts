@@ -2,8 +2,9 @@
 // Each message says what was expected; what was found is added where faults are made (policy.ts).
 
 import { z } from "zod";
-import { type Cost, DIMENSIONS, type Dimension } from "./call.ts";
+import { CALL_WORDS, type Cost, DIMENSIONS, type Dimension } from "./call.ts";
 import { DURATION_PATTERN, parseDuration } from "./duration.ts";
+import { MESSAGE_WORDS } from "./message.ts";
 
 /** `250ms`, `30s`, `5m`, `1h`, `7d`: a whole number above 0 and a unit, at most `36500d`. */
 export type DurationInput = string;
@@ -15,18 +16,57 @@ export type QuotaInput = number | "unlimited";
 export interface LimitBaseInput {
   /** Lower-case letters, digits and hyphens, at most 64; appears in keys, verdicts and messages. */
   readonly name: string;
-  /** Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. */
+  /**
+   * Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. A dimension is
+   * `tenant`, `user`, `session`, `turn`, `agent`, `tool`, the tool's `tier`, the call's `args`, or a name of your own,
+   * which calls then have to say.
+   */
   readonly per: readonly Dimension[];
+  /** Which tools it is for, by name; `*` stands for any characters. Default: all. */
+  readonly match?: readonly string[] | undefined;
   /** Units allotted. */
   readonly quota?: QuotaInput | undefined;
   /** Other quotas for some values of the last dimension of `per`. */
   readonly quotas?: Readonly<Record<string, QuotaInput>> | undefined;
+  /**
+   * Other quotas for some callers: the first whose dimensions all have these values. They may be such that the limit is
+   * not per, and that only some calls say, as a `plan`.
+   */
+  readonly overrides?: readonly OverrideInput[] | undefined;
+  /** `shadow` counts and reports, but never denies. Default `enforce`. */
+  readonly mode?: "enforce" | "shadow" | undefined;
+  /**
+   * From which share of the quota on, above 0 to 1, the model is told what is left; or `never`. Default: 0.8 for `quota`,
+   * never for limits that refill.
+   */
+  readonly noticeAt?: number | "never" | undefined;
+  /**
+   * What a denied model is told instead of the usual text, at most 200 characters. Filled in are `{limit}`, `{unit}`,
+   * `{cost}`, `{quota}`, `{remaining}`, `{retryAfter}`.
+   */
+  readonly message?: string | undefined;
   /** What happens to values that `quotas` does not name, where there is no `quota`. */
   readonly otherwise?: "allow" | "deny" | undefined;
   /** What is counted. Default `calls`. */
   readonly unit?: string | undefined;
   /** Whether calls that lack one of the dimensions pass this limit by; else they are refused. Default `false`. */
   readonly optional?: boolean | undefined;
+}
+
+/** Another quota, for calls with these dimensions. */
+export interface OverrideInput {
+  readonly when: Readonly<Record<string, string | number>>;
+  readonly quota: QuotaInput;
+}
+
+/** What the policy knows of a tool. */
+export interface ToolInput {
+  /** What a call costs unless it says otherwise. */
+  readonly cost?: Cost | undefined;
+  /** What kind of tool it is, for limits per `tier`. */
+  readonly tier?: string | undefined;
+  /** Fields of its arguments that do not make two calls differ, for limits per `args`. */
+  readonly volatile?: readonly string[] | undefined;
 }
 
 /** How units are held that are reserved before they are spent. */
@@ -93,8 +133,8 @@ export interface PolicyInput {
   readonly version: 1;
   /** The dimension that most limits share, which keeps their buckets in one place. Default `session`. */
   readonly partition?: Dimension | undefined;
-  /** Known tools, with what a call of each costs unless it says otherwise. */
-  readonly tools?: Readonly<Record<string, { readonly cost?: Cost | undefined }>> | undefined;
+  /** Known tools. */
+  readonly tools?: Readonly<Record<string, ToolInput>> | undefined;
   /** What a call costs that `run` made and that failed: what it was priced at (default), or only what it reported. */
   readonly onError?: "charge" | "refund" | undefined;
   /** 1 to 256, judged in this order. */
@@ -127,12 +167,22 @@ const MAX_LIMITS = 256;
 /** A day. */
 export const MAX_LEASE_MS = 86_400_000;
 const MAX_NAMES = 10_000;
+const MAX_PER = 8;
+const MAX_OVERRIDES = 1_000;
+const NOTICE = "a share above 0 to 1, or never";
+const MESSAGE = `1 to 200 characters, with ${MESSAGE_WORDS.map((word) => `{${word}}`).join(", ")} alone in braces`;
+const MAX_MATCHES = 1_000;
 
 const duration = z
   .string({ error: DURATION })
   .regex(DURATION_PATTERN, { error: DURATION, abort: true })
   .refine((value) => parseDuration(value) !== null, { error: DURATION });
-const dimension = z.enum(DIMENSIONS, { error: `one of ${DIMENSIONS.join(", ")}` });
+const DIMENSION = `a dimension: ${DIMENSIONS.join(", ")}, tier, args, or a name of your own (a-z, 0-9, _; at most 32)`;
+/** Names that mean something else where dimensions are given. */
+const RESERVED = new Set<string>([...CALL_WORDS, "limit"]);
+const dimension = text(/^[a-z][a-z0-9_]{0,31}$/, DIMENSION).refine((name) => name === "args" || !RESERVED.has(name), {
+  error: DIMENSION,
+});
 const unit = text(/^[a-z][a-z0-9_]{0,31}$/, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
 const value = text(/./s, "a name that is not empty");
 const QUOTA = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or unlimited`;
@@ -143,12 +193,45 @@ const base = {
     "Appears in keys, verdicts and messages.",
   ),
   per: z
-    .array(dimension, { error: `a list of ${DIMENSIONS.join(", ")}` })
+    .array(dimension, { error: "a list of dimensions" })
+    .max(MAX_PER, { error: `at most ${MAX_PER} dimensions` })
     .describe("Whose quota it is: one bucket for each combination of these dimensions' values; [] is one for all."),
   quota: quota.optional().describe("Units allotted. 0 denies always; unlimited leaves the limit out."),
   quotas: map(value, quota, "quotas by value of the last dimension of per", MAX_NAMES)
     .optional()
     .describe("Other quotas for some values of the last dimension of per."),
+  match: z
+    .array(text(/^.{1,256}$/s, "a tool's name, in which * stands for any characters"), { error: "a list of names" })
+    .min(1, { error: "at least one name" })
+    .max(MAX_MATCHES, { error: `at most ${MAX_MATCHES} names` })
+    .optional()
+    .describe("Which tools it is for, by name; * stands for any characters. Default: all."),
+  mode: z
+    .enum(["enforce", "shadow"], { error: "enforce or shadow" })
+    .optional()
+    .describe("shadow counts and reports, but never denies. Default: enforce."),
+  noticeAt: z
+    .union([z.number({ error: NOTICE }).gt(0, { error: NOTICE }).max(1, { error: NOTICE }), z.literal("never")], {
+      error: NOTICE,
+    })
+    .optional()
+    .describe("From which share of the quota on the model is told what is left. Default: 0.8 for quota, else never."),
+  message: text(/^[^{}]*(?:\{(?:limit|unit|cost|quota|remaining|retryAfter)\}[^{}]*)*$/, MESSAGE)
+    .min(1, { error: MESSAGE })
+    .max(200, { error: MESSAGE })
+    .optional()
+    .describe("What a denied model is told instead of the usual text."),
+  overrides: z
+    .array(
+      object("{ when, quota }", {
+        when: map(dimension, z.union([value, z.int()], { error: "a value" }), "values by dimension", MAX_PER),
+        quota,
+      }),
+      { error: "a list of { when, quota }" },
+    )
+    .max(MAX_OVERRIDES, { error: `at most ${MAX_OVERRIDES} overrides` })
+    .optional()
+    .describe("Other quotas for some callers: the first whose dimensions all have these values."),
   otherwise: z
     .enum(["allow", "deny"], { error: "allow or deny" })
     .optional()
@@ -216,12 +299,22 @@ export const policySchema = object("a policy", {
   partition: dimension.optional().describe("The dimension that most limits share. Default: session."),
   tools: map(
     value,
-    object("a tool", { cost: map(unit, whole(0), "whole numbers by unit", 32).optional() }),
+    object("a tool", {
+      cost: map(unit, whole(0), "whole numbers by unit", 32)
+        .optional()
+        .describe("What a call costs unless it says otherwise."),
+      tier: value.optional().describe("What kind of tool it is, for limits per tier."),
+      volatile: z
+        .array(value, { error: "a list of names" })
+        .max(MAX_MATCHES, { error: `at most ${MAX_MATCHES} names` })
+        .optional()
+        .describe("Fields of its arguments that do not make two calls differ, for limits per args."),
+    }),
     "tools by name",
     MAX_NAMES,
   )
     .optional()
-    .describe("Known tools, with what a call of each costs unless it says otherwise."),
+    .describe("Known tools."),
   onError: chargeOrRefund
     .optional()
     .describe("What a failed call costs that run made: its price (default), or only what it reported."),

@@ -78,6 +78,14 @@ describe("readPolicy", () => {
     ]);
   });
 
+  it("refuses a partition that no limit is per", () => {
+    const limit = { quota: 1, per: ["workspace"] };
+    assert.deepEqual(faultsOf({ ...policy(limit), partition: "workspace" }), []);
+    assert.deepEqual(faultsOf({ ...policy(limit), partition: "sesion" }), [
+      'partition: a dimension that some limit is per; "sesion"',
+    ]);
+  });
+
   it("says which keys lead to a fault", () => {
     const result = readPolicy(policy({ quota: 1 }, { quota: -1 }));
     const keys = "faults" in result ? result.faults.map((fault) => fault.keys) : [];

@@ -28,7 +28,10 @@ describe("definePolicy", () => {
     const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
     const hold = { leaseMs: 120_000, onExpiry: "charge" };
-    assert.deepEqual(made.limits, [{ ...limit, ...hold, otherwise: { quota: 5, spec } }]);
+    const words = { isShadow: false, noticeAt: 0.8, message: null, overrides: [] };
+    const [only] = made.limits;
+    assert.deepEqual(only, { ...limit, ...hold, ...words, matches: only?.matches, otherwise: { quota: 5, spec } });
+    assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
   });
 
@@ -65,6 +68,42 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
     assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
+  });
+
+  it("knows which tools a limit is for, their tiers, and whose quota is another", () => {
+    const made = definePolicy({
+      ...policy({
+        quota: 5,
+        match: ["book", "send_*"],
+        overrides: [{ when: { plan: 7, user: "u" }, quota: "unlimited" }],
+      }),
+      tools: { book: { tier: "T3", volatile: ["id"] }, search: {} },
+    });
+    const [limit] = made.limits;
+    assert.deepEqual(
+      ["book", "send_email", "search", "books"].map((tool) => limit?.matches(tool)),
+      [true, true, false, false],
+    );
+    const when = [
+      ["plan", "7"],
+      ["user", "u"],
+    ];
+    assert.deepEqual(limit?.overrides, [{ when, allotment: null }]);
+    assert.deepEqual(made.tiers, new Map([["book", "T3"]]));
+    assert.deepEqual(made.volatile.get("book"), new Set(["id"]));
+    assert.deepEqual([...made.dimensions].slice(6), ["plan", "user"].slice(0, 1));
+    assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("tier"), true);
+    assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("tier") && !made.bucketWords.has("cost"), true);
+  });
+
+  it("says how a limit speaks", () => {
+    const spoken = (limit: object) => {
+      const { isShadow, noticeAt, message } = compiled({ quota: 5, ...limit });
+      return [isShadow, noticeAt, message];
+    };
+    assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), [true, 0.5, "{quota}"]);
+    assert.deepEqual(spoken({ mode: "enforce", noticeAt: "never" }), [false, null, null]);
+    assert.deepEqual(spoken({ algorithm: "gcra", window: "1m" }), [false, null, null]);
   });
 
   it("gives each algorithm its numbers", () => {
@@ -136,7 +175,19 @@ describe("definePolicy", () => {
     const made = definePolicy(policy({ quota: 5 }));
     assert.equal(definePolicy(made), made);
     assert.equal(Object.isFrozen(made), true);
-    assert.deepEqual(Object.keys(made), ["partition", "costs", "limits", "onError", "units", "tools"]);
+    assert.deepEqual(Object.keys(made), [
+      "partition",
+      "costs",
+      "limits",
+      "onError",
+      "units",
+      "tools",
+      "tiers",
+      "volatile",
+      "dimensions",
+      "callWords",
+      "bucketWords",
+    ]);
     const ofAnotherCopy = { [Symbol.for("tollgate.policy")]: true } as never;
     assert.equal(definePolicy(ofAnotherCopy), ofAnotherCopy);
   });

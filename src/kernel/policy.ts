@@ -1,9 +1,10 @@
 // A policy: from what is written to what a call is judged by. Everything that can be wrong with it is found here, once.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
-import type { Cost, Dimension } from "./call.ts";
+import { CALL_WORDS, type Cost, DERIVED_DIMENSIONS, DIMENSIONS, type Dimension } from "./call.ts";
 import { parseDuration } from "./duration.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
+import { matchesGlob } from "./glob.ts";
 import { type Hold, MAX_HOLDS } from "./holds.ts";
 import { type LimitInput, type PolicyInput, policySchema, type QuotaInput } from "./policy-schema.ts";
 
@@ -18,12 +19,28 @@ export interface Allotment {
   readonly spec: LimitSpec;
 }
 
+/** An allotment for calls with these dimensions; `null` where the limit does not apply to them. */
+export interface Override {
+  readonly when: readonly (readonly [dimension: Dimension, value: string])[];
+  readonly allotment: Allotment | null;
+}
+
 /** One limit, ready to judge by. */
 export interface Limit {
   readonly name: string;
   readonly per: readonly Dimension[];
   readonly unit: string;
   readonly optional: boolean;
+  /** Whether it only counts and reports. */
+  readonly isShadow: boolean;
+  /** From which share of the quota on a call gets a notice; `null` for never. */
+  readonly noticeAt: number | null;
+  /** What a denied model is told instead of the usual text. */
+  readonly message: string | null;
+  /** Whether it is for a tool. */
+  matches(tool: string): boolean;
+  /** Other allotments for some callers: the first whose dimensions all have these values. */
+  readonly overrides: readonly Override[];
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: Hold["onExpiry"];
@@ -45,6 +62,14 @@ export interface Policy {
   readonly units: ReadonlySet<string>;
   /** The tools that the policy names. */
   readonly tools: readonly string[];
+  /** The tier of each tool that has one. */
+  readonly tiers: ReadonlyMap<string, string>;
+  /** Fields of each tool's arguments that are left out. */
+  readonly volatile: ReadonlyMap<string, ReadonlySet<string>>;
+  /** The dimensions that calls may have, the words that they may say, and what may name a bucket. */
+  readonly dimensions: ReadonlySet<string>;
+  readonly callWords: ReadonlySet<string>;
+  readonly bucketWords: ReadonlySet<string>;
 }
 
 /** A fault, and the keys that lead to it. */
@@ -139,36 +164,43 @@ function formatPath(keys: readonly (string | number)[]): string {
 }
 
 /** What the schema cannot say: demands of one part of a policy on another. */
-function contradictions({ limits }: PolicyInput): PolicyFault[] {
-  return limits.flatMap((limit, i) => {
-    const at = (key: string, expected: string, got: unknown) => fault(["limits", i, key], expected, formatGot(got));
-    const faults: PolicyFault[] = [];
-    if (limits.findIndex(({ name }) => name === limit.name) < i) {
-      faults.push(at("name", "a name that no other limit has", limit.name));
+function contradictions({ partition, limits }: PolicyInput): PolicyFault[] {
+  const known: readonly string[] = [...DIMENSIONS, ...limits.flatMap(({ per }) => per)];
+  const unknown = partition === undefined || known.includes(partition) ? [] : [partition];
+  const expected = "a dimension that some limit is per";
+  const faults = unknown.map((name) => fault(["partition"], expected, formatGot(name)));
+  return [...faults, ...limits.flatMap((limit, i) => limitContradictions(limit, i, limits))];
+}
+
+function limitContradictions(limit: LimitInput, i: number, limits: readonly LimitInput[]): PolicyFault[] {
+  const at = (key: string, expected: string, got: unknown) => fault(["limits", i, key], expected, formatGot(got));
+  const faults: PolicyFault[] = [];
+  if (limits.findIndex(({ name }) => name === limit.name) < i) {
+    faults.push(at("name", "a name that no other limit has", limit.name));
+  }
+  if (new Set(limit.per).size < limit.per.length) faults.push(at("per", "each dimension once", limit.per));
+  if (limit.quotas !== undefined && limit.per.length === 0) {
+    faults.push(at("quotas", "a dimension in per whose values these are", limit.quotas));
+  }
+  if (limit.quota === undefined && limit.quotas === undefined) {
+    faults.push(at("quota", "a quota, or quotas", undefined));
+  }
+  if (limit.quota === undefined && limit.quotas !== undefined && limit.otherwise === undefined) {
+    faults.push(at("otherwise", "allow or deny, because there is no quota for other values", undefined));
+  }
+  if (limit.quota !== undefined && limit.otherwise !== undefined) {
+    faults.push(at("otherwise", "no otherwise beside a quota, which is for all other values", limit.otherwise));
+  }
+  const quotas = Object.entries(limit.quotas ?? {}).map(([value, quota]) => [["quotas", value], quota] as const);
+  const overrides = (limit.overrides ?? []).map(({ quota }, n) => [["overrides", n, "quota"], quota] as const);
+  for (const [keys, quota] of [[["quota"], limit.quota] as const, ...quotas, ...overrides]) {
+    if (quota === undefined || quota === "unlimited") continue;
+    if (!isExact(limit, quota)) faults.push(fault(["limits", i, ...keys], EXACT_RATE, formatGot(quota)));
+    if (limit.algorithm === "concurrency" && quota > MAX_HOLDS) {
+      faults.push(fault(["limits", i, ...keys], `at most ${MAX_HOLDS} units in use at once`, formatGot(quota)));
     }
-    if (new Set(limit.per).size < limit.per.length) faults.push(at("per", "each dimension once", limit.per));
-    if (limit.quotas !== undefined && limit.per.length === 0) {
-      faults.push(at("quotas", "a dimension in per whose values these are", limit.quotas));
-    }
-    if (limit.quota === undefined && limit.quotas === undefined) {
-      faults.push(at("quota", "a quota, or quotas", undefined));
-    }
-    if (limit.quota === undefined && limit.quotas !== undefined && limit.otherwise === undefined) {
-      faults.push(at("otherwise", "allow or deny, because there is no quota for other values", undefined));
-    }
-    if (limit.quota !== undefined && limit.otherwise !== undefined) {
-      faults.push(at("otherwise", "no otherwise beside a quota, which is for all other values", limit.otherwise));
-    }
-    const quotas = Object.entries(limit.quotas ?? {}).map(([value, quota]) => [["quotas", value], quota] as const);
-    for (const [keys, quota] of [[["quota"], limit.quota] as const, ...quotas]) {
-      if (quota === undefined || quota === "unlimited") continue;
-      if (!isExact(limit, quota)) faults.push(fault(["limits", i, ...keys], EXACT_RATE, formatGot(quota)));
-      if (limit.algorithm === "concurrency" && quota > MAX_HOLDS) {
-        faults.push(fault(["limits", i, ...keys], `at most ${MAX_HOLDS} units in use at once`, formatGot(quota)));
-      }
-    }
-    return faults;
-  });
+  }
+  return faults;
 }
 
 // Beyond this a level (gcra.ts) could pass 2^53, and arithmetic would no longer be exact.
@@ -185,6 +217,12 @@ function compile(input: PolicyInput): Policy {
     .filter(({ per }) => per.at(-1) === "tool")
     .flatMap(({ quotas }) => Object.keys(quotas ?? {}));
   const tools = Object.entries(input.tools ?? {});
+  const said = input.limits.flatMap(({ per, overrides = [] }) => [
+    ...per,
+    ...overrides.flatMap(({ when }) => Object.keys(when)),
+  ]);
+  const derived: readonly string[] = DERIVED_DIMENSIONS;
+  const dimensions = [...DIMENSIONS, ...said.filter((dimension) => !derived.includes(dimension))];
   const policy = {
     partition: input.partition ?? "session",
     costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
@@ -192,12 +230,24 @@ function compile(input: PolicyInput): Policy {
     onError: input.onError ?? "charge",
     units: new Set(limits.map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
+    tiers: new Map(tools.flatMap(([tool, { tier }]) => (tier === undefined ? [] : [[tool, tier] as const]))),
+    volatile: new Map(tools.map(([tool, { volatile }]) => [tool, new Set(volatile)] as const)),
+    dimensions: new Set(dimensions),
+    callWords: new Set([...dimensions, ...CALL_WORDS]),
+    bucketWords: new Set([...dimensions, ...DERIVED_DIMENSIONS]),
   };
   Object.defineProperty(policy, POLICY, { value: true });
   return Object.freeze(policy);
 }
 
 const DEFAULT_LEASE = "2m";
+/** A budget that is used up by four fifths is near its end. */
+const NOTICE_AT = 0.8;
+
+/** Whether a limit does not refill while a model waits. */
+function isBudget({ algorithm }: LimitInput): boolean {
+  return algorithm === undefined || algorithm === "quota";
+}
 
 function compileLimit(limit: LimitInput): Limit {
   const hold = limit.algorithm === "concurrency" ? limit : limit.hold;
@@ -207,11 +257,26 @@ function compileLimit(limit: LimitInput): Limit {
     per: [...limit.per],
     unit: limit.unit ?? "calls",
     optional: limit.optional ?? false,
+    isShadow: limit.mode === "shadow",
+    noticeAt: limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null)),
+    message: limit.message ?? null,
+    matches: matcher(limit.match),
+    overrides: (limit.overrides ?? []).map(({ when, quota }) => ({
+      when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
+      allotment: allotment(quota),
+    })),
     leaseMs: toMs(hold?.lease ?? DEFAULT_LEASE),
     onExpiry: limit.algorithm === "concurrency" ? "refund" : (limit.hold?.onExpiry ?? "charge"),
     allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
     otherwise: allotment(limit.quota ?? (limit.otherwise === "deny" ? 0 : "unlimited")),
   };
+}
+
+function matcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
+  if (patterns === undefined) return () => true;
+  const names = new Set(patterns.filter((pattern) => !pattern.includes("*")));
+  const globs = patterns.filter((pattern) => pattern.includes("*"));
+  return (tool) => names.has(tool) || globs.some((glob) => matchesGlob(glob, tool));
 }
 
 function specOf(limit: LimitInput, quota: number): LimitSpec {

@@ -1,7 +1,7 @@
 // One call: what it asks of each limit that matches, in one request, and the decision that comes of the answer.
 
 import { type Call, dimensionValue } from "../kernel/call.ts";
-import { storeRequest } from "../kernel/charge.ts";
+import { storeRequest, valueIn } from "../kernel/charge.ts";
 import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
@@ -48,7 +48,7 @@ export async function decideCall(shared: Shared, asked: Asked, options: CallOpti
 
 /** The tag of the partition that a call is in, else of its first bucket; `null` where it has neither. */
 export function tagOfCall(policy: Policy, call: Call, buckets: readonly { readonly key: string }[]): string | null {
-  const value = call[policy.partition];
+  const value = valueIn(call, policy.partition);
   if (value !== undefined && value !== null) return keyPart(dimensionValue(policy.partition, value));
   const [first] = buckets;
   return first === undefined ? null : tagOf(first.key);
