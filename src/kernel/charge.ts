@@ -1,10 +1,11 @@
 // From a call to its charges: which limits match, whose buckets they are, and what each of them is charged.
 
+import type { LimitSpec } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
 import { type BucketDimensions, type Call, type Cost, checkCall, type Dimension, dimensionValue } from "./call.ts";
-import type { StepEvent, StoreRequest } from "./decide.ts";
+import type { Step, StepEvent } from "./decide.ts";
 import { formatGot, MisuseError } from "./errors.ts";
-import { bucketKey, type PartitionKey } from "./key.ts";
+import { bucketKey, digest, type PartitionKey } from "./key.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
 
 const NONE: ReadonlySet<string> = new Set();
@@ -21,12 +22,15 @@ export interface Bucket {
 export interface Charge extends Bucket {
   /** Units; 0 when the call has no price in the limit's unit. */
   readonly cost: number;
+  /** The mark of the value that is counted. Absent: units are. */
+  readonly seen?: string;
 }
 
 /** A limit that matches a call, and its price there. */
 export interface Match extends Bucket {
-  /** Units; `undefined` when neither the call nor its tool says. */
+  /** Units; `undefined` when neither the call nor its tool says, or it cannot have one. */
   readonly price: number | undefined;
+  readonly seen?: string;
 }
 
 /**
@@ -43,19 +47,28 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool)) continue;
-    const price = priceOf(limit.unit, call.cost, toolCost);
-    const missing = missingIn(limit, whole);
+    const price = limit.count === null ? priceOf(limit.unit, call.cost, toolCost) : 1;
+    const missing = missingIn(limit, whole) ?? (isSaid(whole, limit.count) ? undefined : (limit.count ?? undefined));
     if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
     const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
-    if (bucket !== null) matches.push({ ...bucket, price });
+    if (bucket !== null) matches.push({ ...bucket, price, ...markOf(limit, whole) });
   }
   return matches;
 }
 
+/** The mark of the value that a limit counts. */
+function markOf({ count }: Limit, dimensions: BucketDimensions): { readonly seen?: string } {
+  return count === null ? {} : { seen: digest(dimensionValue(count, valueIn(dimensions, count))).slice(0, 16) };
+}
+
+function isSaid(dimensions: BucketDimensions, dimension: Dimension | null): boolean {
+  return dimension === null || (valueIn(dimensions, dimension) ?? null) !== null;
+}
+
 /** The first dimension of a limit that is not said. Arguments that are not said are `{}`. */
 export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimension | undefined {
-  return per.find((dimension) => dimension !== "args" && (valueIn(dimensions, dimension) ?? null) === null);
+  return per.find((dimension) => dimension !== "args" && !isSaid(dimensions, dimension));
 }
 
 /** What is said of a dimension. */
@@ -101,16 +114,10 @@ function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): 
   return named === undefined ? limit.otherwise : named;
 }
 
-/** The request that asks a store about buckets. */
-export function storeRequest<Item extends Bucket>(
-  mode: StoreRequest["mode"],
-  buckets: readonly Item[],
-  event: (bucket: Item) => StepEvent,
-): StoreRequest {
-  return {
-    mode,
-    steps: buckets.map((bucket) => ({ bucket: bucket.key, limit: bucket.allotment.spec, event: event(bucket) })),
-  };
+/** What a step asks of a bucket. A limit that only counts, or only warns, is left out of the judgement. */
+export function stepOf({ key, limit }: Bucket, spec: LimitSpec, event: StepEvent): Step {
+  const step = { bucket: key, limit: spec, event };
+  return limit.isShadow || limit.isWarning ? { ...step, shadow: true } : step;
 }
 
 /** Refuses dimensions that leave out one of the limit's own. */

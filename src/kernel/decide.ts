@@ -1,16 +1,22 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
+import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import {
+  afterReport,
   type Contents,
   charged,
   contentsAt,
+  counted,
   extended,
   freeAfterMs,
+  granted,
+  grantedIn,
   type Hold,
   held,
   holdIn,
+  isSeen,
   MAX_HOLDS,
   type NewHold,
   settled,
@@ -22,8 +28,11 @@ import type { StoredState } from "./stored.ts";
 
 /** What one step asks of one bucket. */
 export type StepEvent =
-  /** Spend `cost` units (0 to 2^53 - 1). A cost of 0 takes nothing, and is denied when nothing is left. */
-  | { readonly type: "charge"; readonly cost: number }
+  /**
+   * Spend `cost` units (0 to 2^53 - 1). A cost of 0 takes nothing, and is denied when nothing is left. With `seen`, the
+   * mark of a value (16 hexadecimal digits), only when this bucket has not seen it: else nothing is spent or denied.
+   */
+  | { readonly type: "charge"; readonly cost: number; readonly seen?: string }
   /**
    * Hold units (0 to 2^53 - 1) for `leaseMs`; denied as a charge of them would be. The id is the caller's: 1 to 64
    * letters, digits, `_` or `-`, and no other hold's of this bucket.
@@ -36,6 +45,10 @@ export type StepEvent =
   | { readonly type: "settle"; readonly id: string; readonly units: number }
   /** Let a hold live for `leaseMs` from now. Denied when it does not live. */
   | { readonly type: "extend"; readonly id: string; readonly leaseMs: number }
+  /** Say what came of a call, for limits of streaks; `null` ends the row. Never denied. */
+  | { readonly type: "report"; readonly outcome: string | null }
+  /** Add units (0 to 2^53 - 1) to the capacity for `leaseMs`, once for an id. Never denied. */
+  | { readonly type: "grant"; readonly id: string; readonly units: number; readonly leaseMs: number }
   /** Say how the bucket stands. Never denied. */
   | { readonly type: "read" }
   /** Say how the bucket stands, then empty it. Never denied. */
@@ -47,6 +60,8 @@ export interface Step {
   readonly bucket: string;
   readonly limit: LimitSpec;
   readonly event: StepEvent;
+  /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
+  readonly shadow?: boolean;
 }
 
 /** Steps that are judged together and booked all or none. */
@@ -66,6 +81,8 @@ export interface StepReply {
   readonly allowed: boolean;
   /** Units that are not free; more than the capacity after a quota was lowered. */
   readonly used: number;
+  /** Units granted on top of the capacity. Absent: none. */
+  readonly granted?: number;
   /** Milliseconds until everything is free again. */
   readonly resetAfterMs: number;
   /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
@@ -76,8 +93,10 @@ export interface StepReply {
 
 /** The answer for one request. */
 export interface StoreReply {
-  /** Whether every step is allowed. */
+  /** Whether every step is allowed that is not in shadow. */
   readonly allowed: boolean;
+  /** Set when nothing was decided, because `nowMs` is in none of a calendar's windows; there are no steps then. */
+  readonly stale?: true;
   /** The store's time (epoch ms) at which all of it was decided. */
   readonly nowMs: number;
   /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */
@@ -101,6 +120,9 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
   return keys;
 }
 
+/** More units than there can be: what has elapsed does not come back, nor does a hold that has ended. */
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** What a reset leaves. */
 const EMPTIED: Contents = { spent: undefined, holds: [] };
 
@@ -117,17 +139,19 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
   const { mode, steps, once } = request;
   const answer = states[steps.length];
   if (answer?.kind === "once" && nowMs < answer.expiresAtMs) return { reply: replayOf(answer), next: null };
+  if (steps.some(({ limit }) => "boundaries" in limit && isStale(limit, nowMs))) {
+    return { reply: { allowed: false, stale: true, nowMs, steps: [] }, next: null };
+  }
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), nowMs));
-  const allowed = judged.every(({ fits }) => fits);
+  const allowed = judged.every(({ step, fits }) => fits || step.shadow === true);
   const books = allowed || mode === "force";
-  const after = judged.map((each) => (books ? booked(each, nowMs) : each.before));
-  if (after.some(({ holds }) => holds.length > MAX_HOLDS)) return { reply: null, next: null };
-  const reply = { allowed, nowMs, steps: judged.map((each, i) => stepReply(each, after[i] ?? each.before, nowMs)) };
+  const done = judged.map((each) => ({ ...each, after: books ? booked(each, nowMs) : each.before }));
+  if (done.some(({ after }) => after.holds.length > MAX_HOLDS)) return { reply: null, next: null };
+  const reply = { allowed, nowMs, steps: done.map((each) => stepReply(each, each.after, nowMs)) };
   if (!books || mode === "peek") return { reply, next: null };
-  const next = judged.map(({ step, before }, i) => {
-    const contents = after[i] ?? before;
-    // What nobody books on stays as it is, also a state of another algorithm.
-    return contents === before ? states[i] : stateOf(step.limit, contents, nowMs);
+  // What nobody books on stays as it is, also a state of another algorithm.
+  const next = done.map(({ step, before, after }, i) => {
+    return after === before ? states[i] : stateOf(step.limit, after, nowMs);
   });
   if (once !== undefined) return { reply, next: [...next, onceOf(request, once.request, reply)] };
   return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };
@@ -145,11 +169,15 @@ interface Judged {
 function judge(step: Step, before: Contents, nowMs: number): Judged {
   const { limit, event } = step;
   const hold = event.type === "settle" || event.type === "extend" ? holdIn(before, event.id) : undefined;
-  const fits =
-    event.type === "extend"
-      ? hold?.expired === false
-      : unitsNeeded(event) <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
-  return { step, before, fits, hold };
+  return { step, before, fits: stepFits(step, before, hold, nowMs), hold };
+}
+
+function stepFits({ limit, event }: Step, before: Contents, hold: Hold | undefined, nowMs: number): boolean {
+  if (event.type === "extend") return hold?.expired === false;
+  if (event.type === "charge" && isSeen(before, event.seen)) return true;
+  // Taken off before the grants are added, so that no sum passes 2^53.
+  const needed = unitsNeeded(event) - grantedIn(before);
+  return needed <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
 }
 
 /** Free units that an event needs: an unknown cost (0) needs one, so that a spent budget stops it. */
@@ -161,7 +189,13 @@ function unitsNeeded(event: StepEvent): number {
 function booked({ step: { limit, event }, before, hold }: Judged, nowMs: number): Contents {
   switch (event.type) {
     case "charge":
-      return charged(limit, before, event.cost, nowMs);
+      return event.seen === undefined
+        ? charged(limit, before, event.cost, nowMs)
+        : counted(limit, before, event.seen, event.cost, nowMs);
+    case "report":
+      return afterReport(limit, before, event.outcome, nowMs);
+    case "grant":
+      return granted(limit, before, event, nowMs);
     case "hold":
       return held(limit, before, event, nowMs);
     case "settle":
@@ -180,12 +214,14 @@ function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs:
   const { limit, event } = step;
   const capacity = algorithmOf(limit).capacity(limit);
   const shown = event.type === "reset" ? before : after;
-  const needed = event.type === "extend" ? Number.POSITIVE_INFINITY : unitsNeeded(event);
+  const extra = grantedIn(shown);
+  const needed = event.type === "extend" || limit.algorithm === "elapsed" ? NEVER : unitsNeeded(event);
   const reply = {
     allowed: fits,
     used: usedIn(limit, shown, nowMs),
+    ...(extra === 0 ? {} : { granted: extra }),
     resetAfterMs: freeAfterMs(limit, shown, capacity, nowMs),
-    retryAfterMs: fits ? 0 : needed > capacity ? null : freeAfterMs(limit, shown, needed, nowMs),
+    retryAfterMs: fits ? 0 : needed - extra > capacity ? null : freeAfterMs(limit, shown, needed, nowMs),
   };
   if (event.type !== "settle" && event.type !== "extend") return reply;
   return { ...reply, hold: hold === undefined ? "unknown" : hold.expired ? "late" : "live" };

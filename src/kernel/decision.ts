@@ -3,7 +3,7 @@
 import { algorithmOf } from "./algorithms/registry.ts";
 import type { Bucket, Charge } from "./charge.ts";
 import type { StepReply, StoreReply } from "./decide.ts";
-import { denialMessage, nearMessage } from "./message.ts";
+import { denialMessage, nearMessage, warning } from "./message.ts";
 
 /** The answer for one charge. */
 export interface Verdict {
@@ -112,8 +112,9 @@ function verdictOf(charge: Charge, step: StepReply): Verdict {
   };
 }
 
-function remainingOf(bucket: Bucket, step: StepReply): number {
-  return Math.max(0, capacityOf(bucket) - step.used);
+function remainingOf(bucket: Bucket, { used, granted = 0 }: StepReply): number {
+  // Taken off before the grants are added, so that no sum passes 2^53.
+  return Math.max(0, Math.min(capacityOf(bucket) - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
 /** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
@@ -121,7 +122,7 @@ function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[])
   let binding: { charge: Charge; verdict: Verdict } | null = null;
   for (const [i, charge] of charges.entries()) {
     const verdict = verdicts[i];
-    if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
+    if (verdict === undefined || verdict.allowed || verdict.shadow || charge.limit.isWarning) continue;
     if (binding === null || waitOf(verdict) > waitOf(binding.verdict)) binding = { charge, verdict };
   }
   return binding;
@@ -134,7 +135,9 @@ function noticeOf(charges: readonly Charge[], verdicts: readonly Verdict[]): str
     const verdict = verdicts[i];
     const { noticeAt } = charge.limit;
     const capacity = capacityOf(charge);
-    if (verdict === undefined || verdict.shadow || noticeAt === null || capacity === 0) continue;
+    if (verdict === undefined || verdict.shadow) continue;
+    if (charge.limit.isWarning && !verdict.allowed) return warning(aboutOf({ charge, verdict }));
+    if (noticeAt === null || capacity === 0) continue;
     const share = verdict.remaining / capacity;
     // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
     const isNear = 1 - share > noticeAt - 1e-9;
@@ -144,8 +147,7 @@ function noticeOf(charges: readonly Charge[], verdicts: readonly Verdict[]): str
 }
 
 function aboutOf({ charge, verdict }: { readonly charge: Charge; readonly verdict: Verdict }) {
-  const isConcurrency = charge.allotment.spec.algorithm === "concurrency";
-  return { limit: charge.limit, verdict, isConcurrency, capacity: capacityOf(charge) };
+  return { limit: charge.limit, verdict, algorithm: charge.allotment.spec.algorithm, capacity: capacityOf(charge) };
 }
 
 function capacityOf({ allotment: { spec } }: Bucket): number {

@@ -2,8 +2,11 @@
 // nor free until they are settled or their hold expires. What each event makes of it. Not when an event may happen
 // (decide.ts), nor how it is written down (stored.ts).
 
-import { type GcraLevel, type GcraState, lowered, returnable } from "./algorithms/gcra.ts";
+import { hasSeen, withSeen } from "./algorithms/counter.ts";
+import { endOf } from "./algorithms/fixed-window.ts";
+import { filledUp, type GcraLevel, type GcraState, lowered, returnable } from "./algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
+import { reported } from "./algorithms/streak.ts";
 import type { StoredState } from "./stored.ts";
 
 /** How long a hold that expired is remembered for a late settle, and an answer for a call that is sent again. */
@@ -17,8 +20,8 @@ export interface Hold {
   readonly id: string;
   readonly units: number;
   readonly expiresAtMs: number;
-  /** What happens to the units when nobody settles: they are spent, or free again. */
-  readonly onExpiry: "charge" | "refund";
+  /** What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. */
+  readonly onExpiry: "charge" | "refund" | "grant";
   /** Whether that has happened. */
   readonly expired: boolean;
   /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
@@ -26,7 +29,8 @@ export interface Hold {
 }
 
 /** What a hold is made of. */
-export interface NewHold extends Pick<Hold, "id" | "units" | "onExpiry"> {
+export interface NewHold extends Pick<Hold, "id" | "units"> {
+  readonly onExpiry: "charge" | "refund";
   /** How long it lives unless it is extended. */
   readonly leaseMs: number;
 }
@@ -58,8 +62,8 @@ export function contentsAt(limit: LimitSpec, state: StoredState | undefined, now
   if (state.kind !== "held") return state.kind === kind ? { spent: state, holds: NO_HOLDS } : NOTHING;
   if (state.of !== kind) return NOTHING;
   const contents = { spent: state.spent, holds: [...state.holds] };
-  for (const [i, hold] of state.holds.entries()) {
-    if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i);
+  for (const [i, hold] of contents.holds.entries()) {
+    if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i, hold);
   }
   const holds = contents.holds.filter(({ expiresAtMs }) => nowMs < expiresAtMs + REMEMBERED_MS);
   return { spent: liveAt(contents.spent, nowMs), holds };
@@ -74,9 +78,18 @@ export function stateOf(
   const last = holds.at(-1);
   if (last === undefined) return liveAt(spent, nowMs);
   const end = { spent, holds: [...holds] };
-  for (const [i, hold] of holds.entries()) if (!hold.expired) expire(limit, end, i);
+  for (const [i, hold] of end.holds.entries()) if (!hold.expired) expire(limit, end, i, hold);
   const expiresAtMs = Math.max(end.spent?.expiresAtMs ?? 0, last.expiresAtMs + REMEMBERED_MS);
-  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent, holds };
+  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), holds };
+}
+
+/** Units that were granted on top of the capacity, and are still there. */
+export function grantedIn({ holds }: Contents): number {
+  const units = holds.reduce(
+    (sum, { expired, onExpiry, units }) => sum + (expired || onExpiry !== "grant" ? 0 : units),
+    0,
+  );
+  return Math.min(units, Number.MAX_SAFE_INTEGER);
 }
 
 /** Units that are not free. */
@@ -89,23 +102,67 @@ export function usedIn(limit: LimitSpec, { spent, holds }: Contents, nowMs: numb
 export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
   const capacity = algorithmOf(limit).capacity(limit);
   const later = { spent: contents.spent, holds: [...contents.holds] };
-  let needed = units + heldUnits(contents.holds);
+  // What others hold takes from the capacity, what is granted adds to it.
+  let apart = heldUnits(contents.holds) - grantedIn(contents);
   let atMs = nowMs;
-  for (const [i, hold] of contents.holds.entries()) {
+  for (const [i, hold] of later.holds.entries()) {
     if (hold.expired) continue;
-    const freeAtMs = needed > capacity ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, needed, atMs);
+    // Added only where the sum stays below 2^53.
+    const isTooMuch = units > capacity - apart;
+    const freeAtMs = isTooMuch ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, units + apart, atMs);
     if (freeAtMs < hold.expiresAtMs) return freeAtMs - nowMs;
-    expire(limit, later, i);
-    needed -= unitsApart(hold);
+    expire(limit, later, i, hold);
+    apart -= hold.onExpiry === "grant" ? -hold.units : unitsApart(hold);
     atMs = hold.expiresAtMs;
   }
   return atMs - nowMs + waitMs(limit, later.spent, units, atMs);
 }
 
-/** What is in the bucket after `cost` units were spent. */
+/** What is in the bucket after `cost` units were spent. Time that has elapsed needs no cost to begin. */
 export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
-  if (cost === 0) return contents;
+  if (cost === 0 && limit.algorithm !== "elapsed") return contents;
   return { ...contents, spent: algorithmOf(limit).book(limit, contents.spent, cost, nowMs) };
+}
+
+/** Whether the bucket has seen a value in its life. */
+export function isSeen({ spent }: Contents, mark: string | undefined): boolean {
+  return mark !== undefined && spent?.kind === "counter" && hasSeen(spent, mark);
+}
+
+/** What is in the bucket after a value was counted. */
+export function counted(limit: LimitSpec, contents: Contents, mark: string, cost: number, nowMs: number): Contents {
+  if (isSeen(contents, mark)) return contents;
+  const after = charged(limit, contents, cost, nowMs);
+  return after.spent?.kind === "counter" ? { ...after, spent: withSeen(after.spent, mark) } : after;
+}
+
+/** What is in the bucket after an outcome was reported. */
+export function afterReport(limit: LimitSpec, contents: Contents, outcome: string | null, nowMs: number): Contents {
+  const { spent } = contents;
+  if (limit.algorithm !== "streak" || (spent !== undefined && spent.kind !== "streak")) return contents;
+  return outcome === null && spent === undefined
+    ? contents
+    : { ...contents, spent: reported(limit, spent, outcome, nowMs) };
+}
+
+/**
+ * What is in the bucket after units were granted, once for an id: there until the grant or the window ends. A token bucket
+ * is filled by them, at most to the brim.
+ */
+export function granted(
+  limit: LimitSpec,
+  contents: Contents,
+  { id, units, leaseMs }: Omit<NewHold, "onExpiry">,
+  nowMs: number,
+): Contents {
+  if (units === 0 || holdIn(contents, id) !== undefined) return contents;
+  const { spent } = contents;
+  const windowEndsAtMs = limit.algorithm === "fixed-window" ? (spent?.expiresAtMs ?? endOf(limit, nowMs)) : null;
+  const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs ?? Number.POSITIVE_INFINITY);
+  const isLevel = limit.algorithm === "gcra";
+  const grant: Hold = { id, units, expiresAtMs, onExpiry: "grant", expired: isLevel, mark: null };
+  const filled = isLevel && spent?.kind === "gcra" ? filledUp(limit, spent, units, nowMs) : spent;
+  return { spent: filled, holds: withHold(roomIn(contents.holds), grant) };
 }
 
 /** What is in the bucket after units were held. */
@@ -115,8 +172,12 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
   const spent = limit.algorithm === "gcra" ? charged(limit, contents, units, nowMs).spent : contents.spent;
   const mark = spent?.kind === "gcra" ? markOf(spent) : null;
   const made: Hold = { id, units, expiresAtMs: nowMs + leaseMs, onExpiry, expired: false, mark };
-  const isFull = contents.holds.length >= MAX_HOLDS && contents.holds[0]?.expired === true;
-  return { spent, holds: withHold(isFull ? contents.holds.slice(1) : contents.holds, made) };
+  return { spent, holds: withHold(roomIn(contents.holds), made) };
+}
+
+/** Holds, without the first of those that expired where there would be no room for one more. */
+function roomIn(holds: readonly Hold[]): readonly Hold[] {
+  return holds.length >= MAX_HOLDS && holds[0]?.expired === true ? holds.slice(1) : holds;
 }
 
 /** The hold of an id. */
@@ -157,9 +218,7 @@ interface Draft {
 }
 
 /** Lets a hold expire, at the instant of its end. */
-function expire(limit: LimitSpec, draft: Draft, i: number): void {
-  const hold = draft.holds[i];
-  if (hold === undefined) return;
+function expire(limit: LimitSpec, draft: Draft, i: number, hold: Hold): void {
   const { expiresAtMs: atMs, onExpiry, mark, units } = hold;
   draft.spent = liveAt(draft.spent, atMs);
   if (mark !== null && onExpiry === "refund") giveBack(limit, draft, mark, units, atMs);
@@ -171,6 +230,8 @@ function expire(limit: LimitSpec, draft: Draft, i: number): void {
 function giveBack(limit: LimitSpec, draft: Draft, mark: GcraLevel, units: number, nowMs: number): void {
   if (limit.algorithm !== "gcra" || draft.spent?.kind !== "gcra") return;
   const by = returnable(limit, draft.spent, mark, units, nowMs);
+  // A state of another unit stays as it is, its end too.
+  if (by === 0) return;
   draft.spent = lowered(limit, draft.spent, by);
   for (const [i, hold] of draft.holds.entries()) {
     if (hold.mark === null || !isAbove(hold.mark, mark)) continue;
@@ -178,8 +239,9 @@ function giveBack(limit: LimitSpec, draft: Draft, mark: GcraLevel, units: number
   }
 }
 
+/** Whether a hold was booked on top of another. At an equal mark as well: it found no room on a level that is full. */
 function isAbove(mark: GcraLevel, other: GcraLevel): boolean {
-  return mark.baseMs > other.baseMs || (mark.baseMs === other.baseMs && mark.level > other.level);
+  return mark.baseMs > other.baseMs || (mark.baseMs === other.baseMs && mark.level >= other.level);
 }
 
 function markOf({ baseMs, level, levelPerUnit }: GcraState): GcraLevel {
@@ -187,8 +249,8 @@ function markOf({ baseMs, level, levelPerUnit }: GcraState): GcraLevel {
 }
 
 /** Units that a hold keeps from others beside what is spent. */
-function unitsApart({ units, expired, mark }: Hold): number {
-  return expired || mark !== null ? 0 : units;
+function unitsApart({ units, expired, mark, onExpiry }: Hold): number {
+  return expired || mark !== null || onExpiry === "grant" ? 0 : units;
 }
 
 function heldUnits(holds: readonly Hold[]): number {

@@ -1,5 +1,6 @@
 // What the model is told. Made from the policy's own names and numbers, never from what a caller or a model wrote.
 
+import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { formatDuration } from "./duration.ts";
@@ -14,23 +15,26 @@ const MAX_SCOPE = 42;
 export interface About {
   readonly limit: Pick<Limit, "per" | "message">;
   readonly verdict: Verdict;
-  /** Whether the limit counts what has not ended. */
-  readonly isConcurrency: boolean;
+  readonly algorithm: LimitSpec["algorithm"];
   /** Most units that can ever be free at once. */
   readonly capacity: number;
 }
 
 /** Why a call is denied, whether waiting helps and how long, and what to do instead: at most 300 characters. */
-export function denialMessage({ limit: { per, message }, verdict, isConcurrency, capacity }: About): string {
+export function denialMessage({ limit: { per, message }, verdict, algorithm, capacity }: About): string {
   const { limit, unit, cost, quota, remaining, retryAfterMs, retryable } = verdict;
   if (message !== null) return filled(message, verdict);
   const scope = scopeOf(per);
   if (quota === 0) return `Denied: ${limit} allows no ${unit}${scope}. Do not try again; go on without this tool.`;
+  if (algorithm === "elapsed") {
+    return `Denied by ${limit}: the ${formatDuration(capacity)}${scope} are over. Finish with what you have.`;
+  }
+  if (algorithm === "streak") return `Denied by ${limit}: ${rowOf(verdict, scope)}. Do something else, or finish.`;
   if (retryAfterMs === null) {
     return `Denied: this call takes ${cost} ${unit}, more than ${limit} ever has free at once. Ask for less.`;
   }
   const wait = formatDuration(retryAfterMs);
-  if (isConcurrency && remaining === 0) {
+  if (algorithm === "concurrency" && remaining === 0) {
     const why = `${capacity} ${unit}${scope} are under way, as many as may be at once`;
     return `Denied by ${limit}: ${why}. Try again when one has ended, in ${wait} at the latest, or go on without this tool.`;
   }
@@ -42,10 +46,23 @@ export function denialMessage({ limit: { per, message }, verdict, isConcurrency,
   return `Denied by ${limit}: ${why}. ${advice}`;
 }
 
+/** That an allowed call goes on with what did not get on: at most 300 characters. */
+export function warning({ limit: { per, message }, verdict }: About): string {
+  if (message !== null) return filled(message, verdict);
+  return `Careful (${verdict.limit}): ${rowOf(verdict, scopeOf(per))}. Do something else.`;
+}
+
+function rowOf({ unit, quota }: Verdict, scope: string): string {
+  return unit === "errors"
+    ? `the last ${quota} calls${scope} failed`
+    : `the last ${quota} calls${scope} had the same result`;
+}
+
 /** How little is left after an allowed call: at most 300 characters. */
-export function nearMessage({ limit: { per }, verdict, capacity }: Omit<About, "isConcurrency">): string {
+export function nearMessage({ limit: { per }, verdict, algorithm, capacity }: About): string {
   const { limit, unit, remaining } = verdict;
   const scope = scopeOf(per);
+  if (algorithm === "elapsed") return `Only ${formatDuration(remaining)}${scope} left (${limit}).`;
   return remaining === 0
     ? `This was the last of ${capacity} ${unit}${scope} (${limit}). Finish with what you have.`
     : `Only ${remaining} of ${capacity} ${unit}${scope} left (${limit}).`;

@@ -83,18 +83,61 @@ export interface SpentLimitInput extends LimitBaseInput {
 }
 
 /** Units for the life of a scope that ends when it was idle for `ttl`. */
-export interface QuotaLimitInput extends SpentLimitInput {
+export interface QuotaLimitInput extends SpentLimitInput, CountingInput {
   readonly algorithm?: "quota" | undefined;
   /** Default `24h` for limits per turn, `30d` for others. `{ fromFirst }` counts from the first charge instead. */
   readonly ttl?: DurationInput | { readonly fromFirst: DurationInput } | undefined;
 }
 
+/** What limits say that count each value of a dimension once. */
+interface CountingInput {
+  /**
+   * Counts the values of this dimension instead of units: a call is charged one when it brings a value that the bucket has
+   * not seen in its life, and else passes. The quota is then at most 1,000.
+   */
+  readonly count?: Dimension | undefined;
+}
+
 /** Units for each window of a row. */
-export interface FixedWindowLimitInput extends SpentLimitInput {
+export interface FixedWindowLimitInput extends SpentLimitInput, CountingInput {
   readonly algorithm: "fixed-window";
-  readonly window: DurationInput;
-  /** Whether windows begin at multiples of their length since 1970, or with the first charge. Default `epoch`. */
-  readonly align?: "epoch" | "first-use" | undefined;
+  /** A duration; where windows are a calendar's, `day`, `week` or `month`. */
+  readonly window: DurationInput | "day" | "week" | "month";
+  /**
+   * Whether windows begin at multiples of their length since 1970 (`epoch`, the default), with the first charge
+   * (`first-use`), or at the first instant of a local date (`calendar`).
+   */
+  readonly align?: "epoch" | "first-use" | "calendar" | undefined;
+  /** Of a calendar: the zone by its IANA name. Default `UTC`. */
+  readonly timezone?: string | undefined;
+  /**
+   * Of a calendar: on which day its weeks (1, Monday, to 7) or months (1 to 31) begin. A month without that day begins on
+   * its last. Default 1.
+   */
+  readonly anchorDay?: number | undefined;
+}
+
+/** Time on the wall from the first call of a scope on. */
+export interface ElapsedLimitInput extends Omit<LimitBaseInput, "quota" | "quotas" | "overrides" | "unit"> {
+  readonly algorithm: "elapsed";
+  readonly quota?: DurationInput | "unlimited" | undefined;
+  readonly quotas?: Readonly<Record<string, DurationInput | "unlimited">> | undefined;
+  readonly overrides?:
+    | readonly { readonly when: OverrideInput["when"]; readonly quota: DurationInput | "unlimited" }[]
+    | undefined;
+  /** How long the scope must be idle until it is first seen anew. Default `24h` for limits per turn, `30d` for others. */
+  readonly ttl?: DurationInput | undefined;
+}
+
+/** How often in a row calls may fail, or have the same result. */
+export interface StreakLimitInput extends Omit<LimitBaseInput, "unit"> {
+  readonly algorithm: "streak";
+  /** What is counted: failed calls, or calls whose result was the same. */
+  readonly of: "errors" | "results";
+  /** Whether a call is then denied (default), or allowed with a notice. */
+  readonly action?: "deny" | "warn" | undefined;
+  /** How long after the last report the row is forgotten. Default `24h` for limits per turn, `30d` for others. */
+  readonly ttl?: DurationInput | undefined;
 }
 
 /** Units in any window of a length. */
@@ -124,7 +167,9 @@ export type LimitInput =
   | FixedWindowLimitInput
   | SlidingWindowLimitInput
   | GcraLimitInput
-  | ConcurrencyLimitInput;
+  | ConcurrencyLimitInput
+  | ElapsedLimitInput
+  | StreakLimitInput;
 
 /** A policy as it is written. */
 export interface PolicyInput {
@@ -169,6 +214,8 @@ export const MAX_LEASE_MS = 86_400_000;
 const MAX_NAMES = 10_000;
 const MAX_PER = 8;
 const MAX_OVERRIDES = 1_000;
+const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
+const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
 const NOTICE = "a share above 0 to 1, or never";
 const MESSAGE = `1 to 200 characters, with ${MESSAGE_WORDS.map((word) => `{${word}}`).join(", ")} alone in braces`;
 const MAX_MATCHES = 1_000;
@@ -187,6 +234,15 @@ const unit = text(/^[a-z][a-z0-9_]{0,31}$/, "a unit such as calls, tokens or usd
 const value = text(/./s, "a name that is not empty");
 const QUOTA = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or unlimited`;
 const quota = z.union([whole(0, QUOTA), z.literal("unlimited")], { error: QUOTA });
+
+function overridesOf<Quota extends z.ZodType>(quota: Quota) {
+  const when = map(dimension, z.union([value, z.int()], { error: "a value" }), "values by dimension", MAX_PER);
+  return z
+    .array(object("{ when, quota }", { when, quota }), { error: "a list of { when, quota }" })
+    .max(MAX_OVERRIDES, { error: `at most ${MAX_OVERRIDES} overrides` })
+    .optional()
+    .describe("Other quotas for some callers: the first whose dimensions all have these values.");
+}
 
 const base = {
   name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64").describe(
@@ -221,17 +277,7 @@ const base = {
     .max(200, { error: MESSAGE })
     .optional()
     .describe("What a denied model is told instead of the usual text."),
-  overrides: z
-    .array(
-      object("{ when, quota }", {
-        when: map(dimension, z.union([value, z.int()], { error: "a value" }), "values by dimension", MAX_PER),
-        quota,
-      }),
-      { error: "a list of { when, quota }" },
-    )
-    .max(MAX_OVERRIDES, { error: `at most ${MAX_OVERRIDES} overrides` })
-    .optional()
-    .describe("Other quotas for some callers: the first whose dimensions all have these values."),
+  overrides: overridesOf(quota),
   otherwise: z
     .enum(["allow", "deny"], { error: "allow or deny" })
     .optional()
@@ -260,9 +306,21 @@ const spent = {
     .describe("How units are held that are reserved before they are spent."),
 };
 
+const counting = {
+  count: dimension
+    .optional()
+    .describe("Counts each value of this dimension once, instead of units. The quota is at most 1000."),
+};
+const ttl = duration
+  .optional()
+  .describe("How long the scope must be idle until it begins anew. Default: 24h per turn, else 30d.");
+const span = z.union([duration, z.literal("unlimited")], { error: `${DURATION}, or unlimited` });
+const { unit: _counted, ...unitless } = base;
+
 const algorithms = [
   object("a limit", {
     ...spent,
+    ...counting,
     algorithm: z.literal("quota").optional(),
     ttl: z
       .union([duration, object("fromFirst", { fromFirst: duration })], { error: `${DURATION}, or { fromFirst: … }` })
@@ -271,12 +329,22 @@ const algorithms = [
   }),
   object("a limit", {
     ...spent,
+    ...counting,
     algorithm: z.literal("fixed-window"),
-    window: duration,
+    window: z.union([z.enum(["day", "week", "month"]), duration], { error: `${DURATION}; day, week or month` }),
     align: z
-      .enum(["epoch", "first-use"], { error: "epoch or first-use" })
+      .enum(["epoch", "first-use", "calendar"], { error: "epoch, first-use or calendar" })
       .optional()
-      .describe("Whether windows begin at multiples of their length since 1970 (default), or with the first charge."),
+      .describe(
+        "Where windows begin: at multiples of their length since 1970 (default), with the first charge, at dates.",
+      ),
+    timezone: text(/^.{1,64}$/s, TIMEZONE)
+      .optional()
+      .describe("Of a calendar: the zone. Default: UTC."),
+    anchorDay: whole(1, ANCHOR)
+      .max(31, { error: ANCHOR })
+      .optional()
+      .describe("Of a calendar: on which day its weeks or months begin. Default: 1."),
   }),
   object("a limit", { ...spent, algorithm: z.literal("sliding-window"), window: duration }),
   object("a limit", {
@@ -289,6 +357,24 @@ const algorithms = [
     ...base,
     algorithm: z.literal("concurrency"),
     lease: lease.optional().describe("How long a unit is in use unless that is extended. Default: 2m."),
+  }),
+  object("a limit", {
+    ...unitless,
+    algorithm: z.literal("elapsed"),
+    quota: span.optional().describe("How long from the first call on; unlimited leaves the limit out."),
+    quotas: map(value, span, "durations by value of the last dimension of per", MAX_NAMES).optional(),
+    overrides: overridesOf(span),
+    ttl,
+  }),
+  object("a limit", {
+    ...unitless,
+    algorithm: z.literal("streak"),
+    of: z.enum(["errors", "results"], { error: "errors or results" }).describe("What is counted."),
+    action: z
+      .enum(["deny", "warn"], { error: "deny or warn" })
+      .optional()
+      .describe("Whether a call is then denied (default), or allowed with a notice."),
+    ttl,
   }),
 ] as const;
 
@@ -322,7 +408,9 @@ export const policySchema = object("a policy", {
     .array(
       z.discriminatedUnion("algorithm", algorithms, {
         error: (issue) =>
-          issue.code === "invalid_union" ? "quota, fixed-window, sliding-window, gcra or concurrency" : "a limit",
+          issue.code === "invalid_union"
+            ? "quota, fixed-window, sliding-window, gcra, concurrency, elapsed or streak"
+            : "a limit",
       }),
       { error: "a list of limits" },
     )

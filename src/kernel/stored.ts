@@ -9,7 +9,16 @@ import type { OnceState } from "./once.ts";
 /** What a store keeps under one key: the state of a bucket, or an answer. */
 export type StoredState = SpentState | HeldState | OnceState;
 
-const KINDS = { c: "counter", s: "sliding-window", g: "gcra", n: "concurrency" } as const;
+const KINDS = {
+  c: "counter",
+  s: "sliding-window",
+  g: "gcra",
+  n: "concurrency",
+  e: "elapsed",
+  k: "streak",
+} as const;
+
+const ENDS = { c: "charge", r: "refund", g: "grant" } as const;
 
 /** A state as text, for stores that keep text. */
 export function encodeState(state: StoredState): string {
@@ -31,15 +40,15 @@ function encodeHeld({ of, spent, holds }: HeldState): string {
 }
 
 function encodeHold({ id, units, expiresAtMs, onExpiry, expired, mark }: Hold): string {
-  const letter = onExpiry === "charge" ? "c" : "r";
+  const letter = onExpiry.charAt(0);
   const text = `${id},${units},${expiresAtMs},${expired ? letter.toUpperCase() : letter}`;
   return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
 }
 
-const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crCR])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
+const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgCRG])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
 
 function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
-  const match = /^h1 ([csgn]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
+  const match = /^h1 ([csgnek]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
   if (match === null) return null;
   const of = KINDS[match[1] as keyof typeof KINDS];
   const holds = (match[2] ?? "").split(";").map(decodeHold);
@@ -61,15 +70,15 @@ function decodeHold(text: string): Hold | null {
     id,
     units: Number(units),
     expiresAtMs: Number(expires),
-    onExpiry: letter.toLowerCase() === "c" ? "charge" : "refund",
-    expired: letter === "C" || letter === "R",
+    onExpiry: ENDS[letter.toLowerCase() as keyof typeof ENDS],
+    expired: letter !== letter.toLowerCase(),
     mark: numbers.length === 2 ? null : { baseMs, level: heldLevel, levelPerUnit },
   };
 }
 
 function encodeOnce({ request, hold, nowMs, allowed, units, steps }: OnceState): string {
   const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
-  return `o1 ${request} ${hold ?? "-"} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
+  return `o1 ${request} ${hold ?? "."} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
 }
 
 function encodeStep({ used, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
@@ -79,7 +88,7 @@ function encodeStep({ used, resetAfterMs, retryAfterMs, hold }: StepReply, units
 const STEP = /^([0-9]+),([0-9]+),([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
 
 function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
-  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}) ([0-9]+) ([01]) (\S*)$/.exec(text);
+  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}|\.) ([0-9]+) ([01]) (\S*)$/.exec(text);
   if (match === null) return null;
   const [, request = "", hold = "", now, allowed, list = ""] = match;
   const nowMs = Number(now);
@@ -89,7 +98,7 @@ function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
     kind: "once",
     expiresAtMs,
     request,
-    hold: hold === "-" ? null : hold,
+    hold: hold === "." ? null : hold,
     nowMs,
     allowed: allowed === "1",
     units: steps.map(({ units }) => units),

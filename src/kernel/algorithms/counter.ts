@@ -5,7 +5,13 @@ export interface CounterState {
   readonly kind: "counter";
   readonly spent: number;
   readonly expiresAtMs: number;
+  /** Of a limit that counts values: their marks, 16 hexadecimal digits each, joined by commas. */
+  readonly seen?: string;
 }
+
+/** Most values that a bucket remembers. One more is counted again each time it comes. */
+export const MAX_SEEN = 1_000;
+const MARK_LENGTH = 16;
 
 /** What does not depend on when the counter ends. */
 export const counter = {
@@ -15,15 +21,28 @@ export const counter = {
   /** All units come back together. */
   freeAfterMs: (limit: { readonly quota: number }, state: CounterState, units: number, nowMs: number) =>
     units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs,
-  encode: (state: CounterState) => String(state.spent),
+  encode: ({ spent, seen }: CounterState) => (seen === undefined ? String(spent) : `c1 ${spent} ${seen}`),
   decode(text: string, expiresAtMs: number): CounterState | null {
-    const spent = Number(text);
-    if (!/^(0|[1-9][0-9]*)$/.test(text) || !Number.isSafeInteger(spent)) return null;
-    return { kind: "counter", spent, expiresAtMs };
+    const match = /^(?:c1 )?(0|[1-9][0-9]*)(?: ([0-9a-f]{16}(?:,[0-9a-f]{16})*))?$/.exec(text);
+    const spent = Number(match?.[1]);
+    const seen = match?.[2];
+    if (match === null || !Number.isSafeInteger(spent) || text.startsWith("c") !== (seen !== undefined)) return null;
+    return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
   },
 } as const;
 
 /** Units spent after `cost` more, at most 2^53 - 1. */
 export function spentAfter(state: CounterState, cost: number): number {
   return state.spent + Math.min(cost, Number.MAX_SAFE_INTEGER - state.spent);
+}
+
+/** Whether a bucket has seen a value before. */
+export function hasSeen({ seen = "" }: CounterState, mark: string): boolean {
+  return seen.includes(mark);
+}
+
+/** The counter, and that it has seen a value. */
+export function withSeen(state: CounterState, mark: string): CounterState {
+  if (state.seen === undefined) return { ...state, seen: mark };
+  return state.seen.length < MAX_SEEN * (MARK_LENGTH + 1) - 1 ? { ...state, seen: `${state.seen},${mark}` } : state;
 }

@@ -4,12 +4,41 @@ import type { Algorithm } from "./algorithm.ts";
 import { type CounterState, counter, spentAfter } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
-export interface FixedWindowLimit {
+interface EvenWindowLimit {
   readonly algorithm: "fixed-window";
   readonly quota: number;
   readonly windowMs: number;
   /** Windows begin at multiples of `windowMs` since 1970 (`epoch`), or with the first charge (`first-use`). */
   readonly align: "epoch" | "first-use";
+}
+
+/** `quota` units in each window of a calendar. */
+export interface CalendarWindowLimit {
+  readonly algorithm: "fixed-window";
+  readonly quota: number;
+  readonly align: "calendar";
+  /**
+   * Where two windows that follow one another begin, and where they end, epoch ms: stores know no time zones, and pick
+   * by their own time. Outside of them nothing can be decided (`isStale`).
+   */
+  readonly boundaries: readonly [number, number, number];
+}
+
+/** `quota` units in each window of a row. */
+export type FixedWindowLimit = EvenWindowLimit | CalendarWindowLimit;
+
+/** How windows of a calendar lie. */
+export interface CalendarWindow {
+  readonly every: "day" | "week" | "month";
+  /** A time zone by its IANA name. */
+  readonly timezone: string;
+  /** On which day a window begins: 1 (Monday) to 7 of a week, 1 to 31 of a month, where the last stands for what is not. */
+  readonly anchorDay: number;
+}
+
+/** Whether a time is in none of the windows that a limit was given. */
+export function isStale({ boundaries: [start, , end] }: CalendarWindowLimit, nowMs: number): boolean {
+  return nowMs < start || nowMs >= end;
 }
 
 /**
@@ -21,7 +50,16 @@ export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
   refills: true,
   book(limit, state, cost, nowMs) {
     if (state !== undefined) return { ...state, spent: spentAfter(state, cost) };
-    const startMs = limit.align === "epoch" ? nowMs - (nowMs % limit.windowMs) : nowMs;
-    return { kind: "counter", spent: cost, expiresAtMs: startMs + limit.windowMs };
+    return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
 };
+
+/** When the window ends that begins with a charge, or that it falls into. */
+export function endOf(limit: FixedWindowLimit, nowMs: number): number {
+  if (limit.align === "calendar") {
+    const [, middle, end] = limit.boundaries;
+    return nowMs < middle ? middle : end;
+  }
+  const startMs = limit.align === "epoch" ? nowMs - (nowMs % limit.windowMs) : nowMs;
+  return startMs + limit.windowMs;
+}

@@ -24,6 +24,6 @@ export const quota: Algorithm<QuotaLimit, CounterState> = {
     // The later end wins: a clock that was set back must not shorten the life that was promised.
     const expiresAtMs =
       limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
-    return { kind: "counter", spent: spentAfter(state, cost), expiresAtMs };
+    return { ...state, spent: spentAfter(state, cost), expiresAtMs };
   },
 };

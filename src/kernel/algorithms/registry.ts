@@ -3,16 +3,25 @@
 import type { Algorithm } from "./algorithm.ts";
 import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./concurrency.ts";
 import type { CounterState } from "./counter.ts";
+import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
 import { type GcraLimit, type GcraState, gcra } from "./gcra.ts";
 import { type QuotaLimit, quota } from "./quota.ts";
 import { type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
+import { type StreakLimit, type StreakState, streak } from "./streak.ts";
 
 /** A limit as an algorithm takes it: numbers alone, resolved for one call. */
-export type LimitSpec = QuotaLimit | FixedWindowLimit | SlidingWindowLimit | GcraLimit | ConcurrencyLimit;
+export type LimitSpec =
+  | QuotaLimit
+  | FixedWindowLimit
+  | SlidingWindowLimit
+  | GcraLimit
+  | ConcurrencyLimit
+  | ElapsedLimit
+  | StreakLimit;
 
 /** What was spent in one bucket, as its algorithm counts it. */
-export type SpentState = CounterState | SlidingWindowState | GcraState | ConcurrencyState;
+export type SpentState = CounterState | SlidingWindowState | GcraState | ConcurrencyState | ElapsedState | StreakState;
 
 const algorithms: Record<LimitSpec["algorithm"], Algorithm<LimitSpec, SpentState>> = {
   quota,
@@ -20,6 +29,8 @@ const algorithms: Record<LimitSpec["algorithm"], Algorithm<LimitSpec, SpentState
   "sliding-window": slidingWindow,
   gcra,
   concurrency,
+  elapsed,
+  streak,
 };
 
 /** The algorithm of a limit. It must be given only its own limits and, by `kind`, its own states. */
@@ -38,6 +49,10 @@ export function encodeSpent(state: SpentState): string {
       return gcra.encode(state);
     case "concurrency":
       return concurrency.encode(state);
+    case "elapsed":
+      return elapsed.encode(state);
+    case "streak":
+      return streak.encode(state);
   }
 }
 
@@ -45,5 +60,7 @@ export function encodeSpent(state: SpentState): string {
 export function decodeSpent(text: string, expiresAtMs: number): SpentState | null {
   if (text.startsWith("s")) return slidingWindow.decode(text, expiresAtMs);
   if (text.startsWith("g")) return gcra.decode(text, expiresAtMs);
+  if (text.startsWith("e")) return elapsed.decode(text, expiresAtMs);
+  if (text.startsWith("k")) return streak.decode(text, expiresAtMs);
   return quota.decode(text, expiresAtMs);
 }

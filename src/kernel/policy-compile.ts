@@ -1,0 +1,162 @@
+// From a policy that was checked to one that calls are judged by: durations in ms, rates in whole numbers, defaults.
+
+import type { CalendarWindow } from "./algorithms/fixed-window.ts";
+import type { LimitSpec } from "./algorithms/registry.ts";
+import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
+import { parseDuration } from "./duration.ts";
+import { matchesGlob } from "./glob.ts";
+import type { Allotment, Limit, Policy } from "./policy.ts";
+import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+
+/** The policy that a correct input says. */
+export function compilePolicy(input: PolicyInput): Policy {
+  const limits = input.limits.map(compileLimit);
+  const named = input.limits
+    .filter(({ per }) => per.at(-1) === "tool")
+    .flatMap(({ quotas }) => Object.keys(quotas ?? {}));
+  const tools = Object.entries(input.tools ?? {});
+  const dimensions = dimensionsOf(input);
+  return {
+    partition: input.partition ?? "session",
+    costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
+    limits,
+    onError: input.onError ?? "charge",
+    units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
+    tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
+    tiers: new Map(tools.flatMap(([tool, { tier }]) => (tier === undefined ? [] : [[tool, tier] as const]))),
+    volatile: new Map(tools.map(([tool, { volatile }]) => [tool, new Set(volatile)] as const)),
+    dimensions: new Set(dimensions),
+    callWords: new Set([...dimensions, ...CALL_WORDS]),
+    bucketWords: new Set([...dimensions, ...DERIVED_DIMENSIONS]),
+  };
+}
+
+function dimensionsOf({ limits }: PolicyInput): string[] {
+  const said = limits.flatMap((limit) => [
+    ...limit.per,
+    ...("count" in limit && limit.count !== undefined ? [limit.count] : []),
+    ...(limit.overrides ?? []).flatMap(({ when }) => Object.keys(when)),
+  ]);
+  const derived: readonly string[] = DERIVED_DIMENSIONS;
+  return [...DIMENSIONS, ...said.filter((dimension) => !derived.includes(dimension))];
+}
+
+const DEFAULT_LEASE = "2m";
+/** A budget that is used up by four fifths is near its end. */
+const NOTICE_AT = 0.8;
+
+function compileLimit(limit: LimitInput): Limit {
+  const allotment = (quota: number | string): Allotment | null =>
+    quota === "unlimited" ? null : { quota: unitsOf(quota), spec: specOf(limit, unitsOf(quota)) };
+  const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
+  const count = "count" in limit ? (limit.count ?? null) : null;
+  const isWarning = limit.algorithm === "streak" && limit.action === "warn";
+  return {
+    name: limit.name,
+    per: [...limit.per],
+    unit: unitOf(limit),
+    isPriced: count === null && limit.algorithm !== "elapsed" && limit.algorithm !== "streak",
+    count,
+    reports: limit.algorithm === "streak" ? limit.of : null,
+    calendar: calendarOf(limit),
+    optional: limit.optional ?? false,
+    isShadow: limit.mode === "shadow",
+    isWarning,
+    noticeAt: limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null)),
+    message: limit.message ?? null,
+    matches: matcher(limit.match),
+    overrides: (limit.overrides ?? []).map(({ when, quota }) => ({
+      when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
+      allotment: allotment(quota),
+    })),
+    leaseMs: toMs(lease),
+    onExpiry,
+    allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
+    otherwise: allotment(limit.quota ?? (limit.otherwise === "deny" ? 0 : "unlimited")),
+  };
+}
+
+/** Whether a limit does not refill while a model waits, and is told of in time. */
+function isBudget({ algorithm }: LimitInput): boolean {
+  return algorithm === undefined || algorithm === "quota" || algorithm === "elapsed";
+}
+
+function holdOf(limit: LimitInput): {
+  readonly lease?: string | undefined;
+  readonly onExpiry?: Limit["onExpiry"] | undefined;
+} {
+  if (limit.algorithm === "concurrency") return { lease: limit.lease, onExpiry: "refund" };
+  return "hold" in limit ? (limit.hold ?? {}) : {};
+}
+
+function unitOf(limit: LimitInput): string {
+  if (limit.algorithm === "elapsed") return "ms";
+  if (limit.algorithm === "streak") return limit.of;
+  if ("count" in limit && limit.count !== undefined) return `${limit.count}s`;
+  return limit.unit ?? "calls";
+}
+
+function calendarOf(limit: LimitInput): CalendarWindow | null {
+  if (limit.algorithm !== "fixed-window" || limit.align !== "calendar") return null;
+  const { window, timezone = "UTC", anchorDay = 1 } = limit;
+  return { every: window as CalendarWindow["every"], timezone, anchorDay };
+}
+
+function matcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
+  if (patterns === undefined) return () => true;
+  const names = new Set(patterns.filter((pattern) => !pattern.includes("*")));
+  const globs = patterns.filter((pattern) => pattern.includes("*"));
+  return (tool) => names.has(tool) || globs.some((glob) => matchesGlob(glob, tool));
+}
+
+/** A quota in whole numbers: one of time is written as a duration. */
+export function unitsOf(quota: number | string): number {
+  return typeof quota === "number" ? quota : toMs(quota);
+}
+
+/** The numbers of a limit. Those of a calendar have no boundaries yet: whoever asks a store names them. */
+export function specOf(limit: LimitInput, quota: number): LimitSpec {
+  switch (limit.algorithm) {
+    case "fixed-window":
+      return limit.align === "calendar"
+        ? { algorithm: "fixed-window", quota, align: "calendar", boundaries: [0, 0, 0] }
+        : { algorithm: "fixed-window", quota, windowMs: toMs(limit.window), align: limit.align ?? "epoch" };
+    case "sliding-window":
+      return { algorithm: "sliding-window", quota, windowMs: toMs(limit.window) };
+    case "gcra":
+      return gcraSpec(quota, toMs(limit.window), limit.burst ?? quota);
+    case "concurrency":
+      return { algorithm: "concurrency", quota };
+    case "elapsed":
+      return { algorithm: "elapsed", quota, ttlMs: toMs(limit.ttl ?? idleOf(limit)) };
+    case "streak":
+      return { algorithm: "streak", quota, ttlMs: toMs(limit.ttl ?? idleOf(limit)) };
+    default: {
+      const ttl = limit.ttl ?? idleOf(limit);
+      return typeof ttl === "string"
+        ? { algorithm: "quota", quota, ttlMs: toMs(ttl), ttlFrom: "last" }
+        : { algorithm: "quota", quota, ttlMs: toMs(ttl.fromFirst), ttlFrom: "first" };
+    }
+  }
+}
+
+/** After which idle time a scope has ended, that nobody announces. */
+function idleOf({ per }: LimitInput): string {
+  return per.includes("turn") ? "24h" : "30d";
+}
+
+function gcraSpec(quota: number, windowMs: number, burst: number): LimitSpec {
+  // No rate at all: nothing may ever pass, whatever the burst.
+  if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 };
+  const divisor = greatestCommonDivisor(quota, windowMs);
+  return { algorithm: "gcra", burst, levelPerUnit: windowMs / divisor, levelPerMs: quota / divisor };
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** The schema has let only durations through; a calendar's words are no length. */
+function toMs(duration: string): number {
+  return parseDuration(duration) ?? Number.NaN;
+}

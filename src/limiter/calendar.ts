@@ -1,0 +1,45 @@
+// Where windows of a calendar begin, in a time zone: at the first instant of a local date, whatever clocks do there.
+
+import { Temporal } from "temporal-polyfill";
+import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
+
+/** Three boundaries of windows that follow one another, epoch ms. */
+export type Boundaries = readonly [number, number, number];
+
+/**
+ * The boundaries of the window that an instant is in, and of the nearer one beside it, so that a clock which is not right
+ * to the second finds its window among them.
+ */
+export function boundariesAt(window: CalendarWindow, nowMs: number): Boundaries {
+  const today = Temporal.Instant.fromEpochMilliseconds(nowMs).toZonedDateTimeISO(window.timezone).toPlainDate();
+  const start = startBefore(window, today);
+  const startMs = firstInstantMs(window, start);
+  const endMs = firstInstantMs(window, shifted(window, start, 1));
+  return nowMs - startMs < endMs - nowMs
+    ? [firstInstantMs(window, shifted(window, start, -1)), startMs, endMs]
+    : [startMs, endMs, firstInstantMs(window, shifted(window, start, 2))];
+}
+
+/** The date on which the window began that a date is in. */
+function startBefore({ every, anchorDay }: CalendarWindow, date: Temporal.PlainDate): Temporal.PlainDate {
+  if (every === "day") return date;
+  if (every === "week") return date.subtract({ days: (date.dayOfWeek - anchorDay + 7) % 7 });
+  const inMonth = anchored(date, anchorDay);
+  return Temporal.PlainDate.compare(inMonth, date) <= 0 ? inMonth : anchored(date.subtract({ months: 1 }), anchorDay);
+}
+
+/** The date on which the window begins that is so many after one that begins on a date. */
+function shifted({ every, anchorDay }: CalendarWindow, start: Temporal.PlainDate, by: number): Temporal.PlainDate {
+  if (every === "day") return start.add({ days: by });
+  if (every === "week") return start.add({ days: 7 * by });
+  return anchored(start.add({ months: by }), anchorDay);
+}
+
+/** The anchor's date in the month of a date; the month's last where it has no such day. */
+function anchored(date: Temporal.PlainDate, anchorDay: number): Temporal.PlainDate {
+  return date.with({ day: Math.min(anchorDay, date.daysInMonth) });
+}
+
+function firstInstantMs({ timezone }: CalendarWindow, date: Temporal.PlainDate): number {
+  return date.toZonedDateTime({ timeZone: timezone }).epochMilliseconds;
+}
