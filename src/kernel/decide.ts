@@ -120,14 +120,13 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), nowMs));
   const allowed = judged.every(({ fits }) => fits);
   const books = allowed || mode === "force";
-  const after = judged.map((each) => (books ? booked(each, nowMs) : each.before));
-  if (after.some(({ holds }) => holds.length > MAX_HOLDS)) return { reply: null, next: null };
-  const reply = { allowed, nowMs, steps: judged.map((each, i) => stepReply(each, after[i] ?? each.before, nowMs)) };
+  const done = judged.map((each) => ({ ...each, after: books ? booked(each, nowMs) : each.before }));
+  if (done.some(({ after }) => after.holds.length > MAX_HOLDS)) return { reply: null, next: null };
+  const reply = { allowed, nowMs, steps: done.map((each) => stepReply(each, each.after, nowMs)) };
   if (!books || mode === "peek") return { reply, next: null };
-  const next = judged.map(({ step, before }, i) => {
-    const contents = after[i] ?? before;
-    // What nobody books on stays as it is, also a state of another algorithm.
-    return contents === before ? states[i] : stateOf(step.limit, contents, nowMs);
+  // What nobody books on stays as it is, also a state of another algorithm.
+  const next = done.map(({ step, before, after }, i) => {
+    return after === before ? states[i] : stateOf(step.limit, after, nowMs);
   });
   if (once !== undefined) return { reply, next: [...next, onceOf(request, once.request, reply)] };
   return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };

@@ -58,8 +58,8 @@ export function contentsAt(limit: LimitSpec, state: StoredState | undefined, now
   if (state.kind !== "held") return state.kind === kind ? { spent: state, holds: NO_HOLDS } : NOTHING;
   if (state.of !== kind) return NOTHING;
   const contents = { spent: state.spent, holds: [...state.holds] };
-  for (const [i, hold] of state.holds.entries()) {
-    if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i);
+  for (const [i, hold] of contents.holds.entries()) {
+    if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i, hold);
   }
   const holds = contents.holds.filter(({ expiresAtMs }) => nowMs < expiresAtMs + REMEMBERED_MS);
   return { spent: liveAt(contents.spent, nowMs), holds };
@@ -74,9 +74,9 @@ export function stateOf(
   const last = holds.at(-1);
   if (last === undefined) return liveAt(spent, nowMs);
   const end = { spent, holds: [...holds] };
-  for (const [i, hold] of holds.entries()) if (!hold.expired) expire(limit, end, i);
+  for (const [i, hold] of end.holds.entries()) if (!hold.expired) expire(limit, end, i, hold);
   const expiresAtMs = Math.max(end.spent?.expiresAtMs ?? 0, last.expiresAtMs + REMEMBERED_MS);
-  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent, holds };
+  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), holds };
 }
 
 /** Units that are not free. */
@@ -89,14 +89,16 @@ export function usedIn(limit: LimitSpec, { spent, holds }: Contents, nowMs: numb
 export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
   const capacity = algorithmOf(limit).capacity(limit);
   const later = { spent: contents.spent, holds: [...contents.holds] };
-  let needed = units + heldUnits(contents.holds);
+  let apart = heldUnits(contents.holds);
   let atMs = nowMs;
-  for (const [i, hold] of contents.holds.entries()) {
+  for (const [i, hold] of later.holds.entries()) {
     if (hold.expired) continue;
-    const freeAtMs = needed > capacity ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, needed, atMs);
+    // Added only where the sum stays below 2^53.
+    const isTooMuch = units > capacity - apart;
+    const freeAtMs = isTooMuch ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, units + apart, atMs);
     if (freeAtMs < hold.expiresAtMs) return freeAtMs - nowMs;
-    expire(limit, later, i);
-    needed -= unitsApart(hold);
+    expire(limit, later, i, hold);
+    apart -= unitsApart(hold);
     atMs = hold.expiresAtMs;
   }
   return atMs - nowMs + waitMs(limit, later.spent, units, atMs);
@@ -157,9 +159,7 @@ interface Draft {
 }
 
 /** Lets a hold expire, at the instant of its end. */
-function expire(limit: LimitSpec, draft: Draft, i: number): void {
-  const hold = draft.holds[i];
-  if (hold === undefined) return;
+function expire(limit: LimitSpec, draft: Draft, i: number, hold: Hold): void {
   const { expiresAtMs: atMs, onExpiry, mark, units } = hold;
   draft.spent = liveAt(draft.spent, atMs);
   if (mark !== null && onExpiry === "refund") giveBack(limit, draft, mark, units, atMs);
@@ -171,6 +171,8 @@ function expire(limit: LimitSpec, draft: Draft, i: number): void {
 function giveBack(limit: LimitSpec, draft: Draft, mark: GcraLevel, units: number, nowMs: number): void {
   if (limit.algorithm !== "gcra" || draft.spent?.kind !== "gcra") return;
   const by = returnable(limit, draft.spent, mark, units, nowMs);
+  // A state of another unit stays as it is, its end too.
+  if (by === 0) return;
   draft.spent = lowered(limit, draft.spent, by);
   for (const [i, hold] of draft.holds.entries()) {
     if (hold.mark === null || !isAbove(hold.mark, mark)) continue;

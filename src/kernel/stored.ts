@@ -69,7 +69,7 @@ function decodeHold(text: string): Hold | null {
 
 function encodeOnce({ request, hold, nowMs, allowed, units, steps }: OnceState): string {
   const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
-  return `o1 ${request} ${hold ?? "-"} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
+  return `o1 ${request} ${hold ?? "."} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
 }
 
 function encodeStep({ used, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
@@ -79,7 +79,7 @@ function encodeStep({ used, resetAfterMs, retryAfterMs, hold }: StepReply, units
 const STEP = /^([0-9]+),([0-9]+),([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
 
 function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
-  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}) ([0-9]+) ([01]) (\S*)$/.exec(text);
+  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}|\.) ([0-9]+) ([01]) (\S*)$/.exec(text);
   if (match === null) return null;
   const [, request = "", hold = "", now, allowed, list = ""] = match;
   const nowMs = Number(now);
@@ -89,7 +89,7 @@ function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
     kind: "once",
     expiresAtMs,
     request,
-    hold: hold === "-" ? null : hold,
+    hold: hold === "." ? null : hold,
     nowMs,
     allowed: allowed === "1",
     units: steps.map(({ units }) => units),
