@@ -15,6 +15,10 @@ function take(cost: number): StepEvent {
   return { type: "charge", cost };
 }
 
+function hold(id: string, units: number): StepEvent {
+  return { type: "hold", id, units, leaseMs: 50, onExpiry: "charge" };
+}
+
 function counter(spent: number, expiresAtMs = 1100): CounterState {
   return { kind: "counter", spent, expiresAtMs };
 }
@@ -68,12 +72,15 @@ describe("decide", () => {
       { algorithm: "fixed-window", quota: 0, windowMs: 100, align: "epoch" },
       { ...SLIDING, quota: 0 },
       { ...GCRA, burst: 0 },
+      { algorithm: "concurrency", quota: 0 },
     ];
     for (const spec of specs) {
-      for (const cost of [0, 1, 9]) {
-        const { reply: given, next } = decide(ask("judge", [spec, take(cost)]), [undefined], 1000);
-        assert.deepEqual(given, { allowed: false, nowMs: 1000, steps: [reply(false, 0, 0, null)] });
-        assert.equal(next, null);
+      for (const units of [0, 1, 9]) {
+        for (const event of [take(units), hold("a", units)]) {
+          const { reply: given, next } = decide(ask("judge", [spec, event]), [undefined], 1000);
+          assert.deepEqual(given, { allowed: false, nowMs: 1000, steps: [reply(false, 0, 0, null)] });
+          assert.equal(next, null);
+        }
       }
     }
   });
@@ -135,6 +142,52 @@ describe("decide", () => {
     });
     const level: StoredState = { kind: "gcra", expiresAtMs: 1024, baseMs: 1000, level: 70, levelPerUnit: 10 };
     assert.deepEqual(next, [counter(6), counter(2), level, counter(4), undefined]);
+  });
+
+  it("makes, settles and extends holds of several buckets all or none", () => {
+    const make = ask("judge", [QUOTA, hold("a", 2)], [GCRA, hold("a", 2)], [QUOTA, take(3)]);
+    const denied = decide(make, [undefined, undefined, counter(3)], 1000);
+    assert.deepEqual(
+      denied.reply?.steps.map((step) => [step.allowed, step.used]),
+      [
+        [true, 0],
+        [true, 0],
+        [false, 3],
+      ],
+    );
+    assert.equal(denied.next, null);
+    const made = decide(make, [undefined, undefined, counter(2)], 1000);
+    assert.deepEqual(made.reply?.steps, [reply(true, 2, 150, 0), reply(true, 2, 7, 0), reply(true, 5, 100, 0)]);
+    const states = made.next ?? [];
+
+    const settle: StepEvent = { type: "settle", id: "a", units: 1 };
+    const beside = decide(ask("judge", [QUOTA, settle], [GCRA, settle], [QUOTA, take(1)]), states, 1001);
+    assert.deepEqual(beside.reply?.steps, [
+      { ...reply(true, 2, 149, 0), hold: "live" },
+      { ...reply(true, 2, 6, 0), hold: "live" },
+      reply(false, 5, 99, 99),
+    ]);
+    assert.equal(beside.next, null);
+
+    const extend: StepEvent = { type: "extend", id: "a", leaseMs: 90 };
+    const steps: [LimitSpec, StepEvent][] = [
+      [QUOTA, extend],
+      [GCRA, { ...extend, id: "b" }],
+      [QUOTA, take(0)],
+    ];
+    assert.deepEqual(decide(ask("judge", ...steps), states, 1100).next, null);
+    const { reply: given, next } = decide(ask("force", ...steps), states, 1001);
+    assert.deepEqual(given, {
+      allowed: false,
+      nowMs: 1001,
+      steps: [
+        { ...reply(true, 2, 190, 0), hold: "live" },
+        { ...reply(false, 2, 6, null), hold: "unknown" },
+        reply(false, 5, 99, 99),
+      ],
+    });
+    assert.equal(next?.[0]?.kind === "held" && next[0].holds[0]?.expiresAtMs, 1091);
+    assert.deepEqual(next?.slice(1), states.slice(1));
   });
 
   it("hands the states of steps that change nothing on beside those that do", () => {

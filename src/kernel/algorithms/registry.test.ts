@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { concurrency } from "./concurrency.ts";
 import { fixedWindow } from "./fixed-window.ts";
 import { gcra } from "./gcra.ts";
 import { quota } from "./quota.ts";
@@ -18,6 +19,7 @@ describe("registry", () => {
     assert.equal(algorithmOf({ algorithm: "fixed-window", quota: 1, windowMs: 1, align: "epoch" }), fixedWindow);
     assert.equal(algorithmOf({ algorithm: "sliding-window", quota: 1, windowMs: 1 }), slidingWindow);
     assert.equal(algorithmOf({ algorithm: "gcra", burst: 1, levelPerUnit: 1, levelPerMs: 1 }), gcra);
+    assert.equal(algorithmOf({ algorithm: "concurrency", quota: 1 }), concurrency);
   });
 
   it("writes each state as text and reads it back", () => {
@@ -27,8 +29,25 @@ describe("registry", () => {
     }
   });
 
+  it("writes nothing where nothing is ever spent", () => {
+    assert.equal(encodeSpent({ kind: "concurrency", expiresAtMs: 7 }), "");
+  });
+
   it("reads damaged text as null", () => {
-    for (const text of ["", "x", "s", "g", "s1", "g1", "s1 5 30 10,", "g1 10 100 1,0,2", "x1 5 30 10", "3 3", "[3]"]) {
+    for (const text of [
+      "",
+      "x",
+      "s",
+      "g",
+      "s1",
+      "g1",
+      "s1 5 30 10,",
+      "g1 10 100 1,0,2",
+      "x1 5 30 10",
+      "3 3",
+      "[3]",
+      "n1",
+    ]) {
       assert.equal(decodeSpent(text, 7), null, JSON.stringify(text));
     }
   });

@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { SpentState } from "./algorithms/registry.ts";
+import type { StepReply } from "./decide.ts";
+import type { HeldState, Hold } from "./holds.ts";
+import type { OnceState } from "./once.ts";
+import { decodeState, encodeState, type StoredState } from "./stored.ts";
+
+const SEED = 20_251_124;
+const MAX = Number.MAX_SAFE_INTEGER;
+const TOO_LARGE = "9007199254740992";
+
+const COUNTER: SpentState = { kind: "counter", spent: 7, expiresAtMs: 1100 };
+const SLIDING: SpentState = {
+  kind: "sliding-window",
+  expiresAtMs: 1109,
+  subWindowMs: 10,
+  newest: 100,
+  counts: [1, 0, 2],
+};
+const GCRA: SpentState = { kind: "gcra", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
+
+function hold(more: Partial<Hold> = {}): Hold {
+  return { id: "a", units: 3, expiresAtMs: 1050, onExpiry: "charge", expired: false, mark: null, ...more };
+}
+
+function held(of: HeldState["of"], spent: HeldState["spent"], ...holds: Hold[]): HeldState {
+  return { kind: "held", expiresAtMs: 9000, of, spent, holds };
+}
+
+function once(more: Partial<OnceState> = {}): OnceState {
+  const common = { kind: "once", expiresAtMs: 9000, nowMs: 1000, allowed: true, request: "r", hold: null } as const;
+  return { ...common, units: [], steps: [], ...more };
+}
+
+function step(used: number, resetAfterMs: number, retryAfterMs: number | null, found?: StepReply["hold"]): StepReply {
+  const reply = { allowed: retryAfterMs === 0, used, resetAfterMs, retryAfterMs };
+  return found === undefined ? reply : { ...reply, hold: found };
+}
+
+const TEXTS: [StoredState, text: string][] = [
+  [COUNTER, "7"],
+  [SLIDING, "s1 10 100 1,0,2"],
+  [GCRA, "g1 1000 50 10"],
+  [held("counter", undefined, hold()), "h1 c a,3,1050,c"],
+  [held("counter", COUNTER, hold({ id: "A-b_9", onExpiry: "refund" })), "h1 c A-b_9,3,1050,r 1100 7"],
+  [
+    held("counter", COUNTER, hold({ expired: true }), hold({ id: "b", onExpiry: "refund", expired: true })),
+    "h1 c a,3,1050,C;b,3,1050,R 1100 7",
+  ],
+  [held("sliding-window", SLIDING, hold({ units: MAX })), `h1 s a,${MAX},1050,c 1109 s1 10 100 1,0,2`],
+  [
+    held("gcra", GCRA, hold({ mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
+    "h1 g a,3,1050,c,990,30,10 1017 g1 1000 50 10",
+  ],
+  [held("gcra", undefined, hold({ mark: { baseMs: 0, level: 0, levelPerUnit: 1 } })), "h1 g a,3,1050,c,0,0,1"],
+  [held("concurrency", undefined, hold({ id: "x".repeat(64) })), `h1 n ${"x".repeat(64)},3,1050,c`],
+  [once(), "o1 r . 1000 1 "],
+  [once({ request: "-", hold: "-", allowed: false }), "o1 - - 1000 0 "],
+  [once({ hold: "h", units: [3], steps: [step(3, 50, 0)] }), "o1 r h 1000 1 3,3,50,0,-"],
+  [
+    once({ allowed: false, units: [0, MAX, 1], steps: [step(0, 0, 0, "late"), step(MAX, 9, null), step(5, 7, 6)] }),
+    `o1 r . 1000 0 0,0,0,0,late;${MAX},${MAX},9,-,-;1,5,7,6,-`,
+  ],
+  [
+    once({ units: [1, 0], steps: [step(1, 2, 0, "live"), step(0, 0, null, "unknown")] }),
+    "o1 r . 1000 1 1,1,2,0,live;0,0,0,-,unknown",
+  ],
+];
+
+const HELD = "h1 g a,3,1050,c,990,30,10;b,1,1060,R 1017 g1 1000 50 10";
+const ONCE = "o1 r h 1000 1 3,3,50,0,-;0,5,7,-,late";
+
+/** One part of a text that is fine, and what breaks it. */
+const BREAKS: [text: string, part: string, ...broken: string[]][] = [
+  [HELD, "h1", "h", "h2", "H1", "h01", " h1", "x1", ""],
+  [HELD, " g ", " c ", " s ", " n ", " x ", " gg ", "  ", " "],
+  [
+    HELD,
+    "a,3",
+    ",3",
+    "a b,3",
+    "a.,3",
+    "ä,3",
+    `${"a".repeat(65)},3`,
+    "3",
+    "a,",
+    "a,-1",
+    "a,1.5",
+    "a,1e3",
+    `a,${TOO_LARGE}`,
+  ],
+  [HELD, ",1050,", ",,", ",-1050,", ",1050.5,", ",", `,${TOO_LARGE},`],
+  [HELD, ",c,", ",x,", ",cc,", ",,", ","],
+  [HELD, ",990,30,10", ",", ",990", ",990,30", ",990,30,10,1", ",990,30,0", ",990,30,010", ",-1,30,10", ",990,-1,10"],
+  [HELD, ",990,30,10", `,${TOO_LARGE},30,10`, `,990,${TOO_LARGE},10`, `,990,30,${TOO_LARGE}`],
+  [HELD, ";", ",", ";;", " ", "; ", ""],
+  [HELD, "b,1,1060,R", "", "b", "b,1,1060", "b,1,1060,R;"],
+  [HELD, " 1017 ", " ", "  ", " -1 ", " x ", ` ${TOO_LARGE} `, " 1017  "],
+  [
+    HELD,
+    " g1 1000 50 10",
+    "",
+    " ",
+    " 7",
+    " s1 10 100 1",
+    " g1 1000 50",
+    " g2 1000 50 10",
+    " g1 1000 50 10 ",
+    " h1 c a,3,1050,c",
+  ],
+  [HELD, " 50 10", " 50 10\n", `${TOO_LARGE} 10`],
+  ["h1 c a,3,1050,c 1100 7", "7", "07", "-7", "7.5", TOO_LARGE, "seven", "g1 1000 50 10"],
+  ["h1 n a,3,1050,c", "c", "c 1100 ", "c 1100 7", "c ", "c\n"],
+  ["h1 n a,3,1050,c", " a,3,1050,c", "", " ", " ;", " a,3,1050,c;"],
+  [ONCE, "o1", "o", "o2", "O1", "o01", " o1", ""],
+  [ONCE, " r ", " ", "  ", " r. ", " . ", ` ${"r".repeat(65)} `, " r r "],
+  [ONCE, " h ", " ", "  ", " h. ", " .. ", ` ${"h".repeat(65)} `],
+  [ONCE, " 1000 ", " ", "  ", " -1 ", " 1.5 ", " x ", ` ${TOO_LARGE} `],
+  [ONCE, " 1 ", " ", "  ", " 2 ", " 01 ", " true "],
+  [ONCE, " 3,", " ,", " -3,", " 1.5,", " x,", ` ${TOO_LARGE},`, " ,3,", "  3,"],
+  [ONCE, ",3,", ",,", ",-3,", ",x,", ",", `,${TOO_LARGE},`],
+  [ONCE, ",50,", ",,", ",-1,", ",x,", ",", `,${TOO_LARGE},`],
+  [ONCE, ",0,-", ",,-", ",-1,-", ",x,-", ",-", `,${TOO_LARGE},-`],
+  [ONCE, ",-;", ",;", ",gone;", ";", ",- ;"],
+  [ONCE, ",late", ",", ",later", ",late,", ",late ", ",late\n", ",late;", ""],
+  [ONCE, ";", "", ",", ";;", " "],
+];
+
+const whole = fc.oneof(fc.nat({ max: 9 }), fc.maxSafeNat());
+const positive = whole.map((number) => Math.max(1, number));
+const ids = fc.stringMatching(/^[\w-]{1,64}$/);
+const levels = fc.record({ baseMs: whole, level: whole, levelPerUnit: positive });
+const spent: fc.Arbitrary<SpentState> = fc.oneof(
+  fc.record({ kind: fc.constant("counter"), spent: whole, expiresAtMs: whole }),
+  fc.record({
+    kind: fc.constant("sliding-window"),
+    expiresAtMs: whole,
+    subWindowMs: positive,
+    newest: whole,
+    counts: fc.array(whole, { minLength: 1, maxLength: 11 }),
+  }),
+  fc.tuple(levels, whole).map(([level, expiresAtMs]): SpentState => ({ kind: "gcra", expiresAtMs, ...level })),
+);
+const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
+  fc.array(
+    fc.record({
+      id: ids,
+      units: whole,
+      expiresAtMs: whole,
+      onExpiry: fc.constantFrom("charge", "refund"),
+      expired: fc.boolean(),
+      mark,
+    }),
+    { minLength: 1, maxLength: 5 },
+  );
+const heldStates: fc.Arbitrary<HeldState> = fc
+  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), whole, holds(fc.constant(null)), holds(levels))
+  .map(([spent, what, expiresAtMs, plain, marked]) => ({
+    kind: "held",
+    expiresAtMs,
+    of: what === "concurrency" ? what : spent.kind,
+    spent: what === "spent" ? spent : undefined,
+    holds: spent.kind === "gcra" && what !== "concurrency" ? marked : plain,
+  }));
+const steps: fc.Arbitrary<StepReply> = fc
+  .tuple(whole, whole, fc.option(whole), fc.constantFrom("live", "late", "unknown", undefined))
+  .map(([used, resetAfterMs, retryAfterMs, found]) => step(used, resetAfterMs, retryAfterMs, found));
+const answers: fc.Arbitrary<OnceState> = fc
+  .record({
+    expiresAtMs: whole,
+    nowMs: whole,
+    allowed: fc.boolean(),
+    request: ids,
+    hold: fc.option(ids),
+    taken: fc.array(fc.tuple(whole, steps), { maxLength: 5 }),
+  })
+  .map(({ taken, ...rest }) => ({
+    kind: "once",
+    ...rest,
+    units: taken.map(([units]) => units),
+    steps: taken.map(([, step]) => step),
+  }));
+const states: fc.Arbitrary<StoredState> = fc.oneof(spent, heldStates, answers);
+
+describe("a state as text", () => {
+  it("is written and read back", () => {
+    for (const [state, text] of TEXTS) {
+      assert.equal(encodeState(state), text);
+      assert.deepEqual(decodeState(text, state.expiresAtMs), state);
+    }
+  });
+
+  it("is null when any of it is damaged", () => {
+    for (const [text, part, ...broken] of BREAKS) {
+      assert.ok(decodeState(text, 9000) !== null && text.includes(part), part);
+      for (const each of broken) {
+        const damaged = text.replace(part, each);
+        assert.equal(decodeState(damaged, 9000), null, JSON.stringify(damaged));
+      }
+    }
+  });
+
+  it("is null when it is cut short, or is no state at all", () => {
+    for (const text of ["", " ", "x", "h", "o", "null", "{}", "[7]", "n1", "7 h1"]) {
+      assert.equal(decodeState(text, 9000), null, JSON.stringify(text));
+    }
+    // A cut may leave a whole state, of fewer or smaller parts: those are not seen here.
+    const valid = /^(h1 g a,3,1050,c(,990,30,10?(;b,1,1060,R( 1017 g1 1000 50 1)?)?)?|o1 r h 1000 1 (3,3,50,0,-)?)$/;
+    for (const text of [HELD, ONCE]) {
+      for (let length = 0; length < text.length; length++) {
+        const cut = text.slice(0, length);
+        assert.equal(decodeState(cut, 9000) === null, !valid.test(cut), JSON.stringify(cut));
+      }
+    }
+  });
+
+  it("is read back as it was, whatever it was", () => {
+    const counts = { held: 0, once: 0, spent: 0, marks: 0 };
+    const property = fc.property(states, (made) => {
+      const state = structuredClone(made); // what is made has no prototype
+      assert.deepEqual(decodeState(encodeState(state), state.expiresAtMs), state);
+      counts[state.kind === "held" || state.kind === "once" ? state.kind : "spent"]++;
+      counts.marks += state.kind === "held" && state.holds.some(({ mark }) => mark !== null) ? 1 : 0;
+    });
+    fc.assert(property, { seed: SEED, numRuns: 1000 });
+    for (const [what, count] of Object.entries(counts)) assert.ok(count > 80, `${what}: ${count}`);
+  });
+});
