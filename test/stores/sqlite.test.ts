@@ -15,8 +15,10 @@ let files = 0;
 const newFile = () => join(folder, `${files++}.db`);
 
 testStore("sqlite", () => {
+  const file = newFile();
   const clock = fakeClock();
-  return { store: sqliteStore(newFile(), { clock }), advance: clock.advance };
+  const open = () => sqliteStore(file, { clock });
+  return { store: open(), advance: clock.advance, another: open };
 });
 
 const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
