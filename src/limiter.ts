@@ -1,6 +1,7 @@
 // The centre: a call comes in, its charges are resolved, the store decides them in one request, a decision goes out.
 // It knows no concrete store.
 
+import { systemClock } from "./clock.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import {
   type Bucket,
@@ -9,14 +10,17 @@ import {
   missingDimension,
   missingIn,
   resolveMatches,
-  storeRequest,
+  stepOf,
 } from "./kernel/charge.ts";
+import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import { batchLayer } from "./layers/batch.ts";
+import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type Asked, decideCall } from "./limiter/decide-call.ts";
+import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
 import {
   checkHoldOptions,
   type Denied,
@@ -27,6 +31,7 @@ import {
   type Reserved,
 } from "./limiter/hold.ts";
 import { reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import { type Outcome, report } from "./limiter/report.ts";
 import { type Ran, type RunFunction, runHeld } from "./limiter/run.ts";
 import {
   ask,
@@ -38,7 +43,9 @@ import {
 } from "./limiter/shared.ts";
 import type { Store } from "./store.ts";
 
+export type { Grant } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
+export type { Outcome } from "./limiter/report.ts";
 export type { Ran, Report, RunFunction } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 
@@ -149,6 +156,25 @@ export interface Limiter {
    */
   reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
 
+  /**
+   * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
+   * twice is one grant. A token bucket is filled by the units, at most to the brim. Returns how the bucket stands then.
+   *
+   * @throws MisuseError as `reset`, and `invalid-option`
+   */
+  grant(
+    bucket: BucketDimensions & { readonly limit: string },
+    grant: Grant,
+    options?: CallOptions,
+  ): Promise<Usage | null>;
+
+  /**
+   * Says what came of a call, for limits of streaks. `run` does so by itself.
+   *
+   * @throws as `consume`
+   */
+  report(call: Call, outcome: Outcome, options?: CallOptions): Promise<void>;
+
   /** The same limiter with dimensions bound; a call's own come before them. */
   for(dimensions: Dimensions): Limiter;
 
@@ -184,7 +210,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const { store, prefix = "rate", onDecision, onEvent } = options;
   const policy = definePolicy(options.policy);
   const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
-  const shared = { policy, prefix, onDecision, onEvent, store: gathered, closing: null };
+  const calendar = new CalendarSpecs(systemClock.nowMs);
+  const shared = { policy, prefix, calendar, onDecision, onEvent, store: gathered, closing: null };
   if (onEvent !== undefined) tellSetup(store, shared);
   return new StoreLimiter(shared, {});
 }
@@ -238,7 +265,7 @@ class StoreLimiter implements Limiter {
     const parts = runParts(matches, this.#shared.policy.onError);
     const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, options);
     if (!decision.allowed) return { allowed: false, decision };
-    return { allowed: true, value: await runHeld(this.#shared, of, run, options), decision };
+    return { allowed: true, value: await runHeld(this.#shared, of, matches, run, options), decision };
   }
 
   async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
@@ -250,26 +277,38 @@ class StoreLimiter implements Limiter {
     );
     const usages: Usage[] = [];
     for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
-      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), "read", options)));
+      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), { type: "read" }, options)));
     }
     return usages;
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null> {
-    const { policy, prefix } = this.#shared;
-    const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
-    checkDimensions(whole, policy.bucketWords);
-    const limit = policy.limits.find((each) => each.name === name);
-    if (limit === undefined) {
-      const expected = `one of the policy's limits: ${policy.limits.map((each) => each.name).join(", ")}`;
-      throw new MisuseError("unknown-limit", { path: "limit", expected, got: formatGot(name) });
-    }
-    const missing = missingIn(limit, whole);
-    if (missing !== undefined) throw missingDimension(limit, missing);
-    const found = bucketOf(policy, prefix, limit, whole);
+    const found = this.#bucket(bucket);
     if (found === null) return null;
-    const [usage] = await this.#touch([found], "reset", options);
-    return usage ?? null;
+    const [usage] = (await this.#touch([found], { type: "reset" }, options)) as [Usage];
+    tellEvent(this.#shared, { type: "reset", before: usage });
+    return usage;
+  }
+
+  async grant(
+    bucket: BucketDimensions & { readonly limit: string },
+    grant: Grant,
+    options?: CallOptions,
+  ): Promise<Usage | null> {
+    checkGrant(grant);
+    const found = this.#bucket(bucket);
+    if (found === null) return null;
+    checkGrantable(found);
+    const { id, units, lastsMs } = grant;
+    const [usage] = (await this.#touch([found], { type: "grant", id, units, leaseMs: lastsMs }, options)) as [Usage];
+    tellEvent(this.#shared, { type: "grant", grant, after: usage });
+    return usage;
+  }
+
+  async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
+    checkCallOptions(options);
+    const { matches } = this.#matches(call);
+    await report(this.#shared, matches, outcome, options);
   }
 
   for(dimensions: Dimensions): Limiter {
@@ -299,12 +338,29 @@ class StoreLimiter implements Limiter {
     return { whole, matches: resolveMatches(this.#shared.policy, this.#shared.prefix, whole) };
   }
 
-  /** Reads or resets buckets, one request each. */
-  async #touch(buckets: readonly Bucket[], type: "read" | "reset", options: CallOptions = {}): Promise<Usage[]> {
+  /** The bucket of a limit that is named with all of its dimensions; `null` where the limit does not apply to them. */
+  #bucket(bucket: BucketDimensions & { readonly limit: string }): Bucket | null {
+    const { policy, prefix } = this.#shared;
+    const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
+    checkDimensions(whole, policy.bucketWords);
+    const limit = policy.limits.find((each) => each.name === name);
+    if (limit === undefined) {
+      const expected = `one of the policy's limits: ${policy.limits.map((each) => each.name).join(", ")}`;
+      throw new MisuseError("unknown-limit", { path: "limit", expected, got: formatGot(name) });
+    }
+    const missing = missingIn(limit, whole);
+    if (missing !== undefined) throw missingDimension(limit, missing);
+    return bucketOf(policy, prefix, limit, whole);
+  }
+
+  /** Asks one thing of each of some buckets, one request each. */
+  async #touch(buckets: readonly Bucket[], event: StepEvent, options: CallOptions = {}): Promise<Usage[]> {
     checkCallOptions(options);
-    const mode = type === "read" ? "peek" : "judge";
-    const requests = buckets.map((bucket) => storeRequest(mode, [bucket], () => ({ type })));
-    const replies = await ask(this.#shared, requests, options);
+    const mode = event.type === "read" ? "peek" : "judge";
+    const { calendar } = this.#shared;
+    const say = () =>
+      buckets.map((bucket): StoreRequest => ({ mode, steps: [stepOf(bucket, calendar.specOf(bucket), event)] }));
+    const replies = await ask(this.#shared, say, options);
     return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Call } from "./call.ts";
-import { bucketOf, missingDimension, resolveCharges, storeRequest } from "./charge.ts";
+import { bucketOf, type Charge, missingDimension, resolveCharges, stepOf } from "./charge.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
 import { definePolicy } from "./policy.ts";
 
@@ -233,13 +233,17 @@ describe("bucketOf", () => {
   });
 });
 
-describe("storeRequest", () => {
-  it("asks one step of each bucket", () => {
-    const charges = resolveCharges(POLICY, "rate", BOOK).slice(0, 2);
-    const request = storeRequest("peek", charges, ({ cost }) => ({ type: "charge", cost }));
-    const steps = charges.map(({ key, allotment, cost }) => {
-      return { bucket: key, limit: allotment.spec, event: { type: "charge", cost } };
-    });
-    assert.deepEqual(request, { mode: "peek", steps });
+describe("stepOf", () => {
+  it("asks a bucket, and leaves limits that only count or warn out of the judgement", () => {
+    const [charge] = resolveCharges(POLICY, "rate", BOOK);
+    assert.ok(charge);
+    const { key, limit, allotment } = charge;
+    const event = { type: "charge", cost: 1 } as const;
+    const step = { bucket: key, limit: allotment.spec, event };
+    assert.deepEqual(stepOf(charge, allotment.spec, event), step);
+    for (const how of [{ isShadow: true }, { isWarning: true }]) {
+      const shadow: Charge = { ...charge, limit: { ...limit, ...how } };
+      assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
+    }
   });
 });

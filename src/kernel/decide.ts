@@ -167,7 +167,7 @@ interface Judged {
 }
 
 function judge(step: Step, before: Contents, nowMs: number): Judged {
-  const { limit, event } = step;
+  const { event } = step;
   const hold = event.type === "settle" || event.type === "extend" ? holdIn(before, event.id) : undefined;
   return { step, before, fits: stepFits(step, before, hold, nowMs), hold };
 }

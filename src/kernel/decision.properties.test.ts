@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { resolveCharges, storeRequest } from "./charge.ts";
+import { resolveCharges, stepOf } from "./charge.ts";
 import { decide, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
 import { definePolicy, type Policy } from "./policy.ts";
@@ -17,7 +17,8 @@ const buckets = new Map<string, StoredState | undefined>();
 /** Does with a call what the limiter and the simplest store do. */
 function run(policy: Policy, mode: StoreRequest["mode"], cost: Record<string, number>, nowMs: number) {
   const charges = resolveCharges(policy, "rate", { tool: "search", session: "s1", cost });
-  const request = storeRequest(mode, charges, ({ cost }) => ({ type: "charge", cost }));
+  const steps = charges.map((charge) => stepOf(charge, charge.allotment.spec, { type: "charge", cost: charge.cost }));
+  const request: StoreRequest = { mode, steps };
   const states = request.steps.map(({ bucket }) => buckets.get(bucket));
   const { reply, next } = decide(request, states, nowMs);
   for (const [i, { bucket }] of request.steps.entries()) if (next !== null) buckets.set(bucket, next[i]);

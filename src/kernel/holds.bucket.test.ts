@@ -23,7 +23,7 @@ function take(cost: number): StepEvent {
   return { type: "charge", cost };
 }
 
-function hold(id: string, units: number, leaseMs: number, onExpiry: Hold["onExpiry"]): StepEvent {
+function hold(id: string, units: number, leaseMs: number, onExpiry: "charge" | "refund"): StepEvent {
   return { type: "hold", id, units, leaseMs, onExpiry };
 }
 
@@ -74,7 +74,7 @@ describe("a bucket with holds", () => {
 
   it("is kept until what its holds will spend has ended, and none is remembered", () => {
     const ttlMs = 1_000_000;
-    const cases: [string, LimitSpec, Hold["onExpiry"], expiresAtMs: number][] = [
+    const cases: [string, LimitSpec, "charge" | "refund", expiresAtMs: number][] = [
       ["remembered", QUOTA, "charge", 1050 + REMEMBERED_MS],
       ["spent for longer", { ...QUOTA, ttlMs }, "charge", 1050 + ttlMs],
       ["refunded", { ...QUOTA, ttlMs }, "refund", 1050 + REMEMBERED_MS],

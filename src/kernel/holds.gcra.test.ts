@@ -13,7 +13,7 @@ function take(cost: number): StepEvent {
   return { type: "charge", cost };
 }
 
-function hold(id: string, units: number, leaseMs: number, onExpiry: Hold["onExpiry"]): StepEvent {
+function hold(id: string, units: number, leaseMs: number, onExpiry: "charge" | "refund"): StepEvent {
   return { type: "hold", id, units, leaseMs, onExpiry };
 }
 

@@ -39,7 +39,7 @@ function unitsOf(limit: LimitSpec, log: readonly Spent[], nowMs: number): number
   if (limit.algorithm === "fixed-window" && limit.align === "first-use") {
     return unitsOfLife(log, nowMs, limit.windowMs, "first");
   }
-  if (limit.algorithm === "fixed-window") {
+  if (limit.algorithm === "fixed-window" && limit.align === "epoch") {
     const windowAt = (ms: number) => Math.floor(ms / limit.windowMs);
     return total(log.filter(({ atMs }) => windowAt(atMs) === windowAt(nowMs)));
   }

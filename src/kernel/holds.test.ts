@@ -24,7 +24,7 @@ function take(cost: number): StepEvent {
   return { type: "charge", cost };
 }
 
-function hold(id: string, units: number, leaseMs: number, onExpiry: Hold["onExpiry"]): StepEvent {
+function hold(id: string, units: number, leaseMs: number, onExpiry: "charge" | "refund"): StepEvent {
   return { type: "hold", id, units, leaseMs, onExpiry };
 }
 
@@ -90,7 +90,7 @@ describe("a hold", () => {
   });
 
   it("counts while it lives, and then is charged or refunded at the instant of its end", () => {
-    const cases: [string, LimitSpec, Hold["onExpiry"], madeAtMs: number, usedAt: Record<number, number>][] = [
+    const cases: [string, LimitSpec, "charge" | "refund", madeAtMs: number, usedAt: Record<number, number>][] = [
       ["ttl from last", QUOTA, "charge", 1000, { 1049: 3, 1050: 3, 1149: 3, 1150: 0 }],
       ["ttl from last", QUOTA, "refund", 1000, { 1049: 3, 1050: 0 }],
       ["ttl from first", FIRST, "charge", 1000, { 1149: 3, 1150: 0 }],
@@ -120,7 +120,7 @@ describe("a hold", () => {
     const cases: [
       string,
       LimitSpec,
-      Hold["onExpiry"],
+      "charge" | "refund",
       actual: number,
       nowMs: number,
       StepReply,

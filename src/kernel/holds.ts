@@ -4,7 +4,7 @@
 
 import { hasSeen, withSeen } from "./algorithms/counter.ts";
 import { endOf } from "./algorithms/fixed-window.ts";
-import { filledUp, type GcraLevel, type GcraState, lowered, returnable } from "./algorithms/gcra.ts";
+import { type GcraLevel, type GcraLimit, type GcraState, lowered, returnable } from "./algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { reported } from "./algorithms/streak.ts";
 import type { StoredState } from "./stored.ts";
@@ -161,8 +161,19 @@ export function granted(
   const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs ?? Number.POSITIVE_INFINITY);
   const isLevel = limit.algorithm === "gcra";
   const grant: Hold = { id, units, expiresAtMs, onExpiry: "grant", expired: isLevel, mark: null };
-  const filled = isLevel && spent?.kind === "gcra" ? filledUp(limit, spent, units, nowMs) : spent;
-  return { spent: filled, holds: withHold(roomIn(contents.holds), grant) };
+  const holds = withHold(roomIn(contents.holds), grant);
+  return isLevel && spent?.kind === "gcra" ? filledUp(limit, spent, holds, units, nowMs) : { spent, holds };
+}
+
+/** Fills a token bucket by units, at most to the brim. Everything that was booked on it sinks. */
+function filledUp(limit: GcraLimit, spent: GcraState, holds: readonly Hold[], units: number, nowMs: number): Contents {
+  const by = returnable(limit, spent, spent, units, nowMs);
+  const sunk = holds.map((hold) => (hold.mark === null ? hold : { ...hold, mark: sunkBy(hold.mark, by) }));
+  return { spent: lowered(limit, spent, by), holds: sunk };
+}
+
+function sunkBy(mark: GcraLevel, by: number): GcraLevel {
+  return { ...mark, level: Math.max(0, mark.level - by) };
 }
 
 /** What is in the bucket after units were held. */
@@ -235,13 +246,12 @@ function giveBack(limit: LimitSpec, draft: Draft, mark: GcraLevel, units: number
   draft.spent = lowered(limit, draft.spent, by);
   for (const [i, hold] of draft.holds.entries()) {
     if (hold.mark === null || !isAbove(hold.mark, mark)) continue;
-    draft.holds[i] = { ...hold, mark: { ...hold.mark, level: Math.max(0, hold.mark.level - by) } };
+    draft.holds[i] = { ...hold, mark: sunkBy(hold.mark, by) };
   }
 }
 
-/** Whether a hold was booked on top of another. At an equal mark as well: it found no room on a level that is full. */
 function isAbove(mark: GcraLevel, other: GcraLevel): boolean {
-  return mark.baseMs > other.baseMs || (mark.baseMs === other.baseMs && mark.level >= other.level);
+  return mark.baseMs > other.baseMs || (mark.baseMs === other.baseMs && mark.level > other.level);
 }
 
 function markOf({ baseMs, level, levelPerUnit }: GcraState): GcraLevel {

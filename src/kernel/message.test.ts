@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { LimitSpec } from "./algorithms/registry.ts";
 import { DIMENSIONS, type Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
@@ -21,9 +22,13 @@ const DENIED: Verdict = {
   retryable: true,
 };
 
-function denial(per: readonly Dimension[], verdict: Verdict, rest: { message?: string; isConcurrency?: boolean } = {}) {
-  const { message = null, isConcurrency = false } = rest;
-  return denialMessage({ limit: { per, message }, verdict, isConcurrency, capacity: verdict.quota });
+function denial(
+  per: readonly Dimension[],
+  verdict: Verdict,
+  rest: { message?: string; algorithm?: LimitSpec["algorithm"] } = {},
+) {
+  const { message = null, algorithm = "quota" } = rest;
+  return denialMessage({ limit: { per, message }, verdict, algorithm, capacity: verdict.quota });
 }
 
 describe("denialMessage", () => {
@@ -72,12 +77,15 @@ describe("denialMessage", () => {
 
   it("says of calls that run what they wait for", () => {
     assert.equal(
-      denial(["session"], DENIED, { isConcurrency: true }),
+      denial(["session"], DENIED, { algorithm: "concurrency" }),
       "Denied by tool-per-turn: 5 calls per session are under way, as many as may be at once. " +
         "Try again when one has ended, in 1 min 30 s at the latest, or go on without this tool.",
     );
     const some = { ...DENIED, remaining: 2, cost: 3 };
-    assert.match(denial(["session"], some, { isConcurrency: true }), /2 calls per session left, and this call takes 3/);
+    assert.match(
+      denial(["session"], some, { algorithm: "concurrency" }),
+      /2 calls per session left, and this call takes 3/,
+    );
   });
 
   it("says what the policy says instead, with the numbers filled in", () => {
@@ -108,11 +116,12 @@ describe("denialMessage", () => {
       retryable: fc.boolean(),
     });
     let longestSeen = 0;
+    const algorithms = fc.constantFrom<LimitSpec["algorithm"]>("quota", "concurrency", "elapsed", "streak");
     const dimensions = fc.shuffledSubarray([...DIMENSIONS, "a".repeat(32), "b".repeat(32)]);
-    const property = fc.property(dimensions, verdicts, fc.boolean(), (per, verdict, isConcurrency) => {
-      const text = denial(per, { ...DENIED, ...verdict }, { isConcurrency });
+    const property = fc.property(dimensions, verdicts, algorithms, (per, verdict, algorithm) => {
+      const text = denial(per, { ...DENIED, ...verdict }, { algorithm });
       assert.ok(text.length <= 300, text);
-      const near = { limit: { per, message: null }, verdict: { ...DENIED, ...verdict }, capacity: MAX };
+      const near = { limit: { per, message: null }, verdict: { ...DENIED, ...verdict }, algorithm, capacity: MAX };
       assert.ok(nearMessage(near).length <= 300);
       assert.match(text, /^Denied[ :].*\.$/);
       longestSeen = Math.max(longestSeen, text.length);
@@ -128,6 +137,7 @@ describe("nearMessage", () => {
       nearMessage({
         limit: { per: ["session", "turn"], message: null },
         verdict: { ...DENIED, remaining },
+        algorithm: "quota",
         capacity: 5,
       });
     assert.equal(near(1), "Only 1 of 5 calls per session and turn left (tool-per-turn).");

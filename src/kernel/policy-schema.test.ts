@@ -16,6 +16,7 @@ const DIMENSION =
   "a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32)";
 const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
 const SPENT = BASE.replace("optional", "optional, hold");
+const COUNTING = BASE.replace("optional", "optional, hold, count");
 
 function faultsOf(input: unknown): string[] {
   const result = readPolicy(input);
@@ -108,12 +109,22 @@ describe("the words of a policy", () => {
       [{ ttl: {} }, "ttl", TTL, "{}"],
       [{ ttl: "36501d" }, "ttl", DURATION, '"36501d"'],
       [{ ttl: { fromFirst: "1h", also: 1 } }, "ttl.also", "only fromFirst", "an unknown key"],
-      [{ window: "1h" }, "window", `only ${SPENT}, ttl`, "an unknown key"],
-      [{ algorithm: "leaky" }, "algorithm", "quota, fixed-window, sliding-window, gcra or concurrency", '"leaky"'],
-      [{ algorithm: "fixed-window" }, "window", DURATION, "nothing"],
+      [{ window: "1h" }, "window", `only ${COUNTING}, ttl`, "an unknown key"],
+      [
+        { algorithm: "leaky" },
+        "algorithm",
+        "quota, fixed-window, sliding-window, gcra, concurrency, elapsed or streak",
+        '"leaky"',
+      ],
+      [{ algorithm: "fixed-window" }, "window", `${DURATION}; day, week or month`, "nothing"],
       [{ algorithm: "fixed-window", window: "0s" }, "window", DURATION, '"0s"'],
-      [{ algorithm: "fixed-window", window: "1h", align: "calendar" }, "align", "epoch or first-use", '"calendar"'],
-      [{ algorithm: "fixed-window", window: "1h", ttl: "1h" }, "ttl", `only ${SPENT}, window, align`, "an unknown key"],
+      [{ algorithm: "fixed-window", window: "1h", align: "moon" }, "align", "epoch, first-use or calendar", '"moon"'],
+      [
+        { algorithm: "fixed-window", window: "1h", ttl: "1h" },
+        "ttl",
+        `only ${COUNTING}, window, align, timezone, anchorDay`,
+        "an unknown key",
+      ],
       [{ algorithm: "sliding-window", window: "1h", burst: 1 }, "burst", `only ${SPENT}, window`, "an unknown key"],
       [{ algorithm: "gcra", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
       [{ algorithm: "gcra", window: "1h", align: "epoch" }, "align", `only ${SPENT}, window, burst`, "an unknown key"],

@@ -28,9 +28,17 @@ describe("definePolicy", () => {
     const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
     const hold = { leaseMs: 120_000, onExpiry: "charge" };
-    const words = { isShadow: false, noticeAt: 0.8, message: null, overrides: [] };
+    const words = { isShadow: false, isWarning: false, noticeAt: 0.8, message: null, overrides: [] };
+    const kind = { isPriced: true, count: null, reports: null, calendar: null };
     const [only] = made.limits;
-    assert.deepEqual(only, { ...limit, ...hold, ...words, matches: only?.matches, otherwise: { quota: 5, spec } });
+    assert.deepEqual(only, {
+      ...limit,
+      ...hold,
+      ...words,
+      ...kind,
+      matches: only?.matches,
+      otherwise: { quota: 5, spec },
+    });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
   });

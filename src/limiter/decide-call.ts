@@ -1,7 +1,7 @@
 // One call: what it asks of each limit that matches, in one request, and the decision that comes of the answer.
 
 import { type Call, dimensionValue } from "../kernel/call.ts";
-import { storeRequest, valueIn } from "../kernel/charge.ts";
+import { stepOf, valueIn } from "../kernel/charge.ts";
 import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
@@ -36,9 +36,14 @@ const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
   const { verb, call, parts } = asked;
   const id = parts.some(({ event }) => event === "hold") ? crypto.randomUUID() : null;
-  const request: StoreRequest = storeRequest(MODES[verb], parts, (part) => eventOf(part, id ?? "", asked.leaseMs));
   const once = onceOf(shared, asked);
-  const [reply] = await ask(shared, [once === null ? request : { ...request, once }], options);
+  const say = (): StoreRequest => {
+    const steps = parts.map((part) =>
+      stepOf(part, shared.calendar.specOf(part), eventOf(part, id ?? "", asked.leaseMs)),
+    );
+    return { mode: MODES[verb], steps, ...(once === null ? {} : { once }) };
+  };
+  const [reply] = await ask(shared, () => [say()], options);
   const decided = once === null ? { parts, hold: id } : firstOf(asked, reply as StoreReply, once.request, id);
   const decision = decisionOf(decided.parts, reply as StoreReply);
   const { onDecision } = shared;
@@ -54,8 +59,8 @@ export function tagOfCall(policy: Policy, call: Call, buckets: readonly { readon
   return first === undefined ? null : tagOf(first.key);
 }
 
-function eventOf({ event, cost, limit }: Part, id: string, leaseMs = limit.leaseMs): StepEvent {
-  if (event === "charge") return { type: "charge", cost };
+function eventOf({ event, cost, limit, seen }: Part, id: string, leaseMs = limit.leaseMs): StepEvent {
+  if (event === "charge") return seen === undefined ? { type: "charge", cost } : { type: "charge", cost, seen };
   return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
 }
 

@@ -1,11 +1,12 @@
 // Units that were set aside for a call, until it is known what it took.
 
 import type { Call, Cost } from "../kernel/call.ts";
-import { type Bucket, checkCost, type Match } from "../kernel/charge.ts";
-import type { Step, StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
+import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
+import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
 import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
+import type { Once } from "../kernel/once.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";
@@ -117,14 +118,21 @@ export async function settle(
   checkCallOptions(options);
   checkCost(shared.policy, actual);
   const parts = of.parts.filter((part) => part.held > 0 || actualOf(part, actual, rest) > 0);
-  const steps = parts.map((part): Step => {
-    const units = actualOf(part, actual, rest);
-    const event: StepEvent = part.held > 0 ? { type: "settle", id: of.id, units } : { type: "charge", cost: units };
-    return { bucket: part.key, limit: part.allotment.spec, event };
-  });
-  const request = settleRequest(shared, of, steps);
-  const [reply] = (await ask(shared, [request], options)) as [StoreReply];
-  if (reply.replay !== undefined && reply.replay.request !== request.once?.request) {
+  const once = settledOnce(
+    shared,
+    of,
+    parts.map((part) => [part.key, actualOf(part, actual, rest)] as const),
+  );
+  const say = (): StoreRequest => {
+    const steps = parts.map((part) => {
+      const units = actualOf(part, actual, rest);
+      const event: StepEvent = part.held > 0 ? { type: "settle", id: of.id, units } : { type: "charge", cost: units };
+      return stepOf(part, shared.calendar.specOf(part), event);
+    });
+    return { mode: "force", steps, ...(once === null ? {} : { once }) };
+  };
+  const [reply] = (await ask(shared, () => [say()], options)) as [StoreReply];
+  if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
     throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
   }
@@ -140,6 +148,7 @@ export async function settle(
 /** What a limit is charged at the end, beyond what it was charged before. */
 function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): number {
   const { held, charged, limit } = part;
+  if (!limit.isPriced) return 0;
   const named = Object.hasOwn(actual, limit.unit) ? actual[limit.unit] : undefined;
   // Nothing is spent there: what it took has no meaning, and must not make two equal settles differ.
   if (isConcurrency(part)) return held;
@@ -147,24 +156,28 @@ function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): numbe
   return Math.max(0, (named ?? charged) - charged);
 }
 
-/** Booked in any case, and once: what was settled is remembered under the hold's own key. */
-function settleRequest({ policy, prefix }: Shared, { id, call, parts }: HoldOf, steps: readonly Step[]): StoreRequest {
+/** What was settled is remembered under the hold's own key. */
+function settledOnce(
+  { policy, prefix }: Shared,
+  { id, call, parts }: HoldOf,
+  numbers: readonly (readonly [bucket: string, units: number])[],
+): Once | null {
   const tag = tagOfCall(policy, call, parts);
-  if (tag === null) return { mode: "force", steps };
-  const numbers = steps.map(({ bucket, event }) => [bucket, "units" in event ? event.units : 0]);
-  return { mode: "force", steps, once: { key: onceKey(prefix, tag, "settled", id), request: digest(numbers) } };
+  return tag === null ? null : { key: onceKey(prefix, tag, "settled", id), request: digest(numbers) };
 }
 
 async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
   checkHoldOptions(options);
-  const steps = of.parts
-    .filter(({ held }) => held > 0)
-    .map(({ key, allotment, limit }): Step => {
-      const event: StepEvent = { type: "extend", id: of.id, leaseMs: options.leaseMs ?? limit.leaseMs };
-      return { bucket: key, limit: allotment.spec, event };
+  const parts = of.parts.filter(({ held }) => held > 0);
+  const say = (): StoreRequest => {
+    const steps = parts.map((part) => {
+      const event: StepEvent = { type: "extend", id: of.id, leaseMs: options.leaseMs ?? part.limit.leaseMs };
+      return stepOf(part, shared.calendar.specOf(part), event);
     });
-  const [reply] = (await ask(shared, [{ mode: "force", steps }], options)) as [StoreReply];
-  if (steps.length > 0 && reply.steps.every(({ hold }) => hold === "unknown")) throw unknownHold(of.id);
+    return { mode: "force", steps };
+  };
+  const [reply] = (await ask(shared, () => [say()], options)) as [StoreReply];
+  if (parts.length > 0 && reply.steps.every(({ hold }) => hold === "unknown")) throw unknownHold(of.id);
   return reply.allowed;
 }
 

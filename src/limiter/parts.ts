@@ -32,7 +32,7 @@ export function shownParts(matches: readonly Match[]): Part[] {
  * @throws MisuseError `missing-cost`
  */
 export function reservedParts(matches: readonly Match[]): Part[] {
-  const unknown = matches.find(({ price }) => price === undefined);
+  const unknown = matches.find(({ price, limit }) => price === undefined && limit.isPriced);
   if (unknown === undefined) return matches.flatMap((match) => partOf(match, "hold"));
   const { name, unit } = unknown.limit;
   const expected = `how many ${unit} to hold, because the limit ${name} counts them`;
@@ -52,5 +52,8 @@ export function isConcurrency({ allotment }: Bucket): boolean {
 
 /** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */
 function partOf({ price, ...bucket }: Match, event: Part["event"]): Part[] {
-  return price === 0 ? [] : [{ ...bucket, cost: price ?? 0, event: price === undefined ? "charge" : event }];
+  if (price === 0) return [];
+  // What has been seen, or has elapsed, is not given back when the call has ended.
+  const isSpent = price === undefined || !bucket.limit.isPriced;
+  return [{ ...bucket, cost: price ?? 0, event: isSpent ? "charge" : event }];
 }

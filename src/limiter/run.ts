@@ -1,11 +1,12 @@
 // A call from its decision to its end: units are held while the function runs, and settled however that ends.
 
 import type { Cost } from "../kernel/call.ts";
-import { checkCost } from "../kernel/charge.ts";
+import { checkCost, type Match } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { HoldOptions } from "./hold.ts";
 import { type HoldOf, holdOf, settle } from "./hold.ts";
+import { type Outcome, report } from "./report.ts";
 import { type Shared, tellEvent } from "./shared.ts";
 
 /** Says what a call has taken so far, by unit; reports add up. */
@@ -28,6 +29,7 @@ export type Ran<Value> =
 export async function runHeld<Value>(
   shared: Shared,
   of: HoldOf,
+  matches: readonly Match[],
   run: RunFunction<Value>,
   options: HoldOptions,
 ): Promise<Value> {
@@ -35,15 +37,21 @@ export async function runHeld<Value>(
   const usage = createUsage(shared);
   const stop = keepAlive(shared, of, leaseMs);
   let rest: "held" | "nothing" = "nothing";
+  let outcome: Outcome | null = null;
   try {
     signal.throwIfAborted();
     rest = shared.policy.onError === "refund" ? "nothing" : "held";
     const value = await run(signal, usage.report);
     rest = "held";
+    outcome = { result: value };
     return value;
+  } catch (error) {
+    // What never began did not fail.
+    if (!signal.aborted) outcome = { error };
+    throw error;
   } finally {
     stop();
-    await end(shared, of, usage.end(), rest);
+    await Promise.all([end(shared, of, usage.end(), rest), tellOutcome(shared, of, matches, outcome)]);
   }
 }
 
@@ -55,6 +63,16 @@ async function end(shared: Shared, of: HoldOf, actual: Cost, rest: "held" | "not
     await settle(shared, of, actual, rest);
   } catch (error) {
     tellEvent(shared, { type: "settle-error", call: of.call, hold: of.id, error });
+  }
+}
+
+/** Says what came of the call. A store that fails now must not take away what the function has done. */
+async function tellOutcome(shared: Shared, of: HoldOf, matches: readonly Match[], outcome: Outcome | null) {
+  if (outcome === null) return;
+  try {
+    await report(shared, matches, outcome);
+  } catch (error) {
+    tellEvent(shared, { type: "report-error", call: of.call, error });
   }
 }
 

@@ -2,10 +2,12 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
-import type { Decision } from "../kernel/decision.ts";
+import type { Decision, Usage } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { type SetupCheck, type Store, StoreError } from "../store.ts";
+import type { CalendarSpecs } from "./calendar-specs.ts";
+import type { Grant } from "./grant.ts";
 
 /** What a limiter says beside its decisions. */
 export type LimiterEvent =
@@ -19,7 +21,13 @@ export type LimiterEvent =
    */
   | { readonly type: "extend-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
   /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
-  | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown };
+  | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
+  /** What came of a call that `run` made could not be reported. */
+  | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
+  /** Somebody emptied a bucket. */
+  | { readonly type: "reset"; readonly before: Usage }
+  /** Somebody granted units. Said also when the id had been granted before. */
+  | { readonly type: "grant"; readonly grant: Grant; readonly after: Usage };
 
 /** How one call is made. */
 export interface CallOptions {
@@ -31,22 +39,31 @@ export interface Shared {
   readonly policy: Policy;
   readonly prefix: string;
   readonly store: Store;
+  /** The numbers of limits, as of now. */
+  readonly calendar: CalendarSpecs;
   readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
   closing: Promise<void> | null;
 }
 
-/** Asks the store. There is a reply for each request, and a step reply for each step, or this throws. */
+/**
+ * Asks the store, and once more where its time is in other windows of a calendar than this machine's. There is a reply for
+ * each request, and a step reply for each step, or this throws.
+ *
+ * @param say makes the requests, with the boundaries of the present
+ */
 export async function ask(
   shared: Shared,
-  requests: readonly StoreRequest[],
+  say: () => readonly StoreRequest[],
   options: CallOptions = {},
 ): Promise<readonly StoreReply[]> {
   options.signal?.throwIfAborted();
   if (shared.closing !== null) {
     throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
   }
-  const replies = await shared.store.apply(requests);
+  const requests = say();
+  const first = await shared.store.apply(requests);
+  const replies = first.some(isStale) ? await askAgain(shared, say, first) : first;
   return requests.map(({ steps, once }, i) => {
     const reply = replies[i];
     if (StoreError.isInstance(reply)) throw reply;
@@ -55,6 +72,22 @@ export async function ask(
     if (reply?.replay !== undefined && reply.replay.request !== once?.request) return reply;
     throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
   });
+}
+
+type Reply = StoreReply | StoreError;
+
+function isStale(reply: Reply): reply is StoreReply {
+  return !StoreError.isInstance(reply) && reply.stale === true;
+}
+
+async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRequest[], first: readonly Reply[]) {
+  const stale = first.flatMap((reply, i) => (isStale(reply) ? [{ i, nowMs: reply.nowMs }] : []));
+  calendar.learn(stale[0]?.nowMs ?? 0);
+  const requests = say();
+  const again = await store.apply(stale.flatMap(({ i }) => requests[i] ?? []));
+  const replies = [...first];
+  for (const [n, { i }] of stale.entries()) replies[i] = again[n] as Reply;
+  return replies;
 }
 
 /** Calls a listener. The units are booked: a fault of the listener must not look like a fault of the decision. */

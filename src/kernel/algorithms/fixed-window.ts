@@ -57,8 +57,9 @@ export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
 /** When the window ends that begins with a charge, or that it falls into. */
 export function endOf(limit: FixedWindowLimit, nowMs: number): number {
   if (limit.align === "calendar") {
-    const [, middle, end] = limit.boundaries;
-    return nowMs < middle ? middle : end;
+    const [start, middle, end] = limit.boundaries;
+    // A hold may have ended in a window that is over by now, or may end after those that are known.
+    return [start, middle, end].find((boundary) => nowMs < boundary) ?? nowMs + end - middle;
   }
   const startMs = limit.align === "epoch" ? nowMs - (nowMs % limit.windowMs) : nowMs;
   return startMs + limit.windowMs;

@@ -65,15 +65,6 @@ export function lowered(limit: GcraLimit, state: GcraState, by: number): GcraSta
   return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
 }
 
-/** The state after its level was lowered by so many units, at most to nothing. */
-export function filledUp(limit: GcraLimit, state: GcraState, units: number, nowMs: number): GcraState {
-  const level = levelAt(limit, state, nowMs);
-  const baseMs = Math.max(state.baseMs, nowMs);
-  const left = Math.max(0, level - levelOf(limit, units, 0));
-  const expiresAtMs = baseMs + Math.ceil(left / limit.levelPerMs);
-  return { kind: "gcra", expiresAtMs, baseMs, level: left, levelPerUnit: limit.levelPerUnit };
-}
-
 /** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */
 export const gcra: Algorithm<GcraLimit, GcraState> = {
   kind: "gcra",

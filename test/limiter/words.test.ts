@@ -1,0 +1,267 @@
+// What the words of a policy do to calls.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createLimiter, type LimiterEvent, type LimitInput, type PolicyInput, parsePolicy } from "tollgate";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
+import { isMisuse } from "./fixture.ts";
+
+const NOW_MS = Date.now();
+
+function limiterOf(limits: readonly LimitInput[], rest: Partial<PolicyInput> = {}) {
+  const clock = fakeClock(NOW_MS);
+  const events: LimiterEvent[] = [];
+  const policy = { version: 1, ...rest, limits } as const;
+  const limiter = createLimiter({ policy, store: memoryStore({ clock }), onEvent: (event) => events.push(event) });
+  return { limiter, clock, events };
+}
+
+const EXAMPLE = `
+version: 1
+partition: session                 # the dimension that most limits share
+tools:
+  web_search:   { tier: T1 }
+  book_service: { tier: T3, cost: { usd_micros: 50000 } }
+limits:
+  - { name: tool-per-turn,    per: [session, turn, tool], quota: 5, quotas: { book_service: 1 }, ttl: 1h }
+  - { name: tool-per-session, per: [session, tool],       quota: 50, quotas: { book_service: 3 }, ttl: 24h }
+  - { name: tier-per-turn,    per: [session, turn, tier], quotas: { T1: 10, T2: 3, T3: 1 }, otherwise: allow, ttl: 1h }
+  - { name: same-call-again,  per: [session, turn, tool, args], quota: 3, ttl: 1h }
+  - { name: tenant-rate,      per: [tenant], optional: true, algorithm: gcra, quota: 600, window: 1m, burst: 100 }
+  - { name: money-per-user,   per: [user], optional: true, unit: usd_micros, algorithm: fixed-window, align: calendar, quota: 5000000, window: day, timezone: Europe/Berlin }
+  - { name: new-sessions,     per: [user], optional: true, count: session, algorithm: fixed-window, quota: 20, window: 1h }
+  - { name: parallel-calls,   per: [session], match: [book_service], algorithm: concurrency, quota: 4, lease: 2m }
+`;
+
+describe("a policy with all of it", () => {
+  it("judges a call by every limit that matches", async () => {
+    const limiter = createLimiter({ policy: parsePolicy(EXAMPLE), store: memoryStore() });
+    const call = { session: "s1", turn: "t1", user: "u1", tenant: "acme" };
+    const search = await limiter.consume({ ...call, tool: "web_search", args: { q: "x" } });
+    assert.deepEqual(
+      search.verdicts.map(({ limit, unit, cost, remaining }) => [limit, unit, cost, remaining]),
+      [
+        ["tool-per-turn", "calls", 1, 4],
+        ["tool-per-session", "calls", 1, 49],
+        ["tier-per-turn", "calls", 1, 9],
+        ["same-call-again", "calls", 1, 2],
+        ["tenant-rate", "calls", 1, 99],
+        ["money-per-user", "usd_micros", 0, 5_000_000],
+        ["new-sessions", "sessions", 1, 19],
+      ],
+    );
+    const booked = await limiter.run({ ...call, tool: "book_service" }, () => "booked");
+    assert.equal(booked.allowed && booked.value, "booked");
+    const again = await limiter.run({ ...call, tool: "book_service" }, () => "booked");
+    assert.deepEqual([again.allowed, again.decision.message?.includes("tool-per-turn")], [false, true]);
+    const money = (await limiter.usage({ user: "u1" })).find(({ limit }) => limit === "money-per-user");
+    assert.deepEqual([money?.used, (money?.resetAfterMs ?? 0) <= 25 * 3_600_000], [50_000, true]);
+    await limiter.close();
+  });
+});
+
+describe("count", () => {
+  const limits: LimitInput[] = [
+    { name: "new-sessions", per: ["user"], count: "session", algorithm: "fixed-window", quota: 2, window: "1h" },
+    { name: "turns", per: ["session"], count: "turn", quota: 2, ttl: "1d" },
+  ];
+  const call = (session: string, turn = "t1") => ({ tool: "x", user: "u1", session, turn });
+
+  it("charges a value once, and lets those pass that were seen", async () => {
+    const { limiter, clock } = limiterOf(limits);
+    for (const session of ["a", "b", "a", "b", "a"]) assert.ok((await limiter.consume(call(session))).allowed);
+    const denied = await limiter.consume(call("made-up"));
+    assert.deepEqual([denied.allowed, denied.verdicts[0]?.unit, denied.verdicts[0]?.remaining], [false, "sessions", 0]);
+    assert.ok((await limiter.consume(call("a"))).allowed);
+    clock.advance(3_600_000);
+    assert.ok((await limiter.consume(call("made-up"))).allowed);
+  });
+
+  it("marks nothing where another limit denies", async () => {
+    const { limiter } = limiterOf(limits);
+    for (const turn of ["t1", "t2"]) await limiter.consume(call("a", turn));
+    assert.equal((await limiter.consume(call("a", "t3"))).allowed, false);
+    assert.equal((await limiter.peek(call("b"))).verdicts[0]?.remaining, 0);
+    assert.equal((await limiter.usage({ user: "u1" }))[0]?.used, 1);
+  });
+
+  it("is not given back, and takes no price", async () => {
+    const { limiter } = limiterOf(limits);
+    const held = await limiter.reserve(call("a"));
+    assert.ok(held.allowed);
+    await held.release();
+    assert.equal((await limiter.usage({ user: "u1" }))[0]?.used, 1);
+    await assert.rejects(limiter.consume({ ...call("b"), cost: { sessions: 2 } }), isMisuse("unknown-unit"));
+    await assert.rejects(
+      limiter.consume({ tool: "x", user: "u1", turn: "t" }),
+      isMisuse("missing-dimension", "session"),
+    );
+  });
+});
+
+describe("elapsed", () => {
+  it("denies once the time is over, until the scope was idle", async () => {
+    const { limiter, clock } = limiterOf([
+      { name: "half-an-hour", per: ["session"], algorithm: "elapsed", quota: "30m", ttl: "1h" },
+    ]);
+    const call = { tool: "x", session: "s1" };
+    const first = await limiter.consume(call);
+    assert.deepEqual([first.allowed, first.verdicts[0]?.unit, first.verdicts[0]?.quota], [true, "ms", 1_800_000]);
+    clock.advance(1_500_000);
+    const late = await limiter.consume(call);
+    assert.deepEqual([late.allowed, late.verdicts[0]?.remaining], [true, 300_000]);
+    assert.equal(late.notice, "Only 5 min per session left (half-an-hour).");
+    clock.advance(299_999);
+    assert.ok((await limiter.consume(call)).allowed);
+    clock.advance(1);
+    const over = await limiter.consume(call);
+    assert.deepEqual([over.allowed, over.retryAfterMs, over.verdicts[0]?.retryable], [false, null, false]);
+    assert.equal(over.message, "Denied by half-an-hour: the 30 min per session are over. Finish with what you have.");
+    clock.advance(3_600_000);
+    assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 1_800_000);
+  });
+});
+
+describe("streak", () => {
+  const errors: LimitInput = {
+    name: "errors",
+    per: ["session", "tool"],
+    algorithm: "streak",
+    of: "errors",
+    quota: 2,
+    ttl: "1h",
+  };
+  const results: LimitInput = {
+    name: "no-progress",
+    per: ["session", "tool", "args"],
+    algorithm: "streak",
+    of: "results",
+    quota: 2,
+    action: "warn",
+  };
+  const call = { tool: "x", session: "s1", args: { q: 1 } };
+
+  it("denies after so many errors in a row, until another outcome or the ttl", async () => {
+    const { limiter, clock } = limiterOf([errors]);
+    const fail = () => limiter.report(call, { error: new Error("broken") });
+    await fail();
+    await limiter.report(call, { result: 1 });
+    await fail();
+    assert.ok((await limiter.consume(call)).allowed);
+    clock.advance(1_000);
+    await fail();
+    const denied = await limiter.consume(call);
+    assert.deepEqual([denied.allowed, denied.retryAfterMs, denied.verdicts[0]?.retryable], [false, 3_600_000, false]);
+    assert.equal(
+      denied.message,
+      "Denied by errors: the last 2 calls per session and tool failed. Do something else, or finish.",
+    );
+    clock.advance(3_599_999);
+    assert.equal((await limiter.consume(call)).allowed, false);
+    clock.advance(1);
+    assert.ok((await limiter.consume(call)).allowed);
+  });
+
+  it("is reported by run", async () => {
+    const { limiter } = limiterOf([errors]);
+    const broken = () => limiter.run(call, () => Promise.reject(new Error("broken")));
+    await assert.rejects(broken());
+    await limiter.run(call, () => 1);
+    await assert.rejects(broken());
+    await assert.rejects(broken());
+    assert.equal((await limiter.run(call, () => 1)).allowed, false);
+  });
+
+  it("warns of the same result again and again", async () => {
+    const { limiter } = limiterOf([results]);
+    await limiter.run(call, () => ({ found: 0, at: "x" }));
+    await assert.rejects(limiter.run(call, () => Promise.reject(new Error("broken"))));
+    await limiter.run(call, () => ({ at: "x", found: 0 }));
+    const third = await limiter.run(call, () => ({ found: 1 }));
+    assert.equal(third.allowed, true);
+    assert.deepEqual([third.decision.verdicts[0]?.allowed, third.decision.message], [false, null]);
+    assert.equal(
+      third.decision.notice,
+      "Careful (no-progress): the last 2 calls per session, tool and args had the same result. Do something else.",
+    );
+    assert.equal((await limiter.consume(call)).notice, null);
+    assert.equal((await limiter.consume({ ...call, args: { q: 2 } })).notice, null);
+  });
+});
+
+describe("shadow", () => {
+  it("counts and reports, and denies nothing", async () => {
+    const { limiter } = limiterOf([
+      { name: "new", per: ["session"], quota: 1, mode: "shadow" },
+      { name: "old", per: ["session"], quota: 3 },
+    ]);
+    const call = { tool: "x", session: "s1" };
+    for (const [allowed, fits] of [
+      [true, true],
+      [true, false],
+      [true, false],
+      [false, false],
+    ]) {
+      const { verdicts, ...decision } = await limiter.consume(call);
+      assert.deepEqual([decision.allowed, verdicts[0]?.allowed, verdicts[0]?.shadow], [allowed, fits, true]);
+    }
+    const usages = await limiter.usage({ session: "s1" });
+    assert.deepEqual(
+      usages.map(({ used }) => used),
+      [3, 3],
+    );
+  });
+});
+
+describe("grant", () => {
+  const grant = { id: "g1", units: 5, lastsMs: 60_000, reason: "a good customer" };
+
+  it("adds to one bucket once, until it ends", async () => {
+    const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 2, ttl: "1h" }]);
+    const bucket = { limit: "calls", session: "s1" };
+    const call = { tool: "x", session: "s1" };
+    for (let i = 0; i < 2; i++) await limiter.consume(call);
+    assert.equal((await limiter.grant(bucket, grant))?.remaining, 5);
+    assert.equal((await limiter.grant(bucket, grant))?.remaining, 5);
+    assert.equal((await limiter.consume({ ...call, cost: { calls: 4 } })).verdicts[0]?.remaining, 1);
+    assert.equal((await limiter.consume({ ...call, cost: { calls: 2 } })).allowed, false);
+    clock.advance(60_000);
+    const denied = await limiter.consume(call);
+    assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, 3_540_000]);
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ["grant", "grant"],
+    );
+    await limiter.reset(bucket);
+    assert.equal(events.at(-1)?.type, "reset");
+  });
+
+  it("fills a token bucket, and ends with a window", async () => {
+    const { limiter, clock } = limiterOf([
+      { name: "rate", per: ["session"], algorithm: "gcra", quota: 60, window: "1m", burst: 10 },
+      { name: "window", per: ["session"], algorithm: "fixed-window", align: "first-use", quota: 10, window: "10s" },
+    ]);
+    const call = { tool: "x", session: "s1", cost: { calls: 10 } };
+    await limiter.consume(call);
+    assert.equal((await limiter.grant({ limit: "rate", session: "s1" }, grant))?.remaining, 5);
+    assert.equal((await limiter.grant({ limit: "window", session: "s1" }, grant))?.remaining, 5);
+    assert.ok((await limiter.consume({ ...call, cost: { calls: 5 } })).allowed);
+    clock.advance(10_000);
+    assert.equal((await limiter.usage({ session: "s1" }))[1]?.remaining, 10);
+  });
+
+  it("refuses what is no grant", async () => {
+    const { limiter } = limiterOf([{ name: "calls", per: ["session"], quota: 2 }]);
+    const bucket = { limit: "calls", session: "s1" };
+    for (const [path, bad] of Object.entries({
+      "grant.id": { id: "a b" },
+      "grant.units": { units: 0 },
+      "grant.lastsMs": { lastsMs: 0.5 },
+      "grant.reason": { reason: "" },
+    })) {
+      await assert.rejects(limiter.grant(bucket, { ...grant, ...bad }), isMisuse("invalid-option", path));
+    }
+    await assert.rejects(limiter.grant({ ...bucket, limit: "other" }, grant), isMisuse("unknown-limit"));
+  });
+});
