@@ -2,7 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { DIMENSIONS, type Dimensions } from "../kernel/call.ts";
+import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
+import { invalidOption } from "../kernel/errors.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { FileError } from "./exit.ts";
@@ -23,10 +24,12 @@ export function freshPrefix(word: string): string {
 }
 
 /** What names a bucket on the command line. */
-export interface BucketOptions extends Dimensions {
+export interface BucketOptions extends BucketDimensions {
   readonly policy: string;
   readonly store: string;
   readonly prefix: string;
+  /** Of the policy's own, each `name=value`. */
+  readonly dimension?: readonly string[];
   readonly json?: boolean;
 }
 
@@ -38,14 +41,22 @@ export function withBucketOptions(command: Command): Command {
     .option("--prefix <prefix>", "what keys begin with", "rate");
   for (const dimension of DIMENSIONS)
     command.addOption(new Option(`--${dimension} <value>`, `whose: the ${dimension}`));
+  command
+    .option("--tier <value>", "whose: the tools' tier")
+    .option("--args <json>", "whose: the arguments, as a call has them")
+    .option("--dimension <name=value...>", "whose: a dimension of the policy's own");
   return command.option("--json", "print JSON");
 }
 
 /** The dimensions among the options. */
-export function dimensionsOf(options: BucketOptions): Dimensions {
-  return Object.fromEntries(
-    DIMENSIONS.flatMap((dimension) => (options[dimension] === undefined ? [] : [[dimension, options[dimension]]])),
-  );
+export function dimensionsOf(options: BucketOptions): BucketDimensions {
+  const own = (options.dimension ?? []).map((pair) => {
+    const [name = "", ...value] = pair.split("=");
+    if (name === "" || value.length === 0) throw invalidOption("--dimension", "name=value", pair);
+    return [name, value.join("=")] as const;
+  });
+  const said = [...DIMENSIONS, ...DERIVED_DIMENSIONS].map((dimension) => [dimension, options[dimension]] as const);
+  return Object.fromEntries([...own, ...said.filter(([, value]) => value !== undefined)]);
 }
 
 /** Opens a limiter, hands it over, and closes it whatever happens. */

@@ -6,6 +6,7 @@ import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
+import { grantCommand } from "./grant.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { usageCommand } from "./usage.ts";
@@ -29,7 +30,7 @@ const program = new Command("tollgate")
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse))
   .configureHelp({ showGlobalOptions: true });
 
-const commands = [demoCommand, replayCommand, checkCommand, usageCommand, resetCommand, doctorCommand];
+const commands = [demoCommand, replayCommand, checkCommand, usageCommand, resetCommand, grantCommand, doctorCommand];
 for (const make of commands) {
   const command = make();
   program.addCommand(command.copyInheritedSettings(program));
