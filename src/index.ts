@@ -1,30 +1,36 @@
 // The root export. Stores, adapters and the testing kit have subpaths of their own.
 
-export type { Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
+export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
 export type { Decision, Usage, Verdict } from "./kernel/decision.ts";
 export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy } from "./kernel/policy.ts";
 export type {
   ConcurrencyLimitInput,
   DurationInput,
+  ElapsedLimitInput,
   FixedWindowLimitInput,
   GcraLimitInput,
   HoldInput,
   LimitInput,
+  OverrideInput,
   PolicyInput,
   QuotaInput,
   QuotaLimitInput,
   SlidingWindowLimitInput,
+  StreakLimitInput,
+  ToolInput,
 } from "./kernel/policy-schema.ts";
 export {
   type CallOptions,
   createLimiter,
   type Denied,
+  type Grant,
   type Hold,
   type HoldOptions,
   type Limiter,
   type LimiterEvent,
   type LimiterOptions,
+  type Outcome,
   type Ran,
   type Report,
   type Reserved,
@@ -32,4 +38,5 @@ export {
   type Settlement,
 } from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file.ts";
+export { type WatchOptions, watchPolicy } from "./policy-watch.ts";
 export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store.ts";

@@ -2,6 +2,7 @@
 // It knows no concrete store.
 
 import { systemClock } from "./clock.ts";
+import { algorithmOf } from "./kernel/algorithms/registry.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import {
   type Bucket,
@@ -175,6 +176,15 @@ export interface Limiter {
    */
   report(call: Call, outcome: Outcome, options?: CallOptions): Promise<void>;
 
+  /**
+   * Judges by another policy from now on. Counts stay where the bucket is the same: a limit of the same name and `per`. One
+   * whose algorithm keeps another kind of state counts from zero, and `onEvent` is told. Calls under way, and holds, end by
+   * the policy that they began with.
+   *
+   * @throws MisuseError `invalid-policy`, and nothing has changed
+   */
+  reload(policy: Policy | PolicyInput): void;
+
   /** The same limiter with dimensions bound; a call's own come before them. */
   for(dimensions: Dimensions): Limiter;
 
@@ -255,7 +265,8 @@ class StoreLimiter implements Limiter {
       throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
     }
     const { whole, matches } = this.#matches(call);
-    return holdOf(this.#shared, { id, call: whole, parts: heldParts(matches, reservedParts(matches)) });
+    const { policy } = this.#shared;
+    return holdOf(this.#shared, { id, policy, call: whole, parts: heldParts(matches, reservedParts(matches)) });
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
@@ -311,6 +322,12 @@ class StoreLimiter implements Limiter {
     await report(this.#shared, matches, outcome, options);
   }
 
+  reload(policy: Policy | PolicyInput): void {
+    const before = this.#shared.policy;
+    this.#shared.policy = definePolicy(policy);
+    tellEvent(this.#shared, { type: "policy-reload", restarted: restartedBy(before, this.#shared.policy) });
+  }
+
   for(dimensions: Dimensions): Limiter {
     const bound = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(bound, this.#shared.policy.dimensions);
@@ -328,9 +345,10 @@ class StoreLimiter implements Limiter {
   }
 
   async #hold(asked: Asked, matches: readonly Match[], options: HoldOptions) {
+    const { policy } = this.#shared;
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     const id = hold ?? crypto.randomUUID();
-    return { decision, of: { id, call: asked.call, parts: heldParts(matches, parts) } };
+    return { decision, of: { id, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }
 
   #matches(call: Call) {
@@ -363,6 +381,21 @@ class StoreLimiter implements Limiter {
     const replies = await ask(this.#shared, say, options);
     return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
   }
+}
+
+/** Limits whose buckets are the same, and whose states are of another kind. */
+function restartedBy(before: Policy, after: Policy): string[] {
+  const kindOf = ({ allotments, otherwise }: Limit) => {
+    const spec = [otherwise, ...allotments.values()].find((allotment) => allotment !== null)?.spec;
+    return spec === undefined ? null : algorithmOf(spec).kind;
+  };
+  return after.limits
+    .filter((limit) => {
+      const old = before.limits.find(({ name, per }) => name === limit.name && per.join() === limit.per.join());
+      const [oldKind, kind] = [old === undefined ? null : kindOf(old), kindOf(limit)];
+      return oldKind !== null && kind !== null && oldKind !== kind;
+    })
+    .map(({ name }) => name);
 }
 
 /** Whose buckets of a limit are meant: for each tool or tier that the policy names, where none is given. */

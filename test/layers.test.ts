@@ -30,13 +30,19 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": { files: /^src\/(store|store-error|clock)\.ts$/, may: [KERNEL, /^src\/store-error\.ts$/] },
-  limiter: { files: /^src\/limiter(\.ts$|\/)/, may: [KERNEL, STORE, CLOCK, /^src\/(layers|limiter)\//] },
-  "policy files": { files: /^src\/policy-file\.ts$/, may: [KERNEL, /^node:fs$/, /^yaml$/] },
+  limiter: {
+    files: /^src\/limiter(\.ts$|\/)/,
+    may: [KERNEL, STORE, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
+  },
+  "policy files": {
+    files: /^src\/policy-(file|watch)\.ts$/,
+    may: [KERNEL, /^src\/policy-file\.ts$/, /^node:fs$/, /^yaml$/],
+  },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
   adapters: { files: /^src\/adapters\//, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
-  root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file)\.ts$/] },
+  root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/] },
 };
 

@@ -7,6 +7,7 @@ import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
+import type { Policy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";
@@ -76,6 +77,8 @@ interface HeldPart extends Bucket {
 /** What a hold is about. */
 export interface HoldOf {
   readonly id: string;
+  /** The one that it began with. */
+  readonly policy: Policy;
   readonly call: Call;
   readonly parts: readonly HeldPart[];
 }
@@ -116,7 +119,7 @@ export async function settle(
   options: CallOptions = {},
 ): Promise<Settlement> {
   checkCallOptions(options);
-  checkCost(shared.policy, actual);
+  checkCost(of.policy, actual);
   const parts = of.parts.filter((part) => part.held > 0 || actualOf(part, actual, rest) > 0);
   const once = settledOnce(
     shared,
@@ -158,8 +161,8 @@ function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): numbe
 
 /** What was settled is remembered under the hold's own key. */
 function settledOnce(
-  { policy, prefix }: Shared,
-  { id, call, parts }: HoldOf,
+  { prefix }: Shared,
+  { id, policy, call, parts }: HoldOf,
   numbers: readonly (readonly [bucket: string, units: number])[],
 ): Once | null {
   const tag = tagOfCall(policy, call, parts);

@@ -34,13 +34,13 @@ export async function runHeld<Value>(
   options: HoldOptions,
 ): Promise<Value> {
   const { signal = new AbortController().signal, leaseMs } = options;
-  const usage = createUsage(shared);
+  const usage = createUsage(of);
   const stop = keepAlive(shared, of, leaseMs);
   let rest: "held" | "nothing" = "nothing";
   let outcome: Outcome | null = null;
   try {
     signal.throwIfAborted();
-    rest = shared.policy.onError === "refund" ? "nothing" : "held";
+    rest = of.policy.onError === "refund" ? "nothing" : "held";
     const value = await run(signal, usage.report);
     rest = "held";
     outcome = { result: value };
@@ -77,7 +77,7 @@ async function tellOutcome(shared: Shared, of: HoldOf, matches: readonly Match[]
 }
 
 /** Adds up what is reported. */
-function createUsage({ policy }: Shared) {
+function createUsage({ policy }: HoldOf) {
   const sums: Record<string, number> = {};
   let isOver = false;
   return {

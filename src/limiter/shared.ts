@@ -24,6 +24,8 @@ export type LimiterEvent =
   | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
   /** What came of a call that `run` made could not be reported. */
   | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
+  /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
+  | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
   /** Somebody emptied a bucket. */
   | { readonly type: "reset"; readonly before: Usage }
   /** Somebody granted units. Said also when the id had been granted before. */
@@ -36,7 +38,8 @@ export interface CallOptions {
 }
 
 export interface Shared {
-  readonly policy: Policy;
+  /** As of now: a limiter may be given another one. */
+  policy: Policy;
   readonly prefix: string;
   readonly store: Store;
   /** The numbers of limits, as of now. */
