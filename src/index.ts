@@ -3,7 +3,7 @@
 export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
 export type { Decision, Usage, Verdict } from "./kernel/decision.ts";
 export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
-export { definePolicy, type Policy } from "./kernel/policy.ts";
+export { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
 export type {
   ConcurrencyLimitInput,
   DurationInput,
@@ -20,6 +20,7 @@ export type {
   StreakLimitInput,
   ToolInput,
 } from "./kernel/policy-schema.ts";
+export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/policy-types.ts";
 export {
   type CallOptions,
   createLimiter,

@@ -16,8 +16,9 @@ import {
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
-import { definePolicy, type Limit, type Policy } from "./kernel/policy.ts";
+import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
+import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/policy-types.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type Asked, decideCall } from "./limiter/decide-call.ts";
@@ -51,9 +52,9 @@ export type { Ran, Report, RunFunction } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 
 /** How a limiter is made. */
-export interface LimiterOptions {
+export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
   /** What calls are judged by. */
-  readonly policy: Policy | PolicyInput;
+  readonly policy: PolicyOf<Types> | PolicyInput;
   /** Where the state lives. Instances that share a store share its limits. */
   readonly store: Store;
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
@@ -65,7 +66,7 @@ export interface LimiterOptions {
 }
 
 /** Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. */
-export interface Limiter {
+export interface Limiter<Types extends PolicyTypes = AnyTypes> {
   /**
    * Judges a call by every limit that matches and charges all of them, or none when one denies.
    *
@@ -73,17 +74,17 @@ export interface Limiter {
    *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
-  consume(call: Call, options?: CallOptions): Promise<Decision>;
+  consume(call: CallOf<Types>, options?: CallOptions): Promise<Decision>;
 
   /**
    * Books a call that has happened already, also past the quota, and answers what `consume` would have.
    *
    * @throws as `consume`
    */
-  record(call: Call, options?: CallOptions): Promise<Decision>;
+  record(call: CallOf<Types>, options?: CallOptions): Promise<Decision>;
 
   /** Answers as `consume` would, and charges nothing. */
-  peek(call: Call, options?: CallOptions): Promise<Decision>;
+  peek(call: CallOf<Types>, options?: CallOptions): Promise<Decision>;
 
   /**
    * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
@@ -107,14 +108,14 @@ export interface Limiter {
    * }
    * ```
    */
-  reserve(call: Call, options?: HoldOptions): Promise<Reserved | Denied>;
+  reserve(call: CallOf<Types>, options?: HoldOptions): Promise<Reserved | Denied>;
 
   /**
    * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
    *
    * @throws MisuseError as `reserve`
    */
-  hold(id: string, call: Call): Hold;
+  hold(id: string, call: CallOf<Types>): Hold;
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (with `onError: refund` when it ends);
@@ -141,13 +142,13 @@ export interface Limiter {
    * console.log(ran.allowed && ran.value); // false
    * ```
    */
-  run<Value>(call: Call, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>>;
+  run<Value>(call: CallOf<Types>, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
    * policy names; likewise for tiers. A limit per `args` only for arguments that are given.
    */
-  usage(dimensions?: BucketDimensions, options?: CallOptions): Promise<readonly Usage[]>;
+  usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly Usage[]>;
 
   /**
    * Empties one bucket, named by its limit and all of that limit's dimensions, and returns how it stood before.
@@ -155,7 +156,7 @@ export interface Limiter {
    *
    * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `limiter-closed`
    */
-  reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
+  reset(bucket: BucketOf<Types> & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
 
   /**
    * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
@@ -164,7 +165,7 @@ export interface Limiter {
    * @throws MisuseError as `reset`, and `invalid-option`
    */
   grant(
-    bucket: BucketDimensions & { readonly limit: string },
+    bucket: BucketOf<Types> & { readonly limit: string },
     grant: Grant,
     options?: CallOptions,
   ): Promise<Usage | null>;
@@ -174,7 +175,7 @@ export interface Limiter {
    *
    * @throws as `consume`
    */
-  report(call: Call, outcome: Outcome, options?: CallOptions): Promise<void>;
+  report(call: CallOf<Types>, outcome: Outcome, options?: CallOptions): Promise<void>;
 
   /**
    * Judges by another policy from now on. Counts stay where the bucket is the same: a limit of the same name and `per`. One
@@ -186,7 +187,7 @@ export interface Limiter {
   reload(policy: Policy | PolicyInput): void;
 
   /** The same limiter with dimensions bound; a call's own come before them. */
-  for(dimensions: Dimensions): Limiter;
+  for<const Given extends DimensionsOf<Types>>(dimensions: Given): Limiter<Bound<Types, Given>>;
 
   /**
    * Waits for what the store was asked, then closes it. Later calls are misuse; functions that `run` has begun go on, and
@@ -215,15 +216,16 @@ export interface Limiter {
  * await limiter.close();
  * ```
  */
-export function createLimiter(options: LimiterOptions): Limiter {
+export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: LimiterOptions<Types>): Limiter<Types> {
   checkOptions(options);
   const { store, prefix = "rate", onDecision, onEvent } = options;
-  const policy = definePolicy(options.policy);
+  const policy = definePolicy(options.policy as PolicyInput | Policy);
   const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const shared = { policy, prefix, calendar, onDecision, onEvent, store: gathered, closing: null };
   if (onEvent !== undefined) tellSetup(store, shared);
-  return new StoreLimiter(shared, {});
+  // What the compiler knows of the policy is checked here at run time, for everybody.
+  return new StoreLimiter(shared, {}) as Limiter as Limiter<Types>;
 }
 
 class StoreLimiter implements Limiter {
@@ -424,7 +426,7 @@ function tellSetup(store: Store, shared: Shared): void {
   );
 }
 
-function checkOptions(options: LimiterOptions): void {
+function checkOptions(options: Omit<LimiterOptions, "policy">): void {
   checkOptionKeys(options, ["policy", "store", "prefix", "onDecision", "onEvent"]);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {

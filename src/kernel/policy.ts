@@ -8,10 +8,12 @@ import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { type PolicyInput, policySchema } from "./policy-schema.ts";
+import type { PolicyTypes, TypesOf } from "./policy-types.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
+declare const TYPES: unique symbol;
 
 /** Of `limits[0].quotas.name`; no accepted policy is deeper. */
 const MAX_DEPTH = 4;
@@ -85,6 +87,12 @@ export interface Policy {
   readonly bucketWords: ReadonlySet<string>;
 }
 
+/** A policy, and what the compiler knows of it. */
+export interface PolicyOf<Types extends PolicyTypes> extends Policy {
+  /** There is nothing at run time. */
+  readonly [TYPES]?: Types;
+}
+
 /**
  * Checks a policy and makes it ready to judge by. A policy that was made before is returned as it is.
  *
@@ -104,6 +112,8 @@ export interface Policy {
  * console.log((await limiter.consume(call)).allowed, (await limiter.consume(call)).allowed); // true false
  * ```
  */
+export function definePolicy<const Input extends PolicyInput>(input: Input): PolicyOf<TypesOf<Input>>;
+export function definePolicy<Types extends PolicyTypes>(policy: PolicyOf<Types> | PolicyInput): PolicyOf<Types>;
 export function definePolicy(input: PolicyInput | Policy): Policy {
   if (isPolicy(input)) return input;
   const result = readPolicy(input);
