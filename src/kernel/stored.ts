@@ -81,11 +81,11 @@ function encodeOnce({ request, hold, nowMs, allowed, units, steps }: OnceState):
   return `o1 ${request} ${hold ?? "."} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
 }
 
-function encodeStep({ used, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
-  return `${units},${used},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
+function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
+  return `${units},${used}${granted === undefined ? "" : `+${granted}`},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
 }
 
-const STEP = /^([0-9]+),([0-9]+),([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
+const STEP = /^([0-9]+),([0-9]+)(?:\+([0-9]+))?,([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
 
 function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
   const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}|\.) ([0-9]+) ([01]) (\S*)$/.exec(text);
@@ -109,9 +109,23 @@ function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
 function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
   const match = STEP.exec(text);
   if (match === null) return null;
-  const [units = 0, used = 0, resetAfterMs = 0, retryMs = 0] = match.slice(1, 5).map((digits) => Number(digits) || 0);
-  if (![units, used, resetAfterMs, retryMs].every(Number.isSafeInteger)) return null;
-  const reply = { allowed: match[4] === "0", used, resetAfterMs, retryAfterMs: match[4] === "-" ? null : retryMs };
-  const found = match[5] as StepReply["hold"] | "-";
-  return { units, reply: found === undefined || found === "-" ? reply : { ...reply, hold: found } };
+  const [, unitsText, usedText, grantedText, resetText, retryText, found] = match;
+  const isNever = retryText === "-";
+  const [units = 0, used = 0, granted = 0, resetAfterMs = 0, retryMs = 0] = [
+    unitsText,
+    usedText,
+    grantedText ?? 0,
+    resetText,
+    isNever ? 0 : retryText,
+  ].map(Number);
+  if (![units, used, granted, resetAfterMs, retryMs].every(Number.isSafeInteger)) return null;
+  const reply = {
+    allowed: retryText === "0",
+    used,
+    ...(grantedText === undefined ? {} : { granted }),
+    resetAfterMs,
+    retryAfterMs: isNever ? null : retryMs,
+    ...(found === "-" ? {} : { hold: found as NonNullable<StepReply["hold"]> }),
+  };
+  return { units, reply };
 }

@@ -251,6 +251,9 @@ export function createTallies(): Record<LimitSpec["algorithm"], Tally> {
     "sliding-window": tally(),
     gcra: tally(),
     concurrency: tally(),
+    // Not in these schedules: words-agree.test.ts has them.
+    elapsed: tally(),
+    streak: tally(),
   };
 }
 

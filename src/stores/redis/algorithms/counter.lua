@@ -1,8 +1,13 @@
 -- Mirrors quota.ts, fixed-window.ts and counter.ts in src/kernel/algorithms: units spent until an instant.
--- A limit's numbers: a quota; b ttl or window in ms; c 1 when the ttl runs from the first charge, or windows begin with it.
+-- A limit's numbers: a quota; b ttl or window in ms; c 1 when the ttl runs from the first charge, or windows begin with
+-- it. Of a calendar: a quota; b, c, d where two windows begin, and where they end, in ms since 1970.
 
 local quota = { kind = "counter" }
 local fixed_window = { kind = "counter" }
+local calendar_window = { kind = "counter" }
+
+local MAX_SEEN = 1000
+local MARK_LENGTH = 16
 
 local function used(limit, state)
   return state.spent
@@ -15,8 +20,31 @@ local function free_after_ms(limit, state, units, now_ms)
   return state.expires_at_ms - now_ms
 end
 
-local function counter(spent, expires_at_ms)
-  return { algorithm = quota, kind = "counter", spent = spent, expires_at_ms = expires_at_ms }
+-- One that is only thought of lasts until the next one is.
+local thought = { algorithm = quota, kind = "counter" }
+
+local function counter(spent, expires_at_ms, is_thought, seen)
+  if is_thought then
+    thought.spent, thought.expires_at_ms = spent, expires_at_ms
+    return thought
+  end
+  return { algorithm = quota, kind = "counter", spent = spent, expires_at_ms = expires_at_ms, seen = seen }
+end
+
+-- Whether a bucket has seen a value before, by its mark.
+local function has_seen(state, mark)
+  return state.seen ~= nil and find(state.seen, mark, 1, true) ~= nil
+end
+
+-- The counter, and that it has seen a value.
+local function with_seen(state, mark)
+  local seen = state.seen
+  if not seen then
+    seen = mark
+  elseif #seen < MAX_SEEN * (MARK_LENGTH + 1) - 1 then
+    seen = seen .. "," .. mark
+  end
+  return counter(state.spent, state.expires_at_ms, nil, seen)
 end
 
 local function spent_after(state, cost)
@@ -27,15 +55,15 @@ function quota.end_of(limit, now_ms)
   return now_ms + limit.b
 end
 
-function quota.book(limit, state, cost, now_ms)
+function quota.book(limit, state, cost, now_ms, is_thought)
   if not state then
-    return counter(cost, now_ms + limit.b)
+    return counter(cost, now_ms + limit.b, is_thought)
   end
   local expires_at_ms = state.expires_at_ms
   if limit.c == 0 then
     expires_at_ms = max(expires_at_ms, now_ms + limit.b)
   end
-  return counter(spent_after(state, cost), expires_at_ms)
+  return counter(spent_after(state, cost), expires_at_ms, is_thought, state.seen)
 end
 
 function fixed_window.end_of(limit, now_ms)
@@ -45,21 +73,72 @@ function fixed_window.end_of(limit, now_ms)
   return now_ms - now_ms % limit.b + limit.b
 end
 
-function fixed_window.book(limit, state, cost, now_ms)
+function fixed_window.book(limit, state, cost, now_ms, is_thought)
   if not state then
-    return counter(cost, fixed_window.end_of(limit, now_ms))
+    return counter(cost, fixed_window.end_of(limit, now_ms), is_thought)
   end
-  return counter(spent_after(state, cost), state.expires_at_ms)
+  return counter(spent_after(state, cost), state.expires_at_ms, is_thought, state.seen)
 end
 
-quota.used, fixed_window.used = used, used
-quota.free_after_ms, fixed_window.free_after_ms = free_after_ms, free_after_ms
+-- A hold may have ended in a window that is over by now, or may end after those that are known.
+function calendar_window.end_of(limit, now_ms)
+  if now_ms < limit.b then
+    return limit.b
+  elseif now_ms < limit.c then
+    return limit.c
+  elseif now_ms < limit.d then
+    return limit.d
+  end
+  return now_ms + limit.d - limit.c
+end
+
+function calendar_window.book(limit, state, cost, now_ms, is_thought)
+  if not state then
+    return counter(cost, calendar_window.end_of(limit, now_ms), is_thought)
+  end
+  return counter(spent_after(state, cost), state.expires_at_ms, is_thought, state.seen)
+end
+
+for _, algorithm in ipairs({ quota, fixed_window, calendar_window }) do
+  algorithm.used, algorithm.free_after_ms = used, free_after_ms
+end
 
 function quota.encode(state)
-  return text_of(state.spent)
+  if state.seen then
+    return "c1 " .. text_of[state.spent] .. " " .. state.seen
+  end
+  return text_of[state.spent]
+end
+
+-- The marks of values are each as long, and joined by commas.
+local function are_marks(text)
+  if (#text + 1) % (MARK_LENGTH + 1) ~= 0 then
+    return false
+  end
+  for first = 1, #text, MARK_LENGTH + 1 do
+    if not find(sub(text, first, first + MARK_LENGTH), "^[0-9a-f]+,?$") then
+      return false
+    end
+    if find(sub(text, first, first + MARK_LENGTH - 1), ",", 1, true) then
+      return false
+    end
+  end
+  return byte(text, #text) ~= byte(",")
+end
+
+local function decode_seen(text, expires_at_ms)
+  local spent, seen = match(text, "^c1 (%d+) (%S+)$")
+  if not spent or not are_marks(seen) then
+    return nil
+  end
+  local state = quota.decode(spent, expires_at_ms)
+  return state and counter(state.spent, expires_at_ms, nil, seen)
 end
 
 function quota.decode(text, expires_at_ms)
-  local spent = (text == "0" or string.find(text, "^[1-9]%d*$")) and tonumber(text)
+  if byte(text, 1) == byte("c") then
+    return decode_seen(text, expires_at_ms)
+  end
+  local spent = (text == "0" or find(text, "^[1-9]%d*$")) and tonumber(text)
   return spent and spent <= MAX_SAFE_INTEGER and counter(spent, expires_at_ms) or nil
 end

@@ -1,0 +1,41 @@
+-- Mirrors src/kernel/algorithms/elapsed.ts: time on the wall since a scope was first seen.
+-- A limit's numbers: a quota in ms; b ttl in ms.
+
+local elapsed = { kind = "elapsed" }
+
+function elapsed.end_of(limit, now_ms)
+  return now_ms + limit.b
+end
+
+function elapsed.used(limit, state, now_ms)
+  return max(0, now_ms - state.first_ms)
+end
+
+function elapsed.free_after_ms(limit, state, units, now_ms)
+  if units <= limit.a - elapsed.used(limit, state, now_ms) then
+    return 0
+  end
+  return state.expires_at_ms - now_ms
+end
+
+function elapsed.book(limit, state, cost, now_ms)
+  return {
+    algorithm = elapsed,
+    kind = "elapsed",
+    first_ms = state and state.first_ms or now_ms,
+    expires_at_ms = max(state and state.expires_at_ms or 0, now_ms + limit.b),
+  }
+end
+
+function elapsed.encode(state)
+  return "e1 " .. text_of[state.first_ms]
+end
+
+function elapsed.decode(text, expires_at_ms)
+  local first_ms = match(text, "^e1 (%d+)$")
+  first_ms = first_ms and whole_of(first_ms)
+  if not first_ms then
+    return nil
+  end
+  return { algorithm = elapsed, kind = "elapsed", first_ms = first_ms, expires_at_ms = expires_at_ms }
+end
