@@ -50,6 +50,14 @@ describe("checkCall", () => {
       [Object.create({ tool: "x", toString: 1 }), '"toString"'],
     ];
     for (const [call, got] of keys) refuses(() => checkCall(call as Call, WORDS), "invalid-call", "call", got);
+    const ids: [id: unknown, got: string][] = [
+      ["", '""'],
+      [5, "5"],
+      [null, "null"],
+    ];
+    for (const [idempotencyKey, got] of ids) {
+      refuses(() => checkCall({ tool: "x", idempotencyKey } as Call, WORDS), "invalid-call", "idempotencyKey", got);
+    }
   });
 });
 

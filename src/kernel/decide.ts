@@ -120,7 +120,7 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
   return keys;
 }
 
-/** More units than there can be: what has elapsed does not come back, nor does a hold that has ended. */
+/** A wait without an end, and more units than there can be: what has elapsed does not come back, nor a hold that ended. */
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What a reset leaves. */
@@ -216,12 +216,13 @@ function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs:
   const shown = event.type === "reset" ? before : after;
   const extra = grantedIn(shown);
   const needed = event.type === "extend" || limit.algorithm === "elapsed" ? NEVER : unitsNeeded(event);
+  const waitMs = fits ? 0 : freeAfterMs(limit, shown, needed, nowMs);
   const reply = {
     allowed: fits,
     used: usedIn(limit, shown, nowMs),
     ...(extra === 0 ? {} : { granted: extra }),
     resetAfterMs: freeAfterMs(limit, shown, capacity, nowMs),
-    retryAfterMs: fits ? 0 : needed - extra > capacity ? null : freeAfterMs(limit, shown, needed, nowMs),
+    retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
   if (event.type !== "settle" && event.type !== "extend") return reply;
   return { ...reply, hold: hold === undefined ? "unknown" : hold.expired ? "late" : "live" };

@@ -98,7 +98,10 @@ export function usedIn(limit: LimitSpec, { spent, holds }: Contents, nowMs: numb
   return holds.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(holds), Number.MAX_SAFE_INTEGER);
 }
 
-/** Milliseconds until `units` (0 to the capacity) are free, if nothing else happens than that holds expire. */
+/**
+ * Milliseconds until `units` are free, if nothing else happens than that holds expire and grants end; `Infinity` where
+ * they never will be.
+ */
 export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
   const capacity = algorithmOf(limit).capacity(limit);
   const later = { spent: contents.spent, holds: [...contents.holds] };
@@ -115,6 +118,7 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
     apart -= hold.onExpiry === "grant" ? -hold.units : unitsApart(hold);
     atMs = hold.expiresAtMs;
   }
+  if (units > capacity) return Number.POSITIVE_INFINITY;
   return atMs - nowMs + waitMs(limit, later.spent, units, atMs);
 }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Dimension } from "./call.ts";
-import { bucketKey, keyPart, type PartitionKey } from "./key.ts";
+import { bucketKey, digest, keyPart, onceKey, type PartitionKey, tagOf } from "./key.ts";
 
 const HUGE = "x".repeat(1_000_000);
 
@@ -178,5 +178,28 @@ describe("bucketKey", () => {
     fc.assert(fc.property(values, check), { seed: 20_251_121, numRuns: 3_000 });
     for (const value of [HUGE, `${HUGE}x`, keyPart(HUGE), "#7db9df3798ef2e32cec1dd9d189bf06a"]) check(value);
     assert.ok(parts.size > 1_500, String(parts.size));
+  });
+});
+
+describe("onceKey", () => {
+  it("lies beside the buckets of its tag, where no limit's name can be", () => {
+    assert.equal(onceKey("rate", "s1", "once", "a b:c"), "rate:1:{s1}:$once:a b%3Ac");
+    assert.equal(onceKey("rate", "tenant=acme", "settled", HUGE), `rate:1:{tenant=acme}:$settled:${hashOf(HUGE)}`);
+  });
+
+  it("takes the tag of any bucket's key", () => {
+    const cases: [values: PartitionKey, tag: string][] = [
+      [[["session", "}:a{"]], "%7D%3Aa%7B"],
+      [[["tenant", "acme"]], "tenant=acme"],
+      [[], "l"],
+    ];
+    for (const [values, tag] of cases) assert.equal(tagOf(bucketKey("rate", "session", "l", values)), tag);
+  });
+});
+
+describe("digest", () => {
+  it("is 128 bits of the SHA-256 of a value as JSON", () => {
+    assert.equal(`#${digest(HUGE)}`, hashOf(HUGE));
+    assert.notEqual(digest("1"), digest(1));
   });
 });

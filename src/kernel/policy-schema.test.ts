@@ -117,7 +117,7 @@ describe("the words of a policy", () => {
         '"leaky"',
       ],
       [{ algorithm: "fixed-window" }, "window", `${DURATION}; day, week or month`, "nothing"],
-      [{ algorithm: "fixed-window", window: "0s" }, "window", DURATION, '"0s"'],
+      [{ algorithm: "fixed-window", window: "0s" }, "window", `${DURATION}; day, week or month`, '"0s"'],
       [{ algorithm: "fixed-window", window: "1h", align: "moon" }, "align", "epoch, first-use or calendar", '"moon"'],
       [
         { algorithm: "fixed-window", window: "1h", ttl: "1h" },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./counter.ts";
-import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
+import { type CalendarWindowLimit, endOf, type FixedWindowLimit, fixedWindow, isStale } from "./fixed-window.ts";
 
 const EPOCH: FixedWindowLimit = { algorithm: "fixed-window", quota: 5, windowMs: 100, align: "epoch" };
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -71,5 +71,58 @@ describe("fixed-window", () => {
     assert.equal(fixedWindow.encode(counter(3, 1300)), "3");
     assert.deepEqual(fixedWindow.decode("3", 1300), counter(3, 1300));
     assert.equal(fixedWindow.decode("three", 1300), null);
+  });
+});
+
+/** Two windows, of 31 and of 28 units of time. */
+const CALENDAR: CalendarWindowLimit = {
+  algorithm: "fixed-window",
+  quota: 5,
+  align: "calendar",
+  boundaries: [1000, 1031, 1059],
+};
+
+describe("fixed-window of a calendar", () => {
+  it("knows nothing of a time before the first boundary, or from the last one on", () => {
+    const cases: [nowMs: number, stale: boolean][] = [
+      [999, true],
+      [1000, false],
+      [1030, false],
+      [1031, false],
+      [1058, false],
+      [1059, true],
+    ];
+    for (const [nowMs, stale] of cases) assert.equal(isStale(CALENDAR, nowMs), stale, String(nowMs));
+  });
+
+  it("ends a bucket with the window that it began in", () => {
+    const cases: [string, nowMs: number, endMs: number][] = [
+      ["the first instant of the first window", 1000, 1031],
+      ["the last one", 1030, 1031],
+      ["the first instant of the second window", 1031, 1059],
+      ["the last one", 1058, 1059],
+      ["a hold that ended in a window that is over by now", 999, 1000],
+      ["one that ended long ago", 0, 1000],
+      ["a hold that will end when the windows are over: as long as the second one was", 1059, 1087],
+      ["much later", 5000, 5028],
+    ];
+    for (const [name, nowMs, endMs] of cases) {
+      assert.equal(endOf(CALENDAR, nowMs), endMs, name);
+      assert.deepEqual(fixedWindow.book(CALENDAR, undefined, 2, nowMs), counter(2, endMs), name);
+    }
+    assert.deepEqual([endOf(EPOCH, 1250), endOf(FIRST_USE, 1250)], [1300, 1350]);
+  });
+
+  it("keeps the end of a bucket, and what it has seen, whatever boundaries are given next", () => {
+    const seen = { ...counter(2, 1031), seen: "00000000000000aa" };
+    assert.deepEqual(fixedWindow.book(CALENDAR, seen, 1, 1020), { ...seen, spent: 3 });
+    const moved: CalendarWindowLimit = { ...CALENDAR, boundaries: [1010, 1020, 1090] };
+    assert.deepEqual(fixedWindow.book(moved, counter(2, 1031), 1, 1020), counter(3, 1031));
+    assert.deepEqual(fixedWindow.book(EPOCH, counter(2, 1031), 1, 1020), counter(3, 1031));
+  });
+
+  it("frees all units at that end", () => {
+    assert.equal(fixedWindow.freeAfterMs(CALENDAR, counter(5, 1031), 1, 1003), 28);
+    assert.equal(fixedWindow.freeAfterMs(CALENDAR, counter(4, 1031), 1, 1003), 0);
   });
 });

@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { concurrency } from "./concurrency.ts";
+import { elapsed } from "./elapsed.ts";
 import { fixedWindow } from "./fixed-window.ts";
 import { gcra } from "./gcra.ts";
 import { quota } from "./quota.ts";
 import { algorithmOf, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
 import { slidingWindow } from "./sliding-window.ts";
+import { streak } from "./streak.ts";
 
 const STATES: [SpentState, text: string][] = [
   [{ kind: "counter", spent: 3, expiresAtMs: 7 }, "3"],
   [{ kind: "sliding-window", expiresAtMs: 7, subWindowMs: 10, newest: 100, counts: [1, 0, 2] }, "s1 10 100 1,0,2"],
   [{ kind: "gcra", expiresAtMs: 7, baseMs: 5, level: 30, levelPerUnit: 10 }, "g1 5 30 10"],
+  [{ kind: "counter", spent: 3, expiresAtMs: 7, seen: "00000000000000aa" }, "c1 3 00000000000000aa"],
+  [{ kind: "elapsed", firstMs: 5, expiresAtMs: 7 }, "e1 5"],
+  [{ kind: "streak", outcome: "error", count: 2, expiresAtMs: 7 }, "k1 error 2"],
 ];
 
 describe("registry", () => {
@@ -20,6 +25,8 @@ describe("registry", () => {
     assert.equal(algorithmOf({ algorithm: "sliding-window", quota: 1, windowMs: 1 }), slidingWindow);
     assert.equal(algorithmOf({ algorithm: "gcra", burst: 1, levelPerUnit: 1, levelPerMs: 1 }), gcra);
     assert.equal(algorithmOf({ algorithm: "concurrency", quota: 1 }), concurrency);
+    assert.equal(algorithmOf({ algorithm: "elapsed", quota: 1, ttlMs: 1 }), elapsed);
+    assert.equal(algorithmOf({ algorithm: "streak", quota: 1, ttlMs: 1 }), streak);
   });
 
   it("writes each state as text and reads it back", () => {
@@ -47,6 +54,12 @@ describe("registry", () => {
       "3 3",
       "[3]",
       "n1",
+      "e",
+      "k",
+      "c",
+      "e1 error 2",
+      "k1 5",
+      "c1 3",
     ]) {
       assert.equal(decodeSpent(text, 7), null, JSON.stringify(text));
     }
