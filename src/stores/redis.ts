@@ -6,11 +6,13 @@ import { type Clock, checkClock } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
   type Batching,
+  refuseTerms,
   type SetupCheck,
   type Store,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  type Terms,
 } from "../store.ts";
 import { scriptCall, scriptReplies } from "./redis/arguments.ts";
 import { type RedisClient, type Send, sendsAgain, sendThrough } from "./redis/client.ts";
@@ -37,14 +39,14 @@ const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 /** While Redis decides one batch, the next ones are made ready. */
 const BATCHING: Batching = { size: 128, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
-const MAX_STEPS = 256;
+const MAX_KEYS = 256;
 
 /**
  * Keeps buckets in one Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours.
  *
  * Requests fail with `StoreError` `unavailable` or `loading` (transient), `unauthorized`, `read-only`, `out-of-memory`,
- * `too-old`, `closed`; a request of a damaged bucket or a key of another type fails alone, with `damaged-bucket` or
- * `wrong-type`.
+ * `too-old`, `closed`; a request of a damaged bucket, of a key of another type or of a bucket with too many holds fails
+ * alone, with `damaged-bucket`, `wrong-type` or `too-many-holds`.
  *
  * @throws MisuseError `unknown-client`, `invalid-option`
  *
@@ -93,7 +95,8 @@ class RedisStore implements Store {
     this.#sha = createHash("sha1").update(this.#script).digest("hex");
   }
 
-  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+    refuseTerms(terms);
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
     const parts = split(requests);
     if (parts.length === 1) return this.#run(requests);
@@ -142,17 +145,18 @@ function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
   });
 }
 
-/** Requests in rows of at most `MAX_STEPS` steps, unless one alone has more. */
+/** Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. */
 function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
   const parts: StoreRequest[][] = [];
   let room = 0;
   for (const request of requests) {
-    if (parts.length === 0 || request.steps.length > room) {
+    const keys = request.steps.length + (request.once === undefined ? 0 : 1);
+    if (parts.length === 0 || keys > room) {
       parts.push([]);
-      room = MAX_STEPS;
+      room = MAX_KEYS;
     }
     parts.at(-1)?.push(request);
-    room -= request.steps.length;
+    room -= keys;
   }
   return parts;
 }

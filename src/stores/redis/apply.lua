@@ -1,33 +1,50 @@
 -- Decides a batch of requests: mirrors decide in src/kernel/decide.ts, request by request, reply by reply.
 --
--- KEYS  every bucket that the batch names, each once
--- ARGV  whole numbers, as one JSON text: how many limits there are, then for each: algorithm (1 quota, 2 fixed-window, 3 sliding-window,
---       4 gcra) and its three numbers as in src/stores/redis/arguments.ts; then for each request: mode (0 judge, 1 peek,
---       2 force), how many steps it has, and for each step: which key, which limit, and what it asks (the cost of a
---       charge in units; -1 read; -2 reset)
--- Returns whole numbers (the largest as text): the time in ms since 1970; then for each request 1 allowed, 0 denied, -1 a damaged bucket,
---       -2 a key of another type; after 1 and 0 for each step: units used, ms until all are free, ms until this cost
---       would pass (0: it passes now; -1: it never will); after -1 and -2 the key's number
+-- KEYS  every bucket that the batch names, and every key of a kept answer, each once
+-- ARGV  whole numbers and names, as one JSON text: how many limits there are, then for each: algorithm (1 quota,
+--       2 fixed-window, 3 sliding-window, 4 gcra, 5 concurrency) and its three numbers as in
+--       src/stores/redis/arguments.ts; then for each request: mode (0 judge, 1 peek, 2 force; 10 more when it is to be
+--       booked once, followed by which key its answer is kept under and what the request is alike in), how many steps
+--       it has, and for each step: which key, which limit, and what it asks: the cost of a charge in units, or
+--       -1 read
+--       -2 reset
+--       -3 hold, followed by id, units, lease in ms, and what happens when it expires (0 refund, 1 charge)
+--       -4 hold, with all of that as in the hold before it
+--       -5 settle, followed by the hold's id and the actual units
+--       -6 extend, followed by the hold's id and the lease in ms
+-- Returns whole numbers (the largest as text): the time in ms since 1970; then for each request 1 allowed, 0 denied,
+--       2 answered before, -1 a damaged key, -2 a key of another type, -3 too many holds; after 1 and 0 for each step:
+--       units used, ms until all are free, ms until this cost would pass (0: it passes now; -1: it never will), and of
+--       a settle or an extend how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the answer; after
+--       -1 and -2 the key's number
 -- Atomic because Redis runs a script alone, and nothing is written before everything was read and decided.
 
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
 local PEEK, FORCE = 1, 2
-local RESET = -2
-local DAMAGED, WRONG_TYPE = -1, -2
+local WITH_ONCE = 10
+local CHARGE, RESET, HOLD, SAME_HOLD, SETTLE, EXTEND = 0, -2, -3, -4, -5, -6
+local ALLOWED, DENIED, ANSWERED, DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = 1, 0, 2, -1, -2, -3
+local LIVE, LATE, UNKNOWN = 0, 1, 2
 
-local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
-local call = redis.call
+local floor, ceil, max, min, INFINITY = math.floor, math.ceil, math.max, math.min, math.huge
+local byte, find, format, match, sub = string.byte, string.find, string.format, string.match, string.sub
+local concat, ipairs, tonumber = table.concat, ipairs, tonumber
+local call, keys = redis.call, KEYS
 
--- A whole number as text; tostring would round it to 14 digits.
-local function text_of(number)
-  return string.format("%.0f", number)
-end
+-- Whole numbers as texts, which tostring would round to 14 digits. The same ones come again and again: each is made once.
+local text_of = setmetatable({ [0] = "0" }, {
+  __index = function(texts, number)
+    local text = format("%.0f", number)
+    texts[number] = text
+    return text
+  end,
+})
 
 -- A text of digits as a whole number below 2^53, or nil.
-local function whole_of(text)
-  local number = string.find(text, "^%d+$") and tonumber(text)
-  if number and number <= MAX_SAFE_INTEGER then
+local function whole_of(digits)
+  local number = tonumber(digits)
+  if number <= MAX_SAFE_INTEGER then
     return number
   end
   return nil
@@ -36,19 +53,26 @@ end
 -- @include algorithms/counter.lua
 -- @include algorithms/sliding-window.lua
 -- @include algorithms/gcra.lua
+-- @include algorithms/concurrency.lua
 
-local algorithms = { quota, fixed_window, sliding_window, gcra }
+local algorithms = { quota, fixed_window, sliding_window, gcra, concurrency }
+
+-- By the first letter of a text; a counter has none.
+local spent_decoders = { s = sliding_window.decode, g = gcra.decode }
+
+-- What is spent from its text, or nil when the text is damaged. Mirrors decodeSpent.
+local function decode_spent(text, expires_at_ms)
+  return (spent_decoders[sub(text, 1, 1)] or quota.decode)(text, expires_at_ms)
+end
+
+-- @include holds.lua
+-- @include once.lua
+
+local decoders = { s = sliding_window.decode, g = gcra.decode, h = held_state.decode, o = once_state.decode }
 
 -- A state from its text, or nil when the text is damaged. Mirrors decodeState.
 local function decode(text, expires_at_ms)
-  local tag = string.sub(text, 1, 1)
-  if tag == "s" then
-    return sliding_window.decode(text, expires_at_ms)
-  end
-  if tag == "g" then
-    return gcra.decode(text, expires_at_ms)
-  end
-  return quota.decode(text, expires_at_ms)
+  return (decoders[sub(text, 1, 1)] or quota.decode)(text, expires_at_ms)
 end
 
 local arguments = cjson.decode(ARGV[1])
@@ -66,25 +90,25 @@ local expiries = {}
 local changed = {}
 
 local function read_states()
-  if #KEYS == 0 then
+  if #keys == 0 then
     return
   end
-  local values = call("MGET", unpack(KEYS))
+  local values = call("MGET", unpack(keys))
   local absent = {}
-  for key = 1, #KEYS do
+  for key = 1, #keys do
     local value = values[key]
     if value then
-      expiries[key] = call("PEXPIRETIME", KEYS[key])
+      expiries[key] = call("PEXPIRETIME", keys[key])
       states[key] = decode(value, expiries[key]) or DAMAGED
     else
       states[key] = false
-      absent[#absent + 1] = KEYS[key]
+      absent[#absent + 1] = keys[key]
     end
   end
   -- MGET shows a key of another type as absent.
   if #absent > 0 and call("EXISTS", unpack(absent)) > 0 then
-    for key = 1, #KEYS do
-      if not values[key] and call("EXISTS", KEYS[key]) == 1 then
+    for key = 1, #keys do
+      if not values[key] and call("EXISTS", keys[key]) == 1 then
         states[key] = WRONG_TYPE
       end
     end
@@ -100,28 +124,38 @@ local function read_limits()
   return limits
 end
 
--- An expired state, or one of another algorithm, is no state. A counter that someone wrote without an expiry gets one.
-local function live(limit, key)
+-- What a bucket holds. An expired state, or one of another algorithm, is no state. One that someone wrote without an
+-- expiry gets one: that of a new one, or what its holds say themselves.
+local function contents_of(limit, key)
   local state = states[key]
-  if not state or state.kind ~= limit.algorithm.kind then
-    return nil
+  if not state or (state.of or state.kind) ~= limit.algorithm.kind then
+    return nil, NO_HOLDS
   end
   if state.expires_at_ms == -1 then
-    state.expires_at_ms = limit.algorithm.end_of(limit, now_ms)
+    local holds = state.holds
+    state.expires_at_ms = holds and end_of_held(limit, state.spent, holds) or limit.algorithm.end_of(limit, now_ms)
     changed[key] = true
   end
   if now_ms >= state.expires_at_ms then
-    return nil
+    return nil, NO_HOLDS
   end
-  return state
+  if state.holds then
+    return contents_at(limit, state, now_ms)
+  end
+  return state, NO_HOLDS
 end
 
--- At the latest when the state ends: one that another window or rate wrote may end before its units come back by this.
-local function free_after_ms(limit, state, units)
-  if not state then
-    return 0
+-- The text of an answer that is kept and has not ended, or nil.
+local function answer_in(key)
+  local state = states[key]
+  if not state or state == DAMAGED or state == WRONG_TYPE or state.kind ~= "once" then
+    return nil
   end
-  return min(limit.algorithm.free_after_ms(limit, state, units, now_ms), state.expires_at_ms - now_ms)
+  if state.expires_at_ms == -1 then
+    state.expires_at_ms = state.answered_ms + REMEMBERED_MS
+    changed[key] = true
+  end
+  return now_ms < state.expires_at_ms and state.text or nil
 end
 
 local replies = { now_ms }
@@ -130,22 +164,56 @@ local replied = 1
 -- Clients read integers digit by digit, and the last digits near 2^53 wrongly: those go as text.
 local function reply(number)
   replied = replied + 1
-  replies[replied] = number < EXACT_FOR_CLIENTS and number or text_of(number)
+  replies[replied] = number < EXACT_FOR_CLIENTS and number or text_of[number]
 end
 
--- One request's steps, in lists that every request uses again.
-local key_of, limit_of, asks_of, state_of, used_of, fits_of = {}, {}, {}, {}, {}, {}
+local function reply_text(text)
+  replied = replied + 1
+  replies[replied] = text
+end
+
+-- One request's steps, in lists that every request uses again. What each one asks:
+local key_of, limit_of, event_of, units_of, id_of, lease_of, made_of = {}, {}, {}, {}, {}, {}, {}
+-- Units that must be free for it, whether they are, and the hold that it names:
+local needed_of, fits_of, hold_of = {}, {}, {}
+-- What its bucket holds, and what it will hold when the request is booked:
+local spent_of, holds_of, spent_after, holds_after = {}, {}, {}, {}
+-- Its reply:
+local used_of, reset_of, retry_of, found_of = {}, {}, {}, {}
 
 -- Reads a request's steps. Returns how many there are, and the first key that cannot be judged. A reset mends a damaged
 -- bucket.
-local function read_steps(limits, mode)
+local function read_steps(limits, mends)
   local count = argument()
-  local broken
+  local broken, made
   for step = 1, count do
-    local key = argument()
-    key_of[step], limit_of[step], asks_of[step] = key, limits[argument()], argument()
+    local key, limit, event = arguments[position + 1], limits[arguments[position + 2]], arguments[position + 3]
+    position = position + 3
+    local units, needed = 0, -INFINITY
+    if event >= CHARGE then
+      event, units, needed = CHARGE, event, max(1, event)
+    elseif event == HOLD or event == SAME_HOLD then
+      if event == HOLD then
+        made = {
+          id = argument(),
+          units = argument(),
+          expires_at_ms = now_ms + argument(),
+          charges = argument() == 1,
+          expired = false,
+          mark = nil,
+          text = nil,
+        }
+      end
+      event, units, needed = HOLD, made.units, max(1, made.units)
+      made_of[step] = made
+    elseif event == SETTLE then
+      id_of[step], units = argument(), argument()
+    elseif event == EXTEND then
+      id_of[step], lease_of[step], needed = argument(), argument(), INFINITY
+    end
+    key_of[step], limit_of[step], event_of[step], units_of[step], needed_of[step] = key, limit, event, units, needed
     local state = states[key]
-    if state == DAMAGED and asks_of[step] == RESET and mode ~= PEEK then
+    if state == DAMAGED and event == RESET and mends then
       states[key], changed[key] = false, true
     elseif not broken and (state == DAMAGED or state == WRONG_TYPE) then
       broken = key
@@ -155,35 +223,92 @@ local function read_steps(limits, mode)
 end
 
 local function judge(step)
-  local limit, asks = limit_of[step], asks_of[step]
-  local state = live(limit, key_of[step])
-  local used = state and limit.algorithm.used(limit, state, now_ms) or 0
-  state_of[step], used_of[step] = state, used
-  -- An unknown cost (0) needs a unit, so that a spent budget stops it.
-  fits_of[step] = asks < 0 or max(1, asks) <= limit.a - used
-  return fits_of[step]
+  local limit, event = limit_of[step], event_of[step]
+  local spent, holds = contents_of(limit, key_of[step])
+  spent_of[step], holds_of[step] = spent, holds
+  if event <= SETTLE then
+    local hold = hold_in(holds, id_of[step])
+    hold_of[step] = hold
+    if event == EXTEND then
+      return hold ~= nil and not hold.expired
+    end
+  end
+  return needed_of[step] <= limit.a - used_in(limit, spent, holds, now_ms)
 end
 
-local function answer(step, books)
-  local limit, asks, state = limit_of[step], asks_of[step], state_of[step]
-  if books and asks > 0 then
-    state = limit.algorithm.book(limit, state, asks, now_ms)
-    state_of[step], used_of[step] = state, limit.algorithm.used(limit, state, now_ms)
+-- What a step's bucket holds after it was booked.
+local function booked(step)
+  local limit, event, spent, holds = limit_of[step], event_of[step], spent_of[step], holds_of[step]
+  if event == CHARGE then
+    return charged(limit, spent, units_of[step], now_ms), holds
+  elseif event == HOLD then
+    return held(limit, spent, holds, made_of[step], now_ms)
+  elseif event == SETTLE then
+    return settled(limit, spent, holds, hold_of[step], units_of[step], now_ms)
+  elseif event == EXTEND and fits_of[step] then
+    -- A forced one cannot bring back what has ended.
+    return spent, extended(holds, hold_of[step], lease_of[step], now_ms)
+  elseif event == RESET then
+    return nil, NO_HOLDS
   end
-  reply(used_of[step])
-  reply(free_after_ms(limit, state, limit.a))
-  if fits_of[step] then
-    reply(0)
-  elseif max(1, asks) > limit.a then
-    reply(-1)
-  else
-    reply(free_after_ms(limit, state, max(1, asks)))
+  return spent, holds
+end
+
+-- Replies how a step's bucket stands. Returns the end of one with holds, where that is known.
+local function answer(step, spent, holds, keeps_answer)
+  local limit, needed = limit_of[step], needed_of[step]
+  local used = used_in(limit, spent, holds, now_ms)
+  local reset_after_ms, end_ms = free_after_ms(limit, spent, holds, limit.a, now_ms)
+  local retry_after_ms = 0
+  if not fits_of[step] then
+    retry_after_ms = needed > limit.a and -1 or free_after_ms(limit, spent, holds, needed, now_ms)
   end
+  reply(used)
+  reply(reset_after_ms)
+  reply(retry_after_ms)
+  if keeps_answer then
+    used_of[step], reset_of[step], retry_of[step] = used, reset_after_ms, retry_after_ms
+  end
+  found_of[step] = nil
+  if event_of[step] <= SETTLE then
+    local hold = hold_of[step]
+    found_of[step] = not hold and UNKNOWN or hold.expired and LATE or LIVE
+    reply(found_of[step])
+  end
+  return end_ms
+end
+
+-- The kept answer for a request whose steps were answered. Mirrors onceOf and encodeOnce.
+local function once_of(count, request, allowed)
+  local hold
+  local step_texts = {}
+  for step = 1, count do
+    if event_of[step] == HOLD then
+      hold = hold or made_of[step].id
+    end
+    step_texts[step] = encode_step(units_of[step], used_of[step], reset_of[step], retry_of[step], found_of[step])
+  end
+  local head = "o1 " .. request .. " " .. (hold or ".") .. " " .. text_of[now_ms] .. (allowed and " 1 " or " 0 ")
+  local text = head .. concat(step_texts, ";")
+  return { algorithm = once_state, kind = "once", expires_at_ms = now_ms + REMEMBERED_MS, text = text }
 end
 
 local function decide(limits)
   local mode = argument()
-  local count, broken = read_steps(limits, mode)
+  local once_key, request, answered
+  if mode >= WITH_ONCE then
+    mode, once_key, request = mode - WITH_ONCE, argument(), argument()
+    answered = answer_in(once_key)
+  end
+  local count, broken = read_steps(limits, mode ~= PEEK and not answered)
+  if answered then
+    reply(ANSWERED)
+    reply_text(answered)
+    return
+  end
+  if once_key and not broken and (states[once_key] == DAMAGED or states[once_key] == WRONG_TYPE) then
+    broken = once_key
+  end
   if broken then
     reply(states[broken])
     reply(broken)
@@ -191,17 +316,40 @@ local function decide(limits)
   end
   local allowed = true
   for step = 1, count do
-    allowed = judge(step) and allowed
+    fits_of[step] = judge(step)
+    allowed = fits_of[step] and allowed
   end
-  reply(allowed and 1 or 0)
   local books = allowed or mode == FORCE
   for step = 1, count do
-    answer(step, books)
-    local asks = asks_of[step]
-    if books and mode ~= PEEK and (asks > 0 or asks == RESET) then
-      states[key_of[step]] = asks ~= RESET and state_of[step] or false
-      changed[key_of[step]] = true
+    local spent, holds = spent_of[step], holds_of[step]
+    if books then
+      spent, holds = booked(step)
     end
+    if #holds > MAX_HOLDS then
+      reply(TOO_MANY_HOLDS)
+      return
+    end
+    spent_after[step], holds_after[step] = spent, holds
+  end
+  local keeps = books and mode ~= PEEK
+  reply(allowed and ALLOWED or DENIED)
+  for step = 1, count do
+    local key, spent, holds = key_of[step], spent_after[step], holds_after[step]
+    if event_of[step] == RESET then
+      answer(step, spent_of[step], holds_of[step], once_key)
+      if keeps then
+        states[key], changed[key] = false, true
+      end
+    else
+      local end_ms = answer(step, spent, holds, once_key)
+      -- What nobody books on stays as it is, also a state of another algorithm.
+      if keeps and (spent ~= spent_of[step] or holds ~= holds_of[step]) then
+        states[key], changed[key] = state_of(limit_of[step], spent, holds, end_ms, now_ms) or false, true
+      end
+    end
+  end
+  if keeps and once_key then
+    states[once_key], changed[once_key] = once_of(count, request, allowed), true
   end
 end
 
@@ -209,11 +357,11 @@ local function write_states()
   for key in pairs(changed) do
     local state = states[key]
     if not state then
-      call("DEL", KEYS[key])
+      call("DEL", keys[key])
     elseif state.expires_at_ms == expiries[key] then
-      call("SET", KEYS[key], state.algorithm.encode(state), "KEEPTTL")
+      call("SET", keys[key], state.algorithm.encode(state), "KEEPTTL")
     else
-      call("SET", KEYS[key], state.algorithm.encode(state), "PXAT", text_of(state.expires_at_ms))
+      call("SET", keys[key], state.algorithm.encode(state), "PXAT", text_of[state.expires_at_ms])
     end
   end
 end

@@ -1,27 +1,48 @@
-// A batch as the script takes it, and the script's answer as replies. Plain numbers both ways: apply.lua says which.
+// A batch as the script takes it, and the script's answer as replies. Plain numbers both ways, but for names: apply.lua
+// says which.
 
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
-import { type Step, type StepReply, StoreError, type StoreReply, type StoreRequest } from "../../store.ts";
+import { replayOf } from "../../kernel/once.ts";
+import {
+  decodeState,
+  type Step,
+  type StepEvent,
+  type StepReply,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  tooManyHolds,
+} from "../../store.ts";
 
 /** KEYS and ARGV of a script call. */
 export interface ScriptCall {
   readonly keys: readonly string[];
-  readonly values: readonly number[];
+  readonly values: readonly (number | string)[];
 }
 
 const MODES = { judge: 0, peek: 1, force: 2 } as const;
-const READ = -1;
-const RESET = -2;
+const WITH_ONCE = 10;
+const [READ, RESET, HOLD, SAME_HOLD, SETTLE, EXTEND] = [-1, -2, -3, -4, -5, -6];
+const ANSWERED = 2;
+const [DAMAGED, WRONG_TYPE] = [-1, -2];
+const FOUND = ["live", "late", "unknown"] as const;
 
-/** Each bucket and each limit stands once, and steps name them by number. */
+type Hold = Extract<StepEvent, { type: "hold" }>;
+
+/** Each key and each limit stands once, and steps name them by number. */
 export function scriptCall(requests: readonly StoreRequest[]): ScriptCall {
   const keys = new Map<string, number>();
   const limits = new Map<LimitSpec, number>();
-  const values: number[] = [];
-  for (const { mode, steps } of requests) {
-    values.push(MODES[mode], steps.length);
+  const values: (number | string)[] = [];
+  for (const { mode, steps, once } of requests) {
+    if (once === undefined || mode === "peek") values.push(MODES[mode]);
+    else values.push(MODES[mode] + WITH_ONCE, numberOf(keys, once.key), once.request);
+    values.push(steps.length);
+    let made: Hold | undefined;
     for (const { bucket, limit, event } of steps) {
-      values.push(numberOf(keys, bucket), numberOf(limits, limit), asks(event));
+      values.push(numberOf(keys, bucket), numberOf(limits, limit));
+      pushEvent(values, event, made);
+      if (event.type === "hold") made = event;
     }
   }
   return { keys: [...keys.keys()], values: [limits.size, ...[...limits.keys()].flatMap(limitNumbers), ...values] };
@@ -34,9 +55,34 @@ function numberOf<Item>(numbers: Map<Item, number>, item: Item): number {
   return numbers.size;
 }
 
-function asks(event: Step["event"]): number {
-  if (event.type === "charge") return event.cost;
-  return event.type === "read" ? READ : RESET;
+/** A request mostly makes one and the same hold in all its buckets: `made` is its last. */
+function pushEvent(values: (number | string)[], event: StepEvent, made: Hold | undefined): void {
+  switch (event.type) {
+    case "charge":
+      values.push(event.cost);
+      break;
+    case "read":
+      values.push(READ);
+      break;
+    case "reset":
+      values.push(RESET);
+      break;
+    case "hold":
+      if (made !== undefined && isSame(made, event)) values.push(SAME_HOLD);
+      else values.push(HOLD, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
+      break;
+    case "settle":
+      values.push(SETTLE, event.id, event.units);
+      break;
+    case "extend":
+      values.push(EXTEND, event.id, event.leaseMs);
+      break;
+  }
+}
+
+function isSame(one: Hold, other: Hold): boolean {
+  const { id, units, leaseMs, onExpiry } = one;
+  return id === other.id && units === other.units && leaseMs === other.leaseMs && onExpiry === other.onExpiry;
 }
 
 function limitNumbers(limit: LimitSpec): number[] {
@@ -49,6 +95,8 @@ function limitNumbers(limit: LimitSpec): number[] {
       return [3, limit.quota, limit.windowMs, 0];
     case "gcra":
       return [4, limit.burst, limit.levelPerUnit, limit.levelPerMs];
+    case "concurrency":
+      return [5, limit.quota, 0, 0];
   }
 }
 
@@ -61,21 +109,33 @@ export function scriptReplies(
   let position = 0;
   const next = () => Number(answer[position++]);
   const nowMs = next();
-  const stepReply = (): StepReply => {
-    const [used, resetAfterMs, retryAfterMs] = [next(), next(), next()];
-    return { allowed: retryAfterMs === 0, used, resetAfterMs, retryAfterMs: retryAfterMs < 0 ? null : retryAfterMs };
+  const stepReply = ({ event }: Step): StepReply => {
+    const [used, resetAfterMs, retryMs] = [next(), next(), next()];
+    const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
+    if (event.type !== "settle" && event.type !== "extend") return reply;
+    return { ...reply, hold: FOUND[next()] ?? "unknown" };
   };
-  const replies = requests.map(({ steps }): StoreReply | StoreError => {
+  const replies = requests.map(({ steps, once }): StoreReply | StoreError => {
     const status = next();
-    if (status < 0) return bucketError(status, keys[next() - 1] ?? "");
+    if (status === ANSWERED) return answeredBefore(String(answer[position++]), once?.key ?? "");
+    if (status === DAMAGED) return damaged(keys[next() - 1] ?? "");
+    if (status === WRONG_TYPE) return wrongType(keys[next() - 1] ?? "");
+    if (status < 0) return tooManyHolds();
     return { allowed: status === 1, nowMs, steps: steps.map(stepReply) };
   });
   if (position !== answer.length) throw new RangeError("the script's answer has another length than it must have");
   return replies;
 }
 
-function bucketError(status: number, key: string): StoreError {
-  return status === -1
-    ? new StoreError("damaged-bucket", `the key ${key} holds what no version writes`, { transient: false })
-    : new StoreError("wrong-type", `the key ${key} holds another type than a string`, { transient: false });
+function answeredBefore(text: string, key: string): StoreReply | StoreError {
+  const state = decodeState(text, 0);
+  return state?.kind === "once" ? replayOf(state) : damaged(key);
+}
+
+function damaged(key: string): StoreError {
+  return new StoreError("damaged-bucket", `the key ${key} holds what no version writes`, { transient: false });
+}
+
+function wrongType(key: string): StoreError {
+  return new StoreError("wrong-type", `the key ${key} holds another type than a string`, { transient: false });
 }

@@ -56,12 +56,33 @@ function gcra.book(limit, state, cost, now_ms)
   }
 end
 
+-- By how much the level may be lowered for units of a hold that were not needed; `mark` is the level right after it.
+function gcra.returnable(limit, state, mark, units, now_ms)
+  if mark.level_per_unit ~= limit.b or state.level_per_unit ~= limit.b then
+    return 0
+  end
+  local at_ms = max(now_ms, state.base_ms)
+  return min(units * limit.b, level_at(limit, mark, at_ms), level_at(limit, state, at_ms))
+end
+
+function gcra.lowered(limit, state, by)
+  local level = state.level - by
+  return {
+    algorithm = gcra,
+    kind = "gcra",
+    expires_at_ms = state.base_ms + ceil(level / limit.c),
+    base_ms = state.base_ms,
+    level = level,
+    level_per_unit = state.level_per_unit,
+  }
+end
+
 function gcra.encode(state)
-  return "g1 " .. text_of(state.base_ms) .. " " .. text_of(state.level) .. " " .. text_of(state.level_per_unit)
+  return "g1 " .. text_of[state.base_ms] .. " " .. text_of[state.level] .. " " .. text_of[state.level_per_unit]
 end
 
 function gcra.decode(text, expires_at_ms)
-  local base_ms, level, level_per_unit = string.match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
+  local base_ms, level, level_per_unit = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
   if not base_ms then
     return nil
   end

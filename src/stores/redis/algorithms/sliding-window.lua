@@ -91,20 +91,20 @@ end
 function sliding_window.encode(state)
   local counts = {}
   for place, count in ipairs(state.counts) do
-    counts[place] = text_of(count)
+    counts[place] = text_of[count]
   end
-  return "s1 " .. text_of(state.sub_window_ms) .. " " .. text_of(state.newest) .. " " .. table.concat(counts, ",")
+  return "s1 " .. text_of[state.sub_window_ms] .. " " .. text_of[state.newest] .. " " .. concat(counts, ",")
 end
 
 function sliding_window.decode(text, expires_at_ms)
-  local sub_window_ms, newest, list = string.match(text, "^s1 ([1-9]%d*) (%d+) (.+)$")
+  local sub_window_ms, newest, list = match(text, "^s1 ([1-9]%d*) (%d+) (.+)$")
   if not list then
     return nil
   end
   sub_window_ms, newest = whole_of(sub_window_ms), whole_of(newest)
   local counts = {}
   for item in string.gmatch(list .. ",", "([^,]*),") do
-    counts[#counts + 1] = whole_of(item) or DAMAGED
+    counts[#counts + 1] = find(item, "^%d+$") and whole_of(item) or DAMAGED
   end
   if not sub_window_ms or not newest or #counts > MAX_COUNTS or min(unpack(counts)) == DAMAGED then
     return nil

@@ -1,0 +1,20 @@
+-- Mirrors src/kernel/algorithms/concurrency.ts: nothing is ever spent, everything is held.
+-- A limit's numbers: a quota.
+
+local concurrency = { kind = "concurrency" }
+
+function concurrency.used()
+  return 0
+end
+
+function concurrency.free_after_ms()
+  return 0
+end
+
+function concurrency.book(limit, state, cost, now_ms)
+  return { algorithm = concurrency, kind = "concurrency", expires_at_ms = now_ms }
+end
+
+function concurrency.encode()
+  return ""
+end

@@ -1,0 +1,445 @@
+-- Mirrors src/kernel/holds.ts, and the text of a bucket with holds in src/kernel/stored.ts.
+-- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
+-- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
+-- A hold: id; units; expires_at_ms; charges (when it expires; else it refunds); expired; mark, on a token bucket (any
+-- table with base_ms, level and level_per_unit, such as a state); text, once it is known.
+
+local MAX_HOLDS = 1000
+local REMEMBERED_MS = 600000
+local MAX_ID_LENGTH = 64
+
+local COMMA, SEMICOLON = byte(",;", 1, 2)
+
+local NO_HOLDS = {}
+
+-- A state: of, the kind of what is spent; spent; holds, at least one; expires_at_ms.
+local held_state = { kind = "held" }
+
+local KINDS = { c = "counter", s = "sliding-window", g = "gcra", n = "concurrency" }
+local HEADS = { counter = "h1 c ", ["sliding-window"] = "h1 s ", gcra = "h1 g ", concurrency = "h1 n " }
+
+local function live_at(spent, at_ms)
+  if spent and at_ms < spent.expires_at_ms then
+    return spent
+  end
+  return nil
+end
+
+-- Units that holds keep from others beside what is spent.
+local function held_units(holds)
+  local sum = 0
+  for place = 1, #holds do
+    local hold = holds[place]
+    if not hold.expired and not hold.mark then
+      sum = sum + hold.units
+    end
+  end
+  return sum
+end
+
+-- A hold with another end, mark or fate.
+local function changed_hold(hold, expires_at_ms, mark, expired)
+  return {
+    id = hold.id,
+    units = hold.units,
+    expires_at_ms = expires_at_ms,
+    charges = hold.charges,
+    expired = expired,
+    mark = mark,
+    text = nil,
+  }
+end
+
+-- What is worked on, one bucket at a time: its holds, and what is spent. Once a mark has to sink, the instants and levels
+-- of all marks, -1 where a hold has none, in lists that every bucket uses again. `draft_sunk` is by how much more those
+-- have sunk that are still to come, where each of them is above the one before it.
+local draft_holds, draft_spent
+local has_levels, is_rising, draft_sunk
+local bases, levels = {}, {}
+
+local function begin_draft(spent, holds)
+  draft_holds, draft_spent, has_levels, draft_sunk = holds, spent, false, 0
+end
+
+local function is_above(mark, other)
+  return mark.base_ms > other.base_ms or (mark.base_ms == other.base_ms and mark.level > other.level)
+end
+
+-- The mark of a hold as it stands.
+local function mark_at(place)
+  local mark = draft_holds[place].mark
+  if not has_levels then
+    return mark
+  end
+  return { base_ms = mark.base_ms, level = max(0, levels[place] - draft_sunk), level_per_unit = mark.level_per_unit }
+end
+
+-- `first` is where those holds begin that are still to come, when expiries are only thought of; nil when they happen, and
+-- all marks matter.
+local function begin_levels(given, first)
+  local rises = first ~= nil
+  local last = given
+  for place, hold in ipairs(draft_holds) do
+    local mark = hold.mark
+    bases[place], levels[place] = mark and mark.base_ms or -1, mark and mark.level or -1
+    if rises and mark and place >= first and not hold.expired and not hold.charges then
+      rises, last = is_above(mark, last), mark
+    end
+  end
+  has_levels, is_rising = true, rises
+end
+
+-- Gives units of a hold back to a token bucket. What was booked on top of it sinks with it.
+local function give_back(limit, given, units, at_ms, first)
+  if limit.algorithm ~= gcra or not draft_spent then
+    return
+  end
+  local by = gcra.returnable(limit, draft_spent, given, units, at_ms)
+  -- A state of another unit stays as it is, its end too.
+  if by == 0 then
+    return
+  end
+  draft_spent = gcra.lowered(limit, draft_spent, by)
+  if not has_levels then
+    begin_levels(given, first)
+  end
+  if is_rising then
+    draft_sunk = draft_sunk + by
+    return
+  end
+  local base_ms, level = given.base_ms, given.level
+  for place = first or 1, #draft_holds do
+    -- is_above, written out: this is done for each pair of holds.
+    if bases[place] > base_ms or (bases[place] == base_ms and levels[place] > level) then
+      local sunk = levels[place] - by
+      levels[place] = sunk > 0 and sunk or 0
+    end
+  end
+end
+
+-- What becomes of the units of a hold that expires, at the instant of its end. `first` as for begin_levels.
+local function expire(limit, place, first)
+  local hold = draft_holds[place]
+  local at_ms = hold.expires_at_ms
+  if draft_spent and at_ms >= draft_spent.expires_at_ms then
+    draft_spent = nil
+  end
+  if hold.mark then
+    if not hold.charges then
+      give_back(limit, mark_at(place), hold.units, at_ms, first)
+    end
+  elseif hold.charges then
+    draft_spent = limit.algorithm.book(limit, draft_spent, hold.units, at_ms, first ~= nil)
+  end
+end
+
+-- The holds with their marks as they stand.
+local function holds_of_draft()
+  if not has_levels then
+    return draft_holds
+  end
+  local list = {}
+  for place, hold in ipairs(draft_holds) do
+    if hold.mark and hold.mark.level ~= levels[place] then
+      hold = changed_hold(hold, hold.expires_at_ms, mark_at(place), hold.expired)
+    end
+    list[place] = hold
+  end
+  return list
+end
+
+-- What is in a bucket with holds whose state is live and of this algorithm.
+local function contents_at(limit, state, now_ms)
+  begin_draft(state.spent, state.holds)
+  local is_changed = false
+  for place, hold in ipairs(state.holds) do
+    if now_ms >= hold.expires_at_ms then
+      is_changed = is_changed or not hold.expired or now_ms >= hold.expires_at_ms + REMEMBERED_MS
+      if not hold.expired then
+        expire(limit, place)
+      end
+    end
+  end
+  local spent = live_at(draft_spent, now_ms)
+  if not is_changed then
+    return spent, state.holds
+  end
+  local holds = {}
+  for _, hold in ipairs(holds_of_draft()) do
+    if now_ms < hold.expires_at_ms + REMEMBERED_MS then
+      if now_ms >= hold.expires_at_ms and not hold.expired then
+        hold = changed_hold(hold, hold.expires_at_ms, hold.mark, true)
+      end
+      holds[#holds + 1] = hold
+    end
+  end
+  return spent, holds
+end
+
+-- When a bucket ends whose holds have all expired.
+local function end_of(spent, holds)
+  return max(spent and spent.expires_at_ms or 0, holds[#holds].expires_at_ms + REMEMBERED_MS)
+end
+
+-- When a bucket with holds ends, if nothing else happens than that they expire.
+local function end_of_held(limit, spent, holds)
+  begin_draft(spent, holds)
+  for place, hold in ipairs(holds) do
+    if not hold.expired then
+      expire(limit, place, place + 1)
+    end
+  end
+  return end_of(draft_spent, holds)
+end
+
+-- What a store keeps: nil when there is nothing to keep. `end_ms` is when a bucket with holds ends, if that is known.
+local function state_of(limit, spent, holds, end_ms, now_ms)
+  if #holds == 0 then
+    return live_at(spent, now_ms)
+  end
+  return {
+    algorithm = held_state,
+    kind = "held",
+    expires_at_ms = end_ms or end_of_held(limit, spent, holds),
+    of = limit.algorithm.kind,
+    spent = live_at(spent, now_ms),
+    holds = holds,
+  }
+end
+
+-- Units that are not free.
+local function used_in(limit, spent, holds, now_ms)
+  local used = spent and limit.algorithm.used(limit, spent, now_ms) or 0
+  if #holds == 0 then
+    return used
+  end
+  return min(used + held_units(holds), MAX_SAFE_INTEGER)
+end
+
+-- At the latest when the state ends: one that another window or rate wrote may end before its units come back by this.
+local function wait_ms(limit, spent, units, now_ms)
+  if not spent then
+    return 0
+  end
+  return min(limit.algorithm.free_after_ms(limit, spent, units, now_ms), spent.expires_at_ms - now_ms)
+end
+
+-- Milliseconds until `units` (0 to the capacity) are free, if nothing else happens than that holds expire. And the end
+-- of the bucket, where all its holds will have expired by then.
+local function free_after_ms(limit, spent, holds, units, now_ms)
+  if #holds == 0 then
+    return wait_ms(limit, spent, units, now_ms)
+  end
+  begin_draft(spent, holds)
+  local apart = held_units(holds)
+  local at_ms = now_ms
+  for place = 1, #holds do
+    local hold = holds[place]
+    if not hold.expired then
+      -- Added only where the sum stays below 2^53.
+      if units <= limit.a - apart then
+        local free_at_ms = at_ms + wait_ms(limit, draft_spent, units + apart, at_ms)
+        if free_at_ms < hold.expires_at_ms then
+          return free_at_ms - now_ms
+        end
+      end
+      expire(limit, place, place + 1)
+      apart = hold.mark and apart or apart - hold.units
+      at_ms = hold.expires_at_ms
+    end
+  end
+  return at_ms - now_ms + wait_ms(limit, draft_spent, units, at_ms), end_of(draft_spent, holds)
+end
+
+-- Holds, from a place on, with one more, by the end of each; of equal ends the earlier one first.
+local function with_hold(holds, first, hold)
+  local list = {}
+  local count = 0
+  local is_in = false
+  for place = first, #holds do
+    local other = holds[place]
+    if not is_in and other.expires_at_ms > hold.expires_at_ms then
+      count, is_in = count + 1, true
+      list[count] = hold
+    end
+    count = count + 1
+    list[count] = other
+  end
+  if not is_in then
+    list[count + 1] = hold
+  end
+  return list
+end
+
+local function without(holds, id)
+  local list = {}
+  for _, hold in ipairs(holds) do
+    if hold.id ~= id then
+      list[#list + 1] = hold
+    end
+  end
+  return list
+end
+
+local function hold_in(holds, id)
+  for _, hold in ipairs(holds) do
+    if hold.id == id then
+      return hold
+    end
+  end
+  return nil
+end
+
+-- The next four: what is in the bucket after an event.
+
+local function charged(limit, spent, cost, now_ms)
+  if cost == 0 then
+    return spent
+  end
+  return limit.algorithm.book(limit, spent, cost, now_ms)
+end
+
+local function held(limit, spent, holds, made, now_ms)
+  if made.units == 0 then
+    return spent, holds
+  end
+  if limit.algorithm == gcra then
+    spent = charged(limit, spent, made.units, now_ms)
+    made = changed_hold(made, made.expires_at_ms, spent, false)
+  end
+  if #holds == 0 then
+    return spent, { made }
+  end
+  local is_full = #holds >= MAX_HOLDS and holds[1].expired
+  return spent, with_hold(holds, is_full and 2 or 1, made)
+end
+
+local function settled(limit, spent, holds, hold, actual, now_ms)
+  if not hold then
+    return charged(limit, spent, actual, now_ms), holds
+  end
+  local is_spent = hold.mark
+  if hold.expired then
+    is_spent = hold.charges
+  end
+  begin_draft(spent, without(holds, hold.id))
+  if hold.mark and not hold.expired then
+    give_back(limit, hold.mark, max(0, hold.units - actual), now_ms)
+  end
+  local cost = is_spent and max(0, actual - hold.units) or actual
+  return charged(limit, draft_spent, cost, now_ms), holds_of_draft()
+end
+
+local function extended(holds, hold, lease_ms, now_ms)
+  local longer = changed_hold(hold, max(hold.expires_at_ms, now_ms + lease_ms), hold.mark, false)
+  return with_hold(without(holds, hold.id), 1, longer)
+end
+
+local function text_of_hold(hold)
+  local text = hold.text
+  if text then
+    return text
+  end
+  local letter = hold.charges and (hold.expired and ",C" or ",c") or (hold.expired and ",R" or ",r")
+  text = hold.id .. "," .. text_of[hold.units] .. "," .. text_of[hold.expires_at_ms] .. letter
+  local mark = hold.mark
+  if mark then
+    text = text .. "," .. text_of[mark.base_ms] .. "," .. text_of[mark.level] .. "," .. text_of[mark.level_per_unit]
+  end
+  hold.text = text
+  return text
+end
+
+local function text_of_holds(holds)
+  local texts = {}
+  for place, hold in ipairs(holds) do
+    texts[place] = text_of_hold(hold)
+  end
+  return concat(texts, ";")
+end
+
+-- Mirrors encodeHeld.
+function held_state.encode(state)
+  local holds, spent = state.holds, state.spent
+  local text = #holds == 1 and text_of_hold(holds[1]) or text_of_holds(holds)
+  if not spent then
+    return HEADS[state.of] .. text
+  end
+  return HEADS[state.of] .. text .. " " .. text_of[spent.expires_at_ms] .. " " .. spent.algorithm.encode(spent)
+end
+
+-- The hold that begins at a place of a text, or nil when it is damaged; and where it ends.
+local function decode_hold(text, first)
+  local _, last, id, units, expires_at_ms, letter = find(text, "^([%w_-]+),(%d+),(%d+),([crCR])", first)
+  if not last or #id > MAX_ID_LENGTH then
+    return nil
+  end
+  local mark
+  if byte(text, last + 1) == COMMA then
+    local base_ms, level, level_per_unit
+    _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
+    if not last then
+      return nil
+    end
+    mark = { base_ms = whole_of(base_ms), level = whole_of(level), level_per_unit = whole_of(level_per_unit) }
+    if not mark.base_ms or not mark.level or not mark.level_per_unit then
+      return nil
+    end
+  end
+  units, expires_at_ms = whole_of(units), whole_of(expires_at_ms)
+  if not units or not expires_at_ms then
+    return nil
+  end
+  local hold = {
+    id = id,
+    units = units,
+    expires_at_ms = expires_at_ms,
+    charges = letter == "c" or letter == "C",
+    expired = letter == "C" or letter == "R",
+    mark = mark,
+    text = sub(text, first, last),
+  }
+  return hold, last
+end
+
+-- Mirrors decodeHeld.
+function held_state.decode(text, expires_at_ms)
+  local letter = match(text, "^h1 ([csgn]) ")
+  if not letter then
+    return nil
+  end
+  local holds = {}
+  local last = 5
+  repeat
+    local hold
+    hold, last = decode_hold(text, last + 1)
+    if not hold then
+      return nil
+    end
+    holds[#holds + 1] = hold
+    last = last + 1
+  until byte(text, last) ~= SEMICOLON
+  -- Numbers of ours never begin with a 0; holds that somebody else wrote get texts of ours.
+  if find(text, ",0%d") then
+    for _, hold in ipairs(holds) do
+      hold.text = nil
+    end
+  end
+  local spent
+  if last <= #text then
+    local spent_expires_at_ms, spent_text = match(text, "^ (%d+) (.+)$", last)
+    spent_expires_at_ms = spent_text and whole_of(spent_expires_at_ms)
+    spent = spent_expires_at_ms and decode_spent(spent_text, spent_expires_at_ms)
+    if not spent or spent.kind ~= KINDS[letter] then
+      return nil
+    end
+  end
+  return {
+    algorithm = held_state,
+    kind = "held",
+    expires_at_ms = expires_at_ms,
+    of = KINDS[letter],
+    spent = spent,
+    holds = holds,
+  }
+end

@@ -1,0 +1,54 @@
+-- Mirrors src/kernel/once.ts, and the text of a kept answer in src/kernel/stored.ts. Here it is kept and checked; whoever
+-- is given the answer reads it.
+
+local once_state = { kind = "once" }
+
+-- How the hold of a settle or an extend was found, by the number that is replied.
+local FOUND = { [0] = "live", "late", "unknown" }
+
+function once_state.encode(state)
+  return state.text
+end
+
+-- Mirrors encodeStep; `found` is nil where a step names no hold.
+local function encode_step(units, used, reset_after_ms, retry_after_ms, found)
+  local retry = retry_after_ms == -1 and ",-," or "," .. text_of[retry_after_ms] .. ","
+  return text_of[units] .. "," .. text_of[used] .. "," .. text_of[reset_after_ms] .. retry .. (FOUND[found] or "-")
+end
+
+-- Mirrors decodeStep.
+local function is_step(text)
+  local units, used, reset_after_ms, retry_after_ms, found = match(text, "^(%d+),(%d+),(%d+),([%d-]+),([%l-]+)$")
+  if not units or not whole_of(units) or not whole_of(used) or not whole_of(reset_after_ms) then
+    return false
+  end
+  if retry_after_ms ~= "-" and not (find(retry_after_ms, "^%d+$") and whole_of(retry_after_ms)) then
+    return false
+  end
+  return found == "-" or found == "live" or found == "late" or found == "unknown"
+end
+
+-- Mirrors decodeOnce.
+function once_state.decode(text, expires_at_ms)
+  local request, hold, answered_ms, list = match(text, "^o1 ([%w_-]+) ([%w_.-]+) (%d+) [01] (%S*)$")
+  if not request or #request > MAX_ID_LENGTH or not whole_of(answered_ms) then
+    return nil
+  end
+  if hold ~= "." and (#hold > MAX_ID_LENGTH or find(hold, ".", 1, true)) then
+    return nil
+  end
+  if list ~= "" then
+    for step in string.gmatch(list .. ";", "([^;]*);") do
+      if not is_step(step) then
+        return nil
+      end
+    end
+  end
+  return {
+    algorithm = once_state,
+    kind = "once",
+    expires_at_ms = expires_at_ms,
+    answered_ms = whole_of(answered_ms),
+    text = text,
+  }
+end
