@@ -6,11 +6,13 @@ import { type Clock, checkClock } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
   type Batching,
+  refuseTerms,
   type SetupCheck,
   type Store,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  type Terms,
 } from "../store.ts";
 import { scriptCall, scriptReplies } from "./redis/arguments.ts";
 import { type RedisClient, type Send, sendsAgain, sendThrough } from "./redis/client.ts";
@@ -93,7 +95,8 @@ class RedisStore implements Store {
     this.#sha = createHash("sha1").update(this.#script).digest("hex");
   }
 
-  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+    refuseTerms(terms);
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
     const parts = split(requests);
     if (parts.length === 1) return this.#run(requests);

@@ -146,6 +146,29 @@ describe("the script mirrors the kernel in holds and kept answers", () => {
     });
   }
 
+  it("in marks of one ms that are equal, that rise and that fall", async () => {
+    const slow: LimitSpec = { algorithm: "gcra", burst: 99, levelPerUnit: 10, levelPerMs: 1 };
+    for (const levels of [
+      [300, 300, 300],
+      [300, 320, 320],
+      [280, 300, 320],
+      [320, 300, 280],
+      [10, 11, 12],
+    ]) {
+      const pair = await emptyPair();
+      const holds = levels.map((level, i) => `${i},2,${NOW_MS + 50 + i},r,${NOW_MS},${level},10`);
+      await pair.write("b", `h1 g ${holds.join(";")} ${NOW_MS + 400} g1 ${NOW_MS} 400 10`, NOW_MS + 600_052);
+      const turns = [0, 50, 1, 1].map((advanceMs) => ({
+        advanceMs,
+        asked: [judge(read(slow)), judge(charge(slow, 70))],
+      }));
+      for (const { advanceMs, asked } of turns) {
+        pair.clock.advance(advanceMs);
+        await pair.apply(asked);
+      }
+    }
+  });
+
   it("in ids and units that differ from step to step, and in those that do not", async () => {
     const pair = await emptyPair();
     const made = { id: "a", units: 2, leaseMs: 50, onExpiry: "refund" } as const;

@@ -167,9 +167,23 @@ describe("a decision on Redis", () => {
     const sliding: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 1_000 };
     const gcra: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 7, levelPerMs: 1 };
     for (let i = 0; i < 20; i++) {
+      const held = { type: "hold", id: `h${i}`, units: 1, leaseMs: 1_000, onExpiry: "refund" } as const;
+      const settled = { type: "settle", id: `h${i}`, units: 2 } as const;
+      const hold = [
+        { bucket: "k3", limit: gcra, event: held },
+        { bucket: "k4", limit, event: held },
+      ];
       await store.apply([
         { mode: "judge", steps: [charge("k1"), charge("k2", sliding)] },
         { mode: "force", steps: [charge("k3", gcra), charge("k1")] },
+        { mode: "force", steps: hold, once: { key: `once-${i}`, request: "r" } },
+        { mode: "force", steps: hold, once: { key: `once-${i}`, request: "r" } },
+        { mode: "peek", steps: hold, once: { key: "never", request: "r" } },
+        {
+          mode: "judge",
+          steps: [{ bucket: "k4", limit, event: settled }],
+          once: { key: `once-${i % 3}`, request: "r" },
+        },
         { mode: "judge", steps: [{ bucket: "k2", limit: sliding, event: { type: "reset" } }] },
       ]);
     }
@@ -177,7 +191,8 @@ describe("a decision on Redis", () => {
     monitor.disconnect();
     const scripts = seen.filter(({ args }) => /^eval/i.test(args[0] ?? ""));
     const declared = new Set(scripts.flatMap(({ args }) => args.slice(3, 3 + Number(args[2]))));
-    assert.deepEqual([...declared].sort(), ["k1", "k2", "k3"]);
+    const answers = Array.from({ length: 20 }, (_, i) => `once-${i}`);
+    assert.deepEqual([...declared].sort(), ["k1", "k2", "k3", "k4", ...answers].sort());
     const touched = seen.filter(({ source }) => source === "lua").map(({ args }) => args);
     assert.ok(touched.length > 100);
     for (const [command = "", ...args] of touched) {
@@ -189,6 +204,18 @@ describe("a decision on Redis", () => {
         `${command} ${args}`,
       );
     }
+  });
+
+  it("splits a batch that keeps many answers", async () => {
+    server.cli("FLUSHALL");
+    server.cli("CONFIG", "RESETSTAT");
+    const requests = Array.from({ length: 129 }, (_, i) => {
+      const once = { key: `once-${i}`, request: "r" };
+      return { mode: "judge", steps: [charge("same", { ...limit, quota: 999 })], once } as const;
+    });
+    const replies = await redisStore(io).apply(requests);
+    assert.ok(replies.every((reply) => !StoreError.isInstance(reply) && reply.allowed));
+    assert.match(server.cli("INFO", "commandstats"), /^cmdstat_evalsha:calls=2,/m);
   });
 
   it("splits a long batch, and keeps its order", async () => {
