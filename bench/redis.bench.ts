@@ -21,7 +21,7 @@ import {
   table,
 } from "./harness.ts";
 import { ioredisContenders, nodeRedisContenders, PEER } from "./redis-contenders.ts";
-import { holdBytes, holdTimes } from "./redis-holds.ts";
+import { holdBytes, holdTimes, sevenLimits } from "./redis-holds.ts";
 import { type RedisServer, startRedis } from "./redis-server.ts";
 
 const FULL = { sessions: 10_000, decisions: 80_000, rounds: 5, keysHeld: 100_000, holds: 20_000 };
@@ -41,6 +41,7 @@ const GOALS = [
 const GOAL_MICROSECONDS = 25;
 const GOAL_HELD_MICROSECONDS = 35;
 const GOAL_HOLD_BYTES = 500;
+const GOAL_SEVEN_MICROSECONDS = 50;
 
 interface Inside {
   readonly name: string;
@@ -167,6 +168,7 @@ async function measure(short: boolean) {
     const inside = await insideRedis(server, chosen, decisions, rounds);
     const bytes = await bytesPerKey(server, keysHeld);
     const held = await holdTimes(server, calls.slice(0, decisions / 2), rounds);
+    const seven = await sevenLimits(server, calls.slice(0, decisions / 4), rounds);
     const holdGrowth = await holdBytes(server, holds, growth);
     return {
       about,
@@ -175,6 +177,7 @@ async function measure(short: boolean) {
       inside,
       bytes,
       held,
+      seven,
       holdGrowth,
     };
   } finally {
@@ -192,7 +195,7 @@ function bestPeer(speeds: readonly Speed[], group: string): Speed {
   return best;
 }
 
-function goalTable({ speeds, inside, held, holdGrowth }: Result): string {
+function goalTable({ speeds, inside, held, seven, holdGrowth }: Result): string {
   const rows = GOALS.map(({ group, times }) => {
     const best = bestPeer(speeds, group ?? "");
     const reached = 1 / best.ratio;
@@ -204,12 +207,13 @@ function goalTable({ speeds, inside, held, holdGrowth }: Result): string {
   };
   atMost(`${INSIDE}: µs per decision`, GOAL_MICROSECONDS, inside[0]?.command ?? Number.NaN);
   atMost(`${INSIDE}: µs per reservation under a key`, GOAL_HELD_MICROSECONDS, held.reserve);
+  atMost("seven limits, inside Redis: µs per decision", GOAL_SEVEN_MICROSECONDS, seven.microseconds);
   atMost("bytes that a live hold adds to the counters of its three limits", GOAL_HOLD_BYTES, holdGrowth.hold);
   return table(["goal", "wanted", "measured", "reached"], rows);
 }
 
 function tablesOf(result: Result): string {
-  const { speeds, inside, bytes, held, holdGrowth, schedule } = result;
+  const { speeds, inside, bytes, held, seven, holdGrowth, schedule } = result;
   return [
     goalTable(result),
     ...speedTables(speeds),
@@ -232,10 +236,11 @@ function tablesOf(result: Result): string {
       ],
     ),
     table(
-      [`three limits held for a call, in batches of ${BATCH}`, "µs inside Redis"],
+      [`three limits held for a call, or seven judged, in batches of ${BATCH}`, "µs inside Redis"],
       [
         ["reserve, under an idempotency key", held.reserve.toFixed(1)],
         ["settle", held.settle.toFixed(1)],
+        [`a decision over seven limits, ${seven.scripts.toFixed(3)} scripts each`, seven.microseconds.toFixed(1)],
       ],
     ),
     table(
