@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { argsDigest } from "./args.ts";
 import { MisuseError } from "./errors.ts";
+import { digest } from "./key.ts";
 
 const of = (args: unknown, ...volatile: string[]) => argsDigest(args, new Set(volatile));
 
@@ -21,6 +22,8 @@ describe("argsDigest", () => {
     ];
     for (const [a, b] of same) assert.equal(of(a), of(b), JSON.stringify(a));
     assert.match(of({}), /^[0-9a-f]{32}$/);
+    // Processes of different versions share buckets.
+    assert.equal(of({ b: { d: 1, c: 2 }, a: 3 }), digest('{"a":3,"b":{"c":2,"d":1}}'));
   });
 
   it("differs for all others", () => {

@@ -102,6 +102,51 @@ describe("resolveCharges by what is derived", () => {
   });
 });
 
+describe("resolveCharges of what is counted", () => {
+  const policy = definePolicy({
+    version: 1,
+    tools: { search: { tier: "T1", volatile: ["at"], cost: { calls: 7 } } },
+    limits: [
+      { name: "sessions", per: ["user"], count: "session", quota: 5 },
+      { name: "queries", per: ["user"], count: "args", quota: 5, match: ["search", "read"] },
+      { name: "tiers", per: ["user"], count: "tier", quota: 5 },
+      { name: "plans", per: ["user"], count: "plan", quota: 5, optional: true },
+    ],
+  });
+  const of = (call: object) =>
+    resolveCharges(policy, "rate", { user: "u", session: "s", tool: "search", ...call } as Call);
+  const names = (call: object) => of(call).map(({ limit }) => limit.name);
+  const mark = (limit: string, call: object) => of(call).find((charge) => charge.limit.name === limit)?.seen;
+
+  it("takes one unit of each limit whose value the call has, whatever the tool costs", () => {
+    assert.deepEqual(
+      of({ plan: "pro" }).map(({ limit, cost, seen }) => [limit.name, cost, seen?.length]),
+      ["sessions", "queries", "tiers", "plans"].map((name) => [name, 1, 16]),
+    );
+    assert.deepEqual(names({}), ["sessions", "queries", "tiers"]);
+    assert.deepEqual(names({ tool: "other" }), ["sessions"]);
+    assert.throws(() => of({ session: undefined }), /session: expected .*limit sessions is per user, got nothing/);
+    assert.throws(() => of({ session: "" }), /session: expected .*got ""/);
+  });
+
+  it("marks equal values alike, and others not", () => {
+    assert.match(mark("sessions", {}) ?? "", /^[0-9a-f]{16}$/);
+    assert.equal(mark("sessions", { session: 7 }), mark("sessions", { session: "7" }));
+    assert.notEqual(mark("sessions", {}), mark("sessions", { session: "t" }));
+    assert.equal(mark("plans", {}), undefined);
+  });
+
+  it("marks arguments by what they say, without what is volatile", () => {
+    assert.equal(mark("queries", { args: { q: 1, at: 2 } }), mark("queries", { args: '{"at":3,"q":1}' }));
+    assert.notEqual(mark("queries", { args: { q: 1 } }), mark("queries", { args: { q: 2 } }));
+    assert.equal(mark("queries", {}), mark("queries", { args: {} }));
+    assert.notEqual(
+      mark("queries", { tool: "read", args: { at: 1 } }),
+      mark("queries", { tool: "read", args: { at: 2 } }),
+    );
+  });
+});
+
 const IN_TURN = { session: "s1", turn: "t1" };
 const BOOK = { ...IN_TURN, tool: "book" };
 

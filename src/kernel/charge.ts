@@ -52,23 +52,31 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
     const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
-    if (bucket !== null) matches.push({ ...bucket, price, ...markOf(limit, whole) });
+    if (bucket !== null) matches.push({ ...bucket, price, ...markOf(policy, limit, whole) });
   }
   return matches;
 }
 
 /** The mark of the value that a limit counts. */
-function markOf({ count }: Limit, dimensions: BucketDimensions): { readonly seen?: string } {
-  return count === null ? {} : { seen: digest(dimensionValue(count, valueIn(dimensions, count))).slice(0, 16) };
+function markOf(policy: Policy, { count }: Limit, dimensions: BucketDimensions): { readonly seen?: string } {
+  return count === null ? {} : { seen: digest(textOf(policy, count, dimensions)).slice(0, 16) };
 }
 
+/** Whether there is a value. Arguments that are not said are `{}`. */
 function isSaid(dimensions: BucketDimensions, dimension: Dimension | null): boolean {
-  return dimension === null || (valueIn(dimensions, dimension) ?? null) !== null;
+  return dimension === null || dimension === "args" || (valueIn(dimensions, dimension) ?? null) !== null;
 }
 
-/** The first dimension of a limit that is not said. Arguments that are not said are `{}`. */
+/** The first dimension of a limit that is not said. */
 export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimension | undefined {
-  return per.find((dimension) => dimension !== "args" && !isSaid(dimensions, dimension));
+  return per.find((dimension) => !isSaid(dimensions, dimension));
+}
+
+/** What is said of a dimension, as one text. */
+function textOf({ volatile }: Policy, dimension: Dimension, dimensions: BucketDimensions): string {
+  return dimension === "args"
+    ? argsDigest(dimensions.args, volatile.get(String(dimensions.tool)) ?? NONE)
+    : dimensionValue(dimension, valueIn(dimensions, dimension));
 }
 
 /** What is said of a dimension. */
@@ -92,15 +100,7 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
 
 /** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
 export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimensions: BucketDimensions): Bucket | null {
-  const partitionKey: [Dimension, string][] = [];
-  for (const dimension of limit.per) {
-    const volatile = policy.volatile.get(String(dimensions.tool)) ?? NONE;
-    const value =
-      dimension === "args"
-        ? argsDigest(dimensions.args, volatile)
-        : dimensionValue(dimension, valueIn(dimensions, dimension));
-    partitionKey.push([dimension, value]);
-  }
+  const partitionKey = limit.per.map((dimension) => [dimension, textOf(policy, dimension, dimensions)] as const);
   const allotment = allotmentOf(limit, partitionKey.at(-1)?.[1] ?? "", dimensions);
   if (allotment === null) return null;
   return { key: bucketKey(prefix, policy.partition, limit.name, partitionKey), limit, partitionKey, allotment };

@@ -111,5 +111,5 @@ it("a denied step passes at the very instant that was promised, and never where 
     }
   });
   fc.assert(property, { seed: SEED, numRuns: 3_000 });
-  for (const [what, count] of Object.entries(counts)) assert.ok(count > 300, `${what}: ${count}`);
+  for (const [what, count] of Object.entries(counts)) assert.ok(count > 200, `${what}: ${count}`);
 });

@@ -5,7 +5,7 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { DIMENSIONS, type Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { denialMessage, nearMessage } from "./message.ts";
+import { denialMessage, nearMessage, warning } from "./message.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -88,6 +88,34 @@ describe("denialMessage", () => {
     );
   });
 
+  it("says that time is over", () => {
+    const verdict = { ...DENIED, limit: "half-an-hour", unit: "ms", cost: 0, quota: 1_800_000, retryAfterMs: null };
+    const over = "Denied by half-an-hour: the 30 min";
+    assert.equal(
+      denial(["session"], verdict, { algorithm: "elapsed" }),
+      `${over} per session are over. Finish with what you have.`,
+    );
+    assert.equal(denial([], verdict, { algorithm: "elapsed" }), `${over} are over. Finish with what you have.`);
+    assert.equal(
+      denial(["session"], { ...verdict, quota: 0 }, { algorithm: "elapsed" }),
+      "Denied: half-an-hour allows no ms per session. Do not try again; go on without this tool.",
+    );
+  });
+
+  it("says what did not get on", () => {
+    const verdict = { ...DENIED, limit: "stuck", unit: "errors", quota: 3, retryable: false };
+    const advice = "Do something else, or finish.";
+    assert.equal(
+      denial(["session", "tool"], verdict, { algorithm: "streak" }),
+      `Denied by stuck: the last 3 calls per session and tool failed. ${advice}`,
+    );
+    assert.equal(
+      denial([], { ...verdict, unit: "results" }, { algorithm: "streak" }),
+      `Denied by stuck: the last 3 calls had the same result. ${advice}`,
+    );
+    assert.equal(denial([], verdict, { algorithm: "streak", message: "Stop: {limit}." }), "Stop: stuck.");
+  });
+
   it("says what the policy says instead, with the numbers filled in", () => {
     const message = "{limit}: {remaining} of {quota} {unit} left, {cost} asked. Again in {retryAfter}.";
     assert.equal(denial([], DENIED, { message }), "tool-per-turn: 0 of 5 calls left, 1 asked. Again in 1 min 30 s.");
@@ -108,7 +136,7 @@ describe("denialMessage", () => {
     const numbers = fc.constantFrom(0, 1, MAX - 1, MAX);
     const verdicts = fc.record({
       limit: longest,
-      unit: fc.constantFrom("u".repeat(32)),
+      unit: fc.constantFrom("u".repeat(32), "errors", "results"),
       cost: numbers,
       quota: numbers,
       remaining: numbers,
@@ -122,7 +150,8 @@ describe("denialMessage", () => {
       const text = denial(per, { ...DENIED, ...verdict }, { algorithm });
       assert.ok(text.length <= 300, text);
       const near = { limit: { per, message: null }, verdict: { ...DENIED, ...verdict }, algorithm, capacity: MAX };
-      assert.ok(nearMessage(near).length <= 300);
+      assert.ok(nearMessage(near).length <= 300, nearMessage(near));
+      assert.ok(warning(near).length <= 300, warning(near));
       assert.match(text, /^Denied[ :].*\.$/);
       longestSeen = Math.max(longestSeen, text.length);
     });
@@ -145,5 +174,31 @@ describe("nearMessage", () => {
       near(0),
       "This was the last of 5 calls per session and turn (tool-per-turn). Finish with what you have.",
     );
+  });
+
+  it("says how much time is left", () => {
+    const near = (remaining: number, per: Dimension[] = ["session"]) => {
+      const verdict = { ...DENIED, limit: "half-an-hour", unit: "ms", remaining };
+      return nearMessage({ limit: { per, message: null }, verdict, algorithm: "elapsed", capacity: 1_800_000 });
+    };
+    assert.equal(near(300_000), "Only 5 min per session left (half-an-hour).");
+    assert.equal(near(1, []), "Only 1 ms left (half-an-hour).");
+  });
+});
+
+describe("warning", () => {
+  it("says what did not get on, or what the policy says instead", () => {
+    const warn = (unit: string, message: string | null = null) =>
+      warning({
+        limit: { per: ["session", "tool", "args"], message },
+        verdict: { ...DENIED, limit: "stuck", unit, quota: 3 },
+        algorithm: "streak",
+        capacity: 3,
+      });
+    const row = "Careful (stuck): the last 3 calls per session, tool and args";
+    assert.equal(warn("errors"), `${row} failed. Do something else.`);
+    assert.equal(warn("results"), `${row} had the same result. Do something else.`);
+    assert.equal(warn("errors", "{limit}: {quota} {unit} in a row."), "stuck: 3 errors in a row.");
+    assert.equal(warn("errors", "{limit}".repeat(100)).length, 300);
   });
 });

@@ -15,6 +15,10 @@ const BASE =
 const DIMENSION =
   "a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32)";
 const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
+const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
+const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
+const SPAN = `${DURATION}, or unlimited`;
+const UNITLESS = BASE.replace("unit, ", "");
 const SPENT = BASE.replace("optional", "optional, hold");
 const COUNTING = BASE.replace("optional", "optional, hold, count");
 
@@ -128,6 +132,43 @@ describe("the words of a policy", () => {
       [{ algorithm: "sliding-window", window: "1h", burst: 1 }, "burst", `only ${SPENT}, window`, "an unknown key"],
       [{ algorithm: "gcra", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
       [{ algorithm: "gcra", window: "1h", align: "epoch" }, "align", `only ${SPENT}, window, burst`, "an unknown key"],
+      [{ algorithm: "fixed-window", window: "year" }, "window", `${DURATION}; day, week or month`, '"year"'],
+      [{ algorithm: "fixed-window", window: "1h", timezone: "" }, "timezone", TIMEZONE, '""'],
+      [{ algorithm: "fixed-window", window: "1h", timezone: 1 }, "timezone", TIMEZONE, "1"],
+      [{ algorithm: "fixed-window", window: "1h", anchorDay: 0 }, "anchorDay", ANCHOR, "0"],
+      [{ algorithm: "fixed-window", window: "1h", anchorDay: 32 }, "anchorDay", ANCHOR, "32"],
+      [{ algorithm: "fixed-window", window: "1h", anchorDay: 1.5 }, "anchorDay", ANCHOR, "1.5"],
+      [{ count: "Session" }, "count", DIMENSION, '"Session"'],
+      [{ count: "cost" }, "count", DIMENSION, '"cost"'],
+      [
+        { algorithm: "sliding-window", window: "1h", count: "session" },
+        "count",
+        `only ${SPENT}, window`,
+        "an unknown key",
+      ],
+      [{ algorithm: "elapsed" }, "quota", SPAN, "5"],
+      [{ algorithm: "elapsed", quota: "0s" }, "quota", SPAN, '"0s"'],
+      [{ algorithm: "elapsed", quota: "36501d" }, "quota", DURATION, '"36501d"'],
+      [{ algorithm: "elapsed", quota: "1h", quotas: { a: 5 } }, "quotas.a", SPAN, "5"],
+      [
+        { algorithm: "elapsed", quota: "1h", overrides: [{ when: { plan: "pro" }, quota: 5 }] },
+        "overrides[0].quota",
+        SPAN,
+        "5",
+      ],
+      [{ algorithm: "elapsed", quota: "1h", ttl: { fromFirst: "1h" } }, "ttl", DURATION, '{"fromFirst":"1h"}'],
+      [{ algorithm: "elapsed", quota: "1h", unit: "ms" }, "unit", `only ${UNITLESS}, ttl`, "an unknown key"],
+      [{ algorithm: "elapsed", quota: "1h", hold: {} }, "hold", `only ${UNITLESS}, ttl`, "an unknown key"],
+      [{ algorithm: "streak" }, "of", "errors or results", "nothing"],
+      [{ algorithm: "streak", of: "calls" }, "of", "errors or results", '"calls"'],
+      [{ algorithm: "streak", of: "errors", action: "stop" }, "action", "deny or warn", '"stop"'],
+      [{ algorithm: "streak", of: "errors", quota: "1h" }, "quota", `${WHOLE}, or unlimited`, '"1h"'],
+      [
+        { algorithm: "streak", of: "errors", unit: "errors" },
+        "unit",
+        `only ${UNITLESS}, of, action, ttl`,
+        "an unknown key",
+      ],
       [{ hold: "1m" }, "hold", "{ lease, onExpiry }", '"1m"'],
       [{ hold: { lease: "soon" } }, "hold.lease", DURATION, '"soon"'],
       [{ hold: { lease: "86400001ms" } }, "hold.lease", LEASE, '"86400001ms"'],

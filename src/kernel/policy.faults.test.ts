@@ -78,6 +78,77 @@ describe("readPolicy", () => {
     ]);
   });
 
+  it("refuses a calendar that there is not, and its words elsewhere", () => {
+    const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
+    const calendar = { algorithm: "fixed-window", quota: 1, align: "calendar" };
+    const even = { algorithm: "fixed-window", quota: 1, window: "1h" };
+    const cases: [limit: object, ...faults: string[]][] = [
+      [{ ...calendar, window: "day" }],
+      [{ ...calendar, window: "day", anchorDay: 1, timezone: "Asia/Kathmandu" }],
+      [{ ...calendar, window: "week", anchorDay: 7 }],
+      [{ ...calendar, window: "month", anchorDay: 31, timezone: "UTC" }],
+      [{ ...even, align: "epoch" }],
+      [{ ...calendar, window: "1h" }, 'window: day, week or month; "1h"'],
+      [{ ...calendar, window: "day", anchorDay: 2 }, "anchorDay: at most 1 in a day; 2"],
+      [{ ...calendar, window: "week", anchorDay: 8 }, "anchorDay: at most 7 in a week; 8"],
+      [{ ...calendar, window: "day", timezone: "Mars/Base" }, `timezone: ${TIMEZONE}; "Mars/Base"`],
+      ...["day", "week", "month"].map((window): [object, string] => [
+        { ...even, window },
+        `window: a duration; day, week and month are for align: calendar; "${window}"`,
+      ]),
+      [{ ...even, timezone: "UTC" }, 'timezone: no timezone but for align: calendar; "UTC"'],
+      [{ ...even, align: "first-use", anchorDay: 1 }, "anchorDay: no anchorDay but for align: calendar; 1"],
+      [{ ...even, anchorDay: 31 }, "anchorDay: no anchorDay but for align: calendar; 31"],
+      [
+        { ...even, timezone: "Mars" },
+        'timezone: no timezone but for align: calendar; "Mars"',
+        `timezone: ${TIMEZONE}; "Mars"`,
+      ],
+    ];
+    for (const [limit, ...faults] of cases) {
+      assert.deepEqual(
+        faultsOf(policy(limit)),
+        faults.map((fault) => `limits[0].${fault}`),
+        JSON.stringify(limit),
+      );
+    }
+  });
+
+  it("refuses what cannot be counted", () => {
+    const count = { per: ["user"], count: "session", quota: 1_000 };
+    const most = "at most 1000 values that are counted";
+    const cases: [limit: object, ...faults: string[]][] = [
+      [count],
+      [{ ...count, algorithm: "fixed-window", window: "1h" }],
+      [{ ...count, quota: "unlimited" }],
+      [{ per: ["user"], quota: 1_001 }],
+      [{ ...count, unit: "sessions" }, 'unit: no unit where values are counted; "sessions"'],
+      [{ ...count, count: "user" }, 'count: a dimension that the limit is not per; "user"'],
+      [{ ...count, quota: 1_001 }, `quota: ${most}; 1001`],
+      [
+        {
+          ...count,
+          algorithm: "fixed-window",
+          window: "1h",
+          quotas: { a: 1_001, b: 1_000 },
+          overrides: [
+            { when: { plan: "free" }, quota: 7 },
+            { when: { plan: "pro" }, quota: 2_000 },
+          ],
+        },
+        `quotas.a: ${most}; 1001`,
+        `overrides[1].quota: ${most}; 2000`,
+      ],
+    ];
+    for (const [limit, ...faults] of cases) {
+      assert.deepEqual(
+        faultsOf(policy(limit)),
+        faults.map((fault) => `limits[0].${fault}`),
+        JSON.stringify(limit),
+      );
+    }
+  });
+
   it("refuses a partition that no limit is per", () => {
     const limit = { quota: 1, per: ["workspace"] };
     assert.deepEqual(faultsOf({ ...policy(limit), partition: "workspace" }), []);

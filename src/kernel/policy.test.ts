@@ -160,6 +160,95 @@ describe("definePolicy", () => {
     assert.deepEqual(none, { quota: 0, spec: { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 } });
   });
 
+  it("compiles what counts values, outcomes and time", () => {
+    const kindOf = (limit: object) => {
+      const { unit, isPriced, count, reports, isWarning, noticeAt } = compiled({ per: ["user"], quota: 3, ...limit });
+      return { unit, isPriced, count, reports, isWarning, noticeAt };
+    };
+    const priced = { unit: "calls", isPriced: true, count: null, reports: null, isWarning: false, noticeAt: 0.8 };
+    const told = { ...priced, isPriced: false, noticeAt: null };
+    const window = { algorithm: "fixed-window", window: "1h" };
+    const cases: [limit: object, ReturnType<typeof kindOf>][] = [
+      [{}, priced],
+      [{ unit: "tokens" }, { ...priced, unit: "tokens" }],
+      [{ count: "session" }, { ...priced, unit: "sessions", isPriced: false, count: "session" }],
+      [
+        { ...window, count: "plan" },
+        { ...told, unit: "plans", count: "plan" },
+      ],
+      [
+        { algorithm: "elapsed", quota: "1h" },
+        { ...told, unit: "ms", noticeAt: 0.8 },
+      ],
+      [
+        { algorithm: "streak", of: "errors" },
+        { ...told, unit: "errors", reports: "errors" },
+      ],
+      [
+        { algorithm: "streak", of: "results", action: "deny", noticeAt: 0.5 },
+        { ...told, unit: "results", reports: "results", noticeAt: 0.5 },
+      ],
+      [
+        { algorithm: "streak", of: "results", action: "warn" },
+        { ...told, unit: "results", reports: "results", isWarning: true },
+      ],
+    ];
+    for (const [limit, kind] of cases) assert.deepEqual(kindOf(limit), kind, JSON.stringify(limit));
+    const made = definePolicy(
+      policy({ count: "plan", per: ["user"], quota: 3 }, { algorithm: "elapsed", quota: "1s" }),
+    );
+    assert.deepEqual([...made.units], []);
+    assert.deepEqual([made.callWords.has("plan"), made.bucketWords.has("plan")], [true, true]);
+    assert.deepEqual([...made.dimensions].slice(6), ["plan"]);
+  });
+
+  it("gives time and rows their numbers", () => {
+    const cases: [limit: object, quota: number, LimitSpec][] = [
+      [{ algorithm: "elapsed", quota: "30m" }, 1_800_000, { algorithm: "elapsed", quota: 1_800_000, ttlMs: 30 * DAY }],
+      [{ algorithm: "elapsed", quota: "1ms", per: ["turn"] }, 1, { algorithm: "elapsed", quota: 1, ttlMs: DAY }],
+      [{ algorithm: "elapsed", quota: "1s", ttl: "1h" }, 1000, { algorithm: "elapsed", quota: 1000, ttlMs: 3_600_000 }],
+      [{ algorithm: "streak", of: "errors", quota: 3 }, 3, { algorithm: "streak", quota: 3, ttlMs: 30 * DAY }],
+      [
+        { algorithm: "streak", of: "errors", quota: 3, per: ["session", "turn"] },
+        3,
+        { algorithm: "streak", quota: 3, ttlMs: DAY },
+      ],
+      [{ algorithm: "streak", of: "errors", quota: 3, ttl: "1s" }, 3, { algorithm: "streak", quota: 3, ttlMs: 1000 }],
+    ];
+    for (const [limit, quota, spec] of cases) {
+      assert.deepEqual(compiled(limit).otherwise, { quota, spec }, JSON.stringify(limit));
+    }
+    const spans = compiled({
+      algorithm: "elapsed",
+      per: ["user"],
+      quotas: { a: "1s", b: "unlimited" },
+      otherwise: "deny",
+      overrides: [{ when: { plan: "pro" }, quota: "2s" }],
+    });
+    assert.deepEqual(
+      [spans.allotments.get("a")?.quota, spans.allotments.get("b"), spans.otherwise?.quota],
+      [1000, null, 0],
+    );
+    assert.equal(spans.overrides[0]?.allotment?.quota, 2000);
+  });
+
+  it("says how the windows of a calendar lie", () => {
+    const calendar = { algorithm: "fixed-window", align: "calendar", quota: 5, window: "day" };
+    const made = compiled(calendar);
+    assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
+    const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
+    assert.deepEqual(made.otherwise, { quota: 5, spec });
+    const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
+    assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
+    for (const limit of [
+      { ...calendar, align: "epoch", window: "1d" },
+      { quota: 5 },
+      { algorithm: "gcra", quota: 5, window: "1d" },
+    ]) {
+      assert.equal(compiled(limit).calendar, null);
+    }
+  });
+
   it("allots what quota, quotas and otherwise say", () => {
     const per = ["tool"];
     const quotas = { search: 3, wait: "unlimited", never: 0 };

@@ -8,6 +8,7 @@ import { chargeCases } from "./charge-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { onceCases } from "./once-cases.ts";
+import { wordCases } from "./word-cases.ts";
 
 export type { StoreCase, StoreFixture } from "./cases.ts";
 
@@ -17,6 +18,7 @@ export const storeCases: readonly StoreCase[] = [
   ...holdCases,
   ...expiryCases,
   ...onceCases,
+  ...wordCases,
 
   {
     name: "keeps buckets apart whatever their keys are",

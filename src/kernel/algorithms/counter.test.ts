@@ -55,8 +55,32 @@ describe("a counter that has seen values", () => {
   });
 
   it("is null when any of its text is damaged", () => {
-    const damaged = ["", " ", "c1", "c1 ", "c1 5", "c1 5 ", `c1 ${A}`, `5 ${A}`, `c1  ${A}`, `c1 05 ${A}`, "05", "5 ", "c5"];
-    const marks = [`${A},`, `,${A}`, `${A},,${B}`, `${A} ${B}`, A.slice(1), `${A}0`, A.toUpperCase(), `${A}\n`, `g${A.slice(1)}`];
+    const damaged = [
+      "",
+      " ",
+      "c1",
+      "c1 ",
+      "c1 5",
+      "c1 5 ",
+      `c1 ${A}`,
+      `5 ${A}`,
+      `c1  ${A}`,
+      `c1 05 ${A}`,
+      "05",
+      "5 ",
+      "c5",
+    ];
+    const marks = [
+      `${A},`,
+      `,${A}`,
+      `${A},,${B}`,
+      `${A} ${B}`,
+      A.slice(1),
+      `${A}0`,
+      A.toUpperCase(),
+      `${A}\n`,
+      `g${A.slice(1)}`,
+    ];
     const texts = [...damaged, ...marks.map((mark) => `c1 5 ${mark}`), `c2 5 ${A}`, `c1 -1 ${A}`, `c1 1.5 ${A}`];
     for (const text of [...texts, ` c1 5 ${A}`, `c1 9007199254740992 ${A}`, "9007199254740992"]) {
       assert.equal(counter.decode(text, 1100), null, JSON.stringify(text));

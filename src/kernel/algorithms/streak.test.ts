@@ -69,7 +69,15 @@ describe("streak", () => {
     for (const text of ["", "k1", "k1 error", "k1 error ", "k1  3", "k1 error 0", "k1 error 03", "k1 error -1"]) {
       assert.equal(streak.decode(text, 7), null, JSON.stringify(text));
     }
-    for (const text of ["k1 error 1.5", "k1 a b 3", "k1 a. 3", `k1 ${long} 3`, "k2 error 3", " k1 error 3", "k1 error 3\n"]) {
+    for (const text of [
+      "k1 error 1.5",
+      "k1 a b 3",
+      "k1 a. 3",
+      `k1 ${long} 3`,
+      "k2 error 3",
+      " k1 error 3",
+      "k1 error 3\n",
+    ]) {
       assert.equal(streak.decode(text, 7), null, JSON.stringify(text));
     }
     assert.equal(streak.decode("k1 error 9007199254740992", 7), null);

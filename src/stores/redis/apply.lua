@@ -294,7 +294,8 @@ local function answer(step, spent, holds, keeps_answer)
   local reset_after_ms, end_ms = free_after_ms(limit, spent, holds, limit.a, now_ms)
   local retry_after_ms = 0
   if not fits_of[step] then
-    retry_after_ms = needed - extra > limit.a and -1 or free_after_ms(limit, spent, holds, needed, now_ms)
+    local wait = free_after_ms(limit, spent, holds, needed, now_ms)
+    retry_after_ms = wait == INFINITY and -1 or wait
   end
   if extra > 0 then
     reply(-extra)

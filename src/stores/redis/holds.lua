@@ -241,11 +241,11 @@ local function wait_ms(limit, spent, units, now_ms)
   return min(limit.algorithm.free_after_ms(limit, spent, units, now_ms), spent.expires_at_ms - now_ms)
 end
 
--- Milliseconds until `units` (0 to the capacity) are free, if nothing else happens than that holds expire. And the end
--- of the bucket, where all its holds will have expired by then.
+-- Milliseconds until `units` are free, if nothing else happens than that holds expire and grants end (INFINITY where they
+-- never will be). And the end of the bucket, where all its holds will have expired by then.
 local function free_after_ms(limit, spent, holds, units, now_ms)
   if #holds == 0 then
-    return wait_ms(limit, spent, units, now_ms)
+    return units > limit.a and INFINITY or wait_ms(limit, spent, units, now_ms)
   end
   begin_draft(spent, holds)
   -- What others hold takes from the capacity, what is granted adds to it.
@@ -269,6 +269,9 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
       end
       at_ms = hold.expires_at_ms
     end
+  end
+  if units > limit.a then
+    return INFINITY
   end
   return at_ms - now_ms + wait_ms(limit, draft_spent, units, at_ms), end_of(draft_spent, holds)
 end
