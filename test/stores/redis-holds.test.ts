@@ -153,7 +153,9 @@ describe("the script mirrors the kernel in holds and kept answers", () => {
       [300, 320, 320],
       [280, 300, 320],
       [320, 300, 280],
-      [10, 11, 12],
+      [60, 60, 60],
+      [60, 75, 75],
+      [65, 60, 70],
     ]) {
       const pair = await emptyPair();
       const holds = levels.map((level, i) => `${i},2,${NOW_MS + 50 + i},r,${NOW_MS},${level},10`);

@@ -77,16 +77,18 @@ end
 -- `first` is where those holds begin that are still to come, when expiries are only thought of; nil when they happen, and
 -- all marks matter.
 local function begin_levels(given, first)
-  local rises = first ~= nil
-  local last = given
   for place, hold in ipairs(draft_holds) do
     local mark = hold.mark
     bases[place], levels[place] = mark and mark.base_ms or -1, mark and mark.level or -1
-    if rises and mark and place >= first and not hold.expired and not hold.charges then
-      rises, last = is_above(mark, last), mark
+  end
+  has_levels, is_rising = true, first ~= nil
+  local last = given
+  for place = first or 1, #draft_holds do
+    local hold = draft_holds[place]
+    if hold.mark and not hold.expired and not hold.charges then
+      is_rising, last = is_rising and is_above(hold.mark, last), hold.mark
     end
   end
-  has_levels, is_rising = true, rises
 end
 
 -- Gives units of a hold back to a token bucket. What was booked on top of it sinks with it.
@@ -111,25 +113,22 @@ local function give_back(limit, given, units, at_ms, first)
   for place = first or 1, #draft_holds do
     -- is_above, written out: this is done for each pair of holds.
     if bases[place] > base_ms or (bases[place] == base_ms and levels[place] > level) then
-      local sunk = levels[place] - by
-      levels[place] = sunk > 0 and sunk or 0
+      levels[place] = max(0, levels[place] - by)
     end
   end
 end
 
--- What becomes of the units of a hold that expires, at the instant of its end. `first` as for begin_levels.
-local function expire(limit, place, first)
+-- What becomes of the units of a hold that expires, at the instant of its end.
+local function expire(limit, place, is_thought)
   local hold = draft_holds[place]
   local at_ms = hold.expires_at_ms
-  if draft_spent and at_ms >= draft_spent.expires_at_ms then
-    draft_spent = nil
-  end
+  draft_spent = live_at(draft_spent, at_ms)
   if hold.mark then
     if not hold.charges then
-      give_back(limit, mark_at(place), hold.units, at_ms, first)
+      give_back(limit, mark_at(place), hold.units, at_ms, is_thought and place + 1 or nil)
     end
   elseif hold.charges then
-    draft_spent = limit.algorithm.book(limit, draft_spent, hold.units, at_ms, first ~= nil)
+    draft_spent = limit.algorithm.book(limit, draft_spent, hold.units, at_ms, is_thought)
   end
 end
 
@@ -156,7 +155,7 @@ local function contents_at(limit, state, now_ms)
     if now_ms >= hold.expires_at_ms then
       is_changed = is_changed or not hold.expired or now_ms >= hold.expires_at_ms + REMEMBERED_MS
       if not hold.expired then
-        expire(limit, place)
+        expire(limit, place, false)
       end
     end
   end
@@ -186,7 +185,7 @@ local function end_of_held(limit, spent, holds)
   begin_draft(spent, holds)
   for place, hold in ipairs(holds) do
     if not hold.expired then
-      expire(limit, place, place + 1)
+      expire(limit, place, true)
     end
   end
   return end_of(draft_spent, holds)
@@ -243,7 +242,7 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
           return free_at_ms - now_ms
         end
       end
-      expire(limit, place, place + 1)
+      expire(limit, place, true)
       apart = hold.mark and apart or apart - hold.units
       at_ms = hold.expires_at_ms
     end
