@@ -20,7 +20,7 @@ export type {
   StreakLimitInput,
   ToolInput,
 } from "./kernel/policy-schema.ts";
-export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/policy-types.ts";
+export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/typed.ts";
 export {
   type CallOptions,
   createLimiter,

@@ -18,7 +18,7 @@ import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
-import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/policy-types.ts";
+import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type Asked, decideCall } from "./limiter/decide-call.ts";

@@ -22,6 +22,7 @@ const PUBLIC: Record<string, string[]> = {
     "definePolicy",
     "loadPolicy",
     "parsePolicy",
+    "watchPolicy",
   ],
   "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
   "./store": ["StoreError", "decide", "decodeState", "encodeState", "keysOf", "refuseTerms", "tooManyHolds"],

@@ -11,7 +11,7 @@ interface GrantOptions extends BucketOptions {
   readonly units: string;
   readonly lasts: string;
   readonly reason: string;
-  readonly id: string;
+  readonly id?: string;
 }
 
 export function grantCommand(): Command {
@@ -24,12 +24,12 @@ export function grantCommand(): Command {
     .requiredOption("--units <n>", "how many")
     .requiredOption("--lasts <duration>", "how long they are there, such as 1h")
     .requiredOption("--reason <text>", "why")
-    .option("--id <id>", "names the grant: the same one twice is granted once", crypto.randomUUID())
+    .option("--id <id>", "names the grant: the same one twice is granted once; a fresh one unless given")
     .action(grant);
 }
 
 async function grant(options: GrantOptions): Promise<void> {
-  const { limit, units, lasts, reason, id, json } = options;
+  const { limit, units, lasts, reason, id = crypto.randomUUID(), json } = options;
   const lastsMs = parseDuration(lasts);
   if (lastsMs === null) throw invalidOption("--lasts", "a duration such as 30m or 1d", lasts);
   const after = await withLimiter(options, (limiter) =>

@@ -8,7 +8,7 @@ import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { type PolicyInput, policySchema } from "./policy-schema.ts";
-import type { PolicyTypes, TypesOf } from "./policy-types.ts";
+import type { PolicyTypes, TypesOf } from "./typed.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
 

@@ -35,14 +35,21 @@ describe("check", () => {
     });
   });
 
+  it("says which dimensions are of the policy's own, as a misspelt one would be", async () => {
+    const own = write("own.yaml", "version: 1\nlimits: [{ name: a, per: [sesion, tool], quota: 5 }]\n");
+    const { status, stdout } = await tollgate(["check", own], folder);
+    assert.equal(status, 0);
+    assert.match(stdout, /^Calls have to say dimensions of the policy's own: sesion$/m);
+  });
+
   it("lists faults with line and column, and exits with 1", async () => {
     const bad = write(
       "bad.json",
-      '{\n  "version": 1,\n  "limits": [\n    { "name": "a", "per": ["sesion"], "quota": 5.5, "windw": "1m" }\n  ]\n}\n',
+      '{\n  "version": 1,\n  "limits": [\n    { "name": "a", "per": ["Session"], "quota": 5.5, "windw": "1m" }\n  ]\n}\n',
     );
     const { status, stdout } = await tollgate(["check", bad], folder);
     assert.equal(status, 1);
-    assert.match(stdout, /^bad\.json:4:28: limits\[0\]\.per\[0\]: expected one of .*, got "sesion"$/m);
+    assert.match(stdout, /^bad\.json:4:28: limits\[0\]\.per\[0\]: expected a dimension: .*, got "Session"$/m);
     assert.match(stdout, /^bad\.json:4:48: limits\[0\]\.quota: expected a whole number .*, got 5\.5$/m);
     assert.match(stdout, /^bad\.json:4:\d+: limits\[0\]\.windw: expected only name, .*, got an unknown key$/m);
   });
