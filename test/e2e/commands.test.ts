@@ -50,7 +50,7 @@ describe("check", () => {
     const { status, stdout } = await tollgate(["check", bad], folder);
     assert.equal(status, 1);
     assert.match(stdout, /^bad\.json:4:28: limits\[0\]\.per\[0\]: expected a dimension: .*, got "Session"$/m);
-    assert.match(stdout, /^bad\.json:4:48: limits\[0\]\.quota: expected a whole number .*, got 5\.5$/m);
+    assert.match(stdout, /^bad\.json:4:49: limits\[0\]\.quota: expected a whole number .*, got 5\.5$/m);
     assert.match(stdout, /^bad\.json:4:\d+: limits\[0\]\.windw: expected only name, .*, got an unknown key$/m);
   });
 
@@ -83,6 +83,24 @@ describe("usage and reset", () => {
     assert.equal(JSON.parse(reset.stdout).used, 3);
     const [after] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
     assert.equal(after.used, 0);
+  });
+
+  it("grants units once for an id, and says what is wrong with a grant", async () => {
+    const one = ["--limit", "tool-per-session", "--session", "s2", "--tool", "search"];
+    const grant = ["grant", ...target, ...one, "--lasts", "1h", "--reason", "a test", "--id", "g1"];
+    await tollgate([...grant, "--units", "7"], folder);
+    const { status, stdout } = await tollgate([...grant, "--units", "7", "--json"], folder);
+    assert.equal(status, 0);
+    const { quota, remaining } = JSON.parse(stdout);
+    assert.equal(remaining, quota + 7);
+    for (const [option, value] of [
+      ["--units", "many"],
+      ["--lasts", "soon"],
+      ["--dimension", "workspace"],
+    ] as const) {
+      const { status, stderr } = await tollgate([...grant, "--units", "7", option, value], folder);
+      assert.equal(status, 2, stderr);
+    }
   });
 
   it("exit with 2 on misuse and 3 when the store is in trouble", async () => {
