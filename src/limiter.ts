@@ -21,7 +21,7 @@ import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
-import { type Asked, decideCall } from "./limiter/decide-call.ts";
+import { type Asked, decideCall, tellDecision } from "./limiter/decide-call.ts";
 import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
 import {
   checkHoldOptions,
@@ -43,6 +43,7 @@ import {
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
+import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
 import type { Store } from "./store.ts";
 
 export type { Grant } from "./limiter/grant.ts";
@@ -50,6 +51,7 @@ export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/
 export type { Outcome } from "./limiter/report.ts";
 export type { Ran, Report, RunFunction } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
+export type { WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
@@ -68,13 +70,14 @@ export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
 /** Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. */
 export interface Limiter<Types extends PolicyTypes = AnyTypes> {
   /**
-   * Judges a call by every limit that matches and charges all of them, or none when one denies.
+   * Judges a call by every limit that matches and charges all of them, or none when one denies. With `maxWaitMs` it waits
+   * until it is allowed, if that is in time.
    *
    * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`,
    *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
-  consume(call: CallOf<Types>, options?: CallOptions): Promise<Decision>;
+  consume(call: CallOf<Types>, options?: WaitOptions): Promise<Decision>;
 
   /**
    * Books a call that has happened already, also past the quota, and answers what `consume` would have.
@@ -222,7 +225,7 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   const policy = definePolicy(options.policy as PolicyInput | Policy);
   const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
   const calendar = new CalendarSpecs(systemClock.nowMs);
-  const shared = { policy, prefix, calendar, onDecision, onEvent, store: gathered, closing: null };
+  const shared = { policy, prefix, calendar, onDecision, onEvent, store: gathered, waiting: new Map(), closing: null };
   if (onEvent !== undefined) tellSetup(store, shared);
   // What the compiler knows of the policy is checked here at run time, for everybody.
   return new StoreLimiter(shared, {}) as Limiter as Limiter<Types>;
@@ -237,19 +240,22 @@ class StoreLimiter implements Limiter {
     this.#bound = bound;
   }
 
-  async consume(call: Call, options?: CallOptions): Promise<Decision> {
+  async consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
+    checkWaitOptions(options);
     const { whole, matches } = this.#matches(call);
-    return (await this.#decide({ verb: "consume", call: whole, parts: spentParts(matches) }, options)).decision;
+    return this.#decide({ verb: "consume", call: whole, parts: spentParts(matches) }, options);
   }
 
-  async record(call: Call, options?: CallOptions): Promise<Decision> {
+  async record(call: Call, options: CallOptions = {}): Promise<Decision> {
+    checkCallOptions(options);
     const { whole, matches } = this.#matches(call);
-    return (await this.#decide({ verb: "record", call: whole, parts: spentParts(matches) }, options)).decision;
+    return this.#decide({ verb: "record", call: whole, parts: spentParts(matches) }, options);
   }
 
-  async peek(call: Call, options?: CallOptions): Promise<Decision> {
+  async peek(call: Call, options: CallOptions = {}): Promise<Decision> {
+    checkCallOptions(options);
     const { whole, matches } = this.#matches(call);
-    return (await this.#decide({ verb: "peek", call: whole, parts: shownParts(matches) }, options)).decision;
+    return this.#decide({ verb: "peek", call: whole, parts: shownParts(matches) }, options);
   }
 
   async reserve(call: Call, options: HoldOptions = {}): Promise<Reserved | Denied> {
@@ -341,14 +347,16 @@ class StoreLimiter implements Limiter {
     return this.#shared.closing;
   }
 
-  async #decide(asked: Asked, options: CallOptions = {}) {
-    checkCallOptions(options);
-    return decideCall(this.#shared, asked, options);
+  async #decide(asked: Asked, options: WaitOptions): Promise<Decision> {
+    const { decision } = await decideInTime(this.#shared, asked, options);
+    tellDecision(this.#shared, asked, decision);
+    return decision;
   }
 
   async #hold(asked: Asked, matches: readonly Match[], options: HoldOptions) {
     const { policy } = this.#shared;
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
+    tellDecision(this.#shared, asked, decision);
     const id = hold ?? crypto.randomUUID();
     return { decision, of: { id, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }

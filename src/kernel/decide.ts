@@ -19,8 +19,11 @@ import {
   isSeen,
   MAX_HOLDS,
   type NewHold,
+  type Place,
+  placed,
   settled,
   stateOf,
+  turnAfterMs,
   usedIn,
 } from "./holds.ts";
 import { type Once, onceOf, type Replay, replayOf } from "./once.ts";
@@ -74,6 +77,20 @@ export interface StoreRequest {
   readonly steps: readonly Step[];
   /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */
   readonly once?: Once;
+  /** Wait where a token bucket denies: see there. */
+  readonly wait?: Wait;
+}
+
+/**
+ * A place in the row of a token bucket, for a request that would be denied only by such: when all of it passes within
+ * `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A settle of the id
+ * gives the place up, and nobody else gets it.
+ */
+export interface Wait {
+  /** As of a hold. */
+  readonly id: string;
+  /** Milliseconds. */
+  readonly maxMs: number;
 }
 
 /** How one step's bucket stands after the request (after a charge that was only peeked at: as if it were booked). */
@@ -99,6 +116,8 @@ export interface StoreReply {
   readonly stale?: true;
   /** The store's time (epoch ms) at which all of it was decided. */
   readonly nowMs: number;
+  /** Set when a place was taken: milliseconds until it is this request's turn. */
+  readonly waitMs?: number;
   /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */
   readonly steps: readonly StepReply[];
   /** Set when this is the answer for an earlier request, given again. */
@@ -136,18 +155,29 @@ type States = readonly (StoredState | undefined)[];
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
-  const { mode, steps, once } = request;
+  const { mode, steps, once, wait } = request;
   const answer = states[steps.length];
   if (answer?.kind === "once" && nowMs < answer.expiresAtMs) return { reply: replayOf(answer), next: null };
   if (steps.some(({ limit }) => "boundaries" in limit && isStale(limit, nowMs))) {
     return { reply: { allowed: false, stale: true, nowMs, steps: [] }, next: null };
   }
-  const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), nowMs));
-  const allowed = judged.every(({ step, fits }) => fits || step.shadow === true);
+  const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
+  const allowed = judged.every(({ step, fits, waitMs }) => fits || waitMs > 0 || step.shadow === true);
   const books = allowed || mode === "force";
-  const done = judged.map((each) => ({ ...each, after: books ? booked(each, nowMs) : each.before }));
+  const waitMs = allowed ? Math.max(0, ...judged.map((each) => each.waitMs)) : 0;
+  const place = wait === undefined || waitMs === 0 ? null : { id: wait.id, atMs: nowMs + waitMs };
+  const done = judged.map((each) => ({
+    ...each,
+    fits: each.fits || (place !== null && each.waitMs > 0),
+    after: books ? booked(each, place, nowMs) : each.before,
+  }));
   if (done.some(({ after }) => after.holds.length > MAX_HOLDS)) return { reply: null, next: null };
-  const reply = { allowed, nowMs, steps: done.map((each) => stepReply(each, each.after, nowMs)) };
+  const reply = {
+    allowed,
+    nowMs,
+    ...(place === null ? {} : { waitMs }),
+    steps: done.map((each) => stepReply(each, each.after, nowMs)),
+  };
   if (!books || mode === "peek") return { reply, next: null };
   // What nobody books on stays as it is, also a state of another algorithm.
   const next = done.map(({ step, before, after }, i) => {
@@ -161,15 +191,27 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
 interface Judged {
   readonly step: Step;
   readonly before: Contents;
+  /** Whether it may be booked now. */
   readonly fits: boolean;
+  /** Until its turn, where it may wait for that; else 0. */
+  readonly waitMs: number;
   /** Of a settle or an extend. */
   readonly hold: Hold | undefined;
 }
 
-function judge(step: Step, before: Contents, nowMs: number): Judged {
+function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: number): Judged {
   const { event } = step;
   const hold = event.type === "settle" || event.type === "extend" ? holdIn(before, event.id) : undefined;
-  return { step, before, fits: stepFits(step, before, hold, nowMs), hold };
+  const fits = stepFits(step, before, hold, nowMs);
+  if (fits || wait === undefined) return { step, before, fits, waitMs: 0, hold };
+  const waitMs = turnOf(step, before, nowMs);
+  return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, hold };
+}
+
+/** Milliseconds until a step's turn in the row of a token bucket; `Infinity` where it does not wait. */
+function turnOf({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
+  if (limit.algorithm !== "gcra" || event.type !== "charge" || shadow === true) return NEVER;
+  return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
 }
 
 function stepFits({ limit, event }: Step, before: Contents, hold: Hold | undefined, nowMs: number): boolean {
@@ -186,12 +228,17 @@ function unitsNeeded(event: StepEvent): number {
   return event.type === "hold" ? Math.max(1, event.units) : Number.NEGATIVE_INFINITY;
 }
 
-function booked({ step: { limit, event }, before, hold }: Judged, nowMs: number): Contents {
+function booked(
+  { step: { limit, event }, before, hold }: Judged,
+  place: Omit<Place, "units"> | null,
+  nowMs: number,
+): Contents {
   switch (event.type) {
     case "charge":
-      return event.seen === undefined
+      if (event.seen !== undefined) return counted(limit, before, event.seen, event.cost, nowMs);
+      return place === null
         ? charged(limit, before, event.cost, nowMs)
-        : counted(limit, before, event.seen, event.cost, nowMs);
+        : placed(limit, before, { ...place, units: event.cost }, nowMs);
     case "report":
       return afterReport(limit, before, event.outcome, nowMs);
     case "grant":

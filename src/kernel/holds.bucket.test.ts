@@ -219,6 +219,7 @@ describe("a bucket with holds", () => {
       expiresAtMs: 9000,
       nowMs: 1000,
       allowed: true,
+      waitMs: 0,
       request: "r",
       hold: null,
       units: [],

@@ -14,14 +14,20 @@ export const REMEMBERED_MS = 600_000;
 /** Most holds in one bucket; those that expired are forgotten earlier where they would be in the way of new ones. */
 export const MAX_HOLDS = 1_000;
 
+/** Most places in one bucket: each decision on it looks at them all. */
+export const MAX_PLACES = 256;
+
 /** Units set aside until they are settled, or until `expiresAtMs`. */
 export interface Hold {
   /** 1 to 64 letters, digits, `_` or `-`. */
   readonly id: string;
   readonly units: number;
   readonly expiresAtMs: number;
-  /** What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. */
-  readonly onExpiry: "charge" | "refund" | "grant";
+  /**
+   * What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. Those of
+   * a place are spent then, and nothing of it is remembered.
+   */
+  readonly onExpiry: "charge" | "refund" | "grant" | "place";
   /** Whether that has happened. */
   readonly expired: boolean;
   /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
@@ -33,6 +39,11 @@ export interface NewHold extends Pick<Hold, "id" | "units"> {
   readonly onExpiry: "charge" | "refund";
   /** How long it lives unless it is extended. */
   readonly leaseMs: number;
+}
+
+/** A turn in a row of calls that wait. */
+export interface Place extends Pick<Hold, "id" | "units"> {
+  readonly atMs: number;
 }
 
 /** A bucket with holds, as stores keep it. */
@@ -65,7 +76,9 @@ export function contentsAt(limit: LimitSpec, state: StoredState | undefined, now
   for (const [i, hold] of contents.holds.entries()) {
     if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i, hold);
   }
-  const holds = contents.holds.filter(({ expiresAtMs }) => nowMs < expiresAtMs + REMEMBERED_MS);
+  const holds = contents.holds.filter(({ expiresAtMs, onExpiry }) => {
+    return nowMs < (onExpiry === "place" ? expiresAtMs : expiresAtMs + REMEMBERED_MS);
+  });
   return { spent: liveAt(contents.spent, nowMs), holds };
 }
 
@@ -120,6 +133,16 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
   }
   if (units > capacity) return Number.POSITIVE_INFINITY;
   return atMs - nowMs + waitMs(limit, later.spent, units, atMs);
+}
+
+/**
+ * Milliseconds until `units` are free behind all places, whatever becomes of holds; `Infinity` where they never will be, or
+ * where there is no room for one more place.
+ */
+export function turnAfterMs(limit: LimitSpec, { spent, holds }: Contents, units: number, nowMs: number): number {
+  const places = holds.filter(({ onExpiry }) => onExpiry === "place");
+  if (places.length >= MAX_PLACES) return Number.POSITIVE_INFINITY;
+  return freeAfterMs(limit, { spent, holds: places }, units, nowMs);
 }
 
 /** What is in the bucket after `cost` units were spent. Time that has elapsed needs no cost to begin. */
@@ -190,6 +213,13 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
   return { spent, holds: withHold(roomIn(contents.holds), made) };
 }
 
+/** What is in the bucket after units were held until the call's turn, which is when they are spent. */
+export function placed(limit: LimitSpec, contents: Contents, { id, units, atMs }: Place, nowMs: number): Contents {
+  if (units === 0 || limit.algorithm === "elapsed") return charged(limit, contents, units, nowMs);
+  const place: Hold = { id, units, expiresAtMs: atMs, onExpiry: "place", expired: false, mark: null };
+  return { spent: contents.spent, holds: withHold(roomIn(contents.holds), place) };
+}
+
 /** Holds, without the first of those that expired where there would be no room for one more. */
 function roomIn(holds: readonly Hold[]): readonly Hold[] {
   return holds.length >= MAX_HOLDS && holds[0]?.expired === true ? holds.slice(1) : holds;
@@ -237,7 +267,8 @@ function expire(limit: LimitSpec, draft: Draft, i: number, hold: Hold): void {
   const { expiresAtMs: atMs, onExpiry, mark, units } = hold;
   draft.spent = liveAt(draft.spent, atMs);
   if (mark !== null && onExpiry === "refund") giveBack(limit, draft, mark, units, atMs);
-  if (mark === null && onExpiry === "charge") draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
+  if (mark === null && (onExpiry === "charge" || onExpiry === "place"))
+    draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
   draft.holds[i] = { ...hold, expired: true };
 }
 

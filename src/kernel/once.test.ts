@@ -169,6 +169,7 @@ describe("a kept answer", () => {
       expiresAtMs: 601_000,
       nowMs: 1000,
       allowed: true,
+      waitMs: 0,
       request: "r1",
       hold: "h",
       units: [4, 9, 0, 3, 0, 0],

@@ -17,6 +17,8 @@ export interface OnceState extends Replay {
   readonly expiresAtMs: number;
   readonly nowMs: number;
   readonly allowed: boolean;
+  /** Of an answer that took a place; else 0. */
+  readonly waitMs: number;
   readonly steps: readonly StepReply[];
 }
 
@@ -31,14 +33,16 @@ export interface Replay {
 }
 
 /** The kept answer for a request. */
-export function onceOf({ steps }: StoreRequest, request: string, { nowMs, allowed, ...reply }: StoreReply): OnceState {
+export function onceOf({ steps }: StoreRequest, request: string, reply: StoreReply): OnceState {
+  const { nowMs, allowed, waitMs = 0 } = reply;
   const events = steps.map(({ event }) => event);
   const hold = events.find((event) => event.type === "hold")?.id ?? null;
   const units = events.map((event) => ("cost" in event ? event.cost : "units" in event ? event.units : 0));
-  return { kind: "once", expiresAtMs: nowMs + REMEMBERED_MS, nowMs, allowed, request, hold, units, steps: reply.steps };
+  const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;
+  return { kind: "once", expiresAtMs, nowMs, allowed, waitMs, request, hold, units, steps: reply.steps };
 }
 
 /** A kept answer, given again. */
-export function replayOf({ nowMs, allowed, steps, request, hold, units }: OnceState): StoreReply {
-  return { allowed, nowMs, steps, replay: { request, hold, units } };
+export function replayOf({ nowMs, allowed, waitMs, steps, request, hold, units }: OnceState): StoreReply {
+  return { allowed, nowMs, ...(waitMs === 0 ? {} : { waitMs }), steps, replay: { request, hold, units } };
 }

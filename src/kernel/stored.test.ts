@@ -35,8 +35,8 @@ function held(of: HeldState["of"], spent: HeldState["spent"], ...holds: Hold[]):
 }
 
 function once(more: Partial<OnceState> = {}): OnceState {
-  const common = { kind: "once", expiresAtMs: 9000, nowMs: 1000, allowed: true, request: "r", hold: null } as const;
-  return { ...common, units: [], steps: [], ...more };
+  const common = { kind: "once", expiresAtMs: 9000, nowMs: 1000, allowed: true, waitMs: 0, request: "r" } as const;
+  return { ...common, hold: null, units: [], steps: [], ...more };
 }
 
 function step(used: number, resetAfterMs: number, retryAfterMs: number | null, found?: StepReply["hold"]): StepReply {
@@ -69,6 +69,8 @@ const TEXTS: [StoredState, text: string][] = [
   [held("streak", STREAK, hold({ onExpiry: "grant", expired: true })), "h1 k a,3,1050,G 1100 k1 A-b_9 3"],
   [held("gcra", GCRA, hold({ onExpiry: "grant", expired: true })), "h1 g a,3,1050,G 1017 g1 1000 50 10"],
   [held("elapsed", undefined, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g"],
+  [held("counter", COUNTER, hold({ onExpiry: "place" })), "h1 c a,3,1050,p 1100 7"],
+  [once({ waitMs: 250, units: [1], steps: [step(6, 50, 0)] }), "o1 r . 1000 1+250 1,6,50,0,-"],
   [once({ units: [3], steps: [{ ...step(3, 50, 0), granted: 2 }] }), "o1 r . 1000 1 3,3+2,50,0,-"],
   [
     once({ allowed: false, units: [1], steps: [{ ...step(MAX, 50, null, "live"), granted: MAX }] }),
@@ -193,14 +195,21 @@ const spent: fc.Arbitrary<SpentState> = fc.oneof(
 );
 const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
   fc.array(
-    fc.record({
-      id: ids,
-      units: whole,
-      expiresAtMs: whole,
-      onExpiry: fc.constantFrom("charge", "refund", "grant"),
-      expired: fc.boolean(),
-      mark,
-    }),
+    fc
+      .record({
+        id: ids,
+        units: whole,
+        expiresAtMs: whole,
+        end: fc.constantFrom(
+          ...(["charge", "refund", "grant"] as const).flatMap((onExpiry) => [
+            { onExpiry, expired: false },
+            { onExpiry, expired: true },
+          ]),
+          { onExpiry: "place", expired: false } as const,
+        ),
+        mark,
+      })
+      .map(({ end, ...rest }) => ({ ...rest, ...end })),
     { minLength: 1, maxLength: 5 },
   );
 const heldStates: fc.Arbitrary<HeldState> = fc
@@ -224,14 +233,18 @@ const answers: fc.Arbitrary<OnceState> = fc
   .record({
     expiresAtMs: whole,
     nowMs: whole,
-    allowed: fc.boolean(),
+    answer: fc.oneof(
+      fc.record({ allowed: fc.boolean(), waitMs: fc.constant(0) }),
+      fc.record({ allowed: fc.constant(true), waitMs: fc.integer({ min: 1, max: MAX }) }),
+    ),
     request: ids,
     hold: fc.option(ids),
     taken: fc.array(fc.tuple(whole, steps), { maxLength: 5 }),
   })
-  .map(({ taken, ...rest }) => ({
+  .map(({ taken, answer, ...rest }) => ({
     kind: "once",
     ...rest,
+    ...answer,
     units: taken.map(([units]) => units),
     steps: taken.map(([, step]) => step),
   }));

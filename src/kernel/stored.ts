@@ -18,7 +18,7 @@ const KINDS = {
   k: "streak",
 } as const;
 
-const ENDS = { c: "charge", r: "refund", g: "grant" } as const;
+const ENDS = { c: "charge", r: "refund", g: "grant", p: "place" } as const;
 
 /** A state as text, for stores that keep text. */
 export function encodeState(state: StoredState): string {
@@ -45,7 +45,7 @@ function encodeHold({ id, units, expiresAtMs, onExpiry, expired, mark }: Hold): 
   return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
 }
 
-const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgCRG])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
+const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRG])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
 
 function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
   const match = /^h1 ([csgnek]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
@@ -76,9 +76,9 @@ function decodeHold(text: string): Hold | null {
   };
 }
 
-function encodeOnce({ request, hold, nowMs, allowed, units, steps }: OnceState): string {
+function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps }: OnceState): string {
   const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
-  return `o1 ${request} ${hold ?? "."} ${nowMs} ${allowed ? 1 : 0} ${texts.join(";")}`;
+  return `o1 ${request} ${hold ?? "."} ${nowMs} ${allowed ? 1 : 0}${waitMs === 0 ? "" : `+${waitMs}`} ${texts.join(";")}`;
 }
 
 function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
@@ -88,19 +88,21 @@ function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepRep
 const STEP = /^([0-9]+),([0-9]+)(?:\+([0-9]+))?,([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
 
 function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
-  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}|\.) ([0-9]+) ([01]) (\S*)$/.exec(text);
+  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}|\.) ([0-9]+) (0|1(?:\+([1-9][0-9]*))?) (\S*)$/.exec(text);
   if (match === null) return null;
-  const [, request = "", hold = "", now, allowed, list = ""] = match;
-  const nowMs = Number(now);
+  const [, request = "", hold = "", now, allowed, wait, list = ""] = match;
+  const [nowMs, waitMs] = [Number(now), Number(wait ?? 0)];
   const steps = list === "" ? [] : list.split(";").map(decodeStep);
-  if (!Number.isSafeInteger(nowMs) || !steps.every((step) => step !== null)) return null;
+  if (!Number.isSafeInteger(nowMs) || !Number.isSafeInteger(waitMs) || !steps.every((step) => step !== null))
+    return null;
   return {
     kind: "once",
     expiresAtMs,
     request,
     hold: hold === "." ? null : hold,
     nowMs,
-    allowed: allowed === "1",
+    allowed: allowed !== "0",
+    waitMs,
     units: steps.map(({ units }) => units),
     steps: steps.map(({ reply }) => reply),
   };

@@ -2,7 +2,7 @@
 
 import { type Call, dimensionValue } from "../kernel/call.ts";
 import { stepOf, valueIn } from "../kernel/charge.ts";
-import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
+import type { StepEvent, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
@@ -19,6 +19,8 @@ export interface Asked {
   readonly parts: readonly Part[];
   /** Of the holds, instead of the limits' own. */
   readonly leaseMs?: number | undefined;
+  /** Whether it may wait for its turn. */
+  readonly wait?: Wait | undefined;
 }
 
 /** What came of it. */
@@ -28,27 +30,36 @@ export interface Decided {
   readonly parts: readonly Part[];
   /** The id of the holds, `null` when nothing was asked to be held. */
   readonly hold: string | null;
+  /** Milliseconds until it is the call's turn. */
+  readonly waitMs: number;
 }
 
 const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge", run: "judge" } as const;
 
-/** Asks the store for a call. */
+/** Asks the store for a call. Nobody is told of the decision yet. */
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
-  const { verb, call, parts } = asked;
+  const { verb, parts, wait } = asked;
   const id = parts.some(({ event }) => event === "hold") ? crypto.randomUUID() : null;
   const once = onceOf(shared, asked);
   const say = (): StoreRequest => {
     const steps = parts.map((part) =>
       stepOf(part, shared.calendar.specOf(part), eventOf(part, id ?? "", asked.leaseMs)),
     );
-    return { mode: MODES[verb], steps, ...(once === null ? {} : { once }) };
+    return {
+      mode: MODES[verb],
+      steps,
+      ...(once === null ? {} : { once }),
+      ...(wait === undefined ? {} : { wait }),
+    };
   };
-  const [reply] = await ask(shared, () => [say()], options);
-  const decided = once === null ? { parts, hold: id } : firstOf(asked, reply as StoreReply, once.request, id);
-  const decision = decisionOf(decided.parts, reply as StoreReply);
-  const { onDecision } = shared;
+  const [reply] = (await ask(shared, () => [say()], options)) as [StoreReply];
+  const decided = once === null ? { parts, hold: id } : firstOf(asked, reply, once.request, id);
+  return { ...decided, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
+}
+
+/** Says a decision to `onDecision`, if anybody listens. */
+export function tellDecision({ onDecision }: Shared, { verb, call }: Asked, decision: Decision): void {
   if (verb !== "peek" && onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
-  return { ...decided, decision };
 }
 
 /** The tag of the partition that a call is in, else of its first bucket; `null` where it has neither. */

@@ -46,6 +46,8 @@ export interface Shared {
   readonly calendar: CalendarSpecs;
   readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  /** How many calls of this process sleep until a bucket may have room for them. */
+  readonly waiting: Map<string, number>;
   closing: Promise<void> | null;
 }
 

@@ -8,6 +8,7 @@ import { chargeCases } from "./charge-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { onceCases } from "./once-cases.ts";
+import { waitCases } from "./wait-cases.ts";
 import { wordCases } from "./word-cases.ts";
 
 export type { StoreCase, StoreFixture } from "./cases.ts";
@@ -19,6 +20,7 @@ export const storeCases: readonly StoreCase[] = [
   ...expiryCases,
   ...onceCases,
   ...wordCases,
+  ...waitCases,
 
   {
     name: "keeps buckets apart whatever their keys are",

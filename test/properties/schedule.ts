@@ -28,6 +28,12 @@ const units = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 50) },
 );
 const windowMs = fc.constantFrom(10, 20, 37, 100);
+const tokenBucket: fc.Arbitrary<LimitSpec> = fc.record({
+  algorithm: fc.constant("gcra"),
+  burst: fc.integer({ min: 1, max: 5 }),
+  levelPerUnit: fc.constantFrom(1, 7, 10, 40),
+  levelPerMs: fc.constantFrom(1, 3),
+});
 const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
     algorithm: fc.constant("quota"),
@@ -42,12 +48,7 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
     align: fc.constantFrom("epoch", "first-use"),
   }),
   fc.record({ algorithm: fc.constant("sliding-window"), quota: units, windowMs }),
-  fc.record({
-    algorithm: fc.constant("gcra"),
-    burst: fc.integer({ min: 1, max: 5 }),
-    levelPerUnit: fc.constantFrom(1, 7, 10, 40),
-    levelPerMs: fc.constantFrom(1, 3),
-  }),
+  tokenBucket,
   fc.record({ algorithm: fc.constant("concurrency"), quota: fc.constantFrom(1, 1, 2, 3, 5) }),
 );
 
@@ -96,6 +97,9 @@ const once = fc.oneof(
   },
 );
 
+/** How long a request waits for its turn. The id of its place is given later. */
+const maxWaitMs = fc.constantFrom(1, 9, 40, 41, 400, 400);
+
 const BUCKETS = ["a", "b", "c"];
 
 /** A turn whose steps are drafts. */
@@ -104,34 +108,59 @@ interface DraftTurn extends Omit<Turn, "requests"> {
     readonly mode: StoreRequest["mode"];
     readonly steps: readonly (Omit<Step, "event"> & { readonly event: Draft })[];
     readonly once: StoreRequest["once"];
+    readonly maxWaitMs: number | undefined;
   }[];
 }
 
 /** Schedules on three buckets, whose limits may change on the way as a policy may. */
-export const schedule: fc.Arbitrary<readonly Turn[]> = fc
-  .tuple(fc.array(limit, { minLength: 3, maxLength: 4 }), fc.integer({ min: 0, max: 3 }))
-  .chain(([limits, strayBucket]) => {
-    const step = fc.record({ bucket: fc.nat(2), event: draft, stray: fc.nat(7) }).map(({ bucket, event, stray }) => ({
-      bucket: BUCKETS[bucket] ?? "a",
-      limit: (stray === 0 && bucket === strayBucket ? limits[3] : limits[bucket]) ?? (limits[0] as LimitSpec),
-      event,
-    }));
-    const request = fc.record({
-      mode: fc.constantFrom("judge", "judge", "judge", "judge", "judge", "judge", "peek", "force"),
-      steps: fc.oneof(
-        fc.tuple(step),
-        fc.uniqueArray(step, { minLength: 2, maxLength: 3, selector: ({ bucket }) => bucket }),
-      ),
-      once,
-    });
-    const turn = fc.record({
-      advanceMs,
-      requests: fc.array(request, { minLength: 1, maxLength: 5 }),
-      retries: fc.constantFrom(true, true, false),
-    });
-    return fc.array(turn, { minLength: 4, maxLength: 8 }) as fc.Arbitrary<DraftTurn[]>;
-  })
-  .map(named);
+export const schedule = scheduleOf(fc.array(limit, { minLength: 3, maxLength: 4 }), draft, 1);
+
+/** Schedules of calls that mostly wait in the rows of two token buckets. */
+export const rowSchedule = scheduleOf(
+  fc.tuple(tokenBucket, tokenBucket, limit),
+  fc.oneof(
+    { weight: 3, arbitrary: fc.record({ type: fc.constant("charge" as const), cost }) },
+    { weight: 1, arbitrary: draft },
+  ),
+  15,
+);
+
+/** @param waits how many calls of twenty may wait */
+function scheduleOf(
+  limits: fc.Arbitrary<readonly LimitSpec[]>,
+  event: fc.Arbitrary<Draft>,
+  waits: number,
+): fc.Arbitrary<readonly Turn[]> {
+  const wait = fc.oneof(
+    { weight: 20 - waits, arbitrary: fc.constant(undefined) },
+    { weight: waits, arbitrary: maxWaitMs },
+  );
+  return fc
+    .tuple(limits, fc.integer({ min: 0, max: 3 }))
+    .chain(([limits, strayBucket]) => {
+      const step = fc.record({ bucket: fc.nat(2), event, stray: fc.nat(7) }).map(({ bucket, event, stray }) => ({
+        bucket: BUCKETS[bucket] ?? "a",
+        limit: (stray === 0 && bucket === strayBucket ? limits[3] : limits[bucket]) ?? (limits[0] as LimitSpec),
+        event,
+      }));
+      const request = fc.record({
+        mode: fc.constantFrom("judge", "judge", "judge", "judge", "judge", "judge", "peek", "force"),
+        steps: fc.oneof(
+          fc.tuple(step),
+          fc.uniqueArray(step, { minLength: 2, maxLength: 3, selector: ({ bucket }) => bucket }),
+        ),
+        once,
+        maxWaitMs: wait,
+      });
+      const turn = fc.record({
+        advanceMs,
+        requests: fc.array(request, { minLength: 1, maxLength: 5 }),
+        retries: fc.constantFrom(true, true, false),
+      });
+      return fc.array(turn, { minLength: 4, maxLength: 8 }) as fc.Arbitrary<DraftTurn[]>;
+    })
+    .map(named);
+}
 
 /** A schedule whose holds have ids of their own, and whose settles and extends mostly name holds that were made. */
 function named(turns: readonly DraftTurn[]): readonly Turn[] {
@@ -152,12 +181,13 @@ function named(turns: readonly DraftTurn[]): readonly Turn[] {
 
   return turns.map((turn) => {
     nowMs += turn.advanceMs;
-    const requests = turn.requests.map(({ mode, steps, once }) => {
+    const requests = turn.requests.map(({ mode, steps, once, maxWaitMs }) => {
       count++;
       const request: StoreRequest = {
         mode,
         steps: steps.map((step) => ({ ...step, event: event(step.bucket, step.event) })),
         ...(once === undefined ? {} : { once }),
+        ...(maxWaitMs === undefined ? {} : { wait: { id: `w${count}`, maxMs: maxWaitMs } }),
       };
       kernel.apply(request, nowMs);
       return request;
@@ -224,6 +254,8 @@ export interface Tally {
   replays: number;
   /** Steps of requests whose answer was kept no more. */
   afresh: number;
+  /** Steps of requests that took a place in a row. */
+  places: number;
 }
 
 /** A tally for each algorithm. */
@@ -244,6 +276,7 @@ export function createTallies(): Record<LimitSpec["algorithm"], Tally> {
     refunded: 0,
     replays: 0,
     afresh: 0,
+    places: 0,
   });
   return {
     quota: tally(),
@@ -312,6 +345,7 @@ export function createModel(tallies: ReturnType<typeof createTallies>) {
     if (!isBooked) return;
     if (event.type === "hold" && event.units > 0) tally.holds++;
     if (event.type === "extend" && allowed) tally.extends++;
+    if (event.type === "charge" && reply.waitMs !== undefined) tally.places++;
     if (event.type !== "settle" || found === undefined) return;
     tally[found]++;
     const holds = state?.kind === "held" ? state.holds : [];

@@ -12,9 +12,20 @@ import { sqliteStore } from "tollgate/stores/sqlite";
 import { type Clock, fakeClock } from "tollgate/testing";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
-import { createModel, createTallies, peekAt, renamed, schedule, type Tally, type Turn, waitOf } from "./schedule.ts";
+import {
+  createModel,
+  createTallies,
+  peekAt,
+  renamed,
+  rowSchedule,
+  schedule,
+  type Tally,
+  type Turn,
+  waitOf,
+} from "./schedule.ts";
 
 const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? 10_000);
+const ROWS = Math.ceil(SCHEDULES / 5);
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_121);
 
 const folder = temporaryFolder();
@@ -136,6 +147,22 @@ for (const [name, open] of Object.entries(stores)) {
       context.diagnostic(JSON.stringify(tallies));
       assertWorthRunning(tallies, WORTH_AT_GIVEN_TIMES);
     });
+
+    it(`agree on ${ROWS} schedules of calls that wait`, async (context) => {
+      const clock = fakeClock(Date.now() + 365 * 86_400_000);
+      const store = open(clock);
+      const tallies = createTallies();
+      let schedules = 0;
+      await fc.assert(
+        fc.asyncProperty(rowSchedule, (turns) => play(renamed(turns, `row-${schedules++}-`), store, tallies, clock)),
+        { numRuns: ROWS, seed: SEED },
+      );
+      await store.close();
+      context.diagnostic(JSON.stringify(tallies));
+      assert.ok(tallies.gcra.places >= ROWS / 2, `${tallies.gcra.places} places`);
+      for (const algorithm of ["quota", "fixed-window", "sliding-window", "concurrency"] as const)
+        assert.ok(tallies[algorithm].places >= ROWS / 100, `${tallies[algorithm].places} places of ${algorithm}`);
+    });
   });
 }
 
@@ -164,6 +191,7 @@ function faster(turns: readonly Turn[]): Turn[] {
     retries,
     requests: requests.map((request) => ({
       ...request,
+      ...(request.wait === undefined ? {} : { wait: { ...request.wait, maxMs: fifth(request.wait.maxMs) } }),
       steps: request.steps.map((step) => ({ ...step, limit: fasterLimit(step.limit), event: fasterEvent(step.event) })),
     })),
   }));

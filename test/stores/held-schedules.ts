@@ -69,7 +69,7 @@ function changed(limit: LimitSpec): fc.Arbitrary<LimitSpec> {
 
 const digits = fc.constantFrom("0", "1", "2", "5", "07", `${NOW_MS}`, `${NOW_MS + 3}`, `${NOW_MS + 90}`, `${2 ** 52}`);
 const writtenHold = fc
-  .tuple(id, digits, digits, fc.constantFrom("c", "r", "C", "R"), fc.option(fc.tuple(digits, digits)))
+  .tuple(id, digits, digits, fc.constantFrom("c", "r", "C", "R", "p"), fc.option(fc.tuple(digits, digits)))
   .map(
     ([name, taken, endMs, letter, mark]) => `${name},${taken},${endMs},${letter}${mark ? `,${mark.join()},10` : ""}`,
   );
@@ -95,6 +95,7 @@ const written = fc.oneof(
 
 const mode = fc.constantFrom<StoreRequest["mode"][]>("judge", "judge", "judge", "judge", "judge", "peek", "force");
 const once = fc.record({ key: fc.constantFrom("o0", "o1", "o2", "b2"), request: fc.constantFrom("r0", "r-_1") });
+const wait = fc.record({ id, maxMs: fc.constantFrom(1, 10, 100, 100, 1_000, MAX) });
 const advanceMs = fc.constantFrom(
   0,
   0,
@@ -131,6 +132,18 @@ export interface Schedule {
 const noneOr = <Value>(arbitrary: fc.Arbitrary<Value>, weight: number) =>
   fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 
+/** A request with what it has. */
+function asked({
+  once,
+  wait,
+  ...request
+}: Omit<StoreRequest, "once" | "wait"> & {
+  readonly once?: StoreRequest["once"] | undefined;
+  readonly wait: StoreRequest["wait"] | undefined;
+}): StoreRequest {
+  return { ...request, ...(once === undefined ? {} : { once }), ...(wait === undefined ? {} : { wait }) };
+}
+
 /** Batches on three buckets, each of a limit that may change on the way; now and then of another bucket's. */
 export const anySchedule: fc.Arbitrary<Schedule> = fc
   .array(
@@ -145,9 +158,7 @@ export const anySchedule: fc.Arbitrary<Schedule> = fc
         return { bucket: BUCKETS[bucket] ?? "", limit: isOther === 0 ? other : first, event };
       });
     const steps = fc.uniqueArray(step, { minLength: 0, maxLength: 3, selector: ({ bucket }) => bucket });
-    const request = fc
-      .record({ mode, steps, once: noneOr(once, 5) })
-      .map(({ once, ...request }): StoreRequest => (once === undefined ? request : { ...request, once }));
+    const request = fc.record({ mode, steps, once: noneOr(once, 5), wait: noneOr(wait, 3) }).map(asked);
     const byHand = fc.tuple(fc.constantFrom(...BUCKETS, "o0"), written, fc.constantFrom(1, 40, 700_000));
     return fc.record({
       written: fc.oneof(
@@ -192,13 +203,17 @@ export const tokenBucketSchedule: fc.Arbitrary<Schedule> = fc
         arbitrary: fc.record({ type: fc.constant("settle" as const), id, units: fc.constantFrom(0, 1, 3) }),
       },
       { weight: 1, arbitrary: fc.record({ type: fc.constant("extend" as const), id, leaseMs: fc.constant(260) }) },
-      { weight: 2, arbitrary: fc.record({ type: fc.constant("charge" as const), cost: few }) },
+      { weight: 4, arbitrary: fc.record({ type: fc.constant("charge" as const), cost: few }) },
       { weight: 2, arbitrary: fc.constant({ type: "read" } as const) },
     );
-    const request = fc.record({
-      mode: fc.constantFrom<StoreRequest["mode"][]>("judge", "judge", "judge", "force"),
-      steps: event.map((event): Step[] => [{ bucket: "b0", limit, event }]),
-    });
+    const wait = fc.record({ id, maxMs: fc.constantFrom(30, 400, 4_000) });
+    const request = fc
+      .record({
+        mode: fc.constantFrom<StoreRequest["mode"][]>("judge", "judge", "judge", "force"),
+        steps: event.map((event): Step[] => [{ bucket: "b0", limit, event }]),
+        wait: noneOr(wait, 2),
+      })
+      .map(asked);
     const turn = fc.record({
       advanceMs: fc.constantFrom(0, 0, 0, 1, 3, 10, 40, 90, 201),
       requests: fc.array(request, { minLength: 1, maxLength: 6 }),

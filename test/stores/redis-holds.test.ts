@@ -75,16 +75,20 @@ async function play({ written, turns }: Schedule, prefix: string, count: (what: 
   }
 }
 
-function renamed({ mode, steps, once }: StoreRequest, prefix: string): StoreRequest {
-  const request = { mode, steps: steps.map((each) => ({ ...each, bucket: prefix + each.bucket })) };
-  return once === undefined ? request : { ...request, once: { ...once, key: prefix + once.key } };
+function renamed(request: StoreRequest, prefix: string): StoreRequest {
+  const { steps, once } = request;
+  return {
+    ...request,
+    steps: steps.map((each) => ({ ...each, bucket: prefix + each.bucket })),
+    ...(once === undefined ? {} : { once: { ...once, key: prefix + once.key } }),
+  };
 }
 
 function tell(steps: readonly Step[], reply: StoreReply | string, count: (what: string) => void): void {
   if (typeof reply === "string") count(reply);
   else if (reply.replay !== undefined) count("given again");
   else {
-    count(reply.allowed ? "allowed" : "denied");
+    count(reply.waitMs !== undefined ? "placed" : reply.allowed ? "allowed" : "denied");
     for (const [i, { event }] of steps.entries()) {
       const found = reply.steps[i]?.hold;
       count(found === undefined ? event.type : `${event.type} ${found}`);
@@ -120,7 +124,7 @@ describe("the script mirrors the kernel in holds and kept answers", () => {
   it(`on ${SCHEDULES} random schedules of a token bucket whose marks sink`, async (context) => {
     const tally = await playAll(tokenBucketSchedule, SCHEDULES);
     context.diagnostic(JSON.stringify(Object.fromEntries(tally)));
-    for (const what of ["settle live", "settle late", "extend live"]) {
+    for (const what of ["settle live", "settle late", "extend live", "placed"]) {
       assert.ok((tally.get(what) ?? 0) > SCHEDULES / 10, what);
     }
   });

@@ -4,8 +4,8 @@
 -- ARGV  whole numbers and names, as one JSON text: how many limits there are, then for each: algorithm (1 quota,
 --       2 fixed-window, 3 sliding-window, 4 gcra, 5 concurrency) and its three numbers as in
 --       src/stores/redis/arguments.ts; 6 fixed-window of a calendar, and its four; 7 elapsed, 8 streak); then for each request: mode (0 judge, 1 peek, 2 force; 10 more when it is to be
---       booked once, followed by which key its answer is kept under and what the request is alike in), how many steps
---       it has, and for each step: which key, which limit (negative: in shadow), and what it asks: the cost of a charge
+--       booked once, followed by which key its answer is kept under and what the request is alike in; 20 more when it may
+--       wait, followed by the id of its place and how many ms), how many steps it has, and for each step: which key, which limit (negative: in shadow), and what it asks: the cost of a charge
 --       in units, or
 --       -1 read
 --       -2 reset
@@ -17,7 +17,8 @@
 --       -8 settle, followed by the hold's id and the actual units
 --       -9 extend, followed by the hold's id and the lease in ms
 -- Returns whole numbers (the largest as text): the time in ms since 1970; then for each request 1 allowed, 0 denied,
---       2 answered before, 3 a time outside of a calendar's windows, -1 a damaged key, -2 a key of another type, -3 too many holds; after 1 and 0 for each step:
+--       2 answered before, 3 a time outside of a calendar's windows, 4 allowed at its turn, and after it in how many
+--       ms that is; -1 a damaged key, -2 a key of another type, -3 too many holds; after 1, 0 and 4 for each step:
 --       units granted, if there are any, as a negative number; units used, ms until all are free, ms until this cost would pass (0: it passes now; -1: it never will), and of
 --       a settle or an extend how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the answer; after
 --       -1 and -2 the key's number
@@ -26,9 +27,9 @@
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
 local PEEK, FORCE = 1, 2
-local WITH_ONCE = 10
+local WITH_ONCE, WITH_WAIT = 10, 20
 local CHARGE, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, SETTLE, EXTEND = 0, -2, -3, -4, -5, -6, -7, -8, -9
-local ALLOWED, DENIED, ANSWERED, STALE, DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = 1, 0, 2, 3, -1, -2, -3
+local ALLOWED, DENIED, ANSWERED, STALE, PLACED, DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = 1, 0, 2, 3, 4, -1, -2, -3
 local LIVE, LATE, UNKNOWN = 0, 1, 2
 
 local floor, ceil, max, min, INFINITY = math.floor, math.ceil, math.max, math.min, math.huge
@@ -161,7 +162,7 @@ local function answer_in(key)
     return nil
   end
   if state.expires_at_ms == -1 then
-    state.expires_at_ms = state.answered_ms + REMEMBERED_MS
+    state.expires_at_ms = state.answered_ms + state.wait_ms + REMEMBERED_MS
     changed[key] = true
   end
   return now_ms < state.expires_at_ms and state.text or nil
@@ -184,8 +185,8 @@ end
 -- One request's steps, in lists that every request uses again. What each one asks:
 local key_of, limit_of, event_of, units_of, id_of, lease_of, made_of = {}, {}, {}, {}, {}, {}, {}
 local shadow_of, mark_of, outcome_of = {}, {}, {}
--- Units that must be free for it, whether they are, and the hold that it names:
-local needed_of, fits_of, hold_of = {}, {}, {}
+-- Units that must be free for it, whether they are, the hold that it names, and in how many ms its turn is (0: it has none):
+local needed_of, fits_of, hold_of, turns_of = {}, {}, {}, {}
 -- What its bucket holds, and what it will hold when the request is booked:
 local spent_of, holds_of, spent_after, holds_after = {}, {}, {}, {}
 -- Its reply:
@@ -259,10 +260,20 @@ local function judge(step)
   return needed_of[step] - granted_in(holds) <= limit.a - used_in(limit, spent, holds, now_ms)
 end
 
--- What a step's bucket holds after it was booked.
-local function booked(step)
+-- Milliseconds until a step's turn in the row of a token bucket; INFINITY where it does not wait.
+local function turn_of(step)
+  if limit_of[step].algorithm ~= gcra or event_of[step] ~= CHARGE or shadow_of[step] then
+    return INFINITY
+  end
+  return turn_after_ms(limit_of[step], spent_of[step], holds_of[step], needed_of[step], now_ms)
+end
+
+-- What a step's bucket holds after it was booked, at once or at the request's turn.
+local function booked(step, place, at_ms)
   local limit, event, spent, holds = limit_of[step], event_of[step], spent_of[step], holds_of[step]
-  if event == CHARGE then
+  if event == CHARGE and at_ms then
+    return placed(limit, spent, holds, place, units_of[step], at_ms, now_ms)
+  elseif event == CHARGE then
     return charged(limit, spent, units_of[step], now_ms), holds
   elseif event == HOLD then
     return held(limit, spent, holds, made_of[step], now_ms)
@@ -316,7 +327,7 @@ local function answer(step, spent, holds, keeps_answer)
 end
 
 -- The kept answer for a request whose steps were answered. Mirrors onceOf and encodeOnce.
-local function once_of(count, request, allowed)
+local function once_of(count, request, allowed, wait_ms)
   local hold
   local step_texts = {}
   for step = 1, count do
@@ -326,17 +337,27 @@ local function once_of(count, request, allowed)
     step_texts[step] =
       encode_step(units_of[step], used_of[step], granted_of[step], reset_of[step], retry_of[step], found_of[step])
   end
-  local head = "o1 " .. request .. " " .. (hold or ".") .. " " .. text_of[now_ms] .. (allowed and " 1 " or " 0 ")
-  local text = head .. concat(step_texts, ";")
-  return { algorithm = once_state, kind = "once", expires_at_ms = now_ms + REMEMBERED_MS, text = text }
+  local head = "o1 " .. request .. " " .. (hold or ".") .. " " .. text_of[now_ms] .. (allowed and " 1" or " 0")
+  if wait_ms > 0 then
+    head = head .. "+" .. text_of[wait_ms]
+  end
+  local text = head .. " " .. concat(step_texts, ";")
+  return { algorithm = once_state, kind = "once", expires_at_ms = now_ms + wait_ms + REMEMBERED_MS, text = text }
 end
 
 local function decide(limits)
   local mode = argument()
-  local once_key, request, answered
+  local once_key, request, answered, place, max_wait_ms
+  local waits = mode >= WITH_WAIT
+  if waits then
+    mode = mode - WITH_WAIT
+  end
   if mode >= WITH_ONCE then
     mode, once_key, request = mode - WITH_ONCE, argument(), argument()
     answered = answer_in(once_key)
+  end
+  if waits then
+    place, max_wait_ms = argument(), argument()
   end
   local count, broken = read_steps(limits, mode ~= PEEK and not answered)
   if answered then
@@ -359,16 +380,30 @@ local function decide(limits)
       return
     end
   end
-  local allowed = true
+  local allowed, wait_ms = true, 0
   for step = 1, count do
-    fits_of[step] = judge(step)
-    allowed = (fits_of[step] or shadow_of[step]) and allowed
+    local fits = judge(step)
+    fits_of[step], turns_of[step] = fits, 0
+    if waits and not fits then
+      local turn_ms = turn_of(step)
+      if turn_ms <= max_wait_ms then
+        turns_of[step], wait_ms = turn_ms, max(wait_ms, turn_ms)
+      end
+    end
+    allowed = (fits or turns_of[step] > 0 or shadow_of[step]) and allowed
   end
   local books = allowed or mode == FORCE
+  if not allowed then
+    wait_ms = 0
+  end
+  local at_ms = wait_ms > 0 and now_ms + wait_ms
   for step = 1, count do
     local spent, holds = spent_of[step], holds_of[step]
     if books then
-      spent, holds = booked(step)
+      spent, holds = booked(step, place, at_ms)
+    end
+    if allowed and turns_of[step] > 0 then
+      fits_of[step] = true
     end
     if #holds > MAX_HOLDS then
       reply(TOO_MANY_HOLDS)
@@ -377,7 +412,10 @@ local function decide(limits)
     spent_after[step], holds_after[step] = spent, holds
   end
   local keeps = books and mode ~= PEEK
-  reply(allowed and ALLOWED or DENIED)
+  reply(at_ms and PLACED or allowed and ALLOWED or DENIED)
+  if at_ms then
+    reply(wait_ms)
+  end
   for step = 1, count do
     local key, spent, holds = key_of[step], spent_after[step], holds_after[step]
     if event_of[step] == RESET then
@@ -394,7 +432,7 @@ local function decide(limits)
     end
   end
   if keeps and once_key then
-    states[once_key], changed[once_key] = once_of(count, request, allowed), true
+    states[once_key], changed[once_key] = once_of(count, request, allowed, wait_ms), true
   end
 end
 

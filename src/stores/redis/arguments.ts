@@ -21,10 +21,10 @@ export interface ScriptCall {
 }
 
 const MODES = { judge: 0, peek: 1, force: 2 } as const;
-const WITH_ONCE = 10;
+const [WITH_ONCE, WITH_WAIT] = [10, 20];
 const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, SETTLE, EXTEND] = [-1, -2, -3, -4, -5, -6, -7, -8, -9];
 const NO_OUTCOME = 0;
-const [ANSWERED, STALE] = [2, 3];
+const [ANSWERED, STALE, PLACED] = [2, 3, 4];
 const [DAMAGED, WRONG_TYPE] = [-1, -2];
 const FOUND = ["live", "late", "unknown"] as const;
 
@@ -35,9 +35,11 @@ export function scriptCall(requests: readonly StoreRequest[]): ScriptCall {
   const keys = new Map<string, number>();
   const limits = new Map<LimitSpec, number>();
   const values: (number | string)[] = [];
-  for (const { mode, steps, once } of requests) {
-    if (once === undefined || mode === "peek") values.push(MODES[mode]);
-    else values.push(MODES[mode] + WITH_ONCE, numberOf(keys, once.key), once.request);
+  for (const { mode, steps, once, wait } of requests) {
+    const isOnce = once !== undefined && mode !== "peek";
+    values.push(MODES[mode] + (isOnce ? WITH_ONCE : 0) + (wait === undefined ? 0 : WITH_WAIT));
+    if (isOnce) values.push(numberOf(keys, once.key), once.request);
+    if (wait !== undefined) values.push(wait.id, wait.maxMs);
     values.push(steps.length);
     let made: Hold | undefined;
     for (const { bucket, limit, event, shadow } of steps) {
@@ -139,6 +141,7 @@ export function scriptReplies(
     if (status === DAMAGED) return damaged(keys[next() - 1] ?? "");
     if (status === WRONG_TYPE) return wrongType(keys[next() - 1] ?? "");
     if (status < 0) return tooManyHolds();
+    if (status === PLACED) return { allowed: true, nowMs, waitMs: next(), steps: steps.map(stepReply) };
     return { allowed: status === 1, nowMs, steps: steps.map(stepReply) };
   });
   if (position !== answer.length) throw new RangeError("the script's answer has another length than it must have");

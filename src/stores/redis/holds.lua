@@ -1,10 +1,12 @@
 -- Mirrors src/kernel/holds.ts, and the text of a bucket with holds in src/kernel/stored.ts.
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
--- A hold: id; units; expires_at_ms; charges (when it expires; else it refunds); grants (it is a grant); expired; mark, on a token bucket (any
+-- A hold: id; units; expires_at_ms; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a place, and
+-- charges); expired; mark, on a token bucket (any
 -- table with base_ms, level and level_per_unit, such as a state); text, once it is known.
 
 local MAX_HOLDS = 1000
+local MAX_PLACES = 256
 local REMEMBERED_MS = 600000
 local MAX_ID_LENGTH = 64
 
@@ -61,10 +63,16 @@ local function changed_hold(hold, expires_at_ms, mark, expired)
     expires_at_ms = expires_at_ms,
     charges = hold.charges,
     grants = hold.grants,
+    waits = hold.waits,
     expired = expired,
     mark = mark,
     text = nil,
   }
+end
+
+-- Whether a hold is remembered: a place only until it is its turn.
+local function is_kept(hold, now_ms)
+  return now_ms < hold.expires_at_ms + (hold.waits and 0 or REMEMBERED_MS)
 end
 
 -- What is worked on, one bucket at a time: its holds, and what is spent. Once a mark has to sink, the instants and levels
@@ -170,7 +178,7 @@ local function contents_at(limit, state, now_ms)
   local is_changed = false
   for place, hold in ipairs(state.holds) do
     if now_ms >= hold.expires_at_ms then
-      is_changed = is_changed or not hold.expired or now_ms >= hold.expires_at_ms + REMEMBERED_MS
+      is_changed = is_changed or not hold.expired or not is_kept(hold, now_ms)
       if not hold.expired then
         expire(limit, place, false)
       end
@@ -182,7 +190,7 @@ local function contents_at(limit, state, now_ms)
   end
   local holds = {}
   for _, hold in ipairs(holds_of_draft()) do
-    if now_ms < hold.expires_at_ms + REMEMBERED_MS then
+    if is_kept(hold, now_ms) then
       if now_ms >= hold.expires_at_ms and not hold.expired then
         hold = changed_hold(hold, hold.expires_at_ms, hold.mark, true)
       end
@@ -273,6 +281,20 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
     return INFINITY
   end
   return at_ms - now_ms + wait_ms(limit, draft_spent, units, at_ms), end_of(draft_spent, holds)
+end
+
+-- Milliseconds until units are free behind all places, whatever becomes of holds. Mirrors turnAfterMs.
+local function turn_after_ms(limit, spent, holds, units, now_ms)
+  local places = {}
+  for _, hold in ipairs(holds) do
+    if hold.waits then
+      places[#places + 1] = hold
+    end
+  end
+  if #places >= MAX_PLACES then
+    return INFINITY
+  end
+  return (free_after_ms(limit, spent, places, units, now_ms))
 end
 
 -- Holds, from a place on, with one more, by the end of each; of equal ends the earlier one first.
@@ -393,6 +415,14 @@ local function held(limit, spent, holds, made, now_ms)
   return spent, with_hold(holds, first_kept(holds), made)
 end
 
+local function placed(limit, spent, holds, id, units, at_ms, now_ms)
+  if units == 0 or limit.algorithm == elapsed then
+    return charged(limit, spent, units, now_ms), holds
+  end
+  local place = { id = id, units = units, expires_at_ms = at_ms, charges = true, waits = true, expired = false }
+  return spent, with_hold(holds, first_kept(holds), place)
+end
+
 local function settled(limit, spent, holds, hold, actual, now_ms)
   if not hold then
     return charged(limit, spent, actual, now_ms), holds
@@ -420,6 +450,7 @@ local function text_of_hold(hold)
     return text
   end
   local letter = hold.grants and (hold.expired and ",G" or ",g")
+    or hold.waits and ",p"
     or hold.charges and (hold.expired and ",C" or ",c")
     or (hold.expired and ",R" or ",r")
   text = hold.id .. "," .. text_of[hold.units] .. "," .. text_of[hold.expires_at_ms] .. letter
@@ -451,7 +482,7 @@ end
 
 -- The hold that begins at a place of a text, or nil when it is damaged; and where it ends.
 local function decode_hold(text, first)
-  local _, last, id, units, expires_at_ms, letter = find(text, "^([%w_-]+),(%d+),(%d+),([crgCRG])", first)
+  local _, last, id, units, expires_at_ms, letter = find(text, "^([%w_-]+),(%d+),(%d+),([crgpCRG])", first)
   if not last or #id > MAX_ID_LENGTH then
     return nil
   end
@@ -475,8 +506,9 @@ local function decode_hold(text, first)
     id = id,
     units = units,
     expires_at_ms = expires_at_ms,
-    charges = letter == "c" or letter == "C",
+    charges = letter == "c" or letter == "C" or letter == "p",
     grants = letter == "g" or letter == "G",
+    waits = letter == "p",
     expired = letter == "C" or letter == "R" or letter == "G",
     mark = mark,
     text = sub(text, first, last),

@@ -38,8 +38,9 @@ end
 
 -- Mirrors decodeOnce.
 function once_state.decode(text, expires_at_ms)
-  local request, hold, answered_ms, list = match(text, "^o1 ([%w_-]+) ([%w_.-]+) (%d+) [01] (%S*)$")
-  if not request or #request > MAX_ID_LENGTH or not whole_of(answered_ms) then
+  local request, hold, answered_ms, answer, list = match(text, "^o1 ([%w_-]+) ([%w_.-]+) (%d+) ([01+%d]+) (%S*)$")
+  local wait_ms = answer and (answer == "0" or answer == "1") and "0" or answer and match(answer, "^1%+([1-9]%d*)$")
+  if not wait_ms or not whole_of(wait_ms) or #request > MAX_ID_LENGTH or not whole_of(answered_ms) then
     return nil
   end
   if hold ~= "." and (#hold > MAX_ID_LENGTH or find(hold, ".", 1, true)) then
@@ -57,6 +58,7 @@ function once_state.decode(text, expires_at_ms)
     kind = "once",
     expires_at_ms = expires_at_ms,
     answered_ms = whole_of(answered_ms),
+    wait_ms = whole_of(wait_ms),
     text = text,
   }
 end

@@ -1,0 +1,196 @@
+// What a store must do with calls that wait for their turn at a token bucket.
+
+import assert from "node:assert/strict";
+import type { Step, Store, StoreReply } from "../store.ts";
+import { answered, ask, charge, first, gcra, hold, quota, read, type StoreCase, settle, usedOf } from "./cases.ts";
+
+/** The bucket refills a unit in so many ms. */
+const UNIT_MS = 200;
+
+/** Most places in one bucket. */
+const MAX_PLACES = 256;
+
+async function wait(store: Store, id: string, maxMs: number, ...steps: Step[]): Promise<StoreReply> {
+  const [reply] = await store.apply([{ mode: "judge", steps, wait: { id, maxMs } }]);
+  return answered(reply);
+}
+
+/** A bucket that is full, and nothing waits for it. */
+async function full({ store }: { readonly store: Store }): Promise<Store> {
+  await ask(store, "judge", charge("b", gcra, 5));
+  return store;
+}
+
+export const waitCases: readonly StoreCase[] = [
+  {
+    name: "gcra: serves calls that wait in their order, at the rate of the limit",
+    async run(fixture) {
+      const store = await full(fixture);
+      const turns = ["w1", "w2", "w3"].map((id) => wait(store, id, 10_000, charge("b", gcra)));
+      const replies = await Promise.all(turns);
+      assert.deepEqual(
+        replies.map(({ allowed, waitMs }) => [allowed, waitMs]),
+        [UNIT_MS, 2 * UNIT_MS, 3 * UNIT_MS].map((ms) => [true, ms]),
+      );
+      assert.deepEqual(
+        replies.map((reply) => [first(reply).allowed, first(reply).used, first(reply).retryAfterMs]),
+        [6, 7, 8].map((used) => [true, used, 0]),
+      );
+    },
+  },
+
+  {
+    name: "gcra: spends a place's units at its turn",
+    async run(fixture) {
+      const store = await full(fixture);
+      await wait(store, "w1", 10_000, charge("b", gcra, 2));
+      await fixture.advance(2 * UNIT_MS - 1);
+      const early = first(await ask(store, "peek", settle("b", gcra, "w1", 0)));
+      assert.deepEqual([early.hold, first(await ask(store, "peek", read("b", gcra))).used], ["live", 6]);
+      await fixture.advance(1);
+      assert.equal(first(await ask(store, "peek", settle("b", gcra, "w1", 0))).hold, "unknown");
+      assert.equal(await usedOf(store, "b", gcra), 5);
+      await fixture.advance(UNIT_MS);
+      assert.equal(await usedOf(store, "b", gcra), 4);
+    },
+  },
+
+  {
+    name: "gcra: denies a call whose turn would come too late, and takes no place for it",
+    async run(fixture) {
+      const store = await full(fixture);
+      const denied = await wait(store, "w1", UNIT_MS - 1, charge("b", gcra));
+      assert.deepEqual([denied.allowed, denied.waitMs, first(denied).retryAfterMs], [false, undefined, UNIT_MS]);
+      const never = await wait(store, "w1", 1_000_000, charge("b", gcra, 6));
+      assert.deepEqual([never.allowed, first(never).retryAfterMs], [false, null]);
+      assert.equal((await wait(store, "w2", UNIT_MS, charge("b", gcra))).waitMs, UNIT_MS);
+    },
+  },
+
+  {
+    name: "gcra: lets nobody by who does not wait",
+    async run(fixture) {
+      const store = await full(fixture);
+      await wait(store, "w1", 10_000, charge("b", gcra));
+      await fixture.advance(UNIT_MS - 1);
+      const denied = first(await ask(store, "judge", charge("b", gcra)));
+      assert.deepEqual([denied.allowed, denied.retryAfterMs], [false, UNIT_MS + 1]);
+    },
+  },
+
+  {
+    name: "gcra: lets a call pass at once when it need not wait",
+    async run({ store }) {
+      const reply = await wait(store, "w1", 10_000, charge("b", gcra));
+      assert.deepEqual([reply.allowed, reply.waitMs, first(reply).used], [true, undefined, 1]);
+      assert.equal(first(await ask(store, "peek", settle("b", gcra, "w1", 0))).hold, "unknown");
+    },
+  },
+
+  {
+    name: "gcra: gives the last place of a row to the next call when it was given up",
+    async run(fixture) {
+      const store = await full(fixture);
+      await wait(store, "w1", 10_000, charge("b", gcra));
+      await wait(store, "w2", 10_000, charge("b", gcra));
+      assert.equal(first(await ask(store, "force", settle("b", gcra, "w2", 0))).hold, "live");
+      assert.equal((await wait(store, "w3", 10_000, charge("b", gcra))).waitMs, 2 * UNIT_MS);
+    },
+  },
+
+  {
+    name: "gcra: gives no other place of a row to anybody when it was given up",
+    async run({ store }) {
+      const single = { ...gcra, burst: 1 };
+      await ask(store, "judge", charge("b", single));
+      for (const id of ["w1", "w2", "w3"]) await wait(store, id, 10_000, charge("b", single));
+      await ask(store, "force", settle("b", single, "w2", 0));
+      const next = await wait(store, "w4", 10_000, charge("b", single));
+      assert.equal(next.waitMs, 4 * UNIT_MS);
+    },
+  },
+
+  {
+    name: "gcra: counts on nothing that a hold may give back",
+    async run({ store }) {
+      await ask(store, "judge", hold("b", gcra, "h1", 5, { leaseMs: 50, onExpiry: "refund" }));
+      assert.equal(first(await ask(store, "peek", charge("b", gcra))).retryAfterMs, 50);
+      assert.equal((await wait(store, "w1", 10_000, charge("b", gcra))).waitMs, UNIT_MS);
+    },
+  },
+
+  {
+    name: "holds a waiting call's units in all its buckets until its turn",
+    async run(fixture) {
+      const store = await full(fixture);
+      const other = { ...gcra, levelPerUnit: 300 };
+      await ask(store, "judge", charge("c", other, 5));
+      const steps = [charge("a", quota(5), 2), charge("b", gcra), charge("c", other)];
+      const reply = await wait(store, "w1", 10_000, ...steps);
+      assert.deepEqual([reply.waitMs, reply.steps.map(({ used }) => used)], [300, [2, 6, 6]]);
+      await fixture.advance(299);
+      assert.equal(first(await ask(store, "peek", settle("a", quota(5), "w1", 0))).hold, "live");
+      await fixture.advance(1);
+      const after = await Promise.all([
+        usedOf(store, "a", quota(5)),
+        usedOf(store, "b", gcra),
+        usedOf(store, "c", other),
+      ]);
+      // The second bucket has had 300 ms, of which a unit takes 200.
+      assert.deepEqual(after, [2, 5, 5]);
+      assert.equal(first(await ask(store, "peek", read("a", quota(5)))).resetAfterMs, 1_000);
+    },
+  },
+
+  {
+    name: "does not wait where another limit denies, nor for a step in shadow",
+    async run(fixture) {
+      const store = await full(fixture);
+      const denied = await wait(store, "w1", 10_000, charge("b", gcra), charge("a", quota(0)));
+      assert.deepEqual([denied.allowed, denied.waitMs], [false, undefined]);
+      assert.deepEqual(
+        denied.steps.map(({ allowed, retryAfterMs }) => [allowed, retryAfterMs]),
+        [
+          [false, UNIT_MS],
+          [false, null],
+        ],
+      );
+      const shadow = await wait(store, "w2", 10_000, { ...charge("b", gcra), shadow: true });
+      assert.deepEqual([shadow.allowed, shadow.waitMs, first(shadow).allowed], [true, undefined, false]);
+    },
+  },
+
+  {
+    name: "gives a waiting call's answer again, with its wait",
+    async run(fixture) {
+      const store = await full(fixture);
+      const once = { key: "k", request: "r" };
+      const request = { mode: "judge", steps: [charge("b", gcra)], once } as const;
+      const replies = await store.apply([
+        { ...request, wait: { id: "w1", maxMs: 10_000 } },
+        { ...request, wait: { id: "w2", maxMs: 10_000 } },
+      ]);
+      const [one, again] = replies.map(answered);
+      assert.deepEqual([one?.waitMs, again?.waitMs, again?.replay?.request], [UNIT_MS, UNIT_MS, "r"]);
+      assert.equal(await usedOf(store, "b", gcra), 6);
+    },
+  },
+
+  {
+    name: `gcra: lets ${MAX_PLACES} wait and no more`,
+    async run(fixture) {
+      const store = await full(fixture);
+      const requests = Array.from({ length: MAX_PLACES + 1 }, (_, i) => ({
+        mode: "judge" as const,
+        steps: [charge("b", gcra)],
+        wait: { id: `w${i}`, maxMs: 1_000_000 },
+      }));
+      const replies = (await store.apply(requests)).map(answered);
+      assert.deepEqual(
+        replies.map(({ waitMs }) => waitMs),
+        [...Array.from({ length: MAX_PLACES }, (_, i) => (i + 1) * UNIT_MS), undefined],
+      );
+      assert.equal(replies.at(-1)?.allowed, false);
+    },
+  },
+];
