@@ -37,6 +37,7 @@ export {
   type Reserved,
   type RunFunction,
   type Settlement,
+  type WaitOptions,
 } from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file.ts";
 export { type WatchOptions, watchPolicy } from "./policy-watch.ts";

@@ -40,7 +40,10 @@ const layers: Record<string, Layer> = {
   },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
-  adapters: { files: /^src\/adapters\//, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
+  adapters: {
+    files: /^src\/adapters\//,
+    may: [KERNEL, STORE, /^src\/(limiter|adapters\/guard)\.ts$/, /^src\/adapters\/[a-z-]+\//],
+  },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/] },

@@ -1,0 +1,86 @@
+// A middleware for language models: each call of the model is judged, and booked with the tokens that it took.
+
+import type { Call, Cost } from "../../kernel/call.ts";
+import { type Guard, textOf, watched } from "../guard.ts";
+
+// biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
+/** A middleware as both versions take it. */
+export interface ModelMiddleware {
+  readonly specificationVersion: "v3";
+  wrapGenerate(options: any): Promise<any>;
+  wrapStream(options: any): Promise<any>;
+}
+// biome-ignore-end lint/suspicious/noExplicitAny: until here.
+
+/** How calls of the model are guarded. */
+export interface ModelOptions {
+  /** What the policy knows a call of the model as. Default `model`. */
+  readonly tool?: string;
+  /** What to hold while the model answers, instead of what the policy's `tools` say. */
+  readonly cost?: Cost;
+  /** What an answer took, in the policy's units. Default `{ tokens }`: those read and those written. */
+  readonly costOf?: (tokens: { readonly input: number; readonly output: number }) => Cost;
+}
+
+/** What a provider says that a call of its model took. */
+interface Usage {
+  readonly inputTokens?: { readonly total?: number | undefined } | undefined;
+  readonly outputTokens?: { readonly total?: number | undefined } | undefined;
+}
+
+/** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */
+export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddleware {
+  const { tool = "model", cost, costOf = ({ input, output }) => ({ tokens: input + output }) } = options;
+  const call: Call = { tool, cost };
+  const taken = ({ inputTokens, outputTokens }: Usage) =>
+    costOf({ input: inputTokens?.total ?? 0, output: outputTokens?.total ?? 0 });
+  return {
+    specificationVersion: "v3",
+    async wrapGenerate({ doGenerate, params }) {
+      const ran = await guard.run(
+        call,
+        async (report) => {
+          const result = await doGenerate();
+          report(taken(result.usage));
+          return result;
+        },
+        params.abortSignal,
+      );
+      return ran.allowed
+        ? ran.value
+        : { ...DENIED, content: [{ type: "text", text: textOf(ran.decision) }], warnings: [] };
+    },
+    async wrapStream({ doStream, params }) {
+      const begun = await guard.begin(call, params.abortSignal);
+      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(textOf(begun.decision))) };
+      try {
+        const result = await doStream();
+        const onPart = (part: { type: string; usage: Usage }) =>
+          part.type === "finish" && begun.report(taken(part.usage));
+        return { ...result, stream: watched(result.stream, onPart, begun.end) };
+      } catch (error) {
+        await begun.end(error);
+        throw error;
+      }
+    },
+  };
+}
+
+const DENIED = {
+  finishReason: { unified: "other", raw: "denied" },
+  usage: {
+    inputTokens: { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: 0, text: 0, reasoning: 0 },
+  },
+};
+
+function deniedParts(text: string): object[] {
+  const id = "denied";
+  return [
+    { type: "stream-start", warnings: [] },
+    { type: "text-start", id },
+    { type: "text-delta", id, delta: text },
+    { type: "text-end", id },
+    { type: "finish", ...DENIED },
+  ];
+}

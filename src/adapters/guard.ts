@@ -1,0 +1,180 @@
+// What adapters share: a call of a tool or of a model runs under its limits, and a denial becomes words and numbers that
+// a framework can hand on. Which words stand where is each adapter's affair.
+
+import type { Call } from "../kernel/call.ts";
+import type { Decision, Verdict } from "../kernel/decision.ts";
+import { checkOptionKeys, invalidOption, LimitExceededError } from "../kernel/errors.ts";
+import type { Limiter, Report } from "../limiter.ts";
+
+/** How an agent's run is guarded. */
+export interface GuardOptions {
+  /**
+   * How many calls of one run may be denied before the model is asked for one last answer without tools: a whole number,
+   * at least 1. Default 3.
+   */
+  readonly maxDenials?: number | undefined;
+}
+
+/** What a program may read of a denial, beside the words for the model. */
+export interface DenialFields {
+  readonly allowed: false;
+  /** The limit that keeps the call waiting longest. */
+  readonly limit: string;
+  readonly remaining: number;
+  readonly retryable: boolean;
+  /** `null` when the call can never pass. */
+  readonly retryAfterMs: number | null;
+}
+
+/** What came of a guarded call. */
+export type Guarded<Value> =
+  | { readonly allowed: true; readonly value: Value; readonly decision: Decision }
+  | { readonly allowed: false; readonly decision: Decision };
+
+/** A call that was begun here and ends elsewhere, as one does that streams. */
+export interface Begun {
+  readonly allowed: true;
+  readonly report: Report;
+  /** Ends it; with an error it is settled as the policy's `onError` says. Ending twice is fine. */
+  end(error?: unknown): Promise<void>;
+}
+
+/** What to tell a denied model. */
+export function textOf({ message }: Decision): string {
+  return message ?? "Denied by a limit.";
+}
+
+/** What a program may read of a denial. */
+export function fieldsOf({ verdicts, retryAfterMs }: Decision): DenialFields {
+  const denied = verdicts.filter(({ allowed, shadow }) => !allowed && !shadow);
+  const { limit, remaining, retryable } =
+    denied.find((each) => each.retryAfterMs === retryAfterMs) ?? (denied[0] as Verdict);
+  return { allowed: false, limit, remaining, retryable, retryAfterMs };
+}
+
+/** What a tool returned, with what is left of the budget where it is text; other results have no place for that. */
+export function noticed<Value>(value: Value, { notice }: Decision): Value | string {
+  return notice !== null && typeof value === "string" ? `${value}\n\n${notice}` : value;
+}
+
+/** One run of an agent, as its limits see it. */
+export class Guard {
+  readonly #limiter: Limiter;
+  readonly #maxDenials: number;
+  #denials = 0;
+  #fault: unknown = null;
+
+  constructor(limiter: Limiter, options: GuardOptions = {}) {
+    checkOptionKeys(options, ["maxDenials"]);
+    const { maxDenials = 3 } = options;
+    if (typeof limiter?.run !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
+    if (!Number.isSafeInteger(maxDenials) || maxDenials < 1) {
+      throw invalidOption("maxDenials", "a whole number, at least 1", maxDenials);
+    }
+    this.#limiter = limiter;
+    this.#maxDenials = maxDenials;
+  }
+
+  /** Whether so many calls were denied that the model should answer with what it has. */
+  get isSpent(): boolean {
+    return this.#denials >= this.#maxDenials;
+  }
+
+  /**
+   * Throws what went wrong before a tool ran: a policy that asks for what the program does not say, or a store that is
+   * away. For frameworks that show the model what a tool throws: it can do nothing about that, whoever wrote the program can.
+   */
+  throwFault(): void {
+    if (this.#fault !== null) throw this.#fault;
+  }
+
+  /** Runs a call under its limits. What the function throws is thrown again. */
+  async run<Value>(
+    call: Call,
+    run: (report: Report) => Value | PromiseLike<Value>,
+    signal?: AbortSignal,
+  ): Promise<Guarded<Value>> {
+    let hasBegun = false;
+    const begin = (_signal: AbortSignal, report: Report) => {
+      hasBegun = true;
+      return run(report);
+    };
+    try {
+      const ran = await this.#limiter.run(call, begin, { signal });
+      if (!ran.allowed) this.#denials++;
+      return ran;
+    } catch (error) {
+      if (!hasBegun && signal?.aborted !== true) this.#fault = error;
+      throw error;
+    }
+  }
+
+  /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
+  begin(call: Call, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
+    const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+    return new Promise((begun, failed) => {
+      const ran = this.run(
+        call,
+        (report) => {
+          const end = async (error?: unknown) => {
+            if (error === undefined) resolve();
+            else reject(error);
+            await ran.catch(() => {});
+          };
+          begun({ allowed: true, report, end });
+          return ended;
+        },
+        signal,
+      );
+      ran.then((result) => {
+        if (!result.allowed) begun(result);
+      }, failed);
+    });
+  }
+
+  /** Yields what a generator yields, under the limits of its call. One that is cut short has failed. */
+  async *iterate<Value>(call: Call, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
+    const begun = await this.begin(call, signal);
+    if (!begun.allowed) throw new LimitExceededError(begun.decision);
+    let error: unknown = new Error("the stream was cut");
+    try {
+      yield* iterate();
+      error = undefined;
+    } catch (thrown) {
+      error = thrown;
+      throw thrown;
+    } finally {
+      await begun.end(error);
+    }
+  }
+}
+
+/** A stream that tells what passes, and once how it ended: cut short or broken, with an error. */
+export function watched<Part>(
+  stream: ReadableStream<Part>,
+  onPart: (part: Part) => void,
+  onEnd: (error?: unknown) => Promise<void>,
+): ReadableStream<Part> {
+  const reader = stream.getReader();
+  return new ReadableStream<Part>({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (!done) {
+          onPart(value);
+          controller.enqueue(value);
+          return;
+        }
+        await onEnd();
+        controller.close();
+      } catch (error) {
+        await onEnd(error);
+        controller.error(error);
+      }
+    },
+    async cancel(reason) {
+      await onEnd(reason ?? new Error("the stream was cut"));
+      await reader.cancel(reason);
+    },
+  });
+}
