@@ -2,7 +2,7 @@
 // each Node that it supports, imports every subpath there, decides a call and runs the command.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,13 @@ function run(cwd: string, command: string, ...args: string[]): string {
   process.exit(1);
 }
 
-const subpaths = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith(".json"));
+/** Adapters that cannot do without their framework, which a project has or does not use them. */
+const NEED_A_FRAMEWORK = ["./adapters/langchain"];
+/** What nobody who installs Tollgate alone should get. */
+const FRAMEWORKS = ["ai", "langchain", "@langchain", "@openai", "@modelcontextprotocol", "express", "fastify", "hono"];
+
+const all = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith(".json"));
+const subpaths = all.filter((subpath) => !NEED_A_FRAMEWORK.includes(subpath));
 const program = `
 ${subpaths.map((subpath, i) => `import * as m${i} from "${subpath.replace(".", "tollgate")}";`).join("\n")}
 import schema from "tollgate/policy.schema.json" with { type: "json" };
@@ -48,6 +54,8 @@ for (const version of NODES) {
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module", allowScripts: { node: true } }));
   run(project, "npm", "install", "--no-audit", "--no-fund", tarball, `node@${version}`);
+  const uninvited = FRAMEWORKS.filter((name) => existsSync(join(project, "node_modules", name)));
+  if (uninvited.length > 0) throw new Error(`the package brings ${uninvited.join(", ")}`);
   writeFileSync(join(project, "check.js"), program);
   const node = join(project, "node_modules", ".bin", "node");
   const printed = run(project, node, "check.js").trim();

@@ -16,17 +16,10 @@ interface ToolCallOptions {
   readonly abortSignal?: AbortSignal | undefined;
 }
 
-// biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
-/** A tool of any kind. Those without `execute` run elsewhere, and are not guarded. */
-interface AnyTool {
-  readonly execute?: ((input: any, options: any) => unknown) | undefined;
-}
-// biome-ignore-end lint/suspicious/noExplicitAny: until here.
-
 /** One run of an agent under its limits: make one for each `generateText`, `streamText` or request. */
 export interface AiSdkGuard {
   /** The same tools, each call of which is judged first. A denied one throws, which the SDK hands to the model as text. */
-  tools<Tools extends Readonly<Record<string, AnyTool>>>(tools: Tools): Tools;
+  tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools;
   /** For `prepareStep`: after `maxDenials` denied calls one last answer without tools. */
   readonly prepareStep: () => { activeTools: []; toolChoice: "none" } | undefined;
   /** For `stopWhen`: ends the loop after `maxDenials` denied calls, without a last answer. */
@@ -44,7 +37,7 @@ export interface AiSdkGuard {
 export function aiSdkGuard(limiter: Limiter, options: GuardOptions = {}): AiSdkGuard {
   const guard = new Guard(limiter, options);
   return {
-    tools<Tools extends Readonly<Record<string, AnyTool>>>(tools: Tools): Tools {
+    tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools {
       const wrapped = Object.entries(tools).map(([name, tool]) => [name, wrapTool(guard, name, tool)]);
       return Object.fromEntries(wrapped) as Tools;
     },
@@ -57,9 +50,10 @@ export function aiSdkGuard(limiter: Limiter, options: GuardOptions = {}): AiSdkG
   };
 }
 
-function wrapTool(guard: Guard, tool: string, definition: AnyTool): AnyTool {
+/** A tool that is judged before it runs. One without `execute` runs elsewhere. */
+function wrapTool(guard: Guard, tool: string, definition: { execute?: unknown }): object {
   const { execute } = definition;
-  if (execute === undefined) return definition;
+  if (!isFunction(execute)) return definition;
   const callOf = (args: unknown, { toolCallId }: ToolCallOptions): Call => ({ tool, args, id: toolCallId });
   if (execute.constructor.name === "AsyncGeneratorFunction") {
     // A plain function round a generator would hide that it is one.
@@ -80,6 +74,10 @@ function wrapTool(guard: Guard, tool: string, definition: AnyTool): AnyTool {
       return noticed(ran.value, ran.decision);
     },
   };
+}
+
+function isFunction(value: unknown): value is (input: unknown, options: ToolCallOptions) => unknown {
+  return typeof value === "function";
 }
 
 /** The result of a tool, which may be the last of several. */

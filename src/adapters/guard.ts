@@ -3,7 +3,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
-import { checkOptionKeys, invalidOption, LimitExceededError } from "../kernel/errors.ts";
+import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
 import type { Limiter, Report } from "../limiter.ts";
 
 /** How an agent's run is guarded. */
@@ -61,10 +61,12 @@ export function noticed<Value>(value: Value, { notice }: Decision): Value | stri
 export class Guard {
   readonly #limiter: Limiter;
   readonly #maxDenials: number;
+  readonly #dimensionsFrom: string;
   #denials = 0;
   #fault: unknown = null;
 
-  constructor(limiter: Limiter, options: GuardOptions = {}) {
+  /** @param dimensionsFrom where an adapter's user says what a limit is per, for the error that names a missing one */
+  constructor(limiter: Limiter, options: GuardOptions = {}, dimensionsFrom = "limiter.for({ … })") {
     checkOptionKeys(options, ["maxDenials"]);
     const { maxDenials = 3 } = options;
     if (typeof limiter?.run !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
@@ -73,6 +75,7 @@ export class Guard {
     }
     this.#limiter = limiter;
     this.#maxDenials = maxDenials;
+    this.#dimensionsFrom = dimensionsFrom;
   }
 
   /** Whether so many calls were denied that the model should answer with what it has. */
@@ -104,8 +107,9 @@ export class Guard {
       if (!ran.allowed) this.#denials++;
       return ran;
     } catch (error) {
-      if (!hasBegun && signal?.aborted !== true) this.#fault = error;
-      throw error;
+      if (hasBegun || signal?.aborted === true) throw error;
+      this.#fault = withPlace(error, this.#dimensionsFrom);
+      throw this.#fault;
     }
   }
 
@@ -147,6 +151,15 @@ export class Guard {
       await begun.end(error);
     }
   }
+}
+
+/** An error that also says where a dimension that is missing is to be said. */
+function withPlace(error: unknown, place: string): unknown {
+  if (!MisuseError.isInstance(error) || error.code !== "missing-dimension") return error;
+  return new MisuseError(
+    error.code,
+    error.faults.map((fault) => ({ ...fault, expected: `${fault.expected}; say it in ${place}` })),
+  );
 }
 
 /** A stream that tells what passes, and once how it ended: cut short or broken, with an error. */

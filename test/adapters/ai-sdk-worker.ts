@@ -1,23 +1,40 @@
-// One of the processes of ai-sdk.test.ts: a runaway model that repeats its calls for ever, as long as it has tools.
+// One of the processes of ai-sdk.test.ts: an agent whose model runs away.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import * as seven from "ai";
-import { MockLanguageModelV4, simulateReadableStream } from "ai/test";
 import * as six from "ai6";
-import { MockLanguageModelV3 } from "ai6/test";
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
 import { z } from "zod";
-import { type AgentRun, mark, PARALLEL, serveAgent } from "./agents.ts";
+import { mark, PARALLEL, serveAgent } from "./agents.ts";
+import { runawayModel } from "./ai-sdk-model.ts";
 
-const USAGE = {
-  inputTokens: { total: 10, noCache: 10, cacheRead: 0, cacheWrite: 0 },
-  outputTokens: { total: 5, text: 5, reasoning: 0 },
-};
-
-/** What the model says: the same call again, with the same id, or an answer when it has no tools. */
-function answerTo({ tools }: { readonly tools?: readonly unknown[] | undefined }, calls: number) {
-  const call = { type: "tool-call", toolCallId: "call_1", toolName: "search", input: '{"query":"again"}' } as const;
-  return tools?.length
-    ? { usage: USAGE, warnings: [], finishReason: { unified: "tool-calls", raw: "" } as const, content: Array.from({ length: calls }, () => call) }
-    : { usage: USAGE, warnings: [], finishReason: { unified: "stop", raw: "" } as const, content: [{ type: "text", text: "That is all I found." } as const] };
-}
+serveAgent(async (limiter, { way, session, marks }) => {
+  const version = way.includes("6") ? 6 : 7;
+  const { generateText, streamText, stepCountIs, tool } = (version === 6 ? six : seven) as typeof seven;
+  const { model, read } = runawayModel(version, way.includes("parallel") ? PARALLEL : 1);
+  const guard = aiSdkGuard(limiter.for({ session }));
+  const inputSchema = z.object({ query: z.string() });
+  const search = tool({
+    inputSchema,
+    execute: () => {
+      mark(marks);
+      return "a hit";
+    },
+  });
+  const generator = tool({
+    inputSchema,
+    async *execute() {
+      yield "looking";
+      mark(marks);
+      yield "a hit";
+    },
+  });
+  const asked = {
+    model: model as seven.LanguageModel,
+    prompt: "Find it.",
+    stopWhen: stepCountIs(100),
+    tools: guard.tools({ search: way.includes("generator") ? generator : search }),
+    prepareStep: guard.prepareStep,
+  };
+  const answer = way.includes("stream") ? await streamText(asked).text : (await generateText(asked)).text;
+  return { answer, results: [...read] };
+});

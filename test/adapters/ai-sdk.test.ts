@@ -1,0 +1,254 @@
+// The AI SDK, 6 and 7, with its own mock models.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as seven from "ai";
+import * as six from "ai6";
+import { createLimiter, LimitExceededError, MisuseError, type PolicyInput } from "tollgate";
+import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
+import { memoryStore } from "tollgate/stores/memory";
+import { z } from "zod";
+import { anyRedis } from "../servers.ts";
+import { POLICY, QUOTA, runAgents } from "./agents.ts";
+import { ANSWER, partsOf, runawayModel } from "./ai-sdk-model.ts";
+
+const server = await anyRedis();
+const WORKER = new URL("./ai-sdk-worker.ts", import.meta.url);
+
+describe("a runaway model in three processes on one Redis", () => {
+  const ways = ["calls", "parallel calls", "generator", "stream", "parallel stream"];
+  for (const way of ways.flatMap((way) => [`${way} of 6`, `${way} of 7`])) {
+    it(`is stopped and answers: ${way}`, async () => {
+      const { agents, calls } = await runAgents(WORKER, server.url, way);
+      assert.equal(calls, QUOTA);
+      for (const { answer, results } of agents) {
+        assert.equal(answer, ANSWER);
+        assert.ok(results.some((text) => /Denied by tool-per-session/.test(text)));
+      }
+    });
+  }
+});
+
+const versions = { 6: six as unknown as typeof seven, 7: seven };
+for (const version of [6, 7] as const) {
+  const { generateText, streamText, stepCountIs, tool, wrapLanguageModel } = versions[version];
+
+  function agentOf(
+    policy: PolicyInput,
+    execute: (input: object, options: { abortSignal?: AbortSignal }) => unknown,
+    more = {},
+  ) {
+    const limiter = createLimiter({ policy, store: memoryStore() });
+    const bound = limiter.for({ session: "s1" });
+    const guard = aiSdkGuard(bound);
+    const { model, read } = runawayModel(version);
+    const asked = {
+      model: model as seven.LanguageModel,
+      prompt: "Find it.",
+      stopWhen: stepCountIs(20),
+      tools: guard.tools({ search: tool({ inputSchema: z.object({ query: z.string() }), execute: execute as never }) }),
+      prepareStep: guard.prepareStep,
+      ...more,
+    };
+    const used = async () => (await limiter.usage({ session: "s1", tool: "search" })).map((usage) => usage.used);
+    return { asked, guard, read, used, limiter: bound, model };
+  }
+  const held = (onError: "charge" | "refund"): PolicyInput => ({
+    version: 1,
+    onError,
+    tools: { search: { cost: { credits: 4 } } },
+    limits: [{ name: "credits", per: ["session"], unit: "credits", quota: 100 }],
+  });
+
+  describe(`the AI SDK ${version}: tools`, () => {
+    it("hands the model the denial, and asks it for one last answer without tools", async () => {
+      const { asked, read } = agentOf(POLICY, () => "a hit");
+      const { text, steps } = await generateText(asked);
+      assert.equal(text, ANSWER);
+      assert.equal(steps.length, QUOTA + 3 + 1);
+      const denial =
+        "Denied by tool-per-session: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+      assert.equal(read.at(-1), version === 7 ? `LimitExceededError: ${denial}` : denial);
+    });
+
+    it("ends the loop at once with isSpent", async () => {
+      const { asked, guard } = agentOf(POLICY, () => "a hit", { prepareStep: undefined });
+      const { text, steps } = await generateText({ ...asked, stopWhen: [stepCountIs(20), guard.isSpent] });
+      assert.deepEqual([text, steps.length], ["", QUOTA + 3]);
+    });
+
+    it("tells the model what is left, where a result is text", async () => {
+      const texts = agentOf(POLICY, () => "a hit");
+      await generateText({ ...texts.asked, stopWhen: stepCountIs(QUOTA) });
+      assert.match(texts.read.at(-1) ?? "", /^a hit\n\n.*1 .*left/);
+      const objects = agentOf(POLICY, () => ({ hits: 1 }));
+      await generateText({ ...objects.asked, stopWhen: stepCountIs(QUOTA) });
+      assert.equal(objects.read.at(-1), '{"hits":1}');
+    });
+
+    it("charges a tool that throws, or gives back, as the policy says", async () => {
+      for (const [onError, used] of [
+        ["charge", 4],
+        ["refund", 0],
+      ] as const) {
+        const agent = agentOf(held(onError), () => {
+          throw new Error("no network");
+        });
+        await generateText({ ...agent.asked, stopWhen: stepCountIs(2) });
+        assert.match(agent.read.at(-1) ?? "", /no network/);
+        assert.deepEqual(await agent.used(), [used * 2]);
+      }
+    });
+
+    it("settles what an aborted run had held", async () => {
+      const stop = new AbortController();
+      const agent = agentOf(held("refund"), async (_input, { abortSignal }) => {
+        stop.abort();
+        await sleep(1_000, undefined, { signal: abortSignal });
+      });
+      await assert.rejects(generateText({ ...agent.asked, abortSignal: stop.signal }));
+      assert.deepEqual(await agent.used(), [0]);
+    });
+
+    it("settles what a generator had held that nobody reads to its end", async () => {
+      const { guard, used } = agentOf(held("refund"), () => "");
+      const { search } = guard.tools({
+        search: {
+          async *execute(_input: object, _options: object) {
+            yield 1;
+            yield 2;
+          },
+        },
+      });
+      for await (const value of search.execute({}, { toolCallId: "c" })) {
+        assert.equal(value, 1);
+        assert.deepEqual(await used(), [4]);
+        break;
+      }
+      assert.deepEqual(await used(), [0]);
+    });
+
+    it("gives the last of several results where a plain function returns them", async () => {
+      const agent = agentOf(POLICY, () => ReadableStream.from(["first", "last"]));
+      await generateText({ ...agent.asked, stopWhen: stepCountIs(2) });
+      assert.equal(agent.read.at(-1), "last");
+    });
+
+    it("fails the run, not the tool, when the policy asks for what the limiter was not told", async () => {
+      const policy: PolicyInput = { version: 1, limits: [{ name: "per-user", per: ["user"], quota: 5 }] };
+      let runs = 0;
+      const agent = agentOf(policy, () => runs++);
+      await assert.rejects(generateText(agent.asked), (error) => {
+        return (
+          MisuseError.isInstance(error) && error.code === "missing-dimension" && /limiter\.for/.test(error.message)
+        );
+      });
+      assert.equal(runs, 0);
+    });
+
+    it("leaves tools alone that run elsewhere", () => {
+      const { guard } = agentOf(POLICY, () => "");
+      const elsewhere = { inputSchema: z.object({}) };
+      assert.equal(guard.tools({ elsewhere }).elsewhere, elsewhere);
+    });
+  });
+
+  describe(`the AI SDK ${version}: the model`, () => {
+    const TOKENS: PolicyInput = {
+      version: 1,
+      tools: { model: { cost: { tokens: 30 } } },
+      limits: [{ name: "tokens", per: ["session"], unit: "tokens", quota: 40 }],
+    };
+    const answering = () => agentOf(TOKENS, () => "a hit");
+    const wrapped = ({ guard, model }: ReturnType<typeof agentOf>, options = {}) =>
+      wrapLanguageModel({ model: model as never, middleware: guard.model(options) as never });
+
+    it("holds what an answer may take, books what it took, and says politely when nothing is left", async () => {
+      const agent = answering();
+      const model = wrapped(agent);
+      const first = await generateText({ model, prompt: "Hi." });
+      assert.deepEqual([first.text, await agent.used()], [ANSWER, [15]]);
+      const second = await generateText({ model, prompt: "Hi." });
+      assert.match(second.text, /^Denied by tokens: /);
+      assert.deepEqual([second.finishReason, await agent.used()], ["other", [15]]);
+    });
+
+    it("does so when the answer is streamed", async () => {
+      const agent = answering();
+      const model = wrapped(agent);
+      assert.deepEqual([await streamText({ model, prompt: "Hi." }).text, await agent.used()], [ANSWER, [15]]);
+      const denied = streamText({ model, prompt: "Hi." });
+      assert.match(await denied.text, /^Denied by tokens: /);
+      assert.deepEqual(await agent.used(), [15]);
+    });
+
+    it("settles a stream that is cut, or breaks", async () => {
+      const agent = agentOf({ ...TOKENS, onError: "refund" }, () => "");
+      const { wrapStream } = agent.guard.model();
+      const parts = partsOf([{ type: "text", text: "Half" }], { unified: "stop", raw: undefined });
+      const { stream } = await wrapStream({
+        doStream: async () => ({ stream: ReadableStream.from(parts) }),
+        params: {},
+      });
+      const reader = stream.getReader();
+      await reader.read();
+      assert.deepEqual(await agent.used(), [30]);
+      await reader.cancel();
+      assert.deepEqual(await agent.used(), [0]);
+
+      const breaking = new ReadableStream({
+        start(controller) {
+          controller.error(new Error("reset"));
+        },
+      });
+      const broken = await wrapStream({ doStream: async () => ({ stream: breaking }), params: {} });
+      await assert.rejects(broken.stream.getReader().read(), /reset/);
+      const failing = async () => {
+        throw new Error("refused");
+      };
+      await assert.rejects(wrapStream({ doStream: failing, params: {} }), /refused/);
+      assert.deepEqual(await agent.used(), [0]);
+    });
+
+    it("books in the policy's own units", async () => {
+      const agent = agentOf(
+        {
+          version: 1,
+          limits: [{ name: "money", per: ["session"], match: ["gpt"], unit: "usd_micros", quota: 1_000 }],
+        },
+        () => "",
+      );
+      const costOf = ({ input, output }: { input: number; output: number }) => ({ usd_micros: input * 2 + output * 8 });
+      await generateText({ model: wrapped(agent, { tool: "gpt", cost: { usd_micros: 500 }, costOf }), prompt: "Hi." });
+      assert.deepEqual(
+        (await agent.limiter.usage({ tool: "gpt" })).map(({ used }) => used),
+        [60],
+      );
+    });
+  });
+}
+
+describe("aiSdkGuard", () => {
+  const limiter = createLimiter({ policy: POLICY, store: memoryStore() });
+
+  it("refuses options that are wrong, by their names", () => {
+    for (const maxDenials of [0, 1.5, "3" as never]) {
+      assert.throws(() => aiSdkGuard(limiter, { maxDenials }), /maxDenials: expected a whole number, at least 1/);
+    }
+    assert.throws(() => aiSdkGuard(limiter, { maxDenial: 3 } as never), /options: expected only maxDenials/);
+    assert.throws(() => aiSdkGuard({} as never), /limiter: expected a limiter from createLimiter/);
+  });
+
+  it("throws an error that knows the decision, for those who call a tool themselves", async () => {
+    const { search } = aiSdkGuard(limiter.for({ session: "s1" })).tools({
+      search: { execute: (_input: object, _options: object) => 1 },
+    });
+    for (let i = 0; i < QUOTA; i++) await search.execute({}, { toolCallId: "c" });
+    const error = await (search.execute({}, { toolCallId: "c" }) as unknown as Promise<unknown>).catch(
+      (thrown) => thrown,
+    );
+    assert.ok(LimitExceededError.isInstance(error));
+    assert.deepEqual([error.decision.allowed, error.decision.verdicts[0]?.limit], [false, "tool-per-session"]);
+  });
+});
