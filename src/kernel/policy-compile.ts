@@ -92,7 +92,7 @@ function holdOf(limit: LimitInput): {
 function unitOf(limit: LimitInput): string {
   if (limit.algorithm === "elapsed") return "ms";
   if (limit.algorithm === "streak") return limit.of;
-  if ("count" in limit && limit.count !== undefined) return `${limit.count}s`;
+  if ("count" in limit && limit.count !== undefined) return limit.count.replace(/s?$/, "s");
   return limit.unit ?? "calls";
 }
 

@@ -172,6 +172,7 @@ describe("definePolicy", () => {
       [{}, priced],
       [{ unit: "tokens" }, { ...priced, unit: "tokens" }],
       [{ count: "session" }, { ...priced, unit: "sessions", isPriced: false, count: "session" }],
+      [{ count: "args" }, { ...priced, unit: "args", isPriced: false, count: "args" }],
       [
         { ...window, count: "plan" },
         { ...told, unit: "plans", count: "plan" },
