@@ -26,6 +26,7 @@ export {
   type StoreRequest,
 } from "./kernel/decide.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
+export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
 export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
 
 /** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */

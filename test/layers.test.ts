@@ -29,7 +29,10 @@ const layers: Record<string, Layer> = {
       [/\basync\b|\bawait\b|\bPromise\b/, "the kernel is synchronous"],
     ],
   },
-  "store and clock": { files: /^src\/(store|store-error|clock)\.ts$/, may: [KERNEL, /^src\/store-error\.ts$/] },
+  "store and clock": {
+    files: /^src\/(store|store-batch|store-error|clock)\.ts$/,
+    may: [KERNEL, /^src\/store-(batch|error)\.ts$/],
+  },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
     may: [KERNEL, STORE, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],

@@ -96,7 +96,7 @@ class SqliteStore implements Store {
     }
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
     refuseTerms(terms);
     const askedMs = performance.now();
     const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);

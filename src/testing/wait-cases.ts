@@ -26,8 +26,8 @@ export const waitCases: readonly StoreCase[] = [
     name: "gcra: serves calls that wait in their order, at the rate of the limit",
     async run(fixture) {
       const store = await full(fixture);
-      const turns = ["w1", "w2", "w3"].map((id) => wait(store, id, 10_000, charge("b", gcra)));
-      const replies = await Promise.all(turns);
+      const replies: StoreReply[] = [];
+      for (const id of ["w1", "w2", "w3"]) replies.push(await wait(store, id, 10_000, charge("b", gcra)));
       assert.deepEqual(
         replies.map(({ allowed, waitMs }) => [allowed, waitMs]),
         [UNIT_MS, 2 * UNIT_MS, 3 * UNIT_MS].map((ms) => [true, ms]),

@@ -4,11 +4,11 @@ import { describe, it } from "node:test";
 import { type StoreFixture, storeCases } from "tollgate/testing";
 
 /** Runs every case, each on a store of its own. */
-export function testStore(name: string, open: () => StoreFixture): void {
+export function testStore(name: string, open: () => StoreFixture | Promise<StoreFixture>): void {
   describe(`${name} keeps the store contract`, () => {
     for (const { name: promise, run } of storeCases) {
       it(promise, async () => {
-        const fixture = open();
+        const fixture = await open();
         try {
           await run(fixture);
         } finally {

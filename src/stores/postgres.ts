@@ -1,0 +1,143 @@
+// Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
+
+import { type Clock, checkClock } from "../clock.ts";
+import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import {
+  type Batching,
+  refuseTerms,
+  type SetupCheck,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  type Terms,
+} from "../store.ts";
+import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
+import { isRetryable, postgresError } from "./postgres/errors.ts";
+import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
+import { KnownKeys, sweep, transact, type Work } from "./postgres/transaction.ts";
+
+export type { PgPool, PostgresClient, PostgresJs, PrismaLike } from "./postgres/client.ts";
+export { migrate, type SchemaOptions } from "./postgres/schema.ts";
+
+/** How a Postgres store is made. */
+export interface PostgresStoreOptions extends SchemaOptions {
+  /** How long one statement may take, and wait for a lock, before the batch fails with `busy`: 1 to 60,000 ms. Default 2,000. */
+  readonly deadlineMs?: number;
+  /** For tests. Default: the server's clock. */
+  readonly clock?: Clock;
+}
+
+const BATCHING: Batching = { size: 256, underWay: 4 };
+/** Keys that the store knows to have rows: about 10 MB at most. */
+const KNOWN_KEYS = 100_000;
+/** Rows that are looked at for expiry with each that is written: more than are made, so that the dead never pile up. */
+const SWEPT_PER_ROW = 2;
+const SWEPT_AT_ONCE = 1_000;
+
+/**
+ * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.
+ *
+ * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
+ * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `overloaded`, `unavailable`;
+ * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: who made it closes it.
+ *
+ * @throws MisuseError `unknown-client`, `invalid-option`
+ */
+export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
+  checkOptionKeys(options, ["schema", "deadlineMs", "clock"]);
+  const { deadlineMs = 2_000, clock } = options;
+  const database = databaseThrough(client);
+  const tables = tablesIn(options.schema);
+  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
+    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
+  }
+  if (clock !== undefined) checkClock(clock);
+  return new PostgresStore({ database, tables, deadlineMs, clock, known: new KnownKeys(KNOWN_KEYS) });
+}
+
+class PostgresStore implements Store {
+  readonly batching = BATCHING;
+  readonly #work: Work;
+  #checked: Promise<void> | null = null;
+  #written = 0;
+  /** Up to which key rows were looked at for expiry. */
+  #hand = "";
+  #sweeping = false;
+  #closed = false;
+
+  constructor(work: Work) {
+    this.#work = work;
+  }
+
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
+    refuseTerms(terms);
+    if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
+    try {
+      await this.#check();
+      const replies = await this.#transact(requests);
+      this.#written += requests.reduce((sum, { steps }) => sum + steps.length, 0) * SWEPT_PER_ROW;
+      if (this.#written >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
+      return replies;
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    try {
+      const [row] = await this.#work.database.query(
+        "SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS commits, current_setting('fsync') AS fsync",
+      );
+      const isSure = row?.fsync === "on" && row.commits !== "off";
+      const problem = "a crash of the server may lose what was counted last: set fsync and synchronous_commit to on";
+      return [
+        { name: "version", value: `Postgres ${row?.version}`, problem: null },
+        {
+          name: "persistence",
+          value: `fsync ${row?.fsync}, synchronous_commit ${row?.commits}`,
+          problem: isSure ? null : problem,
+        },
+      ];
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  /** Once, and again after it failed. */
+  async #check(): Promise<void> {
+    this.#checked ??= checkVersion(this.#work.database, this.#work.tables);
+    try {
+      await this.#checked;
+    } catch (error) {
+      this.#checked = null;
+      throw error;
+    }
+  }
+
+  async #transact(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]> {
+    try {
+      return await transact(this.#work, requests);
+    } catch (error) {
+      if (!isRetryable(error)) throw error;
+      return transact(this.#work, requests);
+    }
+  }
+
+  /** Beside the calls: what fails here fails no call, and is tried again with a later one. */
+  async #sweep(): Promise<void> {
+    this.#sweeping = true;
+    this.#written = 0;
+    try {
+      this.#hand = await sweep(this.#work, this.#hand, SWEPT_AT_ONCE);
+    } catch {
+      // The next batch tells whoever asks what is wrong.
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+}

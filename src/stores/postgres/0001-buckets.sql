@@ -1,0 +1,15 @@
+-- Tollgate's tables, version 1. Run it once, in the schema that the store uses, or call migrate().
+
+CREATE TABLE tollgate_buckets (
+  key text COLLATE "C" PRIMARY KEY,
+  -- A plain number, or a text that begins with the tag and version of its layout. Nothing: a row that was only locked.
+  value text NOT NULL,
+  -- From this instant on (ms since 1970) the row means the same as no row at all.
+  expires_at_ms bigint NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE tollgate_schema (
+  version integer NOT NULL
+);
+
+INSERT INTO tollgate_schema (version) VALUES (1);

@@ -1,0 +1,129 @@
+// Postgres clients by their shape: what is told apart here, so that the rest just asks.
+
+import { formatGot, MisuseError } from "../../kernel/errors.ts";
+
+/** A row: its columns by name. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Asks one statement with texts as its parameters. */
+export type Query = (text: string, values?: readonly string[]) => Promise<readonly Row[]>;
+
+/** What the store needs of a client. */
+export interface Database {
+  /** Outside of a transaction. */
+  readonly query: Query;
+  /** Runs in one transaction on one connection, at most `deadlineMs` for each statement; what it throws rolls it back. */
+  transaction<Value>(deadlineMs: number, run: (query: Query) => Promise<Value>): Promise<Value>;
+}
+
+/** `pg`: a pool. */
+export interface PgPool {
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+  connect(): Promise<PgClient>;
+}
+
+interface PgClient {
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+  release(error?: Error | boolean): void;
+}
+
+/** postgres.js: what `postgres()` returns. */
+export interface PostgresJs {
+  // biome-ignore lint/suspicious/noExplicitAny: its own types are far stricter than what is used of them.
+  unsafe(text: string, values?: any[]): PromiseLike<any>;
+  // biome-ignore lint/suspicious/noExplicitAny: likewise.
+  begin(run: (sql: any) => any): Promise<any>;
+}
+
+/** A generated Prisma client on Postgres. */
+export interface PrismaLike {
+  $queryRawUnsafe(text: string, ...values: unknown[]): PromiseLike<unknown>;
+  // biome-ignore lint/suspicious/noExplicitAny: its own types are generated.
+  $transaction(run: (client: any) => Promise<any>, options?: any): Promise<any>;
+}
+
+/** A client that the Postgres stores take. */
+export type PostgresClient = PgPool | PostgresJs | PrismaLike;
+
+/**
+ * How to ask through a client.
+ *
+ * @throws MisuseError `unknown-client`
+ */
+export function databaseThrough(client: PostgresClient): Database {
+  if (isObject(client)) {
+    if ("$queryRawUnsafe" in client && "$transaction" in client) return throughPrisma(client);
+    if ("unsafe" in client && "begin" in client) return throughPostgresJs(client);
+    if ("query" in client && "connect" in client && "totalCount" in client) return throughPg(client);
+  }
+  throw new MisuseError("unknown-client", {
+    path: "client",
+    expected: "a Pool of pg, postgres() of postgres.js, or a Prisma client",
+    got: isObject(client) ? "an object that is none of them" : formatGot(client),
+  });
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+const timeouts = (deadlineMs: number) =>
+  `SET LOCAL lock_timeout = ${deadlineMs}; SET LOCAL statement_timeout = ${deadlineMs}`;
+
+function throughPg(pool: PgPool): Database {
+  return {
+    query: async (text, values = []) => (await pool.query(text, [...values])).rows,
+    async transaction(deadlineMs, run) {
+      const client = await pool.connect();
+      let broken: Error | undefined;
+      try {
+        await client.query(`BEGIN; ${timeouts(deadlineMs)}`);
+        const value = await run(async (text, values = []) => (await client.query(text, [...values])).rows);
+        await client.query("COMMIT");
+        return value;
+      } catch (error) {
+        // A connection whose transaction cannot be ended must not go back to the others.
+        await client.query("ROLLBACK").catch((thrown) => {
+          broken = thrown;
+        });
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
+  };
+}
+
+function throughPostgresJs(sql: PostgresJs): Database {
+  return {
+    query: async (text, values = []) => sql.unsafe(text, [...values]),
+    transaction(deadlineMs, run) {
+      return sql.begin(async (transaction: PostgresJs) => {
+        // Not waited for: it goes ahead of the next statement on the same connection.
+        const set = Promise.resolve(transaction.unsafe(timeouts(deadlineMs)));
+        const value = await run(async (text, values = []) => transaction.unsafe(text, [...values]));
+        await set;
+        return value;
+      });
+    },
+  };
+}
+
+function throughPrisma(prisma: PrismaLike): Database {
+  const queryOf =
+    (client: PrismaLike): Query =>
+    async (text, values = []) =>
+      (await client.$queryRawUnsafe(text, ...values)) as Row[];
+  return {
+    query: queryOf(prisma),
+    transaction(deadlineMs, run) {
+      const options = { maxWait: deadlineMs, timeout: 4 * deadlineMs, isolationLevel: "ReadCommitted" };
+      return prisma.$transaction(async (client: PrismaLike) => {
+        const query = queryOf(client);
+        const text = `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)`;
+        await query(text, [String(deadlineMs)]);
+        return run(query);
+      }, options);
+    },
+  };
+}

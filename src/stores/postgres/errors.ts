@@ -1,0 +1,58 @@
+// What Postgres and its clients say when something is wrong, as this store's errors.
+
+import { StoreError, type StoreErrorCode } from "../../store.ts";
+
+/** By SQLSTATE: the code, whether the same request may succeed later, and what to do where it may not. */
+const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean, fix?: string]> = {
+  "42P01": ["schema-version", false, "the tables are not there: run migrate(), or the migration files"],
+  "42703": ["schema-version", false, "the tables are of another version: run migrate()"],
+  "3F000": ["schema-version", false, "the schema is not there: create it, then run migrate()"],
+  "42501": ["unauthorized", false, "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables"],
+  "28000": ["unauthorized", false],
+  "28P01": ["unauthorized", false],
+  "3D000": ["unavailable", false],
+  "25006": ["read-only", true],
+  "53100": ["out-of-memory", true],
+  "53200": ["out-of-memory", true],
+  "53300": ["overloaded", true],
+  "55P03": ["busy", true],
+  "57014": ["busy", true],
+  "57P03": ["loading", true],
+};
+
+/** An error of the client or the server as a `StoreError`. */
+export function postgresError(error: unknown): StoreError {
+  if (StoreError.isInstance(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const [code, transient, fix] = BY_STATE[stateOf(error) ?? ""] ?? ["unavailable", true];
+  return new StoreError(code, `Postgres: ${message}${fix === undefined ? "" : ` (${fix})`}`, {
+    transient,
+    cause: error,
+  });
+}
+
+/** Whether a transaction was ended so that others could go on, and may just be tried again. */
+export function isRetryable(error: unknown): boolean {
+  const state = stateOf(error);
+  return state === "40P01" || state === "40001";
+}
+
+/** The SQLSTATE, wherever a client keeps it. */
+function stateOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) {
+    // Prisma's own codes are P and four digits; the server's is in what it says beside.
+    if (!/^P\d{4}$/.test(error.code)) return error.code;
+  }
+  const texts = [error, "meta" in error ? error.meta : null, "cause" in error ? error.cause : null];
+  for (const each of texts) {
+    const found = /(?:originalCode|[Cc]ode):?"?\s*[:`"]+\s*"?([0-9A-Z]{5})\b/.exec(textOf(each));
+    if (found?.[1] !== undefined && !/^P\d{4}$/.test(found[1])) return found[1];
+  }
+  return undefined;
+}
+
+function textOf(value: unknown): string {
+  if (value instanceof Error) return `${value.message} ${JSON.stringify({ ...value })}`;
+  return JSON.stringify(value) ?? "";
+}

@@ -1,0 +1,89 @@
+// Tollgate's tables: made, checked and named.
+
+import { invalidOption } from "../../kernel/errors.ts";
+import { StoreError } from "../../store.ts";
+import { type Database, databaseThrough, type PostgresClient, type Query } from "./client.ts";
+import { postgresError } from "./errors.ts";
+import { MIGRATIONS } from "./migrations.gen.ts";
+
+/** The version that this code reads and writes. */
+export const VERSION = MIGRATIONS.length;
+
+/** Which tables. */
+export interface SchemaOptions {
+  /** The schema that they are in: a name of lower-case letters, digits and `_`. Default: the first of the search path. */
+  readonly schema?: string | undefined;
+}
+
+/** What a schema's tables are called in statements. */
+export interface Tables {
+  readonly buckets: string;
+  readonly schema: string;
+}
+
+/**
+ * The tables of a schema.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function tablesIn(schema: string | undefined): Tables {
+  if (schema !== undefined && !/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
+    throw invalidOption("schema", "a name of lower-case letters, digits and _", schema);
+  }
+  const prefix = schema === undefined ? "" : `"${schema}".`;
+  return { buckets: `${prefix}tollgate_buckets`, schema: `${prefix}tollgate_schema` };
+}
+
+/**
+ * Makes Tollgate's tables, or brings them to this version. Safe to run at every start, also by many instances at once.
+ *
+ * @throws MisuseError `unknown-client`, `invalid-option`
+ * @throws StoreError
+ */
+export async function migrate(client: PostgresClient, { schema }: SchemaOptions = {}): Promise<void> {
+  const database = databaseThrough(client);
+  const tables = tablesIn(schema);
+  try {
+    await database.transaction(MIGRATION_MS, async (query) => {
+      // One at a time; the number is Tollgate's own.
+      await query("SELECT pg_advisory_xact_lock(7465677487)::text AS locked");
+      if (schema !== undefined) await query(`SET LOCAL search_path = "${schema}"`);
+      const from = await versionOf(query, tables);
+      if (from > VERSION) throw otherVersion(from);
+      for (const sql of MIGRATIONS.slice(from)) {
+        for (const statement of sql) await query(statement);
+      }
+      if (from > 0 && from < VERSION) await query(`UPDATE ${tables.schema} SET version = ${VERSION}`);
+    });
+  } catch (error) {
+    throw postgresError(error);
+  }
+}
+
+const MIGRATION_MS = 60_000;
+
+/** 0 where there are no tables. */
+async function versionOf(query: Query, tables: Tables): Promise<number> {
+  const [found] = await query("SELECT to_regclass($1)::text AS name", [tables.schema]);
+  if (found?.name === null) return 0;
+  const [row] = await query(`SELECT version FROM ${tables.schema}`);
+  return Number(row?.version ?? 0);
+}
+
+/**
+ * Refuses tables of another version.
+ *
+ * @throws StoreError `schema-version`
+ */
+export async function checkVersion(database: Database, tables: Tables): Promise<void> {
+  const [row] = await database.query(`SELECT version FROM ${tables.schema}`);
+  const version = Number(row?.version ?? 0);
+  if (version !== VERSION) throw otherVersion(version);
+}
+
+function otherVersion(version: number): StoreError {
+  const message = `Postgres: the tables are of version ${version}, and this is version ${VERSION}: ${
+    version < VERSION ? "run migrate()" : "update tollgate"
+  }`;
+  return new StoreError("schema-version", message, { transient: false });
+}

@@ -1,0 +1,151 @@
+// One batch, one transaction: its rows are locked in the order of their keys, the clock is read after the last lock, the
+// kernel decides, and what changed is written. Nothing is judged in SQL.
+
+import type { Clock } from "../../clock.ts";
+import {
+  decideBatch,
+  decodeState,
+  encodeState,
+  type Known,
+  keysOf,
+  type StoredState,
+  type StoreError,
+  type StoreReply,
+  type StoreRequest,
+} from "../../store.ts";
+import type { Database, Query, Row } from "./client.ts";
+import type { Tables } from "./schema.ts";
+
+/** How long a row is there that was made to be locked, and that nobody wrote. */
+const UNWRITTEN_MS = 60_000;
+/** How often a batch is tried whose rows others remove in between. */
+const TRIES = 5;
+
+/** A batch of one store. */
+export interface Work {
+  readonly database: Database;
+  readonly tables: Tables;
+  /** For each statement. */
+  readonly deadlineMs: number;
+  /** Absent: the server's. */
+  readonly clock: Clock | undefined;
+  /** Keys whose rows were there not long ago. */
+  readonly known: KnownKeys;
+}
+
+/** Rows that were locked, and the instant after the last of them. */
+interface Locked {
+  readonly rows: ReadonlyMap<string, Row>;
+  readonly nowMs: number;
+}
+
+/** Decides a batch, or throws and has changed nothing. */
+export async function transact(
+  work: Work,
+  requests: readonly StoreRequest[],
+): Promise<readonly (StoreReply | StoreError)[]> {
+  const { database, deadlineMs, known } = work;
+  const keys = [...new Set(requests.flatMap(keysOf))];
+  for (let attempt = 1; ; attempt++) {
+    const unsure = keys.filter((key) => !known.has(key));
+    if (unsure.length > 0) await insertMissing(work, unsure);
+    const replies = await database.transaction(deadlineMs, async (query) => {
+      const { rows, nowMs } = await lock(work, query, keys);
+      if (rows.size < keys.length && attempt < TRIES) {
+        for (const key of keys) if (!rows.has(key)) known.delete(key);
+        return null;
+      }
+      const { replies, changed } = decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs);
+      if (changed.size > 0) await write(work, query, changed);
+      return replies;
+    });
+    if (replies === null) continue;
+    for (const key of keys) known.add(key);
+    return replies;
+  }
+}
+
+/** Makes rows that are not there, in a transaction of their own: nobody who waits for one holds another's lock. */
+async function insertMissing({ database, tables }: Work, keys: readonly string[]): Promise<void> {
+  const text =
+    `INSERT INTO ${tables.buckets} (key, value, expires_at_ms)` +
+    ` SELECT key, '', (extract(epoch FROM clock_timestamp()) * 1000)::bigint + ${UNWRITTEN_MS}` +
+    ` FROM jsonb_array_elements_text($1::text::jsonb) AS key ORDER BY key COLLATE "C" ON CONFLICT (key) DO NOTHING`;
+  await database.query(text, [JSON.stringify(keys)]);
+}
+
+/** An aggregate is there when all of its rows are: the clock beside it is read after the last lock. */
+async function lock({ tables, clock }: Work, query: Query, keys: readonly string[]): Promise<Locked> {
+  const text =
+    `WITH locked AS MATERIALIZED (SELECT key, value, expires_at_ms FROM ${tables.buckets}` +
+    ` WHERE key = ANY(ARRAY(SELECT jsonb_array_elements_text($1::text::jsonb))) ORDER BY key FOR UPDATE)` +
+    ` SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms,` +
+    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM locked`;
+  const [answer] = await query(text, [JSON.stringify(keys)]);
+  const rows = JSON.parse(String(answer?.rows)) as [key: string, value: string, expiresAtMs: string][];
+  return {
+    rows: new Map(rows.map(([key, value, expiresAtMs]) => [key, { value, expiresAtMs }])),
+    nowMs: clock?.nowMs() ?? Number(answer?.now_ms),
+  };
+}
+
+function stateIn(row: Row | undefined): Known {
+  if (row === undefined || row.value === "") return undefined;
+  const expiresAtMs = Number(row.expiresAtMs);
+  return Number.isSafeInteger(expiresAtMs) ? decodeState(String(row.value), expiresAtMs) : null;
+}
+
+async function write({ tables }: Work, query: Query, changed: ReadonlyMap<string, StoredState | undefined>) {
+  const rows = [...changed].map(([key, state]) => ({
+    key,
+    value: state === undefined ? "" : encodeState(state),
+    expires_at_ms: String(state?.expiresAtMs ?? 0),
+  }));
+  const text =
+    `UPDATE ${tables.buckets} AS bucket SET value = next.value, expires_at_ms = next.expires_at_ms` +
+    " FROM jsonb_to_recordset($1::text::jsonb) AS next(key text, value text, expires_at_ms bigint)" +
+    " WHERE bucket.key = next.key";
+  await query(text, [JSON.stringify(rows)]);
+}
+
+/**
+ * Removes what has expired among some rows after a key, and waits for nobody who uses them.
+ *
+ * @returns the last key that was looked at, or nothing after the last row
+ */
+export async function sweep({ database, tables, clock }: Work, after: string, count: number): Promise<string> {
+  const now = clock === undefined ? "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : String(clock.nowMs());
+  const text =
+    `WITH visited AS MATERIALIZED (SELECT key FROM ${tables.buckets} WHERE key > $1 ORDER BY key LIMIT ${count}),` +
+    ` expired AS MATERIALIZED (SELECT key FROM ${tables.buckets} WHERE key IN (SELECT key FROM visited)` +
+    ` AND expires_at_ms <= ${now} FOR UPDATE SKIP LOCKED),` +
+    ` gone AS (DELETE FROM ${tables.buckets} WHERE key IN (SELECT key FROM expired))` +
+    " SELECT max(key) AS last, count(*)::text AS looked FROM visited";
+  const [row] = await database.query(text, [after]);
+  return Number(row?.looked) < count ? "" : String(row?.last);
+}
+
+/** A bounded set: the keys that were added first are the first to go. */
+export class KnownKeys {
+  readonly #keys = new Set<string>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  has(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
+  add(key: string): void {
+    this.#keys.add(key);
+    if (this.#keys.size <= this.#most) return;
+    const [oldest] = this.#keys;
+    if (oldest !== undefined) this.#keys.delete(oldest);
+  }
+
+  delete(key: string): void {
+    this.#keys.delete(key);
+  }
+}

@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import postgres from "postgres";
+import { createLimiter, MisuseError, StoreError, type StoreErrorCode } from "tollgate";
+import type { LimitSpec, Store, StoreRequest } from "tollgate/store";
+import { migrate, type PostgresClient, postgresStore } from "tollgate/stores/postgres";
+import { fakeClock } from "tollgate/testing";
+import { embeddedMigrations } from "../../scripts/sql.ts";
+import { startPostgres } from "../postgres.ts";
+import { sources } from "../sources.ts";
+import { testStore } from "./store-suite.ts";
+
+const server = await startPostgres();
+const pool = server.pool();
+const sql = postgres(server.url, { onnotice: () => {} });
+await migrate(pool);
+
+for (const [name, client] of Object.entries<PostgresClient>({ pg: pool, "postgres.js": sql })) {
+  testStore(`postgres by ${name}`, async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const clock = fakeClock();
+    return { store: postgresStore(client, { clock }), advance: clock.advance };
+  });
+}
+
+const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
+const charge = (bucket: string, by = limit): StoreRequest => ({
+  mode: "judge",
+  steps: [{ bucket, limit: by, event: { type: "charge", cost: 1 } }],
+});
+const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
+  StoreError.isInstance(error) && error.code === code && words.test(error.message);
+const rowsOf = async (schema = "public") =>
+  (await pool.query(`SELECT key, value, expires_at_ms FROM ${schema}.tollgate_buckets ORDER BY key`)).rows;
+
+/** A pool that notes the first word of each statement. */
+function listening(asked: string[]): PostgresClient {
+  const note = (text: string) => asked.push(text.split(/[ ;]/)[0] ?? "");
+  return {
+    totalCount: 0,
+    query(text: string, values: unknown[]) {
+      note(text);
+      return pool.query(text, values);
+    },
+    async connect() {
+      const client = await pool.connect();
+      const query = (text: string, values: unknown[]) => {
+        note(text);
+        return client.query(text, values);
+      };
+      return { query, release: (error?: Error) => client.release(error) };
+    },
+  } as PostgresClient;
+}
+
+describe("what the Postgres store keeps", () => {
+  it("is a plain number under the documented key", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const limiter = createLimiter({
+      policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 50, ttl: "24h" }] },
+      store: postgresStore(pool),
+    });
+    for (let i = 0; i < 3; i++) await limiter.consume({ tool: "web_search", session: "s1" });
+    const [row] = await rowsOf();
+    assert.deepEqual([row?.key, row?.value], ["rate:1:{s1}:tool-per-session:web_search", "3"]);
+    const leftMs = Number(row?.expires_at_ms) - Date.now();
+    assert.ok(leftMs > 86_000_000 && leftMs <= 86_400_000);
+  });
+
+  it("is decided at the server's time, whatever the machine's", async () => {
+    const store = postgresStore(pool);
+    const [reply] = await store.apply([charge("now")]);
+    const { rows } = await pool.query("SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now");
+    assert.ok(reply !== undefined && "nowMs" in reply && Number(rows[0]?.now) - reply.nowMs < 1_000);
+  });
+
+  it("asks four times for a batch whose rows are known, and once more for a new one", async () => {
+    const asked: string[] = [];
+    const store = postgresStore(listening(asked));
+    await store.apply([charge("a"), charge("b")]);
+    assert.deepEqual(asked, ["SELECT", "INSERT", "BEGIN", "WITH", "UPDATE", "COMMIT"]);
+    asked.length = 0;
+    await store.apply([charge("a"), charge("b"), charge("a")]);
+    assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
+  });
+
+  it("goes on when its rows are removed by others", async () => {
+    const store = postgresStore(pool);
+    await store.apply([charge("removed")]);
+    await pool.query("TRUNCATE tollgate_buckets");
+    const [reply] = await store.apply([charge("removed")]);
+    assert.ok(reply !== undefined && "steps" in reply);
+    assert.equal(reply.steps[0]?.used, 1);
+  });
+
+  it("goes away in small steps when it has expired", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const store = postgresStore(pool);
+    const brief: LimitSpec = { ...limit, ttlMs: 1 };
+    for (let i = 0; i < 20; i++)
+      await store.apply(Array.from({ length: 100 }, (_, j) => charge(`dead-${i}-${j}`, brief)));
+    await sleep(5);
+    for (let i = 0; i < 40; i++) await store.apply(Array.from({ length: 100 }, (_, j) => charge(`live-${j}`)));
+    await sleep(100);
+    const dead = (await rowsOf()).filter(({ key }) => key.startsWith("dead")).length;
+    assert.ok(dead < 200, `${dead} dead rows of 2,000`);
+  });
+
+  it("embeds the migration files as they are", () => {
+    const [generated] = sources("src/stores/postgres/migrations.gen.ts");
+    assert.equal(generated?.text.replace(/\s/g, ""), embeddedMigrations().replace(/\s/g, ""));
+  });
+});
+
+describe("overlapping batches", () => {
+  it("do not lock each other out, and admit exactly the quota", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool()));
+    const shared: LimitSpec = { ...limit, quota: 300 };
+    const names = Array.from({ length: 20 }, (_, i) => `set-${i}`);
+    let admitted = 0;
+    const ask = async (store: Store, seed: number) => {
+      // Each names other buckets in another order, and all of them one.
+      const rotated = [...names.slice(seed % 20), ...names.slice(0, seed % 20)].slice(0, 5);
+      const steps = ["all", ...(seed % 2 === 0 ? rotated : rotated.reverse())].flatMap(
+        (bucket) => charge(bucket, bucket === "all" ? shared : { ...limit, quota: 10_000 }).steps,
+      );
+      const [reply] = await store.apply([{ mode: "judge", steps }]);
+      if (reply !== undefined && "allowed" in reply && reply.allowed) admitted++;
+    };
+    await Promise.all(Array.from({ length: 500 }, (_, i) => ask(stores[i % 4] as Store, i)));
+    assert.equal(admitted, 300);
+  });
+});
+
+describe("migrate", () => {
+  it("may be run at once and again, in a schema of one's own", async () => {
+    await pool.query("CREATE SCHEMA limits");
+    await Promise.all(Array.from({ length: 5 }, () => migrate(pool, { schema: "limits" })));
+    await migrate(sql, { schema: "limits" });
+    const store = postgresStore(sql, { schema: "limits" });
+    await store.apply([charge("here")]);
+    assert.deepEqual(
+      (await rowsOf("limits")).map(({ key }) => key),
+      ["here"],
+    );
+  });
+
+  it("refuses tables of a newer version", async () => {
+    await pool.query("CREATE SCHEMA newer");
+    await migrate(pool, { schema: "newer" });
+    await pool.query("UPDATE newer.tollgate_schema SET version = 99");
+    const isNewer = isStoreError("schema-version", /of version 99, and this is version 1: update tollgate/);
+    await assert.rejects(migrate(pool, { schema: "newer" }), isNewer);
+    await assert.rejects(postgresStore(pool, { schema: "newer" }).apply([charge("a")]), isNewer);
+  });
+});
+
+describe("what can be wrong with Postgres", () => {
+  const rejects = async (client: PostgresClient, code: StoreErrorCode, words: RegExp, schema?: string) =>
+    assert.rejects(postgresStore(client, { schema }).apply([charge("a")]), isStoreError(code, words));
+
+  it("is said with what to do: tables that are not there", async () => {
+    await pool.query("CREATE SCHEMA empty");
+    await rejects(pool, "schema-version", /run migrate\(\)/, "empty");
+    await rejects(sql, "schema-version", /run migrate\(\)/, "nowhere");
+    await assert.rejects(migrate(pool, { schema: "nowhere" }), isStoreError("schema-version", /create it/));
+  });
+
+  it("is said with what to do: a column that is not there", async () => {
+    await pool.query("CREATE SCHEMA old");
+    await migrate(pool, { schema: "old" });
+    await pool.query("ALTER TABLE old.tollgate_buckets DROP COLUMN value");
+    await rejects(pool, "schema-version", /run migrate\(\)/, "old");
+  });
+
+  it("is said with what to do: a role without rights", async () => {
+    await pool.query("CREATE ROLE reader LOGIN");
+    await pool.query("GRANT SELECT ON tollgate_buckets, tollgate_schema TO reader");
+    const reader = server.pool({ connectionString: server.url.replace("tollgate@", "reader@") });
+    await rejects(reader, "unauthorized", /needs SELECT, INSERT, UPDATE and DELETE/);
+    await pool.query("CREATE ROLE stranger LOGIN");
+    await rejects(postgres(server.url.replace("tollgate@", "stranger@")), "unauthorized", /needs SELECT/);
+  });
+
+  it("is said: a server that only reads, a lock that others hold, a server that is away", async () => {
+    await rejects(
+      server.pool({ options: "-c default_transaction_read_only=on" }),
+      "read-only",
+      /read-only transaction/,
+    );
+    const store = postgresStore(pool, { deadlineMs: 50 });
+    await store.apply([charge("locked")]);
+    const holder = await pool.connect();
+    await holder.query("BEGIN; SELECT 1 FROM tollgate_buckets WHERE key = 'locked' FOR UPDATE");
+    await assert.rejects(store.apply([charge("locked")]), isStoreError("busy", /timeout/));
+    await holder.query("ROLLBACK");
+    holder.release();
+    await store.apply([charge("locked")]);
+    const closed = createServer().listen(0);
+    await once(closed, "listening");
+    const { port } = closed.address() as { port: number };
+    closed.close();
+    const away = new pg.Pool({ host: "127.0.0.1", port });
+    const isAway = (error: unknown) =>
+      isStoreError("unavailable", /ECONNREFUSED/)(error) && (error as StoreError).transient;
+    await assert.rejects(postgresStore(away).apply([charge("a")]), isAway);
+  });
+
+  it("fails a damaged bucket's call alone, and a reset mends it", async () => {
+    await pool.query("INSERT INTO tollgate_buckets VALUES ('damaged', 'x', $1)", [Date.now() + 60_000]);
+    const store = postgresStore(pool);
+    const [damaged, fine] = await store.apply([charge("damaged"), charge("fine")]);
+    assert.ok(isStoreError("damaged-bucket", /damaged/)(damaged));
+    assert.ok(fine !== undefined && "allowed" in fine);
+    await store.apply([{ mode: "judge", steps: [{ bucket: "damaged", limit, event: { type: "reset" } }] }]);
+    const [mended] = await store.apply([charge("damaged")]);
+    assert.ok(mended !== undefined && "allowed" in mended && mended.allowed);
+  });
+
+  it("is a misuse: another client, another option", () => {
+    const refuses = (client: unknown, options: object, words: RegExp) =>
+      assert.throws(
+        () => postgresStore(client as PostgresClient, options),
+        (error) => MisuseError.isInstance(error) && words.test(error.message),
+      );
+    refuses(new pg.Client(), {}, /client: expected a Pool of pg/);
+    refuses(null, {}, /got null/);
+    refuses(pool, { schema: 'a"b' }, /schema: expected a name/);
+    refuses(pool, { deadlineMs: 0 }, /deadlineMs: expected/);
+    refuses(pool, { table: "x" }, /expected only schema/);
+  });
+});
+
+describe("setup", () => {
+  it("says which server it is, and whether it keeps what it acknowledged", async () => {
+    const setup = await postgresStore(pool).setup?.();
+    assert.match(setup?.[0]?.value ?? "", /^Postgres \d+/);
+    // The tests' server does without fsync.
+    assert.match(setup?.[1]?.problem ?? "", /fsync/);
+  });
+});
