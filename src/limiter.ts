@@ -185,7 +185,7 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    * whose algorithm keeps another kind of state counts from zero, and `onEvent` is told. Calls under way, and holds, end by
    * the policy that they began with.
    *
-   * @throws MisuseError `invalid-policy`, and nothing has changed
+   * @throws MisuseError `invalid-policy`, `unsupported-limit` (the store cannot keep it), and nothing has changed
    */
   reload(policy: Policy | PolicyInput): void;
 
@@ -202,7 +202,7 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
 /**
  * Makes a limiter.
  *
- * @throws MisuseError `invalid-option`, `invalid-policy`
+ * @throws MisuseError `invalid-option`, `invalid-policy`, `unsupported-limit` (the store cannot keep it)
  *
  * @example
  * ```ts
@@ -223,6 +223,7 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   checkOptions(options);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   const policy = definePolicy(options.policy as PolicyInput | Policy);
+  store.checkPolicy?.(policy);
   const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const shared = { policy, prefix, calendar, onDecision, onEvent, store: gathered, waiting: new Map(), closing: null };
@@ -332,7 +333,9 @@ class StoreLimiter implements Limiter {
 
   reload(policy: Policy | PolicyInput): void {
     const before = this.#shared.policy;
-    this.#shared.policy = definePolicy(policy);
+    const next = definePolicy(policy);
+    this.#shared.store.checkPolicy?.(next);
+    this.#shared.policy = next;
     tellEvent(this.#shared, { type: "policy-reload", restarted: restartedBy(before, this.#shared.policy) });
   }
 

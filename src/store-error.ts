@@ -9,6 +9,8 @@ export type StoreErrorCode =
   | "too-many-holds" // a bucket has as many holds as it may
   | "busy" // others held the store's lock for longer than the deadline
   | "overloaded" // more calls wait for the store than the limiter lets wait
+  | "unknown-partition" // what keeps the partition's state is not there: a row of a session table
+  | "unsupported-request" // a store that cannot do everything was asked for something else
   | "damaged-bucket" // a bucket's stored text is not what any version writes
   | "wrong-type" // a key holds something else than a bucket
   | "foreign-database" // the file is no database, or another program's

@@ -12,6 +12,7 @@
 // `storeCases` from `tollgate/testing` shows whether it does.
 
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
+import type { Policy } from "./kernel/policy.ts";
 import type { StoreError } from "./store-error.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
@@ -51,6 +52,13 @@ export interface Store {
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
    */
   apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]>;
+
+  /**
+   * Refuses limits that it cannot keep. Absent: it keeps all.
+   *
+   * @throws MisuseError `unsupported-limit`
+   */
+  checkPolicy?(policy: Policy): void;
 
   /**
    * Says that an instance lives, and which one of how many it is. Absent: the store is this process's own.

@@ -21,6 +21,7 @@ export type MisuseCode =
   | "invalid-cost"
   | "unknown-unit"
   | "unknown-limit"
+  | "unsupported-limit"
   | "missing-cost"
   | "needs-reserve"
   | "hold-unknown"

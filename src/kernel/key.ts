@@ -37,6 +37,14 @@ function escapeCharacter(character: string): string {
   return `%${digits.padStart(2, "0")}`;
 }
 
+/** The value of a part that `keyPart` made; `null` where that is only a hash. */
+export function valueOfPart(part: string): string | null {
+  if (part.startsWith("#")) return null;
+  return part.replace(/%u([0-9A-F]{4})|%([0-9A-F]{2})/g, (_, wide, narrow) =>
+    String.fromCharCode(Number.parseInt(wide ?? narrow, 16)),
+  );
+}
+
 /** Whose bucket it is: for each dimension of the limit's `per`, in that order, the value. */
 export type PartitionKey = readonly (readonly [dimension: Dimension, value: string])[];
 

@@ -51,6 +51,7 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
       }
       return Promise.all(requests.map(ask));
     },
+    checkPolicy: (policy) => store.checkPolicy?.(policy),
     async close() {
       await Promise.all(lanes);
       await store.close();

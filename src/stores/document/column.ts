@@ -1,0 +1,107 @@
+// One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
+
+import { invalidOption } from "../../kernel/errors.ts";
+import { StoreError } from "../../store.ts";
+import type { DocumentPort } from "../document.ts";
+import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
+import { postgresError } from "../postgres/errors.ts";
+
+/** Which column of which table. */
+export interface ColumnOptions {
+  /** The table, as the database calls it: Prisma's `model AgentSession` is `AgentSession`. */
+  readonly table: string;
+  /** The column that the policy's partition is in. Default `id`. */
+  readonly id?: string;
+  /** The JSON column (`json`, `jsonb` or `text`), which is Tollgate's alone. */
+  readonly column: string;
+  /** The schema that the table is in. Default: the first of the search path. */
+  readonly schema?: string;
+  /** How long one statement may take, and wait for the row, 1 to 60,000 ms. Default 2,000. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * The JSON column of a table, for `documentStore`.
+ *
+ * @throws MisuseError `unknown-client`, `invalid-option`
+ */
+export function columnOf(client: PostgresClient, options: ColumnOptions): DocumentPort {
+  const { table, id = "id", column, schema, deadlineMs = 2_000 } = options;
+  for (const [name, value] of Object.entries({ table, id, column, schema })) {
+    const isName = typeof value === "string" && /^[A-Za-z_]\w{0,62}$/.test(value);
+    if (!isName && (name !== "schema" || value !== undefined))
+      throw invalidOption(name, "a name in the database", value);
+  }
+  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
+    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
+  }
+  const database = databaseThrough(client);
+  const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
+  let types: Promise<Types> | null = null;
+
+  return {
+    async transact(partition, change) {
+      try {
+        types ??= typesOf(database.query, from, id, column);
+        const { idType, columnType } = await types.catch((error) => {
+          types = null;
+          throw error;
+        });
+        const isRow = `"${id}" = $1::text::${idType}`;
+        return await database.transaction(deadlineMs, async (query) => {
+          const { json, nowMs } = await lock(
+            query,
+            `SELECT "${column}"::text AS json FROM ${from} WHERE ${isRow}`,
+            partition,
+          );
+          const changed = change(json, nowMs);
+          if (changed.json !== json) {
+            const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} WHERE ${isRow}`;
+            await query(text, [partition, JSON.stringify(changed.json)]);
+          }
+          return changed.result;
+        });
+      } catch (error) {
+        throw postgresError(error);
+      }
+    },
+  };
+
+  /** An aggregate is there when the row is locked: the clock beside it is read after that. */
+  async function lock(query: Query, rows: string, partition: string) {
+    const text =
+      `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT count(*)::text AS found, max(json) AS json,` +
+      " floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms FROM locked";
+    const [row] = await query(text, [partition]);
+    if (row?.found !== "1") {
+      const message = `${from} has ${row?.found === "0" ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
+      throw new StoreError("unknown-partition", message, { transient: false });
+    }
+    return { json: row.json === null ? null : JSON.parse(String(row.json)), nowMs: Number(row.now_ms) };
+  }
+}
+
+interface Types {
+  readonly idType: string;
+  readonly columnType: string;
+}
+
+/** What the columns are, so that texts can be compared with them and written to them. */
+async function typesOf(query: Query, from: string, id: string, column: string): Promise<Types> {
+  const text =
+    "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_attribute" +
+    " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped";
+  const rows = await query(text, [from]);
+  const typeOf = (name: string) => rows.find((row) => row.name === name)?.type;
+  const missing = [id, column].filter((name) => typeOf(name) === undefined);
+  if (missing.length > 0) {
+    const message = `the table ${from} has no column ${missing.map((name) => `"${name}"`).join(", ")}: add it, or name the one that is meant`;
+    throw new StoreError("schema-version", message, { transient: false });
+  }
+  const columnType = String(typeOf(column));
+  if (!["json", "jsonb", "text"].includes(columnType)) {
+    const message = `the column "${column}" of ${from} is of type ${columnType}: json, jsonb or text is needed`;
+    throw new StoreError("schema-version", message, { transient: false });
+  }
+  return { idType: String(typeOf(id)), columnType };
+}

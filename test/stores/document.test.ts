@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import postgres from "postgres";
+import { createLimiter, MisuseError, type PolicyInput, StoreError, type StoreErrorCode } from "tollgate";
+import type { Store, StoreRequest } from "tollgate/store";
+import { columnOf, type DocumentPort, documentStore } from "tollgate/stores/document";
+import { fakeClock } from "tollgate/testing";
+import { startPostgres } from "../postgres.ts";
+import { testStore } from "./store-suite.ts";
+
+const server = await startPostgres();
+const pool = server.pool();
+const sql = postgres(server.url, { onnotice: () => {} });
+await pool.query(`CREATE TABLE "AgentSession" (id text PRIMARY KEY, title text, "rateLimitState" jsonb)`);
+const column = { table: "AgentSession", column: "rateLimitState" };
+
+/** Sessions in a map, each value as text: what a program's own port may look like. */
+function mapPort(clock = fakeClock()) {
+  const sessions = new Map<string, string | null>([["s1", null]]);
+  const port: DocumentPort = {
+    async transact(partition, change) {
+      const text = sessions.get(partition);
+      if (text === undefined)
+        throw new StoreError("unknown-partition", `no session ${partition}`, { transient: false });
+      const { json, result } = change(text === null ? null : JSON.parse(text), clock.nowMs());
+      sessions.set(partition, JSON.stringify(json));
+      return result;
+    },
+  };
+  return { port, sessions, clock };
+}
+
+/** The cases' buckets, all in the value of one session. */
+function inSession(store: Store, session: string): Store {
+  const within = (key: string) => `rate:1:{${session}}:${key}`;
+  const renamed = (request: StoreRequest): StoreRequest => ({
+    ...request,
+    steps: request.steps.map((step) => ({ ...step, bucket: within(step.bucket) })),
+    ...(request.once === undefined ? {} : { once: { ...request.once, key: within(request.once.key) } }),
+  });
+  return { apply: (requests) => store.apply(requests.map(renamed)), close: () => store.close() };
+}
+
+testStore("document by a port", () => {
+  const { port, clock } = mapPort();
+  return { store: inSession(documentStore(port, { clock }), "s1"), advance: clock.advance };
+});
+
+const POLICY: PolicyInput = {
+  version: 1,
+  limits: [
+    { name: "tool-per-session", per: ["session", "tool"], quota: 3, ttl: "1h" },
+    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, ttl: "1h" },
+  ],
+};
+const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
+  StoreError.isInstance(error) && error.code === code && words.test(error.message);
+
+for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
+  describe(`a column of one's own session table, by ${name}`, () => {
+    const call = (session: string, turn = "t1") => ({ tool: "search", session, turn });
+    const limiter = createLimiter({ policy: POLICY, store: documentStore(columnOf(client, column)) });
+
+    it("holds the limits of a session, over instances and restarts", async () => {
+      const session = `${name} {1}`;
+      await pool.query(`INSERT INTO "AgentSession" VALUES ($1, 'mine')`, [session]);
+      const decisions = [];
+      for (const turn of ["t1", "t1", "t1", "t2", "t3"]) decisions.push(await limiter.consume(call(session, turn)));
+      assert.deepEqual(
+        decisions.map(({ allowed }) => allowed),
+        [true, true, false, true, false],
+      );
+      const { rows } = await pool.query(`SELECT title, "rateLimitState" AS state FROM "AgentSession" WHERE id = $1`, [
+        session,
+      ]);
+      assert.equal(rows[0]?.title, "mine");
+      const { tollgate, keys } = rows[0]?.state ?? {};
+      assert.equal(tollgate, 1);
+      const texts = Object.fromEntries(Object.entries(keys).map(([key, kept]) => [key, (kept as string[])[0]]));
+      const tag = `rate:1:{${name} %7B1%7D}`;
+      assert.deepEqual(texts, {
+        [`${tag}:tool-per-session:search`]: "3",
+        [`${tag}:tool-per-turn:t1:search`]: "2",
+        [`${tag}:tool-per-turn:t2:search`]: "1",
+      });
+      const again = createLimiter({ policy: POLICY, store: documentStore(columnOf(client, column)) });
+      assert.equal((await again.consume(call(session, "t4"))).allowed, false);
+    });
+
+    it("admits exactly the quota to many at once, and never waits for ever", async () => {
+      const session = `${name}-many`;
+      await pool.query(`INSERT INTO "AgentSession" VALUES ($1)`, [session]);
+      const limiters = Array.from({ length: 4 }, () =>
+        createLimiter({ policy: POLICY, store: documentStore(columnOf(client, column)) }),
+      );
+      const calls = Array.from({ length: 80 }, (_, i) => limiters[i % 4]?.consume(call(session, `t${i}`)));
+      assert.equal((await Promise.all(calls)).filter((decision) => decision?.allowed).length, 3);
+    });
+
+    it("never begins anew for a session that is not there", async () => {
+      await assert.rejects(
+        limiter.consume(call("made-up")),
+        isStoreError("unknown-partition", /make the session's row/),
+      );
+      await assert.rejects(
+        limiter.consume(call("x".repeat(65))),
+        isStoreError("unknown-partition", /longer than 64 bytes/),
+      );
+    });
+
+    it("says what is wrong with the table", async () => {
+      const consume = (more: object) =>
+        createLimiter({ policy: POLICY, store: documentStore(columnOf(client, { ...column, ...more })) }).consume(
+          call("s1"),
+        );
+      await assert.rejects(consume({ table: "Nothing" }), isStoreError("schema-version", /Nothing/));
+      await assert.rejects(
+        consume({ column: "state" }),
+        isStoreError("schema-version", /has no column "state": add it/),
+      );
+      await pool.query(`CREATE TABLE IF NOT EXISTS numbers (id integer PRIMARY KEY, "rateLimitState" integer)`);
+      await assert.rejects(
+        consume({ table: "numbers" }),
+        isStoreError("schema-version", /of type integer: json, jsonb or text/),
+      );
+    });
+
+    it("takes ids and values of other types", async () => {
+      await pool.query("CREATE TABLE IF NOT EXISTS sessions (id uuid PRIMARY KEY, state text)");
+      const id = crypto.randomUUID();
+      await pool.query("INSERT INTO sessions VALUES ($1)", [id]);
+      const store = documentStore(columnOf(client, { table: "sessions", column: "state", schema: "public" }));
+      const other = createLimiter({ policy: POLICY, store });
+      assert.equal((await other.consume(call(id))).allowed, true);
+      assert.equal((await other.usage({ session: id, turn: "t1", tool: "search" }))[0]?.used, 1);
+    });
+  });
+}
+
+describe("the document store", () => {
+  const { port, sessions } = mapPort();
+
+  it("refuses limits that are wider than a session when the limiter is made, and when its policy is reloaded", () => {
+    const wide: PolicyInput = { version: 1, limits: [...POLICY.limits, { name: "per-user", per: ["user"], quota: 5 }] };
+    const isWide = (error: unknown) =>
+      MisuseError.isInstance(error) &&
+      error.code === "unsupported-limit" &&
+      error.message ===
+        'limits.per-user.per: expected a limit per session, because the store keeps one value for each, got ["user"]';
+    assert.throws(() => createLimiter({ policy: wide, store: documentStore(port) }), isWide);
+    const limiter = createLimiter({ policy: POLICY, store: documentStore(port) });
+    assert.throws(() => limiter.reload(wide), isWide);
+  });
+
+  it("fails the calls of one session alone", async () => {
+    sessions.set("broken", '{"mine": true}');
+    const limiter = createLimiter({ policy: POLICY, store: documentStore(port) });
+    const [fine, broken] = await Promise.allSettled(
+      ["s1", "broken"].map((session) => limiter.consume({ tool: "a", session, turn: "t" })),
+    );
+    assert.equal(fine?.status, "fulfilled");
+    assert.ok(
+      broken?.status === "rejected" && isStoreError("damaged-bucket", /not what any version writes/)(broken.reason),
+    );
+    assert.equal(sessions.get("broken"), '{"mine": true}');
+  });
+
+  it("writes nothing when nothing is booked, and forgets what has ended", async () => {
+    const clock = fakeClock();
+    const own = mapPort(clock);
+    const limiter = createLimiter({ policy: POLICY, store: documentStore(own.port) });
+    await limiter.peek({ tool: "a", session: "s1", turn: "t" });
+    assert.equal(own.sessions.get("s1"), "null");
+    await limiter.consume({ tool: "a", session: "s1", turn: "t" });
+    clock.advance(3_600_000);
+    await limiter.consume({ tool: "b", session: "s1", turn: "t" });
+    assert.deepEqual(Object.keys(JSON.parse(own.sessions.get("s1") ?? "").keys), [
+      "rate:1:{s1}:tool-per-session:b",
+      "rate:1:{s1}:tool-per-turn:t:b",
+    ]);
+  });
+
+  it("bounds a session's value", async () => {
+    const own = mapPort();
+    const keys = Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, i) => [`k${i}`, ["1", Number.MAX_SAFE_INTEGER]]),
+    );
+    own.sessions.set("s1", JSON.stringify({ tollgate: 1, keys }));
+    const limiter = createLimiter({ policy: POLICY, store: documentStore(own.port) });
+    await assert.rejects(
+      limiter.consume({ tool: "a", session: "s1", turn: "t" }),
+      isStoreError("capacity", /10000 keys/),
+    );
+  });
+
+  it("is told by its name what is wrong with it", async () => {
+    assert.throws(() => documentStore({} as never), /port: expected an object with transact/);
+    assert.throws(() => columnOf(pool, { table: 'a"', column: "b" }), /table: expected a name in the database/);
+    const failing = documentStore({ transact: () => Promise.reject(new Error("no disk")) });
+    const limiter = createLimiter({ policy: POLICY, store: failing });
+    await assert.rejects(
+      limiter.consume({ tool: "a", session: "s1", turn: "t" }),
+      isStoreError("unavailable", /no disk/),
+    );
+    await limiter.close();
+  });
+});
