@@ -45,7 +45,14 @@ const layers: Record<string, Layer> = {
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
   adapters: {
     files: /^src\/adapters\//,
-    may: [KERNEL, STORE, /^src\/(limiter|adapters\/guard)\.ts$/, /^src\/adapters\/[a-z-]+\//],
+    may: [
+      KERNEL,
+      STORE,
+      /^src\/(limiter|adapters\/(guard|http|model-calls))\.ts$/,
+      /^src\/adapters\/[a-z-]+\//,
+      /^langchain$/,
+      /^zod$/,
+    ],
   },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },

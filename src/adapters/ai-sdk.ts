@@ -4,11 +4,13 @@
 import type { Call } from "../kernel/call.ts";
 import { LimitExceededError } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
-import { type ModelMiddleware, type ModelOptions, modelMiddleware } from "./ai-sdk/model.ts";
+import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
 import { Guard, type GuardOptions, noticed } from "./guard.ts";
+import type { ModelOptions } from "./model-calls.ts";
 
-export type { ModelMiddleware, ModelOptions } from "./ai-sdk/model.ts";
+export type { ModelMiddleware } from "./ai-sdk/model.ts";
 export type { GuardOptions } from "./guard.ts";
+export type { ModelOptions } from "./model-calls.ts";
 
 /** What the SDK tells a tool that is called. */
 interface ToolCallOptions {

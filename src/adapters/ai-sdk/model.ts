@@ -1,7 +1,7 @@
 // A middleware for language models: each call of the model is judged, and booked with the tokens that it took.
 
-import type { Call, Cost } from "../../kernel/call.ts";
 import { type Guard, textOf, watched } from "../guard.ts";
+import { type ModelOptions, modelCalls } from "../model-calls.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
 /** A middleware as both versions take it. */
@@ -12,16 +12,6 @@ export interface ModelMiddleware {
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** How calls of the model are guarded. */
-export interface ModelOptions {
-  /** What the policy knows a call of the model as. Default `model`. */
-  readonly tool?: string;
-  /** What to hold while the model answers, instead of what the policy's `tools` say. */
-  readonly cost?: Cost;
-  /** What an answer took, in the policy's units. Default `{ tokens }`: those read and those written. */
-  readonly costOf?: (tokens: { readonly input: number; readonly output: number }) => Cost;
-}
-
 /** What a provider says that a call of its model took. */
 interface Usage {
   readonly inputTokens?: { readonly total?: number | undefined } | undefined;
@@ -30,10 +20,7 @@ interface Usage {
 
 /** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */
 export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddleware {
-  const { tool = "model", cost, costOf = ({ input, output }) => ({ tokens: input + output }) } = options;
-  const call: Call = { tool, cost };
-  const taken = ({ inputTokens, outputTokens }: Usage) =>
-    costOf({ input: inputTokens?.total ?? 0, output: outputTokens?.total ?? 0 });
+  const { call, book } = modelCalls(options);
   return {
     specificationVersion: "v3",
     async wrapGenerate({ doGenerate, params }) {
@@ -41,7 +28,7 @@ export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddl
         call,
         async (report) => {
           const result = await doGenerate();
-          report(taken(result.usage));
+          book(report, result.usage.inputTokens?.total, result.usage.outputTokens?.total);
           return result;
         },
         params.abortSignal,
@@ -55,8 +42,9 @@ export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddl
       if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(textOf(begun.decision))) };
       try {
         const result = await doStream();
-        const onPart = (part: { type: string; usage: Usage }) =>
-          part.type === "finish" && begun.report(taken(part.usage));
+        const onPart = ({ type, usage }: { type: string; usage: Usage }) => {
+          if (type === "finish") book(begun.report, usage.inputTokens?.total, usage.outputTokens?.total);
+        };
         return { ...result, stream: watched(result.stream, onPart, begun.end) };
       } catch (error) {
         await begun.end(error);

@@ -1,0 +1,66 @@
+// Fastify: a plugin for all routes of its scope, and a hook for one route. Nothing of Fastify is imported.
+
+import { type HttpOptions, judgeOf } from "./http.ts";
+
+export type { FieldsDraft, HttpOptions } from "./http.ts";
+
+/** What is known of a request unless `call` says more: `(request: FastifyRequest<…>) => …`. */
+export interface FastifyRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly ip: string;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly params: unknown;
+  readonly query: unknown;
+  /** Not before `preHandler`. */
+  readonly body: unknown;
+}
+
+/** What is needed of Fastify's reply. */
+interface FastifyReply {
+  headers(fields: Record<string, string>): unknown;
+  code(status: 429): unknown;
+  send(body: string): unknown;
+}
+
+type Hook<Input> = (request: Input, reply: FastifyReply) => Promise<unknown>;
+
+/** What is needed of Fastify's instances. */
+interface FastifyScope {
+  // biome-ignore lint/suspicious/noExplicitAny: which requests the scope has is known where the plugin is made.
+  addHook(name: "onRequest", hook: Hook<any>): unknown;
+}
+
+/**
+ * A plugin that judges requests of all routes that are registered after it, in its scope and those below. A denied one is
+ * answered with 429; when the store fails, or `call` is wrong, the error goes to Fastify's error handler.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function guardFastify<Input = FastifyRequest>(
+  options: HttpOptions<Input>,
+): (scope: FastifyScope) => Promise<void> {
+  const hook = guardFastifyRoute(options);
+  const plugin = async (scope: FastifyScope) => {
+    scope.addHook("onRequest", hook);
+  };
+  // Else Fastify would put it into a scope of its own, where it guards nothing.
+  return Object.assign(plugin, { [Symbol.for("skip-override")]: true });
+}
+
+/**
+ * The same for one route, as its `onRequest`; or as its `preHandler`, when `call` needs the body.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function guardFastifyRoute<Input = FastifyRequest>(options: HttpOptions<Input>): Hook<NoInfer<Input>> {
+  const judge = judgeOf(options);
+  return async (request, reply) => {
+    const answer = await judge(request);
+    reply.headers({ ...answer.fields });
+    if (answer.allowed) return;
+    reply.code(answer.status);
+    return reply.send(answer.body);
+  };
+}

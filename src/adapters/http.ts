@@ -1,0 +1,81 @@
+// What the adapters of HTTP servers share: a request becomes a call, and its decision an answer. How a server sends it is
+// each adapter's affair.
+
+import type { Call } from "../kernel/call.ts";
+import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Limiter } from "../limiter.ts";
+import { draft6Fields, draft7Fields, draft11Fields, type Fields, problemOf, retryAfterSeconds } from "./http/fields.ts";
+
+/** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
+export type FieldsDraft = keyof typeof DRAFTS;
+
+/** How requests are guarded. */
+export interface HttpOptions<Input> {
+  /** Judges the calls. A limit of concurrency is refused (`needs-reserve`): nobody would say when its call has ended. */
+  readonly limiter: Limiter;
+  /**
+   * The call that a request is: a tool's name, and whose it is. `null` lets a request pass that is not limited. What it
+   * throws goes to the server's error handling.
+   */
+  readonly call: (request: Input) => Call | null | PromiseLike<Call | null>;
+  /** The header fields of answers, allowed or denied. Default `draft-11`; `none` leaves `Retry-After` alone. */
+  readonly fields?: FieldsDraft | undefined;
+}
+
+/** What to do with a request. */
+export type Answer =
+  | { readonly allowed: true; readonly fields: Fields }
+  | { readonly allowed: false; readonly status: 429; readonly fields: Fields; readonly body: string };
+
+const DRAFTS = { "draft-11": draft11Fields, "draft-7": draft7Fields, "draft-6": draft6Fields, none: () => ({}) };
+/**
+ * What judges requests.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function judgeOf<Input>(options: HttpOptions<Input>): (request: Input) => Promise<Answer> {
+  checkOptionKeys(options, ["limiter", "call", "fields"]);
+  const { limiter, call: callOf, fields: draft = "draft-11" } = options;
+  if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
+  if (typeof callOf !== "function") throw invalidOption("call", "a function from a request to its call", callOf);
+  if (!Object.hasOwn(DRAFTS, draft)) throw invalidOption("fields", Object.keys(DRAFTS).join(", "), draft);
+  return async (request) => {
+    const call = await callOf(request);
+    if (call === null) return { allowed: true, fields: {} };
+    const decision = await limiter.consume(call).catch((error) => {
+      throw placed(error);
+    });
+    const fields = DRAFTS[draft](decision);
+    if (decision.allowed) return { allowed: true, fields };
+    const seconds = retryAfterSeconds(decision);
+    const retry = seconds === null ? {} : { "Retry-After": String(seconds) };
+    const body = JSON.stringify(problemOf(decision));
+    return { allowed: false, status: 429, fields: { ...fields, ...retry, "Content-Type": PROBLEM }, body };
+  };
+}
+
+const PROBLEM = "application/problem+json";
+
+/** A response with fields that it did not have; one that switches protocols is left alone. */
+export function withFields(response: Response, fields: Fields): Response {
+  const added = Object.entries(fields).filter(([name]) => !response.headers.has(name));
+  if (added.length === 0 || response.status < 200) return response;
+  try {
+    for (const [name, value] of added) response.headers.set(name, value);
+    return response;
+  } catch {
+    // Redirects, and what `fetch` returned, cannot be changed.
+    return withFields(new Response(response.body, response), fields);
+  }
+}
+
+/** A fault in what the option `call` returned, told as such. */
+function placed(error: unknown): unknown {
+  if (!MisuseError.isInstance(error) || !OF_CALL.has(error.code)) return error;
+  const faults = error.faults.map((fault) => {
+    return { ...fault, path: fault.path === "call" ? "call(request)" : `call(request).${fault.path}` };
+  });
+  return new MisuseError(error.code, faults);
+}
+
+const OF_CALL = new Set(["missing-dimension", "invalid-dimension", "invalid-call", "invalid-cost", "unknown-unit"]);

@@ -1,0 +1,126 @@
+// LangChain.js 1: a middleware for `createAgent`. Calls of tools are judged, if wanted calls of the model too, and a run
+// that is denied too often ends politely.
+
+import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, ToolMessage } from "langchain";
+import { z } from "zod";
+import { type Call, type DimensionValue, mergeDimensions } from "../kernel/call.ts";
+import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import type { Limiter, Report } from "../limiter.ts";
+import { Guard, type GuardOptions, textOf } from "./guard.ts";
+import { deniedAnswer, deniedResult, shownError, usageOf, withNotice, withoutCalls } from "./langchain/messages.ts";
+import { type Run, Runs } from "./langchain/runs.ts";
+import { type ModelOptions, modelCalls } from "./model-calls.ts";
+
+export type { GuardOptions } from "./guard.ts";
+export type { ModelOptions } from "./model-calls.ts";
+
+/** How agents are guarded. */
+export interface LangchainOptions<Context = unknown> extends GuardOptions {
+  /**
+   * Whose calls they are. Adds to `session`, the `thread_id` of `configurable`, and `turn`, its `run_id` or else an id that
+   * each run gets, or overrides them. Asked before each call.
+   */
+  readonly dimensions?: (runtime: Runtime<Context>) => Readonly<Record<string, DimensionValue | undefined>>;
+  /** Judges calls of the model too. */
+  readonly model?: ModelOptions;
+}
+
+type Middleware = AgentMiddleware<undefined, undefined, unknown>;
+
+/**
+ * A middleware that judges calls before they are made. One serves any number of agents and runs.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function langchainGuard<Context = unknown>(
+  limiter: Limiter,
+  options: LangchainOptions<Context> = {},
+): Middleware {
+  checkOptions(options as LangchainOptions<never>);
+  const { maxDenials, dimensions, model } = options;
+  const { call: modelCall, book } = modelCalls(model ?? {});
+  const runs = new Runs(() => new Guard(limiter, { maxDenials }, PLACES));
+  const callOf = ({ state, runtime }: Asked, own: Call): Call => {
+    const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
+    const given = dimensions?.(runtime as Runtime<Context>) ?? {};
+    return { ...mergeDimensions({ session, turn: turn as string }, given, "dimensions"), ...own };
+  };
+  const judged = async (run: Run, asked: Asked, ask: () => Promise<AIMessage>) => {
+    const call = async (report: Report) => {
+      const answer = await ask();
+      const usage = usageOf(answer);
+      book(report, usage?.input_tokens, usage?.output_tokens);
+      return answer;
+    };
+    const ran = await run.guard.run(callOf(asked, modelCall), call, asked.runtime.signal);
+    return ran.allowed ? ran.value : deniedAnswer(ran.decision);
+  };
+
+  const middleware = createMiddleware({
+    name: "tollgate",
+    stateSchema: z.object({ [RUN]: z.string().optional() }),
+    beforeAgent: () => ({ [RUN]: crypto.randomUUID() }),
+    afterAgent: (state) => runs.forget(state[RUN]),
+
+    async wrapToolCall(request, handler) {
+      const { name, args, id } = request.toolCall;
+      const run = runs.of(request.state[RUN]);
+      let result: Awaited<ReturnType<typeof handler>> | undefined;
+      const call = async () => {
+        try {
+          result = await handler(request);
+        } catch (error) {
+          throw shownError(error, request);
+        }
+        if (!ToolMessage.isInstance(result)) return result;
+        // Another middleware made words of what the tool threw: it failed all the same.
+        if (result.status === "error") throw new Error(result.text);
+        return result.content;
+      };
+      try {
+        const ran = await run.guard.run(callOf(request, { tool: name, args, id }), call, request.runtime.signal);
+        if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran.decision);
+        run.denial = textOf(ran.decision);
+        return deniedResult(request.toolCall, ran.decision);
+      } catch (error) {
+        if (result !== undefined) return result;
+        throw error;
+      }
+    },
+
+    async wrapModelCall(request, handler) {
+      const run = runs.of(request.state[RUN]);
+      // A middleware outside of this one may have made words of it.
+      run.guard.throwFault();
+      const isLast = run.guard.isSpent;
+      const ask = async () => handler(isLast ? withoutTools(request) : request);
+      const answer = model === undefined ? await ask() : await judged(run, request, ask);
+      return isLast ? withoutCalls(answer, run.denial) : answer;
+    },
+  });
+  return middleware as unknown as Middleware;
+}
+
+/** Where a run's id stands in the state. What begins with `_` is private there. */
+const RUN = "_tollgateRun";
+
+/** Where a program says whose calls they are. */
+const PLACES = "`thread_id` of `configurable` (session) or the option `dimensions`";
+
+/** What hooks are told of the run that they serve. */
+interface Asked {
+  readonly state: { readonly [RUN]?: string | undefined };
+  readonly runtime: Runtime;
+}
+
+function withoutTools<Request extends { toolChoice?: unknown }>({ toolChoice: _, ...request }: Request) {
+  return { ...request, tools: [] };
+}
+
+function checkOptions(options: LangchainOptions<never>): void {
+  checkOptionKeys(options, ["maxDenials", "dimensions", "model"]);
+  const { dimensions } = options;
+  if (dimensions !== undefined && typeof dimensions !== "function") {
+    throw invalidOption("dimensions", "a function", dimensions);
+  }
+}

@@ -1,0 +1,115 @@
+// One's own MCP server, of the SDK 1 or 2: each `tools/call` is judged before its tool runs.
+// Everything is structural: nothing of the SDK is imported.
+
+import type { Dimensions } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
+import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Limiter } from "../limiter.ts";
+import { fieldsOf, Guard, textOf } from "./guard.ts";
+import { intercept, lowLevel, type Server } from "./mcp-server/intercept.ts";
+import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
+
+export type { McpRequest } from "./mcp-server/request.ts";
+
+/** How a server is guarded. */
+export interface McpServerOptions {
+  /**
+   * Whose call a request is. What it says comes before what the limiter is bound to. Default: `session` from `sessionId`,
+   * `user` and `tenant` from `authInfo.extra.userId` and `.tenantId`, `agent` from `authInfo.clientId`, where there are such.
+   */
+  readonly dimensions?: ((request: McpRequest) => Dimensions | PromiseLike<Dimensions>) | undefined;
+  /**
+   * Told why a call could not be judged: a store that is away, a policy that asks for what `dimensions` does not say. The
+   * client reads `Internal error` alone. Default: a process warning.
+   */
+  readonly onFault?: ((error: unknown) => unknown) | undefined;
+}
+
+const INVALID_PARAMS = -32602;
+const INTERNAL_ERROR = -32603;
+/** JSON-RPC leaves such codes to applications. */
+const TOO_MANY = 429;
+
+/**
+ * Guards every `tools/call` of a server: an `McpServer` or a `Server`, before or after its tools are registered. A denied
+ * call gets a result with `isError`, words for the model, and numbers in `_meta["tollgate/denial"]`.
+ *
+ * @param limiter over stdio bound to whose server it is: `limiter.for({ session })`
+ * @throws MisuseError `invalid-option`
+ */
+export function guardMcpServer(
+  server: Server | { readonly server: Server },
+  limiter: Limiter,
+  options: McpServerOptions = {},
+): void {
+  checkOptionKeys(options, ["dimensions", "onFault"]);
+  const { dimensions = verified, onFault = warn } = options;
+  for (const [name, option] of Object.entries({ dimensions, onFault })) {
+    if (typeof option !== "function") throw invalidOption(name, "a function", option);
+  }
+  const guard = new Guard(limiter);
+  intercept(lowLevel(server), async ({ name: tool, arguments: args, task }, context, run) => {
+    if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
+    const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };
+    let hasBegun = false;
+    let result: unknown;
+    const begin = async () => {
+      hasBegun = true;
+      result = await run();
+      if (isFailure(result)) throw FAILED;
+      return result;
+    };
+    const judge = async () => {
+      const whose = await dimensions(requestOf(tool, context));
+      return guard.run({ ...whose, tool, args, id: String(id) }, begin, signal);
+    };
+    const ran = await judge().catch((error: unknown) => {
+      if (error === FAILED) return null;
+      if (hasBegun || signal?.aborted === true) throw error;
+      Promise.resolve(explained(error)).then(onFault).catch(warn);
+      throw rpcError(INTERNAL_ERROR, "Internal error");
+    });
+    if (ran === null) return result;
+    return ran.allowed ? noticedResult(result, ran.decision) : denialOf(ran.decision, task);
+  });
+}
+
+/** Stands for a failure in the limiter's eyes; the client reads the result that says so. */
+const FAILED = new Error("the tool's result says that it failed");
+
+function isFailure(result: unknown): boolean {
+  return (result as { isError?: unknown } | null | undefined)?.isError === true;
+}
+
+function noticedResult(result: unknown, { notice }: Decision): unknown {
+  const content = (result as { content?: unknown } | null | undefined)?.content;
+  if (notice === null || !Array.isArray(content)) return result;
+  return { ...(result as object), content: [...content, { type: "text", text: notice }] };
+}
+
+/** Has no `structuredContent`: clients hold that against the tool's schema, and throw. */
+function denialOf(decision: Decision, task: unknown): unknown {
+  const fields = fieldsOf(decision);
+  const text = textOf(decision);
+  // Who asked for a task does not take a result.
+  if (task !== undefined) throw rpcError(TOO_MANY, text, fields);
+  return { isError: true, content: [{ type: "text", text }], _meta: { "tollgate/denial": fields } };
+}
+
+/** What the SDK answers a request with when its handler throws it. */
+function rpcError(code: number, message: string, data?: unknown): Error {
+  return Object.assign(new Error(message), { code, data });
+}
+
+/** Names the option where a dimension is to be said. */
+function explained(error: unknown): unknown {
+  if (!MisuseError.isInstance(error) || error.code !== "missing-dimension") return error;
+  const where = "from the option dimensions, or bound by limiter.for";
+  const faults = error.faults.map((fault) => ({ ...fault, expected: `${fault.expected}: ${where}` }));
+  return new MisuseError("missing-dimension", faults);
+}
+
+function warn(error: unknown): void {
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : formatGot(error);
+  process.emitWarning(`a tools/call could not be judged: ${what}`, "TollgateWarning");
+}

@@ -1,0 +1,130 @@
+// Session ids that nobody but the server can make: signed, bound to a tenant, expiring. It keeps nothing, and does not say
+// who may have how many of them.
+
+import { dimensionValue } from "../kernel/call.ts";
+import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { type Bytes, importKeys, type Ring, type SessionKey, secretsOf } from "./session-id/keys.ts";
+
+export type { SessionKey } from "./session-id/keys.ts";
+
+/** How session ids are made. */
+export interface SessionIdOptions {
+  /** 1 to 16: the first signs, all verify. */
+  readonly keys: readonly SessionKey[];
+  /** How long a token is good, ms, from 1,000 to 2^53 - 1. Default 86,400,000 (24 hours). */
+  readonly maxAgeMs?: number | undefined;
+  /** For tests. Default: the machine's clock. */
+  readonly clock?: { nowMs(): number } | undefined;
+}
+
+/** Whose a session is. */
+export interface SessionOwner {
+  readonly tenant: string | number;
+  /** If a session is issued to a user, it has to be verified with that user too. */
+  readonly user?: string | number | undefined;
+}
+
+/** A session that is ours. */
+export interface VerifiedSession {
+  /** The dimension `session`: 22 characters, random, the same for every token of this issue. */
+  readonly session: string;
+  readonly issuedAtMs: number;
+}
+
+/** Issues session ids, and knows them again. */
+export interface SessionIds {
+  /**
+   * A token for a new session, some 80 to 110 characters that need no escaping in a header, a cookie or a URL.
+   *
+   * @throws MisuseError `missing-dimension`, `invalid-dimension`
+   */
+  issue(owner: SessionOwner): Promise<string>;
+  /**
+   * The session of a token; `null` when it is malformed, forged, somebody else's or too old, which takes the same work.
+   *
+   * @throws MisuseError as `issue`: of the owner, never of the token
+   */
+  verify(token: string | null | undefined, owner: SessionOwner): Promise<VerifiedSession | null>;
+}
+
+/** `v1.key.id.issued.mac`. The last character of each of two fields has bits that must be 0: one text for each token. */
+const TOKEN = /^(v1\.([\w-]{1,32})\.([\w-]{21}[AQgw])\.([0-9a-z]{1,11}))\.([\w-]{42}[AEIMQUYcgkosw048])$/;
+const MAX_LENGTH = 512;
+/** What is taken for a token that has no parts, so that it costs what a token costs. */
+const DECOY_PARTS = ["", `v1.k1.${"A".repeat(22)}.00000000`, "", "", "0", "A".repeat(43)];
+
+/**
+ * Makes what issues session ids and verifies them.
+ *
+ * @throws MisuseError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { sessionIds } from "tollgate/adapters/session-id";
+ *
+ * const ids = sessionIds({ keys: [{ id: "k1", secret: crypto.getRandomValues(new Uint8Array(32)) }] });
+ * const token = await ids.issue({ tenant: "acme" });
+ * const own = await ids.verify(token, { tenant: "acme" });
+ * const foreign = await ids.verify(token, { tenant: "other" });
+ * console.log(own?.session.length, foreign); // 22 null
+ * ```
+ */
+export function sessionIds(options: SessionIdOptions): SessionIds {
+  checkOptionKeys(options, ["keys", "maxAgeMs", "clock"]);
+  const { maxAgeMs = 86_400_000, clock = { nowMs: () => Date.now() } } = options;
+  const secrets = secretsOf(options.keys);
+  if (!Number.isSafeInteger(maxAgeMs) || maxAgeMs < 1_000) {
+    throw invalidOption("maxAgeMs", `a whole number from 1000 to ${Number.MAX_SAFE_INTEGER}`, maxAgeMs);
+  }
+  if (typeof clock?.nowMs !== "function") throw invalidOption("clock", "a clock: { nowMs() }", clock);
+  // Not before it is needed: Workers refuse random numbers while a module loads.
+  let imported: Promise<Ring> | undefined;
+  const ringOf = () => (imported ??= importKeys(secrets));
+
+  return {
+    async issue(owner) {
+      const bound = boundTo(owner);
+      const { signer } = await ringOf();
+      const session = base64url(crypto.getRandomValues(new Uint8Array(16)));
+      const head = `v1.${signer.id}.${session}.${clock.nowMs().toString(36)}`;
+      const mac = await crypto.subtle.sign("HMAC", signer.key, signedText(head, bound));
+      return `${head}.${base64url(new Uint8Array(mac))}`;
+    },
+    async verify(token, owner) {
+      const bound = boundTo(owner);
+      const { keys, decoy } = await ringOf();
+      // Whatever is wrong, one MAC is computed and compared; only then is it asked what was wrong.
+      const parts = typeof token === "string" && token.length <= MAX_LENGTH ? TOKEN.exec(token) : null;
+      const [, head = "", keyId = "", session = "", issued = "", mac = ""] = parts ?? DECOY_PARTS;
+      const key = keys.get(keyId);
+      const isSigned = await crypto.subtle.verify("HMAC", key ?? decoy, bytesOf(mac), signedText(head, bound));
+      const issuedAtMs = Number.parseInt(issued, 36);
+      const isFresh = clock.nowMs() - issuedAtMs < maxAgeMs;
+      return isSigned && parts !== null && key !== undefined && isFresh ? { session, issuedAtMs } : null;
+    },
+  };
+}
+
+/** What is signed: all that the token says, and whose it is, as a text that can be read in one way alone. */
+function signedText(head: string, bound: readonly (string | null)[]): Bytes {
+  return new TextEncoder().encode(JSON.stringify([head, ...bound]));
+}
+
+function boundTo({ tenant, user }: SessionOwner): readonly (string | null)[] {
+  if (tenant === undefined || tenant === null) {
+    throw new MisuseError("missing-dimension", { path: "tenant", expected: "whose session it is", got: "nothing" });
+  }
+  return [dimensionValue("tenant", tenant), user === undefined ? null : dimensionValue("user", user)];
+}
+
+function base64url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}
+
+function bytesOf(text: string): Bytes {
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,220 @@
+// The header fields, read as a client would: by a parser of structured fields that is not ours.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { parseDictionary, parseList, serializeDictionary, serializeList } from "structured-headers";
+import { createLimiter, type Decision, type PolicyInput, type Verdict } from "tollgate";
+import { draft6Fields, draft7Fields, draft11Fields, problemOf, retryAfterSeconds } from "tollgate/adapters/fetch";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
+
+const MAX_INTEGER = 999_999_999_999_999;
+
+const verdict = (given: Partial<Verdict>): Verdict => ({
+  limit: "calls",
+  allowed: true,
+  shadow: false,
+  unit: "calls",
+  cost: 1,
+  quota: 10,
+  remaining: 5,
+  resetAfterMs: 60_000,
+  retryAfterMs: 0,
+  retryable: true,
+  ...given,
+});
+
+/** The decision that verdicts come to. */
+function decisionOf(...verdicts: Partial<Verdict>[]): Decision {
+  const full = verdicts.map(verdict);
+  const denying = full.filter(({ allowed, shadow }) => !allowed && !shadow);
+  const waits = denying.map(({ retryAfterMs }) => retryAfterMs);
+  const retryAfterMs = waits.includes(null) ? null : Math.max(0, ...(waits as number[]));
+  const allowed = denying.length === 0;
+  const message = allowed ? null : "Denied.";
+  return {
+    allowed,
+    verdicts: full,
+    retryAfterMs,
+    message,
+    notice: null,
+    degraded: null,
+    replayed: false,
+    decidedAtMs: 0,
+  };
+}
+
+const listOf = (field = "") =>
+  parseList(field).map(([name, parameters]) => ({ name, ...Object.fromEntries(parameters) }));
+const numberOf = (value: unknown) => {
+  assert.ok(Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_INTEGER, String(value));
+  return value as number;
+};
+
+/** What holds of the fields of any decision. */
+function checkFields(decision: Decision): void {
+  const shown = decision.verdicts.filter(({ shadow }) => !shadow);
+  const seconds = retryAfterSeconds(decision);
+  if (decision.allowed || decision.retryAfterMs === null) assert.equal(seconds, null);
+  else
+    assert.ok(
+      numberOf(seconds) * 1_000 >= decision.retryAfterMs && numberOf(seconds) * 1_000 < decision.retryAfterMs + 1_000,
+    );
+
+  const fields = draft11Fields(decision);
+  new Headers({ ...fields });
+  const policies = listOf(fields["RateLimit-Policy"]);
+  const limits = listOf(fields.RateLimit);
+  const names = shown.map(({ limit }) => limit);
+  assert.deepEqual(
+    policies.map(({ name }) => name),
+    names,
+  );
+  assert.deepEqual(
+    limits.map(({ name }) => name),
+    names,
+  );
+  assert.equal(new Set(names).size, names.length);
+  for (const [i, { allowed, quota, remaining, resetAfterMs, retryAfterMs, unit }] of shown.entries()) {
+    const { name: _, ...policy } = policies[i] as Record<string, unknown>;
+    const q = Math.min(quota, MAX_INTEGER);
+    assert.deepEqual(policy, unit === "calls" ? { q } : { q, "tollgate-unit": unit });
+    const { name: __, ...limit } = limits[i] as Record<string, unknown>;
+    const t = Math.ceil((allowed ? resetAfterMs : (retryAfterMs ?? resetAfterMs)) / 1_000);
+    assert.deepEqual(limit, { r: Math.min(remaining, MAX_INTEGER), t });
+    if (remaining <= quota) assert.ok(numberOf(limit.r) <= numberOf(policy.q));
+    if (!allowed && seconds !== null) assert.ok(seconds >= numberOf(limit.t), "Retry-After is never before t");
+  }
+  for (const field of Object.values(fields)) assert.equal(serializeList(parseList(field)), field);
+
+  const { RateLimit: seventh = "" } = draft7Fields(decision);
+  const sixth = draft6Fields(decision);
+  if (shown.length === 0) {
+    assert.deepEqual([fields, seventh, sixth], [{}, "", {}]);
+    return;
+  }
+  assert.equal(serializeDictionary(parseDictionary(seventh)), seventh);
+  const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((key) =>
+    numberOf(parseDictionary(seventh).get(key)?.[0]),
+  );
+  const told = { "RateLimit-Limit": `${limit}`, "RateLimit-Remaining": `${remaining}`, "RateLimit-Reset": `${reset}` };
+  assert.deepEqual(sixth, told);
+  // What binds is what stands nearest to its end, or keeps waiting longest.
+  if (!decision.allowed) {
+    assert.equal(reset, Math.ceil((decision.retryAfterMs ?? longest(shown)) / 1_000));
+  } else {
+    const least = Math.min(...shown.map((each) => (each.quota === 0 ? 0 : each.remaining / each.quota)));
+    assert.ok(shown.some((each) => Math.min(each.remaining, MAX_INTEGER) === remaining && shareOf(each) === least));
+  }
+}
+
+const shareOf = ({ quota, remaining }: Verdict) => (quota === 0 ? 0 : remaining / quota);
+/** The time until the first limit that never lets the call pass is back. */
+const longest = (verdicts: readonly Verdict[]) =>
+  verdicts.find(({ allowed, retryAfterMs }) => !allowed && retryAfterMs === null)?.resetAfterMs ?? 0;
+
+const name = fc.stringMatching(/^[a-z0-9-]{1,64}$/);
+const units = fc.oneof(fc.nat(20), fc.maxSafeNat(), fc.constant(Number.MAX_SAFE_INTEGER), fc.constant(MAX_INTEGER + 1));
+const anyVerdict = fc
+  .record({
+    limit: fc.oneof(name, fc.constant("x".repeat(64)), fc.constantFrom("-", "0", "constructor")),
+    allowed: fc.boolean(),
+    shadow: fc.boolean(),
+    unit: fc.oneof(fc.constantFrom("calls", "tokens", "usd_micros"), fc.stringMatching(/^[a-z][a-z0-9_]{0,31}$/)),
+    quota: units,
+    remaining: units,
+    resetAfterMs: fc.oneof(fc.nat(5_000), fc.maxSafeNat()),
+    retryAfterMs: fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.maxSafeNat(), fc.constant(null)),
+  })
+  .map((each) => (each.allowed ? { ...each, retryAfterMs: 0 } : each));
+
+describe("the header fields", () => {
+  it("are read as they were meant, whatever the numbers and names", () => {
+    const verdicts = fc.uniqueArray(anyVerdict, { maxLength: 6, selector: ({ limit }) => limit });
+    fc.assert(
+      fc.property(verdicts, (each) => checkFields(decisionOf(...each))),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("tell what a limiter decides, and after Retry-After the call passes", async () => {
+    const base = {
+      unit: fc.constantFrom("calls", "tokens"),
+      per: fc.constant(["session"]),
+      quota: fc.integer({ min: 1, max: 9 }),
+    };
+    const window = fc.integer({ min: 100, max: 90_000 }).map((ms) => `${ms}ms`);
+    const limit = fc.oneof(
+      fc.record({ ...base, algorithm: fc.constant("gcra"), window }),
+      fc.record({ ...base, algorithm: fc.constant("fixed-window"), window }),
+      fc.record({ ...base, algorithm: fc.constant("sliding-window"), window }),
+      fc.record({ ...base, ttl: window.map((fromFirst) => ({ fromFirst })) }),
+    );
+    const limits = fc.uniqueArray(fc.tuple(name, limit), { minLength: 1, maxLength: 4, selector: ([each]) => each });
+    const calls = fc.array(fc.record({ tokens: fc.nat(4), pauseMs: fc.nat(9_000) }), { minLength: 1, maxLength: 25 });
+    let denials = 0;
+    const property = fc.asyncProperty(limits, calls, async (named, schedule) => {
+      const clock = fakeClock();
+      const policy = { version: 1, limits: named.map(([each, rest]) => ({ name: each, ...rest })) } as PolicyInput;
+      const limiter = createLimiter({ policy, store: memoryStore({ clock }) });
+      const counted = named.some(([, { unit }]) => unit === "tokens");
+      for (const { tokens, pauseMs } of schedule) {
+        clock.advance(pauseMs);
+        const call = { tool: "chat", session: "s1", ...(counted && { cost: { tokens } }) };
+        const decision = await limiter.consume(call);
+        checkFields(decision);
+        for (const { quota, remaining } of decision.verdicts) assert.ok(remaining <= quota);
+        const seconds = retryAfterSeconds(decision);
+        if (seconds === null) continue;
+        denials++;
+        clock.advance(seconds * 1_000);
+        assert.equal((await limiter.peek(call)).allowed, true, "too early");
+      }
+    });
+    await fc.assert(property, { numRuns: 150 });
+    assert.ok(denials > 50, `${denials} denials`);
+  });
+
+  it("tell of each limit that is no shadow, in policy order", () => {
+    const decision = decisionOf(
+      { limit: "per-turn", quota: 3, remaining: 1, resetAfterMs: 59_001 },
+      { limit: "watched", shadow: true, allowed: false, remaining: 0, retryAfterMs: 1 },
+      { limit: "tokens-a-day", unit: "tokens", quota: 50_000, remaining: 12, resetAfterMs: 1 },
+    );
+    assert.deepEqual(draft11Fields(decision), {
+      "RateLimit-Policy": '"per-turn";q=3, "tokens-a-day";q=50000;tollgate-unit="tokens"',
+      RateLimit: '"per-turn";r=1;t=60, "tokens-a-day";r=12;t=1',
+    });
+    assert.deepEqual(draft7Fields(decision), { RateLimit: "limit=50000, remaining=12, reset=1" });
+    assert.deepEqual(draft6Fields(decision), {
+      "RateLimit-Limit": "50000",
+      "RateLimit-Remaining": "12",
+      "RateLimit-Reset": "1",
+    });
+  });
+
+  it("tell of a denial what waits longest", () => {
+    const decision = decisionOf(
+      { limit: "short", allowed: false, quota: 3, remaining: 0, retryAfterMs: 1_001 },
+      { limit: "long", allowed: false, quota: 9, remaining: 2, retryAfterMs: 2_001 },
+      { limit: "fine", quota: 5, remaining: 0 },
+    );
+    assert.deepEqual(draft7Fields(decision), { RateLimit: "limit=9, remaining=2, reset=3" });
+    assert.equal(retryAfterSeconds(decision), 3);
+    assert.deepEqual(problemOf(decision)["violated-policies"], ["short", "long"]);
+    const never = decisionOf(
+      { allowed: false, retryAfterMs: null },
+      { limit: "long", allowed: false, retryAfterMs: 9 },
+    );
+    assert.equal(retryAfterSeconds(never), null);
+    assert.equal(problemOf(never).retryAfterMs, null);
+  });
+
+  it("stay within 15 digits", () => {
+    const huge = Number.MAX_SAFE_INTEGER;
+    const fields = draft11Fields(decisionOf({ quota: huge, remaining: huge, resetAfterMs: huge }));
+    assert.equal(fields["RateLimit-Policy"], '"calls";q=999999999999999');
+    assert.equal(fields.RateLimit, '"calls";r=999999999999999;t=9007199254741');
+  });
+});

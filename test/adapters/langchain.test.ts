@@ -1,0 +1,505 @@
+// LangChain.js, with its own fake model and one that never stops by itself.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { setImmediate as settled, setTimeout as sleep } from "node:timers/promises";
+import { fakeModel } from "@langchain/core/testing";
+import { Command, interrupt, MemorySaver } from "@langchain/langgraph";
+import {
+  AIMessage,
+  type BaseMessage,
+  createAgent,
+  ToolMessage,
+  tool,
+  toolRetryMiddleware,
+  toolStrategy,
+} from "langchain";
+import { createLimiter, MisuseError, type PolicyInput, StoreError } from "tollgate";
+import { type LangchainOptions, langchainGuard } from "tollgate/adapters/langchain";
+import { memoryStore } from "tollgate/stores/memory";
+import { sqliteStore } from "tollgate/stores/sqlite";
+import { z } from "zod";
+import { Guard } from "../../src/adapters/guard.ts";
+import { Runs } from "../../src/adapters/langchain/runs.ts";
+import { anyRedis } from "../servers.ts";
+import { temporaryFolder } from "../temporary.ts";
+import { POLICY, QUOTA, runAgents } from "./agents.ts";
+import { ANSWER, RunawayModel } from "./langchain-model.ts";
+
+const server = await anyRedis();
+const WORKER = new URL("./langchain-worker.ts", import.meta.url);
+
+describe("a runaway model in three processes on one Redis", () => {
+  for (const way of ["calls", "parallel calls", "calls with checkpoints", "parallel calls with checkpoints"]) {
+    it(`is stopped and answers: ${way}`, async () => {
+      const { agents, calls } = await runAgents(WORKER, server.url, way);
+      assert.equal(calls, QUOTA);
+      for (const { answer, results } of agents) {
+        assert.equal(answer, ANSWER);
+        assert.ok(results.some((text) => text.startsWith("Denied by tool-per-session")));
+      }
+    });
+  }
+});
+
+const THREAD: PolicyInput["limits"][number] = { name: "thread", per: ["session"], quota: 3 };
+const RUN: PolicyInput["limits"][number] = { name: "run", per: ["session", "turn"], quota: 2, ttl: "1h" };
+const SEARCH: PolicyInput["limits"][number] = {
+  name: "search-only",
+  per: ["session", "tool"],
+  match: ["search"],
+  quota: 2,
+};
+const DENIAL =
+  "Denied by tool-per-session: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+
+/** A message that calls these tools, each with an id of its own. */
+function calls(...names: string[]): AIMessage {
+  const usage_metadata = { input_tokens: 10, output_tokens: 5, total_tokens: 15 };
+  const tool_calls = names.map((name) => ({ type: "tool_call" as const, name, id: `call_${ids++}`, args: {} }));
+  return new AIMessage({ content: "", tool_calls, usage_metadata } as object as []);
+}
+let ids = 0;
+
+/** An agent whose tools count how often they ran, and whose model says these messages one after the other. */
+function agentOf(limits: PolicyInput["limits"], messages: BaseMessage[], options: LangchainOptions = {}, policy = {}) {
+  const limiter = createLimiter({ policy: { version: 1, ...policy, limits }, store: memoryStore() });
+  const ran = { search: 0, calculator: 0 };
+  const toolOf = (name: keyof typeof ran) => tool(async () => `${name} ${++ran[name]}`, { name, schema: z.object({}) });
+  const model = messages.reduce((fake, message) => fake.respond(message), fakeModel());
+  const parts = {
+    model,
+    tools: [toolOf("search"), toolOf("calculator")],
+    middleware: [langchainGuard(limiter, options)],
+  };
+  const agent = createAgent({ ...parts, checkpointer: new MemorySaver() });
+  return { limiter, ran, model, parts, invoke: (configurable?: object) => invoke(agent, configurable) };
+}
+
+type Invocable = { invoke(input: object, config: object): Promise<{ messages: BaseMessage[] }> };
+
+/** Runs an agent, and says what its messages are from the last question on. */
+async function invoke(agent: unknown, configurable: object = { thread_id: "t1" }, more = {}) {
+  const question = { role: "user", content: "Find it." };
+  const { messages } = await (agent as Invocable).invoke(
+    { messages: [question] },
+    { configurable, recursionLimit: 100, ...more },
+  );
+  const run = messages.slice(messages.findLastIndex((message) => message.type === "human"));
+  const results = run.filter((message) => ToolMessage.isInstance(message));
+  return {
+    messages: run,
+    results,
+    answer: run.at(-1)?.text,
+    denied: results.filter(({ status }) => status === "error"),
+    passed: results.filter(({ status }) => status !== "error"),
+  };
+}
+
+describe("what toolCallLimitMiddleware promises", () => {
+  const end = new AIMessage("The end.");
+
+  it("allows calls under the limit of a thread", async () => {
+    const { invoke, ran } = agentOf([THREAD], [calls("search", "search"), calls("search"), end]);
+    const { answer, denied } = await invoke();
+    assert.deepEqual([answer, denied.length, ran.search], ["The end.", 0, 3]);
+  });
+
+  it("denies calls beyond the limit of a thread, not the one that reaches it", async () => {
+    const { invoke, ran } = agentOf([THREAD], [calls("search", "search"), calls("search"), calls("search"), end]);
+    const { denied, answer } = await invoke();
+    assert.deepEqual([answer, denied.length, ran.search], ["The end.", 1, 3]);
+    assert.match(denied[0]?.text ?? "", /^Denied by thread/);
+  });
+
+  it("keeps the count of a thread across runs and across agents", async () => {
+    const replies = [calls("search", "calculator"), end, calls("search", "calculator"), end, calls("search"), end];
+    const { invoke: first, ran, parts } = agentOf([{ ...THREAD, quota: 4 }], replies);
+    await first();
+    await first();
+    const { denied } = await invoke(createAgent(parts));
+    assert.equal(denied.length, 1);
+    assert.deepEqual(ran, { search: 2, calculator: 2 });
+  });
+
+  it("keeps threads apart", async () => {
+    const { invoke, ran } = agentOf([{ ...THREAD, quota: 1 }], [calls("search"), end, calls("search"), end]);
+    await invoke({ thread_id: "t1" });
+    assert.equal((await invoke({ thread_id: "t2" })).denied.length, 0);
+    assert.equal(ran.search, 2);
+  });
+
+  it("begins the limit of a run anew with each run", async () => {
+    const three = () => [calls("search", "search"), calls("search"), new AIMessage("The end.")];
+    const { invoke, ran } = agentOf([RUN], [...three(), ...three()]);
+    for (const runs of [1, 2]) {
+      const { denied } = await invoke();
+      assert.deepEqual([denied.length, ran.search], [1, 2 * runs]);
+      assert.match(denied[0]?.text ?? "", /^Denied by run/);
+    }
+  });
+
+  it("takes a run's id from whoever knows it", async () => {
+    const { invoke, ran } = agentOf([RUN], [calls("search"), end, calls("search", "search"), end]);
+    await invoke({ thread_id: "t1", run_id: "r1" });
+    assert.equal((await invoke({ thread_id: "t1", run_id: "r1" })).denied.length, 1);
+    assert.equal(ran.search, 2);
+  });
+
+  it("counts only calls of the tool that a limit is for", async () => {
+    const { invoke, ran } = agentOf([SEARCH], [calls("search", "calculator", "calculator", "calculator"), end]);
+    assert.equal((await invoke()).denied.length, 0);
+    assert.deepEqual(ran, { search: 1, calculator: 3 });
+  });
+
+  it("judges by a global limit and one of a tool together", async () => {
+    const replies = [calls("search", "search", "calculator"), calls("search"), calls("calculator", "calculator"), end];
+    const { invoke, ran } = agentOf([{ ...THREAD, quota: 4 }, SEARCH], replies);
+    const { denied } = await invoke();
+    assert.deepEqual(
+      denied.map(({ text }) => text.split(":")[0]),
+      ["Denied by search-only", "Denied by thread"],
+    );
+    assert.deepEqual(ran, { search: 2, calculator: 2 });
+  });
+
+  it("judges by the limits of a thread and of a run together, and names the one that denies", async () => {
+    const replies = [calls("search", "search"), calls("search"), end, calls("search"), calls("search"), end];
+    const { invoke, ran } = agentOf([THREAD, RUN], replies);
+    assert.match((await invoke()).denied[0]?.text ?? "", /^Denied by run/);
+    assert.match((await invoke()).denied[0]?.text ?? "", /^Denied by thread/);
+    assert.equal(ran.search, 3);
+  });
+
+  it("lets other tools go on when one is over its limit", async () => {
+    const both = () => calls("search", "calculator");
+    const { invoke, ran } = agentOf([SEARCH], [both(), both(), both(), end]);
+    const { denied, answer } = await invoke();
+    assert.deepEqual(ran, { search: 2, calculator: 3 });
+    assert.deepEqual([denied.length, denied[0]?.name, answer], [1, "search", "The end."]);
+  });
+
+  it("lets the allowed ones of parallel calls run, and answers every call", async () => {
+    const asked = calls("search", "search", "calculator", "search", "search");
+    const { invoke, ran, model } = agentOf([SEARCH], [asked, end]);
+    const { results, denied, passed } = await invoke();
+    assert.deepEqual(ran, { search: 2, calculator: 1 });
+    assert.deepEqual([denied.length, passed.length], [2, 3]);
+    const answered = results.map(({ tool_call_id }) => tool_call_id);
+    assert.deepEqual(
+      answered,
+      asked.tool_calls?.map(({ id }) => id),
+    );
+    assert.equal(model.calls[1]?.messages.filter((message) => ToolMessage.isInstance(message)).length, 5);
+  });
+
+  it("leaves messages without calls alone", async () => {
+    const { invoke, limiter } = agentOf([THREAD], [end]);
+    assert.equal((await invoke()).answer, "The end.");
+    const [usage] = await limiter.usage({ session: "t1" });
+    assert.equal(usage?.used, 0);
+  });
+
+  it("ends instead of going on, if wanted, and keeps what was allowed", async () => {
+    const model = new RunawayModel(5);
+    const { parts, ran } = agentOf([THREAD], [], { maxDenials: 1 });
+    const { answer, passed, denied } = await invoke(createAgent({ ...parts, model }));
+    assert.deepEqual([answer, passed.length, denied.length, ran.search], [ANSWER, 3, 2, 3]);
+    assert.equal(model.asked.length, 2);
+  });
+
+  it("raises an error for limits and options that are wrong", () => {
+    const limiter = createLimiter({ policy: POLICY, store: memoryStore() });
+    for (const [options, path] of [
+      [{ maxDenials: 0 }, "maxDenials"],
+      [{ limit: 3 }, "options"],
+      [null, "options"],
+      [{ dimensions: {} }, "dimensions"],
+      [{ model: true }, "model"],
+      [{ model: { costs: {} } }, "model"],
+      [{ model: { costOf: 1 } }, "model.costOf"],
+    ] as const) {
+      assert.throws(
+        () => langchainGuard(limiter, options as never),
+        (error: MisuseError) => error.code === "invalid-option" && error.faults[0]?.path === path,
+      );
+    }
+    assert.throws(() => langchainGuard({} as never), { code: "invalid-option" });
+  });
+});
+
+describe("a denial", () => {
+  it("is what the model reads, with numbers beside it for programs", async () => {
+    const { parts } = agentOf(POLICY.limits, []);
+    const model = new RunawayModel(1);
+    const { denied, answer } = await invoke(createAgent({ ...parts, model }));
+    assert.equal(answer, ANSWER);
+    assert.equal(denied.length, 3);
+    assert.equal(model.asked.length, QUOTA + 3 + 1);
+    assert.equal(model.asked.at(-1)?.at(-1)?.text, DENIAL);
+    const fields = { allowed: false, limit: "tool-per-session", remaining: 0, retryable: false };
+    assert.deepEqual(denied[0]?.artifact, { ...fields, retryAfterMs: denied[0]?.artifact.retryAfterMs });
+  });
+
+  it("ends the run when the model calls tools that it was not given", async () => {
+    const { invoke, model } = agentOf([{ ...THREAD, quota: 0 }], [calls("search"), calls("search"), calls("search")], {
+      maxDenials: 2,
+    });
+    const { messages, answer } = await invoke();
+    assert.match(answer ?? "", /^Denied: thread/);
+    const { type, tool_calls, usage_metadata } = messages.at(-1) as AIMessage;
+    assert.deepEqual([type, tool_calls, usage_metadata], ["ai", [], calls().usage_metadata]);
+    assert.equal(model.callCount, 3);
+  });
+
+  it("of one run says nothing about the next", async () => {
+    const two = () => [calls("search"), calls("search"), new AIMessage("The end.")];
+    const { invoke, model } = agentOf([{ ...THREAD, quota: 0 }], [...two(), ...two()], { maxDenials: 3 });
+    await invoke();
+    assert.equal((await invoke()).denied.length, 2);
+    assert.equal(model.callCount, 6);
+  });
+
+  it("comes with the result before it as a notice, where that is text, and never twice", async () => {
+    const { parts } = agentOf(POLICY.limits, []);
+    const same = new ToolMessage({ content: "a hit", tool_call_id: "call_1", artifact: [1] });
+    const search = tool(() => same, { name: "search", schema: z.object({ query: z.string() }) });
+    const { passed } = await invoke(createAgent({ ...parts, tools: [search], model: new RunawayModel(1) }));
+    assert.equal(passed[0]?.text, "a hit");
+    assert.match(passed.at(-1)?.text ?? "", /^a hit\n\nThis was the last of 10 calls[^\n]*$/);
+    assert.deepEqual(passed.at(-1)?.artifact, [1]);
+  });
+});
+
+describe("runs under way", () => {
+  it("are 10,000 at most, for one that crashed never ends: the least recently used is forgotten", () => {
+    const limiter = createLimiter({ policy: POLICY, store: memoryStore() });
+    const runs = new Runs(() => new Guard(limiter));
+    const [first, second] = [runs.of("run-0"), runs.of("run-1")];
+    for (let i = 2; i < 10_000; i++) runs.of(`run-${i}`);
+    assert.equal(runs.of("run-0"), first);
+    runs.of("run-10000");
+    assert.equal(runs.of("run-0"), first);
+    assert.notEqual(runs.of("run-1"), second);
+    runs.forget("run-0");
+    assert.notEqual(runs.of("run-0"), first);
+  });
+});
+
+describe("counts", () => {
+  it("survive a restart without checkpoints", async () => {
+    const file = join(temporaryFolder(), "tollgate.db");
+    let passed = 0;
+    for (const quota of [2, 1, 0]) {
+      const store = sqliteStore(file);
+      const limiter = createLimiter({ policy: { version: 1, limits: [THREAD] }, store });
+      const search = tool(() => "a hit", { name: "search", schema: z.object({}) });
+      const model = fakeModel().respond(calls("search", "search")).respond(new AIMessage("The end."));
+      const run = await invoke(createAgent({ model, tools: [search], middleware: [langchainGuard(limiter)] }));
+      assert.equal(run.passed.length, quota);
+      passed += run.passed.length;
+      await limiter.close();
+    }
+    assert.equal(passed, 3);
+  });
+
+  it("are of whom the program says", async () => {
+    const PER_USER: PolicyInput["limits"][number] = { name: "per-plan", per: ["user", "plan"], quota: 1 };
+    const limiter = createLimiter({ policy: { version: 1, limits: [PER_USER] }, store: memoryStore() });
+    const guard = langchainGuard<{ userId: string }>(limiter, {
+      dimensions: ({ context, configurable }) => ({ user: context.userId, plan: `${configurable?.plan}` }),
+    });
+    const search = tool(() => "a hit", { name: "search", schema: z.object({}) });
+    for (const [userId, denied] of [
+      ["u1", 0],
+      ["u2", 0],
+      ["u1", 1],
+    ] as const) {
+      const model = fakeModel().respond(calls("search")).respond(new AIMessage("The end."));
+      const agent = createAgent({ model, tools: [search], middleware: [guard] });
+      assert.equal((await invoke(agent, { plan: "pro" }, { context: { userId } })).denied.length, denied);
+    }
+  });
+
+  it("are the limiter's where that is bound to a session", async () => {
+    const limiter = createLimiter({ policy: { version: 1, limits: [THREAD] }, store: memoryStore() });
+    const search = tool(() => "a hit", { name: "search", schema: z.object({}) });
+    const model = fakeModel().respond(calls("search")).respond(new AIMessage("The end."));
+    const middleware = [langchainGuard(limiter.for({ session: "bound" }))];
+    await invoke(createAgent({ model, tools: [search], middleware }), {});
+    assert.equal((await limiter.usage({ session: "bound" }))[0]?.used, 1);
+  });
+});
+
+describe("what goes wrong", () => {
+  const isMissing = ({ name, message, cause }: Error) =>
+    name === "MisuseError" &&
+    /thread_id.*dimensions/.test(message) &&
+    MisuseError.isInstance(cause) &&
+    cause.code === "missing-dimension" &&
+    cause.faults[0]?.path === "session";
+
+  it("without a thread: the run rejects and says what to set", async () => {
+    const { parts, ran } = agentOf([THREAD], [calls("search")]);
+    await assert.rejects(invoke(createAgent(parts), {}), isMissing);
+    assert.equal(ran.search, 0);
+  });
+
+  it("without a thread, in parallel calls: likewise, several times", async () => {
+    const { parts } = agentOf([THREAD], [calls("search", "search")]);
+    await assert.rejects(invoke(createAgent(parts), {}), ({ errors }: AggregateError) => errors.every(isMissing));
+  });
+
+  it("without a thread, where another middleware makes words of errors: likewise", async () => {
+    const { parts, model } = agentOf([THREAD], [calls("search"), new AIMessage("The end.")]);
+    const middleware = [retries(1), ...parts.middleware];
+    await assert.rejects(invoke(createAgent({ ...parts, middleware }), {}), isMissing);
+    assert.equal(model.callCount, 1);
+  });
+
+  it("a store that is away: the run rejects, and the tool does not run", async () => {
+    const store = memoryStore();
+    store.apply = async () => {
+      throw new StoreError("unavailable", "the store is away", { transient: true });
+    };
+    const limiter = createLimiter({ policy: { version: 1, limits: [THREAD] }, store });
+    const { parts, ran, model } = agentOf([THREAD], [calls("search")]);
+    const agent = createAgent({ ...parts, middleware: [langchainGuard(limiter)] });
+    await assert.rejects(invoke(agent), ({ cause }: Error) => StoreError.isInstance(cause));
+    assert.deepEqual([ran.search, model.callCount], [0, 1]);
+  });
+
+  const CREDITS: PolicyInput["limits"][number] = { name: "credits", per: ["session"], unit: "credits", quota: 100 };
+  const held = (onError: string) => ({ onError, tools: { search: { cost: { credits: 4 } } } });
+  /** As it comes it does not fit into `createAgent` under `exactOptionalPropertyTypes`. */
+  const retries = (maxRetries: number) =>
+    toolRetryMiddleware({ maxRetries, initialDelayMs: 1 }) as unknown as ReturnType<typeof langchainGuard>;
+  const fail = async (): Promise<string> => {
+    throw new RangeError("no network");
+  };
+  const failing = tool(fail, { name: "search", schema: z.object({}) });
+  for (const [onError, used] of [
+    ["charge", 4],
+    ["refund", 0],
+  ] as const) {
+    it(`a tool that throws: the same words as without limits, and with onError ${onError} ${used} of 4 are booked`, async () => {
+      const replies = () => [calls("search"), new AIMessage("The end.")];
+      const { parts, limiter } = agentOf([CREDITS], replies(), {}, held(onError));
+      const guarded = await invoke(createAgent({ ...parts, tools: [failing] }));
+      const plain = agentOf([CREDITS], replies());
+      const bare = await invoke(createAgent({ ...plain.parts, tools: [failing], middleware: [] }));
+      assert.equal(guarded.answer, "The end.");
+      assert.equal(guarded.denied[0]?.text, bare.denied[0]?.text);
+      assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, used);
+    });
+
+    it(`a tool that is tried again inside: one call, and with onError ${onError} ${used} of 4 are booked`, async () => {
+      const { parts, limiter } = agentOf([CREDITS], [calls("search"), new AIMessage("The end.")], {}, held(onError));
+      const middleware = [...parts.middleware, retries(2)];
+      const { denied } = await invoke(createAgent({ ...parts, tools: [failing], middleware }));
+      assert.match(denied[0]?.text ?? "", /failed after 3 attempts/);
+      assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, used);
+    });
+  }
+
+  it("a tool that is tried again outside: each try is a call", async () => {
+    const { parts, limiter } = agentOf([CREDITS], [calls("search"), new AIMessage("The end.")], {}, held("charge"));
+    const middleware = [retries(2), ...parts.middleware];
+    await invoke(createAgent({ ...parts, tools: [failing], middleware }));
+    assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 12);
+  });
+
+  it("arguments that do not fit: the model is told, as without limits", async () => {
+    const { parts } = agentOf([THREAD], [calls("search"), new AIMessage("The end.")]);
+    const strict = tool(() => "a hit", { name: "search", schema: z.object({ query: z.string() }) });
+    const { denied, answer } = await invoke(createAgent({ ...parts, tools: [strict] }));
+    assert.match(denied[0]?.text ?? "", /^Error invoking tool 'search'/);
+    assert.equal(answer, "The end.");
+  });
+
+  it("a run that is aborted: what it held is given back", async () => {
+    const stop = new AbortController();
+    const { parts, limiter } = agentOf([CREDITS], [calls("search")], {}, held("refund"));
+    const { promise: isOver, resolve } = Promise.withResolvers<void>();
+    const slow = tool(
+      async (_args, { signal }: { signal?: AbortSignal }) => {
+        stop.abort();
+        await sleep(5_000, undefined, { signal }).catch(() => {});
+        resolve();
+        signal?.throwIfAborted();
+      },
+      { name: "search", schema: z.object({}) },
+    );
+    await assert.rejects(invoke(createAgent({ ...parts, tools: [slow] }), undefined, { signal: stop.signal }));
+    await isOver;
+    await settled();
+    assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 0);
+  });
+
+  it("a run that is interrupted: it goes on as the same run", async () => {
+    const { parts, limiter } = agentOf(
+      [RUN],
+      [calls("search"), calls("search"), calls("search"), new AIMessage("The end.")],
+      {},
+      { onError: "refund" },
+    );
+    const asking = tool(() => interrupt("May I?"), { name: "search", schema: z.object({}) });
+    const agent = createAgent({ ...parts, tools: [asking], checkpointer: new MemorySaver() });
+    const config = { configurable: { thread_id: "t1" } };
+    await agent.invoke({ messages: [{ role: "user", content: "Find it." }] }, config);
+    await agent.invoke(new Command({ resume: "yes" }), config);
+    const { messages } = await agent.invoke(new Command({ resume: "yes" }), config);
+    const results = messages.filter((message) => ToolMessage.isInstance(message)).map(({ text }) => text);
+    assert.deepEqual(
+      results.slice(0, 2).map((text) => text.split("\n")[0]),
+      ["yes", "yes"],
+    );
+    assert.match(results[2] ?? "", /^Denied by run/);
+    await limiter.close();
+  });
+});
+
+describe("calls of the model", () => {
+  const TOKENS: PolicyInput["limits"][number] = { name: "tokens", per: ["session"], unit: "tokens", quota: 30 };
+
+  it("are booked with the tokens that they took, and a denied one ends the run with the denial", async () => {
+    const { invoke, limiter, model, ran } = agentOf([TOKENS], [calls("search"), calls("search"), calls("search")], {
+      model: {},
+    });
+    const { answer, messages } = await invoke();
+    assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 30);
+    assert.deepEqual([model.callCount, ran.search], [2, 1]);
+    assert.match(answer ?? "", /^Denied by tokens/);
+    assert.partialDeepStrictEqual(messages.at(-1)?.response_metadata, {
+      tollgate: { allowed: false, limit: "tokens" },
+    });
+  });
+
+  it("are judged under a name and priced as the program says", async () => {
+    const limits: PolicyInput["limits"] = [
+      { name: "credits", per: ["session"], match: ["gpt"], unit: "credits", quota: 1_000 },
+      { name: "calls", per: ["session"], match: ["gpt"], quota: 1_000 },
+    ];
+    const costOf = ({ input, output }: { input: number; output: number }) => ({ credits: input + 10 * output });
+    const model = { tool: "gpt", cost: { credits: 100 }, costOf };
+    const { invoke, limiter } = agentOf(limits, [calls("search"), new AIMessage("no usage told")], { model });
+    await invoke();
+    const used = (await limiter.usage({ session: "t1" })).map((usage) => usage.used);
+    assert.deepEqual(used, [60 + 100, 2]);
+  });
+
+  it("that give structured answers are booked too", async () => {
+    const { parts, limiter } = agentOf([TOKENS], [], { model: {} });
+    const place = { title: "place", type: "object", properties: { city: { type: "string" } } } as const;
+    const responseFormat = toolStrategy(place);
+    const answer = calls("place");
+    Object.assign(answer.tool_calls?.[0] ?? {}, { args: { city: "Ulm" } });
+    const model = fakeModel().respond(answer);
+    const agent = createAgent({ ...parts, model, responseFormat });
+    const asked = { messages: [{ role: "user", content: "Where?" }] };
+    const state = await agent.invoke(asked, { configurable: { thread_id: "t1" } });
+    assert.partialDeepStrictEqual(state, { structuredResponse: { city: "Ulm" } });
+    assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 15);
+  });
+});
