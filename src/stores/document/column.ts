@@ -2,9 +2,9 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
-import type { DocumentPort } from "../document.ts";
 import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
 import { postgresError } from "../postgres/errors.ts";
+import type { DocumentPort } from "./port.ts";
 
 /** Which column of which table. */
 export interface ColumnOptions {

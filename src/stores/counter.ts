@@ -1,0 +1,185 @@
+// A port that programs have already: a counter with a time to live, such as a cache service's. It is asked to add, and to
+// take back what was denied; it cannot be asked how it stands.
+
+import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
+import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Limit, Policy } from "../kernel/policy.ts";
+import {
+  type LimitSpec,
+  refuseTerms,
+  type Step,
+  type StepReply,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  type Terms,
+} from "../store.ts";
+
+/** A counter with a time to live. */
+export interface CounterPort {
+  /**
+   * Adds to the counter of a key in one atomic step, and returns its new value. A key that is not there counts from 0.
+   *
+   * @param by may be negative, or 0
+   * @param ttlSeconds how long the key lives at least from its first `increment` on; to begin anew with each is fine
+   */
+  increment(key: string, by: number, ttlSeconds: number): Promise<number>;
+}
+
+/** How a counter store is made. */
+export interface CounterStoreOptions {
+  /** Which windows it is time for: machines whose clocks differ count in different ones. Default: the machine's clock. */
+  readonly clock?: Clock;
+}
+
+type Counted = Extract<LimitSpec, { algorithm: "quota" | "fixed-window" }>;
+
+/**
+ * Counts calls through a port. It knows `quota` and `fixed-window` (not of `first-use`), and only `consume` and `record`:
+ * other limits are refused when the limiter is made, other calls when they come. Never more than the quota is admitted;
+ * a call that is being taken back may deny another that would have passed.
+ *
+ * Fails with `StoreError` `unsupported-request` for what it cannot do, and `unavailable` when the port throws.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function counterStore(port: CounterPort, options: CounterStoreOptions = {}): Store {
+  checkOptionKeys(options, ["clock"]);
+  const { clock = systemClock } = options;
+  checkClock(clock);
+  if (typeof port?.increment !== "function") throw invalidOption("port", "an object with increment", port);
+  return new CounterStore(port, clock);
+}
+
+class CounterStore implements Store {
+  readonly #port: CounterPort;
+  readonly #clock: Clock;
+  #closed = false;
+
+  constructor(port: CounterPort, clock: Clock) {
+    this.#port = port;
+    this.#clock = clock;
+  }
+
+  checkPolicy({ limits }: Policy): void {
+    const faults = limits.flatMap((limit) => {
+      const got = unsupportedIn(limit);
+      const expected = "a quota or a fixed-window of epoch or calendar: the store can only add";
+      return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
+    });
+    if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
+  }
+
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+    refuseTerms(terms);
+    if (this.#closed) throw new StoreError("closed", "the counter store was closed", { transient: false });
+    const replies: (StoreReply | StoreError)[] = [];
+    for (const request of requests) replies.push(await this.#decide(request));
+    return replies;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreReply | StoreError> {
+    const nowMs = this.#clock.nowMs();
+    const counts = steps.map((step) => countOf(step, nowMs));
+    const isPlain = mode !== "peek" && once === undefined && wait === undefined;
+    if (steps.length > 0 && (!isPlain || !counts.every((count) => count !== null))) return unsupported();
+    if (counts.some((count) => count?.isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
+    const asked = counts.filter((count) => count !== null);
+    const added = await Promise.allSettled(
+      asked.map(({ key, cost, ttlSeconds }) => this.#port.increment(key, cost, ttlSeconds)),
+    );
+    const failed = added.find((each) => each.status === "rejected");
+    const judged = added.map((each, i) => judge(asked[i] as Count, each.status === "fulfilled" ? each.value : 0));
+    const allowed = failed === undefined && judged.every(({ fits, shadow }) => fits || shadow);
+    const books = allowed || (failed === undefined && mode === "force");
+    if (!books) {
+      const taken = asked.filter((_, i) => added[i]?.status === "fulfilled");
+      // What cannot be taken back stays charged: never more than the quota is admitted.
+      await Promise.allSettled(
+        taken.map(({ key, cost, ttlSeconds }) => cost > 0 && this.#port.increment(key, -cost, ttlSeconds)),
+      );
+    }
+    if (failed !== undefined) return unavailable(failed.reason);
+    return { allowed, nowMs, steps: judged.map((each) => replyOf(each, books)) };
+  }
+}
+
+/** What a step adds to which key. */
+interface Count {
+  readonly key: string;
+  readonly cost: number;
+  readonly quota: number;
+  readonly ttlSeconds: number;
+  /** At most so long until it counts from zero. */
+  readonly leftMs: number;
+  readonly isStale: boolean;
+  readonly shadow: boolean;
+}
+
+/** `null` for what cannot be counted so. */
+function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number): Count | null {
+  if (event.type !== "charge" || event.seen !== undefined || !isCounted(limit)) return null;
+  const common = { cost: event.cost, quota: limit.quota, shadow };
+  if (limit.algorithm === "quota") {
+    const { ttlMs } = limit;
+    return { ...common, key: bucket, ttlSeconds: Math.ceil(ttlMs / 1_000), leftMs: ttlMs, isStale: false };
+  }
+  const stale = limit.align === "calendar" && isStale(limit, nowMs);
+  const [start, end] = [startOf(limit, nowMs), endOf(limit, nowMs)];
+  // One window longer, so that what is taken back late is taken from its own window.
+  const ttlSeconds = Math.ceil((2 * (end - start)) / 1_000);
+  return { ...common, key: `${bucket}:${start}`, ttlSeconds, leftMs: end - nowMs, isStale: stale };
+}
+
+/** When the window began. */
+function startOf(limit: FixedWindowLimit, nowMs: number): number {
+  if (limit.align !== "calendar") return nowMs - (nowMs % limit.windowMs);
+  return limit.boundaries.findLast((boundary) => boundary <= nowMs) ?? nowMs;
+}
+
+function isCounted(limit: LimitSpec): limit is Counted {
+  return limit.algorithm === "quota" || (limit.algorithm === "fixed-window" && limit.align !== "first-use");
+}
+
+interface Judged extends Count {
+  /** The counter with this cost on it. */
+  readonly value: number;
+  readonly fits: boolean;
+}
+
+function judge(count: Count, value: number): Judged {
+  // A cost that is not known needs one unit.
+  return { ...count, value, fits: value + (count.cost === 0 ? 1 : 0) <= count.quota };
+}
+
+function replyOf({ value, cost, quota, fits, leftMs }: Judged, isBooked: boolean): StepReply {
+  const used = Math.max(0, isBooked ? value : value - cost);
+  const retryAfterMs = fits ? 0 : Math.max(1, cost) > quota ? null : leftMs;
+  return { allowed: fits, used, resetAfterMs: used === 0 ? 0 : leftMs, retryAfterMs };
+}
+
+function unsupportedIn({ count, reports, allotments, otherwise, overrides }: Limit): string | null {
+  if (count !== null) return `one that counts values of ${count}`;
+  if (reports !== null) return `one of ${reports} in a row`;
+  const specs = [otherwise, ...allotments.values(), ...overrides.map(({ allotment }) => allotment)];
+  const other = specs.find((allotment) => allotment !== null && !isCounted(allotment.spec))?.spec;
+  if (other === undefined) return null;
+  return "align" in other ? `a fixed-window of ${other.align}` : other.algorithm;
+}
+
+function unsupported(): StoreError {
+  const message =
+    "a counter can only be added to: no peek, usage, reset, grant, reserve, run, idempotencyKey or maxWaitMs";
+  return new StoreError("unsupported-request", message, { transient: false });
+}
+
+function unavailable(cause: unknown): StoreError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new StoreError("unavailable", `the port failed: ${message}`, { transient: true, cause });
+}

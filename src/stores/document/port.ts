@@ -1,0 +1,23 @@
+// What a program gives the document store: where its values are, and how one is changed alone.
+
+/** What the store makes of a partition's value. */
+export interface Change<Result> {
+  /** What the value is from now on. */
+  readonly json: unknown;
+  readonly result: Result;
+}
+
+/** Where the values are. */
+export interface DocumentPort {
+  /**
+   * Changes one partition's value in one transaction, in which nobody else changes it, and returns `result`. What `change`
+   * throws rolls it back. A partition that is not there is an error, never an empty value: a session that was made up
+   * would begin with a full quota.
+   *
+   * @param partition the session, or what else the policy's `partition` names
+   * @param change is given the value (`null` or `undefined`: none yet) and the time that decides, epoch ms, read when
+   *   the value was locked. It may be called more than once
+   * @throws StoreError `unknown-partition`
+   */
+  transact<Result>(partition: string, change: (json: unknown, nowMs: number) => Change<Result>): Promise<Result>;
+}
