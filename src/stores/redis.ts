@@ -15,12 +15,13 @@ import {
   type Terms,
 } from "../store.ts";
 import { scriptCall, scriptReplies } from "./redis/arguments.ts";
-import { type RedisClient, type Send, sendsAgain, sendThrough } from "./redis/client.ts";
+import { type Connection, connectionOf, type RedisClient } from "./redis/client.ts";
 import { isNoScript, redisError } from "./redis/errors.ts";
 import { APPLY_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
+import { decideInSlots } from "./redis/slots.ts";
 
-export type { IoRedisClient, NodeRedisClient, RedisClient } from "./redis/client.ts";
+export type { GlideClient, IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient } from "./redis/client.ts";
 
 /** How a Redis store is made. */
 export interface RedisStoreOptions {
@@ -42,7 +43,9 @@ const BATCHING: Batching = { size: 128, underWay: 4 };
 const MAX_KEYS = 256;
 
 /**
- * Keeps buckets in one Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours.
+ * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
+ * that Sentinel names, or a cluster. On a cluster the limits of one partition are one atomic decision; a call whose limits
+ * are in several slots is held in each before it is allowed.
  *
  * Requests fail with `StoreError` `unavailable` or `loading` (transient), `unauthorized`, `read-only`, `out-of-memory`,
  * `too-old`, `closed`; a request of a damaged bucket, of a key of another type or of a bucket with too many holds fails
@@ -74,22 +77,22 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
   }
   if (clock !== undefined) checkClock(clock);
-  const send = sendThrough(client);
-  return new RedisStore((...command) => within(deadlineMs, send(...command)), sendsAgain(client), clock);
+  const { send, ...kind } = connectionOf(client);
+  return new RedisStore({ ...kind, send: (...command) => within(deadlineMs, send(...command)) }, clock);
 }
 
 class RedisStore implements Store {
   readonly batching = BATCHING;
-  readonly #send: Send;
-  readonly #isSentAgain: boolean;
+  readonly #connection: Connection;
   readonly #clock: Clock | undefined;
   readonly #script: string;
   readonly #sha: string;
+  /** What goes on after its decision. */
+  readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(send: Send, isSentAgain: boolean, clock: Clock | undefined) {
-    this.#send = send;
-    this.#isSentAgain = isSentAgain;
+  constructor(connection: Connection, clock: Clock | undefined) {
+    this.#connection = connection;
     this.#clock = clock;
     this.#script = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + APPLY_SCRIPT;
     this.#sha = createHash("sha1").update(this.#script).digest("hex");
@@ -98,6 +101,34 @@ class RedisStore implements Store {
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
     refuseTerms(terms);
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
+    if (!this.#connection.isCluster) return this.#runAll(requests);
+    return decideInSlots(
+      requests,
+      (each) => this.#runAll(each),
+      (settled) => this.#settleLater(settled),
+    );
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    try {
+      return await checkSetup(this.#connection);
+    } catch (error) {
+      throw redisError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#unsettled);
+  }
+
+  /** What fails here is charged when its hold ends. */
+  #settleLater(settled: Promise<unknown>): void {
+    const ended = settled.catch(() => {}).finally(() => this.#unsettled.delete(ended));
+    this.#unsettled.add(ended);
+  }
+
+  async #runAll(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     const parts = split(requests);
     if (parts.length === 1) return this.#run(requests);
     // Each part is a script of its own: one that fails says nothing of the others.
@@ -107,26 +138,15 @@ class RedisStore implements Store {
     );
   }
 
-  async setup(): Promise<readonly SetupCheck[]> {
-    try {
-      return await checkSetup(this.#send, this.#isSentAgain);
-    } catch (error) {
-      throw redisError(error);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-  }
-
   async #run(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     const { keys, values } = scriptCall(requests);
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.#clock !== undefined) args.push(this.#clock.nowMs());
     try {
-      const answer = await this.#send("EVALSHA", this.#sha, ...args).catch((error) => {
+      const { send } = this.#connection;
+      const answer = await send(keys[0], "EVALSHA", this.#sha, ...args).catch((error) => {
         // Nothing has run; EVAL makes the server know the script again.
-        if (isNoScript(error)) return this.#send("EVAL", this.#script, ...args);
+        if (isNoScript(error)) return send(keys[0], "EVAL", this.#script, ...args);
         throw error;
       });
       return scriptReplies(requests, keys, answer as (number | string)[]);

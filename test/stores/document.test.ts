@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import postgres from "postgres";
 import { createLimiter, MisuseError, type PolicyInput, StoreError, type StoreErrorCode } from "tollgate";
-import type { Store, StoreRequest } from "tollgate/store";
 import { columnOf, type DocumentPort, documentStore } from "tollgate/stores/document";
 import { fakeClock } from "tollgate/testing";
 import { startPostgres } from "../postgres.ts";
-import { testStore } from "./store-suite.ts";
+import { inPartition, testStore } from "./store-suite.ts";
 
 const server = await startPostgres();
 const pool = server.pool();
@@ -30,20 +29,9 @@ function mapPort(clock = fakeClock()) {
   return { port, sessions, clock };
 }
 
-/** The cases' buckets, all in the value of one session. */
-function inSession(store: Store, session: string): Store {
-  const within = (key: string) => `rate:1:{${session}}:${key}`;
-  const renamed = (request: StoreRequest): StoreRequest => ({
-    ...request,
-    steps: request.steps.map((step) => ({ ...step, bucket: within(step.bucket) })),
-    ...(request.once === undefined ? {} : { once: { ...request.once, key: within(request.once.key) } }),
-  });
-  return { apply: (requests) => store.apply(requests.map(renamed)), close: () => store.close() };
-}
-
 testStore("document by a port", () => {
   const { port, clock } = mapPort();
-  return { store: inSession(documentStore(port, { clock }), "s1"), advance: clock.advance };
+  return { store: inPartition(documentStore(port, { clock }), "s1"), advance: clock.advance };
 });
 
 const POLICY: PolicyInput = {

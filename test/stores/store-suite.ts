@@ -1,6 +1,7 @@
 // The store contract's cases under this repository's test runner.
 
 import { describe, it } from "node:test";
+import type { Store, StoreRequest } from "tollgate/store";
 import { type StoreFixture, storeCases } from "tollgate/testing";
 
 /** Runs every case, each on a store of its own. */
@@ -17,4 +18,15 @@ export function testStore(name: string, open: () => StoreFixture | Promise<Store
       });
     }
   });
+}
+
+/** A store whose buckets are all of one partition, as those are that a policy's partition is in. */
+export function inPartition(store: Store, partition: string): Store {
+  const within = (key: string) => `rate:1:{${partition}}:${key}`;
+  const renamed = (request: StoreRequest): StoreRequest => ({
+    ...request,
+    steps: request.steps.map((step) => ({ ...step, bucket: within(step.bucket) })),
+    ...(request.once === undefined ? {} : { once: { ...request.once, key: within(request.once.key) } }),
+  });
+  return { apply: (requests) => store.apply(requests.map(renamed)), close: () => store.close() };
 }

@@ -1,49 +1,79 @@
-// Redis clients by their shape: what is told apart here, so that the rest just sends commands.
+// Clients by their shape: what is told apart here, so that the rest just sends commands.
 
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
 
-/** ioredis, iovalkey: one server. */
+/** ioredis, iovalkey: one server, also one that Sentinel names, or a cluster. */
 export interface IoRedisClient {
   call(command: string, ...args: (string | number)[]): Promise<unknown>;
   readonly isCluster?: boolean;
-  readonly options?: { readonly autoResendUnfulfilledCommands?: boolean | undefined };
+  readonly options?: {
+    readonly autoResendUnfulfilledCommands?: boolean | undefined;
+    readonly redisOptions?: { readonly autoResendUnfulfilledCommands?: boolean | undefined } | undefined;
+  };
 }
 
-/** node-redis: one server. */
+/** node-redis: one server, also one that Sentinel names. */
 export interface NodeRedisClient {
   sendCommand(args: string[]): Promise<unknown>;
   readonly isOpen: boolean;
 }
 
-/** A client that the Redis store takes. */
-export type RedisClient = IoRedisClient | NodeRedisClient;
+/** node-redis: a cluster. */
+export interface NodeRedisCluster {
+  sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[]): Promise<unknown>;
+  readonly masters: readonly unknown[];
+}
 
-/** Sends one command. */
-export type Send = (command: string, ...args: (string | number)[]) => Promise<unknown>;
+/** valkey-glide: one server or a cluster. */
+export interface GlideClient {
+  customCommand(args: string[]): Promise<unknown>;
+}
+
+/** A client that the Redis store takes. */
+export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisCluster | GlideClient;
+
+/** Sends one command: to where a key is, or to any server. */
+export type Send = (key: string | undefined, command: string, ...args: (string | number)[]) => Promise<unknown>;
+
+/** What the store needs of a client. */
+export interface Connection {
+  readonly send: Send;
+  readonly isCluster: boolean;
+  /** Whether it sends commands again whose answer was lost with a connection: ioredis does, unless told not to. */
+  readonly sendsAgain: boolean;
+}
 
 /**
  * How to send commands through a client.
  *
  * @throws MisuseError `unknown-client`
  */
-export function sendThrough(client: RedisClient): Send {
-  const refuse = (got: string) =>
-    new MisuseError("unknown-client", {
-      path: "client",
-      expected: "a connected client of one server: new Redis() from ioredis or iovalkey, or createClient() from redis",
-      got,
-    });
-  if (typeof client !== "object" || client === null) throw refuse(formatGot(client));
-  if ("isCluster" in client && client.isCluster === true) throw refuse("a client of a cluster");
-  if ("masters" in client) throw refuse("a client of a cluster");
-  if ("call" in client && typeof client.call === "function") return (command, ...args) => client.call(command, ...args);
-  if ("sendCommand" in client && typeof client.sendCommand === "function" && "isOpen" in client) {
-    return (command, ...args) => client.sendCommand([command, ...args.map(String)]);
+export function connectionOf(client: RedisClient): Connection {
+  if (typeof client === "object" && client !== null) {
+    if ("customCommand" in client && typeof client.customCommand === "function") {
+      const isCluster = client.constructor.name === "GlideClusterClient";
+      const send: Send = (_, command, ...args) => client.customCommand([command, ...args.map(String)]);
+      return { isCluster, sendsAgain: false, send };
+    }
+    if ("call" in client && typeof client.call === "function") {
+      const { options = {} } = client;
+      const isSentAgain = (options.redisOptions ?? options).autoResendUnfulfilledCommands !== false;
+      const send: Send = (_, command, ...args) => client.call(command, ...args);
+      return { isCluster: client.isCluster === true, sendsAgain: isSentAgain, send };
+    }
+    if ("masters" in client && typeof client.sendCommand === "function") {
+      const send: Send = (key, command, ...args) => client.sendCommand(key, false, [command, ...args.map(String)]);
+      return { isCluster: true, sendsAgain: false, send };
+    }
+    if ("isOpen" in client && typeof client.sendCommand === "function") {
+      const send: Send = (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
+      return { isCluster: false, sendsAgain: false, send };
+    }
   }
-  throw refuse("an object that is neither");
-}
-
-/** Whether a client sends commands again whose answer was lost with a connection: ioredis does, unless told not to. */
-export function sendsAgain(client: RedisClient): boolean {
-  return "call" in client && client.options?.autoResendUnfulfilledCommands !== false;
+  throw new MisuseError("unknown-client", {
+    path: "client",
+    expected:
+      "a connected client: new Redis() or new Cluster() from ioredis or iovalkey, createClient() or createCluster() from redis, or one of valkey-glide",
+    got: typeof client === "object" && client !== null ? "an object that is none of them" : formatGot(client),
+  });
 }

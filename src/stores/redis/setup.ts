@@ -1,13 +1,20 @@
 // How a Redis is set up, and what of that may break a promise.
 
 import type { SetupCheck } from "../../store.ts";
-import type { Send } from "./client.ts";
+import type { Connection } from "./client.ts";
 
 /** Reads version, eviction and persistence, and how the client retries. What the server does not tell is `unknown`. */
-export async function checkSetup(send: Send, isSentAgain: boolean): Promise<readonly SetupCheck[]> {
-  const info = fieldsOf(String(await send("INFO")));
+export async function checkSetup({ send, sendsAgain }: Connection): Promise<readonly SetupCheck[]> {
+  const info = fieldsOf(textOf(await send(undefined, "INFO")));
   const fsync = await appendFsync(send);
-  return [version(info), eviction(info), persistence(info, fsync), retries(isSentAgain)];
+  return [version(info), eviction(info), persistence(info, fsync), retries(sendsAgain)];
+}
+
+/** On a cluster, some clients answer for each server. */
+function textOf(answer: unknown): string {
+  if (typeof answer === "string") return answer;
+  const [first] = Object.values(answer as object);
+  return typeof first === "object" && first !== null && "value" in first ? String(first.value) : String(first);
 }
 
 type Fields = ReadonlyMap<string, string>;
@@ -22,9 +29,9 @@ function fieldsOf(info: string): Fields {
 }
 
 /** Managed servers may refuse CONFIG. */
-async function appendFsync(send: Send): Promise<string> {
+async function appendFsync(send: Connection["send"]): Promise<string> {
   try {
-    const answer = await send("CONFIG", "GET", "appendfsync");
+    const answer = await send(undefined, "CONFIG", "GET", "appendfsync");
     const values = Array.isArray(answer) ? answer : Object.values(answer as Record<string, string>);
     return String(values.at(-1));
   } catch {

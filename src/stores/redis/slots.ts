@@ -1,0 +1,217 @@
+// A cluster decides atomically only within one slot. A call over several slots holds its units in each of them, one after
+// the other, and spends what it holds when all have allowed it: never over a quota, and a process that dies on the way has
+// its holds charged when they end.
+
+import { tagOf } from "../../kernel/key.ts";
+import { keysOf, type Step, type StepReply, StoreError, type StoreReply, type StoreRequest } from "../../store.ts";
+
+/** How long a hold on the way to a decision lives, if nobody ends it. */
+const LEASE_MS = 5_000;
+
+/** Decides requests that are all of one slot. */
+export type DecideSlot = (requests: readonly StoreRequest[]) => Promise<readonly (StoreReply | StoreError)[]>;
+
+type Answer = StoreReply | StoreError;
+
+/**
+ * Decides requests of any slots. Those of one slot go together and act in their order; a request over several goes by
+ * itself, beside the others.
+ *
+ * @param later is given what goes on after the decision
+ */
+export async function decideInSlots(
+  requests: readonly StoreRequest[],
+  decideSlot: DecideSlot,
+  later: (settled: Promise<unknown>) => void,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const narrow = new Map<string, number[]>();
+  const work: Promise<void>[] = [];
+  for (const [i, request] of requests.entries()) {
+    const tags = new Set(keysOf(request).map(slotTag));
+    const [tag = ""] = tags;
+    if (tags.size > 1) {
+      const decided = new WideRequest(request, decideSlot, later).decide();
+      work.push(
+        decided.then((answer) => {
+          answers[i] = answer;
+        }),
+      );
+    } else narrow.set(tag, [...(narrow.get(tag) ?? []), i]);
+  }
+  for (const places of narrow.values()) {
+    const asked = decideSlot(places.map((i) => requests[i] as StoreRequest)).then((replies) => {
+      for (const [n, i] of places.entries()) answers[i] = replies[n] as Answer;
+    });
+    work.push(
+      asked.catch((error) => {
+        // A node that is away fails its own calls alone.
+        for (const i of places) answers[i] = error;
+      }),
+    );
+  }
+  await Promise.all(work);
+  return answers;
+}
+
+/** What decides a key's slot: what stands between braces, else all of it. */
+export function slotTag(key: string): string {
+  const tag = key.includes("{") ? tagOf(key) : "";
+  return tag === "" ? key : tag;
+}
+
+/** The steps of a request that are in one slot. */
+interface Group {
+  readonly places: readonly number[];
+  readonly steps: readonly Step[];
+  readonly request: StoreRequest;
+}
+
+class WideRequest {
+  readonly #request: StoreRequest;
+  readonly #decideSlot: DecideSlot;
+  readonly #later: (settled: Promise<unknown>) => void;
+  readonly #groups: readonly Group[];
+  readonly #id = crypto.randomUUID();
+
+  constructor(request: StoreRequest, decideSlot: DecideSlot, later: (settled: Promise<unknown>) => void) {
+    this.#request = request;
+    this.#decideSlot = decideSlot;
+    this.#later = later;
+    this.#groups = groupsOf(request);
+  }
+
+  async decide(): Promise<Answer> {
+    try {
+      const { mode, steps } = this.#request;
+      const isJudged = mode === "judge" && steps.some(({ event }) => event.type === "charge" || event.type === "hold");
+      return await (isJudged ? this.#judge() : this.#each());
+    } catch (error) {
+      if (StoreError.isInstance(error)) return error;
+      throw error;
+    }
+  }
+
+  /** What is asked in each slot by itself. */
+  async #each(): Promise<Answer> {
+    const replies = await Promise.all(this.#groups.map(({ request }) => this.#ask(request)));
+    return this.#together(replies);
+  }
+
+  async #judge(): Promise<Answer> {
+    const replies: StoreReply[] = [];
+    for (const [n, group] of this.#groups.entries()) {
+      const steps = group.steps.map((step) => this.#held(step));
+      const reply = await this.#ask({ ...group.request, steps }).catch((error) => {
+        this.#later(this.#release(n));
+        throw error;
+      });
+      if (reply.replay !== undefined) return this.#replayed(n, reply);
+      if (!reply.allowed) return this.#denied(n, reply);
+      replies.push(reply);
+    }
+    this.#later(this.#spend());
+    return this.#together(replies);
+  }
+
+  /** Of a call that one slot denies: nothing stays held, and the others say how they stand. */
+  async #denied(n: number, reply: StoreReply): Promise<Answer> {
+    const before = await this.#release(n);
+    if (reply.stale === true) return reply;
+    const after = this.#groups
+      .slice(n + 1)
+      .map(({ request: { once: _, ...request } }) => this.#ask({ ...request, mode: "peek" }));
+    return this.#together([...before, reply, ...(await Promise.all(after))]);
+  }
+
+  /** The answer is kept in the last slot, so that all others had allowed the call, too, which now holds twice. */
+  async #replayed(n: number, { replay, ...reply }: StoreReply): Promise<Answer> {
+    const others = await this.#release(n);
+    const together = this.#together([...others, { ...reply, allowed: true }]);
+    if (replay === undefined || StoreError.isInstance(together)) return together;
+    const units = this.#request.steps.map(({ event }) =>
+      "cost" in event ? event.cost : "units" in event ? event.units : 0,
+    );
+    for (const [i, place] of (this.#groups[n]?.places ?? []).entries()) units[place] = replay.units[i] ?? 0;
+    return { ...together, replay: { ...replay, units } };
+  }
+
+  /** Spends what was held on the way. */
+  async #spend(): Promise<void> {
+    const spending = this.#groups.map(({ steps }) => {
+      const held = steps.filter((step) => this.#held(step) !== step);
+      const ends = held.map((step) => ({ ...step, event: this.#settle(step) }));
+      return ends.length === 0 ? undefined : this.#ask({ mode: "force", steps: ends });
+    });
+    await Promise.all(spending);
+  }
+
+  /** Gives back what the first slots hold for the call. Replies how they stand then. */
+  #release(count: number): Promise<StoreReply[]> {
+    const releasing = this.#groups.slice(0, count).map(({ steps }) => {
+      const ends = steps.map((step): Step => {
+        const { event } = this.#held(step);
+        return {
+          ...step,
+          event: event.type === "hold" ? { type: "settle", id: event.id, units: 0 } : { type: "read" },
+        };
+      });
+      return this.#ask({ mode: "force", steps: ends });
+    });
+    return Promise.all(releasing);
+  }
+
+  #settle({ event }: Step): Step["event"] {
+    return { type: "settle", id: this.#id, units: "cost" in event ? event.cost : 0 };
+  }
+
+  /** A charge on the way to a decision. What counts values, or begins a time, cannot be held: it is asked as it is. */
+  #held(step: Step): Step {
+    const { event, limit } = step;
+    if (event.type !== "charge" || event.seen !== undefined) return step;
+    if (limit.algorithm === "elapsed" || limit.algorithm === "streak") return step;
+    return { ...step, event: { type: "hold", id: this.#id, units: event.cost, leaseMs: LEASE_MS, onExpiry: "charge" } };
+  }
+
+  async #ask(request: StoreRequest): Promise<StoreReply> {
+    const [reply] = await this.#decideSlot([request]);
+    if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? new RangeError("a slot gave no reply");
+    return reply;
+  }
+
+  #together(replies: readonly StoreReply[]): StoreReply {
+    const nowMs = Math.max(...replies.map((reply) => reply.nowMs));
+    const stale = replies.find((reply) => reply.stale === true);
+    if (stale !== undefined) return stale;
+    const steps: StepReply[] = [];
+    for (const [n, reply] of replies.entries()) {
+      for (const [i, place] of (this.#groups[n]?.places ?? []).entries()) {
+        const { hold, ...step } = reply.steps[i] as StepReply;
+        const { type } = this.#request.steps[place]?.event ?? {};
+        // What was only ended on the way names no hold.
+        steps[place] = hold !== undefined && (type === "settle" || type === "extend") ? { ...step, hold } : step;
+      }
+    }
+    const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);
+    return { allowed, nowMs, steps };
+  }
+}
+
+/** The narrow ones first, so that what many share is held for the shortest time; last, where the answer is kept. */
+function groupsOf({ mode, steps, once }: StoreRequest): Group[] {
+  const keptIn = once === undefined || mode === "peek" ? null : slotTag(once.key);
+  const tags = new Map<string, number[]>();
+  for (const [i, { bucket }] of steps.entries()) {
+    const tag = slotTag(bucket);
+    tags.set(tag, [...(tags.get(tag) ?? []), i]);
+  }
+  if (keptIn !== null && !tags.has(keptIn)) tags.set(keptIn, []);
+  const rank = (tag: string) => (tag === keptIn ? 2 : tag.includes("=") ? 1 : 0);
+  return [...tags]
+    .sort(([one], [other]) => rank(one) - rank(other) || (one < other ? -1 : 1))
+    .map(([tag, places]) => {
+      const own = places.map((i) => steps[i] as Step);
+      const request = { mode, steps: own };
+      return { places, steps: own, request: tag === keptIn && once !== undefined ? { ...request, once } : request };
+    });
+}

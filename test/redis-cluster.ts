@@ -1,0 +1,130 @@
+// Real Redis Clusters and Sentinels for tests, made of the servers of servers.ts.
+
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./free-port.ts";
+import { type RedisServer, startRedis } from "./servers.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+/** A cluster of a test's own. */
+export interface RedisCluster {
+  readonly servers: readonly RedisServer[];
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
+  /** Runs redis-cli on the cluster, where the key is. */
+  cli(...args: string[]): string;
+  /** The server of a key's slot, as the others know it now. */
+  masterOf(key: string): Promise<RedisServer>;
+  empty(): void;
+}
+
+const HOST = "127.0.0.1";
+
+/** Three masters, each with a replica. */
+export async function startCluster(...settings: string[]): Promise<RedisCluster> {
+  const servers = await Promise.all(
+    Array.from({ length: 6 }, () =>
+      startRedis(
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "1000",
+        "--repl-diskless-sync-delay",
+        "0",
+        ...settings,
+      ),
+    ),
+  );
+  const addresses = servers.map(({ port }) => ({ host: HOST, port }));
+  const [first] = addresses as [{ host: string; port: number }];
+  const cli = (...args: string[]) =>
+    spawnSync("redis-cli", ["-c", "-p", String(first.port), ...args], { encoding: "utf8" }).stdout.trim();
+  const nodes = addresses.map(({ host, port }) => `${host}:${port}`);
+  const made = spawnSync("redis-cli", ["--cluster", "create", ...nodes, "--cluster-replicas", "1", "--cluster-yes"], {
+    encoding: "utf8",
+  });
+  if (made.status !== 0) throw new Error(`the cluster was not made: ${made.stdout}${made.stderr}`);
+  for (let tries = 0; !servers.every((server) => /cluster_state:ok/.test(server.cli("CLUSTER", "INFO"))); tries++) {
+    if (tries > 400) throw new Error("the cluster does not work");
+    await sleep(25);
+  }
+  const serverAt = (port: number) => servers.find((server) => server.port === port) as RedisServer;
+  return {
+    servers,
+    addresses,
+    cli,
+    async masterOf(key) {
+      const slot = Number(cli("CLUSTER", "KEYSLOT", key));
+      for (const line of cli("CLUSTER", "NODES").split("\n")) {
+        const [, address = "", flags = "", , , , , , ...ranges] = line.split(" ");
+        const owns = ranges.some((range) => {
+          const [from, to] = range.split("-").map(Number);
+          return slot >= (from ?? 0) && slot <= (to ?? from ?? 0);
+        });
+        if (owns && flags.includes("master") && !flags.includes("fail")) {
+          return serverAt(Number(/:(\d+)@/.exec(address)?.[1]));
+        }
+      }
+      throw new Error(`nobody has the slot of ${key}`);
+    },
+    empty() {
+      for (const server of servers) server.cli("FLUSHALL");
+    },
+  };
+}
+
+/** Three Sentinels that watch a master and its replica. */
+export interface SentinelTrio {
+  readonly master: RedisServer;
+  readonly replica: RedisServer;
+  readonly sentinels: readonly { readonly host: string; readonly port: number }[];
+  readonly name: string;
+}
+
+const sentinels: { kill(): Promise<void> }[] = [];
+after(async () => {
+  for (const each of sentinels) await each.kill();
+});
+
+export async function startSentinels(): Promise<SentinelTrio> {
+  const master = await startRedis();
+  const replica = await startRedis("--replicaof", HOST, String(master.port), "--repl-diskless-sync-delay", "0");
+  const name = "limits";
+  const ports = await Promise.all(Array.from({ length: 3 }, () => freePort()));
+  for (const port of ports) {
+    const file = join(temporaryFolder(), "sentinel.conf");
+    writeFileSync(
+      file,
+      [
+        `port ${port}`,
+        `bind ${HOST}`,
+        `sentinel monitor ${name} ${HOST} ${master.port} 2`,
+        `sentinel down-after-milliseconds ${name} 500`,
+        `sentinel failover-timeout ${name} 3000`,
+        "",
+      ].join("\n"),
+    );
+    const child = spawn("redis-server", [file, "--sentinel"], { stdio: "ignore" });
+    sentinels.push({
+      async kill() {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      },
+    });
+  }
+  const known = (port: number) =>
+    spawnSync("redis-cli", ["-p", String(port), "SENTINEL", "MASTER", name], { encoding: "utf8" }).stdout;
+  for (
+    let tries = 0;
+    !ports.every((port) => /num-slaves\n1\n/.test(known(port)) && /num-other-sentinels\n2\n/.test(known(port)));
+    tries++
+  ) {
+    if (tries > 400) throw new Error("the Sentinels do not know each other");
+    await sleep(50);
+  }
+  return { master, replica, name, sentinels: ports.map((port) => ({ host: HOST, port })) };
+}

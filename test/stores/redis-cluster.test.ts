@@ -1,0 +1,153 @@
+// The Redis store on a cluster of three masters and three replicas.
+
+import assert from "node:assert/strict";
+import { after, describe, it } from "node:test";
+import { Cluster } from "ioredis";
+import { createCluster } from "redis";
+import { createLimiter, type PolicyInput, StoreError } from "tollgate";
+import type { StoreRequest } from "tollgate/store";
+import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { fakeClock } from "tollgate/testing";
+import { startCluster } from "../redis-cluster.ts";
+import { inPartition, testStore } from "./store-suite.ts";
+
+const cluster = await startCluster();
+const [{ host, port }] = cluster.addresses as [{ host: string; port: number }];
+const io = new Cluster([{ host, port }], { redisOptions: { autoResendUnfulfilledCommands: false } });
+const node = await createCluster({ rootNodes: [{ url: `redis://${host}:${port}` }] }).connect();
+after(() => {
+  io.disconnect();
+  node.destroy();
+});
+const clients: Record<string, RedisClient> = { ioredis: io as RedisClient, "node-redis": node };
+
+for (const [name, client] of Object.entries(clients)) {
+  testStore(`redis cluster by ${name}`, () => {
+    cluster.empty();
+    const clock = fakeClock();
+    return { store: inPartition(redisStore(client, { clock }), "s1"), advance: clock.advance };
+  });
+}
+
+const POLICY: PolicyInput = {
+  version: 1,
+  limits: [
+    { name: "per-session", per: ["session"], quota: 100 },
+    { name: "per-user", per: ["user"], algorithm: "fixed-window", window: "1h", quota: 20 },
+    { name: "tenant-rate", per: ["tenant"], algorithm: "gcra", window: "1h", quota: 50 },
+    { name: "new-sessions", per: ["user"], count: "session", quota: 3 },
+    { name: "slow", per: ["tool"], algorithm: "concurrency", quota: 2, match: ["slow"] },
+  ],
+};
+
+for (const [name, client] of Object.entries(clients)) {
+  describe(`calls over several slots, by ${name}`, () => {
+    const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
+    let calls = 0;
+    /** Whose calls no other test makes. */
+    const whose = () => ({ user: `u-${name}-${++calls}`, tenant: `t-${name}-${calls}`, session: `s-${name}-${calls}` });
+    const used = async (of: ReturnType<typeof whose>) => {
+      const usages = await limiter.usage({ ...of, tool: "a" });
+      return Object.fromEntries(usages.map((usage) => [usage.limit, usage.used]));
+    };
+
+    it("are charged in all of them, or in none", async () => {
+      const of = whose();
+      assert.equal(new Set(Object.values(of).map((each) => cluster.cli("CLUSTER", "KEYSLOT", each))).size, 3);
+      for (let i = 0; i < 20; i++) {
+        const { allowed, verdicts } = await limiter.consume({ tool: "a", ...of });
+        assert.deepEqual([allowed, verdicts[0]?.remaining, verdicts[1]?.remaining], [true, 99 - i, 19 - i]);
+      }
+      const denied = await limiter.consume({ tool: "a", ...of });
+      assert.equal(denied.allowed, false);
+      assert.deepEqual(
+        denied.verdicts.map(({ limit, allowed, remaining }) => [limit, allowed, remaining]),
+        [
+          ["per-session", true, 80],
+          ["per-user", false, 0],
+          ["tenant-rate", true, 30],
+          ["new-sessions", true, 2],
+        ],
+      );
+      assert.deepEqual(await used(of), { "per-session": 20, "per-user": 20, "tenant-rate": 20, "new-sessions": 1 });
+    });
+
+    it("never pass a quota, however many come at once", async () => {
+      const { user, tenant } = whose();
+      const decisions = await Promise.all(
+        Array.from({ length: 120 }, (_, i) =>
+          limiter.consume({ tool: "a", user, tenant, session: `${user}-${i % 3}` }),
+        ),
+      );
+      const admitted = decisions.filter(({ allowed }) => allowed).length;
+      // Calls that hold on their way may deny others that would have passed.
+      assert.ok(admitted <= 20 && admitted > 0, `${admitted}`);
+      for (let i = 0; admitted + i < 20; i++) {
+        assert.equal((await limiter.consume({ tool: "a", user, tenant, session: `${user}-0` })).allowed, true);
+      }
+      assert.equal((await limiter.consume({ tool: "a", user, tenant, session: `${user}-0` })).allowed, false);
+      assert.equal((await used({ user, tenant, session: `${user}-0` }))["per-user"], 20);
+    });
+
+    it("are held, settled and released in all of them", async () => {
+      const of = whose();
+      const held = await limiter.reserve({ tool: "slow", ...of });
+      assert.ok(held.allowed);
+      const second = await limiter.reserve({ tool: "slow", ...of });
+      assert.equal((await limiter.reserve({ tool: "slow", ...of })).allowed, false);
+      assert.equal((await used(of))["per-user"], 2);
+      await held.release();
+      assert.ok(second.allowed);
+      await second.settle();
+      assert.deepEqual(await used(of), { "per-session": 1, "per-user": 1, "tenant-rate": 1, "new-sessions": 1 });
+    });
+
+    it("are charged once under their key", async () => {
+      const of = whose();
+      const call = { tool: "a", ...of, idempotencyKey: `k-${of.user}` };
+      const first = await limiter.consume(call);
+      const again = await limiter.consume(call);
+      assert.deepEqual([first.replayed, again.allowed, again.replayed], [false, true, true]);
+      assert.equal((await used(of))["tenant-rate"], 1);
+      const both = await Promise.all([1, 2].map(() => limiter.consume({ ...call, idempotencyKey: `x-${of.user}` })));
+      assert.deepEqual(both.map(({ replayed }) => replayed).sort(), [false, true]);
+      assert.equal((await used(of))["tenant-rate"], 2);
+    });
+
+    it("are judged afresh under their key when they were denied", async () => {
+      const of = whose();
+      for (let i = 0; i < 20; i++) await limiter.consume({ tool: "a", ...of });
+      const call = { tool: "a", ...of, idempotencyKey: `k-${of.user}` };
+      assert.equal((await limiter.consume(call)).allowed, false);
+      await limiter.reset({ limit: "per-user", user: of.user });
+      const again = await limiter.consume(call);
+      assert.deepEqual([again.allowed, again.replayed], [true, false]);
+    });
+
+    it("are charged when whoever made them dies on the way", async () => {
+      const store = redisStore(client);
+      const key = `rate:1:{dead-${name}}:a`;
+      const limit = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "first" } as const;
+      const hold: StoreRequest = {
+        mode: "judge",
+        steps: [
+          { bucket: key, limit, event: { type: "hold", id: "on-the-way", units: 1, leaseMs: 30, onExpiry: "charge" } },
+        ],
+      };
+      await store.apply([hold]);
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      const [reply] = await store.apply([{ mode: "peek", steps: [{ bucket: key, limit, event: { type: "read" } }] }]);
+      assert.ok(reply !== undefined && !StoreError.isInstance(reply));
+      assert.equal(reply.steps[0]?.used, 1);
+    });
+  });
+}
+
+describe("a cluster's set-up", () => {
+  it("is read from one of its servers", async () => {
+    for (const client of Object.values(clients)) {
+      const setup = await redisStore(client).setup?.();
+      assert.match(setup?.[0]?.value ?? "", /^Redis \d/);
+    }
+  });
+});
