@@ -1,9 +1,9 @@
-// The test command: every test beside the code and in test/. --coverage runs those of the kernel and wants every line;
-// --race and --chaos run what depends on time and luck, at full length and judged strictly.
+// The test command: every test beside the code and in test/ that needs no other server than a Redis. --servers runs those
+// that need more: Postgres, a cluster, Sentinels. --coverage runs those of the kernel and wants every line; --race and --chaos run what depends on time and luck, at full length and judged strictly.
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
-import { requireRedis } from "./redis-server.js";
+import { requirePostgres, requireRedis } from "./servers.js";
 
 const suites = {
   "--coverage": {
@@ -15,16 +15,25 @@ const suites = {
       "--test-coverage-lines=100",
     ],
   },
+  "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
   "--race": { files: ["test/load/*.test.ts"], env: { TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
   "--chaos": { files: ["test/chaos/*.test.ts"], env: { TOLLGATE_KILL_ROUNDS: "40" } },
 };
-const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"] };
+const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"], leaves: /^test\/servers\// };
 
 const [first, ...rest] = process.argv.slice(2);
-const { files, flags = [], env = {} } = suites[first] ?? (first ? { files: [first, ...rest] } : everything);
+const { files, flags = [], env = {}, leaves } = suites[first] ?? (first ? { files: [first, ...rest] } : everything);
 if (first !== "--coverage") requireRedis();
+if (files.some((file) => file.startsWith("test/servers/"))) requirePostgres();
 // A Redis that all files share is emptied by each.
 if (process.env.TOLLGATE_TEST_REDIS_URL) flags.push("--test-concurrency=1");
-const args = ["--conditions=tollgate-source", "--test", ...flags, ...globSync(files).sort()];
+const args = [
+  "--conditions=tollgate-source",
+  "--test",
+  ...flags,
+  ...globSync(files)
+    .filter((file) => !leaves?.test(file))
+    .sort(),
+];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
 process.exit(status ?? 1);

@@ -56,7 +56,7 @@ const layers: Record<string, Layer> = {
   },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
-  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/] },
+  cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };
 
 const files = sources("src/**/*.ts");

@@ -1,5 +1,5 @@
-// A Redis by its URL: the client that the command line makes for it, and therefore closes. ioredis is an optional
-// peer, so it is imported when a URL asks for it.
+// A Redis by its URL, one server, a cluster, or one that Sentinels name: the client that the command line makes for it, and
+// therefore closes. ioredis is an optional peer, so it is imported when a URL asks for it.
 
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
@@ -11,10 +11,18 @@ const CONNECT_MS = 2_000;
 /** How long any later answer may take. */
 export const ANSWER_MS = 5_000;
 
-/** What a Redis URL says. */
-export interface RedisAddress {
+interface Host {
   readonly host: string;
   readonly port: number;
+}
+
+/** What a Redis URL says. */
+export interface RedisAddress {
+  readonly kind: "server" | "cluster" | "sentinel";
+  /** One server; some of a cluster; the Sentinels. */
+  readonly hosts: readonly [Host, ...Host[]];
+  /** What the Sentinels call the server; else empty. */
+  readonly name: string;
   readonly username: string;
   readonly password: string;
   readonly db: number;
@@ -23,16 +31,48 @@ export interface RedisAddress {
   readonly label: string;
 }
 
-/** Reads `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS; `null` when it is not that. */
+/**
+ * Reads `redis://[user:password@]host[:port][/db]`, `redis+cluster://[…@]host:port,…`, or
+ * `redis+sentinel://[…@]host:port,…/name[/db]`, each with `rediss` for TLS; `null` when it is none of them.
+ */
 export function parseRedisUrl(text: string): RedisAddress | null {
+  const several =
+    /^(rediss?)\+(cluster|sentinel):\/\/(?:([^@/]*)@)?([^@/?#]+)(?:\/([\w.-]+))?(?:\/(\d{1,4}))?\/?$/.exec(text);
+  return several === null ? parseServer(text) : parseSeveral(several);
+}
+
+/** Each host is read as that of a server is. */
+function parseSeveral([, scheme, kind, user, list = "", name = "", db = ""]: RegExpExecArray): RedisAddress | null {
+  const servers = list
+    .split(",")
+    .map((host) => (kind === "sentinel" && !/:\d+$/.test(host) ? `${host}:26379` : host))
+    .map((host) => parseServer(`${scheme}://${user === undefined ? "" : `${user}@`}${host}`));
+  const [server] = servers;
+  const [first, ...others] = servers.flatMap((each) => each?.hosts ?? []);
+  if (!server || first === undefined || others.length + 1 !== servers.length) return null;
+  if ((kind === "cluster") !== (name === "") || (kind === "cluster" && db !== "")) return null;
+  const path = [name, db].filter((part) => part !== "").map((part) => `/${part}`);
+  const label = `${scheme}+${kind}://${list}${path.join("")}`;
+  return {
+    ...server,
+    kind: kind === "cluster" ? "cluster" : "sentinel",
+    hosts: [first, ...others],
+    name,
+    db: Number(db),
+    label,
+  };
+}
+
+function parseServer(text: string): RedisAddress | null {
   const url = URL.parse(text);
   if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === "") return null;
   const db = /^\/?(\d{0,4})$/.exec(url.pathname)?.[1];
   if (db === undefined || url.search !== "" || url.hash !== "") return null;
   try {
     return {
-      host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-      port: url.port === "" ? 6379 : Number(url.port),
+      kind: "server",
+      hosts: [{ host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: url.port === "" ? 6379 : Number(url.port) }],
+      name: "",
       username: decodeURIComponent(url.username),
       password: decodeURIComponent(url.password),
       db: Number(db),
@@ -53,11 +93,9 @@ export function parseRedisUrl(text: string): RedisAddress | null {
 export async function connectRedis(
   address: RedisAddress,
 ): Promise<{ readonly client: RedisClient; close(): Promise<void> }> {
-  const { host, port, username, password, db, isTls, label } = address;
-  const { Redis } = await importIoredis();
-  const client = new Redis({
-    host,
-    port,
+  const { kind, hosts, name, username, password, db, isTls, label } = address;
+  const { Cluster, Redis } = await importIoredis();
+  const options = {
     db,
     ...(username === "" ? {} : { username }),
     ...(password === "" ? {} : { password }),
@@ -71,10 +109,16 @@ export async function connectRedis(
     enableOfflineQueue: false,
     enableReadyCheck: false,
     autoResendUnfulfilledCommands: false,
-  });
+  } as const;
+  const client =
+    kind === "cluster"
+      ? new Cluster([...hosts], { redisOptions: options, lazyConnect: true, clusterRetryStrategy: () => null })
+      : kind === "sentinel"
+        ? new Redis({ ...options, sentinels: [...hosts], name, sentinelRetryStrategy: () => null })
+        : new Redis({ ...options, ...hosts[0] });
   // The client tells why by an event; its promises say only that the connection was closed.
   const reasons: Error[] = [];
-  client.on("error", (error) => reasons.push(error));
+  client.on("error", (error: Error) => reasons.push(error));
   // connectTimeout is for the socket alone: this one is for a server that accepts and says nothing.
   const deadline = setTimeout(() => {
     reasons.push(new Error(`no answer within ${CONNECT_MS} ms`));

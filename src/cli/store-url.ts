@@ -4,16 +4,20 @@ import { existsSync } from "node:fs";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { type Store, StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
+import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
+import { connectPostgres, postgresLabel } from "./postgres-client.ts";
 import { ANSWER_MS, connectRedis, parseRedisUrl } from "./redis-client.ts";
 
-const SHARED_URLS = "sqlite:PATH, redis://[USER:PASSWORD@]HOST[:PORT][/DB], or rediss:// for TLS";
+const SHARED_URLS =
+  "sqlite:PATH, postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE, redis://[USER:PASSWORD@]HOST[:PORT][/DB], " +
+  "redis+cluster://HOST:PORT,…, redis+sentinel://HOST:PORT,…/NAME, or rediss for TLS";
 const ALL_URLS = `memory:, ${SHARED_URLS}`;
 
 /**
  * What a command needs: `any` store, one that processes can have `shared`, or an `existing` one, whose state somebody
- * else wrote. A SQLite file that is not there is made for the first two.
+ * else wrote. A SQLite file, and Postgres tables, that are not there are made for the first two.
  */
 export type StoreNeed = "any" | "shared" | "existing";
 
@@ -41,6 +45,10 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
   if (path !== undefined) {
     if (need === "existing" && !existsSync(path)) throw refuse("a SQLite file that is there", url);
     return opened(sqliteStore(path));
+  }
+  if (postgresLabel(url) !== null) {
+    const { client, close } = await connectPostgres(url, need !== "existing");
+    return opened(postgresStore(client, { deadlineMs: ANSWER_MS }), close);
   }
   const address = parseRedisUrl(url);
   if (address === null) throw refuse(storeUrls(need), withoutSecrets(url));
@@ -74,7 +82,7 @@ export async function askNothing(store: Store): Promise<void> {
 
 /** A URL as it may be shown: without user and password. */
 export function storeLabel(url: string): string {
-  return parseRedisUrl(url)?.label ?? (sqlitePath(url) === undefined ? withoutSecrets(url) : url);
+  return parseRedisUrl(url)?.label ?? postgresLabel(url) ?? (sqlitePath(url) === undefined ? withoutSecrets(url) : url);
 }
 
 function sqlitePath(url: string): string | undefined {

@@ -34,6 +34,15 @@ testStore("document by a port", () => {
   return { store: inPartition(documentStore(port, { clock }), "s1"), advance: clock.advance };
 });
 
+for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
+  testStore(`document in a column by ${name}`, async () => {
+    await pool.query(`TRUNCATE "AgentSession"; INSERT INTO "AgentSession" VALUES ('s1')`);
+    const clock = fakeClock();
+    const store = documentStore(columnOf(client, { ...column, clock }), { clock });
+    return { store: inPartition(store, "s1"), advance: clock.advance };
+  });
+}
+
 const POLICY: PolicyInput = {
   version: 1,
   limits: [
@@ -184,6 +193,8 @@ describe("the document store", () => {
   it("is told by its name what is wrong with it", async () => {
     assert.throws(() => documentStore({} as never), /port: expected an object with transact/);
     assert.throws(() => columnOf(pool, { table: 'a"', column: "b" }), /table: expected a name in the database/);
+    assert.throws(() => columnOf(pool, { ...column, clock: {} as never }), /clock: expected a clock/);
+    assert.throws(() => columnOf(pool, { ...column, key: "id" } as never), /expected only table, id, column/);
     const failing = documentStore({ transact: () => Promise.reject(new Error("no disk")) });
     const limiter = createLimiter({ policy: POLICY, store: failing });
     await assert.rejects(

@@ -1,6 +1,7 @@
 // One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
 
-import { invalidOption } from "../../kernel/errors.ts";
+import { type Clock, checkClock } from "../../clock.ts";
+import { checkOptionKeys, invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
 import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
 import { postgresError } from "../postgres/errors.ts";
@@ -18,6 +19,8 @@ export interface ColumnOptions {
   readonly schema?: string;
   /** How long one statement may take, and wait for the row, 1 to 60,000 ms. Default 2,000. */
   readonly deadlineMs?: number;
+  /** For tests. Default: the server's clock. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -26,7 +29,8 @@ export interface ColumnOptions {
  * @throws MisuseError `unknown-client`, `invalid-option`
  */
 export function columnOf(client: PostgresClient, options: ColumnOptions): DocumentPort {
-  const { table, id = "id", column, schema, deadlineMs = 2_000 } = options;
+  checkOptionKeys(options, ["table", "id", "column", "schema", "deadlineMs", "clock"]);
+  const { table, id = "id", column, schema, deadlineMs = 2_000, clock } = options;
   for (const [name, value] of Object.entries({ table, id, column, schema })) {
     const isName = typeof value === "string" && /^[A-Za-z_]\w{0,62}$/.test(value);
     if (!isName && (name !== "schema" || value !== undefined))
@@ -35,6 +39,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
     throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
   }
+  if (clock !== undefined) checkClock(clock);
   const database = databaseThrough(client);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
   let types: Promise<Types> | null = null;
@@ -77,7 +82,10 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
       const message = `${from} has ${row?.found === "0" ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
       throw new StoreError("unknown-partition", message, { transient: false });
     }
-    return { json: row.json === null ? null : JSON.parse(String(row.json)), nowMs: Number(row.now_ms) };
+    return {
+      json: row.json === null ? null : JSON.parse(String(row.json)),
+      nowMs: clock?.nowMs() ?? Number(row.now_ms),
+    };
   }
 }
 

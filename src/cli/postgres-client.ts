@@ -1,0 +1,51 @@
+// A Postgres by its URL: the pool that the command line makes for it, and therefore closes. pg is an optional peer, so it is
+// imported when a URL asks for it.
+
+import { MisuseError } from "../kernel/errors.ts";
+import { StoreError } from "../store.ts";
+import { postgresError } from "../stores/postgres/errors.ts";
+import { migrate, type PostgresClient } from "../stores/postgres.ts";
+
+const CONNECT_MS = 2_000;
+
+/** A Postgres URL as it may be shown: without user and password; `null` when it is none. */
+export function postgresLabel(text: string): string | null {
+  const url = URL.parse(text);
+  if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || url.hostname === "") return null;
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}
+
+/**
+ * A pool whose server has answered, and has Tollgate's tables if they are to be made.
+ *
+ * @throws StoreError when the server cannot be reached, or lets this user not in
+ * @throws MisuseError when pg is not installed
+ */
+export async function connectPostgres(
+  url: string,
+  makesTables: boolean,
+): Promise<{ readonly client: PostgresClient; close(): Promise<void> }> {
+  const { Pool } = (await importPg()).default;
+  const pool = new Pool({ connectionString: url, connectionTimeoutMillis: CONNECT_MS, max: 10 });
+  // A connection that breaks while nobody uses it is told by the event alone.
+  pool.on("error", () => {});
+  try {
+    await pool.query("SELECT 1");
+    if (makesTables) await migrate(pool);
+  } catch (error) {
+    await pool.end();
+    const { code, message, transient } = postgresError(error);
+    throw new StoreError(code, `${postgresLabel(url)}: ${message}`, { transient, cause: error });
+  }
+  return { client: pool, close: () => pool.end() };
+}
+
+async function importPg() {
+  try {
+    return await import("pg");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
+    const expected = "the package pg to be there for a Postgres URL (npm install pg)";
+    throw new MisuseError("invalid-option", { path: "--store", expected, got: "no such package" });
+  }
+}

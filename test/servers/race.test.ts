@@ -1,0 +1,125 @@
+// Eight processes want the same quota at once on stores of real servers: exactly the quota passes. Where a call is over
+// several slots of a cluster, never more than any of its quotas. TOLLGATE_RACE_RUNS says how many runs.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Cluster } from "ioredis";
+import type pg from "pg";
+import { createLimiter, type PolicyInput } from "tollgate";
+import { migrate } from "tollgate/stores/postgres";
+import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { startPostgres } from "../postgres.ts";
+import { startCluster } from "../redis-cluster.ts";
+import { ownServers, startRedis } from "../servers.ts";
+import type { Kind, Race, RaceResult } from "./race-worker.ts";
+
+const RUNS = Number(process.env.TOLLGATE_RACE_RUNS ?? 1);
+const PROCESSES = 8;
+const CALLERS = 64;
+const QUOTA = 1_000;
+const FOR_MS = 3_000;
+
+const postgres = await startPostgres();
+const pool = postgres.pool();
+await migrate(pool);
+await pool.query("CREATE TABLE sessions (id text PRIMARY KEY, state jsonb)");
+const cluster = await startCluster();
+const [{ host, port }] = cluster.addresses as [{ host: string; port: number }];
+const io = new Cluster([{ host, port }], { redisOptions: { autoResendUnfulfilledCommands: false } });
+after(() => io.disconnect());
+const homes: Record<Kind, string> = {
+  postgres: postgres.url,
+  column: postgres.url,
+  counter: (await startRedis()).url,
+  cluster: `${host}:${port}`,
+};
+
+const children: ChildProcess[] = [];
+after(() => {
+  for (const child of children) child.kill();
+});
+before(async () => {
+  const worker = fileURLToPath(new URL("./race-worker.ts", import.meta.url));
+  for (let i = 0; i < PROCESSES; i++) {
+    children.push(fork(worker, { execArgv: ["--conditions=tollgate-source"] }));
+  }
+  await Promise.all(children.map((child) => once(child, "message")));
+});
+
+async function race(
+  kind: Kind,
+  home: string,
+  policy: PolicyInput,
+  sessions: readonly string[],
+): Promise<{ bySession: Record<string, number>; admitted: number; words: string }> {
+  const order: Race = { kind, home, policy, callers: CALLERS, sessions, startMs: Date.now() + 150, forMs: FOR_MS };
+  const results = await Promise.all(
+    children.map(async (child) => {
+      child.send(order);
+      const [result] = await once(child, "message");
+      return result as RaceResult;
+    }),
+  );
+  const bySession: Record<string, number> = {};
+  for (const [session, count] of results.flatMap((result) => Object.entries(result.admitted)))
+    bySession[session] = (bySession[session] ?? 0) + count;
+  const totals = results.map((result) => sum(Object.values(result.admitted)));
+  const decisions = sum(results.map((result) => result.decisions));
+  const failed = results.flatMap((result) => Object.entries(result.failed));
+  assert.deepEqual(failed, []);
+  return { bySession, admitted: sum(totals), words: `admitted ${totals.join(" ")} of ${decisions} decisions` };
+}
+
+const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+const PER_SESSION: PolicyInput = { version: 1, limits: [{ name: "session", per: ["session"], quota: QUOTA }] };
+
+describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA}`, ownServers, () => {
+  const names: Record<Kind, string> = {
+    postgres: "Postgres",
+    column: "one row's JSON column",
+    counter: "a counter of Redis",
+    cluster: "a cluster",
+  };
+  for (const kind of Object.keys(names) as Kind[]) {
+    it(`admit exactly the quota on ${names[kind]}`, async (context) => {
+      for (let run = 1; run <= RUNS; run++) {
+        const session = `s${run}`;
+        if (kind === "column") await pool.query("INSERT INTO sessions VALUES ($1)", [session]);
+        const { admitted, words } = await race(kind, homes[kind], PER_SESSION, [session]);
+        context.diagnostic(`run ${run}: ${words}`);
+        assert.equal(admitted, QUOTA);
+      }
+    });
+  }
+
+  it("never admit more than any quota over several slots of a cluster", async (context) => {
+    const perSession = 150;
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [
+        { name: "user", per: ["user"], quota: QUOTA },
+        { name: "each", per: ["session"], quota: perSession },
+      ],
+    };
+    const limiter = createLimiter({ policy, store: redisStore(io as RedisClient) });
+    for (let run = 1; run <= RUNS; run++) {
+      await limiter.reset({ limit: "user", user: "u1" });
+      const sessions = Array.from({ length: 8 }, (_, i) => `wide-${run}-${i}`);
+      const { admitted, bySession, words } = await race("cluster", homes.cluster, policy, sessions);
+      const left: number[] = [];
+      for (const session of sessions) {
+        const [user, each] = await limiter.usage({ tool: "search", session, user: "u1" });
+        assert.equal(user?.used, admitted);
+        assert.equal(each?.used, bySession[session] ?? 0);
+        left.push(each?.remaining ?? 0);
+      }
+      context.diagnostic(`run ${run}: ${admitted} in all, ${Object.values(bySession).join(" ")} by session; ${words}`);
+      assert.ok(admitted <= QUOTA && admitted > 0, `${admitted} were admitted`);
+      assert.ok(Math.max(...Object.values(bySession)) <= perSession);
+      assert.equal(sum(left), sessions.length * perSession - admitted);
+    }
+  });
+});

@@ -1,0 +1,106 @@
+// The same trace on every home for the state: each decides it as a plain sequential count does.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
+import type { Store } from "tollgate/store";
+import { counterStore } from "tollgate/stores/counter";
+import { columnOf, documentStore } from "tollgate/stores/document";
+import { tollgate } from "../e2e/tollgate.ts";
+import { countSequentially, syntheticTrace } from "../e2e/traces.ts";
+import { startPostgres } from "../postgres.ts";
+import { startCluster, startSentinels } from "../redis-cluster.ts";
+import { anyRedis } from "../servers.ts";
+import { temporaryFolder } from "../temporary.ts";
+
+const folder = temporaryFolder();
+const trace = syntheticTrace(11, 40);
+const expected = countSequentially(trace, 2, 4);
+const POLICY = {
+  version: 1,
+  limits: [
+    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, ttl: "1h" },
+    { name: "tool-per-session", per: ["session", "tool"], quota: 4, ttl: "24h" },
+  ],
+} as const satisfies PolicyInput;
+writeFileSync(join(folder, "trace.jsonl"), trace.map((line) => JSON.stringify(line)).join("\n"));
+writeFileSync(join(folder, "policy.json"), JSON.stringify(POLICY));
+
+const postgres = await startPostgres();
+const cluster = await startCluster();
+const trio = await startSentinels();
+const hosts = (each: readonly { readonly host: string; readonly port: number }[]) =>
+  each.map(({ host, port }) => `${host}:${port}`).join(",");
+
+describe("a replay by 3 instances, one of them killed", () => {
+  const urls = {
+    Postgres: postgres.url,
+    "a cluster": `redis+cluster://${hosts(cluster.addresses.slice(0, 2))}`,
+    "Sentinels' server": `redis+sentinel://${hosts(trio.sentinels)}/${trio.name}`,
+  };
+  for (const [name, url] of Object.entries(urls)) {
+    it(`equals a sequential count on ${name}`, async () => {
+      const args = ["replay", "trace.jsonl", "--policy", "policy.json", "--instances", "3", "--kill-after", "20"];
+      const { status, stdout, stderr } = await tollgate([...args, "--store", url, "--json"], folder);
+      assert.equal(status, 0, stderr);
+      const { allowed, denied, deniedBy } = JSON.parse(stdout);
+      assert.deepEqual([allowed, denied], [expected.allowed, expected.denied]);
+      assert.deepEqual(deniedBy, { "tool-per-turn": expected.byTurn, "tool-per-session": expected.bySession });
+    });
+  }
+
+  it("says what is wrong with a server that is away, and shows no password", async () => {
+    for (const url of ["postgres://me:secret@127.0.0.1:1/limits", "redis+cluster://me:secret@127.0.0.1:1"]) {
+      const { status, stderr } = await tollgate(["doctor", "--store", url], folder);
+      assert.equal(status, 3, stderr);
+      assert.doesNotMatch(stderr, /secret/);
+      assert.match(stderr, /127\.0\.0\.1:1/);
+    }
+  });
+
+  it("finds Postgres well set up, but for the tests' lack of fsync", async () => {
+    const { status, stdout } = await tollgate(["doctor", "--store", postgres.url], folder);
+    assert.match(stdout, /version +Postgres \d/);
+    assert.match(stdout, /PROBLEM.*fsync/s);
+    assert.equal(status, 1);
+  });
+});
+
+describe("the trace by three limiters at once", () => {
+  const pool = postgres.pool();
+  const redis = anyRedis().then((server) => server.ioredis());
+  const stores: Record<string, () => Promise<Store>> = {
+    async "a JSON column"() {
+      await pool.query("CREATE TABLE IF NOT EXISTS agent_session (id text PRIMARY KEY, state jsonb)");
+      const sessions = [...new Set(trace.map(({ session }) => session))];
+      await pool.query("INSERT INTO agent_session SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [sessions]);
+      return documentStore(columnOf(pool, { table: "agent_session", column: "state" }));
+    },
+    async "a counter port"() {
+      const client = await redis;
+      return counterStore({
+        async increment(key, by, ttlSeconds) {
+          const answers = await client.multi().incrby(key, by).expire(key, ttlSeconds).exec();
+          return Number(answers?.[0]?.[1]);
+        },
+      });
+    },
+  };
+  for (const [name, open] of Object.entries(stores)) {
+    it(`equals a sequential count on ${name}`, async () => {
+      const limiters: Limiter[] = [];
+      for (let i = 0; i < 3; i++) limiters.push(createLimiter({ policy: POLICY, store: await open() }));
+      let allowed = 0;
+      // Sessions run side by side, each session's calls in their order and by turns through the limiters.
+      const bySession = Map.groupBy(trace.entries(), ([, { session }]) => session);
+      await Promise.all(
+        [...bySession.values()].map(async (calls) => {
+          for (const [i, call] of calls) if ((await limiters[i % 3]?.consume(call))?.allowed) allowed++;
+        }),
+      );
+      assert.equal(allowed, expected.allowed);
+    });
+  }
+});
