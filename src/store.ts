@@ -7,7 +7,7 @@
 //     for each request: states = read keysOf(request); { reply, next } = decide(request, states, nowMs); write next
 //     commit
 //
-// A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from
+// `decideBatch` is that loop, without the writing. A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from
 // that instant on. A store that cannot run `decide` (a script inside Redis) must equal it, reply for reply:
 // `storeCases` from `tollgate/testing` shows whether it does.
 

@@ -2,7 +2,7 @@
 
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
-/** By SQLSTATE: the code, whether the same request may succeed later, and what to do where it may not. */
+/** By SQLSTATE, or Prisma's code where there is none: the code, whether the same request may succeed later, and what to do where it may not. */
 const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean, fix?: string]> = {
   "42P01": ["schema-version", false, "the tables are not there: run migrate(), or the migration files"],
   "42703": ["schema-version", false, "the tables are of another version: run migrate()"],
@@ -18,6 +18,8 @@ const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolea
   "55P03": ["busy", true],
   "57014": ["busy", true],
   "57P03": ["loading", true],
+  // Prisma's own: no connection was free in time, or the transaction took too long and was rolled back.
+  P2028: ["busy", true],
 };
 
 /** An error of the client or the server as a `StoreError`. */
@@ -37,7 +39,7 @@ export function isRetryable(error: unknown): boolean {
   return state === "40P01" || state === "40001";
 }
 
-/** The SQLSTATE, wherever a client keeps it. */
+/** The SQLSTATE, wherever a client keeps it; else Prisma's own code. */
 function stateOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null) return undefined;
   if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) {
@@ -49,7 +51,7 @@ function stateOf(error: unknown): string | undefined {
     const found = /(?:originalCode|[Cc]ode):?"?\s*[:`"]+\s*"?([0-9A-Z]{5})\b/.exec(textOf(each));
     if (found?.[1] !== undefined && !/^P\d{4}$/.test(found[1])) return found[1];
   }
-  return undefined;
+  return "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 function textOf(value: unknown): string {

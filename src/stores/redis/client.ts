@@ -52,7 +52,8 @@ export function connectionOf(client: RedisClient): Connection {
   if (typeof client === "object" && client !== null) {
     if ("customCommand" in client && typeof client.customCommand === "function") {
       const isCluster = client.constructor.name === "GlideClusterClient";
-      const send: Send = (_, command, ...args) => client.customCommand([command, ...args.map(String)]);
+      const gate = gateOf(client);
+      const send: Send = (_, command, ...args) => gate.pass(() => client.customCommand([command, ...args.map(String)]));
       return { isCluster, sendsAgain: false, send };
     }
     if ("call" in client && typeof client.call === "function") {
@@ -76,4 +77,47 @@ export function connectionOf(client: RedisClient): Connection {
       "a connected client: new Redis() or new Cluster() from ioredis or iovalkey, createClient() or createCluster() from redis, or one of valkey-glide",
     got: typeof client === "object" && client !== null ? "an object that is none of them" : formatGot(client),
   });
+}
+
+/** valkey-glide refuses what comes while 1,000 commands are under way, also of those that are not ours. */
+const GLIDE_AT_ONCE = 250;
+
+const gates = new WeakMap<object, Gate>();
+
+/** One for all stores of a client. */
+function gateOf(client: object): Gate {
+  const gate = gates.get(client) ?? new Gate(GLIDE_AT_ONCE);
+  gates.set(client, gate);
+  return gate;
+}
+
+/** Lets so many through at one time, and the others in their order. */
+class Gate {
+  #room: number;
+  #waiting: (() => void)[] = [];
+  /** The next of those that wait. */
+  #next = 0;
+
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  async pass<Value>(run: () => Promise<Value>): Promise<Value> {
+    if (this.#room > 0) this.#room--;
+    else await new Promise<void>((go) => this.#waiting.push(go));
+    try {
+      return await run();
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Hands the room to who waits longest. */
+  #leave(): void {
+    const go = this.#waiting[this.#next++];
+    if (go !== undefined) return go();
+    this.#waiting = [];
+    this.#next = 0;
+    this.#room++;
+  }
 }
