@@ -19,3 +19,12 @@ export function checkClock(clock: Clock): void {
 
 /** The machine's clock. */
 export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** What a promise comes to, or an error when that takes longer than `ms`. What it waits for goes on. */
+export function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`no answer within ${ms} ms`));
+    const timer = setTimeout(late, ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

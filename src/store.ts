@@ -1,31 +1,21 @@
 // The store contract: all that the author of a store must read.
 //
-// A store keeps one state for each bucket and changes several of them in one atomic step. It never judges by itself:
-// `decide` does, and a store that can run TypeScript inside its transaction just calls it:
+// A store keeps one state for each bucket and changes several of them in one atomic step. It never judges by itself: the
+// kernel does, and a store that can run TypeScript inside its transaction just calls it:
 //
-//     begin; nowMs = the store's time, read once
-//     for each request: states = read keysOf(request); { reply, next } = decide(request, states, nowMs); write next
-//     commit
+//     begin; lock what is read; { replies, changed } = decideBatch(requests, read, the store's time); write changed; commit
 //
-// `decideBatch` is that loop, without the writing. A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from
-// that instant on. A store that cannot run `decide` (a script inside Redis) must equal it, reply for reply:
-// `storeCases` from `tollgate/testing` shows whether it does.
+// A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from that
+// instant on. A store that cannot run the kernel (a script inside Redis) must equal `decide`, reply for reply: `storeCases`
+// from `tollgate/testing` shows whether it does.
 
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { StoreError } from "./store-error.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
-export {
-  decide,
-  keysOf,
-  type Outcome,
-  type Step,
-  type StepEvent,
-  type StepReply,
-  type StoreReply,
-  type StoreRequest,
-} from "./kernel/decide.ts";
+export type { Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
+export { decide, keysOf } from "./kernel/decide.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
 export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";

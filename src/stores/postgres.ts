@@ -1,6 +1,6 @@
 // Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
 
-import { type Clock, checkClock } from "../clock.ts";
+import { type Clock, checkClock, within } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -22,12 +22,17 @@ export { migrate, type SchemaOptions } from "./postgres/schema.ts";
 
 /** How a Postgres store is made. */
 export interface PostgresStoreOptions extends SchemaOptions {
-  /** How long one statement may take, and wait for a lock, before the batch fails with `busy`: 1 to 60,000 ms. Default 2,000. */
+  /**
+   * How long one statement may take, and wait for a lock, before the batch fails with `busy`: 1 to 60,000 ms. Default 2,000.
+   * A server that does not answer at all fails it with `unavailable` after four times that; it may have been booked.
+   */
   readonly deadlineMs?: number;
   /** For tests. Default: the server's clock. */
   readonly clock?: Clock;
 }
 
+/** How many deadlines a batch may take: it asks at most so many statements. */
+const WAITS = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
 /** Keys that the store knows to have rows: about 10 MB at most. */
 const KNOWN_KEYS = 100_000;
@@ -75,7 +80,7 @@ class PostgresStore implements Store {
     if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
     try {
       await this.#check();
-      const replies = await this.#transact(requests);
+      const replies = await within(WAITS * this.#work.deadlineMs, this.#transact(requests));
       this.#written += requests.reduce((sum, { steps }) => sum + steps.length, 0) * SWEPT_PER_ROW;
       if (this.#written >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
       return replies;

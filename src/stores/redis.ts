@@ -2,7 +2,7 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import { type Clock, checkClock } from "../clock.ts";
+import { type Clock, checkClock, within } from "../clock.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -154,15 +154,6 @@ class RedisStore implements Store {
       throw redisError(error);
     }
   }
-}
-
-/** What a promise comes to, or an error when that takes longer than `ms`. */
-function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`no answer within ${ms} ms`));
-    const timer = setTimeout(late, ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
 
 /** Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. */

@@ -25,6 +25,8 @@ export interface PgPool {
 interface PgClient {
   query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
   release(error?: Error | boolean): void;
+  on?(event: "error", listener: (error: Error) => void): unknown;
+  off?(event: "error", listener: (error: Error) => void): unknown;
 }
 
 /** postgres.js: what `postgres()` returns. */
@@ -76,6 +78,11 @@ function throughPg(pool: PgPool): Database {
     async transaction(deadlineMs, run) {
       const client = await pool.connect();
       let broken: Error | undefined;
+      // A connection that ends between two statements says so by an event, which ends the process if nobody listens.
+      const lost = (error: Error) => {
+        broken = error;
+      };
+      client.on?.("error", lost);
       try {
         await client.query(`BEGIN; ${timeouts(deadlineMs)}`);
         const value = await run(async (text, values = []) => (await client.query(text, [...values])).rows);
@@ -88,7 +95,9 @@ function throughPg(pool: PgPool): Database {
         });
         throw error;
       } finally {
+        // The pool listens to those that it keeps.
         client.release(broken);
+        if (broken === undefined) client.off?.("error", lost);
       }
     },
   };

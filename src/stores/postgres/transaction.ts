@@ -9,7 +9,7 @@ import {
   type Known,
   keysOf,
   type StoredState,
-  type StoreError,
+  StoreError,
   type StoreReply,
   type StoreRequest,
 } from "../../store.ts";
@@ -33,8 +33,8 @@ export interface Work {
   readonly known: KnownKeys;
 }
 
-/** Rows that were locked, and the instant after the last of them. */
-interface Locked {
+/** Rows that were read, and the instant after the last of them. */
+interface Read {
   readonly rows: ReadonlyMap<string, Row>;
   readonly nowMs: number;
 }
@@ -46,12 +46,16 @@ export async function transact(
 ): Promise<readonly (StoreReply | StoreError)[]> {
   const { database, deadlineMs, known } = work;
   const keys = [...new Set(requests.flatMap(keysOf))];
+  if (requests.every(({ mode }) => mode === "peek")) {
+    const { rows, nowMs } = await read(work, database.query, keys, "");
+    return decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs).replies;
+  }
   for (let attempt = 1; ; attempt++) {
     const unsure = keys.filter((key) => !known.has(key));
     if (unsure.length > 0) await insertMissing(work, unsure);
     const replies = await database.transaction(deadlineMs, async (query) => {
-      const { rows, nowMs } = await lock(work, query, keys);
-      if (rows.size < keys.length && attempt < TRIES) {
+      const { rows, nowMs } = await read(work, query, keys, "FOR UPDATE");
+      if (rows.size < keys.length) {
         for (const key of keys) if (!rows.has(key)) known.delete(key);
         return null;
       }
@@ -59,9 +63,13 @@ export async function transact(
       if (changed.size > 0) await write(work, query, changed);
       return replies;
     });
-    if (replies === null) continue;
-    for (const key of keys) known.add(key);
-    return replies;
+    if (replies !== null) {
+      for (const key of keys) known.add(key);
+      return replies;
+    }
+    if (attempt >= TRIES) {
+      throw new StoreError("busy", "Postgres: others remove rows as fast as they are made", { transient: true });
+    }
   }
 }
 
@@ -74,11 +82,16 @@ async function insertMissing({ database, tables }: Work, keys: readonly string[]
   await database.query(text, [JSON.stringify(keys)]);
 }
 
-/** An aggregate is there when all of its rows are: the clock beside it is read after the last lock. */
-async function lock({ tables, clock }: Work, query: Query, keys: readonly string[]): Promise<Locked> {
+/** An aggregate is there when all of its rows are: the clock beside it is read after the last lock, where they are locked. */
+async function read(
+  { tables, clock }: Work,
+  query: Query,
+  keys: readonly string[],
+  lock: "FOR UPDATE" | "",
+): Promise<Read> {
   const text =
     `WITH locked AS MATERIALIZED (SELECT key, value, expires_at_ms FROM ${tables.buckets}` +
-    ` WHERE key = ANY(ARRAY(SELECT jsonb_array_elements_text($1::text::jsonb))) ORDER BY key FOR UPDATE)` +
+    ` WHERE key = ANY(ARRAY(SELECT jsonb_array_elements_text($1::text::jsonb))) ORDER BY key ${lock})` +
     ` SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms,` +
     ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM locked`;
   const [answer] = await query(text, [JSON.stringify(keys)]);

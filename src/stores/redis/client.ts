@@ -115,9 +115,11 @@ class Gate {
   /** Hands the room to who waits longest. */
   #leave(): void {
     const go = this.#waiting[this.#next++];
-    if (go !== undefined) return go();
-    this.#waiting = [];
-    this.#next = 0;
-    this.#room++;
+    if (go !== undefined) go();
+    else {
+      this.#waiting = [];
+      this.#next = 0;
+      this.#room++;
+    }
   }
 }
