@@ -112,7 +112,12 @@ export async function connectRedis(
   } as const;
   const client =
     kind === "cluster"
-      ? new Cluster([...hosts], { redisOptions: options, lazyConnect: true, clusterRetryStrategy: () => null })
+      ? new Cluster([...hosts], {
+          redisOptions: options,
+          lazyConnect: true,
+          clusterRetryStrategy: () => null,
+          retryDelayOnFailover: 0,
+        })
       : kind === "sentinel"
         ? new Redis({ ...options, sentinels: [...hosts], name, sentinelRetryStrategy: () => null })
         : new Redis({ ...options, ...hosts[0] });

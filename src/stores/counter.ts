@@ -101,12 +101,17 @@ class CounterStore implements Store {
     if (!books) {
       const taken = asked.filter((_, i) => added[i]?.status === "fulfilled");
       // What cannot be taken back stays charged: never more than the quota is admitted.
-      await Promise.allSettled(
-        taken.map(({ key, cost, ttlSeconds }) => cost > 0 && this.#port.increment(key, -cost, ttlSeconds)),
-      );
+      await Promise.allSettled(taken.map((count) => this.#takeBack(count)));
     }
     if (failed !== undefined) return unavailable(failed.reason);
     return { allowed, nowMs, steps: judged.map((each) => replyOf(each, books)) };
+  }
+
+  async #takeBack({ key, cost, ttlSeconds }: Count): Promise<void> {
+    if (cost === 0) return;
+    const left = await this.#port.increment(key, -cost, ttlSeconds);
+    // The key had ended by then: what began anew must not begin below zero.
+    if (left < 0) await this.#port.increment(key, Math.min(cost, -left), ttlSeconds);
   }
 }
 

@@ -21,7 +21,14 @@ import { APPLY_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
 
-export type { GlideClient, IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient } from "./redis/client.ts";
+export type {
+  GlideClient,
+  IoRedisClient,
+  NodeRedisClient,
+  NodeRedisCluster,
+  NodeRedisSentinel,
+  RedisClient,
+} from "./redis/client.ts";
 
 /** How a Redis store is made. */
 export interface RedisStoreOptions {

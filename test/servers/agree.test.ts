@@ -40,7 +40,7 @@ function mapPort(clock: Clock): DocumentPort {
 
 const pool = (await startPostgres()).pool();
 await migrate(pool);
-const { addresses } = await startCluster();
+const { addresses } = await startCluster("--cluster-node-timeout", "60000");
 const io = new Cluster([...addresses], { redisOptions: { autoResendUnfulfilledCommands: false } });
 after(() => io.disconnect());
 

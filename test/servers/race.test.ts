@@ -7,7 +7,6 @@ import { once } from "node:events";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Cluster } from "ioredis";
-import type pg from "pg";
 import { createLimiter, type PolicyInput } from "tollgate";
 import { migrate } from "tollgate/stores/postgres";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
@@ -26,10 +25,17 @@ const postgres = await startPostgres();
 const pool = postgres.pool();
 await migrate(pool);
 await pool.query("CREATE TABLE sessions (id text PRIMARY KEY, state jsonb)");
-const cluster = await startCluster();
+// No master is given up for dead because the processes leave it no time: its replica may be behind.
+const cluster = await startCluster("--cluster-node-timeout", "60000");
+const epoch = epochOf();
 const [{ host, port }] = cluster.addresses as [{ host: string; port: number }];
 const io = new Cluster([{ host, port }], { redisOptions: { autoResendUnfulfilledCommands: false } });
 after(() => io.disconnect());
+/** Another one after each failover. */
+function epochOf(): string | undefined {
+  return /cluster_current_epoch:(\d+)/.exec(cluster.cli("CLUSTER", "INFO"))?.[1];
+}
+
 const homes: Record<Kind, string> = {
   postgres: postgres.url,
   column: postgres.url,
@@ -90,6 +96,7 @@ describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA}`, ownServ
         if (kind === "column") await pool.query("INSERT INTO sessions VALUES ($1)", [session]);
         const { admitted, words } = await race(kind, homes[kind], PER_SESSION, [session]);
         context.diagnostic(`run ${run}: ${words}`);
+        assert.equal(epochOf(), epoch, "no replica took over");
         assert.equal(admitted, QUOTA);
       }
     });
@@ -109,6 +116,7 @@ describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA}`, ownServ
       await limiter.reset({ limit: "user", user: "u1" });
       const sessions = Array.from({ length: 8 }, (_, i) => `wide-${run}-${i}`);
       const { admitted, bySession, words } = await race("cluster", homes.cluster, policy, sessions);
+      assert.equal(epochOf(), epoch, "no replica took over");
       const left: number[] = [];
       for (const session of sessions) {
         const [user, each] = await limiter.usage({ tool: "search", session, user: "u1" });

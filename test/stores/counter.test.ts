@@ -158,6 +158,20 @@ describe("the counter store", () => {
     assert.equal(counts.get("rate:1:{s1}:tool-per-turn:t1:search"), 3);
   });
 
+  it("never begins below zero when a key ends before what was denied is taken back", async () => {
+    const { port, counts } = mapPort();
+    const ending: CounterPort = {
+      increment(key, by, ttlSeconds) {
+        if (by < 0) counts.delete(key);
+        return port.increment(key, by, ttlSeconds);
+      },
+    };
+    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 0 }] };
+    const limiter = createLimiter({ policy, store: counterStore(ending) });
+    assert.equal((await limiter.consume({ tool: "x", session: "s1" })).allowed, false);
+    assert.deepEqual([...counts.values()], [0]);
+  });
+
   it("refuses limits that it cannot keep when the limiter is made", () => {
     const store = counterStore(mapPort().port);
     const refuses = (limit: object, got: string) => {

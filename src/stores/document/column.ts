@@ -4,7 +4,7 @@ import { type Clock, checkClock } from "../../clock.ts";
 import { checkOptionKeys, invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
 import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
-import { postgresError } from "../postgres/errors.ts";
+import { type Fixes, postgresError } from "../postgres/errors.ts";
 import type { DocumentPort } from "./port.ts";
 
 /** Which column of which table. */
@@ -22,6 +22,12 @@ export interface ColumnOptions {
   /** For tests. Default: the server's clock. */
   readonly clock?: Clock;
 }
+
+const FIXES: Fixes = {
+  "42P01": "name the table as the database calls it",
+  "3F000": "name the schema that the table is in",
+  "42501": "the role needs SELECT on the table's two columns, and UPDATE on the JSON column",
+};
 
 /**
  * The JSON column of a table, for `documentStore`.
@@ -67,7 +73,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           return changed.result;
         });
       } catch (error) {
-        throw postgresError(error);
+        throw postgresError(error, FIXES);
       }
     },
   };

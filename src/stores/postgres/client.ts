@@ -95,9 +95,8 @@ function throughPg(pool: PgPool): Database {
         });
         throw error;
       } finally {
-        // The pool listens to those that it keeps.
         client.release(broken);
-        if (broken === undefined) client.off?.("error", lost);
+        client.off?.("error", lost);
       }
     },
   };

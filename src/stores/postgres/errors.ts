@@ -2,12 +2,12 @@
 
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
-/** By SQLSTATE, or Prisma's code where there is none: the code, whether the same request may succeed later, and what to do where it may not. */
-const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean, fix?: string]> = {
-  "42P01": ["schema-version", false, "the tables are not there: run migrate(), or the migration files"],
-  "42703": ["schema-version", false, "the tables are of another version: run migrate()"],
-  "3F000": ["schema-version", false, "the schema is not there: create it, then run migrate()"],
-  "42501": ["unauthorized", false, "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables"],
+/** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
+const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean]> = {
+  "42P01": ["schema-version", false],
+  "42703": ["schema-version", false],
+  "3F000": ["schema-version", false],
+  "42501": ["unauthorized", false],
   "28000": ["unauthorized", false],
   "28P01": ["unauthorized", false],
   "3D000": ["unavailable", false],
@@ -22,11 +22,24 @@ const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolea
   P2028: ["busy", true],
 };
 
+/** What to do, by SQLSTATE. */
+export type Fixes = Readonly<Record<string, string>>;
+
+/** Where the tables are Tollgate's own. */
+const OWN_TABLES: Fixes = {
+  "42P01": "the tables are not there: run migrate(), or the migration files",
+  "42703": "the tables are of another version: run migrate()",
+  "3F000": "the schema is not there: create it, then run migrate()",
+  "42501": "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables",
+};
+
 /** An error of the client or the server as a `StoreError`. */
-export function postgresError(error: unknown): StoreError {
+export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES): StoreError {
   if (StoreError.isInstance(error)) return error;
   const message = error instanceof Error ? error.message : String(error);
-  const [code, transient, fix] = BY_STATE[stateOf(error) ?? ""] ?? ["unavailable", true];
+  const state = stateOf(error) ?? "";
+  const [code, transient] = BY_STATE[state] ?? ["unavailable", true];
+  const fix = fixes[state];
   return new StoreError(code, `Postgres: ${message}${fix === undefined ? "" : ` (${fix})`}`, {
     transient,
     cause: error,

@@ -8,11 +8,18 @@ export interface IoRedisClient {
   readonly isCluster?: boolean;
   readonly options?: {
     readonly autoResendUnfulfilledCommands?: boolean | undefined;
+    readonly retryDelayOnFailover?: number | undefined;
     readonly redisOptions?: { readonly autoResendUnfulfilledCommands?: boolean | undefined } | undefined;
   };
 }
 
-/** node-redis: one server, also one that Sentinel names. */
+/** node-redis: the server that Sentinel names. */
+export interface NodeRedisSentinel {
+  sendCommand(isReadonly: boolean | undefined, args: string[]): Promise<unknown>;
+  getMasterNode(): unknown;
+}
+
+/** node-redis: one server. */
 export interface NodeRedisClient {
   sendCommand(args: string[]): Promise<unknown>;
   readonly isOpen: boolean;
@@ -30,7 +37,7 @@ export interface GlideClient {
 }
 
 /** A client that the Redis store takes. */
-export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisCluster | GlideClient;
+export type RedisClient = IoRedisClient | NodeRedisClient | NodeRedisSentinel | NodeRedisCluster | GlideClient;
 
 /** Sends one command: to where a key is, or to any server. */
 export type Send = (key: string | undefined, command: string, ...args: (string | number)[]) => Promise<unknown>;
@@ -58,13 +65,21 @@ export function connectionOf(client: RedisClient): Connection {
     }
     if ("call" in client && typeof client.call === "function") {
       const { options = {} } = client;
-      const isSentAgain = (options.redisOptions ?? options).autoResendUnfulfilledCommands !== false;
+      const isCluster = client.isCluster === true;
+      // A cluster's client has another way to do so, which it has for commands whose server is gone.
+      const isSentAgain =
+        (options.redisOptions ?? options).autoResendUnfulfilledCommands !== false ||
+        (isCluster && options.retryDelayOnFailover !== 0);
       const send: Send = (_, command, ...args) => client.call(command, ...args);
-      return { isCluster: client.isCluster === true, sendsAgain: isSentAgain, send };
+      return { isCluster, sendsAgain: isSentAgain, send };
     }
     if ("masters" in client && typeof client.sendCommand === "function") {
       const send: Send = (key, command, ...args) => client.sendCommand(key, false, [command, ...args.map(String)]);
       return { isCluster: true, sendsAgain: false, send };
+    }
+    if ("getMasterNode" in client && typeof client.sendCommand === "function") {
+      const send: Send = (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
+      return { isCluster: false, sendsAgain: false, send };
     }
     if ("isOpen" in client && typeof client.sendCommand === "function") {
       const send: Send = (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
@@ -74,7 +89,7 @@ export function connectionOf(client: RedisClient): Connection {
   throw new MisuseError("unknown-client", {
     path: "client",
     expected:
-      "a connected client: new Redis() or new Cluster() from ioredis or iovalkey, createClient() or createCluster() from redis, or one of valkey-glide",
+      "a connected client: new Redis() or new Cluster() from ioredis or iovalkey, createClient(), createSentinel() or createCluster() from redis, or one of valkey-glide",
     got: typeof client === "object" && client !== null ? "an object that is none of them" : formatGot(client),
   });
 }

@@ -73,6 +73,7 @@ function persistence(info: Fields, fsync: string): SetupCheck {
 function retries(isSentAgain: boolean): SetupCheck {
   const name = "client";
   if (!isSentAgain) return { name, value: "sends no command twice", problem: null };
-  const problem = "a call may be charged twice when a connection breaks: set autoResendUnfulfilledCommands to false";
+  const problem =
+    "a call may be charged twice when a connection breaks: set autoResendUnfulfilledCommands to false, and on a cluster retryDelayOnFailover to 0";
   return { name, value: "sends commands again", problem };
 }

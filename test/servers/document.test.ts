@@ -5,7 +5,7 @@ import { createLimiter, MisuseError, type PolicyInput, StoreError, type StoreErr
 import { columnOf, type DocumentPort, documentStore } from "tollgate/stores/document";
 import { fakeClock } from "tollgate/testing";
 import { startPostgres } from "../postgres.ts";
-import { inPartition, testStore } from "./store-suite.ts";
+import { inPartition, testStore } from "../stores/store-suite.ts";
 
 const server = await startPostgres();
 const pool = server.pool();

@@ -14,7 +14,7 @@ import { migrate, type PrismaLike, postgresStore } from "tollgate/stores/postgre
 import { fakeClock } from "tollgate/testing";
 import { startPostgres } from "../postgres.ts";
 import { ROOT } from "../sources.ts";
-import { inPartition, testStore } from "./store-suite.ts";
+import { inPartition, testStore } from "../stores/store-suite.ts";
 
 const SCHEMA = `
 generator client {
@@ -183,11 +183,33 @@ describe("what can be wrong with Postgres by Prisma", () => {
     const consume = (session: string, more: object = {}) =>
       limiterOf(documentStore(columnOf(prisma, { ...column, ...more }))).consume(call(session));
     await assert.rejects(consume("made-up"), isStoreError("unknown-partition", /make the session's row/));
-    await assert.rejects(consume("s1", { table: "Nothing" }), isStoreError("schema-version", /Nothing/));
+    await assert.rejects(
+      consume("s1", { table: "Nothing" }),
+      isStoreError("schema-version", /Nothing.*name the table as the database calls it/s),
+    );
     const isMissing = isStoreError("schema-version", /has no column "state": add it/);
     await assert.rejects(consume("s1", { column: "state" }), isMissing);
     await pool.query(`CREATE TABLE numbers (id integer PRIMARY KEY, "rateLimitState" integer)`);
     const isOther = isStoreError("schema-version", /of type integer: json, jsonb or text/);
     await assert.rejects(consume("s1", { table: "numbers" }), isOther);
+  });
+
+  it("is nothing where the role has the rights that the pages list, and no others", async () => {
+    await pool.query(`
+      CREATE ROLE counting LOGIN;
+      GRANT SELECT ON tollgate_schema TO counting;
+      GRANT SELECT, INSERT, UPDATE, DELETE ON tollgate_buckets TO counting;
+      GRANT SELECT (id, "rateLimitState"), UPDATE ("rateLimitState") ON "AgentSession" TO counting;
+    `);
+    await prisma.agentSession.create({ data: { id: "granted" } });
+    const counting = connect(server.url.replace("tollgate@", "counting@"));
+    for (const store of [postgresStore(counting), documentStore(columnOf(counting, column))]) {
+      assert.equal((await limiterOf(store).consume(call("granted"))).allowed, true);
+    }
+    await pool.query(`REVOKE UPDATE ("rateLimitState") ON "AgentSession" FROM counting`);
+    await assert.rejects(
+      limiterOf(documentStore(columnOf(counting, column))).consume(call("granted")),
+      isStoreError("unauthorized", /UPDATE on the JSON column/),
+    );
   });
 });

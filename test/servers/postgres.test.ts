@@ -12,7 +12,7 @@ import { fakeClock } from "tollgate/testing";
 import { embeddedMigrations } from "../../scripts/sql.ts";
 import { startPostgres } from "../postgres.ts";
 import { sources } from "../sources.ts";
-import { testStore } from "./store-suite.ts";
+import { testStore } from "../stores/store-suite.ts";
 
 const server = await startPostgres();
 const pool = server.pool();

@@ -9,11 +9,15 @@ import type { StoreRequest } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { startCluster } from "../redis-cluster.ts";
-import { inPartition, testStore } from "./store-suite.ts";
+import { inPartition, testStore } from "../stores/store-suite.ts";
 
-const cluster = await startCluster();
+// A replica that takes over because the machine is busy would lose what was not copied yet.
+const cluster = await startCluster("--cluster-node-timeout", "30000");
 const [{ host, port }] = cluster.addresses as [{ host: string; port: number }];
-const io = new Cluster([{ host, port }], { redisOptions: { autoResendUnfulfilledCommands: false } });
+const io = new Cluster([{ host, port }], {
+  retryDelayOnFailover: 0,
+  redisOptions: { autoResendUnfulfilledCommands: false },
+});
 const node = await createCluster({ rootNodes: [{ url: `redis://${host}:${port}` }] }).connect();
 after(() => {
   io.disconnect();

@@ -1,0 +1,227 @@
+// A cluster and a Sentinel trio under load whose master is killed, and a slot that moves: calls work again, and no more
+// is admitted than the quota and what the dead master had acknowledged and its replica had not yet heard of.
+
+import assert from "node:assert/strict";
+import { after, describe, it, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Cluster, Redis } from "ioredis";
+import { createCluster } from "redis";
+import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
+import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { startCluster, startSentinels } from "../redis-cluster.ts";
+import { ownServers, type RedisServer } from "../servers.ts";
+import { type Load, type Seen, startLoad, until } from "./load.ts";
+
+const CALLERS = 16;
+const QUOTA = 12_000;
+const BEFORE_KILL = 4_000;
+
+const cluster = await startCluster("--cluster-node-timeout", "2500");
+const io = new Cluster([...cluster.addresses], { redisOptions: { autoResendUnfulfilledCommands: false } });
+io.on("error", () => {});
+const rootNodes = cluster.addresses.map(({ host, port }) => ({ url: `redis://${host}:${port}` }));
+const node = await createCluster({ rootNodes })
+  .on("error", () => {})
+  .connect();
+const trio = await startSentinels();
+const watched = new Redis({
+  sentinels: [...trio.sentinels],
+  name: trio.name,
+  autoResendUnfulfilledCommands: false,
+  sentinelRetryStrategy: () => 50,
+  retryStrategy: () => 50,
+});
+watched.on("error", () => {});
+after(() => {
+  io.disconnect();
+  node.destroy();
+  watched.disconnect();
+});
+
+/** A session whose slot is a master's, and the key of its bucket there. */
+async function sessionOn(server: RedisServer, name: string) {
+  for (let i = 0; ; i++) {
+    const session = `${name}-${i}`;
+    if ((await cluster.masterOf(session)) === server) return { session, key: `rate:1:{${session}}:session` };
+  }
+}
+
+const policyOf = (quota: number): PolicyInput => ({
+  version: 1,
+  limits: [{ name: "session", per: ["session"], quota }],
+});
+const limiterBy = (client: RedisClient, policy: PolicyInput) => createLimiter({ policy, store: redisStore(client) });
+const words = ({ acknowledged, denied, failed, codes }: Seen) =>
+  `${acknowledged} acknowledged, ${denied} denied, ${failed} failed (${[...codes].join(", ")})`;
+const total = (loads: readonly Load[], of: "acknowledged" | "denied" | "failed") =>
+  loads.reduce((sum, { seen }) => sum + seen[of], 0);
+
+/** Kills a master half way of a quota, and holds what was admitted in the end against what its replica knew. */
+async function killHalfWay(
+  context: TestContext,
+  limiters: Readonly<Record<string, Limiter>>,
+  session: string,
+  kill: () => Promise<void>,
+  replica: { readonly server: RedisServer; readonly key: string },
+) {
+  const call = { tool: "search", session };
+  const loads = Object.entries(limiters).map(([name, limiter]) => ({
+    name,
+    ...startLoad([limiter], CALLERS, () => call),
+  }));
+  await until("half of the quota is used", () => total(loads, "acknowledged") >= BEFORE_KILL);
+  await kill();
+  // Answers that were on their way arrive, and what the replica has heard of; nobody is elected so soon.
+  await sleep(150);
+  const acknowledgedBefore = total(loads, "acknowledged");
+  const failedBefore = total(loads, "failed");
+  const client = replica.server.ioredis();
+  await client.readonly().catch(() => {});
+  const replicated = Number(await client.get(replica.key));
+  const role = ((await client.call("ROLE")) as unknown[])[0];
+  assert.equal(role, "slave", "the replica was asked before it took over");
+  const lost = Math.max(0, acknowledgedBefore - replicated);
+  const killedMs = Date.now();
+  await until("calls are acknowledged again", () => total(loads, "acknowledged") > acknowledgedBefore);
+  const downMs = Date.now() - killedMs;
+  for (const { name, seen } of loads) await until(`${name} sees the end of the quota`, () => seen.denied > 0);
+  const ends = await Promise.all(loads.map(async (load) => ({ ...(await load.end()), name: load.name })));
+  const admitted = total(loads, "acknowledged");
+  const failed = total(loads, "failed");
+  const [usage] = (await Object.values(limiters)[0]?.usage(call)) ?? [];
+  for (const end of ends) context.diagnostic(`${end.name}: ${words(end)}`);
+  context.diagnostic(
+    `${acknowledgedBefore} acknowledged before the kill, ${replicated} replicated, ${lost} lost with the master; ` +
+      `again after ${downMs} ms; ${admitted} admitted of ${QUOTA}, over it ${Math.max(0, admitted - QUOTA)}`,
+  );
+  assert.deepEqual(
+    ends.flatMap((end) => end.others),
+    [],
+  );
+  assert.ok(replicated > 0);
+  assert.ok(admitted <= QUOTA + lost, `${admitted} were admitted of ${QUOTA}, and ${lost} were lost`);
+  const admittedAfter = admitted - acknowledgedBefore;
+  assert.ok(admittedAfter >= QUOTA - replicated - failed, "what came after was counted from what was replicated");
+  assert.equal(usage?.used, QUOTA);
+  return { lost, admitted, failedBefore };
+}
+
+function replicaOf(master: RedisServer): RedisServer {
+  const [line = ""] = master.cli("CLUSTER", "REPLICAS", master.cli("CLUSTER", "MYID")).split("\n");
+  const port = Number(/:(\d+)@/.exec(line)?.[1]);
+  const found = cluster.servers.find((server) => server.port === port);
+  if (found === undefined) throw new Error("the master has no replica");
+  return found;
+}
+
+const [first, second, third] = cluster.servers as [RedisServer, RedisServer, RedisServer];
+
+/** Moves a slot key by key, as redis-cli's reshard does. */
+async function moveSlot(slot: string, from: RedisServer, to: RedisServer): Promise<number> {
+  const [fromId, toId] = [from.cli("CLUSTER", "MYID"), to.cli("CLUSTER", "MYID")];
+  assert.equal(to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", fromId), "OK");
+  assert.equal(from.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", toId), "OK");
+  await sleep(100);
+  let moved = 0;
+  for (;;) {
+    const key = from.cli("CLUSTER", "GETKEYSINSLOT", slot, "1");
+    if (key === "") break;
+    const answer = from.cli("MIGRATE", "127.0.0.1", String(to.port), key, "0", "5000");
+    assert.match(answer, /^(OK|NOKEY)$/);
+    moved++;
+    await sleep(30);
+  }
+  await sleep(100);
+  for (const server of [to, from, ...cluster.servers])
+    if (/role:master/.test(server.cli("INFO", "replication"))) server.cli("CLUSTER", "SETSLOT", slot, "NODE", toId);
+  return moved;
+}
+
+describe("a slot that moves under load", ownServers, () => {
+  const clients: Record<string, RedisClient> = { ioredis: io as RedisClient, "node-redis": node };
+  const tools = Array.from({ length: 6 }, (_, i) => `tool-${i}`);
+  const policies: Record<string, PolicyInput> = {
+    "one limit": policyOf(1_000_000_000),
+    "several limits": {
+      version: 1,
+      limits: [
+        { name: "session", per: ["session"], quota: 1_000_000_000 },
+        { name: "tool", per: ["session", "tool"], quota: 1_000_000_000 },
+      ],
+    },
+  };
+  for (const [name, client] of Object.entries(clients)) {
+    for (const [which, policy] of Object.entries(policies)) {
+      it(`loses no count of ${which}, by ${name}`, async (context) => {
+        const { session, key } = await sessionOn(second, `moved-${name}-${which.replace(" ", "-")}`);
+        const limiter = limiterBy(client, policy);
+        let calls = 0;
+        const load = startLoad([limiter], CALLERS, () => ({ tool: tools[calls++ % tools.length] ?? "", session }));
+        const { seen } = load;
+        await until("calls are acknowledged", () => seen.acknowledged > 500);
+        const moved = await moveSlot(cluster.cli("CLUSTER", "KEYSLOT", key), second, third);
+        const atEnd = seen.acknowledged;
+        await until("calls are acknowledged there", () => seen.acknowledged > atEnd + 500);
+        await load.end();
+        // What gave up waiting may still be on its way.
+        if (seen.failed > 0) await sleep(2_000);
+        const usages = await Promise.all(tools.map((tool) => limiter.usage({ tool, session })));
+        const used = usages[0]?.[0]?.used ?? 0;
+        context.diagnostic(`${moved} keys moved; ${words(seen)}, ${used} booked`);
+        assert.deepEqual(seen.others, []);
+        assert.equal(await cluster.masterOf(session), third);
+        assert.ok(used >= seen.acknowledged, `${seen.acknowledged} were acknowledged, ${used} are left`);
+        assert.ok(used <= seen.acknowledged + seen.failed, `${used} are booked, ${words(seen)}`);
+        if (which === "one limit") assert.equal(used, seen.acknowledged);
+        else
+          assert.equal(
+            usages.reduce((sum, [, tool]) => sum + (tool?.used ?? 0), 0),
+            used,
+          );
+      });
+    }
+  }
+});
+
+describe("a master of a cluster that is killed under load", ownServers, () => {
+  const limiters = {
+    ioredis: limiterBy(io as RedisClient, policyOf(QUOTA)),
+    "node-redis": limiterBy(node, policyOf(QUOTA)),
+  };
+
+  it("is followed by its replica", async (context) => {
+    const { session, key } = await sessionOn(second, "killed");
+    const replica = replicaOf(second);
+    await killHalfWay(context, limiters, session, () => second.kill(), { server: replica, key });
+  });
+
+  it("is followed by a replica that was behind, and no more is admitted than was lost", async (context) => {
+    const { session, key } = await sessionOn(third, "behind");
+    const replica = replicaOf(third);
+    const kill = async () => {
+      replica.pause();
+      third.cli("CLIENT", "KILL", "TYPE", "replica");
+      await sleep(200);
+      await third.kill();
+      replica.resume();
+    };
+    const { lost, admitted } = await killHalfWay(context, limiters, session, kill, { server: replica, key });
+    assert.ok(lost > 0 && admitted > QUOTA, "writes were lost, and the bound is near");
+  });
+
+  it("leaves the others' slots as they were", async () => {
+    const { session } = await sessionOn(first, "other");
+    for (const limiter of Object.values(limiters))
+      assert.equal((await limiter.consume({ tool: "search", session })).allowed, true);
+  });
+});
+
+describe("a master that Sentinel watches and that is killed under load", ownServers, () => {
+  it("is followed by its replica", async (context) => {
+    const limiters = { ioredis: limiterBy(watched, policyOf(QUOTA)) };
+    await killHalfWay(context, limiters, "watched", () => trio.master.kill(), {
+      server: trio.replica,
+      key: "rate:1:{watched}:session",
+    });
+  });
+});
