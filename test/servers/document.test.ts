@@ -130,6 +130,7 @@ for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
       const other = createLimiter({ policy: POLICY, store });
       assert.equal((await other.consume(call(id))).allowed, true);
       assert.equal((await other.usage({ session: id, turn: "t1", tool: "search" }))[0]?.used, 1);
+      await assert.rejects(other.consume(call("made-up")), isStoreError("unknown-partition", /uuid/));
     });
   });
 }

@@ -1,11 +1,14 @@
 // One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
 
-import { type Clock, checkClock } from "../../clock.ts";
+import { type Clock, checkClock, within } from "../../clock.ts";
 import { checkOptionKeys, invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
 import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
 import type { DocumentPort } from "./port.ts";
+
+/** How many deadlines a change may take: it asks at most so many statements. */
+const WAITS = 4;
 
 /** Which column of which table. */
 export interface ColumnOptions {
@@ -59,7 +62,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           throw error;
         });
         const isRow = `"${id}" = $1::text::${idType}`;
-        return await database.transaction(deadlineMs, async (query) => {
+        const changing = database.transaction(deadlineMs, async (query) => {
           const { json, nowMs } = await lock(
             query,
             `SELECT "${column}"::text AS json FROM ${from} WHERE ${isRow}`,
@@ -72,6 +75,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           }
           return changed.result;
         });
+        return await within(WAITS * deadlineMs, changing);
       } catch (error) {
         throw postgresError(error, FIXES);
       }

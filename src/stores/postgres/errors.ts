@@ -4,6 +4,8 @@ import { StoreError, type StoreErrorCode } from "../../store.ts";
 
 /** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
 const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean]> = {
+  // A partition that is no value of the column's type, such as a made-up session where ids are UUIDs.
+  "22P02": ["unknown-partition", false],
   "42P01": ["schema-version", false],
   "42703": ["schema-version", false],
   "3F000": ["schema-version", false],
