@@ -27,13 +27,12 @@ if (first !== "--coverage") requireRedis();
 if (files.some((file) => file.startsWith("test/servers/"))) requirePostgres();
 // A Redis that all files share is emptied by each.
 if (process.env.TOLLGATE_TEST_REDIS_URL) flags.push("--test-concurrency=1");
-const args = [
-  "--conditions=tollgate-source",
-  "--test",
-  ...flags,
-  ...globSync(files)
-    .filter((file) => !leaves?.test(file))
-    .sort(),
-];
+const found = globSync(files).filter((file) => !leaves?.test(file));
+if (found.length === 0) {
+  // Without a file the test runner would run whatever it finds.
+  console.error(`There are no tests in ${files.join(" ")}.`);
+  process.exit(2);
+}
+const args = ["--conditions=tollgate-source", "--test", ...flags, ...found.sort()];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
 process.exit(status ?? 1);

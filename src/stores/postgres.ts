@@ -36,7 +36,7 @@ const WAITS = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
 /** Keys that the store knows to have rows: about 10 MB at most. */
 const KNOWN_KEYS = 100_000;
-/** Rows that are looked at for expiry with each that is written: more than are made, so that the dead never pile up. */
+/** Rows that are looked at for expiry for each that is made: the dead never pile up. */
 const SWEPT_PER_ROW = 2;
 const SWEPT_AT_ONCE = 1_000;
 
@@ -58,14 +58,13 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
     throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
   }
   if (clock !== undefined) checkClock(clock);
-  return new PostgresStore({ database, tables, deadlineMs, clock, known: new KnownKeys(KNOWN_KEYS) });
+  return new PostgresStore({ database, tables, deadlineMs, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) });
 }
 
 class PostgresStore implements Store {
   readonly batching = BATCHING;
   readonly #work: Work;
   #checked: Promise<void> | null = null;
-  #written = 0;
   /** Up to which key rows were looked at for expiry. */
   #hand = "";
   #sweeping = false;
@@ -81,8 +80,7 @@ class PostgresStore implements Store {
     try {
       await this.#check();
       const replies = await within(WAITS * this.#work.deadlineMs, this.#transact(requests));
-      this.#written += requests.reduce((sum, { steps }) => sum + steps.length, 0) * SWEPT_PER_ROW;
-      if (this.#written >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
+      if (this.#work.made * SWEPT_PER_ROW >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
       return replies;
     } catch (error) {
       throw postgresError(error);
@@ -136,7 +134,7 @@ class PostgresStore implements Store {
   /** Beside the calls: what fails here fails no call, and is tried again with a later one. */
   async #sweep(): Promise<void> {
     this.#sweeping = true;
-    this.#written = 0;
+    this.#work.made = 0;
     try {
       this.#hand = await sweep(this.#work, this.#hand, SWEPT_AT_ONCE);
     } catch {

@@ -16,7 +16,7 @@ import {
 } from "../store.ts";
 import { scriptCall, scriptReplies } from "./redis/arguments.ts";
 import { type Connection, connectionOf, type RedisClient } from "./redis/client.ts";
-import { isNoScript, redisError } from "./redis/errors.ts";
+import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
 import { APPLY_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
@@ -154,6 +154,7 @@ class RedisStore implements Store {
       const answer = await send(keys[0], "EVALSHA", this.#sha, ...args).catch((error) => {
         // Nothing has run; EVAL makes the server know the script again.
         if (isNoScript(error)) return send(keys[0], "EVAL", this.#script, ...args);
+        if (isSlotMoving(error)) return this.#askAgain(keys[0], args);
         throw error;
       });
       return scriptReplies(requests, keys, answer as (number | string)[]);
@@ -161,7 +162,22 @@ class RedisStore implements Store {
       throw redisError(error);
     }
   }
+
+  /** Nothing has run: some of the keys are on one server by now, and some still on another. */
+  async #askAgain(key: string | undefined, args: (string | number)[]): Promise<unknown> {
+    for (let time = 1; ; time++) {
+      await new Promise((resolve) => setTimeout(resolve, MOVING.pauseMs));
+      try {
+        return await this.#connection.send(key, "EVAL", this.#script, ...args);
+      } catch (error) {
+        if (!isSlotMoving(error) || time >= MOVING.times) throw error;
+      }
+    }
+  }
 }
+
+/** How often a slot that moves to another server is asked again, and how long after the time before, ms. */
+const MOVING = { times: 20, pauseMs: 25 };
 
 /** Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. */
 function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {

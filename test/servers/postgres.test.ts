@@ -104,7 +104,7 @@ describe("what the Postgres store keeps", () => {
     for (let i = 0; i < 20; i++)
       await store.apply(Array.from({ length: 100 }, (_, j) => charge(`dead-${i}-${j}`, brief)));
     await sleep(5);
-    for (let i = 0; i < 40; i++) await store.apply(Array.from({ length: 100 }, (_, j) => charge(`live-${j}`)));
+    for (let i = 0; i < 40; i++) await store.apply(Array.from({ length: 100 }, (_, j) => charge(`live-${i}-${j}`)));
     await sleep(100);
     const dead = (await rowsOf()).filter(({ key }) => key.startsWith("dead")).length;
     assert.ok(dead < 200, `${dead} dead rows of 2,000`);

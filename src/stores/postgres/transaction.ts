@@ -29,6 +29,8 @@ export interface Work {
   readonly deadlineMs: number;
   /** Absent: the server's. */
   readonly clock: Clock | undefined;
+  /** At most so many rows were made since they were looked at for expiry. */
+  made: number;
   /** Keys whose rows were there not long ago. */
   readonly known: KnownKeys;
 }
@@ -53,8 +55,9 @@ export async function transact(
   for (let attempt = 1; ; attempt++) {
     const unsure = keys.filter((key) => !known.has(key));
     if (unsure.length > 0) await insertMissing(work, unsure);
+    work.made += unsure.length;
     const replies = await database.transaction(deadlineMs, async (query) => {
-      const { rows, nowMs } = await read(work, query, keys, "FOR UPDATE");
+      const { rows, nowMs } = await read(work, query, keys, "FOR UPDATE OF bucket");
       if (rows.size < keys.length) {
         for (const key of keys) if (!rows.has(key)) known.delete(key);
         return null;
@@ -87,13 +90,14 @@ async function read(
   { tables, clock }: Work,
   query: Query,
   keys: readonly string[],
-  lock: "FOR UPDATE" | "",
+  lock: "FOR UPDATE OF bucket" | "",
 ): Promise<Read> {
   const text =
-    `WITH locked AS MATERIALIZED (SELECT key, value, expires_at_ms FROM ${tables.buckets}` +
-    ` WHERE key = ANY(ARRAY(SELECT jsonb_array_elements_text($1::text::jsonb))) ORDER BY key ${lock})` +
+    `WITH found AS MATERIALIZED (SELECT bucket.key, value, expires_at_ms` +
+    " FROM jsonb_array_elements_text($1::text::jsonb) AS wanted(key)" +
+    ` JOIN ${tables.buckets} AS bucket ON bucket.key = wanted.key COLLATE "C" ORDER BY bucket.key ${lock})` +
     ` SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms,` +
-    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM locked`;
+    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM found`;
   const [answer] = await query(text, [JSON.stringify(keys)]);
   const rows = JSON.parse(String(answer?.rows)) as [key: string, value: string, expiresAtMs: string][];
   return {

@@ -18,6 +18,11 @@ export function isNoScript(error: unknown): boolean {
   return messageOf(error).startsWith("NOSCRIPT");
 }
 
+/** Whether a slot's keys are on two servers just now, so that a script of several can run on neither. */
+export function isSlotMoving(error: unknown): boolean {
+  return messageOf(error).startsWith("TRYAGAIN");
+}
+
 /** An error of the client or the server as a `StoreError`. */
 export function redisError(error: unknown): StoreError {
   if (StoreError.isInstance(error)) return error;
