@@ -15,6 +15,7 @@ import { fakeClock } from "tollgate/testing";
 import { startPostgres } from "../postgres.ts";
 import { ROOT } from "../sources.ts";
 import { inPartition, testStore } from "../stores/store-suite.ts";
+import { playTrace, trace } from "./trace.ts";
 
 const SCHEMA = `
 generator client {
@@ -211,5 +212,17 @@ describe("what can be wrong with Postgres by Prisma", () => {
       limiterOf(documentStore(columnOf(counting, column))).consume(call("granted")),
       isStoreError("unauthorized", /UPDATE on the JSON column/),
     );
+  });
+});
+
+describe("the trace by three limiters at once, through Prisma", () => {
+  it("equals a sequential count on Tollgate's own table", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    await playTrace(() => postgresStore(prisma));
+  });
+
+  it("equals a sequential count on a JSON column", async () => {
+    for (const id of new Set(trace.map(({ session }) => session))) await prisma.agentSession.create({ data: { id } });
+    await playTrace(() => documentStore(columnOf(prisma, column)));
   });
 });

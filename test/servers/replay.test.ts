@@ -4,27 +4,16 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
-import type { Store } from "tollgate/store";
-import { counterStore } from "tollgate/stores/counter";
+import { type CounterPort, counterStore } from "tollgate/stores/counter";
 import { columnOf, documentStore } from "tollgate/stores/document";
 import { tollgate } from "../e2e/tollgate.ts";
-import { countSequentially, syntheticTrace } from "../e2e/traces.ts";
 import { startPostgres } from "../postgres.ts";
 import { startCluster, startSentinels } from "../redis-cluster.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
+import { expected, POLICY, playTrace, trace } from "./trace.ts";
 
 const folder = temporaryFolder();
-const trace = syntheticTrace(11, 40);
-const expected = countSequentially(trace, 2, 4);
-const POLICY = {
-  version: 1,
-  limits: [
-    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, ttl: "1h" },
-    { name: "tool-per-session", per: ["session", "tool"], quota: 4, ttl: "24h" },
-  ],
-} as const satisfies PolicyInput;
 writeFileSync(join(folder, "trace.jsonl"), trace.map((line) => JSON.stringify(line)).join("\n"));
 writeFileSync(join(folder, "policy.json"), JSON.stringify(POLICY));
 
@@ -69,38 +58,22 @@ describe("a replay by 3 instances, one of them killed", () => {
 });
 
 describe("the trace by three limiters at once", () => {
-  const pool = postgres.pool();
-  const redis = anyRedis().then((server) => server.ioredis());
-  const stores: Record<string, () => Promise<Store>> = {
-    async "a JSON column"() {
-      await pool.query("CREATE TABLE IF NOT EXISTS agent_session (id text PRIMARY KEY, state jsonb)");
-      const sessions = [...new Set(trace.map(({ session }) => session))];
-      await pool.query("INSERT INTO agent_session SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [sessions]);
-      return documentStore(columnOf(pool, { table: "agent_session", column: "state" }));
-    },
-    async "a counter port"() {
-      const client = await redis;
-      return counterStore({
-        async increment(key, by, ttlSeconds) {
-          const answers = await client.multi().incrby(key, by).expire(key, ttlSeconds).exec();
-          return Number(answers?.[0]?.[1]);
-        },
-      });
-    },
-  };
-  for (const [name, open] of Object.entries(stores)) {
-    it(`equals a sequential count on ${name}`, async () => {
-      const limiters: Limiter[] = [];
-      for (let i = 0; i < 3; i++) limiters.push(createLimiter({ policy: POLICY, store: await open() }));
-      let allowed = 0;
-      // Sessions run side by side, each session's calls in their order and by turns through the limiters.
-      const bySession = Map.groupBy(trace.entries(), ([, { session }]) => session);
-      await Promise.all(
-        [...bySession.values()].map(async (calls) => {
-          for (const [i, call] of calls) if ((await limiters[i % 3]?.consume(call))?.allowed) allowed++;
-        }),
-      );
-      assert.equal(allowed, expected.allowed);
-    });
-  }
+  it("equals a sequential count on a JSON column", async () => {
+    const pool = postgres.pool();
+    await pool.query("CREATE TABLE agent_session (id text PRIMARY KEY, state jsonb)");
+    const sessions = [...new Set(trace.map(({ session }) => session))];
+    await pool.query("INSERT INTO agent_session SELECT unnest($1::text[])", [sessions]);
+    await playTrace(() => documentStore(columnOf(pool, { table: "agent_session", column: "state" })));
+  });
+
+  it("equals a sequential count on a counter port", async () => {
+    const client = (await anyRedis()).ioredis();
+    const port: CounterPort = {
+      async increment(key, by, ttlSeconds) {
+        const answers = await client.multi().incrby(key, by).expire(key, ttlSeconds).exec();
+        return Number(answers?.[0]?.[1]);
+      },
+    };
+    await playTrace(() => counterStore(port));
+  });
 });
