@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Dimension } from "./call.ts";
-import { bucketKey, digest, keyPart, onceKey, type PartitionKey, tagOf } from "./key.ts";
+import { bucketKey, digest, keyPart, onceKey, type PartitionKey, tagOf, valueOfPart } from "./key.ts";
 
 const HUGE = "x".repeat(1_000_000);
 
@@ -14,6 +14,24 @@ function hashOf(value: string): string {
 function zip(per: Dimension[], values: string[]): PartitionKey {
   return per.map((dimension, i) => [dimension, values[i] ?? ""]);
 }
+
+describe("valueOfPart", () => {
+  it("is what the part was made of, unless that is only a hash", () => {
+    for (const value of ["s1", "a:b", "{s1}", "50%", "%3A", "#1", "\u0000\n", "é漢", "\ud800"]) {
+      assert.equal(valueOfPart(keyPart(value)), value);
+    }
+    assert.equal(valueOfPart(keyPart("x".repeat(65))), null);
+  });
+
+  it("is the value of every part that is no hash", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 30 }), (value) => {
+        const part = keyPart(value);
+        assert.equal(valueOfPart(part), part.startsWith("#") ? null : value);
+      }),
+    );
+  });
+});
 
 describe("keyPart", () => {
   it("escapes what keys are made of, and hashes what is long", () => {

@@ -118,7 +118,7 @@ describe("usage and reset", () => {
       [
         ["usage", "--policy", policy, "--store", "memory:"],
         2,
-        /--store: expected sqlite:PATH, redis:.*, got "memory:"/,
+        /--store: expected sqlite:PATH, postgres:.*redis:.*, got "memory:"/,
       ],
       [["usage", "--policy", policy, "--store", `sqlite:${policy}`, "--tool", "a", "--session", "b"], 3, /no SQLite/],
     ];
@@ -169,7 +169,7 @@ describe("demo", () => {
 
   it("refuses memory, which its processes cannot share", async () => {
     const { status, stdout, stderr } = await tollgate(["demo", "--store", "memory:"], folder);
-    assert.match(stderr, /--store: expected sqlite:PATH, redis:.*, got "memory:"/);
+    assert.match(stderr, /--store: expected sqlite:PATH, postgres:.*redis:.*, got "memory:"/);
     assert.deepEqual([status, stdout], [2, ""]);
   });
 });

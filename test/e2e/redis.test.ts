@@ -171,7 +171,7 @@ describe("a Redis URL", () => {
     ];
     for (const url of bad) {
       const { status, stdout, stderr } = await tollgate(["doctor", "--store", url], folder);
-      assert.match(stderr, /^tollgate: --store: expected sqlite:PATH, redis:.*, got "red.*"\n$/);
+      assert.match(stderr, /^tollgate: --store: expected sqlite:PATH, postgres:.*redis:.*, got "red.*"\n$/);
       assert.doesNotMatch(stderr, /secret/);
       assert.deepEqual([status, stdout], [2, ""], url);
     }

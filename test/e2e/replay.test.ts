@@ -122,7 +122,12 @@ limits:
     ["a line that is not JSON", ["bad.jsonl"], 2, /bad\.jsonl:2: call: expected an object in JSON, got "\{\\"session/],
     ["a line without a tool", ["no-tool.jsonl"], 2, /no-tool\.jsonl:1: tool: expected a string .*, got nothing/],
     ["a trace that is not there", ["nowhere.jsonl"], 2, /cannot read nowhere\.jsonl/],
-    ["a store that is none", ["good.jsonl", "--store", "mongo:x"], 2, /--store: expected memory:, sqlite:PATH, redis:/],
+    [
+      "a store that is none",
+      ["good.jsonl", "--store", "mongo:x"],
+      2,
+      /--store: expected memory:, sqlite:PATH, postgres:/,
+    ],
     ["a file that is no store", ["good.jsonl", "--store", "sqlite:3-5.yaml"], 3, /no SQLite database/],
     ["0 instances", ["good.jsonl", "--instances", "0"], 2, /whole number from 1 to 64/],
     ["an unknown option", ["good.jsonl", "--instance", "2"], 2, /unknown option/],

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Cluster, Redis } from "ioredis";
-import { createCluster } from "redis";
+import { Redis } from "ioredis";
 import { createLimiter, MisuseError, StoreError, type StoreErrorCode } from "tollgate";
 import type { LimitSpec, Step, Store } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
@@ -364,16 +363,10 @@ describe("how a Redis is set up", ownServers, () => {
 });
 
 describe("clients that the Redis store refuses", () => {
-  const unreachable = { port: 1, lazyConnect: true };
   const refused: [string, () => unknown][] = [
     ["nothing", () => undefined],
     ["an address", () => "redis://127.0.0.1"],
     ["a Map", () => new Map()],
-    [
-      "a cluster of ioredis",
-      () => new Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true, redisOptions: unreachable }),
-    ],
-    ["a cluster of node-redis", () => createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] })],
   ];
   for (const [what, client] of refused) {
     it(what, () => {
