@@ -15,7 +15,7 @@ import {
 } from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
-import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
@@ -444,12 +444,8 @@ function checkOptions(options: Omit<LimiterOptions, "policy">): void {
     throw invalidOption("store", "a store, such as memoryStore()", store);
   }
   const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
-  if (!Number.isInteger(size) || size < 1 || size > 1_024) {
-    throw invalidOption("store.batching.size", "a whole number from 1 to 1024", size);
-  }
-  if (!Number.isInteger(underWay) || underWay < 1 || underWay > 16) {
-    throw invalidOption("store.batching.underWay", "a whole number from 1 to 16", underWay);
-  }
+  checkWhole("store.batching.size", size, 1, 1_024);
+  checkWhole("store.batching.underWay", underWay, 1, 16);
   if (typeof prefix !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(prefix)) {
     throw invalidOption("prefix", "1 to 64 letters, digits, _ . : or -", prefix);
   }

@@ -1,7 +1,7 @@
 // A policy file that may change while the program runs.
 
 import { unwatchFile, watchFile } from "node:fs";
-import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import { loadPolicy } from "./policy-file.ts";
 
@@ -40,9 +40,7 @@ export function watchPolicy(path: string, limiter: Reloads, options: WatchOption
   checkOptionKeys(options, ["intervalMs", "onError"]);
   const { intervalMs = 1_000, onError = (error) => process.emitWarning(String(error), "TollgateWarning") } = options;
   if (typeof path !== "string" || path === "") throw invalidOption("path", "the path of a policy file", path);
-  if (!Number.isInteger(intervalMs) || intervalMs < 100 || intervalMs > 3_600_000) {
-    throw invalidOption("intervalMs", "a whole number from 100 to 3600000", intervalMs);
-  }
+  checkWhole("intervalMs", intervalMs, 100, 3_600_000);
   if (typeof onError !== "function") throw invalidOption("onError", "a function", onError);
   const changed = () => {
     try {

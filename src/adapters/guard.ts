@@ -44,11 +44,16 @@ export function textOf({ message }: Decision): string {
   return message ?? "Denied by a limit.";
 }
 
-/** What a program may read of a denial. */
-export function fieldsOf({ verdicts, retryAfterMs }: Decision): DenialFields {
+/** Of a denied call: the verdict that keeps it waiting longest. */
+export function bindingOf({ verdicts, retryAfterMs }: Decision): Verdict {
   const denied = verdicts.filter(({ allowed, shadow }) => !allowed && !shadow);
-  const { limit, remaining, retryable } =
-    denied.find((each) => each.retryAfterMs === retryAfterMs) ?? (denied[0] as Verdict);
+  return denied.find((each) => each.retryAfterMs === retryAfterMs) ?? (denied[0] as Verdict);
+}
+
+/** What a program may read of a denial. */
+export function fieldsOf(decision: Decision): DenialFields {
+  const { retryAfterMs } = decision;
+  const { limit, remaining, retryable } = bindingOf(decision);
   return { allowed: false, limit, remaining, retryable, retryAfterMs };
 }
 

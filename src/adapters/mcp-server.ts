@@ -3,7 +3,7 @@
 
 import type { Dimensions } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
 import { fieldsOf, Guard, textOf } from "./guard.ts";
 import { intercept, lowLevel, type Server } from "./mcp-server/intercept.ts";
@@ -47,7 +47,7 @@ export function guardMcpServer(
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
-  const guard = new Guard(limiter);
+  const guard = new Guard(limiter, {}, "the option dimensions, or bound by limiter.for");
   intercept(lowLevel(server), async ({ name: tool, arguments: args, task }, context, run) => {
     if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
     const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };
@@ -66,7 +66,7 @@ export function guardMcpServer(
     const ran = await judge().catch((error: unknown) => {
       if (error === FAILED) return null;
       if (hasBegun || signal?.aborted === true) throw error;
-      Promise.resolve(explained(error)).then(onFault).catch(warn);
+      Promise.resolve(error).then(onFault).catch(warn);
       throw rpcError(INTERNAL_ERROR, "Internal error");
     });
     if (ran === null) return result;
@@ -99,14 +99,6 @@ function denialOf(decision: Decision, task: unknown): unknown {
 /** What the SDK answers a request with when its handler throws it. */
 function rpcError(code: number, message: string, data?: unknown): Error {
   return Object.assign(new Error(message), { code, data });
-}
-
-/** Names the option where a dimension is to be said. */
-function explained(error: unknown): unknown {
-  if (!MisuseError.isInstance(error) || error.code !== "missing-dimension") return error;
-  const where = "from the option dimensions, or bound by limiter.for";
-  const faults = error.faults.map((fault) => ({ ...fault, expected: `${fault.expected}: ${where}` }));
-  return new MisuseError("missing-dimension", faults);
 }
 
 function warn(error: unknown): void {

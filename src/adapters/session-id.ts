@@ -2,7 +2,7 @@
 // who may have how many of them.
 
 import { dimensionValue } from "../kernel/call.ts";
-import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { type Bytes, importKeys, type Ring, type SessionKey, secretsOf } from "./session-id/keys.ts";
 
 export type { SessionKey } from "./session-id/keys.ts";
@@ -73,9 +73,7 @@ export function sessionIds(options: SessionIdOptions): SessionIds {
   checkOptionKeys(options, ["keys", "maxAgeMs", "clock"]);
   const { maxAgeMs = 86_400_000, clock = { nowMs: () => Date.now() } } = options;
   const secrets = secretsOf(options.keys);
-  if (!Number.isSafeInteger(maxAgeMs) || maxAgeMs < 1_000) {
-    throw invalidOption("maxAgeMs", `a whole number from 1000 to ${Number.MAX_SAFE_INTEGER}`, maxAgeMs);
-  }
+  checkWhole("maxAgeMs", maxAgeMs, 1_000, Number.MAX_SAFE_INTEGER);
   if (typeof clock?.nowMs !== "function") throw invalidOption("clock", "a clock: { nowMs() }", clock);
   // Not before it is needed: Workers refuse random numbers while a module loads.
   let imported: Promise<Ring> | undefined;

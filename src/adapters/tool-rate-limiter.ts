@@ -2,7 +2,7 @@
 // that all instances share. It knows one session and its present turn; how a call is judged is the limiter's affair.
 
 import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import type { Store } from "../store.ts";
@@ -186,8 +186,7 @@ function checkLimits(limits: unknown): void {
     checkOptionKeys(limit, ["maxPerTurn", "maxPerSession"], path);
     const { maxPerTurn, maxPerSession } = limit as Partial<ToolLimits>;
     for (const [name, calls] of Object.entries({ maxPerTurn, maxPerSession })) {
-      if (Number.isSafeInteger(calls) && Number(calls) >= 0) continue;
-      throw invalidOption(`${path}.${name}`, `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`, calls);
+      checkWhole(`${path}.${name}`, calls, 0, Number.MAX_SAFE_INTEGER);
     }
   }
 }

@@ -164,8 +164,7 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
   const allowed = judged.every(({ step, fits, waitMs }) => fits || waitMs > 0 || step.shadow === true);
   const books = allowed || mode === "force";
-  const waitMs = allowed ? Math.max(0, ...judged.map((each) => each.waitMs)) : 0;
-  const place = wait === undefined || waitMs === 0 ? null : { id: wait.id, atMs: nowMs + waitMs };
+  const place = allowed && wait !== undefined ? placeOf(wait, judged, nowMs) : null;
   const done = judged.map((each) => ({
     ...each,
     fits: each.fits || (place !== null && each.waitMs > 0),
@@ -175,7 +174,7 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
   const reply = {
     allowed,
     nowMs,
-    ...(place === null ? {} : { waitMs }),
+    ...(place === null ? {} : { waitMs: place.atMs - nowMs }),
     steps: done.map((each) => stepReply(each, each.after, nowMs)),
   };
   if (!books || mode === "peek") return { reply, next: null };
@@ -206,6 +205,12 @@ function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: numb
   if (fits || wait === undefined) return { step, before, fits, waitMs: 0, hold };
   const waitMs = turnOf(step, before, nowMs);
   return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, hold };
+}
+
+/** Where a request waits until the turn of all its steps; `null` when it need not. */
+function placeOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Omit<Place, "units"> | null {
+  const waitMs = Math.max(0, ...judged.map((each) => each.waitMs));
+  return waitMs === 0 ? null : { id, atMs: nowMs + waitMs };
 }
 
 /** Milliseconds until a step's turn in the row of a token bucket; `Infinity` where it does not wait. */

@@ -98,6 +98,17 @@ export function invalidOption(path: string, expected: string, got: unknown): Mis
 }
 
 /**
+ * Refuses what is no whole number in a range.
+ *
+ * @param max at most 2^53 - 1
+ * @throws MisuseError `invalid-option`
+ */
+export function checkWhole(path: string, value: unknown, min: number, max: number): void {
+  if (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max) return;
+  throw invalidOption(path, `a whole number from ${min} to ${max}`, value);
+}
+
+/**
  * Refuses options that are not an object, or have a key that is not known.
  *
  * @throws MisuseError `invalid-option`

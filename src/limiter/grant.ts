@@ -2,7 +2,7 @@
 
 import type { Bucket } from "../kernel/charge.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 
 /** Units on top of a quota. */
 export interface Grant {
@@ -27,12 +27,8 @@ export function checkGrant(grant: Grant): void {
   if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
     throw invalidOption("grant.id", "1 to 64 letters, digits, _ or -", id);
   }
-  if (!Number.isSafeInteger(units) || units < 1) {
-    throw invalidOption("grant.units", `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`, units);
-  }
-  if (!Number.isInteger(lastsMs) || lastsMs < 1 || lastsMs > MAX_DURATION_MS) {
-    throw invalidOption("grant.lastsMs", `a whole number from 1 to ${MAX_DURATION_MS}`, lastsMs);
-  }
+  checkWhole("grant.units", units, 1, Number.MAX_SAFE_INTEGER);
+  checkWhole("grant.lastsMs", lastsMs, 1, MAX_DURATION_MS);
   if (typeof reason !== "string" || reason === "" || reason.length > 500) {
     throw invalidOption("grant.reason", "1 to 500 characters", reason);
   }

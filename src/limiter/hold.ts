@@ -4,7 +4,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
 import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
 import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
-import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -200,6 +200,5 @@ function unknownHold(id: string): MisuseError {
 export function checkHoldOptions(options: HoldOptions): void {
   checkCallOptions(options, ["signal", "leaseMs"]);
   const { leaseMs } = options;
-  if (leaseMs === undefined || (Number.isInteger(leaseMs) && leaseMs >= 1 && leaseMs <= MAX_LEASE_MS)) return;
-  throw invalidOption("leaseMs", `a whole number from 1 to ${MAX_LEASE_MS}`, leaseMs);
+  if (leaseMs !== undefined) checkWhole("leaseMs", leaseMs, 1, MAX_LEASE_MS);
 }

@@ -2,7 +2,7 @@
 // instant that they promise, which others may be waiting for, too.
 
 import { stepOf } from "../kernel/charge.ts";
-import { invalidOption } from "../kernel/errors.ts";
+import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/holds.ts";
 import { type Asked, type Decided, decideCall } from "./decide-call.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared, tellEvent } from "./shared.ts";
@@ -30,10 +30,7 @@ const TIMER_EARLY_MS = 1;
 export function checkWaitOptions(options: WaitOptions): void {
   checkCallOptions(options, ["signal", "maxWaitMs"]);
   const { maxWaitMs } = options;
-  if (maxWaitMs === undefined) return;
-  if (!Number.isSafeInteger(maxWaitMs) || maxWaitMs < 0 || maxWaitMs > LONGEST_WAIT_MS) {
-    throw invalidOption("maxWaitMs", `a whole number from 0 to ${LONGEST_WAIT_MS}`, maxWaitMs);
-  }
+  if (maxWaitMs !== undefined) checkWhole("maxWaitMs", maxWaitMs, 0, LONGEST_WAIT_MS);
 }
 
 /** Decides a call, now or within its time. */

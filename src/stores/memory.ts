@@ -1,7 +1,7 @@
 // The store of one process: fast, bounded, forgotten with the process.
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   decide,
   keysOf,
@@ -53,9 +53,7 @@ const SWEPT_AT_CAPACITY = 1_000;
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   checkOptionKeys(options, ["maxBuckets", "clock"]);
   const { maxBuckets = 1_000_000, clock = systemClock } = options;
-  if (!Number.isInteger(maxBuckets) || maxBuckets < 1 || maxBuckets > 10_000_000) {
-    throw invalidOption("maxBuckets", "a whole number from 1 to 10000000", maxBuckets);
-  }
+  checkWhole("maxBuckets", maxBuckets, 1, 10_000_000);
   checkClock(clock);
   return new MemoryStore(maxBuckets, clock);
 }

@@ -1,7 +1,7 @@
 // Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
 
 import { type Clock, checkClock, within } from "../clock.ts";
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
   refuseTerms,
@@ -54,9 +54,7 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
   const { deadlineMs = 2_000, clock } = options;
   const database = databaseThrough(client);
   const tables = tablesIn(options.schema);
-  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
-    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
-  }
+  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
   return new PostgresStore({ database, tables, deadlineMs, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) });
 }

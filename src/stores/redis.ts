@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { type Clock, checkClock, within } from "../clock.ts";
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
   refuseTerms,
@@ -48,6 +48,8 @@ const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 const BATCHING: Batching = { size: 128, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
 const MAX_KEYS = 256;
+/** How often a slot that moves to another server is asked again, and how long after the time before, ms. */
+const MOVING = { times: 20, pauseMs: 25 };
 
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
@@ -80,9 +82,7 @@ const MAX_KEYS = 256;
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   checkOptionKeys(options, ["deadlineMs", "clock"]);
   const { deadlineMs = 1_000, clock } = options;
-  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
-    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
-  }
+  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
   const { send, ...kind } = connectionOf(client);
   return new RedisStore({ ...kind, send: (...command) => within(deadlineMs, send(...command)) }, clock);
@@ -175,9 +175,6 @@ class RedisStore implements Store {
     }
   }
 }
-
-/** How often a slot that moves to another server is asked again, and how long after the time before, ms. */
-const MOVING = { times: 20, pauseMs: 25 };
 
 /** Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. */
 function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {

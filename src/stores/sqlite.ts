@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Clock, checkClock, systemClock } from "../clock.ts";
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import {
   type Batching,
   refuseTerms,
@@ -66,9 +66,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
   if (typeof path !== "string" || path === "" || /^:memory:|^file:|\0/.test(path)) {
     throw invalidOption("path", "the path of a file", path);
   }
-  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
-    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
-  }
+  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (durability !== "process" && durability !== "power") {
     throw invalidOption("durability", "process or power", durability);
   }

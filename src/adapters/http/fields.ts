@@ -1,6 +1,7 @@
 // A decision as header fields, and a denial as a problem body.
 
 import type { Decision, Verdict } from "../../kernel/decision.ts";
+import { bindingOf, textOf } from "../guard.ts";
 
 /** Header fields by name. */
 export type Fields = Readonly<Record<string, string>>;
@@ -35,7 +36,7 @@ export function draft11Fields(decision: Decision): Fields {
  * not know: it is left out.
  */
 export function draft7Fields(decision: Decision): Fields {
-  const verdict = bindingOf(decision);
+  const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   const { quota, remaining } = verdict;
   return { RateLimit: `limit=${integer(quota)}, remaining=${integer(remaining)}, reset=${windowOf(verdict)}` };
@@ -43,7 +44,7 @@ export function draft7Fields(decision: Decision): Fields {
 
 /** `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` as in draft 6, of the limit that binds. */
 export function draft6Fields(decision: Decision): Fields {
-  const verdict = bindingOf(decision);
+  const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   return {
     "RateLimit-Limit": integer(verdict.quota),
@@ -63,7 +64,7 @@ export function problemOf(decision: Decision): Problem {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
     title: "Request cannot be satisfied as assigned quota has been exceeded",
     status: 429,
-    detail: decision.message ?? "Denied by a limit.",
+    detail: textOf(decision),
     "violated-policies": shown(decision).flatMap(({ allowed, limit }) => (allowed ? [] : [limit])),
     retryAfterMs: decision.retryAfterMs,
   };
@@ -74,13 +75,10 @@ function shown({ verdicts }: Decision): Verdict[] {
 }
 
 /** When denied, what keeps the call waiting longest; when allowed, what has the smallest share left. */
-function bindingOf(decision: Decision): Verdict | undefined {
-  const verdicts = shown(decision);
-  if (!decision.allowed) {
-    return verdicts.find(({ allowed, retryAfterMs }) => !allowed && retryAfterMs === decision.retryAfterMs);
-  }
+function tightestOf(decision: Decision): Verdict | undefined {
+  if (!decision.allowed) return bindingOf(decision);
   const shareOf = ({ remaining, quota }: Verdict) => (quota === 0 ? 0 : remaining / quota);
-  return verdicts.sort((one, other) => shareOf(one) - shareOf(other))[0];
+  return shown(decision).sort((one, other) => shareOf(one) - shareOf(other))[0];
 }
 
 /** Seconds: of a limit that denies, until it would not; else until its full quota is back. Never later than `Retry-After`. */

@@ -1,7 +1,7 @@
 // One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
 
 import { type Clock, checkClock, within } from "../../clock.ts";
-import { checkOptionKeys, invalidOption } from "../../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
 import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
@@ -45,9 +45,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
     if (!isName && (name !== "schema" || value !== undefined))
       throw invalidOption(name, "a name in the database", value);
   }
-  if (!Number.isInteger(deadlineMs) || deadlineMs < 1 || deadlineMs > 60_000) {
-    throw invalidOption("deadlineMs", "a whole number from 1 to 60000", deadlineMs);
-  }
+  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
   const database = databaseThrough(client);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;

@@ -107,10 +107,10 @@ function throughPostgresJs(sql: PostgresJs): Database {
     query: async (text, values = []) => sql.unsafe(text, [...values]),
     transaction(deadlineMs, run) {
       return sql.begin(async (transaction: PostgresJs) => {
-        // Not waited for: it goes ahead of the next statement on the same connection.
+        // It goes ahead of the first statement on the same connection, which need not wait for its answer.
         const set = Promise.resolve(transaction.unsafe(timeouts(deadlineMs)));
-        const value = await run(async (text, values = []) => transaction.unsafe(text, [...values]));
-        await set;
+        const ran = run(async (text, values = []) => transaction.unsafe(text, [...values]));
+        const [value] = await Promise.all([ran, set]);
         return value;
       });
     },

@@ -3,6 +3,7 @@
 // its holds charged when they end.
 
 import { tagOf } from "../../kernel/key.ts";
+import type { Replay } from "../../kernel/once.ts";
 import { keysOf, type Step, type StepReply, StoreError, type StoreReply, type StoreRequest } from "../../store.ts";
 
 /** How long a hold on the way to a decision lives, if nobody ends it. */
@@ -25,37 +26,34 @@ export async function decideInSlots(
   later: (settled: Promise<unknown>) => void,
 ): Promise<Answer[]> {
   const answers: Answer[] = [];
-  const narrow = new Map<string, number[]>();
-  const work: Promise<void>[] = [];
-  for (const [i, request] of requests.entries()) {
-    const tags = new Set(keysOf(request).map(slotTag));
-    const [tag = ""] = tags;
-    if (tags.size > 1) {
-      const decided = new WideRequest(request, decideSlot, later).decide();
-      work.push(
-        decided.then((answer) => {
-          answers[i] = answer;
-        }),
-      );
-    } else narrow.set(tag, [...(narrow.get(tag) ?? []), i]);
-  }
-  for (const places of narrow.values()) {
-    const asked = decideSlot(places.map((i) => requests[i] as StoreRequest)).then((replies) => {
+  const bySlot = Map.groupBy(requests.keys(), (i) => tagOfAll(requests[i] as StoreRequest));
+  const decideTogether = async (places: readonly number[]) => {
+    try {
+      const replies = await decideSlot(places.map((i) => requests[i] as StoreRequest));
       for (const [n, i] of places.entries()) answers[i] = replies[n] as Answer;
-    });
-    work.push(
-      asked.catch((error) => {
-        // A node that is away fails its own calls alone.
-        for (const i of places) answers[i] = error;
-      }),
-    );
-  }
+    } catch (error) {
+      // A node that is away fails its own calls alone.
+      for (const i of places) answers[i] = error as StoreError;
+    }
+  };
+  const decideWide = async (i: number) => {
+    answers[i] = await new WideRequest(requests[i] as StoreRequest, decideSlot, later).decide();
+  };
+  const work = [...bySlot].map(([tag, places]) =>
+    tag === null ? Promise.all(places.map(decideWide)) : decideTogether(places),
+  );
   await Promise.all(work);
   return answers;
 }
 
+/** The tag of all keys of a request; `null` where they are of several slots. */
+function tagOfAll(request: StoreRequest): string | null {
+  const [tag = "", ...others] = new Set(keysOf(request).map(slotTag));
+  return others.length === 0 ? tag : null;
+}
+
 /** What decides a key's slot: what stands between braces, else all of it. */
-export function slotTag(key: string): string {
+function slotTag(key: string): string {
   const tag = key.includes("{") ? tagOf(key) : "";
   return tag === "" ? key : tag;
 }
@@ -106,7 +104,7 @@ class WideRequest {
         this.#later(this.#release(n));
         throw error;
       });
-      if (reply.replay !== undefined) return this.#replayed(n, reply);
+      if (reply.replay !== undefined) return this.#replayed(n, reply, reply.replay);
       if (!reply.allowed) return this.#denied(n, reply);
       replies.push(reply);
     }
@@ -125,15 +123,13 @@ class WideRequest {
   }
 
   /** The answer is kept in the last slot, so that all others had allowed the call, too, which now holds twice. */
-  async #replayed(n: number, { replay, ...reply }: StoreReply): Promise<Answer> {
+  async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<Answer> {
     const others = await this.#release(n);
-    const together = this.#together([...others, { ...reply, allowed: true }]);
-    if (replay === undefined || StoreError.isInstance(together)) return together;
     const units = this.#request.steps.map(({ event }) =>
       "cost" in event ? event.cost : "units" in event ? event.units : 0,
     );
     for (const [i, place] of (this.#groups[n]?.places ?? []).entries()) units[place] = replay.units[i] ?? 0;
-    return { ...together, replay: { ...replay, units } };
+    return { ...this.#together([...others, reply]), replay: { ...replay, units } };
   }
 
   /** Spends what was held on the way. */
