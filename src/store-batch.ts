@@ -1,8 +1,10 @@
 // A batch inside a transaction: for stores that read states, let the kernel decide, and write what changed.
 
-import { decide, keysOf, type StoreReply, type StoreRequest } from "./kernel/decide.ts";
+import { decide, keysOf, type Step, type StoreReply, type StoreRequest } from "./kernel/decide.ts";
+import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, type Receipt, receiptsKey } from "./kernel/receipts.ts";
 import type { StoredState } from "./kernel/stored.ts";
 import { StoreError, tooManyHolds } from "./store-error.ts";
+import type { Terms } from "./store-terms.ts";
 
 /** What a key holds: `undefined` nothing, `null` a text that no version writes. */
 export type Known = StoredState | undefined | null;
@@ -18,14 +20,21 @@ export interface DecidedBatch {
 /**
  * Decides requests in order, as if one by one. A request of a damaged bucket fails alone; a reset mends the bucket.
  *
- * @param read what the store holds for a key; asked once for each
+ * @param read what the store holds for a key; asked once for each. With terms also for `MARK_KEY`, and for the
+ *   `receiptsKey` of the batch's instance, which has to be locked as buckets are
  * @param nowMs the store's time, read once after everything that is read was locked
+ * @throws StoreError `too-late`, `other-incarnation`: nothing is booked
  */
 export function decideBatch(
   requests: readonly StoreRequest[],
   read: (key: string) => Known,
   nowMs: number,
+  terms: Terms = {},
 ): DecidedBatch {
+  const { notAfterMs = nowMs, incarnation, receipt } = terms;
+  if (nowMs > notAfterMs) throw tooLate(`it is ${nowMs - notAfterMs} ms after the batch's deadline`);
+  if (incarnation !== undefined && !isMarked(read(MARK_KEY), incarnation)) throw otherIncarnation();
+
   const known = new Map<string, Known>();
   const changed = new Map<string, StoredState | undefined>();
   const set = (key: string, state: StoredState | undefined) => {
@@ -54,5 +63,64 @@ export function decideBatch(
     return reply ?? tooManyHolds();
   };
 
-  return { replies: requests.map(decideOne), changed };
+  if (receipt === undefined) return { replies: requests.map(decideOne), changed };
+  const kept = read(receiptsKey(receipt.instance));
+  const { from, before, others } = openReceipt(kept, receipt);
+  let booked = "";
+  const replies = requests.map((request, i) => {
+    const isBooked = before?.booked[i] === "1";
+    const isUndo = request.mode === "undo";
+    const reply = decideOne(
+      isUndo === isBooked ? (isUndo ? { ...request, atMs: before?.atMs ?? nowMs } : request) : shown(request),
+    );
+    const books = isUndo === isBooked ? !isUndo && hasBooked(request, reply) : isBooked;
+    booked += books ? "1" : "0";
+    return reply;
+  });
+  const { number, closes = false } = receipt;
+  const after = { number, part: 0, atMs: before?.atMs ?? nowMs, booked, closed: closes || before?.closed === true };
+  set(receiptsKey(receipt.instance), {
+    kind: "receipts",
+    expiresAtMs: nowMs + RECEIPTS_KEPT_MS,
+    from,
+    receipts: [...others, after],
+  });
+  return { replies, changed };
+}
+
+/** The receipts under which a batch is decided: those of others, and what is known of its own number. */
+function openReceipt(kept: Known, { number, from, closes = false }: NonNullable<Terms["receipt"]>) {
+  const state = kept?.kind === "receipts" ? kept : undefined;
+  const floor = Math.max(from, state?.from ?? 1);
+  const open = state?.receipts.filter((receipt) => receipt.number >= floor) ?? [];
+  const before: Receipt | undefined = open.find((receipt) => receipt.number === number);
+  if (number < floor || (before?.closed === true && !closes)) throw tooLate(`the batch ${number} is settled`);
+  const others = open.filter((receipt) => receipt !== before);
+  if (others.length >= MAX_RECEIPTS) {
+    throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
+  }
+  return { from: floor, before, others };
+}
+
+function hasBooked({ mode }: StoreRequest, reply: StoreReply | StoreError): boolean {
+  if (StoreError.isInstance(reply) || mode === "peek") return false;
+  return reply.replay === undefined && reply.stale !== true && (reply.allowed || mode === "force");
+}
+
+/** The request, booking nothing: how its buckets stand. */
+function shown({ steps }: StoreRequest): StoreRequest {
+  return { mode: "peek", steps: steps.map((step): Step => ({ ...step, event: { type: "read" } })) };
+}
+
+function isMarked(mark: Known, incarnation: string): boolean {
+  return mark?.kind === "mark" && mark.incarnation === incarnation;
+}
+
+function tooLate(message: string): StoreError {
+  return new StoreError("too-late", message, { transient: true });
+}
+
+function otherIncarnation(): StoreError {
+  const message = "the store has lost what it held since the sender last heard of it";
+  return new StoreError("other-incarnation", message, { transient: true });
 }

@@ -3,7 +3,7 @@
 // A store keeps one state for each bucket and changes several of them in one atomic step. It never judges by itself: the
 // kernel does, and a store that can run TypeScript inside its transaction just calls it:
 //
-//     begin; lock what is read; { replies, changed } = decideBatch(requests, read, the store's time); write changed; commit
+//     begin; lock what is read; { replies, changed } = decideBatch(requests, read, its time, terms); write changed; commit
 //
 // A store that keeps text writes a state as `encodeState(state)` beside `state.expiresAtMs`, and may forget it from that
 // instant on. A store that cannot run the kernel (a script inside Redis) must equal `decide`, reply for reply: `storeCases`
@@ -12,13 +12,16 @@
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { StoreError } from "./store-error.ts";
+import type { Beat, Member, Terms } from "./store-terms.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
 export type { Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
 export { decide, keysOf } from "./kernel/decide.ts";
+export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
 export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
+export type { Beat, Member, Terms } from "./store-terms.ts";
 
 /** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */
 export interface Batching {
@@ -36,7 +39,7 @@ export interface Store {
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
-   * @param terms a store that does not keep one of them refuses the batch (`refuseTerms`)
+   * @param terms a store without `beat` keeps none, and refuses them (`refuseTerms`)
    * @returns one reply for each request, in order; a `StoreError` for a request that failed by itself, as one of a
    *   damaged bucket does, which charges nothing and fails no other; a `reset` mends a damaged bucket
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
@@ -51,11 +54,11 @@ export interface Store {
   checkPolicy?(policy: Policy): void;
 
   /**
-   * Says that an instance lives, and which one of how many it is. Absent: the store is this process's own.
+   * Says that an instance lives, and learns which one of how many it is. Absent: the store is never away for long.
    *
    * @throws StoreError
    */
-  beat?(instance: string): Promise<Beat>;
+  beat?(member: Member): Promise<Beat>;
 
   /**
    * Reads how the store is set up. Absent: there is nothing to set up.
@@ -66,28 +69,6 @@ export interface Store {
 
   /** Frees what the store itself opened. What it was given stays open. Closing twice is fine. */
   close(): Promise<void>;
-}
-
-/** On what terms a batch may be booked: for senders that cannot know what became of it. */
-export interface Terms {
-  /** The store's time (epoch ms) until which it may be booked; then `too-late`. */
-  readonly notAfterMs?: number;
-  /** The incarnation that the sender knows. In another one nothing is booked: `other-incarnation`. */
-  readonly incarnation?: string;
-  /**
-   * The batch's number in its instance's row, from 1. Of the last 16 numbers the store keeps which requests were booked:
-   * a batch that is sent again under its number books the others alone.
-   */
-  readonly receipt?: { readonly instance: string; readonly number: number };
-}
-
-/** What a store knows of those who share it. */
-export interface Beat {
-  /** Named anew whenever the store has lost what it held. */
-  readonly incarnation: string;
-  /** How many instances live, this one among them, and its place from 0. */
-  readonly instances: number;
-  readonly rank: number;
 }
 
 /** One thing about how a store is set up. */

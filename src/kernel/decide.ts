@@ -1,6 +1,7 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
+import { chargedAfterwards, type Raise, raised, unspent } from "./afterwards.ts";
 import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import {
@@ -8,7 +9,7 @@ import {
   type Contents,
   charged,
   contentsAt,
-  counted,
+  ended,
   extended,
   freeAfterMs,
   granted,
@@ -18,10 +19,10 @@ import {
   holdIn,
   isSeen,
   MAX_HOLDS,
+  marked,
   type NewHold,
   type Place,
   placed,
-  settled,
   stateOf,
   turnAfterMs,
   usedIn,
@@ -52,6 +53,8 @@ export type StepEvent =
   | { readonly type: "report"; readonly outcome: string | null }
   /** Add units (0 to 2^53 - 1) to the capacity for `leaseMs`, once for an id. Never denied. */
   | { readonly type: "grant"; readonly id: string; readonly units: number; readonly leaseMs: number }
+  /** Give back use that the store has lost. Never denied. */
+  | ({ readonly type: "raise" } & Raise)
   /** Say how the bucket stands. Never denied. */
   | { readonly type: "read" }
   /** Say how the bucket stands, then empty it. Never denied. */
@@ -71,10 +74,16 @@ export interface Step {
 export interface StoreRequest {
   /**
    * `judge` books when every step is allowed; `peek` answers the same and books nothing; `force` books in any case, also
-   * past the capacity, and says what would have been allowed.
+   * past the capacity, and says what would have been allowed; `undo` takes back what was booked at `atMs`, as far as that
+   * is still in its window: charges, holds, and the answer that is kept; values and time have been seen.
    */
-  readonly mode: "judge" | "peek" | "force";
+  readonly mode: "judge" | "peek" | "force" | "undo";
   readonly steps: readonly Step[];
+  /**
+   * Of `force`: when it was admitted (epoch ms, store's time), if that is over. What it spends belongs to the windows of
+   * then, and is dropped where they are over, too. Of `undo`: when it was booked.
+   */
+  readonly atMs?: number;
   /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */
   readonly once?: Once;
   /** Wait where a token bucket denies: see there. */
@@ -155,7 +164,8 @@ type States = readonly (StoredState | undefined)[];
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
-  const { mode, steps, once, wait } = request;
+  const { mode, steps, once, wait, atMs } = request;
+  if (mode === "undo") return undone(request, states, nowMs);
   const answer = states[steps.length];
   if (answer?.kind === "once" && nowMs < answer.expiresAtMs) return { reply: replayOf(answer), next: null };
   if (steps.some(({ limit }) => "boundaries" in limit && isStale(limit, nowMs))) {
@@ -168,7 +178,7 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
   const done = judged.map((each) => ({
     ...each,
     fits: each.fits || (place !== null && each.waitMs > 0),
-    after: books ? booked(each, place, nowMs) : each.before,
+    after: books ? booked(each, place, atMs, nowMs) : each.before,
   }));
   if (done.some(({ after }) => after.holds.length > MAX_HOLDS)) return { reply: null, next: null };
   const reply = {
@@ -236,30 +246,71 @@ function unitsNeeded(event: StepEvent): number {
 function booked(
   { step: { limit, event }, before, hold }: Judged,
   place: Omit<Place, "units"> | null,
+  atMs: number | undefined,
   nowMs: number,
 ): Contents {
+  const spend = (contents: Contents, units: number) =>
+    atMs === undefined
+      ? charged(limit, contents, units, nowMs)
+      : chargedAfterwards(limit, contents, units, atMs, nowMs);
   switch (event.type) {
     case "charge":
-      if (event.seen !== undefined) return counted(limit, before, event.seen, event.cost, nowMs);
-      return place === null
-        ? charged(limit, before, event.cost, nowMs)
-        : placed(limit, before, { ...place, units: event.cost }, nowMs);
+      if (event.seen !== undefined) return counted(before, event.seen, (contents) => spend(contents, event.cost));
+      return place === null ? spend(before, event.cost) : placed(limit, before, { ...place, units: event.cost }, nowMs);
     case "report":
       return afterReport(limit, before, event.outcome, nowMs);
     case "grant":
       return granted(limit, before, event, nowMs);
     case "hold":
       return held(limit, before, event, nowMs);
-    case "settle":
-      return settled(limit, before, hold, event.units, nowMs);
+    case "settle": {
+      const { rest, unspent } = ended(limit, before, hold, event.units, nowMs);
+      return spend(rest, unspent);
+    }
     case "extend":
       // A forced one cannot bring back what has ended.
       return hold?.expired === false ? extended(before, hold, event.leaseMs, nowMs) : before;
+    case "raise":
+      return raised(limit, before, event, nowMs);
     case "read":
       return before;
     case "reset":
       return EMPTIED;
   }
+}
+
+/** A value is counted once in a bucket's life. */
+function counted(before: Contents, mark: string, spend: (contents: Contents) => Contents): Contents {
+  if (isSeen(before, mark)) return before;
+  const after = spend(before);
+  return after === before ? before : marked(after, mark);
+}
+
+/** Takes back what a request booked: nobody was given it. */
+function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, nowMs: number): Outcome {
+  const judged = steps.map((step, i): Judged => {
+    const before = contentsAt(step.limit, states[i], nowMs);
+    return { step, before, fits: true, waitMs: 0, hold: undefined };
+  });
+  const after = judged.map(({ step: { limit, event }, before }) => {
+    const id = event.type === "hold" ? event.id : wait?.id;
+    const hold = id === undefined ? undefined : holdIn(before, id);
+    if (hold !== undefined) return ended(limit, before, hold, 0, nowMs).rest;
+    if (event.type !== "charge" || event.seen !== undefined) return before;
+    return unspent(limit, before, event.cost, atMs, nowMs);
+  });
+  const next = judged.map(({ step, before }, i) => {
+    return after[i] === before ? states[i] : stateOf(step.limit, after[i] ?? before, nowMs);
+  });
+  const answer = states[steps.length];
+  const isOurs = answer?.kind === "once" && answer.nowMs === atMs && answer.request === once?.request;
+  if (once !== undefined) next.push(isOurs ? undefined : answer);
+  const reply = {
+    allowed: true,
+    nowMs,
+    steps: judged.map((each, i) => stepReply(each, after[i] ?? each.before, nowMs)),
+  };
+  return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };
 }
 
 function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs: number): StepReply {

@@ -25,9 +25,10 @@ export interface Hold {
   readonly expiresAtMs: number;
   /**
    * What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. Those of
-   * a place are spent then, and nothing of it is remembered.
+   * a place are spent then, and nothing of it is remembered. A memo is no hold: it says how many of the units that are
+   * spent were given back after the store had lost them.
    */
-  readonly onExpiry: "charge" | "refund" | "grant" | "place";
+  readonly onExpiry: "charge" | "refund" | "grant" | "place" | "memo";
   /** Whether that has happened. */
   readonly expired: boolean;
   /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
@@ -68,7 +69,8 @@ const NOTHING: Contents = { spent: undefined, holds: NO_HOLDS };
 
 /** What is in a bucket. A state that has ended, or is of another algorithm, is nothing. */
 export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
-  if (state === undefined || state.kind === "once" || nowMs >= state.expiresAtMs) return NOTHING;
+  if (state === undefined || nowMs >= state.expiresAtMs) return NOTHING;
+  if (state.kind === "once" || state.kind === "receipts" || state.kind === "mark") return NOTHING;
   const { kind } = algorithmOf(limit);
   if (state.kind !== "held") return state.kind === kind ? { spent: state, holds: NO_HOLDS } : NOTHING;
   if (state.of !== kind) return NOTHING;
@@ -156,10 +158,8 @@ export function isSeen({ spent }: Contents, mark: string | undefined): boolean {
   return mark !== undefined && spent?.kind === "counter" && hasSeen(spent, mark);
 }
 
-/** What is in the bucket after a value was counted. */
-export function counted(limit: LimitSpec, contents: Contents, mark: string, cost: number, nowMs: number): Contents {
-  if (isSeen(contents, mark)) return contents;
-  const after = charged(limit, contents, cost, nowMs);
+/** What is in the bucket after the units for a value were spent. */
+export function marked(after: Contents, mark: string): Contents {
   return after.spent?.kind === "counter" ? { ...after, spent: withSeen(after.spent, mark) } : after;
 }
 
@@ -221,7 +221,7 @@ export function placed(limit: LimitSpec, contents: Contents, { id, units, atMs }
 }
 
 /** Holds, without the first of those that expired where there would be no room for one more. */
-function roomIn(holds: readonly Hold[]): readonly Hold[] {
+export function roomIn(holds: readonly Hold[]): readonly Hold[] {
   return holds.length >= MAX_HOLDS && holds[0]?.expired === true ? holds.slice(1) : holds;
 }
 
@@ -231,23 +231,23 @@ export function holdIn({ holds }: Contents, id: string): Hold | undefined {
 }
 
 /**
- * What is in the bucket after a hold was settled: the actual units are spent, also past the capacity. Of one that has
- * expired and was charged, only what goes beyond it.
+ * What is in the bucket when a hold ends that took so many units, and how many of those have still to be spent, also past
+ * the capacity. Of one that has expired and was charged, only what goes beyond it.
  */
-export function settled(
+export function ended(
   limit: LimitSpec,
   contents: Contents,
   hold: Hold | undefined,
   actual: number,
   nowMs: number,
-): Contents {
-  if (hold === undefined) return charged(limit, contents, actual, nowMs);
+): { readonly rest: Contents; readonly unspent: number } {
+  if (hold === undefined) return { rest: contents, unspent: actual };
   const isSpent = hold.expired ? hold.onExpiry === "charge" : hold.mark !== null;
   const draft = { spent: contents.spent, holds: contents.holds.filter(({ id }) => id !== hold.id) };
   if (!hold.expired && hold.mark !== null) {
     giveBack(limit, draft, hold.mark, Math.max(0, hold.units - actual), nowMs);
   }
-  return charged(limit, draft, isSpent ? Math.max(0, actual - hold.units) : actual, nowMs);
+  return { rest: draft, unspent: isSpent ? Math.max(0, actual - hold.units) : actual };
 }
 
 /** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. */
@@ -303,12 +303,13 @@ function heldUnits(holds: readonly Hold[]): number {
 }
 
 /** Holds with one more, by the end of each; of equal ends the earlier one first. */
-function withHold(holds: readonly Hold[], hold: Hold): readonly Hold[] {
+export function withHold(holds: readonly Hold[], hold: Hold): readonly Hold[] {
   const later = holds.findIndex(({ expiresAtMs }) => expiresAtMs > hold.expiresAtMs);
   return later === -1 ? [...holds, hold] : [...holds.slice(0, later), hold, ...holds.slice(later)];
 }
 
-function liveAt(spent: SpentState | undefined, nowMs: number): SpentState | undefined {
+/** What is spent, unless it has ended. */
+export function liveAt(spent: SpentState | undefined, nowMs: number): SpentState | undefined {
   return spent !== undefined && nowMs < spent.expiresAtMs ? spent : undefined;
 }
 

@@ -1,13 +1,22 @@
 // What a store keeps under one key, and how it is written as text: a plain integer where only units are spent, else
-// `<tag><version> …`. The tags: s and g are algorithms' own, h has holds, o is an answer that is kept.
+// `<tag><version> …`. The tags: s and g are algorithms' own, h has holds, o is an answer that is kept, r are receipts, m is
+// the mark of the store's incarnation.
 
 import { decodeSpent, encodeSpent, type SpentState } from "./algorithms/registry.ts";
 import type { StepReply } from "./decide.ts";
 import type { HeldState, Hold } from "./holds.ts";
 import type { OnceState } from "./once.ts";
+import {
+  decodeMark,
+  decodeReceipts,
+  encodeMark,
+  encodeReceipts,
+  type MarkState,
+  type ReceiptsState,
+} from "./receipts.ts";
 
-/** What a store keeps under one key: the state of a bucket, or an answer. */
-export type StoredState = SpentState | HeldState | OnceState;
+/** What a store keeps under one key: the state of a bucket, an answer, or what it knows of those who ask. */
+export type StoredState = SpentState | HeldState | OnceState | ReceiptsState | MarkState;
 
 const KINDS = {
   c: "counter",
@@ -18,11 +27,13 @@ const KINDS = {
   k: "streak",
 } as const;
 
-const ENDS = { c: "charge", r: "refund", g: "grant", p: "place" } as const;
+const ENDS = { c: "charge", r: "refund", g: "grant", p: "place", m: "memo" } as const;
 
 /** A state as text, for stores that keep text. */
 export function encodeState(state: StoredState): string {
   if (state.kind === "held") return encodeHeld(state);
+  if (state.kind === "receipts") return encodeReceipts(state);
+  if (state.kind === "mark") return encodeMark(state);
   return state.kind === "once" ? encodeOnce(state) : encodeSpent(state);
 }
 
@@ -30,6 +41,8 @@ export function encodeState(state: StoredState): string {
 export function decodeState(text: string, expiresAtMs: number): StoredState | null {
   if (text.startsWith("h")) return decodeHeld(text, expiresAtMs);
   if (text.startsWith("o")) return decodeOnce(text, expiresAtMs);
+  if (text.startsWith("r")) return decodeReceipts(text, expiresAtMs);
+  if (text.startsWith("m")) return decodeMark(text, expiresAtMs);
   return decodeSpent(text, expiresAtMs);
 }
 
@@ -45,7 +58,7 @@ function encodeHold({ id, units, expiresAtMs, onExpiry, expired, mark }: Hold): 
   return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
 }
 
-const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRG])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
+const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRGM])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
 
 function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
   const match = /^h1 ([csgnek]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);

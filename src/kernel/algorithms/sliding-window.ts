@@ -23,6 +23,23 @@ export interface SlidingWindowState {
 
 const SUB_WINDOWS = 10;
 
+/** Whether what was booked at an instant has left the window. */
+export function hasLeft(limit: SlidingWindowLimit, atMs: number, nowMs: number): boolean {
+  return nowMs >= freeAtMs(limit, Math.floor(atMs / subWindowMsOf(limit)));
+}
+
+/** The state without units of one sub-window: that of another state's newest. Of another window length it stays as it is. */
+export function withoutUnits(
+  state: SlidingWindowState,
+  { subWindowMs, newest }: SlidingWindowState,
+  units: number,
+): SlidingWindowState {
+  const place = state.newest - newest;
+  const count = state.counts[place];
+  if (state.subWindowMs !== subWindowMs || count === undefined) return state;
+  return { ...state, counts: state.counts.with(place, Math.max(0, count - units)) };
+}
+
 function subWindowMsOf(limit: SlidingWindowLimit): number {
   return Math.ceil(limit.windowMs / SUB_WINDOWS);
 }

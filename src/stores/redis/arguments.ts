@@ -20,7 +20,7 @@ export interface ScriptCall {
   readonly values: readonly (number | string)[];
 }
 
-const MODES = { judge: 0, peek: 1, force: 2 } as const;
+const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const;
 const [WITH_ONCE, WITH_WAIT] = [10, 20];
 const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, SETTLE, EXTEND] = [-1, -2, -3, -4, -5, -6, -7, -8, -9];
 const NO_OUTCOME = 0;
