@@ -30,8 +30,8 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store|store-batch|store-error|clock)\.ts$/,
-    may: [KERNEL, /^src\/store-(batch|error)\.ts$/],
+    files: /^src\/(store|store-batch|store-error|store-terms|clock)\.ts$/,
+    may: [KERNEL, /^src\/store-(batch|error|terms)\.ts$/],
   },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
@@ -42,7 +42,7 @@ const layers: Record<string, Layer> = {
     may: [KERNEL, /^src\/policy-file\.ts$/, /^node:fs$/, /^yaml$/],
   },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
-  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK] },
+  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK, /^src\/layers\/[a-z]+\//] },
   adapters: {
     files: /^src\/adapters\//,
     may: [

@@ -255,7 +255,12 @@ function booked(
       : chargedAfterwards(limit, contents, units, atMs, nowMs);
   switch (event.type) {
     case "charge":
-      if (event.seen !== undefined) return counted(before, event.seen, (contents) => spend(contents, event.cost));
+      if (isSeen(before, event.seen)) return before;
+      if (event.seen !== undefined) {
+        const after = spend(before, event.cost);
+        // What belongs to a window that is over was not seen in this one.
+        return after === before && atMs !== undefined ? before : marked(after, event.seen);
+      }
       return place === null ? spend(before, event.cost) : placed(limit, before, { ...place, units: event.cost }, nowMs);
     case "report":
       return afterReport(limit, before, event.outcome, nowMs);
@@ -277,13 +282,6 @@ function booked(
     case "reset":
       return EMPTIED;
   }
-}
-
-/** A value is counted once in a bucket's life. */
-function counted(before: Contents, mark: string, spend: (contents: Contents) => Contents): Contents {
-  if (isSeen(before, mark)) return before;
-  const after = spend(before);
-  return after === before ? before : marked(after, mark);
 }
 
 /** Takes back what a request booked: nobody was given it. */
