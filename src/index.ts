@@ -25,6 +25,7 @@ export {
   type CallOptions,
   createLimiter,
   type Denied,
+  type FailoverOptions,
   type Grant,
   type Hold,
   type HoldOptions,

@@ -20,6 +20,7 @@ import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/p
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
 import { batchLayer } from "./layers/batch.ts";
+import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type Asked, decideCall, tellDecision } from "./limiter/decide-call.ts";
 import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
@@ -46,6 +47,7 @@ import {
 import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
 import type { Store } from "./store.ts";
 
+export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
 export type { Outcome } from "./limiter/report.ts";
@@ -63,7 +65,12 @@ export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
   readonly prefix?: string;
   /** Called after each `consume`, `record`, `reserve` and `run`, before its promise resolves (`run`: before it runs). What it throws becomes a process warning. */
   readonly onDecision?: (decision: Decision, call: Call) => unknown;
-  /** Called with what is found about the store when the limiter is made, and with what befalls holds of `run`. */
+  /**
+   * What this instance does while the store is away. By default it decides by its share, for stores that other processes
+   * reach through a network: Redis and Postgres. `false`: calls fail with `StoreError`, as they do with other stores.
+   */
+  readonly failover?: FailoverOptions | false;
+  /** Called with what befalls the store, and holds of `run`. */
   readonly onEvent?: (event: LimiterEvent) => unknown;
 }
 
@@ -221,12 +228,23 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
  */
 export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: LimiterOptions<Types>): Limiter<Types> {
   checkOptions(options);
-  const { store, prefix = "rate", onDecision, onEvent } = options;
+  const { store, prefix = "rate", failover = {}, onDecision, onEvent } = options;
   const policy = definePolicy(options.policy as PolicyInput | Policy);
   store.checkPolicy?.(policy);
-  const gathered = store.batching === undefined ? store : batchLayer(store, store.batching);
   const calendar = new CalendarSpecs(systemClock.nowMs);
-  const shared = { policy, prefix, calendar, onDecision, onEvent, store: gathered, waiting: new Map(), closing: null };
+  const told = (event: FailoverEvent) => tellFailover(shared, event);
+  const safe = failover !== false && isRemote(store) ? failoverLayer(store, prefix, failover, told) : store;
+  const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
+  const shared: Shared = {
+    policy,
+    prefix,
+    calendar,
+    onDecision,
+    onEvent,
+    store: gathered,
+    waiting: new Map(),
+    closing: null,
+  };
   if (onEvent !== undefined) tellSetup(store, shared);
   // What the compiler knows of the policy is checked here at run time, for everybody.
   return new StoreLimiter(shared, {}) as Limiter as Limiter<Types>;
@@ -437,12 +455,27 @@ function tellSetup(store: Store, shared: Shared): void {
   );
 }
 
+/** Says what befell the store. Of how many instances there are, only where limits are too small to be shared by all. */
+function tellFailover(shared: Shared, event: FailoverEvent): void {
+  if (event.type !== "instances") {
+    tellEvent(shared, event);
+    return;
+  }
+  const { instances } = event;
+  const isSmall = ({ onStoreError, allotments, otherwise }: Limit) =>
+    onStoreError === "share" &&
+    [otherwise, ...allotments.values()].some((each) => each !== null && each.quota > 0 && each.quota < instances);
+  const limits = shared.policy.limits.filter(isSmall).map(({ name }) => name);
+  if (limits.length > 0) tellEvent(shared, { type: "small-quotas", instances, limits });
+}
+
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
-  checkOptionKeys(options, ["policy", "store", "prefix", "onDecision", "onEvent"]);
+  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "onDecision", "onEvent"]);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);
   }
+  checkFailover(store, options.failover);
   const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);

@@ -15,7 +15,7 @@ import type { StoreError } from "./store-error.ts";
 import type { Beat, Member, Terms } from "./store-terms.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
-export type { Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
+export type { Degraded, Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
 export { decide, keysOf } from "./kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";

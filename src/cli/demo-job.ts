@@ -48,7 +48,7 @@ export async function demoJob({
   const today = new ToolRateLimiter(quota);
   const { store } = await openStore(url);
   const limits = [{ name: "tool-per-session", per: ["session", "tool"] as const, quota, ttl: "1h" }];
-  const limiter = createLimiter({ policy: { version: 1, limits }, store, prefix });
+  const limiter = createLimiter({ policy: { version: 1, limits }, store, prefix, failover: false });
   const run = (side: (typeof SIDES)[number]) => appendFileSync(toolFile(directory, side), `${process.pid}\n`);
   return async (tool) => {
     if (today.tryCall(tool)) run("today");

@@ -67,7 +67,7 @@ export async function withLimiter<Result>(
   const policy = parsePolicy(readInput(options.policy), options.policy);
   const { store, close } = await openStore(options.store, "existing");
   try {
-    const limiter = createLimiter({ policy, store, prefix: options.prefix });
+    const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });
     try {
       return await use(limiter);
     } finally {

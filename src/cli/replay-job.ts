@@ -23,7 +23,12 @@ export interface ReplayAnswer {
 
 export async function replayJob(settings: ReplaySettings): Promise<(call: Call) => Promise<ReplayAnswer>> {
   const { store } = await openStore(settings.store);
-  const limiter = createLimiter({ policy: parsePolicy(settings.policy), store, prefix: settings.prefix });
+  const limiter = createLimiter({
+    policy: parsePolicy(settings.policy),
+    store,
+    prefix: settings.prefix,
+    failover: false,
+  });
   return async (call) => {
     const startedMs = performance.now();
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.

@@ -116,8 +116,9 @@ function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): 
 
 /** What a step asks of a bucket. A limit that only counts, or only warns, is left out of the judgement. */
 export function stepOf({ key, limit }: Bucket, spec: LimitSpec, event: StepEvent): Step {
-  const step = { bucket: key, limit: spec, event };
-  return limit.isShadow || limit.isWarning ? { ...step, shadow: true } : step;
+  const shadow = limit.isShadow || limit.isWarning ? { shadow: true } : {};
+  const away = limit.onStoreError === "share" ? {} : { onStoreError: limit.onStoreError };
+  return { bucket: key, limit: spec, event, ...shadow, ...away };
 }
 
 /** Refuses dimensions that leave out one of the limit's own. */

@@ -28,6 +28,7 @@ import {
   usedIn,
 } from "./holds.ts";
 import { type Once, onceOf, type Replay, replayOf } from "./once.ts";
+import type { OnStoreError } from "./policy-schema.ts";
 import type { StoredState } from "./stored.ts";
 
 /** What one step asks of one bucket. */
@@ -68,6 +69,8 @@ export interface Step {
   readonly event: StepEvent;
   /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
   readonly shadow?: boolean;
+  /** What holds while the store is away; a store knows nothing of it. Absent: an instance's share of what was left. */
+  readonly onStoreError?: Exclude<OnStoreError, "share">;
 }
 
 /** Steps that are judged together and booked all or none. */
@@ -115,6 +118,19 @@ export interface StepReply {
   readonly retryAfterMs: number | null;
   /** Of a settle or an extend: how the hold was found. `late`: it had expired. */
   readonly hold?: "live" | "late" | "unknown";
+  /** Set when it is denied because the store is away, and not because so much was used. */
+  readonly away?: true;
+}
+
+/** How an answer was found without the store. */
+export interface Degraded {
+  /** What the store failed with. */
+  readonly reason: string;
+  /**
+   * Units that may pass at worst, over all instances, on top of what the store counts: the most of any limit; `null` when
+   * there is no bound.
+   */
+  readonly worstCaseOver: number | null;
 }
 
 /** The answer for one request. */
@@ -131,6 +147,8 @@ export interface StoreReply {
   readonly steps: readonly StepReply[];
   /** Set when this is the answer for an earlier request, given again. */
   readonly replay?: Replay;
+  /** Set when the store was away. */
+  readonly degraded?: Degraded;
 }
 
 /** A reply, and what the store has to write. */

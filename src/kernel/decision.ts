@@ -2,8 +2,8 @@
 
 import { algorithmOf } from "./algorithms/registry.ts";
 import type { Bucket, Charge } from "./charge.ts";
-import type { StepReply, StoreReply } from "./decide.ts";
-import { denialMessage, nearMessage, warning } from "./message.ts";
+import type { Degraded, StepReply, StoreReply } from "./decide.ts";
+import { awayMessage, denialMessage, nearMessage, warning } from "./message.ts";
 
 /** The answer for one charge. */
 export interface Verdict {
@@ -39,11 +39,8 @@ export interface Decision {
   readonly message: string | null;
   /** What to tell the model when little is left after an allowed call: at most 300 characters, made likewise. */
   readonly notice: string | null;
-  /**
-   * Set when the store was away: why, and how many units may have passed beyond the quota at worst. There is no fallback
-   * yet: always `null`.
-   */
-  readonly degraded: null | { readonly reason: string; readonly worstCaseOver: number };
+  /** Set when the store was away, and this instance decided by what it knew: why, and how far over that may be at worst. */
+  readonly degraded: Degraded | null;
   /** Whether this repeats the first answer for the call's idempotency key. */
   readonly replayed: boolean;
   /** The store's time, epoch ms. */
@@ -68,14 +65,14 @@ export interface Usage {
 /** The decision for charges that a store has answered. */
 export function decisionOf(charges: readonly Charge[], reply: StoreReply): Decision {
   const verdicts = charges.map((charge, i) => verdictOf(charge, stepAt(reply, i)));
-  const binding = reply.allowed ? null : bindingDenial(charges, verdicts);
+  const binding = reply.allowed ? null : bindingDenial(charges, verdicts, reply);
   return {
     allowed: reply.allowed,
     verdicts,
     retryAfterMs: binding === null ? 0 : binding.verdict.retryAfterMs,
-    message: binding === null ? null : denialMessage(aboutOf(binding)),
+    message: binding === null ? null : binding.isAway ? awayMessage(binding.verdict) : denialMessage(aboutOf(binding)),
     notice: reply.allowed ? noticeOf(charges, verdicts) : null,
-    degraded: null,
+    degraded: reply.degraded ?? null,
     replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
   };
@@ -108,7 +105,7 @@ function verdictOf(charge: Charge, step: StepReply): Verdict {
     remaining: remainingOf(charge, step),
     resetAfterMs: step.resetAfterMs,
     retryAfterMs: step.retryAfterMs,
-    retryable: step.allowed || (refills && step.retryAfterMs !== null),
+    retryable: step.allowed || ((refills || step.away === true) && step.retryAfterMs !== null),
   };
 }
 
@@ -118,12 +115,14 @@ function remainingOf(bucket: Bucket, { used, granted = 0 }: StepReply): number {
 }
 
 /** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
-function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[]) {
-  let binding: { charge: Charge; verdict: Verdict } | null = null;
+function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[], { steps }: StoreReply) {
+  let binding: { charge: Charge; verdict: Verdict; isAway: boolean } | null = null;
   for (const [i, charge] of charges.entries()) {
     const verdict = verdicts[i];
     if (verdict === undefined || verdict.allowed || verdict.shadow || charge.limit.isWarning) continue;
-    if (binding === null || waitOf(verdict) > waitOf(binding.verdict)) binding = { charge, verdict };
+    if (binding === null || waitOf(verdict) > waitOf(binding.verdict)) {
+      binding = { charge, verdict, isAway: steps[i]?.away === true };
+    }
   }
   return binding;
 }

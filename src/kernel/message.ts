@@ -46,6 +46,12 @@ export function denialMessage({ limit: { per, message }, verdict, algorithm, cap
   return `Denied by ${limit}: ${why}. ${advice}`;
 }
 
+/** Why a call is denied that the store was not asked about: at most 300 characters. */
+export function awayMessage({ limit, retryAfterMs }: Verdict): string {
+  const wait = formatDuration(retryAfterMs ?? 0);
+  return `Denied for now: ${limit} cannot be checked at the moment. Try again in ${wait}, or go on without this tool.`;
+}
+
 /** That an allowed call goes on with what did not get on: at most 300 characters. */
 export function warning({ limit: { per, message }, verdict }: About): string {
   if (message !== null) return filled(message, verdict);

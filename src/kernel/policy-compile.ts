@@ -64,6 +64,7 @@ function compileLimit(limit: LimitInput): Limit {
     isWarning,
     noticeAt: limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null)),
     message: limit.message ?? null,
+    onStoreError: limit.onStoreError ?? "share",
     matches: matcher(limit.match),
     overrides: (limit.overrides ?? []).map(({ when, quota }) => ({
       when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),

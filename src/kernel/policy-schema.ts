@@ -33,6 +33,11 @@ export interface LimitBaseInput {
    * not per, and that only some calls say, as a `plan`.
    */
   readonly overrides?: readonly OverrideInput[] | undefined;
+  /**
+   * What holds while the store is away: each instance admits its `share` of what was left (default), what is left as if it
+   * were alone (`local`), nothing (`deny`), or everything (`allow`). Stores that are never away for long do without.
+   */
+  readonly onStoreError?: OnStoreError | undefined;
   /** `shadow` counts and reports, but never denies. Default `enforce`. */
   readonly mode?: "enforce" | "shadow" | undefined;
   /**
@@ -52,6 +57,9 @@ export interface LimitBaseInput {
   /** Whether calls that lack one of the dimensions pass this limit by; else they are refused. Default `false`. */
   readonly optional?: boolean | undefined;
 }
+
+/** What holds while the store is away. */
+export type OnStoreError = "share" | "local" | "deny" | "allow";
 
 /** Another quota, for calls with these dimensions. */
 export interface OverrideInput {
@@ -266,6 +274,12 @@ const base = {
     .enum(["enforce", "shadow"], { error: "enforce or shadow" })
     .optional()
     .describe("shadow counts and reports, but never denies. Default: enforce."),
+  onStoreError: z
+    .enum(["share", "local", "deny", "allow"], { error: "share, local, deny or allow" })
+    .optional()
+    .describe(
+      "What an instance admits while the store is away: its share of what was left (default), all that was left (local), nothing, or everything.",
+    ),
   noticeAt: z
     .union([z.number({ error: NOTICE }).gt(0, { error: NOTICE }).max(1, { error: NOTICE }), z.literal("never")], {
       error: NOTICE,

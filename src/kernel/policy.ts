@@ -7,7 +7,7 @@ import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
-import { type PolicyInput, policySchema } from "./policy-schema.ts";
+import { type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
 import type { PolicyTypes, TypesOf } from "./typed.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
@@ -52,6 +52,8 @@ export interface Limit {
   readonly noticeAt: number | null;
   /** What a denied model is told instead of the usual text. */
   readonly message: string | null;
+  /** What holds while the store is away. */
+  readonly onStoreError: OnStoreError;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
   /** Other allotments for some callers: the first whose dimensions all have these values. */

@@ -5,6 +5,7 @@ import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
 import type { Decision, Usage } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
+import type { FailoverEvent } from "../layers/failover.ts";
 import { type SetupCheck, type Store, StoreError } from "../store.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
@@ -13,6 +14,9 @@ import type { Grant } from "./grant.ts";
 export type LimiterEvent =
   /** The store is set up so that it may break a promise. */
   | { readonly type: "store-setup"; readonly check: SetupCheck }
+  | Exclude<FailoverEvent, { readonly type: "instances" }>
+  /** More instances share these limits than they have units: while the store is away, some have no share. */
+  | { readonly type: "small-quotas"; readonly instances: number; readonly limits: readonly string[] }
   /** How the store is set up could not be read. */
   | { readonly type: "store-error"; readonly error: unknown }
   /**

@@ -23,9 +23,14 @@ export interface SlidingWindowState {
 
 const SUB_WINDOWS = 10;
 
+/** The number of the sub-window that an instant is in, since 1970. */
+export function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {
+  return Math.floor(atMs / subWindowMsOf(limit));
+}
+
 /** Whether what was booked at an instant has left the window. */
 export function hasLeft(limit: SlidingWindowLimit, atMs: number, nowMs: number): boolean {
-  return nowMs >= freeAtMs(limit, Math.floor(atMs / subWindowMsOf(limit)));
+  return nowMs >= freeAtMs(limit, subWindowOf(limit, atMs));
 }
 
 /** The state without units of one sub-window: that of another state's newest. Of another window length it stays as it is. */

@@ -1,0 +1,519 @@
+// A store that wraps a store which may be away. It sends each batch on terms, so that it can find out later what became of
+// one that was not answered; it answers by shares while the store is away (failover/fallback.ts), and when the store is
+// back it gives back what that has lost, and books what was admitted meanwhile (failover/backlog.ts), before it asks again.
+
+import { within } from "../clock.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import {
+  type Batching,
+  type Beat,
+  refuseTerms,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  type Terms,
+} from "../store.ts";
+import { Backlog, type Journal, MAX_AGE_MS } from "./failover/backlog.ts";
+import { Fallback } from "./failover/fallback.ts";
+import type { Place } from "./failover/shares.ts";
+import { StoreTime } from "./failover/store-time.ts";
+import { raiseOf, Views } from "./failover/views.ts";
+
+export type { Journal } from "./failover/backlog.ts";
+
+/** What an instance does while its store is away. */
+export interface FailoverOptions {
+  /** How long a batch may take until this instance decides by itself, 10 to 60,000 ms. Default 250. */
+  readonly deadlineMs?: number | undefined;
+  /**
+   * How many instances share the limits at most, 1 to 10,000. Default: the most that the store has counted within the last
+   * hour or two; an instance that never reached the store admits no share then.
+   */
+  readonly instances?: number | undefined;
+  /**
+   * Where this instance keeps what it has admitted while the store was away, so that it is booked also when the process
+   * dies meanwhile: `fileJournal`. Default: in memory alone.
+   */
+  readonly journal?: Journal | undefined;
+}
+
+/** What befalls the store, as this instance sees it. */
+export type FailoverEvent =
+  /** It does not answer as it should: from now on this instance decides by itself. */
+  | { readonly type: "store-away"; readonly error: StoreError }
+  /** It counts again. */
+  | {
+      readonly type: "store-back";
+      readonly awayMs: number;
+      /** Requests that were booked afterwards, those whose answers were lost among them. */
+      readonly booked: number;
+      /** Requests that could not be: of a damaged bucket, or too old to be booked just once. */
+      readonly dropped: number;
+      /** Buckets whose use was given back, because the store had lost it. */
+      readonly raised: number;
+    }
+  /** The limiter was closed while the store was away: so many bookings are lost, which no journal has. */
+  | { readonly type: "unbooked"; readonly bookings: number }
+  /** How many instances the store counts, when that is more than before. */
+  | { readonly type: "instances"; readonly instances: number };
+
+/** A store that can be away: it keeps terms, and counts who shares it. */
+export type RemoteStore = Store & Required<Pick<Store, "beat">>;
+
+/** How often an instance says that it lives, and for how long that holds. */
+const BEAT_EACH_MS = 5_000;
+const LIVES_MS = 15_000;
+/** How often the store is looked for, and how many of those questions may be unanswered. */
+const PROBE_EACH_MS = 200;
+const MAX_PROBES = 4;
+/** The most instances of the last hour or two count. */
+const HOUR_MS = 3_600_000;
+const BATCHING = { size: 64, underWay: 4 };
+/** How many buckets are named so that the store can tell whether it has lost them. */
+const SEEN = 64;
+/** With no more to book, calls wait for it: it is one batch or two. */
+const FEW = 64;
+
+/**
+ * Wraps a store that may be away.
+ *
+ * @param group whose instances share the limits
+ */
+export function failoverLayer(
+  store: RemoteStore,
+  group: string,
+  options: FailoverOptions,
+  tell: (event: FailoverEvent) => void,
+): Store {
+  return new Failover(store, group, options, tell);
+}
+
+/**
+ * Refuses options that are wrong.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkFailover(store: Store, options: FailoverOptions | false | undefined): void {
+  if (options === undefined || options === false) return;
+  if (store.beat === undefined) {
+    throw invalidOption("failover", "nothing, because this store keeps no terms for it", "options");
+  }
+  checkOptionKeys(options, ["deadlineMs", "instances", "journal"]);
+  const { deadlineMs = 250, instances = 1, journal } = options;
+  checkWhole("failover.deadlineMs", deadlineMs, 10, 60_000);
+  checkWhole("failover.instances", instances, 1, 10_000);
+  if (journal !== undefined && (typeof journal?.write !== "function" || typeof journal.entries !== "function")) {
+    throw invalidOption("failover.journal", "a journal, such as fileJournal(path)", journal);
+  }
+}
+
+/** Whether a store may be away, and keeps the terms for that. */
+export function isRemote(store: Store): store is RemoteStore {
+  return store.beat !== undefined;
+}
+
+type Replies = readonly (StoreReply | StoreError)[];
+
+class Failover implements Store {
+  readonly batching: Batching;
+  readonly #store: RemoteStore;
+  readonly #group: string;
+  readonly #deadlineMs: number;
+  readonly #tell: (event: FailoverEvent) => void;
+  readonly #instance = `${Date.now().toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
+  readonly #time = new StoreTime();
+  readonly #views = new Views();
+  readonly #fallback = new Fallback(this.#views);
+  readonly #backlog: Backlog;
+  readonly #members: Members;
+  #state: "new" | "here" | "away" | "closed" = "new";
+  /** What calls wait for: the first answer of the store, or the last of what has to be booked afterwards. */
+  #soon: Promise<void> | null = null;
+  #failure: StoreError = new StoreError("unavailable", "the store was never reached", { transient: true });
+  #incarnation: string | undefined;
+  #awaySinceMs = 0;
+  /** Batches that are under way. */
+  readonly #sent = new Set<Promise<unknown>>();
+  #beating: ReturnType<typeof setInterval> | undefined;
+  #recovering: Promise<void> | null = null;
+  /** Beats that were not answered yet. */
+  #unanswered = 0;
+  #wake: () => void = () => {};
+
+  constructor(store: RemoteStore, group: string, options: FailoverOptions, tell: (event: FailoverEvent) => void) {
+    const { deadlineMs = 250, instances, journal } = options;
+    this.batching = store.batching ?? BATCHING;
+    this.#store = store;
+    this.#group = group;
+    this.#deadlineMs = deadlineMs;
+    this.#tell = tell;
+    this.#backlog = new Backlog(this.#instance, journal);
+    this.#members = new Members(instances, journal !== undefined);
+    for (const request of this.#backlog.bookings()) this.#decide({ ...request, mode: "force" });
+  }
+
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<Replies> {
+    refuseTerms(terms);
+    if (this.#state === "new") this.#soon ??= this.#open();
+    while (this.#soon !== null) await this.#soon;
+    if (this.#state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
+    return this.#isAway() ? requests.map((request) => this.#admit(request)) : this.#send(requests);
+  }
+
+  checkPolicy(policy: Policy): void {
+    this.#store.checkPolicy?.(policy);
+  }
+
+  async close(): Promise<void> {
+    const wasHere = this.#state === "here";
+    this.#state = "closed";
+    clearInterval(this.#beating);
+    this.#wake();
+    await Promise.allSettled([...this.#sent, this.#recovering]);
+    const leaves = () => this.#store.beat({ ...this.#member(), livesMs: 0 });
+    if (wasHere) await within(this.#deadlineMs, leaves()).catch(() => {});
+    if (!this.#backlog.isEmpty && !this.#backlog.isKept)
+      this.#tell({ type: "unbooked", bookings: this.#backlog.count });
+    this.#backlog.close();
+    await this.#store.close();
+  }
+
+  /** Asks the store for the first time. What it fails with for good is thrown, and tried again with the next call. */
+  async #open(): Promise<void> {
+    try {
+      const beat = await this.#beat();
+      this.#incarnation = beat.incarnation;
+      this.#startBeating();
+      if (this.#backlog.isEmpty) this.#state = "here";
+      else this.#leave(this.#failure);
+    } catch (error) {
+      if (!isOutage(error)) throw error;
+      this.#startBeating();
+      this.#leave(error);
+    } finally {
+      this.#soon = null;
+    }
+  }
+
+  async #send(requests: readonly StoreRequest[], isAgain = false): Promise<Replies> {
+    const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.send() : undefined;
+    const number = receipt?.number ?? null;
+    const sentMs = performance.now();
+    const asked = within(this.#deadlineMs, this.#store.apply(requests, this.#terms(receipt)));
+    this.#sent.add(asked);
+    try {
+      const replies = await asked;
+      this.#learn(requests, replies, sentMs);
+      const failed = replies.find((reply) => isOutage(reply));
+      if (failed !== undefined) return this.#doubt(requests, number, failed, replies);
+      if (number !== null) this.#backlog.answered(number);
+      return replies;
+    } catch (error) {
+      const failure = asStoreError(error);
+      const isLost = failure.code === "other-incarnation" && !isAgain;
+      if (isOutage(failure) && !isLost) return this.#doubt(requests, number, failure, []);
+      // Nothing was booked.
+      if (number !== null) this.#backlog.answered(number);
+      if (!isLost) throw failure;
+      this.#leave(failure);
+    } finally {
+      this.#sent.delete(asked);
+    }
+    while (this.#soon !== null) await this.#soon;
+    return this.#isAway() ? requests.map((request) => this.#admit(request)) : this.#send(requests, true);
+  }
+
+  /** Decides requests of which some may have been booked, and remembers to settle which. */
+  #doubt(requests: readonly StoreRequest[], number: number | null, failure: StoreError, known: Replies): Replies {
+    this.#leave(failure);
+    const atMs = this.#time.nowMs();
+    const settled: StoreRequest[] = [];
+    const replies = requests.map((request, i): StoreReply | StoreError => {
+      const found = known[i];
+      const reply = found === undefined || isOutage(found) ? this.#decide(request) : found;
+      const isAdmitted = request.mode === "force" || (!StoreError.isInstance(reply) && reply.allowed);
+      const mode = request.mode === "peek" ? "peek" : isAdmitted ? "force" : "undo";
+      const { wait, ...asked } = request;
+      settled.push({ ...asked, mode, ...(mode === "force" ? { atMs } : wait === undefined ? {} : { wait }) });
+      return reply;
+    });
+    if (number !== null) this.#backlog.doubt(number, settled, atMs);
+    return replies;
+  }
+
+  /** Decides a request that the store is not asked about, and remembers to book it. */
+  #admit(request: StoreRequest): StoreReply | StoreError {
+    const reply = this.#decide(request);
+    if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
+    if (!reply.allowed && request.mode !== "force") return reply;
+    try {
+      this.#backlog.add(request, this.#time.nowMs(), this.#fallback.limitsOf(request));
+      return reply;
+    } catch (error) {
+      return asStoreError(error);
+    }
+  }
+
+  #decide(request: StoreRequest): StoreReply | StoreError {
+    try {
+      return this.#fallback.decide(request, this.#members.place(), this.#time.nowMs(), this.#failure);
+    } catch (error) {
+      return asStoreError(error);
+    }
+  }
+
+  #learn(requests: readonly StoreRequest[], replies: Replies, sentMs: number): void {
+    for (const [i, reply] of replies.entries()) {
+      const request = requests[i];
+      if (request === undefined || StoreError.isInstance(reply)) continue;
+      this.#views.learn(request, reply);
+      if (reply.replay === undefined) this.#time.learn(reply.nowMs, sentMs);
+    }
+  }
+
+  /** From now on this instance decides by itself, until the store is back. */
+  #leave(failure: StoreError): void {
+    this.#failure = failure;
+    if (this.#state === "away" || this.#state === "closed") return;
+    this.#state = "away";
+    this.#awaySinceMs = performance.now();
+    this.#tell({ type: "store-away", error: failure });
+    this.#recovering ??= this.#recover().finally(() => {
+      this.#recovering = null;
+    });
+    if (failure.code === "other-incarnation") this.#waitFor(this.#recovering);
+  }
+
+  /** The store is there, and has to be given what it lost: calls wait for that as for an answer. */
+  #waitFor(recovering: Promise<void>): void {
+    const soon = within(this.#deadlineMs, recovering)
+      .catch(() => {})
+      .then(() => {
+        if (this.#soon === soon) this.#soon = null;
+      });
+    this.#soon = soon;
+  }
+
+  async #recover(): Promise<void> {
+    const done = { booked: 0, dropped: 0, raised: 0 };
+    for (;;) {
+      const beat = await this.#probe();
+      if (beat === null) return;
+      try {
+        await Promise.allSettled(this.#sent);
+        if (this.#incarnation !== undefined && beat.incarnation !== this.#incarnation) await this.#raise(beat, done);
+        this.#incarnation = beat.incarnation;
+        await this.#settle(done);
+        while (this.#backlog.size > FEW) await this.#flush(done);
+        if (await this.#return(done)) return;
+      } catch (error) {
+        this.#failure = asStoreError(error);
+      }
+      await this.#pause(PROBE_EACH_MS);
+    }
+  }
+
+  /** Books the last of it while calls wait for that. Resolves to whether this instance is done with being away. */
+  #return(done: { booked: number; dropped: number; readonly raised: number }): Promise<boolean> {
+    const flushed = this.#flush(done).then(
+      () => {
+        if (this.#isClosed()) return true;
+        this.#soon = null;
+        this.#fallback.clear();
+        this.#state = "here";
+        this.#tell({ type: "store-back", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
+        return true;
+      },
+      (error) => {
+        this.#soon = null;
+        this.#failure = asStoreError(error);
+        return this.#isClosed();
+      },
+    );
+    this.#soon = flushed.then(() => {});
+    return flushed;
+  }
+
+  /** Looks for the store until it answers in time; `null` when this was closed meanwhile. */
+  async #probe(): Promise<Beat | null> {
+    while (!this.#isClosed()) {
+      const beat = this.#unanswered < MAX_PROBES ? await this.#beat().catch(() => null) : null;
+      if (this.#isClosed()) break;
+      if (beat !== null) return beat;
+      await this.#pause(PROBE_EACH_MS);
+    }
+    return null;
+  }
+
+  /** Until the time is over, a beat is answered late, or this is closed. It keeps no process alive. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms).unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async #raise(beat: Beat, done: { raised: number }): Promise<void> {
+    const nowMs = this.#time.nowMs();
+    const raises = [...this.#views.live(nowMs)].flatMap(([bucket, view]): StoreRequest[] => {
+      const event = raiseOf(view, beat);
+      return event === null ? [] : [{ mode: "force", steps: [{ bucket, limit: view.limit, event }] }];
+    });
+    for (let first = 0; first < raises.length; first += this.batching.size) {
+      const part = raises.slice(first, first + this.batching.size);
+      await this.#ask(part, { ...this.#terms(), incarnation: beat.incarnation });
+      done.raised += part.length;
+    }
+  }
+
+  /** Makes sure of batches of which nobody knew what became of them, in their order. */
+  async #settle(done: { booked: number; dropped: number }): Promise<void> {
+    for (const batch of this.#backlog.batches) {
+      if (this.#time.nowMs() - batch.openedAtMs > MAX_AGE_MS) {
+        done.dropped += batch.requests.filter(({ mode }) => mode === "force").length;
+      } else {
+        const replies = await this.#ask(batch.requests, this.#terms(this.#backlog.closing(batch)));
+        const booked = batch.requests.filter(({ mode }) => mode === "force").length;
+        const failed = replies.filter((reply) => StoreError.isInstance(reply)).length;
+        done.booked += booked - failed;
+        done.dropped += failed;
+      }
+      this.#backlog.settle(batch);
+    }
+  }
+
+  async #flush(done: { booked: number; dropped: number }): Promise<void> {
+    this.#backlog.cut(this.batching.size, this.#time.nowMs());
+    await this.#settle(done);
+  }
+
+  /** @throws StoreError when any of it has to be asked again */
+  async #ask(requests: readonly StoreRequest[], terms: Terms): Promise<Replies> {
+    if (this.#isClosed()) throw new StoreError("closed", "the store was closed", { transient: false });
+    const sentMs = performance.now();
+    const replies = await within(this.#deadlineMs, this.#store.apply(requests, terms));
+    const failed = replies.find((reply) => isOutage(reply));
+    if (failed !== undefined) throw failed;
+    this.#learn(requests, replies, sentMs);
+    return replies;
+  }
+
+  #terms(receipt?: Terms["receipt"]): Terms {
+    return {
+      notAfterMs: this.#time.nowMs() + this.#deadlineMs,
+      ...(this.#incarnation === undefined ? {} : { incarnation: this.#incarnation }),
+      ...(receipt === undefined ? {} : { receipt }),
+    };
+  }
+
+  async #beat(): Promise<Beat> {
+    const sentMs = performance.now();
+    this.#unanswered++;
+    const asked = this.#store.beat(this.#member()).finally(() => {
+      this.#unanswered--;
+      this.#wake();
+    });
+    try {
+      const beat = await within(this.#deadlineMs, asked);
+      this.#time.learn(beat.nowMs, sentMs);
+      if (this.#members.learn(beat)) this.#tell({ type: "instances", instances: beat.instances });
+      return beat;
+    } catch (error) {
+      throw asStoreError(error);
+    }
+  }
+
+  #member() {
+    const seen: string[] = [];
+    for (const [bucket] of this.#views.live(this.#time.nowMs())) {
+      if (seen.length === SEEN) break;
+      seen.push(bucket);
+    }
+    return { group: this.#group, instance: this.#instance, livesMs: LIVES_MS, seen };
+  }
+
+  #startBeating(): void {
+    if (this.#beating !== undefined) return;
+    this.#beating = setInterval(async () => {
+      if (this.#state !== "here") return;
+      try {
+        const { incarnation } = await this.#beat();
+        if (incarnation !== this.#incarnation) this.#leave(lost());
+      } catch (error) {
+        if (isOutage(error)) this.#leave(error);
+      }
+    }, BEAT_EACH_MS);
+    this.#beating.unref();
+  }
+
+  // What changes while something is awaited.
+  #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  #isAway(): boolean {
+    return this.#state === "away";
+  }
+}
+
+/** How many instances there are. */
+class Members {
+  readonly #most: number | undefined;
+  readonly #hasJournal: boolean;
+  #rank: number | null = null;
+  #counts: { readonly hour: number; readonly most: number }[] = [];
+
+  constructor(most: number | undefined, hasJournal: boolean) {
+    this.#most = most;
+    this.#hasJournal = hasJournal;
+  }
+
+  /** Whether there are more than before. */
+  learn({ instances, rank }: Beat): boolean {
+    const before = this.#highest();
+    const hour = Math.floor(performance.now() / HOUR_MS);
+    const [last] = this.#counts;
+    const counts = last?.hour === hour ? this.#counts.slice(1) : this.#counts;
+    const most = last?.hour === hour ? Math.max(last.most, instances) : instances;
+    this.#counts = [{ hour, most }, ...counts.filter((each) => each.hour === hour - 1)];
+    this.#rank = rank;
+    return this.#highest() > before;
+  }
+
+  /**
+   * Which one of how many this instance is; `null` where that is not known. One that starts while the store is away, and
+   * does not know what it admitted before, admits nothing.
+   */
+  place(): Place | null {
+    const counted = this.#highest();
+    if (counted === 0 && !(this.#hasJournal && this.#most !== undefined)) return null;
+    const instances = this.#most ?? counted;
+    return { instances, rank: this.#rank === null ? null : Math.min(this.#rank, instances - 1) };
+  }
+
+  #highest(): number {
+    return Math.max(0, ...this.#counts.map(({ most }) => most));
+  }
+}
+
+function isOutage(error: unknown): error is StoreError {
+  return StoreError.isInstance(error) && error.transient && !REQUEST_ALONE.has(error.code);
+}
+
+/** Errors of one request, whose fault it is. */
+const REQUEST_ALONE: ReadonlySet<string> = new Set(["capacity", "too-many-holds", "overloaded"]);
+
+function asStoreError(error: unknown): StoreError {
+  if (StoreError.isInstance(error)) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new StoreError("unavailable", `the store: ${message}`, { transient: true, cause: error });
+}
+
+function lost(): StoreError {
+  return new StoreError("other-incarnation", "the store has lost what it held", { transient: true });
+}

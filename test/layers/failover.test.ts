@@ -1,0 +1,238 @@
+// What an instance does while its store is away, and what it makes good afterwards, on a remote store without a network.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createLimiter, type Decision, type FailoverOptions, type LimiterEvent, type PolicyInput } from "tollgate";
+import { RemoteStore } from "./remote.ts";
+
+const clock = { nowMs: () => Date.now() };
+
+const policyOf = (limit: object = {}): PolicyInput => ({
+  version: 1,
+  limits: [{ name: "per-session", per: ["session"], quota: 10, ...limit } as never],
+});
+
+/** An instance of a deployment, and what it says. */
+function instanceOf(remote: RemoteStore, policy: PolicyInput = policyOf(), failover: FailoverOptions = {}) {
+  const events: LimiterEvent[] = [];
+  let heard: () => void = () => {};
+  const limiter = createLimiter({
+    policy,
+    // Instances have connections of their own: what one closes stays open for others.
+    store: {
+      batching: remote.batching,
+      apply: remote.apply.bind(remote),
+      beat: remote.beat.bind(remote),
+      async close() {},
+    },
+    failover: { deadlineMs: 20, ...failover },
+    onEvent: (event) => {
+      events.push(event);
+      heard();
+    },
+  });
+  const until = async (type: LimiterEvent["type"], count = 1) => {
+    while (events.filter((event) => event.type === type).length < count) {
+      await new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+    }
+    return events.findLast((event) => event.type === type);
+  };
+  return { limiter, events, until };
+}
+
+const call = { tool: "search", session: "s1" };
+
+async function admitted(limiter: { consume(asked: typeof call): Promise<Decision> }, times: number): Promise<number> {
+  const decisions = await Promise.all(Array.from({ length: times }, () => limiter.consume(call)));
+  return decisions.filter(({ allowed }) => allowed).length;
+}
+
+const usedIn = async (limiter: ReturnType<typeof instanceOf>["limiter"]) =>
+  (await limiter.usage({ session: "s1" }))[0]?.used;
+
+describe("failover", () => {
+  it("changes nothing while the store answers", async () => {
+    const { limiter, events } = instanceOf(new RemoteStore(clock));
+    assert.equal(await admitted(limiter, 12), 10);
+    const decision = await limiter.consume(call);
+    assert.equal(decision.degraded, null);
+    assert.deepEqual(events, []);
+    await limiter.close();
+  });
+
+  it("admits what was left when it is alone, and books it afterwards", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, until } = instanceOf(remote);
+    assert.equal(await admitted(limiter, 4), 4);
+    remote.fault = "lose-request";
+    const first = await limiter.consume(call);
+    assert.deepEqual(first.degraded, { reason: "unavailable", worstCaseOver: 6 });
+    assert.equal(first.verdicts[0]?.remaining, 5);
+    assert.equal(await admitted(limiter, 9), 5);
+    remote.fault = "answer";
+    await until("store-back");
+    assert.equal(await usedIn(limiter), 10);
+    assert.equal((await limiter.consume(call)).degraded, null);
+    await limiter.close();
+  });
+
+  for (const fault of ["lose-reply", "lose-request", "late", "hang"] as const) {
+    it(`books once what was under way: ${fault}`, async () => {
+      const remote = new RemoteStore(clock);
+      const { limiter, until } = instanceOf(remote);
+      await limiter.consume(call);
+      remote.faults.push(fault);
+      assert.equal(await admitted(limiter, 3), 3);
+      await until("store-back");
+      assert.equal(await usedIn(limiter), 4);
+      for (const _ of remote.late) assert.throws(() => remote.deliver(), { code: "too-late" });
+      assert.equal(await usedIn(limiter), 4);
+      await limiter.close();
+    });
+
+    it(`takes back what was under way and is denied: ${fault}`, async () => {
+      const remote = new RemoteStore(clock);
+      const { limiter, until } = instanceOf(remote, policyOf({ onStoreError: "deny" }));
+      await limiter.consume(call);
+      remote.faults.push(fault);
+      assert.equal(await admitted(limiter, 3), 0);
+      await until("store-back");
+      assert.equal(await usedIn(limiter), 1);
+      await limiter.close();
+    });
+  }
+
+  it("divides what was left among instances, by their ranks", async () => {
+    const remote = new RemoteStore(clock);
+    const told = Array.from({ length: 4 }, () => instanceOf(remote, policyOf(), { instances: 4 }));
+    for (const { limiter } of told) assert.equal((await limiter.consume(call)).allowed, true);
+    for (const { limiter } of told) await limiter.usage({ session: "s1" });
+    remote.fault = "lose-request";
+    const counts = await Promise.all(told.map(({ limiter }) => admitted(limiter, 10)));
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      6,
+    );
+    assert.deepEqual(counts.toSorted(), [1, 1, 2, 2]);
+    remote.fault = "answer";
+    await Promise.all(told.map(({ until }) => until("store-back")));
+    assert.equal(await usedIn(told[0]?.limiter as never), 10);
+    await Promise.all(told.map(({ limiter }) => limiter.close()));
+  });
+
+  it("tells a denial from an outage", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter } = instanceOf(remote, policyOf({ onStoreError: "deny" }));
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    const { allowed, message, verdicts, degraded, retryAfterMs } = await limiter.consume(call);
+    assert.equal(allowed, false);
+    assert.match(message ?? "", /^Denied for now: per-session cannot be checked at the moment\. Try again in 1 s,/);
+    assert.equal(verdicts[0]?.retryable, true);
+    assert.equal(retryAfterMs, 1_000);
+    assert.deepEqual(degraded, { reason: "unavailable", worstCaseOver: 0 });
+    await limiter.close();
+  });
+
+  it("denies as ever what was used up when it was last seen", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter } = instanceOf(remote);
+    await admitted(limiter, 10);
+    remote.fault = "lose-request";
+    const { allowed, message, verdicts } = await limiter.consume(call);
+    assert.equal(allowed, false);
+    assert.match(message ?? "", /^Denied by per-session: no calls per session left/);
+    assert.equal(verdicts[0]?.retryable, false);
+    await limiter.close();
+  });
+
+  it("allows everything, or the whole quota, where the policy says so", async () => {
+    const remote = new RemoteStore(clock);
+    const open = instanceOf(remote, policyOf({ onStoreError: "allow" }));
+    const local = instanceOf(remote, policyOf({ name: "other", onStoreError: "local" }), { instances: 5 });
+    await open.limiter.consume(call);
+    await local.limiter.consume(call);
+    remote.fault = "lose-request";
+    assert.equal(await admitted(open.limiter, 30), 30);
+    assert.equal((await open.limiter.consume(call)).degraded?.worstCaseOver, null);
+    assert.equal(await admitted(local.limiter, 30), 9);
+    assert.equal((await local.limiter.consume(call)).degraded?.worstCaseOver, 9 + 4 * 10);
+    remote.fault = "answer";
+    await Promise.all([open.until("store-back"), local.until("store-back")]);
+    assert.equal(await usedIn(open.limiter), 32);
+    await Promise.all([open.limiter.close(), local.limiter.close()]);
+  });
+
+  it("decides from the first call on, when the store is away at the start: nothing, where it knows of no others", async () => {
+    const remote = new RemoteStore(clock);
+    remote.fault = "lose-request";
+    const { limiter, until } = instanceOf(remote);
+    const { allowed, degraded } = await limiter.consume(call);
+    assert.equal(allowed, false);
+    assert.deepEqual(degraded, { reason: "unavailable", worstCaseOver: null });
+    remote.fault = "answer";
+    await until("store-back");
+    assert.equal((await limiter.consume(call)).allowed, true);
+    await limiter.close();
+  });
+
+  it("gives back what the store has lost, before it asks again", async () => {
+    const remote = new RemoteStore(clock);
+    const [one, other] = [instanceOf(remote), instanceOf(remote)];
+    await admitted(one.limiter, 6);
+    await admitted(other.limiter, 3);
+    remote.flush();
+    assert.equal(await admitted(other.limiter, 10), 1);
+    await other.until("store-back");
+    assert.equal(await usedIn(other.limiter), 10);
+    await admitted(one.limiter, 1);
+    await one.until("store-back");
+    assert.equal(await usedIn(one.limiter), 10);
+    await Promise.all([one.limiter.close(), other.limiter.close()]);
+  });
+
+  it("holds and settles while the store is away", async () => {
+    const remote = new RemoteStore(clock);
+    const policy = policyOf({ unit: "tokens", quota: 1_000 });
+    const { limiter, until } = instanceOf(remote, policy);
+    const before = await limiter.reserve({ ...call, cost: { tokens: 300 } });
+    remote.fault = "lose-request";
+    const meanwhile = await limiter.reserve({ ...call, cost: { tokens: 200 } });
+    const open = await limiter.reserve({ ...call, cost: { tokens: 100 } });
+    assert.ok(before.allowed && meanwhile.allowed && open.allowed);
+    assert.equal((await before.settle({ tokens: 350 })).problem, null);
+    assert.equal((await meanwhile.settle({ tokens: 40 })).problem, null);
+    remote.fault = "answer";
+    await until("store-back");
+    assert.equal(await usedIn(limiter), 350 + 40 + 100);
+    await open.settle({ tokens: 10 });
+    assert.equal(await usedIn(limiter), 350 + 40 + 10);
+    await limiter.close();
+  });
+
+  it("says what is lost when it is closed while the store is away", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events } = instanceOf(remote);
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    await admitted(limiter, 2);
+    await limiter.close();
+    assert.deepEqual(
+      events.filter(({ type }) => type === "unbooked"),
+      [{ type: "unbooked", bookings: 2 }],
+    );
+  });
+
+  it("throws what only the store could do, and what no waiting mends", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter } = instanceOf(remote);
+    await limiter.consume(call);
+    remote.fault = "lose-request";
+    await limiter.consume(call);
+    await assert.rejects(limiter.usage({ session: "s1" }), { name: "StoreError", code: "unavailable" });
+    await assert.rejects(limiter.reset({ limit: "per-session", session: "s1" }), { name: "StoreError" });
+    await limiter.close();
+  });
+});
