@@ -42,6 +42,7 @@ const layers: Record<string, Layer> = {
     may: [KERNEL, /^src\/policy-file\.ts$/, /^node:fs$/, /^yaml$/],
   },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
+  journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK, /^src\/layers\/[a-z]+\//] },
   adapters: {
     files: /^src\/adapters\//,

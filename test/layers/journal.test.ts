@@ -1,0 +1,124 @@
+// What was admitted while the store was away is booked also when the process died meanwhile.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { createLimiter, type LimiterEvent } from "tollgate";
+import { fileJournal, type Journal } from "tollgate/journal";
+import { temporaryFolder } from "../temporary.ts";
+import { RemoteStore } from "./remote.ts";
+
+const call = { tool: "search", session: "s1" };
+const clock = { nowMs: () => Date.now() };
+
+function instanceOf(remote: RemoteStore, journal: Journal) {
+  let back: () => void;
+  const isBack = new Promise<void>((resolve) => {
+    back = resolve;
+  });
+  const limiter = createLimiter({
+    policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] },
+    store: {
+      batching: remote.batching,
+      apply: remote.apply.bind(remote),
+      beat: remote.beat.bind(remote),
+      async close() {},
+    },
+    failover: { deadlineMs: 20, instances: 2, journal },
+    onEvent: (event: LimiterEvent) => {
+      if (event.type === "store-back") back();
+    },
+  });
+  return { limiter, isBack };
+}
+
+describe("fileJournal", () => {
+  it("keeps entries in the order in which they were put, and removes them", () => {
+    const path = join(temporaryFolder(), "journal.db");
+    const first = fileJournal(path);
+    first.write(
+      new Map([
+        ["b", "1"],
+        ["a", "2"],
+        ["c", "3"],
+      ]),
+    );
+    first.write(
+      new Map<string, string | null>([
+        ["b", "4"],
+        ["a", null],
+      ]),
+    );
+    first.close();
+    const again = fileJournal(path);
+    assert.deepEqual(
+      [...again.entries()],
+      [
+        ["b", "4"],
+        ["c", "3"],
+      ],
+    );
+    again.close();
+    again.close();
+  });
+
+  it("refuses a file that another has open, another program's, and what is no path", () => {
+    const folder = temporaryFolder();
+    const path = join(folder, "journal.db");
+    const journal = fileJournal(path);
+    assert.throws(() => fileJournal(path), { name: "StoreError", code: "busy" });
+    journal.close();
+    const text = join(folder, "text.db");
+    writeFileSync(text, "something else".repeat(1_000));
+    assert.throws(() => fileJournal(text), { name: "StoreError", code: "unavailable" });
+    assert.throws(() => fileJournal(join(folder, "nowhere", "x.db")), { name: "StoreError", code: "unavailable" });
+    assert.throws(() => fileJournal(""), { name: "MisuseError", code: "invalid-option" });
+  });
+});
+
+describe("a journal", () => {
+  it("books after a restart what was admitted before it, and counts it to the share meanwhile", async () => {
+    const remote = new RemoteStore(clock);
+    const path = join(temporaryFolder(), "journal.db");
+    const before = instanceOf(remote, fileJournal(path));
+    await before.limiter.consume(call);
+    remote.faults.push("lose-reply");
+    assert.equal((await before.limiter.consume(call)).allowed, true);
+    await before.isBack;
+    remote.fault = "lose-request";
+    remote.faults.push("lose-reply");
+    assert.equal((await before.limiter.consume(call)).allowed, true);
+    assert.equal((await before.limiter.consume(call)).allowed, true);
+    const held = await before.limiter.reserve(call);
+    assert.equal(held.allowed, true);
+    // As when the process dies: nothing is said to the store, and the file is free again.
+    await before.limiter.close();
+
+    const after = instanceOf(remote, fileJournal(path));
+    const [fourth, fifth, sixth] = [
+      await after.limiter.consume(call),
+      await after.limiter.consume(call),
+      await after.limiter.consume(call),
+    ];
+    assert.deepEqual([fourth.allowed, fifth.allowed, sixth.allowed], [true, true, false]);
+    assert.notEqual(fourth.degraded, null);
+    remote.fault = "answer";
+    await after.isBack;
+    assert.equal((await after.limiter.usage({ session: "s1" }))[0]?.used, 2 + 3 + 2);
+    await after.limiter.close();
+  });
+
+  it("admits nothing at the start without a setting of how many instances there are", async () => {
+    const remote = new RemoteStore(clock);
+    remote.fault = "lose-request";
+    const journal = fileJournal(join(temporaryFolder(), "journal.db"));
+    const limiter = createLimiter({
+      policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] },
+      store: remote,
+      failover: { deadlineMs: 20, journal },
+    });
+    assert.equal((await limiter.consume(call)).allowed, false);
+    await limiter.close();
+  });
+});
