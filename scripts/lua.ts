@@ -12,17 +12,24 @@ function included(file: string): string {
   return readFileSync(join(folder, file), "utf8").replace(/^-- @include (.+)$/gm, (_, name: string) => included(name));
 }
 
-/** The text of script.gen.ts. */
-export function embeddedScript(): string {
-  const lines = included("apply.lua")
+/** A script as it is sent. */
+function scriptOf(file: string): string {
+  const lines = included(file)
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("--"));
+  return lines.join("\n");
+}
+
+/** The text of script.gen.ts. */
+export function embeddedScript(): string {
   return [
-    "// Made from apply.lua by `npm run lua`. Do not edit.",
+    "// Made from apply.lua and beat.lua by `npm run lua`. Do not edit.",
+    "// The scripts are without their first line, which says what time it is.",
     "",
-    "/** The script without its first line, which says what time it is. */",
-    `export const APPLY_SCRIPT = ${JSON.stringify(lines.join("\n"))};`,
+    `export const APPLY_SCRIPT = ${JSON.stringify(scriptOf("apply.lua"))};`,
+    "",
+    `export const BEAT_SCRIPT = ${JSON.stringify(scriptOf("beat.lua"))};`,
     "",
   ].join("\n");
 }

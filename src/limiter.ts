@@ -67,7 +67,8 @@ export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
   readonly onDecision?: (decision: Decision, call: Call) => unknown;
   /**
    * What this instance does while the store is away. By default it decides by its share, for stores that other processes
-   * reach through a network: Redis and Postgres. `false`: calls fail with `StoreError`, as they do with other stores.
+   * reach through a network: Redis and Postgres. `false`: calls fail with `StoreError`, as they do with other stores,
+   * whatever this says.
    */
   readonly failover?: FailoverOptions | false;
   /** Called with what befalls the store, and holds of `run`. */
@@ -475,7 +476,7 @@ function checkOptions(options: Omit<LimiterOptions, "policy">): void {
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);
   }
-  checkFailover(store, options.failover);
+  checkFailover(options.failover ?? {});
   const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);

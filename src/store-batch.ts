@@ -78,7 +78,7 @@ export function decideBatch(
     return reply;
   });
   const { number, closes = false } = receipt;
-  const after = { number, part: 0, atMs: before?.atMs ?? nowMs, booked, closed: closes || before?.closed === true };
+  const after = { number, part: 0, atMs: before?.atMs ?? nowMs, booked, closed: closes };
   set(receiptsKey(receipt.instance), {
     kind: "receipts",
     expiresAtMs: nowMs + RECEIPTS_KEPT_MS,
@@ -94,7 +94,9 @@ function openReceipt(kept: Known, { number, from, closes = false }: NonNullable<
   const floor = Math.max(from, state?.from ?? 1);
   const open = state?.receipts.filter((receipt) => receipt.number >= floor) ?? [];
   const before: Receipt | undefined = open.find((receipt) => receipt.number === number);
-  if (number < floor || (before?.closed === true && !closes)) throw tooLate(`the batch ${number} is settled`);
+  // Of what was denied its sender may have heard: what passes now would be nobody's.
+  const isOver = before !== undefined && !closes && (before.closed || before.booked.includes("0"));
+  if (number < floor || isOver) throw tooLate(`the batch ${number} is settled`);
   const others = open.filter((receipt) => receipt !== before);
   if (others.length >= MAX_RECEIPTS) {
     throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });

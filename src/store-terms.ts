@@ -11,8 +11,9 @@ export interface Terms {
   readonly incarnation?: string;
   /**
    * The batch's number in its instance's row, from 1; what is below `from` is settled. The store keeps which requests of a
-   * batch were booked: one that is sent again under its number books the others alone, or undoes those that were. After one
-   * that `closes` the number nothing else is booked under it.
+   * batch were booked. One that comes again books nothing: where all of it was booked it is answered with how the buckets
+   * stand, else it is `too-late`. One that `closes` the number books what was not booked yet, or undoes what was; what comes
+   * later without that is `too-late`.
    */
   readonly receipt?: {
     readonly instance: string;

@@ -57,7 +57,15 @@ export function raised(limit: LimitSpec, contents: Contents, raise: Raise, nowMs
   const after = units > known ? chargedAfterwards(limit, contents, units - known, atMs, nowMs) : contents;
   if (units > known && after === contents) return contents;
   const others = after.holds.filter((hold) => hold !== memo);
-  const next = { id, units, expiresAtMs: nowMs + keptMs, onExpiry: "memo", expired: true, mark: null } as const;
+  // What was there when the first view came was not lost: a higher view adds what goes beyond it.
+  const next = {
+    id,
+    units: Math.max(units, known),
+    expiresAtMs: nowMs + keptMs,
+    onExpiry: "memo",
+    expired: true,
+    mark: null,
+  } as const;
   return { ...after, holds: withHold(roomIn(others), next) };
 }
 

@@ -15,7 +15,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { Backlog, type Journal, MAX_AGE_MS } from "./failover/backlog.ts";
+import { Backlog, type Journal, MAX_AGE_MS, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
 import type { Place } from "./failover/shares.ts";
 import { StoreTime } from "./failover/store-time.ts";
@@ -63,8 +63,10 @@ export type FailoverEvent =
 export type RemoteStore = Store & Required<Pick<Store, "beat">>;
 
 /** How often an instance says that it lives, and for how long that holds. */
-const BEAT_EACH_MS = 5_000;
-const LIVES_MS = 15_000;
+const BEAT_EACH_MS = 2_000;
+/** When an instance beats again after its first: those that started beside it have come by then. */
+const SECOND_BEAT_MS = 250;
+const LIVES_MS = 10_000;
 /** How often the store is looked for, and how many of those questions may be unanswered. */
 const PROBE_EACH_MS = 200;
 const MAX_PROBES = 4;
@@ -95,11 +97,8 @@ export function failoverLayer(
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkFailover(store: Store, options: FailoverOptions | false | undefined): void {
-  if (options === undefined || options === false) return;
-  if (store.beat === undefined) {
-    throw invalidOption("failover", "nothing, because this store keeps no terms for it", "options");
-  }
+export function checkFailover(options: FailoverOptions | false): void {
+  if (options === false) return;
   checkOptionKeys(options, ["deadlineMs", "instances", "journal"]);
   const { deadlineMs = 250, instances = 1, journal } = options;
   checkWhole("failover.deadlineMs", deadlineMs, 10, 60_000);
@@ -122,7 +121,7 @@ class Failover implements Store {
   readonly #group: string;
   readonly #deadlineMs: number;
   readonly #tell: (event: FailoverEvent) => void;
-  readonly #instance = `${Date.now().toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
+  readonly #instance = instanceName();
   readonly #time = new StoreTime();
   readonly #views = new Views();
   readonly #fallback = new Fallback(this.#views);
@@ -136,7 +135,7 @@ class Failover implements Store {
   #awaySinceMs = 0;
   /** Batches that are under way. */
   readonly #sent = new Set<Promise<unknown>>();
-  #beating: ReturnType<typeof setInterval> | undefined;
+  #beating: ReturnType<typeof setTimeout> | undefined;
   #recovering: Promise<void> | null = null;
   /** Beats that were not answered yet. */
   #unanswered = 0;
@@ -169,7 +168,7 @@ class Failover implements Store {
   async close(): Promise<void> {
     const wasHere = this.#state === "here";
     this.#state = "closed";
-    clearInterval(this.#beating);
+    clearTimeout(this.#beating);
     this.#wake();
     await Promise.allSettled([...this.#sent, this.#recovering]);
     const leaves = () => this.#store.beat({ ...this.#member(), livesMs: 0 });
@@ -233,10 +232,7 @@ class Failover implements Store {
     const replies = requests.map((request, i): StoreReply | StoreError => {
       const found = known[i];
       const reply = found === undefined || isOutage(found) ? this.#decide(request) : found;
-      const isAdmitted = request.mode === "force" || (!StoreError.isInstance(reply) && reply.allowed);
-      const mode = request.mode === "peek" ? "peek" : isAdmitted ? "force" : "undo";
-      const { wait, ...asked } = request;
-      settled.push({ ...asked, mode, ...(mode === "force" ? { atMs } : wait === undefined ? {} : { wait }) });
+      settled.push(settledBy(request, !StoreError.isInstance(reply) && reply.allowed, atMs));
       return reply;
     });
     if (number !== null) this.#backlog.doubt(number, settled, atMs);
@@ -280,9 +276,7 @@ class Failover implements Store {
     this.#state = "away";
     this.#awaySinceMs = performance.now();
     this.#tell({ type: "store-away", error: failure });
-    this.#recovering ??= this.#recover().finally(() => {
-      this.#recovering = null;
-    });
+    this.#recovering = this.#recover();
     if (failure.code === "other-incarnation") this.#waitFor(this.#recovering);
   }
 
@@ -321,6 +315,7 @@ class Failover implements Store {
       () => {
         if (this.#isClosed()) return true;
         this.#soon = null;
+        this.#recovering = null;
         this.#fallback.clear();
         this.#state = "here";
         this.#tell({ type: "store-back", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
@@ -439,16 +434,21 @@ class Failover implements Store {
 
   #startBeating(): void {
     if (this.#beating !== undefined) return;
-    this.#beating = setInterval(async () => {
-      if (this.#state !== "here") return;
-      try {
-        const { incarnation } = await this.#beat();
-        if (incarnation !== this.#incarnation) this.#leave(lost());
-      } catch (error) {
-        if (isOutage(error)) this.#leave(error);
-      }
-    }, BEAT_EACH_MS);
-    this.#beating.unref();
+    const beat = async () => {
+      if (this.#state === "here") await this.#stay();
+      if (!this.#isClosed()) this.#beating = setTimeout(beat, BEAT_EACH_MS).unref();
+    };
+    this.#beating = setTimeout(beat, SECOND_BEAT_MS).unref();
+  }
+
+  /** Says that this instance lives, and sees whether the store still is what it was. */
+  async #stay(): Promise<void> {
+    try {
+      const { incarnation } = await this.#beat();
+      if (incarnation !== this.#incarnation && this.#state === "here") this.#leave(lost());
+    } catch (error) {
+      if (isOutage(error)) this.#leave(error);
+    }
   }
 
   // What changes while something is awaited.
@@ -459,6 +459,16 @@ class Failover implements Store {
   #isAway(): boolean {
     return this.#state === "away";
   }
+}
+
+let made = 0;
+
+/** A name that no other instance has. Ranks are in the order of names, so who comes later moves nobody. */
+function instanceName(): string {
+  return (
+    [Date.now(), made++].map((number) => number.toString(36).padStart(4, "0")).join("-") +
+    `-${crypto.randomUUID().slice(0, 8)}`
+  );
 }
 
 /** How many instances there are. */

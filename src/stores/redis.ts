@@ -6,6 +6,8 @@ import { type Clock, checkClock, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
+  type Beat,
+  type Member,
   refuseTerms,
   type SetupCheck,
   type Store,
@@ -14,10 +16,11 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { scriptCall, scriptReplies } from "./redis/arguments.ts";
+import { type Part, scriptCall, scriptReplies } from "./redis/arguments.ts";
+import { beatCall, beatReply } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
-import { APPLY_SCRIPT } from "./redis/script.gen.ts";
+import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
 
@@ -56,6 +59,8 @@ const MOVING = { times: 20, pauseMs: 25 };
  * that Sentinel names, or a cluster. On a cluster the limits of one partition are one atomic decision; a call whose limits
  * are in several slots is held in each before it is allowed.
  *
+ * One server tells instances of each other, and keeps the terms of batches; a cluster refuses them.
+ *
  * Requests fail with `StoreError` `unavailable` or `loading` (transient), `unauthorized`, `read-only`, `out-of-memory`,
  * `too-old`, `closed`; a request of a damaged bucket, of a key of another type or of a bucket with too many holds fails
  * alone, with `damaged-bucket`, `wrong-type` or `too-many-holds`.
@@ -88,12 +93,19 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return new RedisStore({ ...kind, send: (...command) => within(deadlineMs, send(...command)) }, clock);
 }
 
+/** A script, and by which digest the server knows it. */
+interface Script {
+  readonly text: string;
+  readonly sha: string;
+}
+
 class RedisStore implements Store {
   readonly batching = BATCHING;
+  /** A cluster has no one server that could lose what it held. */
+  readonly beat?: (member: Member) => Promise<Beat>;
   readonly #connection: Connection;
   readonly #clock: Clock | undefined;
-  readonly #script: string;
-  readonly #sha: string;
+  readonly #apply: Script;
   /** What goes on after its decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
@@ -101,14 +113,20 @@ class RedisStore implements Store {
   constructor(connection: Connection, clock: Clock | undefined) {
     this.#connection = connection;
     this.#clock = clock;
-    this.#script = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + APPLY_SCRIPT;
-    this.#sha = createHash("sha1").update(this.#script).digest("hex");
+    this.#apply = scriptOf(APPLY_SCRIPT, clock);
+    if (connection.isCluster) return;
+    const script = scriptOf(BEAT_SCRIPT, clock);
+    this.beat = async (member) => {
+      this.#checkOpen();
+      const { keys, values } = beatCall(member);
+      return this.#call(script, keys, values, beatReply);
+    };
   }
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
-    refuseTerms(terms);
-    if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
-    if (!this.#connection.isCluster) return this.#runAll(requests);
+    if (this.#connection.isCluster) refuseTerms(terms);
+    this.#checkOpen();
+    if (!this.#connection.isCluster) return this.#runAll(requests, terms);
     return decideInSlots(
       requests,
       (each) => this.#runAll(each),
@@ -129,46 +147,65 @@ class RedisStore implements Store {
     await Promise.all(this.#unsettled);
   }
 
+  #checkOpen(): void {
+    if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
+  }
+
   /** What fails here is charged when its hold ends. */
   #settleLater(settled: Promise<unknown>): void {
     const ended = settled.catch(() => {}).finally(() => this.#unsettled.delete(ended));
     this.#unsettled.add(ended);
   }
 
-  async #runAll(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
+  async #runAll(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
     const parts = split(requests);
-    if (parts.length === 1) return this.#run(requests);
+    // A receipt is written also for nothing.
+    if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
+      return this.#run({ requests, terms, part: 0 });
     // Each part is a script of its own: one that fails says nothing of the others.
-    const results = await Promise.allSettled(parts.map((part) => this.#run(part)));
+    const results = await Promise.allSettled(parts.map((each, part) => this.#run({ requests: each, terms, part })));
+    const [first] = results;
+    const isNothing = results.every(({ status }) => status === "rejected");
+    // Who sends on terms has to know that nothing is known of the whole batch.
+    if (terms !== undefined && isNothing && first?.status === "rejected") throw first.reason;
     return results.flatMap((result, i) =>
       result.status === "fulfilled" ? result.value : (parts[i] ?? []).map(() => result.reason as StoreError),
     );
   }
 
-  async #run(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
-    const { keys, values } = scriptCall(requests);
+  async #run(part: Part): Promise<(StoreReply | StoreError)[]> {
+    const { keys, values } = scriptCall(part);
+    return this.#call(this.#apply, keys, values, (answer) => scriptReplies(part, keys, answer));
+  }
+
+  async #call<Reply>(
+    script: Script,
+    keys: readonly string[],
+    values: readonly (number | string)[],
+    read: (answer: (number | string)[]) => Reply,
+  ): Promise<Reply> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.#clock !== undefined) args.push(this.#clock.nowMs());
     try {
       const { send } = this.#connection;
-      const answer = await send(keys[0], "EVALSHA", this.#sha, ...args).catch((error) => {
+      const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
         // Nothing has run; EVAL makes the server know the script again.
-        if (isNoScript(error)) return send(keys[0], "EVAL", this.#script, ...args);
-        if (isSlotMoving(error)) return this.#askAgain(keys[0], args);
+        if (isNoScript(error)) return send(keys[0], "EVAL", script.text, ...args);
+        if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args);
         throw error;
       });
-      return scriptReplies(requests, keys, answer as (number | string)[]);
+      return read(answer as (number | string)[]);
     } catch (error) {
       throw redisError(error);
     }
   }
 
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */
-  async #askAgain(key: string | undefined, args: (string | number)[]): Promise<unknown> {
+  async #askAgain(script: Script, key: string | undefined, args: (string | number)[]): Promise<unknown> {
     for (let time = 1; ; time++) {
       await new Promise((resolve) => setTimeout(resolve, MOVING.pauseMs));
       try {
-        return await this.#connection.send(key, "EVAL", this.#script, ...args);
+        return await this.#connection.send(key, "EVAL", script.text, ...args);
       } catch (error) {
         if (!isSlotMoving(error) || time >= MOVING.times) throw error;
       }
@@ -176,7 +213,15 @@ class RedisStore implements Store {
   }
 }
 
-/** Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. */
+function scriptOf(body: string, clock: Clock | undefined): Script {
+  const text = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + body;
+  return { text, sha: createHash("sha1").update(text).digest("hex") };
+}
+
+/**
+ * Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. The same ones for
+ * the same requests, whatever their modes: receipts are for rows.
+ */
 function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
   const parts: StoreRequest[][] = [];
   let room = 0;

@@ -80,7 +80,7 @@ export function mark(file: string): void {
 export function serveAgent(run: (limiter: Limiter, order: Order) => Promise<AgentRun>, policy = POLICY): void {
   process.on("message", async (order: Order) => {
     const client = new Redis(order.url, { autoResendUnfulfilledCommands: false });
-    const limiter = createLimiter({ policy, store: redisStore(client) });
+    const limiter = createLimiter({ policy, store: redisStore(client), failover: { deadlineMs: 10_000 } });
     const done = await run(limiter, order);
     await limiter.close();
     client.disconnect();

@@ -125,6 +125,7 @@ describe("express", () => {
       createLimiter({
         policy: { version: 1, limits: [{ name: "chats", per: ["session"], quota: 20 }] },
         store: redisStore(redis.ioredis()),
+        failover: { deadlineMs: 10_000 },
         prefix,
       }),
     );

@@ -30,6 +30,7 @@ process.on("message", ({ url, marks, version }: ServerOrder) => {
   const limiter = createLimiter({
     policy: { version: 1, limits: [{ name: "tool-per-user", per: ["user", "tool"], quota: QUOTA, ttl: "1h" }] },
     store: redisStore(new Redis(url, { autoResendUnfulfilledCommands: false })),
+    failover: { deadlineMs: 10_000 },
   });
   const search = () => {
     mark(marks);

@@ -5,7 +5,11 @@ import { openStore } from "../../src/cli/store-url.ts";
 import { callOf, POLICY } from "./hold-policy.ts";
 
 const [verb, url = "", session = "", leaseMs] = process.argv.slice(2);
-const limiter = createLimiter({ policy: POLICY, store: (await openStore(url)).store });
+const limiter = createLimiter({
+  policy: POLICY,
+  store: (await openStore(url)).store,
+  failover: { deadlineMs: 10_000 },
+});
 const never = () => new Promise<never>(() => setInterval(() => {}, 1_000));
 if (verb === "reserve") {
   const held = await limiter.reserve(callOf(session), { leaseMs: leaseMs === undefined ? leaseMs : Number(leaseMs) });

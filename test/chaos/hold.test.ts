@@ -50,7 +50,7 @@ for (const [name, url] of Object.entries(stores)) {
     const limiterOf = async () => {
       const { store, close } = await openStore(url);
       after(close);
-      return createLimiter({ policy: POLICY, store });
+      return createLimiter({ policy: POLICY, store, failover: { deadlineMs: 10_000 } });
     };
     const usedOf = async (limiter: Awaited<ReturnType<typeof limiterOf>>, of: string) =>
       Object.fromEntries((await limiter.usage({ session: of })).map(({ limit, used }) => [limit, used]));

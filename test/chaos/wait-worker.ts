@@ -54,7 +54,7 @@ function told(url: string) {
 
 async function wait({ url, session, startMs, calls }: Row): Promise<Waited[]> {
   const { store, turns, asked } = told(url);
-  const limiter = createLimiter({ policy: POLICY, store });
+  const limiter = createLimiter({ policy: POLICY, store, failover: { deadlineMs: 10_000 } });
   await sleep(startMs - Date.now());
   const served = await Promise.all(
     calls.map(async ({ user, afterMs, abortsAfterMs }) => {

@@ -35,7 +35,7 @@ function storeAt(home: string): Store {
 
 async function race({ home, prefix, quota, callers, startMs, forMs }: Race): Promise<RaceResult> {
   const policy = { version: 1, limits: [{ name: "one-bucket", per: ["session"], quota }] } as const;
-  const limiter = createLimiter({ policy, store: storeAt(home), prefix });
+  const limiter = createLimiter({ policy, store: storeAt(home), prefix, failover: { deadlineMs: 10_000 } });
   const delay = monitorEventLoopDelay({ resolution: 5 });
   await sleep(startMs - Date.now());
   delay.enable();

@@ -64,6 +64,7 @@ function countPlainly(trace: readonly TracedCall[], tiers: ReadonlyMap<string, s
 function limiterOf(store: Store, tiers: ReadonlyMap<string, string>) {
   const tools = Object.fromEntries([...tiers].map(([tool, tier]) => [tool, { tier }]));
   return createLimiter({
+    failover: { deadlineMs: 10_000 },
     policy: {
       version: 1,
       tools,

@@ -5,13 +5,17 @@ import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import {
   decide,
+  decideBatch,
   decodeState,
   encodeState,
   keysOf,
+  MARK_KEY,
+  receiptsKey,
   type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  type Terms,
 } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import { type FakeClock, fakeClock } from "tollgate/testing";
@@ -58,12 +62,27 @@ class Model {
       }
       return reply ?? "too-many-holds";
     });
-    for (const key of changed) {
-      const state = known.get(key);
+    this.#write([...changed].map((key) => [key, known.get(key) ?? undefined]));
+    return replies;
+  }
+
+  /** The same on terms, as stores do it that run the kernel. Returns why all of it is refused, if it is. */
+  applyOn(terms: Terms, requests: readonly StoreRequest[], nowMs: number): (StoreReply | string)[] | string {
+    try {
+      const { replies, changed } = decideBatch(requests, (key) => this.#read(key), nowMs, terms);
+      this.#write(changed);
+      return replies.map((reply) => (StoreError.isInstance(reply) ? reply.code : reply));
+    } catch (error) {
+      if (!StoreError.isInstance(error)) throw error;
+      return said(error);
+    }
+  }
+
+  #write(changed: Iterable<readonly [string, StoredState | undefined]>): void {
+    for (const [key, state] of changed) {
       if (state) this.kept.set(key, { text: encodeState(state), expiresAtMs: state.expiresAtMs });
       else this.kept.delete(key);
     }
-    return replies;
   }
 
   #read(key: string): StoredState | undefined | null {
@@ -79,6 +98,8 @@ export class Pair {
   readonly #io: Redis;
   readonly #store;
   readonly #keys = new Set<string>();
+  /** What was kept after the last batch. */
+  #before: ReadonlyMap<string, unknown> = new Map();
 
   /** A client whose server knows the script: what is sent behind a batch runs behind it. */
   constructor(io: Redis) {
@@ -94,29 +115,53 @@ export class Pair {
   }
 
   async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | string)[]> {
-    const nowMs = this.clock.nowMs();
-    const before = Object.fromEntries(this.model.kept);
-    const expected = this.model.apply(requests, nowMs);
-    const asked = this.#store.apply(requests);
+    const expected = this.model.apply(requests, this.clock.nowMs());
+    await this.#agrees(expected, requests, this.#store.apply(requests));
+    return expected;
+  }
+
+  /** Returns what all of it is refused with, if it is. */
+  async applyOn(terms: Terms, requests: readonly StoreRequest[]): Promise<(StoreReply | string)[] | string> {
+    const expected = this.model.applyOn(terms, requests, this.clock.nowMs());
+    if (terms.receipt !== undefined) this.#keys.add(receiptsKey(terms.receipt.instance));
+    if (terms.incarnation !== undefined) this.#keys.add(MARK_KEY);
+    await this.#agrees(expected, requests, this.#store.apply(requests, terms), terms);
+    return expected;
+  }
+
+  async #agrees(
+    expected: (StoreReply | string)[] | string,
+    requests: readonly StoreRequest[],
+    asked: Promise<readonly (StoreReply | StoreError)[]>,
+    terms?: Terms,
+  ): Promise<void> {
+    const before = Object.fromEntries(this.#before);
     for (const request of requests) for (const key of keysOf(request)) this.#keys.add(key);
     const keys = [...this.#keys];
     const pipeline = this.#io.pipeline();
     for (const key of keys) pipeline.get(key).pexpiretime(key);
     // Sent at once, and run one after the other.
-    const [replies, values = []] = await Promise.all([asked, pipeline.exec()]);
+    const [replies, values = []] = await Promise.all([asked.catch(said), pipeline.exec()]);
     const found = keys.map((key, i) => [key, values?.[2 * i]?.[1], values?.[2 * i + 1]?.[1]]);
     const kept = keys.map((key) => [
       key,
       this.model.kept.get(key)?.text ?? null,
       this.model.kept.get(key)?.expiresAtMs ?? -2,
     ]);
-    const what = `at ${nowMs} on ${JSON.stringify(before)}: ${JSON.stringify(requests)}`;
-    assert.deepEqual(
-      replies.map((reply) => (StoreError.isInstance(reply) ? reply.code : reply)),
-      expected,
-      what,
-    );
+    const on = terms === undefined ? "" : ` on ${JSON.stringify(terms)}`;
+    const what = `at ${this.clock.nowMs()} after ${JSON.stringify(before)}: ${JSON.stringify(requests)}${on}`;
+    const codes =
+      typeof replies === "string"
+        ? replies
+        : replies.map((reply) => (StoreError.isInstance(reply) ? reply.code : reply));
+    assert.deepEqual(codes, expected, what);
     assert.deepEqual(found, kept, what);
-    return expected;
+    this.#before = new Map(this.model.kept);
   }
+}
+
+/** All of a batch's refusal. */
+function said(error: unknown): string {
+  if (!StoreError.isInstance(error)) throw error;
+  return `${error.code}, ${error.transient ? "for now" : "for good"}: ${error.message}`;
 }

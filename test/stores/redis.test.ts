@@ -42,7 +42,7 @@ describe("what the Redis store keeps", () => {
     });
     for (let i = 0; i < 3; i++) await limiter.consume({ tool: "web_search", session: "s1" });
     const key = "rate:1:{s1}:tool-per-session:web_search";
-    assert.equal(server.cli("KEYS", "*"), key);
+    assert.equal(server.cli("KEYS", "rate:*"), key);
     assert.equal(server.cli("GET", key), "3");
     assert.equal(server.cli("OBJECT", "ENCODING", key), "int");
     const ttl = Number(server.cli("PTTL", key));
@@ -138,6 +138,7 @@ describe("a decision on Redis", () => {
         ],
       },
       store: redisStore(io),
+      failover: false,
     });
     const call = { tool: "x", session: "s", turn: "t", user: "u" };
     await limiter.consume(call);

@@ -32,6 +32,20 @@ export interface OpenBatch {
   readonly requests: readonly StoreRequest[];
 }
 
+/**
+ * What must become of a request of which nobody knows what the store made.
+ *
+ * @param isAdmitted whether its caller may go on
+ * @param atMs when that was decided, by the store's time
+ */
+export function settledBy(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
+  const { wait, ...asked } = request;
+  if (request.mode === "peek") return asked;
+  if (isAdmitted || request.mode === "force") return { ...asked, mode: "force", atMs };
+  // A place in a row is found by its id.
+  return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
+}
+
 /** Plain charges of one bucket in one window. */
 interface Sum {
   readonly step: Pick<Step, "bucket" | "limit"> & { readonly seen?: string };

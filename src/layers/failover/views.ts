@@ -8,6 +8,9 @@ import type { Beat, Step, StepReply, StoreReply, StoreRequest } from "../../stor
 /** Most buckets of each of two generations: some 250 bytes each, 12 MB in all. */
 export const VIEWS_PER_GENERATION = 25_000;
 
+/** How long answers are under way at most: ms. */
+const ANSWERED_WITHIN_MS = 10_000;
+
 /** How a bucket stood when it was last seen. */
 export interface View {
   readonly limit: LimitSpec;
@@ -48,12 +51,20 @@ export class Views {
   }
 
   #set(bucket: string, view: View): void {
+    const before = this.get(bucket);
+    if (before !== undefined && isOlder(view, before)) return;
     if (this.#young.size >= VIEWS_PER_GENERATION && !this.#young.has(bucket)) {
       this.#old = this.#young;
       this.#young = new Map();
     }
     this.#young.set(bucket, view);
   }
+}
+
+/** Answers that were under way together may come in another order. Where it is much older, the store's clock was set back. */
+function isOlder(view: View, before: View): boolean {
+  const byMs = before.seenAtMs - view.seenAtMs;
+  return byMs > 0 && byMs < ANSWERED_WITHIN_MS;
 }
 
 function viewOf({ limit, event }: Step, { used, granted = 0, resetAfterMs }: StepReply, nowMs: number): View {

@@ -1,12 +1,20 @@
--- Decides a batch of requests: mirrors decide in src/kernel/decide.ts, request by request, reply by reply.
+-- Decides a batch of requests: mirrors decide in src/kernel/decide.ts, request by request, reply by reply, and decideBatch
+-- in src/store-batch.ts, whose terms it keeps.
 --
--- KEYS  every bucket that the batch names, and every key of a kept answer, each once
--- ARGV  whole numbers and names, as one JSON text: how many limits there are, then for each: algorithm (1 quota,
---       2 fixed-window, 3 sliding-window, 4 gcra, 5 concurrency) and its three numbers as in
---       src/stores/redis/arguments.ts; 6 fixed-window of a calendar, and its four; 7 elapsed, 8 streak); then for each request: mode (0 judge, 1 peek, 2 force; 10 more when it is to be
---       booked once, followed by which key its answer is kept under and what the request is alike in; 20 more when it may
---       wait, followed by the id of its place and how many ms), how many steps it has, and for each step: which key, which limit (negative: in shadow), and what it asks: the cost of a charge
---       in units, or
+-- KEYS  every bucket that the batch names, every key of a kept answer, and where its terms name them that of the mark and
+--       of the instance's receipts, each once
+-- ARGV  whole numbers and names, as one JSON text:
+--       the terms: 0 for none; else 1, until when the batch may be booked (ms since 1970), which key is the mark, followed
+--       by the incarnation, and which key the receipts are, followed by the batch's number, which part of it this is,
+--       below which number all are settled, and whether it closes its number (0, 1); 0 for a key where it is not named;
+--       how many limits there are, then for each: algorithm (1 quota, 2 fixed-window, 3 sliding-window, 4 gcra,
+--       5 concurrency, 7 elapsed, 8 streak) and its three numbers as in src/stores/redis/arguments.ts; 6 fixed-window of a
+--       calendar, and its four;
+--       then for each request: mode (0 judge, 1 peek, 2 force, 3 undo; 10 more when it is to be booked once, followed by
+--       which key its answer is kept under and what the request is alike in; 20 more when it may wait, followed by the id
+--       of its place and how many ms; 40 more when it was admitted, or is to be undone, at an earlier instant, followed by
+--       that in ms since 1970), how many steps it has, and for each step: which key, which limit (negative: in shadow),
+--       and what it asks: the cost of a charge in units, or
 --       -1 read
 --       -2 reset
 --       -3 hold, followed by id, units, lease in ms, and what happens when it expires (0 refund, 1 charge)
@@ -14,22 +22,29 @@
 --       -5 charge for a value, followed by its mark and the cost
 --       -6 report, followed by the outcome, or 0 for none
 --       -7 grant, followed by id, units and how long they are there in ms
---       -8 settle, followed by the hold's id and the actual units
---       -9 extend, followed by the hold's id and the lease in ms
--- Returns whole numbers (the largest as text): the time in ms since 1970; then for each request 1 allowed, 0 denied,
---       2 answered before, 3 a time outside of a calendar's windows, 4 allowed at its turn, and after it in how many
---       ms that is; -1 a damaged key, -2 a key of another type, -3 too many holds; after 1, 0 and 4 for each step:
---       units granted, if there are any, as a negative number; units used, ms until all are free, ms until this cost would pass (0: it passes now; -1: it never will), and of
---       a settle or an extend how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the answer; after
---       -1 and -2 the key's number
+--       -8 raise, followed by id, units, the instant of their booking in ms since 1970, how long they are remembered in
+--          ms, and whether the store may have kept some of them (0, 1)
+--       -9 settle, followed by the hold's id and the actual units
+--       -10 extend, followed by the hold's id and the lease in ms
+-- Returns whole numbers (the largest as text): the time in ms since 1970; then, where the terms refuse the batch, -4 its
+--       deadline is over, -5 another incarnation, -6 its number is settled, -7 too many batches are open; else for each
+--       request 1 allowed, 0 denied, 2 answered before, 3 a time outside of a calendar's windows, 4 allowed at its turn,
+--       and after it in how many ms that is, 5 only shown, because of its receipt; -1 a damaged key, -2 a key of another
+--       type, -3 too many holds; after 1, 0, 4 and 5 for each step: units granted, if there are any, as a negative number;
+--       units used, ms until all are free, ms until this cost would pass (0: it passes now; -1: it never will), and of a
+--       settle or an extend, but not after 5, how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the
+--       answer; after -1 and -2 the key's number
 -- Atomic because Redis runs a script alone, and nothing is written before everything was read and decided.
 
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
-local PEEK, FORCE = 1, 2
-local WITH_ONCE, WITH_WAIT = 10, 20
-local CHARGE, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, SETTLE, EXTEND = 0, -2, -3, -4, -5, -6, -7, -8, -9
-local ALLOWED, DENIED, ANSWERED, STALE, PLACED, DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = 1, 0, 2, 3, 4, -1, -2, -3
+local PEEK, FORCE, UNDO = 1, 2, 3
+local WITH_ONCE, WITH_WAIT, WITH_TIME = 10, 20, 40
+-- What names a hold that there is already comes last.
+local CHARGE, READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND =
+  0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10
+local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN = 1, 0, 2, 3, 4, 5
+local DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = -1, -2, -3
 local LIVE, LATE, UNKNOWN = 0, 1, 2
 
 local floor, ceil, max, min, INFINITY = math.floor, math.ceil, math.max, math.min, math.huge
@@ -76,8 +91,10 @@ end
 
 -- @include holds.lua
 -- @include once.lua
+-- @include receipts.lua
 
-local decoders = { h = held_state.decode, o = once_state.decode }
+local decoders =
+  { h = held_state.decode, o = once_state.decode, r = receipts_state.decode, m = mark_state.decode }
 
 -- A state from its text, or nil when the text is damaged. Mirrors decodeState.
 local function decode(text, expires_at_ms)
@@ -184,7 +201,7 @@ end
 
 -- One request's steps, in lists that every request uses again. What each one asks:
 local key_of, limit_of, event_of, units_of, id_of, lease_of, made_of = {}, {}, {}, {}, {}, {}, {}
-local shadow_of, mark_of, outcome_of = {}, {}, {}
+local shadow_of, mark_of, outcome_of, time_of, keeps_of = {}, {}, {}, {}, {}
 -- Units that must be free for it, whether they are, the hold that it names, and in how many ms its turn is (0: it has none):
 local needed_of, fits_of, hold_of, turns_of = {}, {}, {}, {}
 -- What its bucket holds, and what it will hold when the request is booked:
@@ -193,8 +210,8 @@ local spent_of, holds_of, spent_after, holds_after = {}, {}, {}, {}
 local used_of, granted_of, reset_of, retry_of, found_of = {}, {}, {}, {}, {}
 
 -- Reads a request's steps. Returns how many there are, and the first key that cannot be judged. A reset mends a damaged
--- bucket.
-local function read_steps(limits, mends)
+-- bucket. Where they are only shown, nothing is asked.
+local function read_steps(limits, mends, shows)
   local count = argument()
   local broken, made
   for step = 1, count do
@@ -225,10 +242,16 @@ local function read_steps(limits, mends)
       outcome_of[step] = argument()
     elseif event == GRANT then
       id_of[step], units, lease_of[step] = argument(), argument(), argument()
+    elseif event == RAISE then
+      id_of[step], units, time_of[step], lease_of[step], keeps_of[step] =
+        argument(), argument(), argument(), argument(), argument() == 1
     elseif event == SETTLE then
       id_of[step], units = argument(), argument()
     elseif event == EXTEND then
       id_of[step], lease_of[step], needed = argument(), argument(), INFINITY
+    end
+    if shows then
+      event, needed = READ, -INFINITY
     end
     key_of[step], limit_of[step], event_of[step], units_of[step], needed_of[step] = key, limit, event, units, needed
     shadow_of[step] = number < 0
@@ -262,29 +285,34 @@ end
 
 -- Milliseconds until a step's turn in the row of a token bucket; INFINITY where it does not wait.
 local function turn_of(step)
-  if limit_of[step].algorithm ~= gcra or event_of[step] ~= CHARGE or shadow_of[step] then
+  local event = event_of[step]
+  if limit_of[step].algorithm ~= gcra or (event ~= CHARGE and event ~= COUNT) or shadow_of[step] then
     return INFINITY
   end
   return turn_after_ms(limit_of[step], spent_of[step], holds_of[step], needed_of[step], now_ms)
 end
 
--- What a step's bucket holds after it was booked, at once or at the request's turn.
-local function booked(step, place, at_ms)
+-- What a step's bucket holds after it was booked, at once or at the request's turn; `at_ms` is when it was admitted, if that
+-- is over.
+local function booked(step, place, turn_at_ms, at_ms)
   local limit, event, spent, holds = limit_of[step], event_of[step], spent_of[step], holds_of[step]
-  if event == CHARGE and at_ms then
-    return placed(limit, spent, holds, place, units_of[step], at_ms, now_ms)
+  if event == CHARGE and turn_at_ms then
+    return placed(limit, spent, holds, place, units_of[step], turn_at_ms, now_ms)
   elseif event == CHARGE then
-    return charged(limit, spent, units_of[step], now_ms), holds
+    return charged_at(limit, spent, units_of[step], at_ms, now_ms), holds
   elseif event == HOLD then
     return held(limit, spent, holds, made_of[step], now_ms)
   elseif event == COUNT then
-    return counted(limit, spent, mark_of[step], units_of[step], now_ms), holds
+    return counted(limit, spent, mark_of[step], units_of[step], at_ms, now_ms), holds
   elseif event == REPORT then
     return after_report(limit, spent, outcome_of[step], now_ms), holds
   elseif event == GRANT then
     return granted(limit, spent, holds, id_of[step], units_of[step], lease_of[step], now_ms)
+  elseif event == RAISE then
+    local id, raised_ms, kept_ms = id_of[step], time_of[step], lease_of[step]
+    return raised(limit, spent, holds, id, units_of[step], raised_ms, kept_ms, keeps_of[step], now_ms)
   elseif event == SETTLE then
-    return settled(limit, spent, holds, hold_of[step], units_of[step], now_ms)
+    return settled(limit, spent, holds, hold_of[step], units_of[step], at_ms, now_ms)
   elseif event == EXTEND and fits_of[step] then
     -- A forced one cannot bring back what has ended.
     return spent, extended(holds, hold_of[step], lease_of[step], now_ms)
@@ -342,28 +370,92 @@ local function once_of(count, request, allowed, wait_ms)
     head = head .. "+" .. text_of[wait_ms]
   end
   local text = head .. " " .. concat(step_texts, ";")
-  return { algorithm = once_state, kind = "once", expires_at_ms = now_ms + wait_ms + REMEMBERED_MS, text = text }
+  return {
+    algorithm = once_state,
+    kind = "once",
+    expires_at_ms = now_ms + wait_ms + REMEMBERED_MS,
+    request = request,
+    answered_ms = now_ms,
+    wait_ms = wait_ms,
+    text = text,
+  }
 end
 
-local function decide(limits)
+-- What a step's bucket holds after what it booked at an instant was taken back, and whether it was.
+local function taken_back(step, place, at_ms)
+  local limit, event, spent, holds = limit_of[step], event_of[step], spent_of[step], holds_of[step]
+  local id = place
+  if event == HOLD then
+    id = made_of[step].id
+  end
+  local hold = id and hold_in(holds, id)
+  if hold then
+    spent, holds = ended(limit, spent, holds, hold, 0, now_ms)
+    return spent, holds, true
+  elseif event ~= CHARGE then
+    return spent, holds, false
+  end
+  local rest, is_taken = unspent(limit, spent, units_of[step], at_ms, now_ms)
+  return rest, holds, is_taken
+end
+
+-- Takes back what a request booked: nobody was given it. Mirrors undone.
+local function undo(count, once_key, request, place, at_ms)
+  reply(ALLOWED)
+  for step = 1, count do
+    local key, limit = key_of[step], limit_of[step]
+    spent_of[step], holds_of[step] = contents_of(limit, key)
+    fits_of[step], hold_of[step] = true, nil
+    local spent, holds, is_taken = taken_back(step, place, at_ms)
+    local end_ms
+    if event_of[step] == RESET then
+      answer(step, spent_of[step], holds_of[step])
+    else
+      end_ms = answer(step, spent, holds)
+    end
+    local state = is_taken and (state_of(limit, spent, holds, end_ms, now_ms) or false)
+    if is_taken and state ~= states[key] then
+      states[key], changed[key] = state, true
+    end
+  end
+  local kept = once_key and states[once_key]
+  if kept and kept.kind == "once" and kept.answered_ms == at_ms and kept.request == request then
+    states[once_key], changed[once_key] = false, true
+  end
+end
+
+-- Decides the next request. Returns whether it was booked. `shows`: it books nothing, and says how its buckets stand.
+-- `undone_ms` is when what it undoes was booked, where a receipt knows.
+local function decide(limits, shows, undone_ms)
   local mode = argument()
-  local once_key, request, answered, place, max_wait_ms
+  local once_key, request, answered, place, max_wait_ms, at_ms
+  local is_dated = mode >= WITH_TIME
+  if is_dated then
+    mode = mode - WITH_TIME
+  end
   local waits = mode >= WITH_WAIT
   if waits then
     mode = mode - WITH_WAIT
   end
   if mode >= WITH_ONCE then
     mode, once_key, request = mode - WITH_ONCE, argument(), argument()
-    answered = answer_in(once_key)
   end
   if waits then
     place, max_wait_ms = argument(), argument()
   end
-  local count, broken = read_steps(limits, mode ~= PEEK and not answered)
+  if is_dated then
+    at_ms = argument()
+  end
+  if shows then
+    mode, once_key, waits = PEEK, nil, false
+  elseif once_key and mode ~= UNDO then
+    answered = answer_in(once_key)
+  end
+  local count, broken = read_steps(limits, mode ~= PEEK and not answered, shows)
   if answered then
     reply(ANSWERED)
     reply_text(answered)
-    return
+    return false
   end
   if once_key and not broken and (states[once_key] == DAMAGED or states[once_key] == WRONG_TYPE) then
     broken = once_key
@@ -371,13 +463,17 @@ local function decide(limits)
   if broken then
     reply(states[broken])
     reply(broken)
-    return
+    return false
+  end
+  if mode == UNDO then
+    undo(count, once_key, request, place, undone_ms or at_ms or 0)
+    return false
   end
   for step = 1, count do
     local limit = limit_of[step]
     if limit.d and (now_ms < limit.b or now_ms >= limit.d) then
       reply(STALE)
-      return
+      return false
     end
   end
   local allowed, wait_ms = true, 0
@@ -396,24 +492,24 @@ local function decide(limits)
   if not allowed then
     wait_ms = 0
   end
-  local at_ms = wait_ms > 0 and now_ms + wait_ms
+  local turn_at_ms = wait_ms > 0 and now_ms + wait_ms
   for step = 1, count do
     local spent, holds = spent_of[step], holds_of[step]
     if books then
-      spent, holds = booked(step, place, at_ms)
+      spent, holds = booked(step, place, turn_at_ms, at_ms)
     end
     if allowed and turns_of[step] > 0 then
       fits_of[step] = true
     end
     if #holds > MAX_HOLDS then
       reply(TOO_MANY_HOLDS)
-      return
+      return false
     end
     spent_after[step], holds_after[step] = spent, holds
   end
   local keeps = books and mode ~= PEEK
-  reply(at_ms and PLACED or allowed and ALLOWED or DENIED)
-  if at_ms then
+  reply(shows and SHOWN or turn_at_ms and PLACED or allowed and ALLOWED or DENIED)
+  if turn_at_ms then
     reply(wait_ms)
   end
   for step = 1, count do
@@ -434,7 +530,10 @@ local function decide(limits)
   if keeps and once_key then
     states[once_key], changed[once_key] = once_of(count, request, allowed, wait_ms), true
   end
+  return keeps
 end
+
+-- @include terms.lua
 
 local function write_states()
   for key in pairs(changed) do
@@ -450,9 +549,18 @@ local function write_states()
 end
 
 read_states()
+local refusal, receipts_key, receipts, before = open_terms()
+if refusal then
+  return { now_ms, refusal }
+end
 local limits = read_limits()
-while position < #arguments do
-  decide(limits)
+if receipts then
+  receipts.receipts[#receipts.receipts].booked = decide_under_receipt(limits, before)
+  states[receipts_key], changed[receipts_key] = receipts, true
+else
+  while position < #arguments do
+    decide(limits)
+  end
 end
 write_states()
 return replies

@@ -1,9 +1,9 @@
 -- Mirrors src/kernel/holds.ts, and the text of a bucket with holds in src/kernel/stored.ts.
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
--- A hold: id; units; expires_at_ms; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a place, and
--- charges); expired; mark, on a token bucket (any
--- table with base_ms, level and level_per_unit, such as a state); text, once it is known.
+-- A hold: id; units; expires_at_ms; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
+-- place, and charges); is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
+-- level and level_per_unit, such as a state); text, once it is known.
 
 local MAX_HOLDS = 1000
 local MAX_PLACES = 256
@@ -64,6 +64,7 @@ local function changed_hold(hold, expires_at_ms, mark, expired)
     charges = hold.charges,
     grants = hold.grants,
     waits = hold.waits,
+    is_memo = hold.is_memo,
     expired = expired,
     mark = mark,
     text = nil,
@@ -346,11 +347,25 @@ local function charged(limit, spent, cost, now_ms)
   return limit.algorithm.book(limit, spent, cost, now_ms)
 end
 
-local function counted(limit, spent, mark, cost, now_ms)
+-- @include afterwards.lua
+
+-- What units spend that were admitted at `at_ms`, or now where that is nil.
+local function charged_at(limit, spent, cost, at_ms, now_ms)
+  if at_ms then
+    return charged_afterwards(limit, spent, cost, at_ms, now_ms)
+  end
+  return charged(limit, spent, cost, now_ms)
+end
+
+local function counted(limit, spent, mark, cost, at_ms, now_ms)
   if spent and has_seen(spent, mark) then
     return spent
   end
-  local after = charged(limit, spent, cost, now_ms)
+  local after = charged_at(limit, spent, cost, at_ms, now_ms)
+  if at_ms and after == spent then
+    -- What belongs to a window that is over was not seen in this one.
+    return spent
+  end
   return after and after.kind == "counter" and with_seen(after, mark) or after
 end
 
@@ -423,9 +438,10 @@ local function placed(limit, spent, holds, id, units, at_ms, now_ms)
   return spent, with_hold(holds, first_kept(holds), place)
 end
 
-local function settled(limit, spent, holds, hold, actual, now_ms)
+-- What is in the bucket when a hold ends that took so many units, and how many of those have still to be spent.
+local function ended(limit, spent, holds, hold, actual, now_ms)
   if not hold then
-    return charged(limit, spent, actual, now_ms), holds
+    return spent, holds, actual
   end
   local is_spent = hold.mark
   if hold.expired then
@@ -435,8 +451,41 @@ local function settled(limit, spent, holds, hold, actual, now_ms)
   if hold.mark and not hold.expired then
     give_back(limit, hold.mark, max(0, hold.units - actual), now_ms)
   end
-  local cost = is_spent and max(0, actual - hold.units) or actual
-  return charged(limit, draft_spent, cost, now_ms), holds_of_draft()
+  return draft_spent, holds_of_draft(), is_spent and max(0, actual - hold.units) or actual
+end
+
+local function settled(limit, spent, holds, hold, actual, at_ms, now_ms)
+  local rest, others, cost = ended(limit, spent, holds, hold, actual, now_ms)
+  return charged_at(limit, rest, cost, at_ms, now_ms), others
+end
+
+-- Mirrors raised in src/kernel/afterwards.ts. `keeps` is whether the store may have kept some of what it lost.
+local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now_ms)
+  local algorithm = limit.algorithm
+  if algorithm == concurrency or algorithm == elapsed or algorithm == streak then
+    return spent, holds
+  end
+  local memo = hold_in(holds, id)
+  local known = memo and memo.units or keeps and spent and algorithm.used(limit, spent, now_ms) or 0
+  if units <= known and (memo or units == 0) then
+    return spent, holds
+  end
+  local after = spent
+  if units > known then
+    after = charged_afterwards(limit, spent, units - known, at_ms, now_ms)
+    if after == spent then
+      return spent, holds
+    end
+  end
+  local others = {}
+  for _, hold in ipairs(holds) do
+    if hold ~= memo then
+      others[#others + 1] = hold
+    end
+  end
+  -- What was there when the first view came was not lost: a higher view adds what goes beyond it.
+  local made = { id = id, units = max(units, known), expires_at_ms = now_ms + kept_ms, is_memo = true, expired = true }
+  return after, with_hold(others, first_kept(others), made)
 end
 
 local function extended(holds, hold, lease_ms, now_ms)
@@ -451,6 +500,7 @@ local function text_of_hold(hold)
   end
   local letter = hold.grants and (hold.expired and ",G" or ",g")
     or hold.waits and ",p"
+    or hold.is_memo and ",M"
     or hold.charges and (hold.expired and ",C" or ",c")
     or (hold.expired and ",R" or ",r")
   text = hold.id .. "," .. text_of[hold.units] .. "," .. text_of[hold.expires_at_ms] .. letter
@@ -482,7 +532,7 @@ end
 
 -- The hold that begins at a place of a text, or nil when it is damaged; and where it ends.
 local function decode_hold(text, first)
-  local _, last, id, units, expires_at_ms, letter = find(text, "^([%w_-]+),(%d+),(%d+),([crgpCRG])", first)
+  local _, last, id, units, expires_at_ms, letter = find(text, "^([%w_-]+),(%d+),(%d+),([crgpCRGM])", first)
   if not last or #id > MAX_ID_LENGTH then
     return nil
   end
@@ -509,7 +559,8 @@ local function decode_hold(text, first)
     charges = letter == "c" or letter == "C" or letter == "p",
     grants = letter == "g" or letter == "G",
     waits = letter == "p",
-    expired = letter == "C" or letter == "R" or letter == "G",
+    is_memo = letter == "M",
+    expired = letter == "C" or letter == "R" or letter == "G" or letter == "M",
     mark = mark,
     text = sub(text, first, last),
   }

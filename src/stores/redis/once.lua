@@ -57,6 +57,7 @@ function once_state.decode(text, expires_at_ms)
     algorithm = once_state,
     kind = "once",
     expires_at_ms = expires_at_ms,
+    request = request,
     answered_ms = whole_of(answered_ms),
     wait_ms = whole_of(wait_ms),
     text = text,

@@ -194,7 +194,7 @@ class WideRequest {
 }
 
 /** The narrow ones first, so that what many share is held for the shortest time; last, where the answer is kept. */
-function groupsOf({ mode, steps, once }: StoreRequest): Group[] {
+function groupsOf({ mode, steps, once, atMs }: StoreRequest): Group[] {
   const keptIn = once === undefined || mode === "peek" ? null : slotTag(once.key);
   const tags = new Map<string, number[]>();
   for (const [i, { bucket }] of steps.entries()) {
@@ -207,7 +207,7 @@ function groupsOf({ mode, steps, once }: StoreRequest): Group[] {
     .sort(([one], [other]) => rank(one) - rank(other) || (one < other ? -1 : 1))
     .map(([tag, places]) => {
       const own = places.map((i) => steps[i] as Step);
-      const request = { mode, steps: own };
+      const request = { mode, steps: own, ...(atMs === undefined ? {} : { atMs }) };
       return { places, steps: own, request: tag === keptIn && once !== undefined ? { ...request, once } : request };
     });
 }

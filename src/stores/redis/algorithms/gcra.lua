@@ -3,99 +3,101 @@
 
 local gcra = { kind = "gcra" }
 
-local MAX_LEVEL = 2 ^ 52
+do
+  local MAX_LEVEL = 2 ^ 52
 
--- What units raise a level by that stands at `level`.
-local function level_of(limit, units, level)
-  return min(units, floor((MAX_LEVEL - level) / limit.b)) * limit.b
-end
-
-local function level_at(limit, state, now_ms)
-  if not state then
-    return 0
+  -- What units raise a level by that stands at `level`.
+  local function level_of(limit, units, level)
+    return min(units, floor((MAX_LEVEL - level) / limit.b)) * limit.b
   end
-  local level = state.level
-  if state.level_per_unit ~= limit.b then
-    level = level_of(limit, ceil(state.level / state.level_per_unit), 0)
+
+  local function level_at(limit, state, now_ms)
+    if not state then
+      return 0
+    end
+    local level = state.level
+    if state.level_per_unit ~= limit.b then
+      level = level_of(limit, ceil(state.level / state.level_per_unit), 0)
+    end
+    local elapsed_ms = max(0, now_ms - state.base_ms)
+    -- Compared before it is multiplied: a long time times the rate may be past 2^53.
+    if elapsed_ms >= ceil(level / limit.c) then
+      return 0
+    end
+    return level - elapsed_ms * limit.c
   end
-  local elapsed_ms = max(0, now_ms - state.base_ms)
-  -- Compared before it is multiplied: a long time times the rate may be past 2^53.
-  if elapsed_ms >= ceil(level / limit.c) then
-    return 0
+
+  function gcra.end_of(limit, now_ms)
+    return now_ms + ceil(limit.a * limit.b / limit.c)
   end
-  return level - elapsed_ms * limit.c
-end
 
-function gcra.end_of(limit, now_ms)
-  return now_ms + ceil(limit.a * limit.b / limit.c)
-end
-
-function gcra.used(limit, state, now_ms)
-  return ceil(level_at(limit, state, now_ms) / limit.b)
-end
-
-function gcra.free_after_ms(limit, state, units, now_ms)
-  local excess = level_at(limit, state, now_ms) - (limit.a - units) * limit.b
-  if excess <= 0 then
-    return 0
+  function gcra.used(limit, state, now_ms)
+    return ceil(level_at(limit, state, now_ms) / limit.b)
   end
-  return max(0, state.base_ms - now_ms) + ceil(excess / limit.c)
-end
 
-function gcra.book(limit, state, cost, now_ms)
-  local base_ms = max(state and state.base_ms or 0, now_ms)
-  local before = level_at(limit, state, now_ms)
-  local level = before + level_of(limit, cost, before)
-  return {
-    algorithm = gcra,
-    kind = "gcra",
-    expires_at_ms = base_ms + ceil(level / limit.c),
-    base_ms = base_ms,
-    level = level,
-    level_per_unit = limit.b,
-  }
-end
-
--- By how much the level may be lowered for units of a hold that were not needed; `mark` is the level right after it.
-function gcra.returnable(limit, state, mark, units, now_ms)
-  if mark.level_per_unit ~= limit.b or state.level_per_unit ~= limit.b then
-    return 0
+  function gcra.free_after_ms(limit, state, units, now_ms)
+    local excess = level_at(limit, state, now_ms) - (limit.a - units) * limit.b
+    if excess <= 0 then
+      return 0
+    end
+    return max(0, state.base_ms - now_ms) + ceil(excess / limit.c)
   end
-  local at_ms = max(now_ms, state.base_ms)
-  return min(units * limit.b, level_at(limit, mark, at_ms), level_at(limit, state, at_ms))
-end
 
-function gcra.lowered(limit, state, by)
-  local level = state.level - by
-  return {
-    algorithm = gcra,
-    kind = "gcra",
-    expires_at_ms = state.base_ms + ceil(level / limit.c),
-    base_ms = state.base_ms,
-    level = level,
-    level_per_unit = state.level_per_unit,
-  }
-end
-
-function gcra.encode(state)
-  return "g1 " .. text_of[state.base_ms] .. " " .. text_of[state.level] .. " " .. text_of[state.level_per_unit]
-end
-
-function gcra.decode(text, expires_at_ms)
-  local base_ms, level, level_per_unit = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
-  if not base_ms then
-    return nil
+  function gcra.book(limit, state, cost, now_ms)
+    local base_ms = max(state and state.base_ms or 0, now_ms)
+    local before = level_at(limit, state, now_ms)
+    local level = before + level_of(limit, cost, before)
+    return {
+      algorithm = gcra,
+      kind = "gcra",
+      expires_at_ms = base_ms + ceil(level / limit.c),
+      base_ms = base_ms,
+      level = level,
+      level_per_unit = limit.b,
+    }
   end
-  base_ms, level, level_per_unit = whole_of(base_ms), whole_of(level), whole_of(level_per_unit)
-  if not base_ms or not level or not level_per_unit then
-    return nil
+
+  -- By how much the level may be lowered for units of a hold that were not needed; `mark` is the level right after it.
+  function gcra.returnable(limit, state, mark, units, now_ms)
+    if mark.level_per_unit ~= limit.b or state.level_per_unit ~= limit.b then
+      return 0
+    end
+    local at_ms = max(now_ms, state.base_ms)
+    return min(units * limit.b, level_at(limit, mark, at_ms), level_at(limit, state, at_ms))
   end
-  return {
-    algorithm = gcra,
-    kind = "gcra",
-    expires_at_ms = expires_at_ms,
-    base_ms = base_ms,
-    level = level,
-    level_per_unit = level_per_unit,
-  }
+
+  function gcra.lowered(limit, state, by)
+    local level = state.level - by
+    return {
+      algorithm = gcra,
+      kind = "gcra",
+      expires_at_ms = state.base_ms + ceil(level / limit.c),
+      base_ms = state.base_ms,
+      level = level,
+      level_per_unit = state.level_per_unit,
+    }
+  end
+
+  function gcra.encode(state)
+    return "g1 " .. text_of[state.base_ms] .. " " .. text_of[state.level] .. " " .. text_of[state.level_per_unit]
+  end
+
+  function gcra.decode(text, expires_at_ms)
+    local base_ms, level, level_per_unit = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
+    if not base_ms then
+      return nil
+    end
+    base_ms, level, level_per_unit = whole_of(base_ms), whole_of(level), whole_of(level_per_unit)
+    if not base_ms or not level or not level_per_unit then
+      return nil
+    end
+    return {
+      algorithm = gcra,
+      kind = "gcra",
+      expires_at_ms = expires_at_ms,
+      base_ms = base_ms,
+      level = level,
+      level_per_unit = level_per_unit,
+    }
+  end
 end

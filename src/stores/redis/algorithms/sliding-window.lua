@@ -3,118 +3,147 @@
 
 local sliding_window = { kind = "sliding-window" }
 
-local SUB_WINDOWS = 10
-local MAX_COUNTS = SUB_WINDOWS + 1
+do
+  local SUB_WINDOWS = 10
+  local MAX_COUNTS = SUB_WINDOWS + 1
 
-local function sub_window_ms_of(limit)
-  return ceil(limit.b / SUB_WINDOWS)
-end
-
-local function free_at_ms(limit, sub_window)
-  return (sub_window + 1) * sub_window_ms_of(limit) - 1 + limit.b
-end
-
--- The number of the newest sub-window, and the counts, in the sub-windows of this limit.
-local function fitted(limit, state)
-  local sub_window_ms = sub_window_ms_of(limit)
-  if state.sub_window_ms == sub_window_ms then
-    return state.newest, state.counts
+  local function sub_window_ms_of(limit)
+    return ceil(limit.b / SUB_WINDOWS)
   end
-  local sum = 0
-  for _, count in ipairs(state.counts) do
-    sum = sum + count
+
+  local function free_at_ms(limit, sub_window)
+    return (sub_window + 1) * sub_window_ms_of(limit) - 1 + limit.b
   end
-  local last_ms = (state.newest + 1) * state.sub_window_ms - 1
-  return floor(last_ms / sub_window_ms), { sum }
-end
 
-function sliding_window.end_of(limit, now_ms)
-  return free_at_ms(limit, floor(now_ms / sub_window_ms_of(limit)))
-end
-
-function sliding_window.used(limit, state, now_ms)
-  local newest, counts = fitted(limit, state)
-  local sum = 0
-  for place, count in ipairs(counts) do
-    if now_ms < free_at_ms(limit, newest - place + 1) then
+  -- The number of the newest sub-window, and the counts, in the sub-windows of this limit.
+  local function fitted(limit, state)
+    local sub_window_ms = sub_window_ms_of(limit)
+    if state.sub_window_ms == sub_window_ms then
+      return state.newest, state.counts
+    end
+    local sum = 0
+    for _, count in ipairs(state.counts) do
       sum = sum + count
     end
+    local last_ms = (state.newest + 1) * state.sub_window_ms - 1
+    return floor(last_ms / sub_window_ms), { sum }
   end
-  return sum
-end
 
-function sliding_window.free_after_ms(limit, state, units, now_ms)
-  local newest, counts = fitted(limit, state)
-  local left = sliding_window.used(limit, state, now_ms)
-  local wait_ms = 0
-  for place = #counts, 1, -1 do
-    if units <= limit.a - left then
-      break
-    end
-    local free_at = free_at_ms(limit, newest - place + 1)
-    if now_ms < free_at then
-      left = left - counts[place]
-      wait_ms = free_at - now_ms
-    end
+  -- Whether what was booked at an instant has left the window.
+  function sliding_window.has_left(limit, at_ms, now_ms)
+    return now_ms >= free_at_ms(limit, floor(at_ms / sub_window_ms_of(limit)))
   end
-  return wait_ms
-end
 
-function sliding_window.book(limit, state, cost, now_ms)
-  local sub_window_ms = sub_window_ms_of(limit)
-  local newest = floor(now_ms / sub_window_ms)
-  local counts = { cost }
-  if state then
-    local old_newest, old_counts = fitted(limit, state)
-    newest = max(newest, old_newest)
-    counts[1] = min(cost, MAX_SAFE_INTEGER - sliding_window.used(limit, state, now_ms))
-    for old_place, count in ipairs(old_counts) do
-      local place = newest - old_newest + old_place
-      if count > 0 and now_ms < free_at_ms(limit, newest - place + 1) then
-        for gap = #counts + 1, place do
-          counts[gap] = 0
-        end
-        counts[place] = counts[place] + count
+  -- The state without units of one sub-window: that of another state's newest. Of another window length it stays as it is.
+  function sliding_window.without_units(state, alone, units)
+    local place = state.newest - alone.newest + 1
+    local count = state.counts[place]
+    if state.sub_window_ms ~= alone.sub_window_ms or not count then
+      return state
+    end
+    local counts = {}
+    for other, kept in ipairs(state.counts) do
+      counts[other] = kept
+    end
+    counts[place] = max(0, count - units)
+    return {
+      algorithm = sliding_window,
+      kind = "sliding-window",
+      expires_at_ms = state.expires_at_ms,
+      sub_window_ms = state.sub_window_ms,
+      newest = state.newest,
+      counts = counts,
+    }
+  end
+
+  function sliding_window.end_of(limit, now_ms)
+    return free_at_ms(limit, floor(now_ms / sub_window_ms_of(limit)))
+  end
+
+  function sliding_window.used(limit, state, now_ms)
+    local newest, counts = fitted(limit, state)
+    local sum = 0
+    for place, count in ipairs(counts) do
+      if now_ms < free_at_ms(limit, newest - place + 1) then
+        sum = sum + count
       end
     end
+    return sum
   end
-  return {
-    algorithm = sliding_window,
-    kind = "sliding-window",
-    expires_at_ms = free_at_ms(limit, newest),
-    sub_window_ms = sub_window_ms,
-    newest = newest,
-    counts = counts,
-  }
-end
 
-function sliding_window.encode(state)
-  local counts = {}
-  for place, count in ipairs(state.counts) do
-    counts[place] = text_of[count]
+  function sliding_window.free_after_ms(limit, state, units, now_ms)
+    local newest, counts = fitted(limit, state)
+    local left = sliding_window.used(limit, state, now_ms)
+    local wait_ms = 0
+    for place = #counts, 1, -1 do
+      if units <= limit.a - left then
+        break
+      end
+      local free_at = free_at_ms(limit, newest - place + 1)
+      if now_ms < free_at then
+        left = left - counts[place]
+        wait_ms = free_at - now_ms
+      end
+    end
+    return wait_ms
   end
-  return "s1 " .. text_of[state.sub_window_ms] .. " " .. text_of[state.newest] .. " " .. concat(counts, ",")
-end
 
-function sliding_window.decode(text, expires_at_ms)
-  local sub_window_ms, newest, list = match(text, "^s1 ([1-9]%d*) (%d+) (.+)$")
-  if not list then
-    return nil
+  function sliding_window.book(limit, state, cost, now_ms)
+    local sub_window_ms = sub_window_ms_of(limit)
+    local newest = floor(now_ms / sub_window_ms)
+    local counts = { cost }
+    if state then
+      local old_newest, old_counts = fitted(limit, state)
+      newest = max(newest, old_newest)
+      counts[1] = min(cost, MAX_SAFE_INTEGER - sliding_window.used(limit, state, now_ms))
+      for old_place, count in ipairs(old_counts) do
+        local place = newest - old_newest + old_place
+        if count > 0 and now_ms < free_at_ms(limit, newest - place + 1) then
+          for gap = #counts + 1, place do
+            counts[gap] = 0
+          end
+          counts[place] = counts[place] + count
+        end
+      end
+    end
+    return {
+      algorithm = sliding_window,
+      kind = "sliding-window",
+      expires_at_ms = free_at_ms(limit, newest),
+      sub_window_ms = sub_window_ms,
+      newest = newest,
+      counts = counts,
+    }
   end
-  sub_window_ms, newest = whole_of(sub_window_ms), whole_of(newest)
-  local counts = {}
-  for item in string.gmatch(list .. ",", "([^,]*),") do
-    counts[#counts + 1] = find(item, "^%d+$") and whole_of(item) or DAMAGED
+
+  function sliding_window.encode(state)
+    local counts = {}
+    for place, count in ipairs(state.counts) do
+      counts[place] = text_of[count]
+    end
+    return "s1 " .. text_of[state.sub_window_ms] .. " " .. text_of[state.newest] .. " " .. concat(counts, ",")
   end
-  if not sub_window_ms or not newest or #counts > MAX_COUNTS or min(unpack(counts)) == DAMAGED then
-    return nil
+
+  function sliding_window.decode(text, expires_at_ms)
+    local sub_window_ms, newest, list = match(text, "^s1 ([1-9]%d*) (%d+) (.+)$")
+    if not list then
+      return nil
+    end
+    sub_window_ms, newest = whole_of(sub_window_ms), whole_of(newest)
+    local counts = {}
+    for item in string.gmatch(list .. ",", "([^,]*),") do
+      counts[#counts + 1] = find(item, "^%d+$") and whole_of(item) or DAMAGED
+    end
+    if not sub_window_ms or not newest or #counts > MAX_COUNTS or min(unpack(counts)) == DAMAGED then
+      return nil
+    end
+    return {
+      algorithm = sliding_window,
+      kind = "sliding-window",
+      expires_at_ms = expires_at_ms,
+      sub_window_ms = sub_window_ms,
+      newest = newest,
+      counts = counts,
+    }
   end
-  return {
-    algorithm = sliding_window,
-    kind = "sliding-window",
-    expires_at_ms = expires_at_ms,
-    sub_window_ms = sub_window_ms,
-    newest = newest,
-    counts = counts,
-  }
 end

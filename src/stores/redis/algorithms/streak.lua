@@ -3,49 +3,51 @@
 
 local streak = { kind = "streak" }
 
-local MAX_OUTCOME_LENGTH = 64
+do
+  local MAX_OUTCOME_LENGTH = 64
 
-local function row(outcome, count, expires_at_ms)
-  return { algorithm = streak, kind = "streak", outcome = outcome, count = count, expires_at_ms = expires_at_ms }
-end
-
-function streak.end_of(limit, now_ms)
-  return now_ms + limit.b
-end
-
-function streak.used(limit, state)
-  return state.count
-end
-
-function streak.free_after_ms(limit, state, units, now_ms)
-  if units <= limit.a - state.count then
-    return 0
+  local function row(outcome, count, expires_at_ms)
+    return { algorithm = streak, kind = "streak", outcome = outcome, count = count, expires_at_ms = expires_at_ms }
   end
-  return state.expires_at_ms - now_ms
-end
 
--- Calls do not change it.
-function streak.book(limit, state, cost, now_ms)
-  return state or row("-", 0, now_ms)
-end
-
-function streak.reported(limit, state, outcome, now_ms)
-  local count = 1
-  if state and state.outcome == outcome then
-    count = min(state.count + 1, MAX_SAFE_INTEGER)
+  function streak.end_of(limit, now_ms)
+    return now_ms + limit.b
   end
-  return row(outcome, count, now_ms + limit.b)
-end
 
-function streak.encode(state)
-  return "k1 " .. state.outcome .. " " .. text_of[state.count]
-end
-
-function streak.decode(text, expires_at_ms)
-  local outcome, count = match(text, "^k1 ([%w_-]+) ([1-9]%d*)$")
-  count = count and whole_of(count)
-  if not count or #outcome > MAX_OUTCOME_LENGTH then
-    return nil
+  function streak.used(limit, state)
+    return state.count
   end
-  return row(outcome, count, expires_at_ms)
+
+  function streak.free_after_ms(limit, state, units, now_ms)
+    if units <= limit.a - state.count then
+      return 0
+    end
+    return state.expires_at_ms - now_ms
+  end
+
+  -- Calls do not change it.
+  function streak.book(limit, state, cost, now_ms)
+    return state or row("-", 0, now_ms)
+  end
+
+  function streak.reported(limit, state, outcome, now_ms)
+    local count = 1
+    if state and state.outcome == outcome then
+      count = min(state.count + 1, MAX_SAFE_INTEGER)
+    end
+    return row(outcome, count, now_ms + limit.b)
+  end
+
+  function streak.encode(state)
+    return "k1 " .. state.outcome .. " " .. text_of[state.count]
+  end
+
+  function streak.decode(text, expires_at_ms)
+    local outcome, count = match(text, "^k1 ([%w_-]+) ([1-9]%d*)$")
+    count = count and whole_of(count)
+    if not count or #outcome > MAX_OUTCOME_LENGTH then
+      return nil
+    end
+    return row(outcome, count, expires_at_ms)
+  end
 end
