@@ -17,7 +17,12 @@ const suites = {
   },
   "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
   "--race": { files: ["test/load/*.test.ts"], env: { TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
-  "--chaos": { files: ["test/chaos/*.test.ts"], env: { TOLLGATE_KILL_ROUNDS: "40" } },
+  "--chaos": {
+    files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts"],
+    // Promises in time are judged: nothing else runs beside.
+    flags: ["--test-concurrency=1"],
+    env: { TOLLGATE_KILL_ROUNDS: "40", TOLLGATE_CHAOS_STRICT: "1", TOLLGATE_FAULT_SCHEDULES: "200" },
+  },
 };
 const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"], leaves: /^test\/servers\// };
 

@@ -4,7 +4,8 @@ import { type Clock, checkClock, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
-  refuseTerms,
+  type Beat,
+  type Member,
   type SetupCheck,
   type Store,
   StoreError,
@@ -14,6 +15,7 @@ import {
 } from "../store.ts";
 import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
+import { beat } from "./postgres/members.ts";
 import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
 import { KnownKeys, sweep, transact, type Work } from "./postgres/transaction.ts";
 
@@ -73,16 +75,13 @@ class PostgresStore implements Store {
   }
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
-    refuseTerms(terms);
-    if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
-    try {
-      await this.#check();
-      const replies = await within(WAITS * this.#work.deadlineMs, this.#transact(requests));
-      if (this.#work.made * SWEPT_PER_ROW >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
-      return replies;
-    } catch (error) {
-      throw postgresError(error);
-    }
+    const replies = await this.#ask(() => this.#transact(requests, terms));
+    if (this.#work.made * SWEPT_PER_ROW >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
+    return replies;
+  }
+
+  beat(member: Member): Promise<Beat> {
+    return this.#ask(() => beat(this.#work, member));
   }
 
   async setup(): Promise<readonly SetupCheck[]> {
@@ -109,6 +108,16 @@ class PostgresStore implements Store {
     this.#closed = true;
   }
 
+  async #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
+    try {
+      await this.#check();
+      return await within(WAITS * this.#work.deadlineMs, ask());
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
   /** Once, and again after it failed. */
   async #check(): Promise<void> {
     this.#checked ??= checkVersion(this.#work.database, this.#work.tables);
@@ -120,12 +129,12 @@ class PostgresStore implements Store {
     }
   }
 
-  async #transact(requests: readonly StoreRequest[]): Promise<readonly (StoreReply | StoreError)[]> {
+  async #transact(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
     try {
-      return await transact(this.#work, requests);
+      return await transact(this.#work, requests, terms);
     } catch (error) {
       if (!isRetryable(error)) throw error;
-      return transact(this.#work, requests);
+      return transact(this.#work, requests, terms);
     }
   }
 

@@ -8,6 +8,7 @@ import { chargeCases } from "./charge-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { onceCases } from "./once-cases.ts";
+import { termsCases } from "./terms-cases.ts";
 import { waitCases } from "./wait-cases.ts";
 import { wordCases } from "./word-cases.ts";
 
@@ -21,6 +22,7 @@ export const storeCases: readonly StoreCase[] = [
   ...onceCases,
   ...wordCases,
   ...waitCases,
+  ...termsCases,
 
   {
     name: "keeps buckets apart whatever their keys are",

@@ -112,7 +112,7 @@ describe("kill -9 of the server", () => {
     };
     const call = { tool: "search", session: "killed" };
     const limiters = Array.from({ length: 4 }, () =>
-      createLimiter({ policy, store: postgresStore(server.pool({ max: 4 })) }),
+      createLimiter({ policy, store: postgresStore(server.pool({ max: 4 })), failover: false }),
     );
     const load = startLoad(limiters, 16, () => call);
     const { seen } = load;

@@ -63,6 +63,7 @@ describe("what the Postgres store keeps", () => {
     const limiter = createLimiter({
       policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 50, ttl: "24h" }] },
       store: postgresStore(pool),
+      failover: false,
     });
     for (let i = 0; i < 3; i++) await limiter.consume({ tool: "web_search", session: "s1" });
     const [row] = await rowsOf();
@@ -113,6 +114,169 @@ describe("what the Postgres store keeps", () => {
   it("embeds the migration files as they are", () => {
     const [generated] = sources("src/stores/postgres/migrations.gen.ts");
     assert.equal(generated?.text.replace(/\s/g, ""), embeddedMigrations().replace(/\s/g, ""));
+  });
+});
+
+describe("what the Postgres store knows of those who share it", () => {
+  const member = (instance: string, seen: readonly string[] = []) => ({ group: "g", instance, livesMs: 60_000, seen });
+  const beat = async (instance: string, seen: readonly string[] = [], client: PostgresClient = pool) =>
+    (await postgresStore(client).beat?.(member(instance, seen))) ?? assert.fail("no beat");
+  const MARK = "tollgate:1:$incarnation";
+
+  it("is in rows beside the buckets, and is asked for once", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const asked: string[] = [];
+    const { incarnation, nowMs } = await beat("i:1", [], listening(asked));
+    assert.deepEqual(asked, ["SELECT", "WITH"]);
+    assert.deepEqual(await rowsOf(), [
+      { key: MARK, value: `m1 ${incarnation} all`, expires_at_ms: "9007199254740991" },
+      { key: "tollgate:1:$instance:g/i:1", value: "b1", expires_at_ms: String(nowMs + 60_000) },
+    ]);
+    assert.ok(Math.abs(nowMs - Date.now()) < 10_000);
+    await postgresStore(pool).beat?.({ ...member("i:1"), livesMs: 0 });
+    assert.deepEqual(
+      (await rowsOf()).map(({ key }) => key),
+      [MARK],
+    );
+  });
+
+  it("is one mark for all that come first together, on connections of their own", async () => {
+    for (let round = 0; round < 10; round++) {
+      await pool.query("TRUNCATE tollgate_buckets");
+      const beats = await Promise.all(Array.from({ length: 10 }, (_, i) => beat(`i${i}`)));
+      assert.equal(new Set(beats.map(({ incarnation }) => incarnation)).size, 1);
+    }
+  });
+
+  it("is a mark that another one made while this one was asked for", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const other = await pool.connect();
+    await other.query(`BEGIN; INSERT INTO tollgate_buckets VALUES ('${MARK}', 'm1 theirs some', 9007199254740991)`);
+    const [{ incarnation, lost }] = await Promise.all([beat("late"), sleep(50).then(() => other.query("COMMIT"))]);
+    other.release();
+    assert.deepEqual([incarnation, lost], ["theirs", "some"]);
+  });
+
+  it("tells a table that lost all from one that lost its mark", async () => {
+    const lost = async (left: readonly (readonly [key: string, value: string])[], seen: readonly string[]) => {
+      await pool.query("TRUNCATE tollgate_buckets");
+      for (const row of left) await pool.query("INSERT INTO tollgate_buckets VALUES ($1, $2, 0)", [...row]);
+      return (await beat("i1", seen)).lost;
+    };
+    const instance = ["tollgate:1:$instance:g/i2", "b1"] as const;
+    assert.equal(await lost([], []), "all");
+    assert.equal(await lost([instance, ["locked", ""]], []), "all");
+    assert.equal(await lost([["b", "3"]], []), "some");
+    assert.equal(await lost([["b", "3"]], ["a", "b"]), "some");
+    assert.equal(await lost([["b", "3"], instance], ["a"]), "all");
+    assert.equal(await lost([["b", ""]], ["b"]), "all");
+  });
+
+  it("is a new mark where the mark is damaged", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    for (const value of ["", "m1 a", "m2 a all"]) {
+      await pool.query("DELETE FROM tollgate_buckets");
+      await pool.query(`INSERT INTO tollgate_buckets VALUES ('${MARK}', $1, 0)`, [value]);
+      const { incarnation } = await beat("i1");
+      assert.equal((await rowsOf()).find(({ key }) => key === MARK)?.value, `m1 ${incarnation} all`);
+      assert.equal((await beat("i2")).incarnation, incarnation);
+    }
+  });
+
+  it("keeps its mark and what lives when what has expired goes away", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const clock = fakeClock();
+    const store = postgresStore(pool, { clock });
+    const { incarnation } = (await store.beat?.(member("dead"))) ?? assert.fail("no beat");
+    clock.advance(100 * 86_400_000);
+    await store.beat?.(member("live"));
+    for (let i = 0; i < 20; i++) await store.apply(Array.from({ length: 100 }, (_, j) => charge(`${i}-${j}`)));
+    await sleep(100);
+    const kept = (await rowsOf()).map(({ key }) => key).filter((key) => key.startsWith("tollgate:"));
+    assert.deepEqual(kept, [MARK, "tollgate:1:$instance:g/live"]);
+    await store.apply([charge("a")], { incarnation });
+  });
+
+  it("is in a schema of one's own", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    await pool.query("CREATE SCHEMA shared");
+    await migrate(pool, { schema: "shared" });
+    const store = postgresStore(pool, { schema: "shared" });
+    const { incarnation } = (await store.beat?.(member("i1"))) ?? assert.fail("no beat");
+    await store.apply([charge("b")], { incarnation, receipt: { instance: "i1", number: 1, from: 1 } });
+    assert.deepEqual(
+      (await rowsOf("shared")).map(({ key }) => key),
+      ["b", MARK, "tollgate:1:$instance:g/i1", "tollgate:1:$receipts:i1"],
+    );
+    assert.equal((await store.beat?.(member("i2")))?.instances, 2);
+  });
+
+  it("is asked of no store that is closed", async () => {
+    const store = postgresStore(pool);
+    await store.close();
+    await assert.rejects(store.beat?.(member("i1")) ?? assert.fail("no beat"), isStoreError("closed", /closed/));
+  });
+});
+
+describe("batches on terms", () => {
+  const receipt = (number: number) => ({ receipt: { instance: "i1", number, from: 1 } });
+
+  it("need one more row, and no other statement", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const asked: string[] = [];
+    const store = postgresStore(listening(asked));
+    await store.apply([charge("a")], receipt(1));
+    asked.length = 0;
+    await store.apply([charge("a")], receipt(2));
+    assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
+    asked.length = 0;
+    await store.apply([{ ...charge("a"), mode: "peek" }], receipt(3));
+    assert.deepEqual(asked, ["WITH"]);
+    const [, { key, value } = { key: "", value: "" }] = await rowsOf();
+    assert.match(`${key} ${value}`, /^tollgate:1:\$receipts:i1 r1 1 1\.0,\d+,1,o;2\.0,\d+,1,o$/);
+  });
+
+  it("book each request once, also when they are sent again while they are under way", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool()));
+    const ample: LimitSpec = { ...limit, quota: 10_000 };
+    const sent = Array.from({ length: 200 }, (_, i) => {
+      const number = 1 + (i % 10);
+      return stores[i % 4]?.apply([charge("all", ample), charge(`own-${number}`, ample)], receipt(number));
+    });
+    await Promise.all(sent);
+    assert.equal((await rowsOf()).find(({ key }) => key === "all")?.value, "10");
+  });
+
+  it("do not wait for one another at the mark", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const store = postgresStore(pool, { deadlineMs: 200 });
+    const { incarnation } =
+      (await store.beat?.({ group: "g", instance: "i1", livesMs: 1_000, seen: [] })) ?? assert.fail("no beat");
+    const holder = await pool.connect();
+    await holder.query(`BEGIN; SELECT 1 FROM tollgate_buckets WHERE key = 'tollgate:1:$incarnation' FOR UPDATE`);
+    try {
+      await store.apply([charge("a")], { incarnation });
+    } finally {
+      await holder.query("ROLLBACK");
+      holder.release();
+    }
+  });
+
+  it("change nothing where they are refused", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const store = postgresStore(pool);
+    await store.apply([charge("a")], receipt(1));
+    const before = await rowsOf();
+    const refused = [
+      ["too-late", { notAfterMs: 0, ...receipt(2) }],
+      ["other-incarnation", { incarnation: "other", ...receipt(2) }],
+      ["too-late", { receipt: { instance: "i1", number: 1, from: 2 } }],
+    ] as const;
+    for (const [code, terms] of refused) {
+      await assert.rejects(store.apply([charge("a")], terms), isStoreError(code, /./));
+      assert.deepEqual(await rowsOf(), before);
+    }
   });
 });
 

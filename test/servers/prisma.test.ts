@@ -104,7 +104,8 @@ const POLICY: PolicyInput = {
 const call = (session: string) => ({ tool: "search", session });
 const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
   StoreError.isInstance(error) && error.code === code && words.test(error.message);
-const limiterOf = (store: ReturnType<typeof postgresStore>) => createLimiter({ policy: POLICY, store });
+const limiterOf = (store: ReturnType<typeof postgresStore>) =>
+  createLimiter({ policy: POLICY, store, failover: false });
 
 describe("80 calls at once by Prisma", () => {
   const admitted = async (session: string, store: () => ReturnType<typeof postgresStore>) => {

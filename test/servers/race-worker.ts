@@ -60,7 +60,7 @@ function storeAt(kind: Kind, home: string): Store {
 }
 
 async function race({ kind, home, policy, callers, sessions, startMs, forMs }: Race): Promise<RaceResult> {
-  const limiter = createLimiter({ policy, store: storeAt(kind, home) });
+  const limiter = createLimiter({ policy, store: storeAt(kind, home), failover: { deadlineMs: 10_000 } });
   const admitted: Record<string, number> = {};
   const failed: Record<string, number> = {};
   let decisions = 0;

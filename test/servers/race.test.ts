@@ -111,7 +111,7 @@ describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA}`, ownServ
         { name: "each", per: ["session"], quota: perSession },
       ],
     };
-    const limiter = createLimiter({ policy, store: redisStore(io as RedisClient) });
+    const limiter = createLimiter({ policy, store: redisStore(io as RedisClient), failover: { deadlineMs: 10_000 } });
     for (let run = 1; run <= RUNS; run++) {
       await limiter.reset({ limit: "user", user: "u1" });
       const sessions = Array.from({ length: 8 }, (_, i) => `wide-${run}-${i}`);

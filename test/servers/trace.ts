@@ -20,7 +20,9 @@ export const POLICY = {
  * through the limiters.
  */
 export async function playTrace(open: () => Store): Promise<void> {
-  const limiters = [1, 2, 3].map(() => createLimiter({ policy: POLICY, store: open() }));
+  const limiters = [1, 2, 3].map(() =>
+    createLimiter({ policy: POLICY, store: open(), failover: { deadlineMs: 10_000 } }),
+  );
   let allowed = 0;
   const bySession = Map.groupBy(trace.entries(), ([, { session }]) => session);
   await Promise.all(

@@ -28,5 +28,10 @@ export function inPartition(store: Store, partition: string): Store {
     steps: request.steps.map((step) => ({ ...step, bucket: within(step.bucket) })),
     ...(request.once === undefined ? {} : { once: { ...request.once, key: within(request.once.key) } }),
   });
-  return { apply: (requests) => store.apply(requests.map(renamed)), close: () => store.close() };
+  const { beat } = store;
+  return {
+    apply: (requests, terms) => store.apply(requests.map(renamed), terms),
+    ...(beat === undefined ? {} : { beat: (member) => beat.call(store, { ...member, seen: member.seen.map(within) }) }),
+    close: () => store.close(),
+  };
 }

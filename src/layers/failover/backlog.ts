@@ -9,6 +9,9 @@ import { type Step, StoreError, type StoreRequest, type Terms } from "../../stor
 
 type Receipt = NonNullable<Terms["receipt"]>;
 
+/** Batches that are under way together have receipts apart, so that a store need not lock the one for the other. */
+const RECEIPTS = 4;
+
 /** Most sums, and most requests that cannot be summed up. One more is not admitted. */
 export const MAX_BACKLOG = 100_000;
 /** What is older cannot be booked for sure any more. */
@@ -135,7 +138,7 @@ export class Backlog {
   send(): Receipt {
     const number = ++this.#number;
     this.#sent.add(number);
-    return { instance: this.#instance, number, from: this.#from(this.#instance, number) };
+    return this.#receipt(this.#instance, number);
   }
 
   /** A batch was answered. */
@@ -154,7 +157,7 @@ export class Backlog {
 
   /** The receipt for a batch that is settled now. */
   closing({ instance, number }: OpenBatch): Receipt {
-    return { instance, number, from: this.#from(instance, number), closes: true };
+    return { ...this.#receipt(instance, number), closes: true };
   }
 
   /** Forgets a batch that is settled. */
@@ -192,10 +195,11 @@ export class Backlog {
     this.#journal?.close();
   }
 
-  /** The lowest number that is not settled. */
-  #from(instance: string, number: number): number {
+  /** Numbers below the lowest that is not settled are. */
+  #receipt(instance: string, number: number): Receipt {
     const own = this.batches.filter((batch) => batch.instance === instance).map((batch) => batch.number);
-    return Math.min(number, ...own, ...(instance === this.#instance ? this.#sent : []));
+    const from = Math.min(number, ...own, ...(instance === this.#instance ? this.#sent : []));
+    return { instance: `${instance}-${number % RECEIPTS}`, number, from };
   }
 
   #sum(changes: Map<string, string | null>, { bucket, limit, event }: Step, atMs: number, local: LimitSpec): void {

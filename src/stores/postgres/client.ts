@@ -69,8 +69,10 @@ function isObject(value: unknown): value is object {
   return (typeof value === "object" && value !== null) || typeof value === "function";
 }
 
-const timeouts = (deadlineMs: number) =>
-  `SET LOCAL lock_timeout = ${deadlineMs}; SET LOCAL statement_timeout = ${deadlineMs}`;
+/** The last one is for a client that went silent amid its transaction: others wait for its locks. */
+const TIMEOUTS = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
+
+const timeouts = (deadlineMs: number) => TIMEOUTS.map((name) => `SET LOCAL ${name} = ${deadlineMs}`).join("; ");
 
 function throughPg(pool: PgPool): Database {
   return {
@@ -128,8 +130,8 @@ function throughPrisma(prisma: PrismaLike): Database {
       const options = { maxWait: deadlineMs, timeout: 4 * deadlineMs, isolationLevel: "ReadCommitted" };
       return prisma.$transaction(async (client: PrismaLike) => {
         const query = queryOf(client);
-        const text = `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true)`;
-        await query(text, [String(deadlineMs)]);
+        const settings = TIMEOUTS.map((name) => `set_config('${name}', $1, true)`);
+        await query(`SELECT ${settings.join(", ")}`, [String(deadlineMs)]);
         return run(query);
       }, options);
     },

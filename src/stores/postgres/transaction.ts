@@ -8,10 +8,13 @@ import {
   encodeState,
   type Known,
   keysOf,
+  MARK_KEY,
+  receiptsKey,
   type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
+  type Terms,
 } from "../../store.ts";
 import type { Database, Query, Row } from "./client.ts";
 import type { Tables } from "./schema.ts";
@@ -45,24 +48,29 @@ interface Read {
 export async function transact(
   work: Work,
   requests: readonly StoreRequest[],
+  terms: Terms = {},
 ): Promise<readonly (StoreReply | StoreError)[]> {
   const { database, deadlineMs, known } = work;
-  const keys = [...new Set(requests.flatMap(keysOf))];
-  if (requests.every(({ mode }) => mode === "peek")) {
-    const { rows, nowMs } = await read(work, database.query, keys, "");
-    return decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs).replies;
+  const { receipt, ...unbooked } = terms;
+  const buckets = requests.flatMap(keysOf);
+  // What books nothing needs no lock and no receipt, unless it settles what others may still book.
+  if (requests.every(({ mode }) => mode === "peek") && receipt?.closes !== true) {
+    const { rows, nowMs } = await read(work, database.query, [...new Set(buckets)], "");
+    return decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs, unbooked).replies;
   }
+  const keys = [...new Set(receipt === undefined ? buckets : [...buckets, receiptsKey(receipt.instance)])];
   for (let attempt = 1; ; attempt++) {
     const unsure = keys.filter((key) => !known.has(key));
     if (unsure.length > 0) await insertMissing(work, unsure);
     work.made += unsure.length;
     const replies = await database.transaction(deadlineMs, async (query) => {
       const { rows, nowMs } = await read(work, query, keys, "FOR UPDATE OF bucket");
-      if (rows.size < keys.length) {
-        for (const key of keys) if (!rows.has(key)) known.delete(key);
+      const removed = keys.filter((key) => !rows.has(key));
+      if (removed.length > 0) {
+        for (const key of removed) known.delete(key);
         return null;
       }
-      const { replies, changed } = decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs);
+      const { replies, changed } = decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs, terms);
       if (changed.size > 0) await write(work, query, changed);
       return replies;
     });
@@ -85,7 +93,10 @@ async function insertMissing({ database, tables }: Work, keys: readonly string[]
   await database.query(text, [JSON.stringify(keys)]);
 }
 
-/** An aggregate is there when all of its rows are: the clock beside it is read after the last lock, where they are locked. */
+/**
+ * An aggregate is there when all of its rows are: the clock beside it is read after the last lock, where they are locked.
+ * The mark is among the rows and never locked: every batch reads it, and none must wait for another there.
+ */
 async function read(
   { tables, clock }: Work,
   query: Query,
@@ -95,9 +106,11 @@ async function read(
   const text =
     `WITH found AS MATERIALIZED (SELECT bucket.key, value, expires_at_ms` +
     " FROM jsonb_array_elements_text($1::text::jsonb) AS wanted(key)" +
-    ` JOIN ${tables.buckets} AS bucket ON bucket.key = wanted.key COLLATE "C" ORDER BY bucket.key ${lock})` +
+    ` JOIN ${tables.buckets} AS bucket ON bucket.key = wanted.key COLLATE "C" ORDER BY bucket.key ${lock}),` +
+    ` seen AS (SELECT * FROM found UNION ALL` +
+    ` SELECT key, value, expires_at_ms FROM ${tables.buckets} WHERE key = '${MARK_KEY}')` +
     ` SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms,` +
-    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM found`;
+    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM seen`;
   const [answer] = await query(text, [JSON.stringify(keys)]);
   const rows = JSON.parse(String(answer?.rows)) as [key: string, value: string, expiresAtMs: string][];
   return {

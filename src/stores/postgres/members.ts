@@ -1,0 +1,69 @@
+// Who shares the store, and the mark by which it is known again: rows of the same table, beside the buckets.
+
+import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store.ts";
+import type { Work } from "./transaction.ts";
+
+/** The keys of instances: `tollgate:1:$instance:<group>/<instance>`. `/` is in no name. */
+const INSTANCES = "tollgate:1:$instance:";
+/** A mark that reads otherwise is none, and is made anew. */
+const MARK = "'^m1 [A-Za-z0-9_-]{1,64} (all|some)$'";
+/** A mark never expires. */
+const MARKED_UNTIL_MS = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Notes that an instance lives or leaves, and makes the mark where there is none.
+ *
+ * All in one statement, which reads the table as it was before it: what it says of others leaves out the instance itself.
+ */
+export async function beat(
+  { database, tables: { buckets }, clock }: Work,
+  { group, instance, livesMs, seen }: Member,
+): Promise<Beat> {
+  const now = clock === undefined ? "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : clock.nowMs();
+  const mark = `SELECT value FROM ${buckets} WHERE key = '${MARK_KEY}' AND value ~ ${MARK}`;
+  const isLeft =
+    seen.length === 0
+      ? `key <> '${MARK_KEY}' AND NOT starts_with(key, '${INSTANCES}')`
+      : "key = ANY (ARRAY(SELECT jsonb_array_elements_text($7::text::jsonb)))";
+  const text =
+    `WITH instant AS MATERIALIZED (SELECT ${now} AS now_ms),` +
+    ` others AS MATERIALIZED (SELECT key FROM ${buckets}, instant` +
+    "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND expires_at_ms > now_ms)," +
+    ` comes AS (INSERT INTO ${buckets} (key, value, expires_at_ms)` +
+    "  SELECT $1::text, 'b1', now_ms + $4::text::bigint FROM instant WHERE $4::text <> '0'" +
+    "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms)," +
+    ` leaves AS (DELETE FROM ${buckets} WHERE key = $1::text AND $4::text = '0'),` +
+    ` made AS (INSERT INTO ${buckets} AS mark (key, value, expires_at_ms)` +
+    `  SELECT '${MARK_KEY}', CASE WHEN EXISTS (SELECT FROM ${buckets} WHERE value <> '' AND ${isLeft})` +
+    `  THEN $5::text ELSE $6::text END, ${MARKED_UNTIL_MS} WHERE NOT EXISTS (${mark})` +
+    "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms" +
+    `  WHERE mark.value !~ ${MARK} RETURNING mark.value)` +
+    " SELECT now_ms::text, (SELECT count(*) FROM others)::text AS others," +
+    " (SELECT count(*) FROM others WHERE key < $1::text)::text AS rank," +
+    ` coalesce((${mark}), (SELECT value FROM made)) AS mark FROM instant`;
+  const names = `${INSTANCES}${group}`;
+  const incarnation = crypto.randomUUID();
+  const values = [
+    `${names}/${instance}`,
+    `${names}/`,
+    // As bytes are ordered, 0 follows /.
+    `${names}0`,
+    String(livesMs),
+    encodeState({ kind: "mark", expiresAtMs: MARKED_UNTIL_MS, incarnation, lost: "some" }),
+    encodeState({ kind: "mark", expiresAtMs: MARKED_UNTIL_MS, incarnation, lost: "all" }),
+  ];
+  const [row] = await database.query(text, seen.length === 0 ? values : [...values, JSON.stringify(seen)]);
+  // One that another instance made at this very moment was not there yet when this statement began.
+  const [{ value } = { value: row?.mark }] = row?.mark === null ? await database.query(mark) : [];
+  const state = decodeState(String(value), MARKED_UNTIL_MS);
+  if (state?.kind !== "mark") {
+    throw new StoreError("busy", "Postgres: the mark was removed while it was made", { transient: true });
+  }
+  return {
+    incarnation: state.incarnation,
+    lost: state.lost,
+    instances: Number(row?.others) + (livesMs === 0 ? 0 : 1),
+    rank: Number(row?.rank),
+    nowMs: Number(row?.now_ms),
+  };
+}
