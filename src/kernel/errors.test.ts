@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Decision } from "./decision.ts";
-import { checkOptionKeys, formatFault, formatGot, hasMarker, LimitExceededError, MisuseError } from "./errors.ts";
+import {
+  checkOptionKeys,
+  checkWhole,
+  formatFault,
+  formatGot,
+  hasMarker,
+  LimitExceededError,
+  MisuseError,
+} from "./errors.ts";
 
 const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", got: '"soon"' };
 const DENIED = { allowed: false, message: "Denied: enough." } as Decision;
@@ -99,6 +107,16 @@ describe("checkOptionKeys", () => {
       [{ a: 1, b: 2 }, 'options: expected only a, got "b"'],
     ]) {
       assert.throws(() => checkOptionKeys(options, ["a"]), { code: "invalid-option", message });
+    }
+  });
+});
+
+describe("checkWhole", () => {
+  it("refuses what is no whole number, or out of range", () => {
+    for (const value of [1, 5, 10]) checkWhole("a", value, 1, 10);
+    for (const value of [0, 11, 1.5, "5", Number.NaN, null]) {
+      const message = `a: expected a whole number from 1 to 10, got ${formatGot(value)}`;
+      assert.throws(() => checkWhole("a", value, 1, 10), { code: "invalid-option", message });
     }
   });
 });

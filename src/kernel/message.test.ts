@@ -5,7 +5,7 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { DIMENSIONS, type Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { denialMessage, nearMessage, warning } from "./message.ts";
+import { awayMessage, denialMessage, nearMessage, warning } from "./message.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -200,5 +200,15 @@ describe("warning", () => {
     assert.equal(warn("results"), `${row} had the same result. Do something else.`);
     assert.equal(warn("errors", "{limit}: {quota} {unit} in a row."), "stuck: 3 errors in a row.");
     assert.equal(warn("errors", "{limit}".repeat(100)).length, 300);
+  });
+});
+
+describe("awayMessage", () => {
+  it("says that nobody could check, and when to try again", () => {
+    const verdict = { limit: "tool-per-session", retryAfterMs: 1_000 } as Verdict;
+    assert.equal(
+      awayMessage(verdict),
+      "Denied for now: tool-per-session cannot be checked at the moment. Try again in 1 s, or go on without this tool.",
+    );
   });
 });

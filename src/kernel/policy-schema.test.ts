@@ -11,7 +11,7 @@ const TTL = `${DURATION}, or { fromFirst: … }`;
 const WHOLE = `a whole number from 0 to ${MAX}`;
 const LEASE = "a duration of at most 1d, such as 30s or 5m";
 const BASE =
-  "name, per, quota, quotas, match, mode, noticeAt, message, overrides, otherwise, unit, optional, algorithm";
+  "name, per, quota, quotas, match, mode, onStoreError, noticeAt, message, overrides, otherwise, unit, optional, algorithm";
 const DIMENSION =
   "a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32)";
 const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
@@ -87,6 +87,7 @@ describe("the words of a policy", () => {
       [{ match: [] }, "match", "at least one name", "[]"],
       [{ match: [""] }, "match[0]", "a tool's name, in which * stands for any characters", '""'],
       [{ mode: "off" }, "mode", "enforce or shadow", '"off"'],
+      [{ onStoreError: "open" }, "onStoreError", "share, local, deny or allow", '"open"'],
       [{ noticeAt: 0 }, "noticeAt", "a share above 0 to 1, or never", "0"],
       [{ noticeAt: 1.1 }, "noticeAt", "a share above 0 to 1, or never", "1.1"],
       [{ message: "" }, "message", MESSAGE, '""'],

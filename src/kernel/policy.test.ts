@@ -28,7 +28,14 @@ describe("definePolicy", () => {
     const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
     const hold = { leaseMs: 120_000, onExpiry: "charge" };
-    const words = { isShadow: false, isWarning: false, noticeAt: 0.8, message: null, overrides: [] };
+    const words = {
+      isShadow: false,
+      isWarning: false,
+      noticeAt: 0.8,
+      message: null,
+      overrides: [],
+      onStoreError: "share",
+    };
     const kind = { isPriced: true, count: null, reports: null, calendar: null };
     const [only] = made.limits;
     assert.deepEqual(only, {

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { contentsAt } from "./holds.ts";
+import { type MarkState, type ReceiptsState, receiptsKey } from "./receipts.ts";
+import { decodeState, encodeState } from "./stored.ts";
+
+const receipts: ReceiptsState = {
+  kind: "receipts",
+  expiresAtMs: 5_000,
+  from: 3,
+  receipts: [
+    { number: 3, part: 0, atMs: 1_000, booked: "011", closed: false },
+    { number: 4, part: 1, atMs: 1_001, booked: "", closed: true },
+  ],
+};
+const mark: MarkState = { kind: "mark", expiresAtMs: 9_000, incarnation: "a-1", lost: "some" };
+
+describe("what a store remembers of those who ask", () => {
+  it("is a text, and reads as it was", () => {
+    assert.equal(encodeState(receipts), "r1 3 3.0,1000,011,o;4.1,1001,,c");
+    assert.equal(encodeState({ ...receipts, receipts: [] }), "r1 3 ");
+    assert.equal(encodeState(mark), "m1 a-1 some");
+    for (const state of [receipts, { ...receipts, receipts: [] }, mark, { ...mark, lost: "all" } as const]) {
+      assert.deepEqual(decodeState(encodeState(state), state.expiresAtMs), state);
+    }
+  });
+
+  it("is damaged where no version wrote it so", () => {
+    const texts = [
+      "r1 3",
+      "r1 x ",
+      "r1 99999999999999999 ",
+      "r1 3 3.0,1,2,o",
+      "r1 3 3.0,99999999999999999,1,o",
+      "m1 a",
+      "m1 a b",
+      "m2 a all",
+    ];
+    for (const text of texts) assert.equal(decodeState(text, 1), null, text);
+  });
+
+  it("is in no bucket", () => {
+    assert.equal(receiptsKey("i1"), "tollgate:1:$receipts:i1");
+    const limit = { algorithm: "quota", quota: 1, ttlMs: 1, ttlFrom: "last" } as const;
+    for (const state of [receipts, mark]) {
+      assert.deepEqual(contentsAt(limit, state, 0), { spent: undefined, holds: [] });
+    }
+  });
+});
