@@ -20,12 +20,17 @@ export function checkClock(clock: Clock): void {
 /** The machine's clock. */
 export const systemClock: Clock = { nowMs: () => Date.now() };
 
-/** What a promise comes to, or an error when that takes longer than `ms`. What it waits for goes on. */
-export function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+/**
+ * What a promise comes to, or an error when that takes longer than `ms`. What it waits for goes on.
+ *
+ * @param isAwaited whether somebody waits for it, so that the process must not end before
+ */
+export function within<Value>(ms: number, promise: Promise<Value>, isAwaited = true): Promise<Value> {
   return new Promise((resolve, reject) => {
     const late = () => reject(new Error(`no answer within ${ms} ms`));
     // Where this process itself stood still, the answer may be here, and unread.
     const timer = setTimeout(() => setImmediate(late), ms);
+    if (!isAwaited) timer.unref();
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

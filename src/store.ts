@@ -54,7 +54,8 @@ export interface Store {
   checkPolicy?(policy: Policy): void;
 
   /**
-   * Says that an instance lives, and learns which one of how many it is. Absent: the store is never away for long.
+   * Says that an instance lives, and learns which one of how many it is. It may take as long as it takes: who asks gives up
+   * by himself. Absent: the store is never away for long.
    *
    * @throws StoreError
    */

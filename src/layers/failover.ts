@@ -67,9 +67,12 @@ const BEAT_EACH_MS = 2_000;
 /** When an instance beats again after its first: those that started beside it have come by then. */
 const SECOND_BEAT_MS = 250;
 const LIVES_MS = 10_000;
-/** How often the store is looked for, and how many of those questions may be unanswered. */
+/** How often the store is looked for; and where so many questions are unanswered, which a client may keep until it is back. */
 const PROBE_EACH_MS = 200;
-const MAX_PROBES = 4;
+const MAX_UNANSWERED = 4;
+const SLOW_PROBE_EACH_MS = 1_000;
+/** Clients forget commands for good: what was asked before that is not waited for. */
+const FORGOTTEN_AFTER_MS = 10_000;
 /** The most instances of the last hour or two count. */
 const HOUR_MS = 3_600_000;
 const BATCHING = { size: 64, underWay: 4 };
@@ -182,7 +185,7 @@ class Failover implements Store {
   /** Asks the store for the first time. What it fails with for good is thrown, and tried again with the next call. */
   async #open(): Promise<void> {
     try {
-      const beat = await this.#beat();
+      const beat = await this.#beat(true);
       this.#incarnation = beat.incarnation;
       this.#startBeating();
       if (this.#backlog.isEmpty) this.#state = "here";
@@ -334,10 +337,10 @@ class Failover implements Store {
   /** Looks for the store until it answers in time; `null` when this was closed meanwhile. */
   async #probe(): Promise<Beat | null> {
     while (!this.#isClosed()) {
-      const beat = this.#unanswered < MAX_PROBES ? await this.#beat().catch(() => null) : null;
+      const beat = await this.#beat().catch(() => null);
       if (this.#isClosed()) break;
       if (beat !== null) return beat;
-      await this.#pause(PROBE_EACH_MS);
+      await this.#pause(this.#unanswered < MAX_UNANSWERED ? PROBE_EACH_MS : SLOW_PROBE_EACH_MS);
     }
     return null;
   }
@@ -406,15 +409,16 @@ class Failover implements Store {
     };
   }
 
-  async #beat(): Promise<Beat> {
+  /** @param isAwaited whether a call waits for it; who only looks for the store keeps no process alive */
+  async #beat(isAwaited = false): Promise<Beat> {
     const sentMs = performance.now();
     this.#unanswered++;
-    const asked = this.#store.beat(this.#member()).finally(() => {
+    const asked = within(FORGOTTEN_AFTER_MS, this.#store.beat(this.#member()), false).finally(() => {
       this.#unanswered--;
       this.#wake();
     });
     try {
-      const beat = await within(this.#deadlineMs, asked);
+      const beat = await within(this.#deadlineMs, asked, isAwaited);
       this.#time.learn(beat.nowMs, sentMs);
       if (this.#members.learn(beat)) this.#tell({ type: "instances", instances: beat.instances });
       return beat;

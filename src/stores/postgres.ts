@@ -75,7 +75,7 @@ class PostgresStore implements Store {
   }
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
-    const replies = await this.#ask(() => this.#transact(requests, terms));
+    const replies = await this.#ask(() => within(WAITS * this.#work.deadlineMs, this.#transact(requests, terms)));
     if (this.#work.made * SWEPT_PER_ROW >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
     return replies;
   }
@@ -112,7 +112,7 @@ class PostgresStore implements Store {
     if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
     try {
       await this.#check();
-      return await within(WAITS * this.#work.deadlineMs, ask());
+      return await ask();
     } catch (error) {
       throw postgresError(error);
     }

@@ -16,9 +16,9 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { type Part, scriptCall, scriptReplies } from "./redis/arguments.ts";
+import { type Part, type ScriptCall, scriptCall, scriptReplies } from "./redis/arguments.ts";
 import { beatCall, beatReply } from "./redis/beat.ts";
-import { type Connection, connectionOf, type RedisClient } from "./redis/client.ts";
+import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
@@ -89,8 +89,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { deadlineMs = 1_000, clock } = options;
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  const { send, ...kind } = connectionOf(client);
-  return new RedisStore({ ...kind, send: (...command) => within(deadlineMs, send(...command)) }, clock);
+  const connection = connectionOf(client);
+  const inTime: Connection = { ...connection, send: (...command) => within(deadlineMs, connection.send(...command)) };
+  return new RedisStore(inTime, connection.send, clock);
 }
 
 /** A script, and by which digest the server knows it. */
@@ -110,7 +111,8 @@ class RedisStore implements Store {
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(connection: Connection, clock: Clock | undefined) {
+  /** @param patient sends without a deadline: who beats while the server is away waits as long as it takes */
+  constructor(connection: Connection, patient: Send, clock: Clock | undefined) {
     this.#connection = connection;
     this.#clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
@@ -119,7 +121,7 @@ class RedisStore implements Store {
     this.beat = async (member) => {
       this.#checkOpen();
       const { keys, values } = beatCall(member);
-      return this.#call(script, keys, values, beatReply);
+      return this.#call(script, { keys, values, send: patient }, beatReply);
     };
   }
 
@@ -174,20 +176,19 @@ class RedisStore implements Store {
   }
 
   async #run(part: Part): Promise<(StoreReply | StoreError)[]> {
-    const { keys, values } = scriptCall(part);
-    return this.#call(this.#apply, keys, values, (answer) => scriptReplies(part, keys, answer));
+    const call = scriptCall(part);
+    const { send } = this.#connection;
+    return this.#call(this.#apply, { ...call, send }, (answer) => scriptReplies(part, call.keys, answer));
   }
 
   async #call<Reply>(
     script: Script,
-    keys: readonly string[],
-    values: readonly (number | string)[],
+    { keys, values, send }: ScriptCall & { readonly send: Send },
     read: (answer: (number | string)[]) => Reply,
   ): Promise<Reply> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.#clock !== undefined) args.push(this.#clock.nowMs());
     try {
-      const { send } = this.#connection;
       const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
         // Nothing has run; EVAL makes the server know the script again.
         if (isNoScript(error)) return send(keys[0], "EVAL", script.text, ...args);

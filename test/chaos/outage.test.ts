@@ -101,6 +101,7 @@ describe("the store goes away", ownServers, () => {
   for (const [name, begin] of Object.entries(faults)) {
     it(`by ${name}: decisions in time, back in time, and every unit counted once`, async (test) => {
       const random = randomOf(seedOf(name));
+      const resources = process.getActiveResourcesInfo().length;
       const unhandled: unknown[] = [];
       const note = (error: unknown) => unhandled.push(error);
       process.on("unhandledRejection", note);
@@ -150,6 +151,9 @@ describe("the store goes away", ownServers, () => {
       await closeAll(instances);
       process.off("unhandledRejection", note);
       await server.kill();
+      await until(2_000, () => process.getActiveResourcesInfo().length <= resources);
+      const left = process.getActiveResourcesInfo();
+      assert.ok(left.length <= resources, `left open: ${left.join(", ")}`);
     });
   }
 });

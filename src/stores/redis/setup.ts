@@ -3,11 +3,14 @@
 import type { SetupCheck } from "../../store.ts";
 import type { Connection } from "./client.ts";
 
-/** Reads version, eviction and persistence, and how the client retries. What the server does not tell is `unknown`. */
-export async function checkSetup({ send, sendsAgain }: Connection): Promise<readonly SetupCheck[]> {
+/**
+ * Reads version, eviction and persistence, and of a cluster's client how it retries: elsewhere receipts see to it that a
+ * command which comes twice charges once. What the server does not tell is `unknown`.
+ */
+export async function checkSetup({ send, sendsAgain, isCluster }: Connection): Promise<readonly SetupCheck[]> {
   const info = fieldsOf(textOf(await send(undefined, "INFO")));
   const fsync = await appendFsync(send);
-  return [version(info), eviction(info), persistence(info, fsync), retries(sendsAgain)];
+  return [version(info), eviction(info), persistence(info, fsync), ...(isCluster ? [retries(sendsAgain)] : [])];
 }
 
 /** On a cluster, some clients answer for each server. */
