@@ -168,8 +168,7 @@ ${aboutOf(measured)}
 ${tableOf(measured)}
 
 What was done. For each line a Redis that keeps nothing on disk, and ${INSTANCES} new instances in one process, each with an
-ioredis client of its own (\`enableOfflineQueue: false\`, connecting again each 100 ms; Tollgate's with
-\`autoResendUnfulfilledCommands: false\`, as its documentation says) through a proxy of its own. Each instance gets a call every ${EVERY_MS} ms as long as one of its callers is
+ioredis client of its own (\`enableOfflineQueue: false\`, connecting again each 100 ms) through a proxy of its own. Each instance gets a call every ${EVERY_MS} ms as long as one of its callers is
 free; the fault begins after ${BEFORE_MS} ms. When it has ended, each instance gets a call every ${RECOVERY_EVERY_MS} ms for ${number(RECOVERY_MS)} ms; then
 nothing is under way, and counts are compared. Then as many calls follow as are left of ${number(CALLS)}.
 
@@ -183,7 +182,7 @@ What they do not mean. One run on a busy machine: a few ms more or less say noth
 depends on how long the fault lasts and how much is asked for meanwhile.
 
 Tollgate has the defaults, by which it learns every few seconds how many instances there are, and once more was told; the
-peer is told by its settings. ${PEER} has those that its documentation names: \`rejectIfRedisNotReady\`, and
+peer is told by its settings. ${PEER} has \`rejectIfRedisNotReady\`, and
 \`insuranceLimiter\`, a \`RateLimiterMemory\` whose points are the quota divided by the instances; once more within its
 \`RLWrapperTimeouts\` of ${DEADLINE_MS} ms, which is what Tollgate waits by default. Its key counts denied calls too; until the
 counts are compared, Redis has denied none: otherwise the run fails.

@@ -43,7 +43,7 @@ function tollgate(name: string, failover: FailoverOptions): Way {
   return {
     name,
     async open(port) {
-      const client = new Redis(port, { ...CLIENT, autoResendUnfulfilledCommands: false }).on("error", () => {});
+      const client = new Redis(port, CLIENT).on("error", () => {});
       await client.connect();
       const limiter = createLimiter({ policy: POLICY, store: redisStore(client), failover });
       return {
