@@ -4,7 +4,7 @@
 import { lowered, returnable } from "./algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { hasLeft, withoutUnits } from "./algorithms/sliding-window.ts";
-import { type Contents, charged, holdIn, liveAt, roomIn, withHold } from "./holds.ts";
+import { type Contents, charged, holdIn, liveAt, roomIn, usedIn, withHold } from "./holds.ts";
 
 /** Use of a bucket as somebody saw it before the store lost it. */
 export interface Raise {
@@ -50,22 +50,17 @@ export function raised(limit: LimitSpec, contents: Contents, raise: Raise, nowMs
   if (limit.algorithm === "concurrency" || limit.algorithm === "elapsed" || limit.algorithm === "streak") {
     return contents;
   }
+  if (lost === "some") {
+    const missing = units - usedIn(limit, contents, nowMs);
+    return missing > 0 ? chargedAfterwards(limit, contents, missing, atMs, nowMs) : contents;
+  }
   const memo = holdIn(contents, id);
-  const kept = lost === "all" ? 0 : algorithmOf(limit).used(limit, contents.spent, nowMs);
-  const known = memo?.units ?? kept;
-  if (units <= known && (memo !== undefined || units === 0)) return contents;
-  const after = units > known ? chargedAfterwards(limit, contents, units - known, atMs, nowMs) : contents;
-  if (units > known && after === contents) return contents;
+  const known = memo?.units ?? 0;
+  if (units <= known) return contents;
+  const after = chargedAfterwards(limit, contents, units - known, atMs, nowMs);
+  if (after === contents) return contents;
   const others = after.holds.filter((hold) => hold !== memo);
-  // What was there when the first view came was not lost: a higher view adds what goes beyond it.
-  const next = {
-    id,
-    units: Math.max(units, known),
-    expiresAtMs: nowMs + keptMs,
-    onExpiry: "memo",
-    expired: true,
-    mark: null,
-  } as const;
+  const next = { id, units, expiresAtMs: nowMs + keptMs, onExpiry: "memo", expired: true, mark: null } as const;
   return { ...after, holds: withHold(roomIn(others), next) };
 }
 

@@ -15,7 +15,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { Backlog, type Journal, MAX_AGE_MS, settledBy } from "./failover/backlog.ts";
+import { Backlog, type Journal, MAX_AGE_MS, type OpenBatch, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
 import type { Place } from "./failover/shares.ts";
 import { StoreTime } from "./failover/store-time.ts";
@@ -78,6 +78,8 @@ const HOUR_MS = 3_600_000;
 const BATCHING = { size: 64, underWay: 4 };
 /** How many buckets are named so that the store can tell whether it has lost them. */
 const SEEN = 64;
+/** How often a batch that is settled may be refused as too late. */
+const MAX_REFUSALS = 10;
 /** With no more to book, calls wait for it: it is one batch or two. */
 const FEW = 64;
 
@@ -143,6 +145,7 @@ class Failover implements Store {
   /** Beats that were not answered yet. */
   #unanswered = 0;
   #wake: () => void = () => {};
+  #refusals = 0;
 
   constructor(store: RemoteStore, group: string, options: FailoverOptions, tell: (event: FailoverEvent) => void) {
     const { deadlineMs = 250, instances, journal } = options;
@@ -372,16 +375,31 @@ class Failover implements Store {
   /** Makes sure of batches of which nobody knew what became of them, in their order. */
   async #settle(done: { booked: number; dropped: number }): Promise<void> {
     for (const batch of this.#backlog.batches) {
-      if (this.#time.nowMs() - batch.openedAtMs > MAX_AGE_MS) {
-        done.dropped += batch.requests.filter(({ mode }) => mode === "force").length;
-      } else {
-        const replies = await this.#ask(batch.requests, this.#terms(this.#backlog.closing(batch)));
-        const booked = batch.requests.filter(({ mode }) => mode === "force").length;
-        const failed = replies.filter((reply) => StoreError.isInstance(reply)).length;
-        done.booked += booked - failed;
-        done.dropped += failed;
-      }
+      const wanted = batch.requests.filter(({ mode }) => mode === "force").length;
+      const replies = await this.#settled(batch);
+      const failed = replies?.filter((reply) => StoreError.isInstance(reply)).length ?? wanted;
+      done.booked += wanted - failed;
+      done.dropped += failed;
       this.#backlog.settle(batch);
+    }
+  }
+
+  /**
+   * What the store says of a batch that is settled; `null` for one that it never will book: one that is too old, or that it
+   * refuses again and again while it answers otherwise.
+   */
+  async #settled(batch: OpenBatch): Promise<Replies | null> {
+    if (this.#time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return null;
+    try {
+      const replies = await this.#ask(batch.requests, this.#terms(this.#backlog.closing(batch)));
+      this.#refusals = 0;
+      return replies;
+    } catch (thrown) {
+      const error = asStoreError(thrown);
+      if (error.code === "too-late") this.#refusals++;
+      if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
+      this.#refusals = 0;
+      return null;
     }
   }
 

@@ -220,6 +220,7 @@ describe("shares", ownServers, () => {
 });
 
 describe("a store that has lost everything", ownServers, () => {
+  const CALLERS = 6;
   for (const how of ["FLUSHALL", "a restart without persistence"]) {
     it(`by ${how} under load: who had used up his quota stays denied, and the count is complete`, async (test) => {
       seedOf(how);
@@ -232,7 +233,7 @@ describe("a store that has lost everything", ownServers, () => {
         Array.from({ length: 20 }, () => first.limiter.record({ ...spent, cost: { calls: quota / 20 } })),
       );
       for (const { limiter } of instances) assert.equal((await limiter.consume(spent)).allowed, false);
-      const load = new Load(instances, 6, ["a", "spent"]);
+      const load = new Load(instances, CALLERS, ["a", "spent"]);
       await sleep(300);
       if (how === "FLUSHALL") server.cli("FLUSHALL");
       else await server.restart();
@@ -248,7 +249,9 @@ describe("a store that has lost everything", ownServers, () => {
       assert.equal(load.admitted("spent"), 0);
       const [usage] = await first.limiter.usage({ session: "a" });
       test.diagnostic(`admitted ${load.admitted("a")}, counted ${usage?.used}`);
-      assert.equal(usage?.used, load.admitted("a"));
+      const excess = (usage?.used ?? 0) - load.admitted("a");
+      // What was under way may have been seen by others before it was lost, and is booked by its own instance, too.
+      assert.ok(excess >= 0 && excess <= 3 * CALLERS, `${excess} more were counted than admitted`);
       await closeAll(instances);
       await server.kill();
     });

@@ -465,17 +465,18 @@ local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now
   if algorithm == concurrency or algorithm == elapsed or algorithm == streak then
     return spent, holds
   end
+  if keeps then
+    local missing = units - used_in(limit, spent, holds, now_ms)
+    return missing > 0 and charged_afterwards(limit, spent, missing, at_ms, now_ms) or spent, holds
+  end
   local memo = hold_in(holds, id)
-  local known = memo and memo.units or keeps and spent and algorithm.used(limit, spent, now_ms) or 0
-  if units <= known and (memo or units == 0) then
+  local known = memo and memo.units or 0
+  if units <= known then
     return spent, holds
   end
-  local after = spent
-  if units > known then
-    after = charged_afterwards(limit, spent, units - known, at_ms, now_ms)
-    if after == spent then
-      return spent, holds
-    end
+  local after = charged_afterwards(limit, spent, units - known, at_ms, now_ms)
+  if after == spent then
+    return spent, holds
   end
   local others = {}
   for _, hold in ipairs(holds) do
@@ -483,8 +484,7 @@ local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now
       others[#others + 1] = hold
     end
   end
-  -- What was there when the first view came was not lost: a higher view adds what goes beyond it.
-  local made = { id = id, units = max(units, known), expires_at_ms = now_ms + kept_ms, is_memo = true, expired = true }
+  local made = { id = id, units = units, expires_at_ms = now_ms + kept_ms, is_memo = true, expired = true }
   return after, with_hold(others, first_kept(others), made)
 end
 
