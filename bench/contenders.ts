@@ -64,7 +64,8 @@ export function limiterOf(limits: readonly Limit[], store: Store) {
   const inputs = limits.map(({ name, per, quota }): LimitInput => {
     return { name, per, quota, algorithm: "fixed-window", window: `${WINDOW_SECONDS}s`, align: "first-use" };
   });
-  return createLimiter({ policy: { version: 1, limits: inputs }, store });
+  // Rounds begin with an empty store: with a fallback, what it held before would be given back.
+  return createLimiter({ policy: { version: 1, limits: inputs }, store, failover: false });
 }
 
 export function tollgate(calls: readonly Call[], limits: readonly Limit[], store: Store, inFlight: number): Opened {

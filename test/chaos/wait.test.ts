@@ -53,17 +53,23 @@ async function row(session: string, abortsAfterMs: (i: number) => number | null)
       if (user !== undefined && !arrivals.includes(user)) arrivals.push(user);
     }
   });
-  const startMs = Date.now() + 1_000;
   const calls = Array.from({ length: CALLERS }, (_, i) => ({
     user: `call-${i}`,
     afterMs: (i * 7) % 40,
     abortsAfterMs: abortsAfterMs(i),
   }));
-  const waited = await Promise.all(
-    Array.from({ length: PROCESSES }, async (_, of) => {
+  const workers = await Promise.all(
+    Array.from({ length: PROCESSES }, async () => {
       const child = fork(WORKER, { execArgv: ["--conditions=tollgate-source"] });
       children.push(child);
       await messageOf(child);
+      return child;
+    }),
+  );
+  // All of them are there by now, and begin together.
+  const startMs = Date.now() + 200;
+  const waited = await Promise.all(
+    workers.map(async (child, of) => {
       const order: Row = { url: server.url, session, startMs, calls: calls.filter((_, i) => i % PROCESSES === of) };
       child.send(order);
       return (await messageOf(child)) as Waited[];

@@ -50,7 +50,8 @@ const policyOf = (quota: number): PolicyInput => ({
   version: 1,
   limits: [{ name: "session", per: ["session"], quota }],
 });
-const limiterBy = (client: RedisClient, policy: PolicyInput) => createLimiter({ policy, store: redisStore(client) });
+const limiterBy = (client: RedisClient, policy: PolicyInput) =>
+  createLimiter({ policy, store: redisStore(client), failover: false });
 const words = ({ acknowledged, denied, failed, codes }: Seen) =>
   `${acknowledged} acknowledged, ${denied} denied, ${failed} failed (${[...codes].join(", ")})`;
 const total = (loads: readonly Load[], of: "acknowledged" | "denied" | "failed") =>
