@@ -143,6 +143,11 @@ export interface StoreReply {
   readonly nowMs: number;
   /** Set when a place was taken: milliseconds until it is this request's turn. */
   readonly waitMs?: number;
+  /**
+   * Set on a denial that lasts until time passes, or somebody grants or resets: no bucket that denies has holds, grants or
+   * places, live or remembered, and none counts outcomes, time or calls under way.
+   */
+  readonly firm?: true;
   /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */
   readonly steps: readonly StepReply[];
   /** Set when this is the answer for an earlier request, given again. */
@@ -203,6 +208,7 @@ export function decide(request: StoreRequest, states: States, nowMs: number): Ou
     allowed,
     nowMs,
     ...(place === null ? {} : { waitMs: place.atMs - nowMs }),
+    ...(books || !judged.every(isFirm) ? {} : { firm: true as const }),
     steps: done.map((each) => stepReply(each, each.after, nowMs)),
   };
   if (!books || mode === "peek") return { reply, next: null };
@@ -233,6 +239,11 @@ function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: numb
   if (fits || wait === undefined) return { step, before, fits, waitMs: 0, hold };
   const waitMs = turnOf(step, before, nowMs);
   return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, hold };
+}
+
+/** Whether a step denies nothing, or does so as long as only time passes. */
+function isFirm({ step: { limit, shadow }, before, fits }: Judged): boolean {
+  return fits || shadow === true || (before.holds.length === 0 && algorithmOf(limit).isFirm);
 }
 
 /** Where a request waits until the turn of all its steps; `null` when it need not. */

@@ -17,6 +17,9 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   /** Whether units come back while a caller waits, so that trying again is sound advice. */
   readonly refills: boolean;
 
+  /** Whether, without holds, units come back by time alone. */
+  readonly isFirm: boolean;
+
   /** Most units that can ever be free at once. */
   capacity(limit: Limit): number;
 

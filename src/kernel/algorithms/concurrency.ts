@@ -20,6 +20,7 @@ export interface ConcurrencyState extends ExpiringState {
 export const concurrency: Algorithm<ConcurrencyLimit, ConcurrencyState> = {
   kind: "concurrency",
   refills: true,
+  isFirm: false,
   capacity: (limit) => limit.quota,
   used: () => 0,
   freeAfterMs: () => 0,

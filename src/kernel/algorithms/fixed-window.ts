@@ -48,6 +48,7 @@ export function isStale({ boundaries: [start, , end] }: CalendarWindowLimit, now
 export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
   ...counter,
   refills: true,
+  isFirm: true,
   book(limit, state, cost, nowMs) {
     if (state !== undefined) return { ...state, spent: spentAfter(state, cost) };
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };

@@ -69,6 +69,7 @@ export function lowered(limit: GcraLimit, state: GcraState, by: number): GcraSta
 export const gcra: Algorithm<GcraLimit, GcraState> = {
   kind: "gcra",
   refills: true,
+  isFirm: true,
   capacity: (limit) => limit.burst,
   used: (limit, state, nowMs) => Math.ceil(levelAt(limit, state, nowMs) / limit.levelPerUnit),
   freeAfterMs(limit, state, units, nowMs) {

@@ -19,6 +19,7 @@ export interface QuotaLimit {
 export const quota: Algorithm<QuotaLimit, CounterState> = {
   ...counter,
   refills: false,
+  isFirm: true,
   book(limit, state, cost, nowMs) {
     if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };
     // The later end wins: a clock that was set back must not shorten the life that was promised.

@@ -23,6 +23,7 @@ export interface StreakState {
 export const streak: Algorithm<StreakLimit, StreakState> = {
   kind: "streak",
   refills: false,
+  isFirm: false,
   capacity: (limit) => limit.quota,
   used: (_limit, state) => state?.count ?? 0,
   freeAfterMs: (limit, state, units, nowMs) => (units <= limit.quota - state.count ? 0 : state.expiresAtMs - nowMs),
