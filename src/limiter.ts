@@ -14,7 +14,7 @@ import {
   stepOf,
 } from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
-import { type Decision, type Usage, usageOf } from "./kernel/decision.ts";
+import { type Decision, decisionOf, type Usage, usageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
@@ -22,7 +22,7 @@ import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } fro
 import { batchLayer } from "./layers/batch.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
-import { type Asked, decideCall, tellDecision } from "./limiter/decide-call.ts";
+import { type Asked, decideCall, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
 import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
 import {
   checkHoldOptions,
@@ -34,18 +34,22 @@ import {
   type Reserved,
 } from "./limiter/hold.ts";
 import { reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { type Outcome, report } from "./limiter/report.ts";
 import { type Ran, type RunFunction, runHeld } from "./limiter/run.ts";
 import {
-  ask,
+  askAll,
+  askNow,
   type CallOptions,
   checkCallOptions,
+  checkedReply,
+  checkOpen,
   type LimiterEvent,
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
 import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
-import type { Store } from "./store.ts";
+import type { Store, StoreError, StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";
@@ -238,6 +242,7 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
   const shared: Shared = {
     policy,
+    known: new KnownCalls(policy),
     prefix,
     calendar,
     onDecision,
@@ -260,10 +265,14 @@ class StoreLimiter implements Limiter {
     this.#bound = bound;
   }
 
-  async consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
-    checkWaitOptions(options);
-    const { whole, matches } = this.#matches(call);
-    return this.#decide({ verb: "consume", call: whole, parts: spentParts(matches) }, options);
+  // No async function: where the store answers at once, that would take longer than the decision.
+  consume(call: Call, options?: WaitOptions): Promise<Decision> {
+    try {
+      const known = options === undefined ? this.#shared.known.find(this.#bound, call) : undefined;
+      return known === undefined ? this.#consumeAnew(call, options) : this.#consumeKnown(call, known);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async record(call: Call, options: CallOptions = {}): Promise<Decision> {
@@ -355,6 +364,7 @@ class StoreLimiter implements Limiter {
     const next = definePolicy(policy);
     this.#shared.store.checkPolicy?.(next);
     this.#shared.policy = next;
+    this.#shared.known = new KnownCalls(next);
     tellEvent(this.#shared, { type: "policy-reload", restarted: restartedBy(before, this.#shared.policy) });
   }
 
@@ -367,6 +377,34 @@ class StoreLimiter implements Limiter {
   close(): Promise<void> {
     this.#shared.closing ??= this.#shared.store.close();
     return this.#shared.closing;
+  }
+
+  #consumed(call: Call, known: KnownCall, reply: StoreReply | StoreError | undefined): Decision {
+    const decision = decisionOf(known.charges, checkedReply(known, reply));
+    if (this.#shared.onDecision !== undefined) {
+      tellDecision(this.#shared, { verb: "consume", call: mergeDimensions(this.#bound, call, "call") }, decision);
+    }
+    return decision;
+  }
+
+  /** A call that was not resolved before, or is one of its own. */
+  #consumeAnew(call: Call, options: WaitOptions | undefined): Promise<Decision> {
+    if (options !== undefined) checkWaitOptions(options);
+    const { whole, matches } = this.#matches(call);
+    const parts = spentParts(matches);
+    const request = whole.idempotencyKey === undefined ? lastingRequest(this.#shared, parts) : null;
+    if (request === null || options !== undefined) {
+      return this.#decide({ verb: "consume", call: whole, parts }, options ?? {});
+    }
+    return this.#consumeKnown(call, this.#shared.known.keep(this.#bound, call, request, parts));
+  }
+
+  #consumeKnown(call: Call, known: KnownCall): Promise<Decision> {
+    checkOpen(this.#shared);
+    const reply = askNow(this.#shared.store, known);
+    return reply instanceof Promise
+      ? reply.then((later) => this.#consumed(call, known, later))
+      : Promise.resolve(this.#consumed(call, known, reply));
   }
 
   async #decide(asked: Asked, options: WaitOptions): Promise<Decision> {
@@ -410,7 +448,7 @@ class StoreLimiter implements Limiter {
     const { calendar } = this.#shared;
     const say = () =>
       buckets.map((bucket): StoreRequest => ({ mode, steps: [stepOf(bucket, calendar.specOf(bucket), event)] }));
-    const replies = await ask(this.#shared, say, options);
+    const replies = await askAll(this.#shared, say, options);
     return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
   }
 }

@@ -46,6 +46,9 @@ export interface Store {
    */
   apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]>;
 
+  /** Answers one request as `apply` would, at once where nothing has to be waited for. Absent: `apply` is asked. */
+  answer?(request: StoreRequest): StoreReply | StoreError | Promise<StoreReply | StoreError>;
+
   /**
    * Refuses limits that it cannot keep. Absent: it keeps all.
    *

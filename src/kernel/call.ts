@@ -58,7 +58,10 @@ export const CALL_WORDS = ["id", "args", "cost", "idempotencyKey"] as const;
 export function mergeDimensions<Own extends Dimensions>(bound: Dimensions, own: Own, what: string): Dimensions & Own {
   requireObject(own, what);
   const merged: Record<string, unknown> = { ...bound };
-  for (const [key, value] of Object.entries(own)) if (value !== undefined && value !== null) merged[key] = value;
+  for (const key in own) {
+    const value = own[key];
+    if (value !== undefined && value !== null && Object.hasOwn(own, key)) merged[key] = value;
+  }
   return merged as Dimensions & Own;
 }
 

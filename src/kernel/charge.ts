@@ -43,7 +43,8 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   if (call.cost !== undefined) checkCost(policy, call.cost);
   const tool = dimensionValue("tool", call.tool);
   const toolCost = policy.costs.get(tool);
-  const whole: BucketDimensions = { ...call, tier: policy.tiers.get(tool) };
+  const tier = policy.tiers.get(tool);
+  const whole: BucketDimensions = tier === undefined ? call : { ...call, tier };
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool)) continue;
@@ -52,14 +53,20 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
     const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
-    if (bucket !== null) matches.push({ ...bucket, price, ...markOf(policy, limit, whole) });
+    if (bucket === null) continue;
+    const { key, partitionKey, allotment } = bucket;
+    matches.push(
+      limit.count === null
+        ? { key, limit, partitionKey, allotment, price }
+        : { key, limit, partitionKey, allotment, price, seen: markOf(policy, limit.count, whole) },
+    );
   }
   return matches;
 }
 
 /** The mark of the value that a limit counts. */
-function markOf(policy: Policy, { count }: Limit, dimensions: BucketDimensions): { readonly seen?: string } {
-  return count === null ? {} : { seen: digest(textOf(policy, count, dimensions)).slice(0, 16) };
+function markOf(policy: Policy, count: Dimension, dimensions: BucketDimensions): string {
+  return digest(textOf(policy, count, dimensions)).slice(0, 16);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
@@ -69,7 +76,8 @@ function isSaid(dimensions: BucketDimensions, dimension: Dimension | null): bool
 
 /** The first dimension of a limit that is not said. */
 export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimension | undefined {
-  return per.find((dimension) => !isSaid(dimensions, dimension));
+  for (const dimension of per) if (!isSaid(dimensions, dimension)) return dimension;
+  return undefined;
 }
 
 /** What is said of a dimension, as one text. */
@@ -107,15 +115,21 @@ export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimension
 }
 
 function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment | null {
+  if (limit.overrides.length === 0) return namedAllotment(limit, last);
   const isMet = ([dimension, value]: readonly [string, string]) => String(valueIn(dimensions, dimension)) === value;
   const override = limit.overrides.find(({ when }) => when.every(isMet));
-  if (override !== undefined) return override.allotment;
+  return override === undefined ? namedAllotment(limit, last) : override.allotment;
+}
+
+function namedAllotment(limit: Limit, last: string): Allotment | null {
   const named = limit.allotments.get(last);
   return named === undefined ? limit.otherwise : named;
 }
 
 /** What a step asks of a bucket. A limit that only counts, or only warns, is left out of the judgement. */
 export function stepOf({ key, limit }: Bucket, spec: LimitSpec, event: StepEvent): Step {
+  const isPlain = !limit.isShadow && !limit.isWarning && limit.onStoreError === "share";
+  if (isPlain) return { bucket: key, limit: spec, event };
   const shadow = limit.isShadow || limit.isWarning ? { shadow: true } : {};
   const away = limit.onStoreError === "share" ? {} : { onStoreError: limit.onStoreError };
   return { bucket: key, limit: spec, event, ...shadow, ...away };

@@ -59,7 +59,8 @@ describe("decide", () => {
     ];
     for (const [name, state, cost, nowMs, expected, next] of cases) {
       const judged = decide(ask("judge", [QUOTA, take(cost)]), [state], nowMs);
-      assert.deepEqual(judged.reply, { allowed: expected.allowed, nowMs, steps: [expected] }, name);
+      const firm = expected.allowed ? {} : { firm: true };
+      assert.deepEqual(judged.reply, { allowed: expected.allowed, nowMs, ...firm, steps: [expected] }, name);
       assert.deepEqual(judged.next, next === null ? null : [next], name);
       const peeked = decide(ask("peek", [QUOTA, take(cost)]), [state], nowMs);
       assert.deepEqual(peeked, { reply: judged.reply, next: null }, `${name}: peeked`);
@@ -78,7 +79,8 @@ describe("decide", () => {
       for (const units of [0, 1, 9]) {
         for (const event of [take(units), hold("a", units)]) {
           const { reply: given, next } = decide(ask("judge", [spec, event]), [undefined], 1000);
-          assert.deepEqual(given, { allowed: false, nowMs: 1000, steps: [reply(false, 0, 0, null)] });
+          const firm = spec.algorithm === "concurrency" ? {} : { firm: true };
+          assert.deepEqual(given, { allowed: false, nowMs: 1000, ...firm, steps: [reply(false, 0, 0, null)] });
           assert.equal(next, null);
         }
       }
@@ -91,6 +93,7 @@ describe("decide", () => {
     assert.deepEqual(denied.reply, {
       allowed: false,
       nowMs: 1000,
+      firm: true,
       steps: [reply(false, 3, 100, 100), reply(true, 1, 100, 0), reply(true, 0, 0, 0)],
     });
     assert.equal(denied.next, null);

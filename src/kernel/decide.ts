@@ -28,6 +28,7 @@ import {
   usedIn,
 } from "./holds.ts";
 import { type Once, onceOf, type Replay, replayOf } from "./once.ts";
+import { decidePlain } from "./plain.ts";
 import type { OnStoreError } from "./policy-schema.ts";
 import type { StoredState } from "./stored.ts";
 
@@ -187,6 +188,11 @@ type States = readonly (StoredState | undefined)[];
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
+  return decidePlain(request, states, nowMs) ?? decideAny(request, states, nowMs);
+}
+
+/** Decides any request: what the short way answers, it answers the same. */
+export function decideAny(request: StoreRequest, states: States, nowMs: number): Outcome {
   const { mode, steps, once, wait, atMs } = request;
   if (mode === "undo") return undone(request, states, nowMs);
   const answer = states[steps.length];

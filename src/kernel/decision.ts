@@ -5,6 +5,9 @@ import type { Bucket, Charge } from "./charge.ts";
 import type { Degraded, StepReply, StoreReply } from "./decide.ts";
 import { awayMessage, denialMessage, nearMessage, warning } from "./message.ts";
 
+/** What a charge is decided by, whose ever bucket it is. */
+export type Priced = Pick<Charge, "limit" | "allotment" | "cost">;
+
 /** The answer for one charge. */
 export interface Verdict {
   /** The limit's name. */
@@ -63,8 +66,9 @@ export interface Usage {
 }
 
 /** The decision for charges that a store has answered. */
-export function decisionOf(charges: readonly Charge[], reply: StoreReply): Decision {
-  const verdicts = charges.map((charge, i) => verdictOf(charge, stepAt(reply, i)));
+export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decision {
+  const verdicts = new Array<Verdict>(charges.length);
+  for (let i = 0; i < charges.length; i++) verdicts[i] = verdictOf(charges[i] as Priced, stepAt(reply, i));
   const binding = reply.allowed ? null : bindingDenial(charges, verdicts, reply);
   return {
     allowed: reply.allowed,
@@ -92,7 +96,7 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
   };
 }
 
-function verdictOf(charge: Charge, step: StepReply): Verdict {
+function verdictOf(charge: Priced, step: StepReply): Verdict {
   const { limit, allotment, cost } = charge;
   const { refills } = algorithmOf(allotment.spec);
   return {
@@ -109,14 +113,14 @@ function verdictOf(charge: Charge, step: StepReply): Verdict {
   };
 }
 
-function remainingOf(bucket: Bucket, { used, granted = 0 }: StepReply): number {
+function remainingOf(bucket: Omit<Priced, "cost">, { used, granted = 0 }: StepReply): number {
   // Taken off before the grants are added, so that no sum passes 2^53.
   return Math.max(0, Math.min(capacityOf(bucket) - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
 /** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
-function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[], { steps }: StoreReply) {
-  let binding: { charge: Charge; verdict: Verdict; isAway: boolean } | null = null;
+function bindingDenial(charges: readonly Priced[], verdicts: readonly Verdict[], { steps }: StoreReply) {
+  let binding: { charge: Priced; verdict: Verdict; isAway: boolean } | null = null;
   for (const [i, charge] of charges.entries()) {
     const verdict = verdicts[i];
     if (verdict === undefined || verdict.allowed || verdict.shadow || charge.limit.isWarning) continue;
@@ -128,13 +132,14 @@ function bindingDenial(charges: readonly Charge[], verdicts: readonly Verdict[],
 }
 
 /** Of the limits that are near their end, the one with the smallest share left. */
-function noticeOf(charges: readonly Charge[], verdicts: readonly Verdict[]): string | null {
-  let nearest: { charge: Charge; verdict: Verdict; share: number } | null = null;
-  for (const [i, charge] of charges.entries()) {
-    const verdict = verdicts[i];
+function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[]): string | null {
+  let nearest: { charge: Priced; verdict: Verdict; share: number } | null = null;
+  for (let i = 0; i < charges.length; i++) {
+    const charge = charges[i] as Priced;
+    const verdict = verdicts[i] as Verdict;
     const { noticeAt } = charge.limit;
     const capacity = capacityOf(charge);
-    if (verdict === undefined || verdict.shadow) continue;
+    if (verdict.shadow) continue;
     if (charge.limit.isWarning && !verdict.allowed) return warning(aboutOf({ charge, verdict }));
     if (noticeAt === null || capacity === 0) continue;
     const share = verdict.remaining / capacity;
@@ -145,11 +150,11 @@ function noticeOf(charges: readonly Charge[], verdicts: readonly Verdict[]): str
   return nearest === null ? null : nearMessage(aboutOf(nearest));
 }
 
-function aboutOf({ charge, verdict }: { readonly charge: Charge; readonly verdict: Verdict }) {
+function aboutOf({ charge, verdict }: { readonly charge: Priced; readonly verdict: Verdict }) {
   return { limit: charge.limit, verdict, algorithm: charge.allotment.spec.algorithm, capacity: capacityOf(charge) };
 }
 
-function capacityOf({ allotment: { spec } }: Bucket): number {
+function capacityOf({ allotment: { spec } }: Pick<Priced, "allotment">): number {
   return algorithmOf(spec).capacity(spec);
 }
 

@@ -42,14 +42,21 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
     });
   }
 
+  function checkRoom(more: number): void {
+    if (queue.length + more <= MAX_QUEUED) return;
+    throw new StoreError("overloaded", `${queue.length} requests wait for the store`, { transient: true });
+  }
+
   return {
     async apply(requests, terms) {
       // Who sets terms sends batches of its own, between this layer and the store.
       refuseTerms(terms);
-      if (queue.length + requests.length > MAX_QUEUED) {
-        throw new StoreError("overloaded", `${queue.length} requests wait for the store`, { transient: true });
-      }
+      checkRoom(requests.length);
       return Promise.all(requests.map(ask));
+    },
+    answer(request) {
+      checkRoom(1);
+      return ask(request);
     },
     checkPolicy: (policy) => store.checkPolicy?.(policy),
     async close() {

@@ -2,7 +2,7 @@
 
 import { type Call, dimensionValue } from "../kernel/call.ts";
 import { stepOf, valueIn } from "../kernel/charge.ts";
-import type { StepEvent, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
+import type { Step, StepEvent, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
@@ -36,29 +36,43 @@ export interface Decided {
 
 const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge", run: "judge" } as const;
 
+/** What nearly every charge asks, for all of them. */
+const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
+
 /** Asks the store for a call. Nobody is told of the decision yet. */
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
   const { verb, parts, wait } = asked;
   const id = parts.some(({ event }) => event === "hold") ? crypto.randomUUID() : null;
   const once = onceOf(shared, asked);
-  const say = (): StoreRequest => {
-    const steps = parts.map((part) =>
-      stepOf(part, shared.calendar.specOf(part), eventOf(part, id ?? "", asked.leaseMs)),
-    );
-    return {
-      mode: MODES[verb],
-      steps,
-      ...(once === null ? {} : { once }),
-      ...(wait === undefined ? {} : { wait }),
-    };
-  };
-  const [reply] = (await ask(shared, () => [say()], options)) as [StoreReply];
+  const say = (): StoreRequest => ({
+    mode: MODES[verb],
+    steps: stepsOf(shared, parts, id, asked.leaseMs),
+    ...(once === null ? {} : { once }),
+    ...(wait === undefined ? {} : { wait }),
+  });
+  const reply = await ask(shared, say, options);
   const decided = once === null ? { parts, hold: id } : firstOf(asked, reply, once.request, id);
   return { ...decided, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
 }
 
+/**
+ * What is asked for a call that is consumed without a key or a wait; `null` where that is another thing as time goes by.
+ */
+export function lastingRequest(shared: Shared, parts: readonly Part[]): StoreRequest | null {
+  if (parts.some(({ limit }) => limit.calendar !== null)) return null;
+  return { mode: "judge", steps: stepsOf(shared, parts, null) };
+}
+
+function stepsOf({ calendar }: Shared, parts: readonly Part[], id: string | null, leaseMs?: number): Step[] {
+  return parts.map((part) => stepOf(part, calendar.specOf(part), eventOf(part, id ?? "", leaseMs)));
+}
+
 /** Says a decision to `onDecision`, if anybody listens. */
-export function tellDecision({ onDecision }: Shared, { verb, call }: Asked, decision: Decision): void {
+export function tellDecision(
+  { onDecision }: Shared,
+  { verb, call }: Pick<Asked, "verb" | "call">,
+  decision: Decision,
+): void {
   if (verb !== "peek" && onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
 }
 
@@ -71,7 +85,8 @@ export function tagOfCall(policy: Policy, call: Call, buckets: readonly { readon
 }
 
 function eventOf({ event, cost, limit, seen }: Part, id: string, leaseMs = limit.leaseMs): StepEvent {
-  if (event === "charge") return seen === undefined ? { type: "charge", cost } : { type: "charge", cost, seen };
+  if (event === "charge" && seen !== undefined) return { type: "charge", cost, seen };
+  if (event === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
   return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
 }
 

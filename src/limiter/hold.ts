@@ -2,7 +2,7 @@
 
 import type { Call, Cost } from "../kernel/call.ts";
 import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
-import type { StepEvent, StoreReply, StoreRequest } from "../kernel/decide.ts";
+import type { StepEvent, StoreRequest } from "../kernel/decide.ts";
 import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
@@ -134,7 +134,7 @@ export async function settle(
     });
     return { mode: "force", steps, ...(once === null ? {} : { once }) };
   };
-  const [reply] = (await ask(shared, () => [say()], options)) as [StoreReply];
+  const reply = await ask(shared, say, options);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
     throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
@@ -179,7 +179,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
     });
     return { mode: "force", steps };
   };
-  const [reply] = (await ask(shared, () => [say()], options)) as [StoreReply];
+  const reply = await ask(shared, say, options);
   if (parts.length > 0 && reply.steps.every(({ hold }) => hold === "unknown")) throw unknownHold(of.id);
   return reply.allowed;
 }

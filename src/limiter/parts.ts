@@ -16,14 +16,14 @@ export interface Part extends Charge {
  */
 export function spentParts(matches: readonly Match[]): Part[] {
   const endless = matches.find((match) => isConcurrency(match) && match.price !== 0);
-  if (endless === undefined) return matches.flatMap((match) => partOf(match, "charge"));
+  if (endless === undefined) return partsOf(matches, () => "charge");
   const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
   throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
 }
 
 /** For a call that is only looked at. */
 export function shownParts(matches: readonly Match[]): Part[] {
-  return matches.flatMap((match) => partOf(match, isConcurrency(match) ? "hold" : "charge"));
+  return partsOf(matches, (match) => (isConcurrency(match) ? "hold" : "charge"));
 }
 
 /**
@@ -33,7 +33,7 @@ export function shownParts(matches: readonly Match[]): Part[] {
  */
 export function reservedParts(matches: readonly Match[]): Part[] {
   const unknown = matches.find(({ price, limit }) => price === undefined && limit.isPriced);
-  if (unknown === undefined) return matches.flatMap((match) => partOf(match, "hold"));
+  if (unknown === undefined) return partsOf(matches, () => "hold");
   const { name, unit } = unknown.limit;
   const expected = `how many ${unit} to hold, because the limit ${name} counts them`;
   throw new MisuseError("missing-cost", { path: `cost.${unit}`, expected, got: "nothing" });
@@ -42,7 +42,7 @@ export function reservedParts(matches: readonly Match[]): Part[] {
 /** For a call that runs here: a call is a call once it has begun, but what it takes beside that is seen at its end. */
 export function runParts(matches: readonly Match[], onError: Policy["onError"]): Part[] {
   const isKnown = (match: Match) => match.limit.unit === "calls" && onError === "charge" && !isConcurrency(match);
-  return matches.flatMap((match) => partOf(match, isKnown(match) ? "charge" : "hold"));
+  return partsOf(matches, (match) => (isKnown(match) ? "charge" : "hold"));
 }
 
 /** Whether a limit counts what has not ended: its units can only be held. */
@@ -51,9 +51,15 @@ export function isConcurrency({ allotment }: Bucket): boolean {
 }
 
 /** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */
-function partOf({ price, ...bucket }: Match, event: Part["event"]): Part[] {
-  if (price === 0) return [];
-  // What has been seen, or has elapsed, is not given back when the call has ended.
-  const isSpent = price === undefined || !bucket.limit.isPriced;
-  return [{ ...bucket, cost: price ?? 0, event: isSpent ? "charge" : event }];
+function partsOf(matches: readonly Match[], eventOf: (match: Match) => Part["event"]): Part[] {
+  const parts: Part[] = [];
+  for (const match of matches) {
+    const { key, limit, partitionKey, allotment, price, seen } = match;
+    if (price === 0) continue;
+    // What has been seen, or has elapsed, is not given back when the call has ended.
+    const event = price === undefined || !limit.isPriced ? "charge" : eventOf(match);
+    const part = { key, limit, partitionKey, allotment, cost: price ?? 0, event };
+    parts.push(seen === undefined ? part : { ...part, seen });
+  }
+  return parts;
 }

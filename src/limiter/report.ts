@@ -25,7 +25,7 @@ export async function report(
       if (outcomeOf === undefined) return [];
       return stepOf(match, shared.calendar.specOf(match), { type: "report", outcome: outcomeOf });
     });
-  await ask(shared, () => [{ mode: "force", steps: steps() }], options);
+  await ask(shared, () => ({ mode: "force", steps: steps() }), options);
 }
 
 /** A call that did not fail ends the row. */

@@ -9,6 +9,7 @@ import type { FailoverEvent } from "../layers/failover.ts";
 import { type SetupCheck, type Store, StoreError } from "../store.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
+import type { KnownCalls } from "./known-calls.ts";
 
 /** What a limiter says beside its decisions. */
 export type LimiterEvent =
@@ -44,6 +45,8 @@ export interface CallOptions {
 export interface Shared {
   /** As of now: a limiter may be given another one. */
   policy: Policy;
+  /** What calls came to under that policy. */
+  known: KnownCalls;
   readonly prefix: string;
   readonly store: Store;
   /** The numbers of limits, as of now. */
@@ -61,26 +64,57 @@ export interface Shared {
  *
  * @param say makes the requests, with the boundaries of the present
  */
-export async function ask(
+export async function askAll(
   shared: Shared,
   say: () => readonly StoreRequest[],
   options: CallOptions = {},
 ): Promise<readonly StoreReply[]> {
   options.signal?.throwIfAborted();
-  if (shared.closing !== null) {
-    throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
-  }
+  checkOpen(shared);
   const requests = say();
   const first = await shared.store.apply(requests);
   const replies = first.some(isStale) ? await askAgain(shared, say, first) : first;
-  return requests.map(({ steps, once }, i) => {
-    const reply = replies[i];
-    if (StoreError.isInstance(reply)) throw reply;
-    if (reply?.steps.length === steps.length) return reply;
-    // An answer that is kept for another request has that one's steps: whoever asked says what is wrong.
-    if (reply?.replay !== undefined && reply.replay.request !== once?.request) return reply;
-    throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
-  });
+  return requests.map((request, i) => checkedReply(request, replies[i]));
+}
+
+/** Asks the store for one thing, as `askAll` does. */
+export async function ask(shared: Shared, say: () => StoreRequest, options: CallOptions = {}): Promise<StoreReply> {
+  options.signal?.throwIfAborted();
+  checkOpen(shared);
+  const request = say();
+  const found = askNow(shared.store, request);
+  const reply = found instanceof Promise ? await found : found;
+  if (reply === undefined || !isStale(reply)) return checkedReply(request, reply);
+  const [again] = await askAgain(shared, () => [say()], [reply]);
+  return checkedReply(request, again);
+}
+
+/** Asks the store for one thing, whose answer is not checked yet: at once where the store can. */
+export function askNow(store: Store, request: StoreRequest): Reply | undefined | Promise<Reply | undefined> {
+  return store.answer === undefined ? store.apply([request]).then(([reply]) => reply) : store.answer(request);
+}
+
+/**
+ * Refuses to ask for anything once the limiter was closed.
+ *
+ * @throws MisuseError `limiter-closed`
+ */
+export function checkOpen({ closing }: Shared): void {
+  if (closing === null) return;
+  throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
+}
+
+/**
+ * An answer with a step reply for each step.
+ *
+ * @throws StoreError what the store said, or `invalid-reply`
+ */
+export function checkedReply({ steps, once }: StoreRequest, reply: Reply | undefined): StoreReply {
+  if (StoreError.isInstance(reply)) throw reply;
+  if (reply?.steps.length === steps.length) return reply;
+  // An answer that is kept for another request has that one's steps: whoever asked says what is wrong.
+  if (reply?.replay !== undefined && reply.replay.request !== once?.request) return reply;
+  throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }
 
 type Reply = StoreReply | StoreError;

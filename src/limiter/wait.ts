@@ -77,7 +77,7 @@ async function giveUp(shared: Shared, { call, parts }: Asked, place: string): Pr
   const steps = () =>
     held.map((part) => stepOf(part, shared.calendar.specOf(part), { type: "settle", id: place, units: 0 }));
   try {
-    await ask(shared, () => [{ mode: "force", steps: steps() }]);
+    await ask(shared, () => ({ mode: "force", steps: steps() }));
   } catch (error) {
     tellEvent(shared, { type: "settle-error", call, hold: place, error });
   }

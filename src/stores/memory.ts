@@ -1,11 +1,10 @@
 // The store of one process: fast, bounded, forgotten with the process.
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
+import type { CounterState } from "../kernel/algorithms/counter.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   decide,
-  keysOf,
-  type Outcome,
   refuseTerms,
   type Store,
   type StoredState,
@@ -24,7 +23,9 @@ export interface MemoryStoreOptions {
   readonly clock?: Clock;
 }
 
-// Buckets looked at for expiry with each key that is written: more than it can make, so that the dead never pile up.
+type States = readonly (StoredState | undefined)[];
+
+// Buckets looked at for expiry with each new one: more than it makes, so that the dead never pile up.
 const SWEPT_PER_KEY = 2;
 // Buckets looked at before a new one is refused for want of room: a bound on how long that may take.
 const SWEPT_AT_CAPACITY = 1_000;
@@ -72,9 +73,14 @@ class MemoryStore implements Store {
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
     refuseTerms(terms);
-    if (this.#closed) throw new StoreError("closed", "the memory store was closed", { transient: false });
+    this.#checkOpen();
     const nowMs = this.#clock.nowMs();
     return requests.map((request) => this.#decide(request, nowMs));
+  }
+
+  answer(request: StoreRequest): StoreReply | StoreError {
+    this.#checkOpen();
+    return this.#decide(request, this.#clock.nowMs());
   }
 
   async close(): Promise<void> {
@@ -82,33 +88,45 @@ class MemoryStore implements Store {
     this.#buckets.clear();
   }
 
+  #checkOpen(): void {
+    if (this.#closed) throw new StoreError("closed", "the memory store was closed", { transient: false });
+  }
+
   #decide(request: StoreRequest, nowMs: number): StoreReply | StoreError {
-    const keys = keysOf(request);
-    const states = keys.map((key) => this.#buckets.get(key));
+    const { steps, once, mode } = request;
+    const states = new Array<StoredState | undefined>(steps.length);
+    for (let i = 0; i < steps.length; i++) states[i] = this.#buckets.get(keyAt(request, i));
+    if (once !== undefined && mode !== "peek") states.push(this.#buckets.get(once.key));
     const { reply, next } = decide(request, states, nowMs);
     if (reply === null) return tooManyHolds();
     if (next === null) return reply;
-    this.#sweep(keys.length * SWEPT_PER_KEY, nowMs);
-    if (!this.#hasRoom(keys, next)) {
-      this.#sweep(SWEPT_AT_CAPACITY, nowMs);
-      if (!this.#hasRoom(keys, next)) {
-        return new StoreError("capacity", `the memory store holds its ${this.#maxBuckets} buckets`, {
-          transient: true,
-        });
-      }
+    if (isAdding(states, next) && !this.#makeRoom(request, next, nowMs)) {
+      return new StoreError("capacity", `the memory store holds its ${this.#maxBuckets} buckets`, { transient: true });
     }
-    for (const [i, key] of keys.entries()) {
+    for (let i = 0; i < next.length; i++) {
+      const key = keyAt(request, i);
       const state = next[i];
       if (state === undefined) this.#buckets.delete(key);
-      else this.#buckets.set(key, state);
+      else if (!isUpdated(states[i], state)) this.#buckets.set(key, state);
     }
     return reply;
   }
 
-  #hasRoom(keys: readonly string[], next: NonNullable<Outcome["next"]>): boolean {
-    if (this.#buckets.size + keys.length <= this.#maxBuckets) return true;
-    const added = keys.filter((key, i) => next[i] !== undefined && !this.#buckets.has(key)).length;
-    return this.#buckets.size + added <= this.#maxBuckets;
+  #makeRoom(request: StoreRequest, next: States, nowMs: number): boolean {
+    this.#sweep(next.length * SWEPT_PER_KEY, nowMs);
+    const hasRoom = () => this.#buckets.size + this.#newIn(request, next) <= this.#maxBuckets;
+    if (hasRoom()) return true;
+    this.#sweep(SWEPT_AT_CAPACITY, nowMs);
+    return hasRoom();
+  }
+
+  /** How many keys of a request would be new. */
+  #newIn(request: StoreRequest, next: States): number {
+    let count = 0;
+    for (let i = 0; i < next.length; i++) {
+      if (next[i] !== undefined && !this.#buckets.has(keyAt(request, i))) count++;
+    }
+    return count;
   }
 
   /** Moves the hand over `count` buckets and drops those that have expired. */
@@ -119,4 +137,27 @@ class MemoryStore implements Store {
       else if (nowMs >= value[1].expiresAtMs) this.#buckets.delete(value[0]);
     }
   }
+}
+
+/**
+ * Counts in place where only the count has changed: a new object in an old map would be the collector's work, at each call.
+ * Nobody but this store has the old one.
+ */
+function isUpdated(before: StoredState | undefined, after: StoredState): boolean {
+  if (before === after) return true;
+  if (before?.kind !== "counter" || after.kind !== "counter" || before.seen !== after.seen) return false;
+  const own: { -readonly [Field in keyof CounterState]: CounterState[Field] } = before;
+  own.spent = after.spent;
+  own.expiresAtMs = after.expiresAtMs;
+  return true;
+}
+
+function isAdding(before: States, after: States): boolean {
+  for (let i = 0; i < after.length; i++) if (before[i] === undefined && after[i] !== undefined) return true;
+  return false;
+}
+
+/** A key of a request, in the order of `keysOf`. */
+function keyAt({ steps, once }: StoreRequest, i: number): string {
+  return steps[i]?.bucket ?? once?.key ?? "";
 }

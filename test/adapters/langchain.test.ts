@@ -359,10 +359,10 @@ describe("what goes wrong", () => {
   });
 
   it("a store that is away: the run rejects, and the tool does not run", async () => {
-    const store = memoryStore();
-    store.apply = async () => {
+    const apply = async () => {
       throw new StoreError("unavailable", "the store is away", { transient: true });
     };
+    const store = { apply, close: async () => {} };
     const limiter = createLimiter({ policy: { version: 1, limits: [THREAD] }, store });
     const { parts, ran, model } = agentOf([THREAD], [calls("search")]);
     const agent = createAgent({ ...parts, middleware: [langchainGuard(limiter)] });

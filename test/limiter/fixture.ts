@@ -1,6 +1,7 @@
 // What the tests of holds share: a policy with a limit of each kind, and a limiter at a time that tests move.
 
 import { createLimiter, type LimiterEvent, type LimiterOptions, MisuseError, type PolicyInput } from "tollgate";
+import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -14,6 +15,11 @@ export const POLICY: PolicyInput = {
     { name: "at-once", per: ["session"], quotas: { s2: 1 }, otherwise: "allow", algorithm: "concurrency", lease: "1m" },
   ],
 };
+
+/** The same store, each of whose answers goes through an `apply` that a test may replace. */
+export function watchable(store: Store): Pick<Store, "close"> & { apply: Store["apply"] } {
+  return { apply: (...asked) => store.apply(...asked), close: () => store.close() };
+}
 
 export function limiterFor(options: Partial<LimiterOptions> = {}) {
   const clock = fakeClock(Date.UTC(2030, 0, 1));

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Call, type Report, StoreError } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
-import { isMisuse, limiterFor, POLICY } from "./fixture.ts";
+import { isMisuse, limiterFor, POLICY, watchable } from "./fixture.ts";
 
 const call: Call = { tool: "model", session: "s1", cost: { tokens: 400 } };
 
@@ -73,9 +73,10 @@ describe("run", () => {
   }
 
   it("frees what it held when it was aborted before the function began", async () => {
-    const { limiter, store, used } = limiterFor();
+    const store = watchable(memoryStore());
+    const { limiter, used } = limiterFor({ store });
     const controller = new AbortController();
-    const apply = store.apply.bind(store);
+    const { apply } = store;
     store.apply = (requests) => {
       controller.abort(new Error("too late"));
       return apply(requests);
@@ -109,9 +110,10 @@ describe("run", () => {
   });
 
   it("extends its hold at a third of the lease", async () => {
-    const { limiter, store } = limiterFor({ store: memoryStore() });
+    const store = watchable(memoryStore());
+    const { limiter } = limiterFor({ store });
     const extended: unknown[] = [];
-    const apply = store.apply.bind(store);
+    const { apply } = store;
     store.apply = (requests) => {
       for (const { steps } of requests) if (steps[0]?.event.type === "extend") extended.push(steps.length);
       return apply(requests);
@@ -127,8 +129,9 @@ describe("run", () => {
   });
 
   it("says when a hold could not be extended or settled, and returns what the function did", async () => {
-    const { limiter, store, events } = limiterFor({ store: memoryStore() });
-    const apply = store.apply.bind(store);
+    const store = watchable(memoryStore());
+    const { limiter, events } = limiterFor({ store });
+    const { apply } = store;
     store.apply = async (requests) => {
       if (requests[0]?.mode === "force") throw new StoreError("unavailable", "gone", { transient: true });
       return apply(requests);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type CounterState, counter, hasSeen, MAX_SEEN, spentAfter, withSeen } from "./counter.ts";
+import { type CounterState, counter, hasSeen, MAX_SEEN, withSeen, withSpent } from "./counter.ts";
 
 const A = "00000000000000aa";
 const B = "bb00000000000000";
@@ -37,8 +37,8 @@ describe("a counter that has seen values", () => {
   });
 
   it("keeps what it has seen when units are spent", () => {
-    assert.equal(spentAfter(state(5, A), 2), 7);
-    assert.equal(spentAfter(state(MAX - 1, A), 2), MAX);
+    assert.deepEqual(withSpent(state(5, A), 2, 90), { ...state(7, A), expiresAtMs: 90 });
+    assert.deepEqual(withSpent(state(MAX - 1, A), 2, 90), { ...state(MAX, A), expiresAtMs: 90 });
   });
 
   it("is written as text and read back", () => {

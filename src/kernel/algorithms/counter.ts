@@ -31,9 +31,10 @@ export const counter = {
   },
 } as const;
 
-/** Units spent after `cost` more, at most 2^53 - 1. */
-export function spentAfter(state: CounterState, cost: number): number {
-  return state.spent + Math.min(cost, Number.MAX_SAFE_INTEGER - state.spent);
+/** The counter with `cost` units more, at most 2^53 - 1, until an instant. */
+export function withSpent({ spent: before, seen }: CounterState, cost: number, expiresAtMs: number): CounterState {
+  const spent = before + Math.min(cost, Number.MAX_SAFE_INTEGER - before);
+  return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
 }
 
 /** Whether a bucket has seen a value before. */

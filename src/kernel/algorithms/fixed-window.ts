@@ -1,7 +1,7 @@
 // Units for each of a row of windows that do not overlap.
 
 import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, counter, spentAfter } from "./counter.ts";
+import { type CounterState, counter, withSpent } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
 interface EvenWindowLimit {
@@ -50,7 +50,7 @@ export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
   refills: true,
   isFirm: true,
   book(limit, state, cost, nowMs) {
-    if (state !== undefined) return { ...state, spent: spentAfter(state, cost) };
+    if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
 };
