@@ -4,7 +4,7 @@ import { invalidOption } from "./kernel/errors.ts";
 
 /** Where the time comes from. */
 export interface Clock {
-  /** Milliseconds since 1970, an integer. */
+  /** Milliseconds since 1970, an integer where a store decides by it. */
   nowMs(): number;
 }
 
@@ -19,6 +19,9 @@ export function checkClock(clock: Clock): void {
 
 /** The machine's clock. */
 export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** Milliseconds since this process began, with fractions: for distances alone. Nobody sets it. */
+export const monotonicClock: Clock = { nowMs: () => performance.now() };
 
 /**
  * What a promise comes to, or an error when that takes longer than `ms`. What it waits for goes on.

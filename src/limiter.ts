@@ -1,7 +1,7 @@
 // The centre: a call comes in, its charges are resolved, the store decides them in one request, a decision goes out.
 // It knows no concrete store.
 
-import { systemClock } from "./clock.ts";
+import { monotonicClock, systemClock } from "./clock.ts";
 import { algorithmOf } from "./kernel/algorithms/registry.ts";
 import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import {
@@ -20,7 +20,9 @@ import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/p
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
 import { batchLayer } from "./layers/batch.ts";
+import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
+import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type Asked, decideCall, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
 import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
@@ -75,6 +77,11 @@ export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
    * whatever this says.
    */
   readonly failover?: FailoverOptions | false;
+  /**
+   * For how long a denial is given again without asking the store, 0 to 1,000 ms. Default 1,000. Only one that time alone
+   * can lift, for the same call; what another process grants or resets in between is seen after that.
+   */
+  readonly denyCacheMs?: number;
   /** Called with what befalls the store, and holds of `run`. */
   readonly onEvent?: (event: LimiterEvent) => unknown;
 }
@@ -233,13 +240,18 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
  */
 export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: LimiterOptions<Types>): Limiter<Types> {
   checkOptions(options);
-  const { store, prefix = "rate", failover = {}, onDecision, onEvent } = options;
+  const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, onDecision, onEvent } = options;
   const policy = definePolicy(options.policy as PolicyInput | Policy);
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const told = (event: FailoverEvent) => tellFailover(shared, event);
   const safe = failover !== false && isRemote(store) ? failoverLayer(store, prefix, failover, told) : store;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
+  const clock = store.clock ?? monotonicClock;
+  const giveBack: Store["apply"] = (requests) => store.apply(requests);
+  // What answers at once needs nobody before it.
+  const quick =
+    store.answer === undefined ? denyCacheLayer(leaseLayer(gathered, giveBack, clock), denyCacheMs, clock) : gathered;
   const shared: Shared = {
     policy,
     known: new KnownCalls(policy),
@@ -247,9 +259,10 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
     calendar,
     onDecision,
     onEvent,
-    store: gathered,
+    store: quick,
     waiting: new Map(),
     closing: null,
+    last: null,
   };
   if (onEvent !== undefined) tellSetup(store, shared);
   // What the compiler knows of the policy is checked here at run time, for everybody.
@@ -380,10 +393,19 @@ class StoreLimiter implements Limiter {
   }
 
   #consumed(call: Call, known: KnownCall, reply: StoreReply | StoreError | undefined): Decision {
-    const decision = decisionOf(known.charges, checkedReply(known, reply));
+    const decision = this.#decisionOf(known, checkedReply(known, reply));
     if (this.#shared.onDecision !== undefined) {
       tellDecision(this.#shared, { verb: "consume", call: mergeDimensions(this.#bound, call, "call") }, decision);
     }
+    return decision;
+  }
+
+  /** A reply that is given again, as a denial is that was kept, is the same decision. */
+  #decisionOf({ charges }: KnownCall, reply: StoreReply): Decision {
+    const { last } = this.#shared;
+    if (last?.reply === reply && last.charges === charges) return last.decision;
+    const decision = decisionOf(charges, reply);
+    if (!reply.allowed) this.#shared.last = { reply, charges, decision };
     return decision;
   }
 
@@ -509,12 +531,13 @@ function tellFailover(shared: Shared, event: FailoverEvent): void {
 }
 
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
-  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "onDecision", "onEvent"]);
+  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent"]);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);
   }
   checkFailover(options.failover ?? {});
+  checkWhole("denyCacheMs", options.denyCacheMs ?? 0, 0, MAX_DENIED_MS);
   const { size, underWay } = store.batching ?? { size: 1, underWay: 1 };
   checkWhole("store.batching.size", size, 1, 1_024);
   checkWhole("store.batching.underWay", underWay, 1, 16);

@@ -70,6 +70,8 @@ export interface Step {
   readonly event: StepEvent;
   /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
   readonly shadow?: boolean;
+  /** Whether units may be borrowed ahead; a store knows nothing of it. */
+  readonly lease?: true;
   /** What holds while the store is away; a store knows nothing of it. Absent: an instance's share of what was left. */
   readonly onStoreError?: Exclude<OnStoreError, "share">;
 }

@@ -61,6 +61,7 @@ function compileLimit(limit: LimitInput): Limit {
     calendar: calendarOf(limit),
     optional: limit.optional ?? false,
     isShadow: limit.mode === "shadow",
+    isLent: "lease" in limit && limit.lease === "auto",
     isWarning,
     noticeAt: limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null)),
     message: limit.message ?? null,

@@ -75,6 +75,11 @@ function limitContradictions(limit: LimitInput, i: number, limits: readonly Limi
     demand(limit.unit === undefined, ["unit"], "no unit where values are counted", limit.unit);
     demand(!per.includes(limit.count), ["count"], "a dimension that the limit is not per", limit.count);
   }
+  if ("lease" in limit && limit.lease === "auto") {
+    const isCount = "count" in limit && limit.count !== undefined;
+    demand(!isCount, ["lease"], "no lease where values are counted", limit.lease);
+    demand(limit.mode !== "shadow", ["lease"], "no lease in mode shadow, which denies nothing", limit.lease);
+  }
   return faults;
 }
 

@@ -90,8 +90,18 @@ export interface SpentLimitInput extends LimitBaseInput {
   readonly hold?: HoldInput | undefined;
 }
 
+/** What limits say whose units may be borrowed ahead. */
+interface LendingInput {
+  /**
+   * `auto`: an instance borrows units ahead, as many as it soon needs and at most an eighth of what is left, and decides calls
+   * without asking the store. What is lent is spent there, so that never more pass; near the end, calls of one instance may be
+   * denied while another still has units that it gives back within a second or two. Default: each call asks the store.
+   */
+  readonly lease?: "auto" | undefined;
+}
+
 /** Units for the life of a scope that ends when it was idle for `ttl`. */
-export interface QuotaLimitInput extends SpentLimitInput, CountingInput {
+export interface QuotaLimitInput extends SpentLimitInput, CountingInput, LendingInput {
   readonly algorithm?: "quota" | undefined;
   /** Default `24h` for limits per turn, `30d` for others. `{ fromFirst }` counts from the first charge instead. */
   readonly ttl?: DurationInput | { readonly fromFirst: DurationInput } | undefined;
@@ -107,7 +117,7 @@ interface CountingInput {
 }
 
 /** Units for each window of a row. */
-export interface FixedWindowLimitInput extends SpentLimitInput, CountingInput {
+export interface FixedWindowLimitInput extends SpentLimitInput, CountingInput, LendingInput {
   readonly algorithm: "fixed-window";
   /** A duration; where windows are a calendar's, `day`, `week` or `month`. */
   readonly window: DurationInput | "day" | "week" | "month";
@@ -325,6 +335,12 @@ const counting = {
     .optional()
     .describe("Counts each value of this dimension once, instead of units. The quota is at most 1000."),
 };
+const lending = {
+  lease: z
+    .literal("auto", { error: "auto" })
+    .optional()
+    .describe("auto: instances borrow units ahead and decide without asking the store. Default: each call asks."),
+};
 const ttl = duration
   .optional()
   .describe("How long the scope must be idle until it begins anew. Default: 24h per turn, else 30d.");
@@ -335,6 +351,7 @@ const algorithms = [
   object("a limit", {
     ...spent,
     ...counting,
+    ...lending,
     algorithm: z.literal("quota").optional(),
     ttl: z
       .union([duration, object("fromFirst", { fromFirst: duration })], { error: `${DURATION}, or { fromFirst: … }` })
@@ -344,6 +361,7 @@ const algorithms = [
   object("a limit", {
     ...spent,
     ...counting,
+    ...lending,
     algorithm: z.literal("fixed-window"),
     window: z.union([z.enum(["day", "week", "month"]), duration], { error: `${DURATION}; day, week or month` }),
     align: z

@@ -46,6 +46,8 @@ export interface Limit {
   readonly optional: boolean;
   /** Whether it only counts and reports. */
   readonly isShadow: boolean;
+  /** Whether an instance may borrow units ahead. */
+  readonly isLent: boolean;
   /** Whether it gives a notice where another would deny. */
   readonly isWarning: boolean;
   /** From which share of the quota on a call gets a notice; `null` for never. */

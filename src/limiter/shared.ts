@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
-import type { Decision, Usage } from "../kernel/decision.ts";
+import type { Decision, Priced, Usage } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
@@ -56,6 +56,8 @@ export interface Shared {
   /** How many calls of this process sleep until a bucket may have room for them. */
   readonly waiting: Map<string, number>;
   closing: Promise<void> | null;
+  /** The last denial, and the reply that it came of. */
+  last: { readonly reply: StoreReply; readonly charges: readonly Priced[]; readonly decision: Decision } | null;
 }
 
 /**

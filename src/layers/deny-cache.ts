@@ -1,0 +1,145 @@
+// A store that wraps one which takes a while to ask: who was denied, and asks for the same again and again, is denied here
+// until something may have changed. It changes no answer but for what others did within the last second.
+
+import type { Clock } from "../clock.ts";
+import type { Store, StoreError, StoreReply, StoreRequest } from "../store.ts";
+import { StoreError as Failure } from "../store.ts";
+
+/** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
+export const MAX_DENIED_MS = 1_000;
+/** Most denials that are kept. One more, and all are forgotten. */
+export const MAX_DENIALS = 10_000;
+/** Most of them that one bucket denies: those of others go on to the store. */
+const MAX_PER_BUCKET = 8;
+
+interface Denial {
+  readonly request: StoreRequest;
+  readonly reply: StoreReply;
+  /** By the layer's clock. */
+  readonly seenAtMs: number;
+  readonly endsAtMs: number;
+  /** The reply as it was given last: within one ms it is the same for all who ask. */
+  aged: StoreReply;
+}
+
+type Found = StoreReply | StoreError;
+
+/**
+ * Answers requests that were denied, for at most `keptMs`, and no longer than until time alone would let them pass, or change
+ * how a bucket stands. Only denials that are firm are kept, and not those that the store gave no answer for. What somebody
+ * grants, settles or resets through this layer forgets those of the bucket.
+ *
+ * @param clock by which denials grow old
+ */
+export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Store {
+  const denials = new Map<string, Denial[]>();
+  let count = 0;
+
+  function find(request: StoreRequest): StoreReply | undefined {
+    if (count === 0 || !isPlain(request)) return undefined;
+    const { steps } = request;
+    for (let i = 0; i < steps.length; i++) {
+      const known = denials.get(steps[i]?.bucket ?? "");
+      if (known === undefined) continue;
+      const denial = known.find((each) => each.request === request || isSame(each.request, request));
+      if (denial !== undefined) return agedOf(denial, clock.nowMs());
+    }
+    return undefined;
+  }
+
+  function learn(request: StoreRequest, reply: Found | undefined): void {
+    for (const { event, bucket } of request.steps) if (mayFree(event.type)) forget(bucket);
+    if (reply === undefined || Failure.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
+    if (reply.degraded !== undefined) return;
+    const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
+    if (by === undefined) return;
+    const seenAtMs = clock.nowMs();
+    const denial = { request, reply, seenAtMs, endsAtMs: seenAtMs + Math.min(keptMs, unchangedMs(reply)), aged: reply };
+    const others = (denials.get(by) ?? []).filter((each) => seenAtMs < each.endsAtMs && !isSame(each.request, request));
+    if (count >= MAX_DENIALS) forgetAll();
+    const kept = [denial, ...others].slice(0, MAX_PER_BUCKET);
+    count += kept.length - (denials.get(by)?.length ?? 0);
+    denials.set(by, kept);
+  }
+
+  function forget(bucket: string): void {
+    count -= denials.get(bucket)?.length ?? 0;
+    denials.delete(bucket);
+  }
+
+  function forgetAll(): void {
+    denials.clear();
+    count = 0;
+  }
+
+  function ask(request: StoreRequest): Found | Promise<Found> {
+    const asked =
+      store.answer === undefined ? store.apply([request]).then(([reply]) => reply as Found) : store.answer(request);
+    return asked instanceof Promise ? asked.then((reply) => learnt(request, reply)) : learnt(request, asked);
+  }
+
+  function learnt(request: StoreRequest, reply: Found): Found {
+    learn(request, reply);
+    return reply;
+  }
+
+  return {
+    ...(store.batching === undefined ? {} : { batching: store.batching }),
+    async apply(requests, terms) {
+      const replies = await store.apply(requests, terms);
+      for (const [i, request] of requests.entries()) learn(request, replies[i]);
+      return replies;
+    },
+    answer: (request) => find(request) ?? ask(request),
+    close: () => store.close(),
+  };
+}
+
+/** Whether nothing but its charges decides about it. */
+function isPlain({ mode, once, wait, steps }: StoreRequest): boolean {
+  return (
+    mode === "judge" && once === undefined && wait === undefined && steps.every(({ event }) => event.type === "charge")
+  );
+}
+
+/** Whether an event may let pass what was denied. */
+function mayFree(event: StoreRequest["steps"][number]["event"]["type"]): boolean {
+  return event === "grant" || event === "reset" || event === "settle";
+}
+
+/** Whether two requests ask the same of the same buckets, by the same limits. */
+function isSame({ steps }: StoreRequest, other: StoreRequest): boolean {
+  if (steps.length !== other.steps.length) return false;
+  return steps.every(({ bucket, limit, event, shadow }, i) => {
+    const step = other.steps[i];
+    if (step?.bucket !== bucket || step.limit !== limit || step.shadow !== shadow) return false;
+    return (
+      event.type === "charge" &&
+      step.event.type === "charge" &&
+      step.event.cost === event.cost &&
+      step.event.seen === event.seen
+    );
+  });
+}
+
+/** For how long time alone changes no verdict. */
+function unchangedMs({ steps }: StoreReply): number {
+  const ends = steps.flatMap(({ resetAfterMs, retryAfterMs }) => [resetAfterMs, retryAfterMs ?? 0]);
+  return Math.min(...ends.filter((ms) => ms > 0));
+}
+
+/** The same answer, given later; `undefined` where it may be another one by now. */
+function agedOf(denial: Denial, nowMs: number): StoreReply | undefined {
+  const { reply, seenAtMs, endsAtMs } = denial;
+  if (nowMs >= endsAtMs || nowMs < seenAtMs) return undefined;
+  const ageMs = Math.floor(nowMs - seenAtMs);
+  if (denial.aged.nowMs === reply.nowMs + ageMs) return denial.aged;
+  const since = (ms: number) => Math.max(0, ms - ageMs);
+  const steps = reply.steps.map((step) => ({
+    ...step,
+    resetAfterMs: since(step.resetAfterMs),
+    retryAfterMs: step.retryAfterMs === null ? null : since(step.retryAfterMs),
+  }));
+  denial.aged = { ...reply, nowMs: reply.nowMs + ageMs, steps };
+  return denial.aged;
+}

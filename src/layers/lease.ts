@@ -1,0 +1,215 @@
+// A store that wraps one which takes a while to ask: of limits that allow it, units are borrowed ahead and calls decided in
+// this process. Never over: what is lent is spent in the store before. It decides nothing about other limits.
+
+import type { Clock } from "../clock.ts";
+import { type Step, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { Account, IDLE_MS } from "./lease/account.ts";
+
+/** Most buckets that lend to one instance; others are asked for each call. */
+export const MAX_ACCOUNTS = 10_000;
+
+type Found = StoreReply | StoreError;
+
+/**
+ * Lends units of steps with `lease`.
+ *
+ * @param giveBack asks the store itself, without terms: an `undo` of what nobody took. What that loses stays spent
+ * @param clock by which loans end: it must not run back
+ */
+export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): Store {
+  return new Lease(store, giveBack, clock);
+}
+
+class Lease implements Store {
+  readonly #store: Store;
+  readonly #giveBack: Store["apply"];
+  readonly #clock: Clock;
+  readonly #accounts = new Map<string, Account>();
+  readonly #underWay = new Set<Promise<unknown>>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #isClosed = false;
+
+  constructor(store: Store, giveBack: Store["apply"], clock: Clock) {
+    this.#store = store;
+    this.#giveBack = giveBack;
+    this.#clock = clock;
+  }
+
+  async apply(requests: readonly StoreRequest[]): Promise<readonly Found[]> {
+    return Promise.all(requests.map((request) => this.answer(request)));
+  }
+
+  answer(request: StoreRequest): Found | Promise<Found> {
+    const { steps } = request;
+    if (!steps.some(isLent) || !isLendable(request)) {
+      return this.#accounts.size === 0 ? this.#innerNow(request) : this.#ask(request);
+    }
+    const nowMs = this.#clock.nowMs();
+    let own = 0;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i] as Step;
+      if (step.lease !== true) continue;
+      if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
+      own++;
+    }
+    const replies = this.#take(steps, nowMs);
+    return own === steps.length ? replies : this.#askRest(request, replies);
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    await Promise.allSettled(this.#underWay);
+    await this.#return(() => true);
+    await this.#store.close();
+  }
+
+  #accountOf({ bucket, limit }: Step): Account | undefined {
+    const account = this.#accounts.get(bucket);
+    return account?.limit === limit ? account : undefined;
+  }
+
+  /** Takes the cost of all steps that are lent for. */
+  #take(steps: readonly Step[], nowMs: number): StoreReply {
+    const shown: StoreReply["steps"][number][] = [];
+    let told: Account | undefined;
+    for (const step of steps) {
+      const account = step.lease === true ? this.#accountOf(step) : undefined;
+      if (account === undefined) continue;
+      account.take(costOf(step), nowMs);
+      if (account.isLow) this.#borrow(step, account);
+      shown.push(account.shown(nowMs));
+      told = account;
+    }
+    return { allowed: true, nowMs: 0, ...told?.toldAt(nowMs), steps: shown };
+  }
+
+  /** Asks the store about the steps that nothing was taken for, and puts it back when they deny. */
+  async #askRest(request: StoreRequest, taken: StoreReply): Promise<Found> {
+    const lent = request.steps.filter(isLent);
+    const putBack = () => {
+      const nowMs = this.#clock.nowMs();
+      for (const step of lent) this.#accountOf(step)?.putBack(costOf(step), nowMs);
+    };
+    let reply: Found;
+    try {
+      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) });
+    } catch (error) {
+      putBack();
+      throw error;
+    }
+    if (StoreError.isInstance(reply) || !reply.allowed) putBack();
+    if (StoreError.isInstance(reply) || reply.stale === true) return reply;
+    const nowMs = this.#clock.nowMs();
+    const own = lent.map(
+      (step, i) => (reply.allowed ? undefined : this.#accountOf(step)?.shown(nowMs)) ?? taken.steps[i],
+    );
+    const others = [...reply.steps];
+    const steps = request.steps.flatMap(({ lease }) => (lease === true ? own.shift() : others.shift()) ?? []);
+    return { ...reply, steps };
+  }
+
+  async #askAndLearn(request: StoreRequest): Promise<Found> {
+    const reply = await this.#ask(request);
+    if (StoreError.isInstance(reply) || !reply.allowed) return reply;
+    for (const [i, step] of request.steps.entries()) {
+      const found = reply.steps[i];
+      if (step.lease === true && found !== undefined) this.#borrow(step, this.#opened(step), found);
+    }
+    return reply;
+  }
+
+  #opened(step: Step): Account {
+    const known = this.#accountOf(step);
+    if (known !== undefined) return known;
+    const account = new Account(step.limit, this.#clock.nowMs());
+    if (this.#accounts.size < MAX_ACCOUNTS) this.#accounts.set(step.bucket, account);
+    this.#timer ??= setInterval(
+      () => this.#watch(this.#return((each) => each.isIdle(this.#clock.nowMs()))),
+      IDLE_MS / 2,
+    );
+    this.#timer.unref();
+    return account;
+  }
+
+  #borrow(step: Step, account: Account, seen = account.seen): void {
+    if (account.isBorrowing || this.#isClosed || this.#accounts.get(step.bucket) !== account) return;
+    const sentMs = this.#clock.nowMs();
+    const units = account.wanted(seen, sentMs);
+    if (units === 0) return;
+    account.isBorrowing = true;
+    const loan: StoreRequest = { mode: "judge", steps: [{ ...step, event: { type: "charge", cost: units } }] };
+    const asked = this.#inner(loan).then((reply) => {
+      const found = StoreError.isInstance(reply) ? undefined : reply.steps[0];
+      if (StoreError.isInstance(reply) || !reply.allowed || found === undefined) return;
+      account.borrowed(units, found, reply, sentMs, this.#clock.nowMs());
+    });
+    this.#watch(
+      asked.finally(() => {
+        account.isBorrowing = false;
+      }),
+    );
+  }
+
+  /** What fails here was lent by nobody, or stays spent. */
+  #watch(work: Promise<unknown>): void {
+    const ended = work.catch(() => {}).finally(() => this.#underWay.delete(ended));
+    this.#underWay.add(ended);
+  }
+
+  /** Gives back what nobody took, of accounts that are not busy. */
+  async #return(isDone: (account: Account) => boolean): Promise<void> {
+    const requests: (StoreRequest & { readonly atMs: number })[] = [];
+    for (const [bucket, account] of this.#accounts) {
+      if (account.isBorrowing || !isDone(account)) continue;
+      this.#accounts.delete(bucket);
+      const { left, limit, borrowedAtMs: atMs } = account;
+      if (left > 0)
+        requests.push({ mode: "undo", atMs, steps: [{ bucket, limit, event: { type: "charge", cost: left } }] });
+    }
+    if (this.#accounts.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+    if (requests.length > 0) await this.#giveBack(requests);
+  }
+
+  /** Asks the store. What was lent to this instance, and nobody took, is not used: not here. */
+  async #ask(request: StoreRequest): Promise<Found> {
+    const reply = await this.#inner(request);
+    if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
+    const steps = reply.steps.map((found, i) => {
+      const { bucket, event } = request.steps[i] ?? {};
+      const account = this.#accounts.get(bucket ?? "");
+      const left = account?.left ?? 0;
+      if (event?.type === "reset") this.#accounts.delete(bucket ?? "");
+      // A peek answers as if it had charged.
+      else if (request.mode !== "peek" || event?.type === "read") account?.sees(found);
+      return left === 0 ? found : { ...found, used: Math.max(0, found.used - left) };
+    });
+    return { ...reply, steps };
+  }
+
+  async #inner(request: StoreRequest): Promise<Found> {
+    return this.#innerNow(request);
+  }
+
+  #innerNow(request: StoreRequest): Found | Promise<Found> {
+    return this.#store.answer === undefined
+      ? this.#store.apply([request]).then(([reply]) => reply as Found)
+      : this.#store.answer(request);
+  }
+}
+
+function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
+  if (mode !== "judge" || once !== undefined || wait !== undefined) return false;
+  return steps.every(({ event, shadow }) => event.type === "charge" && event.seen === undefined && shadow !== true);
+}
+
+function isLent({ lease }: Step): boolean {
+  return lease === true;
+}
+
+function costOf({ event }: Step): number {
+  return event.type === "charge" ? event.cost : 0;
+}

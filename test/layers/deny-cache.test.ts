@@ -1,0 +1,158 @@
+// What is denied again without asking: counted by how often the store is asked.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createLimiter, type Decision, type PolicyInput } from "tollgate";
+import type { Store } from "tollgate/store";
+import { slowStore } from "./slow-store.ts";
+
+const WINDOW = { algorithm: "fixed-window", window: "1h", align: "first-use" } as const;
+const LIMITS: PolicyInput["limits"] = [
+  { name: "per-user", per: ["user"], quota: 100, ...WINDOW },
+  { name: "per-session", per: ["session"], quota: 2, ...WINDOW },
+];
+const CALL = { tool: "search", session: "s1", user: "u1" };
+
+function limiterOn(store: Store, limits: PolicyInput["limits"] = LIMITS, denyCacheMs?: number) {
+  return createLimiter({
+    policy: { version: 1, limits },
+    store,
+    ...(denyCacheMs === undefined ? {} : { denyCacheMs }),
+  });
+}
+
+async function spend(consume: () => Promise<Decision>, times: number) {
+  for (let i = 0; i < times; i++) assert.ok((await consume()).allowed);
+}
+
+describe("denials that are kept", () => {
+  it("are given again for a second without asking, and say the same instants", async () => {
+    const { clock, store, asked } = slowStore();
+    const limiter = limiterOn(store);
+    const consume = () => limiter.consume(CALL);
+    await spend(consume, 2);
+    const first = await consume();
+    const before = asked.times;
+    assert.equal(first.allowed, false);
+    for (const ms of [0, 1, 400, 598]) {
+      clock.advance(ms);
+      const again = await consume();
+      assert.deepEqual(
+        again.verdicts.map(({ allowed, remaining, retryAfterMs, resetAfterMs }) => [
+          allowed,
+          remaining,
+          again.decidedAtMs + (retryAfterMs ?? Number.NaN),
+          again.decidedAtMs + resetAfterMs,
+        ]),
+        first.verdicts.map(({ allowed, remaining, retryAfterMs, resetAfterMs }) => [
+          allowed,
+          remaining,
+          allowed ? again.decidedAtMs : first.decidedAtMs + (retryAfterMs ?? Number.NaN),
+          first.decidedAtMs + resetAfterMs,
+        ]),
+      );
+    }
+    assert.equal(asked.times, before);
+    clock.advance(1);
+    await consume();
+    assert.equal(asked.times, before + 1);
+  });
+
+  it("end at the promised instant, not a millisecond later", async () => {
+    const { clock, store } = slowStore();
+    const limiter = limiterOn(store, [
+      { name: "rate", per: ["session"], algorithm: "gcra", quota: 10, window: "1s", burst: 1 },
+    ]);
+    await spend(() => limiter.consume(CALL), 1);
+    const { retryAfterMs } = await limiter.consume(CALL);
+    assert.equal(retryAfterMs, 100);
+    clock.advance(99);
+    const late = await limiter.consume(CALL);
+    assert.deepEqual([late.allowed, late.retryAfterMs], [false, 1]);
+    clock.advance(1);
+    assert.equal((await limiter.consume(CALL)).allowed, true);
+  });
+
+  it("are for the same call alone: another session, tool of another bucket, or cost asks", async () => {
+    const { store, asked } = slowStore();
+    const limiter = limiterOn(store);
+    await spend(() => limiter.consume(CALL), 2);
+    await limiter.consume(CALL);
+    const before = asked.times;
+    assert.equal((await limiter.consume({ ...CALL, tool: "fetch" })).allowed, false);
+    assert.equal(asked.times, before, "another tool, the same buckets");
+    assert.equal((await limiter.consume({ ...CALL, session: "s2" })).allowed, true);
+    assert.equal((await limiter.consume({ ...CALL, user: "u2" })).allowed, false);
+    assert.equal((await limiter.consume({ ...CALL, cost: { calls: 2 } })).allowed, false);
+    assert.equal((await limiter.peek(CALL)).allowed, false);
+    assert.equal((await limiter.consume({ ...CALL, idempotencyKey: "k" })).allowed, false);
+    assert.equal(asked.times, before + 5);
+  });
+
+  it("are forgotten with a grant, a reset, or another policy of the same limiter", async () => {
+    const { store } = slowStore();
+    const limiter = limiterOn(store);
+    const consume = async () => (await limiter.consume(CALL)).allowed;
+    await spend(() => limiter.consume(CALL), 2);
+    assert.equal(await consume(), false);
+    await limiter.grant(
+      { limit: "per-session", session: "s1" },
+      { id: "g", units: 1, lastsMs: 60_000, reason: "test" },
+    );
+    assert.deepEqual([await consume(), await consume()], [true, false]);
+    await limiter.reset({ limit: "per-session", session: "s1" });
+    await spend(() => limiter.consume(CALL), 2);
+    assert.equal(await consume(), false);
+    limiter.reload({ version: 1, limits: [LIMITS[0], { ...LIMITS[1], quota: 3 }] as PolicyInput["limits"] });
+    assert.deepEqual([await consume(), await consume()], [true, false]);
+  });
+
+  it("of another process are seen to be lifted within a second", async () => {
+    const { clock, store } = slowStore();
+    const [one, other] = [limiterOn(store), limiterOn(store)];
+    await spend(() => one.consume(CALL), 2);
+    assert.equal((await one.consume(CALL)).allowed, false);
+    await other.reset({ limit: "per-session", session: "s1" });
+    clock.advance(999);
+    assert.equal((await one.consume(CALL)).allowed, false);
+    clock.advance(1);
+    assert.equal((await one.consume(CALL)).allowed, true);
+  });
+
+  it("are none where units are held: those may be free again at any time", async () => {
+    const { store } = slowStore();
+    const [one, other] = [limiterOn(store), limiterOn(store)];
+    const held = await other.reserve(CALL);
+    await spend(() => one.consume(CALL), 1);
+    assert.equal((await one.consume(CALL)).allowed, false);
+    assert.ok(held.allowed);
+    await held.release();
+    assert.equal((await one.consume(CALL)).allowed, true);
+  });
+
+  it("are none with denyCacheMs: 0", async () => {
+    const { store, asked } = slowStore();
+    const limiter = limiterOn(store, LIMITS, 0);
+    await spend(() => limiter.consume(CALL), 2);
+    await limiter.consume(CALL);
+    const before = asked.times;
+    await limiter.consume(CALL);
+    assert.equal(asked.times, before + 1);
+    assert.throws(
+      () => limiterOn(store, LIMITS, 1_001),
+      /denyCacheMs: expected a whole number from 0 to 1000, got 1001/,
+    );
+  });
+
+  it("are bounded, whoever is denied", async () => {
+    const { store, asked } = slowStore();
+    const limiter = limiterOn(store, [{ name: "none", per: ["session"], quota: 0 }]);
+    const call = (i: number) => limiter.consume({ tool: "search", session: `s${i}` });
+    for (let i = 0; i < 10_001; i++) await call(i);
+    const before = asked.times;
+    await call(10_000);
+    assert.equal(asked.times, before);
+    await call(0);
+    assert.equal(asked.times, before + 1);
+  });
+});

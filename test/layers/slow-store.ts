@@ -1,0 +1,22 @@
+// A store as those are that a network is before: it takes a while, counts what it is asked, and several limiters share it.
+
+import type { Store, StoreRequest } from "tollgate/store";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
+
+export function slowStore() {
+  const clock = fakeClock(Date.UTC(2030, 0, 1));
+  const inner = memoryStore({ clock });
+  const asked = { times: 0, requests: [] as StoreRequest[] };
+  const store: Store = {
+    clock,
+    async apply(requests, terms) {
+      asked.times++;
+      asked.requests.push(...requests);
+      await new Promise(setImmediate);
+      return inner.apply(requests, terms);
+    },
+    close: async () => {},
+  };
+  return { clock, store, asked };
+}
