@@ -157,7 +157,7 @@ describe("units that are borrowed ahead", () => {
       calls: fc.constantFrom(1, 1, 3, 10, 40),
       cost: fc.constantFrom(1, 1, 1, 2, 5),
       advanceMs: fc.constantFrom(0, 0, 1, 100, 300, 1_200),
-      then: fc.constantFrom("goes on", "goes on", "goes on", "goes on", "closes", "dies"),
+      after: fc.constantFrom("goes on", "goes on", "goes on", "goes on", "closes", "dies"),
     });
     const property = fc.asyncProperty(
       fc.array(turn, { minLength: 5, maxLength: 25 }),
@@ -168,15 +168,15 @@ describe("units that are borrowed ahead", () => {
         const born = clock.nowMs();
         let spent = 0;
         let isExact = true;
-        for (const { who, calls, cost, advanceMs, then } of turns) {
+        for (const { who, calls, cost, advanceMs, after } of turns) {
           const limiter = limiters[who] as Limiter;
           const made = Array.from({ length: calls }, () => limiter.consume({ ...CALL, cost: { calls: cost } }));
           for (const { allowed } of await Promise.all(made)) if (allowed) spent += cost;
           await settled();
           assert.ok(spent <= quota, `${spent} of ${quota}`);
-          if (then === "closes") await limiter.close();
-          if (then === "dies") isExact = false;
-          if (then !== "goes on") limiters[who] = limiterOn(store, quota);
+          if (after === "closes") await limiter.close();
+          if (after === "dies") isExact = false;
+          if (after !== "goes on") limiters[who] = limiterOn(store, quota);
           clock.advance(advanceMs);
         }
         assert.ok(clock.nowMs() - born < WINDOW_MS, "one window");
