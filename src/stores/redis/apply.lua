@@ -29,8 +29,9 @@
 -- Returns whole numbers (the largest as text): the time in ms since 1970; then, where the terms refuse the batch, -4 its
 --       deadline is over, -5 another incarnation, -6 its number is settled, -7 too many batches are open; else for each
 --       request 1 allowed, 0 denied, 2 answered before, 3 a time outside of a calendar's windows, 4 allowed at its turn,
---       and after it in how many ms that is, 5 only shown, because of its receipt; -1 a damaged key, -2 a key of another
---       type, -3 too many holds; after 1, 0, 4 and 5 for each step: units granted, if there are any, as a negative number;
+--       and after it in how many ms that is, 5 only shown, because of its receipt, 6 denied as long as only time passes;
+--       -1 a damaged key, -2 a key of another type, -3 too many holds; after 1, 0, 4, 5 and 6 for each step: units granted,
+--       if there are any, as a negative number;
 --       units used, ms until all are free, ms until this cost would pass (0: it passes now; -1: it never will), and of a
 --       settle or an extend, but not after 5, how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the
 --       answer; after -1 and -2 the key's number
@@ -43,7 +44,7 @@ local WITH_ONCE, WITH_WAIT, WITH_TIME = 10, 20, 40
 -- What names a hold that there is already comes last.
 local CHARGE, READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND =
   0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10
-local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN = 1, 0, 2, 3, 4, 5
+local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN, FIRM = 1, 0, 2, 3, 4, 5, 6
 local DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = -1, -2, -3
 local LIVE, LATE, UNKNOWN = 0, 1, 2
 
@@ -283,6 +284,11 @@ local function judge(step)
   return needed_of[step] - granted_in(holds) <= limit.a - used_in(limit, spent, holds, now_ms)
 end
 
+-- Whether a step denies nothing, or does so as long as only time passes.
+local function is_firm(step)
+  return fits_of[step] or shadow_of[step] or (#holds_of[step] == 0 and limit_of[step].algorithm.is_firm)
+end
+
 -- Milliseconds until a step's turn in the row of a token bucket; INFINITY where it does not wait.
 local function turn_of(step)
   local event = event_of[step]
@@ -508,7 +514,11 @@ local function decide(limits, shows, undone_ms)
     spent_after[step], holds_after[step] = spent, holds
   end
   local keeps = books and mode ~= PEEK
-  reply(shows and SHOWN or turn_at_ms and PLACED or allowed and ALLOWED or DENIED)
+  local firm = not books
+  for step = 1, books and 0 or count do
+    firm = firm and is_firm(step)
+  end
+  reply(shows and SHOWN or turn_at_ms and PLACED or allowed and ALLOWED or firm and FIRM or DENIED)
   if turn_at_ms then
     reply(wait_ms)
   end

@@ -39,7 +39,7 @@ const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND
 ];
 const NO_OUTCOME = 0;
 const [NO_TERMS, TERMS, NO_KEY] = [0, 1, 0];
-const [ANSWERED, STALE, PLACED, SHOWN] = [2, 3, 4, 5];
+const [ANSWERED, STALE, PLACED, SHOWN, FIRM] = [2, 3, 4, 5, 6];
 const [DAMAGED, WRONG_TYPE] = [-1, -2];
 const [TOO_LATE, OTHER_INCARNATION, SETTLED, OVERLOADED] = [-4, -5, -6, -7];
 const FOUND = ["live", "late", "unknown"] as const;
@@ -186,6 +186,7 @@ export function scriptReplies(
     if (status < 0) return tooManyHolds();
     if (status === SHOWN) return { allowed: true, nowMs, steps: steps.map(shownReply) };
     if (status === PLACED) return { allowed: true, nowMs, waitMs: next(), steps: steps.map(stepReply) };
+    if (status === FIRM) return { allowed: false, nowMs, firm: true, steps: steps.map(stepReply) };
     return { allowed: status === 1, nowMs, steps: steps.map(stepReply) };
   });
   if (position !== answer.length) throw new RangeError("the script's answer has another length than it must have");

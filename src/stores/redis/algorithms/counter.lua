@@ -2,9 +2,9 @@
 -- A limit's numbers: a quota; b ttl or window in ms; c 1 when the ttl runs from the first charge, or windows begin with
 -- it. Of a calendar: a quota; b, c, d where two windows begin, and where they end, in ms since 1970.
 
-local quota = { kind = "counter" }
-local fixed_window = { kind = "counter" }
-local calendar_window = { kind = "counter" }
+local quota = { kind = "counter", is_firm = true }
+local fixed_window = { kind = "counter", is_firm = true }
+local calendar_window = { kind = "counter", is_firm = true }
 
 local MAX_SEEN = 1000
 local MARK_LENGTH = 16

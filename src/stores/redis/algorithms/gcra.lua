@@ -1,7 +1,7 @@
 -- Mirrors src/kernel/algorithms/gcra.ts: a token bucket in whole numbers.
 -- A limit's numbers: a burst; b level per unit; c level per ms.
 
-local gcra = { kind = "gcra" }
+local gcra = { kind = "gcra", is_firm = true }
 
 do
   local MAX_LEVEL = 2 ^ 52
