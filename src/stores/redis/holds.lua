@@ -8,7 +8,6 @@
 local MAX_HOLDS = 1000
 local MAX_PLACES = 256
 local REMEMBERED_MS = 600000
-local MAX_ID_LENGTH = 64
 
 local COMMA, SEMICOLON = byte(",;", 1, 2)
 
