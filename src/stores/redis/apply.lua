@@ -10,7 +10,8 @@
 --       2. The limits, five numbers each: algorithm (1 quota, 2 fixed-window, 3 sliding-window, 4 gcra, 5 concurrency,
 --       6 fixed-window of a calendar, 7 elapsed, 8 streak) and its four, as in src/stores/redis/arguments.ts.
 --       3. Shapes of requests that many have: how many steps, then for each which limit (negative: in shadow) and the cost
---       in units. They are plain: judged, and nothing but charges of less than 2^40 units on counters.
+--       in units. They are plain: judged, and nothing but charges of less than 2^40 units on counters and
+--       token buckets.
 --       4. The requests, one after the other. One with a shape: at which place of the shapes it is, then the key of each
 --       step. Any other: 0, then its mode (0 judge, 1 peek, 2 force, 3 undo; 10 more when it is to be booked once, followed
 --       by which key its answer is kept under and what the request is alike in; 20 more when it may wait, followed by the
@@ -42,8 +43,8 @@
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
 -- What the short way counts with stays far below 2^53, so that no sum of a batch saturates.
-local MAX_PLAIN = 2 ^ 52
-local QUOTA, FIXED_WINDOW, CALENDAR_WINDOW = 1, 2, 6
+local MAX_PLAIN, MAX_PLAIN_COST = 2 ^ 52, 2 ^ 40
+local QUOTA, FIXED_WINDOW, GCRA, CALENDAR_WINDOW = 1, 2, 4, 6
 local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS = 1, 0, 2, 3, 4, 5, 6, 7
 local DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = -1, -2, -3
 
@@ -73,6 +74,8 @@ local function whole_of(digits)
 end
 
 -- @include keys.lua
+-- @include levels.lua
+-- @include writes.lua
 -- @include terms.lua
 
 local refusal, receipt = open_terms()

@@ -109,9 +109,10 @@ class Shapes {
   }
 }
 
-/** Whether a step charges a counter, with numbers that are far from where sums saturate. */
+/** Whether a step charges a counter or a token bucket, with numbers that are far from where sums saturate. */
 function isPlain({ limit, event }: Step): boolean {
   if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_PLAIN) return false;
+  if (limit.algorithm === "gcra") return true;
   if (limit.algorithm === "quota") return limit.ttlMs < MAX_PLAIN;
   return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < MAX_PLAIN);
 }

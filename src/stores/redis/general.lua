@@ -63,6 +63,9 @@ local function state_in(key)
   elseif units then
     state = ends[key] > 0 and counter(units, ends[key])
     counts[key] = nil
+  elseif levels[key] then
+    state = ends[key] > 0 and gcra.state(levels[key], bases[key], sizes[key], ends[key])
+    levels[key] = nil
   elseif text then
     expiries[key] = expiries[key] or call("PEXPIRETIME", keys[key])
     state = decode(text, expiries[key]) or DAMAGED
@@ -123,6 +126,8 @@ local key_of, limit_of, event_of, units_of, id_of, lease_of, made_of = {}, {}, {
 local shadow_of, mark_of, outcome_of, time_of, keeps_of = {}, {}, {}, {}, {}
 -- Units that must be free for it, whether they are, the hold that it names, and in how many ms its turn is (0: it has none):
 local needed_of, fits_of, hold_of, turns_of = {}, {}, {}, {}
+-- Whether it is a charge that the short way can make:
+local plain_of = {}
 -- What its bucket holds, and what it will hold when the request is booked:
 local spent_of, holds_of, spent_after, holds_after = {}, {}, {}, {}
 -- Its reply:
@@ -188,8 +193,17 @@ local function read_steps(shape, mends, shows)
   return count, broken
 end
 
-local function judge(step)
+local function judge(step, may_be_plain)
   local limit, event = limit_of[step], event_of[step]
+  if may_be_plain and event == CHARGE and units_of[step] < MAX_PLAIN_COST then
+    local used = plain_used(limit, key_of[step])
+    plain_of[step] = used ~= nil
+    if used then
+      spent_of[step], holds_of[step] = nil, NO_HOLDS
+      return needed_of[step] <= limit.a - used
+    end
+  end
+  plain_of[step] = false
   local spent, holds = contents_of(limit, key_of[step])
   spent_of[step], holds_of[step] = spent, holds
   if event <= SETTLE then
@@ -282,6 +296,21 @@ local function answer(step, spent, holds, keeps_answer, all_fit)
     reply(found_of[step])
   end
   return end_ms
+end
+
+-- Likewise for a charge that the short way makes, which it now does where the request books.
+local function answer_plainly(step, books, keeps_answer, all_fit)
+  local cost = books and units_of[step] or 0
+  local used, reset_after_ms, retry_after_ms = charge_plainly(limit_of[step], key_of[step], cost, needed_of[step])
+  reply(used)
+  reply(reset_after_ms)
+  if not all_fit then
+    reply(retry_after_ms)
+  end
+  if keeps_answer then
+    used_of[step], granted_of[step], reset_of[step], retry_of[step] = used, 0, reset_after_ms, retry_after_ms
+  end
+  found_of[step] = nil
 end
 
 -- The kept answer for a request whose steps were answered. Mirrors onceOf and encodeOnce.
@@ -407,9 +436,10 @@ local function decide_one(shows, undone_ms)
       return false
     end
   end
+  local may_be_plain = mode ~= PEEK and not waits and not at_ms
   local allowed, wait_ms = true, 0
   for step = 1, count do
-    local fits = judge(step)
+    local fits = judge(step, may_be_plain)
     fits_of[step], turns_of[step] = fits, 0
     if waits and not fits then
       local turn_ms = turn_of(step)
@@ -426,7 +456,7 @@ local function decide_one(shows, undone_ms)
   local turn_at_ms = wait_ms > 0 and now_ms + wait_ms
   for step = 1, count do
     local spent, holds = spent_of[step], holds_of[step]
-    if books then
+    if books and not plain_of[step] then
       spent, holds = booked(step, place, turn_at_ms, at_ms)
     end
     if allowed and turns_of[step] > 0 then
@@ -451,7 +481,9 @@ local function decide_one(shows, undone_ms)
   end
   for step = 1, count do
     local key, spent, holds = key_of[step], spent_after[step], holds_after[step]
-    if event_of[step] == RESET then
+    if plain_of[step] then
+      answer_plainly(step, books, once_key, all_fit)
+    elseif event_of[step] == RESET then
       answer(step, spent_of[step], holds_of[step], once_key, all_fit)
       if keeps then
         states[key], changed[key] = false, true

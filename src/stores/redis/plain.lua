@@ -1,5 +1,50 @@
--- The short way: requests that have a shape, on keys that hold plain counters or nothing. Mirrors decide for those, which
+-- The short way: requests that have a shape, on keys that hold plain counters, levels or nothing. Mirrors decide for those, which
 -- are most of all requests.
+
+-- Charges a counter that the short way has. Returns the units used, and in how many ms all are free, and `needed` were before.
+local function charge_counter(limit, key, cost, needed)
+  local had, end_ms = counts[key], ends[key]
+  local units = had
+  if cost > 0 then
+    units = had + cost
+    if end_ms == 0 or limit.slides and end_ms < limit.end_ms then
+      end_ms = limit.end_ms
+      ends[key] = end_ms
+    end
+    counts[key], changed[key] = units, true
+  end
+  local left_ms = units > 0 and end_ms - now_ms or 0
+  return units, left_ms, needed <= limit.a - had and 0 or needed > limit.a and -1 or left_ms
+end
+
+-- Likewise a level.
+local function charge_level(limit, key, cost, needed)
+  local fits = needed <= limit.a - level_used(limit, key)
+  if cost > 0 then
+    book_level(limit, key, cost)
+  end
+  local units, level = level_used(limit, key)
+  local retry_ms = fits and 0 or needed > limit.a and -1 or level_wait_ms(limit, key, level, needed)
+  return units, level_wait_ms(limit, key, level, limit.a), retry_ms
+end
+
+-- Either..
+local function charge_plainly(limit, key, cost, needed)
+  if limit.end_ms then
+    return charge_counter(limit, key, cost, needed)
+  end
+  return charge_level(limit, key, cost, needed)
+end
+
+-- Units used of a limit, or nil where the short way cannot tell.
+local function plain_used(limit, key)
+  if limit.end_ms then
+    return counts[key] or count_in(key)
+  elseif limit.of == GCRA then
+    return (level_used(limit, key))
+  end
+  return nil
+end
 
 -- The shape that was read last, and its steps: limits, costs, units that must be free, and whether they are in shadow.
 local shape_read, step_count, is_any_stale
@@ -23,36 +68,24 @@ local function decide_plainly(shape)
   local fits, allowed = true, true
   local first = position + 1
   for step = 1, step_count do
-    local key = requests[first + step]
-    local units = counts[key] or count_in(key)
+    local key, limit = requests[first + step], step_limits[step]
+    local units = plain_used(limit, key)
     if not units or is_any_stale then
       return nil
-    elseif step_needs[step] > step_limits[step].a - units then
+    elseif step_needs[step] > limit.a - units then
       fits, allowed = false, allowed and step_shadows[step]
     end
   end
   local last = replied + 1
   replies[last] = fits and FITS or allowed and ALLOWED or FIRM
   for step = 1, step_count do
-    local key, cost = requests[first + step], step_costs[step]
-    local had, end_ms = counts[key], ends[key]
-    local units = had
-    if allowed and cost > 0 then
-      local limit = step_limits[step]
-      units = had + cost
-      if end_ms == 0 or limit.slides and end_ms < limit.end_ms then
-        end_ms = limit.end_ms
-        ends[key] = end_ms
-      end
-      counts[key], changed[key] = units, true
-    end
-    local left_ms = units > 0 and end_ms - now_ms or 0
+    local key, limit, cost, needed = requests[first + step], step_limits[step], step_costs[step], step_needs[step]
+    local units, left_ms, retry_ms = charge_plainly(limit, key, allowed and cost or 0, needed)
     replies[last + 1], replies[last + 2] = units, left_ms
     last = last + 2
     if not fits then
-      local needed, quota = step_needs[step], step_limits[step].a
       last = last + 1
-      replies[last] = needed <= quota - had and 0 or needed > quota and -1 or left_ms
+      replies[last] = retry_ms
     end
   end
   replied, position = last, first + step_count
