@@ -9,7 +9,9 @@ const target = join(folder, "script.gen.ts");
 
 /** A file with its includes in place. */
 function included(file: string): string {
-  return readFileSync(join(folder, file), "utf8").replace(/^-- @include (.+)$/gm, (_, name: string) => included(name));
+  return readFileSync(join(folder, file), "utf8").replace(/^ *-- @include (.+)$/gm, (_, name: string) =>
+    included(name),
+  );
 }
 
 /** A script as it is sent. */

@@ -1,19 +1,22 @@
 -- Decides a batch of requests: mirrors decide in src/kernel/decide.ts, request by request, reply by reply, and decideBatch
 -- in src/store-batch.ts, whose terms it keeps.
 --
--- KEYS  every bucket that the batch names, every key of a kept answer, and where its terms name them that of the mark and
---       of the instance's receipts, each once
--- ARGV  whole numbers and names, as one JSON text:
---       the terms: 0 for none; else 1, until when the batch may be booked (ms since 1970), which key is the mark, followed
---       by the incarnation, and which key the receipts are, followed by the batch's number, which part of it this is,
---       below which number all are settled, and whether it closes its number (0, 1); 0 for a key where it is not named;
---       how many limits there are, then for each: algorithm (1 quota, 2 fixed-window, 3 sliding-window, 4 gcra,
---       5 concurrency, 7 elapsed, 8 streak) and its three numbers as in src/stores/redis/arguments.ts; 6 fixed-window of a
---       calendar, and its four;
---       then for each request: mode (0 judge, 1 peek, 2 force, 3 undo; 10 more when it is to be booked once, followed by
---       which key its answer is kept under and what the request is alike in; 20 more when it may wait, followed by the id
---       of its place and how many ms; 40 more when it was admitted, or is to be undone, at an earlier instant, followed by
---       that in ms since 1970), how many steps it has, and for each step: which key, which limit (negative: in shadow),
+-- KEYS  where the batch's terms name them the mark and the instance's receipts; every bucket that the batch names, and every
+--       key of a kept answer; each once
+-- ARGV  one JSON text: four lists of whole numbers and names.
+--       1. The terms: nothing, or until when the batch may be booked (ms since 1970), which key is the mark and the
+--       incarnation, which key the receipts are, the batch's number, which part of it this is, below which number all are
+--       settled, and whether it closes its number (0, 1); 0 for a key where it is not named, and for what belongs to it.
+--       2. The limits, five numbers each: algorithm (1 quota, 2 fixed-window, 3 sliding-window, 4 gcra, 5 concurrency,
+--       6 fixed-window of a calendar, 7 elapsed, 8 streak) and its four, as in src/stores/redis/arguments.ts.
+--       3. Shapes of requests that many have: how many steps, then for each which limit (negative: in shadow) and the cost
+--       in units. They are plain: judged, and nothing but charges of less than 2^40 units on counters and
+--       token buckets.
+--       4. The requests, one after the other. One with a shape: at which place of the shapes it is, then the key of each
+--       step. Any other: 0, then its mode (0 judge, 1 peek, 2 force, 3 undo; 10 more when it is to be booked once, followed
+--       by which key its answer is kept under and what the request is alike in; 20 more when it may wait, followed by the
+--       id of its place and how many ms; 40 more when it was admitted, or is to be undone, at an earlier instant, followed
+--       by that in ms since 1970), how many steps it has, and for each step: which key, which limit (negative: in shadow),
 --       and what it asks: the cost of a charge in units, or
 --       -1 read
 --       -2 reset
@@ -29,28 +32,28 @@
 -- Returns whole numbers (the largest as text): the time in ms since 1970; then, where the terms refuse the batch, -4 its
 --       deadline is over, -5 another incarnation, -6 its number is settled, -7 too many batches are open; else for each
 --       request 1 allowed, 0 denied, 2 answered before, 3 a time outside of a calendar's windows, 4 allowed at its turn,
---       and after it in how many ms that is, 5 only shown, because of its receipt; -1 a damaged key, -2 a key of another
---       type, -3 too many holds; after 1, 0, 4 and 5 for each step: units granted, if there are any, as a negative number;
---       units used, ms until all are free, ms until this cost would pass (0: it passes now; -1: it never will), and of a
---       settle or an extend, but not after 5, how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the
---       answer; after -1 and -2 the key's number
+--       and after it in how many ms that is, 5 only shown, because of its receipt, 6 denied as long as only time passes,
+--       7 allowed, and every step passes; -1 a damaged key, -2 a key of another type, -3 too many holds; after 0, 1 and 4
+--       to 7 for each step: units granted, if there are any, as a negative number; units used, ms until all are free; ms
+--       until this cost would pass (0: it passes now; -1: it never will), but not after 7; and of a settle or an extend,
+--       but not after 5, how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the answer; after -1 and
+--       -2 the key's number
 -- Atomic because Redis runs a script alone, and nothing is written before everything was read and decided.
 
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
-local PEEK, FORCE, UNDO = 1, 2, 3
-local WITH_ONCE, WITH_WAIT, WITH_TIME = 10, 20, 40
--- What names a hold that there is already comes last.
-local CHARGE, READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND =
-  0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10
-local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN = 1, 0, 2, 3, 4, 5
+-- What the short way counts with stays far below 2^53, so that no sum of a batch saturates.
+local MAX_PLAIN, MAX_PLAIN_COST = 2 ^ 52, 2 ^ 40
+local QUOTA, FIXED_WINDOW, GCRA, CALENDAR_WINDOW = 1, 2, 4, 6
+local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS = 1, 0, 2, 3, 4, 5, 6, 7
 local DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = -1, -2, -3
-local LIVE, LATE, UNKNOWN = 0, 1, 2
 
 local floor, ceil, max, min, INFINITY = math.floor, math.ceil, math.max, math.min, math.huge
 local byte, find, format, match, sub = string.byte, string.find, string.format, string.match, string.sub
 local concat, ipairs, tonumber = table.concat, ipairs, tonumber
 local call, keys = redis.call, KEYS
+
+local terms, limit_numbers, shapes, requests = unpack(cjson.decode(ARGV[1]))
 
 -- Whole numbers as texts, which tostring would round to 14 digits. The same ones come again and again: each is made once.
 local text_of = setmetatable({ [0] = "0" }, {
@@ -70,497 +73,52 @@ local function whole_of(digits)
   return nil
 end
 
--- @include algorithms/counter.lua
--- @include algorithms/sliding-window.lua
--- @include algorithms/gcra.lua
--- @include algorithms/concurrency.lua
--- @include algorithms/elapsed.lua
--- @include algorithms/streak.lua
-
-local algorithms =
-  { quota, fixed_window, sliding_window, gcra, concurrency, calendar_window, elapsed, streak }
-
--- By the first letter of a text; a counter has none.
-local spent_decoders =
-  { s = sliding_window.decode, g = gcra.decode, e = elapsed.decode, k = streak.decode }
-
--- What is spent from its text, or nil when the text is damaged. Mirrors decodeSpent.
-local function decode_spent(text, expires_at_ms)
-  return (spent_decoders[sub(text, 1, 1)] or quota.decode)(text, expires_at_ms)
-end
-
--- @include holds.lua
--- @include once.lua
--- @include receipts.lua
-
-local decoders =
-  { h = held_state.decode, o = once_state.decode, r = receipts_state.decode, m = mark_state.decode }
-
--- A state from its text, or nil when the text is damaged. Mirrors decodeState.
-local function decode(text, expires_at_ms)
-  return (decoders[sub(text, 1, 1)] or decode_spent)(text, expires_at_ms)
-end
-
-local arguments = cjson.decode(ARGV[1])
-local position = 0
-local function argument()
-  position = position + 1
-  return arguments[position]
-end
-
--- What each key holds: a state, false where there is none, or DAMAGED or WRONG_TYPE.
-local states = {}
--- When Redis will let go of each key that was there.
-local expiries = {}
--- Keys whose value has to be written.
-local changed = {}
-
-local function read_states()
-  if #keys == 0 then
-    return
-  end
-  local values = call("MGET", unpack(keys))
-  local absent = {}
-  for key = 1, #keys do
-    local value = values[key]
-    if value then
-      expiries[key] = call("PEXPIRETIME", keys[key])
-      states[key] = decode(value, expiries[key]) or DAMAGED
-    else
-      states[key] = false
-      absent[#absent + 1] = keys[key]
-    end
-  end
-  -- MGET shows a key of another type as absent.
-  if #absent > 0 and call("EXISTS", unpack(absent)) > 0 then
-    for key = 1, #keys do
-      if not values[key] and call("EXISTS", keys[key]) == 1 then
-        states[key] = WRONG_TYPE
-      end
-    end
-  end
-end
-
-local function read_limits()
-  local limits = {}
-  for number = 1, argument() do
-    local algorithm, a, b, c = algorithms[argument()], argument(), argument(), argument()
-    local d = algorithm == calendar_window and argument() or nil
-    limits[number] = { algorithm = algorithm, a = a, b = b, c = c, d = d }
-  end
-  return limits
-end
-
--- What a bucket holds. An expired state, or one of another algorithm, is no state. One that someone wrote without an
--- expiry gets one: that of a new one, or what its holds say themselves.
-local function contents_of(limit, key)
-  local state = states[key]
-  if not state or (state.of or state.kind) ~= limit.algorithm.kind then
-    return nil, NO_HOLDS
-  end
-  if state.expires_at_ms == -1 then
-    local holds = state.holds
-    state.expires_at_ms = holds and end_of_held(limit, state.spent, holds) or limit.algorithm.end_of(limit, now_ms)
-    changed[key] = true
-  end
-  if now_ms >= state.expires_at_ms then
-    return nil, NO_HOLDS
-  end
-  if state.holds then
-    return contents_at(limit, state, now_ms)
-  end
-  return state, NO_HOLDS
-end
-
--- The text of an answer that is kept and has not ended, or nil.
-local function answer_in(key)
-  local state = states[key]
-  if not state or state == DAMAGED or state == WRONG_TYPE or state.kind ~= "once" then
-    return nil
-  end
-  if state.expires_at_ms == -1 then
-    state.expires_at_ms = state.answered_ms + state.wait_ms + REMEMBERED_MS
-    changed[key] = true
-  end
-  return now_ms < state.expires_at_ms and state.text or nil
-end
-
-local replies = { now_ms }
-local replied = 1
-
--- Clients read integers digit by digit, and the last digits near 2^53 wrongly: those go as text.
-local function reply(number)
-  replied = replied + 1
-  replies[replied] = number < EXACT_FOR_CLIENTS and number > -EXACT_FOR_CLIENTS and number or text_of[number]
-end
-
-local function reply_text(text)
-  replied = replied + 1
-  replies[replied] = text
-end
-
--- One request's steps, in lists that every request uses again. What each one asks:
-local key_of, limit_of, event_of, units_of, id_of, lease_of, made_of = {}, {}, {}, {}, {}, {}, {}
-local shadow_of, mark_of, outcome_of, time_of, keeps_of = {}, {}, {}, {}, {}
--- Units that must be free for it, whether they are, the hold that it names, and in how many ms its turn is (0: it has none):
-local needed_of, fits_of, hold_of, turns_of = {}, {}, {}, {}
--- What its bucket holds, and what it will hold when the request is booked:
-local spent_of, holds_of, spent_after, holds_after = {}, {}, {}, {}
--- Its reply:
-local used_of, granted_of, reset_of, retry_of, found_of = {}, {}, {}, {}, {}
-
--- Reads a request's steps. Returns how many there are, and the first key that cannot be judged. A reset mends a damaged
--- bucket. Where they are only shown, nothing is asked.
-local function read_steps(limits, mends, shows)
-  local count = argument()
-  local broken, made
-  for step = 1, count do
-    local key, number, event = arguments[position + 1], arguments[position + 2], arguments[position + 3]
-    local limit = limits[max(number, -number)]
-    position = position + 3
-    local units, needed = 0, -INFINITY
-    if event >= CHARGE then
-      event, units, needed = CHARGE, event, max(1, event)
-    elseif event == HOLD or event == SAME_HOLD then
-      if event == HOLD then
-        made = {
-          id = argument(),
-          units = argument(),
-          expires_at_ms = now_ms + argument(),
-          charges = argument() == 1,
-          expired = false,
-          mark = nil,
-          text = nil,
-        }
-      end
-      event, units, needed = HOLD, made.units, max(1, made.units)
-      made_of[step] = made
-    elseif event == COUNT then
-      mark_of[step], units = argument(), argument()
-      needed = max(1, units)
-    elseif event == REPORT then
-      outcome_of[step] = argument()
-    elseif event == GRANT then
-      id_of[step], units, lease_of[step] = argument(), argument(), argument()
-    elseif event == RAISE then
-      id_of[step], units, time_of[step], lease_of[step], keeps_of[step] =
-        argument(), argument(), argument(), argument(), argument() == 1
-    elseif event == SETTLE then
-      id_of[step], units = argument(), argument()
-    elseif event == EXTEND then
-      id_of[step], lease_of[step], needed = argument(), argument(), INFINITY
-    end
-    if shows then
-      event, needed = READ, -INFINITY
-    end
-    key_of[step], limit_of[step], event_of[step], units_of[step], needed_of[step] = key, limit, event, units, needed
-    shadow_of[step] = number < 0
-    local state = states[key]
-    if state == DAMAGED and event == RESET and mends then
-      states[key], changed[key] = false, true
-    elseif not broken and (state == DAMAGED or state == WRONG_TYPE) then
-      broken = key
-    end
-  end
-  return count, broken
-end
-
-local function judge(step)
-  local limit, event = limit_of[step], event_of[step]
-  local spent, holds = contents_of(limit, key_of[step])
-  spent_of[step], holds_of[step] = spent, holds
-  if event <= SETTLE then
-    local hold = hold_in(holds, id_of[step])
-    hold_of[step] = hold
-    if event == EXTEND then
-      return hold ~= nil and not hold.expired
-    end
-  end
-  if event == COUNT and spent and has_seen(spent, mark_of[step]) then
-    return true
-  end
-  -- Taken off before the grants are added, so that no sum passes 2^53.
-  return needed_of[step] - granted_in(holds) <= limit.a - used_in(limit, spent, holds, now_ms)
-end
-
--- Milliseconds until a step's turn in the row of a token bucket; INFINITY where it does not wait.
-local function turn_of(step)
-  local event = event_of[step]
-  if limit_of[step].algorithm ~= gcra or (event ~= CHARGE and event ~= COUNT) or shadow_of[step] then
-    return INFINITY
-  end
-  return turn_after_ms(limit_of[step], spent_of[step], holds_of[step], needed_of[step], now_ms)
-end
-
--- What a step's bucket holds after it was booked, at once or at the request's turn; `at_ms` is when it was admitted, if that
--- is over.
-local function booked(step, place, turn_at_ms, at_ms)
-  local limit, event, spent, holds = limit_of[step], event_of[step], spent_of[step], holds_of[step]
-  if event == CHARGE and turn_at_ms then
-    return placed(limit, spent, holds, place, units_of[step], turn_at_ms, now_ms)
-  elseif event == CHARGE then
-    return charged_at(limit, spent, units_of[step], at_ms, now_ms), holds
-  elseif event == HOLD then
-    return held(limit, spent, holds, made_of[step], now_ms)
-  elseif event == COUNT then
-    return counted(limit, spent, mark_of[step], units_of[step], at_ms, now_ms), holds
-  elseif event == REPORT then
-    return after_report(limit, spent, outcome_of[step], now_ms), holds
-  elseif event == GRANT then
-    return granted(limit, spent, holds, id_of[step], units_of[step], lease_of[step], now_ms)
-  elseif event == RAISE then
-    local id, raised_ms, kept_ms = id_of[step], time_of[step], lease_of[step]
-    return raised(limit, spent, holds, id, units_of[step], raised_ms, kept_ms, keeps_of[step], now_ms)
-  elseif event == SETTLE then
-    return settled(limit, spent, holds, hold_of[step], units_of[step], at_ms, now_ms)
-  elseif event == EXTEND and fits_of[step] then
-    -- A forced one cannot bring back what has ended.
-    return spent, extended(holds, hold_of[step], lease_of[step], now_ms)
-  elseif event == RESET then
-    return nil, NO_HOLDS
-  end
-  return spent, holds
-end
-
--- Replies how a step's bucket stands. Returns the end of one with holds, where that is known.
-local function answer(step, spent, holds, keeps_answer)
-  local limit, needed = limit_of[step], needed_of[step]
-  local used, extra = used_in(limit, spent, holds, now_ms), granted_in(holds)
-  if limit.algorithm == elapsed then
-    -- What has elapsed does not come back.
-    needed = INFINITY
-  end
-  local reset_after_ms, end_ms = free_after_ms(limit, spent, holds, limit.a, now_ms)
-  local retry_after_ms = 0
-  if not fits_of[step] then
-    local wait = free_after_ms(limit, spent, holds, needed, now_ms)
-    retry_after_ms = wait == INFINITY and -1 or wait
-  end
-  if extra > 0 then
-    reply(-extra)
-  end
-  reply(used)
-  reply(reset_after_ms)
-  reply(retry_after_ms)
-  if keeps_answer then
-    used_of[step], granted_of[step], reset_of[step], retry_of[step] = used, extra, reset_after_ms, retry_after_ms
-  end
-  found_of[step] = nil
-  if event_of[step] <= SETTLE then
-    local hold = hold_of[step]
-    found_of[step] = not hold and UNKNOWN or hold.expired and LATE or LIVE
-    reply(found_of[step])
-  end
-  return end_ms
-end
-
--- The kept answer for a request whose steps were answered. Mirrors onceOf and encodeOnce.
-local function once_of(count, request, allowed, wait_ms)
-  local hold
-  local step_texts = {}
-  for step = 1, count do
-    if event_of[step] == HOLD then
-      hold = hold or made_of[step].id
-    end
-    step_texts[step] =
-      encode_step(units_of[step], used_of[step], granted_of[step], reset_of[step], retry_of[step], found_of[step])
-  end
-  local head = "o1 " .. request .. " " .. (hold or ".") .. " " .. text_of[now_ms] .. (allowed and " 1" or " 0")
-  if wait_ms > 0 then
-    head = head .. "+" .. text_of[wait_ms]
-  end
-  local text = head .. " " .. concat(step_texts, ";")
-  return {
-    algorithm = once_state,
-    kind = "once",
-    expires_at_ms = now_ms + wait_ms + REMEMBERED_MS,
-    request = request,
-    answered_ms = now_ms,
-    wait_ms = wait_ms,
-    text = text,
-  }
-end
-
--- What a step's bucket holds after what it booked at an instant was taken back, and whether it was.
-local function taken_back(step, place, at_ms)
-  local limit, event, spent, holds = limit_of[step], event_of[step], spent_of[step], holds_of[step]
-  local id = place
-  if event == HOLD then
-    id = made_of[step].id
-  end
-  local hold = id and hold_in(holds, id)
-  if hold then
-    spent, holds = ended(limit, spent, holds, hold, 0, now_ms)
-    return spent, holds, true
-  elseif event ~= CHARGE then
-    return spent, holds, false
-  end
-  local rest, is_taken = unspent(limit, spent, units_of[step], at_ms, now_ms)
-  return rest, holds, is_taken
-end
-
--- Takes back what a request booked: nobody was given it. Mirrors undone.
-local function undo(count, once_key, request, place, at_ms)
-  reply(ALLOWED)
-  for step = 1, count do
-    local key, limit = key_of[step], limit_of[step]
-    spent_of[step], holds_of[step] = contents_of(limit, key)
-    fits_of[step], hold_of[step] = true, nil
-    local spent, holds, is_taken = taken_back(step, place, at_ms)
-    local end_ms
-    if event_of[step] == RESET then
-      answer(step, spent_of[step], holds_of[step])
-    else
-      end_ms = answer(step, spent, holds)
-    end
-    local state = is_taken and (state_of(limit, spent, holds, end_ms, now_ms) or false)
-    if is_taken and state ~= states[key] then
-      states[key], changed[key] = state, true
-    end
-  end
-  local kept = once_key and states[once_key]
-  if kept and kept.kind == "once" and kept.answered_ms == at_ms and kept.request == request then
-    states[once_key], changed[once_key] = false, true
-  end
-end
-
--- Decides the next request. Returns whether it was booked. `shows`: it books nothing, and says how its buckets stand.
--- `undone_ms` is when what it undoes was booked, where a receipt knows.
-local function decide(limits, shows, undone_ms)
-  local mode = argument()
-  local once_key, request, answered, place, max_wait_ms, at_ms
-  local is_dated = mode >= WITH_TIME
-  if is_dated then
-    mode = mode - WITH_TIME
-  end
-  local waits = mode >= WITH_WAIT
-  if waits then
-    mode = mode - WITH_WAIT
-  end
-  if mode >= WITH_ONCE then
-    mode, once_key, request = mode - WITH_ONCE, argument(), argument()
-  end
-  if waits then
-    place, max_wait_ms = argument(), argument()
-  end
-  if is_dated then
-    at_ms = argument()
-  end
-  if shows then
-    mode, once_key, waits = PEEK, nil, false
-  elseif once_key and mode ~= UNDO then
-    answered = answer_in(once_key)
-  end
-  local count, broken = read_steps(limits, mode ~= PEEK and not answered, shows)
-  if answered then
-    reply(ANSWERED)
-    reply_text(answered)
-    return false
-  end
-  if once_key and not broken and (states[once_key] == DAMAGED or states[once_key] == WRONG_TYPE) then
-    broken = once_key
-  end
-  if broken then
-    reply(states[broken])
-    reply(broken)
-    return false
-  end
-  if mode == UNDO then
-    undo(count, once_key, request, place, undone_ms or at_ms or 0)
-    return false
-  end
-  for step = 1, count do
-    local limit = limit_of[step]
-    if limit.d and (now_ms < limit.b or now_ms >= limit.d) then
-      reply(STALE)
-      return false
-    end
-  end
-  local allowed, wait_ms = true, 0
-  for step = 1, count do
-    local fits = judge(step)
-    fits_of[step], turns_of[step] = fits, 0
-    if waits and not fits then
-      local turn_ms = turn_of(step)
-      if turn_ms <= max_wait_ms then
-        turns_of[step], wait_ms = turn_ms, max(wait_ms, turn_ms)
-      end
-    end
-    allowed = (fits or turns_of[step] > 0 or shadow_of[step]) and allowed
-  end
-  local books = allowed or mode == FORCE
-  if not allowed then
-    wait_ms = 0
-  end
-  local turn_at_ms = wait_ms > 0 and now_ms + wait_ms
-  for step = 1, count do
-    local spent, holds = spent_of[step], holds_of[step]
-    if books then
-      spent, holds = booked(step, place, turn_at_ms, at_ms)
-    end
-    if allowed and turns_of[step] > 0 then
-      fits_of[step] = true
-    end
-    if #holds > MAX_HOLDS then
-      reply(TOO_MANY_HOLDS)
-      return false
-    end
-    spent_after[step], holds_after[step] = spent, holds
-  end
-  local keeps = books and mode ~= PEEK
-  reply(shows and SHOWN or turn_at_ms and PLACED or allowed and ALLOWED or DENIED)
-  if turn_at_ms then
-    reply(wait_ms)
-  end
-  for step = 1, count do
-    local key, spent, holds = key_of[step], spent_after[step], holds_after[step]
-    if event_of[step] == RESET then
-      answer(step, spent_of[step], holds_of[step], once_key)
-      if keeps then
-        states[key], changed[key] = false, true
-      end
-    else
-      local end_ms = answer(step, spent, holds, once_key)
-      -- What nobody books on stays as it is, also a state of another algorithm.
-      if keeps and (spent ~= spent_of[step] or holds ~= holds_of[step]) then
-        states[key], changed[key] = state_of(limit_of[step], spent, holds, end_ms, now_ms) or false, true
-      end
-    end
-  end
-  if keeps and once_key then
-    states[once_key], changed[once_key] = once_of(count, request, allowed, wait_ms), true
-  end
-  return keeps
-end
-
+-- @include keys.lua
+-- @include levels.lua
+-- @include writes.lua
 -- @include terms.lua
 
-local function write_states()
-  for key in pairs(changed) do
-    local state = states[key]
-    if not state then
-      call("DEL", keys[key])
-    elseif state.expires_at_ms == expiries[key] then
-      call("SET", keys[key], state.algorithm.encode(state), "KEEPTTL")
-    else
-      call("SET", keys[key], state.algorithm.encode(state), "PXAT", text_of[state.expires_at_ms])
-    end
-  end
-end
-
-read_states()
-local refusal, receipts_key, receipts, before = open_terms()
+local refusal, receipt = open_terms()
 if refusal then
   return { now_ms, refusal }
 end
-local limits = read_limits()
-if receipts then
-  receipts.receipts[#receipts.receipts].booked = decide_under_receipt(limits, before)
-  states[receipts_key], changed[receipts_key] = receipts, true
-else
-  while position < #arguments do
-    decide(limits)
-  end
+
+-- @include limits.lua
+
+local replies = { now_ms }
+local replied = 1
+-- Where the next request begins, less one.
+local position = 0
+
+-- @include plain.lua
+
+-- Built only where a request needs it: it is long.
+local function general_way()
+  -- @include general.lua
+  return decide
 end
-write_states()
+
+local decide
+-- A digit for each request: whether it is booked.
+local digits = {}
+local before = receipt and receipt.before
+for place = 1, MAX_SAFE_INTEGER do
+  local shape = requests[position + 1]
+  if not shape then
+    break
+  end
+  local is_booked
+  if shape > 0 and not before then
+    is_booked = decide_plainly(shape)
+  end
+  if is_booked == nil then
+    decide = decide or general_way()
+    is_booked = decide(before, place)
+  end
+  digits[place] = is_booked and "1" or "0"
+end
+write_keys()
+if receipt then
+  write_receipt(receipt, concat(digits))
+end
 return replies

@@ -29,7 +29,8 @@ export interface Part {
 /** KEYS and ARGV of a script call. */
 export interface ScriptCall {
   readonly keys: readonly string[];
-  readonly values: readonly (number | string)[];
+  /** What goes as one JSON text. */
+  readonly values: readonly (number | string | readonly (number | string)[])[];
 }
 
 const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const;
@@ -38,56 +39,128 @@ const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND
   -1, -2, -3, -4, -5, -6, -7, -8, -9, -10,
 ];
 const NO_OUTCOME = 0;
-const [NO_TERMS, TERMS, NO_KEY] = [0, 1, 0];
-const [ANSWERED, STALE, PLACED, SHOWN] = [2, 3, 4, 5];
+const [NO_KEY, NO_SHAPE] = [0, 0];
+const [ALLOWED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS] = [1, 2, 3, 4, 5, 6, 7];
+/** Below it sums stay exact, however many there are in a batch. */
+const MAX_PLAIN = 2 ** 40;
+/** A batch's requests mostly have one shape, or a few. */
+const MAX_COMPARED = 4;
 const [DAMAGED, WRONG_TYPE] = [-1, -2];
 const [TOO_LATE, OTHER_INCARNATION, SETTLED, OVERLOADED] = [-4, -5, -6, -7];
 const FOUND = ["live", "late", "unknown"] as const;
 
 type Hold = Extract<StepEvent, { type: "hold" }>;
 
-/** Each key and each limit stands once, and steps name them by number. */
+/** Each key, each limit and each shape stands once, and is named by number. */
 export function scriptCall({ requests, terms, part }: Part): ScriptCall {
-  const keys = new Map<string, number>();
-  const limits = new Map<LimitSpec, number>();
+  const keys = new Numbers<string>();
+  const limits = new Numbers<LimitSpec>();
   const head = termValues(keys, terms, part);
+  const shapes = new Shapes(limits);
   const values: (number | string)[] = [];
-  for (const { mode, steps, once, wait, atMs } of requests) {
-    const isOnce = once !== undefined && mode !== "peek";
-    const waits = wait === undefined ? 0 : WITH_WAIT;
-    values.push(MODES[mode] + (isOnce ? WITH_ONCE : 0) + waits + (atMs === undefined ? 0 : WITH_TIME));
-    if (isOnce) values.push(numberOf(keys, once.key), once.request);
-    if (wait !== undefined) values.push(wait.id, wait.maxMs);
-    if (atMs !== undefined) values.push(atMs);
-    values.push(steps.length);
-    let made: Hold | undefined;
-    for (const { bucket, limit, event, shadow } of steps) {
-      const number = numberOf(limits, limit);
-      values.push(numberOf(keys, bucket), shadow === true ? -number : number);
-      pushEvent(values, event, made);
-      if (event.type === "hold") made = event;
-    }
+  for (const request of requests) {
+    const shape = shapes.placeOf(request);
+    values.push(shape);
+    if (shape === NO_SHAPE) pushRequest(values, request, keys, limits);
+    else for (const { bucket } of request.steps) values.push(keys.numberOf(bucket));
   }
-  const limitValues = [...limits.keys()].flatMap(limitNumbers);
-  return { keys: [...keys.keys()], values: [...head, limits.size, ...limitValues, ...values] };
+  return { keys: keys.items, values: [head, limits.items.flatMap(limitNumbers), shapes.values, values] };
 }
 
-function termValues(keys: Map<string, number>, terms: Terms = {}, part: number): (number | string)[] {
+/** Things by the order in which they are first named, from 1. */
+class Numbers<Item> {
+  readonly items: Item[] = [];
+  readonly #numbers = new Map<Item, number>();
+
+  numberOf(item: Item): number {
+    const known = this.#numbers.get(item);
+    if (known !== undefined) return known;
+    const number = this.items.push(item);
+    this.#numbers.set(item, number);
+    return number;
+  }
+}
+
+/** Limits and costs of plain requests. */
+class Shapes {
+  readonly values: number[] = [];
+  readonly #limits: Numbers<LimitSpec>;
+  /** The last ones, latest first: where they stand, and a request of each. */
+  readonly #last: { readonly place: number; readonly steps: readonly Step[] }[] = [];
+
+  constructor(limits: Numbers<LimitSpec>) {
+    this.#limits = limits;
+  }
+
+  /** Where a request's shape stands; `NO_SHAPE` where it is not plain. */
+  placeOf({ mode, steps, once, wait, atMs }: StoreRequest): number {
+    if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return NO_SHAPE;
+    const known = this.#last.find((shape) => isAlike(shape.steps, steps));
+    if (known !== undefined) return known.place;
+    if (!steps.every(isPlain)) return NO_SHAPE;
+    const place = this.values.push(steps.length);
+    for (const { limit, event, shadow } of steps) {
+      const number = this.#limits.numberOf(limit);
+      this.values.push(shadow === true ? -number : number, costOf(event));
+    }
+    this.#last.unshift({ place, steps });
+    this.#last.length = Math.min(this.#last.length, MAX_COMPARED);
+    return place;
+  }
+}
+
+/** Whether a step charges a counter or a token bucket, with numbers that are far from where sums saturate. */
+function isPlain({ limit, event }: Step): boolean {
+  if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_PLAIN) return false;
+  if (limit.algorithm === "gcra") return true;
+  if (limit.algorithm === "quota") return limit.ttlMs < MAX_PLAIN;
+  return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < MAX_PLAIN);
+}
+
+/** Whether steps ask the same as others, which are plain. */
+function isAlike(plain: readonly Step[], steps: readonly Step[]): boolean {
+  if (plain.length !== steps.length) return false;
+  for (const [i, { limit, event, shadow }] of steps.entries()) {
+    const other = plain[i] as Step;
+    if (limit !== other.limit || shadow !== other.shadow || event.type !== "charge") return false;
+    if (event.seen !== undefined || event.cost !== costOf(other.event)) return false;
+  }
+  return true;
+}
+
+function costOf(event: StepEvent): number {
+  return event.type === "charge" ? event.cost : 0;
+}
+
+function termValues(keys: Numbers<string>, terms: Terms = {}, part: number): (number | string)[] {
   const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation, receipt } = terms;
-  if (Object.keys(terms).length === 0) return [NO_TERMS];
-  const values: (number | string)[] = [TERMS, notAfterMs];
-  if (incarnation === undefined) values.push(NO_KEY);
-  else values.push(numberOf(keys, MARK_KEY), incarnation);
-  if (receipt === undefined) return [...values, NO_KEY];
+  if (Object.keys(terms).length === 0) return [];
+  const mark = incarnation === undefined ? [NO_KEY, ""] : [keys.numberOf(MARK_KEY), incarnation];
+  if (receipt === undefined) return [notAfterMs, ...mark, NO_KEY, 0, 0, 0, 0];
   const { instance, number, from, closes = false } = receipt;
-  return [...values, numberOf(keys, receiptsKey(instance)), number, part, from, closes ? 1 : 0];
+  return [notAfterMs, ...mark, keys.numberOf(receiptsKey(instance)), number, part, from, closes ? 1 : 0];
 }
 
-function numberOf<Item>(numbers: Map<Item, number>, item: Item): number {
-  const known = numbers.get(item);
-  if (known !== undefined) return known;
-  numbers.set(item, numbers.size + 1);
-  return numbers.size;
+function pushRequest(
+  values: (number | string)[],
+  { mode, steps, once, wait, atMs }: StoreRequest,
+  keys: Numbers<string>,
+  limits: Numbers<LimitSpec>,
+): void {
+  const isOnce = once !== undefined && mode !== "peek";
+  const waits = wait === undefined ? 0 : WITH_WAIT;
+  values.push(MODES[mode] + (isOnce ? WITH_ONCE : 0) + waits + (atMs === undefined ? 0 : WITH_TIME));
+  if (isOnce) values.push(keys.numberOf(once.key), once.request);
+  if (wait !== undefined) values.push(wait.id, wait.maxMs);
+  if (atMs !== undefined) values.push(atMs);
+  values.push(steps.length);
+  let made: Hold | undefined;
+  for (const { bucket, limit, event, shadow } of steps) {
+    const number = limits.numberOf(limit);
+    values.push(keys.numberOf(bucket), shadow === true ? -number : number);
+    pushEvent(values, event, made);
+    if (event.type === "hold") made = event;
+  }
 }
 
 /** A request mostly makes one and the same hold in all its buckets: `made` is its last. */
@@ -133,20 +206,20 @@ function isSame(one: Hold, other: Hold): boolean {
 function limitNumbers(limit: LimitSpec): number[] {
   switch (limit.algorithm) {
     case "quota":
-      return [1, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0];
+      return [1, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0, 0];
     case "fixed-window":
       if (limit.align === "calendar") return [6, limit.quota, ...limit.boundaries];
-      return [2, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0];
+      return [2, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0, 0];
     case "sliding-window":
-      return [3, limit.quota, limit.windowMs, 0];
+      return [3, limit.quota, limit.windowMs, 0, 0];
     case "gcra":
-      return [4, limit.burst, limit.levelPerUnit, limit.levelPerMs];
+      return [4, limit.burst, limit.levelPerUnit, limit.levelPerMs, 0];
     case "concurrency":
-      return [5, limit.quota, 0, 0];
+      return [5, limit.quota, 0, 0, 0];
     case "elapsed":
-      return [7, limit.quota, limit.ttlMs, 0];
+      return [7, limit.quota, limit.ttlMs, 0, 0];
     case "streak":
-      return [8, limit.quota, limit.ttlMs, 0];
+      return [8, limit.quota, limit.ttlMs, 0, 0];
   }
 }
 
@@ -160,36 +233,74 @@ export function scriptReplies(
   keys: readonly string[],
   answer: readonly (number | string)[],
 ): (StoreReply | StoreError)[] {
-  let position = 0;
-  const next = () => Number(answer[position++]);
-  const nowMs = next();
-  const refusal = refusalOf(Number(answer[1]), nowMs, terms);
+  const refusal = refusalOf(Number(answer[1]), Number(answer[0]), terms);
   if (refusal !== null) throw refusal;
-  const shownReply = (): StepReply => {
-    const first = next();
-    const granted = first < 0 ? { granted: -first } : {};
-    const [used, resetAfterMs, retryMs] = [first < 0 ? next() : first, next(), next()];
-    const retryAfterMs = retryMs < 0 ? null : retryMs;
-    return { allowed: retryMs === 0, used, ...granted, resetAfterMs, retryAfterMs };
-  };
-  const stepReply = ({ event }: Step): StepReply => {
-    const reply = shownReply();
-    if (event.type !== "settle" && event.type !== "extend") return reply;
-    return { ...reply, hold: FOUND[next()] ?? "unknown" };
-  };
-  const replies = requests.map(({ steps, once }): StoreReply | StoreError => {
-    const status = next();
-    if (status === ANSWERED) return answeredBefore(String(answer[position++]), once?.key ?? "");
-    if (status === STALE) return { allowed: false, stale: true, nowMs, steps: [] };
-    if (status === DAMAGED) return damaged(keys[next() - 1] ?? "");
-    if (status === WRONG_TYPE) return wrongType(keys[next() - 1] ?? "");
-    if (status < 0) return tooManyHolds();
-    if (status === SHOWN) return { allowed: true, nowMs, steps: steps.map(shownReply) };
-    if (status === PLACED) return { allowed: true, nowMs, waitMs: next(), steps: steps.map(stepReply) };
-    return { allowed: status === 1, nowMs, steps: steps.map(stepReply) };
-  });
-  if (position !== answer.length) throw new RangeError("the script's answer has another length than it must have");
+  const reader = new Reader(answer, keys);
+  const replies = requests.map((request) => reader.reply(request));
+  if (!reader.isAtEnd) throw new RangeError("the script's answer has another length than it must have");
   return replies;
+}
+
+class Reader {
+  readonly #answer: readonly (number | string)[];
+  readonly #keys: readonly string[];
+  readonly #nowMs: number;
+  #position = 1;
+
+  constructor(answer: readonly (number | string)[], keys: readonly string[]) {
+    this.#answer = answer;
+    this.#keys = keys;
+    this.#nowMs = Number(answer[0]);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#position === this.#answer.length;
+  }
+
+  reply({ steps, once }: StoreRequest): StoreReply | StoreError {
+    const nowMs = this.#nowMs;
+    const status = this.#next();
+    switch (status) {
+      case FITS:
+        return { allowed: true, nowMs, steps: this.#steps(steps, status) };
+      case FIRM:
+        return { allowed: false, nowMs, firm: true, steps: this.#steps(steps, status) };
+      case ANSWERED:
+        return answeredBefore(String(this.#answer[this.#position++]), once?.key ?? "");
+      case STALE:
+        return { allowed: false, stale: true, nowMs, steps: [] };
+      case DAMAGED:
+        return damaged(this.#keys[this.#next() - 1] ?? "");
+      case WRONG_TYPE:
+        return wrongType(this.#keys[this.#next() - 1] ?? "");
+      case PLACED:
+        return { allowed: true, nowMs, waitMs: this.#next(), steps: this.#steps(steps, status) };
+    }
+    if (status < 0) return tooManyHolds();
+    return { allowed: status === ALLOWED || status === SHOWN, nowMs, steps: this.#steps(steps, status) };
+  }
+
+  #steps(steps: readonly Step[], status: number): StepReply[] {
+    return steps.map(({ event }) => {
+      const first = this.#next();
+      const used = first < 0 ? this.#next() : first;
+      const resetAfterMs = this.#next();
+      const retryMs = status === FITS ? 0 : this.#next();
+      const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
+      const isEnd = status !== SHOWN && (event.type === "settle" || event.type === "extend");
+      if (first >= 0 && !isEnd) return reply;
+      return {
+        ...reply,
+        ...(first < 0 ? { granted: -first } : {}),
+        ...(isEnd ? { hold: FOUND[this.#next()] ?? "unknown" } : {}),
+      };
+    });
+  }
+
+  /** Some clients give numbers as texts, and the script gives the largest so. */
+  #next(): number {
+    return Number(this.#answer[this.#position++]);
+  }
 }
 
 /** Why the terms refuse all of it, or `null`. */

@@ -8,7 +8,6 @@
 local MAX_HOLDS = 1000
 local MAX_PLACES = 256
 local REMEMBERED_MS = 600000
-local MAX_ID_LENGTH = 64
 
 local COMMA, SEMICOLON = byte(",;", 1, 2)
 
@@ -81,7 +80,7 @@ end
 -- have sunk that are still to come, where each of them is above the one before it.
 local draft_holds, draft_spent
 local has_levels, is_rising, draft_sunk
-local bases, levels = {}, {}
+local mark_bases, mark_levels = {}, {}
 
 local function begin_draft(spent, holds)
   draft_holds, draft_spent, has_levels, draft_sunk = holds, spent, false, 0
@@ -97,7 +96,7 @@ local function mark_at(place)
   if not has_levels then
     return mark
   end
-  return { base_ms = mark.base_ms, level = max(0, levels[place] - draft_sunk), level_per_unit = mark.level_per_unit }
+  return { base_ms = mark.base_ms, level = max(0, mark_levels[place] - draft_sunk), level_per_unit = mark.level_per_unit }
 end
 
 -- `first` is where those holds begin that are still to come, when expiries are only thought of; nil when they happen, and
@@ -105,7 +104,7 @@ end
 local function begin_levels(given, first)
   for place, hold in ipairs(draft_holds) do
     local mark = hold.mark
-    bases[place], levels[place] = mark and mark.base_ms or -1, mark and mark.level or -1
+    mark_bases[place], mark_levels[place] = mark and mark.base_ms or -1, mark and mark.level or -1
   end
   has_levels, is_rising = true, first ~= nil
   local last = given
@@ -138,8 +137,8 @@ local function give_back(limit, given, units, at_ms, first)
   local base_ms, level = given.base_ms, given.level
   for place = first or 1, #draft_holds do
     -- is_above, written out: this is done for each pair of holds.
-    if bases[place] > base_ms or (bases[place] == base_ms and levels[place] > level) then
-      levels[place] = max(0, levels[place] - by)
+    if mark_bases[place] > base_ms or (mark_bases[place] == base_ms and mark_levels[place] > level) then
+      mark_levels[place] = max(0, mark_levels[place] - by)
     end
   end
 end
@@ -165,7 +164,7 @@ local function holds_of_draft()
   end
   local list = {}
   for place, hold in ipairs(draft_holds) do
-    if hold.mark and hold.mark.level ~= levels[place] then
+    if hold.mark and hold.mark.level ~= mark_levels[place] then
       hold = changed_hold(hold, hold.expires_at_ms, mark_at(place), hold.expired)
     end
     list[place] = hold

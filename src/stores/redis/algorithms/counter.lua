@@ -2,9 +2,9 @@
 -- A limit's numbers: a quota; b ttl or window in ms; c 1 when the ttl runs from the first charge, or windows begin with
 -- it. Of a calendar: a quota; b, c, d where two windows begin, and where they end, in ms since 1970.
 
-local quota = { kind = "counter" }
-local fixed_window = { kind = "counter" }
-local calendar_window = { kind = "counter" }
+local quota = { kind = "counter", is_firm = true }
+local fixed_window = { kind = "counter", is_firm = true }
+local calendar_window = { kind = "counter", is_firm = true }
 
 local MAX_SEEN = 1000
 local MARK_LENGTH = 16
@@ -51,56 +51,19 @@ local function spent_after(state, cost)
   return state.spent + min(cost, MAX_SAFE_INTEGER - state.spent)
 end
 
-function quota.end_of(limit, now_ms)
-  return now_ms + limit.b
-end
-
-function quota.book(limit, state, cost, now_ms, is_thought)
+local function book(limit, state, cost, now_ms, is_thought)
   if not state then
-    return counter(cost, now_ms + limit.b, is_thought)
+    return counter(cost, window_end(limit, now_ms), is_thought)
   end
   local expires_at_ms = state.expires_at_ms
-  if limit.c == 0 then
-    expires_at_ms = max(expires_at_ms, now_ms + limit.b)
+  if limit.slides then
+    expires_at_ms = max(expires_at_ms, window_end(limit, now_ms))
   end
   return counter(spent_after(state, cost), expires_at_ms, is_thought, state.seen)
 end
 
-function fixed_window.end_of(limit, now_ms)
-  if limit.c == 1 then
-    return now_ms + limit.b
-  end
-  return now_ms - now_ms % limit.b + limit.b
-end
-
-function fixed_window.book(limit, state, cost, now_ms, is_thought)
-  if not state then
-    return counter(cost, fixed_window.end_of(limit, now_ms), is_thought)
-  end
-  return counter(spent_after(state, cost), state.expires_at_ms, is_thought, state.seen)
-end
-
--- A hold may have ended in a window that is over by now, or may end after those that are known.
-function calendar_window.end_of(limit, now_ms)
-  if now_ms < limit.b then
-    return limit.b
-  elseif now_ms < limit.c then
-    return limit.c
-  elseif now_ms < limit.d then
-    return limit.d
-  end
-  return now_ms + limit.d - limit.c
-end
-
-function calendar_window.book(limit, state, cost, now_ms, is_thought)
-  if not state then
-    return counter(cost, calendar_window.end_of(limit, now_ms), is_thought)
-  end
-  return counter(spent_after(state, cost), state.expires_at_ms, is_thought, state.seen)
-end
-
 for _, algorithm in ipairs({ quota, fixed_window, calendar_window }) do
-  algorithm.used, algorithm.free_after_ms = used, free_after_ms
+  algorithm.used, algorithm.free_after_ms, algorithm.end_of, algorithm.book = used, free_after_ms, window_end, book
 end
 
 function quota.encode(state)

@@ -1,30 +1,29 @@
 -- Mirrors src/kernel/algorithms/gcra.ts: a token bucket in whole numbers.
 -- A limit's numbers: a burst; b level per unit; c level per ms.
 
-local gcra = { kind = "gcra" }
+local gcra = { kind = "gcra", is_firm = true }
 
 do
-  local MAX_LEVEL = 2 ^ 52
-
-  -- What units raise a level by that stands at `level`.
-  local function level_of(limit, units, level)
-    return min(units, floor((MAX_LEVEL - level) / limit.b)) * limit.b
-  end
-
   local function level_at(limit, state, now_ms)
     if not state then
       return 0
     end
     local level = state.level
     if state.level_per_unit ~= limit.b then
-      level = level_of(limit, ceil(state.level / state.level_per_unit), 0)
+      level = rise_of(limit, ceil(state.level / state.level_per_unit), 0)
     end
-    local elapsed_ms = max(0, now_ms - state.base_ms)
-    -- Compared before it is multiplied: a long time times the rate may be past 2^53.
-    if elapsed_ms >= ceil(level / limit.c) then
-      return 0
-    end
-    return level - elapsed_ms * limit.c
+    return level_after(limit, level, state.base_ms, now_ms)
+  end
+
+  function gcra.state(level, base_ms, level_per_unit, expires_at_ms)
+    return {
+      algorithm = gcra,
+      kind = "gcra",
+      expires_at_ms = expires_at_ms,
+      base_ms = base_ms,
+      level = level,
+      level_per_unit = level_per_unit,
+    }
   end
 
   function gcra.end_of(limit, now_ms)
@@ -46,15 +45,8 @@ do
   function gcra.book(limit, state, cost, now_ms)
     local base_ms = max(state and state.base_ms or 0, now_ms)
     local before = level_at(limit, state, now_ms)
-    local level = before + level_of(limit, cost, before)
-    return {
-      algorithm = gcra,
-      kind = "gcra",
-      expires_at_ms = base_ms + ceil(level / limit.c),
-      base_ms = base_ms,
-      level = level,
-      level_per_unit = limit.b,
-    }
+    local level = before + rise_of(limit, cost, before)
+    return gcra.state(level, base_ms, limit.b, base_ms + ceil(level / limit.c))
   end
 
   -- By how much the level may be lowered for units of a hold that were not needed; `mark` is the level right after it.
@@ -68,14 +60,7 @@ do
 
   function gcra.lowered(limit, state, by)
     local level = state.level - by
-    return {
-      algorithm = gcra,
-      kind = "gcra",
-      expires_at_ms = state.base_ms + ceil(level / limit.c),
-      base_ms = state.base_ms,
-      level = level,
-      level_per_unit = state.level_per_unit,
-    }
+    return gcra.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.c))
   end
 
   function gcra.encode(state)
@@ -91,13 +76,6 @@ do
     if not base_ms or not level or not level_per_unit then
       return nil
     end
-    return {
-      algorithm = gcra,
-      kind = "gcra",
-      expires_at_ms = expires_at_ms,
-      base_ms = base_ms,
-      level = level,
-      level_per_unit = level_per_unit,
-    }
+    return gcra.state(level, base_ms, level_per_unit, expires_at_ms)
   end
 end

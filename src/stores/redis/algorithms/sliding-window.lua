@@ -1,7 +1,7 @@
 -- Mirrors src/kernel/algorithms/sliding-window.ts: units in ten sub-windows and the current one.
 -- A limit's numbers: a quota; b window in ms.
 
-local sliding_window = { kind = "sliding-window" }
+local sliding_window = { kind = "sliding-window", is_firm = true }
 
 do
   local SUB_WINDOWS = 10
