@@ -9,7 +9,6 @@
 // instant on. A store that cannot run the kernel (a script inside Redis) must equal `decide`, reply for reply: `storeCases`
 // from `tollgate/testing` shows whether it does.
 
-import type { Clock } from "./clock.ts";
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { StoreError } from "./store-error.ts";
@@ -38,7 +37,7 @@ export interface Store {
   readonly batching?: Batching;
 
   /** Set where a test says what time it is for the store: what is kept before it grows old by that. */
-  readonly clock?: Clock;
+  readonly clock?: { nowMs(): number };
 
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.

@@ -20,7 +20,7 @@ const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
 const SPAN = `${DURATION}, or unlimited`;
 const UNITLESS = BASE.replace("unit, ", "");
 const SPENT = BASE.replace("optional", "optional, hold");
-const COUNTING = BASE.replace("optional", "optional, hold, count");
+const COUNTING = BASE.replace("optional", "optional, hold, count, lease");
 
 function faultsOf(input: unknown): string[] {
   const result = readPolicy(input);

@@ -30,6 +30,7 @@ describe("definePolicy", () => {
     const hold = { leaseMs: 120_000, onExpiry: "charge" };
     const words = {
       isShadow: false,
+      isLent: false,
       isWarning: false,
       noticeAt: 0.8,
       message: null,

@@ -107,7 +107,7 @@ class MemoryStore implements Store {
       const key = keyAt(request, i);
       const state = next[i];
       if (state === undefined) this.#buckets.delete(key);
-      else if (!isUpdated(states[i], state)) this.#buckets.set(key, state);
+      else if (!isUpdated(states[i], state, nowMs)) this.#buckets.set(key, state);
     }
     return reply;
   }
@@ -143,9 +143,11 @@ class MemoryStore implements Store {
  * Counts in place where only the count has changed: a new object in an old map would be the collector's work, at each call.
  * Nobody but this store has the old one.
  */
-function isUpdated(before: StoredState | undefined, after: StoredState): boolean {
+function isUpdated(before: StoredState | undefined, after: StoredState, nowMs: number): boolean {
   if (before === after) return true;
-  if (before?.kind !== "counter" || after.kind !== "counter" || before.seen !== after.seen) return false;
+  // One that has ended may have been swept away by now.
+  if (before === undefined || nowMs >= before.expiresAtMs) return false;
+  if (before.kind !== "counter" || after.kind !== "counter" || before.seen !== after.seen) return false;
   const own: { -readonly [Field in keyof CounterState]: CounterState[Field] } = before;
   own.spent = after.spent;
   own.expiresAtMs = after.expiresAtMs;
