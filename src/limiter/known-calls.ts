@@ -134,6 +134,7 @@ export class KnownCalls {
 
   /** Sorts a call's values. Whether it is one that may be kept: nothing but its dimensions decides. */
   #read(bound: Dimensions, call: Call): boolean {
+    if (!isPlainObject(call)) return false;
     const values = this.#values;
     if (bound !== this.#lastBound) this.#bind(bound);
     for (let place = 0; place < values.length; place++) values[place] = this.#bound[place];
@@ -141,7 +142,7 @@ export class KnownCalls {
     for (const word in call) {
       const place = this.#words[i] === word ? (this.#wordPlaces[i] as number) : this.#placeOf(word, i);
       i++;
-      if (place === UNKNOWN || !Object.hasOwn(call, word)) return false;
+      if (place === UNKNOWN) return false;
       if (place === IDLE) continue;
       const value = call[word as keyof Call];
       if (value === undefined || value === null) continue;
@@ -174,6 +175,13 @@ export class KnownCalls {
 /** The dimensions whose values decide which bucket of a limit a call is charged to, and how much. */
 function decidingOf({ per, count, overrides }: Policy["limits"][number]): string[] {
   return [...per, ...(count === null ? [] : [count]), ...overrides.flatMap(({ when }) => when.map(([name]) => name))];
+}
+
+/** Whether all that can be read of it is its own. */
+function isPlainObject(value: object): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function areSame(some: readonly Priced[], others: readonly Priced[]): boolean {
