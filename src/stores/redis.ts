@@ -48,7 +48,7 @@ const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 10
 const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 
 /** While Redis decides one batch, the next ones are made ready. */
-const BATCHING: Batching = { size: 128, underWay: 4 };
+const BATCHING: Batching = { size: 256, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
 const MAX_KEYS = 256;
 /** How often a slot that moves to another server is asked again, and how long after the time before, ms. */

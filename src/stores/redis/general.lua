@@ -301,15 +301,14 @@ end
 local function answer_plainly(step, books, keeps_answer, all_fit)
   local cost = books and step.units or 0
   local used, reset_after_ms, retry_after_ms = charge_plainly(step.limit, step.key, cost, step.needed)
-  reply(used)
-  reply(reset_after_ms)
+  replies[replied + 1], replies[replied + 2] = used, reset_after_ms
+  replied = replied + 2
   if not all_fit then
     reply(retry_after_ms)
   end
   if keeps_answer then
-    step.used, step.granted, step.reset, step.retry = used, 0, reset_after_ms, retry_after_ms
+    step.used, step.granted, step.reset, step.retry, step.found = used, 0, reset_after_ms, retry_after_ms, nil
   end
-  step.found = nil
 end
 
 -- The kept answer for a request whose steps were answered. Mirrors onceOf and encodeOnce.
