@@ -16,10 +16,11 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { type Part, type ScriptCall, scriptCall, scriptReplies } from "./redis/arguments.ts";
+import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatCall, beatReply } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
+import { scriptReplies } from "./redis/replies.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
