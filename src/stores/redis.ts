@@ -16,10 +16,11 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { type Part, type ScriptCall, scriptCall, scriptReplies } from "./redis/arguments.ts";
+import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatCall, beatReply } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
+import { scriptReplies } from "./redis/replies.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
@@ -48,7 +49,7 @@ const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 10
 const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 
 /** While Redis decides one batch, the next ones are made ready. */
-const BATCHING: Batching = { size: 128, underWay: 4 };
+const BATCHING: Batching = { size: 256, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
 const MAX_KEYS = 256;
 /** How often a slot that moves to another server is asked again, and how long after the time before, ms. */

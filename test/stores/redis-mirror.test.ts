@@ -67,6 +67,18 @@ describe("the script mirrors the kernel", () => {
       ]));
   }
 
+  for (const limit of [
+    { ...quota, ttlFrom: "first" },
+    { algorithm: "fixed-window", quota: 5, windowMs: 60_000, align: "first-use" },
+  ] as const) {
+    it(`at the instant at which a counter ends, and the one before: ${limit.algorithm}`, () =>
+      mirrors([
+        [0, charge(limit, 5)],
+        [59_999, charge(limit)],
+        [1, charge(limit)],
+      ]));
+  }
+
   it("in a level of another size, and in one that has just run off", () =>
     mirrors([
       [0, charge(gcra, 5)],

@@ -1,0 +1,133 @@
+// The script's answer as replies: plain numbers, but for answers that were kept. apply.lua says which.
+
+import { replayOf } from "../../kernel/once.ts";
+import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
+import {
+  decodeState,
+  type Step,
+  type StepReply,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  type Terms,
+  tooManyHolds,
+} from "../../store.ts";
+import type { Part } from "./arguments.ts";
+
+const [ALLOWED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS] = [1, 2, 3, 4, 5, 6, 7];
+const [DAMAGED, WRONG_TYPE] = [-1, -2];
+const [TOO_LATE, OTHER_INCARNATION, SETTLED, OVERLOADED] = [-4, -5, -6, -7];
+const FOUND = ["live", "late", "unknown"] as const;
+
+/**
+ * The script's answer, one reply or error for each request.
+ *
+ * @throws StoreError `too-late`, `other-incarnation`, `overloaded`: nothing of them was booked
+ */
+export function scriptReplies(
+  { requests, terms }: Part,
+  keys: readonly string[],
+  answer: readonly (number | string)[],
+): (StoreReply | StoreError)[] {
+  const refusal = refusalOf(Number(answer[1]), Number(answer[0]), terms);
+  if (refusal !== null) throw refusal;
+  const reader = new Reader(answer, keys);
+  const replies = requests.map((request) => reader.reply(request));
+  if (!reader.isAtEnd) throw new RangeError("the script's answer has another length than it must have");
+  return replies;
+}
+
+class Reader {
+  readonly #answer: readonly (number | string)[];
+  readonly #keys: readonly string[];
+  readonly #nowMs: number;
+  #position = 1;
+
+  constructor(answer: readonly (number | string)[], keys: readonly string[]) {
+    this.#answer = answer;
+    this.#keys = keys;
+    this.#nowMs = Number(answer[0]);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#position === this.#answer.length;
+  }
+
+  reply({ steps, once }: StoreRequest): StoreReply | StoreError {
+    const nowMs = this.#nowMs;
+    const status = this.#next();
+    switch (status) {
+      case FITS:
+        return { allowed: true, nowMs, steps: this.#steps(steps, status) };
+      case FIRM:
+        return { allowed: false, nowMs, firm: true, steps: this.#steps(steps, status) };
+      case ANSWERED:
+        return answeredBefore(String(this.#answer[this.#position++]), once?.key ?? "");
+      case STALE:
+        return { allowed: false, stale: true, nowMs, steps: [] };
+      case DAMAGED:
+        return damaged(this.#keys[this.#next() - 1] ?? "");
+      case WRONG_TYPE:
+        return wrongType(this.#keys[this.#next() - 1] ?? "");
+      case PLACED:
+        return { allowed: true, nowMs, waitMs: this.#next(), steps: this.#steps(steps, status) };
+    }
+    if (status < 0) return tooManyHolds();
+    return { allowed: status === ALLOWED || status === SHOWN, nowMs, steps: this.#steps(steps, status) };
+  }
+
+  #steps(steps: readonly Step[], status: number): StepReply[] {
+    return steps.map(({ event }) => {
+      const first = this.#next();
+      const used = first < 0 ? this.#next() : first;
+      const resetAfterMs = this.#next();
+      const retryMs = status === FITS ? 0 : this.#next();
+      const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
+      const isEnd = status !== SHOWN && (event.type === "settle" || event.type === "extend");
+      if (first >= 0 && !isEnd) return reply;
+      return {
+        ...reply,
+        ...(first < 0 ? { granted: -first } : {}),
+        ...(isEnd ? { hold: FOUND[this.#next()] ?? "unknown" } : {}),
+      };
+    });
+  }
+
+  /** Some clients give numbers as texts, and the script gives the largest so. */
+  #next(): number {
+    return Number(this.#answer[this.#position++]);
+  }
+}
+
+/** Why the terms refuse all of it, or `null`. */
+function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt }: Terms = {}): StoreError | null {
+  switch (status) {
+    case TOO_LATE:
+      return refused("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
+    case OTHER_INCARNATION:
+      return refused("other-incarnation", "the store has lost what it held since the sender last heard of it");
+    case SETTLED:
+      return refused("too-late", `the batch ${receipt?.number} is settled`);
+    case OVERLOADED:
+      return refused("overloaded", `${MAX_RECEIPTS} batches of the instance are open`);
+    default:
+      return null;
+  }
+}
+
+function refused(code: "too-late" | "other-incarnation" | "overloaded", message: string): StoreError {
+  return new StoreError(code, message, { transient: true });
+}
+
+function answeredBefore(text: string, key: string): StoreReply | StoreError {
+  const state = decodeState(text, 0);
+  return state?.kind === "once" ? replayOf(state) : damaged(key);
+}
+
+function damaged(key: string): StoreError {
+  return new StoreError("damaged-bucket", `the key ${key} holds what no version writes`, { transient: false });
+}
+
+function wrongType(key: string): StoreError {
+  return new StoreError("wrong-type", `the key ${key} holds another type than a string`, { transient: false });
+}
