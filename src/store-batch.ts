@@ -9,6 +9,12 @@ import type { Terms } from "./store-terms.ts";
 /** What a key holds: `undefined` nothing, `null` a text that no version writes. */
 export type Known = StoredState | undefined | null;
 
+/** A key's state while a batch is decided. */
+interface Cell {
+  state: Known;
+  isChanged: boolean;
+}
+
 /** What a batch came to. */
 export interface DecidedBatch {
   /** One for each request, in order. */
@@ -35,35 +41,50 @@ export function decideBatch(
   if (nowMs > notAfterMs) throw tooLate(`it is ${nowMs - notAfterMs} ms after the batch's deadline`);
   if (incarnation !== undefined && !isMarked(read(MARK_KEY), incarnation)) throw otherIncarnation();
 
-  const known = new Map<string, Known>();
-  const changed = new Map<string, StoredState | undefined>();
-  const set = (key: string, state: StoredState | undefined) => {
-    known.set(key, state);
-    changed.set(key, state);
+  const cells = new Map<string, Cell>();
+  const cellOf = (key: string): Cell => {
+    let cell = cells.get(key);
+    if (cell === undefined) {
+      cell = { state: read(key), isChanged: false };
+      cells.set(key, cell);
+    }
+    return cell;
+  };
+  const set = (cell: Cell, state: StoredState | undefined) => {
+    cell.state = state;
+    cell.isChanged = true;
   };
 
   const decideOne = (request: StoreRequest): StoreReply | StoreError => {
     const keys = keysOf(request);
+    const own: Cell[] = [];
     const states: (StoredState | undefined)[] = [];
-    for (const [i, key] of keys.entries()) {
-      if (!known.has(key)) known.set(key, read(key));
-      if (known.get(key) === null && request.steps[i]?.event.type === "reset" && request.mode !== "peek") {
-        set(key, undefined);
-      }
-      const state = known.get(key);
+    for (let i = 0; i < keys.length; i++) {
+      const key = keys[i] as string;
+      const cell = cellOf(key);
+      if (cell.state === null && request.steps[i]?.event.type === "reset" && request.mode !== "peek")
+        set(cell, undefined);
+      const { state } = cell;
       if (state === null) {
         return new StoreError("damaged-bucket", `the bucket ${key} holds what no version writes`, { transient: false });
       }
+      own.push(cell);
       states.push(state);
     }
     const { reply, next } = decide(request, states, nowMs);
     if (next !== null) {
-      for (const [i, key] of keys.entries()) if (next[i] !== states[i]) set(key, next[i]);
+      for (let i = 0; i < own.length; i++) if (next[i] !== states[i]) set(own[i] as Cell, next[i]);
     }
     return reply ?? tooManyHolds();
   };
 
-  if (receipt === undefined) return { replies: requests.map(decideOne), changed };
+  const changedOf = (): Map<string, StoredState | undefined> => {
+    const changed = new Map<string, StoredState | undefined>();
+    for (const [key, { state, isChanged }] of cells) if (isChanged && state !== null) changed.set(key, state);
+    return changed;
+  };
+
+  if (receipt === undefined) return { replies: requests.map(decideOne), changed: changedOf() };
   const kept = read(receiptsKey(receipt.instance));
   const { from, before, others } = openReceipt(kept, receipt);
   let booked = "";
@@ -79,7 +100,8 @@ export function decideBatch(
   });
   const { number, closes = false } = receipt;
   const after = { number, part: 0, atMs: before?.atMs ?? nowMs, booked, closed: closes };
-  set(receiptsKey(receipt.instance), {
+  const changed = changedOf();
+  changed.set(receiptsKey(receipt.instance), {
     kind: "receipts",
     expiresAtMs: nowMs + RECEIPTS_KEPT_MS,
     from,
