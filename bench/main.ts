@@ -34,16 +34,6 @@ if (write && (short || only !== undefined)) throw new Error("--write wants a ful
 // Servers are ended with the processes that began them: those must end in the ordinary way.
 process.once("SIGTERM", () => process.exit(1));
 
-const run = await runAll(names);
-console.log(json ? JSON.stringify(run) : terminalOf(run));
-if (run.failed.length > 0) process.exitCode = 1;
-if (write) {
-  const missing = [...run.skipped, ...run.failed].map(({ name }) => name);
-  if (missing.length > 0) throw new Error(`nothing is written: ${missing.join(", ")} are missing`);
-  writeFileSync(new URL("RESULTS.md", import.meta.url), pageOf(run));
-  writeFileSync(new URL("RESULTS.svg", import.meta.url), plotOf(run.results));
-}
-
 async function runAll(names: readonly string[]): Promise<Run> {
   const versions = serverVersions();
   const engines = [versions.redis, versions.postgres, `SQLite ${process.versions.sqlite}`].filter(
@@ -89,4 +79,14 @@ async function measuredInChild(name: string): Promise<Measured> {
   process.off("exit", end);
   if (status !== 0) throw new Error(`it ended with ${status}, as is said above`);
   return JSON.parse(output) as Measured;
+}
+
+const run = await runAll(names);
+console.log(json ? JSON.stringify(run) : terminalOf(run));
+if (run.failed.length > 0) process.exitCode = 1;
+if (write) {
+  const missing = [...run.skipped, ...run.failed].map(({ name }) => name);
+  if (missing.length > 0) throw new Error(`nothing is written: ${missing.join(", ")} are missing`);
+  writeFileSync(new URL("RESULTS.md", import.meta.url), pageOf(run));
+  writeFileSync(new URL("RESULTS.svg", import.meta.url), plotOf(run.results));
 }

@@ -1,6 +1,6 @@
 // A whole run as text: tables for a terminal, and the page RESULTS.md.
 
-import { aboutLines, type circumstances, table } from "./harness.ts";
+import { aboutLines, type circumstances, number, table } from "./harness.ts";
 import { type Goal, isReached, type Measured, type Section } from "./section.ts";
 
 /** What one section came to. */
@@ -38,8 +38,10 @@ export function goalTable(goals: readonly Goal[]): string {
   return table(["goal", "wanted", "measured", "reached"], rows);
 }
 
-/** Never so short that it would say that a goal is reached which is not. */
-const shown = (value: number) => (Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(1));
+function shown(value: number): string {
+  if (Math.abs(value) < 10) return value.toFixed(2);
+  return Math.abs(value) < 1_000 ? value.toFixed(1) : number(value);
+}
 
 export function terminalOf({ about, results, skipped, failed, seconds }: Run): string {
   return [

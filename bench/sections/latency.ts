@@ -12,7 +12,7 @@ import type { Goal, Section } from "../section.ts";
 
 const PROCESSES = 4;
 const PER_SECOND = 500;
-const FULL = { forMs: 2_000, rounds: 7 };
+const FULL = { forMs: 2_000, rounds: 5 };
 const SHORT = { forMs: 300, rounds: 1 };
 /** So that all processes have heard of it. */
 const AHEAD_MS = 50;

@@ -6,7 +6,7 @@ import { contendersOnOne, contendersOnSeveral } from "../memory-contenders.ts";
 import { race, type Speed } from "../race.ts";
 import { type Goal, type Section, speedBars, speedNamed, speedTables } from "../section.ts";
 
-const FULL = { few: 1_000, many: 1_000_000, calls: 80_000, rounds: 7 };
+const FULL = { few: 1_000, many: 1_000_000, calls: 80_000, rounds: 5 };
 const SHORT = { few: 100, many: 10_000, calls: 4_000, rounds: 1 };
 const SEVERAL = { calls: 80_000, sessions: 10_000 };
 const SHORT_SEVERAL = { calls: 4_000, sessions: 500 };

@@ -10,7 +10,7 @@ import { BATCH, holdTimes, sevenLimits } from "../redis-holds.ts";
 import { type RedisServer, startRedis } from "../redis-server.ts";
 import type { Bar, Goal, Section } from "../section.ts";
 
-const FULL = { sessions: 10_000, calls: 80_000, rounds: 5 };
+const FULL = { sessions: 10_000, calls: 80_000, rounds: 4 };
 const SHORT = { sessions: 160, calls: 1_280, rounds: 1 };
 const CHOSEN = ["Tollgate", "Tollgate, failover: false", `${PEER}, Promise.all`, ALONE];
 const US_A_DECISION = 20;
