@@ -1,48 +1,33 @@
-// What holds, idempotency keys and many limits take inside Redis: microseconds a decision, and bytes for a call that has
-// not ended.
+// What holds under an idempotency key, and seven limits of all kinds, take inside Redis.
 
 import { Redis } from "ioredis";
 import { createLimiter, type PolicyInput } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
-import { arrivingAgain, type Call, limiterOf, sessionName, THREE } from "./contenders.ts";
-import { median, progress } from "./harness.ts";
+import { type Call, THREE } from "./calls.ts";
+import { costOf } from "./redis-cost.ts";
 import type { RedisServer } from "./redis-server.ts";
+import { allows, limiterOf } from "./tollgate.ts";
 
-const BATCH = 64;
+export const BATCH = 64;
 
-/** Microseconds inside Redis, of each half of a call that is held under a key and then settled. */
-export interface HoldTimes {
-  readonly reserve: number;
-  readonly settle: number;
-}
-
-/** Reserves each call of a batch under three limits and a key of its own, then settles those that were allowed. */
-export async function holdTimes(server: RedisServer, calls: readonly Call[], rounds: number): Promise<HoldTimes> {
-  const taken: HoldTimes[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    progress(`holds inside Redis, ${round === 0 ? "warming up" : `round ${round} of ${rounds}`}`);
-    await server.control.flushall("SYNC");
-    const one = await timesOf(server, calls.map(arrivingAgain), `round-${round}`);
-    if (round > 0) taken.push(one);
-  }
-  return { reserve: median(taken.map(({ reserve }) => reserve)), settle: median(taken.map(({ settle }) => settle)) };
-}
-
-async function timesOf(server: RedisServer, calls: readonly Call[], name: string): Promise<HoldTimes> {
+/** Microseconds inside Redis: of each half of a call that is held under a key of its own and then settled. */
+export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
+  await server.control.flushall("SYNC");
   const client = new Redis(server.port);
   const limiter = limiterOf(THREE, redisStore(client));
   let [reserve, settle, settled] = [0, 0, 0];
   for (let from = 0; from < calls.length; from += BATCH) {
-    const batch = calls.slice(from, from + BATCH);
-    const before = await usedMicroseconds(server);
-    const held = await Promise.all(
-      batch.map((call, i) => limiter.reserve({ ...call, idempotencyKey: `${name}-${from + i}` })),
-    );
-    const between = await usedMicroseconds(server);
-    const ends = await Promise.all(held.map((each) => (each.allowed ? each.settle() : null)));
-    reserve += between - before;
-    settle += (await usedMicroseconds(server)) - between;
-    settled += ends.filter((end) => end?.late === false && end.problem === null).length;
+    const asked = calls.slice(from, from + BATCH).map((call, i) => ({ ...call, idempotencyKey: `job-${from + i}` }));
+    let held: Awaited<ReturnType<typeof limiter.reserve>>[] = [];
+    const first = await costOf(server, 1, async () => {
+      held = await Promise.all(asked.map((call) => limiter.reserve(call)));
+    });
+    const second = await costOf(server, 1, async () => {
+      const ends = await Promise.all(held.map((each) => (allows(each) && each.allowed ? each.settle() : null)));
+      settled += ends.filter((end) => end?.late === false && end.problem === null).length;
+    });
+    reserve += first.microseconds;
+    settle += second.microseconds;
   }
   await limiter.close();
   client.disconnect();
@@ -78,85 +63,32 @@ const SEVEN: PolicyInput = {
   ],
 };
 
-/** Microseconds inside Redis of a decision over seven limits, and how many script calls it took. */
-export async function sevenLimits(server: RedisServer, calls: readonly Call[], rounds: number) {
-  const taken: number[] = [];
-  let scripts = 0;
-  for (let round = 0; round <= rounds; round++) {
-    progress(`seven limits inside Redis, ${round === 0 ? "warming up" : `round ${round} of ${rounds}`}`);
-    await server.control.flushall("SYNC");
-    const one = await sevenOf(server, calls);
-    if (round > 0) taken.push(one.microseconds);
-    scripts = one.scripts;
-  }
-  return { microseconds: median(taken), scripts };
-}
-
-async function sevenOf(server: RedisServer, calls: readonly Call[]) {
+/** Microseconds inside Redis of a decision over seven limits, and how many commands it took. */
+export async function sevenLimits(server: RedisServer, calls: readonly Call[]) {
+  await server.control.flushall("SYNC");
   const client = new Redis(server.port);
-  const limiter = createLimiter({ policy: SEVEN, store: redisStore(client), failover: false });
-  let [microseconds, scripts] = [0, 0];
+  const limiter = createLimiter({ policy: SEVEN, store: redisStore(client) });
+  let [microseconds, commands] = [0, 0];
   for (let from = 0; from < calls.length; from += BATCH) {
     const batch = calls.slice(from, from + BATCH);
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
-    let running = 0;
-    const before = await used(server);
-    const ran = batch.map((call, i) =>
-      limiter.run({ ...call, turn: 1, tenant: "acme", args: { page: i % 8 } }, () => {
-        if (++running === batch.length) begun.resolve();
-        return gate.promise;
-      }),
-    );
-    await begun.promise;
-    const after = await used(server);
-    microseconds += after.microseconds - before.microseconds;
-    scripts += after.calls - before.calls;
+    let [running, ran]: [number, Promise<unknown>[]] = [0, []];
+    const cost = await costOf(server, 1, () => {
+      ran = batch.map((call, i) =>
+        limiter.run({ ...call, turn: 1, tenant: "acme", args: { page: i % 8 } }, () => {
+          if (++running === batch.length) begun.resolve();
+          return gate.promise;
+        }),
+      );
+      return begun.promise;
+    });
+    microseconds += cost.microseconds;
+    commands += cost.commands;
     gate.resolve();
     await Promise.all(ran);
   }
   await limiter.close();
   client.disconnect();
-  return { microseconds: microseconds / calls.length, scripts: scripts / calls.length };
-}
-
-async function usedMicroseconds(server: RedisServer): Promise<number> {
-  return (await used(server)).microseconds;
-}
-
-async function used(server: RedisServer) {
-  const stats = (await server.info("commandstats")).get("cmdstat_evalsha") ?? "";
-  return {
-    calls: Number(/calls=(\d+)/.exec(stats)?.[1] ?? 0),
-    microseconds: Number(/usec=(\d+)/.exec(stats)?.[1] ?? 0),
-  };
-}
-
-/** Bytes that a call that has not ended takes, beyond the counters of its three limits. */
-export async function holdBytes(
-  server: RedisServer,
-  sessions: number,
-  growth: (server: RedisServer, fill: () => Promise<void>) => Promise<number>,
-) {
-  progress("bytes per hold");
-  const client = new Redis(server.port);
-  const limiter = limiterOf(THREE, redisStore(client));
-  const call = (i: number) => ({ tool: "search", session: sessionName(i), user: `user-${sessionName(i)}` });
-  const fill = async (act: (i: number) => Promise<unknown>) => {
-    for (let from = 0; from < sessions; from += BATCH) {
-      await Promise.all(Array.from({ length: Math.min(BATCH, sessions - from) }, (_, i) => act(from + i)));
-    }
-  };
-  const grown = (then: (i: number) => Promise<unknown>) =>
-    growth(server, async () => {
-      await fill((i) => limiter.consume(call(i)));
-      await fill(then);
-    });
-  await limiter.consume(call(0));
-  const counters = await grown((i) => limiter.consume(call(i)));
-  const held = await grown((i) => limiter.reserve(call(i)));
-  const keyed = await grown((i) => limiter.reserve({ ...call(i), idempotencyKey: `job-${sessionName(i)}` }));
-  await limiter.close();
-  client.disconnect();
-  return { hold: (held - counters) / sessions, keyed: (keyed - counters) / sessions };
+  return { microseconds: microseconds / calls.length, commands: commands / calls.length };
 }

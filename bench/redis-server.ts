@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { freePort } from "../test/free-port.ts";
+import { redisProgram } from "./servers.ts";
 
 export interface RedisServer {
   readonly port: number;
@@ -24,7 +25,7 @@ export async function startRedis(): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), "tollgate-bench-redis-"));
   const port = await freePort();
   const settings = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no"];
-  const child = spawn("redis-server", settings, { stdio: "ignore" });
+  const child = spawn(redisProgram(), settings, { stdio: "ignore" });
   const ended = once(child, "exit");
   const killIt = () => child.kill("SIGKILL");
   process.once("exit", killIt);

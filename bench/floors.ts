@@ -1,0 +1,103 @@
+// The floors: the least code that counts the same calls in this process or its file, without a policy. What they lack is
+// what Tollgate's price is for.
+
+import { DatabaseSync } from "node:sqlite";
+import type { Decision } from "tollgate";
+import { type Call, type Limit, WINDOW_SECONDS } from "./calls.ts";
+import type { Opened } from "./race.ts";
+
+/** A key, a Map and the whole answer that a caller gets: one limit, its kind known when the code was written. */
+export function bareForm({ name, quota, key: keyOf }: Limit): (call: Call) => Promise<Decision> {
+  const buckets = new Map<string, { spent: number; expiresAtMs: number }>();
+  return async (call) => {
+    const key = `${name}:${keyOf(call)}`;
+    const nowMs = Date.now();
+    let bucket = buckets.get(key);
+    if (bucket === undefined) {
+      bucket = { spent: 0, expiresAtMs: nowMs + WINDOW_SECONDS * 1_000 };
+      buckets.set(key, bucket);
+    }
+    const allowed = bucket.spent < quota;
+    if (allowed) bucket.spent++;
+    const resetAfterMs = bucket.expiresAtMs - nowMs;
+    const retryAfterMs = allowed ? 0 : resetAfterMs;
+    const verdict = {
+      limit: name,
+      allowed,
+      shadow: false,
+      unit: "calls",
+      cost: 1,
+      quota,
+      remaining: quota - bucket.spent,
+      resetAfterMs,
+      retryAfterMs,
+      retryable: true,
+    };
+    return {
+      allowed,
+      verdicts: [verdict],
+      retryAfterMs,
+      message: null,
+      notice: null,
+      degraded: null,
+      replayed: false,
+      decidedAtMs: nowMs,
+    };
+  };
+}
+
+/** Counters and a yes or no, all or none. */
+export function leanMap(limits: readonly Limit[]): (call: Call) => Promise<{ readonly allowed: boolean }> {
+  const spent = new Map<string, number>();
+  return async (call) => {
+    const keys: string[] = [];
+    let allowed = true;
+    for (const limit of limits) {
+      const key = `${limit.name}:${limit.key(call)}`;
+      keys.push(key);
+      if ((spent.get(key) ?? 0) >= limit.quota) allowed = false;
+    }
+    if (allowed) for (const key of keys) spent.set(key, (spent.get(key) ?? 0) + 1);
+    return { allowed, decidedAtMs: Date.now() };
+  };
+}
+
+// As many calls as Tollgate's SQLite store takes at once.
+const CALLS_A_TRANSACTION = 256;
+
+/** The rows that Tollgate reads and writes, in the same transactions, by prepared statements and nothing else. */
+export function bareStatements(calls: readonly Call[], limits: readonly Limit[], path: string): Opened {
+  const database = new DatabaseSync(path);
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+  database.exec(
+    "CREATE TABLE t (key TEXT PRIMARY KEY, value TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+  );
+  const read = database.prepare("SELECT value, at FROM t WHERE key = ?");
+  const write = database.prepare("INSERT OR REPLACE INTO t VALUES (?, ?, ?)");
+  const transact = (batch: readonly Call[]): number => {
+    const spent = new Map<string, number>();
+    const changed = new Set<string>();
+    let admitted = 0;
+    database.exec("BEGIN IMMEDIATE");
+    for (const call of batch) {
+      const keys = limits.map((limit) => `rate:1:{${limit.key(call)}}:${limit.name}`);
+      for (const key of keys) if (!spent.has(key)) spent.set(key, Number(read.get(key)?.value ?? 0));
+      if (limits.some((limit, i) => (spent.get(keys[i] ?? "") ?? 0) >= limit.quota)) continue;
+      admitted++;
+      for (const key of keys) changed.add(key) && spent.set(key, (spent.get(key) ?? 0) + 1);
+    }
+    for (const key of changed) write.run(key, String(spent.get(key)), Date.now() + WINDOW_SECONDS * 1_000);
+    database.exec("COMMIT");
+    return admitted;
+  };
+  return {
+    async run() {
+      let admitted = 0;
+      for (let from = 0; from < calls.length; from += CALLS_A_TRANSACTION) {
+        admitted += transact(calls.slice(from, from + CALLS_A_TRANSACTION));
+      }
+      return admitted;
+    },
+    close: async () => database.close(),
+  };
+}
