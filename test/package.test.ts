@@ -36,7 +36,7 @@ const PUBLIC: Record<string, string[]> = {
   "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
   "./journal": ["fileJournal"],
   "./service": ["auditFile", "createKey", "createService", "keyFile", "revokeKey"],
-  "./service/node": ["listen"],
+  "./service/node": ["LISTEN_NUMBERS", "listen"],
   "./store": [
     "MARK_KEY",
     "StoreError",

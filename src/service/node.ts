@@ -42,7 +42,15 @@ export interface Listening {
 
 /** How long answers that are made may take to be read when it ends. */
 const LAST_ANSWERS_MS = 1_000;
-const WORDS = ["host", "port", "tls", "maxHeaderBytes", "headerMs", "requestMs", "idleMs", "maxConnections", "drainMs"];
+/** What can be bounded. */
+export const LISTEN_NUMBERS: readonly string[] = [
+  "maxHeaderBytes",
+  "headerMs",
+  "requestMs",
+  "idleMs",
+  "maxConnections",
+  "drainMs",
+];
 
 /**
  * Listens for requests. It sets the process's global `Request` and `Response` to faster ones, as `@hono/node-server` does.
@@ -50,7 +58,7 @@ const WORDS = ["host", "port", "tls", "maxHeaderBytes", "headerMs", "requestMs",
  * @throws MisuseError `invalid-option`; where others than this machine can reach it and nobody needs a key, that, too
  */
 export async function listen(service: Service, options: ListenOptions = {}): Promise<Listening> {
-  checkOptionKeys(options, WORDS);
+  checkOptionKeys(options, ["host", "port", "tls", ...LISTEN_NUMBERS]);
   const { host = "127.0.0.1", port = 8420, tls, maxHeaderBytes = 16_384, headerMs = 10_000 } = options;
   const { requestMs = 30_000, idleMs = 75_000, maxConnections = 10_000, drainMs = 0 } = options;
   if (typeof host !== "string" || host === "") throw invalidOption("host", "an address", host);
@@ -83,7 +91,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
   server.on("drop", () => service.metrics.refused("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error) => reject(invalidOption("host and port", "an address to listen at", error)));
     server.listen(port, host, () => {
       const address = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : port);

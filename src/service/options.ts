@@ -70,6 +70,9 @@ const BOUNDS: { readonly [Name in keyof ServiceBounds]-?: readonly [least: numbe
   stopMs: [0, 600_000, 10_000],
 };
 
+/** What can be bounded. */
+export const BOUND_NAMES: readonly string[] = Object.keys(BOUNDS);
+
 const KNOWN = ["policy", "store", "keys", "prefix", "failover", "onDecision", "onEvent", "log", "audit", "bounds"];
 
 /**
