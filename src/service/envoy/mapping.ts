@@ -106,10 +106,10 @@ export function createMapper(input: EnvoyMapping, policy: Policy | null): Mapper
   if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf([{ path: "mapping", got: '"__proto__"' }]);
   const parsed = mapping.safeParse(input);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message, code, ...rest }) => ({
-      path: ["mapping", ...path.map(String)].join("."),
-      expected: message,
-      got: "keys" in rest ? rest.keys.join(", ") : formatGot(valueAt(input, path)),
+    const faults = parsed.error.issues.map((issue) => ({
+      path: ["mapping", ...issue.path.map(String)].join("."),
+      expected: issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message,
+      got: issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, issue.path)),
     }));
     throw faultsOf(faults);
   }
