@@ -64,9 +64,9 @@ export interface Asking {
 }
 
 export async function consume(desk: Desk, { caller, request }: Asking, body: ConsumeBody): Promise<Decision> {
-  const { maxWaitMs = 0, ...call } = body;
+  if (body.maxWaitMs === undefined) return desk.limiter.consume(scope(desk, caller, body));
+  const { maxWaitMs, ...call } = body;
   const scoped = scope(desk, caller, call);
-  if (maxWaitMs === 0) return desk.limiter.consume(scoped);
   const { bounds } = desk;
   if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
   if (desk.waiting >= bounds.maxWaiting) throw new ProblemError(503, "too-many-waiting", "As many calls wait as may.");

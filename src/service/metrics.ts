@@ -19,7 +19,7 @@ export class Metrics {
   readonly #storeAway;
   readonly #reloads;
   readonly #byRequest = new Map<string, (seconds: number) => void>();
-  readonly #byDecision = new Map<string, { inc(): void }>();
+  readonly #byDecision: { inc(): void }[];
 
   constructor() {
     const registers = [this.#registry];
@@ -52,6 +52,11 @@ export class Metrics {
       ...of("policy_reloads_total", "Policies that were taken, or refused."),
       labelNames: ["taken"] as const,
     });
+    const words = ["false", "true"];
+    this.#byDecision = Array.from({ length: 8 }, (_, i) => {
+      const [allowed = "", degraded = "", replayed = ""] = [i & 1, (i >> 1) & 1, i >> 2].map((bit) => words[bit]);
+      return this.#decisions.labels({ allowed, degraded, replayed });
+    });
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -64,14 +69,7 @@ export class Metrics {
   }
 
   decided({ allowed, degraded, replayed, verdicts }: Decision): void {
-    const key = `${allowed}${degraded !== null}${replayed}`;
-    let counter = this.#byDecision.get(key);
-    if (counter === undefined) {
-      const labels = { allowed: `${allowed}`, degraded: `${degraded !== null}`, replayed: `${replayed}` };
-      counter = this.#decisions.labels(labels);
-      this.#byDecision.set(key, counter);
-    }
-    counter.inc();
+    this.#byDecision[Number(allowed) + 2 * Number(degraded !== null) + 4 * Number(replayed)]?.inc();
     if (allowed) return;
     for (const verdict of verdicts)
       if (!verdict.allowed && !verdict.shadow) this.#denials.inc({ limit: verdict.limit });

@@ -10,7 +10,6 @@ const REF = "#/components/schemas/";
 
 /** The document. */
 export function openApiDocument(routes: readonly Route[]): object {
-  const registry = z.registry<{ id: string }>();
   const named = new Map<string, z.ZodType>();
   const reference = (schema: z.ZodType): object => {
     const id = schema.meta()?.id;
@@ -23,7 +22,6 @@ export function openApiDocument(routes: readonly Route[]): object {
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation(route, reference) };
   }
   reference(problemSchema);
-  for (const [id, schema] of named) registry.add(schema, { id });
   return {
     openapi: "3.1.0",
     info: {
@@ -111,21 +109,26 @@ function componentsOf(named: ReadonlyMap<string, z.ZodType>): object {
   return schemas;
 }
 
-/** A schema and those within it that have a name. */
+/** A schema that has a name, and those within it that have one. */
 function collect(schema: z.ZodType, schemas: Record<string, object>): void {
-  const {
-    $schema: _,
-    $defs = {},
-    id: __,
-    ...whole
-  } = z.toJSONSchema(schema, { io: "input", reused: "inline" }) as {
-    $schema?: string;
-    $defs?: Record<string, Record<string, unknown>>;
-    id?: string;
-  };
-  const id = schema.meta()?.id;
-  if (id !== undefined) schemas[id] = referring(whole);
-  for (const [name, { id: ___, ...inner }] of Object.entries($defs)) schemas[name] ??= referring(inner);
+  const whole = z.toJSONSchema(schema, { io: "input", override: opened });
+  const inner = whole.$ref === undefined ? { [schema.meta()?.id ?? ""]: whole, ...whole.$defs } : { ...whole.$defs };
+  for (const [name, { id: _, $schema: __, $defs: ___, ...each }] of Object.entries(inner))
+    schemas[name] ??= referring(each);
+}
+
+/** Dimensions of the policy's own stand beside words of other types, which the types of clients could not say. */
+function opened({
+  zodSchema,
+  jsonSchema,
+}: {
+  readonly zodSchema: z.core.$ZodTypes;
+  readonly jsonSchema: object;
+}): void {
+  const { def } = zodSchema._zod;
+  if (def.type === "object" && def.catchall?._zod.def.type === "union") {
+    Object.assign(jsonSchema, { additionalProperties: true });
+  }
 }
 
 function referring(schema: object): object {

@@ -11,6 +11,9 @@ const LONGEST_WAIT_MS = 3_600_000;
 const distanceMs = z.int().min(0);
 const dimensionValue = z.union([z.string().min(1), z.int()]);
 const units = z.int().min(0);
+/** How deep what is hashed may be: deeper than what says something, and harmless for what walks through it. */
+const MAX_DEPTH = 64;
+const anything = z.unknown().refine((value) => !isDeep(value, MAX_DEPTH), `at most ${MAX_DEPTH} levels`);
 const cost = z.record(z.string(), units).meta({ description: "Units by name, such as { tokens: 4000 }." });
 const leaseMs = z.int().min(1).max(MAX_LEASE_MS).meta({ description: "How long the hold lives." });
 const holdId = z.string().regex(/^[\w-]{1,64}$/);
@@ -26,7 +29,7 @@ const callWords = {
   tool: dimensionValue,
   ...whose,
   id: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
-  args: z.unknown().optional().meta({ description: "What the tool is called with. Only its hash is used." }),
+  args: anything.optional().meta({ description: "What the tool is called with. Only its hash is used." }),
   cost: cost.optional(),
   idempotencyKey: z.string().min(1).optional().meta({ description: "As the header Idempotency-Key." }),
 };
@@ -61,7 +64,7 @@ export const reportSchema = z
     call: callSchema,
     outcome: z.union([
       z.strictObject({ error: z.literal(true) }).meta({ description: "The call failed." }),
-      z.strictObject({ result: z.unknown() }).meta({ description: "Its result, of which only a hash is kept." }),
+      z.strictObject({ result: anything }).meta({ description: "Its result, of which only a hash is kept." }),
     ]),
   })
   .meta({ id: "Report" });
@@ -85,7 +88,7 @@ const bucketWords = {
       ...whose,
       tool: dimensionValue.optional(),
       tier: dimensionValue.optional(),
-      args: z.unknown().optional(),
+      args: anything.optional(),
     })
     .catchall(dimensionValue)
     .meta({ description: "All of the limit's dimensions." }),
@@ -209,3 +212,8 @@ export type GrantBody = BucketBody & {
   readonly grant: { readonly id: string; readonly units: number; readonly lastsMs: number; readonly reason: string };
 };
 export type ResetBody = BucketBody & { readonly reason?: string | undefined };
+
+function isDeep(value: unknown, left: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return left === 0 || Object.values(value).some((inner) => isDeep(inner, left - 1));
+}
