@@ -95,12 +95,18 @@ function faultOf(issue: z.core.$ZodIssue, value: unknown): Fault {
   return { path: path === "" ? "body" : path, expected: expectedOf(issue), got: kindOf(found) };
 }
 
+const MEASURES: Readonly<Record<string, string>> = { string: "a length of ", array: "a length of " };
+
 /** The issue in the house's words: what was expected, not what is wrong. */
 function expectedOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_type")
-    return issue.expected === "int" ? "a whole number" : `a value of type ${issue.expected}`;
-  if (issue.code === "invalid_union") return "a text that is not empty, a whole number, or what else the schema lists";
-  return issue.message.replace(/^[^:]*: expected /, "");
+    return issue.expected === "int" ? "a whole number" : `a value of the type ${issue.expected}`;
+  if (issue.code === "invalid_union") return "one of the forms that the schema lists";
+  if (issue.code === "invalid_format") return `a text like ${"pattern" in issue ? issue.pattern : issue.format}`;
+  if (issue.code === "too_small") return `${MEASURES[issue.origin] ?? ""}at least ${issue.minimum}`;
+  if (issue.code === "too_big") return `${MEASURES[issue.origin] ?? ""}at most ${issue.maximum}`;
+  if (issue.code === "invalid_value") return issue.values.map(String).join(" or ");
+  return issue.message;
 }
 
 function pathOf(keys: readonly PropertyKey[]): string {

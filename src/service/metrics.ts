@@ -64,7 +64,9 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  text(): Promise<string> {
+  /** @param inFlight requests under way */
+  text(inFlight: number): Promise<string> {
+    this.#inFlight.set(inFlight);
     return this.#registry.metrics();
   }
 
@@ -92,10 +94,6 @@ export class Metrics {
 
   refused(why: "connections" | "malformed" | "slow-listener"): void {
     this.#refusals.inc({ why });
-  }
-
-  inFlight(count: number): void {
-    this.#inFlight.set(count);
   }
 
   listeners(count: number): void {

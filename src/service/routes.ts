@@ -55,8 +55,7 @@ function decide<Body>(
 export const DECIDING: readonly Route[] = [
   decide("/v1/consume", "Judge a call by every limit that matches, and charge all of them or none", acts.consume, {
     request: schemas.consumeSchema,
-    // A batch waits for none of its items.
-    item: schemas.callSchema,
+    item: schemas.consumeItemSchema,
     response: schemas.decisionSchema,
     isOnce: true,
   }),
@@ -174,8 +173,8 @@ const TELLING: readonly Route[] = [
     summary: "Numbers of the service, for Prometheus",
     response: "text/plain",
     isOpen: true,
-    run: async ({ metrics }) =>
-      new Response(await metrics.text(), { headers: { "content-type": metrics.contentType } }),
+    run: async ({ metrics, inFlight }) =>
+      new Response(await metrics.text(inFlight), { headers: { "content-type": metrics.contentType } }),
   },
   {
     method: "GET",

@@ -48,6 +48,8 @@ export const consumeSchema = z
   .object({ ...callWords, maxWaitMs })
   .catchall(dimensionValue)
   .meta({ id: "Consume" });
+/** Of a batch, which waits for none of its items. */
+export const consumeItemSchema = z.object({ ...callWords, maxWaitMs: z.never().optional() }).catchall(dimensionValue);
 export const reserveSchema = z
   .object({ ...callWords, leaseMs: leaseMs.optional() })
   .catchall(dimensionValue)
