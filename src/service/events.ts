@@ -30,11 +30,6 @@ export interface Listening {
   isAllowed(): boolean;
 }
 
-interface Listener extends Listening {
-  send(bytes: Uint8Array): void;
-  end(): void;
-}
-
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": alive\n\n");
 const HELLO = encoder.encode("retry: 1000\n\n");
@@ -64,19 +59,16 @@ export class Events {
       throw new ProblemError(503, "too-many-listeners", "As many listen as may.", { headers: { "retry-after": "10" } });
     }
     this.#heart ??= setInterval(() => this.#beat(), heartbeatMs).unref();
-    let listener: Listener;
-    return new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          listener = this.#listenerOf(listening, controller);
-          this.#listeners.add(listener);
-          this.#count();
-          listener.send(HELLO);
-        },
-        cancel: () => this.#leave(listener),
-      },
-      new ByteLengthQueuingStrategy({ highWaterMark: maxListenerBytes }),
-    );
+    const leave = (isSlow: boolean) => {
+      this.#listeners.delete(listener);
+      this.#metrics.listeners(this.#listeners.size);
+      if (isSlow) this.#metrics.refused("slow-listener");
+    };
+    const listener = new Listener(listening, maxListenerBytes, leave);
+    this.#listeners.add(listener);
+    this.#metrics.listeners(this.#listeners.size);
+    listener.send(HELLO);
+    return listener.stream;
   }
 
   /** A decision was made. */
@@ -114,39 +106,82 @@ export class Events {
     for (const listener of this.#listeners) listener.end();
   }
 
-  #listenerOf(listening: Listening, controller: ReadableStreamDefaultController<Uint8Array>): Listener {
-    const listener: Listener = {
-      tenants: listening.tenants,
-      types: listening.types,
-      isAllowed: () => listening.isAllowed(),
-      send: (bytes) => {
-        if ((controller.desiredSize ?? 0) >= bytes.byteLength) return controller.enqueue(bytes);
-        this.#leave(listener);
-        this.#metrics.refused("slow-listener");
-        controller.error(new Error("a listener that does not keep up"));
-      },
-      end: () => {
-        this.#leave(listener);
-        controller.close();
-      },
-    };
-    return listener;
-  }
-
   #beat(): void {
     for (const listener of this.#listeners) {
       if (listener.isAllowed()) listener.send(HEARTBEAT);
       else listener.end();
     }
   }
+}
 
-  #leave(listener: Listener): void {
-    this.#listeners.delete(listener);
-    this.#count();
+/** One stream, and what waits until it is read. */
+class Listener {
+  readonly tenants: Tenants;
+  readonly types: ReadonlySet<EventType>;
+  readonly isAllowed: () => boolean;
+  readonly stream: ReadableStream<Uint8Array>;
+  readonly #maxBytes: number;
+  readonly #leave: (isSlow: boolean) => void;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #waiting: Uint8Array[] = [];
+  #bytes = 0;
+  #isRead = false;
+
+  constructor({ tenants, types, isAllowed }: Listening, maxBytes: number, leave: (isSlow: boolean) => void) {
+    this.tenants = tenants;
+    this.types = types;
+    this.isAllowed = isAllowed;
+    this.#maxBytes = maxBytes;
+    this.#leave = leave;
+    // What waits is kept here, so that it can be let go.
+    this.stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: () => {
+          this.#isRead = true;
+          this.#flush();
+        },
+        cancel: () => {
+          this.#controller = null;
+          leave(false);
+        },
+      },
+      { highWaterMark: 0 },
+    );
   }
 
-  #count(): void {
-    this.#metrics.listeners(this.#listeners.size);
+  send(bytes: Uint8Array): void {
+    if (this.#controller === null) return;
+    if (this.#bytes + bytes.byteLength > this.#maxBytes) {
+      this.#waiting = [];
+      this.#end(true);
+      return;
+    }
+    this.#waiting.push(bytes);
+    this.#bytes += bytes.byteLength;
+    this.#flush();
+  }
+
+  end(): void {
+    this.#isRead = true;
+    this.#flush();
+    this.#end(false);
+  }
+
+  #end(isSlow: boolean): void {
+    this.#controller?.close();
+    this.#controller = null;
+    this.#leave(isSlow);
+  }
+
+  #flush(): void {
+    if (!this.#isRead || this.#waiting.length === 0) return;
+    this.#controller?.enqueue(Buffer.concat(this.#waiting));
+    this.#waiting = [];
+    this.#bytes = 0;
+    this.#isRead = false;
   }
 }
 

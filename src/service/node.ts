@@ -26,6 +26,8 @@ export interface ListenOptions {
   readonly requestMs?: number | undefined;
   /** How long a connection may be idle, 100 to 3,600,000 ms; longer than the load balancer's. Default 75,000. */
   readonly idleMs?: number | undefined;
+  /** How long a request under way may be silent, 1,000 to 7,200,000 ms; longer than calls wait. Default 120,000. */
+  readonly silentMs?: number | undefined;
   /** Most connections, 1 to 1,000,000. Default 10,000. */
   readonly maxConnections?: number | undefined;
   /** How long it goes on as before when it is closed, but is not ready, 0 to 600,000 ms. Default 0. */
@@ -48,6 +50,7 @@ export const LISTEN_NUMBERS: readonly string[] = [
   "headerMs",
   "requestMs",
   "idleMs",
+  "silentMs",
   "maxConnections",
   "drainMs",
 ];
@@ -60,13 +63,14 @@ export const LISTEN_NUMBERS: readonly string[] = [
 export async function listen(service: Service, options: ListenOptions = {}): Promise<Listening> {
   checkOptionKeys(options, ["host", "port", "tls", ...LISTEN_NUMBERS]);
   const { host = "127.0.0.1", port = 8420, tls, maxHeaderBytes = 16_384, headerMs = 10_000 } = options;
-  const { requestMs = 30_000, idleMs = 75_000, maxConnections = 10_000, drainMs = 0 } = options;
+  const { requestMs = 30_000, idleMs = 75_000, silentMs = 120_000, maxConnections = 10_000, drainMs = 0 } = options;
   if (typeof host !== "string" || host === "") throw invalidOption("host", "an address", host);
   checkWhole("port", port, 0, 65_535);
   checkWhole("maxHeaderBytes", maxHeaderBytes, 1_000, 1_000_000);
   checkWhole("headerMs", headerMs, 100, 600_000);
   checkWhole("requestMs", requestMs, 100, 600_000);
   checkWhole("idleMs", idleMs, 100, 3_600_000);
+  checkWhole("silentMs", silentMs, 1_000, 7_200_000);
   checkWhole("maxConnections", maxConnections, 1, 1_000_000);
   checkWhole("drainMs", drainMs, 0, 600_000);
   if (service.isOpen && !isLoopback(host)) {
@@ -88,6 +92,8 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
   const listener = untilLast(service, service.isOpen ? fromThisMachine(answer) : answer);
   const server = tls === undefined ? createServer(bounds, listener) : createTlsServer({ ...bounds, ...tls }, listener);
   server.maxConnections = maxConnections;
+  // Also of clients that do not read what they asked for.
+  server.setTimeout(silentMs);
   server.on("drop", () => service.metrics.refused("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {

@@ -24,7 +24,10 @@ export interface ServiceBounds {
   readonly maxWaiting?: number | undefined;
   /** Most listeners to events, 0 to 10,000. Default 100. */
   readonly maxListeners?: number | undefined;
-  /** What may wait for a listener, 10,000 to 100,000,000 bytes. Default 1,000,000. One for whom more waits is dropped. */
+  /**
+   * What may wait for a listener, 10,000 to 100,000,000 bytes. Default 4,000,000: more than a batch makes at
+   * once. One for whom more waits is dropped.
+   */
   readonly maxListenerBytes?: number | undefined;
   /** How often a listener hears that the service is alive, 100 to 600,000 ms. Default 15,000. */
   readonly heartbeatMs?: number | undefined;
@@ -64,7 +67,7 @@ const BOUNDS: { readonly [Name in keyof ServiceBounds]-?: readonly [least: numbe
   maxWaitMs: [0, 3_600_000, 30_000],
   maxWaiting: [0, 100_000, 500],
   maxListeners: [0, 10_000, 100],
-  maxListenerBytes: [10_000, 100_000_000, 1_000_000],
+  maxListenerBytes: [10_000, 100_000_000, 4_000_000],
   heartbeatMs: [100, 600_000, 15_000],
   readyDeadlineMs: [10, 60_000, 1_000],
   stopMs: [0, 600_000, 10_000],
