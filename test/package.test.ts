@@ -35,6 +35,8 @@ const PUBLIC: Record<string, string[]> = {
   "./adapters/session-id": ["sessionIds"],
   "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
   "./journal": ["fileJournal"],
+  "./otel": ["createInstrumentedLimiter"],
+  "./service/envoy": ["envoyService", "parseEnvoyMapping"],
   "./service": ["auditFile", "createKey", "createService", "keyFile", "revokeKey"],
   "./service/node": ["LISTEN_NUMBERS", "listen"],
   "./store": [
