@@ -43,9 +43,6 @@ async function round(limiter: Limiter): Promise<number> {
   return Number(process.hrtime.bigint() - started) / CALLS;
 }
 
-const median = (numbers: number[]) =>
-  numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)] ?? 0;
-
 const taken = new Map(Object.keys(limiters).map((name) => [name, [] as number[]]));
 for (let n = 0; n < ROUNDS; n++) {
   for (const [name, limiter] of Object.entries(limiters)) {
