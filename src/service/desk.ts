@@ -71,6 +71,7 @@ export async function consume(desk: Desk, { caller, request }: Asking, body: Con
   if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
   if (desk.waiting >= bounds.maxWaiting) throw new ProblemError(503, "too-many-waiting", "As many calls wait as may.");
   desk.waiting++;
+  desk.inFlight--;
   try {
     const signal = AbortSignal.any([request.signal, desk.stop]);
     return await desk.limiter.consume(scoped, { maxWaitMs, signal });
@@ -80,6 +81,7 @@ export async function consume(desk: Desk, { caller, request }: Asking, body: Con
     throw error;
   } finally {
     desk.waiting--;
+    desk.inFlight++;
   }
 }
 

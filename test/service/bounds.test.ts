@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore } from "../../src/stores/memory.ts";
 import type { Store } from "../../src/store.ts";
-import { type Served, served } from "./served.ts";
+import { type Answer, type Served, served } from "./served.ts";
 
 const CALL = JSON.stringify({ tool: "search", session: "s" });
 
@@ -191,10 +191,17 @@ describe("a flood", () => {
   });
 
   it("of calls that wait is bounded by itself, and leaves room for others", async () => {
-    const server = await served({ bounds: { maxWaiting: 2, maxInFlight: 5 } });
+    const server = await served({ bounds: { maxWaiting: 2, maxInFlight: 1 } });
     const call = { tool: "search", session: "waiting", user: "u" };
     for (let i = 0; i < 2; i++) await server.post("/v1/consume", call);
-    const waiting = Array.from({ length: 4 }, () => server.post("/v1/consume", { ...call, maxWaitMs: 5_000 }));
+    const waiting: Promise<Answer>[] = [];
+    const underWay = async () => Number(/in_flight (\d+)$/m.exec((await server.ask("GET", "/metrics")).text)?.[1]);
+    for (let i = 0; i < 4; i++) {
+      waiting.push(server.post("/v1/consume", { ...call, maxWaitMs: 5_000 }));
+      // One after the other: what waits is not under way.
+      do await sleep(10);
+      while ((await underWay()) > 0);
+    }
     await stillAnswers(server);
     const answers = await Promise.all(waiting);
     const codes = answers.map(({ status, json }) => json.code ?? status).sort();
