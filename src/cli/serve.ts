@@ -13,17 +13,21 @@ import { createLog, LOG_LEVELS, type LogLevel } from "../service/log.ts";
 import { LISTEN_NUMBERS, type Listening, type ListenOptions, listen } from "../service/node.ts";
 import { BOUND_NAMES, type ServiceBounds } from "../service/options.ts";
 import { readInput } from "./input.ts";
+import {
+  type EnvoyListening,
+  type EnvoyServeOptions,
+  leaveEnvoy,
+  listenForEnvoy,
+  withEnvoyOptions,
+} from "./serve-envoy.ts";
 import { openLastingStore, storeLabel, storeUrls } from "./store-url.ts";
 
-interface ServeOptions {
-  readonly policy: string;
+interface ServeOptions extends EnvoyServeOptions {
   readonly store: string;
   readonly prefix: string;
   readonly host: string;
   readonly port: string;
   readonly keys?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
   readonly audit?: string;
   readonly instances?: string;
   readonly journal?: string;
@@ -34,7 +38,7 @@ interface ServeOptions {
 const SAMPLE = fileURLToPath(new URL("../../sample-policy.yaml", import.meta.url));
 
 export function serveCommand(): Command {
-  return new Command("serve")
+  const command = new Command("serve")
     .description("answer over HTTP whether calls are allowed: the limiter as a service")
     .option("--policy <file>", "the policy, in YAML or JSON; read again when it changes", SAMPLE)
     .option("--store <url>", `where the state lives: ${storeUrls("any")}`, "sqlite:tollgate.db")
@@ -50,6 +54,7 @@ export function serveCommand(): Command {
     .addOption(new Option("--log-level <level>", "`debug` logs each request").choices(LOG_LEVELS).default("info"))
     .option("--set <name=number...>", `bounds: ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`)
     .action(serve);
+  return withEnvoyOptions(command);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
@@ -64,6 +69,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const { store, close } = await openLastingStore(options.store);
   let listener: Listening;
   let service: Service;
+  let envoy: EnvoyListening | null = null;
   try {
     service = createService({
       policy: source,
@@ -76,8 +82,11 @@ async function serve(options: ServeOptions): Promise<void> {
       ...(options.audit === undefined ? {} : { audit: auditFile(options.audit) }),
     });
     const where = { host: options.host, port: numberOf("--port", options.port) };
-    listener = await listen(service, { ...listening, ...where, ...(tls === null ? {} : { tls }) });
+    envoy = await listenForEnvoy(service, options);
+    const drain = envoy === null ? {} : { drainMs: 0 };
+    listener = await listen(service, { ...listening, ...drain, ...where, ...(tls === null ? {} : { tls }) });
   } catch (error) {
+    await envoy?.service.close({ graceMs: 0 });
     await close();
     throw error;
   }
@@ -87,9 +96,11 @@ async function serve(options: ServeOptions): Promise<void> {
     { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
   );
   tellStart(options, listener.url);
+  if (envoy !== null) console.log(`  envoy  ${envoy.address}, by ${options.envoyMap}`);
   const signal = await nextSignal();
   log.info({ signal }, "ending");
   watch.close();
+  if (envoy !== null) await leaveEnvoy(service, envoy, listening.drainMs);
   await listener.close();
   await close();
   process.exit(0);
