@@ -21,10 +21,10 @@ function run(cwd: string, command: string, ...args: string[]): string {
   process.exit(1);
 }
 
-/** Adapters that cannot do without their framework, which a project has or does not use them. */
-const NEED_A_FRAMEWORK = ["./adapters/langchain"];
-/** What nobody who installs Tollgate alone should get. */
-const FRAMEWORKS = ["ai", "langchain", "@langchain", "@openai", "@modelcontextprotocol", "express", "fastify", "hono"];
+/** What cannot do without its framework, which a project has or does not use it. */
+const NEED_A_FRAMEWORK = ["./adapters/langchain", "./otel"];
+/** What nobody who installs Tollgate alone should get. Hono is there: the service is made with it. */
+const FRAMEWORKS = ["ai", "langchain", "@langchain", "@openai", "@modelcontextprotocol", "express", "fastify", "@grpc"];
 
 const all = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith(".json"));
 const subpaths = all.filter((subpath) => !NEED_A_FRAMEWORK.includes(subpath));

@@ -1,5 +1,5 @@
 // The test command: every test beside the code and in test/ that needs no other server than a Redis. --servers runs those
-// that need more: Postgres, a cluster, Sentinels. --coverage runs those of the kernel and wants every line; --race and --chaos run what depends on time and luck, at full length and judged strictly.
+// that need more: Postgres, a cluster, Sentinels. --coverage runs those of the kernel and wants every line; --race and --chaos run what depends on time and luck, at full length and judged strictly; --fuzz sends the service 100,000 requests.
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -17,6 +17,7 @@ const suites = {
   },
   "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
   "--race": { files: ["test/load/*.test.ts"], env: { TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
+  "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { TOLLGATE_FUZZ_REQUESTS: "100000" } },
   "--chaos": {
     files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts"],
     // Promises in time are judged: nothing else runs beside.

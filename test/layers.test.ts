@@ -55,6 +55,33 @@ const layers: Record<string, Layer> = {
       /^zod$/,
     ],
   },
+  service: {
+    files: /^src\/service\/(?!envoy)/,
+    may: [
+      KERNEL,
+      STORE,
+      CLOCK,
+      /^src\/(limiter|policy-file)\.ts$/,
+      /^src\/service\/(?!envoy)/,
+      /^node:/,
+      /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|zod)$/,
+    ],
+  },
+  envoy: {
+    files: /^src\/service\/envoy(\.ts$|\/)/,
+    may: [
+      KERNEL,
+      STORE,
+      /^src\/limiter\.ts$/,
+      /^src\/service\/envoy\//,
+      /^node:fs$/,
+      /^(@grpc\/grpc-js|@grpc\/proto-loader|yaml|zod)$/,
+    ],
+  },
+  otel: {
+    files: /^src\/otel(\.ts$|\/)/,
+    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/otel\//, /^@opentelemetry\/api$/],
+  },
   testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },

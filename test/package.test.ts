@@ -35,6 +35,10 @@ const PUBLIC: Record<string, string[]> = {
   "./adapters/session-id": ["sessionIds"],
   "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
   "./journal": ["fileJournal"],
+  "./otel": ["createInstrumentedLimiter"],
+  "./service/envoy": ["envoyService", "parseEnvoyMapping"],
+  "./service": ["auditFile", "createKey", "createService", "keyFile", "revokeKey"],
+  "./service/node": ["LISTEN_NUMBERS", "listen"],
   "./store": [
     "MARK_KEY",
     "StoreError",
@@ -98,6 +102,17 @@ describe("the package", () => {
       moduleGraph.filter((url) => /sqlite|stores\//.test(url)),
       [],
     );
+  });
+
+  it("has the service's packages loaded by the service alone", async () => {
+    const packages = /node_modules\/(hono|@hono|pino|prom-client)\//;
+    const loaded = await Promise.all(
+      subpaths.map(async ([subpath]) => {
+        const { moduleGraph } = await loadedBy(subpath.replace(".", "tollgate"));
+        return moduleGraph.some((url) => packages.test(url)) ? [subpath] : [];
+      }),
+    );
+    assert.deepEqual(loaded.flat(), ["./service", "./service/node"]);
   });
 });
 

@@ -7,8 +7,10 @@ import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
+import { keysCommand } from "./keys.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
+import { serveCommand } from "./serve.ts";
 import { usageCommand } from "./usage.ts";
 import { serveWorker } from "./worker.ts";
 
@@ -30,7 +32,17 @@ const program = new Command("tollgate")
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.fine : EXIT.misuse))
   .configureHelp({ showGlobalOptions: true });
 
-const commands = [demoCommand, replayCommand, checkCommand, usageCommand, resetCommand, grantCommand, doctorCommand];
+const commands = [
+  demoCommand,
+  serveCommand,
+  keysCommand,
+  replayCommand,
+  checkCommand,
+  usageCommand,
+  resetCommand,
+  grantCommand,
+  doctorCommand,
+];
 for (const make of commands) {
   const command = make();
   program.addCommand(command.copyInheritedSettings(program));

@@ -7,6 +7,8 @@ import { postgresError } from "../stores/postgres/errors.ts";
 import { migrate, type PostgresClient } from "../stores/postgres.ts";
 
 const CONNECT_MS = 2_000;
+/** How often the tables are tried to be made while the server is away. */
+const MIGRATE_EACH_MS = 500;
 
 /** A Postgres URL as it may be shown: without user and password; `null` when it is none. */
 export function postgresLabel(text: string): string | null {
@@ -25,10 +27,7 @@ export async function connectPostgres(
   url: string,
   makesTables: boolean,
 ): Promise<{ readonly client: PostgresClient; close(): Promise<void> }> {
-  const { Pool } = (await importPg()).default;
-  const pool = new Pool({ connectionString: url, connectionTimeoutMillis: CONNECT_MS, max: 10 });
-  // A connection that breaks while nobody uses it is told by the event alone.
-  pool.on("error", () => {});
+  const pool = await poolOf(url);
   try {
     await pool.query("SELECT 1");
     if (makesTables) await migrate(pool);
@@ -38,6 +37,44 @@ export async function connectPostgres(
     throw new StoreError(code, `${postgresLabel(url)}: ${message}`, { transient, cause: error });
   }
   return { client: pool, close: () => pool.end() };
+}
+
+/**
+ * A pool whose server may not be there yet; `isReady` once Tollgate's tables are.
+ *
+ * @throws MisuseError when pg is not installed
+ */
+export async function keepPostgres(
+  url: string,
+): Promise<{ readonly client: PostgresClient; isReady(): boolean; close(): Promise<void> }> {
+  const pool = await poolOf(url);
+  let state: "waiting" | "ready" | "closed" = "waiting";
+  let again: ReturnType<typeof setTimeout> | undefined;
+  const prepare = async () => {
+    try {
+      await migrate(pool);
+      if (state === "waiting") state = "ready";
+    } catch {
+      if (state === "waiting") again = setTimeout(prepare, MIGRATE_EACH_MS).unref();
+    }
+  };
+  await prepare();
+  return {
+    client: pool,
+    isReady: () => state === "ready",
+    async close() {
+      state = "closed";
+      clearTimeout(again);
+      await pool.end();
+    },
+  };
+}
+
+async function poolOf(url: string) {
+  const { Pool } = (await importPg()).default;
+  const pool = new Pool({ connectionString: url, connectionTimeoutMillis: CONNECT_MS, max: 10 });
+  // A connection that breaks while nobody uses it is told by the event alone.
+  return pool.on("error", () => {});
 }
 
 async function importPg() {

@@ -1,6 +1,7 @@
 // A Redis by its URL, one server, a cluster, or one that Sentinels name: the client that the command line makes for it, and
 // therefore closes. ioredis is an optional peer, so it is imported when a URL asks for it.
 
+import type { Cluster, Redis } from "ioredis";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { redisError } from "../stores/redis/errors.ts";
@@ -10,6 +11,9 @@ import type { RedisClient } from "../stores/redis.ts";
 const CONNECT_MS = 2_000;
 /** How long any later answer may take. */
 export const ANSWER_MS = 5_000;
+
+/** Longest pause until a lasting client connects again. */
+const RECONNECT_MS_MAX = 500;
 
 interface Host {
   readonly host: string;
@@ -84,43 +88,20 @@ function parseServer(text: string): RedisAddress | null {
   }
 }
 
+/** A client, and how it is ended. */
+interface OpenClient {
+  readonly client: RedisClient;
+  close(): Promise<void>;
+}
+
 /**
  * A client whose server has answered. It never connects again: a command whose connection is lost is to end.
  *
  * @throws StoreError when the server cannot be reached, or lets this user not in
  * @throws MisuseError when ioredis is not installed
  */
-export async function connectRedis(
-  address: RedisAddress,
-): Promise<{ readonly client: RedisClient; close(): Promise<void> }> {
-  const { kind, hosts, name, username, password, db, isTls, label } = address;
-  const { Cluster, Redis } = await importIoredis();
-  const options = {
-    db,
-    ...(username === "" ? {} : { username }),
-    ...(password === "" ? {} : { password }),
-    ...(isTls ? { tls: {} } : {}),
-    lazyConnect: true,
-    connectTimeout: CONNECT_MS,
-    commandTimeout: ANSWER_MS,
-    disconnectTimeout: 100,
-    retryStrategy: null,
-    maxRetriesPerRequest: 1,
-    enableOfflineQueue: false,
-    enableReadyCheck: false,
-    autoResendUnfulfilledCommands: false,
-  } as const;
-  const client =
-    kind === "cluster"
-      ? new Cluster([...hosts], {
-          redisOptions: options,
-          lazyConnect: true,
-          clusterRetryStrategy: () => null,
-          retryDelayOnFailover: 0,
-        })
-      : kind === "sentinel"
-        ? new Redis({ ...options, sentinels: [...hosts], name, sentinelRetryStrategy: () => null })
-        : new Redis({ ...options, ...hosts[0] });
+export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
+  const client = await clientOf(address, () => null);
   // The client tells why by an event; its promises say only that the connection was closed.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));
@@ -136,16 +117,60 @@ export async function connectRedis(
     if (reasons[0] !== undefined) throw reasons[0];
   } catch (error) {
     client.disconnect();
-    throw connectError(label, reasons[0] ?? error);
+    throw connectError(address.label, reasons[0] ?? error);
   } finally {
     clearTimeout(deadline);
   }
-  return {
-    client,
-    async close() {
-      await client.quit().catch(() => client.disconnect());
-    },
-  };
+  return { client, close: () => quit(client) };
+}
+
+/**
+ * A client that connects again and again, also when the server is not there yet. Commands fail at once meanwhile.
+ *
+ * @throws MisuseError when ioredis is not installed
+ */
+export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
+  const client = await clientOf(address, (tries) => Math.min(50 * tries, RECONNECT_MS_MAX));
+  // What calls fail with says the same.
+  client.on("error", () => {});
+  client.connect().catch(() => {});
+  return { client, close: () => quit(client) };
+}
+
+async function quit(client: Redis | Cluster): Promise<void> {
+  await client.quit().catch(() => client.disconnect());
+}
+
+/** @param retryMs how long after its nth failure it connects again; `null` for never */
+async function clientOf(address: RedisAddress, retryMs: (tries: number) => number | null): Promise<Redis | Cluster> {
+  const { kind, hosts, name, username, password, db, isTls } = address;
+  const ioredis = await importIoredis();
+  const options = {
+    db,
+    ...(username === "" ? {} : { username }),
+    ...(password === "" ? {} : { password }),
+    ...(isTls ? { tls: {} } : {}),
+    lazyConnect: true,
+    connectTimeout: CONNECT_MS,
+    commandTimeout: ANSWER_MS,
+    disconnectTimeout: 100,
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    autoResendUnfulfilledCommands: false,
+  } as const;
+  if (kind === "cluster") {
+    return new ioredis.Cluster([...hosts], {
+      redisOptions: options,
+      lazyConnect: true,
+      clusterRetryStrategy: retryMs,
+      retryDelayOnFailover: 0,
+    });
+  }
+  const single = { ...options, retryStrategy: retryMs };
+  return kind === "sentinel"
+    ? new ioredis.Redis({ ...single, sentinels: [...hosts], name, sentinelRetryStrategy: retryMs })
+    : new ioredis.Redis({ ...single, ...hosts[0] });
 }
 
 async function importIoredis() {

@@ -7,8 +7,8 @@ import { memoryStore } from "../stores/memory.ts";
 import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
-import { connectPostgres, postgresLabel } from "./postgres-client.ts";
-import { ANSWER_MS, connectRedis, parseRedisUrl } from "./redis-client.ts";
+import { connectPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
+import { ANSWER_MS, connectRedis, keepRedis, parseRedisUrl } from "./redis-client.ts";
 
 const SHARED_URLS =
   "sqlite:PATH, postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE, redis://[USER:PASSWORD@]HOST[:PORT][/DB], " +
@@ -54,6 +54,45 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
   if (address === null) throw refuse(storeUrls(need), withoutSecrets(url));
   const { client, close } = await connectRedis(address);
   return opened(redisStore(client, { deadlineMs: ANSWER_MS }), close);
+}
+
+/**
+ * The store that a URL names, for a process that outlives outages: a server that is not there yet is waited for, and one
+ * that goes away is connected to again.
+ *
+ * @throws MisuseError `invalid-option`
+ * @throws StoreError when a file cannot be opened
+ */
+export async function openLastingStore(url: string): Promise<OpenStore> {
+  if (postgresLabel(url) !== null) {
+    const { client, isReady, close } = await keepPostgres(url);
+    return opened(onceReady(postgresStore(client, { deadlineMs: ANSWER_MS }), isReady), close);
+  }
+  const address = parseRedisUrl(url);
+  if (address === null) return openStore(url, "any");
+  const { client, close } = await keepRedis(address);
+  return opened(redisStore(client, { deadlineMs: ANSWER_MS }), close);
+}
+
+/** Until its tables are there, a store is as one that is away. */
+function onceReady(store: Store, isReady: () => boolean): Store {
+  const checkReady = () => {
+    if (!isReady()) throw new StoreError("loading", "Postgres has not got its tables yet", { transient: true });
+  };
+  return {
+    ...(store.batching === undefined ? {} : { batching: store.batching }),
+    async apply(requests, terms) {
+      checkReady();
+      return store.apply(requests, terms);
+    },
+    checkPolicy: (policy) => store.checkPolicy?.(policy),
+    async beat(member) {
+      checkReady();
+      if (store.beat === undefined) throw new RangeError("a Postgres store beats");
+      return store.beat(member);
+    },
+    close: () => store.close(),
+  };
 }
 
 /**

@@ -1,0 +1,74 @@
+// `tollgate keys`: makes, lists and revokes the API keys of `tollgate serve`. A key is shown once, when it is made.
+
+import { Command } from "commander";
+import { invalidOption } from "../kernel/errors.ts";
+import { type Act, auditFile } from "../service/audit.ts";
+import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
+import { formatTable } from "./table.ts";
+
+interface KeysOptions {
+  readonly keys: string;
+  readonly audit?: string;
+  readonly json?: boolean;
+}
+
+interface CreateOptions extends KeysOptions {
+  readonly scope: readonly string[];
+  readonly tenant?: readonly string[];
+  readonly name?: string;
+}
+
+export function keysCommand(): Command {
+  const command = new Command("keys").description("make, list and revoke the API keys of `tollgate serve`");
+  const create = withFile(command.command("create").description("make a key, and print it: it cannot be shown again"))
+    .requiredOption("--scope <scope...>", `what it may do: ${SCOPES.join(", ")}`)
+    .option("--tenant <tenant...>", "the tenants that it is bound to; without, all")
+    .option("--name <text>", "what it is for");
+  create.action((options: CreateOptions) => printNew(options));
+  withFile(command.command("list").description("list the keys of a file")).action(list);
+  withFile(command.command("revoke <id>").description("take a key out of a file")).action(revoke);
+  return command;
+}
+
+function withFile(command: Command): Command {
+  return command
+    .requiredOption("--keys <file>", "the key file; made when it is not there")
+    .option("--audit <file>", "append what is done to this file, as JSON lines")
+    .option("--json", "print JSON");
+}
+
+function printNew({ keys, audit, scope, tenant, name, json }: CreateOptions): void {
+  for (const each of scope) if (!isScope(each)) throw invalidOption("--scope", SCOPES.join(", "), each);
+  const made = createKey(keys, { scopes: scope.filter(isScope), tenants: tenant, name });
+  write(audit, { act: "key-create", keyId: null, target: made.id });
+  console.log(json ? JSON.stringify(made) : made.key);
+}
+
+function list({ keys: file, json }: KeysOptions): void {
+  const keys = readKeys(file).map(({ sha256: _, ...shown }) => shown);
+  if (json) console.log(JSON.stringify(keys));
+  else if (keys.length === 0) console.log("There are no keys.");
+  else {
+    const rows = keys.map(({ id, scopes, tenants = ["all"], name = "", createdAt }) => [
+      id,
+      scopes.join(", "),
+      tenants.join(", "),
+      name,
+      createdAt,
+    ]);
+    console.log(formatTable(["id", "scopes", "tenants", "name", "made at"], rows));
+  }
+}
+
+function revoke(id: string, { keys, audit }: KeysOptions): void {
+  write(audit, { act: "key-revoke", keyId: null, target: id });
+  revokeKey(keys, id);
+}
+
+function write(file: string | undefined, act: Act): void {
+  if (file !== undefined) auditFile(file)(act);
+}
+
+function isScope(text: string): text is Scope {
+  return (SCOPES as readonly string[]).includes(text);
+}

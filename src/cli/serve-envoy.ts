@@ -1,0 +1,59 @@
+// `tollgate serve --envoy`: Envoy's rate limit service beside the one over HTTP, on the same limiter.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { invalidOption } from "../kernel/errors.ts";
+import { parsePolicy } from "../policy-file.ts";
+import { type EnvoyService, envoyService, parseEnvoyMapping } from "../service/envoy.ts";
+import type { Service } from "../service/handler.ts";
+import { readInput } from "./input.ts";
+
+export interface EnvoyServeOptions {
+  readonly envoy?: string;
+  readonly envoyMap?: string;
+  readonly envoyClientCa?: string;
+  readonly policy: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+/** Envoy's service, where it listens. */
+export interface EnvoyListening {
+  readonly service: EnvoyService;
+  readonly address: string;
+}
+
+export function withEnvoyOptions(command: Command): Command {
+  return command
+    .option("--envoy <host:port>", "answer Envoy's rate limit service there, too, over gRPC")
+    .option("--envoy-map <file>", "which of Envoy's descriptors are which calls, in YAML or JSON")
+    .option("--envoy-client-ca <file>", "let in only clients of Envoy's with a certificate of this authority, in PEM");
+}
+
+/** Listens for Envoy, where that is wanted. With the certificate of the HTTP service it speaks TLS as that does. */
+export async function listenForEnvoy({ limiter }: Service, options: EnvoyServeOptions): Promise<EnvoyListening | null> {
+  const { envoy, envoyMap, envoyClientCa: clientCa, policy, tlsCert: cert, tlsKey: key } = options;
+  if (envoy === undefined && envoyMap === undefined && clientCa === undefined) return null;
+  if (envoy === undefined || envoyMap === undefined) {
+    throw invalidOption("--envoy and --envoy-map", "both of them, or none", envoy ?? envoyMap ?? clientCa);
+  }
+  const [, host, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(envoy)?.filter((part) => part !== undefined) ?? [];
+  if (host === undefined) throw invalidOption("--envoy", "HOST:PORT, such as 127.0.0.1:8421", envoy);
+  const hasTls = cert !== undefined && key !== undefined;
+  if (clientCa !== undefined && !hasTls)
+    throw invalidOption("--envoy-client-ca", "--tls-cert and --tls-key, too", clientCa);
+  const service = envoyService(limiter, {
+    policy: parsePolicy(readInput(policy), policy),
+    mapping: parseEnvoyMapping(readInput(envoyMap), envoyMap),
+  });
+  const tls = hasTls ? { tls: { cert, key, ...(clientCa === undefined ? {} : { clientCa }) } } : {};
+  const bound = await service.listen({ host, port: Number(port), ...tls });
+  return { service, address: `${bound.host}:${bound.port}` };
+}
+
+/** Ends it before the limiter is closed, and not before load balancers have had time to see that the service leaves. */
+export async function leaveEnvoy(service: Service, envoy: EnvoyListening, drainMs = 0): Promise<void> {
+  service.leave();
+  await sleep(drainMs);
+  await envoy.service.close();
+}

@@ -1,0 +1,164 @@
+// `tollgate serve`: the external limiter as a process of its own. What it answers is in service/; here are its files, its
+// store, and how it begins and ends.
+
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+import { Command, Option } from "commander";
+import { invalidOption } from "../kernel/errors.ts";
+import { watchPolicy } from "../policy-watch.ts";
+import { auditFile } from "../service/audit.ts";
+import { createService, type Service } from "../service/handler.ts";
+import { keyFile } from "../service/keys.ts";
+import { createLog, LOG_LEVELS, type LogLevel } from "../service/log.ts";
+import { LISTEN_NUMBERS, type Listening, type ListenOptions, listen } from "../service/node.ts";
+import { BOUND_NAMES, type ServiceBounds } from "../service/options.ts";
+import { readInput } from "./input.ts";
+import {
+  type EnvoyListening,
+  type EnvoyServeOptions,
+  leaveEnvoy,
+  listenForEnvoy,
+  withEnvoyOptions,
+} from "./serve-envoy.ts";
+import { openLastingStore, storeLabel, storeUrls } from "./store-url.ts";
+
+interface ServeOptions extends EnvoyServeOptions {
+  readonly store: string;
+  readonly prefix: string;
+  readonly host: string;
+  readonly port: string;
+  readonly keys?: string;
+  readonly audit?: string;
+  readonly instances?: string;
+  readonly journal?: string;
+  readonly logLevel: LogLevel;
+  readonly set?: readonly string[];
+}
+
+const SAMPLE = fileURLToPath(new URL("../../sample-policy.yaml", import.meta.url));
+
+export function serveCommand(): Command {
+  const command = new Command("serve")
+    .description("answer over HTTP whether calls are allowed: the limiter as a service")
+    .option("--policy <file>", "the policy, in YAML or JSON; read again when it changes", SAMPLE)
+    .option("--store <url>", `where the state lives: ${storeUrls("any")}`, "sqlite:tollgate.db")
+    .option("--prefix <prefix>", "what keys of the store begin with", "rate")
+    .option("--host <address>", "where to listen; elsewhere than on this machine it wants --keys", "127.0.0.1")
+    .option("--port <n>", "the port; 0 for any that is free", "8420")
+    .option("--keys <file>", "the file of API keys (`tollgate keys create`); read again when it changes")
+    .option("--tls-cert <file>", "the certificate, in PEM")
+    .option("--tls-key <file>", "its key, in PEM")
+    .option("--audit <file>", "append what administrators do to this file; without, it is logged")
+    .option("--instances <n>", "how many instances share the store; without, they are counted")
+    .option("--journal <file>", "keep in this file what is admitted while the store is away")
+    .addOption(new Option("--log-level <level>", "`debug` logs each request").choices(LOG_LEVELS).default("info"))
+    .option("--set <name=number...>", `bounds: ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`)
+    .action(serve);
+  return withEnvoyOptions(command);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const log = createLog(options.logLevel);
+  const { bounds, listening } = numbersOf(options.set ?? []);
+  const tls = tlsOf(options);
+  const source = readInput(options.policy);
+  const keys =
+    options.keys === undefined
+      ? false
+      : keyFile(options.keys, { onError: (error) => log.error({ problem: String(error) }, "the key file is wrong") });
+  const { store, close } = await openLastingStore(options.store);
+  let listener: Listening;
+  let service: Service;
+  let envoy: EnvoyListening | null = null;
+  try {
+    service = createService({
+      policy: source,
+      store,
+      keys,
+      prefix: options.prefix,
+      failover: await failoverOf(options),
+      log,
+      bounds,
+      ...(options.audit === undefined ? {} : { audit: auditFile(options.audit) }),
+    });
+    const where = { host: options.host, port: numberOf("--port", options.port) };
+    envoy = await listenForEnvoy(service, options);
+    const drain = envoy === null ? {} : { drainMs: 0 };
+    listener = await listen(service, { ...listening, ...drain, ...where, ...(tls === null ? {} : { tls }) });
+  } catch (error) {
+    await envoy?.service.close({ graceMs: 0 });
+    await close();
+    throw error;
+  }
+  const watch = watchPolicy(
+    options.policy,
+    { reload: () => service.reload(readInput(options.policy)) },
+    { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
+  );
+  tellStart(options, listener.url);
+  if (envoy !== null) console.log(`  envoy  ${envoy.address}, by ${options.envoyMap}`);
+  const signal = await nextSignal();
+  log.info({ signal }, "ending");
+  watch.close();
+  if (envoy !== null) await leaveEnvoy(service, envoy, listening.drainMs);
+  await listener.close();
+  await close();
+  process.exit(0);
+}
+
+function tellStart({ policy, store, keys }: ServeOptions, url: string): void {
+  const isSample = policy === SAMPLE;
+  console.log(`tollgate listens at ${url} (${url}/docs says what it answers)`);
+  console.log(`  policy ${policy}${isSample ? ": a sample, copy it and start with --policy YOURS" : ""}`);
+  console.log(`  state  ${storeLabel(store)}`);
+  console.log(`  keys   ${keys ?? "none: whoever is on this machine may ask"}`);
+}
+
+/** The first signal that asks to end; the second one ends the process at once. */
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let isFirst = true;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (!isFirst) process.exit(128 + constants.signals[signal]);
+        isFirst = false;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+async function failoverOf({ instances, journal }: ServeOptions) {
+  const { fileJournal } = await import("../journal.ts");
+  return {
+    ...(instances === undefined ? {} : { instances: numberOf("--instances", instances) }),
+    ...(journal === undefined ? {} : { journal: fileJournal(journal) }),
+  };
+}
+
+function tlsOf({ tlsCert, tlsKey }: ServeOptions) {
+  if (tlsCert === undefined && tlsKey === undefined) return null;
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw invalidOption("--tls-cert and --tls-key", "both of them, or none", tlsCert ?? tlsKey);
+  }
+  return { cert: readInput(tlsCert), key: readInput(tlsKey) };
+}
+
+/** The bounds by name: of the service, and of listening. */
+function numbersOf(pairs: readonly string[]): { bounds: ServiceBounds; listening: ListenOptions } {
+  const bounds: Record<string, number> = {};
+  const listening: Record<string, number> = {};
+  for (const pair of pairs) {
+    const [, name = "", number = ""] = /^(\w+)=(\d+)$/.exec(pair) ?? [];
+    const of = BOUND_NAMES.includes(name) ? bounds : LISTEN_NUMBERS.includes(name) ? listening : null;
+    if (of === null)
+      throw invalidOption("--set", `name=number of ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`, pair);
+    of[name] = Number(number);
+  }
+  return { bounds, listening };
+}
+
+function numberOf(option: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw invalidOption(option, "a whole number", text);
+  return Number(text);
+}

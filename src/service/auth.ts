@@ -1,0 +1,39 @@
+// Who asks: the API key of a request, and whether it may. Where keys come from is elsewhere (keys.ts).
+
+import { hash, timingSafeEqual } from "node:crypto";
+import type { Keys, Scope } from "./keys.ts";
+import { ProblemError } from "./problems.ts";
+import type { Tenants } from "./tenants.ts";
+
+/** Who asks. */
+export interface Caller {
+  /** `null` where nobody needs a key. */
+  readonly keyId: string | null;
+  readonly tenants: Tenants;
+}
+
+const ANYBODY: Caller = { keyId: null, tenants: null };
+const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
+/** What an unknown id is compared with: it takes as long as a known one. */
+const NOBODY = new Uint8Array(32);
+
+/**
+ * Who asks, if he may.
+ *
+ * @param authorization the header field
+ * @throws ProblemError 401 without a valid key, 403 without the scope
+ */
+export function callerOf(keys: Keys | false, authorization: string | null, scope: Scope): Caller {
+  if (keys === false) return ANYBODY;
+  const [, id, secret] = KEY.exec(authorization ?? "") ?? [];
+  if (id === undefined || secret === undefined) throw unauthorized("A key is needed: Authorization: Bearer tg_…");
+  const key = keys.find(id);
+  const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NOBODY);
+  if (key === undefined || !isRight) throw unauthorized("The key is not known.");
+  if (!key.scopes.has(scope)) throw new ProblemError(403, "missing-scope", `The key lacks the scope ${scope}.`);
+  return { keyId: id, tenants: key.tenants };
+}
+
+function unauthorized(detail: string): ProblemError {
+  return new ProblemError(401, "unauthorized", detail, { headers: { "www-authenticate": "Bearer" } });
+}

@@ -1,0 +1,210 @@
+// What the routes of one service share, and the acts that they do with it: a caller's words go to the limiter under the
+// tenant's, and answers come back without it.
+
+import type { Call } from "../kernel/call.ts";
+import type { Decision, Usage } from "../kernel/decision.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { Limiter, Settlement } from "../limiter.ts";
+import type { Audit } from "./audit.ts";
+import type { Caller } from "./auth.ts";
+import type { Events } from "./events.ts";
+import type { Keys } from "./keys.ts";
+import type { Metrics } from "./metrics.ts";
+import type { Bounds } from "./options.ts";
+import { ProblemError, stopping } from "./problems.ts";
+import type { ReadinessWatch } from "./readiness.ts";
+import type {
+  BucketBody,
+  ConsumeBody,
+  ExtendBody,
+  GrantBody,
+  HoldBody,
+  ReportBody,
+  ReserveBody,
+  ResetBody,
+  SettleBody,
+} from "./schemas.ts";
+import { isOwned, scopedBucket, scopedCall, shownUsages, type Tenancy, tenancyOf } from "./tenants.ts";
+
+/** The policy in force, and as it was written. */
+export interface PolicyInForce {
+  readonly policy: Policy;
+  readonly source: string;
+  /** Names the source: its hash. */
+  readonly version: string;
+}
+
+/** What the routes share. */
+export interface Desk {
+  readonly limiter: Limiter;
+  readonly bounds: Bounds;
+  readonly keys: Keys | false;
+  readonly events: Events;
+  readonly metrics: Metrics;
+  readonly readiness: ReadinessWatch;
+  readonly audit: Audit;
+  /** Aborted when what runs has had its time. */
+  readonly stop: AbortSignal;
+  /** An error as an answer; one that is nobody's fault but the service's is logged. */
+  failed(error: unknown): ProblemError;
+  inForce: PolicyInForce;
+  /** Before it ends it says that it is not ready; then it takes no new work. */
+  phase: "open" | "leaving" | "stopping";
+  /** Requests under way, but for those that wait for their turn. */
+  inFlight: number;
+  /** Calls that wait for their turn. */
+  waiting: number;
+}
+
+/** Who asks, and the signal that tells when he has gone. */
+export interface Asking {
+  readonly caller: Caller;
+  readonly request: Request;
+}
+
+export async function consume(desk: Desk, { caller, request }: Asking, body: ConsumeBody): Promise<Decision> {
+  if (body.maxWaitMs === undefined) return desk.limiter.consume(scope(desk, caller, body));
+  const { maxWaitMs, ...call } = body;
+  const scoped = scope(desk, caller, call);
+  const { bounds } = desk;
+  if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
+  if (desk.waiting >= bounds.maxWaiting) throw new ProblemError(503, "too-many-waiting", "As many calls wait as may.");
+  desk.waiting++;
+  desk.inFlight--;
+  try {
+    const signal = AbortSignal.any([request.signal, desk.stop]);
+    return await desk.limiter.consume(scoped, { maxWaitMs, signal });
+  } catch (error) {
+    if (desk.stop.aborted) throw stopping();
+    if (request.signal.aborted) throw new ProblemError(499, "client-gone", "The client went away.");
+    throw error;
+  } finally {
+    desk.waiting--;
+    desk.inFlight++;
+  }
+}
+
+export function record(desk: Desk, { caller }: Asking, call: Call): Promise<Decision> {
+  return desk.limiter.record(scope(desk, caller, call));
+}
+
+export function peek(desk: Desk, { caller }: Asking, call: Call): Promise<Decision> {
+  return desk.limiter.peek(scope(desk, caller, call));
+}
+
+export async function reserve(
+  desk: Desk,
+  { caller }: Asking,
+  body: ReserveBody,
+): Promise<Decision & { readonly hold: string | null }> {
+  const { leaseMs, ...call } = body;
+  const held = await desk.limiter.reserve(scope(desk, caller, call), { leaseMs });
+  if (!held.allowed) return { ...held, hold: null };
+  const { settle: _, release: __, extend: ___, ...told } = held;
+  return told;
+}
+
+export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
+  return settled(desk, caller, body, holdOf(desk, caller, body).settle(body.cost));
+}
+
+export function release(desk: Desk, { caller }: Asking, body: HoldBody): Promise<Settlement> {
+  return settled(desk, caller, body, holdOf(desk, caller, body).release());
+}
+
+export async function extend(
+  desk: Desk,
+  { caller }: Asking,
+  body: ExtendBody,
+): Promise<{ readonly extended: boolean }> {
+  return { extended: await holdOf(desk, caller, body).extend({ leaseMs: body.leaseMs }) };
+}
+
+export async function report(desk: Desk, { caller }: Asking, { call, outcome }: ReportBody): Promise<null> {
+  await desk.limiter.report(scope(desk, caller, call), outcome);
+  return null;
+}
+
+export async function usage(
+  desk: Desk,
+  { caller }: Asking,
+  dimensions: BucketBody["dimensions"],
+): Promise<{ readonly usages: readonly Usage[] }> {
+  const { policy } = desk.inForce;
+  if (caller.tenants === null) return { usages: await desk.limiter.usage(dimensions) };
+  const tenancy = tenancyOf(caller.tenants, dimensions.tenant);
+  const usages = await desk.limiter.usage(scopedBucket(policy, tenancy, dimensions));
+  return { usages: shownUsages(policy, tenancy, usages) };
+}
+
+export function grant(desk: Desk, { caller }: Asking, body: GrantBody): Promise<Touched> {
+  const { id: grantId, units, reason } = body.grant;
+  return touch(desk, caller, body, { act: "grant", units, grantId, reason }, (bucket) =>
+    desk.limiter.grant(bucket, body.grant),
+  );
+}
+
+export function reset(desk: Desk, { caller }: Asking, body: ResetBody): Promise<Touched> {
+  return touch(desk, caller, body, { act: "reset", reason: body.reason ?? null }, (bucket) =>
+    desk.limiter.reset(bucket),
+  );
+}
+
+interface Touched {
+  readonly usage: Usage | null;
+}
+
+type BucketOf = BucketBody["dimensions"] & { readonly limit: string };
+type ActOf = Parameters<Audit>[0];
+
+/** Writes down what is about to be done to a bucket, and does it. */
+async function touch(
+  desk: Desk,
+  { keyId, tenants }: Caller,
+  { limit, dimensions }: BucketBody,
+  about: Omit<ActOf, "keyId" | "limit" | "dimensions">,
+  act: (bucket: BucketOf) => Promise<Usage | null>,
+): Promise<Touched> {
+  const { policy } = desk.inForce;
+  const tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
+  const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
+  if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit)) {
+    throw new ProblemError(403, "shared-bucket", "The limit's buckets belong to no tenant.");
+  }
+  const { args: _, ...named } = whole;
+  const entry: ActOf = { ...about, keyId, limit, dimensions: named };
+  desk.audit(entry);
+  try {
+    const found = await act({ ...whole, limit });
+    return { usage: found === null ? null : (shown(policy, tenancy, [found])[0] ?? null) };
+  } catch (error) {
+    const failed = error instanceof Error && "code" in error ? String(error.code) : "internal";
+    desk.audit({ ...entry, failed });
+    throw error;
+  }
+}
+
+function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
+  return tenants === null ? call : scopedCall(desk.inForce.policy, tenants, call);
+}
+
+function holdOf(desk: Desk, caller: Caller, { hold, call }: HoldBody) {
+  return desk.limiter.hold(hold, scope(desk, caller, call));
+}
+
+async function settled(
+  desk: Desk,
+  { tenants }: Caller,
+  { call }: HoldBody,
+  settlement: Promise<Settlement>,
+): Promise<Settlement> {
+  const { policy } = desk.inForce;
+  const tenancy = tenants === null ? null : tenancyOf(tenants, call.tenant);
+  const { usages, ...rest } = await settlement;
+  return { ...rest, usages: shown(policy, tenancy, usages) };
+}
+
+function shown(policy: Policy, tenancy: Tenancy | null, usages: readonly Usage[]): readonly Usage[] {
+  return tenancy === null ? usages : shownUsages(policy, tenancy, usages);
+}

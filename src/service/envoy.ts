@@ -1,0 +1,226 @@
+// Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway may have it as their global limiter:
+// options, counts, and the way of a request. The parts are in envoy/.
+
+import { parse } from "yaml";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { Limiter } from "../limiter.ts";
+import { answerOf, type Response, unitsIn } from "./envoy/answer.ts";
+import { Decider } from "./envoy/decide.ts";
+import { createMapper, type EnvoyMapping } from "./envoy/mapping.ts";
+import {
+  type Descriptor,
+  type Listening,
+  listenGrpc,
+  RefusedRequest,
+  type Request,
+  type TlsFiles,
+} from "./envoy/server.ts";
+
+export type { EnvoyMapping, EnvoyRule } from "./envoy/mapping.ts";
+export type { TlsFiles } from "./envoy/server.ts";
+
+/** How the service is made. */
+export interface EnvoyOptions {
+  /** Which descriptors are limited, and as what. */
+  readonly mapping: EnvoyMapping;
+  /**
+   * What the limiter judges by, where it is known here: a mapping that the policy would refuse is then refused at once, and
+   * answers name the units of windows.
+   */
+  readonly policy?: Policy | undefined;
+  /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
+  readonly headers?: boolean | undefined;
+  /** Whether answers have the verdicts as dynamic metadata. Default `false`. */
+  readonly metadata?: boolean | undefined;
+  /** The largest request, 1,024 to 4,194,304 bytes. Default 65,536. */
+  readonly maxMessageBytes?: number | undefined;
+  /** The most requests under way on one connection, 1 to 100,000. Default 1,000. */
+  readonly maxConcurrentStreams?: number | undefined;
+}
+
+/** Where the service listens. */
+export interface EnvoyListenOptions {
+  /** Default `127.0.0.1`. */
+  readonly host?: string | undefined;
+  /** 0 for any that is free. Default 8421. */
+  readonly port?: number | undefined;
+  /** Default: none, for meshes that bring their own. */
+  readonly tls?: TlsFiles | undefined;
+}
+
+/** What has happened so far. */
+export interface EnvoyCounts {
+  readonly requests: number;
+  /** Requests that were over a limit. */
+  readonly denied: number;
+  /** Requests that failed: Envoy did as its `failure_mode_deny` says. */
+  readonly failed: number;
+  /** Descriptors that no rule of the mapping is for: they passed. */
+  readonly unmapped: number;
+  /** Holds that could be neither settled nor released, and expire as their limits say. */
+  readonly unsettled: number;
+}
+
+/** Envoy's rate limit service. */
+export interface EnvoyService {
+  /**
+   * Listens.
+   *
+   * @throws MisuseError `invalid-option`, also when gRPC's packages are not installed; an Error when the address is taken
+   */
+  listen(options?: EnvoyListenOptions): Promise<{ readonly host: string; readonly port: number }>;
+  counts(): EnvoyCounts;
+  /**
+   * Takes no more requests and waits for those under way, for at most `graceMs` (default 5,000). The limiter stays open.
+   */
+  close(options?: { readonly graceMs?: number | undefined }): Promise<void>;
+}
+
+const MAX_DESCRIPTORS = 64;
+const MAX_MAPPING = 1_000_000;
+
+/**
+ * Makes Envoy's rate limit service (`envoy.service.ratelimit.v3.RateLimitService`) on a limiter. It wants the packages
+ * `@grpc/grpc-js` and `@grpc/proto-loader` when it is to listen.
+ *
+ * @throws MisuseError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { createLimiter, definePolicy } from "tollgate";
+ * import { envoyService } from "tollgate/service/envoy";
+ * import { memoryStore } from "tollgate/stores/memory";
+ *
+ * const policy = definePolicy({
+ *   version: 1,
+ *   limits: [{ name: "tools", per: ["session", "tool"], algorithm: "fixed-window", quota: 50, window: "1m" }],
+ * });
+ * const limiter = createLimiter({ policy, store: memoryStore() });
+ * const service = envoyService(limiter, {
+ *   policy,
+ *   mapping: {
+ *     domains: { agents: [{ match: { session: "*" }, tool: { from: "tool" }, dimensions: { session: "session" } }] },
+ *   },
+ * });
+ * const { host } = await service.listen({ port: 0 });
+ * console.log(host, service.counts().requests); // 127.0.0.1 0
+ * await service.close();
+ * await limiter.close();
+ * ```
+ */
+export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyService {
+  checkOptions(limiter, options);
+  const { mapping, policy = null, headers = false, metadata = false } = options;
+  const { maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
+  const mapper = createMapper(mapping, policy);
+  const decider = new Decider(limiter);
+  const parts = { headers, metadata, unitOf: unitsIn(policy) };
+  const counts = { requests: 0, denied: 0, failed: 0, unmapped: 0 };
+  let listening: Listening | null = null;
+
+  async function decide(request: Request, signal: AbortSignal): Promise<Response> {
+    counts.requests++;
+    try {
+      checkRequest(request);
+      const asked = request.descriptors.map((each) => mapper(request.domain, each.entries, hitsOf(each, request)));
+      counts.unmapped += asked.filter((each) => each === null).length;
+      const answer = answerOf(await decider.decide(asked, signal), parts);
+      if (answer.overallCode === "OVER_LIMIT") counts.denied++;
+      return answer;
+    } catch (error) {
+      counts.failed++;
+      throw error;
+    }
+  }
+
+  return {
+    async listen(where = {}) {
+      checkListenOptions(where);
+      const { host = "127.0.0.1", port = 8421, tls } = where;
+      if (listening !== null) throw invalidOption("listen", "a service that does not listen yet", "one that does");
+      listening = await listenGrpc(host, port, tls, { maxMessageBytes, maxConcurrentStreams }, decide);
+      return { host, port: listening.port };
+    },
+    counts: () => ({ ...counts, unsettled: decider.unsettled }),
+    async close({ graceMs = 5_000 } = {}) {
+      checkWhole("graceMs", graceMs, 0, 3_600_000);
+      await listening?.stop(graceMs);
+      await decider.settled();
+    },
+  };
+}
+
+/**
+ * Reads a mapping from YAML or JSON. Whether it is one, `envoyService` says.
+ *
+ * @param source what faults name as its origin, such as a file's path
+ * @throws MisuseError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { parseEnvoyMapping } from "tollgate/service/envoy";
+ *
+ * const { domains } = parseEnvoyMapping(`
+ * domains:
+ *   agents:
+ *     - { match: { session: "*" }, tool: api, dimensions: { session: session } }
+ * `);
+ * console.log(Object.keys(domains)); // [ 'agents' ]
+ * ```
+ */
+export function parseEnvoyMapping(text: string, source = "mapping"): EnvoyMapping {
+  if (typeof text !== "string") throw invalidOption(source, "a text in YAML or JSON", text);
+  if (text.length > MAX_MAPPING) throw invalidOption(source, `at most ${MAX_MAPPING} characters`, "more");
+  try {
+    return parse(text, { logLevel: "error" });
+  } catch (error) {
+    throw new MisuseError("invalid-option", { path: source, expected: "YAML or JSON", got: formatGot(error) });
+  }
+}
+
+/** What was not said is one; a descriptor may say that it takes nothing. */
+function hitsOf({ hitsAddend: own }: Descriptor, { hitsAddend }: Request): number {
+  return own?.value ?? (hitsAddend || 1);
+}
+
+function checkRequest({ domain, descriptors }: Request): void {
+  if (domain === "") throw new RefusedRequest("INVALID_ARGUMENT", "the domain is empty");
+  if (descriptors.length < 1 || descriptors.length > MAX_DESCRIPTORS) {
+    throw new RefusedRequest(
+      "INVALID_ARGUMENT",
+      `expected 1 to ${MAX_DESCRIPTORS} descriptors, got ${descriptors.length}`,
+    );
+  }
+  for (const { hitsAddend, isNegativeHits } of descriptors) {
+    if (isNegativeHits === true) throw new RefusedRequest("UNIMPLEMENTED", "hits are not given back");
+    if (hitsAddend && !Number.isSafeInteger(hitsAddend.value)) {
+      throw new RefusedRequest("INVALID_ARGUMENT", `expected hits_addend up to ${Number.MAX_SAFE_INTEGER}, got more`);
+    }
+  }
+}
+
+function checkOptions(limiter: Limiter, options: EnvoyOptions): void {
+  if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
+  const known = ["mapping", "policy", "headers", "metadata", "maxMessageBytes", "maxConcurrentStreams"];
+  checkOptionKeys(options, known);
+  const { headers = false, metadata = false, maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
+  for (const [name, value] of Object.entries({ headers, metadata })) {
+    if (typeof value !== "boolean") throw invalidOption(name, "true or false", value);
+  }
+  checkWhole("maxMessageBytes", maxMessageBytes, 1_024, 4_194_304);
+  checkWhole("maxConcurrentStreams", maxConcurrentStreams, 1, 100_000);
+}
+
+function checkListenOptions(options: EnvoyListenOptions): void {
+  checkOptionKeys(options, ["host", "port", "tls"]);
+  const { host = "127.0.0.1", port = 8421, tls } = options;
+  if (typeof host !== "string" || host === "") throw invalidOption("host", "a host or an address", host);
+  checkWhole("port", port, 0, 65_535);
+  if (tls === undefined) return;
+  checkOptionKeys(tls, ["cert", "key", "clientCa"], "tls");
+  for (const [name, file] of Object.entries(tls)) {
+    if (file !== undefined && typeof file !== "string")
+      throw invalidOption(`tls.${name}`, "the path of a PEM file", file);
+  }
+}

@@ -1,0 +1,158 @@
+// What Envoy is told: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
+
+import type { Decision, Verdict } from "../../kernel/decision.ts";
+import type { Allotment, Policy } from "../../kernel/policy.ts";
+
+/** A `RateLimitResponse`. */
+export interface Response {
+  readonly overallCode: Code;
+  readonly statuses: readonly Status[];
+  readonly responseHeadersToAdd?: readonly { readonly key: string; readonly value: string }[];
+  readonly rawBody?: Uint8Array;
+  readonly dynamicMetadata?: Struct;
+}
+
+type Code = "OK" | "OVER_LIMIT";
+
+/** A `DescriptorStatus`. */
+interface Status {
+  readonly code: Code;
+  readonly currentLimit?: { readonly name: string; readonly requestsPerUnit: number; readonly unit: Unit };
+  readonly limitRemaining?: number;
+  readonly durationUntilReset?: { readonly seconds: number; readonly nanos: number };
+}
+
+type Unit = "UNKNOWN" | "SECOND" | "MINUTE" | "HOUR" | "DAY" | "WEEK" | "MONTH";
+type Value =
+  | { readonly numberValue: number }
+  | { readonly boolValue: boolean }
+  | { readonly stringValue: string }
+  | { readonly listValue: { readonly values: readonly Value[] } }
+  | { readonly structValue: Struct };
+interface Struct {
+  readonly fields: Readonly<Record<string, Value>>;
+}
+
+/** What answers hold beside the statuses. */
+export interface AnswerParts {
+  readonly headers: boolean;
+  readonly metadata: boolean;
+  /** The unit of a limit's window; `UNKNOWN` where it has none, or one that Envoy has no name for. */
+  readonly unitOf: (limit: string) => Unit;
+}
+
+const MAX_UINT32 = 0xffff_ffff;
+
+/** The answer for a request: a decision for each descriptor, `null` where none is limited. */
+export function answerOf(decisions: readonly (Decision | null)[], parts: AnswerParts): Response {
+  const decided = decisions.flatMap((decision) => decision ?? []);
+  const denied = decided.filter(({ allowed }) => !allowed);
+  const message = denied.find((each) => each.message !== null)?.message;
+  const headers = [...(parts.headers ? draft3Fields(decided) : []), ...retryFields(denied)];
+  return {
+    overallCode: denied.length > 0 ? "OVER_LIMIT" : "OK",
+    statuses: decisions.map((decision) => statusOf(decision, parts)),
+    ...(headers.length > 0 ? { responseHeadersToAdd: headers } : {}),
+    ...(typeof message === "string" ? { rawBody: new TextEncoder().encode(message) } : {}),
+    ...(parts.metadata ? { dynamicMetadata: metadataOf(decisions) } : {}),
+  };
+}
+
+/** Which unit of Envoy's a limit's window is, by the policy. */
+export function unitsIn(policy: Policy | null): AnswerParts["unitOf"] {
+  const units = new Map(policy?.limits.map((limit) => [limit.name, unitOfLimit(limit)]));
+  return (limit) => units.get(limit) ?? "UNKNOWN";
+}
+
+const UNITS = new Map<number, Unit>([
+  [1_000, "SECOND"],
+  [60_000, "MINUTE"],
+  [3_600_000, "HOUR"],
+  [86_400_000, "DAY"],
+  [604_800_000, "WEEK"],
+]);
+const CALENDAR_UNITS = { day: "DAY", week: "WEEK", month: "MONTH" } as const;
+
+function unitOfLimit({ calendar, otherwise, allotments }: Policy["limits"][number]): Unit {
+  if (calendar !== null) return CALENDAR_UNITS[calendar.every];
+  const allotment = [otherwise, ...allotments.values()].find((each) => each !== null && each.quota > 0);
+  return (allotment && UNITS.get(windowOf(allotment))) ?? "UNKNOWN";
+}
+
+function windowOf({ quota, spec }: Allotment): number {
+  if (spec.algorithm === "gcra") return (quota * spec.levelPerUnit) / spec.levelPerMs;
+  return "windowMs" in spec ? spec.windowMs : 0;
+}
+
+function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
+  if (decision === null) return { code: "OK" };
+  const code = decision.allowed ? "OK" : "OVER_LIMIT";
+  const verdict = tightestOf([decision]);
+  if (verdict === undefined) return { code };
+  return {
+    code,
+    currentLimit: {
+      name: verdict.limit,
+      requestsPerUnit: Math.min(verdict.quota, MAX_UINT32),
+      unit: unitOf(verdict.limit),
+    },
+    limitRemaining: Math.min(verdict.remaining, MAX_UINT32),
+    durationUntilReset: {
+      seconds: Math.floor(verdict.resetAfterMs / 1_000),
+      nanos: (verdict.resetAfterMs % 1_000) * 1_000_000,
+    },
+  };
+}
+
+/** What keeps a denied call waiting longest; else what has the smallest share left. */
+function tightestOf(decisions: readonly Decision[]): Verdict | undefined {
+  const shown = decisions.flatMap(({ verdicts }) => verdicts.filter(({ shadow }) => !shadow));
+  const waitOf = ({ retryAfterMs }: Verdict) => retryAfterMs ?? Number.POSITIVE_INFINITY;
+  const denying = shown.filter(({ allowed }) => !allowed);
+  if (decisions.some(({ allowed }) => !allowed) && denying.length > 0) {
+    return denying.reduce((longest, each) => (waitOf(each) > waitOf(longest) ? each : longest));
+  }
+  const shareOf = ({ remaining, quota }: Verdict) => (quota === 0 ? 0 : remaining / quota);
+  return shown.toSorted((one, other) => shareOf(one) - shareOf(other))[0];
+}
+
+/** The header fields that Envoy's own service and filter use, by draft 3 of polli-ratelimit-headers. */
+function draft3Fields(decided: readonly Decision[]): { key: string; value: string }[] {
+  const verdict = tightestOf(decided);
+  if (verdict === undefined) return [];
+  return [
+    { key: "x-ratelimit-limit", value: String(verdict.quota) },
+    { key: "x-ratelimit-remaining", value: String(verdict.remaining) },
+    { key: "x-ratelimit-reset", value: String(Math.ceil(verdict.resetAfterMs / 1_000)) },
+  ];
+}
+
+/** When a denied request may come again; nothing when it never may. */
+function retryFields(denied: readonly Decision[]): { key: string; value: string }[] {
+  const waits = denied.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
+  if (waits.length === 0 || waits.length < denied.length) return [];
+  return [{ key: "retry-after", value: String(Math.ceil(Math.max(...waits) / 1_000)) }];
+}
+
+/** The verdicts, from the policy's names and numbers alone. */
+function metadataOf(decisions: readonly (Decision | null)[]): Struct {
+  const list = decisions.map((decision) => ({
+    allowed: decision?.allowed ?? true,
+    degraded: decision?.degraded != null,
+    verdicts: (decision?.verdicts ?? []).map(({ limit, allowed, shadow, unit, cost, quota, remaining }) => {
+      return { limit, allowed, shadow, unit, cost, quota, remaining };
+    }),
+  }));
+  return { fields: { descriptors: plainValue(list) } };
+}
+
+type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
+
+function plainValue(plain: Plain): Value {
+  if (typeof plain === "string") return { stringValue: plain };
+  if (typeof plain === "number") return { numberValue: plain };
+  if (typeof plain === "boolean") return { boolValue: plain };
+  if (Array.isArray(plain)) return { listValue: { values: plain.map(plainValue) } };
+  const fields = Object.entries(plain).map(([key, value]) => [key, plainValue(value)] as const);
+  return { structValue: { fields: Object.fromEntries(fields) } };
+}

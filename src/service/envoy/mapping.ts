@@ -1,0 +1,199 @@
+// Which call an Envoy descriptor is: the words of a mapping, and how it is read. It knows neither gRPC nor a limiter.
+
+import { z } from "zod";
+import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../../kernel/call.ts";
+import { type Fault, formatGot, MisuseError } from "../../kernel/errors.ts";
+import type { Limit, Policy } from "../../kernel/policy.ts";
+
+/** Which descriptors are limited, and as what. */
+export interface EnvoyMapping {
+  /** By domain, as Envoy's filter names it. Of a domain's rules the first that matches a descriptor holds. At most 1,000 rules. */
+  readonly domains: Readonly<Record<string, readonly EnvoyRule[]>>;
+}
+
+/** Which call some descriptors are. */
+export interface EnvoyRule {
+  /** The descriptor has all of these entries, with this value, or any for `*`. Others it may have, too. */
+  readonly match: Readonly<Record<string, string>>;
+  /** The call's tool: a name, or the entry whose value it is, which then has to be there. */
+  readonly tool: string | { readonly from: string };
+  /** Whose call it is: entry keys by dimension. A dimension whose entry is not there is not said. */
+  readonly dimensions?: Readonly<Record<string, string>> | undefined;
+  /** What `hits_addend` counts. Default `calls`. */
+  readonly unit?: string | undefined;
+  /**
+   * Whether Envoy says what was taken already, as at a stream's end: it is booked also past the quota, and denies nobody
+   * but those who come later. Default `false`.
+   */
+  readonly afterwards?: boolean | undefined;
+}
+
+/** One entry of a descriptor. */
+export interface Entry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** What to ask a limiter for a descriptor. */
+export interface Asked {
+  /** `peek` where a descriptor's own `hits_addend` is 0: Envoy then asks whether there is anything left. */
+  readonly verb: "consume" | "record" | "peek";
+  readonly call: Call;
+}
+
+/** Finds what to ask for a descriptor: `null` when no rule is for it. */
+export type Mapper = (domain: string, entries: readonly Entry[], hits: number) => Asked | null;
+
+const MAX_RULES = 1_000;
+const MAX_ENTRIES = 32;
+
+const text = (what: string) => z.string({ error: what }).min(1, { error: what }).max(256, { error: what });
+const KEY = "an entry's key, 1 to 256 characters";
+const WORD = /^[a-z][a-z0-9_]{0,31}$/;
+const DIMENSION = "a dimension other than tool, tier and args (a-z, 0-9, _; at most 32)";
+const NO_DIMENSION = new Set<string>([...CALL_WORDS, ...DERIVED_DIMENSIONS, "tool", "limit"]);
+const dimension = z
+  .string()
+  .regex(WORD, { error: DIMENSION })
+  .refine((name) => !NO_DIMENSION.has(name), { error: DIMENSION });
+
+function map<Key extends z.ZodString>(key: Key, value: z.ZodString, what: string) {
+  const error = `${what}, at most ${MAX_ENTRIES}`;
+  return z.record(key, value, { error }).refine((entries) => Object.keys(entries).length <= MAX_ENTRIES, { error });
+}
+
+function object<Shape extends z.ZodRawShape>(shape: Shape, what: string) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "unrecognized_keys" ? `only ${Object.keys(shape).join(", ")}` : what),
+  });
+}
+
+const TOOL = "a tool's name, or { from: key }";
+const rule = object(
+  {
+    match: map(text(KEY), text("an entry's value, or *"), "values by entry key").refine(
+      (match) => Object.keys(match).length > 0,
+      { error: "at least one entry" },
+    ),
+    tool: z.union([text(TOOL), object({ from: text(KEY) }, TOOL)], { error: TOOL }),
+    dimensions: map(dimension, text(KEY), "entry keys by dimension").optional(),
+    unit: z
+      .string({ error: "a unit" })
+      .regex(WORD, { error: "a unit such as calls or tokens (a-z, 0-9, _)" })
+      .optional(),
+    afterwards: z.boolean({ error: "true or false" }).optional(),
+  },
+  "{ match, tool, dimensions, unit, afterwards }",
+);
+
+const mapping = object(
+  {
+    domains: z
+      .record(text("a domain"), z.array(rule, { error: "a list of rules" }), { error: "lists of rules by domain" })
+      .refine((domains) => Object.values(domains).flat().length <= MAX_RULES, { error: `at most ${MAX_RULES} rules` }),
+  },
+  "{ domains }",
+);
+
+/**
+ * Makes a mapping ready.
+ *
+ * @param policy what the calls are judged by, where it is known: a rule that it would refuse is found here
+ * @throws MisuseError `invalid-option` with every fault
+ */
+export function createMapper(input: EnvoyMapping, policy: Policy | null): Mapper {
+  // The schema library passes it over in silence: a condition would be lost.
+  if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf([{ path: "mapping", got: '"__proto__"' }]);
+  const parsed = mapping.safeParse(input);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => ({
+      path: ["mapping", ...issue.path.map(String)].join("."),
+      expected: issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message,
+      got: issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, issue.path)),
+    }));
+    throw faultsOf(faults);
+  }
+  // The annotation fails to compile when the schema and the type that users see part.
+  const accepted: EnvoyMapping = parsed.data;
+  if (policy !== null) checkAgainst(accepted, policy);
+  const rules = new Map(Object.entries(accepted.domains).map(([domain, list]) => [domain, list.map(readyRule)]));
+  return (domain, entries, hits) => {
+    const values = new Map<string, string>();
+    for (const { key, value } of entries) if (!values.has(key)) values.set(key, value);
+    for (const asked of rules.get(domain) ?? []) {
+      const found = asked(values, hits);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+}
+
+function readyRule({ match, tool, dimensions = {}, unit = "calls", afterwards = false }: EnvoyRule) {
+  const conditions = Object.entries(match);
+  const named = Object.entries(dimensions);
+  return (values: ReadonlyMap<string, string>, hits: number): Asked | null => {
+    const name = typeof tool === "string" ? tool : values.get(tool.from);
+    const matches = conditions.every(([key, value]) => (value === "*" ? values.has(key) : values.get(key) === value));
+    if (!matches || name === undefined) return null;
+    const said = named.flatMap(([dimension, key]) => {
+      const value = values.get(key);
+      return value === undefined ? [] : [[dimension, value] as const];
+    });
+    const whose = { ...Object.fromEntries(said), tool: name };
+    if (hits === 0) return { verb: "peek", call: whose };
+    return { verb: afterwards ? "record" : "consume", call: { ...whose, cost: { [unit]: hits } } };
+  };
+}
+
+/** Refuses rules whose calls the policy would refuse, each time. */
+function checkAgainst({ domains }: EnvoyMapping, policy: Policy): void {
+  const faults = Object.entries(domains).flatMap(([domain, rules]) =>
+    rules.flatMap((rule, i) => ruleFaults(rule, policy, `mapping.domains.${domain}.${i}`)),
+  );
+  if (faults.length > 0) throw faultsOf(faults);
+}
+
+function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy: Policy, path: string): PartFault[] {
+  const faults: PartFault[] = [];
+  for (const name of Object.keys(dimensions)) {
+    if (policy.dimensions.has(name)) continue;
+    const expected = `one of the policy's dimensions: ${[...policy.dimensions].join(", ")}`;
+    faults.push({ path: `${path}.dimensions.${name}`, expected, got: formatGot(name) });
+  }
+  if (unit !== "calls" && !policy.units.has(unit)) {
+    const expected = `one of the policy's units: ${[...policy.units].join(", ")}`;
+    faults.push({ path: `${path}.unit`, expected, got: formatGot(unit) });
+  }
+  if (typeof tool !== "string") return faults;
+  const derived: readonly string[] = [...DERIVED_DIMENSIONS, "tool"];
+  for (const limit of policy.limits.filter(({ matches }) => matches(tool))) {
+    const missing = limit.per.find((each) => !derived.includes(each) && !Object.hasOwn(dimensions, each));
+    if (missing !== undefined && !limit.optional) {
+      const expected = `${missing}, which the limit ${limit.name} is per, or the limit to be optional`;
+      faults.push({ path: `${path}.dimensions`, expected, got: "nothing" });
+    } else if (missing === undefined && isConcurrency(limit)) {
+      const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
+      faults.push({ path: `${path}.tool`, expected, got: formatGot(tool) });
+    }
+  }
+  return faults;
+}
+
+function isConcurrency({ allotments, otherwise }: Limit): boolean {
+  return [otherwise, ...allotments.values()].some((each) => each?.spec.algorithm === "concurrency");
+}
+
+type PartFault = Partial<Fault> & Pick<Fault, "path" | "got">;
+
+function faultsOf(faults: readonly PartFault[]): MisuseError {
+  return new MisuseError(
+    "invalid-option",
+    faults.map((fault) => ({ expected: "another name", ...fault })),
+  );
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  return value;
+}

@@ -1,0 +1,215 @@
+// What happens, as server-sent events, to whoever listens: decisions, and what befalls the store and the policy. Each
+// listener has a bounded buffer; one that does not keep up is dropped. Arguments, labels and keys of calls are never told.
+
+import type { Call } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { LimiterEvent } from "../limiter.ts";
+import type { Metrics } from "./metrics.ts";
+import { ProblemError } from "./problems.ts";
+import { prefixOf, shownNames, type Tenants } from "./tenants.ts";
+
+/** What a listener can ask for. */
+export const EVENT_TYPES = ["decision", "denial", "store-away", "store-back", "policy-reload"] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** Longest value of a dimension that is told. */
+const MAX_VALUE = 200;
+
+export interface EventOptions {
+  readonly maxListeners: number;
+  readonly maxListenerBytes: number;
+  readonly heartbeatMs: number;
+}
+
+/** Who listens, and to what. */
+export interface Listening {
+  readonly tenants: Tenants;
+  readonly types: ReadonlySet<EventType>;
+  /** Asked with each heartbeat: a key may have been revoked meanwhile. */
+  isAllowed(): boolean;
+}
+
+const encoder = new TextEncoder();
+const HEARTBEAT = encoder.encode(": alive\n\n");
+const HELLO = encoder.encode("retry: 1000\n\n");
+
+/** Tells listeners what happens. */
+export class Events {
+  readonly #options: EventOptions;
+  readonly #metrics: Metrics;
+  readonly #policy: () => Policy;
+  readonly #listeners = new Set<Listener>();
+  #heart: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: EventOptions, policy: () => Policy, metrics: Metrics) {
+    this.#options = options;
+    this.#policy = policy;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * A stream of events.
+   *
+   * @throws ProblemError 503 when as many listen as may
+   */
+  listen(listening: Listening): ReadableStream<Uint8Array> {
+    const { maxListeners, maxListenerBytes, heartbeatMs } = this.#options;
+    if (this.#listeners.size >= maxListeners) {
+      throw new ProblemError(503, "too-many-listeners", "As many listen as may.", { headers: { "retry-after": "10" } });
+    }
+    this.#heart ??= setInterval(() => this.#beat(), heartbeatMs).unref();
+    const leave = (isSlow: boolean) => {
+      this.#listeners.delete(listener);
+      this.#metrics.listeners(this.#listeners.size);
+      if (isSlow) this.#metrics.refused("slow-listener");
+    };
+    const listener = new Listener(listening, maxListenerBytes, leave);
+    this.#listeners.add(listener);
+    this.#metrics.listeners(this.#listeners.size);
+    listener.send(HELLO);
+    return listener.stream;
+  }
+
+  /** A decision was made. */
+  decided(decision: Decision, call: Call): void {
+    if (this.#listeners.size === 0) return;
+    const type = decision.allowed ? "decision" : "denial";
+    const policy = this.#policy();
+    const dimensions = told(policy, call);
+    const { message: _, notice: __, ...numbers } = decision;
+    let forAll: Uint8Array | undefined;
+    for (const listener of this.#listeners) {
+      if (!listener.types.has(type)) continue;
+      if (listener.tenants === null) {
+        forAll ??= frame(type, { dimensions, decision: numbers });
+        listener.send(forAll);
+      } else if (dimensions.tenant !== undefined && listener.tenants.includes(dimensions.tenant)) {
+        const shown = shownNames(policy, prefixOf(dimensions.tenant), dimensions);
+        listener.send(frame(type, { dimensions: shown, decision: numbers }));
+      }
+    }
+  }
+
+  /** Something befell the store or the policy. It concerns those alone who see everything. */
+  happened(event: LimiterEvent): void {
+    const data = dataOf(event);
+    if (data === null || this.#listeners.size === 0) return;
+    const bytes = frame(event.type, data);
+    for (const listener of this.#listeners) {
+      if (listener.tenants === null && listener.types.has(event.type as EventType)) listener.send(bytes);
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#heart);
+    for (const listener of this.#listeners) listener.end();
+  }
+
+  #beat(): void {
+    for (const listener of this.#listeners) {
+      if (listener.isAllowed()) listener.send(HEARTBEAT);
+      else listener.end();
+    }
+  }
+}
+
+/** One stream, and what waits until it is read. */
+class Listener {
+  readonly tenants: Tenants;
+  readonly types: ReadonlySet<EventType>;
+  readonly isAllowed: () => boolean;
+  readonly stream: ReadableStream<Uint8Array>;
+  readonly #maxBytes: number;
+  readonly #leave: (isSlow: boolean) => void;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #waiting: Uint8Array[] = [];
+  #bytes = 0;
+  #isRead = false;
+
+  constructor({ tenants, types, isAllowed }: Listening, maxBytes: number, leave: (isSlow: boolean) => void) {
+    this.tenants = tenants;
+    this.types = types;
+    this.isAllowed = isAllowed;
+    this.#maxBytes = maxBytes;
+    this.#leave = leave;
+    // What waits is kept here, so that it can be let go.
+    this.stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: () => {
+          this.#isRead = true;
+          this.#flush();
+        },
+        cancel: () => {
+          this.#controller = null;
+          leave(false);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#controller === null) return;
+    if (this.#bytes + bytes.byteLength > this.#maxBytes) {
+      this.#waiting = [];
+      this.#end(true);
+      return;
+    }
+    this.#waiting.push(bytes);
+    this.#bytes += bytes.byteLength;
+    this.#flush();
+  }
+
+  end(): void {
+    this.#isRead = true;
+    this.#flush();
+    this.#end(false);
+  }
+
+  #end(isSlow: boolean): void {
+    this.#controller?.close();
+    this.#controller = null;
+    this.#leave(isSlow);
+  }
+
+  #flush(): void {
+    if (!this.#isRead || this.#waiting.length === 0) return;
+    this.#controller?.enqueue(Buffer.concat(this.#waiting));
+    this.#waiting = [];
+    this.#bytes = 0;
+    this.#isRead = false;
+  }
+}
+
+/** What is told of a call: whose it is, and the tool. */
+function told(policy: Policy, call: Call): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(call).flatMap(([word, value]) => {
+      if (!policy.dimensions.has(word) || value === undefined || value === null) return [];
+      return [[word, String(value).slice(0, MAX_VALUE)]];
+    }),
+  );
+}
+
+function dataOf(event: LimiterEvent): object | null {
+  switch (event.type) {
+    case "store-away":
+      return { code: event.error.code };
+    case "store-back": {
+      const { awayMs, booked, dropped, raised } = event;
+      return { awayMs, booked, dropped, raised };
+    }
+    case "policy-reload":
+      return { restarted: event.restarted };
+    default:
+      return null;
+  }
+}
+
+function frame(type: string, data: object): Uint8Array {
+  return encoder.encode(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+}

@@ -1,0 +1,112 @@
+// From a request to its answer, the same way for every route: who asks, whether there is room, what the body says, the act,
+// the answer as text. It makes nothing that it could have made before.
+
+import type { Context } from "hono";
+import { callerOf } from "./auth.ts";
+import { parseBy, readBody } from "./body.ts";
+import type { Asking, Desk } from "./desk.ts";
+import type { Log } from "./log.ts";
+import { notFor, ProblemError, stopping } from "./problems.ts";
+import type { Route } from "./routes.ts";
+
+const JSON_HEADERS = { "content-type": "application/json" };
+const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
+const PROBLEM = "application/problem+json";
+const REQUEST_ID = /^[\w.-]{1,64}$/;
+const OPEN_ASKING = { keyId: null, tenants: null };
+
+let numbered = 0;
+const RUN = crypto.randomUUID().slice(0, 8);
+
+/** What answers the requests of one route. */
+export function exchange(desk: Desk, route: Route, log: Log | undefined): (context: Context) => Promise<Response> {
+  return (context) => answer(desk, route, log, context.req.raw);
+}
+
+async function answer(desk: Desk, route: Route, log: Log | undefined, request: Request): Promise<Response> {
+  const startedMs = performance.now();
+  let response: Response;
+  if (route.isOpen !== true) desk.inFlight++;
+  try {
+    if (route.isOpen !== true) admit(desk);
+    response = await act(desk, route, request);
+  } catch (error) {
+    response = problemResponse(desk.failed(error), request);
+  } finally {
+    if (route.isOpen !== true) desk.inFlight--;
+  }
+  const takenMs = performance.now() - startedMs;
+  desk.metrics.answered(route.path, response.status, takenMs / 1_000);
+  if (log?.isLevelEnabled("debug")) told(log, request, response, route, takenMs);
+  return response;
+}
+
+function admit({ inFlight, bounds, phase }: Desk): void {
+  if (phase === "stopping") throw stopping();
+  if (inFlight > bounds.maxInFlight) throw new ProblemError(503, "too-many-requests", "As many requests run as may.");
+}
+
+async function act(desk: Desk, route: Route, request: Request): Promise<Response> {
+  const { headers } = request;
+  const caller = route.scope === null ? OPEN_ASKING : callerOf(desk.keys, headers.get("authorization"), route.scope);
+  const asking: Asking = { caller, request };
+  let body: unknown;
+  if (route.request !== undefined) {
+    const schema = route.reads ?? route.request;
+    body = parseBy(schema, await readBody(request, desk.bounds.maxBodyBytes));
+    if (route.isOnce === true) body = underKey(body as { idempotencyKey?: string }, headers.get("idempotency-key"));
+  }
+  const answered = await route.run(desk, asking, body);
+  if (answered === null) return new Response(null, { status: 204 });
+  if (answered instanceof Response) return answered;
+  const isRead = route.method === "GET";
+  return new Response(JSON.stringify(answered), { status: 200, headers: isRead ? FRESH_JSON_HEADERS : JSON_HEADERS });
+}
+
+/** The body with the key that the header says. */
+function underKey<Body extends { readonly idempotencyKey?: string }>(body: Body, key: string | null): Body {
+  if (key === null) return body;
+  if (key === "" || (body.idempotencyKey !== undefined && body.idempotencyKey !== key)) {
+    const faults = [
+      { path: "Idempotency-Key", expected: "one key, in the header or in the body", got: "two that differ" },
+    ];
+    throw new ProblemError(400, "invalid-header", "The header and the body name different keys.", { faults });
+  }
+  return { ...body, idempotencyKey: key };
+}
+
+/** What is answered where no route is. */
+export function unrouted(routes: readonly Route[], request: Request): ProblemError {
+  const { pathname } = new URL(request.url);
+  const methods = routes.filter(({ path }) => path === pathname).map(({ method }) => method);
+  if (methods.length > 0)
+    return notFor(methods.flatMap((each) => (each === "GET" ? ["GET", "HEAD"] : each)).join(", "));
+  return new ProblemError(404, "not-found", "There is no such path: /docs lists those that are.");
+}
+
+/** A problem as a response. */
+export function problemResponse({ problem, headers }: ProblemError, request: Request | null): Response {
+  const id = idOf(request);
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { "content-type": PROBLEM, "cache-control": "no-store", "x-request-id": id, ...headers },
+  });
+}
+
+const ids = new WeakMap<Request, string>();
+
+/** The id that the request came with, else one of this process. */
+export function idOf(request: Request | null): string {
+  const given = request?.headers.get("x-request-id") ?? "";
+  if (REQUEST_ID.test(given)) return given;
+  const known = request === null ? undefined : ids.get(request);
+  if (known !== undefined) return known;
+  const id = `${RUN}-${(++numbered).toString(36)}`;
+  if (request !== null) ids.set(request, id);
+  return id;
+}
+
+function told(log: Log, request: Request, { status }: Response, { path }: Route, takenMs: number): void {
+  const { method } = request;
+  log.debug({ method, path, status, ms: Math.round(takenMs * 1_000) / 1_000, requestId: idOf(request) }, "answered");
+}

@@ -1,0 +1,225 @@
+// The service as a function from a request to its answer: the limiter, who may ask it, and what is told of it. It listens
+// nowhere (node.ts does).
+
+import { createHash } from "node:crypto";
+import { Hono } from "hono/tiny";
+import { MisuseError } from "../kernel/errors.ts";
+import { definePolicy, type Policy } from "../kernel/policy.ts";
+import type { PolicyInput } from "../kernel/policy-schema.ts";
+import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
+import { parsePolicy } from "../policy-file.ts";
+import type { Desk, PolicyInForce } from "./desk.ts";
+import { Events } from "./events.ts";
+import { exchange, problemResponse, unrouted } from "./exchange.ts";
+import type { Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { boundsOf, checkServiceOptions, type ServiceOptions } from "./options.ts";
+import { problemOf } from "./problems.ts";
+import { ReadinessWatch } from "./readiness.ts";
+import { ROUTES } from "./routes.ts";
+
+export { type Act, type Audit, auditFile } from "./audit.ts";
+export {
+  createKey,
+  type Key,
+  type KeyFileOptions,
+  type Keys,
+  keyFile,
+  type NewKey,
+  revokeKey,
+  type Scope,
+} from "./keys.ts";
+export type { Log } from "./log.ts";
+export type { Metrics } from "./metrics.ts";
+export type { ServiceBounds, ServiceOptions } from "./options.ts";
+export type { Readiness } from "./readiness.ts";
+
+/** The external limiter, as a function. */
+export interface Service {
+  /** The limiter that it asks, for others in this process. */
+  readonly limiter: Limiter;
+  /** Whether anybody may ask. */
+  readonly isOpen: boolean;
+  readonly metrics: Metrics;
+  /** Answers a request. It never rejects. */
+  fetch(request: Request): Promise<Response>;
+  /**
+   * Judges by another policy from now on.
+   *
+   * @throws MisuseError as `limiter.reload`, and nothing has changed
+   */
+  reload(policy: string | PolicyInput): void;
+  /** Whether it is about to end. */
+  readonly isLeaving: boolean;
+  /** From now on it says that it is not ready; it answers as before. */
+  leave(): void;
+  /**
+   * Takes no new work, waits until what runs has ended or has had its time, and closes the limiter, which books what is pending.
+   * Closing twice is fine.
+   */
+  close(): Promise<void>;
+}
+
+/** What calls say to the service beside their dimensions: no dimension can have these names. */
+const TAKEN = ["maxWaitMs", "leaseMs", "op"];
+
+/**
+ * Makes a service.
+ *
+ * @throws MisuseError `invalid-option`, `invalid-policy`, `unsupported-limit`
+ *
+ * @example
+ * ```ts
+ * import { createService } from "tollgate/service";
+ * import { memoryStore } from "tollgate/stores/memory";
+ *
+ * const service = createService({
+ *   policy: "version: 1\nlimits: [{ name: per-session, per: [session], quota: 50 }]",
+ *   store: memoryStore(),
+ *   keys: false,
+ * });
+ * const response = await service.fetch(
+ *   new Request("http://localhost/v1/consume", {
+ *     method: "POST",
+ *     headers: { "content-type": "application/json" },
+ *     body: JSON.stringify({ tool: "search", session: "s1" }),
+ *   }),
+ * );
+ * console.log((await response.json()).verdicts[0].remaining); // 49
+ * await service.close();
+ * ```
+ */
+export function createService(options: ServiceOptions): Service {
+  checkServiceOptions(options);
+  const { store, keys, prefix, failover = {}, log, onDecision, onEvent } = options;
+  const bounds = boundsOf(options.bounds);
+  const metrics = new Metrics();
+  const hasShare = failover !== false && failover.journal !== undefined && failover.instances !== undefined;
+  const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare);
+  const events = new Events(bounds, () => desk.inForce.policy, metrics);
+  const stop = new AbortController();
+  const inForce = readPolicy(options.policy);
+  const limiter = createLimiter({
+    policy: inForce.policy,
+    store,
+    failover,
+    ...(prefix === undefined ? {} : { prefix }),
+    onDecision(decision, call) {
+      if (decision.degraded === null) readiness.decided();
+      metrics.decided(decision);
+      events.decided(decision, call);
+      return onDecision?.(decision, call);
+    },
+    onEvent(event) {
+      readiness.happened(event);
+      metrics.storeAway(readiness.isAway);
+      events.happened(event);
+      if (log !== undefined) logEvent(log, event);
+      return onEvent?.(event);
+    },
+  });
+  const desk: Desk = {
+    limiter,
+    bounds,
+    keys,
+    events,
+    metrics,
+    readiness,
+    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
+    stop: stop.signal,
+    failed(error) {
+      const problem = problemOf(error);
+      if (problem.problem.status >= 500 && problem !== error) logFailure(log, problem.problem.code, error);
+      return problem;
+    },
+    inForce,
+    phase: "open",
+    inFlight: 0,
+    waiting: 0,
+  };
+  const app = new Hono();
+  for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
+  app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
+  app.onError((error, { req }) => problemResponse(desk.failed(error), req.raw));
+  let closing: Promise<void> | undefined;
+  const service: Service = {
+    limiter,
+    isOpen: keys === false,
+    metrics,
+    fetch: async (request) => app.fetch(request),
+    reload(policy) {
+      try {
+        const next = readPolicy(policy);
+        const before = desk.inForce;
+        desk.inForce = next;
+        try {
+          limiter.reload(next.policy);
+        } catch (error) {
+          desk.inForce = before;
+          throw error;
+        }
+        metrics.reloaded(true);
+      } catch (error) {
+        metrics.reloaded(false);
+        throw error;
+      }
+    },
+    get isLeaving() {
+      return desk.phase !== "open";
+    },
+    leave() {
+      if (desk.phase === "open") desk.phase = "leaving";
+    },
+    close() {
+      closing ??= close(desk, stop);
+      return closing;
+    },
+  };
+  return service;
+}
+
+async function close(desk: Desk, stop: AbortController): Promise<void> {
+  desk.phase = "stopping";
+  const { bounds, events, keys, limiter } = desk;
+  events.close();
+  const endsAtMs = performance.now() + bounds.stopMs;
+  while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, 5));
+  stop.abort();
+  // Who waited for his turn hears of it before the limiter is gone.
+  await new Promise(setImmediate);
+  await limiter.close();
+  if (keys !== false) keys.close();
+}
+
+function readPolicy(given: string | PolicyInput): PolicyInForce {
+  const policy: Policy = typeof given === "string" ? parsePolicy(given) : definePolicy(given as PolicyInput);
+  const source = typeof given === "string" ? given : JSON.stringify(given, null, 2);
+  const taken = TAKEN.find((name) => policy.dimensions.has(name));
+  if (taken !== undefined) {
+    throw new MisuseError("invalid-policy", {
+      path: "limits",
+      expected: `dimensions with other names than ${TAKEN.join(", ")}, which the service reads itself`,
+      got: taken,
+    });
+  }
+  return { policy, source, version: createHash("sha256").update(source).digest("hex").slice(0, 32) };
+}
+
+function logEvent(log: Log, event: LimiterEvent): void {
+  if (event.type === "store-away") log.error({ code: event.error.code, problem: event.error.message }, "store away");
+  else if (event.type === "store-back") log.info(event, "store back");
+  else if (event.type === "policy-reload") log.info(event, "another policy is in force");
+  else if (event.type === "unbooked") log.error(event, "closed with bookings that are lost");
+  else if (event.type === "small-quotas") log.warn(event, "more instances than a quota has units");
+  else if (event.type === "store-error") log.warn({ problem: String(event.error) }, "the store's setup is not known");
+  else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
+}
+
+/** Errors of the store and of the service itself: their messages are made of the program's words. */
+function logFailure(log: Log | undefined, code: string, error: unknown): void {
+  const problem = error instanceof Error ? error.message : String(error);
+  log?.error(
+    { code, problem, stack: code === "internal" && error instanceof Error ? error.stack : undefined },
+    "failed",
+  );
+}

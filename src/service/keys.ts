@@ -1,0 +1,204 @@
+// The file of API keys: who may ask for what. It holds hashes alone; a key's secret is shown once, when it is made.
+
+import { createHash, randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unwatchFile,
+  watchFile,
+  writeFileSync,
+} from "node:fs";
+import { z } from "zod";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+
+/** What a key may do: decide calls, read how things stand, change them. None contains another. */
+export const SCOPES = ["decide", "read", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+const MAX_KEYS = 10_000;
+const MAX_BYTES = 10_000_000;
+
+const keySchema = z.strictObject({
+  id: z.string().regex(/^[a-z0-9]{1,32}$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+  tenants: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .max(1_000)
+        .refine((tenant) => tenant.isWellFormed()),
+    )
+    .min(1)
+    .max(1_000)
+    .optional(),
+  name: z.string().max(200).optional(),
+  createdAt: z.string().max(40),
+});
+const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keySchema).max(MAX_KEYS) });
+
+/** A key as it is kept. */
+export type StoredKey = z.infer<typeof keySchema>;
+
+/** A key as requests are checked by it. */
+export interface Key {
+  readonly id: string;
+  readonly sha256: Uint8Array;
+  readonly scopes: ReadonlySet<Scope>;
+  /** The tenants that it is bound to; `null` for all. */
+  readonly tenants: readonly string[] | null;
+}
+
+/** Where keys come from. */
+export interface Keys {
+  find(id: string): Key | undefined;
+  close(): void;
+}
+
+/** How a key file is watched. */
+export interface KeyFileOptions {
+  /** How often the file is looked at, 100 to 3,600,000 ms. Default 1,000. */
+  readonly intervalMs?: number | undefined;
+  /** Called when the file has become unreadable: the keys stay as they were. Default: a process warning. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+/**
+ * The keys of a file, which several instances may share: it is read again when it has changed.
+ *
+ * @throws MisuseError `invalid-option` when it is no key file, or others than its owner may write it
+ */
+export function keyFile(path: string, options: KeyFileOptions = {}): Keys {
+  checkOptionKeys(options, ["intervalMs", "onError"]);
+  const { intervalMs = 1_000, onError = (error) => process.emitWarning(String(error), "TollgateWarning") } = options;
+  checkWhole("intervalMs", intervalMs, 100, 3_600_000);
+  let keys = index(readKeys(path));
+  const changed = () => {
+    try {
+      keys = index(readKeys(path));
+    } catch (error) {
+      onError(error);
+    }
+  };
+  // By looking at it: files that are mounted or replaced are missed by file events.
+  watchFile(path, { interval: intervalMs, persistent: false }, changed);
+  return { find: (id) => keys.get(id), close: () => unwatchFile(path, changed) };
+}
+
+/**
+ * What a key file holds.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function readKeys(path: string): readonly StoredKey[] {
+  let parsed: unknown;
+  try {
+    const { mode, size } = statSync(path);
+    if (process.platform !== "win32" && (mode & 0o022) !== 0) {
+      throw invalidOption("keys", "a file that only its owner may write (chmod 600)", path);
+    }
+    if (size > MAX_BYTES) throw invalidOption("keys", `a file of at most ${MAX_BYTES} bytes`, path);
+    parsed = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    if (MisuseError.isInstance(error)) throw error;
+    const got = error instanceof SyntaxError ? "no JSON" : formatGot(error);
+    throw new MisuseError("invalid-option", { path: "keys", expected: `a key file that can be read at ${path}`, got });
+  }
+  const result = fileSchema.safeParse(parsed);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    const at = issue?.path.join(".") ?? "";
+    throw invalidOption(`keys ${at}`.trim(), "a key file as `tollgate keys create` writes it", issue?.message);
+  }
+  const { keys } = result.data;
+  if (new Set(keys.map(({ id }) => id)).size < keys.length) throw invalidOption("keys", "ids that differ", path);
+  return keys;
+}
+
+function index(keys: readonly StoredKey[]): ReadonlyMap<string, Key> {
+  return new Map(
+    keys.map(({ id, sha256, scopes, tenants = null }) => [
+      id,
+      { id, sha256: Buffer.from(sha256, "hex"), scopes: new Set(scopes), tenants },
+    ]),
+  );
+}
+
+/** What a new key may do. */
+export interface NewKey {
+  readonly scopes: readonly Scope[];
+  readonly tenants?: readonly string[] | undefined;
+  readonly name?: string | undefined;
+}
+
+/**
+ * Adds a key to a file, which is made when it is not there.
+ *
+ * @returns the key's text, which cannot be had again
+ * @throws MisuseError `invalid-option`
+ */
+export function createKey(
+  path: string,
+  { scopes, tenants, name }: NewKey,
+): { readonly id: string; readonly key: string } {
+  // 60 bits, in letters that are read out loud without doubt.
+  const id = Array.from(randomBytes(12), (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
+  const secret = randomBytes(32).toString("base64url");
+  const stored = {
+    id,
+    sha256: createHash("sha256").update(secret).digest("hex"),
+    scopes: [...new Set(scopes)],
+    ...(tenants === undefined ? {} : { tenants: [...new Set(tenants)] }),
+    ...(name === undefined ? {} : { name }),
+    createdAt: new Date().toISOString(),
+  };
+  const checked = keySchema.safeParse(stored);
+  if (!checked.success) {
+    const [issue] = checked.error.issues;
+    throw invalidOption(String(issue?.path[0] ?? "key"), "scopes, tenants and a name that can be kept", issue?.message);
+  }
+  change(path, (keys) => [...keys, checked.data]);
+  return { id, key: `tg_${id}_${secret}` };
+}
+
+/**
+ * Takes a key out of a file.
+ *
+ * @throws MisuseError `invalid-option` when it is not there
+ */
+export function revokeKey(path: string, id: string): void {
+  change(path, (keys) => {
+    if (!keys.some((key) => key.id === id)) throw invalidOption("id", "the id of a key in the file", id);
+    return keys.filter((key) => key.id !== id);
+  });
+}
+
+/** The new file is written beside the old one, under a name that keeps others from doing so, and takes its place at once. */
+function change(path: string, by: (keys: readonly StoredKey[]) => readonly StoredKey[]): void {
+  const next = `${path}.lock`;
+  try {
+    writeFileSync(next, "", { flag: "wx", mode: 0o600 });
+  } catch (error) {
+    const got = formatGot(error);
+    throw new MisuseError("invalid-option", {
+      path: "keys",
+      expected: `that nobody else changes ${path} (else remove ${next})`,
+      got,
+    });
+  }
+  try {
+    const keys = by(existsSync(path) ? readKeys(path) : []);
+    if (keys.length > MAX_KEYS) throw invalidOption("keys", `at most ${MAX_KEYS} keys`, keys.length);
+    writeFileSync(next, `${JSON.stringify({ version: 1, keys }, null, 2)}\n`, { mode: 0o600 });
+    chmodSync(next, 0o600);
+    renameSync(next, path);
+  } catch (error) {
+    rmSync(next, { force: true });
+    throw error;
+  }
+}

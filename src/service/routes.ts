@@ -1,0 +1,252 @@
+// Every route in one table: method, path, who may, what goes in and out, what it does. The server, the OpenAPI document and
+// the tests of who may do what are made from it.
+
+import { z } from "zod";
+import { batchRoute } from "./batch.ts";
+import type { Asking, Desk } from "./desk.ts";
+import * as acts from "./desk.ts";
+import { docsPage } from "./docs-page.ts";
+import { EVENT_TYPES, type EventType } from "./events.ts";
+import type { Scope } from "./keys.ts";
+import { openApiDocument } from "./openapi.ts";
+import { notFor, ProblemError } from "./problems.ts";
+import { usageQuery } from "./query.ts";
+import * as schemas from "./schemas.ts";
+import { callerOf } from "./auth.ts";
+
+/** One route. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: `/${string}`;
+  /** What a key must have; `null` where nobody needs one. */
+  readonly scope: Scope | null;
+  readonly summary: string;
+  /** Of the body; absent where there is none. */
+  readonly request?: z.ZodType;
+  /** What of it is checked before it runs, where it checks the rest itself. */
+  readonly reads?: z.ZodType;
+  /** Of an item of a batch, where that may say less. */
+  readonly item?: z.ZodType;
+  /** Of the query, for the document. */
+  readonly query?: z.ZodObject;
+  /** Of a JSON answer, or the media type of another. */
+  readonly response: z.ZodType | string;
+  /** Whether the header `Idempotency-Key` names the wish. */
+  readonly isOnce?: boolean;
+  /** Whether it waits for somebody, so that it is not counted as under way. */
+  readonly isOpen?: boolean;
+  /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
+  run(desk: Desk, asking: Asking, body: unknown): unknown;
+}
+
+type Run<Body> = (desk: Desk, asking: Asking, body: Body) => unknown;
+
+/** A route of one call: its body has passed its schema. */
+function decide<Body>(
+  path: Route["path"],
+  summary: string,
+  run: Run<Body>,
+  more: Pick<Route, "request" | "item" | "response" | "isOnce">,
+): Route {
+  return { method: "POST", path, scope: "decide", summary, run: run as Run<unknown>, ...more };
+}
+
+/** What decides calls, and what follows from that: also as items of a batch. */
+export const DECIDING: readonly Route[] = [
+  decide("/v1/consume", "Judge a call by every limit that matches, and charge all of them or none", acts.consume, {
+    request: schemas.consumeSchema,
+    item: schemas.consumeItemSchema,
+    response: schemas.decisionSchema,
+    isOnce: true,
+  }),
+  decide("/v1/record", "Book a call that has happened, also past the quota", acts.record, {
+    request: schemas.callSchema,
+    response: schemas.decisionSchema,
+    isOnce: true,
+  }),
+  decide("/v1/peek", "Answer as consume would, and charge nothing", acts.peek, {
+    request: schemas.callSchema,
+    response: schemas.decisionSchema,
+  }),
+  decide("/v1/reserve", "Hold what a call is priced at until it is settled or released", acts.reserve, {
+    request: schemas.reserveSchema,
+    response: schemas.reservedSchema,
+    isOnce: true,
+  }),
+  decide("/v1/settle", "Book what a held call took, and free the rest", acts.settle, {
+    request: schemas.settleSchema,
+    response: schemas.settlementSchema,
+  }),
+  decide("/v1/release", "Free what is held", acts.release, {
+    request: schemas.releaseSchema,
+    response: schemas.settlementSchema,
+  }),
+  decide("/v1/extend", "Let a hold live longer", acts.extend, {
+    request: schemas.extendSchema,
+    response: schemas.extendedSchema,
+  }),
+  decide("/v1/report", "Say what came of a call, for limits of streaks", acts.report, {
+    request: schemas.reportSchema,
+    response: z.null(),
+  }),
+];
+
+const ADMINISTRATING: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/v1/grant",
+    scope: "admin",
+    summary: "Add units to the quota of one bucket for some time",
+    request: schemas.grantSchema,
+    response: schemas.touchedSchema,
+    run: acts.grant as Run<unknown>,
+  },
+  {
+    method: "POST",
+    path: "/v1/reset",
+    scope: "admin",
+    summary: "Empty one bucket, and answer how it stood before",
+    request: schemas.resetSchema,
+    response: schemas.touchedSchema,
+    run: acts.reset as Run<unknown>,
+  },
+];
+
+const READING: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/v1/usage",
+    scope: "read",
+    summary: "How buckets stand, of each limit whose dimensions are all given",
+    query: schemas.usageQuerySchema,
+    response: schemas.usagesSchema,
+    run: (desk, asking) => acts.usage(desk, asking, usageQuery(asking.request.url)),
+  },
+  {
+    method: "GET",
+    path: "/v1/policy",
+    scope: "read",
+    summary: "The policy as it was written; its version is the ETag",
+    response: schemas.policyAnswerSchema,
+    run: answerPolicy,
+  },
+  {
+    method: "GET",
+    path: "/v1/events",
+    scope: "read",
+    summary: "What happens, as server-sent events",
+    query: z.object({
+      types: z
+        .string()
+        .optional()
+        .meta({ description: `Some of ${EVENT_TYPES.join(", ")}, with commas. Default: all.` }),
+    }),
+    response: "text/event-stream",
+    isOpen: true,
+    run: answerEvents,
+  },
+];
+
+const TELLING: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/healthz",
+    scope: null,
+    summary: "Whether the process is up",
+    response: schemas.healthSchema,
+    isOpen: true,
+    run: () => ({ status: "up" }),
+  },
+  {
+    method: "GET",
+    path: "/readyz",
+    scope: null,
+    summary: "Whether this instance should be sent requests: 200 or 503",
+    response: schemas.readySchema,
+    isOpen: true,
+    run: answerReady,
+  },
+  {
+    method: "GET",
+    path: "/metrics",
+    scope: null,
+    summary: "Numbers of the service, for Prometheus",
+    response: "text/plain",
+    isOpen: true,
+    run: async ({ metrics, inFlight }) =>
+      new Response(await metrics.text(inFlight), { headers: { "content-type": metrics.contentType } }),
+  },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    scope: null,
+    summary: "This API as OpenAPI 3.1",
+    response: "application/json",
+    isOpen: true,
+    run: () => new Response(documentText(), { headers: { "content-type": "application/json" } }),
+  },
+  {
+    method: "GET",
+    path: "/docs",
+    scope: null,
+    summary: "This API for people",
+    response: "text/html",
+    isOpen: true,
+    run: () => docsPage(ROUTES),
+  },
+];
+
+/** All routes. */
+export const ROUTES: readonly Route[] = [...DECIDING, batchRoute(DECIDING), ...READING, ...ADMINISTRATING, ...TELLING];
+
+let text: string | undefined;
+
+function documentText(): string {
+  text ??= JSON.stringify(openApiDocument(ROUTES));
+  return text;
+}
+
+function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
+  if (caller.tenants !== null) throw new ProblemError(403, "not-one-tenant's", "The policy is for keys of no tenant.");
+  const { source, version } = inForce;
+  const etag = `"${version}"`;
+  const headers = { etag, "cache-control": "no-cache" };
+  const known =
+    request.headers
+      .get("if-none-match")
+      ?.split(",")
+      .map((each) => each.trim().replace(/^W\//, "")) ?? [];
+  if (known.includes(etag) || known.includes("*")) return new Response(null, { status: 304, headers });
+  return new Response(JSON.stringify({ version, source }), {
+    headers: { ...headers, "content-type": "application/json" },
+  });
+}
+
+function answerEvents(desk: Desk, { caller, request }: Asking): Response {
+  if (request.method !== "GET") throw notFor("GET");
+  const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? EVENT_TYPES;
+  const types = new Set(asked.filter((type): type is EventType => (EVENT_TYPES as readonly string[]).includes(type)));
+  if (types.size < new Set(asked).size) {
+    const faults = [{ path: "types", expected: EVENT_TYPES.join(", "), got: "another" }];
+    throw new ProblemError(400, "invalid-query", "types: expected types of events", { faults });
+  }
+  const authorization = request.headers.get("authorization");
+  const isAllowed = () => {
+    try {
+      callerOf(desk.keys, authorization, "read");
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return new Response(desk.events.listen({ tenants: caller.tenants, types, isAllowed }), {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
+  });
+}
+
+async function answerReady({ readiness, phase }: Desk): Promise<Response> {
+  const now = phase === "open" ? await readiness.now() : { status: "stopping", reason: null, awayMs: null };
+  const status = now.status === "ready" || now.status === "degraded" ? 200 : 503;
+  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  return new Response(JSON.stringify(now), { status, headers });
+}

@@ -1,0 +1,221 @@
+// What goes over the wire: one schema for each request and answer, from which the OpenAPI document is made, too.
+// Whether a policy knows a dimension or a unit, the limiter says.
+
+import { z } from "zod";
+import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import { MAX_DURATION_MS } from "../kernel/duration.ts";
+import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+
+const LONGEST_WAIT_MS = 3_600_000;
+
+const distanceMs = z.int().min(0);
+const dimensionValue = z.union([z.string().min(1), z.int()]);
+const units = z.int().min(0);
+/** How deep what is hashed may be: deeper than what says something, and harmless for what walks through it. */
+const MAX_DEPTH = 64;
+const anything = z.unknown().refine((value) => !isDeep(value, MAX_DEPTH), `at most ${MAX_DEPTH} levels`);
+const cost = z.record(z.string(), units).meta({ description: "Units by name, such as { tokens: 4000 }." });
+const leaseMs = z.int().min(1).max(MAX_LEASE_MS).meta({ description: "How long the hold lives." });
+const holdId = z.string().regex(/^[\w-]{1,64}$/);
+
+const whose = {
+  tenant: dimensionValue.optional(),
+  user: dimensionValue.optional(),
+  session: dimensionValue.optional(),
+  turn: dimensionValue.optional(),
+  agent: dimensionValue.optional(),
+};
+const callWords = {
+  tool: dimensionValue,
+  ...whose,
+  id: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
+  args: anything.optional().meta({ description: "What the tool is called with. Only its hash is used." }),
+  cost: cost.optional(),
+  idempotencyKey: z.string().min(1).optional().meta({ description: "As the header Idempotency-Key." }),
+};
+
+/** A call. Further keys are dimensions of the policy's own. */
+export const callSchema = z.object(callWords).catchall(dimensionValue).meta({ id: "Call" });
+
+const maxWaitMs = z
+  .int()
+  .min(0)
+  .max(LONGEST_WAIT_MS)
+  .optional()
+  .meta({ description: "How long the call may wait until it is allowed. The service has a bound of its own." });
+
+export const consumeSchema = z
+  .object({ ...callWords, maxWaitMs })
+  .catchall(dimensionValue)
+  .meta({ id: "Consume" });
+/** Of a batch, which waits for none of its items. */
+export const consumeItemSchema = z.object({ ...callWords, maxWaitMs: z.never().optional() }).catchall(dimensionValue);
+export const reserveSchema = z
+  .object({ ...callWords, leaseMs: leaseMs.optional() })
+  .catchall(dimensionValue)
+  .meta({ id: "Reserve" });
+export const settleSchema = z
+  .strictObject({ hold: holdId, call: callSchema, cost: cost.optional() })
+  .meta({ id: "Settle" });
+export const releaseSchema = z.strictObject({ hold: holdId, call: callSchema }).meta({ id: "Release" });
+export const extendSchema = z
+  .strictObject({ hold: holdId, call: callSchema, leaseMs: leaseMs.optional() })
+  .meta({ id: "Extend" });
+export const reportSchema = z
+  .strictObject({
+    call: callSchema,
+    outcome: z.union([
+      z.strictObject({ error: z.literal(true) }).meta({ description: "The call failed." }),
+      z.strictObject({ result: anything }).meta({ description: "Its result, of which only a hash is kept." }),
+    ]),
+  })
+  .meta({ id: "Report" });
+
+/** Whose buckets, in a query: `args` as JSON, and dimensions of the policy's own by their names. */
+export const usageQuerySchema = z
+  .object(
+    Object.fromEntries(
+      ["tenant", "user", "session", "turn", "agent", "tool", "tier", "args"].map((name) => [
+        name,
+        z.string().min(1).optional(),
+      ]),
+    ),
+  )
+  .catchall(z.string().min(1));
+
+const bucketWords = {
+  limit: z.string().min(1).max(64).meta({ description: "The limit's name." }),
+  dimensions: z
+    .object({
+      ...whose,
+      tool: dimensionValue.optional(),
+      tier: dimensionValue.optional(),
+      args: anything.optional(),
+    })
+    .catchall(dimensionValue)
+    .meta({ description: "All of the limit's dimensions." }),
+};
+const reason = z.string().min(1).max(500).meta({ description: "Why, for the audit log." });
+
+export const grantSchema = z
+  .strictObject({
+    ...bucketWords,
+    grant: z.strictObject({
+      id: holdId.meta({ description: "The same id twice on one bucket is one grant." }),
+      units: z.int().min(1),
+      lastsMs: z.int().min(1).max(MAX_DURATION_MS),
+      reason,
+    }),
+  })
+  .meta({ id: "Grant" });
+export const resetSchema = z.strictObject({ ...bucketWords, reason: reason.optional() }).meta({ id: "Reset" });
+
+const verdictSchema = z
+  .strictObject({
+    limit: z.string(),
+    allowed: z.boolean(),
+    shadow: z.boolean(),
+    unit: z.string(),
+    cost: units,
+    quota: units,
+    remaining: units,
+    resetAfterMs: distanceMs,
+    retryAfterMs: distanceMs.nullable(),
+    retryable: z.boolean(),
+  })
+  .meta({ id: "Verdict" });
+
+const decisionWords = {
+  allowed: z.boolean(),
+  verdicts: z.array(verdictSchema),
+  retryAfterMs: distanceMs.nullable(),
+  message: z.string().nullable().meta({ description: "What to tell the model when denied." }),
+  notice: z.string().nullable().meta({ description: "What to tell the model when little is left." }),
+  degraded: z.strictObject({ reason: z.string(), worstCaseOver: units.nullable() }).nullable(),
+  replayed: z.boolean(),
+  decidedAtMs: z.int(),
+};
+
+/** A decision is a value: a denied one is an answer like any other. */
+export const decisionSchema = z.strictObject(decisionWords).meta({ id: "Decision" });
+export const reservedSchema = z
+  .strictObject({ ...decisionWords, hold: z.string().nullable().meta({ description: "`null` when denied." }) })
+  .meta({ id: "Reserved" });
+
+export const usageSchema = z
+  .strictObject({
+    limit: z.string(),
+    dimensions: z.record(z.string(), z.string()),
+    unit: z.string(),
+    quota: units,
+    used: units,
+    remaining: units,
+    resetAfterMs: distanceMs,
+  })
+  .meta({ id: "Usage" });
+export const usagesSchema = z.strictObject({ usages: z.array(usageSchema) }).meta({ id: "Usages" });
+export const touchedSchema = z
+  .strictObject({ usage: usageSchema.nullable().meta({ description: "`null`: the limit does not apply to them." }) })
+  .meta({ id: "Touched" });
+export const settlementSchema = z
+  .strictObject({
+    late: z.boolean(),
+    problem: z.literal("hold-unknown").nullable(),
+    replayed: z.boolean(),
+    usages: z.array(usageSchema),
+  })
+  .meta({ id: "Settlement" });
+export const extendedSchema = z
+  .strictObject({ extended: z.boolean().meta({ description: "`false`: the hold has expired." }) })
+  .meta({ id: "Extended" });
+export const policyAnswerSchema = z
+  .strictObject({ version: z.string(), source: z.string().meta({ description: "As it was written." }) })
+  .meta({ id: "PolicyAnswer" });
+export const healthSchema = z.strictObject({ status: z.literal("up") }).meta({ id: "Health" });
+export const readySchema = z
+  .strictObject({
+    status: z.enum(["ready", "degraded", "away", "stopping"]),
+    reason: z.string().nullable().meta({ description: "The store's error code." }),
+    awayMs: distanceMs.nullable(),
+  })
+  .meta({ id: "Readiness" });
+
+/** RFC 9457, with the words of a misuse. */
+export const problemSchema = z
+  .strictObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string(),
+    faults: z.array(z.strictObject({ path: z.string(), expected: z.string(), got: z.string() })).optional(),
+  })
+  .meta({ id: "Problem" });
+
+/** The body of a call: what a limiter takes. */
+export type CallBody = Call;
+export type ConsumeBody = Call & { readonly maxWaitMs?: number | undefined };
+export type ReserveBody = Call & { readonly leaseMs?: number | undefined };
+export interface HoldBody {
+  readonly hold: string;
+  readonly call: Call;
+}
+export type SettleBody = HoldBody & { readonly cost?: Cost | undefined };
+export type ExtendBody = HoldBody & { readonly leaseMs?: number | undefined };
+export interface ReportBody {
+  readonly call: Call;
+  readonly outcome: { readonly error: true } | { readonly result: unknown };
+}
+export interface BucketBody {
+  readonly limit: string;
+  readonly dimensions: BucketDimensions;
+}
+export type GrantBody = BucketBody & {
+  readonly grant: { readonly id: string; readonly units: number; readonly lastsMs: number; readonly reason: string };
+};
+export type ResetBody = BucketBody & { readonly reason?: string | undefined };
+
+function isDeep(value: unknown, left: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return left === 0 || Object.values(value).some((inner) => isDeep(inner, left - 1));
+}

@@ -1,0 +1,119 @@
+// Keeps the tenants of bound keys apart: their names of sessions, users and the like are told to the limiter under the
+// tenant's, and shown without it. Whose a bucket is follows from the names; there is no other list.
+
+import type { BucketDimensions, Call } from "../kernel/call.ts";
+import type { Usage } from "../kernel/decision.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import { ProblemError } from "./problems.ts";
+
+/** Dimensions whose values mean the same for every tenant. */
+const SHARED: ReadonlySet<string> = new Set(["tenant", "tool", "tier", "args"]);
+/** What a call says beside its dimensions and is not a name of somebody's. */
+const LABELS: ReadonlySet<string> = new Set(["id", "cost"]);
+
+/** The tenants that a key is bound to; `null` for all. */
+export type Tenants = readonly string[] | null;
+
+/** Whose a bound request is, and which of its words are names under the tenant's. */
+export interface Tenancy {
+  readonly tenant: string;
+  readonly prefix: string;
+}
+
+const named = new WeakMap<Policy, ReadonlySet<string>>();
+
+/** The dimensions that make buckets, and whose values are names. One that only chooses a quota, such as a plan, is none. */
+function namesOf(policy: Policy): ReadonlySet<string> {
+  const known = named.get(policy);
+  if (known !== undefined) return known;
+  const names = new Set(["user", "session", "turn", "agent", policy.partition]);
+  for (const { per, count } of policy.limits) for (const each of [...per, count]) if (each !== null) names.add(each);
+  for (const each of SHARED) names.delete(each);
+  named.set(policy, names);
+  return names;
+}
+
+/**
+ * Whose a request is.
+ *
+ * @throws ProblemError 403 for a tenant that the key is not bound to
+ * @throws MisuseError `missing-dimension` where the key has several and the request names none
+ */
+export function tenancyOf(tenants: readonly string[], tenant: unknown): Tenancy {
+  const [only, ...others] = tenants;
+  if (tenant === undefined || tenant === null) {
+    if (only !== undefined && others.length === 0) return tenancy(only);
+    const expected = "one of the tenants that the key is bound to";
+    throw new MisuseError("missing-dimension", { path: "tenant", expected, got: formatGot(tenant) });
+  }
+  const name = String(tenant);
+  if (tenants.includes(name)) return tenancy(name);
+  throw new ProblemError(403, "other-tenant", "The key is bound to other tenants.");
+}
+
+function tenancy(tenant: string): Tenancy {
+  return { tenant, prefix: prefixOf(tenant) };
+}
+
+/** A call as the limiter is told it. */
+export function scopedCall(policy: Policy, tenants: Tenants, call: Call): Call {
+  if (tenants === null) return call;
+  const { tenant, prefix } = tenancyOf(tenants, call.tenant);
+  const scoped = scopedWords(policy, prefix, call);
+  const { idempotencyKey } = call;
+  return { ...scoped, tenant, ...(idempotencyKey === undefined ? {} : { idempotencyKey: prefix + idempotencyKey }) };
+}
+
+/** What names a bucket as the limiter is told it. */
+export function scopedBucket(
+  policy: Policy,
+  { tenant, prefix }: Tenancy,
+  dimensions: BucketDimensions,
+): BucketDimensions {
+  return { ...scopedWords(policy, prefix, dimensions), tenant };
+}
+
+function scopedWords<Words extends object>(policy: Policy, prefix: string, words: Words): Words {
+  const names = namesOf(policy);
+  return Object.fromEntries(
+    Object.entries(words).map(([word, value]) => [
+      word,
+      !LABELS.has(word) && names.has(word) && value !== undefined ? `${prefix}${value}` : value,
+    ]),
+  ) as Words;
+}
+
+/** Whether the buckets of a limit are somebody's: those per tool alone are everybody's. */
+export function isOwned(policy: Policy, limit: string): boolean {
+  const found = policy.limits.find(({ name }) => name === limit);
+  return found?.per.some((dimension) => dimension === "tenant" || namesOf(policy).has(dimension)) ?? false;
+}
+
+/** How buckets stand, as the tenant may see it. */
+export function shownUsages(policy: Policy, { prefix }: Tenancy, usages: readonly Usage[]): Usage[] {
+  return usages.flatMap((usage) => {
+    if (!isOwned(policy, usage.limit)) return [];
+    return { ...usage, dimensions: shownNames(policy, prefix, usage.dimensions) };
+  });
+}
+
+/** Names without the tenant's before them. */
+export function shownNames(
+  policy: Policy,
+  prefix: string,
+  dimensions: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const names = namesOf(policy);
+  return Object.fromEntries(
+    Object.entries(dimensions).map(([name, value]) => [
+      name,
+      names.has(name) && value.startsWith(prefix) ? value.slice(prefix.length) : value,
+    ]),
+  );
+}
+
+/** What stands before a tenant's names. */
+export function prefixOf(tenant: string): string {
+  return `${encodeURIComponent(tenant)}/`;
+}

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { sqliteStore } from "../../src/stores/sqlite.ts";
+import { temporaryFolder } from "../temporary.ts";
+import { fits, POLICY, served } from "./served.ts";
+
+const server = await served({ store: sqliteStore(join(temporaryFolder(), "state.db")) });
+const { ask, post } = server;
+let sessions = 0;
+const fresh = () => ({ tool: "search", session: `session-${++sessions}` });
+
+describe("deciding routes", () => {
+  it("consume until a limit denies, which is an answer like any other", async () => {
+    const call = fresh();
+    for (let left = 4; left >= 0; left--) {
+      const { status, json } = await post("/v1/consume", call);
+      assert.equal(status, 200);
+      assert.ok(fits("/v1/consume", json));
+      assert.deepEqual([json.allowed, json.verdicts[0].remaining], [true, left]);
+    }
+    const denied = await post("/v1/consume", call);
+    assert.equal(denied.status, 200);
+    assert.ok(fits("/v1/consume", denied.json));
+    assert.deepEqual([denied.json.allowed, denied.json.verdicts[0].allowed], [false, false]);
+    assert.match(denied.json.message, /^Denied by per-session: /);
+  });
+
+  it("peek and charge nothing, record and charge past the quota", async () => {
+    const call = fresh();
+    for (let i = 0; i < 3; i++) {
+      const { json } = await post("/v1/peek", call);
+      assert.equal(json.verdicts[0].remaining, 4);
+    }
+    for (let i = 0; i < 6; i++) assert.equal((await post("/v1/record", call)).status, 200);
+    const { json } = await ask("GET", `/v1/usage?session=${call.session}`);
+    assert.ok(fits("/v1/usage", json));
+    const { used, remaining } = json.usages.find(({ limit }: { limit: string }) => limit === "per-session");
+    assert.deepEqual([used, remaining], [6, 0]);
+  });
+
+  it("hold, extend, settle, and say the same again", async () => {
+    const call = { ...fresh(), tool: "book" };
+    const held = await post("/v1/reserve", { ...call, leaseMs: 60_000 });
+    assert.ok(fits("/v1/reserve", held.json));
+    assert.match(held.json.hold, /^[\w-]{36}$/);
+    const { hold } = held.json;
+    assert.deepEqual((await post("/v1/extend", { hold, call, leaseMs: 90_000 })).json, { extended: true });
+    const settled = await post("/v1/settle", { hold, call, cost: { tokens: 7, calls: 1 } });
+    assert.ok(fits("/v1/settle", settled.json));
+    const tokens = settled.json.usages.find(({ unit }: { unit: string }) => unit === "tokens");
+    assert.equal(tokens.used, 7);
+    const again = await post("/v1/settle", { hold, call, cost: { tokens: 7, calls: 1 } });
+    assert.equal(again.json.replayed, true);
+    const other = await post("/v1/settle", { hold, call, cost: { tokens: 8 } });
+    assert.deepEqual([other.status, other.json.code], [409, "settled-already"]);
+  });
+
+  it("release a hold once, and know none that was never made", async () => {
+    const call = { ...fresh(), tool: "book" };
+    const { hold } = (await post("/v1/reserve", call)).json;
+    const released = await post("/v1/release", { hold, call });
+    assert.ok(fits("/v1/release", released.json));
+    assert.equal(
+      released.json.usages.every(({ used }: { used: number }) => used === 0 || used === 1),
+      true,
+    );
+    const unknown = await post("/v1/release", { hold: "never-made", call });
+    assert.deepEqual([unknown.status, unknown.json.code], [409, "hold-unknown"]);
+    const denied = await post("/v1/reserve", { ...call, cost: { tokens: 101 } });
+    assert.deepEqual([denied.status, denied.json.allowed, denied.json.hold], [200, false, null]);
+  });
+
+  it("report outcomes, which streaks deny by", async () => {
+    const call = fresh();
+    for (let i = 0; i < 3; i++) {
+      const { status, text } = await post("/v1/report", { call, outcome: { error: true } });
+      assert.deepEqual([status, text], [204, ""]);
+    }
+    assert.equal((await post("/v1/peek", call)).json.allowed, false);
+    await post("/v1/report", { call, outcome: { result: { found: 1 } } });
+    assert.equal((await post("/v1/peek", call)).json.allowed, true);
+  });
+
+  it("let a call wait for its turn", async () => {
+    const call = { ...fresh(), user: "waiting" };
+    const answers = await Promise.all([1, 2, 3].map(() => post("/v1/consume", { ...call, maxWaitMs: 2_000 })));
+    assert.deepEqual(
+      answers.map(({ json }) => json.allowed),
+      [true, true, true],
+    );
+    const tooLong = await post("/v1/consume", { ...call, maxWaitMs: 30_001 });
+    assert.deepEqual([tooLong.status, tooLong.json.faults[0].path], [400, "maxWaitMs"]);
+  });
+
+  it("charge a call once under its key, in the header or the body", async () => {
+    const call = fresh();
+    const headers = { "idempotency-key": "wish-1" };
+    const first = await post("/v1/consume", call, { headers });
+    const again = await post("/v1/consume", { ...call, idempotencyKey: "wish-1" });
+    assert.deepEqual([first.json.replayed, again.json.replayed], [false, true]);
+    assert.deepEqual(again.json.verdicts, first.json.verdicts);
+    const both = await post("/v1/consume", { ...call, idempotencyKey: "wish-1" }, { headers });
+    assert.equal(both.json.replayed, true);
+    const differing = await post("/v1/consume", { ...call, idempotencyKey: "wish-2" }, { headers });
+    assert.deepEqual([differing.status, differing.json.code], [400, "invalid-header"]);
+    const conflict = await post("/v1/consume", { ...call, tool: "book", idempotencyKey: "wish-1" });
+    assert.deepEqual([conflict.status, conflict.json.code], [409, "idempotency-conflict"]);
+  });
+});
+
+describe("routes of administrators and readers", () => {
+  it("grant, show and reset a bucket", async () => {
+    const call = fresh();
+    await post("/v1/consume", call);
+    const bucket = { limit: "per-session", dimensions: { session: call.session } };
+    const grant = { id: "g1", units: 10, lastsMs: 60_000, reason: "support" };
+    const granted = await post("/v1/grant", { ...bucket, grant });
+    assert.ok(fits("/v1/grant", granted.json));
+    assert.equal(granted.json.usage.remaining, 14);
+    const again = await post("/v1/grant", { ...bucket, grant });
+    assert.equal(again.json.usage.remaining, 14);
+    const before = await post("/v1/reset", { ...bucket, reason: "support" });
+    assert.ok(fits("/v1/reset", before.json));
+    assert.equal(before.json.usage.used, 1);
+    const { json } = await ask("GET", `/v1/usage?session=${call.session}&tool=search`);
+    assert.equal(json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 0);
+  });
+
+  it("answer usage by query, and refuse a query that says two things", async () => {
+    for (const [query, path] of [
+      ["session=a&session=b", "session"],
+      ["session=", "session"],
+      ["args={", "args"],
+      ["__proto__=a", "__proto__"],
+    ]) {
+      const { status, json } = await ask("GET", `/v1/usage?${query}`);
+      assert.deepEqual([status, json.code, json.faults[0].path], [400, "invalid-query", path]);
+    }
+    assert.equal((await ask("GET", "/v1/usage?colour=red")).json.code, "invalid-call");
+  });
+
+  it("show the policy as it was written, and say when it is known", async () => {
+    const { status, json, headers } = await ask("GET", "/v1/policy");
+    assert.ok(fits("/v1/policy", json));
+    assert.deepEqual([status, json.source], [200, POLICY]);
+    const etag = headers.get("etag") ?? "";
+    assert.equal(etag, `"${json.version}"`);
+    for (const known of [etag, `"other", W/${etag}`, "*"]) {
+      const { status, text } = await ask("GET", "/v1/policy", { headers: { "if-none-match": known } });
+      assert.deepEqual([status, text], [304, ""], known);
+    }
+    assert.equal((await ask("GET", "/v1/policy", { headers: { "if-none-match": '"other"' } })).status, 200);
+  });
+});
+
+describe("what the service tells of itself", () => {
+  it("is up and ready", async () => {
+    assert.deepEqual((await ask("GET", "/healthz")).json, { status: "up" });
+    const { status, json } = await ask("GET", "/readyz");
+    assert.deepEqual([status, json], [200, { status: "ready", reason: null, awayMs: null }]);
+    assert.equal((await ask("HEAD", "/readyz")).status, 200);
+  });
+
+  it("counts", async () => {
+    const { text, headers } = await ask("GET", "/metrics");
+    assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0.0.4/);
+    assert.match(text, /^tollgate_decisions_total\{allowed="true",degraded="false",replayed="false"\} [1-9]/m);
+    assert.match(text, /^tollgate_denials_total\{limit="per-session"\} [1-9]/m);
+    assert.match(text, /^tollgate_requests_total\{route="\/v1\/consume",status="200"\} [1-9]/m);
+    assert.match(text, /^tollgate_request_seconds_bucket\{le="5",route="\/v1\/consume"\} [1-9]/m);
+  });
+
+  it("has a page for people that loads nothing", async () => {
+    const { text, headers } = await ask("GET", "/docs");
+    assert.match(headers.get("content-security-policy") ?? "", /^default-src 'none'/);
+    assert.match(text, /POST \/v1\/consume/);
+    assert.doesNotMatch(text, /<script|<link|<img|https?:/);
+  });
+
+  it("knows no other path, and no other method", async () => {
+    const none = await ask("GET", "/v2/consume");
+    assert.deepEqual([none.status, none.json.code], [404, "not-found"]);
+    const wrong = await ask("GET", "/v1/consume");
+    assert.deepEqual([wrong.status, wrong.json.code, wrong.headers.get("allow")], [405, "method-not-allowed", "POST"]);
+    assert.equal((await ask("DELETE", "/v1/policy")).headers.get("allow"), "GET, HEAD");
+    assert.equal((await ask("HEAD", "/v1/events")).status, 405);
+  });
+});

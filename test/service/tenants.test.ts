@@ -1,0 +1,182 @@
+// Keys that are bound to tenants: nothing that one's key does shows to, or counts for, another.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { keysOf, served } from "./served.ts";
+
+const policy = `
+version: 1
+partition: session
+tools: { search: { tier: T1 }, book: { tier: T2, cost: { tokens: 5 } } }
+limits:
+  - { name: per-tenant, per: [tenant], quota: 100000 }
+  - { name: per-session, per: [session], quota: 100000, overrides: [{ when: { plan: pro }, quota: 200000 }] }
+  - { name: per-user-tool, per: [user, tool], quota: 100000 }
+  - { name: per-turn, per: [session, turn, tier], quota: 100000, ttl: 1h }
+  - { name: per-desk, per: [desk], optional: true, quota: 100000 }
+  - { name: tokens, per: [agent], optional: true, unit: tokens, quota: 1000000 }
+  - { name: users, per: [tenant], count: user, quota: 1000 }
+  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 100, ttl: 1h }
+`;
+const shared = `
+version: 1
+limits:
+  - { name: per-tool, per: [tool], quota: 100 }
+  - { name: per-session, per: [session], quota: 100 }
+`;
+const TENANTS = ["acme", "globex", "a/b", "a", "ümlaut %2F", "acme/globex"];
+const { keys, texts } = keysOf({
+  ...Object.fromEntries(
+    TENANTS.map((tenant, i) => [`t${i}`, { scopes: ["decide", "read", "admin"] as const, tenants: [tenant] }]),
+  ),
+  both: { scopes: ["decide", "read", "admin"], tenants: ["acme", "globex"] },
+  root: { scopes: ["decide", "read", "admin"] },
+});
+const keyOf = (tenant: string) => texts[`t${TENANTS.indexOf(tenant)}`];
+
+/** Names as a caller might choose who wants to be somebody else. */
+const name = fc.constantFrom("s1", "acme/s1", "globex/s1", "a", "b/s1", "../s1", "a%2Fb/s1", "acme%2Fs1", 7);
+const call = fc.record(
+  {
+    tool: fc.constantFrom("search", "book"),
+    session: name,
+    user: name,
+    turn: name,
+    agent: name,
+    desk: name,
+    plan: fc.constant("pro"),
+  },
+  { requiredKeys: ["tool", "session", "user", "turn"] },
+);
+const act = fc.oneof(
+  fc.record({ path: fc.constantFrom("/v1/consume", "/v1/record", "/v1/peek"), body: call }),
+  fc.record({
+    path: fc.constant("/v1/consume"),
+    body: call.chain((each) => name.map((key) => ({ ...each, idempotencyKey: `k${key}` }))),
+  }),
+  fc.record({ path: fc.constant("/v1/reserve"), body: call.map((each) => ({ ...each, cost: { tokens: 3 } })) }),
+  fc.record({
+    path: fc.constantFrom("/v1/settle", "/v1/release", "/v1/extend"),
+    body: call.map((each) => ({ hold: "theirs", call: { ...each, cost: { tokens: 3 } } })),
+  }),
+  fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, outcome: { error: true } })) }),
+  fc.record({
+    path: fc.constant("/v1/reset"),
+    body: name.map((session) => ({ limit: "per-session", dimensions: { session } })),
+  }),
+  fc.record({
+    path: fc.constant("/v1/grant"),
+    body: name.map((session) => ({
+      limit: "per-session",
+      dimensions: { session },
+      grant: { id: "g", units: 9, lastsMs: 60_000, reason: "x" },
+    })),
+  }),
+);
+
+/** What stands in a decision that no time changes. */
+const numbersOf = ({ verdicts }: { verdicts: { limit: string; remaining: number; quota: number }[] }) =>
+  verdicts.map(({ limit, remaining, quota }) => [limit, remaining, quota]);
+
+describe("tenants", () => {
+  it("leave each other's usages as they are, and see nothing of them", async () => {
+    const { ask, post } = await served({ policy, keys });
+    const seen = async (tenant: string) => {
+      const usages: string[] = [];
+      for (const whose of ["s1", "acme/s1", "a", "b/s1", "7"]) {
+        const query = new URLSearchParams({ session: whose, user: whose, turn: whose, agent: whose, desk: whose });
+        const { status, json } = await ask("GET", `/v1/usage?${query}`, { key: keyOf(tenant) });
+        assert.equal(status, 200);
+        // Time passes: only what stands in the bucket counts.
+        for (const { resetAfterMs: _, ...usage } of json.usages) usages.push(JSON.stringify(usage));
+      }
+      return usages;
+    };
+    const pair = fc
+      .tuple(fc.constantFrom(...TENANTS), fc.constantFrom(...TENANTS))
+      .filter(([one, other]) => one !== other);
+    await fc.assert(
+      fc.asyncProperty(pair, fc.array(act, { minLength: 1, maxLength: 8 }), async ([one, other], acts) => {
+        const before = await seen(other);
+        for (const { path, body } of acts) {
+          const { status, text } = await post(path, body, { key: keyOf(one) });
+          assert.ok(status < 500, text);
+        }
+        assert.deepEqual(await seen(other), before);
+      }),
+      { numRuns: 60, seed: 7 },
+    );
+  });
+
+  it("see their own names as they said them, and no prefix", async () => {
+    const { ask, post } = await served({ policy, keys });
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...TENANTS), call, async (tenant, said) => {
+        const key = keyOf(tenant);
+        const before = await post("/v1/peek", said, { key });
+        const { status, json } = await post("/v1/consume", said, { key });
+        assert.equal(status, 200, JSON.stringify(json));
+        assert.deepEqual(numbersOf(json), numbersOf(before.json));
+        const query = new URLSearchParams({ session: String(said.session), user: String(said.user), tool: said.tool });
+        const { usages } = (await ask("GET", `/v1/usage?${query}`, { key })).json;
+        const found = usages.find(({ limit }: { limit: string }) => limit === "per-user-tool");
+        assert.deepEqual(found.dimensions, { user: String(said.user), tool: said.tool });
+        assert.equal(usages.find(({ limit }: { limit: string }) => limit === "per-tenant").dimensions.tenant, tenant);
+      }),
+      { numRuns: 60, seed: 8 },
+    );
+  });
+
+  it("fill in the key's only tenant, and refuse another's", async () => {
+    const { ask, post } = await served({ policy, keys });
+    const said = { tool: "search", session: "s", user: "u", turn: 1 };
+    const other = await post("/v1/consume", { ...said, tenant: "globex" }, { key: keyOf("acme") });
+    assert.deepEqual([other.status, other.json.code], [403, "other-tenant"]);
+    const usage = await ask("GET", "/v1/usage?tenant=globex", { key: keyOf("acme") });
+    assert.equal(usage.status, 403);
+    const reset = await post(
+      "/v1/reset",
+      { limit: "per-tenant", dimensions: { tenant: "globex" } },
+      { key: keyOf("acme") },
+    );
+    assert.equal(reset.status, 403);
+    const which = await post("/v1/consume", said, { key: texts.both });
+    assert.deepEqual([which.status, which.json.code, which.json.faults[0].path], [400, "missing-dimension", "tenant"]);
+    const named = await post("/v1/consume", { ...said, tenant: "globex" }, { key: texts.both });
+    assert.equal(named.json.allowed, true);
+    const root = await ask("GET", "/v1/usage?session=globex%2Fs", { key: texts.root });
+    assert.equal(root.json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
+  });
+
+  it("choose a quota by a word that makes no bucket", async () => {
+    const { post } = await served({ policy, keys });
+    const said = { tool: "search", session: "s", user: "u", turn: 1, plan: "pro" };
+    const { json } = await post("/v1/consume", said, { key: keyOf("acme") });
+    assert.equal(json.verdicts.find(({ limit }: { limit: string }) => limit === "per-session").quota, 200_000);
+  });
+
+  it("are charged for buckets of everybody, and neither see nor change them", async () => {
+    const { ask, post } = await served({ policy: shared, keys });
+    const key = keyOf("acme");
+    const held = await post("/v1/reserve", { tool: "x", session: "s" }, { key });
+    assert.equal(held.json.allowed, true);
+    const settled = await post("/v1/settle", { hold: held.json.hold, call: { tool: "x", session: "s" } }, { key });
+    const limitsOf = (usages: { limit: string }[]) => usages.map(({ limit }) => limit);
+    assert.deepEqual(limitsOf(settled.json.usages), ["per-session"]);
+    const mine = await ask("GET", "/v1/usage?session=s&tool=x", { key });
+    assert.deepEqual(limitsOf(mine.json.usages), ["per-session"]);
+    const all = await ask("GET", "/v1/usage?tool=x", { key: texts.root });
+    assert.equal(all.json.usages[0].used, 1);
+    const bucket = { limit: "per-tool", dimensions: { tool: "x" } };
+    const grant = { id: "g", units: 1, lastsMs: 1_000, reason: "x" };
+    for (const [path, body] of [
+      ["/v1/reset", bucket],
+      ["/v1/grant", { ...bucket, grant }],
+    ] as const) {
+      const { status, json } = await post(path, body, { key });
+      assert.deepEqual([status, json.code], [403, "shared-bucket"]);
+    }
+    assert.equal((await ask("GET", "/v1/policy", { key })).status, 403);
+  });
+});
