@@ -55,12 +55,14 @@ export function counterStore(port: CounterPort, options: CounterStoreOptions = {
 
 class CounterStore implements Store {
   readonly #port: CounterPort;
+  readonly clock?: Clock;
   readonly #clock: Clock;
   #closed = false;
 
   constructor(port: CounterPort, clock: Clock) {
     this.#port = port;
     this.#clock = clock;
+    if (clock !== systemClock) this.clock = clock;
   }
 
   checkPolicy({ limits }: Policy): void {

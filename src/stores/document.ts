@@ -65,12 +65,14 @@ export function documentStore(port: DocumentPort, options: DocumentStoreOptions 
 class DocumentStore implements Store {
   readonly batching = BATCHING;
   readonly #port: DocumentPort;
+  readonly clock?: Clock;
   readonly #clock: Clock;
   #closed = false;
 
   constructor(port: DocumentPort, clock: Clock) {
     this.#port = port;
     this.#clock = clock;
+    if (clock !== systemClock) this.clock = clock;
   }
 
   checkPolicy({ partition, limits }: Policy): void {

@@ -63,6 +63,7 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
 
 class PostgresStore implements Store {
   readonly batching = BATCHING;
+  readonly clock?: Clock;
   readonly #work: Work;
   #checked: Promise<void> | null = null;
   /** Up to which key rows were looked at for expiry. */
@@ -72,6 +73,7 @@ class PostgresStore implements Store {
 
   constructor(work: Work) {
     this.#work = work;
+    if (work.clock !== undefined) this.clock = work.clock;
   }
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {

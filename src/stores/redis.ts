@@ -106,7 +106,7 @@ class RedisStore implements Store {
   /** A cluster has no one server that could lose what it held. */
   readonly beat?: (member: Member) => Promise<Beat>;
   readonly #connection: Connection;
-  readonly #clock: Clock | undefined;
+  readonly clock?: Clock;
   readonly #apply: Script;
   /** What goes on after its decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
@@ -115,7 +115,7 @@ class RedisStore implements Store {
   /** @param patient sends without a deadline: who beats while the server is away waits as long as it takes */
   constructor(connection: Connection, patient: Send, clock: Clock | undefined) {
     this.#connection = connection;
-    this.#clock = clock;
+    if (clock !== undefined) this.clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
     if (connection.isCluster) return;
     const script = scriptOf(BEAT_SCRIPT, clock);
@@ -188,7 +188,7 @@ class RedisStore implements Store {
     read: (answer: (number | string)[]) => Reply,
   ): Promise<Reply> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
-    if (this.#clock !== undefined) args.push(this.#clock.nowMs());
+    if (this.clock !== undefined) args.push(this.clock.nowMs());
     try {
       const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
         // Nothing has run; EVAL makes the server know the script again.

@@ -76,6 +76,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
 
 class SqliteStore implements Store {
   readonly batching = BATCHING;
+  readonly clock?: Clock;
   readonly #path: string;
   readonly #options: Required<SqliteStoreOptions>;
   #file: OpenFile | null = null;
@@ -87,6 +88,7 @@ class SqliteStore implements Store {
   constructor(path: string, options: Required<SqliteStoreOptions>) {
     this.#path = path;
     this.#options = options;
+    if (options.clock !== systemClock) this.clock = options.clock;
     try {
       this.#file = openFile(path, options.durability);
     } catch {
