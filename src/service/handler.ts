@@ -183,7 +183,8 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   const { bounds, events, keys, limiter } = desk;
   events.close();
   const endsAtMs = performance.now() + bounds.stopMs;
-  while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   stop.abort();
   // Who waited for his turn hears of it before the limiter is gone.
   await new Promise(setImmediate);
