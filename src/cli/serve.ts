@@ -2,9 +2,12 @@
 // store, and how it begins and ends.
 
 import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
+import { fileJournal } from "../journal.ts";
 import { invalidOption } from "../kernel/errors.ts";
+import type { FailoverOptions } from "../limiter.ts";
 import { watchPolicy } from "../policy-watch.ts";
 import { auditFile } from "../service/audit.ts";
 import { createService, type Service } from "../service/handler.ts";
@@ -35,6 +38,8 @@ interface ServeOptions extends EnvoyServeOptions {
   readonly set?: readonly string[];
 }
 
+/** How long the store's client may take to say goodbye. */
+const CLIENT_CLOSES_MS = 2_000;
 const SAMPLE = fileURLToPath(new URL("../../sample-policy.yaml", import.meta.url));
 
 export function serveCommand(): Command {
@@ -76,7 +81,7 @@ async function serve(options: ServeOptions): Promise<void> {
       store,
       keys,
       prefix: options.prefix,
-      failover: await failoverOf(options),
+      failover: failoverOf(options),
       log,
       bounds,
       ...(options.audit === undefined ? {} : { audit: auditFile(options.audit) }),
@@ -102,7 +107,8 @@ async function serve(options: ServeOptions): Promise<void> {
   watch.close();
   if (envoy !== null) await leaveEnvoy(service, envoy, listening.drainMs);
   await listener.close();
-  await close();
+  // A server that has gone silent must not keep this process: what was to be booked is booked, or in the journal.
+  await Promise.race([close(), sleep(CLIENT_CLOSES_MS)]);
   process.exit(0);
 }
 
@@ -128,8 +134,7 @@ function nextSignal(): Promise<NodeJS.Signals> {
   });
 }
 
-async function failoverOf({ instances, journal }: ServeOptions) {
-  const { fileJournal } = await import("../journal.ts");
+function failoverOf({ instances, journal }: ServeOptions): FailoverOptions {
   return {
     ...(instances === undefined ? {} : { instances: numberOf("--instances", instances) }),
     ...(journal === undefined ? {} : { journal: fileJournal(journal) }),

@@ -2,6 +2,7 @@
 // the tests of who may do what are made from it.
 
 import { z } from "zod";
+import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking, Desk } from "./desk.ts";
 import * as acts from "./desk.ts";
@@ -9,10 +10,9 @@ import { docsPage } from "./docs-page.ts";
 import { EVENT_TYPES, type EventType } from "./events.ts";
 import type { Scope } from "./keys.ts";
 import { openApiDocument } from "./openapi.ts";
-import { notFor, ProblemError } from "./problems.ts";
+import { notFor, ProblemError, stopping } from "./problems.ts";
 import { usageQuery } from "./query.ts";
 import * as schemas from "./schemas.ts";
-import { callerOf } from "./auth.ts";
 
 /** One route. */
 export interface Route {
@@ -224,6 +224,7 @@ function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
 
 function answerEvents(desk: Desk, { caller, request }: Asking): Response {
   if (request.method !== "GET") throw notFor("GET");
+  if (desk.phase === "stopping") throw stopping();
   const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? EVENT_TYPES;
   const types = new Set(asked.filter((type): type is EventType => (EVENT_TYPES as readonly string[]).includes(type)));
   if (types.size < new Set(asked).size) {

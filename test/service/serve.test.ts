@@ -1,7 +1,7 @@
 // `tollgate serve` as a process: how it starts, follows its files, and ends.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -173,6 +173,35 @@ describe("tollgate serve", () => {
   });
 });
 
+const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+
+describe("TLS", hasOpenssl ? {} : { skip: "no openssl on PATH to make a certificate with" }, () => {
+  it("is spoken with a certificate, and nothing else then", async () => {
+    const folder = temporaryFolder();
+    const made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=127.0.0.1".split(
+      " ",
+    );
+    spawnSync(
+      "openssl",
+      [...made, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
+      {
+        cwd: folder,
+      },
+    );
+    const more = ["--store", "memory:", "--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    const { url, kill, ended } = await serve(folder, ...more);
+    assert.match(url, /^https:/);
+    const client = new Client(url, { connect: { ca: readFileSync(join(folder, "cert.pem")) } });
+    const body = JSON.stringify({ tool: "x", session: "s", turn: 1 });
+    const answer = await client.request({ method: "POST", path: "/v1/consume", headers: JSON_TYPE, body });
+    assert.deepEqual([answer.statusCode, JSON.parse(await answer.body.text()).allowed], [200, true]);
+    await client.close();
+    await assert.rejects(fetch(url.replace("https", "http")));
+    kill("SIGTERM");
+    assert.equal((await ended).code, 0);
+  });
+});
+
 describe("the end", () => {
   it("under load fails no request that was accepted, and books every one that was answered", async () => {
     const redis = await anyRedis();
@@ -237,6 +266,20 @@ describe("the end", () => {
     assert.deepEqual([status, json.code], [503, "stopping"]);
     assert.equal((await ended).code, 0);
     assert.ok(performance.now() - startedMs < 5_000);
+  });
+
+  it("does not wait for a store that has gone silent", ownServers, async () => {
+    const redis = await startRedis();
+    const { url, kill, ended } = await serve(temporaryFolder(), "--store", redis.url);
+    const call = { tool: "x", session: "s", turn: 1 };
+    assert.equal((await consume(url, call)).json.degraded, null);
+    redis.pause();
+    assert.equal((await consume(url, call)).json.allowed, true);
+    const startedMs = performance.now();
+    kill("SIGTERM");
+    assert.equal((await ended).code, 0);
+    assert.ok(performance.now() - startedMs < 8_000);
+    redis.resume();
   });
 
   it("comes at once with a second signal", async () => {
