@@ -16,7 +16,8 @@ const REQUEST_ID = /^[\w.-]{1,64}$/;
 const OPEN_ASKING = { keyId: null, tenants: null };
 
 let numbered = 0;
-const RUN = crypto.randomUUID().slice(0, 8);
+/** Of this process; made with the first request. */
+let run: string | undefined;
 
 /** What answers the requests of one route. */
 export function exchange(desk: Desk, route: Route, log: Log | undefined): (context: Context) => Promise<Response> {
@@ -101,7 +102,8 @@ export function idOf(request: Request | null): string {
   if (REQUEST_ID.test(given)) return given;
   const known = request === null ? undefined : ids.get(request);
   if (known !== undefined) return known;
-  const id = `${RUN}-${(++numbered).toString(36)}`;
+  run ??= crypto.randomUUID().slice(0, 8);
+  const id = `${run}-${(++numbered).toString(36)}`;
   if (request !== null) ids.set(request, id);
   return id;
 }
