@@ -125,6 +125,13 @@ describe("readPolicy", () => {
       [{ ...count, unit: "sessions" }, 'unit: no unit where values are counted; "sessions"'],
       [{ ...count, count: "user" }, 'count: a dimension that the limit is not per; "user"'],
       [{ ...count, quota: 1_001 }, `quota: ${most}; 1001`],
+      [{ per: ["user"], quota: 5, lease: "auto" }],
+      [{ per: ["user"], quota: 5, lease: "auto", mode: "enforce" }],
+      [
+        { per: ["user"], quota: 5, lease: "auto", mode: "shadow" },
+        'lease: no lease in mode shadow, which denies nothing; "auto"',
+      ],
+      [{ ...count, lease: "auto" }, 'lease: no lease where values are counted; "auto"'],
       [
         {
           ...count,
