@@ -91,6 +91,7 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
       return replies;
     },
     answer: (request) => find(request) ?? ask(request),
+    checkPolicy: (policy) => store.checkPolicy?.(policy),
     close: () => store.close(),
   };
 }

@@ -2,6 +2,7 @@
 // this process. Never over: what is lent is spent in the store before. It decides nothing about other limits.
 
 import type { Clock } from "../clock.ts";
+import type { Policy } from "../kernel/policy.ts";
 import { type Step, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
 import { Account, IDLE_MS } from "./lease/account.ts";
 
@@ -54,6 +55,10 @@ class Lease implements Store {
     }
     const replies = this.#take(steps, nowMs);
     return own === steps.length ? replies : this.#askRest(request, replies);
+  }
+
+  checkPolicy(policy: Policy): void {
+    this.#store.checkPolicy?.(policy);
   }
 
   async close(): Promise<void> {

@@ -144,6 +144,20 @@ describe("denials that are kept", () => {
     );
   });
 
+  it("leave it to the store which policies it keeps, also when one is reloaded", () => {
+    const { store } = slowStore();
+    const checkPolicy = () => {
+      throw new Error("kept by nobody");
+    };
+    const limiter = limiterOn(store);
+    assert.throws(() => limiterOn({ ...store, checkPolicy }), /kept by nobody/);
+    let isStrict = false;
+    const late = limiterOn({ ...store, checkPolicy: () => (isStrict ? checkPolicy() : undefined) });
+    isStrict = true;
+    assert.throws(() => late.reload({ version: 1, limits: LIMITS }), /kept by nobody/);
+    limiter.reload({ version: 1, limits: LIMITS });
+  });
+
   it("are bounded, whoever is denied", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store, [{ name: "none", per: ["session"], quota: 0 }]);
