@@ -145,8 +145,9 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
     counts: () => ({ ...counts, unsettled: decider.unsettled }),
     async close({ graceMs = 5_000 } = {}) {
       checkWhole("graceMs", graceMs, 0, 3_600_000);
+      const endsAtMs = performance.now() + graceMs;
       await listening?.stop(graceMs);
-      await decider.settled();
+      await decider.settled(Math.max(0, endsAtMs - performance.now()));
     },
   };
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { status } from "@grpc/grpc-js";
-import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInput } from "tollgate";
+import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInput, type Store } from "tollgate";
 import {
   type EnvoyMapping,
   type EnvoyOptions,
@@ -259,6 +259,23 @@ describe("several descriptors", () => {
     await service.close();
     clock.advance(3_600_000);
     assert.equal(await usedOf(limiter, "forgetful", { user: "u1", tool: "forgetful" }), 1);
+  });
+
+  it("whose settling the store never answers keep nobody from closing", async () => {
+    const memory = memoryStore();
+    const store: Store = {
+      apply: (requests) =>
+        requests.some(({ mode }) => mode === "force") ? new Promise(() => {}) : memory.apply(requests),
+      close: () => memory.close(),
+    };
+    const service = envoyService(createLimiter({ policy: LIMITS, store }), { mapping: MAPPING });
+    const { port } = await service.listen({ port: 0 });
+    try {
+      const asked = envoyClient(port).ask({ descriptors: [{ user: "u1" }, { tenant: "t1" }] }, 2_000);
+      assert.equal((await asked).overallCode, "OK", "the answer does not wait for it either");
+    } finally {
+      await service.close({ graceMs: 50 });
+    }
   });
 
   it("that are the same are charged each", async () => {

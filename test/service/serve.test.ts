@@ -249,6 +249,22 @@ describe("the end", () => {
     assert.equal((await ended).code, 0);
   });
 
+  it("lets what runs finish", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, "policy.yaml"),
+      "version: 1\nlimits: [{ name: slow, per: [session], algorithm: gcra, quota: 1, window: 1s, burst: 1 }]",
+    );
+    const { url, kill, ended } = await serve(folder, "--policy", "policy.yaml", "--store", "memory:");
+    await consume(url);
+    const waits = consume(url, { tool: "x", session: "s", maxWaitMs: 5_000 });
+    await sleep(200);
+    kill("SIGTERM");
+    const { status, json } = await waits;
+    assert.deepEqual([status, json.allowed], [200, true]);
+    assert.equal((await ended).code, 0);
+  });
+
   it("waits for what runs, but not for ever", async () => {
     const folder = temporaryFolder();
     writeFileSync(

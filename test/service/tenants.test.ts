@@ -179,4 +179,12 @@ describe("tenants", () => {
     }
     assert.equal((await ask("GET", "/v1/policy", { key })).status, 403);
   });
+
+  it("name their wishes apart, also in buckets of everybody", async () => {
+    const everybodys = "version: 1\nlimits: [{ name: per-tool, per: [tool], quota: 100 }]";
+    const { post } = await served({ policy: everybodys, keys });
+    const wish = { tool: "x", idempotencyKey: "k1" };
+    const replayed = async (tenant: string) => (await post("/v1/consume", wish, { key: keyOf(tenant) })).json.replayed;
+    assert.deepEqual([await replayed("acme"), await replayed("globex"), await replayed("acme")], [false, false, true]);
+  });
 });

@@ -42,9 +42,14 @@ export class Decider {
     return decisions;
   }
 
-  /** Waits for what is settled behind its answer. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#settling);
+  /** Waits for what is settled behind its answer, if that is in time: holds end by themselves. */
+  async settled(ms: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    await Promise.race([Promise.all(this.#settling), late]);
+    clearTimeout(timer);
   }
 
   #ask({ verb, call }: Asked, isAlone: boolean, signal: AbortSignal): Promise<Decision | Reserved | Denied> {
