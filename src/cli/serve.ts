@@ -100,8 +100,7 @@ async function serve(options: ServeOptions): Promise<void> {
     { reload: () => service.reload(readInput(options.policy)) },
     { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
   );
-  tellStart(options, listener.url);
-  if (envoy !== null) console.log(`  envoy  ${envoy.address}, by ${options.envoyMap}`);
+  tellStart(options, listener.url, envoy);
   const signal = await nextSignal();
   log.info({ signal }, "ending");
   watch.close();
@@ -112,12 +111,17 @@ async function serve(options: ServeOptions): Promise<void> {
   process.exit(0);
 }
 
-function tellStart({ policy, store, keys }: ServeOptions, url: string): void {
+/** Says it in one piece: who waits for the first line has the others, too. */
+function tellStart({ policy, store, keys, envoyMap }: ServeOptions, url: string, envoy: EnvoyListening | null): void {
   const isSample = policy === SAMPLE;
-  console.log(`tollgate listens at ${url} (${url}/docs says what it answers)`);
-  console.log(`  policy ${policy}${isSample ? ": a sample, copy it and start with --policy YOURS" : ""}`);
-  console.log(`  state  ${storeLabel(store)}`);
-  console.log(`  keys   ${keys ?? "none: whoever is on this machine may ask"}`);
+  const lines = [
+    `tollgate listens at ${url} (${url}/docs says what it answers)`,
+    `  policy ${policy}${isSample ? ": a sample, copy it and start with --policy YOURS" : ""}`,
+    `  state  ${storeLabel(store)}`,
+    `  keys   ${keys ?? "none: whoever is on this machine may ask"}`,
+    ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
+  ];
+  console.log(lines.join("\n"));
 }
 
 /** The first signal that asks to end; the second one ends the process at once. */
