@@ -75,7 +75,10 @@ export async function measureLive(
       head: head.map((each) => (each === "to Tollgate" ? `to ${nameOf(few)}` : each)),
       rows,
     })),
-    panel: { title: "decisions/s", bars: speeds.map(({ name, kind, median }) => ({ name, kind, value: median })) },
+    panel: {
+      title: "decisions/s, longer is better",
+      bars: speeds.map(({ name, kind, median }) => ({ name, kind, value: median })),
+    },
     rounds: { speeds },
   };
 }

@@ -80,7 +80,7 @@ moments of its life to say that it lives.`,
           ...speedTables(speeds),
           { head: [`${DENIED}, hammered for 0.9 s`, "round trips"], rows: [["Tollgate", median(trips).toFixed(0)]] },
         ],
-        panel: { title: "decisions/s", bars: speedBars(speeds) },
+        panel: { title: "decisions/s, longer is better", bars: speedBars(speeds) },
         rounds: { speeds, trips },
       };
     } finally {

@@ -93,7 +93,7 @@ All calls are admitted, since there is no order among processes.`,
           },
         ],
         panel: {
-          title: "p99 in µs",
+          title: "p99 in µs, shorter is better",
           bars: rows.map(({ name, kind, p99s }) => ({ name, kind, value: median(p99s) })),
         },
         rounds: rows.map((row, i) => ({ ...row, percentiles: percentiles[i] })),

@@ -54,7 +54,7 @@ also has a timer for each key, in heap that is counted here. The SQLite file is 
         },
       ],
       panel: {
-        title: "bytes",
+        title: "bytes, shorter is better",
         bars: [
           ...holders.map(({ name, kind, bytes }) => ({ name, kind, value: bytes })),
           { name: "Tollgate, its SQLite file", kind: "tollgate", value: file },

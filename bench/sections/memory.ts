@@ -48,7 +48,7 @@ On three limits rate-limiter-flexible has no atomic decision: a call that one li
         return { what: `${name}: times as long as the bare form`, bound: "at most", wanted: TIMES_BARE, measured };
       }),
       tables: speedTables(speeds),
-      panel: { title: "decisions/s", bars: speedBars(speeds) },
+      panel: { title: "decisions/s, longer is better", bars: speedBars(speeds) },
       rounds: { speeds },
     };
   },

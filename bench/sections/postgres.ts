@@ -63,7 +63,7 @@ together with those of other calls; ${PEER} asks three times, each in a statemen
           },
         ],
         tables: speedTables(speeds),
-        panel: { title: "decisions/s", bars: speedBars(speeds) },
+        panel: { title: "decisions/s, longer is better", bars: speedBars(speeds) },
         rounds: { speeds },
       };
     } finally {

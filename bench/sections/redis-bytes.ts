@@ -76,7 +76,7 @@ counters, and lie in the same keys. Under an idempotency key it also keeps its a
           },
         ],
         panel: {
-          title: "bytes",
+          title: "bytes, shorter is better",
           bars: [
             { name: "Tollgate, a counter", kind: "tollgate", value: own },
             { name: "SET key 1 EX", kind: "floor", value: plain },

@@ -60,7 +60,7 @@ all kinds, with a token bucket, a calendar window and calls under way, held whil
         ],
         tables: [costTable(costs), timesTable(reserve, settle, ofSeven, median(seven.map((each) => each.commands)))],
         panel: {
-          title: "µs inside Redis per decision",
+          title: "µs inside Redis per decision, shorter is better",
           bars: [
             ...contenders.map(({ name, kind }, i): Bar => ({ name, kind, value: median(taken[i] ?? []) })),
             { name: "Tollgate, reserve under a key", kind: "tollgate", value: reserve },

@@ -54,7 +54,7 @@ little to send together, and the ratios get smaller.`,
       work,
       goals: [...timesThePeer(speeds, "one limit", TIMES_THE_PEER), ...overIncr],
       tables: [...speedTables(speeds), ...(floors.length > 0 ? [lines] : [])],
-      panel: { title: "decisions/s", bars: [...speedBars(speeds), ...bars] },
+      panel: { title: "decisions/s, longer is better", bars: [...speedBars(speeds), ...bars] },
       rounds: { speeds, floors },
     };
   },

@@ -21,7 +21,7 @@ ends during the schedule, which hides what such charges cost a window later. INC
       work,
       goals: timesThePeer(speeds, "three limits", TIMES_THE_PEER),
       tables: speedTables(speeds),
-      panel: { title: "decisions/s", bars: speedBars(speeds) },
+      panel: { title: "decisions/s, longer is better", bars: speedBars(speeds) },
       rounds: { speeds },
     };
   },

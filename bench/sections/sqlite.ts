@@ -101,7 +101,7 @@ several processes cannot be faster than one.`,
           },
         ],
         panel: {
-          title: "decisions/s",
+          title: "decisions/s, longer is better",
           bars: [
             ...speedBars(speeds),
             ...ways.map(
