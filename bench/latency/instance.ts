@@ -26,15 +26,14 @@ export interface Turned {
 
 const SESSIONS = 10_000;
 const LONGEST_US = 60_000_000;
-const WARM_UP_CALLS = 20_000;
 const WARM_UP_IN_FLIGHT = 8;
 
-const [port = 0] = process.argv.slice(2).map(Number);
+const [port = 0, warmUpCalls = 0] = process.argv.slice(2).map(Number);
 const arrivals = new Worker(new URL("arrivals.ts", import.meta.url));
 await once(arrivals, "online");
 const opened = await Promise.all(WAYS.map((way) => way.open(port)));
 // As a process that has run for a while: connected, scripts known, code compiled.
-const warmUp = zipfScheduleOf(SESSIONS, WARM_UP_CALLS);
+const warmUp = zipfScheduleOf(SESSIONS, warmUpCalls);
 for (const { answer } of opened)
   await askAll(warmUp, WARM_UP_IN_FLIGHT, { decide: answer, allows: (isAdmitted) => isAdmitted });
 

@@ -12,8 +12,8 @@ import type { Goal, Section } from "../section.ts";
 
 const PROCESSES = 4;
 const PER_SECOND = 500;
-const FULL = { forMs: 2_000, rounds: 5 };
-const SHORT = { forMs: 300, rounds: 1 };
+const FULL = { forMs: 2_000, rounds: 5, warmUpCalls: 20_000 };
+const SHORT = { forMs: 300, rounds: 1, warmUpCalls: 100 };
 /** So that all processes have heard of it. */
 const AHEAD_MS = 50;
 const TIMES_PING = 1.5;
@@ -36,11 +36,11 @@ in every figure: threads wake up late on few cores that are shared. A call arriv
 there is next to nothing to send together. All calls are admitted, since there is no order among processes.`,
 
   async measure(isShort) {
-    const { forMs, rounds } = isShort ? SHORT : FULL;
+    const { forMs, rounds, warmUpCalls } = isShort ? SHORT : FULL;
     const server = await startRedis();
     const children = await startChildren<Turn, Turned>(
       new URL("../latency/instance.ts", import.meta.url),
-      [String(server.port)],
+      [String(server.port), String(warmUpCalls)],
       PROCESSES,
     );
     try {
