@@ -1,7 +1,7 @@
-// In a process that does nothing else: `heap.ts NAME KEYS` holds one live bucket for each of so many sessions, and prints how many
-// bytes of heap they take.
+// In a process that does nothing else: `heap.ts NAME KEYS` holds one live bucket for each of so many sessions, and prints
+// how many bytes of heap they take.
 
-import { PER_SESSION, type Call, sessionName } from "./calls.ts";
+import { type Call, PER_SESSION, sessionName } from "./calls.ts";
 import { type Runner, WAYS } from "./memory-contenders.ts";
 import { collectGarbage } from "./race.ts";
 

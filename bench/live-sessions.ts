@@ -1,4 +1,4 @@
-// Whether a million live sessions are as fast as a thousand: what the sections live-redis, live-sqlite and live-postgres share.
+// Whether a million live sessions are as fast as a thousand: what live-redis, live-sqlite and live-postgres share.
 
 import { encodeState, type Store } from "tollgate/store";
 import { askAll, type Call, PER_SESSION, roomy, sessionName, WINDOW_SECONDS, zipfScheduleOf } from "./calls.ts";
@@ -31,11 +31,12 @@ export interface Home {
   open(): Promise<{ readonly store: Store; close(): Promise<void> }>;
 }
 
-export const MEANING = `Each session has a live bucket with ${SPENT} calls in it before anything is measured, put there in bulk in the store's own
-format, and ${number(ASKED)} of them are asked about to see that the limiter meets it. The n-th session calls 1/n as often as the first
-(Zipf, exponent 1), and those that call most lie far from each other. ${IN_FLIGHT} calls are in flight and all pass; a limiter is made new for each
-round, with its default options, on what is there. With more sessions fewer calls of a batch share a bucket, so that more is read and
-written: that is part of what is measured.`;
+export const MEANING = `Each session has a live bucket with ${SPENT} calls in it before anything is measured, put there
+in bulk in the store's own format, and ${number(ASKED)} of them are asked about to see that the limiter meets it. The
+n-th session calls 1/n as often as the first (Zipf, exponent 1), and those that call most lie far from each other.
+${IN_FLIGHT} calls are in flight and all pass; a limiter is made new for each round, with its default options, on what
+is there. With more sessions fewer calls of a batch share a bucket, so that more is read and written: that is part of
+what is measured.`;
 
 /** @param filled makes a home in which so many sessions, named by `sessionName`, are live */
 export async function measureLive(
@@ -75,7 +76,10 @@ export async function measureLive(
       head: head.map((each) => (each === "to Tollgate" ? `to ${nameOf(few)}` : each)),
       rows,
     })),
-    panel: { title: "decisions/s", bars: speeds.map(({ name, kind, median }) => ({ name, kind, value: median })) },
+    panel: {
+      title: "decisions/s, longer is better",
+      bars: speeds.map(({ name, kind, median }) => ({ name, kind, value: median })),
+    },
     rounds: { speeds },
   };
 }

@@ -69,14 +69,15 @@ ${goalTable(results.flatMap(({ goals }) => goals))}
 
 ![A panel for each section](RESULTS.svg)
 
-What the figures mean. In each section all contenders take turns, round after round, after a round that only warms up, and each
-round begins with another one. They have a fresh state and fresh strings each round; the run fails when one admits another number of
-calls than its own rule says. A speed is the median of the rounds. "To Tollgate" is the median of the ratios within a round, and so is
-a goal's figure; where a peer can be asked in several ways, a goal is about the fastest of them, which it names.
+What the figures mean. In each section all contenders take turns, round after round, after a round that only warms up,
+and each round begins with another one. They have a fresh state and fresh strings each round; the run fails when one
+admits another number of calls than its own rule says. A speed is the median of the rounds. "To Tollgate" is the median
+of the ratios within a round, and so is a goal's figure; where a peer can be asked in several ways, a goal is about the
+fastest of them, which it names.
 
-What they do not mean. Clients, servers and whatever else ran share the cores of one machine: compare the ratios, and carry no
-decisions per second to another machine. A floor is no limiter: what Tollgate takes longer than it is the price of a policy, checks,
-expiry, verdicts and an answer that says why.
+What they do not mean. Clients, servers and whatever else ran share the cores of one machine: compare the ratios, and
+carry no decisions per second to another machine. A floor is no limiter: what Tollgate takes longer than it is the price
+of a policy, checks, expiry, verdicts and an answer that says why.
 
 ${results.map(sectionOf).join("\n\n")}
 `;

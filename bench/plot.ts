@@ -40,7 +40,7 @@ export function plotOf(sections: readonly Drawn[]): string {
     textStyle: { fontFamily: FONT },
     title: sections.map(({ title, panel }, i) => ({
       text: title,
-      subtext: `${panel.title}, from 0`,
+      subtext: panel.title,
       left: 16,
       top: (tops[i] ?? 0) - TITLE,
       itemGap: 3,

@@ -34,8 +34,8 @@ export interface Opened {
 
 /** What the rounds of one contender came to. */
 export interface Speed extends Named {
-  /** In all rounds the same. */
-  readonly admitted: number;
+  /** Of the calls of a round; in all rounds the same. */
+  readonly admitted: number | "all" | "none";
   /** Decisions per second, round by round. */
   readonly rounds: readonly number[];
   readonly median: number;
@@ -74,7 +74,7 @@ export async function race(contenders: readonly Contender[], calls: readonly Cal
  */
 export async function raceLoops(contenders: readonly LoopContender[], ms: number, rounds: number): Promise<Speed[]> {
   const speeds = await inTurn(contenders, rounds, (contender) => loop(contender, ms));
-  return contenders.map((contender) => speedOf(contenders, contender, speeds, contender.admits ? 1 : 0));
+  return contenders.map((contender) => speedOf(contenders, contender, speeds, contender.admits ? "all" : "none"));
 }
 
 /** Each round begins with another one, so that none is always the first. */
@@ -100,7 +100,12 @@ export function ratioOf(rounds: readonly number[], to: readonly number[]): numbe
   return median(rounds.map((each, round) => each / (to[round] ?? Number.NaN)));
 }
 
-function speedOf(all: readonly Named[], { group, name, kind }: Named, speeds: number[][], admitted: number): Speed {
+function speedOf(
+  all: readonly Named[],
+  { group, name, kind }: Named,
+  speeds: number[][],
+  admitted: Speed["admitted"],
+): Speed {
   const own = speeds[all.findIndex((each) => each.group === group && each.name === name)] ?? [];
   const first = speeds[all.findIndex((each) => each.group === group)] ?? [];
   return { group, name, kind, admitted, rounds: own.map(Math.round), median: median(own), ratio: ratioOf(own, first) };

@@ -62,7 +62,13 @@ export function speedTables(speeds: readonly Speed[]): Table[] {
     head: [group, "decisions/s", "slowest to fastest round", "to Tollgate", "admitted"],
     rows: speeds.map(({ name, median, rounds, ratio, admitted }) => {
       const spread = `${number(Math.min(...rounds))} to ${number(Math.max(...rounds))}`;
-      return [name, number(median), spread, ratio.toFixed(2), number(admitted)];
+      return [
+        name,
+        number(median),
+        spread,
+        ratio.toFixed(2),
+        typeof admitted === "number" ? number(admitted) : admitted,
+      ];
     }),
   }));
 }
@@ -71,9 +77,10 @@ export function speedTables(speeds: readonly Speed[]): Table[] {
 export function speedBars(speeds: readonly Speed[]): Bar[] {
   const packageOf = ({ group, name }: Speed) => `${group}: ${name.split(",")[0]}`;
   const fastestOf = Map.groupBy(speeds, packageOf);
+  const isOneGroup = new Set(speeds.map(({ group }) => group)).size === 1;
   return speeds
     .filter((speed) => speed.kind !== "peer" || speed === fastest(fastestOf.get(packageOf(speed)) ?? []))
-    .map(({ group, name, kind, median }) => ({ name: `${group}: ${name}`, kind, value: median }));
+    .map(({ group, name, kind, median }) => ({ name: isOneGroup ? name : `${group}: ${name}`, kind, value: median }));
 }
 
 /** The fastest of the peers' ways in a group. */

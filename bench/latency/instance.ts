@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { build, encodeIntoCompressedBase64 } from "hdr-histogram-js";
-import { type Call, seededRandom, zipfScheduleOf } from "../calls.ts";
+import { askAll, type Call, seededRandom, zipfScheduleOf } from "../calls.ts";
 import { monotonicMs, type Plan } from "./arrivals.ts";
 import { WAYS } from "./ways.ts";
 
@@ -26,13 +26,16 @@ export interface Turned {
 
 const SESSIONS = 10_000;
 const LONGEST_US = 60_000_000;
+const WARM_UP_IN_FLIGHT = 8;
 
-const [port = 0] = process.argv.slice(2).map(Number);
+const [port = 0, warmUpCalls = 0] = process.argv.slice(2).map(Number);
 const arrivals = new Worker(new URL("arrivals.ts", import.meta.url));
 await once(arrivals, "online");
 const opened = await Promise.all(WAYS.map((way) => way.open(port)));
-// Connected, and scripts known.
-for (const { answer } of opened) await answer({ tool: "search", session: "warm-up", user: "warm-up" });
+// As a process that has run for a while: connected, scripts known, code compiled.
+const warmUp = zipfScheduleOf(SESSIONS, warmUpCalls);
+for (const { answer } of opened)
+  await askAll(warmUp, WARM_UP_IN_FLIGHT, { decide: answer, allows: (isAdmitted) => isAdmitted });
 
 /** As many as there are in that time by chance: calls that know nothing of each other (Poisson). */
 function planOf({ seed, startMs, forMs, perSecond }: Turn): Plan {

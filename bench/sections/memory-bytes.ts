@@ -25,9 +25,10 @@ const HOLDERS: readonly { readonly name: string; readonly kind: Kind; readonly h
 
 export const section: Section = {
   title: "Bytes per live key",
-  meaning: `How much the heap grows by one bucket for each session, each holder in a process of its own, after a full garbage
-collection. It includes the key's text where the holder makes one, and the session's string where it keeps it. ${PEER}
-also has a timer for each key, in heap that is counted here. The SQLite file is Tollgate's, of the same sessions.`,
+  meaning: `How much the heap grows by one bucket for each session, each holder in a process of its own, after a full
+garbage collection. It includes the key's text where the holder makes one, and the session's string where it keeps it.
+${PEER} also has a timer for each key, in heap that is counted here. The SQLite file is Tollgate's, of the same
+sessions.`,
 
   async measure(isShort) {
     const keys = isShort ? SHORT : FULL;
@@ -54,7 +55,7 @@ also has a timer for each key, in heap that is counted here. The SQLite file is 
         },
       ],
       panel: {
-        title: "bytes",
+        title: "bytes, shorter is better",
         bars: [
           ...holders.map(({ name, kind, bytes }) => ({ name, kind, value: bytes })),
           { name: "Tollgate, its SQLite file", kind: "tollgate", value: file },

@@ -15,17 +15,18 @@ const BARE_FORM = "bare form, with the whole decision";
 
 export const section: Section = {
   title: "Memory",
-  meaning: `One call after the other, each awaited. The n-th session calls 1/n as often as the first (Zipf, exponent 1), and all of them
-have called once before a round begins, so that a million sessions are a million live buckets. The quota is nine tenths of what
-the busiest session asks for: nearly all calls pass, a few are denied, and some that pass come with a notice.
+  meaning: `One call after the other, each awaited. The n-th session calls 1/n as often as the first (Zipf, exponent 1),
+and all of them have called once before a round begins, so that a million sessions are a million live buckets. The quota
+is nine tenths of what the busiest session asks for: nearly all calls pass, a few are denied, and some that pass come
+with a notice.
 
 The bare form is a function that joins limit and session into a key, looks a Map up, counts and returns an object of a
-decision's whole shape; its limit is in its code. It has no policy, no checks, no sweeping of the expired, no other algorithm and
-no store that could be another. The bare Map answers a yes or no alone. express-rate-limit's MemoryStore counts hits; what
-compares them with a limit is its middleware. Neither joins a key: they take the session's own string.
+decision's whole shape; its limit is in its code. It has no policy, no checks, no sweeping of the expired, no other
+algorithm and no store that could be another. The bare Map answers a yes or no alone. express-rate-limit's MemoryStore
+counts hits; what compares them with a limit is its middleware. Neither joins a key: they take the session's own string.
 
-On three limits rate-limiter-flexible has no atomic decision: a call that one limit denies stays charged to the limits asked before it
-("in turn"), or with it ("Promise.all").`,
+On three limits rate-limiter-flexible has no atomic decision: a call that one limit denies stays charged to the limits
+asked before it ("in turn"), or with it ("Promise.all").`,
 
   async measure(isShort) {
     const { few, many, calls, rounds } = isShort ? SHORT : FULL;
@@ -48,7 +49,7 @@ On three limits rate-limiter-flexible has no atomic decision: a call that one li
         return { what: `${name}: times as long as the bare form`, bound: "at most", wanted: TIMES_BARE, measured };
       }),
       tables: speedTables(speeds),
-      panel: { title: "decisions/s", bars: speedBars(speeds) },
+      panel: { title: "decisions/s, longer is better", bars: speedBars(speeds) },
       rounds: { speeds },
     };
   },

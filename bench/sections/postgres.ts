@@ -22,9 +22,10 @@ const LIMITS = roomy(THREE);
 export const section: Section = {
   title: GROUP,
   needs: "postgres",
-  meaning: `One Postgres with fsync on this machine's loopback, pools of ${CONNECTIONS} connections, ${IN_FLIGHT} calls in flight, of which all pass: on
-connections side by side nobody says which of two calls is the first. Tollgate decides the three limits of a call in one transaction,
-together with those of other calls; ${PEER} asks three times, each in a statement of its own.`,
+  meaning: `One Postgres with fsync on this machine's loopback, pools of ${CONNECTIONS} connections, ${IN_FLIGHT} calls
+in flight, of which all pass: on connections side by side nobody says which of two calls is the first. Tollgate decides
+the three limits of a call in one transaction, together with those of other calls; ${PEER} asks three times, each in a
+statement of its own.`,
 
   async measure(isShort) {
     const { sessions, calls, rounds } = isShort ? SHORT : FULL;
@@ -63,7 +64,7 @@ together with those of other calls; ${PEER} asks three times, each in a statemen
           },
         ],
         tables: speedTables(speeds),
-        panel: { title: "decisions/s", bars: speedBars(speeds) },
+        panel: { title: "decisions/s, longer is better", bars: speedBars(speeds) },
         rounds: { speeds },
       };
     } finally {

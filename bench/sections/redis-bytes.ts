@@ -19,9 +19,9 @@ const BYTES_A_HOLD = 500;
 export const section: Section = {
   title: "Bytes inside Redis",
   needs: "redis",
-  meaning: `How much \`INFO memory\` grows, by key or by call. Tollgate's counters are plain integers with an expiry, so they
-should take what \`SET key 1 EX\` of the very same key takes. A hold is one over three limits; its bytes are those beyond the
-counters, and lie in the same keys. Under an idempotency key it also keeps its answer, in a key of its own.`,
+  meaning: `How much \`INFO memory\` grows, by key or by call. Tollgate's counters are plain integers with an expiry, so
+they should take what \`SET key 1 EX\` of the very same key takes. A hold is one over three limits; its bytes are those
+beyond the counters, and lie in the same keys. Under an idempotency key it also keeps its answer, in a key of its own.`,
 
   async measure(isShort) {
     const { counters, holds } = isShort ? SHORT : FULL;
@@ -76,7 +76,7 @@ counters, and lie in the same keys. Under an idempotency key it also keeps its a
           },
         ],
         panel: {
-          title: "bytes",
+          title: "bytes, shorter is better",
           bars: [
             { name: "Tollgate, a counter", kind: "tollgate", value: own },
             { name: "SET key 1 EX", kind: "floor", value: plain },

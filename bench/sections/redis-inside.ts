@@ -21,11 +21,12 @@ const US_OVER_SEVEN = 50;
 export const section: Section = {
   title: "Inside Redis",
   needs: "redis",
-  meaning: `${BATCH} calls in flight, which Tollgate sends as one script. µs are those of the server's \`INFO commandstats\` for the commands
-that decide, by the clock, so that a busy machine makes them more; processor µs are those of \`INFO cpu\` for the whole server,
-which also reads and answers: that is where many small commands pay. An INCR here is three, one a limit. A reservation
-is over the same three limits, each under an idempotency key of its own, so that it also keeps its answer; seven limits are of
-all kinds, with a token bucket, a calendar window and calls under way, held while a function runs.`,
+  meaning: `${BATCH} calls in flight, which Tollgate sends as one script. µs are those of the server's \`INFO
+commandstats\` for the commands that decide, by the clock, so that a busy machine makes them more; processor µs are
+those of \`INFO cpu\` for the whole server, which also reads and answers: that is where many small commands pay. An INCR
+here is three, one a limit. A reservation is over the same three limits, each under an idempotency key of its own, so
+that it also keeps its answer; seven limits are of all kinds, with a token bucket, a calendar window and calls under
+way, held while a function runs.`,
 
   async measure(isShort) {
     const { sessions, calls: count, rounds } = isShort ? SHORT : FULL;
@@ -60,7 +61,7 @@ all kinds, with a token bucket, a calendar window and calls under way, held whil
         ],
         tables: [costTable(costs), timesTable(reserve, settle, ofSeven, median(seven.map((each) => each.commands)))],
         panel: {
-          title: "µs inside Redis per decision",
+          title: "µs inside Redis per decision, shorter is better",
           bars: [
             ...contenders.map(({ name, kind }, i): Bar => ({ name, kind, value: median(taken[i] ?? []) })),
             { name: "Tollgate, reserve under a key", kind: "tollgate", value: reserve },

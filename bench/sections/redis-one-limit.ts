@@ -20,17 +20,18 @@ const FLOORS = [
 export const section: Section = {
   title: "Redis, one limit",
   needs: "redis",
-  meaning: `One Redis without persistence on this machine's loopback. All contenders take turns in one process, each with
-connections of its own, an emptied Redis and fresh strings each round, and ${IN_FLIGHT} calls in flight. Tollgate is made new each
-round, with the options that it has by default and once without its failover, and closed before Redis is emptied.
+  meaning: `One Redis without persistence on this machine's loopback. All contenders take turns in one process, each
+with connections of its own, an emptied Redis and fresh strings each round, and ${IN_FLIGHT} calls in flight. Tollgate
+is made new each round, with the options that it has by default and once without its failover, and closed before Redis
+is emptied.
 
-${PEER} is the atomic \`RateLimiterRedis\` with the settings that its documentation names: ioredis without an
-offline queue, autopipelining, and \`inMemoryBlockOnConsumed\`, by which it denies the calls of a spent key without asking.
+${PEER} is the atomic \`RateLimiterRedis\` with the settings that its documentation names: ioredis without an offline
+queue, autopipelining, and \`inMemoryBlockOnConsumed\`, by which it denies the calls of a spent key without asking.
 Through node-redis it sends its script's text with each call.
 
-INCR counts and does nothing else: no expiry, no times, and a denied call stays counted. "${ALONE}" is by
-ioredis one write for each; node-redis joins what one tick asks, so there it is 50 connections with one call under way on
-each. ${TOOL} is the server's own program in C, on keys of its own.
+INCR counts and does nothing else: no expiry, no times, and a denied call stays counted. "${ALONE}" is by ioredis one
+write for each; node-redis joins what one tick asks, so there it is 50 connections with one call under way on each.
+${TOOL} is the server's own program in C, on keys of its own.
 
 On loopback a round trip costs next to nothing; over a network all of them get slower. With few calls in flight there is
 little to send together, and the ratios get smaller.`,
@@ -54,7 +55,7 @@ little to send together, and the ratios get smaller.`,
       work,
       goals: [...timesThePeer(speeds, "one limit", TIMES_THE_PEER), ...overIncr],
       tables: [...speedTables(speeds), ...(floors.length > 0 ? [lines] : [])],
-      panel: { title: "decisions/s", bars: [...speedBars(speeds), ...bars] },
+      panel: { title: "decisions/s, longer is better", bars: [...speedBars(speeds), ...bars] },
       rounds: { speeds, floors },
     };
   },

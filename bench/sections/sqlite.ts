@@ -27,14 +27,14 @@ const AHEAD_MS = 500;
 
 export const section: Section = {
   title: "SQLite, three limits",
-  meaning: `One process with ${IN_FLIGHT} calls in flight. The bare statements read and write the same rows in the same transactions of 256 calls;
-they answer nobody, and have no policy, checks, expiry or verdicts. The file lies in the temporary directory and is written without an
-fsync a batch (\`durability: "process"\`).
+  meaning: `One process with ${IN_FLIGHT} calls in flight. The bare statements read and write the same rows in the same
+transactions of 256 calls; they answer nobody, and have no policy, checks, expiry or verdicts. The file lies in the
+temporary directory and is written without an fsync a batch (\`durability: "process"\`).
 
-${PROCESSES} processes share one file, with ${IN_FLIGHT / PROCESSES} callers each who await their answers, beside one process with as many callers as one of
-them, and beside one with as many as all of them together: all decide the same calls, which all pass, since there is no order among
-processes. Afterwards the file's counters are compared with the calls. Of its writers SQLite lets one write at a time, so that
-several processes cannot be faster than one.`,
+${PROCESSES} processes share one file, with ${IN_FLIGHT / PROCESSES} callers each who await their answers, beside one
+process with as many callers as one of them, and beside one with as many as all of them together: all decide the same
+calls, which all pass, since there is no order among processes. Afterwards the file's counters are compared with the
+calls. Of its writers SQLite lets one write at a time, so that several processes cannot be faster than one.`,
 
   async measure(isShort) {
     const { sessions, calls: count, rounds, processRounds } = isShort ? SHORT : FULL;
@@ -101,7 +101,7 @@ several processes cannot be faster than one.`,
           },
         ],
         panel: {
-          title: "decisions/s",
+          title: "decisions/s, longer is better",
           bars: [
             ...speedBars(speeds),
             ...ways.map(
