@@ -19,6 +19,7 @@ import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } fr
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
+import { askOne, type Found } from "./layers/ask-one.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
@@ -41,7 +42,6 @@ import { type Outcome, report } from "./limiter/report.ts";
 import { type Ran, type RunFunction, runHeld } from "./limiter/run.ts";
 import {
   askAll,
-  askNow,
   type CallOptions,
   checkCallOptions,
   checkedReply,
@@ -51,7 +51,7 @@ import {
   tellEvent,
 } from "./limiter/shared.ts";
 import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
-import type { Store, StoreError, StoreReply } from "./store.ts";
+import type { Store, StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";
@@ -281,8 +281,10 @@ class StoreLimiter implements Limiter {
   // No async function: where the store answers at once, that would take longer than the decision.
   consume(call: Call, options?: WaitOptions): Promise<Decision> {
     try {
-      const known = options === undefined ? this.#shared.known.find(this.#bound, call) : undefined;
-      return known === undefined ? this.#consumeAnew(call, options) : this.#consumeKnown(call, known);
+      if (options !== undefined) checkWaitOptions(options);
+      const { maxWaitMs = 0, signal } = options ?? {};
+      const known = maxWaitMs === 0 ? this.#shared.known.find(this.#bound, call) : undefined;
+      return known === undefined ? this.#consumeAnew(call, options ?? {}) : this.#consumeKnown(call, known, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -392,7 +394,7 @@ class StoreLimiter implements Limiter {
     return this.#shared.closing;
   }
 
-  #consumed(call: Call, known: KnownCall, reply: StoreReply | StoreError | undefined): Decision {
+  #consumed(call: Call, known: KnownCall, reply: Found | undefined): Decision {
     const decision = this.#decisionOf(known, checkedReply(known, reply));
     if (this.#shared.onDecision !== undefined) {
       tellDecision(this.#shared, { verb: "consume", call: mergeDimensions(this.#bound, call, "call") }, decision);
@@ -410,20 +412,20 @@ class StoreLimiter implements Limiter {
   }
 
   /** A call that was not resolved before, or is one of its own. */
-  #consumeAnew(call: Call, options: WaitOptions | undefined): Promise<Decision> {
-    if (options !== undefined) checkWaitOptions(options);
+  #consumeAnew(call: Call, options: WaitOptions): Promise<Decision> {
     const { whole, matches } = this.#matches(call);
     const parts = spentParts(matches);
-    const request = whole.idempotencyKey === undefined ? lastingRequest(this.#shared, parts) : null;
-    if (request === null || options !== undefined) {
-      return this.#decide({ verb: "consume", call: whole, parts }, options ?? {});
-    }
-    return this.#consumeKnown(call, this.#shared.known.keep(this.#bound, call, request, parts));
+    const isLasting = whole.idempotencyKey === undefined && (options.maxWaitMs ?? 0) === 0;
+    const request = isLasting ? lastingRequest(this.#shared, parts) : null;
+    if (request === null) return this.#decide({ verb: "consume", call: whole, parts }, options);
+    const known = this.#shared.known.keep(this.#bound, call, request, parts);
+    return this.#consumeKnown(call, known, options.signal);
   }
 
-  #consumeKnown(call: Call, known: KnownCall): Promise<Decision> {
+  #consumeKnown(call: Call, known: KnownCall, signal: AbortSignal | undefined): Promise<Decision> {
+    signal?.throwIfAborted();
     checkOpen(this.#shared);
-    const reply = askNow(this.#shared.store, known);
+    const reply = askOne(this.#shared.store, known);
     return reply instanceof Promise
       ? reply.then((later) => this.#consumed(call, known, later))
       : Promise.resolve(this.#consumed(call, known, reply));

@@ -2,8 +2,8 @@
 // until something may have changed. It changes no answer but for what others did within the last second.
 
 import type { Clock } from "../clock.ts";
-import type { Store, StoreError, StoreReply, StoreRequest } from "../store.ts";
-import { StoreError as Failure } from "../store.ts";
+import { type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { askOne, type Found } from "./ask-one.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;
@@ -21,8 +21,6 @@ interface Denial {
   /** The reply as it was given last: within one ms it is the same for all who ask. */
   aged: StoreReply;
 }
-
-type Found = StoreReply | StoreError;
 
 /**
  * Answers requests that were denied, for at most `keptMs`, and no longer than until time alone would let them pass, or change
@@ -49,7 +47,7 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
 
   function learn(request: StoreRequest, reply: Found | undefined): void {
     for (const { event, bucket } of request.steps) if (mayFree(event.type)) forget(bucket);
-    if (reply === undefined || Failure.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
+    if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
     if (by === undefined) return;
@@ -73,18 +71,16 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   }
 
   function ask(request: StoreRequest): Found | Promise<Found> {
-    const asked =
-      store.answer === undefined ? store.apply([request]).then(([reply]) => reply as Found) : store.answer(request);
+    const asked = askOne(store, request);
     return asked instanceof Promise ? asked.then((reply) => learnt(request, reply)) : learnt(request, asked);
   }
 
-  function learnt(request: StoreRequest, reply: Found): Found {
+  function learnt(request: StoreRequest, reply: Found | undefined): Found {
     learn(request, reply);
-    return reply;
+    return reply as Found;
   }
 
   return {
-    ...(store.batching === undefined ? {} : { batching: store.batching }),
     async apply(requests, terms) {
       const replies = await store.apply(requests, terms);
       for (const [i, request] of requests.entries()) learn(request, replies[i]);

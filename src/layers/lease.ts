@@ -3,13 +3,28 @@
 
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type Step, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import {
+  refuseTerms,
+  type Step,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+  type Terms,
+} from "../store.ts";
+import { askOne, type Found } from "./ask-one.ts";
 import { Account, IDLE_MS } from "./lease/account.ts";
 
 /** Most buckets that lend to one instance; others are asked for each call. */
 export const MAX_ACCOUNTS = 10_000;
 
-type Found = StoreReply | StoreError;
+/** Units of one account that were taken for a step. */
+interface Taken {
+  readonly account: Account;
+  readonly cost: number;
+  /** Which of the account's lives they are of. */
+  readonly life: number;
+}
 
 /**
  * Lends units of steps with `lease`.
@@ -36,25 +51,23 @@ class Lease implements Store {
     this.#clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[]): Promise<readonly Found[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly Found[]> {
+    refuseTerms(terms);
     return Promise.all(requests.map((request) => this.answer(request)));
   }
 
   answer(request: StoreRequest): Found | Promise<Found> {
     const { steps } = request;
     if (!steps.some(isLent) || !isLendable(request)) {
-      return this.#accounts.size === 0 ? this.#innerNow(request) : this.#ask(request);
+      return this.#accounts.size === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
     }
     const nowMs = this.#clock.nowMs();
-    let own = 0;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
-      if (step.lease !== true) continue;
-      if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
-      own++;
+      if (isLent(step) && this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
     }
-    const replies = this.#take(steps, nowMs);
-    return own === steps.length ? replies : this.#askRest(request, replies);
+    const taken = this.#take(steps, nowMs);
+    return taken.length === steps.length ? shownFor(taken, nowMs) : this.#askRest(request, taken);
   }
 
   checkPolicy(policy: Policy): void {
@@ -75,26 +88,23 @@ class Lease implements Store {
   }
 
   /** Takes the cost of all steps that are lent for. */
-  #take(steps: readonly Step[], nowMs: number): StoreReply {
-    const shown: StoreReply["steps"][number][] = [];
-    let told: Account | undefined;
+  #take(steps: readonly Step[], nowMs: number): Taken[] {
+    const taken: Taken[] = [];
     for (const step of steps) {
-      const account = step.lease === true ? this.#accountOf(step) : undefined;
+      const account = isLent(step) ? this.#accountOf(step) : undefined;
       if (account === undefined) continue;
-      account.take(costOf(step), nowMs);
+      const cost = costOf(step);
+      taken.push({ account, cost, life: account.take(cost, nowMs) });
       if (account.isLow) this.#borrow(step, account);
-      shown.push(account.shown(nowMs));
-      told = account;
     }
-    return { allowed: true, nowMs: 0, ...told?.toldAt(nowMs), steps: shown };
+    return taken;
   }
 
   /** Asks the store about the steps that nothing was taken for, and puts it back when they deny. */
-  async #askRest(request: StoreRequest, taken: StoreReply): Promise<Found> {
-    const lent = request.steps.filter(isLent);
+  async #askRest(request: StoreRequest, taken: readonly Taken[]): Promise<Found> {
     const putBack = () => {
       const nowMs = this.#clock.nowMs();
-      for (const step of lent) this.#accountOf(step)?.putBack(costOf(step), nowMs);
+      for (const { account, cost, life } of taken) account.putBack(cost, life, nowMs);
     };
     let reply: Found;
     try {
@@ -106,20 +116,18 @@ class Lease implements Store {
     if (StoreError.isInstance(reply) || !reply.allowed) putBack();
     if (StoreError.isInstance(reply) || reply.stale === true) return reply;
     const nowMs = this.#clock.nowMs();
-    const own = lent.map(
-      (step, i) => (reply.allowed ? undefined : this.#accountOf(step)?.shown(nowMs)) ?? taken.steps[i],
-    );
+    const own = taken.map(({ account }) => account.shown(nowMs));
     const others = [...reply.steps];
-    const steps = request.steps.flatMap(({ lease }) => (lease === true ? own.shift() : others.shift()) ?? []);
+    const steps = request.steps.flatMap((step) => (isLent(step) ? own.shift() : others.shift()) ?? []);
     return { ...reply, steps };
   }
 
   async #askAndLearn(request: StoreRequest): Promise<Found> {
     const reply = await this.#ask(request);
-    if (StoreError.isInstance(reply) || !reply.allowed) return reply;
+    if (StoreError.isInstance(reply) || !reply.allowed || this.#isClosed) return reply;
     for (const [i, step] of request.steps.entries()) {
       const found = reply.steps[i];
-      if (step.lease === true && found !== undefined) this.#borrow(step, this.#opened(step), found);
+      if (isLent(step) && found !== undefined) this.#borrow(step, this.#opened(step), found);
     }
     return reply;
   }
@@ -144,16 +152,17 @@ class Lease implements Store {
     if (units === 0) return;
     account.isBorrowing = true;
     const loan: StoreRequest = { mode: "judge", steps: [{ ...step, event: { type: "charge", cost: units } }] };
-    const asked = this.#inner(loan).then((reply) => {
-      const found = StoreError.isInstance(reply) ? undefined : reply.steps[0];
-      if (StoreError.isInstance(reply) || !reply.allowed || found === undefined) return;
-      account.borrowed(units, found, reply, sentMs, this.#clock.nowMs());
-    });
-    this.#watch(
-      asked.finally(() => {
+    const lend = async () => {
+      try {
+        const reply = await askOne(this.#store, loan);
+        const found = reply === undefined || StoreError.isInstance(reply) || !reply.allowed ? undefined : reply;
+        if (found?.steps[0] === undefined) return;
+        account.borrowed(units, found.steps[0], found, sentMs, this.#clock.nowMs());
+      } finally {
         account.isBorrowing = false;
-      }),
-    );
+      }
+    };
+    this.#watch(lend());
   }
 
   /** What fails here was lent by nobody, or stays spent. */
@@ -181,7 +190,7 @@ class Lease implements Store {
 
   /** Asks the store. What was lent to this instance, and nobody took, is not used: not here. */
   async #ask(request: StoreRequest): Promise<Found> {
-    const reply = await this.#inner(request);
+    const reply = (await askOne(this.#store, request)) as Found;
     if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
       const { bucket, event } = request.steps[i] ?? {};
@@ -194,16 +203,17 @@ class Lease implements Store {
     });
     return { ...reply, steps };
   }
+}
 
-  async #inner(request: StoreRequest): Promise<Found> {
-    return this.#innerNow(request);
-  }
-
-  #innerNow(request: StoreRequest): Found | Promise<Found> {
-    return this.#store.answer === undefined
-      ? this.#store.apply([request]).then(([reply]) => reply as Found)
-      : this.#store.answer(request);
-  }
+/** The answer for a request of whose steps each was taken for. */
+function shownFor(taken: readonly Taken[], nowMs: number): StoreReply {
+  const accounts = taken.map(({ account }) => account);
+  return {
+    allowed: true,
+    nowMs: 0,
+    ...accounts.at(-1)?.toldAt(nowMs),
+    steps: accounts.map((each) => each.shown(nowMs)),
+  };
 }
 
 function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {

@@ -62,7 +62,6 @@ export class KnownCalls {
     this.#places.set("tool", 0);
     for (const word of policy.callWords) {
       if (this.#places.has(word)) continue;
-
       this.#places.set(word, OWN_WORDS.has(word) ? OWN : deciding.has(word) ? this.#size() : IDLE);
     }
     this.#values = new Array(this.#size()).fill(undefined);

@@ -5,6 +5,7 @@ import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
 import type { Decision, Priced, Usage } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
+import { askOne, type Found } from "../layers/ask-one.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
 import { type SetupCheck, type Store, StoreError } from "../store.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
@@ -84,16 +85,11 @@ export async function ask(shared: Shared, say: () => StoreRequest, options: Call
   options.signal?.throwIfAborted();
   checkOpen(shared);
   const request = say();
-  const found = askNow(shared.store, request);
+  const found = askOne(shared.store, request);
   const reply = found instanceof Promise ? await found : found;
   if (reply === undefined || !isStale(reply)) return checkedReply(request, reply);
   const [again] = await askAgain(shared, () => [say()], [reply]);
   return checkedReply(request, again);
-}
-
-/** Asks the store for one thing, whose answer is not checked yet: at once where the store can. */
-export function askNow(store: Store, request: StoreRequest): Reply | undefined | Promise<Reply | undefined> {
-  return store.answer === undefined ? store.apply([request]).then(([reply]) => reply) : store.answer(request);
 }
 
 /**
@@ -111,7 +107,7 @@ export function checkOpen({ closing }: Shared): void {
  *
  * @throws StoreError what the store said, or `invalid-reply`
  */
-export function checkedReply({ steps, once }: StoreRequest, reply: Reply | undefined): StoreReply {
+export function checkedReply({ steps, once }: StoreRequest, reply: Found | undefined): StoreReply {
   if (StoreError.isInstance(reply)) throw reply;
   if (reply?.steps.length === steps.length) return reply;
   // An answer that is kept for another request has that one's steps: whoever asked says what is wrong.
@@ -119,19 +115,17 @@ export function checkedReply({ steps, once }: StoreRequest, reply: Reply | undef
   throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }
 
-type Reply = StoreReply | StoreError;
-
-function isStale(reply: Reply): reply is StoreReply {
+function isStale(reply: Found): reply is StoreReply {
   return !StoreError.isInstance(reply) && reply.stale === true;
 }
 
-async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRequest[], first: readonly Reply[]) {
+async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRequest[], first: readonly Found[]) {
   const stale = first.flatMap((reply, i) => (isStale(reply) ? [{ i, nowMs: reply.nowMs }] : []));
   calendar.learn(stale[0]?.nowMs ?? 0);
   const requests = say();
   const again = await store.apply(stale.flatMap(({ i }) => requests[i] ?? []));
   const replies = [...first];
-  for (const [n, { i }] of stale.entries()) replies[i] = again[n] as Reply;
+  for (const [n, { i }] of stale.entries()) replies[i] = again[n] as Found;
   return replies;
 }
 

@@ -115,6 +115,30 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await admitted(limiter, 2_000), 1_000);
   });
 
+  it("of a window that is over are not put back into the next one", async () => {
+    const { store, clock } = slowStore();
+    const gate = Promise.withResolvers<void>();
+    const held: Store = {
+      ...store,
+      apply: async (requests, ...more) => {
+        if (requests[0]?.steps[0]?.bucket.includes("{held}")) await gate.promise;
+        return store.apply(requests, ...more);
+      },
+    };
+    const none = { name: "none", per: ["session"], quotas: { held: 0 }, otherwise: "allow" } as const;
+    const limiter = limiterOn(held, 100, none);
+    assert.equal(await admitted(limiter, 30), 30);
+    await settled();
+    const denied = limiter.consume({ tool: "search", session: "held" });
+    await settled();
+    clock.advance(WINDOW_MS);
+    assert.equal(await admitted(limiter, 30), 30);
+    await settled();
+    gate.resolve();
+    assert.equal((await denied).allowed, false);
+    assert.equal(await admitted(limiter, 100), 70);
+  });
+
   it("are left alone by calls with a key, waits, holds, peeks and records", async () => {
     const { store } = slowStore();
     const limiter = limiterOn(store, 1_000);

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { memoryStore } from "../../src/stores/memory.ts";
 import type { Store } from "../../src/store.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
 import { type Answer, type Served, served } from "./served.ts";
 
 const CALL = JSON.stringify({ tool: "search", session: "s" });

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after } from "node:test";
-import { credentials, type ServiceError, makeClientConstructor, type ServiceDefinition } from "@grpc/grpc-js";
+import { credentials, makeClientConstructor, type ServiceDefinition, type ServiceError } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";

@@ -1,18 +1,9 @@
 // Requests by chance, the same ones for the same seed: bodies that fit the OpenAPI document, and what can be made of them.
 // Names are drawn from a bounded pool, so that what a store keeps for them is bounded, too.
 
-export type Chance = () => number;
+import { seededRandom } from "../../bench/calls.ts";
 
-/** Numbers from 0 up to, not including, 1 (mulberry32). */
-export function chanceOf(seed: number): Chance {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export type Chance = ReturnType<typeof seededRandom>;
 
 interface Schema {
   readonly $ref?: string;
@@ -82,7 +73,7 @@ export class Requests {
 
   constructor(document: Document, seed: number) {
     this.#document = document;
-    this.#chance = chanceOf(seed);
+    this.#chance = seededRandom(seed);
     this.#operations = Object.entries(document.paths).flatMap(([path, methods]) =>
       // A stream has no end to wait for: its own tests open some.
       path === "/v1/events"

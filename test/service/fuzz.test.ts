@@ -8,10 +8,11 @@ import { connect } from "node:net";
 import { after, describe, it } from "node:test";
 import { Pool } from "undici";
 import type { z } from "zod";
+import { seededRandom } from "../../bench/calls.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { problemSchema } from "../../src/service/schemas.ts";
-import { chanceOf, type Document, type FuzzRequest, Requests } from "./fuzz-requests.ts";
+import { type Document, type FuzzRequest, Requests } from "./fuzz-requests.ts";
 
 const COUNT = Number(process.env.TOLLGATE_FUZZ_REQUESTS ?? 4_000);
 const SEED = Number(process.env.TOLLGATE_FUZZ_SEED ?? 20_251);
@@ -119,7 +120,7 @@ describe(`${COUNT} requests by chance`, () => {
   });
 
   it("also as bytes that are no requests, do not end the service", async () => {
-    const chance = chanceOf(SEED);
+    const chance = seededRandom(SEED);
     const byte = () => Math.floor(chance() * 256);
     for (let i = 0; i < Math.max(50, COUNT / 200); i++) {
       const socket = connect(port, "127.0.0.1").on("error", () => {});

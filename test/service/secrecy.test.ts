@@ -5,9 +5,9 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { auditFile } from "../../src/service/audit.ts";
-import { type Log, LOG_LEVELS } from "../../src/service/log.ts";
-import { memoryStore } from "../../src/stores/memory.ts";
+import { LOG_LEVELS, type Log } from "../../src/service/log.ts";
 import { type Store, StoreError } from "../../src/store.ts";
+import { memoryStore } from "../../src/stores/memory.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { keysOf, POLICY, served } from "./served.ts";
 

@@ -27,6 +27,7 @@ export class Account {
   borrowedAtMs = 0;
   #takenMs: number;
   #endsAtMs = 0;
+  #life = 0;
   #size = 1;
   #sizedMs = Number.NEGATIVE_INFINITY;
   /** How the bucket stood when units were borrowed last, and when that was. */
@@ -44,14 +45,16 @@ export class Account {
     return nowMs < this.#endsAtMs && this.left >= Math.max(1, cost);
   }
 
-  take(cost: number, nowMs: number): void {
+  /** Takes units. Returns the life of the account that they are of: with another window another one begins. */
+  take(cost: number, nowMs: number): number {
     this.left -= cost;
     this.#takenMs = nowMs;
+    return this.#life;
   }
 
-  /** Units that were taken for a call which others denied. */
-  putBack(cost: number, nowMs: number): void {
-    if (nowMs < this.#endsAtMs) this.left += cost;
+  /** Puts units back that were taken for a call which others denied. Those of a window that is over are gone with it. */
+  putBack(cost: number, life: number, nowMs: number): void {
+    if (life === this.#life && nowMs < this.#endsAtMs) this.left += cost;
   }
 
   isIdle(nowMs: number): boolean {
@@ -84,7 +87,10 @@ export class Account {
     sentMs: number,
     nowMs: number,
   ): void {
-    if (nowMs >= this.#endsAtMs) this.left = 0;
+    if (nowMs >= this.#endsAtMs) {
+      this.left = 0;
+      this.#life++;
+    }
     this.left += units;
     this.borrowedAtMs = storeMs;
     // From before it was sent: the bucket's window is not over before.
