@@ -19,7 +19,6 @@ import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } fr
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
-import { askOne, type Found } from "./layers/ask-one.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
@@ -36,8 +35,8 @@ import {
   holdOf,
   type Reserved,
 } from "./limiter/hold.ts";
-import { reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
+import { reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
 import { type Ran, type RunFunction, runHeld } from "./limiter/run.ts";
 import {
@@ -51,7 +50,7 @@ import {
   tellEvent,
 } from "./limiter/shared.ts";
 import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
-import type { Store, StoreReply } from "./store.ts";
+import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";

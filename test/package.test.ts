@@ -42,6 +42,7 @@ const PUBLIC: Record<string, string[]> = {
   "./store": [
     "MARK_KEY",
     "StoreError",
+    "askOne",
     "decide",
     "decideBatch",
     "decodeState",

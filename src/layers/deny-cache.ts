@@ -2,8 +2,7 @@
 // until something may have changed. It changes no answer but for what others did within the last second.
 
 import type { Clock } from "../clock.ts";
-import { type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
-import { askOne, type Found } from "./ask-one.ts";
+import { askOne, type Found, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;

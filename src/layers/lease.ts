@@ -4,6 +4,8 @@
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
+  askOne,
+  type Found,
   refuseTerms,
   type Step,
   type Store,
@@ -12,7 +14,6 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { askOne, type Found } from "./ask-one.ts";
 import { Account, IDLE_MS } from "./lease/account.ts";
 
 /** Most buckets that lend to one instance; others are asked for each call. */
