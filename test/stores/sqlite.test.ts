@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
@@ -88,6 +88,26 @@ describe("the SQLite store's file", () => {
     }
     const count = new DatabaseSync(file).prepare("SELECT count(*) AS count FROM buckets").get()?.count;
     assert.ok(Number(count) <= 200, `${count} rows are left of 310, of which 10 are live`);
+  });
+
+  it("empties a log that has grown long because it was never free of readers", async () => {
+    const file = newFile();
+    const store = sqliteStore(file);
+    const spread = (batch: number) => Array.from({ length: 256 }, (_, i) => `${"long".repeat(200)}-${i}-${batch % 4}`);
+    await chargeOnce(store, "b");
+    const reader = new DatabaseSync(file);
+    reader.exec("BEGIN; SELECT count(*) FROM buckets");
+    const logBytes = () => statSync(`${file}-wal`).size;
+    for (let batch = 0; logBytes() < 64_000_000; batch++) {
+      assert.ok(batch < 1_000, `${logBytes()} bytes after ${batch} batches`);
+      await chargeOnce(store, ...spread(batch));
+    }
+    reader.exec("COMMIT");
+    reader.close();
+    await chargeOnce(store, "b");
+    await chargeOnce(store, "b");
+    assert.ok(logBytes() < 1_000_000, `${logBytes()} bytes are left`);
+    await store.close();
   });
 
   it("mends a damaged bucket by a reset, and by nothing else", async () => {

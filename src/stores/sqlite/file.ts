@@ -28,6 +28,8 @@ const CACHE_KIB = 16_000;
 /** An open file, and its statements. */
 export interface OpenFile {
   readonly database: DatabaseSync;
+  /** The path of the write-ahead log. */
+  readonly log: string;
   readonly read: StatementSync;
   readonly write: StatementSync;
   readonly remove: StatementSync;
@@ -35,6 +37,7 @@ export interface OpenFile {
   readonly moveHand: StatementSync;
   readonly following: StatementSync;
   readonly removeExpired: StatementSync;
+  readonly emptyLog: StatementSync;
 }
 
 /** Opens a file, and makes its tables when it is empty. */
@@ -53,6 +56,7 @@ export function openFile(path: string, durability: "process" | "power"): OpenFil
     database.exec(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`);
     return {
       database,
+      log: `${path}-wal`,
       read: database.prepare(READ),
       write: database.prepare("INSERT OR REPLACE INTO buckets (key, value, expires_at_ms) VALUES (?, ?, ?)"),
       remove: database.prepare("DELETE FROM buckets WHERE key = ?"),
@@ -60,6 +64,7 @@ export function openFile(path: string, durability: "process" | "power"): OpenFil
       moveHand: database.prepare("UPDATE hand SET key = ?"),
       following: database.prepare("SELECT key FROM buckets WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?"),
       removeExpired: database.prepare("DELETE FROM buckets WHERE key > ? AND key <= ? AND expires_at_ms <= ?"),
+      emptyLog: database.prepare("PRAGMA wal_checkpoint(TRUNCATE)"),
     };
   } catch (error) {
     database.close();

@@ -1,5 +1,6 @@
 // One batch, one transaction: what is read, decided by the kernel, and written.
 
+import { statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import {
@@ -17,6 +18,8 @@ import type { OpenFile } from "./file.ts";
 
 // Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
 const SWEPT_PER_ROW = 2;
+// SQLite begins the log anew when nobody writes for a moment, which may never be: from this size on it is emptied under the lock.
+const MAX_LOG_BYTES = 64_000_000;
 
 /** Decides a batch, or throws and has changed nothing. */
 export function transact(
@@ -32,10 +35,20 @@ export function transact(
     for (const [key, state] of changed) writeState(file, key, state);
     sweep(file, changed.size * SWEPT_PER_ROW, nowMs);
     file.database.exec("COMMIT");
+    shortenLog(file);
     return replies;
   } catch (error) {
     rollBack(file.database);
     throw error;
+  }
+}
+
+function shortenLog({ log, emptyLog }: OpenFile): void {
+  try {
+    const size = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
+    if (size > MAX_LOG_BYTES) emptyLog.run();
+  } catch {
+    // What was committed is kept all the same; the next batch tries again.
   }
 }
 
