@@ -93,14 +93,17 @@ describe("the SQLite store's file", () => {
   it("empties a log that has grown long because it was never free of readers", async () => {
     const file = newFile();
     const store = sqliteStore(file);
-    const spread = (batch: number) => Array.from({ length: 256 }, (_, i) => `${"long".repeat(200)}-${i}-${batch % 4}`);
+    const ample: LimitSpec = { ...limit, quota: 1_000_000 };
+    const batch = Array.from({ length: 256 }, (_, i) => {
+      return { mode: "judge", steps: [{ ...charge(`${"long".repeat(200)}-${i}`), limit: ample }] } as const;
+    });
     await chargeOnce(store, "b");
     const reader = new DatabaseSync(file);
     reader.exec("BEGIN; SELECT count(*) FROM buckets");
     const logBytes = () => statSync(`${file}-wal`).size;
-    for (let batch = 0; logBytes() < 64_000_000; batch++) {
-      assert.ok(batch < 1_000, `${logBytes()} bytes after ${batch} batches`);
-      await chargeOnce(store, ...spread(batch));
+    for (let count = 0; logBytes() < 64_000_000; count++) {
+      assert.ok(count < 1_000, `${logBytes()} bytes after ${count} batches`);
+      await store.apply(batch);
     }
     reader.exec("COMMIT");
     reader.close();
