@@ -38,7 +38,7 @@ const PUBLIC: Record<string, string[]> = {
   "./otel": ["createInstrumentedLimiter"],
   "./service/envoy": ["envoyService", "parseEnvoyMapping"],
   "./service": ["auditFile", "createKey", "createService", "keyFile", "revokeKey"],
-  "./service/node": ["LISTEN_NUMBERS", "listen"],
+  "./service/node": ["listen"],
   "./store": [
     "MARK_KEY",
     "StoreError",

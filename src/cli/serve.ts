@@ -10,11 +10,10 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { FailoverOptions } from "../limiter.ts";
 import { watchPolicy } from "../policy-watch.ts";
 import { auditFile } from "../service/audit.ts";
-import { createService, type Service } from "../service/handler.ts";
+import type { Service } from "../service/handler.ts";
 import { keyFile } from "../service/keys.ts";
-import { createLog, LOG_LEVELS, type LogLevel } from "../service/log.ts";
-import { LISTEN_NUMBERS, type Listening, type ListenOptions, listen } from "../service/node.ts";
-import { BOUND_NAMES, type ServiceBounds } from "../service/options.ts";
+import type { Listening, ListenOptions } from "../service/node.ts";
+import { BOUND_NAMES, LISTEN_NUMBERS, LOG_LEVELS, type LogLevel, type ServiceBounds } from "../service/options.ts";
 import { readInput } from "./input.ts";
 import {
   type EnvoyListening,
@@ -63,6 +62,12 @@ export function serveCommand(): Command {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
+  // Only here: no other command waits for what a server is made of.
+  const [{ createLog }, { createService }, { listen }] = await Promise.all([
+    import("../service/log.ts"),
+    import("../service/handler.ts"),
+    import("../service/node.ts"),
+  ]);
   const log = createLog(options.logLevel);
   const { bounds, listening } = numbersOf(options.set ?? []);
   const tls = tlsOf(options);

@@ -2,6 +2,7 @@
 // keys and requests; never a body, a header or a dimension's value.
 
 import { destination, pino } from "pino";
+import type { LogLevel } from "./options.ts";
 
 /** What the service logs to. */
 export interface Log {
@@ -11,9 +12,6 @@ export interface Log {
   error(fields: object, message: string): void;
   isLevelEnabled(level: string): boolean;
 }
-
-export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A log on stderr. Requests are logged at `debug`. */
 export function createLog(level: LogLevel): Log {

@@ -8,6 +8,7 @@ import { getRequestListener } from "@hono/node-server";
 import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { problemResponse } from "./exchange.ts";
 import type { Service } from "./handler.ts";
+import { LISTEN_NUMBERS } from "./options.ts";
 import { ProblemError } from "./problems.ts";
 
 /** How a service listens. */
@@ -44,16 +45,6 @@ export interface Listening {
 
 /** How long answers that are made may take to be read when it ends. */
 const LAST_ANSWERS_MS = 1_000;
-/** What can be bounded. */
-export const LISTEN_NUMBERS: readonly string[] = [
-  "maxHeaderBytes",
-  "headerMs",
-  "requestMs",
-  "idleMs",
-  "silentMs",
-  "maxConnections",
-  "drainMs",
-];
 
 /**
  * Listens for requests. It sets the process's global `Request` and `Response` to faster ones, as `@hono/node-server` does.

@@ -76,6 +76,21 @@ const BOUNDS: { readonly [Name in keyof ServiceBounds]-?: readonly [least: numbe
 /** What can be bounded. */
 export const BOUND_NAMES: readonly string[] = Object.keys(BOUNDS);
 
+/** What can be bounded of listening. */
+export const LISTEN_NUMBERS: readonly string[] = [
+  "maxHeaderBytes",
+  "headerMs",
+  "requestMs",
+  "idleMs",
+  "silentMs",
+  "maxConnections",
+  "drainMs",
+];
+
+/** From which level on it logs. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 const KNOWN = ["policy", "store", "keys", "prefix", "failover", "onDecision", "onEvent", "log", "audit", "bounds"];
 
 /**

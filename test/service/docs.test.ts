@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { it } from "node:test";
-import { LISTEN_NUMBERS } from "../../src/service/node.ts";
-import { BOUND_NAMES, boundsOf } from "../../src/service/options.ts";
+import { BOUND_NAMES, boundsOf, LISTEN_NUMBERS } from "../../src/service/options.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { ROOT } from "../sources.ts";
 
