@@ -45,7 +45,7 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   }
 
   function learn(request: StoreRequest, reply: Found | undefined): void {
-    for (const { event, bucket } of request.steps) if (mayFree(event.type)) forget(bucket);
+    if (count > 0) for (const { event, bucket } of request.steps) if (mayFree(event.type)) forget(bucket);
     if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;

@@ -59,7 +59,7 @@ class Lease implements Store {
 
   answer(request: StoreRequest): Found | Promise<Found> {
     const { steps } = request;
-    if (!steps.some(isLent) || !isLendable(request)) {
+    if (!isLendable(request)) {
       return this.#accounts.size === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
     }
     const nowMs = this.#clock.nowMs();
@@ -217,9 +217,16 @@ function shownFor(taken: readonly Taken[], nowMs: number): StoreReply {
   };
 }
 
+/** Whether it charges, some of it to what may be lent, and nothing else decides about it. */
 function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
   if (mode !== "judge" || once !== undefined || wait !== undefined) return false;
-  return steps.every(({ event, shadow }) => event.type === "charge" && event.seen === undefined && shadow !== true);
+  let hasLent = false;
+  for (let i = 0; i < steps.length; i++) {
+    const { event, shadow, lease } = steps[i] as Step;
+    if (event.type !== "charge" || event.seen !== undefined || shadow === true) return false;
+    hasLent ||= lease === true;
+  }
+  return hasLent;
 }
 
 function isLent({ lease }: Step): boolean {
