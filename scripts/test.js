@@ -5,6 +5,10 @@ import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { requirePostgres, requireRedis } from "./servers.js";
 
+/** Minutes that a file may take: the longest needs one, and twenty where it runs at full length. */
+const FILE_MINUTES = "10";
+const LONG = { TOLLGATE_FILE_MINUTES: "60" };
+
 const suites = {
   "--coverage": {
     files: ["src/kernel/**/*.test.ts"],
@@ -16,13 +20,13 @@ const suites = {
     ],
   },
   "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
-  "--race": { files: ["test/load/*.test.ts"], env: { TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
-  "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { TOLLGATE_FUZZ_REQUESTS: "100000" } },
+  "--race": { files: ["test/load/*.test.ts"], env: { ...LONG, TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
+  "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { ...LONG, TOLLGATE_FUZZ_REQUESTS: "100000" } },
   "--chaos": {
     files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts"],
     // Promises in time are judged: nothing else runs beside.
     flags: ["--test-concurrency=1"],
-    env: { TOLLGATE_KILL_ROUNDS: "40", TOLLGATE_CHAOS_STRICT: "1", TOLLGATE_FAULT_SCHEDULES: "200" },
+    env: { ...LONG, TOLLGATE_KILL_ROUNDS: "40", TOLLGATE_CHAOS_STRICT: "1", TOLLGATE_FAULT_SCHEDULES: "200" },
   },
 };
 const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"], leaves: /^test\/servers\// };
@@ -39,6 +43,8 @@ if (found.length === 0) {
   console.error(`There are no tests in ${files.join(" ")}.`);
   process.exit(2);
 }
-const args = ["--conditions=tollgate-source", "--test", ...flags, ...found.sort()];
-const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, ...env } });
+const bound = new URL("bound.js", import.meta.url).href;
+const args = ["--conditions=tollgate-source", `--import=${bound}`, "--test", ...flags, ...found.sort()];
+const bounded = { TOLLGATE_FILE_MINUTES: FILE_MINUTES, ...process.env, ...env };
+const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: bounded });
 process.exit(status ?? 1);

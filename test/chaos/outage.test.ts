@@ -2,7 +2,7 @@
 // afterwards the store has counted each unit that was admitted, and no other.
 
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import type { FailoverOptions, PolicyInput } from "tollgate";
@@ -36,7 +36,17 @@ const policyOf = (quota: number): PolicyInput => ({
   ],
 });
 
+/** What is open, until the test that opened it is over. */
 const clients: Redis[] = [];
+const opened: Instance[] = [];
+async function closeAll(): Promise<void> {
+  const closing = opened.splice(0);
+  await Promise.all(closing.map(({ limiter }) => limiter.close()));
+  for (const client of clients.splice(0)) client.disconnect();
+  await Promise.all(closing.map(({ proxy }) => proxy.close()));
+}
+afterEach(closeAll);
+
 /** Every other client sends again what was not answered when its connection broke, as ioredis does by itself. */
 function clientOf(port: number): Redis {
   const autoResendUnfulfilledCommands = clients.length % 2 === 0;
@@ -59,15 +69,10 @@ async function instancesOf(
     // One after the other, so that each has a rank of its own.
     await instance.limiter.consume({ tool: "warm-up", session: `warm-up-${i}` });
     instances.push(instance);
+    opened.push(instance);
     await sleep(2);
   }
   return instances;
-}
-
-async function closeAll(instances: readonly Instance[]): Promise<void> {
-  await Promise.all(instances.map(({ limiter }) => limiter.close()));
-  for (const client of clients.splice(0)) client.disconnect();
-  await Promise.all(instances.map(({ proxy }) => proxy.close()));
 }
 
 /** Begins a fault, and returns what ends it. */
@@ -105,6 +110,7 @@ describe("the store goes away", ownServers, () => {
       const unhandled: unknown[] = [];
       const note = (error: unknown) => unhandled.push(error);
       process.on("unhandledRejection", note);
+      test.after(() => process.off("unhandledRejection", note));
       const server = await startRedis("--appendonly", "yes", "--appendfsync", "always");
       const instances = await instancesOf(server, 2, 1_000_000, { instances: 2 });
       const load = new Load(instances, 8, ["a", "b", "c"]);
@@ -151,8 +157,7 @@ describe("the store goes away", ownServers, () => {
       }
       const usages = await limiter.usage({ tool: "search" });
       assert.equal(usages.find(({ limit }) => limit === "per-tool")?.used, load.seen.length);
-      await closeAll(instances);
-      process.off("unhandledRejection", note);
+      await closeAll();
       await server.kill();
       await until(2_000, () => process.getActiveResourcesInfo().length <= resources);
       const left = process.getActiveResourcesInfo();
@@ -213,7 +218,7 @@ describe("shares", ownServers, () => {
       await until(10_000, () => areBack(instances));
       const [usage] = await first.limiter.usage({ session: "a" });
       assert.equal(usage?.used, total);
-      await closeAll(instances);
+      await closeAll();
       await server.kill();
     });
   }
@@ -252,7 +257,7 @@ describe("a store that has lost everything", ownServers, () => {
       const excess = (usage?.used ?? 0) - load.admitted("a");
       // What was under way may have been seen by others before it was lost, and is booked by its own instance, too.
       assert.ok(excess >= 0 && excess <= 3 * CALLERS, `${excess} more were counted than admitted`);
-      await closeAll(instances);
+      await closeAll();
       await server.kill();
     });
   }

@@ -14,6 +14,11 @@ describe("random faults on Redis", ownServers, () => {
     const server = await startRedis();
     const instances: Instance[] = [];
     const clients: Redis[] = [];
+    test.after(async () => {
+      await Promise.all(instances.map(({ limiter }) => limiter.close()));
+      for (const client of clients) client.disconnect();
+      await Promise.all(instances.map(({ proxy }) => proxy.close()));
+    });
     for (let i = 0; i < 3; i++) {
       const proxy = await startFaultProxy(server.port);
       const client = new Redis(proxy.port, "127.0.0.1", {
@@ -29,8 +34,5 @@ describe("random faults on Redis", ownServers, () => {
     }
     const disturb = () => server.cli("CLIENT", "KILL", "TYPE", "normal");
     await playSchedules(test, instances, SCHEDULES, seedOf("schedules on Redis"), disturb);
-    await Promise.all(instances.map(({ limiter }) => limiter.close()));
-    for (const client of clients) client.disconnect();
-    await Promise.all(instances.map(({ proxy }) => proxy.close()));
   });
 });

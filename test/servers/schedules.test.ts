@@ -18,6 +18,11 @@ describe("random faults on Postgres", () => {
     await migrate(admin);
     const instances: Instance[] = [];
     const pools: pg.Pool[] = [];
+    test.after(async () => {
+      await Promise.all(instances.map(({ limiter }) => limiter.close()));
+      await Promise.all(pools.map((pool) => pool.end()));
+      await Promise.all(instances.map(({ proxy }) => proxy.close()));
+    });
     for (let i = 0; i < 3; i++) {
       const proxy = await startFaultProxy(Number(new URL(server.url).port));
       const url = new URL(server.url);
@@ -36,8 +41,5 @@ describe("random faults on Postgres", () => {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query <> ''",
       );
     await playSchedules(test, instances, SCHEDULES, seedOf("schedules on Postgres"), () => disturb().catch(() => {}));
-    await Promise.all(instances.map(({ limiter }) => limiter.close()));
-    await Promise.all(pools.map((pool) => pool.end()));
-    await Promise.all(instances.map(({ proxy }) => proxy.close()));
   });
 });
