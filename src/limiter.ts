@@ -36,9 +36,9 @@ import {
   type Reserved,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
-import { reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import { newHoldId, partsOfHold, reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
-import { type Ran, type RunFunction, runHeld } from "./limiter/run.ts";
+import { type Begun, begunHere, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
 import {
   askAll,
   type CallOptions,
@@ -268,6 +268,16 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   return new StoreLimiter(shared, {}) as Limiter as Limiter<Types>;
 }
 
+/**
+ * Begins a call that runs elsewhere: the first half of `run`.
+ *
+ * @param limiter one that `createLimiter` made
+ * @throws as `run`
+ */
+export function beginCall(limiter: Limiter, call: Call, options: HoldOptions): ReturnType<StoreLimiter["begin"]> {
+  return (limiter as StoreLimiter).begin(call, options);
+}
+
 class StoreLimiter implements Limiter {
   readonly #shared: Shared;
   readonly #bound: Dimensions;
@@ -317,17 +327,27 @@ class StoreLimiter implements Limiter {
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
-    return holdOf(this.#shared, { id, policy, call: whole, parts: heldParts(matches, reservedParts(matches)) });
+    const parts = heldParts(matches, partsOfHold(id, matches, policy.onError));
+    return holdOf(this.#shared, { id, policy, call: whole, parts });
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
-    checkHoldOptions(options);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
+    const { decision, begun } = await this.begin(call, options);
+    if (begun === null) return { allowed: false, decision };
+    return { allowed: true, value: await runBegun(begun, run, options), decision };
+  }
+
+  /** The first half of `run`, for who runs the function elsewhere. */
+  async begin(
+    call: Call,
+    options: HoldOptions,
+  ): Promise<{ readonly decision: Decision; readonly begun: Begun | null }> {
+    checkHoldOptions(options);
     const { whole, matches } = this.#matches(call);
     const parts = runParts(matches, this.#shared.policy.onError);
     const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, options);
-    if (!decision.allowed) return { allowed: false, decision };
-    return { allowed: true, value: await runHeld(this.#shared, of, matches, run, options), decision };
+    return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
   }
 
   async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
@@ -440,7 +460,7 @@ class StoreLimiter implements Limiter {
     const { policy } = this.#shared;
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     tellDecision(this.#shared, asked, decision);
-    const id = hold ?? crypto.randomUUID();
+    const id = hold ?? newHoldId(asked.verb === "run");
     return { decision, of: { id, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }
 

@@ -45,6 +45,23 @@ export function runParts(matches: readonly Match[], onError: Policy["onError"]):
   return partsOf(matches, (match) => (isKnown(match) ? "charge" : "hold"));
 }
 
+/** What the ids of holds of calls that run begin with: such a hold is about other parts than one that was reserved. */
+const RUN = "run-";
+
+/** A name for the holds of a new call. */
+export function newHoldId(isRun: boolean): string {
+  return `${isRun ? RUN : ""}${crypto.randomUUID()}`;
+}
+
+/**
+ * What a hold is about that was made before.
+ *
+ * @throws MisuseError `missing-cost`
+ */
+export function partsOfHold(id: string, matches: readonly Match[], onError: Policy["onError"]): Part[] {
+  return id.startsWith(RUN) ? runParts(matches, onError) : reservedParts(matches);
+}
+
 /** Whether a limit counts what has not ended: its units can only be held. */
 export function isConcurrency({ allotment }: Bucket): boolean {
   return allotment.spec.algorithm === "concurrency";

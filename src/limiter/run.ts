@@ -1,13 +1,13 @@
 // A call from its decision to its end: units are held while the function runs, and settled however that ends.
 
-import type { Cost } from "../kernel/call.ts";
+import type { Call, Cost } from "../kernel/call.ts";
 import { checkCost, type Match } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import type { HoldOptions } from "./hold.ts";
-import { type HoldOf, holdOf, settle } from "./hold.ts";
+import type { Policy } from "../kernel/policy.ts";
+import { type Hold, type HoldOf, type HoldOptions, holdOf, settle } from "./hold.ts";
 import { type Outcome, report } from "./report.ts";
-import { type Shared, tellEvent } from "./shared.ts";
+import { type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
 
 /** Says what a call has taken so far, by unit; reports add up. */
 export type Report = (usage: Cost) => void;
@@ -25,22 +25,45 @@ export type Ran<Value> =
   | { readonly allowed: true; readonly value: Value; readonly decision: Decision }
   | { readonly allowed: false; readonly decision: Decision };
 
+/** An allowed call that has begun, and how it ends. */
+export interface Begun {
+  readonly call: Call;
+  readonly hold: Hold;
+  /** The shortest lease of what is held; `null` where nothing is. */
+  readonly leaseMs: number | null;
+  readonly onError: Policy["onError"];
+  /** @throws MisuseError `invalid-cost`, `unknown-unit` */
+  checkUsage(usage: Cost): void;
+  settle(actual: Cost, rest: "held" | "nothing"): Promise<unknown>;
+  report(outcome: Outcome): Promise<void>;
+  tell(event: LimiterEvent): void;
+}
+
+/** A call that this limiter began. */
+export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[], leaseMs: number | undefined): Begun {
+  const leases = of.parts.filter(({ held }) => held > 0).map(({ limit }) => leaseMs ?? limit.leaseMs);
+  return {
+    call: of.call,
+    hold: holdOf(shared, of),
+    leaseMs: leases.length === 0 ? null : Math.min(...leases),
+    onError: of.policy.onError,
+    checkUsage: (usage) => checkCost(of.policy, usage),
+    settle: (actual, rest) => settle(shared, of, actual, rest),
+    report: (outcome) => report(shared, matches, outcome),
+    tell: (event) => tellEvent(shared, event),
+  };
+}
+
 /** Runs an allowed call to its end. */
-export async function runHeld<Value>(
-  shared: Shared,
-  of: HoldOf,
-  matches: readonly Match[],
-  run: RunFunction<Value>,
-  options: HoldOptions,
-): Promise<Value> {
+export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, options: HoldOptions): Promise<Value> {
   const { signal = new AbortController().signal, leaseMs } = options;
-  const usage = createUsage(of);
-  const stop = keepAlive(shared, of, leaseMs);
+  const usage = createUsage(begun);
+  const stop = keepAlive(begun, leaseMs);
   let rest: "held" | "nothing" = "nothing";
   let outcome: Outcome | null = null;
   try {
     signal.throwIfAborted();
-    rest = of.policy.onError === "refund" ? "nothing" : "held";
+    rest = begun.onError === "refund" ? "nothing" : "held";
     const value = await run(signal, usage.report);
     rest = "held";
     outcome = { result: value };
@@ -51,33 +74,33 @@ export async function runHeld<Value>(
     throw error;
   } finally {
     stop();
-    await Promise.all([end(shared, of, usage.end(), rest), tellOutcome(shared, of, matches, outcome)]);
+    await Promise.all([end(begun, usage.end(), rest), tellOutcome(begun, outcome)]);
   }
 }
 
 /** Settles. A store that fails now must not take away what the function has done. */
-async function end(shared: Shared, of: HoldOf, actual: Cost, rest: "held" | "nothing"): Promise<void> {
-  const isPlain = of.parts.every(({ held }) => held === 0) && Object.keys(actual).length === 0;
+async function end(begun: Begun, actual: Cost, rest: "held" | "nothing"): Promise<void> {
+  const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
   if (isPlain) return;
   try {
-    await settle(shared, of, actual, rest);
+    await begun.settle(actual, rest);
   } catch (error) {
-    tellEvent(shared, { type: "settle-error", call: of.call, hold: of.id, error });
+    begun.tell({ type: "settle-error", call: begun.call, hold: begun.hold.hold, error });
   }
 }
 
 /** Says what came of the call. A store that fails now must not take away what the function has done. */
-async function tellOutcome(shared: Shared, of: HoldOf, matches: readonly Match[], outcome: Outcome | null) {
+async function tellOutcome(begun: Begun, outcome: Outcome | null) {
   if (outcome === null) return;
   try {
-    await report(shared, matches, outcome);
+    await begun.report(outcome);
   } catch (error) {
-    tellEvent(shared, { type: "report-error", call: of.call, error });
+    begun.tell({ type: "report-error", call: begun.call, error });
   }
 }
 
 /** Adds up what is reported. */
-function createUsage({ policy }: HoldOf) {
+function createUsage(begun: Begun) {
   const sums: Record<string, number> = {};
   let isOver = false;
   return {
@@ -89,7 +112,7 @@ function createUsage({ policy }: HoldOf) {
           got: "one after it",
         });
       }
-      checkCost(policy, usage);
+      begun.checkUsage(usage);
       for (const [unit, units] of Object.entries(usage)) {
         sums[unit] = Math.min((sums[unit] ?? 0) + units, Number.MAX_SAFE_INTEGER);
       }
@@ -102,14 +125,14 @@ function createUsage({ policy }: HoldOf) {
 }
 
 /** Extends a hold at a third of its lease, again and again, until it is told to stop. */
-function keepAlive(shared: Shared, of: HoldOf, leaseMs: number | undefined): () => void {
-  const leases = of.parts.filter(({ held }) => held > 0).map(({ limit }) => leaseMs ?? limit.leaseMs);
-  if (leases.length === 0) return () => {};
-  const hold = holdOf(shared, of);
+function keepAlive(begun: Begun, leaseMs: number | undefined): () => void {
+  const { call, hold } = begun;
+  if (begun.leaseMs === null) return () => {};
+  const eachMs = Math.ceil(begun.leaseMs / 3);
   let timer: ReturnType<typeof setTimeout>;
   let isStopped = false;
   const wait = () => {
-    timer = setTimeout(extend, Math.ceil(Math.min(...leases) / 3));
+    timer = setTimeout(extend, eachMs);
   };
   const extend = async () => {
     let error: unknown = null;
@@ -120,7 +143,7 @@ function keepAlive(shared: Shared, of: HoldOf, leaseMs: number | undefined): () 
       error = thrown;
     }
     if (isStopped) return;
-    if (!isAlive || error !== null) tellEvent(shared, { type: "extend-error", call: of.call, hold: of.id, error });
+    if (!isAlive || error !== null) begun.tell({ type: "extend-error", call, hold: hold.hold, error });
     if (isAlive) wait();
   };
   wait();

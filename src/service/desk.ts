@@ -5,7 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { Limiter, Settlement } from "../limiter.ts";
+import { beginCall, type Limiter, type Settlement } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Events } from "./events.ts";
@@ -103,6 +103,20 @@ export async function reserve(
   if (!held.allowed) return { ...held, hold: null };
   const { settle: _, release: __, extend: ___, ...told } = held;
   return told;
+}
+
+/** What a caller needs to know of a call that has begun, to run it as the limiter would. */
+export interface Begun {
+  readonly hold: string | null;
+  readonly leaseMs: number | null;
+  readonly onError: Policy["onError"];
+}
+
+export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): Promise<Decision & Begun> {
+  const { leaseMs, ...call } = body;
+  const { decision, begun } = await beginCall(desk.limiter, scope(desk, caller, call), { leaseMs });
+  if (begun === null) return { ...decision, hold: null, leaseMs: null, onError: desk.inForce.policy.onError };
+  return { ...decision, hold: begun.hold.hold, leaseMs: begun.leaseMs, onError: begun.onError };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {

@@ -73,6 +73,16 @@ export const DECIDING: readonly Route[] = [
     response: schemas.reservedSchema,
     isOnce: true,
   }),
+  decide(
+    "/v1/begin",
+    "Charge a call that begins now, and hold what else it is priced at until it is settled",
+    acts.begin,
+    {
+      request: schemas.reserveSchema,
+      response: schemas.begunSchema,
+      isOnce: true,
+    },
+  ),
   decide("/v1/settle", "Book what a held call took, and free the rest", acts.settle, {
     request: schemas.settleSchema,
     response: schemas.settlementSchema,

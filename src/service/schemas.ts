@@ -142,6 +142,17 @@ export const reservedSchema = z
   .strictObject({ ...decisionWords, hold: z.string().nullable().meta({ description: "`null` when denied." }) })
   .meta({ id: "Reserved" });
 
+export const begunSchema = z
+  .strictObject({
+    ...decisionWords,
+    hold: z.string().nullable().meta({ description: "Ends the call: settle it. `null` when denied." }),
+    leaseMs: distanceMs
+      .nullable()
+      .meta({ description: "Extend the hold within this time while the call runs. `null`: nothing is held." }),
+    onError: z.enum(["charge", "refund"]).meta({ description: "What a call that fails has taken, by the policy." }),
+  })
+  .meta({ id: "Begun" });
+
 export const usageSchema = z
   .strictObject({
     limit: z.string(),

@@ -128,6 +128,24 @@ describe("run", () => {
     assert.equal(extended.length, before);
   });
 
+  it("has a hold that another process can settle by its id, which charges the call no second time", async () => {
+    const store = watchable(memoryStore());
+    const { limiter, events, used } = limiterFor({ store });
+    const { apply } = store;
+    const cut: Store["apply"] = async () => {
+      throw new StoreError("unavailable", "gone", { transient: true });
+    };
+    await limiter.run(call, (_signal, report) => {
+      report({ tokens: 42 });
+      store.apply = cut;
+    });
+    store.apply = apply;
+    const [event] = events;
+    assert.ok(event?.type === "settle-error");
+    await limiter.hold(event.hold, call).settle({ tokens: 42 });
+    assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
+  });
+
   it("says when a hold could not be extended or settled, and returns what the function did", async () => {
     const store = watchable(memoryStore());
     const { limiter, events } = limiterFor({ store });
@@ -141,7 +159,9 @@ describe("run", () => {
     const types = new Set(events.map(({ type }) => type));
     assert.deepEqual([...types], ["extend-error", "settle-error"]);
     const event = events.at(-1);
-    assert.ok(event?.type === "settle-error" && StoreError.isInstance(event.error) && event.hold.length === 36);
+    assert.ok(
+      event?.type === "settle-error" && StoreError.isInstance(event.error) && /^run-[\w-]{36}$/.test(event.hold),
+    );
   });
 
   it("says once when its hold had expired, and settles late", async () => {

@@ -71,6 +71,28 @@ describe("deciding routes", () => {
     assert.deepEqual([denied.status, denied.json.allowed, denied.json.hold], [200, false, null]);
   });
 
+  it("begin a call as run does: it is charged, what else it is priced at is held, and its hold ends it", async () => {
+    const call = { ...fresh(), tool: "book" };
+    const begun = await post("/v1/begin", { ...call, leaseMs: 60_000 });
+    assert.ok(fits("/v1/begin", begun.json));
+    const { hold, leaseMs, onError } = begun.json;
+    assert.deepEqual([leaseMs, onError], [60_000, "charge"]);
+    assert.deepEqual((await post("/v1/extend", { hold, call })).json, { extended: true });
+    const used = async () => {
+      const { json } = await ask("GET", `/v1/usage?session=${call.session}`);
+      return json.usages.slice(0, 2).map((each: { used: number }) => each.used);
+    };
+    assert.deepEqual(await used(), [1, 10]);
+    await post("/v1/settle", { hold, call, cost: { tokens: 3 } });
+    assert.deepEqual(await used(), [1, 3]);
+    const plain = await post("/v1/begin", { tool: "search", session: call.session });
+    assert.deepEqual([plain.json.leaseMs, (await used())[0]], [null, 2]);
+    await post("/v1/settle", { hold: plain.json.hold, call, cost: { calls: 1 } });
+    assert.equal((await used())[0], 2);
+    const denied = await post("/v1/begin", { ...call, cost: { tokens: 101 } });
+    assert.deepEqual([denied.json.allowed, denied.json.hold], [false, null]);
+  });
+
   it("report outcomes, which streaks deny by", async () => {
     const call = fresh();
     for (let i = 0; i < 3; i++) {

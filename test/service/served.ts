@@ -110,6 +110,7 @@ export function bodyFor(path: string): unknown {
     "/v1/record": call,
     "/v1/peek": call,
     "/v1/reserve": { tool: "book", session: "s2" },
+    "/v1/begin": { tool: "book", session: "s2" },
     "/v1/settle": { ...hold, cost: { calls: 1 } },
     "/v1/release": hold,
     "/v1/extend": hold,
