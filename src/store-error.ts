@@ -4,28 +4,32 @@ import { hasMarker } from "./kernel/errors.ts";
 import { MAX_HOLDS } from "./kernel/holds.ts";
 
 /** What can go wrong in a store. */
-export type StoreErrorCode =
-  | "capacity" // a bounded store holds as many live buckets as it may
-  | "too-many-holds" // a bucket has as many holds as it may
-  | "busy" // others held the store's lock for longer than the deadline
-  | "overloaded" // more calls wait for the store than the limiter lets wait
-  | "unknown-partition" // what keeps the partition's state is not there: a row of a session table
-  | "unsupported-request" // a store that cannot do everything was asked for something else
-  | "damaged-bucket" // a bucket's stored text is not what any version writes
-  | "wrong-type" // a key holds something else than a bucket
-  | "foreign-database" // the file is no database, or another program's
-  | "schema-version" // the data was written by another version of its layout
-  | "too-old" // the server is of a version that cannot keep the promises
-  | "unauthorized" // the server wants another password or user, or this one lacks a right
-  | "read-only" // the server takes no writes: it is a replica, or cannot persist them
-  | "out-of-memory" // the server has no memory left for new buckets
-  | "loading" // the server has just started, and reads its data
-  | "unavailable" // the store cannot be reached, opened, read or written
-  | "invalid-reply" // the store answered something else than it was asked
-  | "too-late" // the batch came after the instant until which it might be booked
-  | "other-incarnation" // the store has lost what it held since the sender last heard of it
-  | "unsupported-terms" // the store does not keep the terms of a batch
-  | "closed"; // the store was closed
+export const STORE_ERROR_CODES = [
+  "capacity", // a bounded store holds as many live buckets as it may
+  "too-many-holds", // a bucket has as many holds as it may
+  "busy", // others held the store's lock for longer than the deadline
+  "overloaded", // more calls wait for the store than the limiter lets wait
+  "unknown-partition", // what keeps the partition's state is not there: a row of a session table
+  "unsupported-request", // a store that cannot do everything was asked for something else
+  "damaged-bucket", // a bucket's stored text is not what any version writes
+  "wrong-type", // a key holds something else than a bucket
+  "foreign-database", // the file is no database, or another program's
+  "schema-version", // the data was written by another version of its layout
+  "too-old", // the server is of a version that cannot keep the promises
+  "unauthorized", // the server wants another password or user, or this one lacks a right
+  "read-only", // the server takes no writes: it is a replica, or cannot persist them
+  "out-of-memory", // the server has no memory left for new buckets
+  "loading", // the server has just started, and reads its data
+  "unavailable", // the store cannot be reached, opened, read or written
+  "invalid-reply", // the store answered something else than it was asked
+  "too-late", // the batch came after the instant until which it might be booked
+  "other-incarnation", // the store has lost what it held since the sender last heard of it
+  "unsupported-terms", // the store does not keep the terms of a batch
+  "closed", // the store was closed
+] as const;
+
+/** One of `STORE_ERROR_CODES`. */
+export type StoreErrorCode = (typeof STORE_ERROR_CODES)[number];
 
 const STORE_ERROR = Symbol.for("tollgate.error.store");
 

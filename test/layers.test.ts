@@ -78,6 +78,18 @@ const layers: Record<string, Layer> = {
       /^(@grpc\/grpc-js|@grpc\/proto-loader|yaml|zod)$/,
     ],
   },
+  client: {
+    files: /^src\/client(\.ts$|\/)/,
+    // Without the service it decides as a limiter does without its store.
+    may: [
+      KERNEL,
+      STORE,
+      /^src\/store-error\.ts$/,
+      /^src\/limiter(\.ts$|\/)/,
+      /^src\/layers\/failover(\.ts$|\/)/,
+      /^src\/client\//,
+    ],
+  },
   otel: {
     files: /^src\/otel(\.ts$|\/)/,
     may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/otel\//, /^@opentelemetry\/api$/],

@@ -12,24 +12,28 @@ export function hasMarker(value: unknown, marker: symbol): boolean {
 }
 
 /** What kinds of misuse there are. */
-export type MisuseCode =
-  | "invalid-option"
-  | "invalid-policy"
-  | "invalid-call"
-  | "missing-dimension"
-  | "invalid-dimension"
-  | "invalid-cost"
-  | "unknown-unit"
-  | "unknown-limit"
-  | "unsupported-limit"
-  | "missing-cost"
-  | "needs-reserve"
-  | "hold-unknown"
-  | "settled-already"
-  | "idempotency-conflict"
-  | "run-ended"
-  | "limiter-closed"
-  | "unknown-client";
+export const MISUSE_CODES = [
+  "invalid-option",
+  "invalid-policy",
+  "invalid-call",
+  "missing-dimension",
+  "invalid-dimension",
+  "invalid-cost",
+  "unknown-unit",
+  "unknown-limit",
+  "unsupported-limit",
+  "missing-cost",
+  "needs-reserve",
+  "hold-unknown",
+  "settled-already",
+  "idempotency-conflict",
+  "run-ended",
+  "limiter-closed",
+  "unknown-client",
+] as const;
+
+/** One of `MISUSE_CODES`. */
+export type MisuseCode = (typeof MISUSE_CODES)[number];
 
 /** One fault that was found: where, what was expected there, and what stood there instead. */
 export interface Fault {

@@ -533,7 +533,8 @@ class Members {
   }
 }
 
-function isOutage(error: unknown): error is StoreError {
+/** Whether an error means that the store is away, and not that one request is wrong. */
+export function isOutage(error: unknown): error is StoreError {
   return StoreError.isInstance(error) && error.transient && !REQUEST_ALONE.has(error.code);
 }
 

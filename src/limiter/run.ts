@@ -32,6 +32,8 @@ export interface Begun {
   /** The shortest lease of what is held; `null` where nothing is. */
   readonly leaseMs: number | null;
   readonly onError: Policy["onError"];
+  /** Whether some limit counts outcomes. */
+  readonly reports: boolean;
   /** @throws MisuseError `invalid-cost`, `unknown-unit` */
   checkUsage(usage: Cost): void;
   settle(actual: Cost, rest: "held" | "nothing"): Promise<unknown>;
@@ -47,6 +49,7 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     hold: holdOf(shared, of),
     leaseMs: leases.length === 0 ? null : Math.min(...leases),
     onError: of.policy.onError,
+    reports: matches.some(({ limit }) => limit.reports !== null),
     checkUsage: (usage) => checkCost(of.policy, usage),
     settle: (actual, rest) => settle(shared, of, actual, rest),
     report: (outcome) => report(shared, matches, outcome),
@@ -91,7 +94,7 @@ async function end(begun: Begun, actual: Cost, rest: "held" | "nothing"): Promis
 
 /** Says what came of the call. A store that fails now must not take away what the function has done. */
 async function tellOutcome(begun: Begun, outcome: Outcome | null) {
-  if (outcome === null) return;
+  if (outcome === null || !begun.reports) return;
   try {
     await begun.report(outcome);
   } catch (error) {

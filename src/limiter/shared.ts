@@ -31,6 +31,8 @@ export type LimiterEvent =
   | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
   /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
   | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
+  /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
+  | { readonly type: "policy-differs" }
   /** Somebody emptied a bucket. */
   | { readonly type: "reset"; readonly before: Usage }
   /** Somebody granted units. Said also when the id had been granted before. */
@@ -130,7 +132,11 @@ async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRe
 
 /** Calls a listener. The units are booked: a fault of the listener must not look like a fault of the decision. */
 export function tell(name: string, listener: () => unknown): void {
-  const warn = (error: unknown) => process.emitWarning(`${name} threw: ${formatGot(error)}`, "TollgateWarning");
+  const warn = (error: unknown) => {
+    const message = `${name} threw: ${formatGot(error)}`;
+    if (typeof process === "undefined") console.warn(message);
+    else process.emitWarning(message, "TollgateWarning");
+  };
   try {
     const told = listener();
     if (told instanceof Promise) told.catch(warn);

@@ -110,13 +110,17 @@ export interface Begun {
   readonly hold: string | null;
   readonly leaseMs: number | null;
   readonly onError: Policy["onError"];
+  readonly reports: boolean;
 }
 
 export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): Promise<Decision & Begun> {
   const { leaseMs, ...call } = body;
   const { decision, begun } = await beginCall(desk.limiter, scope(desk, caller, call), { leaseMs });
-  if (begun === null) return { ...decision, hold: null, leaseMs: null, onError: desk.inForce.policy.onError };
-  return { ...decision, hold: begun.hold.hold, leaseMs: begun.leaseMs, onError: begun.onError };
+  if (begun === null) {
+    return { ...decision, hold: null, leaseMs: null, onError: desk.inForce.policy.onError, reports: false };
+  }
+  const { hold, leaseMs: livesMs, onError, reports } = begun;
+  return { ...decision, hold: hold.hold, leaseMs: livesMs, onError, reports };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {

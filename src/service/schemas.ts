@@ -150,6 +150,7 @@ export const begunSchema = z
       .nullable()
       .meta({ description: "Extend the hold within this time while the call runs. `null`: nothing is held." }),
     onError: z.enum(["charge", "refund"]).meta({ description: "What a call that fails has taken, by the policy." }),
+    reports: z.boolean().meta({ description: "Whether some limit counts outcomes: report what came of the call." }),
   })
   .meta({ id: "Begun" });
 

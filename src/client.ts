@@ -1,0 +1,403 @@
+// The same limiter over HTTP: what `tollgate serve` decides, as an object in this process. It needs `fetch` alone, so it is
+// there for Node, Workers and whatever else runs servers.
+
+import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
+import type { Decision, Usage } from "./kernel/decision.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
+import type { Policy } from "./kernel/policy.ts";
+import type { PolicyInput } from "./kernel/policy-schema.ts";
+import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
+import { Away, type ClientFailover, checkClientFailover } from "./client/away.ts";
+import type { Booking } from "./client/bookings.ts";
+import { OwnHold, recordOf, serviceHold } from "./client/holds.ts";
+import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
+import { type Item, Wire } from "./client/wire.ts";
+import { checkGrant, type Grant } from "./limiter/grant.ts";
+import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
+import type { Outcome } from "./limiter/report.ts";
+import { type Begun, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
+import { type CallOptions, checkCallOptions, tell, tellEvent } from "./limiter/shared.ts";
+import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
+import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
+
+export type { ClientFailover } from "./client/away.ts";
+
+/** How a client is made. */
+export interface ClientOptions {
+  /** Where the service is, or who stands before its instances: `http://127.0.0.1:8420`. */
+  readonly url: string | URL;
+  /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant` and `reset`. */
+  readonly key?: string | undefined;
+  /** How long the service has for an answer, retries among it, 10 to 60,000 ms. Default 1,000. */
+  readonly deadlineMs?: number | undefined;
+  /**
+   * Whether each call gets an idempotency key of its own, where it has none, so that one whose answer was lost can be sent
+   * again and is charged once. Default `true`. `false` spares the store a key for ten minutes for each call that was allowed;
+   * a call whose answer was lost is not sent again then.
+   */
+  readonly keyed?: boolean | undefined;
+  /** What this client does while the service is away. By default calls fail with `StoreError` `unavailable`. */
+  readonly failover?: ClientFailover | undefined;
+  /** Called as that of `createLimiter` is. */
+  readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
+  /** Called as that of `createLimiter` is, with what befalls this client. */
+  readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
+  /** Default: the global one. */
+  readonly fetch?: typeof fetch | undefined;
+}
+
+/**
+ * Makes a limiter that asks a service. Calls are gathered: what one tick asks goes in one request. `reload` changes the
+ * policy of the time without the service alone; a call's `maxWaitMs` is bound by the service's own (30 s).
+ *
+ * @throws MisuseError `invalid-option`, `invalid-policy`
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "tollgate/client";
+ * import { createService } from "tollgate/service";
+ * import { listen } from "tollgate/service/node";
+ * import { memoryStore } from "tollgate/stores/memory";
+ *
+ * const policy = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 2 }]";
+ * const server = await listen(createService({ policy, store: memoryStore(), keys: false }), { port: 0 });
+ *
+ * const limiter = createClient({ url: server.url });
+ * const decision = await limiter.consume({ tool: "search", session: "s1" });
+ * console.log(decision.verdicts[0]?.remaining); // 1
+ * await limiter.close();
+ * await server.close();
+ * ```
+ */
+export function createClient<Types extends PolicyTypes = AnyTypes>(options: ClientOptions): Limiter<Types> {
+  const { key, deadlineMs = 1_000, keyed = true, failover, onDecision, onEvent } = options;
+  const url = checkOptions(options);
+  // As a method of something else it would not work in every runtime.
+  const send = options.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
+  const wire = new Wire({ url, key, deadlineMs, fetch: send });
+  const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
+  const away = failover === undefined ? null : new Away(wire, failover, told);
+  const shared: ClientShared = { wire, away, isKeyed: keyed, onDecision, onEvent, closing: null };
+  return new ClientLimiter(shared, {}) as Limiter as Limiter<Types>;
+}
+
+/** A call as it was made, and as it is sent. */
+interface Named {
+  readonly call: Call;
+  readonly body: Call;
+  readonly isRepeatable: boolean;
+}
+
+class ClientLimiter implements Limiter {
+  readonly #shared: ClientShared;
+  readonly #bound: Dimensions;
+
+  constructor(shared: ClientShared, bound: Dimensions) {
+    this.#shared = shared;
+    this.#bound = bound;
+  }
+
+  async consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
+    checkWaitOptions(options);
+    const { maxWaitMs = 0 } = options;
+    const named = this.#named(call, options);
+    const decision = maxWaitMs === 0 ? await this.#decide("consume", named) : await this.#wait(named, options);
+    this.#tell(decision, named.call);
+    return decision;
+  }
+
+  async record(call: Call, options: CallOptions = {}): Promise<Decision> {
+    const named = this.#named(call, options);
+    const decision = await this.#decide("record", named);
+    this.#tell(decision, named.call);
+    return decision;
+  }
+
+  async peek(call: Call, options: CallOptions = {}): Promise<Decision> {
+    checkCallOptions(options);
+    const named = this.#named(call, options);
+    return this.#decide("peek", { ...named, body: named.call, isRepeatable: true });
+  }
+
+  async reserve(call: Call, options: HoldOptions = {}): Promise<Reserved | Denied> {
+    checkHoldOptions(options);
+    const named = this.#named(call, options);
+    const { decision, hold } = await this.#hold("reserve", named, options, async (away) => {
+      const held = await away.limiter.reserve(named.call, options);
+      if (!held.allowed) return { decision: held, made: null };
+      const { hold: id, settle, release, extend, ...rest } = held;
+      return { decision: rest, made: { hold: id, settle, release, extend } };
+    });
+    if (hold === null) return { ...decision, allowed: false };
+    return {
+      ...decision,
+      allowed: true,
+      hold: hold.hold,
+      settle: (...asked) => hold.settle(...asked),
+      release: (...asked) => hold.release(...asked),
+      extend: (...asked) => hold.extend(...asked),
+    };
+  }
+
+  hold(id: string, call: Call): Hold {
+    return serviceHold(this.#shared, id, mergeDimensions(this.#bound, call, "call"));
+  }
+
+  async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
+    checkHoldOptions(options);
+    if (typeof run !== "function") throw invalidOption("run", "a function", run);
+    const named = this.#named(call, options);
+    let began: Pick<Begun, "leaseMs" | "onError" | "reports"> | null = null;
+    const { decision, hold, answer } = await this.#hold("begin", named, options, async (away) => {
+      const { decision, begun } = await beginCall(away.limiter, named.call, options);
+      began = begun;
+      return { decision, made: begun?.hold ?? null };
+    });
+    if (hold === null) return { allowed: false, decision };
+    const { leaseMs, onError, reports } = (began ?? answer) as Pick<Begun, "leaseMs" | "onError" | "reports">;
+    // What nothing is left of is named, for the service takes what is not named for used as it was held.
+    const nothing = Object.fromEntries(decision.verdicts.map(({ unit }) => [unit, 0]));
+    const begun: Begun = {
+      call: named.call,
+      hold,
+      leaseMs,
+      onError,
+      reports,
+      checkUsage,
+      settle: (actual, rest) => hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
+      report: (outcome) => this.#report(named.call, outcome),
+      tell: (event) => tellEvent(this.#shared, event),
+    };
+    return { allowed: true, value: await runBegun(begun, run, options), decision };
+  }
+
+  async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly Usage[]> {
+    const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(whole)) {
+      query.set(name, name === "args" ? JSON.stringify(value) : String(value));
+    }
+    const path = `/v1/usage?${query}`;
+    const answer = await this.#alone({ method: "GET", path, isRepeatable: true }, options);
+    return (answer as { readonly usages: readonly Usage[] }).usages;
+  }
+
+  async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
+    const before = await this.#touch("/v1/reset", bucket, {}, options);
+    if (before !== null) tellEvent(this.#shared, { type: "reset", before });
+    return before;
+  }
+
+  async grant(
+    bucket: BucketDimensions & { readonly limit: string },
+    grant: Grant,
+    options: CallOptions = {},
+  ): Promise<Usage | null> {
+    checkGrant(grant);
+    const after = await this.#touch("/v1/grant", bucket, { grant }, options);
+    if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
+    return after;
+  }
+
+  async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
+    await this.#report(this.#named(call, options).call, outcome);
+  }
+
+  reload(policy: Policy | PolicyInput): void {
+    const { away } = this.#shared;
+    if (away === null) {
+      throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
+    }
+    away.reload(policy);
+  }
+
+  for(dimensions: Dimensions): Limiter {
+    return new ClientLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
+  }
+
+  close(): Promise<void> {
+    this.#shared.closing ??= close(this.#shared);
+    return this.#shared.closing;
+  }
+
+  #named(call: Call, options: CallOptions): Named {
+    if (options.signal !== undefined) checkCallOptions({ signal: options.signal });
+    options.signal?.throwIfAborted();
+    checkOpen(this.#shared);
+    const whole = mergeDimensions(this.#bound, call, "call");
+    if (whole.idempotencyKey !== undefined) return { call: whole, body: whole, isRepeatable: true };
+    if (!this.#shared.isKeyed) return { call: whole, body: whole, isRepeatable: false };
+    return { call: whole, body: { ...whole, idempotencyKey: crypto.randomUUID() }, isRepeatable: true };
+  }
+
+  async #decide(op: "consume" | "record" | "peek", { call, body, isRepeatable }: Named): Promise<Decision> {
+    const { away } = this.#shared;
+    const sentMs = performance.now();
+    let isHere = true;
+    const decision = await askOr<Decision>(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
+      isHere = false;
+      return decideAway(away, op, { call, body, isRepeatable }, isDoubted);
+    });
+    checkDecision(decision);
+    if (isHere && op === "consume") away?.learn(call, decision, sentMs);
+    return decision;
+  }
+
+  async #wait(named: Named, { maxWaitMs, signal }: WaitOptions): Promise<Decision> {
+    const { wire, away } = this.#shared;
+    if (away !== null && (await away.isAway())) return decideAway(away, "consume", named, false, { maxWaitMs, signal });
+    const body = { ...named.body, maxWaitMs };
+    try {
+      const answer = await wire.send({
+        method: "POST",
+        path: "/v1/consume",
+        body,
+        isRepeatable: named.isRepeatable,
+        waitMs: maxWaitMs,
+        signal,
+      });
+      away?.reached();
+      return checkDecision(answer as Decision);
+    } catch (error) {
+      if (signal?.aborted || away === null || !away.leave(error)) throw error;
+      return decideAway(away, "consume", named, true, { maxWaitMs, signal });
+    }
+  }
+
+  /** Asks for a decision and a hold. */
+  async #hold(
+    op: "reserve" | "begin",
+    { call, body, isRepeatable }: Named,
+    { leaseMs }: HoldOptions,
+    decideAway: (away: Away) => Promise<{ readonly decision: Decision; readonly made: Hold | null }>,
+  ): Promise<{ readonly decision: Decision; readonly hold: Hold | null; readonly answer: object | null }> {
+    const item: Item = { op, body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) }, isRepeatable };
+    const sentMs = performance.now();
+    const found = await askOr<(Decision & HeldAnswer) | Held>(this.#shared, item, async (away, isDoubted) => {
+      const { decision, made } = await decideAway(away);
+      const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, decision);
+      if (hold !== null) away.book(hold.booking(), isDoubted);
+      else if (isDoubted) away.book(undoing(item, call), true);
+      return { decision, hold, answer: null };
+    });
+    if ("decision" in found) {
+      this.#tell(found.decision, call);
+      return found;
+    }
+    const { hold: id, leaseMs: _, onError: __, reports: ___, ...decision } = checkDecision(found);
+    this.#shared.away?.learn(call, decision, sentMs);
+    this.#tell(decision, call);
+    return { decision, hold: id === null ? null : serviceHold(this.#shared, id, call), answer: found };
+  }
+
+  async #report(call: Call, outcome: Outcome): Promise<void> {
+    const told = "error" in outcome ? { error: true } : { result: outcome.result ?? null };
+    const item: Item = { op: "report", body: { call, outcome: told }, isRepeatable: false };
+    await askOr<unknown>(this.#shared, item, async (away, isDoubted) => {
+      await away.limiter.report(call, outcome);
+      if (!isDoubted) away.book({ item: () => item }, false);
+    });
+  }
+
+  async #touch(
+    path: string,
+    bucket: BucketDimensions & { readonly limit: string },
+    more: object,
+    options: CallOptions,
+  ): Promise<Usage | null> {
+    const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
+    const body = { limit, dimensions, ...more };
+    const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, options);
+    return (answer as { readonly usage: Usage | null }).usage;
+  }
+
+  async #alone(asked: Parameters<Wire["send"]>[0], options: CallOptions): Promise<unknown> {
+    checkCallOptions(options);
+    options.signal?.throwIfAborted();
+    checkOpen(this.#shared);
+    return this.#shared.wire.send(asked);
+  }
+
+  #tell(decision: Decision, call: Call): void {
+    const { onDecision } = this.#shared;
+    if (onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
+  }
+}
+
+/** What the service answers beside a decision. */
+interface HeldAnswer extends Pick<Begun, "leaseMs" | "onError" | "reports"> {
+  readonly hold: string | null;
+}
+
+interface Held {
+  readonly decision: Decision;
+  readonly hold: Hold | null;
+  readonly answer: null;
+}
+
+async function decideAway(
+  away: Away,
+  op: "consume" | "record" | "peek",
+  { call, body, isRepeatable }: Named,
+  isDoubted: boolean,
+  options: WaitOptions = {},
+): Promise<Decision> {
+  const decision = await (op === "consume" ? away.limiter.consume(call, options) : away.limiter[op](call));
+  if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
+  // Nobody would know whether it was charged before.
+  if (isDoubted && !isRepeatable) return decision;
+  const record: Booking = { item: () => recordOf(body) };
+  away.book(
+    {
+      item: () => ({ op, body, isRepeatable }),
+      answered: (answer) => (op === "record" || (answer as Decision).allowed ? null : record),
+    },
+    isDoubted,
+  );
+  return decision;
+}
+
+/** Frees what the service may hold for a call that was denied here. */
+function undoing(item: Item, call: Call): Booking {
+  return {
+    item: () => item,
+    answered: (answer) => {
+      const { hold } = answer as HeldAnswer;
+      if (hold === null) return null;
+      return { item: () => ({ op: "release", body: { hold, call }, isRepeatable: true }) };
+    },
+  };
+}
+
+async function close({ wire, away }: ClientShared): Promise<void> {
+  await wire.close();
+  await away?.close();
+}
+
+/** Whether the policy knows a unit, the service says. */
+function checkUsage(usage: Cost): void {
+  for (const [unit, units] of Object.entries(usage)) {
+    if (Number.isSafeInteger(units) && units >= 0) continue;
+    const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+    throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: String(units) });
+  }
+}
+
+/** @returns the url without a slash at its end */
+function checkOptions(options: ClientOptions): string {
+  checkOptionKeys(options, ["url", "key", "deadlineMs", "keyed", "failover", "onDecision", "onEvent", "fetch"]);
+  const { url, key, deadlineMs = 1_000, keyed, failover, fetch: send, onDecision, onEvent } = options;
+  if (!/^https?:\/\//.test(String(url)) || !URL.canParse(String(url))) {
+    throw invalidOption("url", "where the service is, such as http://127.0.0.1:8420", String(url));
+  }
+  if (key !== undefined && (typeof key !== "string" || !/^[\w-]+$/.test(key))) {
+    throw invalidOption("key", "an API key of the service, tg_…", key === "" ? key : "another");
+  }
+  checkWhole("deadlineMs", deadlineMs, 10, 60_000);
+  if (keyed !== undefined && typeof keyed !== "boolean") throw invalidOption("keyed", "true or false", keyed);
+  if (failover !== undefined) checkClientFailover(failover);
+  for (const [name, given] of Object.entries({ fetch: send, onDecision, onEvent })) {
+    if (given !== undefined && typeof given !== "function") throw invalidOption(name, "a function", given);
+  }
+  return String(url).replace(/\/+$/, "");
+}

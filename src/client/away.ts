@@ -1,0 +1,228 @@
+// Decides while the service is away, as a limiter does whose store is: by its share of what was left of each bucket when
+// that was last seen. What it admits is told to the service when that is back.
+
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
+import type { Call } from "../kernel/call.ts";
+import { type Match, resolveMatches, stepOf } from "../kernel/charge.ts";
+import type { Decision, Verdict } from "../kernel/decision.ts";
+import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
+import { definePolicy, type Policy } from "../kernel/policy.ts";
+import type { PolicyInput } from "../kernel/policy-schema.ts";
+import { Fallback } from "../layers/failover/fallback.ts";
+import { StoreTime } from "../layers/failover/store-time.ts";
+import { Views } from "../layers/failover/views.ts";
+import { isOutage } from "../layers/failover.ts";
+import { CalendarSpecs } from "../limiter/calendar-specs.ts";
+import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
+import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store.ts";
+import { type Booking, Bookings } from "./bookings.ts";
+import { MAX_ITEMS, type Wire } from "./wire.ts";
+
+/** What a client does while the service is away. */
+export interface ClientFailover {
+  /** The service's policy. A bucket of a limit that the service has otherwise gets a share of the whole quota. */
+  readonly policy: Policy | PolicyInput;
+  /** How many clients share the limits at most, 1 to 10,000. */
+  readonly instances: number;
+}
+
+/** How often the service is looked for. */
+const PROBE_EACH_MS = 200;
+/** What keys begin with: they are only in this process. */
+const PREFIX = "rate";
+/** With no more to tell, calls wait for it. */
+const FEW = MAX_ITEMS;
+
+/**
+ * Refuses options that are wrong.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkClientFailover(options: ClientFailover): void {
+  checkOptionKeys(options, ["policy", "instances"], "failover");
+  checkWhole("failover.instances", options.instances, 1, 10_000);
+}
+
+/** A limiter for the time in which the service is away. */
+export class Away {
+  /** Decides by this process's share alone. */
+  readonly limiter: Limiter;
+  readonly #wire: Wire;
+  readonly #tell: (event: LimiterEvent) => void;
+  readonly #time = new StoreTime();
+  readonly #calendar = new CalendarSpecs(() => this.#time.nowMs());
+  readonly #views = new Views();
+  readonly #fallback = new Fallback(this.#views);
+  readonly #instances: number;
+  #policy: Policy;
+  #bookings = new Bookings();
+  #state: "here" | "away" | "closed" = "here";
+  #wasReached = false;
+  /** What calls wait for: the last of what has to be told. */
+  #soon: Promise<void> | null = null;
+  #failure = new StoreError("unavailable", "the service was never reached", { transient: true });
+  #sinceMs = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether it was told that the policy is another one. */
+  #isTold = false;
+
+  /** @throws MisuseError `invalid-policy` */
+  constructor(wire: Wire, { policy, instances }: ClientFailover, tell: (event: LimiterEvent) => void) {
+    this.#wire = wire;
+    this.#tell = tell;
+    this.#instances = instances;
+    this.#policy = definePolicy(policy);
+    const store: Store = {
+      answer: (request) => this.#answer(request),
+      apply: async (requests) => requests.map((request) => this.#answer(request)),
+      close: async () => {},
+    };
+    this.limiter = createLimiter({ policy: this.#policy, store, prefix: PREFIX });
+  }
+
+  /** Whether this process decides now. Where it is nearly over, that is waited for. */
+  async isAway(): Promise<boolean> {
+    while (this.#soon !== null) await this.#soon;
+    return this.#state === "away";
+  }
+
+  /** The service has answered. */
+  reached(): void {
+    this.#wasReached = true;
+  }
+
+  /** Takes an error for the beginning of an outage, if it is one: from now on this process decides. */
+  leave(error: unknown): boolean {
+    if (!isOutage(error)) return false;
+    this.#failure = error;
+    if (this.#state === "away" || this.#state === "closed") return this.#state === "away";
+    this.#state = "away";
+    this.#sinceMs = performance.now();
+    this.#tell({ type: "store-away", error });
+    this.#probeSoon();
+    return true;
+  }
+
+  /** Remembers to tell the service something when it is back. `isSent`: it may know already. */
+  book(booking: Booking, isSent: boolean): void {
+    this.#bookings.add(booking, isSent);
+  }
+
+  /** Remembers how the buckets of a call stood. */
+  learn(call: Call, decision: Decision, sentMs: number): void {
+    this.#time.learn(decision.decidedAtMs, sentMs);
+    if (decision.degraded !== null || decision.replayed) return;
+    const pairs = this.#matched(call, decision.verdicts);
+    if (pairs === null) {
+      if (!this.#isTold) this.#tell({ type: "policy-differs" });
+      this.#isTold = true;
+      return;
+    }
+    const nowMs = decision.decidedAtMs;
+    const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
+    const replies = pairs.map(([match, verdict]) => replyOf(match, verdict));
+    this.#views.learn({ mode: "judge", steps }, { allowed: decision.allowed, nowMs, steps: replies });
+  }
+
+  reload(policy: Policy | PolicyInput): void {
+    this.limiter.reload(policy);
+    this.#policy = definePolicy(policy);
+    this.#isTold = false;
+  }
+
+  async close(): Promise<void> {
+    this.#state = "closed";
+    clearTimeout(this.#timer);
+    const bookings = this.#bookings.size;
+    if (bookings > 0) this.#tell({ type: "unbooked", bookings });
+    await this.limiter.close();
+  }
+
+  #answer(request: StoreRequest): Found {
+    // A process that has never reached the service does not know what it admitted before it was started.
+    const place = this.#wasReached ? { instances: this.#instances, rank: null } : null;
+    try {
+      return this.#fallback.decide(request, place, this.#time.nowMs(), this.#failure);
+    } catch (error) {
+      if (StoreError.isInstance(error)) return error;
+      throw error;
+    }
+  }
+
+  /** Each verdict with the limit that it is of; `null` where the service's policy is another one. */
+  #matched(call: Call, verdicts: readonly Verdict[]): [Match, Verdict][] | null {
+    let matches: readonly Match[];
+    try {
+      matches = resolveMatches(this.#policy, PREFIX, call);
+    } catch {
+      return null;
+    }
+    const pairs: [Match, Verdict][] = [];
+    for (const verdict of verdicts) {
+      const match = matches.find(({ limit }) => limit.name === verdict.limit);
+      if (match?.limit.unit !== verdict.unit || match.allotment.quota !== verdict.quota) return null;
+      pairs.push([match, verdict]);
+    }
+    return pairs;
+  }
+
+  #stepOf(match: Match, { cost }: Verdict): Step {
+    const seen = match.seen === undefined ? {} : { seen: match.seen };
+    return stepOf(match, this.#calendar.specOf(match), { type: "charge", cost, ...seen });
+  }
+
+  #probeSoon(): void {
+    this.#timer = setTimeout(() => void this.#probe(), PROBE_EACH_MS);
+    // In Node it must keep no process alive.
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      await this.#wire.send({ method: "GET", path: "/readyz", isRepeatable: false });
+      while (this.#bookings.size > FEW) await this.#bookings.send(this.#wire);
+      await this.#return();
+    } catch (error) {
+      if (StoreError.isInstance(error)) this.#failure = error;
+    }
+    if (this.#state === "away") this.#probeSoon();
+  }
+
+  /** Tells the last of it while calls wait for that. */
+  async #return(): Promise<void> {
+    const told = (async () => {
+      while (this.#bookings.size > 0) await this.#bookings.send(this.#wire);
+    })();
+    this.#soon = told.then(
+      () => {},
+      () => {},
+    );
+    try {
+      await told;
+      if (this.#state !== "away") return;
+      const { booked, dropped } = this.#bookings;
+      this.#bookings = new Bookings();
+      this.#fallback.clear();
+      this.#wasReached = true;
+      this.#state = "here";
+      const awayMs = Math.round(performance.now() - this.#sinceMs);
+      this.#tell({ type: "store-back", awayMs, booked, dropped, raised: 0 });
+    } finally {
+      this.#soon = null;
+    }
+  }
+}
+
+/** How the bucket stood, as a store would have said it. */
+function replyOf({ allotment: { spec } }: Match, verdict: Verdict): StepReply {
+  const { allowed, remaining, resetAfterMs, retryAfterMs } = verdict;
+  const capacity = algorithmOf(spec).capacity(spec);
+  const granted = Math.max(0, remaining - capacity);
+  return {
+    allowed,
+    used: Math.max(0, capacity - remaining),
+    resetAfterMs,
+    retryAfterMs,
+    ...(granted === 0 ? {} : { granted }),
+  };
+}

@@ -1,0 +1,90 @@
+// What the service has still to be told of the time in which it was away: in its order, each thing once.
+
+import { StoreError } from "../store.ts";
+import { type Item, MAX_ITEMS, type Wire } from "./wire.ts";
+
+/** One thing to tell. */
+export interface Booking {
+  /** What is sent now; `null` when there is nothing to say any more. */
+  item(): Item | null;
+  /** What is still to be told after the answer. */
+  answered?(answer: unknown): Booking | null;
+  /** Whether it is known what to send; absent: it is. */
+  isReady?(): boolean;
+}
+
+interface Entry {
+  readonly booking: Booking;
+  /** When it was sent first, by `performance.now()`. */
+  sentAtMs: number | null;
+}
+
+/** Most of them. */
+export const MAX_BOOKINGS = 100_000;
+/** The service knows a key again for ten minutes: what was sent before that may be booked twice. */
+const KNOWN_FOR_MS = 9 * 60_000;
+
+/** All that is still to be told. */
+export class Bookings {
+  #entries: Entry[] = [];
+  booked = 0;
+  dropped = 0;
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /**
+   * @param isSent whether the service may have it
+   * @throws StoreError `overloaded`
+   */
+  add(booking: Booking, isSent: boolean): void {
+    if (this.#entries.length >= MAX_BOOKINGS) {
+      const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
+      throw new StoreError("overloaded", message, { transient: true });
+    }
+    this.#entries.push({ booking, sentAtMs: isSent ? performance.now() : null });
+  }
+
+  /**
+   * Tells the first of them.
+   *
+   * @throws StoreError when the service is away again: what it did not answer is kept
+   */
+  async send(wire: Wire): Promise<void> {
+    const part = this.#take();
+    const answers = await Promise.allSettled(part.map((entry) => this.#tell(wire, entry)));
+    const left: Entry[] = [];
+    let away: unknown;
+    for (const [i, answer] of answers.entries()) {
+      const entry = part[i] as Entry;
+      if (answer.status === "fulfilled") {
+        this.booked++;
+        const next = entry.booking.answered?.(answer.value) ?? null;
+        if (next !== null) left.push({ booking: next, sentAtMs: null });
+      } else if (StoreError.isInstance(answer.reason) && answer.reason.transient) {
+        away = answer.reason;
+        left.push(entry);
+      } else {
+        this.dropped++;
+      }
+    }
+    this.#entries.unshift(...left);
+    if (away !== undefined) throw away;
+  }
+
+  #take(): Entry[] {
+    const { length } = this.#entries;
+    let count = 0;
+    while (count < length && count < MAX_ITEMS && (this.#entries[count]?.booking.isReady?.() ?? true)) count++;
+    return this.#entries.splice(0, count);
+  }
+
+  async #tell(wire: Wire, entry: Entry): Promise<unknown> {
+    const item = entry.booking.item();
+    if (item === null) return null;
+    entry.sentAtMs ??= performance.now();
+    if (performance.now() - entry.sentAtMs > KNOWN_FOR_MS) throw new Error("too old to be booked just once");
+    return wire.ask(item);
+  }
+}

@@ -1,0 +1,145 @@
+// Holds over HTTP: those that the service made, and those that this process made while the service was away, which the
+// service makes, too, when it is back.
+
+import type { Call, Cost } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import { checkHoldOptions, type Hold, type HoldOptions, type Settlement } from "../limiter/hold.ts";
+import { type CallOptions, checkCallOptions } from "../limiter/shared.ts";
+import type { Booking } from "./bookings.ts";
+import { askOr, type ClientShared, checkOpen } from "./shared.ts";
+import type { Item } from "./wire.ts";
+
+/**
+ * A hold that the service made.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function serviceHold(shared: ClientShared, id: string, call: Call): Hold {
+  if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
+    throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
+  }
+  const end = (op: "settle" | "release", more: object, locally: (hold: Hold) => Promise<Settlement>) => {
+    const item = { op, body: { hold: id, call, ...more }, isRepeatable: true };
+    return askOr<Settlement>(shared, item, async (away, isDoubted) => {
+      const settlement = await locally(away.limiter.hold(id, call));
+      away.book({ item: () => item }, isDoubted);
+      return settlement;
+    });
+  };
+  return {
+    hold: id,
+    async settle(actual = {}, options) {
+      check(shared, options);
+      return end("settle", { cost: actual }, (hold) => hold.settle(actual));
+    },
+    async release(options) {
+      check(shared, options);
+      return end("release", {}, (hold) => hold.release());
+    },
+    async extend(options = {}) {
+      checkHoldOptions(options);
+      check(shared, { signal: options.signal });
+      const { leaseMs } = options;
+      const item = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
+      const { extended } = await askOr<{ readonly extended: boolean }>(shared, item, async (away) => {
+        return { extended: await away.limiter.hold(id, call).extend({ leaseMs }) };
+      });
+      return extended;
+    },
+  };
+}
+
+/** A hold that this process made. */
+export class OwnHold implements Hold {
+  readonly #shared: ClientShared;
+  readonly #local: Hold;
+  readonly #call: Call;
+  readonly #made: Item;
+  readonly #prices: Cost;
+  /** The one that the service made for it; `null`: it denied that; `undefined`: it was not asked yet. */
+  #later: Hold | null | undefined;
+
+  /** @param made what the service is asked to make it with */
+  constructor(shared: ClientShared, local: Hold, call: Call, made: Item, { verdicts }: Decision) {
+    this.#shared = shared;
+    this.#local = local;
+    this.#call = call;
+    this.#made = made;
+    this.#prices = Object.fromEntries(verdicts.map(({ unit, cost }) => [unit, cost]));
+  }
+
+  get hold(): string {
+    return this.#later?.hold ?? this.#local.hold;
+  }
+
+  /** What makes it in the service. */
+  booking(): Booking {
+    return {
+      item: () => this.#made,
+      answered: (answer) => {
+        const { hold } = answer as { readonly hold: string | null };
+        this.#later = hold === null ? null : serviceHold(this.#shared, hold, this.#call);
+        return null;
+      },
+    };
+  }
+
+  async settle(actual: Cost = {}, options?: CallOptions): Promise<Settlement> {
+    check(this.#shared, options);
+    return this.#end(
+      (hold) => hold.settle(actual),
+      () => this.#settleItem(actual),
+    );
+  }
+
+  async release(options?: CallOptions): Promise<Settlement> {
+    check(this.#shared, options);
+    return this.#end(
+      (hold) => hold.release(),
+      () => this.#endItem("release", {}),
+    );
+  }
+
+  async extend(options?: HoldOptions): Promise<boolean> {
+    checkHoldOptions(options ?? {});
+    return (this.#later ?? this.#local).extend(options);
+  }
+
+  async #end(end: (hold: Hold) => Promise<Settlement>, item: () => Item | null): Promise<Settlement> {
+    if (this.#later) return end(this.#later);
+    const settlement = await end(this.#local);
+    const booking: Booking = { item, isReady: () => this.#later !== undefined };
+    const now = this.#later === null ? item() : null;
+    if (now !== null) await askOr<unknown>(this.#shared, now, async (away, isDoubted) => away.book(booking, isDoubted));
+    else if (this.#later === undefined) this.#shared.away?.book(booking, false);
+    return settlement;
+  }
+
+  /** Where the service has no hold, all of it is booked: it was admitted. */
+  #settleItem(actual: Cost): Item | null {
+    if (this.#later !== null) return this.#endItem("settle", { cost: actual });
+    const { body } = this.#made;
+    const { leaseMs: _, ...call } = body as Call & { readonly leaseMs?: number };
+    return recordOf({ ...call, cost: { ...this.#prices, ...actual } });
+  }
+
+  #endItem(op: "settle" | "release", more: object): Item | null {
+    const hold = this.#later?.hold;
+    return hold === undefined ? null : { op, body: { hold, call: this.#call, ...more }, isRepeatable: true };
+  }
+}
+
+/** Books a call that the service would not allow, after it was admitted here. */
+export function recordOf(call: Call): Item {
+  const { idempotencyKey, ...rest } = call;
+  // The first key names another wish.
+  const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}:booked` };
+  return { op: "record", body: { ...rest, ...key }, isRepeatable: idempotencyKey !== undefined };
+}
+
+function check(shared: ClientShared, options: CallOptions = {}): void {
+  checkCallOptions(options);
+  options.signal?.throwIfAborted();
+  checkOpen(shared);
+}

@@ -1,0 +1,71 @@
+// What the service answers instead of what was asked for, as the errors that a limiter in the process would throw.
+
+import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store.ts";
+
+/** Why there is no answer. */
+export interface Failure {
+  readonly error: MisuseError | StoreError;
+  /** Whether it is certain that nothing was done. */
+  readonly isUndone: boolean;
+}
+
+const MISUSES: ReadonlySet<string> = new Set(MISUSE_CODES);
+const FAILURES: ReadonlySet<string> = new Set(STORE_ERROR_CODES);
+/** What wrong bodies and queries are called: they are made of the call. */
+const REQUESTS: ReadonlySet<string> = new Set(["invalid-body", "invalid-query", "invalid-json", "body-too-large"]);
+/** What the service says, with a status that means "not now", before it has done anything. */
+const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-requests", "too-many-waiting", "overloaded"]);
+/** What clients say when they have not even connected. */
+const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+/** The service is busy or ends, or who stands before it does not reach it. */
+const NOT_NOW: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
+
+/** What an answer with another status than 2xx means. */
+export function failureOf(status: number, body: unknown): Failure {
+  const { code, detail, faults } = problemOf(body);
+  const said = `the service answered ${status}${detail === "" ? "" : `: ${detail}`}`;
+  if (NOT_NOW.has(status)) {
+    const known = FAILURES.has(code) ? (code as StoreErrorCode) : "unavailable";
+    return { error: new StoreError(known, said, { transient: true }), isUndone: REFUSALS.has(code) };
+  }
+  const misuse = MISUSES.has(code) ? (code as MisuseCode) : REQUESTS.has(code) ? "invalid-call" : null;
+  if (misuse !== null) {
+    const whole = { path: "call", expected: detail, got: "another" };
+    return { error: new MisuseError(misuse, faults.length > 0 ? faults : whole), isUndone: true };
+  }
+  const failed: StoreErrorCode =
+    status === 401 || status === 403 ? "unauthorized" : status >= 500 ? "unavailable" : "invalid-reply";
+  return { error: new StoreError(failed, said, { transient: false }), isUndone: status < 500 };
+}
+
+/** What it means that there is no answer at all. */
+export function unanswered(url: string, cause: unknown): Failure {
+  const deeper = cause instanceof Error ? cause.cause : undefined;
+  const why = [cause, deeper].flatMap((each) => (each instanceof Error ? each.message : [])).join(": ");
+  const code = typeof deeper === "object" && deeper !== null && "code" in deeper ? deeper.code : undefined;
+  const error = new StoreError("unavailable", `the service at ${url}: ${why}`, { transient: true, cause });
+  return { error, isUndone: NOT_CONNECTED.has(code) };
+}
+
+export function invalidReply(what: string): StoreError {
+  return new StoreError("invalid-reply", `the service answered ${what}`, { transient: false });
+}
+
+function problemOf(body: unknown): { readonly code: string; readonly detail: string; readonly faults: Fault[] } {
+  const { code, detail, faults } = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+  return {
+    code: typeof code === "string" ? code : "",
+    detail: typeof detail === "string" ? detail : "",
+    faults: (Array.isArray(faults) ? faults : []).map((fault) => ({
+      path: String(fault?.path),
+      expected: String(fault?.expected),
+      got: String(fault?.got),
+    })),
+  };
+}
