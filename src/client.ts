@@ -147,19 +147,20 @@ class ClientLimiter implements Limiter {
     checkHoldOptions(options);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
     const named = this.#named(call, options);
-    let began: Pick<Begun, "leaseMs" | "onError" | "reports"> | null = null;
+    let began: About | null = null;
     const { decision, hold, answer } = await this.#hold("begin", named, options, async (away) => {
       const { decision, begun } = await beginCall(away.limiter, named.call, options);
       began = begun;
       return { decision, made: begun?.hold ?? null };
     });
     if (hold === null) return { allowed: false, decision };
-    const { leaseMs, onError, reports } = (began ?? answer) as Pick<Begun, "leaseMs" | "onError" | "reports">;
-    // What nothing is left of is named, for the service takes what is not named for used as it was held.
-    const nothing = Object.fromEntries(decision.verdicts.map(({ unit }) => [unit, 0]));
+    const { held, leaseMs, onError, reports } = (began ?? answer) as About;
+    // The service takes what is not named for used as it was held.
+    const nothing = Object.fromEntries(held.map((unit) => [unit, 0]));
     const begun: Begun = {
       call: named.call,
       hold,
+      held,
       leaseMs,
       onError,
       reports,
@@ -284,7 +285,7 @@ class ClientLimiter implements Limiter {
       this.#tell(found.decision, call);
       return found;
     }
-    const { hold: id, leaseMs: _, onError: __, reports: ___, ...decision } = checkDecision(found);
+    const { hold: id, held: _, leaseMs: __, onError: ___, reports: ____, ...decision } = checkDecision(found);
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     return { decision, hold: id === null ? null : serviceHold(this.#shared, id, call), answer: found };
@@ -324,8 +325,10 @@ class ClientLimiter implements Limiter {
   }
 }
 
+type About = Pick<Begun, "held" | "leaseMs" | "onError" | "reports">;
+
 /** What the service answers beside a decision. */
-interface HeldAnswer extends Pick<Begun, "leaseMs" | "onError" | "reports"> {
+interface HeldAnswer extends About {
   readonly hold: string | null;
 }
 

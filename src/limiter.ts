@@ -56,7 +56,7 @@ export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { Ran, Report, RunFunction } from "./limiter/run.ts";
+export type { Begun, Ran, Report, RunFunction } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 export type { WaitOptions } from "./limiter/wait.ts";
 

@@ -20,7 +20,7 @@ export { decide, keysOf } from "./kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
-export { refuseTerms, STORE_ERROR_CODES, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
+export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
 export type { Beat, Member, Terms } from "./store-terms.ts";
 
 /** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */

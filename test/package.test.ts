@@ -34,6 +34,7 @@ const PUBLIC: Record<string, string[]> = {
   "./adapters/openai-agents": ["openaiAgentsGuard", "watchErrors"],
   "./adapters/session-id": ["sessionIds"],
   "./adapters/tool-rate-limiter": ["ToolRateLimiter"],
+  "./client": ["createClient"],
   "./journal": ["fileJournal"],
   "./otel": ["createInstrumentedLimiter"],
   "./service/envoy": ["envoyService", "parseEnvoyMapping"],

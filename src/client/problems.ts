@@ -1,7 +1,7 @@
 // What the service answers instead of what was asked for, as the errors that a limiter in the process would throw.
 
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
-import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store.ts";
+import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store-error.ts";
 
 /** Why there is no answer. */
 export interface Failure {

@@ -29,6 +29,8 @@ export type Ran<Value> =
 export interface Begun {
   readonly call: Call;
   readonly hold: Hold;
+  /** Units of which some are held. */
+  readonly held: readonly string[];
   /** The shortest lease of what is held; `null` where nothing is. */
   readonly leaseMs: number | null;
   readonly onError: Policy["onError"];
@@ -43,11 +45,12 @@ export interface Begun {
 
 /** A call that this limiter began. */
 export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[], leaseMs: number | undefined): Begun {
-  const leases = of.parts.filter(({ held }) => held > 0).map(({ limit }) => leaseMs ?? limit.leaseMs);
+  const held = of.parts.filter((part) => part.held > 0).map(({ limit }) => limit);
   return {
     call: of.call,
     hold: holdOf(shared, of),
-    leaseMs: leases.length === 0 ? null : Math.min(...leases),
+    held: [...new Set(held.map(({ unit }) => unit))],
+    leaseMs: held.length === 0 ? null : Math.min(...held.map((limit) => leaseMs ?? limit.leaseMs)),
     onError: of.policy.onError,
     reports: matches.some(({ limit }) => limit.reports !== null),
     checkUsage: (usage) => checkCost(of.policy, usage),

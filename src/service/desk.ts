@@ -5,7 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { beginCall, type Limiter, type Settlement } from "../limiter.ts";
+import { type Begun, beginCall, type Limiter, type Settlement } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Events } from "./events.ts";
@@ -106,21 +106,15 @@ export async function reserve(
 }
 
 /** What a caller needs to know of a call that has begun, to run it as the limiter would. */
-export interface Begun {
-  readonly hold: string | null;
-  readonly leaseMs: number | null;
-  readonly onError: Policy["onError"];
-  readonly reports: boolean;
-}
+export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "onError" | "reports"> & { readonly hold: string | null };
 
-export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): Promise<Decision & Begun> {
+export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): Promise<Decision & BegunAnswer> {
   const { leaseMs, ...call } = body;
   const { decision, begun } = await beginCall(desk.limiter, scope(desk, caller, call), { leaseMs });
-  if (begun === null) {
-    return { ...decision, hold: null, leaseMs: null, onError: desk.inForce.policy.onError, reports: false };
-  }
-  const { hold, leaseMs: livesMs, onError, reports } = begun;
-  return { ...decision, hold: hold.hold, leaseMs: livesMs, onError, reports };
+  const { onError } = desk.inForce.policy;
+  if (begun === null) return { ...decision, hold: null, held: [], leaseMs: null, onError, reports: false };
+  const { held, leaseMs: livesMs, reports } = begun;
+  return { ...decision, hold: begun.hold.hold, held, leaseMs: livesMs, onError: begun.onError, reports };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {

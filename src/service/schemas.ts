@@ -146,6 +146,7 @@ export const begunSchema = z
   .strictObject({
     ...decisionWords,
     hold: z.string().nullable().meta({ description: "Ends the call: settle it. `null` when denied." }),
+    held: z.array(z.string()).meta({ description: "Units of which some are held." }),
     leaseMs: distanceMs
       .nullable()
       .meta({ description: "Extend the hold within this time while the call runs. `null`: nothing is held." }),

@@ -1,0 +1,173 @@
+// The client and a limiter in the process are asked the same, at the same times: they answer the same.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import {
+  type Call,
+  createLimiter,
+  type Hold,
+  type Limiter,
+  type LimiterEvent,
+  MisuseError,
+  type PolicyInput,
+} from "tollgate";
+import { createClient } from "tollgate/client";
+import { memoryStore } from "tollgate/stores/memory";
+import { type FakeClock, fakeClock } from "tollgate/testing";
+import { randomOf, seedOf } from "../chaos/outage.ts";
+import { served } from "../service/served.ts";
+
+const POLICY: PolicyInput = {
+  version: 1,
+  tools: { book: { tier: "T2", cost: { tokens: 30 } } },
+  limits: [
+    { name: "session", per: ["session"], quota: 40, ttl: "10m" },
+    { name: "rate", per: ["user"], optional: true, algorithm: "gcra", quota: 6, window: "1m", burst: 3 },
+    { name: "tokens", per: ["session"], unit: "tokens", algorithm: "sliding-window", window: "2m", quota: 300 },
+    {
+      name: "at-once",
+      per: ["user"],
+      optional: true,
+      match: ["book"],
+      algorithm: "concurrency",
+      quota: 2,
+      lease: "1m",
+    },
+    { name: "same", per: ["session", "tool", "args"], match: ["search"], quota: 4 },
+    { name: "failing", per: ["session", "tool"], algorithm: "streak", of: "errors", quota: 3, ttl: "1h" },
+    { name: "shadow", per: ["tenant"], optional: true, quota: 5, mode: "shadow" },
+  ],
+};
+const STEPS = 3_000;
+
+/** A limiter, its holds by number, and what it said. */
+interface Side {
+  readonly limiter: Limiter;
+  readonly holds: Hold[];
+  readonly told: unknown[];
+}
+
+type Act = (side: Side) => Promise<unknown>;
+
+/** What a limiter came to, without what is its own: the names of holds. */
+async function outcomeOf(act: Act, side: Side): Promise<unknown> {
+  try {
+    return await act(side);
+  } catch (error) {
+    if (!MisuseError.isInstance(error)) throw error;
+    return { code: error.code, path: error.faults[0]?.path };
+  }
+}
+
+function actOf(random: () => number): { readonly name: string; readonly act: Act } {
+  const pick = <Value>(...values: Value[]) => values[Math.floor(random() * values.length)] as Value;
+  const call: Call = {
+    tool: pick("search", "book", "think"),
+    session: pick("s1", "s2"),
+    ...(random() < 0.5 ? { user: pick("u1", "u2") } : {}),
+    ...(random() < 0.2 ? { tenant: "acme" } : {}),
+    ...(random() < 0.3 ? { args: { q: pick(1, 2) } } : {}),
+    ...(random() < 0.4 ? { cost: { tokens: Math.floor(random() * 80) } } : {}),
+    ...(random() < 0.1 ? { idempotencyKey: pick("k1", "k2", "k3") } : {}),
+    ...(random() < 0.03 ? { cost: { stones: 1 } } : {}),
+    ...(random() < 0.03 ? { session: undefined } : {}),
+  };
+  const which = Math.floor(random() * 1_000);
+  // Those that were made last: what has ended is found again seldom enough.
+  const held = ({ holds }: Side) => holds.at(-1 - (which % 3));
+  const cost = { tokens: Math.floor(random() * 100) };
+  const limit = pick("session", "tokens", "none");
+  const acts: Record<string, Act> = {
+    consume: ({ limiter }) => limiter.consume(call),
+    record: ({ limiter }) => limiter.record(call),
+    peek: ({ limiter }) => limiter.peek(call),
+    reserve: async ({ limiter, holds }) => {
+      const reserved = await limiter.reserve(call, { leaseMs: 60_000 });
+      if (!reserved.allowed) return reserved;
+      const { hold, settle, release, extend, ...decision } = reserved;
+      holds.push({ hold, settle, release, extend });
+      return decision;
+    },
+    settle: async (side) => held(side)?.settle(cost),
+    release: async (side) => held(side)?.release(),
+    extend: async (side) => held(side)?.extend({ leaseMs: 90_000 }),
+    run: async ({ limiter, told }) => {
+      const fails = which % 3 === 0;
+      return limiter
+        .run(call, (_signal, report) => {
+          told.push("ran");
+          if (which % 2 === 0) report(cost);
+          if (fails) throw new RangeError("broken");
+          return which;
+        })
+        .catch((error) => (error instanceof RangeError ? "threw" : Promise.reject(error)));
+    },
+    report: ({ limiter }) => limiter.report(call, which % 2 === 0 ? { error: true } : { result: 1 }),
+    usage: ({ limiter }) => limiter.usage({ session: "s1", user: "u1", args: { q: 1 } }),
+    reset: ({ limiter }) => limiter.for({ session: "s1" }).reset({ limit }),
+    grant: ({ limiter }) =>
+      limiter.grant(
+        { limit: "session", session: "s2" },
+        { id: `g${which}`, units: 1 + (which % 5), lastsMs: 30_000, reason: "a test" },
+      ),
+  };
+  const name = pick("consume", "consume", "consume", "run", "run", "reserve", "settle", ...Object.keys(acts));
+  return { name, act: acts[name] as Act };
+}
+
+function side(make: (told: unknown[]) => Limiter): Side {
+  const told: unknown[] = [];
+  return { limiter: make(told), holds: [], told };
+}
+
+/** What is told, but for the names of holds. */
+const listeners = (told: unknown[]) => ({
+  onDecision: (decision: unknown, call: Call) => told.push({ decision, call }),
+  onEvent: (event: LimiterEvent) => {
+    if (!("hold" in event)) return told.push(event);
+    const { type, call, error } = event;
+    return told.push({ type, call, code: MisuseError.isInstance(error) ? error.code : error });
+  },
+});
+
+describe("a client and a limiter in the process", () => {
+  for (const onError of ["charge", "refund"] as const) {
+    it(`answer the same to ${STEPS} random acts, on error ${onError}`, async (test) => {
+      const random = randomOf(seedOf(`agrees on ${onError}`));
+      const clocks: FakeClock[] = [];
+      const newStore = () => {
+        const clock = fakeClock(Date.UTC(2030, 0, 1));
+        clocks.push(clock);
+        return memoryStore({ clock });
+      };
+      const policy = { ...POLICY, onError };
+      const server = await served({ policy, store: newStore() });
+      const away = side((told) => createClient({ url: server.url, ...listeners(told) }));
+      const here = side((told) => createLimiter({ policy, store: newStore(), ...listeners(told) }));
+      const seen: Record<string, number> = {};
+      for (let step = 0; step < STEPS; step++) {
+        for (const clock of clocks) clock.advance(step % 7 === 0 ? 1_500 : 100);
+        const { name, act } = actOf(random);
+        const found = await outcomeOf(act, away);
+        assert.deepEqual(found, await outcomeOf(act, here), `step ${step}: ${name}`);
+        const kind =
+          typeof found === "object" && found !== null && "allowed" in found
+            ? found.allowed
+            : "code" in Object(found)
+              ? "misuse"
+              : "done";
+        const tally = `${name} ${kind}`;
+        seen[tally] = (seen[tally] ?? 0) + 1;
+      }
+      assert.deepEqual(away.told, here.told);
+      test.diagnostic(
+        Object.entries(seen)
+          .map(([name, count]) => `${name} ${count}`)
+          .sort()
+          .join(", "),
+      );
+      await away.limiter.close();
+      await here.limiter.close();
+    });
+  }
+});
