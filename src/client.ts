@@ -285,10 +285,12 @@ class ClientLimiter implements Limiter {
       this.#tell(found.decision, call);
       return found;
     }
-    const { hold: id, held: _, leaseMs: __, onError: ___, reports: ____, ...decision } = checkDecision(found);
+    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = checkDecision(found);
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
-    return { decision, hold: id === null ? null : serviceHold(this.#shared, id, call), answer: found };
+    const hold =
+      id === null ? null : serviceHold(this.#shared, id, decision.replayed ? asFirst(call, decision, held) : call);
+    return { decision, hold, answer: found };
   }
 
   async #report(call: Call, outcome: Outcome): Promise<void> {
@@ -336,6 +338,13 @@ interface Held {
   readonly decision: Decision;
   readonly hold: Hold | null;
   readonly answer: null;
+}
+
+/** A call at the price that it had when it was sent first, by which its hold is known. */
+function asFirst(call: Call, { verdicts }: Decision, held: readonly string[]): Call {
+  const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
+  const units = [...Object.keys(call.cost ?? {}), ...held];
+  return { ...call, cost: Object.fromEntries(units.map((unit) => [unit, costs.get(unit) ?? 0])) };
 }
 
 async function decideAway(

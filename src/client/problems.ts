@@ -36,7 +36,7 @@ export function failureOf(status: number, body: unknown): Failure {
   }
   const misuse = MISUSES.has(code) ? (code as MisuseCode) : REQUESTS.has(code) ? "invalid-call" : null;
   if (misuse !== null) {
-    const whole = { path: "call", expected: detail, got: "another" };
+    const whole = { path: "call", expected: `what the service takes (${detail})`, got: "another" };
     return { error: new MisuseError(misuse, faults.length > 0 ? faults : whole), isUndone: true };
   }
   const failed: StoreErrorCode =

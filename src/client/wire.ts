@@ -1,6 +1,7 @@
 // How a client asks the service: what one tick asks, and what gathers while batches are under way, goes in one request. What
 // may be sent again is, until its time is over.
 
+import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
 
@@ -67,7 +68,7 @@ export class Wire {
    * Asks for one thing, together with whatever else is asked now.
    *
    * @returns the body of its answer; `null` where that has none
-   * @throws MisuseError, StoreError as the service says; `unavailable` when it has not answered by the deadline,
+   * @throws MisuseError as the service says, and `invalid-call`; StoreError as it says; `unavailable` when it has not answered by the deadline,
    *   `overloaded` when too much waits
    */
   ask({ op, body, isRepeatable }: Item): Promise<unknown> {
@@ -76,7 +77,7 @@ export class Wire {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const endsAtMs = performance.now() + this.#options.deadlineMs;
-      this.#put({ text: JSON.stringify({ op, ...body }), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
+      this.#put({ text: textOf({ op, ...body }), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
     });
   }
 
@@ -87,7 +88,7 @@ export class Wire {
    */
   async send(asked: Ask): Promise<unknown> {
     const { body, isRepeatable, signal } = asked;
-    const text = body === undefined ? undefined : JSON.stringify(body);
+    const text = body === undefined ? undefined : textOf(body);
     const endsAtMs = performance.now() + this.#options.deadlineMs;
     for (let tries = 1; ; tries++) {
       const { answer, failure } = await this.#request(asked, text);
@@ -139,9 +140,9 @@ export class Wire {
     const items = failure === null ? itemsOf(answer) : [];
     for (const [i, item] of batch.entries()) {
       item.tries++;
-      const found = items[i];
+      const found = items[i] ?? null;
       if (failure !== null) this.#failed(item, failure);
-      else if (found === undefined) item.reject(invalidReply("fewer items than it was asked for"));
+      else if (found === null) item.reject(invalidReply("fewer items than it was asked for"));
       else if (found.status < 300) item.resolve(found.body);
       else this.#failed(item, failureOf(found.status, found.body));
     }
@@ -200,9 +201,19 @@ function pauseBefore(
   return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
 }
 
-function itemsOf(answer: unknown): readonly { readonly status: number; readonly body: unknown }[] {
+function itemsOf(answer: unknown): readonly ({ readonly status: number; readonly body: unknown } | null)[] {
   const items = typeof answer === "object" && answer !== null && "items" in answer ? answer.items : undefined;
   return Array.isArray(items) ? items : [];
+}
+
+/** @throws MisuseError `invalid-call` */
+function textOf(body: object): string {
+  try {
+    return JSON.stringify(body);
+  } catch {
+    const got = "a circle, or a bigint";
+    throw new MisuseError("invalid-call", { path: "call", expected: "what can be said in JSON", got });
+  }
 }
 
 /** `null` for nothing, `undefined` for what is no JSON. */

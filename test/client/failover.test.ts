@@ -1,0 +1,282 @@
+// The service goes away under load, in every way that it can: no call hangs, and when it is back it has counted each unit
+// that was admitted, and no other. What is held meanwhile is held there, too.
+
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
+import { type ClientFailover, createClient } from "tollgate/client";
+import { memoryStore } from "tollgate/stores/memory";
+import { startFaultProxy } from "../chaos/fault-proxy.ts";
+import { areBack, type Instance, Load, until } from "../chaos/outage.ts";
+import { type Served, served } from "../service/served.ts";
+
+const POLICY: PolicyInput = {
+  version: 1,
+  limits: [
+    { name: "per-session", per: ["session"], quota: 1_000_000, algorithm: "fixed-window", window: "1h" },
+    { name: "small", per: ["user"], optional: true, quota: 10 },
+    { name: "tokens", per: ["user"], optional: true, unit: "tokens", quota: 1_000 },
+    { name: "at-once", per: ["user"], optional: true, match: ["job"], algorithm: "concurrency", quota: 3 },
+    {
+      name: "failing",
+      per: ["session", "tool"],
+      match: ["flaky"],
+      algorithm: "streak",
+      of: "errors",
+      quota: 2,
+      ttl: "1h",
+    },
+    { name: "per-tool", per: ["tool"], quota: 10_000_000 },
+  ],
+};
+const DEADLINE_MS = 250;
+
+const opened: Instance[] = [];
+afterEach(async () => {
+  for (const { limiter, proxy } of opened.splice(0)) {
+    await limiter.close();
+    await proxy.close();
+  }
+});
+
+/** Clients of one service, each behind a proxy of its own. */
+async function clients(count: number, failover: Partial<ClientFailover> = {}) {
+  const server = await served({ policy: POLICY, store: memoryStore() });
+  const instances: Instance[] = [];
+  for (let i = 0; i < count; i++) {
+    const proxy = await startFaultProxy(Number(new URL(server.url).port));
+    const events: LimiterEvent[] = [];
+    const eventsAtMs: number[] = [];
+    const limiter = createClient({
+      url: `http://127.0.0.1:${proxy.port}`,
+      deadlineMs: DEADLINE_MS,
+      failover: { policy: POLICY, instances: count, ...failover },
+      onEvent(event) {
+        events.push(event);
+        eventsAtMs.push(performance.now());
+      },
+    });
+    await limiter.consume({ tool: "warm-up", session: "warm-up" });
+    const instance = { limiter, proxy, events, eventsAtMs };
+    instances.push(instance);
+    opened.push(instance);
+  }
+  return { server, instances };
+}
+
+async function usedOf(server: Served, query: string, limit: string): Promise<number> {
+  const { json } = await server.ask("GET", `/v1/usage?${query}`);
+  return json.usages.find((each: { readonly limit: string }) => each.limit === limit).used;
+}
+
+async function cut({ proxy, limiter, events }: Instance): Promise<void> {
+  proxy.refuse();
+  await limiter.consume({ tool: "warm-up", session: "warm-up" });
+  assert.equal(events.at(-1)?.type, "store-away");
+}
+
+async function heal(instances: readonly Instance[]): Promise<void> {
+  for (const { proxy } of instances) await proxy.heal();
+  await until(10_000, () => areBack(instances));
+  assert.ok(areBack(instances), "a client did not come back within 10 s");
+}
+
+describe("a service that goes away under load", () => {
+  const faults: Record<string, (proxy: Instance["proxy"]) => void> = {
+    "refused connections": (proxy) => proxy.refuse(),
+    "a black hole": (proxy) => proxy.blackHole("both"),
+    "a black hole of replies": (proxy) => proxy.blackHole("replies"),
+    "2 s of latency": (proxy) => proxy.delay(2_000),
+    "resets in the midst of replies": (proxy) => proxy.resetInReply(5),
+    "a flapping network": (proxy) => proxy.flap(150),
+  };
+  for (const [name, begin] of Object.entries(faults)) {
+    it(`by ${name}: no call fails, and every unit is counted once`, async (test) => {
+      const { server, instances } = await clients(2);
+      const load = new Load(instances, 8, ["a", "b", "c"]);
+      await sleep(150);
+      for (const { proxy } of instances) begin(proxy);
+      await sleep(800);
+      await heal(instances);
+      await sleep(100);
+      await load.stop();
+      await until(10_000, () => areBack(instances));
+      assert.deepEqual(load.errors, []);
+      const degraded = load.seen.filter(({ decision }) => decision.degraded !== null).length;
+      const slowest = Math.max(...load.seen.map(({ startMs, endMs }) => endMs - startMs));
+      const outages = instances.flatMap(({ events }) => events).filter(({ type }) => type === "store-away").length;
+      test.diagnostic(
+        `${load.seen.length} calls, ${degraded} decided by the clients in ${outages} outages, slowest ${slowest.toFixed(0)} ms`,
+      );
+      assert.ok(load.seen.every(({ decision }) => decision.allowed));
+      assert.ok(outages > 0 || name.startsWith("resets"), "nobody noticed");
+      for (const session of ["a", "b", "c"]) {
+        assert.equal(await usedOf(server, `session=${session}`, "per-session"), load.admitted(session), session);
+      }
+      assert.equal(await usedOf(server, "tool=search", "per-tool"), load.seen.length);
+    });
+  }
+});
+
+describe("clients whose service is away", () => {
+  it("admit together what was left, and say how far over that may be", async () => {
+    const { server, instances } = await clients(3);
+    const call = { tool: "search", session: "s1", user: "u1" };
+    // Equal views: each has seen that 4 are used.
+    for (let i = 0; i < 4; i++) await server.post("/v1/record", call);
+    for (const { limiter } of instances) await limiter.consume({ ...call, cost: { calls: 0, tokens: 1 } });
+    for (const { limiter } of instances) await limiter.consume({ ...call, cost: { calls: 1 } });
+    for (const instance of instances) await cut(instance);
+    const decisions = await Promise.all(
+      instances.flatMap(({ limiter }) => Array.from({ length: 6 }, () => limiter.consume(call))),
+    );
+    const admitted = decisions.filter(({ allowed }) => allowed).length;
+    const stated = decisions[0]?.degraded?.worstCaseOver ?? 0;
+    // The first saw 5 used, the last 7.
+    assert.ok(admitted >= 1 && admitted <= 5, `${admitted}`);
+    assert.ok(decisions.every(({ degraded }) => degraded?.reason === "unavailable"));
+    assert.match(decisions.find(({ allowed }) => !allowed)?.message ?? "", /away|small/);
+    await heal(instances);
+    const used = await usedOf(server, "user=u1", "small");
+    assert.equal(used, 7 + admitted);
+    assert.ok(used - 10 <= stated, `${used}, stated ${stated}`);
+  });
+
+  it("book what the service would not allow any more", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const call = { tool: "search", session: "s1", user: "u1" };
+    await instance.limiter.consume(call);
+    await cut(instance);
+    for (let i = 0; i < 4; i++) assert.ok((await instance.limiter.consume(call)).allowed);
+    // Meanwhile others use the rest up.
+    for (let i = 0; i < 9; i++) assert.ok((await server.post("/v1/consume", call)).json.allowed);
+    await heal(instances);
+    assert.equal(await usedOf(server, "user=u1", "small"), 14);
+    const back = instance.events.at(-1);
+    assert.ok(back?.type === "store-back");
+    assert.deepEqual([back.booked, back.dropped], [1 + 4 + 4, 0]);
+  });
+
+  it("admit nothing when they were started without it, and say why", async () => {
+    const limiter = createClient({ url: "http://127.0.0.1:9", failover: { policy: POLICY, instances: 1 } });
+    const decision = await limiter.consume({ tool: "search", session: "s1" });
+    assert.equal(decision.allowed, false);
+    assert.equal(decision.degraded?.reason, "unavailable");
+    await limiter.close();
+  });
+
+  it("leave what only the service can do to it", async () => {
+    const { instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    const { limiter } = instance;
+    const isAway = (error: unknown) => StoreError.isInstance(error) && error.code === "unavailable";
+    await assert.rejects(limiter.usage({ session: "s1" }), isAway);
+    await assert.rejects(limiter.reset({ limit: "per-session", session: "s1" }), isAway);
+    assert.equal((await limiter.peek({ tool: "search", session: "s1" })).allowed, true);
+    await assert.rejects(limiter.consume({ tool: "search" }), MisuseError);
+    await heal(instances);
+  });
+
+  it("say once that the service has another policy than they were given", async () => {
+    const policy: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 5 }] };
+    const { instances } = await clients(1, { policy });
+    const [{ limiter, events }] = instances as [Instance];
+    for (let i = 0; i < 3; i++) await limiter.consume({ tool: "search", session: "s1" });
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ["policy-differs"],
+    );
+    limiter.reload(POLICY);
+    await limiter.consume({ tool: "search", session: "s1" });
+    assert.equal(events.length, 1);
+  });
+
+  it("say how many bookings are lost when they are closed", async () => {
+    const { instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    await instance.limiter.close();
+    assert.deepEqual(instance.events.at(-1), { type: "unbooked", bookings: 1 });
+  });
+});
+
+describe("holds while the service is away", () => {
+  const call = { tool: "model", session: "s1", user: "u1", cost: { tokens: 100 } };
+  const used = async (server: Served) =>
+    Promise.all(["small", "tokens"].map((limit) => usedOf(server, "user=u1", limit)));
+
+  it("are settled with the service when they are settled after its return", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    const held = await instance.limiter.reserve(call);
+    assert.ok(held.allowed && held.degraded !== null);
+    await heal(instances);
+    assert.deepEqual(await used(server), [1, 100]);
+    assert.equal(await held.extend({ leaseMs: 60_000 }), true);
+    const { usages } = await held.settle({ tokens: 40 });
+    assert.equal(usages.find(({ limit }) => limit === "tokens")?.used, 40);
+    assert.deepEqual(await used(server), [1, 40]);
+  });
+
+  it("are settled here and there when they end while it is away", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const before = await instance.limiter.reserve(call);
+    assert.ok(before.allowed);
+    await cut(instance);
+    const during = await instance.limiter.reserve(call);
+    const freed = await instance.limiter.reserve(call);
+    assert.ok(during.allowed && freed.allowed);
+    await before.settle({ tokens: 10 });
+    await during.settle({ tokens: 20 });
+    await freed.release();
+    await heal(instances);
+    assert.deepEqual(await used(server), [2, 30]);
+  });
+
+  it("are booked when the service would not hold them, and were released for nothing", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await instance.limiter.consume(call);
+    await cut(instance);
+    const [settled, later, freed] = await Promise.all([1, 2, 3].map(() => instance.limiter.reserve(call)));
+    assert.ok(settled?.allowed && later?.allowed && freed?.allowed);
+    await settled.settle({ tokens: 20 });
+    await server.post("/v1/record", { ...call, cost: { tokens: 900 } });
+    await heal(instances);
+    await later.settle();
+    await freed.release();
+    assert.deepEqual(await used(server), [1 + 1 + 1 + 1, 100 + 900 + 20 + 100]);
+  });
+
+  it("of run are held, extended, settled and reported", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const { limiter } = instance;
+    await limiter.consume({ tool: "flaky", session: "s1" });
+    await cut(instance);
+    const job = { ...call, tool: "job" };
+    const ran = await limiter.run(job, async (_signal, report) => {
+      report({ tokens: 7 });
+      await heal(instances);
+      // The call was booked with the rest; its place is taken there, too.
+      assert.deepEqual(await used(server), [1, 100]);
+      assert.equal(await usedOf(server, "user=u1", "at-once"), 1);
+      return "value";
+    });
+    assert.ok(ran.allowed && ran.value === "value");
+    assert.deepEqual(await used(server), [1, 7]);
+    assert.equal(await usedOf(server, "user=u1", "at-once"), 0);
+    await cut(instance);
+    const broken = () => limiter.run({ tool: "flaky", session: "s1" }, () => Promise.reject(new Error("broken")));
+    await assert.rejects(broken, /broken/);
+    await assert.rejects(broken, /broken/);
+    assert.equal((await limiter.run({ tool: "flaky", session: "s1" }, () => 1)).allowed, false);
+    await heal(instances);
+    assert.equal((await limiter.peek({ tool: "flaky", session: "s1" })).allowed, false);
+  });
+});

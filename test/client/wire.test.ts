@@ -1,0 +1,256 @@
+// How a client asks: in batches, again when that is safe, and with errors that say what is wrong.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MisuseError, StoreError } from "tollgate";
+import { type ClientOptions, createClient } from "tollgate/client";
+import { memoryStore } from "tollgate/stores/memory";
+import { startFaultProxy } from "../chaos/fault-proxy.ts";
+import { keysOf, served } from "../service/served.ts";
+
+const POLICY = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 1000000 }]";
+const server = await served({ policy: POLICY });
+const port = Number(new URL(server.url).port);
+let sessions = 0;
+const fresh = () => ({ tool: "search", session: `session-${++sessions}` });
+
+/** A client whose requests are counted. */
+function counted(options: Partial<ClientOptions> = {}) {
+  const requests: string[] = [];
+  const counting: typeof fetch = (url, init) => {
+    requests.push(`${init?.method} ${new URL(String(url)).pathname}`);
+    return fetch(url, init);
+  };
+  return { limiter: createClient({ url: server.url, fetch: counting, ...options }), requests };
+}
+
+async function usedOf(session: string): Promise<number | undefined> {
+  const { json } = await server.ask("GET", `/v1/usage?session=${session}`);
+  return json.usages[0]?.used;
+}
+
+const isStoreError = (code: string, transient: boolean) => (error: unknown) =>
+  StoreError.isInstance(error) && error.code === code && error.transient === transient;
+const isMisuse = (code: string, path: string) => (error: unknown) =>
+  MisuseError.isInstance(error) && error.code === code && error.faults[0]?.path === path;
+
+describe("what one tick asks", () => {
+  it("goes in one request, up to 256 of it", async () => {
+    const { limiter, requests } = counted();
+    const call = fresh();
+    const decisions = await Promise.all(Array.from({ length: 300 }, () => limiter.consume(call)));
+    assert.ok(decisions.every(({ allowed }) => allowed));
+    assert.deepEqual(requests, ["POST /v1/batch", "POST /v1/batch"]);
+    assert.equal(await usedOf(call.session), 300);
+  });
+
+  it("goes in several where it is large, and a call that is too large fails alone", async () => {
+    const { limiter, requests } = counted();
+    const args = { text: "x".repeat(200_000) };
+    const large = Array.from({ length: 5 }, () => limiter.consume({ ...fresh(), args }));
+    const huge = limiter.consume({ ...fresh(), args: { text: "x".repeat(1_100_000) } });
+    const rejected = assert.rejects(huge, isMisuse("invalid-call", "call"));
+    assert.ok((await Promise.all(large)).every(({ allowed }) => allowed));
+    await rejected;
+    assert.equal(requests.length, 4);
+  });
+
+  it("has an answer for each: one that is wrong fails alone", async () => {
+    const { limiter } = counted();
+    const answers = await Promise.allSettled([
+      limiter.consume(fresh()),
+      limiter.consume({ tool: "search" }),
+      limiter.peek(fresh()),
+      limiter.consume({ ...fresh(), cost: { calls: -1 } }),
+    ]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled", "rejected"],
+    );
+  });
+
+  it("waits while 8 batches are under way", async () => {
+    let underWay = 0;
+    let most = 0;
+    const slow: typeof fetch = async (url, init) => {
+      most = Math.max(most, ++underWay);
+      await sleep(5);
+      return fetch(url, init).finally(() => underWay--);
+    };
+    const { limiter } = counted({ fetch: slow });
+    const calls: Promise<unknown>[] = [];
+    for (let tick = 0; tick < 30; tick++) {
+      calls.push(limiter.consume(fresh()));
+      await null;
+      await null;
+    }
+    await Promise.all(calls);
+    assert.equal(most, 8);
+  });
+});
+
+describe("a call whose answer was lost", () => {
+  for (const [keyed, more] of [
+    [true, {}],
+    [false, { idempotencyKey: "k1" }],
+  ] as const) {
+    it(`is sent again and charged once: ${keyed ? "under a key of the client's" : "under its own key"}`, async () => {
+      const proxy = await startFaultProxy(port);
+      const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, keyed });
+      const call = { ...fresh(), ...more };
+      proxy.resetInReply();
+      const decision = await limiter.consume(call);
+      assert.deepEqual([decision.allowed, decision.replayed], [true, true]);
+      assert.equal(await usedOf(call.session), 1);
+    });
+  }
+
+  it("is not sent again without a key", async () => {
+    const proxy = await startFaultProxy(port);
+    const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, keyed: false });
+    const call = fresh();
+    proxy.resetInReply();
+    await assert.rejects(limiter.consume(call), isStoreError("unavailable", true));
+    assert.equal(await usedOf(call.session), 1);
+  });
+
+  it("is sent at most 4 times within the deadline", async () => {
+    let times = 0;
+    const broken: typeof fetch = async () => {
+      times++;
+      throw new TypeError("fetch failed");
+    };
+    await assert.rejects(
+      createClient({ url: server.url, fetch: broken }).consume(fresh()),
+      isStoreError("unavailable", true),
+    );
+    assert.equal(times, 4);
+    times = 0;
+    const hasty = createClient({ url: server.url, fetch: broken, deadlineMs: 10 });
+    await assert.rejects(hasty.consume(fresh()), isStoreError("unavailable", true));
+    assert.ok(times <= 2);
+  });
+});
+
+describe("a service that does not answer", () => {
+  it("is given up at the deadline, by what waits behind others, too", async () => {
+    const proxy = await startFaultProxy(port);
+    const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 200 });
+    await limiter.consume(fresh());
+    proxy.blackHole("both");
+    const calls: Promise<void>[] = [];
+    const startMs = performance.now();
+    for (let i = 0; i < 40; i++) {
+      calls.push(assert.rejects(limiter.consume(fresh()), isStoreError("unavailable", true)));
+      await sleep(1);
+    }
+    await Promise.all(calls);
+    assert.ok(performance.now() - startMs < 2_000);
+    await proxy.heal();
+    assert.equal((await limiter.consume(fresh())).allowed, true);
+  });
+
+  it("is asked again where it ends: another instance answers", async () => {
+    const ending = await served({ policy: POLICY });
+    await ending.service.close();
+    const other = await served({ policy: POLICY });
+    const urls = [ending.url, other.url];
+    const inTurn: typeof fetch = (url, init) =>
+      fetch(String(url).replace(/^http:\/\/[^/]+/, urls.shift() ?? other.url), init);
+    const limiter = createClient({ url: "http://service", fetch: inTurn, keyed: false });
+    assert.equal((await limiter.consume(fresh())).allowed, true);
+  });
+});
+
+describe("errors", () => {
+  it("are those of a limiter", async () => {
+    const { limiter } = counted();
+    await assert.rejects(limiter.consume({ tool: "search" }), isMisuse("missing-dimension", "session"));
+    await assert.rejects(limiter.consume({ ...fresh(), cost: { stones: 1 } }), isMisuse("unknown-unit", "cost"));
+    await assert.rejects(limiter.for({ session: "s" }).reset({ limit: "none" }), isMisuse("unknown-limit", "limit"));
+    await assert.rejects(limiter.consume({ session: "s" } as never), isMisuse("invalid-call", "tool"));
+    await assert.rejects(limiter.consume(null as never), isMisuse("invalid-call", "call"));
+    await assert.rejects(limiter.consume(fresh(), { maxWaitMs: -1 }), isMisuse("invalid-option", "maxWaitMs"));
+    await assert.rejects(limiter.consume(fresh(), { maxWaitMs: 40_000 }), isMisuse("invalid-option", "maxWaitMs"));
+    await assert.rejects(limiter.consume({ ...fresh(), args: { n: 1n } }), isMisuse("invalid-call", "call"));
+    const signal = AbortSignal.abort(new Error("stopped"));
+    await assert.rejects(limiter.consume(fresh(), { signal }), /stopped/);
+    assert.throws(() => limiter.hold("a b", fresh()), isMisuse("invalid-option", "id"));
+    assert.throws(() => limiter.reload({ version: 1, limits: [] }), isMisuse("invalid-option", "policy"));
+    await limiter.close();
+    await limiter.close();
+    await assert.rejects(limiter.consume(fresh()), isMisuse("limiter-closed", "limiter"));
+  });
+
+  it("say when the key is not known, lacks the scope, or is bound to others", async () => {
+    const { keys, texts } = keysOf({
+      reader: { scopes: ["read"] },
+      acme: { scopes: ["decide"], tenants: ["acme"] },
+    });
+    const { url } = await served({ policy: POLICY, keys });
+    const ask = (key: string | undefined, call: object) => createClient({ url, key }).consume({ ...fresh(), ...call });
+    await assert.rejects(ask(undefined, {}), isStoreError("unauthorized", false));
+    await assert.rejects(ask(texts.reader, {}), isStoreError("unauthorized", false));
+    await assert.rejects(ask(texts.acme, { tenant: "other" }), isStoreError("unauthorized", false));
+    assert.equal((await ask(texts.acme, { tenant: "acme" })).allowed, true);
+  });
+
+  it("say when what answers is no service", async () => {
+    const answers = (text: string, status = 200): typeof fetch => {
+      return async () => new Response(text, { status });
+    };
+    for (const [fetch, code] of [
+      [answers("<html>"), "invalid-reply"],
+      [answers("[]"), "invalid-reply"],
+      [answers('{"items":[{"status":200,"body":{}}]}'), "invalid-reply"],
+      [answers('{"items":[null]}'), "invalid-reply"],
+      [answers("moved", 302), "invalid-reply"],
+      [answers("", 404), "invalid-reply"],
+      [answers("oh", 500), "unavailable"],
+    ] as const) {
+      await assert.rejects(createClient({ url: server.url, fetch }).consume(fresh()), isStoreError(code, false));
+    }
+  });
+
+  it("name options that are wrong", () => {
+    for (const [options, path] of [
+      [{ url: "127.0.0.1:8420" }, "url"],
+      [{ url: "http://" }, "url"],
+      [{ key: "a b" }, "key"],
+      [{ deadlineMs: 5 }, "deadlineMs"],
+      [{ keyed: 1 }, "keyed"],
+      [{ fetch: 1 }, "fetch"],
+      [{ retries: 3 }, "options"],
+      [{ failover: { instances: 2 } }, "policy"],
+      [{ failover: { policy: { version: 1, limits: [] } } }, "failover.instances"],
+    ] as const) {
+      const given = { url: server.url, ...options } as unknown as ClientOptions;
+      assert.throws(
+        () => createClient(given),
+        (error) => MisuseError.isInstance(error) && error.faults[0]?.path === path,
+        path,
+      );
+    }
+  });
+});
+
+describe("a call that waits", () => {
+  it("is answered when it may go on, and is free when it is aborted", async () => {
+    const policy =
+      "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 20, window: 1s, burst: 1 }]";
+    const { url, service } = await served({ policy, store: memoryStore() });
+    const limiter = createClient({ url, deadlineMs: 100 });
+    const call = fresh();
+    await limiter.consume(call);
+    const startMs = performance.now();
+    const waited = await Promise.all(Array.from({ length: 4 }, () => limiter.consume(call, { maxWaitMs: 5_000 })));
+    assert.ok(waited.every(({ allowed }) => allowed));
+    assert.ok(performance.now() - startMs >= 190);
+    const controller = new AbortController();
+    const aborted = limiter.consume(call, { maxWaitMs: 5_000, signal: controller.signal });
+    setTimeout(() => controller.abort(new Error("enough")), 10);
+    await assert.rejects(aborted, /enough/);
+    assert.ok(service.isOpen);
+  });
+});
