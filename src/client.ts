@@ -1,17 +1,18 @@
 // The same limiter over HTTP: what `tollgate serve` decides, as an object in this process. It needs `fetch` alone, so it is
 // there for Node, Workers and whatever else runs servers.
 
+import { Away } from "./client/away.ts";
+import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
+import { OwnHold, serviceHold } from "./client/holds.ts";
+import { type ClientOptions, checkOptions } from "./client/options.ts";
+import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
+import { type Item, Wire } from "./client/wire.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { Decision, Usage } from "./kernel/decision.ts";
-import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
+import { invalidOption, MisuseError } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
-import { Away, type ClientFailover, checkClientFailover } from "./client/away.ts";
-import type { Booking } from "./client/bookings.ts";
-import { OwnHold, recordOf, serviceHold } from "./client/holds.ts";
-import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
-import { type Item, Wire } from "./client/wire.ts";
 import { checkGrant, type Grant } from "./limiter/grant.ts";
 import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
 import type { Outcome } from "./limiter/report.ts";
@@ -21,30 +22,7 @@ import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
 export type { ClientFailover } from "./client/away.ts";
-
-/** How a client is made. */
-export interface ClientOptions {
-  /** Where the service is, or who stands before its instances: `http://127.0.0.1:8420`. */
-  readonly url: string | URL;
-  /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant` and `reset`. */
-  readonly key?: string | undefined;
-  /** How long the service has for an answer, retries among it, 10 to 60,000 ms. Default 1,000. */
-  readonly deadlineMs?: number | undefined;
-  /**
-   * Whether each call gets an idempotency key of its own, where it has none, so that one whose answer was lost can be sent
-   * again and is charged once. Default `true`. `false` spares the store a key for ten minutes for each call that was allowed;
-   * a call whose answer was lost is not sent again then.
-   */
-  readonly keyed?: boolean | undefined;
-  /** What this client does while the service is away. By default calls fail with `StoreError` `unavailable`. */
-  readonly failover?: ClientFailover | undefined;
-  /** Called as that of `createLimiter` is. */
-  readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
-  /** Called as that of `createLimiter` is, with what befalls this client. */
-  readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
-  /** Default: the global one. */
-  readonly fetch?: typeof fetch | undefined;
-}
+export type { ClientOptions } from "./client/options.ts";
 
 /**
  * Makes a limiter that asks a service. Calls are gathered: what one tick asks goes in one request. `reload` changes the
@@ -79,13 +57,6 @@ export function createClient<Types extends PolicyTypes = AnyTypes>(options: Clie
   const away = failover === undefined ? null : new Away(wire, failover, told);
   const shared: ClientShared = { wire, away, isKeyed: keyed, onDecision, onEvent, closing: null };
   return new ClientLimiter(shared, {}) as Limiter as Limiter<Types>;
-}
-
-/** A call as it was made, and as it is sent. */
-interface Named {
-  readonly call: Call;
-  readonly body: Call;
-  readonly isRepeatable: boolean;
 }
 
 class ClientLimiter implements Limiter {
@@ -327,60 +298,6 @@ class ClientLimiter implements Limiter {
   }
 }
 
-type About = Pick<Begun, "held" | "leaseMs" | "onError" | "reports">;
-
-/** What the service answers beside a decision. */
-interface HeldAnswer extends About {
-  readonly hold: string | null;
-}
-
-interface Held {
-  readonly decision: Decision;
-  readonly hold: Hold | null;
-  readonly answer: null;
-}
-
-/** A call at the price that it had when it was sent first, by which its hold is known. */
-function asFirst(call: Call, { verdicts }: Decision, held: readonly string[]): Call {
-  const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
-  const units = [...Object.keys(call.cost ?? {}), ...held];
-  return { ...call, cost: Object.fromEntries(units.map((unit) => [unit, costs.get(unit) ?? 0])) };
-}
-
-async function decideAway(
-  away: Away,
-  op: "consume" | "record" | "peek",
-  { call, body, isRepeatable }: Named,
-  isDoubted: boolean,
-  options: WaitOptions = {},
-): Promise<Decision> {
-  const decision = await (op === "consume" ? away.limiter.consume(call, options) : away.limiter[op](call));
-  if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
-  // Nobody would know whether it was charged before.
-  if (isDoubted && !isRepeatable) return decision;
-  const record: Booking = { item: () => recordOf(body) };
-  away.book(
-    {
-      item: () => ({ op, body, isRepeatable }),
-      answered: (answer) => (op === "record" || (answer as Decision).allowed ? null : record),
-    },
-    isDoubted,
-  );
-  return decision;
-}
-
-/** Frees what the service may hold for a call that was denied here. */
-function undoing(item: Item, call: Call): Booking {
-  return {
-    item: () => item,
-    answered: (answer) => {
-      const { hold } = answer as HeldAnswer;
-      if (hold === null) return null;
-      return { item: () => ({ op: "release", body: { hold, call }, isRepeatable: true }) };
-    },
-  };
-}
-
 async function close({ wire, away }: ClientShared): Promise<void> {
   await wire.close();
   await away?.close();
@@ -393,23 +310,4 @@ function checkUsage(usage: Cost): void {
     const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
     throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: String(units) });
   }
-}
-
-/** @returns the url without a slash at its end */
-function checkOptions(options: ClientOptions): string {
-  checkOptionKeys(options, ["url", "key", "deadlineMs", "keyed", "failover", "onDecision", "onEvent", "fetch"]);
-  const { url, key, deadlineMs = 1_000, keyed, failover, fetch: send, onDecision, onEvent } = options;
-  if (!/^https?:\/\//.test(String(url)) || !URL.canParse(String(url))) {
-    throw invalidOption("url", "where the service is, such as http://127.0.0.1:8420", String(url));
-  }
-  if (key !== undefined && (typeof key !== "string" || !/^[\w-]+$/.test(key))) {
-    throw invalidOption("key", "an API key of the service, tg_…", key === "" ? key : "another");
-  }
-  checkWhole("deadlineMs", deadlineMs, 10, 60_000);
-  if (keyed !== undefined && typeof keyed !== "boolean") throw invalidOption("keyed", "true or false", keyed);
-  if (failover !== undefined) checkClientFailover(failover);
-  for (const [name, given] of Object.entries({ fetch: send, onDecision, onEvent })) {
-    if (given !== undefined && typeof given !== "function") throw invalidOption(name, "a function", given);
-  }
-  return String(url).replace(/\/+$/, "");
 }

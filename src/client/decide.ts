@@ -1,0 +1,75 @@
+// How a call is told to the service, and how one is decided while that is away.
+
+import type { Call } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { Hold } from "../limiter/hold.ts";
+import type { Begun } from "../limiter/run.ts";
+import type { WaitOptions } from "../limiter/wait.ts";
+import type { Away } from "./away.ts";
+import type { Booking } from "./bookings.ts";
+import { recordOf } from "./holds.ts";
+import type { Item } from "./wire.ts";
+
+/** A call as it was made, and as it is sent. */
+export interface Named {
+  readonly call: Call;
+  readonly body: Call;
+  readonly isRepeatable: boolean;
+}
+
+/** What a call that has begun is run by. */
+export type About = Pick<Begun, "held" | "leaseMs" | "onError" | "reports">;
+
+/** What the service answers beside a decision. */
+export interface HeldAnswer extends About {
+  readonly hold: string | null;
+}
+
+/** What came of asking for a hold. */
+export interface Held {
+  readonly decision: Decision;
+  readonly hold: Hold | null;
+  readonly answer: null;
+}
+
+/** A call at the price that it had when it was sent first, by which its hold is known. */
+export function asFirst(call: Call, { verdicts }: Decision, held: readonly string[]): Call {
+  const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
+  const units = [...Object.keys(call.cost ?? {}), ...held];
+  return { ...call, cost: Object.fromEntries(units.map((unit) => [unit, costs.get(unit) ?? 0])) };
+}
+
+/** Decides a call here, and remembers to tell the service what was admitted. */
+export async function decideAway(
+  away: Away,
+  op: "consume" | "record" | "peek",
+  { call, body, isRepeatable }: Named,
+  isDoubted: boolean,
+  options: WaitOptions = {},
+): Promise<Decision> {
+  const decision = await (op === "consume" ? away.limiter.consume(call, options) : away.limiter[op](call));
+  if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
+  // Nobody would know whether it was charged before.
+  if (isDoubted && !isRepeatable) return decision;
+  const record: Booking = { item: () => recordOf(body) };
+  away.book(
+    {
+      item: () => ({ op, body, isRepeatable }),
+      answered: (answer) => (op === "record" || (answer as Decision).allowed ? null : record),
+    },
+    isDoubted,
+  );
+  return decision;
+}
+
+/** Frees what the service may hold for a call that was denied here. */
+export function undoing(item: Item, call: Call): Booking {
+  return {
+    item: () => item,
+    answered: (answer) => {
+      const { hold } = answer as HeldAnswer;
+      if (hold === null) return null;
+      return { item: () => ({ op: "release", body: { hold, call }, isRepeatable: true }) };
+    },
+  };
+}
