@@ -85,6 +85,7 @@ const layers: Record<string, Layer> = {
       KERNEL,
       STORE,
       /^src\/store-error\.ts$/,
+      CLOCK,
       /^src\/limiter(\.ts$|\/)/,
       /^src\/layers\/failover(\.ts$|\/)/,
       /^src\/client\//,

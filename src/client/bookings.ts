@@ -1,5 +1,6 @@
 // What the service has still to be told of the time in which it was away: in its order, each thing once.
 
+import { type Clock, monotonicClock } from "../clock.ts";
 import { StoreError } from "../store.ts";
 import { type Item, MAX_ITEMS, type Wire } from "./wire.ts";
 
@@ -15,7 +16,7 @@ export interface Booking {
 
 interface Entry {
   readonly booking: Booking;
-  /** When it was sent first, by `performance.now()`. */
+  /** When it was sent first. */
   sentAtMs: number | null;
 }
 
@@ -26,9 +27,14 @@ const KNOWN_FOR_MS = 9 * 60_000;
 
 /** All that is still to be told. */
 export class Bookings {
+  readonly #clock: Clock;
   #entries: Entry[] = [];
   booked = 0;
   dropped = 0;
+
+  constructor(clock = monotonicClock) {
+    this.#clock = clock;
+  }
 
   get size(): number {
     return this.#entries.length;
@@ -43,7 +49,7 @@ export class Bookings {
       const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
     }
-    this.#entries.push({ booking, sentAtMs: isSent ? performance.now() : null });
+    this.#entries.push({ booking, sentAtMs: isSent ? this.#clock.nowMs() : null });
   }
 
   /**
@@ -51,7 +57,7 @@ export class Bookings {
    *
    * @throws StoreError when the service is away again: what it did not answer is kept
    */
-  async send(wire: Wire): Promise<void> {
+  async send(wire: Pick<Wire, "ask">): Promise<void> {
     const part = this.#take();
     const answers = await Promise.allSettled(part.map((entry) => this.#tell(wire, entry)));
     const left: Entry[] = [];
@@ -80,11 +86,12 @@ export class Bookings {
     return this.#entries.splice(0, count);
   }
 
-  async #tell(wire: Wire, entry: Entry): Promise<unknown> {
+  async #tell(wire: Pick<Wire, "ask">, entry: Entry): Promise<unknown> {
     const item = entry.booking.item();
     if (item === null) return null;
-    entry.sentAtMs ??= performance.now();
-    if (performance.now() - entry.sentAtMs > KNOWN_FOR_MS) throw new Error("too old to be booked just once");
+    const nowMs = this.#clock.nowMs();
+    entry.sentAtMs ??= nowMs;
+    if (nowMs - entry.sentAtMs > KNOWN_FOR_MS) throw new Error("too old to be booked just once");
     return wire.ask(item);
   }
 }

@@ -133,7 +133,7 @@ export class OwnHold implements Hold {
 /** Books a call that the service would not allow, after it was admitted here. */
 export function recordOf(call: Call): Item {
   const { idempotencyKey, ...rest } = call;
-  // The first key names another wish.
+  // The caller may send the call once more: under its own key that would contradict this.
   const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}:booked` };
   return { op: "record", body: { ...rest, ...key }, isRepeatable: idempotencyKey !== undefined };
 }

@@ -159,6 +159,38 @@ describe("clients whose service is away", () => {
     assert.deepEqual([back.booked, back.dropped], [1 + 4 + 4, 0]);
   });
 
+  it("have a share of what is left each time that it goes away", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const call = { tool: "search", session: "s1", user: "u1" };
+    await instance.limiter.consume(call);
+    for (const admitted of [4, 5]) {
+      await cut(instance);
+      for (let i = 0; i < admitted; i++) assert.ok((await instance.limiter.consume(call)).allowed);
+      await heal([instance]);
+    }
+    assert.equal(await usedOf(server, "user=u1", "small"), 10);
+    await server.post("/v1/reset", { limit: "small", dimensions: { user: "u1" } });
+    await instance.limiter.consume(call);
+    await cut(instance);
+    const decisions = await Promise.all(Array.from({ length: 12 }, () => instance.limiter.consume(call)));
+    assert.equal(decisions.filter(({ allowed }) => allowed).length, 9);
+    await heal([instance]);
+  });
+
+  it("let a call be sent once more under its key, when it was booked past the quota", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const call = { tool: "search", session: "s1", user: "u1", idempotencyKey: "k1" };
+    await instance.limiter.consume({ ...call, idempotencyKey: "k0" });
+    await cut(instance);
+    assert.ok((await instance.limiter.consume(call)).allowed);
+    await server.post("/v1/record", { ...call, idempotencyKey: "k2", cost: { calls: 9 } });
+    await heal(instances);
+    assert.equal((await instance.limiter.consume(call)).allowed, false);
+    assert.equal(await usedOf(server, "user=u1", "small"), 11);
+  });
+
   it("admit nothing when they were started without it, and say why", async () => {
     const limiter = createClient({ url: "http://127.0.0.1:9", failover: { policy: POLICY, instances: 1 } });
     const decision = await limiter.consume({ tool: "search", session: "s1" });
@@ -251,6 +283,19 @@ describe("holds while the service is away", () => {
     await later.settle();
     await freed.release();
     assert.deepEqual(await used(server), [1 + 1 + 1 + 1, 100 + 900 + 20 + 100]);
+  });
+
+  it("are freed when the service made them, and the call was denied here", async () => {
+    // A share of one among so many is nothing.
+    const { server, instances } = await clients(1, { instances: 10_000 });
+    const [instance] = instances as [Instance];
+    instance.proxy.blackHole("replies");
+    const held = await instance.limiter.reserve(call);
+    assert.equal(held.allowed, false);
+    await until(2_000, () => instance.events.length > 0);
+    assert.deepEqual(await used(server), [1, 100]);
+    await heal(instances);
+    assert.deepEqual(await used(server), [0, 0]);
   });
 
   it("of run are held, extended, settled and reported", async () => {

@@ -1,0 +1,87 @@
+// What a client has still to tell: in its order, once, and not when that may be twice.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { StoreError } from "tollgate";
+import { fakeClock } from "tollgate/testing";
+import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
+import type { Item } from "../../src/client/wire.ts";
+
+const item = (op: string): Item => ({ op, body: {}, isRepeatable: true });
+const booking = (op: string): Booking => ({ item: () => item(op) });
+
+/** A service that fails for some, and notes what it is told. */
+function service(failing: ReadonlySet<string> = new Set()) {
+  const told: string[] = [];
+  return {
+    told,
+    failing: new Set(failing),
+    async ask({ op }: Item) {
+      if (this.failing.has(op)) throw new StoreError("unavailable", "away", { transient: true });
+      if (op === "wrong") throw new TypeError("misuse");
+      told.push(op);
+      return op;
+    },
+  };
+}
+
+describe("bookings", () => {
+  it("are kept where the service does not answer, and told in their order", async () => {
+    const bookings = new Bookings();
+    const wire = service(new Set(["b"]));
+    for (const op of ["a", "b", "wrong", "c"]) bookings.add(booking(op), false);
+    await assert.rejects(bookings.send(wire), StoreError);
+    assert.deepEqual([wire.told, bookings.size, bookings.booked, bookings.dropped], [["a", "c"], 1, 2, 1]);
+    bookings.add(booking("d"), false);
+    wire.failing.clear();
+    await bookings.send(wire);
+    assert.deepEqual([wire.told, bookings.size, bookings.booked], [["a", "c", "b", "d"], 0, 4]);
+  });
+
+  it("wait for the answer that says what they are, with all that comes after", async () => {
+    const bookings = new Bookings();
+    const wire = service();
+    let hold: string | undefined;
+    const next: Booking = { item: () => (hold === undefined ? null : item("more")) };
+    bookings.add(
+      {
+        item: () => item("reserve"),
+        answered: () => {
+          hold = "h1";
+          return next;
+        },
+      },
+      false,
+    );
+    bookings.add({ item: () => item(`settle ${hold}`), isReady: () => hold !== undefined }, false);
+    bookings.add(booking("last"), false);
+    await bookings.send(wire);
+    assert.deepEqual(wire.told, ["reserve"]);
+    await bookings.send(wire);
+    assert.deepEqual(wire.told, ["reserve", "more", "settle h1", "last"]);
+  });
+
+  it("are dropped where the service may have forgotten their keys: nine minutes after they were sent first", async () => {
+    const clock = fakeClock(0);
+    const bookings = new Bookings(clock);
+    const wire = service(new Set(["sent", "doubted"]));
+    bookings.add(booking("doubted"), true);
+    bookings.add(booking("sent"), false);
+    clock.advance(60_000);
+    await assert.rejects(bookings.send(wire), StoreError);
+    wire.failing.clear();
+    clock.advance(8 * 60_000 + 1);
+    bookings.add(booking("fresh"), false);
+    await bookings.send(wire);
+    assert.deepEqual([wire.told, bookings.dropped], [["sent", "fresh"], 1]);
+  });
+
+  it("have a bound", () => {
+    const bookings = new Bookings();
+    for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(booking("a"), false);
+    assert.throws(
+      () => bookings.add(booking("a"), false),
+      (error) => StoreError.isInstance(error) && error.code === "overloaded",
+    );
+  });
+});
