@@ -76,6 +76,37 @@ describe("calls that were resolved before", () => {
     assert.equal(find({ ...call, turn: "t2" }), undefined);
   });
 
+  it("tools that no limit tells apart, at the same cost, are one", () => {
+    const limits: PolicyInput["limits"] = [
+      { name: "all", per: ["session"], quota: 5 },
+      { name: "writes", per: ["session"], match: ["write_*"], quota: 5 },
+      { name: "tier", per: ["session", "tier"], match: ["t_*"], quota: 5 },
+    ];
+    const tools = { t_one: { tier: "T1" }, t_two: { tier: "T2" }, dear: { cost: { calls: 2 } } };
+    const known = new KnownCalls(definePolicy({ version: 1, tools, limits }));
+    const keep = (tool: string) => known.keep({}, { tool, session: "s1" }, REQUEST, []);
+    const find = (tool: string) => known.find({}, { tool, session: "s1" });
+    const kept = keep("search");
+    keep("fetch");
+    assert.equal(find("fetch"), find("search"));
+    assert.notEqual(find("fetch"), kept);
+    for (const tool of ["write_file", "t_one", "t_two", "dear"]) {
+      keep(tool);
+      assert.notEqual(find(tool), undefined);
+      for (const other of ["search", "write_file", "t_one", "t_two", "dear"]) {
+        if (other !== tool) assert.notEqual(find(tool), find(other), `${tool} and ${other}`);
+      }
+    }
+  });
+
+  it("tools without end are forgotten, too", () => {
+    const { keep, find } = knownCalls({ name: "all", per: ["session"], quota: 5 });
+    for (let i = 0; i < MAX_KNOWN; i++) keep({ tool: `made-up-${i}`, session: "s1" });
+    assert.notEqual(find({ tool: "made-up-0", session: "s1" }), undefined);
+    keep({ tool: "one-more", session: "s1" });
+    assert.equal(find({ tool: "made-up-0", session: "s1" }), undefined);
+  });
+
   it("a limit that is not for a tool has no say in its calls; a tool may have none", () => {
     const { keep, find } = knownCalls({ ...PER_SESSION, match: ["fetch"] });
     const kept = keep({ tool: "search", session: "s1" });

@@ -6,7 +6,7 @@ import type { StoreRequest } from "../kernel/decide.ts";
 import type { Priced } from "../kernel/decision.ts";
 import type { Policy } from "../kernel/policy.ts";
 
-/** Most calls that are kept, some 500 bytes for each limit of one. One more, and all are forgotten. */
+/** Most calls that are kept, some 500 bytes for each limit of one, and most tools. One more, and all are forgotten. */
 export const MAX_KNOWN = 10_000;
 /** Of so many newcomers one is kept, once all were. */
 const KEPT_OF = 16;
@@ -46,6 +46,8 @@ export class KnownCalls {
   /** Those of the call that is looked up. */
   readonly #values: unknown[];
   readonly #tools = new Map<unknown, Tool>();
+  /** Tools that are no different to the limits, by what they are to them. */
+  readonly #alike = new Map<string, Tool>();
   #kept = 0;
   #isCrowded = false;
   #newcomers = 0;
@@ -84,8 +86,9 @@ export class KnownCalls {
   /** Keeps what a call came to that was checked, and may come again. */
   keep(bound: Dimensions, call: Call, { mode, steps }: StoreRequest, charges: readonly Priced[]): KnownCall {
     if (!this.#isWelcome() || !this.#read(bound, call) || !this.#values.every(isShort)) return { mode, steps, charges };
-    if (this.#kept >= MAX_KNOWN) {
+    if (Math.max(this.#kept, this.#tools.size) >= MAX_KNOWN) {
       this.#tools.clear();
+      this.#alike.clear();
       this.#kept = 0;
       this.#isCrowded = true;
     }
@@ -123,10 +126,15 @@ export class KnownCalls {
   #toolOf(tool: unknown): Tool {
     const known = this.#tools.get(tool);
     if (known !== undefined) return known;
-    const limits = this.#policy.limits.filter((limit) => limit.matches(String(tool)));
-    const places = [...new Set(limits.flatMap(decidingOf))].map((dimension) => this.#places.get(dimension) ?? OWN);
-    const others = places.filter((place) => place > 0);
-    const made: Tool = { places: others.length > 0 ? others : [0], calls: new Map(), charges: [] };
+    const { limits, costs, tiers } = this.#policy;
+    const name = String(tool);
+    const matching = limits.filter((limit) => limit.matches(name));
+    const deciding = new Set(matching.flatMap(decidingOf));
+    const others = [...deciding].map((dimension) => this.#places.get(dimension) ?? OWN).filter((place) => place > 0);
+    const own = deciding.has("tool") || others.length === 0 ? name : null;
+    const alike = JSON.stringify([own, matching.map((limit) => limit.name), costs.get(name), tiers.get(name)]);
+    const made = this.#alike.get(alike) ?? { places: others.length > 0 ? others : [0], calls: new Map(), charges: [] };
+    this.#alike.set(alike, made);
     this.#tools.set(tool, made);
     return made;
   }
