@@ -1,7 +1,6 @@
 // Decides while the service is away, as a limiter does whose store is: by its share of what was left of each bucket when
 // that was last seen. What it admits is told to the service when that is back.
 
-import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import type { Call } from "../kernel/call.ts";
 import { type Match, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
@@ -214,9 +213,8 @@ export class Away {
 }
 
 /** How the bucket stood, as a store would have said it. */
-function replyOf({ allotment: { spec } }: Match, verdict: Verdict): StepReply {
+function replyOf({ allotment: { capacity } }: Match, verdict: Verdict): StepReply {
   const { allowed, remaining, resetAfterMs, retryAfterMs } = verdict;
-  const capacity = algorithmOf(spec).capacity(spec);
   const granted = Math.max(0, remaining - capacity);
   return {
     allowed,

@@ -68,14 +68,20 @@ export interface Usage {
 /** The decision for charges that a store has answered. */
 export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decision {
   const verdicts = new Array<Verdict>(charges.length);
-  for (let i = 0; i < charges.length; i++) verdicts[i] = verdictOf(charges[i] as Priced, stepAt(reply, i));
+  let isNoticed = false;
+  for (let i = 0; i < charges.length; i++) {
+    const charge = charges[i] as Priced;
+    const verdict = verdictOf(charge, stepAt(reply, i));
+    verdicts[i] = verdict;
+    isNoticed ||= isNear(charge, verdict) || (charge.limit.isWarning && !verdict.allowed);
+  }
   const binding = reply.allowed ? null : bindingDenial(charges, verdicts, reply);
   return {
     allowed: reply.allowed,
     verdicts,
     retryAfterMs: binding === null ? 0 : binding.verdict.retryAfterMs,
     message: binding === null ? null : binding.isAway ? awayMessage(binding.verdict) : denialMessage(aboutOf(binding)),
-    notice: reply.allowed ? noticeOf(charges, verdicts) : null,
+    notice: reply.allowed && isNoticed ? noticeOf(charges, verdicts) : null,
     degraded: reply.degraded ?? null,
     replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
@@ -98,7 +104,6 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
 
 function verdictOf(charge: Priced, step: StepReply): Verdict {
   const { limit, allotment, cost } = charge;
-  const { refills } = algorithmOf(allotment.spec);
   return {
     limit: limit.name,
     allowed: step.allowed,
@@ -109,13 +114,13 @@ function verdictOf(charge: Priced, step: StepReply): Verdict {
     remaining: remainingOf(charge, step),
     resetAfterMs: step.resetAfterMs,
     retryAfterMs: step.retryAfterMs,
-    retryable: step.allowed || ((refills || step.away === true) && step.retryAfterMs !== null),
+    retryable: step.allowed || (step.retryAfterMs !== null && (step.away === true || refills(charge))),
   };
 }
 
 function remainingOf(bucket: Omit<Priced, "cost">, { used, granted = 0 }: StepReply): number {
   // Taken off before the grants are added, so that no sum passes 2^53.
-  return Math.max(0, Math.min(capacityOf(bucket) - used + granted, Number.MAX_SAFE_INTEGER));
+  return Math.max(0, Math.min(bucket.allotment.capacity - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
 /** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
@@ -137,25 +142,29 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[]): str
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as Verdict;
-    const { noticeAt } = charge.limit;
-    const capacity = capacityOf(charge);
     if (verdict.shadow) continue;
     if (charge.limit.isWarning && !verdict.allowed) return warning(aboutOf({ charge, verdict }));
-    if (noticeAt === null || capacity === 0) continue;
-    const share = verdict.remaining / capacity;
-    // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
-    const isNear = 1 - share > noticeAt - 1e-9;
-    if (isNear && (nearest === null || share < nearest.share)) nearest = { charge, verdict, share };
+    const share = verdict.remaining / charge.allotment.capacity;
+    if (isNear(charge, verdict) && (nearest === null || share < nearest.share)) nearest = { charge, verdict, share };
   }
   return nearest === null ? null : nearMessage(aboutOf(nearest));
 }
 
 function aboutOf({ charge, verdict }: { readonly charge: Priced; readonly verdict: Verdict }) {
-  return { limit: charge.limit, verdict, algorithm: charge.allotment.spec.algorithm, capacity: capacityOf(charge) };
+  return {
+    limit: charge.limit,
+    verdict,
+    algorithm: charge.allotment.spec.algorithm,
+    capacity: charge.allotment.capacity,
+  };
 }
 
-function capacityOf({ allotment: { spec } }: Pick<Priced, "allotment">): number {
-  return algorithmOf(spec).capacity(spec);
+function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
+  return remaining < allotment.noticeBelow;
+}
+
+function refills({ allotment: { spec } }: Priced): boolean {
+  return algorithmOf(spec).refills;
 }
 
 function waitOf({ retryAfterMs }: Verdict): number {

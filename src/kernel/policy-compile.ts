@@ -1,7 +1,7 @@
 // From a policy that was checked to one that calls are judged by: durations in ms, rates in whole numbers, defaults.
 
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
-import type { LimitSpec } from "./algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { parseDuration } from "./duration.ts";
 import { matchesGlob } from "./glob.ts";
@@ -46,8 +46,9 @@ const DEFAULT_LEASE = "2m";
 const NOTICE_AT = 0.8;
 
 function compileLimit(limit: LimitInput): Limit {
+  const noticeAt = limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null));
   const allotment = (quota: number | string): Allotment | null =>
-    quota === "unlimited" ? null : { quota: unitsOf(quota), spec: specOf(limit, unitsOf(quota)) };
+    quota === "unlimited" ? null : allotmentOf(limit, unitsOf(quota), noticeAt);
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const count = "count" in limit ? (limit.count ?? null) : null;
   const isWarning = limit.algorithm === "streak" && limit.action === "warn";
@@ -63,7 +64,7 @@ function compileLimit(limit: LimitInput): Limit {
     isShadow: limit.mode === "shadow",
     isLent: "lease" in limit && limit.lease === "auto",
     isWarning,
-    noticeAt: limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null)),
+    noticeAt,
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
     matches: matcher(limit.match),
@@ -76,6 +77,13 @@ function compileLimit(limit: LimitInput): Limit {
     allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
     otherwise: allotment(limit.quota ?? (limit.otherwise === "deny" ? 0 : "unlimited")),
   };
+}
+
+function allotmentOf(limit: LimitInput, quota: number, noticeAt: number | null): Allotment {
+  const spec = specOf(limit, quota);
+  const capacity = algorithmOf(spec).capacity(spec);
+  // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
+  return { quota, spec, capacity, noticeBelow: noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9) };
 }
 
 /** Whether a limit does not refill while a model waits, and is told of in time. */

@@ -45,7 +45,7 @@ describe("definePolicy", () => {
       ...words,
       ...kind,
       matches: only?.matches,
-      otherwise: { quota: 5, spec },
+      otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
@@ -114,7 +114,8 @@ describe("definePolicy", () => {
 
   it("says how a limit speaks", () => {
     const spoken = (limit: object) => {
-      const { isShadow, noticeAt, message } = compiled({ quota: 5, ...limit });
+      const { isShadow, noticeAt, message, otherwise } = compiled({ quota: 5, ...limit });
+      assert.equal(otherwise?.noticeBelow, noticeAt === null ? 0 : 5 * (1 - noticeAt + 1e-9));
       return [isShadow, noticeAt, message];
     };
     assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), [true, 0.5, "{quota}"]);
@@ -162,10 +163,13 @@ describe("definePolicy", () => {
       ],
     ];
     for (const [limit, spec] of cases) {
-      assert.deepEqual(compiled({ quota: 6, ...limit }).otherwise, { quota: 6, spec }, JSON.stringify(limit));
+      const { quota, spec: found, capacity } = compiled({ quota: 6, ...limit }).otherwise ?? {};
+      assert.deepEqual([quota, found], [6, spec], JSON.stringify(limit));
+      assert.equal(capacity, "burst" in spec ? spec.burst : 6);
     }
     const none = compiled({ algorithm: "gcra", window, quota: 0, burst: 9 }).otherwise;
-    assert.deepEqual(none, { quota: 0, spec: { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 } });
+    assert.deepEqual(none?.spec, { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 });
+    assert.deepEqual([none?.quota, none?.capacity], [0, 0]);
   });
 
   it("compiles what counts values, outcomes and time", () => {
@@ -225,7 +229,8 @@ describe("definePolicy", () => {
       [{ algorithm: "streak", of: "errors", quota: 3, ttl: "1s" }, 3, { algorithm: "streak", quota: 3, ttlMs: 1000 }],
     ];
     for (const [limit, quota, spec] of cases) {
-      assert.deepEqual(compiled(limit).otherwise, { quota, spec }, JSON.stringify(limit));
+      const { quota: found, spec: numbers, capacity } = compiled(limit).otherwise ?? {};
+      assert.deepEqual([found, numbers, capacity], [quota, spec, quota], JSON.stringify(limit));
     }
     const spans = compiled({
       algorithm: "elapsed",
@@ -246,7 +251,7 @@ describe("definePolicy", () => {
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
     const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
-    assert.deepEqual(made.otherwise, { quota: 5, spec });
+    assert.deepEqual(made.otherwise, { quota: 5, spec, capacity: 5, noticeBelow: 0 });
     const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     for (const limit of [

@@ -22,6 +22,10 @@ const MAX_DEPTH = 4;
 export interface Allotment {
   readonly quota: number;
   readonly spec: LimitSpec;
+  /** Most units that can be used at once. */
+  readonly capacity: number;
+  /** With fewer units left the model is told so; 0 for never. */
+  readonly noticeBelow: number;
 }
 
 /** An allotment for calls with these dimensions; `null` where the limit does not apply to them. */

@@ -8,6 +8,7 @@ import {
   type Found,
   refuseTerms,
   type Step,
+  type StepReply,
   type Store,
   StoreError,
   type StoreReply,
@@ -63,12 +64,13 @@ class Lease implements Store {
       return this.#accounts.size === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
     }
     const nowMs = this.#clock.nowMs();
+    let isAll = true;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
-      if (isLent(step) && this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
+      if (!isLent(step)) isAll = false;
+      else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
     }
-    const taken = this.#take(steps, nowMs);
-    return taken.length === steps.length ? shownFor(taken, nowMs) : this.#askRest(request, taken);
+    return isAll ? this.#takeAll(steps, nowMs) : this.#askRest(request, this.#take(steps, nowMs));
   }
 
   checkPolicy(policy: Policy): void {
@@ -88,7 +90,22 @@ class Lease implements Store {
     return account?.limit === limit ? account : undefined;
   }
 
-  /** Takes the cost of all steps that are lent for. */
+  /** Answers a request all of whose steps are lent for. */
+  #takeAll(steps: readonly Step[], nowMs: number): StoreReply {
+    const shown = new Array<StepReply>(steps.length);
+    let last: Account | undefined;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i] as Step;
+      last = this.#accountOf(step) as Account;
+      last.take(costOf(step), nowMs);
+      if (last.isLow) this.#borrow(step, last);
+      shown[i] = last.shown(nowMs);
+    }
+    const reply: StoreReply = { allowed: true, nowMs: last?.storeMsAt(nowMs) ?? 0, steps: shown };
+    return last?.degraded === undefined ? reply : { ...reply, degraded: last.degraded };
+  }
+
+  /** Takes the cost of the steps that are lent for. */
   #take(steps: readonly Step[], nowMs: number): Taken[] {
     const taken: Taken[] = [];
     for (const step of steps) {
@@ -204,17 +221,6 @@ class Lease implements Store {
     });
     return { ...reply, steps };
   }
-}
-
-/** The answer for a request of whose steps each was taken for. */
-function shownFor(taken: readonly Taken[], nowMs: number): StoreReply {
-  const accounts = taken.map(({ account }) => account);
-  return {
-    allowed: true,
-    nowMs: 0,
-    ...accounts.at(-1)?.toldAt(nowMs),
-    steps: accounts.map((each) => each.shown(nowMs)),
-  };
 }
 
 /** Whether it charges, some of it to what may be lent, and nothing else decides about it. */

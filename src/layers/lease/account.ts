@@ -25,6 +25,8 @@ export class Account {
   isBorrowing = false;
   /** The store's time of the last loan. */
   borrowedAtMs = 0;
+  /** Set when the last loan was made while the store was away. */
+  degraded: StoreReply["degraded"];
   #takenMs: number;
   #endsAtMs = 0;
   #life = 0;
@@ -33,7 +35,6 @@ export class Account {
   /** How the bucket stood when units were borrowed last, and when that was. */
   #step: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
   #seenMs = 0;
-  #degraded: StoreReply["degraded"];
 
   constructor(limit: LimitSpec, nowMs: number) {
     this.limit = limit;
@@ -97,7 +98,7 @@ export class Account {
     this.#endsAtMs = sentMs + Math.min(step.resetAfterMs, MAX_KEPT_MS);
     this.#step = step;
     this.#seenMs = nowMs;
-    this.#degraded = degraded;
+    this.degraded = degraded;
   }
 
   /** Learns how the bucket stood when it was asked for something else. */
@@ -117,10 +118,9 @@ export class Account {
     };
   }
 
-  /** How the last view of it is told at a time. */
-  toldAt(nowMs: number): Pick<StoreReply, "nowMs" | "degraded"> {
-    const told = { nowMs: this.borrowedAtMs + Math.floor(nowMs - this.#seenMs) };
-    return this.#degraded === undefined ? told : { ...told, degraded: this.#degraded };
+  /** The store's time, as far as it is known here. */
+  storeMsAt(nowMs: number): number {
+    return this.borrowedAtMs + Math.floor(nowMs - this.#seenMs);
   }
 
   /** How the last view of it stood. */
