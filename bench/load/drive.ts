@@ -1,0 +1,97 @@
+// Sends calls: as many as callers can (closed), or each at a moment of its own, whether the ones before are answered or not
+// (open). What a decision lets through runs, and counts itself.
+
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import { build, type Histogram } from "hdr-histogram-js";
+import { monotonicMs } from "../latency/arrivals.ts";
+import type { Balancer } from "./balancer.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Call } from "./trace.ts";
+
+const LONGEST_US = 120_000_000;
+
+export class Driver {
+  readonly #balancer: Balancer;
+  readonly #ledger: Ledger;
+  readonly #arrivals = new Worker(new URL("../latency/arrivals.ts", import.meta.url));
+  #sent = 0;
+  /** Decisions that were made before, and told again because the call was sent again. */
+  replayed = 0;
+
+  constructor(balancer: Balancer, ledger: Ledger) {
+    this.#balancer = balancer;
+    this.#ledger = ledger;
+  }
+
+  /** Resolves to the answers per second of so many callers, each of which waits for its answer. */
+  async closed(calls: readonly Call[], callers: number, forMs: number): Promise<number> {
+    const startedMs = performance.now();
+    let next = 0;
+    await Promise.all(
+      Array.from({ length: callers }, async () => {
+        while (performance.now() - startedMs < forMs) {
+          const call = calls[next++];
+          if (call === undefined) return;
+          await this.#make(call);
+        }
+      }),
+    );
+    return (Math.min(next, calls.length) * 1_000) / (performance.now() - startedMs);
+  }
+
+  /** Resolves to how long after it was due each call was answered, µs: also those that could not be sent in time. */
+  async open(calls: readonly Call[], perSecond: number, random: () => number): Promise<Histogram> {
+    const histogram = build({ highestTrackableValue: LONGEST_US, numberOfSignificantValueDigits: 3 });
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    let [arrived, answered] = [0, 0];
+    const make = async (call: Call, dueMs: number) => {
+      await this.#make(call);
+      histogram.recordValue(Math.max(1, Math.round((monotonicMs() - dueMs) * 1_000)));
+      if (++answered === calls.length) resolve();
+    };
+    const arrive = (dueMs: number) => {
+      const call = calls[arrived++];
+      if (call !== undefined) make(call, dueMs).catch(reject);
+    };
+    this.#arrivals.on("message", arrive);
+    this.#arrivals.postMessage(planOf(calls.length, perSecond, random));
+    try {
+      await done;
+    } finally {
+      this.#arrivals.off("message", arrive);
+    }
+    return histogram;
+  }
+
+  async close(): Promise<void> {
+    await this.#arrivals.terminate();
+  }
+
+  async ready(): Promise<void> {
+    await once(this.#arrivals, "online");
+  }
+
+  async #make(call: Call): Promise<void> {
+    const bucket = this.#ledger.offer(call);
+    const { allowed, replayed, verdicts } = await this.#balancer.ask({
+      key: `call-${++this.#sent}`,
+      body: JSON.stringify(call),
+    });
+    if (replayed) this.replayed++;
+    if (allowed) this.#ledger.run(bucket);
+    else {
+      const denied = verdicts.filter((verdict) => !verdict.allowed).map(({ limit }) => limit);
+      this.#ledger.deny(bucket, denied);
+    }
+  }
+}
+
+/** When calls are due that know nothing of each other (Poisson), from soon on. */
+function planOf(count: number, perSecond: number, random: () => number): number[] {
+  let atMs = monotonicMs() + 50;
+  return Array.from({ length: count }, () => {
+    atMs += (-Math.log(1 - random()) * 1_000) / perSecond;
+    return atMs;
+  });
+}
