@@ -5,27 +5,40 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { build, type Histogram } from "hdr-histogram-js";
 import { monotonicMs } from "../latency/arrivals.ts";
-import type { Balancer } from "./balancer.ts";
+import type { Answer, Balancer, Sending } from "./balancer.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Call } from "./trace.ts";
 
 const LONGEST_US = 120_000_000;
+
+/** Calls of callers that wait. */
+export interface Closed {
+  readonly callers: number;
+  readonly forMs: number;
+  /** Each so manieth call is sent twice at once. */
+  readonly doubleEach?: number;
+}
 
 export class Driver {
   readonly #balancer: Balancer;
   readonly #ledger: Ledger;
   readonly #arrivals = new Worker(new URL("../latency/arrivals.ts", import.meta.url));
   #sent = 0;
-  /** Decisions that were made before, and told again because the call was sent again. */
+  /** Decisions that were made before, and told again because the call had to be sent again. */
   replayed = 0;
+  /** Calls that were sent twice at once. */
+  doubled = 0;
 
   constructor(balancer: Balancer, ledger: Ledger) {
     this.#balancer = balancer;
     this.#ledger = ledger;
   }
 
-  /** Resolves to the answers per second of so many callers, each of which waits for its answer. */
-  async closed(calls: readonly Call[], callers: number, forMs: number): Promise<number> {
+  /** Resolves to the answers per second of callers that each wait for their answer. */
+  async closed(
+    calls: readonly Call[],
+    { callers, forMs, doubleEach = Number.POSITIVE_INFINITY }: Closed,
+  ): Promise<number> {
     const startedMs = performance.now();
     let next = 0;
     await Promise.all(
@@ -33,7 +46,7 @@ export class Driver {
         while (performance.now() - startedMs < forMs) {
           const call = calls[next++];
           if (call === undefined) return;
-          await this.#make(call);
+          await this.#make(call, next % doubleEach === 0);
         }
       }),
     );
@@ -72,18 +85,30 @@ export class Driver {
     await once(this.#arrivals, "online");
   }
 
-  async #make(call: Call): Promise<void> {
+  async #make(call: Call, isDoubled = false): Promise<void> {
     const bucket = this.#ledger.offer(call);
-    const { allowed, replayed, verdicts } = await this.#balancer.ask({
-      key: `call-${++this.#sent}`,
-      body: JSON.stringify(call),
-    });
-    if (replayed) this.replayed++;
-    if (allowed) this.#ledger.run(bucket);
-    else {
-      const denied = verdicts.filter((verdict) => !verdict.allowed).map(({ limit }) => limit);
-      this.#ledger.deny(bucket, denied);
-    }
+    const sending = { key: `call-${++this.#sent}`, body: JSON.stringify(call) };
+    const { allowed, verdicts } = isDoubled ? await this.#twice(sending) : await this.#once(sending);
+    if (allowed) return this.#ledger.run(bucket);
+    const denying = verdicts.filter((verdict) => !verdict.allowed);
+    this.#ledger.deny(
+      bucket,
+      denying.map(({ limit }) => limit),
+    );
+  }
+
+  async #once(sending: Sending): Promise<Answer> {
+    const answer = await this.#balancer.ask(sending);
+    if (answer.replayed) this.replayed++;
+    return answer;
+  }
+
+  /** As a caller does that has lost patience: two instances have the call at one time. It runs at most once. */
+  async #twice(sending: Sending): Promise<Answer> {
+    const [one, other] = await Promise.all([this.#balancer.ask(sending), this.#balancer.ask(sending)]);
+    this.doubled++;
+    if (one.allowed !== other.allowed) throw new Error(`the call ${sending.key} was allowed and denied`);
+    return one;
   }
 }
 

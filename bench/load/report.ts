@@ -46,6 +46,7 @@ const unrestOf = (unrest: Unrest) => ({
   ended: countOf(unrest, "ended"),
   resent: unrest.resent,
   replayed: unrest.replayed,
+  doubled: unrest.doubled,
 });
 
 interface Made {
@@ -94,7 +95,8 @@ export function pageOf(
     "Killed is by SIGKILL, ended well by SIGTERM. The storm is as many calls as can be while instances are killed. A call is sent",
     "again under the same idempotency key, and how often is said by why: the connection was cut off, nobody listened, the",
     "instance was about to end or had enough to do, it did not reach its store in time. Answers are told again where a killed",
-    "instance had booked the call and could not say so any more: without the key these calls would have been charged twice.",
+    "instance had booked the call and could not say so any more: without the key these calls would have been charged twice. In the",
+    "storm some calls are sent to two instances at once, as by a caller that has lost patience.",
     "",
     "## Decisions per second, as many as can be",
     "",
@@ -150,15 +152,24 @@ function latency(runs: readonly Run[]): string {
 }
 
 function unrest(runs: readonly Run[]): string {
-  const row = (name: string, { happened, resent, replayed }: Unrest) => {
+  const row = (name: string, { happened, resent, replayed, doubled }: Unrest) => {
     const { calls, broken, refused, unavailable, undecided } = resent;
     const count = (wanted: Happened["what"]) => number(happened.filter(({ what }) => what === wanted).length);
     const why = [broken, refused, unavailable, undecided].map(number).join(" / ");
-    return [name, count("killed"), count("ended"), count("started"), number(calls), why, number(replayed)];
+    return [
+      name,
+      count("killed"),
+      count("ended"),
+      count("started"),
+      number(calls),
+      why,
+      number(replayed),
+      number(doubled),
+    ];
   };
   const head = ["", "killed", "ended well", "started", "calls sent again"];
   return table(
-    [...head, "cut off / refused / 503 / no store", "answers told again"],
+    [...head, "cut off / refused / 503 / no store", "answers told again", "sent twice at once"],
     [
       ...runs.map(({ instances, calm }) => row(`${named(instances)}, undisturbed`, calm.unrest)),
       ...runs.map(({ instances, disturbed }) => row(`${named(instances)}, disturbed`, disturbed.unrest)),

@@ -9,7 +9,7 @@ import { redisStore } from "tollgate/stores/redis";
 import { seededRandom } from "../calls.ts";
 import { startRedis } from "../redis-server.ts";
 import { Balancer, nothingResent, type Resent } from "./balancer.ts";
-import { Driver } from "./drive.ts";
+import { type Closed, Driver } from "./drive.ts";
 import { Fleet } from "./fleet.ts";
 import { type Bucket, type Judgement, Ledger } from "./ledger.ts";
 import { policyText, quotasFor } from "./policy.ts";
@@ -44,6 +44,7 @@ export interface Unrest {
   readonly resent: Resent;
   /** Calls that were decided before by an instance that could not say so any more. */
   readonly replayed: number;
+  readonly doubled: number;
 }
 
 export interface Run {
@@ -56,6 +57,8 @@ export interface Run {
 }
 
 const CALLERS = 64;
+/** In the storm. */
+const DOUBLE_EACH = 20;
 /** More than can be answered. */
 const MOST_PER_SECOND = 20_000;
 /** Buckets that the store is asked about together. */
@@ -96,16 +99,16 @@ async function play(stage: Stage): Promise<Omit<Run, "instances" | "judgement">>
   const { fleet, balancer, driver, trace, size, instances, random } = stage;
   const callsOf = (name: string, perSecond: number, forMs: number) =>
     repeat(trace, name, Math.ceil((perSecond * forMs) / 1_000), size.beside, random);
-  const saturate = (name: string, forMs: number) =>
-    driver.closed(callsOf(name, MOST_PER_SECOND, forMs), CALLERS, forMs);
+  const saturate = (name: string, forMs: number, more: Partial<Closed> = {}) =>
+    driver.closed(callsOf(name, MOST_PER_SECOND, forMs), { callers: CALLERS, forMs, ...more });
   const atRate = (name: string, forMs: number) =>
     driver.open(callsOf(name, size.perSecond, forMs), size.perSecond, random);
   const kills = { kills: size.kills(instances), deploys: instances > 1 ? 1 : 0, random };
   const noted = async <Came>(phase: Promise<Came>, unrest: Promise<Happened[]> = Promise.resolve([])) => {
     balancer.resent = nothingResent();
-    driver.replayed = 0;
+    [driver.replayed, driver.doubled] = [0, 0];
     const [came, happened] = await Promise.all([phase, unrest]);
-    return { came, unrest: { happened, resent: balancer.resent, replayed: driver.replayed } };
+    return { came, unrest: { happened, resent: balancer.resent, replayed: driver.replayed, doubled: driver.doubled } };
   };
 
   await saturate("warm-up", size.warmUpMs);
@@ -116,7 +119,7 @@ async function play(stage: Stage): Promise<Omit<Run, "instances" | "judgement">>
     disturb(fleet, balancer, { ...kills, forMs: size.disturbedMs }),
   );
   const storm = await noted(
-    saturate("storm", size.stormMs),
+    saturate("storm", size.stormMs, { doubleEach: DOUBLE_EACH }),
     disturb(fleet, balancer, { ...kills, forMs: size.stormMs }),
   );
   return {
