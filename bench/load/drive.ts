@@ -6,10 +6,16 @@ import { Worker } from "node:worker_threads";
 import { build, type Histogram } from "hdr-histogram-js";
 import { monotonicMs } from "../latency/arrivals.ts";
 import type { Answer, Balancer, Sending } from "./balancer.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Bucket, Ledger } from "./ledger.ts";
 import type { Call } from "./trace.ts";
 
 const LONGEST_US = 120_000_000;
+
+/** A call that is about to be sent, and where it counts. */
+interface Wish {
+  readonly bucket: Bucket;
+  readonly sending: Sending;
+}
 
 /** Calls of callers that wait. */
 export interface Closed {
@@ -23,7 +29,7 @@ export class Driver {
   readonly #balancer: Balancer;
   readonly #ledger: Ledger;
   readonly #arrivals = new Worker(new URL("../latency/arrivals.ts", import.meta.url));
-  #sent = 0;
+  #wishes = 0;
   /** Decisions that were made before, and told again because the call had to be sent again. */
   replayed = 0;
   /** Calls that were sent twice at once. */
@@ -46,7 +52,7 @@ export class Driver {
         while (performance.now() - startedMs < forMs) {
           const call = calls[next++];
           if (call === undefined) return;
-          await this.#make(call, next % doubleEach === 0);
+          await this.#make(this.#wish(call), next % doubleEach === 0);
         }
       }),
     );
@@ -58,14 +64,16 @@ export class Driver {
     const histogram = build({ highestTrackableValue: LONGEST_US, numberOfSignificantValueDigits: 3 });
     const { promise: done, resolve, reject } = Promise.withResolvers<void>();
     let [arrived, answered] = [0, 0];
-    const make = async (call: Call, dueMs: number) => {
-      await this.#make(call);
+    // Made beforehand, so that nothing that lasts is made, and moved by the garbage collector, while the clock runs.
+    const wishes = calls.map((call) => this.#wish(call));
+    const make = async (wish: Wish, dueMs: number) => {
+      await this.#make(wish);
       histogram.recordValue(Math.max(1, Math.round((monotonicMs() - dueMs) * 1_000)));
       if (++answered === calls.length) resolve();
     };
     const arrive = (dueMs: number) => {
-      const call = calls[arrived++];
-      if (call !== undefined) make(call, dueMs).catch(reject);
+      const wish = wishes[arrived++];
+      if (wish !== undefined) make(wish, dueMs).catch(reject);
     };
     this.#arrivals.on("message", arrive);
     this.#arrivals.postMessage(planOf(calls.length, perSecond, random));
@@ -85,9 +93,11 @@ export class Driver {
     await once(this.#arrivals, "online");
   }
 
-  async #make(call: Call, isDoubled = false): Promise<void> {
-    const bucket = this.#ledger.offer(call);
-    const sending = { key: `call-${++this.#sent}`, body: JSON.stringify(call) };
+  #wish(call: Call): Wish {
+    return { bucket: this.#ledger.offer(call), sending: { key: `call-${++this.#wishes}`, body: JSON.stringify(call) } };
+  }
+
+  async #make({ bucket, sending }: Wish, isDoubled = false): Promise<void> {
     const { allowed, verdicts } = isDoubled ? await this.#twice(sending) : await this.#once(sending);
     if (allowed) return this.#ledger.run(bucket);
     const denying = verdicts.filter((verdict) => !verdict.allowed);

@@ -25,6 +25,7 @@ export class Fleet {
   readonly #args: readonly string[];
   readonly #children = new Set<ChildProcess>();
   readonly #running: Instance[] = [];
+  #isStopped = false;
   readonly #killAll = () => {
     for (const child of this.#children) child.kill("SIGKILL");
   };
@@ -43,6 +44,7 @@ export class Fleet {
 
   /** Starts one, and waits until it says that it may be sent calls. */
   async start(): Promise<Instance> {
+    if (this.#isStopped) throw new Error("no more instances are started");
     const child = spawn(process.execPath, [`${ROOT}bin/tollgate.js`, ...this.#args], {
       cwd: this.#folder,
       stdio: ["ignore", "pipe", "pipe"],
@@ -69,6 +71,7 @@ export class Fleet {
 
   /** Ends all of them at once. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     const ended = [...this.#children].map((child) => once(child, "exit"));
     this.#killAll();
     await Promise.all(ended);

@@ -52,7 +52,7 @@ export function plotOf(runs: readonly Run[], size: Size): string {
     })),
     legend: PANELS.slice(0, 2).map(({ top }, panel) => ({
       orient: "vertical",
-      right: 10,
+      left: WIDTH - RIGHT + 20,
       top,
       data:
         panel === 0

@@ -75,10 +75,10 @@ export function pageOf(
     "",
     exactness(runs),
     "",
-    "Compared are, bucket by bucket, three numbers: the calls that ran, as the tools themselves count them; what the limits",
-    "allow of the calls that were offered; and what the store counts. Each limit is within the next one, so that the second",
-    "is one number in whatever order calls come: where a tenant has used up its budget, its own, and else that of each session",
-    "and turn, too. In no bucket may more run, and no bucket may have denied a call that is not full.",
+    "Compared are, in every bucket: the calls that ran, as the tools count themselves; what the limits allow of the calls that were",
+    "offered; and what the store counts. Each limit lies within the next one, so that what may run of a tenant's calls is one",
+    "number in whatever order they come. So it is in the buckets of sessions and turns, too, where the tenant's budget does not",
+    "end first; where it does, no more than their quota may run. And no bucket may have denied a call that is not full.",
     "",
     "## Latency, ms",
     "",
@@ -102,7 +102,8 @@ export function pageOf(
     "",
     throughput(runs),
     "",
-    "Load, instances and Redis share the machine's cores: with more instances than these there is no more to gain.",
+    "Load, instances and Redis share the cores of one machine: more instances than it has room for divide the same cores, with",
+    "smaller batches each. It says what the sharing costs, not how instances on machines of their own add up.",
     "",
   ].join("\n");
 }
@@ -130,7 +131,7 @@ function exactness(runs: readonly Run[]): string {
     "ran",
     "store counts",
     "denied",
-    "buckets (of one number)",
+    "buckets (one number each)",
     "exact",
   ];
   return table(head, rows);
