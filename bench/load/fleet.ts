@@ -26,15 +26,16 @@ export class Fleet {
   readonly #children = new Set<ChildProcess>();
   readonly #running: Instance[] = [];
   #isStopped = false;
-  readonly #killAll = () => {
+  readonly #abandon = () => {
     for (const child of this.#children) child.kill("SIGKILL");
+    rmSync(this.#folder, { recursive: true, force: true });
   };
 
   constructor(policy: string, store: string) {
     const file = join(this.#folder, "policy.yaml");
     writeFileSync(file, policy);
     this.#args = ["serve", "--policy", file, "--store", store, "--port", "0", "--log-level", "warn"];
-    process.once("exit", this.#killAll);
+    process.once("exit", this.#abandon);
   }
 
   /** Instances that listen, and that nobody has asked to end. */
@@ -73,10 +74,9 @@ export class Fleet {
   async stop(): Promise<void> {
     this.#isStopped = true;
     const ended = [...this.#children].map((child) => once(child, "exit"));
-    this.#killAll();
+    this.#abandon();
     await Promise.all(ended);
-    process.off("exit", this.#killAll);
-    rmSync(this.#folder, { recursive: true, force: true });
+    process.off("exit", this.#abandon);
   }
 }
 
