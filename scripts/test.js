@@ -20,7 +20,10 @@ const suites = {
     ],
   },
   "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
-  "--race": { files: ["test/load/*.test.ts"], env: { ...LONG, TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" } },
+  "--race": {
+    files: ["test/load/race.test.ts"],
+    env: { ...LONG, TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" },
+  },
   "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { ...LONG, TOLLGATE_FUZZ_REQUESTS: "100000" } },
   "--chaos": {
     files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts"],

@@ -105,8 +105,10 @@ async function serve(options: ServeOptions): Promise<void> {
     { reload: () => service.reload(readInput(options.policy)) },
     { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
   );
+  // Who reads that it listens may ask it to end at once.
+  const ending = nextSignal();
   tellStart(options, listener.url, envoy);
-  const signal = await nextSignal();
+  const signal = await ending;
   log.info({ signal }, "ending");
   watch.close();
   if (envoy !== null) await leaveEnvoy(service, envoy, listening.drainMs);

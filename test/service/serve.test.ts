@@ -159,6 +159,16 @@ describe("tollgate serve", () => {
     await first.ended;
   });
 
+  it("ends well when it is asked to the moment it says that it listens", async () => {
+    for (let round = 1; round <= 3; round++) {
+      const args = [`${ROOT}bin/tollgate.js`, "serve", "--port", "0", "--store", "memory:"];
+      const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
+      const ended = once(child, "exit");
+      child.stdout.once("data", () => child.kill("SIGTERM"));
+      assert.deepEqual(await ended, [0, null]);
+    }
+  });
+
   it("starts while its store is away, says so, and goes on when it comes", ownServers, async () => {
     const redis = await startRedis();
     await redis.kill();
