@@ -168,6 +168,18 @@ describe("undo", () => {
       assert.equal(decide(other, states, NOW_MS + 1).next?.[1], states[1]);
     }
   });
+
+  it("leaves a booking whose answer was told to somebody else", () => {
+    const once = { key: "o", request: "r" };
+    const request = { mode: "judge", steps: [{ bucket: "b", limit: quota, event: charge(3) }], once } as const;
+    const booked = decide(request, [undefined, undefined], NOW_MS).next ?? [];
+    const told = decide(request, booked, NOW_MS + 1);
+    assert.equal(told.reply?.replay?.request, "r");
+    const again = decide(request, told.next ?? [], NOW_MS + 2);
+    assert.deepEqual([again.reply, again.next], [told.reply, null]);
+    const undone = decide({ ...request, mode: "undo", atMs: NOW_MS }, told.next ?? [], NOW_MS + 3);
+    assert.deepEqual([undone.reply?.steps[0]?.used, undone.next], [3, null]);
+  });
 });
 
 describe("use that was lost", () => {

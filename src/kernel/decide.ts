@@ -198,7 +198,10 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
   const { mode, steps, once, wait, atMs } = request;
   if (mode === "undo") return undone(request, states, nowMs);
   const answer = states[steps.length];
-  if (answer?.kind === "once" && nowMs < answer.expiresAtMs) return { reply: replayOf(answer), next: null };
+  if (answer?.kind === "once" && nowMs < answer.expiresAtMs) {
+    const next = answer.isTold ? null : [...states.slice(0, steps.length), { ...answer, isTold: true }];
+    return { reply: replayOf(answer), next };
+  }
   if (steps.some(({ limit }) => "boundaries" in limit && isStale(limit, nowMs))) {
     return { reply: { allowed: false, stale: true, nowMs, steps: [] }, next: null };
   }
@@ -321,13 +324,17 @@ function booked(
   }
 }
 
-/** Takes back what a request booked: nobody was given it. */
+/** Takes back what a request booked: nobody was given it. An answer that was told to others since then stays. */
 function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, nowMs: number): Outcome {
+  const answer = states[steps.length];
+  const isOurs = answer?.kind === "once" && answer.nowMs === atMs && answer.request === once?.request;
+  const isTold = isOurs && answer.isTold;
   const judged = steps.map((step, i): Judged => {
     const before = contentsAt(step.limit, states[i], nowMs);
     return { step, before, fits: true, waitMs: 0, hold: undefined };
   });
   const after = judged.map(({ step: { limit, event }, before }) => {
+    if (isTold) return before;
     const id = event.type === "hold" ? event.id : wait?.id;
     const hold = id === undefined ? undefined : holdIn(before, id);
     if (hold !== undefined) return ended(limit, before, hold, 0, nowMs).rest;
@@ -337,9 +344,7 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
   const next = judged.map(({ step, before }, i) => {
     return after[i] === before ? states[i] : stateOf(step.limit, after[i] ?? before, nowMs);
   });
-  const answer = states[steps.length];
-  const isOurs = answer?.kind === "once" && answer.nowMs === atMs && answer.request === once?.request;
-  if (once !== undefined) next.push(isOurs ? undefined : answer);
+  if (once !== undefined) next.push(isOurs && !isTold ? undefined : answer);
   const reply = {
     allowed: true,
     nowMs,

@@ -224,6 +224,7 @@ describe("a bucket with holds", () => {
       hold: null,
       units: [],
       steps: [],
+      isTold: false,
     };
     assert.equal(bucket(QUOTA, answer).used(1000), 0);
   });

@@ -87,7 +87,7 @@ describe("a request that is sent again", () => {
     assert.equal(answer?.expiresAtMs, 1000 + REMEMBERED_MS);
     for (const nowMs of [1000, 1001, 999, 500_000, 999 + REMEMBERED_MS]) {
       assert.equal(apply(ask([take(1)]), nowMs).nowMs, 1000);
-      assert.equal(kept.get("answer"), answer);
+      assert.deepEqual(kept.get("answer"), { ...answer, isTold: true });
     }
     const fresh = apply(ask([take(1)]), 1000 + REMEMBERED_MS);
     assert.equal(fresh.nowMs, 1000 + REMEMBERED_MS);
@@ -174,6 +174,7 @@ describe("a kept answer", () => {
       hold: "h",
       units: [4, 9, 0, 3, 0, 0],
       steps,
+      isTold: false,
     });
     const replay = { request: "r1", hold: "h", units: [4, 9, 0, 3, 0, 0] };
     assert.deepEqual(replayOf(state), { allowed: true, nowMs: 1000, steps, replay });

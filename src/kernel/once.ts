@@ -20,6 +20,8 @@ export interface OnceState extends Replay {
   /** Of an answer that took a place; else 0. */
   readonly waitMs: number;
   readonly steps: readonly StepReply[];
+  /** Whether it was given again: somebody may act by it, so that it is not undone. */
+  readonly isTold: boolean;
 }
 
 /** What an answer that is given again repeats. */
@@ -39,7 +41,7 @@ export function onceOf({ steps }: StoreRequest, request: string, reply: StoreRep
   const hold = events.find((event) => event.type === "hold")?.id ?? null;
   const units = events.map((event) => ("cost" in event ? event.cost : "units" in event ? event.units : 0));
   const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;
-  return { kind: "once", expiresAtMs, nowMs, allowed, waitMs, request, hold, units, steps: reply.steps };
+  return { kind: "once", expiresAtMs, nowMs, allowed, waitMs, request, hold, units, steps: reply.steps, isTold: false };
 }
 
 /** A kept answer, given again. */

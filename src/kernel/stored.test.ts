@@ -35,7 +35,15 @@ function held(of: HeldState["of"], spent: HeldState["spent"], ...holds: Hold[]):
 }
 
 function once(more: Partial<OnceState> = {}): OnceState {
-  const common = { kind: "once", expiresAtMs: 9000, nowMs: 1000, allowed: true, waitMs: 0, request: "r" } as const;
+  const common = {
+    kind: "once",
+    expiresAtMs: 9000,
+    nowMs: 1000,
+    allowed: true,
+    waitMs: 0,
+    request: "r",
+    isTold: false,
+  } as const;
   return { ...common, hold: null, units: [], steps: [], ...more };
 }
 
@@ -77,6 +85,7 @@ const TEXTS: [StoredState, text: string][] = [
     `o1 r . 1000 0 1,${MAX}+${MAX},50,-,live`,
   ],
   [once(), "o1 r . 1000 1 "],
+  [once({ isTold: true }), "o1t r . 1000 1 "],
   [once({ request: "-", hold: "-", allowed: false }), "o1 - - 1000 0 "],
   [once({ hold: "h", units: [3], steps: [step(3, 50, 0)] }), "o1 r h 1000 1 3,3,50,0,-"],
   [
@@ -239,6 +248,7 @@ const answers: fc.Arbitrary<OnceState> = fc
     ),
     request: ids,
     hold: fc.option(ids),
+    isTold: fc.boolean(),
     taken: fc.array(fc.tuple(whole, steps), { maxLength: 5 }),
   })
   .map(({ taken, answer, ...rest }) => ({

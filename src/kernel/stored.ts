@@ -89,21 +89,25 @@ function decodeHold(text: string): Hold | null {
   };
 }
 
-function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps }: OnceState): string {
+function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps, isTold }: OnceState): string {
   const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
-  return `o1 ${request} ${hold ?? "."} ${nowMs} ${allowed ? 1 : 0}${waitMs === 0 ? "" : `+${waitMs}`} ${texts.join(";")}`;
+  const answer = `${allowed ? 1 : 0}${waitMs === 0 ? "" : `+${waitMs}`}`;
+  return `o1${isTold ? "t" : ""} ${request} ${hold ?? "."} ${nowMs} ${answer} ${texts.join(";")}`;
 }
 
 function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
   return `${units},${used}${granted === undefined ? "" : `+${granted}`},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
 }
 
-const STEP = /^([0-9]+),([0-9]+)(?:\+([0-9]+))?,([0-9]+),([0-9]+|-),(live|late|unknown|-)$/;
+/** Without a zero before others: a text is written anew when its answer is told, and must be the same. */
+const WHOLE = "(0|[1-9][0-9]*)";
+const STEP = new RegExp(`^${WHOLE},${WHOLE}(?:\\+${WHOLE})?,${WHOLE},(0|[1-9][0-9]*|-),(live|late|unknown|-)$`);
+const ONCE = new RegExp(`^o1(t?) ([\\w-]{1,64}) ([\\w-]{1,64}|\\.) ${WHOLE} (0|1(?:\\+([1-9][0-9]*))?) (\\S*)$`);
 
 function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
-  const match = /^o1 ([\w-]{1,64}) ([\w-]{1,64}|\.) ([0-9]+) (0|1(?:\+([1-9][0-9]*))?) (\S*)$/.exec(text);
+  const match = ONCE.exec(text);
   if (match === null) return null;
-  const [, request = "", hold = "", now, allowed, wait, list = ""] = match;
+  const [, told, request = "", hold = "", now, allowed, wait, list = ""] = match;
   const [nowMs, waitMs] = [Number(now), Number(wait ?? 0)];
   const steps = list === "" ? [] : list.split(";").map(decodeStep);
   if (!Number.isSafeInteger(nowMs) || !Number.isSafeInteger(waitMs) || !steps.every((step) => step !== null))
@@ -118,6 +122,7 @@ function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
     waitMs,
     units: steps.map(({ units }) => units),
     steps: steps.map(({ reply }) => reply),
+    isTold: told === "t",
   };
 }
 

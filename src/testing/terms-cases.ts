@@ -242,6 +242,15 @@ export const termsCases: readonly StoreCase[] = [
     assert.deepEqual([again.replay, await usedOf(store, "k", large)], [undefined, 2]);
   }),
 
+  onTerms("leaves a booking whose answer was given again: somebody else may go on by it", async ({ store }) => {
+    const kept: StoreRequest = { ...book("k", 2), once: { key: "once", request: "r1" } };
+    await send(store, receipt(1), book("other", 3), kept);
+    assert.equal(answered((await store.apply([kept]))[0]).replay?.request, "r1");
+    await send(store, closed(1), undo(book("other", 3)), undo(kept));
+    assert.deepEqual([await usedOf(store, "k", large), await usedOf(store, "other", large)], [2, 0]);
+    assert.equal(answered((await store.apply([kept]))[0]).replay?.request, "r1");
+  }),
+
   onTerms("takes back nothing that belongs to a window that is over", async (shared) => {
     const { store, advance } = shared;
     await toWindow(shared);

@@ -104,6 +104,25 @@ describe("failover", () => {
     });
   }
 
+  it("leaves what was under way and is denied, when another instance was told its answer meanwhile", async () => {
+    const remote = new RemoteStore(clock);
+    const [one, two] = [1, 2].map(() => instanceOf(remote, policyOf({ onStoreError: "deny" })));
+    assert.ok(one !== undefined && two !== undefined);
+    const keyed = { ...call, idempotencyKey: "k1" };
+    for (const { limiter } of [one, two]) await limiter.consume(call);
+    remote.faults.push("lose-reply");
+    // Whoever looks for the store does not find it yet.
+    remote.fault = "lose-request";
+    assert.equal((await one.limiter.consume(keyed)).allowed, false);
+    remote.faults.push("answer");
+    const told = await two.limiter.consume(keyed);
+    assert.deepEqual([told.allowed, told.replayed], [true, true]);
+    remote.fault = "answer";
+    await one.until("store-back");
+    assert.equal(await usedIn(two.limiter), 3);
+    for (const { limiter } of [one, two]) await limiter.close();
+  });
+
   it("divides what was left among instances, by their ranks", async () => {
     const remote = new RemoteStore(clock);
     const told = Array.from({ length: 4 }, () => instanceOf(remote, policyOf(), { instances: 4 }));

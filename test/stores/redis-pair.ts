@@ -56,7 +56,7 @@ class Model {
         nowMs,
       );
       for (const [i, key] of keys.entries()) {
-        if (next === null || next[i] === states[i]) continue;
+        if (next === null || next[i] === (states[i] ?? undefined)) continue;
         known.set(key, next[i]);
         changed.add(key);
       }

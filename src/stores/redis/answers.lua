@@ -84,5 +84,6 @@ local function once_of(count, request, allowed, wait_ms)
     answered_ms = now_ms,
     wait_ms = wait_ms,
     text = text,
+    is_told = false,
   }
 end

@@ -79,13 +79,19 @@ end
 
 -- Takes back what a request booked: nobody was given it. Mirrors undone.
 local function undo(count, once_key, request, place_id, at_ms)
+  local kept = once_key and state_in(once_key)
+  local is_ours = kept and kept.kind == "once" and kept.answered_ms == at_ms and kept.request == request
+  local is_told = is_ours and kept.is_told
   reply(ALLOWED)
   for place = 1, count do
     local step = steps[place]
     local key, limit = step.key, step.limit
     step.spent, step.holds = contents_of(limit, key)
     step.fits, step.hold = true, nil
-    local spent, holds, is_taken = taken_back(step, place_id, at_ms)
+    local spent, holds, is_taken = step.spent, step.holds, false
+    if not is_told then
+      spent, holds, is_taken = taken_back(step, place_id, at_ms)
+    end
     local end_ms
     if step.event == RESET then
       answer(step, step.spent, step.holds)
@@ -97,8 +103,7 @@ local function undo(count, once_key, request, place_id, at_ms)
       states[key], changed[key] = state, true
     end
   end
-  local kept = once_key and state_in(once_key)
-  if kept and kept.kind == "once" and kept.answered_ms == at_ms and kept.request == request then
+  if is_ours and not is_told then
     states[once_key], changed[once_key] = false, true
   end
 end
@@ -136,6 +141,9 @@ local function decide_one(shows, undone_ms)
   if answered then
     reply(ANSWERED)
     reply_text(answered)
+    if not states[once_key].is_told then
+      states[once_key], changed[once_key] = told_once(states[once_key]), true
+    end
     return false
   end
   local kept = once_key and state_in(once_key)

@@ -2,6 +2,7 @@
 -- is given the answer reads it.
 
 local once_state = { kind = "once" }
+local ZERO = byte("0")
 
 -- How the hold of a settle or an extend was found, by the number that is replied.
 local FOUND = { [0] = "live", "late", "unknown" }
@@ -20,17 +21,22 @@ local function encode_step(units, used, extra, reset_after_ms, retry_after_ms, f
   return text_of[units] .. "," .. text .. "," .. text_of[reset_after_ms] .. retry .. (FOUND[found] or "-")
 end
 
+-- Digits as they are written: a text is written anew when its answer is told, and must be the same.
+local function is_whole(digits)
+  return (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits)
+end
+
 -- Mirrors decodeStep.
 local function is_step(text)
   local units, used, extra, reset_after_ms, retry_after_ms, found =
     match(text, "^(%d+),(%d+)%+?(%d*),(%d+),([%d-]+),([%l-]+)$")
-  if units and (extra ~= "" and not whole_of(extra) or (extra == "") == (find(text, "+", 1, true) ~= nil)) then
+  if units and (extra ~= "" and not is_whole(extra) or (extra == "") == (find(text, "+", 1, true) ~= nil)) then
     return false
   end
-  if not units or not whole_of(units) or not whole_of(used) or not whole_of(reset_after_ms) then
+  if not units or not is_whole(units) or not is_whole(used) or not is_whole(reset_after_ms) then
     return false
   end
-  if retry_after_ms ~= "-" and not (find(retry_after_ms, "^%d+$") and whole_of(retry_after_ms)) then
+  if retry_after_ms ~= "-" and not (find(retry_after_ms, "^%d+$") and is_whole(retry_after_ms)) then
     return false
   end
   return found == "-" or found == "live" or found == "late" or found == "unknown"
@@ -38,9 +44,9 @@ end
 
 -- Mirrors decodeOnce.
 function once_state.decode(text, expires_at_ms)
-  local request, hold, answered_ms, answer, list = match(text, "^o1 ([%w_-]+) ([%w_.-]+) (%d+) ([01+%d]+) (%S*)$")
+  local told, request, hold, answered_ms, answer, list = match(text, "^o1(t?) ([%w_-]+) ([%w_.-]+) (%d+) ([01+%d]+) (%S*)$")
   local wait_ms = answer and (answer == "0" or answer == "1") and "0" or answer and match(answer, "^1%+([1-9]%d*)$")
-  if not wait_ms or not whole_of(wait_ms) or #request > MAX_ID_LENGTH or not whole_of(answered_ms) then
+  if not wait_ms or not whole_of(wait_ms) or #request > MAX_ID_LENGTH or not is_whole(answered_ms) then
     return nil
   end
   if hold ~= "." and (#hold > MAX_ID_LENGTH or find(hold, ".", 1, true)) then
@@ -61,5 +67,20 @@ function once_state.decode(text, expires_at_ms)
     answered_ms = whole_of(answered_ms),
     wait_ms = whole_of(wait_ms),
     text = text,
+    is_told = told == "t",
+  }
+end
+
+-- The same after it was given again.
+local function told_once(state)
+  return {
+    algorithm = once_state,
+    kind = "once",
+    expires_at_ms = state.expires_at_ms,
+    request = state.request,
+    answered_ms = state.answered_ms,
+    wait_ms = state.wait_ms,
+    text = "o1t" .. sub(state.text, 3),
+    is_told = true,
   }
 end
