@@ -83,9 +83,7 @@ export class Balancer {
       if (tries === 1) this.resent.calls++;
       this.resent[answer]++;
       lane.restsUntilMs = performance.now() + REST_MS;
-      // What an instance asked of its store in vain it alone clears up: that call stays with it.
-      if (answer === "undecided") await sleep(REST_MS);
-      else lane = await this.#lane(giveUpMs);
+      lane = await this.#lane(giveUpMs);
     }
     throw new Error(`the call ${sending.key} was lost: nobody decided it within ${GIVE_UP_MS} ms`);
   }

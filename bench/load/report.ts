@@ -162,13 +162,14 @@ function unrest(runs: readonly Run[]): string {
       count("killed"),
       count("ended"),
       count("started"),
+      count("stalled"),
       number(calls),
       why,
       number(replayed),
       number(doubled),
     ];
   };
-  const head = ["", "killed", "ended well", "started", "calls sent again"];
+  const head = ["", "killed", "ended well", "started", "store stood still", "calls sent again"];
   return table(
     [...head, "cut off / refused / 503 / no store", "answers told again", "sent twice at once"],
     [

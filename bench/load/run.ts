@@ -59,6 +59,9 @@ export interface Run {
 const CALLERS = 64;
 /** In the storm. */
 const DOUBLE_EACH = 20;
+const STALLS = 3;
+/** Longer than an instance waits for its store. */
+const STALL_MS = 350;
 /** More than can be answered. */
 const MOST_PER_SECOND = 20_000;
 /** Buckets that the store is asked about together. */
@@ -76,7 +79,16 @@ export async function runLoad(instances: number, size: Size, trace: Trace, seed:
   try {
     await driver.ready();
     for (let i = 0; i < instances; i++) balancer.add((await fleet.start()).url);
-    const phases = await play({ fleet, balancer, driver, trace, size, instances, random: seededRandom(seed) });
+    const phases = await play({
+      fleet,
+      balancer,
+      driver,
+      trace,
+      size,
+      instances,
+      random: seededRandom(seed),
+      redis: redis.control,
+    });
     return { instances, ...phases, judgement: ledger.judge(await usedIn(policy, url, ledger)) };
   } finally {
     await Promise.allSettled([driver.close(), balancer.close()]);
@@ -93,17 +105,19 @@ interface Stage {
   readonly size: Size;
   readonly instances: number;
   readonly random: () => number;
+  readonly redis: Redis;
 }
 
 async function play(stage: Stage): Promise<Omit<Run, "instances" | "judgement">> {
-  const { fleet, balancer, driver, trace, size, instances, random } = stage;
+  const { fleet, balancer, driver, trace, size, instances, random, redis } = stage;
   const callsOf = (name: string, perSecond: number, forMs: number) =>
     repeat(trace, name, Math.ceil((perSecond * forMs) / 1_000), size.beside, random);
   const saturate = (name: string, forMs: number, more: Partial<Closed> = {}) =>
     driver.closed(callsOf(name, MOST_PER_SECOND, forMs), { callers: CALLERS, forMs, ...more });
   const atRate = (name: string, forMs: number) =>
     driver.open(callsOf(name, size.perSecond, forMs), size.perSecond, random);
-  const kills = { kills: size.kills(instances), deploys: instances > 1 ? 1 : 0, random };
+  const stall = () => redis.call("CLIENT", "PAUSE", String(STALL_MS), "ALL");
+  const kills = { kills: size.kills(instances), deploys: instances > 1 ? 1 : 0, stalls: 0, stall, random };
   const noted = async <Came>(phase: Promise<Came>, unrest: Promise<Happened[]> = Promise.resolve([])) => {
     balancer.resent = nothingResent();
     [driver.replayed, driver.doubled] = [0, 0];
@@ -120,7 +134,7 @@ async function play(stage: Stage): Promise<Omit<Run, "instances" | "judgement">>
   );
   const storm = await noted(
     saturate("storm", size.stormMs, { doubleEach: DOUBLE_EACH }),
-    disturb(fleet, balancer, { ...kills, forMs: size.stormMs }),
+    disturb(fleet, balancer, { ...kills, stalls: STALLS, forMs: size.stormMs }),
   );
   return {
     perSecond,

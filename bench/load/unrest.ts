@@ -1,5 +1,5 @@
 // What happens to the instances while calls come: at moments that a seed says they are killed, and new ones take their place;
-// where there are several, one is replaced as in a deploy.
+// where there are several, one is replaced as in a deploy. Their store may stand still for longer than they wait.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Balancer } from "./balancer.ts";
@@ -7,7 +7,7 @@ import type { Fleet, Instance } from "./fleet.ts";
 
 export interface Happened {
   readonly atMs: number;
-  readonly what: "killed" | "started" | "ended";
+  readonly what: "killed" | "started" | "ended" | "stalled";
 }
 
 /** The part of the phase in which something happens: afterwards there is time to come back. */
@@ -20,6 +20,9 @@ const LOOK_AGAIN_MS = 20;
 export interface Unrest {
   readonly kills: number;
   readonly deploys: number;
+  /** How often the store stands still. */
+  readonly stalls: number;
+  stall(): Promise<unknown>;
   readonly forMs: number;
   readonly random: () => number;
 }
@@ -32,7 +35,7 @@ interface Moment {
 
 /** Resolves when everything that was to happen has, and as many instances run as before. */
 export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest): Promise<Happened[]> {
-  const { kills, deploys, forMs, random } = unrest;
+  const { kills, deploys, stalls, forMs, random } = unrest;
   const startedMs = performance.now();
   const happened: Happened[] = [];
   const tell = (what: Happened["what"]) => happened.push({ what, atMs: Math.round(performance.now() - startedMs) });
@@ -67,12 +70,19 @@ export async function disturb(fleet: Fleet, balancer: Balancer, unrest: Unrest):
     await balancer.remove(instance.url);
   };
 
+  const stall = async () => {
+    tell("stalled");
+    await unrest.stall();
+  };
+
   // All that is left to chance is drawn beforehand, so that a seed says it.
-  const acts = [...Array(kills).fill(kill), ...Array(deploys).fill(deploy)].map((act) => ({
-    act,
-    atMs: forMs * (FROM + random() * (UNTIL - FROM)),
-    moment: { victim: random(), noticedMs: random() * NOTICED_WITHIN_MS },
-  }));
+  const acts = [...Array(kills).fill(kill), ...Array(deploys).fill(deploy), ...Array(stalls).fill(stall)].map(
+    (act) => ({
+      act,
+      atMs: forMs * (FROM + random() * (UNTIL - FROM)),
+      moment: { victim: random(), noticedMs: random() * NOTICED_WITHIN_MS },
+    }),
+  );
   await Promise.all(
     acts.map(async ({ act, atMs, moment }) => {
       await sleep(atMs);
