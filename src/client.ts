@@ -241,12 +241,12 @@ class ClientLimiter implements Limiter {
     op: "reserve" | "begin",
     { call, body, isRepeatable }: Named,
     { leaseMs }: HoldOptions,
-    decideAway: (away: Away) => Promise<{ readonly decision: Decision; readonly made: Hold | null }>,
+    locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: Hold | null }>,
   ): Promise<{ readonly decision: Decision; readonly hold: Hold | null; readonly answer: object | null }> {
     const item: Item = { op, body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) }, isRepeatable };
     const sentMs = performance.now();
     const found = await askOr<(Decision & HeldAnswer) | Held>(this.#shared, item, async (away, isDoubted) => {
-      const { decision, made } = await decideAway(away);
+      const { decision, made } = await locally(away);
       const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, decision);
       if (hold !== null) away.book(hold.booking(), isDoubted);
       else if (isDoubted) away.book(undoing(item, call), true);
