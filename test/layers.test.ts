@@ -43,7 +43,7 @@ const layers: Record<string, Layer> = {
   },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
-  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK, /^src\/layers\/[a-z]+\//] },
+  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
   adapters: {
     files: /^src\/adapters\//,
     may: [

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../clock.ts";
 import { askOne, type Found, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { breathing } from "./breath.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;
@@ -30,6 +31,7 @@ interface Denial {
  */
 export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Store {
   const denials = new Map<string, Denial[]>();
+  const given = breathing();
   let count = 0;
 
   function find(request: StoreRequest): StoreReply | undefined {
@@ -85,7 +87,10 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
       for (const [i, request] of requests.entries()) learn(request, replies[i]);
       return replies;
     },
-    answer: (request) => find(request) ?? ask(request),
+    answer(request) {
+      const found = find(request);
+      return found === undefined ? ask(request) : given(found);
+    },
     checkPolicy: (policy) => store.checkPolicy?.(policy),
     close: () => store.close(),
   };

@@ -15,6 +15,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
+import { breathing } from "./breath.ts";
 import { Account, IDLE_MS } from "./lease/account.ts";
 
 /** Most buckets that lend to one instance; others are asked for each call. */
@@ -44,6 +45,7 @@ class Lease implements Store {
   readonly #clock: Clock;
   readonly #accounts = new Map<string, Account>();
   readonly #underWay = new Set<Promise<unknown>>();
+  readonly #given = breathing();
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
@@ -70,7 +72,7 @@ class Lease implements Store {
       if (!isLent(step)) isAll = false;
       else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
     }
-    return isAll ? this.#takeAll(steps, nowMs) : this.#askRest(request, this.#take(steps, nowMs));
+    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, this.#take(steps, nowMs));
   }
 
   checkPolicy(policy: Policy): void {

@@ -26,6 +26,19 @@ async function spend(consume: () => Promise<Decision>, times: number) {
 }
 
 describe("denials that are kept", () => {
+  it("let everything else run, however fast somebody asks again", async () => {
+    const { store } = slowStore();
+    const limiter = limiterOn(store);
+    await spend(() => limiter.consume(CALL), 2);
+    let [isOver, asked] = [false, 0];
+    setTimeout(() => {
+      isOver = true;
+    }, 20);
+    // Nothing but the limiter is waited for.
+    while (!isOver && asked++ < 1_000_000) assert.equal((await limiter.consume(CALL)).allowed, false);
+    assert.ok(isOver, `${asked} answers, and no timer had its turn`);
+  });
+
   it("are given again for a second without asking, and say the same instants", async () => {
     const { clock, store, asked } = slowStore();
     const limiter = limiterOn(store);

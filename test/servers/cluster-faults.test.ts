@@ -13,7 +13,7 @@ import { ownServers, type RedisServer } from "../servers.ts";
 import { type Load, type Seen, startLoad, until } from "./load.ts";
 
 const CALLERS = 16;
-const QUOTA = 12_000;
+const QUOTA = 60_000;
 const BEFORE_KILL = 4_000;
 
 const cluster = await startCluster("--cluster-node-timeout", "2500");
