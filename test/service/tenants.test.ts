@@ -55,10 +55,15 @@ const act = fc.oneof(
     path: fc.constant("/v1/consume"),
     body: call.chain((each) => name.map((key) => ({ ...each, idempotencyKey: `k${key}` }))),
   }),
-  fc.record({ path: fc.constant("/v1/reserve"), body: call.map((each) => ({ ...each, cost: { tokens: 3 } })) }),
+  fc.record({
+    path: fc.constantFrom("/v1/reserve", "/v1/begin"),
+    body: call.map((each) => ({ ...each, cost: { tokens: 3 } })),
+  }),
   fc.record({
     path: fc.constantFrom("/v1/settle", "/v1/release", "/v1/extend"),
-    body: call.map((each) => ({ hold: "theirs", call: { ...each, cost: { tokens: 3 } } })),
+    body: fc
+      .tuple(call, fc.constantFrom("theirs", "run-theirs"))
+      .map(([each, hold]) => ({ hold, call: { ...each, cost: { tokens: 3 } } })),
   }),
   fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, outcome: { error: true } })) }),
   fc.record({
