@@ -10,6 +10,7 @@ const NODE_ALONE = /\b(Buffer|setImmediate|require|__dirname)\b|\bprocess\./;
 const KNOWN: Readonly<Record<string, string>> = {
   "src/clock.ts": "within: for the stores of Node",
   "src/layers/batch.ts": "gathers by setImmediate: for the stores of Node",
+  "src/layers/breath.ts": "waits by setImmediate: before the stores of Node",
   "src/limiter/shared.ts": "warns by process where there is one",
 };
 
