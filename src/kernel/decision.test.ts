@@ -55,6 +55,7 @@ describe("decisionOf", () => {
     assert.equal(near(4, { ...A, noticeAt: "never" }), null);
     assert.equal(near(4, { ...A, mode: "shadow" }), null);
     assert.equal(near(4, A, { ...A, name: "nearer", quota: 4 })?.includes("(nearer)"), true);
+    assert.equal(near(4, A, { ...A, name: "as-near" })?.includes("(a)"), true);
     assert.equal(decided([A], denied(5)).notice, null);
   });
 
