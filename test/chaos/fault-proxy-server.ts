@@ -75,11 +75,15 @@ class Connection {
 
   #reset(): void {
     for (const lane of this.#lanes) lane.clear();
-    this.#client.resetAndDestroy();
-    // One that is still connecting cannot be reset.
-    if (this.#server.connecting) this.#server.destroy();
-    else this.#server.resetAndDestroy();
+    resetOrEnd(this.#client);
+    resetOrEnd(this.#server);
   }
+}
+
+/** One that is still connecting, or is ending, cannot be reset: its handle would never close, and Node never end. */
+function resetOrEnd(socket: Socket): void {
+  if (socket.connecting || socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 class LoopbackProxy implements FaultProxy {

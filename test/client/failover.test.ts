@@ -14,7 +14,7 @@ import { type Served, served } from "../service/served.ts";
 const POLICY: PolicyInput = {
   version: 1,
   limits: [
-    { name: "per-session", per: ["session"], quota: 1_000_000, algorithm: "fixed-window", window: "1h" },
+    { name: "per-session", per: ["session"], quota: 1_000_000, algorithm: "fixed-window", window: "365d" },
     { name: "small", per: ["user"], optional: true, quota: 10 },
     { name: "tokens", per: ["user"], optional: true, unit: "tokens", quota: 1_000 },
     { name: "at-once", per: ["user"], optional: true, match: ["job"], algorithm: "concurrency", quota: 3 },

@@ -37,7 +37,7 @@ const POLICY: PolicyInput = {
   version: 1,
   limits: [
     { name: "per-session", per: ["session"], quota: 100 },
-    { name: "per-user", per: ["user"], algorithm: "fixed-window", window: "1h", quota: 20 },
+    { name: "per-user", per: ["user"], algorithm: "fixed-window", window: "365d", quota: 20 },
     { name: "tenant-rate", per: ["tenant"], algorithm: "gcra", window: "1h", quota: 50 },
     { name: "new-sessions", per: ["user"], count: "session", quota: 3 },
     { name: "slow", per: ["tool"], algorithm: "concurrency", quota: 2, match: ["slow"] },
