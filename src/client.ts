@@ -217,7 +217,7 @@ class ClientLimiter implements Limiter {
 
   async #wait(named: Named, { maxWaitMs, signal }: WaitOptions): Promise<Decision> {
     const { wire, away } = this.#shared;
-    if (away !== null && (await away.isAway())) return decideAway(away, "consume", named, false, { maxWaitMs, signal });
+    if (away !== null && (await away.isAway())) return decideAway(away, "consume", named, false);
     const body = { ...named.body, maxWaitMs };
     try {
       const answer = await wire.send({
@@ -232,7 +232,7 @@ class ClientLimiter implements Limiter {
       return checkDecision(answer as Decision);
     } catch (error) {
       if (signal?.aborted || away === null || !away.leave(error)) throw error;
-      return decideAway(away, "consume", named, true, { maxWaitMs, signal });
+      return decideAway(away, "consume", named, true);
     }
   }
 

@@ -54,7 +54,7 @@ export class Away {
   readonly #fallback = new Fallback(this.#views);
   readonly #instances: number;
   #policy: Policy;
-  #bookings = new Bookings();
+  readonly #bookings = new Bookings();
   #state: "here" | "away" | "closed" = "here";
   #wasReached = false;
   /** What calls wait for: the last of what has to be told. */
@@ -105,6 +105,7 @@ export class Away {
   /** Remembers to tell the service something when it is back. `isSent`: it may know already. */
   book(booking: Booking, isSent: boolean): void {
     this.#bookings.add(booking, isSent);
+    this.#tellLate();
   }
 
   /** Remembers how the buckets of a call stood. */
@@ -181,10 +182,20 @@ export class Away {
       await this.#wire.send({ method: "GET", path: "/readyz", isRepeatable: false });
       while (this.#bookings.size > FEW) await this.#bookings.send(this.#wire);
       await this.#return();
+      this.#tellLate();
     } catch (error) {
       if (StoreError.isInstance(error)) this.#failure = error;
     }
     if (this.#state === "away") this.#probeSoon();
+  }
+
+  /** What was decided here, and is remembered when the service is back already, is told at once. */
+  #tellLate(): void {
+    if (this.#state !== "here" || this.#soon !== null || this.#bookings.size === 0) return;
+    this.#return().then(
+      () => this.#tellLate(),
+      (error) => this.leave(error),
+    );
   }
 
   /** Tells the last of it while calls wait for that. */
@@ -199,13 +210,11 @@ export class Away {
     try {
       await told;
       if (this.#state !== "away") return;
-      const { booked, dropped } = this.#bookings;
-      this.#bookings = new Bookings();
       this.#fallback.clear();
       this.#wasReached = true;
       this.#state = "here";
       const awayMs = Math.round(performance.now() - this.#sinceMs);
-      this.#tell({ type: "store-back", awayMs, booked, dropped, raised: 0 });
+      this.#tell({ type: "store-back", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
     } finally {
       this.#soon = null;
     }

@@ -10,6 +10,8 @@ export interface Booking {
   item(): Item | null;
   /** What is still to be told after the answer. */
   answered?(answer: unknown): Booking | null;
+  /** The service will never have it. */
+  dropped?(): void;
   /** Whether it is known what to send; absent: it is. */
   isReady?(): boolean;
 }
@@ -29,8 +31,8 @@ const KNOWN_FOR_MS = 9 * 60_000;
 export class Bookings {
   readonly #clock: Clock;
   #entries: Entry[] = [];
-  booked = 0;
-  dropped = 0;
+  #booked = 0;
+  #dropped = 0;
 
   constructor(clock = monotonicClock) {
     this.#clock = clock;
@@ -38,6 +40,14 @@ export class Bookings {
 
   get size(): number {
     return this.#entries.length;
+  }
+
+  /** How many were told, and how many could not be, since this was asked last. */
+  takeCounts(): { readonly booked: number; readonly dropped: number } {
+    const counts = { booked: this.#booked, dropped: this.#dropped };
+    this.#booked = 0;
+    this.#dropped = 0;
+    return counts;
   }
 
   /**
@@ -65,14 +75,15 @@ export class Bookings {
     for (const [i, answer] of answers.entries()) {
       const entry = part[i] as Entry;
       if (answer.status === "fulfilled") {
-        this.booked++;
+        this.#booked++;
         const next = entry.booking.answered?.(answer.value) ?? null;
         if (next !== null) left.push({ booking: next, sentAtMs: null });
       } else if (StoreError.isInstance(answer.reason) && answer.reason.transient) {
         away = answer.reason;
         left.push(entry);
       } else {
-        this.dropped++;
+        this.#dropped++;
+        entry.booking.dropped?.();
       }
     }
     this.#entries.unshift(...left);

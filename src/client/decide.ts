@@ -4,7 +4,6 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Hold } from "../limiter/hold.ts";
 import type { Begun } from "../limiter/run.ts";
-import type { WaitOptions } from "../limiter/wait.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import { recordOf } from "./holds.ts";
@@ -45,9 +44,8 @@ export async function decideAway(
   op: "consume" | "record" | "peek",
   { call, body, isRepeatable }: Named,
   isDoubted: boolean,
-  options: WaitOptions = {},
 ): Promise<Decision> {
-  const decision = await (op === "consume" ? away.limiter.consume(call, options) : away.limiter[op](call));
+  const decision = await away.limiter[op](call);
   if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
   // Nobody would know whether it was charged before.
   if (isDoubted && !isRepeatable) return decision;

@@ -82,6 +82,9 @@ export class OwnHold implements Hold {
         this.#later = hold === null ? null : serviceHold(this.#shared, hold, this.#call);
         return null;
       },
+      dropped: () => {
+        this.#later = null;
+      },
     };
   }
 

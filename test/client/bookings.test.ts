@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { StoreError } from "tollgate";
+import { type PolicyInput, StoreError } from "tollgate";
 import { fakeClock } from "tollgate/testing";
+import { Away } from "../../src/client/away.ts";
 import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
-import type { Item } from "../../src/client/wire.ts";
+import type { Item, Wire } from "../../src/client/wire.ts";
 
 const item = (op: string): Item => ({ op, body: {}, isRepeatable: true });
 const booking = (op: string): Booking => ({ item: () => item(op) });
@@ -31,11 +32,12 @@ describe("bookings", () => {
     const wire = service(new Set(["b"]));
     for (const op of ["a", "b", "wrong", "c"]) bookings.add(booking(op), false);
     await assert.rejects(bookings.send(wire), StoreError);
-    assert.deepEqual([wire.told, bookings.size, bookings.booked, bookings.dropped], [["a", "c"], 1, 2, 1]);
+    assert.deepEqual([wire.told, bookings.size, bookings.takeCounts()], [["a", "c"], 1, { booked: 2, dropped: 1 }]);
     bookings.add(booking("d"), false);
     wire.failing.clear();
     await bookings.send(wire);
-    assert.deepEqual([wire.told, bookings.size, bookings.booked], [["a", "c", "b", "d"], 0, 4]);
+    assert.deepEqual([wire.told, bookings.size], [["a", "c", "b", "d"], 0]);
+    assert.deepEqual(bookings.takeCounts(), { booked: 2, dropped: 0 });
   });
 
   it("wait for the answer that says what they are, with all that comes after", async () => {
@@ -73,7 +75,40 @@ describe("bookings", () => {
     clock.advance(8 * 60_000 + 1);
     bookings.add(booking("fresh"), false);
     await bookings.send(wire);
-    assert.deepEqual([wire.told, bookings.dropped], [["sent", "fresh"], 1]);
+    assert.deepEqual([wire.told, bookings.takeCounts().dropped], [["sent", "fresh"], 1]);
+  });
+
+  it("do not wait for ever for one that the service will never have", async () => {
+    const bookings = new Bookings();
+    const wire = service();
+    let isDropped = false;
+    const made: Booking = {
+      item: () => item("wrong"),
+      dropped: () => {
+        isDropped = true;
+      },
+    };
+    bookings.add(made, false);
+    bookings.add({ item: () => item("record"), isReady: () => isDropped }, false);
+    await bookings.send(wire);
+    await bookings.send(wire);
+    assert.deepEqual([wire.told, bookings.size], [["record"], 0]);
+  });
+
+  it("that come when the service is back already are told at once, and tell when it is not", async () => {
+    const wire = service(new Set(["lost"]));
+    const told: string[] = [];
+    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] };
+    const away = new Away(wire as unknown as Wire, { policy, instances: 1 }, ({ type }) => told.push(type));
+    away.book(booking("late"), false);
+    away.book(booking("later"), false);
+    assert.equal(await away.isAway(), false);
+    assert.deepEqual([wire.told, told], [["late", "later"], []]);
+    away.book(booking("lost"), false);
+    await new Promise(setImmediate);
+    assert.deepEqual([await away.isAway(), told], [true, ["store-away"]]);
+    await away.close();
+    assert.deepEqual(told, ["store-away", "unbooked"]);
   });
 
   it("have a bound", () => {
