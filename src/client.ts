@@ -247,7 +247,7 @@ class ClientLimiter implements Limiter {
     const sentMs = performance.now();
     const found = await askOr<(Decision & HeldAnswer) | Held>(this.#shared, item, async (away, isDoubted) => {
       const { decision, made } = await locally(away);
-      const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, decision);
+      const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(decision));
       if (hold !== null) away.book(hold.booking(), isDoubted);
       else if (isDoubted) away.book(undoing(item, call), true);
       return { decision, hold, answer: null };

@@ -1,7 +1,7 @@
 // Decides while the service is away, as a limiter does whose store is: by its share of what was left of each bucket when
 // that was last seen. What it admits is told to the service when that is back.
 
-import type { Call } from "../kernel/call.ts";
+import type { Call, Cost } from "../kernel/call.ts";
 import { type Match, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
@@ -122,6 +122,12 @@ export class Away {
     const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
     const replies = pairs.map(([match, verdict]) => replyOf(match, verdict));
     this.#views.learn({ mode: "judge", steps }, { allowed: decision.allowed, nowMs, steps: replies });
+  }
+
+  /** What a call was priced at: not what limits count that nobody can price. */
+  pricesOf({ verdicts }: Decision): Cost {
+    const priced = verdicts.filter(({ unit }) => this.#policy.units.has(unit));
+    return Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost]));
   }
 
   reload(policy: Policy | PolicyInput): void {

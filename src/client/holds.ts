@@ -2,7 +2,6 @@
 // service makes, too, when it is back.
 
 import type { Call, Cost } from "../kernel/call.ts";
-import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { checkHoldOptions, type Hold, type HoldOptions, type Settlement } from "../limiter/hold.ts";
 import { type CallOptions, checkCallOptions } from "../limiter/shared.ts";
@@ -61,12 +60,12 @@ export class OwnHold implements Hold {
   #later: Hold | null | undefined;
 
   /** @param made what the service is asked to make it with */
-  constructor(shared: ClientShared, local: Hold, call: Call, made: Item, { verdicts }: Decision) {
+  constructor(shared: ClientShared, local: Hold, call: Call, made: Item, prices: Cost) {
     this.#shared = shared;
     this.#local = local;
     this.#call = call;
     this.#made = made;
-    this.#prices = Object.fromEntries(verdicts.map(({ unit, cost }) => [unit, cost]));
+    this.#prices = prices;
   }
 
   get hold(): string {

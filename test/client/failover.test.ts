@@ -21,7 +21,7 @@ const POLICY: PolicyInput = {
     {
       name: "failing",
       per: ["session", "tool"],
-      match: ["flaky"],
+      match: ["flaky", "model"],
       algorithm: "streak",
       of: "errors",
       quota: 2,
