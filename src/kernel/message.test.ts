@@ -8,7 +8,6 @@ import { resolveCharges } from "./charge.ts";
 import type { StepReply } from "./decide.ts";
 import { type Decision, decisionOf } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { MAX_LEASE_MS } from "./policy-schema.ts";
 import { definePolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-schema.ts";
 
@@ -34,8 +33,8 @@ const denied = (used: number, retryAfterMs: number | null = 725_000, more = {}):
 };
 
 /** A limit, the units that are used, and what is said. */
-type Notice = [limit: Omit<LimitInput, "name">, call: Partial<Call>, used: number, notice: string];
-type Denial = [limit: Omit<LimitInput, "name">, call: Partial<Call>, step: StepReply, message: string, detail: string];
+type Notice = [limit: object, call: Partial<Call>, used: number, notice: string];
+type Denial = [limit: object, call: Partial<Call>, step: StepReply, message: string, detail: string];
 
 const EMAIL = { tool: "send_email" };
 const TOOL_PER_TURN = { per: ["session", "turn", "tool"] };
@@ -44,7 +43,7 @@ const DOLLAR = { unit: "usd_micros", quota: 1_000_000 };
 const BURST = { algorithm: "gcra", window: "1m", quota: 60, burst: 10 } as const;
 const AT_ONCE = { per: ["session"], algorithm: "concurrency", quota: 4 } as const;
 const HALF_AN_HOUR = { algorithm: "elapsed", quota: "30m" } as const;
-const STUCK = { algorithm: "streak", quota: 3 } as const;
+const STUCK = { algorithm: "streak", quota: 3, of: "errors" } as const;
 const HOURLY = { algorithm: "fixed-window", window: "1h" } as const;
 
 describe("the text of a denied call, for the model and for programs", () => {
@@ -322,6 +321,15 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Blocked: the last call per session and tool failed.",
       ],
     ],
+    "budgets that begin anew": [
+      [
+        { per: ["user", "tool"], quota: 200, ttl: { fromFirst: "1d" } },
+        {},
+        denied(200, 20_000),
+        "Limit reached (lim), call denied: this tool has no calls left for this user for now (limit: 200 calls per day). Do not call it again; other tools are still available.",
+        "Limit reached: 200 calls per day per user and tool. Retry after 20 s.",
+      ],
+    ],
     "what is not allowed at all": [
       [
         { per: ["session", "tool"], quota: 5, quotas: { send_email: 0 } },
@@ -464,7 +472,7 @@ describe("the text of a denied call, for the model and for programs", () => {
   for (const [kind, table] of Object.entries(tables)) {
     it(kind, () => {
       for (const [limit, call, step, message, detail] of table) {
-        const decision = decided([{ name: "lim", ...limit } as LimitInput], call, [step]);
+        const decision = decided([{ name: "lim", ...limit } as unknown as LimitInput], call, [step]);
         assert.deepEqual([decision.message, decision.detail, decision.notice], [message, detail, null]);
       }
     });
@@ -617,7 +625,7 @@ describe("the text of how little is left", () => {
   for (const [kind, table] of Object.entries(tables)) {
     it(kind, () => {
       for (const [limit, call, used, notice] of table) {
-        const decision = decided([{ name: "lim", ...limit } as LimitInput], call, [passed(used)]);
+        const decision = decided([{ name: "lim", ...limit } as unknown as LimitInput], call, [passed(used)]);
         assert.deepEqual([decision.notice, decision.message, decision.detail], [notice, null, null]);
       }
     });
@@ -661,14 +669,14 @@ describe("several limits", () => {
     const atOnce: LimitInput = { name: "lim", ...AT_ONCE };
     const running = "Limit reached (lim), call denied: 4 calls are running in this session, the maximum.";
     assert.equal(decided([atOnce, ALL], {}, [denied(4), denied(9, 5)]).message, `${running} ${STOP}`);
-    const stuck: LimitInput = { name: "stuck", per: ["session", "tool"], ...STUCK, of: "errors" };
+    const stuck: LimitInput = { name: "stuck", per: ["session", "tool"], ...STUCK };
     const row = decided([stuck, ALL], {}, [denied(3), denied(9, 5)]);
     assert.equal(row.message, "Call denied (stuck): the last 3 calls of this tool failed. Finish with what you have.");
   });
 
   it("never name one that denies nothing", () => {
     const shadow: LimitInput = { name: "shadow", per: [], quota: 0, mode: "shadow" };
-    const warns: LimitInput = { name: "warns", per: ["session"], ...STUCK, of: "errors", action: "warn" };
+    const warns = { name: "warns", per: ["session"], ...STUCK, action: "warn" as const };
     const steps = [denied(0, null), denied(3, 725_000), denied(9, 725_000)];
     const { message, verdicts, retryAfterMs } = decided([shadow, warns, ALL], {}, steps);
     assert.match(message ?? "", /^Limit reached \(all\), /);
@@ -685,7 +693,7 @@ describe("several limits", () => {
 
 describe("the text of a row without progress", () => {
   const warned = (limit: object, call: Partial<Call> = {}) =>
-    decided([{ name: "stuck", action: "warn", ...STUCK, ...limit } as LimitInput], call, [denied(3)]).notice;
+    decided([{ name: "stuck", action: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;
 
   it("warns, and says what may make progress", () => {
     assert.equal(

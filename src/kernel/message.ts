@@ -62,7 +62,7 @@ export function denialDetail(about: About): string {
 
 function detailOf(about: About): string {
   const { verdict, spec } = about;
-  const { unit, cost, quota, remaining, retryAfterMs, retryable } = verdict;
+  const { unit, cost, quota, remaining, retryAfterMs } = verdict;
   const scope = perOf(about.limit.per);
   const limit = allowanceOf(about, scope);
   if (isForbidden(about)) return `Not allowed: the limit is ${amount(0, unit)}${scope}.`;
@@ -71,7 +71,7 @@ function detailOf(about: About): string {
   if (retryAfterMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
   const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${amount(cost, unit, "up")} needed`;
   const latest = spec.algorithm === "concurrency" ? " at the latest" : "";
-  const retry = retryable ? ` Retry after ${retryIn(retryAfterMs)}${latest}.` : "";
+  const retry = isBudget(spec) ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
   return `Limit reached: ${limit}${why}.${retry}`;
 }
 
@@ -322,16 +322,17 @@ function isReached(about: About): boolean {
   return !isForbidden(about) && spec.algorithm !== "streak" && !isTooLarge;
 }
 
-/** Whether units do not come back while a caller waits. */
-function isBudget({ algorithm }: LimitSpec): boolean {
-  return algorithm === "quota" || algorithm === "elapsed" || algorithm === "streak";
+/** Whether there is no period after which units come back: a scope that goes on has these units alone. */
+function isBudget(spec: LimitSpec): boolean {
+  return spec.algorithm === "quota" && spec.ttlFrom === "last";
 }
 
 /** What a limit allows, and in which time: `5 calls per hour`, `60 calls per minute, at most 10 at once`. */
 function allowanceOf(about: About, scope = ""): string {
   const { limit, verdict, spec, total } = about;
   const { unit, quota } = verdict;
-  const units = limit.count === null ? amount(quota, unit) : `${grouped(quota)} ${unitsOf(about, quota)}`;
+  const count = isBudget(spec) ? total : quota;
+  const units = limit.count === null ? amount(count, unit) : `${grouped(count)} ${unitsOf(about, count)}`;
   switch (spec.algorithm) {
     case "concurrency":
       return `${units} at once${scope}`;
@@ -344,8 +345,10 @@ function allowanceOf(about: About, scope = ""): string {
       const burst = spec.burst === quota ? "" : `, at most ${most} at once`;
       return `${units} per ${periodInWords((quota / spec.levelPerMs) * spec.levelPerUnit)}${scope}${burst}`;
     }
+    case "quota":
+      return `${units}${spec.ttlFrom === "first" ? ` per ${periodInWords(spec.ttlMs)}` : ""}${scope}`;
     default:
-      return `${limit.count === null ? amount(total, unit) : `${grouped(total)} ${unitsOf(about, total)}`}${scope}`;
+      return `${units}${scope}`;
   }
 }
 

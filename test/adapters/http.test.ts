@@ -38,6 +38,7 @@ function decisionOf(...verdicts: Partial<Verdict>[]): Decision {
     verdicts: full,
     retryAfterMs,
     message,
+    detail: allowed ? null : "Limit reached.",
     notice: null,
     degraded: null,
     replayed: false,

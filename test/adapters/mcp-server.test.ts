@@ -167,7 +167,7 @@ async function bookings(run: Run, limiter = limiterOf(), options?: McpServerOpti
 }
 
 const DENIED =
-  "Denied by two: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+  "Limit reached (two), call denied: this tool has no calls left in this session: all 2 are used. Do not call it again; other tools are still available.";
 
 describe("a call that is denied", () => {
   for (const [way, make] of Object.entries(WAYS)) {
@@ -217,7 +217,7 @@ describe("a call that is denied", () => {
     const params = { name: "book", arguments: {}, task: { ttl: 1_000 } };
     await assert.rejects(client.request({ method: "tools/call", params }, ResultSchema), {
       code: 429,
-      message: /none allows no calls/,
+      message: /Call denied \(none\): no calls are allowed/,
       data: { allowed: false, limit: "none", remaining: 0, retryable: false, retryAfterMs: null },
     });
   });
@@ -230,7 +230,7 @@ describe("a call that is denied", () => {
     const texts = [];
     for (let n = 0; n < 3; n++) texts.push((await client.callTool({ name: "boko" })).content);
     assert.match(JSON.stringify(texts[1]), /boko not found/);
-    assert.match(JSON.stringify(texts[2]), /Denied by two/);
+    assert.match(JSON.stringify(texts[2]), /Limit reached \(two\)/);
   });
 });
 
@@ -579,7 +579,7 @@ describe("three servers of one Redis", async () => {
       assert.equal(marksIn(marks), QUOTA);
       for (const read of reads) {
         assert.ok(read.length >= 40);
-        for (const text of read) assert.match(text, /Denied by tool-per-user/);
+        for (const text of read) assert.match(text, /Limit reached \(tool-per-user\)/);
       }
     });
   }

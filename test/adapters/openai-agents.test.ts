@@ -32,7 +32,7 @@ describe("a runaway model in three processes on one Redis", () => {
       assert.equal(calls, QUOTA);
       for (const { answer, results } of agents) {
         assert.equal(answer, ANSWER);
-        assert.ok(results.some((text) => /^Denied by tool-per-session/.test(text)));
+        assert.ok(results.some((text) => /^Limit reached \(tool-per-session\)/.test(text)));
       }
     });
   }
@@ -47,7 +47,7 @@ type Execute = (input: unknown, context?: unknown, details?: { signal?: AbortSig
 /** What the tests' tool is, beside what it does. */
 const SEARCH = { name: "search", description: "Searches.", parameters: z.object({ query: z.string() }) };
 const DENIED =
-  "Denied by tool-per-session: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+  "Limit reached (tool-per-session), call denied: this tool has no calls left in this session: all 10 are used. Do not call it again; other tools are still available.";
 /** What the SDK itself shows the model of a tool that throws. */
 const FAILED = "An error occurred while running the tool. Please try again.";
 
@@ -327,7 +327,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     const agent = answering().clone({ model: model(runawayModel().model) });
     assert.deepEqual([(await run(agent, "Hi.")).finalOutput, await used()], [ANSWER, [15]]);
     const denied = await run(agent, "Hi.");
-    assert.match(denied.finalOutput ?? "", /^Denied by tokens: /);
+    assert.match(denied.finalOutput ?? "", /^Limit reached: 40 tokens per session/);
     assert.deepEqual([denied.state.usage.totalTokens, denied.lastResponseId, await used()], [0, undefined, [15]]);
   });
 
@@ -345,7 +345,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.equal((await textOf()).text, ANSWER);
     assert.deepEqual(await used(), [15]);
     const denied = await textOf();
-    assert.match(denied.text, /^Denied by tokens: /);
+    assert.match(denied.text, /^Limit reached: 40 tokens per session/);
     assert.ok(!denied.lastResponseId);
     assert.deepEqual(await used(), [15]);
   });
@@ -356,7 +356,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     let calls = 0;
     const search = tool({ ...SEARCH, execute: () => calls++ });
     const agent = new Agent({ name: "finder", model: model(runaway), tools: [search] });
-    assert.match((await run(agent, "Find it.")).finalOutput ?? "", /^Denied by tokens: /);
+    assert.match((await run(agent, "Find it.")).finalOutput ?? "", /^Limit reached: 40 tokens per session/);
     assert.deepEqual([calls, runaway.calls.length], [1, 3]);
   });
 

@@ -2,7 +2,7 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import type { Report } from "../../limiter.ts";
-import { type Guard, textOf } from "../guard.ts";
+import { detailOf, type Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls } from "../model-calls.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: models of every provider must fit.
@@ -35,11 +35,11 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
         return response;
       };
       const ran = await guard.run(call, answer, request.signal);
-      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(textOf(ran.decision))] };
+      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(detailOf(ran.decision))] };
     },
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, request.signal);
-      if (!begun.allowed) return yield* deniedEvents(textOf(begun.decision));
+      if (!begun.allowed) return yield* deniedEvents(detailOf(begun.decision));
       let error: unknown = new Error("the stream was cut");
       try {
         for await (const event of model.getStreamedResponse(request)) {
