@@ -302,7 +302,7 @@ describe("a notice", () => {
     assert.equal(passed.length, QUOTA);
     for (const { content, artifact } of passed) assert.deepEqual([content, artifact], ['{"c":3}', [1]]);
     const noticed = passed.filter(({ response_metadata }) => "tollgate" in response_metadata);
-    assert.deepEqual([noticed.length, same.response_metadata], [2, {}]);
+    assert.deepEqual([noticed.length, same.response_metadata], [3, {}]);
   });
 
   it("of calls that are made together is the last, for each tool and for all", async () => {

@@ -2,6 +2,7 @@
 
 import type { Call } from "../../kernel/call.ts";
 import { type Guard, textOf } from "../guard.ts";
+import { noteDenial, noteFor } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: tools of every context and every result must fit.
 /** A function tool of the SDK. */
@@ -67,7 +68,12 @@ export async function invokeGuarded(
   };
   try {
     const ran = await guard.run(call, run, details?.signal);
-    if (!ran.allowed) return textOf(ran.decision);
+    if (!ran.allowed) {
+      const text = textOf(ran.decision);
+      noteDenial(text);
+      return text;
+    }
+    if (tool.outputSchema === undefined) noteFor(runContext, call.id, ran.value, ran.decision);
     return ran.value;
   } catch (error) {
     if (error instanceof ErrorResult) return error.result;
