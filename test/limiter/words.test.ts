@@ -183,7 +183,8 @@ describe("streak", () => {
     await limiter.run(call, () => ({ at: "x", found: 0 }));
     const third = await limiter.run(call, () => ({ found: 1 }));
     assert.equal(third.allowed, true);
-    assert.deepEqual([third.decision.verdicts[0]?.allowed, third.decision.message], [false, null]);
+    const [verdict] = third.decision.verdicts;
+    assert.deepEqual([verdict?.allowed, verdict?.shadow, third.decision.message], [false, true, null]);
     assert.equal(
       third.decision.notice,
       "Warning: the last 2 calls of this tool with these arguments had the same result. Do not repeat it: change the arguments, use another tool, or finish with what you have.",
