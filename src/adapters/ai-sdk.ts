@@ -101,7 +101,7 @@ function wrapTool(guard: Guard, tool: string, definition: Definition): object {
       noteFor(tool, args, options.messages, ran.decision);
       return ran.value;
     },
-    toModelOutput: withNotices(definition.toModelOutput),
+    toModelOutput: withNotices(definition.toModelOutput?.bind(definition)),
   };
 }
 
