@@ -58,6 +58,7 @@ describe("consume", () => {
       ],
       retryAfterMs: 0,
       message: null,
+      detail: null,
       notice: null,
       degraded: null,
       replayed: false,

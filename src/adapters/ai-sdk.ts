@@ -4,8 +4,10 @@
 import type { Call } from "../kernel/call.ts";
 import { LimitExceededError } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
+import { denialIn, type Step, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
-import { Guard, type GuardOptions, noticed } from "./guard.ts";
+import { noteFor, withNotices } from "./ai-sdk/notices.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 
 export type { ModelMiddleware } from "./ai-sdk/model.ts";
@@ -16,14 +18,28 @@ export type { ModelOptions } from "./model-calls.ts";
 interface ToolCallOptions {
   readonly toolCallId: string;
   readonly abortSignal?: AbortSignal | undefined;
+  readonly messages?: unknown;
 }
+
+/** What the SDK tells `prepareStep`. */
+interface StepOptions {
+  readonly model?: unknown;
+  readonly steps?: readonly Step[];
+}
+
+/** A step without tools. */
+// biome-ignore lint/suspicious/noExplicitAny: models of both versions must fit.
+type LastStep = { activeTools: []; toolChoice: "none"; model?: any };
 
 /** One run of an agent under its limits: make one for each `generateText`, `streamText` or request. */
 export interface AiSdkGuard {
   /** The same tools, each call of which is judged first. A denied one throws, which the SDK hands to the model as text. */
   tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools;
-  /** For `prepareStep`: after `maxDenials` denied calls one last answer without tools. */
-  readonly prepareStep: () => { activeTools: []; toolChoice: "none" } | undefined;
+  /**
+   * For `prepareStep`: after `maxDenials` denied calls one last answer without tools. Where the model then says nothing, or
+   * calls a tool all the same, the answer is the denial.
+   */
+  readonly prepareStep: (options?: StepOptions) => LastStep | undefined;
   /** For `stopWhen`: ends the loop after `maxDenials` denied calls, without a last answer. */
   readonly isSpent: () => boolean;
   /** For `wrapLanguageModel`: judges each call of the model, and books the tokens that it took. */
@@ -43,17 +59,26 @@ export function aiSdkGuard(limiter: Limiter, options: GuardOptions = {}): AiSdkG
       const wrapped = Object.entries(tools).map(([name, tool]) => [name, wrapTool(guard, name, tool)]);
       return Object.fromEntries(wrapped) as Tools;
     },
-    prepareStep() {
+    prepareStep({ model, steps = [] } = {}) {
       guard.throwFault();
-      return guard.isSpent ? { activeTools: [], toolChoice: "none" } : undefined;
+      if (!guard.isSpent) return undefined;
+      const denial = denialIn(steps.at(-1));
+      const speaking = denial === null ? null : speakingModel(model, denial);
+      return { activeTools: [], toolChoice: "none", ...(speaking === null ? {} : { model: speaking }) };
     },
     isSpent: () => guard.isSpent,
     model: (modelOptions = {}) => modelMiddleware(guard, modelOptions),
   };
 }
 
+/** A tool of the SDK. */
+interface Definition {
+  readonly execute?: unknown;
+  readonly toModelOutput?: Parameters<typeof withNotices>[0];
+}
+
 /** A tool that is judged before it runs. One without `execute` runs elsewhere. */
-function wrapTool(guard: Guard, tool: string, definition: { execute?: unknown }): object {
+function wrapTool(guard: Guard, tool: string, definition: Definition): object {
   const { execute } = definition;
   if (!isFunction(execute)) return definition;
   const callOf = (args: unknown, { toolCallId }: ToolCallOptions): Call => ({ tool, args, id: toolCallId });
@@ -73,8 +98,10 @@ function wrapTool(guard: Guard, tool: string, definition: { execute?: unknown })
     async execute(args: unknown, options: ToolCallOptions) {
       const ran = await guard.run(callOf(args, options), () => lastOf(execute(args, options)), options.abortSignal);
       if (!ran.allowed) throw new LimitExceededError(ran.decision);
-      return noticed(ran.value, ran.decision);
+      noteFor(tool, args, options.messages, ran.decision);
+      return ran.value;
     },
+    toModelOutput: withNotices(definition.toModelOutput?.bind(definition)),
   };
 }
 

@@ -44,6 +44,11 @@ export function textOf({ message }: Decision): string {
   return message ?? "Denied by a limit.";
 }
 
+/** What to tell a program or a person of a denied call. */
+export function detailOf({ detail }: Decision): string {
+  return detail ?? "Denied by a limit.";
+}
+
 /** Of a denied call: the verdict that keeps it waiting longest. */
 export function bindingOf({ verdicts, retryAfterMs }: Decision): Verdict {
   const denied = verdicts.filter(({ allowed, shadow }) => !allowed && !shadow);
@@ -57,9 +62,9 @@ export function fieldsOf(decision: Decision): DenialFields {
   return { allowed: false, limit, remaining, retryable, retryAfterMs };
 }
 
-/** What a tool returned, with what is left of the budget where it is text; other results have no place for that. */
-export function noticed<Value>(value: Value, { notice }: Decision): Value | string {
-  return notice !== null && typeof value === "string" ? `${value}\n\n${notice}` : value;
+/** What a notice is about: of several, the model needs the latest alone. */
+export function noticeKey(tool: string, notice: string): string {
+  return /\bthis tool\b/i.test(notice) || notice.includes(tool) ? `tool ${tool}` : "all tools";
 }
 
 /** One run of an agent, as its limits see it. */

@@ -7,7 +7,16 @@ import { type Call, type DimensionValue, mergeDimensions } from "../kernel/call.
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Limiter, Report } from "../limiter.ts";
 import { Guard, type GuardOptions, textOf } from "./guard.ts";
-import { deniedAnswer, deniedResult, shownError, usageOf, withNotice, withoutCalls } from "./langchain/messages.ts";
+import {
+  deniedAnswer,
+  deniedResult,
+  hasCalls,
+  lastAnswer,
+  shownError,
+  usageOf,
+  withNotice,
+  withNotices,
+} from "./langchain/messages.ts";
 import { type Run, Runs } from "./langchain/runs.ts";
 import { type ModelOptions, modelCalls } from "./model-calls.ts";
 
@@ -93,9 +102,13 @@ export function langchainGuard<Context = unknown>(
       // A middleware outside of this one may have made words of it.
       run.guard.throwFault();
       const isLast = run.guard.isSpent;
-      const ask = async () => handler(isLast ? withoutTools(request) : request);
+      const read = { ...request, messages: withNotices(request.messages) };
+      const ask = async () => handler(isLast ? withoutTools(read) : read);
       const answer = model === undefined ? await ask() : await judged(run, request, ask);
-      return isLast ? withoutCalls(answer, run.denial) : answer;
+      if (isLast || (run.denial !== "" && !hasCalls(answer))) return lastAnswer(answer, run.denial);
+      // The model goes on: what it says later is no answer to this denial.
+      run.denial = "";
+      return answer;
     },
   });
   return middleware as unknown as Middleware;

@@ -22,6 +22,8 @@ export interface Bucket {
 export interface Charge extends Bucket {
   /** Units; 0 when the call has no price in the limit's unit. */
   readonly cost: number;
+  /** The called tool's name, where the limit is per tool and the policy has that name, too; else `null`. */
+  readonly tool: string | null;
   /** The mark of the value that is counted. Absent: units are. */
   readonly seen?: string;
 }
@@ -30,6 +32,8 @@ export interface Charge extends Bucket {
 export interface Match extends Bucket {
   /** Units; `undefined` when neither the call nor its tool says, or it cannot have one. */
   readonly price: number | undefined;
+  /** As of a charge. */
+  readonly tool: string | null;
   readonly seen?: string;
 }
 
@@ -44,6 +48,7 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   const tool = dimensionValue("tool", call.tool);
   const toolCost = policy.costs.get(tool);
   const tier = policy.tiers.get(tool);
+  const named = policy.namedTools.has(tool) ? tool : null;
   const whole: BucketDimensions = tier === undefined ? call : { ...call, tier };
   const matches: Match[] = [];
   for (const limit of policy.limits) {
@@ -55,11 +60,8 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
     if (bucket === null) continue;
     const { key, partitionKey, allotment } = bucket;
-    matches.push(
-      limit.count === null
-        ? { key, limit, partitionKey, allotment, price }
-        : { key, limit, partitionKey, allotment, price, seen: markOf(policy, limit.count, whole) },
-    );
+    const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
+    matches.push(limit.count === null ? match : { ...match, seen: markOf(policy, limit.count, whole) });
   }
   return matches;
 }

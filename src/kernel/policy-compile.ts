@@ -5,6 +5,7 @@ import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { parseDuration } from "./duration.ts";
 import { matchesGlob } from "./glob.ts";
+import { isSayable } from "./message.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-schema.ts";
 
@@ -23,12 +24,18 @@ export function compilePolicy(input: PolicyInput): Policy {
     onError: input.onError ?? "charge",
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
+    namedTools: new Set([...tools.map(([tool]) => tool), ...named, ...matchedIn(input)].filter(isSayable)),
     tiers: new Map(tools.flatMap(([tool, { tier }]) => (tier === undefined ? [] : [[tool, tier] as const]))),
     volatile: new Map(tools.map(([tool, { volatile }]) => [tool, new Set(volatile)] as const)),
     dimensions: new Set(dimensions),
     callWords: new Set([...dimensions, ...CALL_WORDS]),
     bucketWords: new Set([...dimensions, ...DERIVED_DIMENSIONS]),
   };
+}
+
+/** The tools that limits are for by name. */
+function matchedIn({ limits }: PolicyInput): string[] {
+  return limits.flatMap(({ match }) => (match ?? []).filter((pattern) => !pattern.includes("*")));
 }
 
 function dimensionsOf({ limits }: PolicyInput): string[] {
@@ -67,6 +74,7 @@ function compileLimit(limit: LimitInput): Limit {
     noticeAt,
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
+    match: limit.match === undefined || limit.match.includes("*") ? null : [...limit.match],
     matches: matcher(limit.match),
     overrides: (limit.overrides ?? []).map(({ when, quota }) => ({
       when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),

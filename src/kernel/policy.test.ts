@@ -34,6 +34,7 @@ describe("definePolicy", () => {
       isWarning: false,
       noticeAt: 0.8,
       message: null,
+      match: null,
       overrides: [],
       onStoreError: "share",
     };
@@ -293,6 +294,7 @@ describe("definePolicy", () => {
       "onError",
       "units",
       "tools",
+      "namedTools",
       "tiers",
       "volatile",
       "dimensions",

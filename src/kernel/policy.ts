@@ -60,6 +60,8 @@ export interface Limit {
   readonly message: string | null;
   /** What holds while the store is away. */
   readonly onStoreError: OnStoreError;
+  /** The tools that it is for, by name or pattern; `null` for all. */
+  readonly match: readonly string[] | null;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
   /** Other allotments for some callers: the first whose dimensions all have these values. */
@@ -85,6 +87,8 @@ export interface Policy {
   readonly units: ReadonlySet<string>;
   /** The tools that the policy names. */
   readonly tools: readonly string[];
+  /** The tools that any part of it names, in words that can stand in a text: what a model made up is not among them. */
+  readonly namedTools: ReadonlySet<string>;
   /** The tier of each tool that has one. */
   readonly tiers: ReadonlyMap<string, string>;
   /** Fields of each tool's arguments that are left out. */

@@ -107,7 +107,7 @@ export class KnownCalls {
     const last = this.#values[places.at(-1) ?? 0];
     if (!level.has(last)) this.#kept++;
     if (!areSame(tool.charges, charges))
-      tool.charges = charges.map(({ limit, allotment, cost }) => ({ limit, allotment, cost }));
+      tool.charges = charges.map(({ limit, allotment, cost, tool }) => ({ limit, allotment, cost, tool }));
     const known = { mode, steps, charges: tool.charges };
     level.set(last, known);
     return known;

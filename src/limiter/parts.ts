@@ -71,11 +71,11 @@ export function isConcurrency({ allotment }: Bucket): boolean {
 function partsOf(matches: readonly Match[], eventOf: (match: Match) => Part["event"]): Part[] {
   const parts: Part[] = [];
   for (const match of matches) {
-    const { key, limit, partitionKey, allotment, price, seen } = match;
+    const { key, limit, partitionKey, allotment, price, tool, seen } = match;
     if (price === 0) continue;
     // What has been seen, or has elapsed, is not given back when the call has ended.
     const event = price === undefined || !limit.isPriced ? "charge" : eventOf(match);
-    const part = { key, limit, partitionKey, allotment, cost: price ?? 0, event };
+    const part = { key, limit, partitionKey, allotment, cost: price ?? 0, tool, event };
     parts.push(seen === undefined ? part : { ...part, seen });
   }
   return parts;

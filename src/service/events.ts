@@ -77,7 +77,7 @@ export class Events {
     const type = decision.allowed ? "decision" : "denial";
     const policy = this.#policy();
     const dimensions = told(policy, call);
-    const { message: _, notice: __, ...numbers } = decision;
+    const { message: _, detail: __, notice: ___, ...numbers } = decision;
     let forAll: Uint8Array | undefined;
     for (const listener of this.#listeners) {
       if (!listener.types.has(type)) continue;

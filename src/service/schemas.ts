@@ -130,6 +130,7 @@ const decisionWords = {
   verdicts: z.array(verdictSchema),
   retryAfterMs: distanceMs.nullable(),
   message: z.string().nullable().meta({ description: "What to tell the model when denied." }),
+  detail: z.string().nullable().meta({ description: "What to tell programs and people when denied." }),
   notice: z.string().nullable().meta({ description: "What to tell the model when little is left." }),
   degraded: z.strictObject({ reason: z.string(), worstCaseOver: units.nullable() }).nullable(),
   replayed: z.boolean(),

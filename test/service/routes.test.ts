@@ -23,7 +23,8 @@ describe("deciding routes", () => {
     assert.equal(denied.status, 200);
     assert.ok(fits("/v1/consume", denied.json));
     assert.deepEqual([denied.json.allowed, denied.json.verdicts[0].allowed], [false, false]);
-    assert.match(denied.json.message, /^Denied by per-session: /);
+    assert.match(denied.json.message, /^Limit reached \(per-session\), call denied: /);
+    assert.match(denied.json.detail, /^Limit reached: \d+ calls per session\.$/);
   });
 
   it("peek and charge nothing, record and charge past the quota", async () => {

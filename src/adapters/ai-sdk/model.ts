@@ -1,6 +1,6 @@
 // A middleware for language models: each call of the model is judged, and booked with the tokens that it took.
 
-import { type Guard, textOf, watched } from "../guard.ts";
+import { detailOf, type Guard, watched } from "../guard.ts";
 import { type ModelOptions, modelCalls } from "../model-calls.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
@@ -35,11 +35,11 @@ export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddl
       );
       return ran.allowed
         ? ran.value
-        : { ...DENIED, content: [{ type: "text", text: textOf(ran.decision) }], warnings: [] };
+        : { ...DENIED, content: [{ type: "text", text: detailOf(ran.decision) }], warnings: [] };
     },
     async wrapStream({ doStream, params }) {
       const begun = await guard.begin(call, params.abortSignal);
-      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(textOf(begun.decision))) };
+      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(detailOf(begun.decision))) };
       try {
         const result = await doStream();
         const onPart = ({ type, usage }: { type: string; usage: Usage }) => {

@@ -2,8 +2,9 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import type { Report } from "../../limiter.ts";
-import { type Guard, textOf } from "../guard.ts";
+import { detailOf, type Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls } from "../model-calls.ts";
+import { keptOf, missingText, type Request as Read, withNotices } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: models of every provider must fit.
 /** A model of the SDK. */
@@ -13,7 +14,7 @@ export interface AnyModel {
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-interface Request {
+interface Request extends Read {
   readonly signal?: AbortSignal;
 }
 
@@ -30,24 +31,28 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
   const guarded: AnyModel = {
     async getResponse(request: Request) {
       const answer = async (report: Report) => {
-        const response = await model.getResponse(request);
+        const response = await model.getResponse(withNotices(request));
         bookUsage(report, response.usage);
-        return response;
+        return spoken(request, response).response;
       };
       const ran = await guard.run(call, answer, request.signal);
-      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(textOf(ran.decision))] };
+      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(detailOf(ran.decision))] };
     },
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, request.signal);
-      if (!begun.allowed) return yield* deniedEvents(textOf(begun.decision));
+      if (!begun.allowed) return yield* deniedEvents(detailOf(begun.decision));
       let error: unknown = new Error("the stream was cut");
       try {
-        for await (const event of model.getStreamedResponse(request)) {
-          if (event.type === "response_done") {
-            bookUsage(begun.report, event.response.usage);
-            error = undefined;
+        for await (const event of model.getStreamedResponse(withNotices(request))) {
+          if (event.type !== "response_done") {
+            yield event;
+            continue;
           }
-          yield event;
+          bookUsage(begun.report, event.response.usage);
+          error = undefined;
+          const { response, missing } = spoken(request, event.response);
+          if (missing !== null) yield { type: "output_text_delta", delta: missing };
+          yield { ...event, response };
         }
       } catch (thrown) {
         error = thrown;
@@ -64,6 +69,14 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
       return typeof own === "function" ? own.bind(target) : own;
     },
   });
+}
+
+/** An answer that says something where the model says nothing to a denial, and the text that was missing. */
+function spoken<Response extends { readonly output: readonly object[] }>(request: Read, response: Response) {
+  const missing = missingText(request, response);
+  const kept = keptOf(request, response.output);
+  const output = missing === null ? kept : [...kept.filter(({ type }) => type !== "message"), message(missing)];
+  return { missing, response: output === response.output ? response : { ...response, output } };
 }
 
 const NOTHING = {
