@@ -1,9 +1,8 @@
 // Instances that share one limit under a given load, in simulated time: how many calls each of them makes in each
 // millisecond is given, and how much of the limit had been used when the first call was denied is measured.
 
-import { type Mock, mock } from "node:test";
-import { createLimiter, type Limiter, type PolicyInput } from "tollgate";
-import { type FakeClock } from "tollgate/testing";
+import { mock } from "node:test";
+import { createLimiter, type PolicyInput } from "tollgate";
 import { slowStore } from "./slow-store.ts";
 
 type LimitInput = PolicyInput["limits"][number];

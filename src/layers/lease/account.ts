@@ -51,6 +51,8 @@ export class Account {
   readonly #onStoreError: Step["onStoreError"];
   /** Loans that were not settled, the oldest first. Calls use up the oldest first. */
   #loans: Loan[] = [];
+  /** Loans that were used up, and not settled. */
+  #spent: string[] = [];
   /** Units that calls have taken whose other limits have not answered yet. */
   #pending = 0;
   #borrowedAtMs = 0;
@@ -135,6 +137,7 @@ export class Account {
   /** Units to borrow now: as many as calls take in `LASTS_MS`; 0 where each call should ask the store by itself. */
   wanted(nowMs: number): number {
     if (this.degraded !== undefined || this.lendable < 2) return 0;
+    this.#sortLoans();
     const sinceMs = nowMs - this.#sizedMs;
     const rate = (this.#used - this.#usedAtSizing) / Math.max(1, sinceMs);
     this.#sizedMs = nowMs;
@@ -173,10 +176,10 @@ export class Account {
     return this.#loans.reduce((sum, { units }) => sum + units, 0);
   }
 
-  /** Half of what may still be lent, so that others can borrow, too. */
+  /** What may still be lent, and for one loan half of it all, so that there is a next one before the last is used up. */
   #room(nowMs: number): number {
     const others = nowMs < this.#othersUntilMs ? this.#others : 0;
-    return Math.floor((this.lendable - this.#own - others) / 2);
+    return Math.min(this.lendable - this.#own - others, Math.floor(this.lendable / 2));
   }
 
   /** Learns how the bucket stands. */
@@ -204,12 +207,17 @@ export class Account {
     return this.#storeMs + Math.floor(nowMs - this.#seenMs);
   }
 
-  /** Loans of which nothing is left. They are forgotten here. */
+  /** Loans of which nothing is left: the caller settles them. */
   spentLoans(): string[] {
+    this.#sortLoans();
+    return this.#spent.splice(0);
+  }
+
+  #sortLoans(): void {
     let unused = this.left + this.#pending;
     let kept = this.#loans.length;
     while (kept > 0 && unused > 0) unused -= this.#loans[--kept]?.units ?? 0;
-    return this.#loans.splice(0, kept).map(({ id }) => id);
+    for (const { id } of this.#loans.splice(0, kept)) this.#spent.push(id);
   }
 
   /** What is more than the calls since the last time need: all of it when there were none. */
@@ -227,7 +235,8 @@ export class Account {
 
   /** Whether nothing would be lost if it were forgotten, and no call has used it since the last time. */
   get isIdle(): boolean {
-    return this.left === 0 && this.#pending === 0 && this.#loans.length === 0 && this.#used === this.#usedAtTick;
+    const isEmpty = this.left === 0 && this.#pending === 0 && this.#loans.length === 0 && this.#spent.length === 0;
+    return isEmpty && this.#used === this.#usedAtTick;
   }
 
   #give(units: number): Returned | null {
