@@ -4,6 +4,7 @@
 // It decides nothing about other limits.
 
 import type { Clock } from "../clock.ts";
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { borrowedKey } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
@@ -30,7 +31,7 @@ const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
 /** How long to wait before units are returned again that the store could not take, ms. */
 const RETRY_MS = 1_000;
 /** When the store forgets the loans of an instance that has died, ms. Their units stay used. */
-const LOAN_LEASE_MS = 5_000;
+const LOAN_LEASE_MS = 2_000;
 /** How often a denied call waits for units that are on their way. */
 const MAX_AWAITED = 2;
 
@@ -63,8 +64,8 @@ class Lease implements Store {
   /** What could not be returned yet, and when to try again. */
   #unreturned: Returned[] = [];
   #retryAtMs = Number.NEGATIVE_INFINITY;
-  /** Whether instances held units of buckets that have denied a call, and when the store said so. */
-  readonly #looks = new Map<string, { readonly atMs: number; readonly isBorrowed: Promise<boolean> }>();
+  /** Units that calls had used of buckets that have denied a call, and when the store was asked. */
+  readonly #looks = new Map<string, { readonly atMs: number; readonly taken: Promise<number> }>();
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #given = breathing();
   readonly #instance = crypto.randomUUID();
@@ -192,34 +193,41 @@ class Lease implements Store {
     return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withOthers(request, again);
   }
 
-  /** Says when to try again a call that is denied while instances hold units of its bucket. */
+  /** Says when to try again a call that could pass with what instances hold unused. */
   async #withOthers(request: StoreRequest, reply: StoreReply): Promise<Found> {
-    const borrowed = new Set<string>();
-    const look = async ({ bucket }: Step) => {
-      if (await this.#isBorrowed(bucket)) borrowed.add(bucket);
+    const passing = new Set<string>();
+    const look = async (step: Step) => {
+      if ((await this.#unusedOf(step)) >= unitsNeeded(step)) passing.add(step.bucket);
     };
     await Promise.all(deniedSteps(request, reply).map(look));
-    if (borrowed.size === 0) return reply;
+    if (passing.size === 0) return reply;
     const steps = reply.steps.map((step, i): StepReply => {
-      if (step.allowed || !borrowed.has(request.steps[i]?.bucket ?? "")) return step;
+      if (step.allowed || !passing.has(request.steps[i]?.bucket ?? "")) return step;
       return { ...step, retryAfterMs: RETURNED_WITHIN_MS, isBorrowed: true };
     });
     return { ...reply, steps };
   }
 
-  /** Whether any instance holds borrowed units of a bucket; the answer may be as old as a tick. */
-  #isBorrowed(bucket: string): Promise<boolean> {
+  /** Units of a bucket that are free or that instances hold unused; the answer may be as old as a tick. */
+  async #unusedOf({ bucket, limit }: Step): Promise<number> {
     const nowMs = this.#clock.nowMs();
-    const known = this.#looks.get(bucket);
-    if (known !== undefined && nowMs - known.atMs < RETURN_EACH_MS) return known.isBorrowed;
-    const look = async () => {
-      const found = await askOne(this.#store, { mode: "peek", steps: [borrowedStep(bucket, 0)] });
-      return found !== undefined && !StoreError.isInstance(found) && (found.steps[0]?.used ?? 0) > 0;
-    };
-    const isBorrowed = look().catch(() => false);
-    if (this.#looks.size >= MAX_ACCOUNTS) this.#looks.clear();
-    this.#looks.set(bucket, { atMs: nowMs, isBorrowed });
-    return isBorrowed;
+    let look = this.#looks.get(bucket);
+    if (look === undefined || nowMs - look.atMs >= RETURN_EACH_MS) {
+      if (this.#looks.size >= MAX_ACCOUNTS) this.#looks.clear();
+      look = { atMs: nowMs, taken: this.#takenOf(bucket, limit).catch(() => Number.POSITIVE_INFINITY) };
+      this.#looks.set(bucket, look);
+    }
+    return algorithmOf(limit).capacity(limit) - (await look.taken);
+  }
+
+  /** Units of a bucket that calls have used. */
+  async #takenOf(bucket: string, limit: Step["limit"]): Promise<number> {
+    // Both at one instant: units may have come back since the denial.
+    const steps = [{ bucket, limit, event: { type: "read" } } as const, borrowedStep(bucket, 0)];
+    const found = await askOne(this.#store, { mode: "peek", steps });
+    if (StoreError.isInstance(found)) throw found;
+    const [whole, borrowed] = found?.steps ?? [];
+    return (whole?.used ?? Number.POSITIVE_INFINITY) - (whole?.granted ?? 0) - (borrowed?.used ?? 0);
   }
 
   #open(step: Step, found: StepReply, reply: StoreReply, nowMs: number): Account | undefined {
@@ -405,6 +413,11 @@ function deniedSteps({ steps }: StoreRequest, reply: StoreReply): Step[] {
     if (!isLent(step) || found === undefined || found.allowed) return false;
     return found.retryAfterMs !== null && found.retryAfterMs > RETURNED_WITHIN_MS;
   });
+}
+
+/** Units that a step needs: an unknown cost (0) needs one. */
+function unitsNeeded({ event }: Step): number {
+  return Math.max(1, event.type === "charge" ? event.cost : event.type === "hold" ? event.units : 0);
 }
 
 function costOf({ event }: Step): number {
