@@ -28,6 +28,8 @@ export const MAX_ACCOUNTS = 10_000;
 export const RETURN_EACH_MS = 100;
 /** Unused units are back in the store after this, ms: a tick without calls, and the one before it. */
 const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
+/** Most buckets whose units are returned in one batch. */
+const RETURNED_AT_ONCE = 128;
 /** How long to wait before units are returned again that the store could not take, ms. */
 const RETRY_MS = 1_000;
 /** When the store forgets the loans of an instance that has died, ms. Their units stay used. */
@@ -263,9 +265,11 @@ class Lease implements Store {
       const reply = found.at(-1);
       const nowMs = this.#clock.nowMs();
       const isAnswered = reply !== undefined && !StoreError.isInstance(reply);
-      const [charged, held] = isAnswered ? reply.steps : [];
-      if (!isAnswered || !reply.allowed || charged === undefined || held === undefined) account.refused(held, nowMs);
-      else if (!account.isReset) account.borrowed(loan, charged, held, reply, sentMs, nowMs);
+      if (!isAnswered) return account.refused(undefined, nowMs);
+      const [charged, held] = reply.steps;
+      if (charged !== undefined) account.sees(charged, reply, nowMs);
+      if (!reply.allowed || charged === undefined || held === undefined) return account.refused(held, nowMs);
+      if (!account.isReset) account.borrowed(loan, charged, held, reply, sentMs, nowMs);
     };
     this.#occupy([account], lend());
   }
@@ -320,6 +324,12 @@ class Lease implements Store {
 
   /** Returns units. When the store cannot be asked now, they are returned at a later tick. */
   async #return(all: readonly Returned[]): Promise<void> {
+    for (let first = 0; first < all.length; first += RETURNED_AT_ONCE) {
+      await this.#returnSome(all.slice(first, first + RETURNED_AT_ONCE));
+    }
+  }
+
+  async #returnSome(all: readonly Returned[]): Promise<void> {
     const nowMs = this.#clock.nowMs();
     const live = all.filter(({ units, endsAtMs }) => units > 0 && nowMs < endsAtMs);
     // An undo goes without terms, and one whose answer is lost is lost. So the store first has to show that it is there; by

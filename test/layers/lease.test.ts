@@ -51,6 +51,34 @@ async function admitted(limiter: Pick<Limiter, "consume">, calls: number, call =
   return count;
 }
 
+/** Two instances on one store that can be away, and whether the first has said something. */
+function connected(more: object = {}) {
+  const remote = new RemoteStore({ nowMs: () => Date.now() });
+  const events: string[] = [];
+  const policy = (limit: object): PolicyInput => ({
+    version: 1,
+    limits: [{ ...GLOBAL, window: "1h", quota: 1_000_000, ...limit }],
+  });
+  const store = (): Store => ({
+    batching: remote.batching,
+    apply: remote.apply.bind(remote),
+    beat: remote.beat.bind(remote),
+    close: async () => {},
+  });
+  const onEvent = ({ type }: { readonly type: string }) => events.push(type);
+  const limiter = createLimiter({ policy: policy(more), store: store(), onEvent });
+  const other = createLimiter({ policy: policy(more), store: store() });
+  return { limiter, other, remote, policy, isSaid: (event: string) => events.includes(event) };
+}
+
+/** Calls until a loan is asked for and the store does not answer. Returns how many calls were admitted. */
+async function callUntil(limiter: Limiter, event: string, isSaid: (event: string) => boolean): Promise<number> {
+  let made = 0;
+  for (let i = 0; i < 100_000 && !isSaid(event); i++) made += await admitted(limiter, 1);
+  assert.ok(isSaid(event), event);
+  return made;
+}
+
 describe("units that are borrowed ahead", () => {
   beforeEach(() => mock.timers.enable({ apis: ["setInterval"] }));
   afterEach(() => mock.timers.reset());
@@ -342,38 +370,37 @@ describe("units that are borrowed ahead", () => {
 
   it("are returned after an outage, also those that were on their way when it began", async () => {
     for (const fault of ["lose-request", "lose-reply"] as const) {
-      const clock = { nowMs: () => Date.now() };
-      const remote = new RemoteStore(clock);
-      const events: string[] = [];
-      const connected = () => {
-        const store: Store & Pick<RemoteStore, "beat"> = {
-          batching: remote.batching,
-          apply: remote.apply.bind(remote),
-          beat: remote.beat.bind(remote),
-          close: async () => {},
-        };
-        return createLimiter({
-          policy: { version: 1, limits: [{ ...GLOBAL, window: "1h", quota: 1_000_000 }] },
-          store,
-          onEvent: ({ type }) => events.push(type),
-        });
-      };
-      const limiter = connected();
+      const { limiter, remote, other, isSaid } = connected();
       let made = await admitted(limiter, 1_000);
       await settled();
       remote.fault = fault;
-      for (let i = 0; i < 50_000 && !events.includes("store-away"); i++) {
-        if ((await limiter.consume(CALL)).allowed) made++;
-      }
-      assert.ok(events.includes("store-away"), "a loan was asked for");
+      made += await callUntil(limiter, "store-away", isSaid);
       await ticked(3);
       remote.fault = "answer";
-      while (!events.includes("store-back")) await new Promise(setImmediate);
-      const other = connected();
-      for (let i = 0; i < 100_000 && (await usedOf(other)) !== made; i++) {
-        await ticked();
-      }
+      while (!isSaid("store-back")) await new Promise(setImmediate);
+      for (let i = 0; i < 100_000 && (await usedOf(other)) !== made; i++) await ticked();
       assert.equal(await usedOf(other), made, fault);
+      await Promise.all([limiter.close(), other.close()]);
+    }
+  });
+
+  it("are not used in an outage when the limit denies calls then, nor after a reload that says so", async () => {
+    for (const isReload of [false, true]) {
+      const { limiter, remote, other, isSaid, policy } = connected(isReload ? {} : { onStoreError: "deny" });
+      await admitted(limiter, 1_000);
+      await settled();
+      remote.fault = "lose-request";
+      await callUntil(limiter, "store-away", isSaid);
+      await settled();
+      if (isReload) limiter.reload(policy({ onStoreError: "deny" }));
+      for (let i = 0; i < 20; i++) {
+        const { allowed, degraded } = await limiter.consume(CALL);
+        assert.ok(degraded !== null, "it is not decided from borrowed units");
+        if (!isReload) assert.equal(allowed, false);
+      }
+      remote.fault = "answer";
+      while (!isSaid("store-back")) await new Promise(setImmediate);
+      assert.equal(await admitted(limiter, 20), 20);
       await Promise.all([limiter.close(), other.close()]);
     }
   });

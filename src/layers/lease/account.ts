@@ -45,8 +45,10 @@ export class Account {
   busy: Promise<void> | null = null;
   /** Whether the bucket was reset: units that arrive later may have been wiped out with it. */
   isReset = false;
-  /** Set when the last answer came without the store. */
+  /** Set when the last loan was decided without the store. */
   degraded: StoreReply["degraded"];
+  /** Whether the last answer came without the store. */
+  #isAway = false;
   #limit: LimitSpec;
   readonly #onStoreError: Step["onStoreError"];
   /** Loans that were not settled, the oldest first. Calls use up the oldest first. */
@@ -91,6 +93,7 @@ export class Account {
 
   /** Whether the units suffice for a cost. An unknown cost (0) takes none and needs one. */
   has(cost: number, nowMs: number): boolean {
+    if (this.#isAway && this.#onStoreError === "deny") return false;
     return nowMs < this.#endsAtMs && this.left >= Math.max(1, cost);
   }
 
@@ -136,7 +139,7 @@ export class Account {
 
   /** Units to borrow now: as many as calls take in `LASTS_MS`; 0 where each call should ask the store by itself. */
   wanted(nowMs: number): number {
-    if (this.degraded !== undefined || this.lendable < 2) return 0;
+    if (this.#isAway || this.lendable < 2) return 0;
     this.#sortLoans();
     const sinceMs = nowMs - this.#sizedMs;
     const rate = (this.#used - this.#usedAtSizing) / Math.max(1, sinceMs);
@@ -155,9 +158,9 @@ export class Account {
     this.#loans.push(loan);
     this.#size = loan.units;
     this.#borrowedAtMs = reply.nowMs;
+    this.degraded = reply.degraded;
     // Counted from before the loan was asked for, so that it ends before the bucket's window does.
     this.#endsAtMs = sentMs + charged.resetAfterMs;
-    this.sees(charged, reply, nowMs);
     this.#heldByAll(held.used, nowMs);
   }
 
@@ -187,7 +190,7 @@ export class Account {
     this.#step = found;
     this.#seenMs = nowMs;
     this.#storeMs = storeMs;
-    this.degraded = degraded;
+    this.#isAway = degraded !== undefined;
   }
 
   /** How the bucket stands, as far as it is known here. */
