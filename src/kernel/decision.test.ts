@@ -100,6 +100,7 @@ describe("decisionOf", () => {
       [A, denied(null), false],
       [B, denied(90), true],
       [B, denied(null), false],
+      [A, { ...denied(200), isBorrowed: true }, true],
       [C, denied(1), true],
       [C, denied(null), false],
       [{ name: "d", per: [], quota: 6, algorithm: "sliding-window", window: "1m" }, denied(90), true],

@@ -129,7 +129,7 @@ function verdictOf(charge: Priced, step: StepReply): Verdict {
     remaining: remainingOf(charge, step),
     resetAfterMs: step.resetAfterMs,
     retryAfterMs: step.retryAfterMs,
-    retryable: step.allowed || (step.retryAfterMs !== null && (step.away === true || refills(charge))),
+    retryable: step.allowed || (step.retryAfterMs !== null && (mayChange(step) || refills(charge))),
   };
 }
 
@@ -201,6 +201,11 @@ function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
 
 function refills({ allotment: { spec } }: Priced): boolean {
   return algorithmOf(spec).refills;
+}
+
+/** Whether it is denied for a reason that ends sooner than the bucket's window. */
+function mayChange({ away, isBorrowed }: StepReply): boolean {
+  return away === true || isBorrowed === true;
 }
 
 function waitOf({ retryAfterMs }: Verdict): number {

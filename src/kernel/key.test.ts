@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Dimension } from "./call.ts";
-import { bucketKey, digest, keyPart, onceKey, type PartitionKey, tagOf, valueOfPart } from "./key.ts";
+import { borrowedKey, bucketKey, digest, keyPart, onceKey, type PartitionKey, tagOf, valueOfPart } from "./key.ts";
 
 const HUGE = "x".repeat(1_000_000);
 
@@ -212,6 +212,23 @@ describe("onceKey", () => {
       [[], "l"],
     ];
     for (const [values, tag] of cases) assert.equal(tagOf(bucketKey("rate", "session", "l", values)), tag);
+  });
+});
+
+describe("borrowedKey", () => {
+  it("lies beside its bucket, one for each, where no limit's name can be", () => {
+    const cases: [values: PartitionKey, key: string][] = [
+      [[["tool", "search"]], "rate:1:{tool=search}:$borrowed:l"],
+      [
+        [
+          ["session", "}:a{"],
+          ["tool", "x:y"],
+        ],
+        "rate:1:{%7D%3Aa%7B}:$borrowed:l:x%3Ay",
+      ],
+      [[], "rate:1:{l}:$borrowed:l"],
+    ];
+    for (const [values, key] of cases) assert.equal(borrowedKey(bucketKey("rate", "session", "l", values)), key);
   });
 });
 

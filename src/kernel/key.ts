@@ -73,6 +73,12 @@ export function onceKey(prefix: string, tag: string, of: "once" | "settled", nam
   return `${prefix}:1:{${tag}}:$${of}:${keyPart(name)}`;
 }
 
+/** The key that counts what instances have borrowed of a bucket and not used, beside the bucket. */
+export function borrowedKey(bucket: string): string {
+  const afterTag = bucket.indexOf("}:") + 2;
+  return `${bucket.slice(0, afterTag)}$borrowed:${bucket.slice(afterTag)}`;
+}
+
 /** The tag of a bucket's key. */
 export function tagOf(key: string): string {
   return key.slice(key.indexOf("{") + 1, key.indexOf("}"));

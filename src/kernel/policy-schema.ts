@@ -93,9 +93,9 @@ export interface SpentLimitInput extends LimitBaseInput {
 /** What limits say whose units may be borrowed ahead. */
 interface LendingInput {
   /**
-   * `auto`: an instance borrows units ahead, as many as it soon needs and at most an eighth of what is left, and decides calls
-   * without asking the store. What is lent is spent there, so that never more pass; near the end, calls of one instance may be
-   * denied while another still has units that it gives back within a second or two. Default: each call asks the store.
+   * `auto`: an instance borrows units ahead, as many as it soon needs, and decides calls without asking the store. The store
+   * counts borrowed units as used, so that never more pass. All instances together hold at most 1/32 of the free units
+   * unused; a call that these could cover is denied with a `retryAfterMs` of 200. Default: each call asks the store.
    */
   readonly lease?: "auto" | undefined;
 }

@@ -68,7 +68,7 @@ class CounterStore implements Store {
   checkPolicy({ limits }: Policy): void {
     const faults = limits.flatMap((limit) => {
       const got = unsupportedIn(limit);
-      const expected = "a quota or a fixed-window of epoch or calendar: the store can only add";
+      const expected = "a quota or a fixed-window of epoch or calendar, without lease: the store can only add";
       return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
     });
     if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
@@ -89,7 +89,7 @@ class CounterStore implements Store {
   async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreReply | StoreError> {
     const nowMs = this.#clock.nowMs();
     const counts = steps.map((step) => countOf(step, nowMs));
-    const isPlain = mode !== "peek" && once === undefined && wait === undefined;
+    const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
     if (steps.length > 0 && (!isPlain || !counts.every((count) => count !== null))) return unsupported();
     if (counts.some((count) => count?.isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
     const asked = counts.filter((count) => count !== null);
@@ -171,7 +171,9 @@ function replyOf({ value, cost, quota, fits, leftMs }: Judged, isBooked: boolean
   return { allowed: fits, used, resetAfterMs: used === 0 ? 0 : leftMs, retryAfterMs };
 }
 
-function unsupportedIn({ count, reports, allotments, otherwise, overrides }: Limit): string | null {
+function unsupportedIn({ count, reports, isLent, allotments, otherwise, overrides }: Limit): string | null {
+  // Borrowed units could neither be counted apart nor be returned.
+  if (isLent) return "lease: auto";
   if (count !== null) return `one that counts values of ${count}`;
   if (reports !== null) return `one of ${reports} in a row`;
   const specs = [otherwise, ...allotments.values(), ...overrides.map(({ allotment }) => allotment)];
