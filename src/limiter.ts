@@ -36,7 +36,7 @@ import {
   type Reserved,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
-import { newHoldId, partsOfHold, reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import { holdNameOf, newHoldId, partsOfHold, reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
 import { type Begun, begunHere, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
 import {
@@ -328,7 +328,7 @@ class StoreLimiter implements Limiter {
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches, policy.onError));
-    return holdOf(this.#shared, { id, policy, call: whole, parts });
+    return holdOf(this.#shared, { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts });
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
@@ -461,7 +461,8 @@ class StoreLimiter implements Limiter {
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     tellDecision(this.#shared, asked, decision);
     const id = hold ?? newHoldId(asked.verb === "run");
-    return { decision, of: { id, policy, call: asked.call, parts: heldParts(matches, parts) } };
+    const name = holdNameOf(policy, id, asked.call);
+    return { decision, of: { id, name, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }
 
   #matches(call: Call) {
