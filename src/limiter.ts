@@ -36,7 +36,15 @@ import {
   type Reserved,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
-import { holdNameOf, newHoldId, partsOfHold, reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import {
+  holdNameOf,
+  newHoldId,
+  partsOfHold,
+  reservedParts,
+  runParts,
+  shownParts,
+  spentParts,
+} from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
 import { type Begun, begunHere, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
 import {
@@ -389,8 +397,8 @@ class StoreLimiter implements Limiter {
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options);
-    const { matches } = this.#matches(call);
-    await report(this.#shared, matches, outcome, options);
+    const { whole, matches } = this.#matches(call);
+    await report(this.#shared, whole, matches, outcome, options);
   }
 
   reload(policy: Policy | PolicyInput): void {

@@ -49,6 +49,16 @@ export function resultDigest(result: unknown): { readonly outcome: string; reado
   }
 }
 
+/** Whether a value could be hashed as arguments are. */
+export function isWithinBounds(value: unknown): boolean {
+  try {
+    new Writer(NOTHING_VOLATILE, "refuse").digestOf(value ?? {});
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * A value as JSON has one: a bigint as the number that it equals, beyond 2^53 - 1 as a string of its digits; a map as the
  * list of its entries, a set as that of its values. Everything else stays as it is.
