@@ -22,12 +22,13 @@ const CUT = "…";
  * @throws MisuseError `invalid-call` for arguments that pass a bound, contain a cycle, or throw when they are read
  */
 export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string {
+  const writer = new Writer(volatile, "refuse");
   try {
-    return new Writer(volatile, "refuse").digestOf(args ?? {});
+    return writer.digestOf(args ?? {});
   } catch (error) {
     const bounds = `at most ${MAX_DEPTH} levels, ${MAX_VALUES} values and ${MAX_CHARACTERS} characters`;
     const expected = `what can be written as JSON, with ${bounds}`;
-    const got = error instanceof OverBound ? error.message : `a value that threw when it was read: ${formatGot(error)}`;
+    const got = writer.refusal ?? `a value that threw when it was read: ${formatGot(error)}`;
     throw new MisuseError("invalid-call", { path: "args", expected, got });
   }
 }
@@ -45,7 +46,7 @@ export function resultDigest(result: unknown): { readonly outcome: string; reado
   try {
     return { outcome: new Writer(NOTHING_VOLATILE, "cut").digestOf(result ?? {}), error: null };
   } catch (error) {
-    return { outcome: UNREADABLE, error };
+    return { outcome: UNREADABLE, error: error ?? new TypeError("the result threw nothing when it was read") };
   }
 }
 
@@ -69,15 +70,14 @@ export function jsonValue(value: unknown): unknown {
   return value;
 }
 
-/** Why a value is not hashed. */
-class OverBound extends Error {}
-
 /** Writes a value as JSON, keys in the order of their code units, within bounds. */
 class Writer {
   readonly #volatile: ReadonlySet<string>;
   readonly #over: "refuse" | "cut";
   #values = MAX_VALUES;
   #characters = MAX_CHARACTERS;
+  /** Which bound the value passes, once it was refused. */
+  refusal: string | null = null;
 
   /** @param over what happens to a value that passes a bound */
   constructor(volatile: ReadonlySet<string>, over: "refuse" | "cut") {
@@ -146,8 +146,9 @@ class Writer {
   }
 
   #cut(what: string): string {
-    if (this.#over === "refuse") throw new OverBound(what);
-    return CUT;
+    if (this.#over === "cut") return CUT;
+    this.refusal = what;
+    throw new RangeError(what);
   }
 }
 
