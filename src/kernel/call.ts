@@ -7,8 +7,8 @@ import type { PartitionKey } from "./key.ts";
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "tool"] as const;
 
 /** Longest name of a tool, and longest value of any other dimension and of an idempotency key, in characters. */
-export const MAX_TOOL_LENGTH = 512;
-export const MAX_NAME_LENGTH = 4_096;
+export const MAX_TOOL_LENGTH = 1_024;
+export const MAX_NAME_LENGTH = 65_536;
 
 /** What follows from a call and the policy, and is not said: the tool's tier, and the hash of the arguments. */
 export const DERIVED_DIMENSIONS = ["tier", "args"] as const;
@@ -17,7 +17,7 @@ export const DERIVED_DIMENSIONS = ["tier", "args"] as const;
 export type Dimension = string;
 
 /**
- * A dimension's value: a string that is not empty, of at most 4,096 characters (a tool: 512), or a safe integer, which
+ * A dimension's value: a string that is not empty, of at most 65,536 characters (a tool: 1,024), or a safe integer, which
  * equals its decimal string.
  */
 export type DimensionValue = string | number;
@@ -123,14 +123,19 @@ function checkKeys(value: object, known: ReadonlySet<string>, what: string): voi
  * @throws MisuseError `invalid-dimension`
  */
 export function dimensionValue(dimension: Dimension, value: unknown): string {
-  const longest = dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
-  if (typeof value === "string" && value !== "" && value.length <= longest) return value;
+  if (typeof value === "string" && value !== "" && !isTooLong(dimension, value)) return value;
   if (Number.isSafeInteger(value)) return String(value);
+  const longest = dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
   throw new MisuseError("invalid-dimension", {
     path: dimension,
     expected: `a string of 1 to ${longest} characters, or a safe integer`,
     got: typeof value === "string" && value !== "" ? `one of ${value.length} characters` : formatGot(value),
   });
+}
+
+/** Whether a dimension's value is longer than it may be. */
+export function isTooLong(dimension: Dimension, value: unknown): boolean {
+  return typeof value === "string" && value.length > (dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH);
 }
 
 /** Whose call it is, and of what tool: every dimension that it says with its value as text, by the dimensions' names. */
