@@ -11,6 +11,8 @@ const MAX_FAULTS = 10;
 const MAX_DEPTH = 80;
 /** Most values in a body, counted by the commas between them: a batch of 1,000 calls of 100 values each. */
 const MAX_VALUES = 100_000;
+/** Most keys of one object, but in arguments and results: a call says fewer words, and has fewer costs. */
+const MAX_KEYS = 64;
 /** Without one of these no key of a text in JSON is `__proto__`. */
 const HIDING = /__proto__|\\u00/;
 const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-?8"?[ \t]*)?;?[ \t]*$/i;
@@ -90,6 +92,8 @@ function endOfString(text: string, start: number): number {
  * @throws ProblemError 400 with the place of each fault, and of what is there only the kind
  */
 export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Output {
+  const crowded = crowdedIn(value, []);
+  if (crowded !== null) throw invalidBody([{ path: crowded, expected: `at most ${MAX_KEYS} keys`, got: "more" }]);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw invalidBody(result.error.issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value)));
@@ -134,11 +138,28 @@ function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError(413, "body-too-large", `The body may have ${maxBytes} bytes.`);
 }
 
+/** Where an object has more keys than it may: a schema would take its time with each of them. */
+function crowdedIn(value: unknown, path: readonly string[]): string | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const entries = Object.entries(value);
+  if (entries.length > MAX_KEYS) return path.length === 0 ? "body" : pathOf(path);
+  for (const [key, inner] of entries) {
+    const crowded = isHashed(key) ? null : crowdedIn(inner, [...path, key]);
+    if (crowded !== null) return crowded;
+  }
+  return null;
+}
+
+/** Whether a key's value may be anything: of arguments and results only a hash is used. */
+function isHashed(key: string): boolean {
+  return key === "args" || key === "result";
+}
+
 /** The schema library passes `__proto__` over in silence. Arguments and results may have any names: they are hashed. */
 function hasReservedKey(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (Object.hasOwn(value, "__proto__")) return true;
-  return Object.entries(value).some(([key, inner]) => key !== "args" && key !== "result" && hasReservedKey(inner));
+  return Object.entries(value).some(([key, inner]) => !isHashed(key) && hasReservedKey(inner));
 }
 
 function at(value: object, key: string): unknown {
