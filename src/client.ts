@@ -282,6 +282,7 @@ class ClientLimiter implements Limiter {
 
   /** A result as it is sent: only a hash of one that the service would not take. */
   #sayable(call: Call, result: unknown): unknown {
+    if (typeof result === "symbol" || typeof result === "function") return null;
     if (isWithinBounds(result) && textOf(result).length <= MAX_BYTES) return result ?? null;
     const { outcome, error } = resultDigest(result);
     if (error !== null) tellEvent(this.#shared, { type: "result-unusable", call, error });

@@ -45,6 +45,8 @@ describe("argsDigest", () => {
       [{ n: -(2n ** 53n) + 1n }, { n: Number.MIN_SAFE_INTEGER }],
       [{ n: 2n ** 53n }, { n: "9007199254740992" }],
       [5n, 5],
+      [() => 1, {}],
+      [Symbol("x"), undefined],
       [
         { m: new Map([["a", 1n]]), s: new Set([1, 2]) },
         { m: [["a", 1]], s: [1, 2] },

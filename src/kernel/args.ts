@@ -15,7 +15,7 @@ export const MAX_CHARACTERS = 1_048_576;
 const CUT = "…";
 
 /**
- * The hash of a call's arguments, 32 hexadecimal digits. Nothing is `{}`. Text that is an object or a list in JSON, as
+ * The hash of a call's arguments, 32 hexadecimal digits. Nothing is `{}`, also what JSON has nothing for. Text that is an object or a list in JSON, as
  * models write it, equals that.
  *
  * @param volatile fields of the outermost object that are left out
@@ -86,7 +86,7 @@ class Writer {
   }
 
   digestOf(value: unknown): string {
-    return digest(this.#text("", parsed(value), 0) ?? null);
+    return digest(this.#text("", parsed(value), 0) ?? "{}");
   }
 
   /** A value as text; `undefined` for what JSON leaves out. */
