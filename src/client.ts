@@ -282,8 +282,10 @@ class ClientLimiter implements Limiter {
 
   /** A result as it is sent: only a hash of one that the service would not take. */
   #sayable(call: Call, result: unknown): unknown {
-    if (typeof result === "symbol" || typeof result === "function") return null;
-    if (isWithinBounds(result) && textOf(result).length <= MAX_BYTES) return result ?? null;
+    const text = isWithinBounds(result) ? textOf(result) : null;
+    // Also what JSON has nothing for.
+    if (text === "null") return null;
+    if (text !== null && text.length <= MAX_BYTES) return result;
     const { outcome, error } = resultDigest(result);
     if (error !== null) tellEvent(this.#shared, { type: "result-unusable", call, error });
     return outcome;

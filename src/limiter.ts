@@ -362,13 +362,22 @@ class StoreLimiter implements Limiter {
     const { policy, prefix } = this.#shared;
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(whole, policy.bucketWords);
-    const buckets = policy.limits.flatMap((limit) =>
-      named(policy, limit, whole).flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
-    );
     const usages: Usage[] = [];
-    for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
-      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), { type: "read" }, options)));
+    let buckets: Bucket[] = [];
+    const read = async () => {
+      usages.push(...(await this.#touch(buckets, { type: "read" }, options)));
+      buckets = [];
+    };
+    for (const limit of policy.limits) {
+      for (const each of named(policy, limit, whole)) {
+        const bucket = bucketOf(policy, prefix, limit, each);
+        if (bucket === null) continue;
+        if (usages.length + buckets.length >= MAX_USAGES) throw tooManyUsages();
+        buckets.push(bucket);
+        if (buckets.length >= READ_AT_ONCE) await read();
+      }
     }
+    if (buckets.length > 0) await read();
     return usages;
   }
 
@@ -534,8 +543,14 @@ function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): Buck
   return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined);
 }
 
-/** Most buckets that one reading asks for: a policy may name thousands of tools. */
+/** Most buckets that one reading asks for, and most that are read in all: a policy may name thousands of tools. */
 const READ_AT_ONCE = 1_000;
+const MAX_USAGES = 100_000;
+
+function tooManyUsages(): MisuseError {
+  const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
+  return new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
+}
 
 function tellSetup(store: Store, shared: Shared): void {
   store.setup?.().then(
