@@ -55,7 +55,7 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
   if (faults.length > 0) throw new MisuseError(code, faults);
   if (aliasesIn(document) > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
   return {
-    value: valueOf(document, (got) => refuse("aliases that can be resolved", got)),
+    value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
     at: (keys) => place(offsetOf(document, keys)),
   };
 }
@@ -119,7 +119,7 @@ function aliasesIn(document: Document): number {
 }
 
 /** The document as plain values. What aliases come to is bounded by the library, which then throws. */
-function valueOf(document: Document, refuse: (got: string) => never): unknown {
+function plainOf(document: Document, refuse: (got: string) => never): unknown {
   try {
     return document.toJS();
   } catch (error) {
