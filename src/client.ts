@@ -5,8 +5,10 @@ import { Away } from "./client/away.ts";
 import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
 import { OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
-import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
-import { type Item, Wire } from "./client/wire.ts";
+import { type Replies, replyTo } from "./client/replies.ts";
+import { askOr, type ClientShared, checkOpen } from "./client/shared.ts";
+import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
+import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { Decision, Usage } from "./kernel/decision.ts";
 import { invalidOption, MisuseError } from "./kernel/errors.ts";
@@ -147,15 +149,15 @@ class ClientLimiter implements Limiter {
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(whole)) {
-      query.set(name, name === "args" ? JSON.stringify(value) : String(value));
+      query.set(name, name === "args" ? textOf(value) : String(value));
     }
     const path = `/v1/usage?${query}`;
-    const answer = await this.#alone({ method: "GET", path, isRepeatable: true }, options);
-    return (answer as { readonly usages: readonly Usage[] }).usages;
+    const { usages } = await this.#alone("usage", { method: "GET", path, isRepeatable: true }, options);
+    return usages;
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
-    const before = await this.#touch("/v1/reset", bucket, {}, options);
+    const before = await this.#touch("reset", bucket, {}, options);
     if (before !== null) tellEvent(this.#shared, { type: "reset", before });
     return before;
   }
@@ -166,7 +168,7 @@ class ClientLimiter implements Limiter {
     options: CallOptions = {},
   ): Promise<Usage | null> {
     checkGrant(grant);
-    const after = await this.#touch("/v1/grant", bucket, { grant }, options);
+    const after = await this.#touch("grant", bucket, { grant }, options);
     if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
     return after;
   }
@@ -206,11 +208,10 @@ class ClientLimiter implements Limiter {
     const { away } = this.#shared;
     const sentMs = performance.now();
     let isHere = true;
-    const decision = await askOr<Decision>(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
+    const decision = await askOr(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
       isHere = false;
       return decideAway(away, op, { call, body, isRepeatable }, isDoubted);
     });
-    checkDecision(decision);
     if (isHere && op === "consume") away?.learn(call, decision, sentMs);
     return decision;
   }
@@ -229,7 +230,7 @@ class ClientLimiter implements Limiter {
         signal,
       });
       away?.reached();
-      return checkDecision(answer as Decision);
+      return replyTo("consume", answer);
     } catch (error) {
       if (signal?.aborted || away === null || !away.leave(error)) throw error;
       return decideAway(away, "consume", named, true);
@@ -243,9 +244,13 @@ class ClientLimiter implements Limiter {
     { leaseMs }: HoldOptions,
     locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: Hold | null }>,
   ): Promise<{ readonly decision: Decision; readonly hold: Hold | null; readonly answer: object | null }> {
-    const item: Item = { op, body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) }, isRepeatable };
+    const item: Item<typeof op> = {
+      op,
+      body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) },
+      isRepeatable,
+    };
     const sentMs = performance.now();
-    const found = await askOr<(Decision & HeldAnswer) | Held>(this.#shared, item, async (away, isDoubted) => {
+    const found = await askOr(this.#shared, item, async (away, isDoubted): Promise<Held> => {
       const { decision, made } = await locally(away);
       const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(decision));
       if (hold !== null) away.book(hold.booking(), isDoubted);
@@ -256,7 +261,8 @@ class ClientLimiter implements Limiter {
       this.#tell(found.decision, call);
       return found;
     }
-    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = checkDecision(found);
+    const answered: Decision & Partial<HeldAnswer> & Pick<HeldAnswer, "hold"> = found;
+    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = answered;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     const hold =
@@ -265,31 +271,48 @@ class ClientLimiter implements Limiter {
   }
 
   async #report(call: Call, outcome: Outcome): Promise<void> {
-    const told = "error" in outcome ? { error: true } : { result: outcome.result ?? null };
-    const item: Item = { op: "report", body: { call, outcome: told }, isRepeatable: false };
-    await askOr<unknown>(this.#shared, item, async (away, isDoubted) => {
+    const told = "error" in outcome ? { error: true } : { result: this.#sayable(call, outcome.result) };
+    const item: Item<"report"> = { op: "report", body: { call, outcome: told }, isRepeatable: false };
+    await askOr(this.#shared, item, async (away, isDoubted) => {
       await away.limiter.report(call, outcome);
       if (!isDoubted) away.book({ item: () => item }, false);
+      return null;
     });
   }
 
+  /** A result as it is sent: only a hash of one that the service would not take. */
+  #sayable(call: Call, result: unknown): unknown {
+    const text = isWithinBounds(result) ? textOf(result) : null;
+    // Also what JSON has nothing for.
+    if (text === "null") return null;
+    if (text !== null && text.length <= MAX_BYTES) return result;
+    const { outcome, error } = resultDigest(result);
+    if (error !== null) tellEvent(this.#shared, { type: "result-unusable", call, error });
+    return outcome;
+  }
+
   async #touch(
-    path: string,
+    op: "reset" | "grant",
     bucket: BucketDimensions & { readonly limit: string },
     more: object,
     options: CallOptions,
   ): Promise<Usage | null> {
     const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
     const body = { limit, dimensions, ...more };
-    const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, options);
-    return (answer as { readonly usage: Usage | null }).usage;
+    const asked = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
+    const { usage } = await this.#alone(op, asked, options);
+    return usage;
   }
 
-  async #alone(asked: Parameters<Wire["send"]>[0], options: CallOptions): Promise<unknown> {
+  async #alone<Op extends keyof Replies>(
+    op: Op,
+    asked: Parameters<Wire["send"]>[0],
+    options: CallOptions,
+  ): Promise<Replies[Op]> {
     checkCallOptions(options);
     options.signal?.throwIfAborted();
     checkOpen(this.#shared);
-    return this.#shared.wire.send(asked);
+    return replyTo(op, await this.#shared.wire.send(asked));
   }
 
   #tell(decision: Decision, call: Call): void {

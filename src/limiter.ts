@@ -36,7 +36,15 @@ import {
   type Reserved,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
-import { newHoldId, partsOfHold, reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import {
+  holdNameOf,
+  newHoldId,
+  partsOfHold,
+  reservedParts,
+  runParts,
+  shownParts,
+  spentParts,
+} from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
 import { type Begun, begunHere, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
 import {
@@ -328,7 +336,7 @@ class StoreLimiter implements Limiter {
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches, policy.onError));
-    return holdOf(this.#shared, { id, policy, call: whole, parts });
+    return holdOf(this.#shared, { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts });
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
@@ -354,13 +362,22 @@ class StoreLimiter implements Limiter {
     const { policy, prefix } = this.#shared;
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(whole, policy.bucketWords);
-    const buckets = policy.limits.flatMap((limit) =>
-      named(policy, limit, whole).flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
-    );
     const usages: Usage[] = [];
-    for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
-      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), { type: "read" }, options)));
+    let buckets: Bucket[] = [];
+    const read = async () => {
+      usages.push(...(await this.#touch(buckets, { type: "read" }, options)));
+      buckets = [];
+    };
+    for (const limit of policy.limits) {
+      for (const each of named(policy, limit, whole)) {
+        const bucket = bucketOf(policy, prefix, limit, each);
+        if (bucket === null) continue;
+        if (usages.length + buckets.length >= MAX_USAGES) throw tooManyUsages();
+        buckets.push(bucket);
+        if (buckets.length >= READ_AT_ONCE) await read();
+      }
     }
+    if (buckets.length > 0) await read();
     return usages;
   }
 
@@ -389,8 +406,8 @@ class StoreLimiter implements Limiter {
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options);
-    const { matches } = this.#matches(call);
-    await report(this.#shared, matches, outcome, options);
+    const { whole, matches } = this.#matches(call);
+    await report(this.#shared, whole, matches, outcome, options);
   }
 
   reload(policy: Policy | PolicyInput): void {
@@ -461,7 +478,8 @@ class StoreLimiter implements Limiter {
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     tellDecision(this.#shared, asked, decision);
     const id = hold ?? newHoldId(asked.verb === "run");
-    return { decision, of: { id, policy, call: asked.call, parts: heldParts(matches, parts) } };
+    const name = holdNameOf(policy, id, asked.call);
+    return { decision, of: { id, name, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }
 
   #matches(call: Call) {
@@ -525,8 +543,14 @@ function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): Buck
   return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined);
 }
 
-/** Most buckets that one reading asks for: a policy may name thousands of tools. */
+/** Most buckets that one reading asks for, and most that are read in all: a policy may name thousands of tools. */
 const READ_AT_ONCE = 1_000;
+const MAX_USAGES = 100_000;
+
+function tooManyUsages(): MisuseError {
+  const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
+  return new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
+}
 
 function tellSetup(store: Store, shared: Shared): void {
   store.setup?.().then(

@@ -39,8 +39,9 @@ const layers: Record<string, Layer> = {
   },
   "policy files": {
     files: /^src\/policy-(file|watch)\.ts$/,
-    may: [KERNEL, /^src\/policy-file\.ts$/, /^node:fs$/, /^yaml$/],
+    may: [KERNEL, /^src\/(policy-file|yaml-text)\.ts$/, /^node:fs$/],
   },
+  yaml: { files: /^src\/yaml-text\.ts$/, may: [KERNEL, /^yaml$/] },
   stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
@@ -72,10 +73,10 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/limiter\.ts$/,
+      /^src\/(limiter|yaml-text)\.ts$/,
       /^src\/service\/envoy\//,
       /^node:fs$/,
-      /^(@grpc\/grpc-js|@grpc\/proto-loader|yaml|zod)$/,
+      /^(@grpc\/grpc-js|@grpc\/proto-loader|zod)$/,
     ],
   },
   client: {

@@ -2,7 +2,7 @@
 
 import { type Clock, monotonicClock } from "../clock.ts";
 import { StoreError } from "../store.ts";
-import { type Item, MAX_ITEMS, type Wire } from "./wire.ts";
+import { type Item, MAX_ITEMS } from "./wire.ts";
 
 /** One thing to tell. */
 export interface Booking {
@@ -14,6 +14,11 @@ export interface Booking {
   dropped?(): void;
   /** Whether it is known what to send; absent: it is. */
   isReady?(): boolean;
+}
+
+/** Where they are sent. */
+interface Asks {
+  ask(item: Item): Promise<unknown>;
 }
 
 interface Entry {
@@ -67,7 +72,7 @@ export class Bookings {
    *
    * @throws StoreError when the service is away again: what it did not answer is kept
    */
-  async send(wire: Pick<Wire, "ask">): Promise<void> {
+  async send(wire: Asks): Promise<void> {
     const part = this.#take();
     const answers = await Promise.allSettled(part.map((entry) => this.#tell(wire, entry)));
     const left: Entry[] = [];
@@ -97,7 +102,7 @@ export class Bookings {
     return this.#entries.splice(0, count);
   }
 
-  async #tell(wire: Pick<Wire, "ask">, entry: Entry): Promise<unknown> {
+  async #tell(wire: Asks, entry: Entry): Promise<unknown> {
     const item = entry.booking.item();
     if (item === null) return null;
     const nowMs = this.#clock.nowMs();

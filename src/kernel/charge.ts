@@ -5,7 +5,7 @@ import { argsDigest } from "./args.ts";
 import { type BucketDimensions, type Call, type Cost, checkCall, type Dimension, dimensionValue } from "./call.ts";
 import type { Step, StepEvent } from "./decide.ts";
 import { formatGot, MisuseError } from "./errors.ts";
-import { bucketKey, digest, type PartitionKey } from "./key.ts";
+import { bucketKey, digest, keyPart, MAX_PART_BYTES, type PartitionKey } from "./key.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
 
 const NONE: ReadonlySet<string> = new Set();
@@ -50,6 +50,7 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   const tier = policy.tiers.get(tool);
   const named = policy.namedTools.has(tool) ? tool : null;
   const whole: BucketDimensions = tier === undefined ? call : { ...call, tier };
+  const said = saidIn(policy, whole);
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool)) continue;
@@ -57,18 +58,18 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     const missing = missingIn(limit, whole) ?? (isSaid(whole, limit.count) ? undefined : (limit.count ?? undefined));
     if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
-    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
+    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole, said) : null;
     if (bucket === null) continue;
     const { key, partitionKey, allotment } = bucket;
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
-    matches.push(limit.count === null ? match : { ...match, seen: markOf(policy, limit.count, whole) });
+    matches.push(limit.count === null ? match : { ...match, seen: markOf(said, limit.count) });
   }
   return matches;
 }
 
 /** The mark of the value that a limit counts. */
-function markOf(policy: Policy, count: Dimension, dimensions: BucketDimensions): string {
-  return digest(textOf(policy, count, dimensions)).slice(0, 16);
+function markOf({ textOf }: Said, count: Dimension): string {
+  return digest(textOf(count)).slice(0, 16);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
@@ -82,11 +83,39 @@ export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimensi
   return undefined;
 }
 
-/** What is said of a dimension, as one text. */
-function textOf({ volatile }: Policy, dimension: Dimension, dimensions: BucketDimensions): string {
-  return dimension === "args"
-    ? argsDigest(dimensions.args, volatile.get(String(dimensions.tool)) ?? NONE)
-    : dimensionValue(dimension, valueIn(dimensions, dimension));
+/** The texts and parts of keys that dimensions come to. What takes long is made once, however many limits look at it. */
+interface Said {
+  /** What is said of a dimension, as one text. */
+  readonly textOf: (dimension: Dimension) => string;
+  /** As `keyPart`. */
+  readonly partOf: (value: string) => string;
+}
+
+function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
+  let args: string | undefined;
+  const parts = new Map<string, string>();
+  return {
+    textOf(dimension) {
+      if (dimension !== "args") return dimensionValue(dimension, valueIn(dimensions, dimension));
+      args ??= argsOf(policy, dimensions);
+      return args;
+    },
+    partOf(value) {
+      if (value.length <= MAX_PART_BYTES) return keyPart(value);
+      const part = parts.get(value) ?? keyPart(value);
+      parts.set(value, part);
+      return part;
+    },
+  };
+}
+
+/**
+ * The hash of a call's arguments, without what the policy calls volatile in those of its tool.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function argsOf({ volatile }: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
+  return argsDigest(args, volatile.get(String(tool)) ?? NONE);
 }
 
 /** What is said of a dimension. */
@@ -109,17 +138,23 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
 }
 
 /** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
-export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimensions: BucketDimensions): Bucket | null {
-  const partitionKey = limit.per.map((dimension) => [dimension, textOf(policy, dimension, dimensions)] as const);
+export function bucketOf(
+  policy: Policy,
+  prefix: string,
+  limit: Limit,
+  dimensions: BucketDimensions,
+  { textOf, partOf } = saidIn(policy, dimensions),
+): Bucket | null {
+  const partitionKey = limit.per.map((dimension) => [dimension, textOf(dimension)] as const);
   const allotment = allotmentOf(limit, partitionKey.at(-1)?.[1] ?? "", dimensions);
   if (allotment === null) return null;
-  return { key: bucketKey(prefix, policy.partition, limit.name, partitionKey), limit, partitionKey, allotment };
+  const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
+  return { key, limit, partitionKey, allotment };
 }
 
 function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment | null {
   if (limit.overrides.length === 0) return namedAllotment(limit, last);
-  const isMet = ([dimension, value]: readonly [string, string]) => String(valueIn(dimensions, dimension)) === value;
-  const override = limit.overrides.find(({ when }) => when.every(isMet));
+  const override = limit.overrideFor((dimension) => valueIn(dimensions, dimension));
   return override === undefined ? namedAllotment(limit, last) : override.allotment;
 }
 

@@ -4,9 +4,9 @@ import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { parseDuration } from "./duration.ts";
-import { matchesGlob } from "./glob.ts";
+import { globMatcher, isGlob } from "./glob.ts";
 import { isSayable } from "./message.ts";
-import type { Allotment, Limit, Policy } from "./policy.ts";
+import type { Allotment, Limit, Override, Policy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-schema.ts";
 
 /** The policy that a correct input says. */
@@ -59,6 +59,10 @@ function compileLimit(limit: LimitInput): Limit {
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const count = "count" in limit ? (limit.count ?? null) : null;
   const isWarning = limit.algorithm === "streak" && limit.action === "warn";
+  const overrides = (limit.overrides ?? []).map(({ when, quota }) => ({
+    when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
+    allotment: allotment(quota),
+  }));
   return {
     name: limit.name,
     per: [...limit.per],
@@ -76,10 +80,8 @@ function compileLimit(limit: LimitInput): Limit {
     onStoreError: limit.onStoreError ?? "share",
     match: limit.match === undefined || limit.match.includes("*") ? null : [...limit.match],
     matches: matcher(limit.match),
-    overrides: (limit.overrides ?? []).map(({ when, quota }) => ({
-      when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
-      allotment: allotment(quota),
-    })),
+    overrides,
+    overrideFor: overrideFinder(overrides),
     leaseMs: toMs(lease),
     onExpiry,
     allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
@@ -120,11 +122,33 @@ function calendarOf(limit: LimitInput): CalendarWindow | null {
   return { every: window as CalendarWindow["every"], timezone, anchorDay };
 }
 
+/** Overrides are looked up once for each set of dimensions, not one after the other: there may be a thousand. */
+function overrideFinder(overrides: readonly Override[]): Limit["overrideFor"] {
+  const sets = new Map<string, { readonly dimensions: readonly string[]; readonly places: Map<string, number> }>();
+  for (const [place, { when }] of overrides.entries()) {
+    const pairs = [...when].sort(([one], [other]) => (one < other ? -1 : 1));
+    const dimensions = pairs.map(([dimension]) => dimension);
+    const set = sets.get(dimensions.join()) ?? { dimensions, places: new Map() };
+    sets.set(dimensions.join(), set);
+    const values = JSON.stringify(pairs.map(([, value]) => value));
+    if (!set.places.has(values)) set.places.set(values, place);
+  }
+  return (valueIn) => {
+    let first = overrides.length;
+    for (const { dimensions, places } of sets.values()) {
+      const values = dimensions.map(valueIn);
+      if (!values.every((value) => typeof value === "string" || typeof value === "number")) continue;
+      first = Math.min(first, places.get(JSON.stringify(values.map(String))) ?? first);
+    }
+    return overrides[first];
+  };
+}
+
 function matcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
   if (patterns === undefined) return () => true;
-  const names = new Set(patterns.filter((pattern) => !pattern.includes("*")));
-  const globs = patterns.filter((pattern) => pattern.includes("*"));
-  return (tool) => names.has(tool) || globs.some((glob) => matchesGlob(glob, tool));
+  const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
+  const globs = patterns.filter(isGlob).map(globMatcher);
+  return (tool) => names.has(tool) || globs.some((matches) => matches(tool));
 }
 
 /** A quota in whole numbers: one of time is written as a duration. */

@@ -2,7 +2,7 @@
 // Each message says what was expected; what was found is added where faults are made (policy.ts).
 
 import { z } from "zod";
-import { CALL_WORDS, type Cost, DIMENSIONS, type Dimension } from "./call.ts";
+import { CALL_WORDS, type Cost, DIMENSIONS, type Dimension, MAX_TOOL_LENGTH } from "./call.ts";
 import { DURATION_PATTERN, parseDuration } from "./duration.ts";
 import { MESSAGE_WORDS } from "./message.ts";
 
@@ -237,6 +237,7 @@ const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
 const NOTICE = "a share above 0 to 1, or never";
 const MESSAGE = `1 to 200 characters, with ${MESSAGE_WORDS.map((word) => `{${word}}`).join(", ")} alone in braces`;
 const MAX_MATCHES = 1_000;
+const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
 const duration = z
   .string({ error: DURATION })
@@ -416,7 +417,7 @@ export const policySchema = object("a policy", {
   version: z.literal(1, { error: "1" }),
   partition: dimension.optional().describe("The dimension that most limits share. Default: session."),
   tools: map(
-    value,
+    value.max(MAX_TOOL_LENGTH, { error: TOOL }),
     object("a tool", {
       cost: map(unit, whole(0), "whole numbers by unit", 32)
         .optional()

@@ -46,6 +46,7 @@ describe("definePolicy", () => {
       ...words,
       ...kind,
       matches: only?.matches,
+      overrideFor: only?.overrideFor,
       otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
     });
     assert.equal(only?.matches("any tool"), true);

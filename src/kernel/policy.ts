@@ -66,6 +66,8 @@ export interface Limit {
   matches(tool: string): boolean;
   /** Other allotments for some callers: the first whose dimensions all have these values. */
   readonly overrides: readonly Override[];
+  /** Finds that override by the values of a call; `undefined` where none is for it. */
+  readonly overrideFor: (valueIn: (dimension: Dimension) => unknown) => Override | undefined;
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: NewHold["onExpiry"];

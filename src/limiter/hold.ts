@@ -76,7 +76,10 @@ interface HeldPart extends Bucket {
 
 /** What a hold is about. */
 export interface HoldOf {
+  /** What its callers know. */
   readonly id: string;
+  /** What stores call it. */
+  readonly name: string;
   /** The one that it began with. */
   readonly policy: Policy;
   readonly call: Call;
@@ -129,7 +132,7 @@ export async function settle(
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
       const units = actualOf(part, actual, rest);
-      const event: StepEvent = part.held > 0 ? { type: "settle", id: of.id, units } : { type: "charge", cost: units };
+      const event: StepEvent = part.held > 0 ? { type: "settle", id: of.name, units } : { type: "charge", cost: units };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
     return { mode: "force", steps, ...(once === null ? {} : { once }) };
@@ -159,14 +162,14 @@ function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): numbe
   return Math.max(0, (named ?? charged) - charged);
 }
 
-/** What was settled is remembered under the hold's own key. */
+/** What was settled is remembered under the hold's name. */
 function settledOnce(
   { prefix }: Shared,
-  { id, policy, call, parts }: HoldOf,
+  { name, policy, call, parts }: HoldOf,
   numbers: readonly (readonly [bucket: string, units: number])[],
 ): Once | null {
   const tag = tagOfCall(policy, call, parts);
-  return tag === null ? null : { key: onceKey(prefix, tag, "settled", id), request: digest(numbers) };
+  return tag === null ? null : { key: onceKey(prefix, tag, "settled", name), request: digest(numbers) };
 }
 
 async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
@@ -174,7 +177,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
   const parts = of.parts.filter(({ held }) => held > 0);
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
-      const event: StepEvent = { type: "extend", id: of.id, leaseMs: options.leaseMs ?? part.limit.leaseMs };
+      const event: StepEvent = { type: "extend", id: of.name, leaseMs: options.leaseMs ?? part.limit.leaseMs };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
     return { mode: "force", steps };
@@ -187,7 +190,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
 function unknownHold(id: string): MisuseError {
   return new MisuseError("hold-unknown", {
     path: "hold",
-    expected: "a hold that was made, and did not end ten minutes ago",
+    expected: "a hold that was made for this call (with the same tool and dimensions), and did not end ten minutes ago",
     got: formatGot(id),
   });
 }

@@ -1,7 +1,9 @@
 // What a call asks of each limit that matches it: to spend its price at once, or to hold it until the call has ended.
 
-import type { Bucket, Charge, Match } from "../kernel/charge.ts";
+import { type Call, dimensionsOf } from "../kernel/call.ts";
+import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
+import { digest } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 
 /** A charge, and whether its units are spent at once or held. */
@@ -51,6 +53,24 @@ const RUN = "run-";
 /** A name for the holds of a new call. */
 export function newHoldId(isRun: boolean): string {
   return `${isRun ? RUN : ""}${crypto.randomUUID()}`;
+}
+
+/** Of a hold's id and its digest, so that a name has at most 64 characters. */
+const [ID_LENGTH, DIGEST_LENGTH] = [43, 20];
+
+/**
+ * What stores call a hold. The name depends on the dimensions of the call, and on its arguments where a limit is per them.
+ * So an id that comes with another call than its own names no hold in any bucket, also not in those that both calls share.
+ */
+export function holdNameOf(policy: Policy, id: string, call: Call): string {
+  const isPerArgs = policy.limits.some(({ per, matches }) => per.includes("args") && matches(String(call.tool)));
+  const bound = digest([id, dimensionsOf(call), isPerArgs ? argsOf(policy, call) : null]);
+  return `${id.slice(0, ID_LENGTH)}-${bound.slice(0, DIGEST_LENGTH)}`;
+}
+
+/** The id in the name of a hold that a limiter made. */
+export function holdIdOf(name: string): string {
+  return name.slice(0, -DIGEST_LENGTH - 1);
 }
 
 /**

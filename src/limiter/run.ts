@@ -55,7 +55,7 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     reports: matches.some(({ limit }) => limit.reports !== null),
     checkUsage: (usage) => checkCost(of.policy, usage),
     settle: (actual, rest) => settle(shared, of, actual, rest),
-    report: (outcome) => report(shared, matches, outcome),
+    report: (outcome) => report(shared, of.call, matches, outcome),
     tell: (event) => tellEvent(shared, event),
   };
 }

@@ -29,6 +29,11 @@ export type LimiterEvent =
   | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
   /** What came of a call that `run` made could not be reported. */
   | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
+  /**
+   * A result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. Limits that
+   * count equal results take all such results for equal.
+   */
+  | { readonly type: "result-unusable"; readonly call: Call; readonly error: unknown }
   /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
   | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
   /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */

@@ -173,7 +173,9 @@ describe("errors", () => {
     await assert.rejects(limiter.consume(null as never), isMisuse("invalid-call", "call"));
     await assert.rejects(limiter.consume(fresh(), { maxWaitMs: -1 }), isMisuse("invalid-option", "maxWaitMs"));
     await assert.rejects(limiter.consume(fresh(), { maxWaitMs: 40_000 }), isMisuse("invalid-option", "maxWaitMs"));
-    await assert.rejects(limiter.consume({ ...fresh(), args: { n: 1n } }), isMisuse("invalid-call", "call"));
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    await assert.rejects(limiter.consume({ ...fresh(), args: cycle }), isMisuse("invalid-call", "call"));
     const signal = AbortSignal.abort(new Error("stopped"));
     await assert.rejects(limiter.consume(fresh(), { signal }), /stopped/);
     assert.throws(() => limiter.hold("a b", fresh()), isMisuse("invalid-option", "id"));

@@ -340,6 +340,18 @@ describe("a mapping", () => {
     }
   });
 
+  it("is over its limit where a value is longer than the limiter takes, since Envoy lets errors pass", async () => {
+    const { client } = await make();
+    const answer = await client.ask({ descriptors: [{ user: "u9", tool: "x".repeat(1_025) }, { user: "u9" }] });
+    assert.equal(answer.overallCode, "OVER_LIMIT");
+    assert.deepEqual(
+      answer.statuses.map(({ code }) => code),
+      ["OVER_LIMIT", "OK"],
+    );
+    const short = { descriptors: [{ user: "u9", tool: "x".repeat(1_024) }] };
+    assert.equal((await client.ask(short)).overallCode, "OK");
+  });
+
   const refused: [string, unknown, RegExp][] = [
     ["is no object", 7, /mapping: expected/],
     [
