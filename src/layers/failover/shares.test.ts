@@ -19,6 +19,7 @@ const viewOf = (limit: LimitSpec, used: number, endsAtMs = NOW_MS + 30_000, gran
   limit,
   used,
   granted,
+  grantEndsAtMs: null,
   seenAtMs: NOW_MS,
   endsAtMs,
   isCount: false,
@@ -45,18 +46,18 @@ describe("the share of a limit", () => {
   const four = { instances: 4, rank: 0 };
 
   it("is one of what was left", () => {
-    const { limit, worstCaseOver, endsAtMs } = shared(stepOn(quota), viewOf(quota, 90), four, NOW_MS);
+    const view = viewOf(quota, 90);
+    const { limit, worstCaseOver } = shared(stepOn(quota), view, four, NOW_MS);
     assert.deepEqual(limit, { ...quota, quota: 3 });
     assert.equal(worstCaseOver, 3 + 3 * 25);
-    assert.equal(endsAtMs, NOW_MS + 30_000);
+    assert.deepEqual(shared(stepOn(quota), view, four, NOW_MS + 29_999).limit, { ...quota, quota: 3 });
+    assert.deepEqual(shared(stepOn(quota), view, four, NOW_MS + 30_000).limit, { ...quota, quota: 25 });
   });
 
   it("is one of everything where nothing was seen, or that has ended", () => {
     const [never, ended] = [undefined, viewOf(quota, 90, NOW_MS)];
     for (const view of [never, ended]) {
-      const { limit, endsAtMs } = shared(stepOn(quota), view, four, NOW_MS);
-      assert.deepEqual(limit, { ...quota, quota: 25 });
-      assert.equal(endsAtMs, null);
+      assert.deepEqual(shared(stepOn(quota), view, four, NOW_MS).limit, { ...quota, quota: 25 });
     }
   });
 
