@@ -102,6 +102,18 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       await limiter.close();
     });
 
+    it(`forgets no use by a stop under which calls are recorded: ${name}`, async () => {
+      const { limiter, heal } = await cutOff(algorithm);
+      assert.equal(await admitted(limiter, 3), 3);
+      limiter.reload(policyOf({ ...algorithm, quota: 0 }));
+      assert.equal((await limiter.record(call)).allowed, false);
+      limiter.reload(policyOf(algorithm));
+      assert.equal(await admitted(limiter, 20), 4);
+      await heal();
+      assert.equal(await usedIn(limiter), 10);
+      await limiter.close();
+    });
+
     it(`gives no fresh share, however often it is reloaded: ${name}`, async () => {
       const { limiter, heal } = await cutOff(algorithm, { instances: 2 });
       const policies = [

@@ -2,6 +2,7 @@
 // when it was last seen. What is kept of a bucket is its use. The share follows from the limit of each step, so that a
 // changed policy, or another quota for the same bucket, is obeyed at once and makes no use forgotten.
 
+import type { GcraLimit } from "../../kernel/algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/holds.ts";
 import {
@@ -15,7 +16,19 @@ import {
   type StoreRequest,
   tooManyHolds,
 } from "../../store.ts";
-import { grantedIn, modeOf, type Place, placeIn, redivided, type Share, shared, slowed, usedIn } from "./shares.ts";
+import {
+  grantedIn,
+  type Known,
+  modeOf,
+  type Place,
+  partOfUse,
+  placeIn,
+  redivided,
+  type Share,
+  shared,
+  slowed,
+  usedIn,
+} from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
 
 /** Most buckets and kept answers of this instance alone; more are denied. */
@@ -25,17 +38,15 @@ const SWEPT_EACH_MS = 1_000;
 /** When to try again what only the store could allow. */
 const RETRY_AFTER_MS = 1_000;
 
-/** What this instance has booked on a bucket, and what it knew of the bucket when it did so first. */
+/** A bucket that this instance has booked on, and what it knew of the bucket when it did so first. */
 interface Local {
   readonly state: StoredState;
   readonly basis: Basis;
 }
 
 /** What a share follows from beside the limit. Later views contain what was booked here, once that is made good. */
-interface Basis {
-  readonly view: View | undefined;
-  readonly place: Place | null;
-  /** How the limit was divided when the state was written. */
+interface Basis extends Known {
+  /** How a token bucket was divided when the state was written. */
   readonly among: Place;
 }
 
@@ -68,8 +79,9 @@ export class Fallback {
 
   /** The limits by which units of a request flow back here. */
   limitsOf({ steps }: StoreRequest): LimitSpec[] {
-    return steps.map(({ bucket, limit }) => {
-      const among = this.#buckets.get(keyOf(bucket, limit))?.basis.among;
+    return steps.map((step) => {
+      const { limit } = step;
+      const among = this.#buckets.get(keyOf(step))?.basis.among;
       return among === undefined || limit.algorithm !== "gcra" ? limit : slowed(limit, among);
     });
   }
@@ -108,15 +120,30 @@ export class Fallback {
 
   /** What is known of a step's bucket. One that this instance has not booked on is as it was last seen. */
   #localOf(step: Step, place: Place | null, nowMs: number): LocalStep {
-    const { bucket, limit } = step;
-    const found = this.#buckets.get(keyOf(bucket, limit));
-    const known = found !== undefined && nowMs < found.state.expiresAtMs ? found : undefined;
-    const view = known === undefined ? this.#views.get(bucket) : known.basis.view;
-    const from = known?.basis.place ?? place;
-    const among = placeIn(step, from);
-    const share = shared(step, view, from, nowMs);
-    const basis = { view, place: from, among };
-    return { step, share, basis, state: known === undefined ? share.spent : dividedBy(known, limit, among, nowMs) };
+    const found = this.#buckets.get(keyOf(step));
+    if (found === undefined || nowMs >= found.state.expiresAtMs) {
+      const known = { view: this.#views.get(step.bucket), place, seeded: null };
+      const share = shared(step, known, nowMs);
+      return {
+        step,
+        share,
+        basis: { ...known, seeded: share.seeded, among: placeIn(step, place) },
+        state: share.spent,
+      };
+    }
+    const { state, basis } = found;
+    const known = { ...basis, place: basis.place ?? place };
+    const among = placeIn(step, known.place);
+    const { limit } = step;
+    if (limit.algorithm === "gcra" && among.instances !== basis.among.instances) {
+      const divided = dividedBy(state, limit, basis, among, nowMs);
+      const seeded = partOfUse(limit, basis.view, among, nowMs);
+      const share = shared(step, { ...known, seeded }, nowMs);
+      return { step, share, basis: { ...known, seeded, among }, state: divided };
+    }
+    // What it began with has ended before a hold that is still remembered.
+    const seeded = hasSpent(state, nowMs) ? basis.seeded : 0;
+    return { step, share: shared(step, { ...known, seeded }, nowMs), basis: { ...known, seeded, among }, state };
   }
 
   /** @throws StoreError `capacity` */
@@ -127,7 +154,7 @@ export class Fallback {
       });
     }
     for (const [i, { step, basis }] of locals.entries()) {
-      const key = keyOf(step.bucket, step.limit);
+      const key = keyOf(step);
       const state = next[i];
       if (state === undefined) this.#buckets.delete(key);
       else this.#buckets.set(key, { state, basis });
@@ -163,16 +190,27 @@ export class Fallback {
 
 type States = readonly (StoredState | undefined)[];
 
-function keyOf(bucket: string, limit: LimitSpec): string {
+function keyOf({ bucket, limit }: Step): string {
   return `${algorithmOf(limit).kind} ${bucket}`;
 }
 
-/** A bucket's state, where its limit is divided among so many from now on. */
-function dividedBy({ state, basis }: Local, limit: LimitSpec, among: Place, nowMs: number): StoredState {
-  if (limit.algorithm !== "gcra" || among.instances === basis.among.instances) return state;
+/** Whether units are spent in a bucket that may be a held one. */
+function hasSpent(state: StoredState, nowMs: number): boolean {
+  const spent = state.kind === "held" ? state.spent : state;
+  return spent !== undefined && nowMs < spent.expiresAtMs;
+}
+
+/** A token bucket's state, where it is divided among so many from now on. */
+function dividedBy(
+  state: StoredState,
+  limit: GcraLimit,
+  { view, among }: Basis,
+  next: Place,
+  nowMs: number,
+): StoredState {
   const spent = state.kind === "held" ? state.spent : state;
   if (spent?.kind !== "gcra") return state;
-  const divided = redivided(limit, spent, basis.view, [basis.among, among], nowMs);
+  const divided = redivided(limit, spent, view, [among, next], nowMs);
   if (state.kind !== "held") return divided;
   return { ...state, spent: divided, expiresAtMs: Math.max(state.expiresAtMs, divided.expiresAtMs) };
 }
@@ -192,7 +230,7 @@ function denial({ limit, event, onStoreError }: Step, view: View | undefined, no
   const isUsedUp = units > capacity + grantedIn(view, limit, nowMs) - used;
   if (!isUsedUp || onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
   if (units > capacity) return { retryAfterMs: null };
-  const spent = used === 0 ? undefined : spentOf(view, nowMs);
+  const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
   const waitMs = freeAfterMs(limit, { spent, holds: [] }, units, nowMs);
   return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
 }

@@ -13,12 +13,23 @@ export interface Place {
   readonly rank: number | null;
 }
 
+/** What an instance knows of a bucket. */
+export interface Known {
+  /** How it stood when it was last seen, before this instance booked on it by itself. */
+  readonly view: View | undefined;
+  /** `null` when it knows of no other instances, nor that there are none: it admits no share then. */
+  readonly place: Place | null;
+  /** Units of the use that was seen which its own state of the bucket began with; `null` where it has no state yet. */
+  readonly seeded: number | null;
+}
+
 /** A limit as it holds for this instance alone. */
 export interface Share {
-  /** With this instance's part of the units and, on a token bucket, of the rate. */
+  /** With this instance's part of the rate of a token bucket, and room for its share beside the units that are `seeded`. */
   readonly limit: LimitSpec;
-  /** What is in its bucket before this instance has booked anything: on a token bucket, its part of the use that was seen. */
+  /** What the bucket's state begins with: the use that was seen, of a token bucket this instance's part of it. */
   readonly spent: SpentState | undefined;
+  readonly seeded: number;
   /** Units beyond the quota that may pass at worst, over all instances; `null` without a bound. */
   readonly worstCaseOver: number | null;
 }
@@ -49,25 +60,33 @@ export function placeIn(step: Step, place: Place | null): Place {
   return modeOf(step) === "local" ? ALONE : (place ?? ALONE);
 }
 
-/**
- * The limit for this instance alone, as the step's own limit and mode have it.
- *
- * @param place `null` when it knows of no others, nor that there are none: it admits no share
- */
-export function shared(step: Step, view: View | undefined, place: Place | null, nowMs: number): Share {
+/** The limit for this instance alone, as the step's own limit and mode have it. */
+export function shared(step: Step, { view, place, seeded }: Known, nowMs: number): Share {
   const { limit } = step;
   const mode = modeOf(step);
   const among = placeIn(step, place);
   const capacity = algorithmOf(limit).capacity(limit);
-  const left = Math.max(0, capacity + grantedIn(view, limit, nowMs) - usedIn(view, limit, nowMs));
-  const own = shareOf(left, among);
-  const over = worstCaseOver(mode, own, capacity, place);
+  // All units of a counter come back together: those that it began with are there as long as it is.
+  const used = seeded !== null && algorithmOf(limit).kind === "counter" ? seeded : usedIn(view, limit, nowMs);
+  const own = shareOf(Math.max(0, capacity + grantedIn(view, limit, nowMs) - used), among);
+  const common = { worstCaseOver: worstCaseOver(mode, own, capacity, place) };
   if (limit.algorithm === "gcra") {
-    const burst = unitsIn(mode, place, shareOf(limit.burst, among));
-    const spent = spentByOthers(limit, view, among, nowMs);
-    return { limit: { ...slowed(limit, among), burst }, spent, worstCaseOver: over };
+    const part = partOfUse(limit, view, among, nowMs);
+    const burst = unitsIn(mode, place, Math.min(shareOf(limit.burst, among), own + (seeded ?? part)));
+    const slow = slowed(limit, among);
+    const spent = part === 0 ? undefined : gcra.book(slow, undefined, part, nowMs);
+    return { ...common, limit: { ...slow, burst }, spent, seeded: seeded ?? part };
   }
-  return { limit: { ...limit, quota: unitsIn(mode, place, own) }, spent: undefined, worstCaseOver: over };
+  if (!isSpent(limit)) {
+    return { ...common, limit: { ...limit, quota: unitsIn(mode, place, own) }, spent: undefined, seeded: 0 };
+  }
+  const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
+  return { ...common, limit: { ...limit, quota: unitsIn(mode, place, own + used) }, spent, seeded: used };
+}
+
+/** Whether its use is a number that stays until an instant that is known. */
+function isSpent({ algorithm }: LimitSpec): boolean {
+  return algorithm !== "concurrency" && algorithm !== "elapsed" && algorithm !== "streak";
 }
 
 /** What an instance may have in its bucket at once, of which `own` is its part. */
@@ -87,10 +106,8 @@ function worstCaseOver(mode: OnStoreError, own: number, capacity: number, place:
 export function usedIn(view: View | undefined, limit: LimitSpec, nowMs: number): number {
   if (view === undefined || !isOfKind(view, limit)) return 0;
   // What is held has no end that is known here; what has elapsed goes on.
-  if (limit.algorithm === "concurrency" || limit.algorithm === "elapsed" || limit.algorithm === "streak") {
-    return nowMs < view.endsAtMs ? view.used : 0;
-  }
-  return algorithmOf(limit).used(limit, spentOf(view, nowMs), nowMs);
+  if (!isSpent(limit)) return nowMs < view.endsAtMs ? view.used : 0;
+  return algorithmOf(limit).used(limit, spentOf(view, limit, nowMs), nowMs);
 }
 
 /** Units that were granted when the bucket was last seen, and may still be there. */
@@ -108,20 +125,14 @@ export function slowed(limit: GcraLimit, { instances }: Place): GcraLimit {
   return { ...limit, levelPerUnit: limit.levelPerUnit * instances };
 }
 
-/** What is in this instance's part of a token bucket before it has booked anything. */
-function spentByOthers(limit: GcraLimit, view: View | undefined, among: Place, nowMs: number): GcraState | undefined {
-  const units = partOfUse(limit, view, among, nowMs);
-  return units === 0 ? undefined : gcra.book(slowed(limit, among), undefined, units, nowMs);
-}
-
-/** This instance's part of the use that was seen: what is free without it is its share of what is left. */
-function partOfUse(limit: GcraLimit, view: View | undefined, among: Place, nowMs: number): number {
+/** This instance's part of the use that was seen: what is free beside it is its share of what is left. */
+export function partOfUse(limit: GcraLimit, view: View | undefined, among: Place, nowMs: number): number {
   const used = usedIn(view, limit, nowMs);
   const whole = Math.max(limit.burst, used);
   return shareOf(whole, among) - shareOf(whole - used, among);
 }
 
-/** This instance's part of a token bucket when it is divided otherwise: its own use stays, and its part of the others' changes. */
+/** This instance's part of a token bucket when it is divided otherwise: its own use stays, and its part of what was seen changes. */
 export function redivided(
   limit: GcraLimit,
   spent: GcraState,

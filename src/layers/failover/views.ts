@@ -96,12 +96,28 @@ function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number):
   return before !== undefined && nowMs < before.endsAtMs ? before.endsAtMs : endOf(limit, nowMs);
 }
 
-/** What the bucket would hold if all that was used were one booking that ends as it does; `undefined` where nothing does. */
-export function spentOf(view: View | undefined, nowMs: number): SpentState | undefined {
-  if (view === undefined || view.used === 0 || nowMs >= view.endsAtMs) return undefined;
-  const { limit, used } = view;
-  const spent = algorithmOf(limit).book(limit, undefined, used, bookedAtMs(view));
+/**
+ * What the bucket would hold if all that was used were one booking that ends as it does; `undefined` where nothing does.
+ *
+ * @param limit what it is judged by now: of the same kind as the one that it was seen under
+ */
+export function spentOf(view: View | undefined, limit: LimitSpec, nowMs: number): SpentState | undefined {
+  if (view === undefined || view.used === 0) return undefined;
+  const spent = bookingOf(view, limit);
   return nowMs < spent.expiresAtMs ? spent : undefined;
+}
+
+function bookingOf({ limit: seen, used, seenAtMs, endsAtMs }: View, limit: LimitSpec): SpentState {
+  const { kind, book } = algorithmOf(seen);
+  // A bucket keeps the end that an earlier policy gave it.
+  if (kind === "counter") return { kind, spent: used, expiresAtMs: endsAtMs };
+  if (seen.algorithm !== "sliding-window" || limit.algorithm !== "sliding-window")
+    return book(seen, undefined, used, seenAtMs);
+  const atMs = endsAtMs - seen.windowMs;
+  if (seen.windowMs === limit.windowMs) return { ...book(seen, undefined, used, atMs), expiresAtMs: endsAtMs };
+  // It may have been counted under a third length: what is not known of its end is on the side of the limit.
+  const expiresAtMs = Math.max(endsAtMs, seenAtMs + 2 * limit.windowMs);
+  return { ...book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
 }
 
 /** What gives a lost view back; `null` where nothing can, or has to be. */
