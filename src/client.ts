@@ -155,7 +155,7 @@ class ClientLimiter implements Limiter {
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
-    const before = await this.#touch("/v1/reset", bucket, {}, options);
+    const before = await this.#touch("/v1/reset", bucket, {}, { type: "reset" }, options);
     if (before !== null) tellEvent(this.#shared, { type: "reset", before });
     return before;
   }
@@ -166,7 +166,8 @@ class ClientLimiter implements Limiter {
     options: CallOptions = {},
   ): Promise<Usage | null> {
     checkGrant(grant);
-    const after = await this.#touch("/v1/grant", bucket, { grant }, options);
+    const { id, units, lastsMs: leaseMs } = grant;
+    const after = await this.#touch("/v1/grant", bucket, { grant }, { type: "grant", id, units, leaseMs }, options);
     if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
     return after;
   }
@@ -277,12 +278,16 @@ class ClientLimiter implements Limiter {
     path: string,
     bucket: BucketDimensions & { readonly limit: string },
     more: object,
+    event: Parameters<Away["touched"]>[1],
     options: CallOptions,
   ): Promise<Usage | null> {
-    const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
+    const whole = mergeDimensions(this.#bound, bucket, "bucket");
+    const { limit, ...dimensions } = whole;
     const body = { limit, dimensions, ...more };
     const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, options);
-    return (answer as { readonly usage: Usage | null }).usage;
+    const { usage } = answer as { readonly usage: Usage | null };
+    if (usage !== null) this.#shared.away?.touched(whole, event, usage);
+    return usage;
   }
 
   async #alone(asked: Parameters<Wire["send"]>[0], options: CallOptions): Promise<unknown> {
