@@ -40,6 +40,15 @@ describe("what was admitted on one bucket under several limits", () => {
     assert.deepEqual(booked([gcra, fast]), [{ limit: fast, cost: 2, atMs: NOW_MS + 60_000 }]);
   });
 
+  it("keeps the level of a token bucket when a call without a price comes between", () => {
+    const backlog = new Backlog("i1", undefined);
+    for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(gcra, cost), NOW_MS, [gcra]);
+    assert.deepEqual(
+      booked([], backlog).map(({ cost }) => cost),
+      [3],
+    );
+  });
+
   it("is booked apart where they end otherwise, in the order in which they were used last", () => {
     const short = { ...quota, ttlMs: 60_000 };
     const first = { ...quota, ttlFrom: "first" } as const;

@@ -257,7 +257,8 @@ function sliceOf(limit: LimitSpec, atMs: number): string {
 
 /** What is in a token bucket that has the rate of this instance's share. */
 function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
-  if (limit.algorithm !== "gcra" || cost === 0) return {};
+  if (limit.algorithm !== "gcra") return {};
+  if (cost === 0) return before?.level === undefined ? {} : { level: before.level };
   return { level: { limit, state: gcra.book(limit, before?.level?.state, cost, atMs) } };
 }
 
