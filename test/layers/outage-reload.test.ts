@@ -189,6 +189,20 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     await limiter.close();
   });
 
+  it("is obeyed also where units were borrowed ahead, before and since", async () => {
+    const lent = { algorithm: "fixed-window", window: "365d", lease: "auto", quota: 10_000, overrides: undefined };
+    const { limiter, heal } = await cutOff(lent);
+    assert.equal(await admitted(limiter, 300), 300);
+    for (const stop of [{ quota: 0 }, { onStoreError: "deny" }, { quota: 5 }]) {
+      limiter.reload(policyOf({ ...lent, ...stop }));
+      assert.equal(await admitted(limiter, 20), 0, JSON.stringify(stop));
+      limiter.reload(policyOf(lent));
+      assert.equal(await admitted(limiter, 20), 20);
+    }
+    await heal();
+    await limiter.close();
+  });
+
   it("lets calls end that were held before", async () => {
     const { limiter, heal } = await cutOff({ unit: "tokens", quota: 100 });
     const held = await limiter.reserve({ ...call, cost: { tokens: 40 } });
