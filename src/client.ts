@@ -157,7 +157,7 @@ class ClientLimiter implements Limiter {
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
-    const before = await this.#touch("reset", bucket, {}, options);
+    const before = await this.#touch("reset", bucket, {}, { type: "reset" }, options);
     if (before !== null) tellEvent(this.#shared, { type: "reset", before });
     return before;
   }
@@ -168,7 +168,8 @@ class ClientLimiter implements Limiter {
     options: CallOptions = {},
   ): Promise<Usage | null> {
     checkGrant(grant);
-    const after = await this.#touch("grant", bucket, { grant }, options);
+    const { id, units, lastsMs: leaseMs } = grant;
+    const after = await this.#touch("grant", bucket, { grant }, { type: "grant", id, units, leaseMs }, options);
     if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
     return after;
   }
@@ -295,12 +296,15 @@ class ClientLimiter implements Limiter {
     op: "reset" | "grant",
     bucket: BucketDimensions & { readonly limit: string },
     more: object,
+    event: Parameters<Away["touched"]>[1],
     options: CallOptions,
   ): Promise<Usage | null> {
-    const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
+    const whole = mergeDimensions(this.#bound, bucket, "bucket");
+    const { limit, ...dimensions } = whole;
     const body = { limit, dimensions, ...more };
     const asked = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
     const { usage } = await this.#alone(op, asked, options);
+    if (usage !== null) this.#shared.away?.touched(whole, event, usage);
     return usage;
   }
 

@@ -286,6 +286,11 @@ export function beginCall(limiter: Limiter, call: Call, options: HoldOptions): R
   return (limiter as StoreLimiter).begin(call, options);
 }
 
+/** What a limiter judges by now; `null` for one that leaves that to others, as a client does. */
+export function policyOf(limiter: Limiter): Policy | null {
+  return (limiter as { readonly policy?: Policy | null }).policy ?? null;
+}
+
 class StoreLimiter implements Limiter {
   readonly #shared: Shared;
   readonly #bound: Dimensions;
@@ -293,6 +298,10 @@ class StoreLimiter implements Limiter {
   constructor(shared: Shared, bound: Dimensions) {
     this.#shared = shared;
     this.#bound = bound;
+  }
+
+  get policy(): Policy {
+    return this.#shared.policy;
   }
 
   // No async function: where the store answers at once, that would take longer than the decision.

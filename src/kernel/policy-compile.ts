@@ -188,8 +188,9 @@ function idleOf({ per }: LimitInput): string {
 }
 
 function gcraSpec(quota: number, windowMs: number, burst: number): LimitSpec {
-  // No rate at all: nothing may ever pass, whatever the burst.
-  if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 };
+  // Nothing may ever pass, whatever the burst. What is recorded all the same flows back as slowly as a rate can be, so that
+  // a quota of 0 for a while forgets no use.
+  if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: windowMs, levelPerMs: 1 };
   const divisor = greatestCommonDivisor(quota, windowMs);
   return { algorithm: "gcra", burst, levelPerUnit: windowMs / divisor, levelPerMs: quota / divisor };
 }

@@ -170,7 +170,7 @@ describe("definePolicy", () => {
       assert.equal(capacity, "burst" in spec ? spec.burst : 6);
     }
     const none = compiled({ algorithm: "gcra", window, quota: 0, burst: 9 }).otherwise;
-    assert.deepEqual(none?.spec, { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 });
+    assert.deepEqual(none?.spec, { algorithm: "gcra", burst: 0, levelPerUnit: 100, levelPerMs: 1 });
     assert.deepEqual([none?.quota, none?.capacity], [0, 0]);
   });
 

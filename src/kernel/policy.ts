@@ -146,7 +146,7 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
   const faults = contradictions(accepted);
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted)) };
+  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted), accepted) };
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -181,7 +181,12 @@ function valueAt(input: unknown, keys: readonly (string | number)[]): unknown {
   return value;
 }
 
-/** Marks a policy, so that another installed copy knows it, too. */
-function branded(policy: Policy): Policy {
-  return Object.freeze(Object.defineProperty(policy, POLICY, { value: true }));
+/** What a policy was made from. */
+export function writtenPolicy(policy: Policy): PolicyInput {
+  return (policy as unknown as { readonly [POLICY]: PolicyInput })[POLICY];
+}
+
+/** Marks a policy with what it was made from, so that another installed copy knows it, too. */
+function branded(policy: Policy, input: PolicyInput): Policy {
+  return Object.freeze(Object.defineProperty(policy, POLICY, { value: input }));
 }

@@ -48,7 +48,7 @@ export interface Desk {
   readonly stop: AbortSignal;
   /** An error as an answer; one that is nobody's fault but the service's is logged. */
   failed(error: unknown): ProblemError;
-  inForce: PolicyInForce;
+  readonly inForce: PolicyInForce;
   /** Before it ends it says that it is not ready; then it takes no new work. */
   phase: "open" | "leaving" | "stopping";
   /** Requests under way, but for those that wait for their turn. */

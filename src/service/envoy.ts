@@ -4,7 +4,7 @@
 import { isTooLong as isValueTooLong } from "../kernel/call.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { Limiter } from "../limiter.ts";
+import { type Limiter, policyOf } from "../limiter.ts";
 import { readYaml } from "../yaml-text.ts";
 import { answerOf, type Response, unitsIn } from "./envoy/answer.ts";
 import { Decider } from "./envoy/decide.ts";
@@ -27,7 +27,7 @@ export interface EnvoyOptions {
   readonly mapping: EnvoyMapping;
   /**
    * What the limiter judges by, where it is known here: a mapping that the policy would refuse is then refused at once, and
-   * answers name the units of windows.
+   * answers name the units of windows, also those of a policy that is reloaded later.
    */
   readonly policy?: Policy | undefined;
   /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
@@ -115,7 +115,8 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
   const { maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
   const mapper = createMapper(mapping, policy);
   const decider = new Decider(limiter);
-  const parts = { headers, metadata, unitOf: unitsIn(policy) };
+  // A limiter that was reloaded judges by another policy than the one that was given here.
+  const inForce = () => (policy === null ? null : (policyOf(limiter) ?? policy));
   const counts = { requests: 0, denied: 0, failed: 0, unmapped: 0 };
   let listening: Listening | null = null;
 
@@ -128,7 +129,7 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
       // Envoy lets a request pass that is answered by an error.
       const answer = asked.some(isTooLong)
         ? tooLongAnswer(asked)
-        : answerOf(await decider.decide(asked, signal), parts);
+        : answerOf(await decider.decide(asked, signal), { headers, metadata, unitOf: unitsIn(inForce()) });
       if (answer.overallCode === "OVER_LIMIT") counts.denied++;
       return answer;
     } catch (error) {

@@ -405,6 +405,27 @@ describe("units that are borrowed ahead", () => {
     }
   });
 
+  it("are not spent under another policy, nor under the quota of another call", async () => {
+    const { store } = slowStore();
+    const limiter = limiterOn(store, 10_000);
+    const reload = (more: object) =>
+      limiter.reload({ version: 1, limits: [{ ...GLOBAL, quota: 10_000, ...more } as PolicyInput["limits"][number]] });
+    const stop = { overrides: [{ when: { plan: "none" }, quota: 0 }] };
+    for (const stopped of [{ quota: 0 }, { quota: 50 }, { quota: 0, lease: undefined }]) {
+      reload({});
+      assert.equal(await admitted(limiter, 500), 500);
+      reload(stopped);
+      assert.equal(await admitted(limiter, 20), 0, JSON.stringify(stopped));
+    }
+    reload(stop);
+    assert.equal(await admitted(limiter, 100), 100);
+    assert.equal(await admitted(limiter, 20, { ...CALL, plan: "none" } as typeof CALL), 0);
+    assert.equal(await admitted(limiter, 100), 100);
+    reload({ mode: "shadow", quota: 0, lease: undefined });
+    const { allowed, verdicts } = await limiter.consume(CALL);
+    assert.deepEqual([allowed, verdicts[0]?.allowed, verdicts[0]?.shadow], [true, false, true]);
+  });
+
   it("are given up when the store fails, and asked for again", async () => {
     const { store } = slowStore();
     let isAway = false;

@@ -136,6 +136,15 @@ describe("one descriptor", () => {
     });
   });
 
+  it("names the unit of a window that was reloaded", async () => {
+    const { client, limiter } = await make();
+    const unit = async () => (await client.ask({ descriptors: [{ user: "u1" }] })).statuses[0]?.currentLimit?.unit;
+    assert.equal(await unit(), "MINUTE");
+    const limits = LIMITS.limits.map((limit) => (limit.name === "api-rate" ? { ...limit, window: "1h" } : limit));
+    limiter.reload({ ...LIMITS, limits } as PolicyInput);
+    assert.equal(await unit(), "HOUR");
+  });
+
   it("passes a shadow limit, which is not told", async () => {
     const { client } = await make();
     for (let i = 0; i < 3; i++) {

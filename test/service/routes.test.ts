@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { definePolicy } from "tollgate";
 import { sqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { fits, POLICY, served } from "./served.ts";
@@ -174,6 +175,33 @@ describe("routes of administrators and readers", () => {
       assert.deepEqual([status, text], [304, ""], known);
     }
     assert.equal((await ask("GET", "/v1/policy", { headers: { "if-none-match": '"other"' } })).status, 200);
+  });
+});
+
+describe("the policy in force", () => {
+  const policyOf = (quota: number) =>
+    definePolicy({
+      version: 1,
+      limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { x: quota }, quota: 1 }],
+    });
+
+  it("has another version whatever differs, also where it was made before, or the limiter took it by itself", async () => {
+    const server = await served({ policy: policyOf(5) });
+    const versions = new Set<string>();
+    const see = async (quota: number) => {
+      const { json, headers } = await server.ask("GET", "/v1/policy");
+      assert.equal(JSON.parse(json.source).limits[0].quotas.x, quota);
+      assert.equal(headers.get("etag"), `"${json.version}"`);
+      versions.add(json.version);
+    };
+    await see(5);
+    server.service.reload(policyOf(6));
+    await see(6);
+    server.service.limiter.reload(policyOf(7));
+    await see(7);
+    assert.equal(versions.size, 3);
+    assert.throws(() => server.service.reload("version: 1\nlimits: [{ name: x, per: [op], quota: 1 }]"));
+    await see(7);
   });
 });
 

@@ -58,9 +58,13 @@ export function answerOf(decisions: readonly (Decision | null)[], parts: AnswerP
   };
 }
 
+const unitsByPolicy = new WeakMap<Policy, ReadonlyMap<string, Unit>>();
+
 /** Which unit of Envoy's a limit's window is, by the policy. */
 export function unitsIn(policy: Policy | null): AnswerParts["unitOf"] {
-  const units = new Map(policy?.limits.map((limit) => [limit.name, unitOfLimit(limit)]));
+  if (policy === null) return () => "UNKNOWN";
+  const units = unitsByPolicy.get(policy) ?? new Map(policy.limits.map((limit) => [limit.name, unitOfLimit(limit)]));
+  unitsByPolicy.set(policy, units);
   return (limit) => units.get(limit) ?? "UNKNOWN";
 }
 
