@@ -82,6 +82,7 @@ export class Pair {
   async write(key: string, text: string, expiresAtMs: number): Promise<void> {
     this.#keys.add(key);
     this.model.kept.set(key, { text, expiresAtMs });
+    this.#before = new Map(this.model.kept);
     await this.#io.call("SET", key, text, "PXAT", expiresAtMs);
   }
 

@@ -53,14 +53,14 @@ export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
     if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
-  notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit, nowMs)),
+  notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
 };
 
-/** How long the window is that an instant is in. */
-function lengthMsOf(limit: FixedWindowLimit, nowMs: number): number {
+/** How long a window is; of a calendar's, the longer of the two. */
+function lengthMsOf(limit: FixedWindowLimit): number {
   if (limit.align !== "calendar") return limit.windowMs;
   const [start, middle, end] = limit.boundaries;
-  return nowMs < middle ? middle - start : end - middle;
+  return Math.max(middle - start, end - middle);
 }
 
 /** When the window ends that begins with a charge, or that it falls into. */

@@ -15,12 +15,12 @@ local function window_end(limit, at_ms)
   return at_ms - at_ms % limit.b + limit.b
 end
 
--- How long the window is that now is in, or a ttl.
+-- How long a window or a ttl is; of a calendar's windows, the longer of the two.
 local function length_ms(limit)
   if limit.of ~= CALENDAR_WINDOW then
     return limit.b
   end
-  return now_ms < limit.c and limit.c - limit.b or limit.d - limit.c
+  return max(limit.c - limit.b, limit.d - limit.c)
 end
 
 local limits = {}

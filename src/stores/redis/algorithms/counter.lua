@@ -87,14 +87,12 @@ local function are_marks(text)
     return false
   end
   for first = 1, #text, MARK_LENGTH + 1 do
-    if not find(sub(text, first, first + MARK_LENGTH), "^[0-9a-f]+,?$") then
-      return false
-    end
-    if find(sub(text, first, first + MARK_LENGTH - 1), ",", 1, true) then
+    local mark, separator = sub(text, first, first + MARK_LENGTH - 1), sub(text, first + MARK_LENGTH, first + MARK_LENGTH)
+    if find(mark, "[^0-9a-f]") or (separator ~= "," and separator ~= "") then
       return false
     end
   end
-  return byte(text, #text) ~= byte(",")
+  return true
 end
 
 local function decode_seen(text, expires_at_ms)
