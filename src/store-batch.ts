@@ -59,17 +59,16 @@ export function decideBatch(
     const keys = keysOf(request);
     const own: Cell[] = [];
     const states: (StoredState | undefined)[] = [];
+    const isAnswered = hasAnswer(request, keys, cellOf, nowMs);
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string;
       const cell = cellOf(key);
-      if (cell.state === null && request.steps[i]?.event.type === "reset" && request.mode !== "peek")
-        set(cell, undefined);
-      const { state } = cell;
-      if (state === null) {
-        return new StoreError("damaged-bucket", `the bucket ${key} holds what no version writes`, { transient: false });
-      }
+      const mends = request.steps[i]?.event.type === "reset" && request.mode !== "peek";
+      if (cell.state === null && mends && !isAnswered) set(cell, undefined);
+      if (cell.state === null && !isAnswered) return damaged(key);
       own.push(cell);
-      states.push(state);
+      // A request that was answered before does not ask what its buckets hold.
+      states.push(cell.state ?? undefined);
     }
     const { reply, next } = decide(request, states, nowMs);
     if (next !== null) {
@@ -108,6 +107,25 @@ export function decideBatch(
     receipts: [...others, after],
   });
   return { replies, changed };
+}
+
+/** Whether the answer of an earlier request is kept for this one. */
+function hasAnswer(
+  { mode, steps }: StoreRequest,
+  keys: readonly string[],
+  cellOf: (key: string) => Cell,
+  nowMs: number,
+): boolean {
+  const key = keys[steps.length];
+  if (key === undefined || mode === "undo") return false;
+  const { state } = cellOf(key);
+  return state?.kind === "once" && nowMs < state.expiresAtMs;
+}
+
+function damaged(key: string): StoreError {
+  return new StoreError("damaged-bucket", `the bucket ${key} is damaged: a reset of it empties it`, {
+    transient: false,
+  });
 }
 
 /** The receipts under which a batch is decided: those of others, and what is known of its own number. */

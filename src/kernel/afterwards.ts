@@ -4,7 +4,7 @@
 import { lowered, returnable } from "./algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { hasLeft, withoutUnits } from "./algorithms/sliding-window.ts";
-import { type Contents, charged, holdIn, liveAt, roomIn, usedIn, withHold } from "./holds.ts";
+import { type Contents, charged, type Hold, holdIn, liveAt, roomIn, usedIn, withHold } from "./holds.ts";
 
 /** Use of a bucket as somebody saw it before the store lost it. */
 export interface Raise {
@@ -16,7 +16,10 @@ export interface Raise {
   readonly atMs: number;
   /** How long the view is remembered, so that another one is compared with it. */
   readonly keptMs: number;
-  /** Whether the store had lost this bucket for sure, so that what it holds was spent since, or may have kept some of it. */
+  /**
+   * Whether the store had lost this bucket for sure, so that what it holds was spent since, or may have kept some of it: then
+   * what it holds when its first view is given back counts as kept.
+   */
   readonly lost: "all" | "some";
 }
 
@@ -50,17 +53,21 @@ export function raised(limit: LimitSpec, contents: Contents, raise: Raise, nowMs
   if (limit.algorithm === "concurrency" || limit.algorithm === "elapsed" || limit.algorithm === "streak") {
     return contents;
   }
-  if (lost === "some") {
-    const missing = units - usedIn(limit, contents, nowMs);
-    return missing > 0 ? chargedAfterwards(limit, contents, missing, atMs, nowMs) : contents;
-  }
   const memo = holdIn(contents, id);
-  const known = memo?.units ?? 0;
-  if (units <= known) return contents;
-  const after = chargedAfterwards(limit, contents, units - known, atMs, nowMs);
-  if (after === contents) return contents;
+  const known = memo?.units ?? (lost === "some" ? usedIn(limit, contents, nowMs) : 0);
+  if (units <= known && (memo !== undefined || lost === "all")) return contents;
+  const after = units > known ? chargedAfterwards(limit, contents, units - known, atMs, nowMs) : contents;
+  if (units > known && after === contents) return contents;
   const others = after.holds.filter((hold) => hold !== memo);
-  const next = { id, units, expiresAtMs: nowMs + keptMs, onExpiry: "memo", expired: true, mark: null } as const;
+  const next: Hold = {
+    id,
+    units: Math.max(units, known),
+    expiresAtMs: nowMs + keptMs,
+    leaseMs: keptMs,
+    onExpiry: "memo",
+    expired: true,
+    mark: null,
+  };
   return { ...after, holds: withHold(roomIn(others), next) };
 }
 

@@ -3,7 +3,7 @@
 
 import { chargedAfterwards, type Raise, raised, unspent } from "./afterwards.ts";
 import { isStale } from "./algorithms/fixed-window.ts";
-import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
+import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import {
   afterReport,
   type Contents,
@@ -14,6 +14,7 @@ import {
   freeAfterMs,
   granted,
   grantedIn,
+  type HeldState,
   type Hold,
   held,
   holdIn,
@@ -21,13 +22,14 @@ import {
   MAX_HOLDS,
   marked,
   type NewHold,
+  notAhead,
   type Place,
   placed,
   stateOf,
   turnAfterMs,
   usedIn,
 } from "./holds.ts";
-import { type Once, onceOf, type Replay, replayOf } from "./once.ts";
+import { type Once, onceNotAhead, onceOf, type Replay, replayOf } from "./once.ts";
 import { decidePlain } from "./plain.ts";
 import type { OnStoreError } from "./policy-schema.ts";
 import type { StoredState } from "./stored.ts";
@@ -192,7 +194,40 @@ type States = readonly (StoredState | undefined)[];
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  */
 export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
-  return decidePlain(request, states, nowMs) ?? decideAny(request, states, nowMs);
+  const known = knownAt(request, states, nowMs);
+  const outcome = decidePlain(request, known, nowMs) ?? decideAny(request, known, nowMs);
+  const { reply, next } = outcome;
+  if (known === states || next !== null || request.mode === "peek" || reply === null || reply.stale) return outcome;
+  // Also a denial writes what it put right: else a bucket would be put right again and again, and never end.
+  return { reply, next: known };
+}
+
+/** The states as far as a right clock can have written them; the same list where nothing changes. */
+function knownAt({ mode, steps }: StoreRequest, states: States, nowMs: number): States {
+  let known: (StoredState | undefined)[] | null = null;
+  const put = (i: number, state: StoredState) => {
+    if (state === states[i]) return;
+    known ??= [...states];
+    known[i] = state;
+  };
+  const answer = states[steps.length];
+  if (mode !== "undo" && answer?.kind === "once" && nowMs < answer.expiresAtMs) {
+    // The request is answered without its buckets.
+    put(steps.length, onceNotAhead(answer, nowMs));
+    return known ?? states;
+  }
+  for (let i = 0; i < steps.length; i++) {
+    const state = states[i];
+    const { limit } = steps[i] as Step;
+    if (state !== undefined && nowMs < state.expiresAtMs && isOf(limit, state)) put(i, notAhead(limit, state, nowMs));
+  }
+  return known ?? states;
+}
+
+/** Whether a state is one of a limit's buckets. */
+function isOf(limit: LimitSpec, state: StoredState): state is SpentState | HeldState {
+  const { kind } = algorithmOf(limit);
+  return state.kind === "held" ? state.of === kind : state.kind === kind;
 }
 
 /** Decides any request: what the short way answers, it answers the same. */

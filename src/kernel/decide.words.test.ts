@@ -164,7 +164,7 @@ describe("counting values", () => {
     assert.deepEqual(stands(judge(count(B), 1000)), [false, 2, 1100]);
     judge(grant("g", 1), 1000);
     assert.deepEqual(stands(judge(count(B), 1000)), [true, 3, 0]);
-    assert.deepEqual(texts(), [`h1 c h,1,1100,c;g,1,1100,g 2000 c1 2 ${A},${B}`]);
+    assert.deepEqual(texts(), [`h1 c h,1,1100,c100;g,1,1100,g100 2000 c1 2 ${A},${B}`]);
   });
 });
 
@@ -350,7 +350,7 @@ describe("grants", () => {
     judge(hold("h", 2), 1000);
     judge(take(3), 1000);
     judge(grant("g", 4), 1000);
-    assert.equal(texts()[0], "h1 g h,2,1100,c,1000,0,10;g,4,1100,G 1010 g1 1000 10 10");
+    assert.equal(texts()[0], "h1 g h,2,1100,c100,1000,0,10;g,4,1100,G100 1010 g1 1000 10 10");
     const settled = judge({ type: "settle", id: "h", units: 0 }, 1000);
     assert.deepEqual([settled.used, settled.hold], [1, "live"]);
   });

@@ -88,9 +88,12 @@ describe("a bucket with holds", () => {
     const a = bucket({ ...QUOTA, ttlMs });
     a.ask(1000, take(1));
     a.ask(1000, hold("a", 1, 50, "refund"));
-    assert.deepEqual(a.state, held(counter(1, 1000 + ttlMs), 1000 + ttlMs, live("a", 1050, { onExpiry: "refund" })));
+    assert.deepEqual(
+      a.state,
+      held(counter(1, 1000 + ttlMs), 1000 + ttlMs, live("a", 1050, { leaseMs: 50, onExpiry: "refund" })),
+    );
     a.ask(1060, take(1));
-    const remembered = live("a", 1050, { onExpiry: "refund", expired: true });
+    const remembered = live("a", 1050, { leaseMs: 50, onExpiry: "refund", expired: true });
     assert.deepEqual(a.state, held(counter(2, 1060 + ttlMs), 1060 + ttlMs, remembered));
     a.ask(1050 + REMEMBERED_MS, take(1));
     assert.deepEqual(a.state, counter(3, 1050 + REMEMBERED_MS + ttlMs));
@@ -101,13 +104,19 @@ describe("a bucket with holds", () => {
     a.ask(1000, hold("a", 1, 50, "charge"));
     a.ask(1000, hold("b", 1, 60, "charge"));
     a.ask(1000, settle("a", 1));
-    assert.deepEqual(a.state, { ...held(undefined, 1060 + REMEMBERED_MS, live("b", 1060)), of: "concurrency" });
+    assert.deepEqual(a.state, {
+      ...held(undefined, 1060 + REMEMBERED_MS, live("b", 1060, { leaseMs: 60 })),
+      of: "concurrency",
+    });
     a.ask(1000, take(1));
     assert.equal(a.used(1000), 1);
     const b = bucket(QUOTA, counter(3, 1020));
     b.ask(1000, hold("a", 1, 50, "charge"));
     b.ask(1020, hold("b", 1, 50, "charge"));
-    assert.deepEqual(b.state, held(undefined, 1070 + REMEMBERED_MS, live("a", 1050), live("b", 1070)));
+    assert.deepEqual(
+      b.state,
+      held(undefined, 1070 + REMEMBERED_MS, live("a", 1050, { leaseMs: 50 }), live("b", 1070, { leaseMs: 50 })),
+    );
   });
 
   it("is not written by what books nothing, also when a hold has expired in between", () => {

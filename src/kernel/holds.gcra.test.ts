@@ -63,8 +63,24 @@ describe("holds on a token bucket", () => {
       of: "gcra",
       spent: level(1001, 37, 1014),
       holds: [
-        { id: "a", units: 1, expiresAtMs: 1050, onExpiry: "charge", expired: false, mark: markAt(1000, 10) },
-        { id: "b", units: 2, expiresAtMs: 1051, onExpiry: "charge", expired: false, mark: markAt(1001, 37) },
+        {
+          id: "a",
+          units: 1,
+          expiresAtMs: 1050,
+          leaseMs: 50,
+          onExpiry: "charge",
+          expired: false,
+          mark: markAt(1000, 10),
+        },
+        {
+          id: "b",
+          units: 2,
+          expiresAtMs: 1051,
+          leaseMs: 50,
+          onExpiry: "charge",
+          expired: false,
+          mark: markAt(1001, 37),
+        },
       ],
     });
   });

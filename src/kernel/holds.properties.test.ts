@@ -220,7 +220,9 @@ function stored(state: StoredState | undefined): StoredState | undefined {
 }
 
 /** What a bucket promises, a charge and a hold alike: about the state alone, whatever else was its history. */
-function checkPromises(limit: LimitSpec, state: StoredState | undefined, cost: number, nowMs: number): StepReply {
+function checkPromises(limit: LimitSpec, before: StoredState | undefined, cost: number, nowMs: number): StepReply {
+  // What a clock that was set back has left ahead of it is put right once, by whatever is not a peek.
+  const state = ask(limit, before, { type: "read" }, nowMs).next?.[0] ?? before;
   const capacity = algorithmOf(limit).capacity(limit);
   const { reply, next } = ask(limit, state, { type: "charge", cost }, nowMs, "peek");
   const hold: StepEvent = { type: "hold", id: "new", units: cost, leaseMs: 5, onExpiry: "charge" };

@@ -23,6 +23,8 @@ export interface Hold {
   readonly id: string;
   readonly units: number;
   readonly expiresAtMs: number;
+  /** The longest that it was given: it ends at the latest so long after now. Absent: an older version wrote it. */
+  readonly leaseMs?: number;
   /**
    * What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. Those of
    * a place are spent then, and nothing of it is remembered. A memo is no hold: it says how many of the units that are
@@ -91,10 +93,45 @@ export function stateOf(
 ): SpentState | HeldState | undefined {
   const last = holds.at(-1);
   if (last === undefined) return liveAt(spent, nowMs);
+  const expiresAtMs = endOfHeld(limit, spent, holds);
+  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), holds };
+}
+
+/** When a bucket with holds ends, if nothing else happens than that they expire. */
+function endOfHeld(limit: LimitSpec, spent: SpentState | undefined, holds: readonly Hold[]): number {
   const end = draftOf({ spent, holds });
   for (const [i, hold] of holds.entries()) if (!hold.expired) expire(limit, end, i, true);
-  const expiresAtMs = Math.max(end.spent?.expiresAtMs ?? 0, last.expiresAtMs + REMEMBERED_MS);
-  return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), holds };
+  return Math.max(end.spent?.expiresAtMs ?? 0, (holds.at(-1)?.expiresAtMs ?? 0) + REMEMBERED_MS);
+}
+
+/**
+ * A bucket's state without instants that nothing written at `nowMs` could name: a clock that was ahead wrote them. A hold
+ * lives at the latest for its lease from now. The same object where nothing changes.
+ */
+export function notAhead(limit: LimitSpec, state: SpentState | HeldState, nowMs: number): SpentState | HeldState {
+  const algorithm = algorithmOf(limit);
+  if (state.kind !== "held") return algorithm.notAhead(limit, state, nowMs);
+  const spent = state.spent && algorithm.notAhead(limit, state.spent, nowMs);
+  const aheadMs = state.spent?.kind === "gcra" ? Math.max(0, state.spent.baseMs - nowMs) : 0;
+  const holds = state.holds.map((hold) => holdNotAhead(hold, aheadMs, nowMs));
+  if (spent === state.spent && holds.every((hold, i) => hold === state.holds[i])) return state;
+  holds.sort((one, other) => one.expiresAtMs - other.expiresAtMs);
+  return { ...state, expiresAtMs: endOfHeld(limit, spent, holds), spent, holds };
+}
+
+/** @param aheadMs by how much the level of the bucket is ahead of now: its marks keep their distance to it */
+function holdNotAhead(hold: Hold, aheadMs: number, nowMs: number): Hold {
+  const latestMs = hold.leaseMs === undefined ? hold.expiresAtMs : nowMs + hold.leaseMs;
+  const expiresAtMs = Math.min(hold.expiresAtMs, latestMs);
+  const mark = hold.mark && markNotAhead(hold.mark, aheadMs, nowMs);
+  return expiresAtMs === hold.expiresAtMs && mark === hold.mark ? hold : { ...hold, expiresAtMs, mark };
+}
+
+function markNotAhead(mark: GcraLevel, aheadMs: number, nowMs: number): GcraLevel {
+  const baseMs = Math.max(0, mark.baseMs - aheadMs);
+  // Nothing is known of when it was booked: nothing of it is given back.
+  if (baseMs > nowMs) return { ...mark, baseMs: nowMs, level: 0 };
+  return baseMs === mark.baseMs ? mark : { ...mark, baseMs };
 }
 
 /** Units that were granted on top of the capacity, and are still there. */
@@ -149,7 +186,8 @@ export function turnAfterMs(limit: LimitSpec, { spent, holds }: Contents, units:
 /** What is in the bucket after `cost` units were spent. Time that has elapsed needs no cost to begin. */
 export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
   if (cost === 0 && limit.algorithm !== "elapsed") return contents;
-  return { ...contents, spent: algorithmOf(limit).book(limit, contents.spent, cost, nowMs) };
+  const spent = algorithmOf(limit).book(limit, contents.spent, cost, nowMs);
+  return spent === contents.spent ? contents : { ...contents, spent };
 }
 
 /** Whether the bucket has seen a value in its life. */
@@ -186,7 +224,8 @@ export function granted(
   const windowEndsAtMs = limit.algorithm === "fixed-window" ? (spent?.expiresAtMs ?? endOf(limit, nowMs)) : null;
   const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs ?? Number.POSITIVE_INFINITY);
   const isLevel = limit.algorithm === "gcra";
-  const grant: Hold = { id, units, expiresAtMs, onExpiry: "grant", expired: isLevel, mark: null };
+  const grantMs = expiresAtMs - nowMs;
+  const grant: Hold = { id, units, expiresAtMs, leaseMs: grantMs, onExpiry: "grant", expired: isLevel, mark: null };
   const holds = withHold(roomIn(contents.holds), grant);
   return isLevel && spent?.kind === "gcra" ? filledUp(limit, spent, holds, units, nowMs) : { spent, holds };
 }
@@ -208,14 +247,15 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
   if (units === 0) return contents;
   const spent = limit.algorithm === "gcra" ? charged(limit, contents, units, nowMs).spent : contents.spent;
   const mark = spent?.kind === "gcra" ? markOf(spent) : null;
-  const made: Hold = { id, units, expiresAtMs: nowMs + leaseMs, onExpiry, expired: false, mark };
+  const made: Hold = { id, units, expiresAtMs: nowMs + leaseMs, leaseMs, onExpiry, expired: false, mark };
   return { spent, holds: withHold(roomIn(contents.holds), made) };
 }
 
 /** What is in the bucket after units were held until the call's turn, which is when they are spent. */
 export function placed(limit: LimitSpec, contents: Contents, { id, units, atMs }: Place, nowMs: number): Contents {
   if (units === 0 || limit.algorithm === "elapsed") return charged(limit, contents, units, nowMs);
-  const place: Hold = { id, units, expiresAtMs: atMs, onExpiry: "place", expired: false, mark: null };
+  const waitMs = atMs - nowMs;
+  const place: Hold = { id, units, expiresAtMs: atMs, leaseMs: waitMs, onExpiry: "place", expired: false, mark: null };
   return { spent: contents.spent, holds: withHold(roomIn(contents.holds), place) };
 }
 
@@ -253,7 +293,9 @@ export function ended(
 /** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. */
 export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number, nowMs: number): Contents {
   const others = holds.filter(({ id }) => id !== hold.id);
-  return { spent, holds: withHold(others, { ...hold, expiresAtMs: Math.max(hold.expiresAtMs, nowMs + leaseMs) }) };
+  const expiresAtMs = Math.max(hold.expiresAtMs, nowMs + leaseMs);
+  const longest = hold.leaseMs === undefined ? {} : { leaseMs: Math.max(hold.leaseMs, leaseMs) };
+  return { spent, holds: withHold(others, { ...hold, ...longest, expiresAtMs }) };
 }
 
 /** Contents that the functions of this file are still at work on. */

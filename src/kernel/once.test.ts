@@ -85,7 +85,7 @@ describe("a request that is sent again", () => {
     apply(ask([take(1)]), 1000);
     const answer = kept.get("answer");
     assert.equal(answer?.expiresAtMs, 1000 + REMEMBERED_MS);
-    for (const nowMs of [1000, 1001, 999, 500_000, 999 + REMEMBERED_MS]) {
+    for (const nowMs of [1000, 1001, 500_000, 999 + REMEMBERED_MS]) {
       assert.equal(apply(ask([take(1)]), nowMs).nowMs, 1000);
       assert.deepEqual(kept.get("answer"), { ...answer, isTold: true });
     }

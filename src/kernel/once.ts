@@ -44,6 +44,12 @@ export function onceOf({ steps }: StoreRequest, request: string, reply: StoreRep
   return { kind: "once", expiresAtMs, nowMs, allowed, waitMs, request, hold, units, steps: reply.steps, isTold: false };
 }
 
+/** A kept answer that ends at the latest when one would that was given now: a clock that was ahead wrote a later end. */
+export function onceNotAhead(state: OnceState, nowMs: number): OnceState {
+  const latestMs = nowMs + state.waitMs + REMEMBERED_MS;
+  return state.expiresAtMs > latestMs ? { ...state, expiresAtMs: latestMs } : state;
+}
+
 /** A kept answer, given again. */
 export function replayOf({ nowMs, allowed, waitMs, steps, request, hold, units }: OnceState): StoreReply {
   return { allowed, nowMs, ...(waitMs === 0 ? {} : { waitMs }), steps, replay: { request, hold, units } };

@@ -1,6 +1,8 @@
 // What a store remembers of those who ask, so that a batch whose answer was lost is neither lost nor booked twice: which
 // requests of an instance's last batches were booked, and the mark by which it is known whether the store has lost it all.
 
+import { isInstant } from "./algorithms/algorithm.ts";
+
 /** Most batches of one instance that are remembered. */
 export const MAX_RECEIPTS = 16;
 /** How long they are, after the last one: ms. */
@@ -59,6 +61,8 @@ export function decodeReceipts(text: string, expiresAtMs: number): ReceiptsState
   const [, from, list = ""] = match;
   const receipts = list === "" ? [] : list.split(";").map(decodeReceipt);
   if (!Number.isSafeInteger(Number(from)) || !receipts.every((receipt) => receipt !== null)) return null;
+  // A batch writes its own receipt with them, and none below the first number that is open.
+  if (receipts.length === 0 || receipts.some(({ number }) => number < Number(from))) return null;
   return { kind: "receipts", expiresAtMs, from: Number(from), receipts };
 }
 
@@ -66,7 +70,7 @@ function decodeReceipt(text: string): Receipt | null {
   const match = /^([0-9]+)\.([0-9]+),([0-9]+),([01]*),([co])$/.exec(text);
   if (match === null) return null;
   const [number = 0, part = 0, atMs = 0] = match.slice(1, 4).map(Number);
-  if (![number, part, atMs].every(Number.isSafeInteger)) return null;
+  if (!Number.isSafeInteger(number) || !Number.isSafeInteger(part) || !isInstant(atMs)) return null;
   return { number, part, atMs, booked: match[4] ?? "", closed: match[5] === "c" };
 }
 

@@ -57,6 +57,11 @@ const TEXTS: [StoredState, text: string][] = [
   [SLIDING, "s1 10 100 1,0,2"],
   [GCRA, "g1 1000 50 10"],
   [held("counter", undefined, hold()), "h1 c a,3,1050,c"],
+  [held("counter", undefined, hold({ leaseMs: 0 }), hold({ leaseMs: 60 })), "h1 c a,3,1050,c0;a,3,1050,c60"],
+  [
+    held("gcra", undefined, hold({ leaseMs: 60, mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
+    "h1 g a,3,1050,c60,990,30,10",
+  ],
   [held("counter", COUNTER, hold({ id: "A-b_9", onExpiry: "refund" })), "h1 c A-b_9,3,1050,r 1100 7"],
   [
     held("counter", COUNTER, hold({ expired: true }), hold({ id: "b", onExpiry: "refund", expired: true })),
@@ -125,7 +130,15 @@ const BREAKS: [text: string, part: string, ...broken: string[]][] = [
     `a,${TOO_LARGE}`,
   ],
   [HELD, ",1050,", ",,", ",-1050,", ",1050.5,", ",", `,${TOO_LARGE},`],
-  [HELD, ",c,", ",x,", ",cc,", ",,", ","],
+  [HELD, ",c,", ",x,", ",cc,", ",,", ",", ",c01,", ",c-1,", ",c1.5,", ",c 1,", `,c${TOO_LARGE},`],
+  [HELD, "a,3,1050", "a,3,1061"],
+  [HELD, " 1000 50", " 1018 50", ` 1000 ${TOO_LARGE}`],
+  [HELD, ",R ", ",G,990,30,10 ", ",p,990,30,10 ", ",M,990,30,10 "],
+  [COUNTED, ",g;", ",c,990,30,10;"],
+  ["h1 s a,3,1050,c 1109 s1 10 100 1", "s1 10 100 1", "s1 9999999999999 9999999999999 1", `s1 10 100 1,${MAX}`],
+  ["s1 10 100 1", " 100 ", " 901 ", " 99999999999999 "],
+  ["g1 1000 50 10", "1000", "9001"],
+  ["e1 1000", "1000", "9001"],
   [HELD, ",990,30,10", ",", ",990", ",990,30", ",990,30,10,1", ",990,30,0", ",990,30,010", ",-1,30,10", ",990,-1,10"],
   [HELD, ",990,30,10", `,${TOO_LARGE},30,10`, `,990,${TOO_LARGE},10`, `,990,30,${TOO_LARGE}`],
   [HELD, ";", ",", ";;", " ", "; ", ""],
@@ -176,53 +189,64 @@ const BREAKS: [text: string, part: string, ...broken: string[]][] = [
 
 const whole = fc.oneof(fc.nat({ max: 9 }), fc.maxSafeNat());
 const positive = whole.map((number) => Math.max(1, number));
+const instant = fc.oneof(fc.nat({ max: 9 }), fc.nat({ max: 2 ** 52 }));
 const ids = fc.stringMatching(/^[\w-]{1,64}$/);
-const levels = fc.record({ baseMs: whole, level: whole, levelPerUnit: positive });
+const levels = fc.record({ baseMs: instant, level: instant, levelPerUnit: instant.map((n) => Math.max(1, n)) });
+/** Counts whose sum is a whole number below 2^53. */
+const counts = fc.array(fc.nat({ max: Math.floor(MAX / 11) }), { minLength: 1, maxLength: 11 });
+const sliding = fc
+  .tuple(fc.nat({ max: 10_000 }), fc.nat({ max: 2 ** 38 }), counts, fc.nat({ max: 999 }))
+  .map(([less, newest, counts, ms]): SpentState => {
+    const subWindowMs = less + 1;
+    return { kind: "sliding-window", expiresAtMs: newest * subWindowMs + ms, subWindowMs, newest, counts };
+  });
 const spent: fc.Arbitrary<SpentState> = fc.oneof(
-  fc.record({ kind: fc.constant("counter"), spent: whole, expiresAtMs: whole }),
-  fc.record({
-    kind: fc.constant("sliding-window"),
-    expiresAtMs: whole,
-    subWindowMs: positive,
-    newest: whole,
-    counts: fc.array(whole, { minLength: 1, maxLength: 11 }),
-  }),
+  fc.record({ kind: fc.constant("counter"), spent: whole, expiresAtMs: instant }),
+  sliding,
   fc.record({
     kind: fc.constant("counter"),
     spent: whole,
-    expiresAtMs: whole,
+    expiresAtMs: instant,
     seen: fc.array(fc.stringMatching(/^[0-9a-f]{16}$/), { minLength: 1, maxLength: 5 }).map((marks) => marks.join(",")),
   }),
-  fc.record({ kind: fc.constant("elapsed"), firstMs: whole, expiresAtMs: whole }),
-  fc.record({ kind: fc.constant("streak"), outcome: ids, count: positive, expiresAtMs: whole }),
+  fc.tuple(instant, instant).map(([one, other]): SpentState => {
+    return { kind: "elapsed", firstMs: Math.min(one, other), expiresAtMs: Math.max(one, other) };
+  }),
+  fc.record({ kind: fc.constant("streak"), outcome: ids, count: positive, expiresAtMs: instant }),
   {
     weight: 3,
     arbitrary: fc
-      .tuple(levels, whole)
-      .map(([level, expiresAtMs]): SpentState => ({ kind: "gcra", expiresAtMs, ...level })),
+      .tuple(levels, instant)
+      .map(([level, endMs]): SpentState => ({ kind: "gcra", ...level, expiresAtMs: Math.max(level.baseMs, endMs) })),
   },
 );
 const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
-  fc.array(
-    fc
-      .record({
-        id: ids,
-        units: whole,
-        expiresAtMs: whole,
-        end: fc.constantFrom(
-          ...(["charge", "refund", "grant"] as const).flatMap((onExpiry) => [
-            { onExpiry, expired: false },
-            { onExpiry, expired: true },
-          ]),
-          { onExpiry: "place", expired: false } as const,
-        ),
-        mark,
-      })
-      .map(({ end, ...rest }) => ({ ...rest, ...end })),
-    { minLength: 1, maxLength: 5 },
-  );
+  fc
+    .array(
+      fc
+        .record({
+          id: ids,
+          units: whole,
+          expiresAtMs: instant,
+          leaseMs: fc.option(instant, { nil: undefined }),
+          end: fc.constantFrom(
+            ...(["charge", "refund", "grant"] as const).flatMap((onExpiry) => [
+              { onExpiry, expired: false },
+              { onExpiry, expired: true },
+            ]),
+            { onExpiry: "place", expired: false } as const,
+          ),
+          mark,
+        })
+        .map(({ end, leaseMs, mark, ...rest }): Hold => {
+          const isGiven = end.onExpiry !== "charge" && end.onExpiry !== "refund";
+          return { ...rest, ...end, ...(leaseMs === undefined ? {} : { leaseMs }), mark: isGiven ? null : mark };
+        }),
+      { minLength: 1, maxLength: 5 },
+    )
+    .map((holds) => holds.sort((one, other) => one.expiresAtMs - other.expiresAtMs));
 const heldStates: fc.Arbitrary<HeldState> = fc
-  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), whole, holds(fc.constant(null)), holds(levels))
+  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), instant, holds(fc.constant(null)), holds(levels))
   .map(([spent, what, expiresAtMs, plain, marked]) => ({
     kind: "held",
     expiresAtMs,
@@ -240,11 +264,11 @@ const steps: fc.Arbitrary<StepReply> = fc
   });
 const answers: fc.Arbitrary<OnceState> = fc
   .record({
-    expiresAtMs: whole,
-    nowMs: whole,
+    expiresAtMs: instant,
+    nowMs: instant,
     answer: fc.oneof(
       fc.record({ allowed: fc.boolean(), waitMs: fc.constant(0) }),
-      fc.record({ allowed: fc.constant(true), waitMs: fc.integer({ min: 1, max: MAX }) }),
+      fc.record({ allowed: fc.constant(true), waitMs: fc.integer({ min: 1, max: 2 ** 52 }) }),
     ),
     request: ids,
     hold: fc.option(ids),

@@ -2,6 +2,8 @@
 // `<tag><version> …`. The tags: s and g are algorithms' own, h has holds, o is an answer that is kept, r are receipts, m is
 // the mark of the store's incarnation.
 
+import { isInstant } from "./algorithms/algorithm.ts";
+import { levelIn } from "./algorithms/gcra.ts";
 import { decodeSpent, encodeSpent, type SpentState } from "./algorithms/registry.ts";
 import type { StepReply } from "./decide.ts";
 import type { HeldState, Hold } from "./holds.ts";
@@ -37,7 +39,10 @@ export function encodeState(state: StoredState): string {
   return state.kind === "once" ? encodeOnce(state) : encodeSpent(state);
 }
 
-/** The state that `encodeState` wrote, or `null` when the text is damaged. */
+/**
+ * The state that `encodeState` wrote, or `null` when the text is damaged. What is not `null` is safe to decide on: its
+ * numbers are in order, its instants are at most 2^52, and its sums stay below 2^53.
+ */
 export function decodeState(text: string, expiresAtMs: number): StoredState | null {
   if (text.startsWith("h")) return decodeHeld(text, expiresAtMs);
   if (text.startsWith("o")) return decodeOnce(text, expiresAtMs);
@@ -52,41 +57,50 @@ function encodeHeld({ of, spent, holds }: HeldState): string {
   return spent === undefined ? text : `${text} ${spent.expiresAtMs} ${encodeSpent(spent)}`;
 }
 
-function encodeHold({ id, units, expiresAtMs, onExpiry, expired, mark }: Hold): string {
+function encodeHold({ id, units, expiresAtMs, leaseMs, onExpiry, expired, mark }: Hold): string {
   const letter = onExpiry.charAt(0);
-  const text = `${id},${units},${expiresAtMs},${expired ? letter.toUpperCase() : letter}`;
+  const text = `${id},${units},${expiresAtMs},${expired ? letter.toUpperCase() : letter}${leaseMs ?? ""}`;
   return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
 }
 
-const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRGM])(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
+const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRGM])(0|[1-9][0-9]*)?(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
 
 function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
   const match = /^h1 ([csgnek]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
-  if (match === null) return null;
+  if (match === null || !isInstant(expiresAtMs)) return null;
   const of = KINDS[match[1] as keyof typeof KINDS];
   const holds = (match[2] ?? "").split(";").map(decodeHold);
-  if (!holds.every((hold) => hold !== null)) return null;
+  if (!holds.every((hold) => hold !== null) || !areInOrder(holds, of)) return null;
   if (match[4] === undefined) return { kind: "held", expiresAtMs, of, spent: undefined, holds };
-  const spentExpiresAtMs = Number(match[3]);
-  const spent = Number.isSafeInteger(spentExpiresAtMs) ? decodeSpent(match[4], spentExpiresAtMs) : null;
+  const spent = decodeSpent(match[4], Number(match[3]));
   return spent?.kind === of ? { kind: "held", expiresAtMs, of, spent, holds } : null;
 }
 
 function decodeHold(text: string): Hold | null {
   const match = HOLD.exec(text);
   if (match === null) return null;
-  const [, id = "", units, expires, letter = "", ...level] = match;
-  const numbers = [units, expires, ...level].filter((digits) => digits !== undefined).map(Number);
-  if (!numbers.every(Number.isSafeInteger)) return null;
-  const [baseMs = 0, heldLevel = 0, levelPerUnit = 0] = numbers.slice(2);
+  const [, id = "", unitsText, expires, letter = "", lease, base, level, levelPerUnit] = match;
+  const [units, expiresAtMs, leaseMs] = [Number(unitsText), Number(expires), Number(lease ?? 0)];
+  const mark = base === undefined ? null : levelIn(base, level, levelPerUnit);
+  const isMarked = mark !== null || base === undefined;
+  if (!Number.isSafeInteger(units) || !isInstant(expiresAtMs) || !isInstant(leaseMs) || !isMarked) return null;
   return {
     id,
-    units: Number(units),
-    expiresAtMs: Number(expires),
+    units,
+    expiresAtMs,
+    ...(lease === undefined ? {} : { leaseMs }),
     onExpiry: ENDS[letter.toLowerCase() as keyof typeof ENDS],
     expired: letter !== letter.toLowerCase(),
-    mark: numbers.length === 2 ? null : { baseMs, level: heldLevel, levelPerUnit },
+    mark,
   };
+}
+
+/** Whether holds are sorted by their ends, and marked on token buckets alone. */
+function areInOrder(holds: readonly Hold[], of: HeldState["of"]): boolean {
+  return holds.every(({ expiresAtMs, onExpiry, mark }, i) => {
+    const mayBeMarked = of === "gcra" && (onExpiry === "charge" || onExpiry === "refund");
+    return (mark === null || mayBeMarked) && (holds[i - 1]?.expiresAtMs ?? 0) <= expiresAtMs;
+  });
 }
 
 function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps, isTold }: OnceState): string {
@@ -110,8 +124,8 @@ function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
   const [, told, request = "", hold = "", now, allowed, wait, list = ""] = match;
   const [nowMs, waitMs] = [Number(now), Number(wait ?? 0)];
   const steps = list === "" ? [] : list.split(";").map(decodeStep);
-  if (!Number.isSafeInteger(nowMs) || !Number.isSafeInteger(waitMs) || !steps.every((step) => step !== null))
-    return null;
+  const areInstants = isInstant(expiresAtMs) && isInstant(nowMs) && isInstant(waitMs);
+  if (!areInstants || !steps.every((step) => step !== null)) return null;
   return {
     kind: "once",
     expiresAtMs,

@@ -13,7 +13,7 @@ import {
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {
   readonly store: Store;
-  /** Lets the store's time move by exactly so many ms. */
+  /** Lets the store's time move by exactly so many ms; back when negative. */
   advance(ms: number): Promise<void> | void;
   /** Opens another store on the same data, at the same time. The case closes it. Absent: there can be none. */
   another?(): Store;

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { StoreError } from "../store.ts";
 import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
 import { chargeCases } from "./charge-cases.ts";
+import { clockCases } from "./clock-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { onceCases } from "./once-cases.ts";
@@ -23,6 +24,7 @@ export const storeCases: readonly StoreCase[] = [
   ...wordCases,
   ...waitCases,
   ...termsCases,
+  ...clockCases,
 
   {
     name: "keeps buckets apart whatever their keys are",

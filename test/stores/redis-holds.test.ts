@@ -201,7 +201,7 @@ describe("what has ended by now", () => {
     ]);
     assert.deepEqual(pair.model.kept.get("b"), before);
     await pair.apply([judge(settle(full, "a", 3))]);
-    assert.equal(pair.model.kept.get("b")?.text, `h1 c b,1,${NOW_MS + 50},C ${NOW_MS + 1_050} 4`);
+    assert.equal(pair.model.kept.get("b")?.text, `h1 c b,1,${NOW_MS + 50},C50 ${NOW_MS + 1_050} 4`);
   });
 
   it("mirrors the kernel one ms before ten minutes have passed, and at them", async () => {

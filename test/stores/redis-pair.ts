@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import {
-  decide,
   decideBatch,
   decodeState,
   encodeState,
@@ -34,36 +33,8 @@ class Model {
   readonly kept = new Map<string, Kept>();
 
   apply(requests: readonly StoreRequest[], nowMs: number): (StoreReply | string)[] {
-    const known = new Map<string, StoredState | undefined | null>();
-    const changed = new Set<string>();
-    const replies = requests.map((request) => {
-      const keys = keysOf(request);
-      for (const key of keys) if (!known.has(key)) known.set(key, this.#read(key));
-      const answer = keys.length > request.steps.length ? known.get(keys.at(-1) ?? "") : undefined;
-      const isAnswered = answer?.kind === "once" && nowMs < answer.expiresAtMs;
-      for (const [i, key] of keys.entries()) {
-        const empties = request.mode !== "peek" && request.steps[i]?.event.type === "reset";
-        if (known.get(key) !== null || isAnswered || !empties) continue;
-        known.set(key, undefined);
-        changed.add(key);
-      }
-      // An answer is given again whatever its buckets have come to.
-      const states = keys.map((key) => known.get(key));
-      if (!isAnswered && states.includes(null)) return "damaged-bucket";
-      const { reply, next } = decide(
-        request,
-        states.map((state) => state ?? undefined),
-        nowMs,
-      );
-      for (const [i, key] of keys.entries()) {
-        if (next === null || next[i] === (states[i] ?? undefined)) continue;
-        known.set(key, next[i]);
-        changed.add(key);
-      }
-      return reply ?? "too-many-holds";
-    });
-    this.#write([...changed].map((key) => [key, known.get(key) ?? undefined]));
-    return replies;
+    const replies = this.applyOn({}, requests, nowMs);
+    return typeof replies === "string" ? assert.fail(replies) : replies;
   }
 
   /** The same on terms, as stores do it that run the kernel. Returns why all of it is refused, if it is. */
@@ -111,7 +82,14 @@ export class Pair {
   async write(key: string, text: string, expiresAtMs: number): Promise<void> {
     this.#keys.add(key);
     this.model.kept.set(key, { text, expiresAtMs });
+    this.#before = new Map(this.model.kept);
     await this.#io.call("SET", key, text, "PXAT", expiresAtMs);
+  }
+
+  /** Leaves the keys that it has come across as they are, and looks at them no more. */
+  forget(): void {
+    this.#keys.clear();
+    this.model.kept.clear();
   }
 
   async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | string)[]> {

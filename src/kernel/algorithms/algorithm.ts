@@ -1,6 +1,12 @@
 // What an algorithm is: how units are used, when they come back, and what a booking writes.
 // Whether a call may pass is not decided here; that is the same for every algorithm (../decide.ts).
 
+/**
+ * The last instant (epoch ms) that a state may name, and the most that a level may be: the sum of an instant and a span of
+ * time stays below 2^53.
+ */
+export const MAX_INSTANT_MS = 2 ** 52;
+
 /** What every bucket's state has. At `expiresAtMs` (epoch ms) the state means the same as no state at all. */
 export interface ExpiringState {
   readonly expiresAtMs: number;
@@ -35,9 +41,24 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   /** The state after `cost` units (1 to 2^53 - 1, also more than are free) were booked at `nowMs`; sums saturate. */
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;
 
+  /**
+   * The state without instants that a booking at `nowMs` could not have written: only a clock that was ahead, or a longer
+   * window, wrote them. What it counts ends at the latest one window of this limit after `nowMs`. The same object where
+   * nothing changes.
+   */
+  notAhead(limit: Limit, state: State, nowMs: number): State;
+
   /** A state as the text that stores keep beside its `expiresAtMs`. */
   encode(state: State): string;
 
-  /** The state that `encode` wrote, or `null` when the text is damaged. */
+  /**
+   * The state that `encode` wrote, or `null` when the text is damaged: when no booking writes it, or when a booking on it
+   * would not be exact.
+   */
   decode(text: string, expiresAtMs: number): State | null;
+}
+
+/** Whether a number that was read is an instant which a state may name. */
+export function isInstant(atMs: number): boolean {
+  return Number.isInteger(atMs) && atMs >= 0 && atMs <= MAX_INSTANT_MS;
 }

@@ -25,6 +25,7 @@ export const concurrency: Algorithm<ConcurrencyLimit, ConcurrencyState> = {
   used: () => 0,
   freeAfterMs: () => 0,
   book: (_limit, _state, _cost, nowMs) => ({ kind: "concurrency", expiresAtMs: nowMs }),
+  notAhead: (_limit, state) => state,
   encode: () => "",
   decode: () => null,
 };

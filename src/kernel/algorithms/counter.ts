@@ -1,5 +1,7 @@
 // The state that `quota` and `fixed-window` share: units spent until an instant. As text it is a plain integer.
 
+import { isInstant } from "./algorithm.ts";
+
 /** Units spent until `expiresAtMs` (epoch ms). */
 export interface CounterState {
   readonly kind: "counter";
@@ -26,7 +28,8 @@ export const counter = {
     const match = /^(?:c1 )?(0|[1-9][0-9]*)(?: ([0-9a-f]{16}(?:,[0-9a-f]{16})*))?$/.exec(text);
     const spent = Number(match?.[1]);
     const seen = match?.[2];
-    if (match === null || !Number.isSafeInteger(spent) || text.startsWith("c") !== (seen !== undefined)) return null;
+    if (match === null || !Number.isSafeInteger(spent) || !isInstant(expiresAtMs)) return null;
+    if (text.startsWith("c") !== (seen !== undefined)) return null;
     return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
   },
 } as const;
@@ -35,6 +38,11 @@ export const counter = {
 export function withSpent({ spent: before, seen }: CounterState, cost: number, expiresAtMs: number): CounterState {
   const spent = before + Math.min(cost, Number.MAX_SAFE_INTEGER - before);
   return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
+}
+
+/** The counter, which ends at the latest at an instant. */
+export function endedBy(state: CounterState, latestMs: number): CounterState {
+  return state.expiresAtMs > latestMs ? { ...state, expiresAtMs: latestMs } : state;
 }
 
 /** Whether a bucket has seen a value before. */

@@ -1,6 +1,6 @@
 // Time on the wall since a scope was first seen, whether or not anything was asked meanwhile.
 
-import type { Algorithm } from "./algorithm.ts";
+import { type Algorithm, isInstant } from "./algorithm.ts";
 
 /** `quota` ms (0 to 2^53 - 1) from the first call on; a scope that was idle for `ttlMs` is first seen anew. */
 export interface ElapsedLimit {
@@ -32,10 +32,17 @@ export const elapsed: Algorithm<ElapsedLimit, ElapsedState> = {
     const expiresAtMs = Math.max(state?.expiresAtMs ?? 0, nowMs + limit.ttlMs);
     return { kind: "elapsed", firstMs: state?.firstMs ?? nowMs, expiresAtMs };
   },
+  notAhead(limit, state, nowMs) {
+    const firstMs = Math.min(state.firstMs, nowMs);
+    const expiresAtMs = Math.min(state.expiresAtMs, nowMs + limit.ttlMs);
+    if (firstMs === state.firstMs && expiresAtMs === state.expiresAtMs) return state;
+    return { kind: "elapsed", firstMs, expiresAtMs };
+  },
   encode: (state) => `e1 ${state.firstMs}`,
   decode(text, expiresAtMs) {
     const match = /^e1 ([0-9]+)$/.exec(text);
     const firstMs = Number(match?.[1]);
-    return match !== null && Number.isSafeInteger(firstMs) ? { kind: "elapsed", firstMs, expiresAtMs } : null;
+    if (match === null || !isInstant(expiresAtMs) || firstMs > expiresAtMs) return null;
+    return { kind: "elapsed", firstMs, expiresAtMs };
   },
 };

@@ -1,7 +1,7 @@
 // Units for each of a row of windows that do not overlap.
 
 import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, counter, withSpent } from "./counter.ts";
+import { type CounterState, counter, endedBy, withSpent } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
 interface EvenWindowLimit {
@@ -53,7 +53,15 @@ export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
     if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
+  notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
 };
+
+/** How long a window is; of a calendar's, the longer of the two. */
+function lengthMsOf(limit: FixedWindowLimit): number {
+  if (limit.align !== "calendar") return limit.windowMs;
+  const [start, middle, end] = limit.boundaries;
+  return Math.max(middle - start, end - middle);
+}
 
 /** When the window ends that begins with a charge, or that it falls into. */
 export function endOf(limit: FixedWindowLimit, nowMs: number): number {

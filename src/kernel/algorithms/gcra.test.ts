@@ -177,7 +177,7 @@ describe("gcra", () => {
   });
 
   it("writes text and reads back nothing else", () => {
-    for (const given of [FULL, state(0, 0, 0, 1), state(Number.MAX_SAFE_INTEGER, 2 ** 52, 9)]) {
+    for (const given of [FULL, state(0, 0, 0, 1), state(2 ** 52, 2 ** 52, 2 ** 52, 9)]) {
       const text = gcra.encode(given);
       assert.equal(text, `g1 ${given.baseMs} ${given.level} ${given.levelPerUnit}`);
       assert.deepEqual(gcra.decode(text, given.expiresAtMs), given);
@@ -194,6 +194,10 @@ describe("gcra", () => {
       "g1 1  1 1",
     ];
     damaged.push("g1 9007199254740992 1 1", "g1 1 9007199254740992 1", "g1 1 1 9007199254740992", "g1 1 1 1\n", "7");
+    const above = 2 ** 52 + 1;
+    damaged.push(`g1 1 ${above} 1`, `g1 1 1 ${above}`, "g1 8 1 1");
     for (const text of damaged) assert.equal(gcra.decode(text, 7), null, JSON.stringify(text));
+    assert.equal(gcra.decode(`g1 ${above} 1 1`, above), null);
+    assert.equal(gcra.decode("g1 1 1 1", -1), null);
   });
 });

@@ -1,6 +1,6 @@
 // A token bucket: a steady rate with a burst, as the generic cell rate algorithm (ITU-T I.371) in whole numbers.
 
-import type { Algorithm } from "./algorithm.ts";
+import { type Algorithm, isInstant, MAX_INSTANT_MS } from "./algorithm.ts";
 
 /**
  * `quota` units a window, at most `burst` at once. With g = gcd(quota, windowMs) a unit raises the level by
@@ -27,8 +27,8 @@ export interface GcraState extends GcraLevel {
   readonly expiresAtMs: number;
 }
 
-/** What a level saturates at: an instant and the time that it takes to run off stay below 2^53 together. */
-const MAX_LEVEL = 2 ** 52;
+/** What a level saturates at. */
+const MAX_LEVEL = MAX_INSTANT_MS;
 
 /** What units raise a level by that stands at `level`. */
 function levelOf(limit: GcraLimit, units: number, level: number): number {
@@ -84,14 +84,23 @@ export const gcra: Algorithm<GcraLimit, GcraState> = {
     const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
     return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },
+  notAhead(_limit, state, nowMs) {
+    const aheadMs = state.baseMs - nowMs;
+    return aheadMs > 0 ? { ...state, baseMs: nowMs, expiresAtMs: state.expiresAtMs - aheadMs } : state;
+  },
   encode: (state) => `g1 ${state.baseMs} ${state.level} ${state.levelPerUnit}`,
   decode(text, expiresAtMs) {
     const match = /^g1 ([0-9]+) ([0-9]+) ([1-9][0-9]*)$/.exec(text);
     if (match === null) return null;
-    const baseMs = Number(match[1]);
-    const level = Number(match[2]);
-    const levelPerUnit = Number(match[3]);
-    if (![baseMs, level, levelPerUnit].every(Number.isSafeInteger)) return null;
-    return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit };
+    const level = levelIn(match[1], match[2], match[3]);
+    if (level === null || !isInstant(expiresAtMs) || level.baseMs > expiresAtMs) return null;
+    return { kind: "gcra", expiresAtMs, ...level };
   },
 };
+
+/** A level from its numbers as texts, or `null` when one of them is too large. */
+export function levelIn(base?: string, height?: string, perUnit?: string): GcraLevel | null {
+  const [baseMs, level, levelPerUnit] = [Number(base), Number(height), Number(perUnit)];
+  if (!isInstant(baseMs) || level > MAX_LEVEL || levelPerUnit > MAX_LEVEL) return null;
+  return { baseMs, level, levelPerUnit };
+}

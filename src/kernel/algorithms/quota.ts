@@ -1,7 +1,7 @@
 // Units for the life of a scope, such as a turn or a session, whose end nobody announces.
 
 import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, counter, withSpent } from "./counter.ts";
+import { type CounterState, counter, endedBy, withSpent } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) until the scope was idle, or alive, for `ttlMs`. */
 export interface QuotaLimit {
@@ -22,9 +22,9 @@ export const quota: Algorithm<QuotaLimit, CounterState> = {
   isFirm: true,
   book(limit, state, cost, nowMs) {
     if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };
-    // The later end wins: a clock that was set back must not shorten the life that was promised.
     const expiresAtMs =
       limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
     return withSpent(state, cost, expiresAtMs);
   },
+  notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
 };

@@ -11,7 +11,7 @@ import { streak } from "./streak.ts";
 
 const STATES: [SpentState, text: string][] = [
   [{ kind: "counter", spent: 3, expiresAtMs: 7 }, "3"],
-  [{ kind: "sliding-window", expiresAtMs: 7, subWindowMs: 10, newest: 100, counts: [1, 0, 2] }, "s1 10 100 1,0,2"],
+  [{ kind: "sliding-window", expiresAtMs: 7, subWindowMs: 3, newest: 2, counts: [1, 0, 2] }, "s1 3 2 1,0,2"],
   [{ kind: "gcra", expiresAtMs: 7, baseMs: 5, level: 30, levelPerUnit: 10 }, "g1 5 30 10"],
   [{ kind: "counter", spent: 3, expiresAtMs: 7, seen: "00000000000000aa" }, "c1 3 00000000000000aa"],
   [{ kind: "elapsed", firstMs: 5, expiresAtMs: 7 }, "e1 5"],

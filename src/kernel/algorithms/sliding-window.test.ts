@@ -146,7 +146,8 @@ describe("sliding-window", () => {
     const cases: [SlidingWindowState, string][] = [
       [state(0, [1], 1, 1), "s1 1 0 1"],
       [state(100, [1, 0, 3]), "s1 10 100 1,0,3"],
-      [state(100, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, MAX]), `s1 10 100 1,2,3,4,5,6,7,8,9,10,${MAX}`],
+      [state(100, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, MAX - 55]), `s1 10 100 1,2,3,4,5,6,7,8,9,10,${MAX - 55}`],
+      [state(2 ** 52 / 16 - 11, [1], 16), `s1 16 ${2 ** 52 / 16 - 11} 1`],
     ];
     for (const [given, text] of cases) {
       assert.equal(slidingWindow.encode(given), text);
@@ -161,6 +162,8 @@ describe("sliding-window", () => {
       "7",
       "g1 1 1 1",
     );
-    for (const text of damaged) assert.equal(slidingWindow.decode(text, 7), null, JSON.stringify(text));
+    damaged.push(`s1 16 ${2 ** 52 / 16 - 10} 1`, "s1 9999999999999 9999999999999 1", `s1 10 100 1,${MAX}`);
+    for (const text of damaged) assert.equal(slidingWindow.decode(text, 2 ** 52), null, JSON.stringify(text));
+    for (const endMs of [999, -1, 2 ** 52 + 1]) assert.equal(slidingWindow.decode("s1 10 100 1", endMs), null);
   });
 });

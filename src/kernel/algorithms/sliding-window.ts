@@ -1,6 +1,6 @@
 // Units in any window of a length, counted in ten sub-windows and the current one.
 
-import type { Algorithm } from "./algorithm.ts";
+import { type Algorithm, isInstant, MAX_INSTANT_MS } from "./algorithm.ts";
 
 /** `quota` units (0 to 2^53 - 1) in any `windowMs`. */
 export interface SlidingWindowLimit {
@@ -22,6 +22,7 @@ export interface SlidingWindowState {
 }
 
 const SUB_WINDOWS = 10;
+const MAX_COUNTS = SUB_WINDOWS + 1;
 
 /** The number of the sub-window that an instant is in, since 1970. */
 export function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {
@@ -103,6 +104,15 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     }
     return { kind: "sliding-window", expiresAtMs: freeAtMs(limit, newest), subWindowMs, newest, counts };
   },
+  notAhead(_limit, state, nowMs) {
+    const { subWindowMs, newest, counts, expiresAtMs } = state;
+    const by = newest - Math.floor(nowMs / subWindowMs);
+    if (by <= 0) return state;
+    // All that was counted ahead of now was counted by now.
+    const ahead = counts.slice(0, by + 1).reduce((sum, count) => sum + count, 0);
+    const rest = [ahead, ...counts.slice(by + 1)];
+    return { ...state, newest: newest - by, counts: rest, expiresAtMs: expiresAtMs - by * subWindowMs };
+  },
   encode: (state) => `s1 ${state.subWindowMs} ${state.newest} ${state.counts.join(",")}`,
   decode(text, expiresAtMs) {
     const match = /^s1 ([1-9][0-9]*) ([0-9]+) ([0-9]+(?:,[0-9]+){0,10})$/.exec(text);
@@ -110,7 +120,13 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     const subWindowMs = Number(match[1]);
     const newest = Number(match[2]);
     const counts = (match[3] ?? "").split(",").map(Number);
-    if (![subWindowMs, newest, ...counts].every(Number.isSafeInteger)) return null;
+    if (!isInstant(expiresAtMs) || newest > MAX_INSTANT_MS / subWindowMs - MAX_COUNTS) return null;
+    if (newest * subWindowMs > expiresAtMs) return null;
+    let sum = 0;
+    for (const count of counts) {
+      if (count > Number.MAX_SAFE_INTEGER - sum) return null;
+      sum += count;
+    }
     return { kind: "sliding-window", expiresAtMs, subWindowMs, newest, counts };
   },
 };

@@ -1,7 +1,7 @@
 // How often in a row the same outcome was reported: errors, or the same result. Calls are judged by it, and do not change
 // it.
 
-import type { Algorithm } from "./algorithm.ts";
+import { type Algorithm, isInstant } from "./algorithm.ts";
 
 /** Calls pass until the same outcome was reported `quota` times in a row, and again `ttlMs` after the last report. */
 export interface StreakLimit {
@@ -28,11 +28,13 @@ export const streak: Algorithm<StreakLimit, StreakState> = {
   used: (_limit, state) => state?.count ?? 0,
   freeAfterMs: (limit, state, units, nowMs) => (units <= limit.quota - state.count ? 0 : state.expiresAtMs - nowMs),
   book: (_limit, state, _cost, nowMs) => state ?? { kind: "streak", outcome: "-", count: 0, expiresAtMs: nowMs },
+  notAhead: (limit, state, nowMs) =>
+    state.expiresAtMs > nowMs + limit.ttlMs ? { ...state, expiresAtMs: nowMs + limit.ttlMs } : state,
   encode: (state) => `k1 ${state.outcome} ${state.count}`,
   decode(text, expiresAtMs) {
     const match = /^k1 ([\w-]{1,64}) ([1-9][0-9]*)$/.exec(text);
     const count = Number(match?.[2]);
-    return match !== null && Number.isSafeInteger(count)
+    return match !== null && Number.isSafeInteger(count) && isInstant(expiresAtMs)
       ? { kind: "streak", outcome: match[1] ?? "", count, expiresAtMs }
       : null;
   },

@@ -38,10 +38,12 @@
 --       until this cost would pass (0: it passes now; -1: it never will), but not after 7; and of a settle or an extend,
 --       but not after 5, how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the answer; after -1 and
 --       -2 the key's number
--- Atomic because Redis runs a script alone, and nothing is written before everything was read and decided.
+-- Atomic because Redis runs a script alone, and nothing is written before everything was read, decided and allowed.
 
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
+-- The last instant that a state may name, and the most that a level may be.
+local MAX_INSTANT = 2 ^ 52
 -- What the short way counts with stays far below 2^53, so that no sum of a batch saturates.
 local MAX_PLAIN, MAX_PLAIN_COST = 2 ^ 52, 2 ^ 40
 local QUOTA, FIXED_WINDOW, GCRA, CALENDAR_WINDOW = 1, 2, 4, 6
@@ -73,9 +75,17 @@ local function whole_of(digits)
   return nil
 end
 
+-- A text of digits as an instant that a state may name, or nil.
+local function instant_of(digits)
+  local number = tonumber(digits)
+  if number <= MAX_INSTANT then
+    return number
+  end
+  return nil
+end
+
 -- @include keys.lua
 -- @include levels.lua
--- @include writes.lua
 -- @include terms.lua
 
 local refusal, receipt = open_terms()
@@ -84,6 +94,7 @@ if refusal then
 end
 
 -- @include limits.lua
+-- @include writes.lua
 
 local replies = { now_ms }
 local replied = 1
@@ -117,8 +128,5 @@ for place = 1, MAX_SAFE_INTEGER do
   end
   digits[place] = is_booked and "1" or "0"
 end
-write_keys()
-if receipt then
-  write_receipt(receipt, concat(digits))
-end
+write_keys(concat(digits))
 return replies

@@ -86,7 +86,7 @@ local function undo(count, once_key, request, place_id, at_ms)
   for place = 1, count do
     local step = steps[place]
     local key, limit = step.key, step.limit
-    step.spent, step.holds = contents_of(limit, key)
+    step.spent, step.holds, step.righted = contents_of(limit, key)
     step.fits, step.hold = true, nil
     local spent, holds, is_taken = step.spent, step.holds, false
     if not is_told then
@@ -101,6 +101,8 @@ local function undo(count, once_key, request, place_id, at_ms)
     local state = is_taken and (state_of(limit, spent, holds, end_ms, now_ms) or false)
     if is_taken and state ~= states[key] then
       states[key], changed[key] = state, true
+    elseif step.righted then
+      states[key], changed[key] = step.righted, true
     end
   end
   if is_ours and not is_told then
@@ -141,8 +143,10 @@ local function decide_one(shows, undone_ms)
   if answered then
     reply(ANSWERED)
     reply_text(answered)
-    if not states[once_key].is_told then
-      states[once_key], changed[once_key] = told_once(states[once_key]), true
+    local kept = states[once_key]
+    local told = told_once(kept)
+    if not kept.is_told or told.expires_at_ms ~= kept.expires_at_ms then
+      states[once_key], changed[once_key] = told, true
     end
     return false
   end
@@ -220,12 +224,16 @@ local function decide_one(shows, undone_ms)
       answer(step, step.spent, step.holds, once_key, all_fit)
       if keeps then
         states[key], changed[key] = false, true
+      elseif step.righted and mode ~= PEEK then
+        states[key], changed[key] = step.righted, true
       end
     else
       local end_ms = answer(step, spent, holds, once_key, all_fit)
       -- What nobody books on stays as it is, also a state of another algorithm.
       if keeps and (spent ~= step.spent or holds ~= step.holds) then
         states[key], changed[key] = state_of(step.limit, spent, holds, end_ms, now_ms) or false, true
+      elseif step.righted and mode ~= PEEK then
+        states[key], changed[key] = step.righted, true
       end
     end
   end

@@ -1,7 +1,7 @@
 -- Mirrors src/kernel/holds.ts, and the text of a bucket with holds in src/kernel/stored.ts.
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
--- A hold: id; units; expires_at_ms; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
+-- A hold: id; units; expires_at_ms; lease_ms, the longest that it was given, where that is known; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
 -- place, and charges); is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
 -- level and level_per_unit, such as a state); text, once it is known.
 
@@ -9,7 +9,7 @@ local MAX_HOLDS = 1000
 local MAX_PLACES = 256
 local REMEMBERED_MS = 600000
 
-local COMMA, SEMICOLON = byte(",;", 1, 2)
+local COMMA, SEMICOLON, ZERO = byte(",;0", 1, 3)
 
 local NO_HOLDS = {}
 
@@ -60,6 +60,7 @@ local function changed_hold(hold, expires_at_ms, mark, expired)
     id = hold.id,
     units = hold.units,
     expires_at_ms = expires_at_ms,
+    lease_ms = hold.lease_ms,
     charges = hold.charges,
     grants = hold.grants,
     waits = hold.waits,
@@ -214,6 +215,51 @@ local function end_of_held(limit, spent, holds)
     end
   end
   return end_of(draft_spent, holds)
+end
+
+-- The mark of a hold whose bucket's level is `ahead_ms` ahead of now: it keeps its distance to that.
+local function mark_not_ahead(mark, ahead_ms, now_ms)
+  local base_ms = max(0, mark.base_ms - ahead_ms)
+  if base_ms > now_ms then
+    -- Nothing is known of when it was booked: nothing of it is given back.
+    return { base_ms = now_ms, level = 0, level_per_unit = mark.level_per_unit }
+  elseif base_ms == mark.base_ms then
+    return mark
+  end
+  return { base_ms = base_ms, level = mark.level, level_per_unit = mark.level_per_unit }
+end
+
+-- Mirrors notAhead: the state of a bucket with holds, or the same one.
+local function held_not_ahead(limit, state, now_ms)
+  local spent = state.spent and limit.algorithm.not_ahead(limit, state.spent, now_ms)
+  local ahead_ms = limit.algorithm == gcra and state.spent and max(0, state.spent.base_ms - now_ms) or 0
+  local is_same = spent == state.spent
+  local holds, order = {}, {}
+  for place, hold in ipairs(state.holds) do
+    local end_ms = hold.lease_ms and min(hold.expires_at_ms, now_ms + hold.lease_ms) or hold.expires_at_ms
+    local mark = hold.mark and mark_not_ahead(hold.mark, ahead_ms, now_ms)
+    if end_ms ~= hold.expires_at_ms or mark ~= hold.mark then
+      hold, is_same = changed_hold(hold, end_ms, mark, hold.expired), false
+    end
+    holds[place], order[hold] = hold, place
+  end
+  if is_same then
+    return state
+  end
+  table.sort(holds, function(one, other)
+    if one.expires_at_ms == other.expires_at_ms then
+      return order[one] < order[other]
+    end
+    return one.expires_at_ms < other.expires_at_ms
+  end)
+  return {
+    algorithm = held_state,
+    kind = "held",
+    expires_at_ms = end_of_held(limit, spent, holds),
+    of = state.of,
+    spent = spent,
+    holds = holds,
+  }
 end
 
 -- What a store keeps: nil when there is nothing to keep. `end_ms` is when a bucket with holds ends, if that is known.
@@ -407,7 +453,14 @@ local function granted(limit, spent, holds, id, units, lease_ms, now_ms)
     expires_at_ms = min(expires_at_ms, spent and spent.expires_at_ms or limit.algorithm.end_of(limit, now_ms))
   end
   local is_level = limit.algorithm == gcra
-  local grant = { id = id, units = units, expires_at_ms = expires_at_ms, grants = true, expired = is_level }
+  local grant = {
+    id = id,
+    units = units,
+    expires_at_ms = expires_at_ms,
+    lease_ms = expires_at_ms - now_ms,
+    grants = true,
+    expired = is_level,
+  }
   local after = with_hold(holds, first_kept(holds), grant)
   if is_level and spent then
     return filled_up(limit, spent, after, units, now_ms)
@@ -433,7 +486,15 @@ local function placed(limit, spent, holds, id, units, at_ms, now_ms)
   if units == 0 or limit.algorithm == elapsed then
     return charged(limit, spent, units, now_ms), holds
   end
-  local place = { id = id, units = units, expires_at_ms = at_ms, charges = true, waits = true, expired = false }
+  local place = {
+    id = id,
+    units = units,
+    expires_at_ms = at_ms,
+    lease_ms = at_ms - now_ms,
+    charges = true,
+    waits = true,
+    expired = false,
+  }
   return spent, with_hold(holds, first_kept(holds), place)
 end
 
@@ -464,18 +525,17 @@ local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now
   if algorithm == concurrency or algorithm == elapsed or algorithm == streak then
     return spent, holds
   end
-  if keeps then
-    local missing = units - used_in(limit, spent, holds, now_ms)
-    return missing > 0 and charged_afterwards(limit, spent, missing, at_ms, now_ms) or spent, holds
-  end
   local memo = hold_in(holds, id)
-  local known = memo and memo.units or 0
-  if units <= known then
+  local known = memo and memo.units or keeps and used_in(limit, spent, holds, now_ms) or 0
+  if units <= known and (memo or not keeps) then
     return spent, holds
   end
-  local after = charged_afterwards(limit, spent, units - known, at_ms, now_ms)
-  if after == spent then
-    return spent, holds
+  local after = spent
+  if units > known then
+    after = charged_afterwards(limit, spent, units - known, at_ms, now_ms)
+    if after == spent then
+      return spent, holds
+    end
   end
   local others = {}
   for _, hold in ipairs(holds) do
@@ -483,12 +543,20 @@ local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now
       others[#others + 1] = hold
     end
   end
-  local made = { id = id, units = units, expires_at_ms = now_ms + kept_ms, is_memo = true, expired = true }
+  local made = {
+    id = id,
+    units = max(units, known),
+    expires_at_ms = now_ms + kept_ms,
+    lease_ms = kept_ms,
+    is_memo = true,
+    expired = true,
+  }
   return after, with_hold(others, first_kept(others), made)
 end
 
 local function extended(holds, hold, lease_ms, now_ms)
   local longer = changed_hold(hold, max(hold.expires_at_ms, now_ms + lease_ms), hold.mark, false)
+  longer.lease_ms = hold.lease_ms and max(hold.lease_ms, lease_ms)
   return with_hold(without(holds, hold.id), 1, longer)
 end
 
@@ -503,6 +571,9 @@ local function text_of_hold(hold)
     or hold.charges and (hold.expired and ",C" or ",c")
     or (hold.expired and ",R" or ",r")
   text = hold.id .. "," .. text_of[hold.units] .. "," .. text_of[hold.expires_at_ms] .. letter
+  if hold.lease_ms then
+    text = text .. text_of[hold.lease_ms]
+  end
   local mark = hold.mark
   if mark then
     text = text .. "," .. text_of[mark.base_ms] .. "," .. text_of[mark.level] .. "," .. text_of[mark.level_per_unit]
@@ -529,10 +600,16 @@ function held_state.encode(state)
   return HEADS[state.of] .. text .. " " .. text_of[spent.expires_at_ms] .. " " .. spent.algorithm.encode(spent)
 end
 
+-- Digits as they are written: a text that is written again has to be the same.
+local function is_whole(digits)
+  return (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits)
+end
+
 -- The hold that begins at a place of a text, or nil when it is damaged; and where it ends.
 local function decode_hold(text, first)
-  local _, last, id, units, expires_at_ms, letter = find(text, "^([%w_-]+),(%d+),(%d+),([crgpCRGM])", first)
-  if not last or #id > MAX_ID_LENGTH then
+  local _, last, id, units, expires_at_ms, letter, lease_ms =
+    find(text, "^([%w_-]+),(%d+),(%d+),([crgpCRGM])(%d*)", first)
+  if not last or #id > MAX_ID_LENGTH or (lease_ms ~= "" and not is_whole(lease_ms)) then
     return nil
   end
   local mark
@@ -542,19 +619,20 @@ local function decode_hold(text, first)
     if not last then
       return nil
     end
-    mark = { base_ms = whole_of(base_ms), level = whole_of(level), level_per_unit = whole_of(level_per_unit) }
+    mark = { base_ms = instant_of(base_ms), level = instant_of(level), level_per_unit = instant_of(level_per_unit) }
     if not mark.base_ms or not mark.level or not mark.level_per_unit then
       return nil
     end
   end
-  units, expires_at_ms = whole_of(units), whole_of(expires_at_ms)
-  if not units or not expires_at_ms then
+  units, expires_at_ms = whole_of(units), instant_of(expires_at_ms)
+  if not units or not expires_at_ms or (lease_ms ~= "" and not instant_of(lease_ms)) then
     return nil
   end
   local hold = {
     id = id,
     units = units,
     expires_at_ms = expires_at_ms,
+    lease_ms = lease_ms ~= "" and instant_of(lease_ms) or nil,
     charges = letter == "c" or letter == "C" or letter == "p",
     grants = letter == "g" or letter == "G",
     waits = letter == "p",
@@ -569,18 +647,20 @@ end
 -- Mirrors decodeHeld.
 function held_state.decode(text, expires_at_ms)
   local letter = match(text, "^h1 ([csgnek]) ")
-  if not letter then
+  if not letter or expires_at_ms > MAX_INSTANT then
     return nil
   end
   local holds = {}
-  local last = 5
+  local last, before_ms = 5, 0
   repeat
     local hold
     hold, last = decode_hold(text, last + 1)
-    if not hold then
+    if not hold or hold.expires_at_ms < before_ms then
+      return nil
+    elseif hold.mark and (letter ~= "g" or hold.grants or hold.waits or hold.is_memo) then
       return nil
     end
-    holds[#holds + 1] = hold
+    holds[#holds + 1], before_ms = hold, hold.expires_at_ms
     last = last + 1
   until byte(text, last) ~= SEMICOLON
   -- Numbers of ours never begin with a 0; holds that somebody else wrote get texts of ours.
@@ -592,7 +672,7 @@ function held_state.decode(text, expires_at_ms)
   local spent
   if last <= #text then
     local spent_expires_at_ms, spent_text = match(text, "^ (%d+) (.+)$", last)
-    spent_expires_at_ms = spent_text and whole_of(spent_expires_at_ms)
+    spent_expires_at_ms = spent_text and instant_of(spent_expires_at_ms)
     spent = spent_expires_at_ms and decode_spent(spent_text, spent_expires_at_ms)
     if not spent or spent.kind ~= KINDS[letter] then
       return nil

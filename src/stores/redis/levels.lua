@@ -1,7 +1,7 @@
 -- Token buckets as the short way has them. Mirrors src/kernel/algorithms/gcra.ts; gcra.lua in algorithms has the rest.
 -- A limit's numbers: a burst; b level per unit; c level per ms.
 
-local MAX_LEVEL = 2 ^ 52
+local MAX_LEVEL = MAX_INSTANT
 
 -- When levels were so high, and the size of a unit in them; 0 where there is nothing.
 local bases, sizes = {}, {}
@@ -33,10 +33,13 @@ local function level_in(limit, key)
     if not base_ms then
       return nil
     end
-    base_ms, level, size = whole_of(base_ms), whole_of(level), whole_of(size)
+    base_ms, level, size = instant_of(base_ms), instant_of(level), instant_of(size)
     end_ms = call("PEXPIRETIME", keys[key])
     expiries[key] = end_ms
-    if not base_ms or not level or not size or end_ms == -1 or end_ms > MAX_PLAIN then
+    -- The general way tells damage, and a level that is ahead of now.
+    if not base_ms or not level or not size or base_ms > end_ms or end_ms > MAX_PLAIN then
+      return nil
+    elseif end_ms > now_ms and base_ms > now_ms then
       return nil
     elseif end_ms <= now_ms then
       level, base_ms, size, end_ms = 0, 0, 0, 0

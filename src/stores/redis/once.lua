@@ -2,7 +2,6 @@
 -- is given the answer reads it.
 
 local once_state = { kind = "once" }
-local ZERO = byte("0")
 
 -- How the hold of a settle or an extend was found, by the number that is replied.
 local FOUND = { [0] = "live", "late", "unknown" }
@@ -19,11 +18,6 @@ local function encode_step(units, used, extra, reset_after_ms, retry_after_ms, f
     text = text .. "+" .. text_of[extra]
   end
   return text_of[units] .. "," .. text .. "," .. text_of[reset_after_ms] .. retry .. (FOUND[found] or "-")
-end
-
--- Digits as they are written: a text is written anew when its answer is told, and must be the same.
-local function is_whole(digits)
-  return (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits)
 end
 
 -- Mirrors decodeStep.
@@ -46,7 +40,9 @@ end
 function once_state.decode(text, expires_at_ms)
   local told, request, hold, answered_ms, answer, list = match(text, "^o1(t?) ([%w_-]+) ([%w_.-]+) (%d+) ([01+%d]+) (%S*)$")
   local wait_ms = answer and (answer == "0" or answer == "1") and "0" or answer and match(answer, "^1%+([1-9]%d*)$")
-  if not wait_ms or not whole_of(wait_ms) or #request > MAX_ID_LENGTH or not is_whole(answered_ms) then
+  if not wait_ms or not instant_of(wait_ms) or #request > MAX_ID_LENGTH or expires_at_ms > MAX_INSTANT then
+    return nil
+  elseif not is_whole(answered_ms) or not instant_of(answered_ms) then
     return nil
   end
   if hold ~= "." and (#hold > MAX_ID_LENGTH or find(hold, ".", 1, true)) then
@@ -71,16 +67,17 @@ function once_state.decode(text, expires_at_ms)
   }
 end
 
--- The same after it was given again.
+-- The same after it was given again. It ends at the latest when one would that was given now: a clock that was ahead wrote a
+-- later end.
 local function told_once(state)
   return {
     algorithm = once_state,
     kind = "once",
-    expires_at_ms = state.expires_at_ms,
+    expires_at_ms = min(state.expires_at_ms, now_ms + state.wait_ms + REMEMBERED_MS),
     request = state.request,
     answered_ms = state.answered_ms,
     wait_ms = state.wait_ms,
-    text = "o1t" .. sub(state.text, 3),
+    text = "o1t" .. sub(state.text, state.is_told and 4 or 3),
     is_told = true,
   }
 end

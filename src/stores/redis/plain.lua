@@ -39,7 +39,9 @@ end
 -- Units used of a limit, or nil where the short way cannot tell.
 local function plain_used(limit, key)
   if limit.end_ms then
-    return counts[key] or count_in(key)
+    local units = counts[key] or count_in(key)
+    -- Only the general way shortens what a clock that was ahead wrote.
+    return units and ends[key] <= limit.last_ms and units or nil
   elseif limit.of == GCRA then
     return (level_used(limit, key))
   end

@@ -21,7 +21,15 @@ local function state_in(key)
   return state
 end
 
--- What a bucket holds. An expired state, or one of another algorithm, is no state. One that someone wrote without an
+-- A bucket's state without instants that nothing written now could name. Mirrors notAhead of holds.ts.
+local function not_ahead(limit, state)
+  if state.holds then
+    return held_not_ahead(limit, state, now_ms)
+  end
+  return limit.algorithm.not_ahead(limit, state, now_ms)
+end
+
+-- What a bucket holds, and its state where that is another one than the key's, because a clock was ahead. An expired state, or one of another algorithm, is no state. One that someone wrote without an
 -- expiry gets one: that of a new one, or what its holds say themselves.
 local function contents_of(limit, key)
   local state = state_in(key)
@@ -36,10 +44,15 @@ local function contents_of(limit, key)
   if now_ms >= state.expires_at_ms then
     return nil, NO_HOLDS
   end
-  if state.holds then
-    return contents_at(limit, state, now_ms)
+  local right = not_ahead(limit, state)
+  local righted = right ~= state and right or nil
+  if now_ms >= right.expires_at_ms then
+    return nil, NO_HOLDS, righted
+  elseif right.holds then
+    local spent, holds = contents_at(limit, right, now_ms)
+    return spent, holds, righted
   end
-  return state, NO_HOLDS
+  return right, NO_HOLDS, righted
 end
 
 -- The text of an answer that is kept and has not ended, or nil.

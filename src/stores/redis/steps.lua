@@ -3,7 +3,8 @@
 
 -- One request's steps, in records that every request uses again. What a step asks: key, limit, event, shadow, needed (units
 -- that must be free for it), and what its event has: units, id, lease, made, mark, outcome, time, keeps. How it is judged:
--- plain_used (units used, of a charge that the short way can make), spent and holds (what its bucket holds), fits, hold (that
+-- plain_used (units used, of a charge that the short way can make), spent and holds (what its bucket holds), righted (its state, where that
+-- has to be written also when nothing is booked), fits, hold (that
 -- it names), turns (in how many ms its turn is; 0: it has none), spent_after and holds_after (what its bucket will hold when
 -- the request is booked). Its reply, where that is kept: used, granted, reset, retry, found.
 local steps = setmetatable({}, {
@@ -37,12 +38,14 @@ local function read_steps(shape, mends, shows, may_be_plain)
         made = {
           id = argument(),
           units = argument(),
-          expires_at_ms = now_ms + argument(),
+          lease_ms = argument(),
+          expires_at_ms = nil,
           charges = argument() == 1,
           expired = false,
           mark = nil,
           text = nil,
         }
+        made.expires_at_ms = now_ms + made.lease_ms
       end
       event, units, needed = HOLD, made.units, max(1, made.units)
       step.made = made
@@ -80,11 +83,11 @@ end
 local function judge(step)
   local limit, event = step.limit, step.event
   if step.plain_used then
-    step.spent, step.holds = nil, NO_HOLDS
+    step.spent, step.holds, step.righted = nil, NO_HOLDS, nil
     return step.needed <= limit.a - step.plain_used
   end
-  local spent, holds = contents_of(limit, step.key)
-  step.spent, step.holds = spent, holds
+  local spent, holds, righted = contents_of(limit, step.key)
+  step.spent, step.holds, step.righted = spent, holds, righted
   if event <= SETTLE then
     local hold = hold_in(holds, step.id)
     step.hold = hold

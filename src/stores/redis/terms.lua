@@ -17,7 +17,7 @@ local function receipt_in(text)
   if not number then
     return nil
   end
-  number, part, at_ms = whole_of(number), whole_of(part), whole_of(at_ms)
+  number, part, at_ms = whole_of(number), whole_of(part), instant_of(at_ms)
   if not number or not part or not at_ms then
     return nil
   end
@@ -31,15 +31,14 @@ local function receipts_in(text)
   if not from then
     return nil
   end
+  -- A batch writes its own receipt with them, and none below the first number that is open.
   local receipts = {}
-  if list ~= "" then
-    for item in string.gmatch(list .. ";", "([^;]*);") do
-      local receipt = receipt_in(item)
-      if not receipt then
-        return nil
-      end
-      receipts[#receipts + 1] = receipt
+  for item in string.gmatch(list .. ";", "([^;]*);") do
+    local receipt = receipt_in(item)
+    if not receipt or receipt.number < from then
+      return nil
     end
+    receipts[#receipts + 1] = receipt
   end
   return receipts, from
 end

@@ -15,6 +15,10 @@ function concurrency.book(limit, state, cost, now_ms)
   return { algorithm = concurrency, kind = "concurrency", expires_at_ms = now_ms }
 end
 
+function concurrency.not_ahead(limit, state)
+  return state
+end
+
 function concurrency.encode()
   return ""
 end

@@ -62,7 +62,15 @@ local function book(limit, state, cost, now_ms, is_thought)
   return counter(spent_after(state, cost), expires_at_ms, is_thought, state.seen)
 end
 
+local function not_ahead(limit, state)
+  if state.expires_at_ms <= limit.last_ms then
+    return state
+  end
+  return counter(state.spent, limit.last_ms, nil, state.seen)
+end
+
 for _, algorithm in ipairs({ quota, fixed_window, calendar_window }) do
+  algorithm.not_ahead = not_ahead
   algorithm.used, algorithm.free_after_ms, algorithm.end_of, algorithm.book = used, free_after_ms, window_end, book
 end
 
@@ -79,14 +87,12 @@ local function are_marks(text)
     return false
   end
   for first = 1, #text, MARK_LENGTH + 1 do
-    if not find(sub(text, first, first + MARK_LENGTH), "^[0-9a-f]+,?$") then
-      return false
-    end
-    if find(sub(text, first, first + MARK_LENGTH - 1), ",", 1, true) then
+    local mark, separator = sub(text, first, first + MARK_LENGTH - 1), sub(text, first + MARK_LENGTH, first + MARK_LENGTH)
+    if find(mark, "[^0-9a-f]") or (separator ~= "," and separator ~= "") then
       return false
     end
   end
-  return byte(text, #text) ~= byte(",")
+  return true
 end
 
 local function decode_seen(text, expires_at_ms)
@@ -103,5 +109,8 @@ function quota.decode(text, expires_at_ms)
     return decode_seen(text, expires_at_ms)
   end
   local spent = (text == "0" or find(text, "^[1-9]%d*$")) and tonumber(text)
+  if expires_at_ms > MAX_INSTANT then
+    return nil
+  end
   return spent and spent <= MAX_SAFE_INTEGER and counter(spent, expires_at_ms) or nil
 end

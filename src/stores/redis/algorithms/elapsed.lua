@@ -27,15 +27,27 @@ function elapsed.book(limit, state, cost, now_ms)
   }
 end
 
+local function seen_from(first_ms, expires_at_ms)
+  return { algorithm = elapsed, kind = "elapsed", first_ms = first_ms, expires_at_ms = expires_at_ms }
+end
+
+function elapsed.not_ahead(limit, state, now_ms)
+  local first_ms, expires_at_ms = min(state.first_ms, now_ms), min(state.expires_at_ms, now_ms + limit.b)
+  if first_ms == state.first_ms and expires_at_ms == state.expires_at_ms then
+    return state
+  end
+  return seen_from(first_ms, expires_at_ms)
+end
+
 function elapsed.encode(state)
   return "e1 " .. text_of[state.first_ms]
 end
 
 function elapsed.decode(text, expires_at_ms)
   local first_ms = match(text, "^e1 (%d+)$")
-  first_ms = first_ms and whole_of(first_ms)
-  if not first_ms then
+  first_ms = first_ms and instant_of(first_ms)
+  if not first_ms or expires_at_ms > MAX_INSTANT or (expires_at_ms ~= -1 and first_ms > expires_at_ms) then
     return nil
   end
-  return { algorithm = elapsed, kind = "elapsed", first_ms = first_ms, expires_at_ms = expires_at_ms }
+  return seen_from(first_ms, expires_at_ms)
 end

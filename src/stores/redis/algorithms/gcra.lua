@@ -63,6 +63,14 @@ do
     return gcra.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.c))
   end
 
+  function gcra.not_ahead(limit, state, now_ms)
+    local ahead_ms = state.base_ms - now_ms
+    if ahead_ms <= 0 then
+      return state
+    end
+    return gcra.state(state.level, now_ms, state.level_per_unit, state.expires_at_ms - ahead_ms)
+  end
+
   function gcra.encode(state)
     return "g1 " .. text_of[state.base_ms] .. " " .. text_of[state.level] .. " " .. text_of[state.level_per_unit]
   end
@@ -72,8 +80,10 @@ do
     if not base_ms then
       return nil
     end
-    base_ms, level, level_per_unit = whole_of(base_ms), whole_of(level), whole_of(level_per_unit)
-    if not base_ms or not level or not level_per_unit then
+    base_ms, level, level_per_unit = instant_of(base_ms), instant_of(level), instant_of(level_per_unit)
+    if not base_ms or not level or not level_per_unit or expires_at_ms > MAX_INSTANT then
+      return nil
+    elseif expires_at_ms ~= -1 and base_ms > expires_at_ms then
       return nil
     end
     return gcra.state(level, base_ms, level_per_unit, expires_at_ms)

@@ -116,6 +116,31 @@ do
     }
   end
 
+  function sliding_window.not_ahead(limit, state, now_ms)
+    local sub_window_ms, counts = state.sub_window_ms, state.counts
+    local by = state.newest - floor(now_ms / sub_window_ms)
+    if by <= 0 then
+      return state
+    end
+    -- All that was counted ahead of now was counted by now.
+    local rest = { 0 }
+    for place, count in ipairs(counts) do
+      if place <= by + 1 then
+        rest[1] = rest[1] + count
+      else
+        rest[place - by] = count
+      end
+    end
+    return {
+      algorithm = sliding_window,
+      kind = "sliding-window",
+      expires_at_ms = state.expires_at_ms - by * sub_window_ms,
+      sub_window_ms = sub_window_ms,
+      newest = state.newest - by,
+      counts = rest,
+    }
+  end
+
   function sliding_window.encode(state)
     local counts = {}
     for place, count in ipairs(state.counts) do
@@ -130,12 +155,20 @@ do
       return nil
     end
     sub_window_ms, newest = whole_of(sub_window_ms), whole_of(newest)
-    local counts = {}
-    for item in string.gmatch(list .. ",", "([^,]*),") do
-      counts[#counts + 1] = find(item, "^%d+$") and whole_of(item) or DAMAGED
-    end
-    if not sub_window_ms or not newest or #counts > MAX_COUNTS or min(unpack(counts)) == DAMAGED then
+    if not sub_window_ms or not newest or expires_at_ms > MAX_INSTANT then
       return nil
+    elseif newest > MAX_INSTANT / sub_window_ms - MAX_COUNTS then
+      return nil
+    elseif expires_at_ms ~= -1 and newest * sub_window_ms > expires_at_ms then
+      return nil
+    end
+    local counts, sum = {}, 0
+    for item in string.gmatch(list .. ",", "([^,]*),") do
+      local count = find(item, "^%d+$") and whole_of(item)
+      if not count or #counts == MAX_COUNTS or count > MAX_SAFE_INTEGER - sum then
+        return nil
+      end
+      counts[#counts + 1], sum = count, sum + count
     end
     return {
       algorithm = sliding_window,

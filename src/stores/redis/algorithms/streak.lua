@@ -38,6 +38,13 @@ do
     return row(outcome, count, now_ms + limit.b)
   end
 
+  function streak.not_ahead(limit, state, now_ms)
+    if state.expires_at_ms <= now_ms + limit.b then
+      return state
+    end
+    return row(state.outcome, state.count, now_ms + limit.b)
+  end
+
   function streak.encode(state)
     return "k1 " .. state.outcome .. " " .. text_of[state.count]
   end
@@ -45,7 +52,7 @@ do
   function streak.decode(text, expires_at_ms)
     local outcome, count = match(text, "^k1 ([%w_-]+) ([1-9]%d*)$")
     count = count and whole_of(count)
-    if not count or #outcome > MAX_OUTCOME_LENGTH then
+    if not count or #outcome > MAX_OUTCOME_LENGTH or expires_at_ms > MAX_INSTANT then
       return nil
     end
     return row(outcome, count, expires_at_ms)
