@@ -73,6 +73,16 @@ export function onceKey(prefix: string, tag: string, of: "once" | "settled", nam
   return `${prefix}:1:{${tag}}:$${of}:${keyPart(name)}`;
 }
 
+/** Whether a key is of an answer that is kept for the end of a hold. */
+export function isSettledKey(key: string): boolean {
+  return key.includes("}:$settled:");
+}
+
+/** The key with another value's tag. */
+export function withTag(key: string, value: string): string {
+  return `${key.slice(0, key.indexOf("{") + 1)}${keyPart(value)}${key.slice(key.indexOf("}"))}`;
+}
+
 /** The tag of a bucket's key. */
 export function tagOf(key: string): string {
   return key.slice(key.indexOf("{") + 1, key.indexOf("}"));

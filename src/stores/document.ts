@@ -3,7 +3,7 @@
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { tagOf, valueOfPart } from "../kernel/key.ts";
+import { tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
   type Batching,
@@ -115,7 +115,9 @@ class DocumentStore implements Store {
   async #decide(partition: string | null, requests: readonly StoreRequest[]): Promise<Replies> {
     if (partition === null) return decideBatch(requests, () => undefined, this.#clock.nowMs()).replies;
     try {
-      return await this.#port.transact(partition, (json, nowMs) => changed(json, requests, nowMs));
+      return await this.#port.transact(partition, (json, nowMs, spelled = partition) =>
+        changed(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
+      );
     } catch (error) {
       const failed = StoreError.isInstance(error) ? error : unavailable(error);
       return requests.map(() => failed);
@@ -131,6 +133,15 @@ function partitionOf(request: StoreRequest): string | null {
   if (partition !== null) return partition;
   const message = "a partition's value is longer than 64 bytes, and is known by its hash alone";
   throw new StoreError("unknown-partition", message, { transient: false });
+}
+
+/** The request with the keys of its row's own spelling, so that no other spelling of it begins with a full quota. */
+function inValueOf(partition: string, { steps, once, ...request }: StoreRequest): StoreRequest {
+  return {
+    ...request,
+    steps: steps.map((step) => ({ ...step, bucket: withTag(step.bucket, partition) })),
+    ...(once === undefined ? {} : { once: { ...once, key: withTag(once.key, partition) } }),
+  };
 }
 
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
@@ -149,13 +160,31 @@ function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number
   return { json: { tollgate: 1, keys: Object.fromEntries([...kept, ...next]) } satisfies Document, result: replies };
 }
 
-function documentIn(json: unknown): Document {
-  if (json === null || json === undefined) return { tollgate: 1, keys: {} };
-  if (typeof json === "object" && "tollgate" in json && json.tollgate === 1 && "keys" in json) {
+function documentIn(value: unknown): Document {
+  const json = parsed(value);
+  if (isEmpty(json)) return { tollgate: 1, keys: {} };
+  if (typeof json === "object" && json !== null && "tollgate" in json && json.tollgate === 1 && "keys" in json) {
     const { keys } = json;
     if (typeof keys === "object" && keys !== null && Object.values(keys).every(isKept)) return json as Document;
   }
   throw new StoreError("damaged-bucket", "a partition's value is not what any version writes", { transient: false });
+}
+
+/** What a port gives as text, or as bytes, is read: not every driver reads JSON columns by itself. */
+function parsed(value: unknown): unknown {
+  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
+  if (typeof text !== "string" || text === "") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Whether nothing was written yet: NULL, or what columns have as their default, `{}`, `[]` and the empty text. */
+function isEmpty(json: unknown): boolean {
+  if (json === null || json === undefined || json === "") return true;
+  return typeof json === "object" && json !== null && Object.keys(json).length === 0;
 }
 
 function isKept(kept: unknown): boolean {
