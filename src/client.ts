@@ -1,11 +1,12 @@
 // The same limiter over HTTP: what `tollgate serve` decides, as an object in this process. It needs `fetch` alone, so it is
 // there for Node, Workers and whatever else runs servers.
 
+import { validAnswer } from "./client/answers.ts";
 import { Away } from "./client/away.ts";
 import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
 import { OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
-import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
+import { askOr, type ClientShared, checkOpen } from "./client/shared.ts";
 import { type Item, Wire } from "./client/wire.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { Decision, Usage } from "./kernel/decision.ts";
@@ -151,7 +152,7 @@ class ClientLimiter implements Limiter {
     }
     const path = `/v1/usage?${query}`;
     const answer = await this.#alone({ method: "GET", path, isRepeatable: true }, options);
-    return (answer as { readonly usages: readonly Usage[] }).usages;
+    return validAnswer<{ readonly usages: readonly Usage[] }>("usage", answer).usages;
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
@@ -210,7 +211,6 @@ class ClientLimiter implements Limiter {
       isHere = false;
       return decideAway(away, op, { call, body, isRepeatable }, isDoubted);
     });
-    checkDecision(decision);
     if (isHere && op === "consume") away?.learn(call, decision, sentMs);
     return decision;
   }
@@ -229,7 +229,7 @@ class ClientLimiter implements Limiter {
         signal,
       });
       away?.reached();
-      return checkDecision(answer as Decision);
+      return validAnswer("consume", answer);
     } catch (error) {
       if (signal?.aborted || away === null || !away.leave(error)) throw error;
       return decideAway(away, "consume", named, true);
@@ -256,7 +256,7 @@ class ClientLimiter implements Limiter {
       this.#tell(found.decision, call);
       return found;
     }
-    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = checkDecision(found);
+    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = found;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     const hold =
@@ -282,7 +282,7 @@ class ClientLimiter implements Limiter {
     const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
     const body = { limit, dimensions, ...more };
     const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, options);
-    return (answer as { readonly usage: Usage | null }).usage;
+    return validAnswer<{ readonly usage: Usage | null }>("grant" in more ? "grant" : "reset", answer).usage;
   }
 
   async #alone(asked: Parameters<Wire["send"]>[0], options: CallOptions): Promise<unknown> {

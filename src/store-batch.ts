@@ -3,7 +3,7 @@
 import { decide, keysOf, type Step, type StoreReply, type StoreRequest } from "./kernel/decide.ts";
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, type Receipt, receiptsKey } from "./kernel/receipts.ts";
 import type { StoredState } from "./kernel/stored.ts";
-import { checkedTime } from "./store-check.ts";
+import { validTime } from "./store-check.ts";
 import { StoreError, tooManyHolds } from "./store-error.ts";
 import type { Terms } from "./store-terms.ts";
 
@@ -38,7 +38,7 @@ export function decideBatch(
   nowMs: number,
   terms: Terms = {},
 ): DecidedBatch {
-  checkedTime(nowMs);
+  validTime(nowMs);
   const { notAfterMs = nowMs, incarnation, receipt } = terms;
   if (nowMs > notAfterMs) throw tooLate(`it is ${nowMs - notAfterMs} ms after the batch's deadline`);
   if (incarnation !== undefined && !isMarked(read(MARK_KEY), incarnation)) throw otherIncarnation();

@@ -25,7 +25,7 @@ export function isCount(value: unknown): value is number {
  *
  * @throws StoreError `invalid-reply`
  */
-export function checkedTime(nowMs: unknown): number {
+export function validTime(nowMs: unknown): number {
   if (isTime(nowMs)) return nowMs;
   throw invalid("time", "whole milliseconds since 1970, as a number", nowMs);
 }
@@ -47,7 +47,7 @@ export function wholeIn(value: unknown): number {
  * @throws StoreError `invalid-reply` when the time is not a whole number
  */
 export function decide(request: StoreRequest, states: readonly (StoredState | undefined)[], nowMs: number): Outcome {
-  return decideChecked(request, states, checkedTime(nowMs));
+  return decideChecked(request, states, validTime(nowMs));
 }
 
 /**
@@ -59,19 +59,19 @@ export function decodeState(text: string, expiresAtMs: number): StoredState | nu
 }
 
 /** A store's reply, or the error that says what is wrong with it. */
-export function checkedReply(reply: StoreReply | StoreError | undefined): StoreReply | StoreError {
+export function validReply(reply: StoreReply | StoreError | undefined): StoreReply | StoreError {
   if (StoreError.isInstance(reply)) return reply;
   if (reply === undefined) return tooFew();
   return faultIn(reply) ?? reply;
 }
 
 /** The replies for some requests: one for each, of which those that are not valid are errors. */
-export function checkedReplies(
+export function validReplies(
   requests: readonly StoreRequest[],
   replies: readonly (StoreReply | StoreError | undefined)[],
 ): (StoreReply | StoreError)[] {
   if (!Array.isArray(replies)) throw invalid("replies", "a list", replies);
-  return requests.map((_, i) => checkedReply(replies[i]));
+  return requests.map((_, i) => validReply(replies[i]));
 }
 
 /**
@@ -79,7 +79,7 @@ export function checkedReplies(
  *
  * @throws StoreError `invalid-reply`
  */
-export function checkedBeat(beat: Beat): Beat {
+export function validBeat(beat: Beat): Beat {
   const { nowMs, instances, rank } = beat ?? {};
   if (!isTime(nowMs)) throw invalid("nowMs", "whole milliseconds since 1970", nowMs);
   if (!isCount(instances) || instances === 0) throw invalid("instances", "a whole number from 1", instances);

@@ -40,7 +40,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Hold 
       checkHoldOptions(options);
       check(shared, { signal: options.signal });
       const { leaseMs } = options;
-      const item = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
+      const item: Item = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
       const { extended } = await askOr<{ readonly extended: boolean }>(shared, item, async (away) => {
         return { extended: await away.limiter.hold(id, call).extend({ leaseMs }) };
       });

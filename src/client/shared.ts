@@ -5,7 +5,6 @@ import type { Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import type { Away } from "./away.ts";
-import { invalidReply } from "./problems.ts";
 import type { Item, Wire } from "./wire.ts";
 
 export interface ClientShared {
@@ -50,10 +49,4 @@ export async function askOr<Answer>(
 export function checkOpen({ closing }: ClientShared): void {
   if (closing === null) return;
   throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
-}
-
-/** @throws StoreError `invalid-reply` */
-export function checkDecision<Answer extends Decision>(answer: Answer): Answer {
-  if (typeof answer?.allowed === "boolean" && Array.isArray(answer.verdicts)) return answer;
-  throw invalidReply("what is no decision");
 }

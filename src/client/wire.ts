@@ -3,11 +3,12 @@
 
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
+import { type Op, validAnswer } from "./answers.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
 
 /** What is asked for in a batch. */
 export interface Item {
-  readonly op: string;
+  readonly op: Op;
   readonly body: object;
   /** Whether it comes to the same when the service is asked twice. */
   readonly isRepeatable: boolean;
@@ -69,7 +70,7 @@ export class Wire {
    *
    * @returns the body of its answer; `null` where that has none
    * @throws MisuseError as the service says, and `invalid-call`; StoreError as it says; `unavailable` when it has not answered by the deadline,
-   *   `overloaded` when too much waits
+   *   `overloaded` when too much waits, `invalid-reply` when it answers something else
    */
   ask({ op, body, isRepeatable }: Item): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -77,7 +78,14 @@ export class Wire {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const endsAtMs = performance.now() + this.#options.deadlineMs;
-      this.#put({ text: textOf({ op, ...body }), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
+      const read = (answer: unknown) => {
+        try {
+          resolve(validAnswer(op, answer));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#put({ text: textOf({ op, ...body }), isRepeatable, endsAtMs, resolve: read, reject, tries: 0 });
     });
   }
 

@@ -8,7 +8,7 @@ import { Away } from "../../src/client/away.ts";
 import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
 import type { Item, Wire } from "../../src/client/wire.ts";
 
-const item = (op: string): Item => ({ op, body: {}, isRepeatable: true });
+const item = (op: string) => ({ op, body: {}, isRepeatable: true }) as Item;
 const booking = (op: string): Booking => ({ item: () => item(op) });
 
 /** A service that fails for some, and notes what it is told. */
@@ -17,7 +17,7 @@ function service(failing: ReadonlySet<string> = new Set()) {
   return {
     told,
     failing: new Set(failing),
-    async ask({ op }: Item) {
+    async ask({ op }: { readonly op: string }) {
       if (this.failing.has(op)) throw new StoreError("unavailable", "away", { transient: true });
       if (op === "wrong") throw new TypeError("misuse");
       told.push(op);

@@ -1,7 +1,7 @@
 // Who shares the store, and the mark by which it is known again: rows of the same table, beside the buckets.
 
 import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store.ts";
-import { checkedTime } from "../../store-check.ts";
+import { validTime } from "../../store-check.ts";
 import { listIn } from "./client.ts";
 import type { Work } from "./transaction.ts";
 
@@ -22,7 +22,7 @@ export async function beat(
   { group, instance, livesMs, seen }: Member,
 ): Promise<Beat> {
   const now =
-    clock === undefined ? "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : checkedTime(clock.nowMs());
+    clock === undefined ? "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : validTime(clock.nowMs());
   const mark = `SELECT value FROM ${buckets} WHERE key = '${MARK_KEY}' AND value ~ ${MARK}`;
   const isLeft =
     seen.length === 0

@@ -16,7 +16,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../../store.ts";
-import { checkedTime } from "../../store-check.ts";
+import { validTime } from "../../store-check.ts";
 import { type Database, listIn, type Query } from "./client.ts";
 import type { Tables } from "./schema.ts";
 
@@ -152,7 +152,7 @@ async function write({ tables }: Work, query: Query, changed: ReadonlyMap<string
  */
 export async function sweep({ database, tables, clock }: Work, after: string, count: number): Promise<string> {
   const now =
-    clock === undefined ? "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : String(checkedTime(clock.nowMs()));
+    clock === undefined ? "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : String(validTime(clock.nowMs()));
   const text =
     `WITH visited AS MATERIALIZED (SELECT key FROM ${tables.buckets} WHERE key > $1 ORDER BY key LIMIT ${count}),` +
     ` expired AS MATERIALIZED (SELECT key FROM ${tables.buckets} WHERE key IN (SELECT key FROM visited)` +
