@@ -1,6 +1,7 @@
 // How a client asks the service: what one tick asks, and what gathers while batches are under way, goes in one request. What
 // may be sent again is, until its time is over.
 
+import { delayOf, sleep } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { type Op, validAnswer } from "./answers.ts";
@@ -176,7 +177,7 @@ export class Wire {
   ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
     const { url, key, fetch, deadlineMs } = this.#options;
     // Who is not answered can ask once more in time.
-    const late = AbortSignal.timeout(Math.ceil(deadlineMs / 2) + waitMs);
+    const late = AbortSignal.timeout(delayOf(Math.ceil(deadlineMs / 2) + waitMs));
     try {
       const response = await fetch(url + path, {
         method,
@@ -232,8 +233,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,7 +2,7 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import { type Clock, checkClock, within } from "../clock.ts";
+import { type Clock, checkClock, sleep, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -206,7 +206,7 @@ class RedisStore implements Store {
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */
   async #askAgain(script: Script, key: string | undefined, args: (string | number)[]): Promise<unknown> {
     for (let time = 1; ; time++) {
-      await new Promise((resolve) => setTimeout(resolve, MOVING.pauseMs));
+      await sleep(MOVING.pauseMs);
       try {
         return await this.#connection.send(key, "EVAL", script.text, ...args);
       } catch (error) {
