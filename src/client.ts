@@ -269,7 +269,7 @@ class ClientLimiter implements Limiter {
     const item: Item = { op: "report", body: { call, outcome: told }, isRepeatable: false };
     await askOr<unknown>(this.#shared, item, async (away, isDoubted) => {
       await away.limiter.report(call, outcome);
-      if (!isDoubted) away.book({ item: () => item }, false);
+      if (!isDoubted) away.book({ item: () => item, endsCall: true }, false);
     });
   }
 

@@ -15,7 +15,7 @@ interface Layer {
 }
 
 const STORE = /^src\/store\.ts$/;
-const STORE_CHECK = /^src\/store-check\.ts$/;
+const STORE_CHECK = /^src\/store-(check|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const KERNEL = /^src\/kernel\//;
 
@@ -31,7 +31,7 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store|store-batch|store-check|store-error|store-terms|clock)\.ts$/,
+    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock)\.ts$/,
     may: [KERNEL, /^src\/store-(batch|check|error|terms)\.ts$/],
   },
   limiter: {

@@ -40,8 +40,9 @@ export const MAX_ITEMS = 256;
 const MAX_BYTES = 500_000;
 /** Most batches under way. */
 const LANES = 8;
-/** Most items that wait. */
-const MAX_QUEUED = 10_000;
+/** Most items that wait. Those that end calls may be twice as many: refused, they would leave what the calls hold in place. */
+export const MAX_QUEUED = 10_000;
+const ENDS: ReadonlySet<Op> = new Set(["settle", "release", "extend", "report"]);
 /** How often something is sent at most, and how long it waits after the first failure: twice that after the next. */
 const MAX_TRIES = 4;
 const PAUSE_MS = 20;
@@ -75,7 +76,7 @@ export class Wire {
    */
   ask({ op, body, isRepeatable }: Item): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#queue.length >= MAX_QUEUED) {
+      if (this.#queue.length >= (ENDS.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const endsAtMs = performance.now() + this.#options.deadlineMs;

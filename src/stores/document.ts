@@ -3,7 +3,7 @@
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { tagOf, valueOfPart, withTag } from "../kernel/key.ts";
+import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
   type Batching,
@@ -20,6 +20,7 @@ import {
   type Terms,
 } from "../store.ts";
 
+import { KEPT_ENDS, newIn, roomFor } from "../store-states.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
 
 export { type ColumnOptions, columnOf } from "./document/column.ts";
@@ -40,8 +41,10 @@ const MAX_KEYS = 10_000;
 /** A value as it is written: each key's text, and when it ends. */
 interface Document {
   readonly tollgate: 1;
-  readonly keys: Readonly<Record<string, readonly [text: string, expiresAtMs: number]>>;
+  readonly keys: Readonly<Record<string, Kept>>;
 }
+
+type Kept = readonly [text: string, expiresAtMs: number];
 
 type Replies = readonly (StoreReply | StoreError)[];
 
@@ -144,20 +147,39 @@ function inValueOf(partition: string, { steps, once, ...request }: StoreRequest)
   };
 }
 
+/** One by one: a call for which there is no room fails alone, and the end of a hold never does. */
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
   const document = documentIn(json);
-  const { replies, changed } = decideBatch(requests, (key) => stateIn(document, key), nowMs);
-  if (changed.size === 0) return { json, result: replies };
-  const kept = Object.entries(document.keys).filter(
-    ([key, [, expiresAtMs]]) => nowMs < expiresAtMs && !changed.has(key),
-  );
-  const next = [...changed].flatMap(([key, state]) =>
-    state === undefined ? [] : [[key, [encodeState(state), state.expiresAtMs]] as const],
-  );
-  if (kept.length + next.length > MAX_KEYS) {
-    throw new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
-  }
-  return { json: { tollgate: 1, keys: Object.fromEntries([...kept, ...next]) } satisfies Document, result: replies };
+  const kept = new Map(Object.entries(document.keys));
+  const isLive = (key: string) => nowMs < (kept.get(key)?.[1] ?? 0);
+  let buckets = [...kept.keys()].filter((key) => isLive(key) && !isSettledKey(key)).length;
+  let isChanged = false;
+  const decideOne = (request: StoreRequest): StoreReply | StoreError => {
+    const { replies, changed } = decideBatch([request], (key) => stateIn(kept.get(key)), nowMs);
+    const reply = replies[0] as StoreReply | StoreError;
+    if (changed.size === 0 || StoreError.isInstance(reply)) return reply;
+    const keys = keysOf(request);
+    const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isLive);
+    if (added > 0 && buckets + added > roomFor(request, reply, MAX_KEYS)) {
+      return new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
+    }
+    isChanged = true;
+    for (const [key, state] of changed) {
+      const before = isLive(key);
+      if (state === undefined) kept.delete(key);
+      else kept.set(key, [encodeState(state), state.expiresAtMs]);
+      if (!isSettledKey(key)) buckets += Number(isLive(key)) - Number(before);
+    }
+    return reply;
+  };
+  const replies = requests.map(decideOne);
+  if (!isChanged) return { json, result: replies };
+  const ends = [...kept].filter(([key]) => isLive(key) && isSettledKey(key));
+  ends.sort(([, [, one]], [, [, other]]) => one - other);
+  const forgotten = ends.slice(0, Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets)));
+  for (const [key] of forgotten) kept.delete(key);
+  const live = [...kept].filter(([key]) => isLive(key));
+  return { json: { tollgate: 1, keys: Object.fromEntries(live) } satisfies Document, result: replies };
 }
 
 function documentIn(value: unknown): Document {
@@ -191,10 +213,8 @@ function isKept(kept: unknown): boolean {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
 }
 
-function stateIn({ keys }: Document, key: string): Known {
-  if (!Object.hasOwn(keys, key)) return undefined;
-  const [text, expiresAtMs] = keys[key] as [string, number];
-  return decodeState(text, expiresAtMs);
+function stateIn(kept: Kept | undefined): Known {
+  return kept === undefined ? undefined : decodeState(...kept);
 }
 
 function unavailable(cause: unknown): StoreError {

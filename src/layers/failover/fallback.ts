@@ -6,22 +6,19 @@ import { freeAfterMs } from "../../kernel/holds.ts";
 import {
   type Degraded,
   decide,
-  keysOf,
   type Step,
   type StepReply,
-  type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
   tooManyHolds,
 } from "../../store.ts";
+import { BoundedStates } from "../../store-states.ts";
 import { modeOf, type Place, type Share, shared, usedIn } from "./shares.ts";
 import { spentOf, type Views } from "./views.ts";
 
-/** Most buckets and kept answers of this instance alone; more are denied. */
+/** Most buckets and kept answers of this instance alone. Calls that need more fail. */
 export const MAX_LOCAL = 100_000;
-/** How often all of them are looked at for expiry where there is no room for more. */
-const SWEPT_EACH_MS = 1_000;
 /** When to try again what only the store could allow. */
 const RETRY_AFTER_MS = 1_000;
 
@@ -29,8 +26,7 @@ const RETRY_AFTER_MS = 1_000;
 export class Fallback {
   readonly #views: Views;
   readonly #shares = new Map<string, Share>();
-  readonly #states = new Map<string, StoredState>();
-  #sweptAtMs = 0;
+  readonly #states = new BoundedStates(MAX_LOCAL);
 
   constructor(views: Views) {
     this.#views = views;
@@ -70,24 +66,14 @@ export class Fallback {
       };
     });
     const local = { ...asked, steps };
-    const keys = keysOf(local);
-    const { reply, next } = decide(
-      local,
-      keys.map((key) => this.#states.get(key)),
-      nowMs,
-    );
+    const kept = this.#states.read(local);
+    const states = kept.map((state, i) => state ?? shares[i]?.spent);
+    const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
-    if (next !== null) {
-      if (this.#states.size + keys.length > MAX_LOCAL && !this.#hasRoom(keys.length, nowMs)) {
-        throw new StoreError("capacity", `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`, {
-          transient: true,
-        });
-      }
-      for (const [i, key] of keys.entries()) {
-        const state = next[i];
-        if (state === undefined) this.#states.delete(key);
-        else this.#states.set(key, state);
-      }
+    if (next !== null && !this.#states.write(local, kept, next, reply, nowMs)) {
+      throw new StoreError("capacity", `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`, {
+        transient: true,
+      });
     }
     if (reply.stale === true || reply.replay !== undefined) return { ...reply, degraded };
     return {
@@ -109,7 +95,6 @@ export class Fallback {
     if (known !== undefined && (known.endsAtMs === null || nowMs < known.endsAtMs)) return known;
     const share = shared(step, this.#views.get(step.bucket), place, nowMs);
     if (this.#shares.size < MAX_LOCAL) this.#shares.set(step.bucket, share);
-    if (known === undefined && share.spent !== undefined) this.#states.set(step.bucket, share.spent);
     return share;
   }
 
@@ -135,14 +120,6 @@ export class Fallback {
     if (units > capacity) return { retryAfterMs: null };
     const waitMs = freeAfterMs(limit, { spent: spentOf(view, nowMs), holds: [] }, units, nowMs);
     return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
-  }
-
-  #hasRoom(more: number, nowMs: number): boolean {
-    if (nowMs - this.#sweptAtMs >= SWEPT_EACH_MS) {
-      this.#sweptAtMs = nowMs;
-      for (const [key, { expiresAtMs }] of this.#states) if (nowMs >= expiresAtMs) this.#states.delete(key);
-    }
-    return this.#states.size + more <= MAX_LOCAL;
   }
 }
 
