@@ -1,7 +1,13 @@
 // What enters the kernel and what comes back from a store is checked here: a time, a count or a state that is no whole
 // number is a StoreError, never a decision. Every comparison with NaN is false, so that a limit would let all calls pass.
 
-import { decide as decideChecked, type Outcome, type StoreReply, type StoreRequest } from "./kernel/decide.ts";
+import {
+  decide as decideChecked,
+  type Outcome,
+  type StepReply,
+  type StoreReply,
+  type StoreRequest,
+} from "./kernel/decide.ts";
 import { formatGot } from "./kernel/errors.ts";
 import { decodeState as decodeText, type StoredState } from "./kernel/stored.ts";
 import { StoreError } from "./store-error.ts";
@@ -62,7 +68,7 @@ export function decodeState(text: string, expiresAtMs: number): StoredState | nu
 export function validReply(reply: StoreReply | StoreError | undefined): StoreReply | StoreError {
   if (StoreError.isInstance(reply)) return reply;
   if (reply === undefined) return tooFew();
-  return faultIn(reply) ?? reply;
+  return isValid(reply) ? reply : faultIn(reply);
 }
 
 /** The replies for some requests: one for each, of which those that are not valid are errors. */
@@ -89,25 +95,42 @@ export function validBeat(beat: Beat): Beat {
 
 const COUNT = "a whole number from 0 to 2^53 - 1";
 
-function faultIn(reply: StoreReply): StoreError | null {
+/** Asked for each decision: what is wrong is looked for only where something is. */
+function isValid(reply: StoreReply): boolean {
+  if (typeof reply !== "object" || reply === null) return false;
+  const { allowed, nowMs, waitMs, steps, replay } = reply;
+  if (typeof allowed !== "boolean" || !isTime(nowMs) || !Array.isArray(steps)) return false;
+  if (waitMs !== undefined && !isCount(waitMs)) return false;
+  for (let i = 0; i < steps.length; i++) if (!isValidStep(steps[i])) return false;
+  return replay === undefined || (Array.isArray(replay.units) && replay.units.every(isCount));
+}
+
+function isValidStep(step: StepReply | undefined): boolean {
+  return (
+    typeof step?.allowed === "boolean" &&
+    isCount(step.used) &&
+    isCount(step.resetAfterMs) &&
+    (step.retryAfterMs === null || isCount(step.retryAfterMs)) &&
+    (step.granted === undefined || isCount(step.granted))
+  );
+}
+
+function faultIn(reply: StoreReply): StoreError {
   if (typeof reply !== "object" || reply === null) return invalid("reply", "an object", reply);
   const { allowed, nowMs, waitMs, steps, replay } = reply;
   if (typeof allowed !== "boolean") return invalid("allowed", "true or false", allowed);
   if (!isTime(nowMs)) return invalid("nowMs", "whole milliseconds since 1970", nowMs);
-  if (waitMs !== undefined && !isCount(waitMs)) return invalid("waitMs", COUNT, waitMs);
   if (!Array.isArray(steps)) return invalid("steps", "a list", steps);
-  for (let i = 0; i < steps.length; i++) {
-    const { allowed, used, granted, resetAfterMs, retryAfterMs } = steps[i] ?? {};
-    if (typeof allowed !== "boolean") return invalid(`steps[${i}].allowed`, "true or false", allowed);
-    if (!isCount(used)) return invalid(`steps[${i}].used`, COUNT, used);
-    if (granted !== undefined && !isCount(granted)) return invalid(`steps[${i}].granted`, COUNT, granted);
-    if (!isCount(resetAfterMs)) return invalid(`steps[${i}].resetAfterMs`, COUNT, resetAfterMs);
-    if (retryAfterMs !== null && !isCount(retryAfterMs))
-      return invalid(`steps[${i}].retryAfterMs`, `${COUNT}, or null`, retryAfterMs);
-  }
-  if (replay !== undefined && !(Array.isArray(replay.units) && replay.units.every(isCount)))
-    return invalid("replay.units", "whole numbers", replay.units);
-  return null;
+  if (waitMs !== undefined && !isCount(waitMs)) return invalid("waitMs", COUNT, waitMs);
+  const step = steps.findIndex((each) => !isValidStep(each));
+  if (step === -1) return invalid("replay.units", "whole numbers", replay?.units);
+  const { allowed: fits, used, granted, resetAfterMs, retryAfterMs } = steps[step] ?? {};
+  const at = `steps[${step}]`;
+  if (typeof fits !== "boolean") return invalid(`${at}.allowed`, "true or false", fits);
+  if (!isCount(used)) return invalid(`${at}.used`, COUNT, used);
+  if (!isCount(resetAfterMs)) return invalid(`${at}.resetAfterMs`, COUNT, resetAfterMs);
+  if (granted !== undefined && !isCount(granted)) return invalid(`${at}.granted`, COUNT, granted);
+  return invalid(`${at}.retryAfterMs`, `${COUNT}, or null`, retryAfterMs);
 }
 
 function tooFew(): StoreError {
