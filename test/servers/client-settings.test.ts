@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import pg from "pg";
 import postgres from "postgres";
-import { createLimiter, type PolicyInput } from "tollgate";
+import { createLimiter, type PolicyInput, StoreError } from "tollgate";
 import type { Store } from "tollgate/store";
 import { columnOf, documentStore } from "tollgate/stores/document";
 import { migrate, type PostgresClient, postgresStore } from "tollgate/stores/postgres";
@@ -128,3 +128,38 @@ for (const [name, connect] of Object.entries(clients)) {
     });
   });
 }
+
+describe("a client that changes what the server answered", () => {
+  const garbage: Record<string, unknown> = {
+    "no row": [],
+    "a row without columns": [{}],
+    null: [{ list: null }],
+    "an empty text": [{ list: "" }],
+    "a text": [{ list: "soon" }],
+    "another JSON": [{ list: "{}" }],
+    "an empty list": [{ list: "[]" }],
+    "a list of nulls": [{ list: "[null,null,null,null]" }],
+    "a list of texts": [{ list: '["1","2","3","4"]' }],
+    "a list of fractions": [{ list: "[1,0.5,0.5,0.5]" }],
+    "no rows at all": undefined,
+  };
+  for (const [name, rows] of Object.entries(garbage)) {
+    it(`never gets a decision by ${name}`, async () => {
+      const query = async () => ({ rows });
+      const broken = {
+        totalCount: 0,
+        query,
+        connect: async () => ({ query, release() {} }),
+      } as unknown as PostgresClient;
+      for (const store of [
+        documentStore(columnOf(broken, { table: "sessions", column: "rate_limit_state" })),
+        postgresStore(broken),
+      ]) {
+        const limiter = createLimiter({ policy: POLICY, store, failover: false });
+        for (let i = 0; i < 4; i++) {
+          await assert.rejects(limiter.consume({ tool: "quota", session: "s1" }), StoreError);
+        }
+      }
+    });
+  }
+});
