@@ -70,11 +70,6 @@ export class BoundedStates {
     this.#max = max;
   }
 
-  /** Buckets and answers that are kept. */
-  get size(): number {
-    return this.#buckets.size + this.#ends.size;
-  }
-
   /** What is kept for each key of a request, in the order of `keysOf`. */
   read({ mode, steps, once }: StoreRequest): (StoredState | undefined)[] {
     const states = new Array<StoredState | undefined>(steps.length);
