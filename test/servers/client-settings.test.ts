@@ -163,3 +163,26 @@ describe("a client that changes what the server answered", () => {
     });
   }
 });
+
+describe("a clock that says no time", () => {
+  const pool = server.pool();
+  const NO_TIMES = [Number.NaN, undefined, null, "1893456000000", 0.5, Number.POSITIVE_INFINITY, -1, 2 ** 53, 10n];
+
+  it("decides nothing, in neither store on Postgres", async () => {
+    await pool.query("INSERT INTO sessions VALUES ('no time')");
+    for (const value of NO_TIMES) {
+      const clock = { nowMs: () => value as number };
+      for (const store of [
+        documentStore(columnOf(pool, { table: "sessions", column: "rate_limit_state", clock })),
+        postgresStore(pool, { clock }),
+      ]) {
+        const limiter = createLimiter({ policy: POLICY, store, failover: false });
+        const isInvalid = (error: unknown) => StoreError.isInstance(error) && error.code === "invalid-reply";
+        await assert.rejects(limiter.consume({ tool: "quota", session: "no time" }), isInvalid, String(value));
+      }
+    }
+    const limiter = createLimiter({ policy: POLICY, store: postgresStore(pool) });
+    assert.equal((await limiter.usage({ session: "no time", tool: "quota" }))[0]?.used, 0);
+    await limiter.close();
+  });
+});

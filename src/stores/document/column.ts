@@ -87,7 +87,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
       const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
       throw new StoreError("unknown-partition", message, { transient: false });
     }
-    return { json, id: spelled, nowMs: clock?.nowMs() ?? nowMs };
+    return { json, id: spelled, nowMs: clock === undefined ? nowMs : clock.nowMs() };
   }
 }
 

@@ -124,7 +124,7 @@ async function read(
   ];
   return {
     rows: new Map(rows.map(([key, value, expiresAtMs]) => [key, { value, expiresAtMs }])),
-    nowMs: clock?.nowMs() ?? nowMs,
+    nowMs: clock === undefined ? nowMs : clock.nowMs(),
   };
 }
 
