@@ -14,6 +14,7 @@ import {
   keysOf,
   refuseTerms,
   type Store,
+  type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
@@ -149,37 +150,49 @@ function inValueOf(partition: string, { steps, once, ...request }: StoreRequest)
 
 /** One by one: a call for which there is no room fails alone, and the end of a hold never does. */
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
-  const document = documentIn(json);
-  const kept = new Map(Object.entries(document.keys));
-  const isLive = (key: string) => nowMs < (kept.get(key)?.[1] ?? 0);
-  let buckets = [...kept.keys()].filter((key) => isLive(key) && !isSettledKey(key)).length;
-  let isChanged = false;
+  const kept = new Map(Object.entries(documentIn(json).keys));
+  const isLive = (kept: Kept | StoredState | undefined) => kept !== undefined && nowMs < endOf(kept);
+  /** What was read, and what has become of it. */
+  const states = new Map<string, Known>();
+  const written = new Map<string, StoredState | undefined>();
+  const read = (key: string): Known => {
+    if (!states.has(key)) states.set(key, stateIn(kept.get(key)));
+    return states.get(key);
+  };
+  const isThere = (key: string) => isLive(written.has(key) ? written.get(key) : kept.get(key));
+  let buckets = [...kept].filter(([key, each]) => isLive(each) && !isSettledKey(key)).length;
   const decideOne = (request: StoreRequest): StoreReply | StoreError => {
-    const { replies, changed } = decideBatch([request], (key) => stateIn(kept.get(key)), nowMs);
+    const { replies, changed } = decideBatch([request], read, nowMs);
     const reply = replies[0] as StoreReply | StoreError;
     if (changed.size === 0 || StoreError.isInstance(reply)) return reply;
     const keys = keysOf(request);
-    const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isLive);
+    const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isThere);
     if (added > 0 && buckets + added > roomFor(request, reply, MAX_KEYS)) {
       return new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
     }
-    isChanged = true;
     for (const [key, state] of changed) {
-      const before = isLive(key);
-      if (state === undefined) kept.delete(key);
-      else kept.set(key, [encodeState(state), state.expiresAtMs]);
-      if (!isSettledKey(key)) buckets += Number(isLive(key)) - Number(before);
+      if (!isSettledKey(key)) buckets += Number(isLive(state)) - Number(isThere(key));
+      states.set(key, state);
+      written.set(key, state);
     }
     return reply;
   };
   const replies = requests.map(decideOne);
-  if (!isChanged) return { json, result: replies };
-  const ends = [...kept].filter(([key]) => isLive(key) && isSettledKey(key));
-  ends.sort(([, [, one]], [, [, other]]) => one - other);
-  const forgotten = ends.slice(0, Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets)));
-  for (const [key] of forgotten) kept.delete(key);
-  const live = [...kept].filter(([key]) => isLive(key));
-  return { json: { tollgate: 1, keys: Object.fromEntries(live) } satisfies Document, result: replies };
+  if (written.size === 0) return { json, result: replies };
+  for (const [key, state] of written) {
+    if (state === undefined) kept.delete(key);
+    else kept.set(key, [encodeState(state), state.expiresAtMs]);
+  }
+  const live = [...kept].filter(([, each]) => isLive(each));
+  const ends = live.filter(([key]) => isSettledKey(key)).sort(([, one], [, other]) => endOf(one) - endOf(other));
+  const tooMany = Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets));
+  const forgotten = new Set(ends.slice(0, tooMany).map(([key]) => key));
+  const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
+  return { json: { tollgate: 1, keys } satisfies Document, result: replies };
+}
+
+function endOf(kept: Kept | StoredState): number {
+  return "expiresAtMs" in kept ? kept.expiresAtMs : kept[1];
 }
 
 function documentIn(value: unknown): Document {
