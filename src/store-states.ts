@@ -96,13 +96,16 @@ export class BoundedStates {
    */
   write(request: StoreRequest, before: States, next: States, reply: StoreReply, nowMs: number): boolean {
     if (isAdding(before, next) && !this.#makeRoom(request, next, reply, nowMs)) return false;
-    for (let i = 0; i < next.length; i++) {
-      const key = keyAt(request, i);
+    const { steps, once } = request;
+    for (let i = 0; i < steps.length; i++) {
       const state = next[i];
-      const map = i < request.steps.length ? this.#buckets : this.#mapOf(key);
-      if (state === undefined) map.delete(key);
-      else if (!isUpdated(before[i], state, nowMs)) map.set(key, state);
+      if (state === undefined) this.#buckets.delete(steps[i]?.bucket ?? "");
+      else if (!isUpdated(before[i], state, nowMs)) this.#buckets.set(steps[i]?.bucket ?? "", state);
     }
+    if (once === undefined || next.length === steps.length) return true;
+    const answer = next[steps.length];
+    if (answer === undefined) this.#mapOf(once.key).delete(once.key);
+    else this.#mapOf(once.key).set(once.key, answer);
     if (this.#ends.size > 0) this.#forgetEnds(nowMs);
     return true;
   }
@@ -168,9 +171,4 @@ function isUpdated(before: StoredState | undefined, after: StoredState, nowMs: n
 function isAdding(before: States, after: States): boolean {
   for (let i = 0; i < after.length; i++) if (before[i] === undefined && after[i] !== undefined) return true;
   return false;
-}
-
-/** A key of a request, in the order of `keysOf`. */
-function keyAt({ steps, once }: StoreRequest, i: number): string {
-  return steps[i]?.bucket ?? once?.key ?? "";
 }
