@@ -276,7 +276,7 @@ class ClientLimiter implements Limiter {
     const item: Item<"report"> = { op: "report", body: { call, outcome: told }, isRepeatable: false };
     await askOr(this.#shared, item, async (away, isDoubted) => {
       await away.limiter.report(call, outcome);
-      if (!isDoubted) away.book({ item: () => item }, false);
+      if (!isDoubted) away.book({ item: () => item, endsCall: true }, false);
       return null;
     });
   }

@@ -20,6 +20,7 @@ import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/p
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
 import { batchLayer } from "./layers/batch.ts";
+import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/lease.ts";
@@ -252,7 +253,8 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const told = (event: FailoverEvent) => tellFailover(shared, event);
-  const safe = failover !== false && isRemote(store) ? failoverLayer(store, prefix, failover, told) : store;
+  const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store) : store;
+  const safe = failover !== false && isRemote(checked) ? failoverLayer(checked, prefix, failover, told) : checked;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
   const clock = store.clock ?? monotonicClock;
   const giveBack: Store["apply"] = (requests) => store.apply(requests);

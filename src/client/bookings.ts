@@ -12,6 +12,8 @@ export interface Booking {
   answered?(answer: unknown): Booking | null;
   /** The service will never have it. */
   dropped?(): void;
+  /** Whether it is about a call that was allowed before: it settles what that holds, or reports what came of it. */
+  readonly endsCall?: true;
   /** Whether it is known what to send; absent: it is. */
   isReady?(): boolean;
 }
@@ -27,7 +29,7 @@ interface Entry {
   sentAtMs: number | null;
 }
 
-/** Most of them. */
+/** Most of them. Ends of calls may be as many again: refused, they would leave what the calls hold in place. */
 export const MAX_BOOKINGS = 100_000;
 /** The service knows a key again for ten minutes: what was sent before that may be booked twice. */
 const KNOWN_FOR_MS = 9 * 60_000;
@@ -60,7 +62,7 @@ export class Bookings {
    * @throws StoreError `overloaded`
    */
   add(booking: Booking, isSent: boolean): void {
-    if (this.#entries.length >= MAX_BOOKINGS) {
+    if (this.#entries.length >= (booking.endsCall ? 2 * MAX_BOOKINGS : MAX_BOOKINGS)) {
       const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
     }

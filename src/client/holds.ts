@@ -22,7 +22,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Hold 
     const item: Item<typeof op> = { op, body: { hold: id, call, ...more }, isRepeatable: true };
     return askOr(shared, item, async (away, isDoubted) => {
       const settlement = await locally(away.limiter.hold(id, call));
-      away.book({ item: () => item }, isDoubted);
+      away.book({ item: () => item, endsCall: true }, isDoubted);
       return settlement;
     });
   };
@@ -111,7 +111,7 @@ export class OwnHold implements Hold {
   async #end(end: (hold: Hold) => Promise<Settlement>, item: () => Item | null): Promise<Settlement> {
     if (this.#later) return end(this.#later);
     const settlement = await end(this.#local);
-    const booking: Booking = { item, isReady: () => this.#later !== undefined };
+    const booking: Booking = { item, endsCall: true, isReady: () => this.#later !== undefined };
     const now = this.#later === null ? item() : null;
     if (now !== null) await askOr(this.#shared, now, async (away, isDoubted) => away.book(booking, isDoubted));
     else if (this.#later === undefined) this.#shared.away?.book(booking, false);

@@ -1,6 +1,7 @@
 // How a client asks the service: what one tick asks, and what gathers while batches are under way, goes in one request. What
 // may be sent again is, until its time is over.
 
+import { delayOf, sleep } from "../clock.ts";
 import { jsonValue } from "../kernel/args.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
@@ -44,8 +45,9 @@ const MAX_COMMAS = 50_000;
 const MAX_REPLY_BYTES = 16_000_000;
 /** Most batches under way. */
 const LANES = 8;
-/** Most items that wait. */
-const MAX_QUEUED = 10_000;
+/** Most items that wait. Those that end calls may be twice as many: refused, they would leave what the calls hold in place. */
+export const MAX_QUEUED = 10_000;
+const ENDS: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report"]);
 /** How often something is sent at most, and how long it waits after the first failure: twice that after the next. */
 const MAX_TRIES = 4;
 const PAUSE_MS = 20;
@@ -80,7 +82,7 @@ export class Wire {
    */
   ask<Op extends keyof Replies>({ op, body, isRepeatable }: Item<Op>): Promise<Replies[Op]> {
     return new Promise<unknown>((resolve, reject) => {
-      if (this.#queue.length >= MAX_QUEUED) {
+      if (this.#queue.length >= (ENDS.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const endsAtMs = performance.now() + this.#options.deadlineMs;
@@ -189,7 +191,7 @@ export class Wire {
   ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
     const { url, key, fetch, deadlineMs } = this.#options;
     // Who is not answered can ask once more in time.
-    const late = AbortSignal.timeout(Math.ceil(deadlineMs / 2) + waitMs);
+    const late = AbortSignal.timeout(delayOf(Math.ceil(deadlineMs / 2) + waitMs));
     try {
       const response = await fetch(url + path, {
         method,
@@ -284,8 +286,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

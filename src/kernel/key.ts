@@ -88,6 +88,16 @@ export function borrowedKey(bucket: string): string {
   return `${bucket.slice(0, afterTag)}$borrowed:${bucket.slice(afterTag)}`;
 }
 
+/** Whether a key is of an answer that is kept for the end of a hold. */
+export function isSettledKey(key: string): boolean {
+  return key.includes("}:$settled:");
+}
+
+/** The key with another value's tag. */
+export function withTag(key: string, value: string): string {
+  return `${key.slice(0, key.indexOf("{") + 1)}${keyPart(value)}${key.slice(key.indexOf("}"))}`;
+}
+
 /** The tag of a bucket's key. */
 export function tagOf(key: string): string {
   return key.slice(key.indexOf("{") + 1, key.indexOf("}"));

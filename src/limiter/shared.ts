@@ -7,6 +7,7 @@ import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kerne
 import type { Policy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
 import { askOne, type Found, type SetupCheck, type Store, StoreError } from "../store.ts";
+import { validReply } from "../store-check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
 import type { KnownCalls } from "./known-calls.ts";
@@ -109,20 +110,21 @@ export function checkOpen({ closing }: Shared): void {
 }
 
 /**
- * An answer with a step reply for each step.
+ * A valid answer with a step reply for each step.
  *
  * @throws StoreError what the store said, or `invalid-reply`
  */
-export function checkedReply({ steps, once }: StoreRequest, reply: Found | undefined): StoreReply {
+export function checkedReply({ steps, once }: StoreRequest, found: Found | undefined): StoreReply {
+  const reply = validReply(found);
   if (StoreError.isInstance(reply)) throw reply;
-  if (reply?.steps.length === steps.length) return reply;
+  if (reply.steps.length === steps.length) return reply;
   // An answer that is kept for another request has that one's steps: whoever asked says what is wrong.
-  if (reply?.replay !== undefined && reply.replay.request !== once?.request) return reply;
+  if (reply.replay !== undefined && reply.replay.request !== once?.request) return reply;
   throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }
 
-function isStale(reply: Found): reply is StoreReply {
-  return !StoreError.isInstance(reply) && reply.stale === true;
+function isStale(reply: Found | undefined): reply is StoreReply {
+  return !StoreError.isInstance(reply) && reply?.stale === true;
 }
 
 async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRequest[], first: readonly Found[]) {

@@ -3,7 +3,7 @@
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { tagOf, valueOfPart } from "../kernel/key.ts";
+import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
   type Batching,
@@ -14,12 +14,14 @@ import {
   keysOf,
   refuseTerms,
   type Store,
+  type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
   type Terms,
 } from "../store.ts";
 
+import { KEPT_ENDS, newIn, roomFor } from "../store-states.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
 
 export { type ColumnOptions, columnOf } from "./document/column.ts";
@@ -40,8 +42,10 @@ const MAX_KEYS = 10_000;
 /** A value as it is written: each key's text, and when it ends. */
 interface Document {
   readonly tollgate: 1;
-  readonly keys: Readonly<Record<string, readonly [text: string, expiresAtMs: number]>>;
+  readonly keys: Readonly<Record<string, Kept>>;
 }
+
+type Kept = readonly [text: string, expiresAtMs: number];
 
 type Replies = readonly (StoreReply | StoreError)[];
 
@@ -115,7 +119,9 @@ class DocumentStore implements Store {
   async #decide(partition: string | null, requests: readonly StoreRequest[]): Promise<Replies> {
     if (partition === null) return decideBatch(requests, () => undefined, this.#clock.nowMs()).replies;
     try {
-      return await this.#port.transact(partition, (json, nowMs) => changed(json, requests, nowMs));
+      return await this.#port.transact(partition, (json, nowMs, spelled = partition) =>
+        changed(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
+      );
     } catch (error) {
       const failed = StoreError.isInstance(error) ? error : unavailable(error);
       return requests.map(() => failed);
@@ -133,39 +139,95 @@ function partitionOf(request: StoreRequest): string | null {
   throw new StoreError("unknown-partition", message, { transient: false });
 }
 
-function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
-  const document = documentIn(json);
-  const { replies, changed } = decideBatch(requests, (key) => stateIn(document, key), nowMs);
-  if (changed.size === 0) return { json, result: replies };
-  const kept = Object.entries(document.keys).filter(
-    ([key, [, expiresAtMs]]) => nowMs < expiresAtMs && !changed.has(key),
-  );
-  const next = [...changed].flatMap(([key, state]) =>
-    state === undefined ? [] : [[key, [encodeState(state), state.expiresAtMs]] as const],
-  );
-  if (kept.length + next.length > MAX_KEYS) {
-    throw new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
-  }
-  return { json: { tollgate: 1, keys: Object.fromEntries([...kept, ...next]) } satisfies Document, result: replies };
+/** The request with the keys of its row's own spelling, so that no other spelling of it begins with a full quota. */
+function inValueOf(partition: string, { steps, once, ...request }: StoreRequest): StoreRequest {
+  return {
+    ...request,
+    steps: steps.map((step) => ({ ...step, bucket: withTag(step.bucket, partition) })),
+    ...(once === undefined ? {} : { once: { ...once, key: withTag(once.key, partition) } }),
+  };
 }
 
-function documentIn(json: unknown): Document {
-  if (json === null || json === undefined) return { tollgate: 1, keys: {} };
-  if (typeof json === "object" && "tollgate" in json && json.tollgate === 1 && "keys" in json) {
+/** One by one: a call for which there is no room fails alone, and the end of a hold never does. */
+function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
+  const kept = new Map(Object.entries(documentIn(json).keys));
+  const isLive = (kept: Kept | StoredState | undefined) => kept !== undefined && nowMs < endOf(kept);
+  /** What was read, and what has become of it. */
+  const states = new Map<string, Known>();
+  const written = new Map<string, StoredState | undefined>();
+  const read = (key: string): Known => {
+    if (!states.has(key)) states.set(key, stateIn(kept.get(key)));
+    return states.get(key);
+  };
+  const isThere = (key: string) => isLive(written.has(key) ? written.get(key) : kept.get(key));
+  let buckets = [...kept].filter(([key, each]) => isLive(each) && !isSettledKey(key)).length;
+  const decideOne = (request: StoreRequest): StoreReply | StoreError => {
+    const { replies, changed } = decideBatch([request], read, nowMs);
+    const reply = replies[0] as StoreReply | StoreError;
+    if (changed.size === 0 || StoreError.isInstance(reply)) return reply;
+    const keys = keysOf(request);
+    const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isThere);
+    if (added > 0 && buckets + added > roomFor(request, reply, MAX_KEYS)) {
+      return new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
+    }
+    for (const [key, state] of changed) {
+      if (!isSettledKey(key)) buckets += Number(isLive(state)) - Number(isThere(key));
+      states.set(key, state);
+      written.set(key, state);
+    }
+    return reply;
+  };
+  const replies = requests.map(decideOne);
+  if (written.size === 0) return { json, result: replies };
+  for (const [key, state] of written) {
+    if (state === undefined) kept.delete(key);
+    else kept.set(key, [encodeState(state), state.expiresAtMs]);
+  }
+  const live = [...kept].filter(([, each]) => isLive(each));
+  const ends = live.filter(([key]) => isSettledKey(key)).sort(([, one], [, other]) => endOf(one) - endOf(other));
+  const tooMany = Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets));
+  const forgotten = new Set(ends.slice(0, tooMany).map(([key]) => key));
+  const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
+  return { json: { tollgate: 1, keys } satisfies Document, result: replies };
+}
+
+function endOf(kept: Kept | StoredState): number {
+  return "expiresAtMs" in kept ? kept.expiresAtMs : kept[1];
+}
+
+function documentIn(value: unknown): Document {
+  const json = parsed(value);
+  if (isEmpty(json)) return { tollgate: 1, keys: {} };
+  if (typeof json === "object" && json !== null && "tollgate" in json && json.tollgate === 1 && "keys" in json) {
     const { keys } = json;
     if (typeof keys === "object" && keys !== null && Object.values(keys).every(isKept)) return json as Document;
   }
   throw new StoreError("damaged-bucket", "a partition's value is not what any version writes", { transient: false });
 }
 
+/** What a port gives as text, or as bytes, is read: not every driver reads JSON columns by itself. */
+function parsed(value: unknown): unknown {
+  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
+  if (typeof text !== "string" || text === "") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Whether nothing was written yet: NULL, or what columns have as their default, `{}`, `[]` and the empty text. */
+function isEmpty(json: unknown): boolean {
+  if (json === null || json === undefined || json === "") return true;
+  return typeof json === "object" && json !== null && Object.keys(json).length === 0;
+}
+
 function isKept(kept: unknown): boolean {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
 }
 
-function stateIn({ keys }: Document, key: string): Known {
-  if (!Object.hasOwn(keys, key)) return undefined;
-  const [text, expiresAtMs] = keys[key] as [string, number];
-  return decodeState(text, expiresAtMs);
+function stateIn(kept: Kept | undefined): Known {
+  return kept === undefined ? undefined : decodeState(...kept);
 }
 
 function unavailable(cause: unknown): StoreError {

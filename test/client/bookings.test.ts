@@ -112,12 +112,13 @@ describe("bookings", () => {
     assert.deepEqual(told, ["store-away", "unbooked"]);
   });
 
-  it("have a bound", () => {
+  it("have a bound, which what ends calls may pass by as much again", () => {
     const bookings = new Bookings();
     for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(booking("a"), false);
-    assert.throws(
-      () => bookings.add(booking("a"), false),
-      (error) => StoreError.isInstance(error) && error.code === "overloaded",
-    );
+    const isOverloaded = (error: unknown) => StoreError.isInstance(error) && error.code === "overloaded";
+    assert.throws(() => bookings.add(booking("a"), false), isOverloaded);
+    const end: Booking = { ...booking("settle"), endsCall: true };
+    for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(end, false);
+    assert.throws(() => bookings.add(end, false), isOverloaded);
   });
 });

@@ -6,13 +6,14 @@ import { type GcraLimit, type GcraState, gcra } from "../../kernel/algorithms/gc
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { subWindowOf } from "../../kernel/algorithms/sliding-window.ts";
 import { type Step, StoreError, type StoreRequest, type Terms } from "../../store.ts";
+import { endsCall } from "../../store-states.ts";
 
 type Receipt = NonNullable<Terms["receipt"]>;
 
 /** Batches that are under way together have receipts apart, so that a store need not lock the one for the other. */
 const RECEIPTS = 4;
 
-/** Most sums, and most requests that cannot be summed up. One more is not admitted. */
+/** Most sums, and most requests that cannot be summed up. One more is not admitted. Ends of calls may be as many again. */
 export const MAX_BACKLOG = 100_000;
 /** What is older cannot be booked for sure any more. */
 export const MAX_AGE_MS = 86_400_000;
@@ -117,7 +118,7 @@ export class Backlog {
    * @throws StoreError `overloaded`
    */
   add(request: StoreRequest, atMs: number, locals: readonly LimitSpec[]): void {
-    if (this.size + request.steps.length > MAX_BACKLOG) {
+    if (this.size + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
       throw new StoreError("overloaded", `the store is away, and ${MAX_BACKLOG} bookings wait for it`, {
         transient: true,
       });

@@ -16,6 +16,7 @@ import {
   type StoreRequest,
   tooManyHolds,
 } from "../../store.ts";
+import { BoundedStates } from "../../store-states.ts";
 import {
   grantedIn,
   type Known,
@@ -31,20 +32,15 @@ import {
 } from "./shares.ts";
 import { spentOf, type View, type Views } from "./views.ts";
 
-/** Most buckets and kept answers of this instance alone; more are denied. */
+/** Most buckets and kept answers of this instance alone. Calls that need more fail. */
 export const MAX_LOCAL = 100_000;
-/** How often all of them are looked at for expiry where there is no room for more. */
-const SWEPT_EACH_MS = 1_000;
 /** When to try again what only the store could allow. */
 const RETRY_AFTER_MS = 1_000;
 
-/** A bucket that this instance has booked on, and what it knew of the bucket when it did so first. */
-interface Local {
-  readonly state: StoredState;
-  readonly basis: Basis;
-}
-
-/** What a share follows from beside the limit. Later views contain what was booked here, once that is made good. */
+/**
+ * What a share follows from beside the limit: what this instance knew of a bucket when it first booked on it. Later views
+ * contain what was booked here, once the store has it.
+ */
 interface Basis extends Known {
   /** How a token bucket was divided when the state was written. */
   readonly among: Place;
@@ -62,10 +58,9 @@ interface LocalStep {
 export class Fallback {
   readonly #views: Views;
   /** By kind of state and bucket: what another kind of state forgets is remembered for when the limit is as before. */
-  readonly #buckets = new Map<string, Local>();
-  /** Answers that are kept. */
-  readonly #answers = new Map<string, StoredState>();
-  #sweptAtMs = 0;
+  readonly #states = new BoundedStates(MAX_LOCAL);
+  /** Of each of these states. */
+  readonly #bases = new WeakMap<StoredState, Basis>();
 
   constructor(views: Views) {
     this.#views = views;
@@ -73,15 +68,14 @@ export class Fallback {
 
   /** Forgets all: the store counts again. */
   clear(): void {
-    this.#buckets.clear();
-    this.#answers.clear();
+    this.#states.clear();
   }
 
   /** The limits by which units of a request flow back here. */
   limitsOf({ steps }: StoreRequest): LimitSpec[] {
     return steps.map((step) => {
       const { limit } = step;
-      const among = this.#buckets.get(keyOf(step))?.basis.among;
+      const among = this.#found(step)?.basis.among;
       return among === undefined || limit.algorithm !== "gcra" ? limit : slowed(limit, among);
     });
   }
@@ -102,14 +96,25 @@ export class Fallback {
       worstCaseOver: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
     };
     const steps = locals.map(({ step, share, state }): Step => {
-      return { ...step, limit: share.limit, event: isForeign(step, state) ? { type: "read" } : step.event };
+      const event: Step["event"] = isForeign(step, state) ? { type: "read" } : step.event;
+      return { ...step, bucket: keyOf(step), limit: share.limit, event };
     });
-    const states = locals.map(({ state }) => state);
-    const { once } = asked;
-    if (once !== undefined && asked.mode !== "peek") states.push(this.#answers.get(once.key));
-    const { reply, next } = decide({ ...asked, steps }, states, nowMs);
+    const local = { ...asked, steps };
+    const kept = this.#states.read(local);
+    const states = kept.map((state, i) => (i < locals.length ? locals[i]?.state : state));
+    const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
-    if (next !== null) this.#write(locals, once?.key, next, nowMs);
+    if (next !== null) {
+      if (!this.#states.write(local, kept, next, reply, nowMs)) {
+        throw new StoreError("capacity", `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`, {
+          transient: true,
+        });
+      }
+      for (const [i, { basis }] of locals.entries()) {
+        const state = this.#states.get(steps[i]?.bucket ?? "");
+        if (state !== undefined) this.#bases.set(state, basis);
+      }
+    }
     if (reply.stale === true || reply.replay !== undefined) return { ...reply, degraded };
     return {
       ...reply,
@@ -120,7 +125,7 @@ export class Fallback {
 
   /** What is known of a step's bucket. One that this instance has not booked on is as it was last seen. */
   #localOf(step: Step, place: Place | null, nowMs: number): LocalStep {
-    const found = this.#buckets.get(keyOf(step));
+    const found = this.#found(step);
     if (found === undefined || nowMs >= found.state.expiresAtMs) {
       const known = { view: this.#views.get(step.bucket), place, seeded: null };
       const share = shared(step, known, nowMs);
@@ -146,21 +151,11 @@ export class Fallback {
     return { step, share: shared(step, { ...known, seeded }, nowMs), basis: { ...known, seeded, among }, state };
   }
 
-  /** @throws StoreError `capacity` */
-  #write(locals: readonly LocalStep[], answerKey: string | undefined, next: States, nowMs: number): void {
-    if (this.#size + next.length > MAX_LOCAL && !this.#hasRoom(next.length, nowMs)) {
-      throw new StoreError("capacity", `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`, {
-        transient: true,
-      });
-    }
-    for (const [i, { step, basis }] of locals.entries()) {
-      const key = keyOf(step);
-      const state = next[i];
-      if (state === undefined) this.#buckets.delete(key);
-      else this.#buckets.set(key, { state, basis });
-    }
-    const answer = next[locals.length];
-    if (answerKey !== undefined && answer !== undefined) this.#answers.set(answerKey, answer);
+  /** A bucket that this instance has booked on. */
+  #found(step: Step): { readonly state: StoredState; readonly basis: Basis } | undefined {
+    const state = this.#states.get(keyOf(step));
+    const basis = state && this.#bases.get(state);
+    return state === undefined || basis === undefined ? undefined : { state, basis };
   }
 
   /** As the bucket of the whole limit, in which so much is left as this instance may admit. */
@@ -173,22 +168,7 @@ export class Fallback {
     if (reply.allowed) return { ...reply, ...found, used };
     return { ...reply, ...found, used, ...denial(step, basis.view, nowMs) };
   }
-
-  get #size(): number {
-    return this.#buckets.size + this.#answers.size;
-  }
-
-  #hasRoom(more: number, nowMs: number): boolean {
-    if (nowMs - this.#sweptAtMs >= SWEPT_EACH_MS) {
-      this.#sweptAtMs = nowMs;
-      for (const [key, { state }] of this.#buckets) if (nowMs >= state.expiresAtMs) this.#buckets.delete(key);
-      for (const [key, { expiresAtMs }] of this.#answers) if (nowMs >= expiresAtMs) this.#answers.delete(key);
-    }
-    return this.#size + more <= MAX_LOCAL;
-  }
 }
-
-type States = readonly (StoredState | undefined)[];
 
 function keyOf({ bucket, limit }: Step): string {
   return `${algorithmOf(limit).kind} ${bucket}`;
