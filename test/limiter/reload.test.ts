@@ -74,6 +74,19 @@ describe("reload", () => {
     assert.deepEqual(await remaining(), []);
   });
 
+  it("forgets no use of a token bucket by a quota of 0 under which calls are recorded", async () => {
+    const clock = fakeClock();
+    const gcra = { algorithm: "gcra", window: "365d" };
+    const limiter = createLimiter({ policy: policyOf(10, gcra), store: memoryStore({ clock }) });
+    for (let i = 0; i < 4; i++) assert.equal((await limiter.consume(call)).allowed, true);
+    limiter.reload(policyOf(0, gcra));
+    assert.equal((await limiter.record(call)).allowed, false);
+    clock.advance(60_000);
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 5);
+    limiter.reload(policyOf(10, gcra));
+    assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
+  });
+
   it("counts in the windows of another time zone from the next window on", async () => {
     const day = 86_400_000;
     const clock = fakeClock(Date.now() - (Date.now() % day) + 12 * 3_600_000);

@@ -233,7 +233,7 @@ describe("instances that are cut off with equal views, and whose policies change
               mode: "judge",
               steps: [{ bucket: "b", limit: limitOf(quota), event: { type: "charge", cost } }],
             };
-            const { allowed } = pairs[i]?.local(request, { instances: count, rank: i }) as StoreReply;
+            const { allowed } = (pairs[i] as Pair).local(request, { instances: count, rank: i });
             const share = shareOf(Math.max(0, quota - seen), { instances: count, rank: i });
             if (name !== "gcra") assert.equal(allowed, (own[i] ?? 0) + cost <= share, `${quota}, ${seen} seen`);
             else if (allowed) assert.ok((own[i] ?? 0) + cost <= share, `${quota}, ${seen} seen`);
