@@ -134,7 +134,7 @@ describe("consume", () => {
       "\ud800",
       "\udfff",
       "#",
-      "x".repeat(1e6),
+      "x".repeat(1_024),
     ];
     for (const session of names) {
       for (const tool of names) {

@@ -14,7 +14,20 @@ const LIMITS: Record<string, ToolLimits> = {
   send_email: { maxPerTurn: 1, maxPerSession: 2 },
   never: { maxPerTurn: 0, maxPerSession: 0 },
 };
-const HOSTILE = ["__proto__", "constructor", "a:b", "a", "{}", "s1}", "%3A", ":", "\n", "\ud800", "#", "x".repeat(1e6)];
+const HOSTILE = [
+  "__proto__",
+  "constructor",
+  "a:b",
+  "a",
+  "{}",
+  "s1}",
+  "%3A",
+  ":",
+  "\n",
+  "\ud800",
+  "#",
+  "x".repeat(1_024),
+];
 
 const folder = temporaryFolder();
 let files = 0;
