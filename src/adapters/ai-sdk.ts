@@ -10,7 +10,7 @@ import type { ModelOptions } from "./model-calls.ts";
 
 export type { ModelMiddleware } from "./ai-sdk/model.ts";
 export type { GuardOptions } from "./guard.ts";
-export type { ModelOptions } from "./model-calls.ts";
+export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
 /** What the SDK tells a tool that is called. */
 interface ToolCallOptions {

@@ -5,6 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
 import type { Limiter, Report } from "../limiter.ts";
+import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
 export interface GuardOptions {
@@ -32,11 +33,9 @@ export type Guarded<Value> =
   | { readonly allowed: false; readonly decision: Decision };
 
 /** A call that was begun here and ends elsewhere, as one does that streams. */
-export interface Begun {
+export interface Begun extends Reading {
   readonly allowed: true;
   readonly report: Report;
-  /** Ends it; with an error it is settled as the policy's `onError` says. Ending twice is fine. */
-  end(error?: unknown): Promise<void>;
 }
 
 /** What to tell a denied model. */
@@ -101,6 +100,7 @@ export class Guard {
     call: Call,
     run: (report: Report) => Value | PromiseLike<Value>,
     signal?: AbortSignal,
+    isActive?: () => boolean,
   ): Promise<Guarded<Value>> {
     let hasBegun = false;
     const begin = (_signal: AbortSignal, report: Report) => {
@@ -108,7 +108,7 @@ export class Guard {
       return run(report);
     };
     try {
-      const ran = await this.#limiter.run(call, begin, { signal });
+      const ran = await this.#limiter.run(call, begin, { signal, isActive });
       if (!ran.allowed) this.#denials++;
       return ran;
     } catch (error) {
@@ -120,21 +120,23 @@ export class Guard {
 
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
   begin(call: Call, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
-    const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+    const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
+    const pace = new Pace();
     return new Promise((begun, failed) => {
-      const ran = this.run(
-        call,
-        (report) => {
-          const end = async (error?: unknown) => {
-            if (error === undefined) resolve();
-            else reject(error);
-            await ran.catch(() => {});
-          };
-          begun({ allowed: true, report, end });
-          return ended;
-        },
-        signal,
+      const run = (report: Report) => {
+        begun({ allowed: true, report, pace, ended, end });
+        return answer;
+      };
+      const ran = this.run(call, run, signal, pace.isActive);
+      const ended = ran.then(
+        () => {},
+        () => {},
       );
+      const end = (error?: unknown) => {
+        if (error === undefined) resolve();
+        else reject(error);
+        return ended;
+      };
       ran.then((result) => {
         if (!result.allowed) begun(result);
       }, failed);
@@ -145,16 +147,14 @@ export class Guard {
   async *iterate<Value>(call: Call, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
     const begun = await this.begin(call, signal);
     if (!begun.allowed) throw new LimitExceededError(begun.decision);
-    let error: unknown = new Error("the stream was cut");
+    let values: AsyncIterable<Value>;
     try {
-      yield* iterate();
-      error = undefined;
-    } catch (thrown) {
-      error = thrown;
-      throw thrown;
-    } finally {
+      values = iterate();
+    } catch (error) {
       await begun.end(error);
+      throw error;
     }
+    yield* readIterator(values, begun, () => false, signal);
   }
 }
 
@@ -165,34 +165,4 @@ function withPlace(error: unknown, place: string): unknown {
     error.code,
     error.faults.map((fault) => ({ ...fault, expected: `${fault.expected}; say it in ${place}` })),
   );
-}
-
-/** A stream that tells what passes, and once how it ended: cut short or broken, with an error. */
-export function watched<Part>(
-  stream: ReadableStream<Part>,
-  onPart: (part: Part) => void,
-  onEnd: (error?: unknown) => Promise<void>,
-): ReadableStream<Part> {
-  const reader = stream.getReader();
-  return new ReadableStream<Part>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) {
-          onPart(value);
-          controller.enqueue(value);
-          return;
-        }
-        await onEnd();
-        controller.close();
-      } catch (error) {
-        await onEnd(error);
-        controller.error(error);
-      }
-    },
-    async cancel(reason) {
-      await onEnd(reason ?? new Error("the stream was cut"));
-      await reader.cancel(reason);
-    },
-  });
 }

@@ -2,8 +2,9 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import type { Report } from "../../limiter.ts";
+import { readIterator } from "../guard/reading.ts";
 import { type Guard, textOf } from "../guard.ts";
-import { type ModelOptions, modelCalls } from "../model-calls.ts";
+import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: models of every provider must fit.
 /** A model of the SDK. */
@@ -17,21 +18,33 @@ interface Request {
   readonly signal?: AbortSignal;
 }
 
+/** What the SDK says that an answer took. Details are one object, or one for each request. */
 interface Usage {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
+  readonly inputTokens?: unknown;
+  readonly outputTokens?: unknown;
+  readonly totalTokens?: unknown;
+  readonly inputTokensDetails?: Details | readonly Details[] | null;
+  readonly outputTokensDetails?: Details | readonly Details[] | null;
+}
+
+type Details = Readonly<Record<string, unknown>>;
+
+/** An answer, whole or at the end of a stream. */
+interface Response {
+  readonly usage?: Usage | null;
+  readonly output?: readonly unknown[] | null;
+  readonly providerData?: Details | null;
 }
 
 /** A model whose denied calls answer with the denial, which ends the run politely. All else is the model's own. */
 export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, options: ModelOptions): Model {
   const { call, book } = modelCalls(options);
   if (typeof model?.getResponse !== "function") throw invalidOption("model", "a Model, not its name", model);
-  const bookUsage = (report: Report, { inputTokens, outputTokens }: Usage) => book(report, inputTokens, outputTokens);
   const guarded: AnyModel = {
     async getResponse(request: Request) {
       const answer = async (report: Report) => {
         const response = await model.getResponse(request);
-        bookUsage(report, response.usage);
+        book(report, () => reportedOf(response));
         return response;
       };
       const ran = await guard.run(call, answer, request.signal);
@@ -40,21 +53,19 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, request.signal);
       if (!begun.allowed) return yield* deniedEvents(textOf(begun.decision));
-      let error: unknown = new Error("the stream was cut");
+      const onEvent = ({ type, response }: { readonly type: string; readonly response?: Response }) => {
+        if (type !== "response_done") return false;
+        book(begun.report, () => reportedOf(response ?? {}));
+        return true;
+      };
+      let events: AsyncIterable<Parameters<typeof onEvent>[0]>;
       try {
-        for await (const event of model.getStreamedResponse(request)) {
-          if (event.type === "response_done") {
-            bookUsage(begun.report, event.response.usage);
-            error = undefined;
-          }
-          yield event;
-        }
-      } catch (thrown) {
-        error = thrown;
-        throw thrown;
-      } finally {
+        events = model.getStreamedResponse(request);
+      } catch (error) {
         await begun.end(error);
+        throw error;
       }
+      yield* readIterator(events, begun, onEvent, request.signal);
     },
   };
   return new Proxy(model, {
@@ -64,6 +75,28 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
       return typeof own === "function" ? own.bind(target) : own;
     },
   });
+}
+
+function reportedOf({ usage, output, providerData }: Response): Reported {
+  const { inputTokens, outputTokens, totalTokens, inputTokensDetails, outputTokensDetails } = usage ?? {};
+  return {
+    input: inputTokens,
+    output: outputTokens,
+    total: totalTokens,
+    cacheRead: sumOf(inputTokensDetails, "cached_tokens"),
+    cacheWrite: sumOf(inputTokensDetails, "cache_write_tokens"),
+    reasoning: sumOf(outputTokensDetails, "reasoning_tokens"),
+    model: providerData?.model,
+    provider: providerData?.provider,
+    hasAnswer: (output ?? []).length > 0,
+  };
+}
+
+/** One of the details; of several requests, their sum. */
+function sumOf(details: Details | readonly Details[] | null | undefined, name: string): unknown {
+  const all = [details].flat() as readonly (Details | null | undefined)[];
+  const counts = all.map((each) => each?.[name]).filter((count) => count !== undefined && count !== null);
+  return counts.length === 0 ? undefined : counts.reduce<number>((sum, count) => sum + Number(count), 0);
 }
 
 const NOTHING = {
