@@ -38,6 +38,9 @@ export interface Begun extends Reading {
   readonly report: Report;
 }
 
+/** A call, or what makes it: where that throws, the call could not be judged. */
+type Asked = Call | (() => Call);
+
 /** What to tell a denied model. */
 export function textOf({ message }: Decision): string {
   return message ?? "Denied by a limit.";
@@ -66,6 +69,7 @@ export class Guard {
   readonly #limiter: Limiter;
   readonly #maxDenials: number;
   readonly #dimensionsFrom: string;
+  readonly #thrown = new WeakMap<object, "denial" | "fault">();
   #denials = 0;
   #fault: unknown = null;
 
@@ -95,9 +99,27 @@ export class Guard {
     if (this.#fault !== null) throw this.#fault;
   }
 
+  /** A denial for frameworks that make a tool's result of what it throws, and show later what was thrown in a run. */
+  deniedError(decision: Decision): LimitExceededError {
+    const error = new LimitExceededError(decision);
+    this.#thrown.set(error, "denial");
+    return error;
+  }
+
+  /** As `isSpent`, of a run whose tools threw these, of this guard that serves several runs. */
+  isSpentBy(thrown: readonly object[]): boolean {
+    return thrown.filter((error) => this.#thrown.get(error) === "denial").length >= this.#maxDenials;
+  }
+
+  /** As `throwFault`, of a run whose tools threw these. */
+  throwFaultIn(thrown: readonly object[]): void {
+    const fault = thrown.find((error) => this.#thrown.get(error) === "fault");
+    if (fault !== undefined) throw fault;
+  }
+
   /** Runs a call under its limits. What the function throws is thrown again. */
   async run<Value>(
-    call: Call,
+    call: Asked,
     run: (report: Report) => Value | PromiseLike<Value>,
     signal?: AbortSignal,
     isActive?: () => boolean,
@@ -108,18 +130,21 @@ export class Guard {
       return run(report);
     };
     try {
-      const ran = await this.#limiter.run(call, begin, { signal, isActive });
+      const asked = typeof call === "function" ? call() : call;
+      const ran = await this.#limiter.run(asked, begin, { signal, isActive });
       if (!ran.allowed) this.#denials++;
       return ran;
     } catch (error) {
       if (hasBegun || signal?.aborted === true) throw error;
-      this.#fault = withPlace(error, this.#dimensionsFrom);
-      throw this.#fault;
+      const fault = withPlace(error, this.#dimensionsFrom);
+      if (typeof fault === "object" && fault !== null) this.#thrown.set(fault, "fault");
+      this.#fault = fault;
+      throw fault;
     }
   }
 
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
-  begin(call: Call, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
+  begin(call: Asked, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
     const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
     const pace = new Pace();
     return new Promise((begun, failed) => {
@@ -144,9 +169,9 @@ export class Guard {
   }
 
   /** Yields what a generator yields, under the limits of its call. One that is cut short has failed. */
-  async *iterate<Value>(call: Call, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
+  async *iterate<Value>(call: Asked, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
     const begun = await this.begin(call, signal);
-    if (!begun.allowed) throw new LimitExceededError(begun.decision);
+    if (!begun.allowed) throw this.deniedError(begun.decision);
     let values: AsyncIterable<Value>;
     try {
       values = iterate();

@@ -49,7 +49,17 @@ describe("the words of a policy", () => {
     }
     assert.deepEqual(faultsOf({}), ["version: 1; nothing", "limits: a list of limits; nothing"]);
     assert.deepEqual(
-      faultsOf({ $schema: 5, version: 2, partition: "X", tools: 5, onError: 5, maxHold: 5, limits: [], more: 1, "a b": 1 }),
+      faultsOf({
+        $schema: 5,
+        version: 2,
+        partition: "X",
+        tools: 5,
+        onError: 5,
+        maxHold: 5,
+        limits: [],
+        more: 1,
+        "a b": 1,
+      }),
       [
         "$schema: a path or an address; 5",
         "version: 1; 2",

@@ -1,5 +1,6 @@
 // A middleware for language models: each call of the model is judged, and booked with the tokens that it took.
 
+import type { Dimensions } from "../../kernel/call.ts";
 import { readStream } from "../guard/reading.ts";
 import { type Guard, textOf } from "../guard.ts";
 import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
@@ -41,14 +42,21 @@ interface Part {
   readonly usage?: Usage | null;
 }
 
+/** What a call of the model is given. */
+type CallParams = Parameters<WhoseModel>[0];
+
+/** The dimensions of the run that a call of the model belongs to. */
+type WhoseModel = (call: { readonly providerOptions?: Readonly<Record<string, unknown>> | undefined }) => Dimensions;
+
 /** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */
-export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddleware {
+export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelOptions): ModelMiddleware {
   const { call, book } = modelCalls(options);
+  const callOf = ({ providerOptions }: CallParams) => ({ ...whose({ providerOptions }), ...call });
   return {
     specificationVersion: "v3",
     async wrapGenerate({ doGenerate, params, model }) {
       const ran = await guard.run(
-        call,
+        callOf(params),
         async (report) => {
           const result = await doGenerate();
           book(report, () => {
@@ -64,7 +72,7 @@ export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddl
         : { ...DENIED, content: [{ type: "text", text: textOf(ran.decision) }], warnings: [] };
     },
     async wrapStream({ doStream, params, model }) {
-      const begun = await guard.begin(call, params.abortSignal);
+      const begun = await guard.begin(callOf(params), params.abortSignal);
       if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(textOf(begun.decision))) };
       let hasAnswer = false;
       let modelId: unknown;
@@ -102,7 +110,8 @@ function reportedOf(
   hasAnswer: boolean,
 ): Reported {
   const { inputTokens, outputTokens, totalTokens, cachedInputTokens, reasoningTokens } = usage ?? {};
-  const input: InputTokens = typeof inputTokens === "object" && inputTokens !== null ? inputTokens : { total: inputTokens };
+  const input: InputTokens =
+    typeof inputTokens === "object" && inputTokens !== null ? inputTokens : { total: inputTokens };
   const output: OutputTokens =
     typeof outputTokens === "object" && outputTokens !== null ? outputTokens : { total: outputTokens };
   return {
