@@ -80,7 +80,7 @@ describe("usage of the OpenAI Agents SDK", () => {
     const costOf = (each: ModelUsage) => ({ usd_micros: seen.push(each) });
     const model = openaiAgentsGuard(limiter).model(modelOf(response), { costOf });
     await model.getResponse({});
-    for await (const _ of model.getStreamedResponse({})) continue;
+    for await (const { type } of model.getStreamedResponse({})) assert.match(type, /^response_/);
     const whole = { input: 1_200, output: 300, cacheRead: 1_000, cacheWrite: 50, reasoning: 100 };
     const reported = { ...whole, model: "gpt-served", provider: "openai" };
     assert.deepEqual(seen, [reported, reported]);
