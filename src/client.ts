@@ -2,7 +2,16 @@
 // there for Node, Workers and whatever else runs servers.
 
 import { Away } from "./client/away.ts";
-import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
+import {
+  type About,
+  asFirst,
+  checkAbout,
+  decideAway,
+  type Held,
+  type HeldAnswer,
+  type Named,
+  undoing,
+} from "./client/decide.ts";
 import { OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
@@ -127,7 +136,7 @@ class ClientLimiter implements Limiter {
       return { decision, made: begun?.hold ?? null };
     });
     if (hold === null) return { allowed: false, decision };
-    const { held, units, leaseMs, maxHoldMs, onError, reports } = (began ?? answer) as About;
+    const { held, units, leaseMs, maxHoldMs, onError, reports } = began ?? checkAbout(answer);
     const counted = new Set(units);
     // The service takes what is not named for used as it was held.
     const nothing = Object.fromEntries(held.map((unit) => [unit, 0]));

@@ -146,6 +146,12 @@ export class Guard {
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
   begin(call: Asked, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
     const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
+    const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
+    const end = (error?: unknown) => {
+      if (error === undefined) resolve();
+      else reject(error);
+      return ended;
+    };
     const pace = new Pace();
     return new Promise((begun, failed) => {
       const run = (report: Report) => {
@@ -153,15 +159,10 @@ export class Guard {
         return answer;
       };
       const ran = this.run(call, run, signal, pace.isActive);
-      const ended = ran.then(
-        () => {},
-        () => {},
+      ran.then(
+        () => hasEnded(),
+        () => hasEnded(),
       );
-      const end = (error?: unknown) => {
-        if (error === undefined) resolve();
-        else reject(error);
-        return ended;
-      };
       ran.then((result) => {
         if (!result.allowed) begun(result);
       }, failed);

@@ -7,6 +7,7 @@ import type { Begun } from "../limiter/run.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import { recordOf } from "./holds.ts";
+import { invalidReply } from "./problems.ts";
 import type { Item } from "./wire.ts";
 
 /** A call as it was made, and as it is sent. */
@@ -20,6 +21,20 @@ export interface Named {
 export interface About extends Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "onError" | "reports"> {
   /** Units that some limit of the policy counts. */
   readonly units: Iterable<string>;
+}
+
+/**
+ * What the service answers beside the decision of a call that has begun.
+ *
+ * @throws StoreError `invalid-reply`
+ */
+export function checkAbout(answer: Partial<About> | null): About {
+  const { held, units, leaseMs, maxHoldMs, onError, reports } = answer ?? {};
+  const isSpan = (ms: unknown) => Number.isSafeInteger(ms) && Number(ms) > 0;
+  const isKnown = Array.isArray(held) && Array.isArray(units) && typeof reports === "boolean";
+  const isTimed = (leaseMs === null || isSpan(leaseMs)) && isSpan(maxHoldMs);
+  if (isKnown && isTimed && (onError === "charge" || onError === "refund")) return answer as About;
+  throw invalidReply("no call that has begun");
 }
 
 /** What the service answers beside a decision. */

@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { type Call, createLimiter, type Limiter, type LimiterEvent, type PolicyInput, type Report } from "tollgate";
+import {
+  type Call,
+  createLimiter,
+  type Limiter,
+  type LimiterEvent,
+  type PolicyInput,
+  type Report,
+  StoreError,
+} from "tollgate";
 import { createClient } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
@@ -261,6 +269,40 @@ describe("a hold of a client's run", () => {
     const [event, ...more] = events;
     assert.ok(event?.type === "hold-limit" && event.reason === "max-hold" && more.length === 0);
   });
+});
+
+describe("a client whose service says nothing of use about a call that begins", () => {
+  const decision = { allowed: true, verdicts: [], retryAfterMs: null, message: null, notice: null, degraded: null };
+  const terms = {
+    held: ["tokens"],
+    units: ["tokens"],
+    leaseMs: 60_000,
+    maxHoldMs: 60_000,
+    onError: "charge",
+    reports: false,
+  };
+  const answering = (more: object) => {
+    const body = { ...decision, replayed: false, decidedAtMs: 1, hold: "run-1", ...terms, ...more };
+    return createClient({
+      url: "http://127.0.0.1:1",
+      fetch: async () => new Response(JSON.stringify({ items: [{ status: 200, body }] })),
+    });
+  };
+  for (const wrong of [
+    { held: "tokens" },
+    { units: undefined },
+    { leaseMs: 0 },
+    { leaseMs: "1m" },
+    { maxHoldMs: undefined },
+    { maxHoldMs: null },
+    { onError: "ignore" },
+    { reports: 1 },
+  ]) {
+    it(`does not run it: ${JSON.stringify(wrong)}, ${Object.keys(wrong)}`, async () => {
+      const refused = answering(wrong).run(CALL, () => assert.fail("ran"));
+      await assert.rejects(refused, (error) => StoreError.isInstance(error) && error.code === "invalid-reply");
+    });
+  }
 });
 
 describe("maxHold", () => {
