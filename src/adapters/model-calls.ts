@@ -48,7 +48,7 @@ export interface Reported {
   readonly reasoning: unknown;
   readonly model: unknown;
   readonly provider: unknown;
-  /** Whether the model has written anything: 0 tokens beside that are tokens that nobody counted. */
+  /** Whether the model has written anything: then 0 tokens means that the tokens were not counted. */
   readonly hasAnswer: boolean;
 }
 

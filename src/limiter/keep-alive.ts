@@ -9,7 +9,7 @@ import type { Begun, RunOptions } from "./run.ts";
 export type HoldLimit =
   /** The call ran for the policy's `maxHold`. */
   | "max-hold"
-  /** Nobody read the call's stream for a whole lease. */
+  /** The call's stream was not read for a whole lease. */
   | "unread"
   /** The call's stream was garbage collected before it was read to its end. */
   | "unreachable";
@@ -23,7 +23,7 @@ export interface Alive {
 }
 
 /**
- * Extends a hold again and again, until it is told to stop or a limit is reached.
+ * Extends a hold again and again, until it is stopped or reaches a limit.
  *
  * @param soFar what the call takes as far as it is known
  */

@@ -91,7 +91,7 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
   };
 }
 
-/** Rejects a function whose caller can no longer be reached: nobody will read what it makes. */
+/** Why a call has failed whose result can no longer be read. */
 export class UnreachableError extends Error {
   override readonly name = "UnreachableError";
 

@@ -30,8 +30,8 @@ export type LimiterEvent =
   /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
   | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
   /**
-   * What `run` or an adapter was told that a call used cannot be used: a figure that is no whole number, a unit that no limit
-   * counts (`unit`; `null`: the report as a whole), or a `costOf` that threw. The estimate that was held is charged.
+   * The reported usage of a call cannot be used: a figure that is not a whole number, a unit that no limit counts, or a `costOf`
+   * that threw (`unit` is `null` when the whole report is wrong). The estimate that was held is charged.
    */
   | ({ readonly type: "usage-unusable"; readonly call: Call; readonly hold: string } & UnusableUsage)
   /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */

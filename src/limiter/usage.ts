@@ -29,7 +29,7 @@ export interface UnusableUsage {
 }
 
 /** Most faults that are emitted for one call: a function that reports in a loop must not flood the listener. */
-const MAX_TOLD = 16;
+const MAX_EMITTED = 16;
 /** Characters of a unit's name that an event shows. */
 const MAX_NAME = 64;
 
@@ -42,7 +42,7 @@ export class UsageSum {
   /** Units that take at least what was held. */
   readonly #uncertain = new Set<string>();
   /** Faults that were emitted, each once. */
-  readonly #told = new Set<string>();
+  readonly #emitted = new Set<string>();
   #isOver = false;
 
   /**
@@ -110,8 +110,8 @@ export class UsageSum {
 
   #unusable(unit: string | null, { expected, got }: Pick<Fault, "expected" | "got">): void {
     const key = JSON.stringify([unit, expected]);
-    if (this.#told.size >= MAX_TOLD || this.#told.has(key)) return;
-    this.#told.add(key);
+    if (this.#emitted.size >= MAX_EMITTED || this.#emitted.has(key)) return;
+    this.#emitted.add(key);
     this.#tell({ unit: unit?.slice(0, MAX_NAME) ?? null, expected, got });
   }
 }

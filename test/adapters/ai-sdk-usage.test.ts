@@ -213,7 +213,7 @@ describe("usage of the AI SDK", () => {
     }
   });
 
-  it("prices cached tokens by what costOf is told", async () => {
+  it("prices cached tokens with costOf", async () => {
     const limiter = createLimiter({ policy: MONEY, store: memoryStore() });
     const costOf = ({ input, output, cacheRead = 0, cacheWrite = 0 }: ModelUsage) => {
       const fresh = input - cacheRead - cacheWrite;

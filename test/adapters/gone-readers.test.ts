@@ -1,4 +1,4 @@
-// Streams whose readers are gone: their providers are told, and their holds end. What is garbage is found by collecting it.
+// Streams whose readers are gone are cancelled, and their holds end. The tests collect garbage to find unreachable streams.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -45,7 +45,7 @@ function setUp() {
   return { limiter, reasons, used, settled };
 }
 
-/** A long stream of a provider, which says when it is told to end. */
+/** A long stream of a provider, which remembers how often it was cancelled. */
 function long() {
   const cancelled: unknown[] = [];
   let pulls = 0;
@@ -88,7 +88,7 @@ for (const version of [6, 7] as const) {
     return { ...set, cancelled, ask };
   }
 
-  // Version 6 reads its provider's stream to the end by itself, whoever reads the result: it cancels nothing.
+  // Version 6 reads its provider's stream to the end by itself, even if the result is not read: it cancels nothing.
   const isCancelled = version === 7;
   const ended = isCancelled ? [0, 30] : [0, 12];
   const isToldOf = (cancelled: readonly unknown[]) => assert.equal(cancelled.length, isCancelled ? 1 : 0);
@@ -146,7 +146,7 @@ for (const version of [6, 7] as const) {
   });
 
   describe(`a stream of the AI SDK ${version} with an abortSignal`, () => {
-    it("ends when that is aborted while nobody reads", async () => {
+    it("ends when the signal is aborted while the stream is not read", async () => {
       const { ask, cancelled, used, reasons } = streaming();
       const stop = new AbortController();
       const reader = ask({ abortSignal: stop.signal }).textStream.getReader();
@@ -201,7 +201,7 @@ describe("a stream of a model's middleware", () => {
     await assert.rejects(open(stop.signal), (error) => error === "enough");
   });
 
-  it("fetches nothing that nobody asked for, and ends with its last part, though nobody reads on", async () => {
+  it("fetches only what its reader asks for, and ends with its last part, also when the reader stops there", async () => {
     const { limiter, used } = setUp();
     const { wrapStream } = aiSdkGuard(limiter).model();
     let pulled = 0;
@@ -211,7 +211,7 @@ describe("a stream of a model's middleware", () => {
       { type: "finish", usage },
     ];
     const source = new ReadableStream(
-      { pull: (controller) => controller.enqueue(parts[pulled++] ?? assert.fail("nobody asked")) },
+      { pull: (controller) => controller.enqueue(parts[pulled++] ?? assert.fail("fetched too much")) },
       { highWaterMark: 0 },
     );
     const { stream } = await wrapStream({ doStream: async () => ({ stream: source }), params: {} });
@@ -281,7 +281,7 @@ describe("a generator of a tool of the AI SDK", () => {
     assert.deepEqual([isOpen(), reasons()], [false, ["unreachable"]]);
   });
 
-  it("ends when it is aborted while nobody reads", async () => {
+  it("ends when it is aborted while it is not read", async () => {
     const { search, used, isOpen } = open();
     const stop = new AbortController();
     const values = search.execute({}, { toolCallId: "c", abortSignal: stop.signal });

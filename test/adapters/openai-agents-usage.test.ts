@@ -29,7 +29,7 @@ function usageOf(counts: Counts | null): unknown {
 
 const outputOf = (text: string) => (text === "" ? [] : [assistantMessage(text)]);
 
-/** A model that answers as it is told, whatever that is. */
+/** A model with a fixed answer. */
 function modelOf(response: object) {
   return {
     getResponse: async (_request: object) => response,

@@ -64,7 +64,7 @@ async function usedOf(limiter: Limiter) {
   return Object.fromEntries(usages.map(({ limit, used }) => [limit, used]));
 }
 
-/** A call that runs until it is told to end. */
+/** A call that runs until the test ends it. */
 function running(limiter: Limiter, options = {}) {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const { promise: began, resolve: begin } = Promise.withResolvers<Report>();
@@ -185,7 +185,7 @@ describe("a hold of run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 400, refunded: 400, "at-once": 0 });
   });
 
-  it("is extended while nobody can say whether its call is active", async (test) => {
+  it("is extended when isActive throws", async (test) => {
     const { limiter, events, advance, used } = setUp(test);
     const isActive = () => assert.fail("a fault of the program");
     const { ran, began, resolve } = running(limiter, { isActive });

@@ -47,7 +47,7 @@ const throwing = {
 };
 
 for (const [name, make] of Object.entries(sides)) {
-  describe(`what ${name} is told that a call used`, () => {
+  describe(`usage that is reported to ${name}`, () => {
     const unusable: readonly [what: string, usage: unknown, unit: string | null, got: RegExp][] = [
       ["NaN", { tokens: Number.NaN }, "tokens", /^NaN$/],
       ["an infinite number", { tokens: Number.POSITIVE_INFINITY }, "tokens", /^Infinity$/],

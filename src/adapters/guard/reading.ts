@@ -1,4 +1,4 @@
-// The answer of a call that is read piece by piece. Its hold is extended while somebody reads, and ends with the answer:
+// The answer of a call that is read piece by piece. Its hold is extended while it is read, and ends with the answer:
 // read to its end, broken, cut short, aborted, or dropped by a reader that is gone.
 
 import { UnreachableError } from "../../limiter.ts";
@@ -36,7 +36,7 @@ export class Pace {
   };
 }
 
-/** Sees every piece before the reader does; `true` says that it is the last one that matters to the call. */
+/** Sees every piece before the reader does. Returns `true` for the last piece that matters to the call. */
 type OnPiece<Piece> = (piece: Piece) => boolean;
 
 /** Where pieces come from, and how to tell it that no more are wanted. */
@@ -54,7 +54,7 @@ export function readStream<Piece>(
   signal: AbortSignal | undefined,
 ): ReadableStream<Piece> {
   const source = new StreamSource(stream.getReader(), reading, onPiece, signal);
-  // It fetches what is asked for alone: what nobody reads must be seen to be unread.
+  // It fetches only what its reader asks for, so that an unread stream can be recognised.
   const watched = new ReadableStream<Piece>(source, { highWaterMark: 0 });
   endWhenUnreachable(watched, reading, source.reader);
   return watched;
@@ -86,7 +86,7 @@ class StreamSource<Piece> {
     try {
       const { done, value } = await this.#reading.pace.wait(this.reader.read());
       if (!done) {
-        // Whoever has read the last piece that matters need not ask for the end.
+        // A reader that has read the last piece that matters may stop there.
         if (this.#onPiece(value)) void this.#reading.end();
         controller.enqueue(value);
         return;
@@ -187,7 +187,7 @@ function endingOf(reading: Reading, source: Source): () => void {
   return () => drop(reading, source, new UnreachableError());
 }
 
-/** Ends a call that is aborted, also while nobody reads its answer. The signal may live long: it must not keep the answer. */
+/** Ends a call that is aborted, also while its answer is not being read. A long-lived signal must not keep the answer alive. */
 function endWhenAborted(
   signal: AbortSignal | undefined,
   reading: Reading,
