@@ -11,14 +11,15 @@ import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
 import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { Decision, Usage } from "./kernel/decision.ts";
-import { invalidOption, MisuseError } from "./kernel/errors.ts";
+import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
 import { checkGrant, type Grant } from "./limiter/grant.ts";
 import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
+import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
-import { type Begun, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
+import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
 import { type CallOptions, checkCallOptions, tell, tellEvent } from "./limiter/shared.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
@@ -116,29 +117,34 @@ class ClientLimiter implements Limiter {
     return serviceHold(this.#shared, id, mergeDimensions(this.#bound, call, "call"));
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
-    checkHoldOptions(options);
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
+    const holdOptions = checkRunOptions(options);
+    checkHoldOptions(holdOptions);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
     const named = this.#named(call, options);
     let began: About | null = null;
-    const { decision, hold, answer } = await this.#hold("begin", named, options, async (away) => {
-      const { decision, begun } = await beginCall(away.limiter, named.call, options);
+    const { decision, hold, answer } = await this.#hold("begin", named, holdOptions, async (away) => {
+      const { decision, begun } = await beginCall(away.limiter, named.call, holdOptions);
       began = begun;
       return { decision, made: begun?.hold ?? null };
     });
     if (hold === null) return { allowed: false, decision };
-    const { held, leaseMs, onError, reports } = (began ?? answer) as About;
+    const { held, units, leaseMs, maxHoldMs, onError, reports } = began ?? (answer as About);
+    const counted = new Set(units);
     // The service takes what is not named for used as it was held.
     const nothing = Object.fromEntries(held.map((unit) => [unit, 0]));
     const begun: Begun = {
       call: named.call,
       hold,
+      prices: pricesIn(decision, counted),
       held,
+      units: counted,
       leaseMs,
+      maxHoldMs,
       onError,
       reports,
-      checkUsage,
       settle: (actual, rest) => hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
+      book: (excess) => serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted)).settle(excess),
       report: (outcome) => this.#report(named.call, outcome),
       tell: (event) => tellEvent(this.#shared, event),
     };
@@ -263,7 +269,16 @@ class ClientLimiter implements Limiter {
       return found;
     }
     const answered: Decision & Partial<HeldAnswer> & Pick<HeldAnswer, "hold"> = found;
-    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = answered;
+    const {
+      hold: id,
+      held = [],
+      units: _,
+      leaseMs: __,
+      maxHoldMs: ___,
+      onError: ____,
+      reports: _____,
+      ...decision
+    } = answered;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     const hold =
@@ -330,11 +345,16 @@ async function close({ wire, away }: ClientShared): Promise<void> {
   await away?.close();
 }
 
-/** Whether the policy knows a unit, the service says. */
-function checkUsage(usage: Cost): void {
-  for (const [unit, units] of Object.entries(usage)) {
-    if (Number.isSafeInteger(units) && units >= 0) continue;
-    const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
-    throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: String(units) });
+/** The same call, with nothing held or charged: to settle it books all of the actual. */
+function bareCall(call: Call, counted: ReadonlySet<string>): Call {
+  return { ...call, cost: Object.fromEntries([...counted].map((unit) => [unit, 0])) };
+}
+
+/** What a call was priced at, in units that some limit counts. */
+function pricesIn({ verdicts }: Decision, counted: ReadonlySet<string>): Cost {
+  const prices: Record<string, number> = {};
+  for (const { unit, cost } of verdicts) {
+    if (counted.has(unit) && cost > 0) prices[unit] = Math.max(prices[unit] ?? 0, cost);
   }
+  return prices;
 }

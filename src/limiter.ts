@@ -3,7 +3,14 @@
 
 import { monotonicClock, systemClock } from "./clock.ts";
 import { algorithmOf } from "./kernel/algorithms/registry.ts";
-import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
+import {
+  type BucketDimensions,
+  type Call,
+  type Cost,
+  checkDimensions,
+  type Dimensions,
+  mergeDimensions,
+} from "./kernel/call.ts";
 import {
   type Bucket,
   bucketOf,
@@ -31,10 +38,14 @@ import {
   checkHoldOptions,
   type Denied,
   type Hold,
+  type HoldOf,
   type HoldOptions,
   heldParts,
   holdOf,
+  pricesOf,
   type Reserved,
+  type Settlement,
+  settle,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import {
@@ -47,7 +58,15 @@ import {
   spentParts,
 } from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
-import { type Begun, begunHere, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
+import {
+  type Begun,
+  begunHere,
+  checkRunOptions,
+  type Ran,
+  type RunFunction,
+  type RunOptions,
+  runBegun,
+} from "./limiter/run.ts";
 import {
   askAll,
   type CallOptions,
@@ -58,14 +77,18 @@ import {
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
+import { UsageSum } from "./limiter/usage.ts";
 import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
 import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
+export { isRunHold } from "./limiter/parts.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { Begun, Ran, Report, RunFunction } from "./limiter/run.ts";
+export type { HoldLimit } from "./limiter/keep-alive.ts";
+export { UnreachableError } from "./limiter/run.ts";
+export type { Begun, Ran, Report, ReportOptions, RunFunction, RunOptions } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 export type { WaitOptions } from "./limiter/wait.ts";
 
@@ -149,8 +172,8 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (with `onError: refund` when it ends);
-   * what else is priced is held while it runs, extended at a third of its lease, and settled with what the function
-   * reported, else with its price. What the function throws is thrown again, after it was settled as the policy's
+   * what else is priced is held while it runs, extended at a third of its lease for at most the policy's `maxHold`, and
+   * settled with what the function reported, else with its price. What the function throws is thrown again, after it was settled as the policy's
    * `onError` says. When the process dies, holds expire.
    *
    * @throws as `reserve`, but for `missing-cost`
@@ -172,7 +195,7 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    * console.log(ran.allowed && ran.value); // false
    * ```
    */
-  run<Value>(call: CallOf<Types>, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>>;
+  run<Value>(call: CallOf<Types>, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
@@ -293,6 +316,16 @@ export function policyOf(limiter: Limiter): Policy | null {
   return (limiter as { readonly policy?: Policy | null }).policy ?? null;
 }
 
+/**
+ * Ends a call that `beginCall` began, perhaps in another process: as `run` does, with what it used.
+ *
+ * @param limiter one that `createLimiter` made
+ * @throws as `hold`
+ */
+export function endCall(limiter: Limiter, id: string, call: Call, used: Cost): Promise<Settlement> {
+  return (limiter as StoreLimiter).end(id, call, used);
+}
+
 class StoreLimiter implements Limiter {
   readonly #shared: Shared;
   readonly #bound: Dimensions;
@@ -341,18 +374,33 @@ class StoreLimiter implements Limiter {
   }
 
   hold(id: string, call: Call): Hold {
+    return holdOf(this.#shared, this.#known(id, call));
+  }
+
+  /** The second half of `run`, for a function that ran elsewhere. */
+  async end(id: string, call: Call, used: Cost): Promise<Settlement> {
+    const of = this.#known(id, call);
+    const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
+      tellEvent(this.#shared, { type: "usage-unusable", call: of.call, hold: id, ...unusable }),
+    );
+    usage.report(used);
+    return settle(this.#shared, of, usage.end(), "held");
+  }
+
+  /** A hold that was made before. */
+  #known(id: string, call: Call): HoldOf {
     if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
       throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches, policy.onError));
-    return holdOf(this.#shared, { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts });
+    return { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts };
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
-    const { decision, begun } = await this.begin(call, options);
+    const { decision, begun } = await this.begin(call, checkRunOptions(options));
     if (begun === null) return { allowed: false, decision };
     return { allowed: true, value: await runBegun(begun, run, options), decision };
   }

@@ -12,8 +12,8 @@ import {
   deniedResult,
   hasCalls,
   lastAnswer,
+  reportedOf,
   shownError,
-  usageOf,
   withNotice,
   withNotices,
 } from "./langchain/messages.ts";
@@ -21,7 +21,7 @@ import { type Run, Runs } from "./langchain/runs.ts";
 import { type ModelOptions, modelCalls } from "./model-calls.ts";
 
 export type { GuardOptions } from "./guard.ts";
-export type { ModelOptions } from "./model-calls.ts";
+export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
 /** How agents are guarded. */
 export interface LangchainOptions<Context = unknown> extends GuardOptions {
@@ -54,11 +54,10 @@ export function langchainGuard<Context = unknown>(
     const given = dimensions?.(runtime as Runtime<Context>) ?? {};
     return { ...mergeDimensions({ session, turn: turn as string }, given, "dimensions"), ...own };
   };
-  const judged = async (run: Run, asked: Asked, ask: () => Promise<AIMessage>) => {
+  const judged = async (run: Run, asked: Asked & { readonly model: unknown }, ask: () => Promise<AIMessage>) => {
     const call = async (report: Report) => {
       const answer = await ask();
-      const usage = usageOf(answer);
-      book(report, usage?.input_tokens, usage?.output_tokens);
+      book(report, () => reportedOf(answer, asked.model));
       return answer;
     };
     const ran = await run.guard.run(callOf(asked, modelCall), call, asked.runtime.signal);

@@ -89,7 +89,9 @@ const decisionFields = {
 const decision = object(decisionFields);
 const aboutFields: Record<keyof About, Check> = {
   held: listOf(isText),
+  units: listOf(isText),
   leaseMs: orNull(isLease),
+  maxHoldMs: check("a whole number from 1", (value) => isCount(value) && value >= 1),
   onError: oneOf("charge", "refund"),
   reports: isBoolean,
 };

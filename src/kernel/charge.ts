@@ -4,7 +4,7 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
 import { type BucketDimensions, type Call, type Cost, checkCall, type Dimension, dimensionValue } from "./call.ts";
 import type { Step, StepEvent } from "./decide.ts";
-import { formatGot, MisuseError } from "./errors.ts";
+import { type Fault, formatGot, MisuseError } from "./errors.ts";
 import { bucketKey, digest, keyPart, MAX_PART_BYTES, type PartitionKey } from "./key.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
 
@@ -194,19 +194,32 @@ function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefine
  * @throws MisuseError `invalid-cost`, `unknown-unit`
  */
 export function checkCost(policy: Policy, cost: Cost): void {
-  // A Map or a list would be an object without units: no price at all.
-  if (Object.prototype.toString.call(cost) !== "[object Object]") {
-    const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
-    throw new MisuseError("invalid-cost", { path: "cost", expected, got: formatGot(cost) });
-  }
+  const fault = costFault(cost);
+  if (fault !== null) throw new MisuseError("invalid-cost", fault);
   for (const [unit, units] of Object.entries(cost)) {
-    if (!policy.units.has(unit)) {
-      const expected = `units that a limit of the policy counts: ${[...policy.units].join(", ")}`;
-      throw new MisuseError("unknown-unit", { path: "cost", expected, got: formatGot(unit) });
-    }
-    if (!Number.isSafeInteger(units) || units < 0) {
-      const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
-      throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: formatGot(units) });
-    }
+    const fault = unitFault(policy.units, unit) ?? unitsFault(unit, units);
+    if (fault !== null) throw new MisuseError(fault.path === "cost" ? "unknown-unit" : "invalid-cost", fault);
   }
+}
+
+/** What is wrong with a cost as a whole; `null` when nothing is. */
+export function costFault(cost: unknown): Fault | null {
+  // A Map or a list would be an object without units: no price at all.
+  if (Object.prototype.toString.call(cost) === "[object Object]") return null;
+  const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
+  return { path: "cost", expected, got: formatGot(cost) };
+}
+
+/** What is wrong with the name of a unit; `null` when some limit counts it. */
+export function unitFault(known: ReadonlySet<string>, unit: string): Fault | null {
+  if (known.has(unit)) return null;
+  const expected = `units that a limit of the policy counts: ${[...known].join(", ")}`;
+  return { path: "cost", expected, got: formatGot(unit) };
+}
+
+/** What is wrong with a number of units; `null` when nothing is. */
+export function unitsFault(unit: string, units: unknown): Fault | null {
+  if (Number.isSafeInteger(units) && Number(units) >= 0) return null;
+  const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+  return { path: `cost.${unit}`, expected, got: formatGot(units) };
 }

@@ -27,7 +27,6 @@ export const MISUSE_CODES = [
   "hold-unknown",
   "settled-already",
   "idempotency-conflict",
-  "run-ended",
   "limiter-closed",
   "unknown-client",
 ] as const;

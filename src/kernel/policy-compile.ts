@@ -22,6 +22,7 @@ export function compilePolicy(input: PolicyInput): Policy {
     costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
     limits,
     onError: input.onError ?? "charge",
+    maxHoldMs: toMs(input.maxHold ?? DEFAULT_MAX_HOLD),
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
     namedTools: new Set([...tools.map(([tool]) => tool), ...named, ...matchedIn(input)].filter(isSayable)),
@@ -49,6 +50,7 @@ function dimensionsOf({ limits }: PolicyInput): string[] {
 }
 
 const DEFAULT_LEASE = "2m";
+const DEFAULT_MAX_HOLD = "1h";
 /** A budget that is used up by four fifths is near its end. */
 const NOTICE_AT = 0.8;
 

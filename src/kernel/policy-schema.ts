@@ -200,6 +200,8 @@ export interface PolicyInput {
   readonly tools?: Readonly<Record<string, ToolInput>> | undefined;
   /** What a call costs that `run` made and that failed: what it was priced at (default), or only what it reported. */
   readonly onError?: "charge" | "refund" | undefined;
+  /** How long `run` and the adapters keep the hold of one call alive. Then its estimate is charged. Default `1h`. */
+  readonly maxHold?: DurationInput | undefined;
   /** 1 to 256, judged in this order. */
   readonly limits: readonly LimitInput[];
 }
@@ -437,6 +439,11 @@ export const policySchema = object("a policy", {
   onError: chargeOrRefund
     .optional()
     .describe("What a failed call costs that run made: its price (default), or only what it reported."),
+  maxHold: duration
+    .optional()
+    .describe(
+      "How long run and the adapters keep the hold of one call alive; then its estimate is charged. Default: 1h.",
+    ),
   limits: z
     .array(
       z.discriminatedUnion("algorithm", algorithms, {

@@ -51,6 +51,7 @@ describe("definePolicy", () => {
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
+    assert.equal(made.maxHoldMs, 3_600_000);
   });
 
   it("keeps what a policy says", () => {
@@ -86,6 +87,7 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
     assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
+    assert.equal(definePolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
   });
 
   it("knows which tools a limit is for, their tiers, and whose quota is another", () => {
@@ -293,6 +295,7 @@ describe("definePolicy", () => {
       "costs",
       "limits",
       "onError",
+      "maxHoldMs",
       "units",
       "tools",
       "namedTools",

@@ -85,6 +85,8 @@ export interface Policy {
   readonly limits: readonly Limit[];
   /** What a call costs that `run` made and that failed. */
   readonly onError: "charge" | "refund";
+  /** How long `run` keeps the hold of one call alive. */
+  readonly maxHoldMs: number;
   /** The units that some limit counts. */
   readonly units: ReadonlySet<string>;
   /** The tools that the policy names. */

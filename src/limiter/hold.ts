@@ -10,7 +10,7 @@ import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
-import { isConcurrency, type Part } from "./parts.ts";
+import { holdNameOf, isConcurrency, newHoldId, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
 
 /** How a hold is made or extended. */
@@ -148,6 +148,26 @@ export async function settle(
     problem: found.length > 0 && found.every((each) => each === "unknown") ? "hold-unknown" : null,
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
+  };
+}
+
+/** How much of each unit is held, or was charged when the hold was made. */
+export function pricesOf({ parts }: HoldOf): Cost {
+  const prices: Record<string, number> = {};
+  for (const { held, charged, limit } of parts) {
+    if (limit.isPriced && held + charged > 0) prices[limit.unit] = Math.max(prices[limit.unit] ?? 0, held + charged);
+  }
+  return prices;
+}
+
+/** The same call, under another id and with nothing held or charged: to settle it books all of the actual. */
+export function bareHold(of: HoldOf): HoldOf {
+  const id = newHoldId(true);
+  return {
+    ...of,
+    id,
+    name: holdNameOf(of.policy, id, of.call),
+    parts: of.parts.map((part) => ({ ...part, held: 0, charged: 0 })),
   };
 }
 

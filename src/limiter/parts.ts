@@ -73,13 +73,18 @@ export function holdIdOf(name: string): string {
   return name.slice(0, -DIGEST_LENGTH - 1);
 }
 
+/** Whether a hold is of a call that runs. */
+export function isRunHold(id: string): boolean {
+  return id.startsWith(RUN);
+}
+
 /**
  * What a hold is about that was made before.
  *
  * @throws MisuseError `missing-cost`
  */
 export function partsOfHold(id: string, matches: readonly Match[], onError: Policy["onError"]): Part[] {
-  return id.startsWith(RUN) ? runParts(matches, onError) : reservedParts(matches);
+  return isRunHold(id) ? runParts(matches, onError) : reservedParts(matches);
 }
 
 /** Whether a limit counts what has not ended: its units can only be held. */

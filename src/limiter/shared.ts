@@ -10,7 +10,9 @@ import { askOne, type Found, type SetupCheck, type Store, StoreError } from "../
 import { validReply } from "../store-check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
+import type { HoldLimit } from "./keep-alive.ts";
 import type { KnownCalls } from "./known-calls.ts";
+import type { UnusableUsage } from "./usage.ts";
 
 /** What a limiter says beside its decisions. */
 export type LimiterEvent =
@@ -28,6 +30,19 @@ export type LimiterEvent =
   | { readonly type: "extend-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
   /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
   | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
+  /**
+   * The reported usage of a call cannot be used: a figure that is not a whole number, a unit that no limit counts, or a `costOf`
+   * that threw (`unit` is `null` when the whole report is wrong). The estimate that was held is charged.
+   */
+  | ({ readonly type: "usage-unusable"; readonly call: Call; readonly hold: string } & UnusableUsage)
+  /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */
+  | {
+      readonly type: "hold-limit";
+      readonly call: Call;
+      readonly hold: string;
+      readonly reason: HoldLimit;
+      readonly heldMs: number;
+    }
   /** What came of a call that `run` made could not be reported. */
   | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
   /**

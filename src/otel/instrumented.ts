@@ -18,6 +18,7 @@ import {
   type Ran,
   type Reserved,
   type RunFunction,
+  type RunOptions,
   type WaitOptions,
 } from "../limiter.ts";
 import { errorType, type Instruments, type Operation } from "./instruments.ts";
@@ -70,7 +71,7 @@ export class InstrumentedLimiter implements Limiter {
   }
 
   /** The span is around the run, and active in it; the duration is that of the decision. */
-  run<Value>(call: Call, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>> {
+  run<Value>(call: Call, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>> {
     return this.#inSpan("run", call, async (span) => {
       const end = this.#timed("run");
       // What is no function is the limiter's to refuse.

@@ -219,7 +219,10 @@ function logEvent(log: Log, event: LimiterEvent): void {
   else if (event.type === "unbooked") log.error(event, "closed with bookings that are lost");
   else if (event.type === "small-quotas") log.warn(event, "more instances than a quota has units");
   else if (event.type === "store-error") log.warn({ problem: String(event.error) }, "the store's setup is not known");
-  else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
+  else if (event.type === "usage-unusable") {
+    const { unit, expected, got } = event;
+    log.warn({ unit, expected, got }, "usage that was settled cannot be used");
+  } else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */

@@ -2,6 +2,7 @@
 
 import { LimitExceededError } from "../../kernel/errors.ts";
 import { textOf } from "../guard.ts";
+import type { AiSdkStep } from "./steps.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
 /** A model of either version. */
@@ -10,11 +11,6 @@ interface Model {
   doStream(options: any): PromiseLike<any>;
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
-
-/** What the SDK tells of a step: its parts, among them tools that threw. */
-export interface Step {
-  readonly content?: readonly object[];
-}
 
 /** A part of an answer, or of its stream. */
 interface Part {
@@ -26,10 +22,10 @@ interface Part {
 }
 
 /** What the model was told in a step when a call was denied, last. */
-export function denialIn({ content = [] }: Step = {}): string | null {
-  const errors = content.map((part) => (part as { error?: unknown }).error);
+export function denialIn(step: AiSdkStep | undefined): string | null {
+  const errors = (step?.content ?? []).map(({ error }) => error);
   const denied = errors.findLast((error) => LimitExceededError.isInstance(error));
-  return denied === undefined ? null : textOf((denied as LimitExceededError).decision);
+  return denied === undefined ? null : textOf(denied.decision);
 }
 
 /**

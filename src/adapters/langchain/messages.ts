@@ -10,6 +10,7 @@ import {
 } from "langchain";
 import type { Decision } from "../../kernel/decision.ts";
 import { detailOf, fieldsOf, noticeKey, textOf } from "../guard.ts";
+import type { Reported } from "../model-calls.ts";
 
 /** What the model reads of a call that was denied. */
 export function deniedResult({ id = "", name }: ToolCallRequest["toolCall"], decision: Decision): ToolMessage {
@@ -100,14 +101,47 @@ export function shownError(error: unknown, { toolCall, runtime }: ToolCallReques
   return shown;
 }
 
+/** What a provider reports about an answer, and the model that was asked. */
+export function reportedOf(answer: Answer, asked: unknown): Reported {
+  const message = messageOf(answer);
+  const usage = usageOf(answer);
+  const { model_name, model = model_name, model_provider } = message?.response_metadata ?? {};
+  return {
+    input: usage?.input_tokens,
+    output: usage?.output_tokens,
+    total: usage?.total_tokens,
+    cacheRead: usage?.input_token_details?.cache_read,
+    cacheWrite: usage?.input_token_details?.cache_creation,
+    reasoning: usage?.output_token_details?.reasoning,
+    model: model ?? modelNameOf(asked),
+    provider: model_provider,
+    hasAnswer: message !== undefined && (message.content.length > 0 || (message.tool_calls?.length ?? 0) > 0),
+  };
+}
+
+type Answer = AIMessage | { readonly messages: readonly BaseMessage[] };
+
 /** What a provider says that an answer took, in tokens. */
 interface Usage {
   readonly input_tokens: number;
   readonly output_tokens: number;
+  readonly total_tokens?: number;
+  readonly input_token_details?: { readonly cache_read?: number; readonly cache_creation?: number };
+  readonly output_token_details?: { readonly reasoning?: number };
 }
 
-/** What an answer took. Where it is structured, LangChain hands on all messages that led to it. */
-export function usageOf(answer: AIMessage | { readonly messages: readonly BaseMessage[] }): Usage | undefined {
-  const message = "messages" in answer ? answer.messages.find((each) => AIMessage.isInstance(each)) : answer;
-  return (message as AIMessage | undefined)?.usage_metadata;
+/** What an answer took. */
+function usageOf(answer: Answer): Usage | undefined {
+  return messageOf(answer)?.usage_metadata;
+}
+
+/** The model's message. Where the answer is structured, LangChain hands on all messages that led to it. */
+function messageOf(answer: Answer): AIMessage | undefined {
+  if (!("messages" in answer)) return answer;
+  return answer.messages.find((each): each is AIMessage => AIMessage.isInstance(each));
+}
+
+function modelNameOf(model: unknown): unknown {
+  const { model: name, modelName = name } = (model ?? {}) as { readonly model?: unknown; readonly modelName?: unknown };
+  return modelName;
 }
