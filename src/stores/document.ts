@@ -37,10 +37,13 @@ const AT_ONCE = 8;
 /** Most keys in one value. */
 const MAX_KEYS = 10_000;
 
-/** A value as it is written: each key's text, and when it ends. */
+/** Each key's text, and when it ends. */
+type Kept = readonly [text: string, expiresAtMs: number];
+
+/** A value as it is written. */
 interface Document {
   readonly tollgate: 1;
-  readonly keys: Readonly<Record<string, readonly [text: string, expiresAtMs: number]>>;
+  readonly keys: Readonly<Record<string, Kept>>;
 }
 
 type Replies = readonly (StoreReply | StoreError)[];
@@ -49,8 +52,8 @@ type Replies = readonly (StoreReply | StoreError)[];
  * Keeps all buckets of a partition (a session, unless the policy's `partition` names another dimension) in one JSON
  * value. Limits that are not per that dimension are refused when the limiter is made.
  *
- * Fails with `StoreError` `unknown-partition` when the row is not there, `damaged-bucket` when the value is not what any
- * version writes, `capacity` when a value has 10,000 keys, and with whatever the port throws.
+ * Fails with `StoreError` `unknown-partition` when the row is not there, `damaged-bucket` for a bucket, or all of a value,
+ * that no version writes (a reset of a bucket empties it, or begins the value again), `capacity` when a value has 10,000 keys, and with whatever the port throws.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -134,12 +137,13 @@ function partitionOf(request: StoreRequest): string | null {
 }
 
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
-  const document = documentIn(json);
-  const { replies, changed } = decideBatch(requests, (key) => stateIn(document, key), nowMs);
+  const keys = keysIn(json);
+  const { replies, changed } = decideBatch(requests, (key) => (keys === null ? null : stateIn(keys, key)), nowMs);
   if (changed.size === 0) return { json, result: replies };
-  const kept = Object.entries(document.keys).filter(
-    ([key, [, expiresAtMs]]) => nowMs < expiresAtMs && !changed.has(key),
-  );
+  // What is damaged stays so until it is reset.
+  const kept = Object.entries(keys ?? {}).filter(
+    ([key, value]) => !changed.has(key) && (!isKept(value) || nowMs < value[1]),
+  ) as [string, Kept][];
   const next = [...changed].flatMap(([key, state]) =>
     state === undefined ? [] : [[key, [encodeState(state), state.expiresAtMs]] as const],
   );
@@ -149,23 +153,22 @@ function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number
   return { json: { tollgate: 1, keys: Object.fromEntries([...kept, ...next]) } satisfies Document, result: replies };
 }
 
-function documentIn(json: unknown): Document {
-  if (json === null || json === undefined) return { tollgate: 1, keys: {} };
-  if (typeof json === "object" && "tollgate" in json && json.tollgate === 1 && "keys" in json) {
-    const { keys } = json;
-    if (typeof keys === "object" && keys !== null && Object.values(keys).every(isKept)) return json as Document;
-  }
-  throw new StoreError("damaged-bucket", "a partition's value is not what any version writes", { transient: false });
+/** What a value has for each key; `null` where it is damaged as a whole. */
+function keysIn(json: unknown): Readonly<Record<string, unknown>> | null {
+  if (json === null || json === undefined) return {};
+  if (typeof json !== "object" || !("tollgate" in json) || json.tollgate !== 1 || !("keys" in json)) return null;
+  const { keys } = json;
+  return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;
 }
 
-function isKept(kept: unknown): boolean {
+function isKept(kept: unknown): kept is Kept {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
 }
 
-function stateIn({ keys }: Document, key: string): Known {
+function stateIn(keys: Readonly<Record<string, unknown>>, key: string): Known {
   if (!Object.hasOwn(keys, key)) return undefined;
-  const [text, expiresAtMs] = keys[key] as [string, number];
-  return decodeState(text, expiresAtMs);
+  const kept = keys[key];
+  return isKept(kept) ? decodeState(...kept) : null;
 }
 
 function unavailable(cause: unknown): StoreError {

@@ -54,15 +54,18 @@ export const clockCases: readonly StoreCase[] = [
     await freeWithin(fixture, limit, longestMs(limit));
   }),
 
-  ...forEachAlgorithm("is free again within one window after denials on a clock that was ahead", async (fixture, limit) => {
-    await ask(fixture.store, "judge", charge("b", limit, 5));
-    await aDayAhead(fixture, async () => {
-      await ask(fixture.store, "force", charge("b", limit, 5));
-      await ask(fixture.store, "judge", charge("b", limit));
-    });
-    await ask(fixture.store, "peek", read("b", limit));
-    await freeWithin(fixture, limit, longestMs(limit));
-  }),
+  ...forEachAlgorithm(
+    "is free again within one window after denials on a clock that was ahead",
+    async (fixture, limit) => {
+      await ask(fixture.store, "judge", charge("b", limit, 5));
+      await aDayAhead(fixture, async () => {
+        await ask(fixture.store, "force", charge("b", limit, 5));
+        await ask(fixture.store, "judge", charge("b", limit));
+      });
+      await ask(fixture.store, "peek", read("b", limit));
+      await freeWithin(fixture, limit, longestMs(limit));
+    },
+  ),
 
   ...forEachAlgorithm("forgets nothing when the clock is set back by a little", async ({ store, advance }, limit) => {
     await ask(store, "judge", charge("b", limit, 5));
