@@ -2,7 +2,7 @@
 // `<tag><version> …`. The tags: s and g are algorithms' own, h has holds, o is an answer that is kept, r are receipts, m is
 // the mark of the store's incarnation.
 
-import { isInstant } from "./algorithms/algorithm.ts";
+import { isEnd, isInstant } from "./algorithms/algorithm.ts";
 import { levelIn } from "./algorithms/gcra.ts";
 import { decodeSpent, encodeSpent, type SpentState } from "./algorithms/registry.ts";
 import type { StepReply } from "./decide.ts";
@@ -67,7 +67,7 @@ const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRGM])(0|[1-9][0-9]*)?(?:,(
 
 function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
   const match = /^h1 ([csgnek]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
-  if (match === null || !isInstant(expiresAtMs)) return null;
+  if (match === null || !isEnd(expiresAtMs)) return null;
   const of = KINDS[match[1] as keyof typeof KINDS];
   const holds = (match[2] ?? "").split(";").map(decodeHold);
   if (!holds.every((hold) => hold !== null) || !areInOrder(holds, of)) return null;
@@ -124,7 +124,7 @@ function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
   const [, told, request = "", hold = "", now, allowed, wait, list = ""] = match;
   const [nowMs, waitMs] = [Number(now), Number(wait ?? 0)];
   const steps = list === "" ? [] : list.split(";").map(decodeStep);
-  const areInstants = isInstant(expiresAtMs) && isInstant(nowMs) && isInstant(waitMs);
+  const areInstants = isEnd(expiresAtMs) && isInstant(nowMs) && isInstant(waitMs);
   if (!areInstants || !steps.every((step) => step !== null)) return null;
   return {
     kind: "once",

@@ -56,6 +56,8 @@ export type FailoverEvent =
     }
   /** The limiter was closed while the store was away: so many bookings are lost, which no journal has. */
   | { readonly type: "unbooked"; readonly bookings: number }
+  /** The store refuses a batch for good that it did not answer before: so many bookings of it are lost. */
+  | { readonly type: "unbookable"; readonly bookings: number; readonly error: StoreError }
   /** How many instances the store counts, when that is more than before. */
   | { readonly type: "instances"; readonly instances: number };
 
@@ -385,11 +387,17 @@ class Failover implements Store {
   }
 
   /**
-   * What the store says of a batch that is settled; `null` for one that it never will book: one that is too old, or that it
-   * refuses again and again while it answers otherwise.
+   * What the store says of a batch that is settled; `null` for one that it never will book: one that is too old, one that it
+   * refuses as too late again and again while it answers otherwise, or one that it refuses for a reason of its own.
    */
   async #settled(batch: OpenBatch): Promise<Replies | null> {
-    if (this.#time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return null;
+    const bookings = batch.requests.filter(({ mode }) => mode === "force").length;
+    const abandon = (error: StoreError) => {
+      this.#refusals = 0;
+      if (bookings > 0) this.#tell({ type: "unbookable", bookings, error });
+      return null;
+    };
+    if (this.#time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return abandon(tooOld());
     try {
       const replies = await this.#ask(batch.requests, this.#terms(this.#backlog.closing(batch)));
       this.#refusals = 0;
@@ -398,8 +406,7 @@ class Failover implements Store {
       const error = asStoreError(thrown);
       if (error.code === "too-late") this.#refusals++;
       if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
-      this.#refusals = 0;
-      return null;
+      return abandon(error);
     }
   }
 
@@ -545,6 +552,10 @@ function asStoreError(error: unknown): StoreError {
   if (StoreError.isInstance(error)) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new StoreError("unavailable", `the store: ${message}`, { transient: true, cause: error });
+}
+
+function tooOld(): StoreError {
+  return new StoreError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
 }
 
 function lost(): StoreError {

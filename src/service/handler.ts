@@ -217,6 +217,8 @@ function logEvent(log: Log, event: LimiterEvent): void {
   else if (event.type === "store-back") log.info(event, "store back");
   else if (event.type === "policy-reload") log.info(event, "another policy is in force");
   else if (event.type === "unbooked") log.error(event, "closed with bookings that are lost");
+  else if (event.type === "unbookable")
+    log.error({ bookings: event.bookings, problem: event.error.message }, "the store refuses bookings, which are lost");
   else if (event.type === "small-quotas") log.warn(event, "more instances than a quota has units");
   else if (event.type === "store-error") log.warn({ problem: String(event.error) }, "the store's setup is not known");
   else if (event.type === "usage-unusable") {

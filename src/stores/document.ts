@@ -39,13 +39,14 @@ const AT_ONCE = 8;
 /** Most keys in one value. */
 const MAX_KEYS = 10_000;
 
-/** A value as it is written: each key's text, and when it ends. */
+/** Each key's text, and when it ends. */
+type Kept = readonly [text: string, expiresAtMs: number];
+
+/** A value as it is written. */
 interface Document {
   readonly tollgate: 1;
   readonly keys: Readonly<Record<string, Kept>>;
 }
-
-type Kept = readonly [text: string, expiresAtMs: number];
 
 type Replies = readonly (StoreReply | StoreError)[];
 
@@ -53,8 +54,8 @@ type Replies = readonly (StoreReply | StoreError)[];
  * Keeps all buckets of a partition (a session, unless the policy's `partition` names another dimension) in one JSON
  * value. Limits that are not per that dimension are refused when the limiter is made.
  *
- * Fails with `StoreError` `unknown-partition` when the row is not there, `damaged-bucket` when the value is not what any
- * version writes, `capacity` when a value has 10,000 keys, and with whatever the port throws.
+ * Fails with `StoreError` `unknown-partition` when the row is not there, `damaged-bucket` for a bucket, or all of a value,
+ * that no version writes (a reset of a bucket empties it, or begins the value again), `capacity` when a value has 10,000 keys, and with whatever the port throws.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -150,13 +151,14 @@ function inValueOf(partition: string, { steps, once, ...request }: StoreRequest)
 
 /** One by one: a call for which there is no room fails alone, and the end of a hold never does. */
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
-  const kept = new Map(Object.entries(documentIn(json).keys));
-  const isLive = (kept: Kept | StoredState | undefined) => kept !== undefined && nowMs < endOf(kept);
+  const found = keysIn(json);
+  const kept = new Map(Object.entries(found ?? {}));
+  const isLive = (each: unknown) => each !== undefined && nowMs < endOf(each);
   /** What was read, and what has become of it. */
   const states = new Map<string, Known>();
   const written = new Map<string, StoredState | undefined>();
   const read = (key: string): Known => {
-    if (!states.has(key)) states.set(key, stateIn(kept.get(key)));
+    if (!states.has(key)) states.set(key, found === null ? null : stateIn(kept.get(key)));
     return states.get(key);
   };
   const isThere = (key: string) => isLive(written.has(key) ? written.get(key) : kept.get(key));
@@ -181,28 +183,30 @@ function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number
   if (written.size === 0) return { json, result: replies };
   for (const [key, state] of written) {
     if (state === undefined) kept.delete(key);
-    else kept.set(key, [encodeState(state), state.expiresAtMs]);
+    else kept.set(key, [encodeState(state), state.expiresAtMs] satisfies Kept);
   }
   const live = [...kept].filter(([, each]) => isLive(each));
   const ends = live.filter(([key]) => isSettledKey(key)).sort(([, one], [, other]) => endOf(one) - endOf(other));
   const tooMany = Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets));
   const forgotten = new Set(ends.slice(0, tooMany).map(([key]) => key));
   const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
-  return { json: { tollgate: 1, keys } satisfies Document, result: replies };
+  return { json: { tollgate: 1, keys } as Document, result: replies };
 }
 
-function endOf(kept: Kept | StoredState): number {
-  return "expiresAtMs" in kept ? kept.expiresAtMs : kept[1];
+/** When a key ends. What is damaged stays so until it is reset. */
+function endOf(each: unknown): number {
+  if (isKept(each)) return each[1];
+  const { expiresAtMs } = each as Partial<StoredState>;
+  return typeof expiresAtMs === "number" ? expiresAtMs : Number.POSITIVE_INFINITY;
 }
 
-function documentIn(value: unknown): Document {
+/** What a value has for each key; `null` where it is damaged as a whole. */
+function keysIn(value: unknown): Readonly<Record<string, unknown>> | null {
   const json = parsed(value);
-  if (isEmpty(json)) return { tollgate: 1, keys: {} };
-  if (typeof json === "object" && json !== null && "tollgate" in json && json.tollgate === 1 && "keys" in json) {
-    const { keys } = json;
-    if (typeof keys === "object" && keys !== null && Object.values(keys).every(isKept)) return json as Document;
-  }
-  throw new StoreError("damaged-bucket", "a partition's value is not what any version writes", { transient: false });
+  if (isEmpty(json)) return {};
+  if (typeof json !== "object" || json === null || !("tollgate" in json) || json.tollgate !== 1) return null;
+  const keys = "keys" in json ? json.keys : null;
+  return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;
 }
 
 /** What a port gives as text, or as bytes, is read: not every driver reads JSON columns by itself. */
@@ -222,12 +226,13 @@ function isEmpty(json: unknown): boolean {
   return typeof json === "object" && json !== null && Object.keys(json).length === 0;
 }
 
-function isKept(kept: unknown): boolean {
+function isKept(kept: unknown): kept is Kept {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
 }
 
-function stateIn(kept: Kept | undefined): Known {
-  return kept === undefined ? undefined : decodeState(...kept);
+function stateIn(kept: unknown): Known {
+  if (kept === undefined) return undefined;
+  return isKept(kept) ? decodeState(...kept) : null;
 }
 
 function unavailable(cause: unknown): StoreError {

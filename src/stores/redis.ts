@@ -96,6 +96,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return new RedisStore(inTime, connection.send, clock);
 }
 
+/** A batch without keys, limits, shapes and requests. */
+const NOTHING: ScriptCall = { keys: [], values: [[], [], [], []] };
+
 /** A script, and by which digest the server knows it. */
 interface Script {
   readonly text: string;
@@ -109,6 +112,8 @@ class RedisStore implements Store {
   readonly #connection: Connection;
   readonly clock?: Clock;
   readonly #apply: Script;
+  /** Whether the server has to be given the script once the store has heard of its mark. */
+  #isForgotten = true;
   /** What goes on after its decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
@@ -123,7 +128,12 @@ class RedisStore implements Store {
     this.beat = async (member) => {
       this.#checkOpen();
       const { keys, values } = beatCall(member);
-      return this.#call(script, { keys, values, send: patient }, beatReply);
+      const answer = await this.#call(script, { keys, values, send: patient }, beatReply);
+      if (this.#isForgotten) {
+        await this.#call(this.#apply, { ...NOTHING, send: patient }, () => {});
+        this.#isForgotten = false;
+      }
+      return answer;
     };
   }
 
@@ -180,19 +190,23 @@ class RedisStore implements Store {
   async #run(part: Part): Promise<(StoreReply | StoreError)[]> {
     const call = scriptCall(part);
     const { send } = this.#connection;
-    return this.#call(this.#apply, { ...call, send }, (answer) => scriptReplies(part, call.keys, answer));
+    const isMarked = part.terms?.incarnation !== undefined;
+    return this.#call(this.#apply, { ...call, send, isMarked }, (answer) => scriptReplies(part, call.keys, answer));
   }
 
   async #call<Reply>(
     script: Script,
-    { keys, values, send }: ScriptCall & { readonly send: Send },
+    { keys, values, send, isMarked = false }: ScriptCall & { readonly send: Send; readonly isMarked?: boolean },
     read: (answer: unknown[]) => Reply,
   ): Promise<Reply> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
     try {
       const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
-        // Nothing has run; EVAL makes the server know the script again.
+        // Nothing has run. A server that was started, or took over, since the last beat knows no script: it may have lost
+        // what it held, and its mark is of before that.
+        if (isNoScript(error) && isMarked) throw this.#forgotten();
+        // EVAL makes the server know the script again.
         if (isNoScript(error)) return send(keys[0], "EVAL", script.text, ...args);
         if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args);
         throw error;
@@ -201,6 +215,13 @@ class RedisStore implements Store {
     } catch (error) {
       throw redisError(error);
     }
+  }
+
+  #forgotten(): StoreError {
+    this.#isForgotten = true;
+    const message =
+      "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";
+    return new StoreError("other-incarnation", message, { transient: true });
   }
 
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */

@@ -215,6 +215,78 @@ describe("failover", () => {
     await Promise.all([one.limiter.close(), other.limiter.close()]);
   });
 
+  it("is not away when the store refuses a batch for a reason of its own, and charges nothing", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events } = instanceOf(remote);
+    await limiter.consume(call);
+    remote.faults.push("refuse");
+    await assert.rejects(limiter.consume(call), { name: "StoreError", code: "unavailable", transient: false });
+    const { allowed, degraded } = await limiter.consume(call);
+    assert.deepEqual([allowed, degraded, await usedIn(limiter)], [true, null, 2]);
+    assert.deepEqual(events, []);
+    await limiter.close();
+  });
+
+  it("abandons a doubtful batch once that the store refuses for good, says so, and counts again", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events, until } = instanceOf(remote);
+    await limiter.consume(call);
+    // The batch is lost, then refused when it is settled; nothing else is refused.
+    remote.faults.push("lose-request", "refuse");
+    assert.equal(await admitted(limiter, 3), 3);
+    await until("store-back");
+    const told = events.filter(({ type }) => type === "unbookable");
+    assert.deepEqual(
+      told.map((event) => event.type === "unbookable" && [event.bookings, event.error.message]),
+      [[3, "the remote store: refuse"]],
+    );
+    assert.equal(await usedIn(limiter), 1);
+    assert.equal(await admitted(limiter, 2), 2);
+    assert.equal(await usedIn(limiter), 3);
+    assert.equal(events.filter(({ type }) => type === "store-away").length, 1);
+    await limiter.close();
+  });
+
+  it("counts every unit after a restart from an old snapshot, also when another instance comes back later", async () => {
+    const remote = new RemoteStore(clock);
+    const policy = policyOf({ quota: 1_000 });
+    const [one, two] = [instanceOf(remote, policy), instanceOf(remote, policy)];
+    await admitted(one.limiter, 30);
+    await admitted(two.limiter, 20);
+    const snapshot = remote.snapshot();
+    await admitted(one.limiter, 50);
+    await admitted(two.limiter, 40);
+    remote.restore(snapshot);
+    // The first to come back has last seen 100 of the 140 units.
+    await admitted(one.limiter, 1);
+    await one.until("store-back");
+    await admitted(one.limiter, 49);
+    assert.equal(await usedIn(one.limiter), 150);
+    await admitted(two.limiter, 10);
+    await two.until("store-back");
+    assert.equal(await usedIn(two.limiter), 140 + 50 + 10);
+    await Promise.all([one.limiter.close(), two.limiter.close()]);
+  });
+
+  it("counts at most that less which was booked in between by instances that had not seen the bucket", async () => {
+    const remote = new RemoteStore(clock);
+    const policy = policyOf({ quota: 1_000 });
+    const [seen, fresh] = [instanceOf(remote, policy), instanceOf(remote, policy)];
+    await admitted(seen.limiter, 30);
+    const snapshot = remote.snapshot();
+    await admitted(seen.limiter, 70);
+    await fresh.limiter.usage({ session: "s2" });
+    remote.restore(snapshot);
+    const between = 25;
+    await fresh.limiter.usage({ session: "s2" }).catch(() => {});
+    assert.equal(await admitted(fresh.limiter, between), between);
+    assert.equal(await admitted(seen.limiter, 10), 10);
+    await seen.until("store-back");
+    const used = (await usedIn(seen.limiter)) ?? 0;
+    assert.ok(used >= 100 + 10 && used <= 100 + between + 10, `${used}`);
+    await Promise.all([seen.limiter.close(), fresh.limiter.close()]);
+  });
+
   it("holds and settles while the store is away", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ unit: "tokens", quota: 1_000 });

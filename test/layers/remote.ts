@@ -17,9 +17,9 @@ import { type Clock, fakeClock } from "../../src/testing/testing.ts";
 
 /**
  * What becomes of a request. `answer`: nothing bad. `lose-request`: it never arrives, and rejects. `lose-reply`: it is
- * carried out, and rejects. `hang`: it never arrives, and never settles. `late`: it rejects, and arrives by `deliver`.
+ * carried out, and rejects. `refuse`: the store answers that it will never book it. `hang`: it never arrives, and never settles. `late`: it rejects, and arrives by `deliver`.
  */
-export type Fault = "answer" | "lose-request" | "lose-reply" | "hang" | "late";
+export type Fault = "answer" | "lose-request" | "lose-reply" | "refuse" | "hang" | "late";
 
 type Replies = readonly (StoreReply | StoreError)[];
 
@@ -50,6 +50,17 @@ export class RemoteStore implements Store {
     this.#groups.clear();
   }
 
+  /** What it holds, for `restore`. */
+  snapshot(): ReadonlyMap<string, StoredState> {
+    return new Map(this.states);
+  }
+
+  /** Starts again from a snapshot, and knows that it may have lost some of what it held. */
+  restore(snapshot: ReadonlyMap<string, StoredState>): void {
+    this.flush();
+    for (const [key, state] of snapshot) if (key !== MARK_KEY) this.states.set(key, state);
+  }
+
   /** Lets the first batch arrive that is late. Nobody hears the answer but the test; what refuses it is thrown. */
   deliver(): Replies {
     const arrive = this.late.shift();
@@ -76,6 +87,7 @@ export class RemoteStore implements Store {
     if (this.#closed) throw new StoreError("closed", "the remote store was closed", { transient: false });
     if (fault === "hang") return new Promise(() => {});
     if (fault === "answer") return arrive();
+    if (fault === "refuse") throw new StoreError("unavailable", "the remote store: refuse", { transient: false });
     try {
       if (fault === "lose-reply") arrive();
     } catch {

@@ -2,8 +2,8 @@
 // Whether a call may pass is not decided here; that is the same for every algorithm (../decide.ts).
 
 /**
- * The last instant (epoch ms) that a state may name, and the most that a level may be: the sum of an instant and a span of
- * time stays below 2^53.
+ * The last instant (epoch ms) that a state may name, its end aside, and the most that a level may be: the sum of an instant
+ * and the time that a level takes to run off stays below 2^53.
  */
 export const MAX_INSTANT_MS = 2 ** 52;
 
@@ -61,4 +61,9 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
 /** Whether a number that was read is an instant which a state may name. */
 export function isInstant(atMs: number): boolean {
   return Number.isInteger(atMs) && atMs >= 0 && atMs <= MAX_INSTANT_MS;
+}
+
+/** Whether a number that was read may be the end of a state. */
+export function isEnd(expiresAtMs: number): boolean {
+  return Number.isSafeInteger(expiresAtMs) && expiresAtMs >= 0;
 }

@@ -1,6 +1,6 @@
 // The state that `quota` and `fixed-window` share: units spent until an instant. As text it is a plain integer.
 
-import { isInstant } from "./algorithm.ts";
+import { isEnd } from "./algorithm.ts";
 
 /** Units spent until `expiresAtMs` (epoch ms). */
 export interface CounterState {
@@ -28,7 +28,7 @@ export const counter = {
     const match = /^(?:c1 )?(0|[1-9][0-9]*)(?: ([0-9a-f]{16}(?:,[0-9a-f]{16})*))?$/.exec(text);
     const spent = Number(match?.[1]);
     const seen = match?.[2];
-    if (match === null || !Number.isSafeInteger(spent) || !isInstant(expiresAtMs)) return null;
+    if (match === null || !Number.isSafeInteger(spent) || !isEnd(expiresAtMs)) return null;
     if (text.startsWith("c") !== (seen !== undefined)) return null;
     return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
   },

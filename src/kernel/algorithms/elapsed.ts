@@ -1,6 +1,6 @@
 // Time on the wall since a scope was first seen, whether or not anything was asked meanwhile.
 
-import { type Algorithm, isInstant } from "./algorithm.ts";
+import { type Algorithm, isEnd, isInstant } from "./algorithm.ts";
 
 /** `quota` ms (0 to 2^53 - 1) from the first call on; a scope that was idle for `ttlMs` is first seen anew. */
 export interface ElapsedLimit {
@@ -42,7 +42,7 @@ export const elapsed: Algorithm<ElapsedLimit, ElapsedState> = {
   decode(text, expiresAtMs) {
     const match = /^e1 ([0-9]+)$/.exec(text);
     const firstMs = Number(match?.[1]);
-    if (match === null || !isInstant(expiresAtMs) || firstMs > expiresAtMs) return null;
+    if (match === null || !isEnd(expiresAtMs) || !isInstant(firstMs) || firstMs > expiresAtMs) return null;
     return { kind: "elapsed", firstMs, expiresAtMs };
   },
 };

@@ -1,6 +1,6 @@
 // A token bucket: a steady rate with a burst, as the generic cell rate algorithm (ITU-T I.371) in whole numbers.
 
-import { type Algorithm, isInstant, MAX_INSTANT_MS } from "./algorithm.ts";
+import { type Algorithm, isEnd, isInstant, MAX_INSTANT_MS } from "./algorithm.ts";
 
 /**
  * `quota` units a window, at most `burst` at once. With g = gcd(quota, windowMs) a unit raises the level by
@@ -93,7 +93,7 @@ export const gcra: Algorithm<GcraLimit, GcraState> = {
     const match = /^g1 ([0-9]+) ([0-9]+) ([1-9][0-9]*)$/.exec(text);
     if (match === null) return null;
     const level = levelIn(match[1], match[2], match[3]);
-    if (level === null || !isInstant(expiresAtMs) || level.baseMs > expiresAtMs) return null;
+    if (level === null || !isEnd(expiresAtMs) || level.baseMs > expiresAtMs) return null;
     return { kind: "gcra", expiresAtMs, ...level };
   },
 };

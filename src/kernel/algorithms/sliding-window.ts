@@ -1,6 +1,6 @@
 // Units in any window of a length, counted in ten sub-windows and the current one.
 
-import { type Algorithm, isInstant, MAX_INSTANT_MS } from "./algorithm.ts";
+import { type Algorithm, isEnd, MAX_INSTANT_MS } from "./algorithm.ts";
 
 /** `quota` units (0 to 2^53 - 1) in any `windowMs`. */
 export interface SlidingWindowLimit {
@@ -120,7 +120,7 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     const subWindowMs = Number(match[1]);
     const newest = Number(match[2]);
     const counts = (match[3] ?? "").split(",").map(Number);
-    if (!isInstant(expiresAtMs) || newest > MAX_INSTANT_MS / subWindowMs - MAX_COUNTS) return null;
+    if (!isEnd(expiresAtMs) || newest > MAX_INSTANT_MS / subWindowMs - MAX_COUNTS) return null;
     if (newest * subWindowMs > expiresAtMs) return null;
     let sum = 0;
     for (const count of counts) {

@@ -1,7 +1,7 @@
 // How often in a row the same outcome was reported: errors, or the same result. Calls are judged by it, and do not change
 // it.
 
-import { type Algorithm, isInstant } from "./algorithm.ts";
+import { type Algorithm, isEnd } from "./algorithm.ts";
 
 /** Calls pass until the same outcome was reported `quota` times in a row, and again `ttlMs` after the last report. */
 export interface StreakLimit {
@@ -34,7 +34,7 @@ export const streak: Algorithm<StreakLimit, StreakState> = {
   decode(text, expiresAtMs) {
     const match = /^k1 ([\w-]{1,64}) ([1-9][0-9]*)$/.exec(text);
     const count = Number(match?.[2]);
-    return match !== null && Number.isSafeInteger(count) && isInstant(expiresAtMs)
+    return match !== null && Number.isSafeInteger(count) && isEnd(expiresAtMs)
       ? { kind: "streak", outcome: match[1] ?? "", count, expiresAtMs }
       : null;
   },

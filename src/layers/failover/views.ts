@@ -12,6 +12,9 @@ export const VIEWS_PER_GENERATION = 25_000;
 /** How long answers are under way at most: ms. */
 const ANSWERED_WITHIN_MS = 10_000;
 
+/** How long views of a store that may have kept some of a bucket are compared with one another: ms. */
+const COMPARED_MS = 3_600_000;
+
 /** How a bucket stood when it was last seen. */
 export interface View {
   readonly limit: LimitSpec;
@@ -123,8 +126,9 @@ function bookingOf({ limit: seen, used, seenAtMs, endsAtMs }: View, limit: Limit
 /** What gives a lost view back; `null` where nothing can, or has to be. */
 export function raiseOf(view: View, { incarnation, lost }: Beat): (Raise & { readonly type: "raise" }) | null {
   const { limit, used, isCount } = view;
-  const keptMs = lifeMsOf(limit);
-  if (keptMs === null || isCount) return null;
+  const lifeMs = lifeMsOf(limit);
+  if (lifeMs === null || isCount) return null;
+  const keptMs = lost === "some" ? Math.min(lifeMs, COMPARED_MS) : lifeMs;
   return { type: "raise", id: incarnation, units: used, atMs: bookedAtMs(view), keptMs, lost };
 }
 

@@ -31,6 +31,12 @@ const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolea
   P2028: ["busy", true],
 };
 
+/**
+ * Of states that are not named here, the first two characters of those with which the server, or its machine, is not there
+ * for a while. Any other one is an answer: the server is there, and refuses the same request again.
+ */
+const TRANSIENT_CLASSES: ReadonlySet<string> = new Set(["08", "25", "40", "53", "55", "57", "58", "XX"]);
+
 /** What to do, by SQLSTATE. */
 export type Fixes = Readonly<Record<string, string>>;
 
@@ -48,12 +54,18 @@ export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES): StoreE
   if (StoreError.isInstance(error)) return error;
   const message = error instanceof Error ? error.message : String(error);
   const state = stateOf(error) ?? "";
-  const [code, transient] = BY_STATE[state] ?? ["unavailable", true];
+  const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
   const fix = fixes[state];
   return new StoreError(code, `Postgres: ${message}${fix === undefined ? "" : ` (${fix})`}`, {
     transient,
     cause: error,
   });
+}
+
+/** Whether a state, or an error without one (the client's own, such as `ECONNREFUSED`), may be over the next time. */
+function isTransient(state: string): boolean {
+  const isState = /^[0-9A-Z]{5}$/.test(state) && /\d/.test(state) && !/^P\d{4}$/.test(state);
+  return !isState || TRANSIENT_CLASSES.has(state.slice(0, 2));
 }
 
 /** Whether a transaction was ended so that others could go on, and may just be tried again. */

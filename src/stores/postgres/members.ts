@@ -32,6 +32,10 @@ export async function beat(
     `WITH instant AS MATERIALIZED (SELECT ${now} AS now_ms),` +
     ` others AS MATERIALIZED (SELECT key FROM ${buckets}, instant` +
     "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND expires_at_ms > now_ms)," +
+    // A clock that was ahead wrote later ends than an instance can have that beats now.
+    ` shortened AS (UPDATE ${buckets} SET expires_at_ms = now_ms + $4::text::bigint FROM instant` +
+    "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND $4::text <> '0'" +
+    "  AND expires_at_ms > now_ms + $4::text::bigint)," +
     ` comes AS (INSERT INTO ${buckets} (key, value, expires_at_ms)` +
     "  SELECT $1::text, 'b1', now_ms + $4::text::bigint FROM instant WHERE $4::text <> '0'" +
     "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms)," +

@@ -42,7 +42,7 @@
 
 local MAX_SAFE_INTEGER = 9007199254740991
 local EXACT_FOR_CLIENTS = 9007199254740000
--- The last instant that a state may name, and the most that a level may be.
+-- The last instant that a state may name, its end aside, and the most that a level may be.
 local MAX_INSTANT = 2 ^ 52
 -- What the short way counts with stays far below 2^53, so that no sum of a batch saturates.
 local MAX_PLAIN, MAX_PLAIN_COST = 2 ^ 52, 2 ^ 40

@@ -63,10 +63,30 @@ local function text_of(number)
   return string.format("%.0f", number)
 end
 
+-- Forgets instances whose end is over. A value of another type, which is none of ours, is removed.
+local function forget_ended()
+  local answer = redis.pcall("ZREMRANGEBYSCORE", instances_key, "-inf", text_of(now_ms))
+  if type(answer) ~= "table" then
+    return nil
+  elseif not string.find(answer.err, "WRONGTYPE", 1, true) then
+    return answer
+  end
+  call("PEXPIREAT", instances_key, 1)
+  return nil
+end
+
+local failure = forget_ended()
+if failure then
+  return failure
+end
 local mark = mark_of(server_run_id())
-call("ZREMRANGEBYSCORE", instances_key, "-inf", text_of(now_ms))
 if lives_ms > 0 then
-  call("ZADD", instances_key, text_of(now_ms + lives_ms), instance)
+  local end_ms = text_of(now_ms + lives_ms)
+  -- A clock that was ahead wrote later ends than an instance can have that beats now.
+  for _, member in ipairs(call("ZRANGE", instances_key, "(" .. end_ms, "+inf", "BYSCORE")) do
+    call("ZADD", instances_key, end_ms, member)
+  end
+  call("ZADD", instances_key, end_ms, instance)
 else
   call("ZREM", instances_key, instance)
 end

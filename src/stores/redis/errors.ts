@@ -2,39 +2,91 @@
 
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
-/** Redis' own first words, and whether the same request may succeed later. */
+/** The first word of a server's error, and whether the same request may succeed later. */
 const BY_WORD: Record<string, readonly [code: StoreErrorCode, transient: boolean]> = {
   NOAUTH: ["unauthorized", false],
   WRONGPASS: ["unauthorized", false],
   NOPERM: ["unauthorized", false],
   READONLY: ["read-only", true],
+  MISCONF: ["read-only", true],
+  NOREPLICAS: ["read-only", true],
   OOM: ["out-of-memory", true],
   LOADING: ["loading", true],
-  MISCONF: ["read-only", true],
+  BUSY: ["unavailable", true],
+  MASTERDOWN: ["unavailable", true],
+  CLUSTERDOWN: ["unavailable", true],
+  TRYAGAIN: ["unavailable", true],
+  MOVED: ["unavailable", true],
+  ASK: ["unavailable", true],
 };
+
+/** How valkey-glide names a server's error, where it does not repeat the server's word. */
+const BY_KIND: Record<string, string> = {
+  ResponseError: "ERR",
+  NoScriptError: "NOSCRIPT",
+  PermissionDenied: "NOPERM",
+  AuthenticationFailed: "NOAUTH",
+  BusyLoadingError: "LOADING",
+  ReadOnly: "READONLY",
+  MasterDown: "MASTERDOWN",
+  ClusterDown: "CLUSTERDOWN",
+  TryAgain: "TRYAGAIN",
+};
+
+/** Of errors whose word is ERR. */
+const NO_RIGHT = /^The user executing the script can't /;
+const IS_OLD = /unknown redis command|unknown command|unknown option|unsupported option|syntax error/i;
+const IS_FULL = /^max number of clients reached/;
 
 /** Whether the server does not know the script. */
 export function isNoScript(error: unknown): boolean {
-  return messageOf(error).startsWith("NOSCRIPT");
+  return serverError(error)?.word === "NOSCRIPT";
 }
 
 /** Whether a slot's keys are on two servers just now, so that a script of several can run on neither. */
 export function isSlotMoving(error: unknown): boolean {
-  return messageOf(error).startsWith("TRYAGAIN");
+  return serverError(error)?.word === "TRYAGAIN";
 }
 
-/** An error of the client or the server as a `StoreError`. */
+/**
+ * An error of the client or the server as a `StoreError`. The server has answered what it refuses for a reason that is not
+ * known here: it is not away, and would refuse the same request again.
+ */
 export function redisError(error: unknown): StoreError {
   if (StoreError.isInstance(error)) return error;
   const message = messageOf(error);
-  const [code, transient] = BY_WORD[/^[A-Z]+/.exec(message)?.[0] ?? ""] ?? ["unavailable", true];
-  if (/unknown redis command|unknown command|unknown option|syntax error/i.test(message) && message.startsWith("ERR")) {
+  const server = serverError(error);
+  if (server?.word === "ERR" && IS_OLD.test(server.text)) {
     return new StoreError("too-old", `Redis 7.0 or newer, or Valkey, is needed: ${message}`, {
       transient: false,
       cause: error,
     });
   }
+  const [code, transient] = meaningOf(server);
   return new StoreError(code, `Redis: ${message}`, { transient, cause: error });
+}
+
+interface ServerError {
+  readonly word: string;
+  readonly text: string;
+}
+
+function meaningOf(server: ServerError | null): readonly [code: StoreErrorCode, transient: boolean] {
+  // The client could not ask, or was not answered.
+  if (server === null) return ["unavailable", true];
+  const { word, text } = server;
+  if (word === "ERR" && NO_RIGHT.test(text)) return ["unauthorized", false];
+  if (word === "ERR" && IS_FULL.test(text)) return ["unavailable", true];
+  return BY_WORD[word] ?? ["unavailable", false];
+}
+
+/** What the server said, or `null` where an error is the client's own. */
+function serverError(error: unknown): ServerError | null {
+  const message = messageOf(error);
+  const [, kind = "", detail = ""] = /signalled by the server: - (\w+): ?(.*)$/s.exec(message) ?? [];
+  if (kind !== "") return { word: BY_KIND[kind] ?? kind, text: detail };
+  const [, word = "", text = ""] = /^-?([A-Z]{3,}) (.*)$/s.exec(message) ?? [];
+  return word === "" ? null : { word, text };
 }
 
 function messageOf(error: unknown): string {

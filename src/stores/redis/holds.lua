@@ -647,7 +647,7 @@ end
 -- Mirrors decodeHeld.
 function held_state.decode(text, expires_at_ms)
   local letter = match(text, "^h1 ([csgnek]) ")
-  if not letter or expires_at_ms > MAX_INSTANT then
+  if not letter or expires_at_ms > MAX_SAFE_INTEGER then
     return nil
   end
   local holds = {}
@@ -672,7 +672,7 @@ function held_state.decode(text, expires_at_ms)
   local spent
   if last <= #text then
     local spent_expires_at_ms, spent_text = match(text, "^ (%d+) (.+)$", last)
-    spent_expires_at_ms = spent_text and instant_of(spent_expires_at_ms)
+    spent_expires_at_ms = spent_text and whole_of(spent_expires_at_ms)
     spent = spent_expires_at_ms and decode_spent(spent_text, spent_expires_at_ms)
     if not spent or spent.kind ~= KINDS[letter] then
       return nil

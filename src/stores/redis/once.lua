@@ -40,7 +40,7 @@ end
 function once_state.decode(text, expires_at_ms)
   local told, request, hold, answered_ms, answer, list = match(text, "^o1(t?) ([%w_-]+) ([%w_.-]+) (%d+) ([01+%d]+) (%S*)$")
   local wait_ms = answer and (answer == "0" or answer == "1") and "0" or answer and match(answer, "^1%+([1-9]%d*)$")
-  if not wait_ms or not instant_of(wait_ms) or #request > MAX_ID_LENGTH or expires_at_ms > MAX_INSTANT then
+  if not wait_ms or not instant_of(wait_ms) or #request > MAX_ID_LENGTH or expires_at_ms > MAX_SAFE_INTEGER then
     return nil
   elseif not is_whole(answered_ms) or not instant_of(answered_ms) then
     return nil

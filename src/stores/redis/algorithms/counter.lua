@@ -109,7 +109,7 @@ function quota.decode(text, expires_at_ms)
     return decode_seen(text, expires_at_ms)
   end
   local spent = (text == "0" or find(text, "^[1-9]%d*$")) and tonumber(text)
-  if expires_at_ms > MAX_INSTANT then
+  if expires_at_ms > MAX_SAFE_INTEGER then
     return nil
   end
   return spent and spent <= MAX_SAFE_INTEGER and counter(spent, expires_at_ms) or nil

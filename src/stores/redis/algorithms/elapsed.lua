@@ -46,7 +46,7 @@ end
 function elapsed.decode(text, expires_at_ms)
   local first_ms = match(text, "^e1 (%d+)$")
   first_ms = first_ms and instant_of(first_ms)
-  if not first_ms or expires_at_ms > MAX_INSTANT or (expires_at_ms ~= -1 and first_ms > expires_at_ms) then
+  if not first_ms or expires_at_ms > MAX_SAFE_INTEGER or (expires_at_ms ~= -1 and first_ms > expires_at_ms) then
     return nil
   end
   return seen_from(first_ms, expires_at_ms)

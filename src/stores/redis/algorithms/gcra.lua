@@ -81,7 +81,7 @@ do
       return nil
     end
     base_ms, level, level_per_unit = instant_of(base_ms), instant_of(level), instant_of(level_per_unit)
-    if not base_ms or not level or not level_per_unit or expires_at_ms > MAX_INSTANT then
+    if not base_ms or not level or not level_per_unit or expires_at_ms > MAX_SAFE_INTEGER then
       return nil
     elseif expires_at_ms ~= -1 and base_ms > expires_at_ms then
       return nil

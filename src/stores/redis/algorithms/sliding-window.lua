@@ -155,7 +155,7 @@ do
       return nil
     end
     sub_window_ms, newest = whole_of(sub_window_ms), whole_of(newest)
-    if not sub_window_ms or not newest or expires_at_ms > MAX_INSTANT then
+    if not sub_window_ms or not newest or expires_at_ms > MAX_SAFE_INTEGER then
       return nil
     elseif newest > MAX_INSTANT / sub_window_ms - MAX_COUNTS then
       return nil

@@ -52,7 +52,7 @@ do
   function streak.decode(text, expires_at_ms)
     local outcome, count = match(text, "^k1 ([%w_-]+) ([1-9]%d*)$")
     count = count and whole_of(count)
-    if not count or #outcome > MAX_OUTCOME_LENGTH or expires_at_ms > MAX_INSTANT then
+    if not count or #outcome > MAX_OUTCOME_LENGTH or expires_at_ms > MAX_SAFE_INTEGER then
       return nil
     end
     return row(outcome, count, expires_at_ms)
