@@ -24,6 +24,7 @@ import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
+import { type CloseOptions, closeLimiter, closeWithinMs } from "./limiter/close.ts";
 import { type Asked, decideCall, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
 import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
 import {
@@ -49,10 +50,11 @@ import {
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
-import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
+import { type AbandonableOptions, checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
 import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
+export type { CloseOptions } from "./limiter/close.ts";
 export type { Grant } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
 export type { Outcome } from "./limiter/report.ts";
@@ -211,10 +213,13 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
   for<const Given extends DimensionsOf<Types>>(dimensions: Given): Limiter<Bound<Types, Given>>;
 
   /**
-   * Waits for what the store was asked, then closes it. Later calls are misuse; functions that `run` has begun go on, and
-   * their holds expire. Closing twice is fine.
+   * Waits for what the store was asked, books what was admitted while it was away, and closes it. Calls from now on fail
+   * with `limiter-closed`, and so do calls that wait (`maxWaitMs`): their places are given back. Functions that `run` has
+   * begun go on, and their holds expire. Closing again is the same promise.
+   *
+   * @throws MisuseError `invalid-option`
    */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /**
@@ -244,7 +249,8 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const told = (event: FailoverEvent) => tellFailover(shared, event);
-  const safe = failover !== false && isRemote(store) ? failoverLayer(store, prefix, failover, told) : store;
+  const recovering = failover !== false && isRemote(store) ? failoverLayer(store, prefix, failover, told) : null;
+  const safe = recovering ?? store;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
   const clock = store.clock ?? monotonicClock;
   const giveBack: Store["apply"] = (requests) => store.apply(requests);
@@ -259,7 +265,14 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
     onDecision,
     onEvent,
     store: quick,
+    deadlineMs: safe.deadlineMs,
+    recovered: async (withinMs) => recovering?.recovered(withinMs),
+    clock,
+    isStoreClock: store.clock !== undefined,
     waiting: new Map(),
+    waits: new Set(),
+    sleepers: new Set(),
+    undo: async (request) => checkedReply(request, await askOne(store, request)),
     closing: null,
     last: null,
   };
@@ -276,6 +289,16 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
  */
 export function beginCall(limiter: Limiter, call: Call, options: HoldOptions): ReturnType<StoreLimiter["begin"]> {
   return (limiter as StoreLimiter).begin(call, options);
+}
+
+/**
+ * Consumes a call for a caller elsewhere, who may go away while it waits: then it is not sent again.
+ *
+ * @param limiter one that `createLimiter` made
+ * @throws as `consume`
+ */
+export function consumeFor(limiter: Limiter, call: Call, options: AbandonableOptions): Promise<Decision> {
+  return (limiter as StoreLimiter).consumeFor(call, options);
 }
 
 class StoreLimiter implements Limiter {
@@ -297,6 +320,12 @@ class StoreLimiter implements Limiter {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** `consume`, for a caller elsewhere. */
+  async consumeFor(call: Call, { abandoned, ...options }: AbandonableOptions): Promise<Decision> {
+    checkWaitOptions(options);
+    return this.#consumeAnew(call, { ...options, abandoned });
   }
 
   async record(call: Call, options: CallOptions = {}): Promise<Decision> {
@@ -408,9 +437,16 @@ class StoreLimiter implements Limiter {
     return new StoreLimiter(this.#shared, bound);
   }
 
-  close(): Promise<void> {
-    this.#shared.closing ??= this.#shared.store.close();
-    return this.#shared.closing;
+  close(options: CloseOptions = {}): Promise<void> {
+    const shared = this.#shared;
+    try {
+      const withinMs = closeWithinMs(options);
+      // Only when it is known to be closing, what ends by that is told.
+      shared.closing ??= Promise.resolve().then(() => closeLimiter(shared, withinMs));
+      return shared.closing;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #consumed(call: Call, known: KnownCall, reply: Found | undefined): Decision {
@@ -431,7 +467,7 @@ class StoreLimiter implements Limiter {
   }
 
   /** A call that was not resolved before, or is one of its own. */
-  #consumeAnew(call: Call, options: WaitOptions): Promise<Decision> {
+  #consumeAnew(call: Call, options: AbandonableOptions): Promise<Decision> {
     const { whole, matches } = this.#matches(call);
     const parts = spentParts(matches);
     const isLasting = whole.idempotencyKey === undefined && (options.maxWaitMs ?? 0) === 0;
@@ -450,7 +486,7 @@ class StoreLimiter implements Limiter {
       : Promise.resolve(this.#consumed(call, known, reply));
   }
 
-  async #decide(asked: Asked, options: WaitOptions): Promise<Decision> {
+  async #decide(asked: Asked, options: AbandonableOptions): Promise<Decision> {
     const { decision } = await decideInTime(this.#shared, asked, options);
     tellDecision(this.#shared, asked, decision);
     return decision;

@@ -31,7 +31,7 @@ const layers: Record<string, Layer> = {
   },
   "store and clock": {
     files: /^src\/(store|store-batch|store-error|store-terms|clock)\.ts$/,
-    may: [KERNEL, /^src\/store-(batch|error|terms)\.ts$/],
+    may: [KERNEL, CLOCK, /^src\/store-(batch|error|terms)\.ts$/],
   },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,

@@ -71,8 +71,8 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
     count = 0;
   }
 
-  function ask(request: StoreRequest): Found | Promise<Found> {
-    const asked = askOne(store, request);
+  function ask(request: StoreRequest, leftMs: number | undefined): Found | Promise<Found> {
+    const asked = askOne(store, request, leftMs);
     return asked instanceof Promise ? asked.then((reply) => learnt(request, reply)) : learnt(request, asked);
   }
 
@@ -82,17 +82,17 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   }
 
   return {
-    async apply(requests, terms) {
-      const replies = await store.apply(requests, terms);
+    async apply(requests, terms, leftMs) {
+      const replies = await store.apply(requests, terms, leftMs);
       for (const [i, request] of requests.entries()) learn(request, replies[i]);
       return replies;
     },
-    answer(request) {
+    answer(request, leftMs) {
       const found = find(request);
-      return found === undefined ? ask(request) : given(found);
+      return found === undefined ? ask(request, leftMs) : given(found);
     },
     checkPolicy: (policy) => store.checkPolicy?.(policy),
-    close: () => store.close(),
+    close: (withinMs) => store.close(withinMs),
   };
 }
 

@@ -55,36 +55,38 @@ class Lease implements Store {
     this.#clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly Found[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms, leftMs?: number): Promise<readonly Found[]> {
     refuseTerms(terms);
-    return Promise.all(requests.map((request) => this.answer(request)));
+    return Promise.all(requests.map((request) => this.answer(request, leftMs)));
   }
 
-  answer(request: StoreRequest): Found | Promise<Found> {
+  answer(request: StoreRequest, leftMs?: number): Found | Promise<Found> {
     const { steps } = request;
     if (!isLendable(request)) {
-      return this.#accounts.size === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
+      if (this.#accounts.size > 0) return this.#ask(request, leftMs);
+      return askOne(this.#store, request, leftMs) as Found | Promise<Found>;
     }
     const nowMs = this.#clock.nowMs();
     let isAll = true;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
       if (!isLent(step)) isAll = false;
-      else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
+      else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request, leftMs);
     }
-    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, this.#take(steps, nowMs));
+    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, this.#take(steps, nowMs), leftMs);
   }
 
   checkPolicy(policy: Policy): void {
     this.#store.checkPolicy?.(policy);
   }
 
-  async close(): Promise<void> {
+  async close(withinMs?: number): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
     await Promise.allSettled(this.#underWay);
-    await this.#return(() => true);
-    await this.#store.close();
+    // What is not taken back stays spent until its window ends.
+    await this.#return(() => true).catch(() => {});
+    await this.#store.close(withinMs);
   }
 
   #accountOf({ bucket, limit }: Step): Account | undefined {
@@ -121,14 +123,14 @@ class Lease implements Store {
   }
 
   /** Asks the store about the steps that nothing was taken for, and puts it back when they deny. */
-  async #askRest(request: StoreRequest, taken: readonly Taken[]): Promise<Found> {
+  async #askRest(request: StoreRequest, taken: readonly Taken[], leftMs: number | undefined): Promise<Found> {
     const putBack = () => {
       const nowMs = this.#clock.nowMs();
       for (const { account, cost, life } of taken) account.putBack(cost, life, nowMs);
     };
     let reply: Found;
     try {
-      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) });
+      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) }, leftMs);
     } catch (error) {
       putBack();
       throw error;
@@ -142,8 +144,8 @@ class Lease implements Store {
     return { ...reply, steps };
   }
 
-  async #askAndLearn(request: StoreRequest): Promise<Found> {
-    const reply = await this.#ask(request);
+  async #askAndLearn(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+    const reply = await this.#ask(request, leftMs);
     if (StoreError.isInstance(reply) || !reply.allowed || this.#isClosed) return reply;
     for (const [i, step] of request.steps.entries()) {
       const found = reply.steps[i];
@@ -209,8 +211,8 @@ class Lease implements Store {
   }
 
   /** Asks the store. What was lent to this instance, and nobody took, is not used: not here. */
-  async #ask(request: StoreRequest): Promise<Found> {
-    const reply = (await askOne(this.#store, request)) as Found;
+  async #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+    const reply = (await askOne(this.#store, request, leftMs)) as Found;
     if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
       const { bucket, event } = request.steps[i] ?? {};

@@ -5,7 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type Begun, beginCall, type Limiter, type Settlement } from "../limiter.ts";
+import { type Begun, beginCall, consumeFor, type Limiter, type Settlement } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Events } from "./events.ts";
@@ -73,8 +73,8 @@ export async function consume(desk: Desk, { caller, request }: Asking, body: Con
   desk.waiting++;
   desk.inFlight--;
   try {
-    const signal = AbortSignal.any([request.signal, desk.stop]);
-    return await desk.limiter.consume(scoped, { maxWaitMs, signal });
+    // A client that has gone does not ask for the answer; one that hears that the service stops asks another instance.
+    return await consumeFor(desk.limiter, scoped, { maxWaitMs, signal: desk.stop, abandoned: request.signal });
   } catch (error) {
     if (desk.stop.aborted) throw stopping();
     if (request.signal.aborted) throw new ProblemError(499, "client-gone", "The client went away.");
