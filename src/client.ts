@@ -13,11 +13,12 @@ import { invalidOption, MisuseError } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
+import { type CloseOptions, closeWithinMs } from "./limiter/close.ts";
 import { checkGrant, type Grant } from "./limiter/grant.ts";
 import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
-import { type CallOptions, checkCallOptions, tell, tellEvent } from "./limiter/shared.ts";
+import { type CallOptions, checkCallOptions, limiterClosed, tell, tellEvent } from "./limiter/shared.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
@@ -55,7 +56,7 @@ export function createClient<Types extends PolicyTypes = AnyTypes>(options: Clie
   const wire = new Wire({ url, key, deadlineMs, fetch: send });
   const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
   const away = failover === undefined ? null : new Away(wire, failover, told);
-  const shared: ClientShared = { wire, away, isKeyed: keyed, onDecision, onEvent, closing: null };
+  const shared: ClientShared = { wire, away, isKeyed: keyed, onDecision, onEvent, ending: new AbortController(), closing: null };
   return new ClientLimiter(shared, {}) as Limiter as Limiter<Types>;
 }
 
@@ -187,9 +188,15 @@ class ClientLimiter implements Limiter {
     return new ClientLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
   }
 
-  close(): Promise<void> {
-    this.#shared.closing ??= close(this.#shared);
-    return this.#shared.closing;
+  close(options: CloseOptions = {}): Promise<void> {
+    const shared = this.#shared;
+    try {
+      const withinMs = closeWithinMs(options);
+      shared.closing ??= Promise.resolve().then(() => close(shared, withinMs));
+      return shared.closing;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #named(call: Call, options: CallOptions): Named {
@@ -215,23 +222,29 @@ class ClientLimiter implements Limiter {
     return decision;
   }
 
-  async #wait(named: Named, { maxWaitMs, signal }: WaitOptions): Promise<Decision> {
-    const { wire, away } = this.#shared;
-    if (away !== null && (await away.isAway())) return decideAway(away, "consume", named, false);
-    const body = { ...named.body, maxWaitMs };
+  async #wait(named: Named, { maxWaitMs = 0, signal }: WaitOptions): Promise<Decision> {
+    const { wire, away, ending } = this.#shared;
+    const endsAtMs = performance.now() + wire.deadlineMs;
+    if (away !== null && (await away.isAway(endsAtMs))) return decideAway(away, "consume", named, false);
+    const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
     try {
-      const answer = await wire.send({
-        method: "POST",
-        path: "/v1/consume",
-        body,
-        isRepeatable: named.isRepeatable,
-        waitMs: maxWaitMs,
-        signal,
-      });
+      const answer = await wire.send(
+        {
+          method: "POST",
+          path: "/v1/consume",
+          body: (leftMs) => ({ ...named.body, maxWaitMs: leftMs }),
+          isRepeatable: named.isRepeatable,
+          waitMs: maxWaitMs,
+          signal: ends,
+        },
+        Math.max(0, endsAtMs - performance.now()),
+      );
+      // What was closed while it waited is not allowed any more.
+      ends.throwIfAborted();
       away?.reached();
       return checkDecision(answer as Decision);
     } catch (error) {
-      if (signal?.aborted || away === null || !away.leave(error)) throw error;
+      if (ends.aborted || away === null || !away.leave(error)) throw error;
       return decideAway(away, "consume", named, true);
     }
   }
@@ -298,9 +311,11 @@ class ClientLimiter implements Limiter {
   }
 }
 
-async function close({ wire, away }: ClientShared): Promise<void> {
+async function close({ wire, away, ending }: ClientShared, withinMs: number): Promise<void> {
+  const endsAtMs = performance.now() + withinMs;
+  ending.abort(limiterClosed());
   await wire.close();
-  await away?.close();
+  await away?.close(Math.max(0, endsAtMs - performance.now()));
 }
 
 /** Whether the policy knows a unit, the service says. */

@@ -73,10 +73,16 @@ export function within<Value>(ms: number, promise: Promise<Value>, options: With
   return new Promise((resolve, reject) => {
     const late = () => reject(new LateError(`no answer within ${deadlineMs} ms`));
     // Where this process itself stood still, the answer may be here, and unread.
-    const timer = setTimer(clock, ms, () => setImmediate(late));
+    const timer = setTimer(clock, ms, () => afterReads(late));
     if (!isAwaited) timer.unref?.();
     promise.then(resolve, reject).finally(() => timer.cancel());
   });
+}
+
+/** Calls back when what has arrived was read; at once where the runtime cannot say. */
+function afterReads(run: () => void): void {
+  if (typeof setImmediate === "function") setImmediate(run);
+  else run();
 }
 
 /** Whether a promise is fulfilled within `ms`; what it is rejected with is thrown. */

@@ -255,8 +255,8 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   const clock = store.clock ?? monotonicClock;
   const giveBack: Store["apply"] = (requests) => store.apply(requests);
   // What answers at once needs nobody before it.
-  const quick =
-    store.answer === undefined ? denyCacheLayer(leaseLayer(gathered, giveBack, clock), denyCacheMs, clock) : gathered;
+  const lending = store.answer === undefined ? leaseLayer(gathered, giveBack, clock) : null;
+  const quick = lending === null ? gathered : denyCacheLayer(lending, denyCacheMs, clock);
   const shared: Shared = {
     policy,
     known: new KnownCalls(policy),
@@ -266,7 +266,7 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
     onEvent,
     store: quick,
     deadlineMs: safe.deadlineMs,
-    recovered: async (withinMs) => recovering?.recovered(withinMs),
+    recovered: async (withinMs) => recovering?.recovered(withinMs, lending?.owes),
     clock,
     isStoreClock: store.clock !== undefined,
     waiting: new Map(),

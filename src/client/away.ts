@@ -1,6 +1,7 @@
 // Decides while the service is away, as a limiter does whose store is: by its share of what was left of each bucket when
 // that was last seen. What it admits is told to the service when that is back.
 
+import { isWithin } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import { type Match, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
@@ -61,6 +62,8 @@ export class Away {
   #soon: Promise<void> | null = null;
   #failure = new StoreError("unavailable", "the service was never reached", { transient: true });
   #sinceMs = 0;
+  /** Called when all is told, for a client that is closed. */
+  #drained: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether it was told that the policy is another one. */
   #isTold = false;
@@ -79,9 +82,17 @@ export class Away {
     this.limiter = createLimiter({ policy: this.#policy, store, prefix: PREFIX });
   }
 
-  /** Whether this process decides now. Where it is nearly over, that is waited for. */
-  async isAway(): Promise<boolean> {
-    while (this.#soon !== null) await this.#soon;
+  /**
+   * Whether this process decides now. Where that is nearly over it is waited for, as long as there is time.
+   *
+   * @param endsAtMs when the call has to be decided, by `performance.now()`
+   */
+  async isAway(endsAtMs: number): Promise<boolean> {
+    while (this.#soon !== null) {
+      const leftMs = endsAtMs - performance.now();
+      if (leftMs > 0 && (await isWithin(leftMs, this.#soon))) continue;
+      return this.leave(new StoreError("unavailable", "the service is told what it missed", { transient: true }));
+    }
     return this.#state === "away";
   }
 
@@ -136,7 +147,14 @@ export class Away {
     this.#isTold = false;
   }
 
-  async close(): Promise<void> {
+  /** Goes on trying to tell the service what is left, as long as there is time. */
+  async close(withinMs: number): Promise<void> {
+    if (this.#bookings.size > 0 && withinMs > 0) {
+      const told = new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+      await isWithin(withinMs, told);
+    }
     this.#state = "closed";
     clearTimeout(this.#timer);
     const bookings = this.#bookings.size;
@@ -223,6 +241,7 @@ export class Away {
       this.#tell({ type: "store-back", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
     } finally {
       this.#soon = null;
+      if (this.#bookings.size === 0) this.#drained();
     }
   }
 }

@@ -18,7 +18,8 @@ export interface Ask {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  readonly body?: object | undefined;
+  /** Of `waitMs`, so much is left when it is sent. */
+  readonly body?: object | ((leftMs: number) => object) | undefined;
   readonly isRepeatable: boolean;
   /** How much longer than others the answer may take, ms. */
   readonly waitMs?: number | undefined;
@@ -51,6 +52,8 @@ interface Queued {
   readonly resolve: (body: unknown) => void;
   readonly reject: (error: unknown) => void;
   tries: number;
+  /** Whether it has its answer, or its time is over. */
+  isOver: boolean;
 }
 
 /** The way to the service. */
@@ -64,20 +67,50 @@ export class Wire {
     this.#options = options;
   }
 
+  /** How long an answer may take. */
+  get deadlineMs(): number {
+    return this.#options.deadlineMs;
+  }
+
   /**
-   * Asks for one thing, together with whatever else is asked now.
+   * Asks for one thing, together with whatever else is asked now. Its time is counted from now: that in which it waits to
+   * be sent, and all tries, are part of it.
    *
+   * @param leftMs what is left of the deadline
    * @returns the body of its answer; `null` where that has none
    * @throws MisuseError as the service says, and `invalid-call`; StoreError as it says; `unavailable` when it has not answered by the deadline,
    *   `overloaded` when too much waits
    */
-  ask({ op, body, isRepeatable }: Item): Promise<unknown> {
+  ask({ op, body, isRepeatable }: Item, leftMs: number = this.deadlineMs): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#queue.length >= MAX_QUEUED) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
-      const endsAtMs = performance.now() + this.#options.deadlineMs;
-      this.#put({ text: textOf({ op, ...body }), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
+      const text = textOf({ op, ...body });
+      const timer = setTimeout(() => {
+        item.reject(late(this.#options));
+        this.#queue = this.#queue.filter((each) => each !== item);
+      }, leftMs);
+      const over = () => {
+        item.isOver = true;
+        clearTimeout(timer);
+      };
+      const item: Queued = {
+        text,
+        isRepeatable,
+        endsAtMs: performance.now() + leftMs,
+        tries: 0,
+        isOver: false,
+        resolve: (answer) => {
+          over();
+          resolve(answer);
+        },
+        reject: (error) => {
+          over();
+          reject(error);
+        },
+      };
+      this.#put(item);
     });
   }
 
@@ -86,12 +119,14 @@ export class Wire {
    *
    * @throws as `ask`, and the signal's reason
    */
-  async send(asked: Ask): Promise<unknown> {
-    const { body, isRepeatable, signal } = asked;
-    const text = body === undefined ? undefined : textOf(body);
-    const endsAtMs = performance.now() + this.#options.deadlineMs;
+  async send(asked: Ask, leftMs: number = this.deadlineMs): Promise<unknown> {
+    const { body, isRepeatable, waitMs = 0, signal } = asked;
+    const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
-      const { answer, failure } = await this.#request(asked, text);
+      const waitsMs = tries === 1 ? waitMs : Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
+      const said = typeof body === "function" ? body(waitsMs) : body;
+      const text = said === undefined ? undefined : textOf(said);
+      const { answer, failure } = await this.#request({ ...asked, waitMs: waitsMs }, text, endsAtMs);
       if (failure === null) return answer;
       signal?.throwIfAborted();
       const pauseMs = pauseBefore(failure, { isRepeatable, tries, endsAtMs });
@@ -136,7 +171,8 @@ export class Wire {
 
   async #sendAll(batch: readonly Queued[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
-    const { answer, failure } = await this.#request({ method: "POST", path: "/v1/batch" }, text);
+    const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
+    const { answer, failure } = await this.#request({ method: "POST", path: "/v1/batch" }, text, endsAtMs);
     const items = failure === null ? itemsOf(answer) : [];
     for (const [i, item] of batch.entries()) {
       item.tries++;
@@ -150,6 +186,7 @@ export class Wire {
 
   /** Sends it again after a while, or gives up. */
   #failed(item: Queued, failure: Failure): void {
+    if (item.isOver) return;
     const pauseMs = pauseBefore(failure, item);
     if (pauseMs === null) {
       item.reject(failure.error);
@@ -157,7 +194,7 @@ export class Wire {
     }
     const pause: Promise<void> = sleep(pauseMs).then(() => {
       this.#pauses.delete(pause);
-      this.#put(item);
+      if (!item.isOver) this.#put(item);
     });
     this.#pauses.add(pause);
   }
@@ -165,10 +202,12 @@ export class Wire {
   async #request(
     { method, path, waitMs = 0, signal }: Pick<Ask, "method" | "path" | "waitMs" | "signal">,
     text: string | undefined,
+    endsAtMs: number,
   ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
     const { url, key, fetch, deadlineMs } = this.#options;
-    // Who is not answered can ask once more in time.
-    const late = AbortSignal.timeout(Math.ceil(deadlineMs / 2) + waitMs);
+    // There is time to ask once more.
+    const tryMs = Math.min(Math.ceil(deadlineMs / 2) + waitMs, Math.max(1, Math.ceil(endsAtMs - performance.now())));
+    const late = AbortSignal.timeout(tryMs);
     try {
       const response = await fetch(url + path, {
         method,
@@ -199,6 +238,11 @@ function pauseBefore(
   // Those that failed together do not come back together.
   const pauseMs = PAUSE_MS * 2 ** (tries - 1) * (0.5 + Math.random());
   return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
+}
+
+function late({ url, deadlineMs }: WireOptions): StoreError {
+  const message = `the service at ${url}: no answer within ${deadlineMs} ms`;
+  return new StoreError("unavailable", message, { transient: true });
 }
 
 function itemsOf(answer: unknown): readonly ({ readonly status: number; readonly body: unknown } | null)[] {

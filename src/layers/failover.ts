@@ -67,8 +67,12 @@ export type RemoteStore = Store & Required<Pick<Store, "beat">>;
 
 /** A store that may be away, and what makes good afterwards what was decided without it. */
 export interface RecoveringStore extends Store {
-  /** Waits until the store counts again and has all that was admitted without it. Resolves to whether it has, in time. */
-  recovered(withinMs: number): Promise<boolean>;
+  /**
+   * Waits until the store counts again and has all that was admitted without it. Resolves to whether it has, in time.
+   *
+   * @param isAsked whether the store is wanted for something else, so that it is waited for also where there is nothing to book
+   */
+  recovered(withinMs: number, isAsked?: boolean): Promise<boolean>;
 }
 
 /** How often an instance says that it lives, and for how long that holds. */
@@ -194,10 +198,10 @@ class Failover implements RecoveringStore {
     this.#store.checkPolicy?.(policy);
   }
 
-  async recovered(withinMs: number): Promise<boolean> {
+  async recovered(withinMs: number, isAsked = false): Promise<boolean> {
     const endsAtMs = this.#clock.nowMs() + withinMs;
     await Promise.allSettled(this.#sent);
-    while (this.#recovering !== null && this.#isAway()) {
+    while (this.#recovering !== null && this.#isAway() && (isAsked || !this.#backlog.isEmpty)) {
       const leftMs = endsAtMs - this.#clock.nowMs();
       if (leftMs <= 0 || !(await isWithin(leftMs, this.#recovering, { clock: this.#clock }))) return false;
     }

@@ -35,11 +35,17 @@ interface Taken {
  * @param giveBack asks the store itself, without terms: an `undo` of what nobody took. What that loses stays spent
  * @param clock by which loans end: it must not run back
  */
-export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): Store {
+export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): LendingStore {
   return new Lease(store, giveBack, clock);
 }
 
-class Lease implements Store {
+/** A store of which units are borrowed. */
+export interface LendingStore extends Store {
+  /** Whether there are borrowed units to give back. */
+  readonly owes: boolean;
+}
+
+class Lease implements LendingStore {
   readonly #store: Store;
   readonly #giveBack: Store["apply"];
   readonly #clock: Clock;
@@ -74,6 +80,10 @@ class Lease implements Store {
       else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request, leftMs);
     }
     return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, this.#take(steps, nowMs), leftMs);
+  }
+
+  get owes(): boolean {
+    return [...this.#accounts.values()].some(({ left }) => left > 0);
   }
 
   checkPolicy(policy: Policy): void {

@@ -131,9 +131,11 @@ function tracked<Value>({ waits }: Shared, work: Promise<Value>): Promise<Value>
 /** @throws a signal's reason; MisuseError `limiter-closed` */
 function sleepUntil(shared: Shared, atMs: number, { signal, abandoned }: AbandonableOptions): Promise<void> {
   const { clock, sleepers } = shared;
+  const ms = atMs - clock.nowMs();
   return new Promise((resolve, reject) => {
     for (const each of [signal, abandoned]) each?.throwIfAborted();
     checkOpen(shared);
+    if (ms <= 0) return resolve();
     const end = () => {
       timer.cancel();
       sleepers.delete(fail);
@@ -144,7 +146,7 @@ function sleepUntil(shared: Shared, atMs: number, { signal, abandoned }: Abandon
       reject(reason);
     };
     const stop = () => fail(signal?.aborted === true ? signal.reason : abandoned?.reason);
-    const timer = setTimer(clock, atMs - clock.nowMs(), () => {
+    const timer = setTimer(clock, ms, () => {
       end();
       resolve();
     });

@@ -8,6 +8,7 @@ import { definePolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import type {
   CallOptions,
+  CloseOptions,
   Denied,
   Grant,
   Hold,
@@ -115,8 +116,8 @@ export class InstrumentedLimiter implements Limiter {
     return new InstrumentedLimiter(bound, this.#instruments, this.#tracer, dimensions.tool ?? this.#tool);
   }
 
-  close(): Promise<void> {
-    return this.#limiter.close();
+  close(options?: CloseOptions): Promise<void> {
+    return this.#limiter.close(options);
   }
 
   #measured<Answer extends Decision>(

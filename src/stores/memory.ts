@@ -60,6 +60,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 }
 
 class MemoryStore implements Store {
+  readonly clock?: Clock;
   readonly #maxBuckets: number;
   readonly #clock: Clock;
   readonly #buckets = new Map<string, StoredState>();
@@ -69,6 +70,7 @@ class MemoryStore implements Store {
   constructor(maxBuckets: number, clock: Clock) {
     this.#maxBuckets = maxBuckets;
     this.#clock = clock;
+    if (clock !== systemClock) this.clock = clock;
   }
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
