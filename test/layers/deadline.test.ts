@@ -32,9 +32,10 @@ function slowRemote() {
     batching: { size: 2, underWay: 1 },
     isSlow: false,
     async apply(...asked: Parameters<Store["apply"]>) {
-      sent.push(asked[0].length);
+      const [requests, terms] = asked;
+      sent.push(requests.length);
       if (this.isSlow) await new Promise<void>((resolve) => open.push(resolve));
-      return remote.apply(...asked);
+      return remote.apply(requests, terms);
     },
     beat: remote.beat.bind(remote),
     close: async () => {},
