@@ -8,13 +8,21 @@ import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
 import { type Item, Wire } from "./client/wire.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
-import type { Decision, Usage } from "./kernel/decision.ts";
+import type { BucketUsage, Decision } from "./kernel/decision.ts";
 import { invalidOption, MisuseError } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
 import { type CloseOptions, closeWithinMs } from "./limiter/close.ts";
-import { checkGrant, type Grant } from "./limiter/grant.ts";
+import {
+  type ChangeOptions,
+  checkChangeOptions,
+  checkGrant,
+  checkGrantId,
+  type Grant,
+  type Reset,
+  type Revoked,
+} from "./limiter/grant.ts";
 import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
@@ -56,7 +64,15 @@ export function createClient<Types extends PolicyTypes = AnyTypes>(options: Clie
   const wire = new Wire({ url, key, deadlineMs, fetch: send });
   const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
   const away = failover === undefined ? null : new Away(wire, failover, told);
-  const shared: ClientShared = { wire, away, isKeyed: keyed, onDecision, onEvent, ending: new AbortController(), closing: null };
+  const shared: ClientShared = {
+    wire,
+    away,
+    isKeyed: keyed,
+    onDecision,
+    onEvent,
+    ending: new AbortController(),
+    closing: null,
+  };
   return new ClientLimiter(shared, {}) as Limiter as Limiter<Types>;
 }
 
@@ -144,7 +160,7 @@ class ClientLimiter implements Limiter {
     return { allowed: true, value: await runBegun(begun, run, options), decision };
   }
 
-  async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly Usage[]> {
+  async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly BucketUsage[]> {
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(whole)) {
@@ -152,24 +168,44 @@ class ClientLimiter implements Limiter {
     }
     const path = `/v1/usage?${query}`;
     const answer = await this.#alone({ method: "GET", path, isRepeatable: true }, options);
-    return (answer as { readonly usages: readonly Usage[] }).usages;
+    return (answer as { readonly usages: readonly BucketUsage[] }).usages;
   }
 
-  async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
-    const before = await this.#touch("/v1/reset", bucket, {}, options);
-    if (before !== null) tellEvent(this.#shared, { type: "reset", before });
-    return before;
+  async reset(
+    bucket: BucketDimensions & { readonly limit: string },
+    options: ChangeOptions = {},
+  ): Promise<Reset | null> {
+    const reason = checkChangeOptions(options);
+    const more = { ...(reason === null ? {} : { reason }) };
+    const { before, after } = await this.#touch<Nullable<Reset>>("/v1/reset", bucket, more, options);
+    if (before === null || after === null) return null;
+    tellEvent(this.#shared, { type: "reset", before, after, reason });
+    return { before, after };
   }
 
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
     options: CallOptions = {},
-  ): Promise<Usage | null> {
+  ): Promise<BucketUsage | null> {
     checkGrant(grant);
-    const after = await this.#touch("/v1/grant", bucket, { grant }, options);
+    const { usage: after } = await this.#touch<{ usage: BucketUsage | null }>("/v1/grant", bucket, { grant }, options);
     if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
     return after;
+  }
+
+  async revoke(
+    bucket: BucketDimensions & { readonly limit: string },
+    id: string,
+    options: ChangeOptions = {},
+  ): Promise<Revoked | null> {
+    checkGrantId("id", id);
+    const reason = checkChangeOptions(options);
+    const more = { id, ...(reason === null ? {} : { reason }) };
+    const { revoked, after } = await this.#touch<Nullable<Revoked>>("/v1/revoke", bucket, more, options);
+    if (revoked === null || after === null) return null;
+    tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
+    return { revoked, after };
   }
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
@@ -286,16 +322,16 @@ class ClientLimiter implements Limiter {
     });
   }
 
-  async #touch(
+  async #touch<Answer>(
     path: string,
     bucket: BucketDimensions & { readonly limit: string },
     more: object,
-    options: CallOptions,
-  ): Promise<Usage | null> {
+    { signal }: CallOptions,
+  ): Promise<Answer> {
     const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
     const body = { limit, dimensions, ...more };
-    const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, options);
-    return (answer as { readonly usage: Usage | null }).usage;
+    const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, { signal });
+    return answer as Answer;
   }
 
   async #alone(asked: Parameters<Wire["send"]>[0], options: CallOptions): Promise<unknown> {
@@ -310,6 +346,9 @@ class ClientLimiter implements Limiter {
     if (onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
   }
 }
+
+/** What the service says of a bucket to which the limit may not apply. */
+type Nullable<Answer> = { readonly [Word in keyof Answer]: Answer[Word] | null };
 
 async function close({ wire, away, ending }: ClientShared, withinMs: number): Promise<void> {
   const endsAtMs = performance.now() + withinMs;

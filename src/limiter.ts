@@ -14,7 +14,7 @@ import {
   stepOf,
 } from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
-import { type Decision, decisionOf, type Usage, usageOf } from "./kernel/decision.ts";
+import { type BucketUsage, bucketUsageOf, type Decision, decisionOf, emptyUsageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
@@ -26,7 +26,17 @@ import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type CloseOptions, closeLimiter, closeWithinMs } from "./limiter/close.ts";
 import { type Asked, decideCall, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
-import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
+import {
+  type ChangeOptions,
+  checkChangeOptions,
+  checkGrant,
+  checkGrantable,
+  checkGrantId,
+  checkRevocable,
+  type Grant,
+  type Reset,
+  type Revoked,
+} from "./limiter/grant.ts";
 import {
   checkHoldOptions,
   type Denied,
@@ -55,7 +65,7 @@ import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { CloseOptions } from "./limiter/close.ts";
-export type { Grant } from "./limiter/grant.ts";
+export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
 export type { Outcome } from "./limiter/report.ts";
 export type { Begun, Ran, Report, RunFunction } from "./limiter/run.ts";
@@ -169,17 +179,17 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
-   * policy names; likewise for tiers. A limit per `args` only for arguments that are given.
+   * policy names; likewise for tiers. A limit per `args` only for arguments that are given. Each with its grants.
    */
-  usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly Usage[]>;
+  usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly BucketUsage[]>;
 
   /**
-   * Empties one bucket, named by its limit and all of that limit's dimensions, and returns how it stood before.
-   * `null` when the limit does not apply to them (an `unlimited` quota).
+   * Empties one bucket, named by its limit and all of that limit's dimensions: also what is held and granted in it. Returns
+   * how it stood before, and how it stands after. `null` when the limit does not apply to them (an `unlimited` quota).
    *
-   * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `limiter-closed`
+   * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`, `limiter-closed`
    */
-  reset(bucket: BucketOf<Types> & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
+  reset(bucket: BucketOf<Types> & { readonly limit: string }, options?: ChangeOptions): Promise<Reset | null>;
 
   /**
    * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
@@ -191,7 +201,20 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
     bucket: BucketOf<Types> & { readonly limit: string },
     grant: Grant,
     options?: CallOptions,
-  ): Promise<Usage | null>;
+  ): Promise<BucketUsage | null>;
+
+  /**
+   * Ends a grant of one bucket, named as for `reset`, before its time; `usage` lists the grants there are. What was used of
+   * it stays used, so that calls may be denied until that has come back. The id stays taken for ten minutes, so that a
+   * grant that is sent again does not come back. What was granted to a token bucket filled it at once and cannot be revoked.
+   *
+   * @throws MisuseError as `reset`
+   */
+  revoke(
+    bucket: BucketOf<Types> & { readonly limit: string },
+    id: string,
+    options?: ChangeOptions,
+  ): Promise<Revoked | null>;
 
   /**
    * Says what came of a call, for limits of streaks. `run` does so by itself.
@@ -379,41 +402,67 @@ class StoreLimiter implements Limiter {
     return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
   }
 
-  async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
+  async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly BucketUsage[]> {
     const { policy, prefix } = this.#shared;
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(whole, policy.bucketWords);
     const buckets = policy.limits.flatMap((limit) =>
       named(policy, limit, whole).flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
     );
-    const usages: Usage[] = [];
+    const usages: BucketUsage[] = [];
     for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
-      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), { type: "read" }, options)));
+      const part = buckets.slice(read, read + READ_AT_ONCE);
+      const replies = await this.#touch(part, { type: "read" }, options);
+      usages.push(...replies.map((reply, i) => bucketUsageOf(part[i] as Bucket, reply)));
     }
     return usages;
   }
 
-  async reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null> {
+  async reset(
+    bucket: BucketDimensions & { readonly limit: string },
+    options: ChangeOptions = {},
+  ): Promise<Reset | null> {
+    const reason = checkChangeOptions(options);
     const found = this.#bucket(bucket);
     if (found === null) return null;
-    const [usage] = (await this.#touch([found], { type: "reset" }, options)) as [Usage];
-    tellEvent(this.#shared, { type: "reset", before: usage });
-    return usage;
+    const [reply] = (await this.#touch([found], { type: "reset" }, { signal: options.signal })) as [StoreReply];
+    // The reply says how it stood, and what a reset leaves is always the same.
+    const reset = { before: bucketUsageOf(found, reply), after: emptyUsageOf(found) };
+    tellEvent(this.#shared, { type: "reset", ...reset, reason });
+    return reset;
   }
 
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
     options?: CallOptions,
-  ): Promise<Usage | null> {
+  ): Promise<BucketUsage | null> {
     checkGrant(grant);
     const found = this.#bucket(bucket);
     if (found === null) return null;
     checkGrantable(found);
-    const { id, units, lastsMs } = grant;
-    const [usage] = (await this.#touch([found], { type: "grant", id, units, leaseMs: lastsMs }, options)) as [Usage];
-    tellEvent(this.#shared, { type: "grant", grant, after: usage });
-    return usage;
+    const { id, units, lastsMs: leaseMs } = grant;
+    const [reply] = (await this.#touch([found], { type: "grant", id, units, leaseMs }, options)) as [StoreReply];
+    const after = bucketUsageOf(found, reply);
+    tellEvent(this.#shared, { type: "grant", grant, after });
+    return after;
+  }
+
+  async revoke(
+    bucket: BucketDimensions & { readonly limit: string },
+    id: string,
+    options: ChangeOptions = {},
+  ): Promise<Revoked | null> {
+    checkGrantId("id", id);
+    const reason = checkChangeOptions(options);
+    const found = this.#bucket(bucket);
+    if (found === null) return null;
+    checkRevocable(found);
+    const [reply] = (await this.#touch([found], { type: "revoke", id }, { signal: options.signal })) as [StoreReply];
+    const revoked = reply.steps[0]?.hold === "live";
+    const after = bucketUsageOf(found, reply);
+    tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
+    return { revoked, after };
   }
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
@@ -521,14 +570,17 @@ class StoreLimiter implements Limiter {
   }
 
   /** Asks one thing of each of some buckets, one request each. */
-  async #touch(buckets: readonly Bucket[], event: StepEvent, options: CallOptions = {}): Promise<Usage[]> {
+  async #touch(
+    buckets: readonly Bucket[],
+    event: StepEvent,
+    options: CallOptions = {},
+  ): Promise<readonly StoreReply[]> {
     checkCallOptions(options);
     const mode = event.type === "read" ? "peek" : "judge";
     const { calendar } = this.#shared;
     const say = () =>
       buckets.map((bucket): StoreRequest => ({ mode, steps: [stepOf(bucket, calendar.specOf(bucket), event)] }));
-    const replies = await askAll(this.#shared, say, options);
-    return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
+    return askAll(this.#shared, say, options);
   }
 }
 

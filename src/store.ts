@@ -16,7 +16,16 @@ import type { StoreError } from "./store-error.ts";
 import type { Beat, Member, Terms } from "./store-terms.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
-export type { Degraded, Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
+export type {
+  Degraded,
+  GrantReply,
+  Outcome,
+  Step,
+  StepEvent,
+  StepReply,
+  StoreReply,
+  StoreRequest,
+} from "./kernel/decide.ts";
 export { decide, keysOf } from "./kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
 export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
@@ -55,7 +64,11 @@ export interface Store {
    *   damaged bucket does, which charges nothing and fails no other; a `reset` mends a damaged bucket
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
    */
-  apply(requests: readonly StoreRequest[], terms?: Terms, leftMs?: number): Promise<readonly (StoreReply | StoreError)[]>;
+  apply(
+    requests: readonly StoreRequest[],
+    terms?: Terms,
+    leftMs?: number,
+  ): Promise<readonly (StoreReply | StoreError)[]>;
 
   /** Answers one request as `apply` would, at once where nothing has to be waited for. Absent: `apply` is asked. */
   answer?(request: StoreRequest, leftMs?: number): StoreReply | StoreError | Promise<StoreReply | StoreError>;

@@ -123,7 +123,8 @@ export class Wire {
     const { body, isRepeatable, waitMs = 0, signal } = asked;
     const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
-      const waitsMs = tries === 1 ? waitMs : Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
+      const waitsMs =
+        tries === 1 ? waitMs : Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
       const said = typeof body === "function" ? body(waitsMs) : body;
       const text = said === undefined ? undefined : textOf(said);
       const { answer, failure } = await this.#request({ ...asked, waitMs: waitsMs }, text, endsAtMs);

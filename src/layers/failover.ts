@@ -183,11 +183,7 @@ class Failover implements RecoveringStore {
     for (const request of this.#backlog.bookings()) this.#decide({ ...request, mode: "force" });
   }
 
-  async apply(
-    requests: readonly StoreRequest[],
-    terms?: Terms,
-    leftMs: number = this.deadlineMs,
-  ): Promise<Replies> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms, leftMs: number = this.deadlineMs): Promise<Replies> {
     refuseTerms(terms);
     const dueMs = this.#clock.nowMs() + leftMs;
     if (this.#state === "new") this.#soon ??= this.#open();

@@ -3,7 +3,7 @@
 import { type Clock, monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
-import type { Decision, Priced, Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Priced } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
@@ -34,10 +34,23 @@ export type LimiterEvent =
   | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
   /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
   | { readonly type: "policy-differs" }
-  /** Somebody emptied a bucket. */
-  | { readonly type: "reset"; readonly before: Usage }
-  /** Somebody granted units. Said also when the id had been granted before. */
-  | { readonly type: "grant"; readonly grant: Grant; readonly after: Usage };
+  /** A bucket was emptied. */
+  | {
+      readonly type: "reset";
+      readonly before: BucketUsage;
+      readonly after: BucketUsage;
+      readonly reason: string | null;
+    }
+  /** Units were granted. Said also when the id had been granted before. */
+  | { readonly type: "grant"; readonly grant: Grant; readonly after: BucketUsage }
+  /** A grant was revoked; `revoked` is `false` where there was none to revoke. */
+  | {
+      readonly type: "revoke";
+      readonly id: string;
+      readonly revoked: boolean;
+      readonly after: BucketUsage;
+      readonly reason: string | null;
+    };
 
 /** How one call is made. */
 export interface CallOptions {

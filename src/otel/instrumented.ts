@@ -3,11 +3,12 @@
 
 import { type Attributes, type Span, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import type { BucketDimensions, Call, Dimensions } from "../kernel/call.ts";
-import type { Decision, Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { definePolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import type {
   CallOptions,
+  ChangeOptions,
   CloseOptions,
   Denied,
   Grant,
@@ -17,6 +18,8 @@ import type {
   Outcome,
   Ran,
   Reserved,
+  Reset,
+  Revoked,
   RunFunction,
   WaitOptions,
 } from "../limiter.ts";
@@ -89,16 +92,20 @@ export class InstrumentedLimiter implements Limiter {
     });
   }
 
-  usage(dimensions?: BucketDimensions, options?: CallOptions): Promise<readonly Usage[]> {
+  usage(dimensions?: BucketDimensions, options?: CallOptions): Promise<readonly BucketUsage[]> {
     return this.#limiter.usage(dimensions, options);
   }
 
-  reset(bucket: Bucket, options?: CallOptions): Promise<Usage | null> {
+  reset(bucket: Bucket, options?: ChangeOptions): Promise<Reset | null> {
     return this.#limiter.reset(bucket, options);
   }
 
-  grant(bucket: Bucket, grant: Grant, options?: CallOptions): Promise<Usage | null> {
+  grant(bucket: Bucket, grant: Grant, options?: CallOptions): Promise<BucketUsage | null> {
     return this.#limiter.grant(bucket, grant, options);
+  }
+
+  revoke(bucket: Bucket, id: string, options?: ChangeOptions): Promise<Revoked | null> {
+    return this.#limiter.revoke(bucket, id, options);
   }
 
   report(call: Call, outcome: Outcome, options?: CallOptions): Promise<void> {

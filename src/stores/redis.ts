@@ -194,7 +194,9 @@ class RedisStore implements Store {
     if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
       return this.#run({ requests, terms, part: 0 }, send);
     // Each part is a script of its own: one that fails says nothing of the others.
-    const results = await Promise.allSettled(parts.map((each, part) => this.#run({ requests: each, terms, part }, send)));
+    const results = await Promise.allSettled(
+      parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
+    );
     const [first] = results;
     const isNothing = results.every(({ status }) => status === "rejected");
     // Who sends on terms has to know that nothing is known of the whole batch.
@@ -230,12 +232,7 @@ class RedisStore implements Store {
   }
 
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */
-  async #askAgain(
-    script: Script,
-    key: string | undefined,
-    args: (string | number)[],
-    send: Send,
-  ): Promise<unknown> {
+  async #askAgain(script: Script, key: string | undefined, args: (string | number)[], send: Send): Promise<unknown> {
     for (let time = 1; ; time++) {
       await new Promise((resolve) => setTimeout(resolve, MOVING.pauseMs));
       try {

@@ -276,7 +276,8 @@ describe("a call that waits", () => {
   });
 
   describe("whose client", () => {
-    const policy = "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 1, window: 25s, burst: 1 }]";
+    const policy =
+      "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 1, window: 25s, burst: 1 }]";
     /** A call that waits in a row at the service, whose one unit is used. */
     const waiting = async (signal?: AbortSignal) => {
       const { url, ask } = await served({ policy, store: memoryStore() });

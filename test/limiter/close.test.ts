@@ -192,7 +192,10 @@ describe("closing a limiter while its store is away", () => {
     remote.fault = "lose-request";
     for (let i = 0; i < 2; i++) assert.equal((await limiter.consume(CALL)).allowed, true);
     const usedIn = async () => {
-      const reader = createLimiter({ policy: POLICY, store: { apply: remote.apply.bind(remote), close: async () => {} } });
+      const reader = createLimiter({
+        policy: POLICY,
+        store: { apply: remote.apply.bind(remote), close: async () => {} },
+      });
       return (await reader.usage({ session: "s1" }))[0]?.used;
     };
     const types = () => events.map(({ type }) => type);
@@ -265,7 +268,12 @@ describe("closing a limiter while its store is away", () => {
     };
     const limiter = createLimiter({
       policy,
-      store: { batching: remote.batching, apply: remote.apply.bind(remote), beat: remote.beat.bind(remote), close: async () => {} },
+      store: {
+        batching: remote.batching,
+        apply: remote.apply.bind(remote),
+        beat: remote.beat.bind(remote),
+        close: async () => {},
+      },
       failover: { deadlineMs: 20, instances: 1 },
     });
     for (let i = 0; i < 20; i++) {

@@ -146,6 +146,8 @@ export class Fallback {
   }
 }
 
+const STORE_ONLY: ReadonlySet<Step["event"]["type"]> = new Set(["grant", "revoke", "reset", "raise"]);
+
 function isStoreOnly(event: Step["event"]["type"], mode: StoreRequest["mode"]): boolean {
-  return event === "grant" || event === "reset" || event === "raise" || (event === "read" && mode === "peek");
+  return STORE_ONLY.has(event) || (event === "read" && mode === "peek");
 }

@@ -2,7 +2,7 @@
 -- isFirm, turnOf and booked in src/kernel/decide.ts.
 
 -- One request's steps, in records that every request uses again. What a step asks: key, limit, event, shadow, needed (units
--- that must be free for it), and what its event has: units, id, lease, made, mark, outcome, time, keeps. How it is judged:
+-- that must be free for it), and what its event has: units, id, lease, made, mark, outcome, time, keeps, and lists (whether it is answered with the grants). How it is judged:
 -- plain_used (units used, of a charge that the short way can make), spent and holds (what its bucket holds), fits, hold (that
 -- it names), turns (in how many ms its turn is; 0: it has none), spent_after and holds_after (what its bucket will hold when
 -- the request is booked). Its reply, where that is kept: used, granted, reset, retry, found.
@@ -60,7 +60,10 @@ local function read_steps(shape, mends, shows, may_be_plain)
       step.id, units = argument(), argument()
     elseif event == EXTEND then
       step.id, step.lease, needed = argument(), argument(), INFINITY
+    elseif event == REVOKE then
+      step.id = argument()
     end
+    step.lists = shows or event == READ or event == RESET or event == GRANT or event == REVOKE
     if shows then
       event, needed = READ, -INFINITY
     end
@@ -86,7 +89,7 @@ local function judge(step)
   local spent, holds = contents_of(limit, step.key)
   step.spent, step.holds = spent, holds
   if event <= SETTLE then
-    local hold = hold_in(holds, step.id)
+    local hold = (event == REVOKE and grant_in or hold_in)(holds, step.id)
     step.hold = hold
     if event == EXTEND then
       return hold ~= nil and not hold.expired
@@ -137,6 +140,8 @@ local function booked(step, place_id, turn_at_ms, at_ms)
   elseif event == EXTEND and step.fits then
     -- A forced one cannot bring back what has ended.
     return spent, extended(holds, step.hold, step.lease, now_ms)
+  elseif event == REVOKE and step.hold and not step.hold.expired then
+    return spent, revoked(holds, step.hold, now_ms)
   elseif event == RESET then
     return nil, NO_HOLDS
   end
