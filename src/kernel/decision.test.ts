@@ -145,7 +145,7 @@ describe("decisionOf", () => {
 
 describe("usageOf", () => {
   it("says whose bucket it is and how it stands", () => {
-    const rest = { unit: "calls", resetAfterMs: 70 };
+    const rest = { unit: "calls", granted: 0, resetAfterMs: 70 };
     const ofA = { session: "s1", tool: "web_search" };
     const cases: [LimitInput, used: number, Usage][] = [
       [A, 7, { ...rest, limit: "a", dimensions: ofA, quota: 5, used: 7, remaining: 0 }],
