@@ -7,6 +7,9 @@ import { type Batching, refuseTerms, type Store, StoreError, type StoreReply, ty
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. */
 export const MAX_QUEUED = 10_000;
 
+/** After this part of its deadline a request does not wait any more for others to fill its batch. */
+const PATIENCE = 0.25;
+
 interface Asked {
   readonly request: StoreRequest;
   /** Of the deadline when it was asked; absent: all of it. */
@@ -20,8 +23,9 @@ interface Asked {
 /**
  * Gathers requests into batches.
  *
- * A batch that fails fails its own callers alone. Where the store has a deadline, requests that have waited for as long are
- * given to it with nothing left of it, so that it can answer them without sending them.
+ * A batch that fails fails its own callers alone. While batches are under way the next one waits until it is full. Where the store has a deadline, requests that have waited for a
+ * quarter of it go in a batch that is not full, if one more may be under way; those that have waited for all of it are given
+ * to the store with nothing left of it, so that it can answer them without sending them.
  *
  * @param clock by which requests wait
  */
@@ -29,7 +33,7 @@ export function batchLayer(store: Store, { size, underWay }: Batching, clock: Cl
   const { deadlineMs } = store;
   let queue: Asked[] = [];
   let fresh: Asked[] = [];
-  let timer: Timer | null = null;
+  let timer: { readonly atMs: number; readonly set: Timer } | null = null;
   const sending = new Set<Promise<void>>();
 
   /**
@@ -37,28 +41,34 @@ export function batchLayer(store: Store, { size, underWay }: Batching, clock: Cl
    * take that for a silent store.
    */
   function begin(): void {
+    if (deadlineMs === undefined || fresh.length === 0) return;
     const nowMs = clock.nowMs();
-    for (const asked of fresh) asked.dueMs = nowMs + (asked.leftMs ?? deadlineMs ?? Number.POSITIVE_INFINITY);
+    for (const asked of fresh) asked.dueMs = nowMs + (asked.leftMs ?? deadlineMs);
+    watch(dueOf(fresh) - deadlineMs * (1 - PATIENCE));
     fresh = [];
-    watch();
   }
 
-  /** Waits for the first of those in the queue whose time is over. */
-  function watch(): void {
-    if (timer !== null || queue.length === 0) return;
-    timer = setTimer(clock, dueOf(queue) - clock.nowMs(), () => {
+  /** Looks after the queue at an instant, unless it will do so before. */
+  function watch(atMs: number): void {
+    if (timer !== null && timer.atMs <= atMs) return;
+    timer?.set.cancel();
+    const set = setTimer(clock, atMs - clock.nowMs(), () => {
       // Where this process itself stood still, an answer may be here, and unread.
       setImmediate(() => {
         timer = null;
         expire();
-        watch();
+        if (queue.length === 0) return;
+        if (lanes.size < underWay) open();
+        watch(dueOf(queue));
       });
     });
-    timer.unref?.();
+    set.unref?.();
+    timer = { atMs, set };
   }
 
   /** Gives those to the store that must not be sent any more. */
   function expire(): void {
+    if (deadlineMs === undefined) return;
     const nowMs = clock.nowMs();
     const late = queue.filter(({ dueMs }) => dueMs <= nowMs);
     if (late.length === 0) return;
@@ -75,10 +85,8 @@ export function batchLayer(store: Store, { size, underWay }: Batching, clock: Cl
   async function run(end: () => void): Promise<void> {
     for (;;) {
       await new Promise(setImmediate);
-      if (deadlineMs !== undefined) {
-        begin();
-        expire();
-      }
+      begin();
+      expire();
       if (queue.length === 0) return end();
       const batch = queue.slice(0, size);
       queue = queue.slice(size);
@@ -92,10 +100,13 @@ export function batchLayer(store: Store, { size, underWay }: Batching, clock: Cl
       queue.push(asked);
       if (deadlineMs !== undefined && fresh.push(asked) === 1) setImmediate(begin);
       const isWanted = lanes.size === 0 || (lanes.size < underWay && queue.length >= size);
-      if (!isWanted) return;
-      const lane: Promise<void> = run(() => lanes.delete(lane));
-      lanes.add(lane);
+      if (isWanted) open();
     });
+  }
+
+  function open(): void {
+    const lane: Promise<void> = run(() => lanes.delete(lane));
+    lanes.add(lane);
   }
 
   function checkRoom(more: number): void {

@@ -202,7 +202,7 @@ describe("the deadline of a call", () => {
 
 describe("the batch layer before a store with a deadline", () => {
   /** A store that notes what is left of the deadline, and answers when it is told to. */
-  function noting() {
+  function noting(underWay = 1) {
     const clock = fakeClock();
     const asked: { readonly left: number | undefined; readonly size: number }[] = [];
     const open: (() => void)[] = [];
@@ -216,7 +216,7 @@ describe("the batch layer before a store with a deadline", () => {
       },
       close: async () => {},
     };
-    return { clock, asked, open, layer: batchLayer(store, { size: 3, underWay: 1 }, clock) };
+    return { clock, asked, open, layer: batchLayer(store, { size: 3, underWay }, clock) };
   }
 
   it("says how much is left for the one that has waited longest", async () => {
@@ -261,6 +261,38 @@ describe("the batch layer before a store with a deadline", () => {
       { left: 0, size: 2 },
       { left: 60, size: 1 },
     ]);
+    await layer.close();
+  });
+
+  it("lets a call wait for a quarter of its deadline behind a batch, where one more may be under way", async () => {
+    const { clock, asked, open, layer } = noting(2);
+    const calls = [layer.apply([charge()])];
+    await turns();
+    calls.push(layer.apply([charge()]));
+    await turns();
+    clock.advance(24);
+    await turns();
+    calls.push(layer.apply([charge()]));
+    await turns();
+    assert.equal(asked.length, 1);
+    clock.advance(1);
+    await turns();
+    assert.deepEqual(asked, [
+      { left: 100, size: 1 },
+      { left: 75, size: 2 },
+    ]);
+    // Both lanes are taken now.
+    calls.push(layer.apply([charge()]));
+    await turns();
+    clock.advance(30);
+    await turns();
+    assert.equal(asked.length, 2);
+    for (let i = 0; i < 3; i++) {
+      open.shift()?.();
+      await turns();
+    }
+    await Promise.all(calls);
+    assert.deepEqual(asked.at(-1), { left: 70, size: 1 });
     await layer.close();
   });
 
