@@ -89,7 +89,8 @@ export class Wire {
       const text = textOf({ op, ...body });
       const timer = setTimeout(() => {
         item.reject(late(this.#options));
-        this.#queue = this.#queue.filter((each) => each !== item);
+        // Items end in the order in which they were asked, but for those that are sent again.
+        while (this.#queue[0]?.isOver === true) this.#queue.shift();
       }, leftMs);
       const over = () => {
         item.isOver = true;
@@ -153,9 +154,9 @@ export class Wire {
     for (;;) {
       // By then all is there that is asked now.
       await null;
+      if (this.#queue.length === 0) return;
       const batch = this.#take();
-      if (batch.length === 0) return;
-      await this.#sendAll(batch);
+      if (batch.length > 0) await this.#sendAll(batch);
     }
   }
 
@@ -167,7 +168,7 @@ export class Wire {
       if (count === MAX_ITEMS || (count > 0 && bytes > MAX_BYTES)) break;
       count++;
     }
-    return this.#queue.splice(0, count);
+    return this.#queue.splice(0, count).filter(({ isOver }) => !isOver);
   }
 
   async #sendAll(batch: readonly Queued[]): Promise<void> {
