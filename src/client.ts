@@ -8,19 +8,29 @@ import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
 import { askOr, type ClientShared, checkOpen } from "./client/shared.ts";
 import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
+import { monotonicClock } from "./clock.ts";
 import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
-import type { Decision, Usage } from "./kernel/decision.ts";
+import type { BucketUsage, Decision } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
-import { checkGrant, type Grant } from "./limiter/grant.ts";
+import { type CloseOptions, closeWithinMs } from "./limiter/close.ts";
+import {
+  type ChangeOptions,
+  checkChangeOptions,
+  checkGrant,
+  checkGrantId,
+  type Grant,
+  type Reset,
+  type Revoked,
+} from "./limiter/grant.ts";
 import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
-import { type CallOptions, checkCallOptions, tell, tellEvent } from "./limiter/shared.ts";
+import { type CallOptions, checkCallOptions, limiterClosed, tell, tellEvent } from "./limiter/shared.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
@@ -58,7 +68,15 @@ export function createClient<Types extends PolicyTypes = AnyTypes>(options: Clie
   const wire = new Wire({ url, key, deadlineMs, fetch: send });
   const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
   const away = failover === undefined ? null : new Away(wire, failover, told);
-  const shared: ClientShared = { wire, away, isKeyed: keyed, onDecision, onEvent, closing: null };
+  const shared: ClientShared = {
+    wire,
+    away,
+    isKeyed: keyed,
+    onDecision,
+    onEvent,
+    ending: new AbortController(),
+    closing: null,
+  };
   return new ClientLimiter(shared, {}) as Limiter as Limiter<Types>;
 }
 
@@ -141,6 +159,7 @@ class ClientLimiter implements Limiter {
       units: counted,
       leaseMs,
       maxHoldMs,
+      clock: monotonicClock,
       onError,
       reports,
       settle: (actual, rest) => hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
@@ -151,7 +170,7 @@ class ClientLimiter implements Limiter {
     return { allowed: true, value: await runBegun(begun, run, options), decision };
   }
 
-  async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly Usage[]> {
+  async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly BucketUsage[]> {
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(whole)) {
@@ -162,22 +181,44 @@ class ClientLimiter implements Limiter {
     return usages;
   }
 
-  async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
-    const before = await this.#touch("reset", bucket, {}, { type: "reset" }, options);
-    if (before !== null) tellEvent(this.#shared, { type: "reset", before });
-    return before;
+  async reset(
+    bucket: BucketDimensions & { readonly limit: string },
+    options: ChangeOptions = {},
+  ): Promise<Reset | null> {
+    const reason = checkChangeOptions(options);
+    const more = { ...(reason === null ? {} : { reason }) };
+    const { before, after } = await this.#touch("reset", bucket, more, { type: "reset" }, { signal: options.signal });
+    if (before === null || after === null) return null;
+    tellEvent(this.#shared, { type: "reset", before, after, reason });
+    return { before, after };
   }
 
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
     options: CallOptions = {},
-  ): Promise<Usage | null> {
+  ): Promise<BucketUsage | null> {
     checkGrant(grant);
     const { id, units, lastsMs: leaseMs } = grant;
-    const after = await this.#touch("grant", bucket, { grant }, { type: "grant", id, units, leaseMs }, options);
+    const event = { type: "grant", id, units, leaseMs } as const;
+    const { usage: after } = await this.#touch("grant", bucket, { grant }, event, options);
     if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
     return after;
+  }
+
+  async revoke(
+    bucket: BucketDimensions & { readonly limit: string },
+    id: string,
+    options: ChangeOptions = {},
+  ): Promise<Revoked | null> {
+    checkGrantId("id", id);
+    const reason = checkChangeOptions(options);
+    const more = { id, ...(reason === null ? {} : { reason }) };
+    const event = { type: "revoke", id } as const;
+    const { revoked, after } = await this.#touch("revoke", bucket, more, event, { signal: options.signal });
+    if (after === null) return null;
+    tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
+    return { revoked, after };
   }
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
@@ -196,9 +237,15 @@ class ClientLimiter implements Limiter {
     return new ClientLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
   }
 
-  close(): Promise<void> {
-    this.#shared.closing ??= close(this.#shared);
-    return this.#shared.closing;
+  close(options: CloseOptions = {}): Promise<void> {
+    const shared = this.#shared;
+    try {
+      const withinMs = closeWithinMs(options);
+      shared.closing ??= Promise.resolve().then(() => close(shared, withinMs));
+      return shared.closing;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #named(call: Call, options: CallOptions): Named {
@@ -223,23 +270,29 @@ class ClientLimiter implements Limiter {
     return decision;
   }
 
-  async #wait(named: Named, { maxWaitMs, signal }: WaitOptions): Promise<Decision> {
-    const { wire, away } = this.#shared;
-    if (away !== null && (await away.isAway())) return decideAway(away, "consume", named, false);
-    const body = { ...named.body, maxWaitMs };
+  async #wait(named: Named, { maxWaitMs = 0, signal }: WaitOptions): Promise<Decision> {
+    const { wire, away, ending } = this.#shared;
+    const endsAtMs = performance.now() + wire.deadlineMs;
+    if (away !== null && (await away.isAway(endsAtMs))) return decideAway(away, "consume", named, false);
+    const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
     try {
-      const answer = await wire.send({
-        method: "POST",
-        path: "/v1/consume",
-        body,
-        isRepeatable: named.isRepeatable,
-        waitMs: maxWaitMs,
-        signal,
-      });
+      const answer = await wire.send(
+        {
+          method: "POST",
+          path: "/v1/consume",
+          body: (leftMs) => ({ ...named.body, maxWaitMs: leftMs }),
+          isRepeatable: named.isRepeatable,
+          waitMs: maxWaitMs,
+          signal: ends,
+        },
+        Math.max(0, endsAtMs - performance.now()),
+      );
+      // What was closed while it waited is not allowed any more.
+      ends.throwIfAborted();
       away?.reached();
       return replyTo("consume", answer);
     } catch (error) {
-      if (signal?.aborted || away === null || !away.leave(error)) throw error;
+      if (ends.aborted || away === null || !away.leave(error)) throw error;
       return decideAway(away, "consume", named, true);
     }
   }
@@ -307,20 +360,21 @@ class ClientLimiter implements Limiter {
     return outcome;
   }
 
-  async #touch(
-    op: "reset" | "grant",
+  async #touch<Op extends "reset" | "grant" | "revoke">(
+    op: Op,
     bucket: BucketDimensions & { readonly limit: string },
     more: object,
     event: Parameters<Away["touched"]>[1],
     options: CallOptions,
-  ): Promise<Usage | null> {
+  ): Promise<Replies[Op]> {
     const whole = mergeDimensions(this.#bound, bucket, "bucket");
     const { limit, ...dimensions } = whole;
     const body = { limit, dimensions, ...more };
     const asked = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
-    const { usage } = await this.#alone(op, asked, options);
-    if (usage !== null) this.#shared.away?.touched(whole, event, usage);
-    return usage;
+    const answer = await this.#alone(op, asked, options);
+    const after = "usage" in answer ? answer.usage : answer.after;
+    if (after !== null) this.#shared.away?.touched(whole, event, after);
+    return answer;
   }
 
   async #alone<Op extends keyof Replies>(
@@ -340,9 +394,11 @@ class ClientLimiter implements Limiter {
   }
 }
 
-async function close({ wire, away }: ClientShared): Promise<void> {
+async function close({ wire, away, ending }: ClientShared, withinMs: number): Promise<void> {
+  const endsAtMs = performance.now() + withinMs;
+  ending.abort(limiterClosed());
   await wire.close();
-  await away?.close();
+  await away?.close(Math.max(0, endsAtMs - performance.now()));
 }
 
 /** The same call, with nothing held or charged: to settle it books all of the actual. */

@@ -1,4 +1,4 @@
-// Time as a port: what needs it is given a clock, so that tests can say what time it is.
+// Time as a port: code that needs the time or a timer is given a clock, so that tests can say what time it is.
 
 import { invalidOption } from "./kernel/errors.ts";
 
@@ -6,15 +6,31 @@ import { invalidOption } from "./kernel/errors.ts";
 export interface Clock {
   /** Milliseconds since 1970, an integer where a store decides by it. */
   nowMs(): number;
+
+  /**
+   * Calls `run` once, when `ms` of this clock have passed, and never earlier. Absent: the machine's timers do, so that what
+   * waits takes real time.
+   */
+  setTimer?(ms: number, run: () => void): Timer;
+}
+
+/** A timer that was set. */
+export interface Timer {
+  /** After this `run` is not called any more. */
+  cancel(): void;
+  /** From now on the timer does not keep the process alive. */
+  unref?(): void;
 }
 
 /**
- * Refuses what is no clock.
+ * Throws unless this is a clock.
  *
  * @throws MisuseError `invalid-option`
  */
 export function checkClock(clock: Clock): void {
-  if (typeof clock?.nowMs !== "function") throw invalidOption("clock", "a clock: { nowMs() }", clock);
+  const isClock =
+    typeof clock?.nowMs === "function" && (clock.setTimer === undefined || typeof clock.setTimer === "function");
+  if (!isClock) throw invalidOption("clock", "a clock: { nowMs(), setTimer?(ms, run) }", clock);
 }
 
 /** The machine's clock. */
@@ -44,17 +60,56 @@ export async function sleep(ms: number): Promise<void> {
   } while (leftMs > 0);
 }
 
-/**
- * What a promise comes to, or an error when that takes longer than `ms`. What it waits for goes on.
- *
- * @param isAwaited whether somebody waits for it, so that the process must not end before
- */
-export function within<Value>(ms: number, promise: Promise<Value>, isAwaited = true): Promise<Value> {
+/** Sets a timer on a clock. */
+export function setTimer(clock: Clock, ms: number, run: () => void): Timer {
+  return clock.setTimer?.(ms, run) ?? machineTimer(ms, run);
+}
+
+function machineTimer(ms: number, run: () => void): Timer {
+  // The machine's timers may fire up to 1 ms early.
+  const timer = setTimeout(run, delayOf(Math.ceil(Math.max(0, ms)) + 1));
+  // Timers of other runtimes than Node keep nothing alive, and are numbers.
+  return { cancel: () => clearTimeout(timer), unref: () => void (timer as { unref?: () => void }).unref?.() };
+}
+
+/** How `within` waits. */
+export interface WithinOptions {
+  /** Whether somebody waits for it, so that the process must not end before. Default `true`. */
+  readonly isAwaited?: boolean;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  /** What the error calls the deadline, where `ms` is only what is left of it. */
+  readonly deadlineMs?: number;
+}
+
+/** What `within` fails with when its time is over. */
+export class LateError extends Error {}
+
+/** What a promise comes to, or a `LateError` when that takes longer than `ms` of the clock. What it waits for goes on. */
+export function within<Value>(ms: number, promise: Promise<Value>, options: WithinOptions = {}): Promise<Value> {
+  const { isAwaited = true, clock = monotonicClock, deadlineMs = ms } = options;
   return new Promise((resolve, reject) => {
-    const late = () => reject(new Error(`no answer within ${ms} ms`));
+    const late = () => reject(new LateError(`no answer within ${deadlineMs} ms`));
     // Where this process itself stood still, the answer may be here, and unread.
-    const timer = setTimeout(() => setImmediate(late), delayOf(ms));
-    if (!isAwaited) timer.unref();
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    const timer = setTimer(clock, ms, () => afterReads(late));
+    if (!isAwaited) timer.unref?.();
+    promise.then(resolve, reject).finally(() => timer.cancel());
   });
+}
+
+/** Calls back when what has arrived was read; at once where the runtime cannot say. */
+function afterReads(run: () => void): void {
+  if (typeof setImmediate === "function") setImmediate(run);
+  else run();
+}
+
+/** Whether a promise is fulfilled within `ms`; what it is rejected with is thrown. */
+export async function isWithin(ms: number, promise: Promise<unknown>, options?: WithinOptions): Promise<boolean> {
+  try {
+    await within(ms, promise, options);
+    return true;
+  } catch (error) {
+    if (error instanceof LateError) return false;
+    throw error;
+  }
 }

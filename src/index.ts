@@ -1,7 +1,7 @@
 // The root export. Stores, adapters and the testing kit have subpaths of their own.
 
 export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
-export type { Decision, Usage, Verdict } from "./kernel/decision.ts";
+export type { BucketUsage, Decision, Usage, UsageGrant, Verdict } from "./kernel/decision.ts";
 export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
 export type {
@@ -23,6 +23,8 @@ export type {
 export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/typed.ts";
 export {
   type CallOptions,
+  type ChangeOptions,
+  type CloseOptions,
   createLimiter,
   type Denied,
   type FailoverOptions,
@@ -37,6 +39,8 @@ export {
   type Report,
   type ReportOptions,
   type Reserved,
+  type Reset,
+  type Revoked,
   type RunFunction,
   type RunOptions,
   type Settlement,

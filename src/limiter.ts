@@ -21,7 +21,7 @@ import {
   stepOf,
 } from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
-import { type Decision, decisionOf, type Usage, usageOf } from "./kernel/decision.ts";
+import { type BucketUsage, bucketUsageOf, type Decision, decisionOf, emptyUsageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
@@ -32,8 +32,19 @@ import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
+import { type CloseOptions, closeLimiter, closeWithinMs } from "./limiter/close.ts";
 import { type Asked, decideCall, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
-import { checkGrant, checkGrantable, type Grant } from "./limiter/grant.ts";
+import {
+  type ChangeOptions,
+  checkChangeOptions,
+  checkGrant,
+  checkGrantable,
+  checkGrantId,
+  checkRevocable,
+  type Grant,
+  type Reset,
+  type Revoked,
+} from "./limiter/grant.ts";
 import {
   checkHoldOptions,
   type Denied,
@@ -78,11 +89,12 @@ import {
   tellEvent,
 } from "./limiter/shared.ts";
 import { UsageSum } from "./limiter/usage.ts";
-import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
+import { type AbandonableOptions, checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
 import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
-export type { Grant } from "./limiter/grant.ts";
+export type { CloseOptions } from "./limiter/close.ts";
+export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
 export { isRunHold } from "./limiter/parts.ts";
 export type { Outcome } from "./limiter/report.ts";
@@ -199,17 +211,17 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
-   * policy names; likewise for tiers. A limit per `args` only for arguments that are given.
+   * policy names; likewise for tiers. A limit per `args` only for arguments that are given. Each with its grants.
    */
-  usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly Usage[]>;
+  usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly BucketUsage[]>;
 
   /**
-   * Empties one bucket, named by its limit and all of that limit's dimensions, and returns how it stood before.
-   * `null` when the limit does not apply to them (an `unlimited` quota).
+   * Empties one bucket, named by its limit and all of that limit's dimensions: also what is held and granted in it. Returns
+   * how it stood before, and how it stands after. `null` when the limit does not apply to them (an `unlimited` quota).
    *
-   * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `limiter-closed`
+   * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`, `limiter-closed`
    */
-  reset(bucket: BucketOf<Types> & { readonly limit: string }, options?: CallOptions): Promise<Usage | null>;
+  reset(bucket: BucketOf<Types> & { readonly limit: string }, options?: ChangeOptions): Promise<Reset | null>;
 
   /**
    * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
@@ -221,7 +233,20 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
     bucket: BucketOf<Types> & { readonly limit: string },
     grant: Grant,
     options?: CallOptions,
-  ): Promise<Usage | null>;
+  ): Promise<BucketUsage | null>;
+
+  /**
+   * Ends a grant of one bucket, named as for `reset`, before its time; `usage` lists the grants there are. What was used of
+   * it stays used, so that calls may be denied until that has come back. The id stays taken for ten minutes, so that a
+   * grant that is sent again does not come back. What was granted to a token bucket filled it at once and cannot be revoked.
+   *
+   * @throws MisuseError as `reset`
+   */
+  revoke(
+    bucket: BucketOf<Types> & { readonly limit: string },
+    id: string,
+    options?: ChangeOptions,
+  ): Promise<Revoked | null>;
 
   /**
    * Says what came of a call, for limits of streaks. `run` does so by itself.
@@ -243,10 +268,13 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
   for<const Given extends DimensionsOf<Types>>(dimensions: Given): Limiter<Bound<Types, Given>>;
 
   /**
-   * Waits for what the store was asked, then closes it. Later calls are misuse; functions that `run` has begun go on, and
-   * their holds expire. Closing twice is fine.
+   * Waits for what the store was asked, books what was admitted while it was away, and closes it. Calls from now on fail
+   * with `limiter-closed`, and so do calls that wait (`maxWaitMs`): their places are given back. Functions that `run` has
+   * begun go on, and their holds expire. Closing again is the same promise.
+   *
+   * @throws MisuseError `invalid-option`
    */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /**
@@ -277,13 +305,14 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const told = (event: FailoverEvent) => tellFailover(shared, event);
   const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store) : store;
-  const safe = failover !== false && isRemote(checked) ? failoverLayer(checked, prefix, failover, told) : checked;
+  const recovering = failover !== false && isRemote(checked) ? failoverLayer(checked, prefix, failover, told) : null;
+  const safe = recovering ?? checked;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
   const clock = store.clock ?? monotonicClock;
   const giveBack: Store["apply"] = (requests) => store.apply(requests);
   // What answers at once needs nobody before it.
-  const quick =
-    store.answer === undefined ? denyCacheLayer(leaseLayer(gathered, giveBack, clock), denyCacheMs, clock) : gathered;
+  const lending = store.answer === undefined ? leaseLayer(gathered, giveBack, clock) : null;
+  const quick = lending === null ? gathered : denyCacheLayer(lending, denyCacheMs, clock);
   const shared: Shared = {
     policy,
     known: new KnownCalls(policy),
@@ -292,7 +321,14 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
     onDecision,
     onEvent,
     store: quick,
+    deadlineMs: safe.deadlineMs,
+    recovered: async (withinMs) => recovering?.recovered(withinMs, lending?.owes),
+    clock,
+    isStoreClock: store.clock !== undefined,
     waiting: new Map(),
+    waits: new Set(),
+    sleepers: new Set(),
+    undo: async (request) => checkedReply(request, await askOne(store, request)),
     closing: null,
     last: null,
   };
@@ -326,6 +362,16 @@ export function endCall(limiter: Limiter, id: string, call: Call, used: Cost): P
   return (limiter as StoreLimiter).end(id, call, used);
 }
 
+/**
+ * Consumes a call for a caller elsewhere, who may go away while it waits: then it is not sent again.
+ *
+ * @param limiter one that `createLimiter` made
+ * @throws as `consume`
+ */
+export function consumeFor(limiter: Limiter, call: Call, options: AbandonableOptions): Promise<Decision> {
+  return (limiter as StoreLimiter).consumeFor(call, options);
+}
+
 class StoreLimiter implements Limiter {
   readonly #shared: Shared;
   readonly #bound: Dimensions;
@@ -349,6 +395,12 @@ class StoreLimiter implements Limiter {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** `consume`, for a caller elsewhere. */
+  async consumeFor(call: Call, { abandoned, ...options }: AbandonableOptions): Promise<Decision> {
+    checkWaitOptions(options);
+    return this.#consumeAnew(call, { ...options, abandoned });
   }
 
   async record(call: Call, options: CallOptions = {}): Promise<Decision> {
@@ -417,14 +469,15 @@ class StoreLimiter implements Limiter {
     return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
   }
 
-  async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly Usage[]> {
+  async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly BucketUsage[]> {
     const { policy, prefix } = this.#shared;
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(whole, policy.bucketWords);
-    const usages: Usage[] = [];
+    const usages: BucketUsage[] = [];
     let buckets: Bucket[] = [];
     const read = async () => {
-      usages.push(...(await this.#touch(buckets, { type: "read" }, options)));
+      const replies = await this.#touch(buckets, { type: "read" }, options);
+      usages.push(...replies.map((reply, i) => bucketUsageOf(buckets[i] as Bucket, reply)));
       buckets = [];
     };
     for (const limit of policy.limits) {
@@ -440,27 +493,51 @@ class StoreLimiter implements Limiter {
     return usages;
   }
 
-  async reset(bucket: BucketDimensions & { readonly limit: string }, options?: CallOptions): Promise<Usage | null> {
+  async reset(
+    bucket: BucketDimensions & { readonly limit: string },
+    options: ChangeOptions = {},
+  ): Promise<Reset | null> {
+    const reason = checkChangeOptions(options);
     const found = this.#bucket(bucket);
     if (found === null) return null;
-    const [usage] = (await this.#touch([found], { type: "reset" }, options)) as [Usage];
-    tellEvent(this.#shared, { type: "reset", before: usage });
-    return usage;
+    const [reply] = (await this.#touch([found], { type: "reset" }, { signal: options.signal })) as [StoreReply];
+    // The reply says how it stood, and what a reset leaves is always the same.
+    const reset = { before: bucketUsageOf(found, reply), after: emptyUsageOf(found) };
+    tellEvent(this.#shared, { type: "reset", ...reset, reason });
+    return reset;
   }
 
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
     options?: CallOptions,
-  ): Promise<Usage | null> {
+  ): Promise<BucketUsage | null> {
     checkGrant(grant);
     const found = this.#bucket(bucket);
     if (found === null) return null;
     checkGrantable(found);
-    const { id, units, lastsMs } = grant;
-    const [usage] = (await this.#touch([found], { type: "grant", id, units, leaseMs: lastsMs }, options)) as [Usage];
-    tellEvent(this.#shared, { type: "grant", grant, after: usage });
-    return usage;
+    const { id, units, lastsMs: leaseMs } = grant;
+    const [reply] = (await this.#touch([found], { type: "grant", id, units, leaseMs }, options)) as [StoreReply];
+    const after = bucketUsageOf(found, reply);
+    tellEvent(this.#shared, { type: "grant", grant, after });
+    return after;
+  }
+
+  async revoke(
+    bucket: BucketDimensions & { readonly limit: string },
+    id: string,
+    options: ChangeOptions = {},
+  ): Promise<Revoked | null> {
+    checkGrantId("id", id);
+    const reason = checkChangeOptions(options);
+    const found = this.#bucket(bucket);
+    if (found === null) return null;
+    checkRevocable(found);
+    const [reply] = (await this.#touch([found], { type: "revoke", id }, { signal: options.signal })) as [StoreReply];
+    const revoked = reply.steps[0]?.hold === "live";
+    const after = bucketUsageOf(found, reply);
+    tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
+    return { revoked, after };
   }
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
@@ -484,9 +561,16 @@ class StoreLimiter implements Limiter {
     return new StoreLimiter(this.#shared, bound);
   }
 
-  close(): Promise<void> {
-    this.#shared.closing ??= this.#shared.store.close();
-    return this.#shared.closing;
+  close(options: CloseOptions = {}): Promise<void> {
+    const shared = this.#shared;
+    try {
+      const withinMs = closeWithinMs(options);
+      // Only when it is known to be closing, what ends by that is told.
+      shared.closing ??= Promise.resolve().then(() => closeLimiter(shared, withinMs));
+      return shared.closing;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #consumed(call: Call, known: KnownCall, reply: Found | undefined): Decision {
@@ -507,7 +591,7 @@ class StoreLimiter implements Limiter {
   }
 
   /** A call that was not resolved before, or is one of its own. */
-  #consumeAnew(call: Call, options: WaitOptions): Promise<Decision> {
+  #consumeAnew(call: Call, options: AbandonableOptions): Promise<Decision> {
     const { whole, matches } = this.#matches(call);
     const parts = spentParts(matches);
     const isLasting = whole.idempotencyKey === undefined && (options.maxWaitMs ?? 0) === 0;
@@ -526,7 +610,7 @@ class StoreLimiter implements Limiter {
       : Promise.resolve(this.#consumed(call, known, reply));
   }
 
-  async #decide(asked: Asked, options: WaitOptions): Promise<Decision> {
+  async #decide(asked: Asked, options: AbandonableOptions): Promise<Decision> {
     const { decision } = await decideInTime(this.#shared, asked, options);
     tellDecision(this.#shared, asked, decision);
     return decision;
@@ -562,14 +646,17 @@ class StoreLimiter implements Limiter {
   }
 
   /** Asks one thing of each of some buckets, one request each. */
-  async #touch(buckets: readonly Bucket[], event: StepEvent, options: CallOptions = {}): Promise<Usage[]> {
+  async #touch(
+    buckets: readonly Bucket[],
+    event: StepEvent,
+    options: CallOptions = {},
+  ): Promise<readonly StoreReply[]> {
     checkCallOptions(options);
     const mode = event.type === "read" ? "peek" : "judge";
     const { calendar } = this.#shared;
     const say = () =>
       buckets.map((bucket): StoreRequest => ({ mode, steps: [stepOf(bucket, calendar.specOf(bucket), event)] }));
-    const replies = await askAll(this.#shared, say, options);
-    return replies.flatMap((reply, i) => usageOf(buckets[i] as Bucket, reply));
+    return askAll(this.#shared, say, options);
   }
 }
 

@@ -3,6 +3,7 @@
 
 import {
   decide as decideChecked,
+  type GrantReply,
   type Outcome,
   type StepReply,
   type StoreReply,
@@ -111,8 +112,18 @@ function isValidStep(step: StepReply | undefined): boolean {
     isCount(step.used) &&
     isCount(step.resetAfterMs) &&
     (step.retryAfterMs === null || isCount(step.retryAfterMs)) &&
-    (step.granted === undefined || isCount(step.granted))
+    (step.granted === undefined || isCount(step.granted)) &&
+    (step.grants === undefined || (Array.isArray(step.grants) && step.grants.every(isValidGrant))) &&
+    (step.hold === undefined || isFinding(step.hold))
   );
+}
+
+function isValidGrant(grant: GrantReply): boolean {
+  return typeof grant?.id === "string" && isCount(grant.units) && isCount(grant.endsAfterMs);
+}
+
+function isFinding(hold: unknown): boolean {
+  return hold === "live" || hold === "late" || hold === "unknown";
 }
 
 function faultIn(reply: StoreReply): StoreError {
@@ -124,13 +135,26 @@ function faultIn(reply: StoreReply): StoreError {
   if (waitMs !== undefined && !isCount(waitMs)) return invalid("waitMs", COUNT, waitMs);
   const step = steps.findIndex((each) => !isValidStep(each));
   if (step === -1) return invalid("replay.units", "whole numbers", replay?.units);
-  const { allowed: fits, used, granted, resetAfterMs, retryAfterMs } = steps[step] ?? {};
+  const { allowed: fits, used, granted, grants, hold, resetAfterMs, retryAfterMs } = steps[step] ?? {};
   const at = `steps[${step}]`;
   if (typeof fits !== "boolean") return invalid(`${at}.allowed`, "true or false", fits);
   if (!isCount(used)) return invalid(`${at}.used`, COUNT, used);
   if (!isCount(resetAfterMs)) return invalid(`${at}.resetAfterMs`, COUNT, resetAfterMs);
   if (granted !== undefined && !isCount(granted)) return invalid(`${at}.granted`, COUNT, granted);
-  return invalid(`${at}.retryAfterMs`, `${COUNT}, or null`, retryAfterMs);
+  if (retryAfterMs !== null && !isCount(retryAfterMs))
+    return invalid(`${at}.retryAfterMs`, `${COUNT}, or null`, retryAfterMs);
+  if (hold !== undefined && !isFinding(hold)) return invalid(`${at}.hold`, '"live", "late" or "unknown"', hold);
+  return faultInGrants(`${at}.grants`, grants);
+}
+
+function faultInGrants(path: string, grants: StepReply["grants"]): StoreError {
+  if (!Array.isArray(grants)) return invalid(path, "a list", grants);
+  const grant = grants.findIndex((each) => !isValidGrant(each));
+  const { id, units, endsAfterMs } = (grants as (Partial<GrantReply> | null)[])[grant] ?? {};
+  const at = `${path}[${grant}]`;
+  if (typeof id !== "string") return invalid(`${at}.id`, "a text", id);
+  if (!isCount(units)) return invalid(`${at}.units`, COUNT, units);
+  return invalid(`${at}.endsAfterMs`, COUNT, endsAfterMs);
 }
 
 function tooFew(): StoreError {

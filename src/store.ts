@@ -9,13 +9,23 @@
 // instant on. A store that cannot run the kernel (a script inside Redis) must equal `decide`, reply for reply: `storeCases`
 // from `tollgate/testing` shows whether it does.
 
+import type { Clock } from "./clock.ts";
 import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { StoreError } from "./store-error.ts";
 import type { Beat, Member, Terms } from "./store-terms.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
-export type { Degraded, Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
+export type {
+  Degraded,
+  GrantReply,
+  Outcome,
+  Step,
+  StepEvent,
+  StepReply,
+  StoreReply,
+  StoreRequest,
+} from "./kernel/decide.ts";
 export { keysOf } from "./kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
 export { encodeState, type StoredState } from "./kernel/stored.ts";
@@ -37,21 +47,32 @@ export interface Store {
   /** Set when one `apply` with many requests is much cheaper than many with one. Absent: each call goes by itself. */
   readonly batching?: Batching;
 
-  /** Set where a test says what time it is for the store: what is kept before it grows old by that. */
-  readonly clock?: { nowMs(): number };
+  /** Set where a test says what time it is for the store: what is kept before it grows old by that, and calls wait by it. */
+  readonly clock?: Clock;
+
+  /**
+   * How long `apply` may take, ms. A limiter counts it from the call, so that the time that a request has waited to be sent
+   * is part of it. Absent: `apply` takes as long as it takes.
+   */
+  readonly deadlineMs?: number;
 
   /**
    * Decides requests in order, as if one by one, also where they name one bucket twice.
    *
    * @param terms a store without `beat` keeps none, and refuses them (`refuseTerms`)
+   * @param leftMs what is left of `deadlineMs`; 0: nothing of it may be sent any more. Absent: all of it
    * @returns one reply for each request, in order; a `StoreError` for a request that failed by itself, as one of a
    *   damaged bucket does, which charges nothing and fails no other; a `reset` mends a damaged bucket
    * @throws StoreError when nothing of the batch was booked, or it is not known whether it was
    */
-  apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]>;
+  apply(
+    requests: readonly StoreRequest[],
+    terms?: Terms,
+    leftMs?: number,
+  ): Promise<readonly (StoreReply | StoreError)[]>;
 
   /** Answers one request as `apply` would, at once where nothing has to be waited for. Absent: `apply` is asked. */
-  answer?(request: StoreRequest): StoreReply | StoreError | Promise<StoreReply | StoreError>;
+  answer?(request: StoreRequest, leftMs?: number): StoreReply | StoreError | Promise<StoreReply | StoreError>;
 
   /**
    * Refuses limits that it cannot keep. Absent: it keeps all.
@@ -75,16 +96,25 @@ export interface Store {
    */
   setup?(): Promise<readonly SetupCheck[]>;
 
-  /** Frees what the store itself opened. What it was given stays open. Closing twice is fine. */
-  close(): Promise<void>;
+  /**
+   * Frees what the store itself opened. What it was given stays open. Closing twice is fine.
+   *
+   * @param withinMs how long what was admitted without the store may still be booked; only the limiter's own layers use it
+   */
+  close(withinMs?: number): Promise<void>;
 }
 
 /** What a store says of one request. */
 export type Found = StoreReply | StoreError;
 
 /** Asks a store for one thing: at once where it can. A store that breaks its contract may have no answer at all. */
-export function askOne(store: Store, request: StoreRequest): Found | undefined | Promise<Found | undefined> {
-  return store.answer === undefined ? store.apply([request]).then(([reply]) => reply) : store.answer(request);
+export function askOne(
+  store: Store,
+  request: StoreRequest,
+  leftMs?: number,
+): Found | undefined | Promise<Found | undefined> {
+  if (store.answer !== undefined) return store.answer(request, leftMs);
+  return store.apply([request], undefined, leftMs).then(([reply]) => reply);
 }
 
 /** One thing about how a store is set up. */

@@ -381,14 +381,21 @@ describe("an answer of the service", async () => {
       reserve: { paths: ["decidedAtMs", "verdicts.0.cost"], ask: (client) => client.reserve(fresh()) },
       run: { paths: ["decidedAtMs", "leaseMs"], ask: (client) => client.run(fresh(), () => "ran") },
       usage: {
-        paths: ["usages.0.used", "usages.0.remaining", "usages.0.quota", "usages.0.resetAfterMs"],
+        paths: ["usages.0.used", "usages.0.granted", "usages.0.remaining", "usages.0.quota", "usages.0.resetAfterMs"],
         ask: (client) => client.usage({ session: "s1" }),
       },
-      reset: { paths: ["usage.used"], ask: (client) => client.reset({ limit: "quota", session: "s1" }) },
+      reset: {
+        paths: ["before.used", "after.used"],
+        ask: (client) => client.reset({ limit: "quota", session: "s1" }),
+      },
       grant: {
-        paths: ["usage.used"],
+        paths: ["usage.used", "usage.granted", "usage.grants.0.units", "usage.grants.0.endsInMs"],
         ask: (client) =>
           client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, lastsMs: 1_000, reason: "test" }),
+      },
+      revoke: {
+        paths: ["after.used", "after.granted"],
+        ask: (client) => client.revoke({ limit: "quota", session: "s1" }, "g"),
       },
       settle: {
         paths: ["usages.0.used"],

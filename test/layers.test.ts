@@ -32,7 +32,7 @@ const layers: Record<string, Layer> = {
   },
   "store and clock": {
     files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock)\.ts$/,
-    may: [KERNEL, /^src\/store-(batch|check|error|terms)\.ts$/],
+    may: [KERNEL, CLOCK, /^src\/store-(batch|check|error|terms)\.ts$/],
   },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,

@@ -305,13 +305,15 @@ describe("usage of a policy with thousands of tools", () => {
 });
 
 describe("reset", () => {
-  it("empties one bucket and says how it stood", async () => {
+  it("empties one bucket, and says how it stood before and how it stands after", async () => {
     const { limiter } = limiterFor();
     await limiter.consume(call);
     await limiter.consume({ ...call, turn: "t2" });
     const { tool, session, turn } = call;
-    const before = await limiter.reset({ limit: "tool-per-turn", tool, session, turn });
-    assert.deepEqual([before?.used, before?.remaining], [1, 1]);
+    const reset = await limiter.reset({ limit: "tool-per-turn", tool, session, turn });
+    assert.deepEqual([reset?.before.used, reset?.before.remaining], [1, 1]);
+    const [found] = await limiter.usage({ tool, session, turn });
+    assert.deepEqual([reset?.after.used, reset?.after.remaining, reset?.after], [0, 2, found]);
     assert.equal((await limiter.peek(call)).verdicts[0]?.remaining, 1);
     assert.equal((await limiter.peek({ ...call, turn: "t2" })).verdicts[0]?.remaining, 0);
   });

@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { invalidOption } from "../kernel/errors.ts";
-import { type Act, auditFile } from "../service/audit.ts";
 import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
+import { cliActor, cliAudit, withAuditOption } from "./audit.ts";
 import { formatTable } from "./table.ts";
 
 interface KeysOptions {
@@ -20,27 +20,28 @@ interface CreateOptions extends KeysOptions {
 
 export function keysCommand(): Command {
   const command = new Command("keys").description("make, list and revoke the API keys of `tollgate serve`");
-  const create = withFile(command.command("create").description("make a key, and print it: it cannot be shown again"))
+  const create = withAuditOption(
+    withFile(command.command("create").description("make a key, and print it: it cannot be shown again")),
+  )
     .requiredOption("--scope <scope...>", `what it may do: ${SCOPES.join(", ")}`)
     .option("--tenant <tenant...>", "the tenants that it is bound to; without, all")
     .option("--name <text>", "what it is for");
   create.action((options: CreateOptions) => printNew(options));
   withFile(command.command("list").description("list the keys of a file")).action(list);
-  withFile(command.command("revoke <id>").description("take a key out of a file")).action(revoke);
+  withAuditOption(withFile(command.command("revoke <id>").description("take a key out of a file"))).action(revoke);
   return command;
 }
 
 function withFile(command: Command): Command {
   return command
     .requiredOption("--keys <file>", "the key file; made when it is not there")
-    .option("--audit <file>", "append what is done to this file, as JSON lines")
     .option("--json", "print JSON");
 }
 
 function printNew({ keys, audit, scope, tenant, name, json }: CreateOptions): void {
   for (const each of scope) if (!isScope(each)) throw invalidOption("--scope", SCOPES.join(", "), each);
   const made = createKey(keys, { scopes: scope.filter(isScope), tenants: tenant, name });
-  write(audit, { act: "key-create", keyId: null, target: made.id });
+  cliAudit(audit)({ act: "key-create", actor: cliActor(), keyId: null, target: made.id });
   console.log(json ? JSON.stringify(made) : made.key);
 }
 
@@ -61,12 +62,8 @@ function list({ keys: file, json }: KeysOptions): void {
 }
 
 function revoke(id: string, { keys, audit }: KeysOptions): void {
-  write(audit, { act: "key-revoke", keyId: null, target: id });
+  cliAudit(audit)({ act: "key-revoke", actor: cliActor(), keyId: null, target: id });
   revokeKey(keys, id);
-}
-
-function write(file: string | undefined, act: Act): void {
-  if (file !== undefined) auditFile(file)(act);
 }
 
 function isScope(text: string): text is Scope {

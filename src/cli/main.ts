@@ -10,6 +10,7 @@ import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
+import { revokeCommand } from "./revoke.ts";
 import { serveCommand } from "./serve.ts";
 import { usageCommand } from "./usage.ts";
 import { serveWorker } from "./worker.ts";
@@ -41,6 +42,7 @@ const commands = [
   usageCommand,
   resetCommand,
   grantCommand,
+  revokeCommand,
   doctorCommand,
 ];
 for (const make of commands) {

@@ -1,22 +1,23 @@
 // `tollgate reset`: empty one bucket.
 
 import { Command } from "commander";
-import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
+import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
+import { withBucketOptions } from "./input.ts";
 import { formatUsages } from "./usage.ts";
 
 export function resetCommand(): Command {
-  return withBucketOptions(
-    new Command("reset").description("empty one bucket, named by its limit and all of that limit's dimensions"),
-  )
-    .requiredOption("--limit <name>", "the limit's name")
+  const command = new Command("reset").description(
+    "empty one bucket, named by its limit and all of that limit's dimensions",
+  );
+  return withChangeOptions(withBucketOptions(command))
+    .option("--reason <text>", "why, for the audit log")
     .action(reset);
 }
 
-async function reset(options: BucketOptions & { readonly limit: string }): Promise<void> {
-  const before = await withLimiter(options, (limiter) =>
-    limiter.reset({ ...dimensionsOf(options), limit: options.limit }),
-  );
-  if (options.json) console.log(JSON.stringify(before));
-  else if (before === null) console.log("The limit does not apply to these dimensions.");
-  else console.log(`Reset. It stood at:\n${formatUsages([before])}`);
+async function reset(options: ChangeOptions): Promise<void> {
+  const { reason } = options;
+  const found = await changeBucket(options, { act: "reset" }, (limiter, bucket) => limiter.reset(bucket, { reason }));
+  if (options.json) console.log(JSON.stringify(found));
+  else if (found === null) console.log("The limit does not apply to these dimensions.");
+  else console.log(`Before:\n${formatUsages([found.before])}\nAfter:\n${formatUsages([found.after])}`);
 }

@@ -1,7 +1,7 @@
 // `tollgate usage`: how do someone's buckets stand?
 
 import { Command } from "commander";
-import type { Usage } from "../kernel/decision.ts";
+import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
 import { formatTable } from "./table.ts";
@@ -23,18 +23,25 @@ async function usage(options: BucketOptions): Promise<void> {
 }
 
 /** Usages as a table. */
-export function formatUsages(usages: readonly Usage[]): string {
+export function formatUsages(usages: readonly BucketUsage[]): string {
   return formatTable(
-    ["limit", "whose", "used", "quota", "remaining", "all back in"],
-    usages.map(({ limit, dimensions, unit, used, quota, remaining, resetAfterMs }) => [
+    ["limit", "whose", "used", "quota", "granted", "remaining", "all back in"],
+    usages.map(({ limit, dimensions, unit, used, quota, grants, remaining, resetAfterMs }) => [
       limit,
       Object.entries(dimensions)
         .map(([dimension, value]) => `${dimension}=${value}`)
         .join(" "),
       `${used} ${unit}`,
       String(quota),
+      formatGrants(grants),
       String(remaining),
       resetAfterMs === 0 ? "-" : formatDuration(resetAfterMs),
     ]),
   );
+}
+
+/** Each grant: its units, when it ends, and the id by which it can be revoked. */
+function formatGrants(grants: BucketUsage["grants"]): string {
+  if (grants.length === 0) return "-";
+  return grants.map(({ id, units, endsInMs }) => `+${units} for ${formatDuration(endsInMs)} (${id})`).join(", ");
 }

@@ -1,10 +1,11 @@
 // Decides while the service is away, as a limiter does whose store is: by its share of what was left of each bucket when
 // that was last seen. What it admits is told to the service when that is back.
 
+import { isWithin } from "../clock.ts";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { StepEvent } from "../kernel/decide.ts";
-import type { Decision, Usage, Verdict } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import { definePolicy, type Limit, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
@@ -26,7 +27,7 @@ export interface ClientFailover {
   readonly instances: number;
 }
 
-type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "reset" }>;
+type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;
 
 /** How often the service is looked for. */
 const PROBE_EACH_MS = 200;
@@ -64,6 +65,8 @@ export class Away {
   #soon: Promise<void> | null = null;
   #failure = new StoreError("unavailable", "the service was never reached", { transient: true });
   #sinceMs = 0;
+  /** Called when all is told, for a client that is closed. */
+  #drained: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether it was told that the policy is another one. */
   #isTold = false;
@@ -82,9 +85,17 @@ export class Away {
     this.limiter = createLimiter({ policy: this.#policy, store, prefix: PREFIX });
   }
 
-  /** Whether this process decides now. Where it is nearly over, that is waited for. */
-  async isAway(): Promise<boolean> {
-    while (this.#soon !== null) await this.#soon;
+  /**
+   * Whether this process decides now. Where that is nearly over it is waited for, as long as there is time.
+   *
+   * @param endsAtMs when the call has to be decided, by `performance.now()`
+   */
+  async isAway(endsAtMs: number): Promise<boolean> {
+    while (this.#soon !== null) {
+      const leftMs = endsAtMs - performance.now();
+      if (leftMs > 0 && (await isWithin(leftMs, this.#soon))) continue;
+      return this.leave(new StoreError("unavailable", "the service is told what it missed", { transient: true }));
+    }
     return this.#state === "away";
   }
 
@@ -133,19 +144,18 @@ export class Away {
     return Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost]));
   }
 
-  /** Remembers how a bucket stands that this process has emptied or granted units to. */
+  /** Remembers how a bucket stands that this process has emptied, granted units to, or revoked a grant of. */
   touched(
     { limit: name, ...dimensions }: BucketDimensions & { readonly limit: string },
     event: TouchEvent,
-    usage: Usage,
+    usage: BucketUsage,
   ) {
     const limit = this.#policy.limits.find((each) => each.name === name);
     const bucket = limit === undefined ? null : bucketIn(this.#policy, limit, dimensions);
     if (bucket?.limit.unit !== usage.unit) return;
-    const { used, remaining, resetAfterMs } = usage;
-    const { capacity } = bucket.allotment;
-    const granted = Math.max(0, remaining - Math.max(0, capacity - used));
-    const reply = { allowed: true, used, granted, resetAfterMs, retryAfterMs: 0 };
+    const { used, granted, resetAfterMs } = usage;
+    const grants = usage.grants.map(({ id, units, endsInMs: endsAfterMs }) => ({ id, units, endsAfterMs }));
+    const reply = { allowed: true, used, granted, grants, resetAfterMs, retryAfterMs: 0 };
     const steps = [stepOf(bucket, this.#calendar.specOf(bucket), event)];
     this.#views.learn({ mode: "judge", steps }, { allowed: true, nowMs: this.#time.nowMs(), steps: [reply] });
   }
@@ -157,7 +167,14 @@ export class Away {
     this.#isTold = false;
   }
 
-  async close(): Promise<void> {
+  /** Goes on trying to tell the service what is left, as long as there is time. */
+  async close(withinMs: number): Promise<void> {
+    if (this.#bookings.size > 0 && withinMs > 0) {
+      const told = new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+      await isWithin(withinMs, told);
+    }
     this.#state = "closed";
     clearTimeout(this.#timer);
     const bookings = this.#bookings.size;
@@ -244,6 +261,7 @@ export class Away {
       this.#tell({ type: "store-back", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
     } finally {
       this.#soon = null;
+      if (this.#bookings.size === 0) this.#drained();
     }
   }
 }

@@ -10,9 +10,9 @@ import { type ClientFailover, checkClientFailover } from "./away.ts";
 export interface ClientOptions {
   /** Where the service is, or who stands before its instances: `http://127.0.0.1:8420`. */
   readonly url: string | URL;
-  /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant` and `reset`. */
+  /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant`, `revoke` and `reset`. */
   readonly key?: string | undefined;
-  /** How long the service has for an answer, retries among it, 10 to 60,000 ms. Default 1,000. */
+  /** How long a call may take, counted from the call: waiting to be sent and retries are part of it, 10 to 60,000 ms. Default 1,000. */
   readonly deadlineMs?: number | undefined;
   /**
    * Whether each call gets an idempotency key of its own, where it has none, so that one whose answer was lost can be sent

@@ -1,7 +1,7 @@
 // What the service may answer. An answer that is anything else is `invalid-reply`, and nothing of it goes further. Fields that
 // are not known here are left alone: a later service may have more.
 
-import type { Decision, Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import type { Settlement } from "../limiter/hold.ts";
@@ -106,17 +106,24 @@ const both =
     first(value, path) ?? second(value, path);
 const reserved = object({ ...decisionFields, hold: orNull(isHoldId) });
 const begun = object({ ...decisionFields, ...aboutFields, hold: orNull(isHoldId) });
-const usage = object({
+const areTexts: Check = (value, path) => {
+  if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
+  return firstFault(Object.entries(value), ([name, each]) => isText(each, `${path}.${name}`));
+};
+const usageFields = {
   limit: isText,
-  dimensions: (value, path) => {
-    if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
-    return firstFault(Object.entries(value), ([name, each]) => isText(each, `${path}.${name}`));
-  },
+  dimensions: areTexts,
   unit: isText,
   quota: isWhole,
+  granted: isWhole,
   used: isWhole,
   remaining: isWhole,
   resetAfterMs: isWhole,
+};
+const usage = object(usageFields);
+const bucketUsage = object({
+  ...usageFields,
+  grants: listOf(object({ id: isText, units: isWhole, endsInMs: isWhole })),
 });
 const settlement = object({
   late: isBoolean,
@@ -136,9 +143,10 @@ export interface Replies {
   readonly release: Settlement;
   readonly extend: { readonly extended: boolean };
   readonly report: null;
-  readonly usage: { readonly usages: readonly Usage[] };
-  readonly reset: { readonly usage: Usage | null };
-  readonly grant: { readonly usage: Usage | null };
+  readonly usage: { readonly usages: readonly BucketUsage[] };
+  readonly reset: { readonly before: BucketUsage | null; readonly after: BucketUsage | null };
+  readonly grant: { readonly usage: BucketUsage | null };
+  readonly revoke: { readonly revoked: boolean; readonly after: BucketUsage | null };
 }
 
 const CHECKS: Readonly<Record<keyof Replies, Check>> = {
@@ -151,9 +159,10 @@ const CHECKS: Readonly<Record<keyof Replies, Check>> = {
   release: settlement,
   extend: object({ extended: isBoolean }),
   report: oneOf(null),
-  usage: object({ usages: listOf(usage) }),
-  reset: object({ usage: orNull(usage) }),
-  grant: object({ usage: orNull(usage) }),
+  usage: object({ usages: listOf(bucketUsage) }),
+  reset: object({ before: orNull(bucketUsage), after: orNull(bucketUsage) }),
+  grant: object({ usage: orNull(bucketUsage) }),
+  revoke: object({ revoked: isBoolean, after: orNull(bucketUsage) }),
 };
 
 /**

@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { MisuseError } from "../kernel/errors.ts";
+import { limiterClosed } from "../limiter/shared.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import type { Away } from "./away.ts";
 import type { Replies } from "./replies.ts";
@@ -16,6 +16,8 @@ export interface ClientShared {
   readonly isKeyed: boolean;
   readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  /** Aborted when the client is closed: calls that wait end. */
+  readonly ending: AbortController;
   closing: Promise<void> | null;
 }
 
@@ -30,10 +32,11 @@ export async function askOr<Op extends keyof Replies, Local>(
   locally: (away: Away, isDoubted: boolean) => Promise<Local>,
 ): Promise<Replies[Op] | Local> {
   if (away === null) return wire.ask(item);
-  if (await away.isAway()) return locally(away, false);
+  const endsAtMs = performance.now() + wire.deadlineMs;
+  if (await away.isAway(endsAtMs)) return locally(away, false);
   let answer: Replies[Op];
   try {
-    answer = await wire.ask(item);
+    answer = await wire.ask(item, Math.max(0, endsAtMs - performance.now()));
   } catch (error) {
     if (!away.leave(error)) throw error;
     return locally(away, true);
@@ -47,7 +50,6 @@ export async function askOr<Op extends keyof Replies, Local>(
  *
  * @throws MisuseError `limiter-closed`
  */
-export function checkOpen({ closing }: ClientShared): void {
-  if (closing === null) return;
-  throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
+export function checkOpen({ closing }: Pick<ClientShared, "closing">): void {
+  if (closing !== null) throw limiterClosed();
 }

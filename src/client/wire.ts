@@ -21,7 +21,8 @@ export interface Ask {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  readonly body?: object | undefined;
+  /** Of `waitMs`, so much is left when it is sent. */
+  readonly body?: object | ((leftMs: number) => object) | undefined;
   readonly isRepeatable: boolean;
   /** How much longer than others the answer may take, ms. */
   readonly waitMs?: number | undefined;
@@ -61,6 +62,8 @@ interface Queued {
   readonly resolve: (body: unknown) => void;
   readonly reject: (error: unknown) => void;
   tries: number;
+  /** Whether it has its answer, or its time is over. */
+  isOver: boolean;
 }
 
 /** The way to the service. */
@@ -74,20 +77,55 @@ export class Wire {
     this.#options = options;
   }
 
+  /** How long an answer may take. */
+  get deadlineMs(): number {
+    return this.#options.deadlineMs;
+  }
+
   /**
-   * Asks for one thing, together with whatever else is asked now.
+   * Asks for one thing, together with whatever else is asked now. Its time is counted from now: that in which it waits to
+   * be sent, and all tries, are part of it.
    *
+   * @param leftMs what is left of the deadline
    * @throws MisuseError as the service says, and `invalid-call`; StoreError as it says; `unavailable` when it has not answered by the deadline,
    *   `overloaded` when too much waits, `invalid-reply` when the answer is not what was asked for
    */
-  ask<Op extends keyof Replies>({ op, body, isRepeatable }: Item<Op>): Promise<Replies[Op]> {
+  ask<Op extends keyof Replies>(
+    { op, body, isRepeatable }: Item<Op>,
+    leftMs: number = this.deadlineMs,
+  ): Promise<Replies[Op]> {
     return new Promise<unknown>((resolve, reject) => {
       if (this.#queue.length >= (ENDS.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
-      const endsAtMs = performance.now() + this.#options.deadlineMs;
       const text = textOf({ op, ...body });
-      this.#put({ op, text, commas: commasIn(text), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
+      const timer = setTimeout(() => {
+        item.reject(late(this.#options));
+        // Items end in the order in which they were asked, but for those that are sent again.
+        while (this.#queue[0]?.isOver === true) this.#queue.shift();
+      }, leftMs);
+      const over = () => {
+        item.isOver = true;
+        clearTimeout(timer);
+      };
+      const item: Queued = {
+        op,
+        text,
+        commas: commasIn(text),
+        isRepeatable,
+        endsAtMs: performance.now() + leftMs,
+        tries: 0,
+        isOver: false,
+        resolve: (answer) => {
+          over();
+          resolve(answer);
+        },
+        reject: (error) => {
+          over();
+          reject(error);
+        },
+      };
+      this.#put(item);
     }) as Promise<Replies[Op]>;
   }
 
@@ -97,12 +135,15 @@ export class Wire {
    * @returns the body of the answer; `null` where that has none
    * @throws as `ask`, and the signal's reason
    */
-  async send(asked: Ask): Promise<unknown> {
-    const { body, isRepeatable, signal } = asked;
-    const text = body === undefined ? undefined : textOf(body);
-    const endsAtMs = performance.now() + this.#options.deadlineMs;
+  async send(asked: Ask, leftMs: number = this.deadlineMs): Promise<unknown> {
+    const { body, isRepeatable, waitMs = 0, signal } = asked;
+    const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
-      const { answer, failure } = await this.#request(asked, text);
+      const waitsMs =
+        tries === 1 ? waitMs : Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
+      const said = typeof body === "function" ? body(waitsMs) : body;
+      const text = said === undefined ? undefined : textOf(said);
+      const { answer, failure } = await this.#request({ ...asked, waitMs: waitsMs }, text, endsAtMs);
       if (failure === null) return answer;
       signal?.throwIfAborted();
       const pauseMs = pauseBefore(failure, { isRepeatable, tries, endsAtMs });
@@ -128,9 +169,9 @@ export class Wire {
     for (;;) {
       // By then all is there that is asked now.
       await null;
+      if (this.#queue.length === 0) return;
       const batch = this.#take();
-      if (batch.length === 0) return;
-      await this.#sendAll(batch);
+      if (batch.length > 0) await this.#sendAll(batch);
     }
   }
 
@@ -144,12 +185,13 @@ export class Wire {
       if (count === MAX_ITEMS || (count > 0 && (bytes > MAX_BYTES || values > MAX_COMMAS))) break;
       count++;
     }
-    return this.#queue.splice(0, count);
+    return this.#queue.splice(0, count).filter(({ isOver }) => !isOver);
   }
 
   async #sendAll(batch: readonly Queued[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
-    const { answer, failure } = await this.#request({ method: "POST", path: "/v1/batch" }, text);
+    const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
+    const { answer, failure } = await this.#request({ method: "POST", path: "/v1/batch" }, text, endsAtMs);
     const items = failure === null ? answersIn(answer, batch.length) : failure;
     for (const [i, item] of batch.entries()) {
       item.tries++;
@@ -173,6 +215,7 @@ export class Wire {
 
   /** Sends it again after a while, or gives up. */
   #failed(item: Queued, failure: Failure): void {
+    if (item.isOver) return;
     const pauseMs = pauseBefore(failure, item);
     if (pauseMs === null) {
       item.reject(failure.error);
@@ -180,7 +223,7 @@ export class Wire {
     }
     const pause: Promise<void> = sleep(pauseMs).then(() => {
       this.#pauses.delete(pause);
-      this.#put(item);
+      if (!item.isOver) this.#put(item);
     });
     this.#pauses.add(pause);
   }
@@ -188,10 +231,12 @@ export class Wire {
   async #request(
     { method, path, waitMs = 0, signal }: Pick<Ask, "method" | "path" | "waitMs" | "signal">,
     text: string | undefined,
+    endsAtMs: number,
   ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
     const { url, key, fetch, deadlineMs } = this.#options;
-    // Who is not answered can ask once more in time.
-    const late = AbortSignal.timeout(delayOf(Math.ceil(deadlineMs / 2) + waitMs));
+    // There is time to ask once more.
+    const tryMs = Math.min(Math.ceil(deadlineMs / 2) + waitMs, Math.max(1, Math.ceil(endsAtMs - performance.now())));
+    const late = AbortSignal.timeout(delayOf(tryMs));
     try {
       const response = await fetch(url + path, {
         method,
@@ -232,6 +277,11 @@ function pauseBefore(
   // Those that failed together do not come back together.
   const pauseMs = PAUSE_MS * 2 ** (tries - 1) * (0.5 + Math.random());
   return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
+}
+
+function late({ url, deadlineMs }: WireOptions): StoreError {
+  const message = `the service at ${url}: no answer within ${deadlineMs} ms`;
+  return new StoreError("unavailable", message, { transient: true });
 }
 
 /** The answers of a batch; a failure where they are none. */

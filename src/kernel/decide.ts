@@ -14,6 +14,8 @@ import {
   freeAfterMs,
   granted,
   grantedIn,
+  grantIn,
+  grantsIn,
   type HeldState,
   type Hold,
   held,
@@ -25,6 +27,7 @@ import {
   notAhead,
   type Place,
   placed,
+  revoked,
   stateOf,
   turnAfterMs,
   usedIn,
@@ -57,6 +60,8 @@ export type StepEvent =
   | { readonly type: "report"; readonly outcome: string | null }
   /** Add units (0 to 2^53 - 1) to the capacity for `leaseMs`, once for an id. Never denied. */
   | { readonly type: "grant"; readonly id: string; readonly units: number; readonly leaseMs: number }
+  /** End a grant now. Its id stays taken for ten minutes, so that a grant that is sent again does not come back. Never denied. */
+  | { readonly type: "revoke"; readonly id: string }
   /** Give back use that the store has lost. Never denied. */
   | ({ readonly type: "raise" } & Raise)
   /** Say how the bucket stands. Never denied. */
@@ -117,16 +122,26 @@ export interface StepReply {
   readonly used: number;
   /** Units granted on top of the capacity. Absent: none. */
   readonly granted?: number;
+  /** Of a read, a reset, a grant or a revoke: what `granted` is made of, the first that ends first. Absent: nothing. */
+  readonly grants?: readonly GrantReply[];
   /** Milliseconds until everything is free again. */
   readonly resetAfterMs: number;
   /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
   readonly retryAfterMs: number | null;
-  /** Of a settle or an extend: how the hold was found. `late`: it had expired. */
+  /** Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. */
   readonly hold?: "live" | "late" | "unknown";
   /** Set when it is denied because the store is away, and not because so much was used. */
   readonly away?: true;
   /** Set when it is denied although instances hold borrowed units, which they use or return within `retryAfterMs`. */
   readonly isBorrowed?: true;
+}
+
+/** Units that were granted, and are still there. */
+export interface GrantReply {
+  readonly id: string;
+  readonly units: number;
+  /** Milliseconds until it ends. */
+  readonly endsAfterMs: number;
 }
 
 /** How an answer was found without the store. */
@@ -180,6 +195,9 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
 
 /** A wait without an end, and more units than there can be: what has elapsed does not come back, nor a hold that ended. */
 const NEVER = Number.POSITIVE_INFINITY;
+
+/** Events that are told which grants there are: those that ask how a bucket stands, and change it by hand. */
+const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
 /** What a reset leaves. */
 const EMPTIED: Contents = { spent: undefined, holds: [] };
@@ -282,11 +300,17 @@ interface Judged {
 
 function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: number): Judged {
   const { event } = step;
-  const hold = event.type === "settle" || event.type === "extend" ? holdIn(before, event.id) : undefined;
+  const hold = namedIn(before, event);
   const fits = stepFits(step, before, hold, nowMs);
   if (fits || wait === undefined) return { step, before, fits, waitMs: 0, hold };
   const waitMs = turnOf(step, before, nowMs);
   return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, hold };
+}
+
+/** The hold or the grant that an event names. */
+function namedIn(contents: Contents, event: StepEvent): Hold | undefined {
+  if (event.type === "settle" || event.type === "extend") return holdIn(contents, event.id);
+  return event.type === "revoke" ? grantIn(contents, event.id) : undefined;
 }
 
 /** Whether a step denies nothing, or does so as long as only time passes. */
@@ -343,6 +367,8 @@ function booked(
       return afterReport(limit, before, event.outcome, nowMs);
     case "grant":
       return granted(limit, before, event, nowMs);
+    case "revoke":
+      return hold?.expired === false ? revoked(before, hold, nowMs) : before;
     case "hold":
       return held(limit, before, event, nowMs);
     case "settle": {
@@ -401,9 +427,10 @@ function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs:
     allowed: fits,
     used: usedIn(limit, shown, nowMs),
     ...(extra === 0 ? {} : { granted: extra }),
+    ...(extra === 0 || !LISTING.has(event.type) ? {} : { grants: grantsIn(shown, nowMs) }),
     resetAfterMs: freeAfterMs(limit, shown, capacity, nowMs),
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
-  if (event.type !== "settle" && event.type !== "extend") return reply;
+  if (event.type !== "settle" && event.type !== "extend" && event.type !== "revoke") return reply;
   return { ...reply, hold: hold === undefined ? "unknown" : hold.expired ? "late" : "live" };
 }

@@ -437,6 +437,47 @@ describe("grants", () => {
     assert.deepEqual(texts(), []);
     assert.equal(judge(grant("g", 3), 1000).granted, 3);
   });
+
+  const revoke = (id: string): StepEvent => ({ type: "revoke", id });
+
+  it("are listed by what asks how a bucket stands, the first that ends first", () => {
+    const { judge } = store(QUOTA);
+    judge(grant("late", 3, 90), 1000);
+    const soon = { id: "soon", units: 1, endsAfterMs: 40 };
+    assert.deepEqual(judge(grant("soon", 1, 40), 1000).grants, [soon, { id: "late", units: 3, endsAfterMs: 90 }]);
+    assert.equal(judge(take(1), 1000).grants, undefined);
+    assert.deepEqual(judge(READ, 1040).grants, [{ id: "late", units: 3, endsAfterMs: 50 }]);
+    assert.equal(judge(READ, 1090).grants, undefined);
+  });
+
+  it("end when they are revoked, and do not come back when they are sent again", () => {
+    const { judge, texts } = store(QUOTA);
+    judge(grant("g", 3), 1000);
+    judge(take(4), 1000);
+    const { allowed, hold, used, granted, grants } = judge(revoke("g"), 1010);
+    assert.deepEqual([allowed, hold, used, granted, grants], [true, "live", 4, undefined, undefined]);
+    assert.deepEqual(texts(), ["h1 c g,3,1010,G100 2000 4"]);
+    assert.equal(judge(grant("g", 3), 1011).granted, undefined);
+    assert.equal(judge(revoke("g"), 1011).hold, "late");
+    assert.equal(judge(grant("g", 3), 1010 + REMEMBERED_MS).granted, 3);
+  });
+
+  it("are no holds: those are not revoked, also where they have the same id", () => {
+    const { judge, texts } = store(QUOTA);
+    assert.equal(judge(revoke("h"), 1000).hold, "unknown");
+    judge(grant("h", 3), 1000);
+    judge(hold("h", 1), 1000);
+    assert.equal(judge(revoke("h"), 1000).hold, "live");
+    assert.deepEqual(texts(), ["h1 c h,3,1000,G100;h,1,1100,c100"]);
+    assert.equal(judge(revoke("h"), 1000).hold, "late");
+  });
+
+  it("of a token bucket have ended when they are made: they cannot be revoked", () => {
+    const { judge } = store(GCRA);
+    judge(take(5), 1000);
+    assert.deepEqual([judge(grant("g", 3), 1000).grants, judge(revoke("g"), 1000).hold], [undefined, "late"]);
+    assert.equal(judge(READ, 1000).used, 2);
+  });
 });
 
 describe("a step in shadow", () => {

@@ -110,6 +110,15 @@ describe("decisionOf", () => {
     }
   });
 
+  it("says when to try again where instances hold borrowed units of a budget", () => {
+    const { message, detail } = decided([A], { ...denied(200), used: 5, isBorrowed: true });
+    assert.match(message ?? "", /Try again in 1 second, or go on without it/);
+    assert.match(detail ?? "", /Retry after 1 s\.$/);
+    const final = decided([A], { ...denied(90), used: 5 });
+    assert.match(final.message ?? "", /Do not call it again/);
+    assert.doesNotMatch(final.detail ?? "", /Retry/);
+  });
+
   it("is bound by the denial that keeps the call waiting longest", () => {
     const cases: [string, StepReply[], retryAfterMs: number | null, binding: string][] = [
       ["the only one", [PASSED, denied(50), PASSED], 50, "b"],
@@ -152,7 +161,7 @@ describe("decisionOf", () => {
 
 describe("usageOf", () => {
   it("says whose bucket it is and how it stands", () => {
-    const rest = { unit: "calls", resetAfterMs: 70 };
+    const rest = { unit: "calls", granted: 0, resetAfterMs: 70 };
     const ofA = { session: "s1", tool: "web_search" };
     const cases: [LimitInput, used: number, Usage][] = [
       [A, 7, { ...rest, limit: "a", dimensions: ofA, quota: 5, used: 7, remaining: 0 }],

@@ -71,12 +71,29 @@ export interface Usage {
   readonly dimensions: Readonly<Record<string, string>>;
   readonly unit: string;
   readonly quota: number;
+  /** Units on top of the quota, until grants end: `remaining` is what is left of both. */
+  readonly granted: number;
   /** Units that are not free. */
   readonly used: number;
   /** Units left, never negative; of a token bucket: of its burst. */
   readonly remaining: number;
   /** Milliseconds until the full quota is back. */
   readonly resetAfterMs: number;
+}
+
+/** How one bucket stands, with the grants of which `granted` is made. */
+export interface BucketUsage extends Usage {
+  /** The first that ends first. A token bucket has none: a grant fills it at once. */
+  readonly grants: readonly UsageGrant[];
+}
+
+/** Units that were granted, and are still there. */
+export interface UsageGrant {
+  /** By which it can be revoked. */
+  readonly id: string;
+  readonly units: number;
+  /** Milliseconds until it ends. */
+  readonly endsInMs: number;
 }
 
 /** The decision for charges that a store has answered. */
@@ -111,10 +128,24 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
     dimensions: Object.fromEntries(bucket.partitionKey),
     unit: bucket.limit.unit,
     quota: bucket.allotment.quota,
+    granted: step.granted ?? 0,
     used: step.used,
     remaining: remainingOf(bucket, step),
     resetAfterMs: step.resetAfterMs,
   };
+}
+
+/** How a bucket stands that a store was asked about, alone, with its grants. */
+export function bucketUsageOf(bucket: Bucket, reply: StoreReply): BucketUsage {
+  const { grants = [] } = stepAt(reply, 0);
+  const listed = grants.map(({ id, units, endsAfterMs: endsInMs }) => ({ id, units, endsInMs }));
+  return { ...usageOf(bucket, reply), grants: listed };
+}
+
+/** How a bucket stands that was emptied. */
+export function emptyUsageOf(bucket: Bucket): BucketUsage {
+  const step: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
+  return bucketUsageOf(bucket, { allowed: true, nowMs: 0, steps: [step] });
 }
 
 function verdictOf(charge: Priced, step: StepReply): Verdict {
@@ -147,7 +178,7 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], { st
     const verdict = verdicts[i];
     if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
     isOpen &&= isPartial(charge.limit);
-    isFinal ||= verdict.remaining === 0 && steps[i]?.away !== true && !refills(charge);
+    isFinal ||= verdict.remaining === 0 && !mayChange(steps[i]) && !refills(charge);
     const bound = verdicts[binding];
     if (bound === undefined || waitOf(verdict) > waitOf(bound)) binding = i;
   }
@@ -204,8 +235,8 @@ function refills({ allotment: { spec } }: Priced): boolean {
 }
 
 /** Whether it is denied for a reason that ends sooner than the bucket's window. */
-function mayChange({ away, isBorrowed }: StepReply): boolean {
-  return away === true || isBorrowed === true;
+function mayChange(step: StepReply | undefined): boolean {
+  return step?.away === true || step?.isBorrowed === true;
 }
 
 function waitOf({ retryAfterMs }: Verdict): number {

@@ -143,6 +143,12 @@ export function grantedIn({ holds }: Contents): number {
   return Math.min(units, Number.MAX_SAFE_INTEGER);
 }
 
+/** Grants that are still there, the first that ends first. */
+export function grantsIn({ holds }: Contents, nowMs: number): { id: string; units: number; endsAfterMs: number }[] {
+  const live = holds.filter(({ expired, onExpiry }) => onExpiry === "grant" && !expired);
+  return live.map(({ id, units, expiresAtMs }) => ({ id, units, endsAfterMs: expiresAtMs - nowMs }));
+}
+
 /** Units that are not free. */
 export function usedIn(limit: LimitSpec, { spent, holds }: Contents, nowMs: number): number {
   const spentUnits = algorithmOf(limit).used(limit, spent, nowMs);
@@ -230,6 +236,12 @@ export function granted(
   return isLevel && spent?.kind === "gcra" ? filledUp(limit, spent, holds, units, nowMs) : { spent, holds };
 }
 
+/** What is in the bucket after a live grant ended before its time. It is remembered, so that it is not granted again. */
+export function revoked({ spent, holds }: Contents, grant: Hold, nowMs: number): Contents {
+  const others = holds.filter((hold) => hold !== grant);
+  return { spent, holds: withHold(others, { ...grant, expiresAtMs: nowMs, expired: true }) };
+}
+
 /** Fills a token bucket by units, at most to the brim. Everything that was booked on it sinks. */
 function filledUp(limit: GcraLimit, spent: GcraState, holds: readonly Hold[], units: number, nowMs: number): Contents {
   const by = returnable(limit, spent, spent, units, nowMs);
@@ -267,6 +279,11 @@ export function roomIn(holds: readonly Hold[]): readonly Hold[] {
 /** The hold of an id. */
 export function holdIn({ holds }: Contents, id: string): Hold | undefined {
   return holds.find((hold) => hold.id === id);
+}
+
+/** The grant of an id. */
+export function grantIn({ holds }: Contents, id: string): Hold | undefined {
+  return holds.find((hold) => hold.id === id && hold.onExpiry === "grant");
 }
 
 /**

@@ -71,7 +71,7 @@ function detailOf(about: About): string {
   if (retryAfterMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
   const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${amount(cost, unit, "up")} needed`;
   const latest = spec.algorithm === "concurrency" ? " at the latest" : "";
-  const retry = isBudget(spec) ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
+  const retry = isBudget(spec) && !verdict.retryable ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
   return `Limit reached: ${limit}${why}.${retry}`;
 }
 

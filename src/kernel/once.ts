@@ -41,7 +41,9 @@ export function onceOf({ steps }: StoreRequest, request: string, reply: StoreRep
   const hold = events.find((event) => event.type === "hold")?.id ?? null;
   const units = events.map((event) => ("cost" in event ? event.cost : "units" in event ? event.units : 0));
   const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;
-  return { kind: "once", expiresAtMs, nowMs, allowed, waitMs, request, hold, units, steps: reply.steps, isTold: false };
+  // Which grants there were is not kept.
+  const kept = reply.steps.map(({ grants: _, ...step }) => step);
+  return { kind: "once", expiresAtMs, nowMs, allowed, waitMs, request, hold, units, steps: kept, isTold: false };
 }
 
 /** A kept answer that ends at the latest when one would that was given now: a clock that was ahead wrote a later end. */

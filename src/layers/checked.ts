@@ -6,13 +6,14 @@ import { validBeat, validReplies } from "../store-check.ts";
 
 /** Checks what a store replies. It has no `answer`: the replies of a store that is asked without layers are checked there. */
 export function checkedLayer(store: Store): Store {
-  const { batching, clock, checkPolicy, beat } = store;
+  const { batching, clock, deadlineMs, checkPolicy, beat } = store;
   return {
     ...(batching === undefined ? {} : { batching }),
     ...(clock === undefined ? {} : { clock }),
-    apply: async (requests, terms) => validReplies(requests, await store.apply(requests, terms)),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    apply: async (requests, terms, leftMs) => validReplies(requests, await store.apply(requests, terms, leftMs)),
     ...(checkPolicy === undefined ? {} : { checkPolicy: (policy) => checkPolicy.call(store, policy) }),
     ...(beat === undefined ? {} : { beat: async (member) => validBeat(await beat.call(store, member)) }),
-    close: () => store.close(),
+    close: (withinMs) => store.close(withinMs),
   };
 }

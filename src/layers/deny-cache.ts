@@ -85,9 +85,9 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
     count = 0;
   }
 
-  function ask(request: StoreRequest): Found | Promise<Found> {
+  function ask(request: StoreRequest, leftMs: number | undefined): Found | Promise<Found> {
     const askedAt = freed;
-    const asked = askOne(store, request);
+    const asked = askOne(store, request, leftMs);
     return asked instanceof Promise
       ? asked.then((reply) => learnt(request, reply, askedAt))
       : learnt(request, asked, askedAt);
@@ -99,18 +99,18 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   }
 
   return {
-    async apply(requests, terms) {
+    async apply(requests, terms, leftMs) {
       const askedAt = freed;
-      const replies = await store.apply(requests, terms);
+      const replies = await store.apply(requests, terms, leftMs);
       for (const [i, request] of requests.entries()) learn(request, replies[i], askedAt);
       return replies;
     },
-    answer(request) {
+    answer(request, leftMs) {
       const found = find(request);
-      return found === undefined ? ask(request) : given(found);
+      return found === undefined ? ask(request, leftMs) : given(found);
     },
     checkPolicy: (policy) => store.checkPolicy?.(policy),
-    close: () => store.close(),
+    close: (withinMs) => store.close(withinMs),
   };
 }
 

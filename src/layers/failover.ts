@@ -2,7 +2,7 @@
 // one that was not answered; it answers by shares while the store is away (failover/fallback.ts), and when the store is
 // back it gives back what that has lost, and books what was admitted meanwhile (failover/backlog.ts), before it asks again.
 
-import { within } from "../clock.ts";
+import { type Clock, isWithin, monotonicClock, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
@@ -25,7 +25,10 @@ export type { Journal } from "./failover/backlog.ts";
 
 /** What an instance does while its store is away. */
 export interface FailoverOptions {
-  /** How long a batch may take until this instance decides by itself, 10 to 60,000 ms. Default 250. */
+  /**
+   * How long a call may take until this instance decides it by itself, 10 to 60,000 ms. Default 250. It is counted from the
+   * call: the time that it waits behind others is part of it.
+   */
   readonly deadlineMs?: number | undefined;
   /**
    * How many instances share the limits at most, 1 to 10,000. Default: the most that the store has counted within the last
@@ -64,6 +67,16 @@ export type FailoverEvent =
 /** A store that can be away: it keeps terms, and counts who shares it. */
 export type RemoteStore = Store & Required<Pick<Store, "beat">>;
 
+/** A store that may be away, and what makes good afterwards what was decided without it. */
+export interface RecoveringStore extends Store {
+  /**
+   * Waits until the store counts again and has all that was admitted without it. Resolves to whether it has, in time.
+   *
+   * @param isAsked whether the store is wanted for something else, so that it is waited for also where there is nothing to book
+   */
+  recovered(withinMs: number, isAsked?: boolean): Promise<boolean>;
+}
+
 /** How often an instance says that it lives, and for how long that holds. */
 const BEAT_EACH_MS = 2_000;
 /** When an instance beats again after its first: those that started beside it have come by then. */
@@ -89,14 +102,16 @@ const FEW = 64;
  * Wraps a store that may be away.
  *
  * @param group whose instances share the limits
+ * @param clock by which calls have their deadlines: the machine's, because a network takes real time
  */
 export function failoverLayer(
   store: RemoteStore,
   group: string,
   options: FailoverOptions,
   tell: (event: FailoverEvent) => void,
-): Store {
-  return new Failover(store, group, options, tell);
+  clock: Clock = monotonicClock,
+): RecoveringStore {
+  return new Failover(store, group, options, tell, clock);
 }
 
 /**
@@ -122,11 +137,12 @@ export function isRemote(store: Store): store is RemoteStore {
 
 type Replies = readonly (StoreReply | StoreError)[];
 
-class Failover implements Store {
+class Failover implements RecoveringStore {
   readonly batching: Batching;
+  readonly deadlineMs: number;
   readonly #store: RemoteStore;
   readonly #group: string;
-  readonly #deadlineMs: number;
+  readonly #clock: Clock;
   readonly #tell: (event: FailoverEvent) => void;
   readonly #instance = instanceName();
   readonly #time = new StoreTime();
@@ -148,39 +164,62 @@ class Failover implements Store {
   #unanswered = 0;
   #wake: () => void = () => {};
   #refusals = 0;
+  #closing: Promise<void> | null = null;
 
-  constructor(store: RemoteStore, group: string, options: FailoverOptions, tell: (event: FailoverEvent) => void) {
+  constructor(
+    store: RemoteStore,
+    group: string,
+    options: FailoverOptions,
+    tell: (event: FailoverEvent) => void,
+    clock: Clock,
+  ) {
     const { deadlineMs = 250, instances, journal } = options;
     this.batching = store.batching ?? BATCHING;
     this.#store = store;
     this.#group = group;
-    this.#deadlineMs = deadlineMs;
+    this.deadlineMs = deadlineMs;
+    this.#clock = clock;
     this.#tell = tell;
     this.#backlog = new Backlog(this.#instance, journal);
     this.#members = new Members(instances, journal !== undefined);
     for (const request of this.#backlog.bookings()) this.#decide({ ...request, mode: "force" });
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<Replies> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms, leftMs: number = this.deadlineMs): Promise<Replies> {
     refuseTerms(terms);
+    const dueMs = this.#clock.nowMs() + leftMs;
     if (this.#state === "new") this.#soon ??= this.#open();
-    while (this.#soon !== null) await this.#soon;
-    if (this.#state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
-    return this.#isAway() ? requests.map((request) => this.#admit(request)) : this.#send(requests);
+    return this.#answer(requests, dueMs);
   }
 
   checkPolicy(policy: Policy): void {
     this.#store.checkPolicy?.(policy);
   }
 
-  async close(): Promise<void> {
+  async recovered(withinMs: number, isAsked = false): Promise<boolean> {
+    const endsAtMs = this.#clock.nowMs() + withinMs;
+    await Promise.allSettled(this.#sent);
+    while (this.#recovering !== null && this.#isAway() && (isAsked || !this.#backlog.isEmpty)) {
+      const leftMs = endsAtMs - this.#clock.nowMs();
+      if (leftMs <= 0 || !(await isWithin(leftMs, this.#recovering, { clock: this.#clock }))) return false;
+    }
+    return true;
+  }
+
+  close(withinMs = 0): Promise<void> {
+    this.#closing ??= this.#close(withinMs);
+    return this.#closing;
+  }
+
+  async #close(withinMs: number): Promise<void> {
+    await this.recovered(withinMs);
     const wasHere = this.#state === "here";
     this.#state = "closed";
     clearTimeout(this.#beating);
     this.#wake();
     await Promise.allSettled([...this.#sent, this.#recovering]);
     const leaves = () => this.#store.beat({ ...this.#member(), livesMs: 0 });
-    if (wasHere) await within(this.#deadlineMs, leaves()).catch(() => {});
+    if (wasHere) await within(this.deadlineMs, leaves()).catch(() => {});
     if (!this.#backlog.isEmpty && !this.#backlog.isKept)
       this.#tell({ type: "unbooked", bookings: this.#backlog.count });
     this.#backlog.close();
@@ -191,8 +230,10 @@ class Failover implements Store {
   async #open(): Promise<void> {
     try {
       const beat = await this.#beat(true);
-      this.#incarnation = beat.incarnation;
       this.#startBeating();
+      // A call that could not wait so long has found it away meanwhile.
+      if (this.#state !== "new") return;
+      this.#incarnation = beat.incarnation;
       if (this.#backlog.isEmpty) this.#state = "here";
       else this.#leave(this.#failure);
     } catch (error) {
@@ -204,11 +245,26 @@ class Failover implements Store {
     }
   }
 
-  async #send(requests: readonly StoreRequest[], isAgain = false): Promise<Replies> {
+  /** Answers by an instant of the clock: as the store says, or without it. */
+  async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<Replies> {
+    let leftMs = dueMs - this.#clock.nowMs();
+    while (this.#soon !== null && leftMs > 0) {
+      await isWithin(leftMs, this.#soon, { clock: this.#clock });
+      leftMs = dueMs - this.#clock.nowMs();
+    }
+    if (this.#state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
+    if (leftMs <= 0) this.#leave(unanswered(this.deadlineMs));
+    return this.#isAway() ? requests.map((request) => this.#admit(request)) : this.#send(requests, dueMs, isAgain);
+  }
+
+  async #send(requests: readonly StoreRequest[], dueMs: number, isAgain: boolean): Promise<Replies> {
+    const { deadlineMs } = this;
+    const leftMs = dueMs - this.#clock.nowMs();
     const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.send() : undefined;
     const number = receipt?.number ?? null;
     const sentMs = performance.now();
-    const asked = within(this.#deadlineMs, this.#store.apply(requests, this.#terms(receipt)));
+    const answering = this.#store.apply(requests, this.#terms(receipt, leftMs));
+    const asked = within(leftMs, answering, { clock: this.#clock, deadlineMs });
     this.#sent.add(asked);
     try {
       const replies = await asked;
@@ -228,8 +284,7 @@ class Failover implements Store {
     } finally {
       this.#sent.delete(asked);
     }
-    while (this.#soon !== null) await this.#soon;
-    return this.#isAway() ? requests.map((request) => this.#admit(request)) : this.#send(requests, true);
+    return this.#answer(requests, dueMs, true);
   }
 
   /** Decides requests of which some may have been booked, and remembers to settle which. */
@@ -290,7 +345,7 @@ class Failover implements Store {
 
   /** The store is there, and has to be given what it lost: calls wait for that as for an answer. */
   #waitFor(recovering: Promise<void>): void {
-    const soon = within(this.#deadlineMs, recovering)
+    const soon = within(this.deadlineMs, recovering)
       .catch(() => {})
       .then(() => {
         if (this.#soon === soon) this.#soon = null;
@@ -319,24 +374,28 @@ class Failover implements Store {
 
   /** Books the last of it while calls wait for that. Resolves to whether this instance is done with being away. */
   #return(done: { booked: number; dropped: number; readonly raised: number }): Promise<boolean> {
-    const flushed = this.#flush(done).then(
-      () => {
-        if (this.#isClosed()) return true;
-        this.#soon = null;
-        this.#recovering = null;
-        this.#fallback.clear();
-        this.#state = "here";
-        this.#tell({ type: "store-back", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
-        return true;
-      },
-      (error) => {
-        this.#soon = null;
-        this.#failure = asStoreError(error);
-        return this.#isClosed();
-      },
-    );
-    this.#soon = flushed.then(() => {});
-    return flushed;
+    const returned = this.#flushAll(done);
+    this.#soon = returned.then(() => {});
+    return returned;
+  }
+
+  async #flushAll(done: { booked: number; dropped: number; readonly raised: number }): Promise<boolean> {
+    try {
+      // Calls that cannot wait so long are admitted meanwhile.
+      do await this.#flush(done);
+      while (!this.#backlog.isEmpty);
+    } catch (error) {
+      this.#soon = null;
+      this.#failure = asStoreError(error);
+      return this.#isClosed();
+    }
+    if (this.#isClosed()) return true;
+    this.#soon = null;
+    this.#recovering = null;
+    this.#fallback.clear();
+    this.#state = "here";
+    this.#tell({ type: "store-back", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
+    return true;
   }
 
   /** Looks for the store until it answers in time; `null` when this was closed meanwhile. */
@@ -419,16 +478,16 @@ class Failover implements Store {
   async #ask(requests: readonly StoreRequest[], terms: Terms): Promise<Replies> {
     if (this.#isClosed()) throw new StoreError("closed", "the store was closed", { transient: false });
     const sentMs = performance.now();
-    const replies = await within(this.#deadlineMs, this.#store.apply(requests, terms));
+    const replies = await within(this.deadlineMs, this.#store.apply(requests, terms));
     const failed = replies.find((reply) => isOutage(reply));
     if (failed !== undefined) throw failed;
     this.#learn(requests, replies, sentMs);
     return replies;
   }
 
-  #terms(receipt?: Terms["receipt"]): Terms {
+  #terms(receipt?: Terms["receipt"], leftMs: number = this.deadlineMs): Terms {
     return {
-      notAfterMs: this.#time.nowMs() + this.#deadlineMs,
+      notAfterMs: this.#time.nowMs() + Math.ceil(leftMs),
       ...(this.#incarnation === undefined ? {} : { incarnation: this.#incarnation }),
       ...(receipt === undefined ? {} : { receipt }),
     };
@@ -438,12 +497,12 @@ class Failover implements Store {
   async #beat(isAwaited = false): Promise<Beat> {
     const sentMs = performance.now();
     this.#unanswered++;
-    const asked = within(FORGOTTEN_AFTER_MS, this.#store.beat(this.#member()), false).finally(() => {
+    const asked = within(FORGOTTEN_AFTER_MS, this.#store.beat(this.#member()), { isAwaited: false }).finally(() => {
       this.#unanswered--;
       this.#wake();
     });
     try {
-      const beat = await within(this.#deadlineMs, asked, isAwaited);
+      const beat = await within(this.deadlineMs, asked, { isAwaited });
       this.#time.learn(beat.nowMs, sentMs);
       if (this.#members.learn(beat)) this.#tell({ type: "instances", instances: beat.instances });
       return beat;
@@ -556,6 +615,10 @@ function asStoreError(error: unknown): StoreError {
 
 function tooOld(): StoreError {
   return new StoreError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
+}
+
+function unanswered(deadlineMs: number): StoreError {
+  return new StoreError("unavailable", `the store: no answer within ${deadlineMs} ms`, { transient: true });
 }
 
 function lost(): StoreError {

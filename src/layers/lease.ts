@@ -3,7 +3,7 @@
 // counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
 // It decides nothing about other limits.
 
-import type { Clock } from "../clock.ts";
+import { type Clock, isWithin, monotonicClock, sleep } from "../clock.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { borrowedKey } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -52,11 +52,17 @@ interface Taken {
  *   the units stay used
  * @param clock by which loans end: it must not run back
  */
-export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): Store {
+export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): LendingStore {
   return new Lease(store, giveBack, clock);
 }
 
-class Lease implements Store {
+/** A store of which units are borrowed. */
+export interface LendingStore extends Store {
+  /** Whether there are borrowed units to give back. */
+  readonly owes: boolean;
+}
+
+class Lease implements LendingStore {
   readonly #store: Store;
   readonly #giveBack: Store["apply"];
   readonly #clock: Clock;
@@ -81,38 +87,51 @@ class Lease implements Store {
     this.#clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly Found[]> {
+  async apply(requests: readonly StoreRequest[], terms?: Terms, leftMs?: number): Promise<readonly Found[]> {
     refuseTerms(terms);
-    return Promise.all(requests.map((request) => this.answer(request)));
+    return Promise.all(requests.map((request) => this.answer(request, leftMs)));
   }
 
-  answer(request: StoreRequest): Found | Promise<Found> {
+  answer(request: StoreRequest, leftMs?: number): Found | Promise<Found> {
     const { steps } = request;
     if (!steps.some(isLent)) {
-      return this.#opened === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
+      if (this.#opened > 0) return this.#ask(request, leftMs);
+      return askOne(this.#store, request, leftMs) as Found | Promise<Found>;
     }
-    if (!isLendable(request)) return this.#askAsItIs(request);
+    if (!isLendable(request)) return this.#askAsItIs(request, leftMs);
     const nowMs = this.#clock.nowMs();
     let isAll = true;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
       if (!isLent(step)) isAll = false;
-      else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
+      else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request, leftMs);
     }
-    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request);
+    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, leftMs);
+  }
+
+  get owes(): boolean {
+    const isLeft = [...this.#accounts.values()].flat().some(({ left }) => left > 0);
+    return isLeft || this.#unreturned.some(({ units }) => units > 0);
   }
 
   checkPolicy(policy: Policy): void {
     this.#store.checkPolicy?.(policy);
   }
 
-  async close(): Promise<void> {
+  async close(withinMs = 0): Promise<void> {
+    const endsAtMs = monotonicClock.nowMs() + withinMs;
+    const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
     this.#isClosed = true;
     clearInterval(this.#timer);
     await Promise.allSettled(this.#inFlight);
-    const returned = [...this.#accounts.values()].flat().flatMap((account) => account.everything() ?? []);
-    await this.#return([...this.#unreturned, ...returned]);
-    await this.#store.close();
+    for (;;) {
+      const returned = [...this.#accounts.values()].flat().flatMap((account) => account.everything() ?? []);
+      await this.#return([...this.#unreturned.splice(0), ...returned]);
+      // Units that the store could not take yet are returned again while there is time, and stay used after that.
+      if (!this.owes || leftMs() === 0) break;
+      await sleep(Math.min(RETURN_EACH_MS, leftMs()));
+    }
+    await this.#store.close(leftMs());
   }
 
   #accountOf(step: Step): Account | undefined {
@@ -138,7 +157,7 @@ class Lease implements Store {
   }
 
   /** Takes the cost of the steps that find enough units here, and asks the store about the others. */
-  async #askRest(request: StoreRequest): Promise<Found> {
+  async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
     const taken: Taken[] = [];
     for (const step of request.steps) {
       const account = isLent(step) ? this.#accountOf(step) : undefined;
@@ -153,7 +172,7 @@ class Lease implements Store {
     };
     let reply: Found;
     try {
-      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) });
+      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) }, leftMs);
     } catch (error) {
       ended(false);
       throw error;
@@ -168,8 +187,8 @@ class Lease implements Store {
   }
 
   /** Asks the store about a request that finds too few units here, and borrows for the next ones. */
-  async #askAndLearn(request: StoreRequest): Promise<Found> {
-    const reply = await this.#askAsItIs(request);
+  async #askAndLearn(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+    const reply = await this.#askAsItIs(request, leftMs);
     if (StoreError.isInstance(reply) || !reply.allowed || this.#isClosed) return reply;
     const nowMs = this.#clock.nowMs();
     for (const [i, step] of request.steps.entries()) {
@@ -183,26 +202,31 @@ class Lease implements Store {
   }
 
   /** Asks the store. A denial by a limit that lends is final only when no instance holds units of it. */
-  async #askAsItIs(request: StoreRequest): Promise<Found> {
-    const reply = await this.#ask(request);
+  async #askAsItIs(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+    const askedAtMs = monotonicClock.nowMs();
+    const endsAtMs = askedAtMs + (leftMs ?? this.#store.deadlineMs ?? Number.POSITIVE_INFINITY);
+    const reply = await this.#ask(request, leftMs);
     if (StoreError.isInstance(reply) || !isDenied(reply)) return reply;
     const own = deniedSteps(request, reply).flatMap(({ bucket }) => this.#accounts.get(bucket) ?? []);
     const holders = own.filter(({ left, busy }) => left > 0 || busy !== null);
     // What was recorded past the limit is booked already.
-    if (holders.length === 0 || request.mode === "force") return this.#withOthers(request, reply);
-    await Promise.all(holders.map((account) => this.#empty(account)));
-    const again = await this.#ask(request);
-    return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withOthers(request, again);
+    if (holders.length === 0 || request.mode === "force") return this.#withOthers(request, reply, endsAtMs);
+    const emptied = Promise.all(holders.map((account) => this.#empty(account)));
+    // The deadline has to leave time for another answer that takes as long as this one did.
+    const tripMs = monotonicClock.nowMs() - askedAtMs;
+    if (!(await isDoneBy(endsAtMs - tripMs, emptied))) return reply;
+    const again = await this.#ask(request, leftUntil(endsAtMs));
+    return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withOthers(request, again, endsAtMs);
   }
 
   /** Says when to try again a call that could pass with what instances hold unused. */
-  async #withOthers(request: StoreRequest, reply: StoreReply): Promise<Found> {
+  async #withOthers(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<Found> {
     const passing = new Set<string>();
     const look = async (step: Step) => {
       if ((await this.#unusedOf(step)) >= unitsNeeded(step)) passing.add(step.bucket);
     };
-    await Promise.all(deniedSteps(request, reply).map(look));
-    if (passing.size === 0) return reply;
+    const isKnown = await isDoneBy(endsAtMs, Promise.all(deniedSteps(request, reply).map(look)));
+    if (!isKnown || passing.size === 0) return reply;
     const steps = reply.steps.map((step, i): StepReply => {
       if (step.allowed || !passing.has(request.steps[i]?.bucket ?? "")) return step;
       return { ...step, retryAfterMs: RETURNED_WITHIN_MS, isBorrowed: true };
@@ -352,8 +376,8 @@ class Lease implements Store {
   }
 
   /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */
-  async #ask(request: StoreRequest): Promise<Found> {
-    const reply = (await askOne(this.#store, request)) as Found;
+  async #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+    const reply = (await askOne(this.#store, request, leftMs)) as Found;
     if (this.#opened === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
       const { bucket = "", event } = request.steps[i] ?? {};
@@ -379,6 +403,19 @@ class Lease implements Store {
       if (wiped !== null) this.#unreturned.push({ ...wiped, units: 0 });
     }
   }
+}
+
+/** How much time there is until an instant of the machine's clock; `undefined` without a deadline. */
+function leftUntil(endsAtMs: number): number | undefined {
+  return endsAtMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, endsAtMs - monotonicClock.nowMs());
+}
+
+/** Whether something is done before an instant of the machine's clock. */
+async function isDoneBy(endsAtMs: number, work: Promise<unknown>): Promise<boolean> {
+  const leftMs = leftUntil(endsAtMs);
+  if (leftMs !== undefined) return isWithin(leftMs, work);
+  await work;
+  return true;
 }
 
 /** A look at what instances have borrowed of a bucket, of which at most `quota` may be unused. */

@@ -56,6 +56,18 @@ export async function decideCall(shared: Shared, asked: Asked, options: CallOpti
   return { ...decided, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
 }
 
+/** What takes back what a call booked at an instant (epoch ms, store's time), the answer that is kept for it too. */
+export function undoRequest(shared: Shared, asked: Asked, atMs: number): StoreRequest {
+  const once = onceOf(shared, asked);
+  return {
+    mode: "undo",
+    atMs,
+    steps: stepsOf(shared, asked.parts, null),
+    ...(once === null ? {} : { once }),
+    ...(asked.wait === undefined ? {} : { wait: asked.wait }),
+  };
+}
+
 /**
  * What is asked for a call that is consumed without a key or a wait; `null` where that is another thing as time goes by.
  */

@@ -1,8 +1,10 @@
-// Units on top of a quota, given by hand.
+// What is changed by hand: units on top of a quota, given and taken back, and buckets that are emptied.
 
 import type { Bucket } from "../kernel/charge.ts";
+import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import { type CallOptions, checkCallOptions } from "./shared.ts";
 
 /** Units on top of a quota. */
 export interface Grant {
@@ -16,6 +18,25 @@ export interface Grant {
   readonly reason: string;
 }
 
+/** How a bucket is changed by hand. */
+export interface ChangeOptions extends CallOptions {
+  /** Why, for whoever reads the events: 1 to 500 characters. */
+  readonly reason?: string | undefined;
+}
+
+/** A bucket that was emptied. */
+export interface Reset {
+  readonly before: BucketUsage;
+  readonly after: BucketUsage;
+}
+
+/** What came of revoking a grant. */
+export interface Revoked {
+  /** `false` where the bucket has no such grant, or it has ended: nothing has changed. */
+  readonly revoked: boolean;
+  readonly after: BucketUsage;
+}
+
 /**
  * Refuses a grant that is none.
  *
@@ -24,13 +45,40 @@ export interface Grant {
 export function checkGrant(grant: Grant): void {
   checkOptionKeys(grant, ["id", "units", "lastsMs", "reason"], "grant");
   const { id, units, lastsMs, reason } = grant;
-  if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
-    throw invalidOption("grant.id", "1 to 64 letters, digits, _ or -", id);
-  }
+  checkGrantId("grant.id", id);
   checkWhole("grant.units", units, 1, Number.MAX_SAFE_INTEGER);
   checkWhole("grant.lastsMs", lastsMs, 1, MAX_DURATION_MS);
+  checkReason("grant.reason", reason);
+}
+
+/**
+ * Throws unless this can be a grant's id.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkGrantId(option: string, id: string): void {
+  if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
+    throw invalidOption(option, "1 to 64 letters, digits, _ or -", id);
+  }
+}
+
+/**
+ * Refuses options that are wrong.
+ *
+ * @returns the reason, `null` where none was given
+ * @throws MisuseError `invalid-option`
+ */
+export function checkChangeOptions(options: ChangeOptions): string | null {
+  checkCallOptions(options, ["signal", "reason"]);
+  const { reason } = options;
+  if (reason === undefined) return null;
+  checkReason("reason", reason);
+  return reason;
+}
+
+function checkReason(option: string, reason: string): void {
   if (typeof reason !== "string" || reason === "" || reason.length > 500) {
-    throw invalidOption("grant.reason", "1 to 500 characters", reason);
+    throw invalidOption(option, "1 to 500 characters", reason);
   }
 }
 
@@ -42,4 +90,18 @@ export function checkGrant(grant: Grant): void {
 export function checkGrantable({ limit }: Bucket): void {
   if (limit.reports === null) return;
   throw invalidOption("limit", "a limit of something that is used, not of outcomes", limit.name);
+}
+
+/**
+ * Refuses limits whose grants cannot be taken back.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkRevocable(bucket: Bucket): void {
+  checkGrantable(bucket);
+  const { limit, allotment } = bucket;
+  if (allotment.spec.algorithm !== "gcra") return;
+  const expected =
+    "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
+  throw invalidOption("limit", expected, limit.name);
 }

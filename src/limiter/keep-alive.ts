@@ -1,7 +1,7 @@
 // Keeps the hold of a running call alive: extended at a third of its lease, and ended at a limit, so that a call that
 // never ends cannot keep its units for as long as the process lives.
 
-import { monotonicClock } from "../clock.ts";
+import { setTimer, type Timer } from "../clock.ts";
 import type { Cost } from "../kernel/call.ts";
 import type { Begun, RunOptions } from "./run.ts";
 
@@ -28,9 +28,9 @@ export interface Alive {
  * @param soFar what the call takes as far as it is known
  */
 export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar: () => Cost): Alive {
-  const { call, hold, maxHoldMs } = begun;
-  const beganMs = monotonicClock.nowMs();
-  const forMs = () => monotonicClock.nowMs() - beganMs;
+  const { call, hold, maxHoldMs, clock } = begun;
+  const beganMs = clock.nowMs();
+  const forMs = () => clock.nowMs() - beganMs;
   const tellLimit = (reason: HoldLimit) => {
     begun.tell({ type: "hold-limit", call, hold: hold.hold, reason, heldMs: Math.round(forMs()) });
   };
@@ -41,11 +41,11 @@ export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar
   // A call that becomes active again must be seen before its lease has ended.
   const againMs = Math.ceil(livesMs / 20);
   let extendedForMs = 0;
-  let timer: ReturnType<typeof setTimeout>;
+  let timer: Timer;
   let isStopped = false;
   let booking: Promise<Cost | null> = Promise.resolve(null);
   const wait = (ms: number) => {
-    timer = setTimeout(tick, Math.max(1, Math.min(ms, maxHoldMs - forMs())));
+    timer = setTimer(clock, Math.max(1, Math.min(ms, maxHoldMs - forMs())), tick);
   };
   const tick = () => {
     if (forMs() >= maxHoldMs) reach("max-hold");
@@ -77,7 +77,7 @@ export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar
     tellLimit,
     async stop() {
       isStopped = true;
-      clearTimeout(timer);
+      timer.cancel();
       return booking;
     },
   };

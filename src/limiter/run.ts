@@ -1,5 +1,6 @@
 // A call from its decision to its end: units are held while the function runs, and settled however that ends.
 
+import type { Clock } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
@@ -61,6 +62,8 @@ export interface Begun {
   readonly leaseMs: number | null;
   /** How long the hold is kept alive at most. */
   readonly maxHoldMs: number;
+  /** By which the hold is extended. */
+  readonly clock: Clock;
   readonly onError: Policy["onError"];
   /** Whether some limit counts outcomes. */
   readonly reports: boolean;
@@ -82,6 +85,7 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     units: of.policy.units,
     leaseMs: held.length === 0 ? null : Math.min(...held.map((limit) => leaseMs ?? limit.leaseMs)),
     maxHoldMs: of.policy.maxHoldMs,
+    clock: shared.clock,
     onError: of.policy.onError,
     reports: matches.some(({ limit }) => limit.reports !== null),
     settle: (actual, rest) => settle(shared, of, actual, rest),

@@ -1,8 +1,9 @@
 // What a limiter and those bound from it share, and how they ask the store.
 
+import { type Clock, monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
-import type { Decision, Priced, Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Priced } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
@@ -54,10 +55,23 @@ export type LimiterEvent =
   | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
   /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
   | { readonly type: "policy-differs" }
-  /** Somebody emptied a bucket. */
-  | { readonly type: "reset"; readonly before: Usage }
-  /** Somebody granted units. Said also when the id had been granted before. */
-  | { readonly type: "grant"; readonly grant: Grant; readonly after: Usage };
+  /** A bucket was emptied. */
+  | {
+      readonly type: "reset";
+      readonly before: BucketUsage;
+      readonly after: BucketUsage;
+      readonly reason: string | null;
+    }
+  /** Units were granted. Said also when the id had been granted before. */
+  | { readonly type: "grant"; readonly grant: Grant; readonly after: BucketUsage }
+  /** A grant was revoked; `revoked` is `false` where there was none to revoke. */
+  | {
+      readonly type: "revoke";
+      readonly id: string;
+      readonly revoked: boolean;
+      readonly after: BucketUsage;
+      readonly reason: string | null;
+    };
 
 /** How one call is made. */
 export interface CallOptions {
@@ -72,12 +86,26 @@ export interface Shared {
   known: KnownCalls;
   readonly prefix: string;
   readonly store: Store;
+  /** How long the store may take for a decision; `undefined`: as long as it takes. */
+  readonly deadlineMs: number | undefined;
+  /** Waits until the store counts again and has all that was admitted without it, or until the time is over. */
+  readonly recovered: (withinMs: number) => Promise<unknown>;
   /** The numbers of limits, as of now. */
   readonly calendar: CalendarSpecs;
   readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  /** By which calls wait and holds of `run` are extended: the store's where a test gives it one. */
+  readonly clock: Clock;
+  /** Whether `clock` is the one that the store decides by, so that its instants can be compared. */
+  readonly isStoreClock: boolean;
   /** How many calls of this process sleep until a bucket may have room for them. */
   readonly waiting: Map<string, number>;
+  /** Calls with `maxWaitMs` that are not decided yet, and places that are being given back. */
+  readonly waits: Set<Promise<unknown>>;
+  /** Ends the sleep of each call that sleeps now. */
+  readonly sleepers: Set<(reason: unknown) => void>;
+  /** Takes back what a request of a keyed call booked: asks the store itself, without terms, and never twice. */
+  readonly undo: (request: StoreRequest) => Promise<unknown>;
   closing: Promise<void> | null;
   /** The last denial, and the reply that it came of. */
   last: { readonly reply: StoreReply; readonly charges: readonly Priced[]; readonly decision: Decision } | null;
@@ -97,8 +125,9 @@ export async function askAll(
   options.signal?.throwIfAborted();
   checkOpen(shared);
   const requests = say();
+  const askedAtMs = monotonicClock.nowMs();
   const first = await shared.store.apply(requests);
-  const replies = first.some(isStale) ? await askAgain(shared, say, first) : first;
+  const replies = first.some(isStale) ? await askAgain(shared, say, first, askedAtMs) : first;
   return requests.map((request, i) => checkedReply(request, replies[i]));
 }
 
@@ -106,11 +135,17 @@ export async function askAll(
 export async function ask(shared: Shared, say: () => StoreRequest, options: CallOptions = {}): Promise<StoreReply> {
   options.signal?.throwIfAborted();
   checkOpen(shared);
+  return askStore(shared, say);
+}
+
+/** Asks the store for one thing, also while the limiter closes: what ends a wait is still asked then. */
+export async function askStore(shared: Shared, say: () => StoreRequest): Promise<StoreReply> {
   const request = say();
+  const askedAtMs = monotonicClock.nowMs();
   const found = askOne(shared.store, request);
   const reply = found instanceof Promise ? await found : found;
   if (reply === undefined || !isStale(reply)) return checkedReply(request, reply);
-  const [again] = await askAgain(shared, () => [say()], [reply]);
+  const [again] = await askAgain(shared, () => [say()], [reply], askedAtMs);
   return checkedReply(request, again);
 }
 
@@ -119,9 +154,13 @@ export async function ask(shared: Shared, say: () => StoreRequest, options: Call
  *
  * @throws MisuseError `limiter-closed`
  */
-export function checkOpen({ closing }: Shared): void {
-  if (closing === null) return;
-  throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
+export function checkOpen({ closing }: Pick<Shared, "closing">): void {
+  if (closing !== null) throw limiterClosed();
+}
+
+/** What calls fail with once the limiter was closed. */
+export function limiterClosed(): MisuseError {
+  return new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
 }
 
 /**
@@ -142,11 +181,22 @@ function isStale(reply: Found | undefined): reply is StoreReply {
   return !StoreError.isInstance(reply) && reply?.stale === true;
 }
 
-async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRequest[], first: readonly Found[]) {
+/** Both trips are within one deadline. */
+async function askAgain(
+  { store, calendar, deadlineMs }: Shared,
+  say: () => readonly StoreRequest[],
+  first: readonly Found[],
+  askedAtMs: number,
+) {
   const stale = first.flatMap((reply, i) => (isStale(reply) ? [{ i, nowMs: reply.nowMs }] : []));
   calendar.learn(stale[0]?.nowMs ?? 0);
   const requests = say();
-  const again = await store.apply(stale.flatMap(({ i }) => requests[i] ?? []));
+  const leftMs = deadlineMs === undefined ? undefined : askedAtMs + deadlineMs - monotonicClock.nowMs();
+  const again = await store.apply(
+    stale.flatMap(({ i }) => requests[i] ?? []),
+    undefined,
+    leftMs,
+  );
   const replies = [...first];
   for (const [n, { i }] of stale.entries()) replies[i] = again[n] as Found;
   return replies;

@@ -3,11 +3,13 @@
 
 import { type Attributes, type Span, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import type { BucketDimensions, Call, Dimensions } from "../kernel/call.ts";
-import type { Decision, Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { definePolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import {
   type CallOptions,
+  type ChangeOptions,
+  type CloseOptions,
   type Denied,
   type Grant,
   type Hold,
@@ -17,6 +19,8 @@ import {
   policyOf,
   type Ran,
   type Reserved,
+  type Reset,
+  type Revoked,
   type RunFunction,
   type RunOptions,
   type WaitOptions,
@@ -94,16 +98,20 @@ export class InstrumentedLimiter implements Limiter {
     });
   }
 
-  usage(dimensions?: BucketDimensions, options?: CallOptions): Promise<readonly Usage[]> {
+  usage(dimensions?: BucketDimensions, options?: CallOptions): Promise<readonly BucketUsage[]> {
     return this.#limiter.usage(dimensions, options);
   }
 
-  reset(bucket: Bucket, options?: CallOptions): Promise<Usage | null> {
+  reset(bucket: Bucket, options?: ChangeOptions): Promise<Reset | null> {
     return this.#limiter.reset(bucket, options);
   }
 
-  grant(bucket: Bucket, grant: Grant, options?: CallOptions): Promise<Usage | null> {
+  grant(bucket: Bucket, grant: Grant, options?: CallOptions): Promise<BucketUsage | null> {
     return this.#limiter.grant(bucket, grant, options);
+  }
+
+  revoke(bucket: Bucket, id: string, options?: ChangeOptions): Promise<Revoked | null> {
+    return this.#limiter.revoke(bucket, id, options);
   }
 
   report(call: Call, outcome: Outcome, options?: CallOptions): Promise<void> {
@@ -121,8 +129,8 @@ export class InstrumentedLimiter implements Limiter {
     return new InstrumentedLimiter(bound, this.#instruments, this.#tracer, dimensions.tool ?? this.#tool);
   }
 
-  close(): Promise<void> {
-    return this.#limiter.close();
+  close(options?: CloseOptions): Promise<void> {
+    return this.#limiter.close(options);
   }
 
   #measured<Answer extends Decision>(

@@ -5,7 +5,9 @@ import { appendFileSync } from "node:fs";
 
 /** One act. */
 export interface Act {
-  readonly act: "grant" | "reset" | "key-create" | "key-revoke";
+  readonly act: "grant" | "revoke" | "reset" | "key-create" | "key-revoke";
+  /** `key:ID` for a key, `cli:USER` for the command line, `open` where no key is needed. */
+  readonly actor: string;
   /** The id of the key that asked; `null` for the command line, or where no key is needed. */
   readonly keyId: string | null;
   readonly limit?: string;
@@ -22,8 +24,24 @@ export interface Act {
 /** Where acts are written. What it throws keeps the act from being done. */
 export type Audit = (act: Act) => void;
 
+/** Does what an act says, after it was written down; where that fails, this is written down, too. */
+export async function audited<Result>(audit: Audit, act: Act, run: () => Promise<Result>): Promise<Result> {
+  audit(act);
+  try {
+    return await run();
+  } catch (error) {
+    const failed = error instanceof Error && "code" in error ? String(error.code) : "internal";
+    audit({ ...act, failed });
+    throw error;
+  }
+}
+
 /** Appends acts to a file, which only its owner may read. */
 export function auditFile(path: string): Audit {
-  return (act) =>
-    appendFileSync(path, `${JSON.stringify({ time: new Date().toISOString(), ...act })}\n`, { mode: 0o600 });
+  return (act) => appendFileSync(path, `${lineOf(act)}\n`, { mode: 0o600 });
+}
+
+/** An act as a line of a file. */
+export function lineOf(act: Act): string {
+  return JSON.stringify({ time: new Date().toISOString(), ...act });
 }

@@ -2,11 +2,11 @@
 // tenant's, and answers come back without it.
 
 import type { Call, Cost } from "../kernel/call.ts";
-import type { Decision, Usage } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type Begun, beginCall, endCall, isRunHold, type Limiter, type Settlement } from "../limiter.ts";
-import type { Audit } from "./audit.ts";
+import { type Begun, beginCall, consumeFor, endCall, isRunHold, type Limiter, type Settlement } from "../limiter.ts";
+import { type Act, type Audit, audited } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
@@ -23,6 +23,7 @@ import type {
   ReportBody,
   ReserveBody,
   ResetBody,
+  RevokeBody,
   SettleBody,
 } from "./schemas.ts";
 import { isOwned, scopedBucket, scopedCall, shownUsages, type Tenancy, tenancyOf } from "./tenants.ts";
@@ -73,8 +74,8 @@ export async function consume(desk: Desk, { caller, request }: Asking, body: Con
   desk.waiting++;
   desk.inFlight--;
   try {
-    const signal = AbortSignal.any([request.signal, desk.stop]);
-    return await desk.limiter.consume(scoped, { maxWaitMs, signal });
+    // A client that has gone does not ask for the answer; one that hears that the service stops asks another instance.
+    return await consumeFor(desk.limiter, scoped, { maxWaitMs, signal: desk.stop, abandoned: request.signal });
   } catch (error) {
     if (desk.stop.aborted) throw stopping();
     if (request.signal.aborted) throw new ProblemError(499, "client-gone", "The client went away.");
@@ -153,7 +154,7 @@ export async function usage(
   desk: Desk,
   { caller }: Asking,
   dimensions: BucketBody["dimensions"],
-): Promise<{ readonly usages: readonly Usage[] }> {
+): Promise<{ readonly usages: readonly BucketUsage[] }> {
   const { policy } = desk.inForce;
   if (caller.tenants === null) return { usages: await desk.limiter.usage(dimensions) };
   const tenancy = tenancyOf(caller.tenants, dimensions.tenant);
@@ -161,34 +162,55 @@ export async function usage(
   return { usages: shownUsages(policy, tenancy, usages) };
 }
 
-export function grant(desk: Desk, { caller }: Asking, body: GrantBody): Promise<Touched> {
+type Shown = BucketUsage | null;
+
+export async function grant(desk: Desk, { caller }: Asking, body: GrantBody): Promise<{ readonly usage: Shown }> {
   const { id: grantId, units, reason } = body.grant;
-  return touch(desk, caller, body, { act: "grant", units, grantId, reason }, (bucket) =>
-    desk.limiter.grant(bucket, body.grant),
-  );
+  const about = { act: "grant", units, grantId, reason } as const;
+  const { found, show } = await touch(desk, caller, body, about, (bucket) => desk.limiter.grant(bucket, body.grant));
+  return { usage: show(found) };
 }
 
-export function reset(desk: Desk, { caller }: Asking, body: ResetBody): Promise<Touched> {
-  return touch(desk, caller, body, { act: "reset", reason: body.reason ?? null }, (bucket) =>
-    desk.limiter.reset(bucket),
-  );
+export async function revoke(
+  desk: Desk,
+  { caller }: Asking,
+  body: RevokeBody,
+): Promise<{ readonly revoked: boolean; readonly after: Shown }> {
+  const { id, reason } = body;
+  const about = { act: "revoke", grantId: id, reason: reason ?? null } as const;
+  const { found, show } = await touch(desk, caller, body, about, (bucket) => {
+    return desk.limiter.revoke(bucket, id, { reason });
+  });
+  return { revoked: found?.revoked ?? false, after: show(found?.after) };
 }
 
-interface Touched {
-  readonly usage: Usage | null;
+export async function reset(
+  desk: Desk,
+  { caller }: Asking,
+  body: ResetBody,
+): Promise<{ readonly before: Shown; readonly after: Shown }> {
+  const { reason } = body;
+  const about = { act: "reset", reason: reason ?? null } as const;
+  const { found, show } = await touch(desk, caller, body, about, (bucket) => desk.limiter.reset(bucket, { reason }));
+  return { before: show(found?.before), after: show(found?.after) };
 }
 
 type BucketOf = BucketBody["dimensions"] & { readonly limit: string };
-type ActOf = Parameters<Audit>[0];
+
+/** What came of a change, and how its buckets are shown to the caller. */
+interface Touched<Found> {
+  readonly found: Found | null;
+  show(usage: BucketUsage | null | undefined): Shown;
+}
 
 /** Writes down what is about to be done to a bucket, and does it. */
-async function touch(
+async function touch<Found>(
   desk: Desk,
   { keyId, tenants }: Caller,
   { limit, dimensions }: BucketBody,
-  about: Omit<ActOf, "keyId" | "limit" | "dimensions">,
-  act: (bucket: BucketOf) => Promise<Usage | null>,
-): Promise<Touched> {
+  about: Omit<Act, "actor" | "keyId" | "limit" | "dimensions">,
+  act: (bucket: BucketOf) => Promise<Found | null>,
+): Promise<Touched<Found>> {
   const { policy } = desk.inForce;
   const tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
   const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
@@ -196,16 +218,13 @@ async function touch(
     throw new ProblemError(403, "shared-bucket", "The limit's buckets belong to no tenant.");
   }
   const { args: _, ...named } = whole;
-  const entry: ActOf = { ...about, keyId, limit, dimensions: named };
-  desk.audit(entry);
-  try {
-    const found = await act({ ...whole, limit });
-    return { usage: found === null ? null : (shown(policy, tenancy, [found])[0] ?? null) };
-  } catch (error) {
-    const failed = error instanceof Error && "code" in error ? String(error.code) : "internal";
-    desk.audit({ ...entry, failed });
-    throw error;
-  }
+  const actor = keyId === null ? "open" : `key:${keyId}`;
+  const entry: Act = { ...about, actor, keyId, limit, dimensions: named };
+  const found = await audited(desk.audit, entry, () => act({ ...whole, limit }));
+  return {
+    found,
+    show: (usage) => (usage === null || usage === undefined ? null : (shown(policy, tenancy, [usage])[0] ?? null)),
+  };
 }
 
 function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
@@ -240,6 +259,10 @@ async function settled(
   return { ...rest, usages: shown(policy, tenancy, usages) };
 }
 
-function shown(policy: Policy, tenancy: Tenancy | null, usages: readonly Usage[]): readonly Usage[] {
+function shown<Shown extends Usage>(
+  policy: Policy,
+  tenancy: Tenancy | null,
+  usages: readonly Shown[],
+): readonly Shown[] {
   return tenancy === null ? usages : shownUsages(policy, tenancy, usages);
 }

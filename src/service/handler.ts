@@ -54,7 +54,8 @@ export interface Service {
   /** From now on it says that it is not ready; it answers as before. */
   leave(): void;
   /**
-   * Takes no new work, waits until what runs has ended or has had its time, and closes the limiter, which books what is pending.
+   * Takes no new work, waits until what runs has ended or has had its time (`stopMs`), and closes the limiter, which goes on
+   * trying to book what it admitted while the store was away (`closeMs`).
    * Closing twice is fine.
    */
   close(): Promise<void>;
@@ -191,7 +192,7 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   stop.abort();
   // Who waited for his turn hears of it before the limiter is gone.
   await new Promise(setImmediate);
-  await limiter.close();
+  await limiter.close({ withinMs: bounds.closeMs });
   if (keys !== false) keys.close();
 }
 

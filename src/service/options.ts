@@ -36,6 +36,11 @@ export interface ServiceBounds {
   readonly readyDeadlineMs?: number | undefined;
   /** How long requests under way may take to end when the service is closed, 0 to 600,000 ms. Default 10,000. */
   readonly stopMs?: number | undefined;
+  /**
+   * How long the service goes on trying to book what it admitted while the store was away, when it is closed and nothing
+   * runs any more, 0 to 600,000 ms. Default 5,000.
+   */
+  readonly closeMs?: number | undefined;
 }
 
 /** How a service is made. */
@@ -72,6 +77,7 @@ const BOUNDS: { readonly [Name in keyof ServiceBounds]-?: readonly [least: numbe
   heartbeatMs: [100, 600_000, 15_000],
   readyDeadlineMs: [10, 60_000, 1_000],
   stopMs: [0, 600_000, 10_000],
+  closeMs: [0, 600_000, 5_000],
 };
 
 /** What can be bounded. */

@@ -108,6 +108,9 @@ export const grantSchema = z
     }),
   })
   .meta({ id: "Grant" });
+export const revokeSchema = z
+  .strictObject({ ...bucketWords, id: holdId.meta({ description: "The grant's id." }), reason: reason.optional() })
+  .meta({ id: "Revoke" });
 export const resetSchema = z.strictObject({ ...bucketWords, reason: reason.optional() }).meta({ id: "Reset" });
 
 const verdictSchema = z
@@ -158,21 +161,35 @@ export const begunSchema = z
   })
   .meta({ id: "Begun" });
 
-export const usageSchema = z
+const usageWords = {
+  limit: z.string(),
+  dimensions: z.record(z.string(), z.string()),
+  unit: z.string(),
+  quota: units,
+  granted: units.meta({ description: "Units on top of the quota, until grants end." }),
+  used: units,
+  remaining: units,
+  resetAfterMs: distanceMs,
+};
+export const usageSchema = z.strictObject(usageWords).meta({ id: "Usage" });
+export const bucketUsageSchema = z
   .strictObject({
-    limit: z.string(),
-    dimensions: z.record(z.string(), z.string()),
-    unit: z.string(),
-    quota: units,
-    used: units,
-    remaining: units,
-    resetAfterMs: distanceMs,
+    ...usageWords,
+    grants: z
+      .array(z.strictObject({ id: z.string(), units, endsInMs: distanceMs }))
+      .meta({ description: "What `granted` is made of, the first that ends first." }),
   })
-  .meta({ id: "Usage" });
-export const usagesSchema = z.strictObject({ usages: z.array(usageSchema) }).meta({ id: "Usages" });
-export const touchedSchema = z
-  .strictObject({ usage: usageSchema.nullable().meta({ description: "`null`: the limit does not apply to them." }) })
-  .meta({ id: "Touched" });
+  .meta({ id: "BucketUsage" });
+export const usagesSchema = z.strictObject({ usages: z.array(bucketUsageSchema) }).meta({ id: "Usages" });
+const shownUsage = bucketUsageSchema.nullable().meta({ description: "`null`: the limit does not apply to them." });
+export const touchedSchema = z.strictObject({ usage: shownUsage }).meta({ id: "Touched" });
+export const revokedSchema = z
+  .strictObject({
+    revoked: z.boolean().meta({ description: "`false`: there was no such grant, or it had ended." }),
+    after: shownUsage,
+  })
+  .meta({ id: "Revoked" });
+export const emptiedSchema = z.strictObject({ before: shownUsage, after: shownUsage }).meta({ id: "Emptied" });
 export const settlementSchema = z
   .strictObject({
     late: z.boolean(),
@@ -229,6 +246,7 @@ export interface BucketBody {
 export type GrantBody = BucketBody & {
   readonly grant: { readonly id: string; readonly units: number; readonly lastsMs: number; readonly reason: string };
 };
+export type RevokeBody = BucketBody & { readonly id: string; readonly reason?: string | undefined };
 export type ResetBody = BucketBody & { readonly reason?: string | undefined };
 
 function isDeep(value: unknown, left: number): boolean {

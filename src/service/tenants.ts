@@ -91,7 +91,11 @@ export function isOwned(policy: Policy, limit: string): boolean {
 }
 
 /** How buckets stand, as the tenant may see it. */
-export function shownUsages(policy: Policy, { prefix }: Tenancy, usages: readonly Usage[]): Usage[] {
+export function shownUsages<Shown extends Usage>(
+  policy: Policy,
+  { prefix }: Tenancy,
+  usages: readonly Shown[],
+): Shown[] {
   return usages.flatMap((usage) => {
     if (!isOwned(policy, usage.limit)) return [];
     return { ...usage, dimensions: shownNames(policy, prefix, usage.dimensions) };

@@ -1,7 +1,7 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
-import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { type Clock, checkClock, LateError, systemClock, within } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -70,12 +70,14 @@ export function documentStore(port: DocumentPort, options: DocumentStoreOptions 
 class DocumentStore implements Store {
   readonly batching = BATCHING;
   readonly #port: DocumentPort;
+  readonly deadlineMs?: number;
   readonly clock?: Clock;
   readonly #clock: Clock;
   #closed = false;
 
   constructor(port: DocumentPort, clock: Clock) {
     this.#port = port;
+    if (port.deadlineMs !== undefined) this.deadlineMs = port.deadlineMs;
     this.#clock = clock;
     if (clock !== systemClock) this.clock = clock;
   }
@@ -93,8 +95,13 @@ class DocumentStore implements Store {
     );
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<Replies> {
+  async apply(
+    requests: readonly StoreRequest[],
+    terms?: Terms,
+    leftMs: number = this.deadlineMs ?? Number.POSITIVE_INFINITY,
+  ): Promise<Replies> {
     refuseTerms(terms);
+    const endsAtMs = performance.now() + leftMs;
     if (this.#closed) throw new StoreError("closed", "the document store was closed", { transient: false });
     const groups = Map.groupBy(requests.keys(), (i) => partitionOf(requests[i] as StoreRequest));
     const replies: (StoreReply | StoreError)[] = [];
@@ -104,6 +111,7 @@ class DocumentStore implements Store {
         const answers = await this.#decide(
           partition,
           places.map((i) => requests[i] as StoreRequest),
+          endsAtMs,
         );
         for (const [n, i] of places.entries()) replies[i] = answers[n] as StoreReply;
       }
@@ -117,12 +125,16 @@ class DocumentStore implements Store {
   }
 
   /** A partition that fails does not fail the others of its batch. */
-  async #decide(partition: string | null, requests: readonly StoreRequest[]): Promise<Replies> {
+  async #decide(partition: string | null, requests: readonly StoreRequest[], endsAtMs: number): Promise<Replies> {
     if (partition === null) return decideBatch(requests, () => undefined, this.#clock.nowMs()).replies;
+    const { deadlineMs } = this;
+    const leftMs = endsAtMs - performance.now();
     try {
-      return await this.#port.transact(partition, (json, nowMs, spelled = partition) =>
+      if (leftMs <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
+      const transacted = this.#port.transact(partition, (json, nowMs, spelled = partition) =>
         changed(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
       );
+      return await (deadlineMs === undefined ? transacted : within(leftMs, transacted, { deadlineMs }));
     } catch (error) {
       const failed = StoreError.isInstance(error) ? error : unavailable(error);
       return requests.map(() => failed);

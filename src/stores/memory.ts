@@ -52,6 +52,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 }
 
 class MemoryStore implements Store {
+  readonly clock?: Clock;
   readonly #maxBuckets: number;
   readonly #clock: Clock;
   readonly #states: BoundedStates;
@@ -61,6 +62,7 @@ class MemoryStore implements Store {
     this.#maxBuckets = maxBuckets;
     this.#clock = clock;
     this.#states = new BoundedStates(maxBuckets);
+    if (clock !== systemClock) this.clock = clock;
   }
 
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {

@@ -1,6 +1,6 @@
 // Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
 
-import { type Clock, checkClock, within } from "../clock.ts";
+import { type Clock, checkClock, LateError, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -26,7 +26,8 @@ export { migrate, type SchemaOptions } from "./postgres/schema.ts";
 export interface PostgresStoreOptions extends SchemaOptions {
   /**
    * How long one statement may take, and wait for a lock, before the batch fails with `busy`: 1 to 60,000 ms. Default 2,000.
-   * A server that does not answer at all fails it with `unavailable` after four times that; it may have been booked.
+   * A call fails with `unavailable` after four times that, counted from the call: the time in which it waits to be sent, and
+   * all that is tried again, are part of it. It may have been booked.
    */
   readonly deadlineMs?: number;
   /** For tests. Default: the server's clock. */
@@ -63,6 +64,7 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
 
 class PostgresStore implements Store {
   readonly batching = BATCHING;
+  readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #work: Work;
   #checked: Promise<void> | null = null;
@@ -73,11 +75,17 @@ class PostgresStore implements Store {
 
   constructor(work: Work) {
     this.#work = work;
+    this.deadlineMs = WAITS * work.deadlineMs;
     if (work.clock !== undefined) this.clock = work.clock;
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
-    const replies = await this.#ask(() => within(WAITS * this.#work.deadlineMs, this.#transact(requests, terms)));
+  async apply(
+    requests: readonly StoreRequest[],
+    terms?: Terms,
+    leftMs: number = this.deadlineMs,
+  ): Promise<readonly (StoreReply | StoreError)[]> {
+    const endsAtMs = performance.now() + leftMs;
+    const replies = await this.#ask(() => this.#transact(requests, terms, endsAtMs), leftMs);
     if (this.#work.made * SWEPT_PER_ROW >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
     return replies;
   }
@@ -111,14 +119,22 @@ class PostgresStore implements Store {
     this.#closed = true;
   }
 
-  async #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  /** @param leftMs absent: as long as it takes */
+  async #ask<Answer>(ask: () => Promise<Answer>, leftMs?: number): Promise<Answer> {
     if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
+    const { deadlineMs } = this;
     try {
-      await this.#check();
-      return await ask();
+      if (leftMs === undefined) return await this.#whenChecked(ask);
+      if (leftMs <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
+      return await within(leftMs, this.#whenChecked(ask), { deadlineMs });
     } catch (error) {
       throw postgresError(error);
     }
+  }
+
+  async #whenChecked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    await this.#check();
+    return ask();
   }
 
   /** Once, and again after it failed. */
@@ -132,11 +148,15 @@ class PostgresStore implements Store {
     }
   }
 
-  async #transact(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
+  async #transact(
+    requests: readonly StoreRequest[],
+    terms: Terms | undefined,
+    endsAtMs: number,
+  ): Promise<readonly (StoreReply | StoreError)[]> {
     try {
       return await transact(this.#work, requests, terms);
     } catch (error) {
-      if (!isRetryable(error)) throw error;
+      if (!isRetryable(error) || performance.now() >= endsAtMs) throw error;
       return transact(this.#work, requests, terms);
     }
   }

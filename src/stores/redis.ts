@@ -2,7 +2,7 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import { type Clock, checkClock, sleep, within } from "../clock.ts";
+import { type Clock, checkClock, LateError, sleep, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -38,7 +38,8 @@ export type {
 /** How a Redis store is made. */
 export interface RedisStoreOptions {
   /**
-   * How long to wait for an answer before a batch fails with `unavailable`, 1 to 60,000 ms. Default 1,000. It may have
+   * How long a call may take before it fails with `unavailable`, 1 to 60,000 ms. Default 1,000. It is counted from the call:
+   * the time in which it waits to be sent, and all trips to the server, are part of it. What was sent may have
    * been booked all the same: clients forget, or send again, what was under way when a connection broke.
    */
   readonly deadlineMs?: number;
@@ -92,8 +93,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
   const connection = connectionOf(client);
-  const inTime: Connection = { ...connection, send: (...command) => within(deadlineMs, connection.send(...command)) };
-  return new RedisStore(inTime, connection.send, clock);
+  return new RedisStore(connection, deadlineMs, clock);
 }
 
 /** A batch without keys, limits, shapes and requests. */
@@ -110,6 +110,7 @@ class RedisStore implements Store {
   /** A cluster has no one server that could lose what it held. */
   readonly beat?: (member: Member) => Promise<Beat>;
   readonly #connection: Connection;
+  readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
   /** Whether the server has to be given the script once the store has heard of its mark. */
@@ -118,9 +119,9 @@ class RedisStore implements Store {
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
-  /** @param patient sends without a deadline: who beats while the server is away waits as long as it takes */
-  constructor(connection: Connection, patient: Send, clock: Clock | undefined) {
+  constructor(connection: Connection, deadlineMs: number, clock: Clock | undefined) {
     this.#connection = connection;
+    this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
     if (connection.isCluster) return;
@@ -128,29 +129,38 @@ class RedisStore implements Store {
     this.beat = async (member) => {
       this.#checkOpen();
       const { keys, values } = beatCall(member);
-      const answer = await this.#call(script, { keys, values, send: patient }, beatReply);
+      // Without a deadline: a beat while the server is away waits as long as it takes.
+      const { send } = connection;
+      const answer = await this.#call(script, { keys, values, send }, beatReply);
       if (this.#isForgotten) {
-        await this.#call(this.#apply, { ...NOTHING, send: patient }, () => {});
+        await this.#call(this.#apply, { ...NOTHING, send }, () => {});
         this.#isForgotten = false;
       }
       return answer;
     };
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+  async apply(
+    requests: readonly StoreRequest[],
+    terms?: Terms,
+    leftMs: number = this.deadlineMs,
+  ): Promise<(StoreReply | StoreError)[]> {
     if (this.#connection.isCluster) refuseTerms(terms);
     this.#checkOpen();
-    if (!this.#connection.isCluster) return this.#runAll(requests, terms);
-    return decideInSlots(
-      requests,
-      (each) => this.#runAll(each),
-      (settled) => this.#settleLater(settled),
-    );
+    const endsAtMs = performance.now() + leftMs;
+    const send = this.#sendWithin(leftMs);
+    if (!this.#connection.isCluster) return this.#runAll(requests, send, terms);
+    return decideInSlots(requests, {
+      decide: (each) => this.#runAll(each, send),
+      settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
+      later: (settled) => this.#settleLater(settled),
+      inTime: (work) => this.#inTime(endsAtMs - performance.now(), work),
+    });
   }
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      return await checkSetup(this.#connection);
+      return await checkSetup({ ...this.#connection, send: this.#sendWithin(this.deadlineMs) });
     } catch (error) {
       throw redisError(error);
     }
@@ -159,6 +169,25 @@ class RedisStore implements Store {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#unsettled);
+  }
+
+  async #inTime<Value>(leftMs: number, work: Promise<Value>): Promise<Value> {
+    try {
+      return await within(leftMs, work, { deadlineMs: this.deadlineMs });
+    } catch (error) {
+      throw redisError(error);
+    }
+  }
+
+  /** Sends while there is time, however many commands. */
+  #sendWithin(leftMs: number): Send {
+    const { deadlineMs } = this;
+    const endsAtMs = performance.now() + leftMs;
+    return async (...command) => {
+      const ms = endsAtMs - performance.now();
+      if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
+      return within(ms, this.#connection.send(...command), { deadlineMs });
+    };
   }
 
   #checkOpen(): void {
@@ -171,13 +200,15 @@ class RedisStore implements Store {
     this.#unsettled.add(ended);
   }
 
-  async #runAll(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
+  async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<(StoreReply | StoreError)[]> {
     const parts = split(requests);
     // A receipt is written also for nothing.
     if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
-      return this.#run({ requests, terms, part: 0 });
+      return this.#run({ requests, terms, part: 0 }, send);
     // Each part is a script of its own: one that fails says nothing of the others.
-    const results = await Promise.allSettled(parts.map((each, part) => this.#run({ requests: each, terms, part })));
+    const results = await Promise.allSettled(
+      parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
+    );
     const [first] = results;
     const isNothing = results.every(({ status }) => status === "rejected");
     // Who sends on terms has to know that nothing is known of the whole batch.
@@ -187,9 +218,8 @@ class RedisStore implements Store {
     );
   }
 
-  async #run(part: Part): Promise<(StoreReply | StoreError)[]> {
+  async #run(part: Part, send: Send): Promise<(StoreReply | StoreError)[]> {
     const call = scriptCall(part);
-    const { send } = this.#connection;
     const isMarked = part.terms?.incarnation !== undefined;
     return this.#call(this.#apply, { ...call, send, isMarked }, (answer) => scriptReplies(part, call.keys, answer));
   }
@@ -208,7 +238,7 @@ class RedisStore implements Store {
         if (isNoScript(error) && isMarked) throw this.#forgotten();
         // EVAL makes the server know the script again.
         if (isNoScript(error)) return send(keys[0], "EVAL", script.text, ...args);
-        if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args);
+        if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args, send);
         throw error;
       });
       return read(answer as unknown[]);
@@ -225,11 +255,11 @@ class RedisStore implements Store {
   }
 
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */
-  async #askAgain(script: Script, key: string | undefined, args: (string | number)[]): Promise<unknown> {
+  async #askAgain(script: Script, key: string | undefined, args: (string | number)[], send: Send): Promise<unknown> {
     for (let time = 1; ; time++) {
       await sleep(MOVING.pauseMs);
       try {
-        return await this.#connection.send(key, "EVAL", script.text, ...args);
+        return await send(key, "EVAL", script.text, ...args);
       } catch (error) {
         if (!isSlotMoving(error) || time >= MOVING.times) throw error;
       }

@@ -20,8 +20,9 @@ import { transact } from "./sqlite/transaction.ts";
 /** How a SQLite store is made. */
 export interface SqliteStoreOptions {
   /**
-   * How long the file's lock may be out of reach before calls fail with `busy`, 1 to 60,000 ms. Default 2,000. From then
-   * on each batch asks once and fails at once, until the lock is to be had. The event loop never waits for a lock.
+   * How long a call may wait for the file's lock before it fails with `busy`, 1 to 60,000 ms, counted from the call. Default
+   * 2,000. Once the lock was out of reach for as long, each batch asks once and fails at once, until the lock is to be had.
+   * The event loop never waits for a lock.
    */
   readonly deadlineMs?: number;
   /**
@@ -75,6 +76,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
 
 class SqliteStore implements Store {
   readonly batching = BATCHING;
+  readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #path: string;
   readonly #options: Required<SqliteStoreOptions>;
@@ -87,6 +89,7 @@ class SqliteStore implements Store {
   constructor(path: string, options: Required<SqliteStoreOptions>) {
     this.#path = path;
     this.#options = options;
+    this.deadlineMs = options.deadlineMs;
     if (options.clock !== systemClock) this.clock = options.clock;
     try {
       this.#file = openFile(path, options.durability);
@@ -95,9 +98,14 @@ class SqliteStore implements Store {
     }
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<readonly (StoreReply | StoreError)[]> {
+  async apply(
+    requests: readonly StoreRequest[],
+    terms?: Terms,
+    leftMs: number = this.deadlineMs,
+  ): Promise<readonly (StoreReply | StoreError)[]> {
     refuseTerms(terms);
     const askedMs = performance.now();
+    const endsAtMs = askedMs + leftMs;
     const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);
     if (pauseMs > 0) await sleep(pauseMs);
     const startedMs = performance.now();
@@ -114,8 +122,8 @@ class SqliteStore implements Store {
         if (!isBusy(error)) throw storeError(error, this.#path);
         const nowMs = performance.now();
         this.#lockedSinceMs ??= nowMs;
-        if (nowMs - this.#lockedSinceMs >= this.#options.deadlineMs) {
-          const message = `others have held the lock of ${this.#path} for ${this.#options.deadlineMs} ms`;
+        if (nowMs >= endsAtMs || nowMs - this.#lockedSinceMs >= this.deadlineMs) {
+          const message = `others have held the lock of ${this.#path} for ${this.deadlineMs} ms`;
           throw new StoreError("busy", message, { transient: true, cause: error });
         }
         await sleep(this.#courtesy.lost(nowMs, Math.random()));

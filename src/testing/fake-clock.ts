@@ -1,11 +1,15 @@
 // A clock that moves only when it is told to.
 
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 
 /** A clock for tests. */
 export interface FakeClock extends Clock {
-  /** Moves the time by so many ms; backwards when negative. */
+  /**
+   * Moves the time by so many ms; backwards when negative. Timers that are due meanwhile are called in the order of their
+   * instants, each at its own: calls that wait (`maxWaitMs`) go on, and holds of `run` are extended.
+   */
   advance(ms: number): void;
+  setTimer(ms: number, run: () => void): Timer;
 }
 
 /**
@@ -26,15 +30,34 @@ export interface FakeClock extends Clock {
  * });
  * await limiter.consume({ tool: "search", user: "u1" });
  * const denied = await limiter.consume({ tool: "search", user: "u1" });
+ * const waiting = limiter.consume({ tool: "search", user: "u1" }, { maxWaitMs: 1_000 });
  * clock.advance(denied.retryAfterMs ?? 0);
- * console.log((await limiter.consume({ tool: "search", user: "u1" })).allowed); // true
+ * console.log((await waiting).allowed); // true
  * ```
  */
 export function fakeClock(nowMs: number = Date.UTC(2030, 0, 1)): FakeClock {
+  let pending: { readonly atMs: number; readonly run: () => void }[] = [];
   return {
     nowMs: () => nowMs,
+    setTimer(ms, run) {
+      const timer = { atMs: nowMs + Math.max(0, ms), run };
+      // After those that are due at the same instant.
+      const later = pending.findIndex(({ atMs }) => atMs > timer.atMs);
+      pending.splice(later === -1 ? pending.length : later, 0, timer);
+      return {
+        cancel() {
+          pending = pending.filter((each) => each !== timer);
+        },
+      };
+    },
     advance(ms) {
-      nowMs += ms;
+      const untilMs = nowMs + ms;
+      for (let [next] = pending; next !== undefined && next.atMs <= untilMs; [next] = pending) {
+        pending.shift();
+        nowMs = Math.max(nowMs, next.atMs);
+        next.run();
+      }
+      nowMs = untilMs;
     },
   };
 }

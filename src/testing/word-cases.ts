@@ -45,6 +45,11 @@ const grant = (bucket: string, limit: LimitSpec, id: string, units: number, leas
   limit,
   event: { type: "grant", id, units, leaseMs },
 });
+const revoke = (bucket: string, limit: LimitSpec, id: string): Step => ({
+  bucket,
+  limit,
+  event: { type: "revoke", id },
+});
 const inShadow = (step: Step): Step => ({ ...step, shadow: true });
 
 /** The store's time. */
@@ -217,6 +222,53 @@ const grantCases: readonly StoreCase[] = [
     assert.equal(first(await ask(store, "judge", grant("b", limit, "g1", 3))).granted, undefined);
     assert.equal(first(await ask(store, "judge", grant("b", limit, "g2", 3))).granted, 3);
   }),
+  ...forEachWindow("lists grants, the first that ends first, and ends one that is revoked", async (fixture, limit) => {
+    const { store, advance } = fixture;
+    await ask(store, "judge", grant("b", limit, "long", 3, 80));
+    const after = first(await ask(store, "judge", grant("b", limit, "short", 2, 40)));
+    const short = { id: "short", units: 2, endsAfterMs: 40 };
+    assert.deepEqual(after.grants, [short, { id: "long", units: 3, endsAfterMs: 80 }]);
+    await ask(store, "judge", charge("b", limit, 6));
+    await advance(10);
+    const later = [
+      { ...short, endsAfterMs: 30 },
+      { id: "long", units: 3, endsAfterMs: 70 },
+    ];
+    assert.deepEqual(first(await ask(store, "peek", read("b", limit))).grants, later);
+    assert.deepEqual(first(await ask(store, "peek", charge("b", limit, 1))).grants, undefined);
+    const shown = first(await ask(store, "peek", revoke("b", limit, "long")));
+    assert.deepEqual([shown.hold, shown.granted, shown.grants], ["live", 2, [later[0]]]);
+    assert.deepEqual(first(await ask(store, "peek", read("b", limit))).grants, later);
+    const revoked = first(await ask(store, "judge", revoke("b", limit, "long")));
+    assert.deepEqual([revoked.allowed, revoked.hold, revoked.used], [true, "live", 6]);
+    assert.deepEqual([revoked.granted, revoked.grants], [2, [later[0]]]);
+    assert.equal(first(await ask(store, "judge", charge("b", limit, 2))).allowed, false);
+    const again = first(await ask(store, "judge", revoke("b", limit, "long")));
+    assert.deepEqual([again.allowed, again.hold, again.granted], [true, "late", 2]);
+    assert.equal(first(await ask(store, "judge", revoke("b", limit, "none"))).hold, "unknown");
+    // A grant that is sent again does not come back; once it is forgotten, its id is free.
+    assert.equal(first(await ask(store, "judge", grant("b", limit, "long", 3))).granted, 2);
+    await advance(REMEMBERED_MS);
+    const free = first(await ask(store, "judge", grant("b", limit, "long", 3, 50)));
+    assert.deepEqual([free.granted, free.grants?.length], [3, 1]);
+    const reply = first(await ask(store, "judge", reset("b", limit)));
+    assert.deepEqual(reply.grants, [{ id: "long", units: 3, endsAfterMs: 50 }]);
+    const none = first(await ask(store, "peek", read("b", limit)));
+    assert.deepEqual([none.granted, none.grants], [undefined, undefined]);
+  }),
+  {
+    name: "revokes no hold, nor a grant that has ended by itself",
+    async run({ store, advance }) {
+      const limit = quota(2);
+      await ask(store, "judge", hold("b", limit, "h1", 1));
+      assert.equal(first(await ask(store, "judge", revoke("b", limit, "h1"))).hold, "unknown");
+      assert.equal(first(await ask(store, "peek", read("b", limit))).used, 1);
+      await ask(store, "judge", grant("b", limit, "g1", 3, 10));
+      await advance(10);
+      assert.equal(first(await ask(store, "judge", revoke("b", limit, "g1"))).hold, "late");
+      assert.equal(first(await ask(store, "judge", revoke("none", limit, "g1"))).hold, "unknown");
+    },
+  },
   {
     name: "grants nothing in a peek, nor where another step denies, and forgets a grant with a reset",
     async run({ store }) {
@@ -277,14 +329,15 @@ const grantCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "gives an answer with a grant again, whole",
+    name: "gives an answer with a grant again, whole but for the list of grants",
     async run({ store }) {
       const once = { key: "k", request: "r" };
       const request = { mode: "judge", steps: [grant("b", quota(5), "g1", 3)], once } as const;
       const reply = answered((await store.apply([request]))[0]);
       const again = answered((await store.apply([request]))[0]);
-      assert.deepEqual(again, { ...reply, replay: { request: "r", hold: null, units: [3] } });
-      assert.equal(first(again).granted, 3);
+      const { grants, ...step } = first(reply);
+      assert.deepEqual(again, { ...reply, steps: [step], replay: { request: "r", hold: null, units: [3] } });
+      assert.deepEqual([step.granted, grants?.length], [3, 1]);
     },
   },
 ];

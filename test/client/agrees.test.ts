@@ -105,7 +105,8 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
     },
     report: ({ limiter }) => limiter.report(call, which % 2 === 0 ? { error: true } : { result: 1 }),
     usage: ({ limiter }) => limiter.usage({ session: "s1", user: "u1", args: { q: 1 } }),
-    reset: ({ limiter }) => limiter.for({ session: "s1" }).reset({ limit }),
+    reset: ({ limiter }) => limiter.for({ session: "s1" }).reset({ limit }, { reason: "a test" }),
+    revoke: ({ limiter }) => limiter.revoke({ limit: "session", session: "s2" }, `g${which}`),
     grant: ({ limiter }) =>
       limiter.grant(
         { limit: "session", session: "s2" },

@@ -35,7 +35,7 @@ const DEADLINE_MS = 250;
 const opened: Instance[] = [];
 afterEach(async () => {
   for (const { limiter, proxy } of opened.splice(0)) {
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
     await proxy.close();
   }
 });
@@ -258,7 +258,7 @@ describe("clients whose service is away", () => {
     assert.equal(await usedOf(server, "user=u1", "small"), 10);
   });
 
-  it("know what they have reset or granted themselves", async () => {
+  it("know what they have reset, granted or revoked themselves", async () => {
     const { instances } = await clients(1);
     const [instance] = instances as [Instance];
     const { limiter } = instance;
@@ -275,6 +275,11 @@ describe("clients whose service is away", () => {
     await cut(instance);
     assert.equal(await admitted(30), 13);
     await heal([instance]);
+    await limiter.grant(bucket, { id: "g2", units: 5, lastsMs: 3_600_000, reason: "a test" });
+    await limiter.revoke(bucket, "g2");
+    await cut(instance);
+    assert.equal(await admitted(30), 0);
+    await heal([instance]);
     await limiter.reset(bucket);
     await cut(instance);
     assert.equal(await admitted(30), 10);
@@ -284,8 +289,23 @@ describe("clients whose service is away", () => {
     const { instances } = await clients(1);
     const [instance] = instances as [Instance];
     await cut(instance);
-    await instance.limiter.close();
+    await instance.limiter.close({ withinMs: 0 });
     assert.deepEqual(instance.events.at(-1), { type: "unbooked", bookings: 1 });
+  });
+
+  it("tell the service what it missed when they are closed, where it comes back in time", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    await cut(instance);
+    const before = await usedOf(server, "session=warm-up", "per-session");
+    const closing = instance.limiter.close();
+    await heal(instances);
+    await closing;
+    assert.deepEqual(
+      instance.events.map(({ type }) => type),
+      ["store-away", "store-back"],
+    );
+    assert.equal(await usedOf(server, "session=warm-up", "per-session"), before + 1);
   });
 });
 

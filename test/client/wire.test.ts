@@ -135,6 +135,27 @@ describe("a call whose answer was lost", () => {
 });
 
 describe("a service that does not answer", () => {
+  it("is given up at the deadline of each call, also of those that were never sent", async () => {
+    let asked = 0;
+    let answered = 0;
+    // It does not even stop when it is aborted.
+    const deaf: typeof fetch = async () => {
+      asked++;
+      await sleep(500);
+      answered++;
+      return Response.json({ items: [] });
+    };
+    const limiter = createClient({ url: server.url, fetch: deaf, deadlineMs: 100 });
+    const calls: Promise<void>[] = [];
+    for (let i = 0; i < 12; i++) {
+      calls.push(assert.rejects(limiter.consume(fresh()), isStoreError("unavailable", true)));
+      await new Promise(setImmediate);
+    }
+    await Promise.all(calls);
+    assert.deepEqual([asked, answered], [8, 0]);
+    await limiter.close();
+  });
+
   it("is given up at the deadline, by what waits behind others, too", async () => {
     const proxy = await startFaultProxy(port);
     const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 200 });
@@ -286,5 +307,48 @@ describe("a call that waits", () => {
     setTimeout(() => controller.abort(new Error("enough")), 10);
     await assert.rejects(aborted, /enough/);
     assert.ok(service.isOpen);
+  });
+
+  describe("whose client", () => {
+    const policy =
+      "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 1, window: 25s, burst: 1 }]";
+    /** A call that waits in a row at the service, whose one unit is used. */
+    const waiting = async (signal?: AbortSignal) => {
+      const { url, ask } = await served({ policy, store: memoryStore() });
+      const limiter = createClient({ url });
+      const call = fresh();
+      await limiter.consume(call);
+      const used = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[0]?.used;
+      const untilUsed = async (units: number) => {
+        while ((await used()) !== units) await sleep(5);
+      };
+      const waited = limiter.consume(call, { maxWaitMs: 30_000, ...(signal === undefined ? {} : { signal }) });
+      const outcome = waited.then(
+        ({ allowed }) => allowed,
+        (error: unknown) => error,
+      );
+      // A place is held beside what is spent.
+      while (!(await ask("GET", `/v1/usage?session=${call.session}`)).text.includes('"used":2')) await sleep(5);
+      return { limiter, outcome, untilUsed };
+    };
+
+    it("is closed fails, and its place is given back", async () => {
+      const { limiter, outcome, untilUsed } = await waiting();
+      const closing = limiter.close();
+      assert.equal(limiter.close(), closing);
+      await closing;
+      assert.ok(isMisuse("limiter-closed", "limiter")(await outcome));
+      await untilUsed(1);
+    });
+
+    it("aborts it fails, and its place is given back, although the client made a key for it", async () => {
+      const controller = new AbortController();
+      const { limiter, outcome, untilUsed } = await waiting(controller.signal);
+      const reason = new Error("enough");
+      controller.abort(reason);
+      assert.equal(await outcome, reason);
+      await untilUsed(1);
+      await limiter.close();
+    });
   });
 });

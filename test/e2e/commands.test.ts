@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, loadPolicy } from "tollgate";
@@ -72,15 +73,16 @@ describe("usage and reset", () => {
     await limiter.close();
 
     const table = await tollgate(["usage", ...target, "--session", "s1"], folder);
-    assert.match(table.stdout, /^tool-per-session +session=s1 tool=search +3 calls +5 +2 +24 h$/m);
-    assert.match(table.stdout, /^tool-per-session +session=s1 tool=book +0 calls +1 +1 +-$/m);
+    assert.match(table.stdout, /^tool-per-session +session=s1 tool=search +3 calls +5 +- +2 +24 h$/m);
+    assert.match(table.stdout, /^tool-per-session +session=s1 tool=book +0 calls +1 +- +1 +-$/m);
 
     const one = ["--session", "s1", "--tool", "search", "--json"];
     const [usage] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
     assert.deepEqual([usage.limit, usage.used, usage.remaining], ["tool-per-session", 3, 2]);
 
     const reset = await tollgate(["reset", ...target, "--limit", "tool-per-session", ...one], folder);
-    assert.equal(JSON.parse(reset.stdout).used, 3);
+    const { before, after: emptied } = JSON.parse(reset.stdout);
+    assert.deepEqual([before.used, emptied.used, emptied.remaining], [3, 0, 5]);
     const [after] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
     assert.equal(after.used, 0);
   });
@@ -101,6 +103,78 @@ describe("usage and reset", () => {
       const { status, stderr } = await tollgate([...grant, "--units", "7", option, value], folder);
       assert.equal(status, 2, stderr);
     }
+  });
+
+  it("shows what is granted and until when, and revokes it", async () => {
+    const one = ["--limit", "tool-per-session", "--session", "s3", "--tool", "search"];
+    const whose = ["--session", "s3", "--tool", "search"];
+    await tollgate(
+      ["grant", ...target, ...one, "--lasts", "1h", "--reason", "a test", "--id", "g1", "--units", "7"],
+      folder,
+    );
+    const shown = await tollgate(["usage", ...target, ...whose], folder);
+    assert.match(shown.stdout, /^tool-per-session +.* 0 calls +5 +\+7 for 1 h \(g1\) +12 +/m);
+    const [usage] = JSON.parse((await tollgate(["usage", ...target, ...whose, "--json"], folder)).stdout);
+    assert.deepEqual(
+      [usage.quota + usage.granted - usage.used, usage.grants.length, usage.grants[0].id, usage.grants[0].units],
+      [usage.remaining, 1, "g1", 7],
+    );
+    assert.ok(usage.grants[0].endsInMs > 3_500_000 && usage.grants[0].endsInMs <= 3_600_000);
+    const revoke = ["revoke", ...target, ...one, "--id", "g1"];
+    const revoked = await tollgate([...revoke, "--json"], folder);
+    const { revoked: isRevoked, after } = JSON.parse(revoked.stdout);
+    assert.deepEqual([revoked.status, isRevoked, after.granted, after.remaining], [0, true, 0, 5]);
+    const again = await tollgate(revoke, folder);
+    assert.equal(again.status, 1);
+    assert.match(again.stdout, /no live grant g1/);
+    assert.equal((await tollgate(["revoke", ...target, ...one], folder)).status, 2);
+  });
+
+  it("writes grants, revokes and resets down before they are done, as the service does", async () => {
+    const file = join(folder, "audit.jsonl");
+    const audit = ["--audit", file, "--reason", "ticket 7"];
+    const one = ["--limit", "tool-per-session", "--session", "s4", "--tool", "search"];
+    await tollgate(["grant", ...target, ...one, ...audit, "--lasts", "1h", "--id", "g1", "--units", "7"], folder);
+    await tollgate(["revoke", ...target, ...one, ...audit, "--id", "g1"], folder);
+    await tollgate(["reset", ...target, ...one, ...audit], folder);
+    await tollgate(["reset", ...target, "--limit", "none", "--audit", file], folder);
+    const lines = readFileSync(file, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const bucket = { limit: "tool-per-session", dimensions: { session: "s4", tool: "search" } };
+    const common = { actor: `cli:${userInfo().username}`, keyId: null };
+    const failed = { act: "reset", reason: null, ...common, limit: "none", dimensions: {} };
+    assert.ok(lines.every(({ time }) => Date.now() - Date.parse(time) < 60_000));
+    assert.deepEqual(
+      lines.map(({ time: _, ...rest }) => rest),
+      [
+        { act: "grant", units: 7, grantId: "g1", reason: "ticket 7", ...common, ...bucket },
+        { act: "revoke", grantId: "g1", reason: "ticket 7", ...common, ...bucket },
+        { act: "reset", reason: "ticket 7", ...common, ...bucket },
+        failed,
+        { ...failed, failed: "unknown-limit" },
+      ],
+    );
+    // Without a file the line is on stderr; where it cannot be written nothing is done.
+    const told = await tollgate(["reset", ...target, ...one, "--reason", "ticket 8", "--json"], folder);
+    assert.deepEqual([JSON.parse(told.stderr).reason, JSON.parse(told.stdout).before.used], ["ticket 8", 0]);
+    const unwritten = [
+      "--audit",
+      join(folder, "nowhere", "audit.jsonl"),
+      "--lasts",
+      "1h",
+      "--id",
+      "g2",
+      "--units",
+      "7",
+    ];
+    const refused = await tollgate(["grant", ...target, ...one, "--reason", "x", ...unwritten], folder);
+    assert.notEqual(refused.status, 0);
+    const [usage] = JSON.parse(
+      (await tollgate(["usage", ...target, "--session", "s4", "--tool", "search", "--json"], folder)).stdout,
+    );
+    assert.equal(usage.granted, 0);
   });
 
   it("exit with 2 on misuse and 3 when the store is in trouble", async () => {

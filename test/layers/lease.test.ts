@@ -283,6 +283,72 @@ describe("units that are borrowed ahead", () => {
     }
   });
 
+  /** A store that fails so many reads: an instance reads before it returns units. */
+  function weakStore() {
+    const { store } = slowStore();
+    const state = { fails: 0, isClosed: false };
+    const weak: Store = {
+      ...store,
+      async apply(requests, terms) {
+        if (state.fails > 0 && requests.some(({ mode }) => mode === "peek")) {
+          state.fails--;
+          throw new StoreError("unavailable", "away", { transient: true });
+        }
+        return store.apply(requests, terms);
+      },
+      async close() {
+        state.isClosed = true;
+      },
+    };
+    return { limiter: limiterOn(weak, 1_000_000), other: limiterOn(store, 1_000_000), state };
+  }
+
+  it("are returned while the limiter closes, as soon as the store takes them", async () => {
+    const { limiter, other, state } = weakStore();
+    assert.equal(await admitted(limiter, 2_000), 2_000);
+    assert.ok(((await usedOf(other)) ?? 0) > 2_000);
+    state.fails = 2;
+    await limiter.close();
+    assert.deepEqual([await usedOf(other), state], [2_000, { fails: 0, isClosed: true }]);
+  });
+
+  it("stay used where the store does not take them in time: the limiter closes all the same", async () => {
+    for (const withinMs of [0, 20]) {
+      const { limiter, other, state } = weakStore();
+      await admitted(limiter, 2_000);
+      state.fails = Number.POSITIVE_INFINITY;
+      await limiter.close({ withinMs });
+      assert.equal(state.isClosed, true);
+      assert.ok(((await usedOf(other)) ?? 0) > 2_000);
+    }
+  });
+
+  it("are returned within the deadline of the call that they could let pass, or the call is denied", async () => {
+    for (const isSilent of [false, true]) {
+      const { store } = slowStore();
+      const left: (number | undefined)[] = [];
+      let isWatched = false;
+      const timed: Store = {
+        ...store,
+        deadlineMs: isSilent ? 50 : 10_000,
+        async apply(requests, terms, leftMs) {
+          if (isWatched && isSilent && requests.some(({ mode }) => mode === "peek")) return new Promise(() => {});
+          if (isWatched && requests.some(({ once }) => once !== undefined)) left.push(leftMs);
+          return store.apply(requests, terms);
+        },
+      };
+      const limiter = limiterOn(timed, 1_000);
+      const other = limiterOn(store, 1_000);
+      await holding(limiter, other);
+      await admitted(other, 1_000);
+      isWatched = true;
+      assert.equal((await limiter.consume({ ...CALL, idempotencyKey: "k" })).allowed, !isSilent);
+      const [first, second = 0] = left;
+      assert.deepEqual([first, left.length], [undefined, isSilent ? 1 : 2]);
+      assert.ok(isSilent || (second > 0 && second < 10_000), `${second}`);
+    }
+  });
+
   it("that another instance holds make a denial say to try again soon, which then works", async () => {
     for (const algorithm of ["fixed-window", "quota"]) {
       const { store, clock } = slowStore();
@@ -296,7 +362,7 @@ describe("units that are borrowed ahead", () => {
         if (!decision.allowed) {
           assert.equal(decision.retryAfterMs, 200);
           assert.equal(decision.verdicts[0]?.retryable, true);
-          assert.match(decision.message ?? "", /Try again in 200 ms/);
+          assert.match(decision.message ?? "", /Try again in 1 second/);
           break;
         }
         made++;

@@ -4,8 +4,8 @@ import type { Store, StoreRequest } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
-export function slowStore() {
-  const clock = fakeClock(Date.UTC(2030, 0, 1));
+export function slowStore(startMs = Date.UTC(2030, 0, 1)) {
+  const clock = fakeClock(startMs);
   const inner = memoryStore({ clock });
   const asked = { times: 0, requests: [] as StoreRequest[] };
   const store: Store = {

@@ -29,15 +29,12 @@ const POLICY: PolicyInput = {
 };
 const folder = temporaryFolder();
 const redis = await anyRedis();
-let files = 0;
+let opened = 0;
 
 const stores: Readonly<Record<string, () => Store>> = {
   memory: () => memoryStore(),
-  sqlite: () => sqliteStore(join(folder, `${files++}.db`)),
-  redis: () => {
-    redis.cli("FLUSHALL");
-    return redisStore(redis.ioredis());
-  },
+  sqlite: () => sqliteStore(join(folder, `${opened}.db`)),
+  redis: () => redisStore(redis.ioredis()),
 };
 /** Two limiters on one store, as two processes have them, and the same over HTTP. */
 const pairs: Readonly<Record<string, () => Promise<readonly [Limiter, Limiter]>>> = {
@@ -46,7 +43,9 @@ const pairs: Readonly<Record<string, () => Promise<readonly [Limiter, Limiter]>>
       name,
       async () => {
         const store = open();
-        return [createLimiter({ policy: POLICY, store }), createLimiter({ policy: POLICY, store })] as const;
+        // Limiters of earlier tests are still there: each pair has its own keys.
+        const options = { policy: POLICY, store, prefix: `test-${opened++}` };
+        return [createLimiter(options), createLimiter(options)] as const;
       },
     ]),
   ),

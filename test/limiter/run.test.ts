@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Call, type Report, StoreError } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
 import { isMisuse, limiterFor, POLICY, watchable } from "./fixture.ts";
 
 const call: Call = { tool: "model", session: "s1", cost: { tokens: 400 } };
@@ -165,7 +166,9 @@ describe("run", () => {
   });
 
   it("says once when its hold had expired, and settles late", async () => {
-    const { limiter, clock, events, used } = limiterFor();
+    // The store's time moves while this process's timers stand still.
+    const clock = fakeClock();
+    const { limiter, events, used } = limiterFor({ store: watchable(memoryStore({ clock })) });
     await limiter.run(
       call,
       async (_signal, report) => {

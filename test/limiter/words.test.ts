@@ -255,6 +255,92 @@ describe("grant", () => {
     assert.equal((await limiter.usage({ session: "s1" }))[1]?.remaining, 10);
   });
 
+  it("is listed with its end, so that the numbers add up, and can be revoked", async () => {
+    const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 8, ttl: "1h" }]);
+    const bucket = { limit: "calls", session: "s1" };
+    await limiter.consume({ tool: "x", session: "s1", cost: { calls: 7 } });
+    await limiter.grant(bucket, { ...grant, units: 10 });
+    clock.advance(1_000);
+    const [usage] = await limiter.usage({ session: "s1" });
+    assert.deepEqual(usage, {
+      limit: "calls",
+      dimensions: { session: "s1" },
+      unit: "calls",
+      quota: 8,
+      granted: 10,
+      grants: [{ id: "g1", units: 10, endsInMs: 59_000 }],
+      used: 7,
+      remaining: 11,
+      // The full quota is free, by the grant.
+      resetAfterMs: 0,
+    });
+    await limiter.consume({ tool: "x", session: "s1", cost: { calls: 5 } });
+    const revoked = await limiter.revoke(bucket, "g1", { reason: "a mistake" });
+    assert.deepEqual([revoked?.revoked, revoked?.after.used, revoked?.after.remaining], [true, 12, 0]);
+    assert.deepEqual(revoked?.after.grants, []);
+    assert.equal((await limiter.consume({ tool: "x", session: "s1" })).allowed, false);
+    const again = await limiter.revoke(bucket, "g1");
+    assert.equal(again?.revoked, false);
+    // The same grant, sent again late, does not come back.
+    assert.equal((await limiter.grant(bucket, { ...grant, units: 10 }))?.granted, 0);
+    assert.deepEqual(
+      events.map((event) => [event.type, "reason" in event ? event.reason : null]),
+      [
+        ["grant", null],
+        ["revoke", "a mistake"],
+        ["revoke", null],
+        ["grant", null],
+      ],
+    );
+    await limiter.reset(bucket, { reason: "a fresh start" });
+    const last = events.at(-1);
+    assert.ok(last?.type === "reset");
+    assert.deepEqual(
+      [last.reason, last.before.used, last.after.used, last.after.remaining],
+      ["a fresh start", 12, 0, 8],
+    );
+  });
+
+  it("of several in one bucket is revoked by its id, and settlements say how much is granted", async () => {
+    const { limiter } = limiterOf([{ name: "tokens", per: ["session"], unit: "tokens", quota: 10 }]);
+    const bucket = { limit: "tokens", session: "s1" };
+    for (const [id, units, lastsMs] of [
+      ["long", 5, 90_000],
+      ["short", 3, 30_000],
+    ] as const) {
+      await limiter.grant(bucket, { id, units, lastsMs, reason: "x" });
+    }
+    const held = await limiter.reserve({ tool: "x", session: "s1", cost: { tokens: 14 } });
+    assert.ok(held.allowed);
+    const settled = await held.settle({ tokens: 12 });
+    const replayed = await held.settle({ tokens: 12 });
+    for (const { usages } of [settled, replayed]) {
+      assert.deepEqual([usages[0]?.granted, usages[0]?.used, usages[0]?.remaining], [8, 12, 6]);
+    }
+    const revoked = await limiter.revoke(bucket, "long");
+    assert.deepEqual([revoked?.after.granted, revoked?.after.remaining], [3, 1]);
+    assert.deepEqual(revoked?.after.grants, [{ id: "short", units: 3, endsInMs: 30_000 }]);
+  });
+
+  it("of a token bucket cannot be revoked, and the error says what to do instead", async () => {
+    const { limiter } = limiterOf([
+      { name: "rate", per: ["session"], algorithm: "gcra", quota: 60, window: "1m", burst: 10 },
+      { name: "free", per: ["user"], optional: true, quota: "unlimited" },
+    ]);
+    const bucket = { limit: "rate", session: "s1" };
+    await limiter.consume({ tool: "x", session: "s1", cost: { calls: 10 } });
+    const after = await limiter.grant(bucket, grant);
+    assert.deepEqual([after?.granted, after?.grants, after?.remaining], [0, [], 5]);
+    await assert.rejects(limiter.revoke(bucket, "g1"), (error) => {
+      return isMisuse("invalid-option", "limit")(error) && /record instead/.test(String(error));
+    });
+    assert.equal(await limiter.revoke({ limit: "free", user: "u1" }, "g1"), null);
+    await assert.rejects(limiter.revoke(bucket, "a b"), isMisuse("invalid-option", "id"));
+    await assert.rejects(limiter.revoke(bucket, "a", { reason: "" }), isMisuse("invalid-option", "reason"));
+    await assert.rejects(limiter.reset(bucket, { reason: "x".repeat(501) }), isMisuse("invalid-option", "reason"));
+    await assert.rejects(limiter.revoke({ limit: "none" }, "a"), isMisuse("unknown-limit"));
+  });
+
   it("refuses what is no grant", async () => {
     const { limiter } = limiterOf([{ name: "calls", per: ["session"], quota: 2 }]);
     const bucket = { limit: "calls", session: "s1" };

@@ -119,7 +119,7 @@ async function done(limiter: Limiter, act: Exclude<Act, { type: "reload" }>, sai
   try {
     if (act.type === "admin") {
       const bucket = { limit: "calls", user: act.user };
-      if (act.id === null) return (await limiter.reset(bucket))?.quota;
+      if (act.id === null) return (await limiter.reset(bucket))?.before.quota;
       const grant = { id: act.id, units: 2, lastsMs: 86_400_000, reason: "a test" };
       return (await limiter.grant(bucket, grant))?.quota;
     }

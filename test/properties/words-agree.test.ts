@@ -84,6 +84,7 @@ const event = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("settle"), id, units: cost }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("extend"), id, leaseMs }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("revoke"), id }) },
   { weight: 1, arbitrary: fc.constant({ type: "read" }) },
   { weight: 1, arbitrary: fc.constant({ type: "reset" }) },
 ) as fc.Arbitrary<Step["event"]>;

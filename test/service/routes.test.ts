@@ -134,7 +134,7 @@ describe("deciding routes", () => {
 });
 
 describe("routes of administrators and readers", () => {
-  it("grant, show and reset a bucket", async () => {
+  it("grant, show, revoke and reset a bucket", async () => {
     const call = fresh();
     await post("/v1/consume", call);
     const bucket = { limit: "per-session", dimensions: { session: call.session } };
@@ -144,9 +144,21 @@ describe("routes of administrators and readers", () => {
     assert.equal(granted.json.usage.remaining, 14);
     const again = await post("/v1/grant", { ...bucket, grant });
     assert.equal(again.json.usage.remaining, 14);
-    const before = await post("/v1/reset", { ...bucket, reason: "support" });
-    assert.ok(fits("/v1/reset", before.json));
-    assert.equal(before.json.usage.used, 1);
+    const shown = await ask("GET", `/v1/usage?session=${call.session}&tool=search`);
+    assert.ok(fits("/v1/usage", shown.json));
+    const usage = shown.json.usages.find(({ limit }: { limit: string }) => limit === "per-session");
+    const [{ endsInMs, ...listed }] = usage.grants;
+    assert.deepEqual([listed, usage.granted], [{ id: "g1", units: 10 }, 10]);
+    assert.ok(endsInMs > 0 && endsInMs <= 60_000);
+    assert.equal(usage.quota + usage.granted - usage.used, usage.remaining);
+    for (const isLive of [true, false]) {
+      const { json, status } = await post("/v1/revoke", { ...bucket, id: "g1", reason: "support" });
+      assert.ok(fits("/v1/revoke", json));
+      assert.deepEqual([status, json.revoked, json.after.granted, json.after.remaining], [200, isLive, 0, 4]);
+    }
+    const reset = await post("/v1/reset", { ...bucket, reason: "support" });
+    assert.ok(fits("/v1/reset", reset.json));
+    assert.deepEqual([reset.json.before.used, reset.json.after.used, reset.json.after.remaining], [1, 0, 5]);
     const { json } = await ask("GET", `/v1/usage?session=${call.session}&tool=search`);
     assert.equal(json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 0);
   });

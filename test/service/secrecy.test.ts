@@ -147,13 +147,14 @@ describe("the audit log", () => {
     const [first] = lines;
     assert.ok(Date.now() - Date.parse(first.time) < 60_000);
     const untimed = lines.map(({ time: _, ...rest }) => rest);
-    const failedReset = { act: "reset", reason: null, keyId: "root", limit: "none", dimensions: {} };
+    const failedReset = { act: "reset", reason: null, actor: "key:root", keyId: "root", limit: "none", dimensions: {} };
     assert.deepEqual(untimed, [
       {
         act: "grant",
         units: 5,
         grantId: "g1",
         reason: "ticket 7",
+        actor: "key:root",
         keyId: "root",
         limit: "per-session",
         dimensions: { session: "s1" },
@@ -161,6 +162,7 @@ describe("the audit log", () => {
       {
         act: "reset",
         reason: "ticket 8",
+        actor: "key:acme",
         keyId: "acme",
         limit: "per-session",
         dimensions: { session: "acme/s1", tenant: "acme" },

@@ -117,6 +117,7 @@ export function bodyFor(path: string): unknown {
     "/v1/report": { call, outcome: { error: true } },
     "/v1/batch": { items: [{ op: "peek", ...call }] },
     "/v1/grant": { ...bucket, grant: { id: "g1", units: 5, lastsMs: 60_000, reason: "a test" } },
+    "/v1/revoke": { ...bucket, id: "g1" },
     "/v1/reset": bucket,
   };
   return bodies[path];

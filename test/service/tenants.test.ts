@@ -71,6 +71,10 @@ const act = fc.oneof(
     body: name.map((session) => ({ limit: "per-session", dimensions: { session } })),
   }),
   fc.record({
+    path: fc.constant("/v1/revoke"),
+    body: name.map((session) => ({ limit: "per-session", dimensions: { session }, id: "g" })),
+  }),
+  fc.record({
     path: fc.constant("/v1/grant"),
     body: name.map((session) => ({
       limit: "per-session",
@@ -107,7 +111,10 @@ describe("tenants", () => {
         const { status, json } = await ask("GET", `/v1/usage?${query}`, { key: keyOf(tenant) });
         assert.equal(status, 200);
         // Time passes: only what stands in the bucket counts.
-        for (const { resetAfterMs: _, ...usage } of json.usages) usages.push(JSON.stringify(usage));
+        for (const { resetAfterMs: _, grants, ...usage } of json.usages) {
+          const ids = grants.map(({ id }: { readonly id: string }) => id);
+          usages.push(JSON.stringify({ ...usage, grants: ids }));
+        }
       }
       return usages;
     };
@@ -190,6 +197,7 @@ describe("tenants", () => {
     const grant = { id: "g", units: 1, lastsMs: 1_000, reason: "x" };
     for (const [path, body] of [
       ["/v1/reset", bucket],
+      ["/v1/revoke", { ...bucket, id: "g" }],
       ["/v1/grant", { ...bucket, grant }],
     ] as const) {
       const { status, json } = await post(path, body, { key });

@@ -54,6 +54,7 @@ function eventOf(limit: LimitSpec): fc.Arbitrary<(nowMs: number) => StepEvent> {
       weight: 1,
       arbitrary: plain(fc.record({ type: fc.constant("grant" as const), id: fc.constant("g"), units: few, leaseMs })),
     },
+    { weight: 1, arbitrary: plain(fc.record({ type: fc.constant("revoke" as const), id: fc.constant("g") })) },
   );
 }
 

@@ -33,6 +33,18 @@ const chargeOnce = (store: Store, ...buckets: string[]) =>
   store.apply(buckets.map((bucket) => ({ mode: "judge", steps: [charge(bucket)] }) as const));
 const isStoreError = (code: StoreErrorCode) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
 
+describe("the deadline of a Redis store", () => {
+  it("is over for what has no time left, which is not sent", async () => {
+    server.cli("FLUSHALL");
+    const store = redisStore(io, { deadlineMs: 300 });
+    assert.equal(store.deadlineMs, 300);
+    const late = store.apply([{ mode: "judge", steps: [charge("late")] }], undefined, 0);
+    await assert.rejects(late, (error) => isStoreError("unavailable")(error) && /within 300 ms/.test(String(error)));
+    assert.equal(server.cli("EXISTS", "late"), "0");
+    await store.close();
+  });
+});
+
 describe("what the Redis store keeps", () => {
   it("is a plain integer with a TTL under the documented key", async () => {
     server.cli("FLUSHALL");

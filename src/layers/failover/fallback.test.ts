@@ -146,8 +146,10 @@ function play(
         const wouldBe = decide({ ...request, mode: "peek" }, [pair.state], pair.nowMs).reply;
         assert.ok(wouldBe !== null);
         judge(act, local, wouldBe);
-        // The store has counted what was admitted, when it is back.
+        // The store has counted what was admitted, when it is back. Without the outage it would have seen a denied call, too:
+        // a counter then ends when the limit of that call says so.
         if (local.allowed || act.force) pair.stored({ ...request, mode: "force" });
+        else pair.stored({ mode: "judge", steps: [{ bucket: "b", limit: act.limit, event: { type: "read" } }] });
       }
     }
   }

@@ -89,6 +89,9 @@ export class Fallback {
   decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): StoreReply | StoreError {
     const { wait: _, ...asked } = request;
     if (asked.steps.some(({ event }) => isStoreOnly(event.type, asked.mode))) throw failure;
+    if (asked.mode !== "peek") {
+      for (const { bucket, limit } of asked.steps) this.#views.shorten(bucket, limit, nowMs);
+    }
     const locals = asked.steps.map((step) => this.#localOf(step, place, nowMs));
     const worst = locals.map(({ share }) => share.worstCaseOver);
     const degraded: Degraded = {
@@ -215,6 +218,8 @@ function denial({ limit, event, onStoreError }: Step, view: View | undefined, no
   return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
 }
 
+const STORE_ONLY: ReadonlySet<Step["event"]["type"]> = new Set(["grant", "revoke", "reset", "raise"]);
+
 function isStoreOnly(event: Step["event"]["type"], mode: StoreRequest["mode"]): boolean {
-  return event === "grant" || event === "reset" || event === "raise" || (event === "read" && mode === "peek");
+  return STORE_ONLY.has(event) || (event === "read" && mode === "peek");
 }

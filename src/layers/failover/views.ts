@@ -20,7 +20,7 @@ export interface View {
   readonly limit: LimitSpec;
   readonly used: number;
   readonly granted: number;
-  /** When the first of the grants ends that were made through this instance; `null` where it knows of none. */
+  /** When the first of the grants ends that this instance has made or seen listed; `null` where it knows of none. */
   readonly grantEndsAtMs: number | null;
   readonly seenAtMs: number;
   /** When all of it is free again. */
@@ -49,6 +49,19 @@ export class Views {
     }
   }
 
+  /**
+   * Ends the use of a counter as a limit which the bucket is asked about does: the store keeps it no longer than that limit
+   * can write, also when a later limit could.
+   */
+  shorten(bucket: string, limit: LimitSpec, nowMs: number): void {
+    const { kind, notAhead } = algorithmOf(limit);
+    const view = this.get(bucket);
+    const spent = spentOf(view, limit, nowMs);
+    if (kind !== "counter" || view === undefined || spent?.kind !== kind) return;
+    const { expiresAtMs } = notAhead(limit, spent, nowMs);
+    if (expiresAtMs < view.endsAtMs) this.#put(bucket, { ...view, endsAtMs: expiresAtMs });
+  }
+
   /** Buckets with use, those that were seen last among them. */
   *live(nowMs: number): Generator<[bucket: string, View]> {
     for (const generation of [this.#young, this.#old]) {
@@ -58,7 +71,10 @@ export class Views {
 
   #set(bucket: string, view: View): void {
     const before = this.get(bucket);
-    if (before !== undefined && isOlder(view, before)) return;
+    if (before === undefined || !isOlder(view, before)) this.#put(bucket, view);
+  }
+
+  #put(bucket: string, view: View): void {
     if (this.#young.size >= VIEWS_PER_GENERATION && !this.#young.has(bucket)) {
       this.#old = this.#young;
       this.#young = new Map();
@@ -74,11 +90,13 @@ function isOlder(view: View, before: View): boolean {
 }
 
 function viewOf({ limit, event }: Step, found: StepReply, before: View | undefined, nowMs: number): View {
-  const { used, granted = 0, resetAfterMs } = found;
+  const { used, granted = 0, grants, resetAfterMs } = found;
   const seen = { limit, seenAtMs: nowMs, isCount: event.type === "charge" && event.seen !== undefined };
   // A reset says how the bucket stood before.
   if (event.type === "reset") return { ...seen, used: 0, granted: 0, grantEndsAtMs: null, endsAtMs: nowMs };
-  const grantEndsAtMs = granted === 0 ? null : grantEndOf(limit, event, before, nowMs);
+  const firstEndsMs = grants?.[0]?.endsAfterMs;
+  const known = firstEndsMs === undefined ? grantEndOf(limit, event, before, nowMs) : nowMs + firstEndsMs;
+  const grantEndsAtMs = granted === 0 ? null : known;
   const isCovered = grantEndsAtMs !== null && used > 0 && resetAfterMs === 0;
   const endsAtMs = isCovered ? latestEndOf(limit, before, nowMs) : nowMs + resetAfterMs;
   return { ...seen, used, granted, grantEndsAtMs, endsAtMs };

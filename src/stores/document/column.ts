@@ -52,6 +52,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   let types: Promise<Types> | null = null;
 
   return {
+    deadlineMs: WAITS * deadlineMs,
     async transact(partition, change) {
       try {
         types ??= typesOf(database.query, from, id, column);

@@ -10,6 +10,12 @@ export interface Change<Result> {
 /** Where the values are. */
 export interface DocumentPort {
   /**
+   * How long a call may take, ms, counted from the call: what has waited for as long is not asked for any more, and fails with
+   * `unavailable`. Absent: as long as it takes.
+   */
+  readonly deadlineMs?: number;
+
+  /**
    * Changes one partition's value in one transaction, in which nobody else changes it, and returns `result`. What `change`
    * throws rolls it back. A partition that is not there is an error, never an empty value: a session that was made up
    * would begin with a full quota.

@@ -11,6 +11,21 @@ local function reply_text(text)
   replies[replied] = text
 end
 
+-- Replies how many grants are there, and of each its id, its units and in how many ms it ends.
+local function reply_grants(holds)
+  replied = replied + 1
+  local place, count = replied, 0
+  for _, hold in ipairs(holds) do
+    if hold.grants and not hold.expired then
+      count = count + 1
+      reply_text(hold.id)
+      reply(hold.units)
+      reply(hold.expires_at_ms - now_ms)
+    end
+  end
+  replies[place] = count
+end
+
 -- Replies how a step's bucket stands. Returns the end of one with holds, where that is known.
 local function answer(step, spent, holds, keeps_answer, all_fit)
   local limit, needed = step.limit, step.needed
@@ -41,6 +56,9 @@ local function answer(step, spent, holds, keeps_answer, all_fit)
     local hold = step.hold
     step.found = not hold and UNKNOWN or hold.expired and LATE or LIVE
     reply(step.found)
+  end
+  if step.lists and extra > 0 then
+    reply_grants(holds)
   end
   return end_ms
 end

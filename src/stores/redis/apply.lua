@@ -29,6 +29,7 @@
 --          ms, and whether the store may have kept some of them (0, 1)
 --       -9 settle, followed by the hold's id and the actual units
 --       -10 extend, followed by the hold's id and the lease in ms
+--       -11 revoke, followed by the grant's id
 -- Returns whole numbers (the largest as text): the time in ms since 1970; then, where the terms refuse the batch, -4 its
 --       deadline is over, -5 another incarnation, -6 its number is settled, -7 too many batches are open; else for each
 --       request 1 allowed, 0 denied, 2 answered before, 3 a time outside of a calendar's windows, 4 allowed at its turn,
@@ -36,7 +37,9 @@
 --       7 allowed, and every step passes; -1 a damaged key, -2 a key of another type, -3 too many holds; after 0, 1 and 4
 --       to 7 for each step: units granted, if there are any, as a negative number; units used, ms until all are free; ms
 --       until this cost would pass (0: it passes now; -1: it never will), but not after 7; and of a settle or an extend,
---       but not after 5, how the hold was found (0 live, 1 late, 2 unknown); after 2 the text of the answer; after -1 and
+--       but not after 5, how the hold was found (0 live, 1 late, 2 unknown), and likewise of a revoke the grant; and of a
+--       read, a reset, a grant or a revoke, and after 5, where units are granted, how many grants there are, and for
+--       each its id, its units and in how many ms it ends; after 2 the text of the answer; after -1 and
 --       -2 the key's number
 -- Atomic because Redis runs a script alone, and nothing is written before everything was read, decided and allowed.
 

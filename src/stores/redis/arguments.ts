@@ -20,8 +20,8 @@ export interface ScriptCall {
 
 const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const;
 const [WITH_ONCE, WITH_WAIT, WITH_TIME] = [10, 20, 40];
-const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND] = [
-  -1, -2, -3, -4, -5, -6, -7, -8, -9, -10,
+const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND, REVOKE] = [
+  -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11,
 ];
 const NO_OUTCOME = 0;
 const [NO_KEY, NO_SHAPE] = [0, 0];
@@ -175,6 +175,9 @@ function pushEvent(values: (number | string)[], event: StepEvent, made: Hold | u
       break;
     case "extend":
       values.push(EXTEND, event.id, event.leaseMs);
+      break;
+    case "revoke":
+      values.push(REVOKE, event.id);
       break;
   }
 }

@@ -468,6 +468,26 @@ local function granted(limit, spent, holds, id, units, lease_ms, now_ms)
   return spent, after
 end
 
+local function grant_in(holds, id)
+  for _, hold in ipairs(holds) do
+    if hold.grants and hold.id == id then
+      return hold
+    end
+  end
+  return nil
+end
+
+-- Holds with a live grant that has ended now.
+local function revoked(holds, grant, now_ms)
+  local others = {}
+  for _, hold in ipairs(holds) do
+    if hold ~= grant then
+      others[#others + 1] = hold
+    end
+  end
+  return with_hold(others, 1, changed_hold(grant, now_ms, nil, true))
+end
+
 local function held(limit, spent, holds, made, now_ms)
   if made.units == 0 then
     return spent, holds

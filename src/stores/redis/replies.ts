@@ -5,7 +5,9 @@ import { replayOf } from "../../kernel/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import {
   decodeState,
+  type GrantReply,
   type Step,
+  type StepEvent,
   type StepReply,
   StoreError,
   type StoreReply,
@@ -20,6 +22,10 @@ const [ALLOWED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS] = [1, 2, 3, 4, 5, 6,
 const [DAMAGED, WRONG_TYPE] = [-1, -2];
 const [TOO_LATE, OTHER_INCARNATION, SETTLED, OVERLOADED] = [-4, -5, -6, -7];
 const FOUND = ["live", "late", "unknown"] as const;
+/** Events that name a hold or a grant: the answer says how it was found. */
+export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["settle", "extend", "revoke"]);
+/** Events whose answer lists the grants. */
+export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
 /**
  * The script's answer, one reply or error for each request.
@@ -90,13 +96,19 @@ class Reader {
       const resetAfterMs = this.#next();
       const retryMs = status === FITS ? 0 : this.#next();
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
-      const isEnd = status !== SHOWN && (event.type === "settle" || event.type === "extend");
+      const isEnd = status !== SHOWN && NAMING.has(event.type);
       if (first >= 0 && !isEnd) return reply;
-      return {
-        ...reply,
-        ...(first < 0 ? { granted: -first } : {}),
-        ...(isEnd ? { hold: FOUND[this.#next()] ?? "unknown" } : {}),
-      };
+      const found = isEnd ? { hold: FOUND[this.#next()] ?? "unknown" } : {};
+      const granted = first < 0 ? { granted: -first } : {};
+      const isListed = first < 0 && (status === SHOWN || LISTING.has(event.type));
+      return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
+    });
+  }
+
+  #grants(): GrantReply[] {
+    return Array.from({ length: this.#next() }, () => {
+      const id = textIn(this.#answer[this.#position++]);
+      return { id, units: this.#next(), endsAfterMs: this.#next() };
     });
   }
 

@@ -5,31 +5,38 @@
 import { tagOf } from "../../kernel/key.ts";
 import type { Replay } from "../../kernel/once.ts";
 import { keysOf, type Step, type StepReply, StoreError, type StoreReply, type StoreRequest } from "../../store.ts";
+import { LISTING, NAMING } from "./replies.ts";
 
 /** How long a hold on the way to a decision lives, if nobody ends it. */
 const LEASE_MS = 5_000;
 
-/** Decides requests that are all of one slot. */
-export type DecideSlot = (requests: readonly StoreRequest[]) => Promise<readonly (StoreReply | StoreError)[]>;
+/** Asks one slot. */
+type AskSlot = (requests: readonly StoreRequest[]) => Promise<readonly (StoreReply | StoreError)[]>;
+
+/** How slots are asked. */
+export interface Slots {
+  /** Decides requests that are all of one slot, within the time of the calls. */
+  readonly decide: AskSlot;
+  /** The same for what follows from a decision, which has time of its own. */
+  readonly settle: AskSlot;
+  /** Is given what goes on after the decision. */
+  later(settled: Promise<unknown>): void;
+  /** What it comes to, or a `StoreError` when the time of the calls is over before. */
+  inTime<Value>(work: Promise<Value>): Promise<Value>;
+}
 
 type Answer = StoreReply | StoreError;
 
 /**
  * Decides requests of any slots. Those of one slot go together and act in their order; a request over several goes by
  * itself, beside the others.
- *
- * @param later is given what goes on after the decision
  */
-export async function decideInSlots(
-  requests: readonly StoreRequest[],
-  decideSlot: DecideSlot,
-  later: (settled: Promise<unknown>) => void,
-): Promise<Answer[]> {
+export async function decideInSlots(requests: readonly StoreRequest[], slots: Slots): Promise<Answer[]> {
   const answers: Answer[] = [];
   const bySlot = Map.groupBy(requests.keys(), (i) => tagOfAll(requests[i] as StoreRequest));
   const decideTogether = async (places: readonly number[]) => {
     try {
-      const replies = await decideSlot(places.map((i) => requests[i] as StoreRequest));
+      const replies = await slots.decide(places.map((i) => requests[i] as StoreRequest));
       for (const [n, i] of places.entries()) answers[i] = replies[n] as Answer;
     } catch (error) {
       // A node that is away fails its own calls alone.
@@ -37,7 +44,7 @@ export async function decideInSlots(
     }
   };
   const decideWide = async (i: number) => {
-    answers[i] = await new WideRequest(requests[i] as StoreRequest, decideSlot, later).decide();
+    answers[i] = await new WideRequest(requests[i] as StoreRequest, slots).decide();
   };
   const work = [...bySlot].map(([tag, places]) =>
     tag === null ? Promise.all(places.map(decideWide)) : decideTogether(places),
@@ -67,15 +74,13 @@ interface Group {
 
 class WideRequest {
   readonly #request: StoreRequest;
-  readonly #decideSlot: DecideSlot;
-  readonly #later: (settled: Promise<unknown>) => void;
+  readonly #slots: Slots;
   readonly #groups: readonly Group[];
   readonly #id = crypto.randomUUID();
 
-  constructor(request: StoreRequest, decideSlot: DecideSlot, later: (settled: Promise<unknown>) => void) {
+  constructor(request: StoreRequest, slots: Slots) {
     this.#request = request;
-    this.#decideSlot = decideSlot;
-    this.#later = later;
+    this.#slots = slots;
     this.#groups = groupsOf(request);
   }
 
@@ -101,20 +106,20 @@ class WideRequest {
     for (const [n, group] of this.#groups.entries()) {
       const steps = group.steps.map((step) => this.#held(step));
       const reply = await this.#ask({ ...group.request, steps }).catch((error) => {
-        this.#later(this.#release(n));
+        this.#slots.later(this.#release(n));
         throw error;
       });
       if (reply.replay !== undefined) return this.#replayed(n, reply, reply.replay);
       if (!reply.allowed) return this.#denied(n, reply);
       replies.push(reply);
     }
-    this.#later(this.#spend());
+    this.#slots.later(this.#spend());
     return this.#together(replies);
   }
 
   /** Of a call that one slot denies: nothing stays held, and the others say how they stand. */
   async #denied(n: number, reply: StoreReply): Promise<Answer> {
-    const before = await this.#release(n);
+    const before = await this.#released(n);
     if (reply.stale === true) return reply;
     const after = this.#groups
       .slice(n + 1)
@@ -124,7 +129,7 @@ class WideRequest {
 
   /** The answer is kept in the last slot, so that all others had allowed the call, too, which now holds twice. */
   async #replayed(n: number, reply: StoreReply, replay: Replay): Promise<Answer> {
-    const others = await this.#release(n);
+    const others = await this.#released(n);
     const units = this.#request.steps.map(({ event }) =>
       "cost" in event ? event.cost : "units" in event ? event.units : 0,
     );
@@ -137,9 +142,16 @@ class WideRequest {
     const spending = this.#groups.map(({ steps }) => {
       const held = steps.filter((step) => this.#held(step) !== step);
       const ends = held.map((step) => ({ ...step, event: this.#settle(step) }));
-      return ends.length === 0 ? undefined : this.#ask({ mode: "force", steps: ends });
+      return ends.length === 0 ? undefined : this.#ask({ mode: "force", steps: ends }, this.#slots.settle);
     });
     await Promise.all(spending);
+  }
+
+  /** What the first slots say that held something for the call. They are freed also when that takes too long. */
+  #released(count: number): Promise<StoreReply[]> {
+    const releasing = this.#release(count);
+    this.#slots.later(releasing);
+    return this.#slots.inTime(releasing);
   }
 
   /** Gives back what the first slots hold for the call. Replies how they stand then. */
@@ -152,7 +164,7 @@ class WideRequest {
           event: event.type === "hold" ? { type: "settle", id: event.id, units: 0 } : { type: "read" },
         };
       });
-      return this.#ask({ mode: "force", steps: ends });
+      return this.#ask({ mode: "force", steps: ends }, this.#slots.settle);
     });
     return Promise.all(releasing);
   }
@@ -169,8 +181,8 @@ class WideRequest {
     return { ...step, event: { type: "hold", id: this.#id, units: event.cost, leaseMs: LEASE_MS, onExpiry: "charge" } };
   }
 
-  async #ask(request: StoreRequest): Promise<StoreReply> {
-    const [reply] = await this.#decideSlot([request]);
+  async #ask(request: StoreRequest, ask = this.#slots.decide): Promise<StoreReply> {
+    const [reply] = await ask([request]);
     if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? new RangeError("a slot gave no reply");
     return reply;
   }
@@ -182,10 +194,12 @@ class WideRequest {
     const steps: StepReply[] = [];
     for (const [n, reply] of replies.entries()) {
       for (const [i, place] of (this.#groups[n]?.places ?? []).entries()) {
-        const { hold, ...step } = reply.steps[i] as StepReply;
-        const { type } = this.#request.steps[place]?.event ?? {};
-        // What was only ended on the way names no hold.
-        steps[place] = hold !== undefined && (type === "settle" || type === "extend") ? { ...step, hold } : step;
+        const { hold, grants, ...step } = reply.steps[i] as StepReply;
+        const { type } = (this.#request.steps[place] as Step).event;
+        // What was only ended or read on the way names no hold, and lists no grants.
+        const isFound = hold !== undefined && NAMING.has(type);
+        const isListed = grants !== undefined && LISTING.has(type);
+        steps[place] = { ...step, ...(isFound ? { hold } : {}), ...(isListed ? { grants } : {}) };
       }
     }
     const allowed = steps.every((step, i) => step.allowed || this.#request.steps[i]?.shadow === true);

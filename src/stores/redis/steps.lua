@@ -2,11 +2,11 @@
 -- isFirm, turnOf and booked in src/kernel/decide.ts.
 
 -- One request's steps, in records that every request uses again. What a step asks: key, limit, event, shadow, needed (units
--- that must be free for it), and what its event has: units, id, lease, made, mark, outcome, time, keeps. How it is judged:
--- plain_used (units used, of a charge that the short way can make), spent and holds (what its bucket holds), righted (its state, where that
--- has to be written also when nothing is booked), fits, hold (that
--- it names), turns (in how many ms its turn is; 0: it has none), spent_after and holds_after (what its bucket will hold when
--- the request is booked). Its reply, where that is kept: used, granted, reset, retry, found.
+-- that must be free for it), what its event has: units, id, lease, made, mark, outcome, time, keeps, and lists (whether the
+-- answer lists the grants). How it is judged: plain_used (units used, of a charge that the short way can make), spent and holds
+-- (what its bucket holds), righted (its state, where that has to be written also when nothing is booked), fits, hold (that it
+-- names), turns (in how many ms its turn is; 0: it has none), spent_after and holds_after (what its bucket will hold when the
+-- request is booked). Its reply, where that is kept: used, granted, reset, retry, found.
 local steps = setmetatable({}, {
   __index = function(records, place)
     local record = { key = 0, limit = 0, event = 0, units = 0, needed = 0, shadow = false, plain_used = false, fits = false }
@@ -63,7 +63,10 @@ local function read_steps(shape, mends, shows, may_be_plain)
       step.id, units = argument(), argument()
     elseif event == EXTEND then
       step.id, step.lease, needed = argument(), argument(), INFINITY
+    elseif event == REVOKE then
+      step.id = argument()
     end
+    step.lists = shows or event == READ or event == RESET or event == GRANT or event == REVOKE
     if shows then
       event, needed = READ, -INFINITY
     end
@@ -71,7 +74,8 @@ local function read_steps(shape, mends, shows, may_be_plain)
     step.shadow = number < 0
     step.plain_used = may_be_plain and event == CHARGE and units < MAX_PLAIN_COST and plain_used(limit, key)
     local state = not step.plain_used and state_in(key)
-    if state == DAMAGED and event == RESET and mends then
+    -- A reset that comes after a key which cannot be judged mends nothing.
+    if not broken and state == DAMAGED and event == RESET and mends then
       states[key], changed[key] = false, true
     elseif not broken and (state == DAMAGED or state == WRONG_TYPE) then
       broken = key
@@ -89,7 +93,7 @@ local function judge(step)
   local spent, holds, righted = contents_of(limit, step.key)
   step.spent, step.holds, step.righted = spent, holds, righted
   if event <= SETTLE then
-    local hold = hold_in(holds, step.id)
+    local hold = (event == REVOKE and grant_in or hold_in)(holds, step.id)
     step.hold = hold
     if event == EXTEND then
       return hold ~= nil and not hold.expired
@@ -140,6 +144,8 @@ local function booked(step, place_id, turn_at_ms, at_ms)
   elseif event == EXTEND and step.fits then
     -- A forced one cannot bring back what has ended.
     return spent, extended(holds, step.hold, step.lease, now_ms)
+  elseif event == REVOKE and step.hold and not step.hold.expired then
+    return spent, revoked(holds, step.hold, now_ms)
   elseif event == RESET then
     return nil, NO_HOLDS
   end

@@ -1,0 +1,60 @@
+// The audit log of the command line: the same lines as the service's, by the same rule, that nothing is done which is not
+// written down.
+
+import { userInfo } from "node:os";
+import type { Command } from "commander";
+import type { BucketDimensions } from "../kernel/call.ts";
+import type { Limiter } from "../limiter.ts";
+import { type Act, type Audit, audited, auditFile, lineOf } from "../service/audit.ts";
+import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
+
+/** Options of a command that changes something. */
+export interface AuditOptions {
+  readonly audit?: string;
+}
+
+/** Options of a command that changes a bucket. */
+export interface ChangeOptions extends BucketOptions, AuditOptions {
+  readonly limit: string;
+  readonly reason?: string;
+}
+
+/** Adds the option that says where acts are written. */
+export function withAuditOption(command: Command): Command {
+  return command.option("--audit <file>", "append what is done to this file, as JSON lines; default: to stderr");
+}
+
+/** Adds the options of a command that changes a bucket, but for the reason. */
+export function withChangeOptions(command: Command): Command {
+  return withAuditOption(command).requiredOption("--limit <name>", "the limit's name");
+}
+
+/** Where acts of the command line are written. */
+export function cliAudit(file: string | undefined): Audit {
+  return file === undefined ? (act) => console.error(lineOf(act)) : auditFile(file);
+}
+
+/** Who runs the command, as the machine knows the user. */
+export function cliActor(): string {
+  try {
+    return `cli:${userInfo().username}`;
+  } catch {
+    // A container may run as a user that the machine has no name for.
+    return `cli:uid ${process.getuid?.() ?? "unknown"}`;
+  }
+}
+
+/** Writes down what is about to be done to a bucket, and does it. */
+export function changeBucket<Result>(
+  options: ChangeOptions,
+  about: Pick<Act, "act" | "units" | "grantId">,
+  change: (limiter: Limiter, bucket: BucketDimensions & { readonly limit: string }) => Promise<Result>,
+): Promise<Result> {
+  const { limit, reason = null } = options;
+  const whole = dimensionsOf(options);
+  const { args: _, ...dimensions } = whole;
+  const act: Act = { ...about, reason, actor: cliActor(), keyId: null, limit, dimensions };
+  return withLimiter(options, (limiter) =>
+    audited(cliAudit(options.audit), act, () => change(limiter, { ...whole, limit })),
+  );
+}
