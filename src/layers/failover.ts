@@ -406,6 +406,7 @@ class Failover implements Store {
       const error = asStoreError(thrown);
       if (error.code === "too-late") this.#refusals++;
       if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
+      if (error.code === "too-late") this.#backlog.rename();
       return abandon(error);
     }
   }
