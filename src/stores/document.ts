@@ -139,6 +139,11 @@ function partitionOf(request: StoreRequest): string | null {
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
   const keys = keysIn(json);
   const { replies, changed } = decideBatch(requests, (key) => (keys === null ? null : stateIn(keys, key)), nowMs);
+  if (keys === null && changed.size === 0) {
+    // A port need not write what it was given: it is left as it was.
+    const message = "a partition's value is not what any version writes: a reset begins it again";
+    throw new StoreError("damaged-bucket", message, { transient: false });
+  }
   if (changed.size === 0) return { json, result: replies };
   // What is damaged stays so until it is reset.
   const kept = Object.entries(keys ?? {}).filter(
