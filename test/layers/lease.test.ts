@@ -296,7 +296,7 @@ describe("units that are borrowed ahead", () => {
         if (!decision.allowed) {
           assert.equal(decision.retryAfterMs, 200);
           assert.equal(decision.verdicts[0]?.retryable, true);
-          assert.match(decision.message ?? "", /Try again in 200 ms/);
+          assert.match(decision.message ?? "", /Try again in 1 second/);
           break;
         }
         made++;

@@ -148,9 +148,17 @@ function play(
         judge(act, local, wouldBe);
         // The store has counted what was admitted, when it is back.
         if (local.allowed || act.force) pair.stored({ ...request, mode: "force" });
+        // It would have been asked about the others, too: the limit of a denied call may end the window sooner.
+        else pair.stored(tooLarge(request));
       }
     }
   }
+}
+
+/** The same call at a cost that is always denied. */
+function tooLarge({ steps }: StoreRequest): StoreRequest {
+  const event = { type: "charge", cost: Number.MAX_SAFE_INTEGER } as const;
+  return { mode: "judge", steps: steps.map(({ bucket, limit }) => ({ bucket, limit, event })) };
 }
 
 /** What a mode makes of the store's own answer. */
