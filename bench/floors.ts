@@ -38,6 +38,7 @@ export function bareForm({ name, quota, key: keyOf }: Limit): (call: Call) => Pr
       verdicts: [verdict],
       retryAfterMs,
       message: null,
+      detail: null,
       notice: null,
       degraded: null,
       replayed: false,

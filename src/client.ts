@@ -5,18 +5,21 @@ import { Away } from "./client/away.ts";
 import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
 import { OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
-import { askOr, type ClientShared, checkDecision, checkOpen } from "./client/shared.ts";
-import { type Item, Wire } from "./client/wire.ts";
+import { type Replies, replyTo } from "./client/replies.ts";
+import { askOr, type ClientShared, checkOpen } from "./client/shared.ts";
+import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
+import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { Decision, Usage } from "./kernel/decision.ts";
-import { invalidOption, MisuseError } from "./kernel/errors.ts";
+import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
 import { checkGrant, type Grant } from "./limiter/grant.ts";
 import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
+import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
-import { type Begun, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
+import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
 import { type CallOptions, checkCallOptions, tell, tellEvent } from "./limiter/shared.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
@@ -114,29 +117,34 @@ class ClientLimiter implements Limiter {
     return serviceHold(this.#shared, id, mergeDimensions(this.#bound, call, "call"));
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
-    checkHoldOptions(options);
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
+    const holdOptions = checkRunOptions(options);
+    checkHoldOptions(holdOptions);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
     const named = this.#named(call, options);
     let began: About | null = null;
-    const { decision, hold, answer } = await this.#hold("begin", named, options, async (away) => {
-      const { decision, begun } = await beginCall(away.limiter, named.call, options);
+    const { decision, hold, answer } = await this.#hold("begin", named, holdOptions, async (away) => {
+      const { decision, begun } = await beginCall(away.limiter, named.call, holdOptions);
       began = begun;
       return { decision, made: begun?.hold ?? null };
     });
     if (hold === null) return { allowed: false, decision };
-    const { held, leaseMs, onError, reports } = (began ?? answer) as About;
+    const { held, units, leaseMs, maxHoldMs, onError, reports } = began ?? (answer as About);
+    const counted = new Set(units);
     // The service takes what is not named for used as it was held.
     const nothing = Object.fromEntries(held.map((unit) => [unit, 0]));
     const begun: Begun = {
       call: named.call,
       hold,
+      prices: pricesIn(decision, counted),
       held,
+      units: counted,
       leaseMs,
+      maxHoldMs,
       onError,
       reports,
-      checkUsage,
       settle: (actual, rest) => hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
+      book: (excess) => serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted)).settle(excess),
       report: (outcome) => this.#report(named.call, outcome),
       tell: (event) => tellEvent(this.#shared, event),
     };
@@ -147,15 +155,15 @@ class ClientLimiter implements Limiter {
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(whole)) {
-      query.set(name, name === "args" ? JSON.stringify(value) : String(value));
+      query.set(name, name === "args" ? textOf(value) : String(value));
     }
     const path = `/v1/usage?${query}`;
-    const answer = await this.#alone({ method: "GET", path, isRepeatable: true }, options);
-    return (answer as { readonly usages: readonly Usage[] }).usages;
+    const { usages } = await this.#alone("usage", { method: "GET", path, isRepeatable: true }, options);
+    return usages;
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: CallOptions = {}): Promise<Usage | null> {
-    const before = await this.#touch("/v1/reset", bucket, {}, options);
+    const before = await this.#touch("reset", bucket, {}, { type: "reset" }, options);
     if (before !== null) tellEvent(this.#shared, { type: "reset", before });
     return before;
   }
@@ -166,7 +174,8 @@ class ClientLimiter implements Limiter {
     options: CallOptions = {},
   ): Promise<Usage | null> {
     checkGrant(grant);
-    const after = await this.#touch("/v1/grant", bucket, { grant }, options);
+    const { id, units, lastsMs: leaseMs } = grant;
+    const after = await this.#touch("grant", bucket, { grant }, { type: "grant", id, units, leaseMs }, options);
     if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
     return after;
   }
@@ -206,11 +215,10 @@ class ClientLimiter implements Limiter {
     const { away } = this.#shared;
     const sentMs = performance.now();
     let isHere = true;
-    const decision = await askOr<Decision>(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
+    const decision = await askOr(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
       isHere = false;
       return decideAway(away, op, { call, body, isRepeatable }, isDoubted);
     });
-    checkDecision(decision);
     if (isHere && op === "consume") away?.learn(call, decision, sentMs);
     return decision;
   }
@@ -229,7 +237,7 @@ class ClientLimiter implements Limiter {
         signal,
       });
       away?.reached();
-      return checkDecision(answer as Decision);
+      return replyTo("consume", answer);
     } catch (error) {
       if (signal?.aborted || away === null || !away.leave(error)) throw error;
       return decideAway(away, "consume", named, true);
@@ -243,9 +251,13 @@ class ClientLimiter implements Limiter {
     { leaseMs }: HoldOptions,
     locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: Hold | null }>,
   ): Promise<{ readonly decision: Decision; readonly hold: Hold | null; readonly answer: object | null }> {
-    const item: Item = { op, body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) }, isRepeatable };
+    const item: Item<typeof op> = {
+      op,
+      body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) },
+      isRepeatable,
+    };
     const sentMs = performance.now();
-    const found = await askOr<(Decision & HeldAnswer) | Held>(this.#shared, item, async (away, isDoubted) => {
+    const found = await askOr(this.#shared, item, async (away, isDoubted): Promise<Held> => {
       const { decision, made } = await locally(away);
       const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(decision));
       if (hold !== null) away.book(hold.booking(), isDoubted);
@@ -256,7 +268,17 @@ class ClientLimiter implements Limiter {
       this.#tell(found.decision, call);
       return found;
     }
-    const { hold: id, held = [], leaseMs: _, onError: __, reports: ___, ...decision } = checkDecision(found);
+    const answered: Decision & Partial<HeldAnswer> & Pick<HeldAnswer, "hold"> = found;
+    const {
+      hold: id,
+      held = [],
+      units: _,
+      leaseMs: __,
+      maxHoldMs: ___,
+      onError: ____,
+      reports: _____,
+      ...decision
+    } = answered;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     const hold =
@@ -265,31 +287,51 @@ class ClientLimiter implements Limiter {
   }
 
   async #report(call: Call, outcome: Outcome): Promise<void> {
-    const told = "error" in outcome ? { error: true } : { result: outcome.result ?? null };
-    const item: Item = { op: "report", body: { call, outcome: told }, isRepeatable: false };
-    await askOr<unknown>(this.#shared, item, async (away, isDoubted) => {
+    const told = "error" in outcome ? { error: true } : { result: this.#sayable(call, outcome.result) };
+    const item: Item<"report"> = { op: "report", body: { call, outcome: told }, isRepeatable: false };
+    await askOr(this.#shared, item, async (away, isDoubted) => {
       await away.limiter.report(call, outcome);
-      if (!isDoubted) away.book({ item: () => item }, false);
+      if (!isDoubted) away.book({ item: () => item, endsCall: true }, false);
+      return null;
     });
   }
 
-  async #touch(
-    path: string,
-    bucket: BucketDimensions & { readonly limit: string },
-    more: object,
-    options: CallOptions,
-  ): Promise<Usage | null> {
-    const { limit, ...dimensions } = mergeDimensions(this.#bound, bucket, "bucket");
-    const body = { limit, dimensions, ...more };
-    const answer = await this.#alone({ method: "POST", path, body, isRepeatable: "grant" in more }, options);
-    return (answer as { readonly usage: Usage | null }).usage;
+  /** A result as it is sent: only a hash of one that the service would not take. */
+  #sayable(call: Call, result: unknown): unknown {
+    const text = isWithinBounds(result) ? textOf(result) : null;
+    // Also what JSON has nothing for.
+    if (text === "null") return null;
+    if (text !== null && text.length <= MAX_BYTES) return result;
+    const { outcome, error } = resultDigest(result);
+    if (error !== null) tellEvent(this.#shared, { type: "result-unusable", call, error });
+    return outcome;
   }
 
-  async #alone(asked: Parameters<Wire["send"]>[0], options: CallOptions): Promise<unknown> {
+  async #touch(
+    op: "reset" | "grant",
+    bucket: BucketDimensions & { readonly limit: string },
+    more: object,
+    event: Parameters<Away["touched"]>[1],
+    options: CallOptions,
+  ): Promise<Usage | null> {
+    const whole = mergeDimensions(this.#bound, bucket, "bucket");
+    const { limit, ...dimensions } = whole;
+    const body = { limit, dimensions, ...more };
+    const asked = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
+    const { usage } = await this.#alone(op, asked, options);
+    if (usage !== null) this.#shared.away?.touched(whole, event, usage);
+    return usage;
+  }
+
+  async #alone<Op extends keyof Replies>(
+    op: Op,
+    asked: Parameters<Wire["send"]>[0],
+    options: CallOptions,
+  ): Promise<Replies[Op]> {
     checkCallOptions(options);
     options.signal?.throwIfAborted();
     checkOpen(this.#shared);
-    return this.#shared.wire.send(asked);
+    return replyTo(op, await this.#shared.wire.send(asked));
   }
 
   #tell(decision: Decision, call: Call): void {
@@ -303,11 +345,16 @@ async function close({ wire, away }: ClientShared): Promise<void> {
   await away?.close();
 }
 
-/** Whether the policy knows a unit, the service says. */
-function checkUsage(usage: Cost): void {
-  for (const [unit, units] of Object.entries(usage)) {
-    if (Number.isSafeInteger(units) && units >= 0) continue;
-    const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
-    throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: String(units) });
+/** The same call, with nothing held or charged: to settle it books all of the actual. */
+function bareCall(call: Call, counted: ReadonlySet<string>): Call {
+  return { ...call, cost: Object.fromEntries([...counted].map((unit) => [unit, 0])) };
+}
+
+/** What a call was priced at, in units that some limit counts. */
+function pricesIn({ verdicts }: Decision, counted: ReadonlySet<string>): Cost {
+  const prices: Record<string, number> = {};
+  for (const { unit, cost } of verdicts) {
+    if (counted.has(unit) && cost > 0) prices[unit] = Math.max(prices[unit] ?? 0, cost);
   }
+  return prices;
 }

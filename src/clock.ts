@@ -23,6 +23,27 @@ export const systemClock: Clock = { nowMs: () => Date.now() };
 /** Milliseconds since this process began, with fractions: for distances alone. Nobody sets it. */
 export const monotonicClock: Clock = { nowMs: () => performance.now() };
 
+/** The longest delay that a timer takes: with a longer one it would fire at once. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+/**
+ * A delay as a timer takes it. A difference of two times may be negative, also of the monotonic clock where a virtual
+ * machine moves: that is over now.
+ */
+export function delayOf(ms: number): number {
+  return ms > 0 ? Math.min(ms, MAX_DELAY_MS) : 0;
+}
+
+/** Waits for so many ms, also for longer than one timer can. What is negative, or not a number, is over at once. */
+export async function sleep(ms: number): Promise<void> {
+  let leftMs = ms;
+  do {
+    const delayMs = delayOf(leftMs);
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    leftMs -= delayMs;
+  } while (leftMs > 0);
+}
+
 /**
  * What a promise comes to, or an error when that takes longer than `ms`. What it waits for goes on.
  *
@@ -32,7 +53,7 @@ export function within<Value>(ms: number, promise: Promise<Value>, isAwaited = t
   return new Promise((resolve, reject) => {
     const late = () => reject(new Error(`no answer within ${ms} ms`));
     // Where this process itself stood still, the answer may be here, and unread.
-    const timer = setTimeout(() => setImmediate(late), ms);
+    const timer = setTimeout(() => setImmediate(late), delayOf(ms));
     if (!isAwaited) timer.unref();
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });

@@ -35,8 +35,10 @@ export {
   type Outcome,
   type Ran,
   type Report,
+  type ReportOptions,
   type Reserved,
   type RunFunction,
+  type RunOptions,
   type Settlement,
   type WaitOptions,
 } from "./limiter.ts";

@@ -3,7 +3,14 @@
 
 import { monotonicClock, systemClock } from "./clock.ts";
 import { algorithmOf } from "./kernel/algorithms/registry.ts";
-import { type BucketDimensions, type Call, checkDimensions, type Dimensions, mergeDimensions } from "./kernel/call.ts";
+import {
+  type BucketDimensions,
+  type Call,
+  type Cost,
+  checkDimensions,
+  type Dimensions,
+  mergeDimensions,
+} from "./kernel/call.ts";
 import {
   type Bucket,
   bucketOf,
@@ -20,6 +27,7 @@ import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/p
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
 import { batchLayer } from "./layers/batch.ts";
+import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/lease.ts";
@@ -30,15 +38,35 @@ import {
   checkHoldOptions,
   type Denied,
   type Hold,
+  type HoldOf,
   type HoldOptions,
   heldParts,
   holdOf,
+  pricesOf,
   type Reserved,
+  type Settlement,
+  settle,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
-import { newHoldId, partsOfHold, reservedParts, runParts, shownParts, spentParts } from "./limiter/parts.ts";
+import {
+  holdNameOf,
+  newHoldId,
+  partsOfHold,
+  reservedParts,
+  runParts,
+  shownParts,
+  spentParts,
+} from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
-import { type Begun, begunHere, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
+import {
+  type Begun,
+  begunHere,
+  checkRunOptions,
+  type Ran,
+  type RunFunction,
+  type RunOptions,
+  runBegun,
+} from "./limiter/run.ts";
 import {
   askAll,
   type CallOptions,
@@ -49,14 +77,18 @@ import {
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
+import { UsageSum } from "./limiter/usage.ts";
 import { checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
 import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Grant } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
+export { isRunHold } from "./limiter/parts.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { Begun, Ran, Report, RunFunction } from "./limiter/run.ts";
+export type { HoldLimit } from "./limiter/keep-alive.ts";
+export { UnreachableError } from "./limiter/run.ts";
+export type { Begun, Ran, Report, ReportOptions, RunFunction, RunOptions } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 export type { WaitOptions } from "./limiter/wait.ts";
 
@@ -140,8 +172,8 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (with `onError: refund` when it ends);
-   * what else is priced is held while it runs, extended at a third of its lease, and settled with what the function
-   * reported, else with its price. What the function throws is thrown again, after it was settled as the policy's
+   * what else is priced is held while it runs, extended at a third of its lease for at most the policy's `maxHold`, and
+   * settled with what the function reported, else with its price. What the function throws is thrown again, after it was settled as the policy's
    * `onError` says. When the process dies, holds expire.
    *
    * @throws as `reserve`, but for `missing-cost`
@@ -163,7 +195,7 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    * console.log(ran.allowed && ran.value); // false
    * ```
    */
-  run<Value>(call: CallOf<Types>, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>>;
+  run<Value>(call: CallOf<Types>, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
@@ -244,7 +276,8 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const told = (event: FailoverEvent) => tellFailover(shared, event);
-  const safe = failover !== false && isRemote(store) ? failoverLayer(store, prefix, failover, told) : store;
+  const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store) : store;
+  const safe = failover !== false && isRemote(checked) ? failoverLayer(checked, prefix, failover, told) : checked;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
   const clock = store.clock ?? monotonicClock;
   const giveBack: Store["apply"] = (requests) => store.apply(requests);
@@ -278,6 +311,21 @@ export function beginCall(limiter: Limiter, call: Call, options: HoldOptions): R
   return (limiter as StoreLimiter).begin(call, options);
 }
 
+/** What a limiter judges by now; `null` for one that leaves that to others, as a client does. */
+export function policyOf(limiter: Limiter): Policy | null {
+  return (limiter as { readonly policy?: Policy | null }).policy ?? null;
+}
+
+/**
+ * Ends a call that `beginCall` began, perhaps in another process: as `run` does, with what it used.
+ *
+ * @param limiter one that `createLimiter` made
+ * @throws as `hold`
+ */
+export function endCall(limiter: Limiter, id: string, call: Call, used: Cost): Promise<Settlement> {
+  return (limiter as StoreLimiter).end(id, call, used);
+}
+
 class StoreLimiter implements Limiter {
   readonly #shared: Shared;
   readonly #bound: Dimensions;
@@ -285,6 +333,10 @@ class StoreLimiter implements Limiter {
   constructor(shared: Shared, bound: Dimensions) {
     this.#shared = shared;
     this.#bound = bound;
+  }
+
+  get policy(): Policy {
+    return this.#shared.policy;
   }
 
   // No async function: where the store answers at once, that would take longer than the decision.
@@ -322,18 +374,33 @@ class StoreLimiter implements Limiter {
   }
 
   hold(id: string, call: Call): Hold {
+    return holdOf(this.#shared, this.#known(id, call));
+  }
+
+  /** The second half of `run`, for a function that ran elsewhere. */
+  async end(id: string, call: Call, used: Cost): Promise<Settlement> {
+    const of = this.#known(id, call);
+    const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
+      tellEvent(this.#shared, { type: "usage-unusable", call: of.call, hold: id, ...unusable }),
+    );
+    usage.report(used);
+    return settle(this.#shared, of, usage.end(), "held");
+  }
+
+  /** A hold that was made before. */
+  #known(id: string, call: Call): HoldOf {
     if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
       throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches, policy.onError));
-    return holdOf(this.#shared, { id, policy, call: whole, parts });
+    return { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts };
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: HoldOptions = {}): Promise<Ran<Value>> {
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
-    const { decision, begun } = await this.begin(call, options);
+    const { decision, begun } = await this.begin(call, checkRunOptions(options));
     if (begun === null) return { allowed: false, decision };
     return { allowed: true, value: await runBegun(begun, run, options), decision };
   }
@@ -354,13 +421,22 @@ class StoreLimiter implements Limiter {
     const { policy, prefix } = this.#shared;
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(whole, policy.bucketWords);
-    const buckets = policy.limits.flatMap((limit) =>
-      named(policy, limit, whole).flatMap((each) => bucketOf(policy, prefix, limit, each) ?? []),
-    );
     const usages: Usage[] = [];
-    for (let read = 0; read < buckets.length; read += READ_AT_ONCE) {
-      usages.push(...(await this.#touch(buckets.slice(read, read + READ_AT_ONCE), { type: "read" }, options)));
+    let buckets: Bucket[] = [];
+    const read = async () => {
+      usages.push(...(await this.#touch(buckets, { type: "read" }, options)));
+      buckets = [];
+    };
+    for (const limit of policy.limits) {
+      for (const each of named(policy, limit, whole)) {
+        const bucket = bucketOf(policy, prefix, limit, each);
+        if (bucket === null) continue;
+        if (usages.length + buckets.length >= MAX_USAGES) throw tooManyUsages();
+        buckets.push(bucket);
+        if (buckets.length >= READ_AT_ONCE) await read();
+      }
     }
+    if (buckets.length > 0) await read();
     return usages;
   }
 
@@ -389,8 +465,8 @@ class StoreLimiter implements Limiter {
 
   async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options);
-    const { matches } = this.#matches(call);
-    await report(this.#shared, matches, outcome, options);
+    const { whole, matches } = this.#matches(call);
+    await report(this.#shared, whole, matches, outcome, options);
   }
 
   reload(policy: Policy | PolicyInput): void {
@@ -461,7 +537,8 @@ class StoreLimiter implements Limiter {
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     tellDecision(this.#shared, asked, decision);
     const id = hold ?? newHoldId(asked.verb === "run");
-    return { decision, of: { id, policy, call: asked.call, parts: heldParts(matches, parts) } };
+    const name = holdNameOf(policy, id, asked.call);
+    return { decision, of: { id, name, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }
 
   #matches(call: Call) {
@@ -525,8 +602,14 @@ function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): Buck
   return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined);
 }
 
-/** Most buckets that one reading asks for: a policy may name thousands of tools. */
+/** Most buckets that one reading asks for, and most that are read in all: a policy may name thousands of tools. */
 const READ_AT_ONCE = 1_000;
+const MAX_USAGES = 100_000;
+
+function tooManyUsages(): MisuseError {
+  const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
+  return new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
+}
 
 function tellSetup(store: Store, shared: Shared): void {
   store.setup?.().then(

@@ -48,7 +48,7 @@ export function createInstrumentedLimiter<Types extends PolicyTypes = AnyTypes>(
   telemetry: OtelOptions = {},
 ): Limiter<Types> {
   checkTelemetry(telemetry);
-  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "onDecision", "onEvent"]);
+  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent"]);
   const { meter = metrics.getMeter("tollgate"), tracer = trace.getTracer("tollgate"), spans = false } = telemetry;
   const { onDecision, onEvent } = options;
   for (const [name, listener] of Object.entries({ onDecision, onEvent })) {

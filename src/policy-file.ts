@@ -1,12 +1,9 @@
 // Policies from text and files: YAML, which JSON is part of, with the line and column of each fault.
 
 import { readFileSync, statSync } from "node:fs";
-import { isNode, LineCounter, type Node, parseDocument } from "yaml";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
-import { type Policy, type PolicyFault, readPolicy } from "./kernel/policy.ts";
-
-/** Longest policy, in bytes of a file or characters of a text. */
-const MAX_SIZE = 1_000_000;
+import { type Policy, readPolicy } from "./kernel/policy.ts";
+import { MAX_FAULTS, MAX_TEXT, readYaml } from "./yaml-text.ts";
 
 /**
  * Reads a policy from YAML or JSON.
@@ -31,29 +28,12 @@ export function parsePolicy(text: string, source = "policy"): Policy {
   if (typeof text !== "string") {
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
   }
-  if (text.length > MAX_SIZE) throw tooLarge(source);
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
-  const at = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return `${source}:${line}:${col}`;
-  };
-  if (document.errors.length > 0) {
-    throw new MisuseError(
-      "invalid-policy",
-      document.errors.map(({ pos, message }) => ({
-        at: at(pos[0]),
-        path: "policy",
-        expected: "YAML or JSON",
-        got: message,
-      })),
-    );
-  }
-  const result = readPolicy(plainValue(document, source));
+  const { value, at } = readYaml(text, source, "invalid-policy");
+  const result = readPolicy(value);
   if ("policy" in result) return result.policy;
   throw new MisuseError(
     "invalid-policy",
-    result.faults.map(({ keys, ...fault }): Fault => ({ ...fault, at: at(offsetOf(document, keys)) })),
+    result.faults.slice(0, MAX_FAULTS).map(({ keys, ...fault }): Fault => ({ ...fault, at: at(keys) })),
   );
 }
 
@@ -77,7 +57,7 @@ export function loadPolicy(path: string): Policy {
 
 function readText(path: string): string {
   try {
-    if (statSync(path).size > MAX_SIZE) throw tooLarge(path);
+    if (statSync(path).size > MAX_TEXT) throw tooLarge(path);
     return readFileSync(path, "utf8");
   } catch (error) {
     if (MisuseError.isInstance(error)) throw error;
@@ -87,24 +67,5 @@ function readText(path: string): string {
 }
 
 function tooLarge(source: string): MisuseError {
-  return new MisuseError("invalid-policy", { path: source, expected: `at most ${MAX_SIZE} characters`, got: "more" });
-}
-
-/** The document as plain values. Aliases are bounded by the library, which then throws. */
-function plainValue(document: ReturnType<typeof parseDocument>, source: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    const got = error instanceof Error ? error.message : String(error);
-    throw new MisuseError("invalid-policy", { path: source, expected: "aliases that can be resolved", got });
-  }
-}
-
-/** Where the value that keys lead to begins, or the nearest value around it that is there. */
-function offsetOf(document: ReturnType<typeof parseDocument>, keys: PolicyFault["keys"]): number {
-  for (let length = keys.length; length >= 0; length--) {
-    const node = document.getIn(keys.slice(0, length), true) as Node | undefined;
-    if (isNode(node) && node.range) return node.range[0];
-  }
-  return 0;
+  return new MisuseError("invalid-policy", { path: source, expected: `at most ${MAX_TEXT} bytes`, got: "more" });
 }

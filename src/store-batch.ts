@@ -3,6 +3,7 @@
 import { decide, keysOf, type Step, type StoreReply, type StoreRequest } from "./kernel/decide.ts";
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, type Receipt, receiptsKey } from "./kernel/receipts.ts";
 import type { StoredState } from "./kernel/stored.ts";
+import { validTime } from "./store-check.ts";
 import { StoreError, tooManyHolds } from "./store-error.ts";
 import type { Terms } from "./store-terms.ts";
 
@@ -29,7 +30,7 @@ export interface DecidedBatch {
  * @param read what the store holds for a key; asked once for each. With terms also for `MARK_KEY`, and for the
  *   `receiptsKey` of the batch's instance, which has to be locked as buckets are
  * @param nowMs the store's time, read once after everything that is read was locked
- * @throws StoreError `too-late`, `other-incarnation`: nothing is booked
+ * @throws StoreError `too-late`, `other-incarnation`, `invalid-reply` (the time is not a whole number): nothing is booked
  */
 export function decideBatch(
   requests: readonly StoreRequest[],
@@ -37,6 +38,7 @@ export function decideBatch(
   nowMs: number,
   terms: Terms = {},
 ): DecidedBatch {
+  validTime(nowMs);
   const { notAfterMs = nowMs, incarnation, receipt } = terms;
   if (nowMs > notAfterMs) throw tooLate(`it is ${nowMs - notAfterMs} ms after the batch's deadline`);
   if (incarnation !== undefined && !isMarked(read(MARK_KEY), incarnation)) throw otherIncarnation();

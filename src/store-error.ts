@@ -21,7 +21,7 @@ export const STORE_ERROR_CODES = [
   "out-of-memory", // the server has no memory left for new buckets
   "loading", // the server has just started, and reads its data
   "unavailable", // the store cannot be reached, opened, read or written
-  "invalid-reply", // the store answered something else than it was asked
+  "invalid-reply", // the store answered something else than it was asked, or a time or a count that is not a whole number
   "too-late", // the batch came after the instant until which it might be booked
   "other-incarnation", // the store has lost what it held since the sender last heard of it
   "unsupported-terms", // the store does not keep the terms of a batch

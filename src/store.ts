@@ -16,10 +16,11 @@ import type { Beat, Member, Terms } from "./store-terms.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
 export type { Degraded, Outcome, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/decide.ts";
-export { decide, keysOf } from "./kernel/decide.ts";
+export { keysOf } from "./kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
-export { decodeState, encodeState, type StoredState } from "./kernel/stored.ts";
+export { encodeState, type StoredState } from "./kernel/stored.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
+export { decide, decodeState } from "./store-check.ts";
 export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
 export type { Beat, Member, Terms } from "./store-terms.ts";
 

@@ -15,6 +15,7 @@ interface Layer {
 }
 
 const STORE = /^src\/store\.ts$/;
+const STORE_CHECK = /^src\/store-(check|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const KERNEL = /^src\/kernel\//;
 
@@ -30,20 +31,21 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store|store-batch|store-error|store-terms|clock)\.ts$/,
-    may: [KERNEL, /^src\/store-(batch|error|terms)\.ts$/],
+    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock)\.ts$/,
+    may: [KERNEL, /^src\/store-(batch|check|error|terms)\.ts$/],
   },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
-    may: [KERNEL, STORE, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
+    may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
   },
   "policy files": {
     files: /^src\/policy-(file|watch)\.ts$/,
-    may: [KERNEL, /^src\/policy-file\.ts$/, /^node:fs$/, /^yaml$/],
+    may: [KERNEL, /^src\/(policy-file|yaml-text)\.ts$/, /^node:fs$/],
   },
-  stores: { files: /^src\/stores\//, may: [KERNEL, STORE, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
+  yaml: { files: /^src\/yaml-text\.ts$/, may: [KERNEL, /^yaml$/] },
+  stores: { files: /^src\/stores\//, may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
-  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
+  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
   adapters: {
     files: /^src\/adapters\//,
     may: [
@@ -72,10 +74,10 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/limiter\.ts$/,
+      /^src\/(limiter|yaml-text)\.ts$/,
       /^src\/service\/envoy\//,
       /^node:fs$/,
-      /^(@grpc\/grpc-js|@grpc\/proto-loader|yaml|zod)$/,
+      /^(@grpc\/grpc-js|@grpc\/proto-loader|zod)$/,
     ],
   },
   client: {
@@ -84,7 +86,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/store-error\.ts$/,
+      /^src\/store-(check|error)\.ts$/,
       CLOCK,
       /^src\/limiter(\.ts$|\/)/,
       /^src\/layers\/failover(\.ts$|\/)/,

@@ -58,6 +58,7 @@ describe("consume", () => {
       ],
       retryAfterMs: 0,
       message: null,
+      detail: null,
       notice: null,
       degraded: null,
       replayed: false,
@@ -133,7 +134,7 @@ describe("consume", () => {
       "\ud800",
       "\udfff",
       "#",
-      "x".repeat(1e6),
+      "x".repeat(1_024),
     ];
     for (const session of names) {
       for (const tool of names) {

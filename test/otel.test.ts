@@ -143,6 +143,18 @@ describe("metrics", () => {
     for (const name of names) assert.match(name, /^tollgate(\.[a-z_]+)+ (1|s|\{[a-z]+\})$/);
   });
 
+  it("take every option of a limiter", async () => {
+    const options: Required<Omit<LimiterOptions, "policy" | "store">> = {
+      prefix: "other",
+      failover: false,
+      denyCacheMs: 0,
+      onDecision: () => {},
+      onEvent: () => {},
+    };
+    const { limiter } = make(options);
+    assert.equal((await limiter.consume({ tool: "model", session: "s1" })).allowed, true);
+  });
+
   it("leave listeners and wrong options to the limiter", async () => {
     const heard: (Decision | LimiterEvent)[] = [];
     const { limiter } = make({ onDecision: (decision) => heard.push(decision), onEvent: (event) => heard.push(event) });

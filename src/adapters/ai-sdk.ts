@@ -1,62 +1,115 @@
 // The Vercel AI SDK, 6 and 7: tools that are wrapped, a middleware for the model, and a polite end of the loop.
-// Everything is structural: nothing of the SDK is imported.
+// Everything is structural: nothing of the SDK is imported. Each run is counted by its own steps, so that one guard serves all.
 
-import type { Call } from "../kernel/call.ts";
-import { LimitExceededError } from "../kernel/errors.ts";
+import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
+import { denialIn, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
-import { Guard, type GuardOptions, noticed } from "./guard.ts";
+import { noteFor, withNotices } from "./ai-sdk/notices.ts";
+import { type AiSdkRun, thrownIn } from "./ai-sdk/steps.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 
 export type { ModelMiddleware } from "./ai-sdk/model.ts";
+export type { AiSdkRun, AiSdkStep } from "./ai-sdk/steps.ts";
 export type { GuardOptions } from "./guard.ts";
-export type { ModelOptions } from "./model-calls.ts";
+export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
 /** What the SDK tells a tool that is called. */
 interface ToolCallOptions {
   readonly toolCallId: string;
   readonly abortSignal?: AbortSignal | undefined;
+  readonly messages?: unknown;
+  /** Version 7: the tool's entry in `toolsContext`. */
+  readonly context?: unknown;
+  /** Version 6: what the run was given. */
+  readonly experimental_context?: unknown;
 }
 
-/** One run of an agent under its limits: make one for each `generateText`, `streamText` or request. */
+/** What is known of the run that a call belongs to. */
+export interface AiSdkCall {
+  /** Of a tool: its entry in `toolsContext` (version 7), or the run's `experimental_context` (version 6). */
+  readonly context?: unknown;
+  /** Of the model: the run's `providerOptions`. Providers skip entries that are not theirs, such as `tollgate`. */
+  readonly providerOptions?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** How runs of agents are guarded. */
+export interface AiSdkOptions extends GuardOptions {
+  /**
+   * Whose call it is, such as `{ session, turn, user }`: for a guard that serves runs of several. Called before each call,
+   * with what the SDK knows of its run. Default: what the limiter is bound to, alone.
+   */
+  readonly dimensions?: ((call: AiSdkCall) => Dimensions | undefined) | undefined;
+}
+
+/** A step without tools. */
+// biome-ignore lint/suspicious/noExplicitAny: models of both versions must fit.
+type LastStep = { activeTools: []; toolChoice: "none"; model?: any };
+
+/** Agents under limits: one guard for all runs. Denials are counted for each run. */
 export interface AiSdkGuard {
   /** The same tools, each call of which is judged first. A denied one throws, which the SDK hands to the model as text. */
   tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools;
-  /** For `prepareStep`: after `maxDenials` denied calls one last answer without tools. */
-  readonly prepareStep: () => { activeTools: []; toolChoice: "none" } | undefined;
-  /** For `stopWhen`: ends the loop after `maxDenials` denied calls, without a last answer. */
-  readonly isSpent: () => boolean;
+  /**
+   * For `prepareStep`: after `maxDenials` denied calls of the run one last answer without tools. Where the model then says
+   * nothing, or calls a tool all the same, the answer is the denial.
+   */
+  readonly prepareStep: (run: AiSdkRun & { readonly model?: unknown }) => LastStep | undefined;
+  /** For `stopWhen`: ends the loop after `maxDenials` denied calls of the run, without a last answer. */
+  readonly isSpent: (run: AiSdkRun) => boolean;
   /** For `wrapLanguageModel`: judges each call of the model, and books the tokens that it took. */
   model(options?: ModelOptions): ModelMiddleware;
 }
 
 /**
- * Guards one run of an agent.
+ * Guards runs of agents.
  *
- * @param limiter bound to whose run it is: `limiter.for({ session, turn, user })`
+ * @param limiter bound to whose runs they are, unless the option `dimensions` says that
  * @throws MisuseError `invalid-option`
  */
-export function aiSdkGuard(limiter: Limiter, options: GuardOptions = {}): AiSdkGuard {
-  const guard = new Guard(limiter, options);
+export function aiSdkGuard(limiter: Limiter, options: AiSdkOptions = {}): AiSdkGuard {
+  checkOptionKeys(options, ["maxDenials", "dimensions"]);
+  const { dimensions = () => ({}), maxDenials } = options;
+  if (typeof dimensions !== "function") throw invalidOption("dimensions", "a function", dimensions);
+  const guard = new Guard(limiter, { maxDenials }, "limiter.for({ … }) or the option dimensions");
+  const whose: Whose = (call) => mergeDimensions({}, dimensions(call) ?? {}, "dimensions");
+  const isSpent = (run: AiSdkRun) => guard.isSpentBy(thrownIn(run));
   return {
     tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools {
-      const wrapped = Object.entries(tools).map(([name, tool]) => [name, wrapTool(guard, name, tool)]);
+      const wrapped = Object.entries(tools).map(([name, tool]) => [name, wrapTool(guard, whose, name, tool)]);
       return Object.fromEntries(wrapped) as Tools;
     },
-    prepareStep() {
-      guard.throwFault();
-      return guard.isSpent ? { activeTools: [], toolChoice: "none" } : undefined;
+    prepareStep(run) {
+      guard.throwFaultIn(thrownIn(run));
+      if (!isSpent(run)) return undefined;
+      const denial = denialIn(run.steps.at(-1));
+      const speaking = denial === null ? null : speakingModel(run.model, denial);
+      return { activeTools: [], toolChoice: "none", ...(speaking === null ? {} : { model: speaking }) };
     },
-    isSpent: () => guard.isSpent,
-    model: (modelOptions = {}) => modelMiddleware(guard, modelOptions),
+    isSpent,
+    model: (modelOptions = {}) => modelMiddleware(guard, whose, modelOptions),
   };
 }
 
+/** The dimensions of the run that a call belongs to. */
+type Whose = (call: AiSdkCall) => Dimensions;
+
+/** A tool of the SDK. */
+interface Definition {
+  readonly execute?: unknown;
+  readonly toModelOutput?: Parameters<typeof withNotices>[0];
+}
+
 /** A tool that is judged before it runs. One without `execute` runs elsewhere. */
-function wrapTool(guard: Guard, tool: string, definition: { execute?: unknown }): object {
+function wrapTool(guard: Guard, whose: Whose, tool: string, definition: Definition): object {
   const { execute } = definition;
   if (!isFunction(execute)) return definition;
-  const callOf = (args: unknown, { toolCallId }: ToolCallOptions): Call => ({ tool, args, id: toolCallId });
+  const callOf = (args: unknown, options: ToolCallOptions) => (): Call => {
+    const { toolCallId: id, experimental_context, context = experimental_context } = options;
+    return { ...whose({ context }), tool, args, id };
+  };
   if (execute.constructor.name === "AsyncGeneratorFunction") {
     // A plain function round a generator would hide that it is one.
     const generate = async function* (args: unknown, options: ToolCallOptions) {
@@ -72,9 +125,11 @@ function wrapTool(guard: Guard, tool: string, definition: { execute?: unknown })
     ...definition,
     async execute(args: unknown, options: ToolCallOptions) {
       const ran = await guard.run(callOf(args, options), () => lastOf(execute(args, options)), options.abortSignal);
-      if (!ran.allowed) throw new LimitExceededError(ran.decision);
-      return noticed(ran.value, ran.decision);
+      if (!ran.allowed) throw guard.deniedError(ran.decision);
+      noteFor(tool, args, options.messages, ran.decision);
+      return ran.value;
     },
+    toModelOutput: withNotices(definition.toModelOutput?.bind(definition)),
   };
 }
 

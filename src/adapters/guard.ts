@@ -5,6 +5,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
 import type { Limiter, Report } from "../limiter.ts";
+import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
 export interface GuardOptions {
@@ -32,16 +33,22 @@ export type Guarded<Value> =
   | { readonly allowed: false; readonly decision: Decision };
 
 /** A call that was begun here and ends elsewhere, as one does that streams. */
-export interface Begun {
+export interface Begun extends Reading {
   readonly allowed: true;
   readonly report: Report;
-  /** Ends it; with an error it is settled as the policy's `onError` says. Ending twice is fine. */
-  end(error?: unknown): Promise<void>;
 }
+
+/** A call, or what makes it: where that throws, the call could not be judged. */
+type Asked = Call | (() => Call);
 
 /** What to tell a denied model. */
 export function textOf({ message }: Decision): string {
   return message ?? "Denied by a limit.";
+}
+
+/** What to tell a program or a person of a denied call. */
+export function detailOf({ detail }: Decision): string {
+  return detail ?? "Denied by a limit.";
 }
 
 /** Of a denied call: the verdict that keeps it waiting longest. */
@@ -57,9 +64,9 @@ export function fieldsOf(decision: Decision): DenialFields {
   return { allowed: false, limit, remaining, retryable, retryAfterMs };
 }
 
-/** What a tool returned, with what is left of the budget where it is text; other results have no place for that. */
-export function noticed<Value>(value: Value, { notice }: Decision): Value | string {
-  return notice !== null && typeof value === "string" ? `${value}\n\n${notice}` : value;
+/** What a notice is about: of several, the model needs the latest alone. */
+export function noticeKey(tool: string, notice: string): string {
+  return /\bthis tool\b/i.test(notice) || notice.includes(tool) ? `tool ${tool}` : "all tools";
 }
 
 /** One run of an agent, as its limits see it. */
@@ -67,6 +74,7 @@ export class Guard {
   readonly #limiter: Limiter;
   readonly #maxDenials: number;
   readonly #dimensionsFrom: string;
+  readonly #thrown = new WeakMap<object, "denial" | "fault">();
   #denials = 0;
   #fault: unknown = null;
 
@@ -96,11 +104,30 @@ export class Guard {
     if (this.#fault !== null) throw this.#fault;
   }
 
+  /** A denial for frameworks that make a tool's result of what it throws, and show later what was thrown in a run. */
+  deniedError(decision: Decision): LimitExceededError {
+    const error = new LimitExceededError(decision);
+    this.#thrown.set(error, "denial");
+    return error;
+  }
+
+  /** As `isSpent`, of a run whose tools threw these, of this guard that serves several runs. */
+  isSpentBy(thrown: readonly object[]): boolean {
+    return thrown.filter((error) => this.#thrown.get(error) === "denial").length >= this.#maxDenials;
+  }
+
+  /** As `throwFault`, of a run whose tools threw these. */
+  throwFaultIn(thrown: readonly object[]): void {
+    const fault = thrown.find((error) => this.#thrown.get(error) === "fault");
+    if (fault !== undefined) throw fault;
+  }
+
   /** Runs a call under its limits. What the function throws is thrown again. */
   async run<Value>(
-    call: Call,
+    call: Asked,
     run: (report: Report) => Value | PromiseLike<Value>,
     signal?: AbortSignal,
+    isActive?: () => boolean,
   ): Promise<Guarded<Value>> {
     let hasBegun = false;
     const begin = (_signal: AbortSignal, report: Report) => {
@@ -108,32 +135,38 @@ export class Guard {
       return run(report);
     };
     try {
-      const ran = await this.#limiter.run(call, begin, { signal });
+      const asked = typeof call === "function" ? call() : call;
+      const ran = await this.#limiter.run(asked, begin, { signal, isActive });
       if (!ran.allowed) this.#denials++;
       return ran;
     } catch (error) {
       if (hasBegun || signal?.aborted === true) throw error;
-      this.#fault = withPlace(error, this.#dimensionsFrom);
-      throw this.#fault;
+      const fault = withPlace(error, this.#dimensionsFrom);
+      if (typeof fault === "object" && fault !== null) this.#thrown.set(fault, "fault");
+      this.#fault = fault;
+      throw fault;
     }
   }
 
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
-  begin(call: Call, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
-    const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  begin(call: Asked, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
+    const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
+    const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
+    const end = (error?: unknown) => {
+      if (error === undefined) resolve();
+      else reject(error);
+      return ended;
+    };
+    const pace = new Pace();
     return new Promise((begun, failed) => {
-      const ran = this.run(
-        call,
-        (report) => {
-          const end = async (error?: unknown) => {
-            if (error === undefined) resolve();
-            else reject(error);
-            await ran.catch(() => {});
-          };
-          begun({ allowed: true, report, end });
-          return ended;
-        },
-        signal,
+      const run = (report: Report) => {
+        begun({ allowed: true, report, pace, ended, end });
+        return answer;
+      };
+      const ran = this.run(call, run, signal, pace.isActive);
+      ran.then(
+        () => hasEnded(),
+        () => hasEnded(),
       );
       ran.then((result) => {
         if (!result.allowed) begun(result);
@@ -142,19 +175,17 @@ export class Guard {
   }
 
   /** Yields what a generator yields, under the limits of its call. One that is cut short has failed. */
-  async *iterate<Value>(call: Call, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
+  async *iterate<Value>(call: Asked, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
     const begun = await this.begin(call, signal);
-    if (!begun.allowed) throw new LimitExceededError(begun.decision);
-    let error: unknown = new Error("the stream was cut");
+    if (!begun.allowed) throw this.deniedError(begun.decision);
+    let values: AsyncIterable<Value>;
     try {
-      yield* iterate();
-      error = undefined;
-    } catch (thrown) {
-      error = thrown;
-      throw thrown;
-    } finally {
+      values = iterate();
+    } catch (error) {
       await begun.end(error);
+      throw error;
     }
+    yield* readIterator(values, begun, () => false, signal);
   }
 }
 
@@ -165,34 +196,4 @@ function withPlace(error: unknown, place: string): unknown {
     error.code,
     error.faults.map((fault) => ({ ...fault, expected: `${fault.expected}; say it in ${place}` })),
   );
-}
-
-/** A stream that tells what passes, and once how it ended: cut short or broken, with an error. */
-export function watched<Part>(
-  stream: ReadableStream<Part>,
-  onPart: (part: Part) => void,
-  onEnd: (error?: unknown) => Promise<void>,
-): ReadableStream<Part> {
-  const reader = stream.getReader();
-  return new ReadableStream<Part>({
-    async pull(controller) {
-      try {
-        const { done, value } = await reader.read();
-        if (!done) {
-          onPart(value);
-          controller.enqueue(value);
-          return;
-        }
-        await onEnd();
-        controller.close();
-      } catch (error) {
-        await onEnd(error);
-        controller.error(error);
-      }
-    },
-    async cancel(reason) {
-      await onEnd(reason ?? new Error("the stream was cut"));
-      await reader.cancel(reason);
-    },
-  });
 }

@@ -7,12 +7,21 @@ import { type Call, type DimensionValue, mergeDimensions } from "../kernel/call.
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Limiter, Report } from "../limiter.ts";
 import { Guard, type GuardOptions, textOf } from "./guard.ts";
-import { deniedAnswer, deniedResult, shownError, usageOf, withNotice, withoutCalls } from "./langchain/messages.ts";
+import {
+  deniedAnswer,
+  deniedResult,
+  hasCalls,
+  lastAnswer,
+  reportedOf,
+  shownError,
+  withNotice,
+  withNotices,
+} from "./langchain/messages.ts";
 import { type Run, Runs } from "./langchain/runs.ts";
 import { type ModelOptions, modelCalls } from "./model-calls.ts";
 
 export type { GuardOptions } from "./guard.ts";
-export type { ModelOptions } from "./model-calls.ts";
+export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
 /** How agents are guarded. */
 export interface LangchainOptions<Context = unknown> extends GuardOptions {
@@ -45,11 +54,10 @@ export function langchainGuard<Context = unknown>(
     const given = dimensions?.(runtime as Runtime<Context>) ?? {};
     return { ...mergeDimensions({ session, turn: turn as string }, given, "dimensions"), ...own };
   };
-  const judged = async (run: Run, asked: Asked, ask: () => Promise<AIMessage>) => {
+  const judged = async (run: Run, asked: Asked & { readonly model: unknown }, ask: () => Promise<AIMessage>) => {
     const call = async (report: Report) => {
       const answer = await ask();
-      const usage = usageOf(answer);
-      book(report, usage?.input_tokens, usage?.output_tokens);
+      book(report, () => reportedOf(answer, asked.model));
       return answer;
     };
     const ran = await run.guard.run(callOf(asked, modelCall), call, asked.runtime.signal);
@@ -93,9 +101,13 @@ export function langchainGuard<Context = unknown>(
       // A middleware outside of this one may have made words of it.
       run.guard.throwFault();
       const isLast = run.guard.isSpent;
-      const ask = async () => handler(isLast ? withoutTools(request) : request);
+      const read = { ...request, messages: withNotices(request.messages) };
+      const ask = async () => handler(isLast ? withoutTools(read) : read);
       const answer = model === undefined ? await ask() : await judged(run, request, ask);
-      return isLast ? withoutCalls(answer, run.denial) : answer;
+      if (isLast || (run.denial !== "" && !hasCalls(answer))) return lastAnswer(answer, run.denial);
+      // The model goes on: what it says later is no answer to this denial.
+      run.denial = "";
+      return answer;
     },
   });
   return middleware as unknown as Middleware;

@@ -81,10 +81,12 @@ function isFailure(result: unknown): boolean {
   return (result as { isError?: unknown } | null | undefined)?.isError === true;
 }
 
+/** The result with the notice beside it, as content of its own that is for the model alone. */
 function noticedResult(result: unknown, { notice }: Decision): unknown {
   const content = (result as { content?: unknown } | null | undefined)?.content;
   if (notice === null || !Array.isArray(content)) return result;
-  return { ...(result as object), content: [...content, { type: "text", text: notice }] };
+  const block = { type: "text", text: notice, annotations: { audience: ["assistant"] } };
+  return { ...(result as object), content: [...content, block] };
 }
 
 /** Has no `structuredContent`: clients hold that against the tool's schema, and throw. */

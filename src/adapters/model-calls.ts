@@ -1,8 +1,27 @@
 // What adapters share that put a model under limits: what a call of it is judged as, and what an answer took.
 
 import type { Call, Cost } from "../kernel/call.ts";
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { unitsFault } from "../kernel/charge.ts";
+import { checkOptionKeys, type Fault, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Report } from "../limiter.ts";
+
+/** What an answer of a model used, as its provider reports it. */
+export interface ModelUsage {
+  /** Tokens read, with those that were read from a cache or written to one. 0 where it is not reported. */
+  readonly input: number;
+  /** Tokens written, with those of reasoning. 0 where it is not reported. */
+  readonly output: number;
+  /** Of `input`: tokens read from the provider's cache. `undefined` where it is not reported. */
+  readonly cacheRead: number | undefined;
+  /** Of `input`: tokens written to the provider's cache. */
+  readonly cacheWrite: number | undefined;
+  /** Of `output`: tokens of reasoning. */
+  readonly reasoning: number | undefined;
+  /** The model's id: of the answer where the provider reports it, else of the model that was asked. */
+  readonly model: string | undefined;
+  /** The provider's name, as the framework knows it. */
+  readonly provider: string | undefined;
+}
 
 /** How calls of the model are guarded. */
 export interface ModelOptions {
@@ -11,17 +30,33 @@ export interface ModelOptions {
   /** What to hold while the model answers, instead of what the policy's `tools` say. */
   readonly cost?: Cost | undefined;
   /**
-   * What an answer took, in the policy's units. Default `{ tokens }`: those read and those written. Not asked where the
-   * provider does not say: then it took what was held.
+   * What an answer took, in the policy's units. Default `{ tokens }`: those read and those written, where a limit counts
+   * `tokens`. Not called where the provider reports neither: then the answer took what was held. Where it reports one of
+   * them, the other is 0 and the answer takes at least what was held; likewise where this throws or returns what is no cost.
    */
-  readonly costOf?: ((tokens: { readonly input: number; readonly output: number }) => Cost) | undefined;
+  readonly costOf?: ((usage: ModelUsage) => Cost) | undefined;
+}
+
+/** What a provider reports, before it is known to be of use. Each count may be missing, `null`, or anything else. */
+export interface Reported {
+  readonly input: unknown;
+  readonly output: unknown;
+  /** Both together, for where one of them is missing. */
+  readonly total?: unknown;
+  readonly cacheRead: unknown;
+  readonly cacheWrite: unknown;
+  readonly reasoning: unknown;
+  readonly model: unknown;
+  readonly provider: unknown;
+  /** Whether the model has written anything: then 0 tokens means that the tokens were not counted. */
+  readonly hasAnswer: boolean;
 }
 
 /** Calls of a model, as its limits see them. */
 export interface ModelCalls {
   readonly call: Call;
-  /** Reports what an answer took, in tokens, if the provider says so. */
-  book(report: Report, input: number | undefined, output: number | undefined): void;
+  /** Reports what an answer took, as far as the provider does. Never throws. */
+  book(report: Report, read: () => Reported): void;
 }
 
 /**
@@ -31,13 +66,97 @@ export interface ModelCalls {
  */
 export function modelCalls(options: ModelOptions): ModelCalls {
   checkOptionKeys(options, ["tool", "cost", "costOf"], "model");
-  const { tool = "model", cost, costOf = ({ input, output }) => ({ tokens: input + output }) } = options;
-  if (typeof costOf !== "function") throw invalidOption("model.costOf", "a function", costOf);
+  const { tool = "model", cost, costOf } = options;
+  if (costOf !== undefined && typeof costOf !== "function") throw invalidOption("model.costOf", "a function", costOf);
   return {
     call: { tool, cost },
-    book(report, input, output) {
-      if (input === undefined && output === undefined) return;
-      report(costOf({ input: input ?? 0, output: output ?? 0 }));
+    book(report, read) {
+      try {
+        book(report, read(), costOf);
+      } catch (error) {
+        unusable(report, "usage that can be read", error);
+      }
     },
   };
+}
+
+function book(report: Report, reported: Reported, costOf: ModelOptions["costOf"]): void {
+  const counts = new Counts(reported);
+  const { input, output } = counts;
+  const { fault } = counts;
+  if (input === undefined && output === undefined && (counts.total === undefined || costOf !== undefined)) {
+    if (fault !== undefined) report({}, { partial: true, fault });
+    return;
+  }
+  if (costOf === undefined) {
+    const tokens = Math.max(counts.total ?? 0, (input ?? 0) + (output ?? 0));
+    const isWhole = counts.total !== undefined || (input !== undefined && output !== undefined);
+    report({ tokens }, { partial: !isWhole || fault !== undefined, fault, skipUnknown: true });
+    return;
+  }
+  let cost: Cost;
+  try {
+    cost = costOf(counts.usage());
+  } catch (error) {
+    unusable(report, "a costOf that returns units", error);
+    return;
+  }
+  // A promise is no cost. One that is rejected must not end the process.
+  if (cost instanceof Promise) cost.catch(() => {});
+  report(cost, { partial: input === undefined || output === undefined || fault !== undefined, fault });
+}
+
+function unusable(report: Report, expected: string, error: unknown): void {
+  report({}, { partial: true, fault: { expected, got: formatGot(error) } });
+}
+
+/** The counts that are of use. */
+class Counts {
+  readonly input: number | undefined;
+  readonly output: number | undefined;
+  readonly total: number | undefined;
+  readonly #reported: Reported;
+  readonly #details: Pick<ModelUsage, "cacheRead" | "cacheWrite" | "reasoning">;
+  /** What is wrong with the first count that is of no use. */
+  fault: Pick<Fault, "expected" | "got"> | undefined;
+
+  constructor(reported: Reported) {
+    this.#reported = reported;
+    // No model reads nothing, and none writes something in no tokens.
+    const input = this.#count("input") || undefined;
+    const output = reported.hasAnswer ? this.#count("output") || undefined : this.#count("output");
+    const total = this.#count("total") || undefined;
+    this.input = input ?? restOf(total, output);
+    this.output = output ?? (reported.hasAnswer ? restOf(total, input) : undefined);
+    this.total = total;
+    this.#details = {
+      cacheRead: this.#count("cacheRead"),
+      cacheWrite: this.#count("cacheWrite"),
+      reasoning: this.#count("reasoning"),
+    };
+  }
+
+  usage(): ModelUsage {
+    const { model, provider } = this.#reported;
+    return {
+      input: this.input ?? 0,
+      output: this.output ?? 0,
+      ...this.#details,
+      model: typeof model === "string" ? model : undefined,
+      provider: typeof provider === "string" ? provider : undefined,
+    };
+  }
+
+  #count(name: "input" | "output" | "total" | "cacheRead" | "cacheWrite" | "reasoning"): number | undefined {
+    const value = this.#reported[name];
+    if (value === undefined || value === null) return undefined;
+    const fault = unitsFault(name, value);
+    if (fault === null) return value as number;
+    this.fault ??= { expected: `${fault.expected} as usage.${name}`, got: fault.got };
+    return undefined;
+  }
+}
+
+function restOf(total: number | undefined, part: number | undefined): number | undefined {
+  return total !== undefined && part !== undefined && total > part ? total - part : undefined;
 }

@@ -10,7 +10,7 @@ import { type AnyModel, guardModel } from "./openai-agents/model.ts";
 import { type FunctionTool, invokeGuarded } from "./openai-agents/tool.ts";
 
 export type { GuardOptions } from "./guard.ts";
-export type { ModelOptions } from "./model-calls.ts";
+export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 export { watchErrors } from "./openai-agents/tool.ts";
 
 /** How runs of agents are guarded. */

@@ -1,11 +1,12 @@
 // Decides while the service is away, as a limiter does whose store is: by its share of what was left of each bucket when
 // that was last seen. What it admits is told to the service when that is back.
 
-import type { Call, Cost } from "../kernel/call.ts";
-import { type Match, resolveMatches, stepOf } from "../kernel/charge.ts";
-import type { Decision, Verdict } from "../kernel/decision.ts";
+import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
+import type { StepEvent } from "../kernel/decide.ts";
+import type { Decision, Usage, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import { definePolicy, type Policy } from "../kernel/policy.ts";
+import { definePolicy, type Limit, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
@@ -24,6 +25,8 @@ export interface ClientFailover {
   /** How many clients share the limits at most, 1 to 10,000. */
   readonly instances: number;
 }
+
+type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "reset" }>;
 
 /** How often the service is looked for. */
 const PROBE_EACH_MS = 200;
@@ -130,9 +133,27 @@ export class Away {
     return Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost]));
   }
 
+  /** Remembers how a bucket stands that this process has emptied or granted units to. */
+  touched(
+    { limit: name, ...dimensions }: BucketDimensions & { readonly limit: string },
+    event: TouchEvent,
+    usage: Usage,
+  ) {
+    const limit = this.#policy.limits.find((each) => each.name === name);
+    const bucket = limit === undefined ? null : bucketIn(this.#policy, limit, dimensions);
+    if (bucket?.limit.unit !== usage.unit) return;
+    const { used, remaining, resetAfterMs } = usage;
+    const { capacity } = bucket.allotment;
+    const granted = Math.max(0, remaining - Math.max(0, capacity - used));
+    const reply = { allowed: true, used, granted, resetAfterMs, retryAfterMs: 0 };
+    const steps = [stepOf(bucket, this.#calendar.specOf(bucket), event)];
+    this.#views.learn({ mode: "judge", steps }, { allowed: true, nowMs: this.#time.nowMs(), steps: [reply] });
+  }
+
   reload(policy: Policy | PolicyInput): void {
-    this.limiter.reload(policy);
-    this.#policy = definePolicy(policy);
+    const next = definePolicy(policy);
+    this.limiter.reload(next);
+    this.#policy = next;
     this.#isTold = false;
   }
 
@@ -225,6 +246,11 @@ export class Away {
       this.#soon = null;
     }
   }
+}
+
+/** The bucket of a limit; `null` where this policy does not know the dimensions. */
+function bucketIn(policy: Policy, limit: Limit, dimensions: BucketDimensions): Bucket | null {
+  return missingIn(limit, dimensions) === undefined ? bucketOf(policy, PREFIX, limit, dimensions) : null;
 }
 
 /** How the bucket stood, as a store would have said it. */

@@ -2,7 +2,7 @@
 
 import { type Clock, monotonicClock } from "../clock.ts";
 import { StoreError } from "../store.ts";
-import { type Item, MAX_ITEMS, type Wire } from "./wire.ts";
+import { type Item, MAX_ITEMS } from "./wire.ts";
 
 /** One thing to tell. */
 export interface Booking {
@@ -12,8 +12,15 @@ export interface Booking {
   answered?(answer: unknown): Booking | null;
   /** The service will never have it. */
   dropped?(): void;
+  /** Whether it is about a call that was allowed before: it settles what that holds, or reports what came of it. */
+  readonly endsCall?: true;
   /** Whether it is known what to send; absent: it is. */
   isReady?(): boolean;
+}
+
+/** Where they are sent. */
+interface Asks {
+  ask(item: Item): Promise<unknown>;
 }
 
 interface Entry {
@@ -22,7 +29,7 @@ interface Entry {
   sentAtMs: number | null;
 }
 
-/** Most of them. */
+/** Most of them. Ends of calls may be as many again: refused, they would leave what the calls hold in place. */
 export const MAX_BOOKINGS = 100_000;
 /** The service knows a key again for ten minutes: what was sent before that may be booked twice. */
 const KNOWN_FOR_MS = 9 * 60_000;
@@ -55,7 +62,7 @@ export class Bookings {
    * @throws StoreError `overloaded`
    */
   add(booking: Booking, isSent: boolean): void {
-    if (this.#entries.length >= MAX_BOOKINGS) {
+    if (this.#entries.length >= (booking.endsCall ? 2 * MAX_BOOKINGS : MAX_BOOKINGS)) {
       const message = `the service is away, and ${MAX_BOOKINGS} bookings wait for it`;
       throw new StoreError("overloaded", message, { transient: true });
     }
@@ -67,7 +74,7 @@ export class Bookings {
    *
    * @throws StoreError when the service is away again: what it did not answer is kept
    */
-  async send(wire: Pick<Wire, "ask">): Promise<void> {
+  async send(wire: Asks): Promise<void> {
     const part = this.#take();
     const answers = await Promise.allSettled(part.map((entry) => this.#tell(wire, entry)));
     const left: Entry[] = [];
@@ -97,7 +104,7 @@ export class Bookings {
     return this.#entries.splice(0, count);
   }
 
-  async #tell(wire: Pick<Wire, "ask">, entry: Entry): Promise<unknown> {
+  async #tell(wire: Asks, entry: Entry): Promise<unknown> {
     const item = entry.booking.item();
     if (item === null) return null;
     const nowMs = this.#clock.nowMs();

@@ -17,7 +17,10 @@ export interface Named {
 }
 
 /** What a call that has begun is run by. */
-export type About = Pick<Begun, "held" | "leaseMs" | "onError" | "reports">;
+export interface About extends Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "onError" | "reports"> {
+  /** Units that some limit of the policy counts. */
+  readonly units: Iterable<string>;
+}
 
 /** What the service answers beside a decision. */
 export interface HeldAnswer extends About {

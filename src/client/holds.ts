@@ -19,10 +19,10 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Hold 
     throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
   }
   const end = (op: "settle" | "release", more: object, locally: (hold: Hold) => Promise<Settlement>) => {
-    const item = { op, body: { hold: id, call, ...more }, isRepeatable: true };
-    return askOr<Settlement>(shared, item, async (away, isDoubted) => {
+    const item: Item<typeof op> = { op, body: { hold: id, call, ...more }, isRepeatable: true };
+    return askOr(shared, item, async (away, isDoubted) => {
       const settlement = await locally(away.limiter.hold(id, call));
-      away.book({ item: () => item }, isDoubted);
+      away.book({ item: () => item, endsCall: true }, isDoubted);
       return settlement;
     });
   };
@@ -40,8 +40,8 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Hold 
       checkHoldOptions(options);
       check(shared, { signal: options.signal });
       const { leaseMs } = options;
-      const item = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
-      const { extended } = await askOr<{ readonly extended: boolean }>(shared, item, async (away) => {
+      const item: Item<"extend"> = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
+      const { extended } = await askOr(shared, item, async (away) => {
         return { extended: await away.limiter.hold(id, call).extend({ leaseMs }) };
       });
       return extended;
@@ -111,9 +111,9 @@ export class OwnHold implements Hold {
   async #end(end: (hold: Hold) => Promise<Settlement>, item: () => Item | null): Promise<Settlement> {
     if (this.#later) return end(this.#later);
     const settlement = await end(this.#local);
-    const booking: Booking = { item, isReady: () => this.#later !== undefined };
+    const booking: Booking = { item, endsCall: true, isReady: () => this.#later !== undefined };
     const now = this.#later === null ? item() : null;
-    if (now !== null) await askOr<unknown>(this.#shared, now, async (away, isDoubted) => away.book(booking, isDoubted));
+    if (now !== null) await askOr(this.#shared, now, async (away, isDoubted) => away.book(booking, isDoubted));
     else if (this.#later === undefined) this.#shared.away?.book(booking, false);
     return settlement;
   }

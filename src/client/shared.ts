@@ -5,7 +5,7 @@ import type { Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import type { Away } from "./away.ts";
-import { invalidReply } from "./problems.ts";
+import type { Replies } from "./replies.ts";
 import type { Item, Wire } from "./wire.ts";
 
 export interface ClientShared {
@@ -24,14 +24,14 @@ export interface ClientShared {
  *
  * @param locally decides instead; `isDoubted`: the service may have done it all the same
  */
-export async function askOr<Answer>(
+export async function askOr<Op extends keyof Replies, Local>(
   { wire, away }: Pick<ClientShared, "wire" | "away">,
-  item: Item,
-  locally: (away: Away, isDoubted: boolean) => Promise<Answer>,
-): Promise<Answer> {
-  if (away === null) return (await wire.ask(item)) as Answer;
+  item: Item<Op>,
+  locally: (away: Away, isDoubted: boolean) => Promise<Local>,
+): Promise<Replies[Op] | Local> {
+  if (away === null) return wire.ask(item);
   if (await away.isAway()) return locally(away, false);
-  let answer: unknown;
+  let answer: Replies[Op];
   try {
     answer = await wire.ask(item);
   } catch (error) {
@@ -39,7 +39,7 @@ export async function askOr<Answer>(
     return locally(away, true);
   }
   away.reached();
-  return answer as Answer;
+  return answer;
 }
 
 /**
@@ -50,10 +50,4 @@ export async function askOr<Answer>(
 export function checkOpen({ closing }: ClientShared): void {
   if (closing === null) return;
   throw new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
-}
-
-/** @throws StoreError `invalid-reply` */
-export function checkDecision<Answer extends Decision>(answer: Answer): Answer {
-  if (typeof answer?.allowed === "boolean" && Array.isArray(answer.verdicts)) return answer;
-  throw invalidReply("what is no decision");
 }

@@ -1,13 +1,16 @@
 // How a client asks the service: what one tick asks, and what gathers while batches are under way, goes in one request. What
 // may be sent again is, until its time is over.
 
-import { MisuseError } from "../kernel/errors.ts";
+import { delayOf, sleep } from "../clock.ts";
+import { jsonValue } from "../kernel/args.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
+import { type ItemReply, itemsIn, type Replies, replyTo } from "./replies.ts";
 
 /** What is asked for in a batch. */
-export interface Item {
-  readonly op: string;
+export interface Item<Op extends keyof Replies = keyof Replies> {
+  readonly op: Op;
   readonly body: object;
   /** Whether it comes to the same when the service is asked twice. */
   readonly isRepeatable: boolean;
@@ -35,17 +38,24 @@ export interface WireOptions {
 
 /** Most items of one request, and bytes of them (one alone may be larger). */
 export const MAX_ITEMS = 256;
-const MAX_BYTES = 500_000;
+export const MAX_BYTES = 500_000;
+/** Most commas of a batch: the service takes twice as many values. */
+const MAX_COMMAS = 50_000;
+/** Most bytes of an answer: a batch of 256 decisions on 200 limits each has fewer. */
+const MAX_REPLY_BYTES = 16_000_000;
 /** Most batches under way. */
 const LANES = 8;
-/** Most items that wait. */
-const MAX_QUEUED = 10_000;
+/** Most items that wait. Those that end calls may be twice as many: refused, they would leave what the calls hold in place. */
+export const MAX_QUEUED = 10_000;
+const ENDS: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report"]);
 /** How often something is sent at most, and how long it waits after the first failure: twice that after the next. */
 const MAX_TRIES = 4;
 const PAUSE_MS = 20;
 
 interface Queued {
+  readonly op: keyof Replies;
   readonly text: string;
+  readonly commas: number;
   readonly isRepeatable: boolean;
   readonly endsAtMs: number;
   readonly resolve: (body: unknown) => void;
@@ -67,23 +77,24 @@ export class Wire {
   /**
    * Asks for one thing, together with whatever else is asked now.
    *
-   * @returns the body of its answer; `null` where that has none
    * @throws MisuseError as the service says, and `invalid-call`; StoreError as it says; `unavailable` when it has not answered by the deadline,
-   *   `overloaded` when too much waits
+   *   `overloaded` when too much waits, `invalid-reply` when the answer is not what was asked for
    */
-  ask({ op, body, isRepeatable }: Item): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.#queue.length >= MAX_QUEUED) {
+  ask<Op extends keyof Replies>({ op, body, isRepeatable }: Item<Op>): Promise<Replies[Op]> {
+    return new Promise<unknown>((resolve, reject) => {
+      if (this.#queue.length >= (ENDS.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
       const endsAtMs = performance.now() + this.#options.deadlineMs;
-      this.#put({ text: textOf({ op, ...body }), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
-    });
+      const text = textOf({ op, ...body });
+      this.#put({ op, text, commas: commasIn(text), isRepeatable, endsAtMs, resolve, reject, tries: 0 });
+    }) as Promise<Replies[Op]>;
   }
 
   /**
    * Asks for one thing by itself.
    *
+   * @returns the body of the answer; `null` where that has none
    * @throws as `ask`, and the signal's reason
    */
   async send(asked: Ask): Promise<unknown> {
@@ -125,10 +136,12 @@ export class Wire {
 
   #take(): Queued[] {
     let bytes = 0;
+    let values = 0;
     let count = 0;
-    for (const { text } of this.#queue) {
+    for (const { text, commas } of this.#queue) {
       bytes += text.length;
-      if (count === MAX_ITEMS || (count > 0 && bytes > MAX_BYTES)) break;
+      values += commas;
+      if (count === MAX_ITEMS || (count > 0 && (bytes > MAX_BYTES || values > MAX_COMMAS))) break;
       count++;
     }
     return this.#queue.splice(0, count);
@@ -137,14 +150,24 @@ export class Wire {
   async #sendAll(batch: readonly Queued[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
     const { answer, failure } = await this.#request({ method: "POST", path: "/v1/batch" }, text);
-    const items = failure === null ? itemsOf(answer) : [];
+    const items = failure === null ? answersIn(answer, batch.length) : failure;
     for (const [i, item] of batch.entries()) {
       item.tries++;
-      const found = items[i] ?? null;
-      if (failure !== null) this.#failed(item, failure);
-      else if (found === null) item.reject(invalidReply("fewer items than it was asked for"));
-      else if (found.status < 300) item.resolve(found.body);
-      else this.#failed(item, failureOf(found.status, found.body));
+      if (!Array.isArray(items)) {
+        this.#failed(item, items as Failure);
+        continue;
+      }
+      const { status, body } = items[i] as ItemReply;
+      if (status >= 300) this.#failed(item, failureOf(status, body));
+      else this.#answered(item, body);
+    }
+  }
+
+  #answered({ op, resolve, reject }: Queued, body: unknown): void {
+    try {
+      resolve(replyTo(op, body));
+    } catch (error) {
+      reject(error);
     }
   }
 
@@ -168,7 +191,7 @@ export class Wire {
   ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
     const { url, key, fetch, deadlineMs } = this.#options;
     // Who is not answered can ask once more in time.
-    const late = AbortSignal.timeout(Math.ceil(deadlineMs / 2) + waitMs);
+    const late = AbortSignal.timeout(delayOf(Math.ceil(deadlineMs / 2) + waitMs));
     try {
       const response = await fetch(url + path, {
         method,
@@ -177,16 +200,26 @@ export class Wire {
           ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
         },
         ...(text === undefined ? {} : { body: text }),
+        // A service does not redirect, and where else a call might be sent its key must not go.
+        redirect: "manual",
         signal: signal === undefined ? late : AbortSignal.any([signal, late]),
       });
-      const answer = parsed(await response.text());
+      const received = await textIn(response);
+      const answer = received === null ? undefined : parsed(received);
       if (!response.ok) return { answer, failure: failureOf(response.status, answer) };
       if (answer !== undefined) return { answer, failure: null };
-      return { answer, failure: { error: invalidReply("what is no JSON"), isUndone: false } };
+      const what = received === null ? `more than ${MAX_REPLY_BYTES} bytes, or no UTF-8` : "what is no JSON";
+      return { answer, failure: { error: invalidReply(what), isUndone: false } };
     } catch (error) {
       return { answer: undefined, failure: unanswered(url, error) };
     }
   }
+}
+
+function commasIn(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(","); at !== -1; at = text.indexOf(",", at + 1)) count++;
+  return count;
 }
 
 /** How long to wait until something is sent again; `null`: it is not. */
@@ -201,18 +234,47 @@ function pauseBefore(
   return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
 }
 
-function itemsOf(answer: unknown): readonly ({ readonly status: number; readonly body: unknown } | null)[] {
-  const items = typeof answer === "object" && answer !== null && "items" in answer ? answer.items : undefined;
-  return Array.isArray(items) ? items : [];
+/** The answers of a batch; a failure where they are none. */
+function answersIn(body: unknown, count: number): readonly ItemReply[] | Failure {
+  try {
+    return itemsIn(body, count);
+  } catch (error) {
+    return { error: error as StoreError, isUndone: false };
+  }
 }
 
-/** @throws MisuseError `invalid-call` */
-function textOf(body: object): string {
+/**
+ * A body as the text that is sent.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function textOf(body: unknown): string {
   try {
-    return JSON.stringify(body);
-  } catch {
-    const got = "a circle, or a bigint";
-    throw new MisuseError("invalid-call", { path: "call", expected: "what can be said in JSON", got });
+    return JSON.stringify(body, (_, value) => jsonValue(value)) ?? "null";
+  } catch (error) {
+    const got = `a cycle, or a value that threw when it was read: ${formatGot(error)}`;
+    throw new MisuseError("invalid-call", { path: "call", expected: "what can be written as JSON", got });
+  }
+}
+
+/** The text of an answer; `null` where it is too long, or no UTF-8. No more of it is read than is needed to tell. */
+async function textIn(response: Response): Promise<string | null> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let bytes = 0;
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    bytes += value?.byteLength ?? 0;
+    try {
+      if (bytes > MAX_REPLY_BYTES) throw new RangeError("too long");
+      text += decoder.decode(value, { stream: !done });
+    } catch {
+      void reader.cancel().catch(() => {});
+      return null;
+    }
+    if (done) return text;
   }
 }
 
@@ -224,8 +286,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,47 +1,173 @@
-// What a call's arguments are as a dimension: equal when they say the same, whatever the order of keys and the form of
-// numbers. Only their hash gets into keys.
+// What a call's arguments, or a tool's result, are as one short text: equal when they say the same, whatever the order of
+// keys and the form of numbers. Only that hash gets into keys and states. What one value may cost is bounded.
 
 import { formatGot, MisuseError } from "./errors.ts";
 import { digest } from "./key.ts";
 
+/** Deepest nesting that is hashed: arguments below it are refused, results are cut off. */
+export const MAX_DEPTH = 64;
+/** Most values that are hashed: objects, lists, and everything in them. */
+export const MAX_VALUES = 20_000;
+/** Most characters of strings that are hashed, and of a text that is read as JSON. */
+export const MAX_CHARACTERS = 1_048_576;
+
+/** Stands for everything behind a bound. No JSON text contains it outside of a string. */
+const CUT = "…";
+
 /**
- * The hash of a call's arguments, 32 hexadecimal digits. Nothing is `{}`. Text that is an object or a list in JSON, as
+ * The hash of a call's arguments, 32 hexadecimal digits. Nothing is `{}`, also what JSON has nothing for. Text that is an object or a list in JSON, as
  * models write it, equals that.
  *
  * @param volatile fields of the outermost object that are left out
- * @throws MisuseError `invalid-call`
+ * @throws MisuseError `invalid-call` for arguments that pass a bound, contain a cycle, or throw when they are read
  */
 export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string {
-  const value = parsed(args ?? {});
-  const kept = isObject(value)
-    ? Object.fromEntries(Object.entries(value).filter(([key]) => !volatile.has(key)))
-    : value;
+  const writer = new Writer(volatile, "refuse");
   try {
-    return digest(JSON.stringify(kept, sorted) ?? null);
-  } catch {
-    // A cycle, a bigint, or deeper than the stack.
-    throw new MisuseError("invalid-call", {
-      path: "args",
-      expected: "what can be written as JSON",
-      got: formatGot(args),
-    });
+    return writer.digestOf(args ?? {});
+  } catch (error) {
+    const bounds = `at most ${MAX_DEPTH} levels, ${MAX_VALUES} values and ${MAX_CHARACTERS} characters`;
+    const expected = `what can be written as JSON, with ${bounds}`;
+    const got = writer.refusal ?? `a value that threw when it was read: ${formatGot(error)}`;
+    throw new MisuseError("invalid-call", { path: "args", expected, got });
   }
 }
 
-function parsed(args: unknown): unknown {
-  if (typeof args !== "string" || !/^\s*[[{]/.test(args)) return args;
+const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
+/** The outcome of every result that cannot be read. */
+const UNREADABLE = "unreadable";
+
+/**
+ * The hash of a result. What lies behind a bound does not count.
+ *
+ * @returns `error` is what the result threw when it was read, in which case all such results have one hash; else `null`
+ */
+export function resultDigest(result: unknown): { readonly outcome: string; readonly error: unknown } {
   try {
-    return JSON.parse(args);
-  } catch {
-    return args;
+    return { outcome: new Writer(NOTHING_VOLATILE, "cut").digestOf(result ?? {}), error: null };
+  } catch (error) {
+    return { outcome: UNREADABLE, error: error ?? new TypeError("the result threw nothing when it was read") };
   }
 }
 
-function sorted(_key: string, value: unknown): unknown {
-  if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Whether a value could be hashed as arguments are. */
+export function isWithinBounds(value: unknown): boolean {
+  try {
+    new Writer(NOTHING_VOLATILE, "refuse").digestOf(value ?? {});
+    return true;
+  } catch {
+    return false;
+  }
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/**
+ * A value as JSON has one: a bigint as the number that it equals, beyond 2^53 - 1 as a string of its digits; a map as the
+ * list of its entries, a set as that of its values. Everything else stays as it is.
+ */
+export function jsonValue(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (value instanceof Map || value instanceof Set) return [...value];
+  return value;
+}
+
+/** Writes a value as JSON, keys in the order of their code units, within bounds. */
+class Writer {
+  readonly #volatile: ReadonlySet<string>;
+  readonly #over: "refuse" | "cut";
+  #values = MAX_VALUES;
+  #characters = MAX_CHARACTERS;
+  /** Which bound the value passes, once it was refused. */
+  refusal: string | null = null;
+
+  /** @param over what happens to a value that passes a bound */
+  constructor(volatile: ReadonlySet<string>, over: "refuse" | "cut") {
+    this.#volatile = volatile;
+    this.#over = over;
+  }
+
+  digestOf(value: unknown): string {
+    return digest(this.#text("", parsed(value), 0) ?? "{}");
+  }
+
+  /** A value as text; `undefined` for what JSON leaves out. */
+  #text(key: string, given: unknown, depth: number): string | undefined {
+    const value = unwrapped(key, given);
+    switch (typeof value) {
+      case "string":
+        return this.#string(value);
+      case "number":
+        return Number.isFinite(value) ? String(value + 0) : "null";
+      case "boolean":
+        return String(value);
+      case "object":
+        if (value === null) return "null";
+        if (depth === MAX_DEPTH) return this.#cut(`more than ${MAX_DEPTH} levels, or a cycle`);
+        return Array.isArray(value) ? this.#list(value, depth) : this.#object(value, depth);
+      default:
+        return undefined;
+    }
+  }
+
+  #string(value: string): string {
+    const within = this.#take("#characters", value.length);
+    const text = JSON.stringify(value.slice(0, within));
+    return within === value.length ? text : text + this.#cut(`more than ${MAX_CHARACTERS} characters`) + value.length;
+  }
+
+  #list(list: readonly unknown[], depth: number): string {
+    const { length } = list;
+    const within = this.#take("#values", length);
+    const texts: string[] = [];
+    for (let i = 0; i < within; i++) texts.push(this.#text(String(i), list[i], depth + 1) ?? "null");
+    if (within < length) texts.push(this.#cut(`more than ${MAX_VALUES} values`) + length);
+    return `[${texts.join()}]`;
+  }
+
+  #object(object: object, depth: number): string {
+    const keys = Object.keys(object);
+    const within = this.#take("#values", keys.length);
+    const texts: string[] = [];
+    for (const key of keys.slice(0, within).sort()) {
+      if (depth === 0 && this.#volatile.has(key)) continue;
+      const text = this.#text(key, object[key as keyof object], depth + 1);
+      if (text !== undefined) texts.push(`${this.#string(key)}:${text}`);
+    }
+    if (within < keys.length) texts.push(this.#cut(`more than ${MAX_VALUES} values`) + keys.length);
+    return `{${texts.join()}}`;
+  }
+
+  /** How many of so many are within a bound. */
+  #take(bound: "#values" | "#characters", wanted: number): number {
+    const left = bound === "#values" ? this.#values : this.#characters;
+    const within = Math.min(wanted, left);
+    if (bound === "#values") this.#values -= within;
+    else this.#characters -= within;
+    return within;
+  }
+
+  #cut(what: string): string {
+    if (this.#over === "cut") return CUT;
+    this.refusal = what;
+    throw new RangeError(what);
+  }
+}
+
+const BOXES = [Number, String, Boolean, BigInt] as const;
+
+function parsed(value: unknown): unknown {
+  if (typeof value !== "string" || value.length > MAX_CHARACTERS || !/^\s*[[{]/.test(value)) return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
+}
+
+/** What JSON writes of a value: what its `toJSON` returns, and the primitive in a wrapper object. */
+function unwrapped(key: string, value: unknown): unknown {
+  if (value === null || (typeof value !== "object" && typeof value !== "bigint")) return value;
+  const json = (value as { readonly toJSON?: unknown }).toJSON;
+  const said = typeof json === "function" ? json.call(value, key) : value;
+  const isBoxed = BOXES.some((box) => said instanceof box);
+  return jsonValue(isBoxed ? said.valueOf() : said);
 }

@@ -7,7 +7,10 @@ import {
   checkDimensions,
   DIMENSIONS,
   type Dimensions,
+  dimensionsOf,
   dimensionValue,
+  MAX_NAME_LENGTH,
+  MAX_TOOL_LENGTH,
   mergeDimensions,
 } from "./call.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
@@ -120,5 +123,39 @@ describe("dimensionValue", () => {
       [Object.create(null), "{}"],
     ];
     for (const [value, got] of cases) refuses(() => dimensionValue("turn", value), "invalid-dimension", "turn", got);
+  });
+
+  it("refuses what is longer than it may be, and does not repeat it", () => {
+    for (const [dimension, longest] of [
+      ["tool", MAX_TOOL_LENGTH],
+      ["session", MAX_NAME_LENGTH],
+    ] as const) {
+      assert.equal(dimensionValue(dimension, "x".repeat(longest)).length, longest);
+      const got = `one of ${longest + 1} characters`;
+      refuses(() => dimensionValue(dimension, "x".repeat(longest + 1)), "invalid-dimension", dimension, got);
+    }
+  });
+});
+
+describe("dimensionsOf", () => {
+  it("says whose call it is in the order of names, as texts, and nothing else of it", () => {
+    const call = {
+      tool: "x",
+      session: 7,
+      args: {},
+      id: "i",
+      cost: {},
+      idempotencyKey: "k",
+      plan: "pro",
+      user: undefined,
+    };
+    const pairs = [
+      ["plan", "pro"],
+      ["session", "7"],
+      ["tool", "x"],
+    ];
+    assert.deepEqual(dimensionsOf(call as Call), pairs);
+    assert.deepEqual(dimensionsOf({ plan: "pro", session: "7", tool: "x", turn: null } as unknown as Call), pairs);
+    refuses(() => dimensionsOf({ tool: "x", user: {} } as unknown as Call), "invalid-dimension", "user", "{}");
   });
 });

@@ -1,9 +1,14 @@
 // A call: one wish of an agent to use a tool, and the dimensions that say whose wish it is.
 
 import { formatGot, MisuseError } from "./errors.ts";
+import type { PartitionKey } from "./key.ts";
 
 /** The dimensions that everybody has. */
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "tool"] as const;
+
+/** Longest name of a tool, and longest value of any other dimension and of an idempotency key, in characters. */
+export const MAX_TOOL_LENGTH = 1_024;
+export const MAX_NAME_LENGTH = 65_536;
 
 /** What follows from a call and the policy, and is not said: the tool's tier, and the hash of the arguments. */
 export const DERIVED_DIMENSIONS = ["tier", "args"] as const;
@@ -11,7 +16,10 @@ export const DERIVED_DIMENSIONS = ["tier", "args"] as const;
 /** What a limit can be per: one of `DIMENSIONS`, of `DERIVED_DIMENSIONS`, or a name of the policy's own. */
 export type Dimension = string;
 
-/** A dimension's value: a string that is not empty, or a safe integer, which equals its decimal string. */
+/**
+ * A dimension's value: a string that is not empty, of at most 65,536 characters (a tool: 1,024), or a safe integer, which
+ * equals its decimal string.
+ */
 export type DimensionValue = string | number;
 
 /** Whose call it is. */
@@ -48,6 +56,7 @@ export interface Call extends Dimensions {
 
 /** What a call may say beside its dimensions. */
 export const CALL_WORDS = ["id", "args", "cost", "idempotencyKey"] as const;
+const WORDS: ReadonlySet<string> = new Set(CALL_WORDS);
 
 /**
  * Dimensions with those of a call, or further ones, before them. What is `undefined` or `null` there says nothing: it
@@ -76,8 +85,8 @@ export function checkCall(call: Call, known: ReadonlySet<string>): void {
     throw new MisuseError("missing-dimension", { path: "tool", expected: "the name of a tool", got: "nothing" });
   }
   const { idempotencyKey: key } = call;
-  if (key !== undefined && (typeof key !== "string" || key === "")) {
-    const expected = "a string that is not empty";
+  if (key !== undefined && (typeof key !== "string" || key === "" || key.length > MAX_NAME_LENGTH)) {
+    const expected = `a string of 1 to ${MAX_NAME_LENGTH} characters`;
     throw new MisuseError("invalid-call", { path: "idempotencyKey", expected, got: formatGot(key) });
   }
 }
@@ -114,11 +123,25 @@ function checkKeys(value: object, known: ReadonlySet<string>, what: string): voi
  * @throws MisuseError `invalid-dimension`
  */
 export function dimensionValue(dimension: Dimension, value: unknown): string {
-  if (typeof value === "string" && value !== "") return value;
+  if (typeof value === "string" && value !== "" && !isTooLong(dimension, value)) return value;
   if (Number.isSafeInteger(value)) return String(value);
+  const longest = dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
   throw new MisuseError("invalid-dimension", {
     path: dimension,
-    expected: "a string that is not empty, or a safe integer",
-    got: formatGot(value),
+    expected: `a string of 1 to ${longest} characters, or a safe integer`,
+    got: typeof value === "string" && value !== "" ? `one of ${value.length} characters` : formatGot(value),
   });
+}
+
+/** Whether a dimension's value is longer than it may be. */
+export function isTooLong(dimension: Dimension, value: unknown): boolean {
+  return typeof value === "string" && value.length > (dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH);
+}
+
+/** Whose call it is, and of what tool: every dimension that it says with its value as text, by the dimensions' names. */
+export function dimensionsOf(call: Call): PartitionKey {
+  return Object.entries(call)
+    .filter(([word, value]) => value !== undefined && value !== null && !WORDS.has(word))
+    .map(([dimension, value]) => [dimension, dimensionValue(dimension, value)] as const)
+    .sort(([one], [other]) => (one < other ? -1 : 1));
 }

@@ -4,8 +4,8 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
 import { type BucketDimensions, type Call, type Cost, checkCall, type Dimension, dimensionValue } from "./call.ts";
 import type { Step, StepEvent } from "./decide.ts";
-import { formatGot, MisuseError } from "./errors.ts";
-import { bucketKey, digest, type PartitionKey } from "./key.ts";
+import { type Fault, formatGot, MisuseError } from "./errors.ts";
+import { bucketKey, digest, keyPart, MAX_PART_BYTES, type PartitionKey } from "./key.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
 
 const NONE: ReadonlySet<string> = new Set();
@@ -22,6 +22,8 @@ export interface Bucket {
 export interface Charge extends Bucket {
   /** Units; 0 when the call has no price in the limit's unit. */
   readonly cost: number;
+  /** The called tool's name, where the limit is per tool and the policy has that name, too; else `null`. */
+  readonly tool: string | null;
   /** The mark of the value that is counted. Absent: units are. */
   readonly seen?: string;
 }
@@ -30,6 +32,8 @@ export interface Charge extends Bucket {
 export interface Match extends Bucket {
   /** Units; `undefined` when neither the call nor its tool says, or it cannot have one. */
   readonly price: number | undefined;
+  /** As of a charge. */
+  readonly tool: string | null;
   readonly seen?: string;
 }
 
@@ -44,7 +48,9 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   const tool = dimensionValue("tool", call.tool);
   const toolCost = policy.costs.get(tool);
   const tier = policy.tiers.get(tool);
+  const named = policy.namedTools.has(tool) ? tool : null;
   const whole: BucketDimensions = tier === undefined ? call : { ...call, tier };
+  const said = saidIn(policy, whole);
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool)) continue;
@@ -52,21 +58,18 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     const missing = missingIn(limit, whole) ?? (isSaid(whole, limit.count) ? undefined : (limit.count ?? undefined));
     if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
-    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole) : null;
+    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole, said) : null;
     if (bucket === null) continue;
     const { key, partitionKey, allotment } = bucket;
-    matches.push(
-      limit.count === null
-        ? { key, limit, partitionKey, allotment, price }
-        : { key, limit, partitionKey, allotment, price, seen: markOf(policy, limit.count, whole) },
-    );
+    const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
+    matches.push(limit.count === null ? match : { ...match, seen: markOf(said, limit.count) });
   }
   return matches;
 }
 
 /** The mark of the value that a limit counts. */
-function markOf(policy: Policy, count: Dimension, dimensions: BucketDimensions): string {
-  return digest(textOf(policy, count, dimensions)).slice(0, 16);
+function markOf({ textOf }: Said, count: Dimension): string {
+  return digest(textOf(count)).slice(0, 16);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
@@ -80,11 +83,39 @@ export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimensi
   return undefined;
 }
 
-/** What is said of a dimension, as one text. */
-function textOf({ volatile }: Policy, dimension: Dimension, dimensions: BucketDimensions): string {
-  return dimension === "args"
-    ? argsDigest(dimensions.args, volatile.get(String(dimensions.tool)) ?? NONE)
-    : dimensionValue(dimension, valueIn(dimensions, dimension));
+/** The texts and parts of keys that dimensions come to. What takes long is made once, however many limits look at it. */
+interface Said {
+  /** What is said of a dimension, as one text. */
+  readonly textOf: (dimension: Dimension) => string;
+  /** As `keyPart`. */
+  readonly partOf: (value: string) => string;
+}
+
+function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
+  let args: string | undefined;
+  const parts = new Map<string, string>();
+  return {
+    textOf(dimension) {
+      if (dimension !== "args") return dimensionValue(dimension, valueIn(dimensions, dimension));
+      args ??= argsOf(policy, dimensions);
+      return args;
+    },
+    partOf(value) {
+      if (value.length <= MAX_PART_BYTES) return keyPart(value);
+      const part = parts.get(value) ?? keyPart(value);
+      parts.set(value, part);
+      return part;
+    },
+  };
+}
+
+/**
+ * The hash of a call's arguments, without what the policy calls volatile in those of its tool.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function argsOf({ volatile }: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
+  return argsDigest(args, volatile.get(String(tool)) ?? NONE);
 }
 
 /** What is said of a dimension. */
@@ -107,17 +138,23 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
 }
 
 /** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
-export function bucketOf(policy: Policy, prefix: string, limit: Limit, dimensions: BucketDimensions): Bucket | null {
-  const partitionKey = limit.per.map((dimension) => [dimension, textOf(policy, dimension, dimensions)] as const);
+export function bucketOf(
+  policy: Policy,
+  prefix: string,
+  limit: Limit,
+  dimensions: BucketDimensions,
+  { textOf, partOf } = saidIn(policy, dimensions),
+): Bucket | null {
+  const partitionKey = limit.per.map((dimension) => [dimension, textOf(dimension)] as const);
   const allotment = allotmentOf(limit, partitionKey.at(-1)?.[1] ?? "", dimensions);
   if (allotment === null) return null;
-  return { key: bucketKey(prefix, policy.partition, limit.name, partitionKey), limit, partitionKey, allotment };
+  const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
+  return { key, limit, partitionKey, allotment };
 }
 
 function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment | null {
   if (limit.overrides.length === 0) return namedAllotment(limit, last);
-  const isMet = ([dimension, value]: readonly [string, string]) => String(valueIn(dimensions, dimension)) === value;
-  const override = limit.overrides.find(({ when }) => when.every(isMet));
+  const override = limit.overrideFor((dimension) => valueIn(dimensions, dimension));
   return override === undefined ? namedAllotment(limit, last) : override.allotment;
 }
 
@@ -157,19 +194,32 @@ function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefine
  * @throws MisuseError `invalid-cost`, `unknown-unit`
  */
 export function checkCost(policy: Policy, cost: Cost): void {
-  // A Map or a list would be an object without units: no price at all.
-  if (Object.prototype.toString.call(cost) !== "[object Object]") {
-    const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
-    throw new MisuseError("invalid-cost", { path: "cost", expected, got: formatGot(cost) });
-  }
+  const fault = costFault(cost);
+  if (fault !== null) throw new MisuseError("invalid-cost", fault);
   for (const [unit, units] of Object.entries(cost)) {
-    if (!policy.units.has(unit)) {
-      const expected = `units that a limit of the policy counts: ${[...policy.units].join(", ")}`;
-      throw new MisuseError("unknown-unit", { path: "cost", expected, got: formatGot(unit) });
-    }
-    if (!Number.isSafeInteger(units) || units < 0) {
-      const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
-      throw new MisuseError("invalid-cost", { path: `cost.${unit}`, expected, got: formatGot(units) });
-    }
+    const fault = unitFault(policy.units, unit) ?? unitsFault(unit, units);
+    if (fault !== null) throw new MisuseError(fault.path === "cost" ? "unknown-unit" : "invalid-cost", fault);
   }
+}
+
+/** What is wrong with a cost as a whole; `null` when nothing is. */
+export function costFault(cost: unknown): Fault | null {
+  // A Map or a list would be an object without units: no price at all.
+  if (Object.prototype.toString.call(cost) === "[object Object]") return null;
+  const expected = "an object of whole numbers by unit, such as { tokens: 4000 }";
+  return { path: "cost", expected, got: formatGot(cost) };
+}
+
+/** What is wrong with the name of a unit; `null` when some limit counts it. */
+export function unitFault(known: ReadonlySet<string>, unit: string): Fault | null {
+  if (known.has(unit)) return null;
+  const expected = `units that a limit of the policy counts: ${[...known].join(", ")}`;
+  return { path: "cost", expected, got: formatGot(unit) };
+}
+
+/** What is wrong with a number of units; `null` when nothing is. */
+export function unitsFault(unit: string, units: unknown): Fault | null {
+  if (Number.isSafeInteger(units) && Number(units) >= 0) return null;
+  const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+  return { path: `cost.${unit}`, expected, got: formatGot(units) };
 }

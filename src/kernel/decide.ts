@@ -125,6 +125,8 @@ export interface StepReply {
   readonly hold?: "live" | "late" | "unknown";
   /** Set when it is denied because the store is away, and not because so much was used. */
   readonly away?: true;
+  /** Set when it is denied although instances hold borrowed units, which they use or return within `retryAfterMs`. */
+  readonly isBorrowed?: true;
 }
 
 /** How an answer was found without the store. */

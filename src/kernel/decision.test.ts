@@ -36,7 +36,7 @@ describe("decisionOf", () => {
       { ...verdict, limit: "b", quota: 9, remaining: 0, retryable: true },
       { ...verdict, limit: "c", quota: 6, remaining: 0, retryable: true },
     ];
-    const rest = { notice: null, degraded: null, replayed: false, decidedAtMs: 1000 };
+    const rest = { detail: null, notice: null, degraded: null, replayed: false, decidedAtMs: 1000 };
     assert.deepEqual(given, { allowed: true, verdicts, retryAfterMs: 0, message: null, ...rest });
   });
 
@@ -48,14 +48,20 @@ describe("decisionOf", () => {
       ).notice;
     };
     assert.equal(near(3), null);
-    assert.equal(near(4), "Only 1 of 5 calls per session and tool left (a).");
-    assert.equal(near(5), "This was the last of 5 calls per session and tool (a). Finish with what you have.");
+    assert.equal(near(4), "This tool has only 1 of 5 calls left in this session; other tools are still available.");
+    assert.equal(
+      near(5),
+      "This tool has no calls left in this session: all 5 are used. Do not call it again; other tools are still available.",
+    );
     assert.equal(near(3, C), null);
-    assert.equal(near(3, { ...C, noticeAt: 1 }), "This was the last of 3 calls (c). Finish with what you have.");
+    assert.equal(
+      near(3, { ...C, noticeAt: 1 }),
+      "No calls are left for now (limit: 6 calls per minute, at most 3 at once). Wait up to 1 second before you call again.",
+    );
     assert.equal(near(4, { ...A, noticeAt: "never" }), null);
     assert.equal(near(4, { ...A, mode: "shadow" }), null);
-    assert.equal(near(4, A, { ...A, name: "nearer", quota: 4 })?.includes("(nearer)"), true);
-    assert.equal(near(4, A, { ...A, name: "as-near" })?.includes("(a)"), true);
+    assert.equal(near(4, A, { ...A, name: "nearer", quota: 4 })?.includes("all 4 are used"), true);
+    assert.equal(near(4, A, { ...A, name: "as-near", per: [] })?.startsWith("This tool"), true);
     assert.equal(decided([A], denied(5)).notice, null);
   });
 
@@ -94,6 +100,7 @@ describe("decisionOf", () => {
       [A, denied(null), false],
       [B, denied(90), true],
       [B, denied(null), false],
+      [A, { ...denied(200), isBorrowed: true }, true],
       [C, denied(1), true],
       [C, denied(null), false],
       [{ name: "d", per: [], quota: 6, algorithm: "sliding-window", window: "1m" }, denied(90), true],
@@ -117,7 +124,7 @@ describe("decisionOf", () => {
       const given = decided([A, B, C], ...steps);
       assert.equal(given.allowed, false, name);
       assert.equal(given.retryAfterMs, retryAfterMs, name);
-      assert.match(given.message ?? "", new RegExp(`^Denied by ${binding}: |more than ${binding} ever`), name);
+      assert.match(given.message ?? "", new RegExp(`^(?:Limit reached|Call denied) \\(${binding}\\)`), name);
     }
   });
 

@@ -3,10 +3,19 @@
 import { algorithmOf } from "./algorithms/registry.ts";
 import type { Bucket, Charge } from "./charge.ts";
 import type { Degraded, StepReply, StoreReply } from "./decide.ts";
-import { awayMessage, denialMessage, nearMessage, warning } from "./message.ts";
+import {
+  type About,
+  awayDetail,
+  awayMessage,
+  denialDetail,
+  denialMessage,
+  isPartial,
+  nearMessage,
+  warning,
+} from "./message.ts";
 
 /** What a charge is decided by, whose ever bucket it is. */
-export type Priced = Pick<Charge, "limit" | "allotment" | "cost">;
+export type Priced = Pick<Charge, "limit" | "allotment" | "cost" | "tool">;
 
 /** The answer for one charge. */
 export interface Verdict {
@@ -14,7 +23,7 @@ export interface Verdict {
   readonly limit: string;
   /** Whether this limit allows the call. */
   readonly allowed: boolean;
-  /** Whether this limit only counts and reports, and never denies a call. */
+  /** Whether this limit only counts, reports or warns, and never denies a call. */
   readonly shadow: boolean;
   readonly unit: string;
   /** Units that the call takes; 0 when it has no price in this unit. */
@@ -40,6 +49,11 @@ export interface Decision {
   readonly retryAfterMs: number | null;
   /** What to tell the model when denied: at most 300 characters, made from the policy and numbers alone. */
   readonly message: string | null;
+  /**
+   * What to tell programs and people when denied: the limit and when to retry, without advice for a model. At most 300
+   * characters, made likewise.
+   */
+  readonly detail: string | null;
   /** What to tell the model when little is left after an allowed call: at most 300 characters, made likewise. */
   readonly notice: string | null;
   /** Set when the store was away, and this instance decided by what it knew: why, and how far over that may be at worst. */
@@ -75,13 +89,14 @@ export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decis
     verdicts[i] = verdict;
     isNoticed ||= isNear(charge, verdict) || (charge.limit.isWarning && !verdict.allowed);
   }
-  const binding = reply.allowed ? null : bindingDenial(charges, verdicts, reply);
+  const denial = reply.allowed ? null : denialOf(charges, verdicts, reply);
   return {
     allowed: reply.allowed,
     verdicts,
-    retryAfterMs: binding === null ? 0 : binding.verdict.retryAfterMs,
-    message: binding === null ? null : binding.isAway ? awayMessage(binding.verdict) : denialMessage(aboutOf(binding)),
-    notice: reply.allowed && isNoticed ? noticeOf(charges, verdicts) : null,
+    retryAfterMs: denial === null ? 0 : denial.retryAfterMs,
+    message: denial === null ? null : denial.message,
+    detail: denial === null ? null : denial.detail,
+    notice: reply.allowed && isNoticed ? noticeOf(charges, verdicts, reply) : null,
     degraded: reply.degraded ?? null,
     replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
@@ -107,56 +122,79 @@ function verdictOf(charge: Priced, step: StepReply): Verdict {
   return {
     limit: limit.name,
     allowed: step.allowed,
-    shadow: limit.isShadow,
+    shadow: limit.isShadow || limit.isWarning,
     unit: limit.unit,
     cost,
     quota: allotment.quota,
     remaining: remainingOf(charge, step),
     resetAfterMs: step.resetAfterMs,
     retryAfterMs: step.retryAfterMs,
-    retryable: step.allowed || (step.retryAfterMs !== null && (step.away === true || refills(charge))),
+    retryable: step.allowed || (step.retryAfterMs !== null && (mayChange(step) || refills(charge))),
   };
 }
 
-function remainingOf(bucket: Omit<Priced, "cost">, { used, granted = 0 }: StepReply): number {
+function remainingOf(bucket: Pick<Priced, "allotment">, { used, granted = 0 }: StepReply): number {
   // Taken off before the grants are added, so that no sum passes 2^53.
   return Math.max(0, Math.min(bucket.allotment.capacity - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
-/** The denial that keeps the call waiting longest: the first that never ends, else the first of the longest. */
-function bindingDenial(charges: readonly Priced[], verdicts: readonly Verdict[], { steps }: StoreReply) {
-  let binding: { charge: Priced; verdict: Verdict; isAway: boolean } | null = null;
+/** The denial that keeps the call waiting longest, the first that never ends else the first of the longest, in words. */
+function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply) {
+  const { steps } = reply;
+  let binding = -1;
+  let isOpen = true;
+  let isFinal = false;
   for (const [i, charge] of charges.entries()) {
     const verdict = verdicts[i];
-    if (verdict === undefined || verdict.allowed || verdict.shadow || charge.limit.isWarning) continue;
-    if (binding === null || waitOf(verdict) > waitOf(binding.verdict)) {
-      binding = { charge, verdict, isAway: steps[i]?.away === true };
-    }
+    if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
+    isOpen &&= isPartial(charge.limit);
+    isFinal ||= verdict.remaining === 0 && !mayChange(stepAt(reply, i)) && !refills(charge);
+    const bound = verdicts[binding];
+    if (bound === undefined || waitOf(verdict) > waitOf(bound)) binding = i;
   }
-  return binding;
+  const [charge, verdict, step] = [charges[binding], verdicts[binding], steps[binding]];
+  if (charge === undefined || verdict === undefined || step === undefined) return null;
+  const { retryAfterMs } = verdict;
+  if (step.away === true) return { retryAfterMs, message: awayMessage(verdict), detail: awayDetail(verdict) };
+  const about = aboutOf(charge, verdict, step, { isOpen, isFinal });
+  return { retryAfterMs, message: denialMessage(about), detail: denialDetail(about) };
 }
 
-/** Of the limits that are near their end, the one with the smallest share left. */
-function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[]): string | null {
-  let nearest: { charge: Priced; verdict: Verdict; share: number } | null = null;
+/**
+ * Of the limits that are near their end, the one with the smallest share left. While the store is away nobody knows what
+ * is left, and only warnings are given.
+ */
+function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {
+  let nearest: { readonly i: number; readonly share: number } | null = null;
+  let isOpen = true;
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as Verdict;
-    if (verdict.shadow) continue;
-    if (charge.limit.isWarning && !verdict.allowed) return warning(aboutOf({ charge, verdict }));
-    const share = verdict.remaining / charge.allotment.capacity;
-    if (isNear(charge, verdict) && (nearest === null || share < nearest.share)) nearest = { charge, verdict, share };
+    if (charge.limit.isShadow) continue;
+    if (charge.limit.isWarning) {
+      if (!verdict.allowed) return warning(aboutOf(charge, verdict, stepAt(reply, i), { isOpen, isFinal: false }));
+      continue;
+    }
+    if (verdict.remaining === 0) isOpen &&= isPartial(charge.limit);
+    const share = verdict.remaining / totalOf(charge, stepAt(reply, i));
+    if (isNear(charge, verdict) && (nearest === null || share < nearest.share)) nearest = { i, share };
   }
-  return nearest === null ? null : nearMessage(aboutOf(nearest));
+  if (nearest === null || reply.degraded !== undefined) return null;
+  const { i } = nearest;
+  return nearMessage(
+    aboutOf(charges[i] as Priced, verdicts[i] as Verdict, stepAt(reply, i), { isOpen, isFinal: false }),
+  );
 }
 
-function aboutOf({ charge, verdict }: { readonly charge: Priced; readonly verdict: Verdict }) {
-  return {
-    limit: charge.limit,
-    verdict,
-    algorithm: charge.allotment.spec.algorithm,
-    capacity: charge.allotment.capacity,
-  };
+function aboutOf(charge: Priced, verdict: Verdict, step: StepReply, state: Pick<About, "isOpen" | "isFinal">): About {
+  const { limit, tool, allotment } = charge;
+  const isBorrowed = step.isBorrowed === true;
+  return { limit, tool, verdict, spec: allotment.spec, total: totalOf(charge, step), isBorrowed, ...state };
+}
+
+/** Most units that can be free at once, with those that were granted. */
+function totalOf({ allotment }: Pick<Priced, "allotment">, { granted = 0 }: StepReply): number {
+  return Math.min(allotment.capacity + granted, Number.MAX_SAFE_INTEGER);
 }
 
 function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
@@ -165,6 +203,11 @@ function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
 
 function refills({ allotment: { spec } }: Priced): boolean {
   return algorithmOf(spec).refills;
+}
+
+/** Whether it is denied for a reason that ends sooner than the bucket's window. */
+function mayChange({ away, isBorrowed }: StepReply): boolean {
+  return away === true || isBorrowed === true;
 }
 
 function waitOf({ retryAfterMs }: Verdict): number {

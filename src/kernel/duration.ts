@@ -16,18 +16,34 @@ export function parseDuration(text: string): number | null {
   return ms <= MAX_DURATION_MS ? ms : null;
 }
 
+type Part = readonly [count: number, unit: "day" | "hour" | "minute" | "second"];
+
+/** A span of at least a second in at most two units, rounded up or down to the smaller one. */
+export function inUnits(ms: number, rounding: "up" | "down"): readonly Part[] {
+  const round = rounding === "up" ? Math.ceil : Math.floor;
+  const seconds = round(ms / 1_000);
+  if (seconds < 60) return [[seconds, "second"]];
+  const minutes = round(seconds / 60);
+  if (minutes < 60) return minutes < 10 ? pair(seconds, 60, "minute", "second") : [[minutes, "minute"]];
+  const hours = round(minutes / 60);
+  return hours < 48 ? pair(minutes, 60, "hour", "minute") : pair(hours, 24, "day", "hour");
+}
+
+function pair(count: number, size: number, large: Part[1], small: Part[1]): Part[] {
+  const rest = count % size;
+  const parts: Part[] = [
+    [(count - rest) / size, large],
+    [rest, small],
+  ];
+  return parts.filter(([count]) => count > 0);
+}
+
+const SYMBOLS = { day: "d", hour: "h", minute: "min", second: "s" } as const;
+
 /** A span for people, rounded up to two units at most: `850 ms`, `42 s`, `2 min 5 s`, `3 h 20 min`, `4 d 1 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${ms} ms`;
-  const seconds = Math.ceil(ms / 1_000);
-  if (seconds < 60) return `${seconds} s`;
-  const minutes = Math.ceil(seconds / 60);
-  if (minutes < 60) return minutes < 10 ? pair(seconds, 60, "min", "s") : `${minutes} min`;
-  const hours = Math.ceil(minutes / 60);
-  return hours < 48 ? pair(minutes, 60, "h", "min") : pair(hours, 24, "d", "h");
-}
-
-function pair(count: number, size: number, large: string, small: string): string {
-  const rest = count % size;
-  return rest === 0 ? `${count / size} ${large}` : `${(count - rest) / size} ${large} ${rest} ${small}`;
+  return inUnits(ms, "up")
+    .map(([count, unit]) => `${count} ${SYMBOLS[unit]}`)
+    .join(" ");
 }

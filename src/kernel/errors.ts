@@ -27,7 +27,6 @@ export const MISUSE_CODES = [
   "hold-unknown",
   "settled-already",
   "idempotency-conflict",
-  "run-ended",
   "limiter-closed",
   "unknown-client",
 ] as const;
@@ -132,7 +131,13 @@ export function formatFault({ at, path, expected, got }: Fault): string {
 /** A value in at most 60 characters, for the `got` of a fault. */
 export function formatGot(value: unknown): string {
   if (value === undefined) return "nothing";
-  const text = value instanceof Error ? `${value.name}: ${value.message}` : formatValue(value);
+  let text: string;
+  try {
+    text = formatValue(value);
+  } catch {
+    // Getters, proxies and toJSON may throw.
+    text = "an object that cannot be shown";
+  }
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
@@ -141,9 +146,6 @@ function formatValue(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "number" || typeof value === "symbol") return String(value);
   if (typeof value === "function") return "a function";
-  try {
-    return JSON.stringify(value) ?? typeof value;
-  } catch {
-    return "an object that cannot be shown";
-  }
+  if (value instanceof Error) return `${value.name}: ${value.message}`;
+  return JSON.stringify(value) ?? typeof value;
 }

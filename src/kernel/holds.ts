@@ -76,14 +76,13 @@ export function contentsAt(limit: LimitSpec, state: StoredState | undefined, now
   const { kind } = algorithmOf(limit);
   if (state.kind !== "held") return state.kind === kind ? { spent: state, holds: NO_HOLDS } : NOTHING;
   if (state.of !== kind) return NOTHING;
-  const contents = { spent: state.spent, holds: [...state.holds] };
-  for (const [i, hold] of contents.holds.entries()) {
-    if (!hold.expired && nowMs >= hold.expiresAtMs) expire(limit, contents, i, hold);
-  }
-  const holds = contents.holds.filter(({ expiresAtMs, onExpiry }) => {
-    return nowMs < (onExpiry === "place" ? expiresAtMs : expiresAtMs + REMEMBERED_MS);
-  });
-  return { spent: liveAt(contents.spent, nowMs), holds };
+  const draft = draftOf(state);
+  const isOver = ({ expired, expiresAtMs }: Hold) => !expired && nowMs >= expiresAtMs;
+  for (const [i, hold] of state.holds.entries()) if (isOver(hold)) expire(limit, draft, i, false);
+  const holds = holdsOf(draft)
+    .filter(({ expiresAtMs, onExpiry }) => nowMs < (onExpiry === "place" ? expiresAtMs : expiresAtMs + REMEMBERED_MS))
+    .map((hold) => (isOver(hold) ? { ...hold, expired: true } : hold));
+  return { spent: liveAt(draft.spent, nowMs), holds };
 }
 
 /** What a store keeps: `undefined` when there is nothing to keep. */
@@ -100,8 +99,8 @@ export function stateOf(
 
 /** When a bucket with holds ends, if nothing else happens than that they expire. */
 function endOfHeld(limit: LimitSpec, spent: SpentState | undefined, holds: readonly Hold[]): number {
-  const end = { spent, holds: [...holds] };
-  for (const [i, hold] of end.holds.entries()) if (!hold.expired) expire(limit, end, i, hold);
+  const end = draftOf({ spent, holds });
+  for (const [i, hold] of holds.entries()) if (!hold.expired) expire(limit, end, i, true);
   return Math.max(end.spent?.expiresAtMs ?? 0, (holds.at(-1)?.expiresAtMs ?? 0) + REMEMBERED_MS);
 }
 
@@ -156,7 +155,7 @@ export function usedIn(limit: LimitSpec, { spent, holds }: Contents, nowMs: numb
  */
 export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number, nowMs: number): number {
   const capacity = algorithmOf(limit).capacity(limit);
-  const later = { spent: contents.spent, holds: [...contents.holds] };
+  const later = draftOf(contents);
   // What others hold takes from the capacity, what is granted adds to it.
   let apart = heldUnits(contents.holds) - grantedIn(contents);
   let atMs = nowMs;
@@ -166,7 +165,7 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
     const isTooMuch = units > capacity - apart;
     const freeAtMs = isTooMuch ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, units + apart, atMs);
     if (freeAtMs < hold.expiresAtMs) return freeAtMs - nowMs;
-    expire(limit, later, i, hold);
+    expire(limit, later, i, true);
     apart -= hold.onExpiry === "grant" ? -hold.units : unitsApart(hold);
     atMs = hold.expiresAtMs;
   }
@@ -283,11 +282,12 @@ export function ended(
 ): { readonly rest: Contents; readonly unspent: number } {
   if (hold === undefined) return { rest: contents, unspent: actual };
   const isSpent = hold.expired ? hold.onExpiry === "charge" : hold.mark !== null;
-  const draft = { spent: contents.spent, holds: contents.holds.filter(({ id }) => id !== hold.id) };
+  const draft = draftOf({ spent: contents.spent, holds: contents.holds.filter(({ id }) => id !== hold.id) });
   if (!hold.expired && hold.mark !== null) {
-    giveBack(limit, draft, hold.mark, Math.max(0, hold.units - actual), nowMs);
+    giveBack(limit, draft, hold.mark, Math.max(0, hold.units - actual), nowMs, null);
   }
-  return { rest: draft, unspent: isSpent ? Math.max(0, actual - hold.units) : actual };
+  const rest = { spent: draft.spent, holds: holdsOf(draft) };
+  return { rest, unspent: isSpent ? Math.max(0, actual - hold.units) : actual };
 }
 
 /** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. */
@@ -301,30 +301,93 @@ export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number
 /** Contents that the functions of this file are still at work on. */
 interface Draft {
   spent: SpentState | undefined;
-  readonly holds: Hold[];
+  readonly holds: readonly Hold[];
+  /** The marks of the holds, once one has sunk. */
+  marks: Marks | null;
 }
 
-/** Lets a hold expire, at the instant of its end. */
-function expire(limit: LimitSpec, draft: Draft, i: number, hold: Hold): void {
-  const { expiresAtMs: atMs, onExpiry, mark, units } = hold;
+/** Instants and levels of all marks, -1 where a hold has none. They are numbers alone: each hold may sink each other one. */
+interface Marks {
+  readonly bases: number[];
+  readonly levels: number[];
+  /** Whether each mark that may still sink is above the one before it: then `sunk` says for all of them by how much. */
+  readonly isRising: boolean;
+  sunk: number;
+}
+
+function draftOf({ spent, holds }: Contents): Draft {
+  return { spent, holds, marks: null };
+}
+
+/** The holds with their marks as they stand. */
+function holdsOf({ holds, marks }: Draft): readonly Hold[] {
+  if (marks === null) return holds;
+  return holds.map((hold, i) => {
+    const level = marks.levels[i] as number;
+    return hold.mark === null || hold.mark.level === level ? hold : { ...hold, mark: { ...hold.mark, level } };
+  });
+}
+
+/**
+ * Lets a hold expire, at the instant of its end.
+ *
+ * @param isThought whether that is only thought of: then no mark matters but of holds that are still to come
+ */
+function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): void {
+  const { expiresAtMs: atMs, onExpiry, units, mark: held } = draft.holds[i] as Hold;
   draft.spent = liveAt(draft.spent, atMs);
-  if (mark !== null && onExpiry === "refund") giveBack(limit, draft, mark, units, atMs);
-  if (mark === null && (onExpiry === "charge" || onExpiry === "place"))
-    draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
-  draft.holds[i] = { ...hold, expired: true };
+  if (held === null) {
+    if (onExpiry === "charge" || onExpiry === "place")
+      draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
+    return;
+  }
+  if (onExpiry !== "refund") return;
+  const { marks } = draft;
+  const mark = marks === null ? held : { ...held, level: Math.max(0, (marks.levels[i] as number) - marks.sunk) };
+  giveBack(limit, draft, mark, units, atMs, isThought ? i + 1 : null);
 }
 
-/** Gives units of a hold back to a token bucket. What was booked on top of it sinks with it. */
-function giveBack(limit: LimitSpec, draft: Draft, mark: GcraLevel, units: number, nowMs: number): void {
+/**
+ * Gives units of a hold back to a token bucket. What was booked on top of it sinks with it.
+ *
+ * @param first where those holds begin that are still to come; `null` where all marks matter
+ */
+function giveBack(
+  limit: LimitSpec,
+  draft: Draft,
+  mark: GcraLevel,
+  units: number,
+  nowMs: number,
+  first: number | null,
+): void {
   if (limit.algorithm !== "gcra" || draft.spent?.kind !== "gcra") return;
   const by = returnable(limit, draft.spent, mark, units, nowMs);
   // A state of another unit stays as it is, its end too.
   if (by === 0) return;
   draft.spent = lowered(limit, draft.spent, by);
-  for (const [i, hold] of draft.holds.entries()) {
-    if (hold.mark === null || !isAbove(hold.mark, mark)) continue;
-    draft.holds[i] = { ...hold, mark: sunkBy(hold.mark, by) };
+  draft.marks ??= marksOf(draft.holds, mark, first);
+  const { bases, levels, isRising } = draft.marks;
+  if (isRising) {
+    draft.marks.sunk += by;
+    return;
   }
+  for (let i = first ?? 0; i < levels.length; i++) {
+    const [base, level] = [bases[i] as number, levels[i] as number];
+    if (base > mark.baseMs || (base === mark.baseMs && level > mark.level)) levels[i] = Math.max(0, level - by);
+  }
+}
+
+function marksOf(holds: readonly Hold[], given: GcraLevel, first: number | null): Marks {
+  let isRising = first !== null;
+  let last = given;
+  for (const { mark, expired, onExpiry } of holds.slice(first ?? 0)) {
+    if (mark === null || expired || onExpiry !== "refund") continue;
+    isRising &&= isAbove(mark, last);
+    last = mark;
+  }
+  const bases = holds.map(({ mark }) => mark?.baseMs ?? -1);
+  const levels = holds.map(({ mark }) => mark?.level ?? -1);
+  return { bases, levels, isRising, sunk: 0 };
 }
 
 function isAbove(mark: GcraLevel, other: GcraLevel): boolean {

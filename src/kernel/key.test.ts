@@ -3,7 +3,18 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Dimension } from "./call.ts";
-import { bucketKey, digest, keyPart, onceKey, type PartitionKey, tagOf, valueOfPart } from "./key.ts";
+import {
+  borrowedKey,
+  bucketKey,
+  digest,
+  isSettledKey,
+  keyPart,
+  onceKey,
+  type PartitionKey,
+  tagOf,
+  valueOfPart,
+  withTag,
+} from "./key.ts";
 
 const HUGE = "x".repeat(1_000_000);
 
@@ -28,6 +39,37 @@ describe("valueOfPart", () => {
       fc.property(fc.string({ unit: "binary", maxLength: 30 }), (value) => {
         const part = keyPart(value);
         assert.equal(valueOfPart(part), part.startsWith("#") ? null : value);
+      }),
+    );
+  });
+});
+
+describe("isSettledKey", () => {
+  it("knows the answer for the end of a hold, whatever other keys are called", () => {
+    assert.equal(isSettledKey(onceKey("rate", "s1", "settled", "h1")), true);
+    assert.equal(isSettledKey(onceKey("rate", "s1", "once", "h1")), false);
+    assert.equal(isSettledKey(onceKey("rate", "$settled:", "once", "$settled:")), false);
+    assert.equal(isSettledKey(onceKey("rate", keyPart("}:$settled:"), "once", "}:$settled:")), false);
+    const values: PartitionKey = [
+      ["session", "}:$settled:"],
+      ["tool", "$settled"],
+    ];
+    assert.equal(isSettledKey(bucketKey("rate", "session", "per-tool", values)), false);
+  });
+});
+
+describe("withTag", () => {
+  it("is the key that the other value would have", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), fc.string(), (one, other, tool) => {
+        const keyOf = (session: string) =>
+          bucketKey("rate", "session", "a", [
+            ["session", session],
+            ["tool", tool],
+          ]);
+        assert.equal(withTag(keyOf(one), other), keyOf(other));
+        const onceOf = (session: string) => onceKey("rate", keyPart(session), "once", tool);
+        assert.equal(withTag(onceOf(one), other), onceOf(other));
       }),
     );
   });
@@ -212,6 +254,23 @@ describe("onceKey", () => {
       [[], "l"],
     ];
     for (const [values, tag] of cases) assert.equal(tagOf(bucketKey("rate", "session", "l", values)), tag);
+  });
+});
+
+describe("borrowedKey", () => {
+  it("lies beside its bucket, one for each, where no limit's name can be", () => {
+    const cases: [values: PartitionKey, key: string][] = [
+      [[["tool", "search"]], "rate:1:{tool=search}:$borrowed:l"],
+      [
+        [
+          ["session", "}:a{"],
+          ["tool", "x:y"],
+        ],
+        "rate:1:{%7D%3Aa%7B}:$borrowed:l:x%3Ay",
+      ],
+      [[], "rate:1:{l}:$borrowed:l"],
+    ];
+    for (const [values, key] of cases) assert.equal(borrowedKey(bucketKey("rate", "session", "l", values)), key);
   });
 });
 

@@ -5,7 +5,8 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Dimension } from "./call.ts";
 
-const MAX_PART_BYTES = 64;
+/** Longest part of a key. */
+export const MAX_PART_BYTES = 64;
 const PLAIN = /^[A-Za-z0-9_.\-/@=+,;!~ ]{1,64}$/;
 // What separates parts, what Redis Cluster reads, the escapes' own sign and that of a hash, controls, lone surrogates.
 const ESCAPED = /[{}:%#\p{Cc}\p{Cs}]/gu;
@@ -51,16 +52,24 @@ export type PartitionKey = readonly (readonly [dimension: Dimension, value: stri
 /**
  * The key of a limit's bucket for one partition key. The tag is the value of the policy's partition dimension; for a
  * limit without it, `<dimension>=<value>` of the first dimension; for a limit per nothing, the limit's name.
+ *
+ * @param partOf `keyPart`, or what remembers its answers
  */
-export function bucketKey(prefix: string, partition: Dimension, limit: string, values: PartitionKey): string {
+export function bucketKey(
+  prefix: string,
+  partition: Dimension,
+  limit: string,
+  values: PartitionKey,
+  partOf: (value: string) => string = keyPart,
+): string {
   const inPartition = values.findIndex(([dimension]) => dimension === partition);
   const tagged = values[Math.max(inPartition, 0)];
   if (tagged === undefined) return `${prefix}:1:{${limit}}:${limit}`;
   const [dimension, value] = tagged;
-  const tag = inPartition === -1 ? `${dimension}=${keyPart(value)}` : keyPart(value);
+  const tag = inPartition === -1 ? `${dimension}=${partOf(value)}` : partOf(value);
   // Joined, and not added up: a sum keeps its parts, a hundred bytes more for as long as anybody keeps the key.
   const parts = [prefix, ":1:{", tag, "}:", limit];
-  for (const pair of values) if (pair !== tagged) parts.push(":", keyPart(pair[1]));
+  for (const pair of values) if (pair !== tagged) parts.push(":", partOf(pair[1]));
   return parts.join("");
 }
 
@@ -71,6 +80,22 @@ export function bucketKey(prefix: string, partition: Dimension, limit: string, v
  */
 export function onceKey(prefix: string, tag: string, of: "once" | "settled", name: string): string {
   return `${prefix}:1:{${tag}}:$${of}:${keyPart(name)}`;
+}
+
+/** The key that counts what instances have borrowed of a bucket and not used, beside the bucket. */
+export function borrowedKey(bucket: string): string {
+  const afterTag = bucket.indexOf("}:") + 2;
+  return `${bucket.slice(0, afterTag)}$borrowed:${bucket.slice(afterTag)}`;
+}
+
+/** Whether a key is of an answer that is kept for the end of a hold. */
+export function isSettledKey(key: string): boolean {
+  return key.includes("}:$settled:");
+}
+
+/** The key with another value's tag. */
+export function withTag(key: string, value: string): string {
+  return `${key.slice(0, key.indexOf("{") + 1)}${keyPart(value)}${key.slice(key.indexOf("}"))}`;
 }
 
 /** The tag of a bucket's key. */

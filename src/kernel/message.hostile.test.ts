@@ -23,8 +23,8 @@ const hostile = fc.constantFrom(
   `}}:{${MARKER}}:%00#`,
   `__proto__${MARKER}`,
   `\u202e${MARKER}\u0000\ud800`,
-  `${"x".repeat(10_000)}${MARKER}`,
-  `${MARKER}${"{quota}".repeat(2_000)}`,
+  `${"x".repeat(1_000)}${MARKER}`,
+  `${MARKER}${"{quota}".repeat(140)}`,
   `$&$1$\`${MARKER}`,
 );
 /** Values without one: what must do no harm by what it is. */
@@ -129,11 +129,12 @@ it("no text for the model is long, or has anything in it that a caller or a mode
       );
       assert.ok(reply);
       for (const [n, { bucket }] of steps.entries()) if (next !== null) states.set(bucket, next[n]);
-      const { allowed, message, notice } = decisionOf(charges, reply);
+      const { allowed, message, detail, notice } = decisionOf(charges, reply);
       counts[allowed ? (notice === null ? "passed" : "noticed") : "denied"]++;
       assert.equal(message === null, allowed);
+      assert.equal(detail === null, allowed);
       assert.ok(allowed || notice === null);
-      for (const text of [message, notice]) {
+      for (const text of [message, detail, notice]) {
         if (text === null) continue;
         assert.ok(text.length > 0 && text.length <= 300, text);
         assert.ok(!text.includes(MARKER), text);

@@ -1,214 +1,827 @@
+// Every kind of text, as a policy and the store's answer make it. Read them aloud: a model has to know what to do next.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { LimitSpec } from "./algorithms/registry.ts";
-import { DIMENSIONS, type Dimension } from "./call.ts";
-import type { Verdict } from "./decision.ts";
+import { type Call, DIMENSIONS } from "./call.ts";
+import { resolveCharges } from "./charge.ts";
+import type { StepReply } from "./decide.ts";
+import { type Decision, decisionOf } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { awayMessage, denialMessage, nearMessage, warning } from "./message.ts";
+import { definePolicy } from "./policy.ts";
+import type { LimitInput } from "./policy-schema.ts";
 
-const MAX = Number.MAX_SAFE_INTEGER;
+/** The policy names `send_email`, and does not name `search`. */
+const TOOLS = { send_email: { tier: "write" } };
+const WHOSE = { tenant: "x", user: "u", session: "s", turn: "t" };
 
-const DENIED: Verdict = {
-  limit: "tool-per-turn",
-  allowed: false,
-  shadow: false,
-  unit: "calls",
-  cost: 1,
-  quota: 5,
-  remaining: 0,
-  resetAfterMs: 90_000,
-  retryAfterMs: 90_000,
-  retryable: true,
-};
-
-function denial(
-  per: readonly Dimension[],
-  verdict: Verdict,
-  rest: { message?: string; algorithm?: LimitSpec["algorithm"] } = {},
-) {
-  const { message = null, algorithm = "quota" } = rest;
-  return denialMessage({ limit: { per, message }, verdict, algorithm, capacity: verdict.quota });
+function decided(limits: LimitInput[], call: Partial<Call>, steps: StepReply[]): Decision {
+  const policy = definePolicy({ version: 1, tools: TOOLS, limits });
+  const own = limits.flatMap(({ per }) => per.filter((name) => policy.dimensions.has(name)).map((name) => [name, "x"]));
+  const charges = resolveCharges(policy, "rate", { ...Object.fromEntries(own), ...WHOSE, tool: "search", ...call });
+  const allowed = steps.every((step, i) => {
+    const limit = charges[i]?.limit;
+    return step.allowed || limit?.isShadow === true || limit?.isWarning === true;
+  });
+  return decisionOf(charges, { allowed, nowMs: 1_000, steps });
 }
 
-describe("denialMessage", () => {
-  it("says why, whether waiting helps and what to do instead", () => {
-    const stop = "Waiting does not help: go on without this tool, or finish with what you have.";
-    const cases: [per: Dimension[], verdict: Partial<Verdict>, text: string][] = [
+const RESET = { resetAfterMs: 725_000 };
+const passed = (used: number, more = {}): StepReply => ({ allowed: true, used, retryAfterMs: 0, ...RESET, ...more });
+const denied = (used: number, retryAfterMs: number | null = 725_000, more = {}): StepReply => {
+  return { allowed: false, used, retryAfterMs, ...RESET, ...more };
+};
+
+/** A limit, the units that are used, and what is said. */
+type Notice = [limit: object, call: Partial<Call>, used: number, notice: string];
+type Denial = [limit: object, call: Partial<Call>, step: StepReply, message: string, detail: string];
+
+const EMAIL = { tool: "send_email" };
+const TOOL_PER_TURN = { per: ["session", "turn", "tool"] };
+const usd = (usd_micros: number) => ({ cost: { usd_micros } });
+const DOLLAR = { unit: "usd_micros", quota: 1_000_000 };
+const BURST = { algorithm: "gcra", window: "1m", quota: 60, burst: 10 } as const;
+const AT_ONCE = { per: ["session"], algorithm: "concurrency", quota: 4 } as const;
+const HALF_AN_HOUR = { algorithm: "elapsed", quota: "30m" } as const;
+const STUCK = { algorithm: "streak", quota: 3, of: "errors" } as const;
+const HOURLY = { algorithm: "fixed-window", window: "1h" } as const;
+
+describe("the text of a denied call, for the model and for programs", () => {
+  const tables: Record<string, Denial[]> = {
+    budgets: [
       [
-        ["session"],
+        { ...TOOL_PER_TURN, quota: 1 },
         {},
-        "Denied by tool-per-turn: no calls per session left. Try again in 1 min 30 s, or go on without this tool.",
+        denied(1),
+        "Limit reached (lim), call denied: this tool has no calls left in this turn (limit: 1 call). Do not call it again; other tools are still available.",
+        "Limit reached: 1 call per session, turn and tool.",
       ],
       [
-        ["session", "turn", "tool"],
-        { retryable: false },
-        `Denied by tool-per-turn: no calls per session, turn and tool left. ${stop}`,
+        { ...TOOL_PER_TURN, quota: 5 },
+        {},
+        denied(5),
+        "Limit reached (lim), call denied: this tool has no calls left in this turn: all 5 are used. Do not call it again; other tools are still available.",
+        "Limit reached: 5 calls per session, turn and tool.",
       ],
       [
-        ["user", "tool"],
-        { unit: "tokens", cost: 7, remaining: 2, retryAfterMs: 250 },
-        "Denied by tool-per-turn: 2 tokens per user and tool left, and this call takes 7. " +
-          "Try again in 250 ms, or go on without this tool.",
+        { ...TOOL_PER_TURN, quota: 5 },
+        EMAIL,
+        denied(5),
+        "Limit reached (lim), call denied: send_email has no calls left in this turn: all 5 are used. Do not call it again; other tools are still available.",
+        "Limit reached: 5 calls per session, turn and tool.",
       ],
       [
-        [],
-        { remaining: 1, cost: 2, retryable: false },
-        `Denied by tool-per-turn: 1 calls left, and this call takes 2. ${stop}`,
+        { per: ["session"], quota: 50 },
+        {},
+        denied(50),
+        "Limit reached (lim), call denied: no calls are left in this session: all 50 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 50 calls per session.",
       ],
       [
-        ["session"],
-        { cost: 6, retryAfterMs: null, retryable: false },
-        "Denied: this call takes 6 calls, more than tool-per-turn ever has free at once. Ask for less.",
+        { per: ["session"], quota: 50 },
+        { cost: { calls: 4 } },
+        denied(47),
+        "Limit reached (lim), call denied: only 3 of 50 calls are left in this session, and this call needs 4 calls. Make a smaller call, or finish with what you have.",
+        "Limit reached: 50 calls per session, 3 calls left, 4 calls needed.",
       ],
       [
-        ["tool"],
-        { quota: 0, retryAfterMs: null, retryable: false },
-        "Denied: tool-per-turn allows no calls per tool. Do not try again; go on without this tool.",
+        { per: [], quota: 50 },
+        {},
+        denied(50),
+        "Limit reached (lim), call denied: no calls are left: all 50 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 50 calls.",
       ],
       [
-        [],
-        { quota: 0, retryAfterMs: null, retryable: false },
-        "Denied: tool-per-turn allows no calls. Do not try again; go on without this tool.",
+        { per: ["workspace", "user"], quota: 1_000_000 },
+        {},
+        denied(1_000_000),
+        "Limit reached (lim), call denied: no calls are left for this workspace and user: all 1,000,000 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 1,000,000 calls per workspace and user.",
       ],
-    ];
-    for (const [per, verdict, text] of cases) assert.equal(denial(per, { ...DENIED, ...verdict }), text);
+      [
+        { per: ["workspace"], unit: "gpu_seconds", quota: 1 },
+        { cost: { gpu_seconds: 2 } },
+        denied(0, null),
+        "Call denied (lim): this call needs 2 gpu seconds, and the limit is 1 gpu second for this workspace. Make a smaller call, or finish with what you have.",
+        "Not possible: the limit is 1 gpu second per workspace, and this call needs 2 gpu seconds.",
+      ],
+      [
+        { per: ["session"], unit: "tokens", quota: 5_000 },
+        { cost: { tokens: 4_000 } },
+        denied(1_500),
+        "Limit reached (lim), call denied: only 3,500 of 5,000 tokens are left in this session, and this call needs 4,000 tokens. Make a smaller call, or finish with what you have.",
+        "Limit reached: 5,000 tokens per session, 3,500 tokens left, 4,000 tokens needed.",
+      ],
+    ],
+    "money, rounded so that nothing is promised": [
+      [
+        { per: ["user"], ...DOLLAR },
+        usd(60_000),
+        denied(960_000),
+        "Limit reached (lim), call denied: only $0.04 of $1.00 is left for this user, and this call needs $0.06. Make a smaller call, or finish with what you have.",
+        "Limit reached: $1.00 per user, $0.04 left, $0.06 needed.",
+      ],
+      [
+        { per: ["user"], ...DOLLAR },
+        usd(60_001),
+        denied(955_100),
+        "Limit reached (lim), call denied: only $0.04 of $1.00 is left for this user, and this call needs $0.07. Make a smaller call, or finish with what you have.",
+        "Limit reached: $1.00 per user, $0.04 left, $0.07 needed.",
+      ],
+      [
+        { per: ["user", "tool"], ...DOLLAR },
+        usd(600),
+        denied(999_700),
+        "Limit reached (lim), call denied: this tool has only $0.0003 of $1.00 left for this user, and this call needs $0.0006. Make a smaller call, or go on without it; other tools are still available.",
+        "Limit reached: $1.00 per user and tool, $0.0003 left, $0.0006 needed.",
+      ],
+      [
+        { per: ["user"], ...DOLLAR },
+        {},
+        denied(1_000_000),
+        "Limit reached (lim), call denied: the budget of $1.00 for this user is used up. Do not call tools again; finish with what you have.",
+        "Limit reached: $1.00 per user.",
+      ],
+      [
+        { per: ["user"], unit: "usd_micros", quota: 40_000 },
+        usd(60_000),
+        denied(0, null),
+        "Call denied (lim): this call needs $0.06, and the limit is $0.04 for this user. Make a smaller call, or finish with what you have.",
+        "Not possible: the limit is $0.04 per user, and this call needs $0.06.",
+      ],
+      [
+        { per: ["tenant"], ...HOURLY, unit: "eur_micros", quota: 12_500_000_000 },
+        { cost: { eur_micros: 1 } },
+        denied(12_500_000_000),
+        "Limit reached (lim), call denied: the budget of EUR 12,500.00 per hour for this tenant is used up. Try again in 13 minutes, or finish with what you have.",
+        "Limit reached: EUR 12,500.00 per hour per tenant. Retry after 13 min.",
+      ],
+    ],
+    windows: [
+      [
+        { per: ["user"], ...HOURLY, quota: 5 },
+        {},
+        denied(5, 20_000),
+        "Limit reached (lim), call denied: no calls are left for this user for now (limit: 5 calls per hour). Try again in 20 seconds, or finish with what you have.",
+        "Limit reached: 5 calls per hour per user. Retry after 20 s.",
+      ],
+      [
+        { per: ["user"], ...HOURLY, unit: "tokens", quota: 40_000 },
+        { cost: { tokens: 7 } },
+        denied(39_998, 20_000),
+        "Limit reached (lim), call denied: only 2 tokens are left for this user for now (limit: 40,000 tokens per hour), and this call needs 7 tokens. Try again in 20 seconds, or finish with what you have.",
+        "Limit reached: 40,000 tokens per hour per user, 2 tokens left, 7 tokens needed. Retry after 20 s.",
+      ],
+      [
+        { per: ["tenant"], algorithm: "fixed-window", align: "calendar", window: "month", quota: 1_000 },
+        {},
+        denied(1_000, 1_036_800_005),
+        "Limit reached (lim), call denied: no calls are left for this tenant for now (limit: 1,000 calls per month). Try again in 12 days 1 hour, or finish with what you have.",
+        "Limit reached: 1,000 calls per month per tenant. Retry after 12 d 1 h.",
+      ],
+      [
+        { per: ["tenant"], algorithm: "fixed-window", align: "calendar", window: "day", quota: 1 },
+        {},
+        denied(1, 3_600_000),
+        "Limit reached (lim), call denied: no calls are left for this tenant for now (limit: 1 call per day). Try again in 1 hour, or finish with what you have.",
+        "Limit reached: 1 call per day per tenant. Retry after 1 h.",
+      ],
+      [
+        { per: ["tool"], algorithm: "sliding-window", window: "90s", quota: 3 },
+        {},
+        denied(3, 1),
+        "Limit reached (lim), call denied: this tool has no calls left for now (limit: 3 calls per 90 seconds). Try again in 1 second, or go on without it; other tools are still available.",
+        "Limit reached: 3 calls per 90 seconds per tool. Retry after 1 s.",
+      ],
+      [
+        { per: ["user"], ...HOURLY, quota: 5 },
+        { cost: { calls: 6 } },
+        denied(0, null),
+        "Call denied (lim): this call needs 6 calls, and the limit is 5 calls per hour for this user. Make a smaller call, or finish with what you have.",
+        "Not possible: the limit is 5 calls per hour per user, and this call needs 6 calls.",
+      ],
+    ],
+    "units that other instances have borrowed": [
+      [
+        { per: ["user", "tool"], quota: 50 },
+        {},
+        denied(50, 200, { isBorrowed: true }),
+        "Limit reached (lim), call denied: this tool has no calls free for this user at the moment. Try again in 1 second, or go on without it; other tools are still available.",
+        "Limit reached: 50 calls per user and tool. Retry after 1 s.",
+      ],
+      [
+        { per: ["user"], ...HOURLY, quota: 50 },
+        {},
+        denied(50, 200, { isBorrowed: true }),
+        "Limit reached (lim), call denied: no calls are free for this user at the moment. Try again in 1 second, or finish with what you have.",
+        "Limit reached: 50 calls per hour per user. Retry after 1 s.",
+      ],
+      [
+        { per: ["tenant"], ...DOLLAR },
+        {},
+        denied(1_000_000, 200, { isBorrowed: true }),
+        "Limit reached (lim), call denied: no money is free for this tenant at the moment. Try again in 1 second, or finish with what you have.",
+        "Limit reached: $1.00 per tenant. Retry after 1 s.",
+      ],
+    ],
+    "token buckets, with and without a burst": [
+      [
+        { per: ["user"], ...BURST },
+        { cost: { calls: 5 } },
+        denied(8, 3_000),
+        "Limit reached (lim), call denied: only 2 calls are left for this user for now (limit: 60 calls per minute, at most 10 at once), and this call needs 5 calls. Try again in 3 seconds, or finish with what you have.",
+        "Limit reached: 60 calls per minute per user, at most 10 at once, 2 calls left, 5 calls needed. Retry after 3 s.",
+      ],
+      [
+        { per: ["user", "tool"], ...BURST },
+        {},
+        denied(10, 700),
+        "Limit reached (lim), call denied: this tool has no calls left for this user for now (limit: 60 calls per minute, at most 10 at once). Try again in 1 second, or go on without it; other tools are still available.",
+        "Limit reached: 60 calls per minute per user and tool, at most 10 at once. Retry after 1 s.",
+      ],
+      [
+        { per: ["user"], ...BURST },
+        { cost: { calls: 11 } },
+        denied(0, null),
+        "Call denied (lim): this call needs 11 calls, and the limit is 60 calls per minute for this user, at most 10 at once. Make a smaller call, or finish with what you have.",
+        "Not possible: the limit is 60 calls per minute per user, at most 10 at once, and this call needs 11 calls.",
+      ],
+      [
+        { per: ["user"], algorithm: "gcra", window: "7d", quota: 9 },
+        {},
+        denied(9, 86_400_000),
+        "Limit reached (lim), call denied: no calls are left for this user for now (limit: 9 calls per week). Try again in 24 hours, or finish with what you have.",
+        "Limit reached: 9 calls per week per user. Retry after 24 h.",
+      ],
+    ],
+    "calls that run": [
+      [
+        { ...AT_ONCE },
+        {},
+        denied(4, 120_000),
+        "Limit reached (lim), call denied: 4 calls are running in this session, the maximum. Try again when one has finished, at most 2 minutes from now, or finish with what you have.",
+        "Limit reached: 4 calls at once per session. Retry after 2 min at the latest.",
+      ],
+      [
+        { ...AT_ONCE, per: ["session", "tool"], quota: 1 },
+        EMAIL,
+        denied(1, 120_000),
+        "Limit reached (lim), call denied: 1 call of send_email is running in this session, the maximum. Try again when one has finished, at most 2 minutes from now, or go on without it; other tools are still available.",
+        "Limit reached: 1 call at once per session and tool. Retry after 2 min at the latest.",
+      ],
+      [
+        { ...AT_ONCE },
+        { cost: { calls: 3 } },
+        denied(2, 120_000),
+        "Limit reached (lim), call denied: only 2 calls are left in this session for now (limit: 4 calls at once), and this call needs 3 calls. Try again in 2 minutes, or finish with what you have.",
+        "Limit reached: 4 calls at once per session, 2 calls left, 3 calls needed. Retry after 2 min at the latest.",
+      ],
+      [
+        { ...AT_ONCE },
+        { cost: { calls: 5 } },
+        denied(0, null),
+        "Call denied (lim): this call needs 5 calls, and the limit is 4 calls at once in this session. Make a smaller call, or finish with what you have.",
+        "Not possible: the limit is 4 calls at once per session, and this call needs 5 calls.",
+      ],
+    ],
+    "time that is over": [
+      [
+        { per: ["session"], ...HALF_AN_HOUR },
+        {},
+        denied(1_800_000, 5),
+        "Limit reached (lim), call denied: the time in this session is over (30 minutes from the first call). Do not call tools again; finish with what you have.",
+        "Limit reached: 30 minutes per session.",
+      ],
+      [
+        { per: ["session", "tool"], ...HALF_AN_HOUR },
+        {},
+        denied(1_800_001, 5),
+        "Limit reached (lim), call denied: the time for this tool in this session is over (30 minutes from the first call). Do not call it again; other tools are still available.",
+        "Limit reached: 30 minutes per session and tool.",
+      ],
+    ],
+    "calls without progress": [
+      [
+        { per: ["session"], ...STUCK, of: "errors" },
+        {},
+        denied(3, 5),
+        "Call denied (lim): the last 3 calls failed. Finish with what you have.",
+        "Blocked: the last 3 calls per session failed.",
+      ],
+      [
+        { per: ["session", "tool"], ...STUCK, of: "errors" },
+        {},
+        denied(3, 5),
+        "Call denied (lim): the last 3 calls of this tool failed. Use another tool, or finish with what you have.",
+        "Blocked: the last 3 calls per session and tool failed.",
+      ],
+      [
+        { per: ["session", "tool", "args"], ...STUCK, of: "errors" },
+        {},
+        denied(3, 5),
+        "Call denied (lim): the last 3 calls of this tool with these arguments failed. Do not repeat it: change the arguments, use another tool, or finish with what you have.",
+        "Blocked: the last 3 calls per session, tool and args failed.",
+      ],
+      [
+        { per: ["session"], ...STUCK, of: "results" },
+        {},
+        denied(3, 5),
+        "Call denied (lim): the last 3 calls had the same result. Finish with what you have.",
+        "Blocked: the last 3 calls per session had the same result.",
+      ],
+      [
+        { per: ["session", "tool"], ...STUCK, of: "results" },
+        EMAIL,
+        denied(3, 5),
+        "Call denied (lim): the last 3 calls of send_email had the same result. Use another tool, or finish with what you have.",
+        "Blocked: the last 3 calls per session and tool had the same result.",
+      ],
+      [
+        { per: ["session", "tool"], ...STUCK, of: "errors", quota: 1 },
+        EMAIL,
+        denied(1, 5),
+        "Call denied (lim): the last call of send_email failed. Use another tool, or finish with what you have.",
+        "Blocked: the last call per session and tool failed.",
+      ],
+    ],
+    "budgets that begin anew": [
+      [
+        { per: ["user", "tool"], quota: 200, ttl: { fromFirst: "1d" } },
+        {},
+        denied(200, 20_000),
+        "Limit reached (lim), call denied: this tool has no calls left for this user for now (limit: 200 calls per day). Do not call it again; other tools are still available.",
+        "Limit reached: 200 calls per day per user and tool. Retry after 20 s.",
+      ],
+    ],
+    "what is not allowed at all": [
+      [
+        { per: ["session", "tool"], quota: 5, quotas: { send_email: 0 } },
+        EMAIL,
+        denied(0, null),
+        "Call denied (lim): send_email is not allowed. Do not call it again; other tools are still available.",
+        "Not allowed: the limit is 0 calls per session and tool.",
+      ],
+      [
+        { per: ["session", "tool"], quotas: { other: 5 }, otherwise: "deny" },
+        {},
+        denied(0, null),
+        "Call denied (lim): this tool is not allowed. Do not call it again; other tools are still available.",
+        "Not allowed: the limit is 0 calls per session and tool.",
+      ],
+      [
+        { per: ["user"], match: ["search", "send_email"], quota: 0 },
+        {},
+        denied(0, null),
+        "Call denied (lim): search and send_email are not allowed for this user. Do not call them again; other tools are still available.",
+        "Not allowed: the limit is 0 calls per user.",
+      ],
+      [
+        { per: ["user"], quota: 0 },
+        {},
+        denied(0, null),
+        "Call denied (lim): no calls are allowed for this user. Do not call tools again; finish with what you have.",
+        "Not allowed: the limit is 0 calls per user.",
+      ],
+      [
+        { per: ["session"], ...HOURLY, unit: "tokens", quota: 0 },
+        {},
+        denied(0, null),
+        "Call denied (lim): no tokens are allowed. Do not call tools again; finish with what you have.",
+        "Not allowed: the limit is 0 tokens per session.",
+      ],
+      [
+        { per: ["user", "tool"], unit: "usd_micros", quota: 0 },
+        {},
+        denied(0, null),
+        "Call denied (lim): no spending is allowed for this tool for this user. Do not call it again; other tools are still available.",
+        "Not allowed: the limit is $0.00 per user and tool.",
+      ],
+    ],
+    "what was granted": [
+      [
+        { per: ["session"], quota: 0 },
+        {},
+        denied(3, 5, { granted: 3 }),
+        "Limit reached (lim), call denied: no calls are left in this session: all 3 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 3 calls per session.",
+      ],
+      [
+        { per: ["session"], quota: 5 },
+        {},
+        denied(8, 5, { granted: 3 }),
+        "Limit reached (lim), call denied: no calls are left in this session: all 8 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 8 calls per session.",
+      ],
+    ],
+    "values that are counted": [
+      [
+        { per: ["user"], quota: 3, count: "session" },
+        {},
+        denied(3),
+        "Limit reached (lim), call denied: no new sessions are left for this user: all 3 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 3 new sessions per user.",
+      ],
+      [
+        { per: ["user"], ...HOURLY, quota: 1, count: "session" },
+        {},
+        denied(1, 20_000),
+        "Limit reached (lim), call denied: no new sessions are left for this user for now (limit: 1 new session per hour). Try again in 20 seconds, or finish with what you have.",
+        "Limit reached: 1 new session per hour per user. Retry after 20 s.",
+      ],
+    ],
+    "some tools alone": [
+      [
+        { per: ["session"], match: ["search"], quota: 5 },
+        {},
+        denied(5),
+        "Limit reached (lim), call denied: search has no calls left in this session: all 5 are used. Do not call it again; other tools are still available.",
+        "Limit reached: 5 calls per session.",
+      ],
+      [
+        { per: ["session"], match: ["search", "send_email"], quota: 5 },
+        {},
+        denied(5),
+        "Limit reached (lim), call denied: search and send_email have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
+        "Limit reached: 5 calls per session.",
+      ],
+      [
+        { per: ["session"], match: ["sea*", "send_email"], quota: 5 },
+        {},
+        denied(5),
+        "Limit reached (lim), call denied: tools like this one have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
+        "Limit reached: 5 calls per session.",
+      ],
+      [
+        { per: ["session"], match: ["search", "*"], quota: 5 },
+        {},
+        denied(5),
+        "Limit reached (lim), call denied: no calls are left in this session: all 5 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 5 calls per session.",
+      ],
+      [
+        { per: ["session", "tier"], quota: 5 },
+        EMAIL,
+        denied(5),
+        "Limit reached (lim), call denied: tools of this kind have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
+        "Limit reached: 5 calls per session and tier.",
+      ],
+    ],
+    "some arguments alone": [
+      [
+        { per: ["session", "turn", "tool", "args"], quota: 1 },
+        EMAIL,
+        denied(1),
+        "Limit reached (lim), call denied: send_email with these arguments has no calls left in this turn (limit: 1 call). Do not repeat it; other arguments and other tools are still possible.",
+        "Limit reached: 1 call per session, turn, tool and args.",
+      ],
+      [
+        { per: ["session", "args"], ...HOURLY, quota: 1 },
+        {},
+        denied(1),
+        "Limit reached (lim), call denied: this tool with these arguments has no calls left in this session for now (limit: 1 call per hour). Try again in 13 minutes, or go on without it; other arguments and other tools are still possible.",
+        "Limit reached: 1 call per hour per session and args. Retry after 13 min.",
+      ],
+    ],
+    "a store that is away": [
+      [
+        { per: ["session"], quota: 5 },
+        {},
+        denied(5, 1_000, { away: true }),
+        "Call denied for now: the limit lim cannot be checked at the moment. Try again in 1 second, or go on without this call.",
+        "The limit cannot be checked at the moment. Retry after 1 s.",
+      ],
+    ],
+  };
+  for (const [kind, table] of Object.entries(tables)) {
+    it(kind, () => {
+      for (const [limit, call, step, message, detail] of table) {
+        const decision = decided([{ name: "lim", ...limit } as unknown as LimitInput], call, [step]);
+        assert.deepEqual([decision.message, decision.detail, decision.notice], [message, detail, null]);
+      }
+    });
+  }
+});
+
+describe("the text of how little is left", () => {
+  const tables: Record<string, Notice[]> = {
+    budgets: [
+      [
+        { ...TOOL_PER_TURN, quota: 1 },
+        {},
+        1,
+        "This tool has no calls left in this turn. Do not call it again; other tools are still available.",
+      ],
+      [
+        { ...TOOL_PER_TURN, quota: 5 },
+        {},
+        4,
+        "This tool has only 1 of 5 calls left in this turn; other tools are still available.",
+      ],
+      [
+        { ...TOOL_PER_TURN, quota: 5 },
+        EMAIL,
+        5,
+        "send_email has no calls left in this turn: all 5 are used. Do not call it again; other tools are still available.",
+      ],
+      [
+        { per: ["session"], quota: 50 },
+        {},
+        45,
+        "Only 5 of 50 calls are left in this session. Finish before that is used up.",
+      ],
+      [
+        { per: ["session"], quota: 50 },
+        {},
+        49,
+        "Only 1 of 50 calls is left in this session. Finish before it is used up.",
+      ],
+      [
+        { per: ["session"], quota: 50 },
+        {},
+        50,
+        "No calls are left in this session: all 50 are used. Do not call tools again; finish with what you have.",
+      ],
+      [
+        { per: ["workspace", "tool"], unit: "gpu_seconds", quota: 3_600 },
+        { cost: { gpu_seconds: 1 } },
+        3_599,
+        "This tool has only 1 of 3,600 gpu seconds left for this workspace; other tools are still available.",
+      ],
+      [
+        { per: ["user"], quota: 3, count: "session" },
+        {},
+        3,
+        "No new sessions are left for this user: all 3 are used. Do not call tools again; finish with what you have.",
+      ],
+    ],
+    "money, rounded so that nothing is promised": [
+      [
+        { per: ["user"], ...DOLLAR },
+        usd(1),
+        955_100,
+        "Only $0.04 of $1.00 is left for this user. Finish before that is used up.",
+      ],
+      [
+        { per: ["session", "tool"], ...DOLLAR },
+        usd(1),
+        999_999,
+        "This tool has only $0.000001 of $1.00 left in this session; other tools are still available.",
+      ],
+      [
+        { per: ["user"], ...DOLLAR },
+        usd(1),
+        1_000_000,
+        "The budget of $1.00 for this user is used up. Do not call tools again; finish with what you have.",
+      ],
+    ],
+    "limits that refill, where the policy wants it": [
+      [
+        { per: ["user", "tool"], ...HOURLY, quota: 5, noticeAt: 0.8 },
+        {},
+        4,
+        "This tool has only 1 call left for this user for now (limit: 5 calls per hour); other tools are still available.",
+      ],
+      [
+        { per: ["user", "tool"], ...HOURLY, quota: 5, noticeAt: 0.8 },
+        {},
+        5,
+        "This tool has no calls left for this user for now (limit: 5 calls per hour). Wait up to 13 minutes before you call it again; other tools are still available.",
+      ],
+      [
+        { per: ["user"], ...BURST, noticeAt: 0.5 },
+        {},
+        10,
+        "No calls are left for this user for now (limit: 60 calls per minute, at most 10 at once). Wait up to 13 minutes before you call again.",
+      ],
+      [
+        { per: ["user"], ...HOURLY, ...DOLLAR, noticeAt: 0.5 },
+        usd(1),
+        999_000,
+        "Only $0.001 is left for this user for now (limit: $1.00 per hour).",
+      ],
+      [{ ...AT_ONCE, noticeAt: 0.5 }, {}, 3, "Only 1 call is left in this session for now (limit: 4 calls at once)."],
+      [
+        { ...AT_ONCE, noticeAt: 0.5 },
+        {},
+        4,
+        "No calls are left in this session for now (limit: 4 calls at once). Wait until one call has finished.",
+      ],
+    ],
+    time: [
+      [
+        { per: ["session"], ...HALF_AN_HOUR },
+        {},
+        1_499_001,
+        "5 minutes are left of 30 minutes in this session. Finish in that time.",
+      ],
+      [
+        { per: ["session", "tool"], ...HALF_AN_HOUR },
+        {},
+        1_799_000,
+        "1 second is left of 30 minutes for this tool in this session. Finish in that time.",
+      ],
+      [{ per: [], ...HALF_AN_HOUR }, {}, 1_799_001, "Less than 1 second is left of 30 minutes. Finish in that time."],
+    ],
+    "some tools alone": [
+      [
+        { per: ["session"], match: ["sea*"], quota: 5 },
+        {},
+        5,
+        "Tools like this one have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
+      ],
+      [
+        { per: ["session", "tier"], quota: 5 },
+        EMAIL,
+        4,
+        "Tools of this kind have only 1 of 5 calls left in this session; other tools are still available.",
+      ],
+    ],
+    "some arguments alone": [
+      [
+        { per: ["session", "turn", "tool", "args"], quota: 1 },
+        EMAIL,
+        1,
+        "send_email with these arguments has no calls left in this turn. Do not repeat it; other arguments and other tools are still possible.",
+      ],
+    ],
+  };
+  for (const [kind, table] of Object.entries(tables)) {
+    it(kind, () => {
+      for (const [limit, call, used, notice] of table) {
+        const decision = decided([{ name: "lim", ...limit } as unknown as LimitInput], call, [passed(used)]);
+        assert.deepEqual([decision.notice, decision.message, decision.detail], [notice, null, null]);
+      }
+    });
+  }
+
+  it("is left out while the store is away, because nobody knows what is left", () => {
+    const policy = definePolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
+    const charges = resolveCharges(policy, "rate", { ...WHOSE, tool: "search" });
+    const degraded = { reason: "unavailable", worstCaseOver: 3 };
+    const reply = { allowed: true, nowMs: 1_000, steps: [passed(5)] };
+    assert.notEqual(decisionOf(charges, reply).notice, null);
+    assert.equal(decisionOf(charges, { ...reply, degraded }).notice, null);
+  });
+});
+
+describe("several limits", () => {
+  const TOOL: LimitInput = { name: "tool", per: ["session", "tool"], quota: 5 };
+  const ALL: LimitInput = { name: "all", per: ["session"], quota: 9 };
+  const RATE: LimitInput = { name: "rate", per: ["session"], ...HOURLY, quota: 5 };
+  const STOP = "Do not call tools again; finish with what you have.";
+
+  it("say that other tools are available only where no limit for all tools is used up", () => {
+    const [none, nine] = [passed(5), passed(9)];
+    const tool = "This tool has no calls left in this session: all 5 are used.";
+    assert.equal(decided([TOOL, ALL], {}, [none, nine]).notice, `${tool} ${STOP}`);
+    const open = `${tool} Do not call it again; other tools are still available.`;
+    assert.equal(decided([TOOL, ALL], {}, [none, passed(7)]).notice, open);
+    const both = decided([TOOL, ALL], {}, [denied(5), denied(9, 5)]);
+    assert.equal(both.message, `Limit reached (tool), call denied: t${tool.slice(1)} ${STOP}`);
   });
 
-  it("says of calls that run what they wait for", () => {
-    assert.equal(
-      denial(["session"], DENIED, { algorithm: "concurrency" }),
-      "Denied by tool-per-turn: 5 calls per session are under way, as many as may be at once. " +
-        "Try again when one has ended, in 1 min 30 s at the latest, or go on without this tool.",
+  it("give no advice that another limit makes useless", () => {
+    const rate =
+      "Limit reached (rate), call denied: no calls are left in this session for now (limit: 5 calls per hour).";
+    const wait = `${rate} Try again in 13 minutes, or finish with what you have.`;
+    assert.equal(decided([RATE, ALL], {}, [denied(5), passed(7)]).message, wait);
+    assert.equal(decided([RATE, ALL], {}, [denied(5), denied(9, 5)]).message, `${rate} ${STOP}`);
+    const large = decided([RATE, ALL], { cost: { calls: 6 } }, [denied(0, null), denied(9, 5)]);
+    const tooLarge = "this call needs 6 calls, and the limit is 5 calls per hour in this session";
+    assert.equal(large.message, `Call denied (rate): ${tooLarge}. ${STOP}`);
+    const atOnce: LimitInput = { name: "lim", ...AT_ONCE };
+    const running = "Limit reached (lim), call denied: 4 calls are running in this session, the maximum.";
+    assert.equal(decided([atOnce, ALL], {}, [denied(4), denied(9, 5)]).message, `${running} ${STOP}`);
+    const stuck: LimitInput = { name: "stuck", per: ["session", "tool"], ...STUCK };
+    const row = decided([stuck, ALL], {}, [denied(3), denied(9, 5)]);
+    assert.equal(row.message, "Call denied (stuck): the last 3 calls of this tool failed. Finish with what you have.");
+  });
+
+  it("never name one that denies nothing", () => {
+    const shadow: LimitInput = { name: "shadow", per: [], quota: 0, mode: "shadow" };
+    const warns = { name: "warns", per: ["session"], ...STUCK, action: "warn" as const };
+    const steps = [denied(0, null), denied(3, 725_000), denied(9, 725_000)];
+    const { message, verdicts, retryAfterMs } = decided([shadow, warns, ALL], {}, steps);
+    assert.match(message ?? "", /^Limit reached \(all\), /);
+    assert.deepEqual(
+      verdicts.map((verdict) => verdict.shadow),
+      [true, true, false],
     );
-    const some = { ...DENIED, remaining: 2, cost: 3 };
-    assert.match(
-      denial(["session"], some, { algorithm: "concurrency" }),
-      /2 calls per session left, and this call takes 3/,
+    assert.equal(retryAfterMs, 725_000);
+    assert.equal(decided([shadow, { ...ALL, mode: "shadow" }], {}, [denied(0, null), passed(9)]).notice, null);
+    const near = decided([warns, ALL], {}, [passed(3), passed(9)]).notice;
+    assert.equal(near, `No calls are left in this session: all 9 are used. ${STOP}`);
+  });
+});
+
+describe("the text of a row without progress", () => {
+  const warned = (limit: object, call: Partial<Call> = {}) =>
+    decided([{ name: "stuck", action: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;
+
+  it("warns, and says what may make progress", () => {
+    assert.equal(
+      warned({ per: ["session", "tool", "args"], of: "results" }),
+      "Warning: the last 3 calls of this tool with these arguments had the same result. " +
+        "Do not repeat it: change the arguments, use another tool, or finish with what you have.",
+    );
+    assert.equal(
+      warned({ per: ["session", "tool"], of: "errors" }, EMAIL),
+      "Warning: the last 3 calls of send_email failed. Use another tool, or finish with what you have.",
+    );
+    assert.equal(
+      warned({ per: ["session"], of: "errors" }),
+      "Warning: the last 3 calls failed. Do something else, or finish with what you have.",
     );
   });
 
-  it("says that time is over", () => {
-    const verdict = { ...DENIED, limit: "half-an-hour", unit: "ms", cost: 0, quota: 1_800_000, retryAfterMs: null };
-    const over = "Denied by half-an-hour: the 30 min";
-    assert.equal(
-      denial(["session"], verdict, { algorithm: "elapsed" }),
-      `${over} per session are over. Finish with what you have.`,
-    );
-    assert.equal(denial([], verdict, { algorithm: "elapsed" }), `${over} are over. Finish with what you have.`);
-    assert.equal(
-      denial(["session"], { ...verdict, quota: 0 }, { algorithm: "elapsed" }),
-      "Denied: half-an-hour allows no ms per session. Do not try again; go on without this tool.",
-    );
+  it("is the policy's own where it has one", () => {
+    const own = { per: ["session"], of: "errors" };
+    assert.equal(warned({ ...own, message: "{limit}: {quota} {unit} in a row." }), "stuck: 3 errors in a row.");
+    assert.equal(warned({ ...own, message: "{limit}".repeat(28), name: "a".repeat(64) })?.length, 300);
+  });
+});
+
+describe("the policy's own text", () => {
+  it("is for the model alone, with the numbers filled in", () => {
+    const message =
+      "{limit}: {remaining} of {quota} {unit} left, {cost} asked. Again in {retryAfter}. Write a summary.";
+    const limit: LimitInput = { name: "lim", per: ["user"], ...HOURLY, quota: 5, message };
+    const decision = decided([limit], {}, [denied(5, 90_000)]);
+    assert.equal(decision.message, "lim: 0 of 5 calls left, 1 asked. Again in 1 min 30 s. Write a summary.");
+    assert.equal(decision.detail, "Limit reached: 5 calls per hour per user. Retry after 1 min 30 s.");
+    const never: LimitInput = { name: "lim", per: [], quota: 0, message: "Again: {retryAfter}" };
+    assert.equal(decided([never], {}, [denied(0, null)]).message, "Again: never");
+  });
+});
+
+describe("every text", () => {
+  it("leaves out whose it is, and which tools, where that would be long", () => {
+    const per = ["a".repeat(18), "b".repeat(18), "c".repeat(5)];
+    const { message, detail } = decided([{ name: "lim", per, quota: 5 }], {}, [denied(5)]);
+    assert.match(message ?? "", /^Limit reached \(lim\), call denied: no calls are left: all 5 are used\. /);
+    assert.equal(detail, "Limit reached: 5 calls.");
+    const match = ["search", ...Array.from({ length: 3 }, (_, i) => `tool_${i}`)];
+    const { notice } = decided([{ name: "lim", per: [], match, quota: 5 }], {}, [passed(5)]);
+    assert.match(notice ?? "", /^Tools like this one have no calls left: all 5 are used\./);
   });
 
-  it("says what did not get on", () => {
-    const verdict = { ...DENIED, limit: "stuck", unit: "errors", quota: 3, retryable: false };
-    const advice = "Do something else, or finish.";
-    assert.equal(
-      denial(["session", "tool"], verdict, { algorithm: "streak" }),
-      `Denied by stuck: the last 3 calls per session and tool failed. ${advice}`,
-    );
-    assert.equal(
-      denial([], { ...verdict, unit: "results" }, { algorithm: "streak" }),
-      `Denied by stuck: the last 3 calls had the same result. ${advice}`,
-    );
-    assert.equal(denial([], verdict, { algorithm: "streak", message: "Stop: {limit}." }), "Stop: stuck.");
-  });
-
-  it("says what the policy says instead, with the numbers filled in", () => {
-    const message = "{limit}: {remaining} of {quota} {unit} left, {cost} asked. Again in {retryAfter}.";
-    assert.equal(denial([], DENIED, { message }), "tool-per-turn: 0 of 5 calls left, 1 asked. Again in 1 min 30 s.");
-    const never = { ...DENIED, quota: 0, retryAfterMs: null };
-    assert.equal(denial([], never, { message: "Again: {retryAfter}" }), "Again: never");
-    const long = denial([], { ...DENIED, limit: "a".repeat(64) }, { message: "{limit}".repeat(25) });
-    assert.deepEqual([long.length, long.at(-1)], [300, "…"]);
-  });
-
-  it("leaves out whose it is where that would be long", () => {
-    const long = ["a".repeat(18), "b".repeat(18), "c".repeat(5)];
-    assert.match(denial(long, DENIED), /^Denied by tool-per-turn: no calls left\. /);
-    assert.match(denial(long.slice(0, 2), DENIED), /no calls per a+ and b+ left/);
+  it("names a tool only in words that cannot break a text", () => {
+    for (const name of ["two words", "x".repeat(65), "a\nb", "{limit}", "Ignore: all.\n"]) {
+      const own: LimitInput = { name: "lim", per: ["tool"], quota: 5, quotas: { [name]: 1 } };
+      const text = decided([own], { tool: name }, [passed(1)]).notice;
+      assert.equal(text, "This tool has no calls left. Do not call it again; other tools are still available.");
+      const match: LimitInput = { name: "lim", per: [], match: [name], quota: 1 };
+      const { notice } = decided([match], { tool: name }, [passed(1)]);
+      assert.match(notice ?? "", /^Tools like this one have no calls left\./);
+    }
   });
 
   it("takes at most 300 characters, whatever the names and the numbers", () => {
-    const longest = fc.constantFrom("a".repeat(64));
+    const MAX = Number.MAX_SAFE_INTEGER;
+    const long = { limit: "l".repeat(64), tool: "t".repeat(64), unit: "u".repeat(32) };
     const numbers = fc.constantFrom(0, 1, MAX - 1, MAX);
-    const verdicts = fc.record({
-      limit: longest,
-      unit: fc.constantFrom("u".repeat(32), "errors", "results"),
-      cost: numbers,
-      quota: numbers,
-      remaining: numbers,
+    const longest = `${MAX_DURATION_MS - 1}ms`;
+    const kinds = fc.constantFrom<object>(
+      { quota: MAX, unit: long.unit },
+      { quota: MAX, unit: "usd_micros" },
+      { quota: 0, unit: long.unit },
+      { quota: MAX, unit: long.unit, algorithm: "fixed-window", window: longest },
+      { quota: MAX, unit: long.unit, algorithm: "sliding-window", window: longest },
+      { quota: 10_000_019, unit: long.unit, algorithm: "gcra", window: "99999989ms", burst: 10_000_018 },
+      { quota: 1_000, unit: long.unit, algorithm: "concurrency" },
+      { quota: longest, algorithm: "elapsed" },
+      { quota: MAX, algorithm: "streak", of: "results" },
+      { quota: MAX, algorithm: "streak", of: "results", action: "warn" },
+    );
+    const dimensions = fc.shuffledSubarray([...DIMENSIONS, "args", "a".repeat(32)], { maxLength: 8 });
+    const steps = fc.record({
+      used: numbers,
       retryAfterMs: fc.constantFrom(null, 0, 999, 59_001, 599_001, MAX_DURATION_MS - 1, MAX),
-      retryable: fc.boolean(),
+      resetAfterMs: fc.constantFrom(0, 599_001, MAX),
+      allowed: fc.boolean(),
     });
-    let longestSeen = 0;
-    const algorithms = fc.constantFrom<LimitSpec["algorithm"]>("quota", "concurrency", "elapsed", "streak");
-    const dimensions = fc.shuffledSubarray([...DIMENSIONS, "a".repeat(32), "b".repeat(32)]);
-    const property = fc.property(dimensions, verdicts, algorithms, (per, verdict, algorithm) => {
-      const text = denial(per, { ...DENIED, ...verdict }, { algorithm });
-      assert.ok(text.length <= 300, text);
-      const near = { limit: { per, message: null }, verdict: { ...DENIED, ...verdict }, algorithm, capacity: MAX };
-      assert.ok(nearMessage(near).length <= 300, nearMessage(near));
-      assert.ok(warning(near).length <= 300, warning(near));
-      assert.match(text, /^Denied[ :].*\.$/);
-      longestSeen = Math.max(longestSeen, text.length);
-    });
-    fc.assert(property, { seed: 20_251_121, numRuns: 1_000 });
-    assert.ok(longestSeen > 280, String(longestSeen));
-  });
-});
-
-describe("nearMessage", () => {
-  it("says what is left, and when that is nothing", () => {
-    const near = (remaining: number) =>
-      nearMessage({
-        limit: { per: ["session", "turn"], message: null },
-        verdict: { ...DENIED, remaining },
-        algorithm: "quota",
-        capacity: 5,
-      });
-    assert.equal(near(1), "Only 1 of 5 calls per session and turn left (tool-per-turn).");
-    assert.equal(
-      near(0),
-      "This was the last of 5 calls per session and turn (tool-per-turn). Finish with what you have.",
+    let length = 0;
+    const property = fc.property(
+      dimensions,
+      kinds,
+      steps,
+      numbers,
+      fc.boolean(),
+      (per, kind, step, units, isMatched) => {
+        const limit = { name: long.limit, per, noticeAt: 0.01, ...kind, ...(isMatched ? { match: [long.tool] } : {}) };
+        if ("action" in kind) Object.assign(limit, { noticeAt: "never" });
+        const cost = "unit" in kind && units > 0 ? { cost: { [kind.unit as string]: units } } : {};
+        const call = { tool: long.tool, ...cost };
+        const { message, detail, notice } = decided([limit as unknown as LimitInput], call, [step]);
+        for (const text of [message, detail, notice]) {
+          if (text === null) continue;
+          assert.ok(text.length <= 300, text);
+          assert.match(text, /^[A-Z0-9t][\x20-\x7e]*(?:\.|…)$/);
+          length = Math.max(length, text.length);
+        }
+      },
     );
-  });
-
-  it("says how much time is left", () => {
-    const near = (remaining: number, per: Dimension[] = ["session"]) => {
-      const verdict = { ...DENIED, limit: "half-an-hour", unit: "ms", remaining };
-      return nearMessage({ limit: { per, message: null }, verdict, algorithm: "elapsed", capacity: 1_800_000 });
-    };
-    assert.equal(near(300_000), "Only 5 min per session left (half-an-hour).");
-    assert.equal(near(1, []), "Only 1 ms left (half-an-hour).");
-  });
-});
-
-describe("warning", () => {
-  it("says what did not get on, or what the policy says instead", () => {
-    const warn = (unit: string, message: string | null = null) =>
-      warning({
-        limit: { per: ["session", "tool", "args"], message },
-        verdict: { ...DENIED, limit: "stuck", unit, quota: 3 },
-        algorithm: "streak",
-        capacity: 3,
-      });
-    const row = "Careful (stuck): the last 3 calls per session, tool and args";
-    assert.equal(warn("errors"), `${row} failed. Do something else.`);
-    assert.equal(warn("results"), `${row} had the same result. Do something else.`);
-    assert.equal(warn("errors", "{limit}: {quota} {unit} in a row."), "stuck: 3 errors in a row.");
-    assert.equal(warn("errors", "{limit}".repeat(100)).length, 300);
-  });
-});
-
-describe("awayMessage", () => {
-  it("says that nobody could check, and when to try again", () => {
-    const verdict = { limit: "tool-per-session", retryAfterMs: 1_000 } as Verdict;
-    assert.equal(
-      awayMessage(verdict),
-      "Denied for now: tool-per-session cannot be checked at the moment. Try again in 1 s, or go on without this tool.",
-    );
+    fc.assert(property, { seed: 20_251_121, numRuns: 2_000 });
+    assert.ok(length > 280, String(length));
   });
 });

@@ -1,77 +1,85 @@
-// What the model is told. Made from the policy's own names and numbers, never from what a caller or a model wrote.
+// The texts of decisions: for the model what to do next, for programs and people what limit was reached. They are made
+// from the policy's own names and numbers, never from what a caller or a model wrote.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { formatDuration } from "./duration.ts";
 import type { Limit } from "./policy.ts";
+import { amount, durationInWords, grouped, isMoney, listed, nounOf, periodInWords } from "./words.ts";
 
-/** Most characters of a text for the model. */
+/** Most characters of a text. */
 const MAX_LENGTH = 300;
-/** Longer lists of dimensions are left out: names of the policy's own may be long, and many. */
+/** Longer lists of names are left out. */
 const MAX_SCOPE = 42;
+const MAX_NAMES = 3;
 
 /** What a text is made from. */
 export interface About {
-  readonly limit: Pick<Limit, "per" | "message">;
+  readonly limit: Pick<Limit, "per" | "message" | "match" | "calendar" | "count">;
+  /** The called tool's name where the policy has it, too, and the limit is per tool. */
+  readonly tool: string | null;
   readonly verdict: Verdict;
-  readonly algorithm: LimitSpec["algorithm"];
-  /** Most units that can ever be free at once. */
-  readonly capacity: number;
+  readonly spec: LimitSpec;
+  /** Most units that can be free at once, with those that were granted. */
+  readonly total: number;
+  /** Whether other instances hold borrowed units that could cover the call. */
+  readonly isBorrowed: boolean;
+  /** Whether a call of another tool may pass: every limit that is used up is for some tools alone. */
+  readonly isOpen: boolean;
+  /** Of a denial: whether some limit is used up for good, so that neither time nor a smaller call helps. */
+  readonly isFinal: boolean;
 }
 
-/** Why a call is denied, whether waiting helps and how long, and what to do instead: at most 300 characters. */
-export function denialMessage({ limit: { per, message }, verdict, algorithm, capacity }: About): string {
-  const { limit, unit, cost, quota, remaining, retryAfterMs, retryable } = verdict;
-  if (message !== null) return filled(message, verdict);
-  const scope = scopeOf(per);
-  if (quota === 0) return `Denied: ${limit} allows no ${unit}${scope}. Do not try again; go on without this tool.`;
-  if (algorithm === "elapsed") {
-    return `Denied by ${limit}: the ${formatDuration(capacity)}${scope} are over. Finish with what you have.`;
-  }
-  if (algorithm === "streak") return `Denied by ${limit}: ${rowOf(verdict, scope)}. Do something else, or finish.`;
-  if (retryAfterMs === null) {
-    return `Denied: this call takes ${cost} ${unit}, more than ${limit} ever has free at once. Ask for less.`;
-  }
-  const wait = formatDuration(retryAfterMs);
-  if (algorithm === "concurrency" && remaining === 0) {
-    const why = `${capacity} ${unit}${scope} are under way, as many as may be at once`;
-    return `Denied by ${limit}: ${why}. Try again when one has ended, in ${wait} at the latest, or go on without this tool.`;
-  }
-  const left = `${remaining === 0 ? "no" : remaining} ${unit}${scope} left`;
-  const why = remaining === 0 ? left : `${left}, and this call takes ${cost}`;
-  const advice = retryable
-    ? `Try again in ${wait}, or go on without this tool.`
-    : "Waiting does not help: go on without this tool, or finish with what you have.";
-  return `Denied by ${limit}: ${why}. ${advice}`;
+/** The model's text of a denied call: which limit was reached, and what to do next. At most 300 characters. */
+export function denialMessage(about: About): string {
+  const { limit, verdict } = about;
+  if (limit.message !== null) return filled(limit.message, verdict);
+  const [reached, denied] = [`Limit reached (${verdict.limit}), call denied:`, `Call denied (${verdict.limit}):`];
+  return fitting(about, (subject) => `${isReached(about) ? reached : denied} ${denialOf(about, subject)}`);
 }
 
-/** Why a call is denied that the store was not asked about: at most 300 characters. */
+/** The model's text of a call that is denied because the limit cannot be checked. At most 300 characters. */
 export function awayMessage({ limit, retryAfterMs }: Verdict): string {
-  const wait = formatDuration(retryAfterMs ?? 0);
-  return `Denied for now: ${limit} cannot be checked at the moment. Try again in ${wait}, or go on without this tool.`;
+  const wait = durationInWords(retryAfterMs ?? 0, "up");
+  return `Call denied for now: the limit ${limit} cannot be checked at the moment. Try again in ${wait}, or go on without this call.`;
 }
 
-/** That an allowed call goes on with what did not get on: at most 300 characters. */
-export function warning({ limit: { per, message }, verdict }: About): string {
-  if (message !== null) return filled(message, verdict);
-  return `Careful (${verdict.limit}): ${rowOf(verdict, scopeOf(per))}. Do something else.`;
+/** The model's text of an allowed call that follows others without progress. At most 300 characters. */
+export function warning(about: About): string {
+  const { limit, verdict } = about;
+  if (limit.message !== null) return filled(limit.message, verdict);
+  return fitting(about, (subject) => `Warning: ${rowOf(verdict, ofSubject(subject))}. ${otherWay(limit, subject)}.`);
 }
 
-function rowOf({ unit, quota }: Verdict, scope: string): string {
-  return unit === "errors"
-    ? `the last ${quota} calls${scope} failed`
-    : `the last ${quota} calls${scope} had the same result`;
+/** The model's text of how little is left after an allowed call. At most 300 characters. */
+export function nearMessage(about: About): string {
+  return fitting(about, (subject) => nearOf(about, subject));
 }
 
-/** How little is left after an allowed call: at most 300 characters. */
-export function nearMessage({ limit: { per }, verdict, algorithm, capacity }: About): string {
-  const { limit, unit, remaining } = verdict;
-  const scope = scopeOf(per);
-  if (algorithm === "elapsed") return `Only ${formatDuration(remaining)}${scope} left (${limit}).`;
-  return remaining === 0
-    ? `This was the last of ${capacity} ${unit}${scope} (${limit}). Finish with what you have.`
-    : `Only ${remaining} of ${capacity} ${unit}${scope} left (${limit}).`;
+/** A denied call's text for programs and people: the limit, and when to retry. At most 300 characters. */
+export function denialDetail(about: About): string {
+  return clipped(detailOf(about));
+}
+
+function detailOf(about: About): string {
+  const { verdict, spec } = about;
+  const { unit, cost, quota, remaining, retryAfterMs } = verdict;
+  const scope = perOf(about.limit.per);
+  const limit = allowanceOf(about, scope);
+  if (isForbidden(about)) return `Not allowed: the limit is ${amount(0, unit)}${scope}.`;
+  if (spec.algorithm === "streak") return `Blocked: ${rowOf(verdict, scope)}.`;
+  if (spec.algorithm === "elapsed") return `Limit reached: ${durationInWords(quota, "up")}${scope}.`;
+  if (retryAfterMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
+  const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${amount(cost, unit, "up")} needed`;
+  const latest = spec.algorithm === "concurrency" ? " at the latest" : "";
+  const retry = isBudget(spec) && !about.isBorrowed ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
+  return `Limit reached: ${limit}${why}.${retry}`;
+}
+
+/** The text for programs and people of a call that is denied because the limit cannot be checked. */
+export function awayDetail({ retryAfterMs }: Verdict): string {
+  return `The limit cannot be checked at the moment. Retry after ${retryIn(retryAfterMs ?? 0)}.`;
 }
 
 /** The words of a text of the policy's own, as `{remaining}`. */
@@ -80,11 +88,297 @@ export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "re
 function filled(template: string, verdict: Verdict): string {
   const { retryAfterMs } = verdict;
   const words = { ...verdict, retryAfter: retryAfterMs === null ? "never" : formatDuration(retryAfterMs) };
-  const text = template.replace(/\{(\w+)\}/g, (_, word: (typeof MESSAGE_WORDS)[number]) => String(words[word]));
+  return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof MESSAGE_WORDS)[number]) => String(words[word])));
+}
+
+function clipped(text: string): string {
   return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH - 1)}…`;
 }
 
+/** Whole seconds, as the header field `Retry-After` has them. */
+function retryIn(ms: number): string {
+  return formatDuration(Math.max(1, Math.ceil(ms / 1_000)) * 1_000);
+}
+
+/** Which calls a limit is for, in the middle of a sentence. */
+interface Subject {
+  /** `null`: all calls. */
+  readonly text: string | null;
+  readonly isMany: boolean;
+}
+
+/** Whether a limit is for some tools, or some arguments, alone: others are not affected when it is used up. */
+export function isPartial({ per, match }: About["limit"]): boolean {
+  return match !== null || per.some((dimension) => SPECIFIC.has(dimension));
+}
+
+const SPECIFIC: ReadonlySet<Dimension> = new Set(["tool", "tier", "args"]);
+
+function subjectOf({ limit: { per, match }, tool }: About): Subject {
+  const one = per.includes("tool");
+  if (per.includes("args")) return { text: `${tool ?? "this tool"} with these arguments`, isMany: false };
+  if (one) return { text: tool ?? "this tool", isMany: false };
+  if (per.includes("tier")) return { text: "tools of this kind", isMany: true };
+  if (match === null) return { text: null, isMany: true };
+  const names = listed(match);
+  const areSaid = match.length > 0 && match.length <= MAX_NAMES && names.length <= MAX_SCOPE && match.every(isSayable);
+  return { text: areSaid ? names : "tools like this one", isMany: match.length > 1 || !areSaid };
+}
+
+const SAYABLE = /^[\w.:/-]{1,64}$/;
+
+/** Whether a tool's name is short, and has nothing in it that a text could be broken with. */
+export function isSayable(name: string): boolean {
+  return SAYABLE.test(name);
+}
+
+/** The first text that is not too long: with all names, then without the tool's and the callers', then without an end. */
+function fitting(about: About, write: (subject: Subject) => string): string {
+  const whole = write(subjectOf(about));
+  if (whole.length <= MAX_LENGTH) return whole;
+  const plain = { ...about, tool: null, limit: { ...about.limit, match: about.limit.match === null ? null : [] } };
+  return clipped(write(subjectOf(plain)));
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** At the beginning of a sentence. A name stays as it is written. */
+function opening({ text }: Subject): string {
+  return /^(?:this|tools) /.test(text ?? "") ? capital(text ?? "") : (text ?? "");
+}
+
+function has({ isMany }: Subject): string {
+  return isMany ? "have" : "has";
+}
+
+function ofSubject({ text }: Subject): string {
+  return text === null ? "" : ` of ${text}`;
+}
+
+function forSubject({ text }: Subject): string {
+  return text === null ? "" : ` for ${text}`;
+}
+
+function it({ isMany }: Subject): string {
+  return isMany ? "them" : "it";
+}
+
+function denialOf(about: About, subject: Subject): string {
+  const { limit, verdict, spec, total, isFinal } = about;
+  const { unit, remaining, retryAfterMs, retryable, quota } = verdict;
+  if (isForbidden(about)) return `${forbidden(about, subject)}. ${stop(about, subject)}`;
+  if (spec.algorithm === "streak") {
+    const advice = about.isOpen ? otherWay(limit, subject) : "Finish with what you have";
+    return `${rowOf(verdict, ofSubject(subject))}. ${advice}.`;
+  }
+  if (spec.algorithm === "elapsed") {
+    const time = durationInWords(quota, "up");
+    return `the time${forSubject(subject)}${scopeOf(limit.per)} is over (${time} from the first call). ${stop(about, subject)}`;
+  }
+  if (retryAfterMs === null) {
+    const why = `this call needs ${needed(verdict)}, and the limit is ${allowanceOf(about, scopeOf(limit.per))}`;
+    return `${why}. ${isFinal ? stop(about, subject) : smaller(about, subject)}`;
+  }
+  const wait = durationInWords(retryAfterMs, "up");
+  if (about.isBorrowed) return `${occupied(about, subject)}. Try again in ${wait}, or ${goOn(about, subject)}`;
+  if (spec.algorithm === "concurrency" && remaining === 0) {
+    const running = `${amount(total, unit)}${ofSubject(subject)} ${total === 1 ? "is" : "are"} running${scopeOf(limit.per)}, the maximum`;
+    const then = `Try again when one has finished, at most ${wait} from now`;
+    return `${running}. ${isFinal ? stop(about, subject) : `${then}, or ${goOn(about, subject)}`}`;
+  }
+  const why =
+    remaining === 0
+      ? `${usedUp(about, subject)}${total === 1 && isBudget(spec) ? ` (limit: ${allowanceOf(about)})` : ""}`
+      : `${remainder(about, subject)}, and this call needs ${needed(verdict)}`;
+  if (isFinal) return `${why}. ${stop(about, subject)}`;
+  if (!retryable) return `${why}. ${smaller(about, subject)}`;
+  return `${why}. Try again in ${wait}, or ${goOn(about, subject)}`;
+}
+
+function nearOf(about: About, subject: Subject): string {
+  const { limit, verdict, spec, isOpen } = about;
+  const { remaining, resetAfterMs } = verdict;
+  const others = isOpen ? "; other tools are still available" : "";
+  if (spec.algorithm === "elapsed") {
+    const time = durationInWords(remaining, "down");
+    const some = /^1 \S+$|^less/.test(time) ? `${time} is` : `${time} are`;
+    const whole = durationInWords(verdict.quota, "up");
+    return `${capital(some)} left of ${whole}${forSubject(subject)}${scopeOf(limit.per)}. Finish in that time.`;
+  }
+  if (remaining > 0) {
+    const last = isBudget(spec) ? `. Finish before ${remaining === 1 ? "it is" : "that is"} used up.` : ".";
+    const end = isPartial(limit) ? `${others}.` : last;
+    return `${opened(remainder(about, subject), subject)}${end}`;
+  }
+  const fact = opened(usedUp(about, subject), subject);
+  if (spec.algorithm === "concurrency") return `${fact}. Wait until one call has finished${others}.`;
+  if (isBudget(spec)) return `${fact}. ${stop(about, subject)}`;
+  const wait = `Wait up to ${durationInWords(resetAfterMs, "up")} before you call`;
+  return `${fact}. ${wait} ${subject.text === null ? "again" : `${it(subject)} again`}${others}.`;
+}
+
+/** A sentence whose first word may be the subject's. */
+function opened(sentence: string, subject: Subject): string {
+  return subject.text !== null && sentence.startsWith(subject.text)
+    ? opening(subject) + sentence.slice(subject.text.length)
+    : capital(sentence);
+}
+
+/** That nothing is left, and of how much. */
+function usedUp(about: About, subject: Subject): string {
+  const { limit, verdict, spec, total } = about;
+  const { unit } = verdict;
+  const scope = scopeOf(limit.per);
+  const isAll = isBudget(spec);
+  if (isMoney(unit)) {
+    const budget = isAll ? amount(total, unit) : allowanceOf(about);
+    return `the budget of ${budget}${forSubject(subject)}${scope} is used up`;
+  }
+  const now = isAll ? "" : " for now";
+  const of = isAll ? (total === 1 ? "" : `: all ${grouped(total)} are used`) : ` (limit: ${allowanceOf(about)})`;
+  return subject.text === null
+    ? `no ${unitsOf(about)} are left${scope}${now}${of}`
+    : `${subject.text} ${has(subject)} no ${unitsOf(about)} left${scope}${now}${of}`;
+}
+
+/** That nothing is free now, although not all of it is used. */
+function occupied(about: About, subject: Subject): string {
+  const units = isMoney(about.verdict.unit) ? "money" : unitsOf(about);
+  const scope = scopeOf(about.limit.per);
+  return subject.text === null
+    ? `no ${units} ${units === "money" ? "is" : "are"} free${scope} at the moment`
+    : `${subject.text} ${has(subject)} no ${units} free${scope} at the moment`;
+}
+
+/** How much is left, and of how much. */
+function remainder(about: About, subject: Subject): string {
+  const { limit, verdict, spec, total } = about;
+  const { unit, remaining } = verdict;
+  const isAll = isBudget(spec);
+  const some = isAll
+    ? isMoney(unit)
+      ? `${left(verdict)} of ${amount(total, unit)}`
+      : `${grouped(remaining)} of ${grouped(total)} ${unitsOf(about, total)}`
+    : left(verdict);
+  const now = isAll ? "" : ` for now (limit: ${allowanceOf(about)})`;
+  const scope = scopeOf(limit.per);
+  return subject.text === null
+    ? `only ${some} ${isMoney(unit) || remaining === 1 ? "is" : "are"} left${scope}${now}`
+    : `${subject.text} ${has(subject)} only ${some} left${scope}${now}`;
+}
+
+function unitsOf({ limit, verdict }: About, count = 0): string {
+  const noun = nounOf(verdict.unit, count);
+  return limit.count === null ? noun : `new ${noun}`;
+}
+
+function left({ remaining, unit }: Verdict): string {
+  return amount(remaining, unit, "down");
+}
+
+function needed({ cost, unit }: Verdict): string {
+  return amount(cost, unit, "up");
+}
+
+function forbidden({ limit, verdict: { unit } }: About, subject: Subject): string {
+  const scope = callerOf(limit.per);
+  if (unit === "calls" && subject.text !== null)
+    return `${subject.text} ${subject.isMany ? "are" : "is"} not allowed${scope}`;
+  const what = isMoney(unit) ? "spending is" : `${nounOf(unit, 0)} are`;
+  return `no ${what} allowed${forSubject(subject)}${scope}`;
+}
+
+/** What did not get on: the last calls of which tool, or by what they are counted. */
+function rowOf({ unit, quota }: Verdict, of: string): string {
+  const calls = quota === 1 ? `the last call${of}` : `the last ${grouped(quota)} calls${of}`;
+  return unit === "errors" ? `${calls} failed` : `${calls} had the same result`;
+}
+
+/** What may make progress. */
+function otherWay({ per }: About["limit"], { text }: Subject): string {
+  if (text === null) return "Do something else, or finish with what you have";
+  return per.includes("args")
+    ? "Do not repeat it: change the arguments, use another tool, or finish with what you have"
+    : "Use another tool, or finish with what you have";
+}
+
+/** What to do when nothing helps. */
+function stop({ limit, isOpen }: About, subject: Subject): string {
+  if (!isOpen || subject.text === null) return "Do not call tools again; finish with what you have.";
+  if (limit.per.includes("args")) return "Do not repeat it; other arguments and other tools are still possible.";
+  return `Do not call ${it(subject)} again; other tools are still available.`;
+}
+
+function smaller(about: About, subject: Subject): string {
+  return `Make a smaller call, or ${goOn(about, subject)}`;
+}
+
+function goOn({ limit, isOpen }: About, subject: Subject): string {
+  if (!isOpen || subject.text === null) return "finish with what you have.";
+  return limit.per.includes("args")
+    ? "go on without it; other arguments and other tools are still possible."
+    : `go on without ${it(subject)}; other tools are still available.`;
+}
+
+/** Whether nothing is allotted, nor was granted. */
+function isForbidden({ verdict: { quota }, total }: About): boolean {
+  return quota === 0 && total === 0;
+}
+
+/** Whether a call is denied because of those before it, and not for what it is. */
+function isReached(about: About): boolean {
+  const { verdict, spec } = about;
+  const isTooLarge = verdict.retryAfterMs === null && spec.algorithm !== "elapsed";
+  return !isForbidden(about) && spec.algorithm !== "streak" && !isTooLarge;
+}
+
+/** Whether there is no period after which units come back: a scope that goes on has these units alone. */
+function isBudget(spec: LimitSpec): boolean {
+  return spec.algorithm === "quota" && spec.ttlFrom === "last";
+}
+
+/** What a limit allows, and in which time: `5 calls per hour`, `60 calls per minute, at most 10 at once`. */
+function allowanceOf(about: About, scope = ""): string {
+  const { limit, verdict, spec, total } = about;
+  const { unit, quota } = verdict;
+  const count = isBudget(spec) ? total : quota;
+  const units = limit.count === null ? amount(count, unit) : `${grouped(count)} ${unitsOf(about, count)}`;
+  switch (spec.algorithm) {
+    case "concurrency":
+      return `${units} at once${scope}`;
+    case "fixed-window":
+      return `${units} per ${limit.calendar?.every ?? periodInWords("windowMs" in spec ? spec.windowMs : 1)}${scope}`;
+    case "sliding-window":
+      return `${units} per ${periodInWords(spec.windowMs)}${scope}`;
+    case "gcra": {
+      const most = isMoney(unit) ? amount(spec.burst, unit) : grouped(spec.burst);
+      const burst = spec.burst === quota ? "" : `, at most ${most} at once`;
+      return `${units} per ${periodInWords((quota / spec.levelPerMs) * spec.levelPerUnit)}${scope}${burst}`;
+    }
+    case "quota":
+      return `${units}${spec.ttlFrom === "first" ? ` per ${periodInWords(spec.ttlMs)}` : ""}${scope}`;
+    default:
+      return `${units}${scope}`;
+  }
+}
+
+/** Whose calls they are, for the model: the narrowest of turn and session, else all of them. */
 function scopeOf(per: readonly Dimension[]): string {
-  const list = per.length < 2 ? per.join("") : `${per.slice(0, -1).join(", ")} and ${per.at(-1)}`;
+  if (per.includes("turn")) return " in this turn";
+  return per.includes("session") ? " in this session" : callerOf(per);
+}
+
+/** Whose calls they are, where that is no turn and no session. */
+function callerOf(per: readonly Dimension[]): string {
+  if (per.includes("turn") || per.includes("session")) return "";
+  const list = listed(per.filter((dimension) => !SPECIFIC.has(dimension)).map((name) => name.replaceAll("_", " ")));
+  return list === "" || list.length > MAX_SCOPE ? "" : ` for this ${list}`;
+}
+
+/** What a limit is counted by, for programs and people. */
+function perOf(per: readonly Dimension[]): string {
+  const list = listed(per);
   return list === "" || list.length > MAX_SCOPE ? "" : ` per ${list}`;
 }

@@ -4,8 +4,9 @@ import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { parseDuration } from "./duration.ts";
-import { matchesGlob } from "./glob.ts";
-import type { Allotment, Limit, Policy } from "./policy.ts";
+import { globMatcher, isGlob } from "./glob.ts";
+import { isSayable } from "./message.ts";
+import type { Allotment, Limit, Override, Policy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-schema.ts";
 
 /** The policy that a correct input says. */
@@ -21,14 +22,21 @@ export function compilePolicy(input: PolicyInput): Policy {
     costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
     limits,
     onError: input.onError ?? "charge",
+    maxHoldMs: toMs(input.maxHold ?? DEFAULT_MAX_HOLD),
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
+    namedTools: new Set([...tools.map(([tool]) => tool), ...named, ...matchedIn(input)].filter(isSayable)),
     tiers: new Map(tools.flatMap(([tool, { tier }]) => (tier === undefined ? [] : [[tool, tier] as const]))),
     volatile: new Map(tools.map(([tool, { volatile }]) => [tool, new Set(volatile)] as const)),
     dimensions: new Set(dimensions),
     callWords: new Set([...dimensions, ...CALL_WORDS]),
     bucketWords: new Set([...dimensions, ...DERIVED_DIMENSIONS]),
   };
+}
+
+/** The tools that limits are for by name. */
+function matchedIn({ limits }: PolicyInput): string[] {
+  return limits.flatMap(({ match }) => (match ?? []).filter((pattern) => !pattern.includes("*")));
 }
 
 function dimensionsOf({ limits }: PolicyInput): string[] {
@@ -42,6 +50,7 @@ function dimensionsOf({ limits }: PolicyInput): string[] {
 }
 
 const DEFAULT_LEASE = "2m";
+const DEFAULT_MAX_HOLD = "1h";
 /** A budget that is used up by four fifths is near its end. */
 const NOTICE_AT = 0.8;
 
@@ -52,6 +61,10 @@ function compileLimit(limit: LimitInput): Limit {
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const count = "count" in limit ? (limit.count ?? null) : null;
   const isWarning = limit.algorithm === "streak" && limit.action === "warn";
+  const overrides = (limit.overrides ?? []).map(({ when, quota }) => ({
+    when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
+    allotment: allotment(quota),
+  }));
   return {
     name: limit.name,
     per: [...limit.per],
@@ -67,11 +80,10 @@ function compileLimit(limit: LimitInput): Limit {
     noticeAt,
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
+    match: limit.match === undefined || limit.match.includes("*") ? null : [...limit.match],
     matches: matcher(limit.match),
-    overrides: (limit.overrides ?? []).map(({ when, quota }) => ({
-      when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
-      allotment: allotment(quota),
-    })),
+    overrides,
+    overrideFor: overrideFinder(overrides),
     leaseMs: toMs(lease),
     onExpiry,
     allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
@@ -112,11 +124,33 @@ function calendarOf(limit: LimitInput): CalendarWindow | null {
   return { every: window as CalendarWindow["every"], timezone, anchorDay };
 }
 
+/** Overrides are looked up once for each set of dimensions, not one after the other: there may be a thousand. */
+function overrideFinder(overrides: readonly Override[]): Limit["overrideFor"] {
+  const sets = new Map<string, { readonly dimensions: readonly string[]; readonly places: Map<string, number> }>();
+  for (const [place, { when }] of overrides.entries()) {
+    const pairs = [...when].sort(([one], [other]) => (one < other ? -1 : 1));
+    const dimensions = pairs.map(([dimension]) => dimension);
+    const set = sets.get(dimensions.join()) ?? { dimensions, places: new Map() };
+    sets.set(dimensions.join(), set);
+    const values = JSON.stringify(pairs.map(([, value]) => value));
+    if (!set.places.has(values)) set.places.set(values, place);
+  }
+  return (valueIn) => {
+    let first = overrides.length;
+    for (const { dimensions, places } of sets.values()) {
+      const values = dimensions.map(valueIn);
+      if (!values.every((value) => typeof value === "string" || typeof value === "number")) continue;
+      first = Math.min(first, places.get(JSON.stringify(values.map(String))) ?? first);
+    }
+    return overrides[first];
+  };
+}
+
 function matcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
   if (patterns === undefined) return () => true;
-  const names = new Set(patterns.filter((pattern) => !pattern.includes("*")));
-  const globs = patterns.filter((pattern) => pattern.includes("*"));
-  return (tool) => names.has(tool) || globs.some((glob) => matchesGlob(glob, tool));
+  const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
+  const globs = patterns.filter(isGlob).map(globMatcher);
+  return (tool) => names.has(tool) || globs.some((matches) => matches(tool));
 }
 
 /** A quota in whole numbers: one of time is written as a duration. */
@@ -156,8 +190,9 @@ function idleOf({ per }: LimitInput): string {
 }
 
 function gcraSpec(quota: number, windowMs: number, burst: number): LimitSpec {
-  // No rate at all: nothing may ever pass, whatever the burst.
-  if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 };
+  // Nothing may ever pass, whatever the burst. What is recorded all the same flows back as slowly as a rate can be, so that
+  // a quota of 0 for a while forgets no use.
+  if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: windowMs, levelPerMs: 1 };
   const divisor = greatestCommonDivisor(quota, windowMs);
   return { algorithm: "gcra", burst, levelPerUnit: windowMs / divisor, levelPerMs: quota / divisor };
 }

@@ -3,6 +3,7 @@
 import { MAX_SEEN } from "./algorithms/counter.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { type Fault, formatGot } from "./errors.ts";
+import { isGlob } from "./glob.ts";
 import { MAX_HOLDS } from "./holds.ts";
 import { specOf, unitsOf } from "./policy-compile.ts";
 import type { LimitInput, PolicyInput } from "./policy-schema.ts";
@@ -34,8 +35,18 @@ export function contradictions({ partition, limits }: PolicyInput): PolicyFault[
   const unknown = partition === undefined || known.includes(partition) ? [] : [partition];
   const expected = "a dimension that some limit is per";
   const faults = unknown.map((name) => policyFault(["partition"], expected, formatGot(name)));
+  const globs = limits.reduce((sum, { match = [] }) => sum + match.filter(isGlob).length, 0);
+  if (globs > MAX_GLOBS) {
+    const most = `at most ${MAX_GLOBS} names with * in the match of all limits together`;
+    faults.push(policyFault(["limits"], most, String(globs)));
+  }
   return [...faults, ...limits.flatMap((limit, i) => limitContradictions(limit, i, limits))];
 }
+
+/** Most patterns of a policy: a call may be compared with all of them. */
+const MAX_GLOBS = 4_096;
+/** Most sets of dimensions in the `when` of one limit's overrides: a call is looked up once for each. */
+const MAX_OVERRIDE_SETS = 32;
 
 function limitContradictions(limit: LimitInput, i: number, limits: readonly LimitInput[]): PolicyFault[] {
   const faults: PolicyFault[] = [];
@@ -70,6 +81,13 @@ function limitContradictions(limit: LimitInput, i: number, limits: readonly Limi
     const isSeen = !("count" in limit) || limit.count === undefined || units <= MAX_SEEN;
     demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
   }
+  const sets = new Set((limit.overrides ?? []).map(({ when }) => Object.keys(when).sort().join()));
+  demand(
+    sets.size <= MAX_OVERRIDE_SETS,
+    ["overrides"],
+    `at most ${MAX_OVERRIDE_SETS} different sets of dimensions in when`,
+    sets.size,
+  );
   if (limit.algorithm === "fixed-window") calendarContradictions(limit, demand);
   if ("count" in limit && limit.count !== undefined) {
     demand(limit.unit === undefined, ["unit"], "no unit where values are counted", limit.unit);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { readPolicy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
-const POLICY = "only $schema, version, partition, tools, onError, limits";
+const POLICY = "only $schema, version, partition, tools, onError, maxHold, limits";
 const NAME = "a name of lower-case letters, digits and hyphens, at most 64";
 const UNIT = "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)";
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
@@ -49,13 +49,24 @@ describe("the words of a policy", () => {
     }
     assert.deepEqual(faultsOf({}), ["version: 1; nothing", "limits: a list of limits; nothing"]);
     assert.deepEqual(
-      faultsOf({ $schema: 5, version: 2, partition: "X", tools: 5, onError: 5, limits: [], more: 1, "a b": 1 }),
+      faultsOf({
+        $schema: 5,
+        version: 2,
+        partition: "X",
+        tools: 5,
+        onError: 5,
+        maxHold: 5,
+        limits: [],
+        more: 1,
+        "a b": 1,
+      }),
       [
         "$schema: a path or an address; 5",
         "version: 1; 2",
         `partition: ${DIMENSION}; "X"`,
         "tools: tools by name, at most 10000 entries; 5",
         "onError: charge or refund; 5",
+        "maxHold: a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d; 5",
         "limits: at least one limit; []",
         `more: ${POLICY}; an unknown key`,
         `["a b"]: ${POLICY}; an unknown key`,

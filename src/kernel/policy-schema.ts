@@ -2,7 +2,7 @@
 // Each message says what was expected; what was found is added where faults are made (policy.ts).
 
 import { z } from "zod";
-import { CALL_WORDS, type Cost, DIMENSIONS, type Dimension } from "./call.ts";
+import { CALL_WORDS, type Cost, DIMENSIONS, type Dimension, MAX_TOOL_LENGTH } from "./call.ts";
 import { DURATION_PATTERN, parseDuration } from "./duration.ts";
 import { MESSAGE_WORDS } from "./message.ts";
 
@@ -93,9 +93,9 @@ export interface SpentLimitInput extends LimitBaseInput {
 /** What limits say whose units may be borrowed ahead. */
 interface LendingInput {
   /**
-   * `auto`: an instance borrows units ahead, as many as it soon needs and at most an eighth of what is left, and decides calls
-   * without asking the store. What is lent is spent there, so that never more pass; near the end, calls of one instance may be
-   * denied while another still has units that it gives back within a second or two. Default: each call asks the store.
+   * `auto`: an instance borrows units ahead, as many as it soon needs, and decides calls without asking the store. The store
+   * counts borrowed units as used, so that never more pass. All instances together hold at most 1/32 of the free units
+   * unused; a call that these could cover is denied with a `retryAfterMs` of 200. Default: each call asks the store.
    */
   readonly lease?: "auto" | undefined;
 }
@@ -200,6 +200,8 @@ export interface PolicyInput {
   readonly tools?: Readonly<Record<string, ToolInput>> | undefined;
   /** What a call costs that `run` made and that failed: what it was priced at (default), or only what it reported. */
   readonly onError?: "charge" | "refund" | undefined;
+  /** How long `run` and the adapters keep the hold of one call alive. Then its estimate is charged. Default `1h`. */
+  readonly maxHold?: DurationInput | undefined;
   /** 1 to 256, judged in this order. */
   readonly limits: readonly LimitInput[];
 }
@@ -237,6 +239,7 @@ const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
 const NOTICE = "a share above 0 to 1, or never";
 const MESSAGE = `1 to 200 characters, with ${MESSAGE_WORDS.map((word) => `{${word}}`).join(", ")} alone in braces`;
 const MAX_MATCHES = 1_000;
+const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
 const duration = z
   .string({ error: DURATION })
@@ -416,7 +419,7 @@ export const policySchema = object("a policy", {
   version: z.literal(1, { error: "1" }),
   partition: dimension.optional().describe("The dimension that most limits share. Default: session."),
   tools: map(
-    value,
+    value.max(MAX_TOOL_LENGTH, { error: TOOL }),
     object("a tool", {
       cost: map(unit, whole(0), "whole numbers by unit", 32)
         .optional()
@@ -436,6 +439,11 @@ export const policySchema = object("a policy", {
   onError: chargeOrRefund
     .optional()
     .describe("What a failed call costs that run made: its price (default), or only what it reported."),
+  maxHold: duration
+    .optional()
+    .describe(
+      "How long run and the adapters keep the hold of one call alive; then its estimate is charged. Default: 1h.",
+    ),
   limits: z
     .array(
       z.discriminatedUnion("algorithm", algorithms, {

@@ -164,6 +164,22 @@ describe("readPolicy", () => {
     ]);
   });
 
+  it("refuses more patterns, and more sets of dimensions, than one call may be compared with", () => {
+    const match = (count: number) => Array.from({ length: count }, (_, i) => `*${i}`);
+    const limit = { per: ["session"], quota: 1 };
+    const many = Array.from({ length: 4 }, () => ({ ...limit, match: match(1_000) }));
+    assert.deepEqual(faultsOf(policy(...many, { ...limit, match: [...match(96), "send"] })), []);
+    assert.deepEqual(faultsOf(policy(...many, { ...limit, match: match(97) })), [
+      "limits: at most 4096 names with * in the match of all limits together; 4097",
+    ]);
+    const overrides = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ when: { plan: "pro", [`d${i}`]: 1 }, quota: 2 }));
+    assert.deepEqual(faultsOf(policy({ ...limit, overrides: [...overrides(32), ...overrides(32)] })), []);
+    assert.deepEqual(faultsOf(policy({ ...limit, overrides: overrides(33) })), [
+      "limits[0].overrides: at most 32 different sets of dimensions in when; 33",
+    ]);
+  });
+
   it("says which keys lead to a fault", () => {
     const result = readPolicy(policy({ quota: 1 }, { quota: -1 }));
     const keys = "faults" in result ? result.faults.map((fault) => fault.keys) : [];

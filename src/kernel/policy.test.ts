@@ -34,6 +34,7 @@ describe("definePolicy", () => {
       isWarning: false,
       noticeAt: 0.8,
       message: null,
+      match: null,
       overrides: [],
       onStoreError: "share",
     };
@@ -45,10 +46,12 @@ describe("definePolicy", () => {
       ...words,
       ...kind,
       matches: only?.matches,
+      overrideFor: only?.overrideFor,
       otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
+    assert.equal(made.maxHoldMs, 3_600_000);
   });
 
   it("keeps what a policy says", () => {
@@ -84,6 +87,7 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
     assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
+    assert.equal(definePolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
   });
 
   it("knows which tools a limit is for, their tiers, and whose quota is another", () => {
@@ -168,7 +172,7 @@ describe("definePolicy", () => {
       assert.equal(capacity, "burst" in spec ? spec.burst : 6);
     }
     const none = compiled({ algorithm: "gcra", window, quota: 0, burst: 9 }).otherwise;
-    assert.deepEqual(none?.spec, { algorithm: "gcra", burst: 0, levelPerUnit: 1, levelPerMs: 1 });
+    assert.deepEqual(none?.spec, { algorithm: "gcra", burst: 0, levelPerUnit: 100, levelPerMs: 1 });
     assert.deepEqual([none?.quota, none?.capacity], [0, 0]);
   });
 
@@ -291,8 +295,10 @@ describe("definePolicy", () => {
       "costs",
       "limits",
       "onError",
+      "maxHoldMs",
       "units",
       "tools",
+      "namedTools",
       "tiers",
       "volatile",
       "dimensions",

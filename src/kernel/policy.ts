@@ -60,10 +60,14 @@ export interface Limit {
   readonly message: string | null;
   /** What holds while the store is away. */
   readonly onStoreError: OnStoreError;
+  /** The tools that it is for, by name or pattern; `null` for all. */
+  readonly match: readonly string[] | null;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
   /** Other allotments for some callers: the first whose dimensions all have these values. */
   readonly overrides: readonly Override[];
+  /** Finds that override by the values of a call; `undefined` where none is for it. */
+  readonly overrideFor: (valueIn: (dimension: Dimension) => unknown) => Override | undefined;
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: NewHold["onExpiry"];
@@ -81,10 +85,14 @@ export interface Policy {
   readonly limits: readonly Limit[];
   /** What a call costs that `run` made and that failed. */
   readonly onError: "charge" | "refund";
+  /** How long `run` keeps the hold of one call alive. */
+  readonly maxHoldMs: number;
   /** The units that some limit counts. */
   readonly units: ReadonlySet<string>;
   /** The tools that the policy names. */
   readonly tools: readonly string[];
+  /** The tools that any part of it names, in words that can stand in a text: what a model made up is not among them. */
+  readonly namedTools: ReadonlySet<string>;
   /** The tier of each tool that has one. */
   readonly tiers: ReadonlyMap<string, string>;
   /** Fields of each tool's arguments that are left out. */
@@ -140,7 +148,7 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
   const faults = contradictions(accepted);
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted)) };
+  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted), accepted) };
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -175,7 +183,12 @@ function valueAt(input: unknown, keys: readonly (string | number)[]): unknown {
   return value;
 }
 
-/** Marks a policy, so that another installed copy knows it, too. */
-function branded(policy: Policy): Policy {
-  return Object.freeze(Object.defineProperty(policy, POLICY, { value: true }));
+/** What a policy was made from. */
+export function writtenPolicy(policy: Policy): PolicyInput {
+  return (policy as unknown as { readonly [POLICY]: PolicyInput })[POLICY];
+}
+
+/** Marks a policy with what it was made from, so that another installed copy knows it, too. */
+function branded(policy: Policy, input: PolicyInput): Policy {
+  return Object.freeze(Object.defineProperty(policy, POLICY, { value: input }));
 }

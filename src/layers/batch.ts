@@ -2,8 +2,9 @@
 // while batches are under way, goes in one `apply`. It changes no answer.
 
 import { type Batching, refuseTerms, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { endsCall } from "../store-states.ts";
 
-/** Most requests that wait; one more is refused with `StoreError` `overloaded`. */
+/** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;
 
 interface Asked {
@@ -42,8 +43,8 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
     });
   }
 
-  function checkRoom(more: number): void {
-    if (queue.length + more <= MAX_QUEUED) return;
+  function checkRoom(requests: readonly StoreRequest[]): void {
+    if (queue.length + requests.length <= (requests.every(endsCall) ? 2 * MAX_QUEUED : MAX_QUEUED)) return;
     throw new StoreError("overloaded", `${queue.length} requests wait for the store`, { transient: true });
   }
 
@@ -51,11 +52,11 @@ export function batchLayer(store: Store, { size, underWay }: Batching): Store {
     async apply(requests, terms) {
       // Who sets terms sends batches of its own, between this layer and the store.
       refuseTerms(terms);
-      checkRoom(requests.length);
+      checkRoom(requests);
       return Promise.all(requests.map(ask));
     },
     answer(request) {
-      checkRoom(1);
+      checkRoom([request]);
       return ask(request);
     },
     checkPolicy: (policy) => store.checkPolicy?.(policy),

@@ -11,6 +11,8 @@ export const MAX_DENIED_MS = 1_000;
 export const MAX_DENIALS = 10_000;
 /** Most of them that one bucket denies: those of others go on to the store. */
 const MAX_PER_BUCKET = 8;
+/** Most buckets that are remembered for what was freed there. One more, and all count as freed just now. */
+const MAX_FREED = 1_000;
 
 interface Denial {
   readonly request: StoreRequest;
@@ -33,6 +35,11 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   const denials = new Map<string, Denial[]>();
   const given = breathing();
   let count = 0;
+  /** Numbers the answers that may let pass what was denied. */
+  let freed = 0;
+  /** By bucket: the last of those answers. */
+  const freedAt = new Map<string, number>();
+  let allFreedAt = 0;
 
   function find(request: StoreRequest): StoreReply | undefined {
     if (count === 0 || !isPlain(request)) return undefined;
@@ -46,12 +53,13 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
     return undefined;
   }
 
-  function learn(request: StoreRequest, reply: Found | undefined): void {
-    if (count > 0) for (const { event, bucket } of request.steps) if (mayFree(event.type)) forget(bucket);
+  /** @param askedAt the last answer that freed something when the request was sent: a reset may overtake a denial */
+  function learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
+    for (const { event, bucket } of request.steps) if (mayFree(event.type)) free(bucket);
     if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
-    if (by === undefined) return;
+    if (by === undefined || (freedAt.get(by) ?? allFreedAt) > askedAt) return;
     const seenAtMs = clock.nowMs();
     const denial = { request, reply, seenAtMs, endsAtMs: seenAtMs + Math.min(keptMs, unchangedMs(reply)), aged: reply };
     const others = (denials.get(by) ?? []).filter((each) => seenAtMs < each.endsAtMs && !isSame(each.request, request));
@@ -61,9 +69,15 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
     denials.set(by, kept);
   }
 
-  function forget(bucket: string): void {
+  function free(bucket: string): void {
     count -= denials.get(bucket)?.length ?? 0;
     denials.delete(bucket);
+    freed++;
+    if (freedAt.size >= MAX_FREED) {
+      freedAt.clear();
+      allFreedAt = freed;
+    }
+    freedAt.set(bucket, freed);
   }
 
   function forgetAll(): void {
@@ -72,19 +86,23 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   }
 
   function ask(request: StoreRequest): Found | Promise<Found> {
+    const askedAt = freed;
     const asked = askOne(store, request);
-    return asked instanceof Promise ? asked.then((reply) => learnt(request, reply)) : learnt(request, asked);
+    return asked instanceof Promise
+      ? asked.then((reply) => learnt(request, reply, askedAt))
+      : learnt(request, asked, askedAt);
   }
 
-  function learnt(request: StoreRequest, reply: Found | undefined): Found {
-    learn(request, reply);
+  function learnt(request: StoreRequest, reply: Found | undefined, askedAt: number): Found {
+    learn(request, reply, askedAt);
     return reply as Found;
   }
 
   return {
     async apply(requests, terms) {
+      const askedAt = freed;
       const replies = await store.apply(requests, terms);
-      for (const [i, request] of requests.entries()) learn(request, replies[i]);
+      for (const [i, request] of requests.entries()) learn(request, replies[i], askedAt);
       return replies;
     },
     answer(request) {

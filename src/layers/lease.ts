@@ -1,7 +1,11 @@
-// A store that wraps one which takes a while to ask: of limits that allow it, units are borrowed ahead and calls decided in
-// this process. Never over: what is lent is spent in the store before. It decides nothing about other limits.
+// A store that wraps one that takes a while to answer. Of limits that allow it, this instance borrows units ahead and
+// decides calls in this process. Never over: the store counts a borrowed unit as used. Beside each bucket the store also
+// counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
+// It decides nothing about other limits.
 
 import type { Clock } from "../clock.ts";
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
+import { borrowedKey } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
   askOne,
@@ -16,23 +20,36 @@ import {
   type Terms,
 } from "../store.ts";
 import { breathing } from "./breath.ts";
-import { Account, IDLE_MS } from "./lease/account.ts";
+import { Account, type Returned } from "./lease/account.ts";
 
-/** Most buckets that lend to one instance; others are asked for each call. */
+/** Most buckets that this instance borrows from; calls on others ask the store each time. */
 export const MAX_ACCOUNTS = 10_000;
+/** How often units are returned that the calls since the last time did not need, ms. */
+export const RETURN_EACH_MS = 100;
+/** Unused units are back in the store after this, ms: a tick without calls, and the one before it. */
+const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
+/** Most buckets whose units are returned in one batch. */
+const RETURNED_AT_ONCE = 128;
+/** How long to wait before units are returned again that the store could not take, ms. */
+const RETRY_MS = 1_000;
+/** When the store forgets the loans of an instance that has died, ms. Their units stay used. */
+const LOAN_LEASE_MS = 2_000;
+/** How often a denied call waits for units that are on their way. */
+const MAX_AWAITED = 2;
 
 /** Units of one account that were taken for a step. */
 interface Taken {
   readonly account: Account;
   readonly cost: number;
-  /** Which of the account's lives they are of. */
+  /** The window that they are of. */
   readonly life: number;
 }
 
 /**
- * Lends units of steps with `lease`.
+ * Lends units to steps with `lease`.
  *
- * @param giveBack asks the store itself, without terms: an `undo` of what nobody took. What that loses stays spent
+ * @param giveBack asks the store itself, without terms: an `undo` of units that no call has used. When its answer is lost,
+ *   the units stay used
  * @param clock by which loans end: it must not run back
  */
 export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): Store {
@@ -43,9 +60,18 @@ class Lease implements Store {
   readonly #store: Store;
   readonly #giveBack: Store["apply"];
   readonly #clock: Clock;
-  readonly #accounts = new Map<string, Account>();
-  readonly #underWay = new Set<Promise<unknown>>();
+  /** By bucket; several where callers have other quotas in one bucket, or a reload changed the limit. */
+  readonly #accounts = new Map<string, Account[]>();
+  #opened = 0;
+  /** What could not be returned yet, and when to try again. */
+  #unreturned: Returned[] = [];
+  #retryAtMs = Number.NEGATIVE_INFINITY;
+  /** Units that calls had used of buckets that have denied a call, and when the store was asked. */
+  readonly #looks = new Map<string, { readonly atMs: number; readonly taken: Promise<number> }>();
+  readonly #inFlight = new Set<Promise<unknown>>();
   readonly #given = breathing();
+  readonly #instance = crypto.randomUUID();
+  #loans = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
@@ -62,9 +88,10 @@ class Lease implements Store {
 
   answer(request: StoreRequest): Found | Promise<Found> {
     const { steps } = request;
-    if (!isLendable(request)) {
-      return this.#accounts.size === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
+    if (!steps.some(isLent)) {
+      return this.#opened === 0 ? (askOne(this.#store, request) as Found | Promise<Found>) : this.#ask(request);
     }
+    if (!isLendable(request)) return this.#askAsItIs(request);
     const nowMs = this.#clock.nowMs();
     let isAll = true;
     for (let i = 0; i < steps.length; i++) {
@@ -72,7 +99,7 @@ class Lease implements Store {
       if (!isLent(step)) isAll = false;
       else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request);
     }
-    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, this.#take(steps, nowMs));
+    return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request);
   }
 
   checkPolicy(policy: Policy): void {
@@ -82,24 +109,27 @@ class Lease implements Store {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    await Promise.allSettled(this.#underWay);
-    await this.#return(() => true);
+    await Promise.allSettled(this.#inFlight);
+    const returned = [...this.#accounts.values()].flat().flatMap((account) => account.everything() ?? []);
+    await this.#return([...this.#unreturned, ...returned]);
     await this.#store.close();
   }
 
-  #accountOf({ bucket, limit }: Step): Account | undefined {
-    const account = this.#accounts.get(bucket);
-    return account?.limit === limit ? account : undefined;
+  #accountOf(step: Step): Account | undefined {
+    const known = this.#accounts.get(step.bucket);
+    if (known === undefined) return undefined;
+    for (let i = 0; i < known.length; i++) if (known[i]?.isFor(step)) return known[i];
+    return undefined;
   }
 
-  /** Answers a request all of whose steps are lent for. */
+  /** Answers a request all of whose steps find enough units here. */
   #takeAll(steps: readonly Step[], nowMs: number): StoreReply {
     const shown = new Array<StepReply>(steps.length);
     let last: Account | undefined;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
       last = this.#accountOf(step) as Account;
-      last.take(costOf(step), nowMs);
+      last.take(costOf(step));
       if (last.isLow) this.#borrow(step, last);
       shown[i] = last.shown(nowMs);
     }
@@ -107,33 +137,28 @@ class Lease implements Store {
     return last?.degraded === undefined ? reply : { ...reply, degraded: last.degraded };
   }
 
-  /** Takes the cost of the steps that are lent for. */
-  #take(steps: readonly Step[], nowMs: number): Taken[] {
+  /** Takes the cost of the steps that find enough units here, and asks the store about the others. */
+  async #askRest(request: StoreRequest): Promise<Found> {
     const taken: Taken[] = [];
-    for (const step of steps) {
+    for (const step of request.steps) {
       const account = isLent(step) ? this.#accountOf(step) : undefined;
       if (account === undefined) continue;
       const cost = costOf(step);
-      taken.push({ account, cost, life: account.take(cost, nowMs) });
+      taken.push({ account, cost, life: account.takePending(cost) });
       if (account.isLow) this.#borrow(step, account);
     }
-    return taken;
-  }
-
-  /** Asks the store about the steps that nothing was taken for, and puts it back when they deny. */
-  async #askRest(request: StoreRequest, taken: readonly Taken[]): Promise<Found> {
-    const putBack = () => {
+    const ended = (isAllowed: boolean) => {
       const nowMs = this.#clock.nowMs();
-      for (const { account, cost, life } of taken) account.putBack(cost, life, nowMs);
+      for (const { account, cost, life } of taken) account.answered(cost, life, isAllowed, nowMs);
     };
     let reply: Found;
     try {
       reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) });
     } catch (error) {
-      putBack();
+      ended(false);
       throw error;
     }
-    if (StoreError.isInstance(reply) || !reply.allowed) putBack();
+    ended(!StoreError.isInstance(reply) && reply.allowed);
     if (StoreError.isInstance(reply) || reply.stale === true) return reply;
     const nowMs = this.#clock.nowMs();
     const own = taken.map(({ account }) => account.shown(nowMs));
@@ -142,103 +167,267 @@ class Lease implements Store {
     return { ...reply, steps };
   }
 
+  /** Asks the store about a request that finds too few units here, and borrows for the next ones. */
   async #askAndLearn(request: StoreRequest): Promise<Found> {
-    const reply = await this.#ask(request);
+    const reply = await this.#askAsItIs(request);
     if (StoreError.isInstance(reply) || !reply.allowed || this.#isClosed) return reply;
+    const nowMs = this.#clock.nowMs();
     for (const [i, step] of request.steps.entries()) {
       const found = reply.steps[i];
-      if (isLent(step) && found !== undefined) this.#borrow(step, this.#opened(step), found);
+      if (!isLent(step) || found === undefined) continue;
+      const account = this.#accountOf(step) ?? this.#open(step, found, reply, nowMs);
+      account?.charged(costOf(step));
+      if (account !== undefined) this.#borrow(step, account);
     }
     return reply;
   }
 
-  #opened(step: Step): Account {
-    const known = this.#accountOf(step);
-    if (known !== undefined) return known;
-    const account = new Account(step.limit, this.#clock.nowMs());
-    if (this.#accounts.size < MAX_ACCOUNTS) this.#accounts.set(step.bucket, account);
-    this.#timer ??= setInterval(
-      () => this.#watch(this.#return((each) => each.isIdle(this.#clock.nowMs()))),
-      IDLE_MS / 2,
-    );
+  /** Asks the store. A denial by a limit that lends is final only when no instance holds units of it. */
+  async #askAsItIs(request: StoreRequest): Promise<Found> {
+    const reply = await this.#ask(request);
+    if (StoreError.isInstance(reply) || !isDenied(reply)) return reply;
+    const own = deniedSteps(request, reply).flatMap(({ bucket }) => this.#accounts.get(bucket) ?? []);
+    const holders = own.filter(({ left, busy }) => left > 0 || busy !== null);
+    // What was recorded past the limit is booked already.
+    if (holders.length === 0 || request.mode === "force") return this.#withOthers(request, reply);
+    await Promise.all(holders.map((account) => this.#empty(account)));
+    const again = await this.#ask(request);
+    return StoreError.isInstance(again) || !isDenied(again) ? again : this.#withOthers(request, again);
+  }
+
+  /** Says when to try again a call that could pass with what instances hold unused. */
+  async #withOthers(request: StoreRequest, reply: StoreReply): Promise<Found> {
+    const passing = new Set<string>();
+    const look = async (step: Step) => {
+      if ((await this.#unusedOf(step)) >= unitsNeeded(step)) passing.add(step.bucket);
+    };
+    await Promise.all(deniedSteps(request, reply).map(look));
+    if (passing.size === 0) return reply;
+    const steps = reply.steps.map((step, i): StepReply => {
+      if (step.allowed || !passing.has(request.steps[i]?.bucket ?? "")) return step;
+      return { ...step, retryAfterMs: RETURNED_WITHIN_MS, isBorrowed: true };
+    });
+    return { ...reply, steps };
+  }
+
+  /** Units of a bucket that are free or that instances hold unused; the answer may be as old as a tick. */
+  async #unusedOf({ bucket, limit }: Step): Promise<number> {
+    const nowMs = this.#clock.nowMs();
+    let look = this.#looks.get(bucket);
+    if (look === undefined || nowMs - look.atMs >= RETURN_EACH_MS) {
+      if (this.#looks.size >= MAX_ACCOUNTS) this.#looks.clear();
+      look = { atMs: nowMs, taken: this.#takenOf(bucket, limit).catch(() => Number.POSITIVE_INFINITY) };
+      this.#looks.set(bucket, look);
+    }
+    return algorithmOf(limit).capacity(limit) - (await look.taken);
+  }
+
+  /** Units of a bucket that calls have used. */
+  async #takenOf(bucket: string, limit: Step["limit"]): Promise<number> {
+    // Both at one instant: units may have come back since the denial.
+    const steps = [{ bucket, limit, event: { type: "read" } } as const, borrowedStep(bucket, 0)];
+    const found = await askOne(this.#store, { mode: "peek", steps });
+    if (StoreError.isInstance(found)) throw found;
+    const [whole, borrowed] = found?.steps ?? [];
+    return (whole?.used ?? Number.POSITIVE_INFINITY) - (whole?.granted ?? 0) - (borrowed?.used ?? 0);
+  }
+
+  #open(step: Step, found: StepReply, reply: StoreReply, nowMs: number): Account | undefined {
+    if (this.#opened >= MAX_ACCOUNTS) return undefined;
+    const account = new Account(step);
+    account.sees(found, reply, nowMs);
+    this.#opened++;
+    this.#accounts.set(step.bucket, [...(this.#accounts.get(step.bucket) ?? []), account]);
+    this.#timer ??= setInterval(() => this.#tick(), RETURN_EACH_MS);
     this.#timer.unref();
     return account;
   }
 
-  #borrow(step: Step, account: Account, seen = account.seen): void {
-    if (account.isBorrowing || this.#isClosed || this.#accounts.get(step.bucket) !== account) return;
+  #borrow(step: Step, account: Account): void {
+    if (account.busy !== null || this.#isClosed) return;
     const sentMs = this.#clock.nowMs();
-    const units = account.wanted(seen, sentMs);
+    const units = account.wanted(sentMs);
     if (units === 0) return;
-    account.isBorrowing = true;
-    const loan: StoreRequest = { mode: "judge", steps: [{ ...step, event: { type: "charge", cost: units } }] };
-    const lend = async () => {
-      try {
-        const reply = await askOne(this.#store, loan);
-        const found = reply === undefined || StoreError.isInstance(reply) || !reply.allowed ? undefined : reply;
-        if (found?.steps[0] === undefined) return;
-        account.borrowed(units, found.steps[0], found, sentMs, this.#clock.nowMs());
-      } finally {
-        account.isBorrowing = false;
-      }
+    const loan = { id: `${this.#instance}-${++this.#loans}`, units };
+    const request: StoreRequest = {
+      mode: "judge",
+      steps: [
+        { ...step, event: { type: "charge", cost: units } },
+        {
+          ...borrowedStep(step.bucket, account.lendable),
+          event: { type: "hold", id: loan.id, units, leaseMs: LOAN_LEASE_MS, onExpiry: "refund" },
+        },
+      ],
     };
-    this.#watch(lend());
+    const lend = async () => {
+      const requests = [...settledLoans(step.bucket, account.spentLoans()), request];
+      const found = await this.#store.apply(requests).catch(() => []);
+      const reply = found.at(-1);
+      const nowMs = this.#clock.nowMs();
+      const isAnswered = reply !== undefined && !StoreError.isInstance(reply);
+      if (!isAnswered) return account.refused(undefined, nowMs);
+      const [charged, held] = reply.steps;
+      if (charged !== undefined) account.sees(charged, reply, nowMs);
+      if (!reply.allowed || charged === undefined || held === undefined) return account.refused(held, nowMs);
+      if (!account.isReset) account.borrowed(loan, charged, held, reply, sentMs, nowMs);
+    };
+    this.#occupy([account], lend());
   }
 
-  /** What fails here was lent by nobody, or stays spent. */
-  #watch(work: Promise<unknown>): void {
-    const ended = work.catch(() => {}).finally(() => this.#underWay.delete(ended));
-    this.#underWay.add(ended);
+  /** Units of accounts are on their way. */
+  #occupy(accounts: readonly Account[], work: Promise<unknown>): Promise<void> {
+    const ended = work
+      .catch(() => {})
+      .then(() => {
+        for (const account of accounts) account.busy = null;
+        this.#inFlight.delete(ended);
+      });
+    for (const account of accounts) account.busy = ended;
+    this.#inFlight.add(ended);
+    return ended;
   }
 
-  /** Gives back what nobody took, of accounts that are not busy. */
-  async #return(isDone: (account: Account) => boolean): Promise<void> {
-    const requests: (StoreRequest & { readonly atMs: number })[] = [];
-    for (const [bucket, account] of this.#accounts) {
-      if (account.isBorrowing || !isDone(account)) continue;
-      this.#accounts.delete(bucket);
-      const { left, limit, borrowedAtMs: atMs } = account;
-      if (left > 0)
-        requests.push({ mode: "undo", atMs, steps: [{ bucket, limit, event: { type: "charge", cost: left } }] });
+  /** Returns what an account holds, and what is on its way to it. */
+  async #empty(account: Account): Promise<void> {
+    for (let i = 0; i < MAX_AWAITED && account.busy !== null; i++) await account.busy;
+    if (account.busy !== null) return;
+    const returned = account.everything();
+    if (returned !== null) await this.#occupy([account], this.#return([returned]));
+  }
+
+  /** Returns what calls do not need, settles loans that were used up, and forgets accounts without calls. */
+  #tick(): void {
+    const nowMs = this.#clock.nowMs();
+    const returning: Account[] = [];
+    const returned = nowMs < this.#retryAtMs ? [] : this.#unreturned.splice(0);
+    for (const [bucket, accounts] of this.#accounts) {
+      const kept = accounts.filter((account) => {
+        if (account.busy !== null) return true;
+        if (account.isIdle) return false;
+        const surplus = account.surplus(nowMs);
+        if (surplus === null) return true;
+        returned.push(surplus);
+        returning.push(account);
+        return true;
+      });
+      if (kept.length === accounts.length) continue;
+      this.#opened -= accounts.length - kept.length;
+      if (kept.length === 0) this.#accounts.delete(bucket);
+      else this.#accounts.set(bucket, kept);
     }
-    if (this.#accounts.size === 0) {
+    if (returned.length > 0) this.#occupy(returning, this.#return(returned));
+    else if (this.#opened === 0 && this.#unreturned.length === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    if (requests.length > 0) await this.#giveBack(requests);
   }
 
-  /** Asks the store. What was lent to this instance, and nobody took, is not used: not here. */
+  /** Returns units. When the store cannot be asked now, they are returned at a later tick. */
+  async #return(all: readonly Returned[]): Promise<void> {
+    for (let first = 0; first < all.length; first += RETURNED_AT_ONCE) {
+      await this.#returnSome(all.slice(first, first + RETURNED_AT_ONCE));
+    }
+  }
+
+  async #returnSome(all: readonly Returned[]): Promise<void> {
+    const nowMs = this.#clock.nowMs();
+    const live = all.filter(({ units, endsAtMs }) => units > 0 && nowMs < endsAtMs);
+    // An undo goes without terms, and one whose answer is lost is lost. So the store first has to show that it is there; by
+    // then it has also booked loans that were decided while it was not.
+    const reads = live.map(({ bucket, limit }): StoreRequest => {
+      return { mode: "peek", steps: [{ bucket, limit, event: { type: "read" } }] };
+    });
+    const found = reads.length === 0 ? [] : await this.#store.apply(reads).catch(() => []);
+    const away = new Set(live.filter((_, i) => isAway(found[i])));
+    if (away.size > 0) {
+      this.#unreturned.push(...away);
+      this.#retryAtMs = nowMs + RETRY_MS;
+    }
+    const returned = all.filter((each) => !away.has(each));
+    const requests = returned.flatMap(({ bucket, limit, units, atMs, loans }): StoreRequest[] => {
+      const steps: Step[] = [{ bucket, limit, event: { type: "charge", cost: units } }];
+      return [...(units === 0 ? [] : [{ mode: "undo", atMs, steps } as const]), ...settledLoans(bucket, loans)];
+    });
+    if (requests.length > 0) await this.#giveBack(requests).catch(() => []);
+  }
+
+  /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */
   async #ask(request: StoreRequest): Promise<Found> {
     const reply = (await askOne(this.#store, request)) as Found;
-    if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
+    if (this.#opened === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
-      const { bucket, event } = request.steps[i] ?? {};
-      const account = this.#accounts.get(bucket ?? "");
-      const left = account?.left ?? 0;
-      if (event?.type === "reset") this.#accounts.delete(bucket ?? "");
+      const { bucket = "", event } = request.steps[i] ?? {};
+      const accounts = this.#accounts.get(bucket) ?? [];
+      const left = accounts.reduce((sum, account) => sum + account.left, 0);
+      if (event?.type === "reset") this.#forget(bucket, accounts);
       // A peek answers as if it had charged.
-      else if (request.mode !== "peek" || event?.type === "read") account?.sees(found);
+      else if (request.mode !== "peek" || event?.type === "read") {
+        for (const account of accounts) account.sees(found, reply, this.#clock.nowMs());
+      }
       return left === 0 ? found : { ...found, used: Math.max(0, found.used - left) };
     });
     return { ...reply, steps };
   }
+
+  /** A reset has wiped out the borrowed units, too. */
+  #forget(bucket: string, accounts: readonly Account[]): void {
+    this.#accounts.delete(bucket);
+    this.#opened -= accounts.length;
+    for (const account of accounts) {
+      account.isReset = true;
+      const wiped = account.everything();
+      if (wiped !== null) this.#unreturned.push({ ...wiped, units: 0 });
+    }
+  }
+}
+
+/** A look at what instances have borrowed of a bucket, of which at most `quota` may be unused. */
+function borrowedStep(bucket: string, quota: number): Step {
+  return { bucket: borrowedKey(bucket), limit: { algorithm: "concurrency", quota }, event: { type: "read" } };
+}
+
+function settledLoans(bucket: string, loans: readonly string[]): StoreRequest[] {
+  return loans.map((id) => {
+    return { mode: "force", steps: [{ ...borrowedStep(bucket, 0), event: { type: "settle", id, units: 0 } }] };
+  });
 }
 
 /** Whether it charges, some of it to what may be lent, and nothing else decides about it. */
 function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
   if (mode !== "judge" || once !== undefined || wait !== undefined) return false;
-  let hasLent = false;
   for (let i = 0; i < steps.length; i++) {
-    const { event, shadow, lease } = steps[i] as Step;
+    const { event, shadow } = steps[i] as Step;
     if (event.type !== "charge" || event.seen !== undefined || shadow === true) return false;
-    hasLent ||= lease === true;
   }
-  return hasLent;
+  return true;
 }
 
 function isLent({ lease }: Step): boolean {
   return lease === true;
+}
+
+/** Whether a request has to be asked again later: without an answer, or with an error that may end. */
+function isAway(found: Found | undefined): boolean {
+  return found === undefined || (StoreError.isInstance(found) && found.transient);
+}
+
+/** Whether the store itself has denied a call now. */
+function isDenied({ allowed, stale, degraded }: StoreReply): boolean {
+  return !allowed && stale !== true && degraded === undefined;
+}
+
+/** The steps that a limit which lends denies for longer than it takes to return units. */
+function deniedSteps({ steps }: StoreRequest, reply: StoreReply): Step[] {
+  return steps.filter((step, i) => {
+    const found = reply.steps[i];
+    if (!isLent(step) || found === undefined || found.allowed) return false;
+    return found.retryAfterMs !== null && found.retryAfterMs > RETURNED_WITHIN_MS;
+  });
+}
+
+/** Units that a step needs: an unknown cost (0) needs one. */
+function unitsNeeded({ event }: Step): number {
+  return Math.max(1, event.type === "charge" ? event.cost : event.type === "hold" ? event.units : 0);
 }
 
 function costOf({ event }: Step): number {

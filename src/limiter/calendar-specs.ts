@@ -11,8 +11,9 @@ export class CalendarSpecs {
   readonly #nowMs: () => number;
   /** By how much the store's clock was seen to be ahead of this machine's. */
   #offsetMs = 0;
-  readonly #boundaries = new Map<CalendarWindow, Boundaries>();
-  readonly #specs = new Map<Allotment, LimitSpec>();
+  /** Of the policies in use: those of one that was replaced are forgotten with it. */
+  #boundaries = new WeakMap<CalendarWindow, Boundaries>();
+  readonly #specs = new WeakMap<Allotment, LimitSpec>();
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -33,7 +34,7 @@ export class CalendarSpecs {
   /** Takes the store's time for right. */
   learn(storeNowMs: number): void {
     this.#offsetMs = storeNowMs - this.#nowMs();
-    this.#boundaries.clear();
+    this.#boundaries = new WeakMap();
   }
 
   #boundariesOf(calendar: CalendarWindow): Boundaries {

@@ -1,14 +1,14 @@
 // One call: what it asks of each limit that matches, in one request, and the decision that comes of the answer.
 
-import { type Call, dimensionValue } from "../kernel/call.ts";
-import { stepOf, valueIn } from "../kernel/charge.ts";
+import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
+import { argsOf, stepOf, valueIn } from "../kernel/charge.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { newHoldId, type Part } from "./parts.ts";
+import { holdIdOf, holdNameOf, newHoldId, type Part } from "./parts.ts";
 import { ask, type CallOptions, type Shared, tell } from "./shared.ts";
 
 /** What is asked for a call. */
@@ -41,12 +41,13 @@ const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
 
 /** Asks the store for a call. Nobody is told of the decision yet. */
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
-  const { verb, parts, wait } = asked;
+  const { verb, call, parts, wait } = asked;
   const id = parts.some(({ event }) => event === "hold") ? newHoldId(verb === "run") : null;
+  const name = id === null ? null : holdNameOf(shared.policy, id, call);
   const once = onceOf(shared, asked);
   const say = (): StoreRequest => ({
     mode: MODES[verb],
-    steps: stepsOf(shared, parts, id, asked.leaseMs),
+    steps: stepsOf(shared, parts, name, asked.leaseMs),
     ...(once === null ? {} : { once }),
     ...(wait === undefined ? {} : { wait }),
   });
@@ -63,8 +64,8 @@ export function lastingRequest(shared: Shared, parts: readonly Part[]): StoreReq
   return { mode: "judge", steps: stepsOf(shared, parts, null) };
 }
 
-function stepsOf({ calendar }: Shared, parts: readonly Part[], id: string | null, leaseMs?: number): Step[] {
-  return parts.map((part) => stepOf(part, calendar.specOf(part), eventOf(part, id ?? "", leaseMs)));
+function stepsOf({ calendar }: Shared, parts: readonly Part[], name: string | null, leaseMs?: number): Step[] {
+  return parts.map((part) => stepOf(part, calendar.specOf(part), eventOf(part, name ?? "", leaseMs)));
 }
 
 /** Says a decision to `onDecision`, if anybody listens. */
@@ -90,12 +91,16 @@ function eventOf({ event, cost, limit, seen }: Part, id: string, leaseMs = limit
   return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
 }
 
-/** How a call is known again: by what it wants of whom, not by how much, which may be estimated anew. */
+/**
+ * How a retry is recognised: by the verb, every dimension of the call, its arguments, and its buckets. Not by its cost,
+ * which a retry may estimate otherwise, nor by its id, which is a label.
+ */
 function onceOf({ policy, prefix }: Shared, { verb, call, parts }: Asked): Once | null {
-  if (call.idempotencyKey === undefined) return null;
+  if (call.idempotencyKey === undefined || verb === "peek") return null;
   const tag = tagOfCall(policy, call, parts);
   if (tag === null) return null;
-  const request = digest([verb, ...parts.map(({ key }) => key)]);
+  const buckets = parts.map(({ key }) => key);
+  const request = digest([verb, dimensionsOf(call), argsOf(policy, call), buckets]);
   return { key: onceKey(prefix, tag, "once", call.idempotencyKey), request };
 }
 
@@ -103,12 +108,14 @@ function firstOf({ call, parts }: Asked, reply: StoreReply, request: string, id:
   const { replay } = reply;
   if (replay === undefined) return { parts, hold: id };
   if (replay.request !== request) {
-    const expected = "a key that no other call had within the last ten minutes";
+    const expected =
+      "a key that was not used within the last ten minutes for another call: with another verb, tool, dimension or arguments";
     throw new MisuseError("idempotency-conflict", {
       path: "idempotencyKey",
       expected,
       got: formatGot(call.idempotencyKey),
     });
   }
-  return { parts: parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 })), hold: replay.hold };
+  const hold = replay.hold === null ? null : holdIdOf(replay.hold);
+  return { parts: parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 })), hold };
 }

@@ -10,7 +10,7 @@ import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
-import { isConcurrency, type Part } from "./parts.ts";
+import { holdNameOf, isConcurrency, newHoldId, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
 
 /** How a hold is made or extended. */
@@ -76,7 +76,10 @@ interface HeldPart extends Bucket {
 
 /** What a hold is about. */
 export interface HoldOf {
+  /** What its callers know. */
   readonly id: string;
+  /** What stores call it. */
+  readonly name: string;
   /** The one that it began with. */
   readonly policy: Policy;
   readonly call: Call;
@@ -129,7 +132,7 @@ export async function settle(
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
       const units = actualOf(part, actual, rest);
-      const event: StepEvent = part.held > 0 ? { type: "settle", id: of.id, units } : { type: "charge", cost: units };
+      const event: StepEvent = part.held > 0 ? { type: "settle", id: of.name, units } : { type: "charge", cost: units };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
     return { mode: "force", steps, ...(once === null ? {} : { once }) };
@@ -148,6 +151,26 @@ export async function settle(
   };
 }
 
+/** How much of each unit is held, or was charged when the hold was made. */
+export function pricesOf({ parts }: HoldOf): Cost {
+  const prices: Record<string, number> = {};
+  for (const { held, charged, limit } of parts) {
+    if (limit.isPriced && held + charged > 0) prices[limit.unit] = Math.max(prices[limit.unit] ?? 0, held + charged);
+  }
+  return prices;
+}
+
+/** The same call, under another id and with nothing held or charged: to settle it books all of the actual. */
+export function bareHold(of: HoldOf): HoldOf {
+  const id = newHoldId(true);
+  return {
+    ...of,
+    id,
+    name: holdNameOf(of.policy, id, of.call),
+    parts: of.parts.map((part) => ({ ...part, held: 0, charged: 0 })),
+  };
+}
+
 /** What a limit is charged at the end, beyond what it was charged before. */
 function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): number {
   const { held, charged, limit } = part;
@@ -159,14 +182,14 @@ function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): numbe
   return Math.max(0, (named ?? charged) - charged);
 }
 
-/** What was settled is remembered under the hold's own key. */
+/** What was settled is remembered under the hold's name. */
 function settledOnce(
   { prefix }: Shared,
-  { id, policy, call, parts }: HoldOf,
+  { name, policy, call, parts }: HoldOf,
   numbers: readonly (readonly [bucket: string, units: number])[],
 ): Once | null {
   const tag = tagOfCall(policy, call, parts);
-  return tag === null ? null : { key: onceKey(prefix, tag, "settled", id), request: digest(numbers) };
+  return tag === null ? null : { key: onceKey(prefix, tag, "settled", name), request: digest(numbers) };
 }
 
 async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
@@ -174,7 +197,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
   const parts = of.parts.filter(({ held }) => held > 0);
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
-      const event: StepEvent = { type: "extend", id: of.id, leaseMs: options.leaseMs ?? part.limit.leaseMs };
+      const event: StepEvent = { type: "extend", id: of.name, leaseMs: options.leaseMs ?? part.limit.leaseMs };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
     return { mode: "force", steps };
@@ -187,7 +210,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
 function unknownHold(id: string): MisuseError {
   return new MisuseError("hold-unknown", {
     path: "hold",
-    expected: "a hold that was made, and did not end ten minutes ago",
+    expected: "a hold that was made for this call (with the same tool and dimensions), and did not end ten minutes ago",
     got: formatGot(id),
   });
 }

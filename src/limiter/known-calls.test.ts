@@ -135,7 +135,9 @@ describe("calls that were resolved before", () => {
     const known = new KnownCalls(policy);
     const [limit] = policy.limits;
     assert.ok(limit?.otherwise);
-    const charges = () => [{ limit, allotment: limit.otherwise as NonNullable<typeof limit.otherwise>, cost: 1 }];
+    const charges = () => [
+      { limit, allotment: limit.otherwise as NonNullable<typeof limit.otherwise>, cost: 1, tool: null },
+    ];
     const one = known.keep({}, { tool: "search", session: "s1" }, REQUEST, charges());
     const other = known.keep({}, { tool: "search", session: "s2" }, REQUEST, charges());
     assert.equal(one.charges, other.charges);

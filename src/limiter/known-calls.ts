@@ -54,6 +54,8 @@ export class KnownCalls {
   /** The dimensions that were bound to the last call, and their values. */
   #lastBound: Dimensions = {};
   readonly #bound: unknown[];
+  /** Whether the policy knows them all: one that was bound under an earlier policy is for the limiter to refuse. */
+  #isBoundKnown = true;
   /** The words of the last call, and their places. */
   readonly #words: string[] = [];
   readonly #wordPlaces: number[] = [];
@@ -107,7 +109,7 @@ export class KnownCalls {
     const last = this.#values[places.at(-1) ?? 0];
     if (!level.has(last)) this.#kept++;
     if (!areSame(tool.charges, charges))
-      tool.charges = charges.map(({ limit, allotment, cost }) => ({ limit, allotment, cost }));
+      tool.charges = charges.map(({ limit, allotment, cost, tool }) => ({ limit, allotment, cost, tool }));
     const known = { mode, steps, charges: tool.charges };
     level.set(last, known);
     return known;
@@ -144,6 +146,7 @@ export class KnownCalls {
     if (!isPlainObject(call)) return false;
     const values = this.#values;
     if (bound !== this.#lastBound) this.#bind(bound);
+    if (!this.#isBoundKnown) return false;
     for (let place = 0; place < values.length; place++) values[place] = this.#bound[place];
     let i = 0;
     for (const word in call) {
@@ -162,8 +165,10 @@ export class KnownCalls {
   #bind(bound: Dimensions): void {
     this.#lastBound = bound;
     this.#bound.fill(undefined);
+    this.#isBoundKnown = true;
     for (const [word, value] of Object.entries(bound)) {
       const place = this.#places.get(word) ?? UNKNOWN;
+      if (place === UNKNOWN) this.#isBoundKnown = false;
       if (place >= 0) this.#bound[place] = value;
     }
   }

@@ -1,7 +1,9 @@
 // What a call asks of each limit that matches it: to spend its price at once, or to hold it until the call has ended.
 
-import type { Bucket, Charge, Match } from "../kernel/charge.ts";
+import { type Call, dimensionsOf } from "../kernel/call.ts";
+import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
+import { digest } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 
 /** A charge, and whether its units are spent at once or held. */
@@ -53,13 +55,36 @@ export function newHoldId(isRun: boolean): string {
   return `${isRun ? RUN : ""}${crypto.randomUUID()}`;
 }
 
+/** Of a hold's id and its digest, so that a name has at most 64 characters. */
+const [ID_LENGTH, DIGEST_LENGTH] = [43, 20];
+
+/**
+ * What stores call a hold. The name depends on the dimensions of the call, and on its arguments where a limit is per them.
+ * So an id that comes with another call than its own names no hold in any bucket, also not in those that both calls share.
+ */
+export function holdNameOf(policy: Policy, id: string, call: Call): string {
+  const isPerArgs = policy.limits.some(({ per, matches }) => per.includes("args") && matches(String(call.tool)));
+  const bound = digest([id, dimensionsOf(call), isPerArgs ? argsOf(policy, call) : null]);
+  return `${id.slice(0, ID_LENGTH)}-${bound.slice(0, DIGEST_LENGTH)}`;
+}
+
+/** The id in the name of a hold that a limiter made. */
+export function holdIdOf(name: string): string {
+  return name.slice(0, -DIGEST_LENGTH - 1);
+}
+
+/** Whether a hold is of a call that runs. */
+export function isRunHold(id: string): boolean {
+  return id.startsWith(RUN);
+}
+
 /**
  * What a hold is about that was made before.
  *
  * @throws MisuseError `missing-cost`
  */
 export function partsOfHold(id: string, matches: readonly Match[], onError: Policy["onError"]): Part[] {
-  return id.startsWith(RUN) ? runParts(matches, onError) : reservedParts(matches);
+  return isRunHold(id) ? runParts(matches, onError) : reservedParts(matches);
 }
 
 /** Whether a limit counts what has not ended: its units can only be held. */
@@ -71,11 +96,11 @@ export function isConcurrency({ allotment }: Bucket): boolean {
 function partsOf(matches: readonly Match[], eventOf: (match: Match) => Part["event"]): Part[] {
   const parts: Part[] = [];
   for (const match of matches) {
-    const { key, limit, partitionKey, allotment, price, seen } = match;
+    const { key, limit, partitionKey, allotment, price, tool, seen } = match;
     if (price === 0) continue;
     // What has been seen, or has elapsed, is not given back when the call has ended.
     const event = price === undefined || !limit.isPriced ? "charge" : eventOf(match);
-    const part = { key, limit, partitionKey, allotment, cost: price ?? 0, event };
+    const part = { key, limit, partitionKey, allotment, cost: price ?? 0, tool, event };
     parts.push(seen === undefined ? part : { ...part, seen });
   }
   return parts;

@@ -1,39 +1,39 @@
 // What came of a call, for limits that count outcomes.
 
-import { argsDigest } from "../kernel/args.ts";
+import { resultDigest } from "../kernel/args.ts";
+import type { Call } from "../kernel/call.ts";
 import { type Match, stepOf } from "../kernel/charge.ts";
 import type { StoreRequest } from "../kernel/decide.ts";
-import { ask, type CallOptions, type Shared } from "./shared.ts";
+import { ask, type CallOptions, type Shared, tellEvent } from "./shared.ts";
 
 /** What came of a call: it failed, or it gave a result, of which only a hash is kept. */
 export type Outcome = { readonly error: unknown } | { readonly result: unknown };
 
-const NOTHING_VOLATILE: ReadonlySet<string> = new Set();
-
 /** Tells every limit of a call that counts outcomes. */
 export async function report(
   shared: Shared,
+  call: Call,
   matches: readonly Match[],
   outcome: Outcome,
   options?: CallOptions,
 ): Promise<void> {
-  const told = matches.filter(({ limit }) => limit.reports !== null);
+  const isError = "error" in outcome;
+  // A call that failed has no result: it neither ends a row of equal results nor makes it longer.
+  const told = matches.filter(({ limit }) => limit.reports === "errors" || (limit.reports === "results" && !isError));
   if (told.length === 0) return;
+  const result = told.some(({ limit }) => limit.reports === "results") ? resultOf(shared, call, outcome) : null;
   const steps = (): StoreRequest["steps"] =>
-    told.flatMap((match) => {
-      const outcomeOf = match.limit.reports === "errors" ? errorOf(outcome) : resultOf(outcome);
-      if (outcomeOf === undefined) return [];
-      return stepOf(match, shared.calendar.specOf(match), { type: "report", outcome: outcomeOf });
+    told.map((match) => {
+      // A call that did not fail ends a row of errors.
+      const ended = match.limit.reports === "results" ? result : isError ? "error" : null;
+      return stepOf(match, shared.calendar.specOf(match), { type: "report", outcome: ended });
     });
   await ask(shared, () => ({ mode: "force", steps: steps() }), options);
 }
 
-/** A call that did not fail ends the row. */
-function errorOf(outcome: Outcome): string | null {
-  return "error" in outcome ? "error" : null;
-}
-
-/** A call that failed has no result: it neither ends the row nor makes it longer. */
-function resultOf(outcome: Outcome): string | undefined {
-  return "error" in outcome ? undefined : argsDigest(outcome.result, NOTHING_VOLATILE);
+/** The hash of a result. One that cannot be read must not end the run of which it came. */
+function resultOf(shared: Shared, call: Call, outcome: Outcome): string {
+  const { outcome: hash, error } = resultDigest("result" in outcome ? outcome.result : undefined);
+  if (error !== null) tellEvent(shared, { type: "result-unusable", call, error });
+  return hash;
 }

@@ -1,16 +1,17 @@
 // A call from its decision to its end: units are held while the function runs, and settled however that ends.
 
 import type { Call, Cost } from "../kernel/call.ts";
-import { checkCost, type Match } from "../kernel/charge.ts";
+import type { Match } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { MisuseError } from "../kernel/errors.ts";
+import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type Hold, type HoldOf, type HoldOptions, holdOf, settle } from "./hold.ts";
+import { bareHold, type Hold, type HoldOf, type HoldOptions, holdOf, pricesOf, settle } from "./hold.ts";
+import { keepAlive } from "./keep-alive.ts";
 import { type Outcome, report } from "./report.ts";
-import { type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
+import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
+import { type Report, UsageSum } from "./usage.ts";
 
-/** Says what a call has taken so far, by unit; reports add up. */
-export type Report = (usage: Cost) => void;
+export type { Report, ReportOptions } from "./usage.ts";
 
 /**
  * What a call runs.
@@ -19,6 +20,27 @@ export type Report = (usage: Cost) => void;
  * @param report says what was used. Units that are never reported took what they were priced at
  */
 export type RunFunction<Value> = (signal: AbortSignal, report: Report) => Value | PromiseLike<Value>;
+
+/** How a call is run. */
+export interface RunOptions extends HoldOptions {
+  /**
+   * Called before each extension of the hold. While it returns `false` the hold is not extended; once that has lasted for a
+   * whole lease, the estimate is charged, the hold ends, and `onEvent` gets `hold-limit`. Default: always extended.
+   */
+  readonly isActive?: (() => boolean) | undefined;
+}
+
+/**
+ * The options without those of `run` alone, for what makes the hold.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkRunOptions(options: RunOptions): HoldOptions {
+  checkCallOptions(options, ["signal", "leaseMs", "isActive"]);
+  const { isActive, ...holdOptions } = options;
+  if (isActive !== undefined && typeof isActive !== "function") throw invalidOption("isActive", "a function", isActive);
+  return holdOptions;
+}
 
 /** What came of a call. */
 export type Ran<Value> =
@@ -29,16 +51,22 @@ export type Ran<Value> =
 export interface Begun {
   readonly call: Call;
   readonly hold: Hold;
+  /** How much of each unit is held, or was charged when it began. */
+  readonly prices: Cost;
   /** Units of which some are held. */
   readonly held: readonly string[];
+  /** Units that some limit of the policy counts. */
+  readonly units: ReadonlySet<string>;
   /** The shortest lease of what is held; `null` where nothing is. */
   readonly leaseMs: number | null;
+  /** How long the hold is kept alive at most. */
+  readonly maxHoldMs: number;
   readonly onError: Policy["onError"];
   /** Whether some limit counts outcomes. */
   readonly reports: boolean;
-  /** @throws MisuseError `invalid-cost`, `unknown-unit` */
-  checkUsage(usage: Cost): void;
   settle(actual: Cost, rest: "held" | "nothing"): Promise<unknown>;
+  /** Books what goes beyond an earlier settlement. */
+  book(excess: Cost): Promise<unknown>;
   report(outcome: Outcome): Promise<void>;
   tell(event: LimiterEvent): void;
 }
@@ -49,22 +77,37 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
   return {
     call: of.call,
     hold: holdOf(shared, of),
+    prices: pricesOf(of),
     held: [...new Set(held.map(({ unit }) => unit))],
+    units: of.policy.units,
     leaseMs: held.length === 0 ? null : Math.min(...held.map((limit) => leaseMs ?? limit.leaseMs)),
+    maxHoldMs: of.policy.maxHoldMs,
     onError: of.policy.onError,
     reports: matches.some(({ limit }) => limit.reports !== null),
-    checkUsage: (usage) => checkCost(of.policy, usage),
     settle: (actual, rest) => settle(shared, of, actual, rest),
-    report: (outcome) => report(shared, matches, outcome),
+    book: (excess) => settle(shared, bareHold(of), excess, "nothing"),
+    report: (outcome) => report(shared, of.call, matches, outcome),
     tell: (event) => tellEvent(shared, event),
   };
 }
 
+/** Why a call has failed whose result can no longer be read. */
+export class UnreachableError extends Error {
+  override readonly name = "UnreachableError";
+
+  constructor() {
+    super("the reader of the answer is gone");
+  }
+}
+
 /** Runs an allowed call to its end. */
-export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, options: HoldOptions): Promise<Value> {
-  const { signal = new AbortController().signal, leaseMs } = options;
-  const usage = createUsage(begun);
-  const stop = keepAlive(begun, leaseMs);
+export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, options: RunOptions): Promise<Value> {
+  const { signal = new AbortController().signal } = options;
+  const { call, hold } = begun;
+  const usage = new UsageSum(begun.units, estimateOf(begun), (unusable) =>
+    begun.tell({ type: "usage-unusable", call, hold: hold.hold, ...unusable }),
+  );
+  const alive = keepAlive(begun, options, () => usage.soFar());
   let rest: "held" | "nothing" = "nothing";
   let outcome: Outcome | null = null;
   try {
@@ -77,22 +120,41 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
   } catch (error) {
     // What never began did not fail.
     if (!signal.aborted) outcome = { error };
+    if (error instanceof UnreachableError) alive.tellLimit("unreachable");
     throw error;
   } finally {
-    stop();
-    await Promise.all([end(begun, usage.end(), rest), tellOutcome(begun, outcome)]);
+    const booked = await alive.stop();
+    await Promise.all([end(begun, usage.end(), rest, booked), tellOutcome(begun, outcome)]);
   }
 }
 
-/** Settles. A store that fails now must not take away what the function has done. */
-async function end(begun: Begun, actual: Cost, rest: "held" | "nothing"): Promise<void> {
-  const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
-  if (isPlain) return;
+/** What is charged at least while it is unknown what the call took. */
+function estimateOf({ held, prices }: Begun): Cost {
+  return Object.fromEntries(held.map((unit) => [unit, prices[unit] ?? 0]));
+}
+
+/**
+ * Settles. A store that fails now must not take away what the function has done.
+ *
+ * @param booked what was booked before, when the hold reached its limit
+ */
+async function end(begun: Begun, actual: Cost, rest: "held" | "nothing", booked: Cost | null): Promise<void> {
   try {
-    await begun.settle(actual, rest);
+    if (booked !== null) {
+      const excess = excessOf(actual, booked);
+      if (Object.keys(excess).length > 0) await begun.book(excess);
+      return;
+    }
+    const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
+    if (!isPlain) await begun.settle(actual, rest);
   } catch (error) {
     begun.tell({ type: "settle-error", call: begun.call, hold: begun.hold.hold, error });
   }
+}
+
+function excessOf(actual: Cost, booked: Cost): Cost {
+  const excess = Object.entries(actual).map(([unit, units]) => [unit, units - (booked[unit] ?? 0)] as const);
+  return Object.fromEntries(excess.filter(([, units]) => units > 0));
 }
 
 /** Says what came of the call. A store that fails now must not take away what the function has done. */
@@ -103,58 +165,4 @@ async function tellOutcome(begun: Begun, outcome: Outcome | null) {
   } catch (error) {
     begun.tell({ type: "report-error", call: begun.call, error });
   }
-}
-
-/** Adds up what is reported. */
-function createUsage(begun: Begun) {
-  const sums: Record<string, number> = {};
-  let isOver = false;
-  return {
-    report(usage: Cost): void {
-      if (isOver) {
-        throw new MisuseError("run-ended", {
-          path: "report",
-          expected: "a report before the function's promise settles",
-          got: "one after it",
-        });
-      }
-      begun.checkUsage(usage);
-      for (const [unit, units] of Object.entries(usage)) {
-        sums[unit] = Math.min((sums[unit] ?? 0) + units, Number.MAX_SAFE_INTEGER);
-      }
-    },
-    end(): Cost {
-      isOver = true;
-      return sums;
-    },
-  };
-}
-
-/** Extends a hold at a third of its lease, again and again, until it is told to stop. */
-function keepAlive(begun: Begun, leaseMs: number | undefined): () => void {
-  const { call, hold } = begun;
-  if (begun.leaseMs === null) return () => {};
-  const eachMs = Math.ceil(begun.leaseMs / 3);
-  let timer: ReturnType<typeof setTimeout>;
-  let isStopped = false;
-  const wait = () => {
-    timer = setTimeout(extend, eachMs);
-  };
-  const extend = async () => {
-    let error: unknown = null;
-    let isAlive = true;
-    try {
-      isAlive = await hold.extend({ leaseMs });
-    } catch (thrown) {
-      error = thrown;
-    }
-    if (isStopped) return;
-    if (!isAlive || error !== null) begun.tell({ type: "extend-error", call, hold: hold.hold, error });
-    if (isAlive) wait();
-  };
-  wait();
-  return () => {
-    isStopped = true;
-    clearTimeout(timer);
-  };
 }

@@ -7,9 +7,12 @@ import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kerne
 import type { Policy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
 import { askOne, type Found, type SetupCheck, type Store, StoreError } from "../store.ts";
+import { validReply } from "../store-check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
+import type { HoldLimit } from "./keep-alive.ts";
 import type { KnownCalls } from "./known-calls.ts";
+import type { UnusableUsage } from "./usage.ts";
 
 /** What a limiter says beside its decisions. */
 export type LimiterEvent =
@@ -27,8 +30,26 @@ export type LimiterEvent =
   | { readonly type: "extend-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
   /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
   | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
+  /**
+   * The reported usage of a call cannot be used: a figure that is not a whole number, a unit that no limit counts, or a `costOf`
+   * that threw (`unit` is `null` when the whole report is wrong). The estimate that was held is charged.
+   */
+  | ({ readonly type: "usage-unusable"; readonly call: Call; readonly hold: string } & UnusableUsage)
+  /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */
+  | {
+      readonly type: "hold-limit";
+      readonly call: Call;
+      readonly hold: string;
+      readonly reason: HoldLimit;
+      readonly heldMs: number;
+    }
   /** What came of a call that `run` made could not be reported. */
   | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
+  /**
+   * A result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. Limits that
+   * count equal results take all such results for equal.
+   */
+  | { readonly type: "result-unusable"; readonly call: Call; readonly error: unknown }
   /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
   | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
   /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
@@ -104,20 +125,21 @@ export function checkOpen({ closing }: Shared): void {
 }
 
 /**
- * An answer with a step reply for each step.
+ * A valid answer with a step reply for each step.
  *
  * @throws StoreError what the store said, or `invalid-reply`
  */
-export function checkedReply({ steps, once }: StoreRequest, reply: Found | undefined): StoreReply {
+export function checkedReply({ steps, once }: StoreRequest, found: Found | undefined): StoreReply {
+  const reply = validReply(found);
   if (StoreError.isInstance(reply)) throw reply;
-  if (reply?.steps.length === steps.length) return reply;
+  if (reply.steps.length === steps.length) return reply;
   // An answer that is kept for another request has that one's steps: whoever asked says what is wrong.
-  if (reply?.replay !== undefined && reply.replay.request !== once?.request) return reply;
+  if (reply.replay !== undefined && reply.replay.request !== once?.request) return reply;
   throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }
 
-function isStale(reply: Found): reply is StoreReply {
-  return !StoreError.isInstance(reply) && reply.stale === true;
+function isStale(reply: Found | undefined): reply is StoreReply {
+  return !StoreError.isInstance(reply) && reply?.stale === true;
 }
 
 async function askAgain({ store, calendar }: Shared, say: () => readonly StoreRequest[], first: readonly Found[]) {

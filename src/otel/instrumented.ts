@@ -6,18 +6,20 @@ import type { BucketDimensions, Call, Dimensions } from "../kernel/call.ts";
 import type { Decision, Usage } from "../kernel/decision.ts";
 import { definePolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
-import type {
-  CallOptions,
-  Denied,
-  Grant,
-  Hold,
-  HoldOptions,
-  Limiter,
-  Outcome,
-  Ran,
-  Reserved,
-  RunFunction,
-  WaitOptions,
+import {
+  type CallOptions,
+  type Denied,
+  type Grant,
+  type Hold,
+  type HoldOptions,
+  type Limiter,
+  type Outcome,
+  policyOf,
+  type Ran,
+  type Reserved,
+  type RunFunction,
+  type RunOptions,
+  type WaitOptions,
 } from "../limiter.ts";
 import { errorType, type Instruments, type Operation } from "./instruments.ts";
 
@@ -39,6 +41,10 @@ export class InstrumentedLimiter implements Limiter {
     this.#instruments = instruments;
     this.#tracer = tracer;
     this.#tool = tool;
+  }
+
+  get policy(): Policy | null {
+    return policyOf(this.#limiter);
   }
 
   consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
@@ -65,7 +71,7 @@ export class InstrumentedLimiter implements Limiter {
   }
 
   /** The span is around the run, and active in it; the duration is that of the decision. */
-  run<Value>(call: Call, run: RunFunction<Value>, options?: HoldOptions): Promise<Ran<Value>> {
+  run<Value>(call: Call, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>> {
     return this.#inSpan("run", call, async (span) => {
       const end = this.#timed("run");
       // What is no function is the limiter's to refuse.

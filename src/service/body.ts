@@ -5,8 +5,17 @@ import type { Fault } from "../kernel/errors.ts";
 import { invalidBody, kindOf, ProblemError } from "./problems.ts";
 
 const MAX_PATH = 60;
+/** Most faults that are looked at: an answer lists fewer. */
+const MAX_FAULTS = 10;
+/** Deepest nesting of a body: arguments of 64 levels, in a call, in an item of a batch, and some room. */
+const MAX_DEPTH = 80;
+/** Most values in a body, counted by the commas between them: a batch of 1,000 calls of 100 values each. */
+const MAX_VALUES = 100_000;
+/** Most keys of one object, but in arguments and results: a call says fewer words, and has fewer costs. */
+const MAX_KEYS = 64;
 /** Without one of these no key of a text in JSON is `__proto__`. */
 const HIDING = /__proto__|\\u00/;
+const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset[ \t]*=[ \t]*"?utf-?8"?[ \t]*)?;?[ \t]*$/i;
 
 /**
  * The value that a body says.
@@ -15,15 +24,11 @@ const HIDING = /__proto__|\\u00/;
  */
 export async function readBody(request: Request, maxBytes: number): Promise<unknown> {
   const { headers } = request;
-  const type = headers.get("content-type");
-  if (type !== "application/json" && !/^application\/json *(;|$)/i.test(type ?? "")) {
-    throw new ProblemError(415, "unsupported-media-type", "The body must be application/json.");
-  }
+  checkHeaders(headers);
   const length = headers.get("content-length");
   if (length !== null && Number(length) > maxBytes) throw tooLarge(maxBytes);
-  // The server reads no more than the length that was announced; without one it is counted.
-  const text = length === null ? await readCounted(request, maxBytes) : await request.text().catch(cutOff);
-  if (text.length > maxBytes) throw tooLarge(maxBytes);
+  const text = textOf(length === null ? await readCounted(request, maxBytes) : await readAll(request));
+  checkShape(text);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -36,19 +41,71 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
   return value;
 }
 
+/** Refuses a body that says that it is anything else than JSON in UTF-8, as it is. */
+function checkHeaders(headers: Headers): void {
+  const encoding = headers.get("content-encoding");
+  if (encoding !== null && !/^identity$/i.test(encoding)) {
+    const detail = "The body must not be compressed: send it without Content-Encoding.";
+    throw new ProblemError(415, "unsupported-content-encoding", detail, { headers: { "accept-encoding": "identity" } });
+  }
+  const type = headers.get("content-type") ?? "";
+  if (JSON_TYPE.test(type)) return;
+  const isOtherCharset = /^application\/json[ \t]*;/i.test(type) && /charset/i.test(type);
+  const detail = isOtherCharset ? "The body must be in UTF-8." : "The body must be application/json.";
+  throw new ProblemError(415, "unsupported-media-type", detail);
+}
+
+/** Refuses a text that would be costly as a value: it is looked at once, and nothing is made of it. */
+function checkShape(text: string): void {
+  let depth = 0;
+  let values = 1;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) i = endOfString(text, i);
+    else if (code === COMMA) values++;
+    else if (code === LIST || code === OBJECT) depth++;
+    else if (code === LIST_END || code === OBJECT_END) depth--;
+    else continue;
+    if (depth > MAX_DEPTH) throw invalidBody([{ path: "body", expected: `at most ${MAX_DEPTH} levels`, got: "more" }]);
+    if (values > MAX_VALUES) {
+      throw invalidBody([{ path: "body", expected: `at most ${MAX_VALUES} values`, got: "more" }]);
+    }
+  }
+}
+
+const [QUOTE, COMMA, LIST, LIST_END, OBJECT, OBJECT_END, BACKSLASH] = [34, 44, 91, 93, 123, 125, 92] as const;
+
+/** Where a string ends that begins at a quote; the end of the text where it does not end. */
+function endOfString(text: string, start: number): number {
+  for (let i = start + 1; ; i++) {
+    i = text.indexOf('"', i);
+    if (i === -1) return text.length;
+    let slashes = 0;
+    while (text.charCodeAt(i - 1 - slashes) === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return i;
+  }
+}
+
 /**
  * A value as its schema says it.
  *
  * @throws ProblemError 400 with the place of each fault, and of what is there only the kind
  */
 export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Output {
+  const crowded = crowdedIn(value, []);
+  if (crowded !== null) throw invalidBody([{ path: crowded, expected: `at most ${MAX_KEYS} keys`, got: "more" }]);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw invalidBody(result.error.issues.map((issue) => faultOf(issue, value)));
+  throw invalidBody(result.error.issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value)));
 }
 
-async function readCounted(request: Request, maxBytes: number): Promise<string> {
-  if (request.body === null) return "";
+/** The server reads no more than the length that was announced. */
+async function readAll(request: Request): Promise<Uint8Array> {
+  return new Uint8Array(await request.arrayBuffer().catch(cutOff));
+}
+
+async function readCounted(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
@@ -61,7 +118,16 @@ async function readCounted(request: Request, maxBytes: number): Promise<string> 
     if (error instanceof ProblemError) throw error;
     cutOff();
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
+}
+
+/** A body as text, without a byte order mark. */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ProblemError(400, "invalid-json", "The body is no UTF-8.");
+  }
 }
 
 function cutOff(): never {
@@ -72,11 +138,28 @@ function tooLarge(maxBytes: number): ProblemError {
   return new ProblemError(413, "body-too-large", `The body may have ${maxBytes} bytes.`);
 }
 
+/** Where an object has more keys than it may: a schema would take its time with each of them. */
+function crowdedIn(value: unknown, path: readonly string[]): string | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const entries = Object.entries(value);
+  if (entries.length > MAX_KEYS) return path.length === 0 ? "body" : pathOf(path);
+  for (const [key, inner] of entries) {
+    const crowded = isHashed(key) ? null : crowdedIn(inner, [...path, key]);
+    if (crowded !== null) return crowded;
+  }
+  return null;
+}
+
+/** Whether a key's value may be anything: of arguments and results only a hash is used. */
+function isHashed(key: string): boolean {
+  return key === "args" || key === "result";
+}
+
 /** The schema library passes `__proto__` over in silence. Arguments and results may have any names: they are hashed. */
 function hasReservedKey(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (Object.hasOwn(value, "__proto__")) return true;
-  return Object.entries(value).some(([key, inner]) => key !== "args" && key !== "result" && hasReservedKey(inner));
+  return Object.entries(value).some(([key, inner]) => !isHashed(key) && hasReservedKey(inner));
 }
 
 function at(value: object, key: string): unknown {
@@ -114,7 +197,12 @@ function pathOf(keys: readonly PropertyKey[]): string {
 }
 
 function keysOf(keys: readonly string[]): string {
-  return cut(keys.map((key) => JSON.stringify(cut(key))).join(", "));
+  return cut(
+    keys
+      .slice(0, MAX_FAULTS)
+      .map((key) => JSON.stringify(cut(key)))
+      .join(", "),
+  );
 }
 
 function cut(text: string): string {

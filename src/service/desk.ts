@@ -1,11 +1,11 @@
 // What the routes of one service share, and the acts that they do with it: a caller's words go to the limiter under the
 // tenant's, and answers come back without it.
 
-import type { Call } from "../kernel/call.ts";
+import type { Call, Cost } from "../kernel/call.ts";
 import type { Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type Begun, beginCall, type Limiter, type Settlement } from "../limiter.ts";
+import { type Begun, beginCall, endCall, isRunHold, type Limiter, type Settlement } from "../limiter.ts";
 import type { Audit } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Events } from "./events.ts";
@@ -48,7 +48,7 @@ export interface Desk {
   readonly stop: AbortSignal;
   /** An error as an answer; one that is nobody's fault but the service's is logged. */
   failed(error: unknown): ProblemError;
-  inForce: PolicyInForce;
+  readonly inForce: PolicyInForce;
   /** Before it ends it says that it is not ready; then it takes no new work. */
   phase: "open" | "leaving" | "stopping";
   /** Requests under way, but for those that wait for their turn. */
@@ -106,19 +106,30 @@ export async function reserve(
 }
 
 /** What a caller needs to know of a call that has begun, to run it as the limiter would. */
-export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "onError" | "reports"> & { readonly hold: string | null };
+export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "onError" | "reports"> & {
+  readonly hold: string | null;
+  readonly units: readonly string[];
+};
 
 export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): Promise<Decision & BegunAnswer> {
   const { leaseMs, ...call } = body;
   const { decision, begun } = await beginCall(desk.limiter, scope(desk, caller, call), { leaseMs });
-  const { onError } = desk.inForce.policy;
-  if (begun === null) return { ...decision, hold: null, held: [], leaseMs: null, onError, reports: false };
-  const { held, leaseMs: livesMs, reports } = begun;
-  return { ...decision, hold: begun.hold.hold, held, leaseMs: livesMs, onError: begun.onError, reports };
+  if (begun === null) {
+    const { onError, maxHoldMs } = desk.inForce.policy;
+    return { ...decision, hold: null, held: [], units: [], leaseMs: null, maxHoldMs, onError, reports: false };
+  }
+  const { hold, held, units, leaseMs: livesMs, maxHoldMs, onError, reports } = begun;
+  return { ...decision, hold: hold.hold, held, units: [...units], leaseMs: livesMs, maxHoldMs, onError, reports };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
-  return settled(desk, caller, body, holdOf(desk, caller, body).settle(body.cost));
+  const { hold, cost = {} } = body;
+  const call = scopeHeld(desk, caller, body);
+  // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
+  const settlement = isRunHold(hold)
+    ? endCall(desk.limiter, hold, call, cost)
+    : desk.limiter.hold(hold, call).settle(withoutLost(desk, body.call, cost));
+  return settled(desk, caller, body, settlement);
 }
 
 export function release(desk: Desk, { caller }: Asking, body: HoldBody): Promise<Settlement> {
@@ -201,8 +212,20 @@ function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
   return tenants === null ? call : scopedCall(desk.inForce.policy, tenants, call);
 }
 
-function holdOf(desk: Desk, caller: Caller, { hold, call }: HoldBody) {
-  return desk.limiter.hold(hold, scope(desk, caller, call));
+function holdOf(desk: Desk, caller: Caller, body: HoldBody) {
+  return desk.limiter.hold(body.hold, scopeHeld(desk, caller, body));
+}
+
+/** The call of a hold that was made before. */
+function scopeHeld(desk: Desk, caller: Caller, { call }: HoldBody): Call {
+  const { cost } = call;
+  return scope(desk, caller, cost === undefined ? call : { ...call, cost: withoutLost(desk, call, cost) });
+}
+
+/** A cost without units that a call was begun with, and that no limit counts since the policy was reloaded. */
+function withoutLost({ inForce: { policy } }: Desk, { cost: begun = {} }: Call, cost: Cost): Cost {
+  const isLost = (unit: string) => Object.hasOwn(begun, unit) && !policy.units.has(unit);
+  return Object.fromEntries(Object.entries(cost).filter(([unit]) => !isLost(unit)));
 }
 
 async function settled(

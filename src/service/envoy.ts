@@ -1,13 +1,14 @@
 // Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway may have it as their global limiter:
 // options, counts, and the way of a request. The parts are in envoy/.
 
-import { parse } from "yaml";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { isTooLong as isValueTooLong } from "../kernel/call.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { Limiter } from "../limiter.ts";
+import { type Limiter, policyOf } from "../limiter.ts";
+import { readYaml } from "../yaml-text.ts";
 import { answerOf, type Response, unitsIn } from "./envoy/answer.ts";
 import { Decider } from "./envoy/decide.ts";
-import { createMapper, type EnvoyMapping } from "./envoy/mapping.ts";
+import { type Asked, createMapper, type EnvoyMapping } from "./envoy/mapping.ts";
 import {
   type Descriptor,
   type Listening,
@@ -26,7 +27,7 @@ export interface EnvoyOptions {
   readonly mapping: EnvoyMapping;
   /**
    * What the limiter judges by, where it is known here: a mapping that the policy would refuse is then refused at once, and
-   * answers name the units of windows.
+   * answers name the units of windows, also those of a policy that is reloaded later.
    */
   readonly policy?: Policy | undefined;
   /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
@@ -78,7 +79,6 @@ export interface EnvoyService {
 }
 
 const MAX_DESCRIPTORS = 64;
-const MAX_MAPPING = 1_000_000;
 
 /**
  * Makes Envoy's rate limit service (`envoy.service.ratelimit.v3.RateLimitService`) on a limiter. It wants the packages
@@ -115,7 +115,8 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
   const { maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
   const mapper = createMapper(mapping, policy);
   const decider = new Decider(limiter);
-  const parts = { headers, metadata, unitOf: unitsIn(policy) };
+  // A limiter that was reloaded judges by another policy than the one that was given here.
+  const inForce = () => (policy === null ? null : (policyOf(limiter) ?? policy));
   const counts = { requests: 0, denied: 0, failed: 0, unmapped: 0 };
   let listening: Listening | null = null;
 
@@ -125,7 +126,10 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
       checkRequest(request);
       const asked = request.descriptors.map((each) => mapper(request.domain, each.entries, hitsOf(each, request)));
       counts.unmapped += asked.filter((each) => each === null).length;
-      const answer = answerOf(await decider.decide(asked, signal), parts);
+      // Envoy lets a request pass that is answered by an error.
+      const answer = asked.some(isTooLong)
+        ? tooLongAnswer(asked)
+        : answerOf(await decider.decide(asked, signal), { headers, metadata, unitOf: unitsIn(inForce()) });
       if (answer.overallCode === "OVER_LIMIT") counts.denied++;
       return answer;
     } catch (error) {
@@ -172,12 +176,17 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
  */
 export function parseEnvoyMapping(text: string, source = "mapping"): EnvoyMapping {
   if (typeof text !== "string") throw invalidOption(source, "a text in YAML or JSON", text);
-  if (text.length > MAX_MAPPING) throw invalidOption(source, `at most ${MAX_MAPPING} characters`, "more");
-  try {
-    return parse(text, { logLevel: "error" });
-  } catch (error) {
-    throw new MisuseError("invalid-option", { path: source, expected: "YAML or JSON", got: formatGot(error) });
-  }
+  return readYaml(text, source, "invalid-option").value as EnvoyMapping;
+}
+
+/** Whether a value of a call is longer than the limiter takes. */
+function isTooLong(asked: Asked | null): boolean {
+  return Object.entries(asked?.call ?? {}).some(([dimension, value]) => isValueTooLong(dimension, value));
+}
+
+function tooLongAnswer(asked: readonly (Asked | null)[]): Response {
+  const statuses = asked.map((each) => ({ code: isTooLong(each) ? "OVER_LIMIT" : "OK" }) as const);
+  return { overallCode: "OVER_LIMIT", statuses };
 }
 
 /** What was not said is one; a descriptor may say that it takes nothing. */

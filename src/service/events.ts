@@ -76,17 +76,17 @@ export class Events {
     if (this.#listeners.size === 0) return;
     const type = decision.allowed ? "decision" : "denial";
     const policy = this.#policy();
-    const dimensions = told(policy, call);
-    const { message: _, notice: __, ...numbers } = decision;
+    const dimensions = dimensionsOf(policy, call);
+    const { message: _, detail: __, notice: ___, ...numbers } = decision;
     let forAll: Uint8Array | undefined;
     for (const listener of this.#listeners) {
       if (!listener.types.has(type)) continue;
       if (listener.tenants === null) {
-        forAll ??= frame(type, { dimensions, decision: numbers });
+        forAll ??= frame(type, { dimensions: shortened(dimensions), decision: numbers });
         listener.send(forAll);
       } else if (dimensions.tenant !== undefined && listener.tenants.includes(dimensions.tenant)) {
         const shown = shownNames(policy, prefixOf(dimensions.tenant), dimensions);
-        listener.send(frame(type, { dimensions: shown, decision: numbers }));
+        listener.send(frame(type, { dimensions: shortened(shown), decision: numbers }));
       }
     }
   }
@@ -185,14 +185,18 @@ class Listener {
   }
 }
 
-/** What is told of a call: whose it is, and the tool. */
-function told(policy: Policy, call: Call): Record<string, string> {
+/** Whose a call is, and the tool. The values are whole: they are compared before they are shortened. */
+function dimensionsOf(policy: Policy, call: Call): Record<string, string> {
   return Object.fromEntries(
     Object.entries(call).flatMap(([word, value]) => {
       if (!policy.dimensions.has(word) || value === undefined || value === null) return [];
-      return [[word, String(value).slice(0, MAX_VALUE)]];
+      return [[word, String(value)]];
     }),
   );
+}
+
+function shortened(dimensions: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, value.slice(0, MAX_VALUE)]));
 }
 
 function dataOf(event: LimiterEvent): object | null {

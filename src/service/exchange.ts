@@ -64,16 +64,30 @@ async function act(desk: Desk, route: Route, request: Request): Promise<Response
   return new Response(JSON.stringify(answered), { status: 200, headers: isRead ? FRESH_JSON_HEADERS : JSON_HEADERS });
 }
 
-/** The body with the key that the header says. */
-function underKey<Body extends { readonly idempotencyKey?: string }>(body: Body, key: string | null): Body {
-  if (key === null) return body;
-  if (key === "" || (body.idempotencyKey !== undefined && body.idempotencyKey !== key)) {
-    const faults = [
-      { path: "Idempotency-Key", expected: "one key, in the header or in the body", got: "two that differ" },
-    ];
-    throw new ProblemError(400, "invalid-header", "The header and the body name different keys.", { faults });
+/** The body with the key of the header `Idempotency-Key`. */
+function underKey<Body extends { readonly idempotencyKey?: string }>(body: Body, header: string | null): Body {
+  if (header === null) return body;
+  const key = keyIn(header);
+  if (key === null) {
+    const expected = 'one key of visible ASCII characters, in quotes ("job-17") or bare (job-17)';
+    throw wrongHeader("The header is not one key.", expected, "another");
+  }
+  if (body.idempotencyKey !== undefined && body.idempotencyKey !== key) {
+    const expected = "the same key in the header and in the body";
+    throw wrongHeader("The header and the body name different keys.", expected, "two that differ");
   }
   return { ...body, idempotencyKey: key };
+}
+
+/** The key of a header: a string of RFC 8941, as the draft of this header wants it, or a bare one; `null` for others. */
+function keyIn(header: string): string | null {
+  const [, quoted, bare] =
+    /^[ \t]*(?:"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"|([\x21\x23-\x2b\x2d-\x7e]+))[ \t]*$/.exec(header) ?? [];
+  return quoted?.replace(/\\(.)/g, "$1") ?? bare ?? null;
+}
+
+function wrongHeader(detail: string, expected: string, got: string): ProblemError {
+  return new ProblemError(400, "invalid-header", detail, { faults: [{ path: "Idempotency-Key", expected, got }] });
 }
 
 /** What is answered where no route is. */

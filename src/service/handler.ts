@@ -4,9 +4,9 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
-import { definePolicy, type Policy } from "../kernel/policy.ts";
+import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
-import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
+import { createLimiter, type Limiter, type LimiterEvent, policyOf } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
 import { Events } from "./events.ts";
@@ -48,7 +48,7 @@ export interface Service {
    *
    * @throws MisuseError as `limiter.reload`, and nothing has changed
    */
-  reload(policy: string | PolicyInput): void;
+  reload(policy: string | PolicyInput | Policy): void;
   /** Whether it is about to end. */
   readonly isLeaving: boolean;
   /** From now on it says that it is not ready; it answers as before. */
@@ -98,9 +98,14 @@ export function createService(options: ServiceOptions): Service {
   const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare);
   const events = new Events(bounds, () => desk.inForce.policy, metrics);
   const stop = new AbortController();
-  const inForce = readPolicy(options.policy);
+  const written = new WeakMap<Policy, Omit<PolicyInForce, "policy">>();
+  const read = (given: ServiceOptions["policy"]): Policy => {
+    const policy = readPolicy(given);
+    written.set(policy, asWritten(typeof given === "string" ? given : JSON.stringify(writtenPolicy(policy), null, 2)));
+    return policy;
+  };
   const limiter = createLimiter({
-    policy: inForce.policy,
+    policy: read(options.policy),
     store,
     failover,
     ...(prefix === undefined ? {} : { prefix }),
@@ -132,7 +137,13 @@ export function createService(options: ServiceOptions): Service {
       if (problem.problem.status >= 500 && problem !== error) logFailure(log, problem.problem.code, error);
       return problem;
     },
-    inForce,
+    // What the limiter judges by, also when it was reloaded by itself.
+    get inForce() {
+      const policy = policyOf(limiter) as Policy;
+      const known = written.get(policy) ?? asWritten(JSON.stringify(writtenPolicy(policy), null, 2));
+      written.set(policy, known);
+      return { policy, ...known };
+    },
     phase: "open",
     inFlight: 0,
     waiting: 0,
@@ -149,15 +160,7 @@ export function createService(options: ServiceOptions): Service {
     fetch: async (request) => app.fetch(request),
     reload(policy) {
       try {
-        const next = readPolicy(policy);
-        const before = desk.inForce;
-        desk.inForce = next;
-        try {
-          limiter.reload(next.policy);
-        } catch (error) {
-          desk.inForce = before;
-          throw error;
-        }
+        limiter.reload(read(policy));
         metrics.reloaded(true);
       } catch (error) {
         metrics.reloaded(false);
@@ -192,9 +195,8 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   if (keys !== false) keys.close();
 }
 
-function readPolicy(given: string | PolicyInput): PolicyInForce {
+function readPolicy(given: ServiceOptions["policy"]): Policy {
   const policy: Policy = typeof given === "string" ? parsePolicy(given) : definePolicy(given as PolicyInput);
-  const source = typeof given === "string" ? given : JSON.stringify(given, null, 2);
   const taken = TAKEN.find((name) => policy.dimensions.has(name));
   if (taken !== undefined) {
     throw new MisuseError("invalid-policy", {
@@ -203,7 +205,11 @@ function readPolicy(given: string | PolicyInput): PolicyInForce {
       got: taken,
     });
   }
-  return { policy, source, version: createHash("sha256").update(source).digest("hex").slice(0, 32) };
+  return policy;
+}
+
+function asWritten(source: string): Omit<PolicyInForce, "policy"> {
+  return { source, version: createHash("sha256").update(source).digest("hex").slice(0, 32) };
 }
 
 function logEvent(log: Log, event: LimiterEvent): void {
@@ -215,7 +221,10 @@ function logEvent(log: Log, event: LimiterEvent): void {
     log.error({ bookings: event.bookings, problem: event.error.message }, "the store refuses bookings, which are lost");
   else if (event.type === "small-quotas") log.warn(event, "more instances than a quota has units");
   else if (event.type === "store-error") log.warn({ problem: String(event.error) }, "the store's setup is not known");
-  else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
+  else if (event.type === "usage-unusable") {
+    const { unit, expected, got } = event;
+    log.warn({ unit, expected, got }, "usage that was settled cannot be used");
+  } else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */

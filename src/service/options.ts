@@ -3,6 +3,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import type { FailoverOptions, LimiterEvent } from "../limiter.ts";
 import type { Store } from "../store.ts";
@@ -40,7 +41,7 @@ export interface ServiceBounds {
 /** How a service is made. */
 export interface ServiceOptions {
   /** What calls are judged by: the text of a policy in YAML or JSON, or a policy as an object. */
-  readonly policy: string | PolicyInput;
+  readonly policy: string | PolicyInput | Policy;
   /** Where the state lives. The service closes it. */
   readonly store: Store;
   /** Who may ask: `keyFile(path)`, or `false` for anybody. */

@@ -130,6 +130,7 @@ const decisionWords = {
   verdicts: z.array(verdictSchema),
   retryAfterMs: distanceMs.nullable(),
   message: z.string().nullable().meta({ description: "What to tell the model when denied." }),
+  detail: z.string().nullable().meta({ description: "What to tell programs and people when denied." }),
   notice: z.string().nullable().meta({ description: "What to tell the model when little is left." }),
   degraded: z.strictObject({ reason: z.string(), worstCaseOver: units.nullable() }).nullable(),
   replayed: z.boolean(),
@@ -147,9 +148,11 @@ export const begunSchema = z
     ...decisionWords,
     hold: z.string().nullable().meta({ description: "Ends the call: settle it. `null` when denied." }),
     held: z.array(z.string()).meta({ description: "Units of which some are held." }),
+    units: z.array(z.string()).meta({ description: "Units that some limit of the policy counts." }),
     leaseMs: distanceMs
       .nullable()
       .meta({ description: "Extend the hold within this time while the call runs. `null`: nothing is held." }),
+    maxHoldMs: distanceMs.meta({ description: "Extend the hold for no longer than this, then settle it." }),
     onError: z.enum(["charge", "refund"]).meta({ description: "What a call that fails has taken, by the policy." }),
     reports: z.boolean().meta({ description: "Whether some limit counts outcomes: report what came of the call." }),
   })

@@ -3,7 +3,7 @@
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
-import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit, Policy } from "../kernel/policy.ts";
 import {
   type LimitSpec,
@@ -16,6 +16,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
+import { isCount, validTime } from "../store-check.ts";
 
 /** A counter with a time to live. */
 export interface CounterPort {
@@ -41,7 +42,8 @@ type Counted = Extract<LimitSpec, { algorithm: "quota" | "fixed-window" }>;
  * other limits are refused when the limiter is made, other calls when they come. Never more than the quota is admitted;
  * a call that is being taken back may deny another that would have passed.
  *
- * Fails with `StoreError` `unsupported-request` for what it cannot do, and `unavailable` when the port throws.
+ * Fails with `StoreError` `unsupported-request` for what it cannot do, `unavailable` when the port throws, and
+ * `invalid-reply` when it returns anything but a counter's new value.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -68,7 +70,7 @@ class CounterStore implements Store {
   checkPolicy({ limits }: Policy): void {
     const faults = limits.flatMap((limit) => {
       const got = unsupportedIn(limit);
-      const expected = "a quota or a fixed-window of epoch or calendar: the store can only add";
+      const expected = "a quota or a fixed-window of epoch or calendar, without lease: the store can only add";
       return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
     });
     if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
@@ -87,26 +89,33 @@ class CounterStore implements Store {
   }
 
   async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreReply | StoreError> {
-    const nowMs = this.#clock.nowMs();
+    const nowMs = validTime(this.#clock.nowMs());
     const counts = steps.map((step) => countOf(step, nowMs));
-    const isPlain = mode !== "peek" && once === undefined && wait === undefined;
+    const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
     if (steps.length > 0 && (!isPlain || !counts.every((count) => count !== null))) return unsupported();
     if (counts.some((count) => count?.isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
     const asked = counts.filter((count) => count !== null);
-    const added = await Promise.allSettled(
-      asked.map(({ key, cost, ttlSeconds }) => this.#port.increment(key, cost, ttlSeconds)),
-    );
+    const added = await Promise.allSettled(asked.map((count) => this.#add(count)));
     const failed = added.find((each) => each.status === "rejected");
     const judged = added.map((each, i) => judge(asked[i] as Count, each.status === "fulfilled" ? each.value : 0));
     const allowed = failed === undefined && judged.every(({ fits, shadow }) => fits || shadow);
     const books = allowed || (failed === undefined && mode === "force");
     if (!books) {
       const taken = asked.filter((_, i) => added[i]?.status === "fulfilled");
-      // What cannot be taken back stays charged: never more than the quota is admitted.
+      // What cannot be taken back, or may not have been added, stays as it is: never more than the quota is admitted.
       await Promise.allSettled(taken.map((count) => this.#takeBack(count)));
     }
-    if (failed !== undefined) return unavailable(failed.reason);
+    if (failed !== undefined) return StoreError.isInstance(failed.reason) ? failed.reason : unavailable(failed.reason);
     return { allowed, nowMs, steps: judged.map((each) => replyOf(each, books)) };
+  }
+
+  /** @throws StoreError `invalid-reply` when the port returns anything but the counter's new value */
+  async #add({ key, cost, ttlSeconds }: Count): Promise<number> {
+    const value: unknown = await this.#port.increment(key, cost, ttlSeconds);
+    if (isCount(value) && value >= cost) return value;
+    const expected = `the counter's value with the ${cost} that was added, a whole number up to 2^53 - 1`;
+    const message = `the port's increment: expected ${expected}, got ${formatGot(value)}`;
+    throw new StoreError("invalid-reply", message, { transient: false });
   }
 
   async #takeBack({ key, cost, ttlSeconds }: Count): Promise<void> {
@@ -171,7 +180,9 @@ function replyOf({ value, cost, quota, fits, leftMs }: Judged, isBooked: boolean
   return { allowed: fits, used, resetAfterMs: used === 0 ? 0 : leftMs, retryAfterMs };
 }
 
-function unsupportedIn({ count, reports, allotments, otherwise, overrides }: Limit): string | null {
+function unsupportedIn({ count, reports, isLent, allotments, otherwise, overrides }: Limit): string | null {
+  // Borrowed units could neither be counted apart nor be returned.
+  if (isLent) return "lease: auto";
   if (count !== null) return `one that counts values of ${count}`;
   if (reports !== null) return `one of ${reports} in a row`;
   const specs = [otherwise, ...allotments.values(), ...overrides.map(({ allotment }) => allotment)];

@@ -3,7 +3,7 @@
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { tagOf, valueOfPart } from "../kernel/key.ts";
+import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
   type Batching,
@@ -14,12 +14,14 @@ import {
   keysOf,
   refuseTerms,
   type Store,
+  type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
   type Terms,
 } from "../store.ts";
 
+import { KEPT_ENDS, newIn, roomFor } from "../store-states.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
 
 export { type ColumnOptions, columnOf } from "./document/column.ts";
@@ -37,14 +39,13 @@ const AT_ONCE = 8;
 /** Most keys in one value. */
 const MAX_KEYS = 10_000;
 
-/** Each key's text, and when it ends. */
-type Kept = readonly [text: string, expiresAtMs: number];
-
 /** A value as it is written. */
 interface Document {
   readonly tollgate: 1;
   readonly keys: Readonly<Record<string, Kept>>;
 }
+
+type Kept = readonly [text: string, expiresAtMs: number];
 
 type Replies = readonly (StoreReply | StoreError)[];
 
@@ -53,7 +54,8 @@ type Replies = readonly (StoreReply | StoreError)[];
  * value. Limits that are not per that dimension are refused when the limiter is made.
  *
  * Fails with `StoreError` `unknown-partition` when the row is not there, `damaged-bucket` for a bucket, or all of a value,
- * that no version writes (a reset of a bucket empties it, or begins the value again), `capacity` when a value has 10,000 keys, and with whatever the port throws.
+ * that no version writes (a reset of a bucket empties it, or begins the value again), `capacity` when a value has 10,000
+ * keys, and with whatever the port throws.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -118,7 +120,9 @@ class DocumentStore implements Store {
   async #decide(partition: string | null, requests: readonly StoreRequest[]): Promise<Replies> {
     if (partition === null) return decideBatch(requests, () => undefined, this.#clock.nowMs()).replies;
     try {
-      return await this.#port.transact(partition, (json, nowMs) => changed(json, requests, nowMs));
+      return await this.#port.transact(partition, (json, nowMs, spelled = partition) =>
+        changed(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
+      );
     } catch (error) {
       const failed = StoreError.isInstance(error) ? error : unavailable(error);
       return requests.map(() => failed);
@@ -136,44 +140,106 @@ function partitionOf(request: StoreRequest): string | null {
   throw new StoreError("unknown-partition", message, { transient: false });
 }
 
+/** The request with the keys of its row's own spelling, so that no other spelling of it begins with a full quota. */
+function inValueOf(partition: string, { steps, once, ...request }: StoreRequest): StoreRequest {
+  return {
+    ...request,
+    steps: steps.map((step) => ({ ...step, bucket: withTag(step.bucket, partition) })),
+    ...(once === undefined ? {} : { once: { ...once, key: withTag(once.key, partition) } }),
+  };
+}
+
+/** One by one: a call for which there is no room fails alone, and the end of a hold never does. */
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
-  const keys = keysIn(json);
-  const { replies, changed } = decideBatch(requests, (key) => (keys === null ? null : stateIn(keys, key)), nowMs);
-  if (keys === null && changed.size === 0) {
-    // A port need not write what it was given: it is left as it was.
-    const message = "a partition's value is not what any version writes: a reset begins it again";
+  const found = keysIn(json);
+  const kept = new Map(Object.entries(found ?? {}));
+  /** What was read, and what has become of it. */
+  const states = new Map<string, Known>();
+  const written = new Map<string, StoredState | undefined>();
+  const read = (key: string): Known => {
+    if (!states.has(key)) states.set(key, found === null ? null : stateIn(kept, key));
+    return states.get(key);
+  };
+  const endOf = (key: string) => (written.has(key) ? (written.get(key)?.expiresAtMs ?? 0) : endOfKept(kept, key));
+  const isThere = (key: string) => nowMs < endOf(key);
+  let buckets = [...kept.keys()].filter((key) => isThere(key) && !isSettledKey(key)).length;
+  const decideOne = (request: StoreRequest): StoreReply | StoreError => {
+    const { replies, changed } = decideBatch([request], read, nowMs);
+    const reply = replies[0] as StoreReply | StoreError;
+    if (changed.size === 0 || StoreError.isInstance(reply)) return reply;
+    const keys = keysOf(request);
+    const added = newIn(request, (i) => changed.get(keys[i] ?? "") !== undefined, isThere);
+    if (added > 0 && buckets + added > roomFor(request, reply, MAX_KEYS)) {
+      return new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
+    }
+    for (const [key, state] of changed) {
+      const wasThere = isThere(key);
+      states.set(key, state);
+      written.set(key, state);
+      if (!isSettledKey(key)) buckets += Number(isThere(key)) - Number(wasThere);
+    }
+    return reply;
+  };
+  const replies = requests.map(decideOne);
+  if (written.size === 0 && found === null) {
+    // Thrown, because a port may write what it is given back: the value is left as it was.
+    const message = "a partition's value is not what any version writes: a reset of a bucket begins it again";
     throw new StoreError("damaged-bucket", message, { transient: false });
   }
-  if (changed.size === 0) return { json, result: replies };
-  // What is damaged stays so until it is reset.
-  const kept = Object.entries(keys ?? {}).filter(
-    ([key, value]) => !changed.has(key) && (!isKept(value) || nowMs < value[1]),
-  ) as [string, Kept][];
-  const next = [...changed].flatMap(([key, state]) =>
-    state === undefined ? [] : [[key, [encodeState(state), state.expiresAtMs]] as const],
-  );
-  if (kept.length + next.length > MAX_KEYS) {
-    throw new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
+  if (written.size === 0) return { json, result: replies };
+  for (const [key, state] of written) {
+    if (state === undefined) kept.delete(key);
+    else kept.set(key, [encodeState(state), state.expiresAtMs]);
   }
-  return { json: { tollgate: 1, keys: Object.fromEntries([...kept, ...next]) } satisfies Document, result: replies };
+  const live = [...kept].filter(([key]) => isThere(key)) as [string, Kept][];
+  const ends = live.filter(([key]) => isSettledKey(key)).sort(([one], [other]) => endOf(one) - endOf(other));
+  const tooMany = Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets));
+  const forgotten = new Set(ends.slice(0, tooMany).map(([key]) => key));
+  const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
+  return { json: { tollgate: 1, keys } satisfies Document, result: replies };
+}
+
+/** When an entry of a value ends: one that is damaged stays until it is reset. */
+function endOfKept(kept: ReadonlyMap<string, unknown>, key: string): number {
+  const entry = kept.get(key);
+  if (isKept(entry)) return entry[1];
+  return kept.has(key) ? Number.POSITIVE_INFINITY : 0;
 }
 
 /** What a value has for each key; `null` where it is damaged as a whole. */
-function keysIn(json: unknown): Readonly<Record<string, unknown>> | null {
-  if (json === null || json === undefined) return {};
-  if (typeof json !== "object" || !("tollgate" in json) || json.tollgate !== 1 || !("keys" in json)) return null;
-  const { keys } = json;
+function keysIn(value: unknown): Readonly<Record<string, unknown>> | null {
+  const json = parsed(value);
+  if (isEmpty(json)) return {};
+  if (typeof json !== "object" || json === null || !("tollgate" in json) || json.tollgate !== 1) return null;
+  const keys = "keys" in json ? json.keys : null;
   return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;
+}
+
+/** What a port gives as text, or as bytes, is read: not every driver reads JSON columns by itself. */
+function parsed(value: unknown): unknown {
+  const text = value instanceof Uint8Array ? new TextDecoder().decode(value) : value;
+  if (typeof text !== "string" || text === "") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Whether nothing was written yet: NULL, or what columns have as their default, `{}`, `[]` and the empty text. */
+function isEmpty(json: unknown): boolean {
+  if (json === null || json === undefined || json === "") return true;
+  return typeof json === "object" && json !== null && Object.keys(json).length === 0;
 }
 
 function isKept(kept: unknown): kept is Kept {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
 }
 
-function stateIn(keys: Readonly<Record<string, unknown>>, key: string): Known {
-  if (!Object.hasOwn(keys, key)) return undefined;
-  const kept = keys[key];
-  return isKept(kept) ? decodeState(...kept) : null;
+function stateIn(kept: ReadonlyMap<string, unknown>, key: string): Known {
+  if (!kept.has(key)) return undefined;
+  const entry = kept.get(key);
+  return isKept(entry) ? decodeState(...entry) : null;
 }
 
 function unavailable(cause: unknown): StoreError {

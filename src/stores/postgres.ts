@@ -13,7 +13,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
+import { databaseThrough, listIn, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
 import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
@@ -88,16 +88,17 @@ class PostgresStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      const [row] = await this.#work.database.query(
-        "SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS commits, current_setting('fsync') AS fsync",
+      const settings = await this.#work.database.query(
+        "SELECT json_build_array(current_setting('server_version'), current_setting('synchronous_commit'), current_setting('fsync'))::text",
       );
-      const isSure = row?.fsync === "on" && row.commits !== "off";
+      const [version, commits, fsync] = listIn(settings);
+      const isSure = fsync === "on" && commits !== "off";
       const problem = "a crash of the server may lose what was counted last: set fsync and synchronous_commit to on";
       return [
-        { name: "version", value: `Postgres ${row?.version}`, problem: null },
+        { name: "version", value: `Postgres ${version}`, problem: null },
         {
           name: "persistence",
-          value: `fsync ${row?.fsync}, synchronous_commit ${row?.commits}`,
+          value: `fsync ${fsync}, synchronous_commit ${commits}`,
           problem: isSure ? null : problem,
         },
       ];

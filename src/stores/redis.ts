@@ -2,7 +2,7 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import { type Clock, checkClock, within } from "../clock.ts";
+import { type Clock, checkClock, sleep, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -16,6 +16,7 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
+import { validTime } from "../store-check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatCall, beatReply } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
@@ -196,10 +197,10 @@ class RedisStore implements Store {
   async #call<Reply>(
     script: Script,
     { keys, values, send, isMarked = false }: ScriptCall & { readonly send: Send; readonly isMarked?: boolean },
-    read: (answer: (number | string)[]) => Reply,
+    read: (answer: unknown[]) => Reply,
   ): Promise<Reply> {
     const args = [keys.length, ...keys, JSON.stringify(values)];
-    if (this.clock !== undefined) args.push(this.clock.nowMs());
+    if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
     try {
       const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
         // Nothing has run. A server that was started, or took over, since the last beat knows no script: it may have lost
@@ -210,7 +211,7 @@ class RedisStore implements Store {
         if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args);
         throw error;
       });
-      return read(answer as (number | string)[]);
+      return read(answer as unknown[]);
     } catch (error) {
       throw redisError(error);
     }
@@ -226,7 +227,7 @@ class RedisStore implements Store {
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */
   async #askAgain(script: Script, key: string | undefined, args: (string | number)[]): Promise<unknown> {
     for (let time = 1; ; time++) {
-      await new Promise((resolve) => setTimeout(resolve, MOVING.pauseMs));
+      await sleep(MOVING.pauseMs);
       try {
         return await this.#connection.send(key, "EVAL", script.text, ...args);
       } catch (error) {

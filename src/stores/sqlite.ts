@@ -1,8 +1,7 @@
 // The embedded default: one file, shared by the processes of one machine, kept when any of them is killed.
 // Each batch is one `BEGIN IMMEDIATE` transaction in which the kernel decides; nothing is judged in SQL.
 
-import { setTimeout as sleep } from "node:timers/promises";
-import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { type Clock, checkClock, sleep, systemClock } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import {
   type Batching,

@@ -24,7 +24,7 @@ describe("a runaway model in three processes on one Redis", () => {
       assert.equal(calls, QUOTA);
       for (const { answer, results } of agents) {
         assert.equal(answer, ANSWER);
-        assert.ok(results.some((text) => /Denied by tool-per-session/.test(text)));
+        assert.ok(results.some((text) => /Limit reached \(tool-per-session\)/.test(text)));
       }
     });
   }
@@ -68,7 +68,7 @@ for (const version of [6, 7] as const) {
       assert.equal(text, ANSWER);
       assert.equal(steps.length, QUOTA + 3 + 1);
       const denial =
-        "Denied by tool-per-session: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+        "Limit reached (tool-per-session), call denied: this tool has no calls left in this session: all 10 are used. Do not call it again; other tools are still available.";
       assert.equal(read.at(-1), version === 7 ? `LimitExceededError: ${denial}` : denial);
     });
 
@@ -78,14 +78,139 @@ for (const version of [6, 7] as const) {
       assert.deepEqual([text, steps.length], ["", QUOTA + 3]);
     });
 
-    it("tells the model what is left, where a result is text", async () => {
-      const texts = agentOf(POLICY, () => "a hit");
-      await generateText({ ...texts.asked, stopWhen: stepCountIs(QUOTA) });
-      assert.match(texts.read.at(-1) ?? "", /^a hit\n\n.*1 .*left/);
-      const objects = agentOf(POLICY, () => ({ hits: 1 }));
-      await generateText({ ...objects.asked, stopWhen: stepCountIs(QUOTA) });
-      assert.equal(objects.read.at(-1), '{"hits":1}');
+    const ONE: PolicyInput = { version: 1, limits: [{ name: "one", per: ["session", "tool"], quota: 1 }] };
+    const LAST = {
+      type: "text",
+      text: "This tool has no calls left in this session. Do not call it again; other tools are still available.",
+    };
+    type Own = (options: { output: unknown }) => unknown;
+    /** Runs a tool once near its limit: what the program gets as its result, and what the model reads. */
+    async function runOnce(way: "generateText" | "streamText", result: unknown, toModelOutput?: Own) {
+      const { asked, read, guard } = agentOf(ONE, () => result);
+      const search = { inputSchema: z.object({ query: z.string() }), execute: () => result, toModelOutput };
+      const tools = guard.tools({ search: toModelOutput === undefined ? tool(search as never) : (search as never) });
+      const options = { ...asked, tools, prepareStep: undefined as never, stopWhen: stepCountIs(2) };
+      const steps = await (way === "streamText" ? streamText(options).steps : (await generateText(options)).steps);
+      return { output: steps[0]?.toolResults[0]?.output as unknown, read: read.at(-1) };
+    }
+
+    for (const way of ["generateText", "streamText"] as const) {
+      it(`leaves every result as it is, and shows the model a notice beside it: ${way}`, async () => {
+        for (const result of ['{"c":3}', '[1,"x"]', "<a>1</a>", "a,b\n1,2", "aGk=", "null", "a hit"]) {
+          const { output, read } = await runOnce(way, result);
+          assert.equal(output, result);
+          assert.deepEqual(JSON.parse(read ?? ""), [{ type: "text", text: result }, LAST]);
+        }
+        for (const result of [{ c: 3 }, [1, "x"], 7, null]) {
+          const { output, read } = await runOnce(way, result);
+          assert.deepEqual(output, result);
+          assert.deepEqual(JSON.parse(read ?? ""), [{ type: "text", text: JSON.stringify(result) }, LAST]);
+        }
+        const empty = await runOnce(way, "");
+        assert.deepEqual([empty.output, JSON.parse(empty.read ?? "")], ["", [LAST]]);
+        assert.deepEqual(JSON.parse((await runOnce(way, undefined)).read ?? ""), [
+          { type: "text", text: "null" },
+          LAST,
+        ]);
+      });
+    }
+
+    it("shows it after what a tool makes of its result itself, unless that is an error", async () => {
+      const image = { type: "media", data: "aGk=", mediaType: "image/png" };
+      const cases: [own: object, read: unknown][] = [
+        [{ type: "text", value: "short" }, [{ type: "text", text: "short" }, LAST]],
+        [{ type: "json", value: [1] }, [{ type: "text", text: "[1]" }, LAST]],
+        [{ type: "content", value: [{ type: "text", text: "a" }] }, [{ type: "text", text: "a" }, LAST]],
+        [{ type: "error-text", value: "no" }, "no"],
+        [{ type: "error-json", value: [1] }, [1]],
+      ];
+      for (const [own, expected] of cases) {
+        const { output, read } = await runOnce("generateText", image, async () => own);
+        assert.deepEqual(output, image);
+        assert.deepEqual(typeof expected === "string" ? read : JSON.parse(read ?? ""), expected);
+      }
     });
+
+    it("shows what a tool makes of its result unchanged while much is left", async () => {
+      const { asked, read } = agentOf(POLICY, () => ({ at: new Date(0), none: undefined }));
+      await generateText({ ...asked, stopWhen: stepCountIs(2) });
+      assert.equal(read.at(-1), '{"at":"1970-01-01T00:00:00.000Z"}');
+    });
+
+    it("shows one notice for calls that are made together: the last", async () => {
+      const { guard, asked } = agentOf(
+        { version: 1, limits: [{ name: "ten", per: ["session"], quota: 5, noticeAt: 0.1 }] },
+        () => "",
+      );
+      const { model, read } = runawayModel(version, 4);
+      const tools = guard.tools({
+        search: tool({ inputSchema: z.object({ query: z.string() }), execute: () => "{}" }),
+      });
+      await generateText({ ...asked, model: model as seven.LanguageModel, tools, stopWhen: stepCountIs(2) });
+      const notice = "Only 1 of 5 calls is left in this session. Finish before it is used up.";
+      const parts = [
+        { type: "text", text: "{}" },
+        { type: "text", text: notice },
+      ];
+      assert.deepEqual(read, ["{}", "{}", "{}", JSON.stringify(parts)]);
+    });
+
+    it("shows no notice of another run whose calls have equal ids", async () => {
+      const limits: PolicyInput["limits"] = [
+        { name: "one", per: ["session", "tool"], quota: 1, quotas: { other: 50 } },
+      ];
+      const { guard } = agentOf({ version: 1, limits }, () => "");
+      const both = guard.tools({ search: { execute: () => "{}" }, other: { execute: () => "{}" } } as never) as Record<
+        string,
+        {
+          execute: (input: object, options: object) => Promise<string>;
+          toModelOutput: (options: object) => Promise<object>;
+        }
+      >;
+      const inputs = [{}, {}];
+      await both.search?.execute(inputs[0] as object, { toolCallId: "c", messages: [] });
+      await both.other?.execute(inputs[1] as object, { toolCallId: "c", messages: [] });
+      const read = await both.other?.toModelOutput({ toolCallId: "c", input: inputs[1], output: "{}" });
+      assert.deepEqual(read, { type: "text", value: "{}" });
+    });
+
+    /** Answers with these parts once it has no tools. */
+    function endingWith(content: object[], unified = "stop") {
+      const { model } = runawayModel(version);
+      const [generate, stream] = [model.doGenerate.bind(model), model.doStream.bind(model)];
+      const finishReason = { unified, raw: undefined };
+      return Object.assign(model, {
+        doGenerate: async (options: { tools?: unknown[] }) => {
+          const answer = await generate(options as never);
+          return options.tools?.length ? answer : { ...answer, content, finishReason };
+        },
+        doStream: async (options: { tools?: unknown[] }) =>
+          options.tools?.length
+            ? stream(options as never)
+            : { stream: ReadableStream.from(partsOf(content, finishReason)) },
+      }) as unknown as seven.LanguageModel;
+    }
+
+    const CALL = { type: "tool-call", toolCallId: "late", toolName: "search", input: '{"query":"again"}' };
+    const DENIAL = /^Limit reached \(tool-per-session\), call denied: this tool has no calls left/;
+    for (const [what, content, unified, expected] of [
+      ["nothing", [], "stop", DENIAL],
+      ["an empty text", [{ type: "text", text: " \n" }], "stop", DENIAL],
+      ["a call of a tool", [CALL], "tool-calls", DENIAL],
+      ["a call beside a text", [{ type: "text", text: "So far: 1." }, CALL], "tool-calls", /^So far: 1\.$/],
+      ["a text", [{ type: "text", text: ANSWER }], "stop", new RegExp(`^${ANSWER}$`)],
+    ] as const) {
+      it(`ends with a text where the last answer is ${what}`, async () => {
+        const { asked } = agentOf(POLICY, () => "a hit", { model: endingWith([...content], unified) });
+        const generated = await generateText(asked);
+        assert.match(generated.text.trim(), expected);
+        assert.deepEqual([generated.finishReason, generated.steps.at(-1)?.toolCalls.length], ["stop", 0]);
+        const streaming = agentOf(POLICY, () => "a hit", { model: endingWith([...content], unified) });
+        const streamed = streamText(streaming.asked);
+        assert.match((await streamed.text).trim(), expected);
+        assert.deepEqual([await streamed.finishReason, (await streamed.steps).length], ["stop", QUOTA + 3 + 1]);
+      });
+    }
 
     it("charges a tool that throws, or gives back, as the policy says", async () => {
       for (const [onError, used] of [
@@ -170,7 +295,7 @@ for (const version of [6, 7] as const) {
       const first = await generateText({ model, prompt: "Hi." });
       assert.deepEqual([first.text, await agent.used()], [ANSWER, [15]]);
       const second = await generateText({ model, prompt: "Hi." });
-      assert.match(second.text, /^Denied by tokens: /);
+      assert.match(second.text, /^Limit reached: 40 tokens per session, 25 tokens left, 30 tokens needed\.$/);
       assert.deepEqual([second.finishReason, await agent.used()], ["other", [15]]);
     });
 
@@ -179,7 +304,7 @@ for (const version of [6, 7] as const) {
       const model = wrapped(agent);
       assert.deepEqual([await streamText({ model, prompt: "Hi." }).text, await agent.used()], [ANSWER, [15]]);
       const denied = streamText({ model, prompt: "Hi." });
-      assert.match(await denied.text, /^Denied by tokens: /);
+      assert.match(await denied.text, /^Limit reached: 40 tokens per session, 25 tokens left, 30 tokens needed\.$/);
       assert.deepEqual(await agent.used(), [15]);
     });
 

@@ -79,8 +79,7 @@ export function httpCases(name: string, serve: Serve): void {
           type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
           title: "Request cannot be satisfied as assigned quota has been exceeded",
           status: 429,
-          detail:
-            "Denied by chats: no calls per session left. Waiting does not help: go on without this tool, or finish with what you have.",
+          detail: "Limit reached: 2 calls per 90 seconds per session. Retry after 1 min 30 s.",
           "violated-policies": ["chats"],
           retryAfterMs: 90_000,
         });

@@ -38,6 +38,7 @@ function decisionOf(...verdicts: Partial<Verdict>[]): Decision {
     verdicts: full,
     retryAfterMs,
     message,
+    detail: allowed ? null : "Limit reached.",
     notice: null,
     degraded: null,
     replayed: false,
@@ -209,6 +210,22 @@ describe("the header fields", () => {
     );
     assert.equal(retryAfterSeconds(never), null);
     assert.equal(problemOf(never).retryAfterMs, null);
+  });
+
+  it("name no limit that only warns as one that denies", async () => {
+    const limits: PolicyInput["limits"] = [
+      { name: "warns", per: ["session"], algorithm: "streak", of: "errors", quota: 1, action: "warn" },
+      { name: "hard", per: ["session"], quota: 1, message: "Stop, and write a summary." },
+    ];
+    const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });
+    const call = { tool: "chat", session: "s1" };
+    await limiter.consume(call);
+    await limiter.report(call, { error: new Error("broken") });
+    const decision = await limiter.consume(call);
+    const { detail, "violated-policies": violated } = problemOf(decision);
+    assert.deepEqual([detail, violated], ["Limit reached: 1 call per session.", ["hard"]]);
+    assert.match(draft7Fields(decision).RateLimit ?? "", /^limit=1, remaining=0, /);
+    assert.doesNotMatch(draft11Fields(decision).RateLimit ?? "", /warns/);
   });
 
   it("stay within 15 digits", () => {

@@ -37,7 +37,7 @@ describe("a runaway model in three processes on one Redis", () => {
       assert.equal(calls, QUOTA);
       for (const { answer, results } of agents) {
         assert.equal(answer, ANSWER);
-        assert.ok(results.some((text) => text.startsWith("Denied by tool-per-session")));
+        assert.ok(results.some((text) => text.startsWith("Limit reached (tool-per-session)")));
       }
     });
   }
@@ -52,7 +52,7 @@ const SEARCH: PolicyInput["limits"][number] = {
   quota: 2,
 };
 const DENIAL =
-  "Denied by tool-per-session: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+  "Limit reached (tool-per-session), call denied: this tool has no calls left in this session: all 10 are used. Do not call it again; other tools are still available.";
 
 /** A message that calls these tools, each with an id of its own. */
 function calls(...names: string[]): AIMessage {
@@ -110,7 +110,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     const { invoke, ran } = agentOf([THREAD], [calls("search", "search"), calls("search"), calls("search"), end]);
     const { denied, answer } = await invoke();
     assert.deepEqual([answer, denied.length, ran.search], ["The end.", 1, 3]);
-    assert.match(denied[0]?.text ?? "", /^Denied by thread/);
+    assert.match(denied[0]?.text ?? "", /^Limit reached \(thread\)/);
   });
 
   it("keeps the count of a thread across runs and across agents", async () => {
@@ -136,7 +136,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     for (const runs of [1, 2]) {
       const { denied } = await invoke();
       assert.deepEqual([denied.length, ran.search], [1, 2 * runs]);
-      assert.match(denied[0]?.text ?? "", /^Denied by run/);
+      assert.match(denied[0]?.text ?? "", /^Limit reached \(run\)/);
     }
   });
 
@@ -159,7 +159,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     const { denied } = await invoke();
     assert.deepEqual(
       denied.map(({ text }) => text.split(":")[0]),
-      ["Denied by search-only", "Denied by thread"],
+      ["Limit reached (search-only), call denied", "Limit reached (thread), call denied"],
     );
     assert.deepEqual(ran, { search: 2, calculator: 2 });
   });
@@ -167,8 +167,8 @@ describe("what toolCallLimitMiddleware promises", () => {
   it("judges by the limits of a thread and of a run together, and names the one that denies", async () => {
     const replies = [calls("search", "search"), calls("search"), end, calls("search"), calls("search"), end];
     const { invoke, ran } = agentOf([THREAD, RUN], replies);
-    assert.match((await invoke()).denied[0]?.text ?? "", /^Denied by run/);
-    assert.match((await invoke()).denied[0]?.text ?? "", /^Denied by thread/);
+    assert.match((await invoke()).denied[0]?.text ?? "", /^Limit reached \(run\)/);
+    assert.match((await invoke()).denied[0]?.text ?? "", /^Limit reached \(thread\)/);
     assert.equal(ran.search, 3);
   });
 
@@ -247,7 +247,7 @@ describe("a denial", () => {
       maxDenials: 2,
     });
     const { messages, answer } = await invoke();
-    assert.match(answer ?? "", /^Denied: thread/);
+    assert.match(answer ?? "", /^Call denied \(thread\)/);
     const { type, tool_calls, usage_metadata } = messages.at(-1) as AIMessage;
     assert.deepEqual([type, tool_calls, usage_metadata], ["ai", [], calls().usage_metadata]);
     assert.equal(model.callCount, 3);
@@ -260,15 +260,155 @@ describe("a denial", () => {
     assert.equal((await invoke()).denied.length, 2);
     assert.equal(model.callCount, 6);
   });
+});
 
-  it("comes with the result before it as a notice, where that is text, and never twice", async () => {
+describe("a notice", () => {
+  const ONE: PolicyInput["limits"][number] = { name: "one", per: ["session", "tool"], quota: 1 };
+  const NOTICE = "This tool has no calls left in this session. Do not call it again; other tools are still available.";
+  const end = () => new AIMessage("The end.");
+
+  /** Runs a tool once near its limit: the message that the program gets, and the one that the model reads. */
+  async function runOnce(result: unknown) {
+    const { parts, model } = agentOf([ONE], [calls("search"), end()]);
+    const search = tool(() => result, { name: "search", schema: z.object({}) });
+    const { results } = await invoke(createAgent({ ...parts, tools: [search] }));
+    const read = model.calls[1]?.messages.at(-1);
+    assert.ok(results[0] && ToolMessage.isInstance(read));
+    return { result: results[0], read };
+  }
+
+  it("leaves every result as it is, and follows it in what the model reads", async () => {
+    for (const text of ['{"c":3}', "[1]", "<a>1</a>", "a,b\n1,2", "aGk=", "a hit"]) {
+      const { result, read } = await runOnce(text);
+      assert.equal(result.content, text);
+      assert.equal(read.content, `${text}\n\n${NOTICE}`);
+      assert.deepEqual(result.response_metadata, { tollgate: { notice: NOTICE } });
+    }
+    const object = await runOnce({ c: 3 });
+    assert.deepEqual([JSON.parse(object.result.text), object.read.text], [{ c: 3 }, `{"c":3}\n\n${NOTICE}`]);
+    const empty = await runOnce("");
+    assert.deepEqual([empty.result.content, empty.read.content], ["", NOTICE]);
+    const content = [{ type: "text" as const, text: "a" }];
+    const blocks = await runOnce(new ToolMessage({ content, tool_call_id: "call_1", artifact: [1] }));
+    assert.deepEqual([blocks.result.content, blocks.result.artifact], [content, [1]]);
+    assert.deepEqual(blocks.read.content, [...content, { type: "text", text: NOTICE }]);
+  });
+
+  it("comes once where a tool returns the same message again", async () => {
     const { parts } = agentOf(POLICY.limits, []);
-    const same = new ToolMessage({ content: "a hit", tool_call_id: "call_1", artifact: [1] });
+    const same = new ToolMessage({ content: '{"c":3}', tool_call_id: "call_1", artifact: [1] });
     const search = tool(() => same, { name: "search", schema: z.object({ query: z.string() }) });
     const { passed } = await invoke(createAgent({ ...parts, tools: [search], model: new RunawayModel(1) }));
-    assert.equal(passed[0]?.text, "a hit");
-    assert.match(passed.at(-1)?.text ?? "", /^a hit\n\nThis was the last of 10 calls[^\n]*$/);
-    assert.deepEqual(passed.at(-1)?.artifact, [1]);
+    assert.equal(passed.length, QUOTA);
+    for (const { content, artifact } of passed) assert.deepEqual([content, artifact], ['{"c":3}', [1]]);
+    const noticed = passed.filter(({ response_metadata }) => "tollgate" in response_metadata);
+    assert.deepEqual([noticed.length, same.response_metadata], [3, {}]);
+  });
+
+  it("of calls that are made together is the last, for each tool and for all", async () => {
+    const { invoke, model } = agentOf(
+      [
+        { name: "all", per: ["session"], quota: 5, noticeAt: 0.1 },
+        { name: "each", per: ["session", "tool"], match: ["search"], quota: 3, noticeAt: 0.1 },
+      ],
+      [calls("calculator", "calculator", "search", "search"), end()],
+    );
+    await invoke();
+    const read = model.calls[1]?.messages.filter((message) => ToolMessage.isInstance(message)).map(({ text }) => text);
+    assert.deepEqual(read, [
+      "calculator 1",
+      "calculator 2",
+      "search 1",
+      "search 2\n\nOnly 1 of 5 calls is left in this session. Finish before it is used up.",
+    ]);
+  });
+
+  it("stays with its result in a thread that another process goes on with", async () => {
+    const { parts, model } = agentOf([ONE], [calls("search"), end(), end()]);
+    const checkpointer = new MemorySaver();
+    await invoke(createAgent({ ...parts, checkpointer }));
+    const other = agentOf([ONE], []).parts.middleware;
+    await invoke(createAgent({ ...parts, checkpointer, middleware: other }));
+    const read = model.calls[2]?.messages.filter((message) => ToolMessage.isInstance(message)) ?? [];
+    assert.deepEqual(
+      read.map(({ text }) => text),
+      [`search 1\n\n${NOTICE}`],
+    );
+  });
+});
+
+describe("a run that is denied ends with a text", () => {
+  const NONE = { ...THREAD, quota: 0 };
+  const DENIED = "Call denied (thread): no calls are allowed. Do not call tools again; finish with what you have.";
+  const usage_metadata = { input_tokens: 10, output_tokens: 5, total_tokens: 15 };
+  const silent = (content: unknown = "", more = {}) =>
+    new AIMessage({ id: "silent", content, usage_metadata, ...more } as object as []);
+  const reasoning = [{ type: "reasoning", reasoning: "hm" }];
+  const thinking = [
+    { type: "thinking", thinking: "hm", signature: "s" },
+    { type: "text", text: "" },
+  ];
+  const SILENT: [what: string, answer: () => AIMessage][] = [
+    ["nothing", () => silent()],
+    ["white space", () => silent(" \n")],
+    ["no blocks", () => silent([])],
+    ["reasoning alone", () => silent(reasoning)],
+    ["thinking and an empty text", () => silent(thinking)],
+    ["calls of tools", () => calls("search", "search")],
+    ["calls that cannot be read", () => silent("", { invalid_tool_calls: [{ name: "search", args: "{", id: "x" }] })],
+  ];
+  for (const [what, answer] of SILENT) {
+    for (const asked of [1, 2]) {
+      it(`where the last answer is ${what}, after ${asked} at once`, async () => {
+        const first = () => calls(...Array.from({ length: asked }, () => "search"));
+        const { invoke } = agentOf([NONE], [first(), answer()], { maxDenials: asked });
+        const { messages, denied } = await invoke();
+        const last = messages.at(-1) as AIMessage;
+        assert.deepEqual([last.text, last.text], [DENIED, denied.at(-1)?.text]);
+        assert.deepEqual([last.tool_calls, last.usage_metadata], [[], usage_metadata]);
+      });
+    }
+
+    it(`also in its stream, where the last answer is ${what}`, async () => {
+      const { parts } = agentOf([NONE], [calls("search"), answer()], { maxDenials: 1 });
+      const input = { messages: [{ role: "user", content: "Find it." }] };
+      const config = { configurable: { thread_id: "t1" } };
+      const texts: string[] = [];
+      for await (const [message] of await createAgent(parts).stream(input, { ...config, streamMode: "messages" })) {
+        if (AIMessage.isInstance(message)) texts.push(message.text);
+      }
+      assert.equal(texts.join("").trim(), DENIED);
+      const again = agentOf([NONE], [calls("search"), answer()], { maxDenials: 1 }).parts;
+      let last: BaseMessage | undefined;
+      for await (const state of await createAgent(again).stream(input, { ...config, streamMode: "values" })) {
+        last = (state as { messages: BaseMessage[] }).messages.at(-1);
+      }
+      assert.equal(last?.text, DENIED);
+    });
+  }
+
+  it("also where the model gives up after a denial, with its tools", async () => {
+    const { invoke } = agentOf([NONE], [calls("search"), silent()], { maxDenials: 3 });
+    assert.equal((await invoke()).answer, DENIED);
+  });
+
+  it("but not where it says nothing later, of its own accord", async () => {
+    const { invoke } = agentOf([SEARCH], [calls("search", "search", "search"), calls("calculator"), silent()]);
+    const { answer, denied } = await invoke();
+    assert.deepEqual([answer, denied.length], ["", 1]);
+  });
+
+  it("and keeps what the model says, or shows", async () => {
+    for (const content of ["Half of it.", [...reasoning, { type: "text", text: "Half of it." }]]) {
+      const { invoke } = agentOf([NONE], [calls("search"), silent(content)], { maxDenials: 1 });
+      const { messages } = await invoke();
+      assert.deepEqual([messages.at(-1)?.content, messages.at(-1)?.id], [content, "silent"]);
+    }
+    const beside = Object.assign(calls("search"), { content: "Half of it." });
+    assert.equal((await agentOf([NONE], [calls("search"), beside], { maxDenials: 1 }).invoke()).answer, "Half of it.");
+    const image = [{ type: "image_url", image_url: { url: "data:image/png;base64,aGk=" } }];
+    const shown = await agentOf([NONE], [calls("search"), silent(image)], { maxDenials: 1 }).invoke();
+    assert.deepEqual(shown.messages.at(-1)?.content, image);
   });
 });
 
@@ -455,7 +595,7 @@ describe("what goes wrong", () => {
       results.slice(0, 2).map((text) => text.split("\n")[0]),
       ["yes", "yes"],
     );
-    assert.match(results[2] ?? "", /^Denied by run/);
+    assert.match(results[2] ?? "", /^Limit reached \(run\)/);
     await limiter.close();
   });
 });
@@ -470,7 +610,7 @@ describe("calls of the model", () => {
     const { answer, messages } = await invoke();
     assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, 30);
     assert.deepEqual([model.callCount, ran.search], [2, 1]);
-    assert.match(answer ?? "", /^Denied by tokens/);
+    assert.match(answer ?? "", /^Limit reached: 30 tokens per session\.$/);
     assert.partialDeepStrictEqual(messages.at(-1)?.response_metadata, {
       tollgate: { allowed: false, limit: "tokens" },
     });

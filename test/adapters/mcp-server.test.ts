@@ -167,7 +167,7 @@ async function bookings(run: Run, limiter = limiterOf(), options?: McpServerOpti
 }
 
 const DENIED =
-  "Denied by two: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+  "Limit reached (two), call denied: this tool has no calls left in this session: all 2 are used. Do not call it again; other tools are still available.";
 
 describe("a call that is denied", () => {
   for (const [way, make] of Object.entries(WAYS)) {
@@ -217,7 +217,7 @@ describe("a call that is denied", () => {
     const params = { name: "book", arguments: {}, task: { ttl: 1_000 } };
     await assert.rejects(client.request({ method: "tools/call", params }, ResultSchema), {
       code: 429,
-      message: /none allows no calls/,
+      message: /Call denied \(none\): no calls are allowed/,
       data: { allowed: false, limit: "none", remaining: 0, retryable: false, retryAfterMs: null },
     });
   });
@@ -230,7 +230,7 @@ describe("a call that is denied", () => {
     const texts = [];
     for (let n = 0; n < 3; n++) texts.push((await client.callTool({ name: "boko" })).content);
     assert.match(JSON.stringify(texts[1]), /boko not found/);
-    assert.match(JSON.stringify(texts[2]), /Denied by two/);
+    assert.match(JSON.stringify(texts[2]), /Limit reached \(two\)/);
   });
 });
 
@@ -367,8 +367,38 @@ describe("a call that is allowed", () => {
     for (let n = 0; n < 5; n++) contents.push((await call()).content);
     assert.deepEqual(contents[0], TEXT);
     assert.deepEqual(contents[4]?.slice(0, 1), TEXT);
-    assert.equal(contents[4]?.[1]?.type, "text");
-    assert.match(JSON.stringify(contents[4]?.[1]), /five/);
+    const text =
+      "No calls are left in this session: all 5 are used. Do not call tools again; finish with what you have.";
+    assert.deepEqual(contents[4]?.slice(1), [{ type: "text", text, annotations: { audience: ["assistant"] } }]);
+  });
+
+  it("has its own content and structured content as they are, in both versions, beside a notice", async () => {
+    const outputSchema = z.object({ c: z.number() });
+    const contents: CallToolResult["content"][] = [
+      [{ type: "text", text: '{"c":3}' }],
+      [{ type: "text", text: "" }],
+      [],
+      [{ type: "image", data: "aGk=", mimeType: "image/png" }],
+    ];
+    for (const version of [1, 2]) {
+      for (const Server of [McpServer1, McpServer2]) {
+        for (const content of contents) {
+          const server = new Server(INFO);
+          const one: PolicyInput = { version: 1, limits: [{ name: "one", per: ["session", "tool"], quota: 1 }] };
+          guardMcpServer(server, limiterOf(one));
+          const own = { content, structuredContent: { c: 3 }, _meta: { own: true } };
+          (server as McpServer2).registerTool("book", { outputSchema }, () => own);
+          const client = await connected(server, {}, version);
+          await client.listTools();
+          const { content: all, ...rest } = (await client.callTool({ name: "book" })) as CallToolResult;
+          assert.deepEqual([all.slice(0, -1), rest], [content, { structuredContent: { c: 3 }, _meta: { own: true } }]);
+          assert.equal(all.length, content.length + 1);
+          const { text } = all.at(-1) as { text: string };
+          assert.match(text, /^This tool has no calls left in this session\. /);
+          assert.deepEqual(own.content, content);
+        }
+      }
+    }
   });
 
   it("passes on a tool's failure, which the policy charges or refunds", async () => {
@@ -579,7 +609,7 @@ describe("three servers of one Redis", async () => {
       assert.equal(marksIn(marks), QUOTA);
       for (const read of reads) {
         assert.ok(read.length >= 40);
-        for (const text of read) assert.match(text, /Denied by tool-per-user/);
+        for (const text of read) assert.match(text, /Limit reached \(tool-per-user\)/);
       }
     });
   }

@@ -32,7 +32,7 @@ describe("a runaway model in three processes on one Redis", () => {
       assert.equal(calls, QUOTA);
       for (const { answer, results } of agents) {
         assert.equal(answer, ANSWER);
-        assert.ok(results.some((text) => /^Denied by tool-per-session/.test(text)));
+        assert.ok(results.some((text) => /^Limit reached \(tool-per-session\)/.test(text)));
       }
     });
   }
@@ -47,7 +47,7 @@ type Execute = (input: unknown, context?: unknown, details?: { signal?: AbortSig
 /** What the tests' tool is, beside what it does. */
 const SEARCH = { name: "search", description: "Searches.", parameters: z.object({ query: z.string() }) };
 const DENIED =
-  "Denied by tool-per-session: no calls per session and tool left. Waiting does not help: go on without this tool, or finish with what you have.";
+  "Limit reached (tool-per-session), call denied: this tool has no calls left in this session: all 10 are used. Do not call it again; other tools are still available.";
 /** What the SDK itself shows the model of a tool that throws. */
 const FAILED = "An error occurred while running the tool. Please try again.";
 
@@ -94,19 +94,143 @@ describe("the OpenAI Agents SDK: tools", () => {
     assert.deepEqual([finalOutput, rawResponses.length], ["Spent.", QUOTA + 2]);
   });
 
-  it("tells the model what is left, where a result is text that need not be JSON", async () => {
-    const { agentOf } = setUp(POLICY);
-    const texts = agentOf(() => "a hit", {}, { toolUseBehavior: "run_llm_again" });
-    await run(texts.agent, "Find it.", RUN);
-    assert.match(texts.read[QUOTA - 1] ?? "", /^a hit\n\nThis was the last of 10 calls/);
-    for (const [result, more] of [
-      [{ hits: 1 }, {}],
-      ['{"hits":1}', { outputSchema: z.string() }],
-    ] as const) {
-      const { agent, read } = agentOf(() => result, more);
-      await run(agent, "Find it.", { ...RUN, context: { session: crypto.randomUUID() } });
-      assert.doesNotMatch(read[QUOTA - 1] ?? "", /This was the last/);
+  /** Books nothing for a call of the model: these policies count calls of the tool alone. */
+  const CALLS = { costOf: () => ({}) };
+  const ONE: PolicyInput = {
+    version: 1,
+    limits: [{ name: "one", per: ["session", "tool"], match: ["search"], quota: 1 }],
+  };
+  const NOTICE = "search has no calls left in this session. Do not call it again; other tools are still available.";
+  /** Runs a tool once near its limit: what the program gets as its result, and what the model reads. */
+  async function runOnce(result: unknown, { isGuarded = true, more = {}, callId = "c", isStreamed = false } = {}) {
+    const { guard } = setUp(ONE);
+    const own = new ScriptedModel([[functionCall("search", { query: "it" }, { callId })], [assistantMessage(ANSWER)]]);
+    const search = tool({ ...SEARCH, execute: () => result, ...more });
+    // As the docs have it: the model's guard is another one than that of the tools.
+    const model = isGuarded ? setUp(ONE).guard.model(own, CALLS) : own;
+    const agent = new Agent<App>({ name: "finder", model, tools: guard.tools([search]) });
+    const ran = isStreamed ? await run(agent, "Find it.", { ...RUN, stream: true }) : await run(agent, "Find it.", RUN);
+    if ("completed" in ran) await ran.completed;
+    const output = ran.newItems.find((item) => item.type === "tool_call_output_item")?.output;
+    return { output, read: textsIn(own.calls[1]?.request ?? assert.fail())[0], history: ran.history };
+  }
+
+  for (const isStreamed of [false, true]) {
+    it(`leaves every result as it is, and follows it in what a guarded model reads: ${isStreamed ? "stream" : "run"}`, async () => {
+      for (const [i, result] of ['{"c":3}', "[1]", "<a>1</a>", "a,b\n1,2", "aGk=", "a hit"].entries()) {
+        const { output, read, history } = await runOnce(result, { callId: `kind-${i}-${isStreamed}`, isStreamed });
+        assert.deepEqual([output, read], [result, `${result}\n\n${NOTICE}`]);
+        assert.deepEqual(textsIn({ input: history }), [result]);
+      }
+      const empty = await runOnce("", { callId: `empty-${isStreamed}`, isStreamed });
+      assert.deepEqual([empty.output, empty.read], ["", NOTICE]);
+    });
+  }
+
+  it("shows no notice where the model is not guarded, or the result is no text or must be JSON", async () => {
+    const cases = [
+      ["a hit", { isGuarded: false, callId: "no-1" }],
+      [{ hits: 1 }, { callId: "no-2" }],
+      ['{"hits":1}', { callId: "no-3", more: { outputSchema: z.string() } }],
+    ] as const;
+    for (const [result, options] of cases) {
+      const { output, read } = await runOnce(result, options);
+      assert.deepEqual(output, result);
+      assert.doesNotMatch(read ?? "", /no calls left/);
     }
+  });
+
+  it("shows one notice for calls that are made together: the last", async () => {
+    const limits: PolicyInput["limits"] = [
+      { name: "five", per: ["session"], match: ["search"], quota: 5, noticeAt: 0.1 },
+    ];
+    const { guard } = setUp({ version: 1, limits });
+    const call = (_: unknown, i: number) => functionCall("search", { query: "it" }, { callId: `together-${i}` });
+    const own = new ScriptedModel([Array.from({ length: 4 }, call), [assistantMessage(ANSWER)]]);
+    const search = guard.tools([tool({ ...SEARCH, execute: () => "a hit" })]);
+    await run(new Agent<App>({ name: "finder", model: guard.model(own, CALLS), tools: search }), "Find it.", RUN);
+    const last = "a hit\n\nsearch has only 1 of 5 calls left in this session; other tools are still available.";
+    assert.deepEqual(textsIn(own.calls[1]?.request ?? assert.fail()), ["a hit", "a hit", "a hit", last]);
+  });
+
+  it("shows none of another run whose call has the same id and the same result", async () => {
+    const limits: PolicyInput["limits"] = [{ name: "two", per: ["session", "tool"], match: ["search"], quota: 2 }];
+    const { guard } = setUp({ version: 1, limits });
+    const { promise: both, resolve } = Promise.withResolvers<void>();
+    let calls = 0;
+    const search = guard.tools([
+      tool({
+        ...SEARCH,
+        execute: async () => {
+          if (++calls === 3) resolve();
+          if (calls > 1) await both;
+          return "a hit";
+        },
+      }),
+    ]);
+    const runs = ["a", "a", "b"].map((session, i) => {
+      const own = new ScriptedModel([
+        [functionCall("search", { query: "it" }, { callId: i === 0 ? "own" : "shared" })],
+        [assistantMessage(ANSWER)],
+      ]);
+      const agent = new Agent<App>({ name: "finder", model: guard.model(own, CALLS), tools: search });
+      return { own, ran: () => run(agent, "Find it.", { ...RUN, context: { session } }) };
+    });
+    await runs[0]?.ran();
+    await Promise.all(runs.slice(1).map(({ ran }) => ran()));
+    // Session b has a call left, whatever a has.
+    const read = textsIn(runs[2]?.own.calls[1]?.request ?? assert.fail());
+    assert.deepEqual(read, ["a hit"]);
+  });
+
+  const SILENT = [
+    ["an empty text", [assistantMessage("")]],
+    ["white space", [assistantMessage(" \n")]],
+    ["nothing", []],
+    ["reasoning alone", [{ type: "reasoning", content: [{ type: "input_text", text: "hm" }] }]],
+    ["a call of a tool", [functionCall("search", { query: "late" }, { callId: "late" })]],
+  ] as const;
+  for (const [what, last] of SILENT) {
+    for (const maxDenials of [1, 3]) {
+      if (what === "a call of a tool" && maxDenials === 3) continue;
+      for (const asked of [1, 2]) {
+        it(`ends with the denial where a guarded model answers with ${what}: ${maxDenials}, ${asked} at once`, async () => {
+          const none: PolicyInput = { version: 1, limits: [{ name: "none", per: [], match: ["search"], quota: 0 }] };
+          const denial =
+            "Call denied (none): search is not allowed. Do not call it again; other tools are still available.";
+          const ended = async (isStreamed: boolean) => {
+            const { guard } = setUp(none, { maxDenials });
+            const call = (_: unknown, i: number) => functionCall("search", { query: "it" }, { callId: `c${i}` });
+            const own = new ScriptedModel([Array.from({ length: asked }, call), [...last]] as never);
+            const tools = guard.tools([tool({ ...SEARCH, execute: () => "a hit" })]);
+            const agent = new Agent<App>({ name: "finder", model: guard.model(own, CALLS), tools });
+            if (!isStreamed) return (await run(agent, "Find it.")).finalOutput;
+            const stream = await run(agent, "Find it.", { stream: true });
+            let text = "";
+            for await (const part of stream.toTextStream()) text += part;
+            await stream.completed;
+            assert.equal(text.trim(), denial);
+            return stream.finalOutput;
+          };
+          assert.deepEqual([await ended(false), await ended(true)], [denial, denial]);
+        });
+      }
+    }
+  }
+
+  it("keeps what a guarded model says after a denial", async () => {
+    const { guard } = setUp(
+      { version: 1, limits: [{ name: "none", per: [], match: ["search"], quota: 0 }] },
+      { maxDenials: 1 },
+    );
+    const late = [assistantMessage("So far: 1."), functionCall("search", { query: "late" }, { callId: "late" })];
+    const own = new ScriptedModel([[functionCall("search", { query: "it" }, { callId: "c" })], late]);
+    const tools = guard.tools([tool({ ...SEARCH, execute: () => "a hit" })]);
+    const { finalOutput } = await run(
+      new Agent<App>({ name: "finder", model: guard.model(own, CALLS), tools }),
+      "Find it.",
+    );
+    assert.equal(finalOutput, "So far: 1.");
   });
 
   it("gives each run its own turn and its own denials, also at once", async () => {
@@ -327,7 +451,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     const agent = answering().clone({ model: model(runawayModel().model) });
     assert.deepEqual([(await run(agent, "Hi.")).finalOutput, await used()], [ANSWER, [15]]);
     const denied = await run(agent, "Hi.");
-    assert.match(denied.finalOutput ?? "", /^Denied by tokens: /);
+    assert.match(denied.finalOutput ?? "", /^Limit reached: 40 tokens per session/);
     assert.deepEqual([denied.state.usage.totalTokens, denied.lastResponseId, await used()], [0, undefined, [15]]);
   });
 
@@ -345,7 +469,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     assert.equal((await textOf()).text, ANSWER);
     assert.deepEqual(await used(), [15]);
     const denied = await textOf();
-    assert.match(denied.text, /^Denied by tokens: /);
+    assert.match(denied.text, /^Limit reached: 40 tokens per session/);
     assert.ok(!denied.lastResponseId);
     assert.deepEqual(await used(), [15]);
   });
@@ -356,7 +480,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     let calls = 0;
     const search = tool({ ...SEARCH, execute: () => calls++ });
     const agent = new Agent({ name: "finder", model: model(runaway), tools: [search] });
-    assert.match((await run(agent, "Find it.")).finalOutput ?? "", /^Denied by tokens: /);
+    assert.match((await run(agent, "Find it.")).finalOutput ?? "", /^Limit reached: 40 tokens per session/);
     assert.deepEqual([calls, runaway.calls.length], [1, 3]);
   });
 

@@ -14,7 +14,20 @@ const LIMITS: Record<string, ToolLimits> = {
   send_email: { maxPerTurn: 1, maxPerSession: 2 },
   never: { maxPerTurn: 0, maxPerSession: 0 },
 };
-const HOSTILE = ["__proto__", "constructor", "a:b", "a", "{}", "s1}", "%3A", ":", "\n", "\ud800", "#", "x".repeat(1e6)];
+const HOSTILE = [
+  "__proto__",
+  "constructor",
+  "a:b",
+  "a",
+  "{}",
+  "s1}",
+  "%3A",
+  ":",
+  "\n",
+  "\ud800",
+  "#",
+  "x".repeat(1_024),
+];
 
 const folder = temporaryFolder();
 let files = 0;
@@ -46,13 +59,13 @@ for (const [name, open] of Object.entries(stores)) {
       const limiter = make();
       assert.deepEqual(await limiter.tryCall("send_email"), { allowed: true });
       const reason =
-        "Denied by tool-per-turn: no calls per session, turn and tool left. " +
-        "Waiting does not help: go on without this tool, or finish with what you have.";
+        "Limit reached (tool-per-turn), call denied: send_email has no calls left in this turn (limit: 1 call). " +
+        "Do not call it again; other tools are still available.";
       assert.deepEqual(await limiter.tryCall("send_email"), { allowed: false, reason });
       assert.deepEqual(await limiter.canCall("send_email"), { allowed: false, reason });
       assert.deepEqual(await limiter.canCall("search"), { allowed: true });
       const { allowed, reason: why = "" } = await limiter.tryCall("never");
-      assert.deepEqual([allowed, why.includes("allows no calls")], [false, true]);
+      assert.deepEqual([allowed, why.includes("never is not allowed")], [false, true]);
       await store.close();
     });
 
@@ -65,7 +78,7 @@ for (const [name, open] of Object.entries(stores)) {
         answers.map(({ allowed }) => allowed),
         [true, true, false],
       );
-      assert.match(answers[2]?.reason ?? "", /^Denied by tool-per-session: /);
+      assert.match(answers[2]?.reason ?? "", /^Limit reached \(tool-per-session\), call denied: /);
       await store.close();
     });
 

@@ -97,6 +97,7 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
         .run(call, (_signal, report) => {
           told.push("ran");
           if (which % 2 === 0) report(cost);
+          if (which % 5 === 0) report({ tokens: which % 10 === 0 ? Number.NaN : -1, stones: 2 });
           if (fails) throw new RangeError("broken");
           return which;
         })
@@ -125,7 +126,9 @@ const listeners = (told: unknown[]) => ({
   onDecision: (decision: unknown, call: Call) => told.push({ decision, call }),
   onEvent: (event: LimiterEvent) => {
     if (!("hold" in event)) return told.push(event);
-    const { type, call, error } = event;
+    const { hold: _, ...rest } = event;
+    if (!("error" in rest)) return told.push(rest);
+    const { type, call, error } = rest;
     return told.push({ type, call, code: MisuseError.isInstance(error) ? error.code : error });
   },
 });

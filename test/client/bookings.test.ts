@@ -8,7 +8,8 @@ import { Away } from "../../src/client/away.ts";
 import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
 import type { Item, Wire } from "../../src/client/wire.ts";
 
-const item = (op: string): Item => ({ op, body: {}, isRepeatable: true });
+/** Names of their own tell the items apart. */
+const item = (op: string) => ({ op, body: {}, isRepeatable: true }) as unknown as Item;
 const booking = (op: string): Booking => ({ item: () => item(op) });
 
 /** A service that fails for some, and notes what it is told. */
@@ -17,7 +18,7 @@ function service(failing: ReadonlySet<string> = new Set()) {
   return {
     told,
     failing: new Set(failing),
-    async ask({ op }: Item) {
+    async ask({ op }: { readonly op: string }) {
       if (this.failing.has(op)) throw new StoreError("unavailable", "away", { transient: true });
       if (op === "wrong") throw new TypeError("misuse");
       told.push(op);
@@ -111,12 +112,13 @@ describe("bookings", () => {
     assert.deepEqual(told, ["store-away", "unbooked"]);
   });
 
-  it("have a bound", () => {
+  it("have a bound, which what ends calls may pass by as much again", () => {
     const bookings = new Bookings();
     for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(booking("a"), false);
-    assert.throws(
-      () => bookings.add(booking("a"), false),
-      (error) => StoreError.isInstance(error) && error.code === "overloaded",
-    );
+    const isOverloaded = (error: unknown) => StoreError.isInstance(error) && error.code === "overloaded";
+    assert.throws(() => bookings.add(booking("a"), false), isOverloaded);
+    const end: Booking = { ...booking("settle"), endsCall: true };
+    for (let i = 0; i < MAX_BOOKINGS; i++) bookings.add(end, false);
+    assert.throws(() => bookings.add(end, false), isOverloaded);
   });
 });

@@ -226,6 +226,60 @@ describe("clients whose service is away", () => {
     assert.equal(events.length, 1);
   });
 
+  it("obey a policy that is reloaded, at the next call, and count what they have admitted", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const { limiter } = instance;
+    const call = { tool: "search", session: "s1", user: "u1" };
+    const admitted = async (times: number, more: object = {}) => {
+      const decisions = await Promise.all(Array.from({ length: times }, () => limiter.consume({ ...call, ...more })));
+      return decisions.filter(({ allowed }) => allowed).length;
+    };
+    const reload = (small: object) => {
+      const limits = POLICY.limits.map((limit) => (limit.name === "small" ? { ...limit, ...small } : limit));
+      limiter.reload({ ...POLICY, limits } as PolicyInput);
+    };
+    assert.equal(await admitted(2), 2);
+    await cut(instance);
+    assert.equal(await admitted(3), 3);
+    reload({ quota: 0 });
+    assert.equal(await admitted(20), 0);
+    reload({ onStoreError: "deny" });
+    assert.equal(await admitted(20), 0);
+    reload({ quota: 5 });
+    assert.equal(await admitted(20), 0);
+    reload({ quota: 6, overrides: [{ when: { agent: "pro" }, quota: 9 }] });
+    assert.equal(await admitted(20), 1);
+    assert.equal(await admitted(20, { agent: "pro" }), 3);
+    assert.equal(await admitted(20), 0);
+    reload({});
+    assert.equal(await admitted(20), 1);
+    await heal(instances);
+    assert.equal(await usedOf(server, "user=u1", "small"), 10);
+  });
+
+  it("know what they have reset or granted themselves", async () => {
+    const { instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const { limiter } = instance;
+    const bucket = { limit: "small", user: "u1" };
+    const call = { tool: "search", session: "s1", user: "u1" };
+    const admitted = async (times: number) => {
+      const decisions = await Promise.all(Array.from({ length: times }, () => limiter.consume(call)));
+      return decisions.filter(({ allowed }) => allowed).length;
+    };
+    assert.equal(await admitted(10), 10);
+    await limiter.reset(bucket);
+    assert.equal(await admitted(4), 4);
+    await limiter.grant(bucket, { id: "g1", units: 7, lastsMs: 3_600_000, reason: "a test" });
+    await cut(instance);
+    assert.equal(await admitted(30), 13);
+    await heal([instance]);
+    await limiter.reset(bucket);
+    await cut(instance);
+    assert.equal(await admitted(30), 10);
+  });
+
   it("say how many bookings are lost when they are closed", async () => {
     const { instances } = await clients(1);
     const [instance] = instances as [Instance];

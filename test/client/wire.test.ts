@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MisuseError, StoreError } from "tollgate";
 import { type ClientOptions, createClient } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
+import { MAX_ITEMS, MAX_QUEUED } from "../../src/client/wire.ts";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { keysOf, served } from "../service/served.ts";
 
@@ -173,7 +174,9 @@ describe("errors", () => {
     await assert.rejects(limiter.consume(null as never), isMisuse("invalid-call", "call"));
     await assert.rejects(limiter.consume(fresh(), { maxWaitMs: -1 }), isMisuse("invalid-option", "maxWaitMs"));
     await assert.rejects(limiter.consume(fresh(), { maxWaitMs: 40_000 }), isMisuse("invalid-option", "maxWaitMs"));
-    await assert.rejects(limiter.consume({ ...fresh(), args: { n: 1n } }), isMisuse("invalid-call", "call"));
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    await assert.rejects(limiter.consume({ ...fresh(), args: cycle }), isMisuse("invalid-call", "call"));
     const signal = AbortSignal.abort(new Error("stopped"));
     await assert.rejects(limiter.consume(fresh(), { signal }), /stopped/);
     assert.throws(() => limiter.hold("a b", fresh()), isMisuse("invalid-option", "id"));
@@ -211,6 +214,37 @@ describe("errors", () => {
     ] as const) {
       await assert.rejects(createClient({ url: server.url, fetch }).consume(fresh()), isStoreError(code, false));
     }
+  });
+
+  it("take what ends a call also when too many calls wait", async () => {
+    let answer: (response: Response) => void = () => {};
+    const answered = new Promise<Response>((resolve) => {
+      answer = resolve;
+    });
+    const limiter = createClient({ url: server.url, deadlineMs: 60_000, fetch: async () => (await answered).clone() });
+    const asked: Promise<unknown>[] = [];
+    const isOverloaded = isStoreError("overloaded", true);
+    let refused: unknown = null;
+    for (let i = 0; i < MAX_QUEUED + 8 * MAX_ITEMS + 1; i++) {
+      asked.push(
+        limiter.consume(fresh()).catch((error) => {
+          if (isOverloaded(error)) refused = error;
+        }),
+      );
+      if (i % MAX_ITEMS === 0) await new Promise(setImmediate);
+    }
+    await new Promise(setImmediate);
+    assert.ok(refused !== null, "calls are refused");
+    let isRefused = false;
+    const end = limiter.hold("h1", fresh()).settle();
+    end.catch((error) => {
+      isRefused ||= isOverloaded(error);
+    });
+    await new Promise(setImmediate);
+    assert.equal(isRefused, false);
+    answer(new Response("{}", { status: 400 }));
+    await Promise.allSettled([...asked, end]);
+    assert.equal(isRefused, false);
   });
 
   it("name options that are wrong", () => {

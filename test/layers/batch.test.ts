@@ -124,6 +124,26 @@ describe("the batch layer", () => {
     assert.equal((await fine).length, 1);
   });
 
+  it("takes what ends calls also when its queue is full of calls, up to as many again", async () => {
+    const { store, waiting } = recordingStore();
+    const layer = batchLayer(store, { size: 1_024, underWay: 1 });
+    const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
+    const limit = { algorithm: "concurrency", quota: 1 } as const;
+    const settle: StoreRequest = {
+      mode: "force",
+      steps: [{ bucket: "b", limit, event: { type: "settle", id: "h", units: 1 } }],
+    };
+    const isOverloaded = (error: unknown) => StoreError.isInstance(error) && error.code === "overloaded";
+    await assert.rejects(layer.apply([request]), isOverloaded);
+    const ends = layer.apply(Array.from({ length: MAX_QUEUED }, () => settle));
+    await assert.rejects(layer.apply([settle]), isOverloaded);
+    for (let sent = 0; sent < Math.ceil((2 * MAX_QUEUED) / 1_024); sent++) {
+      await turns(2);
+      waiting[sent]?.resolve();
+    }
+    assert.deepEqual([(await many).length, (await ends).length], [MAX_QUEUED, MAX_QUEUED]);
+  });
+
   it("refuses more than its queue holds, and takes work again afterwards", async () => {
     const { store, waiting } = recordingStore();
     const layer = batchLayer(store, { size: 1_024, underWay: 1 });

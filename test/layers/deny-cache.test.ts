@@ -120,6 +120,58 @@ describe("denials that are kept", () => {
     assert.deepEqual([await consume(), await consume()], [true, false]);
   });
 
+  it("are not kept when the answer comes after that of a reset or a grant", async () => {
+    const { store } = slowStore();
+    let gate: Promise<void> | null = null;
+    const late: Store = {
+      ...store,
+      async apply(requests) {
+        const held = gate;
+        gate = null;
+        const replies = await store.apply(requests);
+        await held;
+        return replies;
+      },
+    };
+    const limiter = limiterOn(late);
+    const bucket = { limit: "per-session", session: "s1" };
+    const free = [
+      () => limiter.reset(bucket),
+      () => limiter.grant(bucket, { id: "g", units: 1, lastsMs: 60_000, reason: "test" }),
+    ];
+    for (const act of free) {
+      await spend(() => limiter.consume(CALL), 2);
+      const open = Promise.withResolvers<void>();
+      gate = open.promise;
+      const denied = limiter.consume(CALL);
+      await act();
+      open.resolve();
+      assert.equal((await denied).allowed, false);
+      await spend(() => limiter.consume(CALL), 1);
+      await limiter.reset(bucket);
+    }
+  });
+
+  it("are not given to a call that the same bucket allows more, nor to one under another mode", async () => {
+    const overrides = [{ when: { plan: "pro" }, quota: 3 }];
+    const [users, sessions] = LIMITS as [PolicyInput["limits"][number], PolicyInput["limits"][number]];
+    const { store } = slowStore();
+    const limiter = limiterOn(store, [users, { ...sessions, overrides } as typeof sessions]);
+    const allowed = async (more: object = {}) => (await limiter.consume({ ...CALL, ...more })).allowed;
+    assert.deepEqual([await allowed(), await allowed(), await allowed()], [true, true, false]);
+    assert.deepEqual([await allowed({ plan: "pro" }), await allowed({ plan: "pro" })], [true, false]);
+    assert.equal(await allowed(), false);
+    const reload = (more: object) => limiter.reload({ version: 1, limits: [users, { ...sessions, ...more } as never] });
+    reload({ mode: "shadow" });
+    assert.equal(await allowed(), true);
+    reload({});
+    assert.equal(await allowed(), false);
+    reload({ quota: 5 });
+    assert.deepEqual([await allowed(), await allowed()], [true, false]);
+    reload({ quota: 0 });
+    assert.equal((await limiter.consume(CALL)).retryAfterMs, null);
+  });
+
   it("of another process are seen to be lifted within a second", async () => {
     const { clock, store } = slowStore();
     const [one, other] = [limiterOn(store), limiterOn(store)];

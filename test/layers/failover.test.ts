@@ -148,7 +148,10 @@ describe("failover", () => {
     remote.fault = "lose-request";
     const { allowed, message, verdicts, degraded, retryAfterMs } = await limiter.consume(call);
     assert.equal(allowed, false);
-    assert.match(message ?? "", /^Denied for now: per-session cannot be checked at the moment\. Try again in 1 s,/);
+    assert.match(
+      message ?? "",
+      /^Call denied for now: the limit per-session cannot be checked at the moment\. Try again in 1 second,/,
+    );
     assert.equal(verdicts[0]?.retryable, true);
     assert.equal(retryAfterMs, 1_000);
     assert.deepEqual(degraded, { reason: "unavailable", worstCaseOver: 0 });
@@ -162,7 +165,7 @@ describe("failover", () => {
     remote.fault = "lose-request";
     const { allowed, message, verdicts } = await limiter.consume(call);
     assert.equal(allowed, false);
-    assert.match(message ?? "", /^Denied by per-session: no calls per session left/);
+    assert.match(message ?? "", /^Limit reached \(per-session\), call denied: no calls are left/);
     assert.equal(verdicts[0]?.retryable, false);
     await limiter.close();
   });

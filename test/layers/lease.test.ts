@@ -1,11 +1,12 @@
 // Units that are borrowed ahead: never over, given back, and what they spare.
 
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import fc from "fast-check";
-import { createLimiter, type Limiter, MisuseError, type PolicyInput } from "tollgate";
-import type { Store } from "tollgate/store";
+import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInput } from "tollgate";
+import { type Store, StoreError } from "tollgate/store";
+import { settled } from "./borrowing.ts";
+import { RemoteStore } from "./remote.ts";
 import { slowStore } from "./slow-store.ts";
 
 const WINDOW_MS = 60_000;
@@ -27,18 +28,61 @@ async function usedOf(limiter: Limiter): Promise<number | undefined> {
   return (await limiter.usage({ tool: "search" }))[0]?.used;
 }
 
-/** Lets what goes on beside calls come to its end. */
-const settled = async () => {
-  for (let i = 0; i < 6; i++) await new Promise(setImmediate);
-};
+/** Lets the time of an instance pass in which it returns units. */
+async function ticked(times = 1): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    mock.timers.tick(100);
+    await settled();
+  }
+}
 
-async function admitted(limiter: Limiter, calls: number, call = CALL): Promise<number> {
+/** Calls until an instance holds units that it has not used, as another one sees it. Returns how many were admitted. */
+async function holding(limiter: Limiter, other: Limiter): Promise<number> {
+  for (let made = 1; ; made++) {
+    assert.equal((await limiter.consume(CALL)).allowed, true);
+    await settled();
+    if (made >= 200 && ((await usedOf(other)) ?? 0) - made > 5) return made;
+  }
+}
+
+async function admitted(limiter: Pick<Limiter, "consume">, calls: number, call = CALL): Promise<number> {
   let count = 0;
   for (let i = 0; i < calls; i++) if ((await limiter.consume(call)).allowed) count++;
   return count;
 }
 
+/** Two instances on one store that can be away, and whether the first has said something. */
+function connected(more: object = {}) {
+  const remote = new RemoteStore({ nowMs: () => Date.now() });
+  const events: string[] = [];
+  const policy = (limit: object): PolicyInput => ({
+    version: 1,
+    limits: [{ ...GLOBAL, window: "1h", quota: 1_000_000, ...limit }],
+  });
+  const store = (): Store => ({
+    batching: remote.batching,
+    apply: remote.apply.bind(remote),
+    beat: remote.beat.bind(remote),
+    close: async () => {},
+  });
+  const onEvent = ({ type }: { readonly type: string }) => events.push(type);
+  const limiter = createLimiter({ policy: policy(more), store: store(), onEvent });
+  const other = createLimiter({ policy: policy(more), store: store() });
+  return { limiter, other, remote, policy, isSaid: (event: string) => events.includes(event) };
+}
+
+/** Calls until a loan is asked for and the store does not answer. Returns how many calls were admitted. */
+async function callUntil(limiter: Limiter, event: string, isSaid: (event: string) => boolean): Promise<number> {
+  let made = 0;
+  for (let i = 0; i < 100_000 && !isSaid(event); i++) made += await admitted(limiter, 1);
+  assert.ok(isSaid(event), event);
+  return made;
+}
+
 describe("units that are borrowed ahead", () => {
+  beforeEach(() => mock.timers.enable({ apis: ["setInterval"] }));
+  afterEach(() => mock.timers.reset());
+
   it("are decided on here: thousands of calls in a few requests, all counted, all verdicts right", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store, 1_000_000);
@@ -93,14 +137,74 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await usedOf(other), 300);
   });
 
-  it("are given back when nobody has wanted them for a second", async () => {
-    const { store, clock } = slowStore();
+  it("are returned within 200 ms after the last call", async () => {
+    const { store } = slowStore();
+    const limiter = limiterOn(store, 1_000_000);
+    const other = limiterOn(store, 1_000_000);
+    await admitted(limiter, 1_000);
+    await settled();
+    assert.ok(((await usedOf(other)) ?? 0) > 1_000);
+    await ticked(2);
+    assert.equal(await usedOf(other), 1_000);
+    assert.equal(await admitted(limiter, 10), 10);
+  });
+
+  it("are returned while calls continue, when there are fewer of them", async () => {
+    const { store } = slowStore();
     const limiter = limiterOn(store, 1_000_000);
     await admitted(limiter, 1_000);
-    clock.advance(1_000);
-    await sleep(700);
-    assert.equal(await usedOf(limiterOn(store, 1_000_000)), 1_000);
-    assert.equal(await admitted(limiter, 10), 10);
+    await settled();
+    await ticked();
+    for (let calls = 1_000; calls < 1_010; calls++) {
+      await limiter.consume(CALL);
+      await ticked();
+    }
+    const used = (await usedOf(limiterOn(store, 1_000_000))) ?? 0;
+    assert.ok(used - 1_010 <= 8, `${used - 1_010} are held unused`);
+  });
+
+  it("are not lost when the policy is reloaded, and returned when its limit has changed", async () => {
+    const { store } = slowStore();
+    const policy = (quota: number | "unlimited", more: object = {}): PolicyInput => ({
+      version: 1,
+      limits: [{ ...GLOBAL, quota, ...more }],
+    });
+    const limiter = limiterOn(store, 100_000);
+    const other = limiterOn(store, 100_000);
+    for (let reloads = 0; reloads < 4; reloads++) {
+      await admitted(limiter, 500);
+      await settled();
+      const before = await usedOf(other);
+      limiter.reload(policy(100_000));
+      assert.equal((await limiter.consume(CALL)).verdicts[0]?.remaining, 100_000 - (reloads + 1) * 501);
+      await settled();
+      assert.ok(((await usedOf(other)) ?? 0) - (before ?? 0) <= 2_000, "the loan is kept");
+    }
+    for (const [quota, more] of [
+      [90_000, {}],
+      [90_000, { onStoreError: "deny" }],
+      [0, {}],
+      ["unlimited", {}],
+    ] as const) {
+      const made = (await usedOf(limiter)) ?? 0;
+      limiter.reload(policy(quota, more));
+      const { allowed } = await limiter.consume(CALL);
+      assert.equal(allowed, quota !== 0);
+      await ticked(3);
+      assert.equal(await usedOf(other), made + (typeof quota === "number" && quota > 0 ? 1 : 0), String(quota));
+    }
+  });
+
+  it("are apart for callers that have other quotas in one bucket", async () => {
+    const { store } = slowStore();
+    const overrides = [{ when: { plan: "free" }, quota: 5 }];
+    const policy = definePolicy({ version: 1, limits: [{ ...GLOBAL, quota: 100_000, overrides }] });
+    const limiter = createLimiter({ policy, store, denyCacheMs: 0 });
+    const [pro, free] = [limiter.for({ plan: "pro" }), limiter.for({ plan: "free" })];
+    assert.equal(await admitted(pro, 100), 100);
+    await settled();
+    assert.equal((await free.consume(CALL)).allowed, false);
+    assert.equal((await pro.consume(CALL)).allowed, true);
   });
 
   it("end with their window, and a reset takes them along", async () => {
@@ -154,6 +258,172 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await usedOf(limiter), 104);
     await limiter.close();
     assert.equal(await usedOf(limiterOn(store, 1_000)), 104);
+  });
+
+  it("are no reason to deny a call of the instance that holds them", async () => {
+    for (const how of ["key", "hold", "record", "peek", "cost"] as const) {
+      const { store } = slowStore();
+      const limiter = limiterOn(store, 1_000);
+      const other = limiterOn(store, 1_000);
+      let made = await holding(limiter, other);
+      made += await admitted(other, 1_000);
+      const left = 1_000 - made;
+      assert.ok(left > 1 && left < 32, `the first instance holds ${left}`);
+      if (how === "key") assert.equal((await limiter.consume({ ...CALL, idempotencyKey: "k" })).allowed, true);
+      if (how === "hold") assert.equal((await limiter.reserve(CALL)).allowed, true);
+      if (how === "peek") assert.equal((await limiter.peek(CALL)).allowed, true);
+      if (how === "cost") assert.equal((await limiter.consume({ ...CALL, cost: { calls: left } })).allowed, true);
+      if (how === "record") {
+        await limiter.record(CALL);
+        assert.equal(await usedOf(limiter), made + 1, "it is booked once");
+      }
+      await limiter.close();
+      const used = await usedOf(other);
+      assert.equal(used, made + (how === "peek" ? 0 : how === "cost" ? left : 1), how);
+    }
+  });
+
+  it("that another instance holds make a denial say to try again soon, which then works", async () => {
+    for (const algorithm of ["fixed-window", "quota"]) {
+      const { store, clock } = slowStore();
+      const { window, align, ...common } = GLOBAL;
+      const limit = { ...common, algorithm, quota: 1_000, ...(algorithm === "quota" ? {} : { window, align }) };
+      const policy = { version: 1, limits: [limit] } as PolicyInput;
+      const [one, other] = [0, 1].map(() => createLimiter({ policy, store })) as [Limiter, Limiter];
+      let made = await holding(one, other);
+      for (;;) {
+        const decision = await other.consume(CALL);
+        if (!decision.allowed) {
+          assert.equal(decision.retryAfterMs, 200);
+          assert.equal(decision.verdicts[0]?.retryable, true);
+          assert.match(decision.message ?? "", /Try again in 1 second/);
+          break;
+        }
+        made++;
+      }
+      for (const denied of [
+        await other.consume({ ...CALL, idempotencyKey: "k" }),
+        await other.reserve(CALL),
+        await other.peek(CALL),
+      ]) {
+        assert.deepEqual([denied.allowed, denied.retryAfterMs], [false, 200]);
+      }
+      assert.ok(made < 1_000, "the first instance holds the others");
+      clock.advance(200);
+      await ticked(2);
+      made += await admitted(other, 50);
+      assert.equal(made, 1_000);
+      clock.advance(200);
+      const last = await other.consume(CALL);
+      assert.ok((last.retryAfterMs ?? 0) > 50_000, "nothing is held any more");
+      assert.equal(last.verdicts[0]?.retryable, algorithm === "fixed-window");
+    }
+  });
+
+  it("of an instance that died are forgotten after two seconds: they stay used, and others may borrow again", async () => {
+    const { store, clock, asked } = slowStore();
+    const dead = limiterOn(store, 10_000);
+    await admitted(dead, 2_000);
+    await settled();
+    mock.timers.reset();
+    const other = limiterOn(store, 10_000);
+    const lost = ((await usedOf(other)) ?? 0) - 2_000;
+    assert.ok(lost > 0 && lost <= 10_000 / 32, `${lost}`);
+    clock.advance(2_000);
+    const made = await admitted(other, 5_000);
+    assert.equal(made, 5_000);
+    assert.ok(asked.times < 1_000, `${asked.times} requests`);
+    assert.equal(await admitted(other, 5_000), 10_000 - 2_000 - 5_000 - lost);
+  });
+
+  it("are at most so many that calls with large costs are not denied early", async () => {
+    const { store } = slowStore();
+    const [one, other] = [limiterOn(store, 10_000), limiterOn(store, 10_000)];
+    let used = 0;
+    for (let i = 0; ; i++) {
+      const limiter = i % 10 === 0 ? one : other;
+      const cost = (i % 7) + 1;
+      if (!(await limiter.consume({ ...CALL, cost: { calls: cost } })).allowed) break;
+      used += cost;
+    }
+    assert.ok(used >= 9_500, `${used}`);
+  });
+
+  it("are not asked for again and again where a store cannot lend them", async () => {
+    const { store } = slowStore();
+    const asked = { loans: 0 };
+    const unable: Store = {
+      ...store,
+      async apply(requests, terms) {
+        const replies = await store.apply(requests, terms);
+        return replies.map((reply, i) => {
+          if (requests[i]?.steps.every(({ event }) => event.type === "charge")) return reply;
+          asked.loans++;
+          return new StoreError("unsupported-request", "no holds", { transient: false });
+        });
+      },
+    };
+    const limiter = limiterOn(unable, 1_000);
+    for (let i = 0; i < 100; i++) assert.equal((await limiter.consume(CALL)).allowed, true);
+    assert.ok(asked.loans <= 3, `${asked.loans}`);
+  });
+
+  it("are returned after an outage, also those that were on their way when it began", async () => {
+    for (const fault of ["lose-request", "lose-reply"] as const) {
+      const { limiter, remote, other, isSaid } = connected();
+      let made = await admitted(limiter, 1_000);
+      await settled();
+      remote.fault = fault;
+      made += await callUntil(limiter, "store-away", isSaid);
+      await ticked(3);
+      remote.fault = "answer";
+      while (!isSaid("store-back")) await new Promise(setImmediate);
+      for (let i = 0; i < 100_000 && (await usedOf(other)) !== made; i++) await ticked();
+      assert.equal(await usedOf(other), made, fault);
+      await Promise.all([limiter.close(), other.close()]);
+    }
+  });
+
+  it("are not used in an outage when the limit denies calls then, nor after a reload that says so", async () => {
+    for (const isReload of [false, true]) {
+      const { limiter, remote, other, isSaid, policy } = connected(isReload ? {} : { onStoreError: "deny" });
+      await admitted(limiter, 1_000);
+      await settled();
+      remote.fault = "lose-request";
+      await callUntil(limiter, "store-away", isSaid);
+      await settled();
+      if (isReload) limiter.reload(policy({ onStoreError: "deny" }));
+      for (let i = 0; i < 20; i++) {
+        const { allowed, degraded } = await limiter.consume(CALL);
+        assert.ok(degraded !== null, "it is not decided from borrowed units");
+        if (!isReload) assert.equal(allowed, false);
+      }
+      remote.fault = "answer";
+      while (!isSaid("store-back")) await new Promise(setImmediate);
+      assert.equal(await admitted(limiter, 20), 20);
+      await Promise.all([limiter.close(), other.close()]);
+    }
+  });
+
+  it("are not spent under another policy, nor under the quota of another call", async () => {
+    const { store } = slowStore();
+    const limiter = limiterOn(store, 10_000);
+    const reload = (more: object) =>
+      limiter.reload({ version: 1, limits: [{ ...GLOBAL, quota: 10_000, ...more } as PolicyInput["limits"][number]] });
+    const stop = { overrides: [{ when: { plan: "none" }, quota: 0 }] };
+    for (const stopped of [{ quota: 0 }, { quota: 50 }, { quota: 0, lease: undefined }]) {
+      reload({});
+      assert.equal(await admitted(limiter, 500), 500);
+      reload(stopped);
+      assert.equal(await admitted(limiter, 20), 0, JSON.stringify(stopped));
+    }
+    reload(stop);
+    assert.equal(await admitted(limiter, 100), 100);
+    assert.equal(await admitted(limiter, 20, { ...CALL, plan: "none" } as typeof CALL), 0);
+    assert.equal(await admitted(limiter, 100), 100);
+    reload({ mode: "shadow", quota: 0, lease: undefined });
+    const { allowed, verdicts } = await limiter.consume(CALL);
+    assert.deepEqual([allowed, verdicts[0]?.allowed, verdicts[0]?.shadow], [true, false, true]);
   });
 
   it("are given up when the store fails, and asked for again", async () => {

@@ -7,6 +7,7 @@ import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type LimiterEvent, loadPolicy, MisuseError, type PolicyInput, watchPolicy } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
 import { temporaryFolder } from "../temporary.ts";
 import { isMisuse } from "./fixture.ts";
 
@@ -43,6 +44,63 @@ describe("reload", () => {
       events.slice(1).map((event) => "restarted" in event && event.restarted),
       [[], []],
     );
+  });
+
+  it("refuses what was bound under a policy that is gone, also where others have made the same call", async () => {
+    const { limiter } = limiterOf(policyOf(5, { overrides: [{ when: { plan: "pro" }, quota: 9 }] }));
+    const pro = limiter.for({ plan: "pro" } as object);
+    assert.equal((await pro.consume(call)).verdicts[0]?.quota, 9);
+    limiter.reload(policyOf(5));
+    assert.equal((await limiter.consume(call)).verdicts[0]?.quota, 5);
+    for (let i = 0; i < 2; i++) await assert.rejects(pro.consume(call), isMisuse("invalid-call"));
+    assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 2);
+  });
+
+  it("asks the limits of the policy in force for what calls cost, and which limits they are under", async () => {
+    const { limiter } = limiterOf({ ...policyOf(9), tools: { x: { cost: { calls: 2 }, tier: "T1" } } });
+    const remaining = async () => (await limiter.consume(call)).verdicts.map((verdict) => verdict.remaining);
+    assert.deepEqual([await remaining(), await remaining()], [[7], [5]]);
+    limiter.reload({ ...policyOf(9), tools: { x: { cost: { calls: 3 }, tier: "T1" } } });
+    assert.deepEqual(await remaining(), [2]);
+    const tiers = { name: "tiers", per: ["tier"], quotas: { T1: 4, T2: 8 }, otherwise: "deny" } as const;
+    const limits = [...policyOf(9).limits, tiers];
+    limiter.reload({ version: 1, limits, tools: { x: { tier: "T1" } } });
+    assert.deepEqual(await remaining(), [1, 3]);
+    limiter.reload({ version: 1, limits, tools: { x: { tier: "T2" } } });
+    assert.deepEqual(await remaining(), [0, 7]);
+    limiter.reload({ version: 1, limits });
+    assert.deepEqual(await remaining(), [0], "no tier, and denied");
+    limiter.reload(policyOf(9, { match: ["y"] }));
+    assert.deepEqual(await remaining(), []);
+  });
+
+  it("forgets no use of a token bucket by a quota of 0 under which calls are recorded", async () => {
+    const clock = fakeClock();
+    const gcra = { algorithm: "gcra", window: "365d" };
+    const limiter = createLimiter({ policy: policyOf(10, gcra), store: memoryStore({ clock }) });
+    for (let i = 0; i < 4; i++) assert.equal((await limiter.consume(call)).allowed, true);
+    limiter.reload(policyOf(0, gcra));
+    assert.equal((await limiter.record(call)).allowed, false);
+    clock.advance(60_000);
+    assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 5);
+    limiter.reload(policyOf(10, gcra));
+    assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
+  });
+
+  it("counts in the windows of another time zone from the next window on", async () => {
+    const day = 86_400_000;
+    const clock = fakeClock(Date.now() - (Date.now() % day) + 12 * 3_600_000);
+    const policyIn = (timezone: string) =>
+      policyOf(1, { algorithm: "fixed-window", window: "day", align: "calendar", timezone });
+    const limiter = createLimiter({ policy: policyIn("UTC"), store: memoryStore({ clock }) });
+    const resetAfterMs = async (session: string) =>
+      (await limiter.consume({ tool: "x", session })).verdicts[0]?.resetAfterMs;
+    assert.equal(await resetAfterMs("s1"), day / 2);
+    limiter.reload(policyIn("Etc/GMT-6"));
+    assert.equal(await resetAfterMs("s1"), day / 2, "a bucket keeps the end that it was made with");
+    assert.equal(await resetAfterMs("s2"), day / 4);
+    limiter.reload(policyIn("UTC"));
+    assert.equal(await resetAfterMs("s3"), day / 2);
   });
 
   it("changes nothing by what is no policy", async () => {

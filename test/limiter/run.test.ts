@@ -182,15 +182,17 @@ describe("run", () => {
     assert.deepEqual(await used(), { calls: 1, tokens: 500, money: 0 });
   });
 
-  it("refuses reports of no known unit, and those after the end", async () => {
+  it("refuses what is no function, and options that are wrong", async () => {
     const { limiter } = limiterFor();
-    const reports: Report[] = [];
-    const bad = limiter.run(call, (_signal, report) => report({ euros: 1 }));
-    await assert.rejects(bad, isMisuse("unknown-unit"));
-    await limiter.run({ ...call, cost: { tokens: 1 } }, (_signal, report) => {
-      reports.push(report);
-    });
-    assert.throws(() => reports[0]?.({ tokens: 1 }), isMisuse("run-ended"));
     await assert.rejects(limiter.run(call, 5 as never), isMisuse("invalid-option", "run"));
+    for (const [options, path] of [
+      [{ lease: 5 }, "options"],
+      [{ leaseMs: 0 }, "leaseMs"],
+      [{ isActive: true }, "isActive"],
+      [new AbortController().signal, "options"],
+    ] as const) {
+      const refused = limiter.run(call, () => assert.fail("ran"), options as never);
+      await assert.rejects(refused, isMisuse("invalid-option", path));
+    }
   });
 });

@@ -111,13 +111,16 @@ describe("elapsed", () => {
     clock.advance(1_500_000);
     const late = await limiter.consume(call);
     assert.deepEqual([late.allowed, late.verdicts[0]?.remaining], [true, 300_000]);
-    assert.equal(late.notice, "Only 5 min per session left (half-an-hour).");
+    assert.equal(late.notice, "5 minutes are left of 30 minutes in this session. Finish in that time.");
     clock.advance(299_999);
     assert.ok((await limiter.consume(call)).allowed);
     clock.advance(1);
     const over = await limiter.consume(call);
     assert.deepEqual([over.allowed, over.retryAfterMs, over.verdicts[0]?.retryable], [false, null, false]);
-    assert.equal(over.message, "Denied by half-an-hour: the 30 min per session are over. Finish with what you have.");
+    assert.equal(
+      over.message,
+      "Limit reached (half-an-hour), call denied: the time in this session is over (30 minutes from the first call). Do not call tools again; finish with what you have.",
+    );
     clock.advance(3_600_000);
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 1_800_000);
   });
@@ -155,7 +158,7 @@ describe("streak", () => {
     assert.deepEqual([denied.allowed, denied.retryAfterMs, denied.verdicts[0]?.retryable], [false, 3_600_000, false]);
     assert.equal(
       denied.message,
-      "Denied by errors: the last 2 calls per session and tool failed. Do something else, or finish.",
+      "Call denied (errors): the last 2 calls of this tool failed. Use another tool, or finish with what you have.",
     );
     clock.advance(3_599_999);
     assert.equal((await limiter.consume(call)).allowed, false);
@@ -180,10 +183,11 @@ describe("streak", () => {
     await limiter.run(call, () => ({ at: "x", found: 0 }));
     const third = await limiter.run(call, () => ({ found: 1 }));
     assert.equal(third.allowed, true);
-    assert.deepEqual([third.decision.verdicts[0]?.allowed, third.decision.message], [false, null]);
+    const [verdict] = third.decision.verdicts;
+    assert.deepEqual([verdict?.allowed, verdict?.shadow, third.decision.message], [false, true, null]);
     assert.equal(
       third.decision.notice,
-      "Careful (no-progress): the last 2 calls per session, tool and args had the same result. Do something else.",
+      "Warning: the last 2 calls of this tool with these arguments had the same result. Do not repeat it: change the arguments, use another tool, or finish with what you have.",
     );
     assert.equal((await limiter.consume(call)).notice, null);
     assert.equal((await limiter.consume({ ...call, args: { q: 2 } })).notice, null);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type Store, StoreError, type StoreReply, type StoreRequest } from "tollgate/store";
+import { validReply } from "../../src/store-check.ts";
 import { createModel, type createTallies, peekAt, type Turn, waitOf } from "./schedule.ts";
 
 type Model = ReturnType<typeof createModel>;
@@ -50,7 +51,8 @@ function isAlone(requests: readonly StoreRequest[]): boolean {
 }
 
 async function both(store: Store, model: Model, requests: readonly StoreRequest[], time: Time): Promise<StoreReply[]> {
-  const replies = (await store.apply(requests)).map((reply) => {
+  const replies = (await store.apply(requests)).map((found) => {
+    const reply = validReply(found);
     if (StoreError.isInstance(reply)) throw reply;
     return reply;
   });

@@ -135,8 +135,136 @@ for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
   });
 }
 
+describe("the column that holds the session", () => {
+  const UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+  const columns: Record<string, { type: string; id: string; spellings: string[]; others: string[] }> = {
+    "character(8)": {
+      type: "character(8)",
+      id: "s1",
+      spellings: ["s1", "s1      ", "s1 "],
+      others: ["s", "s11", "S1"],
+    },
+    "character(8), full": { type: "character(8)", id: "12345678", spellings: ["12345678"], others: ["123456789", "1"] },
+    "a domain on character(2)": { type: "short", id: "s1", spellings: ["s1", "s1 "], others: ["s12", "s"] },
+    "a domain on a domain": { type: "shorter", id: "s1", spellings: ["s1"], others: ["s12", "s"] },
+    "character varying(4)": { type: "character varying(4)", id: "s1", spellings: ["s1"], others: ["s1 ", "s1234"] },
+    text: { type: "text", id: "s1 ", spellings: ["s1 "], others: ["s1", "s1\u0000"] },
+    "text without regard to case": {
+      type: "text COLLATE nocase",
+      id: "Ab",
+      spellings: ["Ab", "ab", "AB"],
+      others: ["a"],
+    },
+    uuid: {
+      type: "uuid",
+      id: UUID,
+      spellings: [UUID, UUID.toUpperCase(), `{${UUID}}`, UUID.replaceAll("-", "")],
+      others: ["made-up", UUID.replace("a", "b")],
+    },
+    integer: {
+      type: "integer",
+      id: "7",
+      spellings: ["7", "007", "+7", " 7 "],
+      others: ["8", "7.5", "99999999999", ""],
+    },
+    bigint: { type: "bigint", id: "9007199254740993", spellings: ["9007199254740993"], others: ["9007199254740992"] },
+    numeric: { type: "numeric", id: "7.0", spellings: ["7.0", "7", "7.00"], others: ["7.1"] },
+    enum: { type: "colour", id: "red", spellings: ["red"], others: ["blue", "pink"] },
+  };
+
+  for (const [name, { type, id, spellings, others }] of Object.entries(columns)) {
+    it(`may be of the type ${name}, and all spellings of an id share its counts`, async () => {
+      await pool.query(`
+        DROP TABLE IF EXISTS typed; DROP DOMAIN IF EXISTS shorter, short; DROP TYPE IF EXISTS colour;
+        DROP COLLATION IF EXISTS nocase;
+        CREATE DOMAIN short AS character(2); CREATE DOMAIN shorter AS short;
+        CREATE TYPE colour AS ENUM ('red', 'blue');
+        CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE typed (id ${type} PRIMARY KEY, state jsonb NOT NULL DEFAULT '{}')`);
+      await pool.query("INSERT INTO typed VALUES ($1)", [id]);
+      const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 3, ttl: "1h" }] };
+      const limiter = createLimiter({
+        policy,
+        store: documentStore(columnOf(sql, { table: "typed", column: "state" })),
+      });
+      const allowed = [];
+      for (let i = 0; i < 8; i++) {
+        const session = spellings[i % spellings.length] ?? "";
+        allowed.push((await limiter.consume({ tool: "x", session })).allowed);
+      }
+      assert.deepEqual(allowed, [true, true, true, false, false, false, false, false]);
+      const { rows } = await pool.query("SELECT state FROM typed");
+      assert.equal(Object.keys(rows[0]?.state.keys).length, 1);
+      for (const session of others.filter((each) => each !== "")) {
+        await assert.rejects(limiter.consume({ tool: "x", session }), isStoreError("unknown-partition", /./), session);
+      }
+    });
+  }
+});
+
+describe("the JSON column", () => {
+  const isDamaged = isStoreError("damaged-bucket", /not what any version writes/);
+  const types = { jsonb: "jsonb", json: "json", text: "text", "a domain on jsonb": "state_json" };
+  const empty = { "no value": null, null: "null", "{}": "{}", "[]": "[]", "an empty text": '""', spaces: " {} " };
+  const damaged = { "an object of others": '{"mine":true}', "a number": "5", "a text": '"x"', "a list": "[1]" };
+
+  for (const [name, type] of Object.entries(types)) {
+    it(`of the type ${name} may hold nothing yet in any way`, async () => {
+      await pool.query(`
+        DROP TABLE IF EXISTS stated; DROP DOMAIN IF EXISTS state_json; CREATE DOMAIN state_json AS jsonb;
+        CREATE TABLE stated (id text PRIMARY KEY, state ${type})`);
+      const limiter = createLimiter({
+        policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 3, ttl: "1h" }] },
+        store: documentStore(columnOf(pool, { table: "stated", column: "state" })),
+      });
+      const states: Record<string, string | null> = type === "text" ? { ...empty, nothing: "" } : empty;
+      for (const [session, state] of Object.entries(states)) {
+        await pool.query("INSERT INTO stated VALUES ($1, $2)", [session, state]);
+        const remaining = [];
+        for (let i = 0; i < 4; i++) remaining.push((await limiter.consume({ tool: "x", session })).allowed);
+        assert.deepEqual(remaining, [true, true, true, false], session);
+      }
+      const texts: Record<string, string> = type === "text" ? { ...damaged, "no JSON": "{" } : damaged;
+      for (const [session, state] of Object.entries(texts)) {
+        await pool.query("INSERT INTO stated VALUES ($1, $2)", [session, state]);
+        await assert.rejects(limiter.consume({ tool: "x", session }), isDamaged, session);
+        const { rows } = await pool.query("SELECT state::text FROM stated WHERE id = $1", [session]);
+        assert.deepEqual(JSON.stringify(rows[0]?.state).replaceAll(" ", ""), JSON.stringify(state).replaceAll(" ", ""));
+      }
+    });
+  }
+});
+
 describe("the document store", () => {
   const { port, sessions } = mapPort();
+
+  it("reads what a port gives as text, as bytes or as nothing", async () => {
+    const written: unknown[] = [];
+    const values: unknown[] = [undefined, null, "", "null", "{}", {}, [], Buffer.from("{}"), Buffer.from("")];
+    for (const first of values) {
+      let value = first;
+      const own: DocumentPort = {
+        async transact(_partition, change) {
+          const { json, result } = change(value, 1_000);
+          value =
+            typeof first === "string"
+              ? JSON.stringify(json)
+              : first instanceof Uint8Array
+                ? Buffer.from(JSON.stringify(json))
+                : json;
+          return result;
+        },
+      };
+      const limiter = createLimiter({
+        policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 2 }] },
+        store: documentStore(own),
+      });
+      const allowed = [];
+      for (let i = 0; i < 3; i++) allowed.push((await limiter.consume({ tool: "x", session: "s" })).allowed);
+      written.push(allowed.join());
+    }
+    assert.deepEqual([...new Set(written)], ["true,true,false"]);
+  });
 
   it("refuses limits that are wider than a session when the limiter is made, and when its policy is reloaded", () => {
     const wide: PolicyInput = { version: 1, limits: [...POLICY.limits, { name: "per-user", per: ["user"], quota: 5 }] };
@@ -186,7 +314,7 @@ describe("the document store", () => {
       [1, 1],
     );
     sessions.set("s1", '{"mine": true}');
-    await assert.rejects(limiter.consume(call), isStoreError("damaged-bucket", /a reset begins it again/));
+    await assert.rejects(limiter.consume(call), isStoreError("damaged-bucket", /a reset of a bucket begins it again/));
     await limiter.reset(bucket);
     assert.equal((await limiter.consume(call)).allowed, true);
     await limiter.close();

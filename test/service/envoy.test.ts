@@ -110,11 +110,12 @@ describe("one descriptor", () => {
     assert.equal(await usedOf(limiter, "api-rate", { user: "u1", tool: "api" }), 5);
   });
 
-  it("that is denied is told when to come again, and the words for the model", async () => {
+  it("that is denied is told when to come again, and why, without advice for a model", async () => {
     const { client } = await make();
     const over = await client.ask({ descriptors: [{ user: "u1" }], hitsAddend: 6 });
     assert.equal(over.overallCode, "OVER_LIMIT");
-    assert.match(String(over.rawBody), /api-rate|calls|limit/);
+    const detail = "Not possible: the limit is 5 calls per minute per user and tool, and this call needs 6 calls.";
+    assert.equal(String(over.rawBody), detail);
     assert.deepEqual(over.responseHeadersToAdd, [], "six never pass, so that waiting does not help");
     await client.ask({ descriptors: [{ user: "u1" }], hitsAddend: 5 });
     const denied = await client.ask({ descriptors: [{ user: "u1" }] });
@@ -133,6 +134,15 @@ describe("one descriptor", () => {
       requestsPerUnit: 3,
       unit: "UNKNOWN",
     });
+  });
+
+  it("names the unit of a window that was reloaded", async () => {
+    const { client, limiter } = await make();
+    const unit = async () => (await client.ask({ descriptors: [{ user: "u1" }] })).statuses[0]?.currentLimit?.unit;
+    assert.equal(await unit(), "MINUTE");
+    const limits = LIMITS.limits.map((limit) => (limit.name === "api-rate" ? { ...limit, window: "1h" } : limit));
+    limiter.reload({ ...LIMITS, limits } as PolicyInput);
+    assert.equal(await unit(), "HOUR");
   });
 
   it("passes a shadow limit, which is not told", async () => {
@@ -337,6 +347,18 @@ describe("a mapping", () => {
       assert.equal(overallCode, "OK");
       assert.equal(await usedOf(limiter, "api-rate", { user, tool: "api" }), 5);
     }
+  });
+
+  it("is over its limit where a value is longer than the limiter takes, since Envoy lets errors pass", async () => {
+    const { client } = await make();
+    const answer = await client.ask({ descriptors: [{ user: "u9", tool: "x".repeat(1_025) }, { user: "u9" }] });
+    assert.equal(answer.overallCode, "OVER_LIMIT");
+    assert.deepEqual(
+      answer.statuses.map(({ code }) => code),
+      ["OVER_LIMIT", "OK"],
+    );
+    const short = { descriptors: [{ user: "u9", tool: "x".repeat(1_024) }] };
+    assert.equal((await client.ask(short)).overallCode, "OK");
   });
 
   const refused: [string, unknown, RegExp][] = [

@@ -130,6 +130,20 @@ describe("events", () => {
     assert.equal(await listeners(server), 0);
   });
 
+  it("end with a heartbeat for a key whose tenants have changed", async () => {
+    const before = keysOf({ reader: { scopes: ["read"] } });
+    const after = keysOf({ reader: { scopes: ["read"], tenants: ["acme"] } });
+    let { find } = before.keys;
+    const changing = { ...before.keys, find: (id: string) => find(id) };
+    const server = await served({ keys: changing, bounds: { heartbeatMs: 100 } });
+    const listener = await Listener.open(server, "", before.texts.reader);
+    while (listener.beats < 2) await sleep(10);
+    find = after.keys.find;
+    await listener.ended;
+    assert.equal(await listeners(server), 0);
+    (await Listener.open(server, "", before.texts.reader)).close();
+  });
+
   it("are for so many listeners, and one that leaves makes room", async () => {
     const server = await served({ bounds: { maxListeners: 2 } });
     const [one, two] = [await Listener.open(server), await Listener.open(server)];

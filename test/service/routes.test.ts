@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { definePolicy } from "tollgate";
 import { sqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { fits, POLICY, served } from "./served.ts";
@@ -23,7 +24,8 @@ describe("deciding routes", () => {
     assert.equal(denied.status, 200);
     assert.ok(fits("/v1/consume", denied.json));
     assert.deepEqual([denied.json.allowed, denied.json.verdicts[0].allowed], [false, false]);
-    assert.match(denied.json.message, /^Denied by per-session: /);
+    assert.match(denied.json.message, /^Limit reached \(per-session\), call denied: /);
+    assert.match(denied.json.detail, /^Limit reached: \d+ calls per session\.$/);
   });
 
   it("peek and charge nothing, record and charge past the quota", async () => {
@@ -173,6 +175,33 @@ describe("routes of administrators and readers", () => {
       assert.deepEqual([status, text], [304, ""], known);
     }
     assert.equal((await ask("GET", "/v1/policy", { headers: { "if-none-match": '"other"' } })).status, 200);
+  });
+});
+
+describe("the policy in force", () => {
+  const policyOf = (quota: number) =>
+    definePolicy({
+      version: 1,
+      limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { x: quota }, quota: 1 }],
+    });
+
+  it("has another version whatever differs, also where it was made before, or the limiter took it by itself", async () => {
+    const server = await served({ policy: policyOf(5) });
+    const versions = new Set<string>();
+    const see = async (quota: number) => {
+      const { json, headers } = await server.ask("GET", "/v1/policy");
+      assert.equal(JSON.parse(json.source).limits[0].quotas.x, quota);
+      assert.equal(headers.get("etag"), `"${json.version}"`);
+      versions.add(json.version);
+    };
+    await see(5);
+    server.service.reload(policyOf(6));
+    await see(6);
+    server.service.limiter.reload(policyOf(7));
+    await see(7);
+    assert.equal(versions.size, 3);
+    assert.throws(() => server.service.reload("version: 1\nlimits: [{ name: x, per: [op], quota: 1 }]"));
+    await see(7);
   });
 });
 

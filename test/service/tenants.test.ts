@@ -84,6 +84,19 @@ const act = fc.oneof(
 const numbersOf = ({ verdicts }: { verdicts: { limit: string; remaining: number; quota: number }[] }) =>
   verdicts.map(({ limit, remaining, quota }) => [limit, remaining, quota]);
 
+describe("a policy that the limiter takes by itself", () => {
+  it("keeps tenants apart by its own dimensions", async () => {
+    const server = await served({ policy: shared, keys });
+    const limits = [{ name: "per-project", per: ["project"], quota: 1 }];
+    server.service.limiter.reload({ version: 1, limits });
+    const call = { tool: "search", project: "p1" };
+    for (const tenant of ["acme", "globex"]) {
+      const { json } = await server.post("/v1/consume", call, { key: keyOf(tenant) });
+      assert.equal(json.allowed, true, tenant);
+    }
+  });
+});
+
 describe("tenants", () => {
   it("leave each other's usages as they are, and see nothing of them", async () => {
     const { ask, post } = await served({ policy, keys });

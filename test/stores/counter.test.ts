@@ -188,6 +188,7 @@ describe("the counter store", () => {
     refuses({ per: ["user"], count: "session" }, "one that counts values of session");
     refuses({ algorithm: "streak", of: "errors" }, "one of errors in a row");
     refuses({ algorithm: "elapsed", quota: "1m" }, "elapsed");
+    refuses({ lease: "auto" }, "lease: auto");
   });
 
   it("refuses calls that it cannot answer", async () => {
@@ -204,6 +205,10 @@ describe("the counter store", () => {
     await assert.rejects(limiter.consume({ ...call(), idempotencyKey: "k" }), isUnsupported);
     await assert.rejects(limiter.consume(call(), { maxWaitMs: 10 }), isUnsupported);
     assert.equal((await limiter.record(call())).allowed, true);
+    const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
+    const undo: StoreRequest = { mode: "undo", steps: [{ bucket: "b", limit, event: { type: "charge", cost: 1 } }] };
+    const [undone] = await counterStore(mapPort().port).apply([undo]);
+    assert.ok(isUnsupported(undone), "it must not be added");
   });
 
   it("counts a calendar's windows, and says when its time is in none of those that it was given", async () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { MisuseError, StoreError } from "tollgate";
-import type { LimitSpec, Step } from "tollgate/store";
+import { decide, type LimitSpec, type Step, type StoredState, type StoreRequest } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { testStore } from "./store-suite.ts";
@@ -14,6 +15,70 @@ testStore("memory", () => {
 const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
 const charge = (bucket: string): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });
 const isCapacity = (reply: unknown) => StoreError.isInstance(reply) && reply.code === "capacity";
+
+describe("counting in place", () => {
+  const ttlMs = fc.constantFrom(500, 1_000, 5_000);
+  const quota = fc.integer({ min: 0, max: 6 });
+  const limits: fc.Arbitrary<LimitSpec> = fc.oneof(
+    fc.record({ algorithm: fc.constant("quota" as const), quota, ttlMs, ttlFrom: fc.constantFrom("first", "last") }),
+    fc.record({
+      algorithm: fc.constant("fixed-window" as const),
+      quota,
+      windowMs: ttlMs,
+      align: fc.constantFrom("epoch", "first-use"),
+    }),
+    fc.record({ algorithm: fc.constant("sliding-window" as const), quota, windowMs: ttlMs }),
+    fc.record({
+      algorithm: fc.constant("gcra" as const),
+      burst: quota,
+      levelPerUnit: ttlMs,
+      levelPerMs: fc.constant(1),
+    }),
+  ) as fc.Arbitrary<LimitSpec>;
+  const events: fc.Arbitrary<Step["event"]> = fc.oneof(
+    fc.record({ type: fc.constant("charge" as const), cost: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({
+      type: fc.constant("charge" as const),
+      cost: fc.constant(1),
+      seen: fc.constantFrom("0123456789abcdef", "fedcba9876543210"),
+    }),
+    fc.constantFrom<Step["event"]>(
+      { type: "hold", id: "h1", units: 1, leaseMs: 700, onExpiry: "charge" },
+      { type: "settle", id: "h1", units: 2 },
+      { type: "reset" },
+      { type: "read" },
+    ),
+  );
+
+  it("is what the kernel says, whatever limits and events a bucket has in turn", async () => {
+    const acts = fc.array(
+      fc.record({
+        limit: limits,
+        event: events,
+        mode: fc.constantFrom("judge" as const, "judge" as const, "force" as const, "peek" as const),
+        afterMs: fc.constantFrom(0, 0, 1, 499, 501, 1_000),
+      }),
+      { maxLength: 60, size: "max" },
+    );
+    await fc.assert(
+      fc.asyncProperty(acts, async (list) => {
+        const clock = fakeClock();
+        const store = memoryStore({ clock });
+        let state: StoredState | undefined;
+        let made = 0;
+        for (const { limit, event, mode, afterMs } of list) {
+          clock.advance(afterMs);
+          const named = event.type === "hold" ? { ...event, id: `h${++made}` } : event;
+          const request: StoreRequest = { mode, steps: [{ bucket: "b", limit, event: named }] };
+          const { reply, next } = decide(request, [state], clock.nowMs());
+          if (next !== null) state = next[0];
+          assert.deepEqual(await store.apply([request]), [reply]);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
 
 describe("the memory store's bound", () => {
   it("refuses a new bucket at its cap, charges nothing for it, and forgets no live one", async () => {

@@ -1,7 +1,9 @@
 // A middleware for language models: each call of the model is judged, and booked with the tokens that it took.
 
-import { type Guard, textOf, watched } from "../guard.ts";
-import { type ModelOptions, modelCalls } from "../model-calls.ts";
+import type { Dimensions } from "../../kernel/call.ts";
+import { readStream } from "../guard/reading.ts";
+import { detailOf, type Guard } from "../guard.ts";
+import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
 /** A middleware as both versions take it. */
@@ -12,46 +14,123 @@ export interface ModelMiddleware {
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** What a provider says that a call of its model took. */
+/** What a provider says that a call of its model took: by parts, or as flat numbers in version 2 of its interface. */
 interface Usage {
-  readonly inputTokens?: { readonly total?: number | undefined } | undefined;
-  readonly outputTokens?: { readonly total?: number | undefined } | undefined;
+  readonly inputTokens?: InputTokens | Count;
+  readonly outputTokens?: OutputTokens | Count;
+  readonly totalTokens?: Count;
+  readonly cachedInputTokens?: Count;
+  readonly reasoningTokens?: Count;
 }
 
+type Count = number | null | undefined;
+type InputTokens = Partial<Record<"total" | "noCache" | "cacheRead" | "cacheWrite", Count>>;
+type OutputTokens = Partial<Record<"total" | "text" | "reasoning", Count>>;
+
+/** The model that was asked. */
+interface Model {
+  readonly modelId?: string;
+  readonly provider?: string;
+}
+
+/** A part of an answer, whole or streamed. */
+interface Part {
+  readonly type: string;
+  readonly text?: unknown;
+  readonly delta?: unknown;
+  readonly modelId?: unknown;
+  readonly usage?: Usage | null;
+}
+
+/** What a call of the model is given. */
+type CallParams = Parameters<WhoseModel>[0];
+
+/** The dimensions of the run that a call of the model belongs to. */
+type WhoseModel = (call: { readonly providerOptions?: Readonly<Record<string, unknown>> | undefined }) => Dimensions;
+
 /** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */
-export function modelMiddleware(guard: Guard, options: ModelOptions): ModelMiddleware {
+export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelOptions): ModelMiddleware {
   const { call, book } = modelCalls(options);
+  const callOf = ({ providerOptions }: CallParams) => ({ ...whose({ providerOptions }), ...call });
   return {
     specificationVersion: "v3",
-    async wrapGenerate({ doGenerate, params }) {
+    async wrapGenerate({ doGenerate, params, model }) {
       const ran = await guard.run(
-        call,
+        callOf(params),
         async (report) => {
           const result = await doGenerate();
-          book(report, result.usage.inputTokens?.total, result.usage.outputTokens?.total);
+          book(report, () => {
+            const parts: readonly Part[] = Array.isArray(result.content) ? result.content : [];
+            return reportedOf(result.usage, model, result.response?.modelId, parts.some(isWritten));
+          });
           return result;
         },
         params.abortSignal,
       );
       return ran.allowed
         ? ran.value
-        : { ...DENIED, content: [{ type: "text", text: textOf(ran.decision) }], warnings: [] };
+        : { ...DENIED, content: [{ type: "text", text: detailOf(ran.decision) }], warnings: [] };
     },
-    async wrapStream({ doStream, params }) {
-      const begun = await guard.begin(call, params.abortSignal);
-      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(textOf(begun.decision))) };
+    async wrapStream({ doStream, params, model }) {
+      const begun = await guard.begin(callOf(params), params.abortSignal);
+      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(detailOf(begun.decision))) };
+      let hasAnswer = false;
+      let modelId: unknown;
+      const onPart = (part: Part) => {
+        hasAnswer ||= isWritten(part);
+        if (part.type === "response-metadata") modelId = part.modelId;
+        if (part.type !== "finish") return false;
+        book(begun.report, () => reportedOf(part.usage, model, modelId, hasAnswer));
+        return true;
+      };
       try {
         const result = await doStream();
-        const onPart = ({ type, usage }: { type: string; usage: Usage }) => {
-          if (type === "finish") book(begun.report, usage.inputTokens?.total, usage.outputTokens?.total);
-        };
-        return { ...result, stream: watched(result.stream, onPart, begun.end) };
+        return { ...result, stream: readStream<Part>(result.stream, begun, onPart, params.abortSignal) };
       } catch (error) {
         await begun.end(error);
         throw error;
       }
     },
   };
+}
+
+/** Parts that are not written by the model. */
+const FRAMING = new Set(
+  "stream-start response-metadata finish error raw text-start text-end reasoning-start reasoning-end".split(" "),
+);
+
+function isWritten({ type, text, delta }: Part): boolean {
+  return !FRAMING.has(type) && text !== "" && delta !== "";
+}
+
+function reportedOf(
+  usage: Usage | null | undefined,
+  model: Model | undefined,
+  modelId: unknown,
+  hasAnswer: boolean,
+): Reported {
+  const { inputTokens, outputTokens, totalTokens, cachedInputTokens, reasoningTokens } = usage ?? {};
+  const input: InputTokens =
+    typeof inputTokens === "object" && inputTokens !== null ? inputTokens : { total: inputTokens };
+  const output: OutputTokens =
+    typeof outputTokens === "object" && outputTokens !== null ? outputTokens : { total: outputTokens };
+  return {
+    input: input.total ?? sumOf(input.noCache, input.cacheRead, input.cacheWrite),
+    output: output.total ?? sumOf(output.text, output.reasoning),
+    total: totalTokens,
+    cacheRead: input.cacheRead ?? cachedInputTokens,
+    cacheWrite: input.cacheWrite,
+    reasoning: output.reasoning ?? reasoningTokens,
+    model: modelId ?? model?.modelId,
+    provider: model?.provider,
+    hasAnswer,
+  };
+}
+
+/** A total that is not reported, of its parts: the first is most of it. */
+function sumOf(first: Count, ...others: readonly Count[]): Count {
+  if (first === undefined || first === null) return undefined;
+  return others.reduce<number>((sum, each) => sum + (each ?? 0), first);
 }
 
 const DENIED = {

@@ -1,7 +1,7 @@
 // A decision as header fields, and a denial as a problem body.
 
 import type { Decision, Verdict } from "../../kernel/decision.ts";
-import { bindingOf, textOf } from "../guard.ts";
+import { bindingOf, detailOf } from "../guard.ts";
 
 /** Header fields by name. */
 export type Fields = Readonly<Record<string, string>>;
@@ -11,7 +11,7 @@ export interface Problem {
   readonly type: "https://iana.org/assignments/http-problem-types#quota-exceeded";
   readonly title: string;
   readonly status: 429;
-  /** The words for the model. */
+  /** The limit, and when to retry: for programs and people, without advice for a model. */
   readonly detail: string;
   /** Names of the limits that deny. */
   readonly "violated-policies": readonly string[];
@@ -64,7 +64,7 @@ export function problemOf(decision: Decision): Problem {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
     title: "Request cannot be satisfied as assigned quota has been exceeded",
     status: 429,
-    detail: textOf(decision),
+    detail: detailOf(decision),
     "violated-policies": shown(decision).flatMap(({ allowed, limit }) => (allowed ? [] : [limit])),
     retryAfterMs: decision.retryAfterMs,
   };

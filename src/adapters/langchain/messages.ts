@@ -9,7 +9,8 @@ import {
   ToolMessage,
 } from "langchain";
 import type { Decision } from "../../kernel/decision.ts";
-import { fieldsOf, noticed, textOf } from "../guard.ts";
+import { detailOf, fieldsOf, noticeKey, textOf } from "../guard.ts";
+import type { Reported } from "../model-calls.ts";
 
 /** What the model reads of a call that was denied. */
 export function deniedResult({ id = "", name }: ToolCallRequest["toolCall"], decision: Decision): ToolMessage {
@@ -19,26 +20,73 @@ export function deniedResult({ id = "", name }: ToolCallRequest["toolCall"], dec
 
 /** What stands in for the answer of a model whose call was denied. */
 export function deniedAnswer(decision: Decision): AIMessage {
-  return new AIMessage({ content: textOf(decision), response_metadata: { tollgate: fieldsOf(decision) } });
+  return new AIMessage({ content: detailOf(decision), response_metadata: { tollgate: fieldsOf(decision) } });
 }
 
-/** The result of a tool, with what is left of the budget where it is text. */
-export function withNotice<Result>(result: Result, decision: Decision): Result {
+/** The result of a tool as it is, with a notice beside it: in the metadata, which no model is shown. */
+export function withNotice<Result>(result: Result, { notice }: Decision): Result {
   if (!ToolMessage.isInstance(result)) return result;
-  const content = noticed(result.content, decision);
-  // A copy: the tool may return the same message again.
-  const copy: Result = Object.assign(Object.create(Object.getPrototypeOf(result)), result);
-  return Object.assign(copy as object, { content, lc_kwargs: { ...result.lc_kwargs, content } }) as Result;
+  const metadata = result.response_metadata;
+  return copied(result, { response_metadata: notice === null ? metadata : { ...metadata, tollgate: { notice } } });
+}
+
+/**
+ * The messages as the model reads them: after a result its notice. A message of its own would be refused by providers that
+ * want an answer after results. Of calls that were made together, one notice for what each is about: the last.
+ */
+export function withNotices(messages: BaseMessage[]): BaseMessage[] {
+  const told = new Set<string>();
+  let isChanged = false;
+  const read = messages.toReversed().map((message) => {
+    if (!ToolMessage.isInstance(message)) {
+      told.clear();
+      return message;
+    }
+    const { notice } = (message.response_metadata?.tollgate ?? {}) as { readonly notice?: unknown };
+    if (typeof notice !== "string") return message;
+    const key = noticeKey(message.name ?? "", notice);
+    if (told.has(key)) return message;
+    told.add(key);
+    isChanged = true;
+    const { content } = message;
+    if (typeof content !== "string") return copied(message, { content: [...content, { type: "text", text: notice }] });
+    return copied(message, { content: content === "" ? notice : `${content}\n\n${notice}` });
+  });
+  return isChanged ? read.reverse() : messages;
+}
+
+/** A copy of a message: a tool may return the same one again. */
+function copied<Message extends object>(message: Message, changes: object): Message {
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(message)), message);
+  return Object.assign(copy, changes, { lc_kwargs: { ...copy.lc_kwargs, ...changes } });
 }
 
 type Fields = Exclude<ConstructorParameters<typeof AIMessage>[0], string>;
 
-/** A last answer that calls tools, although there are none, without these calls. */
-export function withoutCalls(answer: AIMessage, denial: string): AIMessage {
-  if (!AIMessage.isInstance(answer) || !answer.tool_calls?.length) return answer;
-  const { id, text } = answer;
-  return new AIMessage({ id, content: text || denial, usage_metadata: usageOf(answer) } as Fields);
+/** Whether an answer goes on with calls of tools. */
+export function hasCalls(answer: unknown): boolean {
+  return AIMessage.isInstance(answer) && (answer.tool_calls?.length ?? 0) > 0;
 }
+
+/** An answer that ends the run: without calls, and where it says nothing with the denial instead. */
+export function lastAnswer(answer: AIMessage, denial: string): AIMessage {
+  if (!AIMessage.isInstance(answer)) return answer;
+  const isSilent = saysNothing(answer);
+  if (!isSilent && !hasCalls(answer)) return answer;
+  const { id, text } = answer;
+  // Another id than the silent answer's: readers of the stream would take it for one that they have seen.
+  const said = isSilent ? { content: denial } : { id, content: text };
+  return new AIMessage({ ...said, usage_metadata: usageOf(answer) } as Fields);
+}
+
+/** Whether there is nothing in an answer for a reader: no text, and nothing to look at or to listen to. */
+function saysNothing({ text, content }: AIMessage): boolean {
+  if (text.trim() !== "") return false;
+  return typeof content === "string" || content.every(({ type }) => SILENT.test(String(type)));
+}
+
+const SILENT =
+  /^(?:text|reasoning|thinking|redacted_thinking|tool_|server_tool_|input_json_delta|function_?call|non_standard)/i;
 
 /**
  * An error of a tool so that LangChain makes the same words of it as without a middleware, where it would end the run. What
@@ -53,14 +101,47 @@ export function shownError(error: unknown, { toolCall, runtime }: ToolCallReques
   return shown;
 }
 
+/** What a provider reports about an answer, and the model that was asked. */
+export function reportedOf(answer: Answer, asked: unknown): Reported {
+  const message = messageOf(answer);
+  const usage = usageOf(answer);
+  const { model_name, model = model_name, model_provider } = message?.response_metadata ?? {};
+  return {
+    input: usage?.input_tokens,
+    output: usage?.output_tokens,
+    total: usage?.total_tokens,
+    cacheRead: usage?.input_token_details?.cache_read,
+    cacheWrite: usage?.input_token_details?.cache_creation,
+    reasoning: usage?.output_token_details?.reasoning,
+    model: model ?? modelNameOf(asked),
+    provider: model_provider,
+    hasAnswer: message !== undefined && (message.content.length > 0 || (message.tool_calls?.length ?? 0) > 0),
+  };
+}
+
+type Answer = AIMessage | { readonly messages: readonly BaseMessage[] };
+
 /** What a provider says that an answer took, in tokens. */
 interface Usage {
   readonly input_tokens: number;
   readonly output_tokens: number;
+  readonly total_tokens?: number;
+  readonly input_token_details?: { readonly cache_read?: number; readonly cache_creation?: number };
+  readonly output_token_details?: { readonly reasoning?: number };
 }
 
-/** What an answer took. Where it is structured, LangChain hands on all messages that led to it. */
-export function usageOf(answer: AIMessage | { readonly messages: readonly BaseMessage[] }): Usage | undefined {
-  const message = "messages" in answer ? answer.messages.find((each) => AIMessage.isInstance(each)) : answer;
-  return (message as AIMessage | undefined)?.usage_metadata;
+/** What an answer took. */
+function usageOf(answer: Answer): Usage | undefined {
+  return messageOf(answer)?.usage_metadata;
+}
+
+/** The model's message. Where the answer is structured, LangChain hands on all messages that led to it. */
+function messageOf(answer: Answer): AIMessage | undefined {
+  if (!("messages" in answer)) return answer;
+  return answer.messages.find((each): each is AIMessage => AIMessage.isInstance(each));
+}
+
+function modelNameOf(model: unknown): unknown {
+  const { model: name, modelName = name } = (model ?? {}) as { readonly model?: unknown; readonly modelName?: unknown };
+  return modelName;
 }

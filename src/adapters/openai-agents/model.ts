@@ -2,8 +2,10 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import type { Report } from "../../limiter.ts";
-import { type Guard, textOf } from "../guard.ts";
-import { type ModelOptions, modelCalls } from "../model-calls.ts";
+import { readIterator } from "../guard/reading.ts";
+import { detailOf, type Guard } from "../guard.ts";
+import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
+import { keptOf, missingText, type Request as Read, withNotices } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: models of every provider must fit.
 /** A model of the SDK. */
@@ -13,47 +15,65 @@ export interface AnyModel {
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-interface Request {
+interface Request extends Read {
   readonly signal?: AbortSignal;
 }
 
+/** What the SDK says that an answer took. Details are one object, or one for each request. */
 interface Usage {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
+  readonly inputTokens?: unknown;
+  readonly outputTokens?: unknown;
+  readonly totalTokens?: unknown;
+  readonly inputTokensDetails?: Details | readonly Details[] | null;
+  readonly outputTokensDetails?: Details | readonly Details[] | null;
+}
+
+type Details = Readonly<Record<string, unknown>>;
+
+/** An answer, whole or at the end of a stream. */
+interface Response {
+  readonly usage?: Usage | null;
+  readonly output?: readonly unknown[] | null;
+  readonly providerData?: Details | null;
 }
 
 /** A model whose denied calls answer with the denial, which ends the run politely. All else is the model's own. */
 export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, options: ModelOptions): Model {
   const { call, book } = modelCalls(options);
   if (typeof model?.getResponse !== "function") throw invalidOption("model", "a Model, not its name", model);
-  const bookUsage = (report: Report, { inputTokens, outputTokens }: Usage) => book(report, inputTokens, outputTokens);
   const guarded: AnyModel = {
     async getResponse(request: Request) {
       const answer = async (report: Report) => {
-        const response = await model.getResponse(request);
-        bookUsage(report, response.usage);
-        return response;
+        const response = await model.getResponse(withNotices(request));
+        book(report, () => reportedOf(response));
+        return spoken(request, response).response;
       };
       const ran = await guard.run(call, answer, request.signal);
-      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(textOf(ran.decision))] };
+      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(detailOf(ran.decision))] };
     },
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, request.signal);
-      if (!begun.allowed) return yield* deniedEvents(textOf(begun.decision));
-      let error: unknown = new Error("the stream was cut");
+      if (!begun.allowed) return yield* deniedEvents(detailOf(begun.decision));
+      const onEvent = ({ type, response }: { readonly type: string; readonly response?: Response }) => {
+        if (type !== "response_done") return false;
+        book(begun.report, () => reportedOf(response ?? {}));
+        return true;
+      };
+      let events: AsyncIterable<Parameters<typeof onEvent>[0]>;
       try {
-        for await (const event of model.getStreamedResponse(request)) {
-          if (event.type === "response_done") {
-            bookUsage(begun.report, event.response.usage);
-            error = undefined;
-          }
-          yield event;
-        }
-      } catch (thrown) {
-        error = thrown;
-        throw thrown;
-      } finally {
+        events = model.getStreamedResponse(withNotices(request));
+      } catch (error) {
         await begun.end(error);
+        throw error;
+      }
+      for await (const event of readIterator(events, begun, onEvent, request.signal)) {
+        if (event.type !== "response_done" || event.response === undefined) {
+          yield event;
+          continue;
+        }
+        const { response, missing } = spoken(request, event.response);
+        if (missing !== null) yield { type: "output_text_delta", delta: missing };
+        yield { ...event, response };
       }
     },
   };
@@ -64,6 +84,37 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
       return typeof own === "function" ? own.bind(target) : own;
     },
   });
+}
+
+/** An answer that says something where the model says nothing to a denial, and the text that was missing. */
+function spoken(request: Read, response: Response) {
+  const own = (response.output ?? []) as readonly object[];
+  const missing = missingText(request, { output: own });
+  const kept = keptOf(request, own);
+  const output = missing === null ? kept : [...kept.filter(({ type }) => type !== "message"), message(missing)];
+  return { missing, response: output === own ? response : { ...response, output } };
+}
+
+function reportedOf({ usage, output, providerData }: Response): Reported {
+  const { inputTokens, outputTokens, totalTokens, inputTokensDetails, outputTokensDetails } = usage ?? {};
+  return {
+    input: inputTokens,
+    output: outputTokens,
+    total: totalTokens,
+    cacheRead: sumOf(inputTokensDetails, "cached_tokens"),
+    cacheWrite: sumOf(inputTokensDetails, "cache_write_tokens"),
+    reasoning: sumOf(outputTokensDetails, "reasoning_tokens"),
+    model: providerData?.model,
+    provider: providerData?.provider,
+    hasAnswer: (output ?? []).length > 0,
+  };
+}
+
+/** One of the details; of several requests, their sum. */
+function sumOf(details: Details | readonly Details[] | null | undefined, name: string): unknown {
+  const all = [details].flat() as readonly (Details | null | undefined)[];
+  const counts = all.map((each) => each?.[name]).filter((count) => count !== undefined && count !== null);
+  return counts.length === 0 ? undefined : counts.reduce<number>((sum, count) => sum + Number(count), 0);
 }
 
 const NOTHING = {

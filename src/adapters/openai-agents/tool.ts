@@ -1,7 +1,8 @@
 // A function tool under limits: each call of it is judged, and settled when it has ended.
 
 import type { Call } from "../../kernel/call.ts";
-import { type Guard, noticed, textOf } from "../guard.ts";
+import { type Guard, textOf } from "../guard.ts";
+import { noteDenial, noteFor } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: tools of every context and every result must fit.
 /** A function tool of the SDK. */
@@ -67,8 +68,13 @@ export async function invokeGuarded(
   };
   try {
     const ran = await guard.run(call, run, details?.signal);
-    if (!ran.allowed) return textOf(ran.decision);
-    return tool.outputSchema === undefined ? noticed(ran.value, ran.decision) : ran.value;
+    if (!ran.allowed) {
+      const text = textOf(ran.decision);
+      noteDenial(text);
+      return text;
+    }
+    if (tool.outputSchema === undefined) noteFor(runContext, call.id, ran.value, ran.decision);
+    return ran.value;
   } catch (error) {
     if (error instanceof ErrorResult) return error.result;
     throw error;

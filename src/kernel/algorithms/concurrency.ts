@@ -2,7 +2,7 @@
 
 import type { Algorithm, ExpiringState } from "./algorithm.ts";
 
-/** At most `quota` units (0 to 1,000) held at once. */
+/** At most `quota` units held at once: 0 to 1,000 in a policy, more where borrowed units are counted. */
 export interface ConcurrencyLimit {
   readonly algorithm: "concurrency";
   readonly quota: number;

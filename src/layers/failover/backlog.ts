@@ -6,13 +6,14 @@ import { type GcraLimit, type GcraState, gcra } from "../../kernel/algorithms/gc
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { subWindowOf } from "../../kernel/algorithms/sliding-window.ts";
 import { type Step, StoreError, type StoreRequest, type Terms } from "../../store.ts";
+import { endsCall } from "../../store-states.ts";
 
 type Receipt = NonNullable<Terms["receipt"]>;
 
 /** Batches that are under way together have receipts apart, so that a store need not lock the one for the other. */
 const RECEIPTS = 4;
 
-/** Most sums, and most requests that cannot be summed up. One more is not admitted. */
+/** Most sums, and most requests that cannot be summed up. One more is not admitted. Ends of calls may be as many again. */
 export const MAX_BACKLOG = 100_000;
 /** What is older cannot be booked for sure any more. */
 export const MAX_AGE_MS = 86_400_000;
@@ -49,8 +50,10 @@ export function settledBy(request: StoreRequest, isAdmitted: boolean, atMs: numb
   return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
 }
 
-/** Plain charges of one bucket in one window. */
+/** Plain charges of one bucket in one window of one limit. */
 interface Sum {
+  /** What was added to last is booked last: a state of another algorithm takes the place of what is there. */
+  readonly order: number;
   readonly step: Pick<Step, "bucket" | "limit"> & { readonly seen?: string };
   readonly units: number;
   readonly atMs: number;
@@ -117,7 +120,7 @@ export class Backlog {
    * @throws StoreError `overloaded`
    */
   add(request: StoreRequest, atMs: number, locals: readonly LimitSpec[]): void {
-    if (this.size + request.steps.length > MAX_BACKLOG) {
+    if (this.size + request.steps.length > (endsCall(request) ? 2 * MAX_BACKLOG : MAX_BACKLOG)) {
       throw new StoreError("overloaded", `the store is away, and ${MAX_BACKLOG} bookings wait for it`, {
         transient: true,
       });
@@ -182,7 +185,7 @@ export class Backlog {
     const changes = new Map<string, string | null>();
     const keys = [...this.#sums.keys(), ...this.#requests.keys()];
     const requests = [
-      ...[...this.#sums.values()].flatMap((sum) => leftOf(sum, nowMs)),
+      ...[...this.#sums.values()].sort((one, other) => one.order - other.order).flatMap((sum) => leftOf(sum, nowMs)),
       ...[...this.#requests.values()].map((request) => remaining(request, nowMs)),
     ];
     for (const key of keys) changes.set(key, null);
@@ -219,15 +222,26 @@ export class Backlog {
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
     const units = seen === undefined ? Math.min((before?.units ?? 0) + cost, Number.MAX_SAFE_INTEGER) : cost;
-    const sum: Sum = { step, units, atMs, ...levelOf(before, cost, atMs, local.algorithm === "gcra" ? local : limit) };
+    const order = ++this.#serial;
+    const sum: Sum = {
+      order,
+      step,
+      units,
+      atMs,
+      ...levelOf(before, cost, atMs, local.algorithm === "gcra" ? local : limit),
+    };
     this.#sums.set(key, sum);
     if (this.#journal !== undefined) changes.set(key, JSON.stringify(sum));
   }
 
   #load(key: string, text: string): void {
     const value = JSON.parse(text);
-    if (key.startsWith("[")) this.#sums.set(key, value);
-    else if (key.startsWith("batch/")) this.#batches.set(key, value);
+    if (key.startsWith("[")) {
+      // A file of an earlier version says nothing of the order.
+      const { order = 0 } = value;
+      this.#sums.set(key, { ...value, order });
+      this.#serial = Math.max(this.#serial, order);
+    } else if (key.startsWith("batch/")) this.#batches.set(key, value);
     else {
       this.#requests.set(key, value);
       this.#serial = Math.max(this.#serial, Number(key.split("/")[1]));
@@ -239,17 +253,23 @@ function keyOf({ instance, number }: OpenBatch): string {
   return `batch/${instance}/${number}`;
 }
 
-/** Units are summed up that belong into one window. */
-function sliceOf(limit: LimitSpec, atMs: number): number {
-  if (limit.algorithm === "sliding-window") return subWindowOf(limit, atMs);
-  if (limit.algorithm !== "fixed-window") return 0;
-  if (limit.align === "calendar") return limit.boundaries.findLast((boundary) => boundary <= atMs) ?? 0;
-  return limit.align === "epoch" ? Math.floor(atMs / limit.windowMs) : 0;
+/** Units are summed up that end alike: those of one window, or of one length of life. Levels of token buckets are converted. */
+function sliceOf(limit: LimitSpec, atMs: number): string {
+  const { algorithm } = limit;
+  if (algorithm === "quota") return `${algorithm} ${limit.ttlMs} ${limit.ttlFrom}`;
+  if (algorithm === "sliding-window") return `${algorithm} ${limit.windowMs} ${subWindowOf(limit, atMs)}`;
+  if (algorithm !== "fixed-window") return algorithm;
+  if (limit.align === "calendar") {
+    const begun = limit.boundaries.findLastIndex((boundary) => boundary <= atMs);
+    return `${algorithm} ${limit.boundaries[begun]} ${limit.boundaries[begun + 1]}`;
+  }
+  return `${algorithm} ${limit.windowMs} ${limit.align === "epoch" ? Math.floor(atMs / limit.windowMs) : limit.align}`;
 }
 
 /** What is in a token bucket that has the rate of this instance's share. */
 function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
-  if (limit.algorithm !== "gcra" || cost === 0) return {};
+  if (limit.algorithm !== "gcra") return {};
+  if (cost === 0) return before?.level === undefined ? {} : { level: before.level };
   return { level: { limit, state: gcra.book(limit, before?.level?.state, cost, atMs) } };
 }
 

@@ -1,12 +1,13 @@
 // Decides while the store is away: by the kernel, on buckets of this instance alone, each with its share of what was left
-// when it was last seen.
+// when it was last seen. What is kept of a bucket is its use. The share follows from the limit of each step, so that a
+// changed policy, or another quota for the same bucket, is obeyed at once and makes no use forgotten.
 
+import type { GcraLimit } from "../../kernel/algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/holds.ts";
 import {
   type Degraded,
   decide,
-  keysOf,
   type Step,
   type StepReply,
   type StoredState,
@@ -15,22 +16,51 @@ import {
   type StoreRequest,
   tooManyHolds,
 } from "../../store.ts";
-import { modeOf, type Place, type Share, shared, usedIn } from "./shares.ts";
-import { spentOf, type Views } from "./views.ts";
+import { BoundedStates } from "../../store-states.ts";
+import {
+  grantedIn,
+  type Known,
+  modeOf,
+  type Place,
+  partOfUse,
+  placeIn,
+  redivided,
+  type Share,
+  shared,
+  slowed,
+  usedIn,
+} from "./shares.ts";
+import { spentOf, type View, type Views } from "./views.ts";
 
-/** Most buckets and kept answers of this instance alone; more are denied. */
+/** Most buckets and kept answers of this instance alone. Calls that need more fail. */
 export const MAX_LOCAL = 100_000;
-/** How often all of them are looked at for expiry where there is no room for more. */
-const SWEPT_EACH_MS = 1_000;
 /** When to try again what only the store could allow. */
 const RETRY_AFTER_MS = 1_000;
+
+/**
+ * What a share follows from beside the limit: what this instance knew of a bucket when it first booked on it. Later views
+ * contain what was booked here, once the store has it.
+ */
+interface Basis extends Known {
+  /** How a token bucket was divided when the state was written. */
+  readonly among: Place;
+}
+
+/** A step as it is judged here. */
+interface LocalStep {
+  readonly step: Step;
+  readonly share: Share;
+  readonly basis: Basis;
+  readonly state: StoredState | undefined;
+}
 
 /** Buckets of this instance alone. */
 export class Fallback {
   readonly #views: Views;
-  readonly #shares = new Map<string, Share>();
-  readonly #states = new Map<string, StoredState>();
-  #sweptAtMs = 0;
+  /** By kind of state and bucket: what another kind of state forgets is remembered for when the limit is as before. */
+  readonly #states = new BoundedStates(MAX_LOCAL);
+  /** Of each of these states. */
+  readonly #bases = new WeakMap<StoredState, Basis>();
 
   constructor(views: Views) {
     this.#views = views;
@@ -38,13 +68,16 @@ export class Fallback {
 
   /** Forgets all: the store counts again. */
   clear(): void {
-    this.#shares.clear();
     this.#states.clear();
   }
 
-  /** The limits by which the steps of a request were judged here. */
+  /** The limits by which units of a request flow back here. */
   limitsOf({ steps }: StoreRequest): LimitSpec[] {
-    return steps.map(({ bucket, limit }) => this.#shares.get(bucket)?.limit ?? limit);
+    return steps.map((step) => {
+      const { limit } = step;
+      const among = this.#found(step)?.basis.among;
+      return among === undefined || limit.algorithm !== "gcra" ? limit : slowed(limit, among);
+    });
   }
 
   /**
@@ -56,94 +89,132 @@ export class Fallback {
   decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): StoreReply | StoreError {
     const { wait: _, ...asked } = request;
     if (asked.steps.some(({ event }) => isStoreOnly(event.type, asked.mode))) throw failure;
-    const shares = asked.steps.map((step) => this.#shareOf(step, place, nowMs));
-    const worst = shares.map(({ worstCaseOver }) => worstCaseOver);
+    const locals = asked.steps.map((step) => this.#localOf(step, place, nowMs));
+    const worst = locals.map(({ share }) => share.worstCaseOver);
     const degraded: Degraded = {
       reason: failure.code,
       worstCaseOver: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
     };
-    const steps = asked.steps.map((step, i): Step => {
-      return {
-        ...step,
-        limit: shares[i]?.limit ?? step.limit,
-        event: this.#isForeign(step) ? { type: "read" } : step.event,
-      };
+    const steps = locals.map(({ step, share, state }): Step => {
+      const event: Step["event"] = isForeign(step, state) ? { type: "read" } : step.event;
+      return { ...step, bucket: keyOf(step), limit: share.limit, event };
     });
     const local = { ...asked, steps };
-    const keys = keysOf(local);
-    const { reply, next } = decide(
-      local,
-      keys.map((key) => this.#states.get(key)),
-      nowMs,
-    );
+    const kept = this.#states.read(local);
+    const states = kept.map((state, i) => (i < locals.length ? locals[i]?.state : state));
+    const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
     if (next !== null) {
-      if (this.#states.size + keys.length > MAX_LOCAL && !this.#hasRoom(keys.length, nowMs)) {
+      if (!this.#states.write(local, kept, next, reply, nowMs)) {
         throw new StoreError("capacity", `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`, {
           transient: true,
         });
       }
-      for (const [i, key] of keys.entries()) {
-        const state = next[i];
-        if (state === undefined) this.#states.delete(key);
-        else this.#states.set(key, state);
+      for (const [i, { step, basis }] of locals.entries()) {
+        const state = this.#states.get(steps[i]?.bucket ?? "");
+        if (state === undefined) continue;
+        this.#bases.set(state, basis);
+        if (state.kind === "counter") this.#views.shorten(step.bucket, state.expiresAtMs);
       }
     }
     if (reply.stale === true || reply.replay !== undefined) return { ...reply, degraded };
     return {
       ...reply,
       degraded,
-      steps: reply.steps.map((each, i) => this.#shown(asked.steps[i] as Step, shares[i] as Share, each, nowMs)),
+      steps: reply.steps.map((each, i) => this.#shown(locals[i] as LocalStep, each, nowMs)),
     };
   }
 
-  /** A hold that was made in the store, and is not known here. */
-  #isForeign({ bucket, event }: Step): boolean {
-    if (event.type !== "settle" && event.type !== "extend") return false;
-    const state = this.#states.get(bucket);
-    return state?.kind !== "held" || state.holds.every(({ id }) => id !== event.id);
+  /** What is known of a step's bucket. One that this instance has not booked on is as it was last seen. */
+  #localOf(step: Step, place: Place | null, nowMs: number): LocalStep {
+    const found = this.#found(step);
+    if (found === undefined || nowMs >= found.state.expiresAtMs) {
+      const known = { view: this.#views.get(step.bucket), place, seeded: null };
+      const share = shared(step, known, nowMs);
+      return {
+        step,
+        share,
+        basis: { ...known, seeded: share.seeded, among: placeIn(step, place) },
+        state: share.spent,
+      };
+    }
+    const { state, basis } = found;
+    const known = { ...basis, place: basis.place ?? place };
+    const among = placeIn(step, known.place);
+    const { limit } = step;
+    if (limit.algorithm === "gcra" && among.instances !== basis.among.instances) {
+      const divided = dividedBy(state, limit, basis, among, nowMs);
+      const seeded = partOfUse(limit, basis.view, among, nowMs);
+      const share = shared(step, { ...known, seeded }, nowMs);
+      return { step, share, basis: { ...known, seeded, among }, state: divided };
+    }
+    // What it began with has ended before a hold that is still remembered.
+    const seeded = hasSpent(state, nowMs) ? basis.seeded : 0;
+    return { step, share: shared(step, { ...known, seeded }, nowMs), basis: { ...known, seeded, among }, state };
   }
 
-  #shareOf(step: Step, place: Place | null, nowMs: number): Share {
-    const known = this.#shares.get(step.bucket);
-    if (known !== undefined && (known.endsAtMs === null || nowMs < known.endsAtMs)) return known;
-    const share = shared(step, this.#views.get(step.bucket), place, nowMs);
-    if (this.#shares.size < MAX_LOCAL) this.#shares.set(step.bucket, share);
-    if (known === undefined && share.spent !== undefined) this.#states.set(step.bucket, share.spent);
-    return share;
+  /** A bucket that this instance has booked on. */
+  #found(step: Step): { readonly state: StoredState; readonly basis: Basis } | undefined {
+    const state = this.#states.get(keyOf(step));
+    const basis = state && this.#bases.get(state);
+    return state === undefined || basis === undefined ? undefined : { state, basis };
   }
 
   /** As the bucket of the whole limit, in which so much is left as this instance may admit. */
-  #shown(step: Step, share: Share, reply: StepReply, nowMs: number): StepReply {
+  #shown({ step, share, basis }: LocalStep, reply: StepReply, nowMs: number): StepReply {
     const { limit, event } = step;
     const capacity = algorithmOf(limit).capacity(limit);
     const left = algorithmOf(share.limit).capacity(share.limit) - reply.used;
     const used = modeOf(step) === "allow" ? 0 : Math.max(0, capacity - left);
     const found = event.type === "settle" || event.type === "extend" ? { hold: reply.hold ?? "live" } : {};
     if (reply.allowed) return { ...reply, ...found, used };
-    return { ...reply, ...found, used, ...this.#denial(step, nowMs) };
+    return { ...reply, ...found, used, ...denial(step, basis.view, nowMs) };
   }
+}
 
-  /** What was used up when it was last seen is denied as ever; else nobody knows. */
-  #denial({ limit, bucket, event, onStoreError }: Step, nowMs: number): Partial<StepReply> {
-    const view = this.#views.get(bucket);
-    const units =
-      event.type === "charge" ? Math.max(1, event.cost) : event.type === "hold" ? Math.max(1, event.units) : 0;
-    const capacity = algorithmOf(limit).capacity(limit);
-    const isUsedUp = units > capacity + (view?.granted ?? 0) - usedIn(view, nowMs);
-    if (!isUsedUp || onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
-    if (units > capacity) return { retryAfterMs: null };
-    const waitMs = freeAfterMs(limit, { spent: spentOf(view, nowMs), holds: [] }, units, nowMs);
-    return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
-  }
+function keyOf({ bucket, limit }: Step): string {
+  return `${algorithmOf(limit).kind} ${bucket}`;
+}
 
-  #hasRoom(more: number, nowMs: number): boolean {
-    if (nowMs - this.#sweptAtMs >= SWEPT_EACH_MS) {
-      this.#sweptAtMs = nowMs;
-      for (const [key, { expiresAtMs }] of this.#states) if (nowMs >= expiresAtMs) this.#states.delete(key);
-    }
-    return this.#states.size + more <= MAX_LOCAL;
-  }
+/** Whether units are spent in a bucket that may be a held one. */
+function hasSpent(state: StoredState, nowMs: number): boolean {
+  const spent = state.kind === "held" ? state.spent : state;
+  return spent !== undefined && nowMs < spent.expiresAtMs;
+}
+
+/** A token bucket's state, where it is divided among so many from now on. */
+function dividedBy(
+  state: StoredState,
+  limit: GcraLimit,
+  { view, among }: Basis,
+  next: Place,
+  nowMs: number,
+): StoredState {
+  const spent = state.kind === "held" ? state.spent : state;
+  if (spent?.kind !== "gcra") return state;
+  const divided = redivided(limit, spent, view, [among, next], nowMs);
+  if (state.kind !== "held") return divided;
+  return { ...state, spent: divided, expiresAtMs: Math.max(state.expiresAtMs, divided.expiresAtMs) };
+}
+
+/** A hold that was made in the store, and is not known here. */
+function isForeign({ event }: Step, state: StoredState | undefined): boolean {
+  if (event.type !== "settle" && event.type !== "extend") return false;
+  return state?.kind !== "held" || state.holds.every(({ id }) => id !== event.id);
+}
+
+/** What was used up when it was last seen is denied as ever; else nobody knows. */
+function denial({ limit, event, onStoreError }: Step, view: View | undefined, nowMs: number): Partial<StepReply> {
+  const units =
+    event.type === "charge" ? Math.max(1, event.cost) : event.type === "hold" ? Math.max(1, event.units) : 0;
+  const capacity = algorithmOf(limit).capacity(limit);
+  const used = usedIn(view, limit, nowMs);
+  const isUsedUp = units > capacity + grantedIn(view, limit, nowMs) - used;
+  if (!isUsedUp || onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
+  if (units > capacity) return { retryAfterMs: null };
+  const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
+  const waitMs = freeAfterMs(limit, { spent, holds: [] }, units, nowMs);
+  return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
 }
 
 function isStoreOnly(event: Step["event"]["type"], mode: StoreRequest["mode"]): boolean {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import type { LimitSpec, Step } from "../../store.ts";
-import { shared, shareOf } from "./shares.ts";
+import { type Place, shared, shareOf } from "./shares.ts";
 import type { View } from "./views.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
@@ -19,6 +20,7 @@ const viewOf = (limit: LimitSpec, used: number, endsAtMs = NOW_MS + 30_000, gran
   limit,
   used,
   granted,
+  grantEndsAtMs: null,
   seenAtMs: NOW_MS,
   endsAtMs,
   isCount: false,
@@ -41,36 +43,56 @@ describe("shareOf", () => {
   });
 });
 
+/** A share, and how many units are free in the bucket that it begins with. */
+function sharedBy(step: Step, view: View | undefined, place: Place | null, nowMs = NOW_MS) {
+  const share = shared(step, { view, place, seeded: null }, nowMs);
+  const { capacity, used } = algorithmOf(share.limit);
+  return { ...share, free: capacity(share.limit) - used(share.limit, share.spent, nowMs) };
+}
+
 describe("the share of a limit", () => {
   const four = { instances: 4, rank: 0 };
 
   it("is one of what was left", () => {
-    const { limit, worstCaseOver, endsAtMs } = shared(stepOn(quota), viewOf(quota, 90), four, NOW_MS);
-    assert.deepEqual(limit, { ...quota, quota: 3 });
+    const view = viewOf(quota, 90);
+    const { free, worstCaseOver, spent } = sharedBy(stepOn(quota), view, four);
+    assert.equal(free, 3);
     assert.equal(worstCaseOver, 3 + 3 * 25);
-    assert.equal(endsAtMs, NOW_MS + 30_000);
+    assert.deepEqual(spent, { kind: "counter", spent: 90, expiresAtMs: NOW_MS + 30_000 });
+    assert.equal(sharedBy(stepOn(quota), view, four, NOW_MS + 29_999).free, 3);
+    assert.equal(sharedBy(stepOn(quota), view, four, NOW_MS + 30_000).free, 25);
   });
 
-  it("is one of everything where nothing was seen, or that has ended", () => {
-    const [never, ended] = [undefined, viewOf(quota, 90, NOW_MS)];
-    for (const view of [never, ended]) {
-      const { limit, endsAtMs } = shared(stepOn(quota), view, four, NOW_MS);
-      assert.deepEqual(limit, { ...quota, quota: 25 });
-      assert.equal(endsAtMs, null);
+  it("is one of everything where nothing was seen, or that has ended, or is of another algorithm", () => {
+    for (const view of [undefined, viewOf(quota, 90, NOW_MS), viewOf(gcra, 9)]) {
+      assert.equal(sharedBy(stepOn(quota), view, four).free, 25);
     }
   });
 
+  it("follows the limit of the step, and not the one that was seen", () => {
+    const view = viewOf(quota, 90);
+    for (const [units, free] of [
+      [0, 0],
+      [90, 0],
+      [130, 10],
+    ] as const) {
+      assert.equal(sharedBy(stepOn({ ...quota, quota: units }), view, four).free, free);
+    }
+    assert.equal(sharedBy(stepOn(quota, { onStoreError: "deny" }), view, four).free, -90);
+    assert.equal(sharedBy(stepOn(quota, { onStoreError: "local" }), view, four).free, 10);
+  });
+
   it("counts what was granted, and nothing where more was used than there is", () => {
-    assert.deepEqual(shared(stepOn(quota), viewOf(quota, 110, NOW_MS + 1, 30), four, NOW_MS).limit, {
-      ...quota,
-      quota: 5,
-    });
-    assert.deepEqual(shared(stepOn(quota), viewOf(quota, 130), four, NOW_MS).limit, { ...quota, quota: 0 });
+    assert.equal(sharedBy(stepOn(quota), viewOf(quota, 110, NOW_MS + 1, 30), four).free, 5);
+    assert.equal(sharedBy(stepOn(quota), viewOf(quota, 130), four).free, 0);
+    const granted = { ...viewOf(quota, 90, NOW_MS + 30_000, 20), grantEndsAtMs: NOW_MS + 10 };
+    assert.equal(sharedBy(stepOn(quota), granted, four, NOW_MS + 9).free, 8);
+    assert.equal(sharedBy(stepOn(quota), granted, four, NOW_MS + 10).free, 3);
   });
 
   it("is nothing where nobody knows of how many", () => {
-    const { limit, worstCaseOver } = shared(stepOn(quota), viewOf(quota, 0), null, NOW_MS);
-    assert.equal("quota" in limit && limit.quota, 0);
+    const { free, worstCaseOver } = sharedBy(stepOn(quota), viewOf(quota, 0), null);
+    assert.equal(free, 0);
     assert.equal(worstCaseOver, null);
   });
 
@@ -78,15 +100,15 @@ describe("the share of a limit", () => {
     const elapsed: LimitSpec = { algorithm: "elapsed", quota: 100, ttlMs: 60_000 };
     const seen = { event: { type: "charge", cost: 1, seen: "0123456789abcdef" } } as const;
     for (const step of [stepOn(quota, { onStoreError: "local" }), stepOn(quota, seen), stepOn(elapsed)]) {
-      const { limit, worstCaseOver } = shared(step, viewOf(step.limit, 90), four, NOW_MS);
-      assert.equal("quota" in limit && limit.quota, 10);
+      const { free, worstCaseOver } = sharedBy(step, viewOf(step.limit, 90), four);
+      assert.equal(free, 10);
       assert.equal(worstCaseOver, 10 + 3 * 100);
     }
-    assert.equal(shared(stepOn(quota, { onStoreError: "local" }), undefined, null, NOW_MS).worstCaseOver, null);
+    assert.equal(sharedBy(stepOn(quota, { onStoreError: "local" }), undefined, null).worstCaseOver, null);
   });
 
   it("of a token bucket is one of its rate, its burst and what is free in it", () => {
-    const { limit, spent } = shared(stepOn(gcra), viewOf(gcra, 6, NOW_MS + 600), { instances: 2, rank: 1 }, NOW_MS);
+    const { limit, spent } = sharedBy(stepOn(gcra), viewOf(gcra, 6, NOW_MS + 600), { instances: 2, rank: 1 });
     assert.deepEqual(limit, { ...gcra, burst: 5, levelPerUnit: 200 });
     // Four are free, two of them for this one, which has room for five.
     assert.deepEqual(spent, { kind: "gcra", baseMs: NOW_MS, level: 600, levelPerUnit: 200, expiresAtMs: NOW_MS + 600 });

@@ -1,6 +1,6 @@
 // How much an instance may admit of a limit while the store is away, and how much may pass in all at worst.
 
-import { type GcraLimit, gcra } from "../../kernel/algorithms/gcra.ts";
+import { type GcraLimit, type GcraState, gcra } from "../../kernel/algorithms/gcra.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { OnStoreError } from "../../kernel/policy-schema.ts";
 import type { Step } from "../../store.ts";
@@ -13,19 +13,29 @@ export interface Place {
   readonly rank: number | null;
 }
 
+/** What an instance knows of a bucket. */
+export interface Known {
+  /** How it stood when it was last seen, before this instance booked on it by itself. */
+  readonly view: View | undefined;
+  /** `null` when it knows of no other instances, nor that there are none: it admits no share then. */
+  readonly place: Place | null;
+  /** Units of the use that was seen which its own state of the bucket began with; `null` where it has no state yet. */
+  readonly seeded: number | null;
+}
+
 /** A limit as it holds for this instance alone. */
 export interface Share {
+  /** With this instance's part of the rate of a token bucket, and room for its share beside the units that are `seeded`. */
   readonly limit: LimitSpec;
-  /** What is in its bucket at first. */
+  /** What the bucket's state begins with: the use that was seen, of a token bucket this instance's part of it. */
   readonly spent: SpentState | undefined;
-  /** When what was left is reckoned anew, because the use that was seen has ended; `null` for never. */
-  readonly endsAtMs: number | null;
+  readonly seeded: number;
   /** Units beyond the quota that may pass at worst, over all instances; `null` without a bound. */
   readonly worstCaseOver: number | null;
 }
 
-const UNBOUNDED: LimitSpec = { algorithm: "quota", quota: Number.MAX_SAFE_INTEGER, ttlMs: 60_000, ttlFrom: "last" };
-const NOTHING: LimitSpec = { ...UNBOUNDED, quota: 0 };
+/** An instance that divides nothing with others. */
+const ALONE: Place = { instances: 1, rank: 0 };
 
 /**
  * The share of one of `instances` in what is left: of 10 among 4 the first two take 3 and the others 2, so that all of them
@@ -45,53 +55,92 @@ export function modeOf({ limit, event, onStoreError }: Step): OnStoreError {
   return isLocal ? "local" : "share";
 }
 
-/**
- * The limit for this instance alone.
- *
- * @param place `null` when it knows of no others, nor that there are none: it admits no share
- */
-export function shared(step: Step, view: View | undefined, place: Place | null, nowMs: number): Share {
+/** How a step's limit is divided: `local` divides nothing. */
+export function placeIn(step: Step, place: Place | null): Place {
+  return modeOf(step) === "local" ? ALONE : (place ?? ALONE);
+}
+
+/** The limit for this instance alone, as the step's own limit and mode have it. */
+export function shared(step: Step, { view, place, seeded }: Known, nowMs: number): Share {
   const { limit } = step;
   const mode = modeOf(step);
-  if (mode === "allow") return { limit: UNBOUNDED, spent: undefined, endsAtMs: null, worstCaseOver: null };
-  if (mode === "deny") return { limit: NOTHING, spent: undefined, endsAtMs: null, worstCaseOver: 0 };
-  if (mode === "share" && place === null) {
-    return { limit: NOTHING, spent: undefined, endsAtMs: null, worstCaseOver: null };
-  }
-  const { instances, rank } = mode === "share" && place !== null ? place : { instances: 1, rank: 0 };
+  const among = placeIn(step, place);
   const capacity = algorithmOf(limit).capacity(limit);
-  const left = Math.max(0, capacity + grantedIn(view, nowMs) - usedIn(view, nowMs));
-  const own = shareOf(left, { instances, rank });
-  const worstCaseOver =
-    mode === "share"
-      ? own + (instances - 1) * Math.ceil(capacity / instances)
-      : place === null
-        ? null
-        : own + (place.instances - 1) * capacity;
-  if (limit.algorithm === "gcra") return { ...slowed(limit, own, { instances, rank }, nowMs), worstCaseOver };
-  const endsAtMs = view !== undefined && nowMs < view.endsAtMs ? view.endsAtMs : null;
-  return { limit: { ...limit, quota: own }, spent: undefined, endsAtMs, worstCaseOver };
-}
-
-/** Units that were used when the bucket was last seen, and are not free yet. */
-export function usedIn(view: View | undefined, nowMs: number): number {
-  if (view === undefined) return 0;
-  const { limit } = view;
-  // What is held has no end that is known here; what has elapsed goes on.
-  if (limit.algorithm === "concurrency" || limit.algorithm === "elapsed" || limit.algorithm === "streak") {
-    return nowMs < view.endsAtMs ? view.used : 0;
+  // All units of a counter come back together: those that it began with are there as long as it is.
+  const used = seeded !== null && algorithmOf(limit).kind === "counter" ? seeded : usedIn(view, limit, nowMs);
+  const own = shareOf(Math.max(0, capacity + grantedIn(view, limit, nowMs) - used), among);
+  const common = { worstCaseOver: worstCaseOver(mode, own, capacity, place) };
+  if (limit.algorithm === "gcra") {
+    const part = partOfUse(limit, view, among, nowMs);
+    const burst = unitsIn(mode, place, Math.min(shareOf(limit.burst, among), own + (seeded ?? part)));
+    const slow = slowed(limit, among);
+    const spent = part === 0 ? undefined : gcra.book(slow, undefined, part, nowMs);
+    return { ...common, limit: { ...slow, burst }, spent, seeded: seeded ?? part };
   }
-  return algorithmOf(limit).used(limit, spentOf(view, nowMs), nowMs);
+  if (!isSpent(limit)) {
+    return { ...common, limit: { ...limit, quota: unitsIn(mode, place, own) }, spent: undefined, seeded: 0 };
+  }
+  const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
+  return { ...common, limit: { ...limit, quota: unitsIn(mode, place, own + used) }, spent, seeded: used };
 }
 
-function grantedIn(view: View | undefined, nowMs: number): number {
-  return view !== undefined && nowMs < view.endsAtMs ? view.granted : 0;
+/** Whether its use is a number that stays until an instant that is known. */
+function isSpent({ algorithm }: LimitSpec): boolean {
+  return algorithm !== "concurrency" && algorithm !== "elapsed" && algorithm !== "streak";
 }
 
-/** A token bucket at its share of the rate and of the burst, in which so many units are free. */
-function slowed(limit: GcraLimit, free: number, place: Place, nowMs: number): Omit<Share, "worstCaseOver"> {
-  const burst = Math.max(free, shareOf(limit.burst, place));
-  const slow: GcraLimit = { ...limit, burst, levelPerUnit: limit.levelPerUnit * place.instances };
-  const spent = burst === free ? undefined : gcra.book(slow, undefined, burst - free, nowMs);
-  return { limit: slow, spent, endsAtMs: null };
+/** What an instance may have in its bucket at once, of which `own` is its part. */
+function unitsIn(mode: OnStoreError, place: Place | null, own: number): number {
+  if (mode === "allow") return Number.MAX_SAFE_INTEGER;
+  return mode === "deny" || (mode === "share" && place === null) ? 0 : own;
+}
+
+function worstCaseOver(mode: OnStoreError, own: number, capacity: number, place: Place | null): number | null {
+  if (mode === "deny") return 0;
+  if (mode === "allow" || place === null) return null;
+  const { instances } = place;
+  return own + (instances - 1) * (mode === "share" ? Math.ceil(capacity / instances) : capacity);
+}
+
+/** Units that were used when the bucket was last seen, and are not free yet. Another kind of state is another bucket. */
+export function usedIn(view: View | undefined, limit: LimitSpec, nowMs: number): number {
+  if (view === undefined || !isOfKind(view, limit)) return 0;
+  // What is held has no end that is known here; what has elapsed goes on.
+  if (!isSpent(limit)) return nowMs < view.endsAtMs ? view.used : 0;
+  return algorithmOf(limit).used(limit, spentOf(view, limit, nowMs), nowMs);
+}
+
+/** Units that were granted when the bucket was last seen, and may still be there. */
+export function grantedIn(view: View | undefined, limit: LimitSpec, nowMs: number): number {
+  if (view === undefined || !isOfKind(view, limit)) return 0;
+  return nowMs < (view.grantEndsAtMs ?? view.endsAtMs) ? view.granted : 0;
+}
+
+function isOfKind(view: View, limit: LimitSpec): boolean {
+  return algorithmOf(view.limit).kind === algorithmOf(limit).kind;
+}
+
+/** A token bucket at one of so many parts of the rate. */
+export function slowed(limit: GcraLimit, { instances }: Place): GcraLimit {
+  return { ...limit, levelPerUnit: limit.levelPerUnit * instances };
+}
+
+/** This instance's part of the use that was seen: what is free beside it is its share of what is left. */
+export function partOfUse(limit: GcraLimit, view: View | undefined, among: Place, nowMs: number): number {
+  const used = usedIn(view, limit, nowMs);
+  const whole = Math.max(limit.burst, used);
+  return shareOf(whole, among) - shareOf(whole - used, among);
+}
+
+/** This instance's part of a token bucket when it is divided otherwise: its own use stays, and its part of what was seen changes. */
+export function redivided(
+  limit: GcraLimit,
+  spent: GcraState,
+  view: View | undefined,
+  [before, after]: readonly [Place, Place],
+  nowMs: number,
+): GcraState {
+  const units = gcra.used(slowed(limit, before), spent, nowMs);
+  const own = Math.max(0, units - partOfUse(limit, view, before, nowMs));
+  return gcra.book(slowed(limit, after), undefined, own + partOfUse(limit, view, after, nowMs), nowMs);
 }

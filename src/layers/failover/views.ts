@@ -2,6 +2,7 @@
 // back to a store which has lost it. Bounded: what was not seen for long is forgotten first.
 
 import type { Raise } from "../../kernel/afterwards.ts";
+import { endOf } from "../../kernel/algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { Beat, Step, StepReply, StoreReply, StoreRequest } from "../../store.ts";
 
@@ -19,6 +20,8 @@ export interface View {
   readonly limit: LimitSpec;
   readonly used: number;
   readonly granted: number;
+  /** When the first of the grants ends that were made through this instance; `null` where it knows of none. */
+  readonly grantEndsAtMs: number | null;
   readonly seenAtMs: number;
   /** When all of it is free again. */
   readonly endsAtMs: number;
@@ -42,7 +45,7 @@ export class Views {
       const found = reply.steps[i];
       // A peek answers as if it had charged.
       if (found === undefined || (mode === "peek" && step.event.type !== "read")) continue;
-      this.#set(step.bucket, viewOf(step, found, reply.nowMs));
+      this.#set(step.bucket, viewOf(step, found, this.get(step.bucket), reply.nowMs));
     }
   }
 
@@ -51,6 +54,13 @@ export class Views {
     for (const generation of [this.#young, this.#old]) {
       for (const entry of generation) if (entry[1].used > 0 && nowMs < entry[1].endsAtMs) yield entry;
     }
+  }
+
+  /** Learns that the use of a counter ends earlier than it was seen to: a shorter window holds now. */
+  shorten(bucket: string, endsAtMs: number): void {
+    const view = this.get(bucket);
+    if (view === undefined || algorithmOf(view.limit).kind !== "counter" || view.endsAtMs <= endsAtMs) return;
+    this.#set(bucket, { ...view, endsAtMs });
   }
 
   #set(bucket: string, view: View): void {
@@ -70,24 +80,54 @@ function isOlder(view: View, before: View): boolean {
   return byMs > 0 && byMs < ANSWERED_WITHIN_MS;
 }
 
-function viewOf({ limit, event }: Step, { used, granted = 0, resetAfterMs }: StepReply, nowMs: number): View {
-  return {
-    limit,
-    // A reset says how the bucket stood before.
-    used: event.type === "reset" ? 0 : used,
-    granted,
-    seenAtMs: nowMs,
-    endsAtMs: nowMs + resetAfterMs,
-    isCount: event.type === "charge" && event.seen !== undefined,
-  };
+function viewOf({ limit, event }: Step, found: StepReply, before: View | undefined, nowMs: number): View {
+  const { used, granted = 0, resetAfterMs } = found;
+  const seen = { limit, seenAtMs: nowMs, isCount: event.type === "charge" && event.seen !== undefined };
+  // A reset says how the bucket stood before.
+  if (event.type === "reset") return { ...seen, used: 0, granted: 0, grantEndsAtMs: null, endsAtMs: nowMs };
+  const grantEndsAtMs = granted === 0 ? null : grantEndOf(limit, event, before, nowMs);
+  const isCovered = grantEndsAtMs !== null && used > 0 && resetAfterMs === 0;
+  const endsAtMs = isCovered ? latestEndOf(limit, before, nowMs) : nowMs + resetAfterMs;
+  return { ...seen, used, granted, grantEndsAtMs, endsAtMs };
 }
 
-/** What the bucket would hold if all that was used were one booking that ends as it does; `undefined` where nothing does. */
-export function spentOf(view: View | undefined, nowMs: number): SpentState | undefined {
-  if (view === undefined || view.used === 0 || nowMs >= view.endsAtMs) return undefined;
-  const { limit, used } = view;
-  const spent = algorithmOf(limit).book(limit, undefined, used, bookedAtMs(view));
+function grantEndOf(limit: LimitSpec, event: Step["event"], before: View | undefined, nowMs: number): number | null {
+  const known = before?.grantEndsAtMs ?? null;
+  const endsAtMs = known !== null && nowMs < known ? known : null;
+  if (event.type !== "grant") return endsAtMs;
+  const windowEndsAtMs =
+    limit.algorithm === "fixed-window" ? latestEndOf(limit, before, nowMs) : Number.POSITIVE_INFINITY;
+  return Math.min(nowMs + event.leaseMs, windowEndsAtMs, endsAtMs ?? Number.POSITIVE_INFINITY);
+}
+
+/** When use ends at the latest. Where as much is granted as used, the answer does not say it. */
+function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number): number {
+  if (limit.algorithm !== "fixed-window") return nowMs + (lifeMsOf(limit) ?? 0);
+  return before !== undefined && nowMs < before.endsAtMs ? before.endsAtMs : endOf(limit, nowMs);
+}
+
+/**
+ * What the bucket would hold if all that was used were one booking that ends as it does; `undefined` where nothing does.
+ *
+ * @param limit what it is judged by now: of the same kind as the one that it was seen under
+ */
+export function spentOf(view: View | undefined, limit: LimitSpec, nowMs: number): SpentState | undefined {
+  if (view === undefined || view.used === 0) return undefined;
+  const spent = bookingOf(view, limit);
   return nowMs < spent.expiresAtMs ? spent : undefined;
+}
+
+function bookingOf({ limit: seen, used, seenAtMs, endsAtMs }: View, limit: LimitSpec): SpentState {
+  const { kind, book } = algorithmOf(seen);
+  // A bucket keeps the end that an earlier policy gave it.
+  if (kind === "counter") return { kind, spent: used, expiresAtMs: endsAtMs };
+  if (seen.algorithm !== "sliding-window" || limit.algorithm !== "sliding-window")
+    return book(seen, undefined, used, seenAtMs);
+  const atMs = endsAtMs - seen.windowMs;
+  if (seen.windowMs === limit.windowMs) return { ...book(seen, undefined, used, atMs), expiresAtMs: endsAtMs };
+  // It may have been counted under a third length: what is not known of its end is on the side of the limit.
+  const expiresAtMs = Math.max(endsAtMs, seenAtMs + 2 * limit.windowMs);
+  return { ...book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
 }
 
 /** What gives a lost view back; `null` where nothing can, or has to be. */

@@ -47,20 +47,24 @@ const MAX_UINT32 = 0xffff_ffff;
 export function answerOf(decisions: readonly (Decision | null)[], parts: AnswerParts): Response {
   const decided = decisions.flatMap((decision) => decision ?? []);
   const denied = decided.filter(({ allowed }) => !allowed);
-  const message = denied.find((each) => each.message !== null)?.message;
+  const detail = denied.find((each) => each.detail !== null)?.detail;
   const headers = [...(parts.headers ? draft3Fields(decided) : []), ...retryFields(denied)];
   return {
     overallCode: denied.length > 0 ? "OVER_LIMIT" : "OK",
     statuses: decisions.map((decision) => statusOf(decision, parts)),
     ...(headers.length > 0 ? { responseHeadersToAdd: headers } : {}),
-    ...(typeof message === "string" ? { rawBody: new TextEncoder().encode(message) } : {}),
+    ...(typeof detail === "string" ? { rawBody: new TextEncoder().encode(detail) } : {}),
     ...(parts.metadata ? { dynamicMetadata: metadataOf(decisions) } : {}),
   };
 }
 
+const unitsByPolicy = new WeakMap<Policy, ReadonlyMap<string, Unit>>();
+
 /** Which unit of Envoy's a limit's window is, by the policy. */
 export function unitsIn(policy: Policy | null): AnswerParts["unitOf"] {
-  const units = new Map(policy?.limits.map((limit) => [limit.name, unitOfLimit(limit)]));
+  if (policy === null) return () => "UNKNOWN";
+  const units = unitsByPolicy.get(policy) ?? new Map(policy.limits.map((limit) => [limit.name, unitOfLimit(limit)]));
+  unitsByPolicy.set(policy, units);
   return (limit) => units.get(limit) ?? "UNKNOWN";
 }
 

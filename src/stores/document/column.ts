@@ -3,7 +3,7 @@
 import { type Clock, checkClock, within } from "../../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
-import { databaseThrough, type PostgresClient, type Query } from "../postgres/client.ts";
+import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
 import type { DocumentPort } from "./port.ts";
 
@@ -61,12 +61,9 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
         });
         const isRow = `"${id}" = $1::text::${idType}`;
         const changing = database.transaction(deadlineMs, async (query) => {
-          const { json, nowMs } = await lock(
-            query,
-            `SELECT "${column}"::text AS json FROM ${from} WHERE ${isRow}`,
-            partition,
-          );
-          const changed = change(json, nowMs);
+          const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
+          const { json, id: spelled, nowMs } = await lock(query, rows, partition);
+          const changed = change(json, nowMs, spelled);
           if (changed.json !== json) {
             const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} WHERE ${isRow}`;
             await query(text, [partition, JSON.stringify(changed.json)]);
@@ -83,17 +80,14 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   /** An aggregate is there when the row is locked: the clock beside it is read after that. */
   async function lock(query: Query, rows: string, partition: string) {
     const text =
-      `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT count(*)::text AS found, max(json) AS json,` +
-      " floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms FROM locked";
-    const [row] = await query(text, [partition]);
-    if (row?.found !== "1") {
-      const message = `${from} has ${row?.found === "0" ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
+      `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
+      " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
+    const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
+    if (found !== 1) {
+      const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
       throw new StoreError("unknown-partition", message, { transient: false });
     }
-    return {
-      json: row.json === null ? null : JSON.parse(String(row.json)),
-      nowMs: clock?.nowMs() ?? Number(row.now_ms),
-    };
+    return { json, id: spelled, nowMs: clock === undefined ? nowMs : clock.nowMs() };
   }
 }
 
@@ -102,13 +96,19 @@ interface Types {
   readonly columnType: string;
 }
 
-/** What the columns are, so that texts can be compared with them and written to them. */
+/**
+ * What the columns are, so that texts can be compared with them and written to them: of a domain the type below it, and
+ * without a length. A cast to `character`, or to a domain on `character(8)`, would cut a longer text to another row's id.
+ */
 async function typesOf(query: Query, from: string, id: string, column: string): Promise<Types> {
   const text =
-    "SELECT attname::text AS name, format_type(atttypid, NULL) AS type FROM pg_attribute" +
-    " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped";
-  const rows = await query(text, [from]);
-  const typeOf = (name: string) => rows.find((row) => row.name === name)?.type;
+    "WITH RECURSIVE types AS (SELECT attname::text AS name, atttypid AS type FROM pg_attribute" +
+    " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped" +
+    " UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')" +
+    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1))), '[]')::text" +
+    " FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'";
+  const types = new Map(listIn(await query(text, [from])) as [name: string, type: string][]);
+  const typeOf = (name: string) => types.get(name);
   const missing = [id, column].filter((name) => typeOf(name) === undefined);
   if (missing.length > 0) {
     const message = `the table ${from} has no column ${missing.map((name) => `"${name}"`).join(", ")}: add it, or name the one that is meant`;

@@ -1,12 +1,18 @@
 // Postgres clients by their shape: what is told apart here, so that the rest just asks.
 
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
+import { StoreError } from "../../store.ts";
 
-/** A row: its columns by name. */
-export type Row = Readonly<Record<string, unknown>>;
+/** A row, by the names that the client gives its columns: they are not looked at. */
+type Row = Readonly<Record<string, unknown>>;
 
-/** Asks one statement with texts as its parameters. */
-export type Query = (text: string, values?: readonly string[]) => Promise<readonly Row[]>;
+/**
+ * Runs one statement with texts as its parameters. Resolves to the first column of each row.
+ *
+ * A client may rename columns and read numbers as it likes (`transform` of postgres.js, type parsers of `pg`). So a statement
+ * answers with one row of one column, the text of a JSON list, which `listIn` reads.
+ */
+export type Query = (text: string, values?: readonly string[]) => Promise<readonly unknown[]>;
 
 /** What the store needs of a client. */
 export interface Database {
@@ -65,6 +71,32 @@ export function databaseThrough(client: PostgresClient): Database {
   });
 }
 
+/**
+ * The list that a statement answered with, as a text of JSON; nothing where it gave no row.
+ *
+ * @throws StoreError `invalid-reply`
+ */
+export function listIn([value]: readonly unknown[]): readonly unknown[] {
+  // A client whose parser for texts reads JSON has done so already.
+  const list = Array.isArray(value) ? value : parsed(value);
+  if (Array.isArray(list)) return list;
+  const message = `Postgres: expected the text of a JSON list, got ${formatGot(value)}: the client must not change texts`;
+  throw new StoreError("invalid-reply", message, { transient: false });
+}
+
+function parsed(value: unknown): unknown {
+  if (value === undefined || value === null) return [];
+  try {
+    return JSON.parse(value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value));
+  } catch {
+    return undefined;
+  }
+}
+
+function firstColumns(rows: unknown): readonly unknown[] {
+  return Array.isArray(rows) ? rows.map((row) => Object.values(Object(row))[0]) : [];
+}
+
 function isObject(value: unknown): value is object {
   return (typeof value === "object" && value !== null) || typeof value === "function";
 }
@@ -76,7 +108,7 @@ const timeouts = (deadlineMs: number) => TIMEOUTS.map((name) => `SET LOCAL ${nam
 
 function throughPg(pool: PgPool): Database {
   return {
-    query: async (text, values = []) => (await pool.query(text, [...values])).rows,
+    query: async (text, values = []) => firstColumns((await pool.query(text, [...values])).rows),
     async transaction(deadlineMs, run) {
       const client = await pool.connect();
       let broken: Error | undefined;
@@ -87,7 +119,9 @@ function throughPg(pool: PgPool): Database {
       client.on?.("error", lost);
       try {
         await client.query(`BEGIN; ${timeouts(deadlineMs)}`);
-        const value = await run(async (text, values = []) => (await client.query(text, [...values])).rows);
+        const value = await run(async (text, values = []) =>
+          firstColumns((await client.query(text, [...values])).rows),
+        );
         await client.query("COMMIT");
         return value;
       } catch (error) {
@@ -106,12 +140,12 @@ function throughPg(pool: PgPool): Database {
 
 function throughPostgresJs(sql: PostgresJs): Database {
   return {
-    query: async (text, values = []) => sql.unsafe(text, [...values]),
+    query: async (text, values = []) => firstColumns(await sql.unsafe(text, [...values])),
     transaction(deadlineMs, run) {
       return sql.begin(async (transaction: PostgresJs) => {
         // It goes ahead of the first statement on the same connection, which need not wait for its answer.
         const set = Promise.resolve(transaction.unsafe(timeouts(deadlineMs)));
-        const ran = run(async (text, values = []) => transaction.unsafe(text, [...values]));
+        const ran = run(async (text, values = []) => firstColumns(await transaction.unsafe(text, [...values])));
         const [value] = await Promise.all([ran, set]);
         return value;
       });
@@ -123,7 +157,7 @@ function throughPrisma(prisma: PrismaLike): Database {
   const queryOf =
     (client: PrismaLike): Query =>
     async (text, values = []) =>
-      (await client.$queryRawUnsafe(text, ...values)) as Row[];
+      firstColumns(await client.$queryRawUnsafe(text, ...values));
   return {
     query: queryOf(prisma),
     transaction(deadlineMs, run) {

@@ -4,8 +4,15 @@ import { StoreError, type StoreErrorCode } from "../../store.ts";
 
 /** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
 const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean]> = {
-  // A partition that is no value of the column's type, such as a made-up session where ids are UUIDs.
+  // A partition that is not a value of the column's type, such as a made-up session where ids are UUIDs: it is not written
+  // as one, is out of its range, or has a NUL in it.
   "22P02": ["unknown-partition", false],
+  "22003": ["unknown-partition", false],
+  "22007": ["unknown-partition", false],
+  "22008": ["unknown-partition", false],
+  "22021": ["unknown-partition", false],
+  // A character that the database's encoding does not have.
+  "22P05": ["unsupported-request", false],
   "42P01": ["schema-version", false],
   "42703": ["schema-version", false],
   "3F000": ["schema-version", false],
@@ -38,6 +45,7 @@ const OWN_TABLES: Fixes = {
   "42P01": "the tables are not there: run migrate(), or the migration files",
   "42703": "the tables are of another version: run migrate()",
   "3F000": "the schema is not there: create it, then run migrate()",
+  "22P05": "make the database with the encoding UTF8",
   "42501": "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables",
 };
 

@@ -1,6 +1,8 @@
 // Who shares the store, and the mark by which it is known again: rows of the same table, beside the buckets.
 
 import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store.ts";
+import { validTime } from "../../store-check.ts";
+import { listIn } from "./client.ts";
 import type { Work } from "./transaction.ts";
 
 /** The keys of instances: `tollgate:1:$instance:<group>/<instance>`. `/` is in no name. */
@@ -21,7 +23,8 @@ export async function beat(
   { database, tables: { buckets }, clock }: Work,
   { group, instance, livesMs, seen }: Member,
 ): Promise<Beat> {
-  const now = clock === undefined ? "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : clock.nowMs();
+  const now =
+    clock === undefined ? "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : validTime(clock.nowMs());
   const mark = `SELECT value FROM ${buckets} WHERE key = '${MARK_KEY}' AND value ~ ${MARK}`;
   const isLeft =
     seen.length === 0
@@ -44,9 +47,9 @@ export async function beat(
     `  THEN $5::text ELSE $6::text END, ${MARKED_UNTIL_MS} WHERE NOT EXISTS (${mark})` +
     "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms" +
     `  WHERE mark.value !~ ${MARK} RETURNING mark.value)` +
-    " SELECT now_ms::text, (SELECT count(*) FROM others)::text AS others," +
-    " (SELECT count(*) FROM others WHERE key < $1::text)::text AS rank," +
-    ` coalesce((${mark}), (SELECT value FROM made)) AS mark FROM instant`;
+    " SELECT json_build_array(now_ms, (SELECT count(*) FROM others)," +
+    " (SELECT count(*) FROM others WHERE key < $1::text)," +
+    ` coalesce((${mark}), (SELECT value FROM made)))::text FROM instant`;
   const names = `${INSTANCES}${group}`;
   const incarnation = crypto.randomUUID();
   const values = [
@@ -58,18 +61,19 @@ export async function beat(
     encodeState({ kind: "mark", expiresAtMs: MARKED_UNTIL_MS, incarnation, lost: "some" }),
     encodeState({ kind: "mark", expiresAtMs: MARKED_UNTIL_MS, incarnation, lost: "all" }),
   ];
-  const [row] = await database.query(text, seen.length === 0 ? values : [...values, JSON.stringify(seen)]);
+  const answer = await database.query(text, seen.length === 0 ? values : [...values, JSON.stringify(seen)]);
+  const [nowMs, others, rank, value] = listIn(answer) as [number, number, number, string | null];
   // One that another instance made at this very moment was not there yet when this statement began.
-  const [{ value } = { value: row?.mark }] = row?.mark === null ? await database.query(mark) : [];
-  const state = decodeState(String(value), MARKED_UNTIL_MS);
+  const [written] = value === null ? listIn(await database.query(`SELECT json_build_array((${mark}))::text`)) : [value];
+  const state = decodeState(String(written), MARKED_UNTIL_MS);
   if (state?.kind !== "mark") {
     throw new StoreError("busy", "Postgres: the mark was removed while it was made", { transient: true });
   }
   return {
     incarnation: state.incarnation,
     lost: state.lost,
-    instances: Number(row?.others) + (livesMs === 0 ? 0 : 1),
-    rank: Number(row?.rank),
-    nowMs: Number(row?.now_ms),
+    instances: others + (livesMs === 0 ? 0 : 1),
+    rank,
+    nowMs,
   };
 }

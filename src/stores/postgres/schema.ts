@@ -2,7 +2,7 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store.ts";
-import { type Database, databaseThrough, type PostgresClient, type Query } from "./client.ts";
+import { type Database, databaseThrough, listIn, type PostgresClient, type Query } from "./client.ts";
 import { postgresError } from "./errors.ts";
 import { MIGRATIONS } from "./migrations.gen.ts";
 
@@ -46,7 +46,7 @@ export async function migrate(client: PostgresClient, { schema }: SchemaOptions 
   try {
     await database.transaction(MIGRATION_MS, async (query) => {
       // One at a time; the number is Tollgate's own.
-      await query("SELECT pg_advisory_xact_lock(7465677487)::text AS locked");
+      await query("SELECT json_build_array(pg_advisory_xact_lock(7465677487)::text)::text");
       if (schema !== undefined) await query(`SET LOCAL search_path = "${schema}"`);
       const from = await versionOf(query, tables);
       if (from > VERSION) throw otherVersion(from);
@@ -64,10 +64,8 @@ const MIGRATION_MS = 60_000;
 
 /** 0 where there are no tables. */
 async function versionOf(query: Query, tables: Tables): Promise<number> {
-  const [found] = await query("SELECT to_regclass($1)::text AS name", [tables.schema]);
-  if (found?.name === null) return 0;
-  const [row] = await query(`SELECT version FROM ${tables.schema}`);
-  return Number(row?.version ?? 0);
+  const [found] = listIn(await query("SELECT json_build_array(to_regclass($1::text)::text)::text", [tables.schema]));
+  return found === null ? 0 : writtenVersion(query, tables);
 }
 
 /**
@@ -76,9 +74,13 @@ async function versionOf(query: Query, tables: Tables): Promise<number> {
  * @throws StoreError `schema-version`
  */
 export async function checkVersion(database: Database, tables: Tables): Promise<void> {
-  const [row] = await database.query(`SELECT version FROM ${tables.schema}`);
-  const version = Number(row?.version ?? 0);
+  const version = await writtenVersion(database.query, tables);
   if (version !== VERSION) throw otherVersion(version);
+}
+
+async function writtenVersion(query: Query, tables: Tables): Promise<number> {
+  const [version = 0] = listIn(await query(`SELECT json_build_array(version)::text FROM ${tables.schema}`));
+  return Number(version);
 }
 
 function otherVersion(version: number): StoreError {

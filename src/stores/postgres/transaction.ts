@@ -16,7 +16,8 @@ import {
   type StoreRequest,
   type Terms,
 } from "../../store.ts";
-import type { Database, Query, Row } from "./client.ts";
+import { validTime } from "../../store-check.ts";
+import { type Database, listIn, type Query } from "./client.ts";
 import type { Tables } from "./schema.ts";
 
 /** How long a row is there that was made to be locked, and that nobody wrote. */
@@ -36,6 +37,12 @@ export interface Work {
   made: number;
   /** Keys whose rows were there not long ago. */
   readonly known: KnownKeys;
+}
+
+/** A row of the table. */
+interface Row {
+  readonly value: string;
+  readonly expiresAtMs: number;
 }
 
 /** Rows that were read, and the instant after the last of them. */
@@ -109,20 +116,20 @@ async function read(
     ` JOIN ${tables.buckets} AS bucket ON bucket.key = wanted.key COLLATE "C" ORDER BY bucket.key ${lock}),` +
     ` seen AS (SELECT * FROM found UNION ALL` +
     ` SELECT key, value, expires_at_ms FROM ${tables.buckets} WHERE key = '${MARK_KEY}')` +
-    ` SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::text AS now_ms,` +
-    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms::text)), '[]')::text AS rows FROM seen`;
-  const [answer] = await query(text, [JSON.stringify(keys)]);
-  const rows = JSON.parse(String(answer?.rows)) as [key: string, value: string, expiresAtMs: string][];
+    ` SELECT json_build_array(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,` +
+    ` coalesce(json_agg(json_build_array(key, value, expires_at_ms)), '[]'))::text FROM seen`;
+  const [nowMs, rows] = listIn(await query(text, [JSON.stringify(keys)])) as [
+    nowMs: number,
+    rows: readonly (readonly [key: string, value: string, expiresAtMs: number])[],
+  ];
   return {
     rows: new Map(rows.map(([key, value, expiresAtMs]) => [key, { value, expiresAtMs }])),
-    nowMs: clock?.nowMs() ?? Number(answer?.now_ms),
+    nowMs: clock === undefined ? nowMs : clock.nowMs(),
   };
 }
 
 function stateIn(row: Row | undefined): Known {
-  if (row === undefined || row.value === "") return undefined;
-  const expiresAtMs = Number(row.expiresAtMs);
-  return Number.isSafeInteger(expiresAtMs) ? decodeState(String(row.value), expiresAtMs) : null;
+  return row === undefined || row.value === "" ? undefined : decodeState(row.value, row.expiresAtMs);
 }
 
 async function write({ tables }: Work, query: Query, changed: ReadonlyMap<string, StoredState | undefined>) {
@@ -144,15 +151,16 @@ async function write({ tables }: Work, query: Query, changed: ReadonlyMap<string
  * @returns the last key that was looked at, or nothing after the last row
  */
 export async function sweep({ database, tables, clock }: Work, after: string, count: number): Promise<string> {
-  const now = clock === undefined ? "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : String(clock.nowMs());
+  const now =
+    clock === undefined ? "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : String(validTime(clock.nowMs()));
   const text =
     `WITH visited AS MATERIALIZED (SELECT key FROM ${tables.buckets} WHERE key > $1 ORDER BY key LIMIT ${count}),` +
     ` expired AS MATERIALIZED (SELECT key FROM ${tables.buckets} WHERE key IN (SELECT key FROM visited)` +
     ` AND expires_at_ms <= ${now} FOR UPDATE SKIP LOCKED),` +
     ` gone AS (DELETE FROM ${tables.buckets} WHERE key IN (SELECT key FROM expired))` +
-    " SELECT max(key) AS last, count(*)::text AS looked FROM visited";
-  const [row] = await database.query(text, [after]);
-  return Number(row?.looked) < count ? "" : String(row?.last);
+    " SELECT json_build_array(max(key), count(*))::text FROM visited";
+  const [last, looked] = listIn(await database.query(text, [after])) as [last: string, looked: number];
+  return looked < count ? "" : last;
 }
 
 /** A bounded set: the keys that were added first are the first to go. */

@@ -2,7 +2,9 @@
 
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Beat, decodeState, type Member, StoreError } from "../../store.ts";
+import { wholeIn } from "../../store-check.ts";
 import type { ScriptCall } from "./arguments.ts";
+import { textIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
@@ -13,11 +15,11 @@ export function beatCall({ group, instance, livesMs, seen }: Member): ScriptCall
   };
 }
 
-export function beatReply([now, instances, rank, text]: readonly (number | string)[]): Beat {
-  const mark = decodeState(String(text), 0);
+export function beatReply([now, instances, rank, text]: readonly unknown[]): Beat {
+  const mark = decodeState(textIn(text), 0);
   if (mark?.kind !== "mark") {
     throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });
   }
   const { incarnation, lost } = mark;
-  return { incarnation, lost, instances: Number(instances), rank: Number(rank), nowMs: Number(now) };
+  return { incarnation, lost, instances: wholeIn(instances), rank: wholeIn(rank), nowMs: wholeIn(now) };
 }

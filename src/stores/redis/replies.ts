@@ -1,5 +1,6 @@
 // The script's answer as replies: plain numbers, but for answers that were kept. apply.lua says which.
 
+import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type Terms,
   tooManyHolds,
 } from "../../store.ts";
+import { validTime, wholeIn } from "../../store-check.ts";
 import type { Part } from "./arguments.ts";
 
 const [ALLOWED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS] = [1, 2, 3, 4, 5, 6, 7];
@@ -27,26 +29,31 @@ const FOUND = ["live", "late", "unknown"] as const;
 export function scriptReplies(
   { requests, terms }: Part,
   keys: readonly string[],
-  answer: readonly (number | string)[],
+  answer: readonly unknown[],
 ): (StoreReply | StoreError)[] {
-  const refusal = refusalOf(Number(answer[1]), Number(answer[0]), terms);
+  if (!Array.isArray(answer)) throw invalidAnswer(`a list, got ${formatGot(answer)}`);
+  const refusal = refusalOf(wholeIn(answer[1]), wholeIn(answer[0]), terms);
   if (refusal !== null) throw refusal;
   const reader = new Reader(answer, keys);
   const replies = requests.map((request) => reader.reply(request));
-  if (!reader.isAtEnd) throw new RangeError("the script's answer has another length than it must have");
+  if (!reader.isAtEnd) throw invalidAnswer("another length");
   return replies;
 }
 
+function invalidAnswer(expected: string): StoreError {
+  return new StoreError("invalid-reply", `Redis: the script's answer: expected ${expected}`, { transient: false });
+}
+
 class Reader {
-  readonly #answer: readonly (number | string)[];
+  readonly #answer: readonly unknown[];
   readonly #keys: readonly string[];
   readonly #nowMs: number;
   #position = 1;
 
-  constructor(answer: readonly (number | string)[], keys: readonly string[]) {
+  constructor(answer: readonly unknown[], keys: readonly string[]) {
     this.#answer = answer;
     this.#keys = keys;
-    this.#nowMs = Number(answer[0]);
+    this.#nowMs = validTime(wholeIn(answer[0]));
   }
 
   get isAtEnd(): boolean {
@@ -62,7 +69,7 @@ class Reader {
       case FIRM:
         return { allowed: false, nowMs, firm: true, steps: this.#steps(steps, status) };
       case ANSWERED:
-        return answeredBefore(String(this.#answer[this.#position++]), once?.key ?? "");
+        return answeredBefore(textIn(this.#answer[this.#position++]), once?.key ?? "");
       case STALE:
         return { allowed: false, stale: true, nowMs, steps: [] };
       case DAMAGED:
@@ -95,7 +102,11 @@ class Reader {
 
   /** Some clients give numbers as texts, and the script gives the largest so. */
   #next(): number {
-    return Number(this.#answer[this.#position++]);
+    const value = this.#answer[this.#position++];
+    const number = wholeIn(value);
+    if (!Number.isSafeInteger(number))
+      throw invalidAnswer(`a whole number at ${this.#position}, got ${formatGot(value)}`);
+    return number;
   }
 }
 
@@ -117,6 +128,11 @@ function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt 
 
 function refused(code: "too-late" | "other-incarnation" | "overloaded", message: string): StoreError {
   return new StoreError(code, message, { transient: true });
+}
+
+/** A text that a client may give as bytes. */
+export function textIn(value: unknown): string {
+  return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
 }
 
 function answeredBefore(text: string, key: string): StoreReply | StoreError {

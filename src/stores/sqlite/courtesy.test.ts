@@ -21,6 +21,17 @@ describe("courtesy at SQLite's lock", () => {
     assert.deepEqual(pauses, [0, 4, 4, 4, 0, 0, 0, 0, 4]);
   });
 
+  it("never pauses for a negative time, also where the monotonic clock has run back", () => {
+    const courtesy = new Courtesy();
+    for (const waitedMs of [-342, Number.NEGATIVE_INFINITY, -0.5, 3]) {
+      courtesy.lost(1_000, 0);
+      courtesy.won(1_000, waitedMs);
+      const pauseMs = courtesy.pauseMs(1, 1_001);
+      assert.ok(pauseMs >= 0 && pauseMs <= 20, String(pauseMs));
+    }
+    assert.equal(courtesy.pauseMs(1, 1_001), 2);
+  });
+
   it("asks again within one to four ms", () => {
     const courtesy = new Courtesy();
     assert.deepEqual([courtesy.lost(0, 0), courtesy.lost(0, 1)], [1, 4]);

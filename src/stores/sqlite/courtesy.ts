@@ -39,7 +39,8 @@ export class Courtesy {
 
   /** The batch was decided, `waitedMs` after the lock was first asked for: others will have to wait about as long. */
   won(nowMs: number, waitedMs: number): void {
-    this.#pauseMs = Math.min((this.#pauseMs + waitedMs) / 2, MAX_PAUSE_MS);
+    // The monotonic clock of a virtual machine may have run back meanwhile.
+    this.#pauseMs = Math.min((this.#pauseMs + Math.max(0, waitedMs)) / 2, MAX_PAUSE_MS);
     this.#lastMs = nowMs;
   }
 }

@@ -67,8 +67,7 @@ function readStates(file: OpenFile, requests: readonly StoreRequest[]): Readonly
   const rows = JSON.parse(String(file.read.get(JSON.stringify([...keys]))?.rows)) as [string, string, number][];
   const states = new Map<string, Known>();
   for (const [key, text, expiresAtMs] of rows) {
-    // A damaged row may hold an integer that JavaScript cannot.
-    states.set(key, Number.isSafeInteger(expiresAtMs) ? decodeState(text, expiresAtMs) : null);
+    states.set(key, decodeState(text, expiresAtMs));
   }
   return states;
 }

@@ -1,0 +1,193 @@
+// What the service may answer. An answer that is anything else is `invalid-reply`, and nothing of it goes further. Fields that
+// are not known here are left alone: a later service may have more.
+
+import type { Decision, Usage } from "../kernel/decision.ts";
+import { formatGot } from "../kernel/errors.ts";
+import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+import type { Settlement } from "../limiter/hold.ts";
+import { isCount, isTime } from "../store-check.ts";
+import type { About, HeldAnswer } from "./decide.ts";
+import { invalidReply } from "./problems.ts";
+
+/** Says what is wrong with a value, or `null`. */
+type Check = (value: unknown, path: string) => string | null;
+
+const check =
+  (expected: string, isValid: (value: unknown) => boolean): Check =>
+  (value, path) =>
+    isValid(value) ? null : `${path}: expected ${expected}, got ${formatGot(value)}`;
+
+const isBoolean = check("true or false", (value) => typeof value === "boolean");
+const isText = check("a text", (value) => typeof value === "string");
+const isWhole = check("a whole number from 0 to 2^53 - 1", isCount);
+const isInstant = check("whole milliseconds since 1970", isTime);
+const isHoldId = check("a hold's id", (value) => typeof value === "string" && /^[\w-]{1,64}$/.test(value));
+const isLease = check(
+  `a whole number from 1 to ${MAX_LEASE_MS}`,
+  (value) => isCount(value) && value >= 1 && value <= MAX_LEASE_MS,
+);
+const oneOf = (...values: readonly unknown[]) => {
+  return check(`one of ${values.join(", ")}`, (value) => values.includes(value));
+};
+const orNull =
+  (of: Check): Check =>
+  (value, path) =>
+    value === null ? null : of(value, path);
+const listOf =
+  (of: Check): Check =>
+  (value, path) => {
+    if (!Array.isArray(value)) return `${path}: expected a list, got ${formatGot(value)}`;
+    return firstFault(value, (each, i) => of(each, `${path}[${i}]`));
+  };
+
+/** An object with at least these fields. */
+function object<Name extends string>(fields: Readonly<Record<Name, Check>>): Check {
+  const checks = Object.entries<Check>(fields);
+  return (value, path) => {
+    if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
+    return firstFault(checks, ([name, of]) => {
+      return of(Object.hasOwn(value, name) ? value[name] : undefined, `${path}.${name}`);
+    });
+  };
+}
+
+function firstFault<Each>(all: readonly Each[], faultOf: (each: Each, i: number) => string | null): string | null {
+  for (let i = 0; i < all.length; i++) {
+    const fault = faultOf(all[i] as Each, i);
+    if (fault !== null) return fault;
+  }
+  return null;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const verdict = object({
+  limit: isText,
+  allowed: isBoolean,
+  shadow: isBoolean,
+  unit: isText,
+  cost: isWhole,
+  quota: isWhole,
+  remaining: isWhole,
+  resetAfterMs: isWhole,
+  retryAfterMs: orNull(isWhole),
+  retryable: isBoolean,
+});
+const decisionFields = {
+  allowed: isBoolean,
+  verdicts: listOf(verdict),
+  retryAfterMs: orNull(isWhole),
+  message: orNull(isText),
+  detail: orNull(isText),
+  notice: orNull(isText),
+  degraded: orNull(object({ reason: isText, worstCaseOver: orNull(isWhole) })),
+  replayed: isBoolean,
+  decidedAtMs: isInstant,
+};
+const decision = object(decisionFields);
+const aboutFields: Record<keyof About, Check> = {
+  held: listOf(isText),
+  units: listOf(isText),
+  leaseMs: orNull(isLease),
+  maxHoldMs: check("a whole number from 1", (value) => isCount(value) && value >= 1),
+  onError: oneOf("charge", "refund"),
+  reports: isBoolean,
+};
+/** An allowed call has a hold, a denied one has none. */
+const isHeld: Check = (value, path) => {
+  const { allowed, hold } = value as { readonly allowed: boolean; readonly hold: unknown };
+  return allowed ? isHoldId(hold, `${path}.hold`) : oneOf(null)(hold, `${path}.hold`);
+};
+const both =
+  (first: Check, second: Check): Check =>
+  (value, path) =>
+    first(value, path) ?? second(value, path);
+const reserved = object({ ...decisionFields, hold: orNull(isHoldId) });
+const begun = object({ ...decisionFields, ...aboutFields, hold: orNull(isHoldId) });
+const usage = object({
+  limit: isText,
+  dimensions: (value, path) => {
+    if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
+    return firstFault(Object.entries(value), ([name, each]) => isText(each, `${path}.${name}`));
+  },
+  unit: isText,
+  quota: isWhole,
+  used: isWhole,
+  remaining: isWhole,
+  resetAfterMs: isWhole,
+});
+const settlement = object({
+  late: isBoolean,
+  problem: oneOf("hold-unknown", null),
+  replayed: isBoolean,
+  usages: listOf(usage),
+});
+
+/** What each of these asks for. */
+export interface Replies {
+  readonly consume: Decision;
+  readonly record: Decision;
+  readonly peek: Decision;
+  readonly reserve: Decision & Pick<HeldAnswer, "hold">;
+  readonly begin: Decision & HeldAnswer;
+  readonly settle: Settlement;
+  readonly release: Settlement;
+  readonly extend: { readonly extended: boolean };
+  readonly report: null;
+  readonly usage: { readonly usages: readonly Usage[] };
+  readonly reset: { readonly usage: Usage | null };
+  readonly grant: { readonly usage: Usage | null };
+}
+
+const CHECKS: Readonly<Record<keyof Replies, Check>> = {
+  consume: decision,
+  record: decision,
+  peek: decision,
+  reserve: both(reserved, isHeld),
+  begin: both(begun, isHeld),
+  settle: settlement,
+  release: settlement,
+  extend: object({ extended: isBoolean }),
+  report: oneOf(null),
+  usage: object({ usages: listOf(usage) }),
+  reset: object({ usage: orNull(usage) }),
+  grant: object({ usage: orNull(usage) }),
+};
+
+/**
+ * The body of an answer, as what was asked for.
+ *
+ * @throws StoreError `invalid-reply`
+ */
+export function replyTo<Op extends keyof Replies>(op: Op, body: unknown): Replies[Op] {
+  const fault = CHECKS[op](body, op);
+  if (fault !== null) throw invalidReply(`something else than an answer to ${op}: ${fault}`);
+  return body as Replies[Op];
+}
+
+/** One answer of a batch. */
+export interface ItemReply {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+const item = object({
+  status: check("an HTTP status", (value) => isCount(value) && value >= 200 && value < 600),
+  body: () => null,
+});
+
+/**
+ * The answers of a batch of so many items.
+ *
+ * @throws StoreError `invalid-reply`
+ */
+export function itemsIn(body: unknown, count: number): readonly ItemReply[] {
+  const items = isObject(body) ? body.items : undefined;
+  const fault = listOf(item)(items, "items");
+  if (fault !== null) throw invalidReply(`something else than a batch of answers: ${fault}`);
+  const { length } = items as readonly unknown[];
+  if (length !== count) throw invalidReply(`${length} items of a batch of ${count}`);
+  return items as readonly ItemReply[];
+}

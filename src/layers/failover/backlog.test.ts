@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { LimitSpec, StoreRequest } from "../../store.ts";
+import { Backlog, type Journal } from "./backlog.ts";
+
+const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
+const DAY_MS = 86_400_000;
+const midnight = Date.UTC(2030, 0, 1);
+const quota = { algorithm: "quota", quota: 100, ttlMs: 30 * DAY_MS, ttlFrom: "last" } as const;
+const gcra = { algorithm: "gcra", burst: 100, levelPerUnit: DAY_MS, levelPerMs: 1 } as const;
+const day = {
+  algorithm: "fixed-window",
+  quota: 100,
+  align: "calendar",
+  boundaries: [midnight - DAY_MS, midnight, midnight + DAY_MS],
+} as const;
+const month = { ...day, boundaries: [midnight - 31 * DAY_MS, midnight, midnight + 31 * DAY_MS] } as const;
+
+function requestOf(limit: LimitSpec, cost = 1): StoreRequest {
+  return { mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost } }] };
+}
+
+/** What is booked of calls that were admitted under these limits, one a second. */
+function booked(limits: readonly LimitSpec[], backlog = new Backlog("i1", undefined)) {
+  for (const [i, limit] of limits.entries()) backlog.add(requestOf(limit), NOW_MS + 1_000 * i, [limit]);
+  backlog.cut(64, NOW_MS + 60_000);
+  return backlog.batches.flatMap(({ requests }) =>
+    requests.map(({ steps, atMs }) => {
+      const [{ limit, event }] = steps as [StoreRequest["steps"][number]];
+      return { limit, cost: event.type === "charge" && event.cost, atMs };
+    }),
+  );
+}
+
+describe("what was admitted on one bucket under several limits", () => {
+  it("is one sum where the limits differ in their quota alone", () => {
+    const plan = { ...quota, quota: 5 };
+    assert.deepEqual(booked([quota, plan, quota]), [{ limit: quota, cost: 3, atMs: NOW_MS + 2_000 }]);
+    const fast = { ...gcra, levelPerUnit: gcra.levelPerUnit / 2 };
+    assert.deepEqual(booked([gcra, fast]), [{ limit: fast, cost: 2, atMs: NOW_MS + 60_000 }]);
+  });
+
+  it("keeps the level of a token bucket when a call without a price comes between", () => {
+    const backlog = new Backlog("i1", undefined);
+    for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(gcra, cost), NOW_MS, [gcra]);
+    assert.deepEqual(
+      booked([], backlog).map(({ cost }) => cost),
+      [3],
+    );
+  });
+
+  it("is booked apart where they end otherwise, in the order in which they were used last", () => {
+    const short = { ...quota, ttlMs: 60_000 };
+    const first = { ...quota, ttlFrom: "first" } as const;
+    const hour = { algorithm: "fixed-window", quota: 100, windowMs: 3_600_000, align: "epoch" } as const;
+    const own = { ...hour, align: "first-use" } as const;
+    const sliding = { algorithm: "sliding-window", quota: 100, windowMs: 3_600_000 } as const;
+    for (const other of [short, first, hour, own, day, sliding, gcra]) {
+      const [one, two] = booked([quota, other, other, quota]);
+      assert.deepEqual([one?.limit, one?.cost], [other, 2]);
+      assert.deepEqual([two?.limit, two?.cost], [quota, 2]);
+    }
+    assert.equal(booked([hour, { ...hour, windowMs: 2 * hour.windowMs }]).length, 2);
+    assert.equal(booked([sliding, { ...sliding, windowMs: 2 * sliding.windowMs }]).length, 2);
+  });
+
+  it("is booked apart in windows of a calendar that begin alike and end otherwise", () => {
+    assert.deepEqual(
+      booked([day, month, day]).map(({ limit, cost }) => [limit, cost]),
+      [
+        [month, 1],
+        [day, 2],
+      ],
+    );
+  });
+
+  it("is booked in that order also by the process that opens the journal next", () => {
+    const kept = new Map<string, string>();
+    const journal: Journal = {
+      entries: () => kept,
+      write(changes) {
+        for (const [key, text] of changes)
+          if (text === null) kept.delete(key);
+          else kept.set(key, text);
+      },
+      close() {},
+    };
+    const before = new Backlog("i1", journal);
+    for (const limit of [quota, gcra, quota]) before.add(requestOf(limit), NOW_MS, [limit]);
+    assert.deepEqual(
+      booked([], new Backlog("i2", journal)).map(({ limit, cost }) => [limit, cost]),
+      [
+        [gcra, 1],
+        [quota, 2],
+      ],
+    );
+  });
+});

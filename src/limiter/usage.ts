@@ -1,0 +1,125 @@
+// What a call has used so far, as its function reports it. The work is done when a report comes: nothing here throws.
+// A figure that cannot be used leaves the estimate that was held in place.
+
+import type { Cost } from "../kernel/call.ts";
+import { costFault, unitFault, unitsFault } from "../kernel/charge.ts";
+import { type Fault, formatGot } from "../kernel/errors.ts";
+
+/** What is said about a report. */
+export interface ReportOptions {
+  /**
+   * Whether more was used than `usage` says, and it is unknown how much. Every unit that is held then takes at least what
+   * was held. Default `false`.
+   */
+  readonly partial?: boolean | undefined;
+  /** Whether units that no limit of the policy counts are skipped without an event. Default `false`. */
+  readonly skipUnknown?: boolean | undefined;
+  /** Why the usage is partial, for the event `usage-unusable`: what was expected and what was found. */
+  readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
+}
+
+/** Says what a call has used so far, by unit; reports add up. Never throws: see the event `usage-unusable`. */
+export type Report = (usage: Cost, options?: ReportOptions) => void;
+
+/** What was wrong with a report. `unit` is `null` when it was the report as a whole. */
+export interface UnusableUsage {
+  readonly unit: string | null;
+  readonly expected: string;
+  readonly got: string;
+}
+
+/** Most faults that are emitted for one call: a function that reports in a loop must not flood the listener. */
+const MAX_EMITTED = 16;
+/** Characters of a unit's name that an event shows. */
+const MAX_NAME = 64;
+
+/** Adds up what is reported. */
+export class UsageSum {
+  readonly #units: ReadonlySet<string>;
+  readonly #held: Cost;
+  readonly #tell: (unusable: UnusableUsage) => void;
+  readonly #sums = new Map<string, number>();
+  /** Units that take at least what was held. */
+  readonly #uncertain = new Set<string>();
+  /** Faults that were emitted, each once. */
+  readonly #emitted = new Set<string>();
+  #isOver = false;
+
+  /**
+   * @param units those that some limit of the policy counts
+   * @param held how much of each unit is held
+   */
+  constructor(units: ReadonlySet<string>, held: Cost, tell: (unusable: UnusableUsage) => void) {
+    this.#units = units;
+    this.#held = held;
+    this.#tell = tell;
+  }
+
+  readonly report: Report = (usage, options) => {
+    if (this.#isOver) {
+      this.#unusable(null, { expected: "a report before the function of run has ended", got: "one after it" });
+      return;
+    }
+    try {
+      this.#add(usage, options ?? {});
+    } catch (error) {
+      // A getter of the report threw.
+      this.#holdAll();
+      this.#unusable(null, { expected: "an object of whole numbers by unit", got: shown(error) });
+    }
+  };
+
+  /** What the call takes as far as it is known; units that are not named take what was held. */
+  soFar(): Cost {
+    const actual: Record<string, number> = Object.fromEntries(this.#sums);
+    for (const unit of this.#uncertain) actual[unit] = Math.max(this.#sums.get(unit) ?? 0, this.#held[unit] ?? 0);
+    return actual;
+  }
+
+  /** The same, of a call that has ended. */
+  end(): Cost {
+    this.#isOver = true;
+    return this.soFar();
+  }
+
+  #add(usage: Cost, { partial = false, skipUnknown = false, fault }: ReportOptions): void {
+    if (partial) this.#holdAll();
+    if (fault !== undefined) this.#unusable(null, fault);
+    const whole = costFault(usage);
+    if (whole !== null) {
+      this.#holdAll();
+      this.#unusable(null, whole);
+      return;
+    }
+    for (const [unit, units] of Object.entries(usage)) {
+      const unknown = unitFault(this.#units, unit);
+      const wrong = unknown ?? unitsFault(unit, units);
+      if (wrong === null) {
+        this.#sums.set(unit, Math.min((this.#sums.get(unit) ?? 0) + units, Number.MAX_SAFE_INTEGER));
+        continue;
+      }
+      if (unknown !== null && skipUnknown) continue;
+      if (Object.hasOwn(this.#held, unit)) this.#uncertain.add(unit);
+      this.#unusable(unit, wrong);
+    }
+  }
+
+  #holdAll(): void {
+    for (const unit of Object.keys(this.#held)) this.#uncertain.add(unit);
+  }
+
+  #unusable(unit: string | null, { expected, got }: Pick<Fault, "expected" | "got">): void {
+    const key = JSON.stringify([unit, expected]);
+    if (this.#emitted.size >= MAX_EMITTED || this.#emitted.has(key)) return;
+    this.#emitted.add(key);
+    this.#tell({ unit: unit?.slice(0, MAX_NAME) ?? null, expected, got });
+  }
+}
+
+function shown(error: unknown): string {
+  try {
+    return formatGot(error);
+  } catch {
+    return "a report that cannot be read";
+  }
+}

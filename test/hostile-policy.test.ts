@@ -1,0 +1,189 @@
+// Policies that are made to take long: they are refused before anything is made of them, and what is accepted is judged by
+// without looking at all of it.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createLimiter, definePolicy, MisuseError, type PolicyInput, parsePolicy } from "tollgate";
+import { parseEnvoyMapping } from "tollgate/service/envoy";
+import { memoryStore } from "tollgate/stores/memory";
+
+function faultsOf(read: () => unknown): MisuseError["faults"] {
+  try {
+    read();
+  } catch (error) {
+    assert.ok(MisuseError.isInstance(error), String(error));
+    return error.faults;
+  }
+  return [];
+}
+
+describe("a text in YAML", () => {
+  const lines = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join("\n");
+  const texts: [what: string, text: string, expected: RegExp][] = [
+    ["nested lists", "[".repeat(300_000), /at most 64 levels/],
+    ["nested lists that end", "[".repeat(300_000) + "]".repeat(300_000), /at most 64 levels/],
+    ["nested objects", "{a: ".repeat(200_000), /at most 64 levels/],
+    ["nested blocks in a line", "- ".repeat(400_000), /at most 64 levels/],
+    ["nested keys in a line", "? ".repeat(400_000), /at most 64 levels/],
+    ["nested blocks", lines(1_300, (i) => `${" ".repeat(i)}a:`), /at most 200 blanks/],
+    ["many keys", lines(100_000, (i) => `k${i}: 1`), /at most 500000 words/],
+    ["many errors", ",".repeat(900_000), /YAML or JSON/],
+    ["many errors in a list", `[${",".repeat(900_000)}]`, /at most 500000 words/],
+    ["many wrong escapes", `"${"\\q".repeat(400_000)}"`, /YAML or JSON/],
+    [
+      "a bomb of aliases",
+      lines(30, (i) => `a${i}: &a${i} [${i === 0 ? "x" : `*a${i - 1},`.repeat(9)}]`),
+      /at most 100 aliases/,
+    ],
+    ["many aliases", `a: &a [x]\nb: [${"*a,".repeat(50_000)}]`, /at most 100 aliases/],
+    ["more text than a policy has", `#${"x".repeat(1_000_000)}`, /at most 1000000 characters/],
+  ];
+  for (const [what, text, expected] of texts) {
+    it(`is refused, as a policy and as a mapping: ${what}`, () => {
+      for (const read of [parsePolicy, parseEnvoyMapping]) {
+        const faults = faultsOf(() => read(text));
+        assert.match(faults[0]?.expected ?? "", expected);
+        assert.ok(faults.length <= 100);
+      }
+    });
+  }
+
+  it("may have brackets in its texts, and as many tools as a policy may name", () => {
+    const tools = lines(10_000, (i) => `  tool_${i}: { cost: { tokens: ${i} }, tier: "[[[[{{{{" }`);
+    const limit = `- { name: a, per: [session], unit: tokens, quota: 1, message: "${"(".repeat(100)} - - {limit}" }`;
+    assert.equal(
+      parsePolicy(`version: 1\ntools:\n${tools}\nlimits:\n${limit} # ${"[".repeat(1_000)}`).tools.length,
+      10_000,
+    );
+  });
+
+  it("says of each key that comes again where it stands", () => {
+    const [fault, ...others] = faultsOf(() => parsePolicy("version: 1\nlimits: []\nversion: 1\n'limits': []"));
+    assert.deepEqual([fault?.at, others[0]?.at, others.length], ["policy:3:1", "policy:4:1", 1]);
+    assert.match(fault?.got ?? "", /unique/);
+  });
+
+  it("takes time in proportion to its keys, and to its faults", () => {
+    const timeFor = (keys: number) => {
+      const text = lines(keys, (i) => `k${i}: 1`);
+      const startedMs = performance.now();
+      assert.ok(faultsOf(() => parsePolicy(text)).length > 0);
+      return performance.now() - startedMs;
+    };
+    timeFor(4_000);
+    const few = timeFor(4_000);
+    // To compare each key with each other one would take 64 times as long.
+    assert.ok(timeFor(32_000) < 40 * few);
+  });
+});
+
+describe("a policy", () => {
+  const overrides = (count: number, more = "") =>
+    Array.from({ length: count }, (_, i) => ({ when: { [`plan${more}`]: `p${i}`, region: i }, quota: i + 1 }));
+
+  it("of 256 limits with 1,000 overrides each looks one up without looking at all", async () => {
+    const limitsOf = (count: number) => ({
+      version: 1 as const,
+      limits: Array.from({ length: 256 }, (_, i) => ({
+        name: `limit-${i}`,
+        per: ["session"],
+        quota: 5_000,
+        overrides: overrides(count),
+      })),
+    });
+    const limiters = [10, 1_000].map((count) => createLimiter({ policy: limitsOf(count), store: memoryStore() }));
+    const [few, many] = await Promise.all(
+      limiters.map(async (limiter, i) => {
+        const last = i === 0 ? 9 : 999;
+        // Arguments make each call one of its own, so that it is not remembered.
+        const call = { tool: "x", session: "s", plan: `p${last}`, region: String(last), args: {} };
+        const decision = await limiter.peek(call);
+        assert.ok(decision.verdicts.every(({ quota }) => quota === last + 1));
+        await limiter.peek(call);
+        const startedMs = performance.now();
+        for (let n = 0; n < 20; n++) await limiter.peek(call);
+        return performance.now() - startedMs;
+      }),
+    );
+    assert.ok((many ?? 0) < 20 * (few ?? 0), `${few} ${many}`);
+  });
+
+  it("has the first override of those that fit, whatever they look at", async () => {
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [
+        {
+          name: "a",
+          per: ["session"],
+          quota: 1,
+          overrides: [
+            { when: { plan: "pro", region: 7 }, quota: 2 },
+            { when: { region: 8 }, quota: 3 },
+            { when: { plan: "pro" }, quota: 4 },
+            { when: { plan: "pro", region: 8 }, quota: 5 },
+            { when: { plan: "pro" }, quota: 6 },
+            { when: { user: "undefined" }, quota: 7 },
+            { when: {}, quota: 8 },
+          ],
+        },
+      ],
+    };
+    const limiter = createLimiter({ policy, store: memoryStore() });
+    const quotaOf = async (more: object) => {
+      const call = { tool: "x", session: "s", ...more };
+      return (await limiter.peek(call)).verdicts[0]?.quota;
+    };
+    const cases: [more: object, quota: number][] = [
+      [{ plan: "pro", region: 7 }, 2],
+      [{ plan: "pro", region: "7" }, 2],
+      [{ plan: "pro", region: 8 }, 3],
+      [{ plan: "free", region: 8 }, 3],
+      [{ plan: "pro" }, 4],
+      [{ plan: "pro", region: 9 }, 4],
+      [{ plan: "free" }, 8],
+      [{ user: "undefined" }, 7],
+      [{}, 8],
+    ];
+    for (const [more, quota] of cases) assert.equal(await quotaOf(more), quota, JSON.stringify(more));
+  });
+
+  it("is refused with more sets of dimensions, or more patterns, than a call may be compared with", () => {
+    const limit = { name: "a", per: [], quota: 1 };
+    const sets = (count: number) => Array.from({ length: count }, (_, i) => overrides(2, String(i))).flat();
+    const of = (...limits: object[]) => faultsOf(() => definePolicy({ version: 1, limits } as never));
+    assert.deepEqual(of({ ...limit, overrides: sets(32) }), []);
+    const [fault] = of({ ...limit, overrides: sets(33) });
+    assert.deepEqual([fault?.path, fault?.got], ["limits[0].overrides", "33"]);
+    const globs = (count: number) => Array.from({ length: count }, (_, i) => `*${i}*`);
+    const many = Array.from({ length: 4 }, (_, i) => ({ ...limit, name: `l${i}`, match: globs(1_000) }));
+    assert.deepEqual(of(...many, { ...limit, match: [...globs(96), "send", "book"] }), []);
+    const [patterns] = of(...many, { ...limit, match: globs(97) });
+    assert.deepEqual([patterns?.path, patterns?.got], ["limits", "4097"]);
+    const [tool] = faultsOf(() => definePolicy({ version: 1, tools: { ["x".repeat(1_025)]: {} }, limits: [limit] }));
+    assert.match(tool?.expected ?? "", /at most 1024 characters/);
+  });
+});
+
+describe("a name", () => {
+  it("is refused where it is longer than what patterns are compared with", async () => {
+    const globs = Array.from({ length: 1_000 }, (_, i) => `*${i}*${i}*`);
+    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], match: globs, quota: 5 }] };
+    const limiter = createLimiter({ policy, store: memoryStore() });
+    for (const [dimension, longest] of [
+      ["tool", 1_024],
+      ["session", 65_536],
+      ["user", 65_536],
+    ] as const) {
+      const call = { tool: "1-1", session: "s", idempotencyKey: `k-${dimension}` };
+      assert.equal((await limiter.consume({ ...call, [dimension]: "1".repeat(longest) })).allowed, true);
+      const [fault] = await limiter.consume({ ...call, [dimension]: "1".repeat(longest + 1) }).then(
+        () => [],
+        (error: MisuseError) => error.faults,
+      );
+      assert.deepEqual([fault?.path, fault?.got], [dimension, `one of ${longest + 1} characters`]);
+    }
+    const long = limiter.consume({ tool: "1-1", session: "s", idempotencyKey: "k".repeat(65_537) });
+    await assert.rejects(long, (error) => MisuseError.isInstance(error) && error.faults[0]?.path === "idempotencyKey");
+  });
+});

@@ -1,0 +1,223 @@
+// What a call is known by: its idempotency key names one call, and its hold can be ended with that call alone. In every store,
+// and over HTTP.
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { type Call, createLimiter, type Limiter, type PolicyInput, type Reserved, StoreError } from "tollgate";
+import { createClient } from "tollgate/client";
+import type { Store } from "tollgate/store";
+import { memoryStore } from "tollgate/stores/memory";
+import { redisStore } from "tollgate/stores/redis";
+import { sqliteStore } from "tollgate/stores/sqlite";
+import { served } from "../service/served.ts";
+import { anyRedis } from "../servers.ts";
+import { temporaryFolder } from "../temporary.ts";
+import { isMisuse } from "./fixture.ts";
+
+/** No limit is per user, agent, turn or plan, and none but `searches` is per arguments. */
+const POLICY: PolicyInput = {
+  version: 1,
+  tools: { search: { volatile: ["at"] } },
+  limits: [
+    { name: "calls", per: ["session"], quota: 100 },
+    { name: "tokens", per: ["tenant"], unit: "tokens", quota: 1_000 },
+    { name: "per-tool", per: ["tool"], quota: 100, hold: { onExpiry: "refund" } },
+    { name: "searches", per: ["session", "args"], match: ["search"], quota: 100 },
+    { name: "plans", per: ["plan"], optional: true, quota: 100 },
+  ],
+};
+const folder = temporaryFolder();
+const redis = await anyRedis();
+let files = 0;
+
+const stores: Readonly<Record<string, () => Store>> = {
+  memory: () => memoryStore(),
+  sqlite: () => sqliteStore(join(folder, `${files++}.db`)),
+  redis: () => {
+    redis.cli("FLUSHALL");
+    return redisStore(redis.ioredis());
+  },
+};
+/** Two limiters on one store, as two processes have them, and the same over HTTP. */
+const pairs: Readonly<Record<string, () => Promise<readonly [Limiter, Limiter]>>> = {
+  ...Object.fromEntries(
+    Object.entries(stores).map(([name, open]) => [
+      name,
+      async () => {
+        const store = open();
+        return [createLimiter({ policy: POLICY, store }), createLimiter({ policy: POLICY, store })] as const;
+      },
+    ]),
+  ),
+  "a client": async () => {
+    const { url } = await served({ policy: POLICY });
+    return [createClient({ url }), createClient({ url })];
+  },
+  "a store that is away": async () => {
+    const away: Store = {
+      apply: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
+      beat: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
+      close: async () => {},
+    };
+    const policy = { ...POLICY, limits: POLICY.limits.map((limit) => ({ ...limit, onStoreError: "allow" as const })) };
+    const limiter = createLimiter({ policy, store: away });
+    return [limiter, limiter];
+  },
+};
+
+const call: Call = {
+  tool: "search",
+  tenant: "acme",
+  user: "u1",
+  session: "s1",
+  turn: 1,
+  agent: "a1",
+  plan: "pro",
+  args: { query: "weather", page: { from: 1, to: 2 }, at: 5 },
+  cost: { tokens: 10 },
+  idempotencyKey: "job-17",
+} as Call;
+
+/** Calls that differ from it, each in one thing. */
+const others: Readonly<Record<string, object>> = {
+  tool: { tool: "fetch" },
+  tenant: { tenant: "globex" },
+  user: { user: "u2" },
+  "no user": { user: undefined },
+  turn: { turn: 2 },
+  agent: { agent: "a2" },
+  plan: { plan: "free" },
+  arguments: { args: { query: "weather", page: { from: 1, to: 3 } } },
+  "no arguments": { args: undefined },
+  "text for a number": { args: { query: "weather", page: { from: "1", to: 2 } } },
+};
+/** The same call, said otherwise. */
+const retries: Readonly<Record<string, object>> = {
+  "the same object": {},
+  "another order of keys": { args: { page: { to: 2, from: 1 }, query: "weather" } },
+  "arguments as text": { args: '{ "query": "weather", "page": { "from": 1.0, "to": 2e0 } }' },
+  "another volatile field": { args: { query: "weather", page: { from: 1, to: 2 }, at: 6 } },
+  "a bigint for a number": { args: { query: "weather", page: { from: 1n, to: 2n } } },
+  "a text for a number as dimension": { turn: "1" },
+  "another estimate": { cost: { tokens: 20 } },
+  "another id of the model's": { id: "call_2" },
+};
+
+for (const [name, open] of Object.entries(pairs)) {
+  describe(`an idempotency key, on ${name}`, () => {
+    it("is refused for a call that differs in anything", async () => {
+      const [limiter, second] = await open();
+      assert.deepEqual(await outcome(limiter.consume(call)), [true, false]);
+      for (const [what, other] of Object.entries(others)) {
+        for (const by of [limiter, second]) {
+          await assert.rejects(by.consume({ ...call, ...other }), isMisuse("idempotency-conflict"), what);
+        }
+      }
+      for (const verb of ["record", "reserve"] as const) {
+        await assert.rejects(second[verb](call), isMisuse("idempotency-conflict"), verb);
+      }
+      await assert.rejects(
+        second.run(call, () => assert.fail("ran")),
+        isMisuse("idempotency-conflict"),
+      );
+      const batch = await Promise.allSettled([
+        limiter.consume({ ...call, idempotencyKey: "batch" }),
+        limiter.consume({ ...call, idempotencyKey: "batch", user: "u2" }),
+      ]);
+      assert.deepEqual(
+        batch.map(({ status }) => status),
+        ["fulfilled", "rejected"],
+      );
+    });
+
+    it("is charged once for a retry, however that says it", async () => {
+      const [limiter, second] = await open();
+      await limiter.consume(call);
+      for (const [what, retry] of Object.entries(retries)) {
+        assert.deepEqual(await outcome(second.consume({ ...call, ...retry })), [true, true], what);
+      }
+      if (name !== "a store that is away") {
+        const usages = await second.usage({ session: "s1" });
+        assert.deepEqual(
+          usages.map(({ limit, used }) => [limit, used]),
+          [
+            ["calls", 1],
+            ["per-tool", 1],
+          ],
+        );
+      }
+    });
+
+    it("keeps what is reserved or run under it", async () => {
+      const [limiter, second] = await open();
+      const first = (await limiter.reserve(call)) as Reserved;
+      const again = (await second.reserve({ ...call, cost: { tokens: 30 } })) as Reserved;
+      assert.deepEqual([again.replayed, again.hold], [true, first.hold]);
+      await assert.rejects(second.reserve({ ...call, agent: "a2" }), isMisuse("idempotency-conflict"));
+      const key = { idempotencyKey: "run" };
+      assert.equal((await limiter.run({ ...call, ...key }, () => 1)).allowed, true);
+      await assert.rejects(
+        second.run({ ...call, ...key, args: {} }, () => assert.fail("ran")),
+        isMisuse("idempotency-conflict"),
+      );
+    });
+  });
+}
+
+for (const [name, open] of Object.entries(pairs)) {
+  if (name === "a store that is away") continue;
+  describe(`a hold, on ${name}`, () => {
+    const { idempotencyKey: _, ...free } = call;
+    const toolUnits = async (limiter: Limiter) =>
+      (await limiter.usage({ tool: "search" })).find(({ limit }) => limit === "per-tool")?.used;
+
+    it("is unknown with another call, and stays whole", async () => {
+      const [limiter, second] = await open();
+      const held = (await limiter.reserve(free)) as Reserved;
+      for (const [what, other] of Object.entries(others)) {
+        if (what === "tool") continue;
+        const wrong = second.hold(held.hold, { ...free, ...other });
+        await assert.rejects(wrong.release(), isMisuse("hold-unknown"), what);
+        await assert.rejects(wrong.extend(), isMisuse("hold-unknown"), what);
+        const settlement = await wrong.settle({ calls: 0, tokens: 0 });
+        assert.equal(settlement.problem, "hold-unknown", what);
+        assert.equal(await toolUnits(second), 1, what);
+      }
+      assert.equal(await second.hold(held.hold, free).extend(), true);
+      const settlement = await second
+        .hold(held.hold, { ...free, args: '{"page":{"to":2,"from":1},"query":"weather"}' })
+        .settle();
+      assert.deepEqual([settlement.problem, settlement.late], [null, false]);
+      assert.equal((await held.settle()).replayed, true);
+    });
+
+    it("of a call that runs is unknown likewise", async () => {
+      const [limiter, second] = await open();
+      const slots = { ...free, tool: "fetch" };
+      const held = (await limiter.reserve(slots)) as Reserved;
+      await assert.rejects(second.hold(held.hold, { ...slots, tenant: "globex" }).release(), isMisuse("hold-unknown"));
+      // No limit of this tool is per arguments, so that whoever ends the call need not say them.
+      const { args: __, ...without } = slots;
+      assert.equal((await second.hold(held.hold, without).release()).problem, null);
+    });
+  });
+}
+
+describe("a hold that some of its buckets have forgotten", () => {
+  it("is settled in the others", async () => {
+    const limiter = createLimiter({ policy: POLICY, store: memoryStore() });
+    const { idempotencyKey: _, ...free } = call;
+    const held = (await limiter.reserve(free)) as Reserved;
+    await limiter.reset({ limit: "calls", session: "s1" });
+    const settlement = await limiter.hold(held.hold, free).settle({ calls: 1, tokens: 4 });
+    assert.deepEqual([settlement.problem, settlement.late], [null, false]);
+    const used = Object.fromEntries(settlement.usages.map(({ limit, used }) => [limit, used]));
+    assert.deepEqual([used.calls, used.tokens, used["per-tool"]], [1, 4, 1]);
+  });
+});
+
+async function outcome(asked: ReturnType<Limiter["consume"]>): Promise<[allowed: boolean, replayed: boolean]> {
+  const { allowed, replayed } = await asked;
+  return [allowed, replayed];
+}

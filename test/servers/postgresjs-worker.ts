@@ -1,0 +1,61 @@
+// A process that calls a limiter on postgres.js while its server ends connections: `URL`, then `guarded` or `plain`.
+// It guards itself by the lines of docs/stores/postgres.md.
+
+import postgres from "postgres";
+import { createLimiter } from "tollgate";
+import { migrate, postgresStore } from "tollgate/stores/postgres";
+
+const [url = "", mode] = process.argv.slice(2);
+const WORKS_MS = 3_000;
+const CALLS_AFTERWARDS = 100;
+
+const connect = () => postgres(url, { max: 4, onnotice: () => {} });
+let sql = connect();
+let replaced = 0;
+if (mode === "guarded") {
+  process.on("uncaughtException", (error) => {
+    if (!/[\\/]postgres[\\/].*connection\.js/.test(error.stack ?? "")) throw error;
+    replaced++;
+    const broken = sql;
+    sql = connect();
+    broken.end({ timeout: 5 }).catch(() => {});
+  });
+}
+const client = {
+  unsafe: (text: string, values?: string[]) => sql.unsafe(text, values),
+  begin: (run: (sql: unknown) => Promise<unknown>) => sql.begin(run),
+};
+
+await migrate(client);
+const limiter = createLimiter({
+  policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 1_000_000_000 }] },
+  store: postgresStore(client, { deadlineMs: 500 }),
+  failover: false,
+});
+const call = { tool: "search", session: crypto.randomUUID() };
+const counts = { allowed: 0, failed: 0, afterwards: 0 };
+process.send?.("ready");
+const endsAtMs = performance.now() + WORKS_MS;
+async function consume(): Promise<number> {
+  try {
+    await limiter.consume(call);
+    return 1;
+  } catch {
+    counts.failed++;
+    return 0;
+  }
+}
+async function work() {
+  while (performance.now() < endsAtMs) {
+    const allowed = await consume();
+    counts.allowed += allowed;
+  }
+}
+await Promise.all(Array.from({ length: 8 }, work));
+process.send?.("worked");
+await new Promise((go) => process.once("message", go));
+// Connections that ended while nothing was asked fail one call each.
+for (let i = 0; i < CALLS_AFTERWARDS; i++) counts.afterwards += await consume();
+const [usage] = await limiter.usage(call);
+process.send?.({ ...counts, replaced, used: usage?.used });
+process.exit(0);
