@@ -62,16 +62,18 @@ export function decideBatch(
     const own: Cell[] = [];
     const states: (StoredState | undefined)[] = [];
     const isAnswered = hasAnswer(request, keys, cellOf, nowMs);
+    let broken: string | null = null;
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i] as string;
       const cell = cellOf(key);
-      const mends = request.steps[i]?.event.type === "reset" && request.mode !== "peek";
-      if (cell.state === null && mends && !isAnswered) set(cell, undefined);
-      if (cell.state === null && !isAnswered) return damaged(key);
+      const mends = request.steps[i]?.event.type === "reset" && request.mode !== "peek" && !isAnswered;
+      if (cell.state === null && mends) set(cell, undefined);
+      if (cell.state === null) broken ??= key;
       own.push(cell);
-      // A request that was answered before does not ask what its buckets hold.
       states.push(cell.state ?? undefined);
     }
+    // A request that was answered before does not ask what its buckets hold.
+    if (broken !== null && !isAnswered) return damaged(broken);
     const { reply, next } = decide(request, states, nowMs);
     if (next !== null) {
       for (let i = 0; i < own.length; i++) if (next[i] !== states[i]) set(own[i] as Cell, next[i]);

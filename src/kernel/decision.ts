@@ -170,7 +170,8 @@ function remainingOf(bucket: Pick<Priced, "allotment">, { used, granted = 0 }: S
 }
 
 /** The denial that keeps the call waiting longest, the first that never ends else the first of the longest, in words. */
-function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], { steps }: StoreReply) {
+function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply) {
+  const { steps } = reply;
   let binding = -1;
   let isOpen = true;
   let isFinal = false;
@@ -178,7 +179,7 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], { st
     const verdict = verdicts[i];
     if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
     isOpen &&= isPartial(charge.limit);
-    isFinal ||= verdict.remaining === 0 && !mayChange(steps[i]) && !refills(charge);
+    isFinal ||= verdict.remaining === 0 && !mayChange(stepAt(reply, i)) && !refills(charge);
     const bound = verdicts[binding];
     if (bound === undefined || waitOf(verdict) > waitOf(bound)) binding = i;
   }
@@ -218,7 +219,8 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
 
 function aboutOf(charge: Priced, verdict: Verdict, step: StepReply, state: Pick<About, "isOpen" | "isFinal">): About {
   const { limit, tool, allotment } = charge;
-  return { limit, tool, verdict, spec: allotment.spec, total: totalOf(charge, step), ...state };
+  const isBorrowed = step.isBorrowed === true;
+  return { limit, tool, verdict, spec: allotment.spec, total: totalOf(charge, step), isBorrowed, ...state };
 }
 
 /** Most units that can be free at once, with those that were granted. */

@@ -201,6 +201,29 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Not possible: the limit is 5 calls per hour per user, and this call needs 6 calls.",
       ],
     ],
+    "units that other instances have borrowed": [
+      [
+        { per: ["user", "tool"], quota: 50 },
+        {},
+        denied(50, 200, { isBorrowed: true }),
+        "Limit reached (lim), call denied: this tool has no calls free for this user at the moment. Try again in 1 second, or go on without it; other tools are still available.",
+        "Limit reached: 50 calls per user and tool. Retry after 1 s.",
+      ],
+      [
+        { per: ["user"], ...HOURLY, quota: 50 },
+        {},
+        denied(50, 200, { isBorrowed: true }),
+        "Limit reached (lim), call denied: no calls are free for this user at the moment. Try again in 1 second, or finish with what you have.",
+        "Limit reached: 50 calls per hour per user. Retry after 1 s.",
+      ],
+      [
+        { per: ["tenant"], ...DOLLAR },
+        {},
+        denied(1_000_000, 200, { isBorrowed: true }),
+        "Limit reached (lim), call denied: no money is free for this tenant at the moment. Try again in 1 second, or finish with what you have.",
+        "Limit reached: $1.00 per tenant. Retry after 1 s.",
+      ],
+    ],
     "token buckets, with and without a burst": [
       [
         { per: ["user"], ...BURST },

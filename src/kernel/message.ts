@@ -23,6 +23,8 @@ export interface About {
   readonly spec: LimitSpec;
   /** Most units that can be free at once, with those that were granted. */
   readonly total: number;
+  /** Whether other instances hold borrowed units that could cover the call. */
+  readonly isBorrowed: boolean;
   /** Whether a call of another tool may pass: every limit that is used up is for some tools alone. */
   readonly isOpen: boolean;
   /** Of a denial: whether some limit is used up for good, so that neither time nor a smaller call helps. */
@@ -71,7 +73,7 @@ function detailOf(about: About): string {
   if (retryAfterMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
   const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${amount(cost, unit, "up")} needed`;
   const latest = spec.algorithm === "concurrency" ? " at the latest" : "";
-  const retry = isBudget(spec) && !verdict.retryable ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
+  const retry = isBudget(spec) && !about.isBorrowed ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
   return `Limit reached: ${limit}${why}.${retry}`;
 }
 
@@ -180,6 +182,7 @@ function denialOf(about: About, subject: Subject): string {
     return `${why}. ${isFinal ? stop(about, subject) : smaller(about, subject)}`;
   }
   const wait = durationInWords(retryAfterMs, "up");
+  if (about.isBorrowed) return `${occupied(about, subject)}. Try again in ${wait}, or ${goOn(about, subject)}`;
   if (spec.algorithm === "concurrency" && remaining === 0) {
     const running = `${amount(total, unit)}${ofSubject(subject)} ${total === 1 ? "is" : "are"} running${scopeOf(limit.per)}, the maximum`;
     const then = `Try again when one has finished, at most ${wait} from now`;
@@ -238,6 +241,15 @@ function usedUp(about: About, subject: Subject): string {
   return subject.text === null
     ? `no ${unitsOf(about)} are left${scope}${now}${of}`
     : `${subject.text} ${has(subject)} no ${unitsOf(about)} left${scope}${now}${of}`;
+}
+
+/** That nothing is free now, although not all of it is used. */
+function occupied(about: About, subject: Subject): string {
+  const units = isMoney(about.verdict.unit) ? "money" : unitsOf(about);
+  const scope = scopeOf(about.limit.per);
+  return subject.text === null
+    ? `no ${units} ${units === "money" ? "is" : "are"} free${scope} at the moment`
+    : `${subject.text} ${has(subject)} no ${units} free${scope} at the moment`;
 }
 
 /** How much is left, and of how much. */

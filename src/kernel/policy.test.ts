@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
-import { definePolicy, type Limit } from "./policy.ts";
+import { definePolicy, type Limit, writtenPolicy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-schema.ts";
 
 const DAY = 86_400_000;
@@ -325,5 +325,7 @@ describe("definePolicy", () => {
     per.push("user");
     cost.tokens = 6;
     assert.deepEqual([made.limits[0]?.per, made.costs.get("search")], [["tool"], { tokens: 5 }]);
+    const limits = [{ name: "a", per: ["tool"], quota: 1 }];
+    assert.deepEqual(writtenPolicy(made), { version: 1, tools: { search: { cost: { tokens: 5 } } }, limits });
   });
 });

@@ -465,6 +465,7 @@ class Failover implements RecoveringStore {
       const error = asStoreError(thrown);
       if (error.code === "too-late") this.#refusals++;
       if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
+      if (error.code === "too-late") this.#backlog.rename();
       return abandon(error);
     }
   }

@@ -39,9 +39,6 @@ const AT_ONCE = 8;
 /** Most keys in one value. */
 const MAX_KEYS = 10_000;
 
-/** Each key's text, and when it ends. */
-type Kept = readonly [text: string, expiresAtMs: number];
-
 /** A value as it is written. */
 interface Document {
   readonly tollgate: 1;
@@ -55,7 +52,8 @@ type Replies = readonly (StoreReply | StoreError)[];
  * value. Limits that are not per that dimension are refused when the limiter is made.
  *
  * Fails with `StoreError` `unknown-partition` when the row is not there, `damaged-bucket` for a bucket, or all of a value,
- * that no version writes (a reset of a bucket empties it, or begins the value again), `capacity` when a value has 10,000 keys, and with whatever the port throws.
+ * that no version writes (a reset of a bucket empties it, or begins the value again), `capacity` when a value has 10,000
+ * keys, and with whatever the port throws.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -165,16 +163,16 @@ function inValueOf(partition: string, { steps, once, ...request }: StoreRequest)
 function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number): Change<Replies> {
   const found = keysIn(json);
   const kept = new Map(Object.entries(found ?? {}));
-  const isLive = (each: unknown) => each !== undefined && nowMs < endOf(each);
   /** What was read, and what has become of it. */
   const states = new Map<string, Known>();
   const written = new Map<string, StoredState | undefined>();
   const read = (key: string): Known => {
-    if (!states.has(key)) states.set(key, found === null ? null : stateIn(kept.get(key)));
+    if (!states.has(key)) states.set(key, found === null ? null : stateIn(kept, key));
     return states.get(key);
   };
-  const isThere = (key: string) => isLive(written.has(key) ? written.get(key) : kept.get(key));
-  let buckets = [...kept].filter(([key, each]) => isLive(each) && !isSettledKey(key)).length;
+  const endOf = (key: string) => (written.has(key) ? (written.get(key)?.expiresAtMs ?? 0) : endOfKept(kept, key));
+  const isThere = (key: string) => nowMs < endOf(key);
+  let buckets = [...kept.keys()].filter((key) => isThere(key) && !isSettledKey(key)).length;
   const decideOne = (request: StoreRequest): StoreReply | StoreError => {
     const { replies, changed } = decideBatch([request], read, nowMs);
     const reply = replies[0] as StoreReply | StoreError;
@@ -185,31 +183,37 @@ function changed(json: unknown, requests: readonly StoreRequest[], nowMs: number
       return new StoreError("capacity", `a partition's value holds its ${MAX_KEYS} keys`, { transient: true });
     }
     for (const [key, state] of changed) {
-      if (!isSettledKey(key)) buckets += Number(isLive(state)) - Number(isThere(key));
+      const wasThere = isThere(key);
       states.set(key, state);
       written.set(key, state);
+      if (!isSettledKey(key)) buckets += Number(isThere(key)) - Number(wasThere);
     }
     return reply;
   };
   const replies = requests.map(decideOne);
+  if (written.size === 0 && found === null) {
+    // Thrown, because a port may write what it is given back: the value is left as it was.
+    const message = "a partition's value is not what any version writes: a reset of a bucket begins it again";
+    throw new StoreError("damaged-bucket", message, { transient: false });
+  }
   if (written.size === 0) return { json, result: replies };
   for (const [key, state] of written) {
     if (state === undefined) kept.delete(key);
     else kept.set(key, [encodeState(state), state.expiresAtMs] satisfies Kept);
   }
-  const live = [...kept].filter(([, each]) => isLive(each));
-  const ends = live.filter(([key]) => isSettledKey(key)).sort(([, one], [, other]) => endOf(one) - endOf(other));
+  const live = [...kept].filter(([key]) => isThere(key)) as [string, Kept][];
+  const ends = live.filter(([key]) => isSettledKey(key)).sort(([one], [other]) => endOf(one) - endOf(other));
   const tooMany = Math.max(0, ends.length - Math.max(KEPT_ENDS, MAX_KEYS - buckets));
   const forgotten = new Set(ends.slice(0, tooMany).map(([key]) => key));
   const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
   return { json: { tollgate: 1, keys } as Document, result: replies };
 }
 
-/** When a key ends. What is damaged stays so until it is reset. */
-function endOf(each: unknown): number {
-  if (isKept(each)) return each[1];
-  const { expiresAtMs } = each as Partial<StoredState>;
-  return typeof expiresAtMs === "number" ? expiresAtMs : Number.POSITIVE_INFINITY;
+/** When an entry of a value ends: one that is damaged stays until it is reset. */
+function endOfKept(kept: ReadonlyMap<string, unknown>, key: string): number {
+  const entry = kept.get(key);
+  if (isKept(entry)) return entry[1];
+  return kept.has(key) ? Number.POSITIVE_INFINITY : 0;
 }
 
 /** What a value has for each key; `null` where it is damaged as a whole. */
@@ -242,9 +246,10 @@ function isKept(kept: unknown): kept is Kept {
   return Array.isArray(kept) && typeof kept[0] === "string" && Number.isSafeInteger(kept[1]);
 }
 
-function stateIn(kept: unknown): Known {
-  if (kept === undefined) return undefined;
-  return isKept(kept) ? decodeState(...kept) : null;
+function stateIn(kept: ReadonlyMap<string, unknown>, key: string): Known {
+  if (!kept.has(key)) return undefined;
+  const entry = kept.get(key);
+  return isKept(entry) ? decodeState(...entry) : null;
 }
 
 function unavailable(cause: unknown): StoreError {

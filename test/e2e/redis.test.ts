@@ -65,7 +65,8 @@ describe("usage and reset on Redis", () => {
     const before = await used();
     assert.ok(before > 0);
     const reset = await tollgate(["reset", ...target, "--limit", "tool-per-session", ...whose], folder);
-    assert.equal(JSON.parse(reset.stdout).used, before);
+    const { before: emptied, after } = JSON.parse(reset.stdout);
+    assert.deepEqual([emptied.used, after.used], [before, 0]);
     assert.equal(await used(), 0);
   });
 });

@@ -247,6 +247,22 @@ describe("failover", () => {
     await limiter.close();
   });
 
+  it("counts again after its receipts were damaged so that every number seems to be settled", async () => {
+    const remote = new RemoteStore(clock);
+    const { limiter, events, until } = instanceOf(remote);
+    for (let i = 0; i < 4; i++) await limiter.consume(call);
+    for (const [key, state] of remote.states) {
+      if (state.kind === "receipts") remote.states.set(key, { ...state, from: 1_000_000 });
+    }
+    assert.equal(await admitted(limiter, 1), 1);
+    await until("store-back");
+    assert.equal(events.filter(({ type }) => type === "unbookable").length, 1);
+    for (let i = 0; i < 4; i++) assert.equal((await limiter.consume(call)).degraded, null);
+    assert.equal(events.filter(({ type }) => type === "store-away").length, 1);
+    assert.equal(await usedIn(limiter), 8);
+    await limiter.close();
+  });
+
   it("counts every unit after a restart from an old snapshot, also when another instance comes back later", async () => {
     const remote = new RemoteStore(clock);
     const policy = policyOf({ quota: 1_000 });

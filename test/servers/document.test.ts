@@ -203,7 +203,7 @@ describe("the column that holds the session", () => {
 });
 
 describe("the JSON column", () => {
-  const isDamaged = isStoreError("damaged-bucket", /not what any version writes/);
+  const isDamaged = isStoreError("damaged-bucket", /is damaged: a reset of it empties it/);
   const types = { jsonb: "jsonb", json: "json", text: "text", "a domain on jsonb": "state_json" };
   const empty = { "no value": null, null: "null", "{}": "{}", "[]": "[]", "an empty text": '""', spaces: " {} " };
   const damaged = { "an object of others": '{"mine":true}', "a number": "5", "a text": '"x"', "a list": "[1]" };
@@ -286,9 +286,39 @@ describe("the document store", () => {
     );
     assert.equal(fine?.status, "fulfilled");
     assert.ok(
-      broken?.status === "rejected" && isStoreError("damaged-bucket", /not what any version writes/)(broken.reason),
+      broken?.status === "rejected" &&
+        isStoreError("damaged-bucket", /is damaged: a reset of it empties it/)(broken.reason),
     );
     assert.equal(sessions.get("broken"), '{"mine": true}');
+  });
+
+  it("fails the calls of one damaged bucket alone, until a reset mends it", async () => {
+    const { port, sessions } = mapPort();
+    const limiter = createLimiter({ policy: POLICY, store: documentStore(port) });
+    const call = { tool: "a", session: "s1", turn: "t" };
+    const other = { ...call, tool: "b", turn: "u" };
+    await limiter.consume(call);
+    await limiter.consume(other);
+    for (const damage of [["x", 9], ["s1 9999999999999 9999999999999 1", 9_999_999_999_999], "5", [5, 5], null]) {
+      const value = JSON.parse(sessions.get("s1") ?? "");
+      const key = Object.keys(value.keys).find((each) => each.endsWith("tool-per-turn:t:a")) ?? "";
+      value.keys[key] = damage;
+      sessions.set("s1", JSON.stringify(value));
+      await assert.rejects(limiter.consume(call), isStoreError("damaged-bucket", /is damaged/));
+      assert.deepEqual(JSON.parse(sessions.get("s1") ?? "").keys[key], damage);
+      assert.equal((await limiter.peek(other)).allowed, true);
+    }
+    const bucket = { limit: "tool-per-turn", session: "s1", turn: "t", tool: "a" };
+    await limiter.reset(bucket);
+    assert.deepEqual(
+      (await limiter.consume(call)).verdicts.map(({ remaining }) => remaining),
+      [1, 1],
+    );
+    sessions.set("s1", '{"mine": true}');
+    await assert.rejects(limiter.consume(call), isStoreError("damaged-bucket", /a reset of a bucket begins it again/));
+    await limiter.reset(bucket);
+    assert.equal((await limiter.consume(call)).allowed, true);
+    await limiter.close();
   });
 
   it("writes nothing when nothing is booked, and forgets what has ended", async () => {

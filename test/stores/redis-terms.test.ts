@@ -388,12 +388,22 @@ describe("who shares a Redis", () => {
     assert.equal((await beat(store, "a")).incarnation, heard.incarnation);
   });
 
+  it("shortens the lives that a clock which was ahead wrote", async () => {
+    const ahead = redisStore(io, { clock: fakeClock(NOW_MS + 86_400_000) });
+    await beat(ahead, "a");
+    const clock = fakeClock(NOW_MS);
+    const right = redisStore(io, { clock });
+    assert.equal((await beat(right, "b")).instances, 2);
+    clock.advance(60_000);
+    assert.equal((await beat(right, "b")).instances, 1);
+  });
+
   it("fails as batches do", async () => {
     const store = redisStore(io);
     server.cli("SCRIPT", "FLUSH");
     assert.equal((await beat(store, "a")).instances, 1);
     server.cli("FLUSHALL");
-    // A value of another type is none of this store's: it is removed.
+    // A key of another type was written by another program: the beat replaces it.
     server.cli("SET", "tollgate:1:$instances:g", "x");
     assert.equal((await beat(store, "a")).instances, 1);
     const unreachable = redisStore({ isCluster: false, call: () => Promise.reject(new Error("gone")) });

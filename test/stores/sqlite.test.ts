@@ -132,6 +132,35 @@ describe("the SQLite store's file", () => {
     await store.close();
   });
 
+  it("fails a call alone whose bucket a charge would make inexact, and a reset mends it", async () => {
+    const file = newFile();
+    const store = sqliteStore(file);
+    const sliding: LimitSpec = { algorithm: "sliding-window", quota: 60, windowMs: 60_000 };
+    await chargeOnce(store, "good", "bad");
+    const other = new DatabaseSync(file);
+    const damages = [
+      ["s1 9999999999999 9999999999999 1", Date.now() + 60_000],
+      ["s1 6000 1 9007199254740991,9007199254740991", Date.now() + 60_000],
+      ["g1 9999999999999 5 7", Date.now() + 60_000],
+      ["7", -1],
+    ] as const;
+    for (const [damage, endMs] of damages) {
+      other.prepare("UPDATE buckets SET value = ?, expires_at_ms = ? WHERE key = 'bad'").run(damage, endMs);
+      const [bad, good] = await store.apply([
+        { mode: "judge", steps: [{ ...charge("bad"), limit: sliding }] },
+        { mode: "judge", steps: [charge("good")] },
+      ]);
+      assert.ok(isStoreError("damaged-bucket")(bad), damage);
+      assert.ok(good !== undefined && !StoreError.isInstance(good));
+    }
+    const reset = { bucket: "bad", limit: sliding, event: { type: "reset" } } as const;
+    await store.apply([{ mode: "judge", steps: [reset] }]);
+    const [mended] = await store.apply([{ mode: "judge", steps: [{ ...charge("bad"), limit: sliding }] }]);
+    assert.ok(mended !== undefined && !StoreError.isInstance(mended) && mended.allowed);
+    other.close();
+    await store.close();
+  });
+
   it("fails the call of a damaged bucket alone", async () => {
     const file = newFile();
     const store = sqliteStore(file);

@@ -63,7 +63,7 @@ export function noteDenial(text: string): void {
 
 /** What the model reads: after a result its notice; of calls that were made together, the last for what each is about. */
 export function withNotices<Asked extends Request>(request: Asked): Asked {
-  if (typeof request.input === "string" || noted.size === 0) return request;
+  if (!Array.isArray(request.input) || noted.size === 0) return request;
   const told = new Set<string>();
   const input = request.input.toReversed().map((item) => {
     if (item.type !== "function_call_result") {
@@ -83,7 +83,7 @@ export function withNotices<Asked extends Request>(request: Asked): Asked {
 
 /** What the model was told in the newest results when a call was denied. */
 export function denialIn({ input }: Request): string | null {
-  if (typeof input === "string") return null;
+  if (!Array.isArray(input)) return null;
   const begin = input.findLastIndex(({ type }) => type !== "function_call_result") + 1;
   return (
     input
@@ -119,5 +119,5 @@ function textOf({ output }: Item): string | null {
 function isSaid({ type, content }: Item): boolean {
   if (type !== "message") return false;
   if (!Array.isArray(content)) return typeof content === "string" && content.trim() !== "";
-  return content.some((part) => part.type !== "output_text" || part.text.trim() !== "");
+  return content.some((part) => part?.type !== "output_text" || String(part.text ?? "").trim() !== "");
 }

@@ -55,6 +55,13 @@ describe("elapsed", () => {
     }
   });
 
+  it("is first seen now at the latest, and ends one ttl from now at the latest", () => {
+    const state = seen(1000, 1000 + LIMIT.ttlMs);
+    assert.equal(elapsed.notAhead(LIMIT, state, 1000), state);
+    assert.deepEqual(elapsed.notAhead(LIMIT, state, 990), seen(990, 990 + LIMIT.ttlMs));
+    assert.deepEqual(elapsed.notAhead(LIMIT, seen(900, 9000), 990), seen(900, 990 + LIMIT.ttlMs));
+  });
+
   it("is written as text and read back, or is damaged", () => {
     for (const firstMs of [0, 1000, 1100]) {
       const text = elapsed.encode(seen(firstMs, 1100));

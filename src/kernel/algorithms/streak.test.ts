@@ -10,6 +10,13 @@ function row(outcome: string, count: number, expiresAtMs: number): StreakState {
 }
 
 describe("streak", () => {
+  it("ends one ttl from now at the latest", () => {
+    const limit = { algorithm: "streak", quota: 2, ttlMs: 100 } as const;
+    const state = { kind: "streak", outcome: "error", count: 1, expiresAtMs: 1100 } as const;
+    assert.equal(streak.notAhead(limit, state, 1000), state);
+    assert.deepEqual(streak.notAhead(limit, state, 999), { ...state, expiresAtMs: 1099 });
+  });
+
   it("is a row that nothing shortens while a caller waits", () => {
     assert.equal(streak.kind, "streak");
     assert.equal(streak.refills, false);

@@ -63,7 +63,9 @@ interface Sum {
 
 /** What has still to be booked. */
 export class Backlog {
-  readonly #instance: string;
+  /** Under which its batches are numbered. */
+  #instance: string;
+  #renamed = 0;
   readonly #journal: Journal | undefined;
   #number = 0;
   /** Numbers of batches that are under way, and were not doubted yet. */
@@ -161,6 +163,14 @@ export class Backlog {
   /** The receipt for a batch that is settled now. */
   closing({ instance, number }: OpenBatch): Receipt {
     return { ...this.#receipt(instance, number), closes: true };
+  }
+
+  /**
+   * Numbers batches under another name from now on. The receipts of the old one are damaged: they say that batches are
+   * settled which were never sent. Nothing may be under way.
+   */
+  rename(): void {
+    this.#instance = `${this.#instance.split("~")[0]}~${++this.#renamed}`;
   }
 
   /** Forgets a batch that is settled. */

@@ -149,10 +149,16 @@ function play(
         // The store has counted what was admitted, when it is back. Without the outage it would have seen a denied call, too:
         // a counter then ends when the limit of that call says so.
         if (local.allowed || act.force) pair.stored({ ...request, mode: "force" });
-        else pair.stored({ mode: "judge", steps: [{ bucket: "b", limit: act.limit, event: { type: "read" } }] });
+        else pair.stored(tooLarge(request));
       }
     }
   }
+}
+
+/** The same call at a cost that is always denied. */
+function tooLarge({ steps }: StoreRequest): StoreRequest {
+  const event = { type: "charge", cost: Number.MAX_SAFE_INTEGER } as const;
+  return { mode: "judge", steps: steps.map(({ bucket, limit }) => ({ bucket, limit, event })) };
 }
 
 /** What a mode makes of the store's own answer. */

@@ -113,9 +113,11 @@ export class Fallback {
           transient: true,
         });
       }
-      for (const [i, { basis }] of locals.entries()) {
+      for (const [i, { step, basis }] of locals.entries()) {
         const state = this.#states.get(steps[i]?.bucket ?? "");
-        if (state !== undefined) this.#bases.set(state, basis);
+        if (state === undefined) continue;
+        this.#bases.set(state, basis);
+        if (state.kind === "counter") this.#views.shorten(step.bucket, state.expiresAtMs);
       }
     }
     if (reply.stale === true || reply.replay !== undefined) return { ...reply, degraded };

@@ -9,6 +9,8 @@ import type { Work } from "./transaction.ts";
 const INSTANCES = "tollgate:1:$instance:";
 /** A mark that reads otherwise is none, and is made anew. */
 const MARK = "'^m1 [A-Za-z0-9_-]{1,64} (all|some)$'";
+/** Instances live for some seconds after each beat: none says more than this. */
+const LONGEST_MS = 60_000;
 /** A mark never expires. */
 const MARKED_UNTIL_MS = Number.MAX_SAFE_INTEGER;
 
@@ -33,9 +35,9 @@ export async function beat(
     ` others AS MATERIALIZED (SELECT key FROM ${buckets}, instant` +
     "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND expires_at_ms > now_ms)," +
     // A clock that was ahead wrote later ends than an instance can have that beats now.
-    ` shortened AS (UPDATE ${buckets} SET expires_at_ms = now_ms + $4::text::bigint FROM instant` +
+    ` shortened AS (UPDATE ${buckets} SET expires_at_ms = now_ms + ${LONGEST_MS} FROM instant` +
     "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND $4::text <> '0'" +
-    "  AND expires_at_ms > now_ms + $4::text::bigint)," +
+    `  AND expires_at_ms > now_ms + ${LONGEST_MS}),` +
     ` comes AS (INSERT INTO ${buckets} (key, value, expires_at_ms)` +
     "  SELECT $1::text, 'b1', now_ms + $4::text::bigint FROM instant WHERE $4::text <> '0'" +
     "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms)," +

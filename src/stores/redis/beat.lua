@@ -8,6 +8,9 @@
 --       the text of the mark
 -- Atomic because Redis runs a script alone.
 
+-- Instances live for some seconds after each beat: none says more than this.
+local LONGEST_MS = 60000
+
 local call, keys = redis.call, KEYS
 local mark_key, server_key, instances_key, first_seen = keys[1], keys[2], keys[3], 4
 local instance, lives_ms, incarnation = unpack(cjson.decode(ARGV[1]))
@@ -83,8 +86,9 @@ local mark = mark_of(server_run_id())
 if lives_ms > 0 then
   local end_ms = text_of(now_ms + lives_ms)
   -- A clock that was ahead wrote later ends than an instance can have that beats now.
-  for _, member in ipairs(call("ZRANGE", instances_key, "(" .. end_ms, "+inf", "BYSCORE")) do
-    call("ZADD", instances_key, end_ms, member)
+  local latest = text_of(now_ms + math.max(lives_ms, LONGEST_MS))
+  for _, member in ipairs(call("ZRANGE", instances_key, "(" .. latest, "+inf", "BYSCORE")) do
+    call("ZADD", instances_key, latest, member)
   end
   call("ZADD", instances_key, end_ms, instance)
 else
