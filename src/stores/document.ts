@@ -39,6 +39,9 @@ const AT_ONCE = 8;
 /** Most keys in one value. */
 const MAX_KEYS = 10_000;
 
+/** Each key's text, and when it ends. */
+type Kept = readonly [text: string, expiresAtMs: number];
+
 /** A value as it is written. */
 interface Document {
   readonly tollgate: 1;

@@ -113,11 +113,9 @@ export class Fallback {
           transient: true,
         });
       }
-      for (const [i, { step, basis }] of locals.entries()) {
+      for (const [i, { basis }] of locals.entries()) {
         const state = this.#states.get(steps[i]?.bucket ?? "");
-        if (state === undefined) continue;
-        this.#bases.set(state, basis);
-        if (state.kind === "counter") this.#views.shorten(step.bucket, state.expiresAtMs);
+        if (state !== undefined) this.#bases.set(state, basis);
       }
     }
     if (reply.stale === true || reply.replay !== undefined) return { ...reply, degraded };

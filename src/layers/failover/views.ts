@@ -69,13 +69,6 @@ export class Views {
     }
   }
 
-  /** Learns that the use of a counter ends earlier than it was seen to: a shorter window holds now. */
-  shorten(bucket: string, endsAtMs: number): void {
-    const view = this.get(bucket);
-    if (view === undefined || algorithmOf(view.limit).kind !== "counter" || view.endsAtMs <= endsAtMs) return;
-    this.#set(bucket, { ...view, endsAtMs });
-  }
-
   #set(bucket: string, view: View): void {
     const before = this.get(bucket);
     if (before === undefined || !isOlder(view, before)) this.#put(bucket, view);
