@@ -47,7 +47,10 @@ export interface Store {
   /** Set when one `apply` with many requests is much cheaper than many with one. Absent: each call goes by itself. */
   readonly batching?: Batching;
 
-  /** Set where a test says what time it is for the store: what is kept before it grows old by that, calls wait and holds are extended by it. */
+  /**
+   * Set where a test says what time it is for the store: what is kept before it grows old by that, and calls wait and holds
+   * of `run` are extended by it.
+   */
   readonly clock?: Clock;
 
   /**

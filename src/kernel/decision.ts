@@ -237,8 +237,8 @@ function refills({ allotment: { spec } }: Priced): boolean {
 }
 
 /** Whether it is denied for a reason that ends sooner than the bucket's window. */
-function mayChange(step: StepReply | undefined): boolean {
-  return step?.away === true || step?.isBorrowed === true;
+function mayChange({ away, isBorrowed }: StepReply): boolean {
+  return away === true || isBorrowed === true;
 }
 
 function waitOf({ retryAfterMs }: Verdict): number {

@@ -74,8 +74,7 @@ local function read_steps(shape, mends, shows, may_be_plain)
     step.shadow = number < 0
     step.plain_used = may_be_plain and event == CHARGE and units < MAX_PLAIN_COST and plain_used(limit, key)
     local state = not step.plain_used and state_in(key)
-    -- A reset that comes after a key which cannot be judged mends nothing.
-    if not broken and state == DAMAGED and event == RESET and mends then
+    if state == DAMAGED and event == RESET and mends then
       states[key], changed[key] = false, true
     elseif not broken and (state == DAMAGED or state == WRONG_TYPE) then
       broken = key
