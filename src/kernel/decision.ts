@@ -150,7 +150,7 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
     const verdict = verdicts[i];
     if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
     isOpen &&= isPartial(charge.limit);
-    const isSpent = verdict.remaining === 0 && !mayChange(stepAt(reply, i)) && !refills(charge);
+    const isSpent = isSpentForGood(charge, verdict, stepAt(reply, i));
     isClosed ||= isSpent && !isPartial(charge.limit);
     isFinal ||= isSpent;
     const bound = verdicts[binding];
@@ -183,7 +183,7 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
     const isFull = verdict.remaining === 0 && charge.allotment.spec.algorithm !== "concurrency";
     if (isFull && !isPartial(charge.limit)) {
       state.isOpen = false;
-      state.isClosed ||= !refills(charge);
+      state.isClosed ||= isSpentForGood(charge, verdict, stepAt(reply, i));
     }
     const share = verdict.remaining / totalOf(charge, stepAt(reply, i));
     if (isNear(charge, verdict) && (nearest === null || share < nearest.share)) nearest = { i, share };
@@ -210,6 +210,11 @@ function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
 
 function refills({ allotment: { spec } }: Priced): boolean {
   return algorithmOf(spec).refills;
+}
+
+/** Whether nothing is left, and neither time nor another instance gives any back. */
+function isSpentForGood(charge: Priced, { remaining }: Verdict, step: StepReply): boolean {
+  return remaining === 0 && !mayChange(step) && (!refills(charge) || totalOf(charge, step) === 0);
 }
 
 /** Whether it is denied for a reason that ends sooner than the bucket's window. */

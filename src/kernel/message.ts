@@ -336,10 +336,10 @@ function otherWay({ per }: About["limit"], { text }: Subject): string {
 
 /** What to do when nothing helps. */
 function stop({ limit, isOpen, isClosed }: About, subject: Subject): string {
+  if (isClosed) return "Do not call tools again; finish with what you have.";
   const counted = countedOf(limit);
-  if (isClosed || (subject.text === null && counted === undefined))
-    return "Do not call tools again; finish with what you have.";
-  if (!isOpen) return `Do not call ${counted?.fresh ?? `${it(subject)} again`}; wait before you call other tools.`;
+  const called = subject.text === null ? "this tool" : it(subject);
+  if (!isOpen) return `Do not call ${counted?.fresh ?? `${called} again`}; wait before you call other tools.`;
   if (counted !== undefined) return `Do not call ${counted.fresh}; ${counted.known}.`;
   if (limit.per.includes("args")) return "Do not repeat it; other arguments and other tools are still possible.";
   return `Do not call ${it(subject)} again; other tools are still available.`;
