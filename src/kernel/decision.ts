@@ -193,7 +193,12 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
   return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as Verdict, stepAt(reply, i), state));
 }
 
-function aboutOf(charge: Priced, verdict: Verdict, step: StepReply, state: Pick<About, "isOpen" | "isClosed" | "isFinal">): About {
+function aboutOf(
+  charge: Priced,
+  verdict: Verdict,
+  step: StepReply,
+  state: Pick<About, "isOpen" | "isClosed" | "isFinal">,
+): About {
   const { limit, tool, allotment } = charge;
   const isBorrowed = step.isBorrowed === true;
   return { limit, tool, verdict, spec: allotment.spec, total: totalOf(charge, step), isBorrowed, ...state };

@@ -732,7 +732,8 @@ describe("several limits", () => {
     const closed = decided([{ ...TOOL, quota: 1 }, RATE, ALL], {}, [denied(1, 999_000), denied(5), denied(9)]);
     assert.equal(closed.message, `${tool} ${STOP}`);
     const longer = decided([{ ...TOOL, quota: 1 }, RATE], {}, [denied(1, 9_000), denied(5)]);
-    const rate = "Limit reached (rate), call denied: no calls are left in this session for now (limit: 5 calls per hour).";
+    const rate =
+      "Limit reached (rate), call denied: no calls are left in this session for now (limit: 5 calls per hour).";
     assert.equal(longer.message, `${rate} Do not call this tool again; wait before you call other tools.`);
   });
 

@@ -130,7 +130,9 @@ describe("usage of the AI SDK", () => {
     const limiter = createLimiter({ policy, store: memoryStore(), onEvent: (event) => events.push(event) });
     const parts = partsOf(ANSWER, byParts({ input: 10, output: 5 }));
     const twice = ReadableStream.from([...parts, ...parts.slice(-1)]);
-    const { stream } = await aiSdkGuard(limiter).model().wrapStream({ doStream: async () => ({ stream: twice }), params: {} });
+    const { stream } = await aiSdkGuard(limiter)
+      .model()
+      .wrapStream({ doStream: async () => ({ stream: twice }), params: {} });
     let read = 0;
     for await (const _ of stream) read++;
     assert.deepEqual([read, (await limiter.usage())[0]?.used, events], [parts.length + 1, 15, []]);

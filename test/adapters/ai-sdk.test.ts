@@ -143,7 +143,9 @@ for (const version of [6, 7] as const) {
       for (const result of [5n, whole]) {
         for (const policy of [ONE, POLICY]) {
           const { guard, asked } = agentOf(policy, () => result);
-          const tools = guard.tools({ search: tool({ inputSchema: z.object({ query: z.string() }), execute: () => result }) });
+          const tools = guard.tools({
+            search: tool({ inputSchema: z.object({ query: z.string() }), execute: () => result }),
+          });
           const { toolResults } = await generateText({ ...asked, tools, stopWhen: stepCountIs(1) });
           assert.equal(toolResults[0]?.output, result);
         }
@@ -158,7 +160,7 @@ for (const version of [6, 7] as const) {
         get strict() {
           return true;
         }
-        execute() {
+        execute(): unknown {
           return this.#found;
         }
       }
