@@ -115,22 +115,27 @@ function wrapTool(guard: Guard, whose: Whose, tool: string, definition: Definiti
     const generate = async function* (args: unknown, options: ToolCallOptions) {
       yield* guard.iterate(
         callOf(args, options),
-        () => execute(args, options) as AsyncIterable<unknown>,
+        () => execute.call(definition, args, options) as AsyncIterable<unknown>,
         options.abortSignal,
       );
     };
-    return { ...definition, execute: generate };
+    return changed(definition, { execute: generate });
   }
-  return {
-    ...definition,
+  return changed(definition, {
     async execute(args: unknown, options: ToolCallOptions) {
-      const ran = await guard.run(callOf(args, options), () => lastOf(execute(args, options)), options.abortSignal);
+      const run = () => lastOf(execute.call(definition, args, options));
+      const ran = await guard.run(callOf(args, options), run, options.abortSignal);
       if (!ran.allowed) throw guard.deniedError(ran.decision);
       noteFor(tool, args, options.messages, ran.decision);
       return ran.value;
     },
     toModelOutput: withNotices(definition.toModelOutput?.bind(definition)),
-  };
+  });
+}
+
+/** A copy of a tool, which may be of a class. */
+function changed(definition: Definition, changes: object): object {
+  return Object.assign(Object.create(Object.getPrototypeOf(definition)), definition, changes);
 }
 
 function isFunction(value: unknown): value is (input: unknown, options: ToolCallOptions) => unknown {

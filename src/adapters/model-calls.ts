@@ -101,8 +101,6 @@ function book(report: Report, reported: Reported, costOf: ModelOptions["costOf"]
     unusable(report, "a costOf that returns units", error);
     return;
   }
-  // A promise is no cost. One that is rejected must not end the process.
-  if (cost instanceof Promise) cost.catch(() => {});
   report(cost, { partial: input === undefined || output === undefined || fault !== undefined, fault });
 }
 
@@ -127,8 +125,9 @@ class Counts {
     const output = reported.hasAnswer ? this.#count("output") || undefined : this.#count("output");
     const total = this.#count("total") || undefined;
     this.input = input ?? restOf(total, output);
-    this.output = output ?? (reported.hasAnswer ? restOf(total, input) : undefined);
-    this.total = total;
+    this.output = output ?? restOf(total, input);
+    // A total of one part alone leaves out the other.
+    this.total = (this.input === undefined) === (this.output === undefined) ? total : undefined;
     this.#details = {
       cacheRead: this.#count("cacheRead"),
       cacheWrite: this.#count("cacheWrite"),

@@ -9,6 +9,7 @@ import {
   awayMessage,
   denialDetail,
   denialMessage,
+  isCountedElsewhere,
   isPartial,
   nearMessage,
   warning,
@@ -174,12 +175,15 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
   const { steps } = reply;
   let binding = -1;
   let isOpen = true;
+  let isClosed = false;
   let isFinal = false;
   for (const [i, charge] of charges.entries()) {
     const verdict = verdicts[i];
     if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
     isOpen &&= isPartial(charge.limit);
-    isFinal ||= verdict.remaining === 0 && !mayChange(stepAt(reply, i)) && !refills(charge);
+    const isSpent = isSpentForGood(charge, verdict, stepAt(reply, i));
+    isClosed ||= isSpent && !isPartial(charge.limit);
+    isFinal ||= isSpent;
     const bound = verdicts[binding];
     if (bound === undefined || waitOf(verdict) > waitOf(bound)) binding = i;
   }
@@ -187,7 +191,7 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
   if (charge === undefined || verdict === undefined || step === undefined) return null;
   const { retryAfterMs } = verdict;
   if (step.away === true) return { retryAfterMs, message: awayMessage(verdict), detail: awayDetail(verdict) };
-  const about = aboutOf(charge, verdict, step, { isOpen, isFinal });
+  const about = aboutOf(charge, verdict, step, { isOpen, isClosed, isFinal });
   return { retryAfterMs, message: denialMessage(about), detail: denialDetail(about) };
 }
 
@@ -197,27 +201,35 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
  */
 function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {
   let nearest: { readonly i: number; readonly share: number } | null = null;
-  let isOpen = true;
+  const state = { isOpen: true, isClosed: false, isFinal: false };
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as Verdict;
-    if (charge.limit.isShadow) continue;
+    if (charge.limit.isShadow || isCountedElsewhere(charge.limit)) continue;
     if (charge.limit.isWarning) {
-      if (!verdict.allowed) return warning(aboutOf(charge, verdict, stepAt(reply, i), { isOpen, isFinal: false }));
+      if (!verdict.allowed) return warning(aboutOf(charge, verdict, stepAt(reply, i), state));
       continue;
     }
-    if (verdict.remaining === 0) isOpen &&= isPartial(charge.limit);
+    // When the model reads the notice, the call has ended and its place is free.
+    const isFull = verdict.remaining === 0 && charge.allotment.spec.algorithm !== "concurrency";
+    if (isFull && !isPartial(charge.limit)) {
+      state.isOpen = false;
+      state.isClosed ||= isSpentForGood(charge, verdict, stepAt(reply, i));
+    }
     const share = verdict.remaining / totalOf(charge, stepAt(reply, i));
     if (isNear(charge, verdict) && (nearest === null || share < nearest.share)) nearest = { i, share };
   }
   if (nearest === null || reply.degraded !== undefined) return null;
   const { i } = nearest;
-  return nearMessage(
-    aboutOf(charges[i] as Priced, verdicts[i] as Verdict, stepAt(reply, i), { isOpen, isFinal: false }),
-  );
+  return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as Verdict, stepAt(reply, i), state));
 }
 
-function aboutOf(charge: Priced, verdict: Verdict, step: StepReply, state: Pick<About, "isOpen" | "isFinal">): About {
+function aboutOf(
+  charge: Priced,
+  verdict: Verdict,
+  step: StepReply,
+  state: Pick<About, "isOpen" | "isClosed" | "isFinal">,
+): About {
   const { limit, tool, allotment } = charge;
   const isBorrowed = step.isBorrowed === true;
   return { limit, tool, verdict, spec: allotment.spec, total: totalOf(charge, step), isBorrowed, ...state };
@@ -234,6 +246,11 @@ function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
 
 function refills({ allotment: { spec } }: Priced): boolean {
   return algorithmOf(spec).refills;
+}
+
+/** Whether nothing is left, and neither time nor another instance gives any back. */
+function isSpentForGood(charge: Priced, { remaining }: Verdict, step: StepReply): boolean {
+  return remaining === 0 && !mayChange(step) && (!refills(charge) || totalOf(charge, step) === 0);
 }
 
 /** Whether it is denied for a reason that ends sooner than the bucket's window. */

@@ -33,7 +33,7 @@ const denied = (used: number, retryAfterMs: number | null = 725_000, more = {}):
 };
 
 /** A limit, the units that are used, and what is said. */
-type Notice = [limit: object, call: Partial<Call>, used: number, notice: string];
+type Notice = [limit: object, call: Partial<Call>, used: number, notice: string | null];
 type Denial = [limit: object, call: Partial<Call>, step: StepReply, message: string, detail: string];
 
 const EMAIL = { tool: "send_email" };
@@ -270,6 +270,13 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Limit reached: 1 call at once per session and tool. Retry after 2 min at the latest.",
       ],
       [
+        { ...AT_ONCE, unit: "tokens" },
+        { cost: { tokens: 3 } },
+        denied(4, 120_000),
+        "Limit reached (lim), call denied: 4 tokens are in use in this session, the maximum. Try again when one is free, at most 2 minutes from now, or finish with what you have.",
+        "Limit reached: 4 tokens at once per session. Retry after 2 min at the latest.",
+      ],
+      [
         { ...AT_ONCE },
         { cost: { calls: 3 } },
         denied(2, 120_000),
@@ -428,6 +435,20 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Limit reached (lim), call denied: no new sessions are left for this user for now (limit: 1 new session per hour). Try again in 20 seconds, or finish with what you have.",
         "Limit reached: 1 new session per hour per user. Retry after 20 s.",
       ],
+      [
+        { per: ["session"], quota: 3, count: "tool" },
+        {},
+        denied(3),
+        "Limit reached (lim), call denied: no new tools are left in this session: all 3 are used. Do not call new tools; tools that were called before are still available.",
+        "Limit reached: 3 new tools per session.",
+      ],
+      [
+        { per: ["session"], ...HOURLY, quota: 1, count: "args" },
+        {},
+        denied(1, 20_000),
+        "Limit reached (lim), call denied: no new args are left in this session for now (limit: 1 new arg per hour). Try again in 20 seconds, or go on without tools with new arguments; calls with earlier arguments are still possible.",
+        "Limit reached: 1 new arg per hour per session. Retry after 20 s.",
+      ],
     ],
     "some tools alone": [
       [
@@ -547,11 +568,27 @@ describe("the text of how little is left", () => {
         3_599,
         "This tool has only 1 of 3,600 gpu seconds left for this workspace; other tools are still available.",
       ],
+    ],
+    "values that are counted": [
+      // The call's own session is counted: its next calls pass, and the model chooses no other.
+      [{ per: ["user"], quota: 3, count: "session" }, {}, 3, null],
       [
-        { per: ["user"], quota: 3, count: "session" },
+        { per: ["session"], quota: 3, count: "tool" },
         {},
         3,
-        "No new sessions are left for this user: all 3 are used. Do not call tools again; finish with what you have.",
+        "No new tools are left in this session: all 3 are used. Do not call new tools; tools that were called before are still available.",
+      ],
+      [
+        { per: ["session"], ...HOURLY, quota: 5, count: "args", noticeAt: 0.8 },
+        {},
+        5,
+        "No new args are left in this session for now (limit: 5 new args per hour). Wait up to 13 minutes before you call tools with new arguments; calls with earlier arguments are still possible.",
+      ],
+      [
+        { per: ["session"], quota: 5, count: "tier" },
+        EMAIL,
+        4,
+        "Only 1 of 5 new tiers is left in this session; tools of the kinds that were called before are still available.",
       ],
     ],
     "money, rounded so that nothing is promised": [
@@ -599,12 +636,17 @@ describe("the text of how little is left", () => {
         999_000,
         "Only $0.001 is left for this user for now (limit: $1.00 per hour).",
       ],
-      [{ ...AT_ONCE, noticeAt: 0.5 }, {}, 3, "Only 1 call is left in this session for now (limit: 4 calls at once)."],
       [
         { ...AT_ONCE, noticeAt: 0.5 },
         {},
-        4,
-        "No calls are left in this session for now (limit: 4 calls at once). Wait until one call has finished.",
+        3,
+        "3 of at most 4 calls were running at once in this session when this call began. Make fewer calls at the same time.",
+      ],
+      [
+        { ...AT_ONCE, per: ["session", "tool"], noticeAt: 0.1 },
+        EMAIL,
+        1,
+        "1 of at most 4 calls of send_email was running at once in this session when this call began. Make fewer calls at the same time.",
       ],
     ],
     time: [
@@ -678,6 +720,35 @@ describe("several limits", () => {
     assert.equal(decided([TOOL, ALL], {}, [none, passed(7)]).notice, open);
     const both = decided([TOOL, ALL], {}, [denied(5), denied(9, 5)]);
     assert.equal(both.message, `Limit reached (tool), call denied: t${tool.slice(1)} ${STOP}`);
+  });
+
+  it("say to wait before other tools are called where a limit for all tools is used up for now", () => {
+    const wait = "Do not call it again; wait before you call other tools.";
+    const near = decided([{ ...TOOL, quota: 1 }, RATE], {}, [passed(1), passed(5)]);
+    assert.equal(near.notice, `This tool has no calls left in this session. ${wait}`);
+    const both = decided([{ ...TOOL, quota: 1 }, RATE], {}, [denied(1, 999_000), denied(5)]);
+    const tool = "Limit reached (tool), call denied: this tool has no calls left in this session (limit: 1 call).";
+    assert.equal(both.message, `${tool} ${wait}`);
+    const closed = decided([{ ...TOOL, quota: 1 }, RATE, ALL], {}, [denied(1, 999_000), denied(5), denied(9)]);
+    assert.equal(closed.message, `${tool} ${STOP}`);
+    const longer = decided([{ ...TOOL, quota: 1 }, RATE], {}, [denied(1, 9_000), denied(5)]);
+    const rate =
+      "Limit reached (rate), call denied: no calls are left in this session for now (limit: 5 calls per hour).";
+    assert.equal(longer.message, `${rate} Do not call this tool again; wait before you call other tools.`);
+  });
+
+  it("close no tools because of places that are free again when the call has ended", () => {
+    const atOnce: LimitInput = { name: "at-once", ...AT_ONCE, quota: 1 };
+    const near = decided([{ ...TOOL, quota: 1 }, atOnce], {}, [passed(1), passed(1)]);
+    const open = "Do not call it again; other tools are still available.";
+    assert.equal(near.notice, `This tool has no calls left in this session. ${open}`);
+  });
+
+  it("close no tools because of values that are counted", () => {
+    const sessions: LimitInput = { name: "sessions", per: ["user"], count: "session", quota: 3 };
+    const near = decided([{ ...TOOL, quota: 1 }, sessions], {}, [passed(1), passed(3)]);
+    const open = "Do not call it again; other tools are still available.";
+    assert.equal(near.notice, `This tool has no calls left in this session. ${open}`);
   });
 
   it("give no advice that another limit makes useless", () => {

@@ -27,6 +27,8 @@ export interface About {
   readonly isBorrowed: boolean;
   /** Whether a call of another tool may pass: every limit that is used up is for some tools alone. */
   readonly isOpen: boolean;
+  /** Whether a limit for all tools is used up for good. */
+  readonly isClosed: boolean;
   /** Of a denial: whether some limit is used up for good, so that neither time nor a smaller call helps. */
   readonly isFinal: boolean;
 }
@@ -108,11 +110,27 @@ interface Subject {
 }
 
 /** Whether a limit is for some tools, or some arguments, alone: others are not affected when it is used up. */
-export function isPartial({ per, match }: About["limit"]): boolean {
-  return match !== null || per.some((dimension) => SPECIFIC.has(dimension));
+export function isPartial({ per, match, count }: About["limit"]): boolean {
+  return match !== null || [...per, count].some((dimension) => SPECIFIC.has(dimension));
 }
 
-const SPECIFIC: ReadonlySet<Dimension> = new Set(["tool", "tier", "args"]);
+/** Whether a limit counts values that a model does not choose: its calls have one that was counted already. */
+export function isCountedElsewhere({ count }: About["limit"]): boolean {
+  return count !== null && !SPECIFIC.has(count);
+}
+
+const SPECIFIC: ReadonlySet<Dimension | null> = new Set<Dimension | null>(["tool", "tier", "args"]);
+
+/** What a limit that counts values denies, and what it still allows. */
+const COUNTED: Partial<Record<Dimension, { readonly fresh: string; readonly known: string }>> = {
+  tool: { fresh: "new tools", known: "tools that were called before are still available" },
+  tier: { fresh: "tools of a new kind", known: "tools of the kinds that were called before are still available" },
+  args: { fresh: "tools with new arguments", known: "calls with earlier arguments are still possible" },
+};
+
+function countedOf({ count }: About["limit"]) {
+  return count === null ? undefined : COUNTED[count];
+}
 
 function subjectOf({ limit: { per, match }, tool }: About): Subject {
   const one = per.includes("tool");
@@ -184,8 +202,8 @@ function denialOf(about: About, subject: Subject): string {
   const wait = durationInWords(retryAfterMs, "up");
   if (about.isBorrowed) return `${occupied(about, subject)}. Try again in ${wait}, or ${goOn(about, subject)}`;
   if (spec.algorithm === "concurrency" && remaining === 0) {
-    const running = `${amount(total, unit)}${ofSubject(subject)} ${total === 1 ? "is" : "are"} running${scopeOf(limit.per)}, the maximum`;
-    const then = `Try again when one has finished, at most ${wait} from now`;
+    const running = `${amount(total, unit)}${ofSubject(subject)} ${total === 1 ? "is" : "are"} ${inUse(unit)}${scopeOf(limit.per)}, the maximum`;
+    const then = `Try again when one ${unit === "calls" ? "has finished" : "is free"}, at most ${wait} from now`;
     return `${running}. ${isFinal ? stop(about, subject) : `${then}, or ${goOn(about, subject)}`}`;
   }
   const why =
@@ -198,14 +216,21 @@ function denialOf(about: About, subject: Subject): string {
 }
 
 function nearOf(about: About, subject: Subject): string {
-  const { limit, verdict, spec, isOpen } = about;
+  const { limit, verdict, spec, total, isOpen } = about;
   const { remaining, resetAfterMs } = verdict;
-  const others = isOpen ? "; other tools are still available" : "";
+  const others = isOpen ? `; ${countedOf(limit)?.known ?? "other tools are still available"}` : "";
   if (spec.algorithm === "elapsed") {
     const time = durationInWords(remaining, "down");
     const some = /^1 \S+$|^less/.test(time) ? `${time} is` : `${time} are`;
     const whole = durationInWords(verdict.quota, "up");
     return `${capital(some)} left of ${whole}${forSubject(subject)}${scopeOf(limit.per)}. Finish in that time.`;
+  }
+  if (spec.algorithm === "concurrency") {
+    // The call may have ended before the model reads this: only what was true when it began stays true.
+    const { unit } = verdict;
+    const some = `${grouped(total - remaining)} of at most ${amount(total, unit)}${ofSubject(subject)}`;
+    const were = `${total - remaining === 1 ? "was" : "were"} ${inUse(unit)} at once${scopeOf(limit.per)}`;
+    return `${some} ${were} when this call began. Make fewer calls at the same time.`;
   }
   if (remaining > 0) {
     const last = isBudget(spec) ? `. Finish before ${remaining === 1 ? "it is" : "that is"} used up.` : ".";
@@ -213,10 +238,10 @@ function nearOf(about: About, subject: Subject): string {
     return `${opened(remainder(about, subject), subject)}${end}`;
   }
   const fact = opened(usedUp(about, subject), subject);
-  if (spec.algorithm === "concurrency") return `${fact}. Wait until one call has finished${others}.`;
   if (isBudget(spec)) return `${fact}. ${stop(about, subject)}`;
   const wait = `Wait up to ${durationInWords(resetAfterMs, "up")} before you call`;
-  return `${fact}. ${wait} ${subject.text === null ? "again" : `${it(subject)} again`}${others}.`;
+  const what = countedOf(limit)?.fresh ?? (subject.text === null ? "again" : `${it(subject)} again`);
+  return `${fact}. ${wait} ${what}${others}.`;
 }
 
 /** A sentence whose first word may be the subject's. */
@@ -269,6 +294,11 @@ function remainder(about: About, subject: Subject): string {
     : `${subject.text} ${has(subject)} only ${some} left${scope}${now}`;
 }
 
+/** What units of concurrency are while a call has them. */
+function inUse(unit: string): string {
+  return unit === "calls" ? "running" : "in use";
+}
+
 function unitsOf({ limit, verdict }: About, count = 0): string {
   const noun = nounOf(verdict.unit, count);
   return limit.count === null ? noun : `new ${noun}`;
@@ -305,8 +335,12 @@ function otherWay({ per }: About["limit"], { text }: Subject): string {
 }
 
 /** What to do when nothing helps. */
-function stop({ limit, isOpen }: About, subject: Subject): string {
-  if (!isOpen || subject.text === null) return "Do not call tools again; finish with what you have.";
+function stop({ limit, isOpen, isClosed }: About, subject: Subject): string {
+  if (isClosed) return "Do not call tools again; finish with what you have.";
+  const counted = countedOf(limit);
+  const called = subject.text === null ? "this tool" : it(subject);
+  if (!isOpen) return `Do not call ${counted?.fresh ?? `${called} again`}; wait before you call other tools.`;
+  if (counted !== undefined) return `Do not call ${counted.fresh}; ${counted.known}.`;
   if (limit.per.includes("args")) return "Do not repeat it; other arguments and other tools are still possible.";
   return `Do not call ${it(subject)} again; other tools are still available.`;
 }
@@ -316,7 +350,9 @@ function smaller(about: About, subject: Subject): string {
 }
 
 function goOn({ limit, isOpen }: About, subject: Subject): string {
-  if (!isOpen || subject.text === null) return "finish with what you have.";
+  const counted = countedOf(limit);
+  if (!isOpen || (subject.text === null && counted === undefined)) return "finish with what you have.";
+  if (counted !== undefined) return `go on without ${counted.fresh}; ${counted.known}.`;
   return limit.per.includes("args")
     ? "go on without it; other arguments and other tools are still possible."
     : `go on without ${it(subject)}; other tools are still available.`;

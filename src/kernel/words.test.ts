@@ -20,6 +20,13 @@ describe("amount", () => {
       [2, "bytes", "2 bytes"],
       [1, "bytes", "1 byte"],
       [1, "energy", "1 energy"],
+      [1, "status", "1 status"],
+      [1, "analysis", "1 analysis"],
+      [1, "series", "1 series"],
+      [1, "gpus", "1 gpu"],
+      [1, "apis", "1 api"],
+      [1, "gpu_ms", "1 gpu ms"],
+      [1, "ms", "1 ms"],
       [MAX, "calls", "9,007,199,254,740,991 calls"],
     ];
     for (const [units, unit, text] of cases) assert.equal(amount(units, unit), text);

@@ -36,10 +36,14 @@ function money(micros: number, rounding: Rounding): string {
   return `${grouped(Math.floor(shown / MICROS))}.${decimals}`;
 }
 
+/** Abbreviations, and words whose singular ends with an s, too. */
+const UNCHANGED = /\b(?:\w{1,2}|series|species|\w*[sx]is|\w*(?<![cgt]p|men)us)$/;
+
 /** A unit's name beside a number: `gpu seconds`, and of one `gpu second`. */
 export function nounOf(unit: string, count: number): string {
   const noun = unit.replaceAll("_", " ");
   if (count !== 1) return noun;
+  if (UNCHANGED.test(noun)) return noun;
   if (/[^aeiou]ies$/.test(noun)) return noun.replace(/ies$/, "y");
   if (/(?:ch|sh|ss|x)es$/.test(noun)) return noun.slice(0, -2);
   return /[^s]s$/.test(noun) ? noun.slice(0, -1) : noun;

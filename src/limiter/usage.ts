@@ -56,6 +56,7 @@ export class UsageSum {
   }
 
   readonly report: Report = (usage, options) => {
+    ignoreRejection(usage);
     if (this.#isOver) {
       this.#unusable(null, { expected: "a report before the function of run has ended", got: "one after it" });
       return;
@@ -98,6 +99,7 @@ export class UsageSum {
         this.#sums.set(unit, Math.min((this.#sums.get(unit) ?? 0) + units, Number.MAX_SAFE_INTEGER));
         continue;
       }
+      ignoreRejection(units);
       if (unknown !== null && skipUnknown) continue;
       if (Object.hasOwn(this.#held, unit)) this.#uncertain.add(unit);
       this.#unusable(unit, wrong);
@@ -113,6 +115,20 @@ export class UsageSum {
     if (this.#emitted.size >= MAX_EMITTED || this.#emitted.has(key)) return;
     this.#emitted.add(key);
     this.#tell({ unit: unit?.slice(0, MAX_NAME) ?? null, expected, got });
+  }
+}
+
+/** A promise is no usage. One that is rejected must not end the process. */
+function ignoreRejection(value: unknown): void {
+  if (isPromise(value)) value.catch(() => {});
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  try {
+    return value instanceof Promise;
+  } catch {
+    // A proxy that throws.
+    return false;
   }
 }
 

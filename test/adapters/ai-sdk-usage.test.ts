@@ -7,7 +7,7 @@ import * as seven from "ai";
 import { MockLanguageModelV4 } from "ai/test";
 import * as six from "ai6";
 import { MockLanguageModelV3 } from "ai6/test";
-import { createLimiter, type Limiter } from "tollgate";
+import { createLimiter, type Limiter, type LimiterEvent } from "tollgate";
 import { aiSdkGuard, type ModelUsage } from "tollgate/adapters/ai-sdk";
 import { memoryStore } from "tollgate/stores/memory";
 import { ANSWER, type AskModel, type Counts, testUsage } from "./usage-cases.ts";
@@ -122,6 +122,20 @@ describe("usage of the AI SDK", () => {
       await streamText({ model: wrapped, prompt: "Hi." }).text;
     }
     assert.equal((await limiter.usage())[0]?.used, 6_000);
+  });
+
+  it("is charged once where a stream has two last parts", async () => {
+    const policy = { version: 1, limits: [{ name: "tokens", per: [], unit: "tokens", quota: 1_000 }] } as const;
+    const events: LimiterEvent[] = [];
+    const limiter = createLimiter({ policy, store: memoryStore(), onEvent: (event) => events.push(event) });
+    const parts = partsOf(ANSWER, byParts({ input: 10, output: 5 }));
+    const twice = ReadableStream.from([...parts, ...parts.slice(-1)]);
+    const { stream } = await aiSdkGuard(limiter)
+      .model()
+      .wrapStream({ doStream: async () => ({ stream: twice }), params: {} });
+    let read = 0;
+    for await (const _ of stream) read++;
+    assert.deepEqual([read, (await limiter.usage())[0]?.used, events], [parts.length + 1, 15, []]);
   });
 
   it("is estimated where a stream ends without its last part, and where that part has none", async () => {

@@ -137,6 +137,47 @@ for (const version of [6, 7] as const) {
       assert.equal(read.at(-1), '{"at":"1970-01-01T00:00:00.000Z"}');
     });
 
+    it("keeps a result that cannot be JSON", async () => {
+      const whole: Record<string, unknown> = {};
+      whole.whole = whole;
+      for (const result of [5n, whole]) {
+        for (const policy of [ONE, POLICY]) {
+          const { guard, asked } = agentOf(policy, () => result);
+          const tools = guard.tools({
+            search: tool({ inputSchema: z.object({ query: z.string() }), execute: () => result }),
+          });
+          const { toolResults } = await generateText({ ...asked, tools, stopWhen: stepCountIs(1) });
+          assert.equal(toolResults[0]?.output, result);
+        }
+      }
+    });
+
+    it("runs a tool of a class as its own", async () => {
+      class Search {
+        readonly description = "finds";
+        readonly inputSchema = seven.zodSchema(z.object({ query: z.string() }));
+        readonly #found = "a hit";
+        get strict() {
+          return true;
+        }
+        execute(): unknown {
+          return this.#found;
+        }
+      }
+      class Pages extends Search {
+        override async *execute() {
+          yield super.execute();
+        }
+      }
+      for (const Tool of [Search, Pages]) {
+        const { guard, asked, read } = agentOf(POLICY, () => "");
+        const tools = guard.tools({ search: new Tool() as never });
+        assert.equal((tools.search as Search).strict, true);
+        await generateText({ ...asked, tools, stopWhen: stepCountIs(2) });
+        assert.equal(read.at(-1), "a hit");
+      }
+    });
+
     it("shows one notice for calls that are made together: the last", async () => {
       const { guard, asked } = agentOf(
         { version: 1, limits: [{ name: "ten", per: ["session"], quota: 5, noticeAt: 0.1 }] },

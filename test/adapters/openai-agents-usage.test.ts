@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { Agent, OpenAIProvider, run, setTracingDisabled, Usage } from "@openai/agents";
 import { assistantMessage } from "@openai/agents-core/testing";
-import { createLimiter, type PolicyInput } from "tollgate";
+import { createLimiter, type LimiterEvent, type PolicyInput } from "tollgate";
 import { type ModelUsage, openaiAgentsGuard } from "tollgate/adapters/openai-agents";
 import { memoryStore } from "tollgate/stores/memory";
 import { ANSWER, type AskModel, type Counts, testUsage } from "./usage-cases.ts";
@@ -84,6 +84,23 @@ describe("usage of the OpenAI Agents SDK", () => {
     const whole = { input: 1_200, output: 300, cacheRead: 1_000, cacheWrite: 50, reasoning: 100 };
     const reported = { ...whole, model: "gpt-served", provider: "openai" };
     assert.deepEqual(seen, [reported, reported]);
+  });
+
+  it("is charged once where a stream says twice that it is done", async () => {
+    const policy: PolicyInput = { version: 1, limits: [{ name: "tokens", per: [], unit: "tokens", quota: 1_000 }] };
+    const events: LimiterEvent[] = [];
+    const limiter = createLimiter({ policy, store: memoryStore(), onEvent: (event) => events.push(event) });
+    const response = { usage: new Usage({ inputTokens: 10, outputTokens: 5 }), output: outputOf(ANSWER) };
+    const twice = {
+      getResponse: async () => response,
+      async *getStreamedResponse(_: unknown) {
+        yield { type: "response_done", response };
+        yield { type: "response_done", response };
+      },
+    };
+    let read = 0;
+    for await (const _ of openaiAgentsGuard(limiter).model(twice).getStreamedResponse({})) read++;
+    assert.deepEqual([read, (await limiter.usage())[0]?.used, events], [2, 15, []]);
   });
 
   it("is estimated, so that only two of five answers pass, where a server of chat completions reports none", async () => {

@@ -90,6 +90,9 @@ const TOTALS: typeof CASES = [
   ["a total alone", { total: 1_500 }, 1_500],
   ["a total beside zeros", { input: 0, output: 0, total: 1_500 }, 1_500],
   ["a total and what was read", { input: 1_200, total: 1_500 }, 1_500],
+  ["a total that is what was read alone", { input: 1_200, output: 0, total: 1_200 }, HELD],
+  ["a total that is what was written alone", { input: 0, output: 300, total: 300 }, HELD],
+  ["a total of one part that is more than was held", { input: 9_000, total: 9_000 }, 9_000],
   ["a total that is more than both counts", { input: 1_200, output: 300, total: 2_000 }, 2_000],
 ];
 
@@ -150,6 +153,7 @@ export function testUsage({ ask, hasTotal, keepsGarbage }: Framework): void {
     ["returns a number", () => 3],
     ["returns a promise", async () => ({ usd_micros: 3 })],
     ["returns a promise that is rejected", async () => Promise.reject(new Error("no price"))],
+    ["returns a promise for a unit", () => ({ usd_micros: Promise.reject(new Error("no price")) })],
   ];
   for (const [what, costOf] of bad) {
     it(`returns the answer, charges the estimate and emits an event when costOf ${what}`, async () => {

@@ -61,6 +61,8 @@ for (const [name, make] of Object.entries(sides)) {
       ["a unit that no limit counts", { euros: 3 }, "euros", /^"euros"$/],
       ["a number alone", 12, null, /^12$/],
       ["no report", undefined, null, /^nothing$/],
+      ["a promise that is rejected", () => Promise.reject(new Error("no count")), null, /^\{\}$/],
+      ["a promise for a unit", () => ({ tokens: Promise.reject(new Error("no count")) }), "tokens", /^\{\}$/],
       ["a list", [12], null, /^\[12\]$/],
       ["a map", new Map([["tokens", 12]]), null, /^\{\}$/],
       ["an error", new Error("no usage"), null, /^Error: no usage$/],
@@ -71,7 +73,7 @@ for (const [name, make] of Object.entries(sides)) {
         it(`charges the estimate, emits an event and returns the value: ${what}, onError ${onError}`, async () => {
           const { limiter, events, used } = await make({ onError });
           const ran = await limiter.run(CALL, (_signal, report) => {
-            (report as Anything)(usage);
+            (report as Anything)(typeof usage === "function" ? usage() : usage);
             return "answer";
           });
           assert.equal(ran.allowed && ran.value, "answer");

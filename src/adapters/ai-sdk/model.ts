@@ -75,11 +75,13 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
       const begun = await guard.begin(callOf(params), params.abortSignal);
       if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(detailOf(begun.decision))) };
       let hasAnswer = false;
+      let isFinished = false;
       let modelId: unknown;
       const onPart = (part: Part) => {
         hasAnswer ||= isWritten(part);
         if (part.type === "response-metadata") modelId = part.modelId;
-        if (part.type !== "finish") return false;
+        if (part.type !== "finish" || isFinished) return false;
+        isFinished = true;
         book(begun.report, () => reportedOf(part.usage, model, modelId, hasAnswer));
         return true;
       };

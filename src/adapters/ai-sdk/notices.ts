@@ -47,18 +47,32 @@ export function withNotices(own: ToModelOutput | undefined): ToModelOutput {
 /** What the SDK makes of a result itself. */
 function usualOutput(output: unknown): Output {
   if (typeof output === "string") return { type: "text", value: output };
-  const json = JSON.stringify(output);
-  return { type: "json", value: json === undefined ? null : JSON.parse(json) };
+  try {
+    const json = JSON.stringify(output);
+    return { type: "json", value: json === undefined ? null : JSON.parse(json) };
+  } catch {
+    // A BigInt or a cycle: whether it can be sent is the provider's affair.
+    return { type: "json", value: output };
+  }
 }
 
 function followed(output: Output, notice: string): Output {
   const { type, value, ...rest } = output;
   const last = { type: "text", text: notice };
   if (type === "content") return { ...output, value: [...value, last] };
-  if (type !== "text" && type !== "json") return output;
-  const text = type === "text" ? value : JSON.stringify(value);
+  const text = type === "json" ? jsonOf(value) : type === "text" ? value : null;
+  if (text === null) return output;
   // Some providers refuse parts without a text.
   return { type: "content", value: text === "" ? [last] : [{ type: "text", text, ...rest }, last] };
+}
+
+/** `null` where it cannot be JSON: then there is no place for a notice. */
+function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return null;
+  }
 }
 
 function isObject(value: unknown): value is object {

@@ -54,8 +54,10 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, request.signal);
       if (!begun.allowed) return yield* deniedEvents(detailOf(begun.decision));
+      let isFinished = false;
       const onEvent = ({ type, response }: { readonly type: string; readonly response?: Response }) => {
-        if (type !== "response_done") return false;
+        if (type !== "response_done" || isFinished) return false;
+        isFinished = true;
         book(begun.report, () => reportedOf(response ?? {}));
         return true;
       };
