@@ -76,6 +76,7 @@ const clients: Record<string, () => PostgresClient> = {
   "pg with texts as bytes": () => pgWith({ [TEXT]: Buffer.from }),
   "pg with texts read as JSON": () => pgWith({ [TEXT]: (text) => JSON.parse(text) }),
   "pg in binary": () => pgWith({}, { binary: true }),
+  "pg with all names in quotes": () => pgWith({}, { options: "-c quote_all_identifiers=on" }),
   "pg with columns in capitals": () => pgRenaming((name) => name.toUpperCase()),
   "pg with columns in camel case": () =>
     pgRenaming((name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())),

@@ -105,19 +105,21 @@ async function typesOf(query: Query, from: string, id: string, column: string): 
     "WITH RECURSIVE types AS (SELECT attname::text AS name, atttypid AS type FROM pg_attribute" +
     " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped" +
     " UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')" +
-    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1))), '[]')::text" +
+    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1), typname)), '[]')::text" +
     " FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'";
-  const types = new Map(listIn(await query(text, [from])) as [name: string, type: string][]);
-  const typeOf = (name: string) => types.get(name);
+  const columns = listIn(await query(text, [from])) as [name: string, type: string, bareName: string][];
+  const typeOf = (wanted: string) => columns.find(([name]) => name === wanted);
   const missing = [id, column].filter((name) => typeOf(name) === undefined);
   if (missing.length > 0) {
     const message = `the table ${from} has no column ${missing.map((name) => `"${name}"`).join(", ")}: add it, or name the one that is meant`;
     throw new StoreError("schema-version", message, { transient: false });
   }
-  const columnType = String(typeOf(column));
-  if (!["json", "jsonb", "text"].includes(columnType)) {
+  const [, idType] = typeOf(id) as (typeof columns)[number];
+  // A server with `quote_all_identifiers` formats jsonb as "jsonb", in quotes.
+  const [, columnType, bareName] = typeOf(column) as (typeof columns)[number];
+  if (!["json", "jsonb", "text"].includes(bareName)) {
     const message = `the column "${column}" of ${from} is of type ${columnType}: json, jsonb or text is needed`;
     throw new StoreError("schema-version", message, { transient: false });
   }
-  return { idType: String(typeOf(id)), columnType };
+  return { idType, columnType };
 }
