@@ -33,6 +33,36 @@ describe("argsDigest", () => {
     assert.equal(new Set([...all, reserved].map((args) => of(args))).size, all.length + 1);
   });
 
+  it("refuses objects whose content JSON leaves out, because all of them would be the same", () => {
+    const form = new FormData();
+    form.set("q", "x");
+    const opaque = [
+      new URLSearchParams("q=x"),
+      new Headers({ q: "x" }),
+      form,
+      new Blob(["x"]),
+      new Uint8Array([1]).buffer,
+      new DataView(new ArrayBuffer(1)),
+      new Error("x"),
+      /x/,
+      Promise.resolve("x"),
+      [1].values(),
+    ];
+    for (const value of opaque) {
+      for (const args of [value, { deep: [value] }]) {
+        assert.throws(() => of(args), {
+          code: "invalid-call",
+          message: /an object of the kind .+, whose content JSON/,
+        });
+      }
+      assert.equal(resultDigest(value).outcome, resultDigest({}).outcome);
+    }
+    class Empty {}
+    for (const value of [new Empty(), Object.create(null), new Map(), new Set(), new Date(0), new URL("http://x/")]) {
+      assert.match(of({ value }), /^[0-9a-f]{32}$/);
+    }
+  });
+
   it("leaves out volatile fields of the outermost object alone", () => {
     assert.equal(of({ q: 1, id: 2 }, "id", "at"), of({ at: 3, q: 1 }, "id", "at"));
     assert.notEqual(of({ q: { id: 1 } }, "id"), of({ q: { id: 2 } }, "id"));

@@ -19,7 +19,8 @@ const CUT = "…";
  * models write it, equals that.
  *
  * @param volatile fields of the outermost object that are left out
- * @throws MisuseError `invalid-call` for arguments that pass a bound, contain a cycle, or throw when they are read
+ * @throws MisuseError `invalid-call` for arguments that pass a bound, contain a cycle, throw when they are read, or contain an
+ *   object whose content JSON leaves out, such as an `ArrayBuffer`
  */
 export function argsDigest(args: unknown, volatile: ReadonlySet<string>): string {
   const writer = new Writer(volatile, "refuse");
@@ -76,7 +77,7 @@ class Writer {
   readonly #over: "refuse" | "cut";
   #values = MAX_VALUES;
   #characters = MAX_CHARACTERS;
-  /** Which bound the value passes, once it was refused. */
+  /** Why the value was refused: mostly the bound that it passes. */
   refusal: string | null = null;
 
   /** @param over what happens to a value that passes a bound */
@@ -125,6 +126,7 @@ class Writer {
 
   #object(object: object, depth: number): string {
     const keys = Object.keys(object);
+    if (keys.length === 0 && this.#over === "refuse") this.#refuseOpaque(object);
     const within = this.#take("#values", keys.length);
     const texts: string[] = [];
     for (const key of keys.slice(0, within).sort()) {
@@ -134,6 +136,12 @@ class Writer {
     }
     if (within < keys.length) texts.push(this.#cut(`more than ${MAX_VALUES} values`) + keys.length);
     return `{${texts.join()}}`;
+  }
+
+  /** Refuses built-in objects that JSON writes as `{}` whatever they contain, such as `URLSearchParams` and `ArrayBuffer`. */
+  #refuseOpaque(object: object): void {
+    const kind = Object.prototype.toString.call(object).slice("[object ".length, -1);
+    if (kind !== "Object") this.#cut(`an object of the kind ${kind}, whose content JSON leaves out`);
   }
 
   /** How many of so many are within a bound. */

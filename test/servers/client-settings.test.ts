@@ -76,6 +76,7 @@ const clients: Record<string, () => PostgresClient> = {
   "pg with texts as bytes": () => pgWith({ [TEXT]: Buffer.from }),
   "pg with texts read as JSON": () => pgWith({ [TEXT]: (text) => JSON.parse(text) }),
   "pg in binary": () => pgWith({}, { binary: true }),
+  "pg with all names in quotes": () => pgWith({}, { options: "-c quote_all_identifiers=on" }),
   "pg with columns in capitals": () => pgRenaming((name) => name.toUpperCase()),
   "pg with columns in camel case": () =>
     pgRenaming((name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())),
@@ -128,6 +129,37 @@ for (const [name, connect] of Object.entries(clients)) {
     });
   });
 }
+
+describe("ids whose texts depend on the session's settings", () => {
+  const ids: [type: string, id: string, settings: string][] = [
+    ["bytea", "\\x6162ff", "bytea_output=escape"],
+    ["timestamptz", "2026-01-02 03:04:05+00", "TimeZone=Asia/Tokyo"],
+    ["date", "2026-01-02", "DateStyle=German"],
+    ["interval", "1 day 02:00:00", "IntervalStyle=iso_8601"],
+    ["real", "0.12345", "extra_float_digits=-5"],
+    ["date[]", "{2026-01-02}", "DateStyle=German"],
+  ];
+  for (const [type, id, settings] of ids) {
+    it(`have one count for all instances: ${type} with ${settings}`, async () => {
+      const table = `ids_${type.replace(/\W/g, "_")}`;
+      await server.pool().query(`CREATE TABLE ${table} (id ${type} PRIMARY KEY, state jsonb DEFAULT '{}')`);
+      await server.pool().query(`INSERT INTO ${table} VALUES ($1::text::${type})`, [id]);
+      const limiters = [{}, { options: `-c ${settings}` }].map((more) =>
+        createLimiter({
+          policy: { version: 1, limits: [{ name: "calls", per: ["session"], quota: 3 }] },
+          store: documentStore(columnOf(pgWith({}, more), { table, column: "state" })),
+        }),
+      );
+      let count = 0;
+      for (let i = 0; i < 10; i++) {
+        const decision = await limiters[i % 2]?.consume({ tool: "search", session: id });
+        count += decision?.allowed ? 1 : 0;
+      }
+      assert.equal(count, 3);
+      await Promise.all(limiters.map((limiter) => limiter.close()));
+    });
+  }
+});
 
 describe("a client that changes what the server answered", () => {
   const garbage: Record<string, unknown> = {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type Limiter, type LimiterEvent, type PolicyInput, StoreError } from "tollgate";
-import type { LimitSpec, Step, StepEvent, StoreRequest } from "tollgate/store";
+import type { LimitSpec, Member, Step, StepEvent, StoreRequest } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import { redisError } from "../../src/stores/redis/errors.ts";
 import { ownServers, startRedis } from "../servers.ts";
@@ -148,6 +148,32 @@ describe("a server that refuses some of the script's commands", ownServers, () =
     );
     await Promise.all([limiter.close(), second.close()]);
   });
+});
+
+describe("an instance whose end is none that a beat writes", () => {
+  for (const [name, endOf] of Object.entries<(nowMs: number) => string>({
+    "a fraction": (nowMs) => `${nowMs + 50_000}.5`,
+    "never over": () => "+inf",
+  })) {
+    it(`fails no beat and no leave: ${name}`, async () => {
+      const server = await startRedis();
+      const store = redisStore(server.ioredis());
+      const member = { group: "rate", instance: "one", livesMs: 5_000, seen: [] };
+      const beat = async (own: Partial<Member> = {}) => (await store.beat?.({ ...member, ...own })) ?? assert.fail();
+      const { nowMs } = await beat();
+      const [key] = server.cli("KEYS", "tollgate:1:$instances:*").split("\n");
+      assert.ok(key !== undefined && key !== "");
+      server.cli("ZADD", key, endOf(nowMs), "ghost");
+      assert.equal((await beat({ instance: "two" })).instances, 3);
+      for (const instance of ["one", "two"]) {
+        server.cli("ZADD", key, endOf(nowMs), "ghost");
+        await beat({ instance, livesMs: 0 });
+      }
+      assert.equal(server.cli("ZRANGE", key, "0", "-1"), "ghost");
+      const leftMs = Number(server.cli("PTTL", key));
+      assert.ok(leftMs > 0 && leftMs <= 60_000, `${leftMs}`);
+    });
+  }
 });
 
 describe("errors of servers", () => {

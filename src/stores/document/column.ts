@@ -8,7 +8,7 @@ import { type Fixes, postgresError } from "../postgres/errors.ts";
 import type { DocumentPort } from "./port.ts";
 
 /** How many deadlines a change may take: it asks at most so many statements. */
-const WAITS = 4;
+const WAITS = 5;
 
 /** Which column of which table. */
 export interface ColumnOptions {
@@ -25,6 +25,22 @@ export interface ColumnOptions {
   /** For tests. Default: the server's clock. */
   readonly clock?: Clock;
 }
+
+/**
+ * Settings of a session by which Postgres writes and reads values as texts. Instances may have different ones, and a row must
+ * have one spelling.
+ */
+const SPELLING = Object.entries({
+  TimeZone: "UTC",
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  bytea_output: "hex",
+  extra_float_digits: "1",
+  lc_monetary: "C",
+});
+const SET_SPELLING = `SELECT json_build_array(${SPELLING.map(([name, value]) => `set_config('${name}', '${value}', true)`).join()})::text`;
+/** Types whose texts depend on none of these: most tables have their ids in one of them, and need no further statement. */
+const SPELLED_ALIKE = /^(text|varchar|bpchar|name|citext|uuid|int[248]|numeric|bool)$/;
 
 const FIXES: Fixes = {
   "42P01": "name the table as the database calls it",
@@ -56,12 +72,13 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
     async transact(partition, change) {
       try {
         types ??= typesOf(database.query, from, id, column);
-        const { idType, columnType } = await types.catch((error) => {
+        const { idType, columnType, isSpelledAlike } = await types.catch((error) => {
           types = null;
           throw error;
         });
         const isRow = `"${id}" = $1::text::${idType}`;
         const changing = database.transaction(deadlineMs, async (query) => {
+          if (!isSpelledAlike) await query(SET_SPELLING);
           const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
           const { json, id: spelled, nowMs } = await lock(query, rows, partition);
           const changed = change(json, nowMs, spelled);
@@ -95,6 +112,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
 interface Types {
   readonly idType: string;
   readonly columnType: string;
+  readonly isSpelledAlike: boolean;
 }
 
 /**
@@ -106,19 +124,21 @@ async function typesOf(query: Query, from: string, id: string, column: string): 
     "WITH RECURSIVE types AS (SELECT attname::text AS name, atttypid AS type FROM pg_attribute" +
     " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped" +
     " UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')" +
-    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1))), '[]')::text" +
+    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1), typname)), '[]')::text" +
     " FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'";
-  const types = new Map(listIn(await query(text, [from])) as [name: string, type: string][]);
-  const typeOf = (name: string) => types.get(name);
+  const columns = listIn(await query(text, [from])) as [name: string, type: string, bareName: string][];
+  const typeOf = (wanted: string) => columns.find(([name]) => name === wanted);
   const missing = [id, column].filter((name) => typeOf(name) === undefined);
   if (missing.length > 0) {
     const message = `the table ${from} has no column ${missing.map((name) => `"${name}"`).join(", ")}: add it, or name the one that is meant`;
     throw new StoreError("schema-version", message, { transient: false });
   }
-  const columnType = String(typeOf(column));
-  if (!["json", "jsonb", "text"].includes(columnType)) {
+  const [, idType, idName] = typeOf(id) as (typeof columns)[number];
+  // A server with `quote_all_identifiers` formats jsonb as "jsonb", in quotes.
+  const [, columnType, bareName] = typeOf(column) as (typeof columns)[number];
+  if (!["json", "jsonb", "text"].includes(bareName)) {
     const message = `the column "${column}" of ${from} is of type ${columnType}: json, jsonb or text is needed`;
     throw new StoreError("schema-version", message, { transient: false });
   }
-  return { idType: String(typeOf(id)), columnType };
+  return { idType, columnType, isSpelledAlike: SPELLED_ALIKE.test(idName) };
 }

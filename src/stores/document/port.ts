@@ -22,7 +22,7 @@ export interface DocumentPort {
    *
    * @param partition the session, or what else the policy's `partition` names
    * @param change is given the value (`null` or `undefined`: none yet) and the time that decides, epoch ms, read when
-   *   the value was locked. It may be called more than once. A text is read as JSON. `spelled` is the partition as it
+   *   the value was locked, from one clock for all instances. It may be called more than once. A text is read as JSON. `spelled` is the partition as it
    *   stands where the value is, where one value is found by several spellings (a UUID in capitals, `character(10)` with
    *   its blanks): all of them share its counts
    * @throws StoreError `unknown-partition`

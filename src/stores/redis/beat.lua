@@ -83,21 +83,22 @@ if failure then
   return failure
 end
 local mark = mark_of(server_run_id())
+-- A clock that was ahead wrote later ends than an instance can have that beats now.
+local latest = text_of(now_ms + math.max(lives_ms, LONGEST_MS))
+for _, member in ipairs(call("ZRANGE", instances_key, "(" .. latest, "+inf", "BYSCORE")) do
+  call("ZADD", instances_key, latest, member)
+end
 if lives_ms > 0 then
-  local end_ms = text_of(now_ms + lives_ms)
-  -- A clock that was ahead wrote later ends than an instance can have that beats now.
-  local latest = text_of(now_ms + math.max(lives_ms, LONGEST_MS))
-  for _, member in ipairs(call("ZRANGE", instances_key, "(" .. latest, "+inf", "BYSCORE")) do
-    call("ZADD", instances_key, latest, member)
-  end
-  call("ZADD", instances_key, end_ms, instance)
+  call("ZADD", instances_key, text_of(now_ms + lives_ms), instance)
 else
   call("ZREM", instances_key, instance)
 end
 local members = call("ZRANGE", instances_key, 0, -1)
 local rank = 0
 if #members > 0 then
-  call("PEXPIREAT", instances_key, call("ZSCORE", instances_key, members[#members]))
+  -- A score that another program wrote may have a fraction, which no expiry may.
+  local last_ms = math.ceil(tonumber(call("ZSCORE", instances_key, members[#members])))
+  call("PEXPIREAT", instances_key, text_of(last_ms))
 end
 for _, member in ipairs(members) do
   if lives_ms > 0 and is_before(member, instance) then
