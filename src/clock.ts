@@ -74,7 +74,7 @@ function machineTimer(ms: number, run: () => void): Timer {
 
 /** How `within` waits. */
 export interface WithinOptions {
-  /** Whether somebody waits for it, so that the process must not end before. Default `true`. */
+  /** Whether a caller waits for it, so that the process must stay alive until then. Default `true`. */
   readonly isAwaited?: boolean;
   /** Default: the machine's. */
   readonly clock?: Clock;

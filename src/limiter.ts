@@ -363,7 +363,7 @@ export function endCall(limiter: Limiter, id: string, call: Call, used: Cost): P
 }
 
 /**
- * Consumes a call for a caller elsewhere, who may go away while it waits: then it is not sent again.
+ * Consumes a call for a remote caller that may disconnect while the call waits: then it is not sent again.
  *
  * @param limiter one that `createLimiter` made
  * @throws as `consume`
@@ -565,7 +565,7 @@ class StoreLimiter implements Limiter {
     const shared = this.#shared;
     try {
       const withinMs = closeWithinMs(options);
-      // Only when it is known to be closing, what ends by that is told.
+      // Calls that close ends are rejected only once the limiter is known to be closing.
       shared.closing ??= Promise.resolve().then(() => closeLimiter(shared, withinMs));
       return shared.closing;
     } catch (error) {

@@ -54,7 +54,7 @@ export interface AiSdkGuard {
   tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools;
   /**
    * For `prepareStep`: after `maxDenials` denied calls of the run one last answer without tools. Where the model then says
-   * nothing, or calls a tool all the same, the answer is the denial.
+   * nothing, or still calls a tool, the answer is the denial.
    */
   readonly prepareStep: (run: AiSdkRun & { readonly model?: unknown }) => LastStep | undefined;
   /** For `stopWhen`: ends the loop after `maxDenials` denied calls of the run, without a last answer. */

@@ -32,7 +32,7 @@ export interface ModelOptions {
   /**
    * What an answer took, in the policy's units. Default `{ tokens }`: those read and those written, where a limit counts
    * `tokens`. Not called where the provider reports neither: then the answer took what was held. Where it reports one of
-   * them, the other is 0 and the answer takes at least what was held; likewise where this throws or returns what is no cost.
+   * them, the other is 0 and the answer takes at least what was held; the same holds where this throws or returns something that is not a cost.
    */
   readonly costOf?: ((usage: ModelUsage) => Cost) | undefined;
 }

@@ -34,7 +34,7 @@ export function cliAudit(file: string | undefined): Audit {
   return file === undefined ? (act) => console.error(lineOf(act)) : auditFile(file);
 }
 
-/** Who runs the command, as the machine knows the user. */
+/** The user who runs the command, as the operating system names it. */
 export function cliActor(): string {
   try {
     return `cli:${userInfo().username}`;

@@ -65,7 +65,7 @@ export class Away {
   #soon: Promise<void> | null = null;
   #failure = new StoreError("unavailable", "the service was never reached", { transient: true });
   #sinceMs = 0;
-  /** Called when all is told, for a client that is closed. */
+  /** Called when every booking was sent, for a client that is being closed. */
   #drained: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether it was told that the policy is another one. */
@@ -94,7 +94,9 @@ export class Away {
     while (this.#soon !== null) {
       const leftMs = endsAtMs - performance.now();
       if (leftMs > 0 && (await isWithin(leftMs, this.#soon))) continue;
-      return this.leave(new StoreError("unavailable", "the service is told what it missed", { transient: true }));
+      return this.leave(
+        new StoreError("unavailable", "the service gets the bookings that it missed", { transient: true }),
+      );
     }
     return this.#state === "away";
   }

@@ -77,7 +77,7 @@ function eventOf({ type, units }: Turn, i: number): StepEvent {
 
 describe("a clock that jumps", () => {
   for (const [name, limit] of Object.entries(LIMITS)) {
-    it(`${name}: keeps nobody out for longer than one window, or one lease, once it is right`, () => {
+    it(`${name}: denies no caller for longer than one window, or one lease, once it is right`, () => {
       let denied = 0;
       const property = fc.property(schedules, (schedule) => {
         const bucket = new Bucket(limit);

@@ -196,7 +196,7 @@ export function keysOf({ mode, steps, once }: StoreRequest): string[] {
 /** A wait without an end, and more units than there can be: what has elapsed does not come back, nor a hold that ended. */
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Events that are told which grants there are: those that ask how a bucket stands, and change it by hand. */
+/** Events whose replies list the grants: those that read a bucket, or change it by hand. */
 const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
 /** What a reset leaves. */

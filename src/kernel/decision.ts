@@ -52,10 +52,10 @@ export interface Decision {
   readonly message: string | null;
   /**
    * What to tell programs and people when denied: the limit and when to retry, without advice for a model. At most 300
-   * characters, made likewise.
+   * characters, also made from the policy and numbers alone.
    */
   readonly detail: string | null;
-  /** What to tell the model when little is left after an allowed call: at most 300 characters, made likewise. */
+  /** What to tell the model when little is left after an allowed call: at most 300 characters, made as `message` is. */
   readonly notice: string | null;
   /** Set when the store was away, and this instance decided by what it knew: why, and how far over that may be at worst. */
   readonly degraded: Degraded | null;
@@ -196,7 +196,7 @@ function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
 }
 
 /**
- * Of the limits that are near their end, the one with the smallest share left. While the store is away nobody knows what
+ * Of the limits that are near their end, the one with the smallest share left. While the store is away it is unknown what
  * is left, and only warnings are given.
  */
 function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {

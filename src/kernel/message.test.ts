@@ -351,7 +351,7 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Blocked: the last call per session and tool failed.",
       ],
     ],
-    "budgets that begin anew": [
+    "budgets that start again": [
       [
         { per: ["user", "tool"], quota: 200, ttl: { fromFirst: "1d" } },
         {},
@@ -696,7 +696,7 @@ describe("the text of how little is left", () => {
     });
   }
 
-  it("is left out while the store is away, because nobody knows what is left", () => {
+  it("is left out while the store is away, because it is unknown what is left", () => {
     const policy = definePolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
     const charges = resolveCharges(policy, "rate", { ...WHOSE, tool: "search" });
     const degraded = { reason: "unavailable", worstCaseOver: 3 };

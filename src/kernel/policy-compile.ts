@@ -190,7 +190,7 @@ function idleOf({ per }: LimitInput): string {
 }
 
 function gcraSpec(quota: number, windowMs: number, burst: number): LimitSpec {
-  // Nothing may ever pass, whatever the burst. What is recorded all the same flows back as slowly as a rate can be, so that
+  // Nothing may ever pass, whatever the burst. What is still recorded flows back as slowly as a rate can be, so that
   // a quota of 0 for a while forgets no use.
   if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: windowMs, levelPerMs: 1 };
   const divisor = greatestCommonDivisor(quota, windowMs);

@@ -1,4 +1,4 @@
-// How a limiter ends: calls that wait are told, and what was admitted while the store was away is booked, if there is time.
+// How a limiter ends: calls that wait are rejected, and what was admitted while the store was away is booked, if there is time.
 
 import { monotonicClock } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
@@ -8,7 +8,7 @@ import { limiterClosed, type Shared } from "./shared.ts";
 export interface CloseOptions {
   /**
    * How long it goes on trying to book what was admitted while the store was away, 0 to 600,000 ms. Default 5,000; 0 gives
-   * up at once. What is not booked by then is lost, and `onEvent` is told how much (`unbooked`), unless a journal has it.
+   * up at once. What is not booked by then is lost, and `onEvent` reports how much (`unbooked`), unless a journal has it.
    */
   readonly withinMs?: number | undefined;
 }
@@ -33,7 +33,7 @@ export async function closeLimiter(shared: Shared, withinMs: number): Promise<vo
   const endsAtMs = monotonicClock.nowMs() + withinMs;
   const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
   for (const fail of [...shared.sleepers]) fail(limiterClosed());
-  // A call that is told gives its place back.
+  // A call that is rejected gives its place back.
   while (shared.waits.size > 0) await Promise.allSettled(shared.waits);
   // Borrowed units can only be given back to a store that is there.
   await shared.recovered(leftMs());

@@ -14,13 +14,13 @@ export interface Grant {
   readonly units: number;
   /** How long they are there, in ms; a window that ends before takes them along. */
   readonly lastsMs: number;
-  /** Why, for whoever reads the events: 1 to 500 characters. */
+  /** Why, for readers of the events: 1 to 500 characters. */
   readonly reason: string;
 }
 
 /** How a bucket is changed by hand. */
 export interface ChangeOptions extends CallOptions {
-  /** Why, for whoever reads the events: 1 to 500 characters. */
+  /** Why, for readers of the events: 1 to 500 characters. */
   readonly reason?: string | undefined;
 }
 

@@ -19,7 +19,7 @@ export interface WaitOptions extends CallOptions {
   readonly maxWaitMs?: number | undefined;
 }
 
-/** How a call waits, and what tells that nobody waits for its answer any more. */
+/** How a call waits, and what says that its caller has gone. */
 export interface AbandonableOptions extends WaitOptions {
   /** Ends the wait like `signal`. The call is not sent again, so that also a call with a key gives its place back. */
   readonly abandoned?: AbortSignal | undefined;

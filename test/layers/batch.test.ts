@@ -13,7 +13,7 @@ testStore("memory behind the batch layer", () => {
 
 const request: StoreRequest = { mode: "judge", steps: [] };
 
-/** A store that notes the size of each batch and answers when it is told to. */
+/** A store that notes the size of each batch and answers on demand. */
 function recordingStore() {
   const sizes: number[] = [];
   const waiting: PromiseWithResolvers<void>[] = [];

@@ -201,7 +201,7 @@ describe("the deadline of a call", () => {
 });
 
 describe("the batch layer before a store with a deadline", () => {
-  /** A store that notes what is left of the deadline, and answers when it is told to. */
+  /** A store that notes what is left of the deadline, and answers on demand. */
   function noting(underWay = 1) {
     const clock = fakeClock();
     const asked: { readonly left: number | undefined; readonly size: number }[] = [];
@@ -296,7 +296,7 @@ describe("the batch layer before a store with a deadline", () => {
     await layer.close();
   });
 
-  it("keeps to what is left when it is told so", async () => {
+  it("stays within the time left that it is given", async () => {
     const { asked, open, layer } = noting();
     const again = layer.apply([charge()], undefined, 7);
     await turns();

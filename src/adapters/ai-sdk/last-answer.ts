@@ -21,7 +21,7 @@ interface Part {
   readonly finishReason?: { readonly unified: string };
 }
 
-/** What the model was told in a step when a call was denied, last. */
+/** The text of the last denial that the model read in a step. */
 export function denialIn(step: AiSdkStep | undefined): string | null {
   const errors = (step?.content ?? []).map(({ error }) => error);
   const denied = errors.findLast((error) => LimitExceededError.isInstance(error));

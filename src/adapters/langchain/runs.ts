@@ -7,7 +7,7 @@ const RUNS_MAX = 10_000;
 
 export interface Run {
   readonly guard: Guard;
-  /** What the model was told last when a call was denied, until it goes on with other calls. */
+  /** The text of the last denial that the model read, until it makes other calls. */
   denial: string;
 }
 

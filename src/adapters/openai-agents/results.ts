@@ -54,7 +54,7 @@ export function noteFor(run: object, id: string | undefined, value: unknown, { n
   if (noted.size > MAX_NOTED) noted.delete(noted.keys().next().value ?? "");
 }
 
-/** Remembers what the model is told of a denied call. */
+/** Remembers the text of a denied call. */
 export function noteDenial(text: string): void {
   denials.delete(text);
   denials.add(text);
@@ -81,7 +81,7 @@ export function withNotices<Asked extends Request>(request: Asked): Asked {
   return { ...request, input: input.reverse() };
 }
 
-/** What the model was told in the newest results when a call was denied. */
+/** The text of the last denial among the newest results. */
 export function denialIn({ input }: Request): string | null {
   if (!Array.isArray(input)) return null;
   const begin = input.findLastIndex(({ type }) => type !== "function_call_result") + 1;

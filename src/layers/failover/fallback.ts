@@ -204,7 +204,7 @@ function isForeign({ event }: Step, state: StoredState | undefined): boolean {
   return state?.kind !== "held" || state.holds.every(({ id }) => id !== event.id);
 }
 
-/** What was used up when it was last seen is denied as ever; else nobody knows. */
+/** A limit that was used up when it was last seen denies as usual; for others it is unknown what is left. */
 function denial({ limit, event, onStoreError }: Step, view: View | undefined, nowMs: number): Partial<StepReply> {
   const units =
     event.type === "charge" ? Math.max(1, event.cost) : event.type === "hold" ? Math.max(1, event.units) : 0;
