@@ -61,6 +61,7 @@ import {
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import {
   holdNameOf,
+  isPerArgs,
   newHoldId,
   partsOfHold,
   reservedParts,
@@ -96,11 +97,11 @@ export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { CloseOptions } from "./limiter/close.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
+export type { HoldLimit } from "./limiter/keep-alive.ts";
 export { isRunHold } from "./limiter/parts.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { HoldLimit } from "./limiter/keep-alive.ts";
-export { UnreachableError } from "./limiter/run.ts";
 export type { Begun, Ran, Report, ReportOptions, RunFunction, RunOptions } from "./limiter/run.ts";
+export { UnreachableError } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 export type { WaitOptions } from "./limiter/wait.ts";
 
@@ -620,7 +621,7 @@ class StoreLimiter implements Limiter {
     const { policy } = this.#shared;
     const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     tellDecision(this.#shared, asked, decision);
-    const id = hold ?? newHoldId(asked.verb === "run");
+    const id = hold ?? newHoldId(asked.verb === "run", isPerArgs(this.#shared.policy, asked.call));
     const name = holdNameOf(policy, id, asked.call);
     return { decision, of: { id, name, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }

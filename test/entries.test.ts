@@ -10,8 +10,8 @@ import { createService } from "tollgate/service";
 import { listen } from "tollgate/service/node";
 import {
   decide,
-  decodeState,
   decideBatch,
+  decodeState,
   type LimitSpec,
   type Store,
   type StoreReply,

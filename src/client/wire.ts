@@ -2,7 +2,7 @@
 // may be sent again is, until its time is over.
 
 import { delayOf, sleep } from "../clock.ts";
-import { jsonValue } from "../kernel/args.ts";
+import { jsonValue, leftOut, opaqueKind } from "../kernel/args.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
@@ -300,11 +300,19 @@ function answersIn(body: unknown, count: number): readonly ItemReply[] | Failure
  */
 export function textOf(body: unknown): string {
   try {
-    return JSON.stringify(body, (_, value) => jsonValue(value)) ?? "null";
+    return JSON.stringify(body, (_, value) => writable(value)) ?? "null";
   } catch (error) {
     const got = `a cycle, or a value that threw when it was read: ${formatGot(error)}`;
     throw new MisuseError("invalid-call", { path: "call", expected: "what can be written as JSON", got });
   }
+}
+
+/** A value as it is sent. The service could not tell objects apart whose content is left out. */
+function writable(value: unknown): unknown {
+  const said = jsonValue(value);
+  const kind = typeof said === "object" && said !== null ? opaqueKind(said) : null;
+  if (kind !== null) throw new TypeError(leftOut(kind));
+  return said;
 }
 
 /** The text of an answer; `null` where it is too long, or no UTF-8. No more of it is read than is needed to tell. */

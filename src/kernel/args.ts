@@ -71,6 +71,17 @@ export function jsonValue(value: unknown): unknown {
   return value;
 }
 
+/** The kind of a built-in object that JSON writes as `{}` whatever it contains, such as `ArrayBuffer`; `null` for others. */
+export function opaqueKind(object: object): string | null {
+  if (Array.isArray(object) || Object.keys(object).length > 0) return null;
+  const kind = Object.prototype.toString.call(object).slice("[object ".length, -1);
+  return kind === "Object" ? null : kind;
+}
+
+export function leftOut(kind: string): string {
+  return `an object of the kind ${kind}, whose content JSON leaves out`;
+}
+
 /** Writes a value as JSON, keys in the order of their code units, within bounds. */
 class Writer {
   readonly #volatile: ReadonlySet<string>;
@@ -126,7 +137,8 @@ class Writer {
 
   #object(object: object, depth: number): string {
     const keys = Object.keys(object);
-    if (keys.length === 0 && this.#over === "refuse") this.#refuseOpaque(object);
+    const kind = this.#over === "refuse" ? opaqueKind(object) : null;
+    if (kind !== null) this.#cut(leftOut(kind));
     const within = this.#take("#values", keys.length);
     const texts: string[] = [];
     for (const key of keys.slice(0, within).sort()) {
@@ -136,12 +148,6 @@ class Writer {
     }
     if (within < keys.length) texts.push(this.#cut(`more than ${MAX_VALUES} values`) + keys.length);
     return `{${texts.join()}}`;
-  }
-
-  /** Refuses built-in objects that JSON writes as `{}` whatever they contain, such as `URLSearchParams` and `ArrayBuffer`. */
-  #refuseOpaque(object: object): void {
-    const kind = Object.prototype.toString.call(object).slice("[object ".length, -1);
-    if (kind !== "Object") this.#cut(`an object of the kind ${kind}, whose content JSON leaves out`);
   }
 
   /** How many of so many are within a bound. */

@@ -8,7 +8,7 @@ import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { holdIdOf, holdNameOf, newHoldId, type Part } from "./parts.ts";
+import { holdIdOf, holdNameOf, isPerArgs, newHoldId, type Part } from "./parts.ts";
 import { ask, type CallOptions, type Shared, tell } from "./shared.ts";
 
 /** What is asked for a call. */
@@ -42,7 +42,9 @@ const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
 /** Asks the store for a call. Nobody is told of the decision yet. */
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
   const { verb, call, parts, wait } = asked;
-  const id = parts.some(({ event }) => event === "hold") ? newHoldId(verb === "run") : null;
+  const id = parts.some(({ event }) => event === "hold")
+    ? newHoldId(verb === "run", isPerArgs(shared.policy, call))
+    : null;
   const name = id === null ? null : holdNameOf(shared.policy, id, call);
   const once = onceOf(shared, asked);
   const say = (): StoreRequest => ({

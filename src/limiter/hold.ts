@@ -10,7 +10,7 @@ import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
-import { holdNameOf, isConcurrency, newHoldId, type Part } from "./parts.ts";
+import { holdNameOf, isConcurrency, isPerArgs, newHoldId, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
 
 /** How a hold is made or extended. */
@@ -162,7 +162,7 @@ export function pricesOf({ parts }: HoldOf): Cost {
 
 /** The same call, under another id and with nothing held or charged: to settle it books all of the actual. */
 export function bareHold(of: HoldOf): HoldOf {
-  const id = newHoldId(true);
+  const id = newHoldId(true, isPerArgs(of.policy, of.call));
   return {
     ...of,
     id,
@@ -204,7 +204,8 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
   };
   const reply = await ask(shared, say, options);
   if (parts.length > 0 && reply.steps.every(({ hold }) => hold === "unknown")) throw unknownHold(of.id);
-  return reply.allowed;
+  // A bucket that does not know the hold was reset, or has a limit that came with a reload.
+  return parts.length === 0 ? reply.allowed : reply.steps.every(({ hold }) => hold !== "late");
 }
 
 function unknownHold(id: string): MisuseError {

@@ -50,21 +50,28 @@ export function runParts(matches: readonly Match[], onError: Policy["onError"]):
 /** What the ids of holds of calls that run begin with: such a hold is about other parts than one that was reserved. */
 const RUN = "run-";
 
-/** A name for the holds of a new call. */
-export function newHoldId(isRun: boolean): string {
-  return `${isRun ? RUN : ""}${crypto.randomUUID()}`;
+/** What the ids of holds end with whose names depend on the arguments, too. */
+const OF_ARGS = "-a";
+
+/** An id for the holds of a new call. It says whether a limit is per the arguments: after a reload the policy may say otherwise. */
+export function newHoldId(isRun: boolean, isPerArgs = false): string {
+  return `${isRun ? RUN : ""}${crypto.randomUUID()}${isPerArgs ? OF_ARGS : ""}`;
+}
+
+/** Whether a limit of a call's tool is per its arguments. */
+export function isPerArgs({ limits }: Policy, { tool }: Call): boolean {
+  return limits.some(({ per, matches }) => per.includes("args") && matches(String(tool)));
 }
 
 /** Of a hold's id and its digest, so that a name has at most 64 characters. */
 const [ID_LENGTH, DIGEST_LENGTH] = [43, 20];
 
 /**
- * What stores call a hold. The name depends on the dimensions of the call, and on its arguments where a limit is per them.
+ * What stores call a hold. The name depends on the dimensions of the call, and on its arguments where a limit was per them.
  * So an id that comes with another call than its own names no hold in any bucket, also not in those that both calls share.
  */
 export function holdNameOf(policy: Policy, id: string, call: Call): string {
-  const isPerArgs = policy.limits.some(({ per, matches }) => per.includes("args") && matches(String(call.tool)));
-  const bound = digest([id, dimensionsOf(call), isPerArgs ? argsOf(policy, call) : null]);
+  const bound = digest([id, dimensionsOf(call), id.endsWith(OF_ARGS) ? argsOf(policy, call) : null]);
   return `${id.slice(0, ID_LENGTH)}-${bound.slice(0, DIGEST_LENGTH)}`;
 }
 

@@ -198,6 +198,8 @@ describe("errors", () => {
     const cycle: Record<string, unknown> = {};
     cycle.self = cycle;
     await assert.rejects(limiter.consume({ ...fresh(), args: cycle }), isMisuse("invalid-call", "call"));
+    const opaque = { query: new URLSearchParams("q=1") };
+    await assert.rejects(limiter.consume({ ...fresh(), args: opaque }), isMisuse("invalid-call", "call"));
     const signal = AbortSignal.abort(new Error("stopped"));
     await assert.rejects(limiter.consume(fresh(), { signal }), /stopped/);
     assert.throws(() => limiter.hold("a b", fresh()), isMisuse("invalid-option", "id"));

@@ -10,8 +10,9 @@ import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
-import { served } from "../service/served.ts";
+import { fakeClock } from "tollgate/testing";
 import { anyRedis } from "../servers.ts";
+import { served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { isMisuse } from "./fixture.ts";
 
@@ -202,6 +203,48 @@ for (const [name, open] of Object.entries(pairs)) {
     });
   });
 }
+
+describe("a hold that was made under another policy", () => {
+  const { limits, ...rest } = POLICY;
+  const perArgs = { name: "same", per: ["session", "args"], optional: true, quota: 100 };
+  const policies = { without: { ...rest, limits }, with: { ...rest, limits: [...limits, perArgs] } };
+  for (const [from, to] of [
+    ["without", "with"],
+    ["with", "without"],
+  ] as const) {
+    it(`is ended by its id after a reload from one ${from} a limit per args to one ${to}`, async () => {
+      const { idempotencyKey: _, ...free } = call;
+      const own = { ...free, tool: "fetch" };
+      const limiter: Limiter = createLimiter({ policy: policies[from] as PolicyInput, store: memoryStore() });
+      const [released, settled] = [(await limiter.reserve(own)) as Reserved, (await limiter.reserve(own)) as Reserved];
+      limiter.reload(policies[to] as PolicyInput);
+      assert.equal((await limiter.hold(settled.hold, own).settle({ calls: 1, tokens: 4 })).problem, null);
+      await assert.rejects(
+        limiter.hold(released.hold, { ...own, tenant: "globex" }).release(),
+        isMisuse("hold-unknown"),
+      );
+      assert.equal((await limiter.hold(released.hold, own).release()).problem, null);
+    });
+  }
+});
+
+describe("a hold that was made before a limit was added", () => {
+  it("is extended by its id where it lives", async () => {
+    const clock = fakeClock(1_000_000);
+    const limits = [{ name: "tokens", per: ["session"], unit: "tokens", quota: 100 }] as const;
+    const added = [...limits, { name: "all-tokens", per: [], unit: "tokens", quota: 1_000 }] as const;
+    const limiter: Limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore({ clock }) });
+    const own = { tool: "model", session: "s1", cost: { tokens: 5 } };
+    const { hold } = (await limiter.reserve(own, { leaseMs: 1_000 })) as Reserved;
+    limiter.reload({ version: 1, limits: added });
+    assert.equal(await limiter.hold(hold, own).extend({ leaseMs: 5_000 }), true);
+    clock.advance(4_000);
+    assert.equal((await limiter.hold(hold, own).settle({ tokens: 5 })).late, false);
+    const gone = (await limiter.reserve(own, { leaseMs: 1_000 })) as Reserved;
+    clock.advance(1_000);
+    assert.equal(await limiter.hold(gone.hold, own).extend(), false);
+  });
+});
 
 describe("a hold that some of its buckets have forgotten", () => {
   it("is settled in the others", async () => {

@@ -8,8 +8,8 @@ import { createLimiter, type Decision, type Limiter, MisuseError, type PolicyInp
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
-import { slowStore } from "../layers/slow-store.ts";
 import { RemoteStore } from "../layers/remote.ts";
+import { slowStore } from "../layers/slow-store.ts";
 
 const QUOTAS = fc.constantFrom(0, 1, 2, 3, 5, 8);
 

@@ -206,7 +206,13 @@ describe("the JSON column", () => {
   const isDamaged = isStoreError("damaged-bucket", /not what any version writes/);
   const types = { jsonb: "jsonb", json: "json", text: "text", "a domain on jsonb": "state_json" };
   const empty = { "no value": null, null: "null", "{}": "{}", "[]": "[]", "an empty text": '""', spaces: " {} " };
-  const damaged = { "an object of others": '{"mine":true}', "a number": "5", "a text": '"x"', "a list": "[1]" };
+  const damaged = {
+    "an object of others": '{"mine":true}',
+    "a value that others have added to": '{"keys":{},"theme":"dark","tollgate":1}',
+    "a number": "5",
+    "a text": '"x"',
+    "a list": "[1]",
+  };
 
   for (const [name, type] of Object.entries(types)) {
     it(`of the type ${name} may hold nothing yet in any way`, async () => {
