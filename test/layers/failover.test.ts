@@ -155,7 +155,7 @@ describe("failover", () => {
     assert.equal(verdicts[0]?.retryable, true);
     assert.equal(retryAfterMs, 1_000);
     assert.deepEqual(degraded, { reason: "unavailable", worstCaseOver: 0 });
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("denies as ever what was used up when it was last seen", async () => {
@@ -167,7 +167,7 @@ describe("failover", () => {
     assert.equal(allowed, false);
     assert.match(message ?? "", /^Limit reached \(per-session\), call denied: no calls are left/);
     assert.equal(verdicts[0]?.retryable, false);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("allows everything, or the whole quota, where the policy says so", async () => {
@@ -328,7 +328,7 @@ describe("failover", () => {
     await limiter.consume(call);
     remote.fault = "lose-request";
     await admitted(limiter, 2);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
     assert.deepEqual(
       events.filter(({ type }) => type === "unbooked"),
       [{ type: "unbooked", bookings: 2 }],
@@ -343,6 +343,6 @@ describe("failover", () => {
     await limiter.consume(call);
     await assert.rejects(limiter.usage({ session: "s1" }), { name: "StoreError", code: "unavailable" });
     await assert.rejects(limiter.reset({ limit: "per-session", session: "s1" }), { name: "StoreError" });
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 });

@@ -99,7 +99,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       assert.equal(await admitted(limiter, 20), 1);
       await heal();
       assert.equal(await usedIn(limiter), 15);
-      await limiter.close();
+      await limiter.close({ withinMs: 0 });
     });
 
     it(`forgets no use by a stop under which calls are recorded: ${name}`, async () => {
@@ -111,7 +111,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       assert.equal(await admitted(limiter, 20), 4);
       await heal();
       assert.equal(await usedIn(limiter), 10);
-      await limiter.close();
+      await limiter.close({ withinMs: 0 });
     });
 
     it(`gives no fresh share, however often it is reloaded: ${name}`, async () => {
@@ -134,7 +134,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       assert.equal(count, 4, "half of the 8 units that were left");
       await heal();
       assert.equal(await usedIn(limiter), 6);
-      await limiter.close();
+      await limiter.close({ withinMs: 0 });
     });
   }
 
@@ -146,7 +146,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     assert.equal(await admitted(limiter, 50), 10);
     limiter.reload(policyOf({ quota: 42, onStoreError: "local" }));
     assert.equal(await admitted(limiter, 50), 20);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("divides a token bucket among the instances as its new mode says", async () => {
@@ -161,7 +161,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       limiter.reload(policyOf({ ...gcra, onStoreError: "local" }));
       assert.equal(await admitted(limiter, 20), 0);
     }
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("counts from zero under an algorithm that keeps another kind of state, but only once", async () => {
@@ -176,7 +176,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
         assert.equal(await admitted(limiter, 20), 0);
       }
     }
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("stops what `allow` let through", async () => {
@@ -186,7 +186,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     assert.equal(await admitted(limiter, 20), 0);
     limiter.reload(policyOf({ quota: 40 }));
     assert.equal(await admitted(limiter, 20), 8);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("is obeyed also where units were borrowed ahead, before and since", async () => {
@@ -200,7 +200,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
       assert.equal(await admitted(limiter, 20), 20);
     }
     await heal();
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("lets calls end that were held before", async () => {
@@ -212,7 +212,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     assert.equal((await held.settle({ tokens: 30 })).problem, null);
     await heal();
     assert.equal(await usedIn(limiter), 30);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 });
 
@@ -230,7 +230,7 @@ describe("calls of one bucket under different quotas, while the store is unreach
         assert.equal(await admitted(limiter, 100, { plan: "pro" }), 70);
         await heal();
         assert.equal(await usedIn(limiter), 100);
-        await limiter.close();
+        await limiter.close({ withinMs: 0 });
       }
     });
   }
@@ -240,7 +240,7 @@ describe("calls of one bucket under different quotas, while the store is unreach
     assert.equal(await admitted(limiter, 3), 3);
     assert.equal(await admitted(limiter, 20, { plan: "blocked" }), 0);
     assert.equal(await admitted(limiter, 20), 5);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 });
 
@@ -262,7 +262,7 @@ describe("grants and resets that an instance saw before the store was unreachabl
         await limiter.grant(bucket, { id: "g1", units: granted, lastsMs: 3_600_000, reason: "a test" });
         cut();
         assert.equal(await admitted(limiter, 40), 10 + granted - used, `${granted} granted, ${used} used`);
-        await limiter.close();
+        await limiter.close({ withinMs: 0 });
       }
     });
   }
@@ -275,7 +275,7 @@ describe("grants and resets that an instance saw before the store was unreachabl
     await limiter.reset(bucket);
     cut();
     assert.equal(await admitted(limiter, 40), 10);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 });
 
@@ -291,7 +291,7 @@ describe("what was admitted under several policies", () => {
     assert.equal(await admitted(limiter, 5), 5);
     await heal();
     assert.equal(await usedIn(limiter), 14);
-    await limiter.close();
+    await limiter.close({ withinMs: 0 });
   });
 
   it("is all booked when the algorithm changes", async () => {
@@ -309,7 +309,7 @@ describe("what was admitted under several policies", () => {
       await heal();
       // The 3 that the store had when the algorithm changed are lost, as they are without an outage.
       assert.equal(await usedIn(limiter), 7);
-      await limiter.close();
+      await limiter.close({ withinMs: 0 });
     }
   });
 });
