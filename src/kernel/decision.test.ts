@@ -3,7 +3,15 @@ import { describe, it } from "node:test";
 import type { Call } from "./call.ts";
 import { type Charge, resolveCharges } from "./charge.ts";
 import type { StepReply } from "./decide.ts";
-import { type Decision, decisionOf, type Usage, usageOf, type Verdict } from "./decision.ts";
+import {
+  bucketUsageOf,
+  type Decision,
+  decisionOf,
+  emptyUsageOf,
+  type Usage,
+  usageOf,
+  type Verdict,
+} from "./decision.ts";
 import { definePolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-schema.ts";
 
@@ -173,5 +181,26 @@ describe("usageOf", () => {
       assert.ok(bucket);
       assert.deepEqual(usageOf(bucket, { allowed: true, nowMs: 1000, steps: [{ ...PASSED, used }] }), usage);
     }
+  });
+});
+
+describe("bucketUsageOf", () => {
+  const [bucket] = chargesOf([A]);
+  assert.ok(bucket);
+
+  it("lists the grants, so that quota and granted units less the used ones are what remains", () => {
+    const grants = [{ id: "g1", units: 10, endsAfterMs: 500 }];
+    const usage = bucketUsageOf(bucket, {
+      allowed: true,
+      nowMs: 1000,
+      steps: [{ ...PASSED, used: 7, granted: 10, grants }],
+    });
+    assert.deepEqual(usage.grants, [{ id: "g1", units: 10, endsInMs: 500 }]);
+    assert.deepEqual([usage.quota, usage.granted, usage.used, usage.remaining], [5, 10, 7, 8]);
+  });
+
+  it("has nothing used and nothing granted in a bucket that was emptied", () => {
+    const { used, remaining, granted, grants, resetAfterMs } = emptyUsageOf(bucket);
+    assert.deepEqual([used, remaining, granted, grants, resetAfterMs], [0, 5, 0, [], 0]);
   });
 });
