@@ -212,7 +212,7 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
-   * policy names; likewise for tiers. A limit per `args` only for arguments that are given. Each with its grants.
+   * policy names, and the same for tiers. A limit per `args` is included only for given arguments. Each has its grants.
    */
   usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly BucketUsage[]>;
 

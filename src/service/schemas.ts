@@ -225,8 +225,6 @@ export const problemSchema = z
   })
   .meta({ id: "Problem" });
 
-/** The body of a call: what a limiter takes. */
-export type CallBody = Call;
 export type ConsumeBody = Call & { readonly maxWaitMs?: number | undefined };
 export type ReserveBody = Call & { readonly leaseMs?: number | undefined };
 export interface HoldBody {

@@ -224,7 +224,7 @@ function keysIn(value: unknown): Readonly<Record<string, unknown>> | null {
   const json = parsed(value);
   if (isEmpty(json)) return {};
   if (typeof json !== "object" || json === null || !("tollgate" in json) || json.tollgate !== 1) return null;
-  // A value with anything else in it is not ours: to write it anew would lose that.
+  // Another program has added to this value, and writing it back would lose what it added.
   if (Object.keys(json).some((word) => word !== "tollgate" && word !== "keys")) return null;
   const keys = "keys" in json ? json.keys : null;
   return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;

@@ -312,7 +312,7 @@ describe("units that are borrowed ahead", () => {
     assert.deepEqual([await usedOf(other), state], [2_000, { fails: 0, isClosed: true }]);
   });
 
-  it("stay used where the store does not take them in time: the limiter closes all the same", async () => {
+  it("stay used where the store does not take them in time, and the limiter still closes", async () => {
     for (const withinMs of [0, 20]) {
       const { limiter, other, state } = weakStore();
       await admitted(limiter, 2_000);

@@ -192,12 +192,12 @@ for (const [name, open] of Object.entries(pairs)) {
       assert.equal((await held.settle()).replayed, true);
     });
 
-    it("of a call that runs is unknown likewise", async () => {
+    it("of a call that runs is unknown with another call, too", async () => {
       const [limiter, second] = await open();
       const slots = { ...free, tool: "fetch" };
       const held = (await limiter.reserve(slots)) as Reserved;
       await assert.rejects(second.hold(held.hold, { ...slots, tenant: "globex" }).release(), isMisuse("hold-unknown"));
-      // No limit of this tool is per arguments, so that whoever ends the call need not say them.
+      // No limit of this tool is per arguments, so the process that ends the call need not pass them.
       const { args: __, ...without } = slots;
       assert.equal((await second.hold(held.hold, without).release()).problem, null);
     });

@@ -176,7 +176,7 @@ describe("the header Idempotency-Key", () => {
 });
 
 describe("arguments that cannot be hashed", () => {
-  it("are misuse, and nobody's crash", async () => {
+  it("are misuse, and crash nothing", async () => {
     const policy = "version: 1\nlimits: [{ name: same, per: [session, args], quota: 5 }]";
     const service = createService({ policy, store: memoryStore(), keys: false });
     const ask = async (args: string) => {

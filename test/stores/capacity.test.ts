@@ -170,7 +170,7 @@ for (const [name, make] of Object.entries(bounded)) {
       assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 0);
     });
 
-    it("ends holds that nobody settles, and settles them late", async () => {
+    it("ends holds that no call settles, and settles them late", async () => {
       const { limiter, holds, clock } = await full();
       clock.advance(60_000);
       const [atOnce, tokens] = await limiter.usage({ session: "s1" });

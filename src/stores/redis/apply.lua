@@ -37,7 +37,7 @@
 --       7 allowed, and every step passes; -1 a damaged key, -2 a key of another type, -3 too many holds; after 0, 1 and 4
 --       to 7 for each step: units granted, if there are any, as a negative number; units used, ms until all are free; ms
 --       until this cost would pass (0: it passes now; -1: it never will), but not after 7; and of a settle or an extend,
---       but not after 5, how the hold was found (0 live, 1 late, 2 unknown), and likewise of a revoke the grant; and of a
+--       but not after 5, how the hold was found (0 live, 1 late, 2 unknown), and for a revoke how the grant was found; and of a
 --       read, a reset, a grant or a revoke, and after 5, where units are granted, how many grants there are, and for
 --       each its id, its units and in how many ms it ends; after 2 the text of the answer; after -1 and
 --       -2 the key's number
