@@ -60,6 +60,22 @@ export async function sleep(ms: number): Promise<void> {
   } while (leftMs > 0);
 }
 
+/**
+ * How long to pause before something that failed is tried again, ms: up to `firstMs`, then up to twice as long each time, never
+ * longer than `mostMs`. It is random, from half of that to all of it, so that those that failed together do not come back
+ * together.
+ *
+ * @param failures how often it failed before
+ */
+export function pauseAfter(failures: number, firstMs: number, mostMs: number): number {
+  return spread(Math.min(mostMs, firstMs * 2 ** failures));
+}
+
+/** A random time from half of `ms` to all of it. */
+export function spread(ms: number): number {
+  return ms * (0.5 + Math.random() / 2);
+}
+
 /** Sets a timer on a clock. */
 export function setTimer(clock: Clock, ms: number, run: () => void): Timer {
   return clock.setTimer?.(ms, run) ?? machineTimer(ms, run);

@@ -1,14 +1,15 @@
 // A Postgres by its URL: the pool that the command line makes for it, and therefore closes. pg is an optional peer, so it is
 // imported when a URL asks for it.
 
+import { pauseAfter } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { postgresError } from "../stores/postgres/errors.ts";
 import { migrate, type PostgresClient } from "../stores/postgres.ts";
 
 const CONNECT_MS = 2_000;
-/** How often the tables are tried to be made while the server is away. */
-const MIGRATE_EACH_MS = 500;
+/** How long to wait before the tables are tried to be made again while the server is away: the first time, and at most, ms. */
+const MIGRATE_EACH_MS = { first: 500, most: 2_000 };
 
 /** A Postgres URL as it may be shown: without user and password; `null` when it is none. */
 export function postgresLabel(text: string): string | null {
@@ -50,12 +51,14 @@ export async function keepPostgres(
   const pool = await poolOf(url);
   let state: "waiting" | "ready" | "closed" = "waiting";
   let again: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
   const prepare = async () => {
     try {
       await migrate(pool);
       if (state === "waiting") state = "ready";
     } catch {
-      if (state === "waiting") again = setTimeout(prepare, MIGRATE_EACH_MS).unref();
+      if (state === "waiting")
+        again = setTimeout(prepare, pauseAfter(failures++, MIGRATE_EACH_MS.first, MIGRATE_EACH_MS.most)).unref();
     }
   };
   await prepare();

@@ -2,6 +2,7 @@
 // therefore closes. ioredis is an optional peer, so it is imported when a URL asks for it.
 
 import type { Cluster, Redis } from "ioredis";
+import { pauseAfter } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { redisError } from "../stores/redis/errors.ts";
@@ -130,7 +131,7 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
  * @throws MisuseError when ioredis is not installed
  */
 export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
-  const client = await clientOf(address, (tries) => Math.min(50 * tries, RECONNECT_MS_MAX));
+  const client = await clientOf(address, (tries) => pauseAfter(tries - 1, 50, RECONNECT_MS_MAX));
   // What calls fail with says the same.
   client.on("error", () => {});
   client.connect().catch(() => {});

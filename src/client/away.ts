@@ -10,6 +10,7 @@ import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import { definePolicy, type Limit, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
+import { probeAfterMs } from "../layers/failover/pace.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import { isOutage } from "../layers/failover.ts";
@@ -29,8 +30,6 @@ export interface ClientFailover {
 
 type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;
 
-/** How often the service is looked for. */
-const PROBE_EACH_MS = 200;
 /** What keys begin with: they are only in this process. */
 const PREFIX = "rate";
 /** With no more to tell, calls wait for it. */
@@ -68,6 +67,8 @@ export class Away {
   /** Called when every booking was sent, for a client that is being closed. */
   #drained: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** How often the service was looked for since it is away. */
+  #failures = 0;
   /** Whether it was told that the policy is another one. */
   #isTold = false;
 
@@ -113,6 +114,7 @@ export class Away {
     if (this.#state === "away" || this.#state === "closed") return this.#state === "away";
     this.#state = "away";
     this.#sinceMs = performance.now();
+    this.#failures = 0;
     this.#tell({ type: "store-away", error });
     this.#probeSoon();
     return true;
@@ -218,7 +220,7 @@ export class Away {
   }
 
   #probeSoon(): void {
-    this.#timer = setTimeout(() => void this.#probe(), PROBE_EACH_MS);
+    this.#timer = setTimeout(() => void this.#probe(), probeAfterMs(this.#failures++, this.#instances));
     // In Node it must keep no process alive.
     (this.#timer as { unref?: () => void }).unref?.();
   }

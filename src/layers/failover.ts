@@ -2,7 +2,7 @@
 // one that was not answered; it answers by shares while the store is away (failover/fallback.ts), and when the store is
 // back it gives back what that has lost, and books what was admitted meanwhile (failover/backlog.ts), before it asks again.
 
-import { type Clock, isWithin, monotonicClock, within } from "../clock.ts";
+import { type Clock, isWithin, monotonicClock, spread, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
@@ -17,7 +17,8 @@ import {
 } from "../store.ts";
 import { Backlog, type Journal, MAX_AGE_MS, type OpenBatch, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
-import type { Place } from "./failover/shares.ts";
+import { instanceName, Members } from "./failover/members.ts";
+import { beatEachMs, livesMs, longestProbeMs, Pause, probeAfterMs } from "./failover/pace.ts";
 import { StoreTime } from "./failover/store-time.ts";
 import { raiseOf, Views } from "./failover/views.ts";
 
@@ -77,19 +78,10 @@ export interface RecoveringStore extends Store {
   recovered(withinMs: number, isAsked?: boolean): Promise<boolean>;
 }
 
-/** How often an instance says that it lives, and for how long that holds. */
-const BEAT_EACH_MS = 2_000;
 /** When an instance beats again after its first: those that started beside it have come by then. */
 const SECOND_BEAT_MS = 250;
-const LIVES_MS = 10_000;
-/** How often the store is looked for; and where so many questions are unanswered, which a client may keep until it is back. */
-const PROBE_EACH_MS = 200;
-const MAX_UNANSWERED = 4;
-const SLOW_PROBE_EACH_MS = 1_000;
 /** Clients forget commands for good: what was asked before that is not waited for. */
 const FORGOTTEN_AFTER_MS = 10_000;
-/** The most instances of the last hour or two count. */
-const HOUR_MS = 3_600_000;
 const BATCHING = { size: 64, underWay: 4 };
 /** How many buckets are named so that the store can tell whether it has lost them. */
 const SEEN = 64;
@@ -160,9 +152,11 @@ class Failover implements RecoveringStore {
   readonly #sent = new Set<Promise<unknown>>();
   #beating: ReturnType<typeof setTimeout> | undefined;
   #recovering: Promise<void> | null = null;
-  /** Beats that were not answered yet. */
-  #unanswered = 0;
-  #wake: () => void = () => {};
+  readonly #pause = new Pause();
+  /** Buckets whose use an incarnation has been given back, until it has all of them. */
+  #raised: { readonly incarnation: string; readonly buckets: Set<string> } | undefined;
+  /** Whether a late answer has made a pause of this outage shorter. */
+  #isHastened = false;
   #refusals = 0;
   #closing: Promise<void> | null = null;
 
@@ -216,7 +210,7 @@ class Failover implements RecoveringStore {
     const wasHere = this.#state === "here";
     this.#state = "closed";
     clearTimeout(this.#beating);
-    this.#wake();
+    this.#pause.end();
     await Promise.allSettled([...this.#sent, this.#recovering]);
     const leaves = () => this.#store.beat({ ...this.#member(), livesMs: 0 });
     if (wasHere) await within(this.deadlineMs, leaves()).catch(() => {});
@@ -353,23 +347,29 @@ class Failover implements RecoveringStore {
     this.#soon = soon;
   }
 
+  /** Looks for the store, less and less often, until it answers in time and has all that it missed. */
   async #recover(): Promise<void> {
     const done = { booked: 0, dropped: 0, raised: 0 };
-    for (;;) {
-      const beat = await this.#probe();
-      if (beat === null) return;
+    for (let failures = 0; !this.#isClosed(); failures++) {
+      const beat = await this.#beat().catch(() => null);
+      if (this.#isClosed()) return;
       try {
-        await Promise.allSettled(this.#sent);
-        if (this.#incarnation !== undefined && beat.incarnation !== this.#incarnation) await this.#raise(beat, done);
-        this.#incarnation = beat.incarnation;
-        await this.#settle(done);
-        while (this.#backlog.size > FEW) await this.#flush(done);
-        if (await this.#return(done)) return;
+        if (beat !== null && (await this.#makeGood(beat, done))) return;
       } catch (error) {
         this.#failure = asStoreError(error);
       }
-      await this.#pause(PROBE_EACH_MS);
+      if (!this.#isClosed()) await this.#pause.of(probeAfterMs(failures, this.#members.count));
     }
+  }
+
+  /** Gives the store what it lost and what it missed. Resolves to whether this instance is done with being away. */
+  async #makeGood(beat: Beat, done: { booked: number; dropped: number; raised: number }): Promise<boolean> {
+    await Promise.allSettled(this.#sent);
+    if (this.#incarnation !== undefined && beat.incarnation !== this.#incarnation) await this.#raise(beat, done);
+    this.#incarnation = beat.incarnation;
+    await this.#settle(done);
+    while (this.#backlog.size > FEW) await this.#flush(done);
+    return this.#return(done);
   }
 
   /** Books the last of it while calls wait for that. Resolves to whether this instance is done with being away. */
@@ -393,44 +393,29 @@ class Failover implements RecoveringStore {
     this.#soon = null;
     this.#recovering = null;
     this.#fallback.clear();
+    this.#isHastened = false;
     this.#state = "here";
     this.#tell({ type: "store-back", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
     return true;
   }
 
-  /** Looks for the store until it answers in time; `null` when this was closed meanwhile. */
-  async #probe(): Promise<Beat | null> {
-    while (!this.#isClosed()) {
-      const beat = await this.#beat().catch(() => null);
-      if (this.#isClosed()) break;
-      if (beat !== null) return beat;
-      await this.#pause(this.#unanswered < MAX_UNANSWERED ? PROBE_EACH_MS : SLOW_PROBE_EACH_MS);
-    }
-    return null;
-  }
-
-  /** Until the time is over, a beat is answered late, or this is closed. It keeps no process alive. */
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms).unref();
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
+  /** Goes on where it failed before: a store that is slow meanwhile must not be given the same again and again. */
   async #raise(beat: Beat, done: { raised: number }): Promise<void> {
+    const { incarnation } = beat;
+    if (this.#raised?.incarnation !== incarnation) this.#raised = { incarnation, buckets: new Set() };
+    const { buckets } = this.#raised;
     const nowMs = this.#time.nowMs();
     const raises = [...this.#views.live(nowMs)].flatMap(([bucket, view]): StoreRequest[] => {
-      const event = raiseOf(view, beat);
+      const event = buckets.has(bucket) ? null : raiseOf(view, beat);
       return event === null ? [] : [{ mode: "force", steps: [{ bucket, limit: view.limit, event }] }];
     });
     for (let first = 0; first < raises.length; first += this.batching.size) {
       const part = raises.slice(first, first + this.batching.size);
-      await this.#ask(part, { ...this.#terms(), incarnation: beat.incarnation });
+      await this.#ask(part, { ...this.#terms(), incarnation });
+      for (const { steps } of part) for (const { bucket } of steps) buckets.add(bucket);
       done.raised += part.length;
     }
+    this.#raised = undefined;
   }
 
   /** Makes sure of batches of which nobody knew what became of them, in their order. */
@@ -497,19 +482,25 @@ class Failover implements RecoveringStore {
   /** @param isAwaited whether a call waits for it; who only looks for the store keeps no process alive */
   async #beat(isAwaited = false): Promise<Beat> {
     const sentMs = performance.now();
-    this.#unanswered++;
-    const asked = within(FORGOTTEN_AFTER_MS, this.#store.beat(this.#member()), { isAwaited: false }).finally(() => {
-      this.#unanswered--;
-      this.#wake();
+    const asked = within(FORGOTTEN_AFTER_MS, this.#store.beat(this.#member()), { isAwaited: false }).then((beat) => {
+      if (!this.#isClosed()) this.#heard(beat, sentMs);
+      return beat;
     });
     try {
-      const beat = await within(this.deadlineMs, asked, { isAwaited });
-      this.#time.learn(beat.nowMs, sentMs);
-      if (this.#members.learn(beat)) this.#tell({ type: "instances", instances: beat.instances });
-      return beat;
+      return await within(this.deadlineMs, asked, { isAwaited });
     } catch (error) {
       throw asStoreError(error);
     }
+  }
+
+  /** Learns from a beat that was answered, in time or late. */
+  #heard(beat: Beat, sentMs: number): void {
+    this.#time.learn(beat.nowMs, sentMs);
+    if (this.#members.learn(beat)) this.#tell({ type: "instances", instances: beat.instances });
+    // A store that stood still is there again, and asked soon. One that goes on being slow is not asked more often for that.
+    if (this.#isHastened || performance.now() - sentMs < this.deadlineMs) return;
+    this.#isHastened = true;
+    this.#pause.shorten(Math.random() * longestProbeMs(this.#members.count));
   }
 
   #member() {
@@ -518,16 +509,22 @@ class Failover implements RecoveringStore {
       if (seen.length === SEEN) break;
       seen.push(bucket);
     }
-    return { group: this.#group, instance: this.#instance, livesMs: LIVES_MS, seen };
+    return { group: this.#group, instance: this.#instance, livesMs: livesMs(this.#members.count), seen };
   }
 
   #startBeating(): void {
     if (this.#beating !== undefined) return;
-    const beat = async () => {
-      if (this.#state === "here") await this.#stay();
-      if (!this.#isClosed()) this.#beating = setTimeout(beat, BEAT_EACH_MS).unref();
+    const next = (livedMs: number, leastMs?: number) => {
+      // There may be many more now than when it said how long it lives.
+      const ms = Math.min(beatEachMs(this.#members.count, leastMs), livedMs / 2);
+      this.#beating = setTimeout(beat, spread(ms)).unref();
     };
-    this.#beating = setTimeout(beat, SECOND_BEAT_MS).unref();
+    const beat = async () => {
+      const livedMs = livesMs(this.#members.count);
+      if (this.#state === "here") await this.#stay();
+      if (!this.#isClosed()) next(livedMs);
+    };
+    next(livesMs(1), SECOND_BEAT_MS);
   }
 
   /** Says that this instance lives, and sees whether the store still is what it was. */
@@ -547,56 +544,6 @@ class Failover implements RecoveringStore {
 
   #isAway(): boolean {
     return this.#state === "away";
-  }
-}
-
-let made = 0;
-
-/** A name that no other instance has. Ranks are in the order of names, so who comes later moves nobody. */
-function instanceName(): string {
-  return (
-    [Date.now(), made++].map((number) => number.toString(36).padStart(4, "0")).join("-") +
-    `-${crypto.randomUUID().slice(0, 8)}`
-  );
-}
-
-/** How many instances there are. */
-class Members {
-  readonly #most: number | undefined;
-  readonly #hasJournal: boolean;
-  #rank: number | null = null;
-  #counts: { readonly hour: number; readonly most: number }[] = [];
-
-  constructor(most: number | undefined, hasJournal: boolean) {
-    this.#most = most;
-    this.#hasJournal = hasJournal;
-  }
-
-  /** Whether there are more than before. */
-  learn({ instances, rank }: Beat): boolean {
-    const before = this.#highest();
-    const hour = Math.floor(performance.now() / HOUR_MS);
-    const [last] = this.#counts;
-    const counts = last?.hour === hour ? this.#counts.slice(1) : this.#counts;
-    const most = last?.hour === hour ? Math.max(last.most, instances) : instances;
-    this.#counts = [{ hour, most }, ...counts.filter((each) => each.hour === hour - 1)];
-    this.#rank = rank;
-    return this.#highest() > before;
-  }
-
-  /**
-   * Which one of how many this instance is; `null` where that is not known. One that starts while the store is away, and
-   * does not know what it admitted before, admits nothing.
-   */
-  place(): Place | null {
-    const counted = this.#highest();
-    if (counted === 0 && !(this.#hasJournal && this.#most !== undefined)) return null;
-    const instances = this.#most ?? counted;
-    return { instances, rank: this.#rank === null ? null : Math.min(this.#rank, instances - 1) };
-  }
-
-  #highest(): number {
-    return Math.max(0, ...this.#counts.map(({ most }) => most));
   }
 }
 

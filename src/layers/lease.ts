@@ -3,7 +3,7 @@
 // counts what all instances together have borrowed and not used, and refuses a loan beyond a small part of what is free.
 // It decides nothing about other limits.
 
-import { type Clock, isWithin, monotonicClock, sleep } from "../clock.ts";
+import { type Clock, isWithin, monotonicClock, pauseAfter, sleep } from "../clock.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { borrowedKey } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -30,8 +30,8 @@ export const RETURN_EACH_MS = 100;
 const RETURNED_WITHIN_MS = 2 * RETURN_EACH_MS;
 /** Most buckets whose units are returned in one batch. */
 const RETURNED_AT_ONCE = 128;
-/** How long to wait before units are returned again that the store could not take, ms. */
-const RETRY_MS = 1_000;
+/** How long to wait before units are returned again that the store could not take: the first time, and at most, ms. */
+const RETRY_MS = { first: 1_000, most: 8_000 };
 /** When the store forgets the loans of an instance that has died, ms. Their units stay used. */
 const LOAN_LEASE_MS = 2_000;
 /** How often a denied call waits for units that are on their way. */
@@ -72,6 +72,7 @@ class Lease implements LendingStore {
   /** What could not be returned yet, and when to try again. */
   #unreturned: Returned[] = [];
   #retryAtMs = Number.NEGATIVE_INFINITY;
+  #failures = 0;
   /** Units that calls had used of buckets that have denied a call, and when the store was asked. */
   readonly #looks = new Map<string, { readonly atMs: number; readonly taken: Promise<number> }>();
   readonly #inFlight = new Set<Promise<unknown>>();
@@ -365,8 +366,8 @@ class Lease implements LendingStore {
     const away = new Set(live.filter((_, i) => isAway(found[i])));
     if (away.size > 0) {
       this.#unreturned.push(...away);
-      this.#retryAtMs = nowMs + RETRY_MS;
-    }
+      this.#retryAtMs = nowMs + pauseAfter(this.#failures++, RETRY_MS.first, RETRY_MS.most);
+    } else if (live.length > 0) this.#failures = 0;
     const returned = all.filter((each) => !away.has(each));
     const requests = returned.flatMap(({ bucket, limit, units, atMs, loans }): StoreRequest[] => {
       const steps: Step[] = [{ bucket, limit, event: { type: "charge", cost: units } }];

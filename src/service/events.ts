@@ -1,6 +1,7 @@
 // What happens, as server-sent events, to whoever listens: decisions, and what befalls the store and the policy. Each
 // listener has a bounded buffer; one that does not keep up is dropped. Arguments, labels and keys of calls are never told.
 
+import { spread } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -30,9 +31,11 @@ export interface Listening {
   isAllowed(): boolean;
 }
 
+/** When a listener that was cut off comes again at the latest: not all of them at one instant, ms. */
+const RETRY_MS = 2_000;
+
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": alive\n\n");
-const HELLO = encoder.encode("retry: 1000\n\n");
 
 /** Tells listeners what happens. */
 export class Events {
@@ -67,7 +70,7 @@ export class Events {
     const listener = new Listener(listening, maxListenerBytes, leave);
     this.#listeners.add(listener);
     this.#metrics.listeners(this.#listeners.size);
-    listener.send(HELLO);
+    listener.send(encoder.encode(`retry: ${Math.ceil(spread(RETRY_MS))}\n\n`));
     return listener.stream;
   }
 

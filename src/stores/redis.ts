@@ -2,7 +2,7 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import { type Clock, checkClock, LateError, sleep, within } from "../clock.ts";
+import { type Clock, checkClock, LateError, pauseAfter, sleep, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -18,7 +18,7 @@ import {
 } from "../store.ts";
 import { validTime } from "../store-check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
-import { beatCall, beatReply } from "./redis/beat.ts";
+import { beatThrough } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
 import { scriptReplies } from "./redis/replies.ts";
@@ -54,8 +54,8 @@ const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
 const BATCHING: Batching = { size: 256, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
 const MAX_KEYS = 256;
-/** How often a slot that moves to another server is asked again, and how long after the time before, ms. */
-const MOVING = { times: 20, pauseMs: 25 };
+/** How often a slot that moves to another server is asked again, and how long after the time before: at first and at most, ms. */
+const MOVING = { times: 10, firstMs: 25, mostMs: 100 };
 
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
@@ -128,10 +128,9 @@ class RedisStore implements Store {
     const script = scriptOf(BEAT_SCRIPT, clock);
     this.beat = async (member) => {
       this.#checkOpen();
-      const { keys, values } = beatCall(member);
       // Without a deadline: a beat while the server is away waits as long as it takes.
       const { send } = connection;
-      const answer = await this.#call(script, { keys, values, send }, beatReply);
+      const answer = await beatThrough(member, (call) => this.#call(script, { ...call, send }, (values) => values));
       if (this.#isForgotten) {
         await this.#call(this.#apply, { ...NOTHING, send }, () => {});
         this.#isForgotten = false;
@@ -257,7 +256,7 @@ class RedisStore implements Store {
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */
   async #askAgain(script: Script, key: string | undefined, args: (string | number)[], send: Send): Promise<unknown> {
     for (let time = 1; ; time++) {
-      await sleep(MOVING.pauseMs);
+      await sleep(pauseAfter(time - 1, MOVING.firstMs, MOVING.mostMs));
       try {
         return await send(key, "EVAL", script.text, ...args);
       } catch (error) {

@@ -9,20 +9,22 @@ import type { Work } from "./transaction.ts";
 const INSTANCES = "tollgate:1:$instance:";
 /** A mark that reads otherwise is none, and is made anew. */
 const MARK = "'^m1 [A-Za-z0-9_-]{1,64} (all|some)$'";
-/** Instances live for some seconds after each beat: none says more than this. */
-const LONGEST_MS = 60_000;
+/** Instances live for some minutes after each beat: none says more than this. */
+const LONGEST_MS = 600_000;
+/** Instances whose end is over that one beat removes. */
+const REMOVED = 100;
 /** A mark never expires. */
 const MARKED_UNTIL_MS = Number.MAX_SAFE_INTEGER;
 
 /**
  * Notes that an instance lives or leaves, and makes the mark where there is none.
  *
- * All in one statement, which reads the table as it was before it: what it says of others leaves out the instance itself.
+ * All in one statement, which reads the table as it was before it: what it says of others leaves out the instance itself. It
+ * looks at their rows once.
  */
-export async function beat(
-  { database, tables: { buckets }, clock }: Work,
-  { group, instance, livesMs, seen }: Member,
-): Promise<Beat> {
+export async function beat(work: Work, { group, instance, livesMs, seen }: Member): Promise<Beat> {
+  const { clock, database } = work;
+  const { buckets } = work.tables;
   const now =
     clock === undefined ? "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" : validTime(clock.nowMs());
   const mark = `SELECT value FROM ${buckets} WHERE key = '${MARK_KEY}' AND value ~ ${MARK}`;
@@ -32,12 +34,10 @@ export async function beat(
       : "key = ANY (ARRAY(SELECT jsonb_array_elements_text($7::text::jsonb)))";
   const text =
     `WITH instant AS MATERIALIZED (SELECT ${now} AS now_ms),` +
-    ` others AS MATERIALIZED (SELECT key FROM ${buckets}, instant` +
-    "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND expires_at_ms > now_ms)," +
-    // A clock that was ahead wrote later ends than an instance can have that beats now.
-    ` shortened AS (UPDATE ${buckets} SET expires_at_ms = now_ms + ${LONGEST_MS} FROM instant` +
-    "  WHERE key > $2::text AND key < $3::text AND key <> $1::text AND $4::text <> '0'" +
-    `  AND expires_at_ms > now_ms + ${LONGEST_MS}),` +
+    " others AS (SELECT count(*) FILTER (WHERE expires_at_ms > now_ms) AS living," +
+    "  count(*) FILTER (WHERE expires_at_ms > now_ms AND key < $1::text) AS before," +
+    `  count(*) FILTER (WHERE expires_at_ms <= now_ms OR expires_at_ms > now_ms + ${LONGEST_MS}) AS untidy` +
+    `  FROM ${buckets}, instant WHERE key > $2::text AND key < $3::text AND key <> $1::text),` +
     ` comes AS (INSERT INTO ${buckets} (key, value, expires_at_ms)` +
     "  SELECT $1::text, 'b1', now_ms + $4::text::bigint FROM instant WHERE $4::text <> '0'" +
     "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms)," +
@@ -47,9 +47,8 @@ export async function beat(
     `  THEN $5::text ELSE $6::text END, ${MARKED_UNTIL_MS} WHERE NOT EXISTS (${mark})` +
     "  ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at_ms = excluded.expires_at_ms" +
     `  WHERE mark.value !~ ${MARK} RETURNING mark.value)` +
-    " SELECT json_build_array(now_ms, (SELECT count(*) FROM others)," +
-    " (SELECT count(*) FROM others WHERE key < $1::text)," +
-    ` coalesce((${mark}), (SELECT value FROM made)))::text FROM instant`;
+    " SELECT json_build_array(now_ms, living, before, untidy," +
+    ` coalesce((${mark}), (SELECT value FROM made)))::text FROM instant, others`;
   const names = `${INSTANCES}${group}`;
   const incarnation = crypto.randomUUID();
   const values = [
@@ -62,7 +61,8 @@ export async function beat(
     encodeState({ kind: "mark", expiresAtMs: MARKED_UNTIL_MS, incarnation, lost: "all" }),
   ];
   const answer = await database.query(text, seen.length === 0 ? values : [...values, JSON.stringify(seen)]);
-  const [nowMs, others, rank, value] = listIn(answer) as [number, number, number, string | null];
+  const [nowMs, others, rank, untidy, value] = listIn(answer) as [number, number, number, number, string | null];
+  if (untidy > 0) await tidy(work, names, nowMs);
   // One that another instance made at this very moment was not there yet when this statement began.
   const [written] = value === null ? listIn(await database.query(`SELECT json_build_array((${mark}))::text`)) : [value];
   const state = decodeState(String(written), MARKED_UNTIL_MS);
@@ -76,4 +76,15 @@ export async function beat(
     rank,
     nowMs,
   };
+}
+
+/** Removes instances whose end is over, and shortens the lives that a clock wrote which was ahead. It waits for no other. */
+async function tidy({ database, tables: { buckets } }: Work, names: string, nowMs: number): Promise<void> {
+  const untidy = (which: string) =>
+    `SELECT key FROM ${buckets} WHERE key > $1::text AND key < $2::text AND ${which} LIMIT ${REMOVED} FOR UPDATE SKIP LOCKED`;
+  const latestMs = nowMs + LONGEST_MS;
+  const text =
+    `WITH gone AS (DELETE FROM ${buckets} WHERE key IN (${untidy(`expires_at_ms <= ${nowMs}`)}))` +
+    ` UPDATE ${buckets} SET expires_at_ms = ${latestMs} WHERE key IN (${untidy(`expires_at_ms > ${latestMs}`)})`;
+  await database.query(text, [`${names}/`, `${names}0`]);
 }

@@ -8,14 +8,23 @@ import { textIn } from "./replies.ts";
 
 const SERVER_KEY = "tollgate:1:$server";
 
-export function beatCall({ group, instance, livesMs, seen }: Member): ScriptCall {
+/** Asks the script: without the buckets that the instance saw, which cost time, and with them where a mark has to be made. */
+export async function beatThrough(
+  member: Member,
+  run: (call: ScriptCall) => Promise<readonly unknown[]>,
+): Promise<Beat> {
+  const answer = await run(beatCall(member, []));
+  return beatIn(answer.length === 1 ? await run(beatCall(member, member.seen)) : answer);
+}
+
+function beatCall({ group, instance, livesMs, seen }: Member, named: readonly string[]): ScriptCall {
   return {
-    keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$instances:${group}`, ...seen],
-    values: [instance, livesMs, crypto.randomUUID()],
+    keys: [MARK_KEY, SERVER_KEY, `tollgate:1:$names:${group}`, `tollgate:1:$ends:${group}`, ...named],
+    values: [instance, livesMs, crypto.randomUUID(), seen.length === 0 ? 0 : 1],
   };
 }
 
-export function beatReply([now, instances, rank, text]: readonly unknown[]): Beat {
+function beatIn([now, instances, rank, text]: readonly unknown[]): Beat {
   const mark = decodeState(textIn(text), 0);
   if (mark?.kind !== "mark") {
     throw new StoreError("invalid-reply", "the script's answer holds no mark", { transient: true });

@@ -1,0 +1,56 @@
+// A process of many idle instances, each with a connection of its own. It opens some when it is told to, and says how many of
+// them decide by themselves.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { createLimiter, type Limiter } from "tollgate";
+import { redisStore } from "tollgate/stores/redis";
+
+/** How many instances more there must be; `null` ends all. */
+export type Task = { readonly open: number } | null;
+
+export interface State {
+  readonly opened: number;
+  /** How many decide by themselves now. */
+  readonly away: number;
+}
+
+/** So many are opened at once. */
+const AT_ONCE = 25;
+
+const port = Number(process.argv[2]);
+const limiters: Limiter[] = [];
+const clients: Redis[] = [];
+const away = new Set<number>();
+
+async function open(): Promise<void> {
+  const client = new Redis(port, "127.0.0.1", { lazyConnect: true, autoResendUnfulfilledCommands: false });
+  clients.push(client.on("error", () => {}));
+  await client.connect();
+  const number = limiters.length;
+  const limiter = createLimiter({
+    policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 100 }] },
+    store: redisStore(client),
+    onEvent: ({ type }) => {
+      if (type === "store-away") away.add(number);
+      if (type === "store-back") away.delete(number);
+    },
+  });
+  limiters.push(limiter);
+  await limiter.consume({ tool: "search", session: `${process.pid}-${number}` });
+}
+
+async function take(task: Task): Promise<State> {
+  if (task === null) {
+    for (const client of clients) client.disconnect();
+    process.exit(0);
+  }
+  for (let opened = 0; opened < task.open; opened += AT_ONCE) {
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, task.open - opened) }, open));
+    await sleep(1);
+  }
+  return { opened: limiters.length, away: away.size };
+}
+
+process.on("message", async (task: Task) => process.send?.(await take(task)));
+process.send?.({ opened: 0, away: 0 });
