@@ -67,7 +67,7 @@ export class Away {
   /** Called when every booking was sent, for a client that is being closed. */
   #drained: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** How often the service was looked for since it is away. */
+  /** How often the service was looked for since it last took a booking. */
   #failures = 0;
   /** Whether it was told that the policy is another one. */
   #isTold = false;
@@ -226,6 +226,7 @@ export class Away {
   }
 
   async #probe(): Promise<void> {
+    const { done } = this.#bookings;
     try {
       await this.#wire.send({ method: "GET", path: "/readyz", isRepeatable: false });
       while (this.#bookings.size > FEW) await this.#bookings.send(this.#wire);
@@ -234,6 +235,8 @@ export class Away {
     } catch (error) {
       if (StoreError.isInstance(error)) this.#failure = error;
     }
+    // There is more to tell than the service takes at once.
+    if (this.#bookings.done > done) this.#failures = 0;
     if (this.#state === "away") this.#probeSoon();
   }
 

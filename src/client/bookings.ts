@@ -38,6 +38,7 @@ const KNOWN_FOR_MS = 9 * 60_000;
 export class Bookings {
   readonly #clock: Clock;
   #entries: Entry[] = [];
+  #sending: Promise<unknown> = Promise.resolve();
   #booked = 0;
   #dropped = 0;
 
@@ -47,6 +48,11 @@ export class Bookings {
 
   get size(): number {
     return this.#entries.length;
+  }
+
+  /** How many are done with since the counts were taken. */
+  get done(): number {
+    return this.#booked + this.#dropped;
   }
 
   /** How many were told, and how many could not be, since this was asked last. */
@@ -70,11 +76,17 @@ export class Bookings {
   }
 
   /**
-   * Tells the first of them.
+   * Tells the first of them, when what was sent before is answered: how a hold ends is known only then.
    *
    * @throws StoreError when the service is away again: what it did not answer is kept
    */
-  async send(wire: Asks): Promise<void> {
+  send(wire: Asks): Promise<void> {
+    const sent = this.#sending.then(() => this.#sendFirst(wire));
+    this.#sending = sent.catch(() => {});
+    return sent;
+  }
+
+  async #sendFirst(wire: Asks): Promise<void> {
     const part = this.#take();
     const answers = await Promise.allSettled(part.map((entry) => this.#tell(wire, entry)));
     const left: Entry[] = [];

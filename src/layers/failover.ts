@@ -349,21 +349,24 @@ class Failover implements RecoveringStore {
 
   /** Looks for the store, less and less often, until it answers in time and has all that it missed. */
   async #recover(): Promise<void> {
-    const done = { booked: 0, dropped: 0, raised: 0 };
+    const done: Done = { booked: 0, dropped: 0, raised: 0 };
     for (let failures = 0; !this.#isClosed(); failures++) {
       const beat = await this.#beat().catch(() => null);
       if (this.#isClosed()) return;
+      const before = sumOf(done);
       try {
         if (beat !== null && (await this.#makeGood(beat, done))) return;
       } catch (error) {
         this.#failure = asStoreError(error);
       }
+      // There is more to make good than the store takes at once.
+      if (sumOf(done) > before) failures = 0;
       if (!this.#isClosed()) await this.#pause.of(probeAfterMs(failures, this.#members.count));
     }
   }
 
   /** Gives the store what it lost and what it missed. Resolves to whether this instance is done with being away. */
-  async #makeGood(beat: Beat, done: { booked: number; dropped: number; raised: number }): Promise<boolean> {
+  async #makeGood(beat: Beat, done: Done): Promise<boolean> {
     await Promise.allSettled(this.#sent);
     if (this.#incarnation !== undefined && beat.incarnation !== this.#incarnation) await this.#raise(beat, done);
     this.#incarnation = beat.incarnation;
@@ -373,13 +376,13 @@ class Failover implements RecoveringStore {
   }
 
   /** Books the last of it while calls wait for that. Resolves to whether this instance is done with being away. */
-  #return(done: { booked: number; dropped: number; readonly raised: number }): Promise<boolean> {
+  #return(done: Done): Promise<boolean> {
     const returned = this.#flushAll(done);
     this.#soon = returned.then(() => {});
     return returned;
   }
 
-  async #flushAll(done: { booked: number; dropped: number; readonly raised: number }): Promise<boolean> {
+  async #flushAll(done: Done): Promise<boolean> {
     try {
       // Calls that cannot wait so long are admitted meanwhile.
       do await this.#flush(done);
@@ -400,7 +403,7 @@ class Failover implements RecoveringStore {
   }
 
   /** Goes on where it failed before: a store that is slow meanwhile must not be given the same again and again. */
-  async #raise(beat: Beat, done: { raised: number }): Promise<void> {
+  async #raise(beat: Beat, done: Done): Promise<void> {
     const { incarnation } = beat;
     if (this.#raised?.incarnation !== incarnation) this.#raised = { incarnation, buckets: new Set() };
     const { buckets } = this.#raised;
@@ -419,7 +422,7 @@ class Failover implements RecoveringStore {
   }
 
   /** Makes sure of batches of which nobody knew what became of them, in their order. */
-  async #settle(done: { booked: number; dropped: number }): Promise<void> {
+  async #settle(done: Done): Promise<void> {
     for (const batch of this.#backlog.batches) {
       const wanted = batch.requests.filter(({ mode }) => mode === "force").length;
       const replies = await this.#settled(batch);
@@ -455,7 +458,7 @@ class Failover implements RecoveringStore {
     }
   }
 
-  async #flush(done: { booked: number; dropped: number }): Promise<void> {
+  async #flush(done: Done): Promise<void> {
     this.#backlog.cut(this.batching.size, this.#time.nowMs());
     await this.#settle(done);
   }
@@ -545,6 +548,17 @@ class Failover implements RecoveringStore {
   #isAway(): boolean {
     return this.#state === "away";
   }
+}
+
+/** How much was made good in an outage. */
+interface Done {
+  booked: number;
+  dropped: number;
+  raised: number;
+}
+
+function sumOf({ booked, dropped, raised }: Done): number {
+  return booked + dropped + raised;
 }
 
 /** Whether an error means that the store is away, and not that one request is wrong. */

@@ -55,7 +55,7 @@ const BATCHING: Batching = { size: 256, underWay: 4 };
 /** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
 const MAX_KEYS = 256;
 /** How often a slot that moves to another server is asked again, and how long after the time before: at first and at most, ms. */
-const MOVING = { times: 10, firstMs: 25, mostMs: 100 };
+const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
 
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one

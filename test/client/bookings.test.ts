@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type PolicyInput, StoreError } from "tollgate";
 import { fakeClock } from "tollgate/testing";
 import { Away } from "../../src/client/away.ts";
@@ -39,6 +40,30 @@ describe("bookings", () => {
     await bookings.send(wire);
     assert.deepEqual([wire.told, bookings.size], [["a", "c", "b", "d"], 0]);
     assert.deepEqual(bookings.takeCounts(), { booked: 2, dropped: 0 });
+  });
+
+  it("are told by one sender at a time: a second one waits for the answer that the first one waits for", async () => {
+    const bookings = new Bookings();
+    const reply = Promise.withResolvers<string>();
+    const wire = service();
+    const slow = { ask: () => reply.promise };
+    let isHeld = false;
+    const answered = () => {
+      isHeld = true;
+      return null;
+    };
+    bookings.add({ item: () => item("reserve"), answered }, false);
+    const first = bookings.send(slow);
+    bookings.add({ item: () => item("settle"), isReady: () => isHeld }, false);
+    let isSent = false;
+    const second = bookings.send(wire).then(() => {
+      isSent = true;
+    });
+    await new Promise(setImmediate);
+    assert.equal(isSent, false);
+    reply.resolve("h1");
+    await Promise.all([first, second]);
+    assert.deepEqual([wire.told, bookings.size], [["settle"], 0]);
   });
 
   it("wait for the answer that says what they are, with all that comes after", async () => {
@@ -110,6 +135,20 @@ describe("bookings", () => {
     assert.deepEqual([await away.isAway(performance.now() + 1_000), told], [true, ["store-away"]]);
     await away.close(0);
     assert.deepEqual(told, ["store-away", "unbooked"]);
+  });
+
+  it("are not tried ever so often while the service is away", async () => {
+    let probes = 0;
+    const send = async () => {
+      probes++;
+      throw new StoreError("unavailable", "away", { transient: true });
+    };
+    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 1 }] };
+    const away = new Away({ send } as unknown as Wire, { policy, instances: 500 }, () => {});
+    away.leave(new StoreError("unavailable", "away", { transient: true }));
+    await sleep(3_000);
+    await away.close(0);
+    assert.ok(probes >= 1 && probes <= 5, `${probes} probes in 3 s`);
   });
 
   it("have a bound, which what ends calls may pass by as much again", () => {

@@ -197,6 +197,27 @@ describe("what the Postgres store knows of those who share it", () => {
     await store.apply([charge("a")], { incarnation });
   });
 
+  it("loses instances whose time is over with the next beat, and shortens what a clock wrote that was ahead", async () => {
+    await pool.query("TRUNCATE tollgate_buckets");
+    const clock = fakeClock();
+    const store = postgresStore(pool, { clock });
+    for (let i = 0; i < 3; i++) await store.beat?.(member(`dead${i}`));
+    clock.advance(60_000);
+    const aheadMs = clock.nowMs() + 86_400_000;
+    await pool.query("INSERT INTO tollgate_buckets VALUES ('tollgate:1:$instance:g/ahead', 'b1', $1)", [aheadMs]);
+    await pool.query("INSERT INTO tollgate_buckets VALUES ('tollgate:1:$instance:h/other', 'b1', 1)");
+    assert.equal((await store.beat?.(member("live")))?.instances, 2);
+    const rows = (await rowsOf()).filter(({ key }) => key.includes("$instance"));
+    assert.deepEqual(
+      rows.map(({ key, expires_at_ms }) => [key.split(":").at(-1), Number(expires_at_ms) - clock.nowMs()]),
+      [
+        ["g/ahead", 600_000],
+        ["g/live", 60_000],
+        ["h/other", 1 - clock.nowMs()],
+      ],
+    );
+  });
+
   it("is in a schema of one's own", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     await pool.query("CREATE SCHEMA shared");

@@ -128,9 +128,10 @@ describe("a server that refuses some of the script's commands", ownServers, () =
     await limiter.consume({ tool: "x", session: "s1" });
     server.cli("DEL", "rate:1:{s1}:rate");
     server.cli("HSET", "rate:1:{s1}:rate", "a", "1");
-    const instances = server.cli("KEYS", "tollgate:1:$instances:*");
+    const sets = ["tollgate:1:$names:rate", "tollgate:1:$ends:rate"];
+    assert.equal(server.cli("EXISTS", ...sets), "2");
     const receipts = server.cli("KEYS", "tollgate:1:$receipts:*").split("\n")[0] ?? "";
-    for (const key of [instances, receipts]) {
+    for (const key of [...sets, receipts]) {
       server.cli("DEL", key);
       server.cli("HSET", key, "a", "1");
     }
@@ -141,7 +142,7 @@ describe("a server that refuses some of the script's commands", ownServers, () =
     assert.ok(good?.status === "fulfilled" && good.value.allowed && good.value.degraded === null);
     const second = createLimiter({ policy, store: redisStore(server.ioredis()) });
     assert.equal((await second.consume({ tool: "x", session: "s2" })).degraded, null);
-    assert.equal(server.cli("TYPE", instances), "zset");
+    for (const key of sets) assert.equal(server.cli("TYPE", key), "zset");
     assert.deepEqual(
       events.filter(({ type }) => type === "store-away"),
       [],
@@ -161,8 +162,8 @@ describe("an instance whose end is none that a beat writes", () => {
       const member = { group: "rate", instance: "one", livesMs: 5_000, seen: [] };
       const beat = async (own: Partial<Member> = {}) => (await store.beat?.({ ...member, ...own })) ?? assert.fail();
       const { nowMs } = await beat();
-      const [key] = server.cli("KEYS", "tollgate:1:$instances:*").split("\n");
-      assert.ok(key !== undefined && key !== "");
+      const key = "tollgate:1:$ends:rate";
+      assert.equal(server.cli("EXISTS", key), "1");
       server.cli("ZADD", key, endOf(nowMs), "ghost");
       assert.equal((await beat({ instance: "two" })).instances, 3);
       for (const instance of ["one", "two"]) {
@@ -171,7 +172,7 @@ describe("an instance whose end is none that a beat writes", () => {
       }
       assert.equal(server.cli("ZRANGE", key, "0", "-1"), "ghost");
       const leftMs = Number(server.cli("PTTL", key));
-      assert.ok(leftMs > 0 && leftMs <= 60_000, `${leftMs}`);
+      assert.ok(leftMs > 0 && leftMs <= 600_000, `${leftMs}`);
     });
   }
 });
@@ -250,8 +251,8 @@ describe("a server that starts again from an old snapshot", ownServers, () => {
     admitted += await admit(one, 1);
     await back(one);
     admitted += await admit(one, 49);
-    // What the other one saw last is not known yet.
-    assert.equal(await used(one), admitted - 40);
+    // What the other one saw last is known only if that has beaten meanwhile.
+    assert.ok([admitted - 40, admitted].includes((await used(one)) ?? 0));
     admitted += await admit(two, 10);
     await back(two);
     assert.equal(admitted, 200);

@@ -289,6 +289,9 @@ describe("a batch on terms", () => {
 });
 
 describe("who shares a Redis", () => {
+  /** An instance says at most that it lives for so long. */
+  const LONGEST_MS = 600_000;
+  const KEYS = ["tollgate:1:$names:g", "tollgate:1:$ends:g"];
   const member = (instance: string, more: Partial<Member> = {}): Member => {
     return { group: "g", instance, livesMs: 1_000, seen: [], ...more };
   };
@@ -319,10 +322,71 @@ describe("who shares a Redis", () => {
     assert.deepEqual(await place(store, "b"), [4, 3]);
     clock.advance(500);
     assert.deepEqual(await place(store, "c"), [2, 1]);
-    assert.equal(server.cli("PEXPIRETIME", "tollgate:1:$instances:g"), `${NOW_MS + 2_000}`);
+    for (const key of KEYS) assert.equal(server.cli("PEXPIRETIME", key), `${NOW_MS + 1_000 + LONGEST_MS}`);
     await beat(store, "b", { livesMs: 0 });
     assert.deepEqual(await place(store, "c", { livesMs: 0 }), [0, 0]);
-    assert.equal(server.cli("EXISTS", "tollgate:1:$instances:g"), "0");
+    assert.equal(server.cli("EXISTS", ...KEYS), "0");
+  });
+
+  it("costs one beat about as much among 4,000 as among 100", async () => {
+    const store = redisStore(io, { clock: fakeClock(NOW_MS) });
+    const usPerBeat = async (count: number) => {
+      const names = Array.from({ length: count }, (_, i) => `i${String(i).padStart(4, "0")}`);
+      for (let first = 0; first < count; first += 200) {
+        await Promise.all(names.slice(first, first + 200).map((name) => beat(store, name)));
+      }
+      server.cli("CONFIG", "RESETSTAT");
+      for (let i = 0; i < 200; i++) await beat(store, names[(i * 37) % count] ?? "");
+      return Number(/cmdstat_evalsha:.*usec_per_call=([\d.]+)/.exec(server.cli("INFO", "commandstats"))?.[1]);
+    };
+    const few = await usPerBeat(100);
+    const many = await usPerBeat(4_000);
+    assert.deepEqual(await place(store, "i2000"), [4_000, 2_000]);
+    assert.ok(many < 5 * few, `${many} µs among 4,000, ${few} µs among 100`);
+  });
+
+  it("is removed when its time is over, at most 100 with each beat", async () => {
+    const clock = fakeClock(NOW_MS);
+    const store = redisStore(io, { clock });
+    for (let i = 0; i < 250; i++) await beat(store, `i${i}`);
+    clock.advance(1_000);
+    const counts: unknown[] = [];
+    for (let i = 0; i < 3; i++) counts.push((await beat(store, "x")).instances);
+    assert.deepEqual(counts, [151, 51, 1]);
+  });
+
+  it("is ranked anew where one of the two sets was evicted or changed", async () => {
+    const store = redisStore(io, { clock: fakeClock(NOW_MS) });
+    for (const name of ["a", "b", "c"]) await beat(store, name);
+    const [names = "", ends = ""] = KEYS;
+    server.cli("DEL", names);
+    assert.deepEqual(await place(store, "b"), [3, 1]);
+    server.cli("ZREM", names, "a");
+    assert.deepEqual(await place(store, "c"), [3, 2]);
+    server.cli("ZADD", names, "0", "ghost");
+    assert.deepEqual(await place(store, "c"), [3, 2]);
+    server.cli("DEL", ends);
+    assert.deepEqual(await place(store, "b"), [1, 0]);
+  });
+
+  it("names the buckets that it saw only where a mark has to be made", async () => {
+    const named: number[] = [];
+    const spy = {
+      isCluster: false,
+      call: (command: string, ...args: (string | number)[]) => {
+        if (command === "EVALSHA") named.push(Number(args[1]) - 4);
+        return io.call(command, ...args);
+      },
+    };
+    const store = redisStore(spy);
+    await beat(store, "a", { seen: ["b", "c"] });
+    const first = named.splice(0);
+    assert.ok(first.includes(2), `${first}`);
+    await beat(store, "a", { seen: ["b", "c"] });
+    assert.deepEqual(named.splice(0), [0]);
+    server.cli("DEL", MARK_KEY);
+    await beat(store, "a", { seen: ["b", "c"] });
+    assert.deepEqual(named, [0, 2]);
   });
 
   it("hears the server's time, and one incarnation", async () => {
@@ -333,8 +397,10 @@ describe("who shares a Redis", () => {
     assert.deepEqual([second.incarnation, second.lost], [first.incarnation, first.lost]);
     assert.equal(server.cli("GET", MARK_KEY), `m1 ${first.incarnation} all`);
     assert.deepEqual([server.cli("TTL", MARK_KEY), server.cli("TTL", "tollgate:1:$server")], ["-1", "-1"]);
-    const ttl = Number(server.cli("PTTL", "tollgate:1:$instances:g"));
-    assert.ok(ttl > 50_000 && ttl <= 60_000, `${ttl}`);
+    for (const key of KEYS) {
+      const ttl = Number(server.cli("PTTL", key));
+      assert.ok(ttl > LONGEST_MS - 10_000 && ttl <= LONGEST_MS, `${ttl}`);
+    }
     const replies = await store.apply([judge(charge())], {
       incarnation: first.incarnation,
       notAfterMs: first.nowMs + 60_000,
@@ -393,7 +459,7 @@ describe("who shares a Redis", () => {
     const clock = fakeClock(NOW_MS);
     const right = redisStore(io, { clock });
     assert.equal((await beat(right, "b")).instances, 2);
-    clock.advance(60_000);
+    clock.advance(LONGEST_MS);
     assert.equal((await beat(right, "b")).instances, 1);
   });
 
@@ -403,8 +469,10 @@ describe("who shares a Redis", () => {
     assert.equal((await beat(store, "a")).instances, 1);
     server.cli("FLUSHALL");
     // A key of another type was written by another program: the beat replaces it.
-    server.cli("SET", "tollgate:1:$instances:g", "x");
-    assert.equal((await beat(store, "a")).instances, 1);
+    for (const key of KEYS) {
+      server.cli("SET", key, "x");
+      assert.equal((await beat(store, "a")).instances, 1);
+    }
     const unreachable = redisStore({ isCluster: false, call: () => Promise.reject(new Error("gone")) });
     await assert.rejects(beat(unreachable, "a"), StoreError.isInstance);
     await store.close();

@@ -13,8 +13,9 @@ const INTERVALS_ALIVE = 5;
 /** While the store is away, each of them looks for it at least so often, and all together some 270 times a second at most. */
 const PROBE_MS_PER_INSTANCE = 5;
 const LEAST_PROBE_MS = 1_000;
-/** The first pause is such a part of the longest. */
+/** The first pause is such a part of the longest, and no longer than the other. */
 const FIRST_PART = 1 / 5;
+const FIRST_MS_MAX = 1_000;
 
 /** The longest time between two beats of one of so many instances, ms. */
 export function beatEachMs(instances: number, leastMs = LEAST_BEAT_MS): number {
@@ -29,7 +30,7 @@ export function livesMs(instances: number): number {
 /** How long one of so many instances pauses before it looks for the store again, ms, after so many failures. */
 export function probeAfterMs(failures: number, instances: number): number {
   const mostMs = longestProbeMs(instances);
-  return pauseAfter(failures, mostMs * FIRST_PART, mostMs);
+  return pauseAfter(failures, Math.min(FIRST_MS_MAX, mostMs * FIRST_PART), mostMs);
 }
 
 /** How long one of so many instances pauses between two probes at most, however long the store is away, ms. */

@@ -82,9 +82,8 @@ export async function beat(work: Work, { group, instance, livesMs, seen }: Membe
 async function tidy({ database, tables: { buckets } }: Work, names: string, nowMs: number): Promise<void> {
   const untidy = (which: string) =>
     `SELECT key FROM ${buckets} WHERE key > $1::text AND key < $2::text AND ${which} LIMIT ${REMOVED} FOR UPDATE SKIP LOCKED`;
-  const latestMs = nowMs + LONGEST_MS;
   const text =
-    `WITH gone AS (DELETE FROM ${buckets} WHERE key IN (${untidy(`expires_at_ms <= ${nowMs}`)}))` +
-    ` UPDATE ${buckets} SET expires_at_ms = ${latestMs} WHERE key IN (${untidy(`expires_at_ms > ${latestMs}`)})`;
-  await database.query(text, [`${names}/`, `${names}0`]);
+    `WITH gone AS (DELETE FROM ${buckets} WHERE key IN (${untidy("expires_at_ms <= $3::text::bigint")}))` +
+    ` UPDATE ${buckets} SET expires_at_ms = $4::text::bigint WHERE key IN (${untidy("expires_at_ms > $4::text::bigint")})`;
+  await database.query(text, [`${names}/`, `${names}0`, String(nowMs), String(nowMs + LONGEST_MS)]);
 }
