@@ -62,17 +62,23 @@ async function costWithin(server: MortalRedis, ms: number): Promise<Cost> {
 
 type Instances = Children<Task, State>;
 
-/** How long it takes until no instance decides by itself, and until all have beaten: ms. */
+const AGAIN: readonly Task[] = Array.from({ length: PROCESSES }, () => ({ open: 0 }));
+const WATCH: readonly Task[] = AGAIN.map((task) => ({ ...task, watch: true }));
+
+function awayIn(states: readonly State[]): number {
+  return states.reduce((sum, { away }) => sum + away, 0);
+}
+
+/** How long it takes until those are back that decided by themselves, and until all instances have beaten: ms. */
 async function untilBack(server: MortalRedis, instances: Instances, count: number): Promise<[number, number]> {
   const startMs = performance.now();
   let hereMs = Number.NaN;
   while (performance.now() - startMs < BACK_WITHIN_MS) {
-    const states = await instances.ask(Array.from({ length: PROCESSES }, () => ({ open: 0 })));
+    const away = awayIn(await instances.ask(AGAIN));
     const ms = performance.now() - startMs;
-    if (states.some(({ away }) => away > 0)) hereMs = Number.NaN;
-    else if (Number.isNaN(hereMs)) hereMs = ms;
+    if (away === 0 && Number.isNaN(hereMs)) hereMs = ms;
     const known = await server.control.zcard("tollgate:1:$names:rate");
-    if (known >= count && !Number.isNaN(hereMs)) return [hereMs, ms];
+    if (known >= count && away === 0) return [hereMs, ms];
     await sleep(50);
   }
   throw new Error(`not all of ${count} instances were back within ${BACK_WITHIN_MS / 1_000} s`);
@@ -103,10 +109,9 @@ async function measure(count: number): Promise<string[]> {
       await server.kill();
       await sleep(down * 1_000);
       await server.start();
-      const awayOf = await instances.ask(Array.from({ length: PROCESSES }, () => ({ open: 0 })));
-      const away = awayOf.reduce((sum, state) => sum + state.away, 0);
+      const away = awayIn(await instances.ask(WATCH));
       const [hereMs, allMs] = await untilBack(server, instances, count);
-      const text = `${(hereMs / 1_000).toFixed(1)} s of ${away}, ${(allMs / 1_000).toFixed(1)} s`;
+      const text = `${away}: ${(hereMs / 1_000).toFixed(1)} s, all: ${(allMs / 1_000).toFixed(1)} s`;
       progress(`away for ${down} s: ${text}`);
       backs.push(text);
     }

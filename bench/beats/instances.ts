@@ -6,12 +6,15 @@ import { Redis } from "ioredis";
 import { createLimiter, type Limiter } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
 
-/** How many instances more there must be; `null` ends all. */
-export type Task = { readonly open: number } | null;
+/** How many instances more there must be, and whether those are watched from now on that decide by themselves. */
+export interface Task {
+  readonly open: number;
+  readonly watch?: boolean;
+}
 
 export interface State {
   readonly opened: number;
-  /** How many decide by themselves now. */
+  /** How many of those that are watched still decide by themselves. */
   readonly away: number;
 }
 
@@ -20,12 +23,12 @@ const AT_ONCE = 25;
 
 const port = Number(process.argv[2]);
 const limiters: Limiter[] = [];
-const clients: Redis[] = [];
 const away = new Set<number>();
+let watched = new Set<number>();
 
 async function open(): Promise<void> {
   const client = new Redis(port, "127.0.0.1", { lazyConnect: true, autoResendUnfulfilledCommands: false });
-  clients.push(client.on("error", () => {}));
+  client.on("error", () => {});
   await client.connect();
   const number = limiters.length;
   const limiter = createLimiter({
@@ -33,7 +36,9 @@ async function open(): Promise<void> {
     store: redisStore(client),
     onEvent: ({ type }) => {
       if (type === "store-away") away.add(number);
-      if (type === "store-back") away.delete(number);
+      if (type !== "store-back") return;
+      away.delete(number);
+      watched.delete(number);
     },
   });
   limiters.push(limiter);
@@ -41,15 +46,12 @@ async function open(): Promise<void> {
 }
 
 async function take(task: Task): Promise<State> {
-  if (task === null) {
-    for (const client of clients) client.disconnect();
-    process.exit(0);
-  }
   for (let opened = 0; opened < task.open; opened += AT_ONCE) {
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, task.open - opened) }, open));
     await sleep(1);
   }
-  return { opened: limiters.length, away: away.size };
+  if (task.watch === true) watched = new Set(away);
+  return { opened: limiters.length, away: watched.size };
 }
 
 process.on("message", async (task: Task) => process.send?.(await take(task)));
