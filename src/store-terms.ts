@@ -29,7 +29,7 @@ export interface Member {
   readonly group: string;
   /** Likewise. Ranks are in the order of these names. */
   readonly instance: string;
-  /** For how long, ms; 0: it leaves. */
+  /** For how long, ms, at most 600,000; 0: it leaves. */
   readonly livesMs: number;
   /** Buckets that it saw last, at most 64: they tell a store that has lost all from one that has only lost its mark. */
   readonly seen: readonly string[];
