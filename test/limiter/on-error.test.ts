@@ -196,8 +196,10 @@ describe("onError of a limit, a tool and a policy", () => {
       ["refund", "refund", 0],
     ] as const) {
       const { limiter } = limiterFor({ policy: policyOf([{ onError: before }, { unit: "tokens" }]) });
+      await beginCall(limiter, { ...CALL, idempotencyKey: "done" }, {});
       await beginCall(limiter, once, {});
       limiter.reload(policyOf([{ onError: after }, { unit: "tokens" }]));
+      await limiter.run({ ...CALL, idempotencyKey: "done" }, () => "value");
       await assert.rejects(
         limiter.run(once, () => Promise.reject(broken())),
         RangeError,
@@ -205,7 +207,7 @@ describe("onError of a limit, a tool and a policy", () => {
       const usages = await limiter.usage({ session: "s1" });
       assert.deepEqual(
         usages.map(({ used }) => used),
-        [left, 40],
+        [1 + left, 80],
       );
     }
   });
