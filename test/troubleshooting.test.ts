@@ -1,0 +1,93 @@
+// docs/troubleshooting.md has a row for each text, code and event that the sources can say to a user. To add one: put it between
+// backticks into the first two columns of a table there, with `…` where something is filled in.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { EXIT } from "../src/cli/exit.ts";
+import { MISUSE_CODES } from "../src/kernel/errors.ts";
+import { STORE_ERROR_CODES } from "../src/store-error.ts";
+import { messagesIn } from "./messages.ts";
+import { ROOT, sources } from "./sources.ts";
+
+/** What the page has in backticks, in the first two cells of each row. */
+function shownIn(page: string): string[] {
+  const rows = page.split("\n").filter((line) => line.startsWith("|"));
+  return rows.flatMap((row) => {
+    const cells = row
+      .split(/(?<!\\)\|/)
+      .slice(1, 3)
+      .join(" ")
+      .replaceAll("\\|", "|");
+    return [...cells.matchAll(/``(.+?)``|`([^`]+)`/g)].map(([, double, single]) => double ?? single ?? "");
+  });
+}
+
+/** So many characters of a long text say which one it is: the rest of it may be left out. */
+const TELLING = 24;
+
+/** Whether one of the shown texts says it: word for word, or as the beginning of a long one. */
+function finder(shown: readonly string[]): (text: string) => boolean {
+  const plain = (text: string) => text.replace(/\s+/g, " ").trim();
+  const texts = new Set(shown.map((text) => plain(text).replace(/^expected /, "")));
+  const starts = [...texts].filter((text) => text.endsWith("…")).map((text) => text.slice(0, -1));
+  return (text) => {
+    const said = plain(text);
+    return texts.has(said) || starts.some((start) => start.length >= TELLING && said.startsWith(start));
+  };
+}
+
+const PAGE = readFileSync(`${ROOT}docs/troubleshooting.md`, "utf8");
+const isShown = finder(shownIn(PAGE));
+
+const KNOWN = [
+  "the service was never reached", // a StoreError
+  "other-tenant", // the code of a problem
+  "The key is bound to other tenants.", // and its detail
+  "The key may not do this", // and its title
+  "a limiter from createLimiter", // an option
+  "a quota, or quotas", // a contradiction in a policy
+  "enforce or shadow", // a word of the schema
+  "charge or refund",
+  "the policy file is wrong: nothing has changed", // a log line
+  "tollgate: …", // on stderr
+  "hold-limit", // an event
+  "unbookable",
+  "READONLY", // a server's word
+  "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction", // a setup check
+  "the tables are of another version: run migrate()", // what to do
+  "a tools/call could not be judged: …", // a process warning
+  "cannot read …: …", // a command
+];
+
+describe("the page on troubleshooting", () => {
+  it("has a row for everything that the sources can say", () => {
+    const files = sources("src/**/*.ts").filter(({ path }) => !path.startsWith("src/testing/"));
+    const messages = messagesIn(files.map(({ path }) => path));
+    // One of each kind, so that a change of the sources does not blind the test.
+    for (const text of KNOWN)
+      assert.ok(
+        messages.some((message) => message.text === text),
+        text,
+      );
+    const missing = messages.filter((message) => !isShown(message.text));
+    const lines = [...new Set(missing.map(({ file, kind, text }) => `${file}: ${kind} ${JSON.stringify(text)}`))];
+    assert.deepEqual(lines, [], "these have no row in docs/troubleshooting.md");
+  });
+
+  it("has a row for each code of an error, and each exit code", () => {
+    for (const code of [...MISUSE_CODES, ...STORE_ERROR_CODES]) assert.ok(isShown(code), code);
+    for (const code of Object.values(EXIT)) assert.match(PAGE, new RegExp(`^\\| ${code} `, "m"));
+  });
+
+  it("would miss a text, a code or an event that is new", () => {
+    for (const text of [
+      "made-up",
+      "a made-up fault of … things",
+      "Redis: a made-up refusal",
+      "a whole number from one",
+    ]) {
+      assert.equal(isShown(text), false, text);
+    }
+  });
+});
