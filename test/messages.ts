@@ -38,25 +38,23 @@ export interface Message {
 const SAYING: Readonly<Record<string, number>> = {
   StoreError: 1,
   ProblemError: 2,
-  Error: 0,
-  TypeError: 0,
-  RangeError: 0,
-  FileError: 0,
-  LateError: 0,
+  super: 0,
   invalidOption: 1,
   invalidReply: 0,
   policyFault: 1,
   demand: 2,
-  refuse: 0,
-  text: 1,
-  object: 0,
   rpcError: 1,
   emitWarning: 0,
+};
+/** The same, of single files. */
+const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  "src/cli/store-url.ts": { refuse: 0 },
+  "src/kernel/policy-schema.ts": { text: 1, object: 0 },
 };
 /** Methods of a log or the console. */
 const LOGGING: ReadonlySet<string> = new Set(["error", "warn", "info"]);
 /** Keys whose value is a text for users. */
-const SAID_AS: ReadonlySet<string> = new Set(["expected", "problem", "error", "message"]);
+const SAID_AS: ReadonlySet<string> = new Set(["expected", "problem", "error", "message", "details"]);
 /** Tables whose values are texts for users, and such whose keys are what a server says. */
 const TEXTS: ReadonlySet<string> = new Set(["TITLES", "OWN_TABLES", "FIXES"]);
 const WORDS: ReadonlySet<string> = new Set(["BY_WORD"]);
@@ -89,9 +87,11 @@ function messagesOf(source: Node, file: string): Message[] {
   const visit = (node: Node) => {
     if (isCallExpression(node) || isNewExpression(node)) {
       const name = nameOf(node.expression);
-      const index = SAYING[name];
       const given = node.arguments ?? [];
+      const index = SAYING[name] ?? SAYING_IN[file]?.[name];
       if (index !== undefined) add("text", given[index]);
+      // Of an error that is not known by its name, each text that is given to it.
+      else if (isNewExpression(node) && isThrown(name)) for (const each of given) add("text", each);
       if (name === "ProblemError") add("code", given[1]);
       if (isLog(node.expression)) add("text", given.at(-1));
     } else if (isPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.initializer);
@@ -113,7 +113,12 @@ function messagesOf(source: Node, file: string): Message[] {
   return found;
 }
 
+function isThrown(name: string): boolean {
+  return /(?:Error|RefusedRequest)$/.test(name);
+}
+
 function nameOf(node: Node): string {
+  if (node.kind === SyntaxKind.SuperKeyword) return "super";
   if (isIdentifier(node)) return node.text;
   return isPropertyAccessExpression(node) ? node.name.getText() : "";
 }

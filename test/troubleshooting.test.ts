@@ -1,5 +1,5 @@
 // docs/troubleshooting.md has a row for each text, code and event that the sources can say to a user. To add one: put it between
-// backticks into the first two columns of a table there, with `…` where something is filled in.
+// backticks into the first column of a table there, with `…` where something is filled in; a code with its message into two.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,16 +10,18 @@ import { STORE_ERROR_CODES } from "../src/store-error.ts";
 import { messagesIn } from "./messages.ts";
 import { ROOT, sources } from "./sources.ts";
 
-/** What the page has in backticks, in the first two cells of each row. */
+/** What the page has in backticks in the first cell of each row; where that is a code with a message beside it, in two. */
 function shownIn(page: string): string[] {
-  const rows = page.split("\n").filter((line) => line.startsWith("|"));
-  return rows.flatMap((row) => {
-    const cells = row
-      .split(/(?<!\\)\|/)
-      .slice(1, 3)
-      .join(" ")
-      .replaceAll("\\|", "|");
-    return [...cells.matchAll(/``(.+?)``|`([^`]+)`/g)].map(([, double, single]) => double ?? single ?? "");
+  let cells = 1;
+  return page.split("\n").flatMap((line) => {
+    if (!line.startsWith("|")) {
+      cells = 1;
+      return [];
+    }
+    const row = line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
+    if (row[1] === "code" && row[2] === "message") cells = 2;
+    const told = row.slice(1, 1 + cells).join(" ");
+    return [...told.matchAll(/``(.+?)``|`([^`]+)`/g)].map(([, double, single]) => double ?? single ?? "");
   });
 }
 
@@ -28,8 +30,12 @@ const TELLING = 24;
 
 /** Whether one of the shown texts says it: word for word, or as the beginning of a long one. */
 function finder(shown: readonly string[]): (text: string) => boolean {
-  const plain = (text: string) => text.replace(/\s+/g, " ").trim();
-  const texts = new Set(shown.map((text) => plain(text).replace(/^expected /, "")));
+  const plain = (text: string) =>
+    text
+      .replace(/\s+/g, " ")
+      .trim()
+      .replace(/^expected /, "");
+  const texts = new Set(shown.map(plain));
   const starts = [...texts].filter((text) => text.endsWith("…")).map((text) => text.slice(0, -1));
   return (text) => {
     const said = plain(text);
