@@ -7,6 +7,7 @@ import {
   isBinaryExpression,
   isCallExpression,
   isConditionalExpression,
+  isFunctionDeclaration,
   isIdentifier,
   isLiteralTypeNode,
   isNewExpression,
@@ -26,6 +27,9 @@ import {
 import { API } from "typescript/unstable/sync";
 import { ROOT } from "./sources.ts";
 
+/** The sources without what they import: nothing is checked here. */
+const SYNTAX = resolve(ROOT, "test/messages.tsconfig.json");
+
 /** One thing that a file can say. */
 export interface Message {
   readonly file: string;
@@ -34,23 +38,20 @@ export interface Message {
   readonly text: string;
 }
 
-/** Functions and classes that are given a text for users, and which of their arguments it is (-1: the last one). */
+/** What is given a text for users beside functions that have a parameter for one, and which argument it is. */
 const SAYING: Readonly<Record<string, number>> = {
   StoreError: 1,
   ProblemError: 2,
   super: 0,
-  invalidOption: 1,
   invalidReply: 0,
-  policyFault: 1,
-  demand: 2,
-  rpcError: 1,
   emitWarning: 0,
 };
-/** The same, of single files. */
+/** The same, of the words of a policy. */
 const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  "src/cli/store-url.ts": { refuse: 0 },
   "src/kernel/policy-schema.ts": { text: 1, object: 0 },
 };
+/** Parameters that are texts for users. */
+const TEXT_PARAMETERS: ReadonlySet<string> = new Set(["message", "expected", "detail", "problem"]);
 /** Methods of a log or the console. */
 const LOGGING: ReadonlySet<string> = new Set(["error", "warn", "info"]);
 /** Keys whose value is a text for users. */
@@ -65,18 +66,40 @@ const EVENT_FILES: ReadonlySet<string> = new Set(["src/limiter/shared.ts", "src/
 export function messagesIn(files: readonly string[]): Message[] {
   const api = new API({ cwd: ROOT });
   try {
-    const project = api.updateSnapshot({ openProject: resolve(ROOT, "tsconfig.json") }).getProjects()[0];
-    return files.flatMap((file) => {
+    const project = api.updateSnapshot({ openProject: SYNTAX }).getProjects()[0];
+    const read = files.map((file) => {
       const source = project?.program.getSourceFile(resolve(ROOT, file));
       if (source === undefined) throw new Error(`${file} is not in the project`);
-      return messagesOf(source, file);
+      return { file, source, ...sayersIn(source) };
     });
+    const anywhere = new Map(read.flatMap(({ exported }) => [...exported]));
+    return read.flatMap(({ file, source, own }) => messagesOf(source, file, new Map([...anywhere, ...own])));
   } finally {
     api.close();
   }
 }
 
-function messagesOf(source: Node, file: string): Message[] {
+/** Functions with a parameter that is a text for users, and its place among the others. */
+function sayersIn(source: Node) {
+  const [own, exported] = [new Map<string, number>(), new Map<string, number>()];
+  const visit = (node: Node) => {
+    const name = isFunctionDeclaration(node)
+      ? node.name?.text
+      : isArrowFunction(node) && node.parent !== undefined && isVariableDeclaration(node.parent)
+        ? nameOf(node.parent.name)
+        : undefined;
+    if (name !== undefined && (isFunctionDeclaration(node) || isArrowFunction(node))) {
+      const place = node.parameters.findIndex((each) => TEXT_PARAMETERS.has(nameOf(each.name)));
+      if (place !== -1) own.set(name, place);
+      if (place !== -1 && node.getText().startsWith("export")) exported.set(name, place);
+    }
+    node.forEachChild((child) => visit(child));
+  };
+  visit(source);
+  return { own, exported };
+}
+
+function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, number>): Message[] {
   const found: Message[] = [];
   const add = (kind: Message["kind"], node: Node | undefined) => {
     if (node === undefined) return;
@@ -88,7 +111,7 @@ function messagesOf(source: Node, file: string): Message[] {
     if (isCallExpression(node) || isNewExpression(node)) {
       const name = nameOf(node.expression);
       const given = node.arguments ?? [];
-      const index = SAYING[name] ?? SAYING_IN[file]?.[name];
+      const index = SAYING[name] ?? SAYING_IN[file]?.[name] ?? sayers.get(name);
       if (index !== undefined) add("text", given[index]);
       // Of an error that is not known by its name, each text that is given to it.
       else if (isNewExpression(node) && isThrown(name)) for (const each of given) add("text", each);

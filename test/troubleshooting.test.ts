@@ -4,6 +4,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { type Call, createLimiter, type PolicyInput } from "tollgate";
+import type { Store } from "tollgate/store";
+import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
 import { EXIT } from "../src/cli/exit.ts";
 import { MISUSE_CODES } from "../src/kernel/errors.ts";
 import { STORE_ERROR_CODES } from "../src/store-error.ts";
@@ -66,6 +70,10 @@ const KNOWN = [
   "cannot read …: …", // a command
 ];
 
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
 describe("the page on troubleshooting", () => {
   it("has a row for everything that the sources can say", () => {
     const files = sources("src/**/*.ts").filter(({ path }) => !path.startsWith("src/testing/"));
@@ -94,6 +102,66 @@ describe("the page on troubleshooting", () => {
       "a whole number from one",
     ]) {
       assert.equal(isShown(text), false, text);
+    }
+  });
+
+  it("shows the beginnings of all that models and programs are told of a denial", async () => {
+    const texts = new Set<string>();
+    const streak = { algorithm: "streak", of: "errors", quota: 1 } as const;
+    const limits: readonly { readonly [key: string]: unknown }[] = [
+      { quota: 1 },
+      { quota: 0 },
+      { quota: 1, unit: "tokens" },
+      { algorithm: "gcra", window: "1m", quota: 1 },
+      { algorithm: "elapsed", quota: "1ms" },
+      streak,
+      { ...streak, action: "warn" },
+      { quota: 9, onStoreError: "deny" },
+    ];
+    for (const limit of limits) {
+      const policy = { version: 1, limits: [{ name: "a", per: ["session"], ...limit }] } as PolicyInput;
+      const clock = fakeClock();
+      const store = memoryStore({ clock });
+      const away: Store = {
+        apply: () => Promise.reject(new Error("away")),
+        beat: () => Promise.reject(new Error("away")),
+        close: async () => {},
+      };
+      const limiter = createLimiter({ policy, store: limit.onStoreError === undefined ? store : away });
+      const call = { tool: "x", session: "s", cost: limit.unit === undefined ? {} : { tokens: 2 } } as Call;
+      await limiter.report(call, { error: true }).catch(() => {});
+      for (let i = 0; i < 2; i++) {
+        const { message, detail, notice, allowed } = await limiter.consume(call);
+        for (const text of [message, detail, allowed && limit.algorithm === "streak" ? notice : null])
+          if (text) texts.add(text);
+        clock.advance(5);
+      }
+      await limiter.close({ withinMs: 0 });
+    }
+    const shown = shownIn(PAGE.slice(PAGE.indexOf("## What the model reads"), PAGE.indexOf("## Commands")));
+    const patterns = shown.map((text) => new RegExp(`^${text.split("…").map(escaped).join(".+")}$`, "s"));
+    for (const text of texts)
+      assert.ok(
+        patterns.some((pattern) => pattern.test(text)),
+        text,
+      );
+    for (const [i, pattern] of patterns.entries())
+      assert.ok(
+        [...texts].some((text) => pattern.test(text)),
+        shown[i],
+      );
+  });
+
+  it("is complete in each store's own page", () => {
+    /** Of the column in another table, which reads the same errors. */
+    const ELSEWHERE: Readonly<Record<string, string>> = { postgres: "unknown-partition" };
+    for (const store of ["counter", "document", "memory", "postgres", "redis", "sqlite"]) {
+      const texts = sources(`src/stores/{${store}.ts,${store}/**/*.ts}`).map(({ text }) => text);
+      const codes = STORE_ERROR_CODES.filter((code) => texts.some((text) => text.includes(`"${code}"`)));
+      const page = readFileSync(`${ROOT}docs/stores/${store}.md`, "utf8");
+      for (const code of codes) {
+        if (ELSEWHERE[store] !== code) assert.ok(page.includes(`\`${code}\``), `docs/stores/${store}.md: ${code}`);
+      }
     }
   });
 });
