@@ -400,12 +400,14 @@ describe("holds while the service is away", () => {
     assert.equal((await limiter.peek({ tool: "flaky", session: "s1" })).allowed, false);
   });
 
-  it("of run that fails cost what each limit says, whether they began or ended while the service was away", async () => {
+  it("of run that fails cost what each limit says, whether they began or ended while the service was away", async (test) => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];
     const begin = () => {
       const { promise, reject } = Promise.withResolvers<never>();
       const begun = Promise.withResolvers<void>();
+      // A test that fails must leave no call running.
+      test.after(() => reject(new RangeError("broken")));
       const ran = instance.limiter.run({ ...call, tool: "breaks" }, () => {
         begun.resolve();
         return promise;
