@@ -3,7 +3,7 @@
 
 import { Away } from "./client/away.ts";
 import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
-import { OwnHold, serviceHold } from "./client/holds.ts";
+import { type EndableHold, OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
 import { askOr, type ClientShared, checkOpen } from "./client/shared.ts";
@@ -118,7 +118,7 @@ class ClientLimiter implements Limiter {
       const held = await away.limiter.reserve(named.call, options);
       if (!held.allowed) return { decision: held, made: null };
       const { hold: id, settle, release, extend, ...rest } = held;
-      return { decision: rest, made: { hold: id, settle, release, extend } };
+      return { decision: rest, made: { hold: id, settle, release, extend, fail: settle } };
     });
     if (hold === null) return { ...decision, allowed: false };
     return {
@@ -144,10 +144,11 @@ class ClientLimiter implements Limiter {
     const { decision, hold, answer } = await this.#hold("begin", named, holdOptions, async (away) => {
       const { decision, begun } = await beginCall(away.limiter, named.call, holdOptions);
       began = begun;
-      return { decision, made: begun?.hold ?? null };
+      if (begun === null) return { decision, made: null };
+      return { decision, made: { ...begun.hold, fail: (actual) => begun.settle(actual, "onError") } };
     });
     if (hold === null) return { allowed: false, decision };
-    const { held, units, leaseMs, maxHoldMs, onError, reports } = began ?? (answer as About);
+    const { held, units, leaseMs, maxHoldMs, reports } = began ?? (answer as About);
     const counted = new Set(units);
     // The service takes what is not named for used as it was held.
     const nothing = Object.fromEntries(held.map((unit) => [unit, 0]));
@@ -160,9 +161,9 @@ class ClientLimiter implements Limiter {
       leaseMs,
       maxHoldMs,
       clock: monotonicClock,
-      onError,
       reports,
-      settle: (actual, rest) => hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
+      settle: (actual, rest) =>
+        rest === "onError" ? hold.fail(actual) : hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
       book: (excess) => serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted)).settle(excess),
       report: (outcome) => this.#report(named.call, outcome),
       tell: (event) => tellEvent(this.#shared, event),
@@ -302,8 +303,8 @@ class ClientLimiter implements Limiter {
     op: "reserve" | "begin",
     { call, body, isRepeatable }: Named,
     { leaseMs }: HoldOptions,
-    locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: Hold | null }>,
-  ): Promise<{ readonly decision: Decision; readonly hold: Hold | null; readonly answer: object | null }> {
+    locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: EndableHold | null }>,
+  ): Promise<{ readonly decision: Decision; readonly hold: EndableHold | null; readonly answer: object | null }> {
     const item: Item<typeof op> = {
       op,
       body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) },
@@ -312,7 +313,7 @@ class ClientLimiter implements Limiter {
     const sentMs = performance.now();
     const found = await askOr(this.#shared, item, async (away, isDoubted): Promise<Held> => {
       const { decision, made } = await locally(away);
-      const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(decision));
+      const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(call, decision));
       if (hold !== null) away.book(hold.booking(), isDoubted);
       else if (isDoubted) away.book(undoing(item, call), true);
       return { decision, hold, answer: null };
@@ -322,16 +323,7 @@ class ClientLimiter implements Limiter {
       return found;
     }
     const answered: Decision & Partial<HeldAnswer> & Pick<HeldAnswer, "hold"> = found;
-    const {
-      hold: id,
-      held = [],
-      units: _,
-      leaseMs: __,
-      maxHoldMs: ___,
-      onError: ____,
-      reports: _____,
-      ...decision
-    } = answered;
+    const { hold: id, held = [], units: _, leaseMs: __, maxHoldMs: ___, reports: ____, ...decision } = answered;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     const hold =

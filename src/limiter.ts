@@ -184,10 +184,10 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
   hold(id: string, call: CallOf<Types>): Hold;
 
   /**
-   * Runs a function if its call is allowed. `calls` are charged when it begins (with `onError: refund` when it ends);
-   * what else is priced is held while it runs, extended at a third of its lease for at most the policy's `maxHold`, and
-   * settled with what the function reported, else with its price. What the function throws is thrown again, after it was settled as the policy's
-   * `onError` says. When the process dies, holds expire.
+   * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
+   * ends); what else is priced is held while it runs, extended at a third of its lease for at most the policy's `maxHold`,
+   * and settled with what the function reported, else with its price. What the function throws is thrown again, after it was
+   * settled as the `onError` of each limit says. When the process dies, holds expire.
    *
    * @throws as `reserve`, but for `missing-cost`
    *
@@ -359,8 +359,8 @@ export function policyOf(limiter: Limiter): Policy | null {
  * @param limiter one that `createLimiter` made
  * @throws as `hold`
  */
-export function endCall(limiter: Limiter, id: string, call: Call, used: Cost): Promise<Settlement> {
-  return (limiter as StoreLimiter).end(id, call, used);
+export function endCall(limiter: Limiter, id: string, call: Call, used: Cost, hasFailed: boolean): Promise<Settlement> {
+  return (limiter as StoreLimiter).end(id, call, used, hasFailed);
 }
 
 /**
@@ -431,13 +431,13 @@ class StoreLimiter implements Limiter {
   }
 
   /** The second half of `run`, for a function that ran elsewhere. */
-  async end(id: string, call: Call, used: Cost): Promise<Settlement> {
+  async end(id: string, call: Call, used: Cost, hasFailed: boolean): Promise<Settlement> {
     const of = this.#known(id, call);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
       tellEvent(this.#shared, { type: "usage-unusable", call: of.call, hold: id, ...unusable }),
     );
     usage.report(used);
-    return settle(this.#shared, of, usage.end(), "held");
+    return settle(this.#shared, of, usage.end(), hasFailed ? "onError" : "held");
   }
 
   /** A hold that was made before. */
@@ -447,7 +447,7 @@ class StoreLimiter implements Limiter {
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
-    const parts = heldParts(matches, partsOfHold(id, matches, policy.onError));
+    const parts = heldParts(matches, partsOfHold(id, matches));
     return { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts };
   }
 
@@ -465,7 +465,7 @@ class StoreLimiter implements Limiter {
   ): Promise<{ readonly decision: Decision; readonly begun: Begun | null }> {
     checkHoldOptions(options);
     const { whole, matches } = this.#matches(call);
-    const parts = runParts(matches, this.#shared.policy.onError);
+    const parts = runParts(this.#shared.policy, whole, matches);
     const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, options);
     return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
   }

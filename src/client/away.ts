@@ -2,7 +2,7 @@
 // that was last seen. What it admits is told to the service when that is back.
 
 import { isWithin } from "../clock.ts";
-import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import type { BucketDimensions, Call } from "../kernel/call.ts";
 import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
 import type { StepEvent } from "../kernel/decide.ts";
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
@@ -15,9 +15,11 @@ import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import { isOutage } from "../layers/failover.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
+import { onErrorOf } from "../limiter/parts.ts";
 import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
 import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store.ts";
 import { type Booking, Bookings } from "./bookings.ts";
+import type { Prices } from "./holds.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 
 /** What a client does while the service is away. */
@@ -142,10 +144,21 @@ export class Away {
     this.#views.learn({ mode: "judge", steps }, { allowed: decision.allowed, nowMs, steps: replies });
   }
 
-  /** What a call was priced at: not what limits count that nobody can price. */
-  pricesOf({ verdicts }: Decision): Cost {
+  /**
+   * What a call was priced at: not what limits count that nobody can price. A failed call costs nothing of a unit that each of
+   * its limits refunds.
+   */
+  pricesOf(call: Call, { verdicts }: Decision): Prices {
     const priced = verdicts.filter(({ unit }) => this.#policy.units.has(unit));
-    return Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost]));
+    const isCharged = ({ limit: name }: Verdict) => {
+      const limit = this.#policy.limits.find((each) => each.name === name);
+      return limit !== undefined && onErrorOf(this.#policy, call, limit) === "charge";
+    };
+    const charged = new Set(priced.filter(isCharged).map(({ unit }) => unit));
+    return {
+      whole: Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost])),
+      ofFailed: Object.fromEntries(priced.map(({ unit, cost }) => [unit, charged.has(unit) ? cost : 0])),
+    };
   }
 
   /** Remembers how a bucket stands that this process has emptied, granted units to, or revoked a grant of. */

@@ -2,11 +2,10 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { Hold } from "../limiter/hold.ts";
 import type { Begun } from "../limiter/run.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
-import { recordOf } from "./holds.ts";
+import { type EndableHold, recordOf } from "./holds.ts";
 import type { Item } from "./wire.ts";
 
 /** A call as it was made, and as it is sent. */
@@ -17,7 +16,7 @@ export interface Named {
 }
 
 /** What a call that has begun is run by. */
-export interface About extends Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "onError" | "reports"> {
+export interface About extends Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "reports"> {
   /** Units that some limit of the policy counts. */
   readonly units: Iterable<string>;
 }
@@ -30,7 +29,7 @@ export interface HeldAnswer extends About {
 /** What came of asking for a hold. */
 export interface Held {
   readonly decision: Decision;
-  readonly hold: Hold | null;
+  readonly hold: EndableHold | null;
   readonly answer: null;
 }
 

@@ -5,23 +5,30 @@ import type { Call, Cost } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { checkHoldOptions, type Hold, type HoldOptions, type Settlement } from "../limiter/hold.ts";
 import { type CallOptions, checkCallOptions } from "../limiter/shared.ts";
+import { endCall, type Limiter } from "../limiter.ts";
 import type { Booking } from "./bookings.ts";
 import { askOr, type ClientShared, checkOpen } from "./shared.ts";
 import type { Item } from "./wire.ts";
+
+/** A hold, perhaps of a call that runs and may fail. */
+export interface EndableHold extends Hold {
+  /** Settles what a failed call took: units that are not named as the `onError` of each limit says. */
+  fail(actual: Cost): Promise<Settlement>;
+}
 
 /**
  * A hold that the service made.
  *
  * @throws MisuseError `invalid-option`
  */
-export function serviceHold(shared: ClientShared, id: string, call: Call): Hold {
+export function serviceHold(shared: ClientShared, id: string, call: Call): EndableHold {
   if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
     throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
   }
-  const end = (op: "settle" | "release", more: object, locally: (hold: Hold) => Promise<Settlement>) => {
+  const end = (op: "settle" | "release", more: object, locally: (limiter: Limiter) => Promise<Settlement>) => {
     const item: Item<typeof op> = { op, body: { hold: id, call, ...more }, isRepeatable: true };
     return askOr(shared, item, async (away, isDoubted) => {
-      const settlement = await locally(away.limiter.hold(id, call));
+      const settlement = await locally(away.limiter);
       away.book({ item: () => item, endsCall: true }, isDoubted);
       return settlement;
     });
@@ -30,11 +37,15 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Hold 
     hold: id,
     async settle(actual = {}, options) {
       check(shared, options);
-      return end("settle", { cost: actual }, (hold) => hold.settle(actual));
+      return end("settle", { cost: actual }, (limiter) => limiter.hold(id, call).settle(actual));
+    },
+    async fail(actual) {
+      check(shared);
+      return end("settle", { cost: actual, failed: true }, (limiter) => endCall(limiter, id, call, actual, true));
     },
     async release(options) {
       check(shared, options);
-      return end("release", {}, (hold) => hold.release());
+      return end("release", {}, (limiter) => limiter.hold(id, call).release());
     },
     async extend(options = {}) {
       checkHoldOptions(options);
@@ -49,18 +60,24 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Hold 
   };
 }
 
+/** What a call was priced at, and what it costs when it fails. */
+export interface Prices {
+  readonly whole: Cost;
+  readonly ofFailed: Cost;
+}
+
 /** A hold that this process made. */
-export class OwnHold implements Hold {
+export class OwnHold implements EndableHold {
   readonly #shared: ClientShared;
-  readonly #local: Hold;
+  readonly #local: EndableHold;
   readonly #call: Call;
   readonly #made: Item;
-  readonly #prices: Cost;
+  readonly #prices: Prices;
   /** The one that the service made for it; `null`: it denied that; `undefined`: it was not asked yet. */
-  #later: Hold | null | undefined;
+  #later: EndableHold | null | undefined;
 
   /** @param made what the service is asked to make it with */
-  constructor(shared: ClientShared, local: Hold, call: Call, made: Item, prices: Cost) {
+  constructor(shared: ClientShared, local: EndableHold, call: Call, made: Item, prices: Prices) {
     this.#shared = shared;
     this.#local = local;
     this.#call = call;
@@ -91,7 +108,15 @@ export class OwnHold implements Hold {
     check(this.#shared, options);
     return this.#end(
       (hold) => hold.settle(actual),
-      () => this.#settleItem(actual),
+      () => this.#settleItem(actual, false),
+    );
+  }
+
+  async fail(actual: Cost): Promise<Settlement> {
+    check(this.#shared);
+    return this.#end(
+      (hold) => hold.fail(actual),
+      () => this.#settleItem(actual, true),
     );
   }
 
@@ -108,7 +133,7 @@ export class OwnHold implements Hold {
     return (this.#later ?? this.#local).extend(options);
   }
 
-  async #end(end: (hold: Hold) => Promise<Settlement>, item: () => Item | null): Promise<Settlement> {
+  async #end(end: (hold: EndableHold) => Promise<Settlement>, item: () => Item | null): Promise<Settlement> {
     if (this.#later) return end(this.#later);
     const settlement = await end(this.#local);
     const booking: Booking = { item, endsCall: true, isReady: () => this.#later !== undefined };
@@ -119,11 +144,12 @@ export class OwnHold implements Hold {
   }
 
   /** Where the service has no hold, all of it is booked: it was admitted. */
-  #settleItem(actual: Cost): Item | null {
-    if (this.#later !== null) return this.#endItem("settle", { cost: actual });
+  #settleItem(actual: Cost, failed: boolean): Item | null {
+    if (this.#later !== null) return this.#endItem("settle", { cost: actual, ...(failed ? { failed } : {}) });
     const { body } = this.#made;
     const { leaseMs: _, ...call } = body as Call & { readonly leaseMs?: number };
-    return recordOf({ ...call, cost: { ...this.#prices, ...actual } });
+    const { whole, ofFailed } = this.#prices;
+    return recordOf({ ...call, cost: { ...(failed ? ofFailed : whole), ...actual } });
   }
 
   #endItem(op: "settle" | "release", more: object): Item | null {

@@ -92,7 +92,6 @@ const aboutFields: Record<keyof About, Check> = {
   units: listOf(isText),
   leaseMs: orNull(isLease),
   maxHoldMs: check("a whole number from 1", (value) => isCount(value) && value >= 1),
-  onError: oneOf("charge", "refund"),
   reports: isBoolean,
 };
 /** An allowed call has a hold, a denied one has none. */

@@ -22,6 +22,9 @@ export function compilePolicy(input: PolicyInput): Policy {
     costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
     limits,
     onError: input.onError ?? "charge",
+    toolsOnError: new Map(
+      tools.flatMap(([tool, { onError }]) => (onError === undefined ? [] : [[tool, onError] as const])),
+    ),
     maxHoldMs: toMs(input.maxHold ?? DEFAULT_MAX_HOLD),
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
@@ -86,6 +89,7 @@ function compileLimit(limit: LimitInput): Limit {
     overrideFor: overrideFinder(overrides),
     leaseMs: toMs(lease),
     onExpiry,
+    onError: "onError" in limit ? (limit.onError ?? null) : null,
     allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
     otherwise: allotment(limit.quota ?? (limit.otherwise === "deny" ? 0 : "unlimited")),
   };

@@ -92,6 +92,12 @@ function limitContradictions(limit: LimitInput, i: number, limits: readonly Limi
   if ("count" in limit && limit.count !== undefined) {
     demand(limit.unit === undefined, ["unit"], "no unit where values are counted", limit.unit);
     demand(!per.includes(limit.count), ["count"], "a dimension that the limit is not per", limit.count);
+    demand(
+      limit.onError === undefined,
+      ["onError"],
+      "no onError where values are counted: they stay counted",
+      limit.onError,
+    );
   }
   if ("lease" in limit && limit.lease === "auto") {
     const isCount = "count" in limit && limit.count !== undefined;

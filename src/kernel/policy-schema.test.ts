@@ -18,9 +18,10 @@ const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {re
 const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
 const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
 const SPAN = `${DURATION}, or unlimited`;
+const NO_ON_ERROR = "no onError: a call that fails has nothing to charge or refund here";
 const UNITLESS = BASE.replace("unit, ", "");
-const SPENT = BASE.replace("optional", "optional, hold");
-const COUNTING = BASE.replace("optional", "optional, hold, count, lease");
+const SPENT = BASE.replace("optional", "optional, hold, onError");
+const COUNTING = BASE.replace("optional", "optional, hold, onError, count, lease");
 
 function faultsOf(input: unknown): string[] {
   const result = readPolicy(input);
@@ -186,6 +187,10 @@ describe("the words of a policy", () => {
       [{ hold: { lease: "86400001ms" } }, "hold.lease", LEASE, '"86400001ms"'],
       [{ hold: { onExpiry: "keep" } }, "hold.onExpiry", "charge or refund", '"keep"'],
       [{ hold: { ttl: "1m" } }, "hold.ttl", "only lease, onExpiry", "an unknown key"],
+      [{ onError: "free" }, "onError", "charge or refund", '"free"'],
+      [{ algorithm: "elapsed", quota: "1h", onError: "charge" }, "onError", NO_ON_ERROR, '"charge"'],
+      [{ algorithm: "streak", of: "errors", onError: "charge" }, "onError", NO_ON_ERROR, '"charge"'],
+      [{ algorithm: "concurrency", onError: "refund" }, "onError", NO_ON_ERROR, '"refund"'],
       [{ algorithm: "concurrency", lease: "2d" }, "lease", LEASE, '"2d"'],
       [{ algorithm: "concurrency", hold: {} }, "hold", `only ${BASE}, lease`, "an unknown key"],
     ];
@@ -200,7 +205,8 @@ describe("the words of a policy", () => {
       [{ "": {} }, 'tools[""]', "a name that is not empty", '""'],
       [{ search: { tier: 1 } }, "tools.search.tier", "a name that is not empty", "1"],
       [{ search: { volatile: "id" } }, "tools.search.volatile", "a list of names", '"id"'],
-      [{ search: { price: 1 } }, "tools.search.price", "only cost, tier, volatile", "an unknown key"],
+      [{ search: { onError: "free" } }, "tools.search.onError", "charge or refund", '"free"'],
+      [{ search: { price: 1 } }, "tools.search.price", "only cost, tier, volatile, onError", "an unknown key"],
       [{ "a-b": { cost: { Tokens: 1 } } }, 'tools["a-b"].cost.Tokens', UNIT, '"Tokens"'],
       [{ search: { cost: { tokens: -1 } } }, "tools.search.cost.tokens", WHOLE, "-1"],
       [{ search: { cost: 5 } }, "tools.search.cost", "whole numbers by unit, at most 32 entries", "5"],

@@ -75,6 +75,8 @@ export interface ToolInput {
   readonly tier?: string | undefined;
   /** Fields of its arguments that do not make two calls differ, for limits per `args`. */
   readonly volatile?: readonly string[] | undefined;
+  /** What a failed call of it costs, where the limit does not say. Default: the policy's `onError`. */
+  readonly onError?: OnError | undefined;
 }
 
 /** How units are held that are reserved before they are spent. */
@@ -85,9 +87,14 @@ export interface HoldInput {
   readonly onExpiry?: "charge" | "refund" | undefined;
 }
 
+/** What a call costs that `run` made and that failed: its price, or only what it reported. */
+export type OnError = "charge" | "refund";
+
 /** What limits say that units are spent on. */
 export interface SpentLimitInput extends LimitBaseInput {
   readonly hold?: HoldInput | undefined;
+  /** What a failed call costs here. Default: the tool's `onError`, else the policy's. */
+  readonly onError?: OnError | undefined;
 }
 
 /** What limits say whose units may be borrowed ahead. */
@@ -198,8 +205,8 @@ export interface PolicyInput {
   readonly partition?: Dimension | undefined;
   /** Known tools. */
   readonly tools?: Readonly<Record<string, ToolInput>> | undefined;
-  /** What a call costs that `run` made and that failed: what it was priced at (default), or only what it reported. */
-  readonly onError?: "charge" | "refund" | undefined;
+  /** What a failed call costs where neither the limit nor the tool says. Default `charge`. */
+  readonly onError?: OnError | undefined;
   /** How long `run` and the adapters keep the hold of one call alive. Then its estimate is charged. Default `1h`. */
   readonly maxHold?: DurationInput | undefined;
   /** 1 to 256, judged in this order. */
@@ -209,8 +216,13 @@ export interface PolicyInput {
 /** An object with these keys alone. */
 function object<Shape extends z.ZodRawShape>(what: string, shape: Shape) {
   return z.strictObject(shape, {
-    error: (issue) => (issue.code === "unrecognized_keys" ? `only ${Object.keys(shape).join(", ")}` : what),
+    error: (issue) => (issue.code === "unrecognized_keys" ? `only ${keysOf(shape).join(", ")}` : what),
   });
+}
+
+/** The keys that an object may have. */
+function keysOf(shape: z.ZodRawShape): string[] {
+  return Object.keys(shape).filter((key) => shape[key] !== unspent.onError);
 }
 
 function text(pattern: RegExp, error: string) {
@@ -331,6 +343,16 @@ const spent = {
   })
     .optional()
     .describe("How units are held that are reserved before they are spent."),
+  onError: chargeOrRefund
+    .optional()
+    .describe(
+      "What a failed call costs here: its price, or only what it reported. Default: the tool's, else the policy's.",
+    ),
+};
+
+/** Of limits that a call is charged nothing in, or whose units are always given back. */
+const unspent = {
+  onError: z.never({ error: "no onError: a call that fails has nothing to charge or refund here" }).optional(),
 };
 
 const counting = {
@@ -390,11 +412,13 @@ const algorithms = [
   }),
   object("a limit", {
     ...base,
+    ...unspent,
     algorithm: z.literal("concurrency"),
     lease: lease.optional().describe("How long a unit is in use unless that is extended. Default: 2m."),
   }),
   object("a limit", {
     ...unitless,
+    ...unspent,
     algorithm: z.literal("elapsed"),
     quota: span.optional().describe("How long from the first call on; unlimited leaves the limit out."),
     quotas: map(value, span, "durations by value of the last dimension of per", MAX_NAMES).optional(),
@@ -403,6 +427,7 @@ const algorithms = [
   }),
   object("a limit", {
     ...unitless,
+    ...unspent,
     algorithm: z.literal("streak"),
     of: z.enum(["errors", "results"], { error: "errors or results" }).describe("What is counted."),
     action: z
@@ -430,6 +455,9 @@ export const policySchema = object("a policy", {
         .max(MAX_MATCHES, { error: `at most ${MAX_MATCHES} names` })
         .optional()
         .describe("Fields of its arguments that do not make two calls differ, for limits per args."),
+      onError: chargeOrRefund
+        .optional()
+        .describe("What a failed call of it costs, where the limit does not say. Default: the policy's."),
     }),
     "tools by name",
     MAX_NAMES,
@@ -438,7 +466,9 @@ export const policySchema = object("a policy", {
     .describe("Known tools."),
   onError: chargeOrRefund
     .optional()
-    .describe("What a failed call costs that run made: its price (default), or only what it reported."),
+    .describe(
+      "What a failed call costs that run made, where neither limit nor tool says: its price (default), or only what it reported.",
+    ),
   maxHold: duration
     .optional()
     .describe(

@@ -123,6 +123,7 @@ describe("readPolicy", () => {
       [{ ...count, quota: "unlimited" }],
       [{ per: ["user"], quota: 1_001 }],
       [{ ...count, unit: "sessions" }, 'unit: no unit where values are counted; "sessions"'],
+      [{ ...count, onError: "refund" }, 'onError: no onError where values are counted: they stay counted; "refund"'],
       [{ ...count, count: "user" }, 'count: a dimension that the limit is not per; "user"'],
       [{ ...count, quota: 1_001 }, `quota: ${most}; 1001`],
       [{ per: ["user"], quota: 5, lease: "auto" }],

@@ -27,7 +27,7 @@ describe("definePolicy", () => {
     assert.deepEqual(made.tools, []);
     const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
-    const hold = { leaseMs: 120_000, onExpiry: "charge" };
+    const hold = { leaseMs: 120_000, onExpiry: "charge", onError: null };
     const words = {
       isShadow: false,
       isLent: false,
@@ -88,6 +88,13 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
     assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
     assert.equal(definePolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
+  });
+
+  it("says what a failed call costs in a limit, and of a tool", () => {
+    assert.equal(compiled({ quota: 5, onError: "refund" }).onError, "refund");
+    assert.equal(compiled({ algorithm: "concurrency", quota: 5 }).onError, null);
+    const tools = { search: { onError: "refund" }, book: {} } as const;
+    assert.deepEqual(definePolicy({ ...policy({ quota: 5 }), tools }).toolsOnError, new Map([["search", "refund"]]));
   });
 
   it("knows which tools a limit is for, their tiers, and whose quota is another", () => {
@@ -295,6 +302,7 @@ describe("definePolicy", () => {
       "costs",
       "limits",
       "onError",
+      "toolsOnError",
       "maxHoldMs",
       "units",
       "tools",

@@ -7,7 +7,7 @@ import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
-import { type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
+import { type OnError, type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
 import type { PolicyTypes, TypesOf } from "./typed.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
@@ -71,6 +71,8 @@ export interface Limit {
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: NewHold["onExpiry"];
+  /** What a failed call costs here; `null` where the tool or the policy says it. */
+  readonly onError: OnError | null;
   /** By value of the last dimension of `per`; `null` where the limit does not apply. */
   readonly allotments: ReadonlyMap<string, Allotment | null>;
   /** For every other value. */
@@ -83,8 +85,10 @@ export interface Policy {
   /** What a call of a tool costs unless it says otherwise. */
   readonly costs: ReadonlyMap<string, Cost>;
   readonly limits: readonly Limit[];
-  /** What a call costs that `run` made and that failed. */
-  readonly onError: "charge" | "refund";
+  /** What a call costs that `run` made and that failed, where neither its limit nor its tool says. */
+  readonly onError: OnError;
+  /** What a failed call of a tool costs, where its limit does not say. */
+  readonly toolsOnError: ReadonlyMap<string, OnError>;
   /** How long `run` keeps the hold of one call alive. */
   readonly maxHoldMs: number;
   /** The units that some limit counts. */

@@ -8,7 +8,7 @@ import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { holdIdOf, holdNameOf, isPerArgs, newHoldId, type Part } from "./parts.ts";
+import { holdIdOf, holdNameOf, isPerArgs, newHoldId, type Part, partsHeldBy } from "./parts.ts";
 import { ask, type CallOptions, type Shared, tell } from "./shared.ts";
 
 /** What is asked for a call. */
@@ -43,7 +43,7 @@ const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
   const { verb, call, parts, wait } = asked;
   const id = parts.some(({ event }) => event === "hold")
-    ? newHoldId(verb === "run", isPerArgs(shared.policy, call))
+    ? newHoldId(verb === "run", isPerArgs(shared.policy, call), parts)
     : null;
   const name = id === null ? null : holdNameOf(shared.policy, id, call);
   const once = onceOf(shared, asked);
@@ -118,7 +118,7 @@ function onceOf({ policy, prefix }: Shared, { verb, call, parts }: Asked): Once 
   return { key: onceKey(prefix, tag, "once", call.idempotencyKey), request };
 }
 
-function firstOf({ call, parts }: Asked, reply: StoreReply, request: string, id: string | null) {
+function firstOf({ verb, call, parts }: Asked, reply: StoreReply, request: string, id: string | null) {
   const { replay } = reply;
   if (replay === undefined) return { parts, hold: id };
   if (replay.request !== request) {
@@ -131,5 +131,6 @@ function firstOf({ call, parts }: Asked, reply: StoreReply, request: string, id:
     });
   }
   const hold = replay.hold === null ? null : holdIdOf(replay.hold);
-  return { parts: parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 })), hold };
+  const first = parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 }));
+  return { parts: verb === "run" ? partsHeldBy(hold, first) : first, hold };
 }

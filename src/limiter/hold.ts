@@ -10,7 +10,7 @@ import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
-import { holdNameOf, isConcurrency, isPerArgs, newHoldId, type Part } from "./parts.ts";
+import { holdNameOf, isConcurrency, isPerArgs, newHoldId, onErrorOf, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
 
 /** How a hold is made or extended. */
@@ -74,6 +74,9 @@ interface HeldPart extends Bucket {
   readonly charged: number;
 }
 
+/** What units took that a settlement does not name: what was held, what the limit's `onError` says, or nothing. */
+export type Rest = "held" | "onError" | "nothing";
+
 /** What a hold is about. */
 export interface HoldOf {
   /** What its callers know. */
@@ -109,29 +112,26 @@ export function holdOf(shared: Shared, of: HoldOf): Hold {
   };
 }
 
-/**
- * Ends a hold.
- *
- * @param rest what units took that `actual` does not name: what was held, or nothing
- */
+/** Ends a hold. */
 export async function settle(
   shared: Shared,
   of: HoldOf,
   actual: Cost,
-  rest: "held" | "nothing",
+  rest: Rest,
   options: CallOptions = {},
 ): Promise<Settlement> {
   checkCallOptions(options);
   checkCost(of.policy, actual);
-  const parts = of.parts.filter((part) => part.held > 0 || actualOf(part, actual, rest) > 0);
+  const unitsOf = (part: HeldPart) => actualOf(part, actual, rest === "onError" ? restOfFailed(of, part) : rest);
+  const parts = of.parts.filter((part) => part.held > 0 || unitsOf(part) > 0);
   const once = settledOnce(
     shared,
     of,
-    parts.map((part) => [part.key, actualOf(part, actual, rest)] as const),
+    parts.map((part) => [part.key, unitsOf(part)] as const),
   );
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
-      const units = actualOf(part, actual, rest);
+      const units = unitsOf(part);
       const event: StepEvent = part.held > 0 ? { type: "settle", id: of.name, units } : { type: "charge", cost: units };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
@@ -169,6 +169,11 @@ export function bareHold(of: HoldOf): HoldOf {
     name: holdNameOf(of.policy, id, of.call),
     parts: of.parts.map((part) => ({ ...part, held: 0, charged: 0 })),
   };
+}
+
+/** What a failed call has taken of a limit's unit when it did not report any. */
+function restOfFailed({ policy, call }: HoldOf, { limit }: HeldPart): "held" | "nothing" {
+  return onErrorOf(policy, call, limit) === "refund" ? "nothing" : "held";
 }
 
 /** What a limit is charged at the end, beyond what it was charged before. */

@@ -4,7 +4,8 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { Limit, Policy } from "../kernel/policy.ts";
+import type { OnError } from "../kernel/policy-schema.ts";
 
 /** A charge, and whether its units are spent at once or held. */
 export interface Part extends Charge {
@@ -41,10 +42,29 @@ export function reservedParts(matches: readonly Match[]): Part[] {
   throw new MisuseError("missing-cost", { path: `cost.${unit}`, expected, got: "nothing" });
 }
 
-/** For a call that runs here: a call is a call once it has begun, but what it takes beside that is seen at its end. */
-export function runParts(matches: readonly Match[], onError: Policy["onError"]): Part[] {
-  const isKnown = (match: Match) => match.limit.unit === "calls" && onError === "charge" && !isConcurrency(match);
-  return partsOf(matches, (match) => (isKnown(match) ? "charge" : "hold"));
+/**
+ * For a call that runs here. It has taken its `calls` once it has begun, but where a failed call gets them back they are held
+ * until its end; so is whatever else it is priced at.
+ */
+export function runParts(policy: Policy, call: Call, matches: readonly Match[]): Part[] {
+  const isRefund = (match: Match) => isOfCalls(match) && onErrorOf(policy, call, match.limit) === "refund";
+  const marks = marksOf(matches.filter((match) => match.price !== 0 && isRefund(match)));
+  return partsOf(matches, (match) => runEventOf(match, marks));
+}
+
+/** What a failed call costs in a limit: what the limit says, else its tool, else the policy. */
+export function onErrorOf({ toolsOnError, onError }: Policy, { tool }: Call, limit: Limit): OnError {
+  return limit.onError ?? toolsOnError.get(String(tool)) ?? onError;
+}
+
+/** Whether the units of a running call are held in a limit, or charged when it begins. */
+function runEventOf(bucket: Bucket, marks: string): Part["event"] {
+  return !isOfCalls(bucket) || isMarked(marks, bucket.limit) ? "hold" : "charge";
+}
+
+/** Whether it counts calls that have begun. */
+function isOfCalls(bucket: Bucket): boolean {
+  return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isConcurrency(bucket);
 }
 
 /** What the ids of holds of calls that run begin with: such a hold is about other parts than one that was reserved. */
@@ -53,9 +73,41 @@ const RUN = "run-";
 /** What the ids of holds end with whose names depend on the arguments, too. */
 const OF_ARGS = "-a";
 
-/** An id for the holds of a new call. It says whether a limit is per the arguments: after a reload the policy may say otherwise. */
-export function newHoldId(isRun: boolean, isPerArgs = false): string {
-  return `${isRun ? RUN : ""}${crypto.randomUUID()}${isPerArgs ? OF_ARGS : ""}`;
+/** The id of a running call some of whose `calls` are held: random digits, and marks of the limits that hold them. */
+const MARKED = /^run-[0-9a-f]{24}-([0-9a-f]+|all)(?:-a)?$/;
+const [RANDOM_LENGTH, MARK_LENGTH, MAX_MARKS, ALL] = [24, 3, 4, "all"];
+
+/**
+ * An id for the holds of a new call. It says whether a limit is per the arguments, and which limits hold `calls` of a running
+ * call: after a reload the policy may say otherwise.
+ *
+ * @param parts what is asked for the call
+ */
+export function newHoldId(isRun: boolean, isPerArgs = false, parts: readonly Part[] = []): string {
+  const end = isPerArgs ? OF_ARGS : "";
+  const marks = isRun ? marksOf(parts.filter((part) => isOfCalls(part) && part.event === "hold")) : "";
+  if (marks === "") return `${isRun ? RUN : ""}${crypto.randomUUID()}${end}`;
+  return `${RUN}${crypto.randomUUID().replaceAll("-", "").slice(0, RANDOM_LENGTH)}-${marks}${end}`;
+}
+
+/**
+ * Marks of limits, as they are kept in an id; for more than there is room for, a mark of all. Another limit that happens to
+ * have the same mark holds its `calls`, too: what it charges in the end is the same.
+ */
+function marksOf(buckets: readonly Bucket[]): string {
+  const marks = new Set(buckets.map(({ limit }) => markOf(limit)));
+  return marks.size > MAX_MARKS ? ALL : [...marks].join("");
+}
+
+function markOf({ name }: Limit): string {
+  return digest(name).slice(0, MARK_LENGTH);
+}
+
+function isMarked(marks: string, limit: Limit): boolean {
+  if (marks === "" || marks === ALL) return marks === ALL;
+  const mark = markOf(limit);
+  for (let i = 0; i < marks.length; i += MARK_LENGTH) if (marks.startsWith(mark, i)) return true;
+  return false;
 }
 
 /** Whether a limit of a call's tool is per its arguments. */
@@ -90,8 +142,18 @@ export function isRunHold(id: string): boolean {
  *
  * @throws MisuseError `missing-cost`
  */
-export function partsOfHold(id: string, matches: readonly Match[], onError: Policy["onError"]): Part[] {
-  return isRunHold(id) ? runParts(matches, onError) : reservedParts(matches);
+export function partsOfHold(id: string, matches: readonly Match[]): Part[] {
+  return isRunHold(id) ? partsOf(matches, (match) => runEventOf(match, marksIn(id))) : reservedParts(matches);
+}
+
+/** The parts of a running call that is sent again: what it held then, by its first id. */
+export function partsHeldBy(id: string | null, parts: readonly Part[]): Part[] {
+  const marks = id === null ? "" : marksIn(id);
+  return parts.map((part) => (isOfCalls(part) ? { ...part, event: runEventOf(part, marks) } : part));
+}
+
+function marksIn(id: string): string {
+  return MARKED.exec(id)?.[1] ?? "";
 }
 
 /** Whether a limit counts what has not ended: its units can only be held. */

@@ -5,8 +5,17 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import { bareHold, type Hold, type HoldOf, type HoldOptions, holdOf, pricesOf, settle } from "./hold.ts";
+import {
+  bareHold,
+  type Hold,
+  type HoldOf,
+  type HoldOptions,
+  holdOf,
+  pricesOf,
+  type Rest,
+  type Settlement,
+  settle,
+} from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
 import { type Outcome, report } from "./report.ts";
 import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
@@ -64,10 +73,9 @@ export interface Begun {
   readonly maxHoldMs: number;
   /** By which the hold is extended. */
   readonly clock: Clock;
-  readonly onError: Policy["onError"];
   /** Whether some limit counts outcomes. */
   readonly reports: boolean;
-  settle(actual: Cost, rest: "held" | "nothing"): Promise<unknown>;
+  settle(actual: Cost, rest: Rest): Promise<Settlement>;
   /** Books what goes beyond an earlier settlement. */
   book(excess: Cost): Promise<unknown>;
   report(outcome: Outcome): Promise<void>;
@@ -86,7 +94,6 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     leaseMs: held.length === 0 ? null : Math.min(...held.map((limit) => leaseMs ?? limit.leaseMs)),
     maxHoldMs: of.policy.maxHoldMs,
     clock: shared.clock,
-    onError: of.policy.onError,
     reports: matches.some(({ limit }) => limit.reports !== null),
     settle: (actual, rest) => settle(shared, of, actual, rest),
     book: (excess) => settle(shared, bareHold(of), excess, "nothing"),
@@ -112,11 +119,11 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
     begun.tell({ type: "usage-unusable", call, hold: hold.hold, ...unusable }),
   );
   const alive = keepAlive(begun, options, () => usage.soFar());
-  let rest: "held" | "nothing" = "nothing";
+  let rest: Rest = "nothing";
   let outcome: Outcome | null = null;
   try {
     signal.throwIfAborted();
-    rest = begun.onError === "refund" ? "nothing" : "held";
+    rest = "onError";
     const value = await run(signal, usage.report);
     rest = "held";
     outcome = { result: value };
@@ -142,7 +149,7 @@ function estimateOf({ held, prices }: Begun): Cost {
  *
  * @param booked what was booked before, when the hold reached its limit
  */
-async function end(begun: Begun, actual: Cost, rest: "held" | "nothing", booked: Cost | null): Promise<void> {
+async function end(begun: Begun, actual: Cost, rest: Rest, booked: Cost | null): Promise<void> {
   try {
     if (booked !== null) {
       const excess = excessOf(actual, booked);

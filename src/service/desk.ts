@@ -107,7 +107,7 @@ export async function reserve(
 }
 
 /** What a caller needs to know of a call that has begun, to run it as the limiter would. */
-export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "onError" | "reports"> & {
+export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "reports"> & {
   readonly hold: string | null;
   readonly units: readonly string[];
 };
@@ -116,19 +116,20 @@ export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): 
   const { leaseMs, ...call } = body;
   const { decision, begun } = await beginCall(desk.limiter, scope(desk, caller, call), { leaseMs });
   if (begun === null) {
-    const { onError, maxHoldMs } = desk.inForce.policy;
-    return { ...decision, hold: null, held: [], units: [], leaseMs: null, maxHoldMs, onError, reports: false };
+    const { maxHoldMs } = desk.inForce.policy;
+    return { ...decision, hold: null, held: [], units: [], leaseMs: null, maxHoldMs, reports: false };
   }
-  const { hold, held, units, leaseMs: livesMs, maxHoldMs, onError, reports } = begun;
-  return { ...decision, hold: hold.hold, held, units: [...units], leaseMs: livesMs, maxHoldMs, onError, reports };
+  const { hold, held, units, leaseMs: livesMs, maxHoldMs, reports } = begun;
+  return { ...decision, hold: hold.hold, held, units: [...units], leaseMs: livesMs, maxHoldMs, reports };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
-  const { hold, cost = {} } = body;
+  const { hold, cost = {}, failed = false } = body;
+  if (failed && !isRunHold(hold)) throw invalidOption("failed", "a hold that begin made", hold);
   const call = scopeHeld(desk, caller, body);
   // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
   const settlement = isRunHold(hold)
-    ? endCall(desk.limiter, hold, call, cost)
+    ? endCall(desk.limiter, hold, call, cost, failed)
     : desk.limiter.hold(hold, call).settle(withoutLost(desk, body.call, cost));
   return settled(desk, caller, body, settlement);
 }

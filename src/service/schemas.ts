@@ -55,7 +55,14 @@ export const reserveSchema = z
   .catchall(dimensionValue)
   .meta({ id: "Reserve" });
 export const settleSchema = z
-  .strictObject({ hold: holdId, call: callSchema, cost: cost.optional() })
+  .strictObject({
+    hold: holdId,
+    call: callSchema,
+    cost: cost.optional(),
+    failed: z.boolean().optional().meta({
+      description: "Of a call that was begun: it has failed. Units that `cost` does not name take what `onError` says.",
+    }),
+  })
   .meta({ id: "Settle" });
 export const releaseSchema = z.strictObject({ hold: holdId, call: callSchema }).meta({ id: "Release" });
 export const extendSchema = z
@@ -156,7 +163,6 @@ export const begunSchema = z
       .nullable()
       .meta({ description: "Extend the hold within this time while the call runs. `null`: nothing is held." }),
     maxHoldMs: distanceMs.meta({ description: "Extend the hold for no longer than this, then settle it." }),
-    onError: z.enum(["charge", "refund"]).meta({ description: "What a call that fails has taken, by the policy." }),
     reports: z.boolean().meta({ description: "Whether some limit counts outcomes: report what came of the call." }),
   })
   .meta({ id: "Begun" });
@@ -231,7 +237,7 @@ export interface HoldBody {
   readonly hold: string;
   readonly call: Call;
 }
-export type SettleBody = HoldBody & { readonly cost?: Cost | undefined };
+export type SettleBody = HoldBody & { readonly cost?: Cost | undefined; readonly failed?: boolean | undefined };
 export type ExtendBody = HoldBody & { readonly leaseMs?: number | undefined };
 export interface ReportBody {
   readonly call: Call;

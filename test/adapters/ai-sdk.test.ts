@@ -60,6 +60,11 @@ for (const version of [6, 7] as const) {
     tools: { search: { cost: { credits: 4 } } },
     limits: [{ name: "credits", per: ["session"], unit: "credits", quota: 100 }],
   });
+  /** Where the tool says it, and the policy the opposite. */
+  const heldByTool = (onError: "charge" | "refund"): PolicyInput => ({
+    ...held(onError === "charge" ? "refund" : "charge"),
+    tools: { search: { cost: { credits: 4 }, onError } },
+  });
 
   describe(`the AI SDK ${version}: tools`, () => {
     it("hands the model the denial, and asks it for one last answer without tools", async () => {
@@ -253,12 +258,14 @@ for (const version of [6, 7] as const) {
       });
     }
 
-    it("charges a tool that throws, or gives back, as the policy says", async () => {
-      for (const [onError, used] of [
-        ["charge", 4],
-        ["refund", 0],
+    it("charges a tool that throws, or gives back, as the policy says, or of this tool", async () => {
+      for (const [policy, used] of [
+        [held("charge"), 4],
+        [held("refund"), 0],
+        [heldByTool("charge"), 4],
+        [heldByTool("refund"), 0],
       ] as const) {
-        const agent = agentOf(held(onError), () => {
+        const agent = agentOf(policy, () => {
           throw new Error("no network");
         });
         await generateText({ ...agent.asked, stopWhen: stepCountIs(2) });

@@ -523,6 +523,16 @@ describe("what goes wrong", () => {
     ["charge", 4],
     ["refund", 0],
   ] as const) {
+    it(`a tool whose own onError is ${onError}: ${used} of 4 are booked`, async () => {
+      const policy = {
+        onError: used === 0 ? "charge" : "refund",
+        tools: { search: { cost: { credits: 4 }, onError } },
+      };
+      const { parts, limiter } = agentOf([CREDITS], [calls("search"), new AIMessage("The end.")], {}, policy);
+      await invoke(createAgent({ ...parts, tools: [failing] }));
+      assert.equal((await limiter.usage({ session: "t1" }))[0]?.used, used);
+    });
+
     it(`a tool that throws: the same words as without limits, and with onError ${onError} ${used} of 4 are booked`, async () => {
       const replies = () => [calls("search"), new AIMessage("The end.")];
       const { parts, limiter } = agentOf([CREDITS], replies(), {}, held(onError));

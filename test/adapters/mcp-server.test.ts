@@ -402,12 +402,14 @@ describe("a call that is allowed", () => {
   });
 
   it("passes on a tool's failure, which the policy charges or refunds", async () => {
-    for (const [onError, used] of [
-      ["charge", 2],
-      ["refund", 0],
+    for (const [policy, used] of [
+      [{ onError: "charge" }, 2],
+      [{ onError: "refund" }, 0],
+      [{ onError: "refund", tools: { book: { onError: "charge" } } }, 2],
+      [{ onError: "charge", tools: { book: { onError: "refund" } } }, 0],
     ] as const) {
       for (const [way, make] of Object.entries(WAYS)) {
-        const limiter = limiterOf({ ...TWO, onError });
+        const limiter = limiterOf({ ...TWO, ...policy });
         const failing: Run = () => {
           throw new Error("full");
         };

@@ -332,6 +332,13 @@ describe("the OpenAI Agents SDK: what goes wrong", () => {
       });
     }
 
+    it(`settles a tool that throws as the tool's own onError says: ${onError}`, async () => {
+      const policy = held(used === 0 ? "charge" : "refund");
+      const agent = setUp({ ...policy, tools: { search: { cost: { credits: 4 }, onError } } });
+      await run(agent.agentOf(failing, {}, { model: once() }).agent, "Find it.", RUN);
+      assert.deepEqual(await agent.used(), [used]);
+    });
+
     it(`settles a tool whose errors end the run as the policy says: ${onError}`, async () => {
       const { agentOf, used: booked } = setUp(held(onError));
       const { agent } = agentOf(failing, { errorFunction: null });

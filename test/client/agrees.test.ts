@@ -135,7 +135,16 @@ const listeners = (told: unknown[]) => ({
 });
 
 describe("a client and a limiter in the process", () => {
-  for (const onError of ["charge", "refund"] as const) {
+  const MIXED = {
+    ...POLICY,
+    tools: { ...POLICY.tools, search: { onError: "refund" } },
+    limits: POLICY.limits.map((limit) => (limit.name === "session" ? { ...limit, onError: "charge" } : limit)),
+  } as PolicyInput;
+  for (const [onError, policy] of [
+    ["charge", POLICY],
+    ["refund", { ...POLICY, onError: "refund" }],
+    ["refund of one tool in some limits", MIXED],
+  ] as const) {
     it(`answer the same to ${STEPS} random acts, on error ${onError}`, async (test) => {
       const random = randomOf(seedOf(`agrees on ${onError}`));
       const clocks: FakeClock[] = [];
@@ -144,7 +153,6 @@ describe("a client and a limiter in the process", () => {
         clocks.push(clock);
         return memoryStore({ clock });
       };
-      const policy = { ...POLICY, onError };
       const server = await served({ policy, store: newStore() });
       const away = side((told) => createClient({ url: server.url, ...listeners(told) }));
       const here = side((told) => createLimiter({ policy, store: newStore(), ...listeners(told) }));

@@ -13,9 +13,10 @@ import { type Served, served } from "../service/served.ts";
 
 const POLICY: PolicyInput = {
   version: 1,
+  tools: { breaks: { onError: "refund" } },
   limits: [
     { name: "per-session", per: ["session"], quota: 1_000_000, algorithm: "fixed-window", window: "365d" },
-    { name: "small", per: ["user"], optional: true, quota: 10 },
+    { name: "small", per: ["user"], optional: true, quota: 10, onError: "charge" },
     { name: "tokens", per: ["user"], optional: true, unit: "tokens", quota: 1_000 },
     { name: "at-once", per: ["user"], optional: true, match: ["job"], algorithm: "concurrency", quota: 3 },
     {
@@ -397,5 +398,43 @@ describe("holds while the service is away", () => {
     assert.equal((await limiter.run({ tool: "flaky", session: "s1" }, () => 1)).allowed, false);
     await heal(instances);
     assert.equal((await limiter.peek({ tool: "flaky", session: "s1" })).allowed, false);
+  });
+
+  it("of run that fails cost what each limit says, whether they began or ended while the service was away", async (test) => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances as [Instance];
+    const begin = () => {
+      const { promise, reject } = Promise.withResolvers<never>();
+      const begun = Promise.withResolvers<void>();
+      // A test that fails must leave no call running.
+      test.after(() => reject(new RangeError("broken")));
+      const ran = instance.limiter.run({ ...call, tool: "breaks" }, () => {
+        begun.resolve();
+        return promise;
+      });
+      const fail = async () => {
+        reject(new RangeError("broken"));
+        await assert.rejects(ran, RangeError);
+      };
+      return { begun: begun.promise, fail };
+    };
+    const before = begin();
+    await before.begun;
+    await cut(instance);
+    const [during, after] = [begin(), begin()];
+    await Promise.all([during.begun, after.begun]);
+    await before.fail();
+    await during.fail();
+    await heal(instances);
+    assert.deepEqual(await used(server), [3, 100]);
+    await after.fail();
+    assert.deepEqual(await used(server), [3, 0]);
+    await cut(instance);
+    const late = begin();
+    await late.begun;
+    await server.post("/v1/record", { ...call, cost: { tokens: 1_000 } });
+    await heal(instances);
+    await late.fail();
+    assert.deepEqual(await used(server), [5, 1_000], "the service denied it: it was admitted, and has failed");
   });
 });

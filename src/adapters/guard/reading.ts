@@ -5,7 +5,7 @@ import { UnreachableError } from "../../limiter.ts";
 
 /** A call that has begun here and whose answer is still to be read. */
 export interface Reading {
-  /** Ends the call; with an error it is settled as the policy's `onError` says. Ending it twice is fine. */
+  /** Ends the call; with an error it is settled as `onError` says. Ending it twice is fine. */
   end(error?: unknown): Promise<void>;
   /** Resolves when it has ended. */
   readonly ended: Promise<void>;
