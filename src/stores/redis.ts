@@ -22,6 +22,7 @@ import { beatCall, beatReply } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
 import { scriptReplies } from "./redis/replies.ts";
+import { Route } from "./redis/route.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
@@ -92,8 +93,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { deadlineMs = 1_000, clock } = options;
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  const connection = connectionOf(client);
-  return new RedisStore(connection, deadlineMs, clock);
+  return new RedisStore(client, deadlineMs, clock);
 }
 
 /** A batch without keys, limits, shapes and requests. */
@@ -110,6 +110,7 @@ class RedisStore implements Store {
   /** A cluster has no one server that could lose what it held. */
   readonly beat?: (member: Member) => Promise<Beat>;
   readonly #connection: Connection;
+  readonly #route: Route;
   readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
@@ -119,7 +120,9 @@ class RedisStore implements Store {
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(connection: Connection, deadlineMs: number, clock: Clock | undefined) {
+  constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
+    const connection = connectionOf(client);
+    this.#route = new Route(client, connection);
     this.#connection = connection;
     this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;
@@ -130,7 +133,7 @@ class RedisStore implements Store {
       this.#checkOpen();
       const { keys, values } = beatCall(member);
       // Without a deadline: a beat while the server is away waits as long as it takes.
-      const { send } = connection;
+      const { send } = this.#route;
       const answer = await this.#call(script, { keys, values, send }, beatReply);
       if (this.#isForgotten) {
         await this.#call(this.#apply, { ...NOTHING, send }, () => {});
@@ -169,6 +172,7 @@ class RedisStore implements Store {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#unsettled);
+    this.#route.close();
   }
 
   async #inTime<Value>(leftMs: number, work: Promise<Value>): Promise<Value> {
@@ -186,7 +190,7 @@ class RedisStore implements Store {
     return async (...command) => {
       const ms = endsAtMs - performance.now();
       if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      return within(ms, this.#connection.send(...command), { deadlineMs });
+      return within(ms, this.#route.send(...command), { deadlineMs });
     };
   }
 

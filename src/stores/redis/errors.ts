@@ -13,6 +13,7 @@ const BY_WORD: Record<string, readonly [code: StoreErrorCode, transient: boolean
   OOM: ["out-of-memory", true],
   LOADING: ["loading", true],
   BUSY: ["unavailable", true],
+  UNBLOCKED: ["unavailable", true],
   MASTERDOWN: ["unavailable", true],
   CLUSTERDOWN: ["unavailable", true],
   TRYAGAIN: ["unavailable", true],
@@ -46,6 +47,19 @@ export function isNoScript(error: unknown): boolean {
 /** Whether a slot's keys are on two servers just now, so that a script of several can run on neither. */
 export function isSlotMoving(error: unknown): boolean {
   return serverError(error)?.word === "TRYAGAIN";
+}
+
+/** Errors of a server that has become a replica, or is about to. */
+const BY_REPLICAS: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "UNBLOCKED"]);
+
+/** Whether a server that cannot write said this, so that another one can. */
+export function saysReplica(error: unknown): boolean {
+  return BY_REPLICAS.has(serverError(error)?.word ?? "");
+}
+
+/** Whether a server said this, and not the client. */
+export function isServerError(error: unknown): boolean {
+  return serverError(error) !== null;
 }
 
 /**
