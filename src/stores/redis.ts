@@ -19,7 +19,7 @@ import {
 import { validTime } from "../store-check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatCall, beatReply } from "./redis/beat.ts";
-import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
+import type { RedisClient, Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
@@ -109,7 +109,8 @@ class RedisStore implements Store {
   readonly batching = BATCHING;
   /** A cluster has no one server that could lose what it held. */
   readonly beat?: (member: Member) => Promise<Beat>;
-  readonly #connection: Connection;
+  readonly #client: RedisClient;
+  readonly #isCluster: boolean;
   readonly #route: Route;
   readonly deadlineMs: number;
   readonly clock?: Clock;
@@ -121,13 +122,13 @@ class RedisStore implements Store {
   #closed = false;
 
   constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
-    const connection = connectionOf(client);
-    this.#route = new Route(client, connection);
-    this.#connection = connection;
+    this.#client = client;
+    this.#route = new Route(client);
+    this.#isCluster = this.#route.isCluster;
     this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
-    if (connection.isCluster) return;
+    if (this.#isCluster) return;
     const script = scriptOf(BEAT_SCRIPT, clock);
     this.beat = async (member) => {
       this.#checkOpen();
@@ -148,11 +149,11 @@ class RedisStore implements Store {
     terms?: Terms,
     leftMs: number = this.deadlineMs,
   ): Promise<(StoreReply | StoreError)[]> {
-    if (this.#connection.isCluster) refuseTerms(terms);
+    if (this.#isCluster) refuseTerms(terms);
     this.#checkOpen();
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);
-    if (!this.#connection.isCluster) return this.#runAll(requests, send, terms);
+    if (!this.#isCluster) return this.#runAll(requests, send, terms);
     return decideInSlots(requests, {
       decide: (each) => this.#runAll(each, send),
       settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
@@ -163,7 +164,7 @@ class RedisStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      return await checkSetup({ ...this.#connection, send: this.#sendWithin(this.deadlineMs) });
+      return await checkSetup(this.#client, this.#sendWithin(this.deadlineMs));
     } catch (error) {
       throw redisError(error);
     }

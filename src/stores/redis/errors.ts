@@ -49,12 +49,15 @@ export function isSlotMoving(error: unknown): boolean {
   return serverError(error)?.word === "TRYAGAIN";
 }
 
-/** Errors of a server that has become a replica, or is about to. */
-const BY_REPLICAS: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "UNBLOCKED"]);
+/**
+ * A replica says the first two: its master is elsewhere. After the third, Redis 7.0 may answer the same command once more,
+ * so that each later answer of the connection belongs to the command before.
+ */
+const UNFIT: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "UNBLOCKED"]);
 
-/** Whether a server that cannot write said this, so that another one can. */
-export function saysReplica(error: unknown): boolean {
-  return BY_REPLICAS.has(serverError(error)?.word ?? "");
+/** Whether a server said that no more use can be made of this connection. */
+export function saysUnfit(error: unknown): boolean {
+  return UNFIT.has(serverError(error)?.word ?? "");
 }
 
 /** Whether a server said this, and not the client. */

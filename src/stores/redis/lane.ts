@@ -20,8 +20,8 @@ export interface Silence {
 export class Lane {
   /** `null` for the user's client. */
   readonly spare: Spare | null;
-  /** Whether it answers as a replica does, which cannot write. */
-  isReplica = false;
+  /** Whether its server has said that no more use can be made of it. */
+  isUnfit = false;
   readonly #connection: Connection;
   readonly #silences = new Map<string, Silence>();
   readonly #inFlight = new Set<(error: Error) => void>();
@@ -68,7 +68,7 @@ export class Lane {
 
   /** Fails what is in flight: nobody waits longer for answers that will not come. */
   abandon(): void {
-    const error = new Error("the connection gives no answers: the store uses another one");
+    const error = new Error("no answer came through this connection; the store uses another one");
     for (const reject of this.#inFlight) reject(error);
     this.#inFlight.clear();
   }

@@ -1,10 +1,10 @@
-// Which client commands go through: the user's, or a spare that the store makes while the user's gives no answers, or answers
-// as a replica. The user's client is never touched: what else it has under way goes on.
+// Which client commands go through: the user's, or a spare that the store makes while the user's gives no answers, or its
+// server has become a replica. The user's client is never touched: what else it has under way goes on.
 
 import { within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
-import { isServerError, saysReplica } from "./errors.ts";
+import { isServerError, saysUnfit } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import { type Life, type LifeListener, lifeOf } from "./life.ts";
 import { OPEN_MS, type Spare, spareMaker } from "./spare.ts";
@@ -16,6 +16,7 @@ const PROBE_MS = 500;
 const PAUSE_MS = { first: 250, most: 1_500, startsAgainAfter: 10_000 };
 
 export class Route implements LifeListener {
+  readonly isCluster: boolean;
   readonly #user: Connection;
   readonly #life: Life;
   readonly #makeSpare: (() => Spare) | null;
@@ -28,8 +29,9 @@ export class Route implements LifeListener {
   readonly #spares = new Set<Spare>();
   #isClosed = false;
 
-  constructor(client: RedisClient, connection: Connection) {
-    this.#user = connection;
+  constructor(client: RedisClient) {
+    this.#user = connectionOf(client);
+    this.isCluster = this.#user.isCluster;
     this.#life = lifeOf(client);
     this.#makeSpare = spareMaker(client);
     this.#lane = new Lane(this.#user, null);
@@ -41,8 +43,8 @@ export class Route implements LifeListener {
     try {
       return await lane.send(key, command, ...args);
     } catch (error) {
-      if (saysReplica(error) && lane === this.#lane && !this.#user.isCluster) {
-        lane.isReplica = true;
+      if (saysUnfit(error) && lane === this.#lane && !this.isCluster) {
+        lane.isUnfit = true;
         void this.#seek("", key);
       }
       throw error;
@@ -95,9 +97,9 @@ export class Route implements LifeListener {
     const lane = this.#lane;
     const isStuck = () => {
       const isOver = this.#isClosed || this.#life.isEnded || lane !== this.#lane;
-      return !isOver && (lane.isReplica || lane.isSilent(tag, SILENT_MS));
+      return !isOver && (lane.isUnfit || lane.isSilent(tag, SILENT_MS));
     };
-    if (!lane.isReplica) await isAnswering(lane, key, PROBE_MS);
+    if (!lane.isUnfit) await isAnswering(lane, key, PROBE_MS);
     if (performance.now() - this.#laneSinceMs > PAUSE_MS.startsAgainAfter) this.#pauseMs = 0;
     while (isStuck()) {
       await this.#pause();
@@ -109,7 +111,7 @@ export class Route implements LifeListener {
       else {
         this.#use(next);
         // A cluster's other servers still answer.
-        if (!lane.isReplica && !this.#user.isCluster) lane.abandon();
+        if (!this.isCluster) lane.abandon();
       }
     }
     this.#isSeeking = false;
