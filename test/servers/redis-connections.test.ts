@@ -2,7 +2,7 @@
 // within seconds, with each client in its default settings, and the user's client is left as it is.
 
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GlideClient, GlideClusterClient } from "@valkey/valkey-glide";
 import { Cluster, Redis } from "ioredis";
@@ -10,9 +10,11 @@ import { Redis as IoValkey } from "iovalkey";
 import { createClient, createCluster } from "redis";
 import { createLimiter, type Limiter } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
+import { start, until } from "../e2e/tollgate.ts";
 import { startCluster } from "../redis-cluster.ts";
 import { ownServers, type RedisServer, startRedis } from "../servers.ts";
 import { SilentProxy } from "../silent-proxy.ts";
+import { temporaryFolder } from "../temporary.ts";
 
 const POLICY = { version: 1, limits: [{ name: "session", per: ["session"], quota: 1_000_000 }] } as const;
 const RECOVERS_WITHIN_MS = 10_000;
@@ -51,7 +53,7 @@ const clients: Readonly<Record<string, (port: number) => Promise<Connected> | Co
 
 const ask = (limiter: Limiter, session = "s1") => limiter.consume({ tool: "search", session });
 
-/** Resolves when the store decides again. */
+/** Resolves when the store decides, again or for the first time. */
 async function recovered(limiter: Limiter, session?: string): Promise<void> {
   const endsAtMs = performance.now() + RECOVERS_WITHIN_MS;
   while (performance.now() < endsAtMs) {
@@ -72,14 +74,14 @@ async function eventually(what: string, isSo: () => boolean): Promise<void> {
   }
 }
 
-for (const [name, connect] of Object.entries(clients)) {
-  describe(`the store through ${name}`, { ...ownServers, concurrency: true }, () => {
-    it("leaves a connection that has fallen silent, and ends what it made when it is closed", async () => {
+describe("the store", { ...ownServers, concurrency: 8 }, () => {
+  for (const [name, connect] of Object.entries(clients)) {
+    it(`leaves a connection that has fallen silent, and ends what it made when it is closed: ${name}`, async () => {
       const server = await startRedis();
       const proxy = await SilentProxy.start(server.port);
       const { client, close } = await connect(proxy.port);
       const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
-      await ask(limiter);
+      await recovered(limiter);
       const before = proxy.open;
       proxy.silence();
       assert.notEqual((await ask(limiter)).degraded, null);
@@ -91,15 +93,15 @@ for (const [name, connect] of Object.entries(clients)) {
       if (name !== "valkey-glide") await eventually("all connections are closed", () => proxy.open === 0);
     });
 
-    it("goes on trying while new connections fall silent, too", async () => {
+    it(`goes on trying while new connections fall silent, too: ${name}`, async () => {
       const server = await startRedis();
       const proxy = await SilentProxy.start(server.port);
       const { client, close } = await connect(proxy.port);
       const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
-      await ask(limiter);
+      await recovered(limiter);
       proxy.isDeaf = true;
       proxy.silence();
-      const deafUntilMs = performance.now() + 4_000;
+      const deafUntilMs = performance.now() + 3_000;
       while (performance.now() < deafUntilMs) {
         assert.notEqual((await ask(limiter)).degraded, null);
         await sleep(100);
@@ -112,14 +114,15 @@ for (const [name, connect] of Object.entries(clients)) {
       if (name !== "valkey-glide") await eventually("all connections are closed", () => proxy.open === 0);
     });
 
-    it("finds the new primary when the old one becomes a replica and keeps its connections", async () => {
+    it(`finds the new primary when the old one becomes a replica and keeps its connections: ${name}`, async () => {
       const old = await startRedis("--repl-diskless-sync-delay", "0");
       const heir = await startRedis("--replicaof", "127.0.0.1", String(old.port));
       const proxy = await SilentProxy.start(old.port);
       const { client, ask: askAsUser, close } = await connect(proxy.port);
       const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
-      await ask(limiter);
-      await eventually("the replica has the count", () => heir.cli("GET", "rate:1:{s1}:session") === "1");
+      await recovered(limiter);
+      const countOn = (server: RedisServer) => server.cli("GET", "rate:1:{s1}:session");
+      await eventually("the replica has the count", () => countOn(heir) !== "" && countOn(heir) === countOn(old));
       heir.cli("REPLICAOF", "NO", "ONE");
       old.cli("REPLICAOF", "127.0.0.1", String(heir.port));
       proxy.targetPort = heir.port;
@@ -131,15 +134,15 @@ for (const [name, connect] of Object.entries(clients)) {
       await limiter.close();
       await close();
     });
-  });
-}
+  }
+});
 
-describe("the user's client", ownServers, () => {
+describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
   it("keeps a command that blocks it, while the store goes on without it", async () => {
     const server = await startRedis();
     const user = ofIoRedis(new Redis(server.port));
     const limiter = createLimiter({ policy: POLICY, store: redisStore(user.client) });
-    await ask(limiter);
+    await recovered(limiter);
     const popped = user.ask("BLPOP", "list", "0");
     assert.notEqual((await ask(limiter)).degraded, null);
     await recovered(limiter);
@@ -156,7 +159,7 @@ describe("the user's client", ownServers, () => {
     const client = new Redis(proxy.port);
     const user = ofIoRedis(client);
     const limiter = createLimiter({ policy: POLICY, store: redisStore(user.client) });
-    await ask(limiter);
+    await recovered(limiter);
     proxy.silence();
     await recovered(limiter);
     client.disconnect(true);
@@ -173,7 +176,7 @@ describe("the user's client", ownServers, () => {
       const proxy = await SilentProxy.start(server.port);
       const { client, close } = await connect(proxy.port);
       const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
-      await ask(limiter);
+      await recovered(limiter);
       proxy.silence();
       await recovered(limiter);
       await close();
@@ -227,5 +230,63 @@ describe("a cluster of which one connection falls silent", ownServers, () => {
     io.disconnect();
     node.destroy();
     glide.close();
+  });
+});
+
+describe("tollgate serve", ownServers, () => {
+  /** Starts it on a Redis that is behind a proxy. */
+  async function serve(context: TestContext, server: RedisServer) {
+    const proxy = await SilentProxy.start(server.port);
+    const args = ["serve", "--port", "0", "--store", `redis://127.0.0.1:${proxy.port}`];
+    const { child, ran } = start(args, temporaryFolder());
+    context.after(() => child.kill("SIGKILL"));
+    let output = "";
+    child.stdout?.on("data", (text) => {
+      output += text;
+    });
+    const url = await until(() => /listens at (\S+)/.exec(output)?.[1] ?? null);
+    const reason = async (): Promise<string | null> => {
+      const body = JSON.stringify({ tool: "search", session: "s1", user: "u1" });
+      const response = await fetch(`${url}/v1/consume`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      return ((await response.json()) as { degraded: { reason: string } | null }).degraded?.reason ?? null;
+    };
+    const counts = async () => {
+      const endsAtMs = performance.now() + RECOVERS_WITHIN_MS;
+      while ((await reason()) !== null) {
+        assert.ok(performance.now() < endsAtMs, "serve did not use its store again");
+        await sleep(50);
+      }
+    };
+    await counts();
+    return { proxy, reason, counts, child, ran };
+  }
+
+  it("leaves a connection that has fallen silent, and ends although one is silent", async (context) => {
+    const server = await startRedis();
+    const { proxy, reason, counts, child, ran } = await serve(context, server);
+    proxy.silence();
+    assert.notEqual(await reason(), null);
+    await counts();
+    proxy.silence();
+    child.kill("SIGTERM");
+    assert.equal((await ran).status, 0);
+  });
+
+  it("finds the new primary when the old one becomes a replica and keeps its connections", async (context) => {
+    const old = await startRedis("--repl-diskless-sync-delay", "0");
+    const heir = await startRedis("--replicaof", "127.0.0.1", String(old.port));
+    const { proxy, reason, counts } = await serve(context, old);
+    await eventually("the replica is in sync", () => /master_link_status:up/.test(heir.cli("INFO", "replication")));
+    heir.cli("REPLICAOF", "NO", "ONE");
+    old.cli("REPLICAOF", "127.0.0.1", String(heir.port));
+    proxy.targetPort = heir.port;
+    await reason();
+    await counts();
+    // Its own client has connected again: nothing else is needed.
+    await eventually("it has one connection", () => proxy.open === 1);
   });
 });
