@@ -65,6 +65,9 @@ const MOVING = { times: 20, pauseMs: 25 };
  *
  * One server tells instances of each other, and keeps the terms of batches; a cluster refuses them.
  *
+ * When the client gives no answers for 2 s, or its server has become a replica, the store makes a client with the same settings,
+ * uses that until yours has connected again, and closes it. Yours is not touched. Close the store before your client.
+ *
  * Requests fail with `StoreError` `unavailable` or `loading` (transient), `unauthorized`, `read-only`, `out-of-memory`,
  * `too-old`, `closed`; a request of a damaged bucket, of a key of another type or of a bucket with too many holds fails
  * alone, with `damaged-bucket`, `wrong-type` or `too-many-holds`.
