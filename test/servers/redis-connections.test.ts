@@ -7,11 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GlideClient, GlideClusterClient } from "@valkey/valkey-glide";
 import { Cluster, Redis } from "ioredis";
 import { Redis as IoValkey } from "iovalkey";
-import { createClient, createCluster } from "redis";
+import { createClient, createCluster, createSentinel } from "redis";
 import { createLimiter, type Limiter } from "tollgate";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { start, until } from "../e2e/tollgate.ts";
-import { startCluster } from "../redis-cluster.ts";
+import { startCluster, startSentinels } from "../redis-cluster.ts";
 import { ownServers, type RedisServer, startRedis } from "../servers.ts";
 import { SilentProxy } from "../silent-proxy.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -230,6 +230,29 @@ describe("a cluster of which one connection falls silent", ownServers, () => {
     io.disconnect();
     node.destroy();
     glide.close();
+  });
+});
+
+describe("a server that Sentinels name, whose connections fall silent", ownServers, () => {
+  it("is used again through each client", async () => {
+    const { master, name, sentinels } = await startSentinels();
+    const proxy = await SilentProxy.start(master.port);
+    const map = { [`127.0.0.1:${master.port}`]: { host: "127.0.0.1", port: proxy.port } };
+    const io = new Redis({ sentinels: [...sentinels], name, natMap: map });
+    io.on("error", () => {});
+    const node = createSentinel({ name, sentinelRootNodes: [...sentinels], nodeAddressMap: map });
+    await node.on("error", () => {}).connect();
+    for (const client of [io, node]) {
+      const limiter = createLimiter({ policy: POLICY, store: redisStore(client as RedisClient) });
+      await recovered(limiter);
+      proxy.silence();
+      assert.notEqual((await ask(limiter)).degraded, null);
+      await recovered(limiter);
+      await limiter.close();
+    }
+    io.disconnect();
+    await node.destroy();
+    await eventually("all connections are closed", () => proxy.open === 0);
   });
 });
 

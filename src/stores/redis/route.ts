@@ -90,8 +90,7 @@ export class Route implements LifeListener {
 
   /** Makes one spare after the other until one answers, or the present client does. */
   async #seek(tag: string, key: string | undefined): Promise<void> {
-    const makeSpare = this.#makeSpare;
-    if (this.#isSeeking || makeSpare === null) return;
+    if (this.#isSeeking || this.#makeSpare === null) return;
     this.#isSeeking = true;
     this.#life.listeners.add(this);
     const lane = this.#lane;
@@ -104,15 +103,13 @@ export class Route implements LifeListener {
     while (isStuck()) {
       await this.#pause();
       if (!isStuck()) break;
-      const spare = makeSpare();
-      this.#spares.add(spare);
-      const next = await laneOf(spare, key);
-      if (next === null || !isStuck()) this.#close(spare);
-      else {
+      const next = await this.#open(this.#makeSpare, key);
+      if (next === null) continue;
+      if (isStuck()) {
         this.#use(next);
         // A cluster's other servers still answer.
         if (!this.isCluster) lane.abandon();
-      }
+      } else this.#close(next.spare);
     }
     this.#isSeeking = false;
     this.#watch();
@@ -135,23 +132,28 @@ export class Route implements LifeListener {
     setTimeout(() => this.#close(spare), OPEN_MS).unref();
   }
 
-  #close(spare: Spare): void {
-    if (this.#spares.delete(spare)) spare.close();
+  /** A spare that has answered in time; else `null`. */
+  async #open(makeSpare: () => Spare, key: string | undefined): Promise<Lane | null> {
+    const endsAtMs = performance.now() + OPEN_MS;
+    let spare: Spare | null = null;
+    try {
+      spare = makeSpare();
+      this.#spares.add(spare);
+      const lane = new Lane(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
+      if (await isAnswering(lane, key, endsAtMs - performance.now())) return lane;
+    } catch {
+      // The next one may be luckier.
+    }
+    this.#close(spare);
+    return null;
+  }
+
+  #close(spare: Spare | null): void {
+    if (spare !== null && this.#spares.delete(spare)) spare.close();
   }
 
   #closeSpares(): void {
     for (const spare of this.#spares) this.#close(spare);
-  }
-}
-
-/** A spare's lane when it has answered in time; else `null`. */
-async function laneOf(spare: Spare, key: string | undefined): Promise<Lane | null> {
-  const endsAtMs = performance.now() + OPEN_MS;
-  try {
-    const lane = new Lane(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
-    return (await isAnswering(lane, key, endsAtMs - performance.now())) ? lane : null;
-  } catch {
-    return null;
   }
 }
 
