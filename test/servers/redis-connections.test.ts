@@ -189,127 +189,129 @@ describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
   }
 });
 
-describe("a cluster of which one connection falls silent", ownServers, () => {
-  it("serves all slots again through each client", async () => {
-    const cluster = await startCluster();
-    const proxies = new Map<number, SilentProxy>();
-    for (const server of cluster.servers) {
-      const proxy = await SilentProxy.start(server.port);
-      server.cli("CONFIG", "SET", "cluster-announce-port", String(proxy.port));
-      proxies.set(server.port, proxy);
-    }
-    const ports = [...proxies.values()].map(({ port }) => port);
-    await eventually("all servers know the proxies", () =>
-      cluster.servers.every((server) => ports.every((port) => server.cli("CLUSTER", "NODES").includes(`:${port}@`))),
-    );
-    const addresses = ports.map((port) => ({ host: "127.0.0.1", port }));
-    const io = new Cluster(addresses);
-    io.on("error", () => {});
-    const node = createCluster({ rootNodes: addresses.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` })) });
-    await node.on("error", () => {}).connect();
-    const glide = await GlideClusterClient.createClient({ addresses });
-    const sessions = Array.from({ length: 24 }, (_, i) => `s${i}`);
-    const limiters = [io, node, glide].map((client) =>
-      createLimiter({ policy: POLICY, store: redisStore(client as RedisClient) }),
-    );
-    const askAll = (limiter: Limiter) => Promise.allSettled(sessions.map((session) => ask(limiter, session)));
-    for (const limiter of limiters) {
-      for (const { status } of await askAll(limiter)) assert.equal(status, "fulfilled");
-    }
-    // Whichever server has the slot answers what the others send elsewhere.
-    const master = cluster.servers.find((server) => !server.cli("GET", "{s1}").includes("MOVED"));
-    proxies.get(master?.port ?? 0)?.silence();
-    for (const limiter of limiters) {
-      const failed = (await askAll(limiter)).filter(({ status }) => status === "rejected").length;
-      assert.ok(failed > 0 && failed < sessions.length, `${failed} of ${sessions.length} fail`);
-    }
-    for (const limiter of limiters) {
-      for (const session of sessions) await recovered(limiter, session);
-      await limiter.close();
-    }
-    io.disconnect();
-    node.destroy();
-    glide.close();
-  });
-});
-
-describe("a server that Sentinels name, whose connections fall silent", ownServers, () => {
-  it("is used again through each client", async () => {
-    const { master, name, sentinels } = await startSentinels();
-    const proxy = await SilentProxy.start(master.port);
-    const map = { [`127.0.0.1:${master.port}`]: { host: "127.0.0.1", port: proxy.port } };
-    const io = new Redis({ sentinels: [...sentinels], name, natMap: map });
-    io.on("error", () => {});
-    const node = createSentinel({ name, sentinelRootNodes: [...sentinels], nodeAddressMap: map });
-    await node.on("error", () => {}).connect();
-    for (const client of [io, node]) {
-      const limiter = createLimiter({ policy: POLICY, store: redisStore(client as RedisClient) });
-      await recovered(limiter);
-      proxy.silence();
-      assert.notEqual((await ask(limiter)).degraded, null);
-      await recovered(limiter);
-      await limiter.close();
-    }
-    io.disconnect();
-    await node.destroy();
-    await eventually("all connections are closed", () => proxy.open === 0);
-  });
-});
-
-describe("tollgate serve", ownServers, () => {
-  /** Starts it on a Redis that is behind a proxy. */
-  async function serve(context: TestContext, server: RedisServer) {
-    const proxy = await SilentProxy.start(server.port);
-    const args = ["serve", "--port", "0", "--store", `redis://127.0.0.1:${proxy.port}`];
-    const { child, ran } = start(args, temporaryFolder());
-    context.after(() => child.kill("SIGKILL"));
-    let output = "";
-    child.stdout?.on("data", (text) => {
-      output += text;
-    });
-    const url = await until(() => /listens at (\S+)/.exec(output)?.[1] ?? null);
-    const reason = async (): Promise<string | null> => {
-      const body = JSON.stringify({ tool: "search", session: "s1", user: "u1" });
-      const response = await fetch(`${url}/v1/consume`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body,
-      });
-      return ((await response.json()) as { degraded: { reason: string } | null }).degraded?.reason ?? null;
-    };
-    const counts = async () => {
-      const endsAtMs = performance.now() + RECOVERS_WITHIN_MS;
-      while ((await reason()) !== null) {
-        assert.ok(performance.now() < endsAtMs, "serve did not use its store again");
-        await sleep(50);
+describe("several servers, and serve", { ...ownServers, concurrency: true }, () => {
+  describe("a cluster of which one connection falls silent", { concurrency: true }, () => {
+    it("serves all slots again through each client", async () => {
+      const cluster = await startCluster();
+      const proxies = new Map<number, SilentProxy>();
+      for (const server of cluster.servers) {
+        const proxy = await SilentProxy.start(server.port);
+        server.cli("CONFIG", "SET", "cluster-announce-port", String(proxy.port));
+        proxies.set(server.port, proxy);
       }
-    };
-    await counts();
-    return { proxy, reason, counts, child, ran };
-  }
-
-  it("leaves a connection that has fallen silent, and ends although one is silent", async (context) => {
-    const server = await startRedis();
-    const { proxy, reason, counts, child, ran } = await serve(context, server);
-    proxy.silence();
-    assert.notEqual(await reason(), null);
-    await counts();
-    proxy.silence();
-    child.kill("SIGTERM");
-    assert.equal((await ran).status, 0);
+      const ports = [...proxies.values()].map(({ port }) => port);
+      await eventually("all servers know the proxies", () =>
+        cluster.servers.every((server) => ports.every((port) => server.cli("CLUSTER", "NODES").includes(`:${port}@`))),
+      );
+      const addresses = ports.map((port) => ({ host: "127.0.0.1", port }));
+      const io = new Cluster(addresses);
+      io.on("error", () => {});
+      const node = createCluster({ rootNodes: addresses.map(({ port }) => ({ url: `redis://127.0.0.1:${port}` })) });
+      await node.on("error", () => {}).connect();
+      const glide = await GlideClusterClient.createClient({ addresses });
+      const sessions = Array.from({ length: 24 }, (_, i) => `s${i}`);
+      const limiters = [io, node, glide].map((client) =>
+        createLimiter({ policy: POLICY, store: redisStore(client as RedisClient) }),
+      );
+      const askAll = (limiter: Limiter) => Promise.allSettled(sessions.map((session) => ask(limiter, session)));
+      for (const limiter of limiters) {
+        for (const { status } of await askAll(limiter)) assert.equal(status, "fulfilled");
+      }
+      // Whichever server has the slot answers what the others send elsewhere.
+      const master = cluster.servers.find((server) => !server.cli("GET", "{s1}").includes("MOVED"));
+      proxies.get(master?.port ?? 0)?.silence();
+      for (const limiter of limiters) {
+        const failed = (await askAll(limiter)).filter(({ status }) => status === "rejected").length;
+        assert.ok(failed > 0 && failed < sessions.length, `${failed} of ${sessions.length} fail`);
+      }
+      for (const limiter of limiters) {
+        for (const session of sessions) await recovered(limiter, session);
+        await limiter.close();
+      }
+      io.disconnect();
+      node.destroy();
+      glide.close();
+    });
   });
 
-  it("finds the new primary when the old one becomes a replica and keeps its connections", async (context) => {
-    const old = await startRedis("--repl-diskless-sync-delay", "0");
-    const heir = await startRedis("--replicaof", "127.0.0.1", String(old.port));
-    const { proxy, reason, counts } = await serve(context, old);
-    await eventually("the replica is in sync", () => /master_link_status:up/.test(heir.cli("INFO", "replication")));
-    heir.cli("REPLICAOF", "NO", "ONE");
-    old.cli("REPLICAOF", "127.0.0.1", String(heir.port));
-    proxy.targetPort = heir.port;
-    await reason();
-    await counts();
-    // Its own client has connected again: nothing else is needed.
-    await eventually("it has one connection", () => proxy.open === 1);
+  describe("a server that Sentinels name, whose connections fall silent", { concurrency: true }, () => {
+    it("is used again through each client", async () => {
+      const { master, name, sentinels } = await startSentinels();
+      const proxy = await SilentProxy.start(master.port);
+      const map = { [`127.0.0.1:${master.port}`]: { host: "127.0.0.1", port: proxy.port } };
+      const io = new Redis({ sentinels: [...sentinels], name, natMap: map });
+      io.on("error", () => {});
+      const node = createSentinel({ name, sentinelRootNodes: [...sentinels], nodeAddressMap: map });
+      await node.on("error", () => {}).connect();
+      for (const client of [io, node]) {
+        const limiter = createLimiter({ policy: POLICY, store: redisStore(client as RedisClient) });
+        await recovered(limiter);
+        proxy.silence();
+        assert.notEqual((await ask(limiter)).degraded, null);
+        await recovered(limiter);
+        await limiter.close();
+      }
+      io.disconnect();
+      await node.destroy();
+      await eventually("all connections are closed", () => proxy.open === 0);
+    });
+  });
+
+  describe("tollgate serve", { concurrency: true }, () => {
+    /** Starts it on a Redis that is behind a proxy. */
+    async function serve(context: TestContext, server: RedisServer) {
+      const proxy = await SilentProxy.start(server.port);
+      const args = ["serve", "--port", "0", "--store", `redis://127.0.0.1:${proxy.port}`];
+      const { child, ran } = start(args, temporaryFolder());
+      context.after(() => child.kill("SIGKILL"));
+      let output = "";
+      child.stdout?.on("data", (text) => {
+        output += text;
+      });
+      const url = await until(() => /listens at (\S+)/.exec(output)?.[1] ?? null);
+      const reason = async (): Promise<string | null> => {
+        const body = JSON.stringify({ tool: "search", session: "s1", user: "u1" });
+        const response = await fetch(`${url}/v1/consume`, {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body,
+        });
+        return ((await response.json()) as { degraded: { reason: string } | null }).degraded?.reason ?? null;
+      };
+      const counts = async () => {
+        const endsAtMs = performance.now() + RECOVERS_WITHIN_MS;
+        while ((await reason()) !== null) {
+          assert.ok(performance.now() < endsAtMs, "serve did not use its store again");
+          await sleep(50);
+        }
+      };
+      await counts();
+      return { proxy, reason, counts, child, ran };
+    }
+
+    it("leaves a connection that has fallen silent, and ends although one is silent", async (context) => {
+      const server = await startRedis();
+      const { proxy, reason, counts, child, ran } = await serve(context, server);
+      proxy.silence();
+      assert.notEqual(await reason(), null);
+      await counts();
+      proxy.silence();
+      child.kill("SIGTERM");
+      assert.equal((await ran).status, 0);
+    });
+
+    it("finds the new primary when the old one becomes a replica and keeps its connections", async (context) => {
+      const old = await startRedis("--repl-diskless-sync-delay", "0");
+      const heir = await startRedis("--replicaof", "127.0.0.1", String(old.port));
+      const { proxy, reason, counts } = await serve(context, old);
+      await eventually("the replica is in sync", () => /master_link_status:up/.test(heir.cli("INFO", "replication")));
+      heir.cli("REPLICAOF", "NO", "ONE");
+      old.cli("REPLICAOF", "127.0.0.1", String(heir.port));
+      proxy.targetPort = heir.port;
+      await reason();
+      await counts();
+      // Its own client has connected again: nothing else is needed.
+      await eventually("it has one connection", () => proxy.open === 1);
+    });
   });
 });

@@ -62,19 +62,20 @@ export function connectionOf(client: RedisClient): Connection {
       return { isCluster, send };
     }
     if ("call" in client && typeof client.call === "function") {
-      const send: Send = (_, command, ...args) => client.call(command, ...args);
+      const send: Send = async (_, command, ...args) => client.call(command, ...args);
       return { isCluster: client.isCluster === true, send };
     }
     if ("masters" in client && typeof client.sendCommand === "function") {
-      const send: Send = (key, command, ...args) => client.sendCommand(key, false, [command, ...args.map(String)]);
+      const send: Send = async (key, command, ...args) =>
+        client.sendCommand(key, false, [command, ...args.map(String)]);
       return { isCluster: true, send };
     }
     if ("getMasterNode" in client && typeof client.sendCommand === "function") {
-      const send: Send = (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
+      const send: Send = async (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
       return { isCluster: false, send };
     }
     if ("isOpen" in client && typeof client.sendCommand === "function") {
-      const send: Send = (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
+      const send: Send = async (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
       return { isCluster: false, send };
     }
   }

@@ -66,7 +66,7 @@ export class Lane {
     return silence !== undefined && performance.now() - silence.sinceMs >= ms;
   }
 
-  /** Fails what is in flight: nobody waits longer for answers that will not come. */
+  /** Fails what is in flight: its answers will not come. */
   abandon(): void {
     const error = new Error("no answer came through this connection; the store uses another one");
     for (const reject of this.#inFlight) reject(error);

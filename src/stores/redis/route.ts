@@ -82,7 +82,7 @@ export class Route implements LifeListener {
 
   #look(): void {
     const silence = this.#lane.longestSilence();
-    if (silence === null || this.#isSeeking || this.#life.isEnded) return;
+    if (silence === null || this.#isSeeking || this.#isClosed || this.#life.isEnded) return;
     const leftMs = silence.sinceMs + SILENT_MS - performance.now();
     if (leftMs > 0) this.#watch(Math.ceil(leftMs));
     else void this.#seek(silence.tag, silence.key);
@@ -112,7 +112,7 @@ export class Route implements LifeListener {
       } else this.#close(next.spare);
     }
     this.#isSeeking = false;
-    this.#watch();
+    this.#look();
   }
 
   /** Longer each time. It keeps no process alive. */
