@@ -137,6 +137,29 @@ describe("the store", { ...ownServers, concurrency: 8 }, () => {
   }
 });
 
+describe("a name that moves to another server", ownServers, () => {
+  for (const name of ["ioredis", "node-redis"]) {
+    it(`is followed when the old server ends its connections, and not before: ${name}`, async () => {
+      const [old, other] = [await startRedis(), await startRedis()];
+      const proxy = await SilentProxy.start(old.port);
+      const { client, close } = (await clients[name]?.(proxy.port)) ?? assert.fail();
+      const limiter = createLimiter({ policy: POLICY, store: redisStore(client) });
+      await recovered(limiter);
+      proxy.targetPort = other.port;
+      await ask(limiter);
+      assert.equal(other.cli("DBSIZE"), "0");
+      old.cli("CLIENT", "KILL", "TYPE", "normal");
+      await eventually("the other server counts", () => {
+        void ask(limiter).catch(() => {});
+        return other.cli("EXISTS", "rate:1:{s1}:session") === "1";
+      });
+      await recovered(limiter);
+      await limiter.close();
+      await close();
+    });
+  }
+});
+
 describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
   it("keeps a command that blocks it, while the store goes on without it", async () => {
     const server = await startRedis();
