@@ -2,16 +2,22 @@
 // therefore closes. ioredis is an optional peer, so it is imported when a URL asks for it.
 
 import type { Cluster, Redis } from "ioredis";
-import { pauseAfter } from "../clock.ts";
+import { pauseAfter, within } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
-import { redisError } from "../stores/redis/errors.ts";
+import { redisError, saysUnfit } from "../stores/redis/errors.ts";
 import type { RedisClient } from "../stores/redis.ts";
 
 /** How long a server may take until it has answered for the first time. */
 const CONNECT_MS = 2_000;
-/** How long any later answer may take. */
+/** How long any later answer may take. A connection that gives none for so long is ended. */
 export const ANSWER_MS = 5_000;
+
+/** After so long without traffic the operating system asks whether a connection is still there. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** How long a server may take to say goodbye. */
+const QUIT_MS = 1_000;
 
 /** Longest pause until a lasting client connects again. */
 const RECONNECT_MS_MAX = 500;
@@ -139,7 +145,7 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
 }
 
 async function quit(client: Redis | Cluster): Promise<void> {
-  await client.quit().catch(() => client.disconnect());
+  await within(QUIT_MS, client.quit()).catch(() => client.disconnect());
 }
 
 /** @param retryMs how long after its nth failure it connects again; `null` for never */
@@ -154,6 +160,8 @@ async function clientOf(address: RedisAddress, retryMs: (tries: number) => numbe
     lazyConnect: true,
     connectTimeout: CONNECT_MS,
     commandTimeout: ANSWER_MS,
+    socketTimeout: ANSWER_MS,
+    keepAlive: KEEP_ALIVE_MS,
     disconnectTimeout: 100,
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
@@ -168,7 +176,7 @@ async function clientOf(address: RedisAddress, retryMs: (tries: number) => numbe
       retryDelayOnFailover: 0,
     });
   }
-  const single = { ...options, retryStrategy: retryMs };
+  const single = { ...options, retryStrategy: retryMs, reconnectOnError: saysUnfit };
   return kind === "sentinel"
     ? new ioredis.Redis({ ...single, sentinels: [...hosts], name, sentinelRetryStrategy: retryMs })
     : new ioredis.Redis({ ...single, ...hosts[0] });

@@ -19,9 +19,10 @@ import {
 import { validTime } from "../store-check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
-import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
+import type { RedisClient, Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
 import { scriptReplies } from "./redis/replies.ts";
+import { Route } from "./redis/route.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
@@ -64,6 +65,9 @@ const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
  *
  * One server tells instances of each other, and keeps the terms of batches; a cluster refuses them.
  *
+ * When the client gives no answers for 2 s, or its server has become a replica, the store makes a client with the same settings,
+ * uses that until yours has connected again, and closes it. Yours is not touched. Close the store before your client.
+ *
  * Requests fail with `StoreError` `unavailable` or `loading` (transient), `unauthorized`, `read-only`, `out-of-memory`,
  * `too-old`, `closed`; a request of a damaged bucket, of a key of another type or of a bucket with too many holds fails
  * alone, with `damaged-bucket`, `wrong-type` or `too-many-holds`.
@@ -92,8 +96,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { deadlineMs = 1_000, clock } = options;
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  const connection = connectionOf(client);
-  return new RedisStore(connection, deadlineMs, clock);
+  return new RedisStore(client, deadlineMs, clock);
 }
 
 /** A batch without keys, limits, shapes and requests. */
@@ -109,7 +112,9 @@ class RedisStore implements Store {
   readonly batching = BATCHING;
   /** A cluster has no one server that could lose what it held. */
   readonly beat?: (member: Member) => Promise<Beat>;
-  readonly #connection: Connection;
+  readonly #client: RedisClient;
+  readonly #isCluster: boolean;
+  readonly #route: Route;
   readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
@@ -119,17 +124,19 @@ class RedisStore implements Store {
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(connection: Connection, deadlineMs: number, clock: Clock | undefined) {
-    this.#connection = connection;
+  constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
+    this.#client = client;
+    this.#route = new Route(client);
+    this.#isCluster = this.#route.isCluster;
     this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
-    if (connection.isCluster) return;
+    if (this.#isCluster) return;
     const script = scriptOf(BEAT_SCRIPT, clock);
     this.beat = async (member) => {
       this.#checkOpen();
       // Without a deadline: a beat while the server is away waits as long as it takes.
-      const { send } = connection;
+      const { send } = this.#route;
       const answer = await beatThrough(member, (call) => this.#call(script, { ...call, send }, (values) => values));
       if (this.#isForgotten) {
         await this.#call(this.#apply, { ...NOTHING, send }, () => {});
@@ -144,11 +151,11 @@ class RedisStore implements Store {
     terms?: Terms,
     leftMs: number = this.deadlineMs,
   ): Promise<(StoreReply | StoreError)[]> {
-    if (this.#connection.isCluster) refuseTerms(terms);
+    if (this.#isCluster) refuseTerms(terms);
     this.#checkOpen();
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);
-    if (!this.#connection.isCluster) return this.#runAll(requests, send, terms);
+    if (!this.#isCluster) return this.#runAll(requests, send, terms);
     return decideInSlots(requests, {
       decide: (each) => this.#runAll(each, send),
       settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),
@@ -159,7 +166,7 @@ class RedisStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      return await checkSetup({ ...this.#connection, send: this.#sendWithin(this.deadlineMs) });
+      return await checkSetup(this.#client, this.#sendWithin(this.deadlineMs));
     } catch (error) {
       throw redisError(error);
     }
@@ -168,6 +175,7 @@ class RedisStore implements Store {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#unsettled);
+    this.#route.close();
   }
 
   async #inTime<Value>(leftMs: number, work: Promise<Value>): Promise<Value> {
@@ -185,7 +193,7 @@ class RedisStore implements Store {
     return async (...command) => {
       const ms = endsAtMs - performance.now();
       if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      return within(ms, this.#connection.send(...command), { deadlineMs });
+      return within(ms, this.#route.send(...command), { deadlineMs });
     };
   }
 

@@ -60,7 +60,7 @@ for (const [name, client] of Object.entries(clients)) {
       const setup = await redisStore(client).setup?.();
       assert.deepEqual(
         setup?.map(({ name }) => name),
-        ["version", "eviction", "persistence"],
+        ["version", "eviction", "persistence", "client"],
       );
       assert.match(setup?.[0]?.value ?? "", /^(Redis|Valkey) \d/);
     });

@@ -346,7 +346,7 @@ describe("a Redis that is in trouble", ownServers, () => {
 describe("how a Redis is set up", ownServers, () => {
   const problems = async (...settings: string[]) => {
     const own = await startRedis(...settings);
-    const checks = (await redisStore(own.ioredis()).setup?.()) ?? [];
+    const checks = (await redisStore(await own.nodeRedis()).setup?.()) ?? [];
     return checks.map(({ name, value, problem }) => [name, value, problem !== null] as const);
   };
 
@@ -357,11 +357,12 @@ describe("how a Redis is set up", ownServers, () => {
     assert.deepEqual(others, [
       ["eviction", "noeviction", false],
       ["persistence", "append-only file, fsync always", false],
+      ["client", "node-redis", false],
     ]);
   });
 
   it("is said to be wrong otherwise, to doctors and as events", async () => {
-    assert.deepEqual((await problems("--maxmemory-policy", "allkeys-lru")).slice(1), [
+    assert.deepEqual((await problems("--maxmemory-policy", "allkeys-lru")).slice(1, 3), [
       ["eviction", "allkeys-lru", true],
       ["persistence", "no append-only file", true],
     ]);

@@ -46,8 +46,6 @@ export type Send = (key: string | undefined, command: string, ...args: (string |
 export interface Connection {
   readonly send: Send;
   readonly isCluster: boolean;
-  /** Whether it sends commands again whose answer was lost with a connection: ioredis does, unless told not to. */
-  readonly sendsAgain: boolean;
 }
 
 /**
@@ -61,29 +59,24 @@ export function connectionOf(client: RedisClient): Connection {
       const isCluster = client.constructor.name === "GlideClusterClient";
       const gate = gateOf(client);
       const send: Send = (_, command, ...args) => gate.pass(() => client.customCommand([command, ...args.map(String)]));
-      return { isCluster, sendsAgain: false, send };
+      return { isCluster, send };
     }
     if ("call" in client && typeof client.call === "function") {
-      const { options = {} } = client;
-      const isCluster = client.isCluster === true;
-      // A cluster's client has another way to do so, which it has for commands whose server is gone.
-      const isSentAgain =
-        (options.redisOptions ?? options).autoResendUnfulfilledCommands !== false ||
-        (isCluster && options.retryDelayOnFailover !== 0);
-      const send: Send = (_, command, ...args) => client.call(command, ...args);
-      return { isCluster, sendsAgain: isSentAgain, send };
+      const send: Send = async (_, command, ...args) => client.call(command, ...args);
+      return { isCluster: client.isCluster === true, send };
     }
     if ("masters" in client && typeof client.sendCommand === "function") {
-      const send: Send = (key, command, ...args) => client.sendCommand(key, false, [command, ...args.map(String)]);
-      return { isCluster: true, sendsAgain: false, send };
+      const send: Send = async (key, command, ...args) =>
+        client.sendCommand(key, false, [command, ...args.map(String)]);
+      return { isCluster: true, send };
     }
     if ("getMasterNode" in client && typeof client.sendCommand === "function") {
-      const send: Send = (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
-      return { isCluster: false, sendsAgain: false, send };
+      const send: Send = async (_, command, ...args) => client.sendCommand(false, [command, ...args.map(String)]);
+      return { isCluster: false, send };
     }
     if ("isOpen" in client && typeof client.sendCommand === "function") {
-      const send: Send = (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
-      return { isCluster: false, sendsAgain: false, send };
+      const send: Send = async (_, command, ...args) => client.sendCommand([command, ...args.map(String)]);
+      return { isCluster: false, send };
     }
   }
   throw new MisuseError("unknown-client", {

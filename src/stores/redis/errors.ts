@@ -13,6 +13,7 @@ const BY_WORD: Record<string, readonly [code: StoreErrorCode, transient: boolean
   OOM: ["out-of-memory", true],
   LOADING: ["loading", true],
   BUSY: ["unavailable", true],
+  UNBLOCKED: ["unavailable", true],
   MASTERDOWN: ["unavailable", true],
   CLUSTERDOWN: ["unavailable", true],
   TRYAGAIN: ["unavailable", true],
@@ -46,6 +47,22 @@ export function isNoScript(error: unknown): boolean {
 /** Whether a slot's keys are on two servers just now, so that a script of several can run on neither. */
 export function isSlotMoving(error: unknown): boolean {
   return serverError(error)?.word === "TRYAGAIN";
+}
+
+/**
+ * A replica says the first two: its master is elsewhere. After the third, Redis 7.0 may answer the same command once more,
+ * so that each later answer of the connection belongs to the command before.
+ */
+const UNFIT: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "UNBLOCKED"]);
+
+/** Whether a server said that no more use can be made of this connection. */
+export function saysUnfit(error: unknown): boolean {
+  return UNFIT.has(serverError(error)?.word ?? "");
+}
+
+/** Whether a server said this, and not the client. */
+export function isServerError(error: unknown): boolean {
+  return serverError(error) !== null;
 }
 
 /**

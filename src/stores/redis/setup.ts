@@ -1,16 +1,14 @@
 // How a Redis is set up, and what of that may break a promise.
 
 import type { SetupCheck } from "../../store.ts";
-import type { Connection } from "./client.ts";
+import type { RedisClient, Send } from "./client.ts";
+import { clientCheck } from "./settings.ts";
 
-/**
- * Reads version, eviction and persistence, and of a cluster's client how it retries: elsewhere receipts see to it that a
- * command which comes twice charges once. What the server does not tell is `unknown`.
- */
-export async function checkSetup({ send, sendsAgain, isCluster }: Connection): Promise<readonly SetupCheck[]> {
+/** Reads version, eviction and persistence, and the client's settings. What the server does not tell is `unknown`. */
+export async function checkSetup(client: RedisClient, send: Send): Promise<readonly SetupCheck[]> {
   const info = fieldsOf(textOf(await send(undefined, "INFO")));
   const fsync = await appendFsync(send);
-  return [version(info), eviction(info), persistence(info, fsync), ...(isCluster ? [retries(sendsAgain)] : [])];
+  return [version(info), eviction(info), persistence(info, fsync), clientCheck(client)];
 }
 
 /** On a cluster, some clients answer for each server. */
@@ -32,7 +30,7 @@ function fieldsOf(info: string): Fields {
 }
 
 /** Managed servers may refuse CONFIG. */
-async function appendFsync(send: Connection["send"]): Promise<string> {
+async function appendFsync(send: Send): Promise<string> {
   try {
     const answer = await send(undefined, "CONFIG", "GET", "appendfsync");
     const values = Array.isArray(answer) ? answer : Object.values(answer as Record<string, string>);
@@ -71,12 +69,4 @@ function persistence(info: Fields, fsync: string): SetupCheck {
   const value = `append-only file, fsync ${fsync}`;
   if (fsync === "always") return { name, value, problem: null };
   return { name, value, problem: "a crash of the server may lose what was counted in the last two seconds" };
-}
-
-function retries(isSentAgain: boolean): SetupCheck {
-  const name = "client";
-  if (!isSentAgain) return { name, value: "sends no command twice", problem: null };
-  const problem =
-    "a call may be charged twice when a connection breaks: set autoResendUnfulfilledCommands to false, and on a cluster retryDelayOnFailover to 0";
-  return { name, value: "sends commands again", problem };
 }

@@ -60,7 +60,7 @@ function tagOfAll(request: StoreRequest): string | null {
 }
 
 /** What decides a key's slot: what stands between braces, else all of it. */
-function slotTag(key: string): string {
+export function slotTag(key: string): string {
   const tag = key.includes("{") ? tagOf(key) : "";
   return tag === "" ? key : tag;
 }

@@ -1,0 +1,95 @@
+// One client as the store uses it, and for how long it has given no answer.
+
+import type { Connection, Send } from "./client.ts";
+import { isServerError } from "./errors.ts";
+import { slotTag } from "./slots.ts";
+import type { Spare } from "./spare.ts";
+
+/** Most slots of a cluster that are watched at one time. */
+const MAX_WATCHED = 256;
+
+/** Since when a server has answered nothing that it was asked. What the client itself fails with is no answer. */
+export interface Silence {
+  /** Which slot of a cluster; "" for a single server. */
+  readonly tag: string;
+  readonly key: string | undefined;
+  sinceMs: number;
+  inFlight: number;
+}
+
+export class Lane {
+  /** `null` for the user's client. */
+  readonly spare: Spare | null;
+  /** Whether its server has said that no more use can be made of it. */
+  isUnfit = false;
+  readonly #connection: Connection;
+  readonly #silences = new Map<string, Silence>();
+  readonly #inFlight = new Set<(error: Error) => void>();
+
+  constructor(connection: Connection, spare: Spare | null) {
+    this.#connection = connection;
+    this.spare = spare;
+  }
+
+  readonly send: Send = (key, command, ...args) => {
+    const silence = this.#silenceOf(key);
+    if (silence !== null) silence.inFlight++;
+    return new Promise((resolve, reject) => {
+      this.#inFlight.add(reject);
+      const end = (isAnswer: boolean) => {
+        this.#inFlight.delete(reject);
+        if (silence !== null) this.#end(silence, isAnswer);
+      };
+      this.#connection.send(key, command, ...args).then(
+        (answer) => {
+          end(true);
+          resolve(answer);
+        },
+        (error) => {
+          end(isServerError(error));
+          reject(error);
+        },
+      );
+    });
+  };
+
+  longestSilence(): Silence | null {
+    let longest: Silence | null = null;
+    for (const silence of this.#silences.values()) {
+      if (longest === null || silence.sinceMs < longest.sinceMs) longest = silence;
+    }
+    return longest;
+  }
+
+  isSilent(tag: string, ms: number): boolean {
+    const silence = this.#silences.get(tag);
+    return silence !== undefined && performance.now() - silence.sinceMs >= ms;
+  }
+
+  /** Fails what is in flight: its answers will not come. */
+  abandon(): void {
+    const error = new Error("no answer came through this connection; the store uses another one");
+    for (const reject of this.#inFlight) reject(error);
+    this.#inFlight.clear();
+  }
+
+  #silenceOf(key: string | undefined): Silence | null {
+    const { isCluster } = this.#connection;
+    // Any server of a cluster may answer it.
+    if (isCluster && key === undefined) return null;
+    const tag = isCluster && key !== undefined ? slotTag(key) : "";
+    const known = this.#silences.get(tag);
+    if (known !== undefined) return known;
+    if (this.#silences.size >= MAX_WATCHED) return null;
+    const silence = { tag, key, sinceMs: performance.now(), inFlight: 0 };
+    this.#silences.set(tag, silence);
+    return silence;
+  }
+
+  #end(silence: Silence, isAnswer: boolean): void {
+    silence.inFlight--;
+    if (!isAnswer) return;
+    if (silence.inFlight > 0) silence.sinceMs = performance.now();
+    else this.#silences.delete(silence.tag);
+  }
+}

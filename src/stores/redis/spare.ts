@@ -1,0 +1,111 @@
+// One more client with the settings of the user's client: the store makes it, and ends it.
+
+import type { RedisClient } from "./client.ts";
+
+/** How long a new client may take until it has an answer, ms. */
+export const OPEN_MS = 2_000;
+
+/** A client that the store has made. */
+export interface Spare {
+  /** Resolves when it can send commands. */
+  readonly opened: Promise<RedisClient>;
+  /** Ends it, also while it connects. */
+  close(): void;
+}
+
+/** What makes spares of a client; `null` where the client cannot be copied. */
+export function spareMaker(client: RedisClient): (() => Spare) | null {
+  if (isGlide(client)) return () => glideSpare(client);
+  if (!("duplicate" in client) || typeof client.duplicate !== "function") return null;
+  if ("call" in client) return () => ioredisSpare(client as unknown as IoRedis);
+  return () => nodeRedisSpare(client as unknown as NodeRedis);
+}
+
+/** It does not connect again: the store would rather make another one. */
+const IOREDIS = {
+  lazyConnect: true,
+  connectTimeout: OPEN_MS,
+  disconnectTimeout: 100,
+  retryStrategy: null,
+  reconnectOnError: null,
+};
+
+interface IoRedis {
+  readonly isCluster?: boolean;
+  duplicate(...overrides: unknown[]): IoRedis;
+  on(event: "error", listener: () => void): unknown;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+}
+
+function ioredisSpare(client: IoRedis): Spare {
+  const { lazyConnect, connectTimeout, disconnectTimeout } = IOREDIS;
+  const spare =
+    client.isCluster === true
+      ? client.duplicate([], {
+          lazyConnect,
+          clusterRetryStrategy: null,
+          redisOptions: { connectTimeout, disconnectTimeout },
+        })
+      : client.duplicate(IOREDIS);
+  spare.on("error", () => {});
+  return {
+    opened: spare.connect().then(() => spare as unknown as RedisClient),
+    close: () => spare.disconnect(),
+  };
+}
+
+interface NodeRedis {
+  readonly options?: { readonly socket?: object };
+  duplicate(overrides?: object): NodeRedis;
+  on(event: "error", listener: () => void): unknown;
+  connect(): Promise<unknown>;
+  destroy(): unknown;
+}
+
+function nodeRedisSpare(client: NodeRedis): Spare {
+  // Clusters and Sentinels keep their options to themselves, and connect to their nodes as they do.
+  const isOneServer = "isOpen" in client && !("masters" in client) && !("getMasterNode" in client);
+  const socket = { ...client.options?.socket, connectTimeout: OPEN_MS, reconnectStrategy: false };
+  // A cache would be shared with the user's client, and emptied when this one ends.
+  const spare = isOneServer ? client.duplicate({ socket, clientSideCache: undefined }) : client.duplicate();
+  spare.on("error", () => {});
+  const opened = spare.connect().then(() => spare as unknown as RedisClient);
+  const end = async () => {
+    try {
+      await spare.destroy();
+    } catch {
+      // One that is closed already says so by an error.
+    }
+  };
+  return {
+    opened,
+    close() {
+      void end();
+      // One that is ended while it connects connects all the same.
+      void opened.then(end, () => {});
+    },
+  };
+}
+
+interface Glide {
+  /** What it was made with. */
+  readonly config: object;
+  readonly constructor: { createClient(config: object): Promise<RedisClient & { close(): void }> };
+}
+
+function isGlide(client: object): client is Glide {
+  return (
+    "customCommand" in client &&
+    "config" in client &&
+    typeof client.config === "object" &&
+    client.config !== null &&
+    "createClient" in client.constructor
+  );
+}
+
+function glideSpare(client: Glide): Spare {
+  // Messages of the user's subscriptions would come twice.
+  const opened = client.constructor.createClient({ ...client.config, pubsubSubscriptions: undefined });
+  return { opened, close: () => void opened.then((spare) => spare.close()).catch(() => {}) };
+}
