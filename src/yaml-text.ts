@@ -1,8 +1,8 @@
 // YAML, which JSON is part of, as a value, with the place of each of its parts. What a text may cost is bounded: a text that
 // passes a bound is refused before anything is made of it. What the value means is not known here.
 
-import { isNode, isScalar, Lexer, LineCounter, type Node, parseDocument, visit } from "yaml";
-import { type Fault, MisuseError } from "./kernel/errors.ts";
+import { isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
 
 /** Longest text, in characters. */
 export const MAX_TEXT = 1_000_000;
@@ -22,8 +22,11 @@ type Document = ReturnType<typeof parseDocument>;
 /** A text that was read. */
 export interface YamlText {
   readonly value: unknown;
-  /** Where the value stands that keys lead to, or the nearest value around it that is there: `<source>:<line>:<column>`. */
-  readonly at: (keys: Keys) => string;
+  /**
+   * Where the value that keys lead to stands, or its key: `<source>:<line>:<column>`. Where there is no such value, the nearest
+   * one around it. A value behind an alias stands where its anchor is.
+   */
+  readonly at: (keys: Keys, part?: "value" | "key") => string;
 }
 
 /**
@@ -47,16 +50,21 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
   };
   const document = parsed(text, lines);
   const faults: Fault[] = [
-    ...document.errors.map(({ pos, message }) => [pos[0], message] as const),
+    ...document.errors.map(({ pos, code, message }) => ({
+      at: pos[0],
+      expected: "YAML or JSON",
+      got: message,
+      ...hint(code),
+    })),
     ...repeatedKeys(document),
   ]
     .slice(0, MAX_FAULTS)
-    .map(([offset, got]) => ({ at: place(offset), path, expected: "YAML or JSON", got }));
+    .map((fault) => ({ ...fault, at: place(fault.at), path }));
   if (faults.length > 0) throw new MisuseError(code, faults);
   if (aliasesIn(document) > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
   return {
     value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
-    at: (keys) => place(offsetOf(document, keys)),
+    at: (keys, part = "value") => place(offsetOf(document, keys, part)),
   };
 }
 
@@ -92,15 +100,31 @@ function parsed(text: string, lines: LineCounter): Document {
   }
 }
 
-/** Where a key stands that its map has already. */
-function repeatedKeys(document: Document): (readonly [offset: number, message: string])[] {
-  const found: (readonly [number, string])[] = [];
+/** What to do about an error of the text, where that is known. */
+function hint(code: string): Pick<Fault, "hint"> {
+  if (code === "TAB_AS_INDENT") return { hint: "Indent with spaces." };
+  return code === "BLOCK_IN_FLOW" || code === "MISSING_CHAR"
+    ? { hint: "Is a comma, a colon or a bracket missing?" }
+    : {};
+}
+
+/** Keys that their map has already, and where they stand. */
+function repeatedKeys(document: Document): { at: number; expected: string; got: string; hint: string }[] {
+  const found: ReturnType<typeof repeatedKeys> = [];
   visit(document, {
     Map(_, { items }) {
       const seen = new Set<unknown>();
       for (const { key } of items) {
         if (!isScalar(key)) continue;
-        if (seen.has(key.value)) found.push([key.range?.[0] ?? 0, "Map keys must be unique"]);
+        if (seen.has(key.value)) {
+          const got = `${formatGot(key.value)} again`;
+          found.push({
+            at: key.range?.[0] ?? 0,
+            expected: "each key of an object once",
+            got,
+            hint: "Remove one of them.",
+          });
+        }
         seen.add(key.value);
       }
     },
@@ -127,10 +151,19 @@ function plainOf(document: Document, refuse: (got: string) => never): unknown {
   }
 }
 
-function offsetOf(document: Document, keys: Keys): number {
-  for (let length = keys.length; length >= 0; length--) {
-    const node = document.getIn(keys.slice(0, length), true) as Node | undefined;
-    if (isNode(node) && node.range) return node.range[0];
+function offsetOf(document: Document, keys: Keys, part: "value" | "key"): number {
+  let node: unknown = document.contents;
+  let offset = isNode(node) ? node.range?.[0] : 0;
+  for (const [n, key] of keys.entries()) {
+    const around = isAlias(node) ? node.resolve(document) : node;
+    const pair = isMap(around)
+      ? around.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key))
+      : null;
+    node = isSeq(around) ? around.items[Number(key)] : pair?.value;
+    const shown = part === "key" && n === keys.length - 1 ? pair?.key : node;
+    const start = isNode(shown) ? shown.range?.[0] : isNode(pair?.key) ? pair.key.range?.[0] : undefined;
+    if (start === undefined) break;
+    offset = start;
   }
-  return 0;
+  return offset ?? 0;
 }
