@@ -2,7 +2,7 @@
 
 import { ALGORITHMS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
 import { type Keys, MAX_TEXT, placeOf, shown, windowed } from "./policy-place.ts";
-import { rateKey } from "./policy-values.ts";
+import { rateFrom, rateKey } from "./policy-values.ts";
 import { closest, plainOf } from "./spelling.ts";
 import { listed } from "./words.ts";
 
@@ -23,8 +23,7 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   if (meant !== null) return `Did you mean "${meant}"?`;
   const isOfLimit = rateKey(key) !== null || ALL_LIMIT_KEYS.has(key) || foreignKey(key, "limit") !== null;
   if (level === "policy" && isOfLimit) return `Write "${key}" in a limit, which is an entry of "limits".`;
-  if (level === "tool" && isOfLimit)
-    return `How much a tool may be used stands in a limit: quotas: { ${shown(keys[1])}: 5 } in a limit whose per ends with tool.`;
+  if (level === "tool" && isOfLimit) return `Write it in a limit that is per tool: quotas: { ${shown(keys[1])}: 5 }.`;
   return null;
 }
 
@@ -60,7 +59,7 @@ const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>
       "allowance",
       "capacity",
     ],
-    window: ["period", "interval", "every", "windowms", "windowsize", "timewindow", "duration", "rate"],
+    window: ["period", "interval", "every", "windowms", "windowsize", "timewindow", "duration"],
     algorithm: ["type", "kind", "strategy", "method", "algo"],
     per: ["by", "key", "keys", "scope", "dimensions", "dimension", "groupby", "partitionby"],
     match: ["tool", "tools", "only", "pattern", "patterns", "include"],
@@ -88,39 +87,50 @@ function levelOf(keys: Keys): Level {
   return keys[2] === "overrides" ? "override" : keys[2] === "hold" ? "hold" : "ttl";
 }
 
+/** What people write for something that needs more than another key. */
+const SENTENCES: readonly (readonly [key: RegExp, (key: string) => string])[] = [
+  [/^(shadow|dryrun|reportonly|logonly)$/, (key) => `Write "mode: shadow" instead of "${key}".`],
+  [
+    /^((max)?(concurrent|concurrency|parallel)|inflight)$/,
+    (key) => `Write "algorithm: concurrency" and "quota" instead of "${key}".`,
+  ],
+  [/^(description|comment|note|title)$/, () => "Write it as a comment: # and the text."],
+  [/^default$/, () => 'Write "quota" for all values that "quotas" does not name.'],
+];
+
 function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string | null {
-  const algorithm = String(limit.algorithm ?? "quota");
-  const needed = `A window needs an algorithm. Add ${windowed(value)}.`;
-  if (key === "window")
-    return limit.algorithm === undefined
-      ? needed
-      : `The algorithm "${algorithm}" has no window. Remove it, or use ${windowed(value)}.`;
-  const rate = rateKey(key);
-  if (rate !== null) {
-    const quota = typeof value === "number" ? value : 60;
-    const unit = rate.unit === "calls" ? "" : `unit: ${rate.unit}, `;
-    return `Write "algorithm: gcra, ${unit}quota: ${quota}, window: ${rate.window}" instead of "${key}".`;
-  }
-  const own = LIMIT_KEYS.get(algorithm) ?? [];
-  const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
-  if (owners.length > 0)
-    return limit.algorithm === undefined && owners.length === 1
-      ? `"${key}" is for "${owners[0]}". Add "algorithm: ${owners[0]}", or remove "${key}".`
-      : `"${key}" is for ${listed(owners)}, and this limit is "${algorithm}". Remove it, or change the algorithm.`;
-  if (/^(shadow|dryrun|reportonly|logonly)$/.test(plainOf(key))) return `Write "mode: shadow" instead of "${key}".`;
-  if (/^(concurrent|concurrency|parallel|maxconcurrent|maxparallel|maxconcurrency|inflight)$/.test(plainOf(key)))
-    return `Write "algorithm: concurrency" with "quota" instead of "${key}".`;
-  if (/^(description|comment|note|title)$/.test(plainOf(key))) return "Write it as a comment: # and the text.";
-  if (plainOf(key) === "default") return 'The quota of values that "quotas" does not name is "quota".';
+  const rate = rateOf(key, value);
+  if (rate !== null) return `Write "algorithm: gcra, ${rate}" instead of "${key}".`;
+  const sentence = SENTENCES.find(([pattern]) => pattern.test(plainOf(key)))?.[1];
+  if (sentence !== undefined) return sentence(key);
+  if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
-  if (foreign === null) {
-    const meant = closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
-    return meant === null ? null : `Did you mean "${meant}"?${own.includes(meant) ? "" : ` ${ownersOf(meant)}`}`;
-  }
-  const more = own.includes(foreign) ? "" : foreign === "window" ? ` ${needed}` : ` ${ownersOf(foreign)}`;
-  return `Write "${foreign}" instead of "${key}".${more}`;
+  const own = LIMIT_KEYS.get(String(limit.algorithm ?? "quota")) ?? [];
+  const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
+  if (meant === null) return null;
+  const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${meant}" instead of "${key}".`;
+  return own.includes(meant) ? hint : `${hint} ${misplaced(meant, value, limit)}`;
 }
 
-function ownersOf(key: string): string {
-  return `It is for ${listed(ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key)))}.`;
+/** A rate that is one key elsewhere: `rpm: 60`, `rate: 60/min`. */
+function rateOf(key: string, value: unknown): string | null {
+  const named = rateKey(key);
+  if (named !== null) {
+    const unit = named.unit === "calls" ? "" : `unit: ${named.unit}, `;
+    return `${unit}quota: ${typeof value === "number" ? value : 60}, window: ${named.window}`;
+  }
+  const rate = typeof value === "string" && value.length <= MAX_TEXT ? rateFrom(value) : null;
+  return rate === null ? null : `quota: ${rate.quota}, window: ${rate.window}`;
+}
+
+/** A key that only limits of other algorithms have. */
+function misplaced(key: string, value: unknown, { algorithm }: Readonly<Record<string, unknown>>): string {
+  if (key === "window")
+    return algorithm === undefined
+      ? `A window needs an algorithm. Add ${windowed(value)}.`
+      : `The algorithm "${algorithm}" has no window. Remove it, or use ${windowed(value)}.`;
+  const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
+  return algorithm === undefined && owners.length === 1
+    ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
+    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? "quota"}. Remove it, or change the algorithm.`;
 }

@@ -7,6 +7,7 @@ import { ALGORITHMS } from "./policy-schema.ts";
 import { countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
 import { closest, plainOf } from "./spelling.ts";
 
+const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
 const WHOSE = "per: [session], [user] or [tenant]";
 
 /** What to write instead of a value that is wrong; `null` where there is no guess. */
@@ -15,14 +16,15 @@ export function hintForValue(keys: Keys, input: unknown, choices: readonly strin
   const { value } = place;
   if (typeof value === "string" && value.length > MAX_TEXT) return null;
   const [root, , key, inner] = keys;
-  if (keys.length === 0) return VALUES.policy?.(place) ?? null;
-  if (root === "tools" && keys.length === 2) return VALUES.tool?.(place) ?? null;
-  if (root === "limits" && keys.length === 2) return VALUES.limit?.(place) ?? null;
+  if (keys.length === 0) return policyHint(value);
+  if (root === "tools" && keys.length === 2) return toolHint(place);
+  if (root === "limits" && keys.length === 2) return `Write an object: ${EXAMPLE}.`;
   if (key === "per" && inner !== undefined) return dimensionHint(value);
-  if (key === "quotas" && inner !== undefined) return VALUES.quota?.(place) ?? null;
-  if (key === "cost" && inner !== undefined)
-    return Number(value) < 0 ? "Write 0 or more." : amountHint({ ...place, limit: { unit: inner } });
-  return VALUES[place.key]?.(place) ?? choiceHint(place);
+  if (key === "overrides" && keys.length > 5)
+    return typeof value === "boolean" ? `Write "${value}", with quotes.` : null;
+  if (key === "cost" && inner !== undefined) return costHint(place);
+  const subject = key === "quotas" && inner !== undefined ? "quota" : place.key;
+  return (Object.hasOwn(VALUES, subject) ? VALUES[subject]?.(place) : null) ?? choiceHint(place);
 }
 
 /** A key that is no dimension, or no unit, where a name of either stands. */
@@ -34,34 +36,21 @@ export function hintForName(keys: Keys): string | null {
 
 /** Values that are wrong, by their key. */
 const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
-  policy: ({ value }) => {
-    if (value === null || value === undefined) return 'It is empty. Begin with "version: 1" and "limits:".';
-    if (Array.isArray(value)) return 'Write "version: 1" and "limits:" above the list.';
-    return typeof value === "string"
-      ? "A file is read by loadPolicy(path), a text in YAML or JSON by parsePolicy(text)."
-      : null;
-  },
   version: ({ value }) =>
     value === undefined ? 'Add "version: 1".' : value === "1" ? "Write 1 without quotes." : 'Write "version: 1".',
   limits: ({ value }) => {
-    const example = "{ name: per-session, per: [session], quota: 50 }";
     if (value === undefined || value === null || Array.isArray(value))
-      return `Add at least one limit: limits: [${example}].`;
+      return `Add at least one limit: limits: [${EXAMPLE}].`;
     if (!isObject(value)) return null;
     if ("name" in value || "per" in value || "quota" in value) return 'Write "- " before the limit: limits are a list.';
     const [name = "a"] = Object.keys(value);
     return `Limits are a list, in the order in which they are judged. Write "- name: ${name.slice(0, 64)}" for each.`;
   },
-  limit: () => "Write an object: { name: per-session, per: [session], quota: 50 }.",
   tools: ({ value }) => {
     if (!Array.isArray(value)) return "Write an object with a key for each tool: tools: { search: {} }.";
     const [name = "search"] = value.filter((each) => typeof each === "string" && each.length <= MAX_TEXT);
     return `Tools are an object with a key for each tool, not a list. Write tools: { ${shown(name)}: {} }.`;
   },
-  tool: ({ key, value }) =>
-    typeof value === "number"
-      ? `How much a tool may be used stands in a limit: quotas: { ${shown(key)}: ${value} }. Write ${shown(key)}: {} here.`
-      : `Write ${shown(key)}: {} for a tool without settings.`,
   cost: ({ value }) => (typeof value === "number" ? `Name the unit: cost: { calls: ${value} }.` : null),
   name: ({ value }) => {
     if (value === undefined) return "Give each limit a name, such as tool-per-session.";
@@ -163,6 +152,32 @@ const NEEDED: Readonly<Record<string, string>> = {
   streak: "of and quota",
 };
 
+function policyHint(value: unknown): string | null {
+  if (value === null || value === undefined) return 'It is empty. Begin with "version: 1" and "limits:".';
+  if (Array.isArray(value)) return 'Write "version: 1" and "limits:" above the list.';
+  const loads = "A file is read by loadPolicy(path), a text in YAML or JSON by parsePolicy(text).";
+  return typeof value === "string" ? loads : null;
+}
+
+function toolHint({ key, value }: Place): string {
+  const name = shown(key);
+  return typeof value === "number"
+    ? `Write it in a limit that is per tool, quotas: { ${name}: ${value} }, and here ${name}: {}.`
+    : `Write ${name}: {} for a tool without settings.`;
+}
+
+function costHint(place: Place): string | null {
+  const { key, value } = place;
+  const cost = typeof value === "string" ? Number(value) : value;
+  if (typeof cost !== "number" || Number.isInteger(cost) || !(cost > 0)) {
+    return Number(value) < 0 ? "Write 0 or more." : amountHint(place);
+  }
+  const unit = /^[a-z]{3}$/.test(key) ? `${key}_micros` : key.endsWith("_micros") ? key : null;
+  return unit === null
+    ? `Units are whole: write ${Math.ceil(cost)}, or count in a smaller unit.`
+    : `Units are whole: write ${unit}: ${microsOf(cost)}.`;
+}
+
 function choiceHint({ key, value, choices }: Place): string | null {
   const known = key === "algorithm" ? ALGORITHMS : choices;
   const word = plainOf(String(value));
@@ -188,31 +203,25 @@ function amountHint({ key, value, limit }: Place): string | null {
   const span = durationFrom(value);
   if (span !== null)
     return `A duration is the quota of "algorithm: elapsed". A quota for each ${span} has window: ${span}.`;
-  const isUnlimited = /^(inf(inity|inite)?|none|nolimit|\*|unlimit.*|max)$/.test(plainOf(value));
-  return isUnlimited
-    ? "Write unlimited."
-    : Number(value) > 0 || Number(value) < 0
-      ? numberHint(Number(value), limit)
-      : null;
+  if (Number.isFinite(Number(value))) return numberHint(Number(value), limit);
+  return /^[+-]?inf|^none$|^nolimit|^unlim|^max$/.test(plainOf(value)) ? "Write unlimited." : null;
 }
 
 /** Units are whole: fractions are mostly money. */
-function numberHint(value: number, limit: Readonly<Record<string, unknown>>): string {
+function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<string, unknown>>): string {
   if (value < 0) return "Write 0 to deny every call, or unlimited to leave the limit out.";
   if (value > Number.MAX_SAFE_INTEGER || Number.isNaN(value)) return "Write unlimited, or count in a larger unit.";
-  if (Number.isInteger(value)) {
-    return limit.algorithm === "gcra"
-      ? "Use a rounder quota, a shorter window or a smaller burst."
-      : "Use a smaller number.";
-  }
-  const unit = String(limit.unit ?? "usd");
+  if (Number.isInteger(value))
+    return algorithm === "gcra" ? "Use a rounder quota, a shorter window or a smaller burst." : "Use a smaller number.";
+  const name = String(unit ?? "usd");
   const micros = microsOf(value);
-  if (unit.endsWith("_micros")) return `Units are whole: write ${micros} for ${value} of the currency.`;
-  const isMoney = /^[a-z]{3}$/.test(unit) || /dollar|euro|cent|money|cost|price/.test(unit);
-  if (limit.unit !== undefined && !isMoney)
-    return `Units are whole. Count in a smaller unit, or write ${Math.ceil(value)}.`;
-  const smaller = /^[a-z]{3}$/.test(unit) ? `${unit}_micros` : "usd_micros";
-  return `Units are whole. For money use a smaller unit, millionths: unit: ${smaller}, quota: ${micros}.`;
+  if (name.endsWith("_micros")) return `Units are whole: write ${micros} for ${value} of the currency.`;
+  const isCurrency = /^[a-z]{3}$/.test(name);
+  if (!isCurrency && !/dollar|euro|cent|money|cost|price/.test(name))
+    return `Units are whole. Write ${Math.ceil(value)}, or count in a smaller unit.`;
+  const longer = unit === undefined && window !== undefined ? "For less than 1 in a window use a longer window. " : "";
+  const smaller = isCurrency ? `${name}_micros` : "usd_micros";
+  return `Units are whole. ${longer}For money count millionths: unit: ${smaller}, quota: ${micros}.`;
 }
 
 function durationHint({ value }: Place): string | null {

@@ -159,6 +159,6 @@ function* quotasByOther(names: readonly string[], last: string, { limit, keys }:
   } else if (MADE_AT_RUN_TIME.includes(last)) {
     const other = limit.per.find((dimension) => !MADE_AT_RUN_TIME.includes(dimension));
     const hint = other === undefined ? null : `For quotas by ${other}, put ${other} last in per.`;
-    yield ofKey("wrong-dimension", own, `${message}, and no policy knows its values.`, hint);
+    yield ofKey("wrong-dimension", own, `${message}: its values are made at run time.`, hint);
   }
 }
