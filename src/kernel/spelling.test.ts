@@ -71,6 +71,8 @@ describe("isTypoOf", () => {
       ["sendEmail", "send_email"],
       ["Search", "search"],
       ["searchx", "search"],
+      ["ssearch", "search"],
+      ["customerr", "customer"],
     ];
     const names: [one: string, other: string][] = [
       ["search", "search"],

@@ -6,16 +6,25 @@ const MAX_LENGTH = 64;
 /** The edits that turn one text into the other (insert, delete, replace, swap neighbours); `max + 1` where it takes more. */
 export function editDistance(one: string, other: string, max: number): number {
   if (Math.abs(one.length - other.length) > max || Math.max(one.length, other.length) > MAX_LENGTH) return max + 1;
+  let start = 0;
+  while (start < one.length && one[start] === other[start]) start++;
+  let end = 0;
+  const shorter = Math.min(one.length, other.length) - start;
+  while (end < shorter && one.at(-1 - end) === other.at(-1 - end)) end++;
+  return distanceOf(one.slice(start, one.length - end), other.slice(start, other.length - end), max);
+}
+
+/** Optimal string alignment: each row is the distances of one's beginning to each beginning of the other. */
+function distanceOf(one: string, other: string, max: number): number {
   let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, j) => j);
   for (let i = 1; i <= one.length; i++) {
     const next = [i];
     for (let j = 1; j <= other.length; j++) {
-      const isSame = one[i - 1] === other[j - 1];
-      const edits = [(next[j - 1] as number) + 1, (row[j] as number) + 1, (row[j - 1] as number) + (isSame ? 0 : 1)];
-      if (j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1])
-        edits.push((before[j - 2] as number) + 1);
-      next.push(Math.min(...edits));
+      const replaced = (row[j - 1] as number) + (one[i - 1] === other[j - 1] ? 0 : 1);
+      const isSwapped = j > 1 && one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1];
+      const swapped = isSwapped ? (before[j - 2] as number) + 1 : replaced;
+      next.push(Math.min((next[j - 1] as number) + 1, (row[j] as number) + 1, replaced, swapped));
     }
     if (Math.min(...next) > max) return max + 1;
     before = row;
@@ -60,8 +69,9 @@ export function isTypoOf(one: string, other: string): boolean {
   const words = [wordAt(one, start), wordAt(other, start)];
   const [short = "", long = ""] = words.sort((a, b) => a.length - b.length);
   if (long.length < 5 || !/^[a-z]+$/i.test(short + long)) return false;
-  const isFirstLetter = short.slice(1) === long.slice(1) || short === long.slice(1);
-  const isEnding = long.slice(0, -1) === short && /[sdrny]$/i.test(long);
+  // A letter that is there twice is a typo wherever it stands.
+  const isFirstLetter = short.slice(1) === long.slice(1) || (short === long.slice(1) && long[0] !== long[1]);
+  const isEnding = short === long.slice(0, -1) && /[sdrny]$/i.test(long) && long.at(-1) !== long.at(-2);
   return !isFirstLetter && !isEnding;
 }
 
