@@ -219,7 +219,7 @@ function definedPolicy(policy: Policy) {
 function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
   log.warn(
     { code, at, path, problem: hint === null ? message : `${message} ${hint}` },
-    "a part of the policy is in vain",
+    "a part of the policy has no effect as it is written",
   );
 }
 
