@@ -1,7 +1,7 @@
 // YAML, which JSON is part of, as a value, with the place of each of its parts. What a text may cost is bounded: a text that
 // passes a bound is refused before anything is made of it. What the value means is not known here.
 
-import { isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
 
 /** Longest text, in characters. */
@@ -49,19 +49,14 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
     return `${source}:${line}:${col}`;
   };
   const document = parsed(text, lines);
-  const faults: Fault[] = [
-    ...document.errors.map(({ pos, code, message }) => ({
-      at: pos[0],
-      expected: "YAML or JSON",
-      got: message,
-      ...hint(code),
-    })),
-    ...repeatedKeys(document),
-  ]
-    .slice(0, MAX_FAULTS)
-    .map((fault) => ({ ...fault, at: place(fault.at), path }));
-  if (faults.length > 0) throw new MisuseError(code, faults);
-  if (aliasesIn(document) > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
+  const refuseAll = (found: readonly TextFault[]) => {
+    const faults = found.slice(0, MAX_FAULTS).map(({ offset, ...fault }) => ({ ...fault, at: place(offset), path }));
+    if (faults.length > 0) throw new MisuseError(code, faults);
+  };
+  refuseAll([...errorsIn(document), ...repeatedKeys(document)]);
+  const aliases = aliasesIn(document);
+  if (aliases.length > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
+  refuseAll(aliases.filter((alias) => alias.resolve(document) === undefined).map(unknownAlias));
   return {
     value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
     at: (keys, part = "value") => place(offsetOf(document, keys, part)),
@@ -100,17 +95,29 @@ function parsed(text: string, lines: LineCounter): Document {
   }
 }
 
-/** What to do about an error of the text, where that is known. */
-function hint(code: string): Pick<Fault, "hint"> {
-  if (code === "TAB_AS_INDENT") return { hint: "Indent with spaces." };
-  return code === "BLOCK_IN_FLOW" || code === "MISSING_CHAR"
-    ? { hint: "Is a comma, a colon or a bracket missing?" }
-    : {};
+/** What to do about errors of the text, by the library's code. */
+const HINTS: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: "Indent with spaces.",
+  MULTILINE_IMPLICIT_KEY: 'Put a space after each colon, as in "key: value".',
+  BLOCK_IN_FLOW: "A comma or a bracket is missing before it.",
+  BAD_INDENT: "Close each bracket, and indent what is inside.",
+  MULTIPLE_DOCS: "Remove the line --- and what follows it.",
+  BAD_ALIAS: 'A value that begins with * needs quotes, as in "*_read".',
+};
+
+type TextFault = Omit<Fault, "at" | "path"> & { readonly offset: number };
+
+function errorsIn(document: Document): TextFault[] {
+  return document.errors.map(({ pos, code, message }) => textFault(pos[0], "YAML or JSON", message, HINTS[code]));
+}
+
+function textFault(offset: number, expected: string, got: string, hint: string | undefined): TextFault {
+  return { offset, expected, got, ...(hint === undefined ? {} : { hint }) };
 }
 
 /** Keys that their map has already, and where they stand. */
-function repeatedKeys(document: Document): { at: number; expected: string; got: string; hint: string }[] {
-  const found: ReturnType<typeof repeatedKeys> = [];
+function repeatedKeys(document: Document): TextFault[] {
+  const found: TextFault[] = [];
   visit(document, {
     Map(_, { items }) {
       const seen = new Set<unknown>();
@@ -118,12 +125,7 @@ function repeatedKeys(document: Document): { at: number; expected: string; got: 
         if (!isScalar(key)) continue;
         if (seen.has(key.value)) {
           const got = `${formatGot(key.value)} again`;
-          found.push({
-            at: key.range?.[0] ?? 0,
-            expected: "each key of an object once",
-            got,
-            hint: "Remove one of them.",
-          });
+          found.push(textFault(key.range?.[0] ?? 0, "each key of an object once", got, "Remove one of them."));
         }
         seen.add(key.value);
       }
@@ -132,14 +134,18 @@ function repeatedKeys(document: Document): { at: number; expected: string; got: 
   return found;
 }
 
-function aliasesIn(document: Document): number {
-  let count = 0;
+function aliasesIn(document: Document): Alias[] {
+  const found: Alias[] = [];
   visit(document, {
-    Alias() {
-      count++;
+    Alias(_, alias) {
+      found.push(alias);
     },
   });
-  return count;
+  return found;
+}
+
+function unknownAlias({ range, source }: Alias): TextFault {
+  return textFault(range?.[0] ?? 0, "an anchor with the name of each alias", `*${source}`, HINTS.BAD_ALIAS);
 }
 
 /** The document as plain values. What aliases come to is bounded by the library, which then throws. */

@@ -1,12 +1,15 @@
 // What a correct policy says in vain: which warnings there are, and where they stand.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { definePolicy } from "tollgate";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { readPolicyText } from "../src/policy-file.ts";
+import { WARNING_CODES } from "../src/policy-warnings/warning.ts";
 import { policyWarnings } from "../src/policy-warnings.ts";
+import { ROOT } from "./sources.ts";
 
 /** `line word path code: message hint` of each warning; the word is what stands at its line and column. */
 function warningsIn(text: string): string[] {
@@ -241,6 +244,19 @@ describe("warnings", () => {
   for (const [what, tools, limits, ...expected] of cases) {
     it(`name ${what}`, () => assert.deepEqual(warningsIn(policyOf(tools, ...limits)).sort(), [...expected].sort()));
   }
+
+  it("are each of a kind that the page on policies lists, and has a case here", () => {
+    const page = readFileSync(`${ROOT}docs/policy.md`, "utf8");
+    const [, section = ""] = page.split("## Checking a policy");
+    const listed = [...section.matchAll(/^\| `([a-z-]+)`/gm)].map(([, code]) => code);
+    assert.deepEqual(listed.slice(0, WARNING_CODES.length), WARNING_CODES);
+    const found = new Set(
+      cases
+        .flatMap(([, tools, limits]) => readPolicyText(policyOf(tools, ...limits)).warnings())
+        .map(({ code }) => code),
+    );
+    assert.deepEqual([...found].sort(), [...WARNING_CODES].sort());
+  });
 
   it("stand where an alias takes its value from, and in JSON as in YAML", () => {
     const aliased = policyOf(

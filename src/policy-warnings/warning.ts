@@ -6,15 +6,18 @@ import { formatPath } from "../kernel/policy-contradictions.ts";
 import type { LimitInput, PolicyInput } from "../kernel/policy-schema.ts";
 
 /** What kinds of warnings there are. */
-export type WarningCode =
-  | "unknown-tool"
-  | "unknown-tier"
-  | "uncounted-unit"
-  | "unusual-dimension"
-  | "wrong-dimension"
-  | "similar-names"
-  | "no-effect"
-  | "duplicate-limit";
+export const WARNING_CODES = [
+  "unknown-tool",
+  "unknown-tier",
+  "uncounted-unit",
+  "unusual-dimension",
+  "similar-names",
+  "wrong-dimension",
+  "no-effect",
+  "duplicate-limit",
+] as const;
+
+export type WarningCode = (typeof WARNING_CODES)[number];
 
 /** A part of a policy that has no effect, or probably not the one that was meant. */
 export interface PolicyWarning {
