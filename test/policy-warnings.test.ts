@@ -196,6 +196,21 @@ describe("warnings", () => {
       '4 serach limits[0].quotas.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
     ],
     [
+      "an entry of tools that is a typo of another",
+      "tools: { search: {}, serach: {} }",
+      ["per: [tool], quota: 5"],
+      '2 serach tools.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
+    ],
+    [
+      "quotas of which some are by tool, where per has the tool before its last dimension",
+      TOOLS,
+      [
+        "per: [tool, tenant], quota: 5, quotas: { bok: 2, search: 1 }",
+        "per: [tenant], quota: 5, quotas: { acme: 2, search: 1 }",
+      ],
+      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "search" is a tool. Put tool last: per: [tenant, tool].',
+    ],
+    [
       "what match leaves out",
       TOOLS,
       [

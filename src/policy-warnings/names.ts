@@ -40,13 +40,14 @@ function dimensionUses(limit: LimitInput, i: number): Use[] {
   return uses;
 }
 
-/** Of names of which one is a typo of the other. Tools are compared only where `tools` does not say which are right. */
+/** Of names of which one is a typo of the other. Where there are `tools`, only their names are compared: others are unknown. */
 export function* similarWarnings({ input, tools, toolUses }: Known): Warnings {
   const own = input.limits
     .flatMap(dimensionUses)
     .filter(({ name }) => !BUILT_IN.includes(name) && builtInFor(name) === null);
   yield* similarAmong(own, "dimensions", (one, other) => isTypoOf(one, other) || isPluralOf(one, other));
-  if (tools === null) yield* similarAmong(toolUses, "tools", isTypoOf);
+  const listed = [...(tools ?? [])].map((name): Use => ({ name, keys: ["tools", name], isKey: true }));
+  yield* similarAmong(tools === null ? toolUses : listed, "tools", isTypoOf);
 }
 
 function* similarAmong(

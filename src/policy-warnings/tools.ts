@@ -149,13 +149,22 @@ function* quotasByOther(names: readonly string[], last: string, { limit, keys }:
     ["tool", known.namedTools],
     ["tier", known.tiers],
   ] as const;
-  const kind = kinds.find(([, those]) => names.every((name) => those.has(name)))?.[0];
+  // A tenant may have a tool's name by chance: beside a per with the tool, or if all are names of tools, it is none.
+  const kind = kinds.find(([dimension, those]) =>
+    limit.per.includes(dimension) ? names.some((name) => those.has(name)) : names.every((name) => those.has(name)),
+  );
   const message = `"quotas" are by the last dimension of per, which is ${last}`;
   const own = [...keys, "quotas"];
   if (kind !== undefined) {
-    const per = [...limit.per.filter((dimension) => dimension !== kind), kind].join(", ");
-    const hint = `Put ${kind} last: per: [${per}].`;
-    yield ofKey("wrong-dimension", own, `${message}, but ${quoted(names[0] ?? "")} is a ${kind}.`, hint);
+    const [dimension, those] = kind;
+    const per = [...limit.per.filter((each) => each !== dimension), dimension].join(", ");
+    const name = quoted(names.find((each) => those.has(each)) ?? "");
+    yield ofKey(
+      "wrong-dimension",
+      own,
+      `${message}, but ${name} is a ${dimension}.`,
+      `Put ${dimension} last: per: [${per}].`,
+    );
   } else if (MADE_AT_RUN_TIME.includes(last)) {
     const other = limit.per.find((dimension) => !MADE_AT_RUN_TIME.includes(dimension));
     const hint = other === undefined ? null : `For quotas by ${other}, put ${other} last in per.`;
