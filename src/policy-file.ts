@@ -30,7 +30,7 @@ export function parsePolicy(text: string, source = "policy"): Policy {
 }
 
 /**
- * Reads a policy as `parsePolicy` does, and finds what it says in vain when asked.
+ * Reads a policy as `parsePolicy` does, and finds its warnings when asked.
  *
  * @throws MisuseError `invalid-policy`
  */

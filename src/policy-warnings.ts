@@ -1,5 +1,5 @@
-// What a correct policy says in vain: names that nothing has, limits and overrides that can never apply. It decides nothing.
-// It warns of what is certain, and of names that are very probably typos; of nothing else.
+// Warnings of a correct policy: names that nothing has, limits and overrides that can never apply. They decide nothing.
+// Only what is certain is reported, and names that are very probably typos.
 
 import type { PolicyInput } from "./kernel/policy-schema.ts";
 import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
@@ -12,7 +12,7 @@ export type { PolicyWarning } from "./policy-warnings/warning.ts";
 /** Most warnings that are looked for. */
 export const MAX_WARNINGS = 100;
 
-/** What a policy says in vain: at most 100 warnings. */
+/** The warnings of a policy, at most 100. */
 export function policyWarnings(input: PolicyInput): readonly PolicyWarning[] {
   const found: PolicyWarning[] = [];
   for (const warning of allWarnings(input)) {

@@ -1,4 +1,4 @@
-// What a correct policy says in vain: which warnings there are, and where they stand.
+// The warnings of a correct policy: which there are, and where they stand.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

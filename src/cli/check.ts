@@ -29,19 +29,12 @@ function check(file: string, { strict = false, json = false }: CheckOptions): vo
     const { policy, warnings } = readPolicyText(text, file);
     const found = warnings();
     const level = strict ? "error" : "warning";
-    if (json)
-      console.log(
-        JSON.stringify(
-          found.map((warning) => warningRow(warning, level)),
-          null,
-          2,
-        ),
-      );
+    if (json) console.log(JSON.stringify(found.map((warning) => warningRow(warning, level))));
     else tell(file, policy, found, level);
     if (strict && found.length > 0) process.exitCode = EXIT.finding;
   } catch (error) {
     if (!MisuseError.isInstance(error)) throw error;
-    if (json) console.log(JSON.stringify(error.faults.map(faultRow), null, 2));
+    if (json) console.log(JSON.stringify(error.faults.map(faultRow)));
     else for (const fault of error.faults) console.log(formatFault(fault));
     process.exitCode = EXIT.finding;
   }

@@ -21,7 +21,7 @@ declare const TYPES: unique symbol;
 /** Of `limits[0].quotas.name`; no accepted policy is deeper. */
 const MAX_DEPTH = 4;
 
-/** Most parts of a policy that are wrong for which a hint is looked for. */
+/** Most faults, and most unknown keys of one object, for which a hint is looked for. */
 const MAX_HINTS = 100;
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
@@ -153,7 +153,9 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
-  const faults = contradictions(accepted).map((fault) => hinted(fault, hintForValue(fault.keys, accepted, [])));
+  const faults = contradictions(accepted).map((fault, n) =>
+    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, accepted, [])) : fault,
+  );
   return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted), accepted) };
 }
 
@@ -175,8 +177,8 @@ type Issue = NonNullable<ReturnType<typeof policySchema.safeParse>["error"]>["is
 function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFault[] {
   const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => {
-      const hint = isHinted ? hintForKey([...keys, key], input) : null;
+    return issue.keys.map((key, n) => {
+      const hint = isHinted && n < MAX_HINTS ? hintForKey([...keys, key], input) : null;
       // With a hint, a list of all keys is only in the way.
       const [expected, got] = hint === null ? [issue.message, "an unknown key"] : ["a known key", formatGot(key)];
       return { ...hinted(policyFault([...keys, key], expected, got), hint), isKey: true };
@@ -184,7 +186,7 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
   }
   if (issue.code === "invalid_key") {
     const fault = policyFault(keys, issue.issues[0]?.message ?? issue.message, formatGot(keys.at(-1)));
-    return [{ ...hinted(fault, hintForName(keys)), isKey: true }];
+    return [{ ...hinted(fault, isHinted ? hintForName(keys) : null), isKey: true }];
   }
   const choices = issue.code === "invalid_value" ? issue.values.map(String) : [];
   const hint = isHinted ? hintForValue(keys, input, choices) : null;
