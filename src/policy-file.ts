@@ -2,7 +2,8 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
-import { type Policy, readPolicy } from "./kernel/policy.ts";
+import { type Policy, readPolicy, writtenPolicy } from "./kernel/policy.ts";
+import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 import { MAX_FAULTS, MAX_TEXT, readYaml } from "./yaml-text.ts";
 
 /**
@@ -25,16 +26,38 @@ import { MAX_FAULTS, MAX_TEXT, readYaml } from "./yaml-text.ts";
  * ```
  */
 export function parsePolicy(text: string, source = "policy"): Policy {
+  return readPolicyText(text, source).policy;
+}
+
+/**
+ * Reads a policy as `parsePolicy` does, and finds its warnings when asked.
+ *
+ * @throws MisuseError `invalid-policy`
+ */
+export function readPolicyText(
+  text: string,
+  source = "policy",
+): { readonly policy: Policy; readonly warnings: () => readonly PolicyWarning[] } {
   if (typeof text !== "string") {
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
   }
   const { value, at } = readYaml(text, source, "invalid-policy");
   const result = readPolicy(value);
-  if ("policy" in result) return result.policy;
+  if ("policy" in result) {
+    const { policy } = result;
+    const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });
+    return { policy, warnings: () => policyWarnings(writtenPolicy(policy)).map(placed) };
+  }
   throw new MisuseError(
     "invalid-policy",
-    result.faults.slice(0, MAX_FAULTS).map(({ keys, ...fault }): Fault => ({ ...fault, at: at(keys) })),
+    result.faults
+      .slice(0, MAX_FAULTS)
+      .map(({ keys, isKey, ...fault }): Fault => ({ ...fault, at: at(keys, partOf({ isKey })) })),
   );
+}
+
+function partOf({ isKey }: { readonly isKey?: boolean | undefined }): "key" | "value" {
+  return isKey === true ? "key" : "value";
 }
 
 /**

@@ -1,8 +1,8 @@
 // YAML, which JSON is part of, as a value, with the place of each of its parts. What a text may cost is bounded: a text that
 // passes a bound is refused before anything is made of it. What the value means is not known here.
 
-import { isNode, isScalar, Lexer, LineCounter, type Node, parseDocument, visit } from "yaml";
-import { type Fault, MisuseError } from "./kernel/errors.ts";
+import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
 
 /** Longest text, in characters. */
 export const MAX_TEXT = 1_000_000;
@@ -22,8 +22,11 @@ type Document = ReturnType<typeof parseDocument>;
 /** A text that was read. */
 export interface YamlText {
   readonly value: unknown;
-  /** Where the value stands that keys lead to, or the nearest value around it that is there: `<source>:<line>:<column>`. */
-  readonly at: (keys: Keys) => string;
+  /**
+   * Where the value that keys lead to stands, or its key: `<source>:<line>:<column>`. Where there is no such value, the nearest
+   * one around it. A value behind an alias stands where its anchor is.
+   */
+  readonly at: (keys: Keys, part?: "value" | "key") => string;
 }
 
 /**
@@ -46,17 +49,17 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
     return `${source}:${line}:${col}`;
   };
   const document = parsed(text, lines);
-  const faults: Fault[] = [
-    ...document.errors.map(({ pos, message }) => [pos[0], message] as const),
-    ...repeatedKeys(document),
-  ]
-    .slice(0, MAX_FAULTS)
-    .map(([offset, got]) => ({ at: place(offset), path, expected: "YAML or JSON", got }));
-  if (faults.length > 0) throw new MisuseError(code, faults);
-  if (aliasesIn(document) > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
+  const refuseAll = (found: readonly TextFault[]) => {
+    const faults = found.slice(0, MAX_FAULTS).map(({ offset, ...fault }) => ({ ...fault, at: place(offset), path }));
+    if (faults.length > 0) throw new MisuseError(code, faults);
+  };
+  refuseAll([...errorsIn(document), ...repeatedKeys(document)]);
+  const aliases = aliasesIn(document);
+  if (aliases.length > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
+  refuseAll(aliases.filter((alias) => alias.resolve(document) === undefined).map(unknownAlias));
   return {
     value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
-    at: (keys) => place(offsetOf(document, keys)),
+    at: (keys, part = "value") => place(offsetOf(document, keys, part)),
   };
 }
 
@@ -92,15 +95,38 @@ function parsed(text: string, lines: LineCounter): Document {
   }
 }
 
-/** Where a key stands that its map has already. */
-function repeatedKeys(document: Document): (readonly [offset: number, message: string])[] {
-  const found: (readonly [number, string])[] = [];
+/** What to do about errors of the text, by the library's code. */
+const HINTS: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: "Indent with spaces.",
+  MULTILINE_IMPLICIT_KEY: 'Put a space after each colon, as in "key: value".',
+  BLOCK_IN_FLOW: "A comma or a bracket is missing before it.",
+  BAD_INDENT: "Close each bracket, and indent what is inside.",
+  MULTIPLE_DOCS: "Remove the line --- and what follows it.",
+  BAD_ALIAS: 'A value that begins with * needs quotes, as in "*_read".',
+};
+
+type TextFault = Omit<Fault, "at" | "path"> & { readonly offset: number };
+
+function errorsIn(document: Document): TextFault[] {
+  return document.errors.map(({ pos, code, message }) => textFault(pos[0], "YAML or JSON", message, HINTS[code]));
+}
+
+function textFault(offset: number, expected: string, got: string, hint: string | undefined): TextFault {
+  return { offset, expected, got, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** Keys that their map has already, and where they stand. */
+function repeatedKeys(document: Document): TextFault[] {
+  const found: TextFault[] = [];
   visit(document, {
     Map(_, { items }) {
       const seen = new Set<unknown>();
       for (const { key } of items) {
         if (!isScalar(key)) continue;
-        if (seen.has(key.value)) found.push([key.range?.[0] ?? 0, "Map keys must be unique"]);
+        if (seen.has(key.value)) {
+          const got = `${formatGot(key.value)} again`;
+          found.push(textFault(key.range?.[0] ?? 0, "each key of an object once", got, "Remove one of them."));
+        }
         seen.add(key.value);
       }
     },
@@ -108,14 +134,18 @@ function repeatedKeys(document: Document): (readonly [offset: number, message: s
   return found;
 }
 
-function aliasesIn(document: Document): number {
-  let count = 0;
+function aliasesIn(document: Document): Alias[] {
+  const found: Alias[] = [];
   visit(document, {
-    Alias() {
-      count++;
+    Alias(_, alias) {
+      found.push(alias);
     },
   });
-  return count;
+  return found;
+}
+
+function unknownAlias({ range, source }: Alias): TextFault {
+  return textFault(range?.[0] ?? 0, "an anchor with the name of each alias", `*${source}`, HINTS.BAD_ALIAS);
 }
 
 /** The document as plain values. What aliases come to is bounded by the library, which then throws. */
@@ -127,10 +157,19 @@ function plainOf(document: Document, refuse: (got: string) => never): unknown {
   }
 }
 
-function offsetOf(document: Document, keys: Keys): number {
-  for (let length = keys.length; length >= 0; length--) {
-    const node = document.getIn(keys.slice(0, length), true) as Node | undefined;
-    if (isNode(node) && node.range) return node.range[0];
+function offsetOf(document: Document, keys: Keys, part: "value" | "key"): number {
+  let node: unknown = document.contents;
+  let offset = isNode(node) ? node.range?.[0] : 0;
+  for (const [n, key] of keys.entries()) {
+    const around = isAlias(node) ? node.resolve(document) : node;
+    const pair = isMap(around)
+      ? around.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key))
+      : null;
+    node = isSeq(around) ? around.items[Number(key)] : pair?.value;
+    const shown = part === "key" && n === keys.length - 1 ? pair?.key : node;
+    const start = isNode(shown) ? shown.range?.[0] : isNode(pair?.key) ? pair.key.range?.[0] : undefined;
+    if (start === undefined) break;
+    offset = start;
   }
-  return 0;
+  return offset ?? 0;
 }

@@ -1,30 +1,75 @@
-// `tollgate check`: is this policy file right?
+// `tollgate check`: is this policy file right, and does each part of it have an effect?
 
 import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
-import { formatFault, MisuseError } from "../kernel/errors.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import { readPolicyText } from "../policy-file.ts";
+import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
 import { EXIT } from "./exit.ts";
 import { readInput } from "./input.ts";
 
+interface CheckOptions {
+  readonly strict?: boolean;
+  readonly json?: boolean;
+}
+
 export function checkCommand(): Command {
   return new Command("check")
-    .description("check a policy file; faults are listed with line and column")
+    .description("check a policy file: errors, and parts that have no effect, with line and column")
     .argument("<policy>", "a policy in YAML or JSON")
+    .option("--strict", "treat warnings as errors")
+    .option("--json", "print one JSON array of errors and warnings on stdout, and nothing else there")
     .action(check);
 }
 
-function check(file: string): void {
+function check(file: string, { strict = false, json = false }: CheckOptions): void {
   const text = readInput(file);
   try {
-    const { limits, dimensions } = parsePolicy(text, file);
-    console.log(`${file}: fine, ${limits.length} ${limits.length === 1 ? "limit" : "limits"}`);
-    // Which may be meant, or misspelt.
-    const own = [...dimensions].slice(DIMENSIONS.length);
-    if (own.length > 0) console.log(`Calls have to say dimensions of the policy's own: ${own.join(", ")}`);
+    const { policy, warnings } = readPolicyText(text, file);
+    const found = warnings();
+    const level = strict ? "error" : "warning";
+    if (json) console.log(JSON.stringify(found.map((warning) => warningRow(warning, level))));
+    else tell(file, policy, found, level);
+    if (strict && found.length > 0) process.exitCode = EXIT.finding;
   } catch (error) {
     if (!MisuseError.isInstance(error)) throw error;
-    for (const fault of error.faults) console.log(formatFault(fault));
+    if (json) console.log(JSON.stringify(error.faults.map(faultRow)));
+    else for (const fault of error.faults) console.log(formatFault(fault));
     process.exitCode = EXIT.finding;
   }
+}
+
+function tell(file: string, policy: Policy, warnings: readonly PolicyWarning[], level: string): void {
+  for (const { at, path, message, hint } of warnings) {
+    console.log(`${at}: ${level}: ${path}: ${message}${hint === null ? "" : ` ${hint}`}`);
+  }
+  if (warnings.length === MAX_WARNINGS) console.log(`Only the first ${MAX_WARNINGS} are shown.`);
+  const count = `${policy.limits.length} ${policy.limits.length === 1 ? "limit" : "limits"}`;
+  const found = `${warnings.length} ${level}${warnings.length === 1 ? "" : "s"}`;
+  console.log(warnings.length === 0 ? `${file}: fine, ${count}` : `${file}: ${count}, ${found}`);
+  const own = [...policy.dimensions].slice(DIMENSIONS.length);
+  if (own.length > 0) console.log(`Dimensions of this policy's own: ${own.join(", ")}`);
+}
+
+/** What `--json` prints of a warning. */
+function warningRow({ at = "", code, path, message, hint }: PolicyWarning, level: string) {
+  return { level, code, path, ...placeOf(at), message, hint };
+}
+
+/** What `--json` prints of a fault. */
+function faultRow({ at = "", path, expected, got, hint = null }: Omit<Fault, "hint"> & { hint?: string | null }) {
+  return {
+    level: "error",
+    code: "invalid-policy",
+    path,
+    ...placeOf(at),
+    message: `expected ${expected}, got ${got}`,
+    hint,
+  };
+}
+
+function placeOf(at: string): { readonly line: number | null; readonly column: number | null } {
+  const [, line, column] = /:(\d+):(\d+)$/.exec(at) ?? [];
+  return { line: line === undefined ? null : Number(line), column: column === undefined ? null : Number(column) };
 }

@@ -41,6 +41,8 @@ export interface Fault {
   readonly expected: string;
   /** A short rendering of what was found; `nothing` when it was missing. */
   readonly got: string;
+  /** What was probably meant, or what to write instead, as a sentence. Absent where there is no guess. */
+  readonly hint?: string;
   /** Where it stands in a file: `policy.yaml:3:12`, line and column from 1. */
   readonly at?: string;
 }
@@ -123,9 +125,9 @@ export function checkOptionKeys(options: unknown, known: readonly string[], path
   }
 }
 
-/** A fault in one line: `policy.yaml:3:12: limits[2].window: expected a duration such as 30s, got "soon"`. */
-export function formatFault({ at, path, expected, got }: Fault): string {
-  return `${at === undefined ? "" : `${at}: `}${path}: expected ${expected}, got ${got}`;
+/** A fault in one line: `policy.yaml:3:12: limits[2].window: expected a duration such as 30s, got "1 hour". Write 1h.` */
+export function formatFault({ at, path, expected, got, hint }: Fault): string {
+  return `${at === undefined ? "" : `${at}: `}${path}: expected ${expected}, got ${got}${hint === undefined ? "" : `. ${hint}`}`;
 }
 
 /** A value in at most 60 characters, for the `got` of a fault. */

@@ -84,7 +84,7 @@ function compileLimit(limit: LimitInput): Limit {
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
     match: limit.match === undefined || limit.match.includes("*") ? null : [...limit.match],
-    matches: matcher(limit.match),
+    matches: toolMatcher(limit.match),
     overrides,
     overrideFor: overrideFinder(overrides),
     leaseMs: toMs(lease),
@@ -150,7 +150,8 @@ function overrideFinder(overrides: readonly Override[]): Limit["overrideFor"] {
   };
 }
 
-function matcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
+/** Tells whether `match` lets a tool through. */
+export function toolMatcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
   if (patterns === undefined) return () => true;
   const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
   const globs = patterns.filter(isGlob).map(globMatcher);

@@ -11,6 +11,8 @@ import type { LimitInput, PolicyInput } from "./policy-schema.ts";
 /** A fault, and the keys that lead to it. */
 export interface PolicyFault extends Fault {
   readonly keys: readonly (string | number)[];
+  /** Whether the last key itself is wrong, not what it leads to. */
+  readonly isKey?: boolean;
 }
 
 /** A fault at the end of some keys. */
@@ -18,7 +20,8 @@ export function policyFault(keys: readonly (string | number)[], expected: string
   return { keys, path: formatPath(keys), expected, got };
 }
 
-function formatPath(keys: readonly (string | number)[]): string {
+/** Keys as a path: `limits[0].quotas.search`. */
+export function formatPath(keys: readonly (string | number)[]): string {
   if (keys.length === 0) return "policy";
   return keys
     .map((key) =>

@@ -17,6 +17,7 @@ const DIMENSION =
 const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
 const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
 const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";
+const KNOWN = "a known key";
 const SPAN = `${DURATION}, or unlimited`;
 const NO_ON_ERROR = "no onError: a call that fails has nothing to charge or refund here";
 const UNITLESS = BASE.replace("unit, ", "");
@@ -126,7 +127,8 @@ describe("the words of a policy", () => {
       [{ ttl: {} }, "ttl", TTL, "{}"],
       [{ ttl: "36501d" }, "ttl", DURATION, '"36501d"'],
       [{ ttl: { fromFirst: "1h", also: 1 } }, "ttl.also", "only fromFirst", "an unknown key"],
-      [{ window: "1h" }, "window", `only ${COUNTING}, ttl`, "an unknown key"],
+      [{ window: "1h" }, "window", KNOWN, '"window"'],
+      [{ colour: "red" }, "colour", `only ${COUNTING}, ttl`, "an unknown key"],
       [
         { algorithm: "leaky" },
         "algorithm",
@@ -137,14 +139,19 @@ describe("the words of a policy", () => {
       [{ algorithm: "fixed-window", window: "0s" }, "window", `${DURATION}; day, week or month`, '"0s"'],
       [{ algorithm: "fixed-window", window: "1h", align: "moon" }, "align", "epoch, first-use or calendar", '"moon"'],
       [
-        { algorithm: "fixed-window", window: "1h", ttl: "1h" },
-        "ttl",
+        { algorithm: "fixed-window", window: "1h", colour: "red" },
+        "colour",
         `only ${COUNTING}, window, align, timezone, anchorDay`,
         "an unknown key",
       ],
-      [{ algorithm: "sliding-window", window: "1h", burst: 1 }, "burst", `only ${SPENT}, window`, "an unknown key"],
+      [
+        { algorithm: "sliding-window", window: "1h", colour: "red" },
+        "colour",
+        `only ${SPENT}, window`,
+        "an unknown key",
+      ],
       [{ algorithm: "gcra", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
-      [{ algorithm: "gcra", window: "1h", align: "epoch" }, "align", `only ${SPENT}, window, burst`, "an unknown key"],
+      [{ algorithm: "gcra", window: "1h", colour: "red" }, "colour", `only ${SPENT}, window, burst`, "an unknown key"],
       [{ algorithm: "fixed-window", window: "year" }, "window", `${DURATION}; day, week or month`, '"year"'],
       [{ algorithm: "fixed-window", window: "1h", timezone: "" }, "timezone", TIMEZONE, '""'],
       [{ algorithm: "fixed-window", window: "1h", timezone: 1 }, "timezone", TIMEZONE, "1"],
@@ -153,12 +160,7 @@ describe("the words of a policy", () => {
       [{ algorithm: "fixed-window", window: "1h", anchorDay: 1.5 }, "anchorDay", ANCHOR, "1.5"],
       [{ count: "Session" }, "count", DIMENSION, '"Session"'],
       [{ count: "cost" }, "count", DIMENSION, '"cost"'],
-      [
-        { algorithm: "sliding-window", window: "1h", count: "session" },
-        "count",
-        `only ${SPENT}, window`,
-        "an unknown key",
-      ],
+      [{ algorithm: "sliding-window", window: "1h", count: "session" }, "count", KNOWN, '"count"'],
       [{ algorithm: "elapsed" }, "quota", SPAN, "5"],
       [{ algorithm: "elapsed", quota: "0s" }, "quota", SPAN, '"0s"'],
       [{ algorithm: "elapsed", quota: "36501d" }, "quota", DURATION, '"36501d"'],
@@ -170,15 +172,15 @@ describe("the words of a policy", () => {
         "5",
       ],
       [{ algorithm: "elapsed", quota: "1h", ttl: { fromFirst: "1h" } }, "ttl", DURATION, '{"fromFirst":"1h"}'],
-      [{ algorithm: "elapsed", quota: "1h", unit: "ms" }, "unit", `only ${UNITLESS}, ttl`, "an unknown key"],
-      [{ algorithm: "elapsed", quota: "1h", hold: {} }, "hold", `only ${UNITLESS}, ttl`, "an unknown key"],
+      [{ algorithm: "elapsed", quota: "1h", colour: "red" }, "colour", `only ${UNITLESS}, ttl`, "an unknown key"],
+      [{ algorithm: "elapsed", quota: "1h", hold: {} }, "hold", KNOWN, '"hold"'],
       [{ algorithm: "streak" }, "of", "errors or results", "nothing"],
       [{ algorithm: "streak", of: "calls" }, "of", "errors or results", '"calls"'],
       [{ algorithm: "streak", of: "errors", action: "stop" }, "action", "deny or warn", '"stop"'],
       [{ algorithm: "streak", of: "errors", quota: "1h" }, "quota", `${WHOLE}, or unlimited`, '"1h"'],
       [
-        { algorithm: "streak", of: "errors", unit: "errors" },
-        "unit",
+        { algorithm: "streak", of: "errors", colour: "red" },
+        "colour",
         `only ${UNITLESS}, of, action, ttl`,
         "an unknown key",
       ],
@@ -186,13 +188,13 @@ describe("the words of a policy", () => {
       [{ hold: { lease: "soon" } }, "hold.lease", DURATION, '"soon"'],
       [{ hold: { lease: "86400001ms" } }, "hold.lease", LEASE, '"86400001ms"'],
       [{ hold: { onExpiry: "keep" } }, "hold.onExpiry", "charge or refund", '"keep"'],
-      [{ hold: { ttl: "1m" } }, "hold.ttl", "only lease, onExpiry", "an unknown key"],
+      [{ hold: { colour: 1 } }, "hold.colour", "only lease, onExpiry", "an unknown key"],
       [{ onError: "free" }, "onError", "charge or refund", '"free"'],
       [{ algorithm: "elapsed", quota: "1h", onError: "charge" }, "onError", NO_ON_ERROR, '"charge"'],
       [{ algorithm: "streak", of: "errors", onError: "charge" }, "onError", NO_ON_ERROR, '"charge"'],
       [{ algorithm: "concurrency", onError: "refund" }, "onError", NO_ON_ERROR, '"refund"'],
       [{ algorithm: "concurrency", lease: "2d" }, "lease", LEASE, '"2d"'],
-      [{ algorithm: "concurrency", hold: {} }, "hold", `only ${BASE}, lease`, "an unknown key"],
+      [{ algorithm: "concurrency", colour: "red" }, "colour", `only ${BASE}, lease`, "an unknown key"],
     ];
     for (const [limit, path, expected, got] of cases) {
       assert.deepEqual(faultsOf(policy(limit)), [`limits[0].${path}: ${expected}; ${got}`], JSON.stringify(limit));
@@ -206,7 +208,7 @@ describe("the words of a policy", () => {
       [{ search: { tier: 1 } }, "tools.search.tier", "a name that is not empty", "1"],
       [{ search: { volatile: "id" } }, "tools.search.volatile", "a list of names", '"id"'],
       [{ search: { onError: "free" } }, "tools.search.onError", "charge or refund", '"free"'],
-      [{ search: { price: 1 } }, "tools.search.price", "only cost, tier, volatile, onError", "an unknown key"],
+      [{ search: { colour: 1 } }, "tools.search.colour", "only cost, tier, volatile, onError", "an unknown key"],
       [{ "a-b": { cost: { Tokens: 1 } } }, 'tools["a-b"].cost.Tokens', UNIT, '"Tokens"'],
       [{ search: { cost: { tokens: -1 } } }, "tools.search.cost.tokens", WHOLE, "-1"],
       [{ search: { cost: 5 } }, "tools.search.cost", "whole numbers by unit, at most 32 entries", "5"],

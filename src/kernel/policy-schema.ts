@@ -438,30 +438,46 @@ const algorithms = [
   }),
 ] as const;
 
+const tool = object("a tool", {
+  cost: map(unit, whole(0), "whole numbers by unit", 32)
+    .optional()
+    .describe("What a call costs unless it says otherwise."),
+  tier: value.optional().describe("What kind of tool it is, for limits per tier."),
+  volatile: z
+    .array(value, { error: "a list of names" })
+    .max(MAX_MATCHES, { error: `at most ${MAX_MATCHES} names` })
+    .optional()
+    .describe("Fields of its arguments that do not make two calls differ, for limits per args."),
+  onError: chargeOrRefund
+    .optional()
+    .describe("What a failed call of it costs, where the limit does not say. Default: the policy's."),
+});
+
+/** The keys of a tool. */
+export const TOOL_KEYS: readonly string[] = Object.keys(tool.shape);
+
+/** The algorithms, as `algorithm` names them. */
+export const ALGORITHMS = [
+  "quota",
+  "fixed-window",
+  "sliding-window",
+  "gcra",
+  "concurrency",
+  "elapsed",
+  "streak",
+] as const;
+
+/** The keys of a limit, by its algorithm. */
+export const LIMIT_KEYS: ReadonlyMap<string, readonly string[]> = new Map(
+  ALGORITHMS.map((name, n) => [name, Object.keys(algorithms[n]?.shape ?? {})]),
+);
+
 /** What a policy may say. What one part of it demands of another is checked in policy.ts. */
 export const policySchema = object("a policy", {
   $schema: z.string({ error: "a path or an address" }).optional(),
   version: z.literal(1, { error: "1" }),
   partition: dimension.optional().describe("The dimension that most limits share. Default: session."),
-  tools: map(
-    value.max(MAX_TOOL_LENGTH, { error: TOOL }),
-    object("a tool", {
-      cost: map(unit, whole(0), "whole numbers by unit", 32)
-        .optional()
-        .describe("What a call costs unless it says otherwise."),
-      tier: value.optional().describe("What kind of tool it is, for limits per tier."),
-      volatile: z
-        .array(value, { error: "a list of names" })
-        .max(MAX_MATCHES, { error: `at most ${MAX_MATCHES} names` })
-        .optional()
-        .describe("Fields of its arguments that do not make two calls differ, for limits per args."),
-      onError: chargeOrRefund
-        .optional()
-        .describe("What a failed call of it costs, where the limit does not say. Default: the policy's."),
-    }),
-    "tools by name",
-    MAX_NAMES,
-  )
+  tools: map(value.max(MAX_TOOL_LENGTH, { error: TOOL }), tool, "tools by name", MAX_NAMES)
     .optional()
     .describe("Known tools."),
   onError: chargeOrRefund
@@ -488,3 +504,6 @@ export const policySchema = object("a policy", {
     .max(MAX_LIMITS, { error: `at most ${MAX_LIMITS} limits` })
     .describe("Judged in this order, booked all or none."),
 });
+
+/** The keys of a policy. */
+export const POLICY_KEYS: readonly string[] = Object.keys(policySchema.shape);

@@ -7,7 +7,10 @@ import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
+import { hintForKey } from "./policy-hints.ts";
+import { valueAt } from "./policy-place.ts";
 import { type OnError, type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
+import { hintForName, hintForValue } from "./policy-value-hints.ts";
 import type { PolicyTypes, TypesOf } from "./typed.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
@@ -17,6 +20,9 @@ declare const TYPES: unique symbol;
 
 /** Of `limits[0].quotas.name`; no accepted policy is deeper. */
 const MAX_DEPTH = 4;
+
+/** Most faults, and most unknown keys of one object, for which a hint is looked for. */
+const MAX_HINTS = 100;
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
 export interface Allotment {
@@ -147,11 +153,13 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(input);
   if (!parsed.success) {
-    return { faults: parsed.error.issues.flatMap((issue) => issueFaults(issue, input)) };
+    return { faults: parsed.error.issues.flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS)) };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
-  const faults = contradictions(accepted);
+  const faults = contradictions(accepted).map((fault, n) =>
+    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, accepted, [])) : fault,
+  );
   return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted), accepted) };
 }
 
@@ -170,21 +178,27 @@ function isPolicy(value: PolicyInput | Policy): value is Policy {
 
 type Issue = NonNullable<ReturnType<typeof policySchema.safeParse>["error"]>["issues"][number];
 
-function issueFaults(issue: Issue, input: unknown): PolicyFault[] {
+function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFault[] {
   const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => policyFault([...keys, key], issue.message, "an unknown key"));
+    return issue.keys.map((key, n) => {
+      const hint = isHinted && n < MAX_HINTS ? hintForKey([...keys, key], input) : null;
+      // With a hint, a list of all keys is only in the way.
+      const [expected, got] = hint === null ? [issue.message, "an unknown key"] : ["a known key", formatGot(key)];
+      return { ...hinted(policyFault([...keys, key], expected, got), hint), isKey: true };
+    });
   }
   if (issue.code === "invalid_key") {
-    return [policyFault(keys, issue.issues[0]?.message ?? issue.message, formatGot(keys.at(-1)))];
+    const fault = policyFault(keys, issue.issues[0]?.message ?? issue.message, formatGot(keys.at(-1)));
+    return [{ ...hinted(fault, isHinted ? hintForName(keys) : null), isKey: true }];
   }
-  return [policyFault(keys, issue.message, formatGot(valueAt(input, keys)))];
+  const choices = issue.code === "invalid_value" ? issue.values.map(String) : [];
+  const hint = isHinted ? hintForValue(keys, input, choices) : null;
+  return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
 }
 
-function valueAt(input: unknown, keys: readonly (string | number)[]): unknown {
-  let value = input;
-  for (const key of keys) value = (value as Record<string, unknown> | undefined)?.[key];
-  return value;
+function hinted(fault: PolicyFault, hint: string | null): PolicyFault {
+  return hint === null ? fault : { ...fault, hint };
 }
 
 /** What a policy was made from. */

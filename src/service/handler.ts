@@ -7,7 +7,8 @@ import { MisuseError } from "../kernel/errors.ts";
 import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
 import { createLimiter, type Limiter, type LimiterEvent, policyOf } from "../limiter.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { readPolicyText } from "../policy-file.ts";
+import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
 import { Events } from "./events.ts";
 import { exchange, problemResponse, unrouted } from "./exchange.ts";
@@ -101,7 +102,8 @@ export function createService(options: ServiceOptions): Service {
   const stop = new AbortController();
   const written = new WeakMap<Policy, Omit<PolicyInForce, "policy">>();
   const read = (given: ServiceOptions["policy"]): Policy => {
-    const policy = readPolicy(given);
+    const { policy, warnings } = readPolicy(given);
+    if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
     written.set(policy, asWritten(typeof given === "string" ? given : JSON.stringify(writtenPolicy(policy), null, 2)));
     return policy;
   };
@@ -196,8 +198,9 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   if (keys !== false) keys.close();
 }
 
-function readPolicy(given: ServiceOptions["policy"]): Policy {
-  const policy: Policy = typeof given === "string" ? parsePolicy(given) : definePolicy(given as PolicyInput);
+function readPolicy(given: ServiceOptions["policy"]) {
+  const read = typeof given === "string" ? readPolicyText(given) : definedPolicy(definePolicy(given as PolicyInput));
+  const { policy } = read;
   const taken = TAKEN.find((name) => policy.dimensions.has(name));
   if (taken !== undefined) {
     throw new MisuseError("invalid-policy", {
@@ -206,7 +209,18 @@ function readPolicy(given: ServiceOptions["policy"]): Policy {
       got: taken,
     });
   }
-  return policy;
+  return read;
+}
+
+function definedPolicy(policy: Policy) {
+  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(writtenPolicy(policy)) };
+}
+
+function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
+  log.warn(
+    { code, at, path, problem: hint === null ? message : `${message} ${hint}` },
+    "a part of the policy has no effect as it is written",
+  );
 }
 
 function asWritten(source: string): Omit<PolicyInForce, "policy"> {

@@ -36,29 +36,85 @@ describe("check", () => {
     });
   });
 
-  it("says which dimensions are of the policy's own, as a misspelt one would be", async () => {
-    const own = write("own.yaml", "version: 1\nlimits: [{ name: a, per: [sesion, tool], quota: 5 }]\n");
-    const { status, stdout } = await tollgate(["check", own], folder);
-    assert.equal(status, 0);
-    assert.match(stdout, /^Calls have to say dimensions of the policy's own: sesion$/m);
+  it("warns of what has no effect, which is an error with --strict", async () => {
+    const own = write(
+      "own.yaml",
+      "version: 1\ntools: { search: {} }\nlimits:\n  - { name: a, per: [sesion, tool], quota: 5, quotas: { serach: 1 } }\n",
+    );
+    const lines = (level: string) => [
+      `own.yaml:4:22: ${level}: limits[0].per[0]: Tollgate has no dimension "sesion", so it is one of your own. Did you mean "session"?`,
+      `own.yaml:4:57: ${level}: limits[0].quotas.serach: No tool in "tools" is named "serach". Did you mean "search"?`,
+      `own.yaml: 1 limit, 2 ${level}s`,
+      "Dimensions of this policy's own: sesion",
+      "",
+    ];
+    assert.deepEqual(await tollgate(["check", own], folder), {
+      status: 0,
+      stdout: lines("warning").join("\n"),
+      stderr: "",
+    });
+    const strict = await tollgate(["check", "--strict", own], folder);
+    assert.deepEqual([strict.status, strict.stdout], [1, lines("error").join("\n")]);
+    assert.equal((await tollgate(["check", "--strict", policy], folder)).status, 0);
+
+    const json = await tollgate(["check", "--strict", "--json", own], folder);
+    assert.deepEqual(
+      [json.status, JSON.parse(json.stdout)[1]],
+      [
+        1,
+        {
+          level: "error",
+          code: "unknown-tool",
+          path: "limits[0].quotas.serach",
+          line: 4,
+          column: 57,
+          message: 'No tool in "tools" is named "serach".',
+          hint: 'Did you mean "search"?',
+        },
+      ],
+    );
+    assert.equal(JSON.parse((await tollgate(["check", "--json", own], folder)).stdout)[0].level, "warning");
+    assert.equal((await tollgate(["check", "--json", policy], folder)).stdout, "[]\n");
   });
 
-  it("lists faults with line and column, and exits with 1", async () => {
+  it("lists faults with line, column and what to write, and exits with 1", async () => {
     const bad = write(
       "bad.json",
       '{\n  "version": 1,\n  "limits": [\n    { "name": "a", "per": ["Session"], "quota": 5.5, "windw": "1m" }\n  ]\n}\n',
     );
     const { status, stdout } = await tollgate(["check", bad], folder);
     assert.equal(status, 1);
-    assert.match(stdout, /^bad\.json:4:28: limits\[0\]\.per\[0\]: expected a dimension: .*, got "Session"$/m);
-    assert.match(stdout, /^bad\.json:4:49: limits\[0\]\.quota: expected a whole number .*, got 5\.5$/m);
-    assert.match(stdout, /^bad\.json:4:\d+: limits\[0\]\.windw: expected only name, .*, got an unknown key$/m);
+    assert.match(
+      stdout,
+      /^bad\.json:4:28: limits\[0\]\.per\[0\]: expected a dimension: .*, got "Session"\. Write "session"\.$/m,
+    );
+    assert.match(
+      stdout,
+      /^bad\.json:4:49: limits\[0\]\.quota: expected a whole number .*, got 5\.5\. Units are whole\. .*$/m,
+    );
+    assert.match(
+      stdout,
+      /^bad\.json:4:54: limits\[0\]\.windw: expected a known key, got "windw"\. Did you mean "window"\? .*$/m,
+    );
+    const { stdout: json } = await tollgate(["check", "--json", bad], folder);
+    assert.deepEqual(JSON.parse(json)[0], {
+      level: "error",
+      code: "invalid-policy",
+      path: "limits[0].per[0]",
+      line: 4,
+      column: 28,
+      message:
+        'expected a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32), got "Session"',
+      hint: 'Write "session".',
+    });
   });
 
   it("lists what is no YAML, and exits with 2 when there is no file", async () => {
     const { status, stdout } = await tollgate(["check", write("bad.yaml", "a: [\n")], folder);
     assert.equal(status, 1);
     assert.match(stdout, /^bad\.yaml:\d+:\d+: policy: expected YAML or JSON/);
+    const tabs = await tollgate(["check", write("tabs.yaml", "version: 1\nlimits:\n\t- name: a\n")], folder);
+    assert.match(tabs.stdout, /^tabs\.yaml:3:1: policy: expected YAML or JSON, got Tabs .* Indent with spaces\.$/m);
     assert.equal((await tollgate(["check", "nowhere.yaml"], folder)).status, 2);
   });
 });

@@ -26,7 +26,7 @@ tools:
 limits:
   - { name: tool-per-turn,    per: [session, turn, tool], quota: 5, quotas: { book_service: 1 }, ttl: 1h }
   - { name: tool-per-session, per: [session, tool],       quota: 50, quotas: { book_service: 3 }, ttl: 24h }
-  - { name: tier-per-turn,    per: [session, turn, tier], quotas: { T1: 10, T2: 3, T3: 1 }, otherwise: allow, ttl: 1h }
+  - { name: tier-per-turn,    per: [session, turn, tier], quotas: { T1: 10, T3: 1 }, otherwise: allow, ttl: 1h }
   - { name: same-call-again,  per: [session, turn, tool, args], quota: 3, ttl: 1h }
   - { name: tenant-rate,      per: [tenant], optional: true, algorithm: gcra, quota: 600, window: 1m, burst: 100 }
   - { name: money-per-user,   per: [user], optional: true, unit: usd_micros, algorithm: fixed-window, align: calendar, quota: 5000000, window: day, timezone: Europe/Berlin }

@@ -1,0 +1,438 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { MisuseError } from "./errors.ts";
+import { definePolicy, readPolicy } from "./policy.ts";
+
+const WINDOWED =
+  '"algorithm: sliding-window" (at most the quota in any 1h), "algorithm: fixed-window" (counts from zero every 1h) or "algorithm: gcra" (a steady rate with bursts)';
+const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
+
+function hintsOf(input: unknown): Record<string, string | undefined> {
+  const result = readPolicy(input);
+  return "policy" in result ? {} : Object.fromEntries(result.faults.map(({ path, hint }) => [path, hint]));
+}
+
+type Case = [given: unknown, path: string, hint: string | undefined];
+
+function check(cases: readonly Case[], policyOf: (given: never) => unknown, prefix: string): void {
+  for (const [given, path, hint] of cases) {
+    assert.deepEqual(hintsOf(policyOf(given as never)), { [prefix + path]: hint }, JSON.stringify(given));
+  }
+}
+
+const limitOf = (limit: object) => ({ version: 1, limits: [{ name: "a", per: ["session"], ...limit }] });
+const policyOf = (rest: object) => ({ ...limitOf({ quota: 5 }), ...rest });
+const toolOf = (tool: unknown) => policyOf({ tools: { search: tool } });
+
+describe("hints", () => {
+  it("say which algorithms have a window", () => {
+    const fixed = { algorithm: "fixed-window", quota: 5 };
+    check(
+      [
+        [{ quota: 5, window: "1h" }, "window", `A window needs an algorithm. Add ${WINDOWED}.`],
+        [
+          { quota: 5, period: "1h" },
+          "period",
+          `Write "window" instead of "period". A window needs an algorithm. Add ${WINDOWED}.`,
+        ],
+        [{ quota: 5, windw: "1h" }, "windw", `Did you mean "window"? A window needs an algorithm. Add ${WINDOWED}.`],
+        [
+          { quota: 5, window: 60 },
+          "window",
+          `A window needs an algorithm. Add ${WINDOWED.replaceAll("1h", "window")}.`,
+        ],
+        [
+          { algorithm: "concurrency", quota: 5, window: "1h" },
+          "window",
+          `The algorithm "concurrency" has no window. Remove it, or use ${WINDOWED}.`,
+        ],
+        [{ quota: "5/h" }, "quota", `Write "quota: 5, window: 1h" with ${WINDOWED}.`],
+        [fixed, "window", "Add the window that the quota is for, such as window: 1h."],
+        [{ ...fixed, window: "day" }, "window", 'Add "align: calendar" for windows of a calendar, or write 1d.'],
+        [{ ...fixed, window: "month" }, "window", 'Add "align: calendar" for windows of a calendar, or write 30d.'],
+        [
+          { ...fixed, window: "1 month" },
+          "window",
+          'Write 30d, or for a calendar month "algorithm: fixed-window, align: calendar, window: month".',
+        ],
+        [{ ...fixed, align: "calendar", window: "1 day" }, "window", 'Write "window: day".'],
+        [{ ...fixed, align: "calendar", window: "daily" }, "window", 'Write "window: day".'],
+        [
+          { ...fixed, align: "calendar", window: "6h" },
+          "window",
+          'Windows of another length need no "align: calendar".',
+        ],
+      ],
+      limitOf,
+      "limits[0].",
+    );
+  });
+
+  it("say which key of a limit was meant", () => {
+    check(
+      [
+        [{ qouta: 5 }, "qouta", 'Did you mean "quota"?'],
+        [{ quota: 5, onstoreerror: "allow" }, "onstoreerror", 'Did you mean "onStoreError"?'],
+        [{ limit: 5 }, "limit", 'Write "quota" instead of "limit".'],
+        [{ max: 5 }, "max", 'Write "quota" instead of "max".'],
+        [{ rpm: 60 }, "rpm", 'Write "algorithm: gcra, quota: 60, window: 1m" instead of "rpm".'],
+        [{ rps: "many" }, "rps", 'Write "algorithm: gcra, quota: 60, window: 1s" instead of "rps".'],
+        [{ tpm: 9 }, "tpm", 'Write "algorithm: gcra, unit: tokens, quota: 9, window: 1m" instead of "tpm".'],
+        [{ per_minute: 9 }, "per_minute", 'Write "algorithm: gcra, quota: 9, window: 1m" instead of "per_minute".'],
+        [{ rate: "9/min" }, "rate", 'Write "algorithm: gcra, quota: 9, window: 1m" instead of "rate".'],
+        [{ quota: 5, burst: 9 }, "burst", '"burst" is for gcra. Add "algorithm: gcra", or remove "burst".'],
+        [
+          { quota: 5, maxBurst: 9 },
+          "maxBurst",
+          'Write "burst" instead of "maxBurst". "burst" is for gcra. Add "algorithm: gcra", or remove "burst".',
+        ],
+        [
+          { algorithm: "sliding-window", window: "1h", quota: 5, burst: 9 },
+          "burst",
+          '"burst" is for gcra, and this limit is sliding-window. Remove it, or change the algorithm.',
+        ],
+        [
+          { algorithm: "gcra", window: "1h", quota: 5, ttl: "1h" },
+          "ttl",
+          '"ttl" is for quota, elapsed and streak, and this limit is gcra. Remove it, or change the algorithm.',
+        ],
+        [{ quota: 5, dry_run: true }, "dry_run", 'Write "mode: shadow" instead of "dry_run".'],
+        [
+          { maxConcurrent: 5, quota: 1 },
+          "maxConcurrent",
+          'Write "algorithm: concurrency" and "quota" instead of "maxConcurrent".',
+        ],
+        [{ quota: 5, description: "x" }, "description", "Write it as a comment: # and the text."],
+        [{ quota: 5, default: 1 }, "default", 'Write "quota" for all values that "quotas" does not name.'],
+        [{ "quota:5": null }, "quota:5", 'Put a space after the colon: "quota: 5".'],
+        [
+          { quota: 5, "<<": {} },
+          "<<",
+          "YAML merge keys are not read. Write these keys out; an alias (*name) can stand for a value.",
+        ],
+        [{ quota: 5, colour: 1 }, "colour", undefined],
+        [{ quota: 5, ["x".repeat(101)]: 1 }, "x".repeat(101), undefined],
+      ].map(
+        ([given, key, hint]): Case => [given, /^\w+$/.test(String(key)) ? `.${key}` : `["${key}"]`, hint as string],
+      ),
+      limitOf,
+      "limits[0]",
+    );
+  });
+
+  it("say which key of another part was meant", () => {
+    check(
+      [
+        [{ Limits: [] }, "Limits", 'Did you mean "limits"?'],
+        [{ rules: [] }, "rules", 'Write "limits" instead of "rules".'],
+        [{ max_hold: "1h" }, "max_hold", 'Did you mean "maxHold"?'],
+        [{ quota: 5 }, "quota", 'Write "quota" in a limit, which is an entry of "limits".'],
+        [{ colour: 5 }, "colour", undefined],
+        [{ tools: { search: { price: 5 } } }, "tools.search.price", 'Write "cost" instead of "price".'],
+        [{ tools: { search: { teir: "T1" } } }, "tools.search.teir", 'Did you mean "tier"?'],
+        [
+          { tools: { search: { rpm: 5 } } },
+          "tools.search.rpm",
+          "Write it in a limit that is per tool: quotas: { search: 5 }.",
+        ],
+        [{ tools: { search: { colour: 5 } } }, "tools.search.colour", undefined],
+      ],
+      policyOf,
+      "",
+    );
+    check(
+      [
+        [{ quota: 5, hold: { timeout: "5m" } }, "hold.timeout", 'Write "lease" instead of "timeout".'],
+        [{ quota: 5, ttl: { fromfirst: "5m", fromFirst: "5m" } }, "ttl.fromfirst", 'Did you mean "fromFirst"?'],
+        [
+          { quota: 5, overrides: [{ when: {}, quota: 1, limit: 5 }] },
+          "overrides[0].limit",
+          'Write "quota" instead of "limit".',
+        ],
+      ],
+      limitOf,
+      "limits[0].",
+    );
+  });
+
+  it("say what a value is called here", () => {
+    const called = (key: string, name: string, more = "") =>
+      `It is called "${name}" here: write ${key}: ${name}${more}.`;
+    const window = ", with quota and window";
+    check(
+      [
+        [{ algorithm: "token-bucket" }, "algorithm", called("algorithm", "gcra", window)],
+        [{ algorithm: "tokenbucket" }, "algorithm", called("algorithm", "gcra", window)],
+        [{ algorithm: "leaky-bucket" }, "algorithm", called("algorithm", "gcra", window)],
+        [{ algorithm: "rolling" }, "algorithm", called("algorithm", "sliding-window", window)],
+        [{ algorithm: "fixed" }, "algorithm", called("algorithm", "fixed-window", window)],
+        [{ algorithm: "budget" }, "algorithm", called("algorithm", "quota")],
+        [{ algorithm: "semaphore" }, "algorithm", called("algorithm", "concurrency")],
+        [{ algorithm: "timeout" }, "algorithm", called("algorithm", "elapsed", ", with a duration as quota")],
+        [{ algorithm: "loop" }, "algorithm", called("algorithm", "streak", ", with of and quota")],
+        [{ algorithm: "sliding_window" }, "algorithm", 'Did you mean "sliding-window"?'],
+        [{ algorithm: "gcar" }, "algorithm", 'Did you mean "gcra"?'],
+        [{ algorithm: "quicksort" }, "algorithm", undefined],
+        [{ quota: 5, mode: "Shadow" }, "mode", 'Did you mean "shadow"?'],
+        [{ quota: 5, mode: "dry-run" }, "mode", called("mode", "shadow")],
+        [{ quota: 5, mode: "off" }, "mode", undefined],
+        [{ quota: 5, onStoreError: "fail-open" }, "onStoreError", called("onStoreError", "allow")],
+        [{ quota: 5, onStoreError: "alow" }, "onStoreError", 'Did you mean "allow"?'],
+        [{ quota: 5, hold: { onExpiry: "release" } }, "hold.onExpiry", called("onExpiry", "refund")],
+        [{ quota: 5, algorithm: "streak", of: "failures" }, "of", called("of", "errors")],
+        [{ quota: 5, optional: "yes" }, "optional", "Write true, without quotes."],
+        [{ quota: 5, optional: 0 }, "optional", "Write false, without quotes."],
+        [{ quota: 5, optional: "maybe" }, "optional", undefined],
+        [{ quota: 5, noticeAt: 80 }, "noticeAt", "It is a share of the quota: write 0.8."],
+        [{ quota: 5, noticeAt: "80%" }, "noticeAt", "It is a share of the quota: write 0.8."],
+        [{ quota: 5, noticeAt: "0.8" }, "noticeAt", "Write 0.8 without quotes."],
+        [{ quota: 5, noticeAt: 0 }, "noticeAt", "Write never."],
+        [{ quota: 5, noticeAt: "often" }, "noticeAt", undefined],
+        [{ quota: 5, message: "{limits}" }, "message", "Did you mean {limit}?"],
+        [{ quota: 5, message: "{tool}" }, "message", undefined],
+        [{ quota: 5, message: "{" }, "message", undefined],
+      ],
+      limitOf,
+      "limits[0].",
+    );
+  });
+
+  it("say how names, dimensions and lists are written", () => {
+    const whose = "per: [session], [user] or [tenant]";
+    check(
+      [
+        [{ name: "Per Session" }, "name", 'Write "per-session".'],
+        [{ name: "tool_per_turn" }, "name", 'Write "tool-per-turn".'],
+        [{ name: "*" }, "name", undefined],
+        [{ name: 5 }, "name", undefined],
+        [{ name: undefined }, "name", "Give each limit a name, such as tool-per-session."],
+        [{ per: "session" }, "per", "Write a list: per: [session]."],
+        [{ per: "session, tool" }, "per", "Write a list: per: [session, tool]."],
+        [{ per: { session: 1 } }, "per", "Write a list: per: [session]."],
+        [{ per: "" }, "per", undefined],
+        [{ per: 5 }, "per", undefined],
+        [{ per: undefined }, "per", `Say whose quota it is: ${whose}, or [] for one quota for all calls.`],
+        [{ per: ["Session"] }, "per[0]", 'Write "session".'],
+        [{ per: ["orgId"] }, "per[0]", 'Write "org_id".'],
+        [{ per: ["cost"] }, "per[0]", '"cost" has another meaning in a call. Use another name.'],
+        [{ per: [5] }, "per[0]", `Write the name of a dimension, as in ${whose}.`],
+        [{ per: ["x".repeat(40)] }, "per[0]", undefined],
+        [{ per: ["x".repeat(101)] }, "per[0]", undefined],
+        [{ count: "Usr" }, "count", 'Did you mean "user"?'],
+        [{ match: "*_x" }, "match", 'Write a list: match: ["*_x"].'],
+        [{ overrides: { plan: 5 } }, "overrides", "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]."],
+        [{ overrides: 5 }, "overrides", undefined],
+        [{ overrides: [{ quota: 5 }] }, "overrides[0].when", "Say for which calls: when: { plan: pro }."],
+        [{ overrides: [{ quota: 5, when: { orgId: 5 } }] }, "overrides[0].when.orgId", 'Write "org_id".'],
+        [
+          { overrides: [{ quota: 5, when: { ["X".repeat(101)]: 5 } }] },
+          `overrides[0].when.${"X".repeat(101)}`,
+          undefined,
+        ],
+        [{ overrides: [{ quota: 5, when: { beta: true } }] }, "overrides[0].when.beta", 'Write "true", with quotes.'],
+        [{ overrides: [{ quota: 5, when: { constructor: 1.5 } }] }, "overrides[0].when.constructor", undefined],
+        [{ quotas: { "": 5 } }, 'quotas[""]', undefined],
+        [{ unit: "USD" }, "unit", 'Write "usd".'],
+        [{ unit: "5" }, "unit", undefined],
+        [{ unit: 5 }, "unit", undefined],
+        [
+          { algorithm: "fixed-window", window: "day", align: "calendar", timezone: "Berlin" },
+          "timezone",
+          'Did you mean "Europe/Berlin"?',
+        ],
+        [
+          { algorithm: "fixed-window", window: "day", align: "calendar", timezone: "Europe/Berln" },
+          "timezone",
+          'Did you mean "Europe/Berlin"?',
+        ],
+        [{ algorithm: "fixed-window", window: "day", align: "calendar", timezone: "Nowhere" }, "timezone", undefined],
+        [
+          { algorithm: "fixed-window", window: "1h", timezone: "UTC" },
+          "timezone",
+          'Add "align: calendar", or remove the timezone.',
+        ],
+      ],
+      (limit: object) => limitOf({ quota: 5, ...limit }),
+      "limits[0].",
+    );
+  });
+
+  it("say how quotas and costs are written", () => {
+    const money = (micros: number, unit = "usd_micros") =>
+      `For money count millionths: unit: ${unit}, quota: ${micros}.`;
+    const gcra = { algorithm: "gcra", window: "1024ms", burst: 2 ** 41 };
+    check(
+      [
+        [{ quota: 2.5 }, "quota", `Units are whole. ${money(2_500_000)}`],
+        [{ quota: 0.1, unit: "eur" }, "quota", `Units are whole. ${money(100_000, "eur_micros")}`],
+        [{ quota: 2.5, unit: "dollars" }, "quota", `Units are whole. ${money(2_500_000)}`],
+        [{ quota: 2.5, unit: "usd_micros" }, "quota", "Units are whole: write 2500000 for 2.5 of the currency."],
+        [{ quota: 2.5, unit: "tokens" }, "quota", "Units are whole. Write 3, or count in a smaller unit."],
+        [
+          { quota: 0.5, algorithm: "gcra", window: "1s" },
+          "quota",
+          `Units are whole. For less than 1 in a window use a longer window. ${money(500_000)}`,
+        ],
+        [{ quota: "$2.50" }, "quota", "Count money in millionths: unit: usd_micros, quota: 2500000."],
+        [{ quota: "5" }, "quota", "Write 5 without quotes."],
+        [{ quota: "5k" }, "quota", "Write 5000."],
+        [{ quota: "1e3" }, "quota", "Write 1000."],
+        [{ quota: "-1" }, "quota", "Write 0 to deny every call, or unlimited to leave the limit out."],
+        [{ quota: "2.5" }, "quota", `Units are whole. ${money(2_500_000)}`],
+        [{ quota: -1 }, "quota", "Write 0 to deny every call, or unlimited to leave the limit out."],
+        [{ quota: null }, "quota", "Write a number."],
+        [{ quota: [5] }, "quota", undefined],
+        [{ quota: "x".repeat(101) }, "quota", undefined],
+        [{}, "quota", "Add one, such as quota: 50."],
+        [{ quota: "infinite" }, "quota", "Write unlimited."],
+        [{ quota: "lots" }, "quota", undefined],
+        [{ quota: Number.POSITIVE_INFINITY }, "quota", "Write unlimited, or count in a larger unit."],
+        [
+          { quota: "1 hour" },
+          "quota",
+          'A duration is the quota of "algorithm: elapsed". A quota for each 1h has window: 1h.',
+        ],
+        [{ quota: 5, quotas: { a: "5k" } }, "quotas.a", "Write 5000."],
+        [{ quota: 5, overrides: [{ when: {}, quota: "5k" }] }, "overrides[0].quota", "Write 5000."],
+        [{ ...gcra, quota: 1 }, "quota", "Use a rounder quota, a shorter window or a smaller burst."],
+        [{ algorithm: "concurrency", quota: 1_001 }, "quota", "Use a smaller number."],
+        [{ algorithm: "gcra", window: "1s", quota: 1, burst: 0 }, "burst", "Write 1 or more."],
+        [{ algorithm: "gcra", window: "1s", quota: 1, burst: "5k" }, "burst", "Write 5000."],
+        [{ algorithm: "elapsed", quota: 30 }, "quota", "Add a unit of time: 30s for seconds, or 30ms."],
+      ],
+      (limit: object) => limitOf("quotas" in limit ? { ...limit, per: ["tool"] } : limit),
+      "limits[0].",
+    );
+    check(
+      [
+        [{ cost: 5 }, ".cost", "Name the unit: cost: { calls: 5 }."],
+        [{ cost: "x" }, ".cost", undefined],
+        [{ cost: { usd: 0.05 } }, ".cost.usd", "Units are whole: write usd_micros: 50000."],
+        [{ cost: { usd_micros: 0.05 } }, ".cost.usd_micros", "Units are whole: write usd_micros: 50000."],
+        [{ cost: { tokens: 0.5 } }, ".cost.tokens", "Units are whole: write 1, or count in a smaller unit."],
+        [{ cost: { tokens: -5 } }, ".cost.tokens", "Write 0 or more."],
+        [{ cost: { tokens: "5" } }, ".cost.tokens", "Write 5 without quotes."],
+        [{ cost: { constructor: "5" } }, ".cost.constructor", "Write 5 without quotes."],
+        [{ cost: { Tokens: 5 } }, ".cost.Tokens", 'Write "tokens".'],
+        [null, "", "Write search: {} for a tool without settings."],
+        [5, "", "Write it in a limit that is per tool, quotas: { search: 5 }, and here search: {}."],
+        [{ volatile: "id" }, ".volatile", "Write a list: volatile: [id]."],
+      ],
+      toolOf,
+      "tools.search",
+    );
+  });
+
+  it("say how durations are written", () => {
+    const fixed = (window: unknown) => limitOf({ algorithm: "fixed-window", quota: 5, window });
+    check(
+      [
+        [60, "window", "Add a unit of time: 60s for seconds, or 60ms."],
+        ["60", "window", "Add a unit of time: 60s for seconds, or 60ms."],
+        [0.5, "window", "Write a whole number above 0 and a unit, such as 30s."],
+        [null, "window", "Write a whole number and a unit, such as 30s, 5m or 1h."],
+        ["1 minute", "window", "Write 1m."],
+        ["1hour", "window", "Write 1h."],
+        ["1w", "window", "Write 7d."],
+        ["1.5h", "window", "Write 90m."],
+        ["PT1H", "window", "Write 1h."],
+        ["soon", "window", undefined],
+        ["40000d", "window", undefined],
+      ],
+      fixed,
+      "limits[0].",
+    );
+    check(
+      [
+        [{ ttl: "1 day" }, "ttl", "Write 1d."],
+        [{ ttl: { fromFirst: "1 day" } }, "ttl", "Write a whole number and a unit, such as 30s, 5m or 1h."],
+        [{ hold: "5 minutes" }, "hold", "Write hold: { lease: 5m }."],
+        [{ hold: "long" }, "hold", "Write hold: { lease: 2m }."],
+        [{ hold: 5 }, "hold", undefined],
+        [{ lease: "5m" }, "lease", 'How long units are held is "hold: { lease: 5m }".'],
+        [{ lease: "yes" }, "lease", undefined],
+        [{ algorithm: "concurrency", lease: "1 minute" }, "lease", "Write 1m."],
+      ],
+      (limit: object) => limitOf({ quota: 5, ...limit }),
+      "limits[0].",
+    );
+    assert.deepEqual(hintsOf(policyOf({ maxHold: "1 hour" })), { maxHold: "Write 1h." });
+  });
+
+  it("say how a policy begins", () => {
+    const loads = "A file is read by loadPolicy(path), a text in YAML or JSON by parsePolicy(text).";
+    const cases: [input: unknown, hints: Record<string, string | undefined>][] = [
+      [null, { policy: 'It is empty. Begin with "version: 1" and "limits:".' }],
+      [undefined, { policy: 'It is empty. Begin with "version: 1" and "limits:".' }],
+      [[], { policy: 'Write "version: 1" and "limits:" above the list.' }],
+      ["policy.yaml", { policy: loads }],
+      [5, { policy: undefined }],
+      [{ version: 1 }, { limits: `Add at least one limit: limits: [${EXAMPLE}].` }],
+      [{ version: 1, limits: [] }, { limits: `Add at least one limit: limits: [${EXAMPLE}].` }],
+      [{ version: 1, limits: [5] }, { "limits[0]": `Write an object: ${EXAMPLE}.` }],
+      [{ version: 1, limits: "x" }, { limits: undefined }],
+      [{ version: 1, limits: { name: "a" } }, { limits: 'Write "- " before the limit: limits are a list.' }],
+      [
+        { version: 1, limits: { a: {} } },
+        { limits: 'Limits are a list, in the order in which they are judged. Write "- name: a" for each.' },
+      ],
+      [
+        { version: 1, limits: {} },
+        { limits: 'Limits are a list, in the order in which they are judged. Write "- name: a" for each.' },
+      ],
+      [policyOf({ version: undefined }), { version: 'Add "version: 1".' }],
+      [policyOf({ version: "1" }), { version: "Write 1 without quotes." }],
+      [policyOf({ version: 2 }), { version: 'Write "version: 1".' }],
+      [policyOf({ partition: "sesion" }), { partition: 'Did you mean "session"?' }],
+      [policyOf({ tools: 5 }), { tools: "Write an object with a key for each tool: tools: { search: {} }." }],
+      [
+        policyOf({ tools: ["book"] }),
+        { tools: "Tools are an object with a key for each tool, not a list. Write tools: { book: {} }." },
+      ],
+    ];
+    for (const [input, hints] of cases) assert.deepEqual(hintsOf(input), hints, JSON.stringify(input));
+  });
+
+  it("are part of what definePolicy throws", () => {
+    assert.throws(
+      () => definePolicy({ version: 1, limits: [{ name: "a", per: ["session"], qouta: 5 }] } as never),
+      (error) =>
+        MisuseError.isInstance(error) &&
+        error.message === 'limits[0].qouta: expected a known key, got "qouta". Did you mean "quota"?' &&
+        error.faults[0]?.hint === 'Did you mean "quota"?',
+    );
+  });
+
+  it("take little time, whatever stands there", () => {
+    const texts = [
+      "a".repeat(99),
+      "1 ".repeat(49),
+      "1a".repeat(49),
+      "9".repeat(99),
+      `${"1,000".repeat(19)}x`,
+      "_".repeat(99),
+    ];
+    const startedMs = performance.now();
+    for (const text of texts) {
+      for (const key of ["quota", "window", "ttl", "name", "per", "mode", "message", text])
+        hintsOf(limitOf({ [key]: text }));
+      hintsOf(limitOf({ algorithm: "fixed-window", quota: text, window: text }));
+      hintsOf(toolOf({ cost: { [text]: text } }));
+    }
+    assert.ok(performance.now() - startedMs < 5_000);
+  });
+
+  it("are sentences, and never throw", () => {
+    const value = fc.oneof(fc.anything(), fc.constantFrom("5k", "1 hour", "x", 2.5, -1, 60, true, null, {}, []));
+    const key = fc.oneof(
+      fc.constantFrom("quota", "window", "per", "match", "ttl", "algorithm", "hold", "overrides"),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(fc.dictionary(key, value), (limit) => {
+        for (const hint of Object.values(hintsOf(limitOf(limit)))) assert.match(hint ?? "A.", /^[A-Z"].*[.?]$/s);
+      }),
+    );
+  });
+});

@@ -1,0 +1,136 @@
+// What to write instead of a key that no policy has, as one table. A hint is a guess at what was meant and decides nothing.
+
+import { ALGORITHMS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
+import { type Keys, MAX_TEXT, placeOf, shown, windowed } from "./policy-place.ts";
+import { rateFrom, rateKey } from "./policy-values.ts";
+import { closest, plainOf } from "./spelling.ts";
+import { listed } from "./words.ts";
+
+/** What to write instead of a key that is unknown; `null` where there is no guess. */
+export function hintForKey(keys: Keys, input: unknown): string | null {
+  const { key, value, limit } = placeOf(keys, input, []);
+  if (key.length > MAX_TEXT) return null;
+  if (key === "<<")
+    return "YAML merge keys are not read. Write these keys out; an alias (*name) can stand for a value.";
+  const [, before = "", after = ""] = /^([A-Za-z]+):(.+)$/.exec(key) ?? [];
+  if (before !== "") return `Put a space after the colon: "${before}: ${after}".`;
+  const level = levelOf(keys);
+  if (level === "limit") return hintForLimitKey(key, value, limit);
+  const known = KNOWN[level];
+  const foreign = foreignKey(key, level);
+  if (foreign !== null) return `Write "${foreign}" instead of "${key}".`;
+  const meant = closest(key, known);
+  if (meant !== null) return `Did you mean "${meant}"?`;
+  const isOfLimit = rateKey(key) !== null || ALL_LIMIT_KEYS.has(key) || foreignKey(key, "limit") !== null;
+  if (level === "policy" && isOfLimit) return `Write "${key}" in a limit, which is an entry of "limits".`;
+  if (level === "tool" && isOfLimit) return `Write it in a limit that is per tool: quotas: { ${shown(keys[1])}: 5 }.`;
+  return null;
+}
+
+type Level = "policy" | "tool" | "limit" | "override" | "hold" | "ttl";
+
+const KNOWN: Readonly<Record<Exclude<Level, "limit">, readonly string[]>> = {
+  policy: POLICY_KEYS,
+  tool: TOOL_KEYS,
+  override: ["when", "quota"],
+  hold: ["lease", "onExpiry"],
+  ttl: ["fromFirst"],
+};
+const ALL_LIMIT_KEYS: ReadonlySet<string> = new Set([...LIMIT_KEYS.values()].flat());
+
+/** Keys of other tools, by the key that a policy has for it. */
+const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>>>> = {
+  policy: {
+    limits: ["rules", "rule", "limit", "ratelimits", "ratelimit", "policies", "quotas", "budgets"],
+    tools: ["functions"],
+    version: ["v", "apiversion"],
+  },
+  tool: { cost: ["price", "pricing", "weight", "points", "units"], tier: ["class", "kind", "group", "level"] },
+  limit: {
+    quota: [
+      "limit",
+      "max",
+      "maximum",
+      "maxcalls",
+      "maxrequests",
+      "amount",
+      "points",
+      "budget",
+      "allowance",
+      "capacity",
+    ],
+    window: ["period", "interval", "every", "windowms", "windowsize", "timewindow", "duration"],
+    algorithm: ["type", "kind", "strategy", "method", "algo"],
+    per: ["by", "key", "keys", "scope", "dimensions", "dimension", "groupby", "partitionby"],
+    match: ["tool", "tools", "only", "pattern", "patterns", "include"],
+    ttl: ["expires", "expiry", "expire", "idle", "timeout"],
+    burst: ["burstsize", "bucketsize", "maxburst"],
+    unit: ["currency", "units"],
+    name: ["id", "label"],
+    overrides: ["when", "if", "exceptions"],
+    timezone: ["tz", "zone"],
+    align: ["calendar", "alignment"],
+  },
+  override: { when: ["if", "for", "match"], quota: ["limit", "max"] },
+  hold: { lease: ["ttl", "timeout", "duration"], onExpiry: ["expiry", "onexpire"] },
+  ttl: {},
+};
+
+function foreignKey(key: string, level: Level): string | null {
+  return Object.entries(FOREIGN[level]).find(([, others]) => others.includes(plainOf(key)))?.[0] ?? null;
+}
+
+function levelOf(keys: Keys): Level {
+  if (keys.length === 1) return "policy";
+  if (keys[0] === "tools") return "tool";
+  if (keys.length === 3) return "limit";
+  return keys[2] === "overrides" ? "override" : keys[2] === "hold" ? "hold" : "ttl";
+}
+
+/** What people write for something that needs more than another key. */
+const SENTENCES: readonly (readonly [key: RegExp, (key: string) => string])[] = [
+  [/^(shadow|dryrun|reportonly|logonly)$/, (key) => `Write "mode: shadow" instead of "${key}".`],
+  [
+    /^((max)?(concurrent|concurrency|parallel)|inflight)$/,
+    (key) => `Write "algorithm: concurrency" and "quota" instead of "${key}".`,
+  ],
+  [/^(description|comment|note|title)$/, () => "Write it as a comment: # and the text."],
+  [/^default$/, () => 'Write "quota" for all values that "quotas" does not name.'],
+];
+
+function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string | null {
+  const rate = rateOf(key, value);
+  if (rate !== null) return `Write "algorithm: gcra, ${rate}" instead of "${key}".`;
+  const sentence = SENTENCES.find(([pattern]) => pattern.test(plainOf(key)))?.[1];
+  if (sentence !== undefined) return sentence(key);
+  if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
+  const foreign = foreignKey(key, "limit");
+  const own = LIMIT_KEYS.get(String(limit.algorithm ?? "quota")) ?? [];
+  const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
+  if (meant === null) return null;
+  const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${meant}" instead of "${key}".`;
+  return own.includes(meant) ? hint : `${hint} ${misplaced(meant, value, limit)}`;
+}
+
+/** A rate that is one key elsewhere: `rpm: 60`, `rate: 60/min`. */
+function rateOf(key: string, value: unknown): string | null {
+  const named = rateKey(key);
+  if (named !== null) {
+    const unit = named.unit === "calls" ? "" : `unit: ${named.unit}, `;
+    return `${unit}quota: ${typeof value === "number" ? value : 60}, window: ${named.window}`;
+  }
+  const rate = typeof value === "string" && value.length <= MAX_TEXT ? rateFrom(value) : null;
+  return rate === null ? null : `quota: ${rate.quota}, window: ${rate.window}`;
+}
+
+/** A key that only limits of other algorithms have. */
+function misplaced(key: string, value: unknown, { algorithm }: Readonly<Record<string, unknown>>): string {
+  if (key === "window")
+    return algorithm === undefined
+      ? `A window needs an algorithm. Add ${windowed(value)}.`
+      : `The algorithm "${algorithm}" has no window. Remove it, or use ${windowed(value)}.`;
+  const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
+  return algorithm === undefined && owners.length === 1
+    ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
+    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? "quota"}. Remove it, or change the algorithm.`;
+}

@@ -1,0 +1,257 @@
+// What to write instead of a value that is wrong, as one table by key. A hint is a guess at what was meant and decides nothing.
+
+import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
+import { MESSAGE_WORDS } from "./message.ts";
+import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, windowed } from "./policy-place.ts";
+import { ALGORITHMS } from "./policy-schema.ts";
+import { countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
+import { closest, plainOf } from "./spelling.ts";
+
+const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
+const WHOSE = "per: [session], [user] or [tenant]";
+
+/** What to write instead of a value that is wrong; `null` where there is no guess. */
+export function hintForValue(keys: Keys, input: unknown, choices: readonly string[]): string | null {
+  const place = placeOf(keys, input, choices);
+  const { value } = place;
+  if (typeof value === "string" && value.length > MAX_TEXT) return null;
+  const [root, , key, inner] = keys;
+  if (keys.length === 0) return policyHint(value);
+  if (root === "tools" && keys.length === 2) return toolHint(place);
+  if (root === "limits" && keys.length === 2) return `Write an object: ${EXAMPLE}.`;
+  if (key === "per" && inner !== undefined) return dimensionHint(value);
+  if (key === "overrides" && keys.length > 5)
+    return typeof value === "boolean" ? `Write "${value}", with quotes.` : null;
+  if (key === "cost" && inner !== undefined) return costHint(place);
+  const subject = key === "quotas" && inner !== undefined ? "quota" : place.key;
+  return (Object.hasOwn(VALUES, subject) ? VALUES[subject]?.(place) : null) ?? choiceHint(place);
+}
+
+/** A key that is no dimension, or no unit, where a name of either stands. */
+export function hintForName(keys: Keys): string | null {
+  const name = String(keys.at(-1));
+  if (name.length > MAX_TEXT) return null;
+  return keys.includes("cost") ? unitHint(name) : keys.includes("when") ? dimensionHint(name) : null;
+}
+
+/** Values that are wrong, by their key. */
+const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
+  version: ({ value }) =>
+    value === undefined ? 'Add "version: 1".' : value === "1" ? "Write 1 without quotes." : 'Write "version: 1".',
+  limits: ({ value }) => {
+    if (value === undefined || value === null || Array.isArray(value))
+      return `Add at least one limit: limits: [${EXAMPLE}].`;
+    if (!isObject(value)) return null;
+    if ("name" in value || "per" in value || "quota" in value) return 'Write "- " before the limit: limits are a list.';
+    const [name = "a"] = Object.keys(value);
+    return `Limits are a list, in the order in which they are judged. Write "- name: ${name.slice(0, 64)}" for each.`;
+  },
+  tools: ({ value }) => {
+    if (!Array.isArray(value)) return "Write an object with a key for each tool: tools: { search: {} }.";
+    const [name = "search"] = value.filter((each) => typeof each === "string" && each.length <= MAX_TEXT);
+    return `Tools are an object with a key for each tool, not a list. Write tools: { ${shown(name)}: {} }.`;
+  },
+  cost: ({ value }) => (typeof value === "number" ? `Name the unit: cost: { calls: ${value} }.` : null),
+  name: ({ value }) => {
+    if (value === undefined) return "Give each limit a name, such as tool-per-session.";
+    const name = typeof value === "string" ? nameFrom(value, "-") : "";
+    return name === "" || name === value ? null : `Write "${name.slice(0, 64)}".`;
+  },
+  per: ({ value }) =>
+    value === undefined
+      ? `Say whose quota it is: ${WHOSE}, or [] for one quota for all calls.`
+      : listHint("per", value),
+  match: ({ value }) => listHint("match", value),
+  volatile: ({ value }) => listHint("volatile", value),
+  overrides: ({ value }) =>
+    isObject(value) ? "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]." : null,
+  when: () => "Say for which calls: when: { plan: pro }.",
+  count: ({ value }) => dimensionHint(value),
+  partition: ({ value }) => dimensionHint(value),
+  unit: ({ value }) => (typeof value === "string" ? unitHint(value) : null),
+  quota: (place) => (place.limit.algorithm === "elapsed" ? durationHint(place) : amountHint(place)),
+  burst: (place) => (Number(place.value) < 1 ? "Write 1 or more." : amountHint(place)),
+  window: (place) => {
+    const { value, limit } = place;
+    if (value === undefined) return "Add the window that the quota is for, such as window: 1h.";
+    const isWord = value === "day" || value === "week" || value === "month";
+    if (isWord && limit.algorithm === "fixed-window")
+      return `Add "align: calendar" for windows of a calendar, or write ${value === "month" ? "30d" : durationFrom(value)}.`;
+    if (limit.align === "calendar") {
+      const [word] = /day|daily|week|month/i.exec(String(value)) ?? [];
+      const meant = word === undefined ? null : word.toLowerCase().replace("daily", "day");
+      return meant === null ? 'Windows of another length need no "align: calendar".' : `Write "window: ${meant}".`;
+    }
+    if (/month/i.test(String(value)))
+      return 'Write 30d, or for a calendar month "algorithm: fixed-window, align: calendar, window: month".';
+    return durationHint(place);
+  },
+  ttl: (place) => durationHint(place),
+  maxHold: (place) => durationHint(place),
+  fromFirst: (place) => durationHint(place),
+  lease: (place) => {
+    if (!place.choices.includes("auto")) return durationHint(place);
+    const lease = durationFrom(String(place.value));
+    return lease === null ? null : `How long units are held is "hold: { lease: ${lease} }".`;
+  },
+  hold: ({ value }) => (typeof value === "string" ? `Write hold: { lease: ${durationFrom(value) ?? "2m"} }.` : null),
+  optional: ({ value }) =>
+    /^(yes|on|y|1|true)$/i.test(String(value))
+      ? "Write true, without quotes."
+      : /^(no|off|n|0|false)$/i.test(String(value))
+        ? "Write false, without quotes."
+        : null,
+  noticeAt: ({ value }) => {
+    const [, percent] = /^(\d+(?:\.\d+)?)\s*%?$/.exec(String(value)) ?? [];
+    const share = Number(percent) / 100;
+    if (value === 0 || value === false) return "Write never.";
+    if (typeof value === "string" && Number(value) > 0 && Number(value) <= 1) return `Write ${value} without quotes.`;
+    return share > 0.01 && share <= 1 ? `It is a share of the quota: write ${share}.` : null;
+  },
+  message: ({ value }) => {
+    const words = [...String(value).matchAll(/\{([^{}]*)\}/g)].map(([, word = ""]) => word);
+    const wrong = words.find((word) => !(MESSAGE_WORDS as readonly string[]).includes(word));
+    const meant = wrong === undefined ? null : closest(wrong, MESSAGE_WORDS);
+    return meant === null ? null : `Did you mean {${meant}}?`;
+  },
+  timezone: ({ value, limit }) => {
+    if (limit.align !== "calendar") return 'Add "align: calendar", or remove the timezone.';
+    const zones = Intl.supportedValuesOf("timeZone");
+    const city = plainOf(String(value));
+    const meant = zones.find((zone) => plainOf(zone).endsWith(`/${city}`)) ?? closest(String(value), zones);
+    return meant === null ? null : `Did you mean "${meant}"?`;
+  },
+};
+
+/** Values of other tools, by the value that a policy has for it. */
+const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
+  algorithm: {
+    gcra: /bucket|leaky|^rate$|ratelimit/,
+    "sliding-window": /sliding|rolling|moving/,
+    "fixed-window": /fixed|^window$|calendar/,
+    quota: /^(budget|counter|count|total|lifetime|cap)$/,
+    concurrency: /concurren|semaphore|parallel|inflight/,
+    elapsed: /^(time|timeout|duration|deadline|wallclock)/,
+    streak: /^(loop|repeat|consecutive|inarow)/,
+  },
+  mode: { shadow: /^(dryrun|log|report|warn|monitor|reportonly|logonly)$/, enforce: /^(on|live|deny|block)$/ },
+  onStoreError: { allow: /open$/, deny: /close/ },
+  otherwise: { allow: /^(unlimited|pass|true)$/, deny: /^(0|none|block|false)$/ },
+  action: { deny: /^(block|stop|enforce)$/, warn: /^(notice|notify|log)$/ },
+  of: { errors: /^(failures?|fail)$/, results: /^(calls|same|outputs?|repeats?)$/ },
+  onExpiry: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
+  onError: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
+};
+
+/** What each algorithm needs beside a name and `per`. */
+const NEEDED: Readonly<Record<string, string>> = {
+  gcra: "quota and window",
+  "sliding-window": "quota and window",
+  "fixed-window": "quota and window",
+  elapsed: "a duration as quota",
+  streak: "of and quota",
+};
+
+function policyHint(value: unknown): string | null {
+  if (value === null || value === undefined) return 'It is empty. Begin with "version: 1" and "limits:".';
+  if (Array.isArray(value)) return 'Write "version: 1" and "limits:" above the list.';
+  const loads = "A file is read by loadPolicy(path), a text in YAML or JSON by parsePolicy(text).";
+  return typeof value === "string" ? loads : null;
+}
+
+function toolHint({ key, value }: Place): string {
+  const name = shown(key);
+  return typeof value === "number"
+    ? `Write it in a limit that is per tool, quotas: { ${name}: ${value} }, and here ${name}: {}.`
+    : `Write ${name}: {} for a tool without settings.`;
+}
+
+function costHint(place: Place): string | null {
+  const { key, value } = place;
+  const cost = typeof value === "string" ? Number(value) : value;
+  if (typeof cost !== "number" || Number.isInteger(cost) || !(cost > 0)) {
+    return Number(value) < 0 ? "Write 0 or more." : amountHint(place);
+  }
+  const unit = /^[a-z]{3}$/.test(key) ? `${key}_micros` : key.endsWith("_micros") ? key : null;
+  return unit === null
+    ? `Units are whole: write ${Math.ceil(cost)}, or count in a smaller unit.`
+    : `Units are whole: write ${unit}: ${microsOf(cost)}.`;
+}
+
+function choiceHint({ key, value, choices }: Place): string | null {
+  const known = key === "algorithm" ? ALGORITHMS : choices;
+  const word = plainOf(String(value));
+  const foreign = Object.entries(FOREIGN_VALUES[key] ?? {}).find(([, pattern]) => pattern.test(word))?.[0];
+  const meant = closest(String(value), known);
+  if (meant !== null) return `Did you mean "${meant}"?`;
+  if (foreign === undefined) return null;
+  const needed = key === "algorithm" ? NEEDED[foreign] : undefined;
+  return `It is called "${foreign}" here: write ${key}: ${foreign}${needed === undefined ? "" : `, with ${needed}`}.`;
+}
+
+function amountHint({ key, value, limit }: Place): string | null {
+  if (value === undefined) return "Add one, such as quota: 50.";
+  if (value === null) return "Write a number.";
+  if (typeof value === "number") return numberHint(value, limit);
+  if (typeof value !== "string") return null;
+  const money = moneyFrom(value);
+  if (money !== null) return `Count money in millionths: unit: ${money.unit}, ${key}: ${money.micros}.`;
+  const count = countFrom(value);
+  if (count !== null) return `Write ${count}${String(count) === value ? " without quotes" : ""}.`;
+  const rate = rateFrom(value);
+  if (rate !== null) return `Write "quota: ${rate.quota}, window: ${rate.window}" with ${windowed(rate.window)}.`;
+  const span = durationFrom(value);
+  if (span !== null)
+    return `A duration is the quota of "algorithm: elapsed". A quota for each ${span} has window: ${span}.`;
+  if (Number.isFinite(Number(value))) return numberHint(Number(value), limit);
+  return /^[+-]?inf|^none$|^nolimit|^unlim|^max$/.test(plainOf(value)) ? "Write unlimited." : null;
+}
+
+/** Units are whole: fractions are mostly money. */
+function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<string, unknown>>): string {
+  if (value < 0) return "Write 0 to deny every call, or unlimited to leave the limit out.";
+  if (value > Number.MAX_SAFE_INTEGER || Number.isNaN(value)) return "Write unlimited, or count in a larger unit.";
+  if (Number.isInteger(value))
+    return algorithm === "gcra" ? "Use a rounder quota, a shorter window or a smaller burst." : "Use a smaller number.";
+  const name = String(unit ?? "usd");
+  const micros = microsOf(value);
+  if (name.endsWith("_micros")) return `Units are whole: write ${micros} for ${value} of the currency.`;
+  const isCurrency = /^[a-z]{3}$/.test(name);
+  if (!isCurrency && !/dollar|euro|cent|money|cost|price/.test(name))
+    return `Units are whole. Write ${Math.ceil(value)}, or count in a smaller unit.`;
+  const longer = unit === undefined && window !== undefined ? "For less than 1 in a window use a longer window. " : "";
+  const smaller = isCurrency ? `${name}_micros` : "usd_micros";
+  return `Units are whole. ${longer}For money count millionths: unit: ${smaller}, quota: ${micros}.`;
+}
+
+function durationHint({ value }: Place): string | null {
+  if (typeof value === "number")
+    return value > 0 && Number.isInteger(value)
+      ? `Add a unit of time: ${value}s for seconds, or ${value}ms.`
+      : "Write a whole number above 0 and a unit, such as 30s.";
+  if (typeof value !== "string") return "Write a whole number and a unit, such as 30s, 5m or 1h.";
+  if (/^\d+$/.test(value)) return `Add a unit of time: ${value}s for seconds, or ${value}ms.`;
+  const meant = durationFrom(value);
+  return meant === null || meant === value ? null : `Write ${meant}.`;
+}
+
+function dimensionHint(value: unknown): string | null {
+  if (typeof value !== "string") return `Write the name of a dimension, as in ${WHOSE}.`;
+  if ([...CALL_WORDS, "limit"].includes(value)) return `"${value}" has another meaning in a call. Use another name.`;
+  const name = nameFrom(value, "_");
+  const meant = closest(name, [...DIMENSIONS, ...DERIVED_DIMENSIONS]);
+  if (meant !== null) return `Did you mean "${meant}"?`;
+  return name === value || name === "" ? null : `Write "${name}".`;
+}
+
+function unitHint(value: string): string | null {
+  const name = nameFrom(value, "_");
+  return name === value || !/^[a-z][a-z0-9_]{0,31}$/.test(name) ? null : `Write "${name}".`;
+}
+
+function listHint(key: string, value: unknown): string | null {
+  if (isObject(value)) return `Write a list: ${key}: [${Object.keys(value).slice(0, 3).map(shown).join(", ")}].`;
+  if (typeof value !== "string" || value === "") return null;
+  const names = value.split(/[\s,]+/).filter((name) => name !== "");
+  return `Write a list: ${key}: [${names.map(shown).join(", ")}].`;
+}

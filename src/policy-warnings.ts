@@ -1,0 +1,39 @@
+// Warnings of a correct policy: names that nothing has, limits and overrides that can never apply. They decide nothing.
+// Only what is certain is reported, and names that are very probably typos.
+
+import type { PolicyInput } from "./kernel/policy-schema.ts";
+import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
+import { dimensionWarnings, similarWarnings } from "./policy-warnings/names.ts";
+import { matchWarnings, quotaWarnings, toolWarnings, whenWarnings } from "./policy-warnings/tools.ts";
+import { knownOf, type PolicyWarning, type Warnings } from "./policy-warnings/warning.ts";
+
+export type { PolicyWarning } from "./policy-warnings/warning.ts";
+
+/** Most warnings that are looked for. */
+export const MAX_WARNINGS = 100;
+
+/** The warnings of a policy, at most 100. */
+export function policyWarnings(input: PolicyInput): readonly PolicyWarning[] {
+  const found: PolicyWarning[] = [];
+  for (const warning of allWarnings(input)) {
+    found.push(warning);
+    if (found.length === MAX_WARNINGS) break;
+  }
+  return found;
+}
+
+function* allWarnings(input: PolicyInput): Warnings {
+  const known = knownOf(input);
+  yield* toolWarnings(known);
+  yield* dimensionWarnings(known);
+  for (const limit of known.limits) {
+    yield* matchWarnings(limit, known);
+    yield* quotaWarnings(limit, known);
+    yield* whenWarnings(limit, known);
+    yield* overrideWarnings(limit);
+    yield* unitWarnings(limit, known);
+    yield* limitWarnings(limit, known);
+  }
+  yield* duplicateWarnings(known);
+  yield* similarWarnings(known);
+}

@@ -1,0 +1,85 @@
+// Limits and overrides that can never apply, or say what another has said.
+
+import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";
+import { didYouMean, type Known, type KnownLimit, ofValue, quoted, type Warnings } from "./warning.ts";
+
+/** Of overrides that come after one for all of their calls. */
+export function* overrideWarnings({ limit, keys }: KnownLimit): Warnings {
+  /** By the set of dimensions: where the first override with some values of them is. */
+  const sets = new Map<string, { readonly dimensions: readonly string[]; readonly firstWith: Map<string, number> }>();
+  for (const [n, { when }] of (limit.overrides ?? []).entries()) {
+    const valuesOf = (dimensions: readonly string[]) => JSON.stringify(dimensions.map((name) => String(when[name])));
+    const earlier = [...sets.values()].flatMap(({ dimensions, firstWith }) =>
+      dimensions.every((name) => Object.hasOwn(when, name)) ? (firstWith.get(valuesOf(dimensions)) ?? []) : [],
+    );
+    if (earlier.length > 0) {
+      const first = Math.min(...earlier);
+      const message = `It never applies: overrides[${first}] comes first and is for all of its calls.`;
+      const isSame = Object.keys(limit.overrides?.[first]?.when ?? {}).length === Object.keys(when).length;
+      const hint = isSame ? "Remove one of them." : "Put the one with more conditions first.";
+      yield ofValue("no-effect", [...keys, "overrides", n], message, hint);
+      continue;
+    }
+    const dimensions = Object.keys(when).sort();
+    const set = sets.get(dimensions.join()) ?? { dimensions, firstWith: new Map() };
+    sets.set(dimensions.join(), set);
+    set.firstWith.set(valuesOf(dimensions), n);
+  }
+}
+
+/** Of a unit that no tool costs, and that is nearly the same as the one that other limits count. */
+export function* unitWarnings({ unit, keys }: KnownLimit, { limits, pricedUnits }: Known): Warnings {
+  if (unit === null || unit === "calls" || pricedUnits.has(unit)) return;
+  const counted = limits.flatMap((other) => other.unit ?? []);
+  const uses = (name: string) => counted.filter((other) => other === name).length;
+  const isUsual = (other: string) =>
+    other === "calls" ||
+    pricedUnits.has(other) ||
+    uses(other) > uses(unit) ||
+    (uses(other) === uses(unit) && counted.indexOf(other) < counted.indexOf(unit));
+  const isSimilar = (other: string) => isTypoOf(unit, other) || isPluralOf(unit, other);
+  const meant = ["calls", ...counted].find((other) => isSimilar(other) && isUsual(other));
+  if (meant === undefined) return;
+  yield ofValue(
+    "uncounted-unit",
+    [...keys, "unit"],
+    `Nothing in this policy costs ${quoted(unit)}.`,
+    didYouMean(meant),
+  );
+}
+
+/** Of a limit that limits nothing. */
+export function* limitWarnings({ limit, keys, appliesTo }: KnownLimit, { tierOf }: Known): Warnings {
+  const { per, quota, quotas = {}, overrides = [], otherwise } = limit;
+  if (per.includes("tier") && ![...tierOf.keys()].some(appliesTo)) {
+    const message = "It limits nothing: it is per tier, and no tool that it is for has a tier.";
+    yield ofValue("no-effect", [...keys, "per"], message, 'Give the tools a tier in "tools".');
+  }
+  const others = [...Object.values(quotas), ...overrides.map((override) => override.quota)];
+  if ((quota === "unlimited" || otherwise === "allow") && others.every((each) => each === "unlimited")) {
+    const message = "It limits nothing: all of its quotas are unlimited.";
+    yield ofValue("no-effect", keys, message, "Give it a quota, or remove it.");
+  }
+}
+
+/** Of limits that differ in nothing but their names. */
+export function* duplicateWarnings({ limits }: Known): Warnings {
+  const first = new Map<string, string>();
+  for (const { limit, keys } of limits) {
+    const { name, ...rest } = limit;
+    const text = JSON.stringify(sorted(rest));
+    const same = first.get(text);
+    if (same === undefined) first.set(text, name);
+    else
+      yield ofValue("duplicate-limit", keys, `It says the same as the limit ${quoted(same)}.`, "Remove one of them.");
+  }
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted);
+  return Object.entries(value)
+    .filter(([, inner]) => inner !== undefined)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([key, inner]) => [key, sorted(inner)]);
+}

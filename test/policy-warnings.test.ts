@@ -1,0 +1,338 @@
+// The warnings of a correct policy: which there are, and where they stand.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { definePolicy } from "tollgate";
+import { createService } from "tollgate/service";
+import { memoryStore } from "tollgate/stores/memory";
+import { readPolicyText } from "../src/policy-file.ts";
+import { WARNING_CODES } from "../src/policy-warnings/warning.ts";
+import { policyWarnings } from "../src/policy-warnings.ts";
+import { ROOT } from "./sources.ts";
+
+/** `line word path code: message hint` of each warning; the word is what stands at its line and column. */
+function warningsIn(text: string): string[] {
+  return readPolicyText(text, "p")
+    .warnings()
+    .map(({ at = "", path, code, message, hint }) => {
+      const [, line, column] = /^p:(\d+):(\d+)$/.exec(at) ?? [];
+      const [, word] =
+        /^["']?([^"',:[\]}]*?) *["',:[\]}]/.exec(
+          (text.split("\n")[Number(line) - 1] ?? "").slice(Number(column) - 1),
+        ) ?? [];
+      return `${line} ${word} ${path} ${code}: ${message}${hint === null ? "" : ` ${hint}`}`;
+    });
+}
+
+const TOOLS = "tools: { search: { tier: T1 }, book: { tier: T3 } }";
+const limitsOf = (...limits: string[]) => limits.map((limit, i) => `  - { name: l${i}, ${limit} }`).join("\n");
+const policyOf = (tools: string, ...limits: string[]) => `version: 1\n${tools}\nlimits:\n${limitsOf(...limits)}`;
+
+describe("warnings", () => {
+  const cases: [what: string, tools: string, limits: string[], ...warnings: string[]][] = [
+    [
+      "a tool that is misspelt",
+      TOOLS,
+      ["per: [session, tool], quota: 5, quotas: { serach: 1 }", "per: [session], quota: 5, match: [serach, book]"],
+      '4 serach limits[0].quotas.serach unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
+      '5 serach limits[1].match[0] unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
+    ],
+    [
+      "a tool that is not there",
+      TOOLS,
+      ["per: [session], quota: 5, match: [search, cancel]", "per: [session], quota: 6, match: ['*k', 'mcp_*']"],
+      '4 cancel limits[0].match[1] unknown-tool: No tool in "tools" is named "cancel". If it is right, add it to "tools".',
+      '5 mcp_* limits[1].match[1] unknown-tool: No tool in "tools" matches "mcp_*". If it is right, add it to "tools".',
+    ],
+    [
+      "names of tools, where the policy lists none",
+      "",
+      ["per: [session, tool], quota: 5, quotas: { a: 1 }, match: [a, b, 'c_*']"],
+    ],
+    [
+      "what is no name of a tool",
+      "",
+      ["per: [session], quota: 5, match: ['a|b', '*', '!c', 'd, e', '^f$']"],
+      ...[
+        ["a|b", "limits[0].match[0]", "a|b"],
+        ["!c", "limits[0].match[2]", "!c"],
+        ["d", "limits[0].match[3]", "d, e"],
+        ["^f$", "limits[0].match[4]", "^f$"],
+      ].map(
+        ([word, path, name]) =>
+          `4 ${word} ${path} unknown-tool: "${name}" is taken as the name of one tool. Write one name in each entry; only * is special, and stands for any characters.`,
+      ),
+    ],
+    [
+      "a pattern where only names are",
+      "tools: { 'sea*': { cost: { calls: 2 } }, book: {} }",
+      ["per: [tool], quota: 5, quotas: { 'b*': 1 }"],
+      '2 sea* tools["sea*"] unknown-tool: "tools" has whole names, and "sea*" is taken as one. Write an entry for each tool.',
+      '4 b* limits[0].quotas["b*"] unknown-tool: "quotas" has whole names, and "b*" is taken as one. Name each tool, or give the tools a limit of their own with "match".',
+    ],
+    [
+      "a tier that no tool has",
+      TOOLS,
+      [
+        "per: [session, tier], quota: 5, quotas: { T1: 1, T2: 2 }",
+        "per: [tier], match: [book], quotas: { T1: 1 }, otherwise: deny",
+      ],
+      '4 T2 limits[0].quotas.T2 unknown-tier: No tool of this limit has the tier "T2".',
+      '5 T1 limits[1].quotas.T1 unknown-tier: No tool of this limit has the tier "T1".',
+    ],
+    [
+      "a tier that is misspelt in tools",
+      "tools: { search: { tier: reading }, book: { tier: raeding } }",
+      ["per: [session, tier], quotas: { reading: 1 }, otherwise: allow"],
+      '2 raeding tools.book.tier unknown-tier: No limit names the tier "raeding". Did you mean "reading"?',
+    ],
+    [
+      "tiers and tools in the place of the other",
+      TOOLS,
+      ["per: [session, tier], quota: 5, quotas: { search: 1 }", "per: [session, tool], quota: 5, quotas: { T1: 1 }"],
+      '4 search limits[0].quotas.search unknown-tier: No tool of this limit has the tier "search". It is a tool. For quotas by tool, put tool last in per.',
+      '5 T1 limits[1].quotas.T1 unknown-tool: No tool in "tools" is named "T1". It is a tier. For quotas by tier, put tier last in per.',
+    ],
+    [
+      "quotas by another dimension than the last",
+      TOOLS,
+      [
+        "per: [tool, session], quota: 5, quotas: { search: 1 }",
+        "per: [tenant], quota: 5, quotas: { T1: 1, T3: 2 }",
+        "per: [user, turn], quota: 5, quotas: { a: 1 }",
+        "per: [turn], quota: 5, quotas: { a: 1 }",
+        "per: [tenant], quota: 6, quotas: { search: 1, acme: 2 }",
+      ],
+      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is session, but "search" is a tool. Put tool last: per: [session, tool].',
+      '5 quotas limits[1].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "T1" is a tier. Put tier last: per: [tenant, tier].',
+      '6 quotas limits[2].quotas wrong-dimension: "quotas" are by the last dimension of per, which is turn: its values are made at run time. For quotas by user, put user last in per.',
+      '7 quotas limits[3].quotas wrong-dimension: "quotas" are by the last dimension of per, which is turn: its values are made at run time.',
+    ],
+    [
+      "tools that only limits name, where quotas are by session",
+      "",
+      ["per: [session], quota: 5, quotas: { search: 1 }", "per: [session], quota: 9, match: [search]"],
+      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is session, but "search" is a tool. Put tool last: per: [session, tool].',
+    ],
+    [
+      "a unit that no limit counts",
+      "tools: { search: { cost: { token: 5, usd: 1 } }, book: { cost: { tokens: 5 } } }",
+      [
+        "per: [session], unit: tokens, quota: 5",
+        "per: [session], quota: 5, match: [book]",
+        "per: [user], match: [search], unit: usd_micros, quota: 5",
+      ],
+      '2 token tools.search.cost.token uncounted-unit: No limit for the tool "search" counts "token", so this cost is never charged. Did you mean "tokens"?',
+      '2 usd tools.search.cost.usd uncounted-unit: No limit for the tool "search" counts "usd", so this cost is never charged.',
+    ],
+    [
+      "a unit that other limits and tools call otherwise",
+      "tools: { search: { cost: { tokens: 5 } } }",
+      [
+        "per: [session], unit: tokens, quota: 5",
+        "per: [user], unit: token, quota: 5",
+        "per: [tenant], unit: call, quota: 5",
+        "per: [tenant], unit: requests, quota: 5",
+      ],
+      '5 token limits[1].unit uncounted-unit: Nothing in this policy costs "token". Did you mean "tokens"?',
+      '6 call limits[2].unit uncounted-unit: Nothing in this policy costs "call". Did you mean "calls"?',
+    ],
+    [
+      "a unit in two spellings, of which the later or rarer one is the typo",
+      "",
+      [
+        "per: [session], unit: credits, quota: 5",
+        "per: [user], unit: credit, quota: 5",
+        "per: [tenant], unit: point, quota: 5",
+        "per: [user], unit: points, quota: 5",
+        "per: [session], unit: points, quota: 9",
+        "per: [user], algorithm: elapsed, quota: 1h",
+      ],
+      '5 credit limits[1].unit uncounted-unit: Nothing in this policy costs "credit". Did you mean "credits"?',
+      '6 point limits[2].unit uncounted-unit: Nothing in this policy costs "point". Did you mean "points"?',
+    ],
+    [
+      "a dimension that is nearly one that Tollgate knows",
+      "",
+      [
+        "per: [sesion, users], optional: true, quota: 5",
+        "per: [tennant], count: trun, quota: 5",
+        "per: [user], quota: 5, overrides: [{ when: { tol: a }, quota: 1 }]",
+        "per: [pool, team, org], quota: 5",
+      ],
+      ...[
+        "4 limits[0].per[0] sesion session",
+        "4 limits[0].per[1] users user",
+        "5 limits[1].per[0] tennant tenant",
+        "5 limits[1].count trun turn",
+        "6 limits[2].overrides[0].when.tol tol tool",
+      ].map((each) => {
+        const [line, path, name, meant] = each.split(" ");
+        return `${line} ${name} ${path} unusual-dimension: Tollgate has no dimension "${name}", so it is one of your own. Did you mean "${meant}"?`;
+      }),
+    ],
+    [
+      "a dimension of the policy's own in two spellings",
+      "",
+      [
+        "per: [workspace], quota: 5",
+        "per: [worksapce], quota: 9",
+        "per: [workspace, user], quota: 5",
+        "per: [user], quota: 5, overrides: [{ when: { plans: a }, quota: 1 }, { when: { plan: a, user: b }, quota: 1 }]",
+        "per: [region1, region2], quota: 5",
+      ],
+      '5 worksapce limits[1].per[0] similar-names: The dimensions "worksapce" and "workspace" differ by a typo. Did you mean "workspace"?',
+      '7 plan limits[3].overrides[1].when.plan similar-names: The dimensions "plan" and "plans" differ by a typo. Did you mean "plans"?',
+    ],
+    [
+      "tools in two spellings, where the policy lists none",
+      "",
+      [
+        "per: [tool], quota: 5, quotas: { serach: 1, get_user: 2, set_user: 3, read_file: 4, read_files: 5 }",
+        "per: [user], quota: 5, match: [search]",
+        "per: [session], quota: 5, overrides: [{ when: { tool: search }, quota: 1 }]",
+      ],
+      '4 serach limits[0].quotas.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
+    ],
+    [
+      "an entry of tools that is a typo of another",
+      "tools: { search: {}, serach: {} }",
+      ["per: [tool], quota: 5"],
+      '2 serach tools.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
+    ],
+    [
+      "quotas of which some are by tool, where per has the tool before its last dimension",
+      TOOLS,
+      [
+        "per: [tool, tenant], quota: 5, quotas: { bok: 2, search: 1 }",
+        "per: [tenant], quota: 5, quotas: { acme: 2, search: 1 }",
+      ],
+      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "search" is a tool. Put tool last: per: [tenant, tool].',
+    ],
+    [
+      "what match leaves out",
+      TOOLS,
+      [
+        "per: [tool], match: [search], quota: 5, quotas: { book: 1 }, overrides: [{ when: { tool: book }, quota: 9 }, { when: { tool: bok }, quota: 9 }]",
+      ],
+      '4 book limits[0].quotas.book no-effect: This limit is not for the tool "book": its "match" leaves it out.',
+      '4 book limits[0].overrides[0].when.tool no-effect: This limit is not for the tool "book": its "match" leaves it out.',
+      '4 bok limits[0].overrides[1].when.tool unknown-tool: No tool in "tools" is named "bok". Did you mean "book"?',
+      '2 book tools.book no-effect: No limit is for the tool "book", so its calls always pass. Add a limit for it, or remove the entry.',
+    ],
+    [
+      "overrides that come too late, or for no tool",
+      TOOLS,
+      [
+        "per: [user], quota: 5, overrides: [{ when: { plan: pro }, quota: 6 }, { when: { region: 7, plan: pro }, quota: 7 }, { when: { plan: pro }, quota: 8 }, { when: { plan: free, region: 7 }, quota: 9 }, { when: { region: '7', plan: free }, quota: 1 }, { when: { tier: T2 }, quota: 2 }, { when: { tier: T1 }, quota: 2 }]",
+      ],
+      '4 T2 limits[0].overrides[5].when.tier unknown-tier: No tool in "tools" has the tier "T2".',
+      "4 { when limits[0].overrides[1] no-effect: It never applies: overrides[0] comes first and is for all of its calls. Put the one with more conditions first.",
+      "4 { when limits[0].overrides[2] no-effect: It never applies: overrides[0] comes first and is for all of its calls. Remove one of them.",
+      "4 { when limits[0].overrides[4] no-effect: It never applies: overrides[3] comes first and is for all of its calls. Remove one of them.",
+    ],
+    [
+      "limits that limit nothing",
+      "tools: { search: {} }",
+      [
+        "per: [session], quota: unlimited",
+        "per: [tool], quotas: { search: unlimited }, otherwise: allow",
+        "per: [session, tier], quotas: { T1: 5 }, otherwise: deny",
+        "per: [user], quota: unlimited, overrides: [{ when: { plan: free }, quota: 1 }]",
+      ],
+      "4 { name limits[0] no-effect: It limits nothing: all of its quotas are unlimited. Give it a quota, or remove it.",
+      "5 { name limits[1] no-effect: It limits nothing: all of its quotas are unlimited. Give it a quota, or remove it.",
+      '6  limits[2].per no-effect: It limits nothing: it is per tier, and no tool that it is for has a tier. Give the tools a tier in "tools".',
+    ],
+    [
+      "the same limit twice",
+      "",
+      [
+        "per: [session], quota: 5, hold: { lease: 2m, onExpiry: charge }",
+        "hold: { onExpiry: charge, lease: 2m }, quota: 5, per: [session]",
+        "per: [session], quota: 5",
+      ],
+      '5 { name limits[1] duplicate-limit: It says the same as the limit "l0". Remove one of them.',
+    ],
+  ];
+  for (const [what, tools, limits, ...expected] of cases) {
+    it(`name ${what}`, () => assert.deepEqual(warningsIn(policyOf(tools, ...limits)).sort(), [...expected].sort()));
+  }
+
+  it("are each of a kind that the page on policies lists, and has a case here", () => {
+    const page = readFileSync(`${ROOT}docs/policy.md`, "utf8");
+    const [, section = ""] = page.split("## Checking a policy");
+    const listed = [...section.matchAll(/^\| `([a-z-]+)`/gm)].map(([, code]) => code);
+    assert.deepEqual(listed.slice(0, WARNING_CODES.length), WARNING_CODES);
+    const found = new Set(
+      cases
+        .flatMap(([, tools, limits]) => readPolicyText(policyOf(tools, ...limits)).warnings())
+        .map(({ code }) => code),
+    );
+    assert.deepEqual([...found].sort(), [...WARNING_CODES].sort());
+  });
+
+  it("stand where an alias takes its value from, and in JSON as in YAML", () => {
+    const aliased = policyOf(
+      TOOLS,
+      "per: [tool], quota: 5, quotas: &q { serach: 1 }",
+      "per: [user, tool], quota: 5, quotas: *q",
+    );
+    const places = (text: string) =>
+      readPolicyText(text, "p")
+        .warnings()
+        .map(({ at, path }) => `${at} ${path}`);
+    assert.deepEqual(places(aliased), ["p:4:53 limits[0].quotas.serach", "p:4:53 limits[1].quotas.serach"]);
+    const json =
+      '{\n "version": 1,\n "tools": { "book": {} },\n "limits": [{ "name": "a", "per": ["sesion", "tool"],\n  "quota": 5, "quotas": { "bok": 1 } }] }';
+    assert.deepEqual(places(json), ["p:4:36 limits[0].per[0]", "p:5:27 limits[0].quotas.bok"]);
+  });
+
+  it("are at most 100, and take no long time, however large the policy is", () => {
+    const named = <Value>(count: number, ending: string, value: Value) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`tool_${i}_call${ending}`, value]));
+    const overrides = Array.from({ length: 1_000 }, (_, i) => ({ when: { plan: `p${i}`, region: i }, quota: 1 }));
+    const quotas = named(1_000, "s", 1);
+    const limits = Array.from({ length: 50 }, (_, i) => ({
+      name: `l${i}`,
+      per: ["tool"],
+      quota: i,
+      quotas,
+      overrides,
+    }));
+    const startedMs = performance.now();
+    assert.equal(policyWarnings({ version: 1, tools: named(1_000, "", { tier: "T1" }), limits }).length, 100);
+    assert.deepEqual(policyWarnings({ version: 1, limits }), []);
+    assert.ok(performance.now() - startedMs < 20_000);
+  });
+
+  it("are logged by a service when it starts and when it reloads", async () => {
+    const lines: object[] = [];
+    const ignore = () => {};
+    const warn = (fields: object, message: string) => lines.push({ ...fields, message });
+    const log = { debug: ignore, info: ignore, error: ignore, warn, isLevelEnabled: () => true };
+    const text = policyOf(TOOLS, "per: [tool], quota: 5, quotas: { serach: 1 }");
+    const service = createService({ policy: text, store: memoryStore(), keys: false, log });
+    const warned = {
+      code: "unknown-tool",
+      path: "limits[0].quotas.serach",
+      problem: 'No tool in "tools" is named "serach". Did you mean "search"?',
+      message: "a part of the policy has no effect as it is written",
+    };
+    assert.deepEqual(lines, [{ ...warned, at: "policy:4:50" }]);
+    service.reload(text.replace("serach", "search"));
+    assert.equal(lines.length, 1);
+    service.reload(definePolicy({ version: 1, limits: [{ name: "a", per: ["sesion"], quota: 5 }] }));
+    assert.deepEqual(lines.slice(1), [
+      {
+        code: "unusual-dimension",
+        at: undefined,
+        path: "limits[0].per[0]",
+        problem: 'Tollgate has no dimension "sesion", so it is one of your own. Did you mean "session"?',
+        message: warned.message,
+      },
+    ]);
+    await service.close();
+  });
+});
