@@ -48,7 +48,7 @@ export function judgeOf<Input>(options: HttpOptions<Input>): (request: Input) =>
     const fields = DRAFTS[draft](decision);
     if (decision.allowed) return { allowed: true, fields };
     const seconds = retryAfterSeconds(decision);
-    const retry = seconds === null ? {} : { "Retry-After": String(seconds) };
+    const retry: Fields = seconds === null ? {} : { "Retry-After": String(seconds) };
     const body = JSON.stringify(problemOf(decision));
     return { allowed: false, status: 429, fields: { ...fields, ...retry, "Content-Type": PROBLEM }, body };
   };
