@@ -95,11 +95,15 @@ export type OnlyOf<Source, Given> = {
 };
 
 /** What is still to be said once some dimensions are bound. One that may be `undefined` is not bound. */
-export type Bound<Types extends PolicyTypes, Given> = {
-  readonly required: Exclude<Types["required"], Said<Given>>;
-  readonly accepted: Types["accepted"];
-  readonly unit: Types["unit"];
-};
+export type Bound<Types extends PolicyTypes, Given> =
+  // A condition, so that declaration files show what it comes to: they cannot name this type.
+  Types extends PolicyTypes
+    ? {
+        readonly required: Exclude<Types["required"], Said<Given>>;
+        readonly accepted: Types["accepted"];
+        readonly unit: Types["unit"];
+      }
+    : never;
 
 type Said<Given> = { [Name in keyof Given]-?: undefined extends Given[Name] ? never : Name }[keyof Given];
 

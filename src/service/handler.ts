@@ -71,6 +71,7 @@ const TAKEN = ["maxWaitMs", "leaseMs", "op"];
  *
  * @example
  * ```ts
+ * import type { Decision } from "tollgate";
  * import { createService } from "tollgate/service";
  * import { memoryStore } from "tollgate/stores/memory";
  *
@@ -86,7 +87,8 @@ const TAKEN = ["maxWaitMs", "leaseMs", "op"];
  *     body: JSON.stringify({ tool: "search", session: "s1" }),
  *   }),
  * );
- * console.log((await response.json()).verdicts[0].remaining); // 49
+ * const { verdicts } = (await response.json()) as Decision;
+ * console.log(verdicts[0]?.remaining); // 49
  * await service.close();
  * ```
  */
