@@ -75,7 +75,10 @@ describe("examples", () => {
     );
     const tsc = join(ROOT, "node_modules", ".bin", "tsc");
     const { status, stdout } = spawnSync(tsc, ["-p", own], { cwd: ROOT, encoding: "utf8" });
-    const named = stdout.replace(/\S*example-(\d+)\.ts/g, (_file, i) => [...inSources, ...inPages][Number(i)]?.where ?? i);
+    const named = stdout.replace(
+      /\S*example-(\d+)\.ts/g,
+      (_file, i) => [...inSources, ...inPages][Number(i)]?.where ?? i,
+    );
     assert.equal(status, 0, named);
   });
 

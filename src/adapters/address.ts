@@ -24,8 +24,7 @@ export interface AddressOptions {
  * The value of a dimension for limits per client address: an IPv4 address, or the network of an IPv6 address.
  *
  * @param address the other end of the connection, or the client's address as your framework finds it, such as `request.ip`
- * @returns `203.0.113.7`, or `2001:db8:0:100::/56`; `unknown` where there is no address: all
- *   such requests share a bucket
+ * @returns `203.0.113.7`, or `2001:db8:0:100::/56`; `unknown` where there is no address: all such requests share a bucket
  * @throws MisuseError `invalid-option`, `invalid-dimension`
  *
  * @example

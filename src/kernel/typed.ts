@@ -54,7 +54,7 @@ type OwnValue<Name> = Name extends Derived
     ? DimensionValue | undefined
     : Refused<Name, "is not the name of a dimension">;
 
-/** Own dimensions that only the run time can check, beside other words. Of names that are not known, objects may have any. */
+/** Own dimensions that only the run time can check, beside other words. Any name is accepted where the names are not known. */
 type Own<Name extends string, Word> = string extends Name
   ? object | { readonly [own: string]: unknown }
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
@@ -83,7 +83,7 @@ export type BucketOf<Source, Name extends string = never> = DimensionsOf<Source>
   readonly args?: unknown;
 } & Own<Name, keyof WellKnownBucket | "limit">;
 
-/** What dimensions must be, beside an object, so that calls may have all of them. */
+/** What an object must be, beside what it is, so that calls may have all of its dimensions. */
 export type OnlyOf<Source, Given> = {
   readonly [Name in keyof Given]: string extends Name
     ? DimensionValue | undefined
@@ -117,7 +117,7 @@ type Owed<Dimension> = Exclude<Dimension, "tool" | Derived>;
 /** Words as keys: a union of objects has only those keys that each of them has. */
 type Keyed<Word> = Word extends string ? (string extends Word ? unknown : { readonly [Each in Word]: true }) : never;
 
-/** The dimensions that a limit needs, as keys. What follows its tier, only calls of tools that have one need. */
+/** The dimensions that a limit needs, as keys. Only calls of tools that have a tier need those behind `tier`. */
 type Needed<Dimensions> = Dimensions extends readonly [infer First, ...infer Rest]
   ? First extends "tier"
     ? unknown
