@@ -43,6 +43,29 @@ if (answers[0].allowed !== true || answers[1].allowed !== false) throw new Error
 console.log(process.version);
 `;
 
+/** What a project that builds declaration files writes: they can name each type that they need. */
+const typed = `
+import { createLimiter, definePolicy, type Limiter, parsePolicy } from "tollgate";
+import { memoryStore } from "tollgate/stores/memory";
+const input = { version: 1, limits: [{ name: "a", per: ["session", "workspace"], quota: 5 }] } as const;
+export const policy = definePolicy(input);
+export const inline = createLimiter({ policy: input, store: memoryStore() }).for({ workspace: "w" });
+export const fromText = createLimiter({ policy: parsePolicy(""), store: memoryStore() }).for({ workspace: "w" });
+export class Service {
+  constructor(readonly limiter: Limiter<typeof policy>) {}
+  of = (workspace: string) => this.limiter.for({ workspace });
+}
+export const calls = [inline.consume({ tool: "x", session: "s" }), fromText.consume({ tool: "x", region: "eu" })];
+`;
+const compilerOptions = {
+  strict: true,
+  declaration: true,
+  module: "nodenext",
+  target: "es2022",
+  outDir: "built",
+  types: [],
+};
+
 const [packed] = JSON.parse(run(root, "npm", "pack", "--json", "--ignore-scripts", "--pack-destination", folder));
 const tarball = join(folder, packed.filename);
 console.log(`${packed.filename}: ${packed.files.length} files, ${packed.size} bytes`);
@@ -61,6 +84,9 @@ for (const version of NODES) {
   const printed = run(project, node, "check.js").trim();
   const cli = run(project, node, "node_modules/tollgate/bin/tollgate.js", "--version").trim();
   if (cli !== manifest.version) throw new Error(`the command says ${cli}`);
+  writeFileSync(join(project, "typed.ts"), typed);
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["typed.ts"] }));
+  run(project, join(root, "node_modules/.bin/tsc"), "-p", ".");
   console.log(`Node ${printed}: ${subpaths.length} subpaths, a decision and the command`);
 }
 rmSync(folder, { recursive: true, force: true });

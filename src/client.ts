@@ -15,7 +15,6 @@ import type { BucketUsage, Decision } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
-import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
 import { type CloseOptions, closeWithinMs } from "./limiter/close.ts";
 import {
   type ChangeOptions,
@@ -60,7 +59,7 @@ export type { ClientOptions } from "./client/options.ts";
  * await server.close();
  * ```
  */
-export function createClient<Types extends PolicyTypes = AnyTypes>(options: ClientOptions): Limiter<Types> {
+export function createClient<Source extends Policy | PolicyInput = Policy>(options: ClientOptions): Limiter<Source> {
   const { key, deadlineMs = 1_000, keyed = true, failover, onDecision, onEvent } = options;
   const url = checkOptions(options);
   // As a method of something else it would not work in every runtime.
@@ -77,7 +76,7 @@ export function createClient<Types extends PolicyTypes = AnyTypes>(options: Clie
     ending: new AbortController(),
     closing: null,
   };
-  return new ClientLimiter(shared, {}) as Limiter as Limiter<Types>;
+  return new ClientLimiter(shared, {}) as Limiter as Limiter<Source>;
 }
 
 class ClientLimiter implements Limiter {

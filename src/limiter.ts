@@ -25,7 +25,8 @@ import { type BucketUsage, bucketUsageOf, type Decision, decisionOf, emptyUsageO
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
-import type { AnyTypes, Bound, BucketOf, CallOf, DimensionsOf, PolicyTypes } from "./kernel/typed.ts";
+import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, TypesOf } from "./kernel/typed.ts";
+import type { KnownKeys } from "./kernel/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
@@ -106,9 +107,9 @@ export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
 export type { WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
-export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
+export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | PolicyInput> {
   /** What calls are judged by. */
-  readonly policy: PolicyOf<Types> | PolicyInput;
+  readonly policy: Source;
   /** Where the state lives. Instances that share a store share its limits. */
   readonly store: Store;
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
@@ -130,8 +131,11 @@ export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {
   readonly onEvent?: (event: LimiterEvent) => unknown;
 }
 
-/** Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. */
-export interface Limiter<Types extends PolicyTypes = AnyTypes> {
+/**
+ * Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. With the type
+ * of a policy, as in `Limiter<typeof policy>`, the compiler checks the dimensions and units of calls against that policy.
+ */
+export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   /**
    * Judges a call by every limit that matches and charges all of them, or none when one denies. With `maxWaitMs` it waits
    * until it is allowed, if that is in time.
@@ -140,17 +144,17 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
-  consume(call: CallOf<Types>, options?: WaitOptions): Promise<Decision>;
+  consume<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: WaitOptions): Promise<Decision>;
 
   /**
    * Books a call that has happened already, also past the quota, and answers what `consume` would have.
    *
    * @throws as `consume`
    */
-  record(call: CallOf<Types>, options?: CallOptions): Promise<Decision>;
+  record<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: CallOptions): Promise<Decision>;
 
   /** Answers as `consume` would, and charges nothing. */
-  peek(call: CallOf<Types>, options?: CallOptions): Promise<Decision>;
+  peek<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: CallOptions): Promise<Decision>;
 
   /**
    * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
@@ -174,14 +178,14 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    * }
    * ```
    */
-  reserve(call: CallOf<Types>, options?: HoldOptions): Promise<Reserved | Denied>;
+  reserve<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: HoldOptions): Promise<Reserved | Denied>;
 
   /**
    * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
    *
    * @throws MisuseError as `reserve`
    */
-  hold(id: string, call: CallOf<Types>): Hold;
+  hold<Own extends OwnOf<Source>>(id: string, call: CallOf<Source, Own>): Hold;
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
@@ -208,13 +212,20 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    * console.log(ran.allowed && ran.value); // false
    * ```
    */
-  run<Value>(call: CallOf<Types>, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>>;
+  run<Value, Own extends OwnOf<Source> = OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    run: RunFunction<Value>,
+    options?: RunOptions,
+  ): Promise<Ran<Value>>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
    * policy names, and the same for tiers. A limit per `args` is included only for given arguments. Each has its grants.
    */
-  usage(dimensions?: BucketOf<Types>, options?: CallOptions): Promise<readonly BucketUsage[]>;
+  usage<Own extends OwnOf<Source>>(
+    dimensions?: BucketOf<Source, Own>,
+    options?: CallOptions,
+  ): Promise<readonly BucketUsage[]>;
 
   /**
    * Empties one bucket, named by its limit and all of that limit's dimensions: also what is held and granted in it. Returns
@@ -222,7 +233,10 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    *
    * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`, `limiter-closed`
    */
-  reset(bucket: BucketOf<Types> & { readonly limit: string }, options?: ChangeOptions): Promise<Reset | null>;
+  reset<Own extends OwnOf<Source>>(
+    bucket: BucketOf<Source, Own> & { readonly limit: string },
+    options?: ChangeOptions,
+  ): Promise<Reset | null>;
 
   /**
    * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
@@ -230,8 +244,8 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    *
    * @throws MisuseError as `reset`, and `invalid-option`
    */
-  grant(
-    bucket: BucketOf<Types> & { readonly limit: string },
+  grant<Own extends OwnOf<Source>>(
+    bucket: BucketOf<Source, Own> & { readonly limit: string },
     grant: Grant,
     options?: CallOptions,
   ): Promise<BucketUsage | null>;
@@ -243,8 +257,8 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    *
    * @throws MisuseError as `reset`
    */
-  revoke(
-    bucket: BucketOf<Types> & { readonly limit: string },
+  revoke<Own extends OwnOf<Source>>(
+    bucket: BucketOf<Source, Own> & { readonly limit: string },
     id: string,
     options?: ChangeOptions,
   ): Promise<Revoked | null>;
@@ -254,7 +268,7 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
    *
    * @throws as `consume`
    */
-  report(call: CallOf<Types>, outcome: Outcome, options?: CallOptions): Promise<void>;
+  report<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, outcome: Outcome, options?: CallOptions): Promise<void>;
 
   /**
    * Judges by another policy from now on. Counts stay where the bucket is the same: a limit of the same name and `per`. One
@@ -266,7 +280,9 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
   reload(policy: Policy | PolicyInput): void;
 
   /** The same limiter with dimensions bound; a call's own come before them. */
-  for<const Given extends DimensionsOf<Types>>(dimensions: Given): Limiter<Bound<Types, Given>>;
+  for<const Given extends object>(
+    dimensions: Given & DimensionsOf<Source> & OnlyOf<Source, Given>,
+  ): Limiter<PolicyOf<Bound<TypesOf<Source>, Given>>>;
 
   /**
    * Waits for what the store was asked, books what was admitted while it was away, and closes it. Calls from now on fail
@@ -298,10 +314,12 @@ export interface Limiter<Types extends PolicyTypes = AnyTypes> {
  * await limiter.close();
  * ```
  */
-export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: LimiterOptions<Types>): Limiter<Types> {
+export function createLimiter<const Source extends Policy | PolicyInput>(
+  options: LimiterOptions<Source & KnownKeys<Source>>,
+): Limiter<PolicyOf<TypesOf<Source>>> {
   checkOptions(options);
   const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, onDecision, onEvent } = options;
-  const policy = definePolicy(options.policy as PolicyInput | Policy);
+  const policy = definePolicy(options.policy as Policy | PolicyInput);
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const told = (event: FailoverEvent) => tellFailover(shared, event);
@@ -335,7 +353,7 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
   };
   if (onEvent !== undefined) tellSetup(store, shared);
   // What the compiler knows of the policy is checked here at run time, for everybody.
-  return new StoreLimiter(shared, {}) as Limiter as Limiter<Types>;
+  return new StoreLimiter(shared, {}) as Limiter as Limiter<PolicyOf<TypesOf<Source>>>;
 }
 
 /**

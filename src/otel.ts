@@ -3,9 +3,10 @@
 
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
-import { definePolicy, type Policy } from "./kernel/policy.ts";
+import { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
-import type { AnyTypes, PolicyTypes } from "./kernel/typed.ts";
+import type { TypesOf } from "./kernel/typed.ts";
+import type { KnownKeys } from "./kernel/typed-keys.ts";
 import { createLimiter, type Limiter, type LimiterOptions } from "./limiter.ts";
 import { InstrumentedLimiter } from "./otel/instrumented.ts";
 import { Instruments } from "./otel/instruments.ts";
@@ -43,10 +44,10 @@ export interface OtelOptions {
  * await limiter.close();
  * ```
  */
-export function createInstrumentedLimiter<Types extends PolicyTypes = AnyTypes>(
-  options: LimiterOptions<Types>,
+export function createInstrumentedLimiter<const Source extends Policy | PolicyInput>(
+  options: LimiterOptions<Source & KnownKeys<Source>>,
   telemetry: OtelOptions = {},
-): Limiter<Types> {
+): Limiter<PolicyOf<TypesOf<Source>>> {
   checkTelemetry(telemetry);
   checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent"]);
   const { meter = metrics.getMeter("tollgate"), tracer = trace.getTracer("tollgate"), spans = false } = telemetry;
@@ -54,7 +55,7 @@ export function createInstrumentedLimiter<Types extends PolicyTypes = AnyTypes>(
   for (const [name, listener] of Object.entries({ onDecision, onEvent })) {
     if (listener !== undefined && typeof listener !== "function") throw invalidOption(name, "a function", listener);
   }
-  const policy = definePolicy(options.policy as PolicyInput | Policy);
+  const policy = definePolicy(options.policy as Policy | PolicyInput);
   const instruments = new Instruments(meter, policy);
   const limiter = createLimiter({
     ...options,
@@ -69,7 +70,9 @@ export function createInstrumentedLimiter<Types extends PolicyTypes = AnyTypes>(
     },
   });
   // What the compiler knows of the policy is checked by the limiter at run time, for everybody.
-  return new InstrumentedLimiter(limiter, instruments, spans ? tracer : null) as Limiter as Limiter<Types>;
+  return new InstrumentedLimiter(limiter, instruments, spans ? tracer : null) as Limiter as Limiter<
+    PolicyOf<TypesOf<Source>>
+  >;
 }
 
 function checkTelemetry(telemetry: OtelOptions): void {

@@ -61,6 +61,27 @@ describe("examples", () => {
     });
   }
 
+  it("compile", () => {
+    const own = join(folder, "compiled");
+    mkdirSync(own);
+    for (const [i, { where, code }] of [...inSources, ...inPages].entries()) {
+      writeFileSync(join(own, `example-${i}.ts`), `// ${where}\n${code}\nexport {};\n`);
+    }
+    const extended = join(ROOT, "tsconfig.json");
+    const compilerOptions = { noUnusedLocals: false, noUnusedParameters: false };
+    writeFileSync(
+      join(own, "tsconfig.json"),
+      JSON.stringify({ extends: extended, compilerOptions, include: ["*.ts"], exclude: [] }),
+    );
+    const tsc = join(ROOT, "node_modules", ".bin", "tsc");
+    const { status, stdout } = spawnSync(tsc, ["-p", own], { cwd: ROOT, encoding: "utf8" });
+    const named = stdout.replace(
+      /\S*example-(\d+)\.ts/g,
+      (_file, i) => [...inSources, ...inPages][Number(i)]?.where ?? i,
+    );
+    assert.equal(status, 0, named);
+  });
+
   it("are there at all", () => {
     assert.ok(inSources.length >= 7 && inPages.length >= 1);
   });

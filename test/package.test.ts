@@ -24,6 +24,7 @@ const PUBLIC: Record<string, string[]> = {
     "parsePolicy",
     "watchPolicy",
   ],
+  "./adapters/address": ["addressOf"],
   "./adapters/ai-sdk": ["aiSdkGuard"],
   "./adapters/express": ["guardExpress"],
   "./adapters/fastify": ["guardFastify", "guardFastifyRoute"],

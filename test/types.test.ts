@@ -3,7 +3,9 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { createLimiter, definePolicy, loadPolicy, type PolicyInput } from "tollgate";
+import { type CallOf, createLimiter, definePolicy, type Limiter } from "tollgate";
+import { createClient } from "tollgate/client";
+import { createInstrumentedLimiter } from "tollgate/otel";
 import { memoryStore } from "tollgate/stores/memory";
 
 const policy = definePolicy({
@@ -44,10 +46,174 @@ it("refuses others when they are compiled, and when they are made", async () => 
   await assert.rejects(limiter.consume({ ...whole, tier: "T1" }));
 });
 
-it("knows nothing of policies from elsewhere", async () => {
-  const elsewhere: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 50 }] };
-  const untyped = createLimiter({ policy: elsewhere, store: memoryStore() });
-  await assert.rejects(untyped.consume({ tool: "x" }));
-  await untyped.consume({ tool: "x", session: "s", cost: { calls: 1 } });
-  assert.throws(() => createLimiter({ policy: loadPolicy("nowhere.yaml"), store: memoryStore() }));
+it("infers the same from a policy that is written in the options", async () => {
+  const inline = createLimiter({
+    policy: {
+      version: 1,
+      limits: [
+        {
+          name: "workspace",
+          per: ["session", "workspace"],
+          quota: 50,
+          overrides: [{ when: { plan: "pro" }, quota: 9 }],
+        },
+        { name: "tokens", per: ["session"], unit: "tokens", quota: 50 },
+      ],
+    },
+    store: memoryStore(),
+  });
+  await inline.consume({ tool: "x", session: "s", workspace: "w" });
+  await inline.for({ workspace: "w" }).consume({ tool: "x", session: "s", plan: "pro", cost: { tokens: 1 } });
+  // @ts-expect-error workspace is missing
+  await assert.rejects(inline.consume({ tool: "x", session: "s" }), { code: "missing-dimension" });
+  // @ts-expect-error a typo
+  await assert.rejects(inline.consume({ tool: "x", session: "s", worspace: "w" }), { code: "invalid-call" });
+  // @ts-expect-error no limit counts euros
+  await assert.rejects(inline.consume({ tool: "x", session: "s", workspace: "w", cost: { euros: 1 } }));
+  // @ts-expect-error an object is no dimension's value
+  await assert.rejects(inline.consume({ tool: "x", session: "s", workspace: { id: "w" } }));
+});
+
+it("refuses what cannot be bound, and what is bound to nothing does not count", async () => {
+  // @ts-expect-error a typo
+  assert.throws(() => limiter.for({ session: "s", worspace: "w" }), { code: "invalid-call" });
+  // @ts-expect-error an object is no dimension's value
+  const wrong = limiter.for({ session: {} });
+  await assert.rejects(wrong.consume({ tool: "x", turn: 1, workspace: "w", device: "d" }), {
+    code: "invalid-dimension",
+  });
+  const header = undefined as string | undefined;
+  const bound = limiter.for({ session: header, workspace: "w" });
+  // @ts-expect-error the session may be missing
+  await assert.rejects(bound.consume({ tool: "x", turn: 1, device: "d" }), { code: "missing-dimension" });
+  await bound.consume({ tool: "x", session: "s", turn: 1, device: "d" });
+});
+
+it("requires nothing that only some tools or some calls need", async () => {
+  const some = createLimiter({
+    policy: {
+      version: 1,
+      tools: { book: { tier: "T3" } },
+      limits: [
+        { name: "bookings", per: ["workspace"], match: ["book"], quota: 9 },
+        { name: "tiers", per: ["tier", "region"], quota: 9 },
+        { name: "agents", per: ["agent"], optional: true, quota: 9 },
+        { name: "all", per: ["session"], quota: 9 },
+      ],
+    },
+    store: memoryStore(),
+  });
+  await some.consume({ tool: "search", session: "s" });
+  await some.consume({ tool: "book", session: "s", workspace: "w", region: "eu" });
+  // @ts-expect-error session is missing
+  await assert.rejects(some.consume({ tool: "search" }), { code: "missing-dimension" });
+});
+
+const NOW: boolean = Number("1") === 1;
+
+it("asks only for what each of several policies needs", async () => {
+  const session = { name: "session", per: ["session"], quota: 9 } as const;
+  const other = definePolicy({ version: 1, limits: [session, { name: "region", per: ["region"], quota: 9 }] });
+  const one = definePolicy({ version: 1, limits: [session] });
+  const either = createLimiter({ policy: NOW ? one : other, store: memoryStore() });
+  await either.consume({ tool: "x", session: "s" });
+  const inline = createLimiter({
+    policy: {
+      version: 1,
+      limits: [session, ...(NOW ? [{ name: "region", per: ["region"], quota: 9 } as const] : [])],
+    },
+    store: memoryStore(),
+  });
+  await inline.consume({ tool: "x", session: "s", region: "eu" });
+  const parts = { version: 1, limits: [session] } as const;
+  const spread = createLimiter({
+    policy: { ...parts, limits: [...parts.limits, { name: "region", per: ["region"], quota: 9 }] },
+    store: memoryStore(),
+  });
+  await spread.consume({ tool: "x", session: "s", region: "eu" });
+  // @ts-expect-error session is missing
+  await assert.rejects(either.consume({ tool: "x" }), { code: "missing-dimension" });
+  // @ts-expect-error no limit of either is per colour
+  await assert.rejects(either.consume({ tool: "x", session: "s", colour: "red" }), { code: "invalid-call" });
+  // @ts-expect-error no limit is per colour
+  await assert.rejects(inline.consume({ tool: "x", session: "s", region: "eu", colour: "red" }));
+  // @ts-expect-error region is missing
+  await assert.rejects(spread.consume({ tool: "x", session: "s" }), { code: "missing-dimension" });
+});
+
+it("annotates fields, parameters and clients with the policy", async () => {
+  class Service {
+    readonly limiter: Limiter<typeof policy>;
+    constructor(limiter: Limiter<typeof policy>) {
+      this.limiter = limiter;
+    }
+    call(call: CallOf<typeof policy>) {
+      return this.limiter.consume(call);
+    }
+  }
+  const service = new Service(limiter);
+  await service.call(whole);
+  // @ts-expect-error session is missing
+  await assert.rejects(service.call({ tool: "x", turn: 1, workspace: "w", device: "d" }));
+  const any: Limiter = limiter;
+  await any.consume({ ...whole, colour: "red" }).catch(() => {});
+  const written = { version: 1, limits: [{ name: "a", per: ["workspace"], quota: 9 }] } as const;
+  const asWritten: Limiter<typeof written> = createLimiter({ policy: written, store: memoryStore() });
+  await asWritten.consume({ tool: "x", workspace: "w" });
+  const client = createClient<typeof policy>({ url: "http://127.0.0.1:9", deadlineMs: 10 });
+  // @ts-expect-error session is missing
+  await assert.rejects(client.consume({ tool: "x", turn: 1, workspace: "w", device: "d" }));
+  await client.close();
+  const told = createInstrumentedLimiter({ policy, store: memoryStore() });
+  await told.consume(whole);
+  // @ts-expect-error session is missing
+  await assert.rejects(told.consume({ tool: "x", turn: 1, workspace: "w", device: "d" }));
+});
+
+it("refuses keys of a policy that have no meaning", () => {
+  const store = memoryStore();
+  const limit = { name: "a", per: ["session"], quota: 5 } as const;
+  const refused = { code: "invalid-policy" };
+  // @ts-expect-error a typo in a limit
+  assert.throws(() => definePolicy({ version: 1, limits: [{ name: "a", per: ["session"], qouta: 5 }] }), refused);
+  // @ts-expect-error a typo in a limit, in the options
+  assert.throws(() => createLimiter({ policy: { version: 1, limits: [{ ...limit, qouta: 5 }] }, store }), refused);
+  // @ts-expect-error a typo in the policy
+  assert.throws(() => definePolicy({ version: 1, limits: [limit], partiton: "user" }), refused);
+  // @ts-expect-error a window needs an algorithm
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, window: "1h" }] }), refused);
+  assert.throws(
+    // @ts-expect-error a fixed window has no burst
+    () => definePolicy({ version: 1, limits: [{ ...limit, algorithm: "fixed-window", window: "1h", burst: 2 }] }),
+    refused,
+  );
+  assert.throws(
+    // @ts-expect-error a typo in an override
+    () => definePolicy({ version: 1, limits: [{ ...limit, overrides: [{ when: {}, qota: 1 }] }] }),
+    refused,
+  );
+  // @ts-expect-error a typo in how units are held
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, hold: { laese: "1m" } }] }), refused);
+  // @ts-expect-error a typo in a tool
+  assert.throws(() => definePolicy({ version: 1, tools: { x: { tire: "T1" } }, limits: [limit] }), refused);
+  // @ts-expect-error a typo in a part that is spread
+  assert.throws(() => definePolicy({ ...{ version: 1, limits: [limit] }, tool: {} }), refused);
+  // @ts-expect-error a typo in the options
+  assert.throws(() => createLimiter({ policy: { version: 1, limits: [limit] }, store, prefx: "x" }));
+  definePolicy({
+    version: 1,
+    $schema: "policy.schema.json",
+    tools: { x: { tier: "T1", cost: { calls: 2 }, volatile: ["id"] } },
+    limits: [
+      { ...limit, ttl: { fromFirst: "1h" }, hold: { lease: "1m", onExpiry: "refund" }, quotas: { s1: 6 } },
+      {
+        ...limit,
+        name: "b",
+        algorithm: "gcra",
+        window: "1h",
+        burst: 2,
+        overrides: [{ when: { plan: "p" }, quota: 3 }],
+      },
+    ],
+  });
 });

@@ -8,6 +8,8 @@ export type { FieldsDraft, HttpOptions } from "./http.ts";
 export interface ExpressRequest {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
+  /** The client's address, as the setting `trust proxy` has it. */
+  readonly ip?: string | undefined;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** A header field by its name. */

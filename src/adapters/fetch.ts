@@ -40,11 +40,11 @@ export type { FieldsDraft, HttpOptions } from "./http.ts";
  */
 export function guardFetch<Input extends Request, Rest extends unknown[]>(
   handler: (request: Input, ...rest: Rest) => Response | PromiseLike<Response>,
-  options: HttpOptions<Input>,
+  options: HttpOptions<Input, Rest>,
 ): (request: Input, ...rest: Rest) => Promise<Response> {
   const judge = judgeOf(options);
   return async (request, ...rest) => {
-    const answer = await judge(request);
+    const answer = await judge(request, ...rest);
     if (!answer.allowed) return new Response(answer.body, { status: answer.status, headers: answer.fields });
     return withFields(await handler(request, ...rest), answer.fields);
   };

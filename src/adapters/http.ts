@@ -9,15 +9,15 @@ import { draft6Fields, draft7Fields, draft11Fields, type Fields, problemOf, retr
 /** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
 export type FieldsDraft = keyof typeof DRAFTS;
 
-/** How requests are guarded. */
-export interface HttpOptions<Input> {
+/** How requests are guarded. `More` is what a server gives beside the request. */
+export interface HttpOptions<Input, More extends readonly unknown[] = []> {
   /** Judges the calls. A limit of concurrency is refused (`needs-reserve`): nobody would say when its call has ended. */
   readonly limiter: Limiter;
   /**
    * The call that a request is: a tool's name, and whose it is. `null` lets a request pass that is not limited. What it
    * throws goes to the server's error handling.
    */
-  readonly call: (request: Input) => Call | null | PromiseLike<Call | null>;
+  readonly call: (request: Input, ...more: More) => Call | null | PromiseLike<Call | null>;
   /** The header fields of answers, allowed or denied. Default `draft-11`; `none` leaves `Retry-After` alone. */
   readonly fields?: FieldsDraft | undefined;
 }
@@ -33,14 +33,16 @@ const DRAFTS = { "draft-11": draft11Fields, "draft-7": draft7Fields, "draft-6": 
  *
  * @throws MisuseError `invalid-option`
  */
-export function judgeOf<Input>(options: HttpOptions<Input>): (request: Input) => Promise<Answer> {
+export function judgeOf<Input, More extends readonly unknown[]>(
+  options: HttpOptions<Input, More>,
+): (request: Input, ...more: More) => Promise<Answer> {
   checkOptionKeys(options, ["limiter", "call", "fields"]);
   const { limiter, call: callOf, fields: draft = "draft-11" } = options;
   if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
   if (typeof callOf !== "function") throw invalidOption("call", "a function from a request to its call", callOf);
   if (!Object.hasOwn(DRAFTS, draft)) throw invalidOption("fields", Object.keys(DRAFTS).join(", "), draft);
-  return async (request) => {
-    const call = await callOf(request);
+  return async (request, ...more) => {
+    const call = await callOf(request, ...more);
     if (call === null) return { allowed: true, fields: {} };
     const decision = await limiter.consume(call).catch((error) => {
       throw placed(error);
@@ -48,7 +50,7 @@ export function judgeOf<Input>(options: HttpOptions<Input>): (request: Input) =>
     const fields = DRAFTS[draft](decision);
     if (decision.allowed) return { allowed: true, fields };
     const seconds = retryAfterSeconds(decision);
-    const retry = seconds === null ? {} : { "Retry-After": String(seconds) };
+    const retry: Fields = seconds === null ? {} : { "Retry-After": String(seconds) };
     const body = JSON.stringify(problemOf(decision));
     return { allowed: false, status: 429, fields: { ...fields, ...retry, "Content-Type": PROBLEM }, body };
   };

@@ -3,7 +3,7 @@
 
 import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, ToolMessage } from "langchain";
 import { z } from "zod";
-import { type Call, type DimensionValue, mergeDimensions } from "../kernel/call.ts";
+import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Limiter, Report } from "../limiter.ts";
 import { Guard, type GuardOptions, textOf } from "./guard.ts";
@@ -29,7 +29,7 @@ export interface LangchainOptions<Context = unknown> extends GuardOptions {
    * Whose calls they are. Adds to `session`, the `thread_id` of `configurable`, and `turn`, its `run_id` or else an id that
    * each run gets, or overrides them. Asked before each call.
    */
-  readonly dimensions?: (runtime: Runtime<Context>) => Readonly<Record<string, DimensionValue | undefined>>;
+  readonly dimensions?: (runtime: Runtime<Context>) => Dimensions;
   /** Judges calls of the model too. */
   readonly model?: ModelOptions;
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
+import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
@@ -24,7 +24,7 @@ export function freshPrefix(word: string): string {
 }
 
 /** What names a bucket on the command line. */
-export interface BucketOptions extends BucketDimensions {
+export interface BucketOptions extends WellKnownBucket {
   readonly policy: string;
   readonly store: string;
   readonly prefix: string;

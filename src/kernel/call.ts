@@ -22,20 +22,32 @@ export type Dimension = string;
  */
 export type DimensionValue = string | number;
 
-/** Whose call it is. */
-export type Dimensions = { readonly [dimension in (typeof DIMENSIONS)[number]]?: DimensionValue | undefined };
+/** The dimensions of `DIMENSIONS`. */
+export type WellKnownDimensions = { readonly [dimension in (typeof DIMENSIONS)[number]]?: DimensionValue | undefined };
 
-/** Whose bucket it is: a tier is named, and arguments are given as a call has them. */
-export interface BucketDimensions extends Dimensions {
+/** Whose call it is, with dimensions of the policy's own beside those of `DIMENSIONS`. */
+export type Dimensions = WellKnownDimensions | { readonly [dimension: Dimension]: DimensionValue | undefined };
+
+/** Whose bucket it is, without dimensions of the policy's own. */
+export interface WellKnownBucket extends WellKnownDimensions {
   readonly tier?: DimensionValue | undefined;
   readonly args?: unknown;
 }
 
+/** Whose bucket it is: a tier is named, and arguments are given as a call has them. */
+export type BucketDimensions = WithOwn<WellKnownBucket>;
+
+/** An object that may have dimensions of the policy's own, too. Their values are checked at run time. */
+type WithOwn<Known> = Known | (Known & { readonly [own: Dimension]: unknown });
+
 /** Units that a call takes, by unit: whole numbers from 0 to 2^53 - 1. */
 export type Cost = Readonly<Record<string, number>>;
 
-/** One wish of an agent to use a tool. */
-export interface Call extends Dimensions {
+/** One wish of an agent to use a tool: whose it is, with dimensions of the policy's own, and what else is known of it. */
+export type Call = WithOwn<WellKnownCall>;
+
+/** A call without dimensions of the policy's own. */
+export interface WellKnownCall extends WellKnownDimensions {
   readonly tool: string | number;
   /** The model's id of the tool call. A label alone: models repeat ids, so it never deduplicates. */
   readonly id?: string | undefined;

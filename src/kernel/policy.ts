@@ -11,12 +11,12 @@ import { hintForKey } from "./policy-hints.ts";
 import { valueAt } from "./policy-place.ts";
 import { type OnError, type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
 import { hintForName, hintForValue } from "./policy-value-hints.ts";
-import type { PolicyTypes, TypesOf } from "./typed.ts";
+import type { PolicyTypes, Typed, TypesOf } from "./typed.ts";
+import type { KnownKeys } from "./typed-keys.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
-declare const TYPES: unique symbol;
 
 /** Of `limits[0].quotas.name`; no accepted policy is deeper. */
 const MAX_DEPTH = 4;
@@ -114,10 +114,7 @@ export interface Policy {
 }
 
 /** A policy, and what the compiler knows of it. */
-export interface PolicyOf<Types extends PolicyTypes> extends Policy {
-  /** There is nothing at run time. */
-  readonly [TYPES]?: Types;
-}
+export type PolicyOf<Types extends PolicyTypes> = Policy & Typed<Types>;
 
 /**
  * Checks a policy and makes it ready to judge by. A policy that was made before is returned as it is.
@@ -138,8 +135,9 @@ export interface PolicyOf<Types extends PolicyTypes> extends Policy {
  * console.log((await limiter.consume(call)).allowed, (await limiter.consume(call)).allowed); // true false
  * ```
  */
-export function definePolicy<const Input extends PolicyInput>(input: Input): PolicyOf<TypesOf<Input>>;
-export function definePolicy<Types extends PolicyTypes>(policy: PolicyOf<Types> | PolicyInput): PolicyOf<Types>;
+export function definePolicy<const Source extends Policy | PolicyInput>(
+  policy: Source & KnownKeys<Source>,
+): PolicyOf<TypesOf<Source>>;
 export function definePolicy(input: PolicyInput | Policy): Policy {
   if (isPolicy(input)) return input;
   const result = readPolicy(input);

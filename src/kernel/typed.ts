@@ -1,73 +1,173 @@
 // What the compiler knows of a policy that is written in code: which dimensions its calls must and may have, and in which
-// units they may be priced.
+// units they may be priced. All of it is checked again at run time.
 
-import type { Call, DIMENSIONS, DimensionValue } from "./call.ts";
-import type { PolicyInput } from "./policy-schema.ts";
+import type {
+  CALL_WORDS,
+  Cost,
+  DERIVED_DIMENSIONS,
+  DIMENSIONS,
+  DimensionValue,
+  WellKnownBucket,
+  WellKnownCall,
+} from "./call.ts";
+
+declare const TYPES: unique symbol;
+declare const REASON: unique symbol;
 
 /** What is known of a policy. */
 export interface PolicyTypes {
   /** Dimensions that each call must have. */
   readonly required: string;
-  /** Dimensions that a call may have. */
+  /** Dimensions that a call may have; `string` where only the run time knows. */
   readonly accepted: string;
   readonly unit: string;
 }
 
-type Everybodys = Exclude<(typeof DIMENSIONS)[number], "tool">;
-
-/** What is known of a policy that comes from elsewhere: that everything is checked when a call is made. */
+/** What is known of a policy that is read at run time, as from a file: a call may have dimensions of any name. */
 export interface AnyTypes extends PolicyTypes {
   readonly required: never;
-  readonly accepted: Everybodys;
-  readonly unit: string;
 }
 
+/** A policy that carries what is known of it. */
+export interface Typed<Types extends PolicyTypes> {
+  /** There is nothing at run time. A function, so that policies of which each knows something else stay two types. */
+  readonly [TYPES]?: (types: Types) => Types;
+}
+
+type WellKnown = Exclude<(typeof DIMENSIONS)[number], "tool">;
+type Derived = (typeof DERIVED_DIMENSIONS)[number];
+
+/** What no value is: the compiler shows the word, and why it is refused. */
+interface Refused<Word, Reason extends string> {
+  readonly [REASON]: [Word, Reason];
+}
+
+/** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
+export type OwnOf<Source> = string extends TypesOf<Source>["accepted"] ? string : never;
+
+type NamedOf<Source> = string extends TypesOf<Source>["accepted"] ? WellKnown : TypesOf<Source>["accepted"];
+
+/** The value of an own dimension. The words of calls and options that are no dimension have a capital. */
+type OwnValue<Name> = Name extends Derived
+  ? Refused<Name, "follows from the call">
+  : Name extends Lowercase<Name & string>
+    ? DimensionValue | undefined
+    : Refused<Name, "is not the name of a dimension">;
+
+/** Own dimensions that only the run time can check, beside other words. Any name is accepted where the names are not known. */
+type Own<Name extends string, Word> = string extends Name
+  ? object | { readonly [own: string]: unknown }
+  : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
+
+type CostOf<Unit extends string> = string extends Unit ? Cost : { readonly [Each in Unit]?: number };
+
 /** A call under a policy. */
-export type CallOf<Types extends PolicyTypes> = Omit<Call, (typeof DIMENSIONS)[number] | "cost"> & {
+export type CallOf<Source, Name extends string = never> = Pick<
+  WellKnownCall,
+  Exclude<(typeof CALL_WORDS)[number], "cost">
+> & {
   readonly tool: DimensionValue;
-  readonly cost?: { readonly [Unit in Types["unit"]]?: number } | undefined;
-} & { readonly [Dimension in Types["required"]]: DimensionValue } & {
-  readonly [Dimension in Exclude<Types["accepted"], Types["required"]>]?: DimensionValue | undefined;
-};
+  readonly cost?: CostOf<TypesOf<Source>["unit"]> | undefined;
+} & { readonly [Dimension in TypesOf<Source>["required"]]: DimensionValue } & {
+  readonly [Dimension in Exclude<NamedOf<Source>, TypesOf<Source>["required"]>]?: DimensionValue | undefined;
+} & Own<Name, keyof WellKnownCall>;
 
 /** Dimensions under a policy. */
-export type DimensionsOf<Types extends PolicyTypes> = {
-  readonly [Dimension in Types["accepted"] | "tool"]?: DimensionValue | undefined;
+export type DimensionsOf<Source> = {
+  readonly [Dimension in NamedOf<Source> | "tool"]?: DimensionValue | undefined;
 };
 
 /** Whose bucket it is, under a policy. */
-export type BucketOf<Types extends PolicyTypes> = DimensionsOf<Types> & {
+export type BucketOf<Source, Name extends string = never> = DimensionsOf<Source> & {
   readonly tier?: DimensionValue | undefined;
   readonly args?: unknown;
+} & Own<Name, keyof WellKnownBucket | "limit">;
+
+/** What an object must be, beside what it is, so that calls may have all of its dimensions. */
+export type OnlyOf<Source, Given> = {
+  readonly [Name in keyof Given]: string extends Name
+    ? DimensionValue | undefined
+    : Name extends NamedOf<Source> | "tool"
+      ? DimensionValue | undefined
+      : Name extends OwnOf<Source>
+        ? OwnValue<Name>
+        : Refused<Name, "is no dimension of the policy">;
 };
 
-/** What is still to be said once some dimensions are bound. */
-export interface Bound<Types extends PolicyTypes, Given> extends PolicyTypes {
-  readonly required: Exclude<Types["required"], keyof Given>;
-  readonly accepted: Types["accepted"];
-  readonly unit: Types["unit"];
-}
+/** What is still to be said once some dimensions are bound. One that may be `undefined` is not bound. */
+export type Bound<Types extends PolicyTypes, Given> =
+  // A condition, so that declaration files show what it comes to: they cannot name this type.
+  Types extends PolicyTypes
+    ? {
+        readonly required: Exclude<Types["required"], Said<Given>>;
+        readonly accepted: Types["accepted"];
+        readonly unit: Types["unit"];
+      }
+    : never;
 
-type LimitOf<Input extends PolicyInput> = Input["limits"][number];
+type Said<Given> = { [Name in keyof Given]-?: undefined extends Given[Name] ? never : Name }[keyof Given];
+
 type Per<Limit> = Limit extends { readonly per: readonly (infer Dimension extends string)[] } ? Dimension : never;
 type Count<Limit> = Limit extends { readonly count: infer Dimension extends string } ? Dimension : never;
 type When<Limit> = Limit extends { readonly overrides: readonly { readonly when: infer Dimensions }[] }
   ? keyof Dimensions & string
   : never;
-type Said<Dimension> = Exclude<Dimension, "tool" | "tier" | "args">;
-type Required<Limit> = Limit extends { readonly optional: true } ? never : Said<Per<Limit> | Count<Limit>>;
-type Unit<Limit> = Limit extends { readonly unit: infer Name extends string }
-  ? Name
-  : Limit extends { readonly algorithm: "elapsed" | "streak" } | { readonly count: string }
+type Owed<Dimension> = Exclude<Dimension, "tool" | Derived>;
+
+/** Words as keys: a union of objects has only those keys that each of them has. */
+type Keyed<Word> = Word extends string ? (string extends Word ? unknown : { readonly [Each in Word]: true }) : never;
+
+/** The dimensions that a limit needs, as keys. Only calls of tools that have a tier need those behind `tier`. */
+type Needed<Dimensions> = Dimensions extends readonly [infer First, ...infer Rest]
+  ? First extends "tier"
+    ? unknown
+    : Keyed<First> & Needed<Rest>
+  : unknown;
+
+type Optional<Limit> = "match" extends keyof Limit
+  ? true
+  : "optional" extends keyof Limit
+    ? true extends Limit["optional"]
+      ? true
+      : false
+    : false;
+
+type Required<Limit> = Limit extends { readonly per: infer Dimensions }
+  ? Optional<Limit> extends true
     ? never
+    : Owed<keyof Needed<Dimensions> | (string extends Count<Limit> ? never : Count<Limit>)>
+  : never;
+
+type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | { readonly count: string }
+  ? never
+  : "unit" extends keyof Limit
+    ? Extract<Limit["unit"], string> | (undefined extends Limit["unit"] ? "calls" : never)
     : "calls";
 
-/** What is known of a policy from how it is written. */
-export type TypesOf<Input extends PolicyInput> =
-  string extends Per<LimitOf<Input>>
-    ? AnyTypes
-    : {
-        readonly required: Required<LimitOf<Input>>;
-        readonly accepted: Everybodys | Said<Per<LimitOf<Input>> | Count<LimitOf<Input>> | When<LimitOf<Input>>>;
-        readonly unit: Unit<LimitOf<Input>>;
-      };
+/** What is known of limits as they are written. Where some may not be there, nothing is required. */
+interface Written<Limits extends readonly unknown[]> extends PolicyTypes {
+  readonly required: number extends Limits["length"] ? never : Required<Limits[number]>;
+  readonly accepted: WellKnown | Owed<Per<Limits[number]> | Count<Limits[number]> | When<Limits[number]>>;
+  readonly unit: Unit<Limits[number]>;
+}
+
+/** What is known of each policy of a union. */
+type Facts<Source> = Source extends { readonly version: 1; readonly limits: infer Limits extends readonly unknown[] }
+  ? Written<Limits>
+  : Source extends Typed<infer Types>
+    ? typeof TYPES extends keyof Source
+      ? Types
+      : AnyTypes
+    : AnyTypes;
+
+type RequiredKeys<Types> = Types extends PolicyTypes ? { readonly [Each in Types["required"]]: true } : never;
+
+/** What is known of a policy. Of several, a call must have what all need, and may have what one knows. */
+export type TypesOf<Source> =
+  Facts<Source> extends infer Known extends PolicyTypes
+    ? {
+        readonly required: keyof RequiredKeys<Known> & string;
+        readonly accepted: Known["accepted"];
+        readonly unit: Known["unit"];
+      }
+    : never;

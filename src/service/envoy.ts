@@ -18,7 +18,7 @@ import {
   type TlsFiles,
 } from "./envoy/server.ts";
 
-export type { EnvoyMapping, EnvoyRule } from "./envoy/mapping.ts";
+export type { EnvoyAddress, EnvoyMapping, EnvoyRule } from "./envoy/mapping.ts";
 export type { TlsFiles } from "./envoy/server.ts";
 
 /** How the service is made. */

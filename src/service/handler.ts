@@ -72,6 +72,7 @@ const TAKEN = ["maxWaitMs", "leaseMs", "op"];
  *
  * @example
  * ```ts
+ * import type { Decision } from "tollgate";
  * import { createService } from "tollgate/service";
  * import { memoryStore } from "tollgate/stores/memory";
  *
@@ -87,7 +88,8 @@ const TAKEN = ["maxWaitMs", "leaseMs", "op"];
  *     body: JSON.stringify({ tool: "search", session: "s1" }),
  *   }),
  * );
- * console.log((await response.json()).verdicts[0].remaining); // 49
+ * const { verdicts } = (await response.json()) as Decision;
+ * console.log(verdicts[0]?.remaining); // 49
  * await service.close();
  * ```
  */

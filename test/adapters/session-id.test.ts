@@ -210,7 +210,8 @@ describe("session ids", () => {
       store: memoryStore(),
     });
     const verified = await ids.verify(await ids.issue(acme), acme);
-    const decision = await limiter.consume({ tool: "search", session: verified?.session });
+    assert.ok(verified);
+    const decision = await limiter.consume({ tool: "search", session: verified.session });
     assert.equal(decision.allowed, true);
   });
 

@@ -1,8 +1,9 @@
-// What a client is made of runs without Node: all that it imports, however deep, is there elsewhere.
+// What a client, and the adapters for servers of other runtimes, are made of runs without Node: all that they import, however
+// deep, is there elsewhere.
 
 import assert from "node:assert/strict";
 import { posix } from "node:path";
-import { describe, it } from "node:test";
+import { it } from "node:test";
 import { importsOf, sources } from "../sources.ts";
 
 const NODE_ALONE = /\b(Buffer|setImmediate|require|__dirname)\b|\bprocess\./;
@@ -14,8 +15,10 @@ const KNOWN: Readonly<Record<string, string>> = {
   "src/limiter/shared.ts": "warns by process where there is one",
 };
 
-describe("a client", () => {
-  it("imports nothing of Node, however deep", () => {
+const ADAPTERS = ["address", "fetch", "hono", "session-id"].map((name) => `src/adapters/${name}.ts`);
+
+for (const entry of ["src/client.ts", ...ADAPTERS]) {
+  it(`imports nothing of Node, however deep, in ${entry}`, () => {
     const files = new Map(sources("src/**/*.ts").map((file) => [file.path, file]));
     const reached = new Set<string>();
     const packages = new Set<string>();
@@ -36,8 +39,8 @@ describe("a client", () => {
       const code = file.text.replace(/\/\*[\s\S]*?\*\/|\/\/.*|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`/g, "");
       assert.ok(path in KNOWN || !NODE_ALONE.test(code), `${path}: ${NODE_ALONE.exec(code)?.[0]}`);
     };
-    visit("src/client.ts");
-    assert.ok(reached.size > 20);
-    assert.deepEqual([...packages].sort(), ["@noble/hashes", "temporal-polyfill", "zod"]);
+    visit(entry);
+    assert.ok(reached.size > 5);
+    for (const name of packages) assert.ok(["@noble/hashes", "temporal-polyfill", "zod"].includes(name), name);
   });
-});
+}

@@ -5,6 +5,7 @@ import { after, describe, it } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInput, type Store } from "tollgate";
 import {
+  type EnvoyAddress,
   type EnvoyMapping,
   type EnvoyOptions,
   type EnvoyService,
@@ -322,6 +323,31 @@ describe("a mapping", () => {
     assert.equal(await usedOf(limiter, "api-rate", { user: "u2", tool: "api" }), 0);
   });
 
+  it("counts the addresses of one client together", async () => {
+    const limits: PolicyInput = { version: 1, limits: [{ name: "per-address", per: ["address"], quota: 5 }] };
+    const rules = (key: string, source: string | EnvoyAddress): EnvoyMapping => ({
+      domains: { agents: [{ match: { [key]: "*" }, tool: "api", dimensions: { address: source } }] },
+    });
+    const passed = async (key: string, source: string | EnvoyAddress, addressOf: (i: number) => string) => {
+      const { client } = await make({ mapping: rules(key, source) }, limits);
+      let allowed = 0;
+      for (let i = 0; i < 30; i++) {
+        const { overallCode } = await client.ask({ descriptors: [{ [key]: addressOf(i) }] });
+        if (overallCode === "OK") allowed++;
+      }
+      return allowed;
+    };
+    const inOne64 = (i: number) => `2001:db8:7:8:${i.toString(16)}::1`;
+    const inOne56 = (i: number) => `2001:db8:7:${i.toString(16)}::1`;
+    assert.equal(await passed("remote_address", "remote_address", inOne64), 5);
+    assert.equal(await passed("remote_address", "remote_address", inOne56), 5);
+    assert.equal(await passed("remote_address", { from: "remote_address", ipv6: 64 }, inOne64), 5);
+    assert.equal(await passed("remote_address", { from: "remote_address", ipv6: 64 }, inOne56), 30);
+    assert.equal(await passed("client", { from: "client" }, inOne64), 5);
+    assert.equal(await passed("client", "client", inOne64), 30);
+    assert.equal(await passed("remote_address", "remote_address", (i) => `203.0.113.${i}`), 30);
+  });
+
   it("lets pass what it does not know, and counts it", async () => {
     const { client, service } = await make();
     const { overallCode, statuses } = await client.ask({ descriptors: [{ nobody: "x" }, { else: "y" }] });
@@ -374,6 +400,11 @@ describe("a mapping", () => {
       "says args",
       { domains: { a: [{ match: { k: "v" }, tool: "api", dimensions: { args: "k" } }] } },
       /a dimension other/,
+    ],
+    [
+      "cuts an address too short",
+      { domains: { a: [{ match: { k: "v" }, tool: "x", dimensions: { user: { from: "k", ipv6: 8 } } }] } },
+      /dimensions\.user.*32 to 128/,
     ],
     ["has a reserved key", JSON.parse('{"domains":{"a":[{"match":{"__proto__":"v"},"tool":"api"}]}}'), /__proto__/],
     [

@@ -1,6 +1,7 @@
 // Which call an Envoy descriptor is: the words of a mapping, and how it is read. It knows neither gRPC nor a limiter.
 
 import { z } from "zod";
+import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../../kernel/address.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../../kernel/errors.ts";
 import type { Limit, Policy } from "../../kernel/policy.ts";
@@ -17,8 +18,11 @@ export interface EnvoyRule {
   readonly match: Readonly<Record<string, string>>;
   /** The call's tool: a name, or the entry whose value it is, which then has to be there. */
   readonly tool: string | { readonly from: string };
-  /** Whose call it is: entry keys by dimension. A dimension whose entry is not there is not said. */
-  readonly dimensions?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Whose call it is: entry keys by dimension. A dimension whose entry is not there is not said. The value of
+   * `remote_address`, and of an `EnvoyAddress`, counts as the network that it is in.
+   */
+  readonly dimensions?: Readonly<Record<string, string | EnvoyAddress>> | undefined;
   /** What `hits_addend` counts. Default `calls`. */
   readonly unit?: string | undefined;
   /**
@@ -26,6 +30,14 @@ export interface EnvoyRule {
    * but those who come later. Default `false`.
    */
   readonly afterwards?: boolean | undefined;
+}
+
+/** An entry whose value is a client's address. */
+export interface EnvoyAddress {
+  /** The entry's key. */
+  readonly from: string;
+  /** How many leading bits of an IPv6 address are one client's, 32 to 128. Default 56. */
+  readonly ipv6?: number | undefined;
 }
 
 /** One entry of a descriptor. */
@@ -57,7 +69,7 @@ const dimension = z
   .regex(WORD, { error: DIMENSION })
   .refine((name) => !NO_DIMENSION.has(name), { error: DIMENSION });
 
-function map<Key extends z.ZodString>(key: Key, value: z.ZodString, what: string) {
+function map<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: Value, what: string) {
   const error = `${what}, at most ${MAX_ENTRIES}`;
   return z.record(key, value, { error }).refine((entries) => Object.keys(entries).length <= MAX_ENTRIES, { error });
 }
@@ -69,6 +81,15 @@ function object<Shape extends z.ZodRawShape>(shape: Shape, what: string) {
 }
 
 const TOOL = "a tool's name, or { from: key }";
+const SOURCE = "an entry's key, or { from: key, ipv6 } for an address";
+const BITS = `a whole number from ${MIN_IPV6_BITS} to ${MAX_IPV6_BITS}`;
+const address = object(
+  {
+    from: text(KEY),
+    ipv6: z.int({ error: BITS }).min(MIN_IPV6_BITS, { error: BITS }).max(MAX_IPV6_BITS, { error: BITS }).optional(),
+  },
+  SOURCE,
+);
 const rule = object(
   {
     match: map(text(KEY), text("an entry's value, or *"), "values by entry key").refine(
@@ -76,7 +97,7 @@ const rule = object(
       { error: "at least one entry" },
     ),
     tool: z.union([text(TOOL), object({ from: text(KEY) }, TOOL)], { error: TOOL }),
-    dimensions: map(dimension, text(KEY), "entry keys by dimension").optional(),
+    dimensions: map(dimension, z.union([text(KEY), address], { error: SOURCE }), "entry keys by dimension").optional(),
     unit: z
       .string({ error: "a unit" })
       .regex(WORD, { error: "a unit such as calls or tokens (a-z, 0-9, _)" })
@@ -130,19 +151,29 @@ export function createMapper(input: EnvoyMapping, policy: Policy | null): Mapper
 
 function readyRule({ match, tool, dimensions = {}, unit = "calls", afterwards = false }: EnvoyRule) {
   const conditions = Object.entries(match);
-  const named = Object.entries(dimensions);
+  const named = Object.entries(dimensions).map(([dimension, source]) => [dimension, readyEntry(source)] as const);
   return (values: ReadonlyMap<string, string>, hits: number): Asked | null => {
     const name = typeof tool === "string" ? tool : values.get(tool.from);
     const matches = conditions.every(([key, value]) => (value === "*" ? values.has(key) : values.get(key) === value));
     if (!matches || name === undefined) return null;
-    const said = named.flatMap(([dimension, key]) => {
-      const value = values.get(key);
-      return value === undefined ? [] : [[dimension, value] as const];
+    const said = named.flatMap(([dimension, entry]) => {
+      const value = values.get(entry.key);
+      return value === undefined ? [] : [[dimension, entry.valueOf(value)] as const];
     });
     const whose = { ...Object.fromEntries(said), tool: name };
     if (hits === 0) return { verb: "peek", call: whose };
     return { verb: afterwards ? "record" : "consume", call: { ...whose, cost: { [unit]: hits } } };
   };
+}
+
+/** The entry whose value Envoy makes from the client's address. */
+const REMOTE_ADDRESS = "remote_address";
+
+/** Which entry a dimension is from, and what its value counts as. */
+function readyEntry(source: string | EnvoyAddress) {
+  const { from, ipv6 = IPV6_BITS } = typeof source === "string" ? { from: source } : source;
+  const isAddress = typeof source !== "string" || from === REMOTE_ADDRESS;
+  return { key: from, valueOf: (value: string) => (isAddress ? networkOf(value, ipv6) : value) };
 }
 
 /** Refuses rules whose calls the policy would refuse, each time. */
