@@ -13,10 +13,11 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { databaseThrough, listIn, type PostgresClient } from "./postgres/client.ts";
+import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
 import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
+import { setupOf } from "./postgres/setup.ts";
 import { KnownKeys, sweep, transact, type Work } from "./postgres/transaction.ts";
 
 export type { PgPool, PostgresClient, PostgresJs, PrismaLike } from "./postgres/client.ts";
@@ -55,11 +56,12 @@ const SWEPT_AT_ONCE = 1_000;
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
   checkOptionKeys(options, ["schema", "deadlineMs", "clock"]);
   const { deadlineMs = 2_000, clock } = options;
-  const database = databaseThrough(client);
+  const database = databaseThrough(client, deadlineMs);
   const tables = tablesIn(options.schema);
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  return new PostgresStore({ database, tables, deadlineMs, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) });
+  const work = { database, tables, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) };
+  return new PostgresStore(work, WAITS * deadlineMs);
 }
 
 class PostgresStore implements Store {
@@ -73,9 +75,9 @@ class PostgresStore implements Store {
   #sweeping = false;
   #closed = false;
 
-  constructor(work: Work) {
+  constructor(work: Work, deadlineMs: number) {
     this.#work = work;
-    this.deadlineMs = WAITS * work.deadlineMs;
+    this.deadlineMs = deadlineMs;
     if (work.clock !== undefined) this.clock = work.clock;
   }
 
@@ -96,20 +98,7 @@ class PostgresStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      const settings = await this.#work.database.query(
-        "SELECT json_build_array(current_setting('server_version'), current_setting('synchronous_commit'), current_setting('fsync'))::text",
-      );
-      const [version, commits, fsync] = listIn(settings);
-      const isSure = fsync === "on" && commits !== "off";
-      const problem = "a crash of the server may lose what was counted last: set fsync and synchronous_commit to on";
-      return [
-        { name: "version", value: `Postgres ${version}`, problem: null },
-        {
-          name: "persistence",
-          value: `fsync ${fsync}, synchronous_commit ${commits}`,
-          problem: isSure ? null : problem,
-        },
-      ];
+      return await setupOf(this.#work.database);
     } catch (error) {
       throw postgresError(error);
     }

@@ -63,7 +63,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   }
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  const database = databaseThrough(client);
+  const database = databaseThrough(client, deadlineMs);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
   let types: Promise<Types> | null = null;
 
@@ -77,7 +77,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           throw error;
         });
         const isRow = `"${id}" = $1::text::${idType}`;
-        const changing = database.transaction(deadlineMs, async (query) => {
+        const changing = database.transaction(async (query) => {
           if (!isSpelledAlike) await query(SET_SPELLING);
           const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
           const { json, id: spelled, nowMs } = await lock(query, rows, partition);

@@ -10,7 +10,7 @@ describe("errors of Postgres", () => {
     ["08006", "unavailable", true],
     ["57P01", "unavailable", true],
     ["58030", "unavailable", true],
-    ["53300", "overloaded", true],
+    ["53300", "unavailable", true],
     ["55P03", "busy", true],
     ["40001", "unavailable", true],
     ["23514", "unavailable", false],
