@@ -14,9 +14,11 @@ import { type FaultProxy, startFaultProxy } from "../chaos/fault-proxy.ts";
 import { startPostgres, startStandby } from "../postgres.ts";
 import { until } from "./load.ts";
 
-const DROPS = Number(process.env.TOLLGATE_POSTGRES_DROPS ?? 4);
+const DROPS = Number(process.env.TOLLGATE_POSTGRES_DROPS ?? 12);
 /** How long an instance may take to be back once connections can be had. */
 const BACK_MS = isStrict ? 5_000 : 15_000;
+/** For how long the store has to decide all calls until an instance counts as back. */
+const SETTLED_MS = 300;
 
 const portOf = (url: string) => Number(new URL(url).port);
 
@@ -50,11 +52,11 @@ async function opened(url: string): Promise<Instance> {
   return { limiter, proxy, events, call, isCounted };
 }
 
-/** How long it takes until the store decides all calls of half a second; the instance decides those before. */
+/** How long it takes until the store decides all calls for a while; the instance decides those before. */
 async function backIn({ isCounted }: Instance): Promise<number> {
   const startMs = performance.now();
   let sinceMs = startMs;
-  while (performance.now() - sinceMs < 500) {
+  while (performance.now() - sinceMs < SETTLED_MS) {
     if (!(await isCounted())) sinceMs = performance.now();
     assert.ok(sinceMs - startMs < BACK_MS, `the store does not decide within ${BACK_MS} ms`);
     await sleep(10);
@@ -102,11 +104,7 @@ describe("an instance of serve", () => {
     const instance = await opened(managed.url);
     const times: number[] = [];
     for (let drop = 0; drop < DROPS; drop++) {
-      // More than fit into a batch, so that several connections have one under way.
-      const calls = Array.from({ length: 1_100 }, () => instance.call());
-      await sleep(2);
       instance.proxy.freeze();
-      await Promise.all(calls);
       times.push(await backIn(instance));
     }
     context.diagnostic(`back after ${times.join(", ")} ms`);
