@@ -2,9 +2,11 @@
 // costs the calls that meet it, and no later one.
 
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { connect, type TcpNetConnectOpts } from "node:net";
+import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type pg from "pg";
+import pg from "pg";
+import postgres from "postgres";
 import { StoreError, type StoreErrorCode } from "tollgate";
 import type { LimitSpec, Store, StoreRequest } from "tollgate/store";
 import { columnOf, documentStore } from "tollgate/stores/document";
@@ -22,6 +24,16 @@ const direct = server.pool({ application_name: "direct" });
 await migrate(direct);
 await direct.query("CREATE TABLE sessions (id text PRIMARY KEY, state jsonb)");
 await direct.query("INSERT INTO sessions VALUES ('s1')");
+
+/** As docs/stores/postgres.md has them, with less patience. */
+const LINES = {
+  connect_timeout: 2,
+  socket({ host: [host], port: [at] }: { host: string[]; port: number[] }) {
+    const socket = connect({ host, port: at } as TcpNetConnectOpts);
+    return socket.setTimeout(1_500, () => socket.destroy());
+  },
+  onnotice: () => {},
+};
 
 const limit: LimitSpec = { algorithm: "quota", quota: 1_000, ttlMs: 600_000, ttlFrom: "first" };
 const charge = (bucket: string): StoreRequest => ({
@@ -198,5 +210,70 @@ describe("a time limit of the client's own", () => {
     await assert.rejects(ask(store, charge("own")), failsWith("unavailable", /Query read timeout/));
     await ask(store, charge("own"));
     assert.equal(pool.totalCount, 1);
+  });
+});
+
+describe("a server that only reads", () => {
+  it("loses all connections of the pool that were made before, so that the next ones find the primary", async () => {
+    const pool = server.pool({ max: 4 });
+    const store = postgresStore(pool, { deadlineMs: DEADLINE_MS });
+    await ask(store, charge("reads"));
+    for (const client of await Promise.all(Array.from({ length: 4 }, () => pool.connect()))) client.release();
+    const reload = async (sql: string) => {
+      await direct.query(sql);
+      await direct.query("SELECT pg_reload_conf()");
+      await sleep(100);
+    };
+    await reload("ALTER SYSTEM SET default_transaction_read_only = on");
+    try {
+      await assert.rejects(ask(store, charge("reads")), failsWith("read-only", /25006; .*name the primary/));
+    } finally {
+      await reload("ALTER SYSTEM RESET default_transaction_read_only");
+    }
+    await ask(store, charge("reads"));
+    assert.equal(pool.totalCount, 1);
+  });
+});
+
+describe("what the setup says of a client", () => {
+  const named = async (client: PostgresClient) => {
+    const checks = (await postgresStore(client).setup?.()) ?? [];
+    const column = await documentStore(columnOf(client, { table: "sessions", column: "state" })).setup?.();
+    assert.deepEqual(column, checks);
+    return checks.flatMap(({ name, problem }) => (problem === null || name === "persistence" ? [] : [name]));
+  };
+
+  it("names what is missing of a pool of pg", async () => {
+    const bare = new pg.Pool({ connectionString: server.url });
+    after(() => bare.end());
+    assert.deepEqual(await named(bare), ["connectionTimeoutMillis", "listener for errors"]);
+    assert.deepEqual(await named(server.pool({ connectionTimeoutMillis: 2_000 })), []);
+  });
+
+  it("names what is missing of postgres.js", async () => {
+    const [bare, full] = [postgres(server.url), postgres(server.url, LINES)];
+    after(() => Promise.all([bare.end(), full.end()]));
+    assert.deepEqual(await named(bare), ["connect_timeout", "socket"]);
+    assert.deepEqual(await named(full), []);
+  });
+});
+
+describe("postgres.js by the lines of the docs", () => {
+  it("has its connections back after they died silently, more often than it has connections", async () => {
+    const { proxy } = await behindProxy();
+    const sql = postgres(server.url.replace(`:${port}/`, `:${proxy.port}/`), { ...LINES, max: 2 });
+    after(() => sql.end({ timeout: 0 }));
+    const store = postgresStore(sql, { deadlineMs: DEADLINE_MS });
+    await ask(store, charge("js"));
+    for (let drop = 0; drop < 3; drop++) {
+      proxy.freeze();
+      await assert.rejects(ask(store, charge("js")), failsWith("unavailable", /no answer|CONNECTION_CLOSED/));
+      await until("a connection is had", () =>
+        ask(store, charge("js")).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
   });
 });

@@ -5,6 +5,7 @@ import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.
 import { StoreError } from "../../store.ts";
 import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
+import { setupOf } from "../postgres/setup.ts";
 import type { DocumentPort } from "./port.ts";
 
 /** How many deadlines a change may take: it asks at most so many statements. */
@@ -89,6 +90,13 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           return changed.result;
         });
         return await within(WAITS * deadlineMs, changing);
+      } catch (error) {
+        throw postgresError(error, FIXES);
+      }
+    },
+    async setup() {
+      try {
+        return await setupOf(database);
       } catch (error) {
         throw postgresError(error, FIXES);
       }

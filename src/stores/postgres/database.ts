@@ -2,6 +2,7 @@
 // connection has none.
 
 import { LateError, within } from "../../clock.ts";
+import type { SetupCheck } from "../../store.ts";
 import { SilentError } from "./errors.ts";
 
 /** A row, by the names that the client gives its columns: they are not looked at. */
@@ -23,8 +24,8 @@ export interface Database {
   readonly query: Query;
   /** The same for a statement that answers nothing, with one text as `$1::text`: in one round trip where the client can. */
   send(text: string, value: string): Promise<void>;
-  /** What is wrong with the client's own settings; nothing where they are fine, or cannot be seen. */
-  problems(): readonly string[];
+  /** Settings of the client that may break a promise; none where they cannot be seen. */
+  settings(): readonly SetupCheck[];
 }
 
 /** How much later than the server the client ends a statement: the server's answer must have the time to arrive. */
@@ -64,4 +65,14 @@ export async function answered<Value>(ms: number, asked: PromiseLike<Value>, whe
   } catch (error) {
     throw error instanceof LateError ? new SilentError(where, ms) : error;
   }
+}
+
+/** A longer wait for a connection outlasts whatever waits for it. */
+const LONGEST_CONNECT_MS = 10_000;
+
+/** How long a client tries to connect. @param ms 0: as long as the system does, which is two minutes or more */
+export function connectTimeoutCheck(name: string, ms: number, fix: string): SetupCheck {
+  const value = ms === 0 ? "none" : `${ms} ms`;
+  const isShort = ms > 0 && ms <= LONGEST_CONNECT_MS;
+  return { name, value, problem: isShort ? null : `connections that no server accepts fill the pool: set ${fix}` };
 }

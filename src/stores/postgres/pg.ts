@@ -1,9 +1,10 @@
 // A pool of `pg`. A connection that is no good any more is destroyed, and so are those that were made before it.
 
 import { LateError, within } from "../../clock.ts";
-import { StoreError } from "../../store.ts";
+import { type SetupCheck, StoreError } from "../../store.ts";
 import {
   answered,
+  connectTimeoutCheck,
   type Database,
   firstColumns,
   patienceMs,
@@ -32,9 +33,6 @@ interface PgClient {
   readonly host?: string;
   readonly port?: number;
 }
-
-/** A longer wait for a connection outlasts what a call waits for. */
-const LONGEST_CONNECT_MS = 10_000;
 
 export class PgDatabase implements Database {
   readonly #pool: PgPool;
@@ -66,20 +64,16 @@ export class PgDatabase implements Database {
     await this.#connected((ask) => ask(`${this.#timeouts}; ${withText(text, value)}`));
   }
 
-  problems(): readonly string[] {
-    const { options, listenerCount } = this.#pool;
-    const problems: string[] = [];
-    const connectMs = options === undefined ? 1 : Number(Reflect.get(options, "connectionTimeoutMillis") ?? 0);
-    if (connectMs === 0 || connectMs > LONGEST_CONNECT_MS) {
-      const got = connectMs === 0 ? "none" : `${connectMs} ms`;
-      problems.push(
-        `connections that are never accepted fill the pool (connectionTimeoutMillis: ${got}): set connectionTimeoutMillis to 2000`,
-      );
-    }
-    if (listenerCount !== undefined && this.#pool.listenerCount?.("error") === 0) {
-      problems.push('a connection that breaks while idle ends the process: add pool.on("error", …)');
-    }
-    return problems;
+  settings(): readonly SetupCheck[] {
+    const { options } = this.#pool;
+    if (options === undefined) return [];
+    const connectMs = Number(Reflect.get(options, "connectionTimeoutMillis") ?? 0);
+    const isHeard = this.#pool.listenerCount?.("error") !== 0;
+    const ends = 'a connection that breaks while it is idle ends the process: add pool.on("error", …)';
+    return [
+      connectTimeoutCheck("connectionTimeoutMillis", connectMs, "it to 2000"),
+      { name: "listener for errors", value: isHeard ? "there" : "none", problem: isHeard ? null : ends },
+    ];
   }
 
   async #connected<Value>(

@@ -1,6 +1,16 @@
 // What `postgres()` of postgres.js returns. It lets nobody destroy a connection: its own `socket` option has to see to that.
 
-import { answered, type Database, firstColumns, patienceMs, type Query, setTimeouts, withText } from "./database.ts";
+import type { SetupCheck } from "../../store.ts";
+import {
+  answered,
+  connectTimeoutCheck,
+  type Database,
+  firstColumns,
+  patienceMs,
+  type Query,
+  setTimeouts,
+  withText,
+} from "./database.ts";
 
 /** postgres.js: what `postgres()` returns. */
 export interface PostgresJs {
@@ -13,8 +23,6 @@ export interface PostgresJs {
 
 /** How many waits a transaction may take: for a connection, BEGIN, three statements, and COMMIT. */
 const WAITS = 6;
-/** Its `connect_timeout` is in seconds. */
-const LONGEST_CONNECT_S = 10;
 
 export class PostgresJsDatabase implements Database {
   readonly #sql: PostgresJs;
@@ -49,19 +57,15 @@ export class PostgresJsDatabase implements Database {
     await answered(this.#patienceMs, this.#sql.unsafe(`${this.#timeouts}; ${withText(text, value)}`));
   }
 
-  problems(): readonly string[] {
+  settings(): readonly SetupCheck[] {
     const { options } = this.#sql;
     if (options === undefined) return [];
-    const problems: string[] = [];
-    if (typeof Reflect.get(options, "socket") !== "function") {
-      problems.push("a connection that dies silently is never replaced: set socket as the page on Postgres shows");
-    }
-    const connectS = Number(Reflect.get(options, "connect_timeout"));
-    if (connectS === 0 || connectS > LONGEST_CONNECT_S) {
-      problems.push(
-        `connections that are never accepted fill the pool (connect_timeout: ${connectS} s): set connect_timeout to 2`,
-      );
-    }
-    return problems;
+    const isOwn = typeof Reflect.get(options, "socket") === "function";
+    const stays =
+      "a connection that dies silently keeps its place in the pool: end its socket as docs/stores/postgres.md shows";
+    return [
+      connectTimeoutCheck("connect_timeout", 1_000 * Number(Reflect.get(options, "connect_timeout")), "it to 2"),
+      { name: "socket", value: isOwn ? "the program's own" : "without a timeout", problem: isOwn ? null : stays },
+    ];
   }
 }

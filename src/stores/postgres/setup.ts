@@ -11,10 +11,9 @@ export async function setupOf(database: Database): Promise<readonly SetupCheck[]
   const [version, commits, fsync] = listIn(settings);
   const isSure = fsync === "on" && commits !== "off";
   const loses = "a crash of the server may lose what was counted last: set fsync and synchronous_commit to on";
-  const problems = database.problems();
   return [
     { name: "version", value: `Postgres ${version}`, problem: null },
     { name: "persistence", value: `fsync ${fsync}, synchronous_commit ${commits}`, problem: isSure ? null : loses },
-    ...problems.map((problem): SetupCheck => ({ name: "client", value: "its settings", problem })),
+    ...database.settings(),
   ];
 }
