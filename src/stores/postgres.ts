@@ -27,6 +27,7 @@ export { migrate, type SchemaOptions } from "./postgres/schema.ts";
 export interface PostgresStoreOptions extends SchemaOptions {
   /**
    * How long one statement may take, and wait for a lock, before the batch fails with `busy`: 1 to 60,000 ms. Default 2,000.
+   * A connection that has not answered half a second after that is destroyed.
    * A call fails with `unavailable` after four times that, counted from the call: the time in which it waits to be sent, and
    * all that is tried again, are part of it. It may have been booked.
    */
@@ -48,7 +49,7 @@ const SWEPT_AT_ONCE = 1_000;
  * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.
  *
  * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
- * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `overloaded`, `unavailable`;
+ * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
  * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: who made it closes it.
  *
  * @throws MisuseError `unknown-client`, `invalid-option`

@@ -238,7 +238,7 @@ describe("batches on terms", () => {
 
   it("book each request once, also when they are sent again while they are under way", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
-    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool()));
+    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool(), { deadlineMs: 60_000 }));
     const ample: LimitSpec = { ...limit, quota: 10_000 };
     const sent = Array.from({ length: 200 }, (_, i) => {
       const number = 1 + (i % 10);
@@ -283,7 +283,7 @@ describe("batches on terms", () => {
 describe("overlapping batches", () => {
   it("do not lock each other out, and admit exactly the quota", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
-    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool()));
+    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool(), { deadlineMs: 60_000 }));
     const shared: LimitSpec = { ...limit, quota: 300 };
     const names = Array.from({ length: 20 }, (_, i) => `set-${i}`);
     let admitted = 0;
@@ -357,7 +357,7 @@ describe("what can be wrong with Postgres", () => {
       "read-only",
       /read-only transaction/,
     );
-    const store = postgresStore(pool, { deadlineMs: 50 });
+    const store = postgresStore(pool, { deadlineMs: 500 });
     await store.apply([charge("locked")]);
     const holder = await pool.connect();
     await holder.query("BEGIN; SELECT 1 FROM tollgate_buckets WHERE key = 'locked' FOR UPDATE");

@@ -21,7 +21,10 @@ export interface ColumnOptions {
   readonly column: string;
   /** The schema that the table is in. Default: the first of the search path. */
   readonly schema?: string;
-  /** How long one statement may take, and wait for the row, 1 to 60,000 ms. Default 2,000. */
+  /**
+   * How long one statement may take, and wait for the row, 1 to 60,000 ms. Default 2,000. A connection that has not answered
+   * half a second after that is destroyed.
+   */
   readonly deadlineMs?: number;
   /** For tests. Default: the server's clock. */
   readonly clock?: Clock;

@@ -40,6 +40,13 @@ const TRANSIENT_CLASSES: ReadonlySet<string> = new Set(["08", "25", "40", "53", 
 /** What to do, by SQLSTATE. */
 export type Fixes = Readonly<Record<string, string>>;
 
+/** Whatever the tables are. */
+const EVERYWHERE: Fixes = {
+  "25006": "the server is a replica, or only reads: name the primary",
+  "53100": "the server's disk is full",
+  "53300": "the server has no connection left: make pools smaller, or use a pooler",
+};
+
 /** Where the tables are Tollgate's own. */
 const OWN_TABLES: Fixes = {
   "42P01": "the tables are not there: run migrate(), or the migration files",
@@ -47,9 +54,6 @@ const OWN_TABLES: Fixes = {
   "3F000": "the schema is not there: create it, then run migrate()",
   "22P05": "make the database with the encoding UTF8",
   "42501": "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables",
-  "25006": "the server is a replica, or only reads: name the primary",
-  "53100": "the server's disk is full",
-  "53300": "the server has no connection left: make pools smaller, or use a pooler",
 };
 
 /**
@@ -62,7 +66,9 @@ export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES, where =
   const state = stateOf(error) ?? "";
   const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
   const words = causeOf(error);
-  const more = [words.includes(state) ? "" : state, fixes[state] ?? ""].filter((each) => each !== "").join("; ");
+  const more = [words.includes(state) ? "" : state, fixes[state] ?? EVERYWHERE[state] ?? ""]
+    .filter((each) => each !== "")
+    .join("; ");
   const message = `Postgres${where}: ${words}${more === "" ? "" : ` (${more})`}`;
   return new StoreError(code, message, { transient, cause: error });
 }
