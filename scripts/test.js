@@ -26,10 +26,16 @@ const suites = {
   },
   "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { ...LONG, TOLLGATE_FUZZ_REQUESTS: "100000" } },
   "--chaos": {
-    files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts"],
+    files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts", "test/servers/postgres-events.test.ts"],
     // Promises in time are judged: nothing else runs beside.
     flags: ["--test-concurrency=1"],
-    env: { ...LONG, TOLLGATE_KILL_ROUNDS: "40", TOLLGATE_CHAOS_STRICT: "1", TOLLGATE_FAULT_SCHEDULES: "200" },
+    env: {
+      ...LONG,
+      TOLLGATE_KILL_ROUNDS: "40",
+      TOLLGATE_CHAOS_STRICT: "1",
+      TOLLGATE_FAULT_SCHEDULES: "200",
+      TOLLGATE_POSTGRES_DROPS: "48",
+    },
   },
 };
 const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"], leaves: /^test\/servers\// };

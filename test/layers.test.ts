@@ -17,6 +17,7 @@ interface Layer {
 const STORE = /^src\/store\.ts$/;
 const STORE_CHECK = /^src\/store-(check|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
+const CAUSE = /^src\/cause\.ts$/;
 const KERNEL = /^src\/kernel\//;
 
 const layers: Record<string, Layer> = {
@@ -31,7 +32,7 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock)\.ts$/,
+    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock|cause)\.ts$/,
     may: [KERNEL, CLOCK, /^src\/store-(batch|check|error|terms)\.ts$/],
   },
   limiter: {
@@ -43,7 +44,10 @@ const layers: Record<string, Layer> = {
     may: [KERNEL, /^src\/(policy-file|policy-warnings|yaml-text)(\.ts$|\/)/, /^node:fs$/],
   },
   yaml: { files: /^src\/yaml-text\.ts$/, may: [KERNEL, /^yaml$/] },
-  stores: { files: /^src\/stores\//, may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/] },
+  stores: {
+    files: /^src\/stores\//,
+    may: [KERNEL, STORE, STORE_CHECK, CLOCK, CAUSE, /^src\/stores\/[a-z]+\//, /^node:/],
+  },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
   adapters: {

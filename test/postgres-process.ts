@@ -17,12 +17,12 @@ export interface PostgresProcess {
   start(): Promise<void>;
 }
 
-/** The folder of Postgres' programs: on PATH, or where Debian keeps them. */
-function programs(): string {
-  const onPath = (process.env.PATH ?? "").split(":").find((folder) => existsSync(join(folder, "initdb")));
-  const found = onPath ?? globSync("/usr/lib/postgresql/*/bin").sort().at(-1);
+/** One of Postgres' programs: on PATH, or where Debian keeps them. */
+function programOf(name: string): string {
+  const onPath = (process.env.PATH ?? "").split(":").map((folder) => join(folder, name));
+  const found = onPath.find(existsSync) ?? globSync(`/usr/lib/postgresql/*/bin/${name}`).sort().at(-1);
   if (found === undefined)
-    throw new Error("no Postgres on PATH or in /usr/lib/postgresql: run the tests by `npm run test:all`");
+    throw new Error(`no ${name} on PATH or in /usr/lib/postgresql: run the tests by \`npm run test:all\``);
   return found;
 }
 
@@ -38,25 +38,32 @@ function owner(): { uid?: number; gid?: number } {
 
 /** Starts one in an empty folder. */
 export async function startPostgresIn(outer: string, ...settings: string[]): Promise<PostgresProcess> {
-  const bin = programs();
+  const made = ["--auth=trust", "--no-sync", "-E", "UTF8"];
+  return started(outer, settings, (folder) => ["initdb", "-D", folder, "-U", "tollgate", ...made]);
+}
+
+/** Starts a standby of another one in an empty folder. It is promoted by `SELECT pg_promote()`. */
+export async function startStandbyIn(outer: string, primary: string, ...settings: string[]): Promise<PostgresProcess> {
+  const made = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync"];
+  return started(outer, settings, (folder) => ["pg_basebackup", "-D", folder, "-d", primary, ...made]);
+}
+
+async function started(
+  outer: string,
+  settings: readonly string[],
+  make: (folder: string) => string[],
+): Promise<PostgresProcess> {
   const user = owner();
   const folder = join(outer, "data");
-  mkdirSync(folder);
+  mkdirSync(folder, { mode: 0o700 });
   if (user.uid !== undefined && user.gid !== undefined) {
     // Its owner has to get there.
     chmodSync(outer, 0o755);
     chownSync(folder, user.uid, user.gid);
   }
-  const made = spawnSync(
-    join(bin, "initdb"),
-    ["-D", folder, "-U", "tollgate", "--auth=trust", "--no-sync", "-E", "UTF8"],
-    {
-      ...user,
-      cwd: "/",
-      encoding: "utf8",
-    },
-  );
-  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
+  const [program = "", ...args] = make(folder);
+  const made = spawnSync(programOf(program), args, { ...user, cwd: "/", encoding: "utf8" });
+  if (made.status !== 0) throw new Error(`${program} failed: ${made.stderr}`);
   const port = await freePort();
   const url = `postgres://tollgate@127.0.0.1:${port}/postgres`;
   const options = [
@@ -69,7 +76,7 @@ export async function startPostgresIn(outer: string, ...settings: string[]): Pro
   ];
   let child: ChildProcess;
   const start = async () => {
-    child = spawn(join(bin, "postgres"), ["-D", folder, ...options.flatMap((each) => ["-c", each])], {
+    child = spawn(programOf("postgres"), ["-D", folder, ...options.flatMap((each) => ["-c", each])], {
       ...user,
       cwd: "/",
       stdio: ["ignore", "ignore", "pipe"],

@@ -2,7 +2,7 @@
 
 import { after } from "node:test";
 import pg from "pg";
-import { type PostgresProcess, startPostgresIn } from "./postgres-process.ts";
+import { type PostgresProcess, startPostgresIn, startStandbyIn } from "./postgres-process.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const endings: (() => unknown)[] = [];
@@ -17,7 +17,15 @@ export interface PostgresServer extends PostgresProcess {
 }
 
 export async function startPostgres(...settings: string[]): Promise<PostgresServer> {
-  const server = await startPostgresIn(temporaryFolder(), ...settings);
+  return ended(await startPostgresIn(temporaryFolder(), ...settings));
+}
+
+/** A standby of another one, by streaming replication. */
+export async function startStandby(primary: PostgresServer, ...settings: string[]): Promise<PostgresServer> {
+  return ended(await startStandbyIn(temporaryFolder(), primary.url, ...settings));
+}
+
+function ended(server: PostgresProcess): PostgresServer {
   endings.push(server.kill);
   return {
     ...server,

@@ -4,10 +4,22 @@
 import { pauseAfter } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
+import { databaseThrough } from "../stores/postgres/client.ts";
 import { postgresError } from "../stores/postgres/errors.ts";
 import { migrate, type PostgresClient } from "../stores/postgres.ts";
 
-const CONNECT_MS = 2_000;
+/** What the command line's own connections are held to. The deadlines of statements are the store's. */
+const CONNECTIONS = {
+  max: 10,
+  connectionTimeoutMillis: 2_000,
+  idleTimeoutMillis: 10_000,
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+  // A name that has moved, while the server that it named before still answers, is followed within this time.
+  maxLifetimeSeconds: 60,
+};
+/** For the first statement of a command. */
+const FIRST_MS = 5_000;
 /** How long to wait before the tables are tried to be made again while the server is away: the first time, and at most, ms. */
 const MIGRATE_EACH_MS = { first: 500, most: 2_000 };
 
@@ -30,7 +42,7 @@ export async function connectPostgres(
 ): Promise<{ readonly client: PostgresClient; close(): Promise<void> }> {
   const pool = await poolOf(url);
   try {
-    await pool.query("SELECT 1");
+    await databaseThrough(pool, FIRST_MS).query("SELECT 1");
     if (makesTables) await migrate(pool);
   } catch (error) {
     await pool.end();
@@ -41,32 +53,38 @@ export async function connectPostgres(
 }
 
 /**
- * A pool whose server may not be there yet; `isReady` once Tollgate's tables are.
+ * A pool whose server may not be there yet. `checkReady` throws until Tollgate's tables are there, and says why they are not.
  *
  * @throws MisuseError when pg is not installed
  */
 export async function keepPostgres(
   url: string,
-): Promise<{ readonly client: PostgresClient; isReady(): boolean; close(): Promise<void> }> {
+): Promise<{ readonly client: PostgresClient; checkReady(): void; close(): Promise<void> }> {
   const pool = await poolOf(url);
-  let state: "waiting" | "ready" | "closed" = "waiting";
+  let failure: StoreError | null = null;
+  let isClosed = false;
   let again: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
   const prepare = async () => {
     try {
       await migrate(pool);
-      if (state === "waiting") state = "ready";
-    } catch {
-      if (state === "waiting")
+      failure = null;
+    } catch (error) {
+      const { code, message } = postgresError(error);
+      // Whatever it is, it is tried again.
+      failure = new StoreError(code, `Tollgate's tables are not ready: ${message}`, { transient: true, cause: error });
+      if (!isClosed)
         again = setTimeout(prepare, pauseAfter(failures++, MIGRATE_EACH_MS.first, MIGRATE_EACH_MS.most)).unref();
     }
   };
   await prepare();
   return {
     client: pool,
-    isReady: () => state === "ready",
+    checkReady() {
+      if (failure !== null) throw failure;
+    },
     async close() {
-      state = "closed";
+      isClosed = true;
       clearTimeout(again);
       await pool.end();
     },
@@ -75,7 +93,7 @@ export async function keepPostgres(
 
 async function poolOf(url: string) {
   const { Pool } = (await importPg()).default;
-  const pool = new Pool({ connectionString: url, connectionTimeoutMillis: CONNECT_MS, max: 10 });
+  const pool = new Pool({ connectionString: url, ...CONNECTIONS });
   // A connection that breaks while nobody uses it is told by the event alone.
   return pool.on("error", () => {});
 }

@@ -16,6 +16,12 @@ const SHARED_URLS =
 const ALL_URLS = `memory:, ${SHARED_URLS}`;
 
 /**
+ * For each statement of a process that outlives outages: its calls are decided long before, and what is longer only keeps it
+ * from seeing that a connection is dead.
+ */
+const LASTING_MS = 1_000;
+
+/**
  * What a command needs: `any` store, one that processes can have `shared`, or an `existing` one, whose state somebody
  * else wrote. A SQLite file, and Postgres tables, that are not there are made for the first two.
  */
@@ -65,8 +71,8 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
  */
 export async function openLastingStore(url: string): Promise<OpenStore> {
   if (postgresLabel(url) !== null) {
-    const { client, isReady, close } = await keepPostgres(url);
-    return opened(onceReady(postgresStore(client, { deadlineMs: ANSWER_MS }), isReady), close);
+    const { client, checkReady, close } = await keepPostgres(url);
+    return opened(onceReady(postgresStore(client, { deadlineMs: LASTING_MS }), checkReady), close);
   }
   const address = parseRedisUrl(url);
   if (address === null) return openStore(url, "any");
@@ -75,10 +81,7 @@ export async function openLastingStore(url: string): Promise<OpenStore> {
 }
 
 /** Until its tables are there, a store is as one that is away. */
-function onceReady(store: Store, isReady: () => boolean): Store {
-  const checkReady = () => {
-    if (!isReady()) throw new StoreError("loading", "Postgres has not got its tables yet", { transient: true });
-  };
+function onceReady(store: Store, checkReady: () => void): Store {
   return {
     ...(store.batching === undefined ? {} : { batching: store.batching }),
     async apply(requests, terms) {

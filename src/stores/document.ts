@@ -1,6 +1,7 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
+import { causeOf } from "../cause.ts";
 import { type Clock, checkClock, LateError, systemClock, within } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
@@ -13,6 +14,7 @@ import {
   type Known,
   keysOf,
   refuseTerms,
+  type SetupCheck,
   type Store,
   type StoredState,
   StoreError,
@@ -119,6 +121,14 @@ class DocumentStore implements Store {
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
     return replies;
+  }
+
+  async setup(): Promise<readonly SetupCheck[]> {
+    try {
+      return (await this.#port.setup?.()) ?? [];
+    } catch (error) {
+      throw StoreError.isInstance(error) ? error : unavailable(error);
+    }
   }
 
   async close(): Promise<void> {
@@ -258,6 +268,5 @@ function stateIn(kept: ReadonlyMap<string, unknown>, key: string): Known {
 }
 
 function unavailable(cause: unknown): StoreError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError("unavailable", `the port failed: ${message}`, { transient: true, cause });
+  return new StoreError("unavailable", `the port failed: ${causeOf(cause)}`, { transient: true, cause });
 }

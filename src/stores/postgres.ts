@@ -13,10 +13,11 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store.ts";
-import { databaseThrough, listIn, type PostgresClient } from "./postgres/client.ts";
+import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
 import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
+import { setupOf } from "./postgres/setup.ts";
 import { KnownKeys, sweep, transact, type Work } from "./postgres/transaction.ts";
 
 export type { PgPool, PostgresClient, PostgresJs, PrismaLike } from "./postgres/client.ts";
@@ -26,6 +27,7 @@ export { migrate, type SchemaOptions } from "./postgres/schema.ts";
 export interface PostgresStoreOptions extends SchemaOptions {
   /**
    * How long one statement may take, and wait for a lock, before the batch fails with `busy`: 1 to 60,000 ms. Default 2,000.
+   * A connection that has not answered half a second after that is destroyed.
    * A call fails with `unavailable` after four times that, counted from the call: the time in which it waits to be sent, and
    * all that is tried again, are part of it. It may have been booked.
    */
@@ -47,7 +49,7 @@ const SWEPT_AT_ONCE = 1_000;
  * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.
  *
  * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
- * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `overloaded`, `unavailable`;
+ * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
  * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: who made it closes it.
  *
  * @throws MisuseError `unknown-client`, `invalid-option`
@@ -55,11 +57,12 @@ const SWEPT_AT_ONCE = 1_000;
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
   checkOptionKeys(options, ["schema", "deadlineMs", "clock"]);
   const { deadlineMs = 2_000, clock } = options;
-  const database = databaseThrough(client);
+  const database = databaseThrough(client, deadlineMs);
   const tables = tablesIn(options.schema);
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  return new PostgresStore({ database, tables, deadlineMs, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) });
+  const work = { database, tables, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) };
+  return new PostgresStore(work, WAITS * deadlineMs);
 }
 
 class PostgresStore implements Store {
@@ -73,9 +76,9 @@ class PostgresStore implements Store {
   #sweeping = false;
   #closed = false;
 
-  constructor(work: Work) {
+  constructor(work: Work, deadlineMs: number) {
     this.#work = work;
-    this.deadlineMs = WAITS * work.deadlineMs;
+    this.deadlineMs = deadlineMs;
     if (work.clock !== undefined) this.clock = work.clock;
   }
 
@@ -96,20 +99,7 @@ class PostgresStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      const settings = await this.#work.database.query(
-        "SELECT json_build_array(current_setting('server_version'), current_setting('synchronous_commit'), current_setting('fsync'))::text",
-      );
-      const [version, commits, fsync] = listIn(settings);
-      const isSure = fsync === "on" && commits !== "off";
-      const problem = "a crash of the server may lose what was counted last: set fsync and synchronous_commit to on";
-      return [
-        { name: "version", value: `Postgres ${version}`, problem: null },
-        {
-          name: "persistence",
-          value: `fsync ${fsync}, synchronous_commit ${commits}`,
-          problem: isSure ? null : problem,
-        },
-      ];
+      return await setupOf(this.#work.database);
     } catch (error) {
       throw postgresError(error);
     }

@@ -18,6 +18,13 @@ export interface FaultProxy {
    * accepted and silent. Beyond 8 MiB a connection and direction the sender has to wait.
    */
   blackHole(direction: "both" | "replies"): void;
+  /**
+   * The present connections die silently: nothing passes on them any more, not even their end, and no `heal` changes that.
+   * New ones pass.
+   */
+  freeze(): void;
+  /** New connections go to this port of loopback from now on, as after a name has moved. The present ones stay. */
+  moveTo(targetPort: number): void;
   /** Each chunk of both directions is late by so much, in its order. */
   delay(ms: number): void;
   /** The next reply of so many connections passes by half, and then the connection is reset on both sides. */
@@ -67,6 +74,10 @@ class Connection {
     for (const lane of this.#lanes) lane.pass();
   }
 
+  freeze(): void {
+    for (const lane of this.#lanes) lane.clear();
+  }
+
   end(): void {
     for (const lane of this.#lanes) lane.clear();
     this.#client.destroy();
@@ -88,7 +99,7 @@ function resetOrEnd(socket: Socket): void {
 
 class LoopbackProxy implements FaultProxy {
   readonly port: number;
-  readonly #targetPort: number;
+  #targetPort: number;
   readonly #connections = new Set<Connection>();
   readonly #faults = { held: new Set<string>(), delayMs: 0, resets: 0 };
   #listener: Server | null = null;
@@ -110,6 +121,14 @@ class LoopbackProxy implements FaultProxy {
   blackHole(direction: "both" | "replies"): void {
     this.#faults.held.add("replies");
     if (direction === "both") this.#faults.held.add("requests");
+  }
+
+  freeze(): void {
+    for (const connection of this.#connections) connection.freeze();
+  }
+
+  moveTo(targetPort: number): void {
+    this.#targetPort = targetPort;
   }
 
   delay(ms: number): void {

@@ -53,7 +53,8 @@ describe("batches whose buckets overlap", () => {
     const buckets = Array.from({ length: SETS }, (_, i) => `overlap-${i}`);
     const counted = new Map([...buckets, "scarce"].map((bucket) => [bucket, 0]));
     const pools = Array.from({ length: STORES }, () => poolCounting("40P01"));
-    const stores = pools.map(({ pool }) => postgresStore(pool));
+    // What is waited for here is a deadlock, however slow the machine is.
+    const stores = pools.map(({ pool }) => postgresStore(pool, { deadlineMs: 60_000 }));
     const step = (bucket: string, limit: LimitSpec): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });
     const endMs = Date.now() + OVERLAP_MS;
     let calls = 0;

@@ -37,9 +37,9 @@ const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =
 const rowsOf = async (schema = "public") =>
   (await pool.query(`SELECT key, value, expires_at_ms FROM ${schema}.tollgate_buckets ORDER BY key`)).rows;
 
-/** A pool that notes the first word of each statement. */
+/** A pool that notes the first word of each statement, without the timeouts that are set in the same message. */
 function listening(asked: string[]): PostgresClient {
-  const note = (text: string) => asked.push(text.split(/[ ;]/)[0] ?? "");
+  const note = (text: string) => asked.push(text.replace(/^(SET LOCAL [^;]*; )+/, "").split(/[ ;]/)[0] ?? "");
   return {
     totalCount: 0,
     query(text: string, values: unknown[]) {
@@ -83,7 +83,7 @@ describe("what the Postgres store keeps", () => {
     const asked: string[] = [];
     const store = postgresStore(listening(asked));
     await store.apply([charge("a"), charge("b")]);
-    assert.deepEqual(asked, ["SELECT", "INSERT", "BEGIN", "WITH", "UPDATE", "COMMIT"]);
+    assert.deepEqual(asked, ["BEGIN", "SELECT", "COMMIT", "INSERT", "BEGIN", "WITH", "UPDATE", "COMMIT"]);
     asked.length = 0;
     await store.apply([charge("a"), charge("b"), charge("a")]);
     assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
@@ -127,7 +127,7 @@ describe("what the Postgres store knows of those who share it", () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const asked: string[] = [];
     const { incarnation, nowMs } = await beat("i:1", [], listening(asked));
-    assert.deepEqual(asked, ["SELECT", "WITH"]);
+    assert.deepEqual(asked, ["BEGIN", "SELECT", "COMMIT", "BEGIN", "WITH", "COMMIT"]);
     assert.deepEqual(await rowsOf(), [
       { key: MARK, value: `m1 ${incarnation} all`, expires_at_ms: "9007199254740991" },
       { key: "tollgate:1:$instance:g/i:1", value: "b1", expires_at_ms: String(nowMs + 60_000) },
@@ -252,14 +252,14 @@ describe("batches on terms", () => {
     assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
     asked.length = 0;
     await store.apply([{ ...charge("a"), mode: "peek" }], receipt(3));
-    assert.deepEqual(asked, ["WITH"]);
+    assert.deepEqual(asked, ["BEGIN", "WITH", "COMMIT"]);
     const [, { key, value } = { key: "", value: "" }] = await rowsOf();
     assert.match(`${key} ${value}`, /^tollgate:1:\$receipts:i1 r1 1 1\.0,\d+,1,o;2\.0,\d+,1,o$/);
   });
 
   it("book each request once, also when they are sent again while they are under way", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
-    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool()));
+    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool(), { deadlineMs: 60_000 }));
     const ample: LimitSpec = { ...limit, quota: 10_000 };
     const sent = Array.from({ length: 200 }, (_, i) => {
       const number = 1 + (i % 10);
@@ -304,7 +304,7 @@ describe("batches on terms", () => {
 describe("overlapping batches", () => {
   it("do not lock each other out, and admit exactly the quota", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
-    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool()));
+    const stores = Array.from({ length: 4 }, () => postgresStore(server.pool(), { deadlineMs: 60_000 }));
     const shared: LimitSpec = { ...limit, quota: 300 };
     const names = Array.from({ length: 20 }, (_, i) => `set-${i}`);
     let admitted = 0;
@@ -378,7 +378,7 @@ describe("what can be wrong with Postgres", () => {
       "read-only",
       /read-only transaction/,
     );
-    const store = postgresStore(pool, { deadlineMs: 50 });
+    const store = postgresStore(pool, { deadlineMs: 500 });
     await store.apply([charge("locked")]);
     const holder = await pool.connect();
     await holder.query("BEGIN; SELECT 1 FROM tollgate_buckets WHERE key = 'locked' FOR UPDATE");

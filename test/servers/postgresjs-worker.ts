@@ -1,6 +1,7 @@
 // A process that calls a limiter on postgres.js while its server ends connections: `URL`, then `guarded` or `plain`.
 // It guards itself by the lines of docs/stores/postgres.md.
 
+import { connect as connectTo, type TcpNetConnectOpts } from "node:net";
 import postgres from "postgres";
 import { createLimiter } from "tollgate";
 import { migrate, postgresStore } from "tollgate/stores/postgres";
@@ -9,21 +10,41 @@ const [url = "", mode] = process.argv.slice(2);
 const WORKS_MS = 3_000;
 const CALLS_AFTERWARDS = 100;
 
-const connect = () => postgres(url, { max: 4, onnotice: () => {} });
+function socket({ host: [host], port: [port] }: { host: string[]; port: number[] }) {
+  const made = connectTo({ host, port } as TcpNetConnectOpts);
+  return made.setTimeout(5_000, () => made.destroy());
+}
+
+// Its types do not know `socket`.
+const options = { max: 4, onnotice: () => {}, socket, connect_timeout: 2, max_lifetime: 60 };
+const connect = () => postgres(url, options);
 let sql = connect();
 let replaced = 0;
+function replace(broken: typeof sql) {
+  if (broken !== sql) return;
+  replaced++;
+  sql = connect();
+  broken.end({ timeout: 5 }).catch(() => {});
+}
 if (mode === "guarded") {
   process.on("uncaughtException", (error) => {
     if (!/[\\/]postgres[\\/].*connection\.js/.test(error.stack ?? "")) throw error;
-    replaced++;
-    const broken = sql;
-    sql = connect();
-    broken.end({ timeout: 5 }).catch(() => {});
+    replace(sql);
   });
 }
+async function asked<Answer>(ask: (client: typeof sql) => PromiseLike<Answer>): Promise<Answer> {
+  const client = sql;
+  try {
+    return await ask(client);
+  } catch (error) {
+    if (error instanceof postgres.PostgresError && error.code === "25006") replace(client);
+    throw error;
+  }
+}
 const client = {
-  unsafe: (text: string, values?: string[]) => sql.unsafe(text, values),
-  begin: (run: (sql: unknown) => Promise<unknown>) => sql.begin(run),
+  unsafe: (text: string, values?: string[]) => asked((client) => client.unsafe(text, values)),
+  begin: (run: (sql: unknown) => Promise<unknown>) => asked((client) => client.begin(run)),
+  options: sql.options,
 };
 
 await migrate(client);

@@ -12,9 +12,11 @@ import { createLimiter, type PolicyInput, StoreError, type StoreErrorCode } from
 import { columnOf, documentStore } from "tollgate/stores/document";
 import { migrate, type PrismaLike, postgresStore } from "tollgate/stores/postgres";
 import { fakeClock } from "tollgate/testing";
+import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { startPostgres } from "../postgres.ts";
 import { ROOT } from "../sources.ts";
 import { inPartition, testStore } from "../stores/store-suite.ts";
+import { until } from "./load.ts";
 import { playTrace, trace } from "./trace.ts";
 
 const SCHEMA = `
@@ -225,5 +227,26 @@ describe("the trace by three limiters at once, through Prisma", () => {
   it("equals a sequential count on a JSON column", async () => {
     for (const id of new Set(trace.map(({ session }) => session))) await prisma.agentSession.create({ data: { id } });
     await playTrace(() => documentStore(columnOf(prisma, column)));
+  });
+});
+
+describe("Prisma by the lines of the docs", () => {
+  it("has its connections back after they died silently, more often than it has connections", async () => {
+    const proxy = await startFaultProxy(Number(new URL(server.url).port));
+    const lines = { connectionTimeoutMillis: 2_000, statement_timeout: 900, query_timeout: 1_000 };
+    const client = connect(server.url.replace(/:\d+\//, `:${proxy.port}/`), { ...lines, max: 2 });
+    const limiter = limiterOf(postgresStore(client, { deadlineMs: 400 }));
+    const session = crypto.randomUUID();
+    await limiter.consume(call(session));
+    for (let drop = 0; drop < 3; drop++) {
+      proxy.freeze();
+      await assert.rejects(limiter.consume(call(session)), StoreError);
+      await until("a connection is had", () =>
+        limiter.consume(call(session)).then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
   });
 });

@@ -5,6 +5,7 @@ import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.
 import { StoreError } from "../../store.ts";
 import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
+import { setupOf } from "../postgres/setup.ts";
 import type { DocumentPort } from "./port.ts";
 
 /** How many deadlines a change may take: it asks at most so many statements. */
@@ -20,7 +21,10 @@ export interface ColumnOptions {
   readonly column: string;
   /** The schema that the table is in. Default: the first of the search path. */
   readonly schema?: string;
-  /** How long one statement may take, and wait for the row, 1 to 60,000 ms. Default 2,000. */
+  /**
+   * How long one statement may take, and wait for the row, 1 to 60,000 ms. Default 2,000. A connection that has not answered
+   * half a second after that is destroyed.
+   */
   readonly deadlineMs?: number;
   /** For tests. Default: the server's clock. */
   readonly clock?: Clock;
@@ -63,7 +67,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   }
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  const database = databaseThrough(client);
+  const database = databaseThrough(client, deadlineMs);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
   let types: Promise<Types> | null = null;
 
@@ -77,7 +81,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           throw error;
         });
         const isRow = `"${id}" = $1::text::${idType}`;
-        const changing = database.transaction(deadlineMs, async (query) => {
+        const changing = database.transaction(async (query) => {
           if (!isSpelledAlike) await query(SET_SPELLING);
           const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
           const { json, id: spelled, nowMs } = await lock(query, rows, partition);
@@ -89,6 +93,13 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           return changed.result;
         });
         return await within(WAITS * deadlineMs, changing);
+      } catch (error) {
+        throw postgresError(error, FIXES);
+      }
+    },
+    async setup() {
+      try {
+        return await setupOf(database);
       } catch (error) {
         throw postgresError(error, FIXES);
       }

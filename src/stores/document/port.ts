@@ -1,5 +1,7 @@
 // What a program gives the document store: where its values are, and how one is changed alone.
 
+import type { SetupCheck } from "../../store.ts";
+
 /** What the store makes of a partition's value. */
 export interface Change<Result> {
   /** What the value is from now on. */
@@ -31,4 +33,7 @@ export interface DocumentPort {
     partition: string,
     change: (json: unknown, nowMs: number, spelled?: string) => Change<Result>,
   ): Promise<Result>;
+
+  /** Reads how the place and its client are set up. Absent: there is nothing to set up. */
+  setup?(): Promise<readonly SetupCheck[]>;
 }

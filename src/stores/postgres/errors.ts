@@ -1,5 +1,6 @@
 // What Postgres and its clients say when something is wrong, as this store's errors.
 
+import { causeOf } from "../../cause.ts";
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
 /** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
@@ -23,7 +24,6 @@ const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolea
   "25006": ["read-only", true],
   "53100": ["out-of-memory", true],
   "53200": ["out-of-memory", true],
-  "53300": ["overloaded", true],
   "55P03": ["busy", true],
   "57014": ["busy", true],
   "57P03": ["loading", true],
@@ -40,6 +40,13 @@ const TRANSIENT_CLASSES: ReadonlySet<string> = new Set(["08", "25", "40", "53", 
 /** What to do, by SQLSTATE. */
 export type Fixes = Readonly<Record<string, string>>;
 
+/** Whatever the tables are. */
+const EVERYWHERE: Fixes = {
+  "25006": "the server is a replica, or only reads: name the primary",
+  "53100": "the server's disk is full",
+  "53300": "the server has no connection left: make pools smaller, or use a pooler",
+};
+
 /** Where the tables are Tollgate's own. */
 const OWN_TABLES: Fixes = {
   "42P01": "the tables are not there: run migrate(), or the migration files",
@@ -49,17 +56,41 @@ const OWN_TABLES: Fixes = {
   "42501": "the role needs SELECT, INSERT, UPDATE and DELETE on Tollgate's tables",
 };
 
-/** An error of the client or the server as a `StoreError`. */
-export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES): StoreError {
+/**
+ * An error of the client or the server as a `StoreError`.
+ *
+ * @param where which server that is, such as ` at 10.0.0.5:5432`, where the error does not say so
+ */
+export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES, where = ""): StoreError {
   if (StoreError.isInstance(error)) return error;
-  const message = error instanceof Error ? error.message : String(error);
   const state = stateOf(error) ?? "";
   const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
-  const fix = fixes[state];
-  return new StoreError(code, `Postgres: ${message}${fix === undefined ? "" : ` (${fix})`}`, {
-    transient,
-    cause: error,
-  });
+  const words = causeOf(error);
+  const more = [words.includes(state) ? "" : state, fixes[state] ?? EVERYWHERE[state] ?? ""]
+    .filter((each) => each !== "")
+    .join("; ");
+  const message = `Postgres${where}: ${words}${more === "" ? "" : ` (${more})`}`;
+  return new StoreError(code, message, { transient, cause: error });
+}
+
+/** A connection that did not answer in time. Nobody knows what became of its statement. */
+export class SilentError extends StoreError {
+  constructor(where: string, ms: number) {
+    super("unavailable", `Postgres${where}: no answer within ${ms} ms`, { transient: true });
+  }
+}
+
+/** A connection whose statement failed like this is of no use any more. */
+export function isConnectionLost(error: unknown): boolean {
+  if (error instanceof SilentError || isReadOnly(error)) return true;
+  // After this one of `pg` the statement is still under way.
+  if (error instanceof Error && error.message === "Query read timeout") return true;
+  return /^(08...|57P0[1-5]|25P03)$/.test(stateOf(error) ?? "");
+}
+
+/** Whether the server takes no writes: the one that does is found by another connection. */
+export function isReadOnly(error: unknown): boolean {
+  return stateOf(error) === "25006";
 }
 
 /** Whether a state, or an error without one (the client's own, such as `ECONNREFUSED`), may be over the next time. */

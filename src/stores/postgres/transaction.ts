@@ -29,8 +29,6 @@ const TRIES = 5;
 export interface Work {
   readonly database: Database;
   readonly tables: Tables;
-  /** For each statement. */
-  readonly deadlineMs: number;
   /** Absent: the server's. */
   readonly clock: Clock | undefined;
   /** At most so many rows were made since they were looked at for expiry. */
@@ -57,7 +55,7 @@ export async function transact(
   requests: readonly StoreRequest[],
   terms: Terms = {},
 ): Promise<readonly (StoreReply | StoreError)[]> {
-  const { database, deadlineMs, known } = work;
+  const { database, known } = work;
   const { receipt, ...unbooked } = terms;
   const buckets = requests.flatMap(keysOf);
   // What books nothing needs no lock and no receipt, unless it settles what others may still book.
@@ -70,7 +68,7 @@ export async function transact(
     const unsure = keys.filter((key) => !known.has(key));
     if (unsure.length > 0) await insertMissing(work, unsure);
     work.made += unsure.length;
-    const replies = await database.transaction(deadlineMs, async (query) => {
+    const replies = await database.transaction(async (query) => {
       const { rows, nowMs } = await read(work, query, keys, "FOR UPDATE OF bucket");
       const removed = keys.filter((key) => !rows.has(key));
       if (removed.length > 0) {
@@ -97,7 +95,7 @@ async function insertMissing({ database, tables }: Work, keys: readonly string[]
     `INSERT INTO ${tables.buckets} (key, value, expires_at_ms)` +
     ` SELECT key, '', (extract(epoch FROM clock_timestamp()) * 1000)::bigint + ${UNWRITTEN_MS}` +
     ` FROM jsonb_array_elements_text($1::text::jsonb) AS key ORDER BY key COLLATE "C" ON CONFLICT (key) DO NOTHING`;
-  await database.query(text, [JSON.stringify(keys)]);
+  await database.send(text, JSON.stringify(keys));
 }
 
 /**

@@ -1,0 +1,78 @@
+// What the stores ask of a database, whatever client is between them: statements that each have an end, also where the
+// connection has none.
+
+import { LateError, within } from "../../clock.ts";
+import type { SetupCheck } from "../../store.ts";
+import { SilentError } from "./errors.ts";
+
+/** A row, by the names that the client gives its columns: they are not looked at. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/**
+ * Runs one statement with texts as its parameters. Resolves to the first column of each row.
+ *
+ * A client may rename columns and read numbers as it likes (`transform` of postgres.js, type parsers of `pg`). So a statement
+ * answers with one row of one column, the text of a JSON list, which `listIn` reads.
+ */
+export type Query = (text: string, values?: readonly string[]) => Promise<readonly unknown[]>;
+
+/** What the stores need of a client. The server ends a statement after the deadline, and the client does a little later. */
+export interface Database {
+  /** Runs in one transaction on one connection; what it throws rolls it back. */
+  transaction<Value>(run: (query: Query) => Promise<Value>): Promise<Value>;
+  /** One statement in a transaction of its own. */
+  readonly query: Query;
+  /** The same for a statement that answers nothing, with one text as `$1::text`: in one round trip where the client can. */
+  send(text: string, value: string): Promise<void>;
+  /** Settings of the client that may break a promise; none where they cannot be seen. */
+  settings(): readonly SetupCheck[];
+}
+
+/** How much later than the server the client ends a statement: the server's answer must have the time to arrive. */
+const ARRIVES_MS = 500;
+
+/** How long the client waits for the answer to a statement. */
+export function patienceMs(deadlineMs: number): number {
+  return deadlineMs + ARRIVES_MS;
+}
+
+/** The last one is for a client that went silent amid its transaction: others wait for its locks. */
+const TIMEOUTS = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"];
+
+/** Statements that set the server's deadlines until the transaction ends. */
+export function setTimeouts(deadlineMs: number): string {
+  return TIMEOUTS.map((name) => `SET LOCAL ${name} = ${deadlineMs}`).join("; ");
+}
+
+/** The same as one statement, with the deadline as `$1`, for a client that sends one at a time. */
+export const SELECT_TIMEOUTS = `SELECT ${TIMEOUTS.map((name) => `set_config('${name}', $1, true)`).join(", ")}`;
+
+/** A statement with a text in the place of `$1::text`, in characters that mean nothing to SQL, however it is set up. */
+export function withText(text: string, value: string): string {
+  const bytes = new TextEncoder().encode(value);
+  const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return text.replace("$1::text", `convert_from(decode('${base64}', 'base64'), 'UTF8')`);
+}
+
+export function firstColumns(rows: unknown): readonly unknown[] {
+  return Array.isArray(rows) ? rows.map((row) => Object.values(Object(row))[0]) : [];
+}
+
+/** What a statement comes to, or an error that says who did not answer. */
+export async function answered<Value>(ms: number, asked: PromiseLike<Value>, where = ""): Promise<Value> {
+  try {
+    return await within(ms, Promise.resolve(asked));
+  } catch (error) {
+    throw error instanceof LateError ? new SilentError(where, ms) : error;
+  }
+}
+
+/** A longer wait for a connection outlasts whatever waits for it. */
+const LONGEST_CONNECT_MS = 10_000;
+
+/** How long a client tries to connect. @param ms 0: as long as the system does, which is two minutes or more */
+export function connectTimeoutCheck(name: string, ms: number, fix: string): SetupCheck {
+  const value = ms === 0 ? "none" : `${ms} ms`;
+  const isShort = ms > 0 && ms <= LONGEST_CONNECT_MS;
+  return { name, value, problem: isShort ? null : `connections that no server accepts fill the pool: set ${fix}` };
+}
