@@ -7,8 +7,9 @@ import { postgresError } from "../stores/postgres/errors.ts";
 import { migrate, type PostgresClient } from "../stores/postgres.ts";
 
 const CONNECT_MS = 2_000;
-/** How often the tables are tried to be made while the server is away. */
-const MIGRATE_EACH_MS = 500;
+/** How long until the tables are tried to be made again: while the server is away, and where it refuses that. */
+const AWAY_MS = 500;
+const REFUSED_MS = 5_000;
 
 /** A Postgres URL as it may be shown: without user and password; `null` when it is none. */
 export function postgresLabel(text: string): string | null {
@@ -39,29 +40,52 @@ export async function connectPostgres(
   return { client: pool, close: () => pool.end() };
 }
 
+/** A pool whose server may not be there yet, and whether it has Tollgate's tables. */
+export interface KeptPostgres {
+  readonly client: PostgresClient;
+  /**
+   * Refuses to go on while there are no tables.
+   *
+   * @throws StoreError why there are none yet
+   */
+  checkReady(): void;
+  /** The tables are gone, perhaps because it is another server now: they are made again. */
+  lost(): void;
+  close(): Promise<void>;
+}
+
 /**
- * A pool whose server may not be there yet; `isReady` once Tollgate's tables are.
+ * A pool whose server may not be there yet: Tollgate's tables are made when it is.
  *
  * @throws MisuseError when pg is not installed
  */
-export async function keepPostgres(
-  url: string,
-): Promise<{ readonly client: PostgresClient; isReady(): boolean; close(): Promise<void> }> {
+export async function keepPostgres(url: string): Promise<KeptPostgres> {
   const pool = await poolOf(url);
   let state: "waiting" | "ready" | "closed" = "waiting";
+  let problem = new StoreError("loading", "Postgres: Tollgate's tables are being made", { transient: true });
   let again: ReturnType<typeof setTimeout> | undefined;
   const prepare = async () => {
     try {
       await migrate(pool);
       if (state === "waiting") state = "ready";
-    } catch {
-      if (state === "waiting") again = setTimeout(prepare, MIGRATE_EACH_MS).unref();
+    } catch (error) {
+      const { code, message, transient } = postgresError(error);
+      // Whatever it is, it is tried again.
+      problem = new StoreError(code, `Tollgate's tables are not ready: ${message}`, { transient: true, cause: error });
+      if (state === "waiting") again = setTimeout(prepare, transient ? AWAY_MS : REFUSED_MS).unref();
     }
   };
   await prepare();
   return {
     client: pool,
-    isReady: () => state === "ready",
+    checkReady() {
+      if (state === "waiting") throw problem;
+    },
+    lost() {
+      if (state !== "ready") return;
+      state = "waiting";
+      void prepare();
+    },
     async close() {
       state = "closed";
       clearTimeout(again);

@@ -21,6 +21,7 @@ import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatCall, beatReply } from "./redis/beat.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
+import { type LastFault, lastFaultOf } from "./redis/last-fault.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
@@ -93,7 +94,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
   const connection = connectionOf(client);
-  return new RedisStore(connection, deadlineMs, clock);
+  return new RedisStore(connection, deadlineMs, clock, lastFaultOf(client));
 }
 
 /** A batch without keys, limits, shapes and requests. */
@@ -109,6 +110,7 @@ class RedisStore implements Store {
   readonly batching = BATCHING;
   /** A cluster has no one server that could lose what it held. */
   readonly beat?: (member: Member) => Promise<Beat>;
+  readonly lastFault: LastFault;
   readonly #connection: Connection;
   readonly deadlineMs: number;
   readonly clock?: Clock;
@@ -119,7 +121,8 @@ class RedisStore implements Store {
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(connection: Connection, deadlineMs: number, clock: Clock | undefined) {
+  constructor(connection: Connection, deadlineMs: number, clock: Clock | undefined, lastFault: LastFault) {
+    this.lastFault = lastFault;
     this.#connection = connection;
     this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;
@@ -160,9 +163,9 @@ class RedisStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      return await checkSetup({ ...this.#connection, send: this.#sendWithin(this.deadlineMs) });
+      return await checkSetup({ ...this.#connection, send: this.#sendWithin(this.deadlineMs, false) });
     } catch (error) {
-      throw redisError(error);
+      throw redisError(error, this.lastFault());
     }
   }
 
@@ -175,18 +178,22 @@ class RedisStore implements Store {
     try {
       return await within(leftMs, work, { deadlineMs: this.deadlineMs });
     } catch (error) {
-      throw redisError(error);
+      throw redisError(error, this.lastFault());
     }
   }
 
-  /** Sends while there is time, however many commands. */
-  #sendWithin(leftMs: number): Send {
+  /**
+   * Sends while there is time, however many commands.
+   *
+   * @param isAwaited whether a call waits for it, so that the process must stay alive until then
+   */
+  #sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
     const endsAtMs = performance.now() + leftMs;
     return async (...command) => {
       const ms = endsAtMs - performance.now();
       if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      return within(ms, this.#connection.send(...command), { deadlineMs });
+      return within(ms, this.#connection.send(...command), { deadlineMs, isAwaited });
     };
   }
 
@@ -243,7 +250,7 @@ class RedisStore implements Store {
       });
       return read(answer as unknown[]);
     } catch (error) {
-      throw redisError(error);
+      throw redisError(error, this.lastFault());
     }
   }
 

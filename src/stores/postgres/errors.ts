@@ -1,5 +1,6 @@
 // What Postgres and its clients say when something is wrong, as this store's errors.
 
+import { reasonOf } from "../../kernel/reason.ts";
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
 /** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
@@ -52,7 +53,7 @@ const OWN_TABLES: Fixes = {
 /** An error of the client or the server as a `StoreError`. */
 export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES): StoreError {
   if (StoreError.isInstance(error)) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = reasonOf(error);
   const state = stateOf(error) ?? "";
   const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
   const fix = fixes[state];
