@@ -62,6 +62,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
+      /^src\/store-error\.ts$/,
       CLOCK,
       /^src\/(limiter|policy-file)\.ts$/,
       /^src\/service\/(?!envoy)/,
