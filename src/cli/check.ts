@@ -5,7 +5,7 @@ import { DIMENSIONS } from "../kernel/call.ts";
 import { formatFault, MisuseError } from "../kernel/errors.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { EXIT } from "./exit.ts";
-import { readInput } from "./input.ts";
+import { readInput } from "./files.ts";
 
 export function checkCommand(): Command {
   return new Command("check")
