@@ -99,7 +99,10 @@ function openJournal(path: string): Journal {
 function journalError(path: string, error: unknown): StoreError {
   const message = error instanceof Error ? error.message : String(error);
   const isBusy = /locked|busy/.test(message);
-  return new StoreError(isBusy ? "busy" : "unavailable", `the journal ${path}: ${message}`, {
+  const advice = /unable to open/.test(message)
+    ? ": its folder must be there, and this user must have the right to write there"
+    : "";
+  return new StoreError(isBusy ? "busy" : "unavailable", `the journal ${path}: ${message}${advice}`, {
     transient: isBusy,
     cause: error,
   });

@@ -80,6 +80,7 @@ import {
   type RunOptions,
   runBegun,
 } from "./limiter/run.ts";
+import { watchSetup } from "./limiter/setup.ts";
 import {
   askAll,
   type CallOptions,
@@ -322,8 +323,12 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
   const policy = definePolicy(options.policy as Policy | PolicyInput);
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
-  const told = (event: FailoverEvent) => tellFailover(shared, event);
-  const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store) : store;
+  const setup = watchSetup(store, onEvent === undefined ? null : (event) => tellEvent(shared, event));
+  const told = (event: FailoverEvent) => {
+    if (event.type === "store-away") setup?.failed();
+    tellFailover(shared, event);
+  };
+  const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store, setup) : store;
   const recovering = failover !== false && isRemote(checked) ? failoverLayer(checked, prefix, failover, told) : null;
   const safe = recovering ?? checked;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
@@ -348,10 +353,10 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
     waits: new Set(),
     sleepers: new Set(),
     undo: async (request) => checkedReply(request, await askOne(store, request)),
+    setup,
     closing: null,
     last: null,
   };
-  if (onEvent !== undefined) tellSetup(store, shared);
   // What the compiler knows of the policy is checked here at run time, for everybody.
   return new StoreLimiter(shared, {}) as Limiter as Limiter<PolicyOf<TypesOf<Source>>>;
 }
@@ -715,15 +720,6 @@ const MAX_USAGES = 100_000;
 function tooManyUsages(): MisuseError {
   const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
   return new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
-}
-
-function tellSetup(store: Store, shared: Shared): void {
-  store.setup?.().then(
-    (checks) => {
-      for (const check of checks) if (check.problem !== null) tellEvent(shared, { type: "store-setup", check });
-    },
-    (error) => tellEvent(shared, { type: "store-error", error }),
-  );
 }
 
 /** Says what befell the store. Of how many instances there are, only where limits are too small to be shared by all. */

@@ -99,6 +99,9 @@ export interface Store {
    */
   setup?(): Promise<readonly SetupCheck[]>;
 
+  /** Why its connection does not work now, for messages; `undefined` while it works. Absent: not known. */
+  lastFault?(): Error | undefined;
+
   /**
    * Frees what the store itself opened. What it was given stays open. Closing twice is fine.
    *

@@ -17,7 +17,6 @@ interface Layer {
 const STORE = /^src\/store\.ts$/;
 const STORE_CHECK = /^src\/store-(check|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
-const CAUSE = /^src\/cause\.ts$/;
 const KERNEL = /^src\/kernel\//;
 
 const layers: Record<string, Layer> = {
@@ -32,7 +31,7 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock|cause)\.ts$/,
+    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock)\.ts$/,
     may: [KERNEL, CLOCK, /^src\/store-(batch|check|error|terms)\.ts$/],
   },
   limiter: {
@@ -46,7 +45,7 @@ const layers: Record<string, Layer> = {
   yaml: { files: /^src\/yaml-text\.ts$/, may: [KERNEL, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
-    may: [KERNEL, STORE, STORE_CHECK, CLOCK, CAUSE, /^src\/stores\/[a-z]+\//, /^node:/],
+    may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
   },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
   layers: { files: /^src\/layers\//, may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
@@ -66,6 +65,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
+      /^src\/store-error\.ts$/,
       CLOCK,
       /^src\/(limiter|policy-file|policy-warnings)\.ts$/,
       /^src\/service\/(?!envoy)/,

@@ -401,25 +401,6 @@ describe("createLimiter", () => {
   });
 });
 
-describe("onEvent", () => {
-  const setup = (checks: Store["setup"]) =>
-    new Promise<unknown>((resolve) => {
-      const { apply, close } = memoryStore();
-      limiterFor({ store: { apply, close, ...(checks && { setup: checks }) }, onEvent: resolve });
-    });
-
-  it("is told what is wrong with how the store is set up", async () => {
-    const fine = { name: "version", value: "7", problem: null };
-    const wrong = { name: "eviction", value: "allkeys-lru", problem: "counters may be evicted" };
-    assert.deepEqual(await setup(async () => [fine, wrong]), { type: "store-setup", check: wrong });
-  });
-
-  it("is told when that cannot be read", async () => {
-    const error = new StoreError("unavailable", "away", { transient: true });
-    assert.deepEqual(await setup(() => Promise.reject(error)), { type: "store-error", error });
-  });
-});
-
 describe("a store that fails", () => {
   const failing = (apply: Store["apply"]) => limiterFor({ store: { apply, close: async () => {} } }).limiter;
 

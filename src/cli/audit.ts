@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { BucketDimensions } from "../kernel/call.ts";
 import type { Limiter } from "../limiter.ts";
 import { type Act, type Audit, audited, auditFile, lineOf } from "../service/audit.ts";
+import { writing } from "./files.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
 
 /** Options of a command that changes something. */
@@ -31,7 +32,9 @@ export function withChangeOptions(command: Command): Command {
 
 /** Where acts of the command line are written. */
 export function cliAudit(file: string | undefined): Audit {
-  return file === undefined ? (act) => console.error(lineOf(act)) : auditFile(file);
+  if (file === undefined) return (act) => console.error(lineOf(act));
+  const append = auditFile(file);
+  return (act) => writing(file, "--audit", () => append(act));
 }
 
 /** The user who runs the command, as the operating system names it. */

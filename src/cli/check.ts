@@ -7,7 +7,7 @@ import type { Policy } from "../kernel/policy.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
 import { EXIT } from "./exit.ts";
-import { readInput } from "./input.ts";
+import { readInput } from "./files.ts";
 
 interface CheckOptions {
   readonly strict?: boolean;

@@ -1,10 +1,11 @@
 // `tollgate doctor`: can the store be reached, how fast is it, and is it set up to keep what is promised?
 
 import { Command } from "commander";
-import { type SetupCheck, StoreError } from "../store.ts";
+import { type SetupCheck, type Store, StoreError } from "../store.ts";
+import { withStoreOption } from "./defaults.ts";
 import { EXIT } from "./exit.ts";
 import { percentileMs } from "./latency.ts";
-import { askNothing, openStore, storeLabel, storeUrls } from "./store-url.ts";
+import { askNothing, openStore, storeLabel } from "./store-url.ts";
 import { formatList } from "./table.ts";
 
 const REQUESTS = 20;
@@ -15,9 +16,10 @@ interface DoctorOptions {
 }
 
 export function doctorCommand(): Command {
-  return new Command("doctor")
-    .description("say whether a store can be reached, how fast it is, and whether its setup may break a promise")
-    .requiredOption("--store <url>", `where the state lives: ${storeUrls("existing")}`)
+  const command = new Command("doctor").description(
+    "say whether a store can be reached, how fast it is, and whether its setup may break a promise",
+  );
+  return withStoreOption(command, "existing")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .action(doctor);
 }
@@ -52,10 +54,19 @@ async function examine(url: string): Promise<{ timesMs: number[]; checks: readon
       await askNothing(store);
       timesMs.push(performance.now() - startedMs);
     }
-    const isOurs: SetupCheck = { name: "file", value: "opens, and is Tollgate's", problem: null };
-    return { timesMs, checks: (await store.setup?.()) ?? [isOurs] };
+    return { timesMs, checks: await checksOf(store) };
   } finally {
     await close();
+  }
+}
+
+/** A store that answers and does not let this user read its setup has a problem, and is reached. */
+async function checksOf(store: Store): Promise<readonly SetupCheck[]> {
+  try {
+    return (await store.setup?.()) ?? [{ name: "file", value: "opens, and is Tollgate's", problem: null }];
+  } catch (error) {
+    if (!StoreError.isInstance(error) || error.transient) throw error;
+    return [{ name: "setup", value: "unknown", problem: error.message }];
   }
 }
 

@@ -1,7 +1,7 @@
 // `tollgate grant`: add to one bucket's quota for some time.
 
 import { Command } from "commander";
-import { parseDuration } from "../kernel/duration.ts";
+import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
 import { withBucketOptions } from "./input.ts";
@@ -13,6 +13,8 @@ interface GrantOptions extends ChangeOptions {
   readonly reason: string;
   readonly id?: string;
 }
+
+const LONGEST = `at most ${formatDuration(MAX_DURATION_MS)}`;
 
 export function grantCommand(): Command {
   const command = new Command("grant").description(
@@ -28,9 +30,10 @@ export function grantCommand(): Command {
 
 async function grant(options: GrantOptions): Promise<void> {
   const { lasts, reason, id = crypto.randomUUID(), json } = options;
+  if (!/^\d+$/.test(options.units)) throw invalidOption("--units", "a whole number from 1", options.units);
   const units = Number(options.units);
   const lastsMs = parseDuration(lasts);
-  if (lastsMs === null) throw invalidOption("--lasts", "a duration such as 30m or 1d", lasts);
+  if (lastsMs === null) throw invalidOption("--lasts", `a duration such as 30m or 1d, ${LONGEST}`, lasts);
   const after = await changeBucket(options, { act: "grant", units, grantId: id }, (limiter, bucket) =>
     limiter.grant(bucket, { id, units, lastsMs, reason }),
   );

@@ -1,22 +1,15 @@
 // What several subcommands take: files, dimensions, a policy with its store.
 
-import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
-import { invalidOption } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
-import { FileError } from "./exit.ts";
-import { openStore, storeUrls } from "./store-url.ts";
-
-/** A file's text. */
-export function readInput(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new FileError(`cannot read ${file}: ${error instanceof Error ? error.message : error}`);
-  }
-}
+import { SAMPLE_POLICY, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { readInput } from "./files.ts";
+import { openStore } from "./store-url.ts";
 
 /** A prefix that no run had before: what it counts begins at zero. */
 export function freshPrefix(word: string): string {
@@ -35,10 +28,7 @@ export interface BucketOptions extends WellKnownBucket {
 
 /** Adds the options that say which policy, which store and whose buckets. */
 export function withBucketOptions(command: Command): Command {
-  command
-    .requiredOption("--policy <file>", "the policy, in YAML or JSON")
-    .requiredOption("--store <url>", `where the state lives: ${storeUrls("existing")}`)
-    .option("--prefix <prefix>", "what keys begin with", "rate");
+  withStoreOption(withPolicyOption(command), "existing").option("--prefix <prefix>", "what keys begin with", "rate");
   for (const dimension of DIMENSIONS)
     command.addOption(new Option(`--${dimension} <value>`, `whose: the ${dimension}`));
   command
@@ -55,25 +45,51 @@ export function dimensionsOf(options: BucketOptions): BucketDimensions {
     if (name === "" || value.length === 0) throw invalidOption("--dimension", "name=value", pair);
     return [name, value.join("=")] as const;
   });
-  const said = [...DIMENSIONS, ...DERIVED_DIMENSIONS].map((dimension) => [dimension, options[dimension]] as const);
+  const args = options.args === undefined ? undefined : parseArgs(String(options.args));
+  const said = [...DIMENSIONS, ...DERIVED_DIMENSIONS].map(
+    (dimension) => [dimension, dimension === "args" ? args : options[dimension]] as const,
+  );
   return Object.fromEntries([...own, ...said.filter(([, value]) => value !== undefined)]);
+}
+
+function parseArgs(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const got = `${formatGot(text)} (${reasonOf(error)})`;
+    throw new MisuseError("invalid-option", { path: "--args", expected: 'JSON such as {"city":"Rome"}', got });
+  }
 }
 
 /** Opens a limiter, hands it over, and closes it whatever happens. */
 export async function withLimiter<Result>(
   options: BucketOptions,
-  use: (limiter: Limiter) => Promise<Result>,
+  use: (limiter: Limiter, policy: Policy) => Promise<Result>,
 ): Promise<Result> {
-  const policy = parsePolicy(readInput(options.policy), options.policy);
+  const policy = parsePolicy(readInput(options.policy, "--policy"), options.policy);
   const { store, close } = await openStore(options.store, "existing");
   try {
     const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });
     try {
-      return await use(limiter);
+      return await use(limiter, policy);
+    } catch (error) {
+      throw options.policy === SAMPLE_POLICY ? ofSample(error) : error;
     } finally {
       await limiter.close();
     }
   } finally {
     await close();
   }
+}
+
+/** The limits are those of the sample, which may not be the ones that were meant. */
+function ofSample(error: unknown): unknown {
+  if (!MisuseError.isInstance(error) || error.code !== "unknown-limit") return error;
+  return new MisuseError(
+    error.code,
+    error.faults.map((fault) => ({
+      ...fault,
+      expected: `${fault.expected} (of the sample: name yours with --policy)`,
+    })),
+  );
 }

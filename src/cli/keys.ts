@@ -1,8 +1,9 @@
 // `tollgate keys`: makes, lists and revokes the API keys of `tollgate serve`. A key is shown once, when it is made.
 
 import { Command } from "commander";
-import { invalidOption } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
+import { asOptions } from "./as-options.ts";
 import { cliActor, cliAudit, withAuditOption } from "./audit.ts";
 import { formatTable } from "./table.ts";
 
@@ -63,7 +64,11 @@ function list({ keys: file, json }: KeysOptions): void {
 
 function revoke(id: string, { keys, audit }: KeysOptions): void {
   cliAudit(audit)({ act: "key-revoke", actor: cliActor(), keyId: null, target: id });
-  revokeKey(keys, id);
+  try {
+    revokeKey(keys, id);
+  } catch (error) {
+    throw MisuseError.isInstance(error) ? asOptions(error, { id: "ID" }) : error;
+  }
 }
 
 function isScope(text: string): text is Scope {

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
-import { EXIT, exitCodeOf } from "./exit.ts";
+import { EXIT, exitCodeOf, messageOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
 import { replayCommand } from "./replay.ts";
@@ -54,9 +54,7 @@ program.command("worker", { hidden: true }).action(serveWorker);
 /** Says what ended the command, and sets the exit code. */
 function report(error: unknown): void {
   process.exitCode = exitCodeOf(error);
-  const isError = error instanceof Error;
-  if (process.exitCode !== EXIT.unforeseen) console.error(`tollgate: ${isError ? error.message : error}`);
-  else console.error(`tollgate: a fault of its own, please report it:\n${isError ? error.stack : error}`);
+  console.error(messageOf(error));
 }
 
 process.on("uncaughtException", (error) => {

@@ -20,8 +20,9 @@ const CONNECTIONS = {
 };
 /** For the first statement of a command. */
 const FIRST_MS = 5_000;
-/** How long to wait before the tables are tried to be made again while the server is away: the first time, and at most, ms. */
-const MIGRATE_EACH_MS = { first: 500, most: 2_000 };
+/** The pause before the tables are tried to be made again: the first time, and at most. */
+const AWAY_MS = { first: 500, most: 2_000 };
+const REFUSED_MS = { first: 5_000, most: 5_000 };
 
 /** A Postgres URL as it may be shown: without user and password; `null` when it is none. */
 export function postgresLabel(text: string): string | null {
@@ -52,39 +53,59 @@ export async function connectPostgres(
   return { client: pool, close: () => pool.end() };
 }
 
+/** A pool whose server may not be there yet, and whether it has Tollgate's tables. */
+export interface KeptPostgres {
+  readonly client: PostgresClient;
+  /**
+   * Refuses to go on while there are no tables.
+   *
+   * @throws StoreError why there are none yet
+   */
+  checkReady(): void;
+  /** The tables are gone, perhaps because it is another server now: they are made again. */
+  lost(): void;
+  close(): Promise<void>;
+}
+
 /**
- * A pool whose server may not be there yet. `checkReady` throws until Tollgate's tables are there, and says why they are not.
+ * A pool whose server may not be there yet: Tollgate's tables are made when it is.
  *
  * @throws MisuseError when pg is not installed
  */
-export async function keepPostgres(
-  url: string,
-): Promise<{ readonly client: PostgresClient; checkReady(): void; close(): Promise<void> }> {
+export async function keepPostgres(url: string): Promise<KeptPostgres> {
   const pool = await poolOf(url);
-  let failure: StoreError | null = null;
-  let isClosed = false;
+  let state: "waiting" | "ready" | "closed" = "waiting";
+  let problem = new StoreError("loading", "Postgres: Tollgate's tables are being made", { transient: true });
   let again: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
   const prepare = async () => {
     try {
       await migrate(pool);
-      failure = null;
+      if (state === "waiting") {
+        state = "ready";
+        failures = 0;
+      }
     } catch (error) {
-      const { code, message } = postgresError(error);
+      const { code, message, transient } = postgresError(error);
       // Whatever it is, it is tried again.
-      failure = new StoreError(code, `Tollgate's tables are not ready: ${message}`, { transient: true, cause: error });
-      if (!isClosed)
-        again = setTimeout(prepare, pauseAfter(failures++, MIGRATE_EACH_MS.first, MIGRATE_EACH_MS.most)).unref();
+      problem = new StoreError(code, `Tollgate's tables are not ready: ${message}`, { transient: true, cause: error });
+      const { first, most } = transient ? AWAY_MS : REFUSED_MS;
+      if (state === "waiting") again = setTimeout(prepare, pauseAfter(failures++, first, most)).unref();
     }
   };
   await prepare();
   return {
     client: pool,
     checkReady() {
-      if (failure !== null) throw failure;
+      if (state === "waiting") throw problem;
+    },
+    lost() {
+      if (state !== "ready") return;
+      state = "waiting";
+      void prepare();
     },
     async close() {
-      isClosed = true;
+      state = "closed";
       clearTimeout(again);
       await pool.end();
     },

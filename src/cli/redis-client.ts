@@ -6,7 +6,9 @@ import { pauseAfter, within } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
+import { lastFaultOf } from "../stores/redis/last-fault.ts";
 import type { RedisClient } from "../stores/redis.ts";
+import { emitRefusals, refusalOf } from "./redis-refusal.ts";
 
 /** How long a server may take until it has answered for the first time. */
 const CONNECT_MS = 2_000;
@@ -109,6 +111,7 @@ interface OpenClient {
  */
 export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
   const client = await clientOf(address, () => null);
+  const fault = lastFaultOf(client);
   // The client tells why by an event; its promises say only that the connection was closed.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));
@@ -124,7 +127,8 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
     if (reasons[0] !== undefined) throw reasons[0];
   } catch (error) {
     client.disconnect();
-    throw connectError(address.label, reasons[0] ?? error);
+    const refusal = address.kind === "server" ? undefined : await refusalOf(address.hosts);
+    throw connectError(address.label, reasons[0] ?? error, refusal ?? fault());
   } finally {
     clearTimeout(deadline);
   }
@@ -140,6 +144,7 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
   const client = await clientOf(address, (tries) => pauseAfter(tries - 1, 50, RECONNECT_MS_MAX));
   // What calls fail with says the same.
   client.on("error", () => {});
+  if (address.kind !== "server") emitRefusals(client, address.hosts);
   client.connect().catch(() => {});
   return { client, close: () => quit(client) };
 }
@@ -192,9 +197,7 @@ async function importIoredis() {
   }
 }
 
-function connectError(label: string, error: unknown): StoreError {
-  // A name with several addresses fails once for each of them.
-  const first = error instanceof AggregateError ? error.errors[0] : error;
-  const { code, message, transient } = redisError(first);
+function connectError(label: string, error: unknown, fault: Error | undefined): StoreError {
+  const { code, message, transient } = redisError(error, fault);
   return new StoreError(code, `${label}: ${message}`, { transient, cause: error });
 }

@@ -9,7 +9,9 @@ import type { Policy } from "../kernel/policy.ts";
 import { createLimiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { memoryStore } from "../stores/memory.ts";
-import { freshPrefix, readInput } from "./input.ts";
+import { policyLabel, withPolicyOption } from "./defaults.ts";
+import { readInput } from "./files.ts";
+import { freshPrefix } from "./input.ts";
 import { runReplay, type Totals } from "./replay-run.ts";
 import { probeStore, storeLabel, storeUrls } from "./store-url.ts";
 import { formatList } from "./table.ts";
@@ -28,10 +30,10 @@ interface ReplayOptions {
 }
 
 export function replayCommand(): Command {
-  return new Command("replay")
+  const command = new Command("replay")
     .description("replay a trace of tool calls over several processes, each deciding with its own connection")
-    .argument("<trace>", "one call a line, in JSON: session, turn, tool; also tenant, user, agent, cost, id, args")
-    .requiredOption("--policy <file>", "the policy, in YAML or JSON")
+    .argument("<trace>", "one call a line, in JSON: session, turn, tool; also tenant, user, agent, cost, id, args");
+  return withPolicyOption(command)
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
     .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, wholeNumber(1, MAX_INSTANCES), 1)
     .option("--prefix <prefix>", "what keys begin with; a fresh one unless given, so that every run counts from zero")
@@ -45,7 +47,7 @@ export function replayCommand(): Command {
 }
 
 async function replay(file: string, options: ReplayOptions): Promise<void> {
-  const text = readInput(options.policy);
+  const text = readInput(options.policy, "--policy");
   const policy = parsePolicy(text, options.policy);
   const trace = parseTrace(readInput(file), file);
   const { instances, killAfter, prefix = freshPrefix("replay") } = options;
@@ -63,7 +65,7 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
     const calls = trace.map(({ call }) => call);
     const totals = await runReplay(calls, { policy: text, store, prefix }, { instances, killAfter });
     if (options.json) console.log(JSON.stringify(summary(totals, policy, { instances, store: label })));
-    else printSummary(totals, policy, { file, store: label, prefix });
+    else printSummary(totals, policy, { file, policy: options.policy, store: label, prefix });
   }
 
   const { store } = options;
@@ -102,12 +104,20 @@ function summary(totals: Totals, policy: Policy, run: { readonly instances: numb
   };
 }
 
-function printSummary(totals: Totals, policy: Policy, run: { file: string; store: string; prefix: string }): void {
+interface Played {
+  readonly file: string;
+  readonly policy: string;
+  readonly store: string;
+  readonly prefix: string;
+}
+
+function printSummary(totals: Totals, policy: Policy, run: Played): void {
   const denials = policy.limits.map(({ name }) => `${name} ${totals.deniedBy.get(name) ?? 0}`).join(", ");
   const processes = [...totals.decidedBy].map(([pid, count]) => `${pid} (${count})`).join(", ");
   const { calls, restart } = totals;
   const rows: [string, string][] = [
     ["trace", run.file],
+    ["policy", policyLabel(run.policy)],
     ["store", `${run.store}, keys begin with ${run.prefix}`],
     ["calls", String(calls)],
     ["allowed", String(totals.allowed)],

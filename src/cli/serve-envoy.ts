@@ -2,11 +2,13 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { invalidOption } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { type EnvoyService, envoyService, parseEnvoyMapping } from "../service/envoy.ts";
 import type { Service } from "../service/handler.ts";
-import { readInput } from "./input.ts";
+import { addressError } from "./address.ts";
+import { asOptions } from "./as-options.ts";
+import { checkAuthority, inFile, readInput } from "./files.ts";
 
 export interface EnvoyServeOptions {
   readonly envoy?: string;
@@ -42,13 +44,18 @@ export async function listenForEnvoy({ limiter }: Service, options: EnvoyServeOp
   const hasTls = cert !== undefined && key !== undefined;
   if (clientCa !== undefined && !hasTls)
     throw invalidOption("--envoy-client-ca", "--tls-cert and --tls-key, too", clientCa);
-  const service = envoyService(limiter, {
-    policy: parsePolicy(readInput(policy), policy),
-    mapping: parseEnvoyMapping(readInput(envoyMap), envoyMap),
-  });
+  if (clientCa !== undefined) checkAuthority(clientCa, "--envoy-client-ca");
+  const mapping = parseEnvoyMapping(readInput(envoyMap, "--envoy-map"), envoyMap);
+  const inForce = parsePolicy(readInput(policy, "--policy"), policy);
+  const service = inFile(envoyMap, "invalid-option", () => envoyService(limiter, { policy: inForce, mapping }));
   const tls = hasTls ? { tls: { cert, key, ...(clientCa === undefined ? {} : { clientCa }) } } : {};
-  const bound = await service.listen({ host, port: Number(port), ...tls });
-  return { service, address: `${bound.host}:${bound.port}` };
+  try {
+    const bound = await service.listen({ host, port: Number(port), ...tls });
+    return { service, address: `${bound.host}:${bound.port}` };
+  } catch (error) {
+    if (MisuseError.isInstance(error)) throw asOptions(error, { host: "--envoy", port: "--envoy" });
+    throw addressError(error, { host, port: Number(port), hostOption: "--envoy", portOption: "--envoy" }) ?? error;
+  }
 }
 
 /** Ends it before the limiter is closed, and not before load balancers have had time to see that the service leaves. */

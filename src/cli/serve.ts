@@ -3,18 +3,20 @@
 
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { fileJournal } from "../journal.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { FailoverOptions } from "../limiter.ts";
+import { parsePolicy } from "../policy-file.ts";
 import { watchPolicy } from "../policy-watch.ts";
 import { auditFile } from "../service/audit.ts";
 import type { Service } from "../service/handler.ts";
 import { keyFile } from "../service/keys.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { BOUND_NAMES, LISTEN_NUMBERS, LOG_LEVELS, type LogLevel, type ServiceBounds } from "../service/options.ts";
-import { readInput } from "./input.ts";
+import { addressError } from "./address.ts";
+import { policyLabel, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
 import {
   type EnvoyListening,
   type EnvoyServeOptions,
@@ -22,7 +24,7 @@ import {
   listenForEnvoy,
   withEnvoyOptions,
 } from "./serve-envoy.ts";
-import { openLastingStore, storeLabel, storeUrls } from "./store-url.ts";
+import { openLastingStore, storeLabel } from "./store-url.ts";
 
 interface ServeOptions extends EnvoyServeOptions {
   readonly store: string;
@@ -37,15 +39,16 @@ interface ServeOptions extends EnvoyServeOptions {
   readonly set?: readonly string[];
 }
 
+/** How long the store's client may take to connect before that is logged. */
+const CONNECTS_MS = 2_000;
 /** How long the store's client may take to say goodbye. */
 const CLIENT_CLOSES_MS = 2_000;
-const SAMPLE = fileURLToPath(new URL("../../sample-policy.yaml", import.meta.url));
 
 export function serveCommand(): Command {
-  const command = new Command("serve")
-    .description("answer over HTTP whether calls are allowed: the limiter as a service")
-    .option("--policy <file>", "the policy, in YAML or JSON; read again when it changes", SAMPLE)
-    .option("--store <url>", `where the state lives: ${storeUrls("any")}`, "sqlite:tollgate.db")
+  const command = new Command("serve").description(
+    "answer over HTTP whether calls are allowed: the limiter as a service",
+  );
+  withStoreOption(withPolicyOption(command, "; read again when it changes"), "any")
     .option("--prefix <prefix>", "what keys of the store begin with", "rate")
     .option("--host <address>", "where to listen; elsewhere than on this machine it wants --keys", "127.0.0.1")
     .option("--port <n>", "the port; 0 for any that is free", "8420")
@@ -70,8 +73,10 @@ async function serve(options: ServeOptions): Promise<void> {
   ]);
   const log = createLog(options.logLevel);
   const { bounds, listening } = numbersOf(options.set ?? []);
+  const port = numberOf("--port", options.port);
   const tls = tlsOf(options);
-  const source = readInput(options.policy);
+  const source = readPolicy(options.policy);
+  if (options.audit !== undefined) checkAppendable(options.audit, "--audit");
   const keys =
     options.keys === undefined
       ? false
@@ -81,20 +86,26 @@ async function serve(options: ServeOptions): Promise<void> {
   let service: Service;
   let envoy: EnvoyListening | null = null;
   try {
-    service = createService({
-      policy: source,
-      store,
-      keys,
-      prefix: options.prefix,
-      failover: failoverOf(options),
-      log,
-      bounds,
-      ...(options.audit === undefined ? {} : { audit: auditFile(options.audit) }),
-    });
-    const where = { host: options.host, port: numberOf("--port", options.port) };
+    service = inFile(options.policy, "invalid-policy", () =>
+      createService({
+        policy: source,
+        store,
+        keys,
+        prefix: options.prefix,
+        failover: failoverOf(options),
+        log,
+        bounds,
+        ...(options.audit === undefined ? {} : { audit: auditFile(options.audit) }),
+      }),
+    );
+    const where = { host: options.host, port };
     envoy = await listenForEnvoy(service, options);
     const drain = envoy === null ? {} : { drainMs: 0 };
-    listener = await listen(service, { ...listening, ...drain, ...where, ...(tls === null ? {} : { tls }) });
+    listener = await listen(service, { ...listening, ...drain, ...where, ...(tls === null ? {} : { tls }) }).catch(
+      (error) => {
+        throw addressError(error, { ...where, hostOption: "--host", portOption: "--port" }) ?? error;
+      },
+    );
   } catch (error) {
     await envoy?.service.close({ graceMs: 0 });
     await close();
@@ -102,12 +113,14 @@ async function serve(options: ServeOptions): Promise<void> {
   }
   const watch = watchPolicy(
     options.policy,
-    { reload: () => service.reload(readInput(options.policy)) },
+    { reload: () => service.reload(readPolicy(options.policy)) },
     { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
   );
   // Who reads that it listens may ask it to end at once.
   const ending = nextSignal();
   tellStart(options, listener.url, envoy);
+  // A store that is not there yet is logged, also where nobody asks for it.
+  setTimeout(() => service.fetch(new Request(`${listener.url}/readyz`)), CONNECTS_MS).unref();
   const signal = await ending;
   log.info({ signal }, "ending");
   watch.close();
@@ -120,10 +133,9 @@ async function serve(options: ServeOptions): Promise<void> {
 
 /** Says it in one piece: who waits for the first line has the others, too. */
 function tellStart({ policy, store, keys, envoyMap }: ServeOptions, url: string, envoy: EnvoyListening | null): void {
-  const isSample = policy === SAMPLE;
   const lines = [
     `tollgate listens at ${url} (${url}/docs says what it answers)`,
-    `  policy ${policy}${isSample ? ": a sample, copy it and start with --policy YOURS" : ""}`,
+    `  policy ${policyLabel(policy)}`,
     `  state  ${storeLabel(store)}`,
     `  keys   ${keys ?? "none: whoever is on this machine may ask"}`,
     ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
@@ -157,7 +169,14 @@ function tlsOf({ tlsCert, tlsKey }: ServeOptions) {
   if (tlsCert === undefined || tlsKey === undefined) {
     throw invalidOption("--tls-cert and --tls-key", "both of them, or none", tlsCert ?? tlsKey);
   }
-  return { cert: readInput(tlsCert), key: readInput(tlsKey) };
+  return readTls(tlsCert, tlsKey);
+}
+
+/** The text of a policy, once it is known to be one: faults name the file. */
+function readPolicy(file: string): string {
+  const text = readInput(file, "--policy");
+  parsePolicy(text, file);
+  return text;
 }
 
 /** The bounds by name: of the service, and of listening. */

@@ -1,13 +1,14 @@
 // Stores by URL: the only place that knows which stores there are.
 
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { type Store, StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";
 import { sqliteStore } from "../stores/sqlite.ts";
-import { connectPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
+import { connectPostgres, type KeptPostgres, keepPostgres, postgresLabel } from "./postgres-client.ts";
 import { ANSWER_MS, connectRedis, keepRedis, parseRedisUrl } from "./redis-client.ts";
 
 const SHARED_URLS =
@@ -49,7 +50,7 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
   if (url === "memory:" && need === "any") return opened(memoryStore());
   const path = sqlitePath(url);
   if (path !== undefined) {
-    if (need === "existing" && !existsSync(path)) throw refuse("a SQLite file that is there", url);
+    if (need === "existing" && !existsSync(path)) throw noFile(path, url);
     return opened(sqliteStore(path));
   }
   if (postgresLabel(url) !== null) {
@@ -71,8 +72,8 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
  */
 export async function openLastingStore(url: string): Promise<OpenStore> {
   if (postgresLabel(url) !== null) {
-    const { client, checkReady, close } = await keepPostgres(url);
-    return opened(onceReady(postgresStore(client, { deadlineMs: LASTING_MS }), checkReady), close);
+    const kept = await keepPostgres(url);
+    return opened(onceReady(postgresStore(kept.client, { deadlineMs: LASTING_MS }), kept), kept.close);
   }
   const address = parseRedisUrl(url);
   if (address === null) return openStore(url, "any");
@@ -80,20 +81,25 @@ export async function openLastingStore(url: string): Promise<OpenStore> {
   return opened(redisStore(client, { deadlineMs: ANSWER_MS }), close);
 }
 
-/** Until its tables are there, a store is as one that is away. */
-function onceReady(store: Store, checkReady: () => void): Store {
+/** Until its tables are there, a store fails with the reason for that. */
+function onceReady(store: Store, { checkReady, lost }: KeptPostgres): Store {
+  const { batching, deadlineMs, beat, setup } = store;
+  const whenReady = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
+    checkReady();
+    try {
+      return await ask();
+    } catch (error) {
+      if (StoreError.isInstance(error) && error.code === "schema-version") lost();
+      throw error;
+    }
+  };
   return {
-    ...(store.batching === undefined ? {} : { batching: store.batching }),
-    async apply(requests, terms) {
-      checkReady();
-      return store.apply(requests, terms);
-    },
+    ...(batching === undefined ? {} : { batching }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    apply: (requests, terms, leftMs) => whenReady(() => store.apply(requests, terms, leftMs)),
     checkPolicy: (policy) => store.checkPolicy?.(policy),
-    async beat(member) {
-      checkReady();
-      if (store.beat === undefined) throw new RangeError("a Postgres store beats");
-      return store.beat(member);
-    },
+    ...(beat === undefined ? {} : { beat: (member) => whenReady(() => beat.call(store, member)) }),
+    ...(setup === undefined ? {} : { setup: () => setup.call(store) }),
     close: () => store.close(),
   };
 }
@@ -143,6 +149,14 @@ function opened(store: Store, closeClient?: () => Promise<void>): OpenStore {
 
 function refuse(expected: string, got: string): MisuseError {
   return new MisuseError("invalid-option", { path: "--store", expected, got: formatGot(got) });
+}
+
+/** A file that is made anew would only say that nothing was used. */
+function noFile(path: string, url: string): MisuseError {
+  const expected =
+    "a SQLite file that exists: run the command in the folder where `tollgate serve` runs, or name its file as sqlite:PATH";
+  const got = `${formatGot(url)}, and there is no ${resolve(path)}`;
+  return new MisuseError("invalid-option", { path: "--store", expected, got });
 }
 
 /** What is no URL may hold a password all the same. */

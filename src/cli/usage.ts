@@ -1,10 +1,14 @@
 // `tollgate usage`: how do someone's buckets stand?
 
 import { Command } from "commander";
+import type { BucketDimensions } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration } from "../kernel/duration.ts";
+import type { Limit, Policy } from "../kernel/policy.ts";
+import { dimensionOption } from "./as-options.ts";
+import { policyLabel, SAMPLE_POLICY } from "./defaults.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
-import { formatTable } from "./table.ts";
+import { formatList, formatTable } from "./table.ts";
 
 export function usageCommand(): Command {
   return withBucketOptions(
@@ -15,11 +19,27 @@ export function usageCommand(): Command {
 }
 
 async function usage(options: BucketOptions): Promise<void> {
-  const usages = await withLimiter(options, (limiter) => limiter.usage(dimensionsOf(options)));
+  const dimensions = dimensionsOf(options);
+  const { usages, policy } = await withLimiter(options, async (limiter, policy) => {
+    return { usages: await limiter.usage(dimensions), policy };
+  });
   if (options.json) console.log(JSON.stringify(usages));
-  else if (usages.length === 0)
-    console.log("No limit of this policy has all its dimensions given; --tool may be missing.");
-  else console.log(formatUsages(usages));
+  else if (usages.length > 0) console.log(formatUsages(usages));
+  else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
+  if (options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
+}
+
+/** The options that each limit wants beside those that were given. */
+function formatMissing({ limits, tools, tiers }: Policy, given: BucketDimensions): string {
+  const isKnown = (dimension: string, limit: Limit) =>
+    (given as Record<string, unknown>)[dimension] !== undefined ||
+    (dimension === "tool" && tools.some(limit.matches)) ||
+    (dimension === "tier" && tiers.size > 0);
+  const rows = limits.map((limit) => {
+    const missing = limit.per.filter((dimension) => !isKnown(dimension, limit)).map(dimensionOption);
+    return [limit.name, missing.join(" ") || "a tool or a tier that the limit applies to"] as const;
+  });
+  return formatList(rows);
 }
 
 /** Usages as a table. */

@@ -1,6 +1,7 @@
 // What the service answers instead of what was asked for, as the errors that a limiter in the process would throw.
 
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store-error.ts";
 
 /** Why there is no answer. */
@@ -47,9 +48,8 @@ export function failureOf(status: number, body: unknown): Failure {
 /** What it means that there is no answer at all. */
 export function unanswered(url: string, cause: unknown): Failure {
   const deeper = cause instanceof Error ? cause.cause : undefined;
-  const why = [cause, deeper].flatMap((each) => (each instanceof Error ? each.message : [])).join(": ");
   const code = typeof deeper === "object" && deeper !== null && "code" in deeper ? deeper.code : undefined;
-  const error = new StoreError("unavailable", `the service at ${url}: ${why}`, { transient: true, cause });
+  const error = new StoreError("unavailable", `the service at ${url}: ${reasonOf(cause)}`, { transient: true, cause });
   return { error, isUndone: NOT_CONNECTED.has(code) };
 }
 

@@ -68,9 +68,10 @@ export class MisuseError extends TypeError {
   /** At least one. */
   readonly faults: readonly Fault[];
 
-  constructor(code: MisuseCode, faults: Fault | readonly Fault[]) {
+  /** @param options `cause`: what went wrong beneath, where something did */
+  constructor(code: MisuseCode, faults: Fault | readonly Fault[], options?: { readonly cause?: unknown }) {
     const list = Array.isArray(faults) ? (faults as readonly Fault[]) : [faults as Fault];
-    super(list.map(formatFault).join("\n"));
+    super(list.map(formatFault).join("\n"), options);
     this.code = code;
     this.faults = list;
     Object.defineProperty(this, MISUSE, { value: true });

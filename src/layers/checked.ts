@@ -4,16 +4,36 @@
 import type { Store } from "../store.ts";
 import { validBeat, validReplies } from "../store-check.ts";
 
-/** Checks what a store replies. It has no `answer`: the replies of a store that is asked without layers are checked there. */
-export function checkedLayer(store: Store): Store {
-  const { batching, clock, deadlineMs, checkPolicy, beat } = store;
+/** What is told whether the store answers. */
+export interface Watch {
+  answered(): void;
+  failed(): void;
+}
+
+/**
+ * Checks what a store replies, and tells a watch whether it does. It has no `answer`: the replies of a store that is asked
+ * without layers are checked there.
+ */
+export function checkedLayer(store: Store, watch: Watch | null = null): Store {
+  const { batching, clock, deadlineMs, checkPolicy, beat, lastFault } = store;
+  const watched = <Answer>(asked: Promise<Answer>): Promise<Answer> => {
+    if (watch !== null) {
+      asked.then(
+        () => watch.answered(),
+        () => watch.failed(),
+      );
+    }
+    return asked;
+  };
   return {
     ...(batching === undefined ? {} : { batching }),
     ...(clock === undefined ? {} : { clock }),
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    apply: async (requests, terms, leftMs) => validReplies(requests, await store.apply(requests, terms, leftMs)),
+    apply: async (requests, terms, leftMs) =>
+      validReplies(requests, await watched(store.apply(requests, terms, leftMs))),
     ...(checkPolicy === undefined ? {} : { checkPolicy: (policy) => checkPolicy.call(store, policy) }),
-    ...(beat === undefined ? {} : { beat: async (member) => validBeat(await beat.call(store, member)) }),
+    ...(beat === undefined ? {} : { beat: async (member) => validBeat(await watched(beat.call(store, member))) }),
+    ...(lastFault === undefined ? {} : { lastFault: () => lastFault.call(store) }),
     close: (withinMs) => store.close(withinMs),
   };
 }

@@ -2,9 +2,10 @@
 // one that was not answered; it answers by shares while the store is away (failover/fallback.ts), and when the store is
 // back it gives back what that has lost, and books what was admitted meanwhile (failover/backlog.ts), before it asks again.
 
-import { type Clock, isWithin, monotonicClock, spread, within } from "../clock.ts";
+import { type Clock, isWithin, LateError, monotonicClock, spread, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import {
   type Batching,
   type Beat,
@@ -247,7 +248,7 @@ class Failover implements RecoveringStore {
       leftMs = dueMs - this.#clock.nowMs();
     }
     if (this.#state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
-    if (leftMs <= 0) this.#leave(unanswered(this.deadlineMs));
+    if (leftMs <= 0) this.#leave(this.#failureOf(new LateError(`no answer within ${this.deadlineMs} ms`)));
     return this.#isAway() ? requests.map((request) => this.#admit(request)) : this.#send(requests, dueMs, isAgain);
   }
 
@@ -268,7 +269,7 @@ class Failover implements RecoveringStore {
       if (number !== null) this.#backlog.answered(number);
       return replies;
     } catch (error) {
-      const failure = asStoreError(error);
+      const failure = this.#failureOf(error);
       const isLost = failure.code === "other-incarnation" && !isAgain;
       if (isOutage(failure) && !isLost) return this.#doubt(requests, number, failure, []);
       // Nothing was booked.
@@ -492,7 +493,7 @@ class Failover implements RecoveringStore {
     try {
       return await within(this.deadlineMs, asked, { isAwaited });
     } catch (error) {
-      throw asStoreError(error);
+      throw this.#failureOf(error);
     }
   }
 
@@ -504,6 +505,14 @@ class Failover implements RecoveringStore {
     if (this.#isHastened || performance.now() - sentMs < this.deadlineMs) return;
     this.#isHastened = true;
     this.#pause.shorten(Math.random() * longestProbeMs(this.#members.count));
+  }
+
+  /** An error as the store's. One that only says that there is no answer says why there is no connection, where that is known. */
+  #failureOf(error: unknown): StoreError {
+    const fault = error instanceof LateError ? this.#store.lastFault?.() : undefined;
+    if (fault === undefined) return asStoreError(error);
+    const message = `the store: ${reasonOf(error)} (${reasonOf(fault)})`;
+    return new StoreError("unavailable", message, { transient: true, cause: fault });
   }
 
   #member() {
@@ -571,16 +580,11 @@ const REQUEST_ALONE: ReadonlySet<string> = new Set(["capacity", "too-many-holds"
 
 function asStoreError(error: unknown): StoreError {
   if (StoreError.isInstance(error)) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new StoreError("unavailable", `the store: ${message}`, { transient: true, cause: error });
+  return new StoreError("unavailable", `the store: ${reasonOf(error)}`, { transient: true, cause: error });
 }
 
 function tooOld(): StoreError {
   return new StoreError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
-}
-
-function unanswered(deadlineMs: number): StoreError {
-  return new StoreError("unavailable", `the store: no answer within ${deadlineMs} ms`, { transient: true });
 }
 
 function lost(): StoreError {

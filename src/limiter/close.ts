@@ -32,6 +32,7 @@ export function closeWithinMs(options: CloseOptions): number {
 export async function closeLimiter(shared: Shared, withinMs: number): Promise<void> {
   const endsAtMs = monotonicClock.nowMs() + withinMs;
   const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
+  shared.setup?.close();
   for (const fail of [...shared.sleepers]) fail(limiterClosed());
   // A call that is rejected gives its place back.
   while (shared.waits.size > 0) await Promise.allSettled(shared.waits);

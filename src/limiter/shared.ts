@@ -7,23 +7,25 @@ import type { BucketUsage, Decision, Priced } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
-import { askOne, type Found, type SetupCheck, type Store, StoreError } from "../store.ts";
+import { askOne, type Found, type Store, StoreError } from "../store.ts";
 import { validReply } from "../store-check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
 import type { HoldLimit } from "./keep-alive.ts";
 import type { KnownCalls } from "./known-calls.ts";
+import type { SetupEvent, SetupWatch } from "./setup.ts";
 import type { UnusableUsage } from "./usage.ts";
 
 /** What a limiter says beside its decisions. */
 export type LimiterEvent =
-  /** The store is set up so that it may break a promise. */
-  | { readonly type: "store-setup"; readonly check: SetupCheck }
+  /**
+   * `store-setup`: the store is set up so that it may break a promise. `store-error`: how it is set up cannot be read, and not
+   * because it is away. Each is reported once, and again when it changes.
+   */
+  | SetupEvent
   | Exclude<FailoverEvent, { readonly type: "instances" }>
   /** More instances share these limits than they have units: while the store is away, some have no share. */
   | { readonly type: "small-quotas"; readonly instances: number; readonly limits: readonly string[] }
-  /** How the store is set up could not be read. */
-  | { readonly type: "store-error"; readonly error: unknown }
   /**
    * A hold of `run` could not be extended (`error` is `null`: it had expired), and others may take what it held. The
    * function goes on.
@@ -106,6 +108,8 @@ export interface Shared {
   readonly sleepers: Set<(reason: unknown) => void>;
   /** Takes back what a request of a keyed call booked: asks the store itself, without terms, and never twice. */
   readonly undo: (request: StoreRequest) => Promise<unknown>;
+  /** Watches how the store is set up; `null` where there is nothing to watch, or nobody listens. */
+  readonly setup: SetupWatch | null;
   closing: Promise<void> | null;
   /** The last denial, and the reply that it came of. */
   last: { readonly reply: StoreReply; readonly charges: readonly Priced[]; readonly decision: Decision } | null;

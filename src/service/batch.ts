@@ -5,7 +5,7 @@ import { parseBy } from "./body.ts";
 import type { Asking, Desk } from "./desk.ts";
 import { invalidBody, kindOf, ProblemError } from "./problems.ts";
 import type { Route } from "./routes.ts";
-import { problemSchema } from "./schemas.ts";
+import { problemSchema, words } from "./schemas.ts";
 
 const MAX_ITEMS = 1_000;
 
@@ -37,9 +37,9 @@ export function batchRoute(routes: readonly Route[]): Route {
     path: "/v1/batch",
     scope: "decide",
     summary: "Up to 1,000 of these at once, answered in order, each with a status and a body of its own",
-    request: z.strictObject({ items: z.array(z.union(items)).min(1).max(MAX_ITEMS) }).meta({ id: "Batch" }),
+    request: words({ items: z.array(z.union(items)).min(1).max(MAX_ITEMS) }).meta({ id: "Batch" }),
     // Each item is checked by itself, so that one that is wrong fails alone.
-    reads: z.strictObject({ items: z.array(z.unknown()).min(1).max(MAX_ITEMS) }),
+    reads: words({ items: z.array(z.unknown()).min(1).max(MAX_ITEMS) }),
     response: z
       .strictObject({ items: z.array(z.strictObject({ status: z.int(), body: answer })) })
       .meta({ id: "BatchAnswer" }),

@@ -96,7 +96,9 @@ export function parseBy<Output>(schema: z.ZodType<Output>, value: unknown): Outp
   if (crowded !== null) throw invalidBody([{ path: crowded, expected: `at most ${MAX_KEYS} keys`, got: "more" }]);
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw invalidBody(result.error.issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value)));
+  // A word that is misspelt is one that is missing, too: what stands there says more.
+  const issues = result.error.issues.toSorted((one, other) => Number(isUnknown(other)) - Number(isUnknown(one)));
+  throw invalidBody(issues.slice(0, MAX_FAULTS).map((issue) => faultOf(issue, value)));
 }
 
 /** The server reads no more than the length that was announced. */
@@ -166,10 +168,14 @@ function at(value: object, key: string): unknown {
   return Object.hasOwn(value, key) ? value[key as keyof typeof value] : undefined;
 }
 
+function isUnknown({ code }: z.core.$ZodIssue): boolean {
+  return code === "unrecognized_keys";
+}
+
 function faultOf(issue: z.core.$ZodIssue, value: unknown): Fault {
   const path = pathOf(issue.path);
   if (issue.code === "unrecognized_keys") {
-    return { path: path === "" ? "body" : path, expected: "only the words of the schema", got: keysOf(issue.keys) };
+    return { path: path === "" ? "body" : path, expected: issue.message, got: keysOf(issue.keys) };
   }
   const found = issue.path.reduce<unknown>(
     (inner, key) => (typeof inner === "object" && inner !== null ? at(inner, String(key)) : undefined),
@@ -180,12 +186,19 @@ function faultOf(issue: z.core.$ZodIssue, value: unknown): Fault {
 
 const MEASURES: Readonly<Record<string, string>> = { string: "a length of ", array: "a length of " };
 
+const TYPES: Readonly<Record<string, string>> = {
+  string: "a text",
+  int: "a whole number",
+  number: "a whole number",
+  object: "an object",
+  record: "an object of whole numbers by unit",
+  array: "a list",
+  never: "nothing",
+};
+
 /** The issue in the house's words: what was expected, not what is wrong. */
 function expectedOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_type")
-    return issue.expected === "int" ? "a whole number" : `a value of the type ${issue.expected}`;
-  if (issue.code === "invalid_union") return "one of the forms that the schema lists";
-  if (issue.code === "invalid_format") return `a text like ${"pattern" in issue ? issue.pattern : issue.format}`;
+  if (issue.code === "invalid_type") return TYPES[issue.expected] ?? `a value of the type ${issue.expected}`;
   if (issue.code === "too_small") return `${MEASURES[issue.origin] ?? ""}at least ${issue.minimum}`;
   if (issue.code === "too_big") return `${MEASURES[issue.origin] ?? ""}at most ${issue.maximum}`;
   if (issue.code === "invalid_value") return issue.values.map(String).join(" or ");

@@ -12,7 +12,7 @@ import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Bounds } from "./options.ts";
-import { ProblemError, stopping } from "./problems.ts";
+import { ProblemError, type RouteWords, stopping } from "./problems.ts";
 import type { ReadinessWatch } from "./readiness.ts";
 import type {
   BucketBody,
@@ -48,7 +48,7 @@ export interface Desk {
   /** Aborted when what runs has had its time. */
   readonly stop: AbortSignal;
   /** An error as an answer; one that is nobody's fault but the service's is logged. */
-  failed(error: unknown): ProblemError;
+  failed(error: unknown, words?: RouteWords): ProblemError;
   readonly inForce: PolicyInForce;
   /** Before it ends it says that it is not ready; then it takes no new work. */
   phase: "open" | "leaving" | "stopping";

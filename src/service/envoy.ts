@@ -8,7 +8,7 @@ import { type Limiter, policyOf } from "../limiter.ts";
 import { readYaml } from "../yaml-text.ts";
 import { answerOf, type Response, unitsIn } from "./envoy/answer.ts";
 import { Decider } from "./envoy/decide.ts";
-import { type Asked, createMapper, type EnvoyMapping } from "./envoy/mapping.ts";
+import { type Asked, createMapper, type EnvoyMapping, rememberPlaces } from "./envoy/mapping.ts";
 import {
   type Descriptor,
   type Listening,
@@ -176,7 +176,9 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
  */
 export function parseEnvoyMapping(text: string, source = "mapping"): EnvoyMapping {
   if (typeof text !== "string") throw invalidOption(source, "a text in YAML or JSON", text);
-  return readYaml(text, source, "invalid-option").value as EnvoyMapping;
+  const { value, at } = readYaml(text, source, "invalid-option");
+  rememberPlaces(value, at);
+  return value as EnvoyMapping;
 }
 
 /** Whether a value of a call is longer than the limiter takes. */

@@ -2,12 +2,14 @@
 // the answer as text. It makes nothing that it could have made before.
 
 import type { Context } from "hono";
+import { z } from "zod";
 import { callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
 import type { Asking, Desk } from "./desk.ts";
 import type { Log } from "./log.ts";
-import { notFor, ProblemError, stopping } from "./problems.ts";
+import { notFor, ProblemError, type RouteWords, stopping } from "./problems.ts";
 import type { Route } from "./routes.ts";
+import { callSchema } from "./schemas.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
@@ -21,10 +23,24 @@ let run: string | undefined;
 
 /** What answers the requests of one route. */
 export function exchange(desk: Desk, route: Route, log: Log | undefined): (context: Context) => Promise<Response> {
-  return (context) => answer(desk, route, log, context.req.raw);
+  const words = wordsOf(route);
+  return (context) => answer(desk, route, words, log, context.req.raw);
 }
 
-async function answer(desk: Desk, route: Route, log: Log | undefined, request: Request): Promise<Response> {
+/** What a route calls the words of a call. */
+function wordsOf({ request, query }: Route): RouteWords {
+  const shape = request instanceof z.ZodObject && "tool" in request.shape ? request.shape : {};
+  const beside = Object.keys(shape).filter((word) => !Object.hasOwn(callSchema.shape, word));
+  return { beside, isQuery: query !== undefined };
+}
+
+async function answer(
+  desk: Desk,
+  route: Route,
+  words: RouteWords,
+  log: Log | undefined,
+  request: Request,
+): Promise<Response> {
   const startedMs = performance.now();
   let response: Response;
   if (route.isOpen !== true) desk.inFlight++;
@@ -32,7 +48,7 @@ async function answer(desk: Desk, route: Route, log: Log | undefined, request: R
     if (route.isOpen !== true) admit(desk);
     response = await act(desk, route, request);
   } catch (error) {
-    response = problemResponse(desk.failed(error), request);
+    response = problemResponse(desk.failed(error, words), request);
   } finally {
     if (route.isOpen !== true) desk.inFlight--;
   }
@@ -70,7 +86,7 @@ function underKey<Body extends { readonly idempotencyKey?: string }>(body: Body,
   const key = keyIn(header);
   if (key === null) {
     const expected = 'one key of visible ASCII characters, in quotes ("job-17") or bare (job-17)';
-    throw wrongHeader("The header is not one key.", expected, "another");
+    throw wrongHeader("The header is not one key.", expected, `a header of ${header.length} characters`);
   }
   if (body.idempotencyKey !== undefined && body.idempotencyKey !== key) {
     const expected = "the same key in the header and in the body";

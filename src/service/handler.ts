@@ -6,9 +6,11 @@ import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
 import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter, type LimiterEvent, policyOf } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
+import { StoreError } from "../store.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
 import { Events } from "./events.ts";
 import { exchange, problemResponse, unrouted } from "./exchange.ts";
@@ -99,7 +101,10 @@ export function createService(options: ServiceOptions): Service {
   const bounds = boundsOf(options.bounds);
   const metrics = new Metrics();
   const hasShare = failover !== false && failover.journal !== undefined && failover.instances !== undefined;
-  const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare);
+  const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
+    if (error === null) log?.info({}, "ready: the store answers");
+    else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
+  });
   const events = new Events(bounds, () => desk.inForce.policy, metrics);
   const stop = new AbortController();
   const written = new WeakMap<Policy, Omit<PolicyInForce, "policy">>();
@@ -137,8 +142,8 @@ export function createService(options: ServiceOptions): Service {
     readiness,
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop: stop.signal,
-    failed(error) {
-      const problem = problemOf(error);
+    failed(error, words) {
+      const problem = problemOf(error, words);
       if (problem.problem.status >= 500 && problem !== error) logFailure(log, problem.problem.code, error);
       return problem;
     },
@@ -237,18 +242,22 @@ function logEvent(log: Log, event: LimiterEvent): void {
   else if (event.type === "unbookable")
     log.error({ bookings: event.bookings, problem: event.error.message }, "the store refuses bookings, which are lost");
   else if (event.type === "small-quotas") log.warn(event, "more instances than a quota has units");
-  else if (event.type === "store-error") log.warn({ problem: String(event.error) }, "the store's setup is not known");
+  else if (event.type === "store-error")
+    log.warn({ code: codeOf(event.error), problem: reasonOf(event.error) }, "the store's setup is not known");
   else if (event.type === "usage-unusable") {
     const { unit, expected, got } = event;
     log.warn({ unit, expected, got }, "usage that was settled cannot be used");
   } else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
 }
 
+function codeOf(error: unknown): string {
+  return StoreError.isInstance(error) ? error.code : "unavailable";
+}
+
 /** Errors of the store and of the service itself: their messages are made of the program's words. */
 function logFailure(log: Log | undefined, code: string, error: unknown): void {
-  const problem = error instanceof Error ? error.message : String(error);
   log?.error(
-    { code, problem, stack: code === "internal" && error instanceof Error ? error.stack : undefined },
+    { code, problem: reasonOf(error), stack: code === "internal" && error instanceof Error ? error.stack : undefined },
     "failed",
   );
 }

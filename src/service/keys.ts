@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { z } from "zod";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { reasonOf } from "../kernel/reason.ts";
 
 /** What a key may do: decide calls, read how things stand, change them. None contains another. */
 export const SCOPES = ["decide", "read", "admin"] as const;
@@ -106,14 +107,18 @@ export function readKeys(path: string): readonly StoredKey[] {
     parsed = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     if (MisuseError.isInstance(error)) throw error;
-    const got = error instanceof SyntaxError ? "no JSON" : formatGot(error);
-    throw new MisuseError("invalid-option", { path: "keys", expected: `a key file that can be read at ${path}`, got });
+    // What the parser says beside the place may show what stands there.
+    const [place = ""] = /at line \d+ column \d+|\(line \d+ column \d+\)/.exec(String(error)) ?? [];
+    const got = error instanceof SyntaxError ? `no JSON ${place}`.trim() : reasonOf(error);
+    const fault = { path: "keys", expected: `a key file that can be read at ${path}`, got };
+    throw new MisuseError("invalid-option", fault, { cause: error });
   }
   const result = fileSchema.safeParse(parsed);
   if (!result.success) {
     const [issue] = result.error.issues;
     const at = issue?.path.join(".") ?? "";
-    throw invalidOption(`keys ${at}`.trim(), "a key file as `tollgate keys create` writes it", issue?.message);
+    const expected = `a key file as \`tollgate keys create\` writes it, at ${path}`;
+    throw new MisuseError("invalid-option", { path: "keys", expected, got: `${at || "the file"}: ${issue?.message}` });
   }
   const { keys } = result.data;
   if (new Set(keys.map(({ id }) => id)).size < keys.length) throw invalidOption("keys", "ids that differ", path);
@@ -128,6 +133,12 @@ function index(keys: readonly StoredKey[]): ReadonlyMap<string, Key> {
     ]),
   );
 }
+
+const PARTS: Readonly<Record<string, string>> = {
+  scopes: `some of ${SCOPES.join(", ")}`,
+  tenants: "1 to 1,000 tenants of 1 to 1,000 characters",
+  name: "at most 200 characters",
+};
 
 /** What a new key may do. */
 export interface NewKey {
@@ -160,7 +171,9 @@ export function createKey(
   const checked = keySchema.safeParse(stored);
   if (!checked.success) {
     const [issue] = checked.error.issues;
-    throw invalidOption(String(issue?.path[0] ?? "key"), "scopes, tenants and a name that can be kept", issue?.message);
+    const [part = "key"] = issue?.path ?? [];
+    const got = formatGot({ scopes, tenants, name }[String(part)]);
+    throw new MisuseError("invalid-option", { path: String(part), expected: PARTS[String(part)] ?? "a key", got });
   }
   change(path, (keys) => [...keys, checked.data]);
   return { id, key: `tg_${id}_${secret}` };
@@ -173,7 +186,7 @@ export function createKey(
  */
 export function revokeKey(path: string, id: string): void {
   change(path, (keys) => {
-    if (!keys.some((key) => key.id === id)) throw invalidOption("id", "the id of a key in the file", id);
+    if (!keys.some((key) => key.id === id)) throw invalidOption("id", `the id of a key in ${path}`, id);
     return keys.filter((key) => key.id !== id);
   });
 }
@@ -184,12 +197,11 @@ function change(path: string, by: (keys: readonly StoredKey[]) => readonly Store
   try {
     writeFileSync(next, "", { flag: "wx", mode: 0o600 });
   } catch (error) {
-    const got = formatGot(error);
-    throw new MisuseError("invalid-option", {
-      path: "keys",
-      expected: `that nobody else changes ${path} (else remove ${next})`,
-      got,
-    });
+    const isLocked = error instanceof Error && "code" in error && error.code === "EEXIST";
+    const expected = isLocked
+      ? `that nobody else changes ${path} (if a command was killed amid that, remove ${next})`
+      : `a folder in which ${path} can be written`;
+    throw new MisuseError("invalid-option", { path: "keys", expected, got: reasonOf(error) }, { cause: error });
   }
   try {
     const keys = by(existsSync(path) ? readKeys(path) : []);

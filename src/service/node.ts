@@ -1,15 +1,16 @@
 // Where the service listens: the only place that opens a port, with bounds for clients that are slow, many or strange.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, type ServerOptions as HttpsOptions } from "node:https";
 import { isIP, Server as NetServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import { problemResponse } from "./exchange.ts";
 import type { Service } from "./handler.ts";
 import { LISTEN_NUMBERS } from "./options.ts";
-import { ProblemError } from "./problems.ts";
+import { type ProblemCode, ProblemError } from "./problems.ts";
 
 /** How a service listens. */
 export interface ListenOptions {
@@ -81,14 +82,14 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
   };
   const answer = getRequestListener((request) => service.fetch(request), { errorHandler: badRequest });
   const listener = untilLast(service, service.isOpen ? fromThisMachine(answer) : answer);
-  const server = tls === undefined ? createServer(bounds, listener) : createTlsServer({ ...bounds, ...tls }, listener);
+  const server = tls === undefined ? createServer(bounds, listener) : tlsServer({ ...bounds, ...tls }, listener);
   server.maxConnections = maxConnections;
   // Also of clients that do not read what they asked for.
   server.setTimeout(silentMs);
   server.on("drop", () => service.metrics.refused("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {
-    server.once("error", (error) => reject(invalidOption("host and port", "an address to listen at", error)));
+    server.once("error", (error) => reject(cannotListen(error)));
     server.listen(port, host, () => {
       const address = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : port);
@@ -103,6 +104,20 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
       return closing;
     },
   };
+}
+
+function tlsServer(options: HttpsOptions, listener: Listener): Server {
+  try {
+    return createTlsServer(options, listener);
+  } catch (error) {
+    const fault = { path: "tls", expected: "a certificate and its key, in PEM", got: reasonOf(error) };
+    throw new MisuseError("invalid-option", fault, { cause: error });
+  }
+}
+
+function cannotListen(error: Error): MisuseError {
+  const fault = { path: "host and port", expected: "an address to listen at", got: reasonOf(error) };
+  return new MisuseError("invalid-option", fault, { cause: error });
 }
 
 function isLoopback(host: string): boolean {
@@ -135,7 +150,7 @@ function badRequest(): Response {
   return problemResponse(new ProblemError(400, "invalid-request", "The target or the host is none."), null);
 }
 
-const REFUSALS: Readonly<Record<string, readonly [status: number, line: string, code: string]>> = {
+const REFUSALS: Readonly<Record<string, readonly [status: number, line: string, code: ProblemCode]>> = {
   HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "header-too-large"],
   ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "too-slow"],
 };

@@ -1,8 +1,8 @@
 // What went wrong, as an answer: application/problem+json (RFC 9457). It shows what the caller did wrong by place and kind,
 // and nothing of what the service is made of.
 
-import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store.ts";
+import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { StoreError, type StoreErrorCode } from "../store.ts";
 
 /** The body of an answer that is no success. */
 export interface Problem {
@@ -10,7 +10,7 @@ export interface Problem {
   readonly title: string;
   readonly status: number;
   /** In kebab case; of a misuse or a store's trouble the code of that error. */
-  readonly code: string;
+  readonly code: ProblemCode;
   readonly detail: string;
   /** What was found in a request, and where. */
   readonly faults?: readonly Omit<Fault, "at">[];
@@ -33,6 +33,39 @@ const TITLES: Readonly<Record<number, string>> = {
   503: "Not at the moment",
 };
 const MAX_FAULTS = 10;
+
+/** What the service says of its own; other problems have the code of a misuse or of a store's trouble. */
+export const PROBLEM_CODES = [
+  "invalid-body",
+  "invalid-header",
+  "invalid-json",
+  "invalid-query",
+  "invalid-request",
+  "unauthorized",
+  "missing-scope",
+  "not-for-tenants",
+  "other-tenant",
+  "shared-bucket",
+  "not-found",
+  "method-not-allowed",
+  "too-slow",
+  "body-too-large",
+  "unsupported-content-encoding",
+  "unsupported-media-type",
+  "other-host",
+  "header-too-large",
+  "client-gone",
+  "internal",
+  "store-error",
+  "stopping",
+  "too-many-listeners",
+  "too-many-requests",
+  "too-many-waiting",
+] as const;
+
+/** The code of a problem. */
+export type ProblemCode = (typeof PROBLEM_CODES)[number] | MisuseCode | StoreErrorCode;
+
 /** What contradicts something that happened before. */
 const CONFLICTS: ReadonlySet<string> = new Set(["idempotency-conflict", "settled-already", "hold-unknown"]);
 
@@ -44,7 +77,7 @@ export class ProblemError extends Error {
 
   constructor(
     status: number,
-    code: string,
+    code: ProblemCode,
     detail: string,
     more: { readonly faults?: readonly Fault[]; readonly headers?: Readonly<Record<string, string>> } = {},
   ) {
@@ -60,9 +93,12 @@ export class ProblemError extends Error {
 
 /** A body that does not fit its schema. Its values may be secrets: only their kind is told. */
 export function invalidBody(faults: readonly Fault[]): ProblemError {
-  const [first] = faults;
-  const detail = first === undefined ? "The body is wrong." : `${first.path}: expected ${first.expected}`;
-  return new ProblemError(400, "invalid-body", detail, { faults });
+  return new ProblemError(400, "invalid-body", detailOf(faults), { faults });
+}
+
+/** The first fault with what was found, such as the word that is not known. */
+function detailOf([first]: readonly Fault[]): string {
+  return first === undefined ? "The request is wrong." : formatFault(first);
 }
 
 /** What a value is, without saying it. */
@@ -74,15 +110,29 @@ export function kindOf(value: unknown): string {
   return formatGot(value);
 }
 
+/** What a route calls the words that the limiter knows by other names. */
+export interface RouteWords {
+  /** What its body takes beside a call. */
+  readonly beside: readonly string[];
+  /** Whether dimensions are in the query. */
+  readonly isQuery: boolean;
+}
+
+/** A fault of the limiter, in the words of the request. */
+function inRequest(fault: Fault, { beside, isQuery }: RouteWords): Fault {
+  if (isQuery && fault.path === "dimensions") return { ...fault, path: "query" };
+  const isWord = fault.path === "call" && fault.expected.startsWith("only ") && beside.length > 0;
+  return isWord ? { ...fault, expected: `${fault.expected}, ${beside.join(", ")}` } : fault;
+}
+
 /** What an error is to the caller. Of what nobody foresaw nothing is told. */
-export function problemOf(error: unknown): ProblemError {
+export function problemOf(error: unknown, words: RouteWords = { beside: [], isQuery: false }): ProblemError {
   if (error instanceof ProblemError) return error;
   if (MisuseError.isInstance(error)) {
     if (error.code === "limiter-closed") return stopping();
     const status = CONFLICTS.has(error.code) ? 409 : 400;
-    const [first] = error.faults;
-    const detail = first === undefined ? "The request is wrong." : `${first.path}: expected ${first.expected}`;
-    return new ProblemError(status, error.code, detail, { faults: error.faults });
+    const faults = error.faults.map((fault) => inRequest(fault, words));
+    return new ProblemError(status, error.code, detailOf(faults), { faults });
   }
   if (StoreError.isInstance(error)) {
     return error.transient

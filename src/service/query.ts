@@ -1,6 +1,7 @@
 // From a query to dimensions.
 
 import type { BucketDimensions } from "../kernel/call.ts";
+import { formatFault } from "../kernel/errors.ts";
 import { ProblemError } from "./problems.ts";
 
 /**
@@ -11,8 +12,8 @@ import { ProblemError } from "./problems.ts";
 export function usageQuery(url: string): BucketDimensions {
   const dimensions: Record<string, unknown> = {};
   for (const [name, value] of new URL(url).searchParams) {
-    if (name === "__proto__" || Object.hasOwn(dimensions, name)) throw invalidQuery(name, "each name once");
-    if (value === "") throw invalidQuery(name, "a value that is not empty");
+    if (name === "__proto__" || Object.hasOwn(dimensions, name)) throw invalidQuery(name, "each name once", "it twice");
+    if (value === "") throw invalidQuery(name, "a value that is not empty", "an empty one");
     dimensions[name] = name === "args" ? parsed(value) : value;
   }
   return dimensions as BucketDimensions;
@@ -22,12 +23,12 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw invalidQuery("args", "arguments as JSON");
+    throw invalidQuery("args", "arguments as JSON", "a text that is no JSON");
   }
 }
 
-function invalidQuery(name: string, expected: string): ProblemError {
-  const path = name.slice(0, 60);
-  const faults = [{ path, expected, got: "another" }];
-  return new ProblemError(400, "invalid-query", `${path}: expected ${expected}`, { faults });
+/** A query that is wrong. */
+export function invalidQuery(name: string, expected: string, got: string): ProblemError {
+  const fault = { path: name.slice(0, 60), expected, got };
+  return new ProblemError(400, "invalid-query", formatFault(fault), { faults: [fault] });
 }

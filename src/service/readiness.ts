@@ -2,7 +2,8 @@
 // would be all the others, and an outage of the store would be one of everything. One that knows no share denies every call,
 // and is not.
 
-import { within } from "../clock.ts";
+import { LateError, within } from "../clock.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { type Store, StoreError } from "../store.ts";
 
@@ -24,10 +25,13 @@ export class ReadinessWatch {
   /** Whether it has a share while the store is away. */
   #hasShare: boolean;
   #away: { readonly sinceMs: number; readonly reason: string } | null = null;
-  #asked: { readonly atMs: number; readonly answer: Promise<string | null> } | null = null;
+  #asked: { readonly atMs: number; readonly answer: Promise<unknown> } | null = null;
   #failingSinceMs: number | null = null;
+  readonly #tell: (error: unknown) => void;
 
-  constructor(store: Store, deadlineMs: number, hasShare: boolean) {
+  /** @param tell is told why the store does not answer, when that begins, and `null` when it does again */
+  constructor(store: Store, deadlineMs: number, hasShare: boolean, tell: (error: unknown) => void = () => {}) {
+    this.#tell = tell;
     this.#store = store;
     this.#deadlineMs = deadlineMs;
     this.#hasShare = hasShare;
@@ -56,28 +60,31 @@ export class ReadinessWatch {
       const awayMs = Math.round(performance.now() - sinceMs);
       return { status: this.#hasShare ? "degraded" : "away", reason, awayMs };
     }
-    const reason = await this.#ask();
-    if (reason === null) {
-      this.#failingSinceMs = null;
-      return { status: "ready", reason, awayMs: null };
+    const error = await this.#ask();
+    const wasFailing = this.#failingSinceMs !== null;
+    if ((error !== null) !== wasFailing) {
+      this.#failingSinceMs = error === null ? null : performance.now();
+      this.#tell(error);
     }
-    this.#failingSinceMs ??= performance.now();
+    if (this.#failingSinceMs === null) return { status: "ready", reason: null, awayMs: null };
+    const reason = StoreError.isInstance(error) ? error.code : "unavailable";
     return { status: "away", reason, awayMs: Math.round(performance.now() - this.#failingSinceMs) };
   }
 
-  /** The code of the error with which the store answers the smallest request; `null` when it answers as it should. */
-  #ask(): Promise<string | null> {
+  /** The error with which the store answers the smallest request; `null` when it answers as it should. */
+  #ask(): Promise<unknown> {
     const atMs = performance.now();
     if (this.#asked === null || atMs - this.#asked.atMs > HOLDS_MS) this.#asked = { atMs, answer: this.#probe() };
     return this.#asked.answer;
   }
 
-  async #probe(): Promise<string | null> {
+  async #probe(): Promise<unknown> {
     try {
       const [reply] = await within(this.#deadlineMs, this.#store.apply([{ mode: "peek", steps: [] }]));
-      return StoreError.isInstance(reply) ? reply.code : null;
+      return StoreError.isInstance(reply) ? reply : null;
     } catch (error) {
-      return StoreError.isInstance(error) ? error.code : "unavailable";
+      const fault = error instanceof LateError ? this.#store.lastFault?.() : undefined;
+      return fault === undefined ? error : new Error(reasonOf(error), { cause: fault });
     }
   }
 }

@@ -2,6 +2,7 @@
 // the tests of who may do what are made from it.
 
 import { z } from "zod";
+import { formatGot } from "../kernel/errors.ts";
 import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking, Desk } from "./desk.ts";
@@ -11,7 +12,7 @@ import { EVENT_TYPES, type EventType } from "./events.ts";
 import type { Scope } from "./keys.ts";
 import { openApiDocument } from "./openapi.ts";
 import { notFor, ProblemError, stopping } from "./problems.ts";
-import { usageQuery } from "./query.ts";
+import { invalidQuery, usageQuery } from "./query.ts";
 import * as schemas from "./schemas.ts";
 
 /** One route. */
@@ -226,7 +227,7 @@ function documentText(): string {
 }
 
 function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
-  if (caller.tenants !== null) throw new ProblemError(403, "not-one-tenant's", "The policy is for keys of no tenant.");
+  if (caller.tenants !== null) throw new ProblemError(403, "not-for-tenants", "The policy is for keys of no tenant.");
   const { source, version } = inForce;
   const etag = `"${version}"`;
   const headers = { etag, "cache-control": "no-cache" };
@@ -247,8 +248,8 @@ function answerEvents(desk: Desk, { caller, request }: Asking): Response {
   const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? EVENT_TYPES;
   const types = new Set(asked.filter((type): type is EventType => (EVENT_TYPES as readonly string[]).includes(type)));
   if (types.size < new Set(asked).size) {
-    const faults = [{ path: "types", expected: EVENT_TYPES.join(", "), got: "another" }];
-    throw new ProblemError(400, "invalid-query", "types: expected types of events", { faults });
+    const unknown = asked.find((type) => !(EVENT_TYPES as readonly string[]).includes(type));
+    throw invalidQuery("types", `some of ${EVENT_TYPES.join(", ")}`, formatGot(unknown));
   }
   const authorization = request.headers.get("authorization");
   const isAllowed = () => {

@@ -4,19 +4,28 @@
 import { z } from "zod";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
+import { MISUSE_CODES } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+import { STORE_ERROR_CODES } from "../store-error.ts";
+import { PROBLEM_CODES } from "./problems.ts";
 
 const LONGEST_WAIT_MS = 3_600_000;
 
+/** An object of a request: words that it does not know are refused with those that it knows. */
+export function words<Shape extends z.ZodRawShape>(shape: Shape) {
+  const known = `only ${Object.keys(shape).join(", ")}`;
+  return z.strictObject(shape, { error: (issue) => (issue.code === "unrecognized_keys" ? known : undefined) });
+}
+
 const distanceMs = z.int().min(0);
-const dimensionValue = z.union([z.string().min(1), z.int()]);
+const dimensionValue = z.union([z.string().min(1), z.int()], { error: "a text that is not empty, or a whole number" });
 const units = z.int().min(0);
 /** How deep what is hashed may be: deeper than what says something, and harmless for what walks through it. */
 const MAX_DEPTH = 64;
 const anything = z.unknown().refine((value) => !isDeep(value, MAX_DEPTH), `at most ${MAX_DEPTH} levels`);
 const cost = z.record(z.string(), units).meta({ description: "Units by name, such as { tokens: 4000 }." });
 const leaseMs = z.int().min(1).max(MAX_LEASE_MS).meta({ description: "How long the hold lives." });
-const holdId = z.string().regex(/^[\w-]{1,64}$/);
+const holdId = z.string().regex(/^[\w-]{1,64}$/, { error: "1 to 64 letters, digits, _ or -" });
 
 const whose = {
   tenant: dimensionValue.optional(),
@@ -54,29 +63,28 @@ export const reserveSchema = z
   .object({ ...callWords, leaseMs: leaseMs.optional() })
   .catchall(dimensionValue)
   .meta({ id: "Reserve" });
-export const settleSchema = z
-  .strictObject({
-    hold: holdId,
-    call: callSchema,
-    cost: cost.optional(),
-    failed: z.boolean().optional().meta({
-      description: "Of a call that was begun: it has failed. Units that `cost` does not name take what `onError` says.",
-    }),
-  })
-  .meta({ id: "Settle" });
-export const releaseSchema = z.strictObject({ hold: holdId, call: callSchema }).meta({ id: "Release" });
-export const extendSchema = z
-  .strictObject({ hold: holdId, call: callSchema, leaseMs: leaseMs.optional() })
-  .meta({ id: "Extend" });
-export const reportSchema = z
-  .strictObject({
-    call: callSchema,
-    outcome: z.union([
+export const settleSchema = words({
+  hold: holdId,
+  call: callSchema,
+  cost: cost.optional(),
+  failed: z.boolean().optional().meta({
+    description: "Of a call that was begun: it has failed. Units that `cost` does not name take what `onError` says.",
+  }),
+}).meta({ id: "Settle" });
+export const releaseSchema = words({ hold: holdId, call: callSchema }).meta({ id: "Release" });
+export const extendSchema = words({ hold: holdId, call: callSchema, leaseMs: leaseMs.optional() }).meta({
+  id: "Extend",
+});
+export const reportSchema = words({
+  call: callSchema,
+  outcome: z.union(
+    [
       z.strictObject({ error: z.literal(true) }).meta({ description: "The call failed." }),
       z.strictObject({ result: anything }).meta({ description: "Its result, of which only a hash is kept." }),
-    ]),
-  })
-  .meta({ id: "Report" });
+    ],
+    { error: '{ "error": true } or { "result": … }' },
+  ),
+}).meta({ id: "Report" });
 
 /** Whose buckets, in a query: `args` as JSON, and dimensions of the policy's own by their names. */
 export const usageQuerySchema = z
@@ -104,21 +112,21 @@ const bucketWords = {
 };
 const reason = z.string().min(1).max(500).meta({ description: "Why, for the audit log." });
 
-export const grantSchema = z
-  .strictObject({
-    ...bucketWords,
-    grant: z.strictObject({
-      id: holdId.meta({ description: "The same id twice on one bucket is one grant." }),
-      units: z.int().min(1),
-      lastsMs: z.int().min(1).max(MAX_DURATION_MS),
-      reason,
-    }),
-  })
-  .meta({ id: "Grant" });
-export const revokeSchema = z
-  .strictObject({ ...bucketWords, id: holdId.meta({ description: "The grant's id." }), reason: reason.optional() })
-  .meta({ id: "Revoke" });
-export const resetSchema = z.strictObject({ ...bucketWords, reason: reason.optional() }).meta({ id: "Reset" });
+export const grantSchema = words({
+  ...bucketWords,
+  grant: words({
+    id: holdId.meta({ description: "The same id twice on one bucket is one grant." }),
+    units: z.int().min(1),
+    lastsMs: z.int().min(1).max(MAX_DURATION_MS),
+    reason,
+  }),
+}).meta({ id: "Grant" });
+export const revokeSchema = words({
+  ...bucketWords,
+  id: holdId.meta({ description: "The grant's id." }),
+  reason: reason.optional(),
+}).meta({ id: "Revoke" });
+export const resetSchema = words({ ...bucketWords, reason: reason.optional() }).meta({ id: "Reset" });
 
 const verdictSchema = z
   .strictObject({
@@ -219,14 +227,16 @@ export const readySchema = z
   })
   .meta({ id: "Readiness" });
 
+const CODES = [...new Set([...PROBLEM_CODES, ...MISUSE_CODES, ...STORE_ERROR_CODES])].sort();
+
 /** RFC 9457, with the words of a misuse. */
 export const problemSchema = z
   .strictObject({
     type: z.string(),
     title: z.string(),
     status: z.int(),
-    code: z.string(),
-    detail: z.string(),
+    code: z.string().meta({ description: `One of ${CODES.join(", ")}.` }),
+    detail: z.string().meta({ description: "The first fault: where, what was expected, and what was there." }),
     faults: z.array(z.strictObject({ path: z.string(), expected: z.string(), got: z.string() })).optional(),
   })
   .meta({ id: "Problem" });

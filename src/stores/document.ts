@@ -1,11 +1,11 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
-import { causeOf } from "../cause.ts";
 import { type Clock, checkClock, LateError, systemClock, within } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy.ts";
+import { reasonOf } from "../kernel/reason.ts";
 import {
   type Batching,
   decideBatch,
@@ -268,5 +268,5 @@ function stateIn(kept: ReadonlyMap<string, unknown>, key: string): Known {
 }
 
 function unavailable(cause: unknown): StoreError {
-  return new StoreError("unavailable", `the port failed: ${causeOf(cause)}`, { transient: true, cause });
+  return new StoreError("unavailable", `the port failed: ${reasonOf(cause)}`, { transient: true, cause });
 }

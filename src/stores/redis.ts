@@ -21,6 +21,7 @@ import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
 import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
+import { type LastFault, lastFaultOf } from "./redis/last-fault.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
@@ -115,6 +116,7 @@ class RedisStore implements Store {
   readonly #client: RedisClient;
   readonly #isCluster: boolean;
   readonly #route: Route;
+  readonly lastFault: LastFault;
   readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
@@ -126,6 +128,7 @@ class RedisStore implements Store {
 
   constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
     this.#client = client;
+    this.lastFault = lastFaultOf(client);
     this.#route = new Route(client);
     this.#isCluster = this.#route.isCluster;
     this.deadlineMs = deadlineMs;
@@ -166,9 +169,9 @@ class RedisStore implements Store {
 
   async setup(): Promise<readonly SetupCheck[]> {
     try {
-      return await checkSetup(this.#client, this.#sendWithin(this.deadlineMs));
+      return await checkSetup(this.#client, this.#sendWithin(this.deadlineMs, false));
     } catch (error) {
-      throw redisError(error);
+      throw redisError(error, this.lastFault());
     }
   }
 
@@ -182,18 +185,22 @@ class RedisStore implements Store {
     try {
       return await within(leftMs, work, { deadlineMs: this.deadlineMs });
     } catch (error) {
-      throw redisError(error);
+      throw redisError(error, this.lastFault());
     }
   }
 
-  /** Sends while there is time, however many commands. */
-  #sendWithin(leftMs: number): Send {
+  /**
+   * Sends while there is time, however many commands.
+   *
+   * @param isAwaited whether a call waits for it, so that the process must stay alive until then
+   */
+  #sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
     const endsAtMs = performance.now() + leftMs;
     return async (...command) => {
       const ms = endsAtMs - performance.now();
       if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      return within(ms, this.#route.send(...command), { deadlineMs });
+      return within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
     };
   }
 
@@ -250,7 +257,7 @@ class RedisStore implements Store {
       });
       return read(answer as unknown[]);
     } catch (error) {
-      throw redisError(error);
+      throw redisError(error, this.lastFault());
     }
   }
 

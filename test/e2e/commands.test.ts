@@ -235,14 +235,14 @@ describe("usage and reset", () => {
 
   it("exit with 2 on misuse and 3 when the store is in trouble", async () => {
     const refused: [string[], number, RegExp][] = [
-      [["usage", "--policy", policy], 2, /required option '--store <url>'/],
+      [["usage", "--policy", policy], 2, /expected a SQLite file that exists: .* got "sqlite:tollgate\.db"/],
       [["reset", ...target, "--session", "s1"], 2, /required option '--limit <name>'/],
-      [["reset", ...target, "--limit", "nope"], 2, /limit: expected one of .*tool-per-session/],
-      [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /tool: expected a string/],
+      [["reset", ...target, "--limit", "nope"], 2, /--limit: expected one of .*tool-per-session/],
+      [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /--tool: expected a string/],
       [
         ["usage", "--policy", policy, "--store", "sqlite:typo.db"],
         2,
-        /expected a SQLite file that is there, got .*typo/,
+        /expected a SQLite file that exists: .*, got .*typo/,
       ],
       [["reset", "--policy", policy, "--store", "sqlite:typo.db", "--limit", "tool-per-session"], 2, /typo\.db/],
       [

@@ -56,6 +56,16 @@ export interface Asked {
 /** Finds what to ask for a descriptor: `null` when no rule is for it. */
 export type Mapper = (domain: string, entries: readonly Entry[], hits: number) => Asked | null;
 
+type Keys = readonly (string | number)[];
+
+/** Where the parts of a mapping stand that was read from a text. */
+const places = new WeakMap<object, (keys: Keys) => string>();
+
+/** Remembers that, for faults. */
+export function rememberPlaces(mapping: unknown, at: (keys: Keys) => string): void {
+  if (typeof mapping === "object" && mapping !== null) places.set(mapping, at);
+}
+
 const MAX_RULES = 1_000;
 const MAX_ENTRIES = 32;
 
@@ -124,19 +134,20 @@ const mapping = object(
  */
 export function createMapper(input: EnvoyMapping, policy: Policy | null): Mapper {
   // The schema library passes it over in silence: a condition would be lost.
-  if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf([{ path: "mapping", got: '"__proto__"' }]);
+  if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf(input, [{ keys: [], got: '"__proto__"' }]);
   const parsed = mapping.safeParse(input);
   if (!parsed.success) {
     const faults = parsed.error.issues.map((issue) => ({
-      path: ["mapping", ...issue.path.map(String)].join("."),
+      keys: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
       expected: issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message,
       got: issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, issue.path)),
     }));
-    throw faultsOf(faults);
+    throw faultsOf(input, faults);
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: EnvoyMapping = parsed.data;
-  if (policy !== null) checkAgainst(accepted, policy);
+  const refused = policy === null ? [] : faultsAgainst(accepted, policy);
+  if (refused.length > 0) throw faultsOf(input, refused);
   const rules = new Map(Object.entries(accepted.domains).map(([domain, list]) => [domain, list.map(readyRule)]));
   return (domain, entries, hits) => {
     const values = new Map<string, string>();
@@ -176,24 +187,23 @@ function readyEntry(source: string | EnvoyAddress) {
   return { key: from, valueOf: (value: string) => (isAddress ? networkOf(value, ipv6) : value) };
 }
 
-/** Refuses rules whose calls the policy would refuse, each time. */
-function checkAgainst({ domains }: EnvoyMapping, policy: Policy): void {
-  const faults = Object.entries(domains).flatMap(([domain, rules]) =>
-    rules.flatMap((rule, i) => ruleFaults(rule, policy, `mapping.domains.${domain}.${i}`)),
+/** Of rules whose calls the policy would refuse, each time. */
+function faultsAgainst({ domains }: EnvoyMapping, policy: Policy): PartFault[] {
+  return Object.entries(domains).flatMap(([domain, rules]) =>
+    rules.flatMap((rule, i) => ruleFaults(rule, policy, ["domains", domain, i])),
   );
-  if (faults.length > 0) throw faultsOf(faults);
 }
 
-function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy: Policy, path: string): PartFault[] {
+function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy: Policy, keys: Keys): PartFault[] {
   const faults: PartFault[] = [];
   for (const name of Object.keys(dimensions)) {
     if (policy.dimensions.has(name)) continue;
     const expected = `one of the policy's dimensions: ${[...policy.dimensions].join(", ")}`;
-    faults.push({ path: `${path}.dimensions.${name}`, expected, got: formatGot(name) });
+    faults.push({ keys: [...keys, "dimensions", name], expected, got: formatGot(name) });
   }
   if (unit !== "calls" && !policy.units.has(unit)) {
     const expected = `one of the policy's units: ${[...policy.units].join(", ")}`;
-    faults.push({ path: `${path}.unit`, expected, got: formatGot(unit) });
+    faults.push({ keys: [...keys, "unit"], expected, got: formatGot(unit) });
   }
   if (typeof tool !== "string") return faults;
   const derived: readonly string[] = [...DERIVED_DIMENSIONS, "tool"];
@@ -201,10 +211,10 @@ function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy
     const missing = limit.per.find((each) => !derived.includes(each) && !Object.hasOwn(dimensions, each));
     if (missing !== undefined && !limit.optional) {
       const expected = `${missing}, which the limit ${limit.name} is per, or the limit to be optional`;
-      faults.push({ path: `${path}.dimensions`, expected, got: "nothing" });
+      faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
     } else if (missing === undefined && isConcurrency(limit)) {
       const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
-      faults.push({ path: `${path}.tool`, expected, got: formatGot(tool) });
+      faults.push({ keys: [...keys, "tool"], expected, got: formatGot(tool) });
     }
   }
   return faults;
@@ -214,12 +224,21 @@ function isConcurrency({ allotments, otherwise }: Limit): boolean {
   return [otherwise, ...allotments.values()].some((each) => each?.spec.algorithm === "concurrency");
 }
 
-type PartFault = Partial<Fault> & Pick<Fault, "path" | "got">;
+interface PartFault {
+  /** Lead to what is wrong. */
+  readonly keys: Keys;
+  readonly expected?: string;
+  readonly got: string;
+}
 
-function faultsOf(faults: readonly PartFault[]): MisuseError {
+function faultsOf(input: EnvoyMapping, faults: readonly PartFault[]): MisuseError {
+  const at = places.get(input);
   return new MisuseError(
     "invalid-option",
-    faults.map((fault) => ({ expected: "another name", ...fault })),
+    faults.map(({ keys, expected = "another name", got }): Fault => {
+      const path = ["mapping", ...keys].join(".");
+      return { path, expected, got, ...(at === undefined ? {} : { at: at(keys) }) };
+    }),
   );
 }
 

@@ -1,6 +1,6 @@
 // What Postgres and its clients say when something is wrong, as this store's errors.
 
-import { causeOf } from "../../cause.ts";
+import { reasonOf } from "../../kernel/reason.ts";
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
 /** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
@@ -65,7 +65,7 @@ export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES, where =
   if (StoreError.isInstance(error)) return error;
   const state = stateOf(error) ?? "";
   const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
-  const words = causeOf(error);
+  const words = reasonOf(error);
   const more = [words.includes(state) ? "" : state, fixes[state] ?? EVERYWHERE[state] ?? ""]
     .filter((each) => each !== "")
     .join("; ");

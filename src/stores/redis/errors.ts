@@ -1,5 +1,6 @@
 // What Redis and its clients say when something is wrong, as this store's errors.
 
+import { reasonOf } from "../../kernel/reason.ts";
 import { StoreError, type StoreErrorCode } from "../../store.ts";
 
 /** The first word of a server's error, and whether the same request may succeed later. */
@@ -68,11 +69,17 @@ export function isServerError(error: unknown): boolean {
 /**
  * An error of the client or the server as a `StoreError`. The server has answered what it refuses for a reason that is not
  * known here: it is not away, and would refuse the same request again.
+ *
+ * @param fault why the client has no connection, where it has none
  */
-export function redisError(error: unknown): StoreError {
+export function redisError(error: unknown, fault?: Error): StoreError {
   if (StoreError.isInstance(error)) return error;
-  const message = messageOf(error);
   const server = serverError(error);
+  if (server === null && fault !== undefined) {
+    const reason = reasonOf(new Error(messageOf(error), { cause: fault }));
+    return new StoreError("unavailable", `Redis: ${reason}`, { transient: true, cause: fault });
+  }
+  const message = reasonOf(error);
   if (server?.word === "ERR" && IS_OLD.test(server.text)) {
     return new StoreError("too-old", `Redis 7.0 or newer, or Valkey, is needed: ${message}`, {
       transient: false,

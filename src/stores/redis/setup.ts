@@ -1,14 +1,29 @@
 // How a Redis is set up, and what of that may break a promise.
 
-import type { SetupCheck } from "../../store.ts";
+import { reasonOf } from "../../kernel/reason.ts";
+import { type SetupCheck, StoreError } from "../../store.ts";
 import type { RedisClient, Send } from "./client.ts";
+import { redisError } from "./errors.ts";
 import { clientCheck } from "./settings.ts";
 
 /** Reads version, eviction and persistence, and the client's settings. What the server does not tell is `unknown`. */
 export async function checkSetup(client: RedisClient, send: Send): Promise<readonly SetupCheck[]> {
-  const info = fieldsOf(textOf(await send(undefined, "INFO")));
+  const info = fieldsOf(textOf(await readInfo(send)));
   const fsync = await appendFsync(send);
   return [version(info), eviction(info), persistence(info, fsync), clientCheck(client)];
+}
+
+/** A user or a managed server may lack INFO: then nothing of the setup can be known. */
+async function readInfo(send: Send): Promise<unknown> {
+  try {
+    return await send(undefined, "INFO");
+  } catch (error) {
+    if (redisError(error).transient) throw error;
+    const message =
+      `Redis: ${reasonOf(error)}. So version, eviction and persistence are not known: allow INFO for this user, or ` +
+      "make sure that the server is Redis 7.0 or newer, with maxmemory-policy noeviction and appendonly yes";
+    throw new StoreError("unauthorized", message, { transient: false, cause: error });
+  }
 }
 
 /** On a cluster, some clients answer for each server. */
@@ -29,14 +44,17 @@ function fieldsOf(info: string): Fields {
   );
 }
 
+const UNKNOWN = "unknown";
+
 /** Managed servers may refuse CONFIG. */
 async function appendFsync(send: Send): Promise<string> {
   try {
     const answer = await send(undefined, "CONFIG", "GET", "appendfsync");
     const values = Array.isArray(answer) ? answer : Object.values(answer as Record<string, string>);
     return String(values.at(-1));
-  } catch {
-    return "unknown";
+  } catch (error) {
+    if (redisError(error).transient) throw error;
+    return UNKNOWN;
   }
 }
 
@@ -52,12 +70,10 @@ function version(info: Fields): SetupCheck {
 }
 
 function eviction(info: Fields): SetupCheck {
-  const value = info.get("maxmemory_policy") ?? "unknown";
-  const problem =
-    value === "noeviction" || value === "unknown"
-      ? null
-      : "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction";
-  return { name: "eviction", value, problem };
+  const value = info.get("maxmemory_policy") ?? UNKNOWN;
+  const lost = "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction";
+  const unsaid = "the server does not say whether it evicts counters: make sure that maxmemory-policy is noeviction";
+  return { name: "eviction", value, problem: value === "noeviction" ? null : value === UNKNOWN ? unsaid : lost };
 }
 
 function persistence(info: Fields, fsync: string): SetupCheck {
@@ -68,5 +84,15 @@ function persistence(info: Fields, fsync: string): SetupCheck {
   }
   const value = `append-only file, fsync ${fsync}`;
   if (fsync === "always") return { name, value, problem: null };
-  return { name, value, problem: "a crash of the server may lose what was counted in the last two seconds" };
+  if (fsync === UNKNOWN) {
+    const problem =
+      "whether a crash may lose what was counted last is not known, because the server refuses CONFIG GET: allow " +
+      "CONFIG|GET for this user, or make sure that appendfsync is always";
+    return { name, value, problem };
+  }
+  return {
+    name,
+    value,
+    problem: "a crash of the server may lose what was counted in the last two seconds: set appendfsync to always",
+  };
 }

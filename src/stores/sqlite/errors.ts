@@ -3,7 +3,10 @@
 import { StoreError } from "../../store.ts";
 
 const SQLITE_BUSY = 5;
+const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
+/** SQLite does not say which it is. */
+const CANTOPEN = ": its folder must be there, and this user must have the right to write there";
 /** Locked, an I/O error, a full disk: what may be over the next time. */
 const TRANSIENT: readonly (number | null)[] = [6, 10, 13];
 
@@ -25,6 +28,6 @@ export function storeError(error: unknown, path: string): StoreError {
   if (code === SQLITE_NOTADB) {
     return new StoreError("foreign-database", `${path} is no SQLite database`, { transient: false, cause: error });
   }
-  const message = `${path}: ${error instanceof Error ? error.message : error}`;
+  const message = `${path}: ${error instanceof Error ? error.message : error}${code === SQLITE_CANTOPEN ? CANTOPEN : ""}`;
   return new StoreError("unavailable", message, { transient: TRANSIENT.includes(code), cause: error });
 }

@@ -1,0 +1,55 @@
+// Faults in the words of the command line: the library names its own options and a call's words, and who runs a command has
+// written others.
+
+import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
+import { type Fault, MisuseError } from "../kernel/errors.ts";
+import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/options.ts";
+
+const OPTIONS: Readonly<Record<string, string>> = {
+  args: "--args",
+  dimensions: "--dimension",
+  "failover.instances": "--instances",
+  "grant.id": "--id",
+  "grant.lastsMs": "--lasts",
+  "grant.reason": "--reason",
+  "grant.units": "--units",
+  host: "--host",
+  id: "--id",
+  keys: "--keys",
+  limit: "--limit",
+  name: "--name",
+  port: "--port",
+  prefix: "--prefix",
+  reason: "--reason",
+  scopes: "--scope",
+  tenants: "--tenant",
+};
+const NUMBERS: ReadonlySet<string> = new Set([...BOUND_NAMES, ...LISTEN_NUMBERS]);
+const GIVEN: ReadonlySet<string> = new Set([...DIMENSIONS, ...DERIVED_DIMENSIONS]);
+
+/**
+ * A misuse whose faults name options. What has a place in a file stays as it is.
+ *
+ * @param own what a command calls some of them
+ */
+export function asOptions({ code, faults }: MisuseError, own: Readonly<Record<string, string>> = {}): MisuseError {
+  const isDimension = code === "missing-dimension" || code === "invalid-dimension";
+  return new MisuseError(
+    code,
+    faults.map((fault): Fault => {
+      if (fault.at !== undefined || code === "invalid-policy") return fault;
+      const { path } = fault;
+      return { ...fault, path: own[path] ?? (isDimension ? dimensionOption(path) : optionOf(path)) };
+    }),
+  );
+}
+
+/** The option that says a dimension. */
+export function dimensionOption(name: string): string {
+  return GIVEN.has(name) ? `--${name}` : `--dimension ${name}=VALUE`;
+}
+
+function optionOf(path: string): string {
+  const name = path.replace(/^bounds\./, "");
+  return NUMBERS.has(name) ? `--set ${name}` : (OPTIONS[path] ?? path);
+}

@@ -1,0 +1,115 @@
+// Files that commands are given: what is wrong with one names the option, the file and the reason.
+
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import { type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { reasonOf } from "../kernel/reason.ts";
+import { FileError } from "./exit.ts";
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "this user has no right to it",
+  EISDIR: "it is a folder",
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of its path is no folder",
+  EPERM: "this user has no right to it",
+  EROFS: "its file system is read-only",
+};
+
+/** What cannot be done with a file, and why. */
+function fileError(act: "read" | "write", file: string, option: string | undefined, error: unknown): FileError {
+  const { code } = Object(error) as { readonly code?: string };
+  const known = code === undefined ? undefined : REASONS[code];
+  const reason = known === undefined ? reasonOf(error) : `${known} (${code})`;
+  const where = option === undefined ? "" : `${option}: `;
+  return new FileError(`${where}cannot ${act} ${file}: ${reason}`, { cause: error });
+}
+
+/**
+ * A file's text.
+ *
+ * @param option which option names it
+ * @throws FileError
+ */
+export function readInput(file: string, option?: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw fileError("read", file, option, error);
+  }
+}
+
+/**
+ * Does something that writes to a file.
+ *
+ * @throws FileError for what the system refuses
+ */
+export function writing<Result>(file: string, option: string, write: () => Result): Result {
+  try {
+    return write();
+  } catch (error) {
+    if (error instanceof Error && "syscall" in error) throw fileError("write", file, option, error);
+    throw error;
+  }
+}
+
+/**
+ * Throws unless a file can be appended to; it is made where there is none.
+ *
+ * @throws FileError
+ */
+export function checkAppendable(file: string, option: string): void {
+  writing(file, option, () => closeSync(openSync(file, "a", 0o600)));
+}
+
+/**
+ * Uses what a file says: faults of that kind which have no place yet are in the file.
+ *
+ * @throws MisuseError
+ */
+export function inFile<Result>(file: string, kind: MisuseCode, use: () => Result): Result {
+  try {
+    return use();
+  } catch (error) {
+    if (!MisuseError.isInstance(error) || error.code !== kind) throw error;
+    throw new MisuseError(
+      kind,
+      error.faults.map((fault) => ({ at: file, ...fault })),
+    );
+  }
+}
+
+/**
+ * A certificate and its key, in PEM.
+ *
+ * @throws FileError that names the file which is not one, or does not go with the other
+ */
+export function readTls(cert: string, key: string): { readonly cert: string; readonly key: string } {
+  const texts = { cert: readInput(cert, "--tls-cert"), key: readInput(key, "--tls-key") };
+  checkPem({ cert: texts.cert }, `--tls-cert: ${cert} is no certificate in PEM`);
+  checkPem({ key: texts.key }, `--tls-key: ${key} is no key in PEM`);
+  checkPem(texts, `--tls-key: ${key} is not the key of the certificate ${cert}`);
+  return texts;
+}
+
+/**
+ * Throws unless a file has certificates of authorities.
+ *
+ * @throws FileError
+ */
+export function checkAuthority(file: string, option: string): void {
+  const message = `${option}: ${file} has no certificate in PEM`;
+  const ca = readInput(file, option);
+  if (!ca.includes("-----BEGIN CERTIFICATE-----")) throw new FileError(message);
+  checkPem({ ca }, message);
+}
+
+function checkPem(
+  parts: { readonly cert?: string; readonly key?: string; readonly ca?: string },
+  message: string,
+): void {
+  try {
+    createSecureContext(parts);
+  } catch (error) {
+    throw new FileError(`${message} (${reasonOf(error)})`, { cause: error });
+  }
+}
