@@ -2,7 +2,7 @@
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
 -- A hold: id; units; expires_at_ms; lease_ms, the longest that it was given, where that is known; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
--- place, and charges); is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
+-- place, and charges); later, of a place: charges and lease_ms of the hold that it becomes, if it does; is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
 -- level and level_per_unit, such as a state); text, once it is known.
 
 local MAX_HOLDS = 1000
@@ -64,6 +64,7 @@ local function changed_hold(hold, expires_at_ms, mark, expired)
     charges = hold.charges,
     grants = hold.grants,
     waits = hold.waits,
+    later = hold.later,
     is_memo = hold.is_memo,
     expired = expired,
     mark = mark,
@@ -74,6 +75,26 @@ end
 -- Whether a hold is remembered: a place only until it is its turn.
 local function is_kept(hold, now_ms)
   return now_ms < hold.expires_at_ms + (hold.waits and 0 or REMEMBERED_MS)
+end
+
+-- Holds, from a place on, with one more, by the end of each; of equal ends the earlier one first.
+local function with_hold(holds, first, hold)
+  local list = {}
+  local count = 0
+  local is_in = false
+  for place = first, #holds do
+    local other = holds[place]
+    if not is_in and other.expires_at_ms > hold.expires_at_ms then
+      count, is_in = count + 1, true
+      list[count] = hold
+    end
+    count = count + 1
+    list[count] = other
+  end
+  if not is_in then
+    list[count + 1] = hold
+  end
+  return list
 end
 
 -- What is worked on, one bucket at a time: its holds, and what is spent. Once a mark has to sink, the instants and levels
@@ -144,7 +165,45 @@ local function give_back(limit, given, units, at_ms, first)
   end
 end
 
--- What becomes of the units of a hold that expires, at the instant of its end.
+-- The holds with their marks as they stand.
+local function holds_of_draft()
+  if not has_levels then
+    return draft_holds
+  end
+  local list = {}
+  for place, hold in ipairs(draft_holds) do
+    if hold.mark and hold.mark.level ~= max(0, mark_levels[place] - draft_sunk) then
+      hold = changed_hold(hold, hold.expires_at_ms, mark_at(place), hold.expired)
+    end
+    list[place] = hold
+  end
+  return list
+end
+
+-- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. Mirrors begin.
+local function begin_hold(place)
+  local taken = draft_holds[place]
+  local later = taken.later
+  local others = {}
+  for other, hold in ipairs(holds_of_draft()) do
+    if other ~= place then
+      others[#others + 1] = hold
+    end
+  end
+  draft_holds = with_hold(others, 1, {
+    id = taken.id,
+    units = taken.units,
+    expires_at_ms = taken.expires_at_ms + later.lease_ms,
+    lease_ms = later.lease_ms,
+    charges = later.charges,
+    expired = false,
+    mark = draft_spent,
+  })
+  has_levels, draft_sunk = false, 0
+end
+
+-- What becomes of the units of a hold that expires, at the instant of its end. Returns whether it is not in its place any
+-- more: it has become a hold that ends later.
 local function expire(limit, place, is_thought)
   local hold = draft_holds[place]
   local at_ms = hold.expires_at_ms
@@ -155,35 +214,28 @@ local function expire(limit, place, is_thought)
     end
   elseif hold.charges then
     draft_spent = limit.algorithm.book(limit, draft_spent, hold.units, at_ms, is_thought)
-  end
-end
-
--- The holds with their marks as they stand.
-local function holds_of_draft()
-  if not has_levels then
-    return draft_holds
-  end
-  local list = {}
-  for place, hold in ipairs(draft_holds) do
-    if hold.mark and hold.mark.level ~= mark_levels[place] then
-      hold = changed_hold(hold, hold.expires_at_ms, mark_at(place), hold.expired)
+    -- What becomes of a hold that is charged when it ends is not thought of: its units are spent already.
+    if hold.later and not (is_thought and hold.later.charges) then
+      begin_hold(place)
+      return true
     end
-    list[place] = hold
   end
-  return list
+  return false
 end
 
 -- What is in a bucket with holds whose state is live and of this algorithm.
 local function contents_at(limit, state, now_ms)
   begin_draft(state.spent, state.holds)
   local is_changed = false
-  for place, hold in ipairs(state.holds) do
+  local place = 1
+  while place <= #draft_holds do
+    local hold = draft_holds[place]
+    local has_moved = false
     if now_ms >= hold.expires_at_ms then
       is_changed = is_changed or not hold.expired or not is_kept(hold, now_ms)
-      if not hold.expired then
-        expire(limit, place, false)
-      end
+      has_moved = not hold.expired and expire(limit, place, false)
     end
+    place = has_moved and place or place + 1
   end
   local spent = live_at(draft_spent, now_ms)
   if not is_changed then
@@ -203,16 +255,23 @@ end
 
 -- When a bucket ends whose holds have all expired.
 local function end_of(spent, holds)
-  return max(spent and spent.expires_at_ms or 0, holds[#holds].expires_at_ms + REMEMBERED_MS)
+  local last_ms = holds[#holds].expires_at_ms
+  for place = 1, #holds do
+    local later = holds[place].later
+    if later then
+      last_ms = max(last_ms, holds[place].expires_at_ms + later.lease_ms)
+    end
+  end
+  return max(spent and spent.expires_at_ms or 0, last_ms + REMEMBERED_MS)
 end
 
 -- When a bucket with holds ends, if nothing else happens than that they expire.
 local function end_of_held(limit, spent, holds)
   begin_draft(spent, holds)
-  for place, hold in ipairs(holds) do
-    if not hold.expired then
-      expire(limit, place, true)
-    end
+  local place = 1
+  while place <= #draft_holds do
+    local has_moved = not draft_holds[place].expired and expire(limit, place, true)
+    place = has_moved and place or place + 1
   end
   return end_of(draft_spent, holds)
 end
@@ -304,8 +363,10 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
   -- What others hold takes from the capacity, what is granted adds to it.
   local apart = held_units(holds) - granted_in(holds)
   local at_ms = now_ms
-  for place = 1, #holds do
-    local hold = holds[place]
+  local place = 1
+  while place <= #draft_holds do
+    local hold = draft_holds[place]
+    local has_moved = false
     if not hold.expired then
       -- Added only where the sum stays below 2^53.
       if units <= limit.a - apart then
@@ -314,7 +375,7 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
           return free_at_ms - now_ms
         end
       end
-      expire(limit, place, true)
+      has_moved = expire(limit, place, true)
       if hold.grants then
         apart = apart + hold.units
       elseif not hold.mark then
@@ -322,6 +383,7 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
       end
       at_ms = hold.expires_at_ms
     end
+    place = has_moved and place or place + 1
   end
   if units > limit.a then
     return INFINITY
@@ -334,6 +396,10 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
   local places = {}
   for _, hold in ipairs(holds) do
     if hold.waits then
+      if hold.later then
+        hold = changed_hold(hold, hold.expires_at_ms, nil, false)
+        hold.later = nil
+      end
       places[#places + 1] = hold
     end
   end
@@ -341,26 +407,6 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
     return INFINITY
   end
   return (free_after_ms(limit, spent, places, units, now_ms))
-end
-
--- Holds, from a place on, with one more, by the end of each; of equal ends the earlier one first.
-local function with_hold(holds, first, hold)
-  local list = {}
-  local count = 0
-  local is_in = false
-  for place = first, #holds do
-    local other = holds[place]
-    if not is_in and other.expires_at_ms > hold.expires_at_ms then
-      count, is_in = count + 1, true
-      list[count] = hold
-    end
-    count = count + 1
-    list[count] = other
-  end
-  if not is_in then
-    list[count + 1] = hold
-  end
-  return list
 end
 
 local function without(holds, id)
@@ -518,6 +564,22 @@ local function placed(limit, spent, holds, id, units, at_ms, now_ms)
   return spent, with_hold(holds, first_kept(holds), place)
 end
 
+-- What is in the bucket after units were held for a call that waits until `at_ms`. Mirrors heldFrom.
+local function held_from(limit, spent, holds, made, at_ms, now_ms)
+  if made.units == 0 then
+    return spent, holds
+  end
+  local hold = changed_hold(made, at_ms + made.lease_ms, nil, false)
+  if limit.algorithm == gcra then
+    hold.expires_at_ms, hold.lease_ms = at_ms, at_ms - now_ms
+    hold.charges, hold.waits = true, true
+    hold.later = { charges = made.charges, lease_ms = made.lease_ms }
+  else
+    hold.lease_ms = at_ms - now_ms + made.lease_ms
+  end
+  return spent, with_hold(holds, first_kept(holds), hold)
+end
+
 -- What is in the bucket when a hold ends that took so many units, and how many of those have still to be spent.
 local function ended(limit, spent, holds, hold, actual, now_ms)
   if not hold then
@@ -574,7 +636,14 @@ local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now
   return after, with_hold(others, first_kept(others), made)
 end
 
+-- A place keeps its turn.
 local function extended(holds, hold, lease_ms, now_ms)
+  if hold.later then
+    local place = changed_hold(hold, hold.expires_at_ms, nil, false)
+    local later_ms = max(hold.later.lease_ms, now_ms + lease_ms - hold.expires_at_ms)
+    place.later = { charges = hold.later.charges, lease_ms = later_ms }
+    return with_hold(without(holds, hold.id), 1, place)
+  end
   local longer = changed_hold(hold, max(hold.expires_at_ms, now_ms + lease_ms), hold.mark, false)
   longer.lease_ms = hold.lease_ms and max(hold.lease_ms, lease_ms)
   return with_hold(without(holds, hold.id), 1, longer)
@@ -594,8 +663,10 @@ local function text_of_hold(hold)
   if hold.lease_ms then
     text = text .. text_of[hold.lease_ms]
   end
-  local mark = hold.mark
-  if mark then
+  local mark, later = hold.mark, hold.later
+  if later then
+    text = text .. (later.charges and ",c" or ",r") .. text_of[later.lease_ms]
+  elseif mark then
     text = text .. "," .. text_of[mark.base_ms] .. "," .. text_of[mark.level] .. "," .. text_of[mark.level_per_unit]
   end
   hold.text = text
@@ -632,8 +703,14 @@ local function decode_hold(text, first)
   if not last or #id > MAX_ID_LENGTH or (lease_ms ~= "" and not is_whole(lease_ms)) then
     return nil
   end
-  local mark
-  if byte(text, last + 1) == COMMA then
+  local mark, later
+  local _, later_last, later_letter, later_ms = find(text, "^,([cr])(%d+)", last + 1)
+  if later_last then
+    if not is_whole(later_ms) then
+      return nil
+    end
+    last, later = later_last, { charges = later_letter == "c", lease_ms = whole_of(later_ms) }
+  elseif byte(text, last + 1) == COMMA then
     local base_ms, level, level_per_unit
     _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
     if not last then
@@ -645,6 +722,9 @@ local function decode_hold(text, first)
     end
   end
   units, expires_at_ms = whole_of(units), instant_of(expires_at_ms)
+  if later and expires_at_ms and expires_at_ms + later.lease_ms > MAX_INSTANT then
+    return nil
+  end
   if not units or not expires_at_ms or (lease_ms ~= "" and not instant_of(lease_ms)) then
     return nil
   end
@@ -656,6 +736,7 @@ local function decode_hold(text, first)
     charges = letter == "c" or letter == "C" or letter == "p",
     grants = letter == "g" or letter == "G",
     waits = letter == "p",
+    later = later,
     is_memo = letter == "M",
     expired = letter == "C" or letter == "R" or letter == "G" or letter == "M",
     mark = mark,
@@ -678,6 +759,8 @@ function held_state.decode(text, expires_at_ms)
     if not hold or hold.expires_at_ms < before_ms then
       return nil
     elseif hold.mark and (letter ~= "g" or hold.grants or hold.waits or hold.is_memo) then
+      return nil
+    elseif hold.later and (letter ~= "g" or not hold.waits) then
       return nil
     end
     holds[#holds + 1], before_ms = hold, hold.expires_at_ms
