@@ -6,7 +6,7 @@ import type { Match } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { bareHold, type Hold, type HoldOf, type HoldOptions, holdOf, pricesOf, settle } from "./hold.ts";
+import { bareHold, type Hold, type HoldOf, holdOf, pricesOf, type ReserveOptions, settle } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
 import { type Outcome, report } from "./report.ts";
 import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
@@ -23,7 +23,7 @@ export type { Report, ReportOptions } from "./usage.ts";
 export type RunFunction<Value> = (signal: AbortSignal, report: Report) => Value | PromiseLike<Value>;
 
 /** How a call is run. */
-export interface RunOptions extends HoldOptions {
+export interface RunOptions extends ReserveOptions {
   /**
    * Called before each extension of the hold. While it returns `false` the hold is not extended; once that has lasted for a
    * whole lease, the estimate is charged, the hold ends, and `onEvent` gets `hold-limit`. Default: always extended.
@@ -36,8 +36,8 @@ export interface RunOptions extends HoldOptions {
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkRunOptions(options: RunOptions): HoldOptions {
-  checkCallOptions(options, ["signal", "leaseMs", "isActive"]);
+export function checkRunOptions(options: RunOptions): ReserveOptions {
+  checkCallOptions(options, ["signal", "leaseMs", "maxWaitMs", "isActive"]);
   const { isActive, ...holdOptions } = options;
   if (isActive !== undefined && typeof isActive !== "function") throw invalidOption("isActive", "a function", isActive);
   return holdOptions;
