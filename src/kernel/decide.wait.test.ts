@@ -159,7 +159,7 @@ describe("a request that may wait", () => {
     const { ask, states } = busyRow();
     assert.deepEqual(told(ask([held("h", "charge")], 100)), [true, 10, [[true, 0]]]);
     const place = { id: "h", units: 1, expiresAtMs: 1010, leaseMs: 10, expired: false, mark: null };
-    assert.deepEqual(holdsIn(states), [{ ...place, onExpiry: "place", then: { onExpiry: "charge", leaseMs: 50 } }]);
+    assert.deepEqual(holdsIn(states), [{ ...place, onExpiry: "place", becomes: { onExpiry: "charge", leaseMs: 50 } }]);
     // Nobody is let by, and the next one waits behind it.
     assert.deepEqual(told(ask([step(ROW)], 100, 1005)), [true, 15, [[true, 0]]]);
     assert.deepEqual(told(ask([ended("h", "extend")], null, 1011)), [true, undefined, [[true, 0]]]);
@@ -229,9 +229,9 @@ describe("a request that may wait", () => {
     assert.deepEqual(holdsIn(states), []);
     ask([held("h", "charge")], 100);
     ask([ended("h", "extend")], null, 1005);
-    assert.deepEqual(holdsIn(states)[0]?.then, { onExpiry: "charge", leaseMs: 50 });
+    assert.deepEqual(holdsIn(states)[0]?.becomes, { onExpiry: "charge", leaseMs: 50 });
     ask([{ ...ended("h", "extend"), event: { type: "extend", id: "h", leaseMs: 90 } }], null, 1005);
-    assert.deepEqual(holdsIn(states)[0]?.then, { onExpiry: "charge", leaseMs: 85 });
+    assert.deepEqual(holdsIn(states)[0]?.becomes, { onExpiry: "charge", leaseMs: 85 });
     assert.equal(holdsIn(states)[0]?.expiresAtMs, 1010);
   });
 

@@ -32,7 +32,7 @@ export interface Hold {
    */
   readonly onExpiry: "charge" | "refund" | "grant" | "place" | "memo";
   /** Of a place on a token bucket: the hold that it becomes at its turn. Absent: its units are only spent. */
-  readonly then?: Pick<NewHold, "onExpiry" | "leaseMs">;
+  readonly becomes?: Pick<NewHold, "onExpiry" | "leaseMs">;
   /** Whether that has happened. */
   readonly expired: boolean;
   /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
@@ -107,7 +107,10 @@ function endOfHeld(limit: LimitSpec, spent: SpentState | undefined, holds: reado
   for (let i = 0; i < end.holds.length; i++) {
     if (end.holds[i]?.expired === false && expire(limit, end, i, true)) i--;
   }
-  const lastMs = holds.reduce((last, { expiresAtMs, then }) => Math.max(last, expiresAtMs + (then?.leaseMs ?? 0)), 0);
+  const lastMs = holds.reduce(
+    (last, { expiresAtMs, becomes }) => Math.max(last, expiresAtMs + (becomes?.leaseMs ?? 0)),
+    0,
+  );
   return Math.max(end.spent?.expiresAtMs ?? 0, lastMs + REMEMBERED_MS);
 }
 
@@ -192,7 +195,7 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
  * where there is no room for one more place.
  */
 export function turnAfterMs(limit: LimitSpec, { spent, holds }: Contents, units: number, nowMs: number): number {
-  const places = holds.flatMap(({ then: _, ...hold }) => (hold.onExpiry === "place" ? [hold] : []));
+  const places = holds.flatMap(({ becomes: _, ...hold }) => (hold.onExpiry === "place" ? [hold] : []));
   if (places.length >= MAX_PLACES) return Number.POSITIVE_INFINITY;
   return freeAfterMs(limit, { spent, holds: places }, units, nowMs);
 }
@@ -294,7 +297,7 @@ export function heldFrom(limit: LimitSpec, contents: Contents, hold: NewHold, at
     expiresAtMs: atMs,
     leaseMs: waitMs,
     onExpiry: "place",
-    then: { onExpiry, leaseMs },
+    becomes: { onExpiry, leaseMs },
     expired: false,
     mark: null,
   };
@@ -340,9 +343,9 @@ export function ended(
 /** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. A place keeps its turn. */
 export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number, nowMs: number): Contents {
   const others = holds.filter(({ id }) => id !== hold.id);
-  if (hold.then !== undefined) {
-    const then = { ...hold.then, leaseMs: Math.max(hold.then.leaseMs, nowMs + leaseMs - hold.expiresAtMs) };
-    return { spent, holds: withHold(others, { ...hold, then }) };
+  if (hold.becomes !== undefined) {
+    const becomes = { ...hold.becomes, leaseMs: Math.max(hold.becomes.leaseMs, nowMs + leaseMs - hold.expiresAtMs) };
+    return { spent, holds: withHold(others, { ...hold, becomes }) };
   }
   const expiresAtMs = Math.max(hold.expiresAtMs, nowMs + leaseMs);
   const longest = hold.leaseMs === undefined ? {} : { leaseMs: Math.max(hold.leaseMs, leaseMs) };
@@ -386,14 +389,14 @@ function holdsOf({ holds, marks }: Draft): readonly Hold[] {
  * @returns whether it is not in its place any more: it has become a hold that ends later
  */
 function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): boolean {
-  const { expiresAtMs: atMs, onExpiry, units, mark: held, then } = draft.holds[i] as Hold;
+  const { expiresAtMs: atMs, onExpiry, units, mark: held, becomes } = draft.holds[i] as Hold;
   draft.spent = liveAt(draft.spent, atMs);
   if (held === null) {
     if (onExpiry === "charge" || onExpiry === "place")
       draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
     // What becomes of a hold that is charged when it ends is not thought of: its units are spent already.
-    if (then === undefined || (isThought && then.onExpiry === "charge")) return false;
-    begin(draft, i, then);
+    if (becomes === undefined || (isThought && becomes.onExpiry === "charge")) return false;
+    begin(draft, i, becomes);
     return true;
   }
   if (onExpiry !== "refund") return false;
@@ -404,7 +407,7 @@ function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): 
 }
 
 /** Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. */
-function begin(draft: Draft, i: number, { onExpiry, leaseMs }: NonNullable<Hold["then"]>): void {
+function begin(draft: Draft, i: number, { onExpiry, leaseMs }: NonNullable<Hold["becomes"]>): void {
   const { id, units, expiresAtMs: atMs } = draft.holds[i] as Hold;
   const mark = draft.spent?.kind === "gcra" ? markOf(draft.spent) : null;
   const hold: Hold = { id, units, expiresAtMs: atMs + leaseMs, leaseMs, onExpiry, expired: false, mark };

@@ -85,11 +85,11 @@ const TEXTS: [StoredState, text: string][] = [
   [held("elapsed", undefined, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g"],
   [held("counter", COUNTER, hold({ onExpiry: "place" })), "h1 c a,3,1050,p 1100 7"],
   [
-    held("gcra", GCRA, hold({ onExpiry: "place", leaseMs: 60, then: { onExpiry: "charge", leaseMs: 0 } })),
+    held("gcra", GCRA, hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "charge", leaseMs: 0 } })),
     "h1 g a,3,1050,p60,c0 1017 g1 1000 50 10",
   ],
   [
-    held("gcra", undefined, hold({ onExpiry: "place", leaseMs: 60, then: { onExpiry: "refund", leaseMs: 30_000 } })),
+    held("gcra", undefined, hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "refund", leaseMs: 30_000 } })),
     "h1 g a,3,1050,p60,r30000",
   ],
   [once({ waitMs: 250, units: [1], steps: [step(6, 50, 0)] }), "o1 r . 1000 1+250 1,6,50,0,-"],
@@ -276,7 +276,7 @@ const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
 const becoming = fc.tuple(holds(levels), fc.option(fc.nat(), { nil: undefined })).map(([holds, leaseMs]) =>
   holds.map((hold): Hold => {
     if (hold.onExpiry !== "place" || leaseMs === undefined || hold.expiresAtMs + leaseMs > MAX_INSTANT_MS) return hold;
-    return { ...hold, then: { onExpiry: leaseMs % 2 === 0 ? "charge" : "refund", leaseMs } };
+    return { ...hold, becomes: { onExpiry: leaseMs % 2 === 0 ? "charge" : "refund", leaseMs } };
   }),
 );
 const heldStates: fc.Arbitrary<HeldState> = fc

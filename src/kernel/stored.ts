@@ -57,10 +57,10 @@ function encodeHeld({ of, spent, holds }: HeldState): string {
   return spent === undefined ? text : `${text} ${spent.expiresAtMs} ${encodeSpent(spent)}`;
 }
 
-function encodeHold({ id, units, expiresAtMs, leaseMs, onExpiry, then, expired, mark }: Hold): string {
+function encodeHold({ id, units, expiresAtMs, leaseMs, onExpiry, becomes, expired, mark }: Hold): string {
   const letter = onExpiry.charAt(0);
   const text = `${id},${units},${expiresAtMs},${expired ? letter.toUpperCase() : letter}${leaseMs ?? ""}`;
-  if (then !== undefined) return `${text},${then.onExpiry.charAt(0)}${then.leaseMs}`;
+  if (becomes !== undefined) return `${text},${becomes.onExpiry.charAt(0)}${becomes.leaseMs}`;
   return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
 }
 
@@ -94,7 +94,7 @@ function decodeHold(text: string): Hold | null {
     expiresAtMs,
     ...(lease === undefined ? {} : { leaseMs }),
     onExpiry: ENDS[letter.toLowerCase() as keyof typeof ENDS],
-    ...(later === undefined ? {} : { then: { onExpiry: later === "c" ? "charge" : "refund", leaseMs: laterMs } }),
+    ...(later === undefined ? {} : { becomes: { onExpiry: later === "c" ? "charge" : "refund", leaseMs: laterMs } }),
     expired: letter !== letter.toLowerCase(),
     mark,
   };
@@ -102,12 +102,12 @@ function decodeHold(text: string): Hold | null {
 
 /** Whether holds are sorted by their ends, and marked, or about to become holds, on token buckets alone. */
 function areInOrder(holds: readonly Hold[], of: HeldState["of"]): boolean {
-  return holds.every(({ expiresAtMs, onExpiry, then, mark }, i) => {
+  return holds.every(({ expiresAtMs, onExpiry, becomes, mark }, i) => {
     const mayBeMarked = of === "gcra" && (onExpiry === "charge" || onExpiry === "refund");
     const mayBecome = of === "gcra" && onExpiry === "place";
     return (
       (mark === null || mayBeMarked) &&
-      (then === undefined || mayBecome) &&
+      (becomes === undefined || mayBecome) &&
       (holds[i - 1]?.expiresAtMs ?? 0) <= expiresAtMs
     );
   });

@@ -2,7 +2,7 @@
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
 -- A hold: id; units; expires_at_ms; lease_ms, the longest that it was given, where that is known; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
--- place, and charges); later, of a place: charges and lease_ms of the hold that it becomes, if it does; is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
+-- place, and charges); becomes, of a place: charges and lease_ms of the hold that it becomes, if it does; is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
 -- level and level_per_unit, such as a state); text, once it is known.
 
 local MAX_HOLDS = 1000
@@ -64,7 +64,7 @@ local function changed_hold(hold, expires_at_ms, mark, expired)
     charges = hold.charges,
     grants = hold.grants,
     waits = hold.waits,
-    later = hold.later,
+    becomes = hold.becomes,
     is_memo = hold.is_memo,
     expired = expired,
     mark = mark,
@@ -183,7 +183,7 @@ end
 -- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. Mirrors begin.
 local function begin_hold(place)
   local taken = draft_holds[place]
-  local later = taken.later
+  local becomes = taken.becomes
   local others = {}
   for other, hold in ipairs(holds_of_draft()) do
     if other ~= place then
@@ -193,9 +193,9 @@ local function begin_hold(place)
   draft_holds = with_hold(others, 1, {
     id = taken.id,
     units = taken.units,
-    expires_at_ms = taken.expires_at_ms + later.lease_ms,
-    lease_ms = later.lease_ms,
-    charges = later.charges,
+    expires_at_ms = taken.expires_at_ms + becomes.lease_ms,
+    lease_ms = becomes.lease_ms,
+    charges = becomes.charges,
     expired = false,
     mark = draft_spent,
   })
@@ -215,7 +215,7 @@ local function expire(limit, place, is_thought)
   elseif hold.charges then
     draft_spent = limit.algorithm.book(limit, draft_spent, hold.units, at_ms, is_thought)
     -- What becomes of a hold that is charged when it ends is not thought of: its units are spent already.
-    if hold.later and not (is_thought and hold.later.charges) then
+    if hold.becomes and not (is_thought and hold.becomes.charges) then
       begin_hold(place)
       return true
     end
@@ -257,9 +257,9 @@ end
 local function end_of(spent, holds)
   local last_ms = holds[#holds].expires_at_ms
   for place = 1, #holds do
-    local later = holds[place].later
-    if later then
-      last_ms = max(last_ms, holds[place].expires_at_ms + later.lease_ms)
+    local becomes = holds[place].becomes
+    if becomes then
+      last_ms = max(last_ms, holds[place].expires_at_ms + becomes.lease_ms)
     end
   end
   return max(spent and spent.expires_at_ms or 0, last_ms + REMEMBERED_MS)
@@ -396,9 +396,9 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
   local places = {}
   for _, hold in ipairs(holds) do
     if hold.waits then
-      if hold.later then
+      if hold.becomes then
         hold = changed_hold(hold, hold.expires_at_ms, nil, false)
-        hold.later = nil
+        hold.becomes = nil
       end
       places[#places + 1] = hold
     end
@@ -573,7 +573,7 @@ local function held_from(limit, spent, holds, made, at_ms, now_ms)
   if limit.algorithm == gcra then
     hold.expires_at_ms, hold.lease_ms = at_ms, at_ms - now_ms
     hold.charges, hold.waits = true, true
-    hold.later = { charges = made.charges, lease_ms = made.lease_ms }
+    hold.becomes = { charges = made.charges, lease_ms = made.lease_ms }
   else
     hold.lease_ms = at_ms - now_ms + made.lease_ms
   end
@@ -638,10 +638,10 @@ end
 
 -- A place keeps its turn.
 local function extended(holds, hold, lease_ms, now_ms)
-  if hold.later then
+  if hold.becomes then
     local place = changed_hold(hold, hold.expires_at_ms, nil, false)
-    local later_ms = max(hold.later.lease_ms, now_ms + lease_ms - hold.expires_at_ms)
-    place.later = { charges = hold.later.charges, lease_ms = later_ms }
+    local later_ms = max(hold.becomes.lease_ms, now_ms + lease_ms - hold.expires_at_ms)
+    place.becomes = { charges = hold.becomes.charges, lease_ms = later_ms }
     return with_hold(without(holds, hold.id), 1, place)
   end
   local longer = changed_hold(hold, max(hold.expires_at_ms, now_ms + lease_ms), hold.mark, false)
@@ -663,9 +663,9 @@ local function text_of_hold(hold)
   if hold.lease_ms then
     text = text .. text_of[hold.lease_ms]
   end
-  local mark, later = hold.mark, hold.later
-  if later then
-    text = text .. (later.charges and ",c" or ",r") .. text_of[later.lease_ms]
+  local mark, becomes = hold.mark, hold.becomes
+  if becomes then
+    text = text .. (becomes.charges and ",c" or ",r") .. text_of[becomes.lease_ms]
   elseif mark then
     text = text .. "," .. text_of[mark.base_ms] .. "," .. text_of[mark.level] .. "," .. text_of[mark.level_per_unit]
   end
@@ -703,13 +703,13 @@ local function decode_hold(text, first)
   if not last or #id > MAX_ID_LENGTH or (lease_ms ~= "" and not is_whole(lease_ms)) then
     return nil
   end
-  local mark, later
+  local mark, becomes
   local _, later_last, later_letter, later_ms = find(text, "^,([cr])(%d+)", last + 1)
   if later_last then
     if not is_whole(later_ms) then
       return nil
     end
-    last, later = later_last, { charges = later_letter == "c", lease_ms = whole_of(later_ms) }
+    last, becomes = later_last, { charges = later_letter == "c", lease_ms = whole_of(later_ms) }
   elseif byte(text, last + 1) == COMMA then
     local base_ms, level, level_per_unit
     _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
@@ -722,7 +722,7 @@ local function decode_hold(text, first)
     end
   end
   units, expires_at_ms = whole_of(units), instant_of(expires_at_ms)
-  if later and expires_at_ms and expires_at_ms + later.lease_ms > MAX_INSTANT then
+  if becomes and expires_at_ms and expires_at_ms + becomes.lease_ms > MAX_INSTANT then
     return nil
   end
   if not units or not expires_at_ms or (lease_ms ~= "" and not instant_of(lease_ms)) then
@@ -736,7 +736,7 @@ local function decode_hold(text, first)
     charges = letter == "c" or letter == "C" or letter == "p",
     grants = letter == "g" or letter == "G",
     waits = letter == "p",
-    later = later,
+    becomes = becomes,
     is_memo = letter == "M",
     expired = letter == "C" or letter == "R" or letter == "G" or letter == "M",
     mark = mark,
@@ -760,7 +760,7 @@ function held_state.decode(text, expires_at_ms)
       return nil
     elseif hold.mark and (letter ~= "g" or hold.grants or hold.waits or hold.is_memo) then
       return nil
-    elseif hold.later and (letter ~= "g" or not hold.waits) then
+    elseif hold.becomes and (letter ~= "g" or not hold.waits) then
       return nil
     end
     holds[#holds + 1], before_ms = hold, hold.expires_at_ms
