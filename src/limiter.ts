@@ -110,7 +110,7 @@ export type { Outcome } from "./limiter/report.ts";
 export type { Begun, Ran, Report, ReportOptions, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
-export type { WaitOptions } from "./limiter/wait.ts";
+export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions<Types extends PolicyTypes = AnyTypes> {

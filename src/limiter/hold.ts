@@ -12,7 +12,7 @@ import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, newHoldId, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
-import { checkWaitOptions, type WaitOptions } from "./wait.ts";
+import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
 /** How a hold is made or extended. */
 export interface HoldOptions extends CallOptions {
@@ -241,5 +241,5 @@ export function checkReserveOptions(options: ReserveOptions): void {
   checkCallOptions(options, ["signal", "leaseMs", "maxWaitMs"]);
   const { signal, leaseMs, maxWaitMs } = options;
   checkHoldOptions({ signal, leaseMs });
-  checkWaitOptions({ signal, maxWaitMs });
+  checkMaxWait(maxWaitMs);
 }

@@ -31,7 +31,8 @@ export type Abandonable<Options> = Options & {
 
 export type AbandonableOptions = Abandonable<WaitOptions>;
 
-const LONGEST_WAIT_MS = 3_600_000;
+/** The longest `maxWaitMs`. */
+export const LONGEST_WAIT_MS = 3_600_000;
 
 /**
  * Refuses options that are wrong.
@@ -40,8 +41,12 @@ const LONGEST_WAIT_MS = 3_600_000;
  */
 export function checkWaitOptions(options: WaitOptions): void {
   checkCallOptions(options, ["signal", "maxWaitMs"]);
-  const { maxWaitMs } = options;
-  if (maxWaitMs !== undefined) checkWhole("maxWaitMs", maxWaitMs, 0, LONGEST_WAIT_MS);
+  checkMaxWait(options.maxWaitMs);
+}
+
+/** Refuses a `maxWaitMs` that is wrong. */
+export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
+  if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }
 
 /** Decides a call, now or within its time. */

@@ -5,8 +5,7 @@ import { z } from "zod";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
-
-const LONGEST_WAIT_MS = 3_600_000;
+import { LONGEST_WAIT_MS } from "../limiter.ts";
 
 const distanceMs = z.int().min(0);
 const dimensionValue = z.union([z.string().min(1), z.int()]);
@@ -51,9 +50,13 @@ export const consumeSchema = z
 /** Of a batch, which waits for none of its items. */
 export const consumeItemSchema = z.object({ ...callWords, maxWaitMs: z.never().optional() }).catchall(dimensionValue);
 export const reserveSchema = z
-  .object({ ...callWords, leaseMs: leaseMs.optional() })
+  .object({ ...callWords, leaseMs: leaseMs.optional(), maxWaitMs })
   .catchall(dimensionValue)
   .meta({ id: "Reserve" });
+/** Of a batch, likewise. */
+export const reserveItemSchema = z
+  .object({ ...callWords, leaseMs: leaseMs.optional(), maxWaitMs: z.never().optional() })
+  .catchall(dimensionValue);
 export const settleSchema = z
   .strictObject({ hold: holdId, call: callSchema, cost: cost.optional() })
   .meta({ id: "Settle" });
@@ -226,7 +229,7 @@ export const problemSchema = z
   .meta({ id: "Problem" });
 
 export type ConsumeBody = Call & { readonly maxWaitMs?: number | undefined };
-export type ReserveBody = Call & { readonly leaseMs?: number | undefined };
+export type ReserveBody = ConsumeBody & { readonly leaseMs?: number | undefined };
 export interface HoldBody {
   readonly hold: string;
   readonly call: Call;
