@@ -227,8 +227,8 @@ end
 local function contents_at(limit, state, now_ms)
   begin_draft(state.spent, state.holds)
   local is_changed = false
-  local place = 1
-  while place <= #draft_holds do
+  local place, count = 1, #draft_holds
+  while place <= count do
     local hold = draft_holds[place]
     local has_moved = false
     if now_ms >= hold.expires_at_ms then
@@ -268,8 +268,8 @@ end
 -- When a bucket with holds ends, if nothing else happens than that they expire.
 local function end_of_held(limit, spent, holds)
   begin_draft(spent, holds)
-  local place = 1
-  while place <= #draft_holds do
+  local place, count = 1, #draft_holds
+  while place <= count do
     local has_moved = not draft_holds[place].expired and expire(limit, place, true)
     place = has_moved and place or place + 1
   end
@@ -363,8 +363,8 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
   -- What others hold takes from the capacity, what is granted adds to it.
   local apart = held_units(holds) - granted_in(holds)
   local at_ms = now_ms
-  local place = 1
-  while place <= #draft_holds do
+  local place, count = 1, #draft_holds
+  while place <= count do
     local hold = draft_holds[place]
     local has_moved = false
     if not hold.expired then
