@@ -335,7 +335,7 @@ export function createLimiter<Types extends PolicyTypes = AnyTypes>(options: Lim
     clock,
     isStoreClock: store.clock !== undefined,
     waiting: new Map(),
-    slots: new SlotRows(),
+    slots: new SlotRows(clock),
     waits: new Set(),
     sleepers: new Set(),
     undo: async (request) => checkedReply(request, await askOne(store, request)),

@@ -80,6 +80,7 @@ async function wait(shared: Shared, asked: Asked, options: AbandonableOptions): 
       if (obstacle.isSlot) {
         if (!seat.join(bucket)) return decided;
         await sleepUntil(shared, clock.nowMs() + Math.min(seat.pauseMs(retryAfterMs), leftMs()), options, seat);
+        await sleepUntil(shared, clock.nowMs() + Math.min(seat.yieldMs(), leftMs()), options);
         continue;
       }
       seat.leave();
@@ -115,7 +116,7 @@ async function queueUp(
   if (bucket === undefined || !seat.join(bucket)) return;
   // Booking here would take a free slot from those that came before.
   const seen = await decideCall(shared, { ...asked, verb: "peek" }, options);
-  if (seen.decision.allowed) slots.freed(bucket);
+  if (seen.decision.allowed) slots.wakeFirst(bucket);
   else if (obstacleOf(seen, leftMs)?.isSlot !== true) return;
   // Until it is the first.
   await sleepUntil(shared, endsAtMs, options, seat);
