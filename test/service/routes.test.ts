@@ -119,7 +119,7 @@ describe("deciding routes", () => {
 
   it("let a call that is held wait for its turn, too", async () => {
     for (const path of ["/v1/reserve", "/v1/begin"]) {
-      const call = { ...fresh(), user: `waiting at ${path}` };
+      const call = { ...fresh(), user: `waiting at ${path}`, cost: { tokens: 1 } };
       const answers = await Promise.all([1, 2, 3].map(() => post(path, { ...call, maxWaitMs: 2_000 })));
       for (const { status, json } of answers) {
         assert.deepEqual([status, json.allowed], [200, true], JSON.stringify(json));

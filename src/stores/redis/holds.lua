@@ -704,21 +704,23 @@ local function decode_hold(text, first)
     return nil
   end
   local mark, becomes
-  local _, later_last, later_letter, later_ms = find(text, "^,([cr])(%d+)", last + 1)
-  if later_last then
-    if not is_whole(later_ms) then
-      return nil
-    end
-    last, becomes = later_last, { charges = later_letter == "c", lease_ms = whole_of(later_ms) }
-  elseif byte(text, last + 1) == COMMA then
-    local base_ms, level, level_per_unit
-    _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
-    if not last then
-      return nil
-    end
-    mark = { base_ms = instant_of(base_ms), level = instant_of(level), level_per_unit = instant_of(level_per_unit) }
-    if not mark.base_ms or not mark.level or not mark.level_per_unit then
-      return nil
+  if byte(text, last + 1) == COMMA then
+    local _, later_last, later_letter, later_ms = find(text, "^,([cr])(%d+)", last + 1)
+    if later_last then
+      if not is_whole(later_ms) then
+        return nil
+      end
+      last, becomes = later_last, { charges = later_letter == "c", lease_ms = whole_of(later_ms) }
+    else
+      local base_ms, level, level_per_unit
+      _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
+      if not last then
+        return nil
+      end
+      mark = { base_ms = instant_of(base_ms), level = instant_of(level), level_per_unit = instant_of(level_per_unit) }
+      if not mark.base_ms or not mark.level or not mark.level_per_unit then
+        return nil
+      end
     end
   end
   units, expires_at_ms = whole_of(units), instant_of(expires_at_ms)
