@@ -356,6 +356,8 @@ export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number
 interface Draft {
   spent: SpentState | undefined;
   holds: readonly Hold[];
+  /** The same holds in a list of this draft's own, once a place has become one. */
+  begun: Hold[] | null;
   /** The marks of the holds, once one has sunk. */
   marks: Marks | null;
 }
@@ -365,19 +367,19 @@ interface Marks {
   readonly bases: number[];
   readonly levels: number[];
   /** Whether each mark that may still sink is above the one before it: then `sunk` says for all of them by how much. */
-  readonly isRising: boolean;
+  isRising: boolean;
   sunk: number;
 }
 
 function draftOf({ spent, holds }: Contents): Draft {
-  return { spent, holds, marks: null };
+  return { spent, holds, begun: null, marks: null };
 }
 
 /** The holds with their marks as they stand. */
 function holdsOf({ holds, marks }: Draft): readonly Hold[] {
   if (marks === null) return holds;
   return holds.map((hold, i) => {
-    const level = Math.max(0, (marks.levels[i] as number) - marks.sunk);
+    const level = marks.levels[i] as number;
     return hold.mark === null || hold.mark.level === level ? hold : { ...hold, mark: { ...hold.mark, level } };
   });
 }
@@ -409,10 +411,29 @@ function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): 
 /** Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. */
 function begin(draft: Draft, i: number, { onExpiry, leaseMs }: NonNullable<Hold["becomes"]>): void {
   const { id, units, expiresAtMs: atMs } = draft.holds[i] as Hold;
+  const expiresAtMs = atMs + leaseMs;
   const mark = draft.spent?.kind === "gcra" ? markOf(draft.spent) : null;
-  const hold: Hold = { id, units, expiresAtMs: atMs + leaseMs, leaseMs, onExpiry, expired: false, mark };
-  draft.holds = withHold(holdsOf(draft).toSpliced(i, 1), hold);
-  draft.marks = null;
+  draft.begun ??= [...draft.holds];
+  draft.holds = draft.begun;
+  const { begun: holds, marks } = draft;
+  if (marks !== null) {
+    // Its mark is above all others, whose holds may end later.
+    marks.isRising = false;
+    for (const [n, level] of marks.levels.entries()) marks.levels[n] = Math.max(0, level - marks.sunk);
+    marks.sunk = 0;
+  }
+  let at = i;
+  // Those that end no later move up. With hundreds of places, to make new lists each time would take too long.
+  for (; (holds[at + 1]?.expiresAtMs ?? Number.POSITIVE_INFINITY) <= expiresAtMs; at++) {
+    holds[at] = holds[at + 1] as Hold;
+    if (marks === null) continue;
+    marks.bases[at] = marks.bases[at + 1] as number;
+    marks.levels[at] = marks.levels[at + 1] as number;
+  }
+  holds[at] = { id, units, expiresAtMs, leaseMs, onExpiry, expired: false, mark };
+  if (marks === null) return;
+  marks.bases[at] = mark?.baseMs ?? -1;
+  marks.levels[at] = mark?.level ?? -1;
 }
 
 /**

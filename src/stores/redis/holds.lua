@@ -77,35 +77,17 @@ local function is_kept(hold, now_ms)
   return now_ms < hold.expires_at_ms + (hold.waits and 0 or REMEMBERED_MS)
 end
 
--- Holds, from a place on, with one more, by the end of each; of equal ends the earlier one first.
-local function with_hold(holds, first, hold)
-  local list = {}
-  local count = 0
-  local is_in = false
-  for place = first, #holds do
-    local other = holds[place]
-    if not is_in and other.expires_at_ms > hold.expires_at_ms then
-      count, is_in = count + 1, true
-      list[count] = hold
-    end
-    count = count + 1
-    list[count] = other
-  end
-  if not is_in then
-    list[count + 1] = hold
-  end
-  return list
-end
-
 -- What is worked on, one bucket at a time: its holds, and what is spent. Once a mark has to sink, the instants and levels
 -- of all marks, -1 where a hold has none, in lists that every bucket uses again. `draft_sunk` is by how much more those
 -- have sunk that are still to come, where each of them is above the one before it.
 local draft_holds, draft_spent
 local has_levels, is_rising, draft_sunk
+-- Whether `draft_holds` is a list of the draft's own, because a place has become a hold.
+local has_begun
 local mark_bases, mark_levels = {}, {}
 
 local function begin_draft(spent, holds)
-  draft_holds, draft_spent, has_levels, draft_sunk = holds, spent, false, 0
+  draft_holds, draft_spent, has_levels, draft_sunk, has_begun = holds, spent, false, 0, false
 end
 
 local function is_above(mark, other)
@@ -165,41 +147,47 @@ local function give_back(limit, given, units, at_ms, first)
   end
 end
 
--- The holds with their marks as they stand.
-local function holds_of_draft()
-  if not has_levels then
-    return draft_holds
-  end
-  local list = {}
-  for place, hold in ipairs(draft_holds) do
-    if hold.mark and hold.mark.level ~= max(0, mark_levels[place] - draft_sunk) then
-      hold = changed_hold(hold, hold.expires_at_ms, mark_at(place), hold.expired)
-    end
-    list[place] = hold
-  end
-  return list
-end
-
 -- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. Mirrors begin.
 local function begin_hold(place)
   local taken = draft_holds[place]
   local becomes = taken.becomes
-  local others = {}
-  for other, hold in ipairs(holds_of_draft()) do
-    if other ~= place then
-      others[#others + 1] = hold
+  local end_ms = taken.expires_at_ms + becomes.lease_ms
+  local count = #draft_holds
+  if not has_begun then
+    local list = {}
+    for at = 1, count do
+      list[at] = draft_holds[at]
     end
+    draft_holds, has_begun = list, true
   end
-  draft_holds = with_hold(others, 1, {
+  if has_levels then
+    -- Its mark is above all others, whose holds may end later.
+    for at = 1, count do
+      mark_levels[at] = max(0, mark_levels[at] - draft_sunk)
+    end
+    is_rising, draft_sunk = false, 0
+  end
+  local at = place
+  -- Those that end no later move up. With hundreds of places, to make new lists each time would take too long.
+  while at < count and draft_holds[at + 1].expires_at_ms <= end_ms do
+    draft_holds[at] = draft_holds[at + 1]
+    if has_levels then
+      mark_bases[at], mark_levels[at] = mark_bases[at + 1], mark_levels[at + 1]
+    end
+    at = at + 1
+  end
+  draft_holds[at] = {
     id = taken.id,
     units = taken.units,
-    expires_at_ms = taken.expires_at_ms + becomes.lease_ms,
+    expires_at_ms = end_ms,
     lease_ms = becomes.lease_ms,
     charges = becomes.charges,
     expired = false,
     mark = draft_spent,
-  })
-  has_levels, draft_sunk = false, 0
+  }
+  if has_levels then
+    mark_bases[at], mark_levels[at] = draft_spent.base_ms, draft_spent.level
+  end
 end
 
 -- What becomes of the units of a hold that expires, at the instant of its end. Returns whether it is not in its place any
@@ -221,6 +209,21 @@ local function expire(limit, place, is_thought)
     end
   end
   return false
+end
+
+-- The holds with their marks as they stand.
+local function holds_of_draft()
+  if not has_levels then
+    return draft_holds
+  end
+  local list = {}
+  for place, hold in ipairs(draft_holds) do
+    if hold.mark and hold.mark.level ~= mark_levels[place] then
+      hold = changed_hold(hold, hold.expires_at_ms, mark_at(place), hold.expired)
+    end
+    list[place] = hold
+  end
+  return list
 end
 
 -- What is in a bucket with holds whose state is live and of this algorithm.
@@ -268,7 +271,7 @@ end
 -- When a bucket with holds ends, if nothing else happens than that they expire.
 local function end_of_held(limit, spent, holds)
   begin_draft(spent, holds)
-  local place, count = 1, #draft_holds
+  local place, count = 1, #holds
   while place <= count do
     local has_moved = not draft_holds[place].expired and expire(limit, place, true)
     place = has_moved and place or place + 1
@@ -363,7 +366,7 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
   -- What others hold takes from the capacity, what is granted adds to it.
   local apart = held_units(holds) - granted_in(holds)
   local at_ms = now_ms
-  local place, count = 1, #draft_holds
+  local place, count = 1, #holds
   while place <= count do
     local hold = draft_holds[place]
     local has_moved = false
@@ -407,6 +410,26 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
     return INFINITY
   end
   return (free_after_ms(limit, spent, places, units, now_ms))
+end
+
+-- Holds, from a place on, with one more, by the end of each; of equal ends the earlier one first.
+local function with_hold(holds, first, hold)
+  local list = {}
+  local count = 0
+  local is_in = false
+  for place = first, #holds do
+    local other = holds[place]
+    if not is_in and other.expires_at_ms > hold.expires_at_ms then
+      count, is_in = count + 1, true
+      list[count] = hold
+    end
+    count = count + 1
+    list[count] = other
+  end
+  if not is_in then
+    list[count + 1] = hold
+  end
+  return list
 end
 
 local function without(holds, id)
