@@ -205,6 +205,36 @@ describe("a request that may wait", () => {
     }
   });
 
+  it("reckons with refunds of other holds before and after the turn of a hold, to the ms", () => {
+    const { ask } = busyRow();
+    const row: LimitSpec = { algorithm: "gcra", burst: 2, levelPerUnit: 10, levelPerMs: 1 };
+    const holding = (id: string, leaseMs: number) => {
+      return step(row, { bucket: "row", event: { type: "hold", id, units: 1, leaseMs, onExpiry: "refund" } });
+    };
+    const charge = (cost: number) => step(row, { bucket: "row", event: { type: "charge", cost } });
+    for (const [id, leaseMs] of [
+      ["first", 5],
+      ["long", 14],
+      ["second", 8],
+      ["third", 1],
+    ] as const) {
+      assert.equal(ask([holding(id, leaseMs)], 100).allowed, true);
+    }
+    const reading = step(row, { bucket: "row", event: { type: "read" } });
+    const usedAt = (nowMs: number) => ask([reading], null, nowMs, "peek").steps[0]?.used;
+    // Half of the first one is given back at 1005, and what is left of the long one at 1014. The second one is spent at 1010
+    // and given back at 1018, the third one at 1020 and 1021.
+    assert.deepEqual([1004, 1005, 1010, 1018, 1020, 1021].map(usedAt), [4, 3, 3, 1, 1, 0]);
+    for (let nowMs = 1000; nowMs < 1030; nowMs++) {
+      for (const cost of [1, 2]) {
+        const { allowed, steps } = ask([charge(cost)], null, nowMs, "peek");
+        const freeMs = nowMs + (steps[0]?.retryAfterMs ?? 0);
+        assert.equal(ask([charge(cost)], null, freeMs, "peek").allowed, true);
+        if (!allowed) assert.equal(ask([charge(cost)], null, freeMs - 1, "peek").allowed, false);
+      }
+    }
+  });
+
   it("keeps a bucket for as long as a hold of it will be remembered whose turn has not come", () => {
     const { ask, states } = busyRow();
     ask([held("h", "charge")], 100);
