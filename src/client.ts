@@ -6,7 +6,7 @@ import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named
 import { type EndableHold, OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
-import { askOr, type ClientShared, checkOpen } from "./client/shared.ts";
+import { askInTime, askOr, type ClientShared, checkOpen } from "./client/shared.ts";
 import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
 import { monotonicClock } from "./clock.ts";
 import { isWithinBounds, resultDigest } from "./kernel/args.ts";
@@ -25,7 +25,7 @@ import {
   type Reset,
   type Revoked,
 } from "./limiter/grant.ts";
-import { checkHoldOptions, type Hold, type HoldOptions } from "./limiter/hold.ts";
+import { checkReserveOptions, type Hold, type ReserveOptions } from "./limiter/hold.ts";
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
@@ -110,11 +110,11 @@ class ClientLimiter implements Limiter {
     return this.#decide("peek", { ...named, body: named.call, isRepeatable: true });
   }
 
-  async reserve(call: Call, options: HoldOptions = {}): Promise<Reserved | Denied> {
-    checkHoldOptions(options);
+  async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
+    checkReserveOptions(options);
     const named = this.#named(call, options);
     const { decision, hold } = await this.#hold("reserve", named, options, async (away) => {
-      const held = await away.limiter.reserve(named.call, options);
+      const held = await away.limiter.reserve(named.call, { leaseMs: options.leaseMs });
       if (!held.allowed) return { decision: held, made: null };
       const { hold: id, settle, release, extend, ...rest } = held;
       return { decision: rest, made: { hold: id, settle, release, extend, fail: settle } };
@@ -136,12 +136,12 @@ class ClientLimiter implements Limiter {
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
     const holdOptions = checkRunOptions(options);
-    checkHoldOptions(holdOptions);
+    checkReserveOptions(holdOptions);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
     const named = this.#named(call, options);
     let began: About | null = null;
     const { decision, hold, answer } = await this.#hold("begin", named, holdOptions, async (away) => {
-      const { decision, begun } = await beginCall(away.limiter, named.call, holdOptions);
+      const { decision, begun } = await beginCall(away.limiter, named.call, { leaseMs: holdOptions.leaseMs });
       began = begun;
       if (begun === null) return { decision, made: null };
       return { decision, made: { ...begun.hold, fail: (actual) => begun.settle(actual, "onError") } };
@@ -270,38 +270,16 @@ class ClientLimiter implements Limiter {
     return decision;
   }
 
-  async #wait(named: Named, { maxWaitMs = 0, signal }: WaitOptions): Promise<Decision> {
-    const { wire, away, ending } = this.#shared;
-    const endsAtMs = performance.now() + wire.deadlineMs;
-    if (away !== null && (await away.isAway(endsAtMs))) return decideAway(away, "consume", named, false);
-    const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
-    try {
-      const answer = await wire.send(
-        {
-          method: "POST",
-          path: "/v1/consume",
-          body: (leftMs) => ({ ...named.body, maxWaitMs: leftMs }),
-          isRepeatable: named.isRepeatable,
-          waitMs: maxWaitMs,
-          signal: ends,
-        },
-        Math.max(0, endsAtMs - performance.now()),
-      );
-      // What was closed while it waited is not allowed any more.
-      ends.throwIfAborted();
-      away?.reached();
-      return replyTo("consume", answer);
-    } catch (error) {
-      if (ends.aborted || away === null || !away.leave(error)) throw error;
-      return decideAway(away, "consume", named, true);
-    }
+  #wait(named: Named, options: WaitOptions): Promise<Decision> {
+    const item: Item<"consume"> = { op: "consume", body: named.body, isRepeatable: named.isRepeatable };
+    return askInTime(this.#shared, item, options, (away, isDoubted) => decideAway(away, "consume", named, isDoubted));
   }
 
   /** Asks for a decision and a hold. */
   async #hold(
     op: "reserve" | "begin",
     { call, body, isRepeatable }: Named,
-    { leaseMs }: HoldOptions,
+    { leaseMs, ...options }: ReserveOptions,
     locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: EndableHold | null }>,
   ): Promise<{ readonly decision: Decision; readonly hold: EndableHold | null; readonly answer: object | null }> {
     const item: Item<typeof op> = {
@@ -310,13 +288,15 @@ class ClientLimiter implements Limiter {
       isRepeatable,
     };
     const sentMs = performance.now();
-    const found = await askOr(this.#shared, item, async (away, isDoubted): Promise<Held> => {
+    const here = async (away: Away, isDoubted: boolean): Promise<Held> => {
       const { decision, made } = await locally(away);
       const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(call, decision));
       if (hold !== null) away.book(hold.booking(), isDoubted);
       else if (isDoubted) away.book(undoing(item, call), true);
       return { decision, hold, answer: null };
-    });
+    };
+    const mayWait = (options.maxWaitMs ?? 0) > 0;
+    const found = mayWait ? await askInTime(this.#shared, item, options, here) : await askOr(this.#shared, item, here);
     if ("decision" in found) {
       this.#tell(found.decision, call);
       return found;

@@ -42,6 +42,7 @@ export {
   type Reset,
   type Revoked,
   type RunFunction,
+  type ReserveOptions,
   type RunOptions,
   type Settlement,
   type WaitOptions,

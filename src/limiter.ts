@@ -34,7 +34,7 @@ import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer,
 import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type CloseOptions, closeLimiter, closeWithinMs } from "./limiter/close.ts";
-import { type Asked, decideCall, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
+import { type Asked, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
 import {
   type ChangeOptions,
   checkChangeOptions,
@@ -47,15 +47,15 @@ import {
   type Revoked,
 } from "./limiter/grant.ts";
 import {
-  checkHoldOptions,
+  checkReserveOptions,
   type Denied,
   type Hold,
   type HoldOf,
-  type HoldOptions,
   heldParts,
   holdOf,
   pricesOf,
   type Reserved,
+  type ReserveOptions,
   type Settlement,
   settle,
 } from "./limiter/hold.ts";
@@ -91,21 +91,28 @@ import {
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
+import { SlotRows } from "./limiter/slots.ts";
 import { UsageSum } from "./limiter/usage.ts";
-import { type AbandonableOptions, checkWaitOptions, decideInTime, type WaitOptions } from "./limiter/wait.ts";
+import {
+  type Abandonable,
+  type AbandonableOptions,
+  checkWaitOptions,
+  decideInTime,
+  type WaitOptions,
+} from "./limiter/wait.ts";
 import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { CloseOptions } from "./limiter/close.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
-export type { Denied, Hold, HoldOptions, Reserved, Settlement } from "./limiter/hold.ts";
+export type { Denied, Hold, HoldOptions, Reserved, ReserveOptions, Settlement } from "./limiter/hold.ts";
 export type { HoldLimit } from "./limiter/keep-alive.ts";
 export { isRunHold } from "./limiter/parts.ts";
 export type { Outcome } from "./limiter/report.ts";
 export type { Begun, Ran, Report, ReportOptions, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
-export type { WaitOptions } from "./limiter/wait.ts";
+export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | PolicyInput> {
@@ -159,7 +166,8 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
 
   /**
    * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
-   * that matches must have a price, in the call or in the policy's tools.
+   * that matches must have a price, in the call or in the policy's tools. With `maxWaitMs` it waits as `consume` does, also for
+   * a slot of a limit of concurrency.
    *
    * @throws as `consume`, but for `needs-reserve`; MisuseError `missing-cost`
    *
@@ -179,7 +187,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * }
    * ```
    */
-  reserve<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: HoldOptions): Promise<Reserved | Denied>;
+  reserve<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: ReserveOptions): Promise<Reserved | Denied>;
 
   /**
    * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
@@ -192,7 +200,8 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
    * ends); what else is priced is held while it runs, extended at a third of its lease for at most the policy's `maxHold`,
    * and settled with what the function reported, else with its price. What the function throws is thrown again, after it was
-   * settled as the `onError` of each limit says. When the process dies, holds expire.
+   * settled as the `onError` of each limit says. When the process dies, holds expire. With
+   * `maxWaitMs` it waits as `reserve` does, before it runs.
    *
    * @throws as `reserve`, but for `missing-cost`
    *
@@ -350,6 +359,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
     clock,
     isStoreClock: store.clock !== undefined,
     waiting: new Map(),
+    slots: new SlotRows(clock),
     waits: new Set(),
     sleepers: new Set(),
     undo: async (request) => checkedReply(request, await askOne(store, request)),
@@ -367,7 +377,11 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
  * @param limiter one that `createLimiter` made
  * @throws as `run`
  */
-export function beginCall(limiter: Limiter, call: Call, options: HoldOptions): ReturnType<StoreLimiter["begin"]> {
+export function beginCall(
+  limiter: Limiter,
+  call: Call,
+  options: Abandonable<ReserveOptions>,
+): ReturnType<StoreLimiter["begin"]> {
   return (limiter as StoreLimiter).begin(call, options);
 }
 
@@ -394,6 +408,15 @@ export function endCall(limiter: Limiter, id: string, call: Call, used: Cost, ha
  */
 export function consumeFor(limiter: Limiter, call: Call, options: AbandonableOptions): Promise<Decision> {
   return (limiter as StoreLimiter).consumeFor(call, options);
+}
+
+/** Reserves for a remote caller, as `consumeFor` consumes. */
+export function reserveFor(
+  limiter: Limiter,
+  call: Call,
+  options: Abandonable<ReserveOptions>,
+): Promise<Reserved | Denied> {
+  return (limiter as StoreLimiter).reserveFor(call, options);
 }
 
 class StoreLimiter implements Limiter {
@@ -439,8 +462,18 @@ class StoreLimiter implements Limiter {
     return this.#decide({ verb: "peek", call: whole, parts: shownParts(matches) }, options);
   }
 
-  async reserve(call: Call, options: HoldOptions = {}): Promise<Reserved | Denied> {
-    checkHoldOptions(options);
+  async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
+    checkReserveOptions(options);
+    return this.#reserve(call, options);
+  }
+
+  /** `reserve`, for a caller elsewhere. */
+  async reserveFor(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
+    checkReserveOptions(options);
+    return this.#reserve(call, { ...options, abandoned });
+  }
+
+  async #reserve(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
     const { whole, matches } = this.#matches(call);
     const parts = reservedParts(matches);
     const { decision, of } = await this.#hold({ verb: "reserve", call: whole, parts }, matches, options);
@@ -484,12 +517,12 @@ class StoreLimiter implements Limiter {
   /** The first half of `run`, for who runs the function elsewhere. */
   async begin(
     call: Call,
-    options: HoldOptions,
+    { abandoned, ...options }: Abandonable<ReserveOptions>,
   ): Promise<{ readonly decision: Decision; readonly begun: Begun | null }> {
-    checkHoldOptions(options);
+    checkReserveOptions(options);
     const { whole, matches } = this.#matches(call);
     const parts = runParts(this.#shared.policy, whole, matches);
-    const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, options);
+    const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, { ...options, abandoned });
     return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
   }
 
@@ -640,9 +673,9 @@ class StoreLimiter implements Limiter {
     return decision;
   }
 
-  async #hold(asked: Asked, matches: readonly Match[], options: HoldOptions) {
+  async #hold(asked: Asked, matches: readonly Match[], options: Abandonable<ReserveOptions>) {
     const { policy } = this.#shared;
-    const { decision, parts, hold } = await decideCall(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
+    const { decision, parts, hold } = await decideInTime(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
     tellDecision(this.#shared, asked, decision);
     const id = hold ?? newHoldId(asked.verb === "run", isPerArgs(this.#shared.policy, asked.call));
     const name = holdNameOf(policy, id, asked.call);

@@ -121,6 +121,8 @@ describe("metrics", () => {
     await (await limiter.reserve(call)).verdicts;
     await limiter.run(call, () => new Promise((resolve) => setTimeout(resolve, 300)));
     await limiter.consume({ ...call, session: "s2" }, { maxWaitMs: 10 });
+    await limiter.reserve({ ...call, session: "s3" }, { maxWaitMs: 10 });
+    await limiter.run({ ...call, session: "s4" }, () => {}, { maxWaitMs: 10 });
     await assert.rejects(limiter.consume({ tool: "model" }), MisuseError);
     const metric = (await collect()).find(({ descriptor }) => descriptor.name === "tollgate.decision.duration");
     assert.equal(metric?.descriptor.unit, "s");

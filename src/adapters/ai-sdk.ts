@@ -70,10 +70,10 @@ export interface AiSdkGuard {
  * @throws MisuseError `invalid-option`
  */
 export function aiSdkGuard(limiter: Limiter, options: AiSdkOptions = {}): AiSdkGuard {
-  checkOptionKeys(options, ["maxDenials", "dimensions"]);
-  const { dimensions = () => ({}), maxDenials } = options;
+  checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions"]);
+  const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function") throw invalidOption("dimensions", "a function", dimensions);
-  const guard = new Guard(limiter, { maxDenials }, "limiter.for({ … }) or the option dimensions");
+  const guard = new Guard(limiter, guardOptions, "limiter.for({ … }) or the option dimensions");
   const whose: Whose = (call) => mergeDimensions({}, dimensions(call) ?? {}, "dimensions");
   const isSpent = (run: AiSdkRun) => guard.isSpentBy(thrownIn(run));
   return {
@@ -124,7 +124,7 @@ function wrapTool(guard: Guard, whose: Whose, tool: string, definition: Definiti
   return changed(definition, {
     async execute(args: unknown, options: ToolCallOptions) {
       const run = () => lastOf(execute.call(definition, args, options));
-      const ran = await guard.run(callOf(args, options), run, options.abortSignal);
+      const ran = await guard.run(callOf(args, options), run, { signal: options.abortSignal });
       if (!ran.allowed) throw guard.deniedError(ran.decision);
       noteFor(tool, args, options.messages, ran.decision);
       return ran.value;

@@ -1,6 +1,6 @@
 // Express 4 and 5, and what else has middleware of its kind over Node's responses. Nothing of Express is imported.
 
-import { type HttpOptions, judgeOf } from "./http.ts";
+import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 
 export type { FieldsDraft, HttpOptions } from "./http.ts";
 
@@ -17,7 +17,7 @@ export interface ExpressRequest {
 }
 
 /** What is needed of Node's response. */
-interface NodeResponse {
+interface NodeResponse extends Closing {
   statusCode: number;
   setHeader(name: string, value: string): unknown;
   end(body: string): unknown;
@@ -35,7 +35,7 @@ export function guardExpress<Input = ExpressRequest>(
   const judge = judgeOf(options);
   return async (request, response, next) => {
     try {
-      const answer = await judge(request);
+      const answer = await judge(request, () => goneWith(response));
       for (const [name, value] of Object.entries(answer.fields)) response.setHeader(name, value);
       if (!answer.allowed) {
         response.statusCode = answer.status;

@@ -1,6 +1,6 @@
 // Fastify: a plugin for all routes of its scope, and a hook for one route. Nothing of Fastify is imported.
 
-import { type HttpOptions, judgeOf } from "./http.ts";
+import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 
 export type { FieldsDraft, HttpOptions } from "./http.ts";
 
@@ -19,8 +19,9 @@ export interface FastifyRequest {
 
 /** What is needed of Fastify's reply. */
 interface FastifyReply {
+  readonly raw?: Closing;
   headers(fields: Record<string, string>): unknown;
-  code(status: 429): unknown;
+  code(status: 429 | 499): unknown;
   send(body: string): unknown;
 }
 
@@ -57,7 +58,7 @@ export function guardFastify<Input = FastifyRequest>(
 export function guardFastifyRoute<Input = FastifyRequest>(options: HttpOptions<Input>): Hook<NoInfer<Input>> {
   const judge = judgeOf(options);
   return async (request, reply) => {
-    const answer = await judge(request);
+    const answer = await judge(request, () => goneWith(reply.raw ?? {}));
     reply.headers({ ...answer.fields });
     if (answer.allowed) return;
     reply.code(answer.status);

@@ -44,7 +44,7 @@ export function guardFetch<Input extends Request, Rest extends unknown[]>(
 ): (request: Input, ...rest: Rest) => Promise<Response> {
   const judge = judgeOf(options);
   return async (request, ...rest) => {
-    const answer = await judge(request, ...rest);
+    const answer = await judge(request, () => request, ...rest);
     if (!answer.allowed) return new Response(answer.body, { status: answer.status, headers: answer.fields });
     return withFields(await handler(request, ...rest), answer.fields);
   };

@@ -4,7 +4,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
-import type { Limiter, Report } from "../limiter.ts";
+import { checkMaxWait, type Limiter, type Report } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
@@ -14,6 +14,11 @@ export interface GuardOptions {
    * at least 1. Default 3.
    */
   readonly maxDenials?: number | undefined;
+  /**
+   * How long a call of a tool may wait until its limits allow it, 0 to 3,600,000 ms, instead of being denied at once. Default 0.
+   * Calls of the model have an option of their own.
+   */
+  readonly maxWaitMs?: number | undefined;
 }
 
 /** What a program may read of a denial, beside the words for the model. */
@@ -36,6 +41,14 @@ export type Guarded<Value> =
 export interface Begun extends Reading {
   readonly allowed: true;
   readonly report: Report;
+}
+
+/** How a call is made. */
+interface AskOptions {
+  /** Ends the wait, and aborts the call. */
+  readonly signal?: AbortSignal | undefined;
+  /** Default: the guard's. */
+  readonly maxWaitMs?: number | undefined;
 }
 
 /** A call, or what makes it: where that throws, the call could not be judged. */
@@ -73,6 +86,7 @@ export function noticeKey(tool: string, notice: string): string {
 export class Guard {
   readonly #limiter: Limiter;
   readonly #maxDenials: number;
+  readonly #maxWaitMs: number | undefined;
   readonly #dimensionsFrom: string;
   readonly #thrown = new WeakMap<object, "denial" | "fault">();
   #denials = 0;
@@ -80,14 +94,16 @@ export class Guard {
 
   /** @param dimensionsFrom where an adapter's user says what a limit is per, for the error that names a missing one */
   constructor(limiter: Limiter, options: GuardOptions = {}, dimensionsFrom = "limiter.for({ … })") {
-    checkOptionKeys(options, ["maxDenials"]);
-    const { maxDenials = 3 } = options;
+    checkOptionKeys(options, ["maxDenials", "maxWaitMs"]);
+    const { maxDenials = 3, maxWaitMs } = options;
     if (typeof limiter?.run !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
     if (!Number.isSafeInteger(maxDenials) || maxDenials < 1) {
       throw invalidOption("maxDenials", "a whole number, at least 1", maxDenials);
     }
+    checkMaxWait(maxWaitMs);
     this.#limiter = limiter;
     this.#maxDenials = maxDenials;
+    this.#maxWaitMs = maxWaitMs;
     this.#dimensionsFrom = dimensionsFrom;
   }
 
@@ -126,9 +142,9 @@ export class Guard {
   async run<Value>(
     call: Asked,
     run: (report: Report) => Value | PromiseLike<Value>,
-    signal?: AbortSignal,
-    isActive?: () => boolean,
+    options: AskOptions & { readonly isActive?: () => boolean } = {},
   ): Promise<Guarded<Value>> {
+    const { signal, isActive, maxWaitMs = this.#maxWaitMs } = options;
     let hasBegun = false;
     const begin = (_signal: AbortSignal, report: Report) => {
       hasBegun = true;
@@ -136,7 +152,7 @@ export class Guard {
     };
     try {
       const asked = typeof call === "function" ? call() : call;
-      const ran = await this.#limiter.run(asked, begin, { signal, isActive });
+      const ran = await this.#limiter.run(asked, begin, { signal, isActive, maxWaitMs });
       if (!ran.allowed) this.#denials++;
       return ran;
     } catch (error) {
@@ -149,7 +165,10 @@ export class Guard {
   }
 
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
-  begin(call: Asked, signal?: AbortSignal): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
+  begin(
+    call: Asked,
+    options: AskOptions = {},
+  ): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
     const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
     const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
     const end = (error?: unknown) => {
@@ -163,7 +182,7 @@ export class Guard {
         begun({ allowed: true, report, pace, ended, end });
         return answer;
       };
-      const ran = this.run(call, run, signal, pace.isActive);
+      const ran = this.run(call, run, { ...options, isActive: pace.isActive });
       ran.then(
         () => hasEnded(),
         () => hasEnded(),
@@ -176,7 +195,7 @@ export class Guard {
 
   /** Yields what a generator yields, under the limits of its call. One that is cut short has failed. */
   async *iterate<Value>(call: Asked, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
-    const begun = await this.begin(call, signal);
+    const begun = await this.begin(call, { signal });
     if (!begun.allowed) throw this.deniedError(begun.decision);
     let values: AsyncIterable<Value>;
     try {

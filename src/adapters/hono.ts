@@ -29,7 +29,8 @@ export function guardHono<Context extends HonoContext = HonoContext>(
 ): (context: NoInfer<Context>, next: () => Promise<void>) => Promise<Response | undefined> {
   const judge = judgeOf(options);
   return async (context, next) => {
-    const answer = await judge(context);
+    const answer = await judge(context, () => context.req.raw);
+    if (!answer.allowed && answer.status === 499) return new Response(answer.body, { status: answer.status });
     if (!answer.allowed) return context.body(answer.body, answer.status, { ...answer.fields });
     await next();
     const response = withFields(context.res, answer.fields);

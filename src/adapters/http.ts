@@ -2,8 +2,9 @@
 // each adapter's affair.
 
 import type { Call } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Limiter } from "../limiter.ts";
+import { checkMaxWait, type Limiter } from "../limiter.ts";
 import { draft6Fields, draft7Fields, draft11Fields, type Fields, problemOf, retryAfterSeconds } from "./http/fields.ts";
 
 /** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
@@ -20,14 +21,45 @@ export interface HttpOptions<Input, More extends readonly unknown[] = []> {
   readonly call: (request: Input, ...more: More) => Call | null | PromiseLike<Call | null>;
   /** The header fields of answers, allowed or denied. Default `draft-11`; `none` leaves `Retry-After` alone. */
   readonly fields?: FieldsDraft | undefined;
+  /**
+   * How long a request may wait until its limits allow it, 0 to 3,600,000 ms, instead of being answered with 429 at once.
+   * Default 0. A client that goes away ends the wait.
+   */
+  readonly maxWaitMs?: number | undefined;
 }
 
-/** What to do with a request. */
+/** What to do with a request; 499 is for a client that went away while its request waited, and reads no answer. */
 export type Answer =
   | { readonly allowed: true; readonly fields: Fields }
-  | { readonly allowed: false; readonly status: 429; readonly fields: Fields; readonly body: string };
+  | { readonly allowed: false; readonly status: 429; readonly fields: Fields; readonly body: string }
+  | { readonly allowed: false; readonly status: 499; readonly fields: Fields; readonly body: string };
+
+/** Says that a client has gone. `end` is called when nobody needs to know any more. */
+export interface Gone {
+  readonly signal: AbortSignal;
+  readonly end?: () => void;
+}
+
+/** What is needed of Node's responses to see that. */
+export interface Closing {
+  once?(event: "close", listener: () => void): unknown;
+  off?(event: "close", listener: () => void): unknown;
+  readonly destroyed?: boolean | undefined;
+}
+
+/** A response of Node that has not been answered is closed when its client has gone. */
+export function goneWith(response: Closing): Gone {
+  const gone = new AbortController();
+  const close = () => gone.abort();
+  if (response.destroyed === true) close();
+  response.once?.("close", close);
+  return { signal: gone.signal, end: () => response.off?.("close", close) };
+}
+
+const GONE: Answer = { allowed: false, status: 499, fields: {}, body: "" };
 
 const DRAFTS = { "draft-11": draft11Fields, "draft-7": draft7Fields, "draft-6": draft6Fields, none: () => ({}) };
+
 /**
  * What judges requests.
  *
@@ -35,18 +67,26 @@ const DRAFTS = { "draft-11": draft11Fields, "draft-7": draft7Fields, "draft-6": 
  */
 export function judgeOf<Input, More extends readonly unknown[]>(
   options: HttpOptions<Input, More>,
-): (request: Input, ...more: More) => Promise<Answer> {
-  checkOptionKeys(options, ["limiter", "call", "fields"]);
-  const { limiter, call: callOf, fields: draft = "draft-11" } = options;
+): (request: Input, watch: () => Gone, ...more: More) => Promise<Answer> {
+  checkOptionKeys(options, ["limiter", "call", "fields", "maxWaitMs"]);
+  const { limiter, call: callOf, fields: draft = "draft-11", maxWaitMs = 0 } = options;
   if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
   if (typeof callOf !== "function") throw invalidOption("call", "a function from a request to its call", callOf);
   if (!Object.hasOwn(DRAFTS, draft)) throw invalidOption("fields", Object.keys(DRAFTS).join(", "), draft);
-  return async (request, ...more) => {
+  checkMaxWait(maxWaitMs);
+  return async (request, watch, ...more) => {
     const call = await callOf(request, ...more);
     if (call === null) return { allowed: true, fields: {} };
-    const decision = await limiter.consume(call).catch((error) => {
+    const gone = maxWaitMs === 0 ? null : watch();
+    let decision: Decision;
+    try {
+      decision = await limiter.consume(call, gone === null ? undefined : { maxWaitMs, signal: gone.signal });
+    } catch (error) {
+      if (gone?.signal.aborted === true) return GONE;
       throw placed(error);
-    });
+    } finally {
+      gone?.end?.();
+    }
     const fields = DRAFTS[draft](decision);
     if (decision.allowed) return { allowed: true, fields };
     const seconds = retryAfterSeconds(decision);

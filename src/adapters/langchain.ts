@@ -46,9 +46,9 @@ export function langchainGuard<Context = unknown>(
   options: LangchainOptions<Context> = {},
 ): Middleware {
   checkOptions(options as LangchainOptions<never>);
-  const { maxDenials, dimensions, model } = options;
-  const { call: modelCall, book } = modelCalls(model ?? {});
-  const runs = new Runs(() => new Guard(limiter, { maxDenials }, PLACES));
+  const { dimensions, model, ...guardOptions } = options;
+  const { call: modelCall, maxWaitMs, book } = modelCalls(model ?? {});
+  const runs = new Runs(() => new Guard(limiter, guardOptions, PLACES));
   const callOf = ({ state, runtime }: Asked, own: Call): Call => {
     const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
     const given = dimensions?.(runtime as Runtime<Context>) ?? {};
@@ -60,7 +60,7 @@ export function langchainGuard<Context = unknown>(
       book(report, () => reportedOf(answer, asked.model));
       return answer;
     };
-    const ran = await run.guard.run(callOf(asked, modelCall), call, asked.runtime.signal);
+    const ran = await run.guard.run(callOf(asked, modelCall), call, { signal: asked.runtime.signal, maxWaitMs });
     return ran.allowed ? ran.value : deniedAnswer(ran.decision);
   };
 
@@ -86,7 +86,8 @@ export function langchainGuard<Context = unknown>(
         return result.content;
       };
       try {
-        const ran = await run.guard.run(callOf(request, { tool: name, args, id }), call, request.runtime.signal);
+        const { signal } = request.runtime;
+        const ran = await run.guard.run(callOf(request, { tool: name, args, id }), call, { signal });
         if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran.decision);
         run.denial = textOf(ran.decision);
         return deniedResult(request.toolCall, ran.decision);
@@ -130,7 +131,7 @@ function withoutTools<Request extends { toolChoice?: unknown }>({ toolChoice: _,
 }
 
 function checkOptions(options: LangchainOptions<never>): void {
-  checkOptionKeys(options, ["maxDenials", "dimensions", "model"]);
+  checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions", "model"]);
   const { dimensions } = options;
   if (dimensions !== undefined && typeof dimensions !== "function") {
     throw invalidOption("dimensions", "a function", dimensions);

@@ -19,6 +19,11 @@ export interface McpServerOptions {
    */
   readonly dimensions?: ((request: McpRequest) => Dimensions | PromiseLike<Dimensions>) | undefined;
   /**
+   * How long a call may wait until its limits allow it, 0 to 3,600,000 ms, instead of being denied at once. Default 0. A
+   * client that cancels its request, or whose own time for it is over, ends the wait.
+   */
+  readonly maxWaitMs?: number | undefined;
+  /**
    * Told why a call could not be judged: a store that is away, a policy that asks for what `dimensions` does not say. The
    * client reads `Internal error` alone. Default: a process warning.
    */
@@ -42,12 +47,12 @@ export function guardMcpServer(
   limiter: Limiter,
   options: McpServerOptions = {},
 ): void {
-  checkOptionKeys(options, ["dimensions", "onFault"]);
-  const { dimensions = verified, onFault = warn } = options;
+  checkOptionKeys(options, ["dimensions", "maxWaitMs", "onFault"]);
+  const { dimensions = verified, maxWaitMs, onFault = warn } = options;
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
-  const guard = new Guard(limiter, {}, "the option dimensions, or bound by limiter.for");
+  const guard = new Guard(limiter, { maxWaitMs }, "the option dimensions, or bound by limiter.for");
   intercept(lowLevel(server), async ({ name: tool, arguments: args, task }, context, run) => {
     if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
     const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };
@@ -61,7 +66,7 @@ export function guardMcpServer(
     };
     const judge = async () => {
       const whose = await dimensions(requestOf(tool, context));
-      return guard.run({ ...whose, tool, args, id: String(id) }, begin, signal);
+      return guard.run({ ...whose, tool, args, id: String(id) }, begin, { signal });
     };
     const ran = await judge().catch((error: unknown) => {
       if (error === FAILED) return null;

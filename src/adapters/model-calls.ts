@@ -3,7 +3,7 @@
 import type { Call, Cost } from "../kernel/call.ts";
 import { unitsFault } from "../kernel/charge.ts";
 import { checkOptionKeys, type Fault, formatGot, invalidOption } from "../kernel/errors.ts";
-import type { Report } from "../limiter.ts";
+import { checkMaxWait, type Report } from "../limiter.ts";
 
 /** What an answer of a model used, as its provider reports it. */
 export interface ModelUsage {
@@ -30,6 +30,11 @@ export interface ModelOptions {
   /** What to hold while the model answers, instead of what the policy's `tools` say. */
   readonly cost?: Cost | undefined;
   /**
+   * How long a call of the model may wait until its limits allow it, 0 to 3,600,000 ms, instead of being denied at once.
+   * Default 0.
+   */
+  readonly maxWaitMs?: number | undefined;
+  /**
    * What an answer took, in the policy's units. Default `{ tokens }`: those read and those written, where a limit counts
    * `tokens`. Not called where the provider reports neither: then the answer took what was held. Where it reports one of
    * them, the other is 0 and the answer takes at least what was held; the same holds where this throws or returns something that is not a cost.
@@ -55,6 +60,7 @@ export interface Reported {
 /** Calls of a model, as its limits see them. */
 export interface ModelCalls {
   readonly call: Call;
+  readonly maxWaitMs: number;
   /** Reports what an answer took, as far as the provider does. Never throws. */
   book(report: Report, read: () => Reported): void;
 }
@@ -65,11 +71,13 @@ export interface ModelCalls {
  * @throws MisuseError `invalid-option`
  */
 export function modelCalls(options: ModelOptions): ModelCalls {
-  checkOptionKeys(options, ["tool", "cost", "costOf"], "model");
-  const { tool = "model", cost, costOf } = options;
+  checkOptionKeys(options, ["tool", "cost", "maxWaitMs", "costOf"], "model");
+  const { tool = "model", cost, maxWaitMs = 0, costOf } = options;
+  checkMaxWait(maxWaitMs, "model.maxWaitMs");
   if (costOf !== undefined && typeof costOf !== "function") throw invalidOption("model.costOf", "a function", costOf);
   return {
     call: { tool, cost },
+    maxWaitMs,
     book(report, read) {
       try {
         book(report, read(), costOf);

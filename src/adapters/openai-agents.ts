@@ -49,16 +49,16 @@ export function openaiAgentsGuard<Context = unknown>(
   limiter: Limiter,
   options: OpenaiAgentsOptions<Context> = {},
 ): OpenaiAgentsGuard {
-  checkOptionKeys(options, ["dimensions", "maxDenials"]);
-  const { dimensions = () => ({}), maxDenials } = options;
+  checkOptionKeys(options, ["dimensions", "maxDenials", "maxWaitMs"]);
+  const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function")
     throw invalidOption("dimensions", "a function of the run's context", dimensions);
-  const outsideOfRuns = new Guard(limiter, { maxDenials });
+  const outsideOfRuns = new Guard(limiter, guardOptions);
   const runs = new WeakMap<object, Guard>();
   const begin = (runContext: RunContext): Guard => {
     const turn = limiter.for({ turn: crypto.randomUUID() });
     const whose = turn.for(dimensions(runContext.context as Context));
-    const guard = new Guard(whose, { maxDenials }, "the option dimensions, or in limiter.for({ … })");
+    const guard = new Guard(whose, guardOptions, "the option dimensions, or in limiter.for({ … })");
     runs.set(runContext, guard);
     return guard;
   };

@@ -4,7 +4,7 @@
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy-schema.ts";
-import { createLimiter, type Limiter } from "../limiter.ts";
+import { checkMaxWait, createLimiter, type Limiter } from "../limiter.ts";
 import type { Store } from "../store.ts";
 
 /** How often one tool may be called: whole numbers from 0 (never) to 2^53 - 1. */
@@ -21,6 +21,11 @@ export interface ToolRateLimiterOptions {
   readonly session: string | number;
   /** The present turn, where several instances serve one. Default: a random id, so that the turn is this instance's. */
   readonly turn?: string | number | undefined;
+  /**
+   * How long `tryCall` may wait until it is allowed, 0 to 3,600,000 ms. Default 0. Counts come back only an hour after a turn's
+   * last call, and 24 hours after a session's: most calls are denied at once all the same.
+   */
+  readonly maxWaitMs?: number | undefined;
 }
 
 /** The answer for one call. */
@@ -70,6 +75,7 @@ const MAX_OTHER_LENGTH = 256;
  */
 export class ToolRateLimiter {
   readonly #session: Limiter;
+  readonly #maxWaitMs: number | undefined;
   readonly #listed: ReadonlySet<string>;
   /** Used here without being listed: the last ones, the latest at the end. */
   readonly #others = new Set<string>();
@@ -79,9 +85,10 @@ export class ToolRateLimiter {
   constructor(limits: Readonly<Record<string, ToolLimits>>, options: ToolRateLimiterOptions) {
     checkLimits(limits);
     checkOptions(options);
-    const { store, session, turn = crypto.randomUUID() } = options;
+    const { store, session, turn = crypto.randomUUID(), maxWaitMs } = options;
     this.#session = createLimiter({ policy: policyOf(limits), store }).for({ session });
     this.#turn = this.#session.for({ turn });
+    this.#maxWaitMs = maxWaitMs;
     this.#listed = new Set(Object.keys(limits));
   }
 
@@ -99,7 +106,7 @@ export class ToolRateLimiter {
 
   /** Counts a call if the limits allow it, in one atomic step; a denied one counts nothing. */
   async tryCall(tool: string): Promise<ToolRateLimiterAnswer> {
-    const decision = await this.#turn.consume({ tool });
+    const decision = await this.#turn.consume({ tool }, { maxWaitMs: this.#maxWaitMs });
     this.#remember(tool);
     return answerOf(decision);
   }
@@ -193,8 +200,9 @@ function checkLimits(limits: unknown): void {
 
 /** The store is looked at by `createLimiter`. */
 function checkOptions(options: ToolRateLimiterOptions): void {
-  checkOptionKeys(options, ["store", "session", "turn"]);
-  const { session, turn = 0 } = options;
+  checkOptionKeys(options, ["store", "session", "turn", "maxWaitMs"]);
+  const { session, turn = 0, maxWaitMs } = options;
+  checkMaxWait(maxWaitMs);
   for (const [name, id] of Object.entries({ session, turn })) {
     if ((typeof id === "string" && id !== "") || Number.isSafeInteger(id)) continue;
     throw invalidOption(name, "a string that is not empty, or a safe integer", id);

@@ -3,9 +3,9 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { limiterClosed } from "../limiter/shared.ts";
-import type { LimiterEvent } from "../limiter.ts";
+import type { LimiterEvent, WaitOptions } from "../limiter.ts";
 import type { Away } from "./away.ts";
-import type { Replies } from "./replies.ts";
+import { type Replies, replyTo } from "./replies.ts";
 import type { Item, Wire } from "./wire.ts";
 
 export interface ClientShared {
@@ -43,6 +43,43 @@ export async function askOr<Op extends keyof Replies, Local>(
   }
   away.reached();
   return answer;
+}
+
+/**
+ * Asks the service for a call that may wait there, by itself: nothing else waits for its answer. While the service is away no
+ * call waits. A signal that is aborted, or closing the client, ends the request, so that the service gives its place back.
+ *
+ * @param locally as of `askOr`
+ */
+export async function askInTime<Op extends "consume" | "reserve" | "begin", Local>(
+  { wire, away, ending }: Pick<ClientShared, "wire" | "away" | "ending">,
+  { op, body, isRepeatable }: Item<Op>,
+  { maxWaitMs = 0, signal }: WaitOptions,
+  locally: (away: Away, isDoubted: boolean) => Promise<Local>,
+): Promise<Replies[Op] | Local> {
+  const endsAtMs = performance.now() + wire.deadlineMs;
+  if (away !== null && (await away.isAway(endsAtMs))) return locally(away, false);
+  const ends = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
+  try {
+    const answer = await wire.send(
+      {
+        method: "POST",
+        path: `/v1/${op}`,
+        body: (leftMs) => ({ ...body, maxWaitMs: leftMs }),
+        isRepeatable,
+        waitMs: maxWaitMs,
+        signal: ends,
+      },
+      Math.max(0, endsAtMs - performance.now()),
+    );
+    // What was closed while it waited is not allowed any more.
+    ends.throwIfAborted();
+    away?.reached();
+    return replyTo(op, answer);
+  } catch (error) {
+    if (ends.aborted || away === null || !away.leave(error)) throw error;
+    return locally(away, true);
+  }
 }
 
 /**

@@ -19,6 +19,7 @@ import {
   type HeldState,
   type Hold,
   held,
+  heldFrom,
   holdIn,
   isSeen,
   MAX_HOLDS,
@@ -106,7 +107,7 @@ export interface StoreRequest {
 /**
  * A place in the row of a token bucket, for a request that would be denied only by such: when all of it passes within
  * `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A settle of the id
- * gives the place up, and nobody else gets it.
+ * gives the place up, and nobody else gets it. Holds keep their own ids, and their leases begin then.
  */
 export interface Wait {
   /** As of a hold. */
@@ -326,7 +327,8 @@ function placeOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Omit<P
 
 /** Milliseconds until a step's turn in the row of a token bucket; `Infinity` where it does not wait. */
 function turnOf({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
-  if (limit.algorithm !== "gcra" || event.type !== "charge" || shadow === true) return NEVER;
+  const isWaitable = event.type === "charge" || event.type === "hold";
+  if (limit.algorithm !== "gcra" || !isWaitable || shadow === true) return NEVER;
   return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
 }
 
@@ -370,7 +372,7 @@ function booked(
     case "revoke":
       return hold?.expired === false ? revoked(before, hold, nowMs) : before;
     case "hold":
-      return held(limit, before, event, nowMs);
+      return place === null ? held(limit, before, event, nowMs) : heldFrom(limit, before, event, place.atMs, nowMs);
     case "settle": {
       const { rest, unspent } = ended(limit, before, hold, event.units, nowMs);
       return spend(rest, unspent);

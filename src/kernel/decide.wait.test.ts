@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Step, type StoreReply, type StoreRequest } from "./decide.ts";
-import { MAX_PLACES } from "./holds.ts";
+import { decide, type Step, type StepEvent, type StoreReply, type StoreRequest } from "./decide.ts";
+import { type Hold, MAX_PLACES, REMEMBERED_MS } from "./holds.ts";
 import type { StoredState } from "./stored.ts";
 
 /** A unit in 10 ms. */
@@ -14,6 +14,20 @@ const ELAPSED: LimitSpec = { algorithm: "elapsed", quota: 50, ttlMs: 100 };
 
 function step(limit: LimitSpec, more: Partial<Step> = {}): Step {
   return { bucket: limit.algorithm, limit, event: { type: "charge", cost: 1 }, ...more };
+}
+
+/** A hold of one unit in the row. */
+function held(id: string, onExpiry: "charge" | "refund"): Step {
+  return step(ROW, { event: { type: "hold", id, units: 1, leaseMs: 50, onExpiry } });
+}
+
+function ended(id: string, type: "settle" | "extend"): Step {
+  return step(ROW, { event: type === "settle" ? { type, id, units: 0 } : { type, id, leaseMs: 50 } });
+}
+
+function holdsIn(states: ReadonlyMap<string, StoredState>): readonly Hold[] {
+  const state = states.get("gcra");
+  return state?.kind === "held" ? state.holds : [];
 }
 
 /** The kernel on a map, whose row has one unit spent at 1000. */
@@ -35,6 +49,7 @@ function busyRow() {
     for (const [i, { bucket }] of steps.entries()) {
       const state = next?.[i];
       if (state !== undefined) states.set(bucket, state);
+      else if (next !== null) states.delete(bucket);
     }
     return reply ?? assert.fail("too many holds");
   };
@@ -134,12 +149,127 @@ describe("a request that may wait", () => {
     assert.equal(ask([step(ROW)], 100).waitMs, 10);
   });
 
-  it("passes at once when nothing is in its way, and is denied without holds", () => {
+  it("passes at once when nothing is in its way", () => {
     const { ask, states } = busyRow();
     assert.deepEqual(told(ask([step(ROW)], 100, 1010)), [true, undefined, [[true, 0]]]);
     assert.equal(states.get("gcra")?.kind, "gcra");
-    const hold = step(ROW, { event: { type: "hold", id: "h", units: 1, leaseMs: 5, onExpiry: "charge" } });
-    assert.deepEqual(told(ask([hold], 100, 1010)), [false, undefined, [[false, 10]]]);
+  });
+
+  it("takes a place for a hold, which is made at its turn", () => {
+    const { ask, states } = busyRow();
+    assert.deepEqual(told(ask([held("h", "charge")], 100)), [true, 10, [[true, 0]]]);
+    const place = { id: "h", units: 1, expiresAtMs: 1010, leaseMs: 10, expired: false, mark: null };
+    assert.deepEqual(holdsIn(states), [{ ...place, onExpiry: "place", becomes: { onExpiry: "charge", leaseMs: 50 } }]);
+    // Nobody is let by, and the next one waits behind it.
+    assert.deepEqual(told(ask([step(ROW)], 100, 1005)), [true, 15, [[true, 0]]]);
+    assert.deepEqual(told(ask([ended("h", "extend")], null, 1011)), [true, undefined, [[true, 0]]]);
+    const mark = { baseMs: 1010, level: 10, levelPerUnit: 10 };
+    const [, hold] = holdsIn(states);
+    assert.deepEqual(hold, { ...place, leaseMs: 50, expiresAtMs: 1061, onExpiry: "charge", mark });
+  });
+
+  it("gives back of a hold that waited what has not flowed back since its turn", () => {
+    const { ask } = busyRow();
+    ask([held("h", "charge")], 100);
+    assert.deepEqual(ask([ended("h", "settle")], null, 1014).steps[0], {
+      allowed: true,
+      used: 0,
+      resetAfterMs: 0,
+      retryAfterMs: 0,
+      hold: "live",
+    });
+    assert.equal(ask([step(ROW)], null, 1014).allowed, true);
+    assert.equal(ask([step(ROW)], null, 1014).allowed, false);
+  });
+
+  it("frees the place of a hold that is given up before its turn, and says that it lived", () => {
+    const { ask } = busyRow();
+    ask([held("h", "charge")], 100);
+    assert.equal(ask([ended("h", "settle")], null, 1004).steps[0]?.hold, "live");
+    assert.equal(ask([step(ROW)], 100, 1004).waitMs, 6);
+  });
+
+  it("lets a hold that waited expire a lease after its turn, as its limit says", () => {
+    for (const [onExpiry, retryAfterMs] of [
+      ["charge", 60],
+      ["refund", 50],
+    ] as const) {
+      const { ask } = busyRow();
+      // A unit flows back in 60 ms. The lease of the hold ends before that.
+      const slow: LimitSpec = { algorithm: "gcra", burst: 1, levelPerUnit: 60, levelPerMs: 1 };
+      ask([step(slow, { bucket: "slow" })], null);
+      assert.equal(ask([{ ...held("h", onExpiry), bucket: "slow", limit: slow }], 100).waitMs, 60);
+      assert.equal(ask([step(slow, { bucket: "slow" })], null, 1060).steps[0]?.retryAfterMs, retryAfterMs);
+      assert.equal(ask([step(slow, { bucket: "slow" })], null, 1060 + retryAfterMs - 1).allowed, false);
+      assert.equal(ask([step(slow, { bucket: "slow" })], null, 1060 + retryAfterMs).allowed, true);
+    }
+  });
+
+  it("reckons with refunds of other holds before and after the turn of a hold, to the ms", () => {
+    const { ask } = busyRow();
+    const row: LimitSpec = { algorithm: "gcra", burst: 2, levelPerUnit: 10, levelPerMs: 1 };
+    const holding = (id: string, leaseMs: number) => {
+      return step(row, { bucket: "row", event: { type: "hold", id, units: 1, leaseMs, onExpiry: "refund" } });
+    };
+    const charge = (cost: number) => step(row, { bucket: "row", event: { type: "charge", cost } });
+    for (const [id, leaseMs] of [
+      ["first", 5],
+      ["long", 14],
+      ["second", 8],
+      ["third", 1],
+    ] as const) {
+      assert.equal(ask([holding(id, leaseMs)], 100).allowed, true);
+    }
+    const reading = step(row, { bucket: "row", event: { type: "read" } });
+    const usedAt = (nowMs: number) => ask([reading], null, nowMs, "peek").steps[0]?.used;
+    // Half of the first one is given back at 1005, and what is left of the long one at 1014. The second one is spent at 1010
+    // and given back at 1018, the third one at 1020 and 1021.
+    assert.deepEqual([1004, 1005, 1010, 1018, 1020, 1021].map(usedAt), [4, 3, 3, 1, 1, 0]);
+    for (let nowMs = 1000; nowMs < 1030; nowMs++) {
+      for (const cost of [1, 2]) {
+        const { allowed, steps } = ask([charge(cost)], null, nowMs, "peek");
+        const freeMs = nowMs + (steps[0]?.retryAfterMs ?? 0);
+        assert.equal(ask([charge(cost)], null, freeMs, "peek").allowed, true);
+        if (!allowed) assert.equal(ask([charge(cost)], null, freeMs - 1, "peek").allowed, false);
+      }
+    }
+  });
+
+  it("keeps a bucket for as long as a hold of it will be remembered whose turn has not come", () => {
+    const { ask, states } = busyRow();
+    ask([held("h", "charge")], 100);
+    assert.equal(states.get("gcra")?.expiresAtMs, 1010 + 50 + REMEMBERED_MS);
+  });
+
+  it("holds in other buckets from now on, for a lease that begins at the turn", () => {
+    const { ask, states } = busyRow();
+    const slots: LimitSpec = { algorithm: "concurrency", quota: 1 };
+    const slot = { ...held("h", "refund"), bucket: "slots", limit: slots };
+    assert.equal(ask([held("h", "charge"), slot], 100).waitMs, 10);
+    assert.equal(ask([slot], null, 1059).allowed, false);
+    assert.equal(ask([{ ...slot, event: { type: "read" } }], null, 1059).steps[0]?.used, 1);
+    assert.equal(ask([{ ...slot, event: { type: "read" } }], null, 1060).steps[0]?.used, 0);
+    assert.equal(states.get("slots")?.kind, "held");
+  });
+
+  it("holds nothing where a hold has no units, and lets a place be extended without moving its turn", () => {
+    const { ask, states } = busyRow();
+    const none = { ...held("none", "charge"), event: { ...held("none", "charge").event, units: 0 } as StepEvent };
+    assert.equal(ask([none], 100).waitMs, 10);
+    assert.deepEqual(holdsIn(states), []);
+    ask([held("h", "charge")], 100);
+    ask([ended("h", "extend")], null, 1005);
+    assert.deepEqual(holdsIn(states)[0]?.becomes, { onExpiry: "charge", leaseMs: 50 });
+    ask([{ ...ended("h", "extend"), event: { type: "extend", id: "h", leaseMs: 90 } }], null, 1005);
+    assert.deepEqual(holdsIn(states)[0]?.becomes, { onExpiry: "charge", leaseMs: 85 });
+    assert.equal(holdsIn(states)[0]?.expiresAtMs, 1010);
+  });
+
+  it("takes back the place of a hold", () => {
+    const { ask, states } = busyRow();
+    ask([held("h", "charge")], 100);
+    const { next } = decide({ mode: "undo", atMs: 1000, steps: [held("h", "charge")] }, [states.get("gcra")], 1002);
+    assert.equal(next?.[0]?.kind, "gcra");
   });
 
   it(`finds ${MAX_PLACES} places in a row and no more`, () => {

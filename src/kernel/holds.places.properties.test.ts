@@ -29,9 +29,12 @@ const bucket: fc.Arbitrary<GcraLimit> = fc.record({
   levelPerUnit: fc.integer({ min: 1, max: 12 }),
   levelPerMs: fc.integer({ min: 1, max: 3 }),
 });
+/** Of holds. */
+const LEASE_MS = 200;
+
 const turns = fc.record({
   advanceMs: fc.constantFrom(0, 0, 0, 0, 1, 2, 5, 9, 40),
-  type: fc.constantFrom("call", "call", "call", "call", "give up", "hold", "settle"),
+  type: fc.constantFrom("call", "call", "call", "call", "give up", "hold", "hold", "settle", "settle", "keep"),
   units: fc.constantFrom(1, 1, 1, 2, 3),
   maxWaitMs: fc.constantFrom(0, 3, 20, 100, 1_000),
   buckets: fc.constantFrom<number[][]>([0], [0], [1], [0, 1], [1, 0]),
@@ -80,23 +83,33 @@ function play(
         [...leaving.buckets, "quota" as const].map((of) => [of, { type: "settle", id: leaving.id, units: 0 }] as const),
       );
       served = served.filter(({ id }) => id !== leaving.id);
-    } else if (type === "hold") {
-      const { allowed } = apply([[first, { type: "hold", id: `h${n}`, units, leaseMs: 30, onExpiry: "refund" }]]);
+    } else if (type === "hold" || type === "keep") {
+      const id = `${type}${n}`;
+      const onExpiry = type === "keep" ? "charge" : "refund";
+      const event = { type: "hold", id, units, leaseMs: LEASE_MS, onExpiry } as const;
+      const wait = maxWaitMs === 0 ? undefined : { id: `w${n}`, maxMs: maxWaitMs };
+      const { allowed, waitMs = 0 } = apply([[first, event]], wait);
+      assert.ok(waitMs <= maxWaitMs);
       if (allowed) {
-        holds.push({ id: `h${n}`, bucket: first });
-        served.push({ id: `h${n}`, atMs: nowMs, units, buckets: [first], waited: false });
+        if (type === "hold") holds.push({ id, bucket: first });
+        served.push({ id, atMs: nowMs + waitMs, units, buckets: [first], waited: waitMs > 0 });
       }
     } else if (type === "settle" && holds.length > 0) {
       const hold = holds[which % holds.length] as { id: string; bucket: number };
-      // All of it: it was let through when it was made.
-      const of = served.find(({ id }) => id === hold.id) as Served;
-      if (nowMs < of.atMs + 30) taken.add(hold.id);
-      if (taken.has(hold.id)) apply([[hold.bucket, { type: "settle", id: hold.id, units: of.units }]]);
+      const of = served.find(({ id }) => id === hold.id);
       holds = holds.filter(({ id }) => id !== hold.id);
+      // One whose turn has not come is not settled: its call has not begun.
+      if (of === undefined || nowMs < of.atMs || nowMs >= of.atMs + LEASE_MS) continue;
+      // A part of it, or all: it was let through when it was made.
+      const actual = which === 9 ? 0 : Math.max(1, of.units - (which % 2));
+      taken.add(hold.id);
+      const { steps } = apply([[hold.bucket, { type: "settle", id: hold.id, units: actual }]]);
+      assert.equal(steps[0]?.hold, "live");
+      served = served.map((each) => (each === of ? { ...of, units: actual } : each));
     }
   }
   // A hold that nobody settled in time let nothing through.
-  return served.filter(({ id }) => id.startsWith("w") || taken.has(id));
+  return served.filter(({ id }) => !id.startsWith("hold") || taken.has(id));
 }
 
 function assertBound(limit: GcraLimit, served: readonly Served[]): void {
@@ -137,17 +150,21 @@ it(`never lets more through than the limits' bounds, in ${SCHEDULES} schedules`,
   assert.ok(waited > SCHEDULES);
 });
 
-it("keeps the bound where what was held beside a row is taken after all", () => {
+it("keeps the bound where holds wait in a row, too, and are taken, in part or as a whole, or given back", (context) => {
+  let waited = 0;
   fc.assert(
     fc.property(bucket, fc.array(turns, { minLength: 4, maxLength: 30 }), (limit, schedule) => {
       const served = play(
         [limit],
         schedule.map((turn) => ({ ...turn, buckets: [0] })),
       );
+      waited += served.filter((each) => each.waited && each.id.startsWith("hold")).length;
       assertBound(limit, served);
     }),
     { numRuns: SCHEDULES, seed: SEED },
   );
+  context.diagnostic(`${waited} holds had to wait, and were taken`);
+  assert.ok(waited > SCHEDULES / 20);
 });
 
 it("serves calls for one token bucket in the order in which they came", () => {
@@ -156,7 +173,7 @@ it("serves calls for one token bucket in the order in which they came", () => {
       const calls = schedule.map((turn) => ({
         ...turn,
         buckets: [0],
-        type: "call" as const,
+        type: turn.type === "keep" ? turn.type : ("call" as const),
       }));
       const served = play([limit], calls);
       for (const [i, { atMs }] of served.entries()) assert.ok(atMs >= (served[i - 1]?.atMs ?? 0));

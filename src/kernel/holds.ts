@@ -27,10 +27,12 @@ export interface Hold {
   readonly leaseMs?: number;
   /**
    * What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. Those of
-   * a place are spent then, and nothing of it is remembered. A memo is no hold: it says how many of the units that are
-   * spent were given back after the store had lost them.
+   * a place are spent then, and nothing of it is remembered but the hold that it becomes. A memo is no hold: it says how
+   * many of the units that are spent were given back after the store had lost them.
    */
   readonly onExpiry: "charge" | "refund" | "grant" | "place" | "memo";
+  /** Of a place on a token bucket: the hold that it becomes at its turn. Absent: its units are only spent. */
+  readonly becomes?: Pick<NewHold, "onExpiry" | "leaseMs">;
   /** Whether that has happened. */
   readonly expired: boolean;
   /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
@@ -78,7 +80,9 @@ export function contentsAt(limit: LimitSpec, state: StoredState | undefined, now
   if (state.of !== kind) return NOTHING;
   const draft = draftOf(state);
   const isOver = ({ expired, expiresAtMs }: Hold) => !expired && nowMs >= expiresAtMs;
-  for (const [i, hold] of state.holds.entries()) if (isOver(hold)) expire(limit, draft, i, false);
+  for (let i = 0; i < draft.holds.length; i++) {
+    if (isOver(draft.holds[i] as Hold) && expire(limit, draft, i, false)) i--;
+  }
   const holds = holdsOf(draft)
     .filter(({ expiresAtMs, onExpiry }) => nowMs < (onExpiry === "place" ? expiresAtMs : expiresAtMs + REMEMBERED_MS))
     .map((hold) => (isOver(hold) ? { ...hold, expired: true } : hold));
@@ -100,8 +104,14 @@ export function stateOf(
 /** When a bucket with holds ends, if nothing else happens than that they expire. */
 function endOfHeld(limit: LimitSpec, spent: SpentState | undefined, holds: readonly Hold[]): number {
   const end = draftOf({ spent, holds });
-  for (const [i, hold] of holds.entries()) if (!hold.expired) expire(limit, end, i, true);
-  return Math.max(end.spent?.expiresAtMs ?? 0, (holds.at(-1)?.expiresAtMs ?? 0) + REMEMBERED_MS);
+  for (let i = 0; i < end.holds.length; i++) {
+    if (end.holds[i]?.expired === false && expire(limit, end, i, true)) i--;
+  }
+  const lastMs = holds.reduce(
+    (last, { expiresAtMs, becomes }) => Math.max(last, expiresAtMs + (becomes?.leaseMs ?? 0)),
+    0,
+  );
+  return Math.max(end.spent?.expiresAtMs ?? 0, lastMs + REMEMBERED_MS);
 }
 
 /**
@@ -165,13 +175,14 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
   // What others hold takes from the capacity, what is granted adds to it.
   let apart = heldUnits(contents.holds) - grantedIn(contents);
   let atMs = nowMs;
-  for (const [i, hold] of later.holds.entries()) {
+  for (let i = 0; i < later.holds.length; i++) {
+    const hold = later.holds[i] as Hold;
     if (hold.expired) continue;
     // Added only where the sum stays below 2^53.
     const isTooMuch = units > capacity - apart;
     const freeAtMs = isTooMuch ? Number.POSITIVE_INFINITY : atMs + waitMs(limit, later.spent, units + apart, atMs);
     if (freeAtMs < hold.expiresAtMs) return freeAtMs - nowMs;
-    expire(limit, later, i, true);
+    if (expire(limit, later, i, true)) i--;
     apart -= hold.onExpiry === "grant" ? -hold.units : unitsApart(hold);
     atMs = hold.expiresAtMs;
   }
@@ -184,7 +195,7 @@ export function freeAfterMs(limit: LimitSpec, contents: Contents, units: number,
  * where there is no room for one more place.
  */
 export function turnAfterMs(limit: LimitSpec, { spent, holds }: Contents, units: number, nowMs: number): number {
-  const places = holds.filter(({ onExpiry }) => onExpiry === "place");
+  const places = holds.flatMap(({ becomes: _, ...hold }) => (hold.onExpiry === "place" ? [hold] : []));
   if (places.length >= MAX_PLACES) return Number.POSITIVE_INFINITY;
   return freeAfterMs(limit, { spent, holds: places }, units, nowMs);
 }
@@ -271,6 +282,28 @@ export function placed(limit: LimitSpec, contents: Contents, { id, units, atMs }
   return { spent: contents.spent, holds: withHold(roomIn(contents.holds), place) };
 }
 
+/**
+ * What is in the bucket after units were held for a call that waits until `atMs`: on a token bucket a place that becomes the
+ * hold then; elsewhere they are held from now on, and the lease begins then.
+ */
+export function heldFrom(limit: LimitSpec, contents: Contents, hold: NewHold, atMs: number, nowMs: number): Contents {
+  const { id, units, leaseMs, onExpiry } = hold;
+  const waitMs = atMs - nowMs;
+  if (limit.algorithm !== "gcra") return held(limit, contents, { ...hold, leaseMs: waitMs + leaseMs }, nowMs);
+  if (units === 0) return contents;
+  const place: Hold = {
+    id,
+    units,
+    expiresAtMs: atMs,
+    leaseMs: waitMs,
+    onExpiry: "place",
+    becomes: { onExpiry, leaseMs },
+    expired: false,
+    mark: null,
+  };
+  return { spent: contents.spent, holds: withHold(roomIn(contents.holds), place) };
+}
+
 /** Holds, without the first of those that expired where there would be no room for one more. */
 export function roomIn(holds: readonly Hold[]): readonly Hold[] {
   return holds.length >= MAX_HOLDS && holds[0]?.expired === true ? holds.slice(1) : holds;
@@ -307,9 +340,13 @@ export function ended(
   return { rest, unspent: isSpent ? Math.max(0, actual - hold.units) : actual };
 }
 
-/** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. */
+/** What is in the bucket after a live hold was given `leaseMs` from now, unless it has longer. A place keeps its turn. */
 export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number, nowMs: number): Contents {
   const others = holds.filter(({ id }) => id !== hold.id);
+  if (hold.becomes !== undefined) {
+    const becomes = { ...hold.becomes, leaseMs: Math.max(hold.becomes.leaseMs, nowMs + leaseMs - hold.expiresAtMs) };
+    return { spent, holds: withHold(others, { ...hold, becomes }) };
+  }
   const expiresAtMs = Math.max(hold.expiresAtMs, nowMs + leaseMs);
   const longest = hold.leaseMs === undefined ? {} : { leaseMs: Math.max(hold.leaseMs, leaseMs) };
   return { spent, holds: withHold(others, { ...hold, ...longest, expiresAtMs }) };
@@ -318,7 +355,9 @@ export function extended({ spent, holds }: Contents, hold: Hold, leaseMs: number
 /** Contents that the functions of this file are still at work on. */
 interface Draft {
   spent: SpentState | undefined;
-  readonly holds: readonly Hold[];
+  holds: readonly Hold[];
+  /** The same holds in a list of this draft's own, once a place has become one. */
+  begun: Hold[] | null;
   /** The marks of the holds, once one has sunk. */
   marks: Marks | null;
 }
@@ -328,12 +367,12 @@ interface Marks {
   readonly bases: number[];
   readonly levels: number[];
   /** Whether each mark that may still sink is above the one before it: then `sunk` says for all of them by how much. */
-  readonly isRising: boolean;
+  isRising: boolean;
   sunk: number;
 }
 
 function draftOf({ spent, holds }: Contents): Draft {
-  return { spent, holds, marks: null };
+  return { spent, holds, begun: null, marks: null };
 }
 
 /** The holds with their marks as they stand. */
@@ -349,19 +388,52 @@ function holdsOf({ holds, marks }: Draft): readonly Hold[] {
  * Lets a hold expire, at the instant of its end.
  *
  * @param isThought whether that is only thought of: then no mark matters but of holds that are still to come
+ * @returns whether it is not in its place any more: it has become a hold that ends later
  */
-function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): void {
-  const { expiresAtMs: atMs, onExpiry, units, mark: held } = draft.holds[i] as Hold;
+function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): boolean {
+  const { expiresAtMs: atMs, onExpiry, units, mark: held, becomes } = draft.holds[i] as Hold;
   draft.spent = liveAt(draft.spent, atMs);
   if (held === null) {
     if (onExpiry === "charge" || onExpiry === "place")
       draft.spent = algorithmOf(limit).book(limit, draft.spent, units, atMs);
-    return;
+    // What becomes of a hold that is charged when it ends is not thought of: its units are spent already.
+    if (becomes === undefined || (isThought && becomes.onExpiry === "charge")) return false;
+    begin(draft, i, becomes);
+    return true;
   }
-  if (onExpiry !== "refund") return;
+  if (onExpiry !== "refund") return false;
   const { marks } = draft;
   const mark = marks === null ? held : { ...held, level: Math.max(0, (marks.levels[i] as number) - marks.sunk) };
   giveBack(limit, draft, mark, units, atMs, isThought ? i + 1 : null);
+  return false;
+}
+
+/** Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. */
+function begin(draft: Draft, i: number, { onExpiry, leaseMs }: NonNullable<Hold["becomes"]>): void {
+  const { id, units, expiresAtMs: atMs } = draft.holds[i] as Hold;
+  const expiresAtMs = atMs + leaseMs;
+  const mark = draft.spent?.kind === "gcra" ? markOf(draft.spent) : null;
+  draft.begun ??= [...draft.holds];
+  draft.holds = draft.begun;
+  const { begun: holds, marks } = draft;
+  if (marks !== null) {
+    // Its mark is above all others, whose holds may end later.
+    marks.isRising = false;
+    for (const [n, level] of marks.levels.entries()) marks.levels[n] = Math.max(0, level - marks.sunk);
+    marks.sunk = 0;
+  }
+  let at = i;
+  // Those that end no later move up. With hundreds of places, to make new lists each time would take too long.
+  for (; (holds[at + 1]?.expiresAtMs ?? Number.POSITIVE_INFINITY) <= expiresAtMs; at++) {
+    holds[at] = holds[at + 1] as Hold;
+    if (marks === null) continue;
+    marks.bases[at] = marks.bases[at + 1] as number;
+    marks.levels[at] = marks.levels[at + 1] as number;
+  }
+  holds[at] = { id, units, expiresAtMs, leaseMs, onExpiry, expired: false, mark };
+  if (marks === null) return;
+  marks.bases[at] = mark?.baseMs ?? -1;
+  marks.levels[at] = mark?.level ?? -1;
 }
 
 /**

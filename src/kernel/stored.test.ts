@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { MAX_INSTANT_MS } from "./algorithms/algorithm.ts";
 import type { SpentState } from "./algorithms/registry.ts";
 import type { StepReply } from "./decide.ts";
 import type { HeldState, Hold } from "./holds.ts";
@@ -83,6 +84,14 @@ const TEXTS: [StoredState, text: string][] = [
   [held("gcra", GCRA, hold({ onExpiry: "grant", expired: true })), "h1 g a,3,1050,G 1017 g1 1000 50 10"],
   [held("elapsed", undefined, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g"],
   [held("counter", COUNTER, hold({ onExpiry: "place" })), "h1 c a,3,1050,p 1100 7"],
+  [
+    held("gcra", GCRA, hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "charge", leaseMs: 0 } })),
+    "h1 g a,3,1050,p60,c0 1017 g1 1000 50 10",
+  ],
+  [
+    held("gcra", undefined, hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "refund", leaseMs: 30_000 } })),
+    "h1 g a,3,1050,p60,r30000",
+  ],
   [once({ waitMs: 250, units: [1], steps: [step(6, 50, 0)] }), "o1 r . 1000 1+250 1,6,50,0,-"],
   [once({ units: [3], steps: [{ ...step(3, 50, 0), granted: 2 }] }), "o1 r . 1000 1 3,3+2,50,0,-"],
   [
@@ -104,6 +113,7 @@ const TEXTS: [StoredState, text: string][] = [
 ];
 
 const HELD = "h1 g a,3,1050,c,990,30,10;b,1,1060,R 1017 g1 1000 50 10";
+const PLACED = "h1 g a,3,1050,p60,c50";
 const COUNTED = `h1 c a,3,1050,g;b,1,1060,G 1100 c1 2 ${MARK_A},${MARK_B}`;
 const TIMED = "h1 e a,3,1050,g 1100 e1 1000";
 const TOLD = "h1 k a,3,1050,g 1100 k1 A-b_9 3";
@@ -135,6 +145,23 @@ const BREAKS: [text: string, part: string, ...broken: string[]][] = [
   [HELD, " 1000 50", " 1018 50", ` 1000 ${TOO_LARGE}`],
   [HELD, ",R ", ",G,990,30,10 ", ",p,990,30,10 ", ",M,990,30,10 "],
   [COUNTED, ",g;", ",c,990,30,10;"],
+  [
+    PLACED,
+    ",c50",
+    ",",
+    ",x50",
+    ",c",
+    ",p50",
+    ",c-1",
+    ",c1.5",
+    ",c050",
+    `,c${TOO_LARGE}`,
+    ",c50,990,30,10",
+    ",990,30,10,c50",
+  ],
+  [PLACED, ",p60,", ",c60,", ",r60,", ",g60,", ",M60,", ",C60,", ",P60,"],
+  [PLACED, "h1 g", "h1 c", "h1 n"],
+  [PLACED, ",1050,", `,${MAX_INSTANT_MS},`],
   ["h1 s a,3,1050,c 1109 s1 10 100 1", "s1 10 100 1", "s1 9999999999999 9999999999999 1", `s1 10 100 1,${MAX}`],
   ["s1 10 100 1", " 100 ", " 901 ", " 99999999999999 "],
   ["g1 1000 50 10", "1000", "9001"],
@@ -245,8 +272,15 @@ const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
       { minLength: 1, maxLength: 5 },
     )
     .map((holds) => holds.sort((one, other) => one.expiresAtMs - other.expiresAtMs));
+/** Places of a token bucket may become holds. */
+const becoming = fc.tuple(holds(levels), fc.option(fc.nat(), { nil: undefined })).map(([holds, leaseMs]) =>
+  holds.map((hold): Hold => {
+    if (hold.onExpiry !== "place" || leaseMs === undefined || hold.expiresAtMs + leaseMs > MAX_INSTANT_MS) return hold;
+    return { ...hold, becomes: { onExpiry: leaseMs % 2 === 0 ? "charge" : "refund", leaseMs } };
+  }),
+);
 const heldStates: fc.Arbitrary<HeldState> = fc
-  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), instant, holds(fc.constant(null)), holds(levels))
+  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), instant, holds(fc.constant(null)), becoming)
   .map(([spent, what, expiresAtMs, plain, marked]) => ({
     kind: "held",
     expiresAtMs,

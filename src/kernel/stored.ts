@@ -57,13 +57,15 @@ function encodeHeld({ of, spent, holds }: HeldState): string {
   return spent === undefined ? text : `${text} ${spent.expiresAtMs} ${encodeSpent(spent)}`;
 }
 
-function encodeHold({ id, units, expiresAtMs, leaseMs, onExpiry, expired, mark }: Hold): string {
+function encodeHold({ id, units, expiresAtMs, leaseMs, onExpiry, becomes, expired, mark }: Hold): string {
   const letter = onExpiry.charAt(0);
   const text = `${id},${units},${expiresAtMs},${expired ? letter.toUpperCase() : letter}${leaseMs ?? ""}`;
+  if (becomes !== undefined) return `${text},${becomes.onExpiry.charAt(0)}${becomes.leaseMs}`;
   return mark === null ? text : `${text},${mark.baseMs},${mark.level},${mark.levelPerUnit}`;
 }
 
-const HOLD = /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRGM])(0|[1-9][0-9]*)?(?:,([0-9]+),([0-9]+),([1-9][0-9]*))?$/;
+const HOLD =
+  /^([\w-]{1,64}),([0-9]+),([0-9]+),([crgpCRGM])(0|[1-9][0-9]*)?(?:,([0-9]+),([0-9]+),([1-9][0-9]*)|,([cr])(0|[1-9][0-9]*))?$/;
 
 function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
   const match = /^h1 ([csgnek]) (\S+)(?: ([0-9]+) (.+))?$/.exec(text);
@@ -79,27 +81,35 @@ function decodeHeld(text: string, expiresAtMs: number): HeldState | null {
 function decodeHold(text: string): Hold | null {
   const match = HOLD.exec(text);
   if (match === null) return null;
-  const [, id = "", unitsText, expires, letter = "", lease, base, level, levelPerUnit] = match;
+  const [, id = "", unitsText, expires, letter = "", lease, base, level, levelPerUnit, later, laterLease] = match;
   const [units, expiresAtMs, leaseMs] = [Number(unitsText), Number(expires), Number(lease ?? 0)];
+  const laterMs = Number(laterLease ?? 0);
   const mark = base === undefined ? null : levelIn(base, level, levelPerUnit);
   const isMarked = mark !== null || base === undefined;
   if (!Number.isSafeInteger(units) || !isInstant(expiresAtMs) || !isInstant(leaseMs) || !isMarked) return null;
+  if (!isInstant(expiresAtMs + laterMs)) return null;
   return {
     id,
     units,
     expiresAtMs,
     ...(lease === undefined ? {} : { leaseMs }),
     onExpiry: ENDS[letter.toLowerCase() as keyof typeof ENDS],
+    ...(later === undefined ? {} : { becomes: { onExpiry: later === "c" ? "charge" : "refund", leaseMs: laterMs } }),
     expired: letter !== letter.toLowerCase(),
     mark,
   };
 }
 
-/** Whether holds are sorted by their ends, and marked on token buckets alone. */
+/** Whether holds are sorted by their ends, and marked, or about to become holds, on token buckets alone. */
 function areInOrder(holds: readonly Hold[], of: HeldState["of"]): boolean {
-  return holds.every(({ expiresAtMs, onExpiry, mark }, i) => {
+  return holds.every(({ expiresAtMs, onExpiry, becomes, mark }, i) => {
     const mayBeMarked = of === "gcra" && (onExpiry === "charge" || onExpiry === "refund");
-    return (mark === null || mayBeMarked) && (holds[i - 1]?.expiresAtMs ?? 0) <= expiresAtMs;
+    const mayBecome = of === "gcra" && onExpiry === "place";
+    return (
+      (mark === null || mayBeMarked) &&
+      (becomes === undefined || mayBecome) &&
+      (holds[i - 1]?.expiresAtMs ?? 0) <= expiresAtMs
+    );
   });
 }
 

@@ -30,6 +30,8 @@ export interface Decided {
   readonly parts: readonly Part[];
   /** The id of the holds, `null` when nothing was asked to be held. */
   readonly hold: string | null;
+  /** What stores call them. */
+  readonly holdName: string | null;
   /** Milliseconds until it is the call's turn. */
   readonly waitMs: number;
 }
@@ -54,17 +56,18 @@ export async function decideCall(shared: Shared, asked: Asked, options: CallOpti
     ...(wait === undefined ? {} : { wait }),
   });
   const reply = await ask(shared, say, options);
-  const decided = once === null ? { parts, hold: id } : firstOf(asked, reply, once.request, id);
+  const first = { parts, hold: id, holdName: name };
+  const decided = once === null ? first : firstOf(asked, reply, once.request, first);
   return { ...decided, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
 }
 
-/** What takes back what a call booked at an instant (epoch ms, store's time), the answer that is kept for it too. */
-export function undoRequest(shared: Shared, asked: Asked, atMs: number): StoreRequest {
+/** What takes back what a call booked, the answer that is kept for it too. */
+export function undoRequest(shared: Shared, asked: Asked, { decision, holdName }: Decided): StoreRequest {
   const once = onceOf(shared, asked);
   return {
     mode: "undo",
-    atMs,
-    steps: stepsOf(shared, asked.parts, null),
+    atMs: decision.decidedAtMs,
+    steps: stepsOf(shared, asked.parts, holdName),
     ...(once === null ? {} : { once }),
     ...(asked.wait === undefined ? {} : { wait: asked.wait }),
   };
@@ -118,9 +121,14 @@ function onceOf({ policy, prefix }: Shared, { verb, call, parts }: Asked): Once 
   return { key: onceKey(prefix, tag, "once", call.idempotencyKey), request };
 }
 
-function firstOf({ verb, call, parts }: Asked, reply: StoreReply, request: string, id: string | null) {
+function firstOf(
+  { verb, call, parts }: Asked,
+  reply: StoreReply,
+  request: string,
+  made: Pick<Decided, "parts" | "hold" | "holdName">,
+) {
   const { replay } = reply;
-  if (replay === undefined) return { parts, hold: id };
+  if (replay === undefined) return made;
   if (replay.request !== request) {
     const expected =
       "a key that was not used within the last ten minutes for another call: with another verb, tool, dimension or arguments";
@@ -132,5 +140,5 @@ function firstOf({ verb, call, parts }: Asked, reply: StoreReply, request: strin
   }
   const hold = replay.hold === null ? null : holdIdOf(replay.hold);
   const first = parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 }));
-  return { parts: verb === "run" ? partsHeldBy(hold, first) : first, hold };
+  return { parts: verb === "run" ? partsHeldBy(hold, first) : first, hold, holdName: replay.hold };
 }

@@ -12,12 +12,16 @@ import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, newHoldId, onErrorOf, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
+import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
 /** How a hold is made or extended. */
 export interface HoldOptions extends CallOptions {
   /** How long the hold lives from now, 1 to 86,400,000 ms. Default: what each limit's `lease` says. */
   readonly leaseMs?: number | undefined;
 }
+
+/** How a hold is made for a call. Its lease begins when the call is allowed. */
+export interface ReserveOptions extends HoldOptions, WaitOptions {}
 
 /** Units that are set aside for a call. What nobody settles or releases expires, as each limit's `onExpiry` says. */
 export interface Hold {
@@ -138,6 +142,7 @@ export async function settle(
     return { mode: "force", steps, ...(once === null ? {} : { once }) };
   };
   const reply = await ask(shared, say, options);
+  for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
     throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
@@ -230,4 +235,16 @@ export function checkHoldOptions(options: HoldOptions): void {
   checkCallOptions(options, ["signal", "leaseMs"]);
   const { leaseMs } = options;
   if (leaseMs !== undefined) checkWhole("leaseMs", leaseMs, 1, MAX_LEASE_MS);
+}
+
+/**
+ * Refuses options of a hold for a call that are wrong.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkReserveOptions(options: ReserveOptions): void {
+  checkCallOptions(options, ["signal", "leaseMs", "maxWaitMs"]);
+  const { signal, leaseMs, maxWaitMs } = options;
+  checkHoldOptions({ signal, leaseMs });
+  checkMaxWait(maxWaitMs);
 }

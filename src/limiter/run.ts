@@ -9,9 +9,9 @@ import {
   bareHold,
   type Hold,
   type HoldOf,
-  type HoldOptions,
   holdOf,
   pricesOf,
+  type ReserveOptions,
   type Rest,
   type Settlement,
   settle,
@@ -32,7 +32,7 @@ export type { Report, ReportOptions } from "./usage.ts";
 export type RunFunction<Value> = (signal: AbortSignal, report: Report) => Value | PromiseLike<Value>;
 
 /** How a call is run. */
-export interface RunOptions extends HoldOptions {
+export interface RunOptions extends ReserveOptions {
   /**
    * Called before each extension of the hold. While it returns `false` the hold is not extended; once that has lasted for a
    * whole lease, the estimate is charged, the hold ends, and `onEvent` gets `hold-limit`. Default: always extended.
@@ -45,8 +45,8 @@ export interface RunOptions extends HoldOptions {
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkRunOptions(options: RunOptions): HoldOptions {
-  checkCallOptions(options, ["signal", "leaseMs", "isActive"]);
+export function checkRunOptions(options: RunOptions): ReserveOptions {
+  checkCallOptions(options, ["signal", "leaseMs", "maxWaitMs", "isActive"]);
   const { isActive, ...holdOptions } = options;
   if (isActive !== undefined && typeof isActive !== "function") throw invalidOption("isActive", "a function", isActive);
   return holdOptions;

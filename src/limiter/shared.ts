@@ -14,6 +14,7 @@ import type { Grant } from "./grant.ts";
 import type { HoldLimit } from "./keep-alive.ts";
 import type { KnownCalls } from "./known-calls.ts";
 import type { SetupEvent, SetupWatch } from "./setup.ts";
+import type { SlotRows } from "./slots.ts";
 import type { UnusableUsage } from "./usage.ts";
 
 /** What a limiter says beside its decisions. */
@@ -102,6 +103,8 @@ export interface Shared {
   readonly isStoreClock: boolean;
   /** How many calls of this process sleep until a bucket may have room for them. */
   readonly waiting: Map<string, number>;
+  /** Calls of this process that wait for slots of limits of concurrency. */
+  readonly slots: SlotRows;
   /** Calls with `maxWaitMs` that are not decided yet, and places that are being given back. */
   readonly waits: Set<Promise<unknown>>;
   /** Ends the sleep of each call that sleeps now. */

@@ -1,31 +1,38 @@
-// A call that waits: in the row of a token bucket, where the store gives it a place; behind other limits until the
-// instant that they promise, which others may be waiting for, too.
+// A call that waits: in the row of a token bucket, where the store gives it a place; for a slot of a limit of concurrency in
+// the row of this process (slots.ts); behind other limits until the instant that they promise, which others may be waiting
+// for, too.
 
 import { setTimer } from "../clock.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/holds.ts";
 import { type Asked, type Decided, decideCall, undoRequest } from "./decide-call.ts";
+import { isConcurrency, type Part } from "./parts.ts";
 import { askStore, type CallOptions, checkCallOptions, checkOpen, type Shared, tellEvent } from "./shared.ts";
+import { SlotSeat } from "./slots.ts";
 
 /** How a call waits. */
 export interface WaitOptions extends CallOptions {
   /**
    * How long the call may wait until it is allowed, 0 to 3,600,000 ms; a call that has to wait exactly as long waits.
    * Default 0. Calls of a token bucket (`gcra`) are served in the order in which they came to the store, at the rate of the
-   * limit. Others try again at the instant that was promised. At most 256 wait for one bucket; the next one is denied at
-   * once. Aborting the signal ends the wait: a place in a row is free again if it is the last, else it stays empty.
+   * limit. Calls that need a slot of a `concurrency` limit are served in their order in this process. Others try again at the
+   * instant that was promised. At most 256 wait for one bucket; the next one is denied at once. Aborting the signal ends the
+   * wait: a place in a row is free again if it is the last, else it stays empty.
    */
   readonly maxWaitMs?: number | undefined;
 }
 
-/** How a call waits, and what says that its caller has gone. */
-export interface AbandonableOptions extends WaitOptions {
+/** Options, and what says that the caller has gone. */
+export type Abandonable<Options> = Options & {
   /** Ends the wait like `signal`. The call is not sent again, so that also a call with a key gives its place back. */
   readonly abandoned?: AbortSignal | undefined;
-}
+};
 
-const LONGEST_WAIT_MS = 3_600_000;
+export type AbandonableOptions = Abandonable<WaitOptions>;
+
+/** The longest `maxWaitMs`. */
+export const LONGEST_WAIT_MS = 3_600_000;
 
 /**
  * Refuses options that are wrong.
@@ -34,8 +41,12 @@ const LONGEST_WAIT_MS = 3_600_000;
  */
 export function checkWaitOptions(options: WaitOptions): void {
   checkCallOptions(options, ["signal", "maxWaitMs"]);
-  const { maxWaitMs } = options;
-  if (maxWaitMs !== undefined) checkWhole("maxWaitMs", maxWaitMs, 0, LONGEST_WAIT_MS);
+  checkMaxWait(options.maxWaitMs);
+}
+
+/** Refuses a `maxWaitMs` that is wrong. */
+export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
+  if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }
 
 /** Decides a call, now or within its time. */
@@ -46,30 +57,102 @@ export function decideInTime(shared: Shared, asked: Asked, options: AbandonableO
 
 async function wait(shared: Shared, asked: Asked, options: AbandonableOptions): Promise<Decided> {
   const { maxWaitMs = 0, signal } = options;
-  const { clock } = shared;
+  const { clock, slots } = shared;
   const endsAtMs = clock.nowMs() + maxWaitMs;
+  // Up, so that no fraction of a millisecond is taken off what the caller said.
+  const leftMs = () => Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
   const place = crypto.randomUUID();
-  for (;;) {
-    // Up, so that no fraction of a millisecond is taken off what the caller said.
-    const leftMs = Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
-    const wait = leftMs === 0 ? undefined : { id: place, maxMs: leftMs };
-    const decided = await decideCall(shared, { ...asked, wait }, { signal });
-    if (decided.waitMs > 0) {
-      await turn(shared, { ...asked, wait }, decided, options);
-      return decided;
+  const seat = new SlotSeat(slots);
+  try {
+    await queueUp(shared, asked, seat, leftMs(), options);
+    for (;;) {
+      const left = leftMs();
+      const wait = left === 0 ? undefined : { id: place, maxMs: left };
+      const decided = await decideCall(shared, { ...asked, wait }, { signal });
+      if (decided.waitMs > 0) {
+        seat.leave();
+        await turn(shared, { ...asked, wait }, decided, options);
+        return decided;
+      }
+      const obstacle = left === 0 ? null : obstacleOf(decided, left);
+      if (obstacle === null) return decided;
+      const { bucket, retryAfterMs } = obstacle;
+      if (obstacle.isSlot) {
+        if (!seat.join(bucket)) return decided;
+        await sleepUntil(shared, clock.nowMs() + Math.min(seat.pauseMs(retryAfterMs), leftMs()), options, seat);
+        await sleepUntil(shared, clock.nowMs() + Math.min(seat.yieldMs(), leftMs()), options);
+        continue;
+      }
+      seat.leave();
+      const waiting = shared.waiting.get(bucket) ?? 0;
+      if (waiting >= MAX_PLACES) return decided;
+      shared.waiting.set(bucket, waiting + 1);
+      try {
+        await sleepUntil(shared, promisedAtMs(shared, decided, retryAfterMs), options);
+      } finally {
+        leave(shared, bucket);
+      }
     }
-    const { allowed, retryAfterMs } = decided.decision;
-    if (allowed || retryAfterMs === null || retryAfterMs > leftMs) return decided;
-    const bucket = deniedBucket(decided);
-    const waiting = shared.waiting.get(bucket) ?? 0;
-    if (waiting >= MAX_PLACES) return decided;
-    shared.waiting.set(bucket, waiting + 1);
-    try {
-      await sleepUntil(shared, promisedAtMs(shared, decided, retryAfterMs), options);
-    } finally {
-      leave(shared, bucket);
-    }
+  } finally {
+    seat.leave();
   }
+}
+
+/**
+ * Waits behind calls of this process that came before and wait for the same slots. One that other limits deny for longer than it
+ * may wait does not, nor one for which there is no room: it asks now.
+ */
+async function queueUp(
+  shared: Shared,
+  asked: Asked,
+  seat: SlotSeat,
+  leftMs: number,
+  options: AbandonableOptions,
+): Promise<void> {
+  const { clock, slots } = shared;
+  const endsAtMs = clock.nowMs() + leftMs;
+  const buckets = asked.parts.filter((part) => isConcurrency(part) && !part.limit.isShadow).map(({ key }) => key);
+  const bucket = slots.busyAmong(buckets);
+  if (bucket === undefined || !seat.join(bucket)) return;
+  // Booking here would take a free slot from those that came before.
+  const seen = await decideCall(shared, { ...asked, verb: "peek" }, options);
+  if (seen.decision.allowed) slots.wakeFirst(bucket);
+  else if (obstacleOf(seen, leftMs)?.isSlot !== true) return;
+  // Until it is the first.
+  await sleepUntil(shared, endsAtMs, options, seat);
+}
+
+/** Why a call was denied that may be allowed in time. */
+interface Obstacle {
+  readonly bucket: string;
+  /** Whether only slots, and perhaps places in a row, were missing: then nobody knows when it may be allowed. */
+  readonly isSlot: boolean;
+  readonly retryAfterMs: number;
+}
+
+/** What keeps a call waiting; `null` for one that is allowed, or that waiting so long does not help. */
+function obstacleOf({ decision, parts }: Decided, leftMs: number): Obstacle | null {
+  const { allowed, verdicts, retryAfterMs } = decision;
+  if (allowed || retryAfterMs === null) return null;
+  const denied = verdicts.flatMap((verdict, i) => {
+    const part = parts[i];
+    return verdict.allowed || verdict.shadow || part === undefined
+      ? []
+      : [{ part, retryAfterMs: verdict.retryAfterMs ?? 0 }];
+  });
+  const others = denied.filter(({ part }) => !isConcurrency(part));
+  const othersMs = Math.max(0, ...others.map((each) => each.retryAfterMs));
+  if (othersMs > leftMs) return null;
+  const slot = denied.find(({ part }) => isConcurrency(part));
+  // Once there is a slot, the store gives the call a place in the rows of token buckets.
+  if (slot !== undefined && others.every(({ part }) => isRow(part))) {
+    return { bucket: slot.part.key, isSlot: true, retryAfterMs: slot.retryAfterMs };
+  }
+  return { bucket: denied[0]?.part.key ?? "", isSlot: false, retryAfterMs: othersMs };
+}
+
+function isRow({ allotment }: Part): boolean {
+  return allotment.spec.algorithm === "gcra";
 }
 
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */
@@ -87,18 +170,23 @@ async function turn(shared: Shared, asked: Asked, decided: Decided, options: Aba
  * Frees what a call holds that does not wait any more. A call with a key that its caller aborted keeps its place, because it
  * may be sent again; otherwise its place and the answer that is kept for it are taken back together.
  */
-async function giveUp(shared: Shared, asked: Asked, { decision }: Decided, { abandoned }: AbandonableOptions) {
+async function giveUp(shared: Shared, asked: Asked, decided: Decided, { abandoned }: AbandonableOptions) {
+  const { decision, holdName } = decided;
   const { call, parts, wait } = asked;
   const place = wait?.id ?? "";
   try {
     if (call.idempotencyKey === undefined) {
       const held = parts.filter(({ cost, seen }) => cost > 0 && seen === undefined);
       const steps = () =>
-        held.map((part) => stepOf(part, shared.calendar.specOf(part), { type: "settle", id: place, units: 0 }));
+        held.map((part) => {
+          const id = part.event === "hold" ? (holdName ?? place) : place;
+          return stepOf(part, shared.calendar.specOf(part), { type: "settle", id, units: 0 });
+        });
       await askStore(shared, () => ({ mode: "force", steps: steps() }));
     } else if (!decision.replayed && (abandoned?.aborted === true || shared.closing !== null)) {
-      await shared.undo(undoRequest(shared, asked, decision.decidedAtMs));
+      await shared.undo(undoRequest(shared, asked, decided));
     }
+    for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   } catch (error) {
     tellEvent(shared, { type: "settle-error", call, hold: place, error });
   }
@@ -107,11 +195,6 @@ async function giveUp(shared: Shared, asked: Asked, { decision }: Decided, { aba
 /** When it is what the store promised for `ms` after its decision, by the limiter's clock. */
 function promisedAtMs({ clock, isStoreClock }: Shared, { decision }: Decided, ms: number): number {
   return (isStoreClock ? decision.decidedAtMs : clock.nowMs()) + ms;
-}
-
-function deniedBucket({ decision, parts }: Decided): string {
-  const denied = decision.verdicts.findIndex(({ allowed, shadow }) => !allowed && !shadow);
-  return parts[denied]?.key ?? "";
 }
 
 function leave({ waiting }: Shared, bucket: string): void {
@@ -128,8 +211,16 @@ function tracked<Value>({ waits }: Shared, work: Promise<Value>): Promise<Value>
   return work;
 }
 
-/** @throws a signal's reason; MisuseError `limiter-closed` */
-function sleepUntil(shared: Shared, atMs: number, { signal, abandoned }: AbandonableOptions): Promise<void> {
+/**
+ * @param seat what may be woken before
+ * @throws a signal's reason; MisuseError `limiter-closed`
+ */
+function sleepUntil(
+  shared: Shared,
+  atMs: number,
+  { signal, abandoned }: AbandonableOptions,
+  seat?: SlotSeat,
+): Promise<void> {
   const { clock, sleepers } = shared;
   const ms = atMs - clock.nowMs();
   return new Promise((resolve, reject) => {
@@ -139,6 +230,7 @@ function sleepUntil(shared: Shared, atMs: number, { signal, abandoned }: Abandon
     const end = () => {
       timer.cancel();
       sleepers.delete(fail);
+      seat?.awake();
       for (const each of [signal, abandoned]) each?.removeEventListener("abort", stop);
     };
     const fail = (reason: unknown) => {
@@ -146,11 +238,13 @@ function sleepUntil(shared: Shared, atMs: number, { signal, abandoned }: Abandon
       reject(reason);
     };
     const stop = () => fail(signal?.aborted === true ? signal.reason : abandoned?.reason);
-    const timer = setTimer(clock, ms, () => {
+    const wake = () => {
       end();
       resolve();
-    });
+    };
+    const timer = setTimer(clock, ms, wake);
     sleepers.add(fail);
     for (const each of [signal, abandoned]) each?.addEventListener("abort", stop, { once: true });
+    seat?.sleep(wake);
   });
 }

@@ -13,12 +13,12 @@ import {
   type Denied,
   type Grant,
   type Hold,
-  type HoldOptions,
   type Limiter,
   type Outcome,
   policyOf,
   type Ran,
   type Reserved,
+  type ReserveOptions,
   type Reset,
   type Revoked,
   type RunFunction,
@@ -52,7 +52,7 @@ export class InstrumentedLimiter implements Limiter {
   }
 
   consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
-    return this.#measured("consume", call, () => this.#limiter.consume(call, options), (options?.maxWaitMs ?? 0) > 0);
+    return this.#measured("consume", call, () => this.#limiter.consume(call, options), mayWait(options));
   }
 
   async record(call: Call, options?: CallOptions): Promise<Decision> {
@@ -66,8 +66,8 @@ export class InstrumentedLimiter implements Limiter {
     return this.#measured("peek", call, () => this.#limiter.peek(call, options));
   }
 
-  reserve(call: Call, options?: HoldOptions): Promise<Reserved | Denied> {
-    return this.#measured("reserve", call, () => this.#limiter.reserve(call, options));
+  reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
+    return this.#measured("reserve", call, () => this.#limiter.reserve(call, options), mayWait(options));
   }
 
   hold(id: string, call: Call): Hold {
@@ -77,7 +77,7 @@ export class InstrumentedLimiter implements Limiter {
   /** The span is around the run, and active in it; the duration is that of the decision. */
   run<Value>(call: Call, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>> {
     return this.#inSpan("run", call, async (span) => {
-      const end = this.#timed("run");
+      const end = mayWait(options) ? () => {} : this.#timed("run");
       // What is no function is the limiter's to refuse.
       const began: RunFunction<Value> =
         typeof run !== "function"
@@ -137,10 +137,10 @@ export class InstrumentedLimiter implements Limiter {
     operation: Operation,
     call: Call,
     decide: () => Promise<Answer>,
-    mayWait = false,
+    isWaiting = false,
   ): Promise<Answer> {
     return this.#inSpan(operation, call, async (span) => {
-      const end = mayWait ? () => {} : this.#timed(operation);
+      const end = isWaiting ? () => {} : this.#timed(operation);
       try {
         const decision = await decide();
         end(null);
@@ -183,6 +183,11 @@ export class InstrumentedLimiter implements Limiter {
       }
     });
   }
+}
+
+/** A call that waited took as long as its limits said: that is no duration of a decision. */
+function mayWait(options: WaitOptions | undefined): boolean {
+  return (options?.maxWaitMs ?? 0) > 0;
 }
 
 function attributesOf({ allowed, degraded, replayed, retryAfterMs, verdicts }: Decision): Attributes {

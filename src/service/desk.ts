@@ -5,7 +5,16 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type Begun, beginCall, consumeFor, endCall, isRunHold, type Limiter, type Settlement } from "../limiter.ts";
+import {
+  type Begun,
+  beginCall,
+  consumeFor,
+  endCall,
+  isRunHold,
+  type Limiter,
+  reserveFor,
+  type Settlement,
+} from "../limiter.ts";
 import { type Act, type Audit, audited } from "./audit.ts";
 import type { Caller } from "./auth.ts";
 import type { Events } from "./events.ts";
@@ -68,6 +77,28 @@ export async function consume(desk: Desk, { caller, request }: Asking, body: Con
   if (body.maxWaitMs === undefined) return desk.limiter.consume(scope(desk, caller, body));
   const { maxWaitMs, ...call } = body;
   const scoped = scope(desk, caller, call);
+  return inTime(desk, request, maxWaitMs, (wait) => consumeFor(desk.limiter, scoped, wait));
+}
+
+/** How a call of a remote caller waits. */
+interface RemoteWait {
+  readonly maxWaitMs?: number;
+  readonly signal?: AbortSignal;
+  readonly abandoned?: AbortSignal;
+}
+
+/**
+ * Decides a call that may wait for its turn.
+ *
+ * @param maxWaitMs `undefined`: it may not
+ */
+async function inTime<Answer>(
+  desk: Desk,
+  request: Request,
+  maxWaitMs: number | undefined,
+  decide: (wait: RemoteWait) => Promise<Answer>,
+): Promise<Answer> {
+  if (maxWaitMs === undefined) return decide({});
   const { bounds } = desk;
   if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
   if (desk.waiting >= bounds.maxWaiting) throw new ProblemError(503, "too-many-waiting", "As many calls wait as may.");
@@ -75,7 +106,7 @@ export async function consume(desk: Desk, { caller, request }: Asking, body: Con
   desk.inFlight--;
   try {
     // A client that has gone does not ask for the answer; one that hears that the service stops asks another instance.
-    return await consumeFor(desk.limiter, scoped, { maxWaitMs, signal: desk.stop, abandoned: request.signal });
+    return await decide({ maxWaitMs, signal: desk.stop, abandoned: request.signal });
   } catch (error) {
     if (desk.stop.aborted) throw stopping();
     if (request.signal.aborted) throw new ProblemError(499, "client-gone", "The client went away.");
@@ -96,11 +127,12 @@ export function peek(desk: Desk, { caller }: Asking, call: Call): Promise<Decisi
 
 export async function reserve(
   desk: Desk,
-  { caller }: Asking,
+  { caller, request }: Asking,
   body: ReserveBody,
 ): Promise<Decision & { readonly hold: string | null }> {
-  const { leaseMs, ...call } = body;
-  const held = await desk.limiter.reserve(scope(desk, caller, call), { leaseMs });
+  const { leaseMs, maxWaitMs, ...call } = body;
+  const scoped = scope(desk, caller, call);
+  const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { leaseMs, ...wait }));
   if (!held.allowed) return { ...held, hold: null };
   const { settle: _, release: __, extend: ___, ...told } = held;
   return told;
@@ -112,9 +144,16 @@ export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "report
   readonly units: readonly string[];
 };
 
-export async function begin(desk: Desk, { caller }: Asking, body: ReserveBody): Promise<Decision & BegunAnswer> {
-  const { leaseMs, ...call } = body;
-  const { decision, begun } = await beginCall(desk.limiter, scope(desk, caller, call), { leaseMs });
+export async function begin(
+  desk: Desk,
+  { caller, request }: Asking,
+  body: ReserveBody,
+): Promise<Decision & BegunAnswer> {
+  const { leaseMs, maxWaitMs, ...call } = body;
+  const scoped = scope(desk, caller, call);
+  const { decision, begun } = await inTime(desk, request, maxWaitMs, (wait) =>
+    beginCall(desk.limiter, scoped, { leaseMs, ...wait }),
+  );
   if (begun === null) {
     const { maxHoldMs } = desk.inForce.policy;
     return { ...decision, hold: null, held: [], units: [], leaseMs: null, maxHoldMs, reports: false };

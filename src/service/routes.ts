@@ -71,6 +71,7 @@ export const DECIDING: readonly Route[] = [
   }),
   decide("/v1/reserve", "Hold what a call is priced at until it is settled or released", acts.reserve, {
     request: schemas.reserveSchema,
+    item: schemas.reserveItemSchema,
     response: schemas.reservedSchema,
     isOnce: true,
   }),
@@ -80,6 +81,7 @@ export const DECIDING: readonly Route[] = [
     acts.begin,
     {
       request: schemas.reserveSchema,
+      item: schemas.reserveItemSchema,
       response: schemas.begunSchema,
       isOnce: true,
     },

@@ -6,10 +6,9 @@ import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { MISUSE_CODES } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+import { LONGEST_WAIT_MS } from "../limiter.ts";
 import { STORE_ERROR_CODES } from "../store-error.ts";
 import { PROBLEM_CODES } from "./problems.ts";
-
-const LONGEST_WAIT_MS = 3_600_000;
 
 /** An object of a request: words that it does not know are refused with those that it knows. */
 export function words<Shape extends z.ZodRawShape>(shape: Shape) {
@@ -60,9 +59,13 @@ export const consumeSchema = z
 /** Of a batch, which waits for none of its items. */
 export const consumeItemSchema = z.object({ ...callWords, maxWaitMs: z.never().optional() }).catchall(dimensionValue);
 export const reserveSchema = z
-  .object({ ...callWords, leaseMs: leaseMs.optional() })
+  .object({ ...callWords, leaseMs: leaseMs.optional(), maxWaitMs })
   .catchall(dimensionValue)
   .meta({ id: "Reserve" });
+/** Of a batch, likewise. */
+export const reserveItemSchema = z
+  .object({ ...callWords, leaseMs: leaseMs.optional(), maxWaitMs: z.never().optional() })
+  .catchall(dimensionValue);
 export const settleSchema = words({
   hold: holdId,
   call: callSchema,
@@ -242,7 +245,7 @@ export const problemSchema = z
   .meta({ id: "Problem" });
 
 export type ConsumeBody = Call & { readonly maxWaitMs?: number | undefined };
-export type ReserveBody = Call & { readonly leaseMs?: number | undefined };
+export type ReserveBody = ConsumeBody & { readonly leaseMs?: number | undefined };
 export interface HoldBody {
   readonly hold: string;
   readonly call: Call;

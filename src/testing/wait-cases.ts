@@ -2,7 +2,23 @@
 
 import assert from "node:assert/strict";
 import type { Step, Store, StoreReply } from "../store.ts";
-import { answered, ask, charge, first, gcra, hold, quota, read, type StoreCase, settle, usedOf } from "./cases.ts";
+import {
+  answered,
+  ask,
+  charge,
+  extend,
+  findHold,
+  first,
+  gcra,
+  hold,
+  LEASE_MS,
+  quota,
+  read,
+  type StoreCase,
+  settle,
+  slots,
+  usedOf,
+} from "./cases.ts";
 
 /** The bucket refills a unit in so many ms. */
 const UNIT_MS = 200;
@@ -116,6 +132,115 @@ export const waitCases: readonly StoreCase[] = [
       await ask(store, "judge", hold("b", gcra, "h1", 5, { leaseMs: 50, onExpiry: "refund" }));
       assert.equal(first(await ask(store, "peek", charge("b", gcra))).retryAfterMs, 50);
       assert.equal((await wait(store, "w1", 10_000, charge("b", gcra))).waitMs, UNIT_MS);
+    },
+  },
+
+  {
+    name: "gcra: makes a hold at the turn of a call that waits for it",
+    async run(fixture) {
+      const store = await full(fixture);
+      const reply = await wait(store, "w1", 10_000, hold("b", gcra, "h1", 2, { leaseMs: 1_000 }));
+      assert.deepEqual([reply.allowed, reply.waitMs, first(reply).used], [true, 2 * UNIT_MS, 7]);
+      // Who comes next waits behind it, and nobody is let by.
+      assert.equal((await wait(store, "w2", 10_000, charge("b", gcra))).waitMs, 3 * UNIT_MS);
+      await fixture.advance(2 * UNIT_MS - 1);
+      assert.equal(first(await ask(store, "judge", charge("b", gcra))).allowed, false);
+      assert.equal(await findHold(store, "b", gcra, "h1"), "live");
+      await fixture.advance(UNIT_MS + 1);
+      assert.equal(first(await ask(store, "force", extend("b", gcra, "h1", 1_000))).hold, "live");
+      await fixture.advance(999);
+      assert.equal(await findHold(store, "b", gcra, "h1"), "live");
+      await fixture.advance(1);
+      assert.equal(await findHold(store, "b", gcra, "h1"), "late");
+    },
+  },
+
+  {
+    name: "gcra: gives back what a hold that waited did not take, and no more than has not flowed back since its turn",
+    async run(fixture) {
+      const single = { ...gcra, burst: 1 };
+      await ask(fixture.store, "judge", charge("b", single));
+      await wait(fixture.store, "w1", 10_000, hold("b", single, "h1", 1, { leaseMs: 10_000 }));
+      await wait(fixture.store, "w2", 10_000, hold("b", single, "h2", 1, { leaseMs: 10_000 }));
+      await fixture.advance(UNIT_MS + UNIT_MS / 2);
+      // Half of its unit has flowed back, and the next place is taken all the same.
+      assert.equal(first(await ask(fixture.store, "force", settle("b", single, "h1", 0))).hold, "live");
+      assert.equal(first(await ask(fixture.store, "judge", charge("b", single))).allowed, false);
+      await fixture.advance(UNIT_MS / 2);
+      const freed = first(await ask(fixture.store, "force", settle("b", single, "h2", 0)));
+      assert.deepEqual([freed.hold, freed.used], ["live", 0]);
+      const replies = [await ask(fixture.store, "judge", charge("b", single))];
+      replies.push(await ask(fixture.store, "judge", charge("b", single)));
+      assert.deepEqual(
+        replies.map(({ allowed }) => allowed),
+        [true, false],
+      );
+    },
+  },
+
+  {
+    name: "gcra: gives the last place of a row to the next call when its hold was given up",
+    async run(fixture) {
+      const store = await full(fixture);
+      await wait(store, "w1", 10_000, hold("b", gcra, "h1", 1));
+      await wait(store, "w2", 10_000, hold("b", gcra, "h2", 1));
+      assert.equal(first(await ask(store, "force", settle("b", gcra, "h2", 0))).hold, "live");
+      assert.equal((await wait(store, "w3", 10_000, hold("b", gcra, "h3", 1))).waitMs, 2 * UNIT_MS);
+    },
+  },
+
+  {
+    name: "gcra: charges or refunds a hold that waited a lease after its turn",
+    async run({ store, advance }) {
+      for (const [bucket, onExpiry, used] of [
+        ["b", "charge", 1],
+        ["c", "refund", 0],
+      ] as const) {
+        const slow = { ...gcra, burst: 1, levelPerUnit: 1_000 };
+        await ask(store, "judge", charge(bucket, slow));
+        const reply = await wait(store, "w1", 10_000, hold(bucket, slow, "h1", 1, { leaseMs: 400, onExpiry }));
+        assert.equal(reply.waitMs, 1_000);
+        await advance(1_399);
+        assert.equal(await usedOf(store, bucket, slow), 1);
+        await advance(1);
+        assert.equal(await usedOf(store, bucket, slow), used);
+      }
+    },
+  },
+
+  {
+    name: "holds in other buckets from the start, for a lease that begins at the turn",
+    async run(fixture) {
+      const store = await full(fixture);
+      const steps = [hold("b", gcra, "h1", 1), hold("s", slots, "h1", 5), hold("a", quota(5), "h1", 5)];
+      assert.equal((await wait(store, "w1", 10_000, ...steps)).waitMs, UNIT_MS);
+      assert.deepEqual([await usedOf(store, "s", slots), await usedOf(store, "a", quota(5))], [5, 5]);
+      await fixture.advance(UNIT_MS + LEASE_MS - 1);
+      assert.equal(await usedOf(store, "s", slots), 5);
+      for (const [bucket, limit] of [
+        ["b", gcra],
+        ["s", slots],
+        ["a", quota(5)],
+      ] as const) {
+        assert.equal(await findHold(store, bucket, limit, "h1"), "live");
+      }
+      await fixture.advance(1);
+      assert.equal(await usedOf(store, "s", slots), 0);
+    },
+  },
+
+  {
+    name: "gcra: takes back the place of a hold that a request booked",
+    async run(fixture) {
+      const store = await full(fixture);
+      const steps = [hold("b", gcra, "h1", 1), charge("a", quota(5))];
+      const once = { key: "k", request: "r" };
+      const place = { id: "w1", maxMs: 10_000 };
+      const [made] = await store.apply([{ mode: "judge", steps, once, wait: place }]);
+      const { nowMs } = answered(made);
+      assert.deepEqual([await usedOf(store, "b", gcra), await usedOf(store, "a", quota(5))], [6, 1]);
+      await store.apply([{ mode: "undo", atMs: nowMs, steps, once, wait: place }]);
+      assert.deepEqual([await usedOf(store, "b", gcra), await usedOf(store, "a", quota(5))], [5, 0]);
     },
   },
 

@@ -311,6 +311,37 @@ describe("a call that waits", () => {
     assert.ok(service.isOpen);
   });
 
+  it("runs, or is reserved, when it may go on, also for a slot", async () => {
+    const policy = [
+      "version: 1",
+      "limits:",
+      "  - { name: row, per: [session], algorithm: gcra, quota: 20, window: 1s, burst: 1 }",
+      "  - { name: at-once, per: [session], algorithm: concurrency, quota: 1 }",
+    ].join("\n");
+    const { url, ask } = await served({ policy, store: memoryStore() });
+    const limiter = createClient({ url, deadlineMs: 1_000 });
+    const call = fresh();
+    let atWork = 0;
+    const work = async () => {
+      assert.equal(++atWork, 1);
+      await sleep(20);
+      atWork--;
+    };
+    const ran = await Promise.all(Array.from({ length: 6 }, () => limiter.run(call, work, { maxWaitMs: 20_000 })));
+    assert.ok(ran.every(({ allowed }) => allowed));
+    const held = await limiter.reserve(call, { maxWaitMs: 5_000 });
+    assert.ok(held.allowed);
+    const controller = new AbortController();
+    const aborted = limiter.run(call, work, { maxWaitMs: 20_000, signal: controller.signal });
+    setTimeout(() => controller.abort(new Error("enough")), 20);
+    await assert.rejects(aborted, /enough/);
+    const closed = limiter.reserve(call, { maxWaitMs: 20_000 });
+    await Promise.all([limiter.close(), assert.rejects(closed, isMisuse("limiter-closed", "limiter"))]);
+    // The service has given back what waited: one slot is held, by the reservation.
+    const slots = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[1]?.used;
+    while ((await slots()) !== 1) await sleep(5);
+  });
+
   describe("whose client", () => {
     const policy =
       "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 1, window: 25s, burst: 1 }]";

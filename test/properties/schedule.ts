@@ -120,6 +120,7 @@ export const rowSchedule = scheduleOf(
   fc.tuple(tokenBucket, tokenBucket, limit),
   fc.oneof(
     { weight: 3, arbitrary: fc.record({ type: fc.constant("charge" as const), cost }) },
+    { weight: 2, arbitrary: hold },
     { weight: 1, arbitrary: draft },
   ),
   15,

@@ -44,6 +44,7 @@ describe("a batch", () => {
         [],
         null,
         { op: "consume", ...call, maxWaitMs: 100 },
+        { op: "begin", ...call, maxWaitMs: 100 },
         { op: "reserve", tool: "book", session: "batch-1", cost: { tokens: 1_000 } },
       ],
     });
@@ -66,11 +67,12 @@ describe("a batch", () => {
         "invalid-body",
         "invalid-body",
         "invalid-body",
+        "invalid-body",
         200,
       ],
     );
     assert.equal(items[0].body.verdicts[0].remaining, 3);
-    assert.deepEqual([items[13].body.allowed, items[13].body.hold], [false, null]);
+    assert.deepEqual([items[14].body.allowed, items[14].body.hold], [false, null]);
   });
 
   it("goes to the store as one", async () => {

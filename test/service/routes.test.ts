@@ -117,6 +117,23 @@ describe("deciding routes", () => {
     assert.deepEqual([tooLong.status, tooLong.json.faults[0].path], [400, "maxWaitMs"]);
   });
 
+  it("let a call that is held wait for its turn, too", async () => {
+    for (const path of ["/v1/reserve", "/v1/begin"]) {
+      const call = { ...fresh(), user: `waiting at ${path}`, cost: { tokens: 1 } };
+      const answers = await Promise.all([1, 2, 3].map(() => post(path, { ...call, maxWaitMs: 2_000 })));
+      for (const { status, json } of answers) {
+        assert.deepEqual([status, json.allowed], [200, true], JSON.stringify(json));
+        const settled = await post("/v1/settle", { hold: json.hold, call });
+        assert.deepEqual([settled.status, settled.json.late], [200, false]);
+      }
+      const tooLong = await post(path, { ...call, maxWaitMs: 30_001 });
+      assert.deepEqual([tooLong.status, tooLong.json.faults[0].path], [400, "maxWaitMs"]);
+      for (const maxWaitMs of [-1, 0.5, "1", 3_600_001]) {
+        assert.equal((await post(path, { ...call, maxWaitMs })).status, 400);
+      }
+    }
+  });
+
   it("charge a call once under its key, in the header or the body", async () => {
     const call = fresh();
     const headers = { "idempotency-key": "wish-1" };

@@ -69,11 +69,17 @@ function changed(limit: LimitSpec): fc.Arbitrary<LimitSpec> {
 }
 
 const digits = fc.constantFrom("0", "1", "2", "5", "07", `${NOW_MS}`, `${NOW_MS + 3}`, `${NOW_MS + 90}`, `${2 ** 52}`);
-const writtenHold = fc
-  .tuple(id, digits, digits, fc.constantFrom("c", "r", "C", "R", "p"), fc.option(fc.tuple(digits, digits)))
-  .map(
-    ([name, taken, endMs, letter, mark]) => `${name},${taken},${endMs},${letter}${mark ? `,${mark.join()},10` : ""}`,
+/** A mark, or the hold that a place becomes. */
+function writtenMore(): fc.Arbitrary<string> {
+  return fc.oneof(
+    fc.constant(""),
+    { weight: 2, arbitrary: fc.tuple(digits, digits).map((mark) => `,${mark.join()},10`) },
+    fc.tuple(fc.constantFrom("c", "r"), digits).map(([letter, leaseMs]) => `,${letter}${leaseMs}`),
   );
+}
+const writtenHold = fc
+  .tuple(id, digits, digits, fc.constantFrom("c", "r", "C", "R", "p"), writtenMore())
+  .map(([name, taken, endMs, letter, more]) => `${name},${taken},${endMs},${letter}${more}`);
 const writtenSpent = fc.constantFrom(
   "",
   ` ${NOW_MS + 20} 4`,

@@ -50,7 +50,7 @@ type WhoseModel = (call: { readonly providerOptions?: Readonly<Record<string, un
 
 /** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */
 export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelOptions): ModelMiddleware {
-  const { call, book } = modelCalls(options);
+  const { call, maxWaitMs, book } = modelCalls(options);
   const callOf = ({ providerOptions }: CallParams) => ({ ...whose({ providerOptions }), ...call });
   return {
     specificationVersion: "v3",
@@ -65,14 +65,14 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
           });
           return result;
         },
-        params.abortSignal,
+        { signal: params.abortSignal, maxWaitMs },
       );
       return ran.allowed
         ? ran.value
         : { ...DENIED, content: [{ type: "text", text: detailOf(ran.decision) }], warnings: [] };
     },
     async wrapStream({ doStream, params, model }) {
-      const begun = await guard.begin(callOf(params), params.abortSignal);
+      const begun = await guard.begin(callOf(params), { signal: params.abortSignal, maxWaitMs });
       if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(detailOf(begun.decision))) };
       let hasAnswer = false;
       let isFinished = false;

@@ -39,7 +39,7 @@ interface Response {
 
 /** A model whose denied calls answer with the denial, which ends the run politely. All else is the model's own. */
 export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, options: ModelOptions): Model {
-  const { call, book } = modelCalls(options);
+  const { call, maxWaitMs, book } = modelCalls(options);
   if (typeof model?.getResponse !== "function") throw invalidOption("model", "a Model, not its name", model);
   const guarded: AnyModel = {
     async getResponse(request: Request) {
@@ -48,11 +48,11 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
         book(report, () => reportedOf(response));
         return spoken(request, response).response;
       };
-      const ran = await guard.run(call, answer, request.signal);
+      const ran = await guard.run(call, answer, { signal: request.signal, maxWaitMs });
       return ran.allowed ? ran.value : { usage: NOTHING, output: [message(detailOf(ran.decision))] };
     },
     async *getStreamedResponse(request: Request) {
-      const begun = await guard.begin(call, request.signal);
+      const begun = await guard.begin(call, { signal: request.signal, maxWaitMs });
       if (!begun.allowed) return yield* deniedEvents(detailOf(begun.decision));
       let isFinished = false;
       const onEvent = ({ type, response }: { readonly type: string; readonly response?: Response }) => {

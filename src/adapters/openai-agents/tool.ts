@@ -67,7 +67,7 @@ export async function invokeGuarded(
     return result;
   };
   try {
-    const ran = await guard.run(call, run, details?.signal);
+    const ran = await guard.run(call, run, { signal: details?.signal });
     if (!ran.allowed) {
       const text = textOf(ran.decision);
       noteDenial(text);

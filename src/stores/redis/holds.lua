@@ -2,7 +2,7 @@
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
 -- A hold: id; units; expires_at_ms; lease_ms, the longest that it was given, where that is known; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
--- place, and charges); is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
+-- place, and charges); becomes, of a place: charges and lease_ms of the hold that it becomes, if it does; is_memo (it says what was given back); expired; mark, on a token bucket (any table with base_ms,
 -- level and level_per_unit, such as a state); text, once it is known.
 
 local MAX_HOLDS = 1000
@@ -64,6 +64,7 @@ local function changed_hold(hold, expires_at_ms, mark, expired)
     charges = hold.charges,
     grants = hold.grants,
     waits = hold.waits,
+    becomes = hold.becomes,
     is_memo = hold.is_memo,
     expired = expired,
     mark = mark,
@@ -81,10 +82,12 @@ end
 -- have sunk that are still to come, where each of them is above the one before it.
 local draft_holds, draft_spent
 local has_levels, is_rising, draft_sunk
+-- Whether `draft_holds` is a list of the draft's own, because a place has become a hold.
+local has_begun
 local mark_bases, mark_levels = {}, {}
 
 local function begin_draft(spent, holds)
-  draft_holds, draft_spent, has_levels, draft_sunk = holds, spent, false, 0
+  draft_holds, draft_spent, has_levels, draft_sunk, has_begun = holds, spent, false, 0, false
 end
 
 local function is_above(mark, other)
@@ -144,7 +147,51 @@ local function give_back(limit, given, units, at_ms, first)
   end
 end
 
--- What becomes of the units of a hold that expires, at the instant of its end.
+-- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. Mirrors begin.
+local function begin_hold(place)
+  local taken = draft_holds[place]
+  local becomes = taken.becomes
+  local end_ms = taken.expires_at_ms + becomes.lease_ms
+  local count = #draft_holds
+  if not has_begun then
+    local list = {}
+    for at = 1, count do
+      list[at] = draft_holds[at]
+    end
+    draft_holds, has_begun = list, true
+  end
+  if has_levels then
+    -- Its mark is above all others, whose holds may end later.
+    for at = 1, count do
+      mark_levels[at] = max(0, mark_levels[at] - draft_sunk)
+    end
+    is_rising, draft_sunk = false, 0
+  end
+  local at = place
+  -- Those that end no later move up. With hundreds of places, to make new lists each time would take too long.
+  while at < count and draft_holds[at + 1].expires_at_ms <= end_ms do
+    draft_holds[at] = draft_holds[at + 1]
+    if has_levels then
+      mark_bases[at], mark_levels[at] = mark_bases[at + 1], mark_levels[at + 1]
+    end
+    at = at + 1
+  end
+  draft_holds[at] = {
+    id = taken.id,
+    units = taken.units,
+    expires_at_ms = end_ms,
+    lease_ms = becomes.lease_ms,
+    charges = becomes.charges,
+    expired = false,
+    mark = draft_spent,
+  }
+  if has_levels then
+    mark_bases[at], mark_levels[at] = draft_spent.base_ms, draft_spent.level
+  end
+end
+
+-- What becomes of the units of a hold that expires, at the instant of its end. Returns whether it is not in its place any
+-- more: it has become a hold that ends later.
 local function expire(limit, place, is_thought)
   local hold = draft_holds[place]
   local at_ms = hold.expires_at_ms
@@ -155,7 +202,13 @@ local function expire(limit, place, is_thought)
     end
   elseif hold.charges then
     draft_spent = limit.algorithm.book(limit, draft_spent, hold.units, at_ms, is_thought)
+    -- What becomes of a hold that is charged when it ends is not thought of: its units are spent already.
+    if hold.becomes and not (is_thought and hold.becomes.charges) then
+      begin_hold(place)
+      return true
+    end
   end
+  return false
 end
 
 -- The holds with their marks as they stand.
@@ -177,13 +230,15 @@ end
 local function contents_at(limit, state, now_ms)
   begin_draft(state.spent, state.holds)
   local is_changed = false
-  for place, hold in ipairs(state.holds) do
+  local place, count = 1, #draft_holds
+  while place <= count do
+    local hold = draft_holds[place]
+    local has_moved = false
     if now_ms >= hold.expires_at_ms then
       is_changed = is_changed or not hold.expired or not is_kept(hold, now_ms)
-      if not hold.expired then
-        expire(limit, place, false)
-      end
+      has_moved = not hold.expired and expire(limit, place, false)
     end
+    place = has_moved and place or place + 1
   end
   local spent = live_at(draft_spent, now_ms)
   if not is_changed then
@@ -203,16 +258,23 @@ end
 
 -- When a bucket ends whose holds have all expired.
 local function end_of(spent, holds)
-  return max(spent and spent.expires_at_ms or 0, holds[#holds].expires_at_ms + REMEMBERED_MS)
+  local last_ms = holds[#holds].expires_at_ms
+  for place = 1, #holds do
+    local becomes = holds[place].becomes
+    if becomes then
+      last_ms = max(last_ms, holds[place].expires_at_ms + becomes.lease_ms)
+    end
+  end
+  return max(spent and spent.expires_at_ms or 0, last_ms + REMEMBERED_MS)
 end
 
 -- When a bucket with holds ends, if nothing else happens than that they expire.
 local function end_of_held(limit, spent, holds)
   begin_draft(spent, holds)
-  for place, hold in ipairs(holds) do
-    if not hold.expired then
-      expire(limit, place, true)
-    end
+  local place, count = 1, #holds
+  while place <= count do
+    local has_moved = not draft_holds[place].expired and expire(limit, place, true)
+    place = has_moved and place or place + 1
   end
   return end_of(draft_spent, holds)
 end
@@ -304,8 +366,10 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
   -- What others hold takes from the capacity, what is granted adds to it.
   local apart = held_units(holds) - granted_in(holds)
   local at_ms = now_ms
-  for place = 1, #holds do
-    local hold = holds[place]
+  local place, count = 1, #holds
+  while place <= count do
+    local hold = draft_holds[place]
+    local has_moved = false
     if not hold.expired then
       -- Added only where the sum stays below 2^53.
       if units <= limit.a - apart then
@@ -314,7 +378,7 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
           return free_at_ms - now_ms
         end
       end
-      expire(limit, place, true)
+      has_moved = expire(limit, place, true)
       if hold.grants then
         apart = apart + hold.units
       elseif not hold.mark then
@@ -322,6 +386,7 @@ local function free_after_ms(limit, spent, holds, units, now_ms)
       end
       at_ms = hold.expires_at_ms
     end
+    place = has_moved and place or place + 1
   end
   if units > limit.a then
     return INFINITY
@@ -334,6 +399,10 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
   local places = {}
   for _, hold in ipairs(holds) do
     if hold.waits then
+      if hold.becomes then
+        hold = changed_hold(hold, hold.expires_at_ms, nil, false)
+        hold.becomes = nil
+      end
       places[#places + 1] = hold
     end
   end
@@ -518,6 +587,22 @@ local function placed(limit, spent, holds, id, units, at_ms, now_ms)
   return spent, with_hold(holds, first_kept(holds), place)
 end
 
+-- What is in the bucket after units were held for a call that waits until `at_ms`. Mirrors heldFrom.
+local function held_from(limit, spent, holds, made, at_ms, now_ms)
+  if made.units == 0 then
+    return spent, holds
+  end
+  local hold = changed_hold(made, at_ms + made.lease_ms, nil, false)
+  if limit.algorithm == gcra then
+    hold.expires_at_ms, hold.lease_ms = at_ms, at_ms - now_ms
+    hold.charges, hold.waits = true, true
+    hold.becomes = { charges = made.charges, lease_ms = made.lease_ms }
+  else
+    hold.lease_ms = at_ms - now_ms + made.lease_ms
+  end
+  return spent, with_hold(holds, first_kept(holds), hold)
+end
+
 -- What is in the bucket when a hold ends that took so many units, and how many of those have still to be spent.
 local function ended(limit, spent, holds, hold, actual, now_ms)
   if not hold then
@@ -574,7 +659,14 @@ local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now
   return after, with_hold(others, first_kept(others), made)
 end
 
+-- A place keeps its turn.
 local function extended(holds, hold, lease_ms, now_ms)
+  if hold.becomes then
+    local place = changed_hold(hold, hold.expires_at_ms, nil, false)
+    local later_ms = max(hold.becomes.lease_ms, now_ms + lease_ms - hold.expires_at_ms)
+    place.becomes = { charges = hold.becomes.charges, lease_ms = later_ms }
+    return with_hold(without(holds, hold.id), 1, place)
+  end
   local longer = changed_hold(hold, max(hold.expires_at_ms, now_ms + lease_ms), hold.mark, false)
   longer.lease_ms = hold.lease_ms and max(hold.lease_ms, lease_ms)
   return with_hold(without(holds, hold.id), 1, longer)
@@ -594,8 +686,10 @@ local function text_of_hold(hold)
   if hold.lease_ms then
     text = text .. text_of[hold.lease_ms]
   end
-  local mark = hold.mark
-  if mark then
+  local mark, becomes = hold.mark, hold.becomes
+  if becomes then
+    text = text .. (becomes.charges and ",c" or ",r") .. text_of[becomes.lease_ms]
+  elseif mark then
     text = text .. "," .. text_of[mark.base_ms] .. "," .. text_of[mark.level] .. "," .. text_of[mark.level_per_unit]
   end
   hold.text = text
@@ -632,19 +726,30 @@ local function decode_hold(text, first)
   if not last or #id > MAX_ID_LENGTH or (lease_ms ~= "" and not is_whole(lease_ms)) then
     return nil
   end
-  local mark
+  local mark, becomes
   if byte(text, last + 1) == COMMA then
-    local base_ms, level, level_per_unit
-    _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
-    if not last then
-      return nil
-    end
-    mark = { base_ms = instant_of(base_ms), level = instant_of(level), level_per_unit = instant_of(level_per_unit) }
-    if not mark.base_ms or not mark.level or not mark.level_per_unit then
-      return nil
+    local _, later_last, later_letter, later_ms = find(text, "^,([cr])(%d+)", last + 1)
+    if later_last then
+      if not is_whole(later_ms) then
+        return nil
+      end
+      last, becomes = later_last, { charges = later_letter == "c", lease_ms = whole_of(later_ms) }
+    else
+      local base_ms, level, level_per_unit
+      _, last, base_ms, level, level_per_unit = find(text, "^,(%d+),(%d+),([1-9]%d*)", last + 1)
+      if not last then
+        return nil
+      end
+      mark = { base_ms = instant_of(base_ms), level = instant_of(level), level_per_unit = instant_of(level_per_unit) }
+      if not mark.base_ms or not mark.level or not mark.level_per_unit then
+        return nil
+      end
     end
   end
   units, expires_at_ms = whole_of(units), instant_of(expires_at_ms)
+  if becomes and expires_at_ms and expires_at_ms + becomes.lease_ms > MAX_INSTANT then
+    return nil
+  end
   if not units or not expires_at_ms or (lease_ms ~= "" and not instant_of(lease_ms)) then
     return nil
   end
@@ -656,6 +761,7 @@ local function decode_hold(text, first)
     charges = letter == "c" or letter == "C" or letter == "p",
     grants = letter == "g" or letter == "G",
     waits = letter == "p",
+    becomes = becomes,
     is_memo = letter == "M",
     expired = letter == "C" or letter == "R" or letter == "G" or letter == "M",
     mark = mark,
@@ -678,6 +784,8 @@ function held_state.decode(text, expires_at_ms)
     if not hold or hold.expires_at_ms < before_ms then
       return nil
     elseif hold.mark and (letter ~= "g" or hold.grants or hold.waits or hold.is_memo) then
+      return nil
+    elseif hold.becomes and (letter ~= "g" or not hold.waits) then
       return nil
     end
     holds[#holds + 1], before_ms = hold, hold.expires_at_ms

@@ -113,7 +113,8 @@ end
 -- Milliseconds until a step's turn in the row of a token bucket; INFINITY where it does not wait.
 local function turn_of(step)
   local event = step.event
-  if step.limit.algorithm ~= gcra or (event ~= CHARGE and event ~= COUNT) or step.shadow then
+  local is_waitable = event == CHARGE or event == COUNT or event == HOLD
+  if step.limit.algorithm ~= gcra or not is_waitable or step.shadow then
     return INFINITY
   end
   return turn_after_ms(step.limit, step.spent, step.holds, step.needed, now_ms)
@@ -127,6 +128,8 @@ local function booked(step, place_id, turn_at_ms, at_ms)
     return placed(limit, spent, holds, place_id, step.units, turn_at_ms, now_ms)
   elseif event == CHARGE then
     return charged_at(limit, spent, step.units, at_ms, now_ms), holds
+  elseif event == HOLD and turn_at_ms then
+    return held_from(limit, spent, holds, step.made, turn_at_ms, now_ms)
   elseif event == HOLD then
     return held(limit, spent, holds, step.made, now_ms)
   elseif event == COUNT then
