@@ -127,11 +127,11 @@ function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, numb
       const given = node.arguments ?? [];
       const index = SAYING[name] ?? SAYING_IN[file]?.[name] ?? sayers.get(name);
       if (index !== undefined) add("text", given[index]);
-      // Some classes of errors are given a code first.
-      if (name === "super") add("text", given[1]);
       // Of an error that is not known by its name, each text that is given to it.
       else if (isNewExpression(node) && isThrown(name)) for (const each of given) add("text", each);
       if (name === "ProblemError") add("code", given[1]);
+      // Some errors are given a code before their text.
+      if (name === "super") add("text", given[1]);
       if (isLog(node.expression)) add("text", given.at(-1));
     } else if (isPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.initializer);
     else if (isShorthandPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.name);
