@@ -3,6 +3,7 @@
 
 import { resolve } from "node:path";
 import {
+  isArrayLiteralExpression,
   isArrowFunction,
   isBinaryExpression,
   isCallExpression,
@@ -20,6 +21,7 @@ import {
   isShorthandPropertyAssignment,
   isStringLiteral,
   isTemplateExpression,
+  isTypeReferenceNode,
   isVariableDeclaration,
   type Node,
   SyntaxKind,
@@ -49,6 +51,8 @@ const SAYING: Readonly<Record<string, number>> = {
 /** The same, of the words of a policy. */
 const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "src/kernel/policy-schema.ts": { text: 1, object: 0 },
+  "src/policy-warnings/tools.ts": { of: 2 },
+  "src/service/envoy/mapping.ts": { text: 0, object: 1, map: 2 },
 };
 /** Parameters that are texts for users. */
 const TEXT_PARAMETERS: ReadonlySet<string> = new Set(["message", "expected", "detail", "problem"]);
@@ -57,8 +61,18 @@ const LOGGING: ReadonlySet<string> = new Set(["error", "warn", "info"]);
 /** Keys whose value is a text for users. */
 const SAID_AS: ReadonlySet<string> = new Set(["expected", "problem", "error", "message", "details"]);
 /** Tables whose values are texts for users, and such whose keys are what a server says. */
-const TEXTS: ReadonlySet<string> = new Set(["TITLES", "OWN_TABLES", "FIXES"]);
+const TEXTS: ReadonlySet<string> = new Set([
+  "TITLES",
+  "OWN_TABLES",
+  "EVERYWHERE",
+  "FIXES",
+  "REASONS",
+  "PARTS",
+  "sentences",
+]);
 const WORDS: ReadonlySet<string> = new Set(["BY_WORD"]);
+/** Variables that hold texts for users. */
+const HOLDING: ReadonlySet<string> = new Set(["problem", "problems", "sentence"]);
 /** Where events are declared. */
 const EVENT_FILES: ReadonlySet<string> = new Set(["src/limiter/shared.ts", "src/layers/failover.ts"]);
 
@@ -116,6 +130,8 @@ function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, numb
       // Of an error that is not known by its name, each text that is given to it.
       else if (isNewExpression(node) && isThrown(name)) for (const each of given) add("text", each);
       if (name === "ProblemError") add("code", given[1]);
+      // Some errors are given a code before their text.
+      if (name === "super") add("text", given[1]);
       if (isLog(node.expression)) add("text", given.at(-1));
     } else if (isPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.initializer);
     else if (isShorthandPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.name);
@@ -123,6 +139,12 @@ function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, numb
       const type = node.type;
       if (type !== undefined && isLiteralTypeNode(type)) add("event", type.literal);
     }
+    // The compiler shows the reason to the user of a type that refuses a word.
+    if (isTypeReferenceNode(node) && node.typeName.getText() === "Refused") {
+      const reason = node.typeArguments?.[1];
+      if (reason !== undefined && isLiteralTypeNode(reason)) add("text", reason.literal);
+    }
+    if (isVariableDeclaration(node) && HOLDING.has(node.name.getText())) add("text", node.initializer);
     if (isVariableDeclaration(node) && node.initializer !== undefined && isObjectLiteralExpression(node.initializer)) {
       for (const each of node.initializer.properties) {
         if (!isPropertyAssignment(each)) continue;
@@ -143,6 +165,9 @@ function isThrown(name: string): boolean {
 function nameOf(node: Node): string {
   if (node.kind === SyntaxKind.SuperKeyword) return "super";
   if (isIdentifier(node)) return node.text;
+  // One of two functions that say the same.
+  if (isParenthesizedExpression(node)) return nameOf(node.expression);
+  if (isConditionalExpression(node)) return nameOf(node.whenTrue);
   return isPropertyAccessExpression(node) ? node.name.getText() : "";
 }
 
@@ -158,11 +183,23 @@ function textsOf(node: Node, depth = 0): string[] {
   const deeper = (inner: Node) => textsOf(inner, depth + 1);
   if (isStringLiteral(node) || isNoSubstitutionTemplateLiteral(node)) return [node.text];
   if (isTemplateExpression(node)) {
-    return [node.head.text + node.templateSpans.map(({ literal }) => `…${literal.text}`).join("")];
+    return node.templateSpans.reduce(
+      (starts, { expression, literal }) => {
+        const filled = isIdentifier(expression) ? deeper(expression) : [];
+        const inner = filled.some((each) => each === "" || /\p{L}{3}/u.test(each)) ? filled : ["…"];
+        return starts.flatMap((start) => inner.map((each) => start + each + literal.text));
+      },
+      [node.head.text],
+    );
   }
   if (isConditionalExpression(node)) return [...deeper(node.whenTrue), ...deeper(node.whenFalse)];
   if (isParenthesizedExpression(node)) return deeper(node.expression);
   if (isArrowFunction(node)) return deeper(node.body);
+  if (isArrayLiteralExpression(node)) return node.elements.flatMap(deeper);
+  // A text with a part replaced.
+  if (isCallExpression(node) && isPropertyAccessExpression(node.expression) && nameOf(node.expression) === "replace") {
+    return deeper(node.expression.expression);
+  }
   if (isBinaryExpression(node)) {
     const [left, right] = [deeper(node.left), deeper(node.right)];
     if (node.operatorToken.kind !== SyntaxKind.PlusToken) return [...left, ...right];

@@ -60,14 +60,23 @@ const KNOWN = [
   "enforce or shadow", // a word of the schema
   "charge or refund",
   "the policy file is wrong: nothing has changed", // a log line
-  "tollgate: …", // on stderr
+  "policy …", // on stderr
   "hold-limit", // an event
   "unbookable",
   "READONLY", // a server's word
+  "the server's disk is full", // what it means
   "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction", // a setup check
   "the tables are of another version: run migrate()", // what to do
   "a tools/call could not be judged: …", // a process warning
-  "cannot read …: …", // a command
+  "it keeps a connection that gives no answers: set socketTimeout to 5000", // a client's setting
+  "Postgres…: no answer within … ms", // an error of a class of its own
+  "cannot … …: …", // a command
+  "Port … on … is already in use. Choose another with ….", // an address
+  'No tool in "tools" is named ….', // a warning about a policy
+  'This limit is not for the tool …: its "match" leaves it out.',
+  "The … … and … differ by a typo.",
+  "an entry's value, or *", // a mapping
+  "is no dimension of the policy", // a type
 ];
 
 function escaped(text: string): string {

@@ -11,6 +11,7 @@ import {
   setTimeouts,
   withText,
 } from "./database.ts";
+import { SilentError } from "./errors.ts";
 
 /** postgres.js: what `postgres()` returns. */
 export interface PostgresJs {
@@ -41,7 +42,7 @@ export class PostgresJsDatabase implements Database {
     const ms = WAITS * this.#patienceMs;
     const endsAtMs = performance.now() + ms;
     const transaction = this.#sql.begin(async (sql: PostgresJs) => {
-      if (performance.now() >= endsAtMs) throw new RangeError("nobody waits for this transaction any more");
+      if (performance.now() >= endsAtMs) throw new SilentError("", ms);
       const ask = (text: string, values?: string[]) => answered(this.#patienceMs, sql.unsafe(text, values));
       // It goes ahead of the first statement on the same connection, which need not wait for its answer.
       const set = ask(this.#timeouts);

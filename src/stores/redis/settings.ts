@@ -70,13 +70,13 @@ function sendsAgain({ options = {} }: IoRedisClient): boolean {
 function nodeRedis(client: object): readonly string[] {
   const { options } = client as { readonly options?: { readonly socket?: NodeRedisSocket } };
   const { reconnectStrategy, socketTimeout } = options?.socket ?? {};
-  if (reconnectStrategy === false) return ["it never connects again: leave out socket.reconnectStrategy"];
-  if (reconnectStrategy === undefined && typeof socketTimeout === "number") {
-    return [
-      "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too",
-    ];
-  }
-  return [];
+  const problems = [
+    reconnectStrategy === false ? "it never connects again: leave out socket.reconnectStrategy" : null,
+    reconnectStrategy === undefined && typeof socketTimeout === "number"
+      ? "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too"
+      : null,
+  ];
+  return problems.filter((problem) => problem !== null);
 }
 
 interface NodeRedisSocket {
