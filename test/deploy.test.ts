@@ -15,15 +15,13 @@ import { parsePolicy } from "tollgate";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { parse, parseAllDocuments } from "yaml";
+import { serveCommand } from "../src/cli/serve.ts";
 import { ROOT } from "./sources.ts";
 
 const read = (name: string) => readFileSync(`${ROOT}deploy/${name}`, "utf8");
 const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
 
-/** The options of `tollgate serve`, as its source names them. */
-const OPTIONS = [...readFileSync(`${ROOT}src/cli/serve.ts`, "utf8").matchAll(/(?:option|Option)\("(--[a-z-]+)/g)].map(
-  ([, option]) => option,
-);
+const OPTIONS = serveCommand().options.map(({ long }) => long);
 
 /** Looks at a command line that begins with `serve`. */
 function checkServe(command: readonly string[]): void {

@@ -132,7 +132,7 @@ limits:
     ["0 instances", ["good.jsonl", "--instances", "0"], 2, /whole number from 1 to 64/],
     ["an unknown option", ["good.jsonl", "--instance", "2"], 2, /unknown option/],
     ["a policy that is wrong", ["good.jsonl", "--policy", "bad.yaml"], 2, /bad\.yaml:1:10: version: expected 1, got 2/],
-    ["a prefix that is none", ["good.jsonl", "--prefix", "bad prefix!"], 2, /^tollgate: prefix: expected 1 to 64/],
+    ["a prefix that is none", ["good.jsonl", "--prefix", "bad prefix!"], 2, /^tollgate: --prefix: expected 1 to 64/],
     ["to kill after the end", ["good.jsonl", "--kill-after", "2"], 2, /--kill-after: expected .* 1 call, got 2/],
     [
       "a call that lacks a dimension",

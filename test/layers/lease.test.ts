@@ -561,6 +561,6 @@ describe("units that are borrowed ahead", () => {
     refused({ count: "session" }, "no lease where values are counted");
     refused({ mode: "shadow" }, "no lease in mode shadow");
     refused({ lease: "1m" }, "limits[0].lease: expected auto");
-    refused({ algorithm: "gcra", align: undefined, window: "1m" }, "limits[0].lease: expected only");
+    refused({ algorithm: "gcra", align: undefined, window: "1m" }, "limits[0].lease: expected a known key");
   });
 });

@@ -64,7 +64,7 @@ describe("the detail of a problem", () => {
     [
       "/v1/settle",
       { hold: "h", call: { tool: "x" }, costs: {} },
-      /^body: expected only hold, call, cost, got "costs"$/,
+      /^body: expected only hold, call, cost, failed, got "costs"$/,
     ],
     ["/v1/settle", { hold: "a b", call: { tool: "x" } }, /^hold: expected 1 to 64 letters, digits, _ or -, got a text/],
     ["/v1/report", { call: { tool: "x" }, outcome: { eror: true } }, /^outcome: expected \{ "error": true \} or/],
