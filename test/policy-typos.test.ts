@@ -7,6 +7,9 @@ import type { LimitInput, PolicyInput } from "tollgate";
 import { readPolicy } from "../src/kernel/policy.ts";
 import { policyWarnings } from "../src/policy-warnings.ts";
 
+/** Words that one edit makes of a dimension, and that may be meant. */
+const OTHER_WORDS = /"(arms|tiger|tire|usher)"/;
+
 describe("a typo", () => {
   const WORDS = ["search", "flight", "weather", "invoice", "payment", "customer"];
   const TIERS = ["reading", "writing", "spending"];
@@ -98,8 +101,9 @@ describe("a typo", () => {
           if (kind === "delete") return before + next + after;
           return kind === "replace" ? before + inserted + next + after : before + next + own + after;
         });
-        fc.pre(JSON.stringify(wrong) !== JSON.stringify(input));
-        assert.equal(isFound(wrong), true, `${path.join(".")} in ${JSON.stringify(wrong)}`);
+        const text = JSON.stringify(wrong);
+        fc.pre(text !== JSON.stringify(input) && !OTHER_WORDS.test(text));
+        assert.equal(isFound(wrong), true, `${path.join(".")} in ${text}`);
       }),
       { numRuns: 500 },
     );

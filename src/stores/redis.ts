@@ -128,8 +128,8 @@ class RedisStore implements Store {
 
   constructor(client: RedisClient, deadlineMs: number, clock: Clock | undefined) {
     this.#client = client;
-    this.lastFault = lastFaultOf(client);
     this.#route = new Route(client);
+    this.lastFault = lastFaultOf(client);
     this.#isCluster = this.#route.isCluster;
     this.deadlineMs = deadlineMs;
     if (clock !== undefined) this.clock = clock;

@@ -39,6 +39,7 @@ for (const [name, client] of Object.entries(clients)) {
         createLimiter({
           policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 700 }] },
           store: redisStore(client),
+          failover: { deadlineMs: 10_000 },
         }),
       );
       const calls = Array.from({ length: 4_000 }, (_, i) => limiters[i % 4]?.consume({ tool: "a", session: "s1" }));

@@ -61,6 +61,7 @@ describe("what the Redis store keeps", () => {
     assert.ok(ttl > 86_390_000 && ttl <= 86_400_000, `${ttl}`);
     await limiter.reset({ limit: "tool-per-session", session: "s1", tool: "web_search" });
     assert.equal(server.cli("EXISTS", key), "0");
+    await limiter.close();
   });
 
   it("gets an expiry when someone wrote it without one", async () => {
