@@ -675,10 +675,12 @@ class StoreLimiter implements Limiter {
 
   async #hold(asked: Asked, matches: readonly Match[], options: Abandonable<ReserveOptions>) {
     const { policy } = this.#shared;
-    const { decision, parts, hold } = await decideInTime(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
+    const decided = await decideInTime(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
+    const { decision, parts, hold } = decided;
     tellDecision(this.#shared, asked, decision);
-    const id = hold ?? newHoldId(asked.verb === "run", isPerArgs(this.#shared.policy, asked.call));
-    const name = holdNameOf(policy, id, asked.call);
+    const id = hold ?? newHoldId(asked.verb === "run", isPerArgs(policy, asked.call));
+    // While it waited the policy may have been reloaded.
+    const name = decided.holdName ?? holdNameOf(policy, id, asked.call);
     return { decision, of: { id, name, policy, call: asked.call, parts: heldParts(matches, parts) } };
   }
 

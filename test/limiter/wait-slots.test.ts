@@ -261,6 +261,60 @@ describe("a call that waits for a slot", () => {
   });
 });
 
+describe("a call that is sent again while others wait for its slot", () => {
+  for (const quota of [1, 2]) {
+    it(`gets its first answer, and does not wait behind them: ${quota} slots`, async () => {
+      const { open, advance } = setUp({ version: 1, limits: [{ ...SLOT, quota }] });
+      const [limiter, other] = [open(), open()];
+      const call = { ...CALL, idempotencyKey: "k" };
+      const first = await limiter.reserve(call);
+      const others = Array.from({ length: quota - 1 }, () => running(other));
+      await turns();
+      const waiting = [running(limiter, CALL, 60_000), running(limiter, CALL, 60_000)];
+      await turns();
+      await advance(10_000);
+      for (const { end } of others) end();
+      await turns();
+      const again = limiter.reserve(call, { maxWaitMs: 60_000 });
+      await turns();
+      await advance(600);
+      const second = await Promise.race([again, advance(100)]);
+      assert.deepEqual([second?.allowed, second?.replayed], [true, true]);
+      assert.deepEqual(
+        waiting.map(({ hasBegun }) => hasBegun),
+        [quota === 2, false],
+      );
+      if (first.allowed) await first.release();
+      for (const { end, ran } of waiting) {
+        await turns();
+        end();
+        assert.equal(await ran, true);
+      }
+      await Promise.all([limiter.close(), other.close()]);
+    });
+  }
+
+  it("waits in its order when it is the first of its key", async () => {
+    const { open } = setUp();
+    const limiter = open();
+    const first = running(limiter);
+    await turns();
+    const calls = [CALL, { ...CALL, idempotencyKey: "k" }, CALL].map((call) => running(limiter, call, 60_000));
+    await turns();
+    first.end();
+    for (const [i, { end }] of calls.entries()) {
+      await turns();
+      assert.deepEqual(
+        calls.map(({ hasBegun }) => hasBegun),
+        calls.map((_, n) => n <= i),
+      );
+      end();
+    }
+    await Promise.all(calls.map(({ ran }) => ran));
+    await limiter.close();
+  });
+});
+
 describe("a call that several limits deny", () => {
   const policy: PolicyInput = {
     version: 1,
