@@ -6,7 +6,7 @@ import { setTimer } from "../clock.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/holds.ts";
-import { type Asked, type Decided, decideCall, undoRequest } from "./decide-call.ts";
+import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";
 import { askStore, type CallOptions, checkCallOptions, checkOpen, type Shared, tellEvent } from "./shared.ts";
 import { LONGEST_PAUSE_MS, SlotSeat } from "./slots.ts";
@@ -49,27 +49,31 @@ export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"):
   if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }
 
-/** Decides a call, now or within its time. */
+/** Decides a call, now or within its time; by another policy where that is reloaded while it waits. */
 export function decideInTime(shared: Shared, asked: Asked, options: AbandonableOptions): Promise<Decided> {
   if ((options.maxWaitMs ?? 0) === 0) return decideCall(shared, asked, options);
   return tracked(shared, wait(shared, asked, options));
 }
 
-async function wait(shared: Shared, asked: Asked, options: AbandonableOptions): Promise<Decided> {
+async function wait(shared: Shared, first: Asked, options: AbandonableOptions): Promise<Decided> {
   const { maxWaitMs = 0, signal } = options;
   const { clock, slots } = shared;
+  let asked = first;
   const endsAtMs = clock.nowMs() + maxWaitMs;
   // Up, so that no fraction of a millisecond is taken off what the caller said.
   const leftMs = () => Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
   const place = crypto.randomUUID();
   const seat = new SlotSeat(slots);
   try {
-    let first = await queueUp(shared, asked, seat, leftMs(), options);
+    let known = await queueUp(shared, asked, seat, leftMs(), options);
     for (;;) {
       const left = leftMs();
       const wait = left === 0 ? undefined : { id: place, maxMs: left };
-      const decided: Decided = first ?? (await decideCall(shared, { ...asked, wait }, { signal }));
-      first = null;
+      if (known === null && shared.policy !== asked.policy) {
+        asked = { ...asked, ...askedFor(shared, asked.verb, asked.call) };
+      }
+      const decided: Decided = known ?? (await decideCall(shared, { ...asked, wait }, { signal }));
+      known = null;
       if (decided.waitMs > 0) {
         seat.leave();
         await turn(shared, { ...asked, wait }, decided, options);

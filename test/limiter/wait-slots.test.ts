@@ -261,6 +261,43 @@ describe("a call that waits for a slot", () => {
   });
 });
 
+describe("a reload while calls wait for a slot", () => {
+  const kinds: readonly (readonly [what: string, limit: PolicyInput["limits"][number]])[] = [
+    ["raises the limit", { ...SLOT, quota: 4 }],
+    ["takes the limit away", { ...SLOT, name: "another" }],
+    ["changes its algorithm", { name: "at-once", per: ["session"], quota: 4 }],
+  ];
+  for (const [what, limit] of kinds) {
+    it(`that ${what} helps them, too`, async () => {
+      const { open, advance, events } = setUp();
+      const limiter = open();
+      const first = running(limiter);
+      await turns();
+      const waiting = [0, 1, 2].map(() => running(limiter, CALL, 60_000));
+      await turns();
+      limiter.reload({ version: 1, limits: [limit, { name: "total", per: ["session"], quota: 10 }] });
+      await advance(600);
+      const begun = waiting.filter(({ hasBegun }) => hasBegun).length;
+      assert.equal(begun, limit.name === "another" ? 1 : 3);
+      first.end();
+      for (const { end } of waiting) end();
+      await turns();
+      await advance(600);
+      assert.deepEqual(await Promise.all(waiting.map(({ ran }) => ran)), [true, true, true]);
+      const usages = await limiter.usage({ session: "s1" });
+      assert.deepEqual(
+        usages.map(({ used }) => used),
+        [limit.algorithm === "concurrency" ? 0 : 3, 3],
+      );
+      assert.deepEqual(
+        events.map(({ type }) => type),
+        ["policy-reload"],
+      );
+      await limiter.close();
+    });
+  }
+});
+
 describe("a call that is sent again while others wait for its slot", () => {
   for (const quota of [1, 2]) {
     it(`gets its first answer, and does not wait behind them: ${quota} slots`, async () => {
