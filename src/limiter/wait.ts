@@ -74,6 +74,10 @@ async function wait(shared: Shared, first: Asked, options: AbandonableOptions): 
       }
       const decided: Decided = known ?? (await decideCall(shared, { ...asked, wait }, { signal }));
       known = null;
+      if (decided.decision.allowed && options.abandoned?.aborted === true) {
+        void tracked(shared, giveUp(shared, { ...asked, wait }, decided, options));
+        throw options.abandoned.reason;
+      }
       if (decided.waitMs > 0) {
         seat.leave();
         await turn(shared, { ...asked, wait }, decided, options);
@@ -192,7 +196,7 @@ async function giveUp(shared: Shared, asked: Asked, decided: Decided, { abandone
   const { call, parts, wait } = asked;
   const place = wait?.id ?? "";
   try {
-    if (call.idempotencyKey === undefined) {
+    if (call.idempotencyKey === undefined && decided.waitMs > 0) {
       const held = parts.filter(({ cost, seen }) => cost > 0 && seen === undefined);
       const steps = () =>
         held.map((part) => {

@@ -7,6 +7,7 @@ import { type Call, createLimiter, type Limiter, type LimiterEvent, type PolicyI
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
+import { beginCall } from "../../src/limiter.ts";
 import { isMisuse } from "./fixture.ts";
 
 const SLOT = { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, lease: "1m" } as const;
@@ -259,6 +260,48 @@ describe("a call that waits for a slot", () => {
     await late.ran;
     await Promise.all([here.close(), there.close()]);
   });
+});
+
+describe("a remote caller that has gone when its call gets a slot", () => {
+  for (const more of [{}, { idempotencyKey: "k" }]) {
+    it(`gives it back, and what was charged, too: ${"idempotencyKey" in more ? "with" : "without"} a key`, async () => {
+      const clock = fakeClock();
+      const memory = memoryStore({ clock });
+      const gone = new AbortController();
+      let isLeaving = false;
+      const store: Store = {
+        clock,
+        async apply(requests) {
+          const replies = await memory.apply(requests);
+          // The caller goes while the answer is on its way.
+          if (isLeaving && requests[0]?.mode === "judge") gone.abort(new Error("gone"));
+          return replies;
+        },
+        close: () => memory.close(),
+      };
+      const total = { name: "total", per: ["session"], quota: 10 };
+      const limiter = createLimiter({ policy: { version: 1, limits: [SLOT, total] }, store });
+      const first = running(limiter);
+      await turns();
+      const begun = beginCall(limiter as Limiter, { ...CALL, ...more }, { maxWaitMs: 60_000, abandoned: gone.signal });
+      begun.catch(() => {});
+      await turns();
+      const next = running(limiter as Limiter, CALL, 60_000);
+      await turns();
+      isLeaving = true;
+      first.end();
+      await assert.rejects(begun, /gone/);
+      await turns();
+      assert.equal(next.hasBegun, true);
+      next.end();
+      await next.ran;
+      assert.deepEqual(
+        (await limiter.usage({ session: "s1" })).map(({ used }) => used),
+        [0, 2],
+      );
+      await limiter.close();
+    });
+  }
 });
 
 describe("a reload while calls wait for a slot", () => {
