@@ -2,7 +2,6 @@
 // It knows no concrete store.
 
 import { monotonicClock, systemClock } from "./clock.ts";
-import { algorithmOf } from "./kernel/algorithms/registry.ts";
 import {
   type BucketDimensions,
   type Call,
@@ -11,15 +10,7 @@ import {
   type Dimensions,
   mergeDimensions,
 } from "./kernel/call.ts";
-import {
-  type Bucket,
-  bucketOf,
-  type Match,
-  missingDimension,
-  missingIn,
-  resolveMatches,
-  stepOf,
-} from "./kernel/charge.ts";
+import { type Bucket, bucketOf, missingDimension, missingIn, resolveMatches, stepOf } from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import { type BucketUsage, bucketUsageOf, type Decision, decisionOf, emptyUsageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
@@ -34,7 +25,7 @@ import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer,
 import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type CloseOptions, closeLimiter, closeWithinMs } from "./limiter/close.ts";
-import { type Asked, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
+import { type Asked, askedFor, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
 import {
   type ChangeOptions,
   checkChangeOptions,
@@ -60,16 +51,7 @@ import {
   settle,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
-import {
-  holdNameOf,
-  isPerArgs,
-  newHoldId,
-  partsOfHold,
-  reservedParts,
-  runParts,
-  shownParts,
-  spentParts,
-} from "./limiter/parts.ts";
+import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { type Outcome, report } from "./limiter/report.ts";
 import {
   type Begun,
@@ -283,7 +265,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   /**
    * Judges by another policy from now on. Counts stay where the bucket is the same: a limit of the same name and `per`. One
    * whose algorithm keeps another kind of state counts from zero, and `onEvent` is told. Calls under way, and holds, end by
-   * the policy that they began with.
+   * the policy that they began with; calls that wait and hold nothing ask by the new one.
    *
    * @throws MisuseError `invalid-policy`, `unsupported-limit` (the store cannot keep it), and nothing has changed
    */
@@ -452,14 +434,12 @@ class StoreLimiter implements Limiter {
 
   async record(call: Call, options: CallOptions = {}): Promise<Decision> {
     checkCallOptions(options);
-    const { whole, matches } = this.#matches(call);
-    return this.#decide({ verb: "record", call: whole, parts: spentParts(matches) }, options);
+    return this.#decide(this.#asked("record", call), options);
   }
 
   async peek(call: Call, options: CallOptions = {}): Promise<Decision> {
     checkCallOptions(options);
-    const { whole, matches } = this.#matches(call);
-    return this.#decide({ verb: "peek", call: whole, parts: shownParts(matches) }, options);
+    return this.#decide(this.#asked("peek", call), options);
   }
 
   async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
@@ -474,9 +454,7 @@ class StoreLimiter implements Limiter {
   }
 
   async #reserve(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
-    const { whole, matches } = this.#matches(call);
-    const parts = reservedParts(matches);
-    const { decision, of } = await this.#hold({ verb: "reserve", call: whole, parts }, matches, options);
+    const { decision, of } = await this.#hold("reserve", call, options);
     return decision.allowed
       ? { ...decision, allowed: true, ...holdOf(this.#shared, of) }
       : { ...decision, allowed: false };
@@ -520,9 +498,7 @@ class StoreLimiter implements Limiter {
     { abandoned, ...options }: Abandonable<ReserveOptions>,
   ): Promise<{ readonly decision: Decision; readonly begun: Begun | null }> {
     checkReserveOptions(options);
-    const { whole, matches } = this.#matches(call);
-    const parts = runParts(this.#shared.policy, whole, matches);
-    const { decision, of } = await this.#hold({ verb: "run", call: whole, parts }, matches, { ...options, abandoned });
+    const { decision, of, matches } = await this.#hold("run", call, { ...options, abandoned });
     return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
   }
 
@@ -649,11 +625,11 @@ class StoreLimiter implements Limiter {
 
   /** A call that was not resolved before, or is one of its own. */
   #consumeAnew(call: Call, options: AbandonableOptions): Promise<Decision> {
-    const { whole, matches } = this.#matches(call);
-    const parts = spentParts(matches);
+    const asked = this.#asked("consume", call);
+    const { call: whole, parts } = asked;
     const isLasting = whole.idempotencyKey === undefined && (options.maxWaitMs ?? 0) === 0;
     const request = isLasting ? lastingRequest(this.#shared, parts) : null;
-    if (request === null) return this.#decide({ verb: "consume", call: whole, parts }, options);
+    if (request === null) return this.#decide(asked, options);
     const known = this.#shared.known.keep(this.#bound, call, request, parts);
     return this.#consumeKnown(call, known, options.signal);
   }
@@ -668,18 +644,23 @@ class StoreLimiter implements Limiter {
   }
 
   async #decide(asked: Asked, options: AbandonableOptions): Promise<Decision> {
-    const { decision } = await decideInTime(this.#shared, asked, options);
-    tellDecision(this.#shared, asked, decision);
-    return decision;
+    const decided = await decideInTime(this.#shared, asked, options);
+    tellDecision(this.#shared, decided.asked, decided.decision);
+    return decided.decision;
   }
 
-  async #hold(asked: Asked, matches: readonly Match[], options: Abandonable<ReserveOptions>) {
-    const { policy } = this.#shared;
-    const { decision, parts, hold } = await decideInTime(this.#shared, { ...asked, leaseMs: options.leaseMs }, options);
+  async #hold(verb: "reserve" | "run", call: Call, { leaseMs, ...options }: Abandonable<ReserveOptions>) {
+    const wish = { ...this.#asked(verb, call), leaseMs };
+    const { asked, decision, parts, hold, holdName } = await decideInTime(this.#shared, wish, options);
     tellDecision(this.#shared, asked, decision);
-    const id = hold ?? newHoldId(asked.verb === "run", isPerArgs(this.#shared.policy, asked.call));
-    const name = holdNameOf(policy, id, asked.call);
-    return { decision, of: { id, name, policy, call: asked.call, parts: heldParts(matches, parts) } };
+    const { policy, matches, call: whole } = asked;
+    const id = hold ?? newHoldId(verb === "run", isPerArgs(policy, whole));
+    const name = holdName ?? holdNameOf(policy, id, whole);
+    return { decision, matches, of: { id, name, policy, call: whole, parts: heldParts(matches, parts) } };
+  }
+
+  #asked(verb: Asked["verb"], call: Call): Asked {
+    return askedFor(this.#shared, verb, mergeDimensions(this.#bound, call, "call"));
   }
 
   #matches(call: Call) {
@@ -719,17 +700,7 @@ class StoreLimiter implements Limiter {
 
 /** Limits whose buckets are the same, and whose states are of another kind. */
 function restartedBy(before: Policy, after: Policy): string[] {
-  const kindOf = ({ allotments, otherwise }: Limit) => {
-    const spec = [otherwise, ...allotments.values()].find((allotment) => allotment !== null)?.spec;
-    return spec === undefined ? null : algorithmOf(spec).kind;
-  };
-  return after.limits
-    .filter((limit) => {
-      const old = before.limits.find(({ name, per }) => name === limit.name && per.join() === limit.per.join());
-      const [oldKind, kind] = [old === undefined ? null : kindOf(old), kindOf(limit)];
-      return oldKind !== null && kind !== null && oldKind !== kind;
-    })
-    .map(({ name }) => name);
+  return after.limits.filter((limit) => isRestarted(before, limit)).map(({ name }) => name);
 }
 
 /** Whose buckets of a limit are meant: for each tool or tier that the policy names, where none is given. */

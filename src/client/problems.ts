@@ -9,14 +9,18 @@ export interface Failure {
   readonly error: MisuseError | StoreError;
   /** Whether it is certain that nothing was done. */
   readonly isUndone: boolean;
+  /** Whether the service would have decided it, had it not asked to wait. */
+  readonly isCrowded?: boolean;
 }
 
 const MISUSES: ReadonlySet<string> = new Set(MISUSE_CODES);
 const FAILURES: ReadonlySet<string> = new Set(STORE_ERROR_CODES);
 /** What wrong bodies and queries are called: they are made of the call. */
 const REQUESTS: ReadonlySet<string> = new Set(["invalid-body", "invalid-query", "invalid-json", "body-too-large"]);
+/** What the service says when it has no room for one more call that waits. */
+const CROWDED = "too-many-waiting";
 /** What the service says, with a status that means "not now", before it has done anything. */
-const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-requests", "too-many-waiting", "overloaded"]);
+const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-requests", CROWDED, "overloaded"]);
 /** What clients say when they have not even connected. */
 const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
   "ECONNREFUSED",
@@ -33,7 +37,8 @@ export function failureOf(status: number, body: unknown): Failure {
   const said = `the service answered ${status}${detail === "" ? "" : `: ${detail}`}`;
   if (NOT_NOW.has(status)) {
     const known = FAILURES.has(code) ? (code as StoreErrorCode) : "unavailable";
-    return { error: new StoreError(known, said, { transient: true }), isUndone: REFUSALS.has(code) };
+    const error = new StoreError(known, said, { transient: true });
+    return { error, isUndone: REFUSALS.has(code), isCrowded: code === CROWDED };
   }
   const misuse = MISUSES.has(code) ? (code as MisuseCode) : REQUESTS.has(code) ? "invalid-call" : null;
   if (misuse !== null) {

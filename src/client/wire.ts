@@ -130,13 +130,14 @@ export class Wire {
   }
 
   /**
-   * Asks for one thing by itself.
+   * Asks for one thing by itself. Where the service has no room for one more that waits, it is decided without a wait.
    *
    * @returns the body of the answer; `null` where that has none
    * @throws as `ask`, and the signal's reason
    */
   async send(asked: Ask, leftMs: number = this.deadlineMs): Promise<unknown> {
-    const { body, isRepeatable, waitMs = 0, signal } = asked;
+    const { body, isRepeatable, signal } = asked;
+    let { waitMs = 0 } = asked;
     const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
       const waitsMs =
@@ -146,6 +147,10 @@ export class Wire {
       const { answer, failure } = await this.#request({ ...asked, waitMs: waitsMs }, text, endsAtMs);
       if (failure === null) return answer;
       signal?.throwIfAborted();
+      if (failure.isCrowded === true && waitMs > 0) {
+        waitMs = 0;
+        continue;
+      }
       const pauseMs = pauseBefore(failure, { isRepeatable, tries, endsAtMs });
       if (pauseMs === null) throw failure.error;
       await sleep(pauseMs);

@@ -1,14 +1,25 @@
 // One call: what it asks of each limit that matches, in one request, and the decision that comes of the answer.
 
 import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
-import { argsOf, stepOf, valueIn } from "../kernel/charge.ts";
+import { argsOf, type Match, resolveMatches, stepOf, valueIn } from "../kernel/charge.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { holdIdOf, holdNameOf, isPerArgs, newHoldId, type Part, partsHeldBy } from "./parts.ts";
+import {
+  holdIdOf,
+  holdNameOf,
+  isPerArgs,
+  newHoldId,
+  type Part,
+  partsHeldBy,
+  reservedParts,
+  runParts,
+  shownParts,
+  spentParts,
+} from "./parts.ts";
 import { ask, type CallOptions, type Shared, tell } from "./shared.ts";
 
 /** What is asked for a call. */
@@ -16,6 +27,9 @@ export interface Asked {
   /** What the caller wants: a call that is sent again must want the same. */
   readonly verb: "consume" | "record" | "peek" | "reserve" | "run";
   readonly call: Call;
+  /** By which it is judged. */
+  readonly policy: Policy;
+  readonly matches: readonly Match[];
   readonly parts: readonly Part[];
   /** Of the holds, instead of the limits' own. */
   readonly leaseMs?: number | undefined;
@@ -25,6 +39,7 @@ export interface Asked {
 
 /** What came of it. */
 export interface Decided {
+  readonly asked: Asked;
   readonly decision: Decision;
   /** As they were decided: of a call that was sent again, with the units of the first one. */
   readonly parts: readonly Part[];
@@ -41,13 +56,27 @@ const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge
 /** What nearly every charge asks, for all of them. */
 const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
 
+const PARTS = {
+  consume: spentParts,
+  record: spentParts,
+  peek: shownParts,
+  reserve: reservedParts,
+  run: runParts,
+} as const;
+
+/** What is asked for a call, with the dimensions bound to it, by the policy in force. */
+export function askedFor({ policy, prefix }: Shared, verb: Asked["verb"], call: Call): Asked {
+  const matches = resolveMatches(policy, prefix, call);
+  return { verb, call, policy, matches, parts: PARTS[verb](matches, policy, call) };
+}
+
 /** Asks the store for a call. Nobody is told of the decision yet. */
 export async function decideCall(shared: Shared, asked: Asked, options: CallOptions | undefined): Promise<Decided> {
-  const { verb, call, parts, wait } = asked;
+  const { verb, call, policy, parts, wait } = asked;
   const id = parts.some(({ event }) => event === "hold")
-    ? newHoldId(verb === "run", isPerArgs(shared.policy, call), parts)
+    ? newHoldId(verb === "run", isPerArgs(policy, call), parts)
     : null;
-  const name = id === null ? null : holdNameOf(shared.policy, id, call);
+  const name = id === null ? null : holdNameOf(policy, id, call);
   const once = onceOf(shared, asked);
   const say = (): StoreRequest => ({
     mode: MODES[verb],
@@ -58,7 +87,7 @@ export async function decideCall(shared: Shared, asked: Asked, options: CallOpti
   const reply = await ask(shared, say, options);
   const first = { parts, hold: id, holdName: name };
   const decided = once === null ? first : firstOf(asked, reply, once.request, first);
-  return { ...decided, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
+  return { ...decided, asked, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
 }
 
 /** What takes back what a call booked, the answer that is kept for it too. */
@@ -112,7 +141,7 @@ function eventOf({ event, cost, limit, seen }: Part, id: string, leaseMs = limit
  * How a retry is recognised: by the verb, every dimension of the call, its arguments, and its buckets. Not by its cost,
  * which a retry may estimate otherwise, nor by its id, which is a label.
  */
-function onceOf({ policy, prefix }: Shared, { verb, call, parts }: Asked): Once | null {
+function onceOf({ prefix }: Shared, { verb, call, policy, parts }: Asked): Once | null {
   if (call.idempotencyKey === undefined || verb === "peek") return null;
   const tag = tagOfCall(policy, call, parts);
   if (tag === null) return null;

@@ -10,7 +10,7 @@ import type { Once } from "../kernel/once.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
-import { holdNameOf, isConcurrency, isPerArgs, newHoldId, onErrorOf, type Part } from "./parts.ts";
+import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
 import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
@@ -127,7 +127,7 @@ export async function settle(
   checkCallOptions(options);
   checkCost(of.policy, actual);
   const unitsOf = (part: HeldPart) => actualOf(part, actual, rest === "onError" ? restOfFailed(of, part) : rest);
-  const parts = of.parts.filter((part) => part.held > 0 || unitsOf(part) > 0);
+  const parts = partsOf(shared, of).filter((part) => part.held > 0 || unitsOf(part) > 0);
   const once = settledOnce(
     shared,
     of,
@@ -176,6 +176,11 @@ export function bareHold(of: HoldOf): HoldOf {
   };
 }
 
+/** Without limits that count from zero since a reload: to end a hold there would write over what they have counted since. */
+function partsOf({ policy }: Shared, of: HoldOf): readonly HeldPart[] {
+  return policy === of.policy ? of.parts : of.parts.filter(({ limit }) => !isRestarted(policy, limit));
+}
+
 /** What a failed call has taken of a limit's unit when it did not report any. */
 function restOfFailed({ policy, call }: HoldOf, { limit }: HeldPart): "held" | "nothing" {
   return onErrorOf(policy, call, limit) === "refund" ? "nothing" : "held";
@@ -204,7 +209,7 @@ function settledOnce(
 
 async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
   checkHoldOptions(options);
-  const parts = of.parts.filter(({ held }) => held > 0);
+  const parts = partsOf(shared, of).filter(({ held }) => held > 0);
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
       const event: StepEvent = { type: "extend", id: of.name, leaseMs: options.leaseMs ?? part.limit.leaseMs };

@@ -1,5 +1,6 @@
 // What a call asks of each limit that matches it: to spend its price at once, or to hold it until the call has ended.
 
+import { algorithmOf, type SpentState } from "../kernel/algorithms/registry.ts";
 import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
@@ -46,7 +47,7 @@ export function reservedParts(matches: readonly Match[]): Part[] {
  * For a call that runs here. It has taken its `calls` once it has begun, but where a failed call gets them back they are held
  * until its end; so is whatever else it is priced at.
  */
-export function runParts(policy: Policy, call: Call, matches: readonly Match[]): Part[] {
+export function runParts(matches: readonly Match[], policy: Policy, call: Call): Part[] {
   const isRefund = (match: Match) => isOfCalls(match) && onErrorOf(policy, call, match.limit) === "refund";
   const marks = marksOf(matches.filter((match) => match.price !== 0 && isRefund(match)));
   return partsOf(matches, (match) => runEventOf(match, marks));
@@ -159,6 +160,18 @@ function marksIn(id: string): string {
 /** Whether a limit counts what has not ended: its units can only be held. */
 export function isConcurrency({ allotment }: Bucket): boolean {
   return allotment.spec.algorithm === "concurrency";
+}
+
+/** Whether the buckets of a limit are those of one of another policy, and keep another kind of state. */
+export function isRestarted({ limits }: Policy, limit: Limit): boolean {
+  const other = limits.find(({ name, per }) => name === limit.name && per.join() === limit.per.join());
+  const [kind, otherKind] = [kindOf(limit), other === undefined ? null : kindOf(other)];
+  return kind !== null && otherKind !== null && kind !== otherKind;
+}
+
+function kindOf({ allotments, otherwise }: Limit): SpentState["kind"] | null {
+  const spec = [otherwise, ...allotments.values()].find((allotment) => allotment !== null)?.spec;
+  return spec === undefined ? null : algorithmOf(spec).kind;
 }
 
 /** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */

@@ -7,7 +7,7 @@ import { MAX_PLACES } from "../kernel/holds.ts";
 
 /** How long the first of a row pauses before it asks once more, and how long at most: each pause is twice the one before. */
 const FIRST_PAUSE_MS = 25;
-const LONGEST_PAUSE_MS = 500;
+export const LONGEST_PAUSE_MS = 500;
 /** With many rows the pauses are longer, so that a process asks for all of them at most a hundred times a second. */
 const PAUSE_PER_ROW_MS = 10;
 /**

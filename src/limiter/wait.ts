@@ -6,10 +6,10 @@ import { setTimer } from "../clock.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/holds.ts";
-import { type Asked, type Decided, decideCall, undoRequest } from "./decide-call.ts";
+import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";
 import { askStore, type CallOptions, checkCallOptions, checkOpen, type Shared, tellEvent } from "./shared.ts";
-import { SlotSeat } from "./slots.ts";
+import { LONGEST_PAUSE_MS, SlotSeat } from "./slots.ts";
 
 /** How a call waits. */
 export interface WaitOptions extends CallOptions {
@@ -49,26 +49,35 @@ export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"):
   if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }
 
-/** Decides a call, now or within its time. */
+/** Decides a call, now or within its time; by another policy where that is reloaded while it waits. */
 export function decideInTime(shared: Shared, asked: Asked, options: AbandonableOptions): Promise<Decided> {
   if ((options.maxWaitMs ?? 0) === 0) return decideCall(shared, asked, options);
   return tracked(shared, wait(shared, asked, options));
 }
 
-async function wait(shared: Shared, asked: Asked, options: AbandonableOptions): Promise<Decided> {
+async function wait(shared: Shared, first: Asked, options: AbandonableOptions): Promise<Decided> {
   const { maxWaitMs = 0, signal } = options;
   const { clock, slots } = shared;
+  let asked = first;
   const endsAtMs = clock.nowMs() + maxWaitMs;
   // Up, so that no fraction of a millisecond is taken off what the caller said.
   const leftMs = () => Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
   const place = crypto.randomUUID();
   const seat = new SlotSeat(slots);
   try {
-    await queueUp(shared, asked, seat, leftMs(), options);
+    let known = await queueUp(shared, asked, seat, leftMs(), options);
     for (;;) {
       const left = leftMs();
       const wait = left === 0 ? undefined : { id: place, maxMs: left };
-      const decided = await decideCall(shared, { ...asked, wait }, { signal });
+      if (known === null && shared.policy !== asked.policy) {
+        asked = { ...asked, ...askedFor(shared, asked.verb, asked.call) };
+      }
+      const decided: Decided = known ?? (await decideCall(shared, { ...asked, wait }, { signal }));
+      known = null;
+      if (decided.decision.allowed && options.abandoned?.aborted === true) {
+        void tracked(shared, giveUp(shared, { ...asked, wait }, decided, options));
+        throw options.abandoned.reason;
+      }
       if (decided.waitMs > 0) {
         seat.leave();
         await turn(shared, { ...asked, wait }, decided, options);
@@ -84,14 +93,8 @@ async function wait(shared: Shared, asked: Asked, options: AbandonableOptions): 
         continue;
       }
       seat.leave();
-      const waiting = shared.waiting.get(bucket) ?? 0;
-      if (waiting >= MAX_PLACES) return decided;
-      shared.waiting.set(bucket, waiting + 1);
-      try {
-        await sleepUntil(shared, promisedAtMs(shared, decided, retryAfterMs), options);
-      } finally {
-        leave(shared, bucket);
-      }
+      if ((shared.waiting.get(bucket) ?? 0) >= MAX_PLACES) return decided;
+      await counted(shared, [bucket], sleepUntil(shared, promisedAtMs(shared, decided, retryAfterMs), options));
     }
   } finally {
     seat.leave();
@@ -101,6 +104,8 @@ async function wait(shared: Shared, asked: Asked, options: AbandonableOptions): 
 /**
  * Waits behind calls of this process that came before and wait for the same slots. One that other limits deny for longer than it
  * may wait does not, nor one for which there is no room: it asks now.
+ *
+ * @returns the first answer to a call that is sent again: it may have the slot that the others wait for
  */
 async function queueUp(
   shared: Shared,
@@ -108,18 +113,31 @@ async function queueUp(
   seat: SlotSeat,
   leftMs: number,
   options: AbandonableOptions,
-): Promise<void> {
+): Promise<Decided | null> {
   const { clock, slots } = shared;
   const endsAtMs = clock.nowMs() + leftMs;
   const buckets = asked.parts.filter((part) => isConcurrency(part) && !part.limit.isShadow).map(({ key }) => key);
   const bucket = slots.busyAmong(buckets);
-  if (bucket === undefined || !seat.join(bucket)) return;
-  // Booking here would take a free slot from those that came before.
-  const seen = await decideCall(shared, { ...asked, verb: "peek" }, options);
-  if (seen.decision.allowed) slots.wakeFirst(bucket);
-  else if (obstacleOf(seen, leftMs)?.isSlot !== true) return;
+  if (bucket === undefined || !seat.join(bucket)) return null;
+  const isOnce = asked.call.idempotencyKey !== undefined;
+  for (;;) {
+    // Booking here would take a free slot from those that came before.
+    const seen = await decideCall(shared, { ...asked, verb: "peek" }, options);
+    if (!seen.decision.allowed) {
+      if (obstacleOf(seen, leftMs)?.isSlot !== true) return null;
+      const first = isOnce ? await decideCall(shared, asked, options) : null;
+      if (first?.decision.allowed === true) return first;
+      break;
+    }
+    slots.wakeFirst(bucket);
+    if (!isOnce) break;
+    // Once the slot is taken, only a call that was allowed before can be allowed.
+    await sleepUntil(shared, Math.min(clock.nowMs() + LONGEST_PAUSE_MS, endsAtMs), options, seat);
+    if (slots.isFirst(bucket, seat) || clock.nowMs() >= endsAtMs) return null;
+  }
   // Until it is the first.
   await sleepUntil(shared, endsAtMs, options, seat);
+  return null;
 }
 
 /** Why a call was denied that may be allowed in time. */
@@ -157,8 +175,11 @@ function isRow({ allotment }: Part): boolean {
 
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */
 async function turn(shared: Shared, asked: Asked, decided: Decided, options: AbandonableOptions): Promise<void> {
+  const rows = asked.parts.filter((part) => isRow(part) && !part.limit.isShadow).map(({ key }) => key);
   try {
-    await sleepUntil(shared, promisedAtMs(shared, decided, decided.waitMs), options);
+    const waitedMs = decided.decision.replayed && !shared.isStoreClock ? await sinceMs(shared, asked, decided) : 0;
+    const atMs = promisedAtMs(shared, decided, decided.waitMs - waitedMs);
+    await counted(shared, rows, sleepUntil(shared, atMs, options));
     checkOpen(shared);
   } catch (error) {
     void tracked(shared, giveUp(shared, asked, decided, options));
@@ -175,7 +196,7 @@ async function giveUp(shared: Shared, asked: Asked, decided: Decided, { abandone
   const { call, parts, wait } = asked;
   const place = wait?.id ?? "";
   try {
-    if (call.idempotencyKey === undefined) {
+    if (call.idempotencyKey === undefined && decided.waitMs > 0) {
       const held = parts.filter(({ cost, seen }) => cost > 0 && seen === undefined);
       const steps = () =>
         held.map((part) => {
@@ -197,10 +218,24 @@ function promisedAtMs({ clock, isStoreClock }: Shared, { decision }: Decided, ms
   return (isStoreClock ? decision.decidedAtMs : clock.nowMs()) + ms;
 }
 
-function leave({ waiting }: Shared, bucket: string): void {
-  const others = (waiting.get(bucket) ?? 1) - 1;
-  if (others === 0) waiting.delete(bucket);
-  else waiting.set(bucket, others);
+/** How long ago a call was decided that is sent again, by the store's time, as far as that is a part of its wait. */
+async function sinceMs(shared: Shared, asked: Asked, { decision, waitMs }: Decided): Promise<number> {
+  const { decision: now } = await decideCall(shared, { ...asked, verb: "peek", wait: undefined }, undefined);
+  return Math.min(waitMs, Math.max(0, now.decidedAtMs - decision.decidedAtMs));
+}
+
+/** Counts a call among those that wait for some buckets, for as long as it sleeps. */
+async function counted({ waiting }: Shared, buckets: readonly string[], sleep: Promise<void>): Promise<void> {
+  for (const bucket of buckets) waiting.set(bucket, (waiting.get(bucket) ?? 0) + 1);
+  try {
+    await sleep;
+  } finally {
+    for (const bucket of buckets) {
+      const others = (waiting.get(bucket) ?? 1) - 1;
+      if (others === 0) waiting.delete(bucket);
+      else waiting.set(bucket, others);
+    }
+  }
 }
 
 /** Remembers work until it is over: closing the limiter waits for it. */

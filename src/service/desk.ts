@@ -98,7 +98,7 @@ async function inTime<Answer>(
   maxWaitMs: number | undefined,
   decide: (wait: RemoteWait) => Promise<Answer>,
 ): Promise<Answer> {
-  if (maxWaitMs === undefined) return decide({});
+  if (maxWaitMs === undefined || maxWaitMs === 0) return decide({});
   const { bounds } = desk;
   if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
   if (desk.waiting >= bounds.maxWaiting) throw new ProblemError(503, "too-many-waiting", "As many calls wait as may.");

@@ -7,6 +7,7 @@ import { MisuseError, StoreError } from "tollgate";
 import { type ClientOptions, createClient } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { MAX_ITEMS, MAX_QUEUED } from "../../src/client/wire.ts";
+import { parsePolicy } from "../../src/policy-file.ts";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { keysOf, served } from "../service/served.ts";
 
@@ -340,6 +341,30 @@ describe("a call that waits", () => {
     // The service has given back what waited: one slot is held, by the reservation.
     const slots = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[1]?.used;
     while ((await slots()) !== 1) await sleep(5);
+  });
+
+  it("is decided at once where as many wait as may, and the service does not count as away", async () => {
+    const policy = "version: 1\nlimits: [{ name: at-once, per: [session], algorithm: concurrency, quota: 1 }]";
+    const events: string[] = [];
+    for (const more of [{}, { failover: { policy: parsePolicy(policy), instances: 1 } }]) {
+      const { url, post } = await served({ policy, store: memoryStore(), bounds: { maxWaiting: 1 } });
+      const limiter = createClient({ url, onEvent: ({ type }) => events.push(type), ...more });
+      const [call, free] = [fresh(), fresh()];
+      const held = await limiter.reserve(call);
+      const stop = new AbortController();
+      const waiting = limiter.reserve(call, { maxWaitMs: 20_000, signal: stop.signal });
+      await sleep(200);
+      assert.equal((await post("/v1/reserve", { ...call, maxWaitMs: 1 })).json.code, "too-many-waiting");
+      assert.equal((await limiter.run(call, () => "never", { maxWaitMs: 20_000 })).allowed, false);
+      assert.equal((await limiter.reserve(call, { maxWaitMs: 20_000 })).allowed, false);
+      assert.equal((await limiter.run(free, () => "ran", { maxWaitMs: 20_000 })).allowed, true);
+      stop.abort(new Error("enough"));
+      await assert.rejects(waiting, /enough/);
+      assert.ok(held.allowed);
+      await held.release();
+      await limiter.close();
+    }
+    assert.deepEqual(events, []);
   });
 
   describe("whose client", () => {

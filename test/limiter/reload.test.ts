@@ -117,6 +117,30 @@ describe("reload", () => {
     assert.ok(held.allowed);
     assert.equal((await held.settle({ calls: 1 })).usages[0]?.used, 1);
   });
+
+  it("does not let the end of a hold write over what has been counted by another algorithm since", async () => {
+    const slots = { name: "calls", per: ["session"], algorithm: "concurrency", quota: 5 } as const;
+    const limits = [slots, { name: "rate", per: ["session"], quota: 9 }] as const;
+    const { limiter } = limiterOf({ version: 1, limits: [...limits] });
+    const [one, other] = [await limiter.reserve(call), await limiter.reserve(call)];
+    limiter.reload({
+      version: 1,
+      limits: [
+        { name: "calls", per: ["session"], quota: 9 },
+        { name: "rate", per: ["session"], algorithm: "gcra", window: "1h", quota: 9 },
+      ],
+    });
+    await limiter.consume(call);
+    await limiter.consume(call);
+    assert.ok(one.allowed && other.allowed);
+    assert.equal(await one.extend(), true);
+    await one.settle();
+    await other.release();
+    assert.deepEqual(
+      (await limiter.usage({ session: "s1" })).map(({ used }) => used),
+      [2, 2],
+    );
+  });
 });
 
 describe("watchPolicy", () => {

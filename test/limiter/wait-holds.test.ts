@@ -137,6 +137,28 @@ describe("reserve with maxWaitMs", () => {
     await limiter.close();
   });
 
+  it("ends what it holds, also when a reload changed how its arguments are compared while it waited", async () => {
+    const policyOf = (volatile: string[]): PolicyInput => ({
+      version: 1,
+      tools: { model: { volatile } },
+      limits: [
+        { name: "same", per: ["session", "args"], quota: 10 },
+        { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1 },
+      ],
+    });
+    const { limiter, used } = limiterFor(policyOf([]));
+    const call = { ...CALL, args: { q: "a", at: 1 } };
+    const first = await limiter.reserve(call);
+    const asked = limiter.run(call, () => "ran", { maxWaitMs: 20_000 });
+    await turns();
+    limiter.reload(policyOf(["at"]));
+    if (first.allowed) await first.release();
+    await turns();
+    assert.equal((await asked).allowed, true);
+    assert.equal((await used())["at-once"], 0);
+    await limiter.close();
+  });
+
   it("denies at once what would have to wait longer, and what can never be allowed", async () => {
     const { limiter, used } = limiterFor(RATES);
     await limiter.run(CALL, () => {});

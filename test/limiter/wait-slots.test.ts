@@ -7,6 +7,7 @@ import { type Call, createLimiter, type Limiter, type LimiterEvent, type PolicyI
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
+import { beginCall } from "../../src/limiter.ts";
 import { isMisuse } from "./fixture.ts";
 
 const SLOT = { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, lease: "1m" } as const;
@@ -258,6 +259,139 @@ describe("a call that waits for a slot", () => {
     late.end();
     await late.ran;
     await Promise.all([here.close(), there.close()]);
+  });
+});
+
+describe("a remote caller that has gone when its call gets a slot", () => {
+  for (const more of [{}, { idempotencyKey: "k" }]) {
+    it(`gives it back, and what was charged, too: ${"idempotencyKey" in more ? "with" : "without"} a key`, async () => {
+      const clock = fakeClock();
+      const memory = memoryStore({ clock });
+      const gone = new AbortController();
+      let isLeaving = false;
+      const store: Store = {
+        clock,
+        async apply(requests) {
+          const replies = await memory.apply(requests);
+          // The caller goes while the answer is on its way.
+          if (isLeaving && requests[0]?.mode === "judge") gone.abort(new Error("gone"));
+          return replies;
+        },
+        close: () => memory.close(),
+      };
+      const total = { name: "total", per: ["session"], quota: 10 };
+      const limiter = createLimiter({ policy: { version: 1, limits: [SLOT, total] }, store });
+      const first = running(limiter);
+      await turns();
+      const begun = beginCall(limiter as Limiter, { ...CALL, ...more }, { maxWaitMs: 60_000, abandoned: gone.signal });
+      begun.catch(() => {});
+      await turns();
+      const next = running(limiter as Limiter, CALL, 60_000);
+      await turns();
+      isLeaving = true;
+      first.end();
+      await assert.rejects(begun, /gone/);
+      await turns();
+      assert.equal(next.hasBegun, true);
+      next.end();
+      await next.ran;
+      assert.deepEqual(
+        (await limiter.usage({ session: "s1" })).map(({ used }) => used),
+        [0, 2],
+      );
+      await limiter.close();
+    });
+  }
+});
+
+describe("a reload while calls wait for a slot", () => {
+  const kinds: readonly (readonly [what: string, limit: PolicyInput["limits"][number]])[] = [
+    ["raises the limit", { ...SLOT, quota: 4 }],
+    ["takes the limit away", { ...SLOT, name: "another" }],
+    ["changes its algorithm", { name: "at-once", per: ["session"], quota: 4 }],
+  ];
+  for (const [what, limit] of kinds) {
+    it(`that ${what} helps them, too`, async () => {
+      const { open, advance, events } = setUp();
+      const limiter = open();
+      const first = running(limiter);
+      await turns();
+      const waiting = [0, 1, 2].map(() => running(limiter, CALL, 60_000));
+      await turns();
+      limiter.reload({ version: 1, limits: [limit, { name: "total", per: ["session"], quota: 10 }] });
+      await advance(600);
+      const begun = waiting.filter(({ hasBegun }) => hasBegun).length;
+      assert.equal(begun, limit.name === "another" ? 1 : 3);
+      first.end();
+      for (const { end } of waiting) end();
+      await turns();
+      await advance(600);
+      assert.deepEqual(await Promise.all(waiting.map(({ ran }) => ran)), [true, true, true]);
+      const usages = await limiter.usage({ session: "s1" });
+      assert.deepEqual(
+        usages.map(({ used }) => used),
+        [limit.algorithm === "concurrency" ? 0 : 3, 3],
+      );
+      assert.deepEqual(
+        events.map(({ type }) => type),
+        ["policy-reload"],
+      );
+      await limiter.close();
+    });
+  }
+});
+
+describe("a call that is sent again while others wait for its slot", () => {
+  for (const quota of [1, 2]) {
+    it(`gets its first answer, and does not wait behind them: ${quota} slots`, async () => {
+      const { open, advance } = setUp({ version: 1, limits: [{ ...SLOT, quota }] });
+      const [limiter, other] = [open(), open()];
+      const call = { ...CALL, idempotencyKey: "k" };
+      const first = await limiter.reserve(call);
+      const others = Array.from({ length: quota - 1 }, () => running(other));
+      await turns();
+      const waiting = [running(limiter, CALL, 60_000), running(limiter, CALL, 60_000)];
+      await turns();
+      await advance(10_000);
+      for (const { end } of others) end();
+      await turns();
+      const again = limiter.reserve(call, { maxWaitMs: 60_000 });
+      await turns();
+      await advance(600);
+      const second = await Promise.race([again, advance(100)]);
+      assert.deepEqual([second?.allowed, second?.replayed], [true, true]);
+      assert.deepEqual(
+        waiting.map(({ hasBegun }) => hasBegun),
+        [quota === 2, false],
+      );
+      if (first.allowed) await first.release();
+      for (const { end, ran } of waiting) {
+        await turns();
+        end();
+        assert.equal(await ran, true);
+      }
+      await Promise.all([limiter.close(), other.close()]);
+    });
+  }
+
+  it("waits in its order when it is the first of its key", async () => {
+    const { open } = setUp();
+    const limiter = open();
+    const first = running(limiter);
+    await turns();
+    const calls = [CALL, { ...CALL, idempotencyKey: "k" }, CALL].map((call) => running(limiter, call, 60_000));
+    await turns();
+    first.end();
+    for (const [i, { end }] of calls.entries()) {
+      await turns();
+      assert.deepEqual(
+        calls.map(({ hasBegun }) => hasBegun),
+        calls.map((_, n) => n <= i),
+      );
+      end();
+    }
+    await Promise.all(calls.map(({ ran }) => ran));
+    await limiter.close();
   });
 });
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type Decision, type LimiterEvent, type PolicyInput } from "tollgate";
 import { type Store, StoreError, type StoreRequest } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
+import { fakeClock } from "tollgate/testing";
 import { isMisuse } from "./fixture.ts";
 
 const RATE: PolicyInput = {
@@ -109,6 +110,65 @@ describe("consume with maxWaitMs", () => {
     stop.abort(new Error("stopped"));
     await Promise.all(waiting);
     assert.deepEqual([outcomes.length, new Set(outcomes)], [257, new Set(["denied", "stopped"])]);
+  });
+});
+
+describe("the row of a token bucket", () => {
+  it("has 256 calls at most; the next one is denied at once", async () => {
+    const { limiter } = limiterFor({
+      version: 1,
+      limits: [{ name: "rate", per: ["session"], algorithm: "gcra", window: "1m", quota: 60, burst: 1 }],
+    });
+    await limiter.consume(CALL);
+    const stop = new AbortController();
+    const outcomes: string[] = [];
+    const waiting = Array.from({ length: 258 }, () =>
+      limiter.consume(CALL, { maxWaitMs: 3_600_000, signal: stop.signal }).then(
+        ({ allowed }) => outcomes.push(allowed ? "allowed" : "denied"),
+        () => outcomes.push("stopped"),
+      ),
+    );
+    await sleep(5);
+    assert.deepEqual(outcomes, ["denied", "denied"]);
+    stop.abort(new Error("stopped"));
+    await Promise.all(waiting);
+    const again = new AbortController();
+    const next = limiter.consume(CALL, { maxWaitMs: 3_600_000, signal: again.signal });
+    await sleep(5);
+    again.abort(new Error("not denied"));
+    await assert.rejects(next, /not denied/);
+  });
+
+  it("gives a call that is sent again its first turn, and not a whole wait from then on", async () => {
+    const clock = fakeClock();
+    const memory = memoryStore({ clock });
+    // Limiters do not know the store's clock, as with a server: they wait in real time.
+    const store: Store = { apply: (requests) => memory.apply(requests), close: () => memory.close() };
+    const limiter = createLimiter({
+      policy: {
+        version: 1,
+        limits: [{ name: "rate", per: ["session"], algorithm: "gcra", window: "1m", quota: 1, burst: 1 }],
+      },
+      store,
+    });
+    await limiter.consume(CALL);
+    const call = { ...CALL, idempotencyKey: "k1" };
+    const stop = new AbortController();
+    const waiting = limiter.consume(call, { maxWaitMs: 60_000, signal: stop.signal });
+    await sleep(5);
+    stop.abort();
+    await assert.rejects(waiting, { name: "AbortError" });
+    clock.advance(59_800);
+    const startMs = performance.now();
+    const again = await limiter.consume(call, { maxWaitMs: 300 });
+    assert.deepEqual([again.allowed, again.replayed], [true, true]);
+    const tookMs = performance.now() - startMs;
+    assert.ok(tookMs >= 195 && tookMs < 10_000, `${tookMs} ms`);
+    clock.advance(10_000);
+    const lateMs = performance.now();
+    assert.equal((await limiter.consume(call, { maxWaitMs: 300 })).replayed, true);
+    assert.ok(performance.now() - lateMs < 10_000, "its turn is over");
+    await limiter.close();
   });
 });
 
