@@ -313,14 +313,14 @@ describe("warnings", () => {
     const warn = (fields: object, message: string) => lines.push({ ...fields, message });
     const log = { debug: ignore, info: ignore, error: ignore, warn, isLevelEnabled: () => true };
     const text = policyOf(TOOLS, "per: [tool], quota: 5, quotas: { serach: 1 }");
-    const service = createService({ policy: text, store: memoryStore(), keys: false, log });
+    const service = createService({ policy: text, policySource: "p.yaml", store: memoryStore(), keys: false, log });
     const warned = {
       code: "unknown-tool",
       path: "limits[0].quotas.serach",
       problem: 'No tool in "tools" is named "serach". Did you mean "search"?',
       message: "a part of the policy has no effect as it is written",
     };
-    assert.deepEqual(lines, [{ ...warned, at: "policy:4:50" }]);
+    assert.deepEqual(lines, [{ ...warned, at: "p.yaml:4:50" }]);
     service.reload(text.replace("serach", "search"));
     assert.equal(lines.length, 1);
     service.reload(definePolicy({ version: 1, limits: [{ name: "a", per: ["sesion"], quota: 5 }] }));
