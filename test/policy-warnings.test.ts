@@ -173,6 +173,12 @@ describe("warnings", () => {
       }),
     ],
     [
+      "a dimension that is a span of time",
+      "",
+      ["per: [session, minute], quota: 5", "per: [day, team], quota: 5"],
+      '4 minute limits[0].per[1] unusual-dimension: Tollgate has no dimension "minute", so it is one of your own. For a quota in each minute, write "window: 1m" and an algorithm that has one, such as fixed-window.',
+    ],
+    [
       "a dimension of the policy's own in two spellings",
       "",
       [

@@ -134,7 +134,7 @@ describe("hints", () => {
         [
           { tools: { search: { rpm: 5 } } },
           "tools.search.rpm",
-          "Write it in a limit that is per tool: quotas: { search: 5 }.",
+          'Write it in a limit of its own, with "match: [search]".',
         ],
         [{ tools: { search: { colour: 5 } } }, "tools.search.colour", undefined],
       ],
@@ -346,7 +346,7 @@ describe("hints", () => {
     check(
       [
         [{ ttl: "1 day" }, "ttl", "Write 1d."],
-        [{ ttl: { fromFirst: "1 day" } }, "ttl", "Write a whole number and a unit, such as 30s, 5m or 1h."],
+        [{ ttl: { fromFirst: "1 day" } }, "ttl", "Write ttl: { fromFirst: 1d }."],
         [{ hold: "5 minutes" }, "hold", "Write hold: { lease: 5m }."],
         [{ hold: "long" }, "hold", "Write hold: { lease: 2m }."],
         [{ hold: 5 }, "hold", undefined],

@@ -51,16 +51,28 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
     const [name = "search"] = value.filter((each) => typeof each === "string" && each.length <= MAX_TEXT);
     return `Tools are an object with a key for each tool, not a list. Write tools: { ${shown(name)}: {} }.`;
   },
-  cost: ({ value }) => (typeof value === "number" ? `Name the unit: cost: { calls: ${value} }.` : null),
+  cost: ({ value }) => {
+    if (typeof value === "number") return `Name the unit: cost: { calls: ${value} }.`;
+    const money = typeof value === "string" ? moneyFrom(value) : null;
+    return money === null ? null : `Count money in millionths: cost: { ${money.unit}: ${money.micros} }.`;
+  },
+  tier: ({ value }) => {
+    if (typeof value === "number") return `Write "${value}", with quotes.`;
+    const [tier] = Array.isArray(value) ? value : [];
+    return typeof tier === "string" ? `A tool has one tier: write tier: ${shown(tier)}.` : null;
+  },
   name: ({ value }) => {
     if (value === undefined) return "Give each limit a name, such as tool-per-session.";
     const name = typeof value === "string" ? nameFrom(value, "-") : "";
     return name === "" || name === value ? null : `Write "${name.slice(0, 64)}".`;
   },
-  per: ({ value }) =>
-    value === undefined
-      ? `Say whose quota it is: ${WHOSE}, or [] for one quota for all calls.`
-      : listHint("per", value),
+  per: ({ value }) => {
+    if (value === undefined) return `Say whose quota it is: ${WHOSE}, or [] for one quota for all calls.`;
+    const span = typeof value === "string" ? durationFrom(value) : null;
+    return span === null
+      ? listHint("per", value)
+      : `Say whose quota it is: ${WHOSE}. A quota for each ${span} has ${windowed(span)}, with "window: ${span}".`;
+  },
   match: ({ value }) => listHint("match", value),
   volatile: ({ value }) => listHint("volatile", value),
   overrides: ({ value }) =>
@@ -86,7 +98,14 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
       return 'Write 30d, or for a calendar month "algorithm: fixed-window, align: calendar, window: month".';
     return durationHint(place);
   },
-  ttl: (place) => durationHint(place),
+  ttl: (place) => {
+    const { value } = place;
+    if (!isObject(value)) return durationHint(place);
+    const span = durationFrom(String(Object.values(value)[0]).slice(0, MAX_TEXT)) ?? "1h";
+    return `Write ttl: { fromFirst: ${span} }.`;
+  },
+  otherwise: ({ value }) =>
+    value === undefined ? 'Add "otherwise: allow" or "otherwise: deny", or a quota for them.' : null,
   maxHold: (place) => durationHint(place),
   fromFirst: (place) => durationHint(place),
   lease: (place) => {
