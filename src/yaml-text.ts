@@ -110,8 +110,8 @@ type TextFault = Omit<Fault, "at" | "path"> & { readonly offset: number };
 
 function errorsIn(document: Document): TextFault[] {
   return document.errors.map(({ pos, code, message }) => {
-    const isIndent = message.includes("without - indicator");
-    const hint = isIndent ? "Indent it as far as the keys that it belongs to." : HINTS[code];
+    const isIndent = /without - indicator|at the same column/.test(message);
+    const hint = isIndent ? "Indent it as far as the lines that it belongs to." : HINTS[code];
     return textFault(pos[0], "YAML or JSON", message.replace(/; please use .*/, ""), hint);
   });
 }

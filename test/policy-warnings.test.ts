@@ -179,6 +179,28 @@ describe("warnings", () => {
       '4 minute limits[0].per[1] unusual-dimension: Tollgate has no dimension "minute", so it is one of your own. For a quota in each minute, write "window: 1m" and an algorithm that has one, such as fixed-window.',
     ],
     [
+      "a dimension that Tollgate has without an ending, where no call has to have it",
+      "",
+      [
+        "per: [user_id], optional: true, quota: 5",
+        "per: [tenant_id, grid], quota: 5, overrides: [{ when: { tool_name: a, tenant_id: b }, quota: 1 }]",
+      ],
+      '4 user_id limits[0].per[0] unusual-dimension: Tollgate has no dimension "user_id", so it is one of your own. Did you mean "user"?',
+      '5 tool_name limits[1].overrides[0].when.tool_name unusual-dimension: Tollgate has no dimension "tool_name", so it is one of your own. Did you mean "tool"?',
+    ],
+    [
+      "quotas for a default",
+      "",
+      ["per: [tool], quota: 5, quotas: { default: 1 }", "per: [tenant], quota: 5, quotas: { default: 1 }"],
+      '4 default limits[0].quotas.default unknown-tool: "default" is taken as the name of a tool. Write "quota" for all values that "quotas" does not name.',
+    ],
+    [
+      "a pattern with a typo",
+      "tools: { web_search: {}, web_read: {} }",
+      ["per: [tool], match: [wbe_*], quota: 5", "per: [tool], match: [web*], quota: 5"],
+      '4 wbe_* limits[0].match[0] unknown-tool: No tool in "tools" matches "wbe_*". Did you mean "web_*"?',
+    ],
+    [
       "a dimension of the policy's own in two spellings",
       "",
       [

@@ -129,6 +129,14 @@ describe("keys of other tools", () => {
     assert.equal(ofLimit({ overrides: override }, "overrides[0].plan"), 'Write it in "when": { plan: pro }.');
     assert.equal(ofLimit({ ttl: { fromfirst: "1 hour" } }, "ttl"), "Write ttl: { fromFirst: 1h }.");
     assert.equal(ofLimit({ ttl: {} }, "ttl"), "Write ttl: { fromFirst: 1h }.");
+    const result = readPolicy(policyOf({ name: "a", per: "session, tool", quota: 5 }));
+    assert.deepEqual("faults" in result && result.faults.map(({ expected, hint }) => [expected, hint]), [
+      ["a list of dimensions", "Write a list: per: [session, tool]."],
+    ]);
+    assert.equal(ofLimit({ quotas: [{ search: 5 }] }, "quotas"), "Write an object: quotas: { search: 5 }.");
+    assert.equal(ofLimit({ per: [], quotas: { search: 5 } }, "quotas"), "For quotas by tool, write per: [tool].");
+    assert.equal(ofLimit({ quota: { search: 5 } }, "quota"), 'Quotas by tool are "quotas", with tool last in per.');
+    assert.equal(ofLimit({ algorithm: "streak" }, "of"), 'Add "of: errors" or "of: results".');
     assert.match(ofLimit({ per: "minute" }, "per") ?? "", /^Say whose quota it is: .* with "window: 1m"\.$/);
     assert.match(ofLimit({ quota: undefined, quotas: { s: 5 } }, "otherwise") ?? "", /^Add "otherwise: allow" or/);
   });

@@ -1,6 +1,6 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
-import { isObject, MAX_TEXT, shown, windowed } from "./policy-place.ts";
+import { isObject, MAX_TEXT, shown, textOf, windowed } from "./policy-place.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./policy-values.ts";
 import { plainOf } from "./spelling.ts";
 
@@ -113,7 +113,7 @@ function instead(text: string): Foreign[1] {
 }
 
 function afterDenial(given: Given): string {
-  const isShadow = /warn|log|allow|notify|report|shadow/i.test(String(given.value).slice(0, MAX_TEXT));
+  const isShadow = /warn|log|allow|notify|report|shadow/i.test(textOf(given.value).slice(0, MAX_TEXT));
   return isShadow ? write(given, "mode: shadow") : `Remove "${given.key}": a call over the quota is denied.`;
 }
 
@@ -127,7 +127,7 @@ function quotaOf(value: unknown): string {
 
 /** Money in millionths. */
 function moneyOf(value: unknown): string {
-  const given = moneyFrom(typeof value === "number" ? `${value} usd` : String(value).slice(0, MAX_TEXT));
+  const given = moneyFrom(typeof value === "number" ? `${value} usd` : textOf(value).slice(0, MAX_TEXT));
   const { unit, micros } = given ?? { unit: "usd_micros", micros: microsOf(5) };
   return `unit: ${unit}, quota: ${micros}`;
 }

@@ -423,6 +423,28 @@ describe("hints", () => {
     assert.ok(performance.now() - startedMs < 5_000);
   });
 
+  it("do not throw where an object cannot be made a text", () => {
+    const odd = { toString: {}, valueOf: {} };
+    const keys =
+      "algorithm quota quotas window per match ttl hold unit align lease burst mode of optional noticeAt message timezone count overrides max_usd action when scope limit".split(
+        " ",
+      );
+    for (const key of keys) {
+      for (const value of [odd, [odd]]) {
+        for (const limit of [{ [key]: value }, { [key]: value, window: odd, algorithm: odd, unit: odd, quota: 2.5 }]) {
+          assert.notDeepEqual(hintsOf(limitOf(limit)), {}, key);
+        }
+      }
+    }
+    const tool = { cost: { tokens: odd }, tier: odd, volatile: odd, onError: odd, price: odd };
+    assert.notDeepEqual(hintsOf(toolOf(tool)), {});
+    assert.notDeepEqual(hintsOf(policyOf({ version: odd, partition: odd, maxHold: odd, tools: odd, limits: odd })), {});
+    assert.notDeepEqual(
+      hintsOf(limitOf({ quota: 5, overrides: [{ plan: odd, when: { plan: odd }, quota: odd }] })),
+      {},
+    );
+  });
+
   it("are sentences, and never throw", () => {
     const value = fc.oneof(fc.anything(), fc.constantFrom("5k", "1 hour", "x", 2.5, -1, 60, true, null, {}, []));
     const key = fc.oneof(

@@ -1,7 +1,7 @@
 // What to write instead of a key that no policy has, as one table. A hint is a guess at what was meant and decides nothing.
 
 import { ALGORITHMS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
-import { isObject, type Keys, MAX_TEXT, placeOf, shown, windowed } from "./policy-place.ts";
+import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./policy-place.ts";
 import { durationFrom } from "./policy-values.ts";
 import { hintForForeign, isQuotaKey } from "./policy-foreign.ts";
 import { closest, plainOf } from "./spelling.ts";
@@ -121,7 +121,7 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   if (written !== null) return written;
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
-  const own = LIMIT_KEYS.get(String(limit.algorithm ?? "quota")) ?? [];
+  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? "quota")) ?? [];
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
   if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
@@ -140,7 +140,8 @@ function namesIn(value: unknown): string {
 }
 
 /** A key that only limits of other algorithms have. */
-function misplaced(key: string, value: unknown, { algorithm }: Readonly<Record<string, unknown>>): string {
+function misplaced(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string {
+  const algorithm = limit.algorithm === undefined ? undefined : textOf(limit.algorithm);
   if (key === "window")
     return algorithm === undefined
       ? `A window needs an algorithm. Add ${windowed(value)}.`

@@ -17,8 +17,9 @@ const OWN_WORDS = new Set("pool stool toll use usher burn urn turf tern tie pier
 
 /** Of dimensions that are nearly like one that Tollgate knows. */
 export function* dimensionWarnings({ input }: Known): Warnings {
+  const required = new Set(input.limits.flatMap(({ per, optional }) => (optional === true ? [] : per)));
   for (const { name, keys, isKey } of input.limits.flatMap(dimensionUses)) {
-    const meant = builtInFor(name);
+    const meant = builtInFor(name) ?? (required.has(name) ? null : builtInWithSuffix(name));
     const span = SPANS.has(name) ? durationFrom(name) : null;
     if (meant === null && span === null) continue;
     const message = `Tollgate has no dimension ${quoted(name)}, so it is one of your own.`;
@@ -32,6 +33,12 @@ export function* dimensionWarnings({ input }: Known): Warnings {
 function builtInFor(name: string): string | null {
   if (BUILT_IN.includes(name) || OWN_WORDS.has(name)) return null;
   return BUILT_IN.find((dimension) => editDistance(name, dimension, 1) === 1) ?? null;
+}
+
+/** The dimension that `user_id` or `tool_name` means; `null` for none. */
+function builtInWithSuffix(name: string): string | null {
+  const [, stem] = /^(.+?)_?(?:id|name)$/.exec(name) ?? [];
+  return DIMENSIONS.find((dimension) => dimension === stem) ?? null;
 }
 
 function dimensionUses(limit: LimitInput, i: number): Use[] {

@@ -118,7 +118,11 @@ describe("check", () => {
     assert.equal((await tollgate(["check", "nowhere.yaml"], folder)).status, 2);
     assert.throws(
       () => parsePolicy("version: 1\nlimits:\n- name: a\n  per: []\n quota: 5\n"),
-      /policy:5:1: .* Indent it as far as the keys/,
+      /policy:5:1: .* Indent it as far as the lines/,
+    );
+    assert.throws(
+      () => parsePolicy("limits:\n  - a: [b]\n version: 1\n"),
+      /policy:3:1: .* Indent it as far as the lines/,
     );
     assert.throws(
       () => parsePolicy("version: 1\n---\nversion: 1\n"),
