@@ -192,7 +192,7 @@ describe("warnings", () => {
       "quotas for a default",
       "",
       ["per: [tool], quota: 5, quotas: { default: 1 }", "per: [tenant], quota: 5, quotas: { default: 1 }"],
-      '4 default limits[0].quotas.default unknown-tool: "default" is taken as the name of a tool. Write "quota" for all values that "quotas" does not name.',
+      '4 default limits[0].quotas.default unknown-tool: "default" is taken as the name of one tool. Write "quota" for all values that "quotas" does not name.',
     ],
     [
       "a pattern with a typo",

@@ -132,7 +132,7 @@ function* quotasByTool(names: readonly string[], { keys, matches }: KnownLimit, 
   for (const name of names) {
     const own = [...keys, "quotas", name];
     if (name === "default" && known.tools?.has(name) !== true) {
-      yield ofKey("unknown-tool", own, `${quoted(name)} is taken as the name of a tool.`, USE_QUOTA);
+      yield ofKey("unknown-tool", own, `${quoted(name)} is taken as the name of one tool.`, USE_QUOTA);
     } else if (!isGlob(name)) yield* namedTool(name, own, known, matches, ofKey);
     else {
       const hint = 'Name each tool, or give the tools a limit of their own with "match".';
