@@ -101,6 +101,7 @@ const HINTS: Readonly<Record<string, string>> = {
   MULTILINE_IMPLICIT_KEY: 'Put a space after each colon, as in "key: value".',
   BLOCK_IN_FLOW: "A comma or a bracket is missing before it.",
   BAD_INDENT: "Close each bracket, and indent what is inside.",
+  BAD_SCALAR_START: "Put quotes around it.",
   MULTIPLE_DOCS: "Remove the line --- and what follows it.",
   BAD_ALIAS: 'A value that begins with * needs quotes, as in "*_read".',
 };
@@ -108,7 +109,11 @@ const HINTS: Readonly<Record<string, string>> = {
 type TextFault = Omit<Fault, "at" | "path"> & { readonly offset: number };
 
 function errorsIn(document: Document): TextFault[] {
-  return document.errors.map(({ pos, code, message }) => textFault(pos[0], "YAML or JSON", message, HINTS[code]));
+  return document.errors.map(({ pos, code, message }) => {
+    const isIndent = /without - indicator|at the same column/.test(message);
+    const hint = isIndent ? "Indent it as far as the lines that it belongs to." : HINTS[code];
+    return textFault(pos[0], "YAML or JSON", message.replace(/; please use .*/, ""), hint);
+  });
 }
 
 function textFault(offset: number, expected: string, got: string, hint: string | undefined): TextFault {

@@ -173,6 +173,34 @@ describe("warnings", () => {
       }),
     ],
     [
+      "a dimension that is a span of time",
+      "",
+      ["per: [session, minute], quota: 5", "per: [day, team], quota: 5"],
+      '4 minute limits[0].per[1] unusual-dimension: Tollgate has no dimension "minute", so it is one of your own. For a quota in each minute, write "window: 1m" and an algorithm that has one, such as fixed-window.',
+    ],
+    [
+      "a dimension that Tollgate has without an ending, where no call has to have it",
+      "",
+      [
+        "per: [user_id], optional: true, quota: 5",
+        "per: [tenant_id, grid], quota: 5, overrides: [{ when: { tool_name: a, tenant_id: b }, quota: 1 }]",
+      ],
+      '4 user_id limits[0].per[0] unusual-dimension: Tollgate has no dimension "user_id", so it is one of your own. Did you mean "user"?',
+      '5 tool_name limits[1].overrides[0].when.tool_name unusual-dimension: Tollgate has no dimension "tool_name", so it is one of your own. Did you mean "tool"?',
+    ],
+    [
+      "quotas for a default",
+      "",
+      ["per: [tool], quota: 5, quotas: { default: 1 }", "per: [tenant], quota: 5, quotas: { default: 1 }"],
+      '4 default limits[0].quotas.default unknown-tool: "default" is taken as the name of one tool. Write "quota" for all values that "quotas" does not name.',
+    ],
+    [
+      "a pattern with a typo",
+      "tools: { web_search: {}, web_read: {} }",
+      ["per: [tool], match: [wbe_*], quota: 5", "per: [tool], match: [web*], quota: 5"],
+      '4 wbe_* limits[0].match[0] unknown-tool: No tool in "tools" matches "wbe_*". Did you mean "web_*"?',
+    ],
+    [
       "a dimension of the policy's own in two spellings",
       "",
       [
@@ -313,14 +341,14 @@ describe("warnings", () => {
     const warn = (fields: object, message: string) => lines.push({ ...fields, message });
     const log = { debug: ignore, info: ignore, error: ignore, warn, isLevelEnabled: () => true };
     const text = policyOf(TOOLS, "per: [tool], quota: 5, quotas: { serach: 1 }");
-    const service = createService({ policy: text, store: memoryStore(), keys: false, log });
+    const service = createService({ policy: text, policySource: "p.yaml", store: memoryStore(), keys: false, log });
     const warned = {
       code: "unknown-tool",
       path: "limits[0].quotas.serach",
       problem: 'No tool in "tools" is named "serach". Did you mean "search"?',
       message: "a part of the policy has no effect as it is written",
     };
-    assert.deepEqual(lines, [{ ...warned, at: "policy:4:50" }]);
+    assert.deepEqual(lines, [{ ...warned, at: "p.yaml:4:50" }]);
     service.reload(text.replace("serach", "search"));
     assert.equal(lines.length, 1);
     service.reload(definePolicy({ version: 1, limits: [{ name: "a", per: ["sesion"], quota: 5 }] }));

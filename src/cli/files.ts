@@ -3,25 +3,13 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { type MisuseCode, MisuseError } from "../kernel/errors.ts";
-import { reasonOf } from "../kernel/reason.ts";
+import { fileReasonOf, reasonOf } from "../kernel/reason.ts";
 import { FileError } from "./exit.ts";
-
-const REASONS: Readonly<Record<string, string>> = {
-  EACCES: "this user has no right to it",
-  EISDIR: "it is a folder",
-  ENOENT: "there is no such file or folder",
-  ENOTDIR: "a part of its path is no folder",
-  EPERM: "this user has no right to it",
-  EROFS: "its file system is read-only",
-};
 
 /** What cannot be done with a file, and why. */
 function fileError(act: "read" | "write", file: string, option: string | undefined, error: unknown): FileError {
-  const { code } = Object(error) as { readonly code?: string };
-  const known = code === undefined ? undefined : REASONS[code];
-  const reason = known === undefined ? reasonOf(error) : `${known} (${code})`;
   const where = option === undefined ? "" : `${option}: `;
-  return new FileError(`${where}cannot ${act} ${file}: ${reason}`, { cause: error });
+  return new FileError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}`, { cause: error });
 }
 
 /**

@@ -46,10 +46,15 @@ const commands = [
   doctorCommand,
 ];
 for (const make of commands) {
-  const command = make();
-  program.addCommand(command.copyInheritedSettings(program));
+  program.addCommand(withSettings(make(), program));
 }
 program.command("worker", { hidden: true }).action(serveWorker);
+
+/** A command, and those inside it, with what is set for all. */
+function withSettings(command: Command, parent: Command): Command {
+  for (const inner of command.copyInheritedSettings(parent).commands) withSettings(inner, command);
+  return command;
+}
 
 /** Says what ended the command, and sets the exit code. */
 function report(error: unknown): void {

@@ -73,7 +73,7 @@ async function serve(options: ServeOptions): Promise<void> {
   ]);
   const log = createLog(options.logLevel);
   const { bounds, listening } = numbersOf(options.set ?? []);
-  const port = numberOf("--port", options.port);
+  const port = numberOf("--port", options.port, 0, 65_535);
   const tls = tlsOf(options);
   const source = readPolicy(options.policy);
   if (options.audit !== undefined) checkAppendable(options.audit, "--audit");
@@ -89,6 +89,7 @@ async function serve(options: ServeOptions): Promise<void> {
     service = inFile(options.policy, "invalid-policy", () =>
       createService({
         policy: source,
+        policySource: options.policy,
         store,
         keys,
         prefix: options.prefix,
@@ -159,7 +160,7 @@ function nextSignal(): Promise<NodeJS.Signals> {
 
 function failoverOf({ instances, journal }: ServeOptions): FailoverOptions {
   return {
-    ...(instances === undefined ? {} : { instances: numberOf("--instances", instances) }),
+    ...(instances === undefined ? {} : { instances: numberOf("--instances", instances, 1, 10_000) }),
     ...(journal === undefined ? {} : { journal: fileJournal(journal) }),
   };
 }
@@ -193,7 +194,7 @@ function numbersOf(pairs: readonly string[]): { bounds: ServiceBounds; listening
   return { bounds, listening };
 }
 
-function numberOf(option: string, text: string): number {
-  if (!/^\d+$/.test(text)) throw invalidOption(option, "a whole number", text);
+function numberOf(option: string, text: string, min: number, max: number): number {
+  if (!/^\d+$/.test(text)) throw invalidOption(option, `a whole number from ${min} to ${max}`, text);
   return Number(text);
 }

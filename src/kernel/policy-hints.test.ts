@@ -134,7 +134,7 @@ describe("hints", () => {
         [
           { tools: { search: { rpm: 5 } } },
           "tools.search.rpm",
-          "Write it in a limit that is per tool: quotas: { search: 5 }.",
+          'Write it in a limit of its own, with "match: [search]".',
         ],
         [{ tools: { search: { colour: 5 } } }, "tools.search.colour", undefined],
       ],
@@ -346,7 +346,7 @@ describe("hints", () => {
     check(
       [
         [{ ttl: "1 day" }, "ttl", "Write 1d."],
-        [{ ttl: { fromFirst: "1 day" } }, "ttl", "Write a whole number and a unit, such as 30s, 5m or 1h."],
+        [{ ttl: { fromFirst: "1 day" } }, "ttl", "Write ttl: { fromFirst: 1d }."],
         [{ hold: "5 minutes" }, "hold", "Write hold: { lease: 5m }."],
         [{ hold: "long" }, "hold", "Write hold: { lease: 2m }."],
         [{ hold: 5 }, "hold", undefined],
@@ -421,6 +421,28 @@ describe("hints", () => {
       hintsOf(toolOf({ cost: { [text]: text } }));
     }
     assert.ok(performance.now() - startedMs < 5_000);
+  });
+
+  it("do not throw where an object cannot be made a text", () => {
+    const odd = { toString: {}, valueOf: {} };
+    const keys =
+      "algorithm quota quotas window per match ttl hold unit align lease burst mode of optional noticeAt message timezone count overrides max_usd action when scope limit".split(
+        " ",
+      );
+    for (const key of keys) {
+      for (const value of [odd, [odd]]) {
+        for (const limit of [{ [key]: value }, { [key]: value, window: odd, algorithm: odd, unit: odd, quota: 2.5 }]) {
+          assert.notDeepEqual(hintsOf(limitOf(limit)), {}, key);
+        }
+      }
+    }
+    const tool = { cost: { tokens: odd }, tier: odd, volatile: odd, onError: odd, price: odd };
+    assert.notDeepEqual(hintsOf(toolOf(tool)), {});
+    assert.notDeepEqual(hintsOf(policyOf({ version: odd, partition: odd, maxHold: odd, tools: odd, limits: odd })), {});
+    assert.notDeepEqual(
+      hintsOf(limitOf({ quota: 5, overrides: [{ plan: odd, when: { plan: odd }, quota: odd }] })),
+      {},
+    );
   });
 
   it("are sentences, and never throw", () => {

@@ -1,8 +1,9 @@
 // What to write instead of a key that no policy has, as one table. A hint is a guess at what was meant and decides nothing.
 
 import { ALGORITHMS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
-import { type Keys, MAX_TEXT, placeOf, shown, windowed } from "./policy-place.ts";
-import { rateFrom, rateKey } from "./policy-values.ts";
+import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./policy-place.ts";
+import { durationFrom } from "./policy-values.ts";
+import { hintForForeign, isQuotaKey } from "./policy-foreign.ts";
 import { closest, plainOf } from "./spelling.ts";
 import { listed } from "./words.ts";
 
@@ -12,6 +13,7 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   if (key.length > MAX_TEXT) return null;
   if (key === "<<")
     return "YAML merge keys are not read. Write these keys out; an alias (*name) can stand for a value.";
+  if (/^(\/\/|\/\*)/.test(key)) return "A comment begins with #.";
   const [, before = "", after = ""] = /^([A-Za-z]+):(.+)$/.exec(key) ?? [];
   if (before !== "") return `Put a space after the colon: "${before}: ${after}".`;
   const level = levelOf(keys);
@@ -21,10 +23,20 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   if (foreign !== null) return `Write "${foreign}" instead of "${key}".`;
   const meant = closest(key, known);
   if (meant !== null) return `Did you mean "${meant}"?`;
-  const isOfLimit = rateKey(key) !== null || ALL_LIMIT_KEYS.has(key) || foreignKey(key, "limit") !== null;
-  if (level === "policy" && isOfLimit) return `Write "${key}" in a limit, which is an entry of "limits".`;
-  if (level === "tool" && isOfLimit) return `Write it in a limit that is per tool: quotas: { ${shown(keys[1])}: 5 }.`;
-  return null;
+  const foreignOfLimit = foreignKey(key, "limit");
+  const isQuota = isQuotaKey(key) || key === "quota" || foreignOfLimit === "quota";
+  if (level === "policy") {
+    if (isObject(value) && "limits" in value)
+      return `Remove the line "${key}:", and write what is inside it at the top.`;
+    if (plainOf(key) === "defaults") return "There are no defaults: write them in each limit.";
+    const isOfLimit = isQuota || ALL_LIMIT_KEYS.has(key) || foreignOfLimit !== null;
+    return isOfLimit ? `Write "${key}" in a limit, which is an entry of "limits".` : null;
+  }
+  if (level === "override") return `Write it in "when": { ${shown(key)}: ${shown(value)} }.`;
+  if (level !== "tool") return null;
+  const tool = shown(keys[1]);
+  if (isQuota) return `Write it in a limit of its own, with "match: [${tool}]".`;
+  return ALL_LIMIT_KEYS.has(key) ? `Write it in a limit that is per tool: quotas: { ${tool}: 5 }.` : null;
 }
 
 type Level = "policy" | "tool" | "limit" | "override" | "hold" | "ttl";
@@ -58,8 +70,25 @@ const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>
       "budget",
       "allowance",
       "capacity",
+      "rate",
+      "ratelimit",
+      "threshold",
+      "calls",
+      "requests",
+      "cap",
     ],
-    window: ["period", "interval", "every", "windowms", "windowsize", "timewindow", "duration"],
+    window: [
+      "period",
+      "interval",
+      "every",
+      "windowms",
+      "windowsize",
+      "timewindow",
+      "duration",
+      "reset",
+      "resets",
+      "frequency",
+    ],
     algorithm: ["type", "kind", "strategy", "method", "algo"],
     per: ["by", "key", "keys", "scope", "dimensions", "dimension", "groupby", "partitionby"],
     match: ["tool", "tools", "only", "pattern", "patterns", "include"],
@@ -67,7 +96,7 @@ const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>
     burst: ["burstsize", "bucketsize", "maxburst"],
     unit: ["currency", "units"],
     name: ["id", "label"],
-    overrides: ["when", "if", "exceptions"],
+    overrides: ["if", "exceptions"],
     timezone: ["tz", "zone"],
     align: ["calendar", "alignment"],
   },
@@ -87,44 +116,32 @@ function levelOf(keys: Keys): Level {
   return keys[2] === "overrides" ? "override" : keys[2] === "hold" ? "hold" : "ttl";
 }
 
-/** What people write for something that needs more than another key. */
-const SENTENCES: readonly (readonly [key: RegExp, (key: string) => string])[] = [
-  [/^(shadow|dryrun|reportonly|logonly)$/, (key) => `Write "mode: shadow" instead of "${key}".`],
-  [
-    /^((max)?(concurrent|concurrency|parallel)|inflight)$/,
-    (key) => `Write "algorithm: concurrency" and "quota" instead of "${key}".`,
-  ],
-  [/^(description|comment|note|title)$/, () => "Write it as a comment: # and the text."],
-  [/^default$/, () => 'Write "quota" for all values that "quotas" does not name.'],
-];
-
 function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string | null {
-  const rate = rateOf(key, value);
-  if (rate !== null) return `Write "algorithm: gcra, ${rate}" instead of "${key}".`;
-  const sentence = SENTENCES.find(([pattern]) => pattern.test(plainOf(key)))?.[1];
-  if (sentence !== undefined) return sentence(key);
+  const written = hintForForeign(key, value, limit);
+  if (written !== null) return written;
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
-  const own = LIMIT_KEYS.get(String(limit.algorithm ?? "quota")) ?? [];
+  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? "quota")) ?? [];
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
-  const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${meant}" instead of "${key}".`;
-  return own.includes(meant) ? hint : `${hint} ${misplaced(meant, value, limit)}`;
+  if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
+  const names = meant === "per" || meant === "match" ? namesIn(value) : "";
+  const span = meant === "window" && typeof value === "string" && value.length <= MAX_TEXT ? durationFrom(value) : null;
+  const text = `${meant}${names}${span === null || span === value ? "" : `: ${span}`}`;
+  const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${text}" instead of "${key}".`;
+  return own.includes(meant) ? hint : `${hint} ${misplaced(meant, span ?? value, limit)}`;
 }
 
-/** A rate that is one key elsewhere: `rpm: 60`, `rate: 60/min`. */
-function rateOf(key: string, value: unknown): string | null {
-  const named = rateKey(key);
-  if (named !== null) {
-    const unit = named.unit === "calls" ? "" : `unit: ${named.unit}, `;
-    return `${unit}quota: ${typeof value === "number" ? value : 60}, window: ${named.window}`;
-  }
-  const rate = typeof value === "string" && value.length <= MAX_TEXT ? rateFrom(value) : null;
-  return rate === null ? null : `quota: ${rate.quota}, window: ${rate.window}`;
+/** Names as the list that stands behind a key; nothing where they are none. */
+function namesIn(value: unknown): string {
+  const names = [value].flat();
+  const isName = (name: unknown) => typeof name === "string" && name.length <= MAX_TEXT;
+  return names.length > 0 && names.length <= 3 && names.every(isName) ? `: [${names.map(shown).join(", ")}]` : "";
 }
 
 /** A key that only limits of other algorithms have. */
-function misplaced(key: string, value: unknown, { algorithm }: Readonly<Record<string, unknown>>): string {
+function misplaced(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string {
+  const algorithm = limit.algorithm === undefined ? undefined : textOf(limit.algorithm);
   if (key === "window")
     return algorithm === undefined
       ? `A window needs an algorithm. Add ${windowed(value)}.`

@@ -32,9 +32,15 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A word or a number as text; nothing for lists and objects, which may not be made a text (`{ toString: {} }`). */
+export function textOf(value: unknown): string {
+  return typeof value === "object" || typeof value === "function" ? "" : String(value);
+}
+
 /** A name as YAML has it. */
 export function shown(name: unknown): string {
-  return /^[A-Za-z][\w.:-]*\*?$/.test(String(name)) ? String(name) : JSON.stringify(String(name).slice(0, MAX_TEXT));
+  const text = textOf(name);
+  return /^[A-Za-z][\w.:-]*\*?$/.test(text) ? text : JSON.stringify(text.slice(0, MAX_TEXT));
 }
 
 /** Which algorithms have a window, and which one to choose. */

@@ -2,7 +2,7 @@
 
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { MESSAGE_WORDS } from "./message.ts";
-import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, windowed } from "./policy-place.ts";
+import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./policy-place.ts";
 import { ALGORITHMS } from "./policy-schema.ts";
 import { countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
 import { closest, plainOf } from "./spelling.ts";
@@ -51,17 +51,34 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
     const [name = "search"] = value.filter((each) => typeof each === "string" && each.length <= MAX_TEXT);
     return `Tools are an object with a key for each tool, not a list. Write tools: { ${shown(name)}: {} }.`;
   },
-  cost: ({ value }) => (typeof value === "number" ? `Name the unit: cost: { calls: ${value} }.` : null),
+  cost: ({ value }) => {
+    if (typeof value === "number") return `Name the unit: cost: { calls: ${value} }.`;
+    const money = typeof value === "string" ? moneyFrom(value) : null;
+    return money === null ? null : `Count money in millionths: cost: { ${money.unit}: ${money.micros} }.`;
+  },
+  tier: ({ value }) => {
+    if (typeof value === "number") return `Write "${value}", with quotes.`;
+    const [tier] = Array.isArray(value) ? value : [];
+    return typeof tier === "string" ? `A tool has one tier: write tier: ${shown(tier)}.` : null;
+  },
   name: ({ value }) => {
     if (value === undefined) return "Give each limit a name, such as tool-per-session.";
     const name = typeof value === "string" ? nameFrom(value, "-") : "";
     return name === "" || name === value ? null : `Write "${name.slice(0, 64)}".`;
   },
-  per: ({ value }) =>
-    value === undefined
-      ? `Say whose quota it is: ${WHOSE}, or [] for one quota for all calls.`
-      : listHint("per", value),
+  per: ({ value }) => {
+    if (value === undefined) return `Say whose quota it is: ${WHOSE}, or [] for one quota for all calls.`;
+    const span = typeof value === "string" ? durationFrom(value) : null;
+    return span === null
+      ? listHint("per", value)
+      : `Say whose quota it is: ${WHOSE}. A quota for each ${span} has ${windowed(span)}, with "window: ${span}".`;
+  },
   match: ({ value }) => listHint("match", value),
+  quotas: ({ value, limit }) => {
+    if (Array.isArray(value)) return "Write an object: quotas: { search: 5 }.";
+    return Array.isArray(limit.per) && limit.per.length === 0 ? "For quotas by tool, write per: [tool]." : null;
+  },
+  of: (place) => (place.value === undefined ? 'Add "of: errors" or "of: results".' : null),
   volatile: ({ value }) => listHint("volatile", value),
   overrides: ({ value }) =>
     isObject(value) ? "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]." : null,
@@ -70,7 +87,7 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   partition: ({ value }) => dimensionHint(value),
   unit: ({ value }) => (typeof value === "string" ? unitHint(value) : null),
   quota: (place) => (place.limit.algorithm === "elapsed" ? durationHint(place) : amountHint(place)),
-  burst: (place) => (Number(place.value) < 1 ? "Write 1 or more." : amountHint(place)),
+  burst: (place) => (Number(textOf(place.value)) < 1 ? "Write 1 or more." : amountHint(place)),
   window: (place) => {
     const { value, limit } = place;
     if (value === undefined) return "Add the window that the quota is for, such as window: 1h.";
@@ -78,38 +95,45 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
     if (isWord && limit.algorithm === "fixed-window")
       return `Add "align: calendar" for windows of a calendar, or write ${value === "month" ? "30d" : durationFrom(value)}.`;
     if (limit.align === "calendar") {
-      const [word] = /day|daily|week|month/i.exec(String(value)) ?? [];
+      const [word] = /day|daily|week|month/i.exec(textOf(value)) ?? [];
       const meant = word === undefined ? null : word.toLowerCase().replace("daily", "day");
       return meant === null ? 'Windows of another length need no "align: calendar".' : `Write "window: ${meant}".`;
     }
-    if (/month/i.test(String(value)))
+    if (/month/i.test(textOf(value)))
       return 'Write 30d, or for a calendar month "algorithm: fixed-window, align: calendar, window: month".';
     return durationHint(place);
   },
-  ttl: (place) => durationHint(place),
+  ttl: (place) => {
+    const { value } = place;
+    if (!isObject(value)) return durationHint(place);
+    const span = durationFrom(textOf(Object.values(value)[0]).slice(0, MAX_TEXT)) ?? "1h";
+    return `Write ttl: { fromFirst: ${span} }.`;
+  },
+  otherwise: ({ value }) =>
+    value === undefined ? 'Add "otherwise: allow" or "otherwise: deny", or a quota for them.' : null,
   maxHold: (place) => durationHint(place),
   fromFirst: (place) => durationHint(place),
   lease: (place) => {
     if (!place.choices.includes("auto")) return durationHint(place);
-    const lease = durationFrom(String(place.value));
+    const lease = durationFrom(textOf(place.value));
     return lease === null ? null : `How long units are held is "hold: { lease: ${lease} }".`;
   },
   hold: ({ value }) => (typeof value === "string" ? `Write hold: { lease: ${durationFrom(value) ?? "2m"} }.` : null),
   optional: ({ value }) =>
-    /^(yes|on|y|1|true)$/i.test(String(value))
+    /^(yes|on|y|1|true)$/i.test(textOf(value))
       ? "Write true, without quotes."
-      : /^(no|off|n|0|false)$/i.test(String(value))
+      : /^(no|off|n|0|false)$/i.test(textOf(value))
         ? "Write false, without quotes."
         : null,
   noticeAt: ({ value }) => {
-    const [, percent] = /^(\d+(?:\.\d+)?)\s*%?$/.exec(String(value)) ?? [];
+    const [, percent] = /^(\d+(?:\.\d+)?)\s*%?$/.exec(textOf(value)) ?? [];
     const share = Number(percent) / 100;
     if (value === 0 || value === false) return "Write never.";
     if (typeof value === "string" && Number(value) > 0 && Number(value) <= 1) return `Write ${value} without quotes.`;
     return share > 0.01 && share <= 1 ? `It is a share of the quota: write ${share}.` : null;
   },
   message: ({ value }) => {
-    const words = [...String(value).matchAll(/\{([^{}]*)\}/g)].map(([, word = ""]) => word);
+    const words = [...textOf(value).matchAll(/\{([^{}]*)\}/g)].map(([, word = ""]) => word);
     const wrong = words.find((word) => !(MESSAGE_WORDS as readonly string[]).includes(word));
     const meant = wrong === undefined ? null : closest(wrong, MESSAGE_WORDS);
     return meant === null ? null : `Did you mean {${meant}}?`;
@@ -117,8 +141,8 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   timezone: ({ value, limit }) => {
     if (limit.align !== "calendar") return 'Add "align: calendar", or remove the timezone.';
     const zones = Intl.supportedValuesOf("timeZone");
-    const city = plainOf(String(value));
-    const meant = zones.find((zone) => plainOf(zone).endsWith(`/${city}`)) ?? closest(String(value), zones);
+    const city = plainOf(textOf(value));
+    const meant = zones.find((zone) => plainOf(zone).endsWith(`/${city}`)) ?? closest(textOf(value), zones);
     return meant === null ? null : `Did you mean "${meant}"?`;
   },
 };
@@ -170,7 +194,7 @@ function costHint(place: Place): string | null {
   const { key, value } = place;
   const cost = typeof value === "string" ? Number(value) : value;
   if (typeof cost !== "number" || Number.isInteger(cost) || !(cost > 0)) {
-    return Number(value) < 0 ? "Write 0 or more." : amountHint(place);
+    return Number(textOf(value)) < 0 ? "Write 0 or more." : amountHint(place);
   }
   const unit = /^[a-z]{3}$/.test(key) ? `${key}_micros` : key.endsWith("_micros") ? key : null;
   return unit === null
@@ -180,9 +204,9 @@ function costHint(place: Place): string | null {
 
 function choiceHint({ key, value, choices }: Place): string | null {
   const known = key === "algorithm" ? ALGORITHMS : choices;
-  const word = plainOf(String(value));
+  const word = plainOf(textOf(value));
   const foreign = Object.entries(FOREIGN_VALUES[key] ?? {}).find(([, pattern]) => pattern.test(word))?.[0];
-  const meant = closest(String(value), known);
+  const meant = closest(textOf(value), known);
   if (meant !== null) return `Did you mean "${meant}"?`;
   if (foreign === undefined) return null;
   const needed = key === "algorithm" ? NEEDED[foreign] : undefined;
@@ -193,6 +217,7 @@ function amountHint({ key, value, limit }: Place): string | null {
   if (value === undefined) return "Add one, such as quota: 50.";
   if (value === null) return "Write a number.";
   if (typeof value === "number") return numberHint(value, limit);
+  if (isObject(value)) return 'Quotas by tool are "quotas", with tool last in per.';
   if (typeof value !== "string") return null;
   const money = moneyFrom(value);
   if (money !== null) return `Count money in millionths: unit: ${money.unit}, ${key}: ${money.micros}.`;
@@ -213,7 +238,7 @@ function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<
   if (value > Number.MAX_SAFE_INTEGER || Number.isNaN(value)) return "Write unlimited, or count in a larger unit.";
   if (Number.isInteger(value))
     return algorithm === "gcra" ? "Use a rounder quota, a shorter window or a smaller burst." : "Use a smaller number.";
-  const name = String(unit ?? "usd");
+  const name = textOf(unit ?? "usd");
   const micros = microsOf(value);
   if (name.endsWith("_micros")) return `Units are whole: write ${micros} for ${value} of the currency.`;
   const isCurrency = /^[a-z]{3}$/.test(name);

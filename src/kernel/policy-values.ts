@@ -80,11 +80,11 @@ export function rateFrom(text: string): { readonly quota: number; readonly windo
 /** What a key such as `rpm`, `tokensPerMinute` or `per_hour` says: what is counted, in which window; `null` for none. */
 export function rateKey(key: string): { readonly unit: "calls" | "tokens"; readonly window: string } | null {
   const [, word = "", letter = ""] =
-    /^(r|q|t|max|requests?|calls?|queries|tokens?)?p(?:er)?(s|m|h|d|second|minute|min|sec|hour|day)$/.exec(
+    /^(r|q|t|(?:max|limit|quota)*(?:requests?|calls?|queries|tokens?)?(?:limit|quota)?)?p(?:er)?(s|m|h|d|second|minute|min|sec|hour|day)$/.exec(
       key.toLowerCase().replace(/[\s_-]/g, ""),
     ) ?? [];
   if (letter === "" || (word === "" && letter.length === 1)) return null;
-  return { unit: /^t/.test(word) ? "tokens" : "calls", window: WINDOWS[letter.charAt(0)] as string };
+  return { unit: /^t$|token/.test(word) ? "tokens" : "calls", window: WINDOWS[letter.charAt(0)] as string };
 }
 
 /** A name in lower case with a separator between its words, from `Per Session` or `orgId`. */

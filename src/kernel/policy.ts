@@ -151,7 +151,8 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(input);
   if (!parsed.success) {
-    return { faults: parsed.error.issues.flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS)) };
+    const { issues } = parsed.error;
+    return { faults: issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS)) };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
@@ -175,6 +176,12 @@ function isPolicy(value: PolicyInput | Policy): value is Policy {
 }
 
 type Issue = NonNullable<ReturnType<typeof policySchema.safeParse>["error"]>["issues"][number];
+
+/** The schema library measures a text that stands in place of a list: that it is no list is all that is wrong. */
+function isOfItsKind({ code, path }: Issue, n: number, issues: readonly Issue[]): boolean {
+  const before = issues[n - 1];
+  return code !== "too_big" || before?.code !== "invalid_type" || before.path.join(".") !== path.join(".");
+}
 
 function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFault[] {
   const keys = issue.path.map((key) => (typeof key === "number" ? key : String(key)));

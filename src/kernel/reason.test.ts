@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
-import { reasonOf } from "./reason.ts";
+import { fileReasonOf, reasonOf } from "./reason.ts";
 
 const fault = (message: string, more: object = {}) => Object.assign(new Error(message), more);
 
@@ -62,5 +62,14 @@ describe("reasonOf", () => {
   it("says what Node says of a port that nothing listens at", async () => {
     const error = await new Promise((resolve) => connect({ host: "localhost", port: 1 }).once("error", resolve));
     assert.match(reasonOf(error), /ECONNREFUSED.*127\.0\.0\.1:1/);
+  });
+});
+
+describe("fileReasonOf", () => {
+  it("says what the system means, and else why", () => {
+    const missing = fault("ENOENT: no such file or directory, open 'k.json'", { code: "ENOENT" });
+    assert.equal(fileReasonOf(missing), "there is no such file or folder (ENOENT)");
+    assert.equal(fileReasonOf(fault("EMFILE: too many open files", { code: "EMFILE" })), "EMFILE: too many open files");
+    assert.equal(fileReasonOf("gone"), "gone");
   });
 });

@@ -24,6 +24,22 @@ export function reasonOf(error: unknown): string {
   return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON - 1)}…` : text;
 }
 
+const FILE_REASONS: Readonly<Record<string, string>> = {
+  EACCES: "this user has no right to it",
+  EISDIR: "it is a folder",
+  ENOENT: "there is no such file or folder",
+  ENOTDIR: "a part of its path is no folder",
+  EPERM: "this user has no right to it",
+  EROFS: "its file system is read-only",
+};
+
+/** Says why a file cannot be used, in one line, without its path. */
+export function fileReasonOf(error: unknown): string {
+  const code = String((Object(error) as { readonly code?: unknown }).code);
+  const known = Object.hasOwn(FILE_REASONS, code) ? FILE_REASONS[code] : undefined;
+  return known === undefined ? reasonOf(error) : `${known} (${code})`;
+}
+
 function sentencesOf(error: unknown, depth: number): string[] {
   if (error === undefined || error === null || depth === 0) return [];
   if (typeof error === "string") return [oneLine(error)];

@@ -2,22 +2,30 @@
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import type { LimitInput } from "../kernel/policy-schema.ts";
+import { durationFrom } from "../kernel/policy-values.ts";
 import { editDistance, isPluralOf, isTypoOf } from "../kernel/spelling.ts";
 import { didYouMean, type Known, ofKey, ofValue, quoted, type Use, type Warnings } from "./warning.ts";
 
 /** Most names that are compared with one another. */
 const MAX_PAIRED = 300;
+/** Spans of time, which are windows in a policy. Calls are not told them. */
+const SPANS = new Set(["second", "minute", "hour", "hourly", "daily", "weekly"]);
+const WINDOWED = "an algorithm that has one, such as fixed-window";
 const BUILT_IN: readonly string[] = [...DIMENSIONS, ...DERIVED_DIMENSIONS];
 /** Words that are one letter away from one of these, and are no typos. */
 const OWN_WORDS = new Set("pool stool toll use usher burn urn turf tern tie pier tiger tire ages arms arts".split(" "));
 
 /** Of dimensions that are nearly like one that Tollgate knows. */
 export function* dimensionWarnings({ input }: Known): Warnings {
+  const required = new Set(input.limits.flatMap(({ per, optional }) => (optional === true ? [] : per)));
   for (const { name, keys, isKey } of input.limits.flatMap(dimensionUses)) {
-    const meant = builtInFor(name);
-    if (meant === null) continue;
+    const meant = builtInFor(name) ?? (required.has(name) ? null : builtInWithSuffix(name));
+    const span = SPANS.has(name) ? durationFrom(name) : null;
+    if (meant === null && span === null) continue;
     const message = `Tollgate has no dimension ${quoted(name)}, so it is one of your own.`;
-    yield (isKey ? ofKey : ofValue)("unusual-dimension", keys, message, didYouMean(meant));
+    const hint =
+      span === null ? didYouMean(meant) : `For a quota in each ${name}, write "window: ${span}" and ${WINDOWED}.`;
+    yield (isKey ? ofKey : ofValue)("unusual-dimension", keys, message, hint);
   }
 }
 
@@ -25,6 +33,12 @@ export function* dimensionWarnings({ input }: Known): Warnings {
 function builtInFor(name: string): string | null {
   if (BUILT_IN.includes(name) || OWN_WORDS.has(name)) return null;
   return BUILT_IN.find((dimension) => editDistance(name, dimension, 1) === 1) ?? null;
+}
+
+/** The dimension that `user_id` or `tool_name` means; `null` for none. */
+function builtInWithSuffix(name: string): string | null {
+  const [, stem] = /^(.+?)_?(?:id|name)$/.exec(name) ?? [];
+  return DIMENSIONS.find((dimension) => dimension === stem) ?? null;
 }
 
 function dimensionUses(limit: LimitInput, i: number): Use[] {

@@ -15,6 +15,8 @@ import {
 
 const ADD_TOOL = 'If it is right, add it to "tools".';
 
+const USE_QUOTA = 'Write "quota" for all values that "quotas" does not name.';
+
 /** Of the entries of `tools`. */
 export function* toolWarnings({ input, limits }: Known): Warnings {
   const allUnits = new Set(limits.flatMap(({ unit }) => unit ?? []));
@@ -67,9 +69,18 @@ export function* matchWarnings({ limit, keys }: KnownLimit, known: Known): Warni
     } else if (known.tools === null) continue;
     else if (!isGlob(pattern)) yield* unknownTool(pattern, own, known, ofValue);
     else if (![...known.tools].some(globMatcher(pattern))) {
-      yield ofValue("unknown-tool", own, `No tool in "tools" matches ${quoted(pattern)}.`, ADD_TOOL);
+      const hint = didYouMean(closestPattern(pattern, known.tools)) ?? ADD_TOOL;
+      yield ofValue("unknown-tool", own, `No tool in "tools" matches ${quoted(pattern)}.`, hint);
     }
   }
+}
+
+/** The pattern that was probably meant by a beginning of names: `search_*` by `serach_*`. */
+function closestPattern(pattern: string, tools: ReadonlySet<string>): string | null {
+  const start = pattern.slice(0, -1);
+  if (!pattern.endsWith("*") || isGlob(start)) return null;
+  const meant = closest(start, new Set([...tools].flatMap((tool) => [tool, tool.slice(0, start.length)])));
+  return meant === null ? null : `${meant}*`;
 }
 
 /** Of a name that is not in `tools`, where there are some. */
@@ -120,7 +131,9 @@ export function* quotaWarnings(of: KnownLimit, known: Known): Warnings {
 function* quotasByTool(names: readonly string[], { keys, matches }: KnownLimit, known: Known): Warnings {
   for (const name of names) {
     const own = [...keys, "quotas", name];
-    if (!isGlob(name)) yield* namedTool(name, own, known, matches, ofKey);
+    if (name === "default" && known.tools?.has(name) !== true) {
+      yield ofKey("unknown-tool", own, `${quoted(name)} is taken as the name of one tool.`, USE_QUOTA);
+    } else if (!isGlob(name)) yield* namedTool(name, own, known, matches, ofKey);
     else {
       const hint = 'Name each tool, or give the tools a limit of their own with "match".';
       yield ofKey("unknown-tool", own, `"quotas" has whole names, and ${quoted(name)} is taken as one.`, hint);
@@ -134,10 +147,11 @@ function* quotasByTier(names: readonly string[], { keys, appliesTo }: KnownLimit
   if (tiers.size === 0) return;
   for (const name of names) {
     if (tiers.has(name)) continue;
-    const hint = known.namedTools.has(name)
+    const message = `No tool of this limit has the tier ${quoted(name)}.`;
+    const other = known.namedTools.has(name)
       ? "It is a tool. For quotas by tool, put tool last in per."
       : didYouMean(closest(name, tiers));
-    yield ofKey("unknown-tier", [...keys, "quotas", name], `No tool of this limit has the tier ${quoted(name)}.`, hint);
+    yield ofKey("unknown-tier", [...keys, "quotas", name], message, name === "default" ? USE_QUOTA : other);
   }
 }
 

@@ -119,7 +119,8 @@ function toolUsesOf({ per, match = [], quotas = {}, overrides = [] }: LimitInput
     if (!isGlob(name)) uses.push({ name, keys: ["limits", i, "match", n], isKey: false });
   }
   if (per.at(-1) === "tool") {
-    for (const name of Object.keys(quotas)) uses.push({ name, keys: ["limits", i, "quotas", name], isKey: true });
+    for (const name of Object.keys(quotas).filter((each) => each !== "default"))
+      uses.push({ name, keys: ["limits", i, "quotas", name], isKey: true });
   }
   for (const [n, { when }] of overrides.entries()) {
     if (when.tool === undefined) continue;

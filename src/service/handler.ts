@@ -109,7 +109,7 @@ export function createService(options: ServiceOptions): Service {
   const stop = new AbortController();
   const written = new WeakMap<Policy, Omit<PolicyInForce, "policy">>();
   const read = (given: ServiceOptions["policy"]): Policy => {
-    const { policy, warnings } = readPolicy(given);
+    const { policy, warnings } = readPolicy(given, options.policySource);
     if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
     written.set(policy, asWritten(typeof given === "string" ? given : JSON.stringify(writtenPolicy(policy), null, 2)));
     return policy;
@@ -205,8 +205,9 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   if (keys !== false) keys.close();
 }
 
-function readPolicy(given: ServiceOptions["policy"]) {
-  const read = typeof given === "string" ? readPolicyText(given) : definedPolicy(definePolicy(given as PolicyInput));
+function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
+  const read =
+    typeof given === "string" ? readPolicyText(given, source) : definedPolicy(definePolicy(given as PolicyInput));
   const { policy } = read;
   const taken = TAKEN.find((name) => policy.dimensions.has(name));
   if (taken !== undefined) {

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { z } from "zod";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { reasonOf } from "../kernel/reason.ts";
+import { fileReasonOf } from "../kernel/reason.ts";
 
 /** What a key may do: decide calls, read how things stand, change them. None contains another. */
 export const SCOPES = ["decide", "read", "admin"] as const;
@@ -109,7 +109,7 @@ export function readKeys(path: string): readonly StoredKey[] {
     if (MisuseError.isInstance(error)) throw error;
     // What the parser says beside the place may show what stands there.
     const [place = ""] = /at line \d+ column \d+|\(line \d+ column \d+\)/.exec(String(error)) ?? [];
-    const got = error instanceof SyntaxError ? `no JSON ${place}`.trim() : reasonOf(error);
+    const got = error instanceof SyntaxError ? `no JSON ${place}`.trim() : fileReasonOf(error);
     const fault = { path: "keys", expected: `a key file that can be read at ${path}`, got };
     throw new MisuseError("invalid-option", fault, { cause: error });
   }
@@ -201,7 +201,7 @@ function change(path: string, by: (keys: readonly StoredKey[]) => readonly Store
     const expected = isLocked
       ? `that nobody else changes ${path} (if a command was killed amid that, remove ${next})`
       : `a folder in which ${path} can be written`;
-    throw new MisuseError("invalid-option", { path: "keys", expected, got: reasonOf(error) }, { cause: error });
+    throw new MisuseError("invalid-option", { path: "keys", expected, got: fileReasonOf(error) }, { cause: error });
   }
   try {
     const keys = by(existsSync(path) ? readKeys(path) : []);

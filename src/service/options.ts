@@ -47,6 +47,8 @@ export interface ServiceBounds {
 export interface ServiceOptions {
   /** What calls are judged by: the text of a policy in YAML or JSON, or a policy as an object. */
   readonly policy: string | PolicyInput | Policy;
+  /** What the log and faults name as the origin of a policy's text, such as a file's path. Default `policy`. */
+  readonly policySource?: string | undefined;
   /** Where the state lives. The service closes it. */
   readonly store: Store;
   /** Who may ask: `keyFile(path)`, or `false` for anybody. */
@@ -98,7 +100,19 @@ export const LISTEN_NUMBERS: readonly string[] = [
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-const KNOWN = ["policy", "store", "keys", "prefix", "failover", "onDecision", "onEvent", "log", "audit", "bounds"];
+const KNOWN = [
+  "policy",
+  "policySource",
+  "store",
+  "keys",
+  "prefix",
+  "failover",
+  "onDecision",
+  "onEvent",
+  "log",
+  "audit",
+  "bounds",
+];
 
 /**
  * Refuses options that are wrong, but for what the limiter refuses by itself.
@@ -107,7 +121,10 @@ const KNOWN = ["policy", "store", "keys", "prefix", "failover", "onDecision", "o
  */
 export function checkServiceOptions(options: ServiceOptions): void {
   checkOptionKeys(options, KNOWN);
-  const { keys, log, audit } = options;
+  const { policySource, keys, log, audit } = options;
+  if (policySource !== undefined && typeof policySource !== "string") {
+    throw invalidOption("policySource", "a text", policySource);
+  }
   if (keys !== false && typeof keys?.find !== "function") {
     throw invalidOption("keys", "keys, such as keyFile(path), or false for nobody needs one", keys);
   }

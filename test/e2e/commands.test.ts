@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { createLimiter, loadPolicy } from "tollgate";
+import { createLimiter, loadPolicy, parsePolicy } from "tollgate";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
@@ -116,6 +116,19 @@ describe("check", () => {
     const tabs = await tollgate(["check", write("tabs.yaml", "version: 1\nlimits:\n\t- name: a\n")], folder);
     assert.match(tabs.stdout, /^tabs\.yaml:3:1: policy: expected YAML or JSON, got Tabs .* Indent with spaces\.$/m);
     assert.equal((await tollgate(["check", "nowhere.yaml"], folder)).status, 2);
+    assert.throws(
+      () => parsePolicy("version: 1\nlimits:\n- name: a\n  per: []\n quota: 5\n"),
+      /policy:5:1: .* Indent it as far as the lines/,
+    );
+    assert.throws(
+      () => parsePolicy("limits:\n  - a: [b]\n version: 1\n"),
+      /policy:3:1: .* Indent it as far as the lines/,
+    );
+    assert.throws(
+      () => parsePolicy("version: 1\n---\nversion: 1\n"),
+      /got Source contains multiple documents\. Remove the line ---/,
+    );
+    assert.throws(() => parsePolicy("version: 1\nlimits:\n- name: @a\n"), /policy:3:9: .* Put quotes around it\.$/);
   });
 });
 

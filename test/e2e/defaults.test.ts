@@ -150,6 +150,14 @@ describe("what a command cannot use", () => {
       ["serve", ...memory, "--keys", "broken.json"],
       /--keys: expected a key file that can be read at broken\.json, got no JS/,
     ],
+    [
+      ["keys", "list", "--keys", "none.json"],
+      /--keys: .* at none\.json, got there is no such file or folder \(ENOENT\)/,
+    ],
+    [["keys", "list", "--keys", "folder"], /--keys: .* at folder, got it is a folder \(EISDIR\)/],
+    [["serve", "--port", "many"], /--port: expected a whole number from 0 to 65535, got "many"/],
+    [["serve", "--port=-1"], /--port: expected a whole number from 0 to 65535, got "-1"/],
+    [["serve", "--instances", "many"], /--instances: expected a whole number from 1 to 10000, got "many"/],
     [["serve", ...memory, "--tls-cert", "none.pem", "--tls-key", "k"], /--tls-cert: cannot read none\.pem/],
     [
       ["serve", ...memory, "--tls-cert", "bad.yaml", "--tls-key", "bad.yaml"],
@@ -203,6 +211,19 @@ describe("what a command cannot use", () => {
       const ran = await run(args, folder);
       assert.match(ran.stderr, message, args.join(" "));
       assert.equal(ran.status, status, `${args.join(" ")}: ${ran.stderr}`);
+    }
+  });
+
+  it("is misuse in commands inside a command, too, and the help is named", async () => {
+    for (const [args, message] of [
+      [["keys", "list"], /required option '--keys <file>' not specified/],
+      [["keys", "revoke", "--keys", "k"], /missing required argument 'id'/],
+      [["keys", "list", "--keys", "k", "--jsn"], /unknown option '--jsn'/],
+    ] as const) {
+      const { status, stderr } = await tollgate(args, folder);
+      assert.match(stderr, message);
+      assert.match(stderr, /\(--help shows what there is\)/);
+      assert.equal(status, 2);
     }
   });
 

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parse } from "yaml";
+import { readPolicy } from "./policy.ts";
+
+type Limit = Record<string, unknown>;
+
+const policyOf = (limit: Limit) => ({ version: 1, limits: [limit] });
+
+function faultsOf(policy: unknown): Map<string, string | undefined> {
+  const result = readPolicy(policy);
+  return new Map("policy" in result ? [] : result.faults.map(({ path, hint }) => [path, hint]));
+}
+
+/** What is written instead of a key, by its hint alone. */
+function mended(limit: Limit, key: string): Limit {
+  const hint = faultsOf(policyOf(limit)).get(`limits[0].${key}`);
+  const [, text] = /^Write "(.+)" instead of "/.exec(hint ?? "") ?? [];
+  if (text === undefined) throw assert.fail(`${key}: ${hint}`);
+  const { [key]: _, ...rest } = limit;
+  return { ...rest, ...parse(`{ ${text} }`) };
+}
+
+describe("keys of other tools", () => {
+  it("have a hint that is accepted as it is written", () => {
+    const cases: [key: string, value: unknown, limit: Limit, mended: Limit][] = [
+      ["per_session", 10, {}, { per: ["session"], quota: 10 }],
+      ["maxCallsPerUser", 10, {}, { per: ["user"], quota: 10 }],
+      ["tokens_per_tenant", 10, {}, { per: ["tenant"], unit: "tokens", quota: 10 }],
+      ["session_limit", 10, {}, { per: ["session"], quota: 10 }],
+      ["scope", "user", { quota: 5 }, { per: ["user"], quota: 5 }],
+      ["scope", ["user", "tool"], { quota: 5 }, { per: ["user", "tool"], quota: 5 }],
+      ["tools", ["search"], { per: [], quota: 5 }, { per: [], quota: 5, match: ["search"] }],
+      ["tool", "mcp__*", { per: [], quota: 5 }, { per: [], quota: 5, match: ["mcp__*"] }],
+      ["when", { tool: "search" }, { per: [], quota: 5 }, { per: [], quota: 5, match: ["search"] }],
+      ["max_tokens", 1000, { per: [] }, { per: [], unit: "tokens", quota: 1000 }],
+      ["token_budget", 1000, { per: [] }, { per: [], unit: "tokens", quota: 1000 }],
+      ["max_cost_usd", 2.5, { per: [] }, { per: [], unit: "usd_micros", quota: 2_500_000 }],
+      ["budget_usd", "$3", { per: [] }, { per: [], unit: "usd_micros", quota: 3_000_000 }],
+      ["max_spend", "much", { per: [] }, { per: [], unit: "usd_micros", quota: 5_000_000 }],
+      ["daily_limit", 9, { per: [] }, { per: [], algorithm: "fixed-window", quota: 9, window: "1d" }],
+      ["hourly_tokens", 9, { per: [] }, { per: [], algorithm: "fixed-window", unit: "tokens", quota: 9, window: "1h" }],
+      ["max_requests_per_minute", 9, { per: [] }, { per: [], algorithm: "gcra", quota: 9, window: "1m" }],
+      ["max_per_hour", 9, { per: [] }, { per: [], algorithm: "gcra", quota: 9, window: "1h" }],
+      ["limit_per_day", 9, { per: [] }, { per: [], algorithm: "gcra", quota: 9, window: "1d" }],
+      ["max_tokens_per_minute", 9, { per: [] }, { per: [], algorithm: "gcra", unit: "tokens", quota: 9, window: "1m" }],
+      ["on_exceed", "warn", { per: [], quota: 5 }, { per: [], quota: 5, mode: "shadow" }],
+      ["action", "log", { per: [], quota: 5 }, { per: [], quota: 5, mode: "shadow" }],
+      ["dry_run", true, { per: [], quota: 5 }, { per: [], quota: 5, mode: "shadow" }],
+      ["ttl_seconds", 3600, { per: [], quota: 5 }, { per: [], quota: 5, ttl: "1h" }],
+      [
+        "window_ms",
+        60_000,
+        { per: [], quota: 5, algorithm: "gcra" },
+        { per: [], quota: 5, algorithm: "gcra", window: "1m" },
+      ],
+      [
+        "reset",
+        "daily",
+        { per: [], quota: 5, algorithm: "fixed-window" },
+        { per: [], quota: 5, algorithm: "fixed-window", window: "1d" },
+      ],
+    ];
+    for (const [key, value, limit, expected] of cases) {
+      const found = mended({ name: "a", ...limit, [key]: value }, key);
+      assert.deepEqual(found, { name: "a", ...expected }, key);
+      assert.deepEqual([...faultsOf(policyOf(found))], [], key);
+    }
+  });
+
+  it("say what to do where no other key is meant", () => {
+    const own = (text: string) => `Write it in a limit of its own, with "${text}".`;
+    const cases: [key: string, value: unknown, hint: RegExp | string][] = [
+      ["enabled", true, 'Remove it. A limit with "mode: shadow" counts and never denies.'],
+      ["priority", 1, /a call must pass all limits that match/],
+      ["cooldown", "30s", /a denied call is told when to try again/],
+      ["refill_rate", 10, /write "algorithm: gcra", quota, window and burst/],
+      ["on_exceed", "deny", 'Remove "on_exceed": a call over the quota is denied.'],
+      ["action", "deny", 'Remove "action": a call over the quota is denied.'],
+      ["cost", 5, /is said by its tool: tools: \{ search: \{ cost: \{ tokens: 5 \} \} \}/],
+      ["when", { plan: "pro" }, /overrides: \[\{ when: \{ plan: pro \}, quota: 500 \}\]/],
+      ["max_concurrent", 5, /"algorithm: concurrency" and "quota"/],
+      ["default", 5, /for all values that "quotas" does not name/],
+      ["description", "x", /as a comment/],
+      ["scope", "user", 'Remove "scope": this limit has "per" already.'],
+      ["rate", 5, 'Remove "rate": this limit has "quota" already.'],
+      ["per_tool", 3, own("per: [tool], quota: 3")],
+      ["max_tokens", 3, own("unit: tokens, quota: 3")],
+      ["rpm", 3, own("algorithm: gcra, quota: 3, window: 1m")],
+      [
+        "window_seconds",
+        60,
+        /^Write "window: 1m" instead of "window_seconds"\. A window needs an algorithm\. .* any 1m/,
+      ],
+      ["reset", "daily", /^Write "window: 1d" instead of "reset"\. A window needs an algorithm\. .* any 1d/],
+      ["// search", 5, "A comment begins with #."],
+    ];
+    for (const [key, value, hint] of cases) {
+      const path = /^\w+$/.test(key) ? `.${key}` : `["${key}"]`;
+      const found = faultsOf(policyOf({ name: "a", per: ["session"], quota: 5, [key]: value })).get(`limits[0]${path}`);
+      if (typeof hint === "string") assert.equal(found, hint);
+      else assert.match(found ?? "", hint);
+    }
+    const text = { name: "a", per: [], quota: 5, window_ms: "one" };
+    assert.match(faultsOf(policyOf(text)).get("limits[0].window_ms") ?? "", /^Write "window" instead of "window_ms"\./);
+  });
+
+  it("say where to write what is in the wrong part of a policy", () => {
+    const limits = [{ name: "a", per: ["session"], quota: 5 }];
+    const hintAt = (policy: object, path: string) => faultsOf({ version: 1, limits, ...policy }).get(path);
+    assert.equal(
+      faultsOf({ tollgate: { version: 1, limits } }).get("tollgate"),
+      'Remove the line "tollgate:", and write what is inside it at the top.',
+    );
+    assert.equal(hintAt({ defaults: { quota: 5 } }, "defaults"), "There are no defaults: write them in each limit.");
+    assert.equal(hintAt({ rpm: 5 }, "rpm"), 'Write "rpm" in a limit, which is an entry of "limits".');
+    const ofTool = (tool: unknown, key: string) => hintAt({ tools: { search: tool } }, `tools.search.${key}`);
+    for (const key of ["rpm", "limit", "quota", "max_calls", "max_calls_per_session", "daily_limit"]) {
+      assert.equal(ofTool({ [key]: 5 }, key), 'Write it in a limit of its own, with "match: [search]".', key);
+    }
+    assert.equal(ofTool({ timeout: "5s" }, "timeout"), undefined);
+    assert.equal(ofTool({ tier: 1 }, "tier"), 'Write "1", with quotes.');
+    assert.equal(ofTool({ tier: ["T1"] }, "tier"), "A tool has one tier: write tier: T1.");
+    assert.equal(ofTool({ tier: {} }, "tier"), undefined);
+    assert.equal(ofTool({ cost: "$0.05" }, "cost"), "Count money in millionths: cost: { usd_micros: 50000 }.");
+    const ofLimit = (limit: object, path: string) =>
+      hintAt({ limits: [{ name: "a", per: ["session"], quota: 5, ...limit }] }, `limits[0].${path}`);
+    const override = [{ plan: "pro", quota: 5 }];
+    assert.equal(ofLimit({ overrides: override }, "overrides[0].plan"), 'Write it in "when": { plan: pro }.');
+    assert.equal(ofLimit({ ttl: { fromfirst: "1 hour" } }, "ttl"), "Write ttl: { fromFirst: 1h }.");
+    assert.equal(ofLimit({ ttl: {} }, "ttl"), "Write ttl: { fromFirst: 1h }.");
+    const result = readPolicy(policyOf({ name: "a", per: "session, tool", quota: 5 }));
+    assert.deepEqual("faults" in result && result.faults.map(({ expected, hint }) => [expected, hint]), [
+      ["a list of dimensions", "Write a list: per: [session, tool]."],
+    ]);
+    assert.equal(ofLimit({ quotas: [{ search: 5 }] }, "quotas"), "Write an object: quotas: { search: 5 }.");
+    assert.equal(ofLimit({ per: [], quotas: { search: 5 } }, "quotas"), "For quotas by tool, write per: [tool].");
+    assert.equal(ofLimit({ quota: { search: 5 } }, "quota"), 'Quotas by tool are "quotas", with tool last in per.');
+    assert.equal(ofLimit({ algorithm: "streak" }, "of"), 'Add "of: errors" or "of: results".');
+    assert.match(ofLimit({ per: "minute" }, "per") ?? "", /^Say whose quota it is: .* with "window: 1m"\.$/);
+    assert.match(ofLimit({ quota: undefined, quotas: { s: 5 } }, "otherwise") ?? "", /^Add "otherwise: allow" or/);
+  });
+});
