@@ -280,6 +280,29 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
     });
   });
 
+  describe("a Sentinel that gives no answers", { concurrency: true }, () => {
+    it("keeps no client, and no command, from asking the next one", async (context) => {
+      const { master, name, sentinels } = await startSentinels();
+      const deaf = await SilentProxy.start(master.port);
+      deaf.isDeaf = true;
+      const hosts = [{ host: "127.0.0.1", port: deaf.port }, ...sentinels];
+      const io = new Redis({ sentinels: hosts, name });
+      const limiter = createLimiter({ policy: POLICY, store: redisStore(ofIoRedis(io).client) });
+      await recovered(limiter);
+      await limiter.close();
+      io.disconnect();
+      const url = (list: typeof hosts) =>
+        `redis+sentinel://${list.map(({ host, port }) => `${host}:${port}`).join(",")}/${name}`;
+      const serve = start(["serve", "--port", "0", "--store", url(hosts)], temporaryFolder());
+      context.after(() => serve.child.kill("SIGKILL"));
+      const doctor = (list: typeof hosts) => start(["doctor", "--store", url(list)], temporaryFolder()).ran;
+      const [found, alone] = await Promise.all([doctor(hosts), doctor(hosts.slice(0, 1))]);
+      assert.match(found.stdout, /Redis \d/);
+      assert.deepEqual([alone.status, alone.stdout], [3, ""]);
+      await eventually("serve has connected", () => /cmd=evalsha/.test(master.cli("CLIENT", "LIST")));
+    });
+  });
+
   describe("tollgate serve", { concurrency: true }, () => {
     /** Starts it on a Redis that is behind a proxy. */
     async function serve(context: TestContext, server: RedisServer) {
