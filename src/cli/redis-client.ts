@@ -153,7 +153,9 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
 }
 
 async function quit(client: Redis | Cluster): Promise<void> {
-  await within(QUIT_MS, client.quit()).catch(() => client.disconnect());
+  await within(QUIT_MS, client.quit()).catch(() => {});
+  // A server, or a proxy before it, that has said goodbye may keep the connection all the same.
+  client.disconnect();
 }
 
 /** @param retryMs how long after its nth failure it connects again; `null` for never */
