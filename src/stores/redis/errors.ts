@@ -61,6 +61,12 @@ export function saysUnfit(error: unknown): boolean {
   return UNFIT.has(serverError(error)?.word ?? "");
 }
 
+/** Whether a server does not know who asks, so that rights are not the matter. */
+export function saysNoUser(error: unknown): boolean {
+  const word = serverError(error)?.word;
+  return word === "NOAUTH" || word === "WRONGPASS";
+}
+
 /** Whether a server said this, and not the client. */
 export function isServerError(error: unknown): boolean {
   return serverError(error) !== null;
