@@ -193,7 +193,8 @@ describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
   });
 
   for (const [name, connect] of Object.entries(clients)) {
-    if (name === "valkey-glide") continue;
+    // They tell nobody when they end: the second one does so by itself when nothing is sent.
+    if (name === "valkey-glide" || name === "node-redis with a socket timeout") continue;
     it(`takes the store's connections with it when its user closes ${name}`, async () => {
       const server = await startRedis();
       const proxy = await SilentProxy.start(server.port);
