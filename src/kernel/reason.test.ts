@@ -44,6 +44,11 @@ describe("reasonOf", () => {
       fault("connect redis://me:s3cret@host:1 with password=s3cret&x=1"),
       "connect redis://…@host:1 with password=…&x=1",
     ],
+    [
+      "no part of a password with an @",
+      fault("connect redis://me:s3@cret@host:1 failed"),
+      "connect redis://…@host:1 failed",
+    ],
   ];
   for (const [name, error, reason] of cases) {
     it(`says ${name}`, () => assert.equal(reasonOf(error), reason));

@@ -53,5 +53,5 @@ function oneLine(text: string): string {
 }
 
 function withoutPasswords(text: string): string {
-  return text.replace(/:\/\/[^\s@]*@/g, "://…@").replace(/\b(password|passwd|pwd|secret|token)=[^\s&;]+/gi, "$1=…");
+  return text.replace(/:\/\/\S*@/g, "://…@").replace(/\b(password|passwd|pwd|secret|token)=[^\s&;]+/gi, "$1=…");
 }
