@@ -35,6 +35,7 @@ describe("reasonOf", () => {
     ["an address without a port", fault("timeout", { hostname: "db" }), "timeout db"],
     ["no state of SQL", fault("password authentication failed", { code: "28P01" }), "password authentication failed"],
     ["no cause twice", fault("one: two", { cause: fault("two") }), "one: two"],
+    ["a cause that says more instead", fault("reset", { cause: fault("reset at a:1") }), "reset at a:1"],
     ["a text on one line", " broken\n  pipe \n", "broken pipe"],
     ["what is no error", { code: 7 }, '{"code":7}'],
     ["that nothing is known", fault(""), "an error without a message"],
