@@ -296,7 +296,11 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
         `redis+sentinel://${list.map(({ host, port }) => `${host}:${port}`).join(",")}/${name}`;
       const serve = start(["serve", "--port", "0", "--store", url(hosts)], temporaryFolder());
       context.after(() => serve.child.kill("SIGKILL"));
-      const doctor = (list: typeof hosts) => start(["doctor", "--store", url(list)], temporaryFolder()).ran;
+      const doctor = (list: typeof hosts) => {
+        const { child, ran } = start(["doctor", "--store", url(list)], temporaryFolder());
+        const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+        return ran.finally(() => clearTimeout(timer));
+      };
       const [found, alone] = await Promise.all([doctor(hosts), doctor(hosts.slice(0, 1))]);
       assert.match(found.stdout, /Redis \d/);
       assert.deepEqual([alone.status, alone.stdout], [3, ""]);
