@@ -1,7 +1,8 @@
 // A Postgres by its URL: the pool that the command line makes for it, and therefore closes. pg is an optional peer, so it is
 // imported when a URL asks for it.
 
-import { pauseAfter } from "../clock.ts";
+import type { PoolClient } from "pg";
+import { pauseAfter, within } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { databaseThrough } from "../stores/postgres/client.ts";
@@ -18,6 +19,8 @@ const CONNECTIONS = {
   // A name that has moved, while the server that it named before still answers, is followed within this time.
   maxLifetimeSeconds: 60,
 };
+/** How long servers may take to say goodbye. */
+const END_MS = 1_000;
 /** For the first statement of a command. */
 const FIRST_MS = 5_000;
 /** The pause before the tables are tried to be made again: the first time, and at most. */
@@ -41,16 +44,16 @@ export async function connectPostgres(
   url: string,
   makesTables: boolean,
 ): Promise<{ readonly client: PostgresClient; close(): Promise<void> }> {
-  const pool = await poolOf(url);
+  const { pool, close } = await poolOf(url);
   try {
     await databaseThrough(pool, FIRST_MS).query("SELECT 1");
     if (makesTables) await migrate(pool);
   } catch (error) {
-    await pool.end();
+    await close();
     const { code, message, transient } = postgresError(error);
     throw new StoreError(code, `${postgresLabel(url)}: ${message}`, { transient, cause: error });
   }
-  return { client: pool, close: () => pool.end() };
+  return { client: pool, close };
 }
 
 /** A pool whose server may not be there yet, and whether it has Tollgate's tables. */
@@ -73,7 +76,7 @@ export interface KeptPostgres {
  * @throws MisuseError when pg is not installed
  */
 export async function keepPostgres(url: string): Promise<KeptPostgres> {
-  const pool = await poolOf(url);
+  const { pool, close } = await poolOf(url);
   let state: "waiting" | "ready" | "closed" = "waiting";
   let problem = new StoreError("loading", "Postgres: Tollgate's tables are being made", { transient: true });
   let again: ReturnType<typeof setTimeout> | undefined;
@@ -107,7 +110,7 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
     async close() {
       state = "closed";
       clearTimeout(again);
-      await pool.end();
+      await close();
     },
   };
 }
@@ -115,8 +118,27 @@ export async function keepPostgres(url: string): Promise<KeptPostgres> {
 async function poolOf(url: string) {
   const { Pool } = (await importPg()).default;
   const pool = new Pool({ connectionString: url, ...CONNECTIONS });
+  const open = new Set<PoolClient>();
+  pool.on("connect", (client) => open.add(client));
+  pool.on("remove", (client) => open.delete(client));
   // A connection that breaks while nobody uses it is told by the event alone.
-  return pool.on("error", () => {});
+  pool.on("error", () => {});
+  const close = async () => {
+    const closed = new Promise<void>((resolve) => {
+      const look = () => open.size === 0 && resolve();
+      pool.on("remove", look);
+      look();
+    });
+    await within(END_MS, Promise.all([pool.end(), closed])).catch(() => {});
+    // What a silent server leaves open would keep the process.
+    for (const client of open) streamOf(client)?.destroy();
+  };
+  return { pool, close };
+}
+
+/** Its types do not name it. */
+function streamOf(client: PoolClient): { destroy(): void } | undefined {
+  return (client as { connection?: { stream?: { destroy(): void } } }).connection?.stream;
 }
 
 async function importPg() {

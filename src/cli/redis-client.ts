@@ -18,6 +18,9 @@ export const ANSWER_MS = 5_000;
 /** After so long without traffic the operating system asks whether a connection is still there. */
 const KEEP_ALIVE_MS = 10_000;
 
+/** How long a Sentinel may take until the next one is asked. */
+const SENTINEL_MS = 500;
+
 /** How long a server may take to say goodbye. */
 const QUIT_MS = 1_000;
 
@@ -150,7 +153,9 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
 }
 
 async function quit(client: Redis | Cluster): Promise<void> {
-  await within(QUIT_MS, client.quit()).catch(() => client.disconnect());
+  await within(QUIT_MS, client.quit()).catch(() => {});
+  // A server, or a proxy before it, that has said goodbye may keep the connection all the same.
+  client.disconnect();
 }
 
 /** @param retryMs how long after its nth failure it connects again; `null` for never */
@@ -183,7 +188,13 @@ async function clientOf(address: RedisAddress, retryMs: (tries: number) => numbe
   }
   const single = { ...options, retryStrategy: retryMs, reconnectOnError: saysUnfit };
   return kind === "sentinel"
-    ? new ioredis.Redis({ ...single, sentinels: [...hosts], name, sentinelRetryStrategy: retryMs })
+    ? new ioredis.Redis({
+        ...single,
+        sentinels: [...hosts],
+        name,
+        sentinelRetryStrategy: retryMs,
+        sentinelCommandTimeout: SENTINEL_MS,
+      })
     : new ioredis.Redis({ ...single, ...hosts[0] });
 }
 

@@ -35,6 +35,7 @@ describe("reasonOf", () => {
     ["an address without a port", fault("timeout", { hostname: "db" }), "timeout db"],
     ["no state of SQL", fault("password authentication failed", { code: "28P01" }), "password authentication failed"],
     ["no cause twice", fault("one: two", { cause: fault("two") }), "one: two"],
+    ["a cause that says more instead", fault("reset", { cause: fault("reset at a:1") }), "reset at a:1"],
     ["a text on one line", " broken\n  pipe \n", "broken pipe"],
     ["what is no error", { code: 7 }, '{"code":7}'],
     ["that nothing is known", fault(""), "an error without a message"],
@@ -43,6 +44,11 @@ describe("reasonOf", () => {
       "no password",
       fault("connect redis://me:s3cret@host:1 with password=s3cret&x=1"),
       "connect redis://…@host:1 with password=…&x=1",
+    ],
+    [
+      "no part of a password with an @",
+      fault("connect redis://me:s3@cret@host:1 failed"),
+      "connect redis://…@host:1 failed",
     ],
   ];
   for (const [name, error, reason] of cases) {

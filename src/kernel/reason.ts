@@ -15,10 +15,12 @@ const FAULT_CODE = /^(E[A-Z]{3,}|[A-Z]+(_[A-Z0-9]+)+)$/;
  * URL.
  */
 export function reasonOf(error: unknown): string {
-  const [first = "", ...others] = sentencesOf(error, MAX_CAUSES);
+  let [first = "", ...others] = sentencesOf(error, MAX_CAUSES);
   const more: string[] = [];
   for (const each of others.map((other) => other.replace(/\.$/, ""))) {
-    if (![first, ...more].some((said) => said.includes(each))) more.push(each);
+    // A cause may say the same, and more.
+    if (each.includes(first.replace(/\.$/, ""))) first = each;
+    else if (![first, ...more].some((said) => said.includes(each))) more.push(each);
   }
   const text = more.length === 0 ? first : `${first} (${more.join("; ")})`;
   return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON - 1)}…` : text;
@@ -69,5 +71,5 @@ function oneLine(text: string): string {
 }
 
 function withoutPasswords(text: string): string {
-  return text.replace(/:\/\/[^\s@]*@/g, "://…@").replace(/\b(password|passwd|pwd|secret|token)=[^\s&;]+/gi, "$1=…");
+  return text.replace(/:\/\/\S*@/g, "://…@").replace(/\b(password|passwd|pwd|secret|token)=[^\s&;]+/gi, "$1=…");
 }

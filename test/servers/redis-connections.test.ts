@@ -193,7 +193,8 @@ describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
   });
 
   for (const [name, connect] of Object.entries(clients)) {
-    if (name === "valkey-glide") continue;
+    // They tell nobody when they end: the second one does so by itself when nothing is sent.
+    if (name === "valkey-glide" || name === "node-redis with a socket timeout") continue;
     it(`takes the store's connections with it when its user closes ${name}`, async () => {
       const server = await startRedis();
       const proxy = await SilentProxy.start(server.port);
@@ -277,6 +278,33 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
       io.disconnect();
       await node.destroy();
       await eventually("all connections are closed", () => proxy.open === 0);
+    });
+  });
+
+  describe("a Sentinel that gives no answers", { concurrency: true }, () => {
+    it("keeps no client, and no command, from asking the next one", async (context) => {
+      const { master, name, sentinels } = await startSentinels();
+      const deaf = await SilentProxy.start(master.port);
+      deaf.isDeaf = true;
+      const hosts = [{ host: "127.0.0.1", port: deaf.port }, ...sentinels];
+      const io = new Redis({ sentinels: hosts, name });
+      const limiter = createLimiter({ policy: POLICY, store: redisStore(ofIoRedis(io).client) });
+      await recovered(limiter);
+      await limiter.close();
+      io.disconnect();
+      const url = (list: typeof hosts) =>
+        `redis+sentinel://${list.map(({ host, port }) => `${host}:${port}`).join(",")}/${name}`;
+      const serve = start(["serve", "--port", "0", "--store", url(hosts)], temporaryFolder());
+      context.after(() => serve.child.kill("SIGKILL"));
+      const doctor = (list: typeof hosts) => {
+        const { child, ran } = start(["doctor", "--store", url(list)], temporaryFolder());
+        const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+        return ran.finally(() => clearTimeout(timer));
+      };
+      const [found, alone] = await Promise.all([doctor(hosts), doctor(hosts.slice(0, 1))]);
+      assert.match(found.stdout, /Redis \d/);
+      assert.deepEqual([alone.status, alone.stdout], [3, ""]);
+      await eventually("serve has connected", () => /cmd=evalsha/.test(master.cli("CLIENT", "LIST")));
     });
   });
 

@@ -154,7 +154,17 @@ describe("a Redis whose user may not ask how it is set up", ownServers, () => {
     const [event, ...more] = events;
     assert.equal(more.length, 0);
     assert.ok(event?.type === "store-error" && StoreError.isInstance(event.error));
-    assert.match(event.error.message, /NOPERM.*info.*not known: allow INFO.*noeviction and appendonly yes/);
+    assert.match(event.error.message, /NOPERM.*info[^.]*\. So .*not known: allow INFO.*noeviction and appendonly yes/);
+  });
+
+  it("is told that the server does not know it, and nothing of rights", async () => {
+    const server = await startRedis("--requirepass", "x");
+    const store = redisStore(server.ioredis());
+    await assert.rejects(
+      () => store.setup?.() ?? Promise.resolve(),
+      (error) => StoreError.isInstance(error) && error.code === "unauthorized" && !/INFO/.test(error.message),
+    );
+    await store.close();
   });
 
   it("is told once what cannot be known, why, and what to do: without CONFIG", async () => {

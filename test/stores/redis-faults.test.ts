@@ -210,6 +210,15 @@ describe("errors of servers", () => {
     ["An error was signalled by the server: - PermissionDenied: this user has no permissions", "unauthorized", false],
     ["An error was signalled by the server: - BusyLoadingError: Redis is loading", "loading", true],
   ];
+  it("says in plain words that ioredis is not connected, and why", () => {
+    const error = new Error("Stream isn't writeable and enableOfflineQueue options is false");
+    assert.equal(redisError(error).message, "Redis: the client is not connected");
+    assert.equal(
+      redisError(error, new Error("connect ECONNREFUSED 127.0.0.1:1")).message,
+      "Redis: the client is not connected (connect ECONNREFUSED 127.0.0.1:1)",
+    );
+  });
+
   for (const [message, code, transient] of cases) {
     it(`${code}, ${transient ? "for now" : "for good"}: ${message}`, () => {
       const error = redisError(new Error(message));

@@ -39,6 +39,22 @@ const cases: readonly (readonly [name: string, client: unknown, problem: RegExp 
     redis({ reconnectOnError: () => 2, socketTimeout: 5_000, retryStrategy: null }),
     /^it never connects again: leave out retryStrategy$/,
   ],
+  [
+    "ioredis by Sentinel without a time limit for it",
+    redis({ reconnectOnError: leaves, socketTimeout: 5_000, sentinels: [{ port: 1 }], name: "x" }),
+    /^[^;]*set sentinelCommandTimeout to 500$/,
+  ],
+  [
+    "ioredis by Sentinel with all settings",
+    redis({
+      reconnectOnError: leaves,
+      socketTimeout: 5_000,
+      sentinels: [{ port: 1 }],
+      name: "x",
+      sentinelCommandTimeout: 500,
+    }),
+    null,
+  ],
   ["a Cluster by default", cluster({}), /charged twice .*; .*redisOptions\.socketTimeout/],
   [
     "a Cluster with all settings",

@@ -38,6 +38,8 @@ const BY_KIND: Record<string, string> = {
 /** Of errors whose word is ERR. */
 const NO_RIGHT = /^The user executing the script can't /;
 const IS_OLD = /unknown redis command|unknown command|unknown option|unsupported option|syntax error/i;
+/** What ioredis says of a command that it may not keep until it is connected. */
+const IS_UNCONNECTED = /^Stream isn't writeable/;
 const IS_FULL = /^max number of clients reached/;
 
 /** Whether the server does not know the script. */
@@ -61,6 +63,12 @@ export function saysUnfit(error: unknown): boolean {
   return UNFIT.has(serverError(error)?.word ?? "");
 }
 
+/** Whether a server does not know who asks, so that rights are not the matter. */
+export function saysNoUser(error: unknown): boolean {
+  const word = serverError(error)?.word;
+  return word === "NOAUTH" || word === "WRONGPASS";
+}
+
 /** Whether a server said this, and not the client. */
 export function isServerError(error: unknown): boolean {
   return serverError(error) !== null;
@@ -75,11 +83,12 @@ export function isServerError(error: unknown): boolean {
 export function redisError(error: unknown, fault?: Error): StoreError {
   if (StoreError.isInstance(error)) return error;
   const server = serverError(error);
+  const said = IS_UNCONNECTED.test(messageOf(error)) ? new Error("the client is not connected") : error;
   if (server === null && fault !== undefined) {
-    const reason = reasonOf(new Error(messageOf(error), { cause: fault }));
+    const reason = reasonOf(new Error(messageOf(said), { cause: fault }));
     return new StoreError("unavailable", `Redis: ${reason}`, { transient: true, cause: fault });
   }
-  const message = reasonOf(error);
+  const message = reasonOf(said);
   if (server?.word === "ERR" && IS_OLD.test(server.text)) {
     return new StoreError("too-old", `Redis 7.0 or newer, or Valkey, is needed: ${message}`, {
       transient: false,

@@ -1,7 +1,7 @@
 // One client as the store uses it, and for how long it has given no answer.
 
 import type { Connection, Send } from "./client.ts";
-import { isServerError } from "./errors.ts";
+import { isServerError, saysUnfit } from "./errors.ts";
 import { slotTag } from "./slots.ts";
 import type { Spare } from "./spare.ts";
 
@@ -26,9 +26,13 @@ export class Lane {
   readonly #silences = new Map<string, Silence>();
   readonly #inFlight = new Set<(error: Error) => void>();
 
-  constructor(connection: Connection, spare: Spare | null) {
+  readonly #refused: (lane: Lane, key: string | undefined) => void;
+
+  /** @param refused called when its server says that no more use can be made of it */
+  constructor(connection: Connection, spare: Spare | null, refused: (lane: Lane, key: string | undefined) => void) {
     this.#connection = connection;
     this.spare = spare;
+    this.#refused = refused;
   }
 
   readonly send: Send = (key, command, ...args) => {
@@ -47,6 +51,7 @@ export class Lane {
         },
         (error) => {
           end(isServerError(error));
+          if (saysUnfit(error)) this.#refused(this, key);
           reject(error);
         },
       );

@@ -4,7 +4,7 @@
 import { within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
-import { isServerError, saysUnfit } from "./errors.ts";
+import { isServerError } from "./errors.ts";
 import { Lane } from "./lane.ts";
 import { type Life, type LifeListener, lifeOf } from "./life.ts";
 import { OPEN_MS, type Spare, spareMaker } from "./spare.ts";
@@ -34,21 +34,12 @@ export class Route implements LifeListener {
     this.isCluster = this.#user.isCluster;
     this.#life = lifeOf(client);
     this.#makeSpare = spareMaker(client);
-    this.#lane = new Lane(this.#user, null);
+    this.#lane = this.#laneOf(this.#user, null);
   }
 
-  readonly send: Send = async (key, command, ...args) => {
-    const lane = this.#lane;
+  readonly send: Send = (key, command, ...args) => {
     this.#watch();
-    try {
-      return await lane.send(key, command, ...args);
-    } catch (error) {
-      if (saysUnfit(error) && lane === this.#lane && !this.isCluster) {
-        lane.isUnfit = true;
-        void this.#seek("", key);
-      }
-      throw error;
-    }
+    return this.#lane.send(key, command, ...args);
   };
 
   /** Ends what the store has made. The user's client stays as it is. */
@@ -61,12 +52,20 @@ export class Route implements LifeListener {
 
   /** The user's client has connected again: it goes to the server that its user wants. */
   connected(): void {
-    this.#use(new Lane(this.#user, null));
+    this.#use(this.#laneOf(this.#user, null));
   }
 
   ended(): void {
-    this.#use(new Lane(this.#user, null));
+    this.#use(this.#laneOf(this.#user, null));
     this.#closeSpares();
+  }
+
+  #laneOf(connection: Connection, spare: Spare | null): Lane {
+    return new Lane(connection, spare, (lane, key) => {
+      if (lane !== this.#lane || this.isCluster) return;
+      lane.isUnfit = true;
+      void this.#seek("", key);
+    });
   }
 
   #watch(afterMs: number = SILENT_MS): void {
@@ -139,7 +138,7 @@ export class Route implements LifeListener {
     try {
       spare = makeSpare();
       this.#spares.add(spare);
-      const lane = new Lane(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
+      const lane = this.#laneOf(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
       if (await isAnswering(lane, key, endsAtMs - performance.now())) return lane;
     } catch {
       // The next one may be luckier.

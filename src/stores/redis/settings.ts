@@ -22,12 +22,16 @@ const READONLY = new Error("READONLY You can't write against a read only replica
 const NO_SOCKET_TIMEOUT = "it keeps a connection that gives no answers: set socketTimeout to 5000";
 
 function ioredis({ options = {} }: IoRedisClient): readonly [kind: string, problems: readonly string[]] {
-  const { reconnectOnError, retryStrategy, socketTimeout } = options as IoRedisOptions;
+  const { reconnectOnError, retryStrategy, socketTimeout, sentinels, sentinelCommandTimeout } =
+    options as IoRedisOptions;
   const problems = [
     leaves(reconnectOnError)
       ? null
       : 'it stays with a server that has become a replica: set reconnectOnError to (error) => error.message.startsWith("READONLY")',
     typeof socketTimeout === "number" ? null : NO_SOCKET_TIMEOUT,
+    Array.isArray(sentinels) && typeof sentinelCommandTimeout !== "number"
+      ? "it waits for a Sentinel that gives no answers, and asks no other: set sentinelCommandTimeout to 500"
+      : null,
     typeof retryStrategy === "function" ? null : "it never connects again: leave out retryStrategy",
   ];
   return ["ioredis or iovalkey", problems.filter((problem) => problem !== null)];
@@ -37,6 +41,8 @@ interface IoRedisOptions {
   readonly reconnectOnError?: unknown;
   readonly retryStrategy?: unknown;
   readonly socketTimeout?: unknown;
+  readonly sentinels?: unknown;
+  readonly sentinelCommandTimeout?: unknown;
 }
 
 /** It may be any function, so it is asked. */

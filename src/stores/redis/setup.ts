@@ -3,7 +3,7 @@
 import { reasonOf } from "../../kernel/reason.ts";
 import { type SetupCheck, StoreError } from "../../store.ts";
 import type { RedisClient, Send } from "./client.ts";
-import { redisError } from "./errors.ts";
+import { redisError, saysNoUser } from "./errors.ts";
 import { clientCheck } from "./settings.ts";
 
 /** Reads version, eviction and persistence, and the client's settings. What the server does not tell is `unknown`. */
@@ -18,9 +18,9 @@ async function readInfo(send: Send): Promise<unknown> {
   try {
     return await send(undefined, "INFO");
   } catch (error) {
-    if (redisError(error).transient) throw error;
+    if (redisError(error).transient || saysNoUser(error)) throw error;
     const message =
-      `Redis: ${reasonOf(error)}. So version, eviction and persistence are not known: allow INFO for this user, or ` +
+      `Redis: ${reasonOf(error).replace(/\.$/, "")}. So version, eviction and persistence are not known: allow INFO for this user, or ` +
       "make sure that the server is Redis 7.0 or newer, with maxmemory-policy noeviction and appendonly yes";
     throw new StoreError("unauthorized", message, { transient: false, cause: error });
   }

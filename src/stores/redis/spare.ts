@@ -26,6 +26,8 @@ const IOREDIS = {
   lazyConnect: true,
   connectTimeout: OPEN_MS,
   disconnectTimeout: 100,
+  // Else the first Sentinel that gives no answers is waited for.
+  sentinelCommandTimeout: OPEN_MS / 4,
   retryStrategy: null,
   reconnectOnError: null,
 };
