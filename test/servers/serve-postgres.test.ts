@@ -52,7 +52,9 @@ describe("tollgate serve on Postgres", () => {
   it("says why there are no tables yet, and makes them once it can", async () => {
     const { consume, log } = await serve(server.url.replace(/\/\w*$/, "/later"));
     await consume("early");
-    await until(() => /Tollgate's tables are not ready: Postgres at \S+: database \\"later\\" does not exist/.test(log()));
+    await until(() =>
+      /Tollgate's tables are not ready: Postgres at \S+: database \\"later\\" does not exist/.test(log()),
+    );
     await server.pool().query("CREATE DATABASE later");
     const endsAtMs = performance.now() + 15_000;
     while ((await consume("late")).degraded !== null) assert.ok(performance.now() < endsAtMs, log());
