@@ -159,6 +159,7 @@ function nextSignal(): Promise<NodeJS.Signals> {
 }
 
 function failoverOf({ instances, journal }: ServeOptions): FailoverOptions {
+  if (journal !== undefined) checkAppendable(journal, "--journal");
   return {
     ...(instances === undefined ? {} : { instances: numberOf("--instances", instances, 1, 10_000) }),
     ...(journal === undefined ? {} : { journal: fileJournal(journal) }),

@@ -12,7 +12,7 @@ import { fakeClock } from "tollgate/testing";
 import { embeddedMigrations } from "../../scripts/sql.ts";
 import { startPostgres } from "../postgres.ts";
 import { sources } from "../sources.ts";
-import { testStore } from "../stores/store-suite.ts";
+import { CASE_MS, testStore } from "../stores/store-suite.ts";
 
 const server = await startPostgres();
 const pool = server.pool();
@@ -23,7 +23,7 @@ for (const [name, client] of Object.entries<PostgresClient>({ pg: pool, "postgre
   testStore(`postgres by ${name}`, async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
-    return { store: postgresStore(client, { clock }), advance: clock.advance };
+    return { store: postgresStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
   });
 }
 

@@ -15,7 +15,7 @@ import { fakeClock } from "tollgate/testing";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { startPostgres } from "../postgres.ts";
 import { ROOT } from "../sources.ts";
-import { inPartition, testStore } from "../stores/store-suite.ts";
+import { CASE_MS, inPartition, testStore } from "../stores/store-suite.ts";
 import { until } from "./load.ts";
 import { playTrace, trace } from "./trace.ts";
 
@@ -88,7 +88,7 @@ const column = { table: "AgentSession", column: "rateLimitState" };
 testStore("postgres by Prisma", async () => {
   await pool.query("TRUNCATE tollgate_buckets");
   const clock = fakeClock();
-  return { store: postgresStore(prisma, { clock }), advance: clock.advance };
+  return { store: postgresStore(prisma, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
 });
 
 testStore("document in a column by Prisma", async () => {

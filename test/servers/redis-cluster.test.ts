@@ -9,7 +9,7 @@ import type { StoreRequest } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { startCluster } from "../redis-cluster.ts";
-import { inPartition, testStore } from "../stores/store-suite.ts";
+import { CASE_MS, inPartition, testStore } from "../stores/store-suite.ts";
 
 // A replica that takes over because the machine is busy would lose what was not copied yet.
 const cluster = await startCluster("--cluster-node-timeout", "30000");
@@ -29,7 +29,7 @@ for (const [name, client] of Object.entries(clients)) {
   testStore(`redis cluster by ${name}`, () => {
     cluster.empty();
     const clock = fakeClock();
-    return { store: inPartition(redisStore(client, { clock }), "s1"), advance: clock.advance };
+    return { store: inPartition(redisStore(client, { clock, deadlineMs: CASE_MS }), "s1"), advance: clock.advance };
   });
 }
 

@@ -9,7 +9,7 @@ import { fakeClock } from "tollgate/testing";
 import { embeddedScript } from "../../scripts/lua.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { sources } from "../sources.ts";
-import { testStore } from "./store-suite.ts";
+import { CASE_MS, testStore } from "./store-suite.ts";
 
 const server = await anyRedis();
 const io = server.ioredis();
@@ -19,7 +19,7 @@ for (const [name, client] of Object.entries({ ioredis: io, "node-redis": node })
   testStore(`redis by ${name}`, () => {
     server.cli("FLUSHALL");
     const clock = fakeClock();
-    return { store: redisStore(client, { clock }), advance: clock.advance };
+    return { store: redisStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
   });
 }
 

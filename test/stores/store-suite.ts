@@ -4,6 +4,9 @@ import { describe, it } from "node:test";
 import type { Store, StoreRequest } from "tollgate/store";
 import { type StoreFixture, storeCases } from "tollgate/testing";
 
+/** What a case gives a store for one answer: what it looks for is no deadline, and tests share the machine. */
+export const CASE_MS = 10_000;
+
 /** Runs every case, each on a store of its own. */
 export function testStore(name: string, open: () => StoreFixture | Promise<StoreFixture>): void {
   describe(`${name} keeps the store contract`, () => {
