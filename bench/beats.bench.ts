@@ -13,7 +13,7 @@ const PROCESSES = 4;
 /** Whatever happens, it ends. */
 const MINUTES = 20;
 const MOST_INSTANCES = 8_000;
-/** Nobody waits for longer until all are back. */
+/** The longest wait until all are back. */
 const BACK_WITHIN_MS = 120_000;
 
 const { values } = parseArgs({
