@@ -15,7 +15,7 @@ import type { BucketUsage, Decision } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-schema.ts";
-import { type CloseOptions, closeWithinMs } from "./limiter/close.ts";
+import { type CloseOptions, closeOnce } from "./limiter/close.ts";
 import {
   type ChangeOptions,
   checkChangeOptions,
@@ -238,14 +238,7 @@ class ClientLimiter implements Limiter {
   }
 
   close(options: CloseOptions = {}): Promise<void> {
-    const shared = this.#shared;
-    try {
-      const withinMs = closeWithinMs(options);
-      shared.closing ??= Promise.resolve().then(() => close(shared, withinMs));
-      return shared.closing;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return closeOnce(this.#shared, options, (withinMs) => close(this.#shared, withinMs));
   }
 
   #named(call: Call, options: CallOptions): Named {

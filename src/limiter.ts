@@ -24,7 +24,7 @@ import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/lease.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
-import { type CloseOptions, closeLimiter, closeWithinMs } from "./limiter/close.ts";
+import { type CloseOptions, closeLimiter, closeOnce } from "./limiter/close.ts";
 import { type Asked, askedFor, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
 import {
   type ChangeOptions,
@@ -595,15 +595,7 @@ class StoreLimiter implements Limiter {
   }
 
   close(options: CloseOptions = {}): Promise<void> {
-    const shared = this.#shared;
-    try {
-      const withinMs = closeWithinMs(options);
-      // Calls that close ends are rejected only once the limiter is known to be closing.
-      shared.closing ??= Promise.resolve().then(() => closeLimiter(shared, withinMs));
-      return shared.closing;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return closeOnce(this.#shared, options, (withinMs) => closeLimiter(this.#shared, withinMs));
   }
 
   #consumed(call: Call, known: KnownCall, reply: Found | undefined): Decision {

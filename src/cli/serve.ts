@@ -114,7 +114,7 @@ async function serve(options: ServeOptions): Promise<void> {
   }
   const watch = watchPolicy(
     options.policy,
-    { reload: () => service.reload(readPolicy(options.policy)) },
+    { reload: () => service.reload(readInput(options.policy, "--policy")) },
     { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
   );
   // Who reads that it listens may ask it to end at once.

@@ -21,11 +21,26 @@ export const CLOSE_WITHIN_MS = 5_000;
  *
  * @throws MisuseError `invalid-option`
  */
-export function closeWithinMs(options: CloseOptions): number {
+function closeWithinMs(options: CloseOptions): number {
   checkOptionKeys(options, ["withinMs"]);
   const { withinMs = CLOSE_WITHIN_MS } = options;
   checkWhole("withinMs", withinMs, 0, 600_000);
   return withinMs;
+}
+
+/** Closes once, however often it is asked. Calls that closing ends are rejected only once `shared` says that it closes. */
+export function closeOnce(
+  shared: { closing: Promise<void> | null },
+  options: CloseOptions,
+  close: (withinMs: number) => Promise<void>,
+): Promise<void> {
+  try {
+    const withinMs = closeWithinMs(options);
+    shared.closing ??= Promise.resolve().then(() => close(withinMs));
+    return shared.closing;
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** Ends what a limiter does, and closes its store. No call is asked for any more. */
