@@ -16,7 +16,7 @@ const policy: PolicyInput = {
   tools: { search: {} },
   limits: [
     { name: "tool-per-session", per: ["session", "tool"], quota: 1_000_000_000 },
-    { name: "session-rate", per: ["session"], algorithm: "gcra", quota: 600_000_000, window: "1m" },
+    { name: "session-rate", per: ["session"], algorithm: "token-bucket", quota: 600_000_000, window: "1m" },
     { name: "all", per: [], algorithm: "fixed-window", quota: 1_000_000_000, window: "1h" },
   ],
 };

@@ -48,7 +48,7 @@ const SEVEN: PolicyInput = {
     { name: "tool-per-session", per: ["session", "tool"], quota: 500 },
     { name: "tier-per-turn", per: ["session", "turn", "tier"], quota: 100 },
     { name: "same-call-again", per: ["session", "turn", "tool", "args"], quota: 50 },
-    { name: "tenant-rate", per: ["tenant"], algorithm: "gcra", quota: 1_000_000, window: "1m" },
+    { name: "tenant-rate", per: ["tenant"], algorithm: "token-bucket", quota: 1_000_000, window: "1m" },
     {
       name: "money-per-user",
       per: ["user"],

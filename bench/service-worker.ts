@@ -16,7 +16,7 @@ import { redisStore } from "../src/stores/redis.ts";
 const limits = [
   "{ name: tool-per-session, per: [session, tool], quota: 1000000000, ttl: 24h }",
   "{ name: tool-per-turn, per: [session, turn, tool], quota: 1000000000, ttl: 1h }",
-  "{ name: tenant-rate, per: [tenant], algorithm: gcra, quota: 1000000, window: 1s, burst: 1000000 }",
+  "{ name: tenant-rate, per: [tenant], algorithm: token-bucket, quota: 1000000, window: 1s, burst: 1000000 }",
 ];
 
 const [count, port] = process.argv.slice(2);

@@ -56,7 +56,7 @@ const WIDER: PolicyInput = {
   limits: [
     ...POLICY.limits,
     { name: "rolling", per: ["session"], algorithm: "sliding-window", window: "1m", quota: 3 },
-    { name: "bucket", per: ["session"], algorithm: "gcra", window: "1m", quota: 3 },
+    { name: "bucket", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 3 },
     { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 3, match: ["x"] },
   ],
 };
@@ -118,7 +118,7 @@ describe("a clock", () => {
   }
 
   it("is the caller's own in decide and decideBatch: both refuse what is not a time", () => {
-    const limit: LimitSpec = { algorithm: "quota", quota: 1, ttlMs: 1_000, ttlFrom: "last" };
+    const limit: LimitSpec = { algorithm: "budget", quota: 1, ttlMs: 1_000, ttlFrom: "last" };
     const request: StoreRequest = {
       mode: "judge",
       steps: [{ bucket: "b", limit, event: { type: "charge", cost: 1 } }],

@@ -11,7 +11,15 @@ const policy: PolicyInput = {
   limits: [
     { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { book: 1 }, ttl: "1h" },
     { name: "money-per-user", per: ["user"], optional: true, unit: "usd_micros", quota: 1_000 },
-    { name: "tenant-rate", per: ["tenant"], optional: true, algorithm: "gcra", quota: 60, window: "1m", burst: 3 },
+    {
+      name: "tenant-rate",
+      per: ["tenant"],
+      optional: true,
+      algorithm: "token-bucket",
+      quota: 60,
+      window: "1m",
+      burst: 3,
+    },
   ],
 };
 const call: Call = { tool: "web_search", session: "s1", turn: "t1" };

@@ -31,7 +31,15 @@ describe("a typo", () => {
       const limits: LimitInput[] = [
         { name: "tool-per-session", per: ["session", "tool"], quota, quotas },
         { name: "tier-per-turn", per: ["session", "turn", "tier"], quotas: tiers, otherwise: "allow" },
-        { name: "model-tokens", per: ["tenant"], unit: "tokens", quota: 500, algorithm: "gcra", window, burst: 5 },
+        {
+          name: "model-tokens",
+          per: ["tenant"],
+          unit: "tokens",
+          quota: 500,
+          algorithm: "token-bucket",
+          window,
+          burst: 5,
+        },
         {
           name: "only-some",
           per: ["workspace"],

@@ -121,7 +121,7 @@ describe("the page on troubleshooting", () => {
       { quota: 1 },
       { quota: 0 },
       { quota: 1, unit: "tokens" },
-      { algorithm: "gcra", window: "1m", quota: 1 },
+      { algorithm: "token-bucket", window: "1m", quota: 1 },
       { algorithm: "elapsed", quota: "1ms" },
       streak,
       { ...streak, action: "warn" },

@@ -209,7 +209,7 @@ it("refuses keys of a policy that have no meaning", () => {
       {
         ...limit,
         name: "b",
-        algorithm: "gcra",
+        algorithm: "token-bucket",
         window: "1h",
         burst: 2,
         overrides: [{ when: { plan: "p" }, quota: 3 }],

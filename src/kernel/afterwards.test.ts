@@ -6,7 +6,7 @@ import type { StoredState } from "./stored.ts";
 
 const NOW_MS = 1_000_000;
 const WINDOW_MS = 1_000;
-const quota: LimitSpec = { algorithm: "quota", quota: 10, ttlMs: WINDOW_MS, ttlFrom: "last" };
+const quota: LimitSpec = { algorithm: "budget", quota: 10, ttlMs: WINDOW_MS, ttlFrom: "last" };
 const first: LimitSpec = { ...quota, ttlFrom: "first" };
 const epoch: LimitSpec = { algorithm: "fixed-window", quota: 10, windowMs: WINDOW_MS, align: "epoch" };
 const calendar: LimitSpec = {
@@ -16,7 +16,7 @@ const calendar: LimitSpec = {
   boundaries: [NOW_MS, NOW_MS + WINDOW_MS, NOW_MS + 2 * WINDOW_MS],
 };
 const sliding: LimitSpec = { algorithm: "sliding-window", quota: 10, windowMs: WINDOW_MS };
-const gcra: LimitSpec = { algorithm: "gcra", burst: 10, levelPerUnit: 100, levelPerMs: 1 };
+const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 10, levelPerUnit: 100, levelPerMs: 1 };
 const slots: LimitSpec = { algorithm: "concurrency", quota: 10 };
 const elapsed: LimitSpec = { algorithm: "elapsed", quota: 10, ttlMs: WINDOW_MS };
 
@@ -70,7 +70,7 @@ describe("units that are booked afterwards", () => {
   });
 
   it("have flowed back since from a token bucket", () => {
-    const bucket = bucketOf(gcra);
+    const bucket = bucketOf(tokenBucket);
     assert.equal(bucket.ask(charge(5), NOW_MS + 200, { atMs: NOW_MS }), 3);
     assert.equal(bucket.ask(charge(5), NOW_MS + 400, { atMs: NOW_MS + 200 }), 6);
   });
@@ -95,7 +95,7 @@ describe("units that are booked afterwards", () => {
 });
 
 describe("undo", () => {
-  for (const limit of [quota, first, epoch, calendar, sliding, gcra]) {
+  for (const limit of [quota, first, epoch, calendar, sliding, tokenBucket]) {
     it(`takes back what was booked at an instant: ${limit.algorithm}`, () => {
       const bucket = bucketOf(limit);
       bucket.ask(charge(5), NOW_MS + 10);
@@ -112,7 +112,7 @@ describe("undo", () => {
   }
 
   it("gives back to a token bucket no more than what cannot have flowed back", () => {
-    const bucket = bucketOf(gcra);
+    const bucket = bucketOf(tokenBucket);
     bucket.ask(charge(9), NOW_MS);
     assert.equal(bucket.ask(charge(3), NOW_MS + 100, { mode: "undo", atMs: NOW_MS }), 6);
   });
@@ -135,7 +135,7 @@ describe("undo", () => {
     held.ask({ type: "hold", id: "h", units: 2, leaseMs: 500, onExpiry: "refund" }, NOW_MS);
     const hold = { type: "hold", id: "h", units: 2, leaseMs: 500, onExpiry: "refund" } as const;
     assert.equal(held.ask(hold, NOW_MS + 1, { mode: "undo", atMs: NOW_MS }), 0);
-    const row = bucketOf(gcra);
+    const row = bucketOf(tokenBucket);
     row.ask(charge(10), NOW_MS);
     row.ask(charge(2), NOW_MS, { mode: "judge", wait: { id: "p", maxMs: 1_000 } });
     assert.equal(row.ask(charge(2), NOW_MS, { mode: "undo", atMs: NOW_MS, wait: { id: "p", maxMs: 1_000 } }), 10);

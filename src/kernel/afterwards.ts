@@ -1,7 +1,7 @@
 // What is booked afterwards: units that were admitted while the store was away, units that nobody was given after all, and
 // use that the store has lost. Each belongs into the window of its own instant, and is nothing once that is over.
 
-import { lowered, returnable } from "./algorithms/gcra.ts";
+import { lowered, returnable } from "./algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { hasLeft, withoutUnits } from "./algorithms/sliding-window.ts";
 import { type Contents, charged, type Hold, holdIn, liveAt, roomIn, usedIn, withHold } from "./holds.ts";
@@ -73,7 +73,7 @@ export function raised(limit: LimitSpec, contents: Contents, raise: Raise, nowMs
 
 /** The earliest instant whose bookings may be in a state. */
 function beganAtMs(limit: LimitSpec, { expiresAtMs }: SpentState): number {
-  if (limit.algorithm === "quota" && limit.ttlFrom === "first") return expiresAtMs - limit.ttlMs;
+  if (limit.algorithm === "budget" && limit.ttlFrom === "first") return expiresAtMs - limit.ttlMs;
   if (limit.algorithm !== "fixed-window") return 0;
   if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
   return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
@@ -82,7 +82,7 @@ function beganAtMs(limit: LimitSpec, { expiresAtMs }: SpentState): number {
 function without(limit: LimitSpec, spent: SpentState, alone: SpentState, cost: number, nowMs: number): SpentState {
   if (spent.kind === "counter") return { ...spent, spent: Math.max(0, spent.spent - cost) };
   if (spent.kind === "sliding-window" && alone.kind === "sliding-window") return withoutUnits(spent, alone, cost);
-  if (limit.algorithm === "gcra" && spent.kind === "gcra" && alone.kind === "gcra") {
+  if (limit.algorithm === "token-bucket" && spent.kind === "token-bucket" && alone.kind === "token-bucket") {
     return lowered(limit, spent, returnable(limit, spent, alone, cost, nowMs));
   }
   return spent;

@@ -14,12 +14,12 @@ const WINDOW_MS = 100;
 const LEASE_MS = 60;
 
 const LIMITS: Record<string, LimitSpec> = {
-  "quota from last": { algorithm: "quota", quota: QUOTA, ttlMs: WINDOW_MS, ttlFrom: "last" },
-  "quota from first": { algorithm: "quota", quota: QUOTA, ttlMs: WINDOW_MS, ttlFrom: "first" },
+  "quota from last": { algorithm: "budget", quota: QUOTA, ttlMs: WINDOW_MS, ttlFrom: "last" },
+  "quota from first": { algorithm: "budget", quota: QUOTA, ttlMs: WINDOW_MS, ttlFrom: "first" },
   "fixed-window epoch": { algorithm: "fixed-window", quota: QUOTA, windowMs: WINDOW_MS, align: "epoch" },
   "fixed-window first-use": { algorithm: "fixed-window", quota: QUOTA, windowMs: WINDOW_MS, align: "first-use" },
   "sliding-window": { algorithm: "sliding-window", quota: QUOTA, windowMs: WINDOW_MS },
-  gcra: { algorithm: "gcra", burst: QUOTA, levelPerUnit: 25, levelPerMs: 1 },
+  "token-bucket": { algorithm: "token-bucket", burst: QUOTA, levelPerUnit: 25, levelPerMs: 1 },
 };
 
 /** How long all of it stays spent at most: until the last instant of a sub-window has left the window. */
@@ -28,8 +28,8 @@ const longestMs = ({ algorithm }: LimitSpec) =>
 
 /** Most units in a span of real time while the clock is right. */
 function most(limit: LimitSpec, spanMs: number): number {
-  if (limit.algorithm === "gcra") return QUOTA + Math.floor(spanMs / 25);
-  const isFromFirst = limit.algorithm === "quota" && limit.ttlFrom === "first";
+  if (limit.algorithm === "token-bucket") return QUOTA + Math.floor(spanMs / 25);
+  const isFromFirst = limit.algorithm === "budget" && limit.ttlFrom === "first";
   if (limit.algorithm === "fixed-window" || isFromFirst) return QUOTA * (1 + Math.ceil(spanMs / WINDOW_MS));
   return QUOTA * (1 + Math.floor(spanMs / WINDOW_MS));
 }
@@ -139,7 +139,7 @@ describe("a clock that jumps", () => {
           bucket.aheadMs -= Math.abs(jumpMs);
           const { used } = bucket.ask({ type: "read" });
           const passedMs = bucket.realMs - spentMs;
-          if (limit.algorithm === "gcra") assert.ok(used >= QUOTA - passedMs / 25);
+          if (limit.algorithm === "token-bucket") assert.ok(used >= QUOTA - passedMs / 25);
           else if (passedMs < WINDOW_MS) assert.equal(used, QUOTA);
           if (passedMs < WINDOW_MS && jumpMs !== 0) counts.setBack++;
           if (!bucket.ask({ type: "charge", cost: QUOTA }).allowed) continue;
@@ -152,8 +152,8 @@ describe("a clock that jumps", () => {
     });
   }
 
-  it("gcra: gives nothing back twice of a hold that was made by a clock that was ahead", () => {
-    const limit = LIMITS.gcra as LimitSpec;
+  it("token-bucket: gives nothing back twice of a hold that was made by a clock that was ahead", () => {
+    const limit = LIMITS["token-bucket"] as LimitSpec;
     const capacity = algorithmOf(limit).capacity(limit);
     const property = fc.property(
       fc.integer({ min: 1, max: 3 }),

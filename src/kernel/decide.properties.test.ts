@@ -67,8 +67,8 @@ const MODELS: Record<string, (quota: number, lengthMs: number, burst: number) =>
       most: (spanMs) => quota * (1 + Math.floor(spanMs / windowMs)),
     };
   },
-  gcra: (quota, windowMs, burst) => ({
-    ...limitOf({ algorithm: "gcra", quota, window: `${windowMs}ms`, burst }),
+  "token-bucket": (quota, windowMs, burst) => ({
+    ...limitOf({ algorithm: "token-bucket", quota, window: `${windowMs}ms`, burst }),
     capacity: burst,
     used(log, nowMs) {
       let level = 0; // units * windowMs, without the common divisor taken out

@@ -5,9 +5,9 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Step, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
 import type { StoredState } from "./stored.ts";
 
-const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
+const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 100 };
-const GCRA: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
 const READ: StepEvent = { type: "read" };
 const RESET: StepEvent = { type: "reset" };
 
@@ -45,7 +45,7 @@ describe("decide", () => {
       ["when the state ends", counter(5), 1, 1100, reply(true, 1, 100, 0), counter(1, 1200)],
       [
         "a state of another kind",
-        { ...counter(5), kind: "gcra" } as never,
+        { ...counter(5), kind: "token-bucket" } as never,
         1,
         1000,
         reply(true, 1, 100, 0),
@@ -72,7 +72,7 @@ describe("decide", () => {
       { ...QUOTA, quota: 0 },
       { algorithm: "fixed-window", quota: 0, windowMs: 100, align: "epoch" },
       { ...SLIDING, quota: 0 },
-      { ...GCRA, burst: 0 },
+      { ...TOKEN_BUCKET, burst: 0 },
       { algorithm: "concurrency", quota: 0 },
     ];
     for (const spec of specs) {
@@ -88,7 +88,7 @@ describe("decide", () => {
   });
 
   it("books all or none, and judges every step also after one denies", () => {
-    const request = ask("judge", [QUOTA, take(3)], [QUOTA, take(1)], [GCRA, take(2)]);
+    const request = ask("judge", [QUOTA, take(3)], [QUOTA, take(1)], [TOKEN_BUCKET, take(2)]);
     const denied = decide(request, [counter(3), counter(1), undefined], 1000);
     assert.deepEqual(denied.reply, {
       allowed: false,
@@ -104,7 +104,7 @@ describe("decide", () => {
       nowMs: 1000,
       steps: [reply(true, 5, 100, 0), reply(true, 2, 100, 0), reply(true, 2, 7, 0)],
     });
-    const level: StoredState = { kind: "gcra", expiresAtMs: 1007, baseMs: 1000, level: 20, levelPerUnit: 10 };
+    const level: StoredState = { kind: "token-bucket", expiresAtMs: 1007, baseMs: 1000, level: 20, levelPerUnit: 10 };
     assert.deepEqual(allowed.next, [counter(5), counter(2), level]);
   });
 
@@ -130,7 +130,14 @@ describe("decide", () => {
   });
 
   it("forces all steps of a request, also those beside a step that would be denied", () => {
-    const request = ask("force", [QUOTA, take(3)], [QUOTA, take(1)], [GCRA, take(7)], [QUOTA, READ], [QUOTA, RESET]);
+    const request = ask(
+      "force",
+      [QUOTA, take(3)],
+      [QUOTA, take(1)],
+      [TOKEN_BUCKET, take(7)],
+      [QUOTA, READ],
+      [QUOTA, RESET],
+    );
     const { reply: given, next } = decide(request, [counter(3), counter(1), undefined, counter(4), counter(9)], 1000);
     assert.deepEqual(given, {
       allowed: false,
@@ -143,12 +150,12 @@ describe("decide", () => {
         reply(true, 9, 100, 0),
       ],
     });
-    const level: StoredState = { kind: "gcra", expiresAtMs: 1024, baseMs: 1000, level: 70, levelPerUnit: 10 };
+    const level: StoredState = { kind: "token-bucket", expiresAtMs: 1024, baseMs: 1000, level: 70, levelPerUnit: 10 };
     assert.deepEqual(next, [counter(6), counter(2), level, counter(4), undefined]);
   });
 
   it("makes, settles and extends holds of several buckets all or none", () => {
-    const make = ask("judge", [QUOTA, hold("a", 2)], [GCRA, hold("a", 2)], [QUOTA, take(3)]);
+    const make = ask("judge", [QUOTA, hold("a", 2)], [TOKEN_BUCKET, hold("a", 2)], [QUOTA, take(3)]);
     const denied = decide(make, [undefined, undefined, counter(3)], 1000);
     assert.deepEqual(
       denied.reply?.steps.map((step) => [step.allowed, step.used]),
@@ -164,7 +171,7 @@ describe("decide", () => {
     const states = made.next ?? [];
 
     const settle: StepEvent = { type: "settle", id: "a", units: 1 };
-    const beside = decide(ask("judge", [QUOTA, settle], [GCRA, settle], [QUOTA, take(1)]), states, 1001);
+    const beside = decide(ask("judge", [QUOTA, settle], [TOKEN_BUCKET, settle], [QUOTA, take(1)]), states, 1001);
     assert.deepEqual(beside.reply?.steps, [
       { ...reply(true, 2, 149, 0), hold: "live" },
       { ...reply(true, 2, 6, 0), hold: "live" },
@@ -175,7 +182,7 @@ describe("decide", () => {
     const extend: StepEvent = { type: "extend", id: "a", leaseMs: 90 };
     const steps: [LimitSpec, StepEvent][] = [
       [QUOTA, extend],
-      [GCRA, { ...extend, id: "b" }],
+      [TOKEN_BUCKET, { ...extend, id: "b" }],
       [QUOTA, take(0)],
     ];
     assert.deepEqual(decide(ask("judge", ...steps), states, 1100).next, null);
@@ -204,7 +211,7 @@ describe("decide", () => {
   });
 
   it("leaves what nobody books on as it is, also when it has ended or is of another algorithm", () => {
-    const level: StoredState = { kind: "gcra", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
+    const level: StoredState = { kind: "token-bucket", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
     for (const state of [counter(3, 1000), level]) {
       for (const event of [READ, take(0)]) {
         for (const mode of ["judge", "force"] as const) {
@@ -237,7 +244,7 @@ describe("decide", () => {
     assert.deepEqual(decide(ask("peek", [QUOTA, RESET]), [counter(5)], 1010), { reply: stood, next: null });
     assert.equal(decide(ask("judge", [QUOTA, RESET]), [undefined], 1010).next, null);
     const gone = { reply: { ...stood, steps: [reply(true, 0, 0, 0)] }, next: [undefined] };
-    for (const state of [counter(5, 1010), { ...counter(5), kind: "gcra" } as never]) {
+    for (const state of [counter(5, 1010), { ...counter(5), kind: "token-bucket" } as never]) {
       assert.deepEqual(decide(ask("judge", [QUOTA, RESET]), [state], 1010), gone);
       assert.equal(decide(ask("peek", [QUOTA, RESET]), [state], 1010).next, null);
     }
@@ -253,7 +260,7 @@ describe("decide", () => {
 
   it("waits no longer than to the end of a state that another window or rate wrote", () => {
     const sliding = decide(ask("judge", [SLIDING, take(5)]), [undefined], 1000).next ?? [];
-    const level = decide(ask("judge", [GCRA, take(5)]), [undefined], 1000).next ?? [];
+    const level = decide(ask("judge", [TOKEN_BUCKET, take(5)]), [undefined], 1000).next ?? [];
     const cases: [string, LimitSpec, readonly (StoredState | undefined)[], endMs: number][] = [
       ["a longer window", { ...SLIDING, windowMs: 5000 }, sliding, 1109],
       [
@@ -262,8 +269,8 @@ describe("decide", () => {
         sliding,
         1100,
       ],
-      ["a slower pace", { ...GCRA, levelPerMs: 1 }, level, 1017],
-      ["another unit", { ...GCRA, levelPerUnit: 1000 }, level, 1017],
+      ["a slower pace", { ...TOKEN_BUCKET, levelPerMs: 1 }, level, 1017],
+      ["another unit", { ...TOKEN_BUCKET, levelPerUnit: 1000 }, level, 1017],
     ];
     for (const [name, limit, states, endMs] of cases) {
       const request = ask("judge", [limit, take(5)]);

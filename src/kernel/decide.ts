@@ -328,7 +328,7 @@ function placeOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Omit<P
 /** Milliseconds until a step's turn in the row of a token bucket; `Infinity` where it does not wait. */
 function turnOf({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
   const isWaitable = event.type === "charge" || event.type === "hold";
-  if (limit.algorithm !== "gcra" || !isWaitable || shadow === true) return NEVER;
+  if (limit.algorithm !== "token-bucket" || !isWaitable || shadow === true) return NEVER;
   return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
 }
 

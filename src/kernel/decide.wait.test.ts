@@ -8,8 +8,8 @@ import { type Hold, MAX_PLACES, REMEMBERED_MS } from "./holds.ts";
 import type { StoredState } from "./stored.ts";
 
 /** A unit in 10 ms. */
-const ROW: LimitSpec = { algorithm: "gcra", burst: 1, levelPerUnit: 10, levelPerMs: 1 };
-const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1000, ttlFrom: "first" };
+const ROW: LimitSpec = { algorithm: "token-bucket", burst: 1, levelPerUnit: 10, levelPerMs: 1 };
+const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 1000, ttlFrom: "first" };
 const ELAPSED: LimitSpec = { algorithm: "elapsed", quota: 50, ttlMs: 100 };
 
 function step(limit: LimitSpec, more: Partial<Step> = {}): Step {
@@ -26,7 +26,7 @@ function ended(id: string, type: "settle" | "extend"): Step {
 }
 
 function holdsIn(states: ReadonlyMap<string, StoredState>): readonly Hold[] {
-  const state = states.get("gcra");
+  const state = states.get("token-bucket");
   return state?.kind === "held" ? state.holds : [];
 }
 
@@ -109,7 +109,7 @@ describe("a request that may wait", () => {
         [false, null],
       ],
     ]);
-    assert.equal(states.get("quota")?.kind, "held");
+    assert.equal(states.get("budget")?.kind, "held");
     const own = step(ROW, { shadow: true });
     assert.deepEqual(told(ask([own], 100)), [true, undefined, [[false, 30]]]);
   });
@@ -152,7 +152,7 @@ describe("a request that may wait", () => {
   it("passes at once when nothing is in its way", () => {
     const { ask, states } = busyRow();
     assert.deepEqual(told(ask([step(ROW)], 100, 1010)), [true, undefined, [[true, 0]]]);
-    assert.equal(states.get("gcra")?.kind, "gcra");
+    assert.equal(states.get("token-bucket")?.kind, "token-bucket");
   });
 
   it("takes a place for a hold, which is made at its turn", () => {
@@ -196,7 +196,7 @@ describe("a request that may wait", () => {
     ] as const) {
       const { ask } = busyRow();
       // A unit flows back in 60 ms. The lease of the hold ends before that.
-      const slow: LimitSpec = { algorithm: "gcra", burst: 1, levelPerUnit: 60, levelPerMs: 1 };
+      const slow: LimitSpec = { algorithm: "token-bucket", burst: 1, levelPerUnit: 60, levelPerMs: 1 };
       ask([step(slow, { bucket: "slow" })], null);
       assert.equal(ask([{ ...held("h", onExpiry), bucket: "slow", limit: slow }], 100).waitMs, 60);
       assert.equal(ask([step(slow, { bucket: "slow" })], null, 1060).steps[0]?.retryAfterMs, retryAfterMs);
@@ -207,7 +207,7 @@ describe("a request that may wait", () => {
 
   it("reckons with refunds of other holds before and after the turn of a hold, to the ms", () => {
     const { ask } = busyRow();
-    const row: LimitSpec = { algorithm: "gcra", burst: 2, levelPerUnit: 10, levelPerMs: 1 };
+    const row: LimitSpec = { algorithm: "token-bucket", burst: 2, levelPerUnit: 10, levelPerMs: 1 };
     const holding = (id: string, leaseMs: number) => {
       return step(row, { bucket: "row", event: { type: "hold", id, units: 1, leaseMs, onExpiry: "refund" } });
     };
@@ -238,7 +238,7 @@ describe("a request that may wait", () => {
   it("keeps a bucket for as long as a hold of it will be remembered whose turn has not come", () => {
     const { ask, states } = busyRow();
     ask([held("h", "charge")], 100);
-    assert.equal(states.get("gcra")?.expiresAtMs, 1010 + 50 + REMEMBERED_MS);
+    assert.equal(states.get("token-bucket")?.expiresAtMs, 1010 + 50 + REMEMBERED_MS);
   });
 
   it("holds in other buckets from now on, for a lease that begins at the turn", () => {
@@ -268,8 +268,12 @@ describe("a request that may wait", () => {
   it("takes back the place of a hold", () => {
     const { ask, states } = busyRow();
     ask([held("h", "charge")], 100);
-    const { next } = decide({ mode: "undo", atMs: 1000, steps: [held("h", "charge")] }, [states.get("gcra")], 1002);
-    assert.equal(next?.[0]?.kind, "gcra");
+    const { next } = decide(
+      { mode: "undo", atMs: 1000, steps: [held("h", "charge")] },
+      [states.get("token-bucket")],
+      1002,
+    );
+    assert.equal(next?.[0]?.kind, "token-bucket");
   });
 
   it(`finds ${MAX_PLACES} places in a row and no more`, () => {

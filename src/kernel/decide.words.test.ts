@@ -8,10 +8,10 @@ import { decide, type Step, type StepEvent, type StepReply, type StoreReply, typ
 import { REMEMBERED_MS } from "./holds.ts";
 import { decodeState, encodeState, type StoredState } from "./stored.ts";
 
-const QUOTA: LimitSpec = { algorithm: "quota", quota: 2, ttlMs: 1000, ttlFrom: "last" };
+const QUOTA: LimitSpec = { algorithm: "budget", quota: 2, ttlMs: 1000, ttlFrom: "last" };
 const FIXED: LimitSpec = { algorithm: "fixed-window", quota: 2, windowMs: 1000, align: "first-use" };
 const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 2, windowMs: 1000 };
-const GCRA: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 1 };
+const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 1 };
 const SLOTS: LimitSpec = { algorithm: "concurrency", quota: 2 };
 const ELAPSED: LimitSpec = { algorithm: "elapsed", quota: 50, ttlMs: 100 };
 const STREAK: LimitSpec = { algorithm: "streak", quota: 2, ttlMs: 100 };
@@ -148,7 +148,7 @@ describe("counting values", () => {
   });
 
   it("is a charge like any other for an algorithm that counts no values", () => {
-    for (const limit of [SLIDING, { ...GCRA, burst: 2 }] satisfies LimitSpec[]) {
+    for (const limit of [SLIDING, { ...TOKEN_BUCKET, burst: 2 }] satisfies LimitSpec[]) {
       const { judge } = store(limit);
       const passed = [1, 2, 3].map(() => judge(count(A), 1000).allowed);
       assert.deepEqual(passed, [true, true, false], limit.algorithm);
@@ -213,7 +213,7 @@ describe("reports", () => {
   });
 
   it("have no effect on limits of other algorithms", () => {
-    for (const limit of [QUOTA, FIXED, SLIDING, GCRA, SLOTS, ELAPSED]) {
+    for (const limit of [QUOTA, FIXED, SLIDING, TOKEN_BUCKET, SLOTS, ELAPSED]) {
       const { judge, texts } = store(limit);
       judge(report("error"), 1000);
       assert.deepEqual(texts(), [], limit.algorithm);
@@ -327,7 +327,7 @@ describe("grants", () => {
   });
 
   it("fill a token bucket, at most to the brim, and are spent by that", () => {
-    const { judge } = store(GCRA);
+    const { judge } = store(TOKEN_BUCKET);
     judge(take(4), 1000);
     const granted = judge(grant("g", 3), 1000);
     assert.deepEqual(granted, { allowed: true, used: 1, resetAfterMs: 10, retryAfterMs: 0 });
@@ -339,14 +339,14 @@ describe("grants", () => {
   });
 
   it("fill an untouched token bucket with nothing, and are known", () => {
-    const { judge } = store(GCRA);
+    const { judge } = store(TOKEN_BUCKET);
     assert.deepEqual(stands(judge(grant("g", 3), 1000)), [true, 0, 0]);
     judge(take(5), 1001);
     assert.equal(judge(grant("g", 3), 1002).used, 5);
   });
 
   it("lower everything that was held in a token bucket with it, so that nothing comes back twice", () => {
-    const { judge, texts } = store(GCRA);
+    const { judge, texts } = store(TOKEN_BUCKET);
     judge(hold("h", 2), 1000);
     judge(take(3), 1000);
     judge(grant("g", 4), 1000);
@@ -473,7 +473,7 @@ describe("grants", () => {
   });
 
   it("of a token bucket have ended when they are made: they cannot be revoked", () => {
-    const { judge } = store(GCRA);
+    const { judge } = store(TOKEN_BUCKET);
     judge(take(5), 1000);
     assert.deepEqual([judge(grant("g", 3), 1000).grants, judge(revoke("g"), 1000).hold], [undefined, "late"]);
     assert.equal(judge(READ, 1000).used, 2);

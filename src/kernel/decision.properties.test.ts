@@ -36,12 +36,12 @@ const limits: fc.Arbitrary<object> = fc
   .tuple(
     bases,
     lengths,
-    fc.constantFrom("ttl", "window", "first-use", "sliding-window", "gcra"),
+    fc.constantFrom("ttl", "window", "first-use", "sliding-window", "token-bucket"),
     fc.integer({ min: 1, max: 9 }),
   )
   .map(([base, length, kind, burst]) => {
     if (kind === "ttl") return { ...base, ttl: length };
-    if (kind === "gcra") return { ...base, algorithm: "gcra", window: length, burst };
+    if (kind === "token-bucket") return { ...base, algorithm: "token-bucket", window: length, burst };
     if (kind === "sliding-window") return { ...base, algorithm: "sliding-window", window: length };
     return { ...base, algorithm: "fixed-window", window: length, align: kind === "window" ? "epoch" : "first-use" };
   });

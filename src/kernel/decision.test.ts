@@ -23,7 +23,7 @@ function chargesOf(limits: LimitInput[], call: Call = CALL): Charge[] {
 
 const A: LimitInput = { name: "a", per: ["session", "tool"], quota: 5 };
 const B: LimitInput = { name: "b", per: ["user"], quota: 9, algorithm: "fixed-window", window: "1m" };
-const C: LimitInput = { name: "c", per: [], quota: 6, algorithm: "gcra", window: "1m", burst: 3 };
+const C: LimitInput = { name: "c", per: [], quota: 6, algorithm: "token-bucket", window: "1m", burst: 3 };
 
 const PASSED: StepReply = { allowed: true, used: 2, resetAfterMs: 70, retryAfterMs: 0 };
 

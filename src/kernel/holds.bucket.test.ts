@@ -6,15 +6,15 @@ import { decide, type StepEvent, type StepReply, type StoreRequest } from "./dec
 import { type HeldState, type Hold, MAX_HOLDS, REMEMBERED_MS } from "./holds.ts";
 import { decodeState, encodeState, type StoredState } from "./stored.ts";
 
-const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
+const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const FIRST: LimitSpec = { ...QUOTA, ttlFrom: "first" };
 const EPOCH: LimitSpec = { algorithm: "fixed-window", quota: 5, windowMs: 100, align: "epoch" };
 const FIRST_USE: LimitSpec = { ...EPOCH, align: "first-use" };
 const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 100 };
 // A unit raises the level by 10, each ms lowers it by 3.
-const GCRA: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
 const CONCURRENCY: LimitSpec = { algorithm: "concurrency", quota: 5 };
-const ALL = [QUOTA, FIRST, EPOCH, FIRST_USE, SLIDING, GCRA, CONCURRENCY];
+const ALL = [QUOTA, FIRST, EPOCH, FIRST_USE, SLIDING, TOKEN_BUCKET, CONCURRENCY];
 const MAX = Number.MAX_SAFE_INTEGER;
 
 const READ: StepEvent = { type: "read" };
@@ -211,15 +211,15 @@ describe("a bucket with holds", () => {
     const before = a.state;
     a.limit = EPOCH;
     assert.equal(a.used(1000), 3, "a counter is a counter");
-    for (const limit of [SLIDING, GCRA, CONCURRENCY]) {
+    for (const limit of [SLIDING, TOKEN_BUCKET, CONCURRENCY]) {
       a.limit = limit;
       assert.deepEqual(a.ask(1000, READ), reply(true, 0, 0, 0));
       assert.equal(a.ask(1000, extend("a", 50)).hold, "unknown");
       assert.equal(a.state, before);
     }
-    a.limit = GCRA;
+    a.limit = TOKEN_BUCKET;
     a.ask(1000, take(1));
-    assert.deepEqual(a.state, { kind: "gcra", expiresAtMs: 1004, baseMs: 1000, level: 10, levelPerUnit: 10 });
+    assert.deepEqual(a.state, { kind: "token-bucket", expiresAtMs: 1004, baseMs: 1000, level: 10, levelPerUnit: 10 });
   });
 
   it("is nothing under a key that keeps an answer", () => {

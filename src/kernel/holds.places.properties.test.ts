@@ -4,13 +4,13 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import type { GcraLimit } from "./algorithms/gcra.ts";
+import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Step, type StepEvent } from "./decide.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_261_122;
-const SCHEDULES = Number(process.env.TOLLGATE_GCRA_SCHEDULES ?? 10_000);
+const SCHEDULES = Number(process.env.TOLLGATE_TOKEN_BUCKET_SCHEDULES ?? 10_000);
 
 /** A call that was let through, or will be. */
 interface Served {
@@ -23,8 +23,8 @@ interface Served {
   readonly waited: boolean;
 }
 
-const bucket: fc.Arbitrary<GcraLimit> = fc.record({
-  algorithm: fc.constant("gcra"),
+const bucket: fc.Arbitrary<TokenBucketLimit> = fc.record({
+  algorithm: fc.constant("token-bucket"),
   burst: fc.integer({ min: 1, max: 6 }),
   levelPerUnit: fc.integer({ min: 1, max: 12 }),
   levelPerMs: fc.integer({ min: 1, max: 3 }),
@@ -42,10 +42,10 @@ const turns = fc.record({
 });
 
 function play(
-  limits: readonly GcraLimit[],
+  limits: readonly TokenBucketLimit[],
   schedule: readonly (typeof turns extends fc.Arbitrary<infer T> ? T : never)[],
 ) {
-  const quota: LimitSpec = { algorithm: "quota", quota: 1_000, ttlMs: 100_000, ttlFrom: "first" };
+  const quota: LimitSpec = { algorithm: "budget", quota: 1_000, ttlMs: 100_000, ttlFrom: "first" };
   const states = new Map<string, StoredState>();
   let nowMs = 1_000;
   let served: Served[] = [];
@@ -56,7 +56,11 @@ function play(
     wait?: { id: string; maxMs: number },
   ) => {
     const steps = events.map(
-      ([of, event]): Step => ({ bucket: `${of}`, limit: of === "quota" ? quota : (limits[of] as GcraLimit), event }),
+      ([of, event]): Step => ({
+        bucket: `${of}`,
+        limit: of === "quota" ? quota : (limits[of] as TokenBucketLimit),
+        event,
+      }),
     );
     const before = steps.map((step) => states.get(step.bucket));
     const { reply, next } = decide({ mode: "judge", steps, ...(wait === undefined ? {} : { wait }) }, before, nowMs);
@@ -112,7 +116,7 @@ function play(
   return served.filter(({ id }) => !id.startsWith("hold") || taken.has(id));
 }
 
-function assertBound(limit: GcraLimit, served: readonly Served[]): void {
+function assertBound(limit: TokenBucketLimit, served: readonly Served[]): void {
   const inOrder = [...served].sort((one, other) => one.atMs - other.atMs);
   for (const [i, from] of inOrder.entries()) {
     let units = 0;

@@ -35,7 +35,7 @@ function unitsOfLife(log: readonly Spent[], nowMs: number, lengthMs: number, fro
 }
 
 function unitsOf(limit: LimitSpec, log: readonly Spent[], nowMs: number): number {
-  if (limit.algorithm === "quota") return unitsOfLife(log, nowMs, limit.ttlMs, limit.ttlFrom);
+  if (limit.algorithm === "budget") return unitsOfLife(log, nowMs, limit.ttlMs, limit.ttlFrom);
   if (limit.algorithm === "fixed-window" && limit.align === "first-use") {
     return unitsOfLife(log, nowMs, limit.windowMs, "first");
   }
@@ -51,7 +51,7 @@ function unitsOf(limit: LimitSpec, log: readonly Spent[], nowMs: number): number
 }
 
 function ledgerOf(limit: LimitSpec): Ledger {
-  if (limit.algorithm === "gcra") return queueOf(limit.levelPerUnit, limit.levelPerMs);
+  if (limit.algorithm === "token-bucket") return queueOf(limit.levelPerUnit, limit.levelPerMs);
   const log: Spent[] = [];
   return {
     spend: (units, atMs) => units > 0 && log.push({ atMs, units }),
@@ -153,15 +153,15 @@ function modelOf(limit: LimitSpec) {
 const lengths = fc.integer({ min: 1, max: 120 });
 const quotas = fc.integer({ min: 1, max: 12 });
 const LIMITS: Record<string, fc.Arbitrary<LimitSpec>> = {
-  "quota, ttl from last": limits((quota, ttlMs) => ({ algorithm: "quota", quota, ttlMs, ttlFrom: "last" })),
-  "quota, ttl from first": limits((quota, ttlMs) => ({ algorithm: "quota", quota, ttlMs, ttlFrom: "first" })),
+  "quota, ttl from last": limits((quota, ttlMs) => ({ algorithm: "budget", quota, ttlMs, ttlFrom: "last" })),
+  "quota, ttl from first": limits((quota, ttlMs) => ({ algorithm: "budget", quota, ttlMs, ttlFrom: "first" })),
   "fixed-window, epoch": limits((quota, windowMs) => ({ algorithm: "fixed-window", quota, windowMs, align: "epoch" })),
   "fixed-window, first use": limits((quota, windowMs) => {
     return { algorithm: "fixed-window", quota, windowMs, align: "first-use" };
   }),
   "sliding-window": limits((quota, windowMs) => ({ algorithm: "sliding-window", quota, windowMs })),
-  gcra: limits((burst, lengthMs) => {
-    return { algorithm: "gcra", burst, levelPerUnit: 1 + (lengthMs % 17), levelPerMs: 1 + (lengthMs % 4) };
+  "token-bucket": limits((burst, lengthMs) => {
+    return { algorithm: "token-bucket", burst, levelPerUnit: 1 + (lengthMs % 17), levelPerMs: 1 + (lengthMs % 4) };
   }),
   concurrency: limits((quota) => ({ algorithm: "concurrency", quota })),
 };

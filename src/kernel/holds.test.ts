@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./algorithms/counter.ts";
-import type { GcraState } from "./algorithms/gcra.ts";
+import type { TokenBucketState } from "./algorithms/token-bucket.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
 import { type Hold, REMEMBERED_MS } from "./holds.ts";
 import { decodeState, encodeState, type StoredState } from "./stored.ts";
 
-const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
+const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const FIRST: LimitSpec = { ...QUOTA, ttlFrom: "first" };
 const EPOCH: LimitSpec = { algorithm: "fixed-window", quota: 5, windowMs: 100, align: "epoch" };
 const FIRST_USE: LimitSpec = { ...EPOCH, align: "first-use" };
 const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 100 };
 // A unit raises the level by 10, each ms lowers it by 3.
-const GCRA: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
 const CONCURRENCY: LimitSpec = { algorithm: "concurrency", quota: 5 };
-const ALL = [QUOTA, FIRST, EPOCH, FIRST_USE, SLIDING, GCRA, CONCURRENCY];
+const ALL = [QUOTA, FIRST, EPOCH, FIRST_USE, SLIDING, TOKEN_BUCKET, CONCURRENCY];
 const MAX = Number.MAX_SAFE_INTEGER;
 
 const READ: StepEvent = { type: "read" };
@@ -40,8 +40,8 @@ function counter(spent: number, expiresAtMs: number): CounterState {
   return { kind: "counter", spent, expiresAtMs };
 }
 
-function level(baseMs: number, level: number, expiresAtMs: number): GcraState {
-  return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit: 10 };
+function level(baseMs: number, level: number, expiresAtMs: number): TokenBucketState {
+  return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: 10 };
 }
 
 function reply(
@@ -101,8 +101,8 @@ describe("a hold", () => {
       ["into a window that begins with its end", FIRST_USE, "charge", 1060, { 1209: 3, 1210: 0 }],
       ["into its sub-window", SLIDING, "charge", 1000, { 1050: 3, 1158: 3, 1159: 0 }],
       ["back", SLIDING, "refund", 1000, { 1049: 3, 1050: 0 }],
-      ["flows back from the start", GCRA, "charge", 1000, { 1003: 3, 1004: 2, 1009: 1, 1010: 0 }],
-      ["flows back from the start", GCRA, "refund", 1000, { 1003: 3, 1004: 2, 1009: 1, 1010: 0 }],
+      ["flows back from the start", TOKEN_BUCKET, "charge", 1000, { 1003: 3, 1004: 2, 1009: 1, 1010: 0 }],
+      ["flows back from the start", TOKEN_BUCKET, "refund", 1000, { 1003: 3, 1004: 2, 1009: 1, 1010: 0 }],
       ["nothing to spend", CONCURRENCY, "charge", 1000, { 1049: 3, 1050: 0 }],
       ["back", CONCURRENCY, "refund", 1000, { 1049: 3, 1050: 0 }],
     ];
@@ -138,14 +138,14 @@ describe("a hold", () => {
       ["what is forgotten", QUOTA, "charge", 5, end, reply(true, 5, 100, 0, "unknown"), counter(5, end + 100)],
       ["in another window", EPOCH, "refund", 4, 1101, reply(true, 4, 99, 0, "late"), counter(4, 1200)],
       ["in the window of the settle", EPOCH, "charge", 5, 1101, reply(true, 2, 99, 0, "late"), counter(2, 1200)],
-      ["all that was held", GCRA, "charge", 0, 1000, reply(true, 0, 0, 0, "live"), undefined],
-      ["some", GCRA, "refund", 1, 1000, reply(true, 1, 4, 0, "live"), level(1000, 10, 1004)],
-      ["what has not flowed back", GCRA, "charge", 1, 1005, reply(true, 0, 0, 0, "live"), undefined],
-      ["some of that", GCRA, "charge", 2, 1005, reply(true, 1, 2, 0, "live"), level(1000, 20, 1007)],
-      ["all of it is gone", GCRA, "charge", 3, 1005, reply(true, 2, 5, 0, "live"), level(1000, 30, 1010)],
-      ["beyond it", GCRA, "charge", 5, 1005, reply(true, 4, 12, 0, "live"), level(1005, 35, 1017)],
-      ["beyond what was charged", GCRA, "charge", 5, 1060, reply(true, 2, 7, 0, "late"), level(1060, 20, 1067)],
-      ["what was refunded", GCRA, "refund", 2, 1060, reply(true, 2, 7, 0, "late"), level(1060, 20, 1067)],
+      ["all that was held", TOKEN_BUCKET, "charge", 0, 1000, reply(true, 0, 0, 0, "live"), undefined],
+      ["some", TOKEN_BUCKET, "refund", 1, 1000, reply(true, 1, 4, 0, "live"), level(1000, 10, 1004)],
+      ["what has not flowed back", TOKEN_BUCKET, "charge", 1, 1005, reply(true, 0, 0, 0, "live"), undefined],
+      ["some of that", TOKEN_BUCKET, "charge", 2, 1005, reply(true, 1, 2, 0, "live"), level(1000, 20, 1007)],
+      ["all of it is gone", TOKEN_BUCKET, "charge", 3, 1005, reply(true, 2, 5, 0, "live"), level(1000, 30, 1010)],
+      ["beyond it", TOKEN_BUCKET, "charge", 5, 1005, reply(true, 4, 12, 0, "live"), level(1005, 35, 1017)],
+      ["beyond what was charged", TOKEN_BUCKET, "charge", 5, 1060, reply(true, 2, 7, 0, "late"), level(1060, 20, 1067)],
+      ["what was refunded", TOKEN_BUCKET, "refund", 2, 1060, reply(true, 2, 7, 0, "late"), level(1060, 20, 1067)],
       ["a place", CONCURRENCY, "refund", 2, 1020, reply(true, 0, 0, 0, "live"), undefined],
       ["a place that was free again", CONCURRENCY, "charge", 9, 1060, reply(true, 0, 0, 0, "late"), undefined],
     ];
@@ -160,7 +160,7 @@ describe("a hold", () => {
   });
 
   it("is settled once: nobody knows it from then on, and the units are spent all the same", () => {
-    for (const limit of [QUOTA, GCRA]) {
+    for (const limit of [QUOTA, TOKEN_BUCKET]) {
       const a = bucket(limit);
       a.ask(1000, hold("a", 3, 50, "refund"));
       a.ask(1000, hold("b", 1, 50, "refund"));
@@ -184,7 +184,7 @@ describe("a hold", () => {
       ["first use", { ...FIRST_USE, quota: 1100, windowMs: 1000 }, 1000],
       ["sliding-window", { ...SLIDING, quota: 1100, windowMs: 1000 }, 1099],
       // 5,000 units less 1,099 are 39,010 of level.
-      ["gcra", { ...GCRA, burst: 1100 }, 13_004],
+      ["token-bucket", { ...TOKEN_BUCKET, burst: 1100 }, 13_004],
     ];
     for (const [name, limit, retryAfterMs] of cases) {
       const a = bucket(limit);

@@ -4,7 +4,13 @@
 
 import { hasSeen, withSeen } from "./algorithms/counter.ts";
 import { endOf } from "./algorithms/fixed-window.ts";
-import { type GcraLevel, type GcraLimit, type GcraState, lowered, returnable } from "./algorithms/gcra.ts";
+import {
+  type TokenBucketLevel,
+  type TokenBucketLimit,
+  type TokenBucketState,
+  lowered,
+  returnable,
+} from "./algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { reported } from "./algorithms/streak.ts";
 import type { StoredState } from "./stored.ts";
@@ -36,7 +42,7 @@ export interface Hold {
   /** Whether that has happened. */
   readonly expired: boolean;
   /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
-  readonly mark: GcraLevel | null;
+  readonly mark: TokenBucketLevel | null;
 }
 
 /** What a hold is made of. */
@@ -122,7 +128,7 @@ export function notAhead(limit: LimitSpec, state: SpentState | HeldState, nowMs:
   const algorithm = algorithmOf(limit);
   if (state.kind !== "held") return algorithm.notAhead(limit, state, nowMs);
   const spent = state.spent && algorithm.notAhead(limit, state.spent, nowMs);
-  const aheadMs = state.spent?.kind === "gcra" ? Math.max(0, state.spent.baseMs - nowMs) : 0;
+  const aheadMs = state.spent?.kind === "token-bucket" ? Math.max(0, state.spent.baseMs - nowMs) : 0;
   const holds = state.holds.map((hold) => holdNotAhead(hold, aheadMs, nowMs));
   if (spent === state.spent && holds.every((hold, i) => hold === state.holds[i])) return state;
   holds.sort((one, other) => one.expiresAtMs - other.expiresAtMs);
@@ -137,7 +143,7 @@ function holdNotAhead(hold: Hold, aheadMs: number, nowMs: number): Hold {
   return expiresAtMs === hold.expiresAtMs && mark === hold.mark ? hold : { ...hold, expiresAtMs, mark };
 }
 
-function markNotAhead(mark: GcraLevel, aheadMs: number, nowMs: number): GcraLevel {
+function markNotAhead(mark: TokenBucketLevel, aheadMs: number, nowMs: number): TokenBucketLevel {
   const baseMs = Math.max(0, mark.baseMs - aheadMs);
   // Nothing is known of when it was booked: nothing of it is given back.
   if (baseMs > nowMs) return { ...mark, baseMs: nowMs, level: 0 };
@@ -240,11 +246,11 @@ export function granted(
   const { spent } = contents;
   const windowEndsAtMs = limit.algorithm === "fixed-window" ? (spent?.expiresAtMs ?? endOf(limit, nowMs)) : null;
   const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs ?? Number.POSITIVE_INFINITY);
-  const isLevel = limit.algorithm === "gcra";
+  const isLevel = limit.algorithm === "token-bucket";
   const grantMs = expiresAtMs - nowMs;
   const grant: Hold = { id, units, expiresAtMs, leaseMs: grantMs, onExpiry: "grant", expired: isLevel, mark: null };
   const holds = withHold(roomIn(contents.holds), grant);
-  return isLevel && spent?.kind === "gcra" ? filledUp(limit, spent, holds, units, nowMs) : { spent, holds };
+  return isLevel && spent?.kind === "token-bucket" ? filledUp(limit, spent, holds, units, nowMs) : { spent, holds };
 }
 
 /** What is in the bucket after a live grant ended before its time. It is remembered, so that it is not granted again. */
@@ -254,13 +260,19 @@ export function revoked({ spent, holds }: Contents, grant: Hold, nowMs: number):
 }
 
 /** Fills a token bucket by units, at most to the brim. Everything that was booked on it sinks. */
-function filledUp(limit: GcraLimit, spent: GcraState, holds: readonly Hold[], units: number, nowMs: number): Contents {
+function filledUp(
+  limit: TokenBucketLimit,
+  spent: TokenBucketState,
+  holds: readonly Hold[],
+  units: number,
+  nowMs: number,
+): Contents {
   const by = returnable(limit, spent, spent, units, nowMs);
   const sunk = holds.map((hold) => (hold.mark === null ? hold : { ...hold, mark: sunkBy(hold.mark, by) }));
   return { spent: lowered(limit, spent, by), holds: sunk };
 }
 
-function sunkBy(mark: GcraLevel, by: number): GcraLevel {
+function sunkBy(mark: TokenBucketLevel, by: number): TokenBucketLevel {
   return { ...mark, level: Math.max(0, mark.level - by) };
 }
 
@@ -268,8 +280,8 @@ function sunkBy(mark: GcraLevel, by: number): GcraLevel {
 export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs: number): Contents {
   const { id, units, leaseMs, onExpiry } = hold;
   if (units === 0) return contents;
-  const spent = limit.algorithm === "gcra" ? charged(limit, contents, units, nowMs).spent : contents.spent;
-  const mark = spent?.kind === "gcra" ? markOf(spent) : null;
+  const spent = limit.algorithm === "token-bucket" ? charged(limit, contents, units, nowMs).spent : contents.spent;
+  const mark = spent?.kind === "token-bucket" ? markOf(spent) : null;
   const made: Hold = { id, units, expiresAtMs: nowMs + leaseMs, leaseMs, onExpiry, expired: false, mark };
   return { spent, holds: withHold(roomIn(contents.holds), made) };
 }
@@ -289,7 +301,7 @@ export function placed(limit: LimitSpec, contents: Contents, { id, units, atMs }
 export function heldFrom(limit: LimitSpec, contents: Contents, hold: NewHold, atMs: number, nowMs: number): Contents {
   const { id, units, leaseMs, onExpiry } = hold;
   const waitMs = atMs - nowMs;
-  if (limit.algorithm !== "gcra") return held(limit, contents, { ...hold, leaseMs: waitMs + leaseMs }, nowMs);
+  if (limit.algorithm !== "token-bucket") return held(limit, contents, { ...hold, leaseMs: waitMs + leaseMs }, nowMs);
   if (units === 0) return contents;
   const place: Hold = {
     id,
@@ -412,7 +424,7 @@ function expire(limit: LimitSpec, draft: Draft, i: number, isThought: boolean): 
 function begin(draft: Draft, i: number, { onExpiry, leaseMs }: NonNullable<Hold["becomes"]>): void {
   const { id, units, expiresAtMs: atMs } = draft.holds[i] as Hold;
   const expiresAtMs = atMs + leaseMs;
-  const mark = draft.spent?.kind === "gcra" ? markOf(draft.spent) : null;
+  const mark = draft.spent?.kind === "token-bucket" ? markOf(draft.spent) : null;
   draft.begun ??= [...draft.holds];
   draft.holds = draft.begun;
   const { begun: holds, marks } = draft;
@@ -444,12 +456,12 @@ function begin(draft: Draft, i: number, { onExpiry, leaseMs }: NonNullable<Hold[
 function giveBack(
   limit: LimitSpec,
   draft: Draft,
-  mark: GcraLevel,
+  mark: TokenBucketLevel,
   units: number,
   nowMs: number,
   first: number | null,
 ): void {
-  if (limit.algorithm !== "gcra" || draft.spent?.kind !== "gcra") return;
+  if (limit.algorithm !== "token-bucket" || draft.spent?.kind !== "token-bucket") return;
   const by = returnable(limit, draft.spent, mark, units, nowMs);
   // A state of another unit stays as it is, its end too.
   if (by === 0) return;
@@ -466,7 +478,7 @@ function giveBack(
   }
 }
 
-function marksOf(holds: readonly Hold[], given: GcraLevel, first: number | null): Marks {
+function marksOf(holds: readonly Hold[], given: TokenBucketLevel, first: number | null): Marks {
   let isRising = first !== null;
   let last = given;
   for (const { mark, expired, onExpiry } of holds.slice(first ?? 0)) {
@@ -479,11 +491,11 @@ function marksOf(holds: readonly Hold[], given: GcraLevel, first: number | null)
   return { bases, levels, isRising, sunk: 0 };
 }
 
-function isAbove(mark: GcraLevel, other: GcraLevel): boolean {
+function isAbove(mark: TokenBucketLevel, other: TokenBucketLevel): boolean {
   return mark.baseMs > other.baseMs || (mark.baseMs === other.baseMs && mark.level > other.level);
 }
 
-function markOf({ baseMs, level, levelPerUnit }: GcraState): GcraLevel {
+function markOf({ baseMs, level, levelPerUnit }: TokenBucketState): TokenBucketLevel {
   return { baseMs, level, levelPerUnit };
 }
 

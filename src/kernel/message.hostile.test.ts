@@ -68,7 +68,12 @@ const kinds: fc.Arbitrary<object> = fc.oneof(
   fc.record({ quota: quotas, count: fc.constant("plan") }),
   fc.record({ algorithm: fc.constant("fixed-window"), quota: quotas, window: spans }),
   fc.record({ algorithm: fc.constant("sliding-window"), quota: quotas, window: spans }),
-  fc.record({ algorithm: fc.constant("gcra"), quota: quotas, window: fc.constantFrom("1s", "1h"), burst: fc.nat(9) }),
+  fc.record({
+    algorithm: fc.constant("token-bucket"),
+    quota: quotas,
+    window: fc.constantFrom("1s", "1h"),
+    burst: fc.nat(9),
+  }),
   fc.record({ algorithm: fc.constant("concurrency"), quota: quotas }),
   fc.record({ algorithm: fc.constant("elapsed"), quota: spans }),
   fc.record({

@@ -40,7 +40,7 @@ const EMAIL = { tool: "send_email" };
 const TOOL_PER_TURN = { per: ["session", "turn", "tool"] };
 const usd = (usd_micros: number) => ({ cost: { usd_micros } });
 const DOLLAR = { unit: "usd_micros", quota: 1_000_000 };
-const BURST = { algorithm: "gcra", window: "1m", quota: 60, burst: 10 } as const;
+const BURST = { algorithm: "token-bucket", window: "1m", quota: 60, burst: 10 } as const;
 const AT_ONCE = { per: ["session"], algorithm: "concurrency", quota: 4 } as const;
 const HALF_AN_HOUR = { algorithm: "elapsed", quota: "30m" } as const;
 const STUCK = { algorithm: "streak", quota: 3, of: "errors" } as const;
@@ -247,7 +247,7 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Not possible: the limit is 60 calls per minute per user, at most 10 at once, and this call needs 11 calls.",
       ],
       [
-        { per: ["user"], algorithm: "gcra", window: "7d", quota: 9 },
+        { per: ["user"], algorithm: "token-bucket", window: "7d", quota: 9 },
         {},
         denied(9, 86_400_000),
         "Limit reached (lim), call denied: no calls are left for this user for now (limit: 9 calls per week). Try again in 24 hours, or finish with what you have.",
@@ -858,7 +858,7 @@ describe("every text", () => {
       { quota: 0, unit: long.unit },
       { quota: MAX, unit: long.unit, algorithm: "fixed-window", window: longest },
       { quota: MAX, unit: long.unit, algorithm: "sliding-window", window: longest },
-      { quota: 10_000_019, unit: long.unit, algorithm: "gcra", window: "99999989ms", burst: 10_000_018 },
+      { quota: 10_000_019, unit: long.unit, algorithm: "token-bucket", window: "99999989ms", burst: 10_000_018 },
       { quota: 1_000, unit: long.unit, algorithm: "concurrency" },
       { quota: longest, algorithm: "elapsed" },
       { quota: MAX, algorithm: "streak", of: "results" },

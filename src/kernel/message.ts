@@ -372,7 +372,7 @@ function isReached(about: About): boolean {
 
 /** Whether there is no period after which units come back: a scope that goes on has these units alone. */
 function isBudget(spec: LimitSpec): boolean {
-  return spec.algorithm === "quota" && spec.ttlFrom === "last";
+  return spec.algorithm === "budget" && spec.ttlFrom === "last";
 }
 
 /** What a limit allows, and in which time: `5 calls per hour`, `60 calls per minute, at most 10 at once`. */
@@ -388,12 +388,12 @@ function allowanceOf(about: About, scope = ""): string {
       return `${units} per ${limit.calendar?.every ?? periodInWords("windowMs" in spec ? spec.windowMs : 1)}${scope}`;
     case "sliding-window":
       return `${units} per ${periodInWords(spec.windowMs)}${scope}`;
-    case "gcra": {
+    case "token-bucket": {
       const most = isMoney(unit) ? amount(spec.burst, unit) : grouped(spec.burst);
       const burst = spec.burst === quota ? "" : `, at most ${most} at once`;
       return `${units} per ${periodInWords((quota / spec.levelPerMs) * spec.levelPerUnit)}${scope}${burst}`;
     }
-    case "quota":
+    case "budget":
       return `${units}${spec.ttlFrom === "first" ? ` per ${periodInWords(spec.ttlMs)}` : ""}${scope}`;
     default:
       return `${units}${scope}`;

@@ -6,7 +6,7 @@ import { REMEMBERED_MS } from "./holds.ts";
 import { onceOf, replayOf } from "./once.ts";
 import { decodeState, encodeState, type StoredState } from "./stored.ts";
 
-const QUOTA: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
+const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const ONCE = { key: "answer", request: "r1" };
 
 function take(cost: number): StepEvent {

@@ -13,7 +13,7 @@ const small = fc.integer({ min: 0, max: 9 });
 const lengthMs = fc.constantFrom(10, 37, 100);
 const specs: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
-    algorithm: fc.constant("quota"),
+    algorithm: fc.constant("budget"),
     quota: small,
     ttlMs: lengthMs,
     ttlFrom: fc.constantFrom("first", "last"),
@@ -36,7 +36,7 @@ const specs: fc.Arbitrary<LimitSpec> = fc.oneof(
   }),
   fc.record({ algorithm: fc.constant("sliding-window"), quota: small, windowMs: lengthMs }),
   fc.record({
-    algorithm: fc.constant("gcra"),
+    algorithm: fc.constant("token-bucket"),
     burst: fc.integer({ min: 1, max: 5 }),
     levelPerUnit: fc.constantFrom(1, 7, 40),
     levelPerMs: fc.constantFrom(1, 3),
@@ -97,7 +97,7 @@ describe("the short way of a decision", () => {
     assert.ok(short > 10_000 && denied > 3_000 && firm > 1_000, `${short} ${denied} ${firm}`);
   });
 
-  const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
+  const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
   const charge = { bucket: "b", limit, event: { type: "charge", cost: 1 } } as const;
   const held: StoredState = {
     kind: "held",

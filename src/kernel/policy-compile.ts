@@ -104,7 +104,7 @@ function allotmentOf(limit: LimitInput, quota: number, noticeAt: number | null):
 
 /** Whether a limit does not refill while a model waits, and is told of in time. */
 function isBudget({ algorithm }: LimitInput): boolean {
-  return algorithm === undefined || algorithm === "quota" || algorithm === "elapsed";
+  return algorithm === undefined || algorithm === "budget" || algorithm === "elapsed";
 }
 
 function holdOf(limit: LimitInput): {
@@ -172,8 +172,8 @@ export function specOf(limit: LimitInput, quota: number): LimitSpec {
         : { algorithm: "fixed-window", quota, windowMs: toMs(limit.window), align: limit.align ?? "epoch" };
     case "sliding-window":
       return { algorithm: "sliding-window", quota, windowMs: toMs(limit.window) };
-    case "gcra":
-      return gcraSpec(quota, toMs(limit.window), limit.burst ?? quota);
+    case "token-bucket":
+      return tokenBucketSpec(quota, toMs(limit.window), limit.burst ?? quota);
     case "concurrency":
       return { algorithm: "concurrency", quota };
     case "elapsed":
@@ -183,8 +183,8 @@ export function specOf(limit: LimitInput, quota: number): LimitSpec {
     default: {
       const ttl = limit.ttl ?? idleOf(limit);
       return typeof ttl === "string"
-        ? { algorithm: "quota", quota, ttlMs: toMs(ttl), ttlFrom: "last" }
-        : { algorithm: "quota", quota, ttlMs: toMs(ttl.fromFirst), ttlFrom: "first" };
+        ? { algorithm: "budget", quota, ttlMs: toMs(ttl), ttlFrom: "last" }
+        : { algorithm: "budget", quota, ttlMs: toMs(ttl.fromFirst), ttlFrom: "first" };
     }
   }
 }
@@ -194,12 +194,12 @@ function idleOf({ per }: LimitInput): string {
   return per.includes("turn") ? "24h" : "30d";
 }
 
-function gcraSpec(quota: number, windowMs: number, burst: number): LimitSpec {
+function tokenBucketSpec(quota: number, windowMs: number, burst: number): LimitSpec {
   // Nothing may ever pass, whatever the burst. What is still recorded flows back as slowly as a rate can be, so that
   // a quota of 0 for a while forgets no use.
-  if (quota === 0) return { algorithm: "gcra", burst: 0, levelPerUnit: windowMs, levelPerMs: 1 };
+  if (quota === 0) return { algorithm: "token-bucket", burst: 0, levelPerUnit: windowMs, levelPerMs: 1 };
   const divisor = greatestCommonDivisor(quota, windowMs);
-  return { algorithm: "gcra", burst, levelPerUnit: windowMs / divisor, levelPerMs: quota / divisor };
+  return { algorithm: "token-bucket", burst, levelPerUnit: windowMs / divisor, levelPerMs: quota / divisor };
 }
 
 function greatestCommonDivisor(a: number, b: number): number {

@@ -77,7 +77,7 @@ function limitContradictions(limit: LimitInput, i: number, limits: readonly Limi
     if (given === "unlimited") continue;
     const units = unitsOf(given);
     const spec = specOf(limit, units);
-    const isExact = spec.algorithm !== "gcra" || 2 * spec.burst * spec.levelPerUnit < 2 ** 52;
+    const isExact = spec.algorithm !== "token-bucket" || 2 * spec.burst * spec.levelPerUnit < 2 ** 52;
     demand(isExact, keys, EXACT_RATE, given);
     const isHeld = spec.algorithm !== "concurrency" || units <= MAX_HOLDS;
     demand(isHeld, keys, `at most ${MAX_HOLDS} units in use at once`, given);
@@ -119,7 +119,7 @@ function quotasOf({ quota, quotas = {}, overrides = [] }: LimitInput) {
   ];
 }
 
-// Beyond this a level (gcra.ts) could pass 2^53, and arithmetic would no longer be exact.
+// Beyond this a level (token-bucket.ts) could pass 2^53, and arithmetic would no longer be exact.
 const EXACT_RATE = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
 
 function calendarContradictions(

@@ -63,7 +63,7 @@ const FOREIGN: readonly Foreign[] = [
   ],
   [
     /^(refill|replenish|leak|drain)(rate|interval|amount|every|persecond)?$/,
-    () => 'A token bucket gets its quota in each window: write "algorithm: gcra", quota, window and burst.',
+    () => 'A token bucket gets its quota in each window: write "algorithm: token-bucket", quota, window and burst.',
   ],
   [
     /^(cooldown|backoff|penalty|block(duration|for|time)|ban(duration)?|retryafter)(ms|seconds|s)?$/,
@@ -88,7 +88,7 @@ const FOREIGN: readonly Foreign[] = [
 /** What to write instead of a key of a limit that other tools have; `null` where there is no guess. */
 export function hintForForeign(key: string, value: unknown, limit: Limit): string | null {
   const rate = rateOf(key, value);
-  if (rate !== null) return write({ key, limit }, `algorithm: gcra, ${rate}`);
+  if (rate !== null) return write({ key, limit }, `algorithm: token-bucket, ${rate}`);
   const plain = plainOf(key);
   for (const [pattern, hint] of FOREIGN) {
     const match = pattern.exec(plain);

@@ -5,7 +5,7 @@ import { MisuseError } from "./errors.ts";
 import { definePolicy, readPolicy } from "./policy.ts";
 
 const WINDOWED =
-  '"algorithm: sliding-window" (at most the quota in any 1h), "algorithm: fixed-window" (counts from zero every 1h) or "algorithm: gcra" (a steady rate with bursts)';
+  '"algorithm: sliding-window" (at most the quota in any 1h), "algorithm: fixed-window" (counts from zero every 1h) or "algorithm: token-bucket" (a steady rate with bursts)';
 const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
 
 function hintsOf(input: unknown): Record<string, string | undefined> {
@@ -76,26 +76,34 @@ describe("hints", () => {
         [{ quota: 5, onstoreerror: "allow" }, "onstoreerror", 'Did you mean "onStoreError"?'],
         [{ limit: 5 }, "limit", 'Write "quota" instead of "limit".'],
         [{ max: 5 }, "max", 'Write "quota" instead of "max".'],
-        [{ rpm: 60 }, "rpm", 'Write "algorithm: gcra, quota: 60, window: 1m" instead of "rpm".'],
-        [{ rps: "many" }, "rps", 'Write "algorithm: gcra, quota: 60, window: 1s" instead of "rps".'],
-        [{ tpm: 9 }, "tpm", 'Write "algorithm: gcra, unit: tokens, quota: 9, window: 1m" instead of "tpm".'],
-        [{ per_minute: 9 }, "per_minute", 'Write "algorithm: gcra, quota: 9, window: 1m" instead of "per_minute".'],
-        [{ rate: "9/min" }, "rate", 'Write "algorithm: gcra, quota: 9, window: 1m" instead of "rate".'],
-        [{ quota: 5, burst: 9 }, "burst", '"burst" is for gcra. Add "algorithm: gcra", or remove "burst".'],
+        [{ rpm: 60 }, "rpm", 'Write "algorithm: token-bucket, quota: 60, window: 1m" instead of "rpm".'],
+        [{ rps: "many" }, "rps", 'Write "algorithm: token-bucket, quota: 60, window: 1s" instead of "rps".'],
+        [{ tpm: 9 }, "tpm", 'Write "algorithm: token-bucket, unit: tokens, quota: 9, window: 1m" instead of "tpm".'],
+        [
+          { per_minute: 9 },
+          "per_minute",
+          'Write "algorithm: token-bucket, quota: 9, window: 1m" instead of "per_minute".',
+        ],
+        [{ rate: "9/min" }, "rate", 'Write "algorithm: token-bucket, quota: 9, window: 1m" instead of "rate".'],
+        [
+          { quota: 5, burst: 9 },
+          "burst",
+          '"burst" is for token-bucket. Add "algorithm: token-bucket", or remove "burst".',
+        ],
         [
           { quota: 5, maxBurst: 9 },
           "maxBurst",
-          'Write "burst" instead of "maxBurst". "burst" is for gcra. Add "algorithm: gcra", or remove "burst".',
+          'Write "burst" instead of "maxBurst". "burst" is for token-bucket. Add "algorithm: token-bucket", or remove "burst".',
         ],
         [
           { algorithm: "sliding-window", window: "1h", quota: 5, burst: 9 },
           "burst",
-          '"burst" is for gcra, and this limit is sliding-window. Remove it, or change the algorithm.',
+          '"burst" is for token-bucket, and this limit is sliding-window. Remove it, or change the algorithm.',
         ],
         [
-          { algorithm: "gcra", window: "1h", quota: 5, ttl: "1h" },
+          { algorithm: "token-bucket", window: "1h", quota: 5, ttl: "1h" },
           "ttl",
-          '"ttl" is for quota, elapsed and streak, and this limit is gcra. Remove it, or change the algorithm.',
+          '"ttl" is for budget, elapsed and streak, and this limit is token-bucket. Remove it, or change the algorithm.',
         ],
         [{ quota: 5, dry_run: true }, "dry_run", 'Write "mode: shadow" instead of "dry_run".'],
         [
@@ -162,17 +170,17 @@ describe("hints", () => {
     const window = ", with quota and window";
     check(
       [
-        [{ algorithm: "token-bucket" }, "algorithm", called("algorithm", "gcra", window)],
-        [{ algorithm: "tokenbucket" }, "algorithm", called("algorithm", "gcra", window)],
-        [{ algorithm: "leaky-bucket" }, "algorithm", called("algorithm", "gcra", window)],
+        [{ algorithm: "gcra" }, "algorithm", called("algorithm", "token-bucket", window)],
+        [{ algorithm: "tokenbucket" }, "algorithm", called("algorithm", "token-bucket", window)],
+        [{ algorithm: "leaky-bucket" }, "algorithm", called("algorithm", "token-bucket", window)],
         [{ algorithm: "rolling" }, "algorithm", called("algorithm", "sliding-window", window)],
         [{ algorithm: "fixed" }, "algorithm", called("algorithm", "fixed-window", window)],
-        [{ algorithm: "budget" }, "algorithm", called("algorithm", "quota")],
+        [{ algorithm: "quota" }, "algorithm", called("algorithm", "budget")],
         [{ algorithm: "semaphore" }, "algorithm", called("algorithm", "concurrency")],
         [{ algorithm: "timeout" }, "algorithm", called("algorithm", "elapsed", ", with a duration as quota")],
         [{ algorithm: "loop" }, "algorithm", called("algorithm", "streak", ", with of and quota")],
         [{ algorithm: "sliding_window" }, "algorithm", 'Did you mean "sliding-window"?'],
-        [{ algorithm: "gcar" }, "algorithm", 'Did you mean "gcra"?'],
+        [{ algorithm: "gcar" }, "algorithm", 'Did you mean "token-bucket"?'],
         [{ algorithm: "quicksort" }, "algorithm", undefined],
         [{ quota: 5, mode: "Shadow" }, "mode", 'Did you mean "shadow"?'],
         [{ quota: 5, mode: "dry-run" }, "mode", called("mode", "shadow")],
@@ -261,7 +269,7 @@ describe("hints", () => {
   it("say how quotas and costs are written", () => {
     const money = (micros: number, unit = "usd_micros") =>
       `For money count millionths: unit: ${unit}, quota: ${micros}.`;
-    const gcra = { algorithm: "gcra", window: "1024ms", burst: 2 ** 41 };
+    const tokenBucket = { algorithm: "token-bucket", window: "1024ms", burst: 2 ** 41 };
     check(
       [
         [{ quota: 2.5 }, "quota", `Units are whole. ${money(2_500_000)}`],
@@ -270,7 +278,7 @@ describe("hints", () => {
         [{ quota: 2.5, unit: "usd_micros" }, "quota", "Units are whole: write 2500000 for 2.5 of the currency."],
         [{ quota: 2.5, unit: "tokens" }, "quota", "Units are whole. Write 3, or count in a smaller unit."],
         [
-          { quota: 0.5, algorithm: "gcra", window: "1s" },
+          { quota: 0.5, algorithm: "token-bucket", window: "1s" },
           "quota",
           `Units are whole. For less than 1 in a window use a longer window. ${money(500_000)}`,
         ],
@@ -295,10 +303,10 @@ describe("hints", () => {
         ],
         [{ quota: 5, quotas: { a: "5k" } }, "quotas.a", "Write 5000."],
         [{ quota: 5, overrides: [{ when: {}, quota: "5k" }] }, "overrides[0].quota", "Write 5000."],
-        [{ ...gcra, quota: 1 }, "quota", "Use a rounder quota, a shorter window or a smaller burst."],
+        [{ ...tokenBucket, quota: 1 }, "quota", "Use a rounder quota, a shorter window or a smaller burst."],
         [{ algorithm: "concurrency", quota: 1_001 }, "quota", "Use a smaller number."],
-        [{ algorithm: "gcra", window: "1s", quota: 1, burst: 0 }, "burst", "Write 1 or more."],
-        [{ algorithm: "gcra", window: "1s", quota: 1, burst: "5k" }, "burst", "Write 5000."],
+        [{ algorithm: "token-bucket", window: "1s", quota: 1, burst: 0 }, "burst", "Write 1 or more."],
+        [{ algorithm: "token-bucket", window: "1s", quota: 1, burst: "5k" }, "burst", "Write 5000."],
         [{ algorithm: "elapsed", quota: 30 }, "quota", "Add a unit of time: 30s for seconds, or 30ms."],
       ],
       (limit: object) => limitOf("quotas" in limit ? { ...limit, per: ["tool"] } : limit),

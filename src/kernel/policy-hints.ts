@@ -121,7 +121,7 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   if (written !== null) return written;
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
-  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? "quota")) ?? [];
+  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? "budget")) ?? [];
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
   if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
@@ -149,5 +149,5 @@ function misplaced(key: string, value: unknown, limit: Readonly<Record<string, u
   const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
   return algorithm === undefined && owners.length === 1
     ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
-    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? "quota"}. Remove it, or change the algorithm.`;
+    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? "budget"}. Remove it, or change the algorithm.`;
 }

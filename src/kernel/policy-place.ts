@@ -49,7 +49,7 @@ export function windowed(window: unknown): string {
   const choices = [
     `"algorithm: sliding-window" (at most the quota in any ${span})`,
     `"algorithm: fixed-window" (counts from zero every ${span})`,
-    '"algorithm: gcra" (a steady rate with bursts)',
+    '"algorithm: token-bucket" (a steady rate with bursts)',
   ];
   return `${choices.slice(0, 2).join(", ")} or ${choices[2]}`;
 }

@@ -41,7 +41,7 @@ export interface LimitBaseInput {
   /** `shadow` counts and reports, but never denies. Default `enforce`. */
   readonly mode?: "enforce" | "shadow" | undefined;
   /**
-   * From which share of the quota on, above 0 to 1, the model is told what is left; or `never`. Default: 0.8 for `quota`,
+   * From which share of the quota on, above 0 to 1, the model is told what is left; or `never`. Default: 0.8 for `budget`,
    * never for limits that refill.
    */
   readonly noticeAt?: number | "never" | undefined;
@@ -108,8 +108,8 @@ interface LendingInput {
 }
 
 /** Units for the life of a scope that ends when it was idle for `ttl`. */
-export interface QuotaLimitInput extends SpentLimitInput, CountingInput, LendingInput {
-  readonly algorithm?: "quota" | undefined;
+export interface BudgetLimitInput extends SpentLimitInput, CountingInput, LendingInput {
+  readonly algorithm?: "budget" | undefined;
   /** Default `24h` for limits per turn, `30d` for others. `{ fromFirst }` counts from the first charge instead. */
   readonly ttl?: DurationInput | { readonly fromFirst: DurationInput } | undefined;
 }
@@ -172,8 +172,8 @@ export interface SlidingWindowLimitInput extends SpentLimitInput {
 }
 
 /** A token bucket: `quota` units a window, at most `burst` at once. */
-export interface GcraLimitInput extends SpentLimitInput {
-  readonly algorithm: "gcra";
+export interface TokenBucketLimitInput extends SpentLimitInput {
+  readonly algorithm: "token-bucket";
   readonly window: DurationInput;
   /** A whole number from 1 to 2^53 - 1. Default: the quota. */
   readonly burst?: number | undefined;
@@ -186,12 +186,12 @@ export interface ConcurrencyLimitInput extends LimitBaseInput {
   readonly lease?: DurationInput | undefined;
 }
 
-/** One limit of a policy. Without `algorithm` it is a `quota`. */
+/** One limit of a policy. Without `algorithm` it is a `budget`. */
 export type LimitInput =
-  | QuotaLimitInput
+  | BudgetLimitInput
   | FixedWindowLimitInput
   | SlidingWindowLimitInput
-  | GcraLimitInput
+  | TokenBucketLimitInput
   | ConcurrencyLimitInput
   | ElapsedLimitInput
   | StreakLimitInput;
@@ -310,7 +310,7 @@ const base = {
       error: NOTICE,
     })
     .optional()
-    .describe("From which share of the quota on the model is told what is left. Default: 0.8 for quota, else never."),
+    .describe("From which share of the quota on the model is told what is left. Default: 0.8 for budget, else never."),
   message: text(/^[^{}]*(?:\{(?:limit|unit|cost|quota|remaining|retryAfter)\}[^{}]*)*$/, MESSAGE)
     .min(1, { error: MESSAGE })
     .max(200, { error: MESSAGE })
@@ -377,7 +377,7 @@ const algorithms = [
     ...spent,
     ...counting,
     ...lending,
-    algorithm: z.literal("quota").optional(),
+    algorithm: z.literal("budget").optional(),
     ttl: z
       .union([duration, object("fromFirst", { fromFirst: duration })], { error: `${DURATION}, or { fromFirst: … }` })
       .optional()
@@ -406,7 +406,7 @@ const algorithms = [
   object("a limit", { ...spent, algorithm: z.literal("sliding-window"), window: duration }),
   object("a limit", {
     ...spent,
-    algorithm: z.literal("gcra"),
+    algorithm: z.literal("token-bucket"),
     window: duration,
     burst: whole(1).optional().describe("Most units at once. Default: the quota."),
   }),
@@ -458,10 +458,10 @@ export const TOOL_KEYS: readonly string[] = Object.keys(tool.shape);
 
 /** The algorithms, as `algorithm` names them. */
 export const ALGORITHMS = [
-  "quota",
+  "budget",
   "fixed-window",
   "sliding-window",
-  "gcra",
+  "token-bucket",
   "concurrency",
   "elapsed",
   "streak",
@@ -495,7 +495,7 @@ export const policySchema = object("a policy", {
       z.discriminatedUnion("algorithm", algorithms, {
         error: (issue) =>
           issue.code === "invalid_union"
-            ? "quota, fixed-window, sliding-window, gcra, concurrency, elapsed or streak"
+            ? "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak"
             : "a limit",
       }),
       { error: "a list of limits" },

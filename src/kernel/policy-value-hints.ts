@@ -150,10 +150,10 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
 /** Values of other tools, by the value that a policy has for it. */
 const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
   algorithm: {
-    gcra: /bucket|leaky|^rate$|ratelimit/,
+    "token-bucket": /^gcra$|bucket|leaky|^rate$|ratelimit/,
     "sliding-window": /sliding|rolling|moving/,
     "fixed-window": /fixed|^window$|calendar/,
-    quota: /^(budget|counter|count|total|lifetime|cap)$/,
+    budget: /^(quota|counter|count|total|lifetime|cap)$/,
     concurrency: /concurren|semaphore|parallel|inflight/,
     elapsed: /^(time|timeout|duration|deadline|wallclock)/,
     streak: /^(loop|repeat|consecutive|inarow)/,
@@ -169,7 +169,7 @@ const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>>
 
 /** What each algorithm needs beside a name and `per`. */
 const NEEDED: Readonly<Record<string, string>> = {
-  gcra: "quota and window",
+  "token-bucket": "quota and window",
   "sliding-window": "quota and window",
   "fixed-window": "quota and window",
   elapsed: "a duration as quota",
@@ -237,7 +237,9 @@ function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<
   if (value < 0) return "Write 0 to deny every call, or unlimited to leave the limit out.";
   if (value > Number.MAX_SAFE_INTEGER || Number.isNaN(value)) return "Write unlimited, or count in a larger unit.";
   if (Number.isInteger(value))
-    return algorithm === "gcra" ? "Use a rounder quota, a shorter window or a smaller burst." : "Use a smaller number.";
+    return algorithm === "token-bucket"
+      ? "Use a rounder quota, a shorter window or a smaller burst."
+      : "Use a smaller number.";
   const name = textOf(unit ?? "usd");
   const micros = microsOf(value);
   if (name.endsWith("_micros")) return `Units are whole: write ${micros} for ${value} of the currency.`;

@@ -55,14 +55,16 @@ describe("readPolicy", () => {
   });
 
   it("refuses a token bucket whose arithmetic would not be exact", () => {
-    const gcra = { algorithm: "gcra", window: "1024ms", per: ["tool"] };
+    const tokenBucket = { algorithm: "token-bucket", window: "1024ms", per: ["tool"] };
     const largest = 2 ** 41 - 1; // 2 * (2^41 - 1) * 2^10 is below 2^52
-    assert.deepEqual(faultsOf(policy({ ...gcra, quota: 1, burst: largest })), []);
-    assert.deepEqual(faultsOf(policy({ ...gcra, quota: 1, burst: largest + 1 })), [`limits[0].quota: ${EXACT}; 1`]);
-    assert.deepEqual(faultsOf(policy({ ...gcra, quota: 0, burst: largest + 1 })), []);
-    assert.deepEqual(faultsOf(policy({ ...gcra, quota: "unlimited", burst: largest + 1 })), []);
+    assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: 1, burst: largest })), []);
+    assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: 1, burst: largest + 1 })), [
+      `limits[0].quota: ${EXACT}; 1`,
+    ]);
+    assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: 0, burst: largest + 1 })), []);
+    assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: "unlimited", burst: largest + 1 })), []);
     const quotas = { a: 1024, b: 1025, "c d": 1027, e: "unlimited" };
-    assert.deepEqual(faultsOf(policy({ ...gcra, otherwise: "deny", quotas, burst: largest + 1 })), [
+    assert.deepEqual(faultsOf(policy({ ...tokenBucket, otherwise: "deny", quotas, burst: largest + 1 })), [
       `limits[0].quotas.b: ${EXACT}; 1025`,
       `limits[0].quotas["c d"]: ${EXACT}; 1027`,
     ]);

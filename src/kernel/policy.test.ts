@@ -25,7 +25,7 @@ describe("definePolicy", () => {
     assert.deepEqual(made.costs, new Map());
     assert.deepEqual(made.units, new Set(["calls"]));
     assert.deepEqual(made.tools, []);
-    const spec: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
+    const spec: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
     const hold = { leaseMs: 120_000, onExpiry: "charge", onError: null };
     const words = {
@@ -131,22 +131,22 @@ describe("definePolicy", () => {
     };
     assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), [true, 0.5, "{quota}"]);
     assert.deepEqual(spoken({ mode: "enforce", noticeAt: "never" }), [false, null, null]);
-    assert.deepEqual(spoken({ algorithm: "gcra", window: "1m" }), [false, null, null]);
+    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m" }), [false, null, null]);
   });
 
   it("gives each algorithm its numbers", () => {
     const window = "100ms";
     const cases: [limit: object, LimitSpec][] = [
-      [{ per: ["turn"] }, { algorithm: "quota", quota: 6, ttlMs: DAY, ttlFrom: "last" }],
+      [{ per: ["turn"] }, { algorithm: "budget", quota: 6, ttlMs: DAY, ttlFrom: "last" }],
       [
-        { algorithm: "quota", per: ["session"] },
-        { algorithm: "quota", quota: 6, ttlMs: 30 * DAY, ttlFrom: "last" },
+        { algorithm: "budget", per: ["session"] },
+        { algorithm: "budget", quota: 6, ttlMs: 30 * DAY, ttlFrom: "last" },
       ],
       [
         { ttl: "1s", per: ["turn"] },
-        { algorithm: "quota", quota: 6, ttlMs: 1000, ttlFrom: "last" },
+        { algorithm: "budget", quota: 6, ttlMs: 1000, ttlFrom: "last" },
       ],
-      [{ ttl: { fromFirst: "1m" } }, { algorithm: "quota", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
+      [{ ttl: { fromFirst: "1m" } }, { algorithm: "budget", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
       [
         { algorithm: "fixed-window", window },
         { algorithm: "fixed-window", quota: 6, windowMs: 100, align: "epoch" },
@@ -161,16 +161,16 @@ describe("definePolicy", () => {
         { algorithm: "sliding-window", quota: 6, windowMs: 100 },
       ],
       [
-        { algorithm: "gcra", window },
-        { algorithm: "gcra", burst: 6, levelPerUnit: 50, levelPerMs: 3 },
+        { algorithm: "token-bucket", window },
+        { algorithm: "token-bucket", burst: 6, levelPerUnit: 50, levelPerMs: 3 },
       ],
       [
-        { algorithm: "gcra", window, burst: 9 },
-        { algorithm: "gcra", burst: 9, levelPerUnit: 50, levelPerMs: 3 },
+        { algorithm: "token-bucket", window, burst: 9 },
+        { algorithm: "token-bucket", burst: 9, levelPerUnit: 50, levelPerMs: 3 },
       ],
       [
-        { algorithm: "gcra", window: "6ms" },
-        { algorithm: "gcra", burst: 6, levelPerUnit: 1, levelPerMs: 1 },
+        { algorithm: "token-bucket", window: "6ms" },
+        { algorithm: "token-bucket", burst: 6, levelPerUnit: 1, levelPerMs: 1 },
       ],
     ];
     for (const [limit, spec] of cases) {
@@ -178,8 +178,8 @@ describe("definePolicy", () => {
       assert.deepEqual([quota, found], [6, spec], JSON.stringify(limit));
       assert.equal(capacity, "burst" in spec ? spec.burst : 6);
     }
-    const none = compiled({ algorithm: "gcra", window, quota: 0, burst: 9 }).otherwise;
-    assert.deepEqual(none?.spec, { algorithm: "gcra", burst: 0, levelPerUnit: 100, levelPerMs: 1 });
+    const none = compiled({ algorithm: "token-bucket", window, quota: 0, burst: 9 }).otherwise;
+    assert.deepEqual(none?.spec, { algorithm: "token-bucket", burst: 0, levelPerUnit: 100, levelPerMs: 1 });
     assert.deepEqual([none?.quota, none?.capacity], [0, 0]);
   });
 
@@ -268,7 +268,7 @@ describe("definePolicy", () => {
     for (const limit of [
       { ...calendar, align: "epoch", window: "1d" },
       { quota: 5 },
-      { algorithm: "gcra", quota: 5, window: "1d" },
+      { algorithm: "token-bucket", quota: 5, window: "1d" },
     ]) {
       assert.equal(compiled(limit).calendar, null);
     }

@@ -43,7 +43,7 @@ describe("what a store remembers of those who ask", () => {
 
   it("is in no bucket", () => {
     assert.equal(receiptsKey("i1"), "tollgate:1:$receipts:i1");
-    const limit = { algorithm: "quota", quota: 1, ttlMs: 1, ttlFrom: "last" } as const;
+    const limit = { algorithm: "budget", quota: 1, ttlMs: 1, ttlFrom: "last" } as const;
     for (const state of [receipts, mark]) {
       assert.deepEqual(contentsAt(limit, state, 0), { spent: undefined, holds: [] });
     }

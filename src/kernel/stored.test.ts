@@ -25,7 +25,7 @@ const MARK_B = "bb00000000000000";
 const SEEN: SpentState = { kind: "counter", spent: 2, expiresAtMs: 1100, seen: `${MARK_A},${MARK_B}` };
 const ELAPSED: SpentState = { kind: "elapsed", firstMs: 1000, expiresAtMs: 1100 };
 const STREAK: SpentState = { kind: "streak", outcome: "A-b_9", count: 3, expiresAtMs: 1100 };
-const GCRA: SpentState = { kind: "gcra", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
+const TOKEN_BUCKET: SpentState = { kind: "token-bucket", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
 
 function hold(more: Partial<Hold> = {}): Hold {
   return { id: "a", units: 3, expiresAtMs: 1050, onExpiry: "charge", expired: false, mark: null, ...more };
@@ -56,11 +56,11 @@ function step(used: number, resetAfterMs: number, retryAfterMs: number | null, f
 const TEXTS: [StoredState, text: string][] = [
   [COUNTER, "7"],
   [SLIDING, "s1 10 100 1,0,2"],
-  [GCRA, "g1 1000 50 10"],
+  [TOKEN_BUCKET, "g1 1000 50 10"],
   [held("counter", undefined, hold()), "h1 c a,3,1050,c"],
   [held("counter", undefined, hold({ leaseMs: 0 }), hold({ leaseMs: 60 })), "h1 c a,3,1050,c0;a,3,1050,c60"],
   [
-    held("gcra", undefined, hold({ leaseMs: 60, mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
+    held("token-bucket", undefined, hold({ leaseMs: 60, mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
     "h1 g a,3,1050,c60,990,30,10",
   ],
   [held("counter", COUNTER, hold({ id: "A-b_9", onExpiry: "refund" })), "h1 c A-b_9,3,1050,r 1100 7"],
@@ -70,10 +70,10 @@ const TEXTS: [StoredState, text: string][] = [
   ],
   [held("sliding-window", SLIDING, hold({ units: MAX })), `h1 s a,${MAX},1050,c 1109 s1 10 100 1,0,2`],
   [
-    held("gcra", GCRA, hold({ mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
+    held("token-bucket", TOKEN_BUCKET, hold({ mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
     "h1 g a,3,1050,c,990,30,10 1017 g1 1000 50 10",
   ],
-  [held("gcra", undefined, hold({ mark: { baseMs: 0, level: 0, levelPerUnit: 1 } })), "h1 g a,3,1050,c,0,0,1"],
+  [held("token-bucket", undefined, hold({ mark: { baseMs: 0, level: 0, levelPerUnit: 1 } })), "h1 g a,3,1050,c,0,0,1"],
   [held("concurrency", undefined, hold({ id: "x".repeat(64) })), `h1 n ${"x".repeat(64)},3,1050,c`],
   [SEEN, `c1 2 ${MARK_A},${MARK_B}`],
   [ELAPSED, "e1 1000"],
@@ -81,15 +81,26 @@ const TEXTS: [StoredState, text: string][] = [
   [held("counter", SEEN, hold({ onExpiry: "grant" })), `h1 c a,3,1050,g 1100 c1 2 ${MARK_A},${MARK_B}`],
   [held("elapsed", ELAPSED, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g 1100 e1 1000"],
   [held("streak", STREAK, hold({ onExpiry: "grant", expired: true })), "h1 k a,3,1050,G 1100 k1 A-b_9 3"],
-  [held("gcra", GCRA, hold({ onExpiry: "grant", expired: true })), "h1 g a,3,1050,G 1017 g1 1000 50 10"],
+  [
+    held("token-bucket", TOKEN_BUCKET, hold({ onExpiry: "grant", expired: true })),
+    "h1 g a,3,1050,G 1017 g1 1000 50 10",
+  ],
   [held("elapsed", undefined, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g"],
   [held("counter", COUNTER, hold({ onExpiry: "place" })), "h1 c a,3,1050,p 1100 7"],
   [
-    held("gcra", GCRA, hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "charge", leaseMs: 0 } })),
+    held(
+      "token-bucket",
+      TOKEN_BUCKET,
+      hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "charge", leaseMs: 0 } }),
+    ),
     "h1 g a,3,1050,p60,c0 1017 g1 1000 50 10",
   ],
   [
-    held("gcra", undefined, hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "refund", leaseMs: 30_000 } })),
+    held(
+      "token-bucket",
+      undefined,
+      hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "refund", leaseMs: 30_000 } }),
+    ),
     "h1 g a,3,1050,p60,r30000",
   ],
   [once({ waitMs: 250, units: [1], steps: [step(6, 50, 0)] }), "o1 r . 1000 1+250 1,6,50,0,-"],
@@ -242,9 +253,13 @@ const spent: fc.Arbitrary<SpentState> = fc.oneof(
   fc.record({ kind: fc.constant("streak"), outcome: ids, count: positive, expiresAtMs: instant }),
   {
     weight: 3,
-    arbitrary: fc
-      .tuple(levels, instant)
-      .map(([level, endMs]): SpentState => ({ kind: "gcra", ...level, expiresAtMs: Math.max(level.baseMs, endMs) })),
+    arbitrary: fc.tuple(levels, instant).map(
+      ([level, endMs]): SpentState => ({
+        kind: "token-bucket",
+        ...level,
+        expiresAtMs: Math.max(level.baseMs, endMs),
+      }),
+    ),
   },
 );
 const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
@@ -286,7 +301,7 @@ const heldStates: fc.Arbitrary<HeldState> = fc
     expiresAtMs,
     of: what === "concurrency" ? what : spent.kind,
     spent: what === "spent" ? spent : undefined,
-    holds: spent.kind === "gcra" && what !== "concurrency" ? marked : plain,
+    holds: spent.kind === "token-bucket" && what !== "concurrency" ? marked : plain,
   }));
 const steps: fc.Arbitrary<StepReply> = fc
   .tuple(whole, whole, fc.option(whole), fc.constantFrom("live", "late", "unknown", undefined))

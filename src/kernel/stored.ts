@@ -3,7 +3,7 @@
 // the mark of the store's incarnation.
 
 import { isEnd, isInstant } from "./algorithms/algorithm.ts";
-import { levelIn } from "./algorithms/gcra.ts";
+import { levelIn } from "./algorithms/token-bucket.ts";
 import { decodeSpent, encodeSpent, type SpentState } from "./algorithms/registry.ts";
 import type { StepReply } from "./decide.ts";
 import type { HeldState, Hold } from "./holds.ts";
@@ -23,7 +23,7 @@ export type StoredState = SpentState | HeldState | OnceState | ReceiptsState | M
 const KINDS = {
   c: "counter",
   s: "sliding-window",
-  g: "gcra",
+  g: "token-bucket",
   n: "concurrency",
   e: "elapsed",
   k: "streak",
@@ -103,8 +103,8 @@ function decodeHold(text: string): Hold | null {
 /** Whether holds are sorted by their ends, and marked, or about to become holds, on token buckets alone. */
 function areInOrder(holds: readonly Hold[], of: HeldState["of"]): boolean {
   return holds.every(({ expiresAtMs, onExpiry, becomes, mark }, i) => {
-    const mayBeMarked = of === "gcra" && (onExpiry === "charge" || onExpiry === "refund");
-    const mayBecome = of === "gcra" && onExpiry === "place";
+    const mayBeMarked = of === "token-bucket" && (onExpiry === "charge" || onExpiry === "refund");
+    const mayBecome = of === "token-bucket" && onExpiry === "place";
     return (
       (mark === null || mayBeMarked) &&
       (becomes === undefined || mayBecome) &&

@@ -1,7 +1,7 @@
 // Which keys of a policy that is written in code have a meaning. The compiler looks for unknown keys only where a type is
 // fixed. The type of a policy is inferred, so that they have to be refused here.
 
-import type { LimitInput, PolicyInput, QuotaLimitInput } from "./policy-schema.ts";
+import type { LimitInput, PolicyInput, BudgetLimitInput } from "./policy-schema.ts";
 
 declare const KEY: unique symbol;
 
@@ -34,7 +34,7 @@ type SameAlgorithm<Limit> = Limit extends { readonly algorithm: infer Name }
   ? Extract<LimitInput, { readonly algorithm?: Name | undefined }>
   : "algorithm" extends keyof Limit
     ? LimitInput
-    : QuotaLimitInput;
+    : BudgetLimitInput;
 
 type OnlyLimit<Limit> = Limit extends object
   ? {

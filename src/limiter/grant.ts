@@ -100,7 +100,7 @@ export function checkGrantable({ limit }: Bucket): void {
 export function checkRevocable(bucket: Bucket): void {
   checkGrantable(bucket);
   const { limit, allotment } = bucket;
-  if (allotment.spec.algorithm !== "gcra") return;
+  if (allotment.spec.algorithm !== "token-bucket") return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
   throw invalidOption("limit", expected, limit.name);

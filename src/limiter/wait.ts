@@ -15,7 +15,7 @@ import { LONGEST_PAUSE_MS, SlotSeat } from "./slots.ts";
 export interface WaitOptions extends CallOptions {
   /**
    * How long the call may wait until it is allowed, 0 to 3,600,000 ms; a call that has to wait exactly as long waits.
-   * Default 0. Calls of a token bucket (`gcra`) are served in the order in which they came to the store, at the rate of the
+   * Default 0. Calls of a token bucket (`token-bucket`) are served in the order in which they came to the store, at the rate of the
    * limit. Calls that need a slot of a `concurrency` limit are served in their order in this process. Others try again at the
    * instant that was promised. At most 256 wait for one bucket; the next one is denied at once. Aborting the signal ends the
    * wait: a place in a row is free again if it is the last, else it stays empty.
@@ -170,7 +170,7 @@ function obstacleOf({ decision, parts }: Decided, leftMs: number): Obstacle | nu
 }
 
 function isRow({ allotment }: Part): boolean {
-  return allotment.spec.algorithm === "gcra";
+  return allotment.spec.algorithm === "token-bucket";
 }
 
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */

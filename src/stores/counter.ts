@@ -35,10 +35,10 @@ export interface CounterStoreOptions {
   readonly clock?: Clock;
 }
 
-type Counted = Extract<LimitSpec, { algorithm: "quota" | "fixed-window" }>;
+type Counted = Extract<LimitSpec, { algorithm: "budget" | "fixed-window" }>;
 
 /**
- * Counts calls through a port. It knows `quota` and `fixed-window` (not of `first-use`), and only `consume` and `record`:
+ * Counts calls through a port. It knows `budget` and `fixed-window` (not of `first-use`), and only `consume` and `record`:
  * other limits are refused when the limiter is made, other calls when they come. Never more than the quota is admitted;
  * a call that is being taken back may deny another that would have passed.
  *
@@ -142,7 +142,7 @@ interface Count {
 function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number): Count | null {
   if (event.type !== "charge" || event.seen !== undefined || !isCounted(limit)) return null;
   const common = { cost: event.cost, quota: limit.quota, shadow };
-  if (limit.algorithm === "quota") {
+  if (limit.algorithm === "budget") {
     const { ttlMs } = limit;
     return { ...common, key: bucket, ttlSeconds: Math.ceil(ttlMs / 1_000), leftMs: ttlMs, isStale: false };
   }
@@ -160,7 +160,7 @@ function startOf(limit: FixedWindowLimit, nowMs: number): number {
 }
 
 function isCounted(limit: LimitSpec): limit is Counted {
-  return limit.algorithm === "quota" || (limit.algorithm === "fixed-window" && limit.align !== "first-use");
+  return limit.algorithm === "budget" || (limit.algorithm === "fixed-window" && limit.align !== "first-use");
 }
 
 interface Judged extends Count {

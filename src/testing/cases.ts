@@ -33,18 +33,23 @@ export const LEASE_MS = 100;
 export const REMEMBERED_MS = 600_000;
 
 export const quota = (units: number): LimitSpec => ({
-  algorithm: "quota",
+  algorithm: "budget",
   quota: units,
   ttlMs: WINDOW_MS,
   ttlFrom: "last",
 });
-export const gcra = { algorithm: "gcra", burst: 5, levelPerUnit: 200, levelPerMs: 1 } as const satisfies LimitSpec;
+export const tokenBucket = {
+  algorithm: "token-bucket",
+  burst: 5,
+  levelPerUnit: 200,
+  levelPerMs: 1,
+} as const satisfies LimitSpec;
 export const slots = { algorithm: "concurrency", quota: 5 } as const satisfies LimitSpec;
 
 /** One limit of each algorithm whose units come back all at once or by sub-windows, each with five units. */
 const windows: readonly LimitSpec[] = [
   quota(5),
-  { algorithm: "quota", quota: 5, ttlMs: WINDOW_MS, ttlFrom: "first" },
+  { algorithm: "budget", quota: 5, ttlMs: WINDOW_MS, ttlFrom: "first" },
   { algorithm: "fixed-window", quota: 5, windowMs: WINDOW_MS, align: "epoch" },
   { algorithm: "fixed-window", quota: 5, windowMs: WINDOW_MS, align: "first-use" },
   { algorithm: "sliding-window", quota: 5, windowMs: WINDOW_MS },
@@ -62,9 +67,9 @@ function forEach(limits: readonly LimitSpec[]) {
 /** A case for each algorithm whose units stay spent until time passes. */
 export const forEachWindow = forEach(windows);
 /** A case for each algorithm that spends units. */
-export const forEachAlgorithm = forEach([...windows, gcra]);
+export const forEachAlgorithm = forEach([...windows, tokenBucket]);
 /** A case for each algorithm that holds units: also for the one that does nothing else. */
-export const forEachHolder = forEach([...windows, gcra, slots]);
+export const forEachHolder = forEach([...windows, tokenBucket, slots]);
 
 export const charge = (bucket: string, limit: LimitSpec, cost = 1): Step => ({
   bucket,

@@ -8,7 +8,7 @@ import {
   charge,
   first,
   forEachAlgorithm,
-  gcra,
+  tokenBucket,
   quota,
   read,
   reset,
@@ -99,7 +99,8 @@ export const chargeCases: readonly StoreCase[] = [
   }),
 
   ...forEachAlgorithm("counts no further than numbers are exact", async ({ store }, limit) => {
-    const most = limit.algorithm === "gcra" ? Math.floor(2 ** 52 / limit.levelPerUnit) : Number.MAX_SAFE_INTEGER;
+    const most =
+      limit.algorithm === "token-bucket" ? Math.floor(2 ** 52 / limit.levelPerUnit) : Number.MAX_SAFE_INTEGER;
     for (const cost of [Number.MAX_SAFE_INTEGER - 1, 1, 1, Number.MAX_SAFE_INTEGER]) {
       await ask(store, "force", charge("b", limit, cost));
     }
@@ -169,13 +170,13 @@ export const chargeCases: readonly StoreCase[] = [
   {
     name: "lets the debt of a token bucket run off at its rate, and keeps it when the rate is changed",
     async run({ store, advance }) {
-      const { resetAfterMs } = first(await ask(store, "force", charge("b", gcra, 8)));
+      const { resetAfterMs } = first(await ask(store, "force", charge("b", tokenBucket, 8)));
       assert.equal(resetAfterMs, 1_600);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra))).retryAfterMs, 800);
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket))).retryAfterMs, 800);
       await advance(600);
-      assert.equal(await usedOf(store, "b", gcra), 5);
-      const other: LimitSpec = { ...gcra, levelPerUnit: 100 };
-      await ask(store, "force", charge("b", gcra, 3));
+      assert.equal(await usedOf(store, "b", tokenBucket), 5);
+      const other: LimitSpec = { ...tokenBucket, levelPerUnit: 100 };
+      await ask(store, "force", charge("b", tokenBucket, 3));
       assert.equal(await usedOf(store, "b", other), 8);
     },
   },
@@ -232,7 +233,7 @@ export const chargeCases: readonly StoreCase[] = [
   {
     name: "takes a state of another algorithm for no state",
     async run({ store }) {
-      await ask(store, "judge", charge("b", gcra, 5));
+      await ask(store, "judge", charge("b", tokenBucket, 5));
       assert.equal((await ask(store, "judge", charge("b", quota(5), 5))).allowed, true);
       assert.equal(await usedOf(store, "b", quota(5)), 5);
     },
@@ -240,16 +241,16 @@ export const chargeCases: readonly StoreCase[] = [
   {
     name: "leaves a state of another algorithm as it is where nothing is booked on it, unless it is reset",
     async run({ store }) {
-      await ask(store, "judge", charge("b", gcra, 5));
+      await ask(store, "judge", charge("b", tokenBucket, 5));
       for (const mode of ["judge", "force"] as const) {
         const reply = await ask(store, mode, charge("a", quota(9)), read("b", quota(5)));
         assert.equal(reply.steps[1]?.used, 0);
         await ask(store, mode, charge("a", quota(9)), charge("b", quota(5), 0));
       }
-      assert.equal(await usedOf(store, "b", gcra), 5);
+      assert.equal(await usedOf(store, "b", tokenBucket), 5);
       assert.equal(await usedOf(store, "a", quota(9)), 4);
       await ask(store, "judge", reset("b", quota(5)));
-      assert.equal(await usedOf(store, "b", gcra), 0);
+      assert.equal(await usedOf(store, "b", tokenBucket), 0);
     },
   },
   {

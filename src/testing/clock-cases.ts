@@ -84,7 +84,7 @@ export const clockCases: readonly StoreCase[] = [
       await ask(store, "judge", hold("b", limit, "short", 3, refund));
     });
     const { retryAfterMs } = first(await ask(store, "judge", hold("b", limit, "next", 5)));
-    assert.equal(retryAfterMs, limit.algorithm === "gcra" ? retryAfterMs : 2 * LEASE_MS);
+    assert.equal(retryAfterMs, limit.algorithm === "token-bucket" ? retryAfterMs : 2 * LEASE_MS);
     assert.ok((retryAfterMs ?? DAY_MS) <= 2 * LEASE_MS);
     await advance(LEASE_MS);
     assert.ok((await usedOf(store, "b", limit)) <= 2);

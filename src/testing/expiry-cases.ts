@@ -10,7 +10,7 @@ import {
   forEachAlgorithm,
   forEachHolder,
   forEachWindow,
-  gcra,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -53,11 +53,11 @@ export const expiryCases: readonly StoreCase[] = [
     for (const [id, leaseMs] of Object.entries(leases)) {
       await ask(store, "judge", hold("b", limit, id, 2, { leaseMs }));
       // A token bucket spends what it holds at once.
-      if (limit.algorithm === "gcra") await ask(store, "judge", charge("spent", limit, 2));
+      if (limit.algorithm === "token-bucket") await ask(store, "judge", charge("spent", limit, 2));
     }
     for (const waitMs of [leases.h1, leases.h2 - leases.h1]) {
       await advance(waitMs);
-      if (limit.algorithm !== "gcra") await ask(store, "judge", charge("spent", limit, 2));
+      if (limit.algorithm !== "token-bucket") await ask(store, "judge", charge("spent", limit, 2));
     }
     for (const waitMs of [0, 1, 2 * LEASE_MS, WINDOW_MS - 3 * LEASE_MS, LEASE_MS]) {
       await advance(waitMs);
@@ -121,7 +121,7 @@ export const expiryCases: readonly StoreCase[] = [
     assert.deepEqual([late.hold, unknown.hold], ["late", "unknown"]);
     const { algorithm } = limit;
     // A token bucket has long been given back what the other hold took.
-    const used = algorithm === "concurrency" ? [0, 1] : algorithm === "gcra" ? [1, 3] : [1, 4];
+    const used = algorithm === "concurrency" ? [0, 1] : algorithm === "token-bucket" ? [1, 3] : [1, 4];
     assert.deepEqual([late.used, unknown.used], used);
   }),
 
@@ -166,7 +166,10 @@ export const expiryCases: readonly StoreCase[] = [
     }
     await advance(5);
     const { used } = first(await ask(store, "judge", read("b", limit)));
-    assert.deepEqual([used, await findHold(store, "b", limit, "h1")], [limit.algorithm === "gcra" ? 0 : 5, "live"]);
+    assert.deepEqual(
+      [used, await findHold(store, "b", limit, "h1")],
+      [limit.algorithm === "token-bucket" ? 0 : 5, "live"],
+    );
     await advance(1);
     assert.deepEqual([await usedOf(store, "b", limit), await findHold(store, "b", limit, "h1")], [0, "late"]);
   }),
@@ -236,15 +239,15 @@ export const expiryCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "gcra: gives back at the end of a hold no more than has not flowed back by itself",
+    name: "token-bucket: gives back at the end of a hold no more than has not flowed back by itself",
     async run({ store, advance }) {
-      await ask(store, "judge", hold("b", gcra, "h1", 3, { leaseMs: 400, onExpiry: "refund" }));
+      await ask(store, "judge", hold("b", tokenBucket, "h1", 3, { leaseMs: 400, onExpiry: "refund" }));
       await advance(300);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra, 3))).used, 5);
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket, 3))).used, 5);
       await advance(99);
-      assert.equal(first(await ask(store, "peek", read("b", gcra))).used, 5);
+      assert.equal(first(await ask(store, "peek", read("b", tokenBucket))).used, 5);
       await advance(1);
-      const { used, resetAfterMs } = first(await ask(store, "peek", read("b", gcra)));
+      const { used, resetAfterMs } = first(await ask(store, "peek", read("b", tokenBucket)));
       assert.deepEqual([used, resetAfterMs], [3, 600]);
     },
   },

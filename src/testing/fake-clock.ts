@@ -25,7 +25,7 @@ export interface FakeClock extends Clock {
  *
  * const clock = fakeClock();
  * const limiter = createLimiter({
- *   policy: { version: 1, limits: [{ name: "rate", per: ["user"], algorithm: "gcra", quota: 1, window: "1s" }] },
+ *   policy: { version: 1, limits: [{ name: "rate", per: ["user"], algorithm: "token-bucket", quota: 1, window: "1s" }] },
  *   store: memoryStore({ clock }),
  * });
  * await limiter.consume({ tool: "search", user: "u1" });

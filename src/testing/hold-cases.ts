@@ -11,7 +11,7 @@ import {
   first,
   forEachAlgorithm,
   forEachHolder,
-  gcra,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -94,13 +94,13 @@ export const holdCases: readonly StoreCase[] = [
     const { store, advance } = fixture;
     // A unit a ms, so that the debt of a token bucket is paid off within seconds.
     const large: LimitSpec =
-      limit.algorithm === "gcra" ? { ...limit, burst: 1_100, levelPerUnit: 1 } : { ...limit, quota: 1_100 };
+      limit.algorithm === "token-bucket" ? { ...limit, burst: 1_100, levelPerUnit: 1 } : { ...limit, quota: 1_100 };
     assert.equal(first(await ask(store, "judge", hold("b", large, "h1", 100))).used, 100);
     const settled = first(await ask(store, "judge", settle("b", large, "h1", 5_000)));
     assert.deepEqual([settled.allowed, settled.used, settled.retryAfterMs, settled.hold], [true, 5_000, 0, "live"]);
     const { allowed, retryAfterMs } = first(await ask(store, "judge", charge("b", large)));
     assert.ok(!allowed && retryAfterMs !== null && retryAfterMs > 0);
-    if (large.algorithm === "gcra") assert.equal(retryAfterMs, 5_000 - 1_100 + 1);
+    if (large.algorithm === "token-bucket") assert.equal(retryAfterMs, 5_000 - 1_100 + 1);
     await advance(retryAfterMs - 1);
     assert.equal(first(await ask(store, "judge", charge("b", large))).retryAfterMs, 1);
     await advance(1);
@@ -205,7 +205,7 @@ export const holdCases: readonly StoreCase[] = [
     async run({ store }) {
       await ask(store, "judge", hold("tokens", quota(100), "h0", 60), hold("slots", slots, "h0", 1));
       const steps = [hold("slots", slots, "h1", 1), charge("calls", quota(5)), settle("tokens", quota(100), "h0", 70)];
-      const reply = await ask(store, "judge", ...steps, extend("gone", gcra, "h0", 1));
+      const reply = await ask(store, "judge", ...steps, extend("gone", tokenBucket, "h0", 1));
       assert.deepEqual(
         reply.steps.map(({ allowed, used, hold: found }) => [allowed, used, found]),
         [
@@ -235,33 +235,33 @@ export const holdCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "gcra: gives back no more of a hold than has not flowed back by itself",
+    name: "token-bucket: gives back no more of a hold than has not flowed back by itself",
     async run({ store, advance }) {
-      await ask(store, "judge", hold("b", gcra, "h1", 3, { leaseMs: 1_000 }));
+      await ask(store, "judge", hold("b", tokenBucket, "h1", 3, { leaseMs: 1_000 }));
       await advance(400);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra, 4))).used, 5);
-      assert.equal(first(await ask(store, "judge", settle("b", gcra, "h1", 0))).used, 4);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra, 1))).used, 5);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra, 1))).retryAfterMs, 200);
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket, 4))).used, 5);
+      assert.equal(first(await ask(store, "judge", settle("b", tokenBucket, "h1", 0))).used, 4);
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket, 1))).used, 5);
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket, 1))).retryAfterMs, 200);
     },
   },
   {
-    name: "gcra: gives back what is left of a hold also where one below it was given back before",
+    name: "token-bucket: gives back what is left of a hold also where one below it was given back before",
     async run({ store, advance }) {
-      for (const id of ["h1", "h2"]) await ask(store, "judge", hold("b", gcra, id, 2, { leaseMs: 1_000 }));
-      await ask(store, "judge", settle("b", gcra, "h1", 0));
-      await ask(store, "judge", charge("b", gcra, 2));
+      for (const id of ["h1", "h2"]) await ask(store, "judge", hold("b", tokenBucket, id, 2, { leaseMs: 1_000 }));
+      await ask(store, "judge", settle("b", tokenBucket, "h1", 0));
+      await ask(store, "judge", charge("b", tokenBucket, 2));
       await advance(300);
-      assert.equal(await usedOf(store, "b", gcra), 3);
-      assert.equal(first(await ask(store, "judge", settle("b", gcra, "h2", 0))).used, 2);
+      assert.equal(await usedOf(store, "b", tokenBucket), 3);
+      assert.equal(first(await ask(store, "judge", settle("b", tokenBucket, "h2", 0))).used, 2);
     },
   },
   {
     name: "takes holds of another algorithm for none, and leaves them where nothing is booked",
     async run({ store }) {
       for (const [limit, other] of [
-        [gcra, quota(5)],
-        [slots, gcra],
+        [tokenBucket, quota(5)],
+        [slots, tokenBucket],
         [quota(5), slots],
       ] as const) {
         const bucket = limit.algorithm;

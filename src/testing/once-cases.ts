@@ -9,7 +9,7 @@ import {
   extend,
   findHold,
   first,
-  gcra,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -120,7 +120,7 @@ export const onceCases: readonly StoreCase[] = [
   {
     name: "keeps an answer for ten minutes from the first request, however often it is given, then books again",
     async run({ store, advance }) {
-      const lasting: LimitSpec = { algorithm: "quota", quota: 99, ttlMs: 2 * REMEMBERED_MS, ttlFrom: "first" };
+      const lasting: LimitSpec = { algorithm: "budget", quota: 99, ttlMs: 2 * REMEMBERED_MS, ttlFrom: "first" };
       const step = charge("b", lasting, 2);
       const reply = await askOnce(store, step);
       for (const waitMs of [REMEMBERED_MS / 2, REMEMBERED_MS / 2 - 1]) {
@@ -138,12 +138,12 @@ export const onceCases: readonly StoreCase[] = [
   {
     name: "keeps the answer of a forced request, also where it was not allowed",
     async run({ store }) {
-      const request = once([charge("b", quota(5), 6), hold("c", gcra, "-", 6), charge("d", large)], "force");
+      const request = once([charge("b", quota(5), 6), hold("c", tokenBucket, "-", 6), charge("d", large)], "force");
       const reply = answered((await store.apply([request]))[0]);
       assert.deepEqual([reply.allowed, first(reply).retryAfterMs], [false, null]);
       const again = answered((await store.apply([request]))[0]);
       assertGivenAgain(again, reply, { request: "r1", hold: "-", units: [6, 6, 1] });
-      assert.deepEqual([await usedOf(store, "b", quota(5)), await usedOf(store, "c", gcra)], [6, 6]);
+      assert.deepEqual([await usedOf(store, "b", quota(5)), await usedOf(store, "c", tokenBucket)], [6, 6]);
     },
   },
   {

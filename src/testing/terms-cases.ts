@@ -19,7 +19,7 @@ import {
   findHold,
   first,
   forEachAlgorithm,
-  gcra,
+  tokenBucket,
   hold,
   quota,
   reset,
@@ -357,9 +357,13 @@ export const termsCases: readonly StoreCase[] = [
     await advance(WINDOW_MS);
     await ask(store, "judge", charge("used", epoch, 2));
     for (const bucket of ["used", "unused"]) await raise(store, bucket, 3, { atMs, limit: epoch });
-    await raise(store, "rate", 1, { atMs, limit: gcra });
+    await raise(store, "rate", 1, { atMs, limit: tokenBucket });
     assert.deepEqual(
-      [await usedOf(store, "used", epoch), await usedOf(store, "unused", epoch), await usedOf(store, "rate", gcra)],
+      [
+        await usedOf(store, "used", epoch),
+        await usedOf(store, "unused", epoch),
+        await usedOf(store, "rate", tokenBucket),
+      ],
       [2, 0, 0],
     );
   }),

@@ -9,7 +9,7 @@ import {
   extend,
   findHold,
   first,
-  gcra,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -33,17 +33,17 @@ async function wait(store: Store, id: string, maxMs: number, ...steps: Step[]): 
 
 /** A bucket that is full, and nothing waits for it. */
 async function full({ store }: { readonly store: Store }): Promise<Store> {
-  await ask(store, "judge", charge("b", gcra, 5));
+  await ask(store, "judge", charge("b", tokenBucket, 5));
   return store;
 }
 
 export const waitCases: readonly StoreCase[] = [
   {
-    name: "gcra: serves calls that wait in their order, at the rate of the limit",
+    name: "token-bucket: serves calls that wait in their order, at the rate of the limit",
     async run(fixture) {
       const store = await full(fixture);
       const replies: StoreReply[] = [];
-      for (const id of ["w1", "w2", "w3"]) replies.push(await wait(store, id, 10_000, charge("b", gcra)));
+      for (const id of ["w1", "w2", "w3"]) replies.push(await wait(store, id, 10_000, charge("b", tokenBucket)));
       assert.deepEqual(
         replies.map(({ allowed, waitMs }) => [allowed, waitMs]),
         [UNIT_MS, 2 * UNIT_MS, 3 * UNIT_MS].map((ms) => [true, ms]),
@@ -56,68 +56,68 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "gcra: spends a place's units at its turn",
+    name: "token-bucket: spends a place's units at its turn",
     async run(fixture) {
       const store = await full(fixture);
-      await wait(store, "w1", 10_000, charge("b", gcra, 2));
+      await wait(store, "w1", 10_000, charge("b", tokenBucket, 2));
       await fixture.advance(2 * UNIT_MS - 1);
-      const early = first(await ask(store, "peek", settle("b", gcra, "w1", 0)));
-      assert.deepEqual([early.hold, first(await ask(store, "peek", read("b", gcra))).used], ["live", 6]);
+      const early = first(await ask(store, "peek", settle("b", tokenBucket, "w1", 0)));
+      assert.deepEqual([early.hold, first(await ask(store, "peek", read("b", tokenBucket))).used], ["live", 6]);
       await fixture.advance(1);
-      assert.equal(first(await ask(store, "peek", settle("b", gcra, "w1", 0))).hold, "unknown");
-      assert.equal(await usedOf(store, "b", gcra), 5);
+      assert.equal(first(await ask(store, "peek", settle("b", tokenBucket, "w1", 0))).hold, "unknown");
+      assert.equal(await usedOf(store, "b", tokenBucket), 5);
       await fixture.advance(UNIT_MS);
-      assert.equal(await usedOf(store, "b", gcra), 4);
+      assert.equal(await usedOf(store, "b", tokenBucket), 4);
     },
   },
 
   {
-    name: "gcra: denies a call whose turn would come too late, and takes no place for it",
+    name: "token-bucket: denies a call whose turn would come too late, and takes no place for it",
     async run(fixture) {
       const store = await full(fixture);
-      const denied = await wait(store, "w1", UNIT_MS - 1, charge("b", gcra));
+      const denied = await wait(store, "w1", UNIT_MS - 1, charge("b", tokenBucket));
       assert.deepEqual([denied.allowed, denied.waitMs, first(denied).retryAfterMs], [false, undefined, UNIT_MS]);
-      const never = await wait(store, "w1", 1_000_000, charge("b", gcra, 6));
+      const never = await wait(store, "w1", 1_000_000, charge("b", tokenBucket, 6));
       assert.deepEqual([never.allowed, first(never).retryAfterMs], [false, null]);
-      assert.equal((await wait(store, "w2", UNIT_MS, charge("b", gcra))).waitMs, UNIT_MS);
+      assert.equal((await wait(store, "w2", UNIT_MS, charge("b", tokenBucket))).waitMs, UNIT_MS);
     },
   },
 
   {
-    name: "gcra: lets nobody by who does not wait",
+    name: "token-bucket: lets nobody by who does not wait",
     async run(fixture) {
       const store = await full(fixture);
-      await wait(store, "w1", 10_000, charge("b", gcra));
+      await wait(store, "w1", 10_000, charge("b", tokenBucket));
       await fixture.advance(UNIT_MS - 1);
-      const denied = first(await ask(store, "judge", charge("b", gcra)));
+      const denied = first(await ask(store, "judge", charge("b", tokenBucket)));
       assert.deepEqual([denied.allowed, denied.retryAfterMs], [false, UNIT_MS + 1]);
     },
   },
 
   {
-    name: "gcra: lets a call pass at once when it need not wait",
+    name: "token-bucket: lets a call pass at once when it need not wait",
     async run({ store }) {
-      const reply = await wait(store, "w1", 10_000, charge("b", gcra));
+      const reply = await wait(store, "w1", 10_000, charge("b", tokenBucket));
       assert.deepEqual([reply.allowed, reply.waitMs, first(reply).used], [true, undefined, 1]);
-      assert.equal(first(await ask(store, "peek", settle("b", gcra, "w1", 0))).hold, "unknown");
+      assert.equal(first(await ask(store, "peek", settle("b", tokenBucket, "w1", 0))).hold, "unknown");
     },
   },
 
   {
-    name: "gcra: gives the last place of a row to the next call when it was given up",
+    name: "token-bucket: gives the last place of a row to the next call when it was given up",
     async run(fixture) {
       const store = await full(fixture);
-      await wait(store, "w1", 10_000, charge("b", gcra));
-      await wait(store, "w2", 10_000, charge("b", gcra));
-      assert.equal(first(await ask(store, "force", settle("b", gcra, "w2", 0))).hold, "live");
-      assert.equal((await wait(store, "w3", 10_000, charge("b", gcra))).waitMs, 2 * UNIT_MS);
+      await wait(store, "w1", 10_000, charge("b", tokenBucket));
+      await wait(store, "w2", 10_000, charge("b", tokenBucket));
+      assert.equal(first(await ask(store, "force", settle("b", tokenBucket, "w2", 0))).hold, "live");
+      assert.equal((await wait(store, "w3", 10_000, charge("b", tokenBucket))).waitMs, 2 * UNIT_MS);
     },
   },
 
   {
-    name: "gcra: gives no other place of a row to anybody when it was given up",
+    name: "token-bucket: gives no other place of a row to anybody when it was given up",
     async run({ store }) {
-      const single = { ...gcra, burst: 1 };
+      const single = { ...tokenBucket, burst: 1 };
       await ask(store, "judge", charge("b", single));
       for (const id of ["w1", "w2", "w3"]) await wait(store, id, 10_000, charge("b", single));
       await ask(store, "force", settle("b", single, "w2", 0));
@@ -127,38 +127,38 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "gcra: counts on nothing that a hold may give back",
+    name: "token-bucket: counts on nothing that a hold may give back",
     async run({ store }) {
-      await ask(store, "judge", hold("b", gcra, "h1", 5, { leaseMs: 50, onExpiry: "refund" }));
-      assert.equal(first(await ask(store, "peek", charge("b", gcra))).retryAfterMs, 50);
-      assert.equal((await wait(store, "w1", 10_000, charge("b", gcra))).waitMs, UNIT_MS);
+      await ask(store, "judge", hold("b", tokenBucket, "h1", 5, { leaseMs: 50, onExpiry: "refund" }));
+      assert.equal(first(await ask(store, "peek", charge("b", tokenBucket))).retryAfterMs, 50);
+      assert.equal((await wait(store, "w1", 10_000, charge("b", tokenBucket))).waitMs, UNIT_MS);
     },
   },
 
   {
-    name: "gcra: makes a hold at the turn of a call that waits for it",
+    name: "token-bucket: makes a hold at the turn of a call that waits for it",
     async run(fixture) {
       const store = await full(fixture);
-      const reply = await wait(store, "w1", 10_000, hold("b", gcra, "h1", 2, { leaseMs: 1_000 }));
+      const reply = await wait(store, "w1", 10_000, hold("b", tokenBucket, "h1", 2, { leaseMs: 1_000 }));
       assert.deepEqual([reply.allowed, reply.waitMs, first(reply).used], [true, 2 * UNIT_MS, 7]);
       // Who comes next waits behind it, and nobody is let by.
-      assert.equal((await wait(store, "w2", 10_000, charge("b", gcra))).waitMs, 3 * UNIT_MS);
+      assert.equal((await wait(store, "w2", 10_000, charge("b", tokenBucket))).waitMs, 3 * UNIT_MS);
       await fixture.advance(2 * UNIT_MS - 1);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra))).allowed, false);
-      assert.equal(await findHold(store, "b", gcra, "h1"), "live");
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket))).allowed, false);
+      assert.equal(await findHold(store, "b", tokenBucket, "h1"), "live");
       await fixture.advance(UNIT_MS + 1);
-      assert.equal(first(await ask(store, "force", extend("b", gcra, "h1", 1_000))).hold, "live");
+      assert.equal(first(await ask(store, "force", extend("b", tokenBucket, "h1", 1_000))).hold, "live");
       await fixture.advance(999);
-      assert.equal(await findHold(store, "b", gcra, "h1"), "live");
+      assert.equal(await findHold(store, "b", tokenBucket, "h1"), "live");
       await fixture.advance(1);
-      assert.equal(await findHold(store, "b", gcra, "h1"), "late");
+      assert.equal(await findHold(store, "b", tokenBucket, "h1"), "late");
     },
   },
 
   {
-    name: "gcra: gives back what a hold that waited did not take, and no more than has not flowed back since its turn",
+    name: "token-bucket: gives back what a hold that waited did not take, and no more than has not flowed back since its turn",
     async run(fixture) {
-      const single = { ...gcra, burst: 1 };
+      const single = { ...tokenBucket, burst: 1 };
       await ask(fixture.store, "judge", charge("b", single));
       await wait(fixture.store, "w1", 10_000, hold("b", single, "h1", 1, { leaseMs: 10_000 }));
       await wait(fixture.store, "w2", 10_000, hold("b", single, "h2", 1, { leaseMs: 10_000 }));
@@ -179,24 +179,24 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "gcra: gives the last place of a row to the next call when its hold was given up",
+    name: "token-bucket: gives the last place of a row to the next call when its hold was given up",
     async run(fixture) {
       const store = await full(fixture);
-      await wait(store, "w1", 10_000, hold("b", gcra, "h1", 1));
-      await wait(store, "w2", 10_000, hold("b", gcra, "h2", 1));
-      assert.equal(first(await ask(store, "force", settle("b", gcra, "h2", 0))).hold, "live");
-      assert.equal((await wait(store, "w3", 10_000, hold("b", gcra, "h3", 1))).waitMs, 2 * UNIT_MS);
+      await wait(store, "w1", 10_000, hold("b", tokenBucket, "h1", 1));
+      await wait(store, "w2", 10_000, hold("b", tokenBucket, "h2", 1));
+      assert.equal(first(await ask(store, "force", settle("b", tokenBucket, "h2", 0))).hold, "live");
+      assert.equal((await wait(store, "w3", 10_000, hold("b", tokenBucket, "h3", 1))).waitMs, 2 * UNIT_MS);
     },
   },
 
   {
-    name: "gcra: charges or refunds a hold that waited a lease after its turn",
+    name: "token-bucket: charges or refunds a hold that waited a lease after its turn",
     async run({ store, advance }) {
       for (const [bucket, onExpiry, used] of [
         ["b", "charge", 1],
         ["c", "refund", 0],
       ] as const) {
-        const slow = { ...gcra, burst: 1, levelPerUnit: 1_000 };
+        const slow = { ...tokenBucket, burst: 1, levelPerUnit: 1_000 };
         await ask(store, "judge", charge(bucket, slow));
         const reply = await wait(store, "w1", 10_000, hold(bucket, slow, "h1", 1, { leaseMs: 400, onExpiry }));
         assert.equal(reply.waitMs, 1_000);
@@ -212,13 +212,13 @@ export const waitCases: readonly StoreCase[] = [
     name: "holds in other buckets from the start, for a lease that begins at the turn",
     async run(fixture) {
       const store = await full(fixture);
-      const steps = [hold("b", gcra, "h1", 1), hold("s", slots, "h1", 5), hold("a", quota(5), "h1", 5)];
+      const steps = [hold("b", tokenBucket, "h1", 1), hold("s", slots, "h1", 5), hold("a", quota(5), "h1", 5)];
       assert.equal((await wait(store, "w1", 10_000, ...steps)).waitMs, UNIT_MS);
       assert.deepEqual([await usedOf(store, "s", slots), await usedOf(store, "a", quota(5))], [5, 5]);
       await fixture.advance(UNIT_MS + LEASE_MS - 1);
       assert.equal(await usedOf(store, "s", slots), 5);
       for (const [bucket, limit] of [
-        ["b", gcra],
+        ["b", tokenBucket],
         ["s", slots],
         ["a", quota(5)],
       ] as const) {
@@ -230,17 +230,17 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "gcra: takes back the place of a hold that a request booked",
+    name: "token-bucket: takes back the place of a hold that a request booked",
     async run(fixture) {
       const store = await full(fixture);
-      const steps = [hold("b", gcra, "h1", 1), charge("a", quota(5))];
+      const steps = [hold("b", tokenBucket, "h1", 1), charge("a", quota(5))];
       const once = { key: "k", request: "r" };
       const place = { id: "w1", maxMs: 10_000 };
       const [made] = await store.apply([{ mode: "judge", steps, once, wait: place }]);
       const { nowMs } = answered(made);
-      assert.deepEqual([await usedOf(store, "b", gcra), await usedOf(store, "a", quota(5))], [6, 1]);
+      assert.deepEqual([await usedOf(store, "b", tokenBucket), await usedOf(store, "a", quota(5))], [6, 1]);
       await store.apply([{ mode: "undo", atMs: nowMs, steps, once, wait: place }]);
-      assert.deepEqual([await usedOf(store, "b", gcra), await usedOf(store, "a", quota(5))], [5, 0]);
+      assert.deepEqual([await usedOf(store, "b", tokenBucket), await usedOf(store, "a", quota(5))], [5, 0]);
     },
   },
 
@@ -248,9 +248,9 @@ export const waitCases: readonly StoreCase[] = [
     name: "holds a waiting call's units in all its buckets until its turn",
     async run(fixture) {
       const store = await full(fixture);
-      const other = { ...gcra, levelPerUnit: 300 };
+      const other = { ...tokenBucket, levelPerUnit: 300 };
       await ask(store, "judge", charge("c", other, 5));
-      const steps = [charge("a", quota(5), 2), charge("b", gcra), charge("c", other)];
+      const steps = [charge("a", quota(5), 2), charge("b", tokenBucket), charge("c", other)];
       const reply = await wait(store, "w1", 10_000, ...steps);
       assert.deepEqual([reply.waitMs, reply.steps.map(({ used }) => used)], [300, [2, 6, 6]]);
       await fixture.advance(299);
@@ -258,7 +258,7 @@ export const waitCases: readonly StoreCase[] = [
       await fixture.advance(1);
       const after = await Promise.all([
         usedOf(store, "a", quota(5)),
-        usedOf(store, "b", gcra),
+        usedOf(store, "b", tokenBucket),
         usedOf(store, "c", other),
       ]);
       // The second bucket has had 300 ms, of which a unit takes 200.
@@ -271,7 +271,7 @@ export const waitCases: readonly StoreCase[] = [
     name: "does not wait where another limit denies, nor for a step in shadow",
     async run(fixture) {
       const store = await full(fixture);
-      const denied = await wait(store, "w1", 10_000, charge("b", gcra), charge("a", quota(0)));
+      const denied = await wait(store, "w1", 10_000, charge("b", tokenBucket), charge("a", quota(0)));
       assert.deepEqual([denied.allowed, denied.waitMs], [false, undefined]);
       assert.deepEqual(
         denied.steps.map(({ allowed, retryAfterMs }) => [allowed, retryAfterMs]),
@@ -280,7 +280,7 @@ export const waitCases: readonly StoreCase[] = [
           [false, null],
         ],
       );
-      const shadow = await wait(store, "w2", 10_000, { ...charge("b", gcra), shadow: true });
+      const shadow = await wait(store, "w2", 10_000, { ...charge("b", tokenBucket), shadow: true });
       assert.deepEqual([shadow.allowed, shadow.waitMs, first(shadow).allowed], [true, undefined, false]);
     },
   },
@@ -290,24 +290,24 @@ export const waitCases: readonly StoreCase[] = [
     async run(fixture) {
       const store = await full(fixture);
       const once = { key: "k", request: "r" };
-      const request = { mode: "judge", steps: [charge("b", gcra)], once } as const;
+      const request = { mode: "judge", steps: [charge("b", tokenBucket)], once } as const;
       const replies = await store.apply([
         { ...request, wait: { id: "w1", maxMs: 10_000 } },
         { ...request, wait: { id: "w2", maxMs: 10_000 } },
       ]);
       const [one, again] = replies.map(answered);
       assert.deepEqual([one?.waitMs, again?.waitMs, again?.replay?.request], [UNIT_MS, UNIT_MS, "r"]);
-      assert.equal(await usedOf(store, "b", gcra), 6);
+      assert.equal(await usedOf(store, "b", tokenBucket), 6);
     },
   },
 
   {
-    name: `gcra: lets ${MAX_PLACES} wait and no more`,
+    name: `token-bucket: lets ${MAX_PLACES} wait and no more`,
     async run(fixture) {
       const store = await full(fixture);
       const requests = Array.from({ length: MAX_PLACES + 1 }, (_, i) => ({
         mode: "judge" as const,
-        steps: [charge("b", gcra)],
+        steps: [charge("b", tokenBucket)],
         wait: { id: `w${i}`, maxMs: 1_000_000 },
       }));
       const replies = (await store.apply(requests)).map(answered);

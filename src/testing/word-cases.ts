@@ -9,7 +9,7 @@ import {
   charge,
   first,
   forEachWindow,
-  gcra,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -163,7 +163,7 @@ const streakCases: readonly StoreCase[] = [
   {
     name: "changes nothing by a report where outcomes are not counted",
     async run({ store }) {
-      for (const limit of [quota(5), window, gcra, slots, elapsed]) {
+      for (const limit of [quota(5), window, tokenBucket, slots, elapsed]) {
         const bucket = limit.algorithm;
         await ask(store, "judge", charge(bucket, limit, limit === slots ? 0 : 1));
         const before = first(await ask(store, "peek", read(bucket, limit)));
@@ -298,18 +298,18 @@ const grantCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "gcra: is filled by a grant at once, at most to the brim, with everything that is held in it",
+    name: "token-bucket: is filled by a grant at once, at most to the brim, with everything that is held in it",
     async run({ store }) {
-      await ask(store, "judge", hold("b", gcra, "h1", 2));
-      await ask(store, "judge", charge("b", gcra, 3));
+      await ask(store, "judge", hold("b", tokenBucket, "h1", 2));
+      await ask(store, "judge", charge("b", tokenBucket, 3));
       for (const _ of [1, 2]) {
-        const { used, granted } = first(await ask(store, "judge", grant("b", gcra, "g1", 4)));
+        const { used, granted } = first(await ask(store, "judge", grant("b", tokenBucket, "g1", 4)));
         assert.deepEqual([used <= 1, granted], [true, undefined]);
       }
-      assert.equal(first(await ask(store, "judge", settle("b", gcra, "h1", 0))).hold, "live");
-      assert.equal(first(await ask(store, "judge", grant("b", gcra, "g2", 99))).used, 0);
-      assert.equal(first(await ask(store, "judge", charge("b", gcra, 6))).retryAfterMs, null);
-      assert.equal((await ask(store, "judge", charge("b", gcra, 5))).allowed, true);
+      assert.equal(first(await ask(store, "judge", settle("b", tokenBucket, "h1", 0))).hold, "live");
+      assert.equal(first(await ask(store, "judge", grant("b", tokenBucket, "g2", 99))).used, 0);
+      assert.equal(first(await ask(store, "judge", charge("b", tokenBucket, 6))).retryAfterMs, null);
+      assert.equal((await ask(store, "judge", charge("b", tokenBucket, 5))).allowed, true);
     },
   },
   {

@@ -22,7 +22,7 @@ function limiterOf(window: "1s" | "1h"): Limiter {
   const rate = {
     name: "chats",
     per: ["session"],
-    algorithm: "gcra",
+    algorithm: "token-bucket",
     window,
     quota: window === "1s" ? 20 : 1,
     burst: 1,

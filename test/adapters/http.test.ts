@@ -147,7 +147,7 @@ describe("the header fields", () => {
     };
     const window = fc.integer({ min: 100, max: 90_000 }).map((ms) => `${ms}ms`);
     const limit = fc.oneof(
-      fc.record({ ...base, algorithm: fc.constant("gcra"), window }),
+      fc.record({ ...base, algorithm: fc.constant("token-bucket"), window }),
       fc.record({ ...base, algorithm: fc.constant("fixed-window"), window }),
       fc.record({ ...base, algorithm: fc.constant("sliding-window"), window }),
       fc.record({ ...base, ttl: window.map((fromFirst) => ({ fromFirst })) }),

@@ -34,13 +34,20 @@ const EACH_MS = 50;
 const RATE: PolicyInput = {
   version: 1,
   limits: [
-    { name: "rate", per: ["session", "tool"], algorithm: "gcra", window: "1s", quota: 1_000 / EACH_MS, burst: 1 },
+    {
+      name: "rate",
+      per: ["session", "tool"],
+      algorithm: "token-bucket",
+      window: "1s",
+      quota: 1_000 / EACH_MS,
+      burst: 1,
+    },
   ],
 };
 /** One in an hour: who waits for the second one is still waiting. */
 const SLOW: PolicyInput = {
   version: 1,
-  limits: [{ name: "rate", per: ["session", "tool"], algorithm: "gcra", window: "1h", quota: 1, burst: 1 }],
+  limits: [{ name: "rate", per: ["session", "tool"], algorithm: "token-bucket", window: "1h", quota: 1, burst: 1 }],
 };
 const WAITS = { maxWaitMs: 30_000 };
 const HOUR = { maxWaitMs: 3_600_000 };

@@ -8,7 +8,7 @@ export const EVERY_MS = 25;
 export const POLICY: PolicyInput = {
   version: 1,
   limits: [
-    { name: "row", per: ["session"], algorithm: "gcra", window: "1s", quota: 1_000 / EVERY_MS, burst: 1 },
+    { name: "row", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 1_000 / EVERY_MS, burst: 1 },
     { name: "each", per: ["session", "user"], quota: 10 },
   ],
 };

@@ -22,7 +22,7 @@ const POLICY: PolicyInput = {
   tools: { book: { tier: "T2", cost: { tokens: 30 } } },
   limits: [
     { name: "session", per: ["session"], quota: 40, ttl: "10m" },
-    { name: "rate", per: ["user"], optional: true, algorithm: "gcra", quota: 6, window: "1m", burst: 3 },
+    { name: "rate", per: ["user"], optional: true, algorithm: "token-bucket", quota: 6, window: "1m", burst: 3 },
     { name: "tokens", per: ["session"], unit: "tokens", algorithm: "sliding-window", window: "2m", quota: 300 },
     {
       name: "at-once",

@@ -296,7 +296,7 @@ describe("errors", () => {
 describe("a call that waits", () => {
   it("is answered when it may go on, and is free when it is aborted", async () => {
     const policy =
-      "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 20, window: 1s, burst: 1 }]";
+      "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 20, window: 1s, burst: 1 }]";
     const { url, service } = await served({ policy, store: memoryStore() });
     const limiter = createClient({ url, deadlineMs: 100 });
     const call = fresh();
@@ -316,7 +316,7 @@ describe("a call that waits", () => {
     const policy = [
       "version: 1",
       "limits:",
-      "  - { name: row, per: [session], algorithm: gcra, quota: 20, window: 1s, burst: 1 }",
+      "  - { name: row, per: [session], algorithm: token-bucket, quota: 20, window: 1s, burst: 1 }",
       "  - { name: at-once, per: [session], algorithm: concurrency, quota: 1 }",
     ].join("\n");
     const { url, ask } = await served({ policy, store: memoryStore() });
@@ -369,7 +369,7 @@ describe("a call that waits", () => {
 
   describe("whose client", () => {
     const policy =
-      "version: 1\nlimits: [{ name: row, per: [session], algorithm: gcra, quota: 1, window: 25s, burst: 1 }]";
+      "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 1, window: 25s, burst: 1 }]";
     /** A call that waits in a row at the service, whose one unit is used. */
     const waiting = async (signal?: AbortSignal) => {
       const { url, ask } = await served({ policy, store: memoryStore() });

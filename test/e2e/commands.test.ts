@@ -22,7 +22,7 @@ version: 1
 tools: { search: {}, book: {} }
 limits:
   - { name: tool-per-session, per: [session, tool], quota: 5, quotas: { book: 1 }, ttl: 24h }
-  - { name: tenant-rate, per: [tenant], optional: true, algorithm: gcra, quota: 60, window: 1m }
+  - { name: tenant-rate, per: [tenant], optional: true, algorithm: token-bucket, quota: 60, window: 1m }
 `,
 );
 const target = ["--policy", policy, "--store", "sqlite:state.db"];

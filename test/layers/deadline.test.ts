@@ -12,7 +12,7 @@ import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { RemoteStore } from "./remote.ts";
 
 const DEADLINE_MS = 250;
-const LIMIT = { algorithm: "quota", quota: 1_000, ttlMs: 3_600_000, ttlFrom: "last" } as const;
+const LIMIT = { algorithm: "budget", quota: 1_000, ttlMs: 3_600_000, ttlFrom: "last" } as const;
 const charge = (bucket = "a"): StoreRequest => ({
   mode: "judge",
   steps: [{ bucket, limit: LIMIT, event: { type: "charge", cost: 1 } }],

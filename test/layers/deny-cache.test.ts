@@ -74,7 +74,7 @@ describe("denials that are kept", () => {
   it("end at the promised instant, not a millisecond later", async () => {
     const { clock, store } = slowStore();
     const limiter = limiterOn(store, [
-      { name: "rate", per: ["session"], algorithm: "gcra", quota: 10, window: "1s", burst: 1 },
+      { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 10, window: "1s", burst: 1 },
     ]);
     await spend(() => limiter.consume(CALL), 1);
     const { retryAfterMs } = await limiter.consume(CALL);

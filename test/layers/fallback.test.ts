@@ -10,8 +10,8 @@ import { type LimitSpec, type Step, StoreError, type StoreReply, type StoreReque
 const NOW_MS = Date.UTC(2030, 0, 1);
 const failure = new StoreError("unavailable", "unreachable", { transient: true });
 const alone = { instances: 1, rank: 0 };
-const quota: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 3_600_000, ttlFrom: "first" };
-const bucketOf: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 1_000_000, levelPerMs: 1 };
+const quota: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 3_600_000, ttlFrom: "first" };
+const bucketOf: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 1_000_000, levelPerMs: 1 };
 const slots: LimitSpec = { algorithm: "concurrency", quota: 3 };
 
 const charge = (bucket: string, limit: LimitSpec): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });

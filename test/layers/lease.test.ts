@@ -350,10 +350,10 @@ describe("units that are borrowed ahead", () => {
   });
 
   it("that another instance holds make a denial say to try again soon, which then works", async () => {
-    for (const algorithm of ["fixed-window", "quota"]) {
+    for (const algorithm of ["fixed-window", "budget"]) {
       const { store, clock } = slowStore();
       const { window, align, ...common } = GLOBAL;
-      const limit = { ...common, algorithm, quota: 1_000, ...(algorithm === "quota" ? {} : { window, align }) };
+      const limit = { ...common, algorithm, quota: 1_000, ...(algorithm === "budget" ? {} : { window, align }) };
       const policy = { version: 1, limits: [limit] } as PolicyInput;
       const [one, other] = [0, 1].map(() => createLimiter({ policy, store })) as [Limiter, Limiter];
       let made = await holding(one, other);
@@ -561,6 +561,6 @@ describe("units that are borrowed ahead", () => {
     refused({ count: "session" }, "no lease where values are counted");
     refused({ mode: "shadow" }, "no lease in mode shadow");
     refused({ lease: "1m" }, "limits[0].lease: expected auto");
-    refused({ algorithm: "gcra", align: undefined, window: "1m" }, "limits[0].lease: expected a known key");
+    refused({ algorithm: "token-bucket", align: undefined, window: "1m" }, "limits[0].lease: expected a known key");
   });
 });

@@ -73,7 +73,7 @@ const ALGORITHMS: Record<string, object> = {
   quota: {},
   "fixed-window": WINDOW,
   "sliding-window": { algorithm: "sliding-window", window: "365d" },
-  gcra: { algorithm: "gcra", window: "365d" },
+  "token-bucket": { algorithm: "token-bucket", window: "365d" },
 };
 
 describe("a policy that is reloaded while the store is unreachable", () => {
@@ -150,15 +150,15 @@ describe("a policy that is reloaded while the store is unreachable", () => {
   });
 
   it("divides a token bucket among the instances as its new mode says", async () => {
-    const gcra = { algorithm: "gcra", window: "365d" };
-    const { limiter } = await cutOff(gcra, { instances: 2 });
+    const tokenBucket = { algorithm: "token-bucket", window: "365d" };
+    const { limiter } = await cutOff(tokenBucket, { instances: 2 });
     assert.equal(await admitted(limiter, 20), 4, "half of 8");
-    limiter.reload(policyOf({ ...gcra, onStoreError: "local" }));
+    limiter.reload(policyOf({ ...tokenBucket, onStoreError: "local" }));
     assert.equal(await admitted(limiter, 20), 4, "all of 8");
     for (let i = 0; i < 5; i++) {
-      limiter.reload(policyOf(gcra));
+      limiter.reload(policyOf(tokenBucket));
       assert.equal(await admitted(limiter, 20), 0);
-      limiter.reload(policyOf({ ...gcra, onStoreError: "local" }));
+      limiter.reload(policyOf({ ...tokenBucket, onStoreError: "local" }));
       assert.equal(await admitted(limiter, 20), 0);
     }
     await limiter.close({ withinMs: 0 });
@@ -166,12 +166,12 @@ describe("a policy that is reloaded while the store is unreachable", () => {
 
   it("counts from zero under an algorithm that keeps another kind of state, but only once", async () => {
     const { limiter } = await cutOff();
-    const gcra = policyOf({ algorithm: "gcra", window: "365d" });
+    const tokenBucket = policyOf({ algorithm: "token-bucket", window: "365d" });
     assert.equal(await admitted(limiter, 20), 8);
-    limiter.reload(gcra);
+    limiter.reload(tokenBucket);
     assert.equal(await admitted(limiter, 20), 10);
     for (let i = 0; i < 3; i++) {
-      for (const policy of [policyOf(), gcra]) {
+      for (const policy of [policyOf(), tokenBucket]) {
         limiter.reload(policy);
         assert.equal(await admitted(limiter, 20), 0);
       }
@@ -248,7 +248,7 @@ describe("grants and resets that an instance saw before the store was unreachabl
   const bucket = { limit: "calls", session: "s1" };
 
   for (const [name, algorithm] of Object.entries(ALGORITHMS)) {
-    if (name === "gcra") continue;
+    if (name === "token-bucket") continue;
     it(`count, also where more is granted than used: ${name}`, async () => {
       for (const [used, granted] of [
         [10, 5],
@@ -295,10 +295,10 @@ describe("what was admitted under several policies", () => {
   });
 
   it("is all booked when the algorithm changes", async () => {
-    const gcra = { algorithm: "gcra", window: "365d", quota: 1_000 };
+    const tokenBucket = { algorithm: "token-bucket", window: "365d", quota: 1_000 };
     for (const [before, after] of [
-      [{ quota: 1_000 }, gcra],
-      [gcra, { quota: 1_000 }],
+      [{ quota: 1_000 }, tokenBucket],
+      [tokenBucket, { quota: 1_000 }],
     ] as const) {
       const { limiter, heal } = await cutOff(before);
       assert.equal(await admitted(limiter, 3), 3);

@@ -94,7 +94,7 @@ class Model {
 
   constructor(bounds: Bounds) {
     this.#bounds = bounds;
-    const limit = { algorithm: "quota", quota: bounds.quota, ttlMs: 60_000, ttlFrom: "last" } as const;
+    const limit = { algorithm: "budget", quota: bounds.quota, ttlMs: 60_000, ttlFrom: "last" } as const;
     this.#call = { mode: "judge", steps: [{ bucket: BUCKET, limit, event: { type: "charge", cost: 1 } }] };
   }
 

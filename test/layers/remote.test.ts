@@ -10,7 +10,7 @@ testStore("the remote store of tests", () => {
   return { store: new RemoteStore(clock), advance: clock.advance };
 });
 
-const limit = { algorithm: "quota", quota: 9, ttlMs: 60_000, ttlFrom: "last" } as const;
+const limit = { algorithm: "budget", quota: 9, ttlMs: 60_000, ttlFrom: "last" } as const;
 const request: StoreRequest = { mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost: 1 } }] };
 const member = { group: "g", instance: "i", livesMs: 1_000, seen: ["b"] };
 

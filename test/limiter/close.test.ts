@@ -11,7 +11,7 @@ import { isMisuse, watchable } from "./fixture.ts";
 const RATE: PolicyInput = {
   version: 1,
   limits: [
-    { name: "rate", per: ["session"], algorithm: "gcra", window: "1s", quota: 1, burst: 1 },
+    { name: "rate", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 1, burst: 1 },
     { name: "total", per: ["session"], quota: 100 },
   ],
 };

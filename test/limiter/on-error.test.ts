@@ -21,7 +21,7 @@ const KINDS = fc.constantFrom<Partial<LimitInput>>(
   {},
   { algorithm: "fixed-window", window: "1h" },
   { algorithm: "sliding-window", window: "1h" },
-  { algorithm: "gcra", window: "1h" },
+  { algorithm: "token-bucket", window: "1h" },
   { lease: "auto" },
   { mode: "shadow" },
 );

@@ -35,7 +35,7 @@ describe("reload", () => {
   it("says which limits count from zero", async () => {
     const { limiter, events } = limiterOf(policyOf(2));
     await limiter.consume(call);
-    limiter.reload(policyOf(5, { algorithm: "gcra", window: "1h" }));
+    limiter.reload(policyOf(5, { algorithm: "token-bucket", window: "1h" }));
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
     assert.deepEqual(events, [{ type: "policy-reload", restarted: ["calls"] }]);
     limiter.reload(policyOf(5, { per: ["session", "tool"] }));
@@ -76,14 +76,14 @@ describe("reload", () => {
 
   it("forgets no use of a token bucket by a quota of 0 under which calls are recorded", async () => {
     const clock = fakeClock();
-    const gcra = { algorithm: "gcra", window: "365d" };
-    const limiter = createLimiter({ policy: policyOf(10, gcra), store: memoryStore({ clock }) });
+    const tokenBucket = { algorithm: "token-bucket", window: "365d" };
+    const limiter = createLimiter({ policy: policyOf(10, tokenBucket), store: memoryStore({ clock }) });
     for (let i = 0; i < 4; i++) assert.equal((await limiter.consume(call)).allowed, true);
-    limiter.reload(policyOf(0, gcra));
+    limiter.reload(policyOf(0, tokenBucket));
     assert.equal((await limiter.record(call)).allowed, false);
     clock.advance(60_000);
     assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 5);
-    limiter.reload(policyOf(10, gcra));
+    limiter.reload(policyOf(10, tokenBucket));
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
   });
 
@@ -127,7 +127,7 @@ describe("reload", () => {
       version: 1,
       limits: [
         { name: "calls", per: ["session"], quota: 9 },
-        { name: "rate", per: ["session"], algorithm: "gcra", window: "1h", quota: 9 },
+        { name: "rate", per: ["session"], algorithm: "token-bucket", window: "1h", quota: 9 },
       ],
     });
     await limiter.consume(call);

@@ -10,8 +10,15 @@ import { slowStore } from "../layers/slow-store.ts";
 type LimitInput = PolicyInput["limits"][number];
 
 const LIMITS: Readonly<Record<string, LimitInput>> = {
-  gcra: { name: "a", per: ["session"], algorithm: "gcra", window: "1s", quota: 3, burst: 1 },
-  "gcra with a burst": { name: "a", per: ["session"], algorithm: "gcra", window: "10s", quota: 7, burst: 3 },
+  "token-bucket": { name: "a", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 3, burst: 1 },
+  "tokenBucket with a burst": {
+    name: "a",
+    per: ["session"],
+    algorithm: "token-bucket",
+    window: "10s",
+    quota: 7,
+    burst: 3,
+  },
   "sliding-window": { name: "a", per: ["session"], algorithm: "sliding-window", window: "1m", quota: 2 },
   "fixed-window": { name: "a", per: ["session"], algorithm: "fixed-window", window: "1m", quota: 2 },
   "fixed-window from the first use": {
@@ -98,7 +105,7 @@ describe("calls in the row of a token bucket", () => {
     const clock = fakeClock(START_MS);
     const policy: PolicyInput = {
       version: 1,
-      limits: [{ name: "a", per: ["session"], algorithm: "gcra", window: "1s", quota: 10, burst: 1 }],
+      limits: [{ name: "a", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 10, burst: 1 }],
     };
     const limiter = createLimiter({ policy, store: memoryStore({ clock }) });
     await limiter.consume(CALL);

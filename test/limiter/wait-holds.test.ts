@@ -13,8 +13,8 @@ import { isMisuse } from "./fixture.ts";
 const RATES: PolicyInput = {
   version: 1,
   limits: [
-    { name: "rate", per: ["session"], algorithm: "gcra", window: "1s", quota: 5, burst: 1 },
-    { name: "tokens", per: ["session"], unit: "tokens", algorithm: "gcra", window: "1s", quota: 1_000 },
+    { name: "rate", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 5, burst: 1 },
+    { name: "tokens", per: ["session"], unit: "tokens", algorithm: "token-bucket", window: "1s", quota: 1_000 },
     { name: "total", per: ["session"], quota: 100 },
   ],
 };
@@ -117,7 +117,7 @@ describe("reserve with maxWaitMs", () => {
   it("never lets two through where there was room for one, when a reservation is released", async () => {
     const { limiter, advance, nowMs } = limiterFor({
       version: 1,
-      limits: [{ name: "rate", per: ["session"], algorithm: "gcra", window: "1s", quota: 5, burst: 1 }],
+      limits: [{ name: "rate", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 5, burst: 1 }],
     });
     const allowedAtMs: number[] = [];
     const ask = async (isReleased: boolean) => {

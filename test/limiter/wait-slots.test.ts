@@ -400,7 +400,7 @@ describe("a call that several limits deny", () => {
     version: 1,
     limits: [
       SLOT,
-      { name: "rate", per: ["session"], algorithm: "gcra", window: "1s", quota: 1, burst: 1 },
+      { name: "rate", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 1, burst: 1 },
       { name: "window", per: ["session"], unit: "tokens", algorithm: "fixed-window", window: "1m", quota: 10 },
     ],
   };
@@ -486,7 +486,14 @@ it("never lets more run than there are slots, and gives every slot back, in 100 
       fc.boolean(),
       fc.array(act, { minLength: 15, maxLength: 35 }),
       async (quota, hasRate, acts) => {
-        const rate = { name: "rate", per: ["session"], algorithm: "gcra", window: "1s", quota: 4, burst: 2 } as const;
+        const rate = {
+          name: "rate",
+          per: ["session"],
+          algorithm: "token-bucket",
+          window: "1s",
+          quota: 4,
+          burst: 2,
+        } as const;
         const policy = { version: 1, limits: [{ ...SLOT, quota }, ...(hasRate ? [rate] : [])] } as const;
         const { open, advance } = setUp(policy);
         const processes = [open(), open()];

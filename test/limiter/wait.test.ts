@@ -12,7 +12,7 @@ import { isMisuse } from "./fixture.ts";
 const RATE: PolicyInput = {
   version: 1,
   limits: [
-    { name: "rate", per: ["session"], algorithm: "gcra", window: "1s", quota: 20, burst: 1 },
+    { name: "rate", per: ["session"], algorithm: "token-bucket", window: "1s", quota: 20, burst: 1 },
     { name: "total", per: ["session"], quota: 100 },
   ],
 };
@@ -117,7 +117,7 @@ describe("the row of a token bucket", () => {
   it("has 256 calls at most; the next one is denied at once", async () => {
     const { limiter } = limiterFor({
       version: 1,
-      limits: [{ name: "rate", per: ["session"], algorithm: "gcra", window: "1m", quota: 60, burst: 1 }],
+      limits: [{ name: "rate", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 60, burst: 1 }],
     });
     await limiter.consume(CALL);
     const stop = new AbortController();
@@ -147,7 +147,7 @@ describe("the row of a token bucket", () => {
     const limiter = createLimiter({
       policy: {
         version: 1,
-        limits: [{ name: "rate", per: ["session"], algorithm: "gcra", window: "1m", quota: 1, burst: 1 }],
+        limits: [{ name: "rate", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 1, burst: 1 }],
       },
       store,
     });

@@ -28,7 +28,7 @@ limits:
   - { name: tool-per-session, per: [session, tool],       quota: 50, quotas: { book_service: 3 }, ttl: 24h }
   - { name: tier-per-turn,    per: [session, turn, tier], quotas: { T1: 10, T3: 1 }, otherwise: allow, ttl: 1h }
   - { name: same-call-again,  per: [session, turn, tool, args], quota: 3, ttl: 1h }
-  - { name: tenant-rate,      per: [tenant], optional: true, algorithm: gcra, quota: 600, window: 1m, burst: 100 }
+  - { name: tenant-rate,      per: [tenant], optional: true, algorithm: token-bucket, quota: 600, window: 1m, burst: 100 }
   - { name: money-per-user,   per: [user], optional: true, unit: usd_micros, algorithm: fixed-window, align: calendar, quota: 5000000, window: day, timezone: Europe/Berlin }
   - { name: new-sessions,     per: [user], optional: true, count: session, algorithm: fixed-window, quota: 20, window: 1h }
   - { name: parallel-calls,   per: [session], match: [book_service], algorithm: concurrency, quota: 4, lease: 2m }
@@ -243,7 +243,7 @@ describe("grant", () => {
 
   it("fills a token bucket, and ends with a window", async () => {
     const { limiter, clock } = limiterOf([
-      { name: "rate", per: ["session"], algorithm: "gcra", quota: 60, window: "1m", burst: 10 },
+      { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 60, window: "1m", burst: 10 },
       { name: "window", per: ["session"], algorithm: "fixed-window", align: "first-use", quota: 10, window: "10s" },
     ]);
     const call = { tool: "x", session: "s1", cost: { calls: 10 } };
@@ -324,7 +324,7 @@ describe("grant", () => {
 
   it("of a token bucket cannot be revoked, and the error says what to do instead", async () => {
     const { limiter } = limiterOf([
-      { name: "rate", per: ["session"], algorithm: "gcra", quota: 60, window: "1m", burst: 10 },
+      { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 60, window: "1m", burst: 10 },
       { name: "free", per: ["user"], optional: true, quota: "unlimited" },
     ]);
     const bucket = { limit: "rate", session: "s1" };

@@ -12,7 +12,7 @@ const limits: LimitInput[] = [
   { name: "session", per: ["session", "tool"], quota: 8, quotas: { b: 2 }, ttl: "2s" },
   { name: "window", per: ["user"], optional: true, algorithm: "fixed-window", quota: 6, window: "500ms" },
   { name: "sliding", per: [], algorithm: "sliding-window", quota: 12, window: "1s" },
-  { name: "rate", per: ["session"], algorithm: "gcra", quota: 10, window: "1s", burst: 4 },
+  { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 10, window: "1s", burst: 4 },
   { name: "tokens", per: ["session"], unit: "tokens", quota: 30, ttl: "1s" },
 ];
 

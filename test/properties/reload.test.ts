@@ -48,7 +48,7 @@ const policies = (modes: readonly object[]): fc.Arbitrary<PolicyInput> =>
               name: "tokens",
               per: ["user"],
               unit: "tokens",
-              algorithm: "gcra",
+              algorithm: "token-bucket",
               window: "365d",
               quota: rate + 1,
               burst: 4,

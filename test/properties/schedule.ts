@@ -29,14 +29,14 @@ const units = fc.oneof(
 );
 const windowMs = fc.constantFrom(10, 20, 37, 100);
 const tokenBucket: fc.Arbitrary<LimitSpec> = fc.record({
-  algorithm: fc.constant("gcra"),
+  algorithm: fc.constant("token-bucket"),
   burst: fc.integer({ min: 1, max: 5 }),
   levelPerUnit: fc.constantFrom(1, 7, 10, 40),
   levelPerMs: fc.constantFrom(1, 3),
 });
 const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
-    algorithm: fc.constant("quota"),
+    algorithm: fc.constant("budget"),
     quota: units,
     ttlMs: windowMs,
     ttlFrom: fc.constantFrom("first", "last"),
@@ -280,10 +280,10 @@ export function createTallies(): Record<LimitSpec["algorithm"], Tally> {
     places: 0,
   });
   return {
-    quota: tally(),
+    budget: tally(),
     "fixed-window": tally(),
     "sliding-window": tally(),
-    gcra: tally(),
+    "token-bucket": tally(),
     concurrency: tally(),
     // Not in these schedules: words-agree.test.ts has them.
     elapsed: tally(),

@@ -94,8 +94,8 @@ for (const [name, open] of Object.entries(stores)) {
       );
       await store.close();
       context.diagnostic(JSON.stringify(tallies));
-      assert.ok(tallies.gcra.places >= ROWS / 2, `${tallies.gcra.places} places`);
-      for (const algorithm of ["quota", "fixed-window", "sliding-window", "concurrency"] as const)
+      assert.ok(tallies["token-bucket"].places >= ROWS / 2, `${tallies["token-bucket"].places} places`);
+      for (const algorithm of ["budget", "fixed-window", "sliding-window", "concurrency"] as const)
         assert.ok(tallies[algorithm].places >= ROWS / 100, `${tallies[algorithm].places} places of ${algorithm}`);
     });
   });
@@ -140,7 +140,7 @@ function fifth(ms: number): number {
 function fasterLimit(limit: LimitSpec): LimitSpec {
   if ("ttlMs" in limit) return { ...limit, ttlMs: fifth(limit.ttlMs) };
   if ("windowMs" in limit) return { ...limit, windowMs: fifth(limit.windowMs) };
-  return limit.algorithm === "gcra" ? { ...limit, levelPerMs: limit.levelPerMs * 5 } : limit;
+  return limit.algorithm === "token-bucket" ? { ...limit, levelPerMs: limit.levelPerMs * 5 } : limit;
 }
 
 function fasterEvent(event: Step["event"]): Step["event"] {

@@ -47,10 +47,10 @@ const limit = fc.oneof(
   fc.record({ algorithm: fc.constant("streak"), quota, ttlMs: span }),
   fc.record({ algorithm: fc.constant("fixed-window"), quota, align: fc.constant("calendar"), boundaries: calendar }),
   fc.record({ algorithm: fc.constant("fixed-window"), quota, windowMs: span, align: fc.constant("first-use") }),
-  fc.record({ algorithm: fc.constant("quota"), quota, ttlMs: span, ttlFrom: fc.constantFrom("first", "last") }),
+  fc.record({ algorithm: fc.constant("budget"), quota, ttlMs: span, ttlFrom: fc.constantFrom("first", "last") }),
   fc.record({ algorithm: fc.constant("sliding-window"), quota, windowMs: span }),
   fc.record({
-    algorithm: fc.constant("gcra"),
+    algorithm: fc.constant("token-bucket"),
     burst: fc.constantFrom(1, 5),
     levelPerUnit: fc.constantFrom(3, 10),
     levelPerMs: fc.constantFrom(1, 2),

@@ -68,7 +68,7 @@ const candidates: Record<string, Candidate> = {
 const WORTH = ["expiries", "retries", "holds", "live", "late", "unknown", "charged", "refunded", "replays"] as const;
 
 function assertWorthRunning(tallies: Tallies): void {
-  for (const algorithm of ["quota", "fixed-window", "sliding-window", "gcra", "concurrency"] as const) {
+  for (const algorithm of ["budget", "fixed-window", "sliding-window", "token-bucket", "concurrency"] as const) {
     const tally = tallies[algorithm];
     const what = `${algorithm}: ${JSON.stringify(tally)}`;
     assert.ok(tally.denials >= 0.25 * tally.asked, what);
@@ -109,7 +109,7 @@ for (const [name, { schedules, inPartitions, open }] of Object.entries(candidate
       const tallies = await compare(rowSchedule, rows, "row-");
       const places = Object.entries(tallies).map(([algorithm, tally]) => [algorithm, tally.places] as const);
       context.diagnostic(`places: ${JSON.stringify(Object.fromEntries(places))}`);
-      assert.ok(tallies.gcra.places >= rows / 2, `${tallies.gcra.places} places`);
+      assert.ok(tallies["token-bucket"].places >= rows / 2, `${tallies["token-bucket"].places} places`);
     });
   });
 }

@@ -83,10 +83,10 @@ const clients: Record<string, () => PostgresClient> = {
 };
 
 const algorithms = {
-  quota: { ttl: "1h" },
+  budget: { ttl: "1h" },
   "fixed-window": { window: "1h" },
   "sliding-window": { window: "1h" },
-  gcra: { window: "1h", burst: 3 },
+  "token-bucket": { window: "1h", burst: 3 },
 } as const;
 const POLICY = {
   version: 1,
@@ -103,7 +103,7 @@ async function admitted(store: Store, session: string): Promise<Record<string, n
     for (let i = 0; i < 10; i++) count += (await limiter.consume({ tool, session })).allowed ? 1 : 0;
     counts[tool] = count;
   }
-  assert.equal((await limiter.usage({ session, tool: "quota" }))[0]?.used, 3);
+  assert.equal((await limiter.usage({ session, tool: "budget" }))[0]?.used, 3);
   await limiter.close();
   return counts;
 }
@@ -189,7 +189,7 @@ describe("a client that changes what the server answered", () => {
       ]) {
         const limiter = createLimiter({ policy: POLICY, store, failover: false });
         for (let i = 0; i < 4; i++) {
-          await assert.rejects(limiter.consume({ tool: "quota", session: "s1" }), StoreError);
+          await assert.rejects(limiter.consume({ tool: "budget", session: "s1" }), StoreError);
         }
       }
     });
@@ -210,11 +210,11 @@ describe("a clock that says no time", () => {
       ]) {
         const limiter = createLimiter({ policy: POLICY, store, failover: false });
         const isInvalid = (error: unknown) => StoreError.isInstance(error) && error.code === "invalid-reply";
-        await assert.rejects(limiter.consume({ tool: "quota", session: "no time" }), isInvalid, String(value));
+        await assert.rejects(limiter.consume({ tool: "budget", session: "no time" }), isInvalid, String(value));
       }
     }
     const limiter = createLimiter({ policy: POLICY, store: postgresStore(pool) });
-    assert.equal((await limiter.usage({ session: "no time", tool: "quota" }))[0]?.used, 0);
+    assert.equal((await limiter.usage({ session: "no time", tool: "budget" }))[0]?.used, 0);
     await limiter.close();
   });
 });

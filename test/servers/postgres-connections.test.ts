@@ -35,7 +35,7 @@ const LINES = {
   onnotice: () => {},
 };
 
-const limit: LimitSpec = { algorithm: "quota", quota: 1_000, ttlMs: 600_000, ttlFrom: "first" };
+const limit: LimitSpec = { algorithm: "budget", quota: 1_000, ttlMs: 600_000, ttlFrom: "first" };
 const charge = (bucket: string): StoreRequest => ({
   mode: "judge",
   steps: [{ bucket: `rate:1:{s1}:${bucket}`, limit, event: { type: "charge", cost: 1 } }],

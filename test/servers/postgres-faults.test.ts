@@ -47,7 +47,7 @@ function shuffled<Value>(values: readonly Value[]): Value[] {
 
 describe("batches whose buckets overlap", () => {
   it(`have no deadlock in ${OVERLAP_MS} ms of ${STORES} stores, and are counted exactly`, async (context) => {
-    const ample: LimitSpec = { algorithm: "quota", quota: 1_000_000_000, ttlMs: 600_000, ttlFrom: "first" };
+    const ample: LimitSpec = { algorithm: "budget", quota: 1_000_000_000, ttlMs: 600_000, ttlFrom: "first" };
     const scarce: LimitSpec = { ...ample, quota: SCARCE };
     const brief: LimitSpec = { ...ample, ttlMs: 1 };
     const buckets = Array.from({ length: SETS }, (_, i) => `overlap-${i}`);

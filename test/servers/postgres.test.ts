@@ -27,7 +27,7 @@ for (const [name, client] of Object.entries<PostgresClient>({ pg: pool, "postgre
   });
 }
 
-const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
+const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
 const charge = (bucket: string, by = limit): StoreRequest => ({
   mode: "judge",
   steps: [{ bucket, limit: by, event: { type: "charge", cost: 1 } }],

@@ -159,7 +159,7 @@ describe("a Redis that answers", ownServers, () => {
           steps: [
             {
               bucket: "b",
-              limit: { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "last" },
+              limit: { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" },
               event: { type: "charge", cost: 1 },
             },
           ],

@@ -38,7 +38,7 @@ const POLICY: PolicyInput = {
   limits: [
     { name: "per-session", per: ["session"], quota: 100 },
     { name: "per-user", per: ["user"], algorithm: "fixed-window", window: "365d", quota: 20 },
-    { name: "tenant-rate", per: ["tenant"], algorithm: "gcra", window: "1h", quota: 50 },
+    { name: "tenant-rate", per: ["tenant"], algorithm: "token-bucket", window: "1h", quota: 50 },
     { name: "new-sessions", per: ["user"], count: "session", quota: 3 },
     { name: "slow", per: ["tool"], algorithm: "concurrency", quota: 2, match: ["slow"] },
   ],
@@ -131,7 +131,7 @@ for (const [name, client] of Object.entries(clients)) {
     it("are charged when whoever made them dies on the way", async () => {
       const store = redisStore(client);
       const key = `rate:1:{dead-${name}}:a`;
-      const limit = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "first" } as const;
+      const limit = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "first" } as const;
       const hold: StoreRequest = {
         mode: "judge",
         steps: [

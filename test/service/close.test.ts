@@ -57,7 +57,7 @@ describe("a service that ends while its store is away", () => {
 describe("a service with calls that wait", () => {
   it("answers them with 503 when its limiter is closed", async () => {
     const policy =
-      "version: 1\nlimits: [{ name: rate, per: [session], algorithm: gcra, quota: 1, window: 20s, burst: 1 }]";
+      "version: 1\nlimits: [{ name: rate, per: [session], algorithm: token-bucket, quota: 1, window: 20s, burst: 1 }]";
     const service = createService({ policy, store: memoryStore(), keys: false });
     const consume = (maxWaitMs: number) => {
       const body = JSON.stringify({ tool: "search", session: "s1", maxWaitMs });

@@ -32,7 +32,7 @@ const LIMITS: PolicyInput = {
       name: "tenant-rate",
       per: ["tenant"],
       match: ["tenant"],
-      algorithm: "gcra",
+      algorithm: "token-bucket",
       quota: 3_600,
       window: "1h",
       burst: 2,

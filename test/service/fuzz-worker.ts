@@ -12,7 +12,7 @@ tools: { search: { tier: T1 }, book: { tier: T2, cost: { tokens: 3 } } }
 limits:
   - { name: per-session, per: [session], optional: true, quota: 50, ttl: 1m, hold: { lease: 30s } }
   - { name: tokens, per: [session], optional: true, unit: tokens, quota: 1000, ttl: 1m, hold: { lease: 30s } }
-  - { name: rate, per: [user], optional: true, algorithm: gcra, quota: 1000, window: 1m, burst: 20, hold: { lease: 30s } }
+  - { name: rate, per: [user], optional: true, algorithm: token-bucket, quota: 1000, window: 1m, burst: 20, hold: { lease: 30s } }
   - { name: same-again, per: [session, turn, tool, args], optional: true, quota: 5, ttl: 1m, hold: { lease: 30s } }
   - { name: window, per: [tenant, tier], optional: true, algorithm: fixed-window, quota: 100, window: 1m, hold: { lease: 30s } }
   - { name: sliding, per: [agent], optional: true, algorithm: sliding-window, quota: 100, window: 1m, hold: { lease: 30s } }

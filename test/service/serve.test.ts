@@ -266,7 +266,7 @@ describe("the end", () => {
     const folder = temporaryFolder();
     writeFileSync(
       join(folder, "policy.yaml"),
-      "version: 1\nlimits: [{ name: slow, per: [session], algorithm: gcra, quota: 1, window: 1s, burst: 1 }]",
+      "version: 1\nlimits: [{ name: slow, per: [session], algorithm: token-bucket, quota: 1, window: 1s, burst: 1 }]",
     );
     const { url, kill, ended } = await serve(folder, "--policy", "policy.yaml", "--store", "memory:");
     await consume(url);
@@ -282,7 +282,7 @@ describe("the end", () => {
     const folder = temporaryFolder();
     writeFileSync(
       join(folder, "policy.yaml"),
-      "version: 1\nlimits: [{ name: slow, per: [session], algorithm: gcra, quota: 1, window: 20s, burst: 1 }]",
+      "version: 1\nlimits: [{ name: slow, per: [session], algorithm: token-bucket, quota: 1, window: 20s, burst: 1 }]",
     );
     const more = ["--policy", "policy.yaml", "--store", "memory:", "--set", "stopMs=300"];
     const { url, kill, ended } = await serve(folder, ...more);

@@ -41,7 +41,7 @@ tools: { search: { tier: T1 }, book: { tier: T2, cost: { tokens: 10 } } }
 limits:
   - { name: per-session, per: [session], quota: 5 }
   - { name: tokens, per: [session], unit: tokens, quota: 100 }
-  - { name: user-rate, per: [user], optional: true, algorithm: gcra, quota: 10, window: 1s, burst: 2 }
+  - { name: user-rate, per: [user], optional: true, algorithm: token-bucket, quota: 10, window: 1s, burst: 2 }
   - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 3, ttl: 1h }
   - { name: per-tool, per: [tool], quota: 1000000 }
 `;

@@ -78,7 +78,7 @@ describe("the counter store", () => {
   it("answers as the memory store does, one call after the other, of limits that it knows", async () => {
     const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
       fc.record({
-        algorithm: fc.constant("quota"),
+        algorithm: fc.constant("budget"),
         quota: fc.nat(5),
         ttlMs: fc.constant(1e9),
         ttlFrom: fc.constant("first"),
@@ -181,7 +181,7 @@ describe("the counter store", () => {
         (error) => MisuseError.isInstance(error) && error.code === "unsupported-limit" && error.faults[0]?.got === got,
       );
     };
-    refuses({ algorithm: "gcra", window: "1m" }, "gcra");
+    refuses({ algorithm: "token-bucket", window: "1m" }, "token-bucket");
     refuses({ algorithm: "sliding-window", window: "1m" }, "sliding-window");
     refuses({ algorithm: "concurrency" }, "concurrency");
     refuses({ algorithm: "fixed-window", window: "1m", align: "first-use" }, "a fixed-window of first-use");
@@ -205,7 +205,7 @@ describe("the counter store", () => {
     await assert.rejects(limiter.consume({ ...call(), idempotencyKey: "k" }), isUnsupported);
     await assert.rejects(limiter.consume(call(), { maxWaitMs: 10 }), isUnsupported);
     assert.equal((await limiter.record(call())).allowed, true);
-    const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
+    const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
     const undo: StoreRequest = { mode: "undo", steps: [{ bucket: "b", limit, event: { type: "charge", cost: 1 } }] };
     const [undone] = await counterStore(mapPort().port).apply([undo]);
     assert.ok(isUnsupported(undone), "it must not be added");

@@ -5,7 +5,7 @@ import { it } from "node:test";
 import type { StoreRequest } from "tollgate/store";
 import { type DocumentPort, documentStore } from "tollgate/stores/document";
 
-const limit = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "last" } as const;
+const limit = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" } as const;
 const request = (session: string): StoreRequest => ({
   mode: "judge",
   steps: [{ bucket: `rate:1:{${session}}:a`, limit, event: { type: "charge", cost: 1 } }],

@@ -26,7 +26,7 @@ const lengthMs = fc.constantFrom(10, 37, 100, 400, 1_000_000);
 const capacity = fc.constantFrom(0, 3, 5, 12, 12, 40, 40, MAX);
 const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
-    algorithm: fc.constant("quota" as const),
+    algorithm: fc.constant("budget" as const),
     quota: capacity,
     ttlMs: lengthMs,
     ttlFrom: fc.constantFrom<("first" | "last")[]>("first", "last"),
@@ -38,15 +38,15 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
     align: fc.constantFrom<("epoch" | "first-use")[]>("epoch", "first-use"),
   }),
   fc.record({ algorithm: fc.constant("sliding-window" as const), quota: capacity, windowMs: lengthMs }),
-  { weight: 2, arbitrary: gcraOf() },
+  { weight: 2, arbitrary: tokenBucketOf() },
   fc.record({ algorithm: fc.constant("concurrency" as const), quota: fc.constantFrom(0, 1, 3, 12, 12, 1_000) }),
 );
 
-function gcraOf(): fc.Arbitrary<LimitSpec> {
+function tokenBucketOf(): fc.Arbitrary<LimitSpec> {
   const burst = fc.constantFrom(1, 3, 5, 12, 40);
   const levelPerUnit = fc.constantFrom(1, 7, 10, 10, 400);
   return fc.record({
-    algorithm: fc.constant("gcra" as const),
+    algorithm: fc.constant("token-bucket" as const),
     burst,
     levelPerUnit,
     levelPerMs: fc.constantFrom(1, 1, 3),
@@ -57,10 +57,10 @@ function gcraOf(): fc.Arbitrary<LimitSpec> {
 function changed(limit: LimitSpec): fc.Arbitrary<LimitSpec> {
   const shorter = fc.constantFrom(10, 37, 400);
   switch (limit.algorithm) {
-    case "quota":
+    case "budget":
       return fc.record({ quota: capacity, ttlMs: shorter }).map((other) => ({ ...limit, ...other }));
-    case "gcra":
-      return gcraOf();
+    case "token-bucket":
+      return tokenBucketOf();
     case "concurrency":
       return fc.constant({ ...limit, quota: 2 });
     default:
@@ -190,7 +190,7 @@ export const tokenBucketSchedule: fc.Arbitrary<Schedule> = fc
     leasesMs: fc.constantFrom([200], [200], [200, 201, 230]),
   })
   .chain(({ leasesMs, ...rate }) => {
-    const limit: LimitSpec = { algorithm: "gcra", burst: 40, ...rate };
+    const limit: LimitSpec = { algorithm: "token-bucket", burst: 40, ...rate };
     const id = fc.constantFrom(..."abcdefgh");
     const ending = fc.constantFrom<("charge" | "refund")[]>("refund", "refund", "refund", "charge");
     const few = fc.constantFrom(1, 2, 2, 5, 9);

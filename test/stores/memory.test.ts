@@ -12,7 +12,7 @@ testStore("memory", () => {
   return { store: memoryStore({ clock }), advance: clock.advance };
 });
 
-const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
+const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
 const charge = (bucket: string): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });
 const isCapacity = (reply: unknown) => StoreError.isInstance(reply) && reply.code === "capacity";
 
@@ -20,7 +20,7 @@ describe("counting in place", () => {
   const ttlMs = fc.constantFrom(500, 1_000, 5_000);
   const quota = fc.integer({ min: 0, max: 6 });
   const limits: fc.Arbitrary<LimitSpec> = fc.oneof(
-    fc.record({ algorithm: fc.constant("quota" as const), quota, ttlMs, ttlFrom: fc.constantFrom("first", "last") }),
+    fc.record({ algorithm: fc.constant("budget" as const), quota, ttlMs, ttlFrom: fc.constantFrom("first", "last") }),
     fc.record({
       algorithm: fc.constant("fixed-window" as const),
       quota,
@@ -29,7 +29,7 @@ describe("counting in place", () => {
     }),
     fc.record({ algorithm: fc.constant("sliding-window" as const), quota, windowMs: ttlMs }),
     fc.record({
-      algorithm: fc.constant("gcra" as const),
+      algorithm: fc.constant("token-bucket" as const),
       burst: quota,
       levelPerUnit: ttlMs,
       levelPerMs: fc.constant(1),

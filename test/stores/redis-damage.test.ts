@@ -22,8 +22,8 @@ await redisStore(io, { clock: fakeClock(NOW_MS) }).apply([{ mode: "judge", steps
 beforeEach(() => server.cli("FLUSHALL"));
 
 const LIMITS: readonly LimitSpec[] = [
-  { algorithm: "quota", quota: 50, ttlMs: 60_000, ttlFrom: "last" },
-  { algorithm: "quota", quota: 50, ttlMs: 60_000, ttlFrom: "first" },
+  { algorithm: "budget", quota: 50, ttlMs: 60_000, ttlFrom: "last" },
+  { algorithm: "budget", quota: 50, ttlMs: 60_000, ttlFrom: "first" },
   { algorithm: "fixed-window", quota: 50, windowMs: 60_000, align: "epoch" },
   {
     algorithm: "fixed-window",
@@ -32,7 +32,7 @@ const LIMITS: readonly LimitSpec[] = [
     boundaries: [NOW_MS - 9, NOW_MS + 9_000, NOW_MS + 20_000],
   },
   { algorithm: "sliding-window", quota: 50, windowMs: 60_000 },
-  { algorithm: "gcra", burst: 50, levelPerUnit: 7, levelPerMs: 2 },
+  { algorithm: "token-bucket", burst: 50, levelPerUnit: 7, levelPerMs: 2 },
   { algorithm: "concurrency", quota: 50 },
   { algorithm: "elapsed", quota: 5_000, ttlMs: 60_000 },
   { algorithm: "streak", quota: 5, ttlMs: 60_000 },
@@ -123,7 +123,7 @@ const turns = fc.record({
   waits: fc.boolean(),
 });
 
-const good: LimitSpec = { algorithm: "quota", quota: 1_000, ttlMs: 600_000, ttlFrom: "last" };
+const good: LimitSpec = { algorithm: "budget", quota: 1_000, ttlMs: 600_000, ttlFrom: "last" };
 const charge = (bucket: string, limit: LimitSpec = good): Step => ({
   bucket,
   limit,

@@ -12,10 +12,10 @@ import { redisStore } from "tollgate/stores/redis";
 import { redisError } from "../../src/stores/redis/errors.ts";
 import { ownServers, startRedis } from "../servers.ts";
 
-const quota: LimitSpec = { algorithm: "quota", quota: 1_000, ttlMs: 600_000, ttlFrom: "last" };
+const quota: LimitSpec = { algorithm: "budget", quota: 1_000, ttlMs: 600_000, ttlFrom: "last" };
 const first: LimitSpec = { ...quota, ttlFrom: "first" };
 const sliding: LimitSpec = { algorithm: "sliding-window", quota: 1_000, windowMs: 600_000 };
-const gcra: LimitSpec = { algorithm: "gcra", burst: 1_000, levelPerUnit: 600, levelPerMs: 1 };
+const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 1_000, levelPerUnit: 600, levelPerMs: 1 };
 const step = (bucket: string, limit: LimitSpec, event: StepEvent = { type: "charge", cost: 1 }): Step => {
   return { bucket, limit, event };
 };
@@ -23,9 +23,9 @@ const judge = (...steps: Step[]): StoreRequest => ({ mode: "judge", steps });
 
 /** Batches that need every command that the script writes with, in any order of their keys. */
 const BATCHES: readonly (readonly StoreRequest[])[] = [
-  [judge(step("counter", quota)), judge(step("sliding", sliding)), judge(step("level", gcra))],
+  [judge(step("counter", quota)), judge(step("sliding", sliding)), judge(step("level", tokenBucket))],
   [
-    judge(step("level", gcra)),
+    judge(step("level", tokenBucket)),
     judge(step("held", quota, { type: "hold", id: "h", units: 1, leaseMs: 900, onExpiry: "charge" })),
     judge(step("counter", quota)),
   ],

@@ -30,9 +30,9 @@ const io = server.ioredis();
 await redisStore(io, { clock: fakeClock(NOW_MS) }).apply([{ mode: "judge", steps: [] }]);
 beforeEach(() => server.cli("FLUSHALL"));
 
-const quota: LimitSpec = { algorithm: "quota", quota: 99, ttlMs: 300, ttlFrom: "last" };
+const quota: LimitSpec = { algorithm: "budget", quota: 99, ttlMs: 300, ttlFrom: "last" };
 const sliding: LimitSpec = { algorithm: "sliding-window", quota: 99, windowMs: 1_000 };
-const gcra: LimitSpec = { algorithm: "gcra", burst: 99, levelPerUnit: 7, levelPerMs: 2 };
+const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 99, levelPerUnit: 7, levelPerMs: 2 };
 const slots: LimitSpec = { algorithm: "concurrency", quota: 1_000 };
 
 type HoldEvent = Extract<StepEvent, { type: "hold" }>;
@@ -129,7 +129,7 @@ describe("the script mirrors the kernel in holds and kept answers", () => {
     }
   });
 
-  for (const limit of [quota, sliding, gcra, slots]) {
+  for (const limit of [quota, sliding, tokenBucket, slots]) {
     it(`when the clock is set back: ${limit.algorithm}`, async () => {
       const pair = await emptyPair();
       const turns: [advanceMs: number, ...steps: Step[]][] = [
@@ -151,7 +151,7 @@ describe("the script mirrors the kernel in holds and kept answers", () => {
   }
 
   it("in marks of one ms that are equal, that rise and that fall", async () => {
-    const slow: LimitSpec = { algorithm: "gcra", burst: 99, levelPerUnit: 10, levelPerMs: 1 };
+    const slow: LimitSpec = { algorithm: "token-bucket", burst: 99, levelPerUnit: 10, levelPerMs: 1 };
     for (const levels of [
       [300, 300, 300],
       [300, 320, 320],
@@ -180,14 +180,14 @@ describe("the script mirrors the kernel in holds and kept answers", () => {
     const made = { id: "a", units: 2, leaseMs: 50, onExpiry: "refund" } as const;
     const others: Partial<HoldEvent>[] = [{}, { id: "b" }, { units: 3 }, { leaseMs: 51 }, { onExpiry: "charge" }, made];
     const steps = others.map((other, i) => ({ ...hold(quota, "a", { ...made, ...other }), bucket: `b${i}` }));
-    await pair.apply([judge(...steps), judge(...steps.map((each) => ({ ...each, limit: gcra })))]);
+    await pair.apply([judge(...steps), judge(...steps.map((each) => ({ ...each, limit: tokenBucket })))]);
   });
 });
 
 describe("what has ended by now", () => {
   it("mirrors the kernel, and is written only where something is booked", async () => {
     const pair = await emptyPair();
-    const full: LimitSpec = { algorithm: "quota", quota: 3, ttlMs: 1_000, ttlFrom: "first" };
+    const full: LimitSpec = { algorithm: "budget", quota: 3, ttlMs: 1_000, ttlFrom: "first" };
     await pair.apply([judge(hold(full, "a", { units: 2 })), judge(hold(full, "b", { units: 1, leaseMs: 50 }))]);
     const before = pair.model.kept.get("b");
     pair.clock.advance(100);
@@ -205,7 +205,7 @@ describe("what has ended by now", () => {
   });
 
   it("mirrors the kernel one ms before ten minutes have passed, and at them", async () => {
-    for (const limit of [quota, sliding, gcra, slots]) {
+    for (const limit of [quota, sliding, tokenBucket, slots]) {
       const pair = await emptyPair();
       await pair.apply([judge(reset(limit)), judge(hold(limit, "a")), judge(hold(limit, "b", { leaseMs: 101 }))]);
       for (const advanceMs of [99, 1, 1, 599_998, 1, 1]) {
@@ -286,7 +286,7 @@ describe("a kept answer", () => {
     const most: LimitSpec = { ...quota, quota: MAX };
     const request = once(
       at("charged", charge(most, MAX)),
-      at("held", hold(gcra, "x", { units: 3 })),
+      at("held", hold(tokenBucket, "x", { units: 3 })),
       at("held-2", hold(slots, "y")),
       at("live", settle(quota, "a", 4)),
       at("late", settle(quota, "a", 4)),
@@ -534,7 +534,7 @@ describe("a text that somebody wrote", () => {
       "x",
     ],
   };
-  const limits: LimitSpec[] = [quota, sliding, gcra, slots];
+  const limits: LimitSpec[] = [quota, sliding, tokenBucket, slots];
 
   /** Reads a text, books on it under each limit, and asks for the answer that it may be. */
   async function mirrors(text: string): Promise<void> {
@@ -591,7 +591,11 @@ describe("a text that somebody wrote without an expiry", () => {
       [quota, `h1 c a,1,${NOW_MS + 50},c ${NOW_MS + 60} 2`, NOW_MS + 600_050],
       [{ ...quota, ttlMs: 900_000 }, `h1 c a,1,${NOW_MS + 50},c ${NOW_MS + 60} 2`, NOW_MS + 900_050],
       [{ ...quota, ttlMs: 900_000 }, `h1 c a,1,${NOW_MS + 50},r ${NOW_MS + 60} 2`, NOW_MS + 600_050],
-      [gcra, `h1 g a,1,${NOW_MS + 50},c,${NOW_MS},7,7 ${NOW_MS + 800_000} g1 ${NOW_MS} 1600000 7`, NOW_MS + 800_000],
+      [
+        tokenBucket,
+        `h1 g a,1,${NOW_MS + 50},c,${NOW_MS},7,7 ${NOW_MS + 800_000} g1 ${NOW_MS} 1600000 7`,
+        NOW_MS + 800_000,
+      ],
     ];
     for (const [limit, text, endMs] of cases) {
       server.cli("SET", "b", text);

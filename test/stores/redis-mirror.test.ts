@@ -21,9 +21,9 @@ const io = server.ioredis();
 beforeEach(() => server.cli("FLUSHALL"));
 
 const NOW_MS = Date.UTC(2040, 0, 1) + 12_345;
-const quota: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
+const quota: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
 const sliding: LimitSpec = { algorithm: "sliding-window", quota: 9, windowMs: 1_000 };
-const gcra: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 7, levelPerMs: 2 };
+const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 7, levelPerMs: 2 };
 
 const charge = (limit: LimitSpec, cost = 1): Step => ({ bucket: "b", limit, event: { type: "charge", cost } });
 const read = (limit: LimitSpec): Step => ({ bucket: "b", limit, event: { type: "read" } });
@@ -51,7 +51,7 @@ describe("the script mirrors the kernel", () => {
     { ...quota, ttlFrom: "first" },
     { algorithm: "fixed-window", quota: 5, windowMs: 1_000, align: "epoch" },
     sliding,
-    gcra,
+    tokenBucket,
   ];
   for (const limit of limits) {
     it(`when the clock is set back: ${limit.algorithm}`, () =>
@@ -81,18 +81,18 @@ describe("the script mirrors the kernel", () => {
 
   it("in a level of another size, and in one that has just run off", () =>
     mirrors([
-      [0, charge(gcra, 5)],
-      [1, charge({ ...gcra, levelPerUnit: 3 })],
-      [2, charge({ ...gcra, levelPerUnit: 3, levelPerMs: 1 }, 2), "force"],
-      [1, read({ ...gcra, levelPerUnit: 3, levelPerMs: 5 })],
-      [4, read({ ...gcra, levelPerUnit: 3, levelPerMs: 5 })],
-      [0, charge({ ...gcra, levelPerUnit: 3, levelPerMs: 5 })],
+      [0, charge(tokenBucket, 5)],
+      [1, charge({ ...tokenBucket, levelPerUnit: 3 })],
+      [2, charge({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 1 }, 2), "force"],
+      [1, read({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 5 })],
+      [4, read({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 5 })],
+      [0, charge({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 5 })],
     ]));
 
   it("in a level that runs off at this very instant at a faster rate", () =>
     mirrors([
-      [0, charge({ ...gcra, levelPerUnit: 3, levelPerMs: 1 }, 4)],
-      [3, read({ ...gcra, levelPerUnit: 3, levelPerMs: 5 })],
+      [0, charge({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 1 }, 4)],
+      [3, read({ ...tokenBucket, levelPerUnit: 3, levelPerMs: 5 })],
     ]));
 
   it("in counts that leave the window at this very instant, and in those of another window", () =>
@@ -112,8 +112,8 @@ describe("the script mirrors the kernel", () => {
       [100, charge(sliding, 5), "force"],
       [0, charge(quota, Number.MAX_SAFE_INTEGER), "force"],
       [0, charge(quota, 5), "force"],
-      [0, charge(gcra, Number.MAX_SAFE_INTEGER), "force"],
-      [1, charge(gcra, Number.MAX_SAFE_INTEGER), "force"],
+      [0, charge(tokenBucket, Number.MAX_SAFE_INTEGER), "force"],
+      [1, charge(tokenBucket, Number.MAX_SAFE_INTEGER), "force"],
     ]));
 
   it("in a counter of nothing", async () => {
@@ -131,7 +131,7 @@ describe("a bucket that someone wrote without an expiry", () => {
     [{ algorithm: "fixed-window", quota: 5, windowMs: 1_000, align: "epoch" }, "5", NOW_MS - 345 + 1_000],
     [{ algorithm: "fixed-window", quota: 5, windowMs: 1_000, align: "first-use" }, "5", NOW_MS + 1_000],
     [sliding, `s1 100 ${Math.floor(NOW_MS / 100)} 9`, NOW_MS - 45 + 99 + 1_000],
-    [gcra, `g1 ${NOW_MS} 35 7`, NOW_MS + 18],
+    [tokenBucket, `g1 ${NOW_MS} 35 7`, NOW_MS + 18],
   ];
   for (const [limit, text, endMs] of cases) {
     it(`gets the end that a new one would have: ${JSON.stringify(limit)}`, async () => {

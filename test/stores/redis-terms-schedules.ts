@@ -62,7 +62,7 @@ const capacity = fc.constantFrom(0, 3, 5, 12, 40, MAX);
 const lengthMs = fc.constantFrom(10, 37, 100, 400, 1_000_000);
 const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
-    algorithm: fc.constant("quota" as const),
+    algorithm: fc.constant("budget" as const),
     quota: capacity,
     ttlMs: lengthMs,
     ttlFrom: fc.constantFrom<("first" | "last")[]>("first", "last"),
@@ -80,7 +80,7 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   }),
   fc.record({ algorithm: fc.constant("sliding-window" as const), quota: capacity, windowMs: lengthMs }),
   fc.record({
-    algorithm: fc.constant("gcra" as const),
+    algorithm: fc.constant("token-bucket" as const),
     burst: fc.constantFrom(1, 5, 12, 40),
     levelPerUnit: fc.constantFrom(1, 7, 10, 400),
     levelPerMs: fc.constantFrom(1, 3),
@@ -93,11 +93,11 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
 /** The limit as another version of a policy may have it. */
 function changed(limit: LimitSpec): LimitSpec {
   switch (limit.algorithm) {
-    case "quota":
+    case "budget":
     case "elapsed":
     case "streak":
       return { ...limit, ttlMs: limit.ttlMs + 13 };
-    case "gcra":
+    case "token-bucket":
       return { ...limit, levelPerMs: limit.levelPerMs + 1, levelPerUnit: 10 };
     case "fixed-window":
       return limit.align === "calendar" ? limit : { ...limit, windowMs: limit.windowMs + 23 };

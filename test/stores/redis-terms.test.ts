@@ -34,7 +34,7 @@ const io = server.ioredis();
 await redisStore(io, { clock: fakeClock(NOW_MS) }).apply([{ mode: "judge", steps: [] }]);
 beforeEach(() => server.cli("FLUSHALL"));
 
-const quota: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "first" };
+const quota: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "first" };
 const step = (event: StepEvent, limit: LimitSpec = quota, bucket = "b"): Step => ({ bucket, limit, event });
 const charge = (cost = 1, limit: LimitSpec = quota, bucket = "b") => step({ type: "charge", cost }, limit, bucket);
 const judge = (...steps: Step[]): StoreRequest => ({ mode: "judge", steps });

@@ -51,7 +51,7 @@ for (const [name, client] of Object.entries(clients)) {
     it("answers more than 1,000 batches at once", async () => {
       server.cli("FLUSHALL");
       const stores = Array.from({ length: 4 }, () => redisStore(client, { deadlineMs: 10_000 }));
-      const limit = { algorithm: "quota", quota: 700, ttlMs: 60_000, ttlFrom: "first" } as const;
+      const limit = { algorithm: "budget", quota: 700, ttlMs: 60_000, ttlFrom: "first" } as const;
       const batches = Array.from({ length: 2_500 }, (_, i) =>
         stores[i % 4]?.apply([{ mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost: 1 } }] }]),
       );

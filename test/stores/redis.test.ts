@@ -23,7 +23,7 @@ for (const [name, client] of Object.entries({ ioredis: io, "node-redis": node })
   });
 }
 
-const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
+const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "last" };
 const charge = (bucket: string, by: LimitSpec = limit): Step => ({
   bucket,
   limit: by,
@@ -147,7 +147,7 @@ describe("a decision on Redis", () => {
         limits: [
           { name: "a", per: ["session", "turn"], quota: 500 },
           { name: "b", per: ["session"], algorithm: "sliding-window", quota: 500, window: "1h" },
-          { name: "c", per: ["user"], algorithm: "gcra", quota: 500, window: "1h" },
+          { name: "c", per: ["user"], algorithm: "token-bucket", quota: 500, window: "1h" },
         ],
       },
       store: redisStore(io),
@@ -179,17 +179,17 @@ describe("a decision on Redis", () => {
     monitor.on("monitor", (_time: string, args: string[], source: string) => seen.push({ args, source }));
     const store = redisStore(io);
     const sliding: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 1_000 };
-    const gcra: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 7, levelPerMs: 1 };
+    const tokenBucket: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 7, levelPerMs: 1 };
     for (let i = 0; i < 20; i++) {
       const held = { type: "hold", id: `h${i}`, units: 1, leaseMs: 1_000, onExpiry: "refund" } as const;
       const settled = { type: "settle", id: `h${i}`, units: 2 } as const;
       const hold = [
-        { bucket: "k3", limit: gcra, event: held },
+        { bucket: "k3", limit: tokenBucket, event: held },
         { bucket: "k4", limit, event: held },
       ];
       await store.apply([
         { mode: "judge", steps: [charge("k1"), charge("k2", sliding)] },
-        { mode: "force", steps: [charge("k3", gcra), charge("k1")] },
+        { mode: "force", steps: [charge("k3", tokenBucket), charge("k1")] },
         { mode: "force", steps: hold, once: { key: `once-${i}`, request: "r" } },
         { mode: "force", steps: hold, once: { key: `once-${i}`, request: "r" } },
         { mode: "peek", steps: hold, once: { key: "never", request: "r" } },

@@ -21,7 +21,7 @@ testStore("sqlite", () => {
   return { store: open(), advance: clock.advance, another: open };
 });
 
-const limit: LimitSpec = { algorithm: "quota", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
+const limit: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 1_000, ttlFrom: "last" };
 const charge = (bucket: string): Step => ({ bucket, limit, event: { type: "charge", cost: 1 } });
 const chargeOnce = (store: Store, ...buckets: string[]) =>
   store.apply(buckets.map((bucket) => ({ mode: "judge", steps: [charge(bucket)] }) as const));

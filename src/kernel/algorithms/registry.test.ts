@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import { concurrency } from "./concurrency.ts";
 import { elapsed } from "./elapsed.ts";
 import { fixedWindow } from "./fixed-window.ts";
-import { gcra } from "./gcra.ts";
-import { quota } from "./quota.ts";
+import { tokenBucket } from "./token-bucket.ts";
+import { budget } from "./budget.ts";
 import { algorithmOf, decodeSpent, encodeSpent, type SpentState } from "./registry.ts";
 import { slidingWindow } from "./sliding-window.ts";
 import { streak } from "./streak.ts";
@@ -12,7 +12,7 @@ import { streak } from "./streak.ts";
 const STATES: [SpentState, text: string][] = [
   [{ kind: "counter", spent: 3, expiresAtMs: 7 }, "3"],
   [{ kind: "sliding-window", expiresAtMs: 7, subWindowMs: 3, newest: 2, counts: [1, 0, 2] }, "s1 3 2 1,0,2"],
-  [{ kind: "gcra", expiresAtMs: 7, baseMs: 5, level: 30, levelPerUnit: 10 }, "g1 5 30 10"],
+  [{ kind: "token-bucket", expiresAtMs: 7, baseMs: 5, level: 30, levelPerUnit: 10 }, "g1 5 30 10"],
   [{ kind: "counter", spent: 3, expiresAtMs: 7, seen: "00000000000000aa" }, "c1 3 00000000000000aa"],
   [{ kind: "elapsed", firstMs: 5, expiresAtMs: 7 }, "e1 5"],
   [{ kind: "streak", outcome: "error", count: 2, expiresAtMs: 7 }, "k1 error 2"],
@@ -20,10 +20,10 @@ const STATES: [SpentState, text: string][] = [
 
 describe("registry", () => {
   it("knows the algorithm of each limit", () => {
-    assert.equal(algorithmOf({ algorithm: "quota", quota: 1, ttlMs: 1, ttlFrom: "last" }), quota);
+    assert.equal(algorithmOf({ algorithm: "budget", quota: 1, ttlMs: 1, ttlFrom: "last" }), budget);
     assert.equal(algorithmOf({ algorithm: "fixed-window", quota: 1, windowMs: 1, align: "epoch" }), fixedWindow);
     assert.equal(algorithmOf({ algorithm: "sliding-window", quota: 1, windowMs: 1 }), slidingWindow);
-    assert.equal(algorithmOf({ algorithm: "gcra", burst: 1, levelPerUnit: 1, levelPerMs: 1 }), gcra);
+    assert.equal(algorithmOf({ algorithm: "token-bucket", burst: 1, levelPerUnit: 1, levelPerMs: 1 }), tokenBucket);
     assert.equal(algorithmOf({ algorithm: "concurrency", quota: 1 }), concurrency);
     assert.equal(algorithmOf({ algorithm: "elapsed", quota: 1, ttlMs: 1 }), elapsed);
     assert.equal(algorithmOf({ algorithm: "streak", quota: 1, ttlMs: 1 }), streak);

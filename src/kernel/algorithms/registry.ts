@@ -5,23 +5,29 @@ import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./con
 import type { CounterState } from "./counter.ts";
 import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
-import { type GcraLimit, type GcraState, gcra } from "./gcra.ts";
-import { type QuotaLimit, quota } from "./quota.ts";
+import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "./token-bucket.ts";
+import { type BudgetLimit, budget } from "./budget.ts";
 import { type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
 import { type StreakLimit, type StreakState, streak } from "./streak.ts";
 
 /** A limit as an algorithm takes it: numbers alone, resolved for one call. */
 export type LimitSpec =
-  | QuotaLimit
+  | BudgetLimit
   | FixedWindowLimit
   | SlidingWindowLimit
-  | GcraLimit
+  | TokenBucketLimit
   | ConcurrencyLimit
   | ElapsedLimit
   | StreakLimit;
 
 /** What was spent in one bucket, as its algorithm counts it. */
-export type SpentState = CounterState | SlidingWindowState | GcraState | ConcurrencyState | ElapsedState | StreakState;
+export type SpentState =
+  | CounterState
+  | SlidingWindowState
+  | TokenBucketState
+  | ConcurrencyState
+  | ElapsedState
+  | StreakState;
 
 /** The algorithm of a limit. It must be given only its own limits and, by `kind`, its own states. */
 export function algorithmOf(limit: LimitSpec): Algorithm<LimitSpec, SpentState> {
@@ -31,12 +37,12 @@ export function algorithmOf(limit: LimitSpec): Algorithm<LimitSpec, SpentState> 
 // Compared one by one, the most frequent first: quicker than a look-up by name, and every step asks several times.
 function ofName(name: LimitSpec["algorithm"]) {
   switch (name) {
-    case "quota":
-      return quota;
+    case "budget":
+      return budget;
     case "fixed-window":
       return fixedWindow;
-    case "gcra":
-      return gcra;
+    case "token-bucket":
+      return tokenBucket;
     case "sliding-window":
       return slidingWindow;
     case "concurrency":
@@ -52,11 +58,11 @@ function ofName(name: LimitSpec["algorithm"]) {
 export function encodeSpent(state: SpentState): string {
   switch (state.kind) {
     case "counter":
-      return quota.encode(state);
+      return budget.encode(state);
     case "sliding-window":
       return slidingWindow.encode(state);
-    case "gcra":
-      return gcra.encode(state);
+    case "token-bucket":
+      return tokenBucket.encode(state);
     case "concurrency":
       return concurrency.encode(state);
     case "elapsed":
@@ -69,8 +75,8 @@ export function encodeSpent(state: SpentState): string {
 /** What `encodeSpent` wrote, or `null` when the text is damaged. */
 export function decodeSpent(text: string, expiresAtMs: number): SpentState | null {
   if (text.startsWith("s")) return slidingWindow.decode(text, expiresAtMs);
-  if (text.startsWith("g")) return gcra.decode(text, expiresAtMs);
+  if (text.startsWith("g")) return tokenBucket.decode(text, expiresAtMs);
   if (text.startsWith("e")) return elapsed.decode(text, expiresAtMs);
   if (text.startsWith("k")) return streak.decode(text, expiresAtMs);
-  return quota.decode(text, expiresAtMs);
+  return budget.decode(text, expiresAtMs);
 }

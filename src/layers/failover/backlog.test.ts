@@ -6,8 +6,8 @@ import { Backlog, type Journal } from "./backlog.ts";
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);
 const DAY_MS = 86_400_000;
 const midnight = Date.UTC(2030, 0, 1);
-const quota = { algorithm: "quota", quota: 100, ttlMs: 30 * DAY_MS, ttlFrom: "last" } as const;
-const gcra = { algorithm: "gcra", burst: 100, levelPerUnit: DAY_MS, levelPerMs: 1 } as const;
+const quota = { algorithm: "budget", quota: 100, ttlMs: 30 * DAY_MS, ttlFrom: "last" } as const;
+const tokenBucket = { algorithm: "token-bucket", burst: 100, levelPerUnit: DAY_MS, levelPerMs: 1 } as const;
 const day = {
   algorithm: "fixed-window",
   quota: 100,
@@ -36,13 +36,13 @@ describe("what was admitted on one bucket under several limits", () => {
   it("is one sum where the limits differ in their quota alone", () => {
     const plan = { ...quota, quota: 5 };
     assert.deepEqual(booked([quota, plan, quota]), [{ limit: quota, cost: 3, atMs: NOW_MS + 2_000 }]);
-    const fast = { ...gcra, levelPerUnit: gcra.levelPerUnit / 2 };
-    assert.deepEqual(booked([gcra, fast]), [{ limit: fast, cost: 2, atMs: NOW_MS + 60_000 }]);
+    const fast = { ...tokenBucket, levelPerUnit: tokenBucket.levelPerUnit / 2 };
+    assert.deepEqual(booked([tokenBucket, fast]), [{ limit: fast, cost: 2, atMs: NOW_MS + 60_000 }]);
   });
 
   it("keeps the level of a token bucket when a call without a price comes between", () => {
     const backlog = new Backlog("i1", undefined);
-    for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(gcra, cost), NOW_MS, [gcra]);
+    for (const cost of [2, 0, 1, 0]) backlog.add(requestOf(tokenBucket, cost), NOW_MS, [tokenBucket]);
     assert.deepEqual(
       booked([], backlog).map(({ cost }) => cost),
       [3],
@@ -55,7 +55,7 @@ describe("what was admitted on one bucket under several limits", () => {
     const hour = { algorithm: "fixed-window", quota: 100, windowMs: 3_600_000, align: "epoch" } as const;
     const own = { ...hour, align: "first-use" } as const;
     const sliding = { algorithm: "sliding-window", quota: 100, windowMs: 3_600_000 } as const;
-    for (const other of [short, first, hour, own, day, sliding, gcra]) {
+    for (const other of [short, first, hour, own, day, sliding, tokenBucket]) {
       const [one, two] = booked([quota, other, other, quota]);
       assert.deepEqual([one?.limit, one?.cost], [other, 2]);
       assert.deepEqual([two?.limit, two?.cost], [quota, 2]);
@@ -86,11 +86,11 @@ describe("what was admitted on one bucket under several limits", () => {
       close() {},
     };
     const before = new Backlog("i1", journal);
-    for (const limit of [quota, gcra, quota]) before.add(requestOf(limit), NOW_MS, [limit]);
+    for (const limit of [quota, tokenBucket, quota]) before.add(requestOf(limit), NOW_MS, [limit]);
     assert.deepEqual(
       booked([], new Backlog("i2", journal)).map(({ limit, cost }) => [limit, cost]),
       [
-        [gcra, 1],
+        [tokenBucket, 1],
         [quota, 2],
       ],
     );

@@ -2,7 +2,7 @@
 // the store made. It is in memory, and in a journal where there is one, before anybody is told that he may go on. Here
 // batches get their numbers, which never come again: a process that starts anew is another instance.
 
-import { type GcraLimit, type GcraState, gcra } from "../../kernel/algorithms/gcra.ts";
+import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "../../kernel/algorithms/token-bucket.ts";
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { subWindowOf } from "../../kernel/algorithms/sliding-window.ts";
 import { type Step, StoreError, type StoreRequest, type Terms } from "../../store.ts";
@@ -58,7 +58,7 @@ interface Sum {
   readonly units: number;
   readonly atMs: number;
   /** Of a token bucket: what has not flowed back, at the rate of this instance's share. */
-  readonly level?: { readonly limit: GcraLimit; readonly state: GcraState };
+  readonly level?: { readonly limit: TokenBucketLimit; readonly state: TokenBucketState };
 }
 
 /** What has still to be booked. */
@@ -228,7 +228,7 @@ export class Backlog {
       step,
       units,
       atMs,
-      ...levelOf(before, cost, atMs, local.algorithm === "gcra" ? local : limit),
+      ...levelOf(before, cost, atMs, local.algorithm === "token-bucket" ? local : limit),
     };
     this.#sums.set(key, sum);
     if (this.#journal !== undefined) changes.set(key, JSON.stringify(sum));
@@ -256,7 +256,7 @@ function keyOf({ instance, number }: OpenBatch): string {
 /** Units are summed up that end alike: those of one window, or of one length of life. Levels of token buckets are converted. */
 function sliceOf(limit: LimitSpec, atMs: number): string {
   const { algorithm } = limit;
-  if (algorithm === "quota") return `${algorithm} ${limit.ttlMs} ${limit.ttlFrom}`;
+  if (algorithm === "budget") return `${algorithm} ${limit.ttlMs} ${limit.ttlFrom}`;
   if (algorithm === "sliding-window") return `${algorithm} ${limit.windowMs} ${subWindowOf(limit, atMs)}`;
   if (algorithm !== "fixed-window") return algorithm;
   if (limit.align === "calendar") {
@@ -268,16 +268,16 @@ function sliceOf(limit: LimitSpec, atMs: number): string {
 
 /** What is in a token bucket that has the rate of this instance's share. */
 function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
-  if (limit.algorithm !== "gcra") return {};
+  if (limit.algorithm !== "token-bucket") return {};
   if (cost === 0) return before?.level === undefined ? {} : { level: before.level };
-  return { level: { limit, state: gcra.book(limit, before?.level?.state, cost, atMs) } };
+  return { level: { limit, state: tokenBucket.book(limit, before?.level?.state, cost, atMs) } };
 }
 
 /** How a sum is booked; nothing where all of it has flowed back. */
 function leftOf(sum: Sum, nowMs: number): StoreRequest[] {
   const { units, atMs, level } = sum;
   if (level === undefined) return [bookingOf(sum, units, atMs)];
-  const left = gcra.used(level.limit, level.state, nowMs);
+  const left = tokenBucket.used(level.limit, level.state, nowMs);
   return left === 0 ? [] : [bookingOf(sum, left, nowMs)];
 }
 

@@ -41,7 +41,7 @@ const WINDOW = fc.constantFrom(1_000, 60_000, DAY_MS);
 
 const counters: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
-    algorithm: fc.constant("quota" as const),
+    algorithm: fc.constant("budget" as const),
     quota: QUOTA,
     ttlMs: WINDOW,
     ttlFrom: fc.constantFrom("first" as const, "last" as const),
@@ -57,7 +57,7 @@ const slidingIn = (windows: fc.Arbitrary<number>): fc.Arbitrary<LimitSpec> =>
   fc.record({ algorithm: fc.constant("sliding-window" as const), quota: QUOTA, windowMs: windows });
 const bucketsAt = (levels: fc.Arbitrary<number>): fc.Arbitrary<LimitSpec> =>
   fc.record({
-    algorithm: fc.constant("gcra" as const),
+    algorithm: fc.constant("token-bucket" as const),
     burst: QUOTA,
     levelPerUnit: levels,
     levelPerMs: fc.constant(3),
@@ -215,10 +215,10 @@ describe("instances that are cut off with equal views, and whose policies change
     { maxLength: 60, size: "max" },
   );
   const families: Record<string, (quota: number) => LimitSpec> = {
-    quota: (quota) => ({ algorithm: "quota", quota, ttlMs: DAY_MS, ttlFrom: "last" }),
+    quota: (quota) => ({ algorithm: "budget", quota, ttlMs: DAY_MS, ttlFrom: "last" }),
     "fixed-window": (quota) => ({ algorithm: "fixed-window", quota, windowMs: DAY_MS, align: "first-use" }),
     "sliding-window": (quota) => ({ algorithm: "sliding-window", quota, windowMs: DAY_MS }),
-    gcra: (burst) => ({ algorithm: "gcra", burst, levelPerUnit: DAY_MS, levelPerMs: 1 }),
+    "token-bucket": (burst) => ({ algorithm: "token-bucket", burst, levelPerUnit: DAY_MS, levelPerMs: 1 }),
   };
   for (const [name, limitOf] of Object.entries(families)) {
     it(`admit together never more than was left under the largest quota so far: ${name}`, () => {
@@ -243,7 +243,7 @@ describe("instances that are cut off with equal views, and whose policies change
             };
             const { allowed } = (pairs[i] as Pair).local(request, { instances: count, rank: i });
             const share = shareOf(Math.max(0, quota - seen), { instances: count, rank: i });
-            if (name !== "gcra") assert.equal(allowed, (own[i] ?? 0) + cost <= share, `${quota}, ${seen} seen`);
+            if (name !== "token-bucket") assert.equal(allowed, (own[i] ?? 0) + cost <= share, `${quota}, ${seen} seen`);
             else if (allowed) assert.ok((own[i] ?? 0) + cost <= share, `${quota}, ${seen} seen`);
             if (!allowed) continue;
             own[i] = (own[i] ?? 0) + cost;

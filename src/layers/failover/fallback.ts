@@ -2,7 +2,7 @@
 // when it was last seen. What is kept of a bucket is its use. The share follows from the limit of each step, so that a
 // changed policy, or another quota for the same bucket, is obeyed at once and makes no use forgotten.
 
-import type { GcraLimit } from "../../kernel/algorithms/gcra.ts";
+import type { TokenBucketLimit } from "../../kernel/algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/holds.ts";
 import {
@@ -76,7 +76,7 @@ export class Fallback {
     return steps.map((step) => {
       const { limit } = step;
       const among = this.#found(step)?.basis.among;
-      return among === undefined || limit.algorithm !== "gcra" ? limit : slowed(limit, among);
+      return among === undefined || limit.algorithm !== "token-bucket" ? limit : slowed(limit, among);
     });
   }
 
@@ -143,7 +143,7 @@ export class Fallback {
     const known = { ...basis, place: basis.place ?? place };
     const among = placeIn(step, known.place);
     const { limit } = step;
-    if (limit.algorithm === "gcra" && among.instances !== basis.among.instances) {
+    if (limit.algorithm === "token-bucket" && among.instances !== basis.among.instances) {
       const divided = dividedBy(state, limit, basis, among, nowMs);
       const seeded = partOfUse(limit, basis.view, among, nowMs);
       const share = shared(step, { ...known, seeded }, nowMs);
@@ -186,13 +186,13 @@ function hasSpent(state: StoredState, nowMs: number): boolean {
 /** A token bucket's state, where it is divided among so many from now on. */
 function dividedBy(
   state: StoredState,
-  limit: GcraLimit,
+  limit: TokenBucketLimit,
   { view, among }: Basis,
   next: Place,
   nowMs: number,
 ): StoredState {
   const spent = state.kind === "held" ? state.spent : state;
-  if (spent?.kind !== "gcra") return state;
+  if (spent?.kind !== "token-bucket") return state;
   const divided = redivided(limit, spent, view, [among, next], nowMs);
   if (state.kind !== "held") return divided;
   return { ...state, spent: divided, expiresAtMs: Math.max(state.expiresAtMs, divided.expiresAtMs) };

@@ -7,8 +7,8 @@ import { type Place, shared, shareOf } from "./shares.ts";
 import type { View } from "./views.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
-const quota: LimitSpec = { algorithm: "quota", quota: 100, ttlMs: 60_000, ttlFrom: "last" };
-const gcra = { algorithm: "gcra", burst: 10, levelPerUnit: 100, levelPerMs: 1 } as const;
+const quota: LimitSpec = { algorithm: "budget", quota: 100, ttlMs: 60_000, ttlFrom: "last" };
+const tokenBucket = { algorithm: "token-bucket", burst: 10, levelPerUnit: 100, levelPerMs: 1 } as const;
 
 const stepOn = (limit: LimitSpec, more: Partial<Step> = {}): Step => ({
   bucket: "b",
@@ -64,7 +64,7 @@ describe("the share of a limit", () => {
   });
 
   it("is one of everything where nothing was seen, or that has ended, or is of another algorithm", () => {
-    for (const view of [undefined, viewOf(quota, 90, NOW_MS), viewOf(gcra, 9)]) {
+    for (const view of [undefined, viewOf(quota, 90, NOW_MS), viewOf(tokenBucket, 9)]) {
       assert.equal(sharedBy(stepOn(quota), view, four).free, 25);
     }
   });
@@ -108,9 +108,18 @@ describe("the share of a limit", () => {
   });
 
   it("of a token bucket is one of its rate, its burst and what is free in it", () => {
-    const { limit, spent } = sharedBy(stepOn(gcra), viewOf(gcra, 6, NOW_MS + 600), { instances: 2, rank: 1 });
-    assert.deepEqual(limit, { ...gcra, burst: 5, levelPerUnit: 200 });
+    const { limit, spent } = sharedBy(stepOn(tokenBucket), viewOf(tokenBucket, 6, NOW_MS + 600), {
+      instances: 2,
+      rank: 1,
+    });
+    assert.deepEqual(limit, { ...tokenBucket, burst: 5, levelPerUnit: 200 });
     // Four are free, two of them for this one, which has room for five.
-    assert.deepEqual(spent, { kind: "gcra", baseMs: NOW_MS, level: 600, levelPerUnit: 200, expiresAtMs: NOW_MS + 600 });
+    assert.deepEqual(spent, {
+      kind: "token-bucket",
+      baseMs: NOW_MS,
+      level: 600,
+      levelPerUnit: 200,
+      expiresAtMs: NOW_MS + 600,
+    });
   });
 });

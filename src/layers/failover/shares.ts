@@ -1,6 +1,6 @@
 // How much an instance may admit of a limit while the store is away, and how much may pass in all at worst.
 
-import { type GcraLimit, type GcraState, gcra } from "../../kernel/algorithms/gcra.ts";
+import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "../../kernel/algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { OnStoreError } from "../../kernel/policy-schema.ts";
 import type { Step } from "../../store.ts";
@@ -70,11 +70,11 @@ export function shared(step: Step, { view, place, seeded }: Known, nowMs: number
   const used = seeded !== null && algorithmOf(limit).kind === "counter" ? seeded : usedIn(view, limit, nowMs);
   const own = shareOf(Math.max(0, capacity + grantedIn(view, limit, nowMs) - used), among);
   const common = { worstCaseOver: worstCaseOver(mode, own, capacity, place) };
-  if (limit.algorithm === "gcra") {
+  if (limit.algorithm === "token-bucket") {
     const part = partOfUse(limit, view, among, nowMs);
     const burst = unitsIn(mode, place, Math.min(shareOf(limit.burst, among), own + (seeded ?? part)));
     const slow = slowed(limit, among);
-    const spent = part === 0 ? undefined : gcra.book(slow, undefined, part, nowMs);
+    const spent = part === 0 ? undefined : tokenBucket.book(slow, undefined, part, nowMs);
     return { ...common, limit: { ...slow, burst }, spent, seeded: seeded ?? part };
   }
   if (!isSpent(limit)) {
@@ -121,12 +121,12 @@ function isOfKind(view: View, limit: LimitSpec): boolean {
 }
 
 /** A token bucket at one of so many parts of the rate. */
-export function slowed(limit: GcraLimit, { instances }: Place): GcraLimit {
+export function slowed(limit: TokenBucketLimit, { instances }: Place): TokenBucketLimit {
   return { ...limit, levelPerUnit: limit.levelPerUnit * instances };
 }
 
 /** This instance's part of the use that was seen: what is free beside it is its share of what is left. */
-export function partOfUse(limit: GcraLimit, view: View | undefined, among: Place, nowMs: number): number {
+export function partOfUse(limit: TokenBucketLimit, view: View | undefined, among: Place, nowMs: number): number {
   const used = usedIn(view, limit, nowMs);
   const whole = Math.max(limit.burst, used);
   return shareOf(whole, among) - shareOf(whole - used, among);
@@ -134,13 +134,13 @@ export function partOfUse(limit: GcraLimit, view: View | undefined, among: Place
 
 /** This instance's part of a token bucket when it is divided otherwise: its own use stays, and its part of what was seen changes. */
 export function redivided(
-  limit: GcraLimit,
-  spent: GcraState,
+  limit: TokenBucketLimit,
+  spent: TokenBucketState,
   view: View | undefined,
   [before, after]: readonly [Place, Place],
   nowMs: number,
-): GcraState {
-  const units = gcra.used(slowed(limit, before), spent, nowMs);
+): TokenBucketState {
+  const units = tokenBucket.used(slowed(limit, before), spent, nowMs);
   const own = Math.max(0, units - partOfUse(limit, view, before, nowMs));
-  return gcra.book(slowed(limit, after), undefined, own + partOfUse(limit, view, after, nowMs), nowMs);
+  return tokenBucket.book(slowed(limit, after), undefined, own + partOfUse(limit, view, after, nowMs), nowMs);
 }

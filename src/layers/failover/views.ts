@@ -153,7 +153,7 @@ export function raiseOf(view: View, { incarnation, lost }: Beat): (Raise & { rea
 /** An instant at which a booking would have ended as the view does. */
 function bookedAtMs({ limit, seenAtMs, endsAtMs }: View): number {
   switch (limit.algorithm) {
-    case "quota":
+    case "budget":
       return endsAtMs - limit.ttlMs;
     case "fixed-window":
       return limit.align === "calendar" ? endsAtMs - 1 : endsAtMs - limit.windowMs;
@@ -167,13 +167,13 @@ function bookedAtMs({ limit, seenAtMs, endsAtMs }: View): number {
 /** How long what is booked now may live; `null` where use cannot be given back. */
 function lifeMsOf(limit: LimitSpec): number | null {
   switch (limit.algorithm) {
-    case "quota":
+    case "budget":
       return limit.ttlMs;
     case "fixed-window":
       return limit.align === "calendar" ? limit.boundaries[2] - limit.boundaries[1] : limit.windowMs;
     case "sliding-window":
       return 2 * limit.windowMs;
-    case "gcra":
+    case "token-bucket":
       return Math.ceil((limit.burst * limit.levelPerUnit) / limit.levelPerMs);
     default:
       return null;

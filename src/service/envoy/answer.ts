@@ -84,7 +84,7 @@ function unitOfLimit({ calendar, otherwise, allotments }: Policy["limits"][numbe
 }
 
 function windowOf({ quota, spec }: Allotment): number {
-  if (spec.algorithm === "gcra") return (quota * spec.levelPerUnit) / spec.levelPerMs;
+  if (spec.algorithm === "token-bucket") return (quota * spec.levelPerUnit) / spec.levelPerMs;
   return "windowMs" in spec ? spec.windowMs : 0;
 }
 

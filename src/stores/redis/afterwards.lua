@@ -4,7 +4,7 @@
 -- The earliest instant whose bookings may be in a state.
 local function began_at_ms(limit, spent)
   local algorithm, end_ms = limit.algorithm, spent.expires_at_ms
-  if algorithm == fixed_window or (algorithm == quota and limit.c == 1) then
+  if algorithm == fixed_window or (algorithm == budget and limit.c == 1) then
     return end_ms - limit.b
   elseif algorithm ~= calendar_window then
     return 0
@@ -36,8 +36,8 @@ local function unspent(limit, spent, cost, at_ms, now_ms)
     return counter(max(0, spent.spent - cost), spent.expires_at_ms, nil, spent.seen), true
   elseif spent.kind == "sliding-window" then
     return sliding_window.without_units(spent, alone, cost), true
-  elseif spent.kind == "gcra" then
-    return gcra.lowered(limit, spent, gcra.returnable(limit, spent, alone, cost, now_ms)), true
+  elseif spent.kind == "token-bucket" then
+    return token_bucket.lowered(limit, spent, token_bucket.returnable(limit, spent, alone, cost, now_ms)), true
   end
   return spent, true
 end

@@ -7,7 +7,7 @@
 --       1. The terms: nothing, or until when the batch may be booked (ms since 1970), which key is the mark and the
 --       incarnation, which key the receipts are, the batch's number, which part of it this is, below which number all are
 --       settled, and whether it closes its number (0, 1); 0 for a key where it is not named, and for what belongs to it.
---       2. The limits, five numbers each: algorithm (1 quota, 2 fixed-window, 3 sliding-window, 4 gcra, 5 concurrency,
+--       2. The limits, five numbers each: algorithm (1 budget, 2 fixed-window, 3 sliding-window, 4 token-bucket, 5 concurrency,
 --       6 fixed-window of a calendar, 7 elapsed, 8 streak) and its four, as in src/stores/redis/arguments.ts.
 --       3. Shapes of requests that many have: how many steps, then for each which limit (negative: in shadow) and the cost
 --       in units. They are plain: judged, and nothing but charges of less than 2^40 units on counters and
@@ -49,7 +49,7 @@ local EXACT_FOR_CLIENTS = 9007199254740000
 local MAX_INSTANT = 2 ^ 52
 -- What the short way counts with stays far below 2^53, so that no sum of a batch saturates.
 local MAX_PLAIN, MAX_PLAIN_COST = 2 ^ 52, 2 ^ 40
-local QUOTA, FIXED_WINDOW, GCRA, CALENDAR_WINDOW = 1, 2, 4, 6
+local QUOTA, FIXED_WINDOW, TOKEN_BUCKET, CALENDAR_WINDOW = 1, 2, 4, 6
 local ALLOWED, DENIED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS = 1, 0, 2, 3, 4, 5, 6, 7
 local DAMAGED, WRONG_TYPE, TOO_MANY_HOLDS = -1, -2, -3
 

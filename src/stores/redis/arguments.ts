@@ -93,8 +93,8 @@ class Shapes {
 /** Whether a step charges a counter or a token bucket, with numbers that are far from where sums saturate. */
 function isPlain({ limit, event }: Step): boolean {
   if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_PLAIN) return false;
-  if (limit.algorithm === "gcra") return true;
-  if (limit.algorithm === "quota") return limit.ttlMs < MAX_PLAIN;
+  if (limit.algorithm === "token-bucket") return true;
+  if (limit.algorithm === "budget") return limit.ttlMs < MAX_PLAIN;
   return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < MAX_PLAIN);
 }
 
@@ -189,14 +189,14 @@ function isSame(one: Hold, other: Hold): boolean {
 
 function limitNumbers(limit: LimitSpec): number[] {
   switch (limit.algorithm) {
-    case "quota":
+    case "budget":
       return [1, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0, 0];
     case "fixed-window":
       if (limit.align === "calendar") return [6, limit.quota, ...limit.boundaries];
       return [2, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0, 0];
     case "sliding-window":
       return [3, limit.quota, limit.windowMs, 0, 0];
-    case "gcra":
+    case "token-bucket":
       return [4, limit.burst, limit.levelPerUnit, limit.levelPerMs, 0];
     case "concurrency":
       return [5, limit.quota, 0, 0, 0];

@@ -10,13 +10,13 @@ local ONE = byte("1")
 
 -- @include algorithms/counter.lua
 -- @include algorithms/sliding-window.lua
--- @include algorithms/gcra.lua
+-- @include algorithms/token-bucket.lua
 -- @include algorithms/concurrency.lua
 -- @include algorithms/elapsed.lua
 -- @include algorithms/streak.lua
 
 local algorithms =
-  { quota, fixed_window, sliding_window, gcra, concurrency, calendar_window, elapsed, streak }
+  { budget, fixed_window, sliding_window, token_bucket, concurrency, calendar_window, elapsed, streak }
 
 for _, limit in ipairs(limits) do
   limit.algorithm = algorithms[limit.of]
@@ -24,11 +24,11 @@ end
 
 -- By the first letter of a text; a counter has none.
 local spent_decoders =
-  { s = sliding_window.decode, g = gcra.decode, e = elapsed.decode, k = streak.decode }
+  { s = sliding_window.decode, g = token_bucket.decode, e = elapsed.decode, k = streak.decode }
 
 -- What is spent from its text, or nil when the text is damaged. Mirrors decodeSpent.
 local function decode_spent(text, expires_at_ms)
-  return (spent_decoders[sub(text, 1, 1)] or quota.decode)(text, expires_at_ms)
+  return (spent_decoders[sub(text, 1, 1)] or budget.decode)(text, expires_at_ms)
 end
 
 -- @include holds.lua

@@ -17,7 +17,7 @@ local NO_HOLDS = {}
 local held_state = { kind = "held" }
 
 local KINDS =
-  { c = "counter", s = "sliding-window", g = "gcra", n = "concurrency", e = "elapsed", k = "streak" }
+  { c = "counter", s = "sliding-window", g = "token-bucket", n = "concurrency", e = "elapsed", k = "streak" }
 local HEADS = {}
 for letter, kind in pairs(KINDS) do
   HEADS[kind] = "h1 " .. letter .. " "
@@ -122,15 +122,15 @@ end
 
 -- Gives units of a hold back to a token bucket. What was booked on top of it sinks with it.
 local function give_back(limit, given, units, at_ms, first)
-  if limit.algorithm ~= gcra or not draft_spent then
+  if limit.algorithm ~= token_bucket or not draft_spent then
     return
   end
-  local by = gcra.returnable(limit, draft_spent, given, units, at_ms)
+  local by = token_bucket.returnable(limit, draft_spent, given, units, at_ms)
   -- A state of another unit stays as it is, its end too.
   if by == 0 then
     return
   end
-  draft_spent = gcra.lowered(limit, draft_spent, by)
+  draft_spent = token_bucket.lowered(limit, draft_spent, by)
   if not has_levels then
     begin_levels(given, first)
   end
@@ -294,7 +294,7 @@ end
 -- Mirrors notAhead: the state of a bucket with holds, or the same one.
 local function held_not_ahead(limit, state, now_ms)
   local spent = state.spent and limit.algorithm.not_ahead(limit, state.spent, now_ms)
-  local ahead_ms = limit.algorithm == gcra and state.spent and max(0, state.spent.base_ms - now_ms) or 0
+  local ahead_ms = limit.algorithm == token_bucket and state.spent and max(0, state.spent.base_ms - now_ms) or 0
   local is_same = spent == state.spent
   local holds, order = {}, {}
   for place, hold in ipairs(state.holds) do
@@ -500,7 +500,7 @@ end
 
 -- A token bucket is filled, at most to the brim, and everything that was booked on it sinks.
 local function filled_up(limit, spent, holds, units, now_ms)
-  local by = gcra.returnable(limit, spent, spent, units, now_ms)
+  local by = token_bucket.returnable(limit, spent, spent, units, now_ms)
   local sunk = {}
   for place, hold in ipairs(holds) do
     local mark = hold.mark
@@ -510,7 +510,7 @@ local function filled_up(limit, spent, holds, units, now_ms)
     end
     sunk[place] = hold
   end
-  return gcra.lowered(limit, spent, by), sunk
+  return token_bucket.lowered(limit, spent, by), sunk
 end
 
 local function granted(limit, spent, holds, id, units, lease_ms, now_ms)
@@ -521,7 +521,7 @@ local function granted(limit, spent, holds, id, units, lease_ms, now_ms)
   if limit.algorithm == fixed_window or limit.algorithm == calendar_window then
     expires_at_ms = min(expires_at_ms, spent and spent.expires_at_ms or limit.algorithm.end_of(limit, now_ms))
   end
-  local is_level = limit.algorithm == gcra
+  local is_level = limit.algorithm == token_bucket
   local grant = {
     id = id,
     units = units,
@@ -561,7 +561,7 @@ local function held(limit, spent, holds, made, now_ms)
   if made.units == 0 then
     return spent, holds
   end
-  if limit.algorithm == gcra then
+  if limit.algorithm == token_bucket then
     spent = charged(limit, spent, made.units, now_ms)
     made = changed_hold(made, made.expires_at_ms, spent, false)
   end
@@ -593,7 +593,7 @@ local function held_from(limit, spent, holds, made, at_ms, now_ms)
     return spent, holds
   end
   local hold = changed_hold(made, at_ms + made.lease_ms, nil, false)
-  if limit.algorithm == gcra then
+  if limit.algorithm == token_bucket then
     hold.expires_at_ms, hold.lease_ms = at_ms, at_ms - now_ms
     hold.charges, hold.waits = true, true
     hold.becomes = { charges = made.charges, lease_ms = made.lease_ms }

@@ -1,4 +1,4 @@
--- Token buckets as the short way has them. Mirrors src/kernel/algorithms/gcra.ts; gcra.lua in algorithms has the rest.
+-- Token buckets as the short way has them. Mirrors src/kernel/algorithms/token-bucket.ts; token-bucket.lua in algorithms has the rest.
 -- A limit's numbers: a burst; b level per unit; c level per ms.
 
 local MAX_LEVEL = MAX_INSTANT

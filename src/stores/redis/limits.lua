@@ -1,7 +1,7 @@
 -- The batch's limits. Of each: of, its algorithm's number; a, b, c and d, its numbers. Of counters also: end_ms, when one
 -- ends that begins now; last_ms, when one ends at the latest that a right clock wrote; slides, whether each charge puts the end off; is_stale, whether now is in none of its windows.
 
--- When a window ends that begins with a charge, or that it falls into. Mirrors endOf of fixed-window.ts, and quota.ts.
+-- When a window ends that begins with a charge, or that it falls into. Mirrors endOf of fixed-window.ts, and budget.ts.
 local function window_end(limit, at_ms)
   if limit.of == CALENDAR_WINDOW then
     -- A hold may have ended in a window that is over by now, or may end after those that are known.

@@ -42,7 +42,7 @@ local function plain_used(limit, key)
     local units = counts[key] or count_in(key)
     -- Only the general way shortens what a clock that was ahead wrote.
     return units and ends[key] <= limit.last_ms and units or nil
-  elseif limit.of == GCRA then
+  elseif limit.of == TOKEN_BUCKET then
     return (level_used(limit, key))
   end
   return nil

@@ -9,7 +9,7 @@ local function state_in(key)
     state = ends[key] > 0 and counter(units, ends[key])
     counts[key] = nil
   elseif levels[key] then
-    state = ends[key] > 0 and gcra.state(levels[key], bases[key], sizes[key], ends[key])
+    state = ends[key] > 0 and token_bucket.state(levels[key], bases[key], sizes[key], ends[key])
     levels[key] = nil
   elseif text then
     expiries[key] = expiries[key] or call("PEXPIRETIME", keys[key])

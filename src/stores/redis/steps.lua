@@ -114,7 +114,7 @@ end
 local function turn_of(step)
   local event = step.event
   local is_waitable = event == CHARGE or event == COUNT or event == HOLD
-  if step.limit.algorithm ~= gcra or not is_waitable or step.shadow then
+  if step.limit.algorithm ~= token_bucket or not is_waitable or step.shadow then
     return INFINITY
   end
   return turn_after_ms(step.limit, step.spent, step.holds, step.needed, now_ms)

@@ -1,8 +1,8 @@
--- Mirrors quota.ts, fixed-window.ts and counter.ts in src/kernel/algorithms: units spent until an instant.
+-- Mirrors budget.ts, fixed-window.ts and counter.ts in src/kernel/algorithms: units spent until an instant.
 -- A limit's numbers: a quota; b ttl or window in ms; c 1 when the ttl runs from the first charge, or windows begin with
 -- it. Of a calendar: a quota; b, c, d where two windows begin, and where they end, in ms since 1970.
 
-local quota = { kind = "counter", is_firm = true }
+local budget = { kind = "counter", is_firm = true }
 local fixed_window = { kind = "counter", is_firm = true }
 local calendar_window = { kind = "counter", is_firm = true }
 
@@ -21,14 +21,14 @@ local function free_after_ms(limit, state, units, now_ms)
 end
 
 -- One that is only thought of lasts until the next one is.
-local thought = { algorithm = quota, kind = "counter" }
+local thought = { algorithm = budget, kind = "counter" }
 
 local function counter(spent, expires_at_ms, is_thought, seen)
   if is_thought then
     thought.spent, thought.expires_at_ms = spent, expires_at_ms
     return thought
   end
-  return { algorithm = quota, kind = "counter", spent = spent, expires_at_ms = expires_at_ms, seen = seen }
+  return { algorithm = budget, kind = "counter", spent = spent, expires_at_ms = expires_at_ms, seen = seen }
 end
 
 -- Whether a bucket has seen a value before, by its mark.
@@ -69,12 +69,12 @@ local function not_ahead(limit, state)
   return counter(state.spent, limit.last_ms, nil, state.seen)
 end
 
-for _, algorithm in ipairs({ quota, fixed_window, calendar_window }) do
+for _, algorithm in ipairs({ budget, fixed_window, calendar_window }) do
   algorithm.not_ahead = not_ahead
   algorithm.used, algorithm.free_after_ms, algorithm.end_of, algorithm.book = used, free_after_ms, window_end, book
 end
 
-function quota.encode(state)
+function budget.encode(state)
   if state.seen then
     return "c1 " .. text_of[state.spent] .. " " .. state.seen
   end
@@ -100,11 +100,11 @@ local function decode_seen(text, expires_at_ms)
   if not spent or not are_marks(seen) then
     return nil
   end
-  local state = quota.decode(spent, expires_at_ms)
+  local state = budget.decode(spent, expires_at_ms)
   return state and counter(state.spent, expires_at_ms, nil, seen)
 end
 
-function quota.decode(text, expires_at_ms)
+function budget.decode(text, expires_at_ms)
   if byte(text, 1) == byte("c") then
     return decode_seen(text, expires_at_ms)
   end

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { GcraState } from "./algorithms/gcra.ts";
+import type { TokenBucketState } from "./algorithms/token-bucket.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
 import { type Hold, REMEMBERED_MS } from "./holds.ts";
 import type { StoredState } from "./stored.ts";
 
 // A unit raises the level by 10, each ms lowers it by 3.
-const GCRA: LimitSpec = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
 
 function take(cost: number): StepEvent {
   return { type: "charge", cost };
@@ -21,8 +21,8 @@ function settle(id: string, units: number): StepEvent {
   return { type: "settle", id, units };
 }
 
-function level(baseMs: number, level: number, expiresAtMs: number): GcraState {
-  return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit: 10 };
+function level(baseMs: number, level: number, expiresAtMs: number): TokenBucketState {
+  return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: 10 };
 }
 
 function markAt(baseMs: number, level: number): Hold["mark"] {
@@ -53,14 +53,14 @@ describe("holds on a token bucket", () => {
   const marks = (holds: readonly Hold[]) => Object.fromEntries(holds.map(({ id, mark }) => [id, mark?.level]));
 
   it("remember the level right after each", () => {
-    const a = bucket(GCRA);
+    const a = bucket(TOKEN_BUCKET);
     a.ask(1000, hold("a", 1, 50, "charge"));
     a.ask(1000, take(1));
     a.ask(1001, hold("b", 2, 50, "charge"));
     assert.deepEqual(a.state, {
       kind: "held",
       expiresAtMs: 1051 + REMEMBERED_MS,
-      of: "gcra",
+      of: "token-bucket",
       spent: level(1001, 37, 1014),
       holds: [
         {
@@ -87,7 +87,7 @@ describe("holds on a token bucket", () => {
 
   it("sink with what is given back below them, and stay when it is above", () => {
     const make = () => {
-      const a = bucket({ ...GCRA, burst: 9 });
+      const a = bucket({ ...TOKEN_BUCKET, burst: 9 });
       a.ask(1000, hold("low", 2, 50, "refund"));
       a.ask(1000, hold("middle", 3, 50, "charge"));
       a.ask(1000, hold("high", 1, 50, "refund"));
@@ -108,12 +108,12 @@ describe("holds on a token bucket", () => {
       const a = make();
       a.ask(nowMs, settle(id, actual));
       assert.deepEqual(marks(a.holds()), left, `${id} at ${nowMs}`);
-      assert.equal(a.state?.kind === "held" && a.state.spent?.kind === "gcra" && a.state.spent.level, expected);
+      assert.equal(a.state?.kind === "held" && a.state.spent?.kind === "token-bucket" && a.state.spent.level, expected);
     }
   });
 
   it("give back nothing twice: not what the time since has given, nor what another hold did", () => {
-    const a = bucket(GCRA);
+    const a = bucket(TOKEN_BUCKET);
     a.ask(1000, hold("a", 3, 100, "charge"));
     a.ask(1000, hold("b", 2, 100, "charge"));
     assert.equal(a.ask(1000, settle("a", 0)).used, 2);
@@ -122,7 +122,7 @@ describe("holds on a token bucket", () => {
   });
 
   it("stay at an equal mark, as those have that were forced onto a level that is full", () => {
-    const a = bucket(GCRA);
+    const a = bucket(TOKEN_BUCKET);
     const room = Math.floor(2 ** 52 / 10);
     a.ask(1000, hold("a", room, 100, "charge"), "force");
     a.ask(1000, hold("b", 1, 100, "charge"), "force");
@@ -133,7 +133,7 @@ describe("holds on a token bucket", () => {
 
   it("give back at their end what is left of them then, whenever the bucket is touched", () => {
     const make = () => {
-      const a = bucket(GCRA);
+      const a = bucket(TOKEN_BUCKET);
       a.ask(1000, hold("a", 3, 5, "refund"));
       a.ask(1000, hold("b", 2, 8, "refund"));
       return a;
@@ -158,20 +158,20 @@ describe("holds on a token bucket", () => {
       [1, 1],
       [1000, 30],
     ] as const) {
-      const a = bucket(GCRA);
+      const a = bucket(TOKEN_BUCKET);
       a.ask(1000, hold("a", 5, 50, "refund"));
-      a.limit = { ...GCRA, levelPerUnit, levelPerMs };
+      a.limit = { ...TOKEN_BUCKET, levelPerUnit, levelPerMs };
       a.ask(1001, settle("a", 0));
       assert.deepEqual(a.state, level(1000, 50, 1017));
     }
   });
 
   it("give back by the pace that is now, and sink no mark below zero", () => {
-    const a = bucket({ ...GCRA, burst: 9 });
+    const a = bucket({ ...TOKEN_BUCKET, burst: 9 });
     a.ask(1000, hold("a", 5, 50, "charge"));
     a.ask(1015, hold("b", 1, 50, "charge"));
     assert.deepEqual(a.state?.kind === "held" && a.state.spent, level(1015, 15, 1020));
-    a.limit = { ...GCRA, levelPerMs: 1 };
+    a.limit = { ...TOKEN_BUCKET, levelPerMs: 1 };
     a.ask(1015, settle("a", 0));
     assert.deepEqual(a.holds()[0]?.mark, markAt(1015, 0));
     assert.equal(a.used(1015), 0);

@@ -7,12 +7,12 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import type { GcraLimit } from "./algorithms/gcra.ts";
+import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
 import { decide, type StepEvent, type StepReply } from "./decide.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_123;
-const SCHEDULES = Number(process.env.TOLLGATE_GCRA_SCHEDULES ?? 10_000);
+const SCHEDULES = Number(process.env.TOLLGATE_TOKEN_BUCKET_SCHEDULES ?? 10_000);
 
 interface Passed {
   readonly atMs: number;
@@ -29,8 +29,8 @@ interface Made extends Passed {
   isOpen: boolean;
 }
 
-const limits: fc.Arbitrary<GcraLimit> = fc.record({
-  algorithm: fc.constant("gcra"),
+const limits: fc.Arbitrary<TokenBucketLimit> = fc.record({
+  algorithm: fc.constant("token-bucket"),
   burst: fc.integer({ min: 1, max: 8 }),
   levelPerUnit: fc.integer({ min: 1, max: 12 }),
   levelPerMs: fc.integer({ min: 1, max: 3 }),
@@ -68,7 +68,7 @@ function waitMs(wait: Turn["wait"], retryMs: number, holds: readonly Made[], now
   return Math.max(0, ms + Number(beside));
 }
 
-it(`gcra lets through at most burst + floor(t * rate) units in any t, over ${SCHEDULES} schedules with holds`, () => {
+it(`tokenBucket lets through at most burst + floor(t * rate) units in any t, over ${SCHEDULES} schedules with holds`, () => {
   const counts = { charge: 0, hold: 0, denied: 0, early: 0, late: 0, settled: 0, several: 0, expired: 0, extended: 0 };
   const property = fc.property(limits, schedules, (limit, schedule) => {
     const passed: Passed[] = [];

@@ -7,23 +7,23 @@ import { type Algorithm, isEnd, isInstant, MAX_INSTANT_MS } from "./algorithm.ts
  * `levelPerUnit` = windowMs / g, and each ms lowers it by `levelPerMs` = quota / g, so no fraction is ever needed.
  * `burst * levelPerUnit * 2` is below 2^52.
  */
-export interface GcraLimit {
-  readonly algorithm: "gcra";
+export interface TokenBucketLimit {
+  readonly algorithm: "token-bucket";
   readonly burst: number;
   readonly levelPerUnit: number;
   readonly levelPerMs: number;
 }
 
 /** The level at an instant (epoch ms), and the size of a unit in it. */
-export interface GcraLevel {
+export interface TokenBucketLevel {
   readonly baseMs: number;
   readonly level: number;
   readonly levelPerUnit: number;
 }
 
 /** The level that a bucket had when it was last booked on. */
-export interface GcraState extends GcraLevel {
-  readonly kind: "gcra";
+export interface TokenBucketState extends TokenBucketLevel {
+  readonly kind: "token-bucket";
   readonly expiresAtMs: number;
 }
 
@@ -31,11 +31,11 @@ export interface GcraState extends GcraLevel {
 const MAX_LEVEL = MAX_INSTANT_MS;
 
 /** What units raise a level by that stands at `level`. */
-function levelOf(limit: GcraLimit, units: number, level: number): number {
+function levelOf(limit: TokenBucketLimit, units: number, level: number): number {
   return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
 }
 
-function levelAt(limit: GcraLimit, state: GcraLevel | undefined, nowMs: number): number {
+function levelAt(limit: TokenBucketLimit, state: TokenBucketLevel | undefined, nowMs: number): number {
   if (state === undefined) return 0;
   const level =
     state.levelPerUnit === limit.levelPerUnit
@@ -53,21 +53,27 @@ function levelAt(limit: GcraLimit, state: GcraLevel | undefined, nowMs: number):
  *
  * @param mark the level right after the hold was booked
  */
-export function returnable(limit: GcraLimit, state: GcraState, mark: GcraLevel, units: number, nowMs: number): number {
+export function returnable(
+  limit: TokenBucketLimit,
+  state: TokenBucketState,
+  mark: TokenBucketLevel,
+  units: number,
+  nowMs: number,
+): number {
   if (mark.levelPerUnit !== limit.levelPerUnit || state.levelPerUnit !== limit.levelPerUnit) return 0;
   const atMs = Math.max(nowMs, state.baseMs);
   return Math.min(units * limit.levelPerUnit, levelAt(limit, mark, atMs), levelAt(limit, state, atMs));
 }
 
 /** The state after its level was lowered by at most what is left of it. */
-export function lowered(limit: GcraLimit, state: GcraState, by: number): GcraState {
+export function lowered(limit: TokenBucketLimit, state: TokenBucketState, by: number): TokenBucketState {
   const level = state.level - by;
   return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
 }
 
 /** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */
-export const gcra: Algorithm<GcraLimit, GcraState> = {
-  kind: "gcra",
+export const tokenBucket: Algorithm<TokenBucketLimit, TokenBucketState> = {
+  kind: "token-bucket",
   refills: true,
   isFirm: true,
   capacity: (limit) => limit.burst,
@@ -82,7 +88,7 @@ export const gcra: Algorithm<GcraLimit, GcraState> = {
     const before = levelAt(limit, state, nowMs);
     const level = before + levelOf(limit, cost, before);
     const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
-    return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
+    return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.baseMs - nowMs;
@@ -94,12 +100,12 @@ export const gcra: Algorithm<GcraLimit, GcraState> = {
     if (match === null) return null;
     const level = levelIn(match[1], match[2], match[3]);
     if (level === null || !isEnd(expiresAtMs) || level.baseMs > expiresAtMs) return null;
-    return { kind: "gcra", expiresAtMs, ...level };
+    return { kind: "token-bucket", expiresAtMs, ...level };
   },
 };
 
 /** A level from its numbers as texts, or `null` when one of them is too large. */
-export function levelIn(base?: string, height?: string, perUnit?: string): GcraLevel | null {
+export function levelIn(base?: string, height?: string, perUnit?: string): TokenBucketLevel | null {
   const [baseMs, level, levelPerUnit] = [Number(base), Number(height), Number(perUnit)];
   if (!isInstant(baseMs) || level > MAX_LEVEL || levelPerUnit > MAX_LEVEL) return null;
   return { baseMs, level, levelPerUnit };

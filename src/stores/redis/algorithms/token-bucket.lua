@@ -1,7 +1,7 @@
--- Mirrors src/kernel/algorithms/gcra.ts: a token bucket in whole numbers.
+-- Mirrors src/kernel/algorithms/token-bucket.ts: a token bucket in whole numbers.
 -- A limit's numbers: a burst; b level per unit; c level per ms.
 
-local gcra = { kind = "gcra", is_firm = true }
+local token_bucket = { kind = "token-bucket", is_firm = true }
 
 do
   local function level_at(limit, state, now_ms)
@@ -15,10 +15,10 @@ do
     return level_after(limit, level, state.base_ms, now_ms)
   end
 
-  function gcra.state(level, base_ms, level_per_unit, expires_at_ms)
+  function token_bucket.state(level, base_ms, level_per_unit, expires_at_ms)
     return {
-      algorithm = gcra,
-      kind = "gcra",
+      algorithm = token_bucket,
+      kind = "token-bucket",
       expires_at_ms = expires_at_ms,
       base_ms = base_ms,
       level = level,
@@ -26,15 +26,15 @@ do
     }
   end
 
-  function gcra.end_of(limit, now_ms)
+  function token_bucket.end_of(limit, now_ms)
     return now_ms + ceil(limit.a * limit.b / limit.c)
   end
 
-  function gcra.used(limit, state, now_ms)
+  function token_bucket.used(limit, state, now_ms)
     return ceil(level_at(limit, state, now_ms) / limit.b)
   end
 
-  function gcra.free_after_ms(limit, state, units, now_ms)
+  function token_bucket.free_after_ms(limit, state, units, now_ms)
     local excess = level_at(limit, state, now_ms) - (limit.a - units) * limit.b
     if excess <= 0 then
       return 0
@@ -42,15 +42,15 @@ do
     return max(0, state.base_ms - now_ms) + ceil(excess / limit.c)
   end
 
-  function gcra.book(limit, state, cost, now_ms)
+  function token_bucket.book(limit, state, cost, now_ms)
     local base_ms = max(state and state.base_ms or 0, now_ms)
     local before = level_at(limit, state, now_ms)
     local level = before + rise_of(limit, cost, before)
-    return gcra.state(level, base_ms, limit.b, base_ms + ceil(level / limit.c))
+    return token_bucket.state(level, base_ms, limit.b, base_ms + ceil(level / limit.c))
   end
 
   -- By how much the level may be lowered for units of a hold that were not needed; `mark` is the level right after it.
-  function gcra.returnable(limit, state, mark, units, now_ms)
+  function token_bucket.returnable(limit, state, mark, units, now_ms)
     if mark.level_per_unit ~= limit.b or state.level_per_unit ~= limit.b then
       return 0
     end
@@ -58,24 +58,24 @@ do
     return min(units * limit.b, level_at(limit, mark, at_ms), level_at(limit, state, at_ms))
   end
 
-  function gcra.lowered(limit, state, by)
+  function token_bucket.lowered(limit, state, by)
     local level = state.level - by
-    return gcra.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.c))
+    return token_bucket.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.c))
   end
 
-  function gcra.not_ahead(limit, state, now_ms)
+  function token_bucket.not_ahead(limit, state, now_ms)
     local ahead_ms = state.base_ms - now_ms
     if ahead_ms <= 0 then
       return state
     end
-    return gcra.state(state.level, now_ms, state.level_per_unit, state.expires_at_ms - ahead_ms)
+    return token_bucket.state(state.level, now_ms, state.level_per_unit, state.expires_at_ms - ahead_ms)
   end
 
-  function gcra.encode(state)
+  function token_bucket.encode(state)
     return "g1 " .. text_of[state.base_ms] .. " " .. text_of[state.level] .. " " .. text_of[state.level_per_unit]
   end
 
-  function gcra.decode(text, expires_at_ms)
+  function token_bucket.decode(text, expires_at_ms)
     local base_ms, level, level_per_unit = match(text, "^g1 (%d+) (%d+) ([1-9]%d*)$")
     if not base_ms then
       return nil
@@ -86,6 +86,6 @@ do
     elseif expires_at_ms ~= -1 and base_ms > expires_at_ms then
       return nil
     end
-    return gcra.state(level, base_ms, level_per_unit, expires_at_ms)
+    return token_bucket.state(level, base_ms, level_per_unit, expires_at_ms)
   end
 end

@@ -1,29 +1,36 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type GcraLevel, type GcraLimit, type GcraState, gcra, lowered, returnable } from "./gcra.ts";
+import {
+  type TokenBucketLevel,
+  type TokenBucketLimit,
+  type TokenBucketState,
+  tokenBucket,
+  lowered,
+  returnable,
+} from "./token-bucket.ts";
 
 // 3 units each 10 ms, at most 5 at once: a unit raises the level by 10, each ms lowers it by 3.
-const LIMIT: GcraLimit = { algorithm: "gcra", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
+const LIMIT: TokenBucketLimit = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
 
-function state(baseMs: number, level: number, expiresAtMs: number, levelPerUnit = 10): GcraState {
-  return { kind: "gcra", expiresAtMs, baseMs, level, levelPerUnit };
+function state(baseMs: number, level: number, expiresAtMs: number, levelPerUnit = 10): TokenBucketState {
+  return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit };
 }
 
-function mark(baseMs: number, level: number, levelPerUnit = 10): GcraLevel {
+function mark(baseMs: number, level: number, levelPerUnit = 10): TokenBucketLevel {
   return { baseMs, level, levelPerUnit };
 }
 
 const FULL = state(1000, 50, 1017);
 
-describe("gcra", () => {
+describe("token-bucket", () => {
   it("says what it is", () => {
-    assert.equal(gcra.kind, "gcra");
-    assert.equal(gcra.refills, true);
-    assert.equal(gcra.capacity(LIMIT), 5);
+    assert.equal(tokenBucket.kind, "token-bucket");
+    assert.equal(tokenBucket.refills, true);
+    assert.equal(tokenBucket.capacity(LIMIT), 5);
   });
 
   it("lets the level fall at the rate, and counts a begun unit as used", () => {
-    const cases: [string, GcraState | undefined, nowMs: number, expected: number][] = [
+    const cases: [string, TokenBucketState | undefined, nowMs: number, expected: number][] = [
       ["nothing", undefined, 1000, 0],
       ["full", FULL, 1000, 5],
       ["one ms before a unit is back", FULL, 1003, 5],
@@ -35,9 +42,10 @@ describe("gcra", () => {
       ["long empty", FULL, Number.MAX_SAFE_INTEGER, 0],
       ["a clock set back", FULL, 400, 5],
     ];
-    for (const [name, given, nowMs, expected] of cases) assert.equal(gcra.used(LIMIT, given, nowMs), expected, name);
-    const steep: GcraLimit = { algorithm: "gcra", burst: 5, levelPerUnit: 1, levelPerMs: 7 };
-    assert.equal(gcra.used(steep, state(1000, 5, 1001, 1), 1001), 0, "never below zero");
+    for (const [name, given, nowMs, expected] of cases)
+      assert.equal(tokenBucket.used(LIMIT, given, nowMs), expected, name);
+    const steep: TokenBucketLimit = { algorithm: "token-bucket", burst: 5, levelPerUnit: 1, levelPerMs: 7 };
+    assert.equal(tokenBucket.used(steep, state(1000, 5, 1001, 1), 1001), 0, "never below zero");
   });
 
   it("frees units at the rate", () => {
@@ -58,12 +66,12 @@ describe("gcra", () => {
     ];
     for (const [burst, units, nowMs, expected] of cases) {
       const name = `${units} of ${burst} units at ${nowMs}`;
-      assert.equal(gcra.freeAfterMs({ ...LIMIT, burst }, FULL, units, nowMs), expected, name);
+      assert.equal(tokenBucket.freeAfterMs({ ...LIMIT, burst }, FULL, units, nowMs), expected, name);
     }
   });
 
   it("books onto the level", () => {
-    const cases: [string, GcraState | undefined, cost: number, nowMs: number, GcraState][] = [
+    const cases: [string, TokenBucketState | undefined, cost: number, nowMs: number, TokenBucketState][] = [
       ["the first", undefined, 5, 1000, FULL],
       ["at the epoch itself", undefined, 3, 0, state(0, 30, 10)],
       ["onto what is left", FULL, 1, 1004, state(1004, 48, 1020)],
@@ -71,47 +79,47 @@ describe("gcra", () => {
       ["at the latest instant seen when the clock is set back", state(1000, 10, 1004), 2, 400, state(1000, 30, 1010)],
     ];
     for (const [name, given, cost, nowMs, expected] of cases) {
-      assert.deepEqual(gcra.book(LIMIT, given, cost, nowMs), expected, name);
+      assert.deepEqual(tokenBucket.book(LIMIT, given, cost, nowMs), expected, name);
     }
   });
 
   it("converts the level of another rate, debt as well, rounded up to units", () => {
-    const cases: [string, GcraState, expected: number][] = [
+    const cases: [string, TokenBucketState, expected: number][] = [
       ["whole units", state(1000, 8, 1100, 4), 2],
       ["a begun unit", state(1000, 9, 1100, 4), 3],
       ["more than the burst", state(1000, 398, 2000, 4), 100],
     ];
     for (const [name, given, expected] of cases) {
-      assert.equal(gcra.used(LIMIT, given, 1000), expected, name);
+      assert.equal(tokenBucket.used(LIMIT, given, 1000), expected, name);
       const wait = Math.ceil((expected * 10) / 3);
-      assert.equal(gcra.freeAfterMs(LIMIT, given, 5, 1000), wait, name);
-      assert.equal(gcra.used(LIMIT, given, 1000 + wait - 1), 1, name);
-      assert.equal(gcra.used(LIMIT, given, 1000 + wait), 0, name);
+      assert.equal(tokenBucket.freeAfterMs(LIMIT, given, 5, 1000), wait, name);
+      assert.equal(tokenBucket.used(LIMIT, given, 1000 + wait - 1), 1, name);
+      assert.equal(tokenBucket.used(LIMIT, given, 1000 + wait), 0, name);
     }
   });
 
   it("keeps the very level when only the burst or the pace was changed", () => {
     const given = state(1000, 41, 1014);
-    assert.deepEqual(gcra.book(LIMIT, given, 0, 1000), given);
-    assert.equal(gcra.used({ ...LIMIT, burst: 2 }, given, 1000), 5);
-    assert.equal(gcra.used({ ...LIMIT, levelPerMs: 41 }, given, 1001), 0);
-    assert.equal(gcra.used({ ...LIMIT, levelPerMs: 40 }, given, 1001), 1);
+    assert.deepEqual(tokenBucket.book(LIMIT, given, 0, 1000), given);
+    assert.equal(tokenBucket.used({ ...LIMIT, burst: 2 }, given, 1000), 5);
+    assert.equal(tokenBucket.used({ ...LIMIT, levelPerMs: 41 }, given, 1001), 0);
+    assert.equal(tokenBucket.used({ ...LIMIT, levelPerMs: 40 }, given, 1001), 1);
   });
 
   it("books past the burst, and lets the debt run off at the rate", () => {
-    const cases: [string, GcraState | undefined, cost: number, nowMs: number, GcraState][] = [
+    const cases: [string, TokenBucketState | undefined, cost: number, nowMs: number, TokenBucketState][] = [
       ["at once", undefined, 6, 1000, state(1000, 60, 1020)],
       ["onto a full bucket", FULL, 1, 1000, state(1000, 60, 1020)],
       ["onto debt", state(1000, 60, 1020), 2, 1001, state(1001, 77, 1027)],
     ];
     for (const [name, given, cost, nowMs, expected] of cases) {
-      assert.deepEqual(gcra.book(LIMIT, given, cost, nowMs), expected, name);
+      assert.deepEqual(tokenBucket.book(LIMIT, given, cost, nowMs), expected, name);
     }
     const debt = state(1001, 77, 1027);
-    assert.equal(gcra.used(LIMIT, debt, 1001), 8);
-    assert.equal(gcra.freeAfterMs(LIMIT, debt, 0, 1001), 9);
-    assert.equal(gcra.freeAfterMs(LIMIT, debt, 1, 1001), 13);
-    assert.equal(gcra.freeAfterMs(LIMIT, debt, 5, 1001), 26);
+    assert.equal(tokenBucket.used(LIMIT, debt, 1001), 8);
+    assert.equal(tokenBucket.freeAfterMs(LIMIT, debt, 0, 1001), 9);
+    assert.equal(tokenBucket.freeAfterMs(LIMIT, debt, 1, 1001), 13);
+    assert.equal(tokenBucket.freeAfterMs(LIMIT, debt, 5, 1001), 26);
   });
 
   it("saturates at 2^52, by whole units", () => {
@@ -128,31 +136,35 @@ describe("gcra", () => {
     for (const [name, level, cost, expected] of cases) {
       const expiresAtMs = 1000 + Math.ceil(expected / 3);
       assert.deepEqual(
-        gcra.book(LIMIT, state(1000, level, 1001), cost, 1000),
+        tokenBucket.book(LIMIT, state(1000, level, 1001), cost, 1000),
         state(1000, expected, expiresAtMs),
         name,
       );
     }
     const units = Math.floor(most / 10);
-    assert.equal(gcra.used(LIMIT, state(1000, most, 1001, 1), 1000), units, "a level of smaller units");
-    assert.equal(gcra.used(LIMIT, state(1000, units * 3, 1001, 3), 1000), units, "as many units as there is room for");
-    assert.equal(gcra.used(LIMIT, state(1000, units * 3 - 3, 1001, 3), 1000), units - 1, "one less");
-    const paid = gcra.book({ ...LIMIT, levelPerMs: 1 }, undefined, Number.MAX_SAFE_INTEGER, 2 ** 52);
+    assert.equal(tokenBucket.used(LIMIT, state(1000, most, 1001, 1), 1000), units, "a level of smaller units");
+    assert.equal(
+      tokenBucket.used(LIMIT, state(1000, units * 3, 1001, 3), 1000),
+      units,
+      "as many units as there is room for",
+    );
+    assert.equal(tokenBucket.used(LIMIT, state(1000, units * 3 - 3, 1001, 3), 1000), units - 1, "one less");
+    const paid = tokenBucket.book({ ...LIMIT, levelPerMs: 1 }, undefined, Number.MAX_SAFE_INTEGER, 2 ** 52);
     assert.ok(Number.isSafeInteger(paid.expiresAtMs));
-    assert.equal(gcra.used({ ...LIMIT, levelPerMs: 1 }, paid, paid.expiresAtMs - 1), 1);
+    assert.equal(tokenBucket.used({ ...LIMIT, levelPerMs: 1 }, paid, paid.expiresAtMs - 1), 1);
   });
 
   it("stays exact near 2^52", () => {
     const burst = 2 ** 51 - 1;
-    const limit: GcraLimit = { algorithm: "gcra", burst, levelPerUnit: 1, levelPerMs: 1 };
-    const given = gcra.book(limit, undefined, burst, 1000);
-    assert.equal(gcra.used(limit, given, 1001), burst - 1);
-    assert.equal(gcra.freeAfterMs(limit, given, burst, 1001), burst - 1);
+    const limit: TokenBucketLimit = { algorithm: "token-bucket", burst, levelPerUnit: 1, levelPerMs: 1 };
+    const given = tokenBucket.book(limit, undefined, burst, 1000);
+    assert.equal(tokenBucket.used(limit, given, 1001), burst - 1);
+    assert.equal(tokenBucket.freeAfterMs(limit, given, burst, 1001), burst - 1);
     assert.equal(given.expiresAtMs, 1000 + burst);
   });
 
   it("takes back what was not needed, but no more than is left of all that was booked up to it", () => {
-    const cases: [string, GcraState, GcraLevel, units: number, nowMs: number, expected: number][] = [
+    const cases: [string, TokenBucketState, TokenBucketLevel, units: number, nowMs: number, expected: number][] = [
       ["nothing", FULL, mark(1000, 50), 0, 1000, 0],
       ["at once", FULL, mark(1000, 50), 3, 1000, 30],
       ["what is left of it", FULL, mark(1000, 30), 3, 1001, 27],
@@ -178,9 +190,9 @@ describe("gcra", () => {
 
   it("writes text and reads back nothing else", () => {
     for (const given of [FULL, state(0, 0, 0, 1), state(2 ** 52, 2 ** 52, 2 ** 52, 9)]) {
-      const text = gcra.encode(given);
+      const text = tokenBucket.encode(given);
       assert.equal(text, `g1 ${given.baseMs} ${given.level} ${given.levelPerUnit}`);
-      assert.deepEqual(gcra.decode(text, given.expiresAtMs), given);
+      assert.deepEqual(tokenBucket.decode(text, given.expiresAtMs), given);
     }
     const damaged = [
       "",
@@ -196,8 +208,8 @@ describe("gcra", () => {
     damaged.push("g1 9007199254740992 1 1", "g1 1 9007199254740992 1", "g1 1 1 9007199254740992", "g1 1 1 1\n", "7");
     const above = 2 ** 52 + 1;
     damaged.push(`g1 1 ${above} 1`, `g1 1 1 ${above}`, "g1 8 1 1");
-    for (const text of damaged) assert.equal(gcra.decode(text, 7), null, JSON.stringify(text));
-    assert.equal(gcra.decode(`g1 ${above} 1 1`, above), null);
-    assert.equal(gcra.decode("g1 1 1 1", -1), null);
+    for (const text of damaged) assert.equal(tokenBucket.decode(text, 7), null, JSON.stringify(text));
+    assert.equal(tokenBucket.decode(`g1 ${above} 1 1`, above), null);
+    assert.equal(tokenBucket.decode("g1 1 1 1", -1), null);
   });
 });

@@ -1,24 +1,24 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./counter.ts";
-import { type QuotaLimit, quota } from "./quota.ts";
+import { type BudgetLimit, budget } from "./budget.ts";
 
-const FROM_LAST: QuotaLimit = { algorithm: "quota", quota: 5, ttlMs: 100, ttlFrom: "last" };
-const FROM_FIRST: QuotaLimit = { ...FROM_LAST, ttlFrom: "first" };
+const FROM_LAST: BudgetLimit = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
+const FROM_FIRST: BudgetLimit = { ...FROM_LAST, ttlFrom: "first" };
 
 function counter(spent: number, expiresAtMs: number): CounterState {
   return { kind: "counter", spent, expiresAtMs };
 }
 
-describe("quota", () => {
+describe("budget", () => {
   it("is a counter whose units do not come back while a caller waits", () => {
-    assert.equal(quota.kind, "counter");
-    assert.equal(quota.refills, false);
-    assert.equal(quota.capacity(FROM_LAST), 5);
+    assert.equal(budget.kind, "counter");
+    assert.equal(budget.refills, false);
+    assert.equal(budget.capacity(FROM_LAST), 5);
   });
 
   it("books into the life of the scope", () => {
-    const cases: [string, QuotaLimit, CounterState | undefined, cost: number, nowMs: number, CounterState][] = [
+    const cases: [string, BudgetLimit, CounterState | undefined, cost: number, nowMs: number, CounterState][] = [
       ["the first charge starts the ttl", FROM_LAST, undefined, 2, 1000, counter(2, 1100)],
       ["also when counted from it", FROM_FIRST, undefined, 2, 1000, counter(2, 1100)],
       ["a charge restarts the ttl", FROM_LAST, counter(2, 1100), 3, 1099, counter(5, 1199)],
@@ -28,7 +28,7 @@ describe("quota", () => {
       ["a longer ttl counts at once", { ...FROM_LAST, ttlMs: 900 }, counter(2, 1100), 1, 1050, counter(3, 1950)],
     ];
     for (const [name, limit, state, cost, nowMs, expected] of cases) {
-      assert.deepEqual(quota.book(limit, state, cost, nowMs), expected, name);
+      assert.deepEqual(budget.book(limit, state, cost, nowMs), expected, name);
     }
   });
 
@@ -47,14 +47,14 @@ describe("quota", () => {
     ];
     for (const [spent, cost, expected] of cases) {
       const state = spent === undefined ? undefined : counter(spent, 1100);
-      assert.deepEqual(quota.book(FROM_FIRST, state, cost, 1000), counter(expected, 1100), `${cost} beside ${spent}`);
+      assert.deepEqual(budget.book(FROM_FIRST, state, cost, 1000), counter(expected, 1100), `${cost} beside ${spent}`);
     }
   });
 
   it("has used what is spent, also past a quota that was lowered", () => {
-    assert.equal(quota.used(FROM_LAST, undefined, 1000), 0);
-    assert.equal(quota.used(FROM_LAST, counter(3, 1100), 1099), 3);
-    assert.equal(quota.used({ ...FROM_LAST, quota: 1 }, counter(3, 1100), 1099), 3);
+    assert.equal(budget.used(FROM_LAST, undefined, 1000), 0);
+    assert.equal(budget.used(FROM_LAST, counter(3, 1100), 1099), 3);
+    assert.equal(budget.used({ ...FROM_LAST, quota: 1 }, counter(3, 1100), 1099), 3);
   });
 
   it("frees all units when the state expires", () => {
@@ -71,18 +71,18 @@ describe("quota", () => {
     ];
     for (const [spent, units, nowMs, expected] of cases) {
       const name = `${units} units beside ${spent} at ${nowMs}`;
-      assert.equal(quota.freeAfterMs(FROM_LAST, counter(spent, 1100), units, nowMs), expected, name);
+      assert.equal(budget.freeAfterMs(FROM_LAST, counter(spent, 1100), units, nowMs), expected, name);
     }
   });
 
   it("writes a plain integer and reads nothing else", () => {
     for (const spent of [0, 1, 10, Number.MAX_SAFE_INTEGER]) {
-      const text = quota.encode(counter(spent, 7));
+      const text = budget.encode(counter(spent, 7));
       assert.equal(text, String(spent));
-      assert.deepEqual(quota.decode(text, 7), counter(spent, 7));
+      assert.deepEqual(budget.decode(text, 7), counter(spent, 7));
     }
     for (const text of ["", " ", "-1", "+1", "01", "1.5", "1e3", "0x1", "1 ", "1\n", "NaN", "9007199254740992", "s1"]) {
-      assert.equal(quota.decode(text, 7), null, JSON.stringify(text));
+      assert.equal(budget.decode(text, 7), null, JSON.stringify(text));
     }
   });
 });

@@ -4,8 +4,8 @@ import type { Algorithm } from "./algorithm.ts";
 import { type CounterState, counter, endedBy, withSpent } from "./counter.ts";
 
 /** `quota` units (0 to 2^53 - 1) until the scope was idle, or alive, for `ttlMs`. */
-export interface QuotaLimit {
-  readonly algorithm: "quota";
+export interface BudgetLimit {
+  readonly algorithm: "budget";
   readonly quota: number;
   readonly ttlMs: number;
   /** Whether each booked charge restarts the ttl (`last`), or the first one starts it for good (`first`). */
@@ -16,7 +16,7 @@ export interface QuotaLimit {
  * Bound: a scope that lives `t` ms gets at most `quota * (1 + floor(t / ttlMs))` units. Denied calls and peeks never
  * restart the ttl.
  */
-export const quota: Algorithm<QuotaLimit, CounterState> = {
+export const budget: Algorithm<BudgetLimit, CounterState> = {
   ...counter,
   refills: false,
   isFirm: true,
