@@ -171,7 +171,7 @@ describe("hints", () => {
     check(
       [
         [{ algorithm: "gcra" }, "algorithm", called("algorithm", "token-bucket", window)],
-        [{ algorithm: "tokenbucket" }, "algorithm", called("algorithm", "token-bucket", window)],
+        [{ algorithm: "tokenbucket" }, "algorithm", 'Did you mean "token-bucket"?'],
         [{ algorithm: "leaky-bucket" }, "algorithm", called("algorithm", "token-bucket", window)],
         [{ algorithm: "rolling" }, "algorithm", called("algorithm", "sliding-window", window)],
         [{ algorithm: "fixed" }, "algorithm", called("algorithm", "fixed-window", window)],
