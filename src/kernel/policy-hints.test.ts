@@ -180,7 +180,7 @@ describe("hints", () => {
         [{ algorithm: "timeout" }, "algorithm", called("algorithm", "elapsed", ", with a duration as quota")],
         [{ algorithm: "loop" }, "algorithm", called("algorithm", "streak", ", with of and quota")],
         [{ algorithm: "sliding_window" }, "algorithm", 'Did you mean "sliding-window"?'],
-        [{ algorithm: "gcar" }, "algorithm", 'Did you mean "token-bucket"?'],
+        [{ algorithm: "token-buket" }, "algorithm", 'Did you mean "token-bucket"?'],
         [{ algorithm: "quicksort" }, "algorithm", undefined],
         [{ quota: 5, mode: "Shadow" }, "mode", 'Did you mean "shadow"?'],
         [{ quota: 5, mode: "dry-run" }, "mode", called("mode", "shadow")],
