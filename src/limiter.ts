@@ -10,7 +10,15 @@ import {
   type Dimensions,
   mergeDimensions,
 } from "./kernel/call.ts";
-import { type Bucket, bucketOf, missingDimension, missingIn, resolveMatches, stepOf } from "./kernel/charge.ts";
+import {
+  type Bucket,
+  bucketOf,
+  type Match,
+  missingDimension,
+  missingIn,
+  resolveMatches,
+  stepOf,
+} from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import { type BucketUsage, bucketUsageOf, type Decision, decisionOf, emptyUsageOf } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
@@ -52,7 +60,7 @@ import {
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
-import { type Outcome, report } from "./limiter/report.ts";
+import { type Outcome, report, reportFor } from "./limiter/report.ts";
 import {
   type Begun,
   begunHere,
@@ -239,7 +247,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   grant<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
     grant: Grant,
-    options?: CallOptions,
+    options?: ChangeOptions,
   ): Promise<BucketUsage | null>;
 
   /**
@@ -372,14 +380,39 @@ export function policyOf(limiter: Limiter): Policy | null {
   return (limiter as { readonly policy?: Policy | null }).policy ?? null;
 }
 
+/** How a call ended that `beginCall` began. */
+export interface Ending {
+  readonly usage: Cost;
+  /** Whether units that `usage` does not name take what the `onError` of each limit says. */
+  readonly hasFailed: boolean;
+  /** What came of it, for limits of streaks; `null`: nothing is reported. */
+  readonly outcome: Outcome | null;
+}
+
 /**
  * Ends a call that `beginCall` began, perhaps in another process: as `run` does, with what it used.
  *
  * @param limiter one that `createLimiter` made
  * @throws as `hold`
  */
-export function endCall(limiter: Limiter, id: string, call: Call, used: Cost, hasFailed: boolean): Promise<Settlement> {
-  return (limiter as StoreLimiter).end(id, call, used, hasFailed);
+export function endCall(limiter: Limiter, id: string, call: Call, ending: Ending): Promise<Settlement> {
+  return (limiter as StoreLimiter).end(id, call, ending);
+}
+
+/**
+ * Some of what `usage` answers, in its order.
+ *
+ * @param limiter one that `createLimiter` made
+ * @returns `isLast`: there is no more behind it
+ * @throws as `usage`
+ */
+export function usagePage(
+  limiter: Limiter,
+  dimensions: BucketDimensions,
+  skip: number,
+  take: number,
+): Promise<{ readonly usages: readonly BucketUsage[]; readonly isLast: boolean }> {
+  return (limiter as StoreLimiter).usagePage(dimensions, skip, take);
 }
 
 /**
@@ -461,28 +494,29 @@ class StoreLimiter implements Limiter {
   }
 
   hold(id: string, call: Call): Hold {
-    return holdOf(this.#shared, this.#known(id, call));
+    return holdOf(this.#shared, this.#known(id, call).of);
   }
 
   /** The second half of `run`, for a function that ran elsewhere. */
-  async end(id: string, call: Call, used: Cost, hasFailed: boolean): Promise<Settlement> {
-    const of = this.#known(id, call);
+  async end(id: string, call: Call, { usage: used, hasFailed, outcome }: Ending): Promise<Settlement> {
+    const { of, matches } = this.#known(id, call);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
       tellEvent(this.#shared, { type: "usage-unusable", call: of.call, hold: id, ...unusable }),
     );
     usage.report(used);
-    return settle(this.#shared, of, usage.end(), hasFailed ? "onError" : "held");
+    const report = outcome === null ? null : reportFor(this.#shared, of.call, matches, outcome);
+    return settle(this.#shared, of, usage.end(), hasFailed ? "onError" : "held", {}, report);
   }
 
   /** A hold that was made before. */
-  #known(id: string, call: Call): HoldOf {
+  #known(id: string, call: Call): { readonly of: HoldOf; readonly matches: readonly Match[] } {
     if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
       throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches));
-    return { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts };
+    return { of: { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts }, matches };
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
@@ -503,27 +537,36 @@ class StoreLimiter implements Limiter {
   }
 
   async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly BucketUsage[]> {
-    const { policy, prefix } = this.#shared;
-    const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
-    checkDimensions(whole, policy.bucketWords);
+    return (await this.usagePage(dimensions, 0, MAX_USAGES, options)).usages;
+  }
+
+  /** Some of `usage`. */
+  async usagePage(dimensions: BucketDimensions, skip: number, take: number, options?: CallOptions) {
+    const all = this.#buckets(mergeDimensions(this.#bound, dimensions, "dimensions"));
+    const buckets = all.slice(skip, skip + take);
     const usages: BucketUsage[] = [];
-    let buckets: Bucket[] = [];
-    const read = async () => {
-      const replies = await this.#touch(buckets, { type: "read" }, options);
-      usages.push(...replies.map((reply, i) => bucketUsageOf(buckets[i] as Bucket, reply)));
-      buckets = [];
-    };
+    for (let first = 0; first < buckets.length; first += READ_AT_ONCE) {
+      const some = buckets.slice(first, first + READ_AT_ONCE);
+      const replies = await this.#touch(some, { type: "read" }, options);
+      usages.push(...replies.map((reply, i) => bucketUsageOf(some[i] as Bucket, reply)));
+    }
+    return { usages, isLast: skip + take >= all.length };
+  }
+
+  /** The buckets of each limit whose dimensions are all given. */
+  #buckets(dimensions: BucketDimensions): Bucket[] {
+    const { policy, prefix } = this.#shared;
+    checkDimensions(dimensions, policy.bucketWords);
+    const buckets: Bucket[] = [];
     for (const limit of policy.limits) {
-      for (const each of named(policy, limit, whole)) {
+      for (const each of named(policy, limit, dimensions)) {
         const bucket = bucketOf(policy, prefix, limit, each);
         if (bucket === null) continue;
-        if (usages.length + buckets.length >= MAX_USAGES) throw tooManyUsages();
+        if (buckets.length >= MAX_USAGES) throw tooManyUsages();
         buckets.push(bucket);
-        if (buckets.length >= READ_AT_ONCE) await read();
       }
     }
-    if (buckets.length > 0) await read();
-    return usages;
+    return buckets;
   }
 
   async reset(
@@ -543,16 +586,18 @@ class StoreLimiter implements Limiter {
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
-    options?: CallOptions,
+    options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
     checkGrant(grant);
+    const reason = checkChangeOptions(options);
     const found = this.#bucket(bucket);
     if (found === null) return null;
     checkGrantable(found);
-    const { id, units, lastsMs: leaseMs } = grant;
-    const [reply] = (await this.#touch([found], { type: "grant", id, units, leaseMs }, options)) as [StoreReply];
+    const { id, units, durationMs: leaseMs } = grant;
+    const event = { type: "grant", id, units, leaseMs } as const;
+    const [reply] = (await this.#touch([found], event, { signal: options.signal })) as [StoreReply];
     const after = bucketUsageOf(found, reply);
-    tellEvent(this.#shared, { type: "grant", grant, after });
+    tellEvent(this.#shared, { type: "grant", grant, after, reason });
     return after;
   }
 

@@ -9,9 +9,7 @@ export function resetCommand(): Command {
   const command = new Command("reset").description(
     "empty one bucket, named by its limit and all of that limit's dimensions",
   );
-  return withChangeOptions(withBucketOptions(command))
-    .option("--reason <text>", "why, for the audit log")
-    .action(reset);
+  return withChangeOptions(withBucketOptions(command)).action(reset);
 }
 
 async function reset(options: ChangeOptions): Promise<void> {

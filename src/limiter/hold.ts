@@ -12,6 +12,7 @@ import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
+import type { OutcomeReport } from "./report.ts";
 import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
 /** How a hold is made or extended. */
@@ -32,7 +33,7 @@ export interface Hold {
    * Books what the call took, whatever that is, and frees the rest. A unit that is not named took what was held. Sent
    * again with equal numbers, it is booked once.
    *
-   * @throws MisuseError `invalid-cost`, `unknown-unit`, `settled-already` (with other numbers), `limiter-closed`
+   * @throws MisuseError `invalid-cost`, `unknown-unit`, `already-settled` (with other numbers), `limiter-closed`
    * @throws StoreError when the store failed; settling once more is safe
    */
   settle(actual?: Cost, options?: CallOptions): Promise<Settlement>;
@@ -40,7 +41,7 @@ export interface Hold {
   /**
    * Frees all units.
    *
-   * @throws MisuseError `settled-already`, `hold-unknown`, `limiter-closed`
+   * @throws MisuseError `already-settled`, `unknown-hold`, `limiter-closed`
    * @throws StoreError when the store failed; releasing once more is safe
    */
   release(options?: CallOptions): Promise<Settlement>;
@@ -48,7 +49,7 @@ export interface Hold {
   /**
    * Lets the hold live longer. Resolves to `false` when it has expired.
    *
-   * @throws MisuseError `invalid-option`, `hold-unknown`, `limiter-closed`
+   * @throws MisuseError `invalid-option`, `unknown-hold`, `limiter-closed`
    * @throws StoreError when the store failed
    */
   extend(options?: HoldOptions): Promise<boolean>;
@@ -58,8 +59,8 @@ export interface Hold {
 export interface Settlement {
   /** Whether the hold had expired before: where it was charged then, only what went beyond it was booked. */
   readonly late: boolean;
-  /** `hold-unknown` when no such hold was found, or it ended ten minutes ago: all of the actual was booked. */
-  readonly problem: "hold-unknown" | null;
+  /** `unknown-hold` when no such hold was found, or it ended ten minutes ago: all of the actual was booked. */
+  readonly problem: "unknown-hold" | null;
   /** Whether this repeats an earlier answer. */
   readonly replayed: boolean;
   /** How the buckets stand. */
@@ -116,13 +117,18 @@ export function holdOf(shared: Shared, of: HoldOf): Hold {
   };
 }
 
-/** Ends a hold. */
+/**
+ * Ends a hold.
+ *
+ * @param report what came of the call, for limits that count outcomes: booked together with the units, and once
+ */
 export async function settle(
   shared: Shared,
   of: HoldOf,
   actual: Cost,
   rest: Rest,
   options: CallOptions = {},
+  report: OutcomeReport | null = null,
 ): Promise<Settlement> {
   checkCallOptions(options);
   checkCost(of.policy, actual);
@@ -132,6 +138,7 @@ export async function settle(
     shared,
     of,
     parts.map((part) => [part.key, unitsOf(part)] as const),
+    report,
   );
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
@@ -139,18 +146,18 @@ export async function settle(
       const event: StepEvent = part.held > 0 ? { type: "settle", id: of.name, units } : { type: "charge", cost: units };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
-    return { mode: "force", steps, ...(once === null ? {} : { once }) };
+    return { mode: "force", steps: [...steps, ...(report?.steps() ?? [])], ...(once === null ? {} : { once }) };
   };
   const reply = await ask(shared, say, options);
   for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
-    throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
+    throw new MisuseError("already-settled", { path: "actual", expected, got: formatGot(actual) });
   }
   const found = reply.steps.flatMap(({ hold = [] }) => hold);
   return {
     late: found.includes("late"),
-    problem: found.length > 0 && found.every((each) => each === "unknown") ? "hold-unknown" : null,
+    problem: found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : null,
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
@@ -202,9 +209,12 @@ function settledOnce(
   { prefix }: Shared,
   { name, policy, call, parts }: HoldOf,
   numbers: readonly (readonly [bucket: string, units: number])[],
+  report: OutcomeReport | null,
 ): Once | null {
   const tag = tagOfCall(policy, call, parts);
-  return tag === null ? null : { key: onceKey(prefix, tag, "settled", name), request: digest(numbers) };
+  if (tag === null) return null;
+  const said = report === null ? numbers : [numbers, report.matches.map(({ key }, i) => [key, report.words[i]])];
+  return { key: onceKey(prefix, tag, "settled", name), request: digest(said) };
 }
 
 async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
@@ -224,7 +234,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
 }
 
 function unknownHold(id: string): MisuseError {
-  return new MisuseError("hold-unknown", {
+  return new MisuseError("unknown-hold", {
     path: "hold",
     expected: "a hold that was made for this call (with the same tool and dimensions), and did not end ten minutes ago",
     got: formatGot(id),

@@ -17,7 +17,7 @@ import {
   settle,
 } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
-import { type Outcome, report } from "./report.ts";
+import { type Outcome, report, reportFor } from "./report.ts";
 import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
 import { type Report, UsageSum } from "./usage.ts";
 
@@ -76,6 +76,8 @@ export interface Begun {
   /** Whether some limit counts outcomes. */
   readonly reports: boolean;
   settle(actual: Cost, rest: Rest): Promise<Settlement>;
+  /** Settles, and reports what came of the call, both or neither. */
+  settleWith(outcome: Outcome, actual: Cost, rest: Rest): Promise<unknown>;
   /** Books what goes beyond an earlier settlement. */
   book(excess: Cost): Promise<unknown>;
   report(outcome: Outcome): Promise<void>;
@@ -96,6 +98,10 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     clock: shared.clock,
     reports: matches.some(({ limit }) => limit.reports !== null),
     settle: (actual, rest) => settle(shared, of, actual, rest),
+    async settleWith(outcome, actual, rest) {
+      if (held.length === 0 && Object.keys(actual).length === 0) return report(shared, of.call, matches, outcome);
+      return settle(shared, of, actual, rest, {}, reportFor(shared, of.call, matches, outcome));
+    },
     book: (excess) => settle(shared, bareHold(of), excess, "nothing"),
     report: (outcome) => report(shared, of.call, matches, outcome),
     tell: (event) => tellEvent(shared, event),
@@ -135,7 +141,7 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
     throw error;
   } finally {
     const booked = await alive.stop();
-    await Promise.all([end(begun, usage.end(), rest, booked), tellOutcome(begun, outcome)]);
+    await end(begun, usage.end(), rest, { booked, outcome: begun.reports ? outcome : null });
   }
 }
 
@@ -144,36 +150,48 @@ function estimateOf({ held, prices }: Begun): Cost {
   return Object.fromEntries(held.map((unit) => [unit, prices[unit] ?? 0]));
 }
 
-/**
- * Settles. A store that fails now must not take away what the function has done.
- *
- * @param booked what was booked before, when the hold reached its limit
- */
-async function end(begun: Begun, actual: Cost, rest: Rest, booked: Cost | null): Promise<void> {
+/** How a call ended. */
+interface Ending {
+  /** What was booked before, when the hold reached its limit. */
+  readonly booked: Cost | null;
+  /** What some limit counts; `null` where there is nothing to report. */
+  readonly outcome: Outcome | null;
+}
+
+/** Settles and reports. A store that fails now must not take away what the function has done. */
+async function end(begun: Begun, actual: Cost, rest: Rest, { booked, outcome }: Ending): Promise<void> {
+  if (booked !== null) {
+    const excess = excessOf(actual, booked);
+    const isMore = Object.keys(excess).length > 0;
+    await Promise.all([
+      isMore ? trying(begun, ["settle-error"], () => begun.book(excess)) : null,
+      outcome === null ? null : trying(begun, ["report-error"], () => begun.report(outcome)),
+    ]);
+    return;
+  }
+  const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
+  if (outcome !== null) {
+    const events = isPlain ? (["report-error"] as const) : (["settle-error", "report-error"] as const);
+    await trying(begun, events, () => begun.settleWith(outcome, actual, rest));
+  } else if (!isPlain) await trying(begun, ["settle-error"], () => begun.settle(actual, rest));
+}
+
+/** Does the last of a call. Where that fails, each of the events says so. */
+async function trying(
+  { call, hold, tell }: Begun,
+  events: readonly ("settle-error" | "report-error")[],
+  act: () => Promise<unknown>,
+): Promise<void> {
   try {
-    if (booked !== null) {
-      const excess = excessOf(actual, booked);
-      if (Object.keys(excess).length > 0) await begun.book(excess);
-      return;
-    }
-    const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
-    if (!isPlain) await begun.settle(actual, rest);
+    await act();
   } catch (error) {
-    begun.tell({ type: "settle-error", call: begun.call, hold: begun.hold.hold, error });
+    for (const type of events) {
+      tell(type === "settle-error" ? { type, call, hold: hold.hold, error } : { type, call, error });
+    }
   }
 }
 
 function excessOf(actual: Cost, booked: Cost): Cost {
   const excess = Object.entries(actual).map(([unit, units]) => [unit, units - (booked[unit] ?? 0)] as const);
   return Object.fromEntries(excess.filter(([, units]) => units > 0));
-}
-
-/** Says what came of the call. A store that fails now must not take away what the function has done. */
-async function tellOutcome(begun: Begun, outcome: Outcome | null) {
-  if (outcome === null || !begun.reports) return;
-  try {
-    await begun.report(outcome);
-  } catch (error) {
-    begun.tell({ type: "report-error", call: begun.call, error });
-  }
 }

@@ -41,10 +41,10 @@ export function openApiDocument(routes: readonly Route[]): object {
 }
 
 function operation(route: Route, reference: (schema: z.ZodType) => object): object {
-  const { path, method, scope, summary, request, response, query, isOnce } = route;
+  const { operationId, scope, summary, request, response, query, isOnce } = route;
   const parameters = [...queryParameters(query), ...(isOnce === true ? [IDEMPOTENCY_KEY] : [])];
   return {
-    operationId: `${method === "GET" ? "get" : "post"}_${path.replace(/^\/(v1\/)?/, "").replace(/\W/g, "_")}`,
+    operationId,
     summary,
     security: scope === null ? [] : [{ key: [] }],
     ...(scope === null ? {} : { description: `Needs a key with the scope \`${scope}\`.` }),

@@ -272,11 +272,11 @@ describe("clients whose service is away", () => {
     assert.equal(await admitted(10), 10);
     await limiter.reset(bucket);
     assert.equal(await admitted(4), 4);
-    await limiter.grant(bucket, { id: "g1", units: 7, lastsMs: 3_600_000, reason: "a test" });
+    await limiter.grant(bucket, { id: "g1", units: 7, durationMs: 3_600_000 });
     await cut(instance);
     assert.equal(await admitted(30), 13);
     await heal([instance]);
-    await limiter.grant(bucket, { id: "g2", units: 5, lastsMs: 3_600_000, reason: "a test" });
+    await limiter.grant(bucket, { id: "g2", units: 5, durationMs: 3_600_000 });
     await limiter.revoke(bucket, "g2");
     await cut(instance);
     assert.equal(await admitted(30), 0);

@@ -110,7 +110,7 @@ describe("denials that are kept", () => {
     assert.equal(await consume(), false);
     await limiter.grant(
       { limit: "per-session", session: "s1" },
-      { id: "g", units: 1, lastsMs: 60_000, reason: "test" },
+      { id: "g", units: 1, durationMs: 60_000 },
     );
     assert.deepEqual([await consume(), await consume()], [true, false]);
     await limiter.reset({ limit: "per-session", session: "s1" });
@@ -137,7 +137,7 @@ describe("denials that are kept", () => {
     const bucket = { limit: "per-session", session: "s1" };
     const free = [
       () => limiter.reset(bucket),
-      () => limiter.grant(bucket, { id: "g", units: 1, lastsMs: 60_000, reason: "test" }),
+      () => limiter.grant(bucket, { id: "g", units: 1, durationMs: 60_000 }),
     ];
     for (const act of free) {
       await spend(() => limiter.consume(CALL), 2);

@@ -178,10 +178,10 @@ for (const [name, open] of Object.entries(pairs)) {
       for (const [what, other] of Object.entries(others)) {
         if (what === "tool") continue;
         const wrong = second.hold(held.hold, { ...free, ...other });
-        await assert.rejects(wrong.release(), isMisuse("hold-unknown"), what);
-        await assert.rejects(wrong.extend(), isMisuse("hold-unknown"), what);
+        await assert.rejects(wrong.release(), isMisuse("unknown-hold"), what);
+        await assert.rejects(wrong.extend(), isMisuse("unknown-hold"), what);
         const settlement = await wrong.settle({ calls: 0, tokens: 0 });
-        assert.equal(settlement.problem, "hold-unknown", what);
+        assert.equal(settlement.problem, "unknown-hold", what);
         assert.equal(await toolUnits(second), 1, what);
       }
       assert.equal(await second.hold(held.hold, free).extend(), true);
@@ -196,7 +196,7 @@ for (const [name, open] of Object.entries(pairs)) {
       const [limiter, second] = await open();
       const slots = { ...free, tool: "fetch" };
       const held = (await limiter.reserve(slots)) as Reserved;
-      await assert.rejects(second.hold(held.hold, { ...slots, tenant: "globex" }).release(), isMisuse("hold-unknown"));
+      await assert.rejects(second.hold(held.hold, { ...slots, tenant: "globex" }).release(), isMisuse("unknown-hold"));
       // No limit of this tool is per arguments, so the process that ends the call need not pass them.
       const { args: __, ...without } = slots;
       assert.equal((await second.hold(held.hold, without).release()).problem, null);
@@ -221,7 +221,7 @@ describe("a hold that was made under another policy", () => {
       assert.equal((await limiter.hold(settled.hold, own).settle({ calls: 1, tokens: 4 })).problem, null);
       await assert.rejects(
         limiter.hold(released.hold, { ...own, tenant: "globex" }).release(),
-        isMisuse("hold-unknown"),
+        isMisuse("unknown-hold"),
       );
       assert.equal((await limiter.hold(released.hold, own).release()).problem, null);
     });

@@ -68,9 +68,9 @@ describe("reserve", () => {
     const again = await limiter.hold(held.hold, call).settle({ tokens: 50 });
     assert.equal(again.replayed, true);
     assert.equal(again.usages[1]?.used, 50);
-    await assert.rejects(held.settle({ tokens: 51 }), isMisuse("settled-already"));
-    await assert.rejects(held.settle(), isMisuse("settled-already"));
-    await assert.rejects(held.release(), isMisuse("settled-already"));
+    await assert.rejects(held.settle({ tokens: 51 }), isMisuse("already-settled"));
+    await assert.rejects(held.settle(), isMisuse("already-settled"));
+    await assert.rejects(held.release(), isMisuse("already-settled"));
     assert.deepEqual(await used(), { calls: 1, tokens: 50, money: 0 });
   });
 
@@ -100,10 +100,10 @@ describe("reserve", () => {
   it("says of a hold that never was that it is unknown, and books the actual", async () => {
     const { limiter, used } = limiterFor();
     const hold = limiter.hold("never", call);
-    await assert.rejects(hold.extend(), isMisuse("hold-unknown"));
-    assert.equal((await hold.settle({ tokens: 70 })).problem, "hold-unknown");
+    await assert.rejects(hold.extend(), isMisuse("unknown-hold"));
+    assert.equal((await hold.settle({ tokens: 70 })).problem, "unknown-hold");
     assert.deepEqual(await used(), { calls: 1, tokens: 70, money: 0 });
-    await assert.rejects(limiter.hold("nor-this", call).release(), isMisuse("hold-unknown"));
+    await assert.rejects(limiter.hold("nor-this", call).release(), isMisuse("unknown-hold"));
     assert.throws(() => limiter.hold("a b", call), isMisuse("invalid-option", "id"));
   });
 

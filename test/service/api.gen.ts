@@ -469,7 +469,7 @@ export interface components {
             type: string;
             title: string;
             status: number;
-            /** @description One of body-too-large, busy, capacity, client-gone, closed, damaged-bucket, foreign-database, header-too-large, hold-unknown, idempotency-conflict, internal, invalid-body, invalid-call, invalid-cost, invalid-dimension, invalid-header, invalid-json, invalid-option, invalid-policy, invalid-query, invalid-reply, invalid-request, limiter-closed, loading, method-not-allowed, missing-cost, missing-dimension, missing-scope, needs-reserve, not-for-tenants, not-found, other-host, other-incarnation, other-tenant, out-of-memory, overloaded, read-only, schema-version, settled-already, shared-bucket, stopping, store-error, too-late, too-many-holds, too-many-listeners, too-many-requests, too-many-waiting, too-old, too-slow, unauthorized, unavailable, unknown-client, unknown-limit, unknown-partition, unknown-unit, unsupported-content-encoding, unsupported-limit, unsupported-media-type, unsupported-request, unsupported-terms, wrong-type. */
+            /** @description One of body-too-large, busy, capacity, client-gone, closed, damaged-bucket, foreign-database, header-too-large, unknown-hold, idempotency-conflict, internal, invalid-body, invalid-call, invalid-cost, invalid-dimension, invalid-header, invalid-json, invalid-option, invalid-policy, invalid-query, invalid-reply, invalid-request, limiter-closed, loading, method-not-allowed, missing-cost, missing-dimension, missing-scope, needs-reserve, not-for-tenants, not-found, other-host, other-incarnation, other-tenant, out-of-memory, overloaded, read-only, schema-version, already-settled, shared-bucket, stopping, store-error, too-late, too-many-holds, too-many-listeners, too-many-in-flight, too-many-waiting, too-old, too-slow, unauthorized, unavailable, unsupported-client, unknown-limit, unknown-partition, unknown-unit, unsupported-content-encoding, unsupported-limit, unsupported-media-type, unsupported-request, unsupported-terms, wrong-type. */
             code: string;
             /** @description The first fault: where, what was expected, and what was there. */
             detail: string;
@@ -583,7 +583,7 @@ export interface components {
         };
         Settlement: {
             late: boolean;
-            problem: "hold-unknown" | null;
+            problem: "unknown-hold" | null;
             replayed: boolean;
             usages: components["schemas"]["Usage"][];
         };
@@ -833,7 +833,7 @@ export interface components {
                 /** @description The same id twice on one bucket is one grant. */
                 id: string;
                 units: number;
-                lastsMs: number;
+                durationMs: number;
                 /** @description Why, for the audit log. */
                 reason: string;
             };

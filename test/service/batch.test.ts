@@ -59,7 +59,7 @@ describe("a batch", () => {
         "missing-dimension",
         200,
         200,
-        "hold-unknown",
+        "unknown-hold",
         204,
         "invalid-body",
         "invalid-body",

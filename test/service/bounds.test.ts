@@ -186,7 +186,7 @@ describe("a flood", () => {
     const count = (status: number) => answers.filter((answer) => answer.status === status).length;
     assert.deepEqual([count(200), count(503)], [20, 40]);
     const [late] = answers.filter(({ status }) => status === 503);
-    assert.deepEqual([late?.json.code, late?.headers.get("retry-after")], ["too-many-requests", "1"]);
+    assert.deepEqual([late?.json.code, late?.headers.get("retry-after")], ["too-many-in-flight", "1"]);
     await stillAnswers(server);
   });
 

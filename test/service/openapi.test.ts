@@ -53,7 +53,7 @@ describe("the OpenAPI document", () => {
     assert.equal(reported.response.status, 204);
     const usage = await client.GET("/v1/usage", { params: { query: { session: "s1" } } });
     assert.deepEqual(usage.data?.usages.map(({ limit, used }) => [limit, used])[0], ["per-session", 2]);
-    const grant = { id: "g", units: 1, lastsMs: 1_000, reason: "a test" };
+    const grant = { id: "g", units: 1, durationMs: 1_000 };
     const granted = await client.POST("/v1/grant", {
       body: { limit: "per-session", dimensions: { session: "s1" }, grant },
     });

@@ -266,12 +266,12 @@ limits:
       ] as const) {
         for (const path of ["/v1/release", "/v1/extend"]) {
           const wrong = await post(path, { hold, call: { tenant: "globex", ...call, ...more } }, { key });
-          assert.deepEqual([wrong.status, wrong.json.code], [409, "hold-unknown"], path);
+          assert.deepEqual([wrong.status, wrong.json.code], [409, "unknown-hold"], path);
         }
       }
       const op = { hold, call };
       const settled = await post("/v1/settle", { ...op, cost: { tokens: 0 } }, { key: texts.globex });
-      assert.equal(settled.json.problem, "hold-unknown");
+      assert.equal(settled.json.problem, "unknown-hold");
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const mixed = await post(
         "/v1/batch",

@@ -55,7 +55,7 @@ describe("deciding routes", () => {
     const again = await post("/v1/settle", { hold, call, cost: { tokens: 7, calls: 1 } });
     assert.equal(again.json.replayed, true);
     const other = await post("/v1/settle", { hold, call, cost: { tokens: 8 } });
-    assert.deepEqual([other.status, other.json.code], [409, "settled-already"]);
+    assert.deepEqual([other.status, other.json.code], [409, "already-settled"]);
   });
 
   it("release a hold once, and know none that was never made", async () => {
@@ -68,7 +68,7 @@ describe("deciding routes", () => {
       true,
     );
     const unknown = await post("/v1/release", { hold: "never-made", call });
-    assert.deepEqual([unknown.status, unknown.json.code], [409, "hold-unknown"]);
+    assert.deepEqual([unknown.status, unknown.json.code], [409, "unknown-hold"]);
     const denied = await post("/v1/reserve", { ...call, cost: { tokens: 101 } });
     assert.deepEqual([denied.status, denied.json.allowed, denied.json.hold], [200, false, null]);
   });
@@ -155,7 +155,7 @@ describe("routes of administrators and readers", () => {
     const call = fresh();
     await post("/v1/consume", call);
     const bucket = { limit: "per-session", dimensions: { session: call.session } };
-    const grant = { id: "g1", units: 10, lastsMs: 60_000, reason: "support" };
+    const grant = { id: "g1", units: 10, durationMs: 60_000 };
     const granted = await post("/v1/grant", { ...bucket, grant });
     assert.ok(fits("/v1/grant", granted.json));
     assert.equal(granted.json.usage.remaining, 14);

@@ -136,7 +136,7 @@ describe("the audit log", () => {
     const { keys, texts } = keysOf({ root: { scopes: ["admin"] }, acme: { scopes: ["admin"], tenants: ["acme"] } });
     const { post } = await served({ keys, audit: auditFile(file), policy: POLICY });
     const bucket = { limit: "per-session", dimensions: { session: "s1", args: { password: SECRET } } };
-    const grant = { id: "g1", units: 5, lastsMs: 60_000, reason: "ticket 7" };
+    const grant = { id: "g1", units: 5, durationMs: 60_000 };
     await post("/v1/grant", { ...bucket, dimensions: { session: "s1" }, grant }, { key: texts.root });
     await post("/v1/reset", { ...bucket, reason: "ticket 8" }, { key: texts.acme });
     await post("/v1/reset", { limit: "none", dimensions: {} }, { key: texts.root });

@@ -116,7 +116,7 @@ export function bodyFor(path: string): unknown {
     "/v1/extend": hold,
     "/v1/report": { call, outcome: { error: true } },
     "/v1/batch": { items: [{ op: "peek", ...call }] },
-    "/v1/grant": { ...bucket, grant: { id: "g1", units: 5, lastsMs: 60_000, reason: "a test" } },
+    "/v1/grant": { ...bucket, grant: { id: "g1", units: 5, durationMs: 60_000 } },
     "/v1/revoke": { ...bucket, id: "g1" },
     "/v1/reset": bucket,
   };

@@ -79,7 +79,7 @@ const act = fc.oneof(
     body: name.map((session) => ({
       limit: "per-session",
       dimensions: { session },
-      grant: { id: "g", units: 9, lastsMs: 60_000, reason: "x" },
+      grant: { id: "g", units: 9, durationMs: 60_000 },
     })),
   }),
 );
@@ -194,7 +194,7 @@ describe("tenants", () => {
     const all = await ask("GET", "/v1/usage?tool=x", { key: texts.root });
     assert.equal(all.json.usages[0].used, 1);
     const bucket = { limit: "per-tool", dimensions: { tool: "x" } };
-    const grant = { id: "g", units: 1, lastsMs: 1_000, reason: "x" };
+    const grant = { id: "g", units: 1, durationMs: 1_000 };
     for (const [path, body] of [
       ["/v1/reset", bucket],
       ["/v1/revoke", { ...bucket, id: "g" }],

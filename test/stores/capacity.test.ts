@@ -107,7 +107,7 @@ describe("a memory store at its bound", () => {
     }
     assert.equal((await holds.at(-1)?.settle({ tokens: 1 }))?.replayed, true);
     assert.equal((await holds.at(-900)?.settle({ tokens: 1 }))?.replayed, true);
-    assert.equal((await holds[0]?.settle({ tokens: 1 }))?.problem, "hold-unknown");
+    assert.equal((await holds[0]?.settle({ tokens: 1 }))?.problem, "unknown-hold");
   });
 });
 
