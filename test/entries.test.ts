@@ -390,8 +390,7 @@ describe("an answer of the service", async () => {
       },
       grant: {
         paths: ["usage.used", "usage.granted", "usage.grants.0.units", "usage.grants.0.endsInMs"],
-        ask: (client) =>
-          client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 1_000 }),
+        ask: (client) => client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 1_000 }),
       },
       revoke: {
         paths: ["after.used", "after.granted"],

@@ -68,7 +68,8 @@ function problemOf(body: unknown): { readonly code: string; readonly detail: str
     code: typeof code === "string" ? code : "",
     detail: typeof detail === "string" ? detail : "",
     faults: (Array.isArray(faults) ? faults : []).map((fault) => ({
-      path: String(fault?.path),
+      // The library names places in the call without it.
+      path: String(fault?.path).replace(/^call\./, ""),
       expected: String(fault?.expected),
       got: String(fault?.got),
     })),

@@ -131,7 +131,7 @@ export async function settle(
   report: OutcomeReport | null = null,
 ): Promise<Settlement> {
   checkCallOptions(options);
-  checkCost(of.policy, actual);
+  checkUsage(of.policy, actual);
   const unitsOf = (part: HeldPart) => actualOf(part, actual, rest === "onError" ? restOfFailed(of, part) : rest);
   const parts = partsOf(shared, of).filter((part) => part.held > 0 || unitsOf(part) > 0);
   const once = settledOnce(
@@ -152,7 +152,7 @@ export async function settle(
   for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
-    throw new MisuseError("already-settled", { path: "actual", expected, got: formatGot(actual) });
+    throw new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual) });
   }
   const found = reply.steps.flatMap(({ hold = [] }) => hold);
   return {
@@ -161,6 +161,17 @@ export async function settle(
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
+}
+
+/** Refuses what was used where that is no cost: it is called usage then. */
+function checkUsage(policy: Policy, usage: Cost): void {
+  try {
+    checkCost(policy, usage);
+  } catch (error) {
+    if (!MisuseError.isInstance(error)) throw error;
+    const faults = error.faults.map((fault) => ({ ...fault, path: fault.path.replace(/^cost/, "usage") }));
+    throw new MisuseError(error.code, faults);
+  }
 }
 
 /** How much of each unit is held, or was charged when the hold was made. */
@@ -235,7 +246,7 @@ async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Pr
 
 function unknownHold(id: string): MisuseError {
   return new MisuseError("unknown-hold", {
-    path: "hold",
+    path: "holdId",
     expected: "a hold that was made for this call (with the same tool and dimensions), and did not end ten minutes ago",
     got: formatGot(id),
   });

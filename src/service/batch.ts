@@ -74,7 +74,7 @@ async function runOne(ops: ReadonlyMap<string, Op>, desk: Desk, asking: Asking, 
     const answer = await op.run(desk, asking, body);
     return { status: answer === null ? 204 : 200, body: answer };
   } catch (error) {
-    const { problem } = desk.failed(error, { request: asking.request });
+    const { problem } = desk.failed(error, { request: asking.request, place: "call" });
     return { status: problem.status, body: problem };
   }
 }

@@ -22,7 +22,7 @@ import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Bounds } from "./options.ts";
-import { invalidBody, ProblemError, stopping } from "./problems.ts";
+import { invalidBody, type Place, ProblemError, stopping } from "./problems.ts";
 import { cursorAfter, type UsageQuery } from "./query.ts";
 import type { ReadinessWatch } from "./readiness.ts";
 import type {
@@ -50,11 +50,10 @@ export interface PolicyInForce {
   readonly version: string;
 }
 
-/** Of which request an error is. */
+/** Of which request an error is, and where that says what is asked. */
 interface FailedRequest {
   readonly request: Request;
-  /** Whether its dimensions are in its query. */
-  readonly isQuery?: boolean;
+  readonly place: Place;
 }
 
 /** What the routes share. */

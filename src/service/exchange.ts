@@ -7,7 +7,7 @@ import { callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
 import type { Asking, Desk } from "./desk.ts";
 import type { Log } from "./log.ts";
-import { notFor, ProblemError, stopping } from "./problems.ts";
+import { notFor, type Place, ProblemError, stopping } from "./problems.ts";
 import type { Route } from "./routes.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -34,7 +34,7 @@ async function answer(desk: Desk, route: Route, log: Log | undefined, request: R
     if (route.isOpen !== true) admit(desk);
     response = await act(desk, route, request);
   } catch (error) {
-    response = problemResponse(desk.failed(error, { request, isQuery: route.query !== undefined }), request);
+    response = problemResponse(desk.failed(error, { request, place: placeOf(route) }), request);
   } finally {
     if (route.isOpen !== true) desk.inFlight--;
   }
@@ -42,6 +42,12 @@ async function answer(desk: Desk, route: Route, log: Log | undefined, request: R
   desk.metrics.answered(route.path, response.status, takenMs / 1_000);
   if (log?.isLevelEnabled("debug")) told(log, request, response, route, takenMs);
   return response;
+}
+
+/** Where a route's requests say what the limiter is asked. */
+function placeOf({ scope, query }: Route): Place {
+  if (query !== undefined) return "query";
+  return scope === "decide" ? "call" : "body";
 }
 
 function admit({ inFlight, bounds, phase }: Desk): void {

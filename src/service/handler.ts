@@ -142,8 +142,8 @@ export function createService(options: ServiceOptions): Service {
     readiness,
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop: stop.signal,
-    failed(error, { request, isQuery = false }) {
-      const problem = problemOf(error, isQuery);
+    failed(error, { request, place }) {
+      const problem = problemOf(error, place);
       if (problem.problem.status >= 500 && problem !== error) {
         logFailure(log, { code: problem.problem.code, requestId: idOf(request) }, error);
       }
@@ -163,7 +163,7 @@ export function createService(options: ServiceOptions): Service {
   const app = new Hono();
   for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
-  app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw }), req.raw));
+  app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw, place: "body" }), req.raw));
   let closing: Promise<void> | undefined;
   const service: Service = {
     limiter,

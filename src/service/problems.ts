@@ -1,7 +1,7 @@
 // What went wrong, as an answer: application/problem+json (RFC 9457). It shows what the caller did wrong by place and kind,
 // and nothing of what the service is made of.
 
-import { type Fault, formatFault, formatGot, MisuseError } from "../kernel/errors.ts";
+import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store.ts";
 import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "./problem-table.ts";
 
@@ -84,23 +84,34 @@ export function kindOf(value: unknown): string {
   return formatGot(value);
 }
 
-/** A fault of the limiter, in the words of a query. */
-function inQuery(fault: Fault): Fault {
-  return fault.path === "dimensions" ? { ...fault, path: "query" } : fault;
+/** Where a request says what the limiter is asked: in the `call` of a body, in a body, or in the query. */
+export type Place = "call" | "body" | "query";
+
+/** Misuse of which the library says the place in the call. */
+const OF_CALL: ReadonlySet<MisuseCode> = new Set([
+  "missing-dimension",
+  "invalid-dimension",
+  "invalid-cost",
+  "missing-cost",
+  "unknown-unit",
+  "idempotency-conflict",
+]);
+
+/** The place of a misuse in the request. */
+function placeIn(place: Place, code: MisuseCode, path: string): string {
+  if (place === "query" && path === "dimensions") return "query";
+  return place === "call" && OF_CALL.has(code) && !path.startsWith("usage") ? `call.${path}` : path;
 }
 
-/**
- * What an error is to the caller. Of what nobody foresaw nothing is told.
- *
- * @param isQuery whether dimensions are in the query
- */
-export function problemOf(error: unknown, isQuery = false): ProblemError {
+/** What an error is to the caller. Of what nobody foresaw nothing is told. */
+export function problemOf(error: unknown, place: Place): ProblemError {
   if (error instanceof ProblemError) return error;
   if (MisuseError.isInstance(error)) {
     if (error.code === "limiter-closed") return stopping();
-    if (isProblemCode(error.code)) {
-      const faults = isQuery ? error.faults.map(inQuery) : error.faults;
-      return new ProblemError(error.code, detailOf(faults), { faults });
+    const { code } = error;
+    if (isProblemCode(code)) {
+      const faults = error.faults.map((fault) => ({ ...fault, path: placeIn(place, code, fault.path) }));
+      return new ProblemError(code, detailOf(faults), { faults });
     }
   }
   if (StoreError.isInstance(error)) {

@@ -169,7 +169,7 @@ const decisionWords = {
 /** A decision is a value: a denied one is an answer like any other. */
 export const decisionSchema = z.strictObject(decisionWords).meta({ id: "Decision" });
 export const reservedSchema = z
-  .strictObject({ ...decisionWords, hold: z.string().nullable().meta({ description: "`null` when denied." }) })
+  .strictObject({ ...decisionWords, holdId: z.string().nullable().meta({ description: "`null` when denied." }) })
   .meta({ id: "Reserved" });
 
 export const begunSchema = z

@@ -354,7 +354,7 @@ describe("a call that waits", () => {
       const stop = new AbortController();
       const waiting = limiter.reserve(call, { maxWaitMs: 20_000, signal: stop.signal });
       await sleep(200);
-      assert.equal((await post("/v1/reserve", { ...call, maxWaitMs: 1 })).json.code, "too-many-waiting");
+      assert.equal((await post("/v1/reserve", { call, maxWaitMs: 1 })).json.code, "too-many-waiting");
       assert.equal((await limiter.run(call, () => "never", { maxWaitMs: 20_000 })).allowed, false);
       assert.equal((await limiter.reserve(call, { maxWaitMs: 20_000 })).allowed, false);
       assert.equal((await limiter.run(free, () => "ran", { maxWaitMs: 20_000 })).allowed, true);

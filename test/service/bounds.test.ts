@@ -47,14 +47,14 @@ function headOf(length: number | null, more = ""): string {
 }
 
 async function stillAnswers({ post }: Served): Promise<void> {
-  assert.equal((await post("/v1/peek", CALL)).status, 200);
+  assert.equal((await post("/v1/peek", { call: CALL })).status, 200);
 }
 
 describe("a body", () => {
   it("that is too large is refused before it is read, announced or not", async () => {
     const server = await served({ bounds: { maxBodyBytes: 2_000 } });
     const large = JSON.stringify({ tool: "x".repeat(3_000), session: "s" });
-    const announced = await server.post("/v1/consume", large);
+    const announced = await server.post("/v1/consume", { call: large });
     assert.deepEqual([announced.status, announced.json.code], [413, "body-too-large"]);
     const socket = await connected(server);
     socket.write(headOf(1_000_000_000));
@@ -175,7 +175,7 @@ describe("a flood", () => {
   it("is answered up to the bound, and beyond it told to come again", async () => {
     const { store, letGo } = held();
     const server = await served({ store, bounds: { maxInFlight: 20 } });
-    const asked = Array.from({ length: 60 }, () => server.post("/v1/consume", CALL));
+    const asked = Array.from({ length: 60 }, () => server.post("/v1/consume", { call: CALL }));
     const refused = await Promise.all(
       Array.from({ length: 40 }, () => Promise.race(asked.map((each, i) => each.then((answer) => ({ answer, i }))))),
     );
@@ -193,11 +193,11 @@ describe("a flood", () => {
   it("of calls that wait is bounded by itself, and leaves room for others", async () => {
     const server = await served({ bounds: { maxWaiting: 2, maxInFlight: 1 } });
     const call = { tool: "search", session: "waiting", user: "u" };
-    for (let i = 0; i < 2; i++) await server.post("/v1/consume", call);
+    for (let i = 0; i < 2; i++) await server.post("/v1/consume", { call });
     const waiting: Promise<Answer>[] = [];
     const underWay = async () => Number(/in_flight (\d+)$/m.exec((await server.ask("GET", "/metrics")).text)?.[1]);
     for (let i = 0; i < 4; i++) {
-      waiting.push(server.post("/v1/consume", { ...call, maxWaitMs: 5_000 }));
+      waiting.push(server.post("/v1/consume", { call, maxWaitMs: 5_000 }));
       // One after the other: what waits is not under way.
       do await sleep(10);
       while ((await underWay()) > 0);
@@ -211,18 +211,19 @@ describe("a flood", () => {
   it("of clients that go away while they wait gives their places back", async () => {
     const server = await served({ bounds: { maxWaiting: 1 } });
     const call = { tool: "search", session: "leaving", user: "leaving" };
-    for (let i = 0; i < 2; i++) await server.post("/v1/consume", { ...call, session: `s${i}` });
+    for (let i = 0; i < 2; i++) await server.post("/v1/consume", { call: { ...call, session: `s${i}` } });
     const leaves = new AbortController();
     const waits = server.post(
       "/v1/consume",
-      { ...call, maxWaitMs: 30_000, cost: { calls: 2 } },
+      { call: { ...call, cost: { calls: 2 } }, maxWaitMs: 30_000 },
       { signal: leaves.signal },
     );
     await sleep(50);
     leaves.abort();
     await assert.rejects(waits);
     let status = 503;
-    while (status === 503) ({ status } = await server.post("/v1/consume", { ...call, session: "next", maxWaitMs: 10 }));
+    while (status === 503)
+      ({ status } = await server.post("/v1/consume", { call: { ...call, session: "next" }, maxWaitMs: 10 }));
     assert.equal(status, 200);
   });
 });

@@ -98,7 +98,7 @@ describe("a body", () => {
 
   it("is told at most ten of its faults, however many it has", async () => {
     const wrong = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, {}]));
-    const { json } = await server.post("/v1/peek", { ...CALL, ...wrong });
+    const { json } = await server.post("/v1/peek", { call: { ...CALL, ...wrong } });
     assert.deepEqual([json.code, json.faults.length], ["invalid-body", 10]);
     const crowded = Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, {}]));
     for (const [path, body] of [
@@ -114,11 +114,11 @@ describe("a body", () => {
   });
 
   it("that names a tool or a value of any length is refused or charged, and costs nothing to speak of", async () => {
-    const tool = await server.post("/v1/peek", { ...CALL, tool: "x".repeat(1_025) });
+    const tool = await server.post("/v1/peek", { call: { ...CALL, tool: "x".repeat(1_025) } });
     assert.deepEqual([tool.status, tool.json.code, tool.json.faults[0].path], [400, "invalid-dimension", "tool"]);
-    const session = await server.post("/v1/peek", { ...CALL, session: "x".repeat(65_537) });
+    const session = await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_537) } });
     assert.deepEqual([session.status, session.json.faults[0].path], [400, "session"]);
-    assert.equal((await server.post("/v1/peek", { ...CALL, session: "x".repeat(65_536) })).status, 200);
+    assert.equal((await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_536) } })).status, 200);
   });
 });
 
@@ -130,7 +130,7 @@ describe("the header Idempotency-Key", () => {
     });
 
   it("is a string in quotes, as its draft says, or a bare key: the same one as in the body", async () => {
-    const first = await server.post("/v1/consume", { ...CALL, session: "keyed", idempotencyKey: "k1" });
+    const first = await server.post("/v1/consume", { call: { ...CALL, session: "keyed", idempotencyKey: "k1" } });
     assert.equal(first.json.replayed, false);
     for (const header of ['"k1"', "k1", '"\\k1"'.replace("\\k", "k")]) {
       const { json } = await keyed(header);
@@ -138,7 +138,9 @@ describe("the header Idempotency-Key", () => {
     }
     assert.equal((await keyed('"k1"', { idempotencyKey: "k1" })).json.replayed, true);
     assert.equal((await keyed('"a \\"b\\" \\\\"')).json.replayed, false);
-    const escaped = await server.post("/v1/consume", { ...CALL, session: "keyed", idempotencyKey: 'a "b" \\' });
+    const escaped = await server.post("/v1/consume", {
+      call: { ...CALL, session: "keyed", idempotencyKey: 'a "b" \\' },
+    });
     assert.equal(escaped.json.replayed, true);
   });
 
@@ -219,7 +221,10 @@ describe("tenants whose names are alike", () => {
       ["of-b", texts.b],
       ["of-c", texts.c],
     ] as const) {
-      assert.equal((await alike.post("/v1/consume", { tool: "search", session }, { key })).json.allowed, true);
+      assert.equal(
+        (await alike.post("/v1/consume", { call: { tool: "search", session } }, { key })).json.allowed,
+        true,
+      );
     }
     for (const [i, name] of ["of-a", "of-b", "of-c"].entries()) {
       const { reader, abort } = listeners[i] as (typeof listeners)[number];
@@ -254,7 +259,7 @@ limits:
       const { hold } = made.json;
       const usedOf = async () => {
         const { json } = await ask("GET", "/v1/usage?tool=x&tenant=acme", { key: texts.root });
-        return Object.fromEntries(json.usages.map((each: { limit: string; used: number }) => [each.limit, each.used]));
+        return Object.fromEntries(json.items.map((each: { limit: string; used: number }) => [each.limit, each.used]));
       };
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const call = { tool: "x", session: "s", cost };
@@ -270,7 +275,7 @@ limits:
         }
       }
       const op = { hold, call };
-      const settled = await post("/v1/settle", { ...op, cost: { tokens: 0 } }, { key: texts.globex });
+      const settled = await post("/v1/settle", { ...op, usage: { tokens: 0 } }, { key: texts.globex });
       assert.equal(settled.json.problem, "unknown-hold");
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const mixed = await post(
@@ -278,7 +283,7 @@ limits:
         {
           items: [
             { op: "release", hold, call: { ...call, tenant: "globex" } },
-            { op: "peek", ...call, tenant: "acme" },
+            { op: "peek", call: { ...call, tenant: "acme" } },
           ],
         },
         { key: texts.both },

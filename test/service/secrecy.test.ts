@@ -40,17 +40,19 @@ describe("a secret", () => {
       const args = { password: SECRET, [SECRET]: [SECRET] };
       const call = { tool: "search", session: NAME, id: SECRET, args };
       const answers = [
-        await post("/v1/consume", call),
-        await post("/v1/consume", { ...call, idempotencyKey: SECRET }),
+        await post("/v1/consume", { call }),
+        await post("/v1/consume", { call: { ...call, idempotencyKey: SECRET } }),
         await post("/v1/consume", [call]),
-        await post("/v1/consume", { ...call, args: undefined, cost: { password: SECRET } }),
-        await post("/v1/consume", { ...call, session: args }),
-        await post("/v1/consume", { ...call, tool: undefined }),
-        await post("/v1/reserve", { ...call, tool: "book", leaseMs: SECRET }),
-        await post("/v1/report", { call, outcome: { result: SECRET } }),
+        await post("/v1/consume", { call: { ...call, args: undefined, cost: { password: SECRET } } }),
+        await post("/v1/consume", { call: { ...call, session: args } }),
+        await post("/v1/consume", { call: { ...call, tool: undefined } }),
+        await post("/v1/reserve", { call: { ...call, tool: "book" }, leaseMs: SECRET }),
+        await post("/v1/report", { call, result: SECRET }),
         await post("/v1/report", { call, outcome: SECRET }),
-        await post("/v1/settle", { hold: SECRET.repeat(9), call }),
-        await post("/v1/batch", { items: [{ op: "consume", ...call }, { op: SECRET }, { op: "peek", tool: args }] }),
+        await post("/v1/settle", { holdId: SECRET.repeat(9), call }),
+        await post("/v1/batch", {
+          items: [{ op: "consume", call }, { op: SECRET }, { op: "peek", call: { tool: args } }],
+        }),
         await post("/v1/consume", `{"tool": "${SECRET}`),
         await post("/v1/reset", { limit: "per-session", dimensions: { session: NAME, args } }),
         await ask("GET", `/v1/usage?session=${NAME}&args=${encodeURIComponent(JSON.stringify(args))}`),
@@ -72,13 +74,13 @@ describe("a secret", () => {
     const log = recording("info");
     const boom = new Error("at /etc/secret-path with password hunter2");
     const broken = await served({ store: failing(boom), log, failover: false });
-    const { status, text } = await broken.post("/v1/consume", { tool: "search", session: "s" });
+    const { status, text } = await broken.post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.equal(status, 500);
     assert.doesNotMatch(text, /secret-path|hunter2|\.ts/);
     assert.ok(log.lines.some((line) => /internal.*secret-path/.test(line)));
     const bad = new StoreError("damaged-bucket", "rate:1:{whose}:x is damaged", { transient: false });
     const damaged = await served({ store: failing(bad), log, failover: false });
-    const answer = await damaged.post("/v1/consume", { tool: "search", session: "s" });
+    const answer = await damaged.post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.deepEqual([answer.status, answer.json.code], [500, "store-error"]);
     assert.doesNotMatch(answer.text, /whose/);
   });
@@ -88,7 +90,7 @@ describe("problems", () => {
   it("of a store that is busy say when to come again", async () => {
     const busy = new StoreError("busy", "others hold the lock", { transient: true });
     const { post } = await served({ store: failing(busy), failover: false });
-    const { status, json, headers } = await post("/v1/consume", { tool: "search", session: "s" });
+    const { status, json, headers } = await post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.deepEqual([status, json.code, headers.get("retry-after")], [503, "busy", "1"]);
   });
 
@@ -110,7 +112,7 @@ describe("problems", () => {
       ["/v1/consume", { tool: "x", session: "s", cost: { calls: -1 } }, "cost.calls", "-1"],
       ["/v1/consume", { tool: "x", session: "s", cost: { euros: 1 } }, "cost", '"euros"'],
       ["/v1/consume", { tool: "x", session: "s", maxWaitMs: "1" }, "maxWaitMs", "a text of 1 characters"],
-      ["/v1/settle", { hold: "h", call: { tool: "x" }, more: 1 }, "body", '"more"'],
+      ["/v1/settle", { holdId: "h", call: { tool: "x" }, more: 1 }, "body", '"more"'],
       ["/v1/reset", { limit: "none", dimensions: {} }, "limit", '"none"'],
     ] as const) {
       const [fault] = await faultsOf(path, body);
@@ -123,9 +125,9 @@ describe("problems", () => {
 
   it("carry the request's id, or one that the log has", async () => {
     const { post } = await served();
-    const own = await post("/v1/consume", {}, { headers: { "x-request-id": "abc-1" } });
+    const own = await post("/v1/consume", { call: {} }, { headers: { "x-request-id": "abc-1" } });
     assert.equal(own.headers.get("x-request-id"), "abc-1");
-    const hostile = await post("/v1/consume", {}, { headers: { "x-request-id": "<script>" } });
+    const hostile = await post("/v1/consume", { call: {} }, { headers: { "x-request-id": "<script>" } });
     assert.match(hostile.headers.get("x-request-id") ?? "", /^[0-9a-f]{8}-[0-9a-z]+$/);
   });
 });
@@ -175,9 +177,9 @@ describe("the audit log", () => {
 
   it("keeps an act from being done that cannot be written down", async () => {
     const { post } = await served({ audit: auditFile("/nowhere/audit.jsonl") });
-    await post("/v1/consume", { tool: "search", session: "s" });
+    await post("/v1/consume", { call: { tool: "search", session: "s" } });
     const { status } = await post("/v1/reset", { limit: "per-session", dimensions: { session: "s" } });
     assert.equal(status, 500);
-    assert.equal((await post("/v1/peek", { tool: "search", session: "s" })).json.verdicts[0].remaining, 3);
+    assert.equal((await post("/v1/peek", { call: { tool: "search", session: "s" } })).json.verdicts[0].remaining, 3);
   });
 });

@@ -65,7 +65,7 @@ const act = fc.oneof(
       .tuple(call, fc.constantFrom("theirs", "run-theirs"))
       .map(([each, hold]) => ({ hold, call: { ...each, cost: { tokens: 3 } } })),
   }),
-  fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, outcome: { error: true } })) }),
+  fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, error: true })) }),
   fc.record({
     path: fc.constant("/v1/reset"),
     body: name.map((session) => ({ limit: "per-session", dimensions: { session } })),
@@ -95,7 +95,7 @@ describe("a policy that the limiter takes by itself", () => {
     server.service.limiter.reload({ version: 1, limits });
     const call = { tool: "search", project: "p1" };
     for (const tenant of ["acme", "globex"]) {
-      const { json } = await server.post("/v1/consume", call, { key: keyOf(tenant) });
+      const { json } = await server.post("/v1/consume", { call }, { key: keyOf(tenant) });
       assert.equal(json.allowed, true, tenant);
     }
   });
@@ -139,8 +139,8 @@ describe("tenants", () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...TENANTS), call, async (tenant, said) => {
         const key = keyOf(tenant);
-        const before = await post("/v1/peek", said, { key });
-        const { status, json } = await post("/v1/consume", said, { key });
+        const before = await post("/v1/peek", { call: said }, { key });
+        const { status, json } = await post("/v1/consume", { call: said }, { key });
         assert.equal(status, 200, JSON.stringify(json));
         assert.deepEqual(numbersOf(json), numbersOf(before.json));
         const query = new URLSearchParams({ session: String(said.session), user: String(said.user), tool: said.tool });
@@ -156,7 +156,7 @@ describe("tenants", () => {
   it("fill in the key's only tenant, and refuse another's", async () => {
     const { ask, post } = await served({ policy, keys });
     const said = { tool: "search", session: "s", user: "u", turn: 1 };
-    const other = await post("/v1/consume", { ...said, tenant: "globex" }, { key: keyOf("acme") });
+    const other = await post("/v1/consume", { call: { ...said, tenant: "globex" } }, { key: keyOf("acme") });
     assert.deepEqual([other.status, other.json.code], [403, "other-tenant"]);
     const usage = await ask("GET", "/v1/usage?tenant=globex", { key: keyOf("acme") });
     assert.equal(usage.status, 403);
@@ -166,9 +166,9 @@ describe("tenants", () => {
       { key: keyOf("acme") },
     );
     assert.equal(reset.status, 403);
-    const which = await post("/v1/consume", said, { key: texts.both });
+    const which = await post("/v1/consume", { call: said }, { key: texts.both });
     assert.deepEqual([which.status, which.json.code, which.json.faults[0].path], [400, "missing-dimension", "tenant"]);
-    const named = await post("/v1/consume", { ...said, tenant: "globex" }, { key: texts.both });
+    const named = await post("/v1/consume", { call: { ...said, tenant: "globex" } }, { key: texts.both });
     assert.equal(named.json.allowed, true);
     const root = await ask("GET", "/v1/usage?session=globex%2Fs", { key: texts.root });
     assert.equal(root.json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
@@ -177,16 +177,16 @@ describe("tenants", () => {
   it("choose a quota by a word that makes no bucket", async () => {
     const { post } = await served({ policy, keys });
     const said = { tool: "search", session: "s", user: "u", turn: 1, plan: "pro" };
-    const { json } = await post("/v1/consume", said, { key: keyOf("acme") });
+    const { json } = await post("/v1/consume", { call: said }, { key: keyOf("acme") });
     assert.equal(json.verdicts.find(({ limit }: { limit: string }) => limit === "per-session").quota, 200_000);
   });
 
   it("are charged for buckets of everybody, and neither see nor change them", async () => {
     const { ask, post } = await served({ policy: shared, keys });
     const key = keyOf("acme");
-    const held = await post("/v1/reserve", { tool: "x", session: "s" }, { key });
+    const held = await post("/v1/reserve", { call: { tool: "x", session: "s" } }, { key });
     assert.equal(held.json.allowed, true);
-    const settled = await post("/v1/settle", { hold: held.json.hold, call: { tool: "x", session: "s" } }, { key });
+    const settled = await post("/v1/settle", { holdId: held.json.holdId, call: { tool: "x", session: "s" } }, { key });
     const limitsOf = (usages: { limit: string }[]) => usages.map(({ limit }) => limit);
     assert.deepEqual(limitsOf(settled.json.usages), ["per-session"]);
     const mine = await ask("GET", "/v1/usage?session=s&tool=x", { key });
@@ -210,7 +210,8 @@ describe("tenants", () => {
     const everybodys = "version: 1\nlimits: [{ name: per-tool, per: [tool], quota: 100 }]";
     const { post } = await served({ policy: everybodys, keys });
     const wish = { tool: "x", idempotencyKey: "k1" };
-    const replayed = async (tenant: string) => (await post("/v1/consume", wish, { key: keyOf(tenant) })).json.replayed;
+    const replayed = async (tenant: string) =>
+      (await post("/v1/consume", { call: wish }, { key: keyOf(tenant) })).json.replayed;
     assert.deepEqual([await replayed("acme"), await replayed("globex"), await replayed("acme")], [false, false, true]);
   });
 });

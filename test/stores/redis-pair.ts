@@ -18,6 +18,7 @@ import {
 } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import { type FakeClock, fakeClock } from "tollgate/testing";
+import { refusalOf } from "../../src/store-error.ts";
 
 /** Where the time begins: so far ahead that Redis lets go of nothing by itself. */
 export const NOW_MS = Date.UTC(2040, 0, 1) + 12_345;
@@ -141,5 +142,5 @@ export class Pair {
 /** All of a batch's refusal. */
 function said(error: unknown): string {
   if (!StoreError.isInstance(error)) throw error;
-  return `${error.code}, ${error.transient ? "for now" : "for good"}: ${error.message}`;
+  return `${refusalOf(error) ?? error.code}, ${error.transient ? "for now" : "for good"}: ${error.message}`;
 }
