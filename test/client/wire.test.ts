@@ -29,7 +29,7 @@ function counted(options: Partial<ClientOptions> = {}) {
 
 async function usedOf(session: string): Promise<number | undefined> {
   const { json } = await server.ask("GET", `/v1/usage?session=${session}`);
-  return json.usages[0]?.used;
+  return json.items[0]?.used;
 }
 
 const isStoreError = (code: string, transient: boolean) => (error: unknown) =>
@@ -339,7 +339,7 @@ describe("a call that waits", () => {
     const closed = limiter.reserve(call, { maxWaitMs: 20_000 });
     await Promise.all([limiter.close(), assert.rejects(closed, isMisuse("limiter-closed", "limiter"))]);
     // The service has given back what waited: one slot is held, by the reservation.
-    const slots = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[1]?.used;
+    const slots = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.items[1]?.used;
     while ((await slots()) !== 1) await sleep(5);
   });
 
@@ -376,7 +376,7 @@ describe("a call that waits", () => {
       const limiter = createClient({ url });
       const call = fresh();
       await limiter.consume(call);
-      const used = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[0]?.used;
+      const used = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.items[0]?.used;
       const untilUsed = async (units: number) => {
         while ((await used()) !== units) await sleep(5);
       };

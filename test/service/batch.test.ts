@@ -40,7 +40,7 @@ describe("a batch", () => {
         { op: "report", call, error: true },
         { op: "extend", holdId: "h", call: { tool: "book", session: "batch-1" }, leaseMs: 0 },
         { op: "usage" },
-        { tool: "search" },
+        { call },
         [],
         null,
         { op: "consume", call, maxWaitMs: 100 },
@@ -99,7 +99,7 @@ describe("a batch", () => {
   });
 
   it("has a key for each item, and none for all", async () => {
-    const item = { op: "consume", tool: "search", session: "keyed", idempotencyKey: "k" };
+    const item = { op: "consume", call: { tool: "search", session: "keyed", idempotencyKey: "k" } };
     const { json } = await post("/v1/batch", { items: [item, item] });
     assert.deepEqual(
       json.items.map(({ body }: { body: { replayed: boolean } }) => body.replayed),
@@ -117,12 +117,9 @@ describe("a batch", () => {
 
   it("keeps tenants apart, item by item", async () => {
     const bound = await served({ keys });
-    const call = { op: "consume", tool: "search", session: "s" };
-    const { json } = await bound.post(
-      "/v1/batch",
-      { items: [call, { ...call, tenant: "globex" }] },
-      { key: texts.acme },
-    );
+    const call = { tool: "search", session: "s" };
+    const items = [call, { ...call, tenant: "globex" }].map((each) => ({ op: "consume", call: each }));
+    const { json } = await bound.post("/v1/batch", { items }, { key: texts.acme });
     assert.deepEqual(
       json.items.map(({ status }: { status: number }) => status),
       [200, 403],

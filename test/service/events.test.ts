@@ -68,7 +68,7 @@ describe("events", () => {
     await server.post("/v1/peek", { call });
     await server.post("/v1/consume", { call });
     const [decision, denial] = await listener.until(2);
-    assert.deepEqual([decision?.event, denial?.event], ["decision", "denial"]);
+    assert.deepEqual([decision?.event, denial?.event], ["call.allowed", "call.denied"]);
     assert.deepEqual(decision?.data.dimensions, { tool: "search", session: "s1" });
     assert.equal(decision?.data.decision.verdicts[0].remaining, 0);
     assert.equal(denial?.data.decision.allowed, false);
@@ -77,17 +77,17 @@ describe("events", () => {
 
   it("tell what was asked for alone", async () => {
     const server = await served();
-    const denials = await Listener.open(server, "?types=denial,policy-reload");
+    const denials = await Listener.open(server, "?types=call.denied,policy-reload");
     await server.post("/v1/consume", { call: { tool: "search", session: "s1" } });
     await server.post("/v1/consume", { call: { tool: "search", session: "s1", cost: { calls: 6 } } });
     server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"));
     const told = await denials.until(2);
     assert.deepEqual(told, [
-      { event: "denial", data: told[0]?.data },
+      { event: "call.denied", data: told[0]?.data },
       { event: "policy-reload", data: { restarted: [] } },
     ]);
     denials.close();
-    const wrong = await server.ask("GET", "/v1/events?types=denial,all");
+    const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");
     assert.deepEqual([wrong.status, wrong.json.code], [400, "invalid-query"]);
   });
 

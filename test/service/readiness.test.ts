@@ -67,7 +67,7 @@ describe("readiness", ownServers, () => {
     assert.deepEqual([usage.status, usage.headers.get("retry-after")], [503, "1"]);
     await redis.restart();
     assert.equal((await standing(server, "ready")).status, 200);
-    const [bucket] = (await server.ask("GET", "/v1/usage?session=s1")).json.usages;
+    const [bucket] = (await server.ask("GET", "/v1/usage?session=s1")).json.items;
     assert.equal(bucket.used, 2);
     client.disconnect();
   });

@@ -11,7 +11,7 @@ import { keysOf, POLICY, served } from "./served.ts";
 
 const server = await served();
 const CALL = { tool: "search", session: "s" };
-const TEXT = JSON.stringify(CALL);
+const TEXT = JSON.stringify({ call: CALL });
 
 /** What is answered to bytes with these headers, without a client that would change them. */
 async function raw(bytes: Uint8Array | string, ...headers: string[]): Promise<{ status: number; code: string }> {
@@ -50,7 +50,7 @@ describe("a body", () => {
       [gzipSync(TEXT), [json], 400, "invalid-json"],
       [Buffer.from(TEXT, "utf16le"), [json], 400, "invalid-json"],
       [Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(TEXT)]), [json], 200, ""],
-      [Buffer.from('{"tool":"search","session":"\xff"}', "latin1"), [json], 400, "invalid-json"],
+      [Buffer.from('{"call":{"tool":"search","session":"\xff"}}', "latin1"), [json], 400, "invalid-json"],
       [Buffer.from([0xed, 0xa0, 0x80]), [json], 400, "invalid-json"],
       [TEXT, [json, "content-length: 3"], 400, "invalid-request"],
       [TEXT, [json, "transfer-encoding: chunked"], 400, "invalid-request"],
@@ -75,13 +75,15 @@ describe("a body", () => {
     const cases: [path: string, body: string][] = [];
     for (const value of [deep(300_000), deep(90), `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`, many(150_000)]) {
       cases.push(
-        ["/v1/consume", `{"tool":"x","session":"s","args":${value}}`],
-        ["/v1/consume", `{"tool":"x","session":${value},"\\u005f_proto__":1}`],
-        ["/v1/consume", `{"tool":"x","session":"s","cost":${value}}`],
+        ["/v1/consume", `{"call":{"tool":"x","session":"s","args":${value}}}`],
+        ["/v1/consume", `{"call":{"tool":"x","session":${value},"\\u005f_proto__":1}}`],
+        ["/v1/consume", `{"call":{"tool":"x","session":"s","cost":${value}}}`],
+        ["/v1/consume", `{"call":${value}}`],
         ["/v1/consume", value],
-        ["/v1/report", `{"call":{"tool":"x","session":"s"},"outcome":{"result":${value}}}`],
-        ["/v1/settle", `{"hold":"h","call":${value}}`],
-        ["/v1/batch", `{"items":[{"op":"consume","tool":"x","session":"s","args":${value}}]}`],
+        ["/v1/report", `{"call":{"tool":"x","session":"s"},"result":${value}}`],
+        ["/v1/end", `{"holdId":"run-1","call":{"tool":"x","session":"s"},"result":${value}}`],
+        ["/v1/settle", `{"holdId":"h","call":${value}}`],
+        ["/v1/batch", `{"items":[{"op":"consume","call":{"tool":"x","session":"s","args":${value}}}]}`],
         ["/v1/batch", `{"items":${value}}`],
         ["/v1/reset", `{"limit":"per-session","dimensions":${value}}`],
       );
@@ -91,7 +93,7 @@ describe("a body", () => {
       assert.deepEqual([status, json.code], [400, "invalid-body"], `${path} ${body.slice(0, 60)}`);
     }
     // Brackets and commas in strings are none, also behind quotes that are escaped.
-    const text = JSON.stringify({ ...CALL, args: { text: `${'\\"[{,'.repeat(30_000)}\\` } });
+    const text = JSON.stringify({ call: { ...CALL, args: { text: `${'\\"[{,'.repeat(30_000)}\\` } } });
     assert.equal((await ask("POST", "/v1/peek", { body: text })).status, 200);
     assert.deepEqual(errors, []);
   });
@@ -102,8 +104,8 @@ describe("a body", () => {
     assert.deepEqual([json.code, json.faults.length], ["invalid-body", 10]);
     const crowded = Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, {}]));
     for (const [path, body] of [
-      ["/v1/peek", { ...CALL, ...crowded }],
-      ["/v1/peek", { ...CALL, cost: crowded }],
+      ["/v1/peek", { call: { ...CALL, ...crowded } }],
+      ["/v1/peek", { call: { ...CALL, cost: crowded } }],
       ["/v1/settle", crowded],
       ["/v1/reset", { limit: "per-session", dimensions: crowded }],
     ] as const) {
@@ -115,9 +117,9 @@ describe("a body", () => {
 
   it("that names a tool or a value of any length is refused or charged, and costs nothing to speak of", async () => {
     const tool = await server.post("/v1/peek", { call: { ...CALL, tool: "x".repeat(1_025) } });
-    assert.deepEqual([tool.status, tool.json.code, tool.json.faults[0].path], [400, "invalid-dimension", "tool"]);
+    assert.deepEqual([tool.status, tool.json.code, tool.json.faults[0].path], [400, "invalid-dimension", "call.tool"]);
     const session = await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_537) } });
-    assert.deepEqual([session.status, session.json.faults[0].path], [400, "session"]);
+    assert.deepEqual([session.status, session.json.faults[0].path], [400, "call.session"]);
     assert.equal((await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_536) } })).status, 200);
   });
 });
@@ -125,7 +127,7 @@ describe("a body", () => {
 describe("the header Idempotency-Key", () => {
   const keyed = (header: string, body: object = {}) =>
     server.ask("POST", "/v1/consume", {
-      body: { ...CALL, session: "keyed", ...body },
+      body: { call: { ...CALL, session: "keyed", ...body } },
       headers: { "idempotency-key": header },
     });
 
@@ -157,22 +159,22 @@ describe("the header Idempotency-Key", () => {
     for (const path of ["/v1/consume", "/v1/record", "/v1/reserve", "/v1/begin"]) {
       const call = { tool: "book", session: `conflict ${path}`, user: path, cost: { tokens: 1 } };
       const ask = (more: object) =>
-        server.ask("POST", path, { body: { ...call, ...more }, headers: { "idempotency-key": '"job-17"' } });
+        server.ask("POST", path, { body: { call: { ...call, ...more } }, headers: { "idempotency-key": '"job-17"' } });
       assert.equal((await ask({})).status, 200, path);
       for (const more of [{ tool: "search" }, { user: "other" }, { turn: "t" }, { args: { a: 1 } }]) {
         const { status, json } = await ask(more);
-        assert.deepEqual([status, json.code], [409, "idempotency-conflict"], `${path} ${JSON.stringify(more)}`);
+        assert.deepEqual([status, json.code], [422, "idempotency-conflict"], `${path} ${JSON.stringify(more)}`);
       }
       const again = await ask({ cost: { tokens: 2 }, id: "call_9", args: {} });
       assert.deepEqual([again.status, again.json.replayed], [200, true], path);
     }
-    const item = { op: "consume", tool: "book", session: "in batch", user: "u1", idempotencyKey: "k" };
+    const call = { tool: "book", session: "in batch", user: "u1", idempotencyKey: "k" };
     const { json } = await server.post("/v1/batch", {
-      items: [item, item, { ...item, user: "u2" }, { ...item, args: 1 }],
+      items: [call, call, { ...call, user: "u2" }, { ...call, args: 1 }].map((each) => ({ op: "consume", call: each })),
     });
     assert.deepEqual(
       json.items.map((each: { status: number }) => each.status),
-      [200, 200, 409, 409],
+      [200, 200, 422, 422],
     );
   });
 });
@@ -182,7 +184,7 @@ describe("arguments that cannot be hashed", () => {
     const policy = "version: 1\nlimits: [{ name: same, per: [session, args], quota: 5 }]";
     const service = createService({ policy, store: memoryStore(), keys: false });
     const ask = async (args: string) => {
-      const body = `{"tool":"x","session":"s","args":${args}}`;
+      const body = `{"call":{"tool":"x","session":"s","args":${args}}}`;
       const headers = { "content-type": "application/json" };
       const response = await service.fetch(
         new Request("http://localhost/v1/consume", { method: "POST", headers, body }),
@@ -255,8 +257,8 @@ limits:
     it(`is unknown, and frees nothing: ${route}`, async () => {
       const { post, ask } = await served({ policy, keys });
       const cost = { tokens: 3 };
-      const made = await post(`/v1/${route}`, { tool: "x", session: "s", cost }, { key: texts.acme });
-      const { hold } = made.json;
+      const made = await post(`/v1/${route}`, { call: { tool: "x", session: "s", cost } }, { key: texts.acme });
+      const { holdId } = made.json;
       const usedOf = async () => {
         const { json } = await ask("GET", "/v1/usage?tool=x&tenant=acme", { key: texts.root });
         return Object.fromEntries(json.items.map((each: { limit: string; used: number }) => [each.limit, each.used]));
@@ -270,11 +272,11 @@ limits:
         [texts.root, {}],
       ] as const) {
         for (const path of ["/v1/release", "/v1/extend"]) {
-          const wrong = await post(path, { hold, call: { tenant: "globex", ...call, ...more } }, { key });
+          const wrong = await post(path, { holdId, call: { tenant: "globex", ...call, ...more } }, { key });
           assert.deepEqual([wrong.status, wrong.json.code], [409, "unknown-hold"], path);
         }
       }
-      const op = { hold, call };
+      const op = { holdId, call };
       const settled = await post("/v1/settle", { ...op, usage: { tokens: 0 } }, { key: texts.globex });
       assert.equal(settled.json.problem, "unknown-hold");
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
@@ -282,7 +284,7 @@ limits:
         "/v1/batch",
         {
           items: [
-            { op: "release", hold, call: { ...call, tenant: "globex" } },
+            { op: "release", holdId, call: { ...call, tenant: "globex" } },
             { op: "peek", call: { ...call, tenant: "acme" } },
           ],
         },

@@ -48,12 +48,13 @@ describe("a secret", () => {
         await post("/v1/consume", { call: { ...call, tool: undefined } }),
         await post("/v1/reserve", { call: { ...call, tool: "book" }, leaseMs: SECRET }),
         await post("/v1/report", { call, result: SECRET }),
+        await post("/v1/end", { holdId: "run-1", call, result: SECRET }),
         await post("/v1/report", { call, outcome: SECRET }),
         await post("/v1/settle", { holdId: SECRET.repeat(9), call }),
         await post("/v1/batch", {
           items: [{ op: "consume", call }, { op: SECRET }, { op: "peek", call: { tool: args } }],
         }),
-        await post("/v1/consume", `{"tool": "${SECRET}`),
+        await post("/v1/consume", `{"call": {"tool": "${SECRET}`),
         await post("/v1/reset", { limit: "per-session", dimensions: { session: NAME, args } }),
         await ask("GET", `/v1/usage?session=${NAME}&args=${encodeURIComponent(JSON.stringify(args))}`),
         await ask("GET", "/metrics"),
@@ -61,7 +62,7 @@ describe("a secret", () => {
       assert.ok(answers.some(({ status }) => status === 400));
       const reader = events.body?.getReader();
       let told = "";
-      while (!told.includes("event: decision")) told += new TextDecoder().decode((await reader?.read())?.value);
+      while (!told.includes("event: call.allowed")) told += new TextDecoder().decode((await reader?.read())?.value);
       abort.abort();
       const everything = [...answers.map(({ text }) => text), told, ...log.lines].join("\n");
       assert.ok(!everything.includes(SECRET), everything.slice(Math.max(0, everything.indexOf(SECRET) - 300)));
@@ -97,28 +98,28 @@ describe("problems", () => {
   it("name the place, what was expected and what kind of thing was there", async () => {
     const { post } = await served();
     const faultsOf = async (path: string, body: unknown) => (await post(path, body)).json.faults;
-    assert.deepEqual(await faultsOf("/v1/consume", { tool: "search" }), [
+    assert.deepEqual(await faultsOf("/v1/consume", { call: { tool: "search" } }), [
       {
-        path: "session",
+        path: "call.session",
         expected: "a string that is not empty, or a safe integer, because the limit per-session is per session",
         got: "nothing",
       },
     ]);
     for (const [path, body, at, got] of [
-      ["/v1/consume", { tool: "" }, "tool", "a text of 0 characters"],
-      ["/v1/consume", { tool: ["x"] }, "tool", "a list of 1"],
-      ["/v1/consume", { tool: "x", session: null }, "session", "null"],
-      ["/v1/consume", { tool: "x", session: "s", cost: { calls: 1.5 } }, "cost.calls", "1.5"],
-      ["/v1/consume", { tool: "x", session: "s", cost: { calls: -1 } }, "cost.calls", "-1"],
-      ["/v1/consume", { tool: "x", session: "s", cost: { euros: 1 } }, "cost", '"euros"'],
-      ["/v1/consume", { tool: "x", session: "s", maxWaitMs: "1" }, "maxWaitMs", "a text of 1 characters"],
+      ["/v1/consume", { call: { tool: "" } }, "call.tool", "a text of 0 characters"],
+      ["/v1/consume", { call: { tool: ["x"] } }, "call.tool", "a list of 1"],
+      ["/v1/consume", { call: { tool: "x", session: null } }, "call.session", "null"],
+      ["/v1/consume", { call: { tool: "x", session: "s", cost: { calls: 1.5 } } }, "call.cost.calls", "1.5"],
+      ["/v1/consume", { call: { tool: "x", session: "s", cost: { calls: -1 } } }, "call.cost.calls", "-1"],
+      ["/v1/consume", { call: { tool: "x", session: "s", cost: { euros: 1 } } }, "call.cost", '"euros"'],
+      ["/v1/consume", { call: { tool: "x", session: "s" }, maxWaitMs: "1" }, "maxWaitMs", "a text of 1 characters"],
       ["/v1/settle", { holdId: "h", call: { tool: "x" }, more: 1 }, "body", '"more"'],
       ["/v1/reset", { limit: "none", dimensions: {} }, "limit", '"none"'],
     ] as const) {
       const [fault] = await faultsOf(path, body);
       assert.deepEqual([fault?.path, fault?.got], [at, got], JSON.stringify(body));
     }
-    for (const text of ['{"tool":"x","__proto__":{}}', '{"tool":"x","session":"s","cost":{"__pro\\u0074o__":1}}']) {
+    for (const text of ['{"call":{"tool":"x","__proto__":{}}}', '{"call":{"tool":"x","cost":{"__pro\\u0074o__":1}}}']) {
       assert.equal((await faultsOf("/v1/consume", text))[0].path, "__proto__");
     }
   });
@@ -139,7 +140,8 @@ describe("the audit log", () => {
     const { post } = await served({ keys, audit: auditFile(file), policy: POLICY });
     const bucket = { limit: "per-session", dimensions: { session: "s1", args: { password: SECRET } } };
     const grant = { id: "g1", units: 5, durationMs: 60_000 };
-    await post("/v1/grant", { ...bucket, dimensions: { session: "s1" }, grant }, { key: texts.root });
+    const granted = { ...bucket, dimensions: { session: "s1" }, grant, reason: "ticket 7" };
+    await post("/v1/grant", granted, { key: texts.root });
     await post("/v1/reset", { ...bucket, reason: "ticket 8" }, { key: texts.acme });
     await post("/v1/reset", { limit: "none", dimensions: {} }, { key: texts.root });
     const lines = readFileSync(file, "utf8")
@@ -154,6 +156,7 @@ describe("the audit log", () => {
       {
         act: "grant",
         units: 5,
+        durationMs: 60_000,
         grantId: "g1",
         reason: "ticket 7",
         actor: "key:root",

@@ -50,22 +50,26 @@ const call = fc.record(
   { requiredKeys: ["tool", "session", "user", "turn"] },
 );
 const act = fc.oneof(
-  fc.record({ path: fc.constantFrom("/v1/consume", "/v1/record", "/v1/peek"), body: call }),
+  fc.record({ path: fc.constantFrom("/v1/consume", "/v1/record", "/v1/peek"), body: fc.record({ call }) }),
   fc.record({
     path: fc.constant("/v1/consume"),
-    body: call.chain((each) => name.map((key) => ({ ...each, idempotencyKey: `k${key}` }))),
+    body: call.chain((each) => name.map((key) => ({ call: { ...each, idempotencyKey: `k${key}` } }))),
   }),
   fc.record({
     path: fc.constantFrom("/v1/reserve", "/v1/begin"),
-    body: call.map((each) => ({ ...each, cost: { tokens: 3 } })),
+    body: call.map((each) => ({ call: { ...each, cost: { tokens: 3 } } })),
   }),
   fc.record({
     path: fc.constantFrom("/v1/settle", "/v1/release", "/v1/extend"),
     body: fc
       .tuple(call, fc.constantFrom("theirs", "run-theirs"))
-      .map(([each, hold]) => ({ hold, call: { ...each, cost: { tokens: 3 } } })),
+      .map(([each, holdId]) => ({ holdId, call: { ...each, cost: { tokens: 3 } } })),
   }),
   fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, error: true })) }),
+  fc.record({
+    path: fc.constant("/v1/end"),
+    body: call.map((each) => ({ holdId: "run-theirs", call: { ...each, cost: { tokens: 3 } }, error: true })),
+  }),
   fc.record({
     path: fc.constant("/v1/reset"),
     body: name.map((session) => ({ limit: "per-session", dimensions: { session } })),
@@ -111,7 +115,7 @@ describe("tenants", () => {
         const { status, json } = await ask("GET", `/v1/usage?${query}`, { key: keyOf(tenant) });
         assert.equal(status, 200);
         // Time passes: only what stands in the bucket counts.
-        for (const { resetAfterMs: _, grants, ...usage } of json.usages) {
+        for (const { resetAfterMs: _, grants, ...usage } of json.items) {
           const ids = grants.map(({ id }: { readonly id: string }) => id);
           usages.push(JSON.stringify({ ...usage, grants: ids }));
         }
@@ -144,10 +148,10 @@ describe("tenants", () => {
         assert.equal(status, 200, JSON.stringify(json));
         assert.deepEqual(numbersOf(json), numbersOf(before.json));
         const query = new URLSearchParams({ session: String(said.session), user: String(said.user), tool: said.tool });
-        const { usages } = (await ask("GET", `/v1/usage?${query}`, { key })).json;
-        const found = usages.find(({ limit }: { limit: string }) => limit === "per-user-tool");
+        const { items } = (await ask("GET", `/v1/usage?${query}`, { key })).json;
+        const found = items.find(({ limit }: { limit: string }) => limit === "per-user-tool");
         assert.deepEqual(found.dimensions, { user: String(said.user), tool: said.tool });
-        assert.equal(usages.find(({ limit }: { limit: string }) => limit === "per-tenant").dimensions.tenant, tenant);
+        assert.equal(items.find(({ limit }: { limit: string }) => limit === "per-tenant").dimensions.tenant, tenant);
       }),
       { numRuns: 60, seed: 8 },
     );
@@ -167,11 +171,14 @@ describe("tenants", () => {
     );
     assert.equal(reset.status, 403);
     const which = await post("/v1/consume", { call: said }, { key: texts.both });
-    assert.deepEqual([which.status, which.json.code, which.json.faults[0].path], [400, "missing-dimension", "tenant"]);
+    assert.deepEqual(
+      [which.status, which.json.code, which.json.faults[0].path],
+      [400, "missing-dimension", "call.tenant"],
+    );
     const named = await post("/v1/consume", { call: { ...said, tenant: "globex" } }, { key: texts.both });
     assert.equal(named.json.allowed, true);
     const root = await ask("GET", "/v1/usage?session=globex%2Fs", { key: texts.root });
-    assert.equal(root.json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
+    assert.equal(root.json.items.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
   });
 
   it("choose a quota by a word that makes no bucket", async () => {
@@ -190,9 +197,9 @@ describe("tenants", () => {
     const limitsOf = (usages: { limit: string }[]) => usages.map(({ limit }) => limit);
     assert.deepEqual(limitsOf(settled.json.usages), ["per-session"]);
     const mine = await ask("GET", "/v1/usage?session=s&tool=x", { key });
-    assert.deepEqual(limitsOf(mine.json.usages), ["per-session"]);
+    assert.deepEqual(limitsOf(mine.json.items), ["per-session"]);
     const all = await ask("GET", "/v1/usage?tool=x", { key: texts.root });
-    assert.equal(all.json.usages[0].used, 1);
+    assert.equal(all.json.items[0].used, 1);
     const bucket = { limit: "per-tool", dimensions: { tool: "x" } };
     const grant = { id: "g", units: 1, durationMs: 1_000 };
     for (const [path, body] of [
