@@ -64,8 +64,8 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** Parameters of a query that stand beside dimensions: no dimension can have these names. */
-const TAKEN = ["cursor", "pageSize"];
+/** A parameter of a query that stands beside dimensions: no dimension can have its name. */
+const TAKEN = "cursor";
 
 /**
  * Makes a service.
@@ -211,12 +211,11 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
   const read =
     typeof given === "string" ? readPolicyText(given, source) : definedPolicy(definePolicy(given as PolicyInput));
   const { policy } = read;
-  const taken = TAKEN.find((name) => policy.dimensions.has(name));
-  if (taken !== undefined) {
+  if (policy.dimensions.has(TAKEN)) {
     throw new MisuseError("invalid-policy", {
       path: "limits",
-      expected: `dimensions with other names than ${TAKEN.join(", ")}, which the service reads itself`,
-      got: taken,
+      expected: `dimensions with other names than ${TAKEN}, which GET /v1/usage reads itself`,
+      got: TAKEN,
     });
   }
   return read;

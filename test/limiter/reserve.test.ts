@@ -127,7 +127,7 @@ describe("reserve", () => {
     }
     const held = allowed(await limiter.reserve(call));
     await assert.rejects(held.settle({ euros: 1 }), isMisuse("unknown-unit"));
-    await assert.rejects(held.settle({ tokens: -1 }), isMisuse("invalid-cost", "cost.tokens"));
+    await assert.rejects(held.settle({ tokens: -1 }), isMisuse("invalid-cost", "usage.tokens"));
     await assert.rejects(held.extend({ leaseMs: -1 }), isMisuse("invalid-option", "leaseMs"));
     await assert.rejects(held.settle({}, { signal: AbortSignal.abort("gone") }), (reason) => reason === "gone");
     assert.equal((await held.settle()).replayed, false);

@@ -348,10 +348,11 @@ describe("grant", () => {
       "grant.id": { id: "a b" },
       "grant.units": { units: 0 },
       "grant.durationMs": { durationMs: 0.5 },
-      "grant.reason": { reason: "" },
+      grant: { reason: "support" },
     })) {
       await assert.rejects(limiter.grant(bucket, { ...grant, ...bad }), isMisuse("invalid-option", path));
     }
+    await assert.rejects(limiter.grant(bucket, grant, { reason: "" }), isMisuse("invalid-option", "reason"));
     await assert.rejects(limiter.grant({ ...bucket, limit: "other" }, grant), isMisuse("unknown-limit"));
   });
 });
