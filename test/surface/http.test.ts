@@ -39,6 +39,10 @@ interface Document {
 
 const document = JSON.parse(JSON.stringify(openApiDocument(ROUTES))) as Document;
 
+function operationOf(method: string, path: string): Operation {
+  return document.paths[path]?.[method.toLowerCase()] as Operation;
+}
+
 /** A schema as its name, or as its keys. */
 function shapeOf(schema: Schema): string {
   if (schema.$ref !== undefined) return schema.$ref.replace(/^.*\//, "");
@@ -63,7 +67,7 @@ function contentOf({ content = {} }: Content): string {
 
 function surface(): string {
   const routes = ROUTES.map(({ method, path, scope }) => {
-    const operation = document.paths[path]?.[method.toLowerCase()] as Operation;
+    const operation = operationOf(method, path);
     const { operationId, parameters = [], requestBody, responses } = operation;
     const answers = Object.entries(responses).map(([status, answer]) => `  ${status}: ${contentOf(answer)}`.trimEnd());
     return [
@@ -106,7 +110,7 @@ describe("the HTTP surface", () => {
     };
     const isClosed = (name: string) => whole(name).includes('"additionalProperties":false');
     for (const { method, path } of ROUTES) {
-      const { requestBody, responses } = document.paths[path]?.[method.toLowerCase()] as Operation;
+      const { requestBody, responses } = operationOf(method, path);
       if (requestBody !== undefined) assert.ok(isClosed(contentOf(requestBody)), `the body of ${path}`);
       for (const answer of Object.values(responses)) {
         for (const name of contentOf(answer).split(" | ")) assert.ok(!isClosed(name), `the answer of ${path}: ${name}`);
