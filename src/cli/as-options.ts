@@ -16,7 +16,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "grant.units": "--units",
   host: "--host",
   id: "--id",
-  key: "TOLLGATE_API_KEY",
+  apiKey: "TOLLGATE_API_KEY",
   keys: "--keys",
   limit: "--limit",
   name: "--name",
