@@ -44,10 +44,10 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
     });
   };
   return {
-    hold: id,
+    id,
     async settle(actual = {}, options) {
       check(shared, options);
-      return end("settle", { usage: actual }, (limiter) => limiter.hold(id, call).settle(actual));
+      return end("settle", { usage: actual }, (limiter) => limiter.getHold(id, call).settle(actual));
     },
     async fail(actual) {
       check(shared);
@@ -61,7 +61,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
     },
     async release(options) {
       check(shared, options);
-      return end("release", {}, (limiter) => limiter.hold(id, call).release());
+      return end("release", {}, (limiter) => limiter.getHold(id, call).release());
     },
     async extend(options = {}) {
       checkHoldOptions(options);
@@ -69,7 +69,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
       const { leaseMs } = options;
       const item: Item<"extend"> = { op: "extend", body: { holdId: id, call, leaseMs }, isRepeatable: true };
       const { extended } = await askOr(shared, item, async (away) => {
-        return { extended: await away.limiter.hold(id, call).extend({ leaseMs }) };
+        return { extended: await away.limiter.getHold(id, call).extend({ leaseMs }) };
       });
       return extended;
     },
@@ -101,8 +101,8 @@ export class OwnHold implements EndableHold {
     this.#prices = prices;
   }
 
-  get hold(): string {
-    return this.#later?.hold ?? this.#local.hold;
+  get id(): string {
+    return this.#later?.id ?? this.#local.id;
   }
 
   /** What makes it in the service. */
@@ -205,7 +205,7 @@ export class OwnHold implements EndableHold {
   }
 
   #endItem(op: "settle" | "release" | "end", more: object): Item | null {
-    const holdId = this.#later?.hold;
+    const holdId = this.#later?.id;
     return holdId === undefined ? null : { op, body: { holdId, call: this.#call, ...more }, isRepeatable: true };
   }
 }

@@ -147,8 +147,8 @@ export async function reserve(
   const scoped = scope(desk, caller, call);
   const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { leaseMs, ...wait }));
   if (!held.allowed) return { ...held, holdId: null };
-  const { hold: holdId, settle: _, release: __, extend: ___, ...decision } = held;
-  return { ...decision, holdId };
+  const { hold, ...decision } = held;
+  return { ...decision, holdId: hold.id };
 }
 
 /** What a caller needs to know of a call that has begun, to run it as the limiter would. */
@@ -175,7 +175,7 @@ export async function begin(
     return { ...decision, holdId: null, heldUnits: [], units: [], leaseMs: null, maxHoldMs, wantsOutcome: false };
   }
   const { hold, held: heldUnits, units, leaseMs: livesMs, maxHoldMs, reports: wantsOutcome } = begun;
-  return { ...decision, holdId: hold.hold, heldUnits, units: [...units], leaseMs: livesMs, maxHoldMs, wantsOutcome };
+  return { ...decision, holdId: hold.id, heldUnits, units: [...units], leaseMs: livesMs, maxHoldMs, wantsOutcome };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
@@ -185,7 +185,7 @@ export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promis
   // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
   const settlement = isRunHold(holdId)
     ? endCall(desk.limiter, holdId, call, { usage, hasFailed: failed, outcome: null })
-    : desk.limiter.hold(holdId, call).settle(withoutLost(desk, body.call, usage));
+    : desk.limiter.getHold(holdId, call).settle(withoutLost(desk, body.call, usage));
   return settled(desk, caller, body, settlement);
 }
 
@@ -225,7 +225,7 @@ export async function extend(
 export async function report(desk: Desk, { caller }: Asking, body: ReportBody): Promise<null> {
   const outcome = outcomeIn(body);
   if (outcome === null) throw invalidBody([{ path: "body", expected: '"error": true or "result"', got: "neither" }]);
-  await desk.limiter.report(scope(desk, caller, body.call), outcome);
+  await desk.limiter.reportOutcome(scope(desk, caller, body.call), outcome);
   return null;
 }
 
@@ -321,7 +321,7 @@ function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
 }
 
 function holdOf(desk: Desk, caller: Caller, body: HoldBody) {
-  return desk.limiter.hold(body.holdId, scopeHeld(desk, caller, body));
+  return desk.limiter.getHold(body.holdId, scopeHeld(desk, caller, body));
 }
 
 /** The call of a hold that was made before. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { ROUTES } from "../../src/service/routes.ts";
 import { bodyFor, keysOf, served } from "./served.ts";
 
@@ -92,7 +92,7 @@ describe("usage", () => {
       asked.push(String(to));
       return fetch(`${String(to)}&pageSize=5`, init);
     };
-    const limiter = createClient({ url, key: texts.root as string, fetch: small });
+    const limiter = createRemoteLimiter({ url, apiKey: texts.root as string, fetch: small });
     assert.equal((await limiter.usage({ session: "s" })).length, 14);
     assert.equal(asked.length, 3);
   });
@@ -113,7 +113,7 @@ describe("a client", () => {
       const text = await response.text();
       return new Response(JSON.stringify(grown(JSON.parse(text))), { status: response.status });
     };
-    const limiter = createClient({ url, fetch: later });
+    const limiter = createRemoteLimiter({ url, fetch: later });
     const call = { tool: "book", session: "later" };
     const bucket = { limit: "per-session", session: "later" };
     assert.equal((await limiter.consume(call)).allowed, true);
@@ -121,8 +121,8 @@ describe("a client", () => {
     assert.equal((await limiter.run(call, () => 1)).allowed, true);
     const held = await limiter.reserve(call);
     assert.ok(held.allowed);
-    assert.equal(await held.extend(), true);
-    assert.equal((await held.settle()).replayed, false);
+    assert.equal(await held.hold.extend(), true);
+    assert.equal((await held.hold.settle()).replayed, false);
     assert.equal((await limiter.usage({ session: "later" }))[0]?.used, 4);
     assert.equal(
       (await limiter.grant(bucket, { id: "g", units: 1, durationMs: 60_000 }, { reason: "test" }))?.granted,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { served } from "./served.ts";
 
 const POLICY = `
@@ -81,7 +81,7 @@ describe("the end of a call", () => {
   it("is one request of the client, which counts once although the answer is lost", async () => {
     const asked: string[] = [];
     let losing = true;
-    const limiter = createClient({
+    const limiter = createRemoteLimiter({
       url: server.url,
       fetch: async (url, init) => {
         const response = await fetch(url, init);
