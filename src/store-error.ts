@@ -70,11 +70,11 @@ export class TermsError extends StoreError {
     super("unavailable", message, options);
     this.refusal = refusal;
   }
-}
 
-/** Why the terms of a batch were refused; `null` for other errors. */
-export function refusalOf(error: unknown): TermsRefusal | null {
-  return StoreError.isInstance(error) && "refusal" in error ? (error as TermsError).refusal : null;
+  /** Why the terms of a batch were refused; `null` for other errors. */
+  static refusalOf(error: unknown): TermsRefusal | null {
+    return StoreError.isInstance(error) && "refusal" in error ? (error as TermsError).refusal : null;
+  }
 }
 
 /**

@@ -17,7 +17,6 @@ import {
   type Terms,
   TermsError,
 } from "../store.ts";
-import { refusalOf } from "../store-error.ts";
 import { Backlog, type Journal, MAX_AGE_MS, type OpenBatch, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
 import { instanceName, Members } from "./failover/members.ts";
@@ -272,7 +271,7 @@ class Failover implements RecoveringStore {
       return replies;
     } catch (error) {
       const failure = this.#failureOf(error);
-      const isLost = refusalOf(failure) === "other-incarnation" && !isAgain;
+      const isLost = TermsError.refusalOf(failure) === "other-incarnation" && !isAgain;
       if (isOutage(failure) && !isLost) return this.#doubt(requests, number, failure, []);
       // Nothing was booked.
       if (number !== null) this.#backlog.answered(number);
@@ -337,7 +336,7 @@ class Failover implements RecoveringStore {
     this.#awaySinceMs = performance.now();
     this.#tell({ type: "store-away", error: failure });
     this.#recovering = this.#recover();
-    if (refusalOf(failure) === "other-incarnation") this.#waitFor(this.#recovering);
+    if (TermsError.refusalOf(failure) === "other-incarnation") this.#waitFor(this.#recovering);
   }
 
   /** The store is there, and has to be given what it lost: calls wait for that as for an answer. */
@@ -454,9 +453,9 @@ class Failover implements RecoveringStore {
       return replies;
     } catch (thrown) {
       const error = asStoreError(thrown);
-      if (refusalOf(error) === "too-late") this.#refusals++;
+      if (TermsError.refusalOf(error) === "too-late") this.#refusals++;
       if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
-      if (refusalOf(error) === "too-late") this.#backlog.rename();
+      if (TermsError.refusalOf(error) === "too-late") this.#backlog.rename();
       return abandon(error);
     }
   }

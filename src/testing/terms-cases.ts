@@ -11,9 +11,9 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
+  TermsError,
   type TermsRefusal,
 } from "../store.ts";
-import { refusalOf } from "../store-error.ts";
 import {
   answered,
   ask,
@@ -101,7 +101,10 @@ interface RaiseOf {
 }
 
 async function refuses(promise: Promise<unknown>, code: StoreErrorCode | TermsRefusal): Promise<void> {
-  await assert.rejects(promise, (error) => StoreError.isInstance(error) && (refusalOf(error) ?? error.code) === code);
+  await assert.rejects(
+    promise,
+    (error) => StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code,
+  );
 }
 
 async function nowOf(store: Store): Promise<number> {

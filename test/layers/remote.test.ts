@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MARK_KEY, StoreError, type StoreErrorCode, type StoreRequest, type TermsRefusal } from "../../src/store.ts";
-import { refusalOf } from "../../src/store-error.ts";
+import {
+  MARK_KEY,
+  StoreError,
+  type StoreErrorCode,
+  type StoreRequest,
+  TermsError,
+  type TermsRefusal,
+} from "../../src/store.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { testStore } from "../stores/store-suite.ts";
 import { RemoteStore } from "./remote.ts";
@@ -16,7 +22,7 @@ const request: StoreRequest = { mode: "judge", steps: [{ bucket: "b", limit, eve
 const member = { group: "g", instance: "i", livesMs: 1_000, seen: ["b"] };
 
 const isStoreError = (code: StoreErrorCode | TermsRefusal) => (error: unknown) =>
-  StoreError.isInstance(error) && (refusalOf(error) ?? error.code) === code;
+  StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code;
 const spent = (store: RemoteStore) => {
   const state = store.states.get("b");
   return state?.kind === "counter" ? state.spent : 0;

@@ -82,7 +82,11 @@ describe("the detail of a problem", () => {
     ["/v1/consume", { call: { tool: "x" } }, /^call.session: expected .*, got nothing$/],
     ["/v1/consume", { call: { ...CALL, cost: { tokns: 1 } } }, /^call.cost: expected .*tokens.*, got "tokns"$/],
     ["/v1/consume", { call: { ...CALL, cost: 5 } }, /^call.cost: expected an object of whole numbers by unit, got 5$/],
-    ["/v1/settle", { holdId: "h", call: CALL, usage: { tokns: 1 } }, /^usage: expected .*tokens.*, got "tokns"$/],
+    [
+      "/v1/settle",
+      { holdId: "h", call: { ...CALL, cost: { tokens: 1 } }, usage: { tokns: 1 } },
+      /^usage: expected .*tokens.*, got "tokns"$/,
+    ],
     ["/v1/settle", { holdId: "h", call: CALL, failed: true }, /^failed: expected a hold that begin made, got "h"$/],
     ["/v1/end", { holdId: "h", call: CALL }, /^holdId: expected a hold that begin made, got "h"$/],
     ["/v1/end", { holdId: "h", call: CALL, error: false }, /^error: expected true, got false$/],

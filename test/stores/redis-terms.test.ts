@@ -16,9 +16,9 @@ import {
   type StoreErrorCode,
   type StoreRequest,
   type Terms,
+  TermsError,
   type TermsRefusal,
 } from "tollgate/store";
-import { refusalOf } from "../../src/store-error.ts";
 import { redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
@@ -172,7 +172,9 @@ describe("the script mirrors the kernel on terms", () => {
 
 function isError(code: StoreErrorCode | TermsRefusal, transient = true): (error: unknown) => boolean {
   return (error) =>
-    StoreError.isInstance(error) && (refusalOf(error) ?? error.code) === code && error.transient === transient;
+    StoreError.isInstance(error) &&
+    (TermsError.refusalOf(error) ?? error.code) === code &&
+    error.transient === transient;
 }
 
 describe("a batch on terms", () => {
@@ -278,7 +280,9 @@ describe("a batch on terms", () => {
     // One part that is refused says nothing of the others.
     server.cli("SET", receiptsKey("one"), `r1 1 5.1,${NOW_MS},1,c`);
     const mixed = await store.apply(asked.slice(0, 200), receipt(5));
-    const codes = mixed.map((reply) => (StoreError.isInstance(reply) ? (refusalOf(reply) ?? reply.code) : "booked"));
+    const codes = mixed.map((reply) =>
+      StoreError.isInstance(reply) ? (TermsError.refusalOf(reply) ?? reply.code) : "booked",
+    );
     assert.deepEqual(codes, [...Array(128).fill("booked"), ...Array(72).fill("too-late")]);
   });
 
