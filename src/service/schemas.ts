@@ -102,7 +102,7 @@ export const MAX_PAGE = 1_000;
 export const usageQuerySchema = z
   .object(
     Object.fromEntries([
-      ...["tenant", "user", "session", "turn", "agent", "tool", "tier", "args"].map((name) => [name, queryText]),
+      ...["tenant", "user", "session", "turn", "agent", "tool", "group", "args"].map((name) => [name, queryText]),
       ["cursor", queryText.meta({ description: "Where the page begins: `nextCursor` of the page before." })],
       ["pageSize", queryText.meta({ description: `Most items of a page, 1 to ${MAX_PAGE}. Default: ${MAX_PAGE}.` })],
     ]),
@@ -115,7 +115,7 @@ const bucketWords = {
     .object({
       ...whose,
       tool: dimensionValue.optional(),
-      tier: dimensionValue.optional(),
+      group: dimensionValue.optional(),
       args: anything.optional(),
     })
     .catchall(dimensionValue)

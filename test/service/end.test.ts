@@ -11,8 +11,8 @@ limits:
   - { name: calls, per: [session], quota: 100 }
   - { name: tokens, per: [session], unit: tokens, quota: 1000 }
   - { name: refunded, per: [session], unit: euros, quota: 1000, onError: refund }
-  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 3, ttl: 1h }
-  - { name: same, per: [session, tool], algorithm: streak, of: results, quota: 3, ttl: 1h }
+  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 3, resetAfterIdle: 1h }
+  - { name: same, per: [session, tool], algorithm: streak, of: results, quota: 3, resetAfterIdle: 1h }
 `;
 const server = await served({ policy: POLICY });
 const { post, ask } = server;
