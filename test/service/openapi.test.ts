@@ -42,10 +42,11 @@ describe("the OpenAPI document", () => {
     const client = createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${texts.all}` } });
     const call = { tool: "book", session: "s1", cost: { calls: 1 }, args: { to: "Berlin" } };
     const consumed = await client.POST("/v1/consume", {
-      call: { body: { call }, params: { header: { "Idempotency-Key": "k1" } } },
+      body: { call },
+      params: { header: { "Idempotency-Key": "k1" } },
     });
     assert.equal(consumed.data?.verdicts[0]?.remaining, 4);
-    const reserved = await client.POST("/v1/reserve", { call: { body: { call, leaseMs: 1_000 } } });
+    const reserved = await client.POST("/v1/reserve", { body: { call, leaseMs: 1_000 } });
     const holdId = reserved.data?.holdId ?? assert.fail("no hold");
     const settled = await client.POST("/v1/settle", { body: { holdId, call, usage: { tokens: 3 } } });
     assert.equal(settled.data?.late, false);
@@ -64,10 +65,10 @@ describe("the OpenAPI document", () => {
     assert.equal(granted.data?.after?.remaining, 4);
     const policy = await client.GET("/v1/policy");
     assert.match(policy.data?.source ?? "", /per-session/);
-    const wrong = await client.POST("/v1/consume", { call: { body: { call: { tool: "", session: "s1" } } } });
+    const wrong = await client.POST("/v1/consume", { body: { call: { tool: "", session: "s1" } } });
     assert.deepEqual([wrong.error?.code, wrong.error?.faults?.[0]?.path], ["invalid-body", "call.tool"]);
     // @ts-expect-error the tool is missing
-    const missing = await client.POST("/v1/consume", { call: { body: { call: { session: "s1" } } } });
+    const missing = await client.POST("/v1/consume", { body: { call: { session: "s1" } } });
     assert.equal(missing.error?.status, 400);
     // @ts-expect-error there is no such path
     assert.equal((await client.POST("/v1/nothing", { body: {} })).error?.status, 404);
