@@ -156,6 +156,7 @@ class RemoteLimiter implements Limiter {
       maxHoldMs,
       clock: monotonicClock,
       reports,
+      replayed: decision.replayed,
       settle: (actual, rest) =>
         rest === "onError" ? hold.fail(actual) : hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
       settleWith: (outcome, actual) => hold.end(actual, outcome, this.#told(named.call, outcome)),

@@ -537,7 +537,9 @@ class StoreLimiter implements Limiter {
   ): Promise<{ readonly decision: Decision; readonly begun: Begun | null }> {
     checkReserveOptions(options);
     const { decision, of, matches } = await this.#hold("run", call, { ...options, abandoned });
-    return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
+    if (!decision.allowed) return { decision, begun: null };
+    const { leaseMs } = options;
+    return { decision, begun: begunHere(this.#shared, of, matches, { leaseMs, replayed: decision.replayed }) };
   }
 
   async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly BucketUsage[]> {

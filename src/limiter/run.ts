@@ -76,6 +76,8 @@ export interface Begun {
   readonly clock: Clock;
   /** Whether some limit counts outcomes. */
   readonly reports: boolean;
+  /** Whether it began before, under the same idempotency key: its hold may have ended with other numbers. */
+  readonly replayed: boolean;
   settle(actual: Cost, rest: Rest): Promise<Settlement>;
   /** Settles, and reports what came of the call, both or neither. */
   settleWith(outcome: Outcome, actual: Cost, rest: Rest): Promise<unknown>;
@@ -86,7 +88,12 @@ export interface Begun {
 }
 
 /** A call that this limiter began. */
-export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[], leaseMs: number | undefined): Begun {
+export function begunHere(
+  shared: Shared,
+  of: HoldOf,
+  matches: readonly Match[],
+  { leaseMs, replayed }: { readonly leaseMs: number | undefined; readonly replayed: boolean },
+): Begun {
   const held = of.parts.filter((part) => part.held > 0).map(({ limit }) => limit);
   return {
     call: of.call,
@@ -98,6 +105,7 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     maxHoldMs: of.policy.maxHoldMs,
     clock: shared.clock,
     reports: matches.some(({ limit }) => limit.reports !== null),
+    replayed,
     settle: (actual, rest) => settle(shared, of, actual, rest),
     async settleWith(outcome, actual, rest) {
       if (held.length === 0 && Object.keys(actual).length === 0)
@@ -160,22 +168,25 @@ interface Ending {
   readonly outcome: Outcome | null;
 }
 
-/** Settles and reports. A store that fails now must not take away what the function has done. */
+/**
+ * Settles and reports, together where the hold has not ended before. A store that fails now must not take away what the
+ * function has done.
+ */
 async function end(begun: Begun, actual: Cost, rest: Rest, { booked, outcome }: Ending): Promise<void> {
-  if (booked !== null) {
-    const excess = excessOf(actual, booked);
-    const isMore = Object.keys(excess).length > 0;
-    await Promise.all([
-      isMore ? trying(begun, ["settle-error"], () => begun.book(excess)) : null,
-      outcome === null ? null : trying(begun, ["report-error"], () => begun.reportOutcome(outcome)),
-    ]);
-    return;
-  }
   const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
-  if (outcome !== null) {
+  if (outcome !== null && booked === null && !begun.replayed) {
     const events = isPlain ? (["report-error"] as const) : (["settle-error", "report-error"] as const);
     await trying(begun, events, () => begun.settleWith(outcome, actual, rest));
-  } else if (!isPlain) await trying(begun, ["settle-error"], () => begun.settle(actual, rest));
+    return;
+  }
+  const excess = booked === null ? null : excessOf(actual, booked);
+  const isSettled = excess === null ? isPlain : Object.keys(excess).length === 0;
+  await Promise.all([
+    isSettled
+      ? null
+      : trying(begun, ["settle-error"], () => (excess === null ? begun.settle(actual, rest) : begun.book(excess))),
+    outcome === null ? null : trying(begun, ["report-error"], () => begun.reportOutcome(outcome)),
+  ]);
 }
 
 /** Does the last of a call. Where that fails, each of the events says so. */
