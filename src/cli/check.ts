@@ -1,4 +1,4 @@
-// `tollgate check`: is this policy file right, and does each part of it have an effect?
+// `tollgate check`: is this policy, or this file of policy tests, right, and does each part of a policy have an effect?
 
 import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
@@ -8,6 +8,7 @@ import { readPolicyText } from "../policy-file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
 import { EXIT } from "./exit.ts";
 import { readInput } from "./files.ts";
+import { checkOwnTests, isTestFile, readTests } from "./test-files.ts";
 
 interface CheckOptions {
   readonly strict?: boolean;
@@ -17,7 +18,7 @@ interface CheckOptions {
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a policy file: errors, and parts that have no effect, with line and column")
-    .argument("<policy>", "a policy in YAML or JSON")
+    .argument("<policy>", "a policy in YAML or JSON, or a file of policy tests")
     .option("--strict", "treat warnings as errors")
     .option("--json", "print one JSON array of errors and warnings on stdout, and nothing else there")
     .action(check);
@@ -26,7 +27,13 @@ export function checkCommand(): Command {
 function check(file: string, { strict = false, json = false }: CheckOptions): void {
   const text = readInput(file);
   try {
-    const { policy, warnings } = readPolicyText(text, file);
+    if (isTestFile(text, file)) {
+      const tests = readTests([file]).reduce((sum, each) => sum + each.tests.length, 0);
+      console.log(json ? "[]" : `${file}: fine, ${tests} ${tests === 1 ? "test" : "tests"}`);
+      return;
+    }
+    const { policy, warnings, at } = readPolicyText(text, file);
+    checkOwnTests(policy, at);
     const found = warnings();
     const level = strict ? "error" : "warning";
     if (json) console.log(JSON.stringify(found.map((warning) => warningRow(warning, level))));

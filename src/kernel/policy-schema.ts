@@ -211,6 +211,8 @@ export interface PolicyInput {
   readonly maxHold?: DurationInput | undefined;
   /** 1 to 256, judged in this order. */
   readonly limits: readonly LimitInput[];
+  /** What `tollgate test` runs. It changes no decision; what is wrong with it, `tollgate check` and `tollgate test` say. */
+  readonly tests?: unknown;
 }
 
 /** An object with these keys alone. */
@@ -503,6 +505,8 @@ export const policySchema = object("a policy", {
     .min(1, { error: "at least one limit" })
     .max(MAX_LIMITS, { error: `at most ${MAX_LIMITS} limits` })
     .describe("Judged in this order, booked all or none."),
+  // Not judged here: a wrong test must not keep a policy from being loaded.
+  tests: z.unknown().optional(),
 });
 
 /** The keys of a policy. */
