@@ -13,7 +13,7 @@ export interface LimitCoverage {
   readonly reached: boolean;
   /** Whether a call did not fit into it. */
   readonly exceeded: boolean;
-  /** Its `quotas` and `overrides` that no call had, such as `quotas.send_email`. */
+  /** Its `quotas` and `overrides` that no call had, such as `quotas.tool.send_email`. */
   readonly unreached: readonly string[];
 }
 
@@ -50,9 +50,11 @@ export class Coverage {
 }
 
 /** The parts of a limit that are for some calls alone. A part that takes them out of the limit cannot be seen. */
-function partsOf({ allotments, overrides }: Limit): (readonly [part: string, allotment: Allotment])[] {
+function partsOf({ quotas, overrides }: Limit): (readonly [part: string, allotment: Allotment])[] {
   const all = [
-    ...[...allotments].map(([value, allotment]) => [`quotas.${value}`, allotment] as const),
+    ...quotas.flatMap(({ dimension, allotments }) =>
+      [...allotments].map(([value, allotment]) => [`quotas.${dimension}.${value}`, allotment] as const),
+    ),
     ...overrides.map(({ allotment }, n) => [`overrides[${n}]`, allotment] as const),
   ];
   return all.flatMap(([part, allotment]) => (allotment === null ? [] : [[part, allotment] as const]));

@@ -210,8 +210,8 @@ class Play {
   async #usagesOf(call: Call, { verdicts }: Decision): Promise<readonly BucketUsage[]> {
     const notDimensions: ReadonlySet<string> = new Set(CALL_WORDS.filter((word) => word !== "args"));
     const dimensions = Object.fromEntries(Object.entries(call).filter(([word]) => !notDimensions.has(word)));
-    const tier = this.#policy.tiers.get(String(call.tool));
-    const usages = await this.#limiter.usage({ ...dimensions, ...(tier === undefined ? {} : { tier }) });
+    const group = this.#policy.groups.get(String(call.tool));
+    const usages = await this.#limiter.usage({ ...dimensions, ...(group === undefined ? {} : { group }) });
     return usages.filter(({ limit }) => verdicts.some((verdict) => verdict.limit === limit));
   }
 
