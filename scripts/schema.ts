@@ -29,7 +29,8 @@ export function policySchemaJson(): string {
 
 /** The text of policy-test.schema.json. */
 export function policyTestSchemaJson(): string {
-  return textOf({ title: "Tests of a Tollgate policy", ...z.toJSONSchema(policyTestFileSchema, { io: "input" }) });
+  const schema = z.toJSONSchema(policyTestFileSchema, { io: "input" }) as unknown as ObjectSchema;
+  return textOf({ title: "Tests of a Tollgate policy", ...extensible(schema) });
 }
 
 function textOf(schema: object): string {

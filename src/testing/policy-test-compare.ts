@@ -58,7 +58,7 @@ export function compareRemaining(
 ): Mismatch[] {
   return Object.entries(remaining).flatMap(([limit, expected]) => {
     const usage = usages.find((each) => each.limit === limit);
-    const found = usage === undefined ? "the call did not reach this limit" : unitsText(usage.remaining);
+    const found = usage === undefined ? "no verdict: the limit is not for this call" : unitsText(usage.remaining);
     return String(expected) === found ? [] : [{ word: `remaining ${limit}`, expected: String(expected), got: found }];
   });
 }

@@ -7,6 +7,7 @@ import { formatGot } from "../kernel/errors.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy-contradictions.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { isObject, valueAt } from "../kernel/policy-place.ts";
+import { withoutExtensions } from "../kernel/policy-settled.ts";
 import { closest } from "../kernel/spelling.ts";
 import {
   DEFAULT_AT,
@@ -41,7 +42,7 @@ export function readPolicyTests(input: unknown, policy: Policy, at: Keys = ["tes
 
 /** Reads a file of tests, but for what they demand of the policy, which is not read yet. */
 export function readTestFile(input: unknown): Read<{ readonly policy: string; readonly tests: unknown }> {
-  const parsed = policyTestFileSchema.safeParse(input);
+  const parsed = policyTestFileSchema.safeParse(withoutExtensions(input));
   return parsed.success ? { value: parsed.data } : { faults: issueFaults(parsed.error.issues, input, []) };
 }
 
@@ -139,7 +140,8 @@ function testFaults({ at = DEFAULT_AT, steps }: PolicyTest, policy: Policy): Pol
       nowMs = Math.max(nowMs, toMs);
     }
     const isLate = nowMs - beganMs > MAX_DURATION_MS;
-    if (isLate) demand(false, "wait" in step ? "wait" : "at", "at most 36500d in one test", "more");
+    if (isLate && "wait" in step) demand(false, "wait", "at most 36500d in one test", step.wait);
+    if (isLate && "at" in step) demand(false, "at", "at most 36500d in one test", step.at);
     if ("call" in step) callFaults(step, open, demand);
     if ("end" in step) {
       demand(open.delete(step.end), "end", "the name of a call that is open (as: NAME)", step.end);

@@ -22,7 +22,7 @@ import {
 } from "./policy-test-schema.ts";
 
 /** Most times that open calls extend their holds in one step. */
-const MAX_EXTENSIONS = 100_000;
+const MAX_EXTENSIONS = 20_000;
 
 /** What came of one test. */
 export interface PolicyTestResult {
@@ -136,19 +136,20 @@ class Play {
   async #calls(step: PolicyTestCall): Promise<Omit<PolicyTestFailure, "step"> | null> {
     const { times = 1, as, cost, usage, error, result } = step;
     const said = typeof step.call === "string" ? { tool: step.call } : step.call;
-    const call = { ...mergeDimensions(this.#test.for ?? {}, said, "call"), ...(cost === undefined ? {} : { cost }) };
+    const whole = { ...mergeDimensions(this.#test.for ?? {}, said, "call"), ...(cost === undefined ? {} : { cost }) };
     const atMs = this.#clock.nowMs();
     for (let n = 1; n <= times; n++) {
+      const call = (step.times === undefined ? whole : numbered(whole, n)) as Call;
       this.#decision = null;
       const mismatches = await refusals(async () => {
-        const running = await this.#begin(call as Call);
+        const running = await this.#begin(call);
         if (as === undefined) {
           running.end({ usage, error, result });
           await running.ended;
         } else {
           this.#open.set(as, [...(this.#open.get(as) ?? []), running]);
         }
-        return this.#compare(step, call as Call, n === times);
+        return this.#compare(step, call, n === times);
       });
       if (mismatches.length > 0) {
         return { atMs, did: call, nth: times === 1 ? null : { n, of: times }, mismatches, decision: this.#decision };
@@ -174,7 +175,7 @@ class Play {
       const { usage, error, result } = await ending;
       if (usage !== undefined) report(usage as Cost);
       if (error === true) throw new CallFailed();
-      return result ?? `result ${++this.#results}`;
+      return result === undefined ? `result ${++this.#results}` : result;
     });
     const ended = ran.catch((error: unknown) => {
       if (!(error instanceof CallFailed)) throw error;
@@ -234,6 +235,14 @@ async function refusals(step: () => Promise<readonly Mismatch[]>): Promise<reado
     if (!MisuseError.isInstance(error)) throw error;
     return error.faults.map(({ path, expected, got }) => ({ word: path, expected, got }));
   }
+}
+
+/** A value in whose texts `{n}` is a number. */
+function numbered(value: unknown, n: number): unknown {
+  if (typeof value === "string") return value.replaceAll("{n}", String(n));
+  if (Array.isArray(value)) return value.map((inner) => numbered(inner, n));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, numbered(inner, n)]));
 }
 
 function tooLong(): Mismatch {

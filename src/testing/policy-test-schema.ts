@@ -49,7 +49,10 @@ export interface PolicyTestCall extends PolicyTestEnding {
   readonly call: string | { readonly [word: string]: unknown };
   /** The call's `cost`, by unit. */
   readonly cost?: Cost | undefined;
-  /** How often it is made, 1 to 100,000. Each call must be as expected. Default 1. */
+  /**
+   * How often it is made, 1 to 100,000. Each call must be as expected. In its texts `{n}` stands for the number of the call,
+   * from 1. Default 1.
+   */
   readonly times?: number | undefined;
   /** Keeps the call open, under this name, until a step `end` names it: 1 to 64 letters, digits, `_` or `-`. */
   readonly as?: string | undefined;
@@ -198,7 +201,9 @@ const steps = {
     cost: cost.optional().describe("The call's cost, by unit."),
     times: whole(1, MAX_TIMES, `a whole number from 1 to ${MAX_TIMES}`)
       .optional()
-      .describe("How often it is made. Each call must be as expected. Default: 1."),
+      .describe(
+        "How often it is made. Each call must be as expected. In its texts {n} is the number of the call, from 1. Default: 1.",
+      ),
     as: name.optional().describe("Keeps the call open, under this name, until a step `end` names it."),
     ...ending,
     expect: z.enum(["allowed", "denied"], { error: "allowed or denied" }).optional().describe("Default: allowed."),
