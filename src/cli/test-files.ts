@@ -9,6 +9,7 @@ import { readPolicyText } from "../policy-file.ts";
 import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
 import type { PolicyTest } from "../testing/policy-test-schema.ts";
 import { MAX_FAULTS, readYaml, type YamlText } from "../yaml-text.ts";
+import { LOCAL_POLICY } from "./defaults.ts";
 import { readInput } from "./files.ts";
 
 /** The tests of one file. */
@@ -22,17 +23,15 @@ export interface TestFile {
   readonly placeOf: (test: number, step: number) => string;
 }
 
-const POLICY_FILE = "tollgate.yaml";
-
 /** The files of a folder that have tests: `*.test.yaml` and `*.test.yml`, and `tollgate.yaml` where that has tests. */
 export function findTestFiles(folder: string): string[] {
   const files = readdirSync(folder)
     .filter((name) => /\.test\.ya?ml$/.test(name))
     .sort();
-  const policy = join(folder, POLICY_FILE);
+  const policy = join(folder, LOCAL_POLICY);
   const hasOwn =
-    existsSync(policy) && ownTests(readYaml(readInput(policy), POLICY_FILE, "invalid-policy")) !== undefined;
-  return hasOwn ? [...files, POLICY_FILE] : files;
+    existsSync(policy) && ownTests(readYaml(readInput(policy), LOCAL_POLICY, "invalid-policy")) !== undefined;
+  return hasOwn ? [...files, LOCAL_POLICY] : files;
 }
 
 /**
