@@ -43,5 +43,5 @@ export async function testPolicy(policy: Policy | PolicyInput, tests?: readonly 
   );
   if (texts.length === 0) return;
   const count = `${texts.length} of ${results.length} policy ${results.length === 1 ? "test" : "tests"} failed`;
-  throw new AssertionError({ message: `${count}\n\n${texts.join("\n\n")}` });
+  throw new AssertionError({ message: `${count}\n\n${texts.join("\n\n")}`, stackStartFn: testPolicy });
 }
