@@ -1,7 +1,7 @@
 // Runs the tests of a policy: each on a limiter of its own, over a store in memory and a clock that moves when a step says
 // so. Nothing waits, and the same tests give the same results. What a test may say is checked before.
 
-import { type Call, CALL_WORDS, type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { type Call, CALL_WORDS, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import { MisuseError } from "../kernel/errors.ts";
@@ -170,10 +170,10 @@ class Play {
   async #begin(call: Call): Promise<Running> {
     const { promise: ending, resolve: end } = Promise.withResolvers<PolicyTestEnding>();
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    const ran = this.#limiter.run(call, async (_signal, report) => {
+    const ran = this.#limiter.run(call, async ({ addUsage }) => {
       begin();
       const { usage, error, result } = await ending;
-      if (usage !== undefined) report(usage as Cost);
+      if (usage !== undefined) addUsage(usage);
       if (error === true) throw new CallFailed();
       return result === undefined ? `result ${++this.#results}` : result;
     });
