@@ -111,6 +111,7 @@ const layers: Record<string, Layer> = {
     files: /^src\/testing\/policy-test/,
     may: [
       KERNEL,
+      STORE,
       /^src\/limiter\.ts$/,
       /^src\/stores\/memory\.ts$/,
       /^src\/testing\//,

@@ -1,7 +1,7 @@
 // Files with policy tests: policies with tests of their own, and files of tests that name their policy.
 
 import { existsSync, readdirSync } from "node:fs";
-import { dirname, join, normalize } from "node:path";
+import { dirname, isAbsolute, join, normalize } from "node:path";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
 import { type Policy, type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
 import { isObject } from "../kernel/policy-place.ts";
@@ -61,7 +61,8 @@ export function isTestFile(text: string, file: string): boolean {
 }
 
 function isOfTests(value: unknown): value is Record<string, unknown> {
-  return isObject(value) && Object.hasOwn(value, "tests") && !Object.hasOwn(value, "limits");
+  const has = (key: string) => isObject(value) && Object.hasOwn(value, key);
+  return has("tests") && !has("version") && !has("limits");
 }
 
 /** Throws for tests of a policy that are wrong; a policy needs none. */
@@ -80,7 +81,7 @@ function readTestsOf(file: string, policies: Map<string, ReadPolicy>): TestFile 
   if (!isOfTests(value)) {
     const policyFile = normalize(file);
     const { policy } = readOnce(policyFile, () => text, policies);
-    const tests = writtenPolicy(policy).tests;
+    const { tests } = writtenPolicy(policy);
     if (tests === undefined) {
       const expected = "tests in the policy, or a file such as tollgate.test.yaml that names it";
       throw new MisuseError("invalid-policy", { at: file, path: "tests", expected, got: "nothing" });
@@ -89,9 +90,10 @@ function readTestsOf(file: string, policies: Map<string, ReadPolicy>): TestFile 
   }
   const found = readTestFile(value);
   if ("faults" in found) throw misuse(found.faults, at);
-  const policyFile = join(dirname(file), found.value.policy);
+  const { policy: named, tests } = found.value;
+  const policyFile = isAbsolute(named) ? named : join(dirname(file), named);
   const { policy } = readOnce(policyFile, () => readInput(policyFile, at(["policy"])), policies);
-  return testFile(file, policyFile, policy, found.value.tests, at);
+  return testFile(file, policyFile, policy, tests, at);
 }
 
 function readOnce(file: string, text: () => string, policies: Map<string, ReadPolicy>): ReadPolicy {

@@ -7,6 +7,7 @@ import { parseDuration } from "../kernel/duration.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
+import { StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "./fake-clock.ts";
 import { Coverage } from "./policy-test-coverage.ts";
@@ -227,11 +228,12 @@ class Play {
   }
 }
 
-/** What a step comes to; what the limiter refuses is a mismatch, too. */
+/** What a step comes to; what the limiter or its store refuses is a mismatch, too. */
 async function refusals(step: () => Promise<readonly Mismatch[]>): Promise<readonly Mismatch[]> {
   try {
     return await step();
   } catch (error) {
+    if (StoreError.isInstance(error)) return [{ word: "store", expected: "an answer", got: error.message }];
     if (!MisuseError.isInstance(error)) throw error;
     return error.faults.map(({ path, expected, got }) => ({ word: path, expected, got }));
   }

@@ -415,13 +415,20 @@ describe("a failed test of a policy", () => {
     );
   });
 
+  it("says what the store refuses", async () => {
+    assert.match(
+      await failureOf(tokens, [{ call: "x", cost: { tokens: 1 }, times: 1_001, as: "a" }]),
+      /step 1, call 1001 of 1001, .*\n.*\n +store: expected an answer, got .*holds/,
+    );
+  });
+
   it("is one failure among others", async () => {
     const error = await testPolicy(two, [
       testOf([{ call: "x", times: 3 }], { name: "one" }),
       testOf([{ call: "x" }]),
       testOf([{ call: "x", expect: "denied" }], { name: "three" }),
     ]).catch((thrown: Error) => thrown);
-    assert.match(error?.message ?? "", /^2 of 3 policy tests failed\n\nFAILED: one\n[^]*\n\nFAILED: three\n/);
+    assert.match(error?.message ?? "", /^2 of 3 policy tests failed\n\nFAILED: one\n.*\n\nFAILED: three\n/s);
   });
 });
 
