@@ -17,11 +17,14 @@ interface ObjectSchema {
 export function policySchemaJson(): string {
   const whole = policySchema.extend({ tests: policyTestsSchema.optional() });
   const schema = z.toJSONSchema(whole, { io: "input" }) as unknown as ObjectSchema;
-  const { limits, tools, ...others } = schema.properties as Record<string, Record<string, unknown>>;
-  const { oneOf } = limits?.items as { readonly oneOf: readonly ObjectSchema[] };
+  const { limits, tools, ...others } = schema.properties as {
+    readonly limits: { readonly items: unknown };
+    readonly tools: { readonly additionalProperties?: unknown };
+  };
+  const { oneOf } = limits.items as { readonly oneOf: readonly ObjectSchema[] };
   const properties = {
     ...others,
-    tools: { ...tools, additionalProperties: extensible(tools?.additionalProperties as ObjectSchema) },
+    tools: { ...tools, additionalProperties: extensible(tools.additionalProperties as ObjectSchema) },
     limits: { ...limits, items: { anyOf: oneOf.flatMap(limitSchemas).map(extensible) } },
   };
   return textOf({ title: "A Tollgate policy", ...extensible(schema), properties });
