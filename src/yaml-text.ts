@@ -3,6 +3,7 @@
 
 import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
+import { isMerge, type Keys, offsetOf, partOf, type YamlPart } from "./yaml-place.ts";
 
 /** Longest text, in characters. */
 export const MAX_TEXT = 1_000_000;
@@ -16,7 +17,6 @@ const MAX_ALIASES = 100;
 /** Most faults that are reported. */
 export const MAX_FAULTS = 100;
 
-type Keys = readonly (string | number)[];
 type Document = ReturnType<typeof parseDocument>;
 
 /** A text that was read. */
@@ -27,6 +27,8 @@ export interface YamlText {
    * one around it. A value behind an alias stands where its anchor is.
    */
   readonly at: (keys: Keys, part?: "value" | "key") => string;
+  /** The value that keys lead to, as a part of the text; `null` where there is none. */
+  readonly part: (keys: Keys) => YamlPart | null;
 }
 
 /**
@@ -57,9 +59,11 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
   const aliases = aliasesIn(document);
   if (aliases.length > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
   refuseAll(aliases.filter((alias) => alias.resolve(document) === undefined).map(unknownAlias));
+  refuseAll(wrongMerges(document));
   return {
     value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
     at: (keys, part = "value") => place(offsetOf(document, keys, part)),
+    part: (keys) => partOf(document, text, keys),
   };
 }
 
@@ -89,7 +93,13 @@ function parsed(text: string, lines: LineCounter): Document {
   Error.stackTraceLimit = 0;
   try {
     // The library compares each key with each other one of its map: `repeatedKeys` looks them up.
-    return parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error", uniqueKeys: false });
+    return parseDocument(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      logLevel: "error",
+      uniqueKeys: false,
+      merge: true,
+    });
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
@@ -103,6 +113,7 @@ const HINTS: Readonly<Record<string, string>> = {
   BAD_INDENT: "Close each bracket, and indent what is inside.",
   BAD_SCALAR_START: "Put quotes around it.",
   MULTIPLE_DOCS: "Remove the line --- and what follows it.",
+  MERGE: "Write <<: *name, where &name stands before the object whose keys to take.",
   BAD_ALIAS: 'A value that begins with * needs quotes, as in "*_read".',
 };
 
@@ -139,6 +150,23 @@ function repeatedKeys(document: Document): TextFault[] {
   return found;
 }
 
+/** Merge keys that name anything but objects. */
+function wrongMerges(document: Document): TextFault[] {
+  const found: TextFault[] = [];
+  visit(document, {
+    Pair(_, pair) {
+      if (!isMerge(pair)) return;
+      const named = isAlias(pair.value) ? pair.value.resolve(document) : pair.value;
+      for (const each of isSeq(named) ? named.items : [pair.value]) {
+        if (isMap(isAlias(each) ? each.resolve(document) : each)) continue;
+        const start = (isNode(each) ? each : pair.key).range?.[0] ?? 0;
+        found.push(textFault(start, "an object behind <<, by its alias", "something else", HINTS.MERGE));
+      }
+    },
+  });
+  return found;
+}
+
 function aliasesIn(document: Document): Alias[] {
   const found: Alias[] = [];
   visit(document, {
@@ -160,21 +188,4 @@ function plainOf(document: Document, refuse: (got: string) => never): unknown {
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));
   }
-}
-
-function offsetOf(document: Document, keys: Keys, part: "value" | "key"): number {
-  let node: unknown = document.contents;
-  let offset = isNode(node) ? node.range?.[0] : 0;
-  for (const [n, key] of keys.entries()) {
-    const around = isAlias(node) ? node.resolve(document) : node;
-    const pair = isMap(around)
-      ? around.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key))
-      : null;
-    node = isSeq(around) ? around.items[Number(key)] : pair?.value;
-    const shown = part === "key" && n === keys.length - 1 ? pair?.key : node;
-    const start = isNode(shown) ? shown.range?.[0] : isNode(pair?.key) ? pair.key.range?.[0] : undefined;
-    if (start === undefined) break;
-    offset = start;
-  }
-  return offset ?? 0;
 }

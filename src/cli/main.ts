@@ -8,6 +8,7 @@ import { doctorCommand } from "./doctor.ts";
 import { EXIT, exitCodeOf, messageOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
+import { policyCommand } from "./policy.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { revokeCommand } from "./revoke.ts";
@@ -39,6 +40,7 @@ const commands = [
   keysCommand,
   replayCommand,
   checkCommand,
+  policyCommand,
   usageCommand,
   resetCommand,
   grantCommand,
