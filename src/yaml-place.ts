@@ -11,13 +11,35 @@ import {
   type Node,
   type Pair,
   type Scalar,
+  visit,
   type YAMLMap,
 } from "yaml";
 
 export type Keys = readonly (string | number)[];
 
-/** What aliases are resolved in. */
-export type Document = Parameters<Alias["resolve"]>[0] & { readonly contents: unknown };
+/** A document that was parsed, and what its aliases name; `undefined` where that is unknown. */
+export interface Parsed {
+  readonly contents: Node | null;
+  readonly aliases: ReadonlyMap<Alias, Node | undefined>;
+}
+
+/** What a node is, or what it names. */
+export function named({ aliases }: Parsed, node: unknown): unknown {
+  return isAlias(node) ? aliases.get(node) : node;
+}
+
+/** What the aliases of a document name: the last node before them that has their anchor. */
+export function aliasesIn(contents: Node | null): Parsed["aliases"] {
+  const anchors = new Map<string, Node>();
+  const found = new Map<Alias, Node | undefined>();
+  visit(contents, {
+    Node(_, node) {
+      if (isAlias(node)) found.set(node, anchors.get(node.source));
+      else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return found;
+}
 
 /** A value and its key, as offsets into the text. */
 export interface YamlPart {
@@ -42,7 +64,7 @@ export function isMerge(pair: Pair): pair is Pair<Scalar> {
  * The offset of the value that keys lead to, or of its key. Where there is no such value, the nearest one around it. A value
  * behind an alias stands where its anchor is.
  */
-export function offsetOf(document: Document, keys: Keys, part: "value" | "key"): number {
+export function offsetOf(document: Parsed, keys: Keys, part: "value" | "key"): number {
   let node: unknown = document.contents;
   let offset = isNode(node) ? node.range?.[0] : 0;
   for (const [n, key] of keys.entries()) {
@@ -57,7 +79,7 @@ export function offsetOf(document: Document, keys: Keys, part: "value" | "key"):
 }
 
 /** The value that keys lead to, and its key; `null` where there is none. */
-export function partOf(document: Document, text: string, keys: Keys): YamlPart | null {
+export function partOf(document: Parsed, text: string, keys: Keys): YamlPart | null {
   let found: Step = { item: document.contents };
   for (const key of keys) found = stepTo(document, found.item, key);
   const { item, pair, around } = found;
@@ -85,8 +107,8 @@ interface Step {
   readonly around?: YAMLMap;
 }
 
-function stepTo(document: Document, node: unknown, key: string | number): Step {
-  const around = isAlias(node) ? node.resolve(document) : node;
+function stepTo(document: Parsed, node: unknown, key: string | number): Step {
+  const around = named(document, node);
   if (isSeq(around)) return { item: around.items[Number(key)] };
   const found = isMap(around) ? pairIn(document, around, String(key)) : undefined;
   return { item: found?.pair.value, ...found };
@@ -94,24 +116,24 @@ function stepTo(document: Document, node: unknown, key: string | number): Step {
 
 /** An object's own key, else the one of the first object that it takes keys from. */
 function pairIn(
-  document: Document,
+  document: Parsed,
   map: YAMLMap,
   key: string,
 ): { readonly pair: Pair; readonly around: YAMLMap } | undefined {
   const own = map.items.find((pair) => isScalar(pair.key) && !isMerge(pair) && String(pair.key.value) === key);
   if (own !== undefined) return { pair: own, around: map };
-  for (const source of map.items.filter(isMerge).flatMap(({ value }) => sourcesOf(document, value))) {
-    const found = pairIn(document, source, key);
+  for (const item of map.items.filter(isMerge).flatMap((pair) => sourcesOf(document, pair))) {
+    const source = named(document, item);
+    const found = isMap(source) ? pairIn(document, source, key) : undefined;
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-/** The objects that a merge key names. */
-function sourcesOf(document: Document, value: unknown): YAMLMap[] {
-  const named = isAlias(value) ? value.resolve(document) : value;
-  const all = isSeq(named) ? named.items : [named];
-  return all.map((each) => (isAlias(each) ? each.resolve(document) : each)).filter((each) => isMap(each));
+/** What a merge key names: objects, where it is right. */
+export function sourcesOf(document: Parsed, { value }: Pair): unknown[] {
+  const all = named(document, value);
+  return isSeq(all) ? all.items : [value];
 }
 
 /** Where a node ends. The library counts comments behind a block as part of it. */

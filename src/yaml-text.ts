@@ -1,9 +1,19 @@
 // YAML, which JSON is part of, as a value, with the place of each of its parts. What a text may cost is bounded: a text that
 // passes a bound is refused before anything is made of it. What the value means is not known here.
 
-import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import { type Alias, isMap, isNode, isPair, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
-import { isMerge, type Keys, offsetOf, partOf, type YamlPart } from "./yaml-place.ts";
+import {
+  aliasesIn,
+  isMerge,
+  type Keys,
+  named,
+  offsetOf,
+  type Parsed,
+  partOf,
+  sourcesOf,
+  type YamlPart,
+} from "./yaml-place.ts";
 
 /** Longest text, in characters. */
 export const MAX_TEXT = 1_000_000;
@@ -14,6 +24,8 @@ const MAX_DEPTH = 64;
 /** Most blanks before a line's first word: so many levels that need no brackets. */
 const MAX_INDENT = 200;
 const MAX_ALIASES = 100;
+/** Most values, each counted again behind each alias and merge key. */
+const MAX_VALUES = 1_000_000;
 /** Most faults that are reported. */
 export const MAX_FAULTS = 100;
 
@@ -56,14 +68,17 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
     if (faults.length > 0) throw new MisuseError(code, faults);
   };
   refuseAll([...errorsIn(document), ...repeatedKeys(document)]);
-  const aliases = aliasesIn(document);
-  if (aliases.length > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
-  refuseAll(aliases.filter((alias) => alias.resolve(document) === undefined).map(unknownAlias));
-  refuseAll(wrongMerges(document));
+  const aliases = aliasesIn(document.contents);
+  const found: Parsed = { contents: document.contents, aliases };
+  if (aliases.size > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
+  refuseAll([...aliases].filter(([, target]) => target === undefined).map(([alias]) => unknownAlias(alias)));
+  refuseAll(wrongMerges(found));
+  if (sizeOf(found) > MAX_VALUES) refuse(`at most ${MAX_VALUES} values, with those behind aliases`, "more");
   return {
-    value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
-    at: (keys, part = "value") => place(offsetOf(document, keys, part)),
-    part: (keys) => partOf(document, text, keys),
+    // The library's own bound on aliases is stricter: it would refuse a hundred limits with one <<.
+    value: document.toJS({ maxAliasCount: -1 }),
+    at: (keys, part = "value") => place(offsetOf(found, keys, part)),
+    part: (keys) => partOf(found, text, keys),
   };
 }
 
@@ -137,13 +152,15 @@ function repeatedKeys(document: Document): TextFault[] {
   visit(document, {
     Map(_, { items }) {
       const seen = new Set<unknown>();
-      for (const { key } of items) {
+      for (const pair of items) {
+        const { key } = pair;
         if (!isScalar(key)) continue;
-        if (seen.has(key.value)) {
-          const got = `${formatGot(key.value)} again`;
+        const name = isMerge(pair) ? "<<" : key.value;
+        if (seen.has(name)) {
+          const got = `${formatGot(name)} again`;
           found.push(textFault(key.range?.[0] ?? 0, "each key of an object once", got, "Remove one of them."));
         }
-        seen.add(key.value);
+        seen.add(name);
       }
     },
   });
@@ -151,27 +168,16 @@ function repeatedKeys(document: Document): TextFault[] {
 }
 
 /** Merge keys that name anything but objects. */
-function wrongMerges(document: Document): TextFault[] {
+function wrongMerges(document: Parsed): TextFault[] {
   const found: TextFault[] = [];
-  visit(document, {
+  visit(document.contents, {
     Pair(_, pair) {
       if (!isMerge(pair)) return;
-      const named = isAlias(pair.value) ? pair.value.resolve(document) : pair.value;
-      for (const each of isSeq(named) ? named.items : [pair.value]) {
-        if (isMap(isAlias(each) ? each.resolve(document) : each)) continue;
-        const start = (isNode(each) ? each : pair.key).range?.[0] ?? 0;
+      for (const source of sourcesOf(document, pair)) {
+        if (isMap(named(document, source))) continue;
+        const start = (isNode(source) ? source : pair.key).range?.[0] ?? 0;
         found.push(textFault(start, "an object behind <<, by its alias", "something else", HINTS.MERGE));
       }
-    },
-  });
-  return found;
-}
-
-function aliasesIn(document: Document): Alias[] {
-  const found: Alias[] = [];
-  visit(document, {
-    Alias(_, alias) {
-      found.push(alias);
     },
   });
   return found;
@@ -181,11 +187,19 @@ function unknownAlias({ range, source }: Alias): TextFault {
   return textFault(range?.[0] ?? 0, "an anchor with the name of each alias", `*${source}`, HINTS.BAD_ALIAS);
 }
 
-/** The document as plain values. What aliases come to is bounded by the library, which then throws. */
-function plainOf(document: Document, refuse: (got: string) => never): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : String(error));
-  }
+/** How many values the document comes to; no number where an alias stands in what it names. */
+function sizeOf(document: Parsed): number {
+  const sizes = new Map<unknown, number>();
+  const sizeAt = (item: unknown): number => {
+    const node = named(document, item);
+    if (!isMap(node) && !isSeq(node)) return 1;
+    const known = sizes.get(node);
+    if (known !== undefined) return known;
+    sizes.set(node, Number.POSITIVE_INFINITY);
+    let size = 1;
+    for (const item of node.items) size += isPair(item) ? 1 + sizeAt(item.value) : sizeAt(item);
+    sizes.set(node, size);
+    return size;
+  };
+  return sizeAt(document.contents);
 }
