@@ -9,7 +9,7 @@ import { type Edit, oldWordsIn } from "../src/kernel/policy-old-words.ts";
 import { upgradePolicy } from "../src/policy-upgrade.ts";
 import { readYaml } from "../src/yaml-text.ts";
 
-const valueOf = (text: string) => readYaml(text, "policy", "invalid-policy").value;
+const read = (text: string) => readYaml(text, "policy", "invalid-policy").value;
 
 describe("upgradePolicy", () => {
   const cases: readonly [what: string, old: string, now: string][] = [
@@ -256,7 +256,7 @@ tools: { "mcp__*": {} }`;
         const plain = JSON.parse(JSON.stringify(input));
         const text = options === null ? JSON.stringify(plain, null, 2) : stringify(plain, options);
         const upgraded = upgradePolicy(text);
-        assert.deepEqual(valueOf(upgraded.text), rewritten(plain), text);
+        assert.deepEqual(read(upgraded.text), rewritten(plain), text);
         if (options === null) JSON.parse(upgraded.text);
         assert.equal(upgradePolicy(upgraded.text).changes.length, 0);
       }),
