@@ -44,8 +44,8 @@ describe("an old word", () => {
     [{ count: "session" }, "count: Write distinct: session."],
     [{ lease: "auto" }, "lease: Write borrow: auto."],
     [{ algorithm: "concurrency", lease: "2m" }, "lease: Write hold: { lease: 2m }."],
-    [{ algorithm: "gcra" }, "algorithm: Write token-bucket."],
-    [{ algorithm: "quota" }, "algorithm: Write budget."],
+    [{ algorithm: "gcra" }, "algorithm: Write algorithm: token-bucket."],
+    [{ algorithm: "quota" }, "algorithm: Write algorithm: budget."],
   ];
   for (const [written, ...said] of cases) {
     it(`is told apart: ${JSON.stringify(written)}`, () => assert.deepEqual(saidOf(written), said));

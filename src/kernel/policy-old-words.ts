@@ -130,12 +130,12 @@ const LIMIT_WORDS: Readonly<Record<string, (limit: Written, policy: PolicyFacts)
     if (!isPlain(limit.lease)) return null;
     return moved(limit, "lease", limit.lease === "auto" ? { to: ["borrow"] } : { to: ["hold", "lease"] });
   },
-  algorithm: ({ algorithm }) =>
-    algorithm === "gcra"
-      ? written({ to: null, value: "token-bucket" }, undefined)
-      : algorithm === "quota"
-        ? written({ to: null, value: "budget" }, undefined)
-        : null,
+  algorithm: ({ algorithm }) => {
+    const value = algorithm === "gcra" ? "token-bucket" : algorithm === "quota" ? "budget" : null;
+    if (value === null) return null;
+    const now = `algorithm: ${value}`;
+    return { edit: { to: null, value }, hint: `Write ${now}.`, now };
+  },
 };
 
 /** The dimension of a tool's tier, wherever a limit names it. */
