@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import { formatFault, MisuseError } from "../kernel/errors.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { type PolicyChange, upgradePolicy } from "../policy-upgrade.ts";
+import { LOCAL_POLICY } from "./defaults.ts";
 import { EXIT, FileError } from "./exit.ts";
 import { readInput, writing } from "./files.ts";
 
@@ -18,14 +19,15 @@ export function policyCommand(): Command {
   command
     .command("upgrade")
     .description("rewrite policies that use old words; comments, order and quotes stay")
-    .argument("<files...>", "policies in YAML or JSON")
+    .argument("[files...]", `policies in YAML or JSON; default: ${LOCAL_POLICY} in this folder`)
     .option("--write", "change the files. Without it the new text is printed")
     .addOption(new Option("--check", "print what would change, and exit with 1 if anything would").conflicts("write"))
     .action(upgrade);
   return command;
 }
 
-function upgrade(files: readonly string[], { write = false, check = false }: UpgradeOptions): void {
+function upgrade(named: readonly string[], { write = false, check = false }: UpgradeOptions): void {
+  const files = named.length === 0 ? [LOCAL_POLICY] : named;
   if (files.length > 1 && !write && !check)
     throw new FileError("Several files need --write or --check: only one new text can be printed.");
   const isFine = files.map((file) => upgradeFile(file, { write, check })).every(Boolean);

@@ -25,8 +25,8 @@ const LINES = (file: string) => [
 
 describe("policy upgrade", () => {
   it("prints the new text, and what it changed beside it", async () => {
-    const file = write("old.yaml", OLD);
-    const { status, stdout, stderr } = await run(file);
+    const file = write("tollgate.yaml", OLD);
+    const { status, stdout, stderr } = await run();
     assert.deepEqual([status, stdout, stderr], [0, NEW, LINES(file).join("\n")]);
     assert.equal(read(file), OLD);
   });
