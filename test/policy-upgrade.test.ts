@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { MisuseError } from "tollgate";
+import { definePolicy, MisuseError } from "tollgate";
 import { stringify } from "yaml";
 import { type Edit, oldWordsIn } from "../src/kernel/policy-old-words.ts";
+import { readPolicyText } from "../src/policy-file.ts";
 import { upgradePolicy } from "../src/policy-upgrade.ts";
 import { readYaml } from "../src/yaml-text.ts";
 
@@ -261,6 +262,89 @@ tools: { "mcp__*": {} }`;
         assert.equal(upgradePolicy(upgraded.text).changes.length, 0);
       }),
       { numRuns: 150 },
+    );
+  });
+});
+
+describe("a policy in old words", () => {
+  // The policy that the page on policies showed when the words changed.
+  const OLD = `# yaml-language-server: $schema=./node_modules/tollgate/policy.schema.json
+version: 1
+partition: session
+tools:
+  web_search: { tier: T1, volatile: [request_id] }
+  book_service: { tier: T3, cost: { usd_micros: 50000 } }
+limits:
+  - { name: tool-per-turn, per: [session, turn, tool], quota: 5, quotas: { book_service: 1 }, ttl: 1h }
+  - { name: tool-per-session, per: [session, tool], quota: 50, quotas: { book_service: 3 }, ttl: 24h }
+  - { name: tier-per-turn, per: [session, turn, tier], quotas: { T1: 10, T3: 1 }, otherwise: allow, ttl: 1h }
+  - { name: same-call-again, per: [session, turn, tool, args], quota: 3, ttl: 1h }
+  - { name: no-progress, per: [session, tool, args], algorithm: streak, of: results, quota: 3, action: warn }
+  - { name: half-an-hour, per: [session], algorithm: elapsed, quota: 30m }
+  - { name: model-tokens, per: [session], unit: tokens, quota: 200000, hold: { lease: 5m } }
+  - { name: parallel-calls, per: [session], match: [book_service], algorithm: concurrency, quota: 4, lease: 2m }
+  - { name: tenant-rate, per: [tenant], optional: true, algorithm: gcra, quota: 600, window: 1m, burst: 100 }
+  - { name: new-sessions, per: [user], optional: true, count: session, algorithm: fixed-window, quota: 20, window: 1h }
+  - {
+      name: money-per-user,
+      per: [user],
+      optional: true,
+      unit: usd_micros,
+      algorithm: fixed-window,
+      align: calendar,
+      window: day,
+      timezone: Europe/Berlin,
+      quota: 5000000,
+      overrides: [{ when: { plan: pro }, quota: 50000000 }],
+    }
+`;
+  const faultsOf = (text: string) => {
+    try {
+      readPolicyText(text, "old.yaml");
+      return [];
+    } catch (error) {
+      assert.ok(MisuseError.isInstance(error));
+      return error.faults;
+    }
+  };
+
+  it("is refused for these words alone, each with the new one, and told once what rewrites them", () => {
+    const faults = faultsOf(OLD);
+    const [first, ...others] = faults.map(({ hint }) => hint);
+    assert.equal(first, 'Write group: T1. "tollgate policy upgrade old.yaml" rewrites all old words.');
+    assert.deepEqual(
+      [first?.replace(/ "tollgate.*/, ""), ...others],
+      oldWordsIn(read(OLD)).map(({ hint }) => hint),
+    );
+    assert.ok(faults.every(({ expected }) => expected === "a current word"));
+    const [match] = faults.filter(({ path }) => path === "limits[7].match");
+    assert.deepEqual(match, {
+      path: "limits[7].match",
+      expected: "a current word",
+      got: '"match"',
+      hint: "Write when: { tool: [book_service] }.",
+      at: "old.yaml:15:45",
+    });
+  });
+
+  it("is refused for its other faults, too, but not for what an old word leaves out", () => {
+    const limit = "name: a, per: [tool], quotas: { x: 1 }, otherwise: deny, windw: 1h";
+    assert.deepEqual(
+      faultsOf(`version: 1\nlimits: [{ ${limit} }]`).map(({ path }) => path),
+      ["limits[0].quotas", "limits[0].otherwise", "limits[0].windw"],
+    );
+  });
+
+  it("has no faults and no warnings when it is rewritten", () => {
+    const { text, changes, byHand } = upgradePolicy(OLD);
+    assert.deepEqual([changes.length, byHand], [oldWordsIn(read(OLD)).length, []]);
+    assert.deepEqual(readPolicyText(text).warnings(), []);
+  });
+
+  it("is told nothing of a file where it is an object in code", () => {
+    assert.throws(
+      () => definePolicy({ version: 1, limits: [{ name: "a", per: [], quota: 1, ttl: "1h" }] } as never),
+      (error) => MisuseError.isInstance(error) && error.faults[0]?.hint === "Write resetAfterIdle: 1h.",
     );
   });
 });
