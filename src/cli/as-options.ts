@@ -16,7 +16,6 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "grant.units": "--units",
   host: "--host",
   id: "--id",
-  key: "TOLLGATE_API_KEY",
   keys: "--keys",
   limit: "--limit",
   name: "--name",

@@ -1,7 +1,7 @@
 // What several subcommands take: files, dimensions, a policy with its store.
 
 import { type Command, Option } from "commander";
-import { createClient } from "../client.ts";
+import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -101,8 +101,12 @@ async function withServiceLimiter<Result>(
   url: string,
   use: (limiter: Limiter, policy: null) => Promise<Result>,
 ): Promise<Result> {
-  const key = process.env.TOLLGATE_API_KEY;
-  const limiter = createClient({ url, deadlineMs: SERVICE_ANSWERS_MS, ...(key === undefined ? {} : { key }) });
+  const apiKey = process.env.TOLLGATE_API_KEY;
+  const limiter = createRemoteLimiter({
+    url,
+    deadlineMs: SERVICE_ANSWERS_MS,
+    ...(apiKey === undefined ? {} : { apiKey }),
+  });
   try {
     return await use(limiter, null);
   } finally {
