@@ -218,7 +218,7 @@ describe("usage and reset", () => {
     assert.deepEqual(
       lines.map(({ time: _, ...rest }) => rest),
       [
-        { act: "grant", units: 7, grantId: "g1", reason: "ticket 7", ...common, ...bucket },
+        { act: "grant", units: 7, durationMs: 3_600_000, grantId: "g1", reason: "ticket 7", ...common, ...bucket },
         { act: "revoke", grantId: "g1", reason: "ticket 7", ...common, ...bucket },
         { act: "reset", reason: "ticket 7", ...common, ...bucket },
         failed,
