@@ -165,9 +165,9 @@ function namedAllotment(limit: Limit, last: string): Allotment | null {
 
 /** What a step asks of a bucket. A limit that only counts, or only warns, is left out of the judgement. */
 export function stepOf({ key, limit }: Bucket, spec: LimitSpec, event: StepEvent): Step {
-  const isPlain = !limit.isShadow && !limit.isWarning && !limit.isLent && limit.onStoreError === "share";
+  const isPlain = limit.mode === "enforce" && !limit.isLent && limit.onStoreError === "share";
   if (isPlain) return { bucket: key, limit: spec, event };
-  const shadow = limit.isShadow || limit.isWarning ? { shadow: true } : {};
+  const shadow = limit.mode === "enforce" ? {} : { shadow: true };
   const away = limit.onStoreError === "share" ? {} : { onStoreError: limit.onStoreError };
   const lent = limit.isLent ? { lease: true as const } : {};
   return { bucket: key, limit: spec, event, ...shadow, ...away, ...lent };
