@@ -171,11 +171,11 @@ describe("decisionOf", () => {
     });
     assert.deepEqual([retryAfterMs, verdicts[0]?.retryAfterMs, verdicts[0]?.resetAfterMs], [null, null, 2 ** 31]);
     assert.match(message ?? "", /^Limit reached \(b\), call denied: no calls are left .* Do not call tools again;/);
-    assert.equal(detail, "Limit reached: 9 calls per 30 days per user. Resets in 24 d 20 h.");
+    assert.equal(detail, "Limit reached: 9 calls per 30 days per user. Resets in 24 d 21 h.");
     const rest = decided([month], denied(2 ** 31, 8));
     assert.match(rest.message ?? "", /only 1 call is left .*Make a smaller call/);
     const own = decided([{ ...month, message: "Back in {retryAfter}." }], denied(2 ** 31, 9));
-    assert.equal(own.message, "Back in 24 d 20 h.");
+    assert.equal(own.message, "Back in 24 d 21 h.");
     assert.equal(decided([{ ...A, message: "Back: {retryAfter}." }], denied(2 ** 31, 9)).message, "Back: never.");
   });
 
