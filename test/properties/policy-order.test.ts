@@ -54,7 +54,9 @@ describe("retryAfterMs of a decision", () => {
   it("is exact over several limits: denied one ms before, allowed at it", async () => {
     // A decision advises to wait for units that come back whatever else is called.
     const returning = limits.map((limit): LimitInput => {
-      return typeof limit.ttl === "string" ? ({ ...limit, ttl: { fromFirst: limit.ttl } } as LimitInput) : limit;
+      return "ttl" in limit && typeof limit.ttl === "string"
+        ? ({ ...limit, ttl: { fromFirst: limit.ttl } } as LimitInput)
+        : limit;
     });
     let retries = 0;
     await fc.assert(
