@@ -13,8 +13,8 @@ import {
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { createLimiter, type Denied, LimitExceededError, type Limiter, type PolicyInput } from "tollgate";
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
-import { guardFetch } from "tollgate/adapters/fetch";
-import { createClient } from "tollgate/client";
+import { fetchGuard } from "tollgate/adapters/fetch";
+import { createRemoteLimiter } from "tollgate/client";
 import { createInstrumentedLimiter } from "tollgate/otel";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
@@ -37,7 +37,7 @@ const CALL = { tool: "search", session: "s1" };
 /** Makes all three limits deny the next call, if they could. */
 async function spend(limiter: Limiter): Promise<void> {
   await limiter.consume(CALL);
-  await limiter.report(CALL, { error: new Error("broken") });
+  await limiter.reportOutcome(CALL, { error: new Error("broken") });
   assert.equal((await limiter.consume(CALL)).allowed, true);
 }
 
@@ -73,7 +73,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     const limiter = await spent();
     const ran = await limiter.run(CALL, () => assert.fail("it ran"));
     const held = await limiter.reserve(CALL);
-    for (const decision of [await limiter.peek(CALL), await limiter.consume(CALL), ran.decision, held]) {
+    for (const decision of [await limiter.peek(CALL), await limiter.consume(CALL), ran, held]) {
       assert.ok(!decision.allowed);
       checkDecision(decision);
     }
@@ -115,7 +115,7 @@ describe("a call that one limit denies, beside one that warns and one that count
   });
 
   it("is answered over HTTP with that limit alone", async () => {
-    const handler = guardFetch(() => new Response("no"), { limiter: await spent(), call: () => CALL });
+    const handler = fetchGuard(await spent(), { call: () => CALL })(() => new Response("no"));
     const response = await handler(new Request("http://localhost/"));
     assert.equal(response.status, 429);
     assert.deepEqual(((await response.json()) as { "violated-policies": unknown })["violated-policies"], ["denies"]);
@@ -138,7 +138,7 @@ describe("a call that one limit denies, beside one that warns and one that count
   it("is told so by the service, its events, its metrics and its client", async () => {
     const { post, ask, url } = await served({ policy: JSON.stringify(POLICY) });
     const events = await fetch(`${url}/v1/events?types=denial`);
-    const limiter = createClient({ url });
+    const limiter = createRemoteLimiter({ url });
     await spend(limiter);
     const answer = await post("/v1/consume", CALL);
     checkDecision(answer.json);

@@ -82,7 +82,7 @@ describe("who denied", () => {
       { name: "hard", per: ["session"], quota: 2 },
     ]);
     await limiter.consume(CALL);
-    await limiter.report(CALL, { error: new Error("broken") });
+    await limiter.reportOutcome(CALL, { error: new Error("broken") });
     const second = await limiter.consume(CALL);
     assert.deepEqual([second.allowed, second.deniedBy], [true, null]);
     const third = await limiter.consume(CALL);
