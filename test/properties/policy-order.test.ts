@@ -3,17 +3,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { createLimiter, type LimitInput } from "tollgate";
+import { type BudgetLimitInput, createLimiter, type LimitInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
 const limits: LimitInput[] = [
-  { name: "turn", per: ["session", "turn", "tool"], quota: 3, ttl: "1s" },
-  { name: "session", per: ["session", "tool"], quota: 8, quotas: { b: 2 }, ttl: "2s" },
-  { name: "window", per: ["user"], optional: true, algorithm: "fixed-window", quota: 6, window: "500ms" },
+  { name: "turn", per: ["session", "turn", "tool"], quota: 3, resetAfterIdle: "1s" },
+  { name: "session", per: ["session", "tool"], quota: 8, quotas: { tool: { b: 2 } }, resetAfterIdle: "2s" },
+  { name: "window", per: ["user"], onMissing: "skip", algorithm: "fixed-window", quota: 6, window: "500ms" },
   { name: "sliding", per: [], algorithm: "sliding-window", quota: 12, window: "1s" },
   { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 10, window: "1s", burst: 4 },
-  { name: "tokens", per: ["session"], unit: "tokens", quota: 30, ttl: "1s" },
+  { name: "tokens", per: ["session"], unit: "tokens", quota: 30, resetAfterIdle: "1s" },
 ];
 
 const turn = fc.record({
@@ -53,10 +53,9 @@ describe("the order of limits", () => {
 describe("retryAfterMs of a decision", () => {
   it("is exact over several limits: denied one ms before, allowed at it", async () => {
     // A decision advises to wait for units that come back whatever else is called.
-    const returning = limits.map((limit): LimitInput => {
-      return "ttl" in limit && typeof limit.ttl === "string"
-        ? ({ ...limit, ttl: { fromFirst: limit.ttl } } as LimitInput)
-        : limit;
+    const returning = limits.map((limit) => {
+      const { resetAfterIdle, ...rest } = limit as BudgetLimitInput;
+      return (resetAfterIdle === undefined ? limit : { ...rest, resetAfter: resetAfterIdle }) as LimitInput;
     });
     let retries = 0;
     await fc.assert(
