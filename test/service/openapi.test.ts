@@ -49,7 +49,7 @@ describe("the OpenAPI document", () => {
     const reserved = await client.POST("/v1/reserve", { body: { call, leaseMs: 1_000 } });
     const holdId = reserved.data?.holdId ?? assert.fail("no hold");
     const settled = await client.POST("/v1/settle", { body: { holdId, call, usage: { tokens: 3 } } });
-    assert.equal(settled.data?.late, false);
+    assert.equal(settled.data?.status, "settled");
     const batch = await client.POST("/v1/batch", {
       body: { items: [{ op: "peek", call: { tool: "search", session: "s1" } }] },
     });

@@ -278,7 +278,7 @@ limits:
       }
       const op = { holdId, call };
       const settled = await post("/v1/settle", { ...op, usage: { tokens: 0 } }, { key: texts.globex });
-      assert.equal(settled.json.problem, "unknown-hold");
+      assert.equal(settled.json.status, "unknown-hold");
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const mixed = await post(
         "/v1/batch",
@@ -296,7 +296,7 @@ limits:
       );
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const right = await post("/v1/release", op, { key: texts.acme });
-      assert.deepEqual([right.status, right.json.problem], [200, null]);
+      assert.deepEqual([right.status, right.json.status], [200, "settled"]);
       assert.deepEqual(await usedOf(), { "per-tool": 0, mine: 0 });
     });
   }
