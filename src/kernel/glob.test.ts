@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { globMatcher } from "./glob.ts";
+import { entryFinder, globMatcher, namesMatcher } from "./glob.ts";
 
 describe("globMatcher", () => {
   it("lets * stand for any characters, also none", () => {
@@ -32,5 +32,34 @@ describe("globMatcher", () => {
     timeFor(1_000);
     // Going back would make it take a million times as long.
     assert.ok(timeFor(1_000_000) < 100_000 * Math.max(0.01, timeFor(1_000)));
+  });
+});
+
+describe("namesMatcher", () => {
+  it("takes names and patterns", () => {
+    const matches = namesMatcher(["search", "delete_*"]);
+    for (const name of ["search", "delete_x"]) assert.equal(matches(name), true);
+    for (const name of ["searches", "undelete_x", ""]) assert.equal(matches(name), false);
+    assert.equal(namesMatcher([])("x"), false);
+  });
+});
+
+describe("entryFinder", () => {
+  it("finds a name's own entry, else that of the first pattern that matches", () => {
+    const find = entryFinder([
+      ["mcp__github__*", 1],
+      ["mcp__*", 2],
+      ["mcp__github__search", 3],
+      ["a*", 4],
+    ]);
+    const cases: [name: string, entry: number | undefined][] = [
+      ["mcp__github__search", 3],
+      ["mcp__github__merge", 1],
+      ["mcp__jira__merge", 2],
+      ["a*", 4],
+      ["search", undefined],
+      ["constructor", undefined],
+    ];
+    for (const [name, entry] of cases) assert.equal(find(name), entry, name);
   });
 });

@@ -25,3 +25,19 @@ export function globMatcher(pattern: string): (name: string) => boolean {
     return name.length - last.length >= from && name.endsWith(last);
   };
 }
+
+/** Tells whether a name is one of some names and patterns. */
+export function namesMatcher(patterns: readonly string[]): (name: string) => boolean {
+  const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
+  const globs = patterns.filter(isGlob).map(globMatcher);
+  return (name) => names.has(name) || globs.some((matches) => matches(name));
+}
+
+/** Finds what stands under a name: its own entry, else that of the first pattern that matches. */
+export function entryFinder<Entry>(entries: readonly (readonly [pattern: string, entry: Entry])[]) {
+  const named = new Map(entries);
+  const globs = entries
+    .filter(([pattern]) => isGlob(pattern))
+    .map(([pattern, entry]) => ({ matches: globMatcher(pattern), entry }));
+  return (name: string): Entry | undefined => named.get(name) ?? globs.find(({ matches }) => matches(name))?.entry;
+}
