@@ -62,6 +62,10 @@ describe("valueMatcher", () => {
     }
   });
 
+  it("matches a value that is not known", () => {
+    for (const patterns of ["a", "!a", ["*", "!a"]]) assert.equal(valueMatcher(patterns)(null), true);
+  });
+
   it("does not mind the order of the patterns", () => {
     const pattern = fc.constantFrom("a", "b", "ab", "a*", "*b", "*", "!a", "!b", "!a*", "!*");
     const value = fc.constantFrom("a", "b", "ab", "aab", undefined);
@@ -109,6 +113,11 @@ describe("firstMatcher", () => {
     for (const [said, place] of cases) assert.equal(find(textIn(said)), place, JSON.stringify(said));
   });
 
+  it("finds one without dimensions, which is for all calls", () => {
+    const find = firstMatcher([{ plan: "pro" }, {}]);
+    assert.deepEqual([find(textIn({ plan: "pro" })), find(textIn({}))], [0, 1]);
+  });
+
   it("finds none in an empty list", () => {
     assert.equal(firstMatcher([])(textIn({ plan: "pro" })), -1);
   });
@@ -119,7 +128,7 @@ describe("firstMatcher", () => {
     const when = fc.dictionary(
       fc.constantFrom("x", "y", "z"),
       fc.oneof(value, value, pattern, fc.array(pattern, { minLength: 1, maxLength: 3 })),
-      { minKeys: 1 },
+      { minKeys: 0 },
     );
     const said = fc.dictionary(fc.constantFrom("x", "y", "z"), value);
     fc.assert(
@@ -163,5 +172,6 @@ describe("what a when consists of", () => {
   it("is exact where each dimension has one whole value", () => {
     assert.equal(isExact({ plan: "pro", seats: 5, tool: ["x"] }), true);
     for (const value of ["a*", "!a", ["a", "b"]]) assert.equal(isExact({ plan: "pro", tool: value }), false);
+    assert.equal(isExact({}), false);
   });
 });

@@ -9,8 +9,8 @@ export type SelectorInput = string | number | readonly (string | number)[];
 /** Which calls, by dimension. All dimensions have to match. */
 export type WhenInput = Readonly<Record<Dimension, SelectorInput>>;
 
-/** What a call says of a dimension, as text; `undefined` where it says nothing. */
-export type TextOf = (dimension: Dimension) => string | undefined;
+/** What a call says of a dimension, as text: `undefined` for nothing, `null` where that is not known, so that it matches. */
+export type TextOf = (dimension: Dimension) => string | undefined | null;
 
 /** Tells whether a call matches a `when`, by what it says of its dimensions. */
 export type CallMatcher = (textOf: TextOf) => boolean;
@@ -27,14 +27,18 @@ export function excludedBy(pattern: string): string | null {
 
 /**
  * Tells whether a value is what patterns say: one pattern without `!` matches it, or all have `!`; and none with `!` does.
- * No value matches only where all patterns have `!`.
+ * No value matches only where all patterns have `!`. A value that is not known matches.
  */
-export function valueMatcher(value: SelectorInput): (value: string | undefined) => boolean {
+export function valueMatcher(value: SelectorInput): (value: string | undefined | null) => boolean {
   const patterns = patternsOf(value);
   const isIncluded = namesMatcher(patterns.filter((pattern) => excludedBy(pattern) === null));
   const isExcluded = namesMatcher(patterns.flatMap((pattern) => excludedBy(pattern) ?? []));
   const isForOthers = patterns.every((pattern) => excludedBy(pattern) !== null);
-  return (value) => (value === undefined ? isForOthers : (isForOthers || isIncluded(value)) && !isExcluded(value));
+  return (value) => {
+    if (value === null) return true;
+    if (value === undefined) return isForOthers;
+    return (isForOthers || isIncluded(value)) && !isExcluded(value);
+  };
 }
 
 /** Tells whether a call matches each dimension of a `when`. */
@@ -53,10 +57,12 @@ export function globsIn(when: WhenInput): number {
 
 /** Whether a `when` has one whole value for each dimension, so that it is looked up and not tried. */
 export function isExact(when: WhenInput): boolean {
-  return Object.values(when).every((value) => {
-    const [pattern = "!", ...others] = patternsOf(value);
-    return others.length === 0 && !isGlob(pattern) && excludedBy(pattern) === null;
-  });
+  const values = Object.values(when).map(patternsOf);
+  return values.length > 0 && values.every(([pattern = "!", ...others]) => others.length === 0 && isWhole(pattern));
+}
+
+function isWhole(pattern: string): boolean {
+  return !isGlob(pattern) && excludedBy(pattern) === null;
 }
 
 /** By the value of one dimension: the same by that of the next one, or a place in the list. */
@@ -109,7 +115,7 @@ function placeIn(values: Level, dimensions: readonly Dimension[], textOf: TextOf
   let found: Level | number | undefined = values;
   for (const dimension of dimensions) {
     const value = textOf(dimension);
-    found = value === undefined ? undefined : (found as Level).get(value);
+    found = typeof value !== "string" ? undefined : (found as Level).get(value);
     if (found === undefined) return undefined;
   }
   return found as number;
