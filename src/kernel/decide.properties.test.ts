@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Outcome, type StoreRequest } from "./decide.ts";
 import { definePolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_121;

@@ -7,7 +7,7 @@ import { resolveCharges, stepOf } from "./charge.ts";
 import { decide, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
 import { definePolicy, type Policy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_121;

@@ -13,7 +13,7 @@ import {
   type Verdict,
 } from "./decision.ts";
 import { definePolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 
 const CALL = { tool: "web_search", session: "s1", user: "u1", cost: { calls: 2 } };
 

@@ -9,7 +9,7 @@ import type { StepReply } from "./decide.ts";
 import { type Decision, decisionOf } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
 import { definePolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 
 /** The policy names `send_email`, and does not name `search`. */
 const TOOLS = { send_email: { tier: "write" } };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readPolicy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const EXACT = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
 

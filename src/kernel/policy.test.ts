@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
 import { definePolicy, type Limit, writtenPolicy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const DAY = 86_400_000;
 

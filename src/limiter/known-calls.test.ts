@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Call, Dimensions } from "../kernel/call.ts";
 import { definePolicy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import { KnownCalls, MAX_KNOWN } from "./known-calls.ts";
 
 const PER_SESSION: PolicyInput["limits"][number] = { name: "per-session", per: ["session", "tool"], quota: 5 };
