@@ -1,16 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import {
-  callMatcher,
-  excludedBy,
-  firstMatcher,
-  globsIn,
-  isExact,
-  patternsOf,
-  type SelectorInput,
-  valueMatcher,
-} from "./selector.ts";
+import { callMatcher, excludedBy, firstMatcher, globsIn, isExact, patternsOf, valueMatcher } from "./selector.ts";
+import type { SelectorInput } from "./policy-input.ts";
 
 type Said = Readonly<Record<string, string>>;
 
@@ -141,18 +133,6 @@ describe("firstMatcher", () => {
       }),
       { numRuns: 500 },
     );
-  });
-
-  it("takes no longer for a thousand whole values than for ten", () => {
-    const timeFor = (count: number) => {
-      const find = firstMatcher(Array.from({ length: count }, (_, i) => ({ tenant: `t${i}`, plan: "pro" })));
-      const textOf = textIn({ tenant: `t${count - 1}`, plan: "pro" });
-      const startedMs = performance.now();
-      for (let i = 0; i < 20_000; i++) assert.equal(find(textOf), count - 1);
-      return performance.now() - startedMs;
-    };
-    timeFor(10);
-    assert.ok(timeFor(1_000) < 20 * Math.max(1, timeFor(10)));
   });
 });
 

@@ -2,12 +2,7 @@
 
 import type { Dimension } from "./call.ts";
 import { isGlob, namesMatcher } from "./glob.ts";
-
-/** A value of a dimension, or a list of values. `*` stands for any characters, `!` before a value for "not". */
-export type SelectorInput = string | number | readonly (string | number)[];
-
-/** Which calls, by dimension. All dimensions have to match. */
-export type WhenInput = Readonly<Record<Dimension, SelectorInput>>;
+import type { SelectorInput, WhenInput } from "./policy-input.ts";
 
 /** What a call says of a dimension, as text: `undefined` for nothing, `null` where that is not known, so that it matches. */
 export type TextOf = (dimension: Dimension) => string | undefined | null;

@@ -1,7 +1,7 @@
 // A warning, and what the checks of a policy know of it: its tools, their groups and prices, what each limit is for.
 
 import { isGlob } from "../kernel/glob.ts";
-import { toolMatcher, toolsOf } from "../kernel/policy-compile.ts";
+import { toolMatcher } from "../kernel/policy-compile.ts";
 import { formatPath } from "../kernel/policy-contradictions.ts";
 import type { LimitInput, PolicyInput, WhenInput } from "../kernel/policy-input.ts";
 
@@ -101,7 +101,7 @@ export function knownOf(input: PolicyInput): Known {
   return {
     input,
     limits: input.limits.map((limit, i): KnownLimit => {
-      const matches = toolMatcher(toolsOf(limit));
+      const matches = toolMatcher(limit);
       const isPerGroup = limit.per.includes("group");
       const appliesTo = (tool: string) => matches(tool) && (!isPerGroup || groupOf.has(tool));
       return { keys: ["limits", i], limit, matches, appliesTo, unit: unitOf(limit) };

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Call, createLimiter, type LimitInput, type PolicyInput, type WhenInput } from "tollgate";
+import { type Call, createLimiter, type LimitInput, type PolicyInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { isMisuse } from "./fixture.ts";
 
@@ -142,7 +142,7 @@ describe("what a call resolves to", () => {
     .map((said): Call => ({ ...said, session: "s1" }) as Call);
 
   /** The rule, as the page on policies has it. */
-  function isFor(patterns: WhenInput, said: Readonly<Record<string, unknown>>): boolean {
+  function isFor(patterns: Readonly<Record<string, unknown>>, said: Readonly<Record<string, unknown>>): boolean {
     return Object.entries(patterns).every(([dimension, given]) => {
       const all = [given].flat().map(String);
       const [plain, not] = [all.filter((each) => !each.startsWith("!")), all.filter((each) => each.startsWith("!"))];
@@ -161,13 +161,17 @@ describe("what a call resolves to", () => {
         const policy: PolicyInput = {
           version: 1,
           tools: { a: { group: "b" }, "*b": { group: "a" }, b: {} },
-          limits: given.map(({ when, overrides }, n) => ({
-            name: `l${n}`,
-            per: ["session"],
-            when,
-            quota: 1_000,
-            overrides: overrides.map((each, i) => ({ when: each, quota: 1_001 + i })),
-          })),
+          limits: [
+            ...given.map(({ when, overrides }, n) => ({
+              name: `l${n}`,
+              per: ["session"],
+              when,
+              quota: 1_000,
+              overrides: overrides.map((each, i) => ({ when: each, quota: 1_001 + i })),
+            })),
+            // So that calls may always say a plan.
+            { name: "never", per: [], when: { plan: "other" }, quota: 0 },
+          ],
         };
         const limiter = createLimiter({ policy, store: memoryStore() });
         for (const each of [...calls, ...calls]) {

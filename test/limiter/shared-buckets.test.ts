@@ -93,14 +93,11 @@ for (const [name, open] of Object.entries(stores)) {
       await limiter.close();
     });
 
-    it("are held and settled there", async () => {
+    it("are held there while they run", async () => {
       const limiter = limiterFor({ ...perUser, unit: "tokens", quota: 10 } as LimitInput);
       const call: Call = { tool: "x", cost: { tokens: 6 } };
-      const held = await limiter.reserve(call);
-      assert.equal(held.allowed, true);
-      assert.equal((await limiter.consume(call)).allowed, false);
-      if (held.allowed) await held.hold.settle({ tokens: 1 });
-      assert.equal((await limiter.usage())[0]?.used, 1);
+      await limiter.run(call, async () => assert.equal((await limiter.consume(call)).allowed, false));
+      assert.equal((await limiter.usage())[0]?.used, 6);
       await limiter.close();
     });
   });
@@ -124,10 +121,14 @@ describe("a shared bucket", () => {
     await assert.rejects(limiter.reset({ limit: "tool" }), isMisuse("missing-dimension", "tool"));
     await assert.rejects(limiter.reset({ limit: "group" }), isMisuse("missing-dimension", "group"));
     assert.deepEqual(
-      (await limiter.usage({ tool: "write", args: {} })).map(({ limit, dimensions, used }) => [limit, dimensions, used]),
+      (await limiter.usage({ tool: "write", args: {} })).map(({ limit, dimensions, used }) => [
+        limit,
+        dimensions,
+        used,
+      ]),
       [
         ["group", { group: "w" }, 1],
-        ["tool", { tool: "write", args: "44136fa355b3678a1146ad16f7e8649e" }, 1],
+        ["tool", { tool: "write", args: "c89a148be40e6752261e3038609a4b68" }, 1],
       ],
     );
   });

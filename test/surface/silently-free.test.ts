@@ -63,7 +63,10 @@ describe("a pattern in tools", () => {
       verdicts.map(({ remaining }) => remaining),
       [7, 7],
     );
-    await assert.rejects(limiter.run(call, () => Promise.reject(new Error("down"))), /down/);
+    await assert.rejects(
+      limiter.run(call, () => Promise.reject(new Error("down"))),
+      /down/,
+    );
     const usages = await limiter.usage({ session: "s1" });
     assert.deepEqual(
       usages.map(({ limit, dimensions, used }) => [limit, dimensions.group, used]),
