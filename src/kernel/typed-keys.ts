@@ -35,9 +35,18 @@ type Only<Given, Known> = Given extends readonly unknown[]
       }
     : unknown;
 
+/** Limits that can have one of these algorithms; all where it is not known which. */
+type OfAlgorithm<Known, Name> = Known extends { readonly algorithm?: infer Own }
+  ? string extends Name
+    ? Known
+    : [Name & Own] extends [never]
+      ? never
+      : Known
+  : never;
+
 /** Limits of the algorithm that a limit names, or that follows from its other words. */
 type SameAlgorithm<Limit> = Limit extends { readonly algorithm: infer Name extends string }
-  ? Extract<LimitInput, { readonly algorithm?: Name | undefined }>
+  ? OfAlgorithm<LimitInput, Name>
   : "algorithm" extends keyof Limit
     ? LimitInput
     : Limit extends { readonly window: "day" | "week" | "month" }

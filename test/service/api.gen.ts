@@ -824,7 +824,7 @@ export interface components {
                 turn?: string | number;
                 agent?: string | number;
                 tool?: string | number;
-                tier?: string | number;
+                group?: string | number;
                 args?: unknown;
             } & {
                 [key: string]: unknown;
@@ -853,7 +853,7 @@ export interface components {
                 turn?: string | number;
                 agent?: string | number;
                 tool?: string | number;
-                tier?: string | number;
+                group?: string | number;
                 args?: unknown;
             } & {
                 [key: string]: unknown;
@@ -880,7 +880,7 @@ export interface components {
                 turn?: string | number;
                 agent?: string | number;
                 tool?: string | number;
-                tier?: string | number;
+                group?: string | number;
                 args?: unknown;
             } & {
                 [key: string]: unknown;
@@ -1263,7 +1263,7 @@ export interface operations {
                 turn?: string;
                 agent?: string;
                 tool?: string;
-                tier?: string;
+                group?: string;
                 args?: string;
                 /** @description Dimensions of the policy's own, each by its name. */
                 own?: {
