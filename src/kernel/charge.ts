@@ -101,8 +101,13 @@ export function missingIn(limit: Limit, dimensions: BucketDimensions): Dimension
   return undefined;
 }
 
-function isMissing({ onMissing }: Limit, dimensions: BucketDimensions, dimension: Dimension): boolean {
-  return !isSaid(dimensions, dimension) && (onMissing !== "shared" || NEVER_SHARED.has(dimension));
+function isMissing(limit: Limit, dimensions: BucketDimensions, dimension: Dimension): boolean {
+  return !isSaid(dimensions, dimension) && !isShared(limit, dimension);
+}
+
+/** Whether calls without a dimension share a bucket. */
+function isShared({ onMissing }: Limit, dimension: Dimension): boolean {
+  return onMissing === "shared" && !NEVER_SHARED.has(dimension);
 }
 
 /** The texts and parts of keys that dimensions come to. What takes long is made once, however many limits look at it. */
@@ -179,6 +184,8 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
 /**
  * The bucket of a limit for dimensions that name all of its `per`, but for those that calls without them share a bucket for;
  * `null` where the limit does not apply.
+ *
+ * @throws MisuseError `missing-dimension`, `invalid-dimension`
  */
 export function bucketOf(
   policy: Policy,
@@ -187,7 +194,11 @@ export function bucketOf(
   dimensions: BucketDimensions,
   { textIf, partOf } = saidIn(policy, dimensions),
 ): Bucket | null {
-  const partitionKey = limit.per.map((dimension) => [dimension, textIf(dimension) ?? null] as const);
+  const partitionKey = limit.per.map((dimension) => {
+    const value = textIf(dimension);
+    if (value === undefined && !isShared(limit, dimension)) throw missingDimension(limit, dimension);
+    return [dimension, value ?? null] as const;
+  });
   const allotment = allotmentOf(limit, textIf);
   if (allotment === null) return null;
   const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
