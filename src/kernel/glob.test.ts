@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { entryFinder, globMatcher, namesMatcher } from "./glob.ts";
+import { covers, entryFinder, globMatcher, mayMeet, namesMatcher } from "./glob.ts";
 
 describe("globMatcher", () => {
   it("lets * stand for any characters, also none", () => {
@@ -61,5 +61,43 @@ describe("entryFinder", () => {
       ["constructor", undefined],
     ];
     for (const [name, entry] of cases) assert.equal(find(name), entry, name);
+  });
+});
+
+describe("covers", () => {
+  it("tells whether a pattern matches all that another one does", () => {
+    const covered = [
+      ["*", "a*"],
+      ["a*", "ab*c"],
+      ["a*c", "ab*c"],
+      ["a*", "a"],
+      ["a", "a"],
+    ] as const;
+    for (const [pattern, other] of covered) assert.equal(covers(pattern, other), true, `${pattern} ${other}`);
+    const others = [
+      ["a*", "*"],
+      ["a*c", "ab*"],
+      ["ab", "a*"],
+      ["a", "b"],
+    ] as const;
+    for (const [pattern, other] of others) assert.equal(covers(pattern, other), false, `${pattern} ${other}`);
+  });
+});
+
+describe("mayMeet", () => {
+  it("tells whether a name may be matched by both", () => {
+    const pairs = [
+      ["a", "a"],
+      ["a*", "ab"],
+      ["ab*", "a*"],
+      ["*b", "a*"],
+    ] as const;
+    for (const [one, other] of pairs) assert.deepEqual([mayMeet(one, other), mayMeet(other, one)], [true, true]);
+    const others = [
+      ["a", "b"],
+      ["a*", "b"],
+      ["ab*", "ac*"],
+    ] as const;
+    for (const [one, other] of others) assert.deepEqual([mayMeet(one, other), mayMeet(other, one)], [false, false]);
   });
 });
