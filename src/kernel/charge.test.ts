@@ -291,7 +291,7 @@ describe("stepOf", () => {
     const event = { type: "charge", cost: 1 } as const;
     const step = { bucket: key, limit: allotment.spec, event };
     assert.deepEqual(stepOf(charge, allotment.spec, event), step);
-    for (const how of [{ isShadow: true }, { isWarning: true }]) {
+    for (const how of [{ mode: "shadow" }, { mode: "warn" }] as const) {
       const shadow: Charge = { ...charge, limit: { ...limit, ...how } };
       assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
     }
