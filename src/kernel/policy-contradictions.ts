@@ -54,7 +54,7 @@ export function contradictions({ partition, tools = {}, limits }: ParsedPolicy):
 
 /** Most patterns of a policy: a call may be compared with all of them. */
 const MAX_PATTERNS = 4_096;
-const MOST_PATTERNS = `at most ${MAX_PATTERNS} values with *, and overrides with more than one whole value for a dimension, in tools and all limits together`;
+const MOST_PATTERNS = `at most ${MAX_PATTERNS} values with *, and overrides with lists or !, in the whole policy`;
 
 /** How many patterns and lists of values a call may be compared with. */
 function patternsIn(limits: readonly ParsedLimit[]): number {

@@ -23,7 +23,11 @@ function text(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
 
-function whole(min: number, error = `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`) {
+function wholeFrom(min: number): string {
+  return `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
+}
+
+function whole(min: number, error: string) {
   return z.int({ error }).min(min, { error });
 }
 
@@ -64,18 +68,21 @@ const exact = text(/^(?!!)[^*]+$/s, "a whole value, without * and !: patterns ar
 const description = text(/^.{1,200}$/s, "1 to 200 characters")
   .optional()
   .describe("For people.");
-const AMOUNT = `to ${Number.MAX_SAFE_INTEGER}, or an amount such as 200k, 2M or $0.05`;
+const AMOUNT = "an amount such as 200k or $0.05";
 
 /** A whole number, or a text that says one. */
-function amount(min: number, error = `a whole number from ${min} ${AMOUNT}`) {
+function amount(min: number, error = `${wholeFrom(min)}, or ${AMOUNT}`) {
   const isEnough = (value: string) => (parseQuantity(value) ?? -1) >= min;
   // Whatever the pattern lets through is one of these texts.
-  const written = text(QUANTITY_PATTERN, error).refine(isEnough, { error }) as z.ZodType<QuantityText>;
+  const written = z
+    .string({ error })
+    .regex(QUANTITY_PATTERN, { error, abort: true })
+    .refine(isEnough, { error }) as z.ZodType<QuantityText>;
   return z.union([whole(min, error), written], { error });
 }
 
-const QUOTA = `a whole number from 0 ${AMOUNT}, or unlimited`;
-const quota = z.union([whole(0, QUOTA), amount(0, QUOTA), z.literal("unlimited")], { error: QUOTA });
+const QUOTA = `${wholeFrom(0)}, ${AMOUNT}, or unlimited`;
+const quota = z.union([amount(0, QUOTA), z.literal("unlimited")], { error: QUOTA });
 const burst = amount(1).optional();
 
 const PATTERN = `a value of 1 to ${MAX_TOOL_LENGTH} characters, in which * stands for any characters and ! before it for not`;
