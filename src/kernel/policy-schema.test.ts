@@ -151,6 +151,9 @@ describe("the words of a policy", () => {
       [{ quotas: { search: 5 } }, "quotas.search", "quotas by value, at most 10000 entries", "5"],
       [{ quotas: { args: {} } }, "quotas.args", SELECTABLE, '"args"'],
       [{ quotas: { tool: { "": 1 } } }, 'quotas.tool[""]', EXACT, '""'],
+      [{ quotas: { plan: { "!pro": 1 } } }, 'quotas.plan["!pro"]', EXACT, '"!pro"'],
+      [{ quota: "5K" }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, '"5K"'],
+      [{ quota: "9007199255M" }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, '"9007199255M"'],
       [{ quotas: { tool: { "mcp_*": 1 } } }, 'quotas.tool["mcp_*"]', EXACT, '"mcp_*"'],
       [{ quotas: { tool: { $a_1: Number.NaN } } }, "quotas.tool.$a_1", `${WHOLE}, ${AMOUNT}, or unlimited`, "NaN"],
       [{ unit: "Tokens" }, "unit", UNIT, '"Tokens"'],
@@ -181,7 +184,12 @@ describe("the words of a policy", () => {
         `only ${SPENT}, algorithm, window`,
         "an unknown key",
       ],
-      [{ algorithm: "token-bucket", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
+      [
+        { algorithm: "token-bucket", window: "1h", burst: 0 },
+        "burst",
+        `a whole number from 1 to ${MAX}, or ${AMOUNT}`,
+        "0",
+      ],
       [
         { algorithm: "token-bucket", window: "1h", colour: "red" },
         "colour",
