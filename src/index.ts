@@ -22,6 +22,9 @@ export type {
 } from "./kernel/policy-input.ts";
 export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/typed.ts";
 export {
+  type AddUsage,
+  type AddUsageOptions,
+  type Allowed,
   type CallOptions,
   type ChangeOptions,
   type CloseOptions,
@@ -36,11 +39,10 @@ export {
   type LimiterOptions,
   type Outcome,
   type Ran,
-  type Report,
-  type ReportOptions,
   type Reserved,
   type Reset,
   type Revoked,
+  type RunContext,
   type RunFunction,
   type ReserveOptions,
   type RunOptions,

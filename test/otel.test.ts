@@ -225,7 +225,7 @@ describe("spans", () => {
     await limiter.peek(call);
     await limiter.record(call);
     const held = await limiter.reserve(call);
-    if (held.allowed) await held.release();
+    if (held.allowed) await held.hold.release();
     await limiter.consume({ ...call, cost: { calls: 9 } });
     const found = spans.getFinishedSpans();
     assert.deepEqual(
@@ -280,7 +280,7 @@ describe("what a call says", () => {
     await limiter.peek(hostile);
     await limiter.record(hostile);
     const held = await limiter.reserve({ ...hostile, tool: SECRET, session: `${SECRET}2` });
-    if (held.allowed) await held.settle();
+    if (held.allowed) await held.hold.settle();
     await limiter.run({ ...hostile, session: `${SECRET}3` }, () => SECRET);
     await assert.rejects(limiter.run({ ...hostile, session: `${SECRET}4` }, () => Promise.reject(new Error(SECRET))));
     const misuses = [

@@ -4,7 +4,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
-import { checkMaxWait, type Limiter, type Report } from "../limiter.ts";
+import { type AddUsage, checkMaxWait, type Denied, type Limiter, type Ran, type RunContext } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
@@ -32,15 +32,10 @@ export interface DenialFields {
   readonly retryAfterMs: number | null;
 }
 
-/** What came of a guarded call. */
-export type Guarded<Value> =
-  | { readonly allowed: true; readonly value: Value; readonly decision: Decision }
-  | { readonly allowed: false; readonly decision: Decision };
-
 /** A call that was begun here and ends elsewhere, as one does that streams. */
 export interface Begun extends Reading {
   readonly allowed: true;
-  readonly report: Report;
+  readonly addUsage: AddUsage;
 }
 
 /** How a call is made. */
@@ -141,14 +136,14 @@ export class Guard {
   /** Runs a call under its limits. What the function throws is thrown again. */
   async run<Value>(
     call: Asked,
-    run: (report: Report) => Value | PromiseLike<Value>,
+    run: (addUsage: AddUsage) => Value | PromiseLike<Value>,
     options: AskOptions & { readonly isActive?: () => boolean } = {},
-  ): Promise<Guarded<Value>> {
+  ): Promise<Ran<Value> | Denied> {
     const { signal, isActive, maxWaitMs = this.#maxWaitMs } = options;
     let hasBegun = false;
-    const begin = (_signal: AbortSignal, report: Report) => {
+    const begin = ({ addUsage }: RunContext) => {
       hasBegun = true;
-      return run(report);
+      return run(addUsage);
     };
     try {
       const asked = typeof call === "function" ? call() : call;
@@ -165,10 +160,7 @@ export class Guard {
   }
 
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
-  begin(
-    call: Asked,
-    options: AskOptions = {},
-  ): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
+  begin(call: Asked, options: AskOptions = {}): Promise<Begun | Denied> {
     const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
     const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
     const end = (error?: unknown) => {
@@ -178,8 +170,8 @@ export class Guard {
     };
     const pace = new Pace();
     return new Promise((begun, failed) => {
-      const run = (report: Report) => {
-        begun({ allowed: true, report, pace, ended, end });
+      const run = (addUsage: AddUsage) => {
+        begun({ allowed: true, addUsage, pace, ended, end });
         return answer;
       };
       const ran = this.run(call, run, { ...options, isActive: pace.isActive });
@@ -196,7 +188,7 @@ export class Guard {
   /** Yields what a generator yields, under the limits of its call. One that is cut short has failed. */
   async *iterate<Value>(call: Asked, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
     const begun = await this.begin(call, { signal });
-    if (!begun.allowed) throw this.deniedError(begun.decision);
+    if (!begun.allowed) throw this.deniedError(begun);
     let values: AsyncIterable<Value>;
     try {
       values = iterate();

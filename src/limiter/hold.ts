@@ -25,8 +25,8 @@ export interface ReserveOptions extends HoldOptions, WaitOptions {}
 
 /** Units that are set aside for a call. What nobody settles or releases expires, as each limit's `onExpiry` says. */
 export interface Hold {
-  /** Names the hold, also for another process (`limiter.hold`). */
-  readonly hold: string;
+  /** Names the hold, also for another process (`limiter.getHold`). */
+  readonly id: string;
 
   /**
    * Books what the call took, whatever that is, and frees the rest. A unit that is not named took what was held. Sent
@@ -66,10 +66,10 @@ export interface Settlement {
   readonly usages: readonly Usage[];
 }
 
-/** A call's decision, and its hold. */
-export type Reserved = Decision & { readonly allowed: true } & Hold;
+/** The decision of a call that was allowed, and its hold. */
+export type Reserved = Allowed & { readonly hold: Hold };
 
-/** A call's decision when a limit denies it. */
+export type Allowed = Decision & { readonly allowed: true };
 export type Denied = Decision & { readonly allowed: false };
 
 /** One limit of a held call: units held there, and those that were spent at once. */
@@ -105,7 +105,7 @@ export function heldParts(matches: readonly Match[], parts: readonly Part[]): He
 /** The hold as users know it. */
 export function holdOf(shared: Shared, of: HoldOf): Hold {
   return {
-    hold: of.id,
+    id: of.id,
     settle: (actual = {}, options) => settle(shared, of, actual, "held", options),
     async release(options) {
       const settlement = await settle(shared, of, {}, "nothing", options);

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { parseDictionary, parseList, serializeDictionary, serializeList } from "structured-headers";
 import { createLimiter, type Decision, type PolicyInput, type Verdict } from "tollgate";
-import { draft6Fields, draft7Fields, draft11Fields, problemOf, retryAfterSeconds } from "tollgate/adapters/fetch";
+import { draft6Headers, draft7Headers, draft11Headers, problemOf, retryAfterSeconds } from "tollgate/adapters/fetch";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -63,7 +63,7 @@ function checkFields(decision: Decision): void {
       numberOf(seconds) * 1_000 >= decision.retryAfterMs && numberOf(seconds) * 1_000 < decision.retryAfterMs + 1_000,
     );
 
-  const fields = draft11Fields(decision);
+  const fields = draft11Headers(decision);
   new Headers({ ...fields });
   const policies = listOf(fields["RateLimit-Policy"]);
   const limits = listOf(fields.RateLimit);
@@ -89,8 +89,8 @@ function checkFields(decision: Decision): void {
   }
   for (const field of Object.values(fields)) assert.equal(serializeList(parseList(field)), field);
 
-  const { RateLimit: seventh = "" } = draft7Fields(decision);
-  const sixth = draft6Fields(decision);
+  const { RateLimit: seventh = "" } = draft7Headers(decision);
+  const sixth = draft6Headers(decision);
   if (shown.length === 0) {
     assert.deepEqual([fields, seventh, sixth], [{}, "", {}]);
     return;
@@ -183,12 +183,12 @@ describe("the header fields", () => {
       { limit: "watched", shadow: true, allowed: false, remaining: 0, retryAfterMs: 1 },
       { limit: "tokens-a-day", unit: "tokens", quota: 50_000, remaining: 12, resetAfterMs: 1 },
     );
-    assert.deepEqual(draft11Fields(decision), {
+    assert.deepEqual(draft11Headers(decision), {
       "RateLimit-Policy": '"per-turn";q=3, "tokens-a-day";q=50000;tollgate-unit="tokens"',
       RateLimit: '"per-turn";r=1;t=60, "tokens-a-day";r=12;t=1',
     });
-    assert.deepEqual(draft7Fields(decision), { RateLimit: "limit=50000, remaining=12, reset=1" });
-    assert.deepEqual(draft6Fields(decision), {
+    assert.deepEqual(draft7Headers(decision), { RateLimit: "limit=50000, remaining=12, reset=1" });
+    assert.deepEqual(draft6Headers(decision), {
       "RateLimit-Limit": "50000",
       "RateLimit-Remaining": "12",
       "RateLimit-Reset": "1",
@@ -201,7 +201,7 @@ describe("the header fields", () => {
       { limit: "long", allowed: false, quota: 9, remaining: 2, retryAfterMs: 2_001 },
       { limit: "fine", quota: 5, remaining: 0 },
     );
-    assert.deepEqual(draft7Fields(decision), { RateLimit: "limit=9, remaining=2, reset=3" });
+    assert.deepEqual(draft7Headers(decision), { RateLimit: "limit=9, remaining=2, reset=3" });
     assert.equal(retryAfterSeconds(decision), 3);
     assert.deepEqual(problemOf(decision)["violated-policies"], ["short", "long"]);
     const never = decisionOf(
@@ -220,17 +220,17 @@ describe("the header fields", () => {
     const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });
     const call = { tool: "chat", session: "s1" };
     await limiter.consume(call);
-    await limiter.report(call, { error: new Error("broken") });
+    await limiter.reportOutcome(call, { error: new Error("broken") });
     const decision = await limiter.consume(call);
     const { detail, "violated-policies": violated } = problemOf(decision);
     assert.deepEqual([detail, violated], ["Limit reached: 1 call per session.", ["hard"]]);
-    assert.match(draft7Fields(decision).RateLimit ?? "", /^limit=1, remaining=0, /);
-    assert.doesNotMatch(draft11Fields(decision).RateLimit ?? "", /warns/);
+    assert.match(draft7Headers(decision).RateLimit ?? "", /^limit=1, remaining=0, /);
+    assert.doesNotMatch(draft11Headers(decision).RateLimit ?? "", /warns/);
   });
 
   it("stay within 15 digits", () => {
     const huge = Number.MAX_SAFE_INTEGER;
-    const fields = draft11Fields(decisionOf({ quota: huge, remaining: huge, resetAfterMs: huge }));
+    const fields = draft11Headers(decisionOf({ quota: huge, remaining: huge, resetAfterMs: huge }));
     assert.equal(fields["RateLimit-Policy"], '"calls";q=999999999999999');
     assert.equal(fields.RateLimit, '"calls";r=999999999999999;t=9007199254741');
   });

@@ -632,7 +632,7 @@ describe("calls of the model", () => {
       { name: "calls", per: ["session"], when: { tool: ["gpt"] }, quota: 1_000 },
     ];
     const costOf = ({ input, output }: { input: number; output: number }) => ({ credits: input + 10 * output });
-    const model = { tool: "gpt", cost: { credits: 100 }, costOf };
+    const model = { tool: "gpt", estimate: { credits: 100 }, costOf };
     const { invoke, limiter } = agentOf(limits, [calls("search"), new AIMessage("no usage told")], { model });
     await invoke();
     const used = (await limiter.usage({ session: "t1" })).map((usage) => usage.used);

@@ -23,7 +23,7 @@ export interface Problem {
 const MAX_INTEGER = 999_999_999_999_999;
 
 /** `RateLimit-Policy` and `RateLimit` as in drafts 8 to 11: an item for each limit that is not a shadow. */
-export function draft11Fields(decision: Decision): Fields {
+export function draft11Headers(decision: Decision): Fields {
   const verdicts = shown(decision);
   if (verdicts.length === 0) return {};
   const policies = verdicts.map(({ limit, quota, unit }) => `"${limit}";q=${integer(quota)}${unitOf(unit)}`);
@@ -35,7 +35,7 @@ export function draft11Fields(decision: Decision): Fields {
  * `RateLimit` as in draft 7, of the limit that binds. That draft's `RateLimit-Policy` wants a window, which a decision does
  * not know: it is left out.
  */
-export function draft7Fields(decision: Decision): Fields {
+export function draft7Headers(decision: Decision): Fields {
   const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   const { quota, remaining } = verdict;
@@ -43,7 +43,7 @@ export function draft7Fields(decision: Decision): Fields {
 }
 
 /** `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` as in draft 6, of the limit that binds. */
-export function draft6Fields(decision: Decision): Fields {
+export function draft6Headers(decision: Decision): Fields {
   const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   return {
