@@ -2,16 +2,17 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createLimiter, type LimitInput, MisuseError, type PolicyInput, parsePolicy } from "tollgate";
+import { createLimiter, definePolicy, type LimitInput, MisuseError, type PolicyInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 
 function limiterFor(policy: PolicyInput) {
   return createLimiter({ policy, store: memoryStore() });
 }
 
-function faultsOf(yaml: string) {
+function faultsOf(quotas: object) {
+  const limit = { name: "calls", per: ["tool", "session"], quota: 50, quotas };
   try {
-    parsePolicy(yaml);
+    definePolicy({ version: 1, limits: [limit] } as PolicyInput);
   } catch (error) {
     assert.ok(MisuseError.isInstance(error));
     return error.faults;
@@ -105,18 +106,12 @@ describe("quotas", () => {
   });
 
   it("are refused where they name no dimension", () => {
-    const [fault] = faultsOf(`
-version: 1
-limits: [{ name: calls, per: [tool, session], quota: 50, quotas: { send_email: 1 } }]
-`);
+    const [fault] = faultsOf({ send_email: 1 });
     assert.equal(fault?.path, "limits[0].quotas.send_email");
   });
 
   it("are refused where a value is a pattern", () => {
-    const [fault] = faultsOf(`
-version: 1
-limits: [{ name: calls, per: [session], quota: 50, quotas: { tool: { "send_*": 1 } } }]
-`);
+    const [fault] = faultsOf({ tool: { "send_*": 1 } });
     assert.match(fault?.expected ?? "", /overrides/);
   });
 });
