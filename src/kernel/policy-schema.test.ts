@@ -13,7 +13,7 @@ const LEASE = "a duration of at most 1d, such as 30s or 5m";
 const BASE =
   "name, per, quota, quotas, match, mode, onStoreError, noticeAt, message, overrides, otherwise, unit, optional, algorithm";
 const DIMENSION =
-  "a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32)";
+  "a dimension: tenant, user, session, turn, agent, model, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32)";
 const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
 const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
 const ANCHOR = "a day: 1 (Monday) to 7 of a week, 1 to 31 of a month";

@@ -18,7 +18,7 @@ export interface LimitBaseInput {
   readonly name: string;
   /**
    * Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. A dimension is
-   * `tenant`, `user`, `session`, `turn`, `agent`, `tool`, the tool's `tier`, the call's `args`, or a name of your own,
+   * `tenant`, `user`, `session`, `turn`, `agent`, `model`, `tool`, the tool's `tier`, the call's `args`, or a name of your own,
    * which calls then have to say.
    */
   readonly per: readonly Dimension[];
