@@ -105,7 +105,7 @@ export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decis
     const charge = charges[i] as Priced;
     const verdict = verdictOf(charge, stepAt(reply, i));
     verdicts[i] = verdict;
-    isNoticed ||= isNear(charge, verdict) || (charge.limit.isWarning && !verdict.allowed);
+    isNoticed ||= isNear(charge, verdict) || (charge.limit.mode === "warn" && !verdict.allowed);
   }
   const denial = reply.allowed ? null : denialOf(charges, verdicts, reply);
   return {
@@ -154,7 +154,7 @@ function verdictOf(charge: Priced, step: StepReply): Verdict {
   return {
     limit: limit.name,
     allowed: step.allowed,
-    shadow: limit.isShadow || limit.isWarning,
+    shadow: limit.mode !== "enforce",
     unit: limit.unit,
     cost,
     quota: allotment.quota,
@@ -205,8 +205,8 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as Verdict;
-    if (charge.limit.isShadow || isCountedElsewhere(charge.limit)) continue;
-    if (charge.limit.isWarning) {
+    if (charge.limit.mode === "shadow" || isCountedElsewhere(charge.limit)) continue;
+    if (charge.limit.mode === "warn") {
       if (!verdict.allowed) return warning(aboutOf(charge, verdict, stepAt(reply, i), state));
       continue;
     }

@@ -12,13 +12,21 @@ export interface Place {
   readonly key: string;
   readonly value: unknown;
   readonly limit: Readonly<Record<string, unknown>>;
+  /** The key around it. */
+  readonly within: string;
   /** The values that are right, where there are only some. */
   readonly choices: readonly string[];
 }
 
 export function placeOf(keys: Keys, input: unknown, choices: readonly string[]): Place {
   const limit = keys[0] === "limits" ? valueAt(input, keys.slice(0, 2)) : undefined;
-  return { key: String(keys.at(-1) ?? ""), value: valueAt(input, keys), limit: isObject(limit) ? limit : {}, choices };
+  return {
+    key: String(keys.at(-1) ?? ""),
+    value: valueAt(input, keys),
+    limit: isObject(limit) ? limit : {},
+    within: String(keys.at(-2) ?? ""),
+    choices,
+  };
 }
 
 /** What stands where keys lead to; `undefined` where nothing does. */
@@ -37,8 +45,9 @@ export function textOf(value: unknown): string {
   return typeof value === "object" || typeof value === "function" ? "" : String(value);
 }
 
-/** A name as YAML has it. */
+/** A name or a number as YAML has it. */
 export function shown(name: unknown): string {
+  if (typeof name === "number") return String(name);
   const text = textOf(name);
   return /^[A-Za-z][\w.:-]*\*?$/.test(text) ? text : JSON.stringify(text.slice(0, MAX_TEXT));
 }

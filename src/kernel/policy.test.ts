@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
-import { definePolicy, type Limit, writtenPolicy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import { allotmentsOf, definePolicy, type Limit, writtenPolicy } from "./policy.ts";
+import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const DAY = 86_400_000;
 
@@ -26,19 +26,19 @@ describe("definePolicy", () => {
     assert.deepEqual(made.units, new Set(["calls"]));
     assert.deepEqual(made.tools, []);
     const spec: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
-    const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
+    const limit = { name: "limit-0", per: [], unit: "calls", quotas: [] };
     const hold = { leaseMs: 120_000, onExpiry: "charge", onError: null };
     const words = {
-      isShadow: false,
-      isLent: false,
-      isWarning: false,
-      noticeAt: 0.8,
+      mode: "enforce",
+      isBorrowing: false,
+      onMissing: "error",
+      notice: { at: 0.8, message: null },
       message: null,
-      match: null,
+      tools: null,
       overrides: [],
       onStoreError: "share",
     };
-    const kind = { isPriced: true, count: null, reports: null, calendar: null };
+    const kind = { isPriced: true, distinct: null, reports: null, calendar: null };
     const [only] = made.limits;
     assert.deepEqual(only, {
       ...limit,
@@ -47,7 +47,7 @@ describe("definePolicy", () => {
       ...kind,
       matches: only?.matches,
       overrideFor: only?.overrideFor,
-      otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
+      allotment: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
@@ -60,8 +60,14 @@ describe("definePolicy", () => {
       partition: "tenant",
       tools: { search: {}, book: { cost: { usd_micros: 50, constructor: 0 } } },
       limits: [
-        { name: "a", per: ["user", "tool"], quota: 5, quotas: { send: 1, book: 2, wait: "unlimited" }, optional: true },
-        { name: "b", per: ["tool", "user"], quota: 5, quotas: { "no-tool": 1 }, unit: "tokens" },
+        {
+          name: "a",
+          per: ["user", "tool"],
+          quota: 5,
+          quotas: { tool: { send: 1, book: 2, wait: "unlimited" } },
+          onMissing: "skip",
+        },
+        { name: "b", per: ["tool", "user"], quota: 5, quotas: { user: { "no-tool": 1 } }, unit: "tokens" },
       ],
     });
     assert.equal(made.partition, "tenant");
@@ -69,12 +75,14 @@ describe("definePolicy", () => {
     assert.deepEqual(made.units, new Set(["calls", "tokens"]));
     assert.deepEqual(made.tools, ["search", "book", "send", "wait"]);
     const [a, b] = made.limits;
-    assert.deepEqual([a?.optional, a?.unit, a?.per], [true, "calls", ["user", "tool"]]);
-    assert.deepEqual([b?.optional, b?.unit, b?.per], [false, "tokens", ["tool", "user"]]);
-    assert.deepEqual([...(a?.allotments.keys() ?? [])], ["send", "book", "wait"]);
-    assert.equal(a?.allotments.get("send")?.quota, 1);
-    assert.deepEqual(a?.allotments.get("book")?.spec, { ...a?.otherwise?.spec, quota: 2 });
-    assert.equal(a?.allotments.get("wait"), null);
+    assert.deepEqual([a?.onMissing, a?.unit, a?.per], ["skip", "calls", ["user", "tool"]]);
+    assert.deepEqual([b?.onMissing, b?.unit, b?.per], ["error", "tokens", ["tool", "user"]]);
+    const [byTool] = a?.quotas ?? [];
+    assert.equal(byTool?.dimension, "tool");
+    assert.deepEqual([...(byTool?.allotments.keys() ?? [])], ["send", "book", "wait"]);
+    assert.equal(byTool?.allotments.get("send")?.quota, 1);
+    assert.deepEqual(byTool?.allotments.get("book")?.spec, { ...a?.allotment?.spec, quota: 2 });
+    assert.equal(byTool?.allotments.get("wait"), null);
   });
 
   it("says how units are held", () => {
@@ -85,7 +93,7 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ hold: {} }), [120_000, "charge"]);
     assert.deepEqual(held({ hold: { lease: "1d", onExpiry: "refund" } }), [DAY, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
-    assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
+    assert.deepEqual(held({ algorithm: "concurrency", hold: { lease: "5s" } }), [5_000, "refund"]);
     assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
     assert.equal(definePolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
   });
@@ -97,14 +105,14 @@ describe("definePolicy", () => {
     assert.deepEqual(definePolicy({ ...policy({ quota: 5 }), tools }).toolsOnError, new Map([["search", "refund"]]));
   });
 
-  it("knows which tools a limit is for, their tiers, and whose quota is another", () => {
+  it("knows which tools a limit is for, their groups, and whose quota is another", () => {
     const made = definePolicy({
       ...policy({
         quota: 5,
-        match: ["book", "send_*"],
+        when: { tool: ["book", "send_*"] },
         overrides: [{ when: { plan: 7, user: "u" }, quota: "unlimited" }],
       }),
-      tools: { book: { tier: "T3", volatile: ["id"] }, search: {} },
+      tools: { book: { group: "T3", ignoreArgs: ["id"] }, search: {} },
     });
     const [limit] = made.limits;
     assert.deepEqual(
@@ -116,22 +124,32 @@ describe("definePolicy", () => {
       ["user", "u"],
     ];
     assert.deepEqual(limit?.overrides, [{ when, allotment: null }]);
-    assert.deepEqual(made.tiers, new Map([["book", "T3"]]));
-    assert.deepEqual(made.volatile.get("book"), new Set(["id"]));
+    assert.deepEqual(made.groups, new Map([["book", "T3"]]));
+    assert.deepEqual(made.ignoreArgs.get("book"), new Set(["id"]));
     assert.deepEqual([...made.dimensions].slice(6), ["plan", "user"].slice(0, 1));
-    assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("tier"), true);
-    assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("tier") && !made.bucketWords.has("cost"), true);
+    assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("group"), true);
+    assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("group") && !made.bucketWords.has("cost"), true);
   });
 
   it("says how a limit speaks", () => {
     const spoken = (limit: object) => {
-      const { isShadow, noticeAt, message, otherwise } = compiled({ quota: 5, ...limit });
-      assert.equal(otherwise?.noticeBelow, noticeAt === null ? 0 : 5 * (1 - noticeAt + 1e-9));
-      return [isShadow, noticeAt, message];
+      const { mode, notice, message, allotment } = compiled({ quota: 5, ...limit });
+      assert.equal(allotment?.noticeBelow, notice.at === null ? 0 : 5 * (1 - notice.at + 1e-9));
+      return [mode, notice.at, notice.message, message];
     };
-    assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), [true, 0.5, "{quota}"]);
-    assert.deepEqual(spoken({ mode: "enforce", noticeAt: "never" }), [false, null, null]);
-    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m" }), [false, null, null]);
+    assert.deepEqual(spoken({ mode: "shadow", notice: { at: 0.5 }, message: "{quota}" }), [
+      "shadow",
+      0.5,
+      null,
+      "{quota}",
+    ]);
+    assert.deepEqual(spoken({ mode: "enforce", notice: { at: "never", message: "{used}" } }), [
+      "enforce",
+      null,
+      "{used}",
+      null,
+    ]);
+    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m", notice: {} }), ["enforce", null, null, null]);
   });
 
   it("gives each algorithm its numbers", () => {
@@ -143,10 +161,10 @@ describe("definePolicy", () => {
         { algorithm: "budget", quota: 6, ttlMs: 30 * DAY, ttlFrom: "last" },
       ],
       [
-        { ttl: "1s", per: ["turn"] },
+        { resetAfterIdle: "1s", per: ["turn"] },
         { algorithm: "budget", quota: 6, ttlMs: 1000, ttlFrom: "last" },
       ],
-      [{ ttl: { fromFirst: "1m" } }, { algorithm: "budget", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
+      [{ resetAfter: "1m" }, { algorithm: "budget", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
       [
         { algorithm: "fixed-window", window },
         { algorithm: "fixed-window", quota: 6, windowMs: 100, align: "epoch" },
@@ -174,52 +192,52 @@ describe("definePolicy", () => {
       ],
     ];
     for (const [limit, spec] of cases) {
-      const { quota, spec: found, capacity } = compiled({ quota: 6, ...limit }).otherwise ?? {};
+      const { quota, spec: found, capacity } = compiled({ quota: 6, ...limit }).allotment ?? {};
       assert.deepEqual([quota, found], [6, spec], JSON.stringify(limit));
       assert.equal(capacity, "burst" in spec ? spec.burst : 6);
     }
-    const none = compiled({ algorithm: "token-bucket", window, quota: 0, burst: 9 }).otherwise;
+    const none = compiled({ algorithm: "token-bucket", window, quota: 0, burst: 9 }).allotment;
     assert.deepEqual(none?.spec, { algorithm: "token-bucket", burst: 0, levelPerUnit: 100, levelPerMs: 1 });
     assert.deepEqual([none?.quota, none?.capacity], [0, 0]);
   });
 
   it("compiles what counts values, outcomes and time", () => {
     const kindOf = (limit: object) => {
-      const { unit, isPriced, count, reports, isWarning, noticeAt } = compiled({ per: ["user"], quota: 3, ...limit });
-      return { unit, isPriced, count, reports, isWarning, noticeAt };
+      const { unit, isPriced, distinct, reports, mode, notice } = compiled({ per: ["user"], quota: 3, ...limit });
+      return { unit, isPriced, distinct, reports, mode, at: notice.at };
     };
-    const priced = { unit: "calls", isPriced: true, count: null, reports: null, isWarning: false, noticeAt: 0.8 };
-    const told = { ...priced, isPriced: false, noticeAt: null };
+    const priced = { unit: "calls", isPriced: true, distinct: null, reports: null, mode: "enforce", at: 0.8 } as const;
+    const told = { ...priced, isPriced: false, at: null };
     const window = { algorithm: "fixed-window", window: "1h" };
     const cases: [limit: object, ReturnType<typeof kindOf>][] = [
       [{}, priced],
       [{ unit: "tokens" }, { ...priced, unit: "tokens" }],
-      [{ count: "session" }, { ...priced, unit: "sessions", isPriced: false, count: "session" }],
-      [{ count: "args" }, { ...priced, unit: "args", isPriced: false, count: "args" }],
+      [{ distinct: "session" }, { ...priced, unit: "sessions", isPriced: false, distinct: "session" }],
+      [{ distinct: "args" }, { ...priced, unit: "args", isPriced: false, distinct: "args" }],
       [
-        { ...window, count: "plan" },
-        { ...told, unit: "plans", count: "plan" },
+        { ...window, distinct: "plan" },
+        { ...told, unit: "plans", distinct: "plan" },
       ],
       [
         { algorithm: "elapsed", quota: "1h" },
-        { ...told, unit: "ms", noticeAt: 0.8 },
+        { ...told, unit: "ms", at: 0.8 },
       ],
       [
         { algorithm: "streak", of: "errors" },
         { ...told, unit: "errors", reports: "errors" },
       ],
       [
-        { algorithm: "streak", of: "results", action: "deny", noticeAt: 0.5 },
-        { ...told, unit: "results", reports: "results", noticeAt: 0.5 },
+        { algorithm: "streak", of: "results", notice: { at: 0.5 } },
+        { ...told, unit: "results", reports: "results", at: 0.5 },
       ],
       [
-        { algorithm: "streak", of: "results", action: "warn" },
-        { ...told, unit: "results", reports: "results", isWarning: true },
+        { algorithm: "streak", of: "results", mode: "warn" },
+        { ...told, unit: "results", reports: "results", mode: "warn" },
       ],
     ];
     for (const [limit, kind] of cases) assert.deepEqual(kindOf(limit), kind, JSON.stringify(limit));
     const made = definePolicy(
-      policy({ count: "plan", per: ["user"], quota: 3 }, { algorithm: "elapsed", quota: "1s" }),
+      policy({ distinct: "plan", per: ["user"], quota: 3 }, { algorithm: "elapsed", quota: "1s" }),
     );
     assert.deepEqual([...made.units], []);
     assert.deepEqual([made.callWords.has("plan"), made.bucketWords.has("plan")], [true, true]);
@@ -230,43 +248,49 @@ describe("definePolicy", () => {
     const cases: [limit: object, quota: number, LimitSpec][] = [
       [{ algorithm: "elapsed", quota: "30m" }, 1_800_000, { algorithm: "elapsed", quota: 1_800_000, ttlMs: 30 * DAY }],
       [{ algorithm: "elapsed", quota: "1ms", per: ["turn"] }, 1, { algorithm: "elapsed", quota: 1, ttlMs: DAY }],
-      [{ algorithm: "elapsed", quota: "1s", ttl: "1h" }, 1000, { algorithm: "elapsed", quota: 1000, ttlMs: 3_600_000 }],
+      [
+        { algorithm: "elapsed", quota: "1s", resetAfterIdle: "1h" },
+        1000,
+        { algorithm: "elapsed", quota: 1000, ttlMs: 3_600_000 },
+      ],
       [{ algorithm: "streak", of: "errors", quota: 3 }, 3, { algorithm: "streak", quota: 3, ttlMs: 30 * DAY }],
       [
         { algorithm: "streak", of: "errors", quota: 3, per: ["session", "turn"] },
         3,
         { algorithm: "streak", quota: 3, ttlMs: DAY },
       ],
-      [{ algorithm: "streak", of: "errors", quota: 3, ttl: "1s" }, 3, { algorithm: "streak", quota: 3, ttlMs: 1000 }],
+      [
+        { algorithm: "streak", of: "errors", quota: 3, resetAfterIdle: "1s" },
+        3,
+        { algorithm: "streak", quota: 3, ttlMs: 1000 },
+      ],
     ];
     for (const [limit, quota, spec] of cases) {
-      const { quota: found, spec: numbers, capacity } = compiled(limit).otherwise ?? {};
+      const { quota: found, spec: numbers, capacity } = compiled(limit).allotment ?? {};
       assert.deepEqual([found, numbers, capacity], [quota, spec, quota], JSON.stringify(limit));
     }
     const spans = compiled({
       algorithm: "elapsed",
       per: ["user"],
-      quotas: { a: "1s", b: "unlimited" },
-      otherwise: "deny",
+      quotas: { user: { a: "1s", b: "unlimited" } },
+      quota: "unlimited",
       overrides: [{ when: { plan: "pro" }, quota: "2s" }],
     });
-    assert.deepEqual(
-      [spans.allotments.get("a")?.quota, spans.allotments.get("b"), spans.otherwise?.quota],
-      [1000, null, 0],
-    );
+    const named = spans.quotas[0]?.allotments;
+    assert.deepEqual([named?.get("a")?.quota, named?.get("b"), spans.allotment], [1000, null, null]);
     assert.equal(spans.overrides[0]?.allotment?.quota, 2000);
   });
 
   it("says how the windows of a calendar lie", () => {
-    const calendar = { algorithm: "fixed-window", align: "calendar", quota: 5, window: "day" };
+    const calendar = { algorithm: "fixed-window", quota: 5, window: "day" };
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
     const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
-    assert.deepEqual(made.otherwise, { quota: 5, spec, capacity: 5, noticeBelow: 0 });
+    assert.deepEqual(made.allotment, { quota: 5, spec, capacity: 5, noticeBelow: 0 });
     const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     for (const limit of [
-      { ...calendar, align: "epoch", window: "1d" },
+      { ...calendar, window: "1d" },
       { quota: 5 },
       { algorithm: "token-bucket", quota: 5, window: "1d" },
     ]) {
@@ -274,23 +298,32 @@ describe("definePolicy", () => {
     }
   });
 
-  it("allots what quota, quotas and otherwise say", () => {
+  it("allots what quota and quotas say", () => {
     const per = ["tool"];
-    const quotas = { search: 3, wait: "unlimited", never: 0 };
-    const cases: [limit: object, otherwise: number | null, named: (number | null)[]][] = [
+    const quotas = { tool: { search: 3, wait: "unlimited", never: 0 } };
+    const cases: [limit: object, others: number | null, named: (number | null)[]][] = [
       [{ quota: 5 }, 5, []],
       [{ quota: 0 }, 0, []],
       [{ quota: "unlimited" }, null, []],
       [{ quota: 5, quotas }, 5, [3, null, 0]],
+      [{ quota: 0, quotas }, 0, [3, null, 0]],
       [{ quota: "unlimited", quotas }, null, [3, null, 0]],
-      [{ otherwise: "deny", quotas }, 0, [3, null, 0]],
-      [{ otherwise: "allow", quotas }, null, [3, null, 0]],
     ];
-    for (const [limit, otherwise, named] of cases) {
-      const { allotments, otherwise: other } = compiled({ per, ...limit });
-      const given = [...allotments.values()].map((allotment) => allotment?.quota ?? null);
-      assert.deepEqual([other?.quota ?? null, given], [otherwise, named], JSON.stringify(limit));
+    for (const [limit, others, named] of cases) {
+      const { quotas, allotment } = compiled({ per, ...limit });
+      const given = quotas.flatMap(({ allotments }) => [...allotments.values()]).map((each) => each?.quota ?? null);
+      assert.deepEqual([allotment?.quota ?? null, given], [others, named], JSON.stringify(limit));
     }
+  });
+
+  it("lists every allotment of a limit, the one for all others first", () => {
+    const quotas = { tool: { search: 3, wait: "unlimited" }, plan: { pro: 50 } };
+    const limit = compiled({ quota: 5, quotas, overrides: [{ when: { user: "u" }, quota: 7 }] });
+    assert.deepEqual(
+      allotmentsOf(limit).map(({ quota }) => quota),
+      [5, 3, 50, 7],
+    );
+    assert.deepEqual(allotmentsOf(compiled({ quota: "unlimited" })), []);
   });
 
   it("returns a policy that was made before as it is, and makes immutable ones", () => {
@@ -307,8 +340,8 @@ describe("definePolicy", () => {
       "units",
       "tools",
       "namedTools",
-      "tiers",
-      "volatile",
+      "groups",
+      "ignoreArgs",
       "dimensions",
       "callWords",
       "bucketWords",
@@ -333,7 +366,7 @@ describe("definePolicy", () => {
     per.push("user");
     cost.tokens = 6;
     assert.deepEqual([made.limits[0]?.per, made.costs.get("search")], [["tool"], { tokens: 5 }]);
-    const limits = [{ name: "a", per: ["tool"], quota: 1 }];
+    const limits = [{ name: "a", per: ["tool"], quota: 1, algorithm: "budget" }];
     assert.deepEqual(writtenPolicy(made), { version: 1, tools: { search: { cost: { tokens: 5 } } }, limits });
   });
 });

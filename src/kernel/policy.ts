@@ -9,7 +9,9 @@ import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { hintForKey } from "./policy-hints.ts";
 import { valueAt } from "./policy-place.ts";
-import { type OnError, type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
+import type { Mode, OnError, OnMissing, OnStoreError, PolicyInput } from "./policy-input.ts";
+import { policySchema } from "./policy-schema.ts";
+import { readable, settledLimits } from "./policy-settled.ts";
 import { hintForName, hintForValue } from "./policy-value-hints.ts";
 import type { PolicyTypes, Typed, TypesOf } from "./typed.ts";
 import type { KnownKeys } from "./typed-keys.ts";
@@ -18,8 +20,8 @@ export type { PolicyFault } from "./policy-contradictions.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
 
-/** Of `limits[0].quotas.name`; no accepted policy is deeper. */
-const MAX_DEPTH = 4;
+/** Of `limits[0].overrides[0].when.tool[0]`; no accepted policy is deeper. */
+const MAX_DEPTH = 6;
 
 /** Most faults, and most unknown keys of one object, for which a hint is looked for. */
 const MAX_HINTS = 100;
@@ -40,6 +42,12 @@ export interface Override {
   readonly allotment: Allotment | null;
 }
 
+/** Allotments by the values of a dimension; `null` where the limit does not apply. */
+export interface Quotas {
+  readonly dimension: Dimension;
+  readonly allotments: ReadonlyMap<string, Allotment | null>;
+}
+
 /** One limit, ready to judge by. */
 export interface Limit {
   readonly name: string;
@@ -47,30 +55,28 @@ export interface Limit {
   readonly unit: string;
   /** Whether calls have a price in its unit. Else a call counts for what it is, or when it was. */
   readonly isPriced: boolean;
-  /** The dimension whose values are counted; `null` where units are. */
-  readonly count: Dimension | null;
+  /** The dimension whose distinct values are counted; `null` where units are. */
+  readonly distinct: Dimension | null;
   /** Which outcomes of calls it counts; `null` for none. */
   readonly reports: "errors" | "results" | null;
   /** How its windows lie, where that is a calendar's. */
   readonly calendar: CalendarWindow | null;
-  readonly optional: boolean;
-  /** Whether it only counts and reports. */
-  readonly isShadow: boolean;
+  readonly onMissing: OnMissing;
+  /** Whether it denies, gives a notice where another would deny, or only counts and reports. */
+  readonly mode: Mode;
   /** Whether an instance may borrow units ahead. */
-  readonly isLent: boolean;
-  /** Whether it gives a notice where another would deny. */
-  readonly isWarning: boolean;
-  /** From which share of the quota on a call gets a notice; `null` for never. */
-  readonly noticeAt: number | null;
+  readonly isBorrowing: boolean;
+  /** From which share of the quota on a call gets a notice (`null` for never), and in which words (`null`: the usual). */
+  readonly notice: { readonly at: number | null; readonly message: string | null };
   /** What a denied model is told instead of the usual text. */
   readonly message: string | null;
-  /** What holds while the store is away. */
+  /** What applies while the store is unreachable. */
   readonly onStoreError: OnStoreError;
   /** The tools that it is for, by name or pattern; `null` for all. */
-  readonly match: readonly string[] | null;
+  readonly tools: readonly string[] | null;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
-  /** Other allotments for some callers: the first whose dimensions all have these values. */
+  /** Other allotments for some calls: the first whose dimensions all have these values. */
   readonly overrides: readonly Override[];
   /** Finds that override by the values of a call; `undefined` where none is for it. */
   readonly overrideFor: (valueIn: (dimension: Dimension) => unknown) => Override | undefined;
@@ -79,10 +85,10 @@ export interface Limit {
   readonly onExpiry: NewHold["onExpiry"];
   /** What a failed call costs here; `null` where the tool or the policy says it. */
   readonly onError: OnError | null;
-  /** By value of the last dimension of `per`; `null` where the limit does not apply. */
-  readonly allotments: ReadonlyMap<string, Allotment | null>;
-  /** For every other value. */
-  readonly otherwise: Allotment | null;
+  /** Other allotments by dimension: the first that has an entry for the call wins. */
+  readonly quotas: readonly Quotas[];
+  /** For every other call; `null` where the limit does not apply. */
+  readonly allotment: Allotment | null;
 }
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
@@ -103,14 +109,21 @@ export interface Policy {
   readonly tools: readonly string[];
   /** The tools that any part of it names, in words that can stand in a text: what a model made up is not among them. */
   readonly namedTools: ReadonlySet<string>;
-  /** The tier of each tool that has one. */
-  readonly tiers: ReadonlyMap<string, string>;
+  /** The group of each tool that has one. */
+  readonly groups: ReadonlyMap<string, string>;
   /** Fields of each tool's arguments that are left out. */
-  readonly volatile: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly ignoreArgs: ReadonlyMap<string, ReadonlySet<string>>;
   /** The dimensions that calls may have, the words that they may say, and what may name a bucket. */
   readonly dimensions: ReadonlySet<string>;
   readonly callWords: ReadonlySet<string>;
   readonly bucketWords: ReadonlySet<string>;
+}
+
+/** Every allotment of a limit, the one for all others first. */
+export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
+  const named = quotas.flatMap(({ allotments }) => [...allotments.values()]);
+  const all = [allotment, ...named, ...overrides.map((override) => override.allotment)];
+  return all.filter((each) => each !== null);
 }
 
 /** A policy, and what the compiler knows of it. */
@@ -128,7 +141,7 @@ export type PolicyOf<Types extends PolicyTypes> = Policy & Typed<Types>;
  *
  * const policy = definePolicy({
  *   version: 1,
- *   limits: [{ name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { send_email: 1 }, ttl: "1h" }],
+ *   limits: [{ name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { tool: { send_email: 1 } } }],
  * });
  * const limiter = createLimiter({ policy, store: memoryStore() });
  * const call = { tool: "send_email", session: "s1", turn: "t1" };
@@ -149,17 +162,20 @@ export function definePolicy(input: PolicyInput | Policy): Policy {
 export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = reservedKeys(input, []);
   if (reserved.length > 0) return { faults: reserved };
-  const parsed = policySchema.safeParse(input);
+  const parsed = policySchema.safeParse(readable(input));
   if (!parsed.success) {
     const { issues } = parsed.error;
-    return { faults: issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS)) };
+    const faults = issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS));
+    const unknown = faults.filter(({ isKey, hint }) => isKey === true && hint !== undefined);
+    return { faults: faults.filter((fault) => !isMisspelt(fault, unknown)) };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
-  const faults = contradictions(accepted).map((fault, n) =>
-    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, accepted, [])) : fault,
+  const settled = { ...parsed.data, limits: settledLimits(parsed.data) };
+  const faults = contradictions(settled).map((fault, n) =>
+    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, settled, [])) : fault,
   );
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted), accepted) };
+  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -202,11 +218,19 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
   return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
 }
 
+/** Whether a key is missing because it stands there under another name, as a hint says. */
+function isMisspelt({ keys, got, hint }: PolicyFault, unknown: readonly PolicyFault[]): boolean {
+  if (got !== "nothing" || hint === undefined) return false;
+  const [parent, key] = [keys.slice(0, -1).join(), String(keys.at(-1))];
+  const named = new RegExp(`["\\s]${key}["\\s:]`);
+  return unknown.some((other) => other.keys.slice(0, -1).join() === parent && named.test(other.hint ?? ""));
+}
+
 function hinted(fault: PolicyFault, hint: string | null): PolicyFault {
   return hint === null ? fault : { ...fault, hint };
 }
 
-/** What a policy was made from. */
+/** What a policy was made from, with the algorithm of each limit. */
 export function writtenPolicy(policy: Policy): PolicyInput {
   return (policy as unknown as { readonly [POLICY]: PolicyInput })[POLICY];
 }

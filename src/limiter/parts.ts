@@ -5,8 +5,8 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import type { Limit, Policy } from "../kernel/policy.ts";
-import type { OnError } from "../kernel/policy-schema.ts";
+import { allotmentsOf, type Limit, type Policy } from "../kernel/policy.ts";
+import type { OnError } from "../kernel/policy-input.ts";
 
 /** A charge, and whether its units are spent at once or held. */
 export interface Part extends Charge {
@@ -169,9 +169,9 @@ export function isRestarted({ limits }: Policy, limit: Limit): boolean {
   return kind !== null && otherKind !== null && kind !== otherKind;
 }
 
-function kindOf({ allotments, otherwise }: Limit): SpentState["kind"] | null {
-  const spec = [otherwise, ...allotments.values()].find((allotment) => allotment !== null)?.spec;
-  return spec === undefined ? null : algorithmOf(spec).kind;
+function kindOf(limit: Limit): SpentState["kind"] | null {
+  const [allotment] = allotmentsOf(limit);
+  return allotment === undefined ? null : algorithmOf(allotment.spec).kind;
 }
 
 /** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */

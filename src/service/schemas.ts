@@ -94,7 +94,7 @@ export const reportSchema = words({
 export const usageQuerySchema = z
   .object(
     Object.fromEntries(
-      ["tenant", "user", "session", "turn", "agent", "model", "tool", "tier", "args"].map((name) => [
+      ["tenant", "user", "session", "turn", "agent", "model", "tool", "group", "args"].map((name) => [
         name,
         z.string().min(1).optional(),
       ]),
@@ -108,7 +108,7 @@ const bucketWords = {
     .object({
       ...whose,
       tool: dimensionValue.optional(),
-      tier: dimensionValue.optional(),
+      group: dimensionValue.optional(),
       args: anything.optional(),
     })
     .catchall(dimensionValue)

@@ -22,7 +22,7 @@ const KINDS = fc.constantFrom<Partial<LimitInput>>(
   { algorithm: "fixed-window", window: "1h" },
   { algorithm: "sliding-window", window: "1h" },
   { algorithm: "token-bucket", window: "1h" },
-  { lease: "auto" },
+  { borrow: "auto" },
   { mode: "shadow" },
 );
 const UNITS = ["calls", "tokens", "usd_micros"] as const;
@@ -232,7 +232,7 @@ describe("onError of a limit, a tool and a policy", () => {
       [{ algorithm: "concurrency" }, "limits[0].onError"],
       [{ algorithm: "elapsed", quota: "1h" }, "limits[0].onError"],
       [{ algorithm: "streak", of: "errors" }, "limits[0].onError"],
-      [{ count: "turn", quota: 5 }, "limits[0].onError"],
+      [{ distinct: "turn", quota: 5 }, "limits[0].onError"],
     ] as const) {
       assert.throws(() => definePolicy(policyOf([{ ...limit, onError: "refund" }])), isMisuse("invalid-policy", path));
     }

@@ -211,7 +211,7 @@ describe("the policy in force", () => {
   const policyOf = (quota: number) =>
     definePolicy({
       version: 1,
-      limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { x: quota }, quota: 1 }],
+      limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { tool: { x: quota } }, quota: 1 }],
     });
 
   it("has another version whatever differs, also where it was made before, or the limiter took it by itself", async () => {
@@ -219,7 +219,7 @@ describe("the policy in force", () => {
     const versions = new Set<string>();
     const see = async (quota: number) => {
       const { json, headers } = await server.ask("GET", "/v1/policy");
-      assert.equal(JSON.parse(json.source).limits[0].quotas.x, quota);
+      assert.equal(JSON.parse(json.source).limits[0].quotas.tool.x, quota);
       assert.equal(headers.get("etag"), `"${json.version}"`);
       versions.add(json.version);
     };

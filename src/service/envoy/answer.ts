@@ -1,7 +1,7 @@
 // What Envoy is told: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
 
 import type { Decision, Verdict } from "../../kernel/decision.ts";
-import type { Allotment, Policy } from "../../kernel/policy.ts";
+import { type Allotment, allotmentsOf, type Policy } from "../../kernel/policy.ts";
 
 /** A `RateLimitResponse`. */
 export interface Response {
@@ -77,9 +77,9 @@ const UNITS = new Map<number, Unit>([
 ]);
 const CALENDAR_UNITS = { day: "DAY", week: "WEEK", month: "MONTH" } as const;
 
-function unitOfLimit({ calendar, otherwise, allotments }: Policy["limits"][number]): Unit {
-  if (calendar !== null) return CALENDAR_UNITS[calendar.every];
-  const allotment = [otherwise, ...allotments.values()].find((each) => each !== null && each.quota > 0);
+function unitOfLimit(limit: Policy["limits"][number]): Unit {
+  if (limit.calendar !== null) return CALENDAR_UNITS[limit.calendar.every];
+  const allotment = allotmentsOf(limit).find(({ quota }) => quota > 0);
   return (allotment && UNITS.get(windowOf(allotment))) ?? "UNKNOWN";
 }
 
