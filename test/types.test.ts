@@ -22,7 +22,14 @@ const whole = { tool: "x", session: "s", turn: 1, workspace: "w", device: "d" } 
 
 it("lets the calls through that the policy can judge", async () => {
   await limiter.consume(whole);
-  await limiter.consume({ ...whole, user: "u", plan: "pro", id: "call_1", args: {}, cost: { tokens: 5, calls: 1 } });
+  await limiter.consume({
+    ...whole,
+    user: "u",
+    plan: "pro",
+    toolCallId: "call_1",
+    args: {},
+    cost: { tokens: 5, calls: 1 },
+  });
   const bound = limiter.for({ session: "s", workspace: "w" });
   await bound.consume({ tool: "x", turn: 1, device: "d" });
   await bound.for({ turn: 1 }).run({ tool: "x", device: "d" }, () => 1);
@@ -107,6 +114,46 @@ it("requires nothing that only some tools or some calls need", async () => {
   await some.consume({ tool: "book", session: "s", workspace: "w", region: "eu" });
   // @ts-expect-error session is missing
   await assert.rejects(some.consume({ tool: "search" }), { code: "missing-dimension" });
+});
+
+it("requires at run time what it requires here, of limits for some calls and of shared buckets", async () => {
+  const some = createLimiter({
+    policy: {
+      version: 1,
+      limits: [
+        { name: "trial", per: ["region"], when: { plan: ["trial", "!x"] }, quota: "2k" },
+        {
+          name: "anonymous",
+          per: ["user", "session"],
+          onMissing: "shared",
+          quota: 9,
+          quotas: { seats: { 5: "1_000" } },
+        },
+        { name: "all", per: ["tenant"], quota: 9 },
+      ],
+    },
+    store: memoryStore(),
+  });
+  await some.consume({ tool: "x", tenant: "t" });
+  await some.consume({ tool: "x", tenant: "t", seats: 5, plan: "pro" });
+  await assert.rejects(some.consume({ tool: "x", tenant: "t", plan: "trial" }), { code: "missing-dimension" });
+  await some.reset({ limit: "anonymous", user: "u" });
+  // @ts-expect-error tenant is missing
+  await assert.rejects(some.consume({ tool: "x" }), { code: "missing-dimension" });
+});
+
+it("refuses amounts that are none", () => {
+  const limit = { name: "a", per: ["session"], unit: "usd_micros" } as const;
+  for (const quota of [5, "5k", "2M", "5_000", "$5", "$0.05"] as const)
+    definePolicy({ version: 1, tools: { x: { cost: { usd_micros: "$0.05" } } }, limits: [{ ...limit, quota }] });
+  // @ts-expect-error a capital
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "5K" }] }));
+  // @ts-expect-error a fraction
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "1.5M" }] }));
+  // @ts-expect-error a comma
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "$1,000" }] }));
+  // @ts-expect-error not a text
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "5" }] }));
 });
 
 const NOW: boolean = Number("1") === 1;

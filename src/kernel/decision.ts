@@ -182,7 +182,9 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
   const step = stepAt(reply, 0);
   return {
     limit: bucket.limit.name,
-    dimensions: Object.fromEntries(bucket.partitionKey),
+    dimensions: Object.fromEntries(
+      bucket.partitionKey.flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
+    ),
     unit: bucket.limit.unit,
     quota: bucket.allotment.quota,
     capacity: bucket.allotment.capacity,
@@ -290,10 +292,12 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly CountedVerdict[
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as CountedVerdict;
     const step = stepAt(reply, i);
-    if (verdict.mode === "shadow" || isCountedElsewhere(charge.limit)) continue;
-    if (verdict.mode === "warn") {
-      if (verdict.exceeded && isKnown(charge, step)) return warning(aboutOf(charge, verdict, step, state));
-    } else if (verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
+    if (verdict.mode === "shadow") continue;
+    if (verdict.mode === "warn" && verdict.exceeded && isKnown(charge, step)) {
+      return warning(aboutOf(charge, verdict, step, state));
+    }
+    if (isCountedElsewhere(charge.limit)) continue;
+    if (verdict.mode === "enforce" && verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
       state.isOpen = false;
       state.isClosed ||= isSpentForGood(charge, verdict, step);
     }

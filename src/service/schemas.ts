@@ -36,11 +36,12 @@ const whose = {
   session: dimensionValue.optional(),
   turn: dimensionValue.optional(),
   agent: dimensionValue.optional(),
+  model: dimensionValue.optional(),
 };
 const callWords = {
   tool: dimensionValue,
   ...whose,
-  id: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
+  toolCallId: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
   args: anything.optional().meta({ description: "What the tool is called with. Only its hash is used." }),
   cost: cost.optional(),
   idempotencyKey: z.string().min(1).optional().meta({ description: "As the header Idempotency-Key." }),
@@ -102,7 +103,10 @@ export const MAX_PAGE = 1_000;
 export const usageQuerySchema = z
   .object(
     Object.fromEntries([
-      ...["tenant", "user", "session", "turn", "agent", "tool", "group", "args"].map((name) => [name, queryText]),
+      ...["tenant", "user", "session", "turn", "agent", "model", "tool", "group", "args"].map((name) => [
+        name,
+        queryText,
+      ]),
       ["cursor", queryText.meta({ description: "Where the page begins: `nextCursor` of the page before." })],
       ["pageSize", queryText.meta({ description: `Most items of a page, 1 to ${MAX_PAGE}. Default: ${MAX_PAGE}.` })],
     ]),

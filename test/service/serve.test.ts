@@ -228,7 +228,7 @@ describe("the end", () => {
     const clients = Array.from({ length: 20 }, () => new Client(url));
     const load = clients.map(async (client, i) => {
       for (let n = 0; !isOver; n++) {
-        const body = JSON.stringify({ call: { tool: "x", session: "load", id: `${i}-${n}` } });
+        const body = JSON.stringify({ call: { tool: "x", session: "load", toolCallId: `${i}-${n}` } });
         try {
           const answer = await client.request({ method: "POST", path: "/v1/consume", headers: JSON_TYPE, body });
           const text = await answer.body.text();
