@@ -197,7 +197,7 @@ describe("tenants", () => {
     assert.equal((await post("/v1/consume", { call }, { key: keyOf("globex") })).json.allowed, false);
     const mine = await ask("GET", "/v1/usage?model=gpt-5", { key: keyOf("acme") });
     assert.deepEqual(
-      mine.json.usages.map(({ limit, dimensions }: { limit: string; dimensions: object }) => [limit, dimensions]),
+      mine.json.items.map(({ limit, dimensions }: { limit: string; dimensions: object }) => [limit, dimensions]),
       [["own", { tenant: "acme", model: "gpt-5" }]],
     );
   });
