@@ -48,11 +48,13 @@ export function readPolicyText(
     const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });
     return { policy, warnings: () => policyWarnings(writtenPolicy(policy)).map(placed), at };
   }
+  const firstOld = result.faults.findIndex(({ isOld }) => isOld === true);
   throw new MisuseError(
     "invalid-policy",
-    result.faults
-      .slice(0, MAX_FAULTS)
-      .map(({ keys, isKey, ...fault }): Fault => ({ ...fault, at: at(keys, partOf({ isKey })) })),
+    result.faults.slice(0, MAX_FAULTS).map(({ keys, isKey, isOld, ...fault }, n): Fault => {
+      const more = n === firstOld ? ` "tollgate policy upgrade ${source}" rewrites all old words.` : "";
+      return { ...fault, ...(more === "" ? {} : { hint: fault.hint + more }), at: at(keys, partOf({ isKey })) };
+    }),
   );
 }
 

@@ -39,10 +39,10 @@ const layers: Record<string, Layer> = {
     may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
   },
   "policy files": {
-    files: /^src\/policy-(file|watch|warnings)(\.ts$|\/)/,
-    may: [KERNEL, /^src\/(policy-file|policy-warnings|yaml-text)(\.ts$|\/)/, /^node:fs$/],
+    files: /^src\/policy-(file|upgrade|watch|warnings)(\.ts$|\/)/,
+    may: [KERNEL, /^src\/(policy-file|policy-warnings|yaml-(text|place))(\.ts$|\/)/, /^node:fs$/],
   },
-  yaml: { files: /^src\/yaml-text\.ts$/, may: [KERNEL, /^yaml$/] },
+  yaml: { files: /^src\/yaml-(text|place)\.ts$/, may: [KERNEL, /^src\/yaml-place\.ts$/, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
     may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],

@@ -8,6 +8,7 @@ import { doctorCommand } from "./doctor.ts";
 import { EXIT, exitCodeOf, messageOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
+import { policyCommand } from "./policy.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { revokeCommand } from "./revoke.ts";
@@ -41,6 +42,7 @@ const commands = [
   replayCommand,
   checkCommand,
   testCommand,
+  policyCommand,
   usageCommand,
   resetCommand,
   grantCommand,
