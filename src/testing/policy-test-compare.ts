@@ -29,7 +29,7 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
     compare("retryAfter", found === expectedMs, retryAfter, retryText(found));
   }
   if (exceeded !== undefined) {
-    const found = decision.verdicts.filter((each) => each.exceeded).map(({ limit }) => limit);
+    const found = decision.verdicts.filter((verdict) => verdict.exceeded).map(({ limit }) => limit);
     compare("exceeded", sorted(exceeded) === sorted(found), listText(exceeded), listText(found));
   }
   if (notice !== undefined) {

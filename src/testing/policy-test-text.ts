@@ -34,8 +34,8 @@ function decisionLines(decision: Decision): string[] {
 }
 
 function saidBy({ allowed, exceeded, mode }: Verdict): string {
-  if (!allowed) return "denied";
   if (!exceeded) return "allowed";
+  if (!allowed) return "denied";
   return mode === "warn" ? "exceeded, only warns" : "exceeded, only counts";
 }
 

@@ -181,11 +181,11 @@ describe("a test of a policy", () => {
       name: "per-session",
       per: ["session"],
       quota: 2,
-      notice: { at: 0.5 },
+      notice: { at: 0.5, message: "Only {remaining} left." },
       message: "Stop now, {limit}.",
     });
     await passes(policy, [
-      { call: "search", notice: "Only 1 of 2 calls" },
+      { call: "search", notice: "Only 1" },
       { call: "search", notice: true },
       { call: "search", expect: "denied", message: "Stop now, per-session" },
     ]);
