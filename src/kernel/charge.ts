@@ -58,9 +58,8 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     const missing = missingIn(limit, whole) ?? (isSaid(whole, limit.count) ? undefined : (limit.count ?? undefined));
     if (missing === "tier") continue;
     if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
-    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole, said) : null;
-    if (bucket === null) continue;
-    const { key, partitionKey, allotment } = bucket;
+    if (missing !== undefined) continue;
+    const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
     matches.push(limit.count === null ? match : { ...match, seen: markOf(said, limit.count) });
   }
@@ -137,38 +136,37 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
   return matches.filter(({ price }) => price !== 0).map(({ price = 0, ...bucket }) => ({ ...bucket, cost: price }));
 }
 
-/** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
+/** The bucket of a limit for dimensions that name all of its `per`. */
 export function bucketOf(
   policy: Policy,
   prefix: string,
   limit: Limit,
   dimensions: BucketDimensions,
   { textOf, partOf } = saidIn(policy, dimensions),
-): Bucket | null {
+): Bucket {
   const partitionKey = limit.per.map((dimension) => [dimension, textOf(dimension)] as const);
   const allotment = allotmentOf(limit, partitionKey.at(-1)?.[1] ?? "", dimensions);
-  if (allotment === null) return null;
   const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
   return { key, limit, partitionKey, allotment };
 }
 
-function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment | null {
-  if (limit.overrides.length === 0) return namedAllotment(limit, last);
-  const override = limit.overrideFor((dimension) => valueIn(dimensions, dimension));
-  return override === undefined ? namedAllotment(limit, last) : override.allotment;
+function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment {
+  const override =
+    limit.overrides.length === 0
+      ? undefined
+      : limit.overrideFor((dimension) => valueIn(dimensions, dimension));
+  return override?.allotment ?? limit.allotments.get(last) ?? limit.otherwise;
 }
 
-function namedAllotment(limit: Limit, last: string): Allotment | null {
-  const named = limit.allotments.get(last);
-  return named === undefined ? limit.otherwise : named;
-}
-
-/** What a step asks of a bucket. A limit that only counts, or only warns, is left out of the judgement. */
-export function stepOf({ key, limit }: Bucket, spec: LimitSpec, event: StepEvent): Step {
-  const isPlain = !limit.isShadow && !limit.isWarning && !limit.isLent && limit.onStoreError === "share";
+/** What a step asks of a bucket. A limit that only counts, only warns or is unlimited is left out of the judgement. */
+export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event: StepEvent): Step {
+  const isUnlimited = allotment.quota === null;
+  const isPlain =
+    !isUnlimited && !limit.isShadow && !limit.isWarning && !limit.isLent && limit.onStoreError === "share";
   if (isPlain) return { bucket: key, limit: spec, event };
-  const shadow = limit.isShadow || limit.isWarning ? { shadow: true } : {};
-  const away = limit.onStoreError === "share" ? {} : { onStoreError: limit.onStoreError };
+  const shadow = isUnlimited || limit.isShadow || limit.isWarning ? { shadow: true } : {};
+  const onStoreError = isUnlimited ? "allow" : limit.onStoreError;
+  const away = onStoreError === "share" ? {} : { onStoreError };
   const lent = limit.isLent ? { lease: true as const } : {};
   return { bucket: key, limit: spec, event, ...shadow, ...away, ...lent };
 }

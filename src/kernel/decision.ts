@@ -153,7 +153,7 @@ function verdictOf(charge: Priced, step: StepReply): Verdict {
   const { limit, allotment, cost } = charge;
   return {
     limit: limit.name,
-    allowed: step.allowed,
+    allowed: step.allowed || allotment.quota === null,
     shadow: limit.isShadow || limit.isWarning,
     unit: limit.unit,
     cost,
@@ -165,7 +165,8 @@ function verdictOf(charge: Priced, step: StepReply): Verdict {
   };
 }
 
-function remainingOf(bucket: Pick<Priced, "allotment">, { used, granted = 0 }: StepReply): number {
+function remainingOf(bucket: Pick<Priced, "allotment">, { used, granted = 0 }: StepReply): number | null {
+  if (bucket.allotment.quota === null) return null;
   // Taken off before the grants are added, so that no sum passes 2^53.
   return Math.max(0, Math.min(bucket.allotment.capacity - used + granted, Number.MAX_SAFE_INTEGER));
 }

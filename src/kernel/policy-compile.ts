@@ -59,8 +59,8 @@ const NOTICE_AT = 0.8;
 
 function compileLimit(limit: LimitInput): Limit {
   const noticeAt = limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null));
-  const allotment = (quota: number | string): Allotment | null =>
-    quota === "unlimited" ? null : allotmentOf(limit, unitsOf(quota), noticeAt);
+  const allotment = (quota: number | string): Allotment =>
+    quota === "unlimited" ? unlimitedOf(limit) : allotmentOf(limit, unitsOf(quota), noticeAt);
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const count = "count" in limit ? (limit.count ?? null) : null;
   const isWarning = limit.algorithm === "streak" && limit.action === "warn";
@@ -99,8 +99,24 @@ function allotmentOf(limit: LimitInput, quota: number, noticeAt: number | null):
   const spec = specOf(limit, quota);
   const capacity = algorithmOf(spec).capacity(spec);
   // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
-  return { quota, spec, capacity, noticeBelow: noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9) };
+  const noticeBelow = noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9);
+  return { quota, spec, capacity, isCounted: true, claims: null, noticeBelow };
 }
+
+/** An allotment that denies nothing. */
+function unlimitedOf(limit: LimitInput): Allotment {
+  const isCounted = limit.algorithm !== "token-bucket" && limit.algorithm !== "concurrency";
+  const spec = limit.algorithm === "token-bucket" ? WITHOUT_RATE : specOf(limit, Number.MAX_SAFE_INTEGER);
+  return { quota: null, spec, capacity: algorithmOf(spec).capacity(spec), isCounted, claims: null, noticeBelow: 0 };
+}
+
+/** A token bucket from which everything flows back at once. */
+const WITHOUT_RATE: LimitSpec = {
+  algorithm: "token-bucket",
+  burst: 2 ** 51 - 1,
+  levelPerUnit: 1,
+  levelPerMs: 2 ** 51 - 1,
+};
 
 /** Whether a limit does not refill while a model waits, and is told of in time. */
 function isBudget({ algorithm }: LimitInput): boolean {

@@ -3,6 +3,7 @@
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
+import type { Claims } from "./claims.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
@@ -26,18 +27,24 @@ const MAX_HINTS = 100;
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
 export interface Allotment {
-  readonly quota: number;
+  /** `null`: unlimited. The bucket is charged, and the limit denies nothing. */
+  readonly quota: number | null;
+  /** Of an unlimited quota: the largest that all arithmetic is exact for. */
   readonly spec: LimitSpec;
   /** Most units that can be used at once. */
   readonly capacity: number;
+  /** Whether there is anything to count. Not in an unlimited token bucket, which has no rate, nor in unlimited slots. */
+  readonly isCounted: boolean;
+  /** How calls bring other quotas; `null` where they cannot. */
+  readonly claims: Claims | null;
   /** With fewer units left the model is told so; 0 for never. */
   readonly noticeBelow: number;
 }
 
-/** An allotment for calls with these dimensions; `null` where the limit does not apply to them. */
+/** An allotment for calls with these dimensions. */
 export interface Override {
   readonly when: readonly (readonly [dimension: Dimension, value: string])[];
-  readonly allotment: Allotment | null;
+  readonly allotment: Allotment;
 }
 
 /** One limit, ready to judge by. */
@@ -79,10 +86,10 @@ export interface Limit {
   readonly onExpiry: NewHold["onExpiry"];
   /** What a failed call costs here; `null` where the tool or the policy says it. */
   readonly onError: OnError | null;
-  /** By value of the last dimension of `per`; `null` where the limit does not apply. */
-  readonly allotments: ReadonlyMap<string, Allotment | null>;
+  /** By value of the last dimension of `per`. */
+  readonly allotments: ReadonlyMap<string, Allotment>;
   /** For every other value. */
-  readonly otherwise: Allotment | null;
+  readonly otherwise: Allotment;
 }
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
