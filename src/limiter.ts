@@ -487,13 +487,7 @@ class StoreLimiter implements Limiter {
   }
 
   /** The second half of `run`, for a function that ran elsewhere. */
-  async end(
-    id: string,
-    call: Call,
-    used: Cost,
-    hasFailed: boolean,
-    options: QuotaOptions = {},
-  ): Promise<Settlement> {
+  async end(id: string, call: Call, used: Cost, hasFailed: boolean, options: QuotaOptions = {}): Promise<Settlement> {
     this.#checkQuotas(options);
     const of = this.#known(id, call, options.quotas);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
@@ -723,10 +717,7 @@ class StoreLimiter implements Limiter {
   }
 
   /** The bucket of a limit that is named with all of its dimensions. */
-  async #bucket(
-    bucket: BucketDimensions & { readonly limit: string },
-    options: QuotaOptions,
-  ): Promise<Bucket> {
+  async #bucket(bucket: BucketDimensions & { readonly limit: string }, options: QuotaOptions): Promise<Bucket> {
     this.#checkClaims(options);
     const { policy, prefix, quotas } = this.#shared;
     const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
@@ -743,11 +734,7 @@ class StoreLimiter implements Limiter {
   }
 
   /** Asks one thing of each of some buckets, one request each. */
-  async #touch(
-    buckets: readonly Bucket[],
-    event: StepEvent,
-    { signal }: CallOptions,
-  ): Promise<readonly StoreReply[]> {
+  async #touch(buckets: readonly Bucket[], event: StepEvent, { signal }: CallOptions): Promise<readonly StoreReply[]> {
     const mode = event.type === "read" ? "peek" : "judge";
     const { calendar } = this.#shared;
     const say = () =>

@@ -152,9 +152,7 @@ export function bucketOf(
 
 function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment {
   const override =
-    limit.overrides.length === 0
-      ? undefined
-      : limit.overrideFor((dimension) => valueIn(dimensions, dimension));
+    limit.overrides.length === 0 ? undefined : limit.overrideFor((dimension) => valueIn(dimensions, dimension));
   return override?.allotment ?? limit.allotments.get(last) ?? limit.otherwise;
 }
 

@@ -60,7 +60,11 @@ export function claimFault(path: string, claim: unknown): Fault | null {
 export function checkClaims({ limits }: Policy, quotas: ClaimedQuotas): void {
   // A Map or a list would be an object without quotas.
   if (Object.prototype.toString.call(quotas) !== "[object Object]") {
-    throw invalidOption("quotas", "an object of quotas by the name of a limit, such as { monthly-calls: 25000 }", quotas);
+    throw invalidOption(
+      "quotas",
+      "an object of quotas by the name of a limit, such as { monthly-calls: 25000 }",
+      quotas,
+    );
   }
   for (const [name, claim] of Object.entries(quotas)) {
     const limit = limits.find((each) => each.name === name);

@@ -88,7 +88,8 @@ export class Quotas {
   ): readonly Each[] | Promise<readonly Each[]> {
     if (!buckets.some(isClaimed)) return buckets;
     const claims = buckets.map((bucket) => (isClaimed(bucket) ? this.#claimOf(bucket, given) : undefined));
-    const allot = (known: readonly (ClaimedQuota | undefined)[]) => buckets.map((bucket, i) => allotted(bucket, known[i]));
+    const allot = (known: readonly (ClaimedQuota | undefined)[]) =>
+      buckets.map((bucket, i) => allotted(bucket, known[i]));
     return claims.some((claim) => claim instanceof Promise)
       ? Promise.all(claims).then(allot)
       : allot(claims as (ClaimedQuota | undefined)[]);

@@ -116,7 +116,9 @@ async function queueUp(
 ): Promise<Decided | null> {
   const { clock, slots } = shared;
   const endsAtMs = clock.nowMs() + leftMs;
-  const buckets = asked.parts.filter((part) => isConcurrency(part) && part.allotment.isCounted && !part.limit.isShadow).map(({ key }) => key);
+  const buckets = asked.parts
+    .filter((part) => isConcurrency(part) && part.allotment.isCounted && !part.limit.isShadow)
+    .map(({ key }) => key);
   const bucket = slots.busyAmong(buckets);
   if (bucket === undefined || !seat.join(bucket)) return null;
   const isOnce = asked.call.idempotencyKey !== undefined;
@@ -175,7 +177,9 @@ function isRow({ allotment }: Part): boolean {
 
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */
 async function turn(shared: Shared, asked: Asked, decided: Decided, options: AbandonableOptions): Promise<void> {
-  const rows = asked.parts.filter((part) => isRow(part) && part.allotment.isCounted && !part.limit.isShadow).map(({ key }) => key);
+  const rows = asked.parts
+    .filter((part) => isRow(part) && part.allotment.isCounted && !part.limit.isShadow)
+    .map(({ key }) => key);
   try {
     const waitedMs = decided.decision.replayed && !shared.isStoreClock ? await sinceMs(shared, asked, decided) : 0;
     const atMs = promisedAtMs(shared, decided, decided.waitMs - waitedMs);
