@@ -201,7 +201,7 @@ describe("while the store is away", ownServers, () => {
     const { degraded } = await limiter.consume(call);
     assert.ok(degraded !== null);
     assert.equal(await value("tollgate.store.available"), 0);
-    assert.equal(await value("tollgate.over_admission.worst_case"), degraded.worstCaseOver);
+    assert.equal(await value("tollgate.over_admission.worst_case"), degraded.maxOvershoot);
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.degraded": true }), 1);
     assert.equal(await value("tollgate.events", { "tollgate.event.type": "store-away" }), 1);
     await redis.restart();

@@ -2,7 +2,7 @@
 // a framework can hand on. Which words stand where is each adapter's affair.
 
 import type { Call } from "../kernel/call.ts";
-import type { Decision, Verdict } from "../kernel/decision.ts";
+import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
 import { checkMaxWait, type Limiter, type Report } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
@@ -26,16 +26,16 @@ export interface DenialFields {
   readonly allowed: false;
   /** The limit that keeps the call waiting longest. */
   readonly limit: string;
+  /** Units that are left there. */
   readonly remaining: number;
-  readonly retryable: boolean;
-  /** `null` when the call can never pass. */
+  /** Milliseconds until the call could pass; `null`: do not wait. */
   readonly retryAfterMs: number | null;
 }
 
 /** What came of a guarded call. */
 export type Guarded<Value> =
-  | { readonly allowed: true; readonly value: Value; readonly decision: Decision }
-  | { readonly allowed: false; readonly decision: Decision };
+  | { readonly allowed: true; readonly value: Value; readonly decision: Allowed }
+  | { readonly allowed: false; readonly decision: Denied };
 
 /** A call that was begun here and ends elsewhere, as one does that streams. */
 export interface Begun extends Reading {
@@ -54,27 +54,10 @@ interface AskOptions {
 /** A call, or what makes it: where that throws, the call could not be judged. */
 type Asked = Call | (() => Call);
 
-/** What to tell a denied model. */
-export function textOf({ message }: Decision): string {
-  return message ?? "Denied by a limit.";
-}
-
-/** What to tell a program or a person of a denied call. */
-export function detailOf({ detail }: Decision): string {
-  return detail ?? "Denied by a limit.";
-}
-
-/** Of a denied call: the verdict that keeps it waiting longest. */
-export function bindingOf({ verdicts, retryAfterMs }: Decision): Verdict {
-  const denied = verdicts.filter(({ allowed, shadow }) => !allowed && !shadow);
-  return denied.find((each) => each.retryAfterMs === retryAfterMs) ?? (denied[0] as Verdict);
-}
-
 /** What a program may read of a denial. */
-export function fieldsOf(decision: Decision): DenialFields {
-  const { retryAfterMs } = decision;
-  const { limit, remaining, retryable } = bindingOf(decision);
-  return { allowed: false, limit, remaining, retryable, retryAfterMs };
+export function fieldsOf({ verdicts, deniedBy, retryAfterMs }: Denied): DenialFields {
+  const remaining = verdicts.find(({ limit }) => limit === deniedBy)?.remaining ?? 0;
+  return { allowed: false, limit: deniedBy, remaining, retryAfterMs };
 }
 
 /** What a notice is about: of several, the model needs the latest alone. */
@@ -121,7 +104,7 @@ export class Guard {
   }
 
   /** A denial for frameworks that make a tool's result of what it throws, and show later what was thrown in a run. */
-  deniedError(decision: Decision): LimitExceededError {
+  deniedError(decision: Denied): LimitExceededError {
     const error = new LimitExceededError(decision);
     this.#thrown.set(error, "denial");
     return error;
@@ -168,7 +151,7 @@ export class Guard {
   begin(
     call: Asked,
     options: AskOptions = {},
-  ): Promise<Begun | { readonly allowed: false; readonly decision: Decision }> {
+  ): Promise<Begun | { readonly allowed: false; readonly decision: Denied }> {
     const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
     const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
     const end = (error?: unknown) => {

@@ -286,8 +286,8 @@ describe("stepOf", () => {
     const event = { type: "charge", cost: 1 } as const;
     const step = { bucket: key, limit: allotment.spec, event };
     assert.deepEqual(stepOf(charge, allotment.spec, event), step);
-    for (const how of [{ isShadow: true }, { isWarning: true }]) {
-      const shadow: Charge = { ...charge, limit: { ...limit, ...how } };
+    for (const mode of ["warn", "shadow"] as const) {
+      const shadow: Charge = { ...charge, limit: { ...limit, mode } };
       assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
     }
   });

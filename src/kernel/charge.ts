@@ -159,10 +159,9 @@ function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): 
 /** What a step asks of a bucket. A limit that only counts, only warns or is unlimited is left out of the judgement. */
 export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event: StepEvent): Step {
   const isUnlimited = allotment.quota === null;
-  const isPlain =
-    !isUnlimited && !limit.isShadow && !limit.isWarning && !limit.isLent && limit.onStoreError === "share";
+  const isPlain = limit.mode === "enforce" && !limit.isLent && limit.onStoreError === "share" && !isUnlimited;
   if (isPlain) return { bucket: key, limit: spec, event };
-  const shadow = isUnlimited || limit.isShadow || limit.isWarning ? { shadow: true } : {};
+  const shadow = limit.mode === "enforce" && !isUnlimited ? {} : { shadow: true };
   const onStoreError = isUnlimited ? "allow" : limit.onStoreError;
   const away = onStoreError === "share" ? {} : { onStoreError };
   const lent = limit.isLent ? { lease: true as const } : {};

@@ -63,7 +63,6 @@ function compileLimit(limit: LimitInput): Limit {
     quota === "unlimited" ? unlimitedOf(limit) : allotmentOf(limit, unitsOf(quota), noticeAt);
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const count = "count" in limit ? (limit.count ?? null) : null;
-  const isWarning = limit.algorithm === "streak" && limit.action === "warn";
   const overrides = (limit.overrides ?? []).map(({ when, quota }) => ({
     when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
     allotment: allotment(quota),
@@ -77,9 +76,8 @@ function compileLimit(limit: LimitInput): Limit {
     reports: limit.algorithm === "streak" ? limit.of : null,
     calendar: calendarOf(limit),
     optional: limit.optional ?? false,
-    isShadow: limit.mode === "shadow",
+    mode: modeOf(limit),
     isLent: "lease" in limit && limit.lease === "auto",
-    isWarning,
     noticeAt,
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
@@ -100,14 +98,25 @@ function allotmentOf(limit: LimitInput, quota: number, noticeAt: number | null):
   const capacity = algorithmOf(spec).capacity(spec);
   // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
   const noticeBelow = noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9);
-  return { quota, spec, capacity, isCounted: true, claims: null, noticeBelow };
+  return { quota, spec, capacity, isCounted: true, claims: null, noticeBelow, windowMs: windowOf(limit) };
+}
+
+function modeOf(limit: LimitInput): Limit["mode"] {
+  if (limit.mode === "shadow") return "shadow";
+  return limit.algorithm === "streak" && limit.action === "warn" ? "warn" : "enforce";
+}
+
+/** The length of a limit's window; `null` where it has none, or a calendar's. */
+function windowOf(limit: LimitInput): number | null {
+  return "window" in limit && calendarOf(limit) === null ? toMs(limit.window) : null;
 }
 
 /** An allotment that denies nothing. */
 function unlimitedOf(limit: LimitInput): Allotment {
   const isCounted = limit.algorithm !== "token-bucket" && limit.algorithm !== "concurrency";
   const spec = limit.algorithm === "token-bucket" ? WITHOUT_RATE : specOf(limit, Number.MAX_SAFE_INTEGER);
-  return { quota: null, spec, capacity: algorithmOf(spec).capacity(spec), isCounted, claims: null, noticeBelow: 0 };
+  const capacity = algorithmOf(spec).capacity(spec);
+  return { quota: null, spec, capacity, isCounted, claims: null, noticeBelow: 0, windowMs: windowOf(limit) };
 }
 
 /** A token bucket from which everything flows back at once. */

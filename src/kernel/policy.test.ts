@@ -29,9 +29,8 @@ describe("definePolicy", () => {
     const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
     const hold = { leaseMs: 120_000, onExpiry: "charge", onError: null };
     const words = {
-      isShadow: false,
+      mode: "enforce",
       isLent: false,
-      isWarning: false,
       noticeAt: 0.8,
       message: null,
       match: null,
@@ -47,7 +46,7 @@ describe("definePolicy", () => {
       ...kind,
       matches: only?.matches,
       overrideFor: only?.overrideFor,
-      otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
+      otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9), windowMs: null },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
@@ -125,13 +124,38 @@ describe("definePolicy", () => {
 
   it("says how a limit speaks", () => {
     const spoken = (limit: object) => {
-      const { isShadow, noticeAt, message, otherwise } = compiled({ quota: 5, ...limit });
+      const { mode, noticeAt, message, otherwise } = compiled({ quota: 5, ...limit });
       assert.equal(otherwise?.noticeBelow, noticeAt === null ? 0 : 5 * (1 - noticeAt + 1e-9));
-      return [isShadow, noticeAt, message];
+      return [mode, noticeAt, message];
     };
-    assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), [true, 0.5, "{quota}"]);
-    assert.deepEqual(spoken({ mode: "enforce", noticeAt: "never" }), [false, null, null]);
-    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m" }), [false, null, null]);
+    assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), ["shadow", 0.5, "{quota}"]);
+    assert.deepEqual(spoken({ mode: "enforce", noticeAt: "never" }), ["enforce", null, null]);
+    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m" }), ["enforce", null, null]);
+  });
+
+  it("says whether a limit denies, warns or counts: a mode shadow comes before an action", () => {
+    const stuck = { algorithm: "streak", of: "errors", quota: 3 };
+    assert.equal(compiled({ ...stuck, mode: "enforce", action: "warn" }).mode, "warn");
+    assert.equal(compiled({ ...stuck, mode: "shadow", action: "warn" }).mode, "shadow");
+    assert.equal(compiled({ ...stuck, mode: "shadow" }).mode, "shadow");
+  });
+
+  it("says how long windows are, where they have one length", () => {
+    const lengthOf = (limit: object) => compiled({ quota: 7, ...limit }).otherwise?.windowMs;
+    for (const algorithm of ["fixed-window", "sliding-window", "token-bucket"]) {
+      assert.equal(lengthOf({ algorithm, window: "1m" }), 60_000, algorithm);
+    }
+    assert.equal(lengthOf({ algorithm: "token-bucket", window: "7s", burst: 3 }), 7_000);
+    assert.equal(lengthOf({ algorithm: "token-bucket", window: "1m", quota: 0 }), 60_000);
+    const others = [
+      {},
+      { ttl: { fromFirst: "1h" } },
+      { algorithm: "fixed-window", window: "day", align: "calendar" },
+      { algorithm: "concurrency" },
+      { algorithm: "elapsed", quota: "1h" },
+      { algorithm: "streak", of: "errors" },
+    ];
+    for (const limit of others) assert.equal(lengthOf(limit), null, JSON.stringify(limit));
   });
 
   it("gives each algorithm its numbers", () => {
@@ -185,10 +209,17 @@ describe("definePolicy", () => {
 
   it("compiles what counts values, outcomes and time", () => {
     const kindOf = (limit: object) => {
-      const { unit, isPriced, count, reports, isWarning, noticeAt } = compiled({ per: ["user"], quota: 3, ...limit });
-      return { unit, isPriced, count, reports, isWarning, noticeAt };
+      const { unit, isPriced, count, reports, mode, noticeAt } = compiled({ per: ["user"], quota: 3, ...limit });
+      return { unit, isPriced, count, reports, mode, noticeAt };
     };
-    const priced = { unit: "calls", isPriced: true, count: null, reports: null, isWarning: false, noticeAt: 0.8 };
+    const priced = {
+      unit: "calls",
+      isPriced: true,
+      count: null,
+      reports: null,
+      mode: "enforce" as Limit["mode"],
+      noticeAt: 0.8,
+    };
     const told = { ...priced, isPriced: false, noticeAt: null };
     const window = { algorithm: "fixed-window", window: "1h" };
     const cases: [limit: object, ReturnType<typeof kindOf>][] = [
@@ -214,7 +245,7 @@ describe("definePolicy", () => {
       ],
       [
         { algorithm: "streak", of: "results", action: "warn" },
-        { ...told, unit: "results", reports: "results", isWarning: true },
+        { ...told, unit: "results", reports: "results", mode: "warn" },
       ],
     ];
     for (const [limit, kind] of cases) assert.deepEqual(kindOf(limit), kind, JSON.stringify(limit));
@@ -262,7 +293,7 @@ describe("definePolicy", () => {
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
     const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
-    assert.deepEqual(made.otherwise, { quota: 5, spec, capacity: 5, noticeBelow: 0 });
+    assert.deepEqual(made.otherwise, { quota: 5, spec, capacity: 5, noticeBelow: 0, windowMs: null });
     const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     for (const limit of [

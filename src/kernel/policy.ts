@@ -4,6 +4,7 @@ import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
 import type { Claims } from "./claims.ts";
+import type { Mode } from "./decision.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
@@ -39,6 +40,8 @@ export interface Allotment {
   readonly claims: Claims | null;
   /** With fewer units left the model is told so; 0 for never. */
   readonly noticeBelow: number;
+  /** How long its window is; `null` where it has no fixed length. */
+  readonly windowMs: number | null;
 }
 
 /** An allotment for calls with these dimensions. */
@@ -61,12 +64,10 @@ export interface Limit {
   /** How its windows lie, where that is a calendar's. */
   readonly calendar: CalendarWindow | null;
   readonly optional: boolean;
-  /** Whether it only counts and reports. */
-  readonly isShadow: boolean;
+  /** What it does with a call that does not fit. */
+  readonly mode: Mode;
   /** Whether an instance may borrow units ahead. */
   readonly isLent: boolean;
-  /** Whether it gives a notice where another would deny. */
-  readonly isWarning: boolean;
   /** From which share of the quota on a call gets a notice; `null` for never. */
   readonly noticeAt: number | null;
   /** What a denied model is told instead of the usual text. */

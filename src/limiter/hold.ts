@@ -3,8 +3,8 @@
 import type { Call, Cost } from "../kernel/call.ts";
 import type { ClaimedQuotas } from "../kernel/claims.ts";
 import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
-import type { StepEvent, StoreRequest } from "../kernel/decide.ts";
-import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
+import type { StepEvent, StepReply, StoreRequest } from "../kernel/decide.ts";
+import { type Allowed, type Usage, usageOf } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
@@ -57,10 +57,11 @@ export interface Hold {
 
 /** What settling came to. */
 export interface Settlement {
-  /** Whether the hold had expired before: where it was charged then, only what went beyond it was booked. */
-  readonly late: boolean;
-  /** `hold-unknown` when no such hold was found, or it ended ten minutes ago: all of the actual was booked. */
-  readonly problem: "hold-unknown" | null;
+  /**
+   * `late`: the hold had expired; where it was charged then, only what went beyond that was booked. `unknown-hold`: there was no
+   * such hold, or it ended ten minutes ago or longer; all of the actual was booked.
+   */
+  readonly status: "settled" | "late" | "unknown-hold";
   /** Whether this repeats an earlier answer. */
   readonly replayed: boolean;
   /** How the buckets stand. */
@@ -68,10 +69,7 @@ export interface Settlement {
 }
 
 /** A call's decision, and its hold. */
-export type Reserved = Decision & { readonly allowed: true } & Hold;
-
-/** A call's decision when a limit denies it. */
-export type Denied = Decision & { readonly allowed: false };
+export type Reserved = Allowed & Hold;
 
 /** One limit of a held call: units held there, and those that were spent at once. */
 interface HeldPart extends Bucket {
@@ -112,7 +110,7 @@ export function holdOf(shared: Shared, of: HoldOf): Hold {
     settle: (actual = {}, options) => settle(shared, of, actual, "held", options),
     async release(options) {
       const settlement = await settle(shared, of, {}, "nothing", options);
-      if (settlement.problem !== null) throw unknownHold(of.id);
+      if (settlement.status === "unknown-hold") throw unknownHold(of.id);
       return settlement;
     },
     extend: (options) => extend(shared, of, options),
@@ -154,11 +152,16 @@ export async function settle(
   // Nothing was held where a quota is unlimited.
   const found = reply.steps.flatMap(({ hold = [] }, i) => (parts[i]?.allotment.quota === null ? [] : hold));
   return {
-    late: found.includes("late"),
-    problem: found.length > 0 && found.every((each) => each === "unknown") ? "hold-unknown" : null,
+    status: statusOf(found),
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
+}
+
+/** What became of a hold, by how each of its buckets found it. */
+function statusOf(found: readonly NonNullable<StepReply["hold"]>[]): Settlement["status"] {
+  if (found.includes("late")) return "late";
+  return found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : "settled";
 }
 
 /** How much of each unit is held, or was charged when the hold was made. */

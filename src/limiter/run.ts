@@ -3,7 +3,7 @@
 import type { Clock } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
-import type { Decision } from "../kernel/decision.ts";
+import type { Allowed, Denied } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import {
   bareHold,
@@ -54,8 +54,8 @@ export function checkRunOptions(options: RunOptions): ReserveOptions {
 
 /** What came of a call. */
 export type Ran<Value> =
-  | { readonly allowed: true; readonly value: Value; readonly decision: Decision }
-  | { readonly allowed: false; readonly decision: Decision };
+  | { readonly allowed: true; readonly value: Value; readonly decision: Allowed }
+  | { readonly allowed: false; readonly decision: Denied };
 
 /** An allowed call that has begun, and how it ends. */
 export interface Begun {

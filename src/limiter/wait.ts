@@ -117,7 +117,7 @@ async function queueUp(
   const { clock, slots } = shared;
   const endsAtMs = clock.nowMs() + leftMs;
   const buckets = asked.parts
-    .filter((part) => isConcurrency(part) && part.allotment.isCounted && !part.limit.isShadow)
+    .filter((part) => isConcurrency(part) && part.limit.mode === "enforce" && part.allotment.isCounted)
     .map(({ key }) => key);
   const bucket = slots.busyAmong(buckets);
   if (bucket === undefined || !seat.join(bucket)) return null;
@@ -156,9 +156,7 @@ function obstacleOf({ decision, parts }: Decided, leftMs: number): Obstacle | nu
   if (allowed || retryAfterMs === null) return null;
   const denied = verdicts.flatMap((verdict, i) => {
     const part = parts[i];
-    return verdict.allowed || verdict.shadow || part === undefined
-      ? []
-      : [{ part, retryAfterMs: verdict.retryAfterMs ?? 0 }];
+    return verdict.allowed || part === undefined ? [] : [{ part, retryAfterMs: verdict.retryAfterMs ?? 0 }];
   });
   const others = denied.filter(({ part }) => !isConcurrency(part));
   const othersMs = Math.max(0, ...others.map((each) => each.retryAfterMs));
@@ -178,7 +176,7 @@ function isRow({ allotment }: Part): boolean {
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */
 async function turn(shared: Shared, asked: Asked, decided: Decided, options: AbandonableOptions): Promise<void> {
   const rows = asked.parts
-    .filter((part) => isRow(part) && part.allotment.isCounted && !part.limit.isShadow)
+    .filter((part) => isRow(part) && part.limit.mode === "enforce" && part.allotment.isCounted)
     .map(({ key }) => key);
   try {
     const waitedMs = decided.decision.replayed && !shared.isStoreClock ? await sinceMs(shared, asked, decided) : 0;

@@ -94,10 +94,10 @@ export class Fallback {
     }
     const locals = asked.steps.map((step) => this.#localOf(step, place, nowMs));
     // A limit that denies nothing has no bound that could be passed.
-    const worst = locals.filter(({ step }) => step.shadow !== true).map(({ share }) => share.worstCaseOver);
+    const worst = locals.filter(({ step }) => step.shadow !== true).map(({ share }) => share.maxOvershoot);
     const degraded: Degraded = {
       reason: failure.code,
-      worstCaseOver: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
+      maxOvershoot: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
     };
     const steps = locals.map(({ step, share, state }): Step => {
       const event: Step["event"] = isForeign(step, state) ? { type: "read" } : step.event;
