@@ -99,7 +99,8 @@ export function heldParts(matches: readonly Match[], parts: readonly Part[]): He
   return matches.map((match) => {
     const part = parts.find(({ key }) => key === match.key);
     const units = part?.cost ?? 0;
-    return { ...match, held: part?.event === "hold" ? units : 0, charged: part?.event === "charge" ? units : 0 };
+    const isHeld = part?.event === "hold" && match.allotment.isCounted;
+    return { ...match, held: isHeld ? units : 0, charged: part?.event === "charge" ? units : 0 };
   });
 }
 
