@@ -38,15 +38,15 @@ export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
 const SEVEN: PolicyInput = {
   version: 1,
   tools: {
-    search: { tier: "T1" },
-    fetch: { tier: "T1" },
-    write_file: { tier: "T2", cost: { usd_micros: 10 } },
-    send_email: { tier: "T3", cost: { usd_micros: 50 } },
+    search: { group: "T1" },
+    fetch: { group: "T1" },
+    write_file: { group: "T2", cost: { usd_micros: 10 } },
+    send_email: { group: "T3", cost: { usd_micros: 50 } },
   },
   limits: [
     { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 50 },
     { name: "tool-per-session", per: ["session", "tool"], quota: 500 },
-    { name: "tier-per-turn", per: ["session", "turn", "tier"], quota: 100 },
+    { name: "group-per-turn", per: ["session", "turn", "group"], quota: 100 },
     { name: "same-call-again", per: ["session", "turn", "tool", "args"], quota: 50 },
     { name: "tenant-rate", per: ["tenant"], algorithm: "token-bucket", quota: 1_000_000, window: "1m" },
     {
@@ -54,7 +54,6 @@ const SEVEN: PolicyInput = {
       per: ["user"],
       unit: "usd_micros",
       algorithm: "fixed-window",
-      align: "calendar",
       window: "day",
       timezone: "Europe/Berlin",
       quota: 1_000_000_000,

@@ -14,8 +14,8 @@ import { redisStore } from "../src/stores/redis.ts";
 
 /** Of which none is ever used up. */
 const limits = [
-  "{ name: tool-per-session, per: [session, tool], quota: 1000000000, ttl: 24h }",
-  "{ name: tool-per-turn, per: [session, turn, tool], quota: 1000000000, ttl: 1h }",
+  "{ name: tool-per-session, per: [session, tool], quota: 1000000000, resetAfterIdle: 24h }",
+  "{ name: tool-per-turn, per: [session, turn, tool], quota: 1000000000, resetAfterIdle: 1h }",
   "{ name: tenant-rate, per: [tenant], algorithm: token-bucket, quota: 1000000, window: 1s, burst: 1000000 }",
 ];
 

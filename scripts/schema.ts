@@ -3,11 +3,44 @@
 import { writeFileSync } from "node:fs";
 import { z } from "zod";
 import { policySchema } from "../src/kernel/policy-schema.ts";
+import { inferredAlgorithm } from "../src/kernel/policy-settled.ts";
+
+interface ObjectSchema {
+  readonly properties: Readonly<Record<string, object>>;
+  readonly required: readonly string[];
+  readonly [word: string]: unknown;
+}
 
 /** The text of policy.schema.json. */
 export function policySchemaJson(): string {
-  const schema = z.toJSONSchema(policySchema, { io: "input" });
-  return `${JSON.stringify({ title: "A Tollgate policy", ...schema }, null, 2)}\n`;
+  const schema = z.toJSONSchema(policySchema, { io: "input" }) as unknown as ObjectSchema;
+  const { limits, tools, ...others } = schema.properties as Record<string, Record<string, unknown>>;
+  const { oneOf } = limits?.items as { readonly oneOf: readonly ObjectSchema[] };
+  const properties = {
+    ...others,
+    tools: { ...tools, additionalProperties: extensible(tools?.additionalProperties as ObjectSchema) },
+    limits: { ...limits, items: { anyOf: oneOf.flatMap(limitSchemas).map(extensible) } },
+  };
+  return `${JSON.stringify({ title: "A Tollgate policy", ...extensible(schema), properties }, null, 2)}\n`;
+}
+
+/** A limit, and what it may look like without its algorithm. */
+function limitSchemas(limit: ObjectSchema): ObjectSchema[] {
+  const { const: name } = limit.properties.algorithm as { readonly const: string };
+  const required = limit.required.filter((key) => key !== "algorithm");
+  const { algorithm: _said, ...rest } = limit.properties;
+  if (name === inferredAlgorithm({})) return [{ ...limit, required }];
+  if (name === inferredAlgorithm({ burst: 1 })) {
+    return [limit, { ...limit, properties: rest, required: [...required, "burst"] }];
+  }
+  if (name !== inferredAlgorithm({ window: "day" })) return [limit];
+  const window = { type: "string", enum: ["day", "week", "month"] };
+  return [limit, { ...limit, properties: { ...rest, window }, required }];
+}
+
+/** An object with keys that Tollgate ignores. */
+function extensible(schema: ObjectSchema): ObjectSchema {
+  return { ...schema, patternProperties: { "^x-": {} } };
 }
 
 if (import.meta.main) writeFileSync(new URL("../policy.schema.json", import.meta.url), policySchemaJson());

@@ -23,7 +23,7 @@ import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDime
 import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
-import type { PolicyInput } from "./kernel/policy-schema.ts";
+import type { PolicyInput } from "./kernel/policy-input.ts";
 import { type CloseOptions, closeOnce } from "./limiter/close.ts";
 import {
   type ChangeOptions,

@@ -19,7 +19,7 @@ export type {
   SlidingWindowLimitInput,
   StreakLimitInput,
   ToolInput,
-} from "./kernel/policy-schema.ts";
+} from "./kernel/policy-input.ts";
 export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/typed.ts";
 export {
   type CallOptions,

@@ -23,8 +23,8 @@ import {
   emptyUsageOf,
 } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
-import { definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
-import type { PolicyInput } from "./kernel/policy-schema.ts";
+import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
+import type { PolicyInput } from "./kernel/policy-input.ts";
 import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, TypesOf } from "./kernel/typed.ts";
 import type { KnownKeys } from "./kernel/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
@@ -229,7 +229,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
-   * policy names, and the same for tiers. A limit per `args` is included only for given arguments. Each has its grants.
+   * policy names, and the same for groups. A limit per `args` is included only for given arguments. Each has its grants.
    */
   usage<Own extends OwnOf<Source>>(
     dimensions?: BucketOf<Source, Own>,
@@ -756,15 +756,15 @@ function restartedBy(before: Policy, after: Policy): string[] {
   return after.limits.filter((limit) => isRestarted(before, limit)).map(({ name }) => name);
 }
 
-/** Whose buckets of a limit are meant: for each tool or tier that the policy names, where none is given. */
+/** Whose buckets of a limit are meant: for each tool or group that the policy names, where none is given. */
 function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): BucketDimensions[] {
   const tools = dimensions.tool === undefined ? policy.tools : [String(dimensions.tool)];
-  const tiers = dimensions.tier === undefined ? [...new Set(policy.tiers.values())] : [dimensions.tier];
+  const groups = dimensions.group === undefined ? [...new Set(policy.groups.values())] : [dimensions.group];
   const ofTools = limit.per.includes("tool")
     ? tools.filter(limit.matches).map((tool) => ({ ...dimensions, tool }))
     : [dimensions];
-  const whole = limit.per.includes("tier")
-    ? ofTools.flatMap((each) => tiers.map((tier) => ({ ...each, tier })))
+  const whole = limit.per.includes("group")
+    ? ofTools.flatMap((each) => groups.map((group) => ({ ...each, group })))
     : ofTools;
   const isSaid = (each: BucketDimensions) => !limit.per.includes("args") || each.args !== undefined;
   return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined);
@@ -786,9 +786,9 @@ function tellFailover(shared: Shared, event: FailoverEvent): void {
     return;
   }
   const { instances } = event;
-  const isSmall = ({ onStoreError, allotments, otherwise }: Limit) =>
-    onStoreError === "share" &&
-    [otherwise, ...allotments.values()].some(({ quota }) => quota !== null && quota > 0 && quota < instances);
+  const isSmall = (limit: Limit) =>
+    limit.onStoreError === "share" &&
+    allotmentsOf(limit).some(({ quota }) => quota !== null && quota > 0 && quota < instances);
   const limits = shared.policy.limits.filter(isSmall).map(({ name }) => name);
   if (limits.length > 0) tellEvent(shared, { type: "small-quotas", instances, limits });
 }

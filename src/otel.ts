@@ -4,7 +4,7 @@
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
 import { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
-import type { PolicyInput } from "./kernel/policy-schema.ts";
+import type { PolicyInput } from "./kernel/policy-input.ts";
 import type { TypesOf } from "./kernel/typed.ts";
 import type { KnownKeys } from "./kernel/typed-keys.ts";
 import { createLimiter, type Limiter, type LimiterOptions } from "./limiter.ts";

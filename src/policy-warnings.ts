@@ -1,10 +1,10 @@
 // Warnings of a correct policy: names that nothing has, limits and overrides that can never apply. They decide nothing.
 // Only what is certain is reported, and names that are very probably typos.
 
-import type { PolicyInput } from "./kernel/policy-schema.ts";
+import type { PolicyInput } from "./kernel/policy-input.ts";
 import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
 import { dimensionWarnings, similarWarnings } from "./policy-warnings/names.ts";
-import { matchWarnings, quotaWarnings, toolWarnings, whenWarnings } from "./policy-warnings/tools.ts";
+import { selectorWarnings, quotaWarnings, toolWarnings, overrideToolWarnings } from "./policy-warnings/tools.ts";
 import { knownOf, type PolicyWarning, type Warnings } from "./policy-warnings/warning.ts";
 
 export type { PolicyWarning } from "./policy-warnings/warning.ts";
@@ -27,9 +27,9 @@ function* allWarnings(input: PolicyInput): Warnings {
   yield* toolWarnings(known);
   yield* dimensionWarnings(known);
   for (const limit of known.limits) {
-    yield* matchWarnings(limit, known);
+    yield* selectorWarnings(limit, known);
     yield* quotaWarnings(limit, known);
-    yield* whenWarnings(limit, known);
+    yield* overrideToolWarnings(limit, known);
     yield* overrideWarnings(limit);
     yield* unitWarnings(limit, known);
     yield* limitWarnings(limit, known);

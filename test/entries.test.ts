@@ -57,7 +57,7 @@ const WIDER: PolicyInput = {
     ...POLICY.limits,
     { name: "rolling", per: ["session"], algorithm: "sliding-window", window: "1m", quota: 3 },
     { name: "bucket", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 3 },
-    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 3, match: ["x"] },
+    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 3, when: { tool: ["x"] } },
   ],
 };
 const call = { tool: "search", session: "s1" };
@@ -189,7 +189,7 @@ describe("a reply of a store of one's own", () => {
             close: async () => {},
           };
           const limits = [
-            { name: "lent", per: ["session"], algorithm: "fixed-window", window: "1m", quota: 99, lease: "auto" },
+            { name: "lent", per: ["session"], algorithm: "fixed-window", window: "1m", quota: 99, borrow: "auto" },
           ];
           const limiter = createLimiter({ policy: { version: 1, limits } as unknown as PolicyInput, store });
           for (let i = 0; i < 3; i++) await assert.rejects(limiter.consume(call), isInvalid, String(value));

@@ -50,7 +50,7 @@ describe("a text in YAML", () => {
   }
 
   it("may have brackets in its texts, and as many tools as a policy may name", () => {
-    const tools = lines(10_000, (i) => `  tool_${i}: { cost: { tokens: ${i} }, tier: "[[[[{{{{" }`);
+    const tools = lines(10_000, (i) => `  tool_${i}: { cost: { tokens: ${i} }, group: "[[[[{{{{" }`);
     const limit = `- { name: a, per: [session], unit: tokens, quota: 1, message: "${"(".repeat(100)} - - {limit}" }`;
     assert.equal(
       parsePolicy(`version: 1\ntools:\n${tools}\nlimits:\n${limit} # ${"[".repeat(1_000)}`).tools.length,
@@ -74,7 +74,11 @@ describe("a text in YAML", () => {
       ],
       ['{"version": 1 "limits": []}', "policy:1:13", "A comma or a bracket is missing before it."],
       ["limits: [{ name: a", "policy:1:19", "Close each bracket, and indent what is inside."],
-      ["limits:\n- { match: [*_x] }", "policy:2:13", 'A value that begins with * needs quotes, as in "*_read".'],
+      [
+        "limits:\n- { when: { tool: [*_x] } }",
+        "policy:2:13",
+        'A value that begins with * needs quotes, as in "*_read".',
+      ],
       ["version: 1\n---\nversion: 1", "policy:2:1", "Remove the line --- and what follows it."],
       ["version: 1\nversion: 1", "policy:2:1", "Remove one of them."],
     ];
@@ -85,13 +89,13 @@ describe("a text in YAML", () => {
   });
 
   it("shows a key that is wrong at the key, and what is behind an alias where its anchor is", () => {
-    const limit = "name: a, per: [session], quotas: &q { x: -1 }, otherwise: deny, windw: 1h";
-    const text = `version: 1\nlimits:\n  - { ${limit} }\n  - { name: b, per: [user], quotas: *q, otherwise: deny }`;
+    const limit = "name: a, per: [session], quotas: &q { session: { x: -1 } }, quota: 0, windw: 1h";
+    const text = `version: 1\nlimits:\n  - { ${limit} }\n  - { name: b, per: [user], quotas: *q, quota: 0 }`;
     const places = faultsOf(() => parsePolicy(text)).map(({ at, path }) => `${at} ${path}`);
     assert.deepEqual(places, [
-      "policy:3:48 limits[0].quotas.x",
-      "policy:3:71 limits[0].windw",
-      "policy:3:48 limits[1].quotas.x",
+      "policy:3:59 limits[0].quotas.session.x",
+      "policy:3:84 limits[0].windw",
+      "policy:3:59 limits[1].quotas.session.x",
     ]);
   });
 
@@ -188,8 +192,8 @@ describe("a policy", () => {
     assert.deepEqual([fault?.path, fault?.got], ["limits[0].overrides", "33"]);
     const globs = (count: number) => Array.from({ length: count }, (_, i) => `*${i}*`);
     const many = Array.from({ length: 4 }, (_, i) => ({ ...limit, name: `l${i}`, match: globs(1_000) }));
-    assert.deepEqual(of(...many, { ...limit, match: [...globs(96), "send", "book"] }), []);
-    const [patterns] = of(...many, { ...limit, match: globs(97) });
+    assert.deepEqual(of(...many, { ...limit, when: { tool: [...globs(96), "send", "book"] } }), []);
+    const [patterns] = of(...many, { ...limit, when: { tool: globs(97) } });
     assert.deepEqual([patterns?.path, patterns?.got], ["limits", "4097"]);
     const [tool] = faultsOf(() => definePolicy({ version: 1, tools: { ["x".repeat(1_025)]: {} }, limits: [limit] }));
     assert.match(tool?.expected ?? "", /at most 1024 characters/);
@@ -199,7 +203,10 @@ describe("a policy", () => {
 describe("a name", () => {
   it("is refused where it is longer than what patterns are compared with", async () => {
     const globs = Array.from({ length: 1_000 }, (_, i) => `*${i}*${i}*`);
-    const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], match: globs, quota: 5 }] };
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [{ name: "a", per: ["session"], when: { tool: globs }, quota: 5 }],
+    };
     const limiter = createLimiter({ policy, store: memoryStore() });
     for (const [dimension, longest] of [
       ["tool", 1_024],

@@ -9,12 +9,18 @@ const policy: PolicyInput = {
   version: 1,
   tools: { web_search: {}, book: { cost: { usd_micros: 300 } } },
   limits: [
-    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { book: 1 }, ttl: "1h" },
-    { name: "money-per-user", per: ["user"], optional: true, unit: "usd_micros", quota: 1_000 },
+    {
+      name: "tool-per-turn",
+      per: ["session", "turn", "tool"],
+      quota: 2,
+      quotas: { tool: { book: 1 } },
+      resetAfterIdle: "1h",
+    },
+    { name: "money-per-user", per: ["user"], onMissing: "skip", unit: "usd_micros", quota: 1_000 },
     {
       name: "tenant-rate",
       per: ["tenant"],
-      optional: true,
+      onMissing: "skip",
       algorithm: "token-bucket",
       quota: 60,
       window: "1m",
@@ -305,7 +311,10 @@ describe("usage", () => {
 describe("usage of a policy with thousands of tools", () => {
   it("is read in parts", async () => {
     const quotas = Object.fromEntries(Array.from({ length: 2_500 }, (_, i) => [`tool-${i}`, 5]));
-    const many: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session", "tool"], quota: 1, quotas }] };
+    const many: PolicyInput = {
+      version: 1,
+      limits: [{ name: "a", per: ["session", "tool"], quota: 1, quotas: { tool: quotas } }],
+    };
     const { limiter } = limiterFor({ policy: many });
     const usages = await limiter.usage({ session: "s1" });
     assert.deepEqual([usages.length, usages[2_499]?.dimensions.tool], [2_500, "tool-2499"]);
@@ -343,7 +352,7 @@ describe("reset", () => {
 
 describe("what is left undefined", () => {
   it("takes away nothing that is bound", async () => {
-    const once: PolicyInput = { version: 1, limits: [{ name: "once", per: ["user"], optional: true, quota: 1 }] };
+    const once: PolicyInput = { version: 1, limits: [{ name: "once", per: ["user"], onMissing: "skip", quota: 1 }] };
     const { limiter } = limiterFor({ policy: once });
     const bound = limiter.for({ user: "u1" });
     assert.equal((await bound.consume({ tool: "x", user: undefined })).allowed, true);

@@ -12,25 +12,25 @@ const OTHER_WORDS = /"(arms|tiger|tire|usher)"/;
 
 describe("a typo", () => {
   const WORDS = ["search", "flight", "weather", "invoice", "payment", "customer"];
-  const TIERS = ["reading", "writing", "spending"];
+  const GROUPS = ["reading", "writing", "spending"];
   const word = (words: readonly string[], most: number) => fc.subarray([...words], { minLength: 1, maxLength: most });
 
-  /** Policies in which each name of a tool, a tier, a unit and a dimension of its own is used at least twice. */
+  /** Policies in which each name of a tool, a group, a unit and a dimension of its own is used at least twice. */
   const consistent = fc
     .record({ names: word(WORDS, 6), quota: fc.nat(100), window: fc.constantFrom("1m", "1h") })
     .map(({ names, quota, window }): PolicyInput => {
       const tools = Object.fromEntries(
         names.map((name, i) => [
           name,
-          { cost: { tokens: i }, ...(i < TIERS.length ? { tier: TIERS[i] as string } : {}) },
+          { cost: { tokens: i }, ...(i < GROUPS.length ? { group: GROUPS[i] as string } : {}) },
         ]),
       );
       const quotas = Object.fromEntries(names.map((name, i) => [name, i]));
-      const tiers = Object.fromEntries(TIERS.slice(0, names.length).map((tier, i) => [tier, i]));
+      const groups = Object.fromEntries(GROUPS.slice(0, names.length).map((group, i) => [group, i]));
       const [first = ""] = names;
       const limits: LimitInput[] = [
-        { name: "tool-per-session", per: ["session", "tool"], quota, quotas },
-        { name: "tier-per-turn", per: ["session", "turn", "tier"], quotas: tiers, otherwise: "allow" },
+        { name: "tool-per-session", per: ["session", "tool"], quota, quotas: { tool: quotas } },
+        { name: "group-per-turn", per: ["session", "turn", "group"], quotas: { group: groups }, quota: "unlimited" },
         {
           name: "model-tokens",
           per: ["tenant"],
@@ -43,14 +43,14 @@ describe("a typo", () => {
         {
           name: "only-some",
           per: ["workspace"],
-          match: names,
+          when: { tool: names },
           quota,
           mode: "shadow",
           algorithm: "fixed-window",
           window,
         },
         { name: "overridden", per: ["user"], quota, overrides: [{ when: { workspace: "w1", tool: first }, quota: 7 }] },
-        { name: "loops", per: ["session", "args"], algorithm: "streak", of: "errors", quota: 3, action: "warn" },
+        { name: "loops", per: ["session", "args"], algorithm: "streak", of: "errors", quota: 3, mode: "warn" },
       ];
       return { version: 1, tools, limits };
     });

@@ -25,7 +25,7 @@ function warningsIn(text: string): string[] {
     });
 }
 
-const TOOLS = "tools: { search: { tier: T1 }, book: { tier: T3 } }";
+const TOOLS = "tools: { search: { group: T1 }, book: { group: T3 } }";
 const limitsOf = (...limits: string[]) => limits.map((limit, i) => `  - { name: l${i}, ${limit} }`).join("\n");
 const policyOf = (tools: string, ...limits: string[]) => `version: 1\n${tools}\nlimits:\n${limitsOf(...limits)}`;
 
@@ -34,26 +34,32 @@ describe("warnings", () => {
     [
       "a tool that is misspelt",
       TOOLS,
-      ["per: [session, tool], quota: 5, quotas: { serach: 1 }", "per: [session], quota: 5, match: [serach, book]"],
+      [
+        "per: [session, tool], quota: 5, quotas: { tool: { serach: 1 } }",
+        "per: [session], quota: 5, when: { tool: [serach, book] }",
+      ],
       '4 serach limits[0].quotas.serach unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
       '5 serach limits[1].match[0] unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
     ],
     [
       "a tool that is not there",
       TOOLS,
-      ["per: [session], quota: 5, match: [search, cancel]", "per: [session], quota: 6, match: ['*k', 'mcp_*']"],
+      [
+        "per: [session], quota: 5, when: { tool: [search, cancel] }",
+        "per: [session], quota: 6, when: { tool: ['*k', 'mcp_*'] }",
+      ],
       '4 cancel limits[0].match[1] unknown-tool: No tool in "tools" is named "cancel". If it is right, add it to "tools".',
       '5 mcp_* limits[1].match[1] unknown-tool: No tool in "tools" matches "mcp_*". If it is right, add it to "tools".',
     ],
     [
       "names of tools, where the policy lists none",
       "",
-      ["per: [session, tool], quota: 5, quotas: { a: 1 }, match: [a, b, 'c_*']"],
+      ["per: [session, tool], quota: 5, quotas: { tool: { a: 1 } }, when: { tool: [a, b, 'c_*'] }"],
     ],
     [
       "what is no name of a tool",
       "",
-      ["per: [session], quota: 5, match: ['a|b', '*', '!c', 'd, e', '^f$']"],
+      ["per: [session], quota: 5, when: { tool: ['a|b', '*', '!c', 'd, e', '^f$'] }"],
       ...[
         ["a|b", "limits[0].match[0]", "a|b"],
         ["!c", "limits[0].match[2]", "!c"],
@@ -67,52 +73,58 @@ describe("warnings", () => {
     [
       "a pattern where only names are",
       "tools: { 'sea*': { cost: { calls: 2 } }, book: {} }",
-      ["per: [tool], quota: 5, quotas: { 'b*': 1 }"],
+      ["per: [tool], quota: 5, quotas: { tool: { 'b*': 1 } }"],
       '2 sea* tools["sea*"] unknown-tool: "tools" has whole names, and "sea*" is taken as one. Write an entry for each tool.',
       '4 b* limits[0].quotas["b*"] unknown-tool: "quotas" has whole names, and "b*" is taken as one. Name each tool, or give the tools a limit of their own with "match".',
     ],
     [
-      "a tier that no tool has",
+      "a group that no tool has",
       TOOLS,
       [
-        "per: [session, tier], quota: 5, quotas: { T1: 1, T2: 2 }",
-        "per: [tier], match: [book], quotas: { T1: 1 }, otherwise: deny",
+        "per: [session, group], quota: 5, quotas: { group: { T1: 1, T2: 2 } }",
+        "per: [group], when: { tool: [book] }, quotas: { group: { T1: 1 } }, quota: 0",
       ],
-      '4 T2 limits[0].quotas.T2 unknown-tier: No tool of this limit has the tier "T2".',
-      '5 T1 limits[1].quotas.T1 unknown-tier: No tool of this limit has the tier "T1".',
+      '4 T2 limits[0].quotas.T2 unknown-group: No tool of this limit has the group "T2".',
+      '5 T1 limits[1].quotas.T1 unknown-group: No tool of this limit has the group "T1".',
     ],
     [
-      "a tier that is misspelt in tools",
-      "tools: { search: { tier: reading }, book: { tier: raeding } }",
-      ["per: [session, tier], quotas: { reading: 1 }, otherwise: allow"],
-      '2 raeding tools.book.tier unknown-tier: No limit names the tier "raeding". Did you mean "reading"?',
+      "a group that is misspelt in tools",
+      "tools: { search: { group: reading }, book: { group: raeding } }",
+      ["per: [session, group], quotas: { group: { reading: 1 } }, quota: unlimited"],
+      '2 raeding tools.book.group unknown-group: No limit names the group "raeding". Did you mean "reading"?',
     ],
     [
-      "tiers and tools in the place of the other",
+      "groups and tools in the place of the other",
       TOOLS,
-      ["per: [session, tier], quota: 5, quotas: { search: 1 }", "per: [session, tool], quota: 5, quotas: { T1: 1 }"],
-      '4 search limits[0].quotas.search unknown-tier: No tool of this limit has the tier "search". It is a tool. For quotas by tool, put tool last in per.',
-      '5 T1 limits[1].quotas.T1 unknown-tool: No tool in "tools" is named "T1". It is a tier. For quotas by tier, put tier last in per.',
+      [
+        "per: [session, group], quota: 5, quotas: { group: { search: 1 } }",
+        "per: [session, tool], quota: 5, quotas: { tool: { T1: 1 } }",
+      ],
+      '4 search limits[0].quotas.search unknown-group: No tool of this limit has the group "search". It is a tool. For quotas by tool, put tool last in per.',
+      '5 T1 limits[1].quotas.T1 unknown-tool: No tool in "tools" is named "T1". It is a group. For quotas by group, put group last in per.',
     ],
     [
       "quotas by another dimension than the last",
       TOOLS,
       [
-        "per: [tool, session], quota: 5, quotas: { search: 1 }",
-        "per: [tenant], quota: 5, quotas: { T1: 1, T3: 2 }",
-        "per: [user, turn], quota: 5, quotas: { a: 1 }",
-        "per: [turn], quota: 5, quotas: { a: 1 }",
-        "per: [tenant], quota: 6, quotas: { search: 1, acme: 2 }",
+        "per: [tool, session], quota: 5, quotas: { session: { search: 1 } }",
+        "per: [tenant], quota: 5, quotas: { tenant: { T1: 1, T3: 2 } }",
+        "per: [user, turn], quota: 5, quotas: { turn: { a: 1 } }",
+        "per: [turn], quota: 5, quotas: { turn: { a: 1 } }",
+        "per: [tenant], quota: 6, quotas: { tenant: { search: 1, acme: 2 } }",
       ],
       '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is session, but "search" is a tool. Put tool last: per: [session, tool].',
-      '5 quotas limits[1].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "T1" is a tier. Put tier last: per: [tenant, tier].',
+      '5 quotas limits[1].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "T1" is a group. Put group last: per: [tenant, group].',
       '6 quotas limits[2].quotas wrong-dimension: "quotas" are by the last dimension of per, which is turn: its values are made at run time. For quotas by user, put user last in per.',
       '7 quotas limits[3].quotas wrong-dimension: "quotas" are by the last dimension of per, which is turn: its values are made at run time.',
     ],
     [
       "tools that only limits name, where quotas are by session",
       "",
-      ["per: [session], quota: 5, quotas: { search: 1 }", "per: [session], quota: 9, match: [search]"],
+      [
+        "per: [session], quota: 5, quotas: { session: { search: 1 } }",
+        "per: [session], quota: 9, when: { tool: [search] }",
+      ],
       '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is session, but "search" is a tool. Put tool last: per: [session, tool].',
     ],
     [
@@ -120,8 +132,8 @@ describe("warnings", () => {
       "tools: { search: { cost: { token: 5, usd: 1 } }, book: { cost: { tokens: 5 } } }",
       [
         "per: [session], unit: tokens, quota: 5",
-        "per: [session], quota: 5, match: [book]",
-        "per: [user], match: [search], unit: usd_micros, quota: 5",
+        "per: [session], quota: 5, when: { tool: [book] }",
+        "per: [user], when: { tool: [search] }, unit: usd_micros, quota: 5",
       ],
       '2 token tools.search.cost.token uncounted-unit: No limit for the tool "search" counts "token", so this cost is never charged. Did you mean "tokens"?',
       '2 usd tools.search.cost.usd uncounted-unit: No limit for the tool "search" counts "usd", so this cost is never charged.',
@@ -156,8 +168,8 @@ describe("warnings", () => {
       "a dimension that is nearly one that Tollgate knows",
       "",
       [
-        "per: [sesion, users], optional: true, quota: 5",
-        "per: [tennant], count: trun, quota: 5",
+        "per: [sesion, users], onMissing: skip, quota: 5",
+        "per: [tennant], distinct: trun, quota: 5",
         "per: [user], quota: 5, overrides: [{ when: { tol: a }, quota: 1 }]",
         "per: [pool, team, org], quota: 5",
       ],
@@ -182,7 +194,7 @@ describe("warnings", () => {
       "a dimension that Tollgate has without an ending, where no call has to have it",
       "",
       [
-        "per: [user_id], optional: true, quota: 5",
+        "per: [user_id], onMissing: skip, quota: 5",
         "per: [tenant_id, grid], quota: 5, overrides: [{ when: { tool_name: a, tenant_id: b }, quota: 1 }]",
       ],
       '4 user_id limits[0].per[0] unusual-dimension: Tollgate has no dimension "user_id", so it is one of your own. Did you mean "user"?',
@@ -191,13 +203,16 @@ describe("warnings", () => {
     [
       "quotas for a default",
       "",
-      ["per: [tool], quota: 5, quotas: { default: 1 }", "per: [tenant], quota: 5, quotas: { default: 1 }"],
+      [
+        "per: [tool], quota: 5, quotas: { tool: { default: 1 } }",
+        "per: [tenant], quota: 5, quotas: { tenant: { default: 1 } }",
+      ],
       '4 default limits[0].quotas.default unknown-tool: "default" is taken as the name of one tool. Write "quota" for all values that "quotas" does not name.',
     ],
     [
       "a pattern with a typo",
       "tools: { web_search: {}, web_read: {} }",
-      ["per: [tool], match: [wbe_*], quota: 5", "per: [tool], match: [web*], quota: 5"],
+      ["per: [tool], when: { tool: [wbe_*] }, quota: 5", "per: [tool], when: { tool: [web*] }, quota: 5"],
       '4 wbe_* limits[0].match[0] unknown-tool: No tool in "tools" matches "wbe_*". Did you mean "web_*"?',
     ],
     [
@@ -217,8 +232,8 @@ describe("warnings", () => {
       "tools in two spellings, where the policy lists none",
       "",
       [
-        "per: [tool], quota: 5, quotas: { serach: 1, get_user: 2, set_user: 3, read_file: 4, read_files: 5 }",
-        "per: [user], quota: 5, match: [search]",
+        "per: [tool], quota: 5, quotas: { tool: { serach: 1, get_user: 2, set_user: 3, read_file: 4, read_files: 5 } }",
+        "per: [user], quota: 5, when: { tool: [search] }",
         "per: [session], quota: 5, overrides: [{ when: { tool: search }, quota: 1 }]",
       ],
       '4 serach limits[0].quotas.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
@@ -233,8 +248,8 @@ describe("warnings", () => {
       "quotas of which some are by tool, where per has the tool before its last dimension",
       TOOLS,
       [
-        "per: [tool, tenant], quota: 5, quotas: { bok: 2, search: 1 }",
-        "per: [tenant], quota: 5, quotas: { acme: 2, search: 1 }",
+        "per: [tool, tenant], quota: 5, quotas: { tenant: { bok: 2, search: 1 } }",
+        "per: [tenant], quota: 5, quotas: { tenant: { acme: 2, search: 1 } }",
       ],
       '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "search" is a tool. Put tool last: per: [tenant, tool].',
     ],
@@ -242,7 +257,7 @@ describe("warnings", () => {
       "what match leaves out",
       TOOLS,
       [
-        "per: [tool], match: [search], quota: 5, quotas: { book: 1 }, overrides: [{ when: { tool: book }, quota: 9 }, { when: { tool: bok }, quota: 9 }]",
+        "per: [tool], when: { tool: [search] }, quota: 5, quotas: { tool: { book: 1 } }, overrides: [{ when: { tool: book }, quota: 9 }, { when: { tool: bok }, quota: 9 }]",
       ],
       '4 book limits[0].quotas.book no-effect: This limit is not for the tool "book": its "match" leaves it out.',
       '4 book limits[0].overrides[0].when.tool no-effect: This limit is not for the tool "book": its "match" leaves it out.',
@@ -253,9 +268,9 @@ describe("warnings", () => {
       "overrides that come too late, or for no tool",
       TOOLS,
       [
-        "per: [user], quota: 5, overrides: [{ when: { plan: pro }, quota: 6 }, { when: { region: 7, plan: pro }, quota: 7 }, { when: { plan: pro }, quota: 8 }, { when: { plan: free, region: 7 }, quota: 9 }, { when: { region: '7', plan: free }, quota: 1 }, { when: { tier: T2 }, quota: 2 }, { when: { tier: T1 }, quota: 2 }]",
+        "per: [user], quota: 5, overrides: [{ when: { plan: pro }, quota: 6 }, { when: { region: 7, plan: pro }, quota: 7 }, { when: { plan: pro }, quota: 8 }, { when: { plan: free, region: 7 }, quota: 9 }, { when: { region: '7', plan: free }, quota: 1 }, { when: { group: T2 }, quota: 2 }, { when: { group: T1 }, quota: 2 }]",
       ],
-      '4 T2 limits[0].overrides[5].when.tier unknown-tier: No tool in "tools" has the tier "T2".',
+      '4 T2 limits[0].overrides[5].when.group unknown-group: No tool in "tools" has the group "T2".',
       "4 { when limits[0].overrides[1] no-effect: It never applies: overrides[0] comes first and is for all of its calls. Put the one with more conditions first.",
       "4 { when limits[0].overrides[2] no-effect: It never applies: overrides[0] comes first and is for all of its calls. Remove one of them.",
       "4 { when limits[0].overrides[4] no-effect: It never applies: overrides[3] comes first and is for all of its calls. Remove one of them.",
@@ -265,13 +280,13 @@ describe("warnings", () => {
       "tools: { search: {} }",
       [
         "per: [session], quota: unlimited",
-        "per: [tool], quotas: { search: unlimited }, otherwise: allow",
-        "per: [session, tier], quotas: { T1: 5 }, otherwise: deny",
+        "per: [tool], quotas: { tool: { search: unlimited } }, quota: unlimited",
+        "per: [session, group], quotas: { group: { T1: 5 } }, quota: 0",
         "per: [user], quota: unlimited, overrides: [{ when: { plan: free }, quota: 1 }]",
       ],
       "4 { name limits[0] no-effect: It limits nothing: all of its quotas are unlimited. Give it a quota, or remove it.",
       "5 { name limits[1] no-effect: It limits nothing: all of its quotas are unlimited. Give it a quota, or remove it.",
-      '6  limits[2].per no-effect: It limits nothing: it is per tier, and no tool that it is for has a tier. Give the tools a tier in "tools".',
+      '6  limits[2].per no-effect: It limits nothing: it is per group, and no tool that it is for has a group. Give the tools a group in "tools".',
     ],
     [
       "the same limit twice",
@@ -304,17 +319,17 @@ describe("warnings", () => {
   it("stand where an alias takes its value from, and in JSON as in YAML", () => {
     const aliased = policyOf(
       TOOLS,
-      "per: [tool], quota: 5, quotas: &q { serach: 1 }",
+      "per: [tool], quota: 5, quotas: &q { tool: { serach: 1 } }",
       "per: [user, tool], quota: 5, quotas: *q",
     );
     const places = (text: string) =>
       readPolicyText(text, "p")
         .warnings()
         .map(({ at, path }) => `${at} ${path}`);
-    assert.deepEqual(places(aliased), ["p:4:53 limits[0].quotas.serach", "p:4:53 limits[1].quotas.serach"]);
+    assert.deepEqual(places(aliased), ["p:4:61 limits[0].quotas.tool.serach", "p:4:61 limits[1].quotas.tool.serach"]);
     const json =
-      '{\n "version": 1,\n "tools": { "book": {} },\n "limits": [{ "name": "a", "per": ["sesion", "tool"],\n  "quota": 5, "quotas": { "bok": 1 } }] }';
-    assert.deepEqual(places(json), ["p:4:36 limits[0].per[0]", "p:5:27 limits[0].quotas.bok"]);
+      '{\n "version": 1,\n "tools": { "book": {} },\n "limits": [{ "name": "a", "per": ["sesion", "tool"],\n  "quota": 5, "quotas": { "tool": { "bok": 1 } } }] }';
+    assert.deepEqual(places(json), ["p:4:36 limits[0].per[0]", "p:5:37 limits[0].quotas.tool.bok"]);
   });
 
   it("are at most 100, and take no long time, however large the policy is", () => {
@@ -326,11 +341,11 @@ describe("warnings", () => {
       name: `l${i}`,
       per: ["tool"],
       quota: i,
-      quotas,
+      quotas: { tool: quotas },
       overrides,
     }));
     const startedMs = performance.now();
-    assert.equal(policyWarnings({ version: 1, tools: named(1_000, "", { tier: "T1" }), limits }).length, 100);
+    assert.equal(policyWarnings({ version: 1, tools: named(1_000, "", { group: "T1" }), limits }).length, 100);
     assert.deepEqual(policyWarnings({ version: 1, limits }), []);
     assert.ok(performance.now() - startedMs < 20_000);
   });
@@ -340,7 +355,7 @@ describe("warnings", () => {
     const ignore = () => {};
     const warn = (fields: object, message: string) => lines.push({ ...fields, message });
     const log = { debug: ignore, info: ignore, error: ignore, warn, isLevelEnabled: () => true };
-    const text = policyOf(TOOLS, "per: [tool], quota: 5, quotas: { serach: 1 }");
+    const text = policyOf(TOOLS, "per: [tool], quota: 5, quotas: { tool: { serach: 1 } }");
     const service = createService({ policy: text, policySource: "p.yaml", store: memoryStore(), keys: false, log });
     const warned = {
       code: "unknown-tool",

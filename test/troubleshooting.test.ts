@@ -56,8 +56,8 @@ const KNOWN = [
   "The key is bound to other tenants.", // and its detail
   "The key may not do this", // and its title
   "a limiter from createLimiter", // an option
-  "a quota, or quotas", // a contradiction in a policy
-  "enforce or shadow", // a word of the schema
+  "no resetAfter beside resetAfterIdle", // a contradiction in a policy
+  "enforce, warn or shadow", // a word of the schema
   "charge or refund",
   "the policy file is wrong: nothing has changed", // a log line
   "policy …", // on stderr
@@ -73,7 +73,7 @@ const KNOWN = [
   "cannot … …: …", // a command
   "Port … on … is already in use. Choose another with ….", // an address
   'No tool in "tools" is named ….', // a warning about a policy
-  'This limit is not for the tool …: its "match" leaves it out.',
+  'This limit is not for the tool …: its "when" leaves it out.',
   "The … … and … differ by a typo.",
   "an entry's value, or *", // a mapping
   "is no dimension of the policy", // a type
@@ -124,11 +124,11 @@ describe("the page on troubleshooting", () => {
       { algorithm: "token-bucket", window: "1m", quota: 1 },
       { algorithm: "elapsed", quota: "1ms" },
       streak,
-      { ...streak, action: "warn" },
+      { ...streak, mode: "warn" },
       { quota: 9, onStoreError: "deny" },
     ];
     for (const limit of limits) {
-      const policy = { version: 1, limits: [{ name: "a", per: ["session"], ...limit }] } as PolicyInput;
+      const policy = { version: 1, limits: [{ name: "a", per: ["session"], ...limit }] } as unknown as PolicyInput;
       const clock = fakeClock();
       const store = memoryStore({ clock });
       const away: Store = {

@@ -34,7 +34,7 @@ const TEXT = `
 version: 1
 limits:
   - { name: per-workspace, per: [session, workspace], quota: 50, overrides: [{ when: { plan: pro }, quota: 60 }] }
-  - { name: tokens, per: [session], optional: true, unit: tokens, quota: 5000 }
+  - { name: tokens, per: [session], onMissing: skip, unit: tokens, quota: 5000 }
 `;
 
 function limits(): LimitInput[] {
@@ -136,8 +136,8 @@ it("refuses what is no dimension", async () => {
   await misuse(() => limiter.peek({ tool, session, workspace: null }), "missing-dimension");
   // @ts-expect-error an option
   await misuse(() => limiter.consume({ ...own, maxWaitMs: 500 }), "invalid-call");
-  // @ts-expect-error a tier follows from the tool
-  await misuse(() => limiter.consume({ ...own, tier: "T1" }), "invalid-call");
+  // @ts-expect-error a group follows from the tool
+  await misuse(() => limiter.consume({ ...own, group: "T1" }), "invalid-call");
   // @ts-expect-error a cost is an object
   await misuse(() => limiter.consume({ ...own, cost: 5 }), "invalid-cost");
   // @ts-expect-error the tool is missing

@@ -13,8 +13,8 @@ const policy = definePolicy({
   limits: [
     { name: "turn", per: ["session", "turn", "tool"], quota: 50 },
     { name: "tokens", per: ["workspace"], unit: "tokens", quota: 50, overrides: [{ when: { plan: "pro" }, quota: 9 }] },
-    { name: "user", per: ["user", "tier"], optional: true, quota: 50 },
-    { name: "sessions", per: [], count: "device", algorithm: "fixed-window", window: "1h", quota: 50 },
+    { name: "user", per: ["user", "group"], onMissing: "skip", quota: 50 },
+    { name: "sessions", per: [], distinct: "device", algorithm: "fixed-window", window: "1h", quota: 50 },
   ],
 });
 const limiter = createLimiter({ policy, store: memoryStore() });
@@ -26,7 +26,7 @@ it("lets the calls through that the policy can judge", async () => {
   const bound = limiter.for({ session: "s", workspace: "w" });
   await bound.consume({ tool: "x", turn: 1, device: "d" });
   await bound.for({ turn: 1 }).run({ tool: "x", device: "d" }, () => 1);
-  await limiter.usage({ workspace: "w", tier: "T1", args: {} });
+  await limiter.usage({ workspace: "w", group: "T1", args: {} });
   const { allowed } = await limiter.peek(whole);
   assert.equal(allowed, true);
 });
@@ -42,8 +42,8 @@ it("refuses others when they are compiled, and when they are made", async () => 
   await assert.rejects(limiter.consume({ ...whole, cost: { euros: 1 } }));
   // @ts-expect-error turn is missing where only the session is bound
   await assert.rejects(limiter.for({ session: "s" }).consume({ tool: "x", workspace: "w", device: "d" }));
-  // @ts-expect-error a tier follows from the tool
-  await assert.rejects(limiter.consume({ ...whole, tier: "T1" }));
+  // @ts-expect-error a group follows from the tool
+  await assert.rejects(limiter.consume({ ...whole, group: "T1" }));
 });
 
 it("infers the same from a policy that is written in the options", async () => {
@@ -93,11 +93,11 @@ it("requires nothing that only some tools or some calls need", async () => {
   const some = createLimiter({
     policy: {
       version: 1,
-      tools: { book: { tier: "T3" } },
+      tools: { book: { group: "T3" } },
       limits: [
-        { name: "bookings", per: ["workspace"], match: ["book"], quota: 9 },
-        { name: "tiers", per: ["tier", "region"], quota: 9 },
-        { name: "agents", per: ["agent"], optional: true, quota: 9 },
+        { name: "bookings", per: ["workspace"], when: { tool: ["book"] }, quota: 9 },
+        { name: "groups", per: ["group", "region"], quota: 9 },
+        { name: "agents", per: ["agent"], onMissing: "skip", quota: 9 },
         { name: "all", per: ["session"], quota: 9 },
       ],
     },
@@ -203,9 +203,9 @@ it("refuses keys of a policy that have no meaning", () => {
   definePolicy({
     version: 1,
     $schema: "policy.schema.json",
-    tools: { x: { tier: "T1", cost: { calls: 2 }, volatile: ["id"] } },
+    tools: { x: { group: "T1", cost: { calls: 2 }, ignoreArgs: ["id"] } },
     limits: [
-      { ...limit, ttl: { fromFirst: "1h" }, hold: { lease: "1m", onExpiry: "refund" }, quotas: { s1: 6 } },
+      { ...limit, resetAfter: "1h", hold: { lease: "1m", onExpiry: "refund" }, quotas: { session: { s1: 6 } } },
       {
         ...limit,
         name: "b",

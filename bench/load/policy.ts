@@ -36,7 +36,7 @@ function passingOf(session: Trace["sessions"][number]): number {
 /** While the store is away nothing is admitted: a stall of the machine must not make an exact count inexact. */
 export function policyText(quotas: Quotas): string {
   const limit = (name: LimitName, per: string) =>
-    `  - { name: ${name}, per: [${per}], quota: ${quotas[name]}, ttl: 1h, onStoreError: deny }`;
+    `  - { name: ${name}, per: [${per}], quota: ${quotas[name]}, resetAfterIdle: 1h, onStoreError: deny }`;
   return [
     "version: 1",
     "limits:",

@@ -28,7 +28,7 @@ function leasedPolicy(): PolicyInput | null {
   const { name, per, quota } = GLOBAL;
   const policy: unknown = {
     version: 1,
-    limits: [{ name, per, quota, algorithm: "fixed-window", window: "1h", lease: "auto" }],
+    limits: [{ name, per, quota, algorithm: "fixed-window", window: "1h", borrow: "auto" }],
   };
   try {
     definePolicy(policy as PolicyInput);
@@ -43,7 +43,7 @@ export const section: Section = {
   title: "Decided in process",
   needs: "redis",
   meaning: `One caller in a loop, each answer awaited, with the limiter's default options and a Redis on loopback. A
-leased limit is a global one, per tool, of which the process has borrowed units ahead (\`lease: "auto"\`); it is
+leased limit is a global one, per tool, of which the process has borrowed units ahead (\`borrow: "auto"\`); it is
 measured after it was asked for a second. A used-up bucket is hammered after it has denied once: who is denied for a
 while need not be asked about again for a second. The bare form is that of the memory section. Round trips are the
 commands that decide, in the first 0.9 s of hammering after the first denial, by the server's statistics, less those

@@ -3,7 +3,7 @@
 
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "../kernel/errors.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import { checkMaxWait, createLimiter, type Limiter } from "../limiter.ts";
 import type { Store } from "../store.ts";
 
@@ -161,14 +161,14 @@ function answerOf({ allowed, message }: Decision): ToolRateLimiterAnswer {
 function policyOf(limits: Readonly<Record<string, ToolLimits>>): PolicyInput {
   const quotas = (name: keyof ToolLimits) => ({
     quota: OTHERWISE[name],
-    quotas: Object.fromEntries(Object.entries(limits).map(([tool, limit]) => [tool, limit[name]])),
+    quotas: { tool: Object.fromEntries(Object.entries(limits).map(([tool, limit]) => [tool, limit[name]])) },
   });
   return {
     version: 1,
     partition: "session",
     limits: [
-      { name: PER_TURN, per: ["session", "turn", "tool"], ...quotas("maxPerTurn"), ttl: "1h" },
-      { name: PER_SESSION, per: ["session", "tool"], ...quotas("maxPerSession"), ttl: "24h" },
+      { name: PER_TURN, per: ["session", "turn", "tool"], ...quotas("maxPerTurn"), resetAfterIdle: "1h" },
+      { name: PER_SESSION, per: ["session", "tool"], ...quotas("maxPerSession"), resetAfterIdle: "24h" },
     ],
   };
 }

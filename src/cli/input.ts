@@ -32,7 +32,7 @@ export function withBucketOptions(command: Command): Command {
   for (const dimension of DIMENSIONS)
     command.addOption(new Option(`--${dimension} <value>`, `whose: the ${dimension}`));
   command
-    .option("--tier <value>", "whose: the tools' tier")
+    .option("--group <value>", "whose: the tools' group")
     .option("--args <json>", "whose: the arguments, as a call has them")
     .option("--dimension <name=value...>", "whose: a dimension of the policy's own");
   return command.option("--json", "print JSON");

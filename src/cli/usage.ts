@@ -30,14 +30,14 @@ async function usage(options: BucketOptions): Promise<void> {
 }
 
 /** The options that each limit wants beside those that were given. */
-function formatMissing({ limits, tools, tiers }: Policy, given: BucketDimensions): string {
+function formatMissing({ limits, tools, groups }: Policy, given: BucketDimensions): string {
   const isKnown = (dimension: string, limit: Limit) =>
     (given as Record<string, unknown>)[dimension] !== undefined ||
     (dimension === "tool" && tools.some(limit.matches)) ||
-    (dimension === "tier" && tiers.size > 0);
+    (dimension === "group" && groups.size > 0);
   const rows = limits.map((limit) => {
     const missing = limit.per.filter((dimension) => !isKnown(dimension, limit)).map(dimensionOption);
-    return [limit.name, missing.join(" ") || "a tool or a tier that the limit applies to"] as const;
+    return [limit.name, missing.join(" ") || "a tool or a group that the limit applies to"] as const;
   });
   return formatList(rows);
 }

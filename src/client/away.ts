@@ -8,7 +8,7 @@ import type { StepEvent } from "../kernel/decide.ts";
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import { definePolicy, type Limit, type Policy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { probeAfterMs } from "../layers/failover/pace.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";

@@ -48,7 +48,7 @@ describe("checkCall", () => {
     }
     const keys: [call: object, got: string][] = [
       [{ tool: "x", sesion: "s" }, '"sesion"'],
-      [{ tool: "x", tier: "T1" }, '"tier"'],
+      [{ tool: "x", group: "T1" }, '"group"'],
       [JSON.parse('{"tool":"x","__proto__":{}}'), '"__proto__"'],
       [Object.create({ tool: "x", toString: 1 }), '"toString"'],
     ];

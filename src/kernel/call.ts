@@ -10,8 +10,8 @@ export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "tool"]
 export const MAX_TOOL_LENGTH = 1_024;
 export const MAX_NAME_LENGTH = 65_536;
 
-/** What follows from a call and the policy, and is not said: the tool's tier, and the hash of the arguments. */
-export const DERIVED_DIMENSIONS = ["tier", "args"] as const;
+/** What follows from a call and the policy, and is not said: the tool's group, and the hash of the arguments. */
+export const DERIVED_DIMENSIONS = ["group", "args"] as const;
 
 /** What a limit can be per: one of `DIMENSIONS`, of `DERIVED_DIMENSIONS`, or a name of the policy's own. */
 export type Dimension = string;
@@ -30,11 +30,11 @@ export type Dimensions = WellKnownDimensions | { readonly [dimension: Dimension]
 
 /** Whose bucket it is, without dimensions of the policy's own. */
 export interface WellKnownBucket extends WellKnownDimensions {
-  readonly tier?: DimensionValue | undefined;
+  readonly group?: DimensionValue | undefined;
   readonly args?: unknown;
 }
 
-/** Whose bucket it is: a tier is named, and arguments are given as a call has them. */
+/** Whose bucket it is: a group is named, and arguments are given as a call has them. */
 export type BucketDimensions = WithOwn<WellKnownBucket>;
 
 /** An object that may have dimensions of the policy's own, too. Their values are checked at run time. */

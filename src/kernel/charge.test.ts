@@ -16,10 +16,15 @@ const POLICY = definePolicy({
     constructor: { cost: { constructor: 7 } },
   },
   limits: [
-    { name: "per-turn", per: ["session", "turn", "tool"], quota: 5, quotas: { search: 2, wait: "unlimited" } },
+    {
+      name: "per-turn",
+      per: ["session", "turn", "tool"],
+      quota: 5,
+      quotas: { tool: { search: 2, wait: "unlimited" } },
+    },
     { name: "tokens", per: ["session"], quota: 1000, unit: "tokens" },
-    { name: "known-tools", per: ["tool"], quotas: { search: 9, "7": 3 }, otherwise: "allow" },
-    { name: "per-user", per: ["user"], quota: 50, optional: true },
+    { name: "known-tools", per: ["tool"], quotas: { tool: { search: 9, "7": 3 } }, quota: "unlimited" },
+    { name: "per-user", per: ["user"], quota: 50, onMissing: "skip" },
     { name: "all", per: [], quota: 10, unit: "constructor" },
   ],
 });
@@ -46,17 +51,17 @@ function refuses(call: object, code: MisuseCode, path: string, got: string): Mis
 describe("resolveCharges by what is derived", () => {
   const policy = definePolicy({
     version: 1,
-    tools: { search: { tier: "T1", volatile: ["at"] }, book: { tier: "T3" } },
+    tools: { search: { group: "T1", ignoreArgs: ["at"] }, book: { group: "T3" } },
     limits: [
-      { name: "per-tier", per: ["session", "tier"], quotas: { T1: 10, T3: 1 }, otherwise: "deny" },
+      { name: "per-group", per: ["session", "group"], quotas: { group: { T1: 10, T3: 1 } }, quota: 0 },
       { name: "again", per: ["session", "tool", "args"], quota: 3 },
-      { name: "only-sends", per: ["session"], match: ["send_*"], quota: 2 },
+      { name: "only-sends", per: ["session"], when: { tool: ["send_*"] }, quota: 2 },
       {
         name: "workspace",
         per: ["workspace"],
-        optional: true,
+        onMissing: "skip",
         quota: 5,
-        quotas: { w9: 9 },
+        quotas: { workspace: { w9: 9 } },
         overrides: [
           { when: { workspace: "w2", plan: "pro" }, quota: 200 },
           { when: { plan: "pro" }, quota: 100 },
@@ -68,9 +73,9 @@ describe("resolveCharges by what is derived", () => {
   const of = (call: object) => resolveCharges(policy, "rate", { session: "s", ...call } as Call);
   const names = (call: object) => of(call).map(({ limit }) => limit.name);
 
-  it("takes the tier of the tool, and passes by where it has none", () => {
-    assert.deepEqual(names({ tool: "search" }), ["per-tier", "again"]);
-    assert.equal(of({ tool: "search" })[0]?.key, "rate:1:{s}:per-tier:T1");
+  it("takes the group of the tool, and passes by where it has none", () => {
+    assert.deepEqual(names({ tool: "search" }), ["per-group", "again"]);
+    assert.equal(of({ tool: "search" })[0]?.key, "rate:1:{s}:per-group:T1");
     assert.equal(of({ tool: "book" })[0]?.allotment.quota, 1);
     assert.deepEqual(names({ tool: "other" }), ["again"]);
   });
@@ -97,7 +102,7 @@ describe("resolveCharges by what is derived", () => {
     assert.equal(quota({ workspace: "w9", plan: "pro" }), 100);
     assert.equal(quota({ workspace: "w2", plan: "pro" }), 200);
     assert.equal(quota({ workspace: "w2", plan: "free" }), undefined);
-    assert.throws(() => of({ tool: "x", tier: "T1" }), /call: expected only .*got "tier"/);
+    assert.throws(() => of({ tool: "x", group: "T1" }), /call: expected only .*got "group"/);
     assert.throws(() => of({ tool: "x", colour: "red" }), /got "colour"/);
   });
 });
@@ -105,12 +110,12 @@ describe("resolveCharges by what is derived", () => {
 describe("resolveCharges of what is counted", () => {
   const policy = definePolicy({
     version: 1,
-    tools: { search: { tier: "T1", volatile: ["at"], cost: { calls: 7 } } },
+    tools: { search: { group: "T1", ignoreArgs: ["at"], cost: { calls: 7 } } },
     limits: [
-      { name: "sessions", per: ["user"], count: "session", quota: 5 },
-      { name: "queries", per: ["user"], count: "args", quota: 5, match: ["search", "read"] },
-      { name: "tiers", per: ["user"], count: "tier", quota: 5 },
-      { name: "plans", per: ["user"], count: "plan", quota: 5, optional: true },
+      { name: "sessions", per: ["user"], distinct: "session", quota: 5 },
+      { name: "queries", per: ["user"], distinct: "args", quota: 5, when: { tool: ["search", "read"] } },
+      { name: "groups", per: ["user"], distinct: "group", quota: 5 },
+      { name: "plans", per: ["user"], distinct: "plan", quota: 5, onMissing: "skip" },
     ],
   });
   const of = (call: object) =>
@@ -121,9 +126,9 @@ describe("resolveCharges of what is counted", () => {
   it("takes one unit of each limit whose value the call has, whatever the tool costs", () => {
     assert.deepEqual(
       of({ plan: "pro" }).map(({ limit, cost, seen }) => [limit.name, cost, seen?.length]),
-      ["sessions", "queries", "tiers", "plans"].map((name) => [name, 1, 16]),
+      ["sessions", "queries", "groups", "plans"].map((name) => [name, 1, 16]),
     );
-    assert.deepEqual(names({}), ["sessions", "queries", "tiers"]);
+    assert.deepEqual(names({}), ["sessions", "queries", "groups"]);
     assert.deepEqual(names({ tool: "other" }), ["sessions"]);
     assert.throws(() => of({ session: undefined }), /session: expected .*limit sessions is per user, got nothing/);
     assert.throws(() => of({ session: "" }), /session: expected .*got ""/);
@@ -218,7 +223,7 @@ describe("resolveCharges", () => {
     refuses({ ...BOOK, turn: null }, "missing-dimension", "turn", "nothing");
     refuses({}, "missing-dimension", "tool", "nothing");
     refuses(null as never, "invalid-call", "call", "null");
-    refuses({ ...BOOK, tier: "T1" }, "invalid-call", "call", '"tier"');
+    refuses({ ...BOOK, group: "T1" }, "invalid-call", "call", '"group"');
   });
 
   it("refuses values that are no names, also of tools that no limit is per", () => {

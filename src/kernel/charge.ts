@@ -47,28 +47,29 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   if (call.cost !== undefined) checkCost(policy, call.cost);
   const tool = dimensionValue("tool", call.tool);
   const toolCost = policy.costs.get(tool);
-  const tier = policy.tiers.get(tool);
+  const group = policy.groups.get(tool);
   const named = policy.namedTools.has(tool) ? tool : null;
-  const whole: BucketDimensions = tier === undefined ? call : { ...call, tier };
+  const whole: BucketDimensions = group === undefined ? call : { ...call, group };
   const said = saidIn(policy, whole);
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool)) continue;
-    const price = limit.count === null ? priceOf(limit.unit, call.cost, toolCost) : 1;
-    const missing = missingIn(limit, whole) ?? (isSaid(whole, limit.count) ? undefined : (limit.count ?? undefined));
-    if (missing === "tier") continue;
-    if (missing !== undefined && !limit.optional && price !== 0) throw missingDimension(limit, missing);
+    const price = limit.distinct === null ? priceOf(limit.unit, call.cost, toolCost) : 1;
+    const missing =
+      missingIn(limit, whole) ?? (isSaid(whole, limit.distinct) ? undefined : (limit.distinct ?? undefined));
+    if (missing === "group") continue;
+    if (missing !== undefined && limit.onMissing === "error" && price !== 0) throw missingDimension(limit, missing);
     if (missing !== undefined) continue;
     const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
-    matches.push(limit.count === null ? match : { ...match, seen: markOf(said, limit.count) });
+    matches.push(limit.distinct === null ? match : { ...match, seen: markOf(said, limit.distinct) });
   }
   return matches;
 }
 
 /** The mark of the value that a limit counts. */
-function markOf({ textOf }: Said, count: Dimension): string {
-  return digest(textOf(count)).slice(0, 16);
+function markOf({ textOf }: Said, distinct: Dimension): string {
+  return digest(textOf(distinct)).slice(0, 16);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
@@ -109,12 +110,12 @@ function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
 }
 
 /**
- * The hash of a call's arguments, without what the policy calls volatile in those of its tool.
+ * The hash of a call's arguments, without what the policy ignores in those of its tool.
  *
  * @throws MisuseError `invalid-call`
  */
-export function argsOf({ volatile }: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
-  return argsDigest(args, volatile.get(String(tool)) ?? NONE);
+export function argsOf({ ignoreArgs }: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
+  return argsDigest(args, ignoreArgs.get(String(tool)) ?? NONE);
 }
 
 /** What is said of a dimension. */
@@ -145,27 +146,34 @@ export function bucketOf(
   { textOf, partOf } = saidIn(policy, dimensions),
 ): Bucket {
   const partitionKey = limit.per.map((dimension) => [dimension, textOf(dimension)] as const);
-  const allotment = allotmentOf(limit, partitionKey.at(-1)?.[1] ?? "", dimensions);
+  const allotment = allotmentOf(limit, dimensions);
   const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
   return { key, limit, partitionKey, allotment };
 }
 
-function allotmentOf(limit: Limit, last: string, dimensions: BucketDimensions): Allotment {
+/** Overrides first, then `quotas`, then `quota`. */
+function allotmentOf(limit: Limit, dimensions: BucketDimensions): Allotment {
   const override =
     limit.overrides.length === 0 ? undefined : limit.overrideFor((dimension) => valueIn(dimensions, dimension));
-  return override?.allotment ?? limit.allotments.get(last) ?? limit.otherwise;
+  if (override !== undefined) return override.allotment;
+  for (const { dimension, allotments } of limit.quotas) {
+    const value = valueIn(dimensions, dimension);
+    const named = typeof value === "string" || typeof value === "number" ? allotments.get(String(value)) : undefined;
+    if (named !== undefined) return named;
+  }
+  return limit.allotment;
 }
 
-/** What a step asks of a bucket. A limit that only counts, only warns or is unlimited is left out of the judgement. */
+/** What a step asks of a bucket. A limit that only counts, only warns, or is unlimited, is left out of the judgement. */
 export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event: StepEvent): Step {
+  const { mode, isBorrowing } = limit;
   const isUnlimited = allotment.quota === null;
-  const isPlain = limit.mode === "enforce" && !limit.isLent && limit.onStoreError === "share" && !isUnlimited;
-  if (isPlain) return { bucket: key, limit: spec, event };
-  const shadow = limit.mode === "enforce" && !isUnlimited ? {} : { shadow: true };
   const onStoreError = isUnlimited ? "allow" : limit.onStoreError;
+  if (mode === "enforce" && !isBorrowing && onStoreError === "share") return { bucket: key, limit: spec, event };
+  const shadow = mode === "enforce" && !isUnlimited ? {} : { shadow: true };
   const away = onStoreError === "share" ? {} : { onStoreError };
-  const lent = limit.isLent ? { lease: true as const } : {};
-  return { bucket: key, limit: spec, event, ...shadow, ...away, ...lent };
+  const borrow = isBorrowing ? { borrow: true as const } : {};
+  return { bucket: key, limit: spec, event, ...shadow, ...away, ...borrow };
 }
 
 /** Refuses dimensions that leave out one of the limit's own. */

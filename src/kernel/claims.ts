@@ -82,6 +82,6 @@ export function checkClaims({ limits }: Policy, quotas: ClaimedQuotas): void {
 }
 
 /** Whether some calls of a limit may bring their quota. */
-export function takesClaims({ otherwise }: Pick<Limit, "otherwise">): boolean {
-  return otherwise.claims !== null;
+export function takesClaims({ allotment }: Pick<Limit, "allotment">): boolean {
+  return allotment.claims !== null;
 }

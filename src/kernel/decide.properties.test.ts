@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Outcome, type StoreRequest } from "./decide.ts";
 import { definePolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_121;
@@ -39,12 +39,12 @@ function unitsOfLife(log: readonly Admitted[], nowMs: number, lengthMs: number, 
 
 const MODELS: Record<string, (quota: number, lengthMs: number, burst: number) => Model> = {
   "quota, ttl from last": (quota, ttlMs) => ({
-    ...limitOf({ quota, ttl: `${ttlMs}ms` }),
+    ...limitOf({ quota, resetAfterIdle: `${ttlMs}ms` }),
     used: (log, nowMs) => unitsOfLife(log, nowMs, ttlMs, "last"),
     most: (spanMs) => quota * (1 + Math.floor(spanMs / ttlMs)),
   }),
   "quota, ttl from first": (quota, ttlMs) => ({
-    ...limitOf({ quota, ttl: { fromFirst: `${ttlMs}ms` } }),
+    ...limitOf({ quota, resetAfter: `${ttlMs}ms` }),
     used: (log, nowMs) => unitsOfLife(log, nowMs, ttlMs, "first"),
     most: (spanMs) => quota * (1 + Math.floor(spanMs / ttlMs)),
     fromFirst: true,
@@ -85,7 +85,7 @@ const MODELS: Record<string, (quota: number, lengthMs: number, burst: number) =>
 
 function limitOf(input: { quota: number } & Record<string, unknown>): { spec: LimitSpec; capacity: number } {
   const limit = { name: "limit", per: [], ...input } as unknown as LimitInput;
-  const spec = definePolicy({ version: 1, limits: [limit] }).limits[0]?.otherwise?.spec;
+  const spec = definePolicy({ version: 1, limits: [limit] }).limits[0]?.allotment?.spec;
   assert.ok(spec);
   return { spec, capacity: input.quota };
 }

@@ -35,7 +35,7 @@ import {
 } from "./holds.ts";
 import { type Once, onceNotAhead, onceOf, type Replay, replayOf } from "./once.ts";
 import { decidePlain } from "./plain.ts";
-import type { OnStoreError } from "./policy-schema.ts";
+import type { OnStoreError } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
 /** What one step asks of one bucket. */
@@ -79,7 +79,7 @@ export interface Step {
   /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
   readonly shadow?: boolean;
   /** Whether units may be borrowed ahead; a store knows nothing of it. */
-  readonly lease?: true;
+  readonly borrow?: true;
   /** What holds while the store is away; a store knows nothing of it. Absent: an instance's share of what was left. */
   readonly onStoreError?: Exclude<OnStoreError, "share">;
 }

@@ -7,7 +7,7 @@ import { resolveCharges, stepOf } from "./charge.ts";
 import { decide, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
 import { definePolicy, type Policy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_251_121;
@@ -41,14 +41,14 @@ const limits: fc.Arbitrary<object> = fc
     fc.integer({ min: 1, max: 9 }),
   )
   .map(([base, length, kind, burst]) => {
-    if (kind === "ttl") return { ...base, ttl: length };
+    if (kind === "ttl") return { ...base, resetAfterIdle: length };
     if (kind === "token-bucket") return { ...base, algorithm: "token-bucket", window: length, burst };
     if (kind === "sliding-window") return { ...base, algorithm: "sliding-window", window: length };
     return { ...base, algorithm: "fixed-window", window: length, align: kind === "window" ? "epoch" : "first-use" };
   });
 const both = [
-  { per: [], quota: 9, ttl: "50ms" },
-  { per: [], quota: 9, ttl: "50ms", unit: "tokens" },
+  { per: [], quota: 9, resetAfterIdle: "50ms" },
+  { per: [], quota: 9, resetAfterIdle: "50ms", unit: "tokens" },
 ];
 const policies = fc.array(limits, { minLength: 1, maxLength: 4 }).map((few) => {
   const named = [...few, ...both].map((limit, i) => ({ name: `limit-${i}`, ...limit }));

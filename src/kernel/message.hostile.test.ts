@@ -8,7 +8,8 @@ import { resolveCharges, stepOf } from "./charge.ts";
 import { decide, type StepEvent, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
 import { definePolicy, type Policy } from "./policy.ts";
-import { type LimitInput, type PolicyInput, policySchema } from "./policy-schema.ts";
+import type { LimitInput, PolicyInput } from "./policy-input.ts";
+import { policySchema } from "./policy-schema.ts";
 import type { StoredState } from "./stored.ts";
 
 const SEED = 20_261_122;

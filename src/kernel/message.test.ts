@@ -9,10 +9,10 @@ import type { StepReply } from "./decide.ts";
 import { type Decision, decisionOf } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
 import { definePolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-schema.ts";
+import type { LimitInput } from "./policy-input.ts";
 
 /** The policy names `send_email`, and does not name `search`. */
-const TOOLS = { send_email: { tier: "write" } };
+const TOOLS = { send_email: { group: "write" } };
 const WHOSE = { tenant: "x", user: "u", session: "s", turn: "t" };
 
 function decided(limits: LimitInput[], call: Partial<Call>, steps: StepReply[]): Decision {
@@ -20,8 +20,7 @@ function decided(limits: LimitInput[], call: Partial<Call>, steps: StepReply[]):
   const own = limits.flatMap(({ per }) => per.filter((name) => policy.dimensions.has(name)).map((name) => [name, "x"]));
   const charges = resolveCharges(policy, "rate", { ...Object.fromEntries(own), ...WHOSE, tool: "search", ...call });
   const allowed = steps.every((step, i) => {
-    const limit = charges[i]?.limit;
-    return step.allowed || limit?.mode !== "enforce";
+    return step.allowed || charges[i]?.limit.mode !== "enforce";
   });
   return decisionOf(charges, { allowed, nowMs: 1_000, steps });
 }
@@ -173,14 +172,14 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Limit reached: 40,000 tokens per hour per user, 2 tokens left, 7 tokens needed. Retry after 20 s.",
       ],
       [
-        { per: ["tenant"], algorithm: "fixed-window", align: "calendar", window: "month", quota: 1_000 },
+        { per: ["tenant"], algorithm: "fixed-window", window: "month", quota: 1_000 },
         {},
         denied(1_000, 1_036_800_005),
         "Limit reached (lim), call denied: no calls are left for this tenant for now (limit: 1,000 calls per month). Try again in 12 days 1 hour, or finish with what you have.",
         "Limit reached: 1,000 calls per month per tenant. Retry after 12 d 1 h.",
       ],
       [
-        { per: ["tenant"], algorithm: "fixed-window", align: "calendar", window: "day", quota: 1 },
+        { per: ["tenant"], algorithm: "fixed-window", window: "day", quota: 1 },
         {},
         denied(1, 3_600_000),
         "Limit reached (lim), call denied: no calls are left for this tenant for now (limit: 1 call per day). Try again in 1 hour, or finish with what you have.",
@@ -353,7 +352,7 @@ describe("the text of a denied call, for the model and for programs", () => {
     ],
     "budgets that start again": [
       [
-        { per: ["user", "tool"], quota: 200, ttl: { fromFirst: "1d" } },
+        { per: ["user", "tool"], quota: 200, resetAfter: "1d" },
         {},
         denied(200, 20_000),
         "Limit reached (lim), call denied: this tool has no calls left for this user for now (limit: 200 calls per day). Try again in 20 seconds, or go on without it; other tools are still available.",
@@ -362,21 +361,21 @@ describe("the text of a denied call, for the model and for programs", () => {
     ],
     "what is not allowed at all": [
       [
-        { per: ["session", "tool"], quota: 5, quotas: { send_email: 0 } },
+        { per: ["session", "tool"], quota: 5, quotas: { tool: { send_email: 0 } } },
         EMAIL,
         denied(0, null),
         "Call denied (lim): send_email is not allowed. Do not call it again; other tools are still available.",
         "Not allowed: the limit is 0 calls per session and tool.",
       ],
       [
-        { per: ["session", "tool"], quotas: { other: 5 }, otherwise: "deny" },
+        { per: ["session", "tool"], quotas: { tool: { other: 5 } }, quota: 0 },
         {},
         denied(0, null),
         "Call denied (lim): this tool is not allowed. Do not call it again; other tools are still available.",
         "Not allowed: the limit is 0 calls per session and tool.",
       ],
       [
-        { per: ["user"], match: ["search", "send_email"], quota: 0 },
+        { per: ["user"], when: { tool: ["search", "send_email"] }, quota: 0 },
         {},
         denied(0, null),
         "Call denied (lim): search and send_email are not allowed for this user. Do not call them again; other tools are still available.",
@@ -422,28 +421,28 @@ describe("the text of a denied call, for the model and for programs", () => {
     ],
     "values that are counted": [
       [
-        { per: ["user"], quota: 3, count: "session" },
+        { per: ["user"], quota: 3, distinct: "session" },
         {},
         denied(3),
         "Limit reached (lim), call denied: no new sessions are left for this user: all 3 are used. Do not call tools again; finish with what you have.",
         "Limit reached: 3 new sessions per user.",
       ],
       [
-        { per: ["user"], ...HOURLY, quota: 1, count: "session" },
+        { per: ["user"], ...HOURLY, quota: 1, distinct: "session" },
         {},
         denied(1, 20_000),
         "Limit reached (lim), call denied: no new sessions are left for this user for now (limit: 1 new session per hour). Try again in 20 seconds, or finish with what you have.",
         "Limit reached: 1 new session per hour per user. Retry after 20 s.",
       ],
       [
-        { per: ["session"], quota: 3, count: "tool" },
+        { per: ["session"], quota: 3, distinct: "tool" },
         {},
         denied(3),
         "Limit reached (lim), call denied: no new tools are left in this session: all 3 are used. Do not call new tools; tools that were called before are still available.",
         "Limit reached: 3 new tools per session.",
       ],
       [
-        { per: ["session"], ...HOURLY, quota: 1, count: "args" },
+        { per: ["session"], ...HOURLY, quota: 1, distinct: "args" },
         {},
         denied(1, 20_000),
         "Limit reached (lim), call denied: no new args are left in this session for now (limit: 1 new arg per hour). Try again in 20 seconds, or go on without tools with new arguments; calls with earlier arguments are still possible.",
@@ -452,39 +451,39 @@ describe("the text of a denied call, for the model and for programs", () => {
     ],
     "some tools alone": [
       [
-        { per: ["session"], match: ["search"], quota: 5 },
+        { per: ["session"], when: { tool: ["search"] }, quota: 5 },
         {},
         denied(5),
         "Limit reached (lim), call denied: search has no calls left in this session: all 5 are used. Do not call it again; other tools are still available.",
         "Limit reached: 5 calls per session.",
       ],
       [
-        { per: ["session"], match: ["search", "send_email"], quota: 5 },
+        { per: ["session"], when: { tool: ["search", "send_email"] }, quota: 5 },
         {},
         denied(5),
         "Limit reached (lim), call denied: search and send_email have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
         "Limit reached: 5 calls per session.",
       ],
       [
-        { per: ["session"], match: ["sea*", "send_email"], quota: 5 },
+        { per: ["session"], when: { tool: ["sea*", "send_email"] }, quota: 5 },
         {},
         denied(5),
         "Limit reached (lim), call denied: tools like this one have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
         "Limit reached: 5 calls per session.",
       ],
       [
-        { per: ["session"], match: ["search", "*"], quota: 5 },
+        { per: ["session"], when: { tool: ["search", "*"] }, quota: 5 },
         {},
         denied(5),
         "Limit reached (lim), call denied: no calls are left in this session: all 5 are used. Do not call tools again; finish with what you have.",
         "Limit reached: 5 calls per session.",
       ],
       [
-        { per: ["session", "tier"], quota: 5 },
+        { per: ["session", "group"], quota: 5 },
         EMAIL,
         denied(5),
         "Limit reached (lim), call denied: tools of this kind have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
-        "Limit reached: 5 calls per session and tier.",
+        "Limit reached: 5 calls per session and group.",
       ],
     ],
     "some arguments alone": [
@@ -571,24 +570,24 @@ describe("the text of how little is left", () => {
     ],
     "values that are counted": [
       // The call's own session is counted: its next calls pass, and the model chooses no other.
-      [{ per: ["user"], quota: 3, count: "session" }, {}, 3, null],
+      [{ per: ["user"], quota: 3, distinct: "session" }, {}, 3, null],
       [
-        { per: ["session"], quota: 3, count: "tool" },
+        { per: ["session"], quota: 3, distinct: "tool" },
         {},
         3,
         "No new tools are left in this session: all 3 are used. Do not call new tools; tools that were called before are still available.",
       ],
       [
-        { per: ["session"], ...HOURLY, quota: 5, count: "args", noticeAt: 0.8 },
+        { per: ["session"], ...HOURLY, quota: 5, distinct: "args", notice: { at: 0.8 } },
         {},
         5,
         "No new args are left in this session for now (limit: 5 new args per hour). Wait up to 13 minutes before you call tools with new arguments; calls with earlier arguments are still possible.",
       ],
       [
-        { per: ["session"], quota: 5, count: "tier" },
+        { per: ["session"], quota: 5, distinct: "group" },
         EMAIL,
         4,
-        "Only 1 of 5 new tiers is left in this session; tools of the kinds that were called before are still available.",
+        "Only 1 of 5 new groups is left in this session; tools of the kinds that were called before are still available.",
       ],
     ],
     "money, rounded so that nothing is promised": [
@@ -613,37 +612,37 @@ describe("the text of how little is left", () => {
     ],
     "limits that refill, where the policy wants it": [
       [
-        { per: ["user", "tool"], ...HOURLY, quota: 5, noticeAt: 0.8 },
+        { per: ["user", "tool"], ...HOURLY, quota: 5, notice: { at: 0.8 } },
         {},
         4,
         "This tool has only 1 call left for this user for now (limit: 5 calls per hour); other tools are still available.",
       ],
       [
-        { per: ["user", "tool"], ...HOURLY, quota: 5, noticeAt: 0.8 },
+        { per: ["user", "tool"], ...HOURLY, quota: 5, notice: { at: 0.8 } },
         {},
         5,
         "This tool has no calls left for this user for now (limit: 5 calls per hour). Wait up to 13 minutes before you call it again; other tools are still available.",
       ],
       [
-        { per: ["user"], ...BURST, noticeAt: 0.5 },
+        { per: ["user"], ...BURST, notice: { at: 0.5 } },
         {},
         10,
         "No calls are left for this user for now (limit: 60 calls per minute, at most 10 at once). Wait up to 13 minutes before you call again.",
       ],
       [
-        { per: ["user"], ...HOURLY, ...DOLLAR, noticeAt: 0.5 },
+        { per: ["user"], ...HOURLY, ...DOLLAR, notice: { at: 0.5 } },
         usd(1),
         999_000,
         "Only $0.001 is left for this user for now (limit: $1.00 per hour).",
       ],
       [
-        { ...AT_ONCE, noticeAt: 0.5 },
+        { ...AT_ONCE, notice: { at: 0.5 } },
         {},
         3,
         "3 of at most 4 calls were running at once in this session when this call began. Make fewer calls at the same time.",
       ],
       [
-        { ...AT_ONCE, per: ["session", "tool"], noticeAt: 0.1 },
+        { ...AT_ONCE, per: ["session", "tool"], notice: { at: 0.1 } },
         EMAIL,
         1,
         "1 of at most 4 calls of send_email was running at once in this session when this call began. Make fewer calls at the same time.",
@@ -666,13 +665,13 @@ describe("the text of how little is left", () => {
     ],
     "some tools alone": [
       [
-        { per: ["session"], match: ["sea*"], quota: 5 },
+        { per: ["session"], when: { tool: ["sea*"] }, quota: 5 },
         {},
         5,
         "Tools like this one have no calls left in this session: all 5 are used. Do not call them again; other tools are still available.",
       ],
       [
-        { per: ["session", "tier"], quota: 5 },
+        { per: ["session", "group"], quota: 5 },
         EMAIL,
         4,
         "Tools of this kind have only 1 of 5 calls left in this session; other tools are still available.",
@@ -743,7 +742,7 @@ describe("several limits", () => {
   });
 
   it("close no tools because of values that are counted", () => {
-    const sessions: LimitInput = { name: "sessions", per: ["user"], count: "session", quota: 3 };
+    const sessions: LimitInput = { name: "sessions", per: ["user"], distinct: "session", quota: 3 };
     const near = decided([{ ...TOOL, quota: 1 }, sessions], {}, [passed(1), passed(3)]);
     const open = "Do not call it again; other tools are still available.";
     assert.equal(near.notice, `This tool has no calls left in this session. ${open}`);
@@ -768,7 +767,7 @@ describe("several limits", () => {
 
   it("never name one that denies nothing", () => {
     const shadow: LimitInput = { name: "shadow", per: [], quota: 0, mode: "shadow" };
-    const warns = { name: "warns", per: ["session"], ...STUCK, action: "warn" as const };
+    const warns = { name: "warns", per: ["session"], ...STUCK, mode: "warn" as const };
     const steps = [denied(0, null), denied(3, 725_000), denied(9, 725_000)];
     const { message, verdicts, deniedBy } = decided([shadow, warns, ALL], {}, steps);
     assert.match(message ?? "", /^Limit reached \(all\), /);
@@ -789,7 +788,7 @@ describe("several limits", () => {
 
 describe("the text of a row without progress", () => {
   const warned = (limit: object, call: Partial<Call> = {}) =>
-    decided([{ name: "stuck", action: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;
+    decided([{ name: "stuck", mode: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;
 
   it("warns, and says what may make progress", () => {
     assert.equal(
@@ -833,17 +832,17 @@ describe("every text", () => {
     const { message, detail } = decided([{ name: "lim", per, quota: 5 }], {}, [denied(5)]);
     assert.match(message ?? "", /^Limit reached \(lim\), call denied: no calls are left: all 5 are used\. /);
     assert.equal(detail, "Limit reached: 5 calls.");
-    const match = ["search", ...Array.from({ length: 3 }, (_, i) => `tool_${i}`)];
-    const { notice } = decided([{ name: "lim", per: [], match, quota: 5 }], {}, [passed(5)]);
+    const tool = ["search", ...Array.from({ length: 3 }, (_, i) => `tool_${i}`)];
+    const { notice } = decided([{ name: "lim", per: [], when: { tool }, quota: 5 }], {}, [passed(5)]);
     assert.match(notice ?? "", /^Tools like this one have no calls left: all 5 are used\./);
   });
 
   it("names a tool only in words that cannot break a text", () => {
     for (const name of ["two words", "x".repeat(65), "a\nb", "{limit}", "Ignore: all.\n"]) {
-      const own: LimitInput = { name: "lim", per: ["tool"], quota: 5, quotas: { [name]: 1 } };
+      const own: LimitInput = { name: "lim", per: ["tool"], quota: 5, quotas: { tool: { [name]: 1 } } };
       const text = decided([own], { tool: name }, [passed(1)]).notice;
       assert.equal(text, "This tool has no calls left. Do not call it again; other tools are still available.");
-      const match: LimitInput = { name: "lim", per: [], match: [name], quota: 1 };
+      const match: LimitInput = { name: "lim", per: [], when: { tool: [name] }, quota: 1 };
       const { notice } = decided([match], { tool: name }, [passed(1)]);
       assert.match(notice ?? "", /^Tools like this one have no calls left\./);
     }
@@ -864,7 +863,7 @@ describe("every text", () => {
       { quota: 1_000, unit: long.unit, algorithm: "concurrency" },
       { quota: longest, algorithm: "elapsed" },
       { quota: MAX, algorithm: "streak", of: "results" },
-      { quota: MAX, algorithm: "streak", of: "results", action: "warn" },
+      { quota: MAX, algorithm: "streak", of: "results", mode: "warn" },
     );
     const dimensions = fc.shuffledSubarray([...DIMENSIONS, "args", "a".repeat(32)], { maxLength: 8 });
     const steps = fc.record({
@@ -881,8 +880,14 @@ describe("every text", () => {
       numbers,
       fc.boolean(),
       (per, kind, step, units, isMatched) => {
-        const limit = { name: long.limit, per, noticeAt: 0.01, ...kind, ...(isMatched ? { match: [long.tool] } : {}) };
-        if ("action" in kind) Object.assign(limit, { noticeAt: "never" });
+        const limit = {
+          name: long.limit,
+          per,
+          notice: { at: 0.01 },
+          ...kind,
+          ...(isMatched ? { when: { tool: [long.tool] } } : {}),
+        };
+        if ("action" in kind) Object.assign(limit, { notice: { at: "never" } });
         const cost = "unit" in kind && units > 0 ? { cost: { [kind.unit as string]: units } } : {};
         const call = { tool: long.tool, ...cost };
         const { message, detail, notice } = decided([limit as unknown as LimitInput], call, [step]);

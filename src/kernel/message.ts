@@ -23,7 +23,7 @@ export type CountedVerdict = Verdict & {
 
 /** What a text is made from. */
 export interface About {
-  readonly limit: Pick<Limit, "per" | "message" | "match" | "calendar" | "count">;
+  readonly limit: Pick<Limit, "per" | "message" | "notice" | "tools" | "calendar" | "distinct">;
   /** The called tool's name where the policy has it, too, and the limit is per tool. */
   readonly tool: string | null;
   readonly verdict: CountedVerdict;
@@ -118,6 +118,9 @@ export function awayDetail({ retryAfterMs }: Verdict): string {
 /** The words of a text of the policy's own, as `{remaining}`. */
 export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "retryAfter"] as const;
 
+/** The words of a notice of the policy's own. */
+export const NOTICE_WORDS = [...MESSAGE_WORDS, "used"] as const;
+
 function filled(template: string, { verdict, spec, waitMs }: About): string {
   const ms = verdict.retryAfterMs ?? (algorithmOf(spec).refills(spec) ? waitMs : null);
   const words = { ...verdict, retryAfter: ms === null ? "never" : formatDuration(ms) };
@@ -141,37 +144,37 @@ interface Subject {
 }
 
 /** Whether a limit is for some tools, or some arguments, alone: others are not affected when it is used up. */
-export function isPartial({ per, match, count }: About["limit"]): boolean {
-  return match !== null || [...per, count].some((dimension) => SPECIFIC.has(dimension));
+export function isPartial({ per, tools, distinct }: About["limit"]): boolean {
+  return tools !== null || [...per, distinct].some((dimension) => SPECIFIC.has(dimension));
 }
 
 /** Whether a limit counts values that a model does not choose: its calls have one that was counted already. */
-export function isCountedElsewhere({ count }: About["limit"]): boolean {
-  return count !== null && !SPECIFIC.has(count);
+export function isCountedElsewhere({ distinct }: About["limit"]): boolean {
+  return distinct !== null && !SPECIFIC.has(distinct);
 }
 
-const SPECIFIC: ReadonlySet<Dimension | null> = new Set<Dimension | null>(["tool", "tier", "args"]);
+const SPECIFIC: ReadonlySet<Dimension | null> = new Set<Dimension | null>(["tool", "group", "args"]);
 
 /** What a limit that counts values denies, and what it still allows. */
 const COUNTED: Partial<Record<Dimension, { readonly fresh: string; readonly known: string }>> = {
   tool: { fresh: "new tools", known: "tools that were called before are still available" },
-  tier: { fresh: "tools of a new kind", known: "tools of the kinds that were called before are still available" },
+  group: { fresh: "tools of a new kind", known: "tools of the kinds that were called before are still available" },
   args: { fresh: "tools with new arguments", known: "calls with earlier arguments are still possible" },
 };
 
-function countedOf({ count }: About["limit"]) {
-  return count === null ? undefined : COUNTED[count];
+function countedOf({ distinct }: About["limit"]) {
+  return distinct === null ? undefined : COUNTED[distinct];
 }
 
-function subjectOf({ limit: { per, match }, tool }: About): Subject {
+function subjectOf({ limit: { per, tools }, tool }: About): Subject {
   const one = per.includes("tool");
   if (per.includes("args")) return { text: `${tool ?? "this tool"} with these arguments`, isMany: false };
   if (one) return { text: tool ?? "this tool", isMany: false };
-  if (per.includes("tier")) return { text: "tools of this kind", isMany: true };
-  if (match === null) return { text: null, isMany: true };
-  const names = listed(match);
-  const areSaid = match.length > 0 && match.length <= MAX_NAMES && names.length <= MAX_SCOPE && match.every(isSayable);
-  return { text: areSaid ? names : "tools like this one", isMany: match.length > 1 || !areSaid };
+  if (per.includes("group")) return { text: "tools of this kind", isMany: true };
+  if (tools === null) return { text: null, isMany: true };
+  const names = listed(tools);
+  const areSaid = tools.length > 0 && tools.length <= MAX_NAMES && names.length <= MAX_SCOPE && tools.every(isSayable);
+  return { text: areSaid ? names : "tools like this one", isMany: tools.length > 1 || !areSaid };
 }
 
 const SAYABLE = /^[\w.:/-]{1,64}$/;
@@ -185,7 +188,7 @@ export function isSayable(name: string): boolean {
 function fitting(about: About, write: (subject: Subject) => string): string {
   const whole = write(subjectOf(about));
   if (whole.length <= MAX_LENGTH) return whole;
-  const plain = { ...about, tool: null, limit: { ...about.limit, match: about.limit.match === null ? null : [] } };
+  const plain = { ...about, tool: null, limit: { ...about.limit, tools: about.limit.tools === null ? null : [] } };
   return clipped(write(subjectOf(plain)));
 }
 
@@ -334,7 +337,7 @@ function inUse(unit: string): string {
 
 function unitsOf({ limit, verdict }: About, count = 0): string {
   const noun = nounOf(verdict.unit, count);
-  return limit.count === null ? noun : `new ${noun}`;
+  return limit.distinct === null ? noun : `new ${noun}`;
 }
 
 function left({ remaining, unit }: CountedVerdict): string {
@@ -413,7 +416,7 @@ function allowanceOf(about: About, scope = ""): string {
   const { limit, verdict, spec, total } = about;
   const { unit, quota } = verdict;
   const count = isBudget(spec) ? total : quota;
-  const units = limit.count === null ? amount(count, unit) : `${grouped(count)} ${unitsOf(about, count)}`;
+  const units = limit.distinct === null ? amount(count, unit) : `${grouped(count)} ${unitsOf(about, count)}`;
   switch (spec.algorithm) {
     case "concurrency":
       return `${units} at once${scope}`;

@@ -2,19 +2,20 @@
 
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
+import { claimsUpTo } from "./claims.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
-import { parseDuration } from "./duration.ts";
+import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { globMatcher, isGlob } from "./glob.ts";
 import { isSayable } from "./message.ts";
 import type { Allotment, Limit, Override, Policy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import type { OverrideInput, QuotaFromCallInput, WhenInput } from "./policy-input.ts";
+import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
+import { isCalendarWord } from "./policy-settled.ts";
 
 /** The policy that a correct input says. */
-export function compilePolicy(input: PolicyInput): Policy {
+export function compilePolicy(input: ParsedPolicy): Policy {
   const limits = input.limits.map(compileLimit);
-  const named = input.limits
-    .filter(({ per }) => per.at(-1) === "tool")
-    .flatMap(({ quotas }) => Object.keys(quotas ?? {}));
+  const named = input.limits.flatMap(({ quotas }) => Object.keys(quotas?.tool ?? {}));
   const tools = Object.entries(input.tools ?? {});
   const dimensions = dimensionsOf(input);
   return {
@@ -28,9 +29,9 @@ export function compilePolicy(input: PolicyInput): Policy {
     maxHoldMs: toMs(input.maxHold ?? DEFAULT_MAX_HOLD),
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
     tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
-    namedTools: new Set([...tools.map(([tool]) => tool), ...named, ...matchedIn(input)].filter(isSayable)),
-    tiers: new Map(tools.flatMap(([tool, { tier }]) => (tier === undefined ? [] : [[tool, tier] as const]))),
-    volatile: new Map(tools.map(([tool, { volatile }]) => [tool, new Set(volatile)] as const)),
+    namedTools: new Set([...tools.map(([tool]) => tool), ...named, ...selectedIn(input)].filter(isSayable)),
+    groups: new Map(tools.flatMap(([tool, { group }]) => (group === undefined ? [] : [[tool, group] as const]))),
+    ignoreArgs: new Map(tools.map(([tool, { ignoreArgs }]) => [tool, new Set(ignoreArgs)] as const)),
     dimensions: new Set(dimensions),
     callWords: new Set([...dimensions, ...CALL_WORDS]),
     bucketWords: new Set([...dimensions, ...DERIVED_DIMENSIONS]),
@@ -38,14 +39,21 @@ export function compilePolicy(input: PolicyInput): Policy {
 }
 
 /** The tools that limits are for by name. */
-function matchedIn({ limits }: PolicyInput): string[] {
-  return limits.flatMap(({ match }) => (match ?? []).filter((pattern) => !pattern.includes("*")));
+function selectedIn({ limits }: ParsedPolicy): string[] {
+  return limits.flatMap((limit) => (toolsOf(limit) ?? []).filter((pattern) => !isGlob(pattern)));
 }
 
-function dimensionsOf({ limits }: PolicyInput): string[] {
+/** The tools that a limit is for, by name or pattern; `undefined` for all. */
+export function toolsOf({ when }: { readonly when?: WhenInput | undefined }): readonly string[] | undefined {
+  return when?.tool === undefined ? undefined : [when.tool].flat().map(String);
+}
+
+function dimensionsOf({ limits }: ParsedPolicy): string[] {
   const said = limits.flatMap((limit) => [
     ...limit.per,
-    ...("count" in limit && limit.count !== undefined ? [limit.count] : []),
+    ...("distinct" in limit && limit.distinct !== undefined ? [limit.distinct] : []),
+    ...Object.keys(limit.when ?? {}),
+    ...Object.keys(limit.quotas ?? {}),
     ...(limit.overrides ?? []).flatMap(({ when }) => Object.keys(when)),
   ]);
   const derived: readonly string[] = DERIVED_DIMENSIONS;
@@ -57,62 +65,84 @@ const DEFAULT_MAX_HOLD = "1h";
 /** A budget that is used up by four fifths is near its end. */
 const NOTICE_AT = 0.8;
 
-function compileLimit(limit: LimitInput): Limit {
-  const noticeAt = limit.noticeAt === "never" ? null : (limit.noticeAt ?? (isBudget(limit) ? NOTICE_AT : null));
-  const allotment = (quota: number | string): Allotment =>
-    quota === "unlimited" ? unlimitedOf(limit) : allotmentOf(limit, unitsOf(quota), noticeAt);
+function compileLimit(limit: ParsedLimit): Limit {
+  const { at = isBudget(limit) ? NOTICE_AT : "never", message = null } = limit.notice ?? {};
+  const noticeAt = at === "never" ? null : at;
+  const allotment = (quota: number | string, burst?: number): Allotment =>
+    quota === "unlimited" ? unlimitedOf(limit) : allotmentOf(limit, unitsOf(quota), noticeAt, burst);
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
-  const count = "count" in limit ? (limit.count ?? null) : null;
-  const overrides = (limit.overrides ?? []).map(({ when, quota }) => ({
+  const distinct = "distinct" in limit ? (limit.distinct ?? null) : null;
+  const tools = toolsOf(limit);
+  const { quotas, overrides: written } = allottedIn(limit);
+  const overrides = written.map(({ when, quota, burst }) => ({
     when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
-    allotment: allotment(quota),
+    allotment: allotment(quota, burst),
   }));
   return {
     name: limit.name,
     per: [...limit.per],
     unit: unitOf(limit),
-    isPriced: count === null && limit.algorithm !== "elapsed" && limit.algorithm !== "streak",
-    count,
+    isPriced: distinct === null && limit.algorithm !== "elapsed" && limit.algorithm !== "streak",
+    distinct,
     reports: limit.algorithm === "streak" ? limit.of : null,
     calendar: calendarOf(limit),
-    optional: limit.optional ?? false,
-    mode: modeOf(limit),
-    isLent: "lease" in limit && limit.lease === "auto",
-    noticeAt,
+    onMissing: limit.onMissing ?? "error",
+    mode: limit.mode ?? "enforce",
+    isBorrowing: "borrow" in limit && limit.borrow === "auto",
+    notice: { at: noticeAt, message },
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
-    match: limit.match === undefined || limit.match.includes("*") ? null : [...limit.match],
-    matches: toolMatcher(limit.match),
+    tools: tools === undefined || tools.includes("*") ? null : tools,
+    matches: toolMatcher(tools),
     overrides,
     overrideFor: overrideFinder(overrides),
     leaseMs: toMs(lease),
     onExpiry,
     onError: "onError" in limit ? (limit.onError ?? null) : null,
-    allotments: new Map(Object.entries(limit.quotas ?? {}).map(([value, quota]) => [value, allotment(quota)])),
-    otherwise: allotment(limit.quota ?? (limit.otherwise === "deny" ? 0 : "unlimited")),
+    quotas: Object.entries(quotas).map(([dimension, byValue]) => ({
+      dimension,
+      allotments: new Map(Object.entries(byValue).map(([value, quota]) => [value, allotment(quota)])),
+    })),
+    allotment: isFromCall(limit.quota) ? claimed(limit.quota, allotment) : allotment(limit.quota),
   };
 }
 
-function allotmentOf(limit: LimitInput, quota: number, noticeAt: number | null): Allotment {
-  const spec = specOf(limit, quota);
+/** What a limit allots, whatever its algorithm: amounts, or durations. */
+interface AllottedIn {
+  readonly quota: number | string | QuotaFromCallInput;
+  readonly quotas: Readonly<Record<string, Readonly<Record<string, number | string>>>>;
+  readonly overrides: readonly (OverrideInput<number | string> & { readonly burst?: number | undefined })[];
+}
+
+export function allottedIn({ quota, quotas = {}, overrides = [] }: ParsedLimit): AllottedIn {
+  return { quota, quotas, overrides };
+}
+
+function allotmentOf(limit: ParsedLimit, quota: number, noticeAt: number | null, burst?: number): Allotment {
+  const spec = specOf(limit, quota, burst);
   const capacity = algorithmOf(spec).capacity(spec);
   // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
   const noticeBelow = noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9);
   return { quota, spec, capacity, isCounted: true, claims: null, noticeBelow, windowMs: windowOf(limit) };
 }
 
-function modeOf(limit: LimitInput): Limit["mode"] {
-  if (limit.mode === "shadow") return "shadow";
-  return limit.algorithm === "streak" && limit.action === "warn" ? "warn" : "enforce";
-}
-
 /** The length of a limit's window; `null` where it has none, or a calendar's. */
-function windowOf(limit: LimitInput): number | null {
+function windowOf(limit: ParsedLimit): number | null {
   return "window" in limit && calendarOf(limit) === null ? toMs(limit.window) : null;
 }
 
+/** Whether calls may bring the quota. */
+export function isFromCall(quota: AllottedIn["quota"]): quota is QuotaFromCallInput {
+  return typeof quota === "object";
+}
+
+/** What is allotted to calls that bring no quota, and how others do. */
+function claimed(quota: QuotaFromCallInput, allotment: (quota: number | string) => Allotment): Allotment {
+  return claimsUpTo(quota.max, (claim, claims) => ({ ...allotment(claim), claims })).allotmentFor(quota.default);
+}
+
 /** An allotment that denies nothing. */
-function unlimitedOf(limit: LimitInput): Allotment {
+function unlimitedOf(limit: ParsedLimit): Allotment {
   const isCounted = limit.algorithm !== "token-bucket" && limit.algorithm !== "concurrency";
   const spec = limit.algorithm === "token-bucket" ? WITHOUT_RATE : specOf(limit, Number.MAX_SAFE_INTEGER);
   const capacity = algorithmOf(spec).capacity(spec);
@@ -128,29 +158,29 @@ const WITHOUT_RATE: LimitSpec = {
 };
 
 /** Whether a limit does not refill while a model waits, and is told of in time. */
-function isBudget({ algorithm }: LimitInput): boolean {
-  return algorithm === undefined || algorithm === "budget" || algorithm === "elapsed";
+function isBudget({ algorithm }: ParsedLimit): boolean {
+  return algorithm === "budget" || algorithm === "elapsed";
 }
 
-function holdOf(limit: LimitInput): {
+function holdOf(limit: ParsedLimit): {
   readonly lease?: string | undefined;
   readonly onExpiry?: Limit["onExpiry"] | undefined;
 } {
-  if (limit.algorithm === "concurrency") return { lease: limit.lease, onExpiry: "refund" };
+  if (limit.algorithm === "concurrency") return { ...limit.hold, onExpiry: "refund" };
   return "hold" in limit ? (limit.hold ?? {}) : {};
 }
 
-function unitOf(limit: LimitInput): string {
+function unitOf(limit: ParsedLimit): string {
   if (limit.algorithm === "elapsed") return "ms";
   if (limit.algorithm === "streak") return limit.of;
-  if ("count" in limit && limit.count !== undefined) return limit.count.replace(/s?$/, "s");
+  if ("distinct" in limit && limit.distinct !== undefined) return limit.distinct.replace(/s?$/, "s");
   return limit.unit ?? "calls";
 }
 
-function calendarOf(limit: LimitInput): CalendarWindow | null {
-  if (limit.algorithm !== "fixed-window" || limit.align !== "calendar") return null;
-  const { window, timezone = "UTC", anchorDay = 1 } = limit;
-  return { every: window as CalendarWindow["every"], timezone, anchorDay };
+function calendarOf(limit: ParsedLimit): CalendarWindow | null {
+  if (limit.algorithm !== "fixed-window" || !isCalendarWord(limit.window)) return null;
+  const { window: every, timezone = "UTC", anchorDay = 1 } = limit;
+  return { every, timezone, anchorDay };
 }
 
 /** Overrides are looked up once for each set of dimensions, not one after the other: there may be a thousand. */
@@ -175,7 +205,7 @@ function overrideFinder(overrides: readonly Override[]): Limit["overrideFor"] {
   };
 }
 
-/** Tells whether `match` lets a tool through. */
+/** Tells whether the tools of a `when` include a tool. */
 export function toolMatcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
   if (patterns === undefined) return () => true;
   const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
@@ -189,34 +219,38 @@ export function unitsOf(quota: number | string): number {
 }
 
 /** The numbers of a limit. Those of a calendar have no boundaries yet: whoever asks a store names them. */
-export function specOf(limit: LimitInput, quota: number): LimitSpec {
+export function specOf(limit: ParsedLimit, quota: number, burst?: number): LimitSpec {
   switch (limit.algorithm) {
     case "fixed-window":
-      return limit.align === "calendar"
+      return isCalendarWord(limit.window)
         ? { algorithm: "fixed-window", quota, align: "calendar", boundaries: [0, 0, 0] }
         : { algorithm: "fixed-window", quota, windowMs: toMs(limit.window), align: limit.align ?? "epoch" };
     case "sliding-window":
       return { algorithm: "sliding-window", quota, windowMs: toMs(limit.window) };
     case "token-bucket":
-      return tokenBucketSpec(quota, toMs(limit.window), limit.burst ?? quota);
+      return tokenBucketSpec(quota, toMs(limit.window), burst ?? limit.burst ?? quota);
     case "concurrency":
       return { algorithm: "concurrency", quota };
     case "elapsed":
-      return { algorithm: "elapsed", quota, ttlMs: toMs(limit.ttl ?? idleOf(limit)) };
     case "streak":
-      return { algorithm: "streak", quota, ttlMs: toMs(limit.ttl ?? idleOf(limit)) };
-    default: {
-      const ttl = limit.ttl ?? idleOf(limit);
-      return typeof ttl === "string"
-        ? { algorithm: "budget", quota, ttlMs: toMs(ttl), ttlFrom: "last" }
-        : { algorithm: "budget", quota, ttlMs: toMs(ttl.fromFirst), ttlFrom: "first" };
+      return { algorithm: limit.algorithm, quota, ttlMs: lifeMs(limit.resetAfterIdle ?? idleOf(limit)) };
+    case "budget": {
+      const { resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : idleOf(limit) } = limit;
+      return resetAfter === undefined || resetAfter === "never"
+        ? { algorithm: "budget", quota, ttlMs: lifeMs(resetAfterIdle), ttlFrom: "last" }
+        : { algorithm: "budget", quota, ttlMs: toMs(resetAfter), ttlFrom: "first" };
     }
   }
 }
 
 /** After which idle time a scope has ended, that nobody announces. */
-function idleOf({ per }: LimitInput): string {
+function idleOf({ per }: ParsedLimit): string {
   return per.includes("turn") ? "24h" : "30d";
+}
+
+/** A scope that never begins again is one that lives longer than any program. */
+function lifeMs(duration: string): number {
+  return duration === "never" ? MAX_DURATION_MS : toMs(duration);
 }
 
 function tokenBucketSpec(quota: number, windowMs: number, burst: number): LimitSpec {

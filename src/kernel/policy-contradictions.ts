@@ -1,12 +1,14 @@
 // What the schema of a policy cannot say: demands of one part of it on another.
 
+import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
 import { MAX_SEEN } from "./algorithms/counter.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { type Fault, formatGot } from "./errors.ts";
 import { isGlob } from "./glob.ts";
 import { MAX_HOLDS } from "./holds.ts";
-import { specOf, unitsOf } from "./policy-compile.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import { allottedIn, isFromCall, specOf, unitsOf } from "./policy-compile.ts";
+import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
+import { isCalendarWord } from "./policy-settled.ts";
 
 /** A fault, and the keys that lead to it. */
 export interface PolicyFault extends Fault {
@@ -32,15 +34,15 @@ export function formatPath(keys: readonly (string | number)[]): string {
 }
 
 /** Everything that contradicts itself. */
-export function contradictions({ partition, limits }: PolicyInput): PolicyFault[] {
+export function contradictions({ partition, limits }: ParsedPolicy): PolicyFault[] {
   const derived: readonly string[] = DERIVED_DIMENSIONS;
   const known = [...DIMENSIONS, ...limits.flatMap(({ per }) => per)].filter((name) => !derived.includes(name));
   const unknown = partition === undefined || known.includes(partition) ? [] : [partition];
   const expected = "a dimension that some limit is per";
   const faults = unknown.map((name) => policyFault(["partition"], expected, formatGot(name)));
-  const globs = limits.reduce((sum, { match = [] }) => sum + match.filter(isGlob).length, 0);
+  const globs = limits.flatMap(({ when = {} }) => Object.values(when).flat().map(String)).filter(isGlob).length;
   if (globs > MAX_GLOBS) {
-    const most = `at most ${MAX_GLOBS} names with * in the match of all limits together`;
+    const most = `at most ${MAX_GLOBS} values with * in the when of all limits together`;
     faults.push(policyFault(["limits"], most, String(globs)));
   }
   return [...faults, ...limits.flatMap((limit, i) => limitContradictions(limit, i, limits))];
@@ -51,39 +53,27 @@ const MAX_GLOBS = 4_096;
 /** Most sets of dimensions in the `when` of one limit's overrides: a call is looked up once for each. */
 const MAX_OVERRIDE_SETS = 32;
 
-function limitContradictions(limit: LimitInput, i: number, limits: readonly LimitInput[]): PolicyFault[] {
+function limitContradictions(limit: ParsedLimit, i: number, limits: readonly ParsedLimit[]): PolicyFault[] {
   const faults: PolicyFault[] = [];
   const demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => {
     if (!isMet) faults.push(policyFault(["limits", i, ...keys], expected, formatGot(got)));
   };
-  const { name, per, quota, quotas, otherwise } = limit;
+  const { name, per } = limit;
   demand(limits.findIndex((each) => each.name === name) === i, ["name"], "a name that no other limit has", name);
   demand(new Set(per).size === per.length, ["per"], "each dimension once", per);
-  demand(quotas === undefined || per.length > 0, ["quotas"], "a dimension in per whose values these are", quotas);
-  demand(quota !== undefined || quotas !== undefined, ["quota"], "a quota, or quotas", quota);
-  demand(
-    quota !== undefined || quotas === undefined || otherwise !== undefined,
-    ["otherwise"],
-    "allow or deny, because there is no quota for other values",
-    otherwise,
-  );
-  demand(
-    quota === undefined || otherwise === undefined,
-    ["otherwise"],
-    "no otherwise beside a quota, which is for all other values",
-    otherwise,
-  );
-  for (const [keys, given] of quotasOf(limit)) {
+  selectorContradictions(limit, demand);
+  for (const [keys, given, burst] of quotasOf(limit)) {
     if (given === "unlimited") continue;
     const units = unitsOf(given);
-    const spec = specOf(limit, units);
+    const spec = specOf(limit, units, burst);
     const isExact = spec.algorithm !== "token-bucket" || 2 * spec.burst * spec.levelPerUnit < 2 ** 52;
     demand(isExact, keys, EXACT_RATE, given);
     const isHeld = spec.algorithm !== "concurrency" || units <= MAX_HOLDS;
     demand(isHeld, keys, `at most ${MAX_HOLDS} units in use at once`, given);
-    const isSeen = !("count" in limit) || limit.count === undefined || units <= MAX_SEEN;
+    const isSeen = !("distinct" in limit) || limit.distinct === undefined || units <= MAX_SEEN;
     demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
   }
+  claimContradictions(limit, demand);
   const sets = new Set((limit.overrides ?? []).map(({ when }) => Object.keys(when).sort().join()));
   demand(
     sets.size <= MAX_OVERRIDE_SETS,
@@ -92,51 +82,99 @@ function limitContradictions(limit: LimitInput, i: number, limits: readonly Limi
     sets.size,
   );
   if (limit.algorithm === "fixed-window") calendarContradictions(limit, demand);
-  if ("count" in limit && limit.count !== undefined) {
-    demand(limit.unit === undefined, ["unit"], "no unit where values are counted", limit.unit);
-    demand(!per.includes(limit.count), ["count"], "a dimension that the limit is not per", limit.count);
+  if (limit.algorithm === "budget") {
+    const isOne = limit.resetAfter === undefined || limit.resetAfterIdle === undefined;
+    demand(isOne, ["resetAfter"], "no resetAfter beside resetAfterIdle", limit.resetAfter);
+  }
+  if ("distinct" in limit && limit.distinct !== undefined) {
+    demand(limit.unit === undefined, ["unit"], "no unit where distinct values are counted", limit.unit);
+    demand(!per.includes(limit.distinct), ["distinct"], "a dimension that the limit is not per", limit.distinct);
     demand(
       limit.onError === undefined,
       ["onError"],
-      "no onError where values are counted: they stay counted",
+      "no onError where distinct values are counted: they stay counted",
       limit.onError,
     );
   }
-  if ("lease" in limit && limit.lease === "auto") {
-    const isCount = "count" in limit && limit.count !== undefined;
-    demand(!isCount, ["lease"], "no lease where values are counted", limit.lease);
-    demand(limit.mode !== "shadow", ["lease"], "no lease in mode shadow, which denies nothing", limit.lease);
+  if ("borrow" in limit && limit.borrow === "auto") {
+    const isCount = "distinct" in limit && limit.distinct !== undefined;
+    demand(!isCount, ["borrow"], "no borrow where distinct values are counted", limit.borrow);
+    const isEnforced = limit.mode === undefined || limit.mode === "enforce";
+    demand(isEnforced, ["borrow"], `no borrow in mode ${limit.mode}, which denies nothing`, limit.borrow);
   }
   return faults;
 }
 
-/** Every quota of a limit, and the keys that lead to it. */
-function quotasOf({ quota, quotas = {}, overrides = [] }: LimitInput) {
+/** What a quota that calls bring cannot say: each number up to its `max` must be one that the limit could have. */
+function claimContradictions(limit: ParsedLimit, demand: Demand): void {
+  const { quota } = allottedIn(limit);
+  if (!isFromCall(quota)) return;
+  const { default: usual, max } = quota;
+  if (max !== "unlimited") {
+    demand(usual !== "unlimited" && usual <= max, ["quota", "default"], "at most max", usual);
+  }
+  const isBounded = limit.algorithm === "token-bucket" || limit.algorithm === "concurrency" || isDistinct(limit);
+  demand(!isBounded || max !== "unlimited", ["quota", "max"], "a number, because this limit has a largest quota", max);
+  if (limit.algorithm !== "token-bucket" || max === "unlimited") return;
+  const slowest = specOf(limit, 1, limit.burst ?? max) as TokenBucketLimit;
+  demand(2 * slowest.burst * slowest.levelPerUnit < 2 ** 52, ["quota", "max"], EXACT_RATES, max);
+}
+
+function isDistinct(limit: ParsedLimit): boolean {
+  return "distinct" in limit && limit.distinct !== undefined;
+}
+
+type Demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => void;
+
+/** What `when` and `onMissing` cannot say yet. */
+function selectorContradictions({ when = {}, overrides = [], onMissing }: ParsedLimit, demand: Demand): void {
+  for (const [dimension, values] of Object.entries(when)) {
+    demand(dimension === "tool", ["when", dimension], "tools alone", values);
+    const negated = [values].flat().find((value) => String(value).startsWith("!"));
+    demand(negated === undefined, ["when", dimension], "no value that begins with !", negated);
+  }
+  for (const [n, override] of overrides.entries()) {
+    for (const [dimension, value] of Object.entries(override.when)) {
+      const isExact = !Array.isArray(value) && !/^!|\*/.test(String(value));
+      demand(isExact, ["overrides", n, "when", dimension], "one value without * and !", value);
+    }
+  }
+  demand(onMissing !== "shared", ["onMissing"], "error or skip", onMissing);
+}
+
+/** Every quota of a limit, the keys that lead to it, and the burst beside it. */
+function quotasOf(limit: ParsedLimit) {
+  const { quota, quotas, overrides } = allottedIn(limit);
+  const own = isFromCall(quota)
+    ? ([[["quota", "default"], quota.default, undefined], [["quota", "max"], quota.max, undefined]] as const)
+    : ([[["quota"], quota, undefined]] as const);
   return [
-    ...(quota === undefined ? [] : [[["quota"], quota] as const]),
-    ...Object.entries(quotas).map(([value, units]) => [["quotas", value], units] as const),
-    ...overrides.map((override, n) => [["overrides", n, "quota"], override.quota] as const),
+    ...own,
+    ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
+      Object.entries(byValue).map(([value, units]) => [["quotas", dimension, value], units, undefined] as const),
+    ),
+    ...overrides.map(({ quota, burst }, n) => [["overrides", n, "quota"], quota, burst] as const),
   ];
 }
 
 // Beyond this a level (token-bucket.ts) could pass 2^53, and arithmetic would no longer be exact.
 const EXACT_RATE = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
+const EXACT_RATES = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
 
 function calendarContradictions(
-  { window, align, timezone, anchorDay }: Extract<LimitInput, { algorithm: "fixed-window" }>,
-  demand: (isMet: boolean, keys: readonly string[], expected: string, got: unknown) => void,
+  { window, align, timezone, anchorDay }: Extract<ParsedLimit, { algorithm: "fixed-window" }>,
+  demand: Demand,
 ): void {
-  const isCalendar = align === "calendar";
-  const isWord = window === "day" || window === "week" || window === "month";
-  demand(isCalendar || !isWord, ["window"], "a duration; day, week and month are for align: calendar", window);
-  demand(!isCalendar || isWord, ["window"], "day, week or month", window);
-  demand(isCalendar || timezone === undefined, ["timezone"], "no timezone but for align: calendar", timezone);
-  demand(isCalendar || anchorDay === undefined, ["anchorDay"], "no anchorDay but for align: calendar", anchorDay);
-  demand(timezone === undefined || isTimezone(timezone), ["timezone"], TIMEZONE, timezone);
+  const isCalendar = isCalendarWord(window);
   const most = window === "month" ? 31 : window === "week" ? 7 : 1;
+  demand(!isCalendar || align === undefined, ["align"], `no align where the window is a ${window}`, align);
+  demand(isCalendar || timezone === undefined, ["timezone"], `no timezone ${BUT}`, timezone);
+  demand(isCalendar || anchorDay === undefined, ["anchorDay"], `no anchorDay ${BUT}`, anchorDay);
+  demand(timezone === undefined || isTimezone(timezone), ["timezone"], TIMEZONE, timezone);
   demand((anchorDay ?? 1) <= most || !isCalendar, ["anchorDay"], `at most ${most} in a ${window}`, anchorDay);
 }
 
+const BUT = "but where the window is a day, week or month";
 const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
 
 function isTimezone(name: string): boolean {

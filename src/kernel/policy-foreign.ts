@@ -1,6 +1,6 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
-import { isObject, MAX_TEXT, shown, textOf, windowed } from "./policy-place.ts";
+import { MAX_TEXT, textOf, windowed } from "./policy-place.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./policy-values.ts";
 import { plainOf } from "./spelling.ts";
 
@@ -16,7 +16,7 @@ interface Given {
 }
 
 const COUNT = "(?:max|limit|quota|budget|cap|total|calls?|requests?|uses|tokens?)*";
-const DIMENSION = "(session|user|tenant|turn|agent|tool|tier)";
+const DIMENSION = "(session|user|tenant|turn|agent|tool|group)";
 const SPANS: Readonly<Record<string, string>> = { hourly: "1h", daily: "1d", weekly: "7d", monthly: "30d" };
 
 /** By the key without case, hyphens and underscores. */
@@ -26,7 +26,6 @@ const FOREIGN: readonly Foreign[] = [
     /^(?:max)?(?:concurrent|concurrency|parallel|simultaneous)(?:calls|requests|runs)?$|^(?:max)?inflight$/,
     ({ key }) => `Write "algorithm: concurrency" and "quota" instead of "${key}".`,
   ],
-  [/^(description|comment|note|title)$/, () => "Write it as a comment: # and the text."],
   [/^default$/, () => 'Write "quota" for all values that "quotas" does not name.'],
   [
     new RegExp(`^${COUNT}per${DIMENSION}$|^${DIMENSION}(?:limit|quota|max|budget|cap)$`),
@@ -56,7 +55,8 @@ const FOREIGN: readonly Foreign[] = [
     ({ found: [word = "", unit = ""], ...given }) => {
       const span = Number.isInteger(given.value) ? durationFrom(`${given.value}${unit}`) : null;
       if (span === null) return null;
-      if (word === "ttl" || word === "lease") return write(given, `${word}: ${span}`);
+      if (word === "ttl") return write(given, `resetAfterIdle: ${span}`);
+      if (word === "lease") return write(given, `hold: { lease: ${span} }`);
       const needed = given.limit.algorithm === undefined ? ` A window needs an algorithm. Add ${windowed(span)}.` : "";
       return `${write(given, `window: ${span}`)}${needed}`;
     },
@@ -75,14 +75,7 @@ const FOREIGN: readonly Foreign[] = [
     /^(on|when)(exceed(ed)?|limit(reached)?|den(y|ied)|over(limit|quota)?|breach|violation)$|^(exceed|over|limit)(action|behaviou?r)$|^behaviou?r$/,
     afterDenial,
   ],
-  [/^action$/, ({ limit, ...given }) => (limit.algorithm === undefined ? afterDenial({ limit, ...given }) : null)],
-  [
-    /^when$/,
-    ({ value, ...given }) =>
-      isObject(value) && Object.keys(value).join() === "tool" && typeof value.tool === "string"
-        ? write(given, `match: [${shown(value.tool)}]`)
-        : "Write it in an override: overrides: [{ when: { plan: pro }, quota: 500 }].",
-  ],
+  [/^action$/, afterDenial],
 ];
 
 /** What to write instead of a key of a limit that other tools have; `null` where there is no guess. */
@@ -113,8 +106,11 @@ function instead(text: string): Foreign[1] {
 }
 
 function afterDenial(given: Given): string {
-  const isShadow = /warn|log|allow|notify|report|shadow/i.test(textOf(given.value).slice(0, MAX_TEXT));
-  return isShadow ? write(given, "mode: shadow") : `Remove "${given.key}": a call over the quota is denied.`;
+  const action = textOf(given.value).slice(0, MAX_TEXT);
+  if (/warn|notify|allow/i.test(action)) return write(given, "mode: warn");
+  return /log|report|shadow/i.test(action)
+    ? write(given, "mode: shadow")
+    : `Remove "${given.key}": a call over the quota is denied.`;
 }
 
 function unitOf(key: string): string {

@@ -1,7 +1,8 @@
 // What to write instead of a key that no policy has, as one table. A hint is a guess at what was meant and decides nothing.
 
-import { ALGORITHMS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
+import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
 import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./policy-place.ts";
+import { inferredAlgorithm } from "./policy-settled.ts";
 import { durationFrom } from "./policy-values.ts";
 import { hintForForeign, isQuotaKey } from "./policy-foreign.ts";
 import { closest, plainOf } from "./spelling.ts";
@@ -28,25 +29,26 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   if (level === "policy") {
     if (isObject(value) && "limits" in value)
       return `Remove the line "${key}:", and write what is inside it at the top.`;
-    if (plainOf(key) === "defaults") return "There are no defaults: write them in each limit.";
     const isOfLimit = isQuota || ALL_LIMIT_KEYS.has(key) || foreignOfLimit !== null;
     return isOfLimit ? `Write "${key}" in a limit, which is an entry of "limits".` : null;
   }
   if (level === "override") return `Write it in "when": { ${shown(key)}: ${shown(value)} }.`;
+  if (level === "defaults") return ALL_LIMIT_KEYS.has(key) ? `Write "${key}" in each limit.` : null;
   if (level !== "tool") return null;
   const tool = shown(keys[1]);
-  if (isQuota) return `Write it in a limit of its own, with "match: [${tool}]".`;
-  return ALL_LIMIT_KEYS.has(key) ? `Write it in a limit that is per tool: quotas: { ${tool}: 5 }.` : null;
+  if (isQuota) return `Write it in a limit of its own, with "when: { tool: ${tool} }".`;
+  return ALL_LIMIT_KEYS.has(key) ? `Write it in a limit that is per tool: quotas: { tool: { ${tool}: 5 } }.` : null;
 }
 
-type Level = "policy" | "tool" | "limit" | "override" | "hold" | "ttl";
+type Level = "policy" | "defaults" | "tool" | "limit" | "override" | "hold" | "notice";
 
 const KNOWN: Readonly<Record<Exclude<Level, "limit">, readonly string[]>> = {
   policy: POLICY_KEYS,
   tool: TOOL_KEYS,
-  override: ["when", "quota"],
+  defaults: DEFAULTS_KEYS,
+  override: ["when", "quota", "burst"],
   hold: ["lease", "onExpiry"],
-  ttl: ["fromFirst"],
+  notice: ["at", "message"],
 };
 const ALL_LIMIT_KEYS: ReadonlySet<string> = new Set([...LIMIT_KEYS.values()].flat());
 
@@ -57,7 +59,10 @@ const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>
     tools: ["functions"],
     version: ["v", "apiversion"],
   },
-  tool: { cost: ["price", "pricing", "weight", "points", "units"], tier: ["class", "kind", "group", "level"] },
+  tool: {
+    cost: ["price", "pricing", "weight", "points", "units"],
+    group: ["class", "kind", "tier", "level", "category"],
+  },
   limit: {
     quota: [
       "limit",
@@ -91,18 +96,21 @@ const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>
     ],
     algorithm: ["type", "kind", "strategy", "method", "algo"],
     per: ["by", "key", "keys", "scope", "dimensions", "dimension", "groupby", "partitionby"],
-    match: ["tool", "tools", "only", "pattern", "patterns", "include"],
-    ttl: ["expires", "expiry", "expire", "idle", "timeout"],
+    when: ["match", "tool", "tools", "only", "pattern", "patterns", "include"],
+    resetAfterIdle: ["expires", "expiry", "expire", "idle", "timeout", "ttl"],
     burst: ["burstsize", "bucketsize", "maxburst"],
     unit: ["currency", "units"],
     name: ["id", "label"],
     overrides: ["if", "exceptions"],
     timezone: ["tz", "zone"],
-    align: ["calendar", "alignment"],
+    align: ["alignment"],
+    distinct: ["unique", "distinctvalues", "countdistinct"],
+    description: ["comment", "note", "title"],
   },
   override: { when: ["if", "for", "match"], quota: ["limit", "max"] },
   hold: { lease: ["ttl", "timeout", "duration"], onExpiry: ["expiry", "onexpire"] },
-  ttl: {},
+  notice: { at: ["threshold", "share", "from"], message: ["text"] },
+  defaults: {},
 };
 
 function foreignKey(key: string, level: Level): string | null {
@@ -112,8 +120,9 @@ function foreignKey(key: string, level: Level): string | null {
 function levelOf(keys: Keys): Level {
   if (keys.length === 1) return "policy";
   if (keys[0] === "tools") return "tool";
-  if (keys.length === 3) return "limit";
-  return keys[2] === "overrides" ? "override" : keys[2] === "hold" ? "hold" : "ttl";
+  if (keys[0] === "defaults" && keys.length === 2) return "defaults";
+  if (keys[0] === "limits" && keys.length === 3) return "limit";
+  return keys[2] === "overrides" ? "override" : keys.at(-2) === "hold" ? "hold" : "notice";
 }
 
 function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string | null {
@@ -121,11 +130,12 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   if (written !== null) return written;
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
-  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? "budget")) ?? [];
+  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? inferredAlgorithm(limit))) ?? [];
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
   if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
-  const names = meant === "per" || meant === "match" ? namesIn(value) : "";
+  const list = meant === "per" || meant === "when" ? namesIn(value) : "";
+  const names = meant === "when" && list !== "" ? `: { tool${list} }` : list;
   const span = meant === "window" && typeof value === "string" && value.length <= MAX_TEXT ? durationFrom(value) : null;
   const text = `${meant}${names}${span === null || span === value ? "" : `: ${span}`}`;
   const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${text}" instead of "${key}".`;
@@ -149,5 +159,5 @@ function misplaced(key: string, value: unknown, limit: Readonly<Record<string, u
   const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
   return algorithm === undefined && owners.length === 1
     ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
-    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? "budget"}. Remove it, or change the algorithm.`;
+    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? inferredAlgorithm(limit)}. Remove it, or change the algorithm.`;
 }

@@ -12,13 +12,21 @@ export interface Place {
   readonly key: string;
   readonly value: unknown;
   readonly limit: Readonly<Record<string, unknown>>;
+  /** The key around it. */
+  readonly within: string;
   /** The values that are right, where there are only some. */
   readonly choices: readonly string[];
 }
 
 export function placeOf(keys: Keys, input: unknown, choices: readonly string[]): Place {
   const limit = keys[0] === "limits" ? valueAt(input, keys.slice(0, 2)) : undefined;
-  return { key: String(keys.at(-1) ?? ""), value: valueAt(input, keys), limit: isObject(limit) ? limit : {}, choices };
+  return {
+    key: String(keys.at(-1) ?? ""),
+    value: valueAt(input, keys),
+    limit: isObject(limit) ? limit : {},
+    within: String(keys.at(-2) ?? ""),
+    choices,
+  };
 }
 
 /** What stands where keys lead to; `undefined` where nothing does. */

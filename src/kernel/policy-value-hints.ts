@@ -1,9 +1,10 @@
 // What to write instead of a value that is wrong, as one table by key. A hint is a guess at what was meant and decides nothing.
 
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
-import { MESSAGE_WORDS } from "./message.ts";
+import { MESSAGE_WORDS, NOTICE_WORDS } from "./message.ts";
 import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./policy-place.ts";
 import { ALGORITHMS } from "./policy-schema.ts";
+import { isCalendarWord } from "./policy-settled.ts";
 import { countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
 import { closest, plainOf } from "./spelling.ts";
 
@@ -20,9 +21,10 @@ export function hintForValue(keys: Keys, input: unknown, choices: readonly strin
   if (root === "tools" && keys.length === 2) return toolHint(place);
   if (root === "limits" && keys.length === 2) return `Write an object: ${EXAMPLE}.`;
   if (key === "per" && inner !== undefined) return dimensionHint(value);
-  if (key === "overrides" && keys.length > 5)
+  if (keys.includes("when") && keys.at(-1) !== "when")
     return typeof value === "boolean" ? `Write "${value}", with quotes.` : null;
   if (key === "cost" && inner !== undefined) return costHint(place);
+  if (key === "quotas" && keys.length === 4) return quotasHint(place);
   const subject = key === "quotas" && inner !== undefined ? "quota" : place.key;
   return (Object.hasOwn(VALUES, subject) ? VALUES[subject]?.(place) : null) ?? choiceHint(place);
 }
@@ -56,10 +58,10 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
     const money = typeof value === "string" ? moneyFrom(value) : null;
     return money === null ? null : `Count money in millionths: cost: { ${money.unit}: ${money.micros} }.`;
   },
-  tier: ({ value }) => {
+  group: ({ value }) => {
     if (typeof value === "number") return `Write "${value}", with quotes.`;
-    const [tier] = Array.isArray(value) ? value : [];
-    return typeof tier === "string" ? `A tool has one tier: write tier: ${shown(tier)}.` : null;
+    const [group] = Array.isArray(value) ? value : [];
+    return typeof group === "string" ? `A tool has one group: write group: ${shown(group)}.` : null;
   },
   name: ({ value }) => {
     if (value === undefined) return "Give each limit a name, such as tool-per-session.";
@@ -73,17 +75,19 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
       ? listHint("per", value)
       : `Say whose quota it is: ${WHOSE}. A quota for each ${span} has ${windowed(span)}, with "window: ${span}".`;
   },
-  match: ({ value }) => listHint("match", value),
-  quotas: ({ value, limit }) => {
-    if (Array.isArray(value)) return "Write an object: quotas: { search: 5 }.";
-    return Array.isArray(limit.per) && limit.per.length === 0 ? "For quotas by tool, write per: [tool]." : null;
-  },
+  quotas: ({ value }) => (isObject(value) ? null : "Write an object: quotas: { tool: { search: 5 } }."),
   of: (place) => (place.value === undefined ? 'Add "of: errors" or "of: results".' : null),
-  volatile: ({ value }) => listHint("volatile", value),
+  ignoreArgs: ({ value }) => listHint("ignoreArgs", value),
   overrides: ({ value }) =>
     isObject(value) ? "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]." : null,
-  when: () => "Say for which calls: when: { plan: pro }.",
-  count: ({ value }) => dimensionHint(value),
+  when: ({ value }) => {
+    const names = [value].flat();
+    const isNames = names.length > 0 && names.length <= 3 && names.every((name) => typeof name === "string");
+    return isNames && textOf(names[0]) !== ""
+      ? `Name the dimension: when: { tool: [${names.map(shown).join(", ")}] }.`
+      : "Say for which calls: when: { plan: pro }.";
+  },
+  distinct: ({ value }) => dimensionHint(value),
   partition: ({ value }) => dimensionHint(value),
   unit: ({ value }) => (typeof value === "string" ? unitHint(value) : null),
   quota: (place) => (place.limit.algorithm === "elapsed" ? durationHint(place) : amountHint(place)),
@@ -91,55 +95,42 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   window: (place) => {
     const { value, limit } = place;
     if (value === undefined) return "Add the window that the quota is for, such as window: 1h.";
-    const isWord = value === "day" || value === "week" || value === "month";
-    if (isWord && limit.algorithm === "fixed-window")
-      return `Add "align: calendar" for windows of a calendar, or write ${value === "month" ? "30d" : durationFrom(value)}.`;
-    if (limit.align === "calendar") {
-      const [word] = /day|daily|week|month/i.exec(textOf(value)) ?? [];
-      const meant = word === undefined ? null : word.toLowerCase().replace("daily", "day");
-      return meant === null ? 'Windows of another length need no "align: calendar".' : `Write "window: ${meant}".`;
+    if (isCalendarWord(value)) {
+      const span = value === "month" ? "30d" : durationFrom(value);
+      return `Write ${span}, or leave the algorithm out for a ${value} of the calendar.`;
     }
     if (/month/i.test(textOf(value)))
-      return 'Write 30d, or for a calendar month "algorithm: fixed-window, align: calendar, window: month".';
+      return `Write 30d, or "window: month" for a month of the calendar${limit.algorithm === "fixed-window" ? "" : ", without an algorithm"}.`;
     return durationHint(place);
   },
-  ttl: (place) => {
-    const { value } = place;
-    if (!isObject(value)) return durationHint(place);
-    const span = durationFrom(textOf(Object.values(value)[0]).slice(0, MAX_TEXT)) ?? "1h";
-    return `Write ttl: { fromFirst: ${span} }.`;
-  },
-  otherwise: ({ value }) =>
-    value === undefined ? 'Add "otherwise: allow" or "otherwise: deny", or a quota for them.' : null,
+  resetAfterIdle: (place) => lifeHint(place),
+  resetAfter: (place) =>
+    place.limit.resetAfterIdle === undefined ? lifeHint(place) : "Remove one of them: a scope has one life.",
   maxHold: (place) => durationHint(place),
-  fromFirst: (place) => durationHint(place),
-  lease: (place) => {
-    if (!place.choices.includes("auto")) return durationHint(place);
-    const lease = durationFrom(textOf(place.value));
-    return lease === null ? null : `How long units are held is "hold: { lease: ${lease} }".`;
+  lease: (place) => durationHint(place),
+  borrow: ({ value, limit }) => {
+    if (value === "auto") return limit.mode === undefined ? null : 'Remove it, or the "mode".';
+    return value === true ? 'Write "borrow: auto".' : "Remove it: each call asks the store then.";
   },
   hold: ({ value }) => (typeof value === "string" ? `Write hold: { lease: ${durationFrom(value) ?? "2m"} }.` : null),
-  optional: ({ value }) =>
-    /^(yes|on|y|1|true)$/i.test(textOf(value))
-      ? "Write true, without quotes."
-      : /^(no|off|n|0|false)$/i.test(textOf(value))
-        ? "Write false, without quotes."
-        : null,
-  noticeAt: ({ value }) => {
+  notice: ({ value }) => (isObject(value) || value === null ? null : `Write notice: { at: ${shown(value)} }.`),
+  at: ({ value }) => {
     const [, percent] = /^(\d+(?:\.\d+)?)\s*%?$/.exec(textOf(value)) ?? [];
     const share = Number(percent) / 100;
     if (value === 0 || value === false) return "Write never.";
     if (typeof value === "string" && Number(value) > 0 && Number(value) <= 1) return `Write ${value} without quotes.`;
     return share > 0.01 && share <= 1 ? `It is a share of the quota: write ${share}.` : null;
   },
-  message: ({ value }) => {
+  message: ({ value, within }) => {
+    const known: readonly string[] = within === "notice" ? NOTICE_WORDS : MESSAGE_WORDS;
     const words = [...textOf(value).matchAll(/\{([^{}]*)\}/g)].map(([, word = ""]) => word);
-    const wrong = words.find((word) => !(MESSAGE_WORDS as readonly string[]).includes(word));
-    const meant = wrong === undefined ? null : closest(wrong, MESSAGE_WORDS);
+    const wrong = words.find((word) => !known.includes(word));
+    const meant = wrong === undefined ? null : closest(wrong, known);
     return meant === null ? null : `Did you mean {${meant}}?`;
   },
   timezone: ({ value, limit }) => {
-    if (limit.align !== "calendar") return 'Add "align: calendar", or remove the timezone.';
+    if (limit.window !== undefined && !isCalendarWord(limit.window))
+      return "Remove it: a window of a fixed length is the same in every zone.";
     const zones = Intl.supportedValuesOf("timeZone");
     const city = plainOf(textOf(value));
     const meant = zones.find((zone) => plainOf(zone).endsWith(`/${city}`)) ?? closest(textOf(value), zones);
@@ -158,10 +149,17 @@ const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>>
     elapsed: /^(time|timeout|duration|deadline|wallclock)/,
     streak: /^(loop|repeat|consecutive|inarow)/,
   },
-  mode: { shadow: /^(dryrun|log|report|warn|monitor|reportonly|logonly)$/, enforce: /^(on|live|deny|block)$/ },
+  mode: {
+    shadow: /^(dryrun|log|report|monitor|reportonly|logonly)$/,
+    enforce: /^(on|live|deny|block)$/,
+    warn: /^(notice|notify|soft|allow)$/,
+  },
+  onMissing: {
+    skip: /^(ignore|pass|allow|optional|true)$/,
+    error: /^(deny|fail|refuse|required?|false)$/,
+    shared: /^(share|anonymous|together|one)$/,
+  },
   onStoreError: { allow: /open$/, deny: /close/ },
-  otherwise: { allow: /^(unlimited|pass|true)$/, deny: /^(0|none|block|false)$/ },
-  action: { deny: /^(block|stop|enforce)$/, warn: /^(notice|notify|log)$/ },
   of: { errors: /^(failures?|fail)$/, results: /^(calls|same|outputs?|repeats?)$/ },
   onExpiry: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
   onError: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
@@ -186,7 +184,7 @@ function policyHint(value: unknown): string | null {
 function toolHint({ key, value }: Place): string {
   const name = shown(key);
   return typeof value === "number"
-    ? `Write it in a limit that is per tool, quotas: { ${name}: ${value} }, and here ${name}: {}.`
+    ? `Write it in a limit that is per tool, quotas: { tool: { ${name}: ${value} } }, and here ${name}: {}.`
     : `Write ${name}: {} for a tool without settings.`;
 }
 
@@ -217,7 +215,7 @@ function amountHint({ key, value, limit }: Place): string | null {
   if (value === undefined) return "Add one, such as quota: 50.";
   if (value === null) return "Write a number.";
   if (typeof value === "number") return numberHint(value, limit);
-  if (isObject(value)) return 'Quotas by tool are "quotas", with tool last in per.';
+  if (isObject(value)) return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
   if (typeof value !== "string") return null;
   const money = moneyFrom(value);
   if (money !== null) return `Count money in millionths: unit: ${money.unit}, ${key}: ${money.micros}.`;
@@ -249,6 +247,18 @@ function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<
   const longer = unit === undefined && window !== undefined ? "For less than 1 in a window use a longer window. " : "";
   const smaller = isCurrency ? `${name}_micros` : "usd_micros";
   return `Units are whole. ${longer}For money count millionths: unit: ${smaller}, quota: ${micros}.`;
+}
+
+/** Quotas without their dimension. */
+function quotasHint({ key, value, limit }: Place): string | null {
+  if (isObject(value)) return null;
+  const last = Array.isArray(limit.per) ? limit.per.at(-1) : undefined;
+  const dimension = typeof last === "string" && last.length <= MAX_TEXT ? last : "tool";
+  return `Name the dimension: quotas: { ${shown(dimension)}: { ${shown(key)}: ${shown(value)} } }.`;
+}
+
+function lifeHint(place: Place): string | null {
+  return /^(never|inf\w*|none|false|0)$/i.test(textOf(place.value)) ? "Write never." : durationHint(place);
 }
 
 function durationHint({ value }: Place): string | null {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readPolicy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const EXACT = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
 
@@ -17,7 +17,6 @@ function faultsOf(input: unknown): string[] {
 
 describe("readPolicy", () => {
   it("finds what contradicts itself", () => {
-    const quotas = { x: 1 };
     const cases: [string, object[], ...faults: string[]][] = [
       ["none", [{ quota: 1 }, { quota: 1 }]],
       [
@@ -34,21 +33,9 @@ describe("readPolicy", () => {
         'limits[0].per: each dimension once; ["user","user"]',
       ],
       [
-        "quotas of nothing",
-        [{ quota: 1, quotas }],
-        'limits[0].quotas: a dimension in per whose values these are; {"x":1}',
-      ],
-      ["no quota", [{ per: ["tool"] }], "limits[0].quota: a quota, or quotas; nothing"],
-      ["only otherwise", [{ otherwise: "deny" }], "limits[0].quota: a quota, or quotas; nothing"],
-      [
-        "quotas alone",
-        [{ per: ["tool"], quotas }],
-        "limits[0].otherwise: allow or deny, because there is no quota for other values; nothing",
-      ],
-      [
-        "otherwise beside quota",
-        [{ per: ["tool"], quota: 1, quotas, otherwise: "allow" }],
-        'limits[0].otherwise: no otherwise beside a quota, which is for all other values; "allow"',
+        "two lives",
+        [{ quota: 1, resetAfter: "14d", resetAfterIdle: "never" }],
+        'limits[0].resetAfter: no resetAfter beside resetAfterIdle; "14d"',
       ],
     ];
     for (const [name, limits, ...faults] of cases) assert.deepEqual(faultsOf(policy(...limits)), faults, name);
@@ -63,26 +50,30 @@ describe("readPolicy", () => {
     ]);
     assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: 0, burst: largest + 1 })), []);
     assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: "unlimited", burst: largest + 1 })), []);
-    const quotas = { a: 1024, b: 1025, "c d": 1027, e: "unlimited" };
-    assert.deepEqual(faultsOf(policy({ ...tokenBucket, otherwise: "deny", quotas, burst: largest + 1 })), [
-      `limits[0].quotas.b: ${EXACT}; 1025`,
-      `limits[0].quotas["c d"]: ${EXACT}; 1027`,
+    const quotas = { tool: { a: 1024, b: 1025, "c d": 1027, e: "unlimited" } };
+    assert.deepEqual(faultsOf(policy({ ...tokenBucket, quota: 0, quotas, burst: largest + 1 })), [
+      `limits[0].quotas.tool.b: ${EXACT}; 1025`,
+      `limits[0].quotas.tool["c d"]: ${EXACT}; 1027`,
     ]);
-    assert.deepEqual(faultsOf(policy({ quota: Number.MAX_SAFE_INTEGER, ttl: "36500d" })), []);
+    assert.deepEqual(faultsOf(policy({ quota: Number.MAX_SAFE_INTEGER, resetAfterIdle: "36500d" })), []);
   });
 
   it("refuses a limit of concurrency that could not keep its holds", () => {
-    const concurrency = { algorithm: "concurrency", quota: 1_000, quotas: { a: "unlimited" } };
+    const concurrency = { algorithm: "concurrency", quota: 1_000, quotas: { tool: { a: "unlimited" } } };
     assert.deepEqual(faultsOf(policy({ ...concurrency, per: ["tool"] })), []);
-    assert.deepEqual(faultsOf(policy({ ...concurrency, per: ["tool"], quota: 1_001, quotas: { a: 1_002 } })), [
-      "limits[0].quota: at most 1000 units in use at once; 1001",
-      "limits[0].quotas.a: at most 1000 units in use at once; 1002",
-    ]);
+    assert.deepEqual(
+      faultsOf(policy({ ...concurrency, per: ["tool"], quota: 1_001, quotas: { tool: { a: 1_002 } } })),
+      [
+        "limits[0].quota: at most 1000 units in use at once; 1001",
+        "limits[0].quotas.tool.a: at most 1000 units in use at once; 1002",
+      ],
+    );
   });
 
   it("refuses a calendar that there is not, and its words elsewhere", () => {
     const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
-    const calendar = { algorithm: "fixed-window", quota: 1, align: "calendar" };
+    const calendar = { quota: 1 };
+    const but = "but where the window is a day, week or month";
     const even = { algorithm: "fixed-window", quota: 1, window: "1h" };
     const cases: [limit: object, ...faults: string[]][] = [
       [{ ...calendar, window: "day" }],
@@ -90,22 +81,18 @@ describe("readPolicy", () => {
       [{ ...calendar, window: "week", anchorDay: 7 }],
       [{ ...calendar, window: "month", anchorDay: 31, timezone: "UTC" }],
       [{ ...even, align: "epoch" }],
-      [{ ...calendar, window: "1h" }, 'window: day, week or month; "1h"'],
+      [{ ...even, window: "day" }],
       [{ ...calendar, window: "day", anchorDay: 2 }, "anchorDay: at most 1 in a day; 2"],
       [{ ...calendar, window: "week", anchorDay: 8 }, "anchorDay: at most 7 in a week; 8"],
       [{ ...calendar, window: "day", timezone: "Mars/Base" }, `timezone: ${TIMEZONE}; "Mars/Base"`],
       ...["day", "week", "month"].map((window): [object, string] => [
-        { ...even, window },
-        `window: a duration; day, week and month are for align: calendar; "${window}"`,
+        { ...calendar, window, align: "epoch" },
+        `align: no align where the window is a ${window}; "epoch"`,
       ]),
-      [{ ...even, timezone: "UTC" }, 'timezone: no timezone but for align: calendar; "UTC"'],
-      [{ ...even, align: "first-use", anchorDay: 1 }, "anchorDay: no anchorDay but for align: calendar; 1"],
-      [{ ...even, anchorDay: 31 }, "anchorDay: no anchorDay but for align: calendar; 31"],
-      [
-        { ...even, timezone: "Mars" },
-        'timezone: no timezone but for align: calendar; "Mars"',
-        `timezone: ${TIMEZONE}; "Mars"`,
-      ],
+      [{ ...even, timezone: "UTC" }, `timezone: no timezone ${but}; "UTC"`],
+      [{ ...even, align: "first-use", anchorDay: 1 }, `anchorDay: no anchorDay ${but}; 1`],
+      [{ ...even, anchorDay: 31 }, `anchorDay: no anchorDay ${but}; 31`],
+      [{ ...even, timezone: "Mars" }, `timezone: no timezone ${but}; "Mars"`, `timezone: ${TIMEZONE}; "Mars"`],
     ];
     for (const [limit, ...faults] of cases) {
       assert.deepEqual(
@@ -117,36 +104,43 @@ describe("readPolicy", () => {
   });
 
   it("refuses what cannot be counted", () => {
-    const count = { per: ["user"], count: "session", quota: 1_000 };
+    const count = { per: ["user"], distinct: "session", quota: 1_000 };
     const most = "at most 1000 values that are counted";
     const cases: [limit: object, ...faults: string[]][] = [
       [count],
       [{ ...count, algorithm: "fixed-window", window: "1h" }],
       [{ ...count, quota: "unlimited" }],
       [{ per: ["user"], quota: 1_001 }],
-      [{ ...count, unit: "sessions" }, 'unit: no unit where values are counted; "sessions"'],
-      [{ ...count, onError: "refund" }, 'onError: no onError where values are counted: they stay counted; "refund"'],
-      [{ ...count, count: "user" }, 'count: a dimension that the limit is not per; "user"'],
-      [{ ...count, quota: 1_001 }, `quota: ${most}; 1001`],
-      [{ per: ["user"], quota: 5, lease: "auto" }],
-      [{ per: ["user"], quota: 5, lease: "auto", mode: "enforce" }],
+      [{ ...count, unit: "sessions" }, 'unit: no unit where distinct values are counted; "sessions"'],
       [
-        { per: ["user"], quota: 5, lease: "auto", mode: "shadow" },
-        'lease: no lease in mode shadow, which denies nothing; "auto"',
+        { ...count, onError: "refund" },
+        'onError: no onError where distinct values are counted: they stay counted; "refund"',
       ],
-      [{ ...count, lease: "auto" }, 'lease: no lease where values are counted; "auto"'],
+      [{ ...count, distinct: "user" }, 'distinct: a dimension that the limit is not per; "user"'],
+      [{ ...count, quota: 1_001 }, `quota: ${most}; 1001`],
+      [{ per: ["user"], quota: 5, borrow: "auto" }],
+      [{ per: ["user"], quota: 5, borrow: "auto", mode: "enforce" }],
+      [
+        { per: ["user"], quota: 5, borrow: "auto", mode: "shadow" },
+        'borrow: no borrow in mode shadow, which denies nothing; "auto"',
+      ],
+      [
+        { per: ["user"], quota: 5, borrow: "auto", mode: "warn" },
+        'borrow: no borrow in mode warn, which denies nothing; "auto"',
+      ],
+      [{ ...count, borrow: "auto" }, 'borrow: no borrow where distinct values are counted; "auto"'],
       [
         {
           ...count,
           algorithm: "fixed-window",
           window: "1h",
-          quotas: { a: 1_001, b: 1_000 },
+          quotas: { user: { a: 1_001, b: 1_000 } },
           overrides: [
             { when: { plan: "free" }, quota: 7 },
             { when: { plan: "pro" }, quota: 2_000 },
           ],
         },
-        `quotas.a: ${most}; 1001`,
+        `quotas.user.a: ${most}; 1001`,
         `overrides[1].quota: ${most}; 2000`,
       ],
     ];
@@ -170,10 +164,10 @@ describe("readPolicy", () => {
   it("refuses more patterns, and more sets of dimensions, than one call may be compared with", () => {
     const match = (count: number) => Array.from({ length: count }, (_, i) => `*${i}`);
     const limit = { per: ["session"], quota: 1 };
-    const many = Array.from({ length: 4 }, () => ({ ...limit, match: match(1_000) }));
-    assert.deepEqual(faultsOf(policy(...many, { ...limit, match: [...match(96), "send"] })), []);
-    assert.deepEqual(faultsOf(policy(...many, { ...limit, match: match(97) })), [
-      "limits: at most 4096 names with * in the match of all limits together; 4097",
+    const many = Array.from({ length: 4 }, () => ({ ...limit, when: { tool: match(1_000) } }));
+    assert.deepEqual(faultsOf(policy(...many, { ...limit, when: { tool: [...match(96), "send"] } })), []);
+    assert.deepEqual(faultsOf(policy(...many, { ...limit, when: { tool: match(97) } })), [
+      "limits: at most 4096 values with * in the when of all limits together; 4097",
     ]);
     const overrides = (count: number) =>
       Array.from({ length: count }, (_, i) => ({ when: { plan: "pro", [`d${i}`]: 1 }, quota: 2 }));
@@ -197,9 +191,11 @@ describe("readPolicy", () => {
       ['{"tools":{"search":{"cost":{"__proto__":5}}}}', "tools.search.cost.__proto__"],
       ['{"limits":[{"quotas":{"__proto__":5}}]}', "limits[0].quotas.__proto__"],
       ['{"limits":[{"quotas":{"a":{"__proto__":5}}}]}', "limits[0].quotas.a.__proto__"],
+      ['{"limits":[{"overrides":[{"when":{"__proto__":5}}]}]}', "limits[0].overrides[0].when.__proto__"],
+      ['{"defaults":{"hold":{"__proto__":5}}}', "defaults.hold.__proto__"],
     ];
     for (const [text, path] of cases) assert.deepEqual(faultsOf(JSON.parse(text)), [`${path}: ${reserved}`]);
-    const deeper = faultsOf(JSON.parse('{"limits":[{"quotas":{"a":{"b":{"__proto__":5}}}}]}'));
+    const deeper = faultsOf(JSON.parse('{"limits":[{"a":{"b":{"c":{"d":{"e":{"__proto__":5}}}}}}]}'));
     assert.equal(
       deeper.some((fault) => fault.includes(reserved)),
       false,

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
 import { definePolicy, type Limit, writtenPolicy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-schema.ts";
+import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const DAY = 86_400_000;
 
@@ -26,18 +26,19 @@ describe("definePolicy", () => {
     assert.deepEqual(made.units, new Set(["calls"]));
     assert.deepEqual(made.tools, []);
     const spec: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
-    const limit = { name: "limit-0", per: [], unit: "calls", optional: false, allotments: new Map() };
+    const limit = { name: "limit-0", per: [], unit: "calls", quotas: [] };
     const hold = { leaseMs: 120_000, onExpiry: "charge", onError: null };
     const words = {
       mode: "enforce",
-      isLent: false,
-      noticeAt: 0.8,
+      isBorrowing: false,
+      onMissing: "error",
+      notice: { at: 0.8, message: null },
       message: null,
-      match: null,
+      tools: null,
       overrides: [],
       onStoreError: "share",
     };
-    const kind = { isPriced: true, count: null, reports: null, calendar: null };
+    const kind = { isPriced: true, distinct: null, reports: null, calendar: null };
     const [only] = made.limits;
     assert.deepEqual(only, {
       ...limit,
@@ -46,7 +47,7 @@ describe("definePolicy", () => {
       ...kind,
       matches: only?.matches,
       overrideFor: only?.overrideFor,
-      otherwise: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9), windowMs: null },
+      allotment: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
@@ -59,8 +60,14 @@ describe("definePolicy", () => {
       partition: "tenant",
       tools: { search: {}, book: { cost: { usd_micros: 50, constructor: 0 } } },
       limits: [
-        { name: "a", per: ["user", "tool"], quota: 5, quotas: { send: 1, book: 2, wait: "unlimited" }, optional: true },
-        { name: "b", per: ["tool", "user"], quota: 5, quotas: { "no-tool": 1 }, unit: "tokens" },
+        {
+          name: "a",
+          per: ["user", "tool"],
+          quota: 5,
+          quotas: { tool: { send: 1, book: 2, wait: "unlimited" } },
+          onMissing: "skip",
+        },
+        { name: "b", per: ["tool", "user"], quota: 5, quotas: { user: { "no-tool": 1 } }, unit: "tokens" },
       ],
     });
     assert.equal(made.partition, "tenant");
@@ -68,12 +75,14 @@ describe("definePolicy", () => {
     assert.deepEqual(made.units, new Set(["calls", "tokens"]));
     assert.deepEqual(made.tools, ["search", "book", "send", "wait"]);
     const [a, b] = made.limits;
-    assert.deepEqual([a?.optional, a?.unit, a?.per], [true, "calls", ["user", "tool"]]);
-    assert.deepEqual([b?.optional, b?.unit, b?.per], [false, "tokens", ["tool", "user"]]);
-    assert.deepEqual([...(a?.allotments.keys() ?? [])], ["send", "book", "wait"]);
-    assert.equal(a?.allotments.get("send")?.quota, 1);
-    assert.deepEqual(a?.allotments.get("book")?.spec, { ...a?.otherwise?.spec, quota: 2 });
-    assert.equal(a?.allotments.get("wait"), null);
+    assert.deepEqual([a?.onMissing, a?.unit, a?.per], ["skip", "calls", ["user", "tool"]]);
+    assert.deepEqual([b?.onMissing, b?.unit, b?.per], ["error", "tokens", ["tool", "user"]]);
+    const [byTool] = a?.quotas ?? [];
+    assert.equal(byTool?.dimension, "tool");
+    assert.deepEqual([...(byTool?.allotments.keys() ?? [])], ["send", "book", "wait"]);
+    assert.equal(byTool?.allotments.get("send")?.quota, 1);
+    assert.deepEqual(byTool?.allotments.get("book")?.spec, { ...a?.allotment?.spec, quota: 2 });
+    assert.equal(byTool?.allotments.get("wait"), null);
   });
 
   it("says how units are held", () => {
@@ -84,7 +93,7 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ hold: {} }), [120_000, "charge"]);
     assert.deepEqual(held({ hold: { lease: "1d", onExpiry: "refund" } }), [DAY, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
-    assert.deepEqual(held({ algorithm: "concurrency", lease: "5s" }), [5_000, "refund"]);
+    assert.deepEqual(held({ algorithm: "concurrency", hold: { lease: "5s" } }), [5_000, "refund"]);
     assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
     assert.equal(definePolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
   });
@@ -96,14 +105,14 @@ describe("definePolicy", () => {
     assert.deepEqual(definePolicy({ ...policy({ quota: 5 }), tools }).toolsOnError, new Map([["search", "refund"]]));
   });
 
-  it("knows which tools a limit is for, their tiers, and whose quota is another", () => {
+  it("knows which tools a limit is for, their groups, and whose quota is another", () => {
     const made = definePolicy({
       ...policy({
         quota: 5,
-        match: ["book", "send_*"],
+        when: { tool: ["book", "send_*"] },
         overrides: [{ when: { plan: 7, user: "u" }, quota: "unlimited" }],
       }),
-      tools: { book: { tier: "T3", volatile: ["id"] }, search: {} },
+      tools: { book: { group: "T3", ignoreArgs: ["id"] }, search: {} },
     });
     const [limit] = made.limits;
     assert.deepEqual(
@@ -115,47 +124,32 @@ describe("definePolicy", () => {
       ["user", "u"],
     ];
     assert.deepEqual(limit?.overrides, [{ when, allotment: null }]);
-    assert.deepEqual(made.tiers, new Map([["book", "T3"]]));
-    assert.deepEqual(made.volatile.get("book"), new Set(["id"]));
+    assert.deepEqual(made.groups, new Map([["book", "T3"]]));
+    assert.deepEqual(made.ignoreArgs.get("book"), new Set(["id"]));
     assert.deepEqual([...made.dimensions].slice(6), ["plan", "user"].slice(0, 1));
-    assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("tier"), true);
-    assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("tier") && !made.bucketWords.has("cost"), true);
+    assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("group"), true);
+    assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("group") && !made.bucketWords.has("cost"), true);
   });
 
   it("says how a limit speaks", () => {
     const spoken = (limit: object) => {
-      const { mode, noticeAt, message, otherwise } = compiled({ quota: 5, ...limit });
-      assert.equal(otherwise?.noticeBelow, noticeAt === null ? 0 : 5 * (1 - noticeAt + 1e-9));
-      return [mode, noticeAt, message];
+      const { mode, notice, message, allotment } = compiled({ quota: 5, ...limit });
+      assert.equal(allotment?.noticeBelow, notice.at === null ? 0 : 5 * (1 - notice.at + 1e-9));
+      return [mode, notice.at, notice.message, message];
     };
-    assert.deepEqual(spoken({ mode: "shadow", noticeAt: 0.5, message: "{quota}" }), ["shadow", 0.5, "{quota}"]);
-    assert.deepEqual(spoken({ mode: "enforce", noticeAt: "never" }), ["enforce", null, null]);
-    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m" }), ["enforce", null, null]);
-  });
-
-  it("says whether a limit denies, warns or counts: a mode shadow comes before an action", () => {
-    const stuck = { algorithm: "streak", of: "errors", quota: 3 };
-    assert.equal(compiled({ ...stuck, mode: "enforce", action: "warn" }).mode, "warn");
-    assert.equal(compiled({ ...stuck, mode: "shadow", action: "warn" }).mode, "shadow");
-    assert.equal(compiled({ ...stuck, mode: "shadow" }).mode, "shadow");
-  });
-
-  it("says how long windows are, where they have one length", () => {
-    const lengthOf = (limit: object) => compiled({ quota: 7, ...limit }).otherwise?.windowMs;
-    for (const algorithm of ["fixed-window", "sliding-window", "token-bucket"]) {
-      assert.equal(lengthOf({ algorithm, window: "1m" }), 60_000, algorithm);
-    }
-    assert.equal(lengthOf({ algorithm: "token-bucket", window: "7s", burst: 3 }), 7_000);
-    assert.equal(lengthOf({ algorithm: "token-bucket", window: "1m", quota: 0 }), 60_000);
-    const others = [
-      {},
-      { ttl: { fromFirst: "1h" } },
-      { algorithm: "fixed-window", window: "day", align: "calendar" },
-      { algorithm: "concurrency" },
-      { algorithm: "elapsed", quota: "1h" },
-      { algorithm: "streak", of: "errors" },
-    ];
-    for (const limit of others) assert.equal(lengthOf(limit), null, JSON.stringify(limit));
+    assert.deepEqual(spoken({ mode: "shadow", notice: { at: 0.5 }, message: "{quota}" }), [
+      "shadow",
+      0.5,
+      null,
+      "{quota}",
+    ]);
+    assert.deepEqual(spoken({ mode: "enforce", notice: { at: "never", message: "{used}" } }), [
+      "enforce",
+      null,
+      "{used}",
+      null,
+    ]);
+    assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m", notice: {} }), ["enforce", null, null, null]);
   });
 
   it("gives each algorithm its numbers", () => {
@@ -167,10 +161,10 @@ describe("definePolicy", () => {
         { algorithm: "budget", quota: 6, ttlMs: 30 * DAY, ttlFrom: "last" },
       ],
       [
-        { ttl: "1s", per: ["turn"] },
+        { resetAfterIdle: "1s", per: ["turn"] },
         { algorithm: "budget", quota: 6, ttlMs: 1000, ttlFrom: "last" },
       ],
-      [{ ttl: { fromFirst: "1m" } }, { algorithm: "budget", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
+      [{ resetAfter: "1m" }, { algorithm: "budget", quota: 6, ttlMs: 60_000, ttlFrom: "first" }],
       [
         { algorithm: "fixed-window", window },
         { algorithm: "fixed-window", quota: 6, windowMs: 100, align: "epoch" },
@@ -198,59 +192,52 @@ describe("definePolicy", () => {
       ],
     ];
     for (const [limit, spec] of cases) {
-      const { quota, spec: found, capacity } = compiled({ quota: 6, ...limit }).otherwise ?? {};
+      const { quota, spec: found, capacity } = compiled({ quota: 6, ...limit }).allotment ?? {};
       assert.deepEqual([quota, found], [6, spec], JSON.stringify(limit));
       assert.equal(capacity, "burst" in spec ? spec.burst : 6);
     }
-    const none = compiled({ algorithm: "token-bucket", window, quota: 0, burst: 9 }).otherwise;
+    const none = compiled({ algorithm: "token-bucket", window, quota: 0, burst: 9 }).allotment;
     assert.deepEqual(none?.spec, { algorithm: "token-bucket", burst: 0, levelPerUnit: 100, levelPerMs: 1 });
     assert.deepEqual([none?.quota, none?.capacity], [0, 0]);
   });
 
   it("compiles what counts values, outcomes and time", () => {
     const kindOf = (limit: object) => {
-      const { unit, isPriced, count, reports, mode, noticeAt } = compiled({ per: ["user"], quota: 3, ...limit });
-      return { unit, isPriced, count, reports, mode, noticeAt };
+      const { unit, isPriced, distinct, reports, mode, notice } = compiled({ per: ["user"], quota: 3, ...limit });
+      return { unit, isPriced, distinct, reports, mode, at: notice.at };
     };
-    const priced = {
-      unit: "calls",
-      isPriced: true,
-      count: null,
-      reports: null,
-      mode: "enforce" as Limit["mode"],
-      noticeAt: 0.8,
-    };
-    const told = { ...priced, isPriced: false, noticeAt: null };
+    const priced = { unit: "calls", isPriced: true, distinct: null, reports: null, mode: "enforce", at: 0.8 } as const;
+    const told = { ...priced, isPriced: false, at: null };
     const window = { algorithm: "fixed-window", window: "1h" };
     const cases: [limit: object, ReturnType<typeof kindOf>][] = [
       [{}, priced],
       [{ unit: "tokens" }, { ...priced, unit: "tokens" }],
-      [{ count: "session" }, { ...priced, unit: "sessions", isPriced: false, count: "session" }],
-      [{ count: "args" }, { ...priced, unit: "args", isPriced: false, count: "args" }],
+      [{ distinct: "session" }, { ...priced, unit: "sessions", isPriced: false, distinct: "session" }],
+      [{ distinct: "args" }, { ...priced, unit: "args", isPriced: false, distinct: "args" }],
       [
-        { ...window, count: "plan" },
-        { ...told, unit: "plans", count: "plan" },
+        { ...window, distinct: "plan" },
+        { ...told, unit: "plans", distinct: "plan" },
       ],
       [
         { algorithm: "elapsed", quota: "1h" },
-        { ...told, unit: "ms", noticeAt: 0.8 },
+        { ...told, unit: "ms", at: 0.8 },
       ],
       [
         { algorithm: "streak", of: "errors" },
         { ...told, unit: "errors", reports: "errors" },
       ],
       [
-        { algorithm: "streak", of: "results", action: "deny", noticeAt: 0.5 },
-        { ...told, unit: "results", reports: "results", noticeAt: 0.5 },
+        { algorithm: "streak", of: "results", notice: { at: 0.5 } },
+        { ...told, unit: "results", reports: "results", at: 0.5 },
       ],
       [
-        { algorithm: "streak", of: "results", action: "warn" },
+        { algorithm: "streak", of: "results", mode: "warn" },
         { ...told, unit: "results", reports: "results", mode: "warn" },
       ],
     ];
     for (const [limit, kind] of cases) assert.deepEqual(kindOf(limit), kind, JSON.stringify(limit));
     const made = definePolicy(
-      policy({ count: "plan", per: ["user"], quota: 3 }, { algorithm: "elapsed", quota: "1s" }),
+      policy({ distinct: "plan", per: ["user"], quota: 3 }, { algorithm: "elapsed", quota: "1s" }),
     );
     assert.deepEqual([...made.units], []);
     assert.deepEqual([made.callWords.has("plan"), made.bucketWords.has("plan")], [true, true]);
@@ -261,43 +248,49 @@ describe("definePolicy", () => {
     const cases: [limit: object, quota: number, LimitSpec][] = [
       [{ algorithm: "elapsed", quota: "30m" }, 1_800_000, { algorithm: "elapsed", quota: 1_800_000, ttlMs: 30 * DAY }],
       [{ algorithm: "elapsed", quota: "1ms", per: ["turn"] }, 1, { algorithm: "elapsed", quota: 1, ttlMs: DAY }],
-      [{ algorithm: "elapsed", quota: "1s", ttl: "1h" }, 1000, { algorithm: "elapsed", quota: 1000, ttlMs: 3_600_000 }],
+      [
+        { algorithm: "elapsed", quota: "1s", resetAfterIdle: "1h" },
+        1000,
+        { algorithm: "elapsed", quota: 1000, ttlMs: 3_600_000 },
+      ],
       [{ algorithm: "streak", of: "errors", quota: 3 }, 3, { algorithm: "streak", quota: 3, ttlMs: 30 * DAY }],
       [
         { algorithm: "streak", of: "errors", quota: 3, per: ["session", "turn"] },
         3,
         { algorithm: "streak", quota: 3, ttlMs: DAY },
       ],
-      [{ algorithm: "streak", of: "errors", quota: 3, ttl: "1s" }, 3, { algorithm: "streak", quota: 3, ttlMs: 1000 }],
+      [
+        { algorithm: "streak", of: "errors", quota: 3, resetAfterIdle: "1s" },
+        3,
+        { algorithm: "streak", quota: 3, ttlMs: 1000 },
+      ],
     ];
     for (const [limit, quota, spec] of cases) {
-      const { quota: found, spec: numbers, capacity } = compiled(limit).otherwise ?? {};
+      const { quota: found, spec: numbers, capacity } = compiled(limit).allotment ?? {};
       assert.deepEqual([found, numbers, capacity], [quota, spec, quota], JSON.stringify(limit));
     }
     const spans = compiled({
       algorithm: "elapsed",
       per: ["user"],
-      quotas: { a: "1s", b: "unlimited" },
-      otherwise: "deny",
+      quotas: { user: { a: "1s", b: "unlimited" } },
+      quota: "unlimited",
       overrides: [{ when: { plan: "pro" }, quota: "2s" }],
     });
-    assert.deepEqual(
-      [spans.allotments.get("a")?.quota, spans.allotments.get("b"), spans.otherwise?.quota],
-      [1000, null, 0],
-    );
+    const named = spans.quotas[0]?.allotments;
+    assert.deepEqual([named?.get("a")?.quota, named?.get("b"), spans.allotment], [1000, null, null]);
     assert.equal(spans.overrides[0]?.allotment?.quota, 2000);
   });
 
   it("says how the windows of a calendar lie", () => {
-    const calendar = { algorithm: "fixed-window", align: "calendar", quota: 5, window: "day" };
+    const calendar = { algorithm: "fixed-window", quota: 5, window: "day" };
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
     const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
-    assert.deepEqual(made.otherwise, { quota: 5, spec, capacity: 5, noticeBelow: 0, windowMs: null });
+    assert.deepEqual(made.allotment, { quota: 5, spec, capacity: 5, noticeBelow: 0 });
     const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     for (const limit of [
-      { ...calendar, align: "epoch", window: "1d" },
+      { ...calendar, window: "1d" },
       { quota: 5 },
       { algorithm: "token-bucket", quota: 5, window: "1d" },
     ]) {
@@ -305,22 +298,21 @@ describe("definePolicy", () => {
     }
   });
 
-  it("allots what quota, quotas and otherwise say", () => {
+  it("allots what quota and quotas say", () => {
     const per = ["tool"];
-    const quotas = { search: 3, wait: "unlimited", never: 0 };
-    const cases: [limit: object, otherwise: number | null, named: (number | null)[]][] = [
+    const quotas = { tool: { search: 3, wait: "unlimited", never: 0 } };
+    const cases: [limit: object, others: number | null, named: (number | null)[]][] = [
       [{ quota: 5 }, 5, []],
       [{ quota: 0 }, 0, []],
       [{ quota: "unlimited" }, null, []],
       [{ quota: 5, quotas }, 5, [3, null, 0]],
+      [{ quota: 0, quotas }, 0, [3, null, 0]],
       [{ quota: "unlimited", quotas }, null, [3, null, 0]],
-      [{ otherwise: "deny", quotas }, 0, [3, null, 0]],
-      [{ otherwise: "allow", quotas }, null, [3, null, 0]],
     ];
-    for (const [limit, otherwise, named] of cases) {
-      const { allotments, otherwise: other } = compiled({ per, ...limit });
-      const given = [...allotments.values()].map((allotment) => allotment?.quota ?? null);
-      assert.deepEqual([other?.quota ?? null, given], [otherwise, named], JSON.stringify(limit));
+    for (const [limit, others, named] of cases) {
+      const { quotas, allotment } = compiled({ per, ...limit });
+      const given = quotas.flatMap(({ allotments }) => [...allotments.values()]).map((each) => each?.quota ?? null);
+      assert.deepEqual([allotment?.quota ?? null, given], [others, named], JSON.stringify(limit));
     }
   });
 
@@ -338,8 +330,8 @@ describe("definePolicy", () => {
       "units",
       "tools",
       "namedTools",
-      "tiers",
-      "volatile",
+      "groups",
+      "ignoreArgs",
       "dimensions",
       "callWords",
       "bucketWords",

@@ -4,14 +4,15 @@ import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
 import type { Claims } from "./claims.ts";
-import type { Mode } from "./decision.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { hintForKey } from "./policy-hints.ts";
 import { valueAt } from "./policy-place.ts";
-import { type OnError, type OnStoreError, type PolicyInput, policySchema } from "./policy-schema.ts";
+import type { Mode, OnError, OnMissing, OnStoreError, PolicyInput } from "./policy-input.ts";
+import { policySchema } from "./policy-schema.ts";
+import { readable, settledLimits } from "./policy-settled.ts";
 import { hintForName, hintForValue } from "./policy-value-hints.ts";
 import type { PolicyTypes, Typed, TypesOf } from "./typed.ts";
 import type { KnownKeys } from "./typed-keys.ts";
@@ -20,8 +21,8 @@ export type { PolicyFault } from "./policy-contradictions.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
 
-/** Of `limits[0].quotas.name`; no accepted policy is deeper. */
-const MAX_DEPTH = 4;
+/** Of `limits[0].overrides[0].when.tool[0]`; no accepted policy is deeper. */
+const MAX_DEPTH = 6;
 
 /** Most faults, and most unknown keys of one object, for which a hint is looked for. */
 const MAX_HINTS = 100;
@@ -50,6 +51,12 @@ export interface Override {
   readonly allotment: Allotment;
 }
 
+/** Allotments by the values of a dimension. */
+export interface Quotas {
+  readonly dimension: Dimension;
+  readonly allotments: ReadonlyMap<string, Allotment>;
+}
+
 /** One limit, ready to judge by. */
 export interface Limit {
   readonly name: string;
@@ -57,28 +64,28 @@ export interface Limit {
   readonly unit: string;
   /** Whether calls have a price in its unit. Else a call counts for what it is, or when it was. */
   readonly isPriced: boolean;
-  /** The dimension whose values are counted; `null` where units are. */
-  readonly count: Dimension | null;
+  /** The dimension whose distinct values are counted; `null` where units are. */
+  readonly distinct: Dimension | null;
   /** Which outcomes of calls it counts; `null` for none. */
   readonly reports: "errors" | "results" | null;
   /** How its windows lie, where that is a calendar's. */
   readonly calendar: CalendarWindow | null;
-  readonly optional: boolean;
-  /** What it does with a call that does not fit. */
+  readonly onMissing: OnMissing;
+  /** Whether it denies, gives a notice where another would deny, or only counts and reports. */
   readonly mode: Mode;
   /** Whether an instance may borrow units ahead. */
-  readonly isLent: boolean;
-  /** From which share of the quota on a call gets a notice; `null` for never. */
-  readonly noticeAt: number | null;
+  readonly isBorrowing: boolean;
+  /** From which share of the quota on a call gets a notice (`null` for never), and in which words (`null`: the usual). */
+  readonly notice: { readonly at: number | null; readonly message: string | null };
   /** What a denied model is told instead of the usual text. */
   readonly message: string | null;
-  /** What holds while the store is away. */
+  /** What applies while the store is unreachable. */
   readonly onStoreError: OnStoreError;
   /** The tools that it is for, by name or pattern; `null` for all. */
-  readonly match: readonly string[] | null;
+  readonly tools: readonly string[] | null;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
-  /** Other allotments for some callers: the first whose dimensions all have these values. */
+  /** Other allotments for some calls: the first whose dimensions all have these values. */
   readonly overrides: readonly Override[];
   /** Finds that override by the values of a call; `undefined` where none is for it. */
   readonly overrideFor: (valueIn: (dimension: Dimension) => unknown) => Override | undefined;
@@ -87,10 +94,10 @@ export interface Limit {
   readonly onExpiry: NewHold["onExpiry"];
   /** What a failed call costs here; `null` where the tool or the policy says it. */
   readonly onError: OnError | null;
-  /** By value of the last dimension of `per`. */
-  readonly allotments: ReadonlyMap<string, Allotment>;
-  /** For every other value. */
-  readonly otherwise: Allotment;
+  /** Other allotments by dimension: the first that has an entry for the call wins. */
+  readonly quotas: readonly Quotas[];
+  /** For every other call. */
+  readonly allotment: Allotment;
 }
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
@@ -111,14 +118,20 @@ export interface Policy {
   readonly tools: readonly string[];
   /** The tools that any part of it names, in words that can stand in a text: what a model made up is not among them. */
   readonly namedTools: ReadonlySet<string>;
-  /** The tier of each tool that has one. */
-  readonly tiers: ReadonlyMap<string, string>;
+  /** The group of each tool that has one. */
+  readonly groups: ReadonlyMap<string, string>;
   /** Fields of each tool's arguments that are left out. */
-  readonly volatile: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly ignoreArgs: ReadonlyMap<string, ReadonlySet<string>>;
   /** The dimensions that calls may have, the words that they may say, and what may name a bucket. */
   readonly dimensions: ReadonlySet<string>;
   readonly callWords: ReadonlySet<string>;
   readonly bucketWords: ReadonlySet<string>;
+}
+
+/** Every allotment of a limit, the one for all others first. */
+export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
+  const named = quotas.flatMap(({ allotments }) => [...allotments.values()]);
+  return [allotment, ...named, ...overrides.map((override) => override.allotment)];
 }
 
 /** A policy, and what the compiler knows of it. */
@@ -136,7 +149,7 @@ export type PolicyOf<Types extends PolicyTypes> = Policy & Typed<Types>;
  *
  * const policy = definePolicy({
  *   version: 1,
- *   limits: [{ name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { send_email: 1 }, ttl: "1h" }],
+ *   limits: [{ name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, quotas: { tool: { send_email: 1 } } }],
  * });
  * const limiter = createLimiter({ policy, store: memoryStore() });
  * const call = { tool: "send_email", session: "s1", turn: "t1" };
@@ -157,17 +170,18 @@ export function definePolicy(input: PolicyInput | Policy): Policy {
 export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = reservedKeys(input, []);
   if (reserved.length > 0) return { faults: reserved };
-  const parsed = policySchema.safeParse(input);
+  const parsed = policySchema.safeParse(readable(input));
   if (!parsed.success) {
     const { issues } = parsed.error;
     return { faults: issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS)) };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
-  const faults = contradictions(accepted).map((fault, n) =>
-    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, accepted, [])) : fault,
+  const settled = { ...parsed.data, limits: settledLimits(parsed.data) };
+  const faults = contradictions(settled).map((fault, n) =>
+    n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, settled, [])) : fault,
   );
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(accepted), accepted) };
+  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */

@@ -1,7 +1,13 @@
 // Which keys of a policy that is written in code have a meaning. The compiler looks for unknown keys only where a type is
 // fixed. The type of a policy is inferred, so that they have to be refused here.
 
-import type { LimitInput, PolicyInput, BudgetLimitInput } from "./policy-schema.ts";
+import type {
+  BudgetLimitInput,
+  CalendarLimitInput,
+  LimitInput,
+  PolicyInput,
+  TokenBucketLimitInput,
+} from "./policy-input.ts";
 
 declare const KEY: unique symbol;
 
@@ -29,12 +35,25 @@ type Only<Given, Known> = Given extends readonly unknown[]
       }
     : unknown;
 
-/** Limits of the algorithm that a limit names. */
-type SameAlgorithm<Limit> = Limit extends { readonly algorithm: infer Name }
-  ? Extract<LimitInput, { readonly algorithm?: Name | undefined }>
+/** Limits that can have one of these algorithms; all where it is not known which. */
+type OfAlgorithm<Known, Name> = Known extends { readonly algorithm?: infer Own }
+  ? string extends Name
+    ? Known
+    : [Name & Own] extends [never]
+      ? never
+      : Known
+  : never;
+
+/** Limits of the algorithm that a limit names, or that follows from its other words. */
+type SameAlgorithm<Limit> = Limit extends { readonly algorithm: infer Name extends string }
+  ? OfAlgorithm<LimitInput, Name>
   : "algorithm" extends keyof Limit
     ? LimitInput
-    : BudgetLimitInput;
+    : Limit extends { readonly window: "day" | "week" | "month" }
+      ? CalendarLimitInput
+      : "burst" extends keyof Limit
+        ? TokenBucketLimitInput
+        : BudgetLimitInput;
 
 type OnlyLimit<Limit> = Limit extends object
   ? {

@@ -79,7 +79,7 @@ export type DimensionsOf<Source> = {
 
 /** Whose bucket it is, under a policy. */
 export type BucketOf<Source, Name extends string = never> = DimensionsOf<Source> & {
-  readonly tier?: DimensionValue | undefined;
+  readonly group?: DimensionValue | undefined;
   readonly args?: unknown;
 } & Own<Name, keyof WellKnownBucket | "limit">;
 
@@ -108,52 +108,66 @@ export type Bound<Types extends PolicyTypes, Given> =
 type Said<Given> = { [Name in keyof Given]-?: undefined extends Given[Name] ? never : Name }[keyof Given];
 
 type Per<Limit> = Limit extends { readonly per: readonly (infer Dimension extends string)[] } ? Dimension : never;
-type Count<Limit> = Limit extends { readonly count: infer Dimension extends string } ? Dimension : never;
-type When<Limit> = Limit extends { readonly overrides: readonly { readonly when: infer Dimensions }[] }
-  ? keyof Dimensions & string
-  : never;
+type Distinct<Limit> = Limit extends { readonly distinct: infer Dimension extends string } ? Dimension : never;
+/** The dimensions of a `when`, or of `quotas`: they choose, and no call has to have them. */
+type Chosen<Limit> =
+  | (Limit extends { readonly when: infer Dimensions } ? keyof Dimensions & string : never)
+  | (Limit extends { readonly quotas: infer Dimensions } ? keyof Dimensions & string : never)
+  | (Limit extends { readonly overrides: readonly (infer Override)[] }
+      ? Override extends { readonly when: infer Dimensions }
+        ? keyof Dimensions & string
+        : never
+      : never);
 type Owed<Dimension> = Exclude<Dimension, "tool" | Derived>;
 
 /** Words as keys: a union of objects has only those keys that each of them has. */
 type Keyed<Word> = Word extends string ? (string extends Word ? unknown : { readonly [Each in Word]: true }) : never;
 
-/** The dimensions that a limit needs, as keys. Only calls of tools that have a tier need those behind `tier`. */
+/** The dimensions that a limit needs, as keys. Only calls of tools that have a group need those behind `group`. */
 type Needed<Dimensions> = Dimensions extends readonly [infer First, ...infer Rest]
-  ? First extends "tier"
+  ? First extends "group"
     ? unknown
     : Keyed<First> & Needed<Rest>
   : unknown;
 
-type Optional<Limit> = "match" extends keyof Limit
-  ? true
-  : "optional" extends keyof Limit
-    ? true extends Limit["optional"]
-      ? true
-      : false
-    : false;
+type OnMissingOf<Source, Else> = "onMissing" extends keyof Source
+  ? Exclude<Source["onMissing"], undefined> | (undefined extends Source["onMissing"] ? Else : never)
+  : Else;
 
-type Required<Limit> = Limit extends { readonly per: infer Dimensions }
-  ? Optional<Limit> extends true
+/** Whether calls may lack the limit's dimensions: it is for some calls alone, or passes by those that lack one. */
+type Optional<Limit, Default> = "when" extends keyof Limit
+  ? true
+  : OnMissingOf<Limit, Default> extends "error"
+    ? false
+    : true;
+
+type Required<Limit, Default> = Limit extends { readonly per: infer Dimensions }
+  ? Optional<Limit, Default> extends true
     ? never
-    : Owed<keyof Needed<Dimensions> | (string extends Count<Limit> ? never : Count<Limit>)>
+    : Owed<keyof Needed<Dimensions> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
   : never;
 
-type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | { readonly count: string }
+type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | { readonly distinct: string }
   ? never
   : "unit" extends keyof Limit
     ? Extract<Limit["unit"], string> | (undefined extends Limit["unit"] ? "calls" : never)
     : "calls";
 
+/** What `defaults` say of calls that lack a dimension. */
+type DefaultOf<Source> = Source extends { readonly defaults: infer Defaults }
+  ? OnMissingOf<Defaults, "error">
+  : "error";
+
 /** What is known of limits as they are written. Where some may not be there, nothing is required. */
-interface Written<Limits extends readonly unknown[]> extends PolicyTypes {
-  readonly required: number extends Limits["length"] ? never : Required<Limits[number]>;
-  readonly accepted: WellKnown | Owed<Per<Limits[number]> | Count<Limits[number]> | When<Limits[number]>>;
+interface Written<Limits extends readonly unknown[], Default> extends PolicyTypes {
+  readonly required: number extends Limits["length"] ? never : Required<Limits[number], Default>;
+  readonly accepted: WellKnown | Owed<Per<Limits[number]> | Distinct<Limits[number]> | Chosen<Limits[number]>>;
   readonly unit: Unit<Limits[number]>;
 }
 
 /** What is known of each policy of a union. */
 type Facts<Source> = Source extends { readonly version: 1; readonly limits: infer Limits extends readonly unknown[] }
-  ? Written<Limits>
+  ? Written<Limits, DefaultOf<Source>>
   : Source extends Typed<infer Types>
     ? typeof TYPES extends keyof Source
       ? Types

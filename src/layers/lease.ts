@@ -46,7 +46,7 @@ interface Taken {
 }
 
 /**
- * Lends units to steps with `lease`.
+ * Lends units to steps with `borrow`.
  *
  * @param giveBack asks the store itself, without terms: an `undo` of units that no call has used. When its answer is lost,
  *   the units stay used
@@ -95,7 +95,7 @@ class Lease implements LendingStore {
 
   answer(request: StoreRequest, leftMs?: number): Found | Promise<Found> {
     const { steps } = request;
-    if (!steps.some(isLent)) {
+    if (!steps.some(isBorrowing)) {
       if (this.#opened > 0) return this.#ask(request, leftMs);
       return askOne(this.#store, request, leftMs) as Found | Promise<Found>;
     }
@@ -104,7 +104,7 @@ class Lease implements LendingStore {
     let isAll = true;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i] as Step;
-      if (!isLent(step)) isAll = false;
+      if (!isBorrowing(step)) isAll = false;
       else if (this.#accountOf(step)?.has(costOf(step), nowMs) !== true) return this.#askAndLearn(request, leftMs);
     }
     return isAll ? this.#given(this.#takeAll(steps, nowMs)) : this.#askRest(request, leftMs);
@@ -161,7 +161,7 @@ class Lease implements LendingStore {
   async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
     const taken: Taken[] = [];
     for (const step of request.steps) {
-      const account = isLent(step) ? this.#accountOf(step) : undefined;
+      const account = isBorrowing(step) ? this.#accountOf(step) : undefined;
       if (account === undefined) continue;
       const cost = costOf(step);
       taken.push({ account, cost, life: account.takePending(cost) });
@@ -173,7 +173,7 @@ class Lease implements LendingStore {
     };
     let reply: Found;
     try {
-      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isLent(step)) }, leftMs);
+      reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isBorrowing(step)) }, leftMs);
     } catch (error) {
       ended(false);
       throw error;
@@ -183,7 +183,7 @@ class Lease implements LendingStore {
     const nowMs = this.#clock.nowMs();
     const own = taken.map(({ account }) => account.shown(nowMs));
     const others = [...reply.steps];
-    const steps = request.steps.flatMap((step) => (isLent(step) ? own.shift() : others.shift()) ?? []);
+    const steps = request.steps.flatMap((step) => (isBorrowing(step) ? own.shift() : others.shift()) ?? []);
     return { ...reply, steps };
   }
 
@@ -194,7 +194,7 @@ class Lease implements LendingStore {
     const nowMs = this.#clock.nowMs();
     for (const [i, step] of request.steps.entries()) {
       const found = reply.steps[i];
-      if (!isLent(step) || found === undefined) continue;
+      if (!isBorrowing(step) || found === undefined) continue;
       const account = this.#accountOf(step) ?? this.#open(step, found, reply, nowMs);
       account?.charged(costOf(step));
       if (account !== undefined) this.#borrow(step, account);
@@ -440,8 +440,8 @@ function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
   return true;
 }
 
-function isLent({ lease }: Step): boolean {
-  return lease === true;
+function isBorrowing({ borrow }: Step): boolean {
+  return borrow === true;
 }
 
 /** Whether a request has to be asked again later: without an answer, or with an error that may end. */
@@ -458,7 +458,7 @@ function isDenied({ allowed, stale, degraded }: StoreReply): boolean {
 function deniedSteps({ steps }: StoreRequest, reply: StoreReply): Step[] {
   return steps.filter((step, i) => {
     const found = reply.steps[i];
-    if (!isLent(step) || found === undefined || found.allowed) return false;
+    if (!isBorrowing(step) || found === undefined || found.allowed) return false;
     return found.retryAfterMs !== null && found.retryAfterMs > RETURNED_WITHIN_MS;
   });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Call, Dimensions } from "../kernel/call.ts";
 import { definePolicy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import { KnownCalls, MAX_KNOWN } from "./known-calls.ts";
 
 const PER_SESSION: PolicyInput["limits"][number] = { name: "per-session", per: ["session", "tool"], quota: 5 };
@@ -67,7 +67,7 @@ describe("calls that were resolved before", () => {
   it("dimensions that overrides look at, or whose values are counted, are looked at", () => {
     const { keep, find } = knownCalls(
       { ...PER_SESSION, name: "plans", overrides: [{ when: { plan: "pro" }, quota: 9 }] },
-      { name: "turns", per: ["session"], algorithm: "fixed-window", window: "1h", count: "turn", quota: 5 },
+      { name: "turns", per: ["session"], algorithm: "fixed-window", window: "1h", distinct: "turn", quota: 5 },
     );
     const call = { tool: "search", session: "s1", turn: "t1", plan: "pro" };
     const kept = keep(call);
@@ -79,10 +79,10 @@ describe("calls that were resolved before", () => {
   it("tools that no limit tells apart, at the same cost, are one", () => {
     const limits: PolicyInput["limits"] = [
       { name: "all", per: ["session"], quota: 5 },
-      { name: "writes", per: ["session"], match: ["write_*"], quota: 5 },
-      { name: "tier", per: ["session", "tier"], match: ["t_*"], quota: 5 },
+      { name: "writes", per: ["session"], when: { tool: ["write_*"] }, quota: 5 },
+      { name: "group", per: ["session", "group"], when: { tool: ["t_*"] }, quota: 5 },
     ];
-    const tools = { t_one: { tier: "T1" }, t_two: { tier: "T2" }, dear: { cost: { calls: 2 } } };
+    const tools = { t_one: { group: "T1" }, t_two: { group: "T2" }, dear: { cost: { calls: 2 } } };
     const known = new KnownCalls(definePolicy({ version: 1, tools, limits }));
     const keep = (tool: string) => known.keep({}, { tool, session: "s1" }, REQUEST, []);
     const find = (tool: string) => known.find({}, { tool, session: "s1" });
@@ -108,7 +108,7 @@ describe("calls that were resolved before", () => {
   });
 
   it("a limit that is not for a tool has no say in its calls; a tool may have none", () => {
-    const { keep, find } = knownCalls({ ...PER_SESSION, match: ["fetch"] });
+    const { keep, find } = knownCalls({ ...PER_SESSION, when: { tool: ["fetch"] } });
     const kept = keep({ tool: "search", session: "s1" });
     assert.equal(find({ tool: "search", session: "s2" }), kept);
     keep({ tool: "fetch", session: "s1" });
@@ -134,9 +134,9 @@ describe("calls that were resolved before", () => {
     const policy = definePolicy({ version: 1, limits: [PER_SESSION] });
     const known = new KnownCalls(policy);
     const [limit] = policy.limits;
-    assert.ok(limit?.otherwise);
+    assert.ok(limit?.allotment);
     const charges = () => [
-      { limit, allotment: limit.otherwise as NonNullable<typeof limit.otherwise>, cost: 1, tool: null },
+      { limit, allotment: limit.allotment as NonNullable<typeof limit.allotment>, cost: 1, tool: null },
     ];
     const one = known.keep({}, { tool: "search", session: "s1" }, REQUEST, charges());
     const other = known.keep({}, { tool: "search", session: "s2" }, REQUEST, charges());

@@ -138,13 +138,13 @@ export class KnownCalls {
   #toolOf(tool: unknown): Tool {
     const known = this.#tools.get(tool);
     if (known !== undefined) return known;
-    const { limits, costs, tiers } = this.#policy;
+    const { limits, costs, groups } = this.#policy;
     const name = String(tool);
     const matching = limits.filter((limit) => limit.matches(name));
     const deciding = new Set(matching.flatMap(decidingOf));
     const others = [...deciding].map((dimension) => this.#places.get(dimension) ?? OWN).filter((place) => place > 0);
     const own = deciding.has("tool") || others.length === 0 ? name : null;
-    const alike = JSON.stringify([own, matching.map((limit) => limit.name), costs.get(name), tiers.get(name)]);
+    const alike = JSON.stringify([own, matching.map((limit) => limit.name), costs.get(name), groups.get(name)]);
     const made = this.#alike.get(alike) ?? { places: others.length > 0 ? others : [0], calls: new Map(), charges: [] };
     this.#alike.set(alike, made);
     this.#tools.set(tool, made);
@@ -195,8 +195,13 @@ export class KnownCalls {
 }
 
 /** The dimensions whose values decide which bucket of a limit a call is charged to, and how much. */
-function decidingOf({ per, count, overrides }: Policy["limits"][number]): string[] {
-  return [...per, ...(count === null ? [] : [count]), ...overrides.flatMap(({ when }) => when.map(([name]) => name))];
+function decidingOf({ per, distinct, quotas, overrides }: Policy["limits"][number]): string[] {
+  return [
+    ...per,
+    ...(distinct === null ? [] : [distinct]),
+    ...quotas.map(({ dimension }) => dimension),
+    ...overrides.flatMap(({ when }) => when.map(([name]) => name)),
+  ];
 }
 
 /** Whether all that can be read of it is its own. */

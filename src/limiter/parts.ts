@@ -5,8 +5,8 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import type { Limit, Policy } from "../kernel/policy.ts";
-import type { OnError } from "../kernel/policy-schema.ts";
+import { type Limit, type Policy } from "../kernel/policy.ts";
+import type { OnError } from "../kernel/policy-input.ts";
 
 /** A charge, and whether its units are spent at once or held. */
 export interface Part extends Charge {
@@ -176,8 +176,8 @@ export function isRestarted({ limits }: Policy, limit: Limit): boolean {
   return other !== undefined && kindOf(limit) !== kindOf(other);
 }
 
-function kindOf({ otherwise }: Limit): SpentState["kind"] {
-  return algorithmOf(otherwise.spec).kind;
+function kindOf({ allotment }: Limit): SpentState["kind"] {
+  return algorithmOf(allotment.spec).kind;
 }
 
 /** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */

@@ -5,7 +5,7 @@ import { type Attributes, type Span, SpanStatusCode, type Tracer } from "@opente
 import type { BucketDimensions, Call, Dimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import { definePolicy, type Policy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import {
   type CallOptions,
   type ChangeOptions,

@@ -1,7 +1,7 @@
 // Dimensions and tools that are spelled in two ways, or nearly like a dimension that Tollgate knows.
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
-import type { LimitInput } from "../kernel/policy-schema.ts";
+import type { LimitInput } from "../kernel/policy-input.ts";
 import { durationFrom } from "../kernel/policy-values.ts";
 import { editDistance, isPluralOf, isTypoOf } from "../kernel/spelling.ts";
 import { didYouMean, type Known, ofKey, ofValue, quoted, type Use, type Warnings } from "./warning.ts";
@@ -17,7 +17,11 @@ const OWN_WORDS = new Set("pool stool toll use usher burn urn turf tern tie pier
 
 /** Of dimensions that are nearly like one that Tollgate knows. */
 export function* dimensionWarnings({ input }: Known): Warnings {
-  const required = new Set(input.limits.flatMap(({ per, optional }) => (optional === true ? [] : per)));
+  const required = new Set(
+    input.limits.flatMap(({ per, onMissing }) =>
+      (onMissing ?? input.defaults?.onMissing ?? "error") === "error" ? per : [],
+    ),
+  );
   for (const { name, keys, isKey } of input.limits.flatMap(dimensionUses)) {
     const meant = builtInFor(name) ?? (required.has(name) ? null : builtInWithSuffix(name));
     const span = SPANS.has(name) ? durationFrom(name) : null;
@@ -43,8 +47,11 @@ function builtInWithSuffix(name: string): string | null {
 
 function dimensionUses(limit: LimitInput, i: number): Use[] {
   const uses: Use[] = limit.per.map((name, n) => ({ name, keys: ["limits", i, "per", n], isKey: false }));
-  if ("count" in limit && limit.count !== undefined) {
-    uses.push({ name: limit.count, keys: ["limits", i, "count"], isKey: false });
+  if ("distinct" in limit && limit.distinct !== undefined) {
+    uses.push({ name: limit.distinct, keys: ["limits", i, "distinct"], isKey: false });
+  }
+  for (const key of ["when", "quotas"] as const) {
+    for (const name of Object.keys(limit[key] ?? {})) uses.push({ name, keys: ["limits", i, key, name], isKey: true });
   }
   for (const [n, { when }] of (limit.overrides ?? []).entries()) {
     for (const name of Object.keys(when)) {

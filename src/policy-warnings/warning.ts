@@ -1,14 +1,14 @@
-// A warning, and what the checks of a policy know of it: its tools, their tiers and prices, what each limit is for.
+// A warning, and what the checks of a policy know of it: its tools, their groups and prices, what each limit is for.
 
 import { isGlob } from "../kernel/glob.ts";
-import { toolMatcher } from "../kernel/policy-compile.ts";
+import { toolMatcher, toolsOf } from "../kernel/policy-compile.ts";
 import { formatPath } from "../kernel/policy-contradictions.ts";
-import type { LimitInput, PolicyInput } from "../kernel/policy-schema.ts";
+import type { LimitInput, PolicyInput, WhenInput } from "../kernel/policy-input.ts";
 
 /** What kinds of warnings there are. */
 export const WARNING_CODES = [
   "unknown-tool",
-  "unknown-tier",
+  "unknown-group",
   "uncounted-unit",
   "unusual-dimension",
   "similar-names",
@@ -68,9 +68,9 @@ export interface Use {
 export interface KnownLimit {
   readonly keys: Keys;
   readonly limit: LimitInput;
-  /** Whether its `match` lets a tool through. */
+  /** Whether its `when` includes a tool. */
   readonly matches: (tool: string) => boolean;
-  /** Whether it is for a tool of `tools`, also by the tool's tier. */
+  /** Whether it is for a tool of `tools`, also by the tool's group. */
   readonly appliesTo: (tool: string) => boolean;
   /** What it counts that calls have a price in; `null` where it counts something else. */
   readonly unit: string | null;
@@ -82,8 +82,8 @@ export interface Known {
   readonly limits: readonly KnownLimit[];
   /** The names in `tools`; `null` where the policy has none, so that any name may be right. */
   readonly tools: ReadonlySet<string> | null;
-  readonly tierOf: ReadonlyMap<string, string>;
-  readonly tiers: ReadonlySet<string>;
+  readonly groupOf: ReadonlyMap<string, string>;
+  readonly groups: ReadonlySet<string>;
   /** Where limits name tools. */
   readonly toolUses: readonly Use[];
   /** Tools that any part of the policy names. */
@@ -94,42 +94,48 @@ export interface Known {
 
 export function knownOf(input: PolicyInput): Known {
   const entries = Object.entries(input.tools ?? {});
-  const tierOf = new Map(entries.flatMap(([tool, { tier }]) => (tier === undefined ? [] : [[tool, tier] as const])));
+  const groupOf = new Map(
+    entries.flatMap(([tool, { group }]) => (group === undefined ? [] : [[tool, group] as const])),
+  );
   const toolUses = input.limits.flatMap(toolUsesOf);
   return {
     input,
     limits: input.limits.map((limit, i): KnownLimit => {
-      const matches = toolMatcher(limit.match);
-      const isPerTier = limit.per.includes("tier");
-      const appliesTo = (tool: string) => matches(tool) && (!isPerTier || tierOf.has(tool));
+      const matches = toolMatcher(toolsOf(limit));
+      const isPerGroup = limit.per.includes("group");
+      const appliesTo = (tool: string) => matches(tool) && (!isPerGroup || groupOf.has(tool));
       return { keys: ["limits", i], limit, matches, appliesTo, unit: unitOf(limit) };
     }),
     tools: entries.length === 0 ? null : new Set(entries.map(([tool]) => tool)),
-    tierOf,
-    tiers: new Set(tierOf.values()),
+    groupOf,
+    groups: new Set(groupOf.values()),
     toolUses,
     namedTools: new Set([...entries.map(([tool]) => tool), ...toolUses.map(({ name }) => name)]),
     pricedUnits: new Set(entries.flatMap(([, { cost }]) => Object.keys(cost ?? {}))),
   };
 }
 
-function toolUsesOf({ per, match = [], quotas = {}, overrides = [] }: LimitInput, i: number): Use[] {
-  const uses: Use[] = [];
-  for (const [n, name] of match.entries()) {
-    if (!isGlob(name)) uses.push({ name, keys: ["limits", i, "match", n], isKey: false });
-  }
-  if (per.at(-1) === "tool") {
-    for (const name of Object.keys(quotas).filter((each) => each !== "default"))
-      uses.push({ name, keys: ["limits", i, "quotas", name], isKey: true });
-  }
+function toolUsesOf({ when, quotas, overrides = [] }: LimitInput, i: number): Use[] {
+  const uses = selectedTools(when, ["limits", i, "when"]).filter(({ name }) => !isGlob(name));
+  for (const name of Object.keys(quotas?.tool ?? {}).filter((each) => each !== "default"))
+    uses.push({ name, keys: ["limits", i, "quotas", "tool", name], isKey: true });
   for (const [n, { when }] of overrides.entries()) {
-    if (when.tool === undefined) continue;
-    uses.push({ name: String(when.tool), keys: ["limits", i, "overrides", n, "when", "tool"], isKey: false });
+    uses.push(...selectedTools(when, ["limits", i, "overrides", n, "when"]));
   }
   return uses;
 }
 
+/** Where a `when` names tools. */
+export function selectedTools(when: WhenInput = {}, keys: Keys): Use[] {
+  const { tool } = when;
+  if (tool === undefined) return [];
+  const own = [...keys, "tool"];
+  return Array.isArray(tool)
+    ? tool.map((name, n) => ({ name: String(name), keys: [...own, n], isKey: false }))
+    : [{ name: String(tool), keys: own, isKey: false }];
+}
+
 function unitOf(limit: LimitInput): string | null {
   if (limit.algorithm === "elapsed" || limit.algorithm === "streak") return null;
-  return "count" in limit && limit.count !== undefined ? null : (limit.unit ?? "calls");
+  return "distinct" in limit && limit.distinct !== undefined ? null : (limit.unit ?? "calls");
 }

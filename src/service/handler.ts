@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
 import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter, type LimiterEvent, policyOf } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";

@@ -4,7 +4,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-schema.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import type { FailoverOptions, LimiterEvent } from "../limiter.ts";
 import type { Store } from "../store.ts";
 import type { Audit } from "./audit.ts";

@@ -93,7 +93,7 @@ export const reportSchema = words({
 export const usageQuerySchema = z
   .object(
     Object.fromEntries(
-      ["tenant", "user", "session", "turn", "agent", "tool", "tier", "args"].map((name) => [
+      ["tenant", "user", "session", "turn", "agent", "tool", "group", "args"].map((name) => [
         name,
         z.string().min(1).optional(),
       ]),
@@ -107,7 +107,7 @@ const bucketWords = {
     .object({
       ...whose,
       tool: dimensionValue.optional(),
-      tier: dimensionValue.optional(),
+      group: dimensionValue.optional(),
       args: anything.optional(),
     })
     .catchall(dimensionValue)

@@ -8,7 +8,7 @@ import type { Policy } from "../kernel/policy.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */
-const SHARED: ReadonlySet<string> = new Set(["tenant", "tool", "tier", "args"]);
+const SHARED: ReadonlySet<string> = new Set(["tenant", "tool", "group", "args"]);
 /** What a call says beside its dimensions and is not a name of somebody's. */
 const LABELS: ReadonlySet<string> = new Set(["id", "cost"]);
 
@@ -28,7 +28,8 @@ function namesOf(policy: Policy): ReadonlySet<string> {
   const known = named.get(policy);
   if (known !== undefined) return known;
   const names = new Set(["user", "session", "turn", "agent", policy.partition]);
-  for (const { per, count } of policy.limits) for (const each of [...per, count]) if (each !== null) names.add(each);
+  for (const { per, distinct } of policy.limits)
+    for (const each of [...per, distinct]) if (each !== null) names.add(each);
   for (const each of SHARED) names.delete(each);
   named.set(policy, names);
   return names;

@@ -4,7 +4,7 @@
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Limit, Policy } from "../kernel/policy.ts";
+import { allotmentsOf, type Limit, type Policy } from "../kernel/policy.ts";
 import {
   type LimitSpec,
   refuseTerms,
@@ -180,13 +180,13 @@ function replyOf({ value, cost, quota, fits, leftMs }: Judged, isBooked: boolean
   return { allowed: fits, used, resetAfterMs: used === 0 ? 0 : leftMs, retryAfterMs };
 }
 
-function unsupportedIn({ count, reports, isLent, allotments, otherwise, overrides }: Limit): string | null {
+function unsupportedIn(limit: Limit): string | null {
+  const { distinct, reports, isBorrowing } = limit;
   // Borrowed units could neither be counted apart nor be returned.
-  if (isLent) return "lease: auto";
-  if (count !== null) return `one that counts values of ${count}`;
+  if (isBorrowing) return "borrow: auto";
+  if (distinct !== null) return `one that counts distinct values of ${distinct}`;
   if (reports !== null) return `one of ${reports} in a row`;
-  const specs = [otherwise, ...allotments.values(), ...overrides.map(({ allotment }) => allotment)];
-  const other = specs.find((allotment) => allotment !== null && !isCounted(allotment.spec))?.spec;
+  const other = allotmentsOf(limit).find(({ spec }) => !isCounted(spec))?.spec;
   if (other === undefined) return null;
   return "align" in other ? `a fixed-window of ${other.align}` : other.algorithm;
 }

@@ -19,7 +19,7 @@ export const PARALLEL = 8;
 /** Ten calls of a tool in a session, whoever makes them. */
 export const POLICY: PolicyInput = {
   version: 1,
-  limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: QUOTA, ttl: "1h" }],
+  limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: QUOTA, resetAfterIdle: "1h" }],
 };
 
 /** What a process is told. */

@@ -135,8 +135,8 @@ for (const version of [6, 7] as const) {
       const policy: PolicyInput = {
         version: 1,
         limits: [
-          { name: "calls", per: ["user"], match: ["search"], quota: 2 },
-          { name: "tokens", per: ["user"], match: ["model"], unit: "tokens", quota: 1_000 },
+          { name: "calls", per: ["user"], when: { tool: ["search"] }, quota: 2 },
+          { name: "tokens", per: ["user"], when: { tool: ["model"] }, unit: "tokens", quota: 1_000 },
         ],
       };
       const limiter = createLimiter({ policy, store: memoryStore() });

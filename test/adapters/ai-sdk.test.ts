@@ -185,7 +185,7 @@ for (const version of [6, 7] as const) {
 
     it("shows one notice for calls that are made together: the last", async () => {
       const { guard, asked } = agentOf(
-        { version: 1, limits: [{ name: "ten", per: ["session"], quota: 5, noticeAt: 0.1 }] },
+        { version: 1, limits: [{ name: "ten", per: ["session"], quota: 5, notice: { at: 0.1 } }] },
         () => "",
       );
       const { model, read } = runawayModel(version, 4);
@@ -203,7 +203,7 @@ for (const version of [6, 7] as const) {
 
     it("shows no notice of another run whose calls have equal ids", async () => {
       const limits: PolicyInput["limits"] = [
-        { name: "one", per: ["session", "tool"], quota: 1, quotas: { other: 50 } },
+        { name: "one", per: ["session", "tool"], quota: 1, quotas: { tool: { other: 50 } } },
       ];
       const { guard } = agentOf({ version: 1, limits }, () => "");
       const both = guard.tools({ search: { execute: () => "{}" }, other: { execute: () => "{}" } } as never) as Record<
@@ -388,7 +388,7 @@ for (const version of [6, 7] as const) {
       const agent = agentOf(
         {
           version: 1,
-          limits: [{ name: "money", per: ["session"], match: ["gpt"], unit: "usd_micros", quota: 1_000 }],
+          limits: [{ name: "money", per: ["session"], when: { tool: ["gpt"] }, unit: "usd_micros", quota: 1_000 }],
         },
         () => "",
       );

@@ -27,7 +27,7 @@ export type Serve = (guard: AnyGuard, where: "everywhere" | "on one route") => P
 export const QUOTA = 2;
 export const policy: PolicyInput = {
   version: 1,
-  limits: [{ name: "chats", per: ["session"], quota: QUOTA, ttl: { fromFirst: "90s" } }],
+  limits: [{ name: "chats", per: ["session"], quota: QUOTA, resetAfter: "90s" }],
 };
 
 export function limiterOf(limits: PolicyInput = policy): Limiter {

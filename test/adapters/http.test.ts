@@ -166,7 +166,7 @@ describe("the header fields", () => {
       fc.record({ ...base, algorithm: fc.constant("token-bucket"), window, burst: fc.integer({ min: 1, max: 20 }) }),
       fc.record({ ...base, algorithm: fc.constant("fixed-window"), window }),
       fc.record({ ...base, algorithm: fc.constant("sliding-window"), window }),
-      fc.record({ ...base, ttl: window.map((fromFirst) => ({ fromFirst })) }),
+      fc.record({ ...base, resetAfterIdle: window.map((fromFirst) => ({ fromFirst })) }),
     );
     const limits = fc.uniqueArray(fc.tuple(name, limit), { minLength: 1, maxLength: 4, selector: ([each]) => each });
     const calls = fc.array(fc.record({ tokens: fc.nat(4), pauseMs: fc.nat(9_000) }), { minLength: 1, maxLength: 25 });
@@ -231,7 +231,7 @@ describe("the header fields", () => {
 
   it("name no limit that only warns as one that denies", async () => {
     const limits: PolicyInput["limits"] = [
-      { name: "warns", per: ["session"], algorithm: "streak", of: "errors", quota: 1, action: "warn" },
+      { name: "warns", per: ["session"], algorithm: "streak", of: "errors", quota: 1, mode: "warn" },
       { name: "hard", per: ["session"], quota: 1, message: "Stop, and write a summary." },
     ];
     const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });

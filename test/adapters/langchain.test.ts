@@ -44,11 +44,11 @@ describe("a runaway model in three processes on one Redis", () => {
 });
 
 const THREAD: PolicyInput["limits"][number] = { name: "thread", per: ["session"], quota: 3 };
-const RUN: PolicyInput["limits"][number] = { name: "run", per: ["session", "turn"], quota: 2, ttl: "1h" };
+const RUN: PolicyInput["limits"][number] = { name: "run", per: ["session", "turn"], quota: 2, resetAfterIdle: "1h" };
 const SEARCH: PolicyInput["limits"][number] = {
   name: "search-only",
   per: ["session", "tool"],
-  match: ["search"],
+  when: { tool: ["search"] },
   quota: 2,
 };
 const DENIAL =
@@ -308,8 +308,8 @@ describe("a notice", () => {
   it("of calls that are made together is the last, for each tool and for all", async () => {
     const { invoke, model } = agentOf(
       [
-        { name: "all", per: ["session"], quota: 5, noticeAt: 0.1 },
-        { name: "each", per: ["session", "tool"], match: ["search"], quota: 3, noticeAt: 0.1 },
+        { name: "all", per: ["session"], quota: 5, notice: { at: 0.1 } },
+        { name: "each", per: ["session", "tool"], when: { tool: ["search"] }, quota: 3, notice: { at: 0.1 } },
       ],
       [calls("calculator", "calculator", "search", "search"), end()],
     );
@@ -628,8 +628,8 @@ describe("calls of the model", () => {
 
   it("are judged under a name and priced as the program says", async () => {
     const limits: PolicyInput["limits"] = [
-      { name: "credits", per: ["session"], match: ["gpt"], unit: "credits", quota: 1_000 },
-      { name: "calls", per: ["session"], match: ["gpt"], quota: 1_000 },
+      { name: "credits", per: ["session"], when: { tool: ["gpt"] }, unit: "credits", quota: 1_000 },
+      { name: "calls", per: ["session"], when: { tool: ["gpt"] }, quota: 1_000 },
     ];
     const costOf = ({ input, output }: { input: number; output: number }) => ({ credits: input + 10 * output });
     const model = { tool: "gpt", cost: { credits: 100 }, costOf };

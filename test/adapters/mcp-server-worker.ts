@@ -28,7 +28,10 @@ const INFO = { name: "bookings", version: "1.0.0" };
 
 process.on("message", ({ url, marks, version }: ServerOrder) => {
   const limiter = createLimiter({
-    policy: { version: 1, limits: [{ name: "tool-per-user", per: ["user", "tool"], quota: QUOTA, ttl: "1h" }] },
+    policy: {
+      version: 1,
+      limits: [{ name: "tool-per-user", per: ["user", "tool"], quota: QUOTA, resetAfterIdle: "1h" }],
+    },
     store: redisStore(new Redis(url, { autoResendUnfulfilledCommands: false })),
     failover: { deadlineMs: 10_000 },
   });

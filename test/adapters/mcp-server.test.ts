@@ -32,7 +32,7 @@ const INFO = { name: "bookings", version: "1.0.0" };
 const TEXT = [{ type: "text" as const, text: "booked" }];
 const TWO: PolicyInput = {
   version: 1,
-  limits: [{ name: "two", per: ["session", "tool"], quota: 2, noticeAt: "never" }],
+  limits: [{ name: "two", per: ["session", "tool"], quota: 2, notice: { at: "never" } }],
 };
 
 const closings: (() => unknown)[] = [];
@@ -214,7 +214,7 @@ describe("a call that is denied", () => {
     guardMcpServer(server, limiterOf({ version: 1, limits: [{ name: "none", per: [], quota: 0 }] }));
     server.setRequestHandler(CallToolRequestSchema, () => assert.fail());
     const client = await connected(server);
-    const params = { name: "book", arguments: {}, task: { ttl: 1_000 } };
+    const params = { name: "book", arguments: {}, task: { resetAfterIdle: 1_000 } };
     await assert.rejects(client.request({ method: "tools/call", params }, ResultSchema), {
       code: 429,
       message: /Call denied \(none\): no calls are allowed/,

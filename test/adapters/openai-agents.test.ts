@@ -98,7 +98,7 @@ describe("the OpenAI Agents SDK: tools", () => {
   const CALLS = { costOf: () => ({}) };
   const ONE: PolicyInput = {
     version: 1,
-    limits: [{ name: "one", per: ["session", "tool"], match: ["search"], quota: 1 }],
+    limits: [{ name: "one", per: ["session", "tool"], when: { tool: ["search"] }, quota: 1 }],
   };
   const NOTICE = "search has no calls left in this session. Do not call it again; other tools are still available.";
   /** Runs a tool once near its limit: what the program gets as its result, and what the model reads. */
@@ -142,7 +142,7 @@ describe("the OpenAI Agents SDK: tools", () => {
 
   it("shows one notice for calls that are made together: the last", async () => {
     const limits: PolicyInput["limits"] = [
-      { name: "five", per: ["session"], match: ["search"], quota: 5, noticeAt: 0.1 },
+      { name: "five", per: ["session"], when: { tool: ["search"] }, quota: 5, notice: { at: 0.1 } },
     ];
     const { guard } = setUp({ version: 1, limits });
     const call = (_: unknown, i: number) => functionCall("search", { query: "it" }, { callId: `together-${i}` });
@@ -154,7 +154,9 @@ describe("the OpenAI Agents SDK: tools", () => {
   });
 
   it("shows none of another run whose call has the same id and the same result", async () => {
-    const limits: PolicyInput["limits"] = [{ name: "two", per: ["session", "tool"], match: ["search"], quota: 2 }];
+    const limits: PolicyInput["limits"] = [
+      { name: "two", per: ["session", "tool"], when: { tool: ["search"] }, quota: 2 },
+    ];
     const { guard } = setUp({ version: 1, limits });
     const { promise: both, resolve } = Promise.withResolvers<void>();
     let calls = 0;
@@ -195,7 +197,10 @@ describe("the OpenAI Agents SDK: tools", () => {
       if (what === "a call of a tool" && maxDenials === 3) continue;
       for (const asked of [1, 2]) {
         it(`ends with the denial where a guarded model answers with ${what}: ${maxDenials}, ${asked} at once`, async () => {
-          const none: PolicyInput = { version: 1, limits: [{ name: "none", per: [], match: ["search"], quota: 0 }] };
+          const none: PolicyInput = {
+            version: 1,
+            limits: [{ name: "none", per: [], when: { tool: ["search"] }, quota: 0 }],
+          };
           const denial =
             "Call denied (none): search is not allowed. Do not call it again; other tools are still available.";
           const ended = async (isStreamed: boolean) => {
@@ -220,7 +225,7 @@ describe("the OpenAI Agents SDK: tools", () => {
 
   it("keeps what a guarded model says after a denial", async () => {
     const { guard } = setUp(
-      { version: 1, limits: [{ name: "none", per: [], match: ["search"], quota: 0 }] },
+      { version: 1, limits: [{ name: "none", per: [], when: { tool: ["search"] }, quota: 0 }] },
       { maxDenials: 1 },
     );
     const late = [assistantMessage("So far: 1."), functionCall("search", { query: "late" }, { callId: "late" })];
@@ -443,7 +448,7 @@ describe("the OpenAI Agents SDK: the model", () => {
   const TOKENS: PolicyInput = {
     version: 1,
     tools: { model: { cost: { tokens: 30 } } },
-    limits: [{ name: "tokens", per: ["session"], match: ["model"], unit: "tokens", quota: 40 }],
+    limits: [{ name: "tokens", per: ["session"], when: { tool: ["model"] }, unit: "tokens", quota: 40 }],
   };
   function setUpModel(policy = TOKENS) {
     const limiter = createLimiter({ policy, store: memoryStore() });
@@ -495,7 +500,7 @@ describe("the OpenAI Agents SDK: the model", () => {
     const limiter = createLimiter({
       policy: {
         version: 1,
-        limits: [{ name: "money", per: ["session"], match: ["gpt"], unit: "credits", quota: 100 }],
+        limits: [{ name: "money", per: ["session"], when: { tool: ["gpt"] }, unit: "credits", quota: 100 }],
       },
       store: memoryStore(),
     });

@@ -275,7 +275,10 @@ describe("ToolRateLimiter", () => {
     const bridge = new ToolRateLimiter(LIMITS, { store, session: "s1", turn: "t1" });
     const limiter = createLimiter({
       store,
-      policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 7, ttl: "24h" }] },
+      policy: {
+        version: 1,
+        limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 7, resetAfterIdle: "24h" }],
+      },
     });
     await bridge.tryCall("search");
     const decision = await limiter.consume({ tool: "search", session: "s1" });

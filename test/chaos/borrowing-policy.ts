@@ -13,7 +13,7 @@ export const POLICY: PolicyInput = {
       algorithm: "fixed-window",
       window: "1h",
       align: "first-use",
-      lease: "auto",
+      borrow: "auto",
       quota: QUOTA,
     },
   ],

@@ -14,7 +14,7 @@ export const POLICY: PolicyInput = {
       quota: 1_000,
       hold: { lease: `${LEASE_MS}ms`, onExpiry: "refund" },
     },
-    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, lease: `${LEASE_MS}ms` },
+    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, hold: { lease: `${LEASE_MS}ms` } },
   ],
 };
 export const callOf = (session: string): Call => ({

@@ -15,19 +15,19 @@ export const schedulePolicy: PolicyInput = {
   version: 1,
   limits: [
     { name: "all", per: ["session"], quota: 1_000_000, algorithm: "fixed-window", window: "365d" },
-    { name: "shared", per: ["session"], match: ["shared"], quota: 60 },
-    { name: "local", per: ["session"], match: ["local"], quota: 90, onStoreError: "local" },
-    { name: "denied", per: ["session"], match: ["denied"], quota: 1_000, onStoreError: "deny" },
+    { name: "shared", per: ["session"], when: { tool: ["shared"] }, quota: 60 },
+    { name: "local", per: ["session"], when: { tool: ["local"] }, quota: 90, onStoreError: "local" },
+    { name: "denied", per: ["session"], when: { tool: ["denied"] }, quota: 1_000, onStoreError: "deny" },
     {
       name: "allowed",
       per: ["session"],
-      match: ["allowed"],
+      when: { tool: ["allowed"] },
       quota: 50,
       algorithm: "sliding-window",
       window: "1h",
       onStoreError: "allow",
     },
-    { name: "tokens", per: ["session"], match: ["model"], unit: "tokens", quota: 100_000 },
+    { name: "tokens", per: ["session"], when: { tool: ["model"] }, unit: "tokens", quota: 100_000 },
   ],
 };
 

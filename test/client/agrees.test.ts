@@ -19,23 +19,23 @@ import { served } from "../service/served.ts";
 
 const POLICY: PolicyInput = {
   version: 1,
-  tools: { book: { tier: "T2", cost: { tokens: 30 } } },
+  tools: { book: { group: "T2", cost: { tokens: 30 } } },
   limits: [
-    { name: "session", per: ["session"], quota: 40, ttl: "10m" },
-    { name: "rate", per: ["user"], optional: true, algorithm: "token-bucket", quota: 6, window: "1m", burst: 3 },
+    { name: "session", per: ["session"], quota: 40, resetAfterIdle: "10m" },
+    { name: "rate", per: ["user"], onMissing: "skip", algorithm: "token-bucket", quota: 6, window: "1m", burst: 3 },
     { name: "tokens", per: ["session"], unit: "tokens", algorithm: "sliding-window", window: "2m", quota: 300 },
     {
       name: "at-once",
       per: ["user"],
-      optional: true,
-      match: ["book"],
+      onMissing: "skip",
+      when: { tool: ["book"] },
       algorithm: "concurrency",
       quota: 2,
-      lease: "1m",
+      hold: { lease: "1m" },
     },
-    { name: "same", per: ["session", "tool", "args"], match: ["search"], quota: 4 },
-    { name: "failing", per: ["session", "tool"], algorithm: "streak", of: "errors", quota: 3, ttl: "1h" },
-    { name: "shadow", per: ["tenant"], optional: true, quota: 5, mode: "shadow" },
+    { name: "same", per: ["session", "tool", "args"], when: { tool: ["search"] }, quota: 4 },
+    { name: "failing", per: ["session", "tool"], algorithm: "streak", of: "errors", quota: 3, resetAfterIdle: "1h" },
+    { name: "shadow", per: ["tenant"], onMissing: "skip", quota: 5, mode: "shadow" },
   ],
 };
 const STEPS = 3_000;

@@ -21,8 +21,8 @@ const policy = write(
 version: 1
 tools: { search: {}, book: {} }
 limits:
-  - { name: tool-per-session, per: [session, tool], quota: 5, quotas: { book: 1 }, ttl: 24h }
-  - { name: tenant-rate, per: [tenant], optional: true, algorithm: token-bucket, quota: 60, window: 1m }
+  - { name: tool-per-session, per: [session, tool], quota: 5, quotas: { tool: { book: 1 } }, resetAfterIdle: 24h }
+  - { name: tenant-rate, per: [tenant], onMissing: skip, algorithm: token-bucket, quota: 60, window: 1m }
 `,
 );
 const target = ["--policy", policy, "--store", "sqlite:state.db"];
@@ -39,7 +39,7 @@ describe("check", () => {
   it("warns of what has no effect, which is an error with --strict", async () => {
     const own = write(
       "own.yaml",
-      "version: 1\ntools: { search: {} }\nlimits:\n  - { name: a, per: [sesion, tool], quota: 5, quotas: { serach: 1 } }\n",
+      "version: 1\ntools: { search: {} }\nlimits:\n  - { name: a, per: [sesion, tool], quota: 5, quotas: { tool: { serach: 1 } } }\n",
     );
     const lines = (level: string) => [
       `own.yaml:4:22: ${level}: limits[0].per[0]: Tollgate has no dimension "sesion", so it is one of your own. Did you mean "session"?`,
@@ -104,7 +104,7 @@ describe("check", () => {
       line: 4,
       column: 28,
       message:
-        'expected a dimension: tenant, user, session, turn, agent, tool, tier, args, or a name of your own (a-z, 0-9, _; at most 32), got "Session"',
+        'expected a dimension: tenant, user, session, turn, agent, tool, group, args, or a name of your own (a-z, 0-9, _; at most 32), got "Session"',
       hint: 'Write "session".',
     });
   });

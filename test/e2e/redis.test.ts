@@ -19,8 +19,8 @@ writeFileSync(
   join(folder, "policy.yaml"),
   `version: 1
 limits:
-  - { name: tool-per-turn, per: [session, turn, tool], quota: 2, ttl: 1h }
-  - { name: tool-per-session, per: [session, tool], quota: 4, ttl: 24h }
+  - { name: tool-per-turn, per: [session, turn, tool], quota: 2, resetAfterIdle: 1h }
+  - { name: tool-per-session, per: [session, tool], quota: 4, resetAfterIdle: 24h }
 `,
 );
 const replay = ["replay", "trace.jsonl", "--policy", "policy.yaml", "--instances", "3"];

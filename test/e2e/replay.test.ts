@@ -18,8 +18,8 @@ const policyOf = (perTurn: number, perSession: number) =>
     `version: 1
 partition: session
 limits:
-  - { name: tool-per-turn, per: [session, turn, tool], quota: ${perTurn}, ttl: 1h }
-  - { name: tool-per-session, per: [session, tool], quota: ${perSession}, ttl: 24h }
+  - { name: tool-per-turn, per: [session, turn, tool], quota: ${perTurn}, resetAfterIdle: 1h }
+  - { name: tool-per-session, per: [session, tool], quota: ${perSession}, resetAfterIdle: 24h }
 `,
   );
 
@@ -101,7 +101,7 @@ describe("replay", () => {
       "agents.yaml",
       `version: 1
 limits:
-  - { name: tokens-per-agent, per: [agent], optional: true, quota: 100, unit: tokens }
+  - { name: tokens-per-agent, per: [agent], onMissing: skip, quota: 100, unit: tokens }
 `,
     );
     const call = { session: "s", turn: 1, tool: "x" };

@@ -6,12 +6,12 @@ import type { PolicyInput } from "tollgate";
 import { play, type Scenario } from "./borrowing.ts";
 
 const QUOTA = 3_000;
-const base = { name: "global", per: ["tool"], quota: QUOTA, lease: "auto" } as const;
+const base = { name: "global", per: ["tool"], quota: QUOTA, borrow: "auto" } as const;
 const LIMITS: Record<string, PolicyInput["limits"][number] & { readonly quota: number }> = {
-  quota: { ...base, algorithm: "budget", ttl: "1h" },
+  quota: { ...base, algorithm: "budget", resetAfterIdle: "1h" },
   "fixed-window": { ...base, algorithm: "fixed-window", window: "1h" },
   "fixed-window of first-use": { ...base, algorithm: "fixed-window", window: "1h", align: "first-use" },
-  "fixed-window of a calendar": { ...base, algorithm: "fixed-window", window: "day", align: "calendar" },
+  "fixed-window of a calendar": { ...base, algorithm: "fixed-window", window: "day" },
 };
 
 /** Calls of one instance in one millisecond, when it makes so many per millisecond on average. */

@@ -189,7 +189,7 @@ describe("the deadline of a call", () => {
     };
     const policy: PolicyInput = {
       version: 1,
-      limits: [{ name: "a", per: ["session"], algorithm: "fixed-window", window: "day", align: "calendar", quota: 5 }],
+      limits: [{ name: "a", per: ["session"], algorithm: "fixed-window", window: "day", quota: 5 }],
     };
     const limiter = createLimiter({ policy, store });
     assert.equal((await limiter.consume({ tool: "a", session: "s1" })).allowed, true);

@@ -16,7 +16,7 @@ const GLOBAL = {
   algorithm: "fixed-window",
   window: `${WINDOW_MS}ms`,
   align: "first-use",
-  lease: "auto",
+  borrow: "auto",
 } as const;
 const CALL = { tool: "search", session: "s1" };
 
@@ -229,7 +229,7 @@ describe("units that are borrowed ahead", () => {
         return store.apply(requests, ...more);
       },
     };
-    const none = { name: "none", per: ["session"], quotas: { held: 0 }, otherwise: "allow" } as const;
+    const none = { name: "none", per: ["session"], quotas: { session: { held: 0 } }, quota: "unlimited" } as const;
     const limiter = limiterOn(held, 100, none);
     assert.equal(await admitted(limiter, 30), 30);
     await settled();

@@ -190,7 +190,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
   });
 
   it("is obeyed also where units were borrowed ahead, before and since", async () => {
-    const lent = { algorithm: "fixed-window", window: "365d", lease: "auto", quota: 10_000, overrides: undefined };
+    const lent = { algorithm: "fixed-window", window: "365d", borrow: "auto", quota: 10_000, overrides: undefined };
     const { limiter, heal } = await cutOff(lent);
     assert.equal(await admitted(limiter, 300), 300);
     for (const stop of [{ quota: 0 }, { onStoreError: "deny" }, { quota: 5 }]) {

@@ -92,7 +92,6 @@ describe("a limit by the calendar", () => {
     name: "daily",
     per: ["user"],
     algorithm: "fixed-window",
-    align: "calendar",
     window: "day",
     timezone: "Asia/Beirut",
     quota: 2,

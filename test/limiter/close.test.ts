@@ -264,7 +264,7 @@ describe("closing a limiter while its store is away", () => {
     const remote = new RemoteStore(clock);
     const policy: PolicyInput = {
       version: 1,
-      limits: [{ name: "all", per: [], quota: 1_000, lease: "auto" }],
+      limits: [{ name: "all", per: [], quota: 1_000, borrow: "auto" }],
     };
     const limiter = createLimiter({
       policy,

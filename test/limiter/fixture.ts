@@ -9,10 +9,17 @@ export const POLICY: PolicyInput = {
   version: 1,
   tools: { book: { cost: { usd_micros: 300 } } },
   limits: [
-    { name: "calls", per: ["session"], quota: 5, ttl: "1h" },
+    { name: "calls", per: ["session"], quota: 5, resetAfterIdle: "1h" },
     { name: "tokens", per: ["session"], unit: "tokens", algorithm: "fixed-window", window: "1h", quota: 1_000 },
-    { name: "money", per: ["user"], optional: true, unit: "usd_micros", quota: 1_000, hold: { onExpiry: "refund" } },
-    { name: "at-once", per: ["session"], quotas: { s2: 1 }, otherwise: "allow", algorithm: "concurrency", lease: "1m" },
+    { name: "money", per: ["user"], onMissing: "skip", unit: "usd_micros", quota: 1_000, hold: { onExpiry: "refund" } },
+    {
+      name: "at-once",
+      per: ["session"],
+      quotas: { session: { s2: 1 } },
+      quota: "unlimited",
+      algorithm: "concurrency",
+      hold: { lease: "1m" },
+    },
   ],
 };
 

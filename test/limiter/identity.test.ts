@@ -19,13 +19,13 @@ import { isMisuse } from "./fixture.ts";
 /** No limit is per user, agent, turn or plan, and none but `searches` is per arguments. */
 const POLICY: PolicyInput = {
   version: 1,
-  tools: { search: { volatile: ["at"] } },
+  tools: { search: { ignoreArgs: ["at"] } },
   limits: [
     { name: "calls", per: ["session"], quota: 100 },
     { name: "tokens", per: ["tenant"], unit: "tokens", quota: 1_000 },
     { name: "per-tool", per: ["tool"], quota: 100, hold: { onExpiry: "refund" } },
-    { name: "searches", per: ["session", "args"], match: ["search"], quota: 100 },
-    { name: "plans", per: ["plan"], optional: true, quota: 100 },
+    { name: "searches", per: ["session", "args"], when: { tool: ["search"] }, quota: 100 },
+    { name: "plans", per: ["plan"], onMissing: "skip", quota: 100 },
   ],
 };
 const folder = temporaryFolder();
@@ -206,7 +206,7 @@ for (const [name, open] of Object.entries(pairs)) {
 
 describe("a hold that was made under another policy", () => {
   const { limits, ...rest } = POLICY;
-  const perArgs = { name: "same", per: ["session", "args"], optional: true, quota: 100 };
+  const perArgs = { name: "same", per: ["session", "args"], onMissing: "skip", quota: 100 };
   const policies = { without: { ...rest, limits }, with: { ...rest, limits: [...limits, perArgs] } };
   for (const [from, to] of [
     ["without", "with"],

@@ -27,7 +27,7 @@ const POLICY: PolicyInput = {
     { name: "calls", per: ["session"], quota: 100 },
     { name: "tokens", per: ["session"], unit: "tokens", quota: 10_000 },
     { name: "refunded", per: ["session"], unit: "tokens", quota: 10_000, hold: { onExpiry: "refund", lease: "1m" } },
-    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, lease: "3m" },
+    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, hold: { lease: "3m" } },
   ],
 };
 

@@ -22,7 +22,7 @@ const KINDS = fc.constantFrom<Partial<LimitInput>>(
   { algorithm: "fixed-window", window: "1h" },
   { algorithm: "sliding-window", window: "1h" },
   { algorithm: "token-bucket", window: "1h" },
-  { lease: "auto" },
+  { borrow: "auto" },
   { mode: "shadow" },
 );
 const UNITS = ["calls", "tokens", "usd_micros"] as const;

@@ -80,7 +80,7 @@ describe("an idempotency key", () => {
     assert.equal((await limiter.consume(call)).replayed, false);
     assert.equal((await limiter.peek(call)).verdicts[0]?.remaining, 3);
     assert.deepEqual(await used(), { calls: 1, tokens: 100, money: 0 });
-    const limits = [{ name: "per-user", per: ["user"], optional: true, quota: 1 }] as const;
+    const limits = [{ name: "per-user", per: ["user"], onMissing: "skip", quota: 1 }] as const;
     const unlimited = limiterFor({ policy: { version: 1, partition: "agent", limits } }).limiter;
     const inSession = { tool: "search", session: "s1", idempotencyKey: "k1" };
     assert.equal((await unlimited.consume(inSession)).allowed, true);

@@ -57,20 +57,20 @@ describe("reload", () => {
   });
 
   it("asks the limits of the policy in force for what calls cost, and which limits they are under", async () => {
-    const { limiter } = limiterOf({ ...policyOf(9), tools: { x: { cost: { calls: 2 }, tier: "T1" } } });
+    const { limiter } = limiterOf({ ...policyOf(9), tools: { x: { cost: { calls: 2 }, group: "T1" } } });
     const remaining = async () => (await limiter.consume(call)).verdicts.map((verdict) => verdict.remaining);
     assert.deepEqual([await remaining(), await remaining()], [[7], [5]]);
-    limiter.reload({ ...policyOf(9), tools: { x: { cost: { calls: 3 }, tier: "T1" } } });
+    limiter.reload({ ...policyOf(9), tools: { x: { cost: { calls: 3 }, group: "T1" } } });
     assert.deepEqual(await remaining(), [2]);
-    const tiers = { name: "tiers", per: ["tier"], quotas: { T1: 4, T2: 8 }, otherwise: "deny" } as const;
-    const limits = [...policyOf(9).limits, tiers];
-    limiter.reload({ version: 1, limits, tools: { x: { tier: "T1" } } });
+    const groups = { name: "groups", per: ["group"], quotas: { group: { T1: 4, T2: 8 } }, quota: 0 } as const;
+    const limits = [...policyOf(9).limits, groups];
+    limiter.reload({ version: 1, limits, tools: { x: { group: "T1" } } });
     assert.deepEqual(await remaining(), [1, 3]);
-    limiter.reload({ version: 1, limits, tools: { x: { tier: "T2" } } });
+    limiter.reload({ version: 1, limits, tools: { x: { group: "T2" } } });
     assert.deepEqual(await remaining(), [0, 7]);
     limiter.reload({ version: 1, limits });
-    assert.deepEqual(await remaining(), [0], "no tier, and denied");
-    limiter.reload(policyOf(9, { match: ["y"] }));
+    assert.deepEqual(await remaining(), [0], "no group, and denied");
+    limiter.reload(policyOf(9, { when: { tool: ["y"] } }));
     assert.deepEqual(await remaining(), []);
   });
 
@@ -90,8 +90,7 @@ describe("reload", () => {
   it("counts in the windows of another time zone from the next window on", async () => {
     const day = 86_400_000;
     const clock = fakeClock(Date.now() - (Date.now() % day) + 12 * 3_600_000);
-    const policyIn = (timezone: string) =>
-      policyOf(1, { algorithm: "fixed-window", window: "day", align: "calendar", timezone });
+    const policyIn = (timezone: string) => policyOf(1, { algorithm: "fixed-window", window: "day", timezone });
     const limiter = createLimiter({ policy: policyIn("UTC"), store: memoryStore({ clock }) });
     const resetAfterMs = async (session: string) =>
       (await limiter.consume({ tool: "x", session })).verdicts[0]?.resetAfterMs;

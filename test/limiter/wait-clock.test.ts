@@ -34,10 +34,9 @@ const LIMITS: Readonly<Record<string, LimitInput>> = {
     per: ["session"],
     algorithm: "fixed-window",
     window: "day",
-    align: "calendar",
     quota: 2,
   },
-  quota: { name: "a", per: ["session"], quota: 2, ttl: "10m" },
+  quota: { name: "a", per: ["session"], quota: 2, resetAfterIdle: "10m" },
 };
 
 /** Ten minutes before midnight, in the middle of a minute. */

@@ -138,9 +138,9 @@ describe("reserve with maxWaitMs", () => {
   });
 
   it("ends what it holds, also when a reload changed how its arguments are compared while it waited", async () => {
-    const policyOf = (volatile: string[]): PolicyInput => ({
+    const policyOf = (ignoreArgs: string[]): PolicyInput => ({
       version: 1,
-      tools: { model: { volatile } },
+      tools: { model: { ignoreArgs } },
       limits: [
         { name: "same", per: ["session", "args"], quota: 10 },
         { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1 },

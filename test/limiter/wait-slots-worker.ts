@@ -23,7 +23,7 @@ async function compete({ url, session, slots, calls }: SlotOrder): Promise<SlotR
   const limiter = createLimiter({
     policy: {
       version: 1,
-      limits: [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: slots, lease: "1m" }],
+      limits: [{ name: "at-once", per: ["session"], algorithm: "concurrency", quota: slots, hold: { lease: "1m" } }],
     },
     store: redisStore(redis),
   });

@@ -10,7 +10,7 @@ import { fakeClock } from "tollgate/testing";
 import { beginCall } from "../../src/limiter.ts";
 import { isMisuse } from "./fixture.ts";
 
-const SLOT = { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, lease: "1m" } as const;
+const SLOT = { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, hold: { lease: "1m" } } as const;
 const SLOTS: PolicyInput = { version: 1, limits: [SLOT] };
 const CALL: Call = { tool: "model", session: "s1" };
 
@@ -172,7 +172,7 @@ describe("a call that waits for a slot", () => {
   });
 
   it("gets a slot whose lease has ended, at that instant", async () => {
-    const { open, advance, nowMs } = setUp({ version: 1, limits: [{ ...SLOT, lease: "5s" }] });
+    const { open, advance, nowMs } = setUp({ version: 1, limits: [{ ...SLOT, hold: { lease: "5s" } }] });
     const [here, there] = [open(), open()];
     // Its process dies: nobody extends it.
     assert.equal((await there.reserve(CALL)).allowed, true);

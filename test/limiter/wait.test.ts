@@ -94,7 +94,7 @@ describe("consume with maxWaitMs", () => {
   it("lets 256 calls of a process wait for a bucket, and denies who comes then", async () => {
     const { limiter } = limiterFor({
       version: 1,
-      limits: [{ name: "total", per: ["session"], quota: 1, ttl: "30m" }],
+      limits: [{ name: "total", per: ["session"], quota: 1, resetAfterIdle: "30m" }],
     });
     await limiter.consume(CALL);
     const stop = new AbortController();

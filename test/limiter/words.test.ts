@@ -21,17 +21,17 @@ const EXAMPLE = `
 version: 1
 partition: session                 # the dimension that most limits share
 tools:
-  web_search:   { tier: T1 }
-  book_service: { tier: T3, cost: { usd_micros: 50000 } }
+  web_search:   { group: T1 }
+  book_service: { group: T3, cost: { usd_micros: 50000 } }
 limits:
-  - { name: tool-per-turn,    per: [session, turn, tool], quota: 5, quotas: { book_service: 1 }, ttl: 1h }
-  - { name: tool-per-session, per: [session, tool],       quota: 50, quotas: { book_service: 3 }, ttl: 24h }
-  - { name: tier-per-turn,    per: [session, turn, tier], quotas: { T1: 10, T3: 1 }, otherwise: allow, ttl: 1h }
-  - { name: same-call-again,  per: [session, turn, tool, args], quota: 3, ttl: 1h }
-  - { name: tenant-rate,      per: [tenant], optional: true, algorithm: token-bucket, quota: 600, window: 1m, burst: 100 }
-  - { name: money-per-user,   per: [user], optional: true, unit: usd_micros, algorithm: fixed-window, align: calendar, quota: 5000000, window: day, timezone: Europe/Berlin }
-  - { name: new-sessions,     per: [user], optional: true, count: session, algorithm: fixed-window, quota: 20, window: 1h }
-  - { name: parallel-calls,   per: [session], match: [book_service], algorithm: concurrency, quota: 4, lease: 2m }
+  - { name: tool-per-turn,    per: [session, turn, tool], quota: 5, quotas: { tool: { book_service: 1 } }, resetAfterIdle: 1h }
+  - { name: tool-per-session, per: [session, tool],       quota: 50, quotas: { tool: { book_service: 3 } }, resetAfterIdle: 24h }
+  - { name: group-per-turn,    per: [session, turn, group], quotas: { group: { T1: 10, T3: 1 } }, quota: unlimited, resetAfterIdle: 1h }
+  - { name: same-call-again,  per: [session, turn, tool, args], quota: 3, resetAfterIdle: 1h }
+  - { name: tenant-rate,      per: [tenant], onMissing: skip, algorithm: token-bucket, quota: 600, window: 1m, burst: 100 }
+  - { name: money-per-user,   per: [user], onMissing: skip, unit: usd_micros, algorithm: fixed-window, quota: 5000000, window: day, timezone: Europe/Berlin }
+  - { name: new-sessions,     per: [user], onMissing: skip, distinct: session, algorithm: fixed-window, quota: 20, window: 1h }
+  - { name: parallel-calls,   per: [session], when: { tool: [book_service] }, algorithm: concurrency, quota: 4, hold: { lease: 2m } }
 `;
 
 describe("a policy with all of it", () => {
@@ -44,7 +44,7 @@ describe("a policy with all of it", () => {
       [
         ["tool-per-turn", "calls", 1, 4],
         ["tool-per-session", "calls", 1, 49],
-        ["tier-per-turn", "calls", 1, 9],
+        ["group-per-turn", "calls", 1, 9],
         ["same-call-again", "calls", 1, 2],
         ["tenant-rate", "calls", 1, 99],
         ["money-per-user", "usd_micros", 0, 5_000_000],
@@ -63,8 +63,8 @@ describe("a policy with all of it", () => {
 
 describe("count", () => {
   const limits: LimitInput[] = [
-    { name: "new-sessions", per: ["user"], count: "session", algorithm: "fixed-window", quota: 2, window: "1h" },
-    { name: "turns", per: ["session"], count: "turn", quota: 2, ttl: "1d" },
+    { name: "new-sessions", per: ["user"], distinct: "session", algorithm: "fixed-window", quota: 2, window: "1h" },
+    { name: "turns", per: ["session"], distinct: "turn", quota: 2, resetAfterIdle: "1d" },
   ];
   const call = (session: string, turn = "t1") => ({ tool: "x", user: "u1", session, turn });
 
@@ -103,7 +103,7 @@ describe("count", () => {
 describe("elapsed", () => {
   it("denies once the time is over, until the scope was idle", async () => {
     const { limiter, clock } = limiterOf([
-      { name: "half-an-hour", per: ["session"], algorithm: "elapsed", quota: "30m", ttl: "1h" },
+      { name: "half-an-hour", per: ["session"], algorithm: "elapsed", quota: "30m", resetAfterIdle: "1h" },
     ]);
     const call = { tool: "x", session: "s1" };
     const first = await limiter.consume(call);
@@ -133,7 +133,7 @@ describe("streak", () => {
     algorithm: "streak",
     of: "errors",
     quota: 2,
-    ttl: "1h",
+    resetAfterIdle: "1h",
   };
   const results: LimitInput = {
     name: "no-progress",
@@ -141,7 +141,7 @@ describe("streak", () => {
     algorithm: "streak",
     of: "results",
     quota: 2,
-    action: "warn",
+    mode: "warn",
   };
   const call = { tool: "x", session: "s1", args: { q: 1 } };
 
@@ -223,7 +223,7 @@ describe("grant", () => {
   const grant = { id: "g1", units: 5, lastsMs: 60_000, reason: "a good customer" };
 
   it("adds to one bucket once, until it ends", async () => {
-    const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 2, ttl: "1h" }]);
+    const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 2, resetAfterIdle: "1h" }]);
     const bucket = { limit: "calls", session: "s1" };
     const call = { tool: "x", session: "s1" };
     for (let i = 0; i < 2; i++) await limiter.consume(call);
@@ -257,7 +257,7 @@ describe("grant", () => {
   });
 
   it("is listed with its end, so that the numbers add up, and can be revoked", async () => {
-    const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 8, ttl: "1h" }]);
+    const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 8, resetAfterIdle: "1h" }]);
     const bucket = { limit: "calls", session: "s1" };
     await limiter.consume({ tool: "x", session: "s1", cost: { calls: 7 } });
     await limiter.grant(bucket, { ...grant, units: 10 });
@@ -326,7 +326,7 @@ describe("grant", () => {
   it("of a token bucket cannot be revoked, and the error says what to do instead", async () => {
     const { limiter } = limiterOf([
       { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 60, window: "1m", burst: 10 },
-      { name: "free", per: ["user"], optional: true, quota: "unlimited" },
+      { name: "free", per: ["user"], onMissing: "skip", quota: "unlimited" },
     ]);
     const bucket = { limit: "rate", session: "s1" };
     await limiter.consume({ tool: "x", session: "s1", cost: { calls: 10 } });

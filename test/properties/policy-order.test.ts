@@ -8,12 +8,12 @@ import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
 const limits: LimitInput[] = [
-  { name: "turn", per: ["session", "turn", "tool"], quota: 3, ttl: "1s" },
-  { name: "session", per: ["session", "tool"], quota: 8, quotas: { b: 2 }, ttl: "2s" },
-  { name: "window", per: ["user"], optional: true, algorithm: "fixed-window", quota: 6, window: "500ms" },
+  { name: "turn", per: ["session", "turn", "tool"], quota: 3, resetAfterIdle: "1s" },
+  { name: "session", per: ["session", "tool"], quota: 8, quotas: { tool: { b: 2 } }, resetAfterIdle: "2s" },
+  { name: "window", per: ["user"], onMissing: "skip", algorithm: "fixed-window", quota: 6, window: "500ms" },
   { name: "sliding", per: [], algorithm: "sliding-window", quota: 12, window: "1s" },
   { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 10, window: "1s", burst: 4 },
-  { name: "tokens", per: ["session"], unit: "tokens", quota: 30, ttl: "1s" },
+  { name: "tokens", per: ["session"], unit: "tokens", quota: 30, resetAfterIdle: "1s" },
 ];
 
 const turn = fc.record({

@@ -22,15 +22,15 @@ const policies = (modes: readonly object[]): fc.Arbitrary<PolicyInput> =>
       tools: QUOTAS,
       rate: QUOTAS,
       price: fc.integer({ min: 0, max: 2 }),
-      tier: fc.constantFrom("T1", "T2"),
+      group: fc.constantFrom("T1", "T2"),
       mode: fc.constantFrom(...modes),
       match: fc.constantFrom(["*"], ["read_*"]),
     })
     .map(
-      ({ quota, pro, tools, rate, price, tier, mode, match }) =>
+      ({ quota, pro, tools, rate, price, group, mode, match }) =>
         ({
           version: 1,
-          tools: { read_file: { cost: { tokens: price }, tier }, write_file: { tier: "T2" } },
+          tools: { read_file: { cost: { tokens: price }, group }, write_file: { group: "T2" } },
           limits: [
             {
               name: "calls",
@@ -41,9 +41,9 @@ const policies = (modes: readonly object[]): fc.Arbitrary<PolicyInput> =>
               ...(pro === undefined ? {} : { overrides: [{ when: { plan: "pro" }, quota: pro }] }),
               ...mode,
             },
-            { name: "tools", per: ["user", "tool"], match, quotas: { write_file: tools }, quota: 5 },
-            { name: "tiers", per: ["user", "tier"], quota: tools + 1 },
-            { name: "turns", per: ["turn"], optional: true, quota: 2 },
+            { name: "tools", per: ["user", "tool"], match, quotas: { tool: { write_file: tools } }, quota: 5 },
+            { name: "groups", per: ["user", "group"], quota: tools + 1 },
+            { name: "turns", per: ["turn"], onMissing: "skip", quota: 2 },
             {
               name: "tokens",
               per: ["user"],
@@ -143,7 +143,7 @@ function kept(store: Store): Store {
 }
 
 const FIRST: PolicyInput = fc.sample(policies([{}]), { numRuns: 1, seed: 1 })[0] as PolicyInput;
-const MODES = [{}, {}, { mode: "shadow" }, { optional: true }];
+const MODES = [{}, {}, { mode: "shadow" }, { onMissing: "skip" }];
 
 describe("a limiter that is reloaded", () => {
   // A denial that is kept says how the buckets stood when it was made.

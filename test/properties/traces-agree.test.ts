@@ -1,4 +1,4 @@
-// Whole traces under repeats, tiers and a cap on new sessions, compared with a plain count, call by call, that knows
+// Whole traces under repeats, groups and a cap on new sessions, compared with a plain count, call by call, that knows
 // nothing of Tollgate. Real traces when TOLLGATE_TRACES names their folder.
 
 import assert from "node:assert/strict";
@@ -24,7 +24,7 @@ const QUOTAS: Record<string, number> = { T1: 6, T2: 3, T3: 1 };
 /** Every third user's sessions, so that some users have too many. */
 const userOf = (session: string) => `user-${[...session].reduce((sum, c) => sum + c.charCodeAt(0), 0) % 29}`;
 
-function tiersOf(trace: readonly TracedCall[]): Map<string, string> {
+function groupsOf(trace: readonly TracedCall[]): Map<string, string> {
   const tools = [...new Set(trace.map(({ tool }) => tool))].sort();
   // One of four has none.
   return new Map(tools.flatMap((tool, i) => (i % 4 === 3 ? [] : [[tool, `T${(i % 3) + 1}`] as const])));
@@ -42,27 +42,27 @@ function canonical(value: unknown): string {
 }
 
 /** What each call comes to: `allowed`, or the first limit in policy order that denies it. */
-function countPlainly(trace: readonly TracedCall[], tiers: ReadonlyMap<string, string>): string[] {
+function countPlainly(trace: readonly TracedCall[], groups: ReadonlyMap<string, string>): string[] {
   const repeats = new Map<string, number>();
-  const ofTier = new Map<string, number>();
+  const ofGroup = new Map<string, number>();
   const sessions = new Map<string, Set<string>>();
   return trace.map(({ session, turn, tool, args }) => {
     const call = `${session} ${turn} ${tool} ${canonical(args ?? {})}`;
-    const tier = tiers.get(tool);
-    const tierKey = `${session} ${turn} ${tier}`;
+    const group = groups.get(tool);
+    const groupKey = `${session} ${turn} ${group}`;
     const seen = sessions.get(userOf(session)) ?? new Set();
     if ((repeats.get(call) ?? 0) >= REPEATS) return "same-call-again";
-    if (tier !== undefined && (ofTier.get(tierKey) ?? 0) >= (QUOTAS[tier] ?? 0)) return "tier-per-turn";
+    if (group !== undefined && (ofGroup.get(groupKey) ?? 0) >= (QUOTAS[group] ?? 0)) return "group-per-turn";
     if (!seen.has(session) && seen.size >= NEW_SESSIONS) return "new-sessions";
     repeats.set(call, (repeats.get(call) ?? 0) + 1);
-    if (tier !== undefined) ofTier.set(tierKey, (ofTier.get(tierKey) ?? 0) + 1);
+    if (group !== undefined) ofGroup.set(groupKey, (ofGroup.get(groupKey) ?? 0) + 1);
     sessions.set(userOf(session), seen.add(session));
     return "allowed";
   });
 }
 
-function limiterOf(store: Store, tiers: ReadonlyMap<string, string>) {
-  const tools = Object.fromEntries([...tiers].map(([tool, tier]) => [tool, { tier }]));
+function limiterOf(store: Store, groups: ReadonlyMap<string, string>) {
+  const tools = Object.fromEntries([...groups].map(([tool, group]) => [tool, { group }]));
   return createLimiter({
     failover: { deadlineMs: 10_000 },
     policy: {
@@ -70,11 +70,11 @@ function limiterOf(store: Store, tiers: ReadonlyMap<string, string>) {
       tools,
       limits: [
         { name: "same-call-again", per: ["session", "turn", "tool", "args"], quota: REPEATS },
-        { name: "tier-per-turn", per: ["session", "turn", "tier"], quotas: QUOTAS, otherwise: "allow" },
+        { name: "group-per-turn", per: ["session", "turn", "group"], quotas: { group: QUOTAS }, quota: "unlimited" },
         {
           name: "new-sessions",
           per: ["user"],
-          count: "session",
+          distinct: "session",
           algorithm: "fixed-window",
           window: "365d",
           quota: NEW_SESSIONS,
@@ -104,12 +104,12 @@ const stores: Record<string, () => Store> = {
 };
 
 for (const [name, trace] of Object.entries(traces)) {
-  describe(`repeats, tiers and new sessions on ${name}`, () => {
-    const tiers = tiersOf(trace);
-    const expected = countPlainly(trace, tiers);
+  describe(`repeats, groups and new sessions on ${name}`, () => {
+    const groups = groupsOf(trace);
+    const expected = countPlainly(trace, groups);
     for (const [store, open] of Object.entries(stores)) {
       it(`are what a plain count says, on ${store}`, async (context) => {
-        const limiter = limiterOf(open(), tiers);
+        const limiter = limiterOf(open(), groups);
         const given: string[] = [];
         for (const call of trace) {
           const { session, turn, tool, args } = call;
@@ -123,7 +123,7 @@ for (const [name, trace] of Object.entries(traces)) {
             .map(([what, all]) => `${what} ${all?.length}`)
             .join(", "),
         );
-        for (const what of ["allowed", "same-call-again", "tier-per-turn", "new-sessions"]) {
+        for (const what of ["allowed", "same-call-again", "group-per-turn", "new-sessions"]) {
           if (trace === synthetic) assert.ok((tally[what]?.length ?? 0) >= 5, what);
         }
         await limiter.close();

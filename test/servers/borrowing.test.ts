@@ -43,7 +43,7 @@ describe("instances that borrow from one limit", () => {
             version: 1,
             limits: [
               { name: "per-session", per: ["session"], quota: 1_000_000 },
-              { name: "global", per: ["tool"], algorithm: "fixed-window", window: "7d", lease: "auto", quota: QUOTA },
+              { name: "global", per: ["tool"], algorithm: "fixed-window", window: "7d", borrow: "auto", quota: QUOTA },
             ],
           },
           store: store(),

@@ -83,7 +83,7 @@ const clients: Record<string, () => PostgresClient> = {
 };
 
 const algorithms = {
-  budget: { ttl: "1h" },
+  budget: { resetAfterIdle: "1h" },
   "fixed-window": { window: "1h" },
   "sliding-window": { window: "1h" },
   "token-bucket": { window: "1h", burst: 3 },
@@ -91,7 +91,7 @@ const algorithms = {
 const POLICY = {
   version: 1,
   limits: Object.entries(algorithms).map(([algorithm, more]) => {
-    return { name: algorithm, per: ["session", "tool"], algorithm, quota: 3, match: [algorithm], ...more };
+    return { name: algorithm, per: ["session", "tool"], algorithm, quota: 3, when: { tool: [algorithm] }, ...more };
   }),
 } as unknown as PolicyInput;
 

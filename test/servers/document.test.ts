@@ -46,8 +46,8 @@ for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
 const POLICY: PolicyInput = {
   version: 1,
   limits: [
-    { name: "tool-per-session", per: ["session", "tool"], quota: 3, ttl: "1h" },
-    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, ttl: "1h" },
+    { name: "tool-per-session", per: ["session", "tool"], quota: 3, resetAfterIdle: "1h" },
+    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, resetAfterIdle: "1h" },
   ],
 };
 const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
@@ -182,7 +182,10 @@ describe("the column that holds the session", () => {
         CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
         CREATE TABLE typed (id ${type} PRIMARY KEY, state jsonb NOT NULL DEFAULT '{}')`);
       await pool.query("INSERT INTO typed VALUES ($1)", [id]);
-      const policy: PolicyInput = { version: 1, limits: [{ name: "a", per: ["session"], quota: 3, ttl: "1h" }] };
+      const policy: PolicyInput = {
+        version: 1,
+        limits: [{ name: "a", per: ["session"], quota: 3, resetAfterIdle: "1h" }],
+      };
       const limiter = createLimiter({
         policy,
         store: documentStore(columnOf(sql, { table: "typed", column: "state" })),
@@ -220,7 +223,7 @@ describe("the JSON column", () => {
         DROP TABLE IF EXISTS stated; DROP DOMAIN IF EXISTS state_json; CREATE DOMAIN state_json AS jsonb;
         CREATE TABLE stated (id text PRIMARY KEY, state ${type})`);
       const limiter = createLimiter({
-        policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 3, ttl: "1h" }] },
+        policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 3, resetAfterIdle: "1h" }] },
         store: documentStore(columnOf(pool, { table: "stated", column: "state" })),
       });
       const states: Record<string, string | null> = type === "text" ? { ...empty, nothing: "" } : empty;

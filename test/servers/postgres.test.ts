@@ -61,7 +61,10 @@ describe("what the Postgres store keeps", () => {
   it("is a plain number under the documented key", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const limiter = createLimiter({
-      policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 50, ttl: "24h" }] },
+      policy: {
+        version: 1,
+        limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 50, resetAfterIdle: "24h" }],
+      },
       store: postgresStore(pool),
       failover: false,
     });

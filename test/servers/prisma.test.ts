@@ -101,7 +101,7 @@ testStore("document in a column by Prisma", async () => {
 
 const POLICY: PolicyInput = {
   version: 1,
-  limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 5, ttl: "1h" }],
+  limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 5, resetAfterIdle: "1h" }],
 };
 const call = (session: string) => ({ tool: "search", session });
 const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>

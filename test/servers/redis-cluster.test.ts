@@ -39,8 +39,8 @@ const POLICY: PolicyInput = {
     { name: "per-session", per: ["session"], quota: 100 },
     { name: "per-user", per: ["user"], algorithm: "fixed-window", window: "365d", quota: 20 },
     { name: "tenant-rate", per: ["tenant"], algorithm: "token-bucket", window: "1h", quota: 50 },
-    { name: "new-sessions", per: ["user"], count: "session", quota: 3 },
-    { name: "slow", per: ["tool"], algorithm: "concurrency", quota: 2, match: ["slow"] },
+    { name: "new-sessions", per: ["user"], distinct: "session", quota: 3 },
+    { name: "slow", per: ["tool"], algorithm: "concurrency", quota: 2, when: { tool: ["slow"] } },
   ],
 };
 

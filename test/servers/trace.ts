@@ -10,8 +10,8 @@ export const expected = countSequentially(trace, 2, 4);
 export const POLICY = {
   version: 1,
   limits: [
-    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, ttl: "1h" },
-    { name: "tool-per-session", per: ["session", "tool"], quota: 4, ttl: "24h" },
+    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, resetAfterIdle: "1h" },
+    { name: "tool-per-session", per: ["session", "tool"], quota: 4, resetAfterIdle: "24h" },
   ],
 } as const satisfies PolicyInput;
 

@@ -851,7 +851,7 @@ export interface components {
                 turn?: string | number;
                 agent?: string | number;
                 tool?: string | number;
-                tier?: string | number;
+                group?: string | number;
                 args?: unknown;
             } & {
                 [key: string]: unknown;
@@ -880,7 +880,7 @@ export interface components {
                 turn?: string | number;
                 agent?: string | number;
                 tool?: string | number;
-                tier?: string | number;
+                group?: string | number;
                 args?: unknown;
             } & {
                 [key: string]: unknown;
@@ -907,7 +907,7 @@ export interface components {
                 turn?: string | number;
                 agent?: string | number;
                 tool?: string | number;
-                tier?: string | number;
+                group?: string | number;
                 args?: unknown;
             } & {
                 [key: string]: unknown;
@@ -1290,7 +1290,7 @@ export interface operations {
                 turn?: string;
                 agent?: string;
                 tool?: string;
-                tier?: string;
+                group?: string;
                 args?: string;
                 /** @description Dimensions of the policy's own, each by its name. */
                 own?: {

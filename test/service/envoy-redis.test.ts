@@ -19,9 +19,9 @@ const POLICY: PolicyInput = {
   version: 1,
   partition: "user",
   limits: [
-    { name: "exact", per: ["user"], match: ["api"], quota: QUOTA },
-    { name: "narrow", per: ["user"], match: ["narrow"], quota: 100 },
-    { name: "wide", per: ["tenant"], match: ["wide"], quota: 1_000_000 },
+    { name: "exact", per: ["user"], when: { tool: ["api"] }, quota: QUOTA },
+    { name: "narrow", per: ["user"], when: { tool: ["narrow"] }, quota: 100 },
+    { name: "wide", per: ["tenant"], when: { tool: ["wide"] }, quota: 1_000_000 },
   ],
 };
 const MAPPING = parseEnvoyMapping(`

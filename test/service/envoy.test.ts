@@ -23,7 +23,7 @@ const LIMITS: PolicyInput = {
     {
       name: "api-rate",
       per: ["user", "tool"],
-      match: ["api", "search"],
+      when: { tool: ["api", "search"] },
       algorithm: "fixed-window",
       quota: 5,
       window: "1m",
@@ -31,24 +31,24 @@ const LIMITS: PolicyInput = {
     {
       name: "tenant-rate",
       per: ["tenant"],
-      match: ["tenant"],
+      when: { tool: ["tenant"] },
       algorithm: "token-bucket",
       quota: 3_600,
       window: "1h",
       burst: 2,
     },
-    { name: "life", per: ["user"], match: ["life"], quota: 3, ttl: "1d" },
+    { name: "life", per: ["user"], when: { tool: ["life"] }, quota: 3, resetAfterIdle: "1d" },
     {
       name: "tokens",
       per: ["user"],
-      match: ["model"],
+      when: { tool: ["model"] },
       unit: "tokens",
       algorithm: "fixed-window",
       quota: 1_000,
       window: "1h",
     },
-    { name: "forgetful", per: ["user"], match: ["forgetful"], quota: 9, hold: { onExpiry: "refund" } },
-    { name: "watched", per: ["user"], match: ["watched"], mode: "shadow", quota: 1 },
+    { name: "forgetful", per: ["user"], when: { tool: ["forgetful"] }, quota: 9, hold: { onExpiry: "refund" } },
+    { name: "watched", per: ["user"], when: { tool: ["watched"] }, mode: "shadow", quota: 1 },
   ],
 };
 
@@ -433,7 +433,7 @@ describe("a mapping", () => {
   it("refuses limits of concurrency: when it is made, or where a tool comes from an entry when it is asked", async () => {
     const limits: PolicyInput = {
       version: 1,
-      limits: [{ name: "at-once", per: ["user"], match: ["slow"], algorithm: "concurrency", quota: 2 }],
+      limits: [{ name: "at-once", per: ["user"], when: { tool: ["slow"] }, algorithm: "concurrency", quota: 2 }],
     };
     const rules = (tool: string | { from: string }): EnvoyMapping => ({
       domains: { agents: [{ match: { user: "*" }, tool, dimensions: { user: "user" } }] },

@@ -8,16 +8,16 @@ import { memoryStore } from "../../src/stores/memory.ts";
 
 const policy = `
 version: 1
-tools: { search: { tier: T1 }, book: { tier: T2, cost: { tokens: 3 } } }
+tools: { search: { group: T1 }, book: { group: T2, cost: { tokens: 3 } } }
 limits:
-  - { name: per-session, per: [session], optional: true, quota: 50, ttl: 1m, hold: { lease: 30s } }
-  - { name: tokens, per: [session], optional: true, unit: tokens, quota: 1000, ttl: 1m, hold: { lease: 30s } }
-  - { name: rate, per: [user], optional: true, algorithm: token-bucket, quota: 1000, window: 1m, burst: 20, hold: { lease: 30s } }
-  - { name: same-again, per: [session, turn, tool, args], optional: true, quota: 5, ttl: 1m, hold: { lease: 30s } }
-  - { name: window, per: [tenant, tier], optional: true, algorithm: fixed-window, quota: 100, window: 1m, hold: { lease: 30s } }
-  - { name: sliding, per: [agent], optional: true, algorithm: sliding-window, quota: 100, window: 1m, hold: { lease: 30s } }
-  - { name: own, per: [desk], optional: true, quota: 100, ttl: 1m, hold: { lease: 30s } }
-  - { name: failing, per: [session, tool], optional: true, algorithm: streak, of: errors, quota: 3, ttl: 1m }
+  - { name: per-session, per: [session], onMissing: skip, quota: 50, resetAfterIdle: 1m, hold: { lease: 30s } }
+  - { name: tokens, per: [session], onMissing: skip, unit: tokens, quota: 1000, resetAfterIdle: 1m, hold: { lease: 30s } }
+  - { name: rate, per: [user], onMissing: skip, algorithm: token-bucket, quota: 1000, window: 1m, burst: 20, hold: { lease: 30s } }
+  - { name: same-again, per: [session, turn, tool, args], onMissing: skip, quota: 5, resetAfterIdle: 1m, hold: { lease: 30s } }
+  - { name: window, per: [tenant, group], onMissing: skip, algorithm: fixed-window, quota: 100, window: 1m, hold: { lease: 30s } }
+  - { name: sliding, per: [agent], onMissing: skip, algorithm: sliding-window, quota: 100, window: 1m, hold: { lease: 30s } }
+  - { name: own, per: [desk], onMissing: skip, quota: 100, resetAfterIdle: 1m, hold: { lease: 30s } }
+  - { name: failing, per: [session, tool], onMissing: skip, algorithm: streak, of: errors, quota: 3, resetAfterIdle: 1m }
 `;
 
 const startedMs = Date.now();

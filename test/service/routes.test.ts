@@ -211,7 +211,7 @@ describe("the policy in force", () => {
   const policyOf = (quota: number) =>
     definePolicy({
       version: 1,
-      limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { x: quota }, quota: 1 }],
+      limits: [{ name: "per-tool", per: ["session", "tool"], quotas: { tool: { x: quota } }, quota: 1 }],
     });
 
   it("has another version whatever differs, also where it was made before, or the limiter took it by itself", async () => {

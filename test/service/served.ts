@@ -37,12 +37,12 @@ export interface Answer {
 
 export const POLICY = `
 version: 1
-tools: { search: { tier: T1 }, book: { tier: T2, cost: { tokens: 10 } } }
+tools: { search: { group: T1 }, book: { group: T2, cost: { tokens: 10 } } }
 limits:
   - { name: per-session, per: [session], quota: 5 }
   - { name: tokens, per: [session], unit: tokens, quota: 100 }
-  - { name: user-rate, per: [user], optional: true, algorithm: token-bucket, quota: 10, window: 1s, burst: 2 }
-  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 3, ttl: 1h }
+  - { name: user-rate, per: [user], onMissing: skip, algorithm: token-bucket, quota: 10, window: 1s, burst: 2 }
+  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 3, resetAfterIdle: 1h }
   - { name: per-tool, per: [tool], quota: 1000000 }
 `;
 

@@ -8,16 +8,16 @@ import { keysOf, served } from "./served.ts";
 const policy = `
 version: 1
 partition: session
-tools: { search: { tier: T1 }, book: { tier: T2, cost: { tokens: 5 } } }
+tools: { search: { group: T1 }, book: { group: T2, cost: { tokens: 5 } } }
 limits:
   - { name: per-tenant, per: [tenant], quota: 100000 }
   - { name: per-session, per: [session], quota: 100000, overrides: [{ when: { plan: pro }, quota: 200000 }] }
   - { name: per-user-tool, per: [user, tool], quota: 100000 }
-  - { name: per-turn, per: [session, turn, tier], quota: 100000, ttl: 1h }
-  - { name: per-desk, per: [desk], optional: true, quota: 100000 }
-  - { name: tokens, per: [agent], optional: true, unit: tokens, quota: 1000000 }
-  - { name: users, per: [tenant], count: user, quota: 1000 }
-  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 100, ttl: 1h }
+  - { name: per-turn, per: [session, turn, group], quota: 100000, resetAfterIdle: 1h }
+  - { name: per-desk, per: [desk], onMissing: skip, quota: 100000 }
+  - { name: tokens, per: [agent], onMissing: skip, unit: tokens, quota: 1000000 }
+  - { name: users, per: [tenant], distinct: user, quota: 1000 }
+  - { name: failing, per: [session, tool], algorithm: streak, of: errors, quota: 100, resetAfterIdle: 1h }
 `;
 const shared = `
 version: 1

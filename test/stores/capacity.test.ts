@@ -41,11 +41,25 @@ const POLICY: PolicyInput = {
   version: 1,
   tools: { model: { cost: { tokens: 5 } } },
   limits: [
-    { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 4, lease: "1m", match: ["model"] },
-    { name: "calls", per: ["session", "turn"], quota: 1_000_000, ttl: "1h" },
-    { name: "tokens", per: ["session"], unit: "tokens", quota: 1_000_000, ttl: "1h" },
-    { name: "money", per: ["session", "turn"], unit: "usd_micros", quota: 1_000_000, ttl: "1h", optional: true },
-    { name: "errors", per: ["session", "agent"], algorithm: "streak", of: "errors", quota: 1_000, optional: true },
+    {
+      name: "at-once",
+      per: ["session"],
+      algorithm: "concurrency",
+      quota: 4,
+      hold: { lease: "1m" },
+      when: { tool: ["model"] },
+    },
+    { name: "calls", per: ["session", "turn"], quota: 1_000_000, resetAfterIdle: "1h" },
+    { name: "tokens", per: ["session"], unit: "tokens", quota: 1_000_000, resetAfterIdle: "1h" },
+    {
+      name: "money",
+      per: ["session", "turn"],
+      unit: "usd_micros",
+      quota: 1_000_000,
+      resetAfterIdle: "1h",
+      onMissing: "skip",
+    },
+    { name: "errors", per: ["session", "agent"], algorithm: "streak", of: "errors", quota: 1_000, onMissing: "skip" },
   ],
 } as PolicyInput;
 

@@ -39,7 +39,7 @@ function mapPort(fails: (key: string, by: number) => boolean = () => false) {
 const POLICY: PolicyInput = {
   version: 1,
   limits: [
-    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, ttl: "1h" },
+    { name: "tool-per-turn", per: ["session", "turn", "tool"], quota: 2, resetAfterIdle: "1h" },
     { name: "per-minute", per: ["session"], algorithm: "fixed-window", window: "1m", quota: 3 },
   ],
 };
@@ -185,10 +185,10 @@ describe("the counter store", () => {
     refuses({ algorithm: "sliding-window", window: "1m" }, "sliding-window");
     refuses({ algorithm: "concurrency" }, "concurrency");
     refuses({ algorithm: "fixed-window", window: "1m", align: "first-use" }, "a fixed-window of first-use");
-    refuses({ per: ["user"], count: "session" }, "one that counts values of session");
+    refuses({ per: ["user"], distinct: "session" }, "one that counts values of session");
     refuses({ algorithm: "streak", of: "errors" }, "one of errors in a row");
     refuses({ algorithm: "elapsed", quota: "1m" }, "elapsed");
-    refuses({ lease: "auto" }, "lease: auto");
+    refuses({ borrow: "auto" }, "borrow: auto");
   });
 
   it("refuses calls that it cannot answer", async () => {

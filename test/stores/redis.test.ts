@@ -49,7 +49,10 @@ describe("what the Redis store keeps", () => {
   it("is a plain integer with a TTL under the documented key", async () => {
     server.cli("FLUSHALL");
     const limiter = createLimiter({
-      policy: { version: 1, limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 50, ttl: "24h" }] },
+      policy: {
+        version: 1,
+        limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: 50, resetAfterIdle: "24h" }],
+      },
       store: redisStore(io),
     });
     for (let i = 0; i < 3; i++) await limiter.consume({ tool: "web_search", session: "s1" });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../../kernel/address.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../../kernel/errors.ts";
-import type { Limit, Policy } from "../../kernel/policy.ts";
+import { allotmentsOf, type Limit, type Policy } from "../../kernel/policy.ts";
 
 /** Which descriptors are limited, and as what. */
 export interface EnvoyMapping {
@@ -72,7 +72,7 @@ const MAX_ENTRIES = 32;
 const text = (what: string) => z.string({ error: what }).min(1, { error: what }).max(256, { error: what });
 const KEY = "an entry's key, 1 to 256 characters";
 const WORD = /^[a-z][a-z0-9_]{0,31}$/;
-const DIMENSION = "a dimension other than tool, tier and args (a-z, 0-9, _; at most 32)";
+const DIMENSION = "a dimension other than tool, group and args (a-z, 0-9, _; at most 32)";
 const NO_DIMENSION = new Set<string>([...CALL_WORDS, ...DERIVED_DIMENSIONS, "tool", "limit"]);
 const dimension = z
   .string()
@@ -209,8 +209,8 @@ function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy
   const derived: readonly string[] = [...DERIVED_DIMENSIONS, "tool"];
   for (const limit of policy.limits.filter(({ matches }) => matches(tool))) {
     const missing = limit.per.find((each) => !derived.includes(each) && !Object.hasOwn(dimensions, each));
-    if (missing !== undefined && !limit.optional) {
-      const expected = `${missing}, which the limit ${limit.name} is per, or the limit to be optional`;
+    if (missing !== undefined && limit.onMissing === "error") {
+      const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;
       faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
     } else if (missing === undefined && isConcurrency(limit)) {
       const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
@@ -220,8 +220,8 @@ function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy
   return faults;
 }
 
-function isConcurrency({ allotments, otherwise }: Limit): boolean {
-  return [otherwise, ...allotments.values()].some((each) => each?.spec.algorithm === "concurrency");
+function isConcurrency(limit: Limit): boolean {
+  return allotmentsOf(limit).some(({ spec }) => spec.algorithm === "concurrency");
 }
 
 interface PartFault {
