@@ -23,7 +23,7 @@ export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
       held = await Promise.all(asked.map((call) => limiter.reserve(call)));
     });
     const second = await costOf(server, 1, async () => {
-      const ends = await Promise.all(held.map((each) => (allows(each) && each.allowed ? each.settle() : null)));
+      const ends = await Promise.all(held.map((each) => (allows(each) && each.allowed ? each.hold.settle() : null)));
       settled += ends.filter((end) => end?.status === "settled").length;
     });
     reserve += first.microseconds;

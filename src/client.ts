@@ -12,7 +12,7 @@ import {
   type Named,
   undoing,
 } from "./client/decide.ts";
-import { OwnHold, serviceHold } from "./client/holds.ts";
+import { type EndableHold, OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
 import { askInTime, askOr, type ClientShared, checkOpen } from "./client/shared.ts";
@@ -53,7 +53,7 @@ export type { ClientOptions } from "./client/options.ts";
  *
  * @example
  * ```ts
- * import { createClient } from "tollgate/client";
+ * import { createRemoteLimiter } from "tollgate/client";
  * import { createService } from "tollgate/service";
  * import { listen } from "tollgate/service/node";
  * import { memoryStore } from "tollgate/stores/memory";
@@ -61,34 +61,36 @@ export type { ClientOptions } from "./client/options.ts";
  * const policy = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 2 }]";
  * const server = await listen(createService({ policy, store: memoryStore(), keys: false }), { port: 0 });
  *
- * const limiter = createClient({ url: server.url });
+ * const limiter = createRemoteLimiter({ url: server.url });
  * const decision = await limiter.consume({ tool: "search", session: "s1" });
  * console.log(decision.verdicts[0]?.remaining); // 1
  * await limiter.close();
  * await server.close();
  * ```
  */
-export function createClient<Source extends Policy | PolicyInput = Policy>(options: ClientOptions): Limiter<Source> {
-  const { key, deadlineMs = 1_000, keyed = true, failover, onDecision, onEvent } = options;
+export function createRemoteLimiter<Source extends Policy | PolicyInput = Policy>(
+  options: ClientOptions,
+): Limiter<Source> {
+  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, onDecision, onEvent } = options;
   const url = checkOptions(options);
   // As a method of something else it would not work in every runtime.
   const send = options.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
-  const wire = new Wire({ url, key, deadlineMs, fetch: send });
+  const wire = new Wire({ url, apiKey, deadlineMs, fetch: send });
   const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
   const away = failover === undefined ? null : new Away(wire, failover, told);
   const shared: ClientShared = {
     wire,
     away,
-    isKeyed: keyed,
+    isKeyed: idempotency === "auto",
     onDecision,
     onEvent,
     ending: new AbortController(),
     closing: null,
   };
-  return new ClientLimiter(shared, {}) as Limiter as Limiter<Source>;
+  return new RemoteLimiter(shared, {}) as Limiter as Limiter<Source>;
 }
 
-class ClientLimiter implements Limiter {
+class RemoteLimiter implements Limiter {
   readonly #shared: ClientShared;
   readonly #bound: Dimensions;
 
@@ -125,24 +127,17 @@ class ClientLimiter implements Limiter {
     const { decision, hold } = await this.#hold("reserve", named, options, async (away) => {
       const held = await away.limiter.reserve(named.call, { leaseMs: options.leaseMs });
       if (!held.allowed) return { decision: held, made: null };
-      const { hold: id, settle, release, extend, ...rest } = held;
-      return { decision: rest, made: { hold: id, settle, release, extend, fail: settle } };
+      const { hold: made, ...decision } = held;
+      return { decision, made: { ...made, fail: made.settle } };
     });
-    if (hold === null) return decision;
-    return {
-      ...decision,
-      hold: hold.hold,
-      settle: (...asked) => hold.settle(...asked),
-      release: (...asked) => hold.release(...asked),
-      extend: (...asked) => hold.extend(...asked),
-    };
+    return hold === null ? decision : { ...decision, hold: shownHold(hold) };
   }
 
-  hold(id: string, call: Call): Hold {
+  getHold(id: string, call: Call): Hold {
     return serviceHold(this.#shared, id, mergeDimensions(this.#bound, call, "call"));
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
     const holdOptions = checkRunOptions(options);
     checkReserveOptions(holdOptions);
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
@@ -154,7 +149,7 @@ class ClientLimiter implements Limiter {
       if (begun === null) return { decision, made: null };
       return { decision, made: { ...begun.hold, fail: (actual) => begun.settle(actual, "onError") } };
     });
-    if (hold === null) return { allowed: false, decision };
+    if (hold === null) return { ...decision, allowed: false };
     const { held, units, leaseMs, maxHoldMs, reports } = began ?? (answer as About);
     const counted = new Set(units);
     // The service takes what is not named for used as it was held.
@@ -172,10 +167,10 @@ class ClientLimiter implements Limiter {
       settle: (actual, rest) =>
         rest === "onError" ? hold.fail(actual) : hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
       book: (excess) => serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted)).settle(excess),
-      report: (outcome) => this.#report(named.call, outcome),
+      reportOutcome: (outcome) => this.#report(named.call, outcome),
       tell: (event) => tellEvent(this.#shared, event),
     };
-    return { allowed: true, value: await runBegun(begun, run, options), decision };
+    return { ...decision, allowed: true, value: await runBegun(begun, run, options) };
   }
 
   async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly BucketUsage[]> {
@@ -229,7 +224,7 @@ class ClientLimiter implements Limiter {
     return { revoked, after };
   }
 
-  async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
+  async reportOutcome(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
     await this.#report(this.#named(call, options).call, outcome);
   }
 
@@ -242,7 +237,7 @@ class ClientLimiter implements Limiter {
   }
 
   for(dimensions: Dimensions): Limiter {
-    return new ClientLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
+    return new RemoteLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
   }
 
   close(options: CloseOptions = {}): Promise<void> {
@@ -319,7 +314,7 @@ class ClientLimiter implements Limiter {
     const told = "error" in outcome ? { error: true } : { result: this.#sayable(call, outcome.result) };
     const item: Item<"report"> = { op: "report", body: { call, outcome: told }, isRepeatable: false };
     await askOr(this.#shared, item, async (away, isDoubted) => {
-      await away.limiter.report(call, outcome);
+      await away.limiter.reportOutcome(call, outcome);
       if (!isDoubted) away.book({ item: () => item, endsCall: true }, false);
       return null;
     });
@@ -368,6 +363,18 @@ class ClientLimiter implements Limiter {
     const { onDecision } = this.#shared;
     if (onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
   }
+}
+
+/** A hold as users know it: one that runs and may fail ends elsewhere. */
+function shownHold(hold: EndableHold): Hold {
+  return {
+    get id() {
+      return hold.id;
+    },
+    settle: (...asked) => hold.settle(...asked),
+    release: (...asked) => hold.release(...asked),
+    extend: (...asked) => hold.extend(...asked),
+  };
 }
 
 async function close({ wire, away, ending }: ClientShared, withinMs: number): Promise<void> {

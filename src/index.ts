@@ -22,6 +22,8 @@ export type {
 } from "./kernel/policy-input.ts";
 export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/typed.ts";
 export {
+  type AddUsage,
+  type AddUsageOptions,
   type CallOptions,
   type ChangeOptions,
   type CloseOptions,
@@ -35,11 +37,10 @@ export {
   type LimiterOptions,
   type Outcome,
   type Ran,
-  type Report,
-  type ReportOptions,
   type Reserved,
   type Reset,
   type Revoked,
+  type RunContext,
   type RunFunction,
   type ReserveOptions,
   type RunOptions,

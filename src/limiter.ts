@@ -61,7 +61,7 @@ import {
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
-import { type Outcome, report } from "./limiter/report.ts";
+import { type Outcome, reportOutcome } from "./limiter/report.ts";
 import {
   type Begun,
   begunHere,
@@ -102,7 +102,7 @@ export type { HoldLimit } from "./limiter/keep-alive.ts";
 export { isRunHold } from "./limiter/parts.ts";
 export type { QuotaEvent, QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { Begun, Ran, Report, ReportOptions, RunFunction, RunOptions } from "./limiter/run.ts";
+export type { AddUsage, AddUsageOptions, Begun, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent, QuotaOptions } from "./limiter/shared.ts";
 export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
@@ -181,7 +181,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * });
    * const held = await limiter.reserve({ tool: "model", session: "s1", cost: { tokens: 4_000 } });
    * if (held.allowed) {
-   *   const { usages } = await held.settle({ tokens: 3_127 });
+   *   const { usages } = await held.hold.settle({ tokens: 3_127 });
    *   console.log(usages[0]?.used); // 3127
    * }
    * ```
@@ -193,12 +193,12 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *
    * @throws MisuseError as `reserve`
    */
-  hold<Own extends OwnOf<Source>>(id: string, call: CallOf<Source, Own>, options?: QuotaOptions): Hold;
+  getHold<Own extends OwnOf<Source>>(id: string, call: CallOf<Source, Own>, options?: QuotaOptions): Hold;
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
    * ends); what else is priced is held while it runs, extended at a third of its lease for at most the policy's `maxHold`,
-   * and settled with what the function reported, else with its price. What the function throws is thrown again, after it was
+   * and settled with what the function adds by `addUsage`, else with its price. What the function throws is thrown again, after it was
    * settled as the `onError` of each limit says. When the process dies, holds expire. With
    * `maxWaitMs` it waits as `reserve` does, before it runs.
    *
@@ -225,7 +225,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
     call: CallOf<Source, Own>,
     run: RunFunction<Value>,
     options?: RunOptions,
-  ): Promise<Ran<Value>>;
+  ): Promise<Ran<Value> | Denied>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
@@ -277,7 +277,11 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *
    * @throws as `consume`
    */
-  report<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, outcome: Outcome, options?: CallOptions): Promise<void>;
+  reportOutcome<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    outcome: Outcome,
+    options?: CallOptions,
+  ): Promise<void>;
 
   /**
    * Judges by another policy from now on. Counts stay where the bucket is the same: a limit of the same name and `per`. One
@@ -394,7 +398,7 @@ export function policyOf(limiter: Limiter): Policy | null {
  * Ends a call that `beginCall` began, perhaps in another process: as `run` does, with what it used.
  *
  * @param limiter one that `createLimiter` made
- * @throws as `hold`
+ * @throws as `getHold`
  */
 export function endCall(
   limiter: Limiter,
@@ -483,10 +487,10 @@ class StoreLimiter implements Limiter {
 
   async #reserve(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
     const { decision, of } = await this.#hold("reserve", call, options);
-    return decision.allowed ? { ...decision, ...holdOf(this.#shared, of) } : decision;
+    return decision.allowed ? { ...decision, hold: holdOf(this.#shared, of) } : decision;
   }
 
-  hold(id: string, call: Call, options: QuotaOptions = {}): Hold {
+  getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
     this.#checkQuotas(options);
     return holdOf(this.#shared, this.#known(id, call, options.quotas));
   }
@@ -496,9 +500,9 @@ class StoreLimiter implements Limiter {
     this.#checkQuotas(options);
     const of = this.#known(id, call, options.quotas);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
-      tellEvent(this.#shared, { type: "usage-unusable", call: of.call, hold: id, ...unusable }),
+      tellEvent(this.#shared, { type: "usage-unusable", call: of.call, holdId: id, ...unusable }),
     );
-    usage.report(used);
+    usage.add(used);
     return settle(this.#shared, of, usage.end(), hasFailed ? "onError" : "held");
   }
 
@@ -513,11 +517,11 @@ class StoreLimiter implements Limiter {
     return { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts, quotas };
   }
 
-  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value>> {
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
     const { decision, begun } = await this.begin(call, checkRunOptions(options));
-    if (begun === null) return { allowed: false, decision };
-    return { allowed: true, value: await runBegun(begun, run, options), decision };
+    if (begun === null) return { ...decision, allowed: false };
+    return { ...decision, allowed: true, value: await runBegun(begun, run, options) };
   }
 
   /** The first half of `run`, for who runs the function elsewhere. */
@@ -602,10 +606,10 @@ class StoreLimiter implements Limiter {
     return { revoked, after };
   }
 
-  async report(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
+  async reportOutcome(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options);
     const { whole, matches } = this.#matches(call);
-    await report(this.#shared, whole, matches, outcome, options);
+    await reportOutcome(this.#shared, whole, matches, outcome, options);
   }
 
   reload(policy: Policy | PolicyInput): void {

@@ -233,7 +233,7 @@ describe("kubernetes.yaml", () => {
 
   it("starts with options that there are, and gives it the time that they say", () => {
     checkServe(container?.args ?? []);
-    const numbers = container?.args.flatMap((word) => /^(?:drain|stop)Ms=(\d+)$/.exec(word)?.[1] ?? []) ?? [];
+    const numbers = container?.args.flatMap((word) => /^--set=(?:drain|stop)Ms=(\d+)$/.exec(word)?.[1] ?? []) ?? [];
     const endsAfterMs = numbers.reduce((sum, each) => sum + Number(each), 0);
     assert.ok(numbers.length === 2 && endsAfterMs < pod.terminationGracePeriodSeconds * 1_000);
   });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput, StoreError } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { createService } from "tollgate/service";
 import { listen } from "tollgate/service/node";
 import {
@@ -362,50 +362,53 @@ describe("an answer of the service", async () => {
         : changed(answer, path);
       return new Response(JSON.stringify(body), { status: response.status });
     };
-    return createClient({ url: server.url, fetch: fetching });
+    return createRemoteLimiter({ url: server.url, fetch: fetching });
   }
 
   const isJson = (value: unknown) => JSON.stringify({ value }) !== "{}" && !(value instanceof Date);
   const inJson = Object.entries(NO_WHOLE_NUMBERS).filter(([, value]) => typeof value !== "bigint" && isJson(value));
   const fresh = (tool = "x") => ({ tool, session: crypto.randomUUID() });
-  const verbs: Record<string, { paths: string[]; ask: (client: ReturnType<typeof createClient>) => Promise<unknown> }> =
-    {
-      record: {
-        paths: ["decidedAtMs", "verdicts.0.remaining", "verdicts.0.quota", "verdicts.0.resetAfterMs", "retryAfterMs"],
-        ask: (client) => client.record(fresh("y")),
+  const verbs: Record<
+    string,
+    { paths: string[]; ask: (client: ReturnType<typeof createRemoteLimiter>) => Promise<unknown> }
+  > = {
+    record: {
+      paths: ["decidedAtMs", "verdicts.0.remaining", "verdicts.0.quota", "verdicts.0.resetAfterMs", "retryAfterMs"],
+      ask: (client) => client.record(fresh("y")),
+    },
+    "consume with a wait": {
+      paths: ["decidedAtMs", "verdicts.0.remaining"],
+      ask: (client) => client.consume(fresh("y"), { maxWaitMs: 10 }),
+    },
+    reserve: { paths: ["decidedAtMs", "verdicts.0.cost"], ask: (client) => client.reserve(fresh()) },
+    run: { paths: ["decidedAtMs", "leaseMs"], ask: (client) => client.run(fresh(), () => "ran") },
+    usage: {
+      paths: ["usages.0.used", "usages.0.granted", "usages.0.remaining", "usages.0.quota", "usages.0.resetAfterMs"],
+      ask: (client) => client.usage({ session: "s1" }),
+    },
+    reset: {
+      paths: ["before.used", "after.used"],
+      ask: (client) => client.reset({ limit: "quota", session: "s1" }),
+    },
+    grant: {
+      paths: ["usage.used", "usage.granted", "usage.grants.0.units", "usage.grants.0.endsInMs"],
+      ask: (client) =>
+        client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, lastsMs: 1_000, reason: "test" }),
+    },
+    revoke: {
+      paths: ["after.used", "after.granted"],
+      ask: (client) => client.revoke({ limit: "quota", session: "s1" }, "g"),
+    },
+    settle: {
+      paths: ["usages.0.used"],
+      ask: async (client) => {
+        const call = fresh();
+        const held = await createRemoteLimiter({ url: server.url }).reserve(call);
+        assert.ok(held.allowed);
+        return client.getHold(held.hold.id, call).settle();
       },
-      "consume with a wait": {
-        paths: ["decidedAtMs", "verdicts.0.remaining"],
-        ask: (client) => client.consume(fresh("y"), { maxWaitMs: 10 }),
-      },
-      reserve: { paths: ["decidedAtMs", "verdicts.0.cost"], ask: (client) => client.reserve(fresh()) },
-      run: { paths: ["decidedAtMs", "leaseMs"], ask: (client) => client.run(fresh(), () => "ran") },
-      usage: {
-        paths: ["usages.0.used", "usages.0.granted", "usages.0.remaining", "usages.0.quota", "usages.0.resetAfterMs"],
-        ask: (client) => client.usage({ session: "s1" }),
-      },
-      reset: {
-        paths: ["before.used", "after.used"],
-        ask: (client) => client.reset({ limit: "quota", session: "s1" }),
-      },
-      grant: {
-        paths: ["usage.used", "usage.granted", "usage.grants.0.units", "usage.grants.0.endsInMs"],
-        ask: (client) =>
-          client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, lastsMs: 1_000, reason: "test" }),
-      },
-      revoke: {
-        paths: ["after.used", "after.granted"],
-        ask: (client) => client.revoke({ limit: "quota", session: "s1" }, "g"),
-      },
-      settle: {
-        paths: ["usages.0.used"],
-        ask: async (client) => {
-          const call = fresh();
-          const { hold } = (await createClient({ url: server.url }).reserve(call)) as { hold: string };
-          return client.hold(hold, call).settle();
-        },
-      },
-    };
+    },
+  };
   for (const [verb, { paths, ask }] of Object.entries(verbs)) {
     for (const path of paths) {
       it(`to ${verb} is refused when its ${path} is not a whole number`, async () => {

@@ -60,6 +60,8 @@ const layers: Record<string, Layer> = {
       /^zod$/,
     ],
   },
+  "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, /^src\/session-id\//] },
+  "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   service: {
     files: /^src\/service\/(?!envoy)/,
     may: [

@@ -81,7 +81,7 @@ describe("metrics", () => {
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.allowed": false }), 2);
     assert.equal(await value("tollgate.denials", { "tollgate.limit.name": "calls" }), 2);
     assert.equal(
-      await value("tollgate.denials", { "tollgate.limit.name": "watched", "tollgate.limit.shadow": true }),
+      await value("tollgate.denials", { "tollgate.limit.name": "watched", "tollgate.limit.mode": "shadow" }),
       4,
     );
     assert.equal(await value("tollgate.units", { "tollgate.limit.name": "calls", "tollgate.unit": "calls" }), 3);
@@ -193,23 +193,17 @@ describe("while the store is away", ownServers, () => {
     });
     const call = { tool: "model", session: "s1" };
     await limiter.consume(call);
-    assert.deepEqual(
-      [await value("tollgate.store.available"), await value("tollgate.over_admission.worst_case")],
-      [1, 0],
-    );
+    assert.deepEqual([await value("tollgate.store.available"), await value("tollgate.decision.max_overshoot")], [1, 0]);
     await redis.kill();
     const { degraded } = await limiter.consume(call);
     assert.ok(degraded !== null);
     assert.equal(await value("tollgate.store.available"), 0);
-    assert.equal(await value("tollgate.over_admission.worst_case"), degraded.maxOvershoot);
+    assert.equal(await value("tollgate.decision.max_overshoot"), degraded.maxOvershoot);
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.degraded": true }), 1);
     assert.equal(await value("tollgate.events", { "tollgate.event.type": "store-away" }), 1);
     await redis.restart();
     await back.promise;
-    assert.deepEqual(
-      [await value("tollgate.store.available"), await value("tollgate.over_admission.worst_case")],
-      [1, 0],
-    );
+    assert.deepEqual([await value("tollgate.store.available"), await value("tollgate.decision.max_overshoot")], [1, 0]);
     assert.ok((await value("tollgate.bookings", { "tollgate.booking.outcome": "booked" })) >= 1);
   });
 });
@@ -225,7 +219,7 @@ describe("spans", () => {
     await limiter.peek(call);
     await limiter.record(call);
     const held = await limiter.reserve(call);
-    if (held.allowed) await held.release();
+    if (held.allowed) await held.hold.release();
     await limiter.consume({ ...call, cost: { calls: 9 } });
     const found = spans.getFinishedSpans();
     assert.deepEqual(
@@ -238,7 +232,7 @@ describe("spans", () => {
       "tollgate.decision.allowed": false,
       "tollgate.decision.degraded": false,
       "tollgate.decision.replayed": false,
-      "tollgate.limits.denying": ["calls"],
+      "tollgate.decision.denied_by": "calls",
     });
   });
 
@@ -280,7 +274,7 @@ describe("what a call says", () => {
     await limiter.peek(hostile);
     await limiter.record(hostile);
     const held = await limiter.reserve({ ...hostile, tool: SECRET, session: `${SECRET}2` });
-    if (held.allowed) await held.settle();
+    if (held.allowed) await held.hold.settle();
     await limiter.run({ ...hostile, session: `${SECRET}3` }, () => SECRET);
     await assert.rejects(limiter.run({ ...hostile, session: `${SECRET}4` }, () => Promise.reject(new Error(SECRET))));
     const misuses = [

@@ -138,7 +138,7 @@ describe("the page on troubleshooting", () => {
       };
       const limiter = createLimiter({ policy, store: limit.onStoreError === undefined ? store : away });
       const call = { tool: "x", session: "s", cost: limit.unit === undefined ? {} : { tokens: 2 } } as Call;
-      await limiter.report(call, { error: true }).catch(() => {});
+      await limiter.reportOutcome(call, { error: true }).catch(() => {});
       for (let i = 0; i < 2; i++) {
         const { message, detail, notice, allowed } = await limiter.consume(call);
         for (const text of [message, detail, allowed && limit.algorithm === "streak" ? notice : null])

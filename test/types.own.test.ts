@@ -19,13 +19,13 @@ import {
   parsePolicy,
 } from "tollgate";
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
-import { guardExpress } from "tollgate/adapters/express";
-import { guardFastify } from "tollgate/adapters/fastify";
-import { guardFetch } from "tollgate/adapters/fetch";
-import { guardHono } from "tollgate/adapters/hono";
+import { expressGuard } from "tollgate/adapters/express";
+import { fastifyGuard } from "tollgate/adapters/fastify";
+import { fetchGuard } from "tollgate/adapters/fetch";
+import { honoGuard } from "tollgate/adapters/hono";
 import { langchainGuard } from "tollgate/adapters/langchain";
 import { openaiAgentsGuard } from "tollgate/adapters/openai-agents";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { temporaryFolder } from "./temporary.ts";
@@ -73,8 +73,8 @@ async function callsCompile(limiter: Limiter): Promise<void> {
   await limiter.grant({ ...bucket, plan: "pro" }, { id: "g1", units: 1, lastsMs: 60_000, reason: "support" });
   await limiter.revoke({ limit: "per-workspace", session, workspace: "w1" }, "g1");
   await limiter.reset({ limit: "per-workspace", session, workspace: "w1" });
-  await limiter.report({ tool, session, workspace: "w1" }, { result: 1 });
-  const hold = limiter.hold("run-00000000-0000-4000-8000-000000000000", { tool, session, workspace: "w1" });
+  await limiter.reportOutcome({ tool, session, workspace: "w1" }, { result: 1 });
+  const hold = limiter.getHold("run-00000000-0000-4000-8000-000000000000", { tool, session, workspace: "w1" });
   assert.equal(typeof hold.settle, "function");
 }
 
@@ -175,11 +175,11 @@ it("accepts calls and dimensions that were typed before", async () => {
 it("accepts them from the options of adapters", () => {
   const limiter = createLimiter({ policy: parsePolicy(TEXT), store: memoryStore() });
   const callOf = (workspace: string): Call => ({ tool, session, workspace });
-  guardExpress({ limiter, call: (request): Call => ({ tool, session, workspace: request.get("x-workspace") }) });
-  guardExpress({ limiter, call: () => ({ tool, session, workspace: "w1" }) });
-  guardFastify({ limiter, call: async ({ ip }) => callOf(ip) });
-  guardHono({ limiter, call: (c) => callOf(c.req.path) });
-  guardFetch(() => new Response(), { limiter, call: () => ({ tool, workspace: "w1" }) });
+  expressGuard(limiter, { call: (request): Call => ({ tool, session, workspace: request.get("x-workspace") }) });
+  expressGuard(limiter, { call: () => ({ tool, session, workspace: "w1" }) });
+  fastifyGuard(limiter, { call: async ({ ip }) => callOf(ip) });
+  honoGuard(limiter, { call: (c) => callOf(c.req.path) });
+  fetchGuard(limiter, { call: () => ({ tool, workspace: "w1" }) })(() => new Response());
   aiSdkGuard(limiter, { dimensions: () => ({ workspace: "w1" }) });
   aiSdkGuard(limiter, { dimensions: (): Dimensions => ({ session, workspace: "w1" }) });
   langchainGuard(limiter, { dimensions: () => ({ workspace: "w1" }) });
@@ -190,7 +190,7 @@ it("accepts them from the options of adapters", () => {
 
 it("accepts them from a client of a service", async () => {
   const service = createService({ policy: TEXT, store: memoryStore(), keys: false });
-  const client = createClient({
+  const client = createRemoteLimiter({
     url: "http://localhost",
     fetch: async (...asked) => service.fetch(new Request(...asked)),
   });

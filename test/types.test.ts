@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type CallOf, createLimiter, definePolicy, type Limiter } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { createInstrumentedLimiter } from "tollgate/otel";
 import { memoryStore } from "tollgate/stores/memory";
 
@@ -160,7 +160,7 @@ it("annotates fields, parameters and clients with the policy", async () => {
   const written = { version: 1, limits: [{ name: "a", per: ["workspace"], quota: 9 }] } as const;
   const asWritten: Limiter<typeof written> = createLimiter({ policy: written, store: memoryStore() });
   await asWritten.consume({ tool: "x", workspace: "w" });
-  const client = createClient<typeof policy>({ url: "http://127.0.0.1:9", deadlineMs: 10 });
+  const client = createRemoteLimiter<typeof policy>({ url: "http://127.0.0.1:9", deadlineMs: 10 });
   // @ts-expect-error session is missing
   await assert.rejects(client.consume({ tool: "x", turn: 1, workspace: "w", device: "d" }));
   await client.close();

@@ -125,8 +125,8 @@ function wrapTool(guard: Guard, whose: Whose, tool: string, definition: Definiti
     async execute(args: unknown, options: ToolCallOptions) {
       const run = () => lastOf(execute.call(definition, args, options));
       const ran = await guard.run(callOf(args, options), run, { signal: options.abortSignal });
-      if (!ran.allowed) throw guard.deniedError(ran.decision);
-      noteFor(tool, args, options.messages, ran.decision);
+      if (!ran.allowed) throw guard.deniedError(ran);
+      noteFor(tool, args, options.messages, ran);
       return ran.value;
     },
     toModelOutput: withNotices(definition.toModelOutput?.bind(definition)),

@@ -1,8 +1,9 @@
 // Express 4 and 5, and what else has middleware of its kind over Node's responses. Nothing of Express is imported.
 
+import type { Limiter } from "../limiter.ts";
 import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 
-export type { FieldsDraft, HttpOptions } from "./http.ts";
+export type { HeadersDraft, HttpOptions } from "./http.ts";
 
 /** What is known of a request unless `call` says more: `(request: express.Request) => …`. */
 export interface ExpressRequest {
@@ -29,10 +30,11 @@ interface NodeResponse extends Closing {
  *
  * @throws MisuseError `invalid-option`
  */
-export function guardExpress<Input = ExpressRequest>(
+export function expressGuard<Input = ExpressRequest>(
+  limiter: Limiter,
   options: HttpOptions<Input>,
 ): (request: NoInfer<Input>, response: NodeResponse, next: (error?: unknown) => void) => Promise<void> {
-  const judge = judgeOf(options);
+  const judge = judgeOf(limiter, options);
   return async (request, response, next) => {
     try {
       const answer = await judge(request, () => goneWith(response));

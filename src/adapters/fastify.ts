@@ -1,8 +1,9 @@
 // Fastify: a plugin for all routes of its scope, and a hook for one route. Nothing of Fastify is imported.
 
+import type { Limiter } from "../limiter.ts";
 import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 
-export type { FieldsDraft, HttpOptions } from "./http.ts";
+export type { HeadersDraft, HttpOptions } from "./http.ts";
 
 /** What is known of a request unless `call` says more: `(request: FastifyRequest<…>) => …`. */
 export interface FastifyRequest {
@@ -39,10 +40,11 @@ interface FastifyScope {
  *
  * @throws MisuseError `invalid-option`
  */
-export function guardFastify<Input = FastifyRequest>(
+export function fastifyGuard<Input = FastifyRequest>(
+  limiter: Limiter,
   options: HttpOptions<Input>,
 ): (scope: FastifyScope) => Promise<void> {
-  const hook = guardFastifyRoute(options);
+  const hook = fastifyRouteGuard(limiter, options);
   const plugin = async (scope: FastifyScope) => {
     scope.addHook("onRequest", hook);
   };
@@ -55,8 +57,11 @@ export function guardFastify<Input = FastifyRequest>(
  *
  * @throws MisuseError `invalid-option`
  */
-export function guardFastifyRoute<Input = FastifyRequest>(options: HttpOptions<Input>): Hook<NoInfer<Input>> {
-  const judge = judgeOf(options);
+export function fastifyRouteGuard<Input = FastifyRequest>(
+  limiter: Limiter,
+  options: HttpOptions<Input>,
+): Hook<NoInfer<Input>> {
+  const judge = judgeOf(limiter, options);
   return async (request, reply) => {
     const answer = await judge(request, () => goneWith(reply.raw ?? {}));
     reply.headers({ ...answer.fields });

@@ -1,51 +1,63 @@
 // Servers that are a function from a Request to its Response: Bun, Deno, Workers, a route of Next.js. Also what other
 // programs need to answer a denial themselves.
 
+import { invalidOption } from "../kernel/errors.ts";
+import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 
 export {
-  draft6Fields,
-  draft7Fields,
-  draft11Fields,
+  draft6Headers,
+  draft7Headers,
+  draft11Headers,
   type Fields,
   type Problem,
   problemOf,
   retryAfterSeconds,
 } from "./http/fields.ts";
-export type { FieldsDraft, HttpOptions } from "./http.ts";
+export type { HeadersDraft, HttpOptions } from "./http.ts";
+
+/** Makes a handler whose requests are judged first. What the handler gets beside the request is given to `call`, too. */
+export type FetchGuard<Input extends Request, Rest extends readonly unknown[]> = <
+  Own extends Input,
+  More extends readonly [...Rest, ...unknown[]],
+>(
+  handler: (request: Own, ...rest: More) => Response | PromiseLike<Response>,
+) => (request: Own, ...rest: More) => Promise<Response>;
 
 /**
- * A handler whose requests are judged first. A denied one is answered with 429; when the store fails, or `call` is
- * wrong, the promise is rejected, and the handler does not run.
+ * A guard for handlers. A denied request is answered with 429; when the store fails, or `call` is wrong, the promise is
+ * rejected, and the handler does not run.
  *
  * @throws MisuseError `invalid-option`
  *
  * @example
  * ```ts
  * import { createLimiter } from "tollgate";
- * import { guardFetch } from "tollgate/adapters/fetch";
+ * import { fetchGuard } from "tollgate/adapters/fetch";
  * import { memoryStore } from "tollgate/stores/memory";
  *
  * const limiter = createLimiter({
  *   policy: { version: 1, limits: [{ name: "chats", per: ["session"], quota: 1 }] },
  *   store: memoryStore(),
  * });
- * const handler = guardFetch(() => new Response("hello"), {
- *   limiter,
- *   call: () => ({ tool: "chat", session: "s1" }),
- * });
+ * const guard = fetchGuard(limiter, { call: () => ({ tool: "chat", session: "s1" }) });
+ * const handler = guard(() => new Response("hello"));
  * const request = new Request("http://localhost/");
  * console.log((await handler(request)).status, (await handler(request)).status); // 200 429
  * ```
  */
-export function guardFetch<Input extends Request, Rest extends unknown[]>(
-  handler: (request: Input, ...rest: Rest) => Response | PromiseLike<Response>,
+export function fetchGuard<Input extends Request = Request, Rest extends readonly unknown[] = []>(
+  limiter: Limiter,
   options: HttpOptions<Input, Rest>,
-): (request: Input, ...rest: Rest) => Promise<Response> {
-  const judge = judgeOf(options);
-  return async (request, ...rest) => {
-    const answer = await judge(request, () => request, ...rest);
-    if (!answer.allowed) return new Response(answer.body, { status: answer.status, headers: answer.fields });
-    return withFields(await handler(request, ...rest), answer.fields);
+): FetchGuard<Input, Rest> {
+  const judge = judgeOf(limiter, options);
+  return (handler) => {
+    if (typeof handler !== "function")
+      throw invalidOption("handler", "a function from a request to its response", handler);
+    return async (request, ...rest) => {
+      const answer = await judge(request, () => request, ...(rest as unknown as Rest));
+      if (!answer.allowed) return new Response(answer.body, { status: answer.status, headers: answer.fields });
+      return withFields(await handler(request, ...rest), answer.fields);
+    };
   };
 }

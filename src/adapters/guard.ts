@@ -2,9 +2,9 @@
 // a framework can hand on. Which words stand where is each adapter's affair.
 
 import type { Call } from "../kernel/call.ts";
-import type { Allowed, Denied } from "../kernel/decision.ts";
+import type { Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
-import { checkMaxWait, type Limiter, type Report } from "../limiter.ts";
+import { type AddUsage, checkMaxWait, type Limiter, type Ran, type RunContext } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
@@ -32,15 +32,10 @@ export interface DenialFields {
   readonly retryAfterMs: number | null;
 }
 
-/** What came of a guarded call. */
-export type Guarded<Value> =
-  | { readonly allowed: true; readonly value: Value; readonly decision: Allowed }
-  | { readonly allowed: false; readonly decision: Denied };
-
 /** A call that was begun here and ends elsewhere, as one does that streams. */
 export interface Begun extends Reading {
   readonly allowed: true;
-  readonly report: Report;
+  readonly addUsage: AddUsage;
 }
 
 /** How a call is made. */
@@ -124,14 +119,14 @@ export class Guard {
   /** Runs a call under its limits. What the function throws is thrown again. */
   async run<Value>(
     call: Asked,
-    run: (report: Report) => Value | PromiseLike<Value>,
+    run: (addUsage: AddUsage) => Value | PromiseLike<Value>,
     options: AskOptions & { readonly isActive?: () => boolean } = {},
-  ): Promise<Guarded<Value>> {
+  ): Promise<Ran<Value> | Denied> {
     const { signal, isActive, maxWaitMs = this.#maxWaitMs } = options;
     let hasBegun = false;
-    const begin = (_signal: AbortSignal, report: Report) => {
+    const begin = ({ addUsage }: RunContext) => {
       hasBegun = true;
-      return run(report);
+      return run(addUsage);
     };
     try {
       const asked = typeof call === "function" ? call() : call;
@@ -148,10 +143,7 @@ export class Guard {
   }
 
   /** Begins a call that ends elsewhere. Until then its units are held: it has to be ended. */
-  begin(
-    call: Asked,
-    options: AskOptions = {},
-  ): Promise<Begun | { readonly allowed: false; readonly decision: Denied }> {
+  begin(call: Asked, options: AskOptions = {}): Promise<Begun | Denied> {
     const { promise: answer, resolve, reject } = Promise.withResolvers<void>();
     const { promise: ended, resolve: hasEnded } = Promise.withResolvers<void>();
     const end = (error?: unknown) => {
@@ -161,8 +153,8 @@ export class Guard {
     };
     const pace = new Pace();
     return new Promise((begun, failed) => {
-      const run = (report: Report) => {
-        begun({ allowed: true, report, pace, ended, end });
+      const run = (addUsage: AddUsage) => {
+        begun({ allowed: true, addUsage, pace, ended, end });
         return answer;
       };
       const ran = this.run(call, run, { ...options, isActive: pace.isActive });
@@ -179,7 +171,7 @@ export class Guard {
   /** Yields what a generator yields, under the limits of its call. One that is cut short has failed. */
   async *iterate<Value>(call: Asked, iterate: () => AsyncIterable<Value>, signal?: AbortSignal): AsyncGenerator<Value> {
     const begun = await this.begin(call, { signal });
-    if (!begun.allowed) throw this.deniedError(begun.decision);
+    if (!begun.allowed) throw this.deniedError(begun);
     let values: AsyncIterable<Value>;
     try {
       values = iterate();

@@ -1,8 +1,9 @@
 // Hono: a middleware, for all routes or for one. Nothing of Hono is imported.
 
+import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 
-export type { FieldsDraft, HttpOptions } from "./http.ts";
+export type { HeadersDraft, HttpOptions } from "./http.ts";
 
 /** What is needed of Hono's context, and known of it unless `call` says more: `(c: Context<…>) => …`. */
 export interface HonoContext {
@@ -24,10 +25,11 @@ export interface HonoContext {
  *
  * @throws MisuseError `invalid-option`
  */
-export function guardHono<Context extends HonoContext = HonoContext>(
+export function honoGuard<Context extends HonoContext = HonoContext>(
+  limiter: Limiter,
   options: HttpOptions<Context>,
 ): (context: NoInfer<Context>, next: () => Promise<void>) => Promise<Response | undefined> {
-  const judge = judgeOf(options);
+  const judge = judgeOf(limiter, options);
   return async (context, next) => {
     const answer = await judge(context, () => context.req.raw);
     if (!answer.allowed && answer.status === 499) return new Response(answer.body, { status: answer.status });

@@ -5,22 +5,28 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { checkMaxWait, type Limiter } from "../limiter.ts";
-import { draft6Fields, draft7Fields, draft11Fields, type Fields, problemOf, retryAfterSeconds } from "./http/fields.ts";
+import {
+  draft6Headers,
+  draft7Headers,
+  draft11Headers,
+  type Fields,
+  problemOf,
+  retryAfterSeconds,
+} from "./http/fields.ts";
 
 /** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
-export type FieldsDraft = keyof typeof DRAFTS;
+export type HeadersDraft = keyof typeof DRAFTS;
 
 /** How requests are guarded. `More` is what a server gives beside the request. */
 export interface HttpOptions<Input, More extends readonly unknown[] = []> {
-  /** Judges the calls. A limit of concurrency is refused (`needs-reserve`): nobody would say when its call has ended. */
-  readonly limiter: Limiter;
   /**
    * The call that a request is: a tool's name, and whose it is. `null` lets a request pass that is not limited. What it
-   * throws goes to the server's error handling.
+   * throws goes to the server's error handling. A limit of concurrency is refused (`needs-reserve`): nobody would say when
+   * its call has ended.
    */
   readonly call: (request: Input, ...more: More) => Call | null | PromiseLike<Call | null>;
   /** The header fields of answers, allowed or denied. Default `draft-11`; `none` leaves `Retry-After` alone. */
-  readonly fields?: FieldsDraft | undefined;
+  readonly headers?: HeadersDraft | undefined;
   /**
    * How long a request may wait until its limits allow it, 0 to 3,600,000 ms, instead of being answered with 429 at once.
    * Default 0. A client that goes away ends the wait.
@@ -58,7 +64,7 @@ export function goneWith(response: Closing): Gone {
 
 const GONE: Answer = { allowed: false, status: 499, fields: {}, body: "" };
 
-const DRAFTS = { "draft-11": draft11Fields, "draft-7": draft7Fields, "draft-6": draft6Fields, none: () => ({}) };
+const DRAFTS = { "draft-11": draft11Headers, "draft-7": draft7Headers, "draft-6": draft6Headers, none: () => ({}) };
 
 /**
  * What judges requests.
@@ -66,13 +72,14 @@ const DRAFTS = { "draft-11": draft11Fields, "draft-7": draft7Fields, "draft-6": 
  * @throws MisuseError `invalid-option`
  */
 export function judgeOf<Input, More extends readonly unknown[]>(
+  limiter: Limiter,
   options: HttpOptions<Input, More>,
 ): (request: Input, watch: () => Gone, ...more: More) => Promise<Answer> {
-  checkOptionKeys(options, ["limiter", "call", "fields", "maxWaitMs"]);
-  const { limiter, call: callOf, fields: draft = "draft-11", maxWaitMs = 0 } = options;
+  checkOptionKeys(options, ["call", "headers", "maxWaitMs"]);
+  const { call: callOf, headers: draft = "draft-11", maxWaitMs = 0 } = options;
   if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
   if (typeof callOf !== "function") throw invalidOption("call", "a function from a request to its call", callOf);
-  if (!Object.hasOwn(DRAFTS, draft)) throw invalidOption("fields", Object.keys(DRAFTS).join(", "), draft);
+  if (!Object.hasOwn(DRAFTS, draft)) throw invalidOption("headers", Object.keys(DRAFTS).join(", "), draft);
   checkMaxWait(maxWaitMs);
   return async (request, watch, ...more) => {
     const call = await callOf(request, ...more);

@@ -5,7 +5,7 @@ import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, T
 import { z } from "zod";
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import type { Limiter, Report } from "../limiter.ts";
+import type { AddUsage, Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
 import {
   deniedAnswer,
@@ -55,13 +55,13 @@ export function langchainGuard<Context = unknown>(
     return { ...mergeDimensions({ session, turn: turn as string }, given, "dimensions"), ...own };
   };
   const judged = async (run: Run, asked: Asked & { readonly model: unknown }, ask: () => Promise<AIMessage>) => {
-    const call = async (report: Report) => {
+    const call = async (addUsage: AddUsage) => {
       const answer = await ask();
-      book(report, () => reportedOf(answer, asked.model));
+      book(addUsage, () => reportedOf(answer, asked.model));
       return answer;
     };
     const ran = await run.guard.run(callOf(asked, modelCall), call, { signal: asked.runtime.signal, maxWaitMs });
-    return ran.allowed ? ran.value : deniedAnswer(ran.decision);
+    return ran.allowed ? ran.value : deniedAnswer(ran);
   };
 
   const middleware = createMiddleware({
@@ -88,9 +88,9 @@ export function langchainGuard<Context = unknown>(
       try {
         const { signal } = request.runtime;
         const ran = await run.guard.run(callOf(request, { tool: name, args, id }), call, { signal });
-        if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran.decision);
-        run.denial = ran.decision.message;
-        return deniedResult(request.toolCall, ran.decision);
+        if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran);
+        run.denial = ran.message;
+        return deniedResult(request.toolCall, ran);
       } catch (error) {
         if (result !== undefined) return result;
         throw error;

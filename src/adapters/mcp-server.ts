@@ -6,7 +6,7 @@ import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
 import { fieldsOf, Guard } from "./guard.ts";
-import { intercept, lowLevel, type Server } from "./mcp-server/intercept.ts";
+import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
 import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
 
 export type { McpRequest } from "./mcp-server/request.ts";
@@ -36,24 +36,28 @@ const INTERNAL_ERROR = -32603;
 const TOO_MANY = 429;
 
 /**
- * Guards every `tools/call` of a server: an `McpServer` or a `Server`, before or after its tools are registered. A denied
- * call gets a result with `isError`, words for the model, and numbers in `_meta["tollgate/denial"]`.
+ * Guards every `tools/call` of a server, and returns it: an `McpServer` or a `Server`, before or after its tools are
+ * registered.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export type McpServerGuard = <Guarded extends Server | { readonly server: Server }>(server: Guarded) => Guarded;
+
+/**
+ * A guard for servers. A denied call gets a result with `isError`, words for the model, and numbers in
+ * `_meta["tollgate/denial"]`.
  *
  * @param limiter over stdio bound to whose server it is: `limiter.for({ session })`
  * @throws MisuseError `invalid-option`
  */
-export function guardMcpServer(
-  server: Server | { readonly server: Server },
-  limiter: Limiter,
-  options: McpServerOptions = {},
-): void {
+export function mcpServerGuard(limiter: Limiter, options: McpServerOptions = {}): McpServerGuard {
   checkOptionKeys(options, ["dimensions", "maxWaitMs", "onFault"]);
   const { dimensions = verified, maxWaitMs, onFault = warn } = options;
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
   const guard = new Guard(limiter, { maxWaitMs }, "the option dimensions, or bound by limiter.for");
-  intercept(lowLevel(server), async ({ name: tool, arguments: args, task }, context, run) => {
+  const judge: Judge = async ({ name: tool, arguments: args, task }, context, run) => {
     if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
     const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };
     let hasBegun = false;
@@ -64,19 +68,23 @@ export function guardMcpServer(
       if (isFailure(result)) throw FAILED;
       return result;
     };
-    const judge = async () => {
+    const asked = async () => {
       const whose = await dimensions(requestOf(tool, context));
       return guard.run({ ...whose, tool, args, id: String(id) }, begin, { signal });
     };
-    const ran = await judge().catch((error: unknown) => {
+    const ran = await asked().catch((error: unknown) => {
       if (error === FAILED) return null;
       if (hasBegun || signal?.aborted === true) throw error;
       Promise.resolve(error).then(onFault).catch(warn);
       throw rpcError(INTERNAL_ERROR, "Internal error");
     });
     if (ran === null) return result;
-    return ran.allowed ? noticedResult(result, ran.decision) : denialOf(ran.decision, task);
-  });
+    return ran.allowed ? noticedResult(result, ran) : denialOf(ran, task);
+  };
+  return (server) => {
+    intercept(lowLevel(server), judge);
+    return server;
+  };
 }
 
 /** Stands for a failure in the limiter's eyes; the client reads the result that says so. */

@@ -3,7 +3,7 @@
 import type { Call, Cost } from "../kernel/call.ts";
 import { unitsFault } from "../kernel/charge.ts";
 import { checkOptionKeys, type Fault, formatGot, invalidOption } from "../kernel/errors.ts";
-import { checkMaxWait, type Report } from "../limiter.ts";
+import { type AddUsage, checkMaxWait } from "../limiter.ts";
 
 /** What an answer of a model used, as its provider reports it. */
 export interface ModelUsage {
@@ -28,7 +28,7 @@ export interface ModelOptions {
   /** What the policy knows a call of the model as. Default `model`. */
   readonly tool?: string | undefined;
   /** What to hold while the model answers, instead of what the policy's `tools` say. */
-  readonly cost?: Cost | undefined;
+  readonly estimate?: Cost | undefined;
   /**
    * How long a call of the model may wait until its limits allow it, 0 to 3,600,000 ms, instead of being denied at once.
    * Default 0.
@@ -62,7 +62,7 @@ export interface ModelCalls {
   readonly call: Call;
   readonly maxWaitMs: number;
   /** Reports what an answer took, as far as the provider does. Never throws. */
-  book(report: Report, read: () => Reported): void;
+  book(addUsage: AddUsage, read: () => Reported): void;
 }
 
 /**
@@ -71,49 +71,49 @@ export interface ModelCalls {
  * @throws MisuseError `invalid-option`
  */
 export function modelCalls(options: ModelOptions): ModelCalls {
-  checkOptionKeys(options, ["tool", "cost", "maxWaitMs", "costOf"], "model");
-  const { tool = "model", cost, maxWaitMs = 0, costOf } = options;
+  checkOptionKeys(options, ["tool", "estimate", "maxWaitMs", "costOf"], "model");
+  const { tool = "model", estimate, maxWaitMs = 0, costOf } = options;
   checkMaxWait(maxWaitMs, "model.maxWaitMs");
   if (costOf !== undefined && typeof costOf !== "function") throw invalidOption("model.costOf", "a function", costOf);
   return {
-    call: { tool, cost },
+    call: { tool, cost: estimate },
     maxWaitMs,
-    book(report, read) {
+    book(addUsage, read) {
       try {
-        book(report, read(), costOf);
+        book(addUsage, read(), costOf);
       } catch (error) {
-        unusable(report, "usage that can be read", error);
+        unusable(addUsage, "usage that can be read", error);
       }
     },
   };
 }
 
-function book(report: Report, reported: Reported, costOf: ModelOptions["costOf"]): void {
+function book(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["costOf"]): void {
   const counts = new Counts(reported);
   const { input, output } = counts;
   const { fault } = counts;
   if (input === undefined && output === undefined && (counts.total === undefined || costOf !== undefined)) {
-    if (fault !== undefined) report({}, { partial: true, fault });
+    if (fault !== undefined) addUsage({}, { partial: true, fault });
     return;
   }
   if (costOf === undefined) {
     const tokens = Math.max(counts.total ?? 0, (input ?? 0) + (output ?? 0));
     const isWhole = counts.total !== undefined || (input !== undefined && output !== undefined);
-    report({ tokens }, { partial: !isWhole || fault !== undefined, fault, skipUnknown: true });
+    addUsage({ tokens }, { partial: !isWhole || fault !== undefined, fault, skipUnknown: true });
     return;
   }
   let cost: Cost;
   try {
     cost = costOf(counts.usage());
   } catch (error) {
-    unusable(report, "a costOf that returns units", error);
+    unusable(addUsage, "a costOf that returns units", error);
     return;
   }
-  report(cost, { partial: input === undefined || output === undefined || fault !== undefined, fault });
+  addUsage(cost, { partial: input === undefined || output === undefined || fault !== undefined, fault });
 }
 
-function unusable(report: Report, expected: string, error: unknown): void {
-  report({}, { partial: true, fault: { expected, got: formatGot(error) } });
+function unusable(addUsage: AddUsage, expected: string, error: unknown): void {
+  addUsage({}, { partial: true, fault: { expected, got: formatGot(error) } });
 }
 
 /** The counts that are of use. */

@@ -6,6 +6,7 @@ import { type Fault, MisuseError } from "../kernel/errors.ts";
 import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/options.ts";
 
 const OPTIONS: Readonly<Record<string, string>> = {
+  apiKey: "TOLLGATE_API_KEY",
   args: "--args",
   dimensions: "--dimension",
   "failover.instances": "--instances",
@@ -23,6 +24,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   reason: "--reason",
   scopes: "--scope",
   tenants: "--tenant",
+  url: "--url",
 };
 const NUMBERS: ReadonlySet<string> = new Set([...BOUND_NAMES, ...LISTEN_NUMBERS]);
 const GIVEN: ReadonlySet<string> = new Set([...DIMENSIONS, ...DERIVED_DIMENSIONS]);

@@ -47,7 +47,7 @@ export function cliActor(): string {
   }
 }
 
-/** Writes down what is about to be done to a bucket, and does it. */
+/** Writes down what is about to be done to a bucket, and does it. A service writes its own audit log. */
 export function changeBucket<Result>(
   options: ChangeOptions,
   about: Pick<Act, "act" | "units" | "grantId">,
@@ -56,8 +56,9 @@ export function changeBucket<Result>(
   const { limit, reason = null } = options;
   const whole = dimensionsOf(options);
   const { args: _, ...dimensions } = whole;
+  const bucket = { ...whole, limit };
+  if (options.url !== undefined && options.audit === undefined)
+    return withLimiter(options, (limiter) => change(limiter, bucket));
   const act: Act = { ...about, reason, actor: cliActor(), keyId: null, limit, dimensions };
-  return withLimiter(options, (limiter) =>
-    audited(cliAudit(options.audit), act, () => change(limiter, { ...whole, limit })),
-  );
+  return withLimiter(options, (limiter) => audited(cliAudit(options.audit), act, () => change(limiter, bucket)));
 }

@@ -6,10 +6,12 @@ import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
+import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";
 import { EXIT } from "./exit.ts";
 import { readInput } from "./files.ts";
 
 interface CheckOptions {
+  readonly policy?: string;
   readonly strict?: boolean;
   readonly json?: boolean;
 }
@@ -17,13 +19,15 @@ interface CheckOptions {
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a policy file: errors, and parts that have no effect, with line and column")
-    .argument("<policy>", "a policy in YAML or JSON")
+    .argument("[policy]", `a policy in YAML or JSON; default: --policy, else ${LOCAL_POLICY} in this folder`)
+    .addOption(withEnvironment("--policy <file>", "the policy, where none is named", "POLICY"))
     .option("--strict", "treat warnings as errors")
     .option("--json", "print one JSON array of errors and warnings on stdout, and nothing else there")
     .action(check);
 }
 
-function check(file: string, { strict = false, json = false }: CheckOptions): void {
+function check(named: string | undefined, { policy, strict = false, json = false }: CheckOptions): void {
+  const file = named ?? policy ?? LOCAL_POLICY;
   const text = readInput(file);
   try {
     const { policy, warnings } = readPolicyText(text, file);

@@ -1,26 +1,72 @@
-// What commands use unless they are told otherwise: the same policy and store as `tollgate serve`.
+// What commands use unless they are told otherwise, and the environment variables that tell them: the same policy and
+// store as `tollgate serve`. A flag wins over the environment.
 
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
+import { invalidOption } from "../kernel/errors.ts";
+import { readInput } from "./files.ts";
 import { type StoreNeed, storeUrls } from "./store-url.ts";
 
 /** The policy that comes with Tollgate. */
 export const SAMPLE_POLICY = fileURLToPath(new URL("../../sample-policy.yaml", import.meta.url));
+/** The policy of the folder where the command runs. */
+export const LOCAL_POLICY = "tollgate.yaml";
 /** A file in the folder where the command runs. */
 export const DEFAULT_STORE = "sqlite:tollgate.db";
 
-/** Adds `--policy`. */
-export function withPolicyOption(command: Command, more = ""): Command {
-  const option = new Option("--policy <file>", `the policy, in YAML or JSON${more}`);
-  return command.addOption(option.default(SAMPLE_POLICY, "the sample policy that comes with Tollgate"));
+/** An option that an environment variable can set, too. */
+export function withEnvironment(flags: string, description: string, variable: string): Option {
+  return new Option(flags, description).env(`TOLLGATE_${variable}`);
 }
 
-/** Adds `--store`. */
+/** Collects the values of an option that may be given several times. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+/** Adds `--policy`. */
+export function withPolicyOption(command: Command, more = ""): Command {
+  const option = withEnvironment("--policy <file>", `the policy, in YAML or JSON${more}`, "POLICY");
+  const policy = existsSync(LOCAL_POLICY) ? LOCAL_POLICY : SAMPLE_POLICY;
+  return command.addOption(option.default(policy, `${LOCAL_POLICY} in this folder, else a sample policy`));
+}
+
+/** Adds `--store` and `--store-file`. */
 export function withStoreOption(command: Command, need: StoreNeed): Command {
-  return command.option("--store <url>", `where the state lives: ${storeUrls(need)}`, DEFAULT_STORE);
+  const option = withEnvironment("--store <url>", `where the state lives: ${storeUrls(need)}`, "STORE");
+  return withStoreFile(command.addOption(option.default(DEFAULT_STORE)), "STORE_FILE");
+}
+
+/** Adds `--store-file`: what it holds becomes `--store` before the command runs. */
+export function withStoreFile(command: Command, variable?: string): Command {
+  const option = new Option(
+    "--store-file <file>",
+    "read the store's URL from this file, so that no flag shows a password",
+  );
+  return command
+    .addOption(variable === undefined ? option : option.env(`TOLLGATE_${variable}`))
+    .hook("preAction", (_, action) => {
+      const file: string | undefined = action.getOptionValue("storeFile");
+      if (file === undefined) return;
+      const ranks = [undefined, "default", "env", "cli"];
+      const [ofFile, ofUrl] = ["storeFile", "store"].map((name) => ranks.indexOf(action.getOptionValueSource(name)));
+      if (ofFile === ofUrl) throw invalidOption("--store and --store-file", "one of them", "both");
+      if (Number(ofFile) > Number(ofUrl)) action.setOptionValue("store", urlIn(file));
+    });
+}
+
+function urlIn(file: string): string {
+  const url = readInput(file, "--store-file").trim();
+  if (url === "" || url.includes("\n")) {
+    throw invalidOption("--store-file", "a file with one line, the store's URL", url === "" ? url : "several lines");
+  }
+  return url;
 }
 
 /** How a policy is shown: the sample says that it is one, and how to have another. */
 export function policyLabel(policy: string): string {
-  return policy === SAMPLE_POLICY ? `${policy}: a sample, copy it and name yours with --policy` : policy;
+  return policy === SAMPLE_POLICY
+    ? `${policy}: a sample; copy it to ${LOCAL_POLICY}, or name yours with --policy`
+    : policy;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { type DemoSettings, SIDES, toolFile } from "./demo-job.ts";
+import { withStoreFile } from "./defaults.ts";
 import { EXIT } from "./exit.ts";
 import { freshPrefix } from "./input.ts";
 import { createProgress } from "./progress.ts";
@@ -21,7 +22,7 @@ const CALLS = 360;
 const PACE_MS = 22;
 
 export function demoCommand(): Command {
-  return new Command("demo")
+  return withStoreFile(new Command("demo"))
     .description("ten seconds: a runaway agent behind three processes, limited as today and by Tollgate")
     .option("--store <url>", `where Tollgate counts: ${storeUrls("shared")}; a SQLite file of its own unless given`)
     .action(demo);

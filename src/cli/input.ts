@@ -1,15 +1,19 @@
 // What several subcommands take: files, dimensions, a policy with its store.
 
 import { type Command, Option } from "commander";
+import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
-import { SAMPLE_POLICY, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { readInput } from "./files.ts";
 import { openStore } from "./store-url.ts";
+
+/** How long a service may take for an answer. */
+const SERVICE_ANSWERS_MS = 10_000;
 
 /** A prefix that no run had before: what it counts begins at zero. */
 export function freshPrefix(word: string): string {
@@ -21,21 +25,45 @@ export interface BucketOptions extends WellKnownBucket {
   readonly policy: string;
   readonly store: string;
   readonly prefix: string;
+  /** The service to ask; absent: the store. */
+  readonly url?: string;
   /** Of the policy's own, each `name=value`. */
   readonly dimension?: readonly string[];
   readonly json?: boolean;
 }
 
-/** Adds the options that say which policy, which store and whose buckets. */
+/** Adds `--prefix`. */
+export function withPrefixOption(command: Command): Command {
+  return command.addOption(withEnvironment("--prefix <prefix>", "what keys begin with", "PREFIX").default("rate"));
+}
+
+/** Adds the options that say which policy and which store, or which service, and whose buckets. */
 export function withBucketOptions(command: Command): Command {
-  withStoreOption(withPolicyOption(command), "existing").option("--prefix <prefix>", "what keys begin with", "rate");
+  withPrefixOption(withStoreOption(withPolicyOption(command), "existing"));
+  command
+    .addOption(
+      withEnvironment("--url <url>", "ask this service instead of a store; its key is in TOLLGATE_API_KEY", "URL"),
+    )
+    .hook("preAction", (_, action) => chooseService(action));
   for (const dimension of DIMENSIONS)
     command.addOption(new Option(`--${dimension} <value>`, `whose: the ${dimension}`));
   command
     .option("--group <value>", "whose: the tools' group")
     .option("--args <json>", "whose: the arguments, as a call has them")
-    .option("--dimension <name=value...>", "whose: a dimension of the policy's own");
+    .option("--dimension <name=value>", "whose: a dimension of the policy's own; may be repeated", collect);
   return command.option("--json", "print JSON");
+}
+
+/** Refuses options of a store beside a service. A flag wins over what the environment says. */
+function chooseService(action: Command): void {
+  const isFlag = (name: string) => action.getOptionValueSource(name) === "cli";
+  if (action.getOptionValue("url") === undefined) return;
+  const beside = ["store", "storeFile", "policy", "prefix"].find(isFlag);
+  if (beside === undefined) return;
+  const flag = `--${beside === "storeFile" ? "store-file" : beside}`;
+  if (isFlag("url"))
+    throw invalidOption(flag, "nothing beside --url: the service has its own", action.getOptionValue(beside));
+  action.setOptionValue("url", undefined);
 }
 
 /** The dimensions among the options. */
@@ -61,8 +89,32 @@ function parseArgs(text: string): unknown {
   }
 }
 
-/** Opens a limiter, hands it over, and closes it whatever happens. */
+/** Opens a limiter, on the store or of the service, hands it over, and closes it whatever happens. */
 export async function withLimiter<Result>(
+  options: BucketOptions,
+  use: (limiter: Limiter, policy: Policy | null) => Promise<Result>,
+): Promise<Result> {
+  return options.url === undefined ? withStoreLimiter(options, use) : withServiceLimiter(options.url, use);
+}
+
+async function withServiceLimiter<Result>(
+  url: string,
+  use: (limiter: Limiter, policy: null) => Promise<Result>,
+): Promise<Result> {
+  const apiKey = process.env.TOLLGATE_API_KEY;
+  const limiter = createRemoteLimiter({
+    url,
+    deadlineMs: SERVICE_ANSWERS_MS,
+    ...(apiKey === undefined ? {} : { apiKey }),
+  });
+  try {
+    return await use(limiter, null);
+  } finally {
+    await limiter.close();
+  }
+}
+
+async function withStoreLimiter<Result>(
   options: BucketOptions,
   use: (limiter: Limiter, policy: Policy) => Promise<Result>,
 ): Promise<Result> {

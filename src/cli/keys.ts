@@ -5,10 +5,11 @@ import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
 import { asOptions } from "./as-options.ts";
 import { cliActor, cliAudit, withAuditOption } from "./audit.ts";
+import { collect } from "./defaults.ts";
 import { formatTable } from "./table.ts";
 
 interface KeysOptions {
-  readonly keys: string;
+  readonly file: string;
   readonly audit?: string;
   readonly json?: boolean;
 }
@@ -24,29 +25,33 @@ export function keysCommand(): Command {
   const create = withAuditOption(
     withFile(command.command("create").description("make a key, and print it: it cannot be shown again")),
   )
-    .requiredOption("--scope <scope...>", `what it may do: ${SCOPES.join(", ")}`)
-    .option("--tenant <tenant...>", "the tenants that it is bound to; without, all")
+    .requiredOption("--scope <scope>", `what it may do: ${SCOPES.join(", ")}; may be repeated`, collect)
+    .option("--tenant <tenant>", "a tenant that it is bound to, else all; may be repeated", collect)
     .option("--name <text>", "what it is for");
-  create.action((options: CreateOptions) => printNew(options));
-  withFile(command.command("list").description("list the keys of a file")).action(list);
-  withAuditOption(withFile(command.command("revoke <id>").description("take a key out of a file"))).action(revoke);
+  create.action((options: CreateOptions) => named(() => printNew(options)));
+  withFile(command.command("list").description("list the keys of a file")).action((options: KeysOptions) =>
+    named(() => list(options)),
+  );
+  withAuditOption(withFile(command.command("revoke <id>").description("take a key out of a file"))).action(
+    (id: string, options: KeysOptions) => named(() => revoke(id, options)),
+  );
   return command;
 }
 
 function withFile(command: Command): Command {
   return command
-    .requiredOption("--keys <file>", "the key file; made when it is not there")
+    .requiredOption("--file <file>", "the key file; made when it is not there")
     .option("--json", "print JSON");
 }
 
-function printNew({ keys, audit, scope, tenant, name, json }: CreateOptions): void {
+function printNew({ file, audit, scope, tenant, name, json }: CreateOptions): void {
   for (const each of scope) if (!isScope(each)) throw invalidOption("--scope", SCOPES.join(", "), each);
-  const made = createKey(keys, { scopes: scope.filter(isScope), tenants: tenant, name });
+  const made = createKey(file, { scopes: scope.filter(isScope), tenants: tenant, name });
   cliAudit(audit)({ act: "key-create", actor: cliActor(), keyId: null, target: made.id });
   console.log(json ? JSON.stringify(made) : made.key);
 }
 
-function list({ keys: file, json }: KeysOptions): void {
+function list({ file, json }: KeysOptions): void {
   const keys = readKeys(file).map(({ sha256: _, ...shown }) => shown);
   if (json) console.log(JSON.stringify(keys));
   else if (keys.length === 0) console.log("There are no keys.");
@@ -62,12 +67,17 @@ function list({ keys: file, json }: KeysOptions): void {
   }
 }
 
-function revoke(id: string, { keys, audit }: KeysOptions): void {
+function revoke(id: string, { file, audit }: KeysOptions): void {
   cliAudit(audit)({ act: "key-revoke", actor: cliActor(), keyId: null, target: id });
+  revokeKey(file, id);
+}
+
+/** Does something with a key file, whose faults name the options here. */
+function named(act: () => void): void {
   try {
-    revokeKey(keys, id);
+    act();
   } catch (error) {
-    throw MisuseError.isInstance(error) ? asOptions(error, { id: "ID" }) : error;
+    throw MisuseError.isInstance(error) ? asOptions(error, { id: "ID", keys: "--file" }) : error;
   }
 }
 

@@ -32,7 +32,7 @@ export async function replayJob(settings: ReplaySettings): Promise<(call: Call) 
   return async (call) => {
     const startedMs = performance.now();
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.
-    const { decision } = await limiter.run(call, () => {});
+    const decision = await limiter.run(call, () => {});
     const ms = performance.now() - startedMs;
     return { allowed: decision.allowed, deniedBy: decision.deniedBy, ms };
   };

@@ -9,7 +9,7 @@ import type { Policy } from "../kernel/policy.ts";
 import { createLimiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { memoryStore } from "../stores/memory.ts";
-import { policyLabel, withPolicyOption } from "./defaults.ts";
+import { policyLabel, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";
 import { freshPrefix } from "./input.ts";
 import { runReplay, type Totals } from "./replay-run.ts";
@@ -33,7 +33,7 @@ export function replayCommand(): Command {
   const command = new Command("replay")
     .description("replay a trace of tool calls over several processes, each deciding with its own connection")
     .argument("<trace>", "one call a line, in JSON: session, turn, tool; also tenant, user, agent, cost, id, args");
-  return withPolicyOption(command)
+  return withStoreFile(withPolicyOption(command))
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
     .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, wholeNumber(1, MAX_INSTANCES), 1)
     .option("--prefix <prefix>", "what keys begin with; a fresh one unless given, so that every run counts from zero")

@@ -2,8 +2,14 @@
 
 import { Command } from "commander";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
-import { withBucketOptions } from "./input.ts";
+import { isConfirmed } from "./confirm.ts";
+import { EXIT } from "./exit.ts";
+import { dimensionsOf, withBucketOptions } from "./input.ts";
 import { formatUsages } from "./usage.ts";
+
+interface ResetOptions extends ChangeOptions {
+  readonly yes?: boolean;
+}
 
 export function resetCommand(): Command {
   const command = new Command("reset").description(
@@ -11,13 +17,27 @@ export function resetCommand(): Command {
   );
   return withChangeOptions(withBucketOptions(command))
     .option("--reason <text>", "why, for the audit log")
+    .option("--yes", "do not ask first, where this is a terminal")
     .action(reset);
 }
 
-async function reset(options: ChangeOptions): Promise<void> {
-  const { reason } = options;
+async function reset(options: ResetOptions): Promise<void> {
+  const { reason, yes = false } = options;
+  if (!yes && !(await isConfirmed(`Empty the bucket of ${options.limit} for ${whose(options)}?`))) {
+    console.error("Nothing was changed.");
+    process.exitCode = EXIT.finding;
+    return;
+  }
   const found = await changeBucket(options, { act: "reset" }, (limiter, bucket) => limiter.reset(bucket, { reason }));
   if (options.json) console.log(JSON.stringify(found));
   else if (found === null) console.log("The limit does not apply to these dimensions.");
   else console.log(`Before:\n${formatUsages([found.before])}\nAfter:\n${formatUsages([found.after])}`);
+}
+
+/** Whose bucket it is, in words. */
+function whose(options: ResetOptions): string {
+  const named = Object.entries(dimensionsOf(options)).map(
+    ([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`,
+  );
+  return named.length === 0 ? "all" : named.join(" ");
 }

@@ -3,7 +3,7 @@
 
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { fileJournal } from "../journal.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { FailoverOptions } from "../limiter.ts";
@@ -15,8 +15,9 @@ import { keyFile } from "../service/keys.ts";
 import type { Listening, ListenOptions } from "../service/node.ts";
 import { BOUND_NAMES, LISTEN_NUMBERS, LOG_LEVELS, type LogLevel, type ServiceBounds } from "../service/options.ts";
 import { addressError } from "./address.ts";
-import { policyLabel, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { collect, policyLabel, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
+import { withPrefixOption } from "./input.ts";
 import {
   type EnvoyListening,
   type EnvoyServeOptions,
@@ -48,18 +49,31 @@ export function serveCommand(): Command {
   const command = new Command("serve").description(
     "answer over HTTP whether calls are allowed: the limiter as a service",
   );
-  withStoreOption(withPolicyOption(command, "; read again when it changes"), "any")
-    .option("--prefix <prefix>", "what keys of the store begin with", "rate")
-    .option("--host <address>", "where to listen; elsewhere than on this machine it wants --keys", "127.0.0.1")
-    .option("--port <n>", "the port; 0 for any that is free", "8420")
+  withPrefixOption(withStoreOption(withPolicyOption(command, "; read again when it changes"), "any"))
+    .addOption(
+      withEnvironment(
+        "--host <address>",
+        "where to listen; elsewhere than on this machine it wants --keys",
+        "HOST",
+      ).default("127.0.0.1"),
+    )
+    .addOption(withEnvironment("--port <n>", "the port; 0 for any that is free", "PORT").default("8420"))
     .option("--keys <file>", "the file of API keys (`tollgate keys create`); read again when it changes")
     .option("--tls-cert <file>", "the certificate, in PEM")
     .option("--tls-key <file>", "its key, in PEM")
     .option("--audit <file>", "append what administrators do to this file; without, it is logged")
     .option("--instances <n>", "how many instances share the store; without, they are counted")
     .option("--journal <file>", "keep in this file what is admitted while the store is away")
-    .addOption(new Option("--log-level <level>", "`debug` logs each request").choices(LOG_LEVELS).default("info"))
-    .option("--set <name=number...>", `bounds: ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`)
+    .addOption(
+      withEnvironment("--log-level <level>", "`debug` logs each request", "LOG_LEVEL")
+        .choices(LOG_LEVELS)
+        .default("info"),
+    )
+    .option(
+      "--set <name=number>",
+      `a bound; may be repeated: ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`,
+      collect,
+    )
     .action(serve);
   return withEnvoyOptions(command);
 }

@@ -25,8 +25,9 @@ async function usage(options: BucketOptions): Promise<void> {
   });
   if (options.json) console.log(JSON.stringify(usages));
   else if (usages.length > 0) console.log(formatUsages(usages));
+  else if (policy === null) console.log("No limit of the service has all of its dimensions given.");
   else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
-  if (options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
+  if (policy !== null && options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
 }
 
 /** The options that each limit wants beside those that were given. */

@@ -34,10 +34,10 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
     });
   };
   return {
-    hold: id,
+    id,
     async settle(actual = {}, options) {
       check(shared, options);
-      return end("settle", { cost: actual }, (limiter) => limiter.hold(id, call).settle(actual));
+      return end("settle", { cost: actual }, (limiter) => limiter.getHold(id, call).settle(actual));
     },
     async fail(actual) {
       check(shared);
@@ -45,7 +45,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
     },
     async release(options) {
       check(shared, options);
-      return end("release", {}, (limiter) => limiter.hold(id, call).release());
+      return end("release", {}, (limiter) => limiter.getHold(id, call).release());
     },
     async extend(options = {}) {
       checkHoldOptions(options);
@@ -53,7 +53,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
       const { leaseMs } = options;
       const item: Item<"extend"> = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
       const { extended } = await askOr(shared, item, async (away) => {
-        return { extended: await away.limiter.hold(id, call).extend({ leaseMs }) };
+        return { extended: await away.limiter.getHold(id, call).extend({ leaseMs }) };
       });
       return extended;
     },
@@ -85,8 +85,8 @@ export class OwnHold implements EndableHold {
     this.#prices = prices;
   }
 
-  get hold(): string {
-    return this.#later?.hold ?? this.#local.hold;
+  get id(): string {
+    return this.#later?.id ?? this.#local.id;
   }
 
   /** What makes it in the service. */
@@ -153,7 +153,7 @@ export class OwnHold implements EndableHold {
   }
 
   #endItem(op: "settle" | "release", more: object): Item | null {
-    const hold = this.#later?.hold;
+    const hold = this.#later?.id;
     return hold === undefined ? null : { op, body: { hold, call: this.#call, ...more }, isRepeatable: true };
   }
 }

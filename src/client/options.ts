@@ -6,20 +6,20 @@ import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts"
 import type { LimiterEvent } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 
-/** How a client is made. */
+/** How a remote limiter is made. */
 export interface ClientOptions {
   /** Where the service is, or who stands before its instances: `http://127.0.0.1:8420`. */
   readonly url: string | URL;
   /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant`, `revoke` and `reset`. */
-  readonly key?: string | undefined;
+  readonly apiKey?: string | undefined;
   /** How long a call may take, counted from the call: waiting to be sent and retries are part of it, 10 to 60,000 ms. Default 1,000. */
   readonly deadlineMs?: number | undefined;
   /**
-   * Whether each call gets an idempotency key of its own, where it has none, so that one whose answer was lost can be sent
-   * again and is charged once. Default `true`. `false` spares the store a key for ten minutes for each call that was allowed;
-   * a call whose answer was lost is not sent again then.
+   * `auto`, the default: a call without an idempotency key gets one of its own, so that it can be sent again when its answer
+   * was lost, and is charged once. `off` spares the store a key for ten minutes for each call that was allowed; a call whose
+   * answer was lost is not sent again then.
    */
-  readonly keyed?: boolean | undefined;
+  readonly idempotency?: "auto" | "off" | undefined;
   /** What this client does while the service is away. By default calls fail with `StoreError` `unavailable`. */
   readonly failover?: ClientFailover | undefined;
   /** Called as that of `createLimiter` is. */
@@ -37,16 +37,27 @@ export interface ClientOptions {
  * @throws MisuseError `invalid-option`
  */
 export function checkOptions(options: ClientOptions): string {
-  checkOptionKeys(options, ["url", "key", "deadlineMs", "keyed", "failover", "onDecision", "onEvent", "fetch"]);
-  const { url, key, deadlineMs = 1_000, keyed, failover, fetch: send, onDecision, onEvent } = options;
+  checkOptionKeys(options, [
+    "url",
+    "apiKey",
+    "deadlineMs",
+    "idempotency",
+    "failover",
+    "onDecision",
+    "onEvent",
+    "fetch",
+  ]);
+  const { url, apiKey, deadlineMs = 1_000, idempotency, failover, fetch: send, onDecision, onEvent } = options;
   if (!/^https?:\/\//.test(String(url)) || !URL.canParse(String(url))) {
     throw invalidOption("url", "where the service is, such as http://127.0.0.1:8420", String(url));
   }
-  if (key !== undefined && (typeof key !== "string" || !/^[\w-]+$/.test(key))) {
-    throw invalidOption("key", "an API key of the service, tg_…", key === "" ? key : "another");
+  if (apiKey !== undefined && (typeof apiKey !== "string" || !/^[\w-]+$/.test(apiKey))) {
+    throw invalidOption("apiKey", "an API key of the service, tg_…", apiKey === "" ? apiKey : "another");
   }
   checkWhole("deadlineMs", deadlineMs, 10, 60_000);
-  if (keyed !== undefined && typeof keyed !== "boolean") throw invalidOption("keyed", "true or false", keyed);
+  if (idempotency !== undefined && idempotency !== "auto" && idempotency !== "off") {
+    throw invalidOption("idempotency", '"auto" or "off"', idempotency);
+  }
   if (failover !== undefined) checkClientFailover(failover);
   for (const [name, given] of Object.entries({ fetch: send, onDecision, onEvent })) {
     if (given !== undefined && typeof given !== "function") throw invalidOption(name, "a function", given);

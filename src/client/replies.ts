@@ -1,7 +1,7 @@
 // What the service may answer. An answer that is anything else is `invalid-reply`, and nothing of it goes further. Fields that
 // are not known here are left alone: a later service may have more.
 
-import type { BucketUsage, Decision } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import type { Settlement } from "../limiter/hold.ts";
@@ -67,20 +67,29 @@ const both =
   (first: Check, second: Check): Check =>
   (value, path) =>
     first(value, path) ?? second(value, path);
-const verdict = object({
-  limit: isText,
-  allowed: isBoolean,
-  exceeded: isBoolean,
-  mode: oneOf("enforce", "warn", "shadow"),
-  unit: isText,
-  cost: isWhole,
-  quota: orNull(isWhole),
-  capacity: orNull(isWhole),
-  remaining: orNull(isWhole),
-  windowMs: orNull(isWhole),
-  resetAfterMs: isWhole,
-  retryAfterMs: orNull(isWhole),
-});
+/** Where nothing limits a bucket, it has no numbers; else it has all of them. */
+const isCounted: Check = (value, path) => {
+  const { quota, ...others } = value as Pick<Verdict, "quota" | "capacity" | "remaining">;
+  const of = quota === null ? oneOf(null) : isWhole;
+  return firstFault(["capacity", "remaining"] as const, (name) => of(others[name], `${path}.${name}`));
+};
+const verdict = both(
+  object({
+    limit: isText,
+    allowed: isBoolean,
+    exceeded: isBoolean,
+    mode: oneOf("enforce", "warn", "shadow"),
+    unit: isText,
+    cost: isWhole,
+    quota: orNull(isWhole),
+    capacity: orNull(isWhole),
+    remaining: orNull(isWhole),
+    windowMs: orNull(isWhole),
+    resetAfterMs: isWhole,
+    retryAfterMs: orNull(isWhole),
+  }),
+  isCounted,
+);
 const decisionFields = {
   allowed: isBoolean,
   verdicts: listOf(verdict),
@@ -126,11 +135,14 @@ const usageFields = {
   remaining: orNull(isWhole),
   resetAfterMs: isWhole,
 };
-const usage = object(usageFields);
-const bucketUsage = object({
-  ...usageFields,
-  grants: listOf(object({ id: isText, units: isWhole, endsInMs: isWhole })),
-});
+const usage = both(object(usageFields), isCounted);
+const bucketUsage = both(
+  object({
+    ...usageFields,
+    grants: listOf(object({ id: isText, units: isWhole, endsInMs: isWhole })),
+  }),
+  isCounted,
+);
 const settlement = object({
   status: oneOf("settled", "late", "unknown-hold"),
   replayed: isBoolean,

@@ -32,7 +32,7 @@ export interface Ask {
 export interface WireOptions {
   /** Without a slash at its end. */
   readonly url: string;
-  readonly key: string | undefined;
+  readonly apiKey: string | undefined;
   readonly fetch: typeof fetch;
   readonly deadlineMs: number;
 }
@@ -238,7 +238,7 @@ export class Wire {
     text: string | undefined,
     endsAtMs: number,
   ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
-    const { url, key, fetch, deadlineMs } = this.#options;
+    const { url, apiKey, fetch, deadlineMs } = this.#options;
     // There is time to ask once more.
     const tryMs = Math.min(Math.ceil(deadlineMs / 2) + waitMs, Math.max(1, Math.ceil(endsAtMs - performance.now())));
     const late = AbortSignal.timeout(delayOf(tryMs));
@@ -247,7 +247,7 @@ export class Wire {
         method,
         headers: {
           ...(text === undefined ? {} : { "content-type": "application/json" }),
-          ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+          ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
         },
         ...(text === undefined ? {} : { body: text }),
         // A service does not redirect, and where else a call might be sent its key must not go.

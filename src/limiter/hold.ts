@@ -26,8 +26,8 @@ export interface ReserveOptions extends HoldOptions, WaitOptions {}
 
 /** Units that are set aside for a call. What nobody settles or releases expires, as each limit's `onExpiry` says. */
 export interface Hold {
-  /** Names the hold, also for another process (`limiter.hold`). */
-  readonly hold: string;
+  /** Names the hold, also for another process (`limiter.getHold`). */
+  readonly id: string;
 
   /**
    * Books what the call took, whatever that is, and frees the rest. A unit that is not named took what was held. Sent
@@ -68,8 +68,8 @@ export interface Settlement {
   readonly usages: readonly Usage[];
 }
 
-/** A call's decision, and its hold. */
-export type Reserved = Allowed & Hold;
+/** The decision of a call that was allowed, and its hold. */
+export type Reserved = Allowed & { readonly hold: Hold };
 
 /** One limit of a held call: units held there, and those that were spent at once. */
 interface HeldPart extends Bucket {
@@ -107,7 +107,7 @@ export function heldParts(matches: readonly Match[], parts: readonly Part[]): He
 /** The hold as users know it. */
 export function holdOf(shared: Shared, of: HoldOf): Hold {
   return {
-    hold: of.id,
+    id: of.id,
     settle: (actual = {}, options) => settle(shared, of, actual, "held", options),
     async release(options) {
       const settlement = await settle(shared, of, {}, "nothing", options);

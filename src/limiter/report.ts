@@ -10,7 +10,7 @@ import { ask, type CallOptions, type Shared, tellEvent } from "./shared.ts";
 export type Outcome = { readonly error: unknown } | { readonly result: unknown };
 
 /** Tells every limit of a call that counts outcomes. */
-export async function report(
+export async function reportOutcome(
   shared: Shared,
   call: Call,
   matches: readonly Match[],

@@ -3,7 +3,7 @@
 import type { Clock } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
-import type { Allowed, Denied } from "../kernel/decision.ts";
+import type { Allowed } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import {
   bareHold,
@@ -17,19 +17,22 @@ import {
   settle,
 } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
-import { type Outcome, report } from "./report.ts";
+import { type Outcome, reportOutcome } from "./report.ts";
 import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
-import { type Report, UsageSum } from "./usage.ts";
+import { type AddUsage, UsageSum } from "./usage.ts";
 
-export type { Report, ReportOptions } from "./usage.ts";
+export type { AddUsage, AddUsageOptions } from "./usage.ts";
 
-/**
- * What a call runs.
- *
- * @param signal the one that `run` was given, else one that is never aborted
- * @param report says what was used. Units that are never reported took what they were priced at
- */
-export type RunFunction<Value> = (signal: AbortSignal, report: Report) => Value | PromiseLike<Value>;
+/** What the function of a call gets. */
+export interface RunContext {
+  /** The one that `run` was given, else one that is never aborted. */
+  readonly signal: AbortSignal;
+  /** Says what was used. Units that are never named took what they were priced at. */
+  readonly addUsage: AddUsage;
+}
+
+/** What a call runs. */
+export type RunFunction<Value> = (context: RunContext) => Value | PromiseLike<Value>;
 
 /** How a call is run. */
 export interface RunOptions extends ReserveOptions {
@@ -52,10 +55,8 @@ export function checkRunOptions(options: RunOptions): ReserveOptions {
   return holdOptions;
 }
 
-/** What came of a call. */
-export type Ran<Value> =
-  | { readonly allowed: true; readonly value: Value; readonly decision: Allowed }
-  | { readonly allowed: false; readonly decision: Denied };
+/** The decision of a call that was allowed, and what its function returned. */
+export type Ran<Value> = Allowed & { readonly value: Value };
 
 /** An allowed call that has begun, and how it ends. */
 export interface Begun {
@@ -78,7 +79,7 @@ export interface Begun {
   settle(actual: Cost, rest: Rest): Promise<Settlement>;
   /** Books what goes beyond an earlier settlement. */
   book(excess: Cost): Promise<unknown>;
-  report(outcome: Outcome): Promise<void>;
+  reportOutcome(outcome: Outcome): Promise<void>;
   tell(event: LimiterEvent): void;
 }
 
@@ -98,7 +99,7 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     reports: matches.some(({ limit }) => limit.reports !== null),
     settle: (actual, rest) => settle(shared, of, actual, rest),
     book: (excess) => settle(shared, bareHold(of), excess, "nothing"),
-    report: (outcome) => report(shared, of.call, matches, outcome),
+    reportOutcome: (outcome) => reportOutcome(shared, of.call, matches, outcome),
     tell: (event) => tellEvent(shared, event),
   };
 }
@@ -117,7 +118,7 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
   const { signal = new AbortController().signal } = options;
   const { call, hold } = begun;
   const usage = new UsageSum(begun.units, estimateOf(begun), (unusable) =>
-    begun.tell({ type: "usage-unusable", call, hold: hold.hold, ...unusable }),
+    begun.tell({ type: "usage-unusable", call, holdId: hold.id, ...unusable }),
   );
   const alive = keepAlive(begun, options, () => usage.soFar());
   let rest: Rest = "nothing";
@@ -125,7 +126,7 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
   try {
     signal.throwIfAborted();
     rest = "onError";
-    const value = await run(signal, usage.report);
+    const value = await run({ signal, addUsage: usage.add });
     rest = "held";
     outcome = { result: value };
     return value;
@@ -160,7 +161,7 @@ async function end(begun: Begun, actual: Cost, rest: Rest, booked: Cost | null):
     const isPlain = begun.held.length === 0 && Object.keys(actual).length === 0;
     if (!isPlain) await begun.settle(actual, rest);
   } catch (error) {
-    begun.tell({ type: "settle-error", call: begun.call, hold: begun.hold.hold, error });
+    begun.tell({ type: "settle-error", call: begun.call, holdId: begun.hold.id, error });
   }
 }
 
@@ -173,7 +174,7 @@ function excessOf(actual: Cost, booked: Cost): Cost {
 async function tellOutcome(begun: Begun, outcome: Outcome | null) {
   if (outcome === null || !begun.reports) return;
   try {
-    await begun.report(outcome);
+    await begun.reportOutcome(outcome);
   } catch (error) {
     begun.tell({ type: "report-error", call: begun.call, error });
   }

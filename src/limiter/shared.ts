@@ -33,19 +33,19 @@ export type LimiterEvent =
    * A hold of `run` could not be extended (`error` is `null`: it had expired), and others may take what it held. The
    * function goes on.
    */
-  | { readonly type: "extend-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
+  | { readonly type: "extend-error"; readonly call: Call; readonly holdId: string; readonly error: unknown }
   /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
-  | { readonly type: "settle-error"; readonly call: Call; readonly hold: string; readonly error: unknown }
+  | { readonly type: "settle-error"; readonly call: Call; readonly holdId: string; readonly error: unknown }
   /**
    * The reported usage of a call cannot be used: a figure that is not a whole number, a unit that no limit counts, or a `costOf`
-   * that threw (`unit` is `null` when the whole report is wrong). The estimate that was held is charged.
+   * that threw (`unit` is `null` when the usage as a whole is wrong). The estimate that was held is charged.
    */
-  | ({ readonly type: "usage-unusable"; readonly call: Call; readonly hold: string } & UnusableUsage)
+  | ({ readonly type: "usage-unusable"; readonly call: Call; readonly holdId: string } & UnusableUsage)
   /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */
   | {
       readonly type: "hold-limit";
       readonly call: Call;
-      readonly hold: string;
+      readonly holdId: string;
       readonly reason: HoldLimit;
       readonly heldMs: number;
     }

@@ -1,12 +1,12 @@
-// What a call has used so far, as its function reports it. The work is done when a report comes: nothing here throws.
+// What a call has used so far, as its function says with `addUsage`. The work is done already by then: nothing here throws.
 // A figure that cannot be used leaves the estimate that was held in place.
 
 import type { Cost } from "../kernel/call.ts";
 import { costFault, unitFault, unitsFault } from "../kernel/charge.ts";
 import { type Fault, formatGot } from "../kernel/errors.ts";
 
-/** What is said about a report. */
-export interface ReportOptions {
+/** What is said beside a usage. */
+export interface AddUsageOptions {
   /**
    * Whether more was used than `usage` says, and it is unknown how much. Every unit that is held then takes at least what
    * was held. Default `false`.
@@ -18,22 +18,22 @@ export interface ReportOptions {
   readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
 }
 
-/** Says what a call has used so far, by unit; reports add up. Never throws: see the event `usage-unusable`. */
-export type Report = (usage: Cost, options?: ReportOptions) => void;
+/** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage-unusable`. */
+export type AddUsage = (usage: Cost, options?: AddUsageOptions) => void;
 
-/** What was wrong with a report. `unit` is `null` when it was the report as a whole. */
+/** What was wrong with a usage. `unit` is `null` when it was the usage as a whole. */
 export interface UnusableUsage {
   readonly unit: string | null;
   readonly expected: string;
   readonly got: string;
 }
 
-/** Most faults that are emitted for one call: a function that reports in a loop must not flood the listener. */
+/** Most faults that are emitted for one call: a function that adds in a loop must not flood the listener. */
 const MAX_EMITTED = 16;
 /** Characters of a unit's name that an event shows. */
 const MAX_NAME = 64;
 
-/** Adds up what is reported. */
+/** Adds up what a call has used. */
 export class UsageSum {
   readonly #units: ReadonlySet<string>;
   readonly #held: Cost;
@@ -55,16 +55,16 @@ export class UsageSum {
     this.#tell = tell;
   }
 
-  readonly report: Report = (usage, options) => {
+  readonly add: AddUsage = (usage, options) => {
     ignoreRejection(usage);
     if (this.#isOver) {
-      this.#unusable(null, { expected: "a report before the function of run has ended", got: "one after it" });
+      this.#unusable(null, { expected: "addUsage before the function of run has ended", got: "one after it" });
       return;
     }
     try {
       this.#add(usage, options ?? {});
     } catch (error) {
-      // A getter of the report threw.
+      // A getter of the usage threw.
       this.#holdAll();
       this.#unusable(null, { expected: "an object of whole numbers by unit", got: shown(error) });
     }
@@ -83,7 +83,7 @@ export class UsageSum {
     return this.soFar();
   }
 
-  #add(usage: Cost, { partial = false, skipUnknown = false, fault }: ReportOptions): void {
+  #add(usage: Cost, { partial = false, skipUnknown = false, fault }: AddUsageOptions): void {
     if (partial) this.#holdAll();
     if (fault !== undefined) this.#unusable(null, fault);
     const whole = costFault(usage);
@@ -136,6 +136,6 @@ function shown(error: unknown): string {
   try {
     return formatGot(error);
   } catch {
-    return "a report that cannot be read";
+    return "a usage that cannot be read";
   }
 }

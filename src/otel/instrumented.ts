@@ -69,26 +69,26 @@ export class InstrumentedLimiter implements Limiter {
     return this.#measured("reserve", call, () => this.#limiter.reserve(call, options), mayWait(options));
   }
 
-  hold(id: string, call: Call): Hold {
-    return this.#limiter.hold(id, call);
+  getHold(id: string, call: Call): Hold {
+    return this.#limiter.getHold(id, call);
   }
 
   /** The span is around the run, and active in it; the duration is that of the decision. */
-  run<Value>(call: Call, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value>> {
+  run<Value>(call: Call, run: RunFunction<Value>, options?: RunOptions): Promise<Ran<Value> | Denied> {
     return this.#inSpan("run", call, async (span) => {
       const end = mayWait(options) ? () => {} : this.#timed("run");
       // What is no function is the limiter's to refuse.
       const began: RunFunction<Value> =
         typeof run !== "function"
           ? run
-          : (signal, report) => {
+          : (context) => {
               end(null);
-              return run(signal, report);
+              return run(context);
             };
       try {
         const ran = await this.#limiter.run(call, began, options);
         end(null);
-        span?.setAttributes(attributesOf(ran.decision));
+        span?.setAttributes(attributesOf(ran));
         return ran;
       } catch (error) {
         end(error);
@@ -113,8 +113,8 @@ export class InstrumentedLimiter implements Limiter {
     return this.#limiter.revoke(bucket, id, options);
   }
 
-  report(call: Call, outcome: Outcome, options?: CallOptions): Promise<void> {
-    return this.#limiter.report(call, outcome, options);
+  reportOutcome(call: Call, outcome: Outcome, options?: CallOptions): Promise<void> {
+    return this.#limiter.reportOutcome(call, outcome, options);
   }
 
   reload(policy: Policy | PolicyInput): void {

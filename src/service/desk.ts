@@ -134,8 +134,7 @@ export async function reserve(
   const scoped = scope(desk, caller, call);
   const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { leaseMs, ...wait }));
   if (!held.allowed) return { ...held, hold: null };
-  const { settle: _, release: __, extend: ___, ...told } = held;
-  return told;
+  return { ...held, hold: held.hold.id };
 }
 
 /** What a caller needs to know of a call that has begun, to run it as the limiter would. */
@@ -159,7 +158,7 @@ export async function begin(
     return { ...decision, hold: null, held: [], units: [], leaseMs: null, maxHoldMs, reports: false };
   }
   const { hold, held, units, leaseMs: livesMs, maxHoldMs, reports } = begun;
-  return { ...decision, hold: hold.hold, held, units: [...units], leaseMs: livesMs, maxHoldMs, reports };
+  return { ...decision, hold: hold.id, held, units: [...units], leaseMs: livesMs, maxHoldMs, reports };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
@@ -169,7 +168,7 @@ export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promis
   // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
   const settlement = isRunHold(hold)
     ? endCall(desk.limiter, hold, call, cost, failed)
-    : desk.limiter.hold(hold, call).settle(withoutLost(desk, body.call, cost));
+    : desk.limiter.getHold(hold, call).settle(withoutLost(desk, body.call, cost));
   return settled(desk, caller, body, settlement);
 }
 
@@ -186,7 +185,7 @@ export async function extend(
 }
 
 export async function report(desk: Desk, { caller }: Asking, { call, outcome }: ReportBody): Promise<null> {
-  await desk.limiter.report(scope(desk, caller, call), outcome);
+  await desk.limiter.reportOutcome(scope(desk, caller, call), outcome);
   return null;
 }
 
@@ -272,7 +271,7 @@ function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
 }
 
 function holdOf(desk: Desk, caller: Caller, body: HoldBody) {
-  return desk.limiter.hold(body.hold, scopeHeld(desk, caller, body));
+  return desk.limiter.getHold(body.hold, scopeHeld(desk, caller, body));
 }
 
 /** The call of a hold that was made before. */

@@ -69,7 +69,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
     throw new MisuseError("invalid-option", {
       path: "host",
       expected:
-        "127.0.0.1, ::1 or localhost where nobody needs a key; elsewhere make one: tollgate keys create --keys keys.json --scope decide, and start with --keys keys.json",
+        "127.0.0.1, ::1 or localhost where nobody needs a key; elsewhere make one: tollgate keys create --file keys.json --scope decide, and start with --keys keys.json",
       got: host,
     });
   }

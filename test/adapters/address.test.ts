@@ -12,10 +12,10 @@ import Fastify from "fastify";
 import { type Context, Hono } from "hono";
 import { createLimiter, type Limiter, MisuseError } from "tollgate";
 import { type AddressOptions, addressOf } from "tollgate/adapters/address";
-import { guardExpress } from "tollgate/adapters/express";
-import { guardFastify } from "tollgate/adapters/fastify";
-import { guardFetch } from "tollgate/adapters/fetch";
-import { guardHono } from "tollgate/adapters/hono";
+import { expressGuard } from "tollgate/adapters/express";
+import { fastifyGuard } from "tollgate/adapters/fastify";
+import { fetchGuard } from "tollgate/adapters/fetch";
+import { honoGuard } from "tollgate/adapters/hono";
 import { memoryStore } from "tollgate/stores/memory";
 
 const QUOTA = 5;
@@ -33,7 +33,7 @@ interface Peer {
 const servers: Record<string, (limiter: Limiter) => Promise<Server>> = {
   async express(limiter) {
     const app = express().set("trust proxy", 1);
-    app.use(guardExpress({ limiter, call: ({ ip }) => ({ tool: "chat", address: addressOf(ip) }) }));
+    app.use(expressGuard(limiter, { call: ({ ip }) => ({ tool: "chat", address: addressOf(ip) }) }));
     app.get("/", (_request, response) => {
       response.send("hello");
     });
@@ -41,7 +41,7 @@ const servers: Record<string, (limiter: Limiter) => Promise<Server>> = {
   },
   async fastify(limiter) {
     const app = Fastify({ trustProxy: "127.0.0.1" });
-    await app.register(guardFastify({ limiter, call: ({ ip }) => ({ tool: "chat", address: addressOf(ip) }) }));
+    await app.register(fastifyGuard(limiter, { call: ({ ip }) => ({ tool: "chat", address: addressOf(ip) }) }));
     app.get("/", async () => "hello");
     await app.ready();
     return app.server;
@@ -52,18 +52,18 @@ const servers: Record<string, (limiter: Limiter) => Promise<Server>> = {
       const forwardedFor = c.req.header("x-forwarded-for");
       return { tool: "chat", address: addressOf(getConnInfo(c).remote.address, { trustedProxies: 1, forwardedFor }) };
     };
-    app.use(guardHono({ limiter, call }));
+    app.use(honoGuard(limiter, { call }));
     app.get("/", (c) => c.text("hello"));
     return createServer(getRequestListener(app.fetch));
   },
   async fetch(limiter) {
-    const guarded = guardFetch((_request: Request, _peer: Peer) => new Response("hello"), {
-      limiter,
-      call({ headers }, { remoteAddress }) {
+    const guard = fetchGuard(limiter, {
+      call({ headers }, { remoteAddress }: Peer) {
         const forwardedFor = headers.get("x-forwarded-for");
         return { tool: "chat", address: addressOf(remoteAddress, { trustedProxies: 1, forwardedFor }) };
       },
     });
+    const guarded = guard((_request: Request, _peer: Peer) => new Response("hello"));
     return createServer(getRequestListener((request, env) => guarded(request, (env as HttpBindings).incoming.socket)));
   },
 };

@@ -393,7 +393,10 @@ for (const version of [6, 7] as const) {
         () => "",
       );
       const costOf = ({ input, output }: { input: number; output: number }) => ({ usd_micros: input * 2 + output * 8 });
-      await generateText({ model: wrapped(agent, { tool: "gpt", cost: { usd_micros: 500 }, costOf }), prompt: "Hi." });
+      await generateText({
+        model: wrapped(agent, { tool: "gpt", estimate: { usd_micros: 500 }, costOf }),
+        prompt: "Hi.",
+      });
       assert.deepEqual(
         (await agent.limiter.usage({ tool: "gpt" })).map(({ used }) => used),
         [60],

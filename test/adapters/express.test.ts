@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
 import express from "express";
 import { createLimiter } from "tollgate";
-import { guardExpress } from "tollgate/adapters/express";
+import { expressGuard } from "tollgate/adapters/express";
 import { redisStore } from "tollgate/stores/redis";
 import { anyRedis } from "../servers.ts";
 import { bySession, httpCases, limiterOf, type Serve } from "./http-cases.ts";
@@ -29,8 +29,8 @@ const onError: express.ErrorRequestHandler = (error, _request, response, _next) 
   response.status(500).type("text").send(String(error));
 };
 
-const serve: Serve = async ({ call, ...options }, where) => {
-  const guard = guardExpress({
+const serve: Serve = async ({ limiter, call, ...options }, where) => {
+  const guard = expressGuard(limiter, {
     ...options,
     call: typeof call === "function" ? (req) => call((name) => req.get(name)) : call,
   });
@@ -58,7 +58,7 @@ describe("express", () => {
   it("tells a call from the body, behind what parses it", async () => {
     const app = express();
     const call = (request: express.Request) => ({ tool: "chat", session: String(request.body.session) });
-    app.post("/", express.json(), guardExpress({ limiter: limiterOf(), call }), (_request, response) => {
+    app.post("/", express.json(), expressGuard(limiterOf(), { call }), (_request, response) => {
       response.json({});
     });
     const { url, close } = await listen(createServer(app));
@@ -74,13 +74,11 @@ describe("express", () => {
   it("guards routers of their own, the inner one telling its fields", async () => {
     const inner = limiterOf({ version: 1, limits: [{ name: "inner", per: ["session"], quota: 1 }] });
     const call = (request: express.Request) => ({ tool: "chat", session: request.get("x-session") });
-    const router = express.Router().use(guardExpress({ limiter: inner, call }));
+    const router = express.Router().use(expressGuard(inner, { call }));
     router.get("/chat", (_request, response) => {
       response.send("inner");
     });
-    const app = express()
-      .use(guardExpress({ limiter: limiterOf(), call }))
-      .use("/deep", router);
+    const app = express().use(expressGuard(limiterOf(), { call })).use("/deep", router);
     const { url, close } = await listen(createServer(app));
     const headers = { "x-session": "s1" };
     assert.equal((await fetch(`${url}/deep/chat`, { headers })).headers.get("ratelimit-policy"), '"inner";q=1');
@@ -90,7 +88,7 @@ describe("express", () => {
   });
 
   it("calls next once, whoever comes after", async () => {
-    const guard = guardExpress({ limiter: limiterOf(), call: () => ({ tool: "chat", session: "s1" }) });
+    const guard = expressGuard(limiterOf(), { call: () => ({ tool: "chat", session: "s1" }) });
     const response = { statusCode: 200, setHeader() {}, end() {} };
     const request = { headers: {}, get: () => undefined };
     const given: unknown[] = [];
@@ -104,7 +102,7 @@ describe("express", () => {
   });
 
   it("is enough for plain Node, and answers HEAD without a body", async () => {
-    const guard = guardExpress({ limiter: limiterOf(), call: () => ({ tool: "chat", session: "s1" }) });
+    const guard = expressGuard(limiterOf(), { call: () => ({ tool: "chat", session: "s1" }) });
     const server = createServer((request, response) =>
       guard(Object.assign(request, { get: () => undefined }), response, () => response.end("hello")),
     );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import Fastify, { type FastifyReply, type FastifyRequest } from "fastify";
-import { guardFastify, guardFastifyRoute } from "tollgate/adapters/fastify";
+import { fastifyGuard, fastifyRouteGuard } from "tollgate/adapters/fastify";
 import { httpCases, limiterOf, type Serve } from "./http-cases.ts";
 
 /** What `inject` answers, as a Response. */
@@ -9,7 +9,7 @@ function responseOf({ statusCode, headers, body }: { statusCode: number; headers
   return new Response(body, { status: statusCode, headers: headers as Record<string, string> });
 }
 
-const serve: Serve = async ({ call, ...options }, where) => {
+const serve: Serve = async ({ limiter, call, ...options }, where) => {
   const read = (request: FastifyRequest) => call((name) => request.headers[name] as string | undefined);
   const guarded = { ...options, call: typeof call === "function" ? read : call };
   let handled = 0;
@@ -20,10 +20,10 @@ const serve: Serve = async ({ call, ...options }, where) => {
   const app = Fastify();
   app.setErrorHandler((error, _request, reply) => reply.code(500).type("text/plain").send(String(error)));
   if (where === "everywhere") {
-    await app.register(guardFastify(guarded));
+    await app.register(fastifyGuard(limiter, guarded));
     app.get("/chat", handler);
   } else {
-    app.get("/chat", { onRequest: guardFastifyRoute(guarded) }, handler);
+    app.get("/chat", { onRequest: fastifyRouteGuard(limiter, guarded) }, handler);
   }
   app.get("/free", handler);
   return {
@@ -48,7 +48,7 @@ describe("fastify", () => {
     const app = Fastify();
     app.get("/out", async () => "out");
     await app.register(async (scope) => {
-      await scope.register(guardFastify({ limiter: limiterOf(), call }));
+      await scope.register(fastifyGuard(limiterOf(), { call }));
       scope.get("/in", async () => "in");
     });
     assert.deepEqual(await statusesOf(app, ["/in", "/out", "/in", "/in", "/out"]), [200, 200, 200, 429, 200]);
@@ -57,7 +57,7 @@ describe("fastify", () => {
 
   it("guards what is not found too", async () => {
     const app = Fastify();
-    await app.register(guardFastify({ limiter: limiterOf(), call }));
+    await app.register(fastifyGuard(limiterOf(), { call }));
     assert.deepEqual(await statusesOf(app, ["/a", "/b", "/c"]), [404, 404, 429]);
     await app.close();
   });
@@ -67,8 +67,7 @@ describe("fastify", () => {
       Body: { session: string };
     }
     const app = Fastify();
-    const preHandler = guardFastifyRoute({
-      limiter: limiterOf(),
+    const preHandler = fastifyRouteGuard(limiterOf(), {
       call: ({ body: { session } }: FastifyRequest<Route>) => ({ tool: "chat", session }),
     });
     app.post<Route>("/", { preHandler }, async () => "hello");
@@ -86,7 +85,7 @@ describe("fastify", () => {
     app.addHook("onSend", async (_request: FastifyRequest, reply: FastifyReply) => {
       sent.push(reply.statusCode);
     });
-    await app.register(guardFastify({ limiter: limiterOf(), call }));
+    await app.register(fastifyGuard(limiterOf(), { call }));
     app.get("/", async () => "hello");
     await statusesOf(app, ["/", "/", "/"]);
     assert.deepEqual(sent, [200, 200, 429]);

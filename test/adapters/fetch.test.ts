@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { guardFetch } from "tollgate/adapters/fetch";
+import { MisuseError } from "tollgate";
+import { fetchGuard } from "tollgate/adapters/fetch";
 import { httpCases, limiterOf, type Serve } from "./http-cases.ts";
 
-const serve: Serve = async ({ call, ...options }, where) => {
+const serve: Serve = async ({ limiter, call, ...options }, where) => {
   const read = ({ headers }: Request) => call((name) => headers.get(name) ?? undefined);
   let handled = 0;
   const handler = () => {
     handled++;
     return new Response("hello");
   };
-  const guarded = guardFetch(handler, { ...options, call: typeof call === "function" ? read : call });
+  const guarded = fetchGuard(limiter, { ...options, call: typeof call === "function" ? read : call })(handler);
   return {
     async get(path, session) {
       const request = new Request(`http://localhost${path}`, {
@@ -29,28 +30,38 @@ const serve: Serve = async ({ call, ...options }, where) => {
 
 httpCases("fetch", serve);
 
-describe("guardFetch", () => {
-  const options = { limiter: limiterOf(), call: () => null };
+describe("fetchGuard", () => {
   const request = new Request("http://localhost/");
 
   it("hands on what a server gives beside the request", async () => {
-    const handler = guardFetch(
-      (_request: Request, env: { name: string }, context: number) => new Response(`${env.name}${context}`),
-      options,
-    );
-    assert.equal(await (await handler(request, { name: "worker" }, 7)).text(), "worker7");
+    interface Env {
+      readonly name: string;
+    }
+    const seen: unknown[] = [];
+    const handler = (_request: Request, env: Env, context: number) => new Response(`${env.name}${context}`);
+    const call = (_request: Request, { name }: Env) => {
+      seen.push(name);
+      return null;
+    };
+    for (const guarded of [
+      fetchGuard(limiterOf(), { call })(handler),
+      fetchGuard(limiterOf(), { call: () => null })(handler),
+    ]) {
+      assert.equal(await (await guarded(request, { name: "worker" }, 7)).text(), "worker7");
+    }
+    assert.deepEqual(seen, ["worker"]);
   });
 
   it("tells its fields on answers that cannot be changed, and not on those that switch protocols", async () => {
     const limiter = limiterOf({ version: 1, limits: [{ name: "chats", per: ["session"], quota: 9 }] });
     const call = () => ({ tool: "chat", session: "s1" });
     const redirect = Response.redirect("http://localhost/x", 307);
-    const answer = await guardFetch(() => redirect, { limiter, call })(request);
+    const answer = await fetchGuard(limiter, { call })(() => redirect)(request);
     assert.deepEqual([answer.status, answer.headers.get("location")], [307, "http://localhost/x"]);
     assert.match(answer.headers.get("ratelimit") ?? "", /^"chats";r=8;/);
 
     const failed = Response.error();
-    assert.equal(await guardFetch(() => failed, { limiter, call })(request), failed);
+    assert.equal(await fetchGuard(limiter, { call })(() => failed)(request), failed);
   });
 
   it("keeps a body that streams, and its end", async () => {
@@ -64,17 +75,24 @@ describe("guardFetch", () => {
           else controller.enqueue(new TextEncoder().encode(part));
         },
       });
-    const handler = guardFetch(() => new Response(body()), { limiter, call: () => ({ tool: "chat", session: "s1" }) });
+    const handler = fetchGuard(limiter, { call: () => ({ tool: "chat", session: "s1" }) })(() => new Response(body()));
     assert.equal(await (await handler(request)).text(), "abc");
+  });
+
+  it("refuses what is no handler", () => {
+    const guard = fetchGuard(limiterOf(), { call: () => null });
+    assert.throws(
+      () => guard({ limiter: 1 } as never),
+      (error) => MisuseError.isInstance(error) && error.faults[0]?.path === "handler",
+    );
   });
 
   it("hands on what the handler throws, and has charged the call", async () => {
     const limiter = limiterOf();
     const failure = new Error("broken");
-    const handler = guardFetch(() => Promise.reject(failure), {
-      limiter,
-      call: () => ({ tool: "chat", session: "s1" }),
-    });
+    const handler = fetchGuard(limiter, { call: () => ({ tool: "chat", session: "s1" }) })(() =>
+      Promise.reject(failure),
+    );
     await assert.rejects(handler(request), failure);
     assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 1);
   });

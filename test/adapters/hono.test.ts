@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
-import { guardHono } from "tollgate/adapters/hono";
+import { honoGuard } from "tollgate/adapters/hono";
 import { httpCases, limiterOf, type Serve } from "./http-cases.ts";
 
-const serve: Serve = async ({ call, ...options }, where) => {
-  const guard = guardHono({
+const serve: Serve = async ({ limiter, call, ...options }, where) => {
+  const guard = honoGuard(limiter, {
     ...options,
     call: typeof call === "function" ? (c) => call((name) => c.req.header(name)) : call,
   });
@@ -41,7 +41,7 @@ describe("hono", () => {
       c.header("x-before", "1");
       await next();
     });
-    app.use(guardHono({ limiter, call }));
+    app.use(honoGuard(limiter, { call }));
     app.get("/raw", () => new Response("raw"));
     app.get("/redirect", () => Response.redirect("http://localhost/raw"));
     app.get("/own", (c) => c.body("own", 200, { RateLimit: '"own";r=1' }));
@@ -65,7 +65,7 @@ describe("hono", () => {
       c.header("x-before", "1");
       await next();
     });
-    app.get("/", guardHono({ limiter: limiterOf(), call }), (c) => c.text("hello"));
+    app.get("/", honoGuard(limiterOf(), { call }), (c) => c.text("hello"));
     for (let i = 0; i < 2; i++) await app.request("/");
     const denied = await app.request("/");
     assert.deepEqual([denied.status, denied.headers.get("x-before")], [429, "1"]);
@@ -77,7 +77,7 @@ describe("hono", () => {
       c.set("user", c.req.header("authorization") ?? "");
       await next();
     });
-    app.use(guardHono({ limiter: limiterOf(), call: (c: Context<Env>) => ({ tool: "chat", session: c.get("user") }) }));
+    app.use(honoGuard(limiterOf(), { call: (c: Context<Env>) => ({ tool: "chat", session: c.get("user") }) }));
     app.get("/", (c) => c.text("hello"));
     const statuses = [];
     for (const authorization of ["a", "b", "a", "a", "b"]) {
@@ -91,7 +91,7 @@ describe("hono", () => {
     const refuse = () => {
       throw new HTTPException(401, { message: "log in" });
     };
-    app.use(guardHono({ limiter: limiterOf(), call: refuse }));
+    app.use(honoGuard(limiterOf(), { call: refuse }));
     assert.equal((await app.request("/")).status, 401);
   });
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Call, createLimiter, type Limiter, MisuseError, type PolicyInput, StoreError } from "tollgate";
-import type { FieldsDraft } from "tollgate/adapters/fetch";
+import type { HeadersDraft } from "tollgate/adapters/fetch";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -11,7 +11,7 @@ import { fakeClock } from "tollgate/testing";
 export interface AnyGuard {
   readonly limiter: Limiter;
   readonly call: (header: (name: string) => string | undefined) => Call | null | Promise<Call | null>;
-  readonly fields?: FieldsDraft | undefined;
+  readonly headers?: HeadersDraft | undefined;
 }
 
 /** A server with `GET /chat` and `GET /free`, both guarded or the first alone, that answers errors with 500 and their text. */
@@ -170,13 +170,13 @@ export function httpCases(name: string, serve: Serve): void {
         "on one route",
       ));
 
-    for (const [fields, expected] of Object.entries({
+    for (const [headers, expected] of Object.entries({
       "draft-7": { ratelimit: "limit=2, remaining=1, reset=90" },
       "draft-6": { "ratelimit-limit": "2", "ratelimit-remaining": "1", "ratelimit-reset": "90" },
       none: {},
     })) {
-      it(`tells ${fields}`, () =>
-        served({ fields: fields as FieldsDraft }, async (server) => {
+      it(`tells ${headers}`, () =>
+        served({ headers: headers as HeadersDraft }, async (server) => {
           const response = await server.get("/chat", "s1");
           const told = [...response.headers].filter(([name]) => name.startsWith("ratelimit"));
           assert.deepEqual(Object.fromEntries(told), expected);
@@ -189,8 +189,8 @@ export function httpCases(name: string, serve: Serve): void {
       const wrong: [string, object][] = [
         ["limiter", { limiter: {} }],
         ["call", { call: "x-session" }],
-        ["fields", { fields: "draft-8" }],
-        ["fields", { fields: "constructor" }],
+        ["headers", { headers: "draft-8" }],
+        ["headers", { headers: "constructor" }],
       ];
       for (const [path, options] of wrong) {
         await assert.rejects(

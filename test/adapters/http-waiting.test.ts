@@ -10,10 +10,10 @@ import express from "express";
 import Fastify from "fastify";
 import { Hono } from "hono";
 import { createLimiter, type Limiter, MisuseError } from "tollgate";
-import { guardExpress } from "tollgate/adapters/express";
-import { guardFastify } from "tollgate/adapters/fastify";
-import { guardFetch } from "tollgate/adapters/fetch";
-import { guardHono } from "tollgate/adapters/hono";
+import { expressGuard } from "tollgate/adapters/express";
+import { fastifyGuard } from "tollgate/adapters/fastify";
+import { fetchGuard } from "tollgate/adapters/fetch";
+import { honoGuard } from "tollgate/adapters/hono";
 import { memoryStore } from "tollgate/stores/memory";
 
 const CALL = { tool: "chat", session: "s1" };
@@ -44,9 +44,9 @@ after(async () => {
 const initOf = (signal: AbortSignal | undefined) => (signal === undefined ? {} : { signal });
 
 const SERVERS: Readonly<Record<string, Serve>> = {
-  async express(options, handle) {
+  async express({ limiter, ...options }, handle) {
     const app = express();
-    app.use(guardExpress(options));
+    app.use(expressGuard(limiter, options));
     app.get("/", (_request, response) => {
       handle();
       response.send("hello");
@@ -60,9 +60,9 @@ const SERVERS: Readonly<Record<string, Serve>> = {
     const { port } = server.address() as AddressInfo;
     return (signal) => fetch(`http://127.0.0.1:${port}/`, initOf(signal));
   },
-  async fastify(options, handle) {
+  async fastify({ limiter, ...options }, handle) {
     const app = Fastify({ forceCloseConnections: true });
-    await app.register(guardFastify(options));
+    await app.register(fastifyGuard(limiter, options));
     app.get("/", async () => {
       handle();
       return "hello";
@@ -71,20 +71,23 @@ const SERVERS: Readonly<Record<string, Serve>> = {
     closings.push(() => app.close());
     return (signal) => fetch(url, initOf(signal));
   },
-  async hono(options, handle) {
+  async hono({ limiter, ...options }, handle) {
     const app = new Hono();
-    app.use(guardHono(options));
+    app.use(honoGuard(limiter, options));
     app.get("/", (c) => {
       handle();
       return c.text("hello");
     });
     return async (signal) => app.request("/", initOf(signal));
   },
-  async fetch(options, handle) {
-    const handler = guardFetch((_request: Request) => {
+  async fetch({ limiter, ...options }, handle) {
+    const handler = fetchGuard(
+      limiter,
+      options,
+    )((_request: Request) => {
       handle();
       return new Response("hello");
-    }, options);
+    });
     return (signal) => handler(new Request("http://localhost/", initOf(signal)));
   },
 };

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { parseDictionary, parseList, serializeDictionary, serializeList } from "structured-headers";
 import { createLimiter, type Decision, type Denied, type PolicyInput, type Verdict } from "tollgate";
-import { draft6Fields, draft7Fields, draft11Fields, problemOf, retryAfterSeconds } from "tollgate/adapters/fetch";
+import { draft6Headers, draft7Headers, draft11Headers, problemOf, retryAfterSeconds } from "tollgate/adapters/fetch";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -66,7 +66,7 @@ function checkFields(decision: Decision): void {
       numberOf(seconds) * 1_000 >= decision.retryAfterMs && numberOf(seconds) * 1_000 < decision.retryAfterMs + 1_000,
     );
 
-  const fields = draft11Fields(decision);
+  const fields = draft11Headers(decision);
   new Headers({ ...fields });
   const policies = listOf(fields["RateLimit-Policy"]);
   const limits = listOf(fields.RateLimit);
@@ -93,8 +93,8 @@ function checkFields(decision: Decision): void {
   }
   for (const field of Object.values(fields)) assert.equal(serializeList(parseList(field)), field);
 
-  const { RateLimit: seventh = "", "RateLimit-Policy": windows } = draft7Fields(decision);
-  const { "RateLimit-Policy": sameWindows, ...sixth } = draft6Fields(decision);
+  const { RateLimit: seventh = "", "RateLimit-Policy": windows } = draft7Headers(decision);
+  const { "RateLimit-Policy": sameWindows, ...sixth } = draft6Headers(decision);
   if (shown.length === 0) {
     assert.deepEqual([fields, seventh, sixth, windows], [{}, "", {}, undefined]);
     return;
@@ -201,13 +201,13 @@ describe("the header fields", () => {
       { limit: "unlimited", quota: null, capacity: null, remaining: null },
       { limit: "tokens-a-day", unit: "tokens", capacity: 50_000, remaining: 12, windowMs: 86_400_000, resetAfterMs: 1 },
     );
-    assert.deepEqual(draft11Fields(decision), {
+    assert.deepEqual(draft11Headers(decision), {
       "RateLimit-Policy": '"per-turn";q=3, "tokens-a-day";q=50000;w=86400;tollgate-unit="tokens"',
       RateLimit: '"per-turn";r=1;t=60, "tokens-a-day";r=12;t=1',
     });
     const windows = { "RateLimit-Policy": "50000;w=86400" };
-    assert.deepEqual(draft7Fields(decision), { ...windows, RateLimit: "limit=50000, remaining=12, reset=1" });
-    assert.deepEqual(draft6Fields(decision), {
+    assert.deepEqual(draft7Headers(decision), { ...windows, RateLimit: "limit=50000, remaining=12, reset=1" });
+    assert.deepEqual(draft6Headers(decision), {
       ...windows,
       "RateLimit-Limit": "50000",
       "RateLimit-Remaining": "12",
@@ -221,7 +221,7 @@ describe("the header fields", () => {
       { limit: "long", allowed: false, capacity: 9, remaining: 2, retryAfterMs: 2_001 },
       { limit: "fine", capacity: 5, remaining: 0 },
     );
-    assert.deepEqual(draft7Fields(decision), { RateLimit: "limit=9, remaining=2, reset=3" });
+    assert.deepEqual(draft7Headers(decision), { RateLimit: "limit=9, remaining=2, reset=3" });
     assert.equal(retryAfterSeconds(decision), 3);
     assert.deepEqual(problemOf(decision)["violated-policies"], ["short", "long"]);
     const never = deniedBy({ allowed: false, retryAfterMs: null }, { limit: "long", allowed: false, retryAfterMs: 9 });
@@ -237,13 +237,13 @@ describe("the header fields", () => {
     const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });
     const call = { tool: "chat", session: "s1" };
     await limiter.consume(call);
-    await limiter.report(call, { error: new Error("broken") });
+    await limiter.reportOutcome(call, { error: new Error("broken") });
     const decision = await limiter.consume(call);
     assert.ok(!decision.allowed);
     const { detail, "violated-policies": violated } = problemOf(decision);
     assert.deepEqual([detail, violated], ["Limit reached: 1 call per session.", ["hard"]]);
-    assert.match(draft7Fields(decision).RateLimit ?? "", /^limit=1, remaining=0, /);
-    assert.doesNotMatch(draft11Fields(decision).RateLimit ?? "", /warns/);
+    assert.match(draft7Headers(decision).RateLimit ?? "", /^limit=1, remaining=0, /);
+    assert.doesNotMatch(draft11Headers(decision).RateLimit ?? "", /warns/);
   });
 
   it("tell the burst of a token bucket, of which no more is ever left, with its window", async () => {
@@ -253,9 +253,9 @@ describe("the header fields", () => {
     const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore({ clock: fakeClock() }) });
     const decision = await limiter.consume({ tool: "chat", session: "s1" });
     assert.deepEqual([decision.verdicts[0]?.quota, decision.verdicts[0]?.capacity], [5, 10]);
-    const fields = draft11Fields(decision);
+    const fields = draft11Headers(decision);
     assert.deepEqual([fields["RateLimit-Policy"], fields.RateLimit], ['"a";q=10;w=60', '"a";r=9;t=12']);
-    assert.equal(draft6Fields(decision)["RateLimit-Limit"], "10");
+    assert.equal(draft6Headers(decision)["RateLimit-Limit"], "10");
   });
 
   it("give no Retry-After where a budget is used up", async () => {
@@ -264,12 +264,12 @@ describe("the header fields", () => {
     await limiter.consume({ tool: "chat", session: "s1" });
     const decision = await limiter.consume({ tool: "chat", session: "s1" });
     assert.deepEqual([decision.allowed, retryAfterSeconds(decision)], [false, null]);
-    assert.match(draft11Fields(decision).RateLimit ?? "", /^"hard";r=0;t=\d+$/);
+    assert.match(draft11Headers(decision).RateLimit ?? "", /^"hard";r=0;t=\d+$/);
   });
 
   it("stay within 15 digits", () => {
     const huge = Number.MAX_SAFE_INTEGER;
-    const fields = draft11Fields(decisionOf({ capacity: huge, remaining: huge, resetAfterMs: huge }));
+    const fields = draft11Headers(decisionOf({ capacity: huge, remaining: huge, resetAfterMs: huge }));
     assert.equal(fields["RateLimit-Policy"], '"calls";q=999999999999999');
     assert.equal(fields.RateLimit, '"calls";r=999999999999999;t=9007199254741');
   });

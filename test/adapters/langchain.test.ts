@@ -238,8 +238,8 @@ describe("a denial", () => {
     assert.equal(denied.length, 3);
     assert.equal(model.asked.length, QUOTA + 3 + 1);
     assert.equal(model.asked.at(-1)?.at(-1)?.text, DENIAL);
-    const fields = { allowed: false, limit: "tool-per-session", remaining: 0, retryable: false };
-    assert.deepEqual(denied[0]?.artifact, { ...fields, retryAfterMs: denied[0]?.artifact.retryAfterMs });
+    const fields = { allowed: false, limit: "tool-per-session", remaining: 0, retryAfterMs: null };
+    assert.deepEqual(denied[0]?.artifact, fields);
   });
 
   it("ends the run when the model calls tools that it was not given", async () => {
@@ -632,7 +632,7 @@ describe("calls of the model", () => {
       { name: "calls", per: ["session"], when: { tool: ["gpt"] }, quota: 1_000 },
     ];
     const costOf = ({ input, output }: { input: number; output: number }) => ({ credits: input + 10 * output });
-    const model = { tool: "gpt", cost: { credits: 100 }, costOf };
+    const model = { tool: "gpt", estimate: { credits: 100 }, costOf };
     const { invoke, limiter } = agentOf(limits, [calls("search"), new AIMessage("no usage told")], { model });
     await invoke();
     const used = (await limiter.usage({ session: "t1" })).map((usage) => usage.used);

@@ -12,7 +12,7 @@ import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/
 import { createMcpHandler, McpServer as McpServer2 } from "@modelcontextprotocol/server";
 import { Redis } from "ioredis";
 import { createLimiter } from "tollgate";
-import { guardMcpServer } from "tollgate/adapters/mcp-server";
+import { mcpServerGuard } from "tollgate/adapters/mcp-server";
 import { redisStore } from "tollgate/stores/redis";
 import { z } from "zod";
 import { mark, QUOTA } from "./agents.ts";
@@ -42,7 +42,7 @@ process.on("message", ({ url, marks, version }: ServerOrder) => {
 
   async function serve1(request: IncomingMessage & { auth?: AuthInfo }, response: ServerResponse) {
     const server = new McpServer1(INFO);
-    guardMcpServer(server, limiter);
+    mcpServerGuard(limiter)(server);
     server.registerTool("search", { inputSchema: { query: z.string() } }, search);
     const transport = new StreamableHTTPServerTransport({});
     // Its types are not made for exactOptionalPropertyTypes.
@@ -54,7 +54,7 @@ process.on("message", ({ url, marks, version }: ServerOrder) => {
   const handler = createMcpHandler(() => {
     const server = new McpServer2(INFO);
     server.registerTool("search", { inputSchema: z.object({ query: z.string() }) }, search);
-    guardMcpServer(server, limiter);
+    mcpServerGuard(limiter)(server);
     return server;
   });
 

@@ -19,7 +19,7 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 import { createMcpHandler, McpServer as McpServer2, Server as Server2 } from "@modelcontextprotocol/server";
 import { createLimiter, type Limiter, MisuseError, type PolicyInput } from "tollgate";
-import { guardMcpServer, type McpServerOptions } from "tollgate/adapters/mcp-server";
+import { mcpServerGuard, type McpServerOptions } from "tollgate/adapters/mcp-server";
 import { memoryStore } from "tollgate/stores/memory";
 import { z } from "zod";
 import type { DenialFields } from "../../src/adapters/guard.ts";
@@ -45,7 +45,7 @@ function limiterOf(policy: PolicyInput = TWO): Limiter {
 }
 
 type Run = (args: Readonly<Record<string, unknown>>, signal: AbortSignal) => CallToolResult | Promise<CallToolResult>;
-type Guarding = (server: Parameters<typeof guardMcpServer>[0]) => void;
+type Guarding = (server: Connectable) => unknown;
 type Connectable = McpServer1 | McpServer2 | Server1 | Server2;
 
 const inputSchema = z.object({ date: z.string() });
@@ -159,7 +159,7 @@ async function connected(
 async function bookings(run: Run, limiter = limiterOf(), options?: McpServerOptions, known?: Known) {
   const way = WAYS["1, high-level, before its tools"] as (typeof WAYS)[string];
   const client = await connected(
-    way((server) => guardMcpServer(server, limiter, options), run),
+    way((server) => mcpServerGuard(limiter, options)(server), run),
     known,
   );
   return (date = "monday", signal?: AbortSignal) =>
@@ -177,7 +177,7 @@ describe("a call that is denied", () => {
         calls++;
         return { content: TEXT };
       };
-      const server = make((each) => guardMcpServer(each, limiterOf()), run);
+      const server = make((each) => mcpServerGuard(limiterOf())(each), run);
       const client = await connected(server, {}, way.startsWith("1") ? 1 : 2);
       const call = { name: "book", arguments: { date: "monday" } };
       const results = await Promise.all([1, 2, 3].map(() => client.callTool(call)));
@@ -186,16 +186,14 @@ describe("a call that is denied", () => {
       const { _meta, ...denial } = results[2] ?? {};
       assert.deepEqual(denial, { isError: true, content: [{ type: "text", text: DENIED }] });
       const fields = _meta?.["tollgate/denial"] as DenialFields;
-      const { retryAfterMs } = fields;
-      assert.ok(Number(retryAfterMs) > 29 * 86_400_000);
-      assert.deepEqual(fields, { allowed: false, limit: "two", remaining: 0, retryable: false, retryAfterMs });
+      assert.deepEqual(fields, { allowed: false, limit: "two", remaining: 0, retryAfterMs: null });
     });
   }
 
   it("does not break the schema of the tool's output", async () => {
     for (const version of [1, 2]) {
       for (const server of [new McpServer1(INFO), new McpServer2(INFO)]) {
-        guardMcpServer(server, limiterOf());
+        mcpServerGuard(limiterOf())(server);
         const outputSchema = z.object({ id: z.number() });
         const book = () => ({ content: TEXT, structuredContent: { id: 7 } });
         (server as McpServer2).registerTool("book", { outputSchema }, book);
@@ -211,20 +209,20 @@ describe("a call that is denied", () => {
 
   it("is an error for a client that asked for a task", async () => {
     const server = new Server1(INFO, { capabilities: { tools: {}, tasks: { requests: { tools: { call: {} } } } } });
-    guardMcpServer(server, limiterOf({ version: 1, limits: [{ name: "none", per: [], quota: 0 }] }));
+    mcpServerGuard(limiterOf({ version: 1, limits: [{ name: "none", per: [], quota: 0 }] }))(server);
     server.setRequestHandler(CallToolRequestSchema, () => assert.fail());
     const client = await connected(server);
     const params = { name: "book", arguments: {}, task: { resetAfterIdle: 1_000 } };
     await assert.rejects(client.request({ method: "tools/call", params }, ResultSchema), {
       code: 429,
       message: /Call denied \(none\): no calls are allowed/,
-      data: { allowed: false, limit: "none", remaining: 0, retryable: false, retryAfterMs: null },
+      data: { allowed: false, limit: "none", remaining: 0, retryAfterMs: null },
     });
   });
 
   it("is one even where the tool does not exist", async () => {
     const server = new McpServer1(INFO);
-    guardMcpServer(server, limiterOf());
+    mcpServerGuard(limiterOf())(server);
     server.registerTool("book", {}, () => ({ content: TEXT }));
     const client = await connected(server);
     const texts = [];
@@ -266,7 +264,7 @@ describe("whose call it is", () => {
       asked.push(sessionId, header("X-Turn"));
       return { session: sessionId };
     };
-    guardMcpServer(server, limiterOf(), { dimensions });
+    mcpServerGuard(limiterOf(), { dimensions })(server);
     server.registerTool("book", {}, () => ({ content: TEXT }));
     const transport = new WebTransport1({ sessionIdGenerator: () => "given-out" });
     await server.connect(transport as Parameters<typeof server.connect>[0]);
@@ -296,7 +294,7 @@ describe("whose call it is", () => {
         return { session: "mine", tool: "not this" };
       };
       const limiter = limiterOf();
-      const server = WAYS[way]?.((each) => guardMcpServer(each, limiter, { dimensions }), book) as Connectable;
+      const server = WAYS[way]?.((each) => mcpServerGuard(limiter, { dimensions })(each), book) as Connectable;
       const client = await connected(server, { authInfo: { clientId: "app" } }, way.startsWith("1") ? 1 : 2);
       await client.callTool({ name: "book", arguments: { date: "monday" }, _meta: { turn: "t1" } });
       const authInfo = { clientId: "app", token: "t", scopes: [] };
@@ -333,7 +331,7 @@ describe("whose call it is", () => {
     });
     const handler = createMcpHandler(() => {
       const server = new McpServer2(INFO);
-      guardMcpServer(server, limiter, { dimensions });
+      mcpServerGuard(limiter, { dimensions })(server);
       server.registerTool("book", { inputSchema }, () => ({ content: TEXT }));
       return server;
     });
@@ -385,7 +383,7 @@ describe("a call that is allowed", () => {
         for (const content of contents) {
           const server = new Server(INFO);
           const one: PolicyInput = { version: 1, limits: [{ name: "one", per: ["session", "tool"], quota: 1 }] };
-          guardMcpServer(server, limiterOf(one));
+          mcpServerGuard(limiterOf(one))(server);
           const own = { content, structuredContent: { c: 3 }, _meta: { own: true } };
           (server as McpServer2).registerTool("book", { outputSchema }, () => own);
           const client = await connected(server, {}, version);
@@ -413,7 +411,7 @@ describe("a call that is allowed", () => {
         const failing: Run = () => {
           throw new Error("full");
         };
-        const server = make((each) => guardMcpServer(each, limiter), failing);
+        const server = make((each) => mcpServerGuard(limiter)(each), failing);
         const client = await connected(server);
         for (let n = 0; n < 2; n++) {
           const call = client.callTool({ name: "book", arguments: { date: "monday" } });
@@ -505,7 +503,7 @@ describe("a call that cannot be judged", () => {
       const faults: unknown[] = [];
       const onFault = (fault: unknown) => faults.push(fault);
       const server = make(
-        (each) => guardMcpServer(each, limiterOf(), { onFault }),
+        (each) => mcpServerGuard(limiterOf(), { onFault })(each),
         () => assert.fail(),
       );
       const client = await connected(server, { sessionId: "" });
@@ -542,7 +540,7 @@ describe("a call that cannot be judged", () => {
 
   it("is refused when it names no tool", async () => {
     const server = WAYS["1, high-level, after its tools"]?.(
-      (each) => guardMcpServer(each, limiterOf()),
+      (each) => mcpServerGuard(limiterOf())(each),
       () => assert.fail(),
     ) as Connectable;
     const client = await connected(server);
@@ -553,7 +551,8 @@ describe("a call that cannot be judged", () => {
 });
 
 describe("options that are wrong", () => {
-  const guard = guardMcpServer as (...args: unknown[]) => void;
+  const guard = (server: unknown, ...args: unknown[]) =>
+    (mcpServerGuard as (...args: unknown[]) => (server: unknown) => unknown)(...args)(server);
   const cases: [string, () => void][] = [
     ["server", () => guard({}, limiterOf())],
     ["server", () => guard(undefined, limiterOf())],

@@ -16,9 +16,9 @@ import * as langchain from "langchain";
 import { createLimiter, type Limiter, MisuseError, type PolicyInput } from "tollgate";
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
 import { langchainGuard } from "tollgate/adapters/langchain";
-import { guardMcpServer } from "tollgate/adapters/mcp-server";
+import { mcpServerGuard } from "tollgate/adapters/mcp-server";
 import { openaiAgentsGuard } from "tollgate/adapters/openai-agents";
-import { ToolRateLimiter } from "tollgate/adapters/tool-rate-limiter";
+import { ToolRateLimiter } from "tollgate/tool-rate-limiter";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { z } from "zod";
@@ -263,7 +263,7 @@ describe("an MCP server with maxWaitMs", () => {
   async function connected(limiter: Limiter, maxWaitMs: number) {
     const server = new McpServer({ name: "finder", version: "1.0.0" });
     let calls = 0;
-    guardMcpServer(server, limiter, { maxWaitMs });
+    mcpServerGuard(limiter, { maxWaitMs })(server);
     server.registerTool("search", { inputSchema: {} }, () => {
       calls++;
       return { content: [{ type: "text", text: "a hit" }] };
@@ -315,7 +315,6 @@ describe("ToolRateLimiter with maxWaitMs", () => {
 describe("the option maxWaitMs", () => {
   it("is a whole number of ms up to an hour, for every adapter", () => {
     const limiter = limiterOf();
-    const server = () => new McpServer({ name: "finder", version: "1.0.0" });
     for (const maxWaitMs of [-1, 0.5, 3_600_001, Number.NaN, "1s" as never]) {
       const refused: Readonly<Record<string, () => unknown>> = {
         "ai-sdk": () => aiSdkGuard(limiter, { maxWaitMs }),
@@ -324,7 +323,7 @@ describe("the option maxWaitMs", () => {
         "the model of openai-agents": () => openaiAgentsGuard(limiter).model(new ScriptedModel([]), { maxWaitMs }),
         langchain: () => langchainGuard(limiter, { maxWaitMs }),
         "the model of langchain": () => langchainGuard(limiter, { model: { maxWaitMs } }),
-        "mcp-server": () => guardMcpServer(server(), limiter, { maxWaitMs }),
+        "mcp-server": () => mcpServerGuard(limiter, { maxWaitMs }),
         "tool-rate-limiter": () => new ToolRateLimiter({}, { store: memoryStore(), session: "s", maxWaitMs }),
       };
       for (const [name, make] of Object.entries(refused)) {

@@ -13,7 +13,7 @@ const limiter = createLimiter({
 const never = () => new Promise<never>(() => setInterval(() => {}, 1_000));
 if (verb === "reserve") {
   const held = await limiter.reserve(callOf(session), { leaseMs: leaseMs === undefined ? leaseMs : Number(leaseMs) });
-  process.stdout.write(held.allowed ? `${held.hold} ${held.replayed}\n` : "denied\n");
+  process.stdout.write(held.allowed ? `${held.hold.id} ${held.replayed}\n` : "denied\n");
   await never();
 } else {
   await limiter.run(callOf(session), () => {

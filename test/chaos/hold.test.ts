@@ -82,8 +82,8 @@ for (const [name, url] of Object.entries(stores)) {
       await kill(second.child);
       const held = await limiter.reserve(callOf(of));
       assert.ok(held.allowed && held.replayed);
-      assert.equal(`${held.hold} false`, first.line);
-      await held.settle({ tokens: 250 });
+      assert.equal(`${held.hold.id} false`, first.line);
+      await held.hold.settle({ tokens: 250 });
       assert.deepEqual(await usedOf(limiter, of), { charged: 250, refunded: 300, "at-once": 0 });
     });
 

@@ -140,7 +140,7 @@ class MixedLoad {
     if (!held.allowed) return;
     await sleep(random() * 30);
     const actual = Math.floor(random() * 80);
-    await held.settle({ tokens: actual });
+    await held.hold.settle({ tokens: actual });
     admitted.set("tokens", (admitted.get("tokens") ?? 0) + actual);
   }
 

@@ -11,7 +11,7 @@ import {
   MisuseError,
   type PolicyInput,
 } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { type FakeClock, fakeClock } from "tollgate/testing";
 import { randomOf, seedOf } from "../chaos/outage.ts";
@@ -84,8 +84,8 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
     reserve: async ({ limiter, holds }) => {
       const reserved = await limiter.reserve(call, { leaseMs: 60_000 });
       if (!reserved.allowed) return reserved;
-      const { hold, settle, release, extend, ...decision } = reserved;
-      holds.push({ hold, settle, release, extend });
+      const { hold, ...decision } = reserved;
+      holds.push(hold);
       return decision;
     },
     settle: async (side) => held(side)?.settle(cost),
@@ -94,16 +94,16 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
     run: async ({ limiter, told }) => {
       const fails = which % 3 === 0;
       return limiter
-        .run(call, (_signal, report) => {
+        .run(call, ({ addUsage }) => {
           told.push("ran");
-          if (which % 2 === 0) report(cost);
-          if (which % 5 === 0) report({ tokens: which % 10 === 0 ? Number.NaN : -1, stones: 2 });
+          if (which % 2 === 0) addUsage(cost);
+          if (which % 5 === 0) addUsage({ tokens: which % 10 === 0 ? Number.NaN : -1, stones: 2 });
           if (fails) throw new RangeError("broken");
           return which;
         })
         .catch((error) => (error instanceof RangeError ? "threw" : Promise.reject(error)));
     },
-    report: ({ limiter }) => limiter.report(call, which % 2 === 0 ? { error: true } : { result: 1 }),
+    report: ({ limiter }) => limiter.reportOutcome(call, which % 2 === 0 ? { error: true } : { result: 1 }),
     usage: ({ limiter }) => limiter.usage({ session: "s1", user: "u1", args: { q: 1 } }),
     reset: ({ limiter }) => limiter.for({ session: "s1" }).reset({ limit }, { reason: "a test" }),
     revoke: ({ limiter }) => limiter.revoke({ limit: "session", session: "s2" }, `g${which}`),
@@ -126,8 +126,8 @@ function side(make: (told: unknown[]) => Limiter): Side {
 const listeners = (told: unknown[]) => ({
   onDecision: (decision: unknown, call: Call) => told.push({ decision, call }),
   onEvent: (event: LimiterEvent) => {
-    if (!("hold" in event)) return told.push(event);
-    const { hold: _, ...rest } = event;
+    if (!("holdId" in event)) return told.push(event);
+    const { holdId: _, ...rest } = event;
     if (!("error" in rest)) return told.push(rest);
     const { type, call, error } = rest;
     return told.push({ type, call, code: MisuseError.isInstance(error) ? error.code : error });
@@ -154,7 +154,7 @@ describe("a client and a limiter in the process", () => {
         return memoryStore({ clock });
       };
       const server = await served({ policy, store: newStore() });
-      const away = side((told) => createClient({ url: server.url, ...listeners(told) }));
+      const away = side((told) => createRemoteLimiter({ url: server.url, ...listeners(told) }));
       const here = side((told) => createLimiter({ policy, store: newStore(), ...listeners(told) }));
       const seen: Record<string, number> = {};
       for (let step = 0; step < STEPS; step++) {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
-import { type ClientFailover, createClient } from "tollgate/client";
+import { type ClientFailover, createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { areBack, type Instance, Load, until } from "../chaos/outage.ts";
@@ -49,7 +49,7 @@ async function clients(count: number, failover: Partial<ClientFailover> = {}) {
     const proxy = await startFaultProxy(Number(new URL(server.url).port));
     const events: LimiterEvent[] = [];
     const eventsAtMs: number[] = [];
-    const limiter = createClient({
+    const limiter = createRemoteLimiter({
       url: `http://127.0.0.1:${proxy.port}`,
       deadlineMs: DEADLINE_MS,
       failover: { policy: POLICY, instances: count, ...failover },
@@ -193,7 +193,7 @@ describe("clients whose service is away", () => {
   });
 
   it("admit nothing when they were started without it, and say why", async () => {
-    const limiter = createClient({ url: "http://127.0.0.1:9", failover: { policy: POLICY, instances: 1 } });
+    const limiter = createRemoteLimiter({ url: "http://127.0.0.1:9", failover: { policy: POLICY, instances: 1 } });
     const decision = await limiter.consume({ tool: "search", session: "s1" });
     assert.equal(decision.allowed, false);
     assert.equal(decision.degraded?.reason, "unavailable");
@@ -323,8 +323,8 @@ describe("holds while the service is away", () => {
     assert.ok(held.allowed && held.degraded !== null);
     await heal(instances);
     assert.deepEqual(await used(server), [1, 100]);
-    assert.equal(await held.extend({ leaseMs: 60_000 }), true);
-    const { usages } = await held.settle({ tokens: 40 });
+    assert.equal(await held.hold.extend({ leaseMs: 60_000 }), true);
+    const { usages } = await held.hold.settle({ tokens: 40 });
     assert.equal(usages.find(({ limit }) => limit === "tokens")?.used, 40);
     assert.deepEqual(await used(server), [1, 40]);
   });
@@ -338,9 +338,9 @@ describe("holds while the service is away", () => {
     const during = await instance.limiter.reserve(call);
     const freed = await instance.limiter.reserve(call);
     assert.ok(during.allowed && freed.allowed);
-    await before.settle({ tokens: 10 });
-    await during.settle({ tokens: 20 });
-    await freed.release();
+    await before.hold.settle({ tokens: 10 });
+    await during.hold.settle({ tokens: 20 });
+    await freed.hold.release();
     await heal(instances);
     assert.deepEqual(await used(server), [2, 30]);
   });
@@ -352,11 +352,11 @@ describe("holds while the service is away", () => {
     await cut(instance);
     const [settled, later, freed] = await Promise.all([1, 2, 3].map(() => instance.limiter.reserve(call)));
     assert.ok(settled?.allowed && later?.allowed && freed?.allowed);
-    await settled.settle({ tokens: 20 });
+    await settled.hold.settle({ tokens: 20 });
     await server.post("/v1/record", { ...call, cost: { tokens: 900 } });
     await heal(instances);
-    await later.settle();
-    await freed.release();
+    await later.hold.settle();
+    await freed.hold.release();
     assert.deepEqual(await used(server), [1 + 1 + 1 + 1, 100 + 900 + 20 + 100]);
   });
 
@@ -380,8 +380,8 @@ describe("holds while the service is away", () => {
     await limiter.consume({ tool: "flaky", session: "s1" });
     await cut(instance);
     const job = { ...call, tool: "job" };
-    const ran = await limiter.run(job, async (_signal, report) => {
-      report({ tokens: 7 });
+    const ran = await limiter.run(job, async ({ addUsage }) => {
+      addUsage({ tokens: 7 });
       await heal(instances);
       // The call was booked with the rest; its place is taken there, too.
       assert.deepEqual(await used(server), [1, 100]);

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
-import { type Hold, type Limiter, StoreError } from "tollgate";
-import { createClient } from "tollgate/client";
+import { type Limiter, StoreError } from "tollgate";
+import { createRemoteLimiter } from "tollgate/client";
 import { served } from "../service/served.ts";
 
 const server = await served();
@@ -26,17 +26,17 @@ const VERBS: Readonly<Record<string, (limiter: Limiter) => Promise<unknown>>> = 
   reset: (limiter) => limiter.reset(bucket),
   grant: (limiter) => limiter.grant(bucket, { id: "g", units: 1, lastsMs: 1_000, reason: "test" }),
   revoke: (limiter) => limiter.revoke(bucket, "g"),
-  settle: (limiter) => limiter.hold("h", call).settle({ calls: 1 }),
-  release: (limiter) => limiter.hold("h", call).release(),
-  extend: (limiter) => limiter.hold("h", call).extend(),
-  report: (limiter) => limiter.report(call, { error: true }),
+  settle: (limiter) => limiter.getHold("h", call).settle({ calls: 1 }),
+  release: (limiter) => limiter.getHold("h", call).release(),
+  extend: (limiter) => limiter.getHold("h", call).extend(),
+  report: (limiter) => limiter.reportOutcome(call, { error: true }),
 };
 
 const isInvalid = (error: unknown) =>
   StoreError.isInstance(error) && error.code === "invalid-reply" && error.transient === false;
 
 function clientOf(answer: () => Response): Limiter {
-  return createClient({ url: "http://service", fetch: async () => answer() });
+  return createRemoteLimiter({ url: "http://service", fetch: async () => answer() });
 }
 
 describe("an answer that is none", () => {
@@ -122,7 +122,7 @@ describe("a right answer with one wrong field", () => {
       body = await response.clone().json();
       return response;
     };
-    await ask(createClient({ url: "http://service", fetch: listening }));
+    await ask(createRemoteLimiter({ url: "http://service", fetch: listening }));
     return body as { readonly items?: readonly { readonly body: unknown }[] };
   }
 
@@ -131,12 +131,9 @@ describe("a right answer with one wrong field", () => {
       const ask =
         verb === "settle" || verb === "extend"
           ? async (limiter: Limiter) => {
-              const held = (await limiter.reserve({
-                tool: "search",
-                session: verb,
-                cost: { tokens: 1 },
-              })) as unknown as Hold;
-              return verb === "settle" ? held.settle() : held.extend();
+              const held = await limiter.reserve({ tool: "search", session: verb, cost: { tokens: 1 } });
+              assert.ok(held.allowed);
+              return verb === "settle" ? held.hold.settle() : held.hold.extend();
             }
           : (VERBS[verb] as (limiter: Limiter) => Promise<unknown>);
       const withCost = { tool: "search", session: verb, cost: { tokens: 1 } };
@@ -149,7 +146,7 @@ describe("a right answer with one wrong field", () => {
         const limiter = clientOf(() => new Response(text));
         const again =
           verb === "settle" || verb === "extend"
-            ? limiter.hold("h", call)[verb]()
+            ? limiter.getHold("h", call)[verb]()
             : verb === "run"
               ? limiter.run(call, () => assert.fail("ran"))
               : asked(limiter);
@@ -178,7 +175,10 @@ describe("a service that moved", () => {
       other.close();
       moved.close();
     });
-    const limiter = createClient({ url: `http://127.0.0.1:${(moved.address() as AddressInfo).port}`, key: "tg_a_b" });
+    const limiter = createRemoteLimiter({
+      url: `http://127.0.0.1:${(moved.address() as AddressInfo).port}`,
+      apiKey: "tg_a_b",
+    });
     await assert.rejects(limiter.consume(call), isInvalid);
     assert.deepEqual(asked, []);
   });

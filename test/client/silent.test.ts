@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { served } from "../service/served.ts";
 import { SilentProxy } from "../silent-proxy.ts";
@@ -11,7 +11,7 @@ it("serves all calls again within seconds after all connections of the pool have
   const policy = { version: 1, limits: [{ name: "session", per: ["session"], quota: 1_000_000 }] } as const;
   const server = await served({ policy, store: memoryStore() });
   const proxy = await SilentProxy.start(Number(new URL(server.url).port));
-  const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 2_000 });
+  const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 2_000 });
   const calls = Array.from({ length: 800 }, (_, i) => ({ tool: "search", session: `s${i % 50}` }));
   const failed = async () => {
     const results = await Promise.allSettled(calls.map((call) => limiter.consume(call)));

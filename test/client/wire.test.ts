@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MisuseError, StoreError } from "tollgate";
-import { type ClientOptions, createClient } from "tollgate/client";
+import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { MAX_ITEMS, MAX_QUEUED } from "../../src/client/wire.ts";
 import { parsePolicy } from "../../src/policy-file.ts";
@@ -24,7 +24,7 @@ function counted(options: Partial<ClientOptions> = {}) {
     requests.push(`${init?.method} ${new URL(String(url)).pathname}`);
     return fetch(url, init);
   };
-  return { limiter: createClient({ url: server.url, fetch: counting, ...options }), requests };
+  return { limiter: createRemoteLimiter({ url: server.url, fetch: counting, ...options }), requests };
 }
 
 async function usedOf(session: string): Promise<number | undefined> {
@@ -93,13 +93,13 @@ describe("what one tick asks", () => {
 });
 
 describe("a call whose answer was lost", () => {
-  for (const [keyed, more] of [
-    [true, {}],
-    [false, { idempotencyKey: "k1" }],
+  for (const [idempotency, more] of [
+    ["auto", {}],
+    ["off", { idempotencyKey: "k1" }],
   ] as const) {
-    it(`is sent again and charged once: ${keyed ? "under a key of the client's" : "under its own key"}`, async () => {
+    it(`is sent again and charged once: ${idempotency === "auto" ? "under a key of the client's" : "under its own key"}`, async () => {
       const proxy = await startFaultProxy(port);
-      const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, keyed });
+      const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, idempotency });
       const call = { ...fresh(), ...more };
       proxy.resetInReply();
       const decision = await limiter.consume(call);
@@ -110,7 +110,7 @@ describe("a call whose answer was lost", () => {
 
   it("is not sent again without a key", async () => {
     const proxy = await startFaultProxy(port);
-    const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, keyed: false });
+    const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, idempotency: "off" });
     const call = fresh();
     proxy.resetInReply();
     await assert.rejects(limiter.consume(call), isStoreError("unavailable", true));
@@ -124,12 +124,12 @@ describe("a call whose answer was lost", () => {
       throw new TypeError("fetch failed");
     };
     await assert.rejects(
-      createClient({ url: server.url, fetch: broken }).consume(fresh()),
+      createRemoteLimiter({ url: server.url, fetch: broken }).consume(fresh()),
       isStoreError("unavailable", true),
     );
     assert.equal(times, 4);
     times = 0;
-    const hasty = createClient({ url: server.url, fetch: broken, deadlineMs: 10 });
+    const hasty = createRemoteLimiter({ url: server.url, fetch: broken, deadlineMs: 10 });
     await assert.rejects(hasty.consume(fresh()), isStoreError("unavailable", true));
     assert.ok(times <= 2);
   });
@@ -146,7 +146,7 @@ describe("a service that does not answer", () => {
       answered++;
       return Response.json({ items: [] });
     };
-    const limiter = createClient({ url: server.url, fetch: deaf, deadlineMs: 100 });
+    const limiter = createRemoteLimiter({ url: server.url, fetch: deaf, deadlineMs: 100 });
     const calls: Promise<void>[] = [];
     for (let i = 0; i < 12; i++) {
       calls.push(assert.rejects(limiter.consume(fresh()), isStoreError("unavailable", true)));
@@ -159,7 +159,7 @@ describe("a service that does not answer", () => {
 
   it("is given up at the deadline, by what waits behind others, too", async () => {
     const proxy = await startFaultProxy(port);
-    const limiter = createClient({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 200 });
+    const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 200 });
     await limiter.consume(fresh());
     proxy.blackHole("both");
     const calls: Promise<void>[] = [];
@@ -181,7 +181,7 @@ describe("a service that does not answer", () => {
     const urls = [ending.url, other.url];
     const inTurn: typeof fetch = (url, init) =>
       fetch(String(url).replace(/^http:\/\/[^/]+/, urls.shift() ?? other.url), init);
-    const limiter = createClient({ url: "http://service", fetch: inTurn, keyed: false });
+    const limiter = createRemoteLimiter({ url: "http://service", fetch: inTurn, idempotency: "off" });
     assert.equal((await limiter.consume(fresh())).allowed, true);
   });
 });
@@ -203,7 +203,7 @@ describe("errors", () => {
     await assert.rejects(limiter.consume({ ...fresh(), args: opaque }), isMisuse("invalid-call", "call"));
     const signal = AbortSignal.abort(new Error("stopped"));
     await assert.rejects(limiter.consume(fresh(), { signal }), /stopped/);
-    assert.throws(() => limiter.hold("a b", fresh()), isMisuse("invalid-option", "id"));
+    assert.throws(() => limiter.getHold("a b", fresh()), isMisuse("invalid-option", "id"));
     assert.throws(() => limiter.reload({ version: 1, limits: [] }), isMisuse("invalid-option", "policy"));
     await limiter.close();
     await limiter.close();
@@ -216,7 +216,8 @@ describe("errors", () => {
       acme: { scopes: ["decide"], tenants: ["acme"] },
     });
     const { url } = await served({ policy: POLICY, keys });
-    const ask = (key: string | undefined, call: object) => createClient({ url, key }).consume({ ...fresh(), ...call });
+    const ask = (apiKey: string | undefined, call: object) =>
+      createRemoteLimiter({ url, apiKey }).consume({ ...fresh(), ...call });
     await assert.rejects(ask(undefined, {}), isStoreError("unauthorized", false));
     await assert.rejects(ask(texts.reader, {}), isStoreError("unauthorized", false));
     await assert.rejects(ask(texts.acme, { tenant: "other" }), isStoreError("unauthorized", false));
@@ -236,7 +237,7 @@ describe("errors", () => {
       [answers("", 404), "invalid-reply"],
       [answers("oh", 500), "unavailable"],
     ] as const) {
-      await assert.rejects(createClient({ url: server.url, fetch }).consume(fresh()), isStoreError(code, false));
+      await assert.rejects(createRemoteLimiter({ url: server.url, fetch }).consume(fresh()), isStoreError(code, false));
     }
   });
 
@@ -245,7 +246,11 @@ describe("errors", () => {
     const answered = new Promise<Response>((resolve) => {
       answer = resolve;
     });
-    const limiter = createClient({ url: server.url, deadlineMs: 60_000, fetch: async () => (await answered).clone() });
+    const limiter = createRemoteLimiter({
+      url: server.url,
+      deadlineMs: 60_000,
+      fetch: async () => (await answered).clone(),
+    });
     const asked: Promise<unknown>[] = [];
     const isOverloaded = isStoreError("overloaded", true);
     let refused: unknown = null;
@@ -260,7 +265,7 @@ describe("errors", () => {
     await new Promise(setImmediate);
     assert.ok(refused !== null, "calls are refused");
     let isRefused = false;
-    const end = limiter.hold("h1", fresh()).settle();
+    const end = limiter.getHold("h1", fresh()).settle();
     end.catch((error) => {
       isRefused ||= isOverloaded(error);
     });
@@ -275,9 +280,9 @@ describe("errors", () => {
     for (const [options, path] of [
       [{ url: "127.0.0.1:8420" }, "url"],
       [{ url: "http://" }, "url"],
-      [{ key: "a b" }, "key"],
+      [{ apiKey: "a b" }, "apiKey"],
       [{ deadlineMs: 5 }, "deadlineMs"],
-      [{ keyed: 1 }, "keyed"],
+      [{ idempotency: true }, "idempotency"],
       [{ fetch: 1 }, "fetch"],
       [{ retries: 3 }, "options"],
       [{ failover: { instances: 2 } }, "policy"],
@@ -285,7 +290,7 @@ describe("errors", () => {
     ] as const) {
       const given = { url: server.url, ...options } as unknown as ClientOptions;
       assert.throws(
-        () => createClient(given),
+        () => createRemoteLimiter(given),
         (error) => MisuseError.isInstance(error) && error.faults[0]?.path === path,
         path,
       );
@@ -298,7 +303,7 @@ describe("a call that waits", () => {
     const policy =
       "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 20, window: 1s, burst: 1 }]";
     const { url, service } = await served({ policy, store: memoryStore() });
-    const limiter = createClient({ url, deadlineMs: 100 });
+    const limiter = createRemoteLimiter({ url, deadlineMs: 100 });
     const call = fresh();
     await limiter.consume(call);
     const startMs = performance.now();
@@ -320,7 +325,7 @@ describe("a call that waits", () => {
       "  - { name: at-once, per: [session], algorithm: concurrency, quota: 1 }",
     ].join("\n");
     const { url, ask } = await served({ policy, store: memoryStore() });
-    const limiter = createClient({ url, deadlineMs: 1_000 });
+    const limiter = createRemoteLimiter({ url, deadlineMs: 1_000 });
     const call = fresh();
     let atWork = 0;
     const work = async () => {
@@ -348,7 +353,7 @@ describe("a call that waits", () => {
     const events: string[] = [];
     for (const more of [{}, { failover: { policy: parsePolicy(policy), instances: 1 } }]) {
       const { url, post } = await served({ policy, store: memoryStore(), bounds: { maxWaiting: 1 } });
-      const limiter = createClient({ url, onEvent: ({ type }) => events.push(type), ...more });
+      const limiter = createRemoteLimiter({ url, onEvent: ({ type }) => events.push(type), ...more });
       const [call, free] = [fresh(), fresh()];
       const held = await limiter.reserve(call);
       const stop = new AbortController();
@@ -361,7 +366,7 @@ describe("a call that waits", () => {
       stop.abort(new Error("enough"));
       await assert.rejects(waiting, /enough/);
       assert.ok(held.allowed);
-      await held.release();
+      await held.hold.release();
       await limiter.close();
     }
     assert.deepEqual(events, []);
@@ -373,7 +378,7 @@ describe("a call that waits", () => {
     /** A call that waits in a row at the service, whose one unit is used. */
     const waiting = async (signal?: AbortSignal) => {
       const { url, ask } = await served({ policy, store: memoryStore() });
-      const limiter = createClient({ url });
+      const limiter = createRemoteLimiter({ url });
       const call = fresh();
       await limiter.consume(call);
       const used = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[0]?.used;

@@ -94,7 +94,7 @@ describe("the defaults", () => {
     const [usage] = await json("usage", "--session", "s");
     assert.deepEqual([usage.limit, usage.used], ["calls-per-session", 1]);
     const shown = await run(["usage", "--session", "s"], where);
-    assert.match(shown.stderr, /sample-policy\.yaml: a sample, copy it and name yours with --policy/);
+    assert.match(shown.stderr, /sample-policy\.yaml: a sample; copy it to tollgate\.yaml, or name yours with --policy/);
     const audit = ["--audit", "audit.jsonl"];
     const grant = ["--units", "5", "--lasts", "1h", "--reason", "a test", "--id", "g"];
     assert.equal((await json("grant", ...bucket, ...grant, ...audit)).granted, 5);
@@ -114,9 +114,17 @@ describe("the defaults", () => {
     const page = readFileSync(`${ROOT}docs/cli.md`, "utf8");
     for (const command of ["serve", "usage", "reset", "grant", "revoke", "doctor"] as const) {
       const help = COMMANDS[command]().helpInformation().replace(/\s+/g, " ");
-      assert.match(help, /\(default: "sqlite:tollgate\.db"\)/, command);
-      if (command !== "doctor") assert.match(help, /\(default: the sample policy that comes with Tollgate\)/, command);
-      assert.match(page, new RegExp(`\\| \`--store\` +\\| \`sqlite:tollgate\\.db\`.*\`${command}\``));
+      assert.match(help, /\(default: "sqlite:tollgate\.db", env: TOLLGATE_STORE\)/, command);
+      if (command !== "doctor")
+        assert.match(
+          help,
+          /\(default: tollgate\.yaml in this folder, else a sample policy, env: TOLLGATE_POLICY\)/,
+          command,
+        );
+      assert.match(
+        page,
+        new RegExp(`\\| \`--store\` +\\| \`TOLLGATE_STORE\` +\\| \`sqlite:tollgate\\.db\`.*\`${command}\``),
+      );
     }
     for (const url of ["memory:", "sqlite:", "postgres:", "redis:", "rediss:"])
       assert.ok(page.includes(`\`${url}`), url);
@@ -151,10 +159,10 @@ describe("what a command cannot use", () => {
       /--keys: expected a key file that can be read at broken\.json, got no JS/,
     ],
     [
-      ["keys", "list", "--keys", "none.json"],
-      /--keys: .* at none\.json, got there is no such file or folder \(ENOENT\)/,
+      ["keys", "list", "--file", "none.json"],
+      /--file: .* at none\.json, got there is no such file or folder \(ENOENT\)/,
     ],
-    [["keys", "list", "--keys", "folder"], /--keys: .* at folder, got it is a folder \(EISDIR\)/],
+    [["keys", "list", "--file", "folder"], /--file: .* at folder, got it is a folder \(EISDIR\)/],
     [["serve", ...memory, "--journal", "folder"], /--journal: cannot write folder: it is a folder \(EISDIR\)/],
     [["serve", "--port", "many"], /--port: expected a whole number from 0 to 65535, got "many"/],
     [["serve", "--port=-1"], /--port: expected a whole number from 0 to 65535, got "-1"/],
@@ -179,11 +187,11 @@ describe("what a command cannot use", () => {
     [["serve", ...memory, "--envoy", "127.0.0.1:99999", "--envoy-map", "map.yaml"], /map\.yaml|--envoy/],
     [["replay", "bad-trace.jsonl"], /bad-trace\.jsonl:2: tool: /],
     [
-      ["keys", "create", "--keys", "none/k", "--scope", "read"],
-      /--keys: expected a folder in which none\/k can be written/,
+      ["keys", "create", "--file", "none/k", "--scope", "read"],
+      /--file: expected a folder in which none\/k can be written/,
     ],
-    [["keys", "create", "--keys", "k", "--scope", "read", "--tenant", ""], /--tenant: expected 1 to 1,000 tenants/],
-    [["keys", "revoke", "abc", "--keys", "k"], /ID: expected the id of a key in k, got "abc"/],
+    [["keys", "create", "--file", "k", "--scope", "read", "--tenant", ""], /--tenant: expected 1 to 1,000 tenants/],
+    [["keys", "revoke", "abc", "--file", "k"], /ID: expected the id of a key in k, got "abc"/],
     [["reset", "--policy", "policy.yaml", "--store", "sqlite:state.db", "--limit", "own"], /--session: expected/],
     [reset, /--dimension workspace=VALUE: expected .*because the limit own is per session, workspace/],
     [[...whole, "--dimension", "team=t"], /--dimension: expected only .*workspace.*, got "team"/],
@@ -217,9 +225,9 @@ describe("what a command cannot use", () => {
 
   it("is misuse in commands inside a command, too, and the help is named", async () => {
     for (const [args, message] of [
-      [["keys", "list"], /required option '--keys <file>' not specified/],
-      [["keys", "revoke", "--keys", "k"], /missing required argument 'id'/],
-      [["keys", "list", "--keys", "k", "--jsn"], /unknown option '--jsn'/],
+      [["keys", "list"], /required option '--file <file>' not specified/],
+      [["keys", "revoke", "--file", "k"], /missing required argument 'id'/],
+      [["keys", "list", "--file", "k", "--jsn"], /unknown option '--jsn'/],
     ] as const) {
       const { status, stderr } = await tollgate(args, folder);
       assert.match(stderr, message);
@@ -251,7 +259,7 @@ describe("what a command cannot use", () => {
       assert.equal(status, 2, stderr);
       assert.ok(stderr.endsWith(`tollgate: ${message}\n`), stderr);
     }
-    await run(["keys", "create", "--keys", "keys.json", "--scope", "read"], folder);
+    await run(["keys", "create", "--file", "keys.json", "--scope", "read"], folder);
     const keyed = ["serve", "--store", "memory:", "--keys", "keys.json", "--port", "0", "--host"];
     const none = await run([...keyed, "no-such-host.invalid"], folder);
     assert.match(none.stderr, /no-such-host\.invalid.*--host.*\((ENOTFOUND|EAI_AGAIN)\)/);

@@ -185,7 +185,7 @@ describe("denials that are kept", () => {
     await spend(() => one.consume(CALL), 1);
     assert.equal((await one.consume(CALL)).allowed, false);
     assert.ok(held.allowed);
-    await held.release();
+    await held.hold.release();
     assert.equal((await one.consume(CALL)).allowed, true);
   });
 

@@ -312,12 +312,12 @@ describe("failover", () => {
     const meanwhile = await limiter.reserve({ ...call, cost: { tokens: 200 } });
     const open = await limiter.reserve({ ...call, cost: { tokens: 100 } });
     assert.ok(before.allowed && meanwhile.allowed && open.allowed);
-    assert.equal((await before.settle({ tokens: 350 })).status, "settled");
-    assert.equal((await meanwhile.settle({ tokens: 40 })).status, "settled");
+    assert.equal((await before.hold.settle({ tokens: 350 })).status, "settled");
+    assert.equal((await meanwhile.hold.settle({ tokens: 40 })).status, "settled");
     remote.fault = "answer";
     await until("store-back");
     assert.equal(await usedIn(limiter), 350 + 40 + 100);
-    await open.settle({ tokens: 10 });
+    await open.hold.settle({ tokens: 10 });
     assert.equal(await usedIn(limiter), 350 + 40 + 10);
     await limiter.close();
   });

@@ -253,7 +253,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal((await limiter.peek(CALL)).allowed, true);
     const held = await limiter.reserve(CALL);
     assert.ok(held.allowed);
-    await held.settle();
+    await held.hold.settle();
     await limiter.record(CALL);
     assert.equal(await usedOf(limiter), 104);
     await limiter.close();

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Call, createLimiter, type Limiter, type PolicyInput, type Reserved, StoreError } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
@@ -52,7 +52,7 @@ const pairs: Readonly<Record<string, () => Promise<readonly [Limiter, Limiter]>>
   ),
   "a client": async () => {
     const { url } = await served({ policy: POLICY });
-    return [createClient({ url }), createClient({ url })];
+    return [createRemoteLimiter({ url }), createRemoteLimiter({ url })];
   },
   "a store that is away": async () => {
     const away: Store = {
@@ -153,7 +153,7 @@ for (const [name, open] of Object.entries(pairs)) {
       const [limiter, second] = await open();
       const first = (await limiter.reserve(call)) as Reserved;
       const again = (await second.reserve({ ...call, cost: { tokens: 30 } })) as Reserved;
-      assert.deepEqual([again.replayed, again.hold], [true, first.hold]);
+      assert.deepEqual([again.replayed, again.hold.id], [true, first.hold.id]);
       await assert.rejects(second.reserve({ ...call, agent: "a2" }), isMisuse("idempotency-conflict"));
       const key = { idempotencyKey: "run" };
       assert.equal((await limiter.run({ ...call, ...key }, () => 1)).allowed, true);
@@ -177,29 +177,32 @@ for (const [name, open] of Object.entries(pairs)) {
       const held = (await limiter.reserve(free)) as Reserved;
       for (const [what, other] of Object.entries(others)) {
         if (what === "tool") continue;
-        const wrong = second.hold(held.hold, { ...free, ...other });
+        const wrong = second.getHold(held.hold.id, { ...free, ...other });
         await assert.rejects(wrong.release(), isMisuse("hold-unknown"), what);
         await assert.rejects(wrong.extend(), isMisuse("hold-unknown"), what);
         const settlement = await wrong.settle({ calls: 0, tokens: 0 });
         assert.equal(settlement.status, "unknown-hold", what);
         assert.equal(await toolUnits(second), 1, what);
       }
-      assert.equal(await second.hold(held.hold, free).extend(), true);
+      assert.equal(await second.getHold(held.hold.id, free).extend(), true);
       const settlement = await second
-        .hold(held.hold, { ...free, args: '{"page":{"to":2,"from":1},"query":"weather"}' })
+        .getHold(held.hold.id, { ...free, args: '{"page":{"to":2,"from":1},"query":"weather"}' })
         .settle();
       assert.equal(settlement.status, "settled");
-      assert.equal((await held.settle()).replayed, true);
+      assert.equal((await held.hold.settle()).replayed, true);
     });
 
     it("of a call that runs is unknown with another call, too", async () => {
       const [limiter, second] = await open();
       const slots = { ...free, tool: "fetch" };
       const held = (await limiter.reserve(slots)) as Reserved;
-      await assert.rejects(second.hold(held.hold, { ...slots, tenant: "globex" }).release(), isMisuse("hold-unknown"));
+      await assert.rejects(
+        second.getHold(held.hold.id, { ...slots, tenant: "globex" }).release(),
+        isMisuse("hold-unknown"),
+      );
       // No limit of this tool is per arguments, so the process that ends the call need not pass them.
       const { args: __, ...without } = slots;
-      assert.equal((await second.hold(held.hold, without).release()).status, "settled");
+      assert.equal((await second.getHold(held.hold.id, without).release()).status, "settled");
     });
   });
 }
@@ -218,12 +221,12 @@ describe("a hold that was made under another policy", () => {
       const limiter: Limiter = createLimiter({ policy: policies[from] as PolicyInput, store: memoryStore() });
       const [released, settled] = [(await limiter.reserve(own)) as Reserved, (await limiter.reserve(own)) as Reserved];
       limiter.reload(policies[to] as PolicyInput);
-      assert.equal((await limiter.hold(settled.hold, own).settle({ calls: 1, tokens: 4 })).status, "settled");
+      assert.equal((await limiter.getHold(settled.hold.id, own).settle({ calls: 1, tokens: 4 })).status, "settled");
       await assert.rejects(
-        limiter.hold(released.hold, { ...own, tenant: "globex" }).release(),
+        limiter.getHold(released.hold.id, { ...own, tenant: "globex" }).release(),
         isMisuse("hold-unknown"),
       );
-      assert.equal((await limiter.hold(released.hold, own).release()).status, "settled");
+      assert.equal((await limiter.getHold(released.hold.id, own).release()).status, "settled");
     });
   }
 });
@@ -237,12 +240,12 @@ describe("a hold that was made before a limit was added", () => {
     const own = { tool: "model", session: "s1", cost: { tokens: 5 } };
     const { hold } = (await limiter.reserve(own, { leaseMs: 1_000 })) as Reserved;
     limiter.reload({ version: 1, limits: added });
-    assert.equal(await limiter.hold(hold, own).extend({ leaseMs: 5_000 }), true);
+    assert.equal(await limiter.getHold(hold.id, own).extend({ leaseMs: 5_000 }), true);
     clock.advance(4_000);
-    assert.equal((await limiter.hold(hold, own).settle({ tokens: 5 })).status, "settled");
+    assert.equal((await limiter.getHold(hold.id, own).settle({ tokens: 5 })).status, "settled");
     const gone = (await limiter.reserve(own, { leaseMs: 1_000 })) as Reserved;
     clock.advance(1_000);
-    assert.equal(await limiter.hold(gone.hold, own).extend(), false);
+    assert.equal(await limiter.getHold(gone.hold.id, own).extend(), false);
   });
 });
 
@@ -252,7 +255,7 @@ describe("a hold that some of its buckets have forgotten", () => {
     const { idempotencyKey: _, ...free } = call;
     const held = (await limiter.reserve(free)) as Reserved;
     await limiter.reset({ limit: "calls", session: "s1" });
-    const settlement = await limiter.hold(held.hold, free).settle({ calls: 1, tokens: 4 });
+    const settlement = await limiter.getHold(held.hold.id, free).settle({ calls: 1, tokens: 4 });
     assert.equal(settlement.status, "settled");
     const used = Object.fromEntries(settlement.usages.map(({ limit, used }) => [limit, used]));
     assert.deepEqual([used.calls, used.tokens, used["per-tool"]], [1, 4, 1]);

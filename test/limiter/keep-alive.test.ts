@@ -9,10 +9,10 @@ import {
   type Limiter,
   type LimiterEvent,
   type PolicyInput,
-  type Report,
+  type AddUsage,
   StoreError,
 } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { served } from "../service/served.ts";
@@ -67,11 +67,11 @@ async function usedOf(limiter: Limiter) {
 /** A call that runs until the test ends it. */
 function running(limiter: Limiter, options = {}) {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const { promise: began, resolve: begin } = Promise.withResolvers<Report>();
+  const { promise: began, resolve: begin } = Promise.withResolvers<AddUsage>();
   const ran = limiter.run(
     CALL,
-    (_signal, report) => {
-      begin(report);
+    ({ addUsage }) => {
+      begin(addUsage);
       return promise;
     },
     options,
@@ -93,7 +93,7 @@ describe("a hold of run", () => {
     const [event] = events;
     assert.ok(event?.type === "hold-limit" && events.length === 1, JSON.stringify(events));
     assert.deepEqual([event.reason, event.heldMs, event.call], ["max-hold", 10 * MINUTE, CALL]);
-    assert.match(event.hold, /^run-/);
+    assert.match(event.holdId, /^run-/);
     assert.ok((await limiter.run({ ...CALL, cost: { tokens: 0 } }, () => 1)).allowed);
     resolve("answer");
     const result = await ran;
@@ -108,11 +108,11 @@ describe("a hold of run", () => {
     it(`that reached its limit takes what goes beyond its estimate once, ${what} after`, async (test) => {
       const { limiter, advance, used } = setUp(test, { ...POLICY, maxHold: "90s" });
       const { ran, began, resolve } = running(limiter);
-      const report = await began;
-      report({ tokens: 150 });
+      const addUsage = await began;
+      addUsage({ tokens: 150 });
       await advance(90_000);
       await advance(laterMs, MINUTE);
-      report({ tokens: 500, calls: 3 });
+      addUsage({ tokens: 500, calls: 3 });
       resolve("answer");
       await ran;
       assert.deepEqual(await used(), { calls: 3, tokens: 650, refunded: 650, "at-once": 0 });
@@ -254,15 +254,15 @@ describe("a hold of a client's run", () => {
   it("has the limit of the service's policy", async () => {
     const events: LimiterEvent[] = [];
     const { url } = await served({ policy: { ...POLICY, maxHold: "60ms" }, store: memoryStore() });
-    const limiter = createClient({ url, onEvent: (event) => reached(event) });
+    const limiter = createRemoteLimiter({ url, onEvent: (event) => reached(event) });
     const { promise, resolve } = Promise.withResolvers<void>();
     const reached = (event: LimiterEvent) => {
       events.push(event);
       resolve();
     };
-    const ran = await limiter.run(CALL, async (_signal, report) => {
+    const ran = await limiter.run(CALL, async ({ addUsage }) => {
       await promise;
-      report({ tokens: 900, calls: 2 });
+      addUsage({ tokens: 900, calls: 2 });
       return "answer";
     });
     assert.equal(ran.allowed && ran.value, "answer");
@@ -284,7 +284,7 @@ describe("a client whose service says nothing of use about a call that begins", 
   };
   const answering = (more: object) => {
     const body = { ...decision, replayed: false, decidedAtMs: 1, hold: "run-1", ...terms, ...more };
-    return createClient({
+    return createRemoteLimiter({
       url: "http://127.0.0.1:1",
       fetch: async () => new Response(JSON.stringify({ items: [{ status: 200, body }] })),
     });

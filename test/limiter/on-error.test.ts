@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Call, createLimiter, definePolicy, type Limiter, type LimitInput, type PolicyInput } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
@@ -67,8 +67,8 @@ async function runToEnd(limiter: Limiter, { tool, end, reported }: End): Promise
   const stop = new AbortController();
   const run = limiter.run(
     { ...CALL, tool },
-    (_signal, report) => {
-      if (reported !== null) report({ tokens: reported });
+    ({ addUsage }) => {
+      if (reported !== null) addUsage({ tokens: reported });
       if (end === "throws") throw broken();
     },
     { signal: stop.signal },
@@ -111,7 +111,7 @@ describe("onError of a limit, a tool and a policy", () => {
         // An abort reaches a client before it has asked.
         if (end.end === "never begins") return;
         const server = await served({ policy, store: memoryStore({ clock: fakeClock() }) });
-        const client = createClient({ url: server.url });
+        const client = createRemoteLimiter({ url: server.url });
         await runToEnd(client, end);
         assert.deepEqual(await usedIn(client), expected);
         await client.close();
@@ -127,7 +127,7 @@ describe("onError of a limit, a tool and a policy", () => {
     for (let i = 0; i < 3; i++) await assert.rejects(fail(), RangeError);
     const denied = await fail();
     assert.deepEqual(
-      denied.decision.verdicts.map(({ allowed }) => allowed),
+      denied.verdicts.map(({ allowed }) => allowed),
       [true, false],
     );
   });
@@ -175,10 +175,10 @@ describe("onError of a limit, a tool and a policy", () => {
             [true, before === "refund" && after === "refund" ? 0 : 1],
           ] as const) {
             const { begun } = await beginCall(limiter, CALL, {});
-            assert.ok(begun && begun.hold.hold.length <= 43, begun?.hold.hold);
+            assert.ok(begun && begun.hold.id.length <= 43, begun?.hold.id);
             limiter.reload(policyOf(limits(after)));
             const earlier = hasFailed ? 1 : 0;
-            await endCall(limiter, begun.hold.hold, CALL, {}, hasFailed);
+            await endCall(limiter, begun.hold.id, CALL, {}, hasFailed);
             const all = [...Array(many).fill(earlier + expected), earlier + 1, earlier + expected];
             assert.deepEqual(await used(), all, `${before} then ${after}, ${many} limits, failed: ${hasFailed}`);
             limiter.reload(policyOf(limits(before)));

@@ -27,10 +27,10 @@ describe("an idempotency key", () => {
     const other = createLimiter({ policy: POLICY, store });
     const [first, again] = await Promise.all([limiter.reserve(call), other.reserve(call)]);
     assert.ok(first.allowed && again.allowed);
-    assert.deepEqual([first.replayed, again.replayed, again.hold], [false, true, first.hold]);
+    assert.deepEqual([first.replayed, again.replayed, again.hold.id], [false, true, first.hold.id]);
     assert.deepEqual(await used(), { calls: 1, tokens: 100, money: 0 });
-    await again.settle({ tokens: 40 });
-    assert.equal((await first.settle({ tokens: 40 })).replayed, true);
+    await again.hold.settle({ tokens: 40 });
+    assert.equal((await first.hold.settle({ tokens: 40 })).replayed, true);
     assert.deepEqual(await used(), { calls: 1, tokens: 40, money: 0 });
   });
 
@@ -40,7 +40,7 @@ describe("an idempotency key", () => {
     const again = await limiter.reserve({ ...call, cost: { tokens: 700 } });
     assert.ok(again.allowed);
     assert.equal(again.verdicts[1]?.cost, 100);
-    await again.settle();
+    await again.hold.settle();
     assert.deepEqual(await used(), { calls: 1, tokens: 100, money: 0 });
   });
 

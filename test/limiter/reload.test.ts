@@ -114,7 +114,7 @@ describe("reload", () => {
     const held = await limiter.reserve({ ...call, cost: { calls: 3 } });
     limiter.reload(policyOf(9, { unit: "tokens" }));
     assert.ok(held.allowed);
-    assert.equal((await held.settle({ calls: 1 })).usages[0]?.used, 1);
+    assert.equal((await held.hold.settle({ calls: 1 })).usages[0]?.used, 1);
   });
 
   it("does not let the end of a hold write over what has been counted by another algorithm since", async () => {
@@ -132,9 +132,9 @@ describe("reload", () => {
     await limiter.consume(call);
     await limiter.consume(call);
     assert.ok(one.allowed && other.allowed);
-    assert.equal(await one.extend(), true);
-    await one.settle();
-    await other.release();
+    assert.equal(await one.hold.extend(), true);
+    await one.hold.settle();
+    await other.hold.release();
     assert.deepEqual(
       (await limiter.usage({ session: "s1" })).map(({ used }) => used),
       [2, 2],

@@ -25,7 +25,7 @@ describe("reserve", () => {
       ],
     );
     assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 300 });
-    const settlement = await held.settle({ tokens: 312 });
+    const settlement = await held.hold.settle({ tokens: 312 });
     assert.deepEqual([settlement.status, settlement.replayed], ["settled", false]);
     assert.deepEqual(
       settlement.usages.map(({ limit, used }) => [limit, used]),
@@ -42,7 +42,7 @@ describe("reserve", () => {
     const { limiter, clock } = limiterFor();
     clock.advance(1_000);
     const held = allowed(await limiter.reserve({ ...call, cost: { tokens: 100 } }));
-    await held.settle({ tokens: 5_000 });
+    await held.hold.settle({ tokens: 5_000 });
     const denied = await limiter.reserve(call);
     assert.ok(!denied.allowed);
     assert.deepEqual([denied.retryAfterMs, denied.verdicts[1]?.remaining], [3_599_000, 0]);
@@ -56,21 +56,21 @@ describe("reserve", () => {
   it("gives everything back on release", async () => {
     const { limiter, used } = limiterFor();
     const held = allowed(await limiter.reserve(call));
-    await held.release();
+    await held.hold.release();
     assert.deepEqual(await used(), { calls: 0, tokens: 0, money: 0 });
-    assert.equal((await held.release()).replayed, true);
+    assert.equal((await held.hold.release()).replayed, true);
   });
 
   it("settles once, whoever asks again, and refuses other numbers", async () => {
     const { limiter, used } = limiterFor();
     const held = allowed(await limiter.reserve(call));
-    await held.settle({ tokens: 50 });
-    const again = await limiter.hold(held.hold, call).settle({ tokens: 50 });
+    await held.hold.settle({ tokens: 50 });
+    const again = await limiter.getHold(held.hold.id, call).settle({ tokens: 50 });
     assert.equal(again.replayed, true);
     assert.equal(again.usages[1]?.used, 50);
-    await assert.rejects(held.settle({ tokens: 51 }), isMisuse("settled-already"));
-    await assert.rejects(held.settle(), isMisuse("settled-already"));
-    await assert.rejects(held.release(), isMisuse("settled-already"));
+    await assert.rejects(held.hold.settle({ tokens: 51 }), isMisuse("settled-already"));
+    await assert.rejects(held.hold.settle(), isMisuse("settled-already"));
+    await assert.rejects(held.hold.release(), isMisuse("settled-already"));
     assert.deepEqual(await used(), { calls: 1, tokens: 50, money: 0 });
   });
 
@@ -79,7 +79,7 @@ describe("reserve", () => {
     const held = allowed(await limiter.reserve({ ...call, user: "u1", tool: "book" }));
     clock.advance(120_000);
     assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 0 });
-    const settlement = await held.settle({ tokens: 500, usd_micros: 250 });
+    const settlement = await held.hold.settle({ tokens: 500, usd_micros: 250 });
     assert.equal(settlement.status, "late");
     assert.deepEqual(await used(), { calls: 1, tokens: 500, money: 250 });
   });
@@ -88,23 +88,23 @@ describe("reserve", () => {
     const { limiter, clock, used } = limiterFor();
     const held = allowed(await limiter.reserve({ ...call, user: "u1", tool: "book" }, { leaseMs: 1_000 }));
     clock.advance(999);
-    assert.equal(await held.extend({ leaseMs: 5_000 }), true);
+    assert.equal(await held.hold.extend({ leaseMs: 5_000 }), true);
     clock.advance(4_999);
     assert.deepEqual((await used()).money, 300);
-    assert.equal(await held.extend(), true);
+    assert.equal(await held.hold.extend(), true);
     clock.advance(120_000);
-    assert.equal(await held.extend(), false);
+    assert.equal(await held.hold.extend(), false);
     assert.deepEqual((await used()).money, 0);
   });
 
   it("says of a hold that never was that it is unknown, and books the actual", async () => {
     const { limiter, used } = limiterFor();
-    const hold = limiter.hold("never", call);
+    const hold = limiter.getHold("never", call);
     await assert.rejects(hold.extend(), isMisuse("hold-unknown"));
     assert.equal((await hold.settle({ tokens: 70 })).status, "unknown-hold");
     assert.deepEqual(await used(), { calls: 1, tokens: 70, money: 0 });
-    await assert.rejects(limiter.hold("nor-this", call).release(), isMisuse("hold-unknown"));
-    assert.throws(() => limiter.hold("a b", call), isMisuse("invalid-option", "id"));
+    await assert.rejects(limiter.getHold("nor-this", call).release(), isMisuse("hold-unknown"));
+    assert.throws(() => limiter.getHold("a b", call), isMisuse("invalid-option", "id"));
   });
 
   it("books an actual also where the estimate was 0", async () => {
@@ -114,7 +114,7 @@ describe("reserve", () => {
       held.verdicts.map(({ limit }) => limit),
       ["calls"],
     );
-    await held.settle({ tokens: 20 });
+    await held.hold.settle({ tokens: 20 });
     assert.deepEqual(await used(), { calls: 1, tokens: 20, money: 0 });
   });
 
@@ -126,13 +126,13 @@ describe("reserve", () => {
       await assert.rejects(limiter.reserve(call, { leaseMs }), isMisuse("invalid-option", "leaseMs"));
     }
     const held = allowed(await limiter.reserve(call));
-    await assert.rejects(held.settle({ euros: 1 }), isMisuse("unknown-unit"));
-    await assert.rejects(held.settle({ tokens: -1 }), isMisuse("invalid-cost", "cost.tokens"));
-    await assert.rejects(held.extend({ leaseMs: -1 }), isMisuse("invalid-option", "leaseMs"));
-    await assert.rejects(held.settle({}, { signal: AbortSignal.abort("gone") }), (reason) => reason === "gone");
-    assert.equal((await held.settle()).replayed, false);
+    await assert.rejects(held.hold.settle({ euros: 1 }), isMisuse("unknown-unit"));
+    await assert.rejects(held.hold.settle({ tokens: -1 }), isMisuse("invalid-cost", "cost.tokens"));
+    await assert.rejects(held.hold.extend({ leaseMs: -1 }), isMisuse("invalid-option", "leaseMs"));
+    await assert.rejects(held.hold.settle({}, { signal: AbortSignal.abort("gone") }), (reason) => reason === "gone");
+    assert.equal((await held.hold.settle()).replayed, false);
     await limiter.close();
-    await assert.rejects(held.settle(), isMisuse("limiter-closed"));
+    await assert.rejects(held.hold.settle(), isMisuse("limiter-closed"));
   });
 
   it("holds nothing when a limit denies, and tells onDecision once", async () => {
@@ -158,7 +158,7 @@ describe("a limit of concurrency", () => {
     );
     assert.equal((await limiter.peek(inSession)).allowed, false);
     clock.advance(10_000);
-    await held.settle();
+    await held.hold.settle();
     assert.equal((await limiter.peek(inSession)).allowed, true);
     assert.ok((await limiter.reserve(inSession)).allowed);
     clock.advance(59_999);
@@ -170,8 +170,8 @@ describe("a limit of concurrency", () => {
   it("takes no part in what is settled", async () => {
     const { limiter } = limiterFor();
     const held = allowed(await limiter.reserve(inSession));
-    await held.settle({ calls: 3 });
-    assert.equal((await held.settle({ calls: 3 })).replayed, true);
+    await held.hold.settle({ calls: 3 });
+    assert.equal((await held.hold.settle({ calls: 3 })).replayed, true);
     assert.equal((await limiter.usage({ session: "s2" })).find(({ limit }) => limit === "at-once")?.used, 0);
   });
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Call, type Report, StoreError } from "tollgate";
+import { type Call, type RunContext, StoreError } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
@@ -14,16 +14,16 @@ const call: Call = { tool: "model", session: "s1", cost: { tokens: 400 } };
 describe("run", () => {
   it("holds while the function runs, and settles with what it reported", async () => {
     const { limiter, used } = limiterFor();
-    const ran = await limiter.run(call, async (signal, report) => {
+    const ran = await limiter.run(call, async ({ signal, addUsage }) => {
       assert.equal(signal.aborted, false);
       assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 0 });
-      report({ tokens: 30 });
-      report({ tokens: 12 });
+      addUsage({ tokens: 30 });
+      addUsage({ tokens: 12 });
       return "value";
     });
     assert.ok(ran.allowed);
     assert.equal(ran.value, "value");
-    assert.equal(ran.decision.verdicts[1]?.remaining, 600);
+    assert.equal(ran.verdicts[1]?.remaining, 600);
     assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
   });
 
@@ -35,7 +35,7 @@ describe("run", () => {
 
   it("books what was reported of a unit that had no price", async () => {
     const { limiter, used } = limiterFor();
-    await limiter.run({ tool: "search", session: "s1" }, (_signal, report) => report({ tokens: 2_000, calls: 3 }));
+    await limiter.run({ tool: "search", session: "s1" }, ({ addUsage }) => addUsage({ tokens: 2_000, calls: 3 }));
     assert.deepEqual(await used(), { calls: 3, tokens: 2_000, money: 0 });
     const ran = await limiter.run({ tool: "search", session: "s1" }, () => assert.fail("ran"));
     assert.equal(ran.allowed, false);
@@ -64,8 +64,8 @@ describe("run", () => {
   ] as const) {
     it(`throws what the function threw, after it was settled: onError ${onError}`, async () => {
       const { limiter, used } = limiterFor({ policy: { ...POLICY, onError } });
-      const failing = async (_signal: AbortSignal, report: Report) => {
-        if (onError === "refund") report({ tokens: 70 });
+      const failing = async ({ addUsage }: RunContext) => {
+        if (onError === "refund") addUsage({ tokens: 70 });
         throw new Error("tool broke");
       };
       await assert.rejects(limiter.run({ ...call, tool: "book", user: "u1" }, failing), /tool broke/);
@@ -136,14 +136,14 @@ describe("run", () => {
     const cut: Store["apply"] = async () => {
       throw new StoreError("unavailable", "gone", { transient: true });
     };
-    await limiter.run(call, (_signal, report) => {
-      report({ tokens: 42 });
+    await limiter.run(call, ({ addUsage }) => {
+      addUsage({ tokens: 42 });
       store.apply = cut;
     });
     store.apply = apply;
     const [event] = events;
     assert.ok(event?.type === "settle-error");
-    await limiter.hold(event.hold, call).settle({ tokens: 42 });
+    await limiter.getHold(event.holdId, call).settle({ tokens: 42 });
     assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
   });
 
@@ -161,7 +161,7 @@ describe("run", () => {
     assert.deepEqual([...types], ["extend-error", "settle-error"]);
     const event = events.at(-1);
     assert.ok(
-      event?.type === "settle-error" && StoreError.isInstance(event.error) && /^run-[\w-]{36}$/.test(event.hold),
+      event?.type === "settle-error" && StoreError.isInstance(event.error) && /^run-[\w-]{36}$/.test(event.holdId),
     );
   });
 
@@ -171,9 +171,9 @@ describe("run", () => {
     const { limiter, events, used } = limiterFor({ store: watchable(memoryStore({ clock })) });
     await limiter.run(
       call,
-      async (_signal, report) => {
+      async ({ addUsage }) => {
         clock.advance(30);
-        report({ tokens: 500 });
+        addUsage({ tokens: 500 });
         await sleep(60);
       },
       { leaseMs: 30 },

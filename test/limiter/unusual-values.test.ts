@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type Limiter, type LimiterEvent, type PolicyInput } from "tollgate";
-import { createClient } from "tollgate/client";
+import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { served } from "../service/served.ts";
 import { isMisuse } from "./fixture.ts";
@@ -23,7 +23,7 @@ async function limiterIn(place: string): Promise<{ limiter: Limiter; events: Lim
   if (place === "a limiter")
     return { limiter: createLimiter({ policy: POLICY, store: memoryStore(), onEvent }), events };
   const { url } = await served({ policy: POLICY });
-  return { limiter: createClient({ url, onEvent }), events };
+  return { limiter: createRemoteLimiter({ url, onEvent }), events };
 }
 
 const thrower = () => {
@@ -79,7 +79,7 @@ for (const place of ["a limiter", "a client"]) {
         const ran = await limiter.run({ tool: "x", session: "s", args: { n: count++ } }, () => result);
         // A symbol and a function are nothing in JSON, and so is NaN.
         assert.equal(ran.allowed, true, what);
-        await limiter.report({ tool: "x", session: "s" }, { result: count });
+        await limiter.reportOutcome({ tool: "x", session: "s" }, { result: count });
       }
       await limiter.close();
     });
@@ -93,7 +93,7 @@ for (const place of ["a limiter", "a client"]) {
           () => assert.fail("resolved"),
           (thrown) => assert.equal(thrown, error),
         );
-        await limiter.report({ tool: "x", session: "s" }, { result: count++ });
+        await limiter.reportOutcome({ tool: "x", session: "s" }, { result: count++ });
         await limiter.reset({ limit: "same-call", session: "s", args: {} });
       }
       assert.deepEqual(

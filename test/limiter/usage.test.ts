@@ -2,8 +2,16 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Call, createLimiter, type Limiter, type LimiterEvent, type Report, type ReportOptions } from "tollgate";
-import { createClient } from "tollgate/client";
+import {
+  type AddUsage,
+  type AddUsageOptions,
+  type Call,
+  createLimiter,
+  type Limiter,
+  type LimiterEvent,
+  type RunContext,
+} from "tollgate";
+import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { served } from "../service/served.ts";
 import { POLICY } from "./fixture.ts";
@@ -25,7 +33,7 @@ const sides: Record<string, (more?: object) => Promise<Side>> = {
   async "a client"(more = {}) {
     const events: LimiterEvent[] = [];
     const { url } = await served({ policy: { ...POLICY, ...more }, store: memoryStore() });
-    return sideOf(createClient({ url, onEvent: (event) => events.push(event) }), events);
+    return sideOf(createRemoteLimiter({ url, onEvent: (event) => events.push(event) }), events);
   },
 };
 
@@ -37,8 +45,8 @@ function sideOf(limiter: Limiter, events: LimiterEvent[]): Side {
   return { limiter, events, used };
 }
 
-/** What a report of untyped code may be. */
-type Anything = (usage: unknown, options?: ReportOptions) => void;
+/** What untyped code may add. */
+type Anything = (usage: unknown, options?: AddUsageOptions) => void;
 
 const throwing = {
   get tokens(): number {
@@ -60,7 +68,7 @@ for (const [name, make] of Object.entries(sides)) {
       ["nothing", { tokens: undefined }, "tokens", /^nothing$/],
       ["a unit that no limit counts", { euros: 3 }, "euros", /^"euros"$/],
       ["a number alone", 12, null, /^12$/],
-      ["no report", undefined, null, /^nothing$/],
+      ["no usage", undefined, null, /^nothing$/],
       ["a promise that is rejected", () => Promise.reject(new Error("no count")), null, /^\{\}$/],
       ["a promise for a unit", () => ({ tokens: Promise.reject(new Error("no count")) }), "tokens", /^\{\}$/],
       ["a list", [12], null, /^\[12\]$/],
@@ -72,8 +80,8 @@ for (const [name, make] of Object.entries(sides)) {
       for (const onError of ["charge", "refund"] as const) {
         it(`charges the estimate, emits an event and returns the value: ${what}, onError ${onError}`, async () => {
           const { limiter, events, used } = await make({ onError });
-          const ran = await limiter.run(CALL, (_signal, report) => {
-            (report as Anything)(typeof usage === "function" ? usage() : usage);
+          const ran = await limiter.run(CALL, ({ addUsage }) => {
+            (addUsage as Anything)(typeof usage === "function" ? usage() : usage);
             return "answer";
           });
           assert.equal(ran.allowed && ran.value, "answer");
@@ -82,15 +90,15 @@ for (const [name, make] of Object.entries(sides)) {
           assert.ok(event?.type === "usage-unusable", JSON.stringify(events));
           assert.deepEqual([event.unit, event.call.tool, more.length], [unit, "model", 0]);
           assert.match(event.got, got);
-          assert.match(event.hold, /^run-[\w-]{28,36}$/);
+          assert.match(event.holdId, /^run-[\w-]{28,36}$/);
         });
       }
     }
 
-    it("counts the good units of a report beside a bad one", async () => {
+    it("counts the good units of a usage beside a bad one", async () => {
       const { limiter, events, used } = await make();
       const call = { ...CALL, tool: "book", user: "u1" };
-      await limiter.run(call, (_signal, report) => report({ tokens: 30, usd_micros: -1, calls: 2, euros: 5 }));
+      await limiter.run(call, ({ addUsage }) => addUsage({ tokens: 30, usd_micros: -1, calls: 2, euros: 5 }));
       assert.deepEqual(await used(), { calls: 2, tokens: 30, money: 300 });
       assert.deepEqual(
         events.map((event) => event.type === "usage-unusable" && event.unit),
@@ -100,23 +108,23 @@ for (const [name, make] of Object.entries(sides)) {
 
     it("never charges less than what was reported beside a bad figure, nor lets one lower a total", async () => {
       const { limiter, used } = await make();
-      await limiter.run(CALL, (_signal, report) => {
-        report({ tokens: 900 });
-        report({ tokens: -600 });
+      await limiter.run(CALL, ({ addUsage }) => {
+        addUsage({ tokens: 900 });
+        addUsage({ tokens: -600 });
       });
       assert.equal((await used()).tokens, 900);
       const second = { ...CALL, cost: { tokens: 50 } };
-      await limiter.run(second, (_signal, report) => {
-        report({ tokens: 20 });
-        report({ tokens: Number.NaN });
+      await limiter.run(second, ({ addUsage }) => {
+        addUsage({ tokens: 20 });
+        addUsage({ tokens: Number.NaN });
       });
       assert.equal((await used()).tokens, 950);
     });
 
     it("charges a failed call the estimate of what it reported badly", async () => {
       const { limiter, used } = await make({ onError: "refund" });
-      const failing = (_signal: AbortSignal, report: Report) => {
-        report({ tokens: Number.NaN });
+      const failing = ({ addUsage }: RunContext) => {
+        addUsage({ tokens: Number.NaN });
         throw new Error("tool broke");
       };
       await assert.rejects(limiter.run(CALL, failing), /tool broke/);
@@ -126,31 +134,31 @@ for (const [name, make] of Object.entries(sides)) {
     it("charges nothing for a bad figure of a unit of which nothing was held", async () => {
       const { limiter, events, used } = await make();
       const call = { tool: "search", session: "s1" };
-      const ran = await limiter.run(call, (_signal, report) => report({ tokens: -7 }));
+      const ran = await limiter.run(call, ({ addUsage }) => addUsage({ tokens: -7 }));
       assert.ok(ran.allowed);
       assert.deepEqual([await used(), events.length], [{ calls: 1, tokens: 0, money: 0 }, 1]);
     });
 
     it("charges at least the estimate where only a part is known, without an event", async () => {
       const { limiter, events, used } = await make();
-      await limiter.run(CALL, (_signal, report) => report({ tokens: 30 }, { partial: true }));
+      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 30 }, { partial: true }));
       assert.equal((await used()).tokens, 400);
-      await limiter.run(CALL, (_signal, report) => report({ tokens: 500 }, { partial: true }));
+      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 500 }, { partial: true }));
       assert.equal((await used()).tokens, 900);
       assert.deepEqual(events, []);
     });
 
-    it("skips units that no limit counts without an event where the report says so", async () => {
+    it("skips units that no limit counts without an event where the option says so", async () => {
       const { limiter, events, used } = await make();
-      await limiter.run(CALL, (_signal, report) => report({ tokens: 30, euros: 5 }, { skipUnknown: true }));
+      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 30, euros: 5 }, { skipUnknown: true }));
       assert.deepEqual([(await used()).tokens, events], [30, []]);
     });
 
-    it("emits an event for a report after the end, and does not throw", async () => {
+    it("emits an event for a usage after the end, and does not throw", async () => {
       const { limiter, events, used } = await make();
-      const reports: Report[] = [];
-      await limiter.run({ ...CALL, cost: { tokens: 1 } }, (_signal, report) => reports.push(report));
-      reports[0]?.({ tokens: 70 });
+      const added: AddUsage[] = [];
+      await limiter.run({ ...CALL, cost: { tokens: 1 } }, ({ addUsage }) => added.push(addUsage));
+      added[0]?.({ tokens: 70 });
       const [event] = events;
       assert.ok(event?.type === "usage-unusable");
       assert.deepEqual([event.unit, event.got, (await used()).tokens], [null, "one after it", 1]);
@@ -158,10 +166,10 @@ for (const [name, make] of Object.entries(sides)) {
 
     it("emits each fault once, and at most 16 for one call", async () => {
       const { limiter, events } = await make();
-      await limiter.run(CALL, (_signal, report) => {
-        for (let i = 0; i < 100; i++) report({ tokens: -1 });
+      await limiter.run(CALL, ({ addUsage }) => {
+        for (let i = 0; i < 100; i++) addUsage({ tokens: -1 });
         assert.equal(events.length, 1);
-        for (let i = 0; i < 100; i++) report({ [`euros_${i}${"x".repeat(1_000)}`]: 1 });
+        for (let i = 0; i < 100; i++) addUsage({ [`euros_${i}${"x".repeat(1_000)}`]: 1 });
       });
       assert.equal(events.length, 16);
       assert.ok(events.every((event) => JSON.stringify(event).length < 1_000));
@@ -177,9 +185,9 @@ describe("a policy that is reloaded while a call runs", () => {
     const events: LimiterEvent[] = [];
     const limiter = createLimiter({ policy: POLICY, store: memoryStore(), onEvent: (event) => events.push(event) });
     const run = () =>
-      limiter.run({ tool: "model", session: "s1" }, (_signal, report) => {
+      limiter.run({ tool: "model", session: "s1" }, ({ addUsage }) => {
         limiter.reload(CALLS_ALONE);
-        report({ tokens: 30 });
+        addUsage({ tokens: 30 });
         return "answer";
       });
     for (const reports of [0, 1]) {
@@ -194,11 +202,11 @@ describe("a policy that is reloaded while a call runs", () => {
     const events: LimiterEvent[] = [];
     const money = limits.filter(({ name }) => name !== "tokens");
     const { url, service } = await served({ policy: POLICY, store: memoryStore() });
-    const limiter = createClient({ url, onEvent: (event) => events.push(event) });
+    const limiter = createRemoteLimiter({ url, onEvent: (event) => events.push(event) });
     const call = { ...CALL, tool: "book", user: "u1" };
-    const ran = await limiter.run(call, (_signal, report) => {
+    const ran = await limiter.run(call, ({ addUsage }) => {
       service.reload({ ...POLICY, limits: money });
-      report({ tokens: 30, usd_micros: 120 });
+      addUsage({ tokens: 30, usd_micros: 120 });
       return "answer";
     });
     assert.equal(ran.allowed && ran.value, "answer");

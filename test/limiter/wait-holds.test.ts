@@ -76,8 +76,8 @@ for (const where of ["memory", "a slow store"]) {
       assert.equal((await first).allowed, true);
       const second = limiter.run(
         call,
-        async (_, report) => {
-          report({ tokens: 100 });
+        async ({ addUsage }) => {
+          addUsage({ tokens: 100 });
           await answered;
         },
         { maxWaitMs: 1_000 },
@@ -104,13 +104,13 @@ describe("reserve with maxWaitMs", () => {
     await advance(600, 100);
     const [first, second, third, fourth] = await holds;
     assert.ok(first?.allowed && second?.allowed && third?.allowed && fourth?.allowed);
-    const settled = await second.settle({ tokens: 4 });
+    const settled = await second.hold.settle({ tokens: 4 });
     assert.equal(settled.status, "settled");
-    await third.release();
-    assert.equal(await fourth.extend({ leaseMs: 5_000 }), true);
+    await third.hold.release();
+    assert.equal(await fourth.hold.extend({ leaseMs: 5_000 }), true);
     assert.equal((await used()).total, 3);
     await advance(4_999, 4_999);
-    assert.equal((await fourth.settle({ tokens: 10 })).status, "settled");
+    assert.equal((await fourth.hold.settle({ tokens: 10 })).status, "settled");
     await limiter.close();
   });
 
@@ -123,7 +123,7 @@ describe("reserve with maxWaitMs", () => {
     const ask = async (isReleased: boolean) => {
       const held = await limiter.reserve(CALL, { maxWaitMs: 10_000 });
       assert.ok(held.allowed);
-      if (isReleased) await held.release();
+      if (isReleased) await held.hold.release();
       else allowedAtMs.push(nowMs());
     };
     const calls = Array.from({ length: 12 }, (_, i) => ask(i % 3 === 1));
@@ -152,7 +152,7 @@ describe("reserve with maxWaitMs", () => {
     const asked = limiter.run(call, () => "ran", { maxWaitMs: 20_000 });
     await turns();
     limiter.reload(policyOf(["at"]));
-    if (first.allowed) await first.release();
+    if (first.allowed) await first.hold.release();
     await turns();
     assert.equal((await asked).allowed, true);
     assert.equal((await used())["at-once"], 0);
@@ -195,7 +195,7 @@ describe("reserve with maxWaitMs", () => {
       );
       await assert.rejects(limiter.reserve(CALL, { maxWaitMs }), isRefused);
     }
-    const hold = limiter.hold("h", { ...CALL, cost: { calls: 1, tokens: 1 } });
+    const hold = limiter.getHold("h", { ...CALL, cost: { calls: 1, tokens: 1 } });
     await assert.rejects(hold.extend({ maxWaitMs: 10 } as never), isMisuse("invalid-option"));
     await limiter.close();
   });
@@ -241,13 +241,15 @@ describe("a run or a reservation that does not wait to the end", () => {
       await assert.rejects(asked, { name: "AbortError" });
       const again =
         verb === "run"
-          ? limiter.run({ ...whole, idempotencyKey: "k" }, (_, report) => report({ tokens: 7 }), { maxWaitMs: 500 })
+          ? limiter.run({ ...whole, idempotencyKey: "k" }, ({ addUsage }) => addUsage({ tokens: 7 }), {
+              maxWaitMs: 500,
+            })
           : limiter.reserve({ ...whole, idempotencyKey: "k" }, { maxWaitMs: 500 });
       await turns();
       await advance(200, 100);
       const answer = await again;
       assert.equal(answer.allowed, true);
-      assert.equal(("decision" in answer ? answer.decision : answer).replayed, true);
+      assert.equal(answer.replayed, true);
       assert.equal((await used()).total, 2);
       await limiter.close();
     });

@@ -364,7 +364,7 @@ describe("a call that is sent again while others wait for its slot", () => {
         waiting.map(({ hasBegun }) => hasBegun),
         [quota === 2, false],
       );
-      if (first.allowed) await first.release();
+      if (first.allowed) await first.hold.release();
       for (const { end, ran } of waiting) {
         await turns();
         end();

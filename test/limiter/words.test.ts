@@ -54,7 +54,7 @@ describe("a policy with all of it", () => {
     const booked = await limiter.run({ ...call, tool: "book_service" }, () => "booked");
     assert.equal(booked.allowed && booked.value, "booked");
     const again = await limiter.run({ ...call, tool: "book_service" }, () => "booked");
-    assert.deepEqual([again.allowed, again.decision.message?.includes("tool-per-turn")], [false, true]);
+    assert.deepEqual([again.allowed, again.message?.includes("tool-per-turn")], [false, true]);
     const money = (await limiter.usage({ user: "u1" })).find(({ limit }) => limit === "money-per-user");
     assert.deepEqual([money?.used, (money?.resetAfterMs ?? 0) <= 25 * 3_600_000], [50_000, true]);
     await limiter.close();
@@ -90,7 +90,7 @@ describe("count", () => {
     const { limiter } = limiterOf(limits);
     const held = await limiter.reserve(call("a"));
     assert.ok(held.allowed);
-    await held.release();
+    await held.hold.release();
     assert.equal((await limiter.usage({ user: "u1" }))[0]?.used, 1);
     await assert.rejects(limiter.consume({ ...call("b"), cost: { sessions: 2 } }), isMisuse("unknown-unit"));
     await assert.rejects(
@@ -147,9 +147,9 @@ describe("streak", () => {
 
   it("denies after so many errors in a row, until another outcome or the ttl", async () => {
     const { limiter, clock } = limiterOf([errors]);
-    const fail = () => limiter.report(call, { error: new Error("broken") });
+    const fail = () => limiter.reportOutcome(call, { error: new Error("broken") });
     await fail();
-    await limiter.report(call, { result: 1 });
+    await limiter.reportOutcome(call, { result: 1 });
     await fail();
     assert.ok((await limiter.consume(call)).allowed);
     clock.advance(1_000);
@@ -183,11 +183,10 @@ describe("streak", () => {
     await limiter.run(call, () => ({ at: "x", found: 0 }));
     const third = await limiter.run(call, () => ({ found: 1 }));
     assert.equal(third.allowed, true);
-    const [verdict] = third.decision.verdicts;
-    assert.deepEqual([verdict?.allowed, verdict?.exceeded, verdict?.mode], [true, true, "warn"]);
-    assert.equal(third.decision.message, null);
+    const [verdict] = third.verdicts;
+    assert.deepEqual([verdict?.allowed, verdict?.exceeded, verdict?.mode, third.message], [true, true, "warn", null]);
     assert.equal(
-      third.decision.notice,
+      third.notice,
       "Warning: the last 2 calls of this tool with these arguments had the same result. Do not repeat it: change the arguments, use another tool, or finish with what you have.",
     );
     assert.equal((await limiter.consume(call)).notice, null);
@@ -233,7 +232,7 @@ describe("grant", () => {
     assert.equal((await limiter.consume({ ...call, cost: { calls: 2 } })).allowed, false);
     clock.advance(60_000);
     const denied = await limiter.consume(call);
-    assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, 3_540_000]);
+    assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, null]);
     assert.deepEqual(
       events.map(({ type }) => type),
       ["grant", "grant"],
@@ -268,6 +267,7 @@ describe("grant", () => {
       dimensions: { session: "s1" },
       unit: "calls",
       quota: 8,
+      capacity: 8,
       granted: 10,
       grants: [{ id: "g1", units: 10, endsInMs: 59_000 }],
       used: 7,
@@ -313,8 +313,8 @@ describe("grant", () => {
     }
     const held = await limiter.reserve({ tool: "x", session: "s1", cost: { tokens: 14 } });
     assert.ok(held.allowed);
-    const settled = await held.settle({ tokens: 12 });
-    const replayed = await held.settle({ tokens: 12 });
+    const settled = await held.hold.settle({ tokens: 12 });
+    const replayed = await held.hold.settle({ tokens: 12 });
     for (const { usages } of [settled, replayed]) {
       assert.deepEqual([usages[0]?.granted, usages[0]?.used, usages[0]?.remaining], [8, 12, 6]);
     }

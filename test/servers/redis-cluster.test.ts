@@ -100,9 +100,9 @@ for (const [name, client] of Object.entries(clients)) {
       const second = await limiter.reserve({ tool: "slow", ...of });
       assert.equal((await limiter.reserve({ tool: "slow", ...of })).allowed, false);
       assert.equal((await used(of))["per-user"], 2);
-      await held.release();
+      await held.hold.release();
       assert.ok(second.allowed);
-      await second.settle();
+      await second.hold.settle();
       assert.deepEqual(await used(of), { "per-session": 1, "per-user": 1, "tenant-rate": 1, "new-sessions": 1 });
     });
 

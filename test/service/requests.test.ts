@@ -289,7 +289,7 @@ limits:
       );
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const right = await post("/v1/release", op, { key: texts.acme });
-      assert.deepEqual([right.status, right.json.problem], [200, null]);
+      assert.deepEqual([right.status, right.json.status], [200, "settled"]);
       assert.deepEqual(await usedOf(), { "per-tool": 0, mine: 0 });
     });
   }

@@ -109,12 +109,12 @@ describe("tollgate serve", () => {
     assert.equal(refused.status, 2);
     assert.match(refused.stderr, /tollgate keys create --keys keys\.json --scope decide/);
     const made = await tollgate(
-      ["keys", "create", "--keys", "keys.json", "--scope", "decide", "--tenant", "acme", "--audit", "audit.jsonl"],
+      ["keys", "create", "--file", "keys.json", "--scope", "decide", "--tenant", "acme", "--audit", "audit.jsonl"],
       folder,
     );
     assert.match(made.stdout, /^tg_[a-z0-9]{12}_[\w-]{43}\n$/);
     const id = made.stdout.split("_")[1] ?? "";
-    const listed = await tollgate(["keys", "list", "--keys", "keys.json"], folder);
+    const listed = await tollgate(["keys", "list", "--file", "keys.json"], folder);
     assert.match(listed.stdout, new RegExp(`^${id} +decide +acme`, "m"));
     const { url, kill, ended } = await serve(folder, "--host", "0.0.0.0", "--keys", "keys.json", "--store", "memory:");
     const local = url.replace("0.0.0.0", "127.0.0.1");
@@ -122,7 +122,7 @@ describe("tollgate serve", () => {
     const call = { tool: "x", session: "s" };
     assert.equal((await consume(local, call)).status, 401);
     assert.equal((await consume(local, call, { authorization })).status, 200);
-    const revoked = await tollgate(["keys", "revoke", id, "--keys", "keys.json", "--audit", "audit.jsonl"], folder);
+    const revoked = await tollgate(["keys", "revoke", id, "--file", "keys.json", "--audit", "audit.jsonl"], folder);
     assert.equal(revoked.status, 0, revoked.stderr);
     while ((await consume(local, call, { authorization })).status !== 401) await sleep(50);
     const acts = readFileSync(join(folder, "audit.jsonl"), "utf8").trim().split("\n");

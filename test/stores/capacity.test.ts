@@ -85,7 +85,7 @@ describe("a memory store at its bound", () => {
   it("lets every run end: 2,000 runs over 100 buckets leave no slot taken", async () => {
     const { limiter, events } = limiterOf(memoryStore({ maxBuckets: 100, clock: fakeClock() }));
     for (let i = 0; i < 2_000; i++) {
-      const ran = await limiter.run(call, (_, report) => report({ tokens: 7 }));
+      const ran = await limiter.run(call, ({ addUsage }) => addUsage({ tokens: 7 }));
       assert.equal(ran.allowed, true, `run ${i}`);
     }
     assert.deepEqual(events, []);
@@ -116,8 +116,8 @@ describe("a memory store at its bound", () => {
     for (let i = 0; i < 1_100; i++) {
       const held = await limiter.reserve(call);
       assert.ok(held.allowed);
-      await held.settle({ tokens: 1 });
-      holds.push(held);
+      await held.hold.settle({ tokens: 1 });
+      holds.push(held.hold);
     }
     assert.equal((await holds.at(-1)?.settle({ tokens: 1 }))?.replayed, true);
     assert.equal((await holds.at(-900)?.settle({ tokens: 1 }))?.replayed, true);
@@ -150,7 +150,7 @@ for (const [name, make] of Object.entries(bounded)) {
       for (let i = 0; i < 2; i++) {
         const held = await limiter.reserve({ ...call, turn: `t${i}` });
         assert.ok(held.allowed);
-        holds.push(held);
+        holds.push(held.hold);
       }
       await fill(limiter);
       return { clock, limiter, events, holds, most, size };
@@ -196,7 +196,9 @@ for (const [name, make] of Object.entries(bounded)) {
     it("runs calls of buckets that are there, one after the other, and reports what came of them", async () => {
       const { limiter, events } = await full();
       for (let i = 0; i < 50; i++) {
-        const ran = await limiter.run({ ...call, turn: "full-1" }, (_, report) => report({ tokens: 1, usd_micros: 1 }));
+        const ran = await limiter.run({ ...call, turn: "full-1" }, ({ addUsage }) =>
+          addUsage({ tokens: 1, usd_micros: 1 }),
+        );
         assert.equal(ran.allowed, true, `run ${i}`);
       }
       assert.deepEqual(events, []);
@@ -206,7 +208,7 @@ for (const [name, make] of Object.entries(bounded)) {
     it("stays bounded whatever is settled that was never held", async () => {
       const { limiter, most, size } = await full();
       const made = Array.from({ length: most / 4 }, (_, i) =>
-        limiter.hold(`made-up-${i}`, { ...call, turn: `made-up-${i}` }).settle({ tokens: 1, usd_micros: 1 }),
+        limiter.getHold(`made-up-${i}`, { ...call, turn: `made-up-${i}` }).settle({ tokens: 1, usd_micros: 1 }),
       );
       const settled = await Promise.allSettled(made);
       const refused = settled.filter((each) => each.status === "rejected" && isCapacity(each.reason)).length;

@@ -57,9 +57,9 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
     async wrapGenerate({ doGenerate, params, model }) {
       const ran = await guard.run(
         callOf(params),
-        async (report) => {
+        async (addUsage) => {
           const result = await doGenerate();
-          book(report, () => {
+          book(addUsage, () => {
             const parts: readonly Part[] = Array.isArray(result.content) ? result.content : [];
             return reportedOf(result.usage, model, result.response?.modelId, parts.some(isWritten));
           });
@@ -67,13 +67,11 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
         },
         { signal: params.abortSignal, maxWaitMs },
       );
-      return ran.allowed
-        ? ran.value
-        : { ...DENIED, content: [{ type: "text", text: ran.decision.detail }], warnings: [] };
+      return ran.allowed ? ran.value : { ...DENIED, content: [{ type: "text", text: ran.detail }], warnings: [] };
     },
     async wrapStream({ doStream, params, model }) {
       const begun = await guard.begin(callOf(params), { signal: params.abortSignal, maxWaitMs });
-      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(begun.decision.detail)) };
+      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(begun.detail)) };
       let hasAnswer = false;
       let isFinished = false;
       let modelId: unknown;
@@ -82,7 +80,7 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
         if (part.type === "response-metadata") modelId = part.modelId;
         if (part.type !== "finish" || isFinished) return false;
         isFinished = true;
-        book(begun.report, () => reportedOf(part.usage, model, modelId, hasAnswer));
+        book(begun.addUsage, () => reportedOf(part.usage, model, modelId, hasAnswer));
         return true;
       };
       try {

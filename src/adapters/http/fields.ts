@@ -25,7 +25,7 @@ const MAX_INTEGER = 999_999_999_999_999;
 type Shown = Verdict & { readonly capacity: number; readonly remaining: number };
 
 /** `RateLimit-Policy` and `RateLimit` as in drafts 8 to 11: an item for each limit that may deny. */
-export function draft11Fields(decision: Decision): Fields {
+export function draft11Headers(decision: Decision): Fields {
   const shown = decision.verdicts.filter(isShown);
   if (shown.length === 0) return {};
   const policies = shown.map((each) => {
@@ -36,7 +36,7 @@ export function draft11Fields(decision: Decision): Fields {
 }
 
 /** `RateLimit` as in draft 7, of the limit that binds, and `RateLimit-Policy` of those with a window. */
-export function draft7Fields(decision: Decision): Fields {
+export function draft7Headers(decision: Decision): Fields {
   const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   const { capacity, remaining } = verdict;
@@ -48,7 +48,7 @@ export function draft7Fields(decision: Decision): Fields {
  * `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` as in draft 6, of the limit that binds, and
  * `RateLimit-Policy` of those with a window.
  */
-export function draft6Fields(decision: Decision): Fields {
+export function draft6Headers(decision: Decision): Fields {
   const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   return {

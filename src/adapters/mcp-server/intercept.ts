@@ -15,7 +15,7 @@ export interface Server {
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
 /** Runs a tool if its call is allowed, and gives what to answer. */
-type Judge = (params: Params, context: Context, run: () => unknown) => Promise<unknown>;
+export type Judge = (params: Params, context: Context, run: () => unknown) => Promise<unknown>;
 
 /** The server that handles requests, which an `McpServer` has inside. */
 export function lowLevel(server: Server | { readonly server: Server }): Server {

@@ -1,7 +1,7 @@
 // A model under limits: each call of it is judged, and booked with the tokens that it took.
 
 import { invalidOption } from "../../kernel/errors.ts";
-import type { Report } from "../../limiter.ts";
+import type { AddUsage } from "../../limiter.ts";
 import { readIterator } from "../guard/reading.ts";
 import type { Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
@@ -43,22 +43,22 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
   if (typeof model?.getResponse !== "function") throw invalidOption("model", "a Model, not its name", model);
   const guarded: AnyModel = {
     async getResponse(request: Request) {
-      const answer = async (report: Report) => {
+      const answer = async (addUsage: AddUsage) => {
         const response = await model.getResponse(withNotices(request));
-        book(report, () => reportedOf(response));
+        book(addUsage, () => reportedOf(response));
         return spoken(request, response).response;
       };
       const ran = await guard.run(call, answer, { signal: request.signal, maxWaitMs });
-      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(ran.decision.detail)] };
+      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(ran.detail)] };
     },
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, { signal: request.signal, maxWaitMs });
-      if (!begun.allowed) return yield* deniedEvents(begun.decision.detail);
+      if (!begun.allowed) return yield* deniedEvents(begun.detail);
       let isFinished = false;
       const onEvent = ({ type, response }: { readonly type: string; readonly response?: Response }) => {
         if (type !== "response_done" || isFinished) return false;
         isFinished = true;
-        book(begun.report, () => reportedOf(response ?? {}));
+        book(begun.addUsage, () => reportedOf(response ?? {}));
         return true;
       };
       let events: AsyncIterable<Parameters<typeof onEvent>[0]>;

@@ -69,11 +69,11 @@ export async function invokeGuarded(
   try {
     const ran = await guard.run(call, run, { signal: details?.signal });
     if (!ran.allowed) {
-      const text = ran.decision.message;
+      const text = ran.message;
       noteDenial(text);
       return text;
     }
-    if (tool.outputSchema === undefined) noteFor(runContext, call.id, ran.value, ran.decision);
+    if (tool.outputSchema === undefined) noteFor(runContext, call.id, ran.value, ran);
     return ran.value;
   } catch (error) {
     if (error instanceof ErrorResult) return error.result;

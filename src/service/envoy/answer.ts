@@ -94,7 +94,7 @@ function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
     code,
     currentLimit: {
       name: verdict.limit,
-      requestsPerUnit: Math.min(verdict.capacity, MAX_UINT32),
+      requestsPerUnit: Math.min(verdict.quota, MAX_UINT32),
       unit: unitOf(verdict),
     },
     limitRemaining: Math.min(verdict.remaining, MAX_UINT32),
@@ -106,10 +106,10 @@ function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
 }
 
 /** A limit that denies calls, and that counts against a number. */
-type Shown = Verdict & { readonly capacity: number; readonly remaining: number };
+type Shown = Verdict & { readonly quota: number; readonly capacity: number; readonly remaining: number };
 
 function isShown(verdict: Verdict): verdict is Shown {
-  return verdict.mode === "enforce" && verdict.capacity !== null && verdict.remaining !== null;
+  return verdict.mode === "enforce" && verdict.quota !== null;
 }
 
 /** Of the limits that bind denied calls, the one that keeps its call waiting longest; else the one with the smallest share left. */

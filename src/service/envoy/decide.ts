@@ -34,7 +34,7 @@ export class Decider {
     );
     const decisions = answers.map((answer) => (answer.status === "fulfilled" ? answer.value : null));
     const failure = answers.find(({ status }) => status === "rejected");
-    const holds = decisions.flatMap((decision) => (isHeld(decision) ? [decision] : []));
+    const holds = decisions.flatMap((decision) => (isHeld(decision) ? [decision.hold] : []));
     const isDenied = failure !== undefined || decisions.some((decision) => decision?.allowed === false);
     if (isDenied) await Promise.all(holds.map((hold) => this.#end(hold.release())));
     else for (const hold of holds) await this.#settleLater(hold);
@@ -77,5 +77,5 @@ export class Decider {
 }
 
 function isHeld(decision: Decision | null): decision is Reserved {
-  return decision !== null && "settle" in decision;
+  return decision !== null && "hold" in decision;
 }

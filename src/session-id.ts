@@ -1,8 +1,8 @@
 // Session ids that nobody but the server can make: signed, bound to a tenant, expiring. It keeps nothing, and does not say
 // who may have how many of them.
 
-import { dimensionValue } from "../kernel/call.ts";
-import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { dimensionValue } from "./kernel/call.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { type Bytes, importKeys, type Ring, type SessionKey, secretsOf } from "./session-id/keys.ts";
 
 export type { SessionKey } from "./session-id/keys.ts";
@@ -60,16 +60,16 @@ const DECOY_PARTS = ["", `v1.k1.${"A".repeat(22)}.00000000`, "", "", "0", "A".re
  *
  * @example
  * ```ts
- * import { sessionIds } from "tollgate/adapters/session-id";
+ * import { createSessionIds } from "tollgate/session-id";
  *
- * const ids = sessionIds({ keys: [{ id: "k1", secret: crypto.getRandomValues(new Uint8Array(32)) }] });
+ * const ids = createSessionIds({ keys: [{ id: "k1", secret: crypto.getRandomValues(new Uint8Array(32)) }] });
  * const token = await ids.issue({ tenant: "acme" });
  * const own = await ids.verify(token, { tenant: "acme" });
  * const foreign = await ids.verify(token, { tenant: "other" });
  * console.log(own?.session.length, foreign); // 22 null
  * ```
  */
-export function sessionIds(options: SessionIdOptions): SessionIds {
+export function createSessionIds(options: SessionIdOptions): SessionIds {
   checkOptionKeys(options, ["keys", "maxAgeMs", "clock"]);
   const { maxAgeMs = 86_400_000, clock = { nowMs: () => Date.now() } } = options;
   const secrets = secretsOf(options.keys);

@@ -1,6 +1,6 @@
 // The secrets that sign session ids, checked and ready to sign.
 
-import { checkOptionKeys, invalidOption, MisuseError } from "../../kernel/errors.ts";
+import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
 
 /** A secret that signs. */
 export interface SessionKey {

@@ -1,11 +1,11 @@
 // The bridge for programs that count tool calls by hand: the methods of the usual ToolRateLimiter class, over a store
 // that all instances share. It knows one session and its present turn; how a call is judged is the limiter's affair.
 
-import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "../kernel/errors.ts";
-import type { PolicyInput } from "../kernel/policy-input.ts";
-import { checkMaxWait, createLimiter, type Limiter } from "../limiter.ts";
-import type { Store } from "../store.ts";
+import type { Decision } from "./kernel/decision.ts";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "./kernel/errors.ts";
+import type { PolicyInput } from "./kernel/policy-input.ts";
+import { checkMaxWait, createLimiter, type Limiter } from "./limiter.ts";
+import type { Store } from "./store.ts";
 
 /** How often one tool may be called: whole numbers from 0 (never) to 2^53 - 1. */
 export interface ToolLimits {
@@ -60,7 +60,7 @@ const MAX_OTHER_LENGTH = 256;
  *
  * @example
  * ```ts
- * import { ToolRateLimiter } from "tollgate/adapters/tool-rate-limiter";
+ * import { ToolRateLimiter } from "tollgate/tool-rate-limiter";
  * import { memoryStore } from "tollgate/stores/memory";
  *
  * const limits = { send_email: { maxPerTurn: 1, maxPerSession: 3 } };

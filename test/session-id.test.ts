@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import { createLimiter, MisuseError } from "tollgate";
-import { type SessionIdOptions, type SessionKey, sessionIds } from "tollgate/adapters/session-id";
+import { type SessionIdOptions, type SessionKey, createSessionIds } from "tollgate/session-id";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
@@ -10,7 +10,7 @@ const keyOf = (id: string, letter: string): SessionKey => ({ id, secret: letter.
 const [first, second] = [keyOf("k1", "a"), keyOf("k2", "b")];
 const acme = { tenant: "acme" };
 const clock = fakeClock();
-const ids = sessionIds({ keys: [first], clock });
+const ids = createSessionIds({ keys: [first], clock });
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /** A text with one character replaced. */
@@ -90,14 +90,14 @@ describe("session ids", () => {
 
   it("end with their age, and not before", async () => {
     const time = fakeClock();
-    const short = sessionIds({ keys: [first], maxAgeMs: 1_000, clock: time });
+    const short = createSessionIds({ keys: [first], maxAgeMs: 1_000, clock: time });
     const token = await short.issue(acme);
     time.advance(999);
     assert.notEqual(await short.verify(token, acme), null);
     time.advance(1);
     assert.equal(await short.verify(token, acme), null);
 
-    const usual = sessionIds({ keys: [first], clock: time });
+    const usual = createSessionIds({ keys: [first], clock: time });
     const daily = await usual.issue(acme);
     time.advance(86_399_999);
     assert.notEqual(await usual.verify(daily, acme), null);
@@ -110,18 +110,18 @@ describe("session ids", () => {
 
   it("outlive the change of a key, until it is taken out", async () => {
     const old = await ids.issue(acme);
-    const changing = sessionIds({ keys: [second, first], clock });
+    const changing = createSessionIds({ keys: [second, first], clock });
     const young = await changing.issue(acme);
     assert.match(young, /^v1\.k2\./);
     assert.equal((await changing.verify(old, acme))?.session, (await ids.verify(old, acme))?.session);
     assert.notEqual(await changing.verify(young, acme), null);
 
-    const changed = sessionIds({ keys: [second], clock });
+    const changed = createSessionIds({ keys: [second], clock });
     assert.equal(await changed.verify(old, acme), null);
     assert.notEqual(await changed.verify(young, acme), null);
     assert.equal(await ids.verify(young, acme), null);
     // A key that has another's id, or a token that names another key, is not enough.
-    assert.equal(await sessionIds({ keys: [keyOf("k1", "z")], clock }).verify(old, acme), null);
+    assert.equal(await createSessionIds({ keys: [keyOf("k1", "z")], clock }).verify(old, acme), null);
     assert.equal(await changing.verify(old.replace(".k1.", ".k2."), acme), null);
   });
 
@@ -163,7 +163,7 @@ describe("session ids", () => {
     const good = await ids.issue(acme);
     const mac = good.lastIndexOf(".") + 1;
     const other = (at: number) => (good[at] === "A" ? "Q" : "A");
-    const stranger = sessionIds({ keys: [second], clock });
+    const stranger = createSessionIds({ keys: [second], clock });
     const tokens: Record<string, readonly [token: string, tenant: string]> = {
       good: [good, "acme"],
       "forged at its first byte": [replaced(good, mac, other(mac)), "acme"],
@@ -242,7 +242,7 @@ describe("session ids", () => {
     ];
     for (const [path, options] of wrong) {
       assert.throws(
-        () => sessionIds(options as SessionIdOptions),
+        () => createSessionIds(options as SessionIdOptions),
         (error) => {
           assert.ok(MisuseError.isInstance(error), inspect(error));
           assert.deepEqual([error.code, error.faults[0]?.path], ["invalid-option", path]);
@@ -268,10 +268,10 @@ describe("session ids", () => {
 
   it("sign with what a secret was when it was given", async () => {
     const secret = new Uint8Array(32).fill(7);
-    const copied = sessionIds({ keys: [{ id: "k1", secret }], clock });
+    const copied = createSessionIds({ keys: [{ id: "k1", secret }], clock });
     secret.fill(0);
     const token = await copied.issue(acme);
-    const zero = sessionIds({ keys: [{ id: "k1", secret }], clock });
+    const zero = createSessionIds({ keys: [{ id: "k1", secret }], clock });
     assert.equal(await zero.verify(token, acme), null);
   });
 });

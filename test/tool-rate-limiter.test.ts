@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, MisuseError, StoreError } from "tollgate";
-import { type ToolLimits, ToolRateLimiter, type ToolRateLimiterOptions } from "tollgate/adapters/tool-rate-limiter";
+import { type ToolLimits, ToolRateLimiter, type ToolRateLimiterOptions } from "tollgate/tool-rate-limiter";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { fakeClock } from "tollgate/testing";
-import { temporaryFolder } from "../temporary.ts";
+import { temporaryFolder } from "./temporary.ts";
 
 const LIMITS: Record<string, ToolLimits> = {
   search: { maxPerTurn: 3, maxPerSession: 7 },

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { createLimiter, loadPolicy } from "tollgate";
+import { createService, type Service } from "tollgate/service";
+import { type Listening, listen } from "tollgate/service/node";
+import { memoryStore } from "tollgate/stores/memory";
+import { sqliteStore } from "tollgate/stores/sqlite";
+import { keyFile } from "../../src/service/keys.ts";
+import { ROOT } from "../sources.ts";
+import { tollgate } from "./tollgate.ts";
+
+const POLICY = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 5 }]\n";
+const BUCKET = ["--limit", "per-session", "--session", "s"];
+
+const folder = mkdtempSync(join(tmpdir(), "tollgate-environment-"));
+const write = (name: string, content: string) => writeFileSync(join(folder, name), content);
+const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}) => tollgate(args, folder, env);
+
+async function json(args: readonly string[], env?: NodeJS.ProcessEnv) {
+  const { status, stdout, stderr } = await run([...args, "--json"], env);
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+before(async () => {
+  write("mine.yaml", POLICY);
+  write("store-url", "sqlite:mine.db\n");
+  const policy = loadPolicy(join(folder, "mine.yaml"));
+  const limiter = createLimiter({ policy, store: sqliteStore(join(folder, "mine.db")), prefix: "mine" });
+  await limiter.consume({ tool: "search", session: "s" });
+  await limiter.close();
+});
+after(() => rmSync(folder, { recursive: true }));
+
+describe("the environment", () => {
+  const mine = { TOLLGATE_POLICY: "mine.yaml", TOLLGATE_STORE: "sqlite:mine.db", TOLLGATE_PREFIX: "mine" };
+
+  it("sets policy, store and prefix, and a flag wins over it", async () => {
+    const [usage] = await json(["usage", "--session", "s"], mine);
+    assert.deepEqual([usage.limit, usage.used], ["per-session", 1]);
+    const [other] = await json(["usage", "--session", "s", "--prefix", "other"], mine);
+    assert.equal(other.used, 0);
+    const checked = await run(["check"], mine);
+    assert.equal(checked.stdout, "mine.yaml: fine, 1 limit\n");
+  });
+
+  it("names a file that holds the store's URL, as a flag does", async () => {
+    const { TOLLGATE_STORE: _, ...rest } = mine;
+    const [byVariable] = await json(["usage", "--session", "s"], { ...rest, TOLLGATE_STORE_FILE: "store-url" });
+    assert.equal(byVariable.used, 1);
+    const nowhere = { ...rest, TOLLGATE_STORE: "sqlite:none.db" };
+    const [byFlag] = await json(["usage", "--session", "s", "--store-file", "store-url"], nowhere);
+    assert.equal(byFlag.used, 1, "a flag wins over the environment");
+    write("two-lines", "sqlite:a.db\nsqlite:b.db\n");
+    for (const [args, message] of [
+      [["--store", "sqlite:mine.db", "--store-file", "store-url"], /--store and --store-file: expected one of them/],
+      [["--store-file", "none"], /--store-file: cannot read none: there is no such file/],
+      [["--store-file", "two-lines"], /--store-file: expected a file with one line, the store's URL/],
+    ] as const) {
+      const ran = await run(["usage", "--session", "s", ...args], rest);
+      assert.match(ran.stderr, message);
+      assert.equal(ran.status, 2);
+    }
+  });
+
+  it("is named by the help of each command, and by the docs", async () => {
+    const stdout = (await run(["serve", "--help"])).stdout.replaceAll(/\s+/g, " ");
+    for (const name of ["POLICY", "STORE", "STORE_FILE", "PREFIX", "HOST", "PORT", "LOG_LEVEL"])
+      assert.match(stdout, new RegExp(`env: TOLLGATE_${name}\\b`), name);
+    const page = readFileSync(`${ROOT}docs/cli.md`, "utf8");
+    for (const name of ["POLICY", "STORE", "STORE_FILE", "PREFIX", "URL", "API_KEY", "HOST", "PORT", "LOG_LEVEL"])
+      assert.ok(page.includes(`\`TOLLGATE_${name}\``), name);
+  });
+});
+
+describe("tollgate.yaml in the folder", () => {
+  it("is the policy of each command that is told of no other", async () => {
+    const none = await run(["check"]);
+    assert.match(none.stderr, /cannot read tollgate\.yaml: there is no such file/);
+    assert.equal(none.status, 2);
+    write("tollgate.yaml", POLICY.replace("per-session", "of-the-folder"));
+    try {
+      assert.equal((await run(["check"])).stdout, "tollgate.yaml: fine, 1 limit\n");
+      const [usage] = await json(["usage", "--session", "s", "--store", "sqlite:mine.db"]);
+      assert.equal(usage.limit, "of-the-folder");
+    } finally {
+      rmSync(join(folder, "tollgate.yaml"));
+    }
+  });
+});
+
+describe("options that may be repeated", () => {
+  it("take one value each, and leave the next argument alone", async () => {
+    const create = ["keys", "create", "--file", "k.json", "--scope", "decide", "--scope", "read"];
+    const made = await json([...create, "--tenant", "a", "--tenant", "b"]);
+    const [key] = await json(["keys", "list", "--file", "k.json"]);
+    assert.deepEqual(
+      { id: key.id, scopes: key.scopes, tenants: key.tenants },
+      { id: made.id, scopes: ["decide", "read"], tenants: ["a", "b"] },
+    );
+    const swallowed = await run(["keys", "create", "--file", "k.json", "--scope", "decide", "read"]);
+    assert.match(swallowed.stderr, /too many arguments/);
+    assert.equal(swallowed.status, 2);
+  });
+});
+
+describe("--url", () => {
+  let service: Service;
+  let server: Listening;
+  let env: NodeJS.ProcessEnv;
+
+  before(async () => {
+    const { key } = await json(["keys", "create", "--file", "keys.json", "--scope", "read", "--scope", "admin"]);
+    const keys = keyFile(join(folder, "keys.json"));
+    service = createService({ policy: POLICY, store: memoryStore(), keys });
+    server = await listen(service, { port: 0 });
+    env = { TOLLGATE_URL: server.url, TOLLGATE_API_KEY: key };
+    await service.limiter.consume({ tool: "search", session: "s" });
+  });
+  after(() => server.close());
+
+  it("asks a service instead of a store", async () => {
+    const [usage] = await json(["usage", "--session", "s"], env);
+    assert.deepEqual([usage.limit, usage.used], ["per-session", 1]);
+    const { TOLLGATE_URL: url = "", ...key } = env;
+    const [byFlag] = await json(["usage", "--session", "s", "--url", url], key);
+    assert.equal(byFlag.used, 1);
+    const nothing = await run(["usage"], env);
+    assert.equal(nothing.stdout, "No limit of the service has all of its dimensions given.\n");
+    const { before: first, after: then } = await json(["reset", ...BUCKET, "--reason", "a test"], env);
+    assert.deepEqual([first.used, then.used], [1, 0]);
+  });
+
+  it("leaves the audit log to the service", async () => {
+    const { stderr } = await run(["reset", ...BUCKET, "--json"], env);
+    assert.equal(stderr, "");
+  });
+
+  it("gives way to a store that a flag names, and is refused beside one", async () => {
+    const flags = ["--policy", "mine.yaml", "--store", "sqlite:mine.db", "--prefix", "mine"];
+    const [usage] = await json(["usage", "--session", "s", ...flags], env);
+    assert.equal(usage.used, 1);
+    for (const [args, message] of [
+      [["--url", server.url, "--store", "sqlite:mine.db"], /--store: expected nothing beside --url/],
+      [["--url", server.url, "--store-file", "store-url"], /--store-file: expected nothing beside --url/],
+      [["--url", server.url, "--policy", "mine.yaml"], /--policy: expected nothing beside --url/],
+      [["--url", "nowhere"], /--url: expected where the service is/],
+    ] as const) {
+      const ran = await run(["usage", "--session", "s", ...args]);
+      assert.match(ran.stderr, message);
+      assert.equal(ran.status, 2);
+    }
+  });
+
+  it("says when the key is wrong or the service is away", async () => {
+    const wrong = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "not a key" });
+    assert.match(wrong.stderr, /TOLLGATE_API_KEY: expected an API key/);
+    assert.equal(wrong.status, 2);
+    const refused = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "tg_none_none" });
+    assert.equal(refused.status, 3, refused.stderr);
+    const away = await run(["usage", "--session", "s"], { ...env, TOLLGATE_URL: "http://127.0.0.1:9" });
+    assert.match(away.stderr, /ECONNREFUSED|bad port/);
+    assert.equal(away.status, 3, away.stderr);
+  });
+});
+
+describe("reset at a terminal", () => {
+  /** Runs the command in a terminal of its own, and answers what it asks. */
+  async function atTerminal(args: readonly string[], answer: string) {
+    const command = [process.execPath, `${ROOT}bin/tollgate.js`, ...args].map((word) => `'${word}'`).join(" ");
+    const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], { cwd: folder });
+    const deadline = setTimeout(() => child.kill(), 30_000);
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk) => {
+      output += chunk;
+      if (chunk.includes("[y/N]")) child.stdin.write(answer);
+    });
+    const status = await new Promise((resolve) => child.once("close", resolve));
+    clearTimeout(deadline);
+    return { status, output };
+  }
+
+  const reset = ["reset", ...BUCKET, "--policy", "mine.yaml", "--store", "sqlite:mine.db", "--prefix", "mine"];
+
+  it("asks first, and does nothing unless the answer is yes", async () => {
+    const no = await atTerminal(reset, "n\n");
+    assert.match(no.output, /Empty the bucket of per-session for session=s\? \[y\/N\]/);
+    assert.match(no.output, /Nothing was changed\./);
+    assert.equal(no.status, 1);
+    const gone = await atTerminal(reset, "\x04");
+    assert.equal(gone.status, 1, gone.output);
+    const yes = await atTerminal(reset, "y\n");
+    assert.match(yes.output, /Before:[\s\S]*1 calls[\s\S]*After:[\s\S]*0 calls/);
+    assert.equal(yes.status, 0);
+    const unasked = await atTerminal([...reset, "--yes"], "");
+    assert.doesNotMatch(unasked.output, /\[y\/N\]/);
+    assert.equal(unasked.status, 0);
+  });
+});
