@@ -41,7 +41,11 @@ const WAYS: readonly Way[] = [
   { name: "looked up each time, 50,000 customers", quota: FROM_CALL, customers: MANY, options: { quotas: lookUp } },
 ];
 
-async function round({ quota, customers, options = {}, claim }: Way, redis: Redis | null, calls: number): Promise<number> {
+async function round(
+  { quota, customers, options = {}, claim }: Way,
+  redis: Redis | null,
+  calls: number,
+): Promise<number> {
   await redis?.flushall("SYNC");
   const limiter = createLimiter({
     policy: { version: 1, limits: [{ name: "monthly", per: ["tenant"], window: "month", quota }] } as PolicyInput,

@@ -146,7 +146,10 @@ function selectorContradictions({ when = {}, overrides = [], onMissing }: Parsed
 function quotasOf(limit: ParsedLimit) {
   const { quota, quotas, overrides } = allottedIn(limit);
   const own = isFromCall(quota)
-    ? ([[["quota", "default"], quota.default, undefined], [["quota", "max"], quota.max, undefined]] as const)
+    ? ([
+        [["quota", "default"], quota.default, undefined],
+        [["quota", "max"], quota.max, undefined],
+      ] as const)
     : ([[["quota"], quota, undefined]] as const);
   return [
     ...own,

@@ -31,9 +31,10 @@ describe("a quota that comes with the call", () => {
   it("holds for that call, at most the policy's max", async () => {
     const { limiter } = limiterOf();
     const quotaOf = async (quota: number | "unlimited") => (await limiter.peek(call, claim(quota))).verdicts[0]?.quota;
-    assert.deepEqual(await Promise.all([7, 0, 1_000, 1_001, "unlimited"].map((each) => quotaOf(each as never))), [
-      7, 0, 1_000, 1_000, 1_000,
-    ]);
+    assert.deepEqual(
+      await Promise.all([7, 0, 1_000, 1_001, "unlimited"].map((each) => quotaOf(each as never))),
+      [7, 0, 1_000, 1_000, 1_000],
+    );
     assert.equal((await limiter.peek(call)).verdicts[0]?.quota, 2);
   });
 
@@ -65,23 +66,36 @@ describe("a quota that comes with the call", () => {
       for (const verb of ["consume", "record", "peek", "reserve"] as const) {
         await assert.rejects(limiter[verb](call, options), isMisuse("invalid-option", "quotas.monthly"), String(quota));
       }
-      await assert.rejects(limiter.run(call, () => 1, options), isMisuse("invalid-option", "quotas.monthly"));
+      await assert.rejects(
+        limiter.run(call, () => 1, options),
+        isMisuse("invalid-option", "quotas.monthly"),
+      );
       await assert.rejects(limiter.usage({ tenant: "acme" }, options), isMisuse("invalid-option", "quotas.monthly"));
       assert.throws(() => limiter.getHold("h", call, options), isMisuse("invalid-option", "quotas.monthly"));
     }
     for (const name of ["plain", "mouthly", "__proto__", "toString"]) {
-      await assert.rejects(limiter.consume(call, { quotas: JSON.parse(`{"${name}":5}`) }), isMisuse("invalid-option", "quotas"));
+      await assert.rejects(
+        limiter.consume(call, { quotas: JSON.parse(`{"${name}":5}`) }),
+        isMisuse("invalid-option", "quotas"),
+      );
     }
     for (const quotas of [5, "monthly", [5], new Map([["monthly", 5]]), null]) {
       await assert.rejects(limiter.consume(call, { quotas } as never), isMisuse("invalid-option", "quotas"));
     }
-    assert.deepEqual((await limiter.usage({ tenant: "acme" })).map(({ used }) => used), [0, 0]);
+    assert.deepEqual(
+      (await limiter.usage({ tenant: "acme" })).map(({ used }) => used),
+      [0, 0],
+    );
     const { limiter: without } = limiterOf(plain);
     await assert.rejects(without.consume(call, claim(5)), /no limit of the policy has quota: \{ from: call \}/);
   });
 
   it("may be unlimited where the policy says so, and counts then", async () => {
-    const open: LimitInput = { name: "monthly", per: ["tenant"], quota: { from: "call", default: 1, max: "unlimited" } };
+    const open: LimitInput = {
+      name: "monthly",
+      per: ["tenant"],
+      quota: { from: "call", default: 1, max: "unlimited" },
+    };
     const { limiter } = limiterOf(open);
     for (let n = 0; n < 5; n++) {
       const { allowed, verdicts } = await limiter.consume(call, claim("unlimited"));
@@ -98,7 +112,10 @@ describe("a quota that comes with the call", () => {
       overrides: [{ when: { plan: "trial" }, quota: 1 }],
     } as LimitInput);
     const quotaOf = async (more: object) => (await limiter.peek({ ...call, ...more }, claim(9))).verdicts[0]?.quota;
-    assert.deepEqual([await quotaOf({ plan: "trial" }), await quotaOf({ tenant: "partner" }), await quotaOf({})], [1, 77, 9]);
+    assert.deepEqual(
+      [await quotaOf({ plan: "trial" }), await quotaOf({ tenant: "partner" }), await quotaOf({})],
+      [1, 77, 9],
+    );
   });
 
   it("is kept by an idempotent retry, which gets the first answer", async () => {
@@ -112,7 +129,13 @@ describe("a quota that comes with the call", () => {
   });
 
   it("is kept while the call waits, also when the policy changes meanwhile", async () => {
-    const rate: LimitInput = { name: "monthly", per: ["tenant"], window: "1s", burst: 1, quota: { ...FROM_CALL, default: 1 } };
+    const rate: LimitInput = {
+      name: "monthly",
+      per: ["tenant"],
+      window: "1s",
+      burst: 1,
+      quota: { ...FROM_CALL, default: 1 },
+    };
     const { limiter, clock } = limiterOf(rate);
     assert.ok((await limiter.consume(call, claim(10))).allowed);
     const waiting = limiter.consume(call, { ...claim(10), maxWaitMs: 1_000 });
@@ -120,7 +143,13 @@ describe("a quota that comes with the call", () => {
     clock.advance(100);
     assert.equal((await waiting).verdicts[0]?.quota, 10);
 
-    const budget: LimitInput = { name: "monthly", per: ["tenant"], algorithm: "fixed-window", window: "1h", quota: FROM_CALL };
+    const budget: LimitInput = {
+      name: "monthly",
+      per: ["tenant"],
+      algorithm: "fixed-window",
+      window: "1h",
+      quota: FROM_CALL,
+    };
     const { limiter: windowed, clock: later } = limiterOf(budget);
     for (let n = 0; n < 3; n++) await windowed.consume(call, claim(3));
     const patient = windowed.consume(call, { ...claim(3), maxWaitMs: 3_600_000 });
@@ -195,13 +224,19 @@ describe("a quota that the limiter looks up", () => {
   it("costs no call its answer when the function fails", async () => {
     const { limiter, events } = limiterOf(MONTHLY, { quotas: () => Promise.reject(new Error("no database")) });
     for (let n = 0; n < 3; n++) assert.equal((await limiter.consume(call)).allowed, n < 2);
-    assert.deepEqual(events.map(({ type }) => type), ["quota.unresolved"]);
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ["quota.unresolved"],
+    );
   });
 
   it("is not waited for by calls that no limit of it is for, nor after the limiter was closed", async () => {
     let answer: (quota: number) => void = () => {};
     const { limiter, events } = limiterOf(MONTHLY, {
-      quotas: () => new Promise((resolve) => { answer = resolve; }),
+      quotas: () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
     });
     const waiting = limiter.consume(call);
     const closing = limiter.close();
