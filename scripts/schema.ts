@@ -14,11 +14,14 @@ interface ObjectSchema {
 /** The text of policy.schema.json. */
 export function policySchemaJson(): string {
   const schema = z.toJSONSchema(policySchema, { io: "input" }) as unknown as ObjectSchema;
-  const { limits, tools, ...others } = schema.properties as Record<string, Record<string, unknown>>;
-  const { oneOf } = limits?.items as { readonly oneOf: readonly ObjectSchema[] };
+  const { limits, tools, ...others } = schema.properties as {
+    readonly limits: { readonly items: unknown };
+    readonly tools: { readonly additionalProperties?: unknown };
+  };
+  const { oneOf } = limits.items as { readonly oneOf: readonly ObjectSchema[] };
   const properties = {
     ...others,
-    tools: { ...tools, additionalProperties: extensible(tools?.additionalProperties as ObjectSchema) },
+    tools: { ...tools, additionalProperties: extensible(tools.additionalProperties as ObjectSchema) },
     limits: { ...limits, items: { anyOf: oneOf.flatMap(limitSchemas).map(extensible) } },
   };
   return `${JSON.stringify({ title: "A Tollgate policy", ...extensible(schema), properties }, null, 2)}\n`;

@@ -20,7 +20,7 @@ import { MAX_FAULTS, MAX_TEXT, readYaml } from "./yaml-text.ts";
  * const policy = parsePolicy(`
  * version: 1
  * limits:
- *   - { name: tool-per-turn, per: [session, turn, tool], quota: 5, ttl: 1h }
+ *   - { name: tool-per-turn, per: [session, turn, tool], quota: 5, resetAfterIdle: 1h }
  * `);
  * console.log(policy.limits.length); // 1
  * ```

@@ -76,7 +76,7 @@ describe("a text in YAML", () => {
       ["limits: [{ name: a", "policy:1:19", "Close each bracket, and indent what is inside."],
       [
         "limits:\n- { when: { tool: [*_x] } }",
-        "policy:2:13",
+        "policy:2:20",
         'A value that begins with * needs quotes, as in "*_read".',
       ],
       ["version: 1\n---\nversion: 1", "policy:2:1", "Remove the line --- and what follows it."],
@@ -94,7 +94,7 @@ describe("a text in YAML", () => {
     const places = faultsOf(() => parsePolicy(text)).map(({ at, path }) => `${at} ${path}`);
     assert.deepEqual(places, [
       "policy:3:59 limits[0].quotas.session.x",
-      "policy:3:84 limits[0].windw",
+      "policy:3:77 limits[0].windw",
       "policy:3:59 limits[1].quotas.session.x",
     ]);
   });
@@ -191,7 +191,7 @@ describe("a policy", () => {
     const [fault] = of({ ...limit, overrides: sets(33) });
     assert.deepEqual([fault?.path, fault?.got], ["limits[0].overrides", "33"]);
     const globs = (count: number) => Array.from({ length: count }, (_, i) => `*${i}*`);
-    const many = Array.from({ length: 4 }, (_, i) => ({ ...limit, name: `l${i}`, match: globs(1_000) }));
+    const many = Array.from({ length: 4 }, (_, i) => ({ ...limit, name: `l${i}`, when: { tool: globs(1_000) } }));
     assert.deepEqual(of(...many, { ...limit, when: { tool: [...globs(96), "send", "book"] } }), []);
     const [patterns] = of(...many, { ...limit, when: { tool: globs(97) } });
     assert.deepEqual([patterns?.path, patterns?.got], ["limits", "4097"]);

@@ -30,7 +30,12 @@ describe("a typo", () => {
       const [first = ""] = names;
       const limits: LimitInput[] = [
         { name: "tool-per-session", per: ["session", "tool"], quota, quotas: { tool: quotas } },
-        { name: "group-per-turn", per: ["session", "turn", "group"], quotas: { group: groups }, quota: "unlimited" },
+        {
+          name: "group-per-turn",
+          per: ["session", "turn", "group"],
+          quotas: { group: groups },
+          quota: "unlimited",
+        },
         {
           name: "model-tokens",
           per: ["tenant"],

@@ -38,8 +38,8 @@ describe("warnings", () => {
         "per: [session, tool], quota: 5, quotas: { tool: { serach: 1 } }",
         "per: [session], quota: 5, when: { tool: [serach, book] }",
       ],
-      '4 serach limits[0].quotas.serach unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
-      '5 serach limits[1].match[0] unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
+      '4 serach limits[0].quotas.tool.serach unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
+      '5 serach limits[1].when.tool[0] unknown-tool: No tool in "tools" is named "serach". Did you mean "search"?',
     ],
     [
       "a tool that is not there",
@@ -48,8 +48,8 @@ describe("warnings", () => {
         "per: [session], quota: 5, when: { tool: [search, cancel] }",
         "per: [session], quota: 6, when: { tool: ['*k', 'mcp_*'] }",
       ],
-      '4 cancel limits[0].match[1] unknown-tool: No tool in "tools" is named "cancel". If it is right, add it to "tools".',
-      '5 mcp_* limits[1].match[1] unknown-tool: No tool in "tools" matches "mcp_*". If it is right, add it to "tools".',
+      '4 cancel limits[0].when.tool[1] unknown-tool: No tool in "tools" is named "cancel". If it is right, add it to "tools".',
+      '5 mcp_* limits[1].when.tool[1] unknown-tool: No tool in "tools" matches "mcp_*". If it is right, add it to "tools".',
     ],
     [
       "names of tools, where the policy lists none",
@@ -59,12 +59,11 @@ describe("warnings", () => {
     [
       "what is no name of a tool",
       "",
-      ["per: [session], quota: 5, when: { tool: ['a|b', '*', '!c', 'd, e', '^f$'] }"],
+      ["per: [session], quota: 5, when: { tool: ['a|b', '*', 'd, e', '^f$'] }"],
       ...[
-        ["a|b", "limits[0].match[0]", "a|b"],
-        ["!c", "limits[0].match[2]", "!c"],
-        ["d", "limits[0].match[3]", "d, e"],
-        ["^f$", "limits[0].match[4]", "^f$"],
+        ["a|b", "limits[0].when.tool[0]", "a|b"],
+        ["d", "limits[0].when.tool[2]", "d, e"],
+        ["^f$", "limits[0].when.tool[3]", "^f$"],
       ].map(
         ([word, path, name]) =>
           `4 ${word} ${path} unknown-tool: "${name}" is taken as the name of one tool. Write one name in each entry; only * is special, and stands for any characters.`,
@@ -73,9 +72,8 @@ describe("warnings", () => {
     [
       "a pattern where only names are",
       "tools: { 'sea*': { cost: { calls: 2 } }, book: {} }",
-      ["per: [tool], quota: 5, quotas: { tool: { 'b*': 1 } }"],
+      ["per: [tool], quota: 5, quotas: { tool: { book: 1 } }"],
       '2 sea* tools["sea*"] unknown-tool: "tools" has whole names, and "sea*" is taken as one. Write an entry for each tool.',
-      '4 b* limits[0].quotas["b*"] unknown-tool: "quotas" has whole names, and "b*" is taken as one. Name each tool, or give the tools a limit of their own with "match".',
     ],
     [
       "a group that no tool has",
@@ -83,9 +81,10 @@ describe("warnings", () => {
       [
         "per: [session, group], quota: 5, quotas: { group: { T1: 1, T2: 2 } }",
         "per: [group], when: { tool: [book] }, quotas: { group: { T1: 1 } }, quota: 0",
+        "per: [user], quotas: { group: { T3: 1 }, user: { T2: 1 } }, quota: 0",
       ],
-      '4 T2 limits[0].quotas.T2 unknown-group: No tool of this limit has the group "T2".',
-      '5 T1 limits[1].quotas.T1 unknown-group: No tool of this limit has the group "T1".',
+      '4 T2 limits[0].quotas.group.T2 unknown-group: No tool of this limit has the group "T2".',
+      '5 T1 limits[1].quotas.group.T1 unknown-group: No tool of this limit has the group "T1".',
     ],
     [
       "a group that is misspelt in tools",
@@ -100,32 +99,19 @@ describe("warnings", () => {
         "per: [session, group], quota: 5, quotas: { group: { search: 1 } }",
         "per: [session, tool], quota: 5, quotas: { tool: { T1: 1 } }",
       ],
-      '4 search limits[0].quotas.search unknown-group: No tool of this limit has the group "search". It is a tool. For quotas by tool, put tool last in per.',
-      '5 T1 limits[1].quotas.T1 unknown-tool: No tool in "tools" is named "T1". It is a group. For quotas by group, put group last in per.',
+      '4 search limits[0].quotas.group.search unknown-group: No tool of this limit has the group "search". It is a tool: write tool instead of group.',
+      '5 T1 limits[1].quotas.tool.T1 unknown-tool: No tool in "tools" is named "T1". It is a group: write group instead of tool.',
     ],
     [
-      "quotas by another dimension than the last",
+      "quotas by values that are made at run time",
       TOOLS,
       [
         "per: [tool, session], quota: 5, quotas: { session: { search: 1 } }",
-        "per: [tenant], quota: 5, quotas: { tenant: { T1: 1, T3: 2 } }",
-        "per: [user, turn], quota: 5, quotas: { turn: { a: 1 } }",
-        "per: [turn], quota: 5, quotas: { turn: { a: 1 } }",
+        "per: [user, turn], quota: 5, quotas: { user: { u1: 2 }, turn: { a: 1 } }",
         "per: [tenant], quota: 6, quotas: { tenant: { search: 1, acme: 2 } }",
       ],
-      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is session, but "search" is a tool. Put tool last: per: [session, tool].',
-      '5 quotas limits[1].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "T1" is a group. Put group last: per: [tenant, group].',
-      '6 quotas limits[2].quotas wrong-dimension: "quotas" are by the last dimension of per, which is turn: its values are made at run time. For quotas by user, put user last in per.',
-      '7 quotas limits[3].quotas wrong-dimension: "quotas" are by the last dimension of per, which is turn: its values are made at run time.',
-    ],
-    [
-      "tools that only limits name, where quotas are by session",
-      "",
-      [
-        "per: [session], quota: 5, quotas: { session: { search: 1 } }",
-        "per: [session], quota: 9, when: { tool: [search] }",
-      ],
-      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is session, but "search" is a tool. Put tool last: per: [session, tool].',
+      "4 session limits[0].quotas.session wrong-dimension: These quotas are by session: its values are made at run time.",
+      "5 turn limits[1].quotas.turn wrong-dimension: These quotas are by turn: its values are made at run time.",
     ],
     [
       "a unit that no limit counts",
@@ -177,7 +163,7 @@ describe("warnings", () => {
         "4 limits[0].per[0] sesion session",
         "4 limits[0].per[1] users user",
         "5 limits[1].per[0] tennant tenant",
-        "5 limits[1].count trun turn",
+        "5 limits[1].distinct trun turn",
         "6 limits[2].overrides[0].when.tol tol tool",
       ].map((each) => {
         const [line, path, name, meant] = each.split(" ");
@@ -207,13 +193,13 @@ describe("warnings", () => {
         "per: [tool], quota: 5, quotas: { tool: { default: 1 } }",
         "per: [tenant], quota: 5, quotas: { tenant: { default: 1 } }",
       ],
-      '4 default limits[0].quotas.default unknown-tool: "default" is taken as the name of one tool. Write "quota" for all values that "quotas" does not name.',
+      '4 default limits[0].quotas.tool.default unknown-tool: "default" is taken as the name of one tool. Write "quota" for all values that "quotas" does not name.',
     ],
     [
       "a pattern with a typo",
       "tools: { web_search: {}, web_read: {} }",
       ["per: [tool], when: { tool: [wbe_*] }, quota: 5", "per: [tool], when: { tool: [web*] }, quota: 5"],
-      '4 wbe_* limits[0].match[0] unknown-tool: No tool in "tools" matches "wbe_*". Did you mean "web_*"?',
+      '4 wbe_* limits[0].when.tool[0] unknown-tool: No tool in "tools" matches "wbe_*". Did you mean "web_*"?',
     ],
     [
       "a dimension of the policy's own in two spellings",
@@ -236,7 +222,7 @@ describe("warnings", () => {
         "per: [user], quota: 5, when: { tool: [search] }",
         "per: [session], quota: 5, overrides: [{ when: { tool: search }, quota: 1 }]",
       ],
-      '4 serach limits[0].quotas.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
+      '4 serach limits[0].quotas.tool.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
     ],
     [
       "an entry of tools that is a typo of another",
@@ -245,22 +231,13 @@ describe("warnings", () => {
       '2 serach tools.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
     ],
     [
-      "quotas of which some are by tool, where per has the tool before its last dimension",
-      TOOLS,
-      [
-        "per: [tool, tenant], quota: 5, quotas: { tenant: { bok: 2, search: 1 } }",
-        "per: [tenant], quota: 5, quotas: { tenant: { acme: 2, search: 1 } }",
-      ],
-      '4 quotas limits[0].quotas wrong-dimension: "quotas" are by the last dimension of per, which is tenant, but "search" is a tool. Put tool last: per: [tenant, tool].',
-    ],
-    [
-      "what match leaves out",
+      "what when leaves out",
       TOOLS,
       [
         "per: [tool], when: { tool: [search] }, quota: 5, quotas: { tool: { book: 1 } }, overrides: [{ when: { tool: book }, quota: 9 }, { when: { tool: bok }, quota: 9 }]",
       ],
-      '4 book limits[0].quotas.book no-effect: This limit is not for the tool "book": its "match" leaves it out.',
-      '4 book limits[0].overrides[0].when.tool no-effect: This limit is not for the tool "book": its "match" leaves it out.',
+      '4 book limits[0].quotas.tool.book no-effect: This limit is not for the tool "book": its "when" leaves it out.',
+      '4 book limits[0].overrides[0].when.tool no-effect: This limit is not for the tool "book": its "when" leaves it out.',
       '4 bok limits[0].overrides[1].when.tool unknown-tool: No tool in "tools" is named "bok". Did you mean "book"?',
       '2 book tools.book no-effect: No limit is for the tool "book", so its calls always pass. Add a limit for it, or remove the entry.',
     ],
@@ -357,11 +334,11 @@ describe("warnings", () => {
     const service = createService({ policy: text, policySource: "p.yaml", store: memoryStore(), keys: false, log });
     const warned = {
       code: "unknown-tool",
-      path: "limits[0].quotas.serach",
+      path: "limits[0].quotas.tool.serach",
       problem: 'No tool in "tools" is named "serach". Did you mean "search"?',
       message: "a part of the policy has no effect as it is written",
     };
-    assert.deepEqual(lines, [{ ...warned, at: "p.yaml:4:50" }]);
+    assert.deepEqual(lines, [{ ...warned, at: "p.yaml:4:58" }]);
     service.reload(text.replace("serach", "search"));
     assert.equal(lines.length, 1);
     service.reload(definePolicy({ version: 1, limits: [{ name: "a", per: ["sesion"], quota: 5 }] }));

@@ -291,8 +291,8 @@ describe("stepOf", () => {
     const event = { type: "charge", cost: 1 } as const;
     const step = { bucket: key, limit: allotment.spec, event };
     assert.deepEqual(stepOf(charge, allotment.spec, event), step);
-    for (const mode of ["warn", "shadow"] as const) {
-      const shadow: Charge = { ...charge, limit: { ...limit, mode } };
+    for (const how of [{ mode: "shadow" }, { mode: "warn" }] as const) {
+      const shadow: Charge = { ...charge, limit: { ...limit, ...how } };
       assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
     }
   });

@@ -30,9 +30,8 @@ describe("keys of other tools", () => {
       ["session_limit", 10, {}, { per: ["session"], quota: 10 }],
       ["scope", "user", { quota: 5 }, { per: ["user"], quota: 5 }],
       ["scope", ["user", "tool"], { quota: 5 }, { per: ["user", "tool"], quota: 5 }],
-      ["tools", ["search"], { per: [], quota: 5 }, { per: [], quota: 5, match: ["search"] }],
-      ["tool", "mcp__*", { per: [], quota: 5 }, { per: [], quota: 5, match: ["mcp__*"] }],
-      ["when", { tool: "search" }, { per: [], quota: 5 }, { per: [], quota: 5, match: ["search"] }],
+      ["tools", ["search"], { per: [], quota: 5 }, { per: [], quota: 5, when: { tool: ["search"] } }],
+      ["tool", "mcp__*", { per: [], quota: 5 }, { per: [], quota: 5, when: { tool: ["mcp__*"] } }],
       ["max_tokens", 1000, { per: [] }, { per: [], unit: "tokens", quota: 1000 }],
       ["token_budget", 1000, { per: [] }, { per: [], unit: "tokens", quota: 1000 }],
       ["max_cost_usd", 2.5, { per: [] }, { per: [], unit: "usd_micros", quota: 2_500_000 }],
@@ -49,10 +48,11 @@ describe("keys of other tools", () => {
         { per: [] },
         { per: [], algorithm: "token-bucket", unit: "tokens", quota: 9, window: "1m" },
       ],
-      ["on_exceed", "warn", { per: [], quota: 5 }, { per: [], quota: 5, mode: "shadow" }],
+      ["on_exceed", "warn", { per: [], quota: 5 }, { per: [], quota: 5, mode: "warn" }],
       ["action", "log", { per: [], quota: 5 }, { per: [], quota: 5, mode: "shadow" }],
       ["dry_run", true, { per: [], quota: 5 }, { per: [], quota: 5, mode: "shadow" }],
-      ["ttl_seconds", 3600, { per: [], quota: 5 }, { per: [], quota: 5, ttl: "1h" }],
+      ["ttl_seconds", 3600, { per: [], quota: 5 }, { per: [], quota: 5, resetAfterIdle: "1h" }],
+      ["lease_ms", 60_000, { per: [], quota: 5 }, { per: [], quota: 5, hold: { lease: "1m" } }],
       [
         "window_ms",
         60_000,
@@ -83,10 +83,8 @@ describe("keys of other tools", () => {
       ["on_exceed", "deny", 'Remove "on_exceed": a call over the quota is denied.'],
       ["action", "deny", 'Remove "action": a call over the quota is denied.'],
       ["cost", 5, /is said by its tool: tools: \{ search: \{ cost: \{ tokens: 5 \} \} \}/],
-      ["when", { plan: "pro" }, /overrides: \[\{ when: \{ plan: pro \}, quota: 500 \}\]/],
       ["max_concurrent", 5, /"algorithm: concurrency" and "quota"/],
       ["default", 5, /for all values that "quotas" does not name/],
-      ["description", "x", /as a comment/],
       ["scope", "user", 'Remove "scope": this limit has "per" already.'],
       ["rate", 5, 'Remove "rate": this limit has "quota" already.'],
       ["per_tool", 3, own("per: [tool], quota: 3")],
@@ -117,32 +115,31 @@ describe("keys of other tools", () => {
       faultsOf({ tollgate: { version: 1, limits } }).get("tollgate"),
       'Remove the line "tollgate:", and write what is inside it at the top.',
     );
-    assert.equal(hintAt({ defaults: { quota: 5 } }, "defaults"), "There are no defaults: write them in each limit.");
     assert.equal(hintAt({ rpm: 5 }, "rpm"), 'Write "rpm" in a limit, which is an entry of "limits".');
     const ofTool = (tool: unknown, key: string) => hintAt({ tools: { search: tool } }, `tools.search.${key}`);
     for (const key of ["rpm", "limit", "quota", "max_calls", "max_calls_per_session", "daily_limit"]) {
-      assert.equal(ofTool({ [key]: 5 }, key), 'Write it in a limit of its own, with "match: [search]".', key);
+      assert.equal(ofTool({ [key]: 5 }, key), 'Write it in a limit of its own, with "when: { tool: search }".', key);
     }
     assert.equal(ofTool({ timeout: "5s" }, "timeout"), undefined);
-    assert.equal(ofTool({ tier: 1 }, "tier"), 'Write "1", with quotes.');
-    assert.equal(ofTool({ tier: ["T1"] }, "tier"), "A tool has one tier: write tier: T1.");
-    assert.equal(ofTool({ tier: {} }, "tier"), undefined);
+    assert.equal(ofTool({ group: 1 }, "group"), 'Write "1", with quotes.');
+    assert.equal(ofTool({ group: ["T1"] }, "group"), "A tool has one group: write group: T1.");
+    assert.equal(ofTool({ group: {} }, "group"), undefined);
     assert.equal(ofTool({ cost: "$0.05" }, "cost"), "Count money in millionths: cost: { usd_micros: 50000 }.");
     const ofLimit = (limit: object, path: string) =>
       hintAt({ limits: [{ name: "a", per: ["session"], quota: 5, ...limit }] }, `limits[0].${path}`);
     const override = [{ plan: "pro", quota: 5 }];
     assert.equal(ofLimit({ overrides: override }, "overrides[0].plan"), 'Write it in "when": { plan: pro }.');
-    assert.equal(ofLimit({ ttl: { fromfirst: "1 hour" } }, "ttl"), "Write ttl: { fromFirst: 1h }.");
-    assert.equal(ofLimit({ ttl: {} }, "ttl"), "Write ttl: { fromFirst: 1h }.");
     const result = readPolicy(policyOf({ name: "a", per: "session, tool", quota: 5 }));
     assert.deepEqual("faults" in result && result.faults.map(({ expected, hint }) => [expected, hint]), [
       ["a list of dimensions", "Write a list: per: [session, tool]."],
     ]);
-    assert.equal(ofLimit({ quotas: [{ search: 5 }] }, "quotas"), "Write an object: quotas: { search: 5 }.");
-    assert.equal(ofLimit({ per: [], quotas: { search: 5 } }, "quotas"), "For quotas by tool, write per: [tool].");
-    assert.equal(ofLimit({ quota: { search: 5 } }, "quota"), 'Quotas by tool are "quotas", with tool last in per.');
+    assert.equal(ofLimit({ quotas: [{ search: 5 }] }, "quotas"), "Write an object: quotas: { tool: { search: 5 } }.");
+    assert.equal(
+      ofLimit({ per: [], quotas: { search: 5 } }, "quotas.search"),
+      "Name the dimension: quotas: { tool: { search: 5 } }.",
+    );
+    assert.equal(ofLimit({ quota: { search: 5 } }, "quota"), 'Quotas by tool are "quotas: { tool: { search: 5 } }".');
     assert.equal(ofLimit({ algorithm: "streak" }, "of"), 'Add "of: errors" or "of: results".');
     assert.match(ofLimit({ per: "minute" }, "per") ?? "", /^Say whose quota it is: .* with "window: 1m"\.$/);
-    assert.match(ofLimit({ quota: undefined, quotas: { s: 5 } }, "otherwise") ?? "", /^Add "otherwise: allow" or/);
   });
 });

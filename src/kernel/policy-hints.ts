@@ -18,6 +18,7 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   const [, before = "", after = ""] = /^([A-Za-z]+):(.+)$/.exec(key) ?? [];
   if (before !== "") return `Put a space after the colon: "${before}: ${after}".`;
   const level = levelOf(keys);
+  if (level === "hold" && KNOWN.hold.includes(key)) return "Remove it: a unit in use is always free again in the end.";
   if (level === "limit") return hintForLimitKey(key, value, limit);
   const known = KNOWN[level];
   const foreign = foreignKey(key, level);
@@ -109,7 +110,7 @@ const FOREIGN: Readonly<Record<Level, Readonly<Record<string, readonly string[]>
   },
   override: { when: ["if", "for", "match"], quota: ["limit", "max"] },
   hold: { lease: ["ttl", "timeout", "duration"], onExpiry: ["expiry", "onexpire"] },
-  notice: { at: ["threshold", "share", "from"], message: ["text"] },
+  notice: { at: ["threshold", "share", "from"] },
   defaults: {},
 };
 

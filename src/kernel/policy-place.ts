@@ -45,8 +45,9 @@ export function textOf(value: unknown): string {
   return typeof value === "object" || typeof value === "function" ? "" : String(value);
 }
 
-/** A name as YAML has it. */
+/** A name or a number as YAML has it. */
 export function shown(name: unknown): string {
+  if (typeof name === "number") return String(name);
   const text = textOf(name);
   return /^[A-Za-z][\w.:-]*\*?$/.test(text) ? text : JSON.stringify(text.slice(0, MAX_TEXT));
 }

@@ -52,12 +52,12 @@ const duration = z
 const DIMENSION = `a dimension: ${DIMENSIONS.join(", ")}, group, args, or a name of your own (a-z, 0-9, _; at most 32)`;
 /** Names that mean something else where dimensions are given. */
 const RESERVED = new Set<string>([...CALL_WORDS, "limit"]);
-const dimensionName = text(/^[a-z][a-z0-9_]{0,31}$/, DIMENSION);
-const dimension = dimensionName.refine((name) => name === "args" || !RESERVED.has(name), { error: DIMENSION });
+const NAME = /^[a-z][a-z0-9_]{0,31}$/;
+const dimension = text(NAME, DIMENSION).refine((name) => name === "args" || !RESERVED.has(name), { error: DIMENSION });
 const SELECTABLE = DIMENSION.replace(" args,", "");
 /** Arguments are known by a hash alone: nobody can write one down. */
-const selectable = dimensionName.refine((name) => !RESERVED.has(name), { error: SELECTABLE });
-const unit = text(/^[a-z][a-z0-9_]{0,31}$/, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
+const selectable = text(NAME, SELECTABLE).refine((name) => !RESERVED.has(name), { error: SELECTABLE });
+const unit = text(NAME, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
 const value = text(/./s, "a name that is not empty");
 const exact = text(/^[^*]+$/s, "a value that is not empty, without *: patterns are for the when of overrides");
 const description = text(/^.{1,200}$/s, "1 to 200 characters")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
-import { definePolicy, type Limit, writtenPolicy } from "./policy.ts";
+import { allotmentsOf, definePolicy, type Limit, writtenPolicy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const DAY = 86_400_000;
@@ -316,6 +316,16 @@ describe("definePolicy", () => {
     }
   });
 
+  it("lists every allotment of a limit, the one for all others first", () => {
+    const quotas = { tool: { search: 3, wait: "unlimited" }, plan: { pro: 50 } };
+    const limit = compiled({ quota: 5, quotas, overrides: [{ when: { user: "u" }, quota: 7 }] });
+    assert.deepEqual(
+      allotmentsOf(limit).map(({ quota }) => quota),
+      [5, 3, 50, 7],
+    );
+    assert.deepEqual(allotmentsOf(compiled({ quota: "unlimited" })), []);
+  });
+
   it("returns a policy that was made before as it is, and makes immutable ones", () => {
     const made = definePolicy(policy({ quota: 5 }));
     assert.equal(definePolicy(made), made);
@@ -356,7 +366,7 @@ describe("definePolicy", () => {
     per.push("user");
     cost.tokens = 6;
     assert.deepEqual([made.limits[0]?.per, made.costs.get("search")], [["tool"], { tokens: 5 }]);
-    const limits = [{ name: "a", per: ["tool"], quota: 1 }];
+    const limits = [{ name: "a", per: ["tool"], quota: 1, algorithm: "budget" }];
     assert.deepEqual(writtenPolicy(made), { version: 1, tools: { search: { cost: { tokens: 5 } } }, limits });
   });
 });

@@ -173,7 +173,9 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   const parsed = policySchema.safeParse(readable(input));
   if (!parsed.success) {
     const { issues } = parsed.error;
-    return { faults: issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS)) };
+    const faults = issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS));
+    const unknown = faults.filter(({ isKey, hint }) => isKey === true && hint !== undefined);
+    return { faults: faults.filter((fault) => !isMisspelt(fault, unknown)) };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
@@ -224,11 +226,19 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
   return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
 }
 
+/** Whether a key is missing because it stands there under another name, as a hint says. */
+function isMisspelt({ keys, got, hint }: PolicyFault, unknown: readonly PolicyFault[]): boolean {
+  if (got !== "nothing" || hint === undefined) return false;
+  const [parent, key] = [keys.slice(0, -1).join(), String(keys.at(-1))];
+  const named = new RegExp(`["\\s]${key}["\\s:]`);
+  return unknown.some((other) => other.keys.slice(0, -1).join() === parent && named.test(other.hint ?? ""));
+}
+
 function hinted(fault: PolicyFault, hint: string | null): PolicyFault {
   return hint === null ? fault : { ...fault, hint };
 }
 
-/** What a policy was made from. */
+/** What a policy was made from, with the algorithm of each limit. */
 export function writtenPolicy(policy: Policy): PolicyInput {
   return (policy as unknown as { readonly [POLICY]: PolicyInput })[POLICY];
 }

@@ -138,8 +138,10 @@ function* quotasByTool(names: readonly string[], { keys, matches }: KnownLimit, 
   }
 }
 
-function* quotasByGroup(names: readonly string[], { keys, appliesTo }: KnownLimit, known: Known): Warnings {
+function* quotasByGroup(names: readonly string[], { limit, keys, appliesTo }: KnownLimit, known: Known): Warnings {
   const groups = new Set([...known.groupOf].filter(([tool]) => appliesTo(tool)).map(([, group]) => group));
+  // A limit that is for no tool at all is warned of once, as a whole.
+  if (groups.size === 0 && limit.per.includes("group")) return;
   for (const name of names) {
     if (groups.has(name)) continue;
     const message = `No tool of this limit has the group ${quoted(name)}.`;

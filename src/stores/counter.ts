@@ -70,7 +70,7 @@ class CounterStore implements Store {
   checkPolicy({ limits }: Policy): void {
     const faults = limits.flatMap((limit) => {
       const got = unsupportedIn(limit);
-      const expected = "a quota or a fixed-window of epoch or calendar, without lease: the store can only add";
+      const expected = "a budget or a fixed-window of epoch or calendar, without borrow: the store can only add";
       return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
     });
     if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);

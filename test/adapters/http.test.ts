@@ -166,7 +166,7 @@ describe("the header fields", () => {
       fc.record({ ...base, algorithm: fc.constant("token-bucket"), window, burst: fc.integer({ min: 1, max: 20 }) }),
       fc.record({ ...base, algorithm: fc.constant("fixed-window"), window }),
       fc.record({ ...base, algorithm: fc.constant("sliding-window"), window }),
-      fc.record({ ...base, resetAfterIdle: window.map((fromFirst) => ({ fromFirst })) }),
+      fc.record({ ...base, resetAfter: window }),
     );
     const limits = fc.uniqueArray(fc.tuple(name, limit), { minLength: 1, maxLength: 4, selector: ([each]) => each });
     const calls = fc.array(fc.record({ tokens: fc.nat(4), pauseMs: fc.nat(9_000) }), { minLength: 1, maxLength: 25 });

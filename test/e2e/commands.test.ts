@@ -43,7 +43,7 @@ describe("check", () => {
     );
     const lines = (level: string) => [
       `own.yaml:4:22: ${level}: limits[0].per[0]: Tollgate has no dimension "sesion", so it is one of your own. Did you mean "session"?`,
-      `own.yaml:4:57: ${level}: limits[0].quotas.serach: No tool in "tools" is named "serach". Did you mean "search"?`,
+      `own.yaml:4:65: ${level}: limits[0].quotas.tool.serach: No tool in "tools" is named "serach". Did you mean "search"?`,
       `own.yaml: 1 limit, 2 ${level}s`,
       "Dimensions of this policy's own: sesion",
       "",
@@ -65,9 +65,9 @@ describe("check", () => {
         {
           level: "error",
           code: "unknown-tool",
-          path: "limits[0].quotas.serach",
+          path: "limits[0].quotas.tool.serach",
           line: 4,
-          column: 57,
+          column: 65,
           message: 'No tool in "tools" is named "serach".',
           hint: 'Did you mean "search"?',
         },

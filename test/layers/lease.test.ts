@@ -477,7 +477,7 @@ describe("units that are borrowed ahead", () => {
     const reload = (more: object) =>
       limiter.reload({ version: 1, limits: [{ ...GLOBAL, quota: 10_000, ...more } as PolicyInput["limits"][number]] });
     const stop = { overrides: [{ when: { plan: "none" }, quota: 0 }] };
-    for (const stopped of [{ quota: 0 }, { quota: 50 }, { quota: 0, lease: undefined }]) {
+    for (const stopped of [{ quota: 0 }, { quota: 50 }, { quota: 0, borrow: undefined }]) {
       reload({});
       assert.equal(await admitted(limiter, 500), 500);
       reload(stopped);
@@ -487,7 +487,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await admitted(limiter, 100), 100);
     assert.equal(await admitted(limiter, 20, { ...CALL, plan: "none" } as typeof CALL), 0);
     assert.equal(await admitted(limiter, 100), 100);
-    reload({ mode: "shadow", quota: 0, lease: undefined });
+    reload({ mode: "shadow", quota: 0, borrow: undefined });
     const { allowed, verdicts } = await limiter.consume(CALL);
     assert.deepEqual([allowed, verdicts[0]?.exceeded, verdicts[0]?.mode], [true, true, "shadow"]);
   });
@@ -558,9 +558,9 @@ describe("units that are borrowed ahead", () => {
         (error) => MisuseError.isInstance(error) && error.message.includes(expected),
       );
     };
-    refused({ count: "session" }, "no lease where values are counted");
-    refused({ mode: "shadow" }, "no lease in mode shadow");
-    refused({ lease: "1m" }, "limits[0].lease: expected auto");
-    refused({ algorithm: "token-bucket", align: undefined, window: "1m" }, "limits[0].lease: expected a known key");
+    refused({ distinct: "session" }, "no borrow where distinct values are counted");
+    refused({ mode: "shadow" }, "no borrow in mode shadow");
+    refused({ borrow: "1m" }, "limits[0].borrow: expected auto");
+    refused({ algorithm: "token-bucket", align: undefined, window: "1m" }, "limits[0].borrow: expected a known key");
   });
 });

@@ -232,7 +232,7 @@ describe("onError of a limit, a tool and a policy", () => {
       [{ algorithm: "concurrency" }, "limits[0].onError"],
       [{ algorithm: "elapsed", quota: "1h" }, "limits[0].onError"],
       [{ algorithm: "streak", of: "errors" }, "limits[0].onError"],
-      [{ count: "turn", quota: 5 }, "limits[0].onError"],
+      [{ distinct: "turn", quota: 5 }, "limits[0].onError"],
     ] as const) {
       assert.throws(() => definePolicy(policyOf([{ ...limit, onError: "refund" }])), isMisuse("invalid-policy", path));
     }

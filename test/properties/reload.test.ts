@@ -24,10 +24,10 @@ const policies = (modes: readonly object[]): fc.Arbitrary<PolicyInput> =>
       price: fc.integer({ min: 0, max: 2 }),
       group: fc.constantFrom("T1", "T2"),
       mode: fc.constantFrom(...modes),
-      match: fc.constantFrom(["*"], ["read_*"]),
+      tool: fc.constantFrom(["*"], ["read_*"]),
     })
     .map(
-      ({ quota, pro, tools, rate, price, group, mode, match }) =>
+      ({ quota, pro, tools, rate, price, group, mode, tool }) =>
         ({
           version: 1,
           tools: { read_file: { cost: { tokens: price }, group }, write_file: { group: "T2" } },
@@ -41,7 +41,7 @@ const policies = (modes: readonly object[]): fc.Arbitrary<PolicyInput> =>
               ...(pro === undefined ? {} : { overrides: [{ when: { plan: "pro" }, quota: pro }] }),
               ...mode,
             },
-            { name: "tools", per: ["user", "tool"], match, quotas: { tool: { write_file: tools } }, quota: 5 },
+            { name: "tools", per: ["user", "tool"], when: { tool }, quotas: { tool: { write_file: tools } }, quota: 5 },
             { name: "groups", per: ["user", "group"], quota: tools + 1 },
             { name: "turns", per: ["turn"], onMissing: "skip", quota: 2 },
             {

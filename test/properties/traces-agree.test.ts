@@ -70,7 +70,12 @@ function limiterOf(store: Store, groups: ReadonlyMap<string, string>) {
       tools,
       limits: [
         { name: "same-call-again", per: ["session", "turn", "tool", "args"], quota: REPEATS },
-        { name: "group-per-turn", per: ["session", "turn", "group"], quotas: { group: QUOTAS }, quota: "unlimited" },
+        {
+          name: "group-per-turn",
+          per: ["session", "turn", "group"],
+          quotas: { group: QUOTAS },
+          quota: "unlimited",
+        },
         {
           name: "new-sessions",
           per: ["user"],

@@ -219,7 +219,7 @@ describe("the policy in force", () => {
     const versions = new Set<string>();
     const see = async (quota: number) => {
       const { json, headers } = await server.ask("GET", "/v1/policy");
-      assert.equal(JSON.parse(json.source).limits[0].quotas.x, quota);
+      assert.equal(JSON.parse(json.source).limits[0].quotas.tool.x, quota);
       assert.equal(headers.get("etag"), `"${json.version}"`);
       versions.add(json.version);
     };

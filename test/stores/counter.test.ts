@@ -185,7 +185,7 @@ describe("the counter store", () => {
     refuses({ algorithm: "sliding-window", window: "1m" }, "sliding-window");
     refuses({ algorithm: "concurrency" }, "concurrency");
     refuses({ algorithm: "fixed-window", window: "1m", align: "first-use" }, "a fixed-window of first-use");
-    refuses({ per: ["user"], distinct: "session" }, "one that counts values of session");
+    refuses({ per: ["user"], distinct: "session" }, "one that counts distinct values of session");
     refuses({ algorithm: "streak", of: "errors" }, "one of errors in a row");
     refuses({ algorithm: "elapsed", quota: "1m" }, "elapsed");
     refuses({ borrow: "auto" }, "borrow: auto");
