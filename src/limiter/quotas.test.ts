@@ -269,18 +269,3 @@ describe("many questions at once", () => {
     tick(ANSWER_WITHIN_MS);
   });
 });
-
-describe("claimsUpTo", () => {
-  it("makes an allotment once for each quota, and keeps a bounded number", () => {
-    let made = 0;
-    const claims = claimsUpTo("unlimited", (quota) => ({ quota, n: made++ }) as never, 3);
-    const first = claims.allotmentFor(1);
-    assert.equal(claims.allotmentFor(1), first);
-    assert.equal(claims.allotmentFor("unlimited").quota, "unlimited");
-    claims.allotmentFor(2);
-    assert.equal(claims.allotmentFor(1), first);
-    claims.allotmentFor(3);
-    assert.notEqual(claims.allotmentFor(1), first);
-    assert.equal(made, 5);
-  });
-});
