@@ -25,7 +25,7 @@ import {
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
-import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, TypesOf } from "./kernel/typed.ts";
+import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, QuotasOf, TypesOf } from "./kernel/typed.ts";
 import type { KnownKeys } from "./kernel/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { checkedLayer } from "./layers/checked.ts";
@@ -138,6 +138,12 @@ export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | P
   readonly quotas?: QuotaResolver;
 }
 
+/** Options under a policy: quotas are of its limits that take them. */
+type Under<Source, Options extends QuotaOptions> = Omit<Options, "quotas"> & {
+  /** @see QuotaOptions */
+  readonly quotas?: QuotasOf<Source> | undefined;
+};
+
 /**
  * Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. With the type
  * of a policy, as in `Limiter<typeof policy>`, the compiler checks the dimensions and units of calls against that policy.
@@ -151,17 +157,23 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
-  consume<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: WaitOptions): Promise<Decision>;
+  consume<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    options?: Under<Source, WaitOptions>,
+  ): Promise<Decision>;
 
   /**
    * Books a call that has happened already, also past the quota, and answers what `consume` would have.
    *
    * @throws as `consume`
    */
-  record<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: QuotaOptions): Promise<Decision>;
+  record<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    options?: Under<Source, QuotaOptions>,
+  ): Promise<Decision>;
 
   /** Answers as `consume` would, and charges nothing. */
-  peek<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: QuotaOptions): Promise<Decision>;
+  peek<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: Under<Source, QuotaOptions>): Promise<Decision>;
 
   /**
    * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
@@ -186,14 +198,21 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * }
    * ```
    */
-  reserve<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: ReserveOptions): Promise<Reserved | Denied>;
+  reserve<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    options?: Under<Source, ReserveOptions>,
+  ): Promise<Reserved | Denied>;
 
   /**
    * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
    *
    * @throws MisuseError as `reserve`
    */
-  getHold<Own extends OwnOf<Source>>(id: string, call: CallOf<Source, Own>, options?: QuotaOptions): Hold;
+  getHold<Own extends OwnOf<Source>>(
+    id: string,
+    call: CallOf<Source, Own>,
+    options?: Under<Source, QuotaOptions>,
+  ): Hold;
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
@@ -224,7 +243,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   run<Value, Own extends OwnOf<Source> = OwnOf<Source>>(
     call: CallOf<Source, Own>,
     run: RunFunction<Value>,
-    options?: RunOptions,
+    options?: Under<Source, RunOptions>,
   ): Promise<Ran<Value> | Denied>;
 
   /**
@@ -233,7 +252,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    */
   usage<Own extends OwnOf<Source>>(
     dimensions?: BucketOf<Source, Own>,
-    options?: QuotaOptions,
+    options?: Under<Source, QuotaOptions>,
   ): Promise<readonly BucketUsage[]>;
 
   /**
@@ -244,7 +263,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    */
   reset<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
-    options?: ChangeOptions,
+    options?: Under<Source, ChangeOptions>,
   ): Promise<Reset | null>;
 
   /**
@@ -256,7 +275,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   grant<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
     grant: Grant,
-    options?: QuotaOptions,
+    options?: Under<Source, QuotaOptions>,
   ): Promise<BucketUsage | null>;
 
   /**
@@ -269,7 +288,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   revoke<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
     id: string,
-    options?: ChangeOptions,
+    options?: Under<Source, ChangeOptions>,
   ): Promise<Revoked | null>;
 
   /**

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkClaims, claimFault, claimsUpTo, takesClaims } from "./claims.ts";
 import { MisuseError } from "./errors.ts";
-import { definePolicy } from "./policy.ts";
+import { definePolicy, type Policy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -30,7 +30,7 @@ describe("checkClaims", () => {
       { name: "daily", per: ["tenant"], quota: { from: "call", default: 1, max: "unlimited" } },
     ],
   });
-  const refused = (quotas: unknown, path: string, expected: RegExp, of = policy) =>
+  const refused = (quotas: unknown, path: string, expected: RegExp, of: Policy = policy) =>
     assert.throws(
       () => checkClaims(of, quotas as never),
       (error) => {
