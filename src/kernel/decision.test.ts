@@ -136,7 +136,7 @@ describe("decisionOf", () => {
       [A, PASSED, null],
       [A, denied(90), null],
       [A, denied(null), null],
-      [{ ...A, ttl: { fromFirst: "1h" } }, denied(90), 90],
+      [{ ...A, resetAfter: "1h" }, denied(90), 90],
       [B, PASSED, null],
       [B, denied(90), 90],
       [B, denied(null), null],

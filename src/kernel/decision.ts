@@ -16,15 +16,13 @@ import {
   warning,
 } from "./message.ts";
 import type { Allotment } from "./policy.ts";
+import type { Mode } from "./policy-input.ts";
 
 /** The longest delay of a timer, ms: with a longer one it fires at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a charge is decided by, whose ever bucket it is. */
 export type Priced = Pick<Charge, "limit" | "allotment" | "cost" | "tool">;
-
-/** What a limit does with a call that does not fit: it denies the call, gives a notice, or only counts. */
-export type Mode = "enforce" | "warn" | "shadow";
 
 /** The answer of one limit. */
 export interface Verdict {
@@ -34,6 +32,7 @@ export interface Verdict {
   readonly allowed: boolean;
   /** Whether the call did not fit into this limit, also where the limit only warns or counts. */
   readonly exceeded: boolean;
+  /** What the limit does with a call that does not fit: it denies the call, gives a notice, or only counts. */
   readonly mode: Mode;
   readonly unit: string;
   /** Units that the call takes; 0 when it has no price in this unit. */
@@ -326,8 +325,8 @@ function aboutOf(
 ): About {
   const { limit, tool, allotment } = charge;
   const { spec } = allotment;
-  const isBorrowed = step.isBorrowed === true;
-  return { limit, tool, verdict, spec, total: totalOf(charge, step), waitMs: step.retryAfterMs, isBorrowed, ...state };
+  const { used, retryAfterMs: waitMs, isBorrowed = false } = step;
+  return { limit, tool, verdict, spec, total: totalOf(charge, step), used, waitMs, isBorrowed, ...state };
 }
 
 /** Most units that can be free at once, with those that were granted. */

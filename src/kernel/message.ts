@@ -30,6 +30,8 @@ export interface About {
   readonly spec: LimitSpec;
   /** Most units that can be free at once, with those that were granted. */
   readonly total: number;
+  /** Units that are not free. */
+  readonly used: number;
   /** Until time alone lets the call pass, however long that is; `null` where it never does. */
   readonly waitMs: number | null;
   /** Whether other instances hold borrowed units that could cover the call. */
@@ -58,8 +60,8 @@ export function awayMessage({ limit, retryAfterMs }: Verdict): string {
 
 /** The model's text of an allowed call that a limit in mode warn would deny. At most 300 characters. */
 export function warning(about: About): string {
-  const { limit } = about;
-  if (limit.message !== null) return filled(limit.message, about);
+  const own = about.limit.notice.message ?? about.limit.message;
+  if (own !== null) return filled(own, about);
   return fitting(about, (subject) => `Warning: ${exceeded(about, subject)}`);
 }
 
@@ -82,7 +84,8 @@ function exceeded(about: About, subject: Subject): string {
 
 /** The model's text of how little is left after an allowed call. At most 300 characters. */
 export function nearMessage(about: About): string {
-  return fitting(about, (subject) => nearOf(about, subject));
+  const { message } = about.limit.notice;
+  return message === null ? fitting(about, (subject) => nearOf(about, subject)) : filled(message, about);
 }
 
 /** A denied call's text for programs and people: the limit, and when to retry. At most 300 characters. */
@@ -121,10 +124,10 @@ export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "re
 /** The words of a notice of the policy's own. */
 export const NOTICE_WORDS = [...MESSAGE_WORDS, "used"] as const;
 
-function filled(template: string, { verdict, spec, waitMs }: About): string {
+function filled(template: string, { verdict, spec, used, waitMs }: About): string {
   const ms = verdict.retryAfterMs ?? (algorithmOf(spec).refills(spec) ? waitMs : null);
-  const words = { ...verdict, retryAfter: ms === null ? "never" : formatDuration(ms) };
-  return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof MESSAGE_WORDS)[number]) => String(words[word])));
+  const words = { ...verdict, used, retryAfter: ms === null ? "never" : formatDuration(ms) };
+  return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof NOTICE_WORDS)[number]) => String(words[word])));
 }
 
 function clipped(text: string): string {

@@ -159,6 +159,24 @@ describe("definePolicy", () => {
     assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m", notice: {} }), ["enforce", null, null, null]);
   });
 
+  it("says how long windows are, where they have one length", () => {
+    const lengthOf = (limit: object) => compiled({ quota: 7, ...limit }).allotment?.windowMs;
+    for (const algorithm of ["fixed-window", "sliding-window", "token-bucket"]) {
+      assert.equal(lengthOf({ algorithm, window: "1m" }), 60_000, algorithm);
+    }
+    assert.equal(lengthOf({ algorithm: "token-bucket", window: "7s", burst: 3 }), 7_000);
+    assert.equal(lengthOf({ algorithm: "token-bucket", window: "1m", quota: 0 }), 60_000);
+    const others = [
+      {},
+      { resetAfter: "1h" },
+      { algorithm: "fixed-window", window: "day" },
+      { algorithm: "concurrency" },
+      { algorithm: "elapsed", quota: "1h" },
+      { algorithm: "streak", of: "errors" },
+    ];
+    for (const limit of others) assert.equal(lengthOf(limit), null, JSON.stringify(limit));
+  });
+
   it("gives each algorithm its numbers", () => {
     const window = "100ms";
     const cases: [limit: object, LimitSpec][] = [

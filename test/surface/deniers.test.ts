@@ -27,7 +27,15 @@ import { served } from "../service/served.ts";
 const POLICY: PolicyInput = {
   version: 1,
   limits: [
-    { name: "warns", per: ["session"], algorithm: "streak", of: "errors", quota: 1, action: "warn", ttl: "9h" },
+    {
+      name: "warns",
+      per: ["session"],
+      algorithm: "streak",
+      of: "errors",
+      quota: 1,
+      mode: "warn",
+      resetAfterIdle: "9h",
+    },
     { name: "counts", per: ["session"], quota: 1, algorithm: "fixed-window", window: "8h", mode: "shadow" },
     { name: "denies", per: ["session"], quota: 2, algorithm: "fixed-window", window: "1h" },
   ],

@@ -53,7 +53,7 @@ describe("waiting for a denial", () => {
       { name: "fixed", per: ["session"], quota: 1, algorithm: "fixed-window", window: "20d", align: "first-use" },
       { name: "sliding", per: ["session"], quota: 1, algorithm: "sliding-window", window: "1m" },
       { name: "rate", per: ["session"], quota: 1, algorithm: "token-bucket", window: "1m" },
-      { name: "again", per: ["session"], quota: 1, ttl: { fromFirst: "1h" } },
+      { name: "again", per: ["session"], quota: 1, resetAfter: "1h" },
     ];
     for (const limit of windows) {
       const clock = fakeClock();
@@ -77,7 +77,7 @@ describe("waiting for a denial", () => {
 describe("who denied", () => {
   it("is one field, also beside limits that warn or count", async () => {
     const limiter = limiterOf([
-      { name: "no-progress", per: ["session"], algorithm: "streak", of: "errors", quota: 1, action: "warn" },
+      { name: "no-progress", per: ["session"], algorithm: "streak", of: "errors", quota: 1, mode: "warn" },
       { name: "trial", per: ["session"], quota: 1, mode: "shadow" },
       { name: "hard", per: ["session"], quota: 2 },
     ]);
