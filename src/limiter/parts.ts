@@ -5,7 +5,7 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import { type Limit, type Policy } from "../kernel/policy.ts";
+import type { Limit, Policy } from "../kernel/policy.ts";
 import type { OnError } from "../kernel/policy-input.ts";
 
 /** A charge, and whether its units are spent at once or held. */
