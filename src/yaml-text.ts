@@ -1,8 +1,19 @@
 // YAML, which JSON is part of, as a value, with the place of each of its parts. What a text may cost is bounded: a text that
 // passes a bound is refused before anything is made of it. What the value means is not known here.
 
-import { type Alias, isAlias, isMap, isNode, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import { type Alias, isMap, isNode, isPair, isScalar, isSeq, Lexer, LineCounter, parseDocument, visit } from "yaml";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
+import {
+  aliasesIn,
+  isMerge,
+  type Keys,
+  named,
+  offsetOf,
+  type Parsed,
+  partOf,
+  sourcesOf,
+  type YamlPart,
+} from "./yaml-place.ts";
 
 /** Longest text, in characters. */
 export const MAX_TEXT = 1_000_000;
@@ -13,10 +24,11 @@ const MAX_DEPTH = 64;
 /** Most blanks before a line's first word: so many levels that need no brackets. */
 const MAX_INDENT = 200;
 const MAX_ALIASES = 100;
+/** Most values, each counted again behind each alias and merge key. */
+const MAX_VALUES = 1_000_000;
 /** Most faults that are reported. */
 export const MAX_FAULTS = 100;
 
-type Keys = readonly (string | number)[];
 type Document = ReturnType<typeof parseDocument>;
 
 /** A text that was read. */
@@ -27,6 +39,8 @@ export interface YamlText {
    * one around it. A value behind an alias stands where its anchor is.
    */
   readonly at: (keys: Keys, part?: "value" | "key") => string;
+  /** The value that keys lead to, as a part of the text; `null` where there is none. */
+  readonly part: (keys: Keys) => YamlPart | null;
 }
 
 /**
@@ -54,12 +68,17 @@ export function readYaml(text: string, source: string, code: "invalid-policy" | 
     if (faults.length > 0) throw new MisuseError(code, faults);
   };
   refuseAll([...errorsIn(document), ...repeatedKeys(document)]);
-  const aliases = aliasesIn(document);
-  if (aliases.length > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
-  refuseAll(aliases.filter((alias) => alias.resolve(document) === undefined).map(unknownAlias));
+  const aliases = aliasesIn(document.contents);
+  const found: Parsed = { contents: document.contents, aliases };
+  if (aliases.size > MAX_ALIASES) refuse(`at most ${MAX_ALIASES} aliases`, "more");
+  refuseAll([...aliases].filter(([, target]) => target === undefined).map(([alias]) => unknownAlias(alias)));
+  refuseAll(wrongMerges(found));
+  if (sizeOf(found) > MAX_VALUES) refuse(`at most ${MAX_VALUES} values, with those behind aliases`, "more");
   return {
-    value: plainOf(document, (got) => refuse("aliases that can be resolved", got)),
-    at: (keys, part = "value") => place(offsetOf(document, keys, part)),
+    // The library's own bound on aliases is stricter: it would refuse a hundred limits with one <<.
+    value: document.toJS({ maxAliasCount: -1 }),
+    at: (keys, part = "value") => place(offsetOf(found, keys, part)),
+    part: (keys) => partOf(found, text, keys),
   };
 }
 
@@ -89,7 +108,13 @@ function parsed(text: string, lines: LineCounter): Document {
   Error.stackTraceLimit = 0;
   try {
     // The library compares each key with each other one of its map: `repeatedKeys` looks them up.
-    return parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error", uniqueKeys: false });
+    return parseDocument(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      logLevel: "error",
+      uniqueKeys: false,
+      merge: true,
+    });
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
@@ -103,6 +128,7 @@ const HINTS: Readonly<Record<string, string>> = {
   BAD_INDENT: "Close each bracket, and indent what is inside.",
   BAD_SCALAR_START: "Put quotes around it.",
   MULTIPLE_DOCS: "Remove the line --- and what follows it.",
+  MERGE: "Write <<: *name, where &name stands before the object whose keys to take.",
   BAD_ALIAS: 'A value that begins with * needs quotes, as in "*_read".',
 };
 
@@ -126,24 +152,32 @@ function repeatedKeys(document: Document): TextFault[] {
   visit(document, {
     Map(_, { items }) {
       const seen = new Set<unknown>();
-      for (const { key } of items) {
+      for (const pair of items) {
+        const { key } = pair;
         if (!isScalar(key)) continue;
-        if (seen.has(key.value)) {
-          const got = `${formatGot(key.value)} again`;
+        const name = isMerge(pair) ? "<<" : key.value;
+        if (seen.has(name)) {
+          const got = `${formatGot(name)} again`;
           found.push(textFault(key.range?.[0] ?? 0, "each key of an object once", got, "Remove one of them."));
         }
-        seen.add(key.value);
+        seen.add(name);
       }
     },
   });
   return found;
 }
 
-function aliasesIn(document: Document): Alias[] {
-  const found: Alias[] = [];
-  visit(document, {
-    Alias(_, alias) {
-      found.push(alias);
+/** Merge keys that name anything but objects. */
+function wrongMerges(document: Parsed): TextFault[] {
+  const found: TextFault[] = [];
+  visit(document.contents, {
+    Pair(_, pair) {
+      if (!isMerge(pair)) return;
+      for (const source of sourcesOf(document, pair)) {
+        if (isMap(named(document, source))) continue;
+        const start = (isNode(source) ? source : pair.key).range?.[0] ?? 0;
+        found.push(textFault(start, "an object behind <<, by its alias", "something else", HINTS.MERGE));
+      }
     },
   });
   return found;
@@ -153,28 +187,19 @@ function unknownAlias({ range, source }: Alias): TextFault {
   return textFault(range?.[0] ?? 0, "an anchor with the name of each alias", `*${source}`, HINTS.BAD_ALIAS);
 }
 
-/** The document as plain values. What aliases come to is bounded by the library, which then throws. */
-function plainOf(document: Document, refuse: (got: string) => never): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function offsetOf(document: Document, keys: Keys, part: "value" | "key"): number {
-  let node: unknown = document.contents;
-  let offset = isNode(node) ? node.range?.[0] : 0;
-  for (const [n, key] of keys.entries()) {
-    const around = isAlias(node) ? node.resolve(document) : node;
-    const pair = isMap(around)
-      ? around.items.find((item) => isScalar(item.key) && String(item.key.value) === String(key))
-      : null;
-    node = isSeq(around) ? around.items[Number(key)] : pair?.value;
-    const shown = part === "key" && n === keys.length - 1 ? pair?.key : node;
-    const start = isNode(shown) ? shown.range?.[0] : isNode(pair?.key) ? pair.key.range?.[0] : undefined;
-    if (start === undefined) break;
-    offset = start;
-  }
-  return offset ?? 0;
+/** How many values the document comes to; no number where an alias stands in what it names. */
+function sizeOf(document: Parsed): number {
+  const sizes = new Map<unknown, number>();
+  const sizeAt = (item: unknown): number => {
+    const node = named(document, item);
+    if (!isMap(node) && !isSeq(node)) return 1;
+    const known = sizes.get(node);
+    if (known !== undefined) return known;
+    sizes.set(node, Number.POSITIVE_INFINITY);
+    let size = 1;
+    for (const item of node.items) size += isPair(item) ? 1 + sizeAt(item.value) : sizeAt(item);
+    sizes.set(node, size);
+    return size;
+  };
+  return sizeAt(document.contents);
 }

@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import { createLimiter, definePolicy, MisuseError, type PolicyInput, parsePolicy } from "tollgate";
 import { parseEnvoyMapping } from "tollgate/service/envoy";
 import { memoryStore } from "tollgate/stores/memory";
+import { readYaml } from "../src/yaml-text.ts";
 
 function faultsOf(read: () => unknown): MisuseError["faults"] {
   try {
@@ -37,6 +38,24 @@ describe("a text in YAML", () => {
       /at most 100 aliases/,
     ],
     ["many aliases", `a: &a [x]\nb: [${"*a,".repeat(50_000)}]`, /at most 100 aliases/],
+    [
+      "a bomb of few aliases",
+      lines(11, (i) => `a${i}: &a${i} [${i === 0 ? "x" : `*a${i - 1},`.repeat(9)}]`),
+      /at most 1000000 values, with those behind aliases/,
+    ],
+    [
+      "a bomb of merge keys",
+      lines(11, (i) => `a${i}: &a${i} { ${i === 0 ? "x: 1" : `<<: [${`*a${i - 1},`.repeat(9)}]`} }`),
+      /at most 1000000 values/,
+    ],
+    [
+      "a large object that is merged often",
+      `a: &a { ${Array.from({ length: 12_000 }, (_, i) => `k${i}: 1`)} }\n${lines(90, (i) => `b${i}: { <<: *a }`)}`,
+      /at most 1000000 values/,
+    ],
+    ["an alias in what it names", "a: &a [*a]", /at most 1000000 values/],
+    ["a merge key in what it merges", "a: &a { <<: *a, b: 1 }", /at most 1000000 values/],
+    ["a merge key of something else", "a: { <<: 5 }", /an object behind <</],
     ["more text than a policy has", `#${"x".repeat(1_000_000)}`, /at most 1000000 characters/],
   ];
   for (const [what, text, expected] of texts) {
@@ -62,6 +81,8 @@ describe("a text in YAML", () => {
     const [fault, ...others] = faultsOf(() => parsePolicy("version: 1\nlimits: []\nversion: 1\n'limits': []"));
     assert.deepEqual([fault?.at, others[0]?.at, others.length], ["policy:3:1", "policy:4:1", 1]);
     assert.deepEqual([fault?.expected, fault?.got], ["each key of an object once", '"version" again']);
+    const [merge] = faultsOf(() => parsePolicy("a: &a {}\nb: { <<: *a, c: 1, <<: *a }"));
+    assert.deepEqual([merge?.at, merge?.got], ["policy:2:20", '"<<" again']);
   });
 
   it("says what to do about errors that are often made", () => {
@@ -97,6 +118,33 @@ describe("a text in YAML", () => {
       "policy:3:77 limits[0].windw",
       "policy:3:59 limits[1].quotas.session.x",
     ]);
+  });
+
+  it("may merge one object into a hundred", () => {
+    const limits = lines(99, (i) => `  - { <<: *base, name: a${i} }`);
+    const text = `x-unit: &unit { unit: tokens }\nx-base: &base { <<: *unit, per: [session], quota: 5 }\nlimits:\n${limits}`;
+    const { value } = readYaml(text, "policy", "invalid-policy");
+    const merged = (value as { limits: unknown[] }).limits[98];
+    assert.deepEqual(merged, { unit: "tokens", per: ["session"], quota: 5, name: "a98" });
+  });
+
+  it("shows what an object has by a merge key where that is written", () => {
+    const text = `x-base: &base { per: session }
+x-more: &more
+  quota: -1
+limits:
+  - { <<: [*base, { unit: u }, *more], name: a }
+  - { <<: *more, name: b, quota: 1 }`;
+    const { at, part } = readYaml(text, "policy", "invalid-policy");
+    const places = [
+      at(["limits", 0, "per"]),
+      at(["limits", 0, "quota"], "key"),
+      at(["limits", 0, "unit"]),
+      at(["limits", 1, "quota"]),
+      at(["limits", 0, "none"]),
+    ];
+    assert.deepEqual(places, ["policy:1:22", "policy:3:3", "policy:5:27", "policy:6:34", "policy:5:5"]);
+    assert.equal(part(["limits", 0, "none"]), null);
   });
 
   it("takes time in proportion to its keys, and to its faults", () => {

@@ -39,10 +39,10 @@ const layers: Record<string, Layer> = {
     may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
   },
   "policy files": {
-    files: /^src\/policy-(file|watch|warnings)(\.ts$|\/)/,
-    may: [KERNEL, /^src\/(policy-file|policy-warnings|yaml-text)(\.ts$|\/)/, /^node:fs$/],
+    files: /^src\/policy-(file|upgrade|watch|warnings)(\.ts$|\/)/,
+    may: [KERNEL, /^src\/(policy-file|policy-warnings|yaml-(text|place))(\.ts$|\/)/, /^node:fs$/],
   },
-  yaml: { files: /^src\/yaml-text\.ts$/, may: [KERNEL, /^yaml$/] },
+  yaml: { files: /^src\/yaml-(text|place)\.ts$/, may: [KERNEL, /^src\/yaml-place\.ts$/, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
     may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
@@ -103,7 +103,25 @@ const layers: Record<string, Layer> = {
     files: /^src\/otel(\.ts$|\/)/,
     may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/otel\//, /^@opentelemetry\/api$/],
   },
-  testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
+  testing: {
+    files: /^src\/testing\/(?!policy-test)/,
+    may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/],
+  },
+  "policy tests": {
+    files: /^src\/testing\/policy-test/,
+    may: [
+      KERNEL,
+      STORE,
+      /^src\/limiter\.ts$/,
+      /^src\/stores\/memory\.ts$/,
+      /^src\/testing\//,
+      /^node:assert\/strict$/,
+      /^(temporal-polyfill|zod)$/,
+    ],
+    never: [
+      [/\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bMath\.random\b/, "policy tests run in virtual time alone"],
+    ],
+  },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };

@@ -8,10 +8,12 @@ import { doctorCommand } from "./doctor.ts";
 import { EXIT, exitCodeOf, messageOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
+import { policyCommand } from "./policy.ts";
 import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { revokeCommand } from "./revoke.ts";
 import { serveCommand } from "./serve.ts";
+import { testCommand } from "./test.ts";
 import { usageCommand } from "./usage.ts";
 import { serveWorker } from "./worker.ts";
 
@@ -20,7 +22,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 const EXIT_CODES = `
 Exit codes:
   ${EXIT.fine}   fine
-  ${EXIT.finding}   a finding: the policy is wrong, the store may break a promise, or what the demo shows is not true
+  ${EXIT.finding}   a finding: the policy is wrong, one of its tests failed, the store may break a promise, or what the demo shows is not true
   ${EXIT.misuse}   misuse: an option, file or policy that cannot be used
   ${EXIT.store}   the store, or a process that decides, is in trouble
   ${EXIT.unforeseen}  a fault of Tollgate's own, with its stack`;
@@ -39,6 +41,8 @@ const commands = [
   keysCommand,
   replayCommand,
   checkCommand,
+  testCommand,
+  policyCommand,
   usageCommand,
   resetCommand,
   grantCommand,

@@ -15,6 +15,8 @@ export interface PolicyFault extends Fault {
   readonly keys: readonly (string | number)[];
   /** Whether the last key itself is wrong, not what it leads to. */
   readonly isKey?: boolean;
+  /** Whether it is a word that policies had once. */
+  readonly isOld?: boolean;
 }
 
 /** A fault at the end of some keys. */

@@ -124,11 +124,6 @@ describe("hints", () => {
         [{ quota: 5, only: {} }, "only", 'Write "when" instead of "only".'],
         [{ quota: 5, default: 1 }, "default", 'Write "quota" for all values that "quotas" does not name.'],
         [{ "quota:5": null }, "quota:5", 'Put a space after the colon: "quota: 5".'],
-        [
-          { quota: 5, "<<": {} },
-          "<<",
-          "YAML merge keys are not read. Write these keys out; an alias (*name) can stand for a value.",
-        ],
         [{ quota: 5, colour: 1 }, "colour", undefined],
         [{ quota: 5, ["x".repeat(101)]: 1 }, "x".repeat(101), undefined],
       ].map(
@@ -195,12 +190,14 @@ describe("hints", () => {
     const window = ", with quota and window";
     check(
       [
-        [{ algorithm: "gcra" }, "algorithm", called("algorithm", "token-bucket", window)],
+        [{ algorithm: "leaky" }, "algorithm", called("algorithm", "token-bucket", window)],
+        [{ algorithm: "gcra" }, "algorithm", "Write algorithm: token-bucket."],
         [{ algorithm: "tokenbucket" }, "algorithm", 'Did you mean "token-bucket"?'],
         [{ algorithm: "leaky-bucket" }, "algorithm", called("algorithm", "token-bucket", window)],
         [{ algorithm: "rolling" }, "algorithm", called("algorithm", "sliding-window", window)],
         [{ algorithm: "fixed" }, "algorithm", called("algorithm", "fixed-window", window)],
-        [{ algorithm: "quota" }, "algorithm", called("algorithm", "budget")],
+        [{ algorithm: "quota" }, "algorithm", "Write algorithm: budget."],
+        [{ algorithm: "counter" }, "algorithm", called("algorithm", "budget")],
         [{ algorithm: "semaphore" }, "algorithm", called("algorithm", "concurrency")],
         [{ algorithm: "timeout" }, "algorithm", called("algorithm", "elapsed", ", with a duration as quota")],
         [{ algorithm: "loop" }, "algorithm", called("algorithm", "streak", ", with of and quota")],
@@ -262,7 +259,8 @@ describe("hints", () => {
         [{ when: 5 }, "when", "Say for which calls: when: { plan: pro }."],
         [{ when: { plan: true } }, "when.plan", 'Write "true", with quotes.'],
         [{ quotas: [] }, "quotas", "Write an object: quotas: { tool: { search: 5 } }."],
-        [{ quotas: { pro: 5 } }, "quotas.pro", "Name the dimension: quotas: { session: { pro: 5 } }."],
+        [{ quotas: { pro: 5 } }, "quotas", "Write quotas: { session: { pro: 5 } }."],
+        [{ per: [], quotas: { pro: 5 } }, "quotas.pro", "Name the dimension: quotas: { tool: { pro: 5 } }."],
         [{ overrides: { plan: 5 } }, "overrides", "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]."],
         [{ overrides: 5 }, "overrides", undefined],
         [{ overrides: [{ quota: 5 }] }, "overrides[0].when", "Say for which calls: when: { plan: pro }."],

@@ -12,8 +12,6 @@ import { listed } from "./words.ts";
 export function hintForKey(keys: Keys, input: unknown): string | null {
   const { key, value, limit } = placeOf(keys, input, []);
   if (key.length > MAX_TEXT) return null;
-  if (key === "<<")
-    return "YAML merge keys are not read. Write these keys out; an alias (*name) can stand for a value.";
   if (/^(\/\/|\/\*)/.test(key)) return "A comment begins with #.";
   const [, before = "", after = ""] = /^([A-Za-z]+):(.+)$/.exec(key) ?? [];
   if (before !== "") return `Put a space after the colon: "${before}: ${after}".`;

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { readPolicy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
-const POLICY = "only $schema, version, description, partition, defaults, tools, onError, maxHold, limits";
+const POLICY = "only $schema, version, description, partition, defaults, tools, onError, maxHold, limits, tests";
 const NAME = "a name of lower-case letters, digits and hyphens, at most 64";
 const UNIT = "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)";
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
@@ -142,7 +142,8 @@ describe("the words of a policy", () => {
       [{ quota: "many" }, "quota", `${WHOLE}, or unlimited`, '"many"'],
       [{ quota: null }, "quota", `${WHOLE}, or unlimited`, "null"],
       [{ quotas: [] }, "quotas", "quotas by dimension and value, at most 8 entries", "[]"],
-      [{ quotas: { search: 5 } }, "quotas.search", "quotas by value, at most 10000 entries", "5"],
+      [{ quotas: { search: 5 } }, "quotas", "a current word", '"quotas"'],
+      [{ per: [], quotas: { search: 5 } }, "quotas.search", "quotas by value, at most 10000 entries", "5"],
       [{ quotas: { args: {} } }, "quotas.args", SELECTABLE, '"args"'],
       [{ quotas: { tool: { "": 1 } } }, 'quotas.tool[""]', EXACT, '""'],
       [{ quotas: { tool: { "mcp_*": 1 } } }, 'quotas.tool["mcp_*"]', EXACT, '"mcp_*"'],

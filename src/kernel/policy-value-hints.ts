@@ -250,11 +250,8 @@ function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<
 }
 
 /** Quotas without their dimension. */
-function quotasHint({ key, value, limit }: Place): string | null {
-  if (isObject(value)) return null;
-  const last = Array.isArray(limit.per) ? limit.per.at(-1) : undefined;
-  const dimension = typeof last === "string" && last.length <= MAX_TEXT ? last : "tool";
-  return `Name the dimension: quotas: { ${shown(dimension)}: { ${shown(key)}: ${shown(value)} } }.`;
+function quotasHint({ key, value }: Place): string | null {
+  return isObject(value) ? null : `Name the dimension: quotas: { tool: { ${shown(key)}: ${shown(value)} } }.`;
 }
 
 function lifeHint(place: Place): string | null {

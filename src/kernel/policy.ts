@@ -9,7 +9,8 @@ import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { hintForKey } from "./policy-hints.ts";
-import { valueAt } from "./policy-place.ts";
+import { type OldWord, oldWordsIn } from "./policy-old-words.ts";
+import { isObject, valueAt } from "./policy-place.ts";
 import type { Mode, OnError, OnMissing, OnStoreError, PolicyInput } from "./policy-input.ts";
 import { policySchema } from "./policy-schema.ts";
 import { readable, settledLimits } from "./policy-settled.ts";
@@ -168,14 +169,18 @@ export function definePolicy(input: PolicyInput | Policy): Policy {
 
 /** Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told. */
 export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
-  const reserved = reservedKeys(input, []);
+  const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(readable(input));
   if (!parsed.success) {
     const { issues } = parsed.error;
-    const faults = issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS));
+    const all = issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS));
+    const old = oldWordsIn(input);
+    const faults = faultsBeside(old, all);
     const unknown = faults.filter(({ isKey, hint }) => isKey === true && hint !== undefined);
-    return { faults: faults.filter((fault) => !isMisspelt(fault, unknown)) };
+    return {
+      faults: [...old.map((word) => oldFault(word, input)), ...faults.filter((fault) => !isMisspelt(fault, unknown))],
+    };
   }
   // The annotation fails to compile when the schema and the type that users see part.
   const accepted: PolicyInput = parsed.data;
@@ -224,6 +229,24 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
   const choices = issue.code === "invalid_value" ? issue.values.map(String) : [];
   const hint = isHinted ? hintForValue(keys, input, choices) : null;
   return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
+}
+
+/** An old word, and what to write instead. */
+function oldFault({ keys, hint }: OldWord, input: unknown): PolicyFault {
+  const isKey = typeof keys.at(-1) === "string" && keys.at(-1) !== "algorithm";
+  const got = formatGot(isKey ? keys.at(-1) : valueAt(input, keys));
+  return { ...policyFault(keys, "a current word", got), hint, isKey, isOld: true };
+}
+
+/** The faults that are not about old words, or about what these make of the policy. */
+function faultsBeside(old: readonly OldWord[], faults: readonly PolicyFault[]): PolicyFault[] {
+  const known = new Set(
+    old.flatMap(({ keys, edit }) => {
+      const to = edit === null || edit === "remove" || edit.to === null ? [] : [[...keys.slice(0, -1), edit.to[0]]];
+      return [keys, ...to].map((each) => JSON.stringify(each));
+    }),
+  );
+  return faults.filter(({ keys }) => !keys.some((_, n) => known.has(JSON.stringify(keys.slice(0, n + 1)))));
 }
 
 /** Whether a key is missing because it stands there under another name, as a hint says. */
