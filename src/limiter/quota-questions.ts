@@ -1,6 +1,7 @@
 // Questions to a function of the program's, such as a look-up in a database: so many at a time, each within its time.
 
 import { LateError, within } from "../clock.ts";
+import { limiterClosed } from "./shared.ts";
 
 /** Most questions under way, and most that wait until fewer are. */
 export const MAX_UNDER_WAY = 64;
@@ -34,7 +35,7 @@ export class QuestionQueue {
    * @throws what the question throws; its promise also a `LateError` without an answer in time
    */
   ask(question: Question, late: (answer: unknown) => void): unknown {
-    if (this.#isClosed) throw new Error("the limiter was closed");
+    if (this.#isClosed) throw limiterClosed();
     const stop = new AbortController();
     const slot = { isTaken: false };
     if (this.#underWay >= MAX_UNDER_WAY) {
@@ -51,7 +52,7 @@ export class QuestionQueue {
   /** Tells the questions under way that nobody waits for them any more. */
   close(): void {
     this.#isClosed = true;
-    for (const stop of this.#open) stop.abort(new Error("the limiter was closed"));
+    for (const stop of this.#open) stop.abort(limiterClosed());
   }
 
   /** Waits until fewer questions are under way. */
