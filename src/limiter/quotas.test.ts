@@ -91,7 +91,8 @@ describe("the quota of a bucket", () => {
 
   it("is remembered of a bounded number of buckets, those that are used longest", async () => {
     const asked = new Map<string, number>();
-    const { quotaOf } = quotasBy(({ dimensions: { tenant = "" } }) => {
+    const { quotaOf } = quotasBy(({ dimensions }) => {
+      const tenant = dimensions.tenant ?? "";
       asked.set(tenant, (asked.get(tenant) ?? 0) + 1);
       return 50;
     });

@@ -11,8 +11,8 @@ import { QuestionQueue } from "./quota-questions.ts";
 export interface QuotaQuestion {
   /** The limit's name. */
   readonly limit: string;
-  /** Whose bucket it is: the values of the limit's `per`. */
-  readonly dimensions: Readonly<Record<string, string>>;
+  /** Whose bucket it is: the values of the limit's `per`; `null` for all calls that lack one (`onMissing: shared`). */
+  readonly dimensions: Readonly<Record<string, string | null>>;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -31,7 +31,7 @@ export interface QuotaEvent {
   readonly type: "quota.unresolved";
   readonly limit: string;
   /** Of the bucket that was asked for last. */
-  readonly dimensions: Readonly<Record<string, string>>;
+  readonly dimensions: Readonly<Record<string, string | null>>;
   /** The quota that this bucket has instead; `null`: unlimited. */
   readonly quota: number | null;
   /** How many questions about this limit failed since the last of these events. */

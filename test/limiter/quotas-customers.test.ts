@@ -32,7 +32,8 @@ describe("50,000 customers with quotas of their own", () => {
         },
         store,
         failover: { deadlineMs: 60_000 },
-        quotas: async ({ dimensions: { tenant = "" } }) => {
+        quotas: async ({ dimensions }) => {
+          const tenant = dimensions.tenant ?? "";
           asked.set(tenant, (asked.get(tenant) ?? 0) + 1);
           return quotaOf(Number(tenant));
         },
