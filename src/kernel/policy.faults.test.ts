@@ -78,7 +78,7 @@ describe("readPolicy", () => {
     const most = Math.floor(2 ** 51 / 3_600_000);
     const number = "a number, because this limit has a largest quota";
     const exact = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
-    const whole = "a whole number from 0 to 9007199254740991, or unlimited";
+    const whole = "a whole number from 0 to 9007199254740991, an amount such as 200k or $0.05, or unlimited";
     const cases: [limit: object, ...faults: string[]][] = [
       [{ quota: from(5, 5) }],
       [{ quota: from(0, "unlimited") }],
