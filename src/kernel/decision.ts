@@ -294,10 +294,12 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as Verdict;
     const step = stepAt(reply, i);
-    if (!isCounted(verdict) || verdict.mode === "shadow" || isCountedElsewhere(charge.limit)) continue;
-    if (verdict.mode === "warn") {
-      if (verdict.exceeded && isKnown(charge, step)) return warning(aboutOf(charge, verdict, step, state));
-    } else if (verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
+    if (!isCounted(verdict) || verdict.mode === "shadow") continue;
+    if (verdict.mode === "warn" && verdict.exceeded && isKnown(charge, step)) {
+      return warning(aboutOf(charge, verdict, step, state));
+    }
+    if (isCountedElsewhere(charge.limit)) continue;
+    if (verdict.mode === "enforce" && verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
       state.isOpen = false;
       state.isClosed ||= isSpentForGood(charge, verdict, step);
     }

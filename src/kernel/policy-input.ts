@@ -51,7 +51,7 @@ export type Mode = "enforce" | "warn" | "shadow";
 export interface NoticeInput {
   /**
    * The share of the quota at which notices begin, above 0 to 1, or `never`. Default: 0.8 for `budget` and `elapsed`, never
-   * for limits that refill.
+   * for limits that refill or only warn.
    */
   readonly at?: number | "never" | undefined;
   /**
@@ -69,7 +69,7 @@ export interface LimitBaseInput extends Extensible {
   readonly description?: string | undefined;
   /**
    * Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. A dimension is
-   * `tenant`, `user`, `session`, `turn`, `agent`, `tool`, the tool's `group`, the call's `args`, or a name of your own,
+   * `tenant`, `user`, `session`, `turn`, `agent`, `model`, `tool`, the tool's `group`, the call's `args`, or a name of your own,
    * which calls then have to say.
    */
   readonly per: readonly Dimension[];
