@@ -1,9 +1,11 @@
-// Writes policy.schema.json from the schema that policies are checked by. A test compares the two.
+// Writes policy.schema.json and policy-test.schema.json from the schemas that policies and their tests are checked by. A test
+// compares them.
 
 import { writeFileSync } from "node:fs";
 import { z } from "zod";
 import { policySchema } from "../src/kernel/policy-schema.ts";
 import { inferredAlgorithm } from "../src/kernel/policy-settled.ts";
+import { policyTestFileSchema, policyTestsSchema } from "../src/testing/policy-test-schema.ts";
 
 interface ObjectSchema {
   readonly properties: Readonly<Record<string, object>>;
@@ -13,7 +15,8 @@ interface ObjectSchema {
 
 /** The text of policy.schema.json. */
 export function policySchemaJson(): string {
-  const schema = z.toJSONSchema(policySchema, { io: "input" }) as unknown as ObjectSchema;
+  const whole = policySchema.extend({ tests: policyTestsSchema.optional() });
+  const schema = z.toJSONSchema(whole, { io: "input" }) as unknown as ObjectSchema;
   const { limits, tools, ...others } = schema.properties as {
     readonly limits: { readonly items: unknown };
     readonly tools: { readonly additionalProperties?: unknown };
@@ -24,7 +27,17 @@ export function policySchemaJson(): string {
     tools: { ...tools, additionalProperties: extensible(tools.additionalProperties as ObjectSchema) },
     limits: { ...limits, items: { anyOf: oneOf.flatMap(limitSchemas).map(extensible) } },
   };
-  return `${JSON.stringify({ title: "A Tollgate policy", ...extensible(schema), properties }, null, 2)}\n`;
+  return textOf({ title: "A Tollgate policy", ...extensible(schema), properties });
+}
+
+/** The text of policy-test.schema.json. */
+export function policyTestSchemaJson(): string {
+  const schema = z.toJSONSchema(policyTestFileSchema, { io: "input" }) as unknown as ObjectSchema;
+  return textOf({ title: "Tests of a Tollgate policy", ...extensible(schema) });
+}
+
+function textOf(schema: object): string {
+  return `${JSON.stringify(schema, null, 2)}\n`;
 }
 
 /** A limit, and what it may look like without its algorithm. */
@@ -46,4 +59,7 @@ function extensible(schema: ObjectSchema): ObjectSchema {
   return { ...schema, patternProperties: { "^x-": {} } };
 }
 
-if (import.meta.main) writeFileSync(new URL("../policy.schema.json", import.meta.url), policySchemaJson());
+if (import.meta.main) {
+  writeFileSync(new URL("../policy.schema.json", import.meta.url), policySchemaJson());
+  writeFileSync(new URL("../policy-test.schema.json", import.meta.url), policyTestSchemaJson());
+}

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
 import { type Policy, readPolicy, writtenPolicy } from "./kernel/policy.ts";
 import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
-import { MAX_FAULTS, MAX_TEXT, readYaml } from "./yaml-text.ts";
+import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";
 
 /**
  * Reads a policy from YAML or JSON.
@@ -30,14 +30,14 @@ export function parsePolicy(text: string, source = "policy"): Policy {
 }
 
 /**
- * Reads a policy as `parsePolicy` does, and finds its warnings when asked.
+ * Reads a policy as `parsePolicy` does, and finds its warnings and the place of its parts when asked.
  *
  * @throws MisuseError `invalid-policy`
  */
 export function readPolicyText(
   text: string,
   source = "policy",
-): { readonly policy: Policy; readonly warnings: () => readonly PolicyWarning[] } {
+): { readonly policy: Policy; readonly warnings: () => readonly PolicyWarning[]; readonly at: YamlText["at"] } {
   if (typeof text !== "string") {
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
   }
@@ -46,7 +46,7 @@ export function readPolicyText(
   if ("policy" in result) {
     const { policy } = result;
     const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });
-    return { policy, warnings: () => policyWarnings(writtenPolicy(policy)).map(placed) };
+    return { policy, warnings: () => policyWarnings(writtenPolicy(policy)).map(placed), at };
   }
   const firstOld = result.faults.findIndex(({ isOld }) => isOld === true);
   throw new MisuseError(

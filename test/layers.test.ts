@@ -103,7 +103,25 @@ const layers: Record<string, Layer> = {
     files: /^src\/otel(\.ts$|\/)/,
     may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/otel\//, /^@opentelemetry\/api$/],
   },
-  testing: { files: /^src\/testing\//, may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/] },
+  testing: {
+    files: /^src\/testing\/(?!policy-test)/,
+    may: [KERNEL, STORE, CLOCK, /^src\/testing\//, /^node:assert\/strict$/],
+  },
+  "policy tests": {
+    files: /^src\/testing\/policy-test/,
+    may: [
+      KERNEL,
+      STORE,
+      /^src\/limiter\.ts$/,
+      /^src\/stores\/memory\.ts$/,
+      /^src\/testing\//,
+      /^node:assert\/strict$/,
+      /^(temporal-polyfill|zod)$/,
+    ],
+    never: [
+      [/\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bMath\.random\b/, "policy tests run in virtual time alone"],
+    ],
+  },
   root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { policySchemaJson } from "../scripts/schema.ts";
+import { policySchemaJson, policyTestSchemaJson } from "../scripts/schema.ts";
 import { ROOT, sources } from "./sources.ts";
 
 const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
@@ -66,7 +66,7 @@ const PUBLIC: Record<string, string[]> = {
   "./stores/postgres": ["migrate", "postgresStore"],
   "./stores/sqlite": ["sqliteStore"],
   "./stores/redis": ["redisStore"],
-  "./testing": ["fakeClock", "storeCases"],
+  "./testing": ["fakeClock", "storeCases", "testPolicy"],
   "./tool-rate-limiter": ["ToolRateLimiter"],
 };
 
@@ -102,8 +102,15 @@ describe("the package", () => {
     );
   });
 
-  it("ships the schema that policies are checked by", () => {
+  it("ships the schemas that policies and their tests are checked by", () => {
     assert.equal(readFileSync(`${ROOT}policy.schema.json`, "utf8"), policySchemaJson(), "run `npm run schema`");
+    assert.equal(
+      readFileSync(`${ROOT}policy-test.schema.json`, "utf8"),
+      policyTestSchemaJson(),
+      "run `npm run schema`",
+    );
+    for (const file of ["policy.schema.json", "policy-test.schema.json"])
+      assert.ok(manifest.files.includes(file), file);
   });
 
   it("pulls no driver in at its root", async () => {

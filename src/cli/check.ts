@@ -1,4 +1,4 @@
-// `tollgate check`: is this policy file right, and does each part of it have an effect?
+// `tollgate check`: is this policy, or this file of policy tests, right, and does each part of a policy have an effect?
 
 import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
@@ -9,6 +9,7 @@ import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
 import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";
 import { EXIT } from "./exit.ts";
 import { readInput } from "./files.ts";
+import { checkOwnTests, isTestFile, readTests } from "./test-files.ts";
 
 interface CheckOptions {
   readonly policy?: string;
@@ -19,7 +20,10 @@ interface CheckOptions {
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a policy file: errors, and parts that have no effect, with line and column")
-    .argument("[policy]", `a policy in YAML or JSON; default: --policy, else ${LOCAL_POLICY} in this folder`)
+    .argument(
+      "[policy]",
+      `a policy in YAML or JSON, or a file of policy tests; default: --policy, else ${LOCAL_POLICY} in this folder`,
+    )
     .addOption(withEnvironment("--policy <file>", "the policy, where none is named", "POLICY"))
     .option("--strict", "treat warnings as errors")
     .option("--json", "print one JSON array of errors and warnings on stdout, and nothing else there")
@@ -30,7 +34,13 @@ function check(named: string | undefined, { policy, strict = false, json = false
   const file = named ?? policy ?? LOCAL_POLICY;
   const text = readInput(file);
   try {
-    const { policy, warnings } = readPolicyText(text, file);
+    if (isTestFile(text, file)) {
+      const tests = readTests([file]).reduce((sum, each) => sum + each.tests.length, 0);
+      console.log(json ? "[]" : `${file}: fine, ${tests} ${tests === 1 ? "test" : "tests"}`);
+      return;
+    }
+    const { policy, warnings, at } = readPolicyText(text, file);
+    checkOwnTests(policy, at);
     const found = warnings();
     const level = strict ? "error" : "warning";
     if (json) console.log(JSON.stringify(found.map((warning) => warningRow(warning, level))));

@@ -13,6 +13,7 @@ import { replayCommand } from "./replay.ts";
 import { resetCommand } from "./reset.ts";
 import { revokeCommand } from "./revoke.ts";
 import { serveCommand } from "./serve.ts";
+import { testCommand } from "./test.ts";
 import { usageCommand } from "./usage.ts";
 import { serveWorker } from "./worker.ts";
 
@@ -21,7 +22,7 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 const EXIT_CODES = `
 Exit codes:
   ${EXIT.fine}   fine
-  ${EXIT.finding}   a finding: the policy is wrong, the store may break a promise, or what the demo shows is not true
+  ${EXIT.finding}   a finding: the policy is wrong, one of its tests failed, the store may break a promise, or what the demo shows is not true
   ${EXIT.misuse}   misuse: an option, file or policy that cannot be used
   ${EXIT.store}   the store, or a process that decides, is in trouble
   ${EXIT.unforeseen}  a fault of Tollgate's own, with its stack`;
@@ -41,6 +42,7 @@ const commands = [
   replayCommand,
   checkCommand,
   policyCommand,
+  testCommand,
   usageCommand,
   resetCommand,
   grantCommand,

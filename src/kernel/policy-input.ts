@@ -286,4 +286,6 @@ export interface PolicyInput extends Extensible {
   readonly maxHold?: DurationInput | undefined;
   /** 1 to 256, judged in this order. */
   readonly limits: readonly LimitInput[];
+  /** What `tollgate test` runs. It changes no decision; what is wrong with it, `tollgate check` and `tollgate test` say. */
+  readonly tests?: unknown;
 }

@@ -342,6 +342,8 @@ export const policySchema = object("a policy", {
     .min(1, { error: "at least one limit" })
     .max(MAX_LIMITS, { error: `at most ${MAX_LIMITS} limits` })
     .describe("Judged in this order, booked all or none."),
+  // Not judged here: a wrong test must not keep a policy from being loaded.
+  tests: z.unknown().optional(),
 });
 
 /** The keys of a policy. */

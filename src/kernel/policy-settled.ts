@@ -34,9 +34,10 @@ export function isCalendarWord(window: unknown): window is "day" | "week" | "mon
   return window === "day" || window === "week" || window === "month";
 }
 
-function withoutExtensions(value: Readonly<Record<string, unknown>>): Record<string, unknown>;
-function withoutExtensions(value: unknown): unknown;
-function withoutExtensions(value: unknown): unknown {
+/** An object without keys that are somebody else's. */
+export function withoutExtensions(value: Readonly<Record<string, unknown>>): Record<string, unknown>;
+export function withoutExtensions(value: unknown): unknown;
+export function withoutExtensions(value: unknown): unknown {
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(EXTENSION)));
 }

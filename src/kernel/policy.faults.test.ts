@@ -183,6 +183,12 @@ describe("readPolicy", () => {
     assert.deepEqual(keys, [["limits", 1, "quota"]]);
   });
 
+  it("does not judge tests", () => {
+    for (const tests of ['{"__proto__":5}', '[{"steps":[{"call":{"__proto__":5}}]}]', "5", "null"]) {
+      assert.deepEqual(faultsOf({ ...policy({ quota: 1 }), tests: JSON.parse(tests) }), []);
+    }
+  });
+
   it("refuses the key __proto__ wherever it stands, and does not follow a cycle for ever", () => {
     const reserved = "another name; a reserved one";
     const cases: [text: string, path: string][] = [

@@ -9,7 +9,7 @@ import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { hintForKey } from "./policy-hints.ts";
 import { type OldWord, oldWordsIn } from "./policy-old-words.ts";
-import { valueAt } from "./policy-place.ts";
+import { isObject, valueAt } from "./policy-place.ts";
 import type { Mode, OnError, OnMissing, OnStoreError, PolicyInput } from "./policy-input.ts";
 import { policySchema } from "./policy-schema.ts";
 import { readable, settledLimits } from "./policy-settled.ts";
@@ -161,7 +161,7 @@ export function definePolicy(input: PolicyInput | Policy): Policy {
 
 /** Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told. */
 export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
-  const reserved = reservedKeys(input, []);
+  const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(readable(input));
   if (!parsed.success) {

@@ -72,8 +72,10 @@ export type KnownKeys<Source> = Source extends PolicyInput
   ? {
       readonly [Key in keyof Source]: Key extends "limits"
         ? OnlyLimits<Source[Key]>
-        : Key extends keyof PolicyInput
-          ? Only<Source[Key], PolicyInput[Key]>
-          : UnknownKey<Key>;
+        : Key extends "tests"
+          ? unknown
+          : Key extends keyof PolicyInput
+            ? Only<Source[Key], PolicyInput[Key]>
+            : UnknownKey<Key>;
     }
   : unknown;

@@ -36,9 +36,21 @@ export interface FakeClock extends Clock {
  * ```
  */
 export function fakeClock(nowMs: number = Date.UTC(2030, 0, 1)): FakeClock {
+  return steppedClock(nowMs);
+}
+
+/** A fake clock that says when its next timer is due, for work that a timer begins and that takes more than one turn. */
+export interface SteppedClock extends FakeClock {
+  /** Epoch ms; `null` where no timer is set. */
+  nextAtMs(): number | null;
+}
+
+/** Makes a fake clock that says when its next timer is due. */
+export function steppedClock(nowMs: number): SteppedClock {
   let pending: { readonly atMs: number; readonly run: () => void }[] = [];
   return {
     nowMs: () => nowMs,
+    nextAtMs: () => pending[0]?.atMs ?? null,
     setTimer(ms, run) {
       const timer = { atMs: nowMs + Math.max(0, ms), run };
       // After those that are due at the same instant.

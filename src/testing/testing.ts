@@ -2,4 +2,16 @@
 
 export type { Clock } from "../clock.ts";
 export { type FakeClock, fakeClock } from "./fake-clock.ts";
+export { testPolicy } from "./policy-test.ts";
+export type {
+  PolicyTest,
+  PolicyTestBucket,
+  PolicyTestBucketName,
+  PolicyTestCall,
+  PolicyTestEnd,
+  PolicyTestEnding,
+  PolicyTestGrant,
+  PolicyTestReset,
+  PolicyTestStep,
+} from "./policy-test-schema.ts";
 export { type StoreCase, type StoreFixture, storeCases } from "./store-cases.ts";

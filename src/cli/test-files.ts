@@ -1,0 +1,120 @@
+// Files with policy tests: policies with tests of their own, and files of tests that name their policy.
+
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, isAbsolute, join, normalize } from "node:path";
+import { type Fault, MisuseError } from "../kernel/errors.ts";
+import { type Policy, type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
+import { isObject } from "../kernel/policy-place.ts";
+import { readPolicyText } from "../policy-file.ts";
+import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
+import type { PolicyTest } from "../testing/policy-test-schema.ts";
+import { MAX_FAULTS, readYaml, type YamlText } from "../yaml-text.ts";
+import { LOCAL_POLICY } from "./defaults.ts";
+import { readInput } from "./files.ts";
+
+/** The tests of one file. */
+export interface TestFile {
+  readonly file: string;
+  /** The file of the policy: `file` itself, or the one that it names. */
+  readonly policyFile: string;
+  readonly policy: Policy;
+  readonly tests: readonly PolicyTest[];
+  /** Where a step stands: `tollgate.test.yaml:7:9`. */
+  readonly placeOf: (test: number, step: number) => string;
+}
+
+/** The files of a folder that have tests: `*.test.yaml` and `*.test.yml`, and `tollgate.yaml` where that has tests. */
+export function findTestFiles(folder: string): string[] {
+  const files = readdirSync(folder)
+    .filter((name) => /\.test\.ya?ml$/.test(name))
+    .sort();
+  const policy = join(folder, LOCAL_POLICY);
+  const hasOwn =
+    existsSync(policy) && ownTests(readYaml(readInput(policy), LOCAL_POLICY, "invalid-policy")) !== undefined;
+  return hasOwn ? [...files, LOCAL_POLICY] : files;
+}
+
+/**
+ * Reads files of tests, and policies with tests. Files with the same policy get the same object.
+ *
+ * @throws MisuseError with every fault of the tests and of the policies, at most 100; FileError
+ */
+export function readTests(files: readonly string[]): TestFile[] {
+  const policies = new Map<string, ReadPolicy>();
+  const faults: Fault[] = [];
+  const read = files.flatMap((file) => {
+    try {
+      return [readTestsOf(file, policies)];
+    } catch (error) {
+      if (!MisuseError.isInstance(error)) throw error;
+      faults.push(...error.faults);
+      return [];
+    }
+  });
+  if (faults.length > 0) throw new MisuseError("invalid-policy", faults.slice(0, MAX_FAULTS));
+  return read;
+}
+
+/** Whether a text is a file of tests, right or wrong, and no policy. */
+export function isTestFile(text: string, file: string): boolean {
+  return isOfTests(readYaml(text, file, "invalid-policy").value);
+}
+
+function isOfTests(value: unknown): value is Record<string, unknown> {
+  const has = (key: string) => isObject(value) && Object.hasOwn(value, key);
+  return has("tests") && !has("version") && !has("limits");
+}
+
+/** Throws for tests of a policy that are wrong; a policy needs none. */
+export function checkOwnTests(policy: Policy, at: YamlText["at"]): void {
+  const { tests } = writtenPolicy(policy);
+  if (tests === undefined) return;
+  const found = readPolicyTests(tests, policy);
+  if ("faults" in found) throw misuse(found.faults, at);
+}
+
+type ReadPolicy = ReturnType<typeof readPolicyText>;
+
+function readTestsOf(file: string, policies: Map<string, ReadPolicy>): TestFile {
+  const text = readInput(file);
+  const { value, at } = readYaml(text, file, "invalid-policy");
+  if (!isOfTests(value)) {
+    const policyFile = normalize(file);
+    const { policy } = readOnce(policyFile, () => text, policies);
+    const { tests } = writtenPolicy(policy);
+    if (tests === undefined) {
+      const expected = "tests in the policy, or a file such as tollgate.test.yaml that names it";
+      throw new MisuseError("invalid-policy", { at: file, path: "tests", expected, got: "nothing" });
+    }
+    return testFile(file, policyFile, policy, tests, at);
+  }
+  const found = readTestFile(value);
+  if ("faults" in found) throw misuse(found.faults, at);
+  const { policy: named, tests } = found.value;
+  const policyFile = isAbsolute(named) ? named : join(dirname(file), named);
+  const { policy } = readOnce(policyFile, () => readInput(policyFile, at(["policy"])), policies);
+  return testFile(file, policyFile, policy, tests, at);
+}
+
+function readOnce(file: string, text: () => string, policies: Map<string, ReadPolicy>): ReadPolicy {
+  const known = policies.get(file) ?? readPolicyText(text(), file);
+  policies.set(file, known);
+  return known;
+}
+
+function testFile(file: string, policyFile: string, policy: Policy, tests: unknown, at: YamlText["at"]): TestFile {
+  const found = readPolicyTests(tests, policy);
+  if ("faults" in found) throw misuse(found.faults, at);
+  return { file, policyFile, policy, tests: found.value, placeOf: (test, step) => at(["tests", test, "steps", step]) };
+}
+
+function ownTests({ value }: YamlText): unknown {
+  return isObject(value) ? value.tests : undefined;
+}
+
+function misuse(faults: readonly PolicyFault[], at: YamlText["at"]): MisuseError {
+  const placed = faults
+    .slice(0, MAX_FAULTS)
+    .map(({ keys, isKey, ...fault }): Fault => ({ ...fault, at: at(keys, isKey === true ? "key" : "value") }));
+  return new MisuseError("invalid-policy", placed);
+}

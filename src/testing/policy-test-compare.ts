@@ -1,0 +1,129 @@
+// What a step of a policy test expects, beside what was found.
+
+import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
+import { parseDuration } from "../kernel/duration.ts";
+import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-schema.ts";
+
+/** One expectation that was not met. */
+export interface Mismatch {
+  /** The word of the step. */
+  readonly word: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+/** What a call expects of its decision, and does not find. */
+export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[] {
+  const { expect = "allowed", by, retryAfter, exceeded, notice, message } = step;
+  const mismatches: Mismatch[] = [];
+  const compare = (word: string, isMet: boolean, expected: string, got: string) => {
+    if (!isMet) mismatches.push({ word, expected, got });
+  };
+  compare("expect", (expect === "allowed") === decision.allowed, expect, decision.allowed ? "allowed" : "denied");
+  // What follows is said of the other decision.
+  if (mismatches.length > 0) return mismatches;
+  const denier = deniedBy(decision);
+  if (by !== undefined) compare("by", by === denier, by, denier ?? "no limit");
+  if (retryAfter !== undefined) {
+    const found = retryAfterMs(decision);
+    const expectedMs = retryAfter === "never" ? null : parseDuration(retryAfter);
+    compare("retryAfter", found === expectedMs, retryAfter, retryText(found));
+  }
+  if (exceeded !== undefined) {
+    const found = decision.verdicts.filter(isExceeded).map(({ limit }) => limit);
+    compare("exceeded", sorted(exceeded) === sorted(found), listText(exceeded), listText(found));
+  }
+  if (notice !== undefined) {
+    const { notice: found } = decision;
+    const isMet = typeof notice === "boolean" ? notice === (found !== null) : found?.includes(notice) === true;
+    const expected = notice === true ? "a notice" : notice === false ? "no notice" : JSON.stringify(notice);
+    compare("notice", isMet, expected, found === null ? "no notice" : JSON.stringify(found));
+  }
+  if (message !== undefined) {
+    const { message: found } = decision;
+    compare(
+      "message",
+      found?.includes(message) === true,
+      JSON.stringify(message),
+      found === null ? "no message" : JSON.stringify(found),
+    );
+  }
+  return mismatches;
+}
+
+/** What is left in buckets of a call, by limit, beside what is expected. */
+export function compareRemaining(
+  remaining: NonNullable<PolicyTestCall["remaining"]>,
+  usages: readonly BucketUsage[],
+): Mismatch[] {
+  return Object.entries(remaining).flatMap(([limit, expected]) => {
+    const usage = usages.find((each) => each.limit === limit);
+    const found = usage === undefined ? "no verdict: the limit is not for this call" : unitsText(usage.remaining);
+    return String(expected) === found ? [] : [{ word: `remaining ${limit}`, expected: String(expected), got: found }];
+  });
+}
+
+/** How a bucket stands, beside what is expected. */
+export function compareBucket(step: PolicyTestBucket, usages: readonly BucketUsage[]): Mismatch[] {
+  const [usage] = usages;
+  if (usage === undefined || usages.length > 1) {
+    const expected = "all dimensions of the limit, so that it names one bucket";
+    return [{ word: "bucket", expected, got: `${usages.length} buckets` }];
+  }
+  return (["used", "remaining", "quota"] as const).flatMap((word) => {
+    const expected = step[word];
+    const found = unitsText(usage[word]);
+    return expected === undefined || String(expected) === found
+      ? []
+      : [{ word, expected: String(expected), got: found }];
+  });
+}
+
+/** The limit that denies a call: of several the one with the longest wait; `null` for an allowed call. */
+export function deniedBy(decision: Decision): string | null {
+  if (decision.allowed) return null;
+  const waitOf = ({ retryAfterMs }: Verdict) => retryAfterMs ?? Number.POSITIVE_INFINITY;
+  const deniers = decision.verdicts.filter((verdict) => !verdict.allowed && !verdict.shadow);
+  return deniers.sort((one, other) => waitOf(other) - waitOf(one))[0]?.limit ?? null;
+}
+
+/** When a denied call can pass; `null` where waiting does not help. */
+export function retryAfterMs({ verdicts, retryAfterMs: ms }: Decision): number | null {
+  return verdicts.some((verdict) => !verdict.allowed && !verdict.shadow && !verdict.retryable) ? null : ms;
+}
+
+/** Whether a call does not fit into a limit. */
+export function isExceeded({ allowed }: Verdict): boolean {
+  return !allowed;
+}
+
+/** When a denied call can pass, as a test writes it. */
+export function retryText(ms: number | null): string {
+  return ms === null ? "never" : durationText(ms);
+}
+
+/** Milliseconds as a test writes them. */
+export function durationText(ms: number): string {
+  const [size, unit] = SIZES.find(([size]) => ms % size === 0) ?? [1, "ms"];
+  return ms === 0 ? "0ms" : `${ms / size}${unit}`;
+}
+
+const SIZES = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "m"],
+  [1_000, "s"],
+] as const;
+
+/** Units as a test writes them. */
+export function unitsText(units: number | null): string {
+  return units === null ? "unlimited" : String(units);
+}
+
+function sorted(names: readonly string[]): string {
+  return [...names].sort().join();
+}
+
+function listText(names: readonly string[]): string {
+  return `[${names.join(", ")}]`;
+}

@@ -1,0 +1,61 @@
+// Which parts of a policy its tests reach: limits, their `quotas` and their `overrides`.
+
+import type { Call } from "../kernel/call.ts";
+import { resolveMatches } from "../kernel/charge.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { Allotment, Limit, Policy } from "../kernel/policy.ts";
+import { isExceeded } from "./policy-test-compare.ts";
+
+/** What tests reached of a limit. */
+export interface LimitCoverage {
+  readonly limit: string;
+  /** Whether a call was judged by it. */
+  readonly reached: boolean;
+  /** Whether a call did not fit into it. */
+  readonly exceeded: boolean;
+  /** Its `quotas` and `overrides` that no call had, such as `quotas.tool.send_email`. */
+  readonly unreached: readonly string[];
+}
+
+/** Notes what calls reach. */
+export class Coverage {
+  readonly #policy: Policy;
+  readonly #reached = new Set<string>();
+  readonly #exceeded = new Set<string>();
+  readonly #allotments = new Set<Allotment | null>();
+  readonly #hasParts: boolean;
+
+  constructor(policy: Policy) {
+    this.#policy = policy;
+    this.#hasParts = policy.limits.some((limit) => partsOf(limit).length > 0);
+  }
+
+  reached(call: Call, { verdicts }: Decision): void {
+    for (const verdict of verdicts) {
+      this.#reached.add(verdict.limit);
+      if (isExceeded(verdict)) this.#exceeded.add(verdict.limit);
+    }
+    if (!this.#hasParts) return;
+    for (const { allotment } of resolveMatches(this.#policy, "test", call)) this.#allotments.add(allotment);
+  }
+
+  limits(): LimitCoverage[] {
+    return this.#policy.limits.map((limit) => ({
+      limit: limit.name,
+      reached: this.#reached.has(limit.name),
+      exceeded: this.#exceeded.has(limit.name),
+      unreached: partsOf(limit).flatMap(([part, allotment]) => (this.#allotments.has(allotment) ? [] : [part])),
+    }));
+  }
+}
+
+/** The parts of a limit that are for some calls alone. A part that takes them out of the limit cannot be seen. */
+function partsOf({ quotas, overrides }: Limit): (readonly [part: string, allotment: Allotment])[] {
+  const all = [
+    ...quotas.flatMap(({ dimension, allotments }) =>
+      [...allotments].map(([value, allotment]) => [`quotas.${dimension}.${value}`, allotment] as const),
+    ),
+    ...overrides.map(({ allotment }, n) => [`overrides[${n}]`, allotment] as const),
+  ];
+  return all.flatMap(([part, allotment]) => (allotment === null ? [] : [[part, allotment] as const]));
+}

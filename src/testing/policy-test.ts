@@ -1,0 +1,47 @@
+// Tests of a policy inside a test runner, which this does not know.
+
+import { AssertionError } from "node:assert/strict";
+import { MisuseError } from "../kernel/errors.ts";
+import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
+import { readPolicyTests } from "./policy-test-faults.ts";
+import { runPolicyTests } from "./policy-test-run.ts";
+import type { PolicyTest } from "./policy-test-schema.ts";
+import { failureText } from "./policy-test-text.ts";
+
+/**
+ * Runs tests of a policy in virtual time, as `tollgate test` does. For one test of the runner each, give it one at a time.
+ *
+ * @param tests default: those that the policy has itself
+ * @throws AssertionError for tests that failed, with what they expected and found
+ * @throws MisuseError `invalid-policy`; `invalid-option` for tests that are wrong
+ *
+ * @example
+ * ```ts
+ * import { testPolicy } from "tollgate/testing";
+ *
+ * const policy = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 2 }] } as const;
+ * await testPolicy(policy, [
+ *   {
+ *     name: "a session has two calls",
+ *     for: { session: "s1" },
+ *     steps: [
+ *       { call: "search", times: 2 },
+ *       { call: "search", expect: "denied", by: "per-session", retryAfter: "never" },
+ *     ],
+ *   },
+ * ]);
+ * ```
+ */
+export async function testPolicy(policy: Policy | PolicyInput, tests?: readonly PolicyTest[]): Promise<void> {
+  const known: Policy = definePolicy(policy as PolicyInput);
+  const read = readPolicyTests(tests ?? writtenPolicy(known).tests, known);
+  if ("faults" in read) throw new MisuseError("invalid-option", read.faults);
+  const results = await runPolicyTests(known, read.value);
+  const texts = results.flatMap(({ name, failure }, i) =>
+    failure === null ? [] : [failureText(name, failure, `tests[${i}].steps[${failure.step}]`)],
+  );
+  if (texts.length === 0) return;
+  const count = `${texts.length} of ${results.length} policy ${results.length === 1 ? "test" : "tests"} failed`;
+  throw new AssertionError({ message: `${count}\n\n${texts.join("\n\n")}`, stackStartFn: testPolicy });
+}
