@@ -2,7 +2,7 @@
 // what Tollgate's price is for.
 
 import { DatabaseSync } from "node:sqlite";
-import type { Decision } from "tollgate";
+import type { Decision, Verdict } from "tollgate";
 import { type Call, type Limit, WINDOW_SECONDS } from "./calls.ts";
 import type { Opened } from "./race.ts";
 
@@ -20,30 +20,25 @@ export function bareForm({ name, quota, key: keyOf }: Limit): (call: Call) => Pr
     const allowed = bucket.spent < quota;
     if (allowed) bucket.spent++;
     const resetAfterMs = bucket.expiresAtMs - nowMs;
-    const retryAfterMs = allowed ? 0 : resetAfterMs;
-    const verdict = {
+    const retryAfterMs = allowed ? null : resetAfterMs;
+    const verdict: Verdict = {
       limit: name,
       allowed,
-      shadow: false,
+      exceeded: !allowed,
+      mode: "enforce",
       unit: "calls",
       cost: 1,
       quota,
+      capacity: quota,
       remaining: quota - bucket.spent,
+      windowMs: WINDOW_SECONDS * 1_000,
       resetAfterMs,
       retryAfterMs,
-      retryable: true,
     };
-    return {
-      allowed,
-      verdicts: [verdict],
-      retryAfterMs,
-      message: null,
-      detail: null,
-      notice: null,
-      degraded: null,
-      replayed: false,
-      decidedAtMs: nowMs,
-    };
+    const rest = { verdicts: [verdict], notice: null, degraded: null, replayed: false, decidedAtMs: nowMs };
+    return allowed
+      ? { allowed, deniedBy: null, retryAfterMs: null, message: null, detail: null, ...rest }
+      : { allowed, deniedBy: name, retryAfterMs, message: "denied", detail: "denied", ...rest };
   };
 }
 

@@ -24,7 +24,7 @@ export async function holdTimes(server: RedisServer, calls: readonly Call[]) {
     });
     const second = await costOf(server, 1, async () => {
       const ends = await Promise.all(held.map((each) => (allows(each) && each.allowed ? each.hold.settle() : null)));
-      settled += ends.filter((end) => end?.late === false && end.problem === null).length;
+      settled += ends.filter((end) => end?.status === "settled").length;
     });
     reserve += first.microseconds;
     settle += second.microseconds;

@@ -2,7 +2,16 @@
 // there for Node, Workers and whatever else runs servers.
 
 import { Away } from "./client/away.ts";
-import { type About, asFirst, decideAway, type Held, type HeldAnswer, type Named, undoing } from "./client/decide.ts";
+import {
+  type About,
+  asFirst,
+  decideAway,
+  type Held,
+  type HeldAnswer,
+  type Made,
+  type Named,
+  undoing,
+} from "./client/decide.ts";
 import { type EndableHold, OwnHold, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
@@ -11,7 +20,7 @@ import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
 import { monotonicClock } from "./clock.ts";
 import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
-import type { BucketUsage, Decision } from "./kernel/decision.ts";
+import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
@@ -31,7 +40,7 @@ import type { Outcome } from "./limiter/report.ts";
 import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
 import { type CallOptions, checkCallOptions, limiterClosed, tell, tellEvent } from "./limiter/shared.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
-import { beginCall, type Denied, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
+import { beginCall, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
 export type { ClientFailover } from "./client/away.ts";
 export type { ClientOptions } from "./client/options.ts";
@@ -121,8 +130,7 @@ class RemoteLimiter implements Limiter {
       const { hold: made, ...decision } = held;
       return { decision, made: { ...made, fail: made.settle } };
     });
-    if (hold === null) return { ...decision, allowed: false };
-    return { ...decision, allowed: true, hold: shownHold(hold) };
+    return hold === null ? decision : { ...decision, hold: shownHold(hold) };
   }
 
   getHold(id: string, call: Call): Hold {
@@ -268,8 +276,8 @@ class RemoteLimiter implements Limiter {
     op: "reserve" | "begin",
     { call, body, isRepeatable }: Named,
     { leaseMs, ...options }: ReserveOptions,
-    locally: (away: Away) => Promise<{ readonly decision: Decision; readonly made: EndableHold | null }>,
-  ): Promise<{ readonly decision: Decision; readonly hold: EndableHold | null; readonly answer: object | null }> {
+    locally: (away: Away) => Promise<Made>,
+  ): Promise<Held> {
     const item: Item<typeof op> = {
       op,
       body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) },
@@ -278,9 +286,12 @@ class RemoteLimiter implements Limiter {
     const sentMs = performance.now();
     const here = async (away: Away, isDoubted: boolean): Promise<Held> => {
       const { decision, made } = await locally(away);
-      const hold = made === null ? null : new OwnHold(this.#shared, made, call, item, away.pricesOf(call, decision));
-      if (hold !== null) away.book(hold.booking(), isDoubted);
-      else if (isDoubted) away.book(undoing(item, call), true);
+      if (made === null) {
+        if (isDoubted) away.book(undoing(item, call), true);
+        return { decision, hold: null, answer: null };
+      }
+      const hold = new OwnHold(this.#shared, made, call, item, away.pricesOf(call, decision));
+      away.book(hold.booking(), isDoubted);
       return { decision, hold, answer: null };
     };
     const mayWait = (options.maxWaitMs ?? 0) > 0;
@@ -289,13 +300,14 @@ class RemoteLimiter implements Limiter {
       this.#tell(found.decision, call);
       return found;
     }
-    const answered: Decision & Partial<HeldAnswer> & Pick<HeldAnswer, "hold"> = found;
+    const answered: Decision & Partial<HeldAnswer> = found;
     const { hold: id, held = [], units: _, leaseMs: __, maxHoldMs: ___, reports: ____, ...decision } = answered;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
-    const hold =
-      id === null ? null : serviceHold(this.#shared, id, decision.replayed ? asFirst(call, decision, held) : call);
-    return { decision, hold, answer: found };
+    if (!decision.allowed) return { decision, hold: null, answer: found };
+    const made = decision.replayed ? asFirst(call, decision, held) : call;
+    // The reply was checked: an allowed call has a hold.
+    return { decision, hold: serviceHold(this.#shared, id as string, made), answer: found };
   }
 
   async #report(call: Call, outcome: Outcome): Promise<void> {

@@ -1,7 +1,7 @@
 // The root export. Stores, adapters and the testing kit have subpaths of their own.
 
 export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
-export type { BucketUsage, Decision, Usage, UsageGrant, Verdict } from "./kernel/decision.ts";
+export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict } from "./kernel/decision.ts";
 export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
 export type {
@@ -24,12 +24,10 @@ export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } f
 export {
   type AddUsage,
   type AddUsageOptions,
-  type Allowed,
   type CallOptions,
   type ChangeOptions,
   type CloseOptions,
   createLimiter,
-  type Denied,
   type FailoverOptions,
   type Grant,
   type Hold,

@@ -12,7 +12,15 @@ import {
 } from "./kernel/call.ts";
 import { type Bucket, bucketOf, missingDimension, missingIn, resolveMatches, stepOf } from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
-import { type BucketUsage, bucketUsageOf, type Decision, decisionOf, emptyUsageOf } from "./kernel/decision.ts";
+import {
+  type Allowed,
+  type BucketUsage,
+  bucketUsageOf,
+  type Decision,
+  type Denied,
+  decisionOf,
+  emptyUsageOf,
+} from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
@@ -39,7 +47,6 @@ import {
 } from "./limiter/grant.ts";
 import {
   checkReserveOptions,
-  type Denied,
   type Hold,
   type HoldOf,
   heldParts,
@@ -87,7 +94,7 @@ import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { CloseOptions } from "./limiter/close.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
-export type { Allowed, Denied, Hold, HoldOptions, Reserved, ReserveOptions, Settlement } from "./limiter/hold.ts";
+export type { Hold, HoldOptions, Reserved, ReserveOptions, Settlement } from "./limiter/hold.ts";
 export type { HoldLimit } from "./limiter/keep-alive.ts";
 export { isRunHold } from "./limiter/parts.ts";
 export type { Outcome } from "./limiter/report.ts";
@@ -459,9 +466,7 @@ class StoreLimiter implements Limiter {
 
   async #reserve(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
     const { decision, of } = await this.#hold("reserve", call, options);
-    return decision.allowed
-      ? { ...decision, allowed: true, hold: holdOf(this.#shared, of) }
-      : { ...decision, allowed: false };
+    return decision.allowed ? { ...decision, hold: holdOf(this.#shared, of) } : decision;
   }
 
   getHold(id: string, call: Call): Hold {
@@ -500,10 +505,13 @@ class StoreLimiter implements Limiter {
   async begin(
     call: Call,
     { abandoned, ...options }: Abandonable<ReserveOptions>,
-  ): Promise<{ readonly decision: Decision; readonly begun: Begun | null }> {
+  ): Promise<
+    { readonly decision: Allowed; readonly begun: Begun } | { readonly decision: Denied; readonly begun: null }
+  > {
     checkReserveOptions(options);
     const { decision, of, matches } = await this.#hold("run", call, { ...options, abandoned });
-    return { decision, begun: decision.allowed ? begunHere(this.#shared, of, matches, options.leaseMs) : null };
+    if (!decision.allowed) return { decision, begun: null };
+    return { decision, begun: begunHere(this.#shared, of, matches, options.leaseMs) };
   }
 
   async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly BucketUsage[]> {

@@ -81,7 +81,7 @@ describe("metrics", () => {
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.allowed": false }), 2);
     assert.equal(await value("tollgate.denials", { "tollgate.limit.name": "calls" }), 2);
     assert.equal(
-      await value("tollgate.denials", { "tollgate.limit.name": "watched", "tollgate.limit.shadow": true }),
+      await value("tollgate.denials", { "tollgate.limit.name": "watched", "tollgate.limit.mode": "shadow" }),
       4,
     );
     assert.equal(await value("tollgate.units", { "tollgate.limit.name": "calls", "tollgate.unit": "calls" }), 3);
@@ -193,23 +193,17 @@ describe("while the store is away", ownServers, () => {
     });
     const call = { tool: "model", session: "s1" };
     await limiter.consume(call);
-    assert.deepEqual(
-      [await value("tollgate.store.available"), await value("tollgate.over_admission.worst_case")],
-      [1, 0],
-    );
+    assert.deepEqual([await value("tollgate.store.available"), await value("tollgate.decision.max_overshoot")], [1, 0]);
     await redis.kill();
     const { degraded } = await limiter.consume(call);
     assert.ok(degraded !== null);
     assert.equal(await value("tollgate.store.available"), 0);
-    assert.equal(await value("tollgate.over_admission.worst_case"), degraded.worstCaseOver);
+    assert.equal(await value("tollgate.decision.max_overshoot"), degraded.maxOvershoot);
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.degraded": true }), 1);
     assert.equal(await value("tollgate.events", { "tollgate.event.type": "store-away" }), 1);
     await redis.restart();
     await back.promise;
-    assert.deepEqual(
-      [await value("tollgate.store.available"), await value("tollgate.over_admission.worst_case")],
-      [1, 0],
-    );
+    assert.deepEqual([await value("tollgate.store.available"), await value("tollgate.decision.max_overshoot")], [1, 0]);
     assert.ok((await value("tollgate.bookings", { "tollgate.booking.outcome": "booked" })) >= 1);
   });
 });
@@ -238,7 +232,7 @@ describe("spans", () => {
       "tollgate.decision.allowed": false,
       "tollgate.decision.degraded": false,
       "tollgate.decision.replayed": false,
-      "tollgate.limits.denying": ["calls"],
+      "tollgate.decision.denied_by": "calls",
     });
   });
 

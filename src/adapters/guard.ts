@@ -2,9 +2,9 @@
 // a framework can hand on. Which words stand where is each adapter's affair.
 
 import type { Call } from "../kernel/call.ts";
-import type { Decision, Verdict } from "../kernel/decision.ts";
+import type { Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
-import { type AddUsage, checkMaxWait, type Denied, type Limiter, type Ran, type RunContext } from "../limiter.ts";
+import { type AddUsage, checkMaxWait, type Limiter, type Ran, type RunContext } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
 /** How an agent's run is guarded. */
@@ -26,9 +26,9 @@ export interface DenialFields {
   readonly allowed: false;
   /** The limit that keeps the call waiting longest. */
   readonly limit: string;
+  /** Units that are left there. */
   readonly remaining: number;
-  readonly retryable: boolean;
-  /** `null` when the call can never pass. */
+  /** Milliseconds until the call could pass; `null`: do not wait. */
   readonly retryAfterMs: number | null;
 }
 
@@ -49,27 +49,10 @@ interface AskOptions {
 /** A call, or what makes it: where that throws, the call could not be judged. */
 type Asked = Call | (() => Call);
 
-/** What to tell a denied model. */
-export function textOf({ message }: Decision): string {
-  return message ?? "Denied by a limit.";
-}
-
-/** What to tell a program or a person of a denied call. */
-export function detailOf({ detail }: Decision): string {
-  return detail ?? "Denied by a limit.";
-}
-
-/** Of a denied call: the verdict that keeps it waiting longest. */
-export function bindingOf({ verdicts, retryAfterMs }: Decision): Verdict {
-  const denied = verdicts.filter(({ allowed, shadow }) => !allowed && !shadow);
-  return denied.find((each) => each.retryAfterMs === retryAfterMs) ?? (denied[0] as Verdict);
-}
-
 /** What a program may read of a denial. */
-export function fieldsOf(decision: Decision): DenialFields {
-  const { retryAfterMs } = decision;
-  const { limit, remaining, retryable } = bindingOf(decision);
-  return { allowed: false, limit, remaining, retryable, retryAfterMs };
+export function fieldsOf({ verdicts, deniedBy, retryAfterMs }: Denied): DenialFields {
+  const remaining = verdicts.find(({ limit }) => limit === deniedBy)?.remaining ?? 0;
+  return { allowed: false, limit: deniedBy, remaining, retryAfterMs };
 }
 
 /** What a notice is about: of several, the model needs the latest alone. */
@@ -116,7 +99,7 @@ export class Guard {
   }
 
   /** A denial for frameworks that make a tool's result of what it throws, and show later what was thrown in a run. */
-  deniedError(decision: Decision): LimitExceededError {
+  deniedError(decision: Denied): LimitExceededError {
     const error = new LimitExceededError(decision);
     this.#thrown.set(error, "denial");
     return error;

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
-import { Guard, type GuardOptions, textOf } from "./guard.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import {
   deniedAnswer,
   deniedResult,
@@ -89,7 +89,7 @@ export function langchainGuard<Context = unknown>(
         const { signal } = request.runtime;
         const ran = await run.guard.run(callOf(request, { tool: name, args, id }), call, { signal });
         if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran);
-        run.denial = textOf(ran);
+        run.denial = ran.message;
         return deniedResult(request.toolCall, ran);
       } catch (error) {
         if (result !== undefined) return result;

@@ -2,10 +2,10 @@
 // Everything is structural: nothing of the SDK is imported.
 
 import type { Dimensions } from "../kernel/call.ts";
-import type { Decision } from "../kernel/decision.ts";
+import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Limiter } from "../limiter.ts";
-import { fieldsOf, Guard, textOf } from "./guard.ts";
+import { fieldsOf, Guard } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
 import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
 
@@ -95,7 +95,7 @@ function isFailure(result: unknown): boolean {
 }
 
 /** The result with the notice beside it, as content of its own that is for the model alone. */
-function noticedResult(result: unknown, { notice }: Decision): unknown {
+function noticedResult(result: unknown, { notice }: Allowed): unknown {
   const content = (result as { content?: unknown } | null | undefined)?.content;
   if (notice === null || !Array.isArray(content)) return result;
   const block = { type: "text", text: notice, annotations: { audience: ["assistant"] } };
@@ -103,9 +103,9 @@ function noticedResult(result: unknown, { notice }: Decision): unknown {
 }
 
 /** Has no `structuredContent`: clients hold that against the tool's schema, and throw. */
-function denialOf(decision: Decision, task: unknown): unknown {
+function denialOf(decision: Denied, task: unknown): unknown {
   const fields = fieldsOf(decision);
-  const text = textOf(decision);
+  const { message: text } = decision;
   // Who asked for a task does not take a result.
   if (task !== undefined) throw rpcError(TOO_MANY, text, fields);
   return { isError: true, content: [{ type: "text", text }], _meta: { "tollgate/denial": fields } };

@@ -34,7 +34,6 @@ export async function replayJob(settings: ReplaySettings): Promise<(call: Call) 
     // Like consume, but for limits that count until a call has ended, or that hold what it is priced at.
     const decision = await limiter.run(call, () => {});
     const ms = performance.now() - startedMs;
-    const denial = decision.verdicts.find((verdict) => !verdict.allowed);
-    return { allowed: decision.allowed, deniedBy: denial?.limit ?? null, ms };
+    return { allowed: decision.allowed, deniedBy: decision.deniedBy, ms };
   };
 }

@@ -53,9 +53,9 @@ export function formatUsages(usages: readonly BucketUsage[]): string {
         .map(([dimension, value]) => `${dimension}=${value}`)
         .join(" "),
       `${used} ${unit}`,
-      String(quota),
+      String(quota ?? "unlimited"),
       formatGrants(grants),
-      String(remaining),
+      String(remaining ?? "unlimited"),
       resetAfterMs === 0 ? "-" : formatDuration(resetAfterMs),
     ]),
   );

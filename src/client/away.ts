@@ -293,10 +293,11 @@ function bucketIn(policy: Policy, limit: Limit, dimensions: BucketDimensions): B
 
 /** How the bucket stood, as a store would have said it. */
 function replyOf({ allotment: { capacity } }: Match, verdict: Verdict): StepReply {
-  const { allowed, remaining, resetAfterMs, retryAfterMs } = verdict;
+  const { exceeded, resetAfterMs, retryAfterMs } = verdict;
+  const remaining = verdict.remaining ?? capacity;
   const granted = Math.max(0, remaining - capacity);
   return {
-    allowed,
+    allowed: !exceeded,
     used: Math.max(0, capacity - remaining),
     resetAfterMs,
     retryAfterMs,

@@ -1,7 +1,7 @@
 // How a call is told to the service, and how one is decided while that is away.
 
 import type { Call } from "../kernel/call.ts";
-import type { Decision } from "../kernel/decision.ts";
+import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import type { Begun } from "../limiter/run.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
@@ -26,12 +26,15 @@ export interface HeldAnswer extends About {
   readonly hold: string | null;
 }
 
-/** What came of asking for a hold. */
-export interface Held {
-  readonly decision: Decision;
-  readonly hold: EndableHold | null;
-  readonly answer: null;
-}
+/** What came of asking for a hold, and what the service answered; `null` where this process did. */
+export type Held =
+  | { readonly decision: Allowed; readonly hold: EndableHold; readonly answer: object | null }
+  | { readonly decision: Denied; readonly hold: null; readonly answer: object | null };
+
+/** A hold that this process made. */
+export type Made =
+  | { readonly decision: Allowed; readonly made: EndableHold }
+  | { readonly decision: Denied; readonly made: null };
 
 /** A call at the price that it had when it was sent first, by which its hold is known. */
 export function asFirst(call: Call, { verdicts }: Decision, held: readonly string[]): Call {

@@ -1,7 +1,7 @@
 // What the service may answer. An answer that is anything else is `invalid-reply`, and nothing of it goes further. Fields that
 // are not known here are left alone: a later service may have more.
 
-import type { BucketUsage, Decision } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import type { Settlement } from "../limiter/hold.ts";
@@ -63,30 +63,49 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const verdict = object({
-  limit: isText,
-  allowed: isBoolean,
-  shadow: isBoolean,
-  unit: isText,
-  cost: isWhole,
-  quota: isWhole,
-  remaining: isWhole,
-  resetAfterMs: isWhole,
-  retryAfterMs: orNull(isWhole),
-  retryable: isBoolean,
-});
+const both =
+  (first: Check, second: Check): Check =>
+  (value, path) =>
+    first(value, path) ?? second(value, path);
+/** Where nothing limits a bucket, it has no numbers; else it has all of them. */
+const isCounted: Check = (value, path) => {
+  const { quota, ...others } = value as Pick<Verdict, "quota" | "capacity" | "remaining">;
+  const of = quota === null ? oneOf(null) : isWhole;
+  return firstFault(["capacity", "remaining"] as const, (name) => of(others[name], `${path}.${name}`));
+};
+const verdict = both(
+  object({
+    limit: isText,
+    allowed: isBoolean,
+    exceeded: isBoolean,
+    mode: oneOf("enforce", "warn", "shadow"),
+    unit: isText,
+    cost: isWhole,
+    quota: orNull(isWhole),
+    capacity: orNull(isWhole),
+    remaining: orNull(isWhole),
+    windowMs: orNull(isWhole),
+    resetAfterMs: isWhole,
+    retryAfterMs: orNull(isWhole),
+  }),
+  isCounted,
+);
 const decisionFields = {
   allowed: isBoolean,
   verdicts: listOf(verdict),
   retryAfterMs: orNull(isWhole),
-  message: orNull(isText),
-  detail: orNull(isText),
   notice: orNull(isText),
-  degraded: orNull(object({ reason: isText, worstCaseOver: orNull(isWhole) })),
+  degraded: orNull(object({ reason: isText, maxOvershoot: orNull(isWhole) })),
   replayed: isBoolean,
   decidedAtMs: isInstant,
 };
-const decision = object(decisionFields);
+/** A denied call says by which limit, and what to tell the model; an allowed one says neither. */
+const isDecided: Check = (value, path) => {
+  const { allowed, ...fields } = value as Decision;
+  const of = allowed ? oneOf(null) : isText;
+  return firstFault(["deniedBy", "message", "detail"] as const, (name) => of(fields[name], `${path}.${name}`));
+};
+const decision = both(object(decisionFields), isDecided);
 const aboutFields: Record<keyof About, Check> = {
   held: listOf(isText),
   units: listOf(isText),
@@ -99,12 +118,8 @@ const isHeld: Check = (value, path) => {
   const { allowed, hold } = value as { readonly allowed: boolean; readonly hold: unknown };
   return allowed ? isHoldId(hold, `${path}.hold`) : oneOf(null)(hold, `${path}.hold`);
 };
-const both =
-  (first: Check, second: Check): Check =>
-  (value, path) =>
-    first(value, path) ?? second(value, path);
-const reserved = object({ ...decisionFields, hold: orNull(isHoldId) });
-const begun = object({ ...decisionFields, ...aboutFields, hold: orNull(isHoldId) });
+const reserved = both(object({ ...decisionFields, hold: orNull(isHoldId) }), isDecided);
+const begun = both(object({ ...decisionFields, ...aboutFields, hold: orNull(isHoldId) }), isDecided);
 const areTexts: Check = (value, path) => {
   if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
   return firstFault(Object.entries(value), ([name, each]) => isText(each, `${path}.${name}`));
@@ -113,20 +128,23 @@ const usageFields = {
   limit: isText,
   dimensions: areTexts,
   unit: isText,
-  quota: isWhole,
+  quota: orNull(isWhole),
+  capacity: orNull(isWhole),
   granted: isWhole,
   used: isWhole,
-  remaining: isWhole,
+  remaining: orNull(isWhole),
   resetAfterMs: isWhole,
 };
-const usage = object(usageFields);
-const bucketUsage = object({
-  ...usageFields,
-  grants: listOf(object({ id: isText, units: isWhole, endsInMs: isWhole })),
-});
+const usage = both(object(usageFields), isCounted);
+const bucketUsage = both(
+  object({
+    ...usageFields,
+    grants: listOf(object({ id: isText, units: isWhole, endsInMs: isWhole })),
+  }),
+  isCounted,
+);
 const settlement = object({
-  late: isBoolean,
-  problem: oneOf("hold-unknown", null),
+  status: oneOf("settled", "late", "unknown-hold"),
   replayed: isBoolean,
   usages: listOf(usage),
 });

@@ -153,7 +153,7 @@ export interface Degraded {
    * Units that may pass at worst, over all instances, on top of what the store counts: the most of any limit; `null` when
    * there is no bound.
    */
-  readonly worstCaseOver: number | null;
+  readonly maxOvershoot: number | null;
 }
 
 /** The answer for one request. */

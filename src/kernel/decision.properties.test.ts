@@ -31,6 +31,7 @@ const bases = fc.record({
   per: fc.constantFrom<LimitInput["per"][]>([], ["session"], ["session", "tool"]),
   quota: fc.integer({ min: 1, max: 9 }),
   unit: fc.constantFrom("calls", "tokens"),
+  mode: fc.constantFrom("enforce", "enforce", "shadow"),
 });
 const limits: fc.Arbitrary<object> = fc
   .tuple(
@@ -63,7 +64,7 @@ const schedules = fc.array(
 );
 
 it("a decision over several limits is all or none, and tells the very instant at which the call passes", () => {
-  const counts = { allowed: 0, denied: 0, deniedBySeveral: 0, never: 0, deniedBesideAllowed: 0 };
+  const counts = { allowed: 0, denied: 0, deniedBySeveral: 0, never: 0, deniedBesideAllowed: 0, exceeded: 0 };
   const property = fc.property(policies, schedules, (policy, schedule) => {
     buckets.clear();
     let nowMs = 1_000_000;
@@ -75,18 +76,35 @@ it("a decision over several limits is all or none, and tells the very instant at
       assert.deepEqual(buckets, before, "a peek writes nothing");
       const decision = run(policy, "judge", cost, nowMs);
       assert.deepEqual(decision, peeked, "a peek answers as if it charged");
-      const { allowed, verdicts, retryAfterMs, message } = decision;
+      const { allowed, verdicts, retryAfterMs, message, detail, deniedBy } = decision;
       const denials = verdicts.filter((verdict) => !verdict.allowed);
 
       assert.equal(allowed, denials.length === 0);
-      assert.equal(message === null, allowed);
+      assert.deepEqual([message === null, detail === null, deniedBy === null], [allowed, allowed, allowed]);
       assert.ok((message ?? "").length <= 300);
-      for (const { remaining, resetAfterMs } of verdicts) assert.ok(remaining >= 0 && resetAfterMs >= 0);
+      for (const {
+        limit,
+        allowed: passes,
+        exceeded,
+        mode,
+        capacity,
+        remaining,
+        resetAfterMs,
+        ...verdict
+      } of verdicts) {
+        assert.ok(remaining !== null && capacity !== null && remaining >= 0 && resetAfterMs >= 0);
+        assert.ok(remaining <= capacity, `${limit}: ${remaining} of ${capacity}`);
+        assert.equal(passes, !exceeded || mode !== "enforce");
+        const ms = verdict.retryAfterMs;
+        assert.ok(ms === null || (!passes && Number.isInteger(ms) && ms >= 1 && ms <= 2 ** 31 - 1));
+      }
       if (!allowed) assert.deepEqual(buckets, before, "a denied call changes nothing");
+      const binding = denials.find(({ limit }) => limit === deniedBy);
+      assert.equal(binding?.retryAfterMs, allowed ? undefined : retryAfterMs);
       const waits = denials.map((verdict) => verdict.retryAfterMs ?? Number.POSITIVE_INFINITY);
-      assert.equal(retryAfterMs ?? Number.POSITIVE_INFINITY, Math.max(0, ...waits));
+      assert.equal(retryAfterMs ?? Number.POSITIVE_INFINITY, allowed ? Number.POSITIVE_INFINITY : Math.max(...waits));
+      if (!allowed) assert.equal(/ Try again in /.test(message), retryAfterMs !== null, message);
       if (!allowed && retryAfterMs !== null) {
-        assert.ok(retryAfterMs > 0);
         assert.equal(run(policy, "peek", cost, nowMs + retryAfterMs - 1).allowed, false);
         assert.equal(run(policy, "peek", cost, nowMs + retryAfterMs).allowed, true);
       }
@@ -95,7 +113,8 @@ it("a decision over several limits is all or none, and tells the very instant at
       counts.denied += allowed ? 0 : 1;
       counts.deniedBySeveral += denials.length > 1 ? 1 : 0;
       counts.deniedBesideAllowed += !allowed && denials.length < verdicts.length ? 1 : 0;
-      counts.never += retryAfterMs === null ? 1 : 0;
+      counts.never += !allowed && retryAfterMs === null ? 1 : 0;
+      counts.exceeded += allowed && verdicts.some(({ exceeded }) => exceeded) ? 1 : 0;
     }
   });
   fc.assert(property, { seed: SEED, numRuns: 200 });

@@ -16,6 +16,7 @@ import { definePolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
 
 const CALL = { tool: "web_search", session: "s1", user: "u1", cost: { calls: 2 } };
+const UNPRICED = { tool: "web_search", session: "s1", user: "u1" };
 
 function chargesOf(limits: LimitInput[], call: Call = CALL): Charge[] {
   return resolveCharges(definePolicy({ version: 1, limits }), "rate", call);
@@ -32,20 +33,47 @@ function denied(retryAfterMs: number | null, used = 4): StepReply {
 }
 
 function decided(limits: LimitInput[], ...steps: StepReply[]): Decision {
-  return decisionOf(chargesOf(limits), { allowed: steps.every(({ allowed }) => allowed), nowMs: 1000, steps });
+  const call = limits.some(({ algorithm }) => algorithm === "elapsed" || algorithm === "streak") ? UNPRICED : CALL;
+  return decisionOf(chargesOf(limits, call), { allowed: steps.every(({ allowed }) => allowed), nowMs: 1000, steps });
 }
 
 describe("decisionOf", () => {
   it("gives a verdict for each charge, in policy order", () => {
     const given = decided([A, B, C], PASSED, { ...PASSED, used: 9 }, { ...PASSED, used: 3 });
-    const verdict = { allowed: true, shadow: false, unit: "calls", cost: 2, resetAfterMs: 70, retryAfterMs: 0 };
+    const fits = { allowed: true, exceeded: false, mode: "enforce", unit: "calls", cost: 2 } as const;
+    const verdict = { ...fits, resetAfterMs: 70, retryAfterMs: null };
     const verdicts: Verdict[] = [
-      { ...verdict, limit: "a", quota: 5, remaining: 3, retryable: true },
-      { ...verdict, limit: "b", quota: 9, remaining: 0, retryable: true },
-      { ...verdict, limit: "c", quota: 6, remaining: 0, retryable: true },
+      { ...verdict, limit: "a", quota: 5, capacity: 5, remaining: 3, windowMs: null },
+      { ...verdict, limit: "b", quota: 9, capacity: 9, remaining: 0, windowMs: 60_000 },
+      { ...verdict, limit: "c", quota: 6, capacity: 3, remaining: 0, windowMs: 60_000 },
     ];
     const rest = { detail: null, notice: null, degraded: null, replayed: false, decidedAtMs: 1000 };
-    assert.deepEqual(given, { allowed: true, verdicts, retryAfterMs: 0, message: null, ...rest });
+    const none = { deniedBy: null, retryAfterMs: null, message: null };
+    assert.deepEqual(given, { allowed: true, verdicts, ...none, ...rest });
+  });
+
+  it("has the same keys whether it is allowed or denied, in the same order", () => {
+    assert.deepEqual(Object.keys(decided([A], denied(5))), Object.keys(decided([A], PASSED)));
+  });
+
+  it("is allowed exactly when each verdict is, also where a call that is sent again was decided in another mode", () => {
+    const now: LimitInput = { ...A, mode: "shadow" };
+    const replay = { request: "", units: [2], hold: null };
+    for (const [limits, allowed, expected] of [
+      [[A], true, true],
+      [[now], false, true],
+      [[A], false, false],
+      [[now, B], false, false],
+    ] as const) {
+      const steps = limits.map(() => denied(90));
+      const given = decisionOf(chargesOf([...limits]), { allowed, nowMs: 1000, steps, replay });
+      assert.equal(given.allowed, expected);
+      assert.equal(
+        given.allowed,
+        given.verdicts.every((verdict) => verdict.allowed),
+      );
+      assert.ok(given.verdicts.every(({ exceeded }) => exceeded));
+    }
   });
 
   it("says when little is left, of the limit that is nearest its end", () => {
@@ -77,14 +105,16 @@ describe("decisionOf", () => {
     const shadow: LimitInput = { ...A, name: "shadow", mode: "shadow" };
     const steps = [denied(80), denied(70)];
     const given = decisionOf(chargesOf([shadow, A]), { allowed: false, nowMs: 1000, steps });
-    assert.deepEqual([given.retryAfterMs, given.verdicts[0]?.shadow, given.verdicts[0]?.allowed], [70, true, false]);
+    assert.equal(given.deniedBy, "a");
+    const { allowed: passes, exceeded, mode, retryAfterMs } = given.verdicts[0] as Verdict;
+    assert.deepEqual([passes, exceeded, mode, retryAfterMs], [true, true, "shadow", null]);
     const allowed = decisionOf(chargesOf([shadow]), { allowed: true, nowMs: 1000, steps: [denied(80)] });
-    assert.deepEqual([allowed.retryAfterMs, allowed.message, allowed.verdicts[0]?.allowed], [0, null, false]);
+    assert.deepEqual([allowed.allowed, allowed.retryAfterMs, allowed.message], [true, null, null]);
   });
 
   it("allows a call that no limit matches", () => {
     const given = decisionOf([], { allowed: true, nowMs: 1000, steps: [] });
-    assert.deepEqual([given.allowed, given.verdicts, given.retryAfterMs, given.message], [true, [], 0, null]);
+    assert.deepEqual([given.allowed, given.verdicts, given.retryAfterMs, given.message], [true, [], null, null]);
   });
 
   it("never has less than nothing left, and counts a token bucket by its burst", () => {
@@ -102,20 +132,51 @@ describe("decisionOf", () => {
   });
 
   it("advises to try again only where units come back, and the call can ever pass", () => {
-    const cases: [LimitInput, StepReply, retryable: boolean][] = [
-      [A, PASSED, true],
-      [A, denied(90), false],
-      [A, denied(null), false],
-      [B, denied(90), true],
-      [B, denied(null), false],
-      [A, { ...denied(200), isBorrowed: true }, true],
-      [C, denied(1), true],
-      [C, denied(null), false],
-      [{ name: "d", per: [], quota: 6, algorithm: "sliding-window", window: "1m" }, denied(90), true],
+    const cases: [LimitInput, StepReply, retryAfterMs: number | null][] = [
+      [A, PASSED, null],
+      [A, denied(90), null],
+      [A, denied(null), null],
+      [{ ...A, resetAfter: "1h" }, denied(90), 90],
+      [B, PASSED, null],
+      [B, denied(90), 90],
+      [B, denied(null), null],
+      [A, { ...denied(200), isBorrowed: true }, 200],
+      [A, { ...denied(1_000), away: true }, 1_000],
+      [C, denied(1), 1],
+      [C, denied(null), null],
+      [{ name: "d", per: [], quota: 6, algorithm: "sliding-window", window: "1m" }, denied(90), 90],
+      [{ name: "e", per: [], quota: 6, algorithm: "concurrency" }, denied(90), 90],
+      [{ name: "f", per: [], quota: "1h", algorithm: "elapsed" }, denied(90), null],
+      [{ name: "g", per: [], quota: 6, algorithm: "streak", of: "errors" }, denied(90), null],
     ];
-    for (const [limit, step, retryable] of cases) {
-      assert.equal(decided([limit], step).verdicts[0]?.retryable, retryable, `${limit.name}: ${step.retryAfterMs}`);
+    for (const [limit, step, retryAfterMs] of cases) {
+      const { verdicts, ...decision } = decided([limit], step);
+      const name = `${limit.name}: ${step.retryAfterMs}`;
+      assert.deepEqual([verdicts[0]?.retryAfterMs, decision.retryAfterMs], [retryAfterMs, retryAfterMs], name);
+      if (decision.allowed) continue;
+      // The texts give the same advice.
+      assert.equal(/Try again|cannot be checked/.test(decision.message), retryAfterMs !== null, decision.message);
+      assert.equal(/Retry after/.test(decision.detail), retryAfterMs !== null, decision.detail);
     }
+  });
+
+  it("advises no wait that is too long for a timer, and says when the units are back", () => {
+    const month: LimitInput = { ...B, window: "30d" };
+    const longest = decided([month], denied(2 ** 31 - 1, 9));
+    assert.equal(longest.retryAfterMs, 2 ** 31 - 1);
+    assert.match(longest.message ?? "", /Try again in 24 days 21 hours/);
+    const { retryAfterMs, message, detail, verdicts } = decided([month], {
+      ...denied(2 ** 31, 9),
+      resetAfterMs: 2 ** 31,
+    });
+    assert.deepEqual([retryAfterMs, verdicts[0]?.retryAfterMs, verdicts[0]?.resetAfterMs], [null, null, 2 ** 31]);
+    assert.match(message ?? "", /^Limit reached \(b\), call denied: no calls are left .* Do not call tools again;/);
+    assert.equal(detail, "Limit reached: 9 calls per 30 days per user. Resets in 24 d 21 h.");
+    const rest = decided([month], denied(2 ** 31, 8));
+    assert.match(rest.message ?? "", /only 1 call is left .*Make a smaller call/);
+    const own = decided([{ ...month, message: "Back in {retryAfter}." }], denied(2 ** 31, 9));
+    assert.equal(own.message, "Back in 24 d 21 h.");
+    assert.equal(decided([{ ...A, message: "Back: {retryAfter}." }], denied(2 ** 31, 9)).message, "Back: never.");
   });
 
   it("says when to try again where instances hold borrowed units of a budget", () => {
@@ -130,17 +191,18 @@ describe("decisionOf", () => {
   it("is bound by the denial that keeps the call waiting longest", () => {
     const cases: [string, StepReply[], retryAfterMs: number | null, binding: string][] = [
       ["the only one", [PASSED, denied(50), PASSED], 50, "b"],
-      ["the longest", [denied(40), denied(50), denied(49)], 50, "b"],
+      ["the longest", [PASSED, denied(50), denied(49)], 50, "b"],
       ["of equal ones the first", [PASSED, denied(50), denied(50)], 50, "b"],
-      ["the longest although it comes first", [denied(51), denied(50), denied(50)], 51, "a"],
+      ["one for which waiting is not sound beats a longer one", [denied(49), denied(50), denied(51)], null, "a"],
       ["one that never ends beats the longest", [denied(2 ** 53 - 1), PASSED, denied(null)], null, "c"],
       ["of those that never end the first", [PASSED, denied(null), denied(null)], null, "b"],
       ["one that never ends, first", [denied(null), denied(7), denied(8)], null, "a"],
+      ["one too long for a timer beats a shorter one", [PASSED, denied(2 ** 31 - 1), denied(2 ** 31)], null, "c"],
     ];
     for (const [name, steps, retryAfterMs, binding] of cases) {
       const given = decided([A, B, C], ...steps);
       assert.equal(given.allowed, false, name);
-      assert.equal(given.retryAfterMs, retryAfterMs, name);
+      assert.deepEqual([given.retryAfterMs, given.deniedBy], [retryAfterMs, binding], name);
       assert.match(given.message ?? "", new RegExp(`^(?:Limit reached|Call denied) \\(${binding}\\)`), name);
     }
   });
@@ -172,9 +234,9 @@ describe("usageOf", () => {
     const rest = { unit: "calls", granted: 0, resetAfterMs: 70 };
     const ofA = { session: "s1", tool: "web_search" };
     const cases: [LimitInput, used: number, Usage][] = [
-      [A, 7, { ...rest, limit: "a", dimensions: ofA, quota: 5, used: 7, remaining: 0 }],
-      [B, 2, { ...rest, limit: "b", dimensions: { user: "u1" }, quota: 9, used: 2, remaining: 7 }],
-      [C, 1, { ...rest, limit: "c", dimensions: {}, quota: 6, used: 1, remaining: 2 }],
+      [A, 7, { ...rest, limit: "a", dimensions: ofA, quota: 5, capacity: 5, used: 7, remaining: 0 }],
+      [B, 2, { ...rest, limit: "b", dimensions: { user: "u1" }, quota: 9, capacity: 9, used: 2, remaining: 7 }],
+      [C, 1, { ...rest, limit: "c", dimensions: {}, quota: 6, capacity: 3, used: 1, remaining: 2 }],
     ];
     for (const [limit, used, usage] of cases) {
       const [bucket] = chargesOf([limit]);

@@ -7,6 +7,7 @@ import {
   type About,
   awayDetail,
   awayMessage,
+  type CountedVerdict,
   denialDetail,
   denialMessage,
   isCountedElsewhere,
@@ -14,50 +15,54 @@ import {
   nearMessage,
   warning,
 } from "./message.ts";
+import type { Allotment } from "./policy.ts";
+import type { Mode } from "./policy-input.ts";
+
+/** The longest delay of a timer, ms: with a longer one it fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a charge is decided by, whose ever bucket it is. */
 export type Priced = Pick<Charge, "limit" | "allotment" | "cost" | "tool">;
 
-/** The answer for one charge. */
+/** The answer of one limit. */
 export interface Verdict {
   /** The limit's name. */
   readonly limit: string;
-  /** Whether this limit allows the call. */
+  /** Whether this limit lets the call pass. A decision is allowed exactly when each of its verdicts is. */
   readonly allowed: boolean;
-  /** Whether this limit only counts, reports or warns, and never denies a call. */
-  readonly shadow: boolean;
+  /** Whether the call did not fit into this limit, also where the limit only warns or counts. */
+  readonly exceeded: boolean;
+  /** What the limit does with a call that does not fit: it denies the call, gives a notice, or only counts. */
+  readonly mode: Mode;
   readonly unit: string;
   /** Units that the call takes; 0 when it has no price in this unit. */
   readonly cost: number;
-  /** Units allotted. */
-  readonly quota: number;
-  /** Units left after this decision, never negative; of a token bucket: of its burst. */
-  readonly remaining: number;
+  /** Units allotted; `null`: unlimited. */
+  readonly quota: number | null;
+  /** Most units that can be used at once: the burst of a token bucket, else the quota; `null`: unlimited. */
+  readonly capacity: number | null;
+  /** Units left after this decision, from 0 to the capacity and what was granted; `null`: unlimited. */
+  readonly remaining: number | null;
+  /**
+   * Length of the window in milliseconds; `null` where it has no fixed length: budgets, windows of a calendar, and limits of
+   * concurrency, time or streaks.
+   */
+  readonly windowMs: number | null;
   /** Milliseconds until the full quota is back. */
   readonly resetAfterMs: number;
-  /** Milliseconds until this cost could pass if nothing else happens; 0 when allowed, `null` when it never can. */
+  /**
+   * Milliseconds until this call could pass if nothing else happens, 1 to 2,147,483,647, where waiting is sound advice. `null`
+   * where it is not: the limit lets the call pass, the call can never pass, the units do not come back by waiting (a budget
+   * that is used up), or they come back later than a timer can wait.
+   */
   readonly retryAfterMs: number | null;
-  /** Whether trying again later is sound advice. Not for a budget that is used up, although its scope ends one day. */
-  readonly retryable: boolean;
 }
 
-/** The answer for a call. */
-export interface Decision {
-  readonly allowed: boolean;
+/** What every decision says. */
+interface Decided {
   /** One for each limit that matched, in policy order. */
   readonly verdicts: readonly Verdict[];
-  /** 0 when allowed; else the longest of the denying limits', `null` when one of them never lets this call pass. */
-  readonly retryAfterMs: number | null;
-  /** What to tell the model when denied: at most 300 characters, made from the policy and numbers alone. */
-  readonly message: string | null;
-  /**
-   * What to tell programs and people when denied: the limit and when to retry, without advice for a model. At most 300
-   * characters, also made from the policy and numbers alone.
-   */
-  readonly detail: string | null;
-  /** What to tell the model when little is left after an allowed call: at most 300 characters, made as `message` is. */
-  readonly notice: string | null;
-  /** Set when the store was away, and this instance decided by what it knew: why, and how far over that may be at worst. */
+  /** Set when this instance decided without the store: why, and how far over the limits that may be at most. */
   readonly degraded: Degraded | null;
   /** Whether this repeats the first answer for the call's idempotency key. */
   readonly replayed: boolean;
@@ -65,19 +70,59 @@ export interface Decision {
   readonly decidedAtMs: number;
 }
 
+/** The answer for a call that may be made. */
+export interface Allowed extends Decided {
+  readonly allowed: true;
+  readonly message: null;
+  readonly detail: null;
+  /**
+   * What to tell the model when little is left, or when a limit that only warns was exceeded: at most 300 characters, made
+   * from the policy and numbers alone. `null`: nothing.
+   */
+  readonly notice: string | null;
+  readonly deniedBy: null;
+  readonly retryAfterMs: null;
+}
+
+/** The answer for a call that must not be made. */
+export interface Denied extends Decided {
+  readonly allowed: false;
+  /** What to tell the model: at most 300 characters, made from the policy and numbers alone. */
+  readonly message: string;
+  /**
+   * What to tell programs and people: the limit and when to retry, without advice for a model. At most 300 characters, also
+   * made from the policy and numbers alone.
+   */
+  readonly detail: string;
+  readonly notice: null;
+  /** The name of the limit that binds: of those that deny, the one that keeps the call waiting longest. */
+  readonly deniedBy: string;
+  /**
+   * Milliseconds until the call could pass if nothing else happens, 1 to 2,147,483,647, when every limit that denies says that
+   * waiting is sound; else `null`: do not wait.
+   */
+  readonly retryAfterMs: number | null;
+}
+
+/** The answer for a call. Both kinds have the same keys. */
+export type Decision = Allowed | Denied;
+
 /** How one bucket stands. */
 export interface Usage {
   readonly limit: string;
   /** Whose bucket it is: the values of the limit's dimensions. */
   readonly dimensions: Readonly<Record<string, string>>;
   readonly unit: string;
-  readonly quota: number;
+  /** Units allotted; `null`: unlimited. */
+  readonly quota: number | null;
+  /** Most units that can be used at once: the burst of a token bucket, else the quota; `null`: unlimited. */
+  readonly capacity: number | null;
   /** Units on top of the quota, until grants end: `remaining` is what is left of both. */
   readonly granted: number;
   /** Units that are not free. */
   readonly used: number;
-  /** Units left, never negative; of a token bucket: of its burst. */
-  readonly remaining: number;
+  /** Units left, from 0 to the capacity and what was granted; `null`: unlimited. */
+  readonly remaining: number | null;
   /** Milliseconds until the full quota is back. */
   readonly resetAfterMs: number;
 }
@@ -99,22 +144,33 @@ export interface UsageGrant {
 
 /** The decision for charges that a store has answered. */
 export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decision {
-  const verdicts = new Array<Verdict>(charges.length);
+  const verdicts = new Array<CountedVerdict>(charges.length);
   let isNoticed = false;
+  let isDenied = false;
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
-    const verdict = verdictOf(charge, stepAt(reply, i));
+    const verdict = verdictOf(charge, stepAt(reply, i), reply.allowed);
     verdicts[i] = verdict;
-    isNoticed ||= isNear(charge, verdict) || (charge.limit.mode === "warn" && !verdict.allowed);
+    isDenied ||= !verdict.allowed;
+    isNoticed ||= isNear(charge, verdict) || (verdict.exceeded && verdict.mode === "warn");
   }
-  const denial = reply.allowed ? null : denialOf(charges, verdicts, reply);
+  return isDenied ? deniedOf(charges, verdicts, reply) : allowedOf(charges, verdicts, reply, isNoticed);
+}
+
+function allowedOf(
+  charges: readonly Priced[],
+  verdicts: readonly CountedVerdict[],
+  reply: StoreReply,
+  isNoticed: boolean,
+): Allowed {
   return {
-    allowed: reply.allowed,
+    allowed: true,
     verdicts,
-    retryAfterMs: denial === null ? 0 : denial.retryAfterMs,
-    message: denial === null ? null : denial.message,
-    detail: denial === null ? null : denial.detail,
-    notice: reply.allowed && isNoticed ? noticeOf(charges, verdicts, reply) : null,
+    deniedBy: null,
+    retryAfterMs: null,
+    message: null,
+    detail: null,
+    notice: isNoticed ? noticeOf(charges, verdicts, reply) : null,
     degraded: reply.degraded ?? null,
     replayed: reply.replay !== undefined,
     decidedAtMs: reply.nowMs,
@@ -129,9 +185,10 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
     dimensions: Object.fromEntries(bucket.partitionKey),
     unit: bucket.limit.unit,
     quota: bucket.allotment.quota,
+    capacity: bucket.allotment.capacity,
     granted: step.granted ?? 0,
     used: step.used,
-    remaining: remainingOf(bucket, step),
+    remaining: remainingOf(bucket.allotment, step),
     resetAfterMs: step.resetAfterMs,
   };
 }
@@ -149,90 +206,125 @@ export function emptyUsageOf(bucket: Bucket): BucketUsage {
   return bucketUsageOf(bucket, { allowed: true, nowMs: 0, steps: [step] });
 }
 
-function verdictOf(charge: Priced, step: StepReply): Verdict {
-  const { limit, allotment, cost } = charge;
+/**
+ * @param isAllowed of the whole call. One that is sent again was decided in the modes of then: what it was allowed, no limit
+ *   denies now
+ */
+function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowed: boolean): CountedVerdict {
+  const allowed = step.allowed || isAllowed || limit.mode !== "enforce";
   return {
     limit: limit.name,
-    allowed: step.allowed,
-    shadow: limit.mode !== "enforce",
+    allowed,
+    exceeded: !step.allowed,
+    mode: limit.mode,
     unit: limit.unit,
     cost,
     quota: allotment.quota,
-    remaining: remainingOf(charge, step),
+    capacity: allotment.capacity,
+    remaining: remainingOf(allotment, step),
+    windowMs: allotment.windowMs,
     resetAfterMs: step.resetAfterMs,
-    retryAfterMs: step.retryAfterMs,
-    retryable: step.allowed || (step.retryAfterMs !== null && (mayChange(step) || refills(charge))),
+    retryAfterMs: allowed ? null : retryAfterOf(allotment, step),
   };
 }
 
-function remainingOf(bucket: Pick<Priced, "allotment">, { used, granted = 0 }: StepReply): number {
-  // Taken off before the grants are added, so that no sum passes 2^53.
-  return Math.max(0, Math.min(bucket.allotment.capacity - used + granted, Number.MAX_SAFE_INTEGER));
+/** Until when waiting is sound advice; `null` where it is not. */
+function retryAfterOf(allotment: Allotment, step: StepReply): number | null {
+  const { retryAfterMs } = step;
+  if (retryAfterMs === null || isTooLong(step) || !(mayChange(step) || refills(allotment))) return null;
+  return retryAfterMs;
 }
 
-/** The denial that keeps the call waiting longest, the first that never ends else the first of the longest, in words. */
-function denialOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply) {
-  const { steps } = reply;
+function remainingOf({ capacity }: Allotment, { used, granted = 0 }: StepReply): number {
+  // Taken off before the grants are added, so that no sum passes 2^53.
+  return Math.max(0, Math.min(capacity - used + granted, Number.MAX_SAFE_INTEGER));
+}
+
+/** The denial by the limit that binds, in words. */
+function deniedOf(charges: readonly Priced[], verdicts: readonly CountedVerdict[], reply: StoreReply): Denied {
   let binding = -1;
   let isOpen = true;
   let isClosed = false;
   let isFinal = false;
-  for (const [i, charge] of charges.entries()) {
-    const verdict = verdicts[i];
-    if (verdict === undefined || verdict.allowed || verdict.shadow) continue;
+  for (let i = 0; i < charges.length; i++) {
+    const charge = charges[i] as Priced;
+    const verdict = verdicts[i] as CountedVerdict;
+    if (verdict.allowed) continue;
     isOpen &&= isPartial(charge.limit);
     const isSpent = isSpentForGood(charge, verdict, stepAt(reply, i));
     isClosed ||= isSpent && !isPartial(charge.limit);
     isFinal ||= isSpent;
-    const bound = verdicts[binding];
-    if (bound === undefined || waitOf(verdict) > waitOf(bound)) binding = i;
+    if (binding < 0 || waitsLonger(verdicts, reply, i, binding)) binding = i;
   }
-  const [charge, verdict, step] = [charges[binding], verdicts[binding], steps[binding]];
-  if (charge === undefined || verdict === undefined || step === undefined) return null;
-  const { retryAfterMs } = verdict;
-  if (step.away === true) return { retryAfterMs, message: awayMessage(verdict), detail: awayDetail(verdict) };
-  const about = aboutOf(charge, verdict, step, { isOpen, isClosed, isFinal });
-  return { retryAfterMs, message: denialMessage(about), detail: denialDetail(about) };
+  const verdict = verdicts[binding] as CountedVerdict;
+  const step = stepAt(reply, binding);
+  const about = aboutOf(charges[binding] as Priced, verdict, step, { isOpen, isClosed, isFinal });
+  return {
+    allowed: false,
+    verdicts,
+    deniedBy: verdict.limit,
+    retryAfterMs: verdict.retryAfterMs,
+    message: step.away === true ? awayMessage(verdict) : denialMessage(about),
+    detail: step.away === true ? awayDetail(verdict) : denialDetail(about),
+    notice: null,
+    degraded: reply.degraded ?? null,
+    replayed: reply.replay !== undefined,
+    decidedAtMs: reply.nowMs,
+  };
+}
+
+/** Whether a limit keeps the call waiting longer than another one: first those for which waiting is not sound. */
+function waitsLonger(verdicts: readonly Verdict[], { steps }: StoreReply, one: number, other: number): boolean {
+  const [oneMs, otherMs] = [waitOf(verdicts[one]), waitOf(verdicts[other])];
+  return oneMs === otherMs ? waitOf(steps[one]) > waitOf(steps[other]) : oneMs > otherMs;
 }
 
 /**
  * Of the limits that are near their end, the one with the smallest share left. While the store is away it is unknown what
  * is left, and only warnings are given.
  */
-function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {
+function noticeOf(charges: readonly Priced[], verdicts: readonly CountedVerdict[], reply: StoreReply): string | null {
   let nearest: { readonly i: number; readonly share: number } | null = null;
   const state = { isOpen: true, isClosed: false, isFinal: false };
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
-    const verdict = verdicts[i] as Verdict;
-    if (charge.limit.mode === "shadow" || isCountedElsewhere(charge.limit)) continue;
-    if (charge.limit.mode === "warn") {
-      if (!verdict.allowed) return warning(aboutOf(charge, verdict, stepAt(reply, i), state));
-      continue;
-    }
-    // When the model reads the notice, the call has ended and its place is free.
-    const isFull = verdict.remaining === 0 && charge.allotment.spec.algorithm !== "concurrency";
-    if (isFull && !isPartial(charge.limit)) {
+    const verdict = verdicts[i] as CountedVerdict;
+    const step = stepAt(reply, i);
+    if (verdict.mode === "shadow" || isCountedElsewhere(charge.limit)) continue;
+    if (verdict.mode === "warn") {
+      if (verdict.exceeded && isKnown(charge, step)) return warning(aboutOf(charge, verdict, step, state));
+    } else if (verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
       state.isOpen = false;
-      state.isClosed ||= isSpentForGood(charge, verdict, stepAt(reply, i));
+      state.isClosed ||= isSpentForGood(charge, verdict, step);
     }
-    const share = verdict.remaining / totalOf(charge, stepAt(reply, i));
+    const share = verdict.remaining / totalOf(charge, step);
     if (isNear(charge, verdict) && (nearest === null || share < nearest.share)) nearest = { i, share };
   }
   if (nearest === null || reply.degraded !== undefined) return null;
   const { i } = nearest;
-  return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as Verdict, stepAt(reply, i), state));
+  return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as CountedVerdict, stepAt(reply, i), state));
+}
+
+/** Whether what is left was counted. While the store is away, each instance counts streaks, and can only share out the rest. */
+function isKnown({ allotment: { spec } }: Priced, { away }: StepReply): boolean {
+  return away !== true || spec.algorithm === "streak";
+}
+
+/** Whether units are free again when the model reads a notice: the call has ended then. */
+function isFreedByEnd({ allotment: { spec } }: Priced): boolean {
+  return spec.algorithm === "concurrency";
 }
 
 function aboutOf(
   charge: Priced,
-  verdict: Verdict,
+  verdict: CountedVerdict,
   step: StepReply,
   state: Pick<About, "isOpen" | "isClosed" | "isFinal">,
 ): About {
   const { limit, tool, allotment } = charge;
-  const isBorrowed = step.isBorrowed === true;
-  return { limit, tool, verdict, spec: allotment.spec, total: totalOf(charge, step), isBorrowed, ...state };
+  const { spec } = allotment;
+  const { used, retryAfterMs: waitMs, isBorrowed = false } = step;
+  return { limit, tool, verdict, spec, total: totalOf(charge, step), used, waitMs, isBorrowed, ...state };
 }
 
 /** Most units that can be free at once, with those that were granted. */
@@ -240,17 +332,18 @@ function totalOf({ allotment }: Pick<Priced, "allotment">, { granted = 0 }: Step
   return Math.min(allotment.capacity + granted, Number.MAX_SAFE_INTEGER);
 }
 
-function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
+function isNear({ allotment }: Priced, { remaining }: CountedVerdict): boolean {
   return remaining < allotment.noticeBelow;
 }
 
-function refills({ allotment: { spec } }: Priced): boolean {
-  return algorithmOf(spec).refills;
+function refills({ spec }: Allotment): boolean {
+  return algorithmOf(spec).refills(spec);
 }
 
-/** Whether nothing is left, and neither time nor another instance gives any back. */
-function isSpentForGood(charge: Priced, { remaining }: Verdict, step: StepReply): boolean {
-  return remaining === 0 && !mayChange(step) && (!refills(charge) || totalOf(charge, step) === 0);
+/** Whether nothing is left, and neither a wait nor another instance gives any back. */
+function isSpentForGood(charge: Priced, { remaining }: CountedVerdict, step: StepReply): boolean {
+  if (remaining > 0 || mayChange(step)) return false;
+  return !refills(charge.allotment) || isTooLong(step) || totalOf(charge, step) === 0;
 }
 
 /** Whether it is denied for a reason that ends sooner than the bucket's window. */
@@ -258,8 +351,14 @@ function mayChange({ away, isBorrowed }: StepReply): boolean {
   return away === true || isBorrowed === true;
 }
 
-function waitOf({ retryAfterMs }: Verdict): number {
-  return retryAfterMs ?? Number.POSITIVE_INFINITY;
+/** Whether no timer waits so long. */
+function isTooLong({ retryAfterMs }: StepReply): boolean {
+  return retryAfterMs !== null && retryAfterMs > MAX_TIMER_MS;
+}
+
+/** `null`, for ever, is the longest. */
+function waitOf(answer: { readonly retryAfterMs: number | null } | undefined): number {
+  return answer?.retryAfterMs ?? Number.POSITIVE_INFINITY;
 }
 
 function stepAt(reply: StoreReply, i: number): StepReply {

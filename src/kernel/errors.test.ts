@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Decision } from "./decision.ts";
+import type { Denied } from "./decision.ts";
 import {
   checkOptionKeys,
   checkWhole,
@@ -13,7 +13,7 @@ import {
 } from "./errors.ts";
 
 const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", got: '"soon"' };
-const DENIED = { allowed: false, message: "Denied: enough." } as Decision;
+const DENIED = { allowed: false, message: "Denied: enough.", deniedBy: "per-turn", retryAfterMs: 4_000 } as Denied;
 
 describe("MisuseError", () => {
   it("says where, what was expected and what was found", () => {
@@ -35,7 +35,7 @@ describe("LimitExceededError", () => {
     assert.equal(error.name, "LimitExceededError");
     assert.equal(error.decision, DENIED);
     assert.equal(error.message, "Denied: enough.");
-    assert.equal(new LimitExceededError({ ...DENIED, message: null }).message, "a limit was exceeded");
+    assert.deepEqual([error.limit, error.retryAfterMs], ["per-turn", 4_000]);
   });
 });
 

@@ -1,7 +1,7 @@
 // The errors that are thrown: misuse of Tollgate, and a denial where a framework wants an exception.
 // A store that fails has its own (../store.ts). Markers let two installed copies recognise each other's errors.
 
-import type { Decision } from "./decision.ts";
+import type { Denied } from "./decision.ts";
 
 const MISUSE = Symbol.for("tollgate.error.misuse");
 const LIMIT_EXCEEDED = Symbol.for("tollgate.error.limit-exceeded");
@@ -85,11 +85,17 @@ export class MisuseError extends TypeError {
 /** A denial as an exception, for frameworks that have no other way to say no. */
 export class LimitExceededError extends Error {
   override readonly name = "LimitExceededError";
-  readonly decision: Decision;
+  readonly decision: Denied;
+  /** The name of the limit that binds. */
+  readonly limit: string;
+  /** Milliseconds until the call could pass; `null`: do not wait. */
+  readonly retryAfterMs: number | null;
 
-  constructor(decision: Decision) {
-    super(decision.message ?? "a limit was exceeded");
+  constructor(decision: Denied) {
+    super(decision.message);
     this.decision = decision;
+    this.limit = decision.deniedBy;
+    this.retryAfterMs = decision.retryAfterMs;
     Object.defineProperty(this, LIMIT_EXCEEDED, { value: true });
   }
 

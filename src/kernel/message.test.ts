@@ -355,7 +355,7 @@ describe("the text of a denied call, for the model and for programs", () => {
         { per: ["user", "tool"], quota: 200, resetAfter: "1d" },
         {},
         denied(200, 20_000),
-        "Limit reached (lim), call denied: this tool has no calls left for this user for now (limit: 200 calls per day). Do not call it again; other tools are still available.",
+        "Limit reached (lim), call denied: this tool has no calls left for this user for now (limit: 200 calls per day). Try again in 20 seconds, or go on without it; other tools are still available.",
         "Limit reached: 200 calls per day per user and tool. Retry after 20 s.",
       ],
     ],
@@ -698,7 +698,7 @@ describe("the text of how little is left", () => {
   it("is left out while the store is away, because it is unknown what is left", () => {
     const policy = definePolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
     const charges = resolveCharges(policy, "rate", { ...WHOSE, tool: "search" });
-    const degraded = { reason: "unavailable", worstCaseOver: 3 };
+    const degraded = { reason: "unavailable", maxOvershoot: 3 };
     const reply = { allowed: true, nowMs: 1_000, steps: [passed(5)] };
     assert.notEqual(decisionOf(charges, reply).notice, null);
     assert.equal(decisionOf(charges, { ...reply, degraded }).notice, null);
@@ -730,10 +730,8 @@ describe("several limits", () => {
     assert.equal(both.message, `${tool} ${wait}`);
     const closed = decided([{ ...TOOL, quota: 1 }, RATE, ALL], {}, [denied(1, 999_000), denied(5), denied(9)]);
     assert.equal(closed.message, `${tool} ${STOP}`);
-    const longer = decided([{ ...TOOL, quota: 1 }, RATE], {}, [denied(1, 9_000), denied(5)]);
-    const rate =
-      "Limit reached (rate), call denied: no calls are left in this session for now (limit: 5 calls per hour).";
-    assert.equal(longer.message, `${rate} Do not call this tool again; wait before you call other tools.`);
+    const shorter = decided([{ ...TOOL, quota: 1 }, RATE], {}, [denied(1, 9_000), denied(5)]);
+    assert.deepEqual([shorter.message, shorter.retryAfterMs], [`${tool} ${wait}`, null]);
   });
 
   it("close no tools because of places that are free again when the call has ended", () => {
@@ -755,13 +753,13 @@ describe("several limits", () => {
       "Limit reached (rate), call denied: no calls are left in this session for now (limit: 5 calls per hour).";
     const wait = `${rate} Try again in 13 minutes, or finish with what you have.`;
     assert.equal(decided([RATE, ALL], {}, [denied(5), passed(7)]).message, wait);
-    assert.equal(decided([RATE, ALL], {}, [denied(5), denied(9, 5)]).message, `${rate} ${STOP}`);
+    const all = `Limit reached (all), call denied: no calls are left in this session: all 9 are used. ${STOP}`;
+    assert.equal(decided([RATE, ALL], {}, [denied(5), denied(9, 5)]).message, all);
     const large = decided([RATE, ALL], { cost: { calls: 6 } }, [denied(0, null), denied(9, 5)]);
     const tooLarge = "this call needs 6 calls, and the limit is 5 calls per hour in this session";
     assert.equal(large.message, `Call denied (rate): ${tooLarge}. ${STOP}`);
     const atOnce: LimitInput = { name: "lim", ...AT_ONCE };
-    const running = "Limit reached (lim), call denied: 4 calls are running in this session, the maximum.";
-    assert.equal(decided([atOnce, ALL], {}, [denied(4), denied(9, 5)]).message, `${running} ${STOP}`);
+    assert.equal(decided([atOnce, ALL], {}, [denied(4), denied(9, 5)]).message, all);
     const stuck: LimitInput = { name: "stuck", per: ["session", "tool"], ...STUCK };
     const row = decided([stuck, ALL], {}, [denied(3), denied(9, 5)]);
     assert.equal(row.message, "Call denied (stuck): the last 3 calls of this tool failed. Finish with what you have.");
@@ -771,13 +769,17 @@ describe("several limits", () => {
     const shadow: LimitInput = { name: "shadow", per: [], quota: 0, mode: "shadow" };
     const warns = { name: "warns", per: ["session"], ...STUCK, mode: "warn" as const };
     const steps = [denied(0, null), denied(3, 725_000), denied(9, 725_000)];
-    const { message, verdicts, retryAfterMs } = decided([shadow, warns, ALL], {}, steps);
+    const { message, verdicts, deniedBy } = decided([shadow, warns, ALL], {}, steps);
     assert.match(message ?? "", /^Limit reached \(all\), /);
+    assert.equal(deniedBy, "all");
     assert.deepEqual(
-      verdicts.map((verdict) => verdict.shadow),
-      [true, true, false],
+      verdicts.map(({ allowed, exceeded, mode }) => [allowed, exceeded, mode]),
+      [
+        [true, true, "shadow"],
+        [true, true, "warn"],
+        [false, true, "enforce"],
+      ],
     );
-    assert.equal(retryAfterMs, 725_000);
     assert.equal(decided([shadow, { ...ALL, mode: "shadow" }], {}, [denied(0, null), passed(9)]).notice, null);
     const near = decided([warns, ALL], {}, [passed(3), passed(9)]).notice;
     assert.equal(near, `No calls are left in this session: all 9 are used. ${STOP}`);

@@ -1,7 +1,7 @@
 // The texts of decisions: for the model what to do next, for programs and people what limit was reached. They are made
 // from the policy's own names and numbers, never from what a caller or a model wrote.
 
-import type { LimitSpec } from "./algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import type { Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { formatDuration } from "./duration.ts";
@@ -14,29 +14,40 @@ const MAX_LENGTH = 300;
 const MAX_SCOPE = 42;
 const MAX_NAMES = 3;
 
+/** A verdict of a limit that counts against a number. */
+export type CountedVerdict = Verdict & {
+  readonly quota: number;
+  readonly capacity: number;
+  readonly remaining: number;
+};
+
 /** What a text is made from. */
 export interface About {
   readonly limit: Pick<Limit, "per" | "message" | "notice" | "tools" | "calendar" | "distinct">;
   /** The called tool's name where the policy has it, too, and the limit is per tool. */
   readonly tool: string | null;
-  readonly verdict: Verdict;
+  readonly verdict: CountedVerdict;
   readonly spec: LimitSpec;
   /** Most units that can be free at once, with those that were granted. */
   readonly total: number;
+  /** Units that are not free. */
+  readonly used: number;
+  /** Until time alone lets the call pass, however long that is; `null` where it never does. */
+  readonly waitMs: number | null;
   /** Whether other instances hold borrowed units that could cover the call. */
   readonly isBorrowed: boolean;
   /** Whether a call of another tool may pass: every limit that is used up is for some tools alone. */
   readonly isOpen: boolean;
   /** Whether a limit for all tools is used up for good. */
   readonly isClosed: boolean;
-  /** Of a denial: whether some limit is used up for good, so that neither time nor a smaller call helps. */
+  /** Of a denial: whether some limit is used up for good, so that neither a wait nor a smaller call helps. */
   readonly isFinal: boolean;
 }
 
 /** The model's text of a denied call: which limit was reached, and what to do next. At most 300 characters. */
 export function denialMessage(about: About): string {
   const { limit, verdict } = about;
-  if (limit.message !== null) return filled(limit.message, verdict);
+  if (limit.message !== null) return filled(limit.message, about);
   const [reached, denied] = [`Limit reached (${verdict.limit}), call denied:`, `Call denied (${verdict.limit}):`];
   return fitting(about, (subject) => `${isReached(about) ? reached : denied} ${denialOf(about, subject)}`);
 }
@@ -47,16 +58,34 @@ export function awayMessage({ limit, retryAfterMs }: Verdict): string {
   return `Call denied for now: the limit ${limit} cannot be checked at the moment. Try again in ${wait}, or go on without this call.`;
 }
 
-/** The model's text of an allowed call that follows others without progress. At most 300 characters. */
+/** The model's text of an allowed call that a limit in mode warn would deny. At most 300 characters. */
 export function warning(about: About): string {
-  const { limit, verdict } = about;
-  if (limit.message !== null) return filled(limit.message, verdict);
-  return fitting(about, (subject) => `Warning: ${rowOf(verdict, ofSubject(subject))}. ${otherWay(limit, subject)}.`);
+  const own = about.limit.notice.message ?? about.limit.message;
+  if (own !== null) return filled(own, about);
+  return fitting(about, (subject) => `Warning: ${exceeded(about, subject)}`);
+}
+
+function exceeded(about: About, subject: Subject): string {
+  const { limit, verdict, spec, total } = about;
+  const { unit, quota } = verdict;
+  const scope = scopeOf(limit.per);
+  if (spec.algorithm === "streak") return `${rowOf(verdict, ofSubject(subject))}. ${otherWay(limit, subject)}.`;
+  if (spec.algorithm === "elapsed") {
+    return `${timeIsOver(about, subject)}. Finish with what you have.`;
+  }
+  if (spec.algorithm === "concurrency") {
+    const most = `more than ${amount(total, unit)}${ofSubject(subject)}`;
+    return `${most} were ${inUse(unit)} at once${scope} when this call began. Make fewer calls at the same time.`;
+  }
+  const why =
+    total === 0 ? `the limit${forSubject(subject)} is ${amount(quota, unit)}${scope}` : usedUp(about, subject);
+  return `${why}. Calls still pass, but make only those that you need.`;
 }
 
 /** The model's text of how little is left after an allowed call. At most 300 characters. */
 export function nearMessage(about: About): string {
-  return fitting(about, (subject) => nearOf(about, subject));
+  const { message } = about.limit.notice;
+  return message === null ? fitting(about, (subject) => nearOf(about, subject)) : filled(message, about);
 }
 
 /** A denied call's text for programs and people: the limit, and when to retry. At most 300 characters. */
@@ -66,17 +95,22 @@ export function denialDetail(about: About): string {
 
 function detailOf(about: About): string {
   const { verdict, spec } = about;
-  const { unit, cost, quota, remaining, retryAfterMs } = verdict;
+  const { unit, cost, quota, remaining } = verdict;
   const scope = perOf(about.limit.per);
   const limit = allowanceOf(about, scope);
   if (isForbidden(about)) return `Not allowed: the limit is ${amount(0, unit)}${scope}.`;
   if (spec.algorithm === "streak") return `Blocked: ${rowOf(verdict, scope)}.`;
   if (spec.algorithm === "elapsed") return `Limit reached: ${durationInWords(quota, "up")}${scope}.`;
-  if (retryAfterMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
+  if (about.waitMs === null) return `Not possible: the limit is ${limit}, and this call needs ${needed(verdict)}.`;
   const why = remaining === 0 ? "" : `, ${left(verdict)} left, ${amount(cost, unit, "up")} needed`;
+  return `Limit reached: ${limit}${why}.${laterOf(about)}`;
+}
+
+/** When to come again, where the units come back by time. */
+function laterOf({ verdict: { retryAfterMs }, spec, waitMs }: About): string {
   const latest = spec.algorithm === "concurrency" ? " at the latest" : "";
-  const retry = isBudget(spec) && !about.isBorrowed ? "" : ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
-  return `Limit reached: ${limit}${why}.${retry}`;
+  if (retryAfterMs !== null) return ` Retry after ${retryIn(retryAfterMs)}${latest}.`;
+  return waitMs === null || !algorithmOf(spec).refills(spec) ? "" : ` Resets in ${retryIn(waitMs)}.`;
 }
 
 /** The text for programs and people of a call that is denied because the limit cannot be checked. */
@@ -90,10 +124,10 @@ export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "re
 /** The words of a notice of the policy's own. */
 export const NOTICE_WORDS = [...MESSAGE_WORDS, "used"] as const;
 
-function filled(template: string, verdict: Verdict): string {
-  const { retryAfterMs } = verdict;
-  const words = { ...verdict, retryAfter: retryAfterMs === null ? "never" : formatDuration(retryAfterMs) };
-  return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof MESSAGE_WORDS)[number]) => String(words[word])));
+function filled(template: string, { verdict, spec, used, waitMs }: About): string {
+  const ms = verdict.retryAfterMs ?? (algorithmOf(spec).refills(spec) ? waitMs : null);
+  const words = { ...verdict, used, retryAfter: ms === null ? "never" : formatDuration(ms) };
+  return clipped(template.replace(/\{(\w+)\}/g, (_, word: (typeof NOTICE_WORDS)[number]) => String(words[word])));
 }
 
 function clipped(text: string): string {
@@ -188,34 +222,36 @@ function it({ isMany }: Subject): string {
 
 function denialOf(about: About, subject: Subject): string {
   const { limit, verdict, spec, total, isFinal } = about;
-  const { unit, remaining, retryAfterMs, retryable, quota } = verdict;
+  const { unit, remaining, retryAfterMs } = verdict;
   if (isForbidden(about)) return `${forbidden(about, subject)}. ${stop(about, subject)}`;
   if (spec.algorithm === "streak") {
     const advice = about.isOpen ? otherWay(limit, subject) : "Finish with what you have";
     return `${rowOf(verdict, ofSubject(subject))}. ${advice}.`;
   }
-  if (spec.algorithm === "elapsed") {
-    const time = durationInWords(quota, "up");
-    return `the time${forSubject(subject)}${scopeOf(limit.per)} is over (${time} from the first call). ${stop(about, subject)}`;
-  }
-  if (retryAfterMs === null) {
-    const why = `this call needs ${needed(verdict)}, and the limit is ${allowanceOf(about, scopeOf(limit.per))}`;
-    return `${why}. ${isFinal ? stop(about, subject) : smaller(about, subject)}`;
-  }
+  if (spec.algorithm === "elapsed") return `${timeIsOver(about, subject)}. ${stop(about, subject)}`;
+  if (retryAfterMs === null) return `${shortOf(about, subject)}. ${(isFinal ? stop : smaller)(about, subject)}`;
   const wait = durationInWords(retryAfterMs, "up");
   if (about.isBorrowed) return `${occupied(about, subject)}. Try again in ${wait}, or ${goOn(about, subject)}`;
   if (spec.algorithm === "concurrency" && remaining === 0) {
     const running = `${amount(total, unit)}${ofSubject(subject)} ${total === 1 ? "is" : "are"} ${inUse(unit)}${scopeOf(limit.per)}, the maximum`;
     const then = `Try again when one ${unit === "calls" ? "has finished" : "is free"}, at most ${wait} from now`;
-    return `${running}. ${isFinal ? stop(about, subject) : `${then}, or ${goOn(about, subject)}`}`;
+    return `${running}. ${then}, or ${goOn(about, subject)}`;
   }
-  const why =
-    remaining === 0
-      ? `${usedUp(about, subject)}${total === 1 && isBudget(spec) ? ` (limit: ${allowanceOf(about)})` : ""}`
-      : `${remainder(about, subject)}, and this call needs ${needed(verdict)}`;
-  if (isFinal) return `${why}. ${stop(about, subject)}`;
-  if (!retryable) return `${why}. ${smaller(about, subject)}`;
-  return `${why}. Try again in ${wait}, or ${goOn(about, subject)}`;
+  return `${shortOf(about, subject)}. Try again in ${wait}, or ${goOn(about, subject)}`;
+}
+
+/** Why a call does not fit. */
+function shortOf(about: About, subject: Subject): string {
+  const { limit, verdict, spec, total, waitMs } = about;
+  if (waitMs === null)
+    return `this call needs ${needed(verdict)}, and the limit is ${allowanceOf(about, scopeOf(limit.per))}`;
+  if (verdict.remaining > 0) return `${remainder(about, subject)}, and this call needs ${needed(verdict)}`;
+  return `${usedUp(about, subject)}${total === 1 && isBudget(spec) ? ` (limit: ${allowanceOf(about)})` : ""}`;
+}
+
+function timeIsOver({ limit, verdict }: About, subject: Subject): string {
+  const time = durationInWords(verdict.quota, "up");
+  return `the time${forSubject(subject)}${scopeOf(limit.per)} is over (${time} from the first call)`;
 }
 
 function nearOf(about: About, subject: Subject): string {
@@ -307,11 +343,11 @@ function unitsOf({ limit, verdict }: About, count = 0): string {
   return limit.distinct === null ? noun : `new ${noun}`;
 }
 
-function left({ remaining, unit }: Verdict): string {
+function left({ remaining, unit }: CountedVerdict): string {
   return amount(remaining, unit, "down");
 }
 
-function needed({ cost, unit }: Verdict): string {
+function needed({ cost, unit }: CountedVerdict): string {
   return amount(cost, unit, "up");
 }
 
@@ -324,7 +360,7 @@ function forbidden({ limit, verdict: { unit } }: About, subject: Subject): strin
 }
 
 /** What did not get on: the last calls of which tool, or by what they are counted. */
-function rowOf({ unit, quota }: Verdict, of: string): string {
+function rowOf({ unit, quota }: CountedVerdict, of: string): string {
   const calls = quota === 1 ? `the last call${of}` : `the last ${grouped(quota)} calls${of}`;
   return unit === "errors" ? `${calls} failed` : `${calls} had the same result`;
 }
@@ -368,8 +404,8 @@ function isForbidden({ verdict: { quota }, total }: About): boolean {
 
 /** Whether a call is denied because of those before it, and not for what it is. */
 function isReached(about: About): boolean {
-  const { verdict, spec } = about;
-  const isTooLarge = verdict.retryAfterMs === null && spec.algorithm !== "elapsed";
+  const { spec, waitMs } = about;
+  const isTooLarge = waitMs === null && spec.algorithm !== "elapsed";
   return !isForbidden(about) && spec.algorithm !== "streak" && !isTooLarge;
 }
 

@@ -121,7 +121,13 @@ function allotmentOf(limit: ParsedLimit, quota: number, noticeAt: number | null,
   const spec = specOf(limit, quota, burst);
   const capacity = algorithmOf(spec).capacity(spec);
   // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
-  return { quota, spec, capacity, noticeBelow: noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9) };
+  const noticeBelow = noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9);
+  return { quota, spec, capacity, noticeBelow, windowMs: windowOf(limit) };
+}
+
+/** The length of a limit's window; `null` where it has none, or a calendar's. */
+function windowOf(limit: ParsedLimit): number | null {
+  return "window" in limit && calendarOf(limit) === null ? toMs(limit.window) : null;
 }
 
 /** Whether a limit does not refill while a model waits, and is told of in time. */

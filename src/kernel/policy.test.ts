@@ -47,7 +47,7 @@ describe("definePolicy", () => {
       ...kind,
       matches: only?.matches,
       overrideFor: only?.overrideFor,
-      allotment: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
+      allotment: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9), windowMs: null },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
@@ -150,6 +150,24 @@ describe("definePolicy", () => {
       null,
     ]);
     assert.deepEqual(spoken({ algorithm: "token-bucket", window: "1m", notice: {} }), ["enforce", null, null, null]);
+  });
+
+  it("says how long windows are, where they have one length", () => {
+    const lengthOf = (limit: object) => compiled({ quota: 7, ...limit }).allotment?.windowMs;
+    for (const algorithm of ["fixed-window", "sliding-window", "token-bucket"]) {
+      assert.equal(lengthOf({ algorithm, window: "1m" }), 60_000, algorithm);
+    }
+    assert.equal(lengthOf({ algorithm: "token-bucket", window: "7s", burst: 3 }), 7_000);
+    assert.equal(lengthOf({ algorithm: "token-bucket", window: "1m", quota: 0 }), 60_000);
+    const others = [
+      {},
+      { resetAfter: "1h" },
+      { algorithm: "fixed-window", window: "day" },
+      { algorithm: "concurrency" },
+      { algorithm: "elapsed", quota: "1h" },
+      { algorithm: "streak", of: "errors" },
+    ];
+    for (const limit of others) assert.equal(lengthOf(limit), null, JSON.stringify(limit));
   });
 
   it("gives each algorithm its numbers", () => {
@@ -286,7 +304,7 @@ describe("definePolicy", () => {
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
     const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
-    assert.deepEqual(made.allotment, { quota: 5, spec, capacity: 5, noticeBelow: 0 });
+    assert.deepEqual(made.allotment, { quota: 5, spec, capacity: 5, noticeBelow: 0, windowMs: null });
     const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     for (const limit of [

@@ -35,6 +35,8 @@ export interface Allotment {
   readonly capacity: number;
   /** With fewer units left the model is told so; 0 for never. */
   readonly noticeBelow: number;
+  /** How long its window is; `null` where it has no fixed length. */
+  readonly windowMs: number | null;
 }
 
 /** An allotment for calls with these dimensions; `null` where the limit does not apply to them. */

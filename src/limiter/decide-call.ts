@@ -2,7 +2,7 @@
 
 import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
 import { argsOf, type Match, resolveMatches, stepOf, valueIn } from "../kernel/charge.ts";
-import type { Step, StepEvent, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
+import type { Step, StepEvent, StepReply, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
@@ -49,6 +49,8 @@ export interface Decided {
   readonly holdName: string | null;
   /** Milliseconds until it is the call's turn. */
   readonly waitMs: number;
+  /** What the store answered for each part. */
+  readonly steps: readonly StepReply[];
 }
 
 const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge", run: "judge" } as const;
@@ -87,7 +89,13 @@ export async function decideCall(shared: Shared, asked: Asked, options: CallOpti
   const reply = await ask(shared, say, options);
   const first = { parts, hold: id, holdName: name };
   const decided = once === null ? first : firstOf(asked, reply, once.request, first);
-  return { ...decided, asked, decision: decisionOf(decided.parts, reply), waitMs: reply.waitMs ?? 0 };
+  return {
+    ...decided,
+    asked,
+    decision: decisionOf(decided.parts, reply),
+    waitMs: reply.waitMs ?? 0,
+    steps: reply.steps,
+  };
 }
 
 /** What takes back what a call booked, the answer that is kept for it too. */

@@ -2,8 +2,8 @@
 
 import type { Call, Cost } from "../kernel/call.ts";
 import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
-import type { StepEvent, StoreRequest } from "../kernel/decide.ts";
-import { type Decision, type Usage, usageOf } from "../kernel/decision.ts";
+import type { StepEvent, StepReply, StoreRequest } from "../kernel/decide.ts";
+import { type Allowed, type Usage, usageOf } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
@@ -56,10 +56,11 @@ export interface Hold {
 
 /** What settling came to. */
 export interface Settlement {
-  /** Whether the hold had expired before: where it was charged then, only what went beyond it was booked. */
-  readonly late: boolean;
-  /** `hold-unknown` when no such hold was found, or it ended ten minutes ago: all of the actual was booked. */
-  readonly problem: "hold-unknown" | null;
+  /**
+   * `late`: the hold had expired; where it was charged then, only what went beyond that was booked. `unknown-hold`: there was no
+   * such hold, or it ended ten minutes ago or longer; all of the actual was booked.
+   */
+  readonly status: "settled" | "late" | "unknown-hold";
   /** Whether this repeats an earlier answer. */
   readonly replayed: boolean;
   /** How the buckets stand. */
@@ -68,9 +69,6 @@ export interface Settlement {
 
 /** The decision of a call that was allowed, and its hold. */
 export type Reserved = Allowed & { readonly hold: Hold };
-
-export type Allowed = Decision & { readonly allowed: true };
-export type Denied = Decision & { readonly allowed: false };
 
 /** One limit of a held call: units held there, and those that were spent at once. */
 interface HeldPart extends Bucket {
@@ -109,7 +107,7 @@ export function holdOf(shared: Shared, of: HoldOf): Hold {
     settle: (actual = {}, options) => settle(shared, of, actual, "held", options),
     async release(options) {
       const settlement = await settle(shared, of, {}, "nothing", options);
-      if (settlement.problem !== null) throw unknownHold(of.id);
+      if (settlement.status === "unknown-hold") throw unknownHold(of.id);
       return settlement;
     },
     extend: (options) => extend(shared, of, options),
@@ -147,13 +145,17 @@ export async function settle(
     const expected = `what the hold ${of.id} was settled with before`;
     throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
   }
-  const found = reply.steps.flatMap(({ hold = [] }) => hold);
   return {
-    late: found.includes("late"),
-    problem: found.length > 0 && found.every((each) => each === "unknown") ? "hold-unknown" : null,
+    status: statusOf(reply.steps.flatMap(({ hold = [] }) => hold)),
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
+}
+
+/** What became of a hold, by how each of its buckets found it. */
+function statusOf(found: readonly NonNullable<StepReply["hold"]>[]): Settlement["status"] {
+  if (found.includes("late")) return "late";
+  return found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : "settled";
 }
 
 /** How much of each unit is held, or was charged when the hold was made. */

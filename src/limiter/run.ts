@@ -3,9 +3,9 @@
 import type { Clock } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
+import type { Allowed } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import {
-  type Allowed,
   bareHold,
   type Hold,
   type HoldOf,

@@ -151,15 +151,15 @@ interface Obstacle {
 }
 
 /** What keeps a call waiting; `null` for one that is allowed, or that waiting so long does not help. */
-function obstacleOf({ decision, parts }: Decided, leftMs: number): Obstacle | null {
-  const { allowed, verdicts, retryAfterMs } = decision;
-  if (allowed || retryAfterMs === null) return null;
-  const denied = verdicts.flatMap((verdict, i) => {
+function obstacleOf({ decision, parts, steps }: Decided, leftMs: number): Obstacle | null {
+  if (decision.allowed) return null;
+  // The caller has said how long it waits: that may be for units of a budget, which no decision advises to wait for.
+  const denied = decision.verdicts.flatMap((verdict, i) => {
     const part = parts[i];
-    return verdict.allowed || verdict.shadow || part === undefined
-      ? []
-      : [{ part, retryAfterMs: verdict.retryAfterMs ?? 0 }];
+    if (verdict.allowed || part === undefined) return [];
+    return [{ part, retryAfterMs: steps[i]?.retryAfterMs ?? Number.POSITIVE_INFINITY }];
   });
+  if (denied.some(({ retryAfterMs }) => retryAfterMs === Number.POSITIVE_INFINITY)) return null;
   const others = denied.filter(({ part }) => !isConcurrency(part));
   const othersMs = Math.max(0, ...others.map((each) => each.retryAfterMs));
   if (othersMs > leftMs) return null;

@@ -3,14 +3,13 @@
 
 import { type Attributes, type Span, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import type { BucketDimensions, Call, Dimensions } from "../kernel/call.ts";
-import type { BucketUsage, Decision } from "../kernel/decision.ts";
+import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import { definePolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import {
   type CallOptions,
   type ChangeOptions,
   type CloseOptions,
-  type Denied,
   type Grant,
   type Hold,
   type Limiter,
@@ -190,12 +189,12 @@ function mayWait(options: WaitOptions | undefined): boolean {
   return (options?.maxWaitMs ?? 0) > 0;
 }
 
-function attributesOf({ allowed, degraded, replayed, retryAfterMs, verdicts }: Decision): Attributes {
+function attributesOf({ allowed, deniedBy, degraded, replayed, retryAfterMs }: Decision): Attributes {
   return {
     "tollgate.decision.allowed": allowed,
     "tollgate.decision.degraded": degraded !== null,
     "tollgate.decision.replayed": replayed,
     ...(retryAfterMs === null ? {} : { "tollgate.decision.retry_after_ms": retryAfterMs }),
-    "tollgate.limits.denying": verdicts.flatMap((each) => (each.allowed || each.shadow ? [] : [each.limit])),
+    ...(deniedBy === null ? {} : { "tollgate.decision.denied_by": deniedBy }),
   };
 }

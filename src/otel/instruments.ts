@@ -25,7 +25,7 @@ export class Instruments {
   readonly #units;
   readonly #durations;
   readonly #available;
-  readonly #worstCaseOver;
+  readonly #maxOvershoot;
   readonly #bookings;
   readonly #events;
   #tools: ReadonlySet<string>;
@@ -39,7 +39,7 @@ export class Instruments {
     });
     this.#denials = meter.createCounter("tollgate.denials", {
       unit: "{denial}",
-      description: "Denials by limit, also those of limits in mode shadow, which denied nobody.",
+      description: "Calls that did not fit, by limit and its mode: only mode enforce denies them.",
     });
     this.#units = meter.createCounter("tollgate.units", {
       unit: "{unit}",
@@ -54,7 +54,7 @@ export class Instruments {
       unit: "1",
       description: "1 while the store decides, 0 while this instance decides without it.",
     });
-    this.#worstCaseOver = meter.createGauge("tollgate.over_admission.worst_case", {
+    this.#maxOvershoot = meter.createGauge("tollgate.decision.max_overshoot", {
       unit: "{unit}",
       description:
         "Units that may pass on top of a quota at worst, over all instances; infinite where there is no bound.",
@@ -68,7 +68,7 @@ export class Instruments {
       description: "What befell the store, holds and the policy.",
     });
     this.#available.record(1);
-    this.#worstCaseOver.record(0);
+    this.#maxOvershoot.record(0);
   }
 
   /** From now on the tools of another policy are the known ones. */
@@ -91,11 +91,11 @@ export class Instruments {
       "tollgate.decision.replayed": replayed,
       "tollgate.tool.name": this.toolOf(call.tool),
     });
-    for (const { allowed: passes, limit, shadow } of verdicts) {
-      if (!passes) this.#denials.add(1, { "tollgate.limit.name": limit, "tollgate.limit.shadow": shadow });
+    for (const { exceeded, limit, mode } of verdicts) {
+      if (exceeded) this.#denials.add(1, { "tollgate.limit.name": limit, "tollgate.limit.mode": mode });
     }
     if (allowed && !replayed) this.booked(verdicts);
-    if (degraded !== null) this.#over(degraded.worstCaseOver);
+    if (degraded !== null) this.#over(degraded.maxOvershoot);
   }
 
   booked(verdicts: readonly Verdict[]): void {
@@ -129,7 +129,7 @@ export class Instruments {
   #over(units: number | null): void {
     if (units === this.#lastOver) return;
     this.#lastOver = units;
-    this.#worstCaseOver.record(units ?? Number.POSITIVE_INFINITY);
+    this.#maxOvershoot.record(units ?? Number.POSITIVE_INFINITY);
   }
 }
 

@@ -73,8 +73,7 @@ export class Metrics {
   decided({ allowed, degraded, replayed, verdicts }: Decision): void {
     this.#byDecision[Number(allowed) + 2 * Number(degraded !== null) + 4 * Number(replayed)]?.inc();
     if (allowed) return;
-    for (const verdict of verdicts)
-      if (!verdict.allowed && !verdict.shadow) this.#denials.inc({ limit: verdict.limit });
+    for (const verdict of verdicts) if (!verdict.allowed) this.#denials.inc({ limit: verdict.limit });
   }
 
   answered(route: string, status: number, seconds: number): void {

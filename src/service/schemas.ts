@@ -131,29 +131,37 @@ export const revokeSchema = words({
 }).meta({ id: "Revoke" });
 export const resetSchema = words({ ...bucketWords, reason: reason.optional() }).meta({ id: "Reset" });
 
+const unitsOrNone = units.nullable().meta({ description: "`null`: unlimited." });
+const retryAfterMs = z.int().min(1).max(2_147_483_647).nullable().meta({ description: "`null`: do not wait." });
+
 const verdictSchema = z
   .strictObject({
     limit: z.string(),
-    allowed: z.boolean(),
-    shadow: z.boolean(),
+    allowed: z.boolean().meta({ description: "Whether this limit lets the call pass." }),
+    exceeded: z
+      .boolean()
+      .meta({ description: "Whether the call did not fit, also where the limit only warns or counts." }),
+    mode: z.enum(["enforce", "warn", "shadow"]),
     unit: z.string(),
     cost: units,
-    quota: units,
-    remaining: units,
+    quota: unitsOrNone,
+    capacity: unitsOrNone.meta({ description: "Most units at once. `null`: unlimited." }),
+    remaining: unitsOrNone,
+    windowMs: distanceMs.nullable().meta({ description: "`null`: the window has no fixed length." }),
     resetAfterMs: distanceMs,
-    retryAfterMs: distanceMs.nullable(),
-    retryable: z.boolean(),
+    retryAfterMs,
   })
   .meta({ id: "Verdict" });
 
 const decisionWords = {
   allowed: z.boolean(),
   verdicts: z.array(verdictSchema),
-  retryAfterMs: distanceMs.nullable(),
+  deniedBy: z.string().nullable().meta({ description: "The limit that keeps a denied call waiting longest." }),
+  retryAfterMs,
   message: z.string().nullable().meta({ description: "What to tell the model when denied." }),
   detail: z.string().nullable().meta({ description: "What to tell programs and people when denied." }),
   notice: z.string().nullable().meta({ description: "What to tell the model when little is left." }),
-  degraded: z.strictObject({ reason: z.string(), worstCaseOver: units.nullable() }).nullable(),
+  degraded: z.strictObject({ reason: z.string(), maxOvershoot: units.nullable() }).nullable(),
   replayed: z.boolean(),
   decidedAtMs: z.int(),
 };
@@ -182,10 +190,11 @@ const usageWords = {
   limit: z.string(),
   dimensions: z.record(z.string(), z.string()),
   unit: z.string(),
-  quota: units,
+  quota: unitsOrNone,
+  capacity: unitsOrNone.meta({ description: "Most units at once. `null`: unlimited." }),
   granted: units.meta({ description: "Units on top of the quota, until grants end." }),
   used: units,
-  remaining: units,
+  remaining: unitsOrNone,
   resetAfterMs: distanceMs,
 };
 export const usageSchema = z.strictObject(usageWords).meta({ id: "Usage" });
@@ -209,8 +218,7 @@ export const revokedSchema = z
 export const emptiedSchema = z.strictObject({ before: shownUsage, after: shownUsage }).meta({ id: "Emptied" });
 export const settlementSchema = z
   .strictObject({
-    late: z.boolean(),
-    problem: z.literal("hold-unknown").nullable(),
+    status: z.enum(["settled", "late", "unknown-hold"]),
     replayed: z.boolean(),
     usages: z.array(usageSchema),
   })

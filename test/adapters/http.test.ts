@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { parseDictionary, parseList, serializeDictionary, serializeList } from "structured-headers";
-import { createLimiter, type Decision, type PolicyInput, type Verdict } from "tollgate";
+import { createLimiter, type Decision, type Denied, type PolicyInput, type Verdict } from "tollgate";
 import { draft6Headers, draft7Headers, draft11Headers, problemOf, retryAfterSeconds } from "tollgate/adapters/fetch";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
@@ -14,36 +14,37 @@ const MAX_INTEGER = 999_999_999_999_999;
 const verdict = (given: Partial<Verdict>): Verdict => ({
   limit: "calls",
   allowed: true,
-  shadow: false,
+  exceeded: given.allowed === false,
+  mode: "enforce",
   unit: "calls",
   cost: 1,
-  quota: 10,
+  quota: given.capacity ?? 10,
+  capacity: 10,
   remaining: 5,
+  windowMs: null,
   resetAfterMs: 60_000,
-  retryAfterMs: 0,
-  retryable: true,
+  retryAfterMs: null,
   ...given,
 });
 
 /** The decision that verdicts come to. */
 function decisionOf(...verdicts: Partial<Verdict>[]): Decision {
   const full = verdicts.map(verdict);
-  const denying = full.filter(({ allowed, shadow }) => !allowed && !shadow);
-  const waits = denying.map(({ retryAfterMs }) => retryAfterMs);
-  const retryAfterMs = waits.includes(null) ? null : Math.max(0, ...(waits as number[]));
-  const allowed = denying.length === 0;
-  const message = allowed ? null : "Denied.";
-  return {
-    allowed,
-    verdicts: full,
-    retryAfterMs,
-    message,
-    detail: allowed ? null : "Limit reached.",
-    notice: null,
-    degraded: null,
-    replayed: false,
-    decidedAtMs: 0,
-  };
+  const [first, ...more] = full.filter(({ allowed }) => !allowed);
+  const rest = { verdicts: full, notice: null, degraded: null, replayed: false, decidedAtMs: 0 };
+  if (first === undefined) {
+    return { allowed: true, deniedBy: null, retryAfterMs: null, message: null, detail: null, ...rest };
+  }
+  const waitOf = ({ retryAfterMs }: Verdict) => retryAfterMs ?? Number.POSITIVE_INFINITY;
+  const binding = more.reduce((longest, each) => (waitOf(each) > waitOf(longest) ? each : longest), first);
+  const { limit: deniedBy, retryAfterMs } = binding;
+  return { allowed: false, deniedBy, retryAfterMs, message: "Denied.", detail: "Limit reached.", ...rest };
+}
+
+function deniedBy(...verdicts: Partial<Verdict>[]): Denied {
+  const decision = decisionOf(...verdicts);
+  assert.ok(!decision.allowed);
+  return decision;
 }
 
 const listOf = (field = "") =>
@@ -55,7 +56,9 @@ const numberOf = (value: unknown) => {
 
 /** What holds of the fields of any decision. */
 function checkFields(decision: Decision): void {
-  const shown = decision.verdicts.filter(({ shadow }) => !shadow);
+  const shown = decision.verdicts.flatMap(({ mode, capacity, remaining, ...each }) => {
+    return mode !== "enforce" || capacity === null || remaining === null ? [] : [{ ...each, capacity, remaining }];
+  });
   const seconds = retryAfterSeconds(decision);
   if (decision.allowed || decision.retryAfterMs === null) assert.equal(seconds, null);
   else
@@ -77,24 +80,31 @@ function checkFields(decision: Decision): void {
     names,
   );
   assert.equal(new Set(names).size, names.length);
-  for (const [i, { allowed, quota, remaining, resetAfterMs, retryAfterMs, unit }] of shown.entries()) {
+  for (const [i, { allowed, capacity, remaining, windowMs, resetAfterMs, retryAfterMs, unit }] of shown.entries()) {
     const { name: _, ...policy } = policies[i] as Record<string, unknown>;
-    const q = Math.min(quota, MAX_INTEGER);
-    assert.deepEqual(policy, unit === "calls" ? { q } : { q, "tollgate-unit": unit });
+    const q = Math.min(capacity, MAX_INTEGER);
+    const w = windowMs === null ? {} : { w: Math.ceil(windowMs / 1_000) };
+    assert.deepEqual(policy, { q, ...w, ...(unit === "calls" ? {} : { "tollgate-unit": unit }) });
     const { name: __, ...limit } = limits[i] as Record<string, unknown>;
     const t = Math.ceil((allowed ? resetAfterMs : (retryAfterMs ?? resetAfterMs)) / 1_000);
     assert.deepEqual(limit, { r: Math.min(remaining, MAX_INTEGER), t });
-    if (remaining <= quota) assert.ok(numberOf(limit.r) <= numberOf(policy.q));
+    if (remaining <= capacity) assert.ok(numberOf(limit.r) <= numberOf(policy.q));
     if (!allowed && seconds !== null) assert.ok(seconds >= numberOf(limit.t), "Retry-After is never before t");
   }
   for (const field of Object.values(fields)) assert.equal(serializeList(parseList(field)), field);
 
-  const { RateLimit: seventh = "" } = draft7Headers(decision);
-  const sixth = draft6Headers(decision);
+  const { RateLimit: seventh = "", "RateLimit-Policy": windows } = draft7Headers(decision);
+  const { "RateLimit-Policy": sameWindows, ...sixth } = draft6Headers(decision);
   if (shown.length === 0) {
-    assert.deepEqual([fields, seventh, sixth], [{}, "", {}]);
+    assert.deepEqual([fields, seventh, sixth, windows], [{}, "", {}, undefined]);
     return;
   }
+  assert.equal(sameWindows, windows);
+  const timed = shown.filter(({ windowMs }) => windowMs !== null);
+  assert.deepEqual(
+    parseList(windows ?? "").map(([q, parameters]) => [q, parameters.get("w")]),
+    timed.map(({ capacity, windowMs }) => [Math.min(capacity, MAX_INTEGER), Math.ceil((windowMs ?? 0) / 1_000)]),
+  );
   assert.equal(serializeDictionary(parseDictionary(seventh)), seventh);
   const [limit, remaining, reset] = ["limit", "remaining", "reset"].map((key) =>
     numberOf(parseDictionary(seventh).get(key)?.[0]),
@@ -105,14 +115,15 @@ function checkFields(decision: Decision): void {
   if (!decision.allowed) {
     assert.equal(reset, Math.ceil((decision.retryAfterMs ?? longest(shown)) / 1_000));
   } else {
-    const least = Math.min(...shown.map((each) => (each.quota === 0 ? 0 : each.remaining / each.quota)));
+    const least = Math.min(...shown.map(shareOf));
     assert.ok(shown.some((each) => Math.min(each.remaining, MAX_INTEGER) === remaining && shareOf(each) === least));
   }
 }
 
-const shareOf = ({ quota, remaining }: Verdict) => (quota === 0 ? 0 : remaining / quota);
+type Counted = Pick<Verdict, "allowed" | "retryAfterMs" | "resetAfterMs"> & { capacity: number; remaining: number };
+const shareOf = ({ capacity, remaining }: Counted) => (capacity === 0 ? 0 : remaining / capacity);
 /** The time until the first limit that never lets the call pass is back. */
-const longest = (verdicts: readonly Verdict[]) =>
+const longest = (verdicts: readonly Counted[]) =>
   verdicts.find(({ allowed, retryAfterMs }) => !allowed && retryAfterMs === null)?.resetAfterMs ?? 0;
 
 const name = fc.stringMatching(/^[a-z0-9-]{1,64}$/);
@@ -121,14 +132,19 @@ const anyVerdict = fc
   .record({
     limit: fc.oneof(name, fc.constant("x".repeat(64)), fc.constantFrom("-", "0", "constructor")),
     allowed: fc.boolean(),
-    shadow: fc.boolean(),
+    mode: fc.constantFrom("enforce", "enforce", "warn", "shadow"),
     unit: fc.oneof(fc.constantFrom("calls", "tokens", "usd_micros"), fc.stringMatching(/^[a-z][a-z0-9_]{0,31}$/)),
-    quota: units,
+    capacity: fc.option(units),
     remaining: units,
+    windowMs: fc.option(fc.integer({ min: 1, max: 90_000 })),
     resetAfterMs: fc.oneof(fc.nat(5_000), fc.maxSafeNat()),
     retryAfterMs: fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.maxSafeNat(), fc.constant(null)),
   })
-  .map((each) => (each.allowed ? { ...each, retryAfterMs: 0 } : each));
+  .map(({ allowed: fits, ...each }): Partial<Verdict> => {
+    const allowed = fits || each.mode !== "enforce" || each.capacity === null;
+    const remaining = each.capacity === null ? null : each.remaining;
+    return { ...each, allowed, exceeded: !fits, remaining, retryAfterMs: allowed ? null : each.retryAfterMs };
+  });
 
 describe("the header fields", () => {
   it("are read as they were meant, whatever the numbers and names", () => {
@@ -147,7 +163,7 @@ describe("the header fields", () => {
     };
     const window = fc.integer({ min: 100, max: 90_000 }).map((ms) => `${ms}ms`);
     const limit = fc.oneof(
-      fc.record({ ...base, algorithm: fc.constant("token-bucket"), window }),
+      fc.record({ ...base, algorithm: fc.constant("token-bucket"), window, burst: fc.integer({ min: 1, max: 20 }) }),
       fc.record({ ...base, algorithm: fc.constant("fixed-window"), window }),
       fc.record({ ...base, algorithm: fc.constant("sliding-window"), window }),
       fc.record({ ...base, resetAfter: window }),
@@ -165,7 +181,7 @@ describe("the header fields", () => {
         const call = { tool: "chat", session: "s1", ...(counted && { cost: { tokens } }) };
         const decision = await limiter.consume(call);
         checkFields(decision);
-        for (const { quota, remaining } of decision.verdicts) assert.ok(remaining <= quota);
+        for (const { capacity, remaining } of decision.verdicts) assert.ok((remaining ?? 0) <= (capacity ?? 0));
         const seconds = retryAfterSeconds(decision);
         if (seconds === null) continue;
         denials++;
@@ -177,18 +193,22 @@ describe("the header fields", () => {
     assert.ok(denials > 50, `${denials} denials`);
   });
 
-  it("tell of each limit that is no shadow, in policy order", () => {
+  it("tell of each limit that may deny, in policy order, with its window", () => {
     const decision = decisionOf(
-      { limit: "per-turn", quota: 3, remaining: 1, resetAfterMs: 59_001 },
-      { limit: "watched", shadow: true, allowed: false, remaining: 0, retryAfterMs: 1 },
-      { limit: "tokens-a-day", unit: "tokens", quota: 50_000, remaining: 12, resetAfterMs: 1 },
+      { limit: "per-turn", capacity: 3, remaining: 1, resetAfterMs: 59_001 },
+      { limit: "watched", mode: "shadow", exceeded: true, remaining: 0 },
+      { limit: "warns", mode: "warn", exceeded: true, remaining: 0 },
+      { limit: "unlimited", quota: null, capacity: null, remaining: null },
+      { limit: "tokens-a-day", unit: "tokens", capacity: 50_000, remaining: 12, windowMs: 86_400_000, resetAfterMs: 1 },
     );
     assert.deepEqual(draft11Headers(decision), {
-      "RateLimit-Policy": '"per-turn";q=3, "tokens-a-day";q=50000;tollgate-unit="tokens"',
+      "RateLimit-Policy": '"per-turn";q=3, "tokens-a-day";q=50000;w=86400;tollgate-unit="tokens"',
       RateLimit: '"per-turn";r=1;t=60, "tokens-a-day";r=12;t=1',
     });
-    assert.deepEqual(draft7Headers(decision), { RateLimit: "limit=50000, remaining=12, reset=1" });
+    const windows = { "RateLimit-Policy": "50000;w=86400" };
+    assert.deepEqual(draft7Headers(decision), { ...windows, RateLimit: "limit=50000, remaining=12, reset=1" });
     assert.deepEqual(draft6Headers(decision), {
+      ...windows,
       "RateLimit-Limit": "50000",
       "RateLimit-Remaining": "12",
       "RateLimit-Reset": "1",
@@ -196,18 +216,15 @@ describe("the header fields", () => {
   });
 
   it("tell of a denial what waits longest", () => {
-    const decision = decisionOf(
-      { limit: "short", allowed: false, quota: 3, remaining: 0, retryAfterMs: 1_001 },
-      { limit: "long", allowed: false, quota: 9, remaining: 2, retryAfterMs: 2_001 },
-      { limit: "fine", quota: 5, remaining: 0 },
+    const decision = deniedBy(
+      { limit: "short", allowed: false, capacity: 3, remaining: 0, retryAfterMs: 1_001 },
+      { limit: "long", allowed: false, capacity: 9, remaining: 2, retryAfterMs: 2_001 },
+      { limit: "fine", capacity: 5, remaining: 0 },
     );
     assert.deepEqual(draft7Headers(decision), { RateLimit: "limit=9, remaining=2, reset=3" });
     assert.equal(retryAfterSeconds(decision), 3);
     assert.deepEqual(problemOf(decision)["violated-policies"], ["short", "long"]);
-    const never = decisionOf(
-      { allowed: false, retryAfterMs: null },
-      { limit: "long", allowed: false, retryAfterMs: 9 },
-    );
+    const never = deniedBy({ allowed: false, retryAfterMs: null }, { limit: "long", allowed: false, retryAfterMs: 9 });
     assert.equal(retryAfterSeconds(never), null);
     assert.equal(problemOf(never).retryAfterMs, null);
   });
@@ -222,15 +239,37 @@ describe("the header fields", () => {
     await limiter.consume(call);
     await limiter.reportOutcome(call, { error: new Error("broken") });
     const decision = await limiter.consume(call);
+    assert.ok(!decision.allowed);
     const { detail, "violated-policies": violated } = problemOf(decision);
     assert.deepEqual([detail, violated], ["Limit reached: 1 call per session.", ["hard"]]);
     assert.match(draft7Headers(decision).RateLimit ?? "", /^limit=1, remaining=0, /);
     assert.doesNotMatch(draft11Headers(decision).RateLimit ?? "", /warns/);
   });
 
+  it("tell the burst of a token bucket, of which no more is ever left, with its window", async () => {
+    const limits = [
+      { name: "a", per: ["session"], algorithm: "token-bucket", window: "1m", quota: 5, burst: 10 },
+    ] as const;
+    const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore({ clock: fakeClock() }) });
+    const decision = await limiter.consume({ tool: "chat", session: "s1" });
+    assert.deepEqual([decision.verdicts[0]?.quota, decision.verdicts[0]?.capacity], [5, 10]);
+    const fields = draft11Headers(decision);
+    assert.deepEqual([fields["RateLimit-Policy"], fields.RateLimit], ['"a";q=10;w=60', '"a";r=9;t=12']);
+    assert.equal(draft6Headers(decision)["RateLimit-Limit"], "10");
+  });
+
+  it("give no Retry-After where a budget is used up", async () => {
+    const limits = [{ name: "hard", per: ["session"], quota: 1 }] as const;
+    const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });
+    await limiter.consume({ tool: "chat", session: "s1" });
+    const decision = await limiter.consume({ tool: "chat", session: "s1" });
+    assert.deepEqual([decision.allowed, retryAfterSeconds(decision)], [false, null]);
+    assert.match(draft11Headers(decision).RateLimit ?? "", /^"hard";r=0;t=\d+$/);
+  });
+
   it("stay within 15 digits", () => {
     const huge = Number.MAX_SAFE_INTEGER;
-    const fields = draft11Headers(decisionOf({ quota: huge, remaining: huge, resetAfterMs: huge }));
+    const fields = draft11Headers(decisionOf({ capacity: huge, remaining: huge, resetAfterMs: huge }));
     assert.equal(fields["RateLimit-Policy"], '"calls";q=999999999999999');
     assert.equal(fields.RateLimit, '"calls";r=999999999999999;t=9007199254741');
   });

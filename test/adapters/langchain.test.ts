@@ -238,8 +238,8 @@ describe("a denial", () => {
     assert.equal(denied.length, 3);
     assert.equal(model.asked.length, QUOTA + 3 + 1);
     assert.equal(model.asked.at(-1)?.at(-1)?.text, DENIAL);
-    const fields = { allowed: false, limit: "tool-per-session", remaining: 0, retryable: false };
-    assert.deepEqual(denied[0]?.artifact, { ...fields, retryAfterMs: denied[0]?.artifact.retryAfterMs });
+    const fields = { allowed: false, limit: "tool-per-session", remaining: 0, retryAfterMs: null };
+    assert.deepEqual(denied[0]?.artifact, fields);
   });
 
   it("ends the run when the model calls tools that it was not given", async () => {

@@ -204,7 +204,7 @@ describe("shares", ownServers, () => {
       test.diagnostic(`used ${used} before, ${total} in all, bound ${bound}`);
       assert.ok(total <= (cut === count ? quota : bound), `${total} were admitted`);
       if (cut === count) assert.equal(total, quota);
-      const stated = load.seen.flatMap(({ decision }) => decision.degraded?.worstCaseOver ?? []);
+      const stated = load.seen.flatMap(({ decision }) => decision.degraded?.maxOvershoot ?? []);
       assert.ok(
         stated.length > 0 && total - quota <= Math.min(...stated),
         `${total} of ${quota}, stated ${Math.min(...stated)}`,

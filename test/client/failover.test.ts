@@ -133,7 +133,7 @@ describe("clients whose service is away", () => {
       instances.flatMap(({ limiter }) => Array.from({ length: 6 }, () => limiter.consume(call))),
     );
     const admitted = decisions.filter(({ allowed }) => allowed).length;
-    const stated = decisions[0]?.degraded?.worstCaseOver ?? 0;
+    const stated = decisions[0]?.degraded?.maxOvershoot ?? 0;
     // The first saw 5 used, the last 7.
     assert.ok(admitted >= 1 && admitted <= 5, `${admitted}`);
     assert.ok(decisions.every(({ degraded }) => degraded?.reason === "unavailable"));

@@ -68,7 +68,7 @@ describe("failover", () => {
     assert.equal(await admitted(limiter, 4), 4);
     remote.fault = "lose-request";
     const first = await limiter.consume(call);
-    assert.deepEqual(first.degraded, { reason: "unavailable", worstCaseOver: 6 });
+    assert.deepEqual(first.degraded, { reason: "unavailable", maxOvershoot: 6 });
     assert.equal(first.verdicts[0]?.remaining, 5);
     assert.equal(await admitted(limiter, 9), 5);
     remote.fault = "answer";
@@ -152,9 +152,9 @@ describe("failover", () => {
       message ?? "",
       /^Call denied for now: the limit per-session cannot be checked at the moment\. Try again in 1 second,/,
     );
-    assert.equal(verdicts[0]?.retryable, true);
+    assert.equal(verdicts[0]?.retryAfterMs !== null, true);
     assert.equal(retryAfterMs, 1_000);
-    assert.deepEqual(degraded, { reason: "unavailable", worstCaseOver: 0 });
+    assert.deepEqual(degraded, { reason: "unavailable", maxOvershoot: 0 });
     await limiter.close({ withinMs: 0 });
   });
 
@@ -166,7 +166,7 @@ describe("failover", () => {
     const { allowed, message, verdicts } = await limiter.consume(call);
     assert.equal(allowed, false);
     assert.match(message ?? "", /^Limit reached \(per-session\), call denied: no calls are left/);
-    assert.equal(verdicts[0]?.retryable, false);
+    assert.equal(verdicts[0]?.retryAfterMs !== null, false);
     await limiter.close({ withinMs: 0 });
   });
 
@@ -178,9 +178,9 @@ describe("failover", () => {
     await local.limiter.consume(call);
     remote.fault = "lose-request";
     assert.equal(await admitted(open.limiter, 30), 30);
-    assert.equal((await open.limiter.consume(call)).degraded?.worstCaseOver, null);
+    assert.equal((await open.limiter.consume(call)).degraded?.maxOvershoot, null);
     assert.equal(await admitted(local.limiter, 30), 9);
-    assert.equal((await local.limiter.consume(call)).degraded?.worstCaseOver, 9 + 4 * 10);
+    assert.equal((await local.limiter.consume(call)).degraded?.maxOvershoot, 9 + 4 * 10);
     remote.fault = "answer";
     await Promise.all([open.until("store-back"), local.until("store-back")]);
     assert.equal(await usedIn(open.limiter), 32);
@@ -193,7 +193,7 @@ describe("failover", () => {
     const { limiter, until } = instanceOf(remote);
     const { allowed, degraded } = await limiter.consume(call);
     assert.equal(allowed, false);
-    assert.deepEqual(degraded, { reason: "unavailable", worstCaseOver: null });
+    assert.deepEqual(degraded, { reason: "unavailable", maxOvershoot: null });
     remote.fault = "answer";
     await until("store-back");
     assert.equal((await limiter.consume(call)).allowed, true);
@@ -312,8 +312,8 @@ describe("failover", () => {
     const meanwhile = await limiter.reserve({ ...call, cost: { tokens: 200 } });
     const open = await limiter.reserve({ ...call, cost: { tokens: 100 } });
     assert.ok(before.allowed && meanwhile.allowed && open.allowed);
-    assert.equal((await before.hold.settle({ tokens: 350 })).problem, null);
-    assert.equal((await meanwhile.hold.settle({ tokens: 40 })).problem, null);
+    assert.equal((await before.hold.settle({ tokens: 350 })).status, "settled");
+    assert.equal((await meanwhile.hold.settle({ tokens: 40 })).status, "settled");
     remote.fault = "answer";
     await until("store-back");
     assert.equal(await usedIn(limiter), 350 + 40 + 100);

@@ -361,7 +361,7 @@ describe("units that are borrowed ahead", () => {
         const decision = await other.consume(CALL);
         if (!decision.allowed) {
           assert.equal(decision.retryAfterMs, 200);
-          assert.equal(decision.verdicts[0]?.retryable, true);
+          assert.equal(decision.retryAfterMs !== null, true);
           assert.match(decision.message ?? "", /Try again in 1 second/);
           break;
         }
@@ -381,8 +381,8 @@ describe("units that are borrowed ahead", () => {
       assert.equal(made, 1_000);
       clock.advance(200);
       const last = await other.consume(CALL);
-      assert.ok((last.retryAfterMs ?? 0) > 50_000, "nothing is held any more");
-      assert.equal(last.verdicts[0]?.retryable, algorithm === "fixed-window");
+      assert.ok((last.verdicts[0]?.resetAfterMs ?? 0) > 50_000, "nothing is held any more");
+      assert.equal(last.retryAfterMs !== null, algorithm === "fixed-window");
     }
   });
 
@@ -489,7 +489,7 @@ describe("units that are borrowed ahead", () => {
     assert.equal(await admitted(limiter, 100), 100);
     reload({ mode: "shadow", quota: 0, borrow: undefined });
     const { allowed, verdicts } = await limiter.consume(CALL);
-    assert.deepEqual([allowed, verdicts[0]?.allowed, verdicts[0]?.shadow], [true, false, true]);
+    assert.deepEqual([allowed, verdicts[0]?.exceeded, verdicts[0]?.mode], [true, true, "shadow"]);
   });
 
   it("are given up when the store fails, and asked for again", async () => {

@@ -209,7 +209,7 @@ describe("a policy that is reloaded while the store is unreachable", () => {
     assert.ok(held.allowed);
     limiter.reload(policyOf({ unit: "tokens", quota: 0 }));
     assert.equal((await limiter.reserve({ ...call, cost: { tokens: 1 } })).allowed, false);
-    assert.equal((await held.hold.settle({ tokens: 30 })).problem, null);
+    assert.equal((await held.hold.settle({ tokens: 30 })).status, "settled");
     await heal();
     assert.equal(await usedIn(limiter), 30);
     await limiter.close({ withinMs: 0 });

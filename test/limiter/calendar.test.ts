@@ -123,7 +123,7 @@ describe("a limit by the calendar", () => {
       assert.ok(held.allowed);
       clock.advance(3 * DAY);
       assert.equal((await limiter.usage({ user: "u2" }))[0]?.used, 0, "it was charged on the day of its end");
-      assert.equal((await held.hold.settle()).problem, "hold-unknown");
+      assert.equal((await held.hold.settle()).status, "unknown-hold");
       await limiter.close();
     });
   }

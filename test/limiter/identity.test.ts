@@ -181,14 +181,14 @@ for (const [name, open] of Object.entries(pairs)) {
         await assert.rejects(wrong.release(), isMisuse("hold-unknown"), what);
         await assert.rejects(wrong.extend(), isMisuse("hold-unknown"), what);
         const settlement = await wrong.settle({ calls: 0, tokens: 0 });
-        assert.equal(settlement.problem, "hold-unknown", what);
+        assert.equal(settlement.status, "unknown-hold", what);
         assert.equal(await toolUnits(second), 1, what);
       }
       assert.equal(await second.getHold(held.hold.id, free).extend(), true);
       const settlement = await second
         .getHold(held.hold.id, { ...free, args: '{"page":{"to":2,"from":1},"query":"weather"}' })
         .settle();
-      assert.deepEqual([settlement.problem, settlement.late], [null, false]);
+      assert.equal(settlement.status, "settled");
       assert.equal((await held.hold.settle()).replayed, true);
     });
 
@@ -202,7 +202,7 @@ for (const [name, open] of Object.entries(pairs)) {
       );
       // No limit of this tool is per arguments, so the process that ends the call need not pass them.
       const { args: __, ...without } = slots;
-      assert.equal((await second.getHold(held.hold.id, without).release()).problem, null);
+      assert.equal((await second.getHold(held.hold.id, without).release()).status, "settled");
     });
   });
 }
@@ -221,12 +221,12 @@ describe("a hold that was made under another policy", () => {
       const limiter: Limiter = createLimiter({ policy: policies[from] as PolicyInput, store: memoryStore() });
       const [released, settled] = [(await limiter.reserve(own)) as Reserved, (await limiter.reserve(own)) as Reserved];
       limiter.reload(policies[to] as PolicyInput);
-      assert.equal((await limiter.getHold(settled.hold.id, own).settle({ calls: 1, tokens: 4 })).problem, null);
+      assert.equal((await limiter.getHold(settled.hold.id, own).settle({ calls: 1, tokens: 4 })).status, "settled");
       await assert.rejects(
         limiter.getHold(released.hold.id, { ...own, tenant: "globex" }).release(),
         isMisuse("hold-unknown"),
       );
-      assert.equal((await limiter.getHold(released.hold.id, own).release()).problem, null);
+      assert.equal((await limiter.getHold(released.hold.id, own).release()).status, "settled");
     });
   }
 });
@@ -242,7 +242,7 @@ describe("a hold that was made before a limit was added", () => {
     limiter.reload({ version: 1, limits: added });
     assert.equal(await limiter.getHold(hold.id, own).extend({ leaseMs: 5_000 }), true);
     clock.advance(4_000);
-    assert.equal((await limiter.getHold(hold.id, own).settle({ tokens: 5 })).late, false);
+    assert.equal((await limiter.getHold(hold.id, own).settle({ tokens: 5 })).status, "settled");
     const gone = (await limiter.reserve(own, { leaseMs: 1_000 })) as Reserved;
     clock.advance(1_000);
     assert.equal(await limiter.getHold(gone.hold.id, own).extend(), false);
@@ -256,7 +256,7 @@ describe("a hold that some of its buckets have forgotten", () => {
     const held = (await limiter.reserve(free)) as Reserved;
     await limiter.reset({ limit: "calls", session: "s1" });
     const settlement = await limiter.getHold(held.hold.id, free).settle({ calls: 1, tokens: 4 });
-    assert.deepEqual([settlement.problem, settlement.late], [null, false]);
+    assert.equal(settlement.status, "settled");
     const used = Object.fromEntries(settlement.usages.map(({ limit, used }) => [limit, used]));
     assert.deepEqual([used.calls, used.tokens, used["per-tool"]], [1, 4, 1]);
   });

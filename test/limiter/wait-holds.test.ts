@@ -105,12 +105,12 @@ describe("reserve with maxWaitMs", () => {
     const [first, second, third, fourth] = await holds;
     assert.ok(first?.allowed && second?.allowed && third?.allowed && fourth?.allowed);
     const settled = await second.hold.settle({ tokens: 4 });
-    assert.deepEqual([settled.late, settled.problem], [false, null]);
+    assert.equal(settled.status, "settled");
     await third.hold.release();
     assert.equal(await fourth.hold.extend({ leaseMs: 5_000 }), true);
     assert.equal((await used()).total, 3);
     await advance(4_999, 4_999);
-    assert.equal((await fourth.hold.settle({ tokens: 10 })).late, false);
+    assert.equal((await fourth.hold.settle({ tokens: 10 })).status, "settled");
     await limiter.close();
   });
 

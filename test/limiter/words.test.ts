@@ -116,7 +116,7 @@ describe("elapsed", () => {
     assert.ok((await limiter.consume(call)).allowed);
     clock.advance(1);
     const over = await limiter.consume(call);
-    assert.deepEqual([over.allowed, over.retryAfterMs, over.verdicts[0]?.retryable], [false, null, false]);
+    assert.deepEqual([over.allowed, over.retryAfterMs, over.verdicts[0]?.retryAfterMs], [false, null, null]);
     assert.equal(
       over.message,
       "Limit reached (half-an-hour), call denied: the time in this session is over (30 minutes from the first call). Do not call tools again; finish with what you have.",
@@ -155,7 +155,7 @@ describe("streak", () => {
     clock.advance(1_000);
     await fail();
     const denied = await limiter.consume(call);
-    assert.deepEqual([denied.allowed, denied.retryAfterMs, denied.verdicts[0]?.retryable], [false, 3_600_000, false]);
+    assert.deepEqual([denied.allowed, denied.retryAfterMs, denied.verdicts[0]?.resetAfterMs], [false, null, 3_600_000]);
     assert.equal(
       denied.message,
       "Call denied (errors): the last 2 calls of this tool failed. Use another tool, or finish with what you have.",
@@ -184,7 +184,7 @@ describe("streak", () => {
     const third = await limiter.run(call, () => ({ found: 1 }));
     assert.equal(third.allowed, true);
     const [verdict] = third.verdicts;
-    assert.deepEqual([verdict?.allowed, verdict?.shadow, third.message], [false, true, null]);
+    assert.deepEqual([verdict?.allowed, verdict?.exceeded, verdict?.mode, third.message], [true, true, "warn", null]);
     assert.equal(
       third.notice,
       "Warning: the last 2 calls of this tool with these arguments had the same result. Do not repeat it: change the arguments, use another tool, or finish with what you have.",
@@ -208,7 +208,7 @@ describe("shadow", () => {
       [false, false],
     ]) {
       const { verdicts, ...decision } = await limiter.consume(call);
-      assert.deepEqual([decision.allowed, verdicts[0]?.allowed, verdicts[0]?.shadow], [allowed, fits, true]);
+      assert.deepEqual([decision.allowed, verdicts[0]?.exceeded, verdicts[0]?.mode], [allowed, !fits, "shadow"]);
     }
     const usages = await limiter.usage({ session: "s1" });
     assert.deepEqual(
@@ -232,7 +232,7 @@ describe("grant", () => {
     assert.equal((await limiter.consume({ ...call, cost: { calls: 2 } })).allowed, false);
     clock.advance(60_000);
     const denied = await limiter.consume(call);
-    assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, 3_540_000]);
+    assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, null]);
     assert.deepEqual(
       events.map(({ type }) => type),
       ["grant", "grant"],
@@ -267,6 +267,7 @@ describe("grant", () => {
       dimensions: { session: "s1" },
       unit: "calls",
       quota: 8,
+      capacity: 8,
       granted: 10,
       grants: [{ id: "g1", units: 10, endsInMs: 59_000 }],
       used: 7,

@@ -111,7 +111,7 @@ type Said = (decision: Decision) => unknown;
 /** What is said of a call, without times. */
 const verdictsOf: Said = ({ allowed, verdicts }) => ({
   allowed,
-  verdicts: verdicts.map(({ limit, allowed: passes, quota, cost, shadow }) => ({ limit, passes, quota, cost, shadow })),
+  verdicts: verdicts.map(({ limit, exceeded, quota, cost, mode }) => ({ limit, exceeded, quota, cost, mode })),
 });
 
 /** Does one act, and says what came of it. */

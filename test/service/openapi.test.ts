@@ -46,7 +46,7 @@ describe("the OpenAPI document", () => {
     const reserved = await client.POST("/v1/reserve", { body: { ...call, leaseMs: 1_000 } });
     const hold = reserved.data?.hold ?? assert.fail("no hold");
     const settled = await client.POST("/v1/settle", { body: { hold, call, cost: { tokens: 3 } } });
-    assert.equal(settled.data?.late, false);
+    assert.equal(settled.data?.status, "settled");
     const batch = await client.POST("/v1/batch", { body: { items: [{ op: "peek", tool: "search", session: "s1" }] } });
     assert.equal(batch.data?.items[0]?.status, 200);
     const reported = await client.POST("/v1/report", { body: { call, outcome: { error: true } } });

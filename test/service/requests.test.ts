@@ -271,7 +271,7 @@ limits:
       }
       const op = { hold, call };
       const settled = await post("/v1/settle", { ...op, cost: { tokens: 0 } }, { key: texts.globex });
-      assert.equal(settled.json.problem, "hold-unknown");
+      assert.equal(settled.json.status, "unknown-hold");
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const mixed = await post(
         "/v1/batch",
@@ -289,7 +289,7 @@ limits:
       );
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const right = await post("/v1/release", op, { key: texts.acme });
-      assert.deepEqual([right.status, right.json.problem], [200, null]);
+      assert.deepEqual([right.status, right.json.status], [200, "settled"]);
       assert.deepEqual(await usedOf(), { "per-tool": 0, mine: 0 });
     });
   }

@@ -124,7 +124,7 @@ describe("deciding routes", () => {
       for (const { status, json } of answers) {
         assert.deepEqual([status, json.allowed], [200, true], JSON.stringify(json));
         const settled = await post("/v1/settle", { hold: json.hold, call });
-        assert.deepEqual([settled.status, settled.json.late], [200, false]);
+        assert.deepEqual([settled.status, settled.json.status], [200, "settled"]);
       }
       const tooLong = await post(path, { ...call, maxWaitMs: 30_001 });
       assert.deepEqual([tooLong.status, tooLong.json.faults[0].path], [400, "maxWaitMs"]);

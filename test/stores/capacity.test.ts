@@ -121,7 +121,7 @@ describe("a memory store at its bound", () => {
     }
     assert.equal((await holds.at(-1)?.settle({ tokens: 1 }))?.replayed, true);
     assert.equal((await holds.at(-900)?.settle({ tokens: 1 }))?.replayed, true);
-    assert.equal((await holds[0]?.settle({ tokens: 1 }))?.problem, "hold-unknown");
+    assert.equal((await holds[0]?.settle({ tokens: 1 }))?.status, "unknown-hold");
   });
 });
 
@@ -172,9 +172,9 @@ for (const [name, make] of Object.entries(bounded)) {
       const { limiter, holds, clock } = await full();
       assert.equal(await holds[0]?.extend(), true);
       const settled = await holds[0]?.settle({ tokens: 9, usd_micros: 3 });
-      assert.deepEqual([settled?.late, settled?.problem], [false, null]);
+      assert.equal(settled?.status, "settled");
       assert.equal((await holds[0]?.settle({ tokens: 9, usd_micros: 3 }))?.replayed, true);
-      assert.equal((await holds[1]?.release())?.problem, null);
+      assert.equal((await holds[1]?.release())?.status, "settled");
       const usages = await limiter.usage({ session: "s1", turn: "t0" });
       assert.deepEqual(
         usages.map(({ used }) => used),
@@ -189,7 +189,7 @@ for (const [name, make] of Object.entries(bounded)) {
       clock.advance(60_000);
       const [atOnce, tokens] = await limiter.usage({ session: "s1" });
       assert.deepEqual([atOnce?.used, tokens?.used], [0, 10]);
-      assert.equal((await holds[0]?.settle({ tokens: 8 }))?.late, true);
+      assert.equal((await holds[0]?.settle({ tokens: 8 }))?.status, "late");
       assert.equal((await limiter.usage({ session: "s1" }))[1]?.used, 13);
     });
 

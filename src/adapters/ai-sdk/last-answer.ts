@@ -1,7 +1,6 @@
 // The model of a run's last step, which has no tools: what it answers has a text, whatever the model does.
 
 import { LimitExceededError } from "../../kernel/errors.ts";
-import { textOf } from "../guard.ts";
 import type { AiSdkStep } from "./steps.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
@@ -25,7 +24,7 @@ interface Part {
 export function denialIn(step: AiSdkStep | undefined): string | null {
   const errors = (step?.content ?? []).map(({ error }) => error);
   const denied = errors.findLast((error) => LimitExceededError.isInstance(error));
-  return denied === undefined ? null : textOf(denied.decision);
+  return denied === undefined ? null : denied.decision.message;
 }
 
 /**

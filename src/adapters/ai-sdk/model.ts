@@ -2,7 +2,7 @@
 
 import type { Dimensions } from "../../kernel/call.ts";
 import { readStream } from "../guard/reading.ts";
-import { detailOf, type Guard } from "../guard.ts";
+import type { Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
@@ -67,11 +67,11 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
         },
         { signal: params.abortSignal, maxWaitMs },
       );
-      return ran.allowed ? ran.value : { ...DENIED, content: [{ type: "text", text: detailOf(ran) }], warnings: [] };
+      return ran.allowed ? ran.value : { ...DENIED, content: [{ type: "text", text: ran.detail }], warnings: [] };
     },
     async wrapStream({ doStream, params, model }) {
       const begun = await guard.begin(callOf(params), { signal: params.abortSignal, maxWaitMs });
-      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(detailOf(begun))) };
+      if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(begun.detail)) };
       let hasAnswer = false;
       let isFinished = false;
       let modelId: unknown;

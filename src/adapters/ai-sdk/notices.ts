@@ -1,7 +1,7 @@
 // Notices for the model. A tool's result is the program's and stays as it is; where the SDK makes of it what the model
 // reads (`toModelOutput`), the notice follows as a part of its own.
 
-import type { Decision } from "../../kernel/decision.ts";
+import type { Allowed } from "../../kernel/decision.ts";
 import { noticeKey } from "../guard.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: outputs of both versions must fit.
@@ -25,7 +25,7 @@ const steps = new WeakMap<object, Step>();
 const noted = new WeakMap<object, Noted>();
 
 /** Remembers the notice of a call until the SDK makes of its result what the model reads. */
-export function noteFor(tool: string, input: unknown, messages: unknown, { notice }: Decision): void {
+export function noteFor(tool: string, input: unknown, messages: unknown, { notice }: Allowed): void {
   if (notice === null || !isObject(input) || !isObject(messages)) return;
   const step: Step = steps.get(messages) ?? new Map();
   steps.set(messages, step);

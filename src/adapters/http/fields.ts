@@ -1,7 +1,6 @@
 // A decision as header fields, and a denial as a problem body.
 
-import type { Decision, Verdict } from "../../kernel/decision.ts";
-import { bindingOf, detailOf } from "../guard.ts";
+import type { Decision, Denied, Verdict } from "../../kernel/decision.ts";
 
 /** Header fields by name. */
 export type Fields = Readonly<Record<string, string>>;
@@ -15,75 +14,101 @@ export interface Problem {
   readonly detail: string;
   /** Names of the limits that deny. */
   readonly "violated-policies": readonly string[];
-  /** `null` when the call can never pass. */
+  /** `null`: do not wait. */
   readonly retryAfterMs: number | null;
 }
 
 /** The largest Integer of a structured field (RFC 9651, section 3.3.1). */
 const MAX_INTEGER = 999_999_999_999_999;
 
-/** `RateLimit-Policy` and `RateLimit` as in drafts 8 to 11: an item for each limit that is not a shadow. */
+/** A limit that denies calls, and that counts against a number. */
+type Shown = Verdict & { readonly capacity: number; readonly remaining: number };
+
+/** `RateLimit-Policy` and `RateLimit` as in drafts 8 to 11: an item for each limit that may deny. */
 export function draft11Headers(decision: Decision): Fields {
-  const verdicts = shown(decision);
-  if (verdicts.length === 0) return {};
-  const policies = verdicts.map(({ limit, quota, unit }) => `"${limit}";q=${integer(quota)}${unitOf(unit)}`);
-  const limits = verdicts.map((each) => `"${each.limit}";r=${integer(each.remaining)};t=${windowOf(each)}`);
+  const shown = decision.verdicts.filter(isShown);
+  if (shown.length === 0) return {};
+  const policies = shown.map((each) => {
+    return `"${each.limit}";q=${integer(each.capacity)}${windowOf(each)}${unitOf(each.unit)}`;
+  });
+  const limits = shown.map((each) => `"${each.limit}";r=${integer(each.remaining)};t=${resetOf(each)}`);
   return { "RateLimit-Policy": policies.join(", "), RateLimit: limits.join(", ") };
 }
 
-/**
- * `RateLimit` as in draft 7, of the limit that binds. That draft's `RateLimit-Policy` wants a window, which a decision does
- * not know: it is left out.
- */
+/** `RateLimit` as in draft 7, of the limit that binds, and `RateLimit-Policy` of those with a window. */
 export function draft7Headers(decision: Decision): Fields {
   const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
-  const { quota, remaining } = verdict;
-  return { RateLimit: `limit=${integer(quota)}, remaining=${integer(remaining)}, reset=${windowOf(verdict)}` };
+  const { capacity, remaining } = verdict;
+  const limit = `limit=${integer(capacity)}, remaining=${integer(remaining)}, reset=${resetOf(verdict)}`;
+  return { ...policyField(decision), RateLimit: limit };
 }
 
-/** `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` as in draft 6, of the limit that binds. */
+/**
+ * `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` as in draft 6, of the limit that binds, and
+ * `RateLimit-Policy` of those with a window.
+ */
 export function draft6Headers(decision: Decision): Fields {
   const verdict = tightestOf(decision);
   if (verdict === undefined) return {};
   return {
-    "RateLimit-Limit": integer(verdict.quota),
+    ...policyField(decision),
+    "RateLimit-Limit": integer(verdict.capacity),
     "RateLimit-Remaining": integer(verdict.remaining),
-    "RateLimit-Reset": windowOf(verdict),
+    "RateLimit-Reset": resetOf(verdict),
   };
 }
 
-/** Whole seconds until a denied call could pass, rounded up; `null` when it never can, or was allowed. */
-export function retryAfterSeconds({ allowed, retryAfterMs }: Decision): number | null {
-  return allowed || retryAfterMs === null ? null : Math.ceil(retryAfterMs / 1_000);
+/** `RateLimit-Policy` as in drafts 6 and 7, which have no words for a limit without a window. */
+function policyField({ verdicts }: Decision): Fields {
+  const policies = verdicts
+    .filter(isShown)
+    .filter(({ windowMs }) => windowMs !== null)
+    .map((each) => `${integer(each.capacity)}${windowOf(each)}`);
+  return policies.length === 0 ? {} : { "RateLimit-Policy": policies.join(", ") };
+}
+
+/** Whole seconds until a denied call could pass, rounded up; `null` when waiting is not sound, or the call was allowed. */
+export function retryAfterSeconds({ retryAfterMs }: Decision): number | null {
+  return retryAfterMs === null ? null : Math.ceil(retryAfterMs / 1_000);
 }
 
 /** What a client is told of a denial. */
-export function problemOf(decision: Decision): Problem {
+export function problemOf({ detail, verdicts, retryAfterMs }: Denied): Problem {
   return {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
     title: "Request cannot be satisfied as assigned quota has been exceeded",
     status: 429,
-    detail: detailOf(decision),
-    "violated-policies": shown(decision).flatMap(({ allowed, limit }) => (allowed ? [] : [limit])),
-    retryAfterMs: decision.retryAfterMs,
+    detail,
+    "violated-policies": verdicts.flatMap(({ allowed, limit }) => (allowed ? [] : [limit])),
+    retryAfterMs,
   };
 }
 
-function shown({ verdicts }: Decision): Verdict[] {
-  return verdicts.filter(({ shadow }) => !shadow);
+function isShown(verdict: Verdict): verdict is Shown {
+  return verdict.mode === "enforce" && verdict.capacity !== null && verdict.remaining !== null;
 }
 
-/** When denied, what keeps the call waiting longest; when allowed, what has the smallest share left. */
-function tightestOf(decision: Decision): Verdict | undefined {
-  if (!decision.allowed) return bindingOf(decision);
-  const shareOf = ({ remaining, quota }: Verdict) => (quota === 0 ? 0 : remaining / quota);
-  return shown(decision).sort((one, other) => shareOf(one) - shareOf(other))[0];
+/** When denied, the limit that binds; when allowed, the one with the smallest share left. */
+function tightestOf(decision: Decision): Shown | undefined {
+  const shown = decision.verdicts.filter(isShown);
+  if (!decision.allowed) return shown.find(({ limit }) => limit === decision.deniedBy);
+  const shareOf = ({ remaining, capacity }: Shown) => (capacity === 0 ? 0 : remaining / capacity);
+  return shown.sort((one, other) => shareOf(one) - shareOf(other))[0];
+}
+
+/** The length of the window as the parameter `w`; nothing where it has no fixed one. */
+function windowOf({ windowMs }: Verdict): string {
+  return windowMs === null ? "" : `;w=${seconds(windowMs)}`;
 }
 
 /** Seconds: of a limit that denies, until it would not; else until its full quota is back. Never later than `Retry-After`. */
-function windowOf({ allowed, retryAfterMs, resetAfterMs }: Verdict): string {
-  return integer(Math.ceil((allowed ? resetAfterMs : (retryAfterMs ?? resetAfterMs)) / 1_000));
+function resetOf({ retryAfterMs, resetAfterMs }: Verdict): string {
+  return seconds(retryAfterMs ?? resetAfterMs);
+}
+
+function seconds(ms: number): string {
+  return integer(Math.ceil(ms / 1_000));
 }
 
 function integer(value: number): string {

@@ -8,23 +8,23 @@ import {
   ToolInvocationError,
   ToolMessage,
 } from "langchain";
-import type { Decision } from "../../kernel/decision.ts";
-import { detailOf, fieldsOf, noticeKey, textOf } from "../guard.ts";
+import type { Allowed, Denied } from "../../kernel/decision.ts";
+import { fieldsOf, noticeKey } from "../guard.ts";
 import type { Reported } from "../model-calls.ts";
 
 /** What the model reads of a call that was denied. */
-export function deniedResult({ id = "", name }: ToolCallRequest["toolCall"], decision: Decision): ToolMessage {
+export function deniedResult({ id = "", name }: ToolCallRequest["toolCall"], decision: Denied): ToolMessage {
   const artifact = fieldsOf(decision);
-  return new ToolMessage({ tool_call_id: id, name, status: "error", content: textOf(decision), artifact });
+  return new ToolMessage({ tool_call_id: id, name, status: "error", content: decision.message, artifact });
 }
 
 /** What stands in for the answer of a model whose call was denied. */
-export function deniedAnswer(decision: Decision): AIMessage {
-  return new AIMessage({ content: detailOf(decision), response_metadata: { tollgate: fieldsOf(decision) } });
+export function deniedAnswer(decision: Denied): AIMessage {
+  return new AIMessage({ content: decision.detail, response_metadata: { tollgate: fieldsOf(decision) } });
 }
 
 /** The result of a tool as it is, with a notice beside it: in the metadata, which no model is shown. */
-export function withNotice<Result>(result: Result, { notice }: Decision): Result {
+export function withNotice<Result>(result: Result, { notice }: Allowed): Result {
   if (!ToolMessage.isInstance(result)) return result;
   const metadata = result.response_metadata;
   return copied(result, { response_metadata: notice === null ? metadata : { ...metadata, tollgate: { notice } } });

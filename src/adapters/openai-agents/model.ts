@@ -3,7 +3,7 @@
 import { invalidOption } from "../../kernel/errors.ts";
 import type { AddUsage } from "../../limiter.ts";
 import { readIterator } from "../guard/reading.ts";
-import { detailOf, type Guard } from "../guard.ts";
+import type { Guard } from "../guard.ts";
 import { type ModelOptions, modelCalls, type Reported } from "../model-calls.ts";
 import { keptOf, missingText, type Request as Read, withNotices } from "./results.ts";
 
@@ -49,11 +49,11 @@ export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, o
         return spoken(request, response).response;
       };
       const ran = await guard.run(call, answer, { signal: request.signal, maxWaitMs });
-      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(detailOf(ran))] };
+      return ran.allowed ? ran.value : { usage: NOTHING, output: [message(ran.detail)] };
     },
     async *getStreamedResponse(request: Request) {
       const begun = await guard.begin(call, { signal: request.signal, maxWaitMs });
-      if (!begun.allowed) return yield* deniedEvents(detailOf(begun));
+      if (!begun.allowed) return yield* deniedEvents(begun.detail);
       let isFinished = false;
       const onEvent = ({ type, response }: { readonly type: string; readonly response?: Response }) => {
         if (type !== "response_done" || isFinished) return false;

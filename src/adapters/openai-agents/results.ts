@@ -1,7 +1,7 @@
 // What the model reads of results: a tool's result is the program's and stays as it is; a model that is guarded reads the
 // notice after it, and where it says nothing after a denial, the denial is its answer.
 
-import type { Decision } from "../../kernel/decision.ts";
+import type { Allowed } from "../../kernel/decision.ts";
 import { digest } from "../../kernel/key.ts";
 import { noticeKey } from "../guard.ts";
 
@@ -42,7 +42,7 @@ const noted = new Map<string, Noted>();
 const denials = new Set<string>();
 
 /** Remembers the notice of a call until the model reads its result, where that is text. */
-export function noteFor(run: object, id: string | undefined, value: unknown, { notice }: Decision): void {
+export function noteFor(run: object, id: string | undefined, value: unknown, { notice }: Allowed): void {
   if (id === undefined || typeof value !== "string") return;
   const before = noted.get(id);
   if (notice === null && before === undefined) return;

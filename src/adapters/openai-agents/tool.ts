@@ -1,7 +1,7 @@
 // A function tool under limits: each call of it is judged, and settled when it has ended.
 
 import type { Call } from "../../kernel/call.ts";
-import { type Guard, textOf } from "../guard.ts";
+import type { Guard } from "../guard.ts";
 import { noteDenial, noteFor } from "./results.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: tools of every context and every result must fit.
@@ -69,7 +69,7 @@ export async function invokeGuarded(
   try {
     const ran = await guard.run(call, run, { signal: details?.signal });
     if (!ran.allowed) {
-      const text = textOf(ran);
+      const text = ran.message;
       noteDenial(text);
       return text;
     }

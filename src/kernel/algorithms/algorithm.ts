@@ -21,7 +21,7 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   readonly kind: State["kind"];
 
   /** Whether units come back while a caller waits, so that trying again is sound advice. */
-  readonly refills: boolean;
+  refills(limit: Limit): boolean;
 
   /** Whether, without holds, units come back by time alone. */
   readonly isFirm: boolean;

@@ -11,9 +11,9 @@ function counter(spent: number, expiresAtMs: number): CounterState {
 }
 
 describe("budget", () => {
-  it("is a counter whose units do not come back while a caller waits", () => {
+  it("is a counter whose units come back while a caller waits only where nothing restarts the ttl", () => {
     assert.equal(budget.kind, "counter");
-    assert.equal(budget.refills, false);
+    assert.deepEqual([FROM_LAST, FROM_FIRST].map(budget.refills), [false, true]);
     assert.equal(budget.capacity(FROM_LAST), 5);
   });
 

@@ -18,7 +18,7 @@ export interface BudgetLimit {
  */
 export const budget: Algorithm<BudgetLimit, CounterState> = {
   ...counter,
-  refills: false,
+  refills: ({ ttlFrom }) => ttlFrom === "first",
   isFirm: true,
   book(limit, state, cost, nowMs) {
     if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };

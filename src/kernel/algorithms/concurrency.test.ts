@@ -7,7 +7,7 @@ const LIMIT: ConcurrencyLimit = { algorithm: "concurrency", quota: 5 };
 describe("concurrency", () => {
   it("has units that come back", () => {
     assert.equal(concurrency.kind, "concurrency");
-    assert.equal(concurrency.refills, true);
+    assert.equal(concurrency.refills(LIMIT), true);
     assert.equal(concurrency.capacity(LIMIT), 5);
   });
 

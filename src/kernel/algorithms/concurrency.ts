@@ -19,7 +19,7 @@ export interface ConcurrencyState extends ExpiringState {
  */
 export const concurrency: Algorithm<ConcurrencyLimit, ConcurrencyState> = {
   kind: "concurrency",
-  refills: true,
+  refills: () => true,
   isFirm: false,
   capacity: (limit) => limit.quota,
   used: () => 0,

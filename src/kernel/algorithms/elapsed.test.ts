@@ -11,7 +11,7 @@ function seen(firstMs: number, expiresAtMs: number): ElapsedState {
 describe("elapsed", () => {
   it("is time that does not come back while a caller waits", () => {
     assert.equal(elapsed.kind, "elapsed");
-    assert.equal(elapsed.refills, false);
+    assert.equal(elapsed.refills(LIMIT), false);
     assert.equal(elapsed.capacity(LIMIT), 50);
   });
 

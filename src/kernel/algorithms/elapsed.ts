@@ -22,7 +22,7 @@ export interface ElapsedState {
  */
 export const elapsed: Algorithm<ElapsedLimit, ElapsedState> = {
   kind: "elapsed",
-  refills: false,
+  refills: () => false,
   isFirm: false,
   capacity: (limit) => limit.quota,
   used: (_limit, state, nowMs) => (state === undefined ? 0 : Math.max(0, nowMs - state.firstMs)),

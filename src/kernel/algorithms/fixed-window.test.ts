@@ -14,7 +14,7 @@ function counter(spent: number, expiresAtMs: number): CounterState {
 describe("fixed-window", () => {
   it("is a counter whose units come back", () => {
     assert.equal(fixedWindow.kind, "counter");
-    assert.equal(fixedWindow.refills, true);
+    assert.equal(fixedWindow.refills(EPOCH), true);
     assert.equal(fixedWindow.capacity(EPOCH), 5);
   });
 

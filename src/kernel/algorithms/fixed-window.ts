@@ -47,7 +47,7 @@ export function isStale({ boundaries: [start, , end] }: CalendarWindowLimit, now
  */
 export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
   ...counter,
-  refills: true,
+  refills: () => true,
   isFirm: true,
   book(limit, state, cost, nowMs) {
     if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);

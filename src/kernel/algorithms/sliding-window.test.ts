@@ -14,7 +14,7 @@ function state(newest: number, counts: number[], subWindowMs = 10, windowMs = 10
 describe("sliding-window", () => {
   it("says what it is", () => {
     assert.equal(slidingWindow.kind, "sliding-window");
-    assert.equal(slidingWindow.refills, true);
+    assert.equal(slidingWindow.refills(LIMIT), true);
     assert.equal(slidingWindow.capacity(LIMIT), 5);
   });
 

@@ -69,7 +69,7 @@ function fitted(limit: SlidingWindowLimit, state: SlidingWindowState): { newest:
  */
 export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = {
   kind: "sliding-window",
-  refills: true,
+  refills: () => true,
   isFirm: true,
   capacity: (limit) => limit.quota,
   used(limit, state, nowMs) {

@@ -19,7 +19,7 @@ describe("streak", () => {
 
   it("is a row that nothing shortens while a caller waits", () => {
     assert.equal(streak.kind, "streak");
-    assert.equal(streak.refills, false);
+    assert.equal(streak.refills(LIMIT), false);
     assert.equal(streak.capacity(LIMIT), 3);
   });
 

@@ -22,7 +22,7 @@ export interface StreakState {
 /** Bound: after `quota` equal outcomes no call passes until another one is reported, or `ttlMs` without a report. */
 export const streak: Algorithm<StreakLimit, StreakState> = {
   kind: "streak",
-  refills: false,
+  refills: () => false,
   isFirm: false,
   capacity: (limit) => limit.quota,
   used: (_limit, state) => state?.count ?? 0,

@@ -25,7 +25,7 @@ const FULL = state(1000, 50, 1017);
 describe("token-bucket", () => {
   it("says what it is", () => {
     assert.equal(tokenBucket.kind, "token-bucket");
-    assert.equal(tokenBucket.refills, true);
+    assert.equal(tokenBucket.refills(LIMIT), true);
     assert.equal(tokenBucket.capacity(LIMIT), 5);
   });
 

@@ -74,7 +74,7 @@ export function lowered(limit: TokenBucketLimit, state: TokenBucketState, by: nu
 /** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */
 export const tokenBucket: Algorithm<TokenBucketLimit, TokenBucketState> = {
   kind: "token-bucket",
-  refills: true,
+  refills: () => true,
   isFirm: true,
   capacity: (limit) => limit.burst,
   used: (limit, state, nowMs) => Math.ceil(levelAt(limit, state, nowMs) / limit.levelPerUnit),

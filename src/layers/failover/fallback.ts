@@ -93,10 +93,10 @@ export class Fallback {
       for (const { bucket, limit } of asked.steps) this.#views.shorten(bucket, limit, nowMs);
     }
     const locals = asked.steps.map((step) => this.#localOf(step, place, nowMs));
-    const worst = locals.map(({ share }) => share.worstCaseOver);
+    const worst = locals.map(({ share }) => share.maxOvershoot);
     const degraded: Degraded = {
       reason: failure.code,
-      worstCaseOver: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
+      maxOvershoot: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),
     };
     const steps = locals.map(({ step, share, state }): Step => {
       const event: Step["event"] = isForeign(step, state) ? { type: "read" } : step.event;

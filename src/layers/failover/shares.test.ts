@@ -55,9 +55,9 @@ describe("the share of a limit", () => {
 
   it("is one of what was left", () => {
     const view = viewOf(quota, 90);
-    const { free, worstCaseOver, spent } = sharedBy(stepOn(quota), view, four);
+    const { free, maxOvershoot, spent } = sharedBy(stepOn(quota), view, four);
     assert.equal(free, 3);
-    assert.equal(worstCaseOver, 3 + 3 * 25);
+    assert.equal(maxOvershoot, 3 + 3 * 25);
     assert.deepEqual(spent, { kind: "counter", spent: 90, expiresAtMs: NOW_MS + 30_000 });
     assert.equal(sharedBy(stepOn(quota), view, four, NOW_MS + 29_999).free, 3);
     assert.equal(sharedBy(stepOn(quota), view, four, NOW_MS + 30_000).free, 25);
@@ -91,20 +91,20 @@ describe("the share of a limit", () => {
   });
 
   it("is nothing where nobody knows of how many", () => {
-    const { free, worstCaseOver } = sharedBy(stepOn(quota), viewOf(quota, 0), null);
+    const { free, maxOvershoot } = sharedBy(stepOn(quota), viewOf(quota, 0), null);
     assert.equal(free, 0);
-    assert.equal(worstCaseOver, null);
+    assert.equal(maxOvershoot, null);
   });
 
   it("is all that was left where the limit is local, or cannot be shared", () => {
     const elapsed: LimitSpec = { algorithm: "elapsed", quota: 100, ttlMs: 60_000 };
     const seen = { event: { type: "charge", cost: 1, seen: "0123456789abcdef" } } as const;
     for (const step of [stepOn(quota, { onStoreError: "local" }), stepOn(quota, seen), stepOn(elapsed)]) {
-      const { free, worstCaseOver } = sharedBy(step, viewOf(step.limit, 90), four);
+      const { free, maxOvershoot } = sharedBy(step, viewOf(step.limit, 90), four);
       assert.equal(free, 10);
-      assert.equal(worstCaseOver, 10 + 3 * 100);
+      assert.equal(maxOvershoot, 10 + 3 * 100);
     }
-    assert.equal(sharedBy(stepOn(quota, { onStoreError: "local" }), undefined, null).worstCaseOver, null);
+    assert.equal(sharedBy(stepOn(quota, { onStoreError: "local" }), undefined, null).maxOvershoot, null);
   });
 
   it("of a token bucket is one of its rate, its burst and what is free in it", () => {

@@ -31,7 +31,7 @@ export interface Share {
   readonly spent: SpentState | undefined;
   readonly seeded: number;
   /** Units beyond the quota that may pass at worst, over all instances; `null` without a bound. */
-  readonly worstCaseOver: number | null;
+  readonly maxOvershoot: number | null;
 }
 
 /** An instance that divides nothing with others. */
@@ -69,7 +69,7 @@ export function shared(step: Step, { view, place, seeded }: Known, nowMs: number
   // All units of a counter come back together: those that it began with are there as long as it is.
   const used = seeded !== null && algorithmOf(limit).kind === "counter" ? seeded : usedIn(view, limit, nowMs);
   const own = shareOf(Math.max(0, capacity + grantedIn(view, limit, nowMs) - used), among);
-  const common = { worstCaseOver: worstCaseOver(mode, own, capacity, place) };
+  const common = { maxOvershoot: maxOvershoot(mode, own, capacity, place) };
   if (limit.algorithm === "token-bucket") {
     const part = partOfUse(limit, view, among, nowMs);
     const burst = unitsIn(mode, place, Math.min(shareOf(limit.burst, among), own + (seeded ?? part)));
@@ -95,7 +95,7 @@ function unitsIn(mode: OnStoreError, place: Place | null, own: number): number {
   return mode === "deny" || (mode === "share" && place === null) ? 0 : own;
 }
 
-function worstCaseOver(mode: OnStoreError, own: number, capacity: number, place: Place | null): number | null {
+function maxOvershoot(mode: OnStoreError, own: number, capacity: number, place: Place | null): number | null {
   if (mode === "deny") return 0;
   if (mode === "allow" || place === null) return null;
   const { instances } = place;

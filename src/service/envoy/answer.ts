@@ -1,7 +1,7 @@
 // What Envoy is told: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
 
-import type { Decision, Verdict } from "../../kernel/decision.ts";
-import { type Allotment, allotmentsOf, type Policy } from "../../kernel/policy.ts";
+import type { Decision, Denied, Verdict } from "../../kernel/decision.ts";
+import type { Policy } from "../../kernel/policy.ts";
 
 /** A `RateLimitResponse`. */
 export interface Response {
@@ -38,7 +38,7 @@ export interface AnswerParts {
   readonly headers: boolean;
   readonly metadata: boolean;
   /** The unit of a limit's window; `UNKNOWN` where it has none, or one that Envoy has no name for. */
-  readonly unitOf: (limit: string) => Unit;
+  readonly unitOf: (verdict: Verdict) => Unit;
 }
 
 const MAX_UINT32 = 0xffff_ffff;
@@ -46,28 +46,26 @@ const MAX_UINT32 = 0xffff_ffff;
 /** The answer for a request: a decision for each descriptor, `null` where none is limited. */
 export function answerOf(decisions: readonly (Decision | null)[], parts: AnswerParts): Response {
   const decided = decisions.flatMap((decision) => decision ?? []);
-  const denied = decided.filter(({ allowed }) => !allowed);
-  const detail = denied.find((each) => each.detail !== null)?.detail;
+  const denied = decided.filter((decision) => !decision.allowed);
   const headers = [...(parts.headers ? draft3Fields(decided) : []), ...retryFields(denied)];
   return {
     overallCode: denied.length > 0 ? "OVER_LIMIT" : "OK",
     statuses: decisions.map((decision) => statusOf(decision, parts)),
     ...(headers.length > 0 ? { responseHeadersToAdd: headers } : {}),
-    ...(typeof detail === "string" ? { rawBody: new TextEncoder().encode(detail) } : {}),
+    ...(denied[0] === undefined ? {} : { rawBody: new TextEncoder().encode(denied[0].detail) }),
     ...(parts.metadata ? { dynamicMetadata: metadataOf(decisions) } : {}),
   };
 }
 
 const unitsByPolicy = new WeakMap<Policy, ReadonlyMap<string, Unit>>();
 
-/** Which unit of Envoy's a limit's window is, by the policy. */
+/** Which unit of Envoy's a limit's window is, by its length or, where it is a calendar's, by the policy. */
 export function unitsIn(policy: Policy | null): AnswerParts["unitOf"] {
-  if (policy === null) return () => "UNKNOWN";
-  const units = unitsByPolicy.get(policy) ?? new Map(policy.limits.map((limit) => [limit.name, unitOfLimit(limit)]));
-  unitsByPolicy.set(policy, units);
-  return (limit) => units.get(limit) ?? "UNKNOWN";
+  const calendars = policy === null ? NONE : (unitsByPolicy.get(policy) ?? calendarsOf(policy));
+  return ({ limit, windowMs }) => (windowMs === null ? calendars.get(limit) : UNITS.get(windowMs)) ?? "UNKNOWN";
 }
 
+const NONE: ReadonlyMap<string, Unit> = new Map();
 const UNITS = new Map<number, Unit>([
   [1_000, "SECOND"],
   [60_000, "MINUTE"],
@@ -77,15 +75,14 @@ const UNITS = new Map<number, Unit>([
 ]);
 const CALENDAR_UNITS = { day: "DAY", week: "WEEK", month: "MONTH" } as const;
 
-function unitOfLimit(limit: Policy["limits"][number]): Unit {
-  if (limit.calendar !== null) return CALENDAR_UNITS[limit.calendar.every];
-  const allotment = allotmentsOf(limit).find(({ quota }) => quota > 0);
-  return (allotment && UNITS.get(windowOf(allotment))) ?? "UNKNOWN";
-}
-
-function windowOf({ quota, spec }: Allotment): number {
-  if (spec.algorithm === "token-bucket") return (quota * spec.levelPerUnit) / spec.levelPerMs;
-  return "windowMs" in spec ? spec.windowMs : 0;
+function calendarsOf(policy: Policy): ReadonlyMap<string, Unit> {
+  const units = new Map(
+    policy.limits.flatMap(({ name, calendar }) =>
+      calendar === null ? [] : [[name, CALENDAR_UNITS[calendar.every]] as const],
+    ),
+  );
+  unitsByPolicy.set(policy, units);
+  return units;
 }
 
 function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
@@ -98,7 +95,7 @@ function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
     currentLimit: {
       name: verdict.limit,
       requestsPerUnit: Math.min(verdict.quota, MAX_UINT32),
-      unit: unitOf(verdict.limit),
+      unit: unitOf(verdict),
     },
     limitRemaining: Math.min(verdict.remaining, MAX_UINT32),
     durationUntilReset: {
@@ -108,16 +105,23 @@ function statusOf(decision: Decision | null, { unitOf }: AnswerParts): Status {
   };
 }
 
-/** What keeps a denied call waiting longest; else what has the smallest share left. */
-function tightestOf(decisions: readonly Decision[]): Verdict | undefined {
-  const shown = decisions.flatMap(({ verdicts }) => verdicts.filter(({ shadow }) => !shadow));
+/** A limit that denies calls, and that counts against a number. */
+type Shown = Verdict & { readonly quota: number; readonly capacity: number; readonly remaining: number };
+
+function isShown(verdict: Verdict): verdict is Shown {
+  return verdict.mode === "enforce" && verdict.quota !== null;
+}
+
+/** Of the limits that bind denied calls, the one that keeps its call waiting longest; else the one with the smallest share left. */
+function tightestOf(decisions: readonly Decision[]): Shown | undefined {
+  const binding = decisions.flatMap(({ verdicts, deniedBy }) => {
+    return verdicts.filter(isShown).filter(({ limit }) => limit === deniedBy);
+  });
   const waitOf = ({ retryAfterMs }: Verdict) => retryAfterMs ?? Number.POSITIVE_INFINITY;
-  const denying = shown.filter(({ allowed }) => !allowed);
-  if (decisions.some(({ allowed }) => !allowed) && denying.length > 0) {
-    return denying.reduce((longest, each) => (waitOf(each) > waitOf(longest) ? each : longest));
-  }
-  const shareOf = ({ remaining, quota }: Verdict) => (quota === 0 ? 0 : remaining / quota);
-  return shown.toSorted((one, other) => shareOf(one) - shareOf(other))[0];
+  if (binding.length > 0) return binding.reduce((longest, each) => (waitOf(each) > waitOf(longest) ? each : longest));
+  const shareOf = ({ remaining, capacity }: Shown) => (capacity === 0 ? 0 : remaining / capacity);
+  const shown = decisions.flatMap(({ verdicts }) => verdicts.filter(isShown));
+  return shown.sort((one, other) => shareOf(one) - shareOf(other))[0];
 }
 
 /** The header fields that Envoy's own service and filter use, by draft 3 of polli-ratelimit-headers. */
@@ -125,14 +129,14 @@ function draft3Fields(decided: readonly Decision[]): { key: string; value: strin
   const verdict = tightestOf(decided);
   if (verdict === undefined) return [];
   return [
-    { key: "x-ratelimit-limit", value: String(verdict.quota) },
+    { key: "x-ratelimit-limit", value: String(verdict.capacity) },
     { key: "x-ratelimit-remaining", value: String(verdict.remaining) },
     { key: "x-ratelimit-reset", value: String(Math.ceil(verdict.resetAfterMs / 1_000)) },
   ];
 }
 
-/** When a denied request may come again; nothing when it never may. */
-function retryFields(denied: readonly Decision[]): { key: string; value: string }[] {
+/** When a denied request may come again; nothing where waiting is not sound. */
+function retryFields(denied: readonly Denied[]): { key: string; value: string }[] {
   const waits = denied.flatMap(({ retryAfterMs }) => retryAfterMs ?? []);
   if (waits.length === 0 || waits.length < denied.length) return [];
   return [{ key: "retry-after", value: String(Math.ceil(Math.max(...waits) / 1_000)) }];
@@ -143,8 +147,17 @@ function metadataOf(decisions: readonly (Decision | null)[]): Struct {
   const list = decisions.map((decision) => ({
     allowed: decision?.allowed ?? true,
     degraded: decision?.degraded != null,
-    verdicts: (decision?.verdicts ?? []).map(({ limit, allowed, shadow, unit, cost, quota, remaining }) => {
-      return { limit, allowed, shadow, unit, cost, quota, remaining };
+    ...(decision?.deniedBy == null ? {} : { deniedBy: decision.deniedBy }),
+    verdicts: (decision?.verdicts ?? []).map(({ limit, allowed, exceeded, mode, unit, cost, quota, remaining }) => {
+      return {
+        limit,
+        allowed,
+        exceeded,
+        mode,
+        unit,
+        cost,
+        ...(quota === null ? {} : { quota, remaining: remaining ?? 0 }),
+      };
     }),
   }));
   return { fields: { descriptors: plainValue(list) } };

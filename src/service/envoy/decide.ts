@@ -1,8 +1,8 @@
 // What becomes of the descriptors of one request: all of them are charged, or none when one is denied. How descriptors
 // become calls, and decisions an answer, is not known here.
 
-import type { Decision } from "../../kernel/decision.ts";
-import type { Denied, Hold, Limiter, Reserved } from "../../limiter.ts";
+import type { Decision, Denied } from "../../kernel/decision.ts";
+import type { Hold, Limiter, Reserved } from "../../limiter.ts";
 import type { Asked } from "./mapping.ts";
 
 /** How long units are held until the other descriptors are decided: far longer than any store may take. */
