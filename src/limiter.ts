@@ -10,7 +10,16 @@ import {
   type Dimensions,
   mergeDimensions,
 } from "./kernel/call.ts";
-import { type Bucket, bucketOf, missingDimension, missingIn, resolveMatches, stepOf } from "./kernel/charge.ts";
+import {
+  type Bucket,
+  bucketOf,
+  mayMatch,
+  missingDimension,
+  missingIn,
+  resolveMatches,
+  stepOf,
+  withGroup,
+} from "./kernel/charge.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import {
   type Allowed,
@@ -684,7 +693,7 @@ class StoreLimiter implements Limiter {
     }
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
-    return bucketOf(policy, prefix, limit, whole);
+    return bucketOf(policy, prefix, limit, withGroup(policy, whole));
   }
 
   /** Asks one thing of each of some buckets, one request each. */
@@ -707,18 +716,21 @@ function restartedBy(before: Policy, after: Policy): string[] {
   return after.limits.filter((limit) => isRestarted(before, limit)).map(({ name }) => name);
 }
 
-/** Whose buckets of a limit are meant: for each tool or group that the policy names, where none is given. */
+/**
+ * Whose buckets of a limit are meant: for each tool or group that the policy names, where none is given. None where the limit
+ * is for other calls.
+ */
 function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): BucketDimensions[] {
-  const tools = dimensions.tool === undefined ? policy.tools : [String(dimensions.tool)];
-  const groups = dimensions.group === undefined ? [...new Set(policy.groups.values())] : [dimensions.group];
-  const ofTools = limit.per.includes("tool")
-    ? tools.filter(limit.matches).map((tool) => ({ ...dimensions, tool }))
-    : [dimensions];
-  const whole = limit.per.includes("group")
-    ? ofTools.flatMap((each) => groups.map((group) => ({ ...each, group })))
+  const tools = dimensions.tool === undefined ? policy.tools : [dimensions.tool];
+  const ofTools = (limit.per.includes("tool") ? tools.map((tool) => ({ ...dimensions, tool })) : [dimensions]).map(
+    (each) => withGroup(policy, each),
+  );
+  const isPerGroup = limit.per.includes("group") && dimensions.tool === undefined && dimensions.group === undefined;
+  const whole = isPerGroup
+    ? ofTools.flatMap((each) => ("group" in each ? [each] : [...policy.groups].map((group) => ({ ...each, group }))))
     : ofTools;
   const isSaid = (each: BucketDimensions) => !limit.per.includes("args") || each.args !== undefined;
-  return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined);
+  return whole.filter((each) => isSaid(each) && missingIn(limit, each) === undefined && mayMatch(policy, limit, each));
 }
 
 /** Most buckets that one reading asks for, and most that are read in all: a policy may name thousands of tools. */

@@ -4,7 +4,8 @@
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
 import { dimensionWarnings, similarWarnings } from "./policy-warnings/names.ts";
-import { selectorWarnings, quotaWarnings, toolWarnings, overrideToolWarnings } from "./policy-warnings/tools.ts";
+import { selectorWarnings } from "./policy-warnings/selectors.ts";
+import { quotaWarnings, toolWarnings } from "./policy-warnings/tools.ts";
 import { knownOf, type PolicyWarning, type Warnings } from "./policy-warnings/warning.ts";
 
 export type { PolicyWarning } from "./policy-warnings/warning.ts";
@@ -29,7 +30,6 @@ function* allWarnings(input: PolicyInput): Warnings {
   for (const limit of known.limits) {
     yield* selectorWarnings(limit, known);
     yield* quotaWarnings(limit, known);
-    yield* overrideToolWarnings(limit, known);
     yield* overrideWarnings(limit);
     yield* unitWarnings(limit, known);
     yield* limitWarnings(limit, known);

@@ -109,6 +109,46 @@ it("requires nothing that only some tools or some calls need", async () => {
   await assert.rejects(some.consume({ tool: "search" }), { code: "missing-dimension" });
 });
 
+it("requires at run time what it requires here, of limits for some calls and of shared buckets", async () => {
+  const some = createLimiter({
+    policy: {
+      version: 1,
+      limits: [
+        { name: "trial", per: ["region"], when: { plan: ["trial", "!x"] }, quota: "2k" },
+        {
+          name: "anonymous",
+          per: ["user", "session"],
+          onMissing: "shared",
+          quota: 9,
+          quotas: { seats: { 5: "1_000" } },
+        },
+        { name: "all", per: ["tenant"], quota: 9 },
+      ],
+    },
+    store: memoryStore(),
+  });
+  await some.consume({ tool: "x", tenant: "t" });
+  await some.consume({ tool: "x", tenant: "t", seats: 5, plan: "pro" });
+  await assert.rejects(some.consume({ tool: "x", tenant: "t", plan: "trial" }), { code: "missing-dimension" });
+  await some.reset({ limit: "anonymous", user: "u" });
+  // @ts-expect-error tenant is missing
+  await assert.rejects(some.consume({ tool: "x" }), { code: "missing-dimension" });
+});
+
+it("refuses amounts that are none", () => {
+  const limit = { name: "a", per: ["session"], unit: "usd_micros" } as const;
+  for (const quota of [5, "5k", "2M", "5_000", "$5", "$0.05"] as const)
+    definePolicy({ version: 1, tools: { x: { cost: { usd_micros: "$0.05" } } }, limits: [{ ...limit, quota }] });
+  // @ts-expect-error a capital
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "5K" }] }));
+  // @ts-expect-error a fraction
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "1.5M" }] }));
+  // @ts-expect-error a comma
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "$1,000" }] }));
+  // @ts-expect-error not a text
+  assert.throws(() => definePolicy({ version: 1, limits: [{ ...limit, quota: "5" }] }));
+});
+
 const NOW: boolean = Number("1") === 1;
 
 it("asks only for what each of several policies needs", async () => {

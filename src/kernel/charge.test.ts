@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Call } from "./call.ts";
-import { bucketOf, type Charge, missingDimension, resolveCharges, stepOf } from "./charge.ts";
+import {
+  bucketOf,
+  type Charge,
+  mayMatch,
+  missingDimension,
+  missingIn,
+  resolveCharges,
+  stepOf,
+  withGroup,
+} from "./charge.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
 import { definePolicy } from "./policy.ts";
 
@@ -295,5 +304,58 @@ describe("stepOf", () => {
       const shadow: Charge = { ...charge, limit: { ...limit, ...how } };
       assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
     }
+  });
+});
+
+describe("what a call does not say", () => {
+  const policy = definePolicy({
+    version: 1,
+    tools: { "write_*": { group: "write" } },
+    limits: [
+      { name: "shared", per: ["session", "user", "tool"], onMissing: "shared", quota: 5 },
+      { name: "devices", per: [], onMissing: "shared", distinct: "device", quota: 5 },
+      { name: "groups", per: ["group"], onMissing: "shared", quota: 5 },
+      { name: "trial", per: ["user"], when: { plan: "trial", group: "write" }, quota: 5 },
+    ],
+  });
+  const [shared, devices, , trial] = policy.limits;
+  assert.ok(shared && devices && trial);
+
+  it("has a bucket of its own where it is shared", () => {
+    const keysOf = (call: Call) => resolveCharges(policy, "rate", call).map(({ key }) => key);
+    assert.deepEqual(keysOf({ tool: "x", device: "d" }), ["rate:1:{%none}:shared:%none:x", "rate:1:{devices}:devices"]);
+    assert.deepEqual(keysOf({ tool: "x", session: "s" })[0], "rate:1:{s}:shared:%none:x");
+    const [charge] = resolveCharges(policy, "rate", { tool: "x", session: "%none", user: null } as unknown as Call);
+    assert.equal(charge?.key, "rate:1:{%25none}:shared:%none:x");
+    assert.deepEqual(charge?.partitionKey, [
+      ["session", "%none"],
+      ["user", null],
+      ["tool", "x"],
+    ]);
+  });
+
+  it("is no tool, and no group", () => {
+    assert.deepEqual([missingIn(shared, {}), missingIn(shared, { tool: "x" })], ["tool", undefined]);
+    assert.throws(() => bucketOf(policy, "rate", shared, {}), MisuseError);
+  });
+
+  it("is one value where values are counted", () => {
+    const seenIn = (call: Call) => resolveCharges(policy, "rate", call).find(({ limit }) => limit === devices)?.seen;
+    assert.equal(seenIn({ tool: "x" }), seenIn({ tool: "y" }));
+    assert.notEqual(seenIn({ tool: "x" }), seenIn({ tool: "x", device: "null" }));
+  });
+
+  it("may be what a limit is for", () => {
+    assert.equal(mayMatch(policy, trial, {}), true);
+    assert.equal(mayMatch(policy, trial, { plan: "trial" }), true);
+    assert.equal(mayMatch(policy, trial, { plan: "pro" }), false);
+    assert.equal(mayMatch(policy, trial, withGroup(policy, { tool: "write_x" })), true);
+    assert.equal(mayMatch(policy, trial, { group: "read" }), false);
+  });
+
+  it("is the group of the tool that is said", () => {
+    assert.deepEqual(withGroup(policy, { tool: "write_x" }), { tool: "write_x", group: "write" });
+    for (const said of [{}, { tool: "x" }, { tool: "write_x", group: "read" }])
+      assert.equal(withGroup(policy, said), said);
   });
 });

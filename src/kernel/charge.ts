@@ -2,13 +2,22 @@
 
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { argsDigest } from "./args.ts";
-import { type BucketDimensions, type Call, type Cost, checkCall, type Dimension, dimensionValue } from "./call.ts";
+import {
+  type BucketDimensions,
+  type Call,
+  type Cost,
+  checkCall,
+  DERIVED_DIMENSIONS,
+  type Dimension,
+  dimensionValue,
+} from "./call.ts";
 import type { Step, StepEvent } from "./decide.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
 import { bucketKey, digest, keyPart, MAX_PART_BYTES, type PartitionKey } from "./key.ts";
-import type { Allotment, Limit, Policy } from "./policy.ts";
+import type { Allotment, Limit, Policy, Tool } from "./policy.ts";
 
 const NONE: ReadonlySet<string> = new Set();
+const UNKNOWN_TOOL: Partial<Tool> = {};
 
 /** One limit's bucket: whose it is and what it is allotted. */
 export interface Bucket {
@@ -46,17 +55,15 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   checkCall(call, policy.callWords);
   if (call.cost !== undefined) checkCost(policy, call.cost);
   const tool = dimensionValue("tool", call.tool);
-  const toolCost = policy.costs.get(tool);
-  const group = policy.groups.get(tool);
+  const { cost: toolCost, group } = policy.toolNamed(tool) ?? UNKNOWN_TOOL;
   const named = policy.namedTools.has(tool) ? tool : null;
   const whole: BucketDimensions = group === undefined ? call : { ...call, group };
   const said = saidIn(policy, whole);
   const matches: Match[] = [];
   for (const limit of policy.limits) {
-    if (!limit.matches(tool)) continue;
+    if (!limit.matches(tool) || limit.selects?.(said.textIf) === false) continue;
     const price = limit.distinct === null ? priceOf(limit.unit, call.cost, toolCost) : 1;
-    const missing =
-      missingIn(limit, whole) ?? (isSaid(whole, limit.distinct) ? undefined : (limit.distinct ?? undefined));
+    const missing = lackingIn(limit, whole);
     if (missing === "group") continue;
     if (missing !== undefined && limit.onMissing === "error" && price !== 0) throw missingDimension(limit, missing);
     const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole, said) : null;
@@ -68,26 +75,45 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
   return matches;
 }
 
-/** The mark of the value that a limit counts. */
-function markOf({ textOf }: Said, distinct: Dimension): string {
-  return digest(textOf(distinct)).slice(0, 16);
+/** The first dimension that a limit needs and that is not said. */
+function lackingIn(limit: Limit, dimensions: BucketDimensions): Dimension | undefined {
+  const { distinct } = limit;
+  const counted = distinct !== null && isMissing(limit, dimensions, distinct) ? distinct : undefined;
+  return missingIn(limit, dimensions) ?? counted;
+}
+
+/** The mark of the value that a limit counts. Calls without one have the same. */
+function markOf({ textIf }: Said, distinct: Dimension): string {
+  return digest(textIf(distinct) ?? null).slice(0, 16);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */
-function isSaid(dimensions: BucketDimensions, dimension: Dimension | null): boolean {
-  return dimension === null || dimension === "args" || (valueIn(dimensions, dimension) ?? null) !== null;
+function isSaid(dimensions: BucketDimensions, dimension: Dimension): boolean {
+  return dimension === "args" || (valueIn(dimensions, dimension) ?? null) !== null;
 }
 
-/** The first dimension of a limit that is not said. */
-export function missingIn({ per }: Limit, dimensions: BucketDimensions): Dimension | undefined {
-  for (const dimension of per) if (!isSaid(dimensions, dimension)) return dimension;
+/** What each call has, or what follows from it: no bucket is shared by calls without it. */
+const NEVER_SHARED: ReadonlySet<Dimension> = new Set(["tool", ...DERIVED_DIMENSIONS]);
+
+/** The first dimension of a limit that is not said, and that calls without it do not share a bucket for. */
+export function missingIn(limit: Limit, dimensions: BucketDimensions): Dimension | undefined {
+  for (const dimension of limit.per) if (isMissing(limit, dimensions, dimension)) return dimension;
   return undefined;
+}
+
+function isMissing(limit: Limit, dimensions: BucketDimensions, dimension: Dimension): boolean {
+  return !isSaid(dimensions, dimension) && !isShared(limit, dimension);
+}
+
+/** Whether calls without a dimension share a bucket. */
+function isShared({ onMissing }: Limit, dimension: Dimension): boolean {
+  return onMissing === "shared" && !NEVER_SHARED.has(dimension);
 }
 
 /** The texts and parts of keys that dimensions come to. What takes long is made once, however many limits look at it. */
 interface Said {
-  /** What is said of a dimension, as one text. */
-  readonly textOf: (dimension: Dimension) => string;
+  /** What is said of a dimension, as one text; `undefined` for nothing. */
+  readonly textIf: (dimension: Dimension) => string | undefined;
   /** As `keyPart`. */
   readonly partOf: (value: string) => string;
 }
@@ -96,8 +122,11 @@ function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
   let args: string | undefined;
   const parts = new Map<string, string>();
   return {
-    textOf(dimension) {
-      if (dimension !== "args") return dimensionValue(dimension, valueIn(dimensions, dimension));
+    textIf(dimension) {
+      if (dimension !== "args") {
+        const value = valueIn(dimensions, dimension);
+        return value === undefined || value === null ? undefined : dimensionValue(dimension, value);
+      }
       args ??= argsOf(policy, dimensions);
       return args;
     },
@@ -115,8 +144,22 @@ function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
  *
  * @throws MisuseError `invalid-call`
  */
-export function argsOf({ ignoreArgs }: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
-  return argsDigest(args, ignoreArgs.get(String(tool)) ?? NONE);
+export function argsOf(policy: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
+  return argsDigest(args, policy.toolNamed(String(tool))?.ignoreArgs ?? NONE);
+}
+
+/** Dimensions with the group of the tool that they name. */
+export function withGroup(policy: Policy, dimensions: BucketDimensions): BucketDimensions {
+  if (!isSaid(dimensions, "tool") || isSaid(dimensions, "group")) return dimensions;
+  const group = policy.toolNamed(String(dimensions.tool))?.group;
+  return group === undefined ? dimensions : { ...dimensions, group };
+}
+
+/** Whether a limit may be for calls with some dimensions, whatever else they say. */
+export function mayMatch(policy: Policy, limit: Limit, dimensions: BucketDimensions): boolean {
+  const { textIf } = saidIn(policy, dimensions);
+  const tool = textIf("tool");
+  return (tool === undefined || limit.matches(tool)) && limit.selects?.((name) => textIf(name) ?? null) !== false;
 }
 
 /** What is said of a dimension. */
@@ -138,29 +181,37 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
   return matches.filter(({ price }) => price !== 0).map(({ price = 0, ...bucket }) => ({ ...bucket, cost: price }));
 }
 
-/** The bucket of a limit for dimensions that name all of its `per`; `null` where the limit does not apply. */
+/**
+ * The bucket of a limit for dimensions that name all of its `per`, but for those that calls without them share a bucket for;
+ * `null` where the limit does not apply.
+ *
+ * @throws MisuseError `missing-dimension`, `invalid-dimension`
+ */
 export function bucketOf(
   policy: Policy,
   prefix: string,
   limit: Limit,
   dimensions: BucketDimensions,
-  { textOf, partOf } = saidIn(policy, dimensions),
+  { textIf, partOf } = saidIn(policy, dimensions),
 ): Bucket | null {
-  const partitionKey = limit.per.map((dimension) => [dimension, textOf(dimension)] as const);
-  const allotment = allotmentOf(limit, dimensions);
+  const partitionKey = limit.per.map((dimension) => {
+    const value = textIf(dimension);
+    if (value === undefined && !isShared(limit, dimension)) throw missingDimension(limit, dimension);
+    return [dimension, value ?? null] as const;
+  });
+  const allotment = allotmentOf(limit, textIf);
   if (allotment === null) return null;
   const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
   return { key, limit, partitionKey, allotment };
 }
 
 /** Overrides first, then `quotas`, then `quota`. */
-function allotmentOf(limit: Limit, dimensions: BucketDimensions): Allotment | null {
-  const override =
-    limit.overrides.length === 0 ? undefined : limit.overrideFor((dimension) => valueIn(dimensions, dimension));
+function allotmentOf(limit: Limit, textIf: Said["textIf"]): Allotment | null {
+  const override = limit.overrides.length === 0 ? undefined : limit.overrideFor(textIf);
   if (override !== undefined) return override.allotment;
   for (const { dimension, allotments } of limit.quotas) {
-    const value = valueIn(dimensions, dimension);
-    const named = typeof value === "string" || typeof value === "number" ? allotments.get(String(value)) : undefined;
+    const value = textIf(dimension);
+    const named = value === undefined ? undefined : allotments.get(value);
     if (named !== undefined) return named;
   }
   return limit.allotment;

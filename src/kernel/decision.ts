@@ -182,7 +182,9 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
   const step = stepAt(reply, 0);
   return {
     limit: bucket.limit.name,
-    dimensions: Object.fromEntries(bucket.partitionKey),
+    dimensions: Object.fromEntries(
+      bucket.partitionKey.flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
+    ),
     unit: bucket.limit.unit,
     quota: bucket.allotment.quota,
     capacity: bucket.allotment.capacity,

@@ -25,3 +25,32 @@ export function globMatcher(pattern: string): (name: string) => boolean {
     return name.length - last.length >= from && name.endsWith(last);
   };
 }
+
+/** Tells whether a name is one of some names and patterns. */
+export function namesMatcher(patterns: readonly string[]): (name: string) => boolean {
+  const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
+  const globs = patterns.filter(isGlob).map(globMatcher);
+  return (name) => names.has(name) || globs.some((matches) => matches(name));
+}
+
+/** Finds what stands under a name: its own entry, else that of the first pattern that matches. */
+export function entryFinder<Entry>(entries: readonly (readonly [pattern: string, entry: Entry])[]) {
+  const named = new Map(entries);
+  const globs = entries
+    .filter(([pattern]) => isGlob(pattern))
+    .map(([pattern, entry]) => ({ matches: globMatcher(pattern), entry }));
+  return (name: string): Entry | undefined => named.get(name) ?? globs.find(({ matches }) => matches(name))?.entry;
+}
+
+/** Whether each name that a pattern matches is matched by another one, too. */
+export function covers(pattern: string, other: string): boolean {
+  // What stands for its * in the other one, may be anything: so it is covered only by a *, which covers any characters.
+  return globMatcher(pattern)(other);
+}
+
+/** Whether some name may be matched by both of two names or patterns. Where both have `*`, only their beginnings are compared. */
+export function mayMeet(one: string, other: string): boolean {
+  if (!isGlob(one) || !isGlob(other)) return covers(one, other) || covers(other, one);
+  const [[start = ""], [begin = ""]] = [one.split("*"), other.split("*")];
+  return start.startsWith(begin) || begin.startsWith(start);
+}

@@ -22,8 +22,8 @@ function hashOf(value: string): string {
   return `#${createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 32)}`;
 }
 
-function zip(per: Dimension[], values: string[]): PartitionKey {
-  return per.map((dimension, i) => [dimension, values[i] ?? ""]);
+function zip(per: Dimension[], values: (string | null | undefined)[]): PartitionKey {
+  return per.map((dimension, i) => [dimension, values[i] === undefined ? "" : values[i]]);
 }
 
 describe("valueOfPart", () => {
@@ -167,6 +167,25 @@ describe("bucketKey", () => {
         ],
         "rate:1:{%7D%3Aa%7B}:hostile:%23%3A%25",
       ],
+      [
+        "session",
+        "shared",
+        [
+          ["session", "%none"],
+          ["tenant", null],
+        ],
+        "rate:1:{%25none}:shared:%none",
+      ],
+      [
+        "session",
+        "shared",
+        [
+          ["session", null],
+          ["tenant", "%none"],
+        ],
+        "rate:1:{%none}:shared:%25none",
+      ],
+      ["session", "shared", [["tenant", null]], "rate:1:{tenant=%none}:shared"],
     ];
     for (const [partition, limit, values, key] of cases) assert.equal(bucketKey("rate", partition, limit, values), key);
     assert.equal(bucketKey("my", "session", "l", [["session", "s"]]), "my:1:{s}:l");
@@ -188,11 +207,12 @@ describe("bucketKey", () => {
       "a",
       "0",
       "é",
+      "none",
     );
     const few = fc.array(pieces, { maxLength: 3 }).map((parts) => parts.join(""));
     const long = fc.tuple(few, fc.constantFrom(60, 63, 64, 65, 200)).map(([text, count]) => text + "a".repeat(count));
     // What looks like the part of another value is the value most likely to meet it.
-    const values = fc.oneof(few, long, fc.oneof(few, long).map(keyPart));
+    const values = fc.oneof(few, long, fc.oneof(few, long).map(keyPart), fc.constantFrom("%none", null));
     const pers: Dimension[][] = [
       ["session", "tool"],
       ["turn", "session"],
@@ -200,8 +220,9 @@ describe("bucketKey", () => {
       ["tenant", "user", "tool"],
     ];
     const counts = { equal: 0, different: 0 };
-    const compare = (per: Dimension[], left: string[], right: string[]) => {
-      const keyOf = (given: string[]) => bucketKey("rate", "session", "l", zip(per, given));
+    type Values = (string | null | undefined)[];
+    const compare = (per: Dimension[], left: Values, right: Values) => {
+      const keyOf = (given: Values) => bucketKey("rate", "session", "l", zip(per, given));
       const equal = per.every((_, i) => left[i] === right[i]);
       assert.equal(keyOf(left) === keyOf(right), equal);
       counts[equal ? "equal" : "different"]++;

@@ -46,8 +46,14 @@ export function valueOfPart(part: string): string | null {
   );
 }
 
-/** Whose bucket it is: for each dimension of the limit's `per`, in that order, the value. */
-export type PartitionKey = readonly (readonly [dimension: Dimension, value: string])[];
+/**
+ * Whose bucket it is: for each dimension of the limit's `per`, in that order, the value; `null` in the bucket that calls
+ * without the dimension share.
+ */
+export type PartitionKey = readonly (readonly [dimension: Dimension, value: string | null])[];
+
+/** The part of a key for a dimension that calls lack. No value has this part: theirs have two digits, or `u`, after a `%`. */
+const MISSING = "%none";
 
 /**
  * The key of a limit's bucket for one partition key. The tag is the value of the policy's partition dimension; for a
@@ -66,10 +72,14 @@ export function bucketKey(
   const tagged = values[Math.max(inPartition, 0)];
   if (tagged === undefined) return `${prefix}:1:{${limit}}:${limit}`;
   const [dimension, value] = tagged;
-  const tag = inPartition === -1 ? `${dimension}=${partOf(value)}` : partOf(value);
+  const part = value === null ? MISSING : partOf(value);
+  const tag = inPartition === -1 ? `${dimension}=${part}` : part;
   // Joined, and not added up: a sum keeps its parts, a hundred bytes more for as long as anybody keeps the key.
   const parts = [prefix, ":1:{", tag, "}:", limit];
-  for (const pair of values) if (pair !== tagged) parts.push(":", partOf(pair[1]));
+  for (const pair of values) {
+    if (pair === tagged) continue;
+    parts.push(":", pair[1] === null ? MISSING : partOf(pair[1]));
+  }
   return parts.join("");
 }
 

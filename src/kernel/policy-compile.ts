@@ -4,59 +4,76 @@ import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
-import { globMatcher, isGlob } from "./glob.ts";
+import { entryFinder, isGlob } from "./glob.ts";
 import { isSayable } from "./message.ts";
-import type { Allotment, Limit, Override, Policy } from "./policy.ts";
-import type { OverrideInput, WhenInput } from "./policy-input.ts";
+import type { Allotment, Limit, Policy, Tool } from "./policy.ts";
+import type { OverrideInput, ToolInput, WhenInput } from "./policy-input.ts";
 import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";
+import { parseQuantity } from "./quantity.ts";
+import { callMatcher, excludedBy, firstMatcher, patternsOf, valueMatcher } from "./selector.ts";
 
 /** The policy that a correct input says. */
 export function compilePolicy(input: ParsedPolicy): Policy {
   const limits = input.limits.map(compileLimit);
   const named = input.limits.flatMap(({ quotas }) => Object.keys(quotas?.tool ?? {}));
-  const tools = Object.entries(input.tools ?? {});
+  const tools = Object.entries(input.tools ?? {}).map(([name, tool]) => [name, compileTool(tool)] as const);
+  const whole = tools.map(([name]) => name).filter((name) => !isGlob(name));
   const dimensions = dimensionsOf(input);
   return {
     partition: input.partition ?? "session",
-    costs: new Map(tools.flatMap(([tool, { cost }]) => (cost === undefined ? [] : [[tool, { ...cost }] as const]))),
     limits,
     onError: input.onError ?? "charge",
-    toolsOnError: new Map(
-      tools.flatMap(([tool, { onError }]) => (onError === undefined ? [] : [[tool, onError] as const])),
-    ),
+    toolNamed: entryFinder(tools),
     maxHoldMs: toMs(input.maxHold ?? DEFAULT_MAX_HOLD),
     units: new Set(limits.filter(({ isPriced }) => isPriced).map(({ unit }) => unit)),
-    tools: [...new Set([...tools.map(([tool]) => tool), ...named])],
-    namedTools: new Set([...tools.map(([tool]) => tool), ...named, ...selectedIn(input)].filter(isSayable)),
-    groups: new Map(tools.flatMap(([tool, { group }]) => (group === undefined ? [] : [[tool, group] as const]))),
-    ignoreArgs: new Map(tools.map(([tool, { ignoreArgs }]) => [tool, new Set(ignoreArgs)] as const)),
+    tools: [...new Set([...whole, ...named])],
+    namedTools: new Set([...whole, ...named, ...selectedIn(input)].filter(isSayable)),
+    groups: new Set(tools.flatMap(([, { group }]) => group ?? [])),
     dimensions: new Set(dimensions),
     callWords: new Set([...dimensions, ...CALL_WORDS]),
     bucketWords: new Set([...dimensions, ...DERIVED_DIMENSIONS]),
   };
 }
 
-/** The tools that limits are for by name. */
-function selectedIn({ limits }: ParsedPolicy): string[] {
-  return limits.flatMap((limit) => (toolsOf(limit) ?? []).filter((pattern) => !isGlob(pattern)));
+function compileTool({ cost, group, ignoreArgs, onError }: ToolInput): Tool {
+  const units = Object.entries(cost ?? {}).map(([unit, amount]) => [unit, unitsOf(amount)] as const);
+  return { cost: cost && Object.fromEntries(units), group, ignoreArgs: new Set(ignoreArgs), onError };
 }
 
-/** The tools that a limit is for, by name or pattern; `undefined` for all. */
-export function toolsOf({ when }: { readonly when?: WhenInput | undefined }): readonly string[] | undefined {
-  return when?.tool === undefined ? undefined : [when.tool].flat().map(String);
+/** The tools that the `when` of limits have by name. */
+function selectedIn({ limits }: ParsedPolicy): string[] {
+  const patterns = limits.flatMap(({ when }) => (when?.tool === undefined ? [] : patternsOf(when.tool)));
+  return patterns.map((pattern) => excludedBy(pattern) ?? pattern).filter((name) => !isGlob(name));
+}
+
+/** The tools that a limit is for, where a list of names and patterns says it; `null` for all. */
+function toolsOf({ when }: ParsedLimit): readonly string[] | null {
+  const patterns = when?.tool === undefined ? ["*"] : patternsOf(when.tool);
+  if (when?.group !== undefined || patterns.some((pattern) => excludedBy(pattern) !== null)) return [];
+  return patterns.includes("*") ? null : patterns;
+}
+
+/** Which calls a limit is for, by other dimensions than the tool; `null` for all. */
+function selectorOf({ when }: ParsedLimit): Limit["selects"] {
+  const { tool: _, ...others } = when ?? {};
+  return Object.keys(others).length === 0 ? null : callMatcher(others);
 }
 
 function dimensionsOf({ limits }: ParsedPolicy): string[] {
-  const said = limits.flatMap((limit) => [
+  const derived: readonly string[] = DERIVED_DIMENSIONS;
+  return [...DIMENSIONS, ...limits.flatMap(dimensionsIn).filter((dimension) => !derived.includes(dimension))];
+}
+
+/** The dimensions that a limit looks at, but for the tool that its `when` names. */
+function dimensionsIn(limit: ParsedLimit): string[] {
+  return [
     ...limit.per,
     ...("distinct" in limit && limit.distinct !== undefined ? [limit.distinct] : []),
-    ...Object.keys(limit.when ?? {}),
+    ...Object.keys(limit.when ?? {}).filter((dimension) => dimension !== "tool"),
     ...Object.keys(limit.quotas ?? {}),
     ...(limit.overrides ?? []).flatMap(({ when }) => Object.keys(when)),
-  ]);
-  const derived: readonly string[] = DERIVED_DIMENSIONS;
-  return [...DIMENSIONS, ...said.filter((dimension) => !derived.includes(dimension))];
+  ];
 }
 
 const DEFAULT_LEASE = "2m";
@@ -67,16 +84,13 @@ const NOTICE_AT = 0.8;
 function compileLimit(limit: ParsedLimit): Limit {
   const { at = isBudget(limit) ? NOTICE_AT : "never", message = null } = limit.notice ?? {};
   const noticeAt = at === "never" ? null : at;
-  const allotment = (quota: number | string, burst?: number): Allotment | null =>
+  const allotment = (quota: number | string, burst?: number | string): Allotment | null =>
     quota === "unlimited" ? null : allotmentOf(limit, unitsOf(quota), noticeAt, burst);
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const distinct = "distinct" in limit ? (limit.distinct ?? null) : null;
-  const tools = toolsOf(limit);
   const { quotas, overrides: written } = allottedIn(limit);
-  const overrides = written.map(({ when, quota, burst }) => ({
-    when: Object.entries(when).map(([dimension, value]) => [dimension, String(value)] as const),
-    allotment: allotment(quota, burst),
-  }));
+  const overrides = written.map(({ quota, burst }) => ({ allotment: allotment(quota, burst) }));
+  const placeOf = firstMatcher(written.map(({ when }) => when));
   return {
     name: limit.name,
     per: [...limit.per],
@@ -91,10 +105,12 @@ function compileLimit(limit: ParsedLimit): Limit {
     notice: { at: noticeAt, message },
     message: limit.message ?? null,
     onStoreError: limit.onStoreError ?? "share",
-    tools: tools === undefined || tools.includes("*") ? null : tools,
-    matches: toolMatcher(tools),
+    dimensions: new Set(dimensionsIn(limit)),
+    tools: toolsOf(limit),
+    matches: toolMatcher(limit),
+    selects: selectorOf(limit),
     overrides,
-    overrideFor: overrideFinder(overrides),
+    overrideFor: (textOf) => overrides[placeOf(textOf)],
     leaseMs: toMs(lease),
     onExpiry,
     onError: "onError" in limit ? (limit.onError ?? null) : null,
@@ -110,14 +126,14 @@ function compileLimit(limit: ParsedLimit): Limit {
 interface AllottedIn {
   readonly quota: number | string;
   readonly quotas: Readonly<Record<string, Readonly<Record<string, number | string>>>>;
-  readonly overrides: readonly (OverrideInput<number | string> & { readonly burst?: number | undefined })[];
+  readonly overrides: readonly (OverrideInput<number | string> & { readonly burst?: number | string | undefined })[];
 }
 
 export function allottedIn({ quota, quotas = {}, overrides = [] }: ParsedLimit): AllottedIn {
   return { quota, quotas, overrides };
 }
 
-function allotmentOf(limit: ParsedLimit, quota: number, noticeAt: number | null, burst?: number): Allotment {
+function allotmentOf(limit: ParsedLimit, quota: number, noticeAt: number | null, burst?: number | string): Allotment {
   const spec = specOf(limit, quota, burst);
   const capacity = algorithmOf(spec).capacity(spec);
   // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
@@ -156,43 +172,18 @@ function calendarOf(limit: ParsedLimit): CalendarWindow | null {
   return { every, timezone, anchorDay };
 }
 
-/** Overrides are looked up once for each set of dimensions, not one after the other: there may be a thousand. */
-function overrideFinder(overrides: readonly Override[]): Limit["overrideFor"] {
-  const sets = new Map<string, { readonly dimensions: readonly string[]; readonly places: Map<string, number> }>();
-  for (const [place, { when }] of overrides.entries()) {
-    const pairs = [...when].sort(([one], [other]) => (one < other ? -1 : 1));
-    const dimensions = pairs.map(([dimension]) => dimension);
-    const set = sets.get(dimensions.join()) ?? { dimensions, places: new Map() };
-    sets.set(dimensions.join(), set);
-    const values = JSON.stringify(pairs.map(([, value]) => value));
-    if (!set.places.has(values)) set.places.set(values, place);
-  }
-  return (valueIn) => {
-    let first = overrides.length;
-    for (const { dimensions, places } of sets.values()) {
-      const values = dimensions.map(valueIn);
-      if (!values.every((value) => typeof value === "string" || typeof value === "number")) continue;
-      first = Math.min(first, places.get(JSON.stringify(values.map(String))) ?? first);
-    }
-    return overrides[first];
-  };
+/** Tells whether a limit is for a tool. */
+export function toolMatcher({ when }: { readonly when?: WhenInput | undefined }): (tool: string) => boolean {
+  return when?.tool === undefined ? () => true : valueMatcher(when.tool);
 }
 
-/** Tells whether the tools of a `when` include a tool. */
-export function toolMatcher(patterns: readonly string[] | undefined): (tool: string) => boolean {
-  if (patterns === undefined) return () => true;
-  const names = new Set(patterns.filter((pattern) => !isGlob(pattern)));
-  const globs = patterns.filter(isGlob).map(globMatcher);
-  return (tool) => names.has(tool) || globs.some((matches) => matches(tool));
-}
-
-/** A quota in whole numbers: one of time is written as a duration. */
-export function unitsOf(quota: number | string): number {
-  return typeof quota === "number" ? quota : toMs(quota);
+/** An amount in whole numbers: one of time is written as a duration. */
+export function unitsOf(amount: number | string): number {
+  return typeof amount === "number" ? amount : (parseQuantity(amount) ?? toMs(amount));
 }
 
 /** The numbers of a limit. Those of a calendar have no boundaries yet: whoever asks a store names them. */
-export function specOf(limit: ParsedLimit, quota: number, burst?: number): LimitSpec {
+export function specOf(limit: ParsedLimit, quota: number, burst?: number | string): LimitSpec {
   switch (limit.algorithm) {
     case "fixed-window":
       return isCalendarWord(limit.window)
@@ -201,7 +192,7 @@ export function specOf(limit: ParsedLimit, quota: number, burst?: number): Limit
     case "sliding-window":
       return { algorithm: "sliding-window", quota, windowMs: toMs(limit.window) };
     case "token-bucket":
-      return tokenBucketSpec(quota, toMs(limit.window), burst ?? limit.burst ?? quota);
+      return tokenBucketSpec(quota, toMs(limit.window), unitsOf(burst ?? limit.burst ?? quota));
     case "concurrency":
       return { algorithm: "concurrency", quota };
     case "elapsed":

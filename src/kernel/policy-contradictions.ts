@@ -6,6 +6,8 @@ import { type Fault, formatGot } from "./errors.ts";
 import { isGlob } from "./glob.ts";
 import { MAX_HOLDS } from "./holds.ts";
 import { allottedIn, specOf, unitsOf } from "./policy-compile.ts";
+import { isMoneyText, MONEY_UNIT } from "./quantity.ts";
+import { globsIn, isExact } from "./selector.ts";
 import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";
 
@@ -35,22 +37,36 @@ export function formatPath(keys: readonly (string | number)[]): string {
 }
 
 /** Everything that contradicts itself. */
-export function contradictions({ partition, limits }: ParsedPolicy): PolicyFault[] {
+export function contradictions({ partition, tools = {}, limits }: ParsedPolicy): PolicyFault[] {
   const derived: readonly string[] = DERIVED_DIMENSIONS;
   const known = [...DIMENSIONS, ...limits.flatMap(({ per }) => per)].filter((name) => !derived.includes(name));
   const unknown = partition === undefined || known.includes(partition) ? [] : [partition];
   const expected = "a dimension that some limit is per";
   const faults = unknown.map((name) => policyFault(["partition"], expected, formatGot(name)));
-  const globs = limits.flatMap(({ when = {} }) => Object.values(when).flat().map(String)).filter(isGlob).length;
-  if (globs > MAX_GLOBS) {
-    const most = `at most ${MAX_GLOBS} values with * in the when of all limits together`;
-    faults.push(policyFault(["limits"], most, String(globs)));
+  const patterns = patternsIn(limits) + Object.keys(tools).filter(isGlob).length;
+  if (patterns > MAX_PATTERNS) faults.push(policyFault(["limits"], MOST_PATTERNS, String(patterns)));
+  for (const [tool, { cost = {} }] of Object.entries(tools)) {
+    for (const [unit, amount] of Object.entries(cost)) {
+      if (unit === MONEY_UNIT || !isMoney(amount)) continue;
+      faults.push(policyFault(["tools", tool, "cost", unit], NO_MONEY, formatGot(amount)));
+    }
   }
   return [...faults, ...limits.flatMap((limit, i) => limitContradictions(limit, i, limits))];
 }
 
 /** Most patterns of a policy: a call may be compared with all of them. */
-const MAX_GLOBS = 4_096;
+const MAX_PATTERNS = 4_096;
+const MOST_PATTERNS = `at most ${MAX_PATTERNS} values with *, and overrides with lists or !, in the whole policy`;
+
+/** How many patterns and lists of values a call may be compared with. */
+function patternsIn(limits: readonly ParsedLimit[]): number {
+  const ofWhen = limits.map(({ when = {} }) => globsIn(when));
+  const ofOverrides = limits.flatMap(({ overrides = [] }) =>
+    overrides.map(({ when }) => (isExact(when) ? 0 : Math.max(1, globsIn(when)))),
+  );
+  return [...ofWhen, ...ofOverrides].reduce((sum, count) => sum + count, 0);
+}
+
 /** Most sets of dimensions in the `when` of one limit's overrides: a call is looked up once for each. */
 const MAX_OVERRIDE_SETS = 32;
 
@@ -62,7 +78,7 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
   const { name, per } = limit;
   demand(limits.findIndex((each) => each.name === name) === i, ["name"], "a name that no other limit has", name);
   demand(new Set(per).size === per.length, ["per"], "each dimension once", per);
-  selectorContradictions(limit, demand);
+  moneyContradictions(limit, demand);
   for (const [keys, given, burst] of quotasOf(limit)) {
     if (given === "unlimited") continue;
     const units = unitsOf(given);
@@ -74,7 +90,9 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
     const isSeen = !("distinct" in limit) || limit.distinct === undefined || units <= MAX_SEEN;
     demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
   }
-  const sets = new Set((limit.overrides ?? []).map(({ when }) => Object.keys(when).sort().join()));
+  const sets = new Set(
+    (limit.overrides ?? []).flatMap(({ when }) => (isExact(when) ? Object.keys(when).sort().join() : [])),
+  );
   demand(
     sets.size <= MAX_OVERRIDE_SETS,
     ["overrides"],
@@ -107,20 +125,21 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
 
 type Demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => void;
 
-/** What `when` and `onMissing` cannot say yet. */
-function selectorContradictions({ when = {}, overrides = [], onMissing }: ParsedLimit, demand: Demand): void {
-  for (const [dimension, values] of Object.entries(when)) {
-    demand(dimension === "tool", ["when", dimension], "tools alone", values);
-    const negated = [values].flat().find((value) => String(value).startsWith("!"));
-    demand(negated === undefined, ["when", dimension], "no value that begins with !", negated);
-  }
-  for (const [n, override] of overrides.entries()) {
-    for (const [dimension, value] of Object.entries(override.when)) {
-      const isExact = !Array.isArray(value) && !/^!|\*/.test(String(value));
-      demand(isExact, ["overrides", n, "when", dimension], "one value without * and !", value);
-    }
-  }
-  demand(onMissing !== "shared", ["onMissing"], "error or skip", onMissing);
+/** Dollars are an amount of one unit alone. */
+function moneyContradictions(limit: ParsedLimit, demand: Demand): void {
+  if ("unit" in limit && limit.unit === MONEY_UNIT) return;
+  const amounts = quotasOf(limit).flatMap(([keys, quota, burst]) => [
+    [keys, quota] as const,
+    [[...keys.slice(0, -1), "burst"], burst] as const,
+  ]);
+  if ("burst" in limit) amounts.push([["burst"], limit.burst]);
+  for (const [keys, amount] of amounts) demand(!isMoney(amount), keys, NO_MONEY, amount);
+}
+
+const NO_MONEY = `an amount without $, which is for unit: ${MONEY_UNIT}`;
+
+function isMoney(amount: unknown): boolean {
+  return typeof amount === "string" && isMoneyText(amount);
 }
 
 /** Every quota of a limit, the keys that lead to it, and the burst beside it. */

@@ -34,9 +34,9 @@ describe("keys of other tools", () => {
       ["tool", "mcp__*", { per: [], quota: 5 }, { per: [], quota: 5, when: { tool: ["mcp__*"] } }],
       ["max_tokens", 1000, { per: [] }, { per: [], unit: "tokens", quota: 1000 }],
       ["token_budget", 1000, { per: [] }, { per: [], unit: "tokens", quota: 1000 }],
-      ["max_cost_usd", 2.5, { per: [] }, { per: [], unit: "usd_micros", quota: 2_500_000 }],
-      ["budget_usd", "$3", { per: [] }, { per: [], unit: "usd_micros", quota: 3_000_000 }],
-      ["max_spend", "much", { per: [] }, { per: [], unit: "usd_micros", quota: 5_000_000 }],
+      ["max_cost_usd", 2.5, { per: [] }, { per: [], unit: "usd_micros", quota: "$2.50" }],
+      ["budget_usd", "$3", { per: [] }, { per: [], unit: "usd_micros", quota: "$3" }],
+      ["max_spend", "much", { per: [] }, { per: [], unit: "usd_micros", quota: "$5" }],
       ["daily_limit", 9, { per: [] }, { per: [], algorithm: "fixed-window", quota: 9, window: "1d" }],
       ["hourly_tokens", 9, { per: [] }, { per: [], algorithm: "fixed-window", unit: "tokens", quota: 9, window: "1h" }],
       ["max_requests_per_minute", 9, { per: [] }, { per: [], algorithm: "token-bucket", quota: 9, window: "1m" }],
@@ -124,7 +124,7 @@ describe("keys of other tools", () => {
     assert.equal(ofTool({ group: 1 }, "group"), 'Write "1", with quotes.');
     assert.equal(ofTool({ group: ["T1"] }, "group"), "A tool has one group: write group: T1.");
     assert.equal(ofTool({ group: {} }, "group"), undefined);
-    assert.equal(ofTool({ cost: "$0.05" }, "cost"), "Count money in millionths: cost: { usd_micros: 50000 }.");
+    assert.equal(ofTool({ cost: "$0.05" }, "cost"), "Name the unit: cost: { usd_micros: $0.05 }.");
     const ofLimit = (limit: object, path: string) =>
       hintAt({ limits: [{ name: "a", per: ["session"], quota: 5, ...limit }] }, `limits[0].${path}`);
     const override = [{ plan: "pro", quota: 5 }];

@@ -1,6 +1,7 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
 import { MAX_TEXT, textOf, windowed } from "./policy-place.ts";
+import { quantityOf } from "./quantity.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./policy-values.ts";
 import { plainOf } from "./spelling.ts";
 
@@ -125,7 +126,7 @@ function quotaOf(value: unknown): string {
 function moneyOf(value: unknown): string {
   const given = moneyFrom(typeof value === "number" ? `${value} usd` : textOf(value).slice(0, MAX_TEXT));
   const { unit, micros } = given ?? { unit: "usd_micros", micros: microsOf(5) };
-  return `unit: ${unit}, quota: ${micros}`;
+  return `unit: ${unit}, quota: ${quantityOf(micros, unit)}`;
 }
 
 /** A rate that is one key elsewhere: `rpm: 60`, `rate: 60/min`. */

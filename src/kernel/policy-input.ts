@@ -1,12 +1,19 @@
 // A policy as it is written: the types of YAML, JSON and `definePolicy`. policy-schema.ts checks them.
 
-import type { Cost, Dimension } from "./call.ts";
+import type { Dimension } from "./call.ts";
+import type { QuantityText } from "./quantity.ts";
 
 /** `250ms`, `30s`, `5m`, `1h`, `7d`: a whole number above 0 and a unit, at most `36500d`. */
 export type DurationInput = string;
 
-/** Units allotted: a whole number from 0 (denies always) to 2^53 - 1, or `unlimited` (the limit is left out). */
-export type QuotaInput = number | "unlimited";
+/**
+ * An amount: a whole number up to 2^53 - 1, or a text: `200k`, `2M`, `5_000_000`, and for the unit `usd_micros` dollars with
+ * at most six decimals, such as `$0.05`.
+ */
+export type QuantityInput = number | QuantityText;
+
+/** Units allotted: an amount from 0 (denies always), or `unlimited` (the limit is left out). */
+export type QuotaInput = QuantityInput | "unlimited";
 
 /** Keys that Tollgate ignores: they begin with `x-`. */
 interface Extensible {
@@ -112,8 +119,8 @@ interface CountedInput {
 export interface ToolInput extends Extensible {
   /** For people, at most 200 characters. */
   readonly description?: string | undefined;
-  /** What a call costs unless it says otherwise. */
-  readonly cost?: Cost | undefined;
+  /** What a call costs unless it says otherwise: amounts by unit. */
+  readonly cost?: Readonly<Record<string, QuantityInput>> | undefined;
   /** What kind of tool it is, for limits per `group`. */
   readonly group?: string | undefined;
   /** Fields of its arguments that do not make two calls differ, for limits per `args`. */
@@ -219,20 +226,20 @@ interface TokenBucketInput extends SpentLimitInput, AllottedInput<QuotaInput, To
 /** Another quota of a token bucket, for calls with these dimensions. */
 export interface TokenBucketOverrideInput extends OverrideInput {
   /** Most units at once. Default: the limit's `burst`, else this quota. */
-  readonly burst?: number | undefined;
+  readonly burst?: QuantityInput | undefined;
 }
 
 /** A token bucket. `burst` alone says that it is one. */
 export type TokenBucketLimitInput =
   | (TokenBucketInput & {
       readonly algorithm: "token-bucket";
-      /** A whole number from 1 to 2^53 - 1. Default: the quota. */
-      readonly burst?: number | undefined;
+      /** An amount from 1. Default: the quota. */
+      readonly burst?: QuantityInput | undefined;
     })
   | (TokenBucketInput & {
       readonly algorithm?: undefined;
-      /** A whole number from 1 to 2^53 - 1. */
-      readonly burst: number;
+      /** An amount from 1. */
+      readonly burst: QuantityInput;
     });
 
 /** Units in use at one time, such as calls that run side by side. The quota is at most 1,000. */

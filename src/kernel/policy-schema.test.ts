@@ -9,6 +9,7 @@ const UNIT = "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 3
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
 const LIFE = `${DURATION}, or never`;
 const WHOLE = `a whole number from 0 to ${MAX}`;
+const AMOUNT = "an amount such as 200k or $0.05";
 const LEASE = "a duration of at most 1d, such as 30s or 5m";
 const SHARED = "onMissing, onStoreError, mode, notice";
 const BASE = `name, description, per, when, ${SHARED}, message`;
@@ -17,7 +18,7 @@ const DIMENSION =
   "a dimension: tenant, user, session, turn, agent, tool, group, args, or a name of your own (a-z, 0-9, _; at most 32)";
 const SELECTABLE = DIMENSION.replace(" args,", "");
 const PATTERN = "a value of 1 to 1024 characters, in which * stands for any characters and ! before it for not";
-const EXACT = "a value that is not empty, without *: patterns are for the when of overrides";
+const EXACT = "a whole value, without * and !: patterns are for the when of overrides";
 const NOTICE =
   "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter}, {used} alone in braces";
 const MESSAGE = "1 to 200 characters, with {limit}, {unit}, {cost}, {quota}, {remaining}, {retryAfter} alone in braces";
@@ -93,7 +94,7 @@ describe("the words of a policy", () => {
         {},
         `limits[0].name: ${NAME}; nothing`,
         "limits[0].per: a list of dimensions; nothing",
-        `limits[0].quota: ${WHOLE}, or unlimited; nothing`,
+        `limits[0].quota: ${WHOLE}, ${AMOUNT}, or unlimited; nothing`,
       ],
     ];
     for (const [limit, ...faults] of cases) assert.deepEqual(faultsOf({ version: 1, limits: [limit] }), faults);
@@ -135,19 +136,27 @@ describe("the words of a policy", () => {
       [{ overrides: [{ quota: 5 }] }, "overrides[0].when", "values by dimension, at most 8 entries", "nothing"],
       [{ overrides: [{ when: { plan: "" }, quota: 5 }] }, "overrides[0].when.plan", PATTERN, '""'],
       [{ overrides: [{ when: { Plan: "pro" }, quota: 5 }] }, "overrides[0].when.Plan", SELECTABLE, '"Plan"'],
-      [{ overrides: [{ when: { plan: "pro" } }] }, "overrides[0].quota", `${WHOLE}, or unlimited`, "nothing"],
-      [{ quota: -1 }, "quota", `${WHOLE}, or unlimited`, "-1"],
-      [{ quota: MAX + 1 }, "quota", `${WHOLE}, or unlimited`, String(MAX + 1)],
-      [{ quota: 1.5 }, "quota", `${WHOLE}, or unlimited`, "1.5"],
-      [{ quota: "many" }, "quota", `${WHOLE}, or unlimited`, '"many"'],
-      [{ quota: null }, "quota", `${WHOLE}, or unlimited`, "null"],
+      [
+        { overrides: [{ when: { plan: "pro" } }] },
+        "overrides[0].quota",
+        `${WHOLE}, ${AMOUNT}, or unlimited`,
+        "nothing",
+      ],
+      [{ quota: -1 }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, "-1"],
+      [{ quota: MAX + 1 }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, String(MAX + 1)],
+      [{ quota: 1.5 }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, "1.5"],
+      [{ quota: "many" }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, '"many"'],
+      [{ quota: null }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, "null"],
       [{ quotas: [] }, "quotas", "quotas by dimension and value, at most 8 entries", "[]"],
       [{ quotas: { search: 5 } }, "quotas", "a current word", '"quotas"'],
       [{ per: [], quotas: { search: 5 } }, "quotas.search", "quotas by value, at most 10000 entries", "5"],
       [{ quotas: { args: {} } }, "quotas.args", SELECTABLE, '"args"'],
       [{ quotas: { tool: { "": 1 } } }, 'quotas.tool[""]', EXACT, '""'],
+      [{ quotas: { plan: { "!pro": 1 } } }, 'quotas.plan["!pro"]', EXACT, '"!pro"'],
+      [{ quota: "5K" }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, '"5K"'],
+      [{ quota: "9007199255M" }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, '"9007199255M"'],
       [{ quotas: { tool: { "mcp_*": 1 } } }, 'quotas.tool["mcp_*"]', EXACT, '"mcp_*"'],
-      [{ quotas: { tool: { $a_1: Number.NaN } } }, "quotas.tool.$a_1", `${WHOLE}, or unlimited`, "NaN"],
+      [{ quotas: { tool: { $a_1: Number.NaN } } }, "quotas.tool.$a_1", `${WHOLE}, ${AMOUNT}, or unlimited`, "NaN"],
       [{ unit: "Tokens" }, "unit", UNIT, '"Tokens"'],
       [{ unit: "a".repeat(33) }, "unit", UNIT, `"${"a".repeat(33)}"`],
       [{ resetAfterIdle: "soon" }, "resetAfterIdle", LIFE, '"soon"'],
@@ -176,7 +185,12 @@ describe("the words of a policy", () => {
         `only ${SPENT}, algorithm, window`,
         "an unknown key",
       ],
-      [{ algorithm: "token-bucket", window: "1h", burst: 0 }, "burst", `a whole number from 1 to ${MAX}`, "0"],
+      [
+        { algorithm: "token-bucket", window: "1h", burst: 0 },
+        "burst",
+        `a whole number from 1 to ${MAX}, or ${AMOUNT}`,
+        "0",
+      ],
       [
         { algorithm: "token-bucket", window: "1h", colour: "red" },
         "colour",
@@ -213,7 +227,7 @@ describe("the words of a policy", () => {
       [{ algorithm: "elapsed", quota: "1h", hold: {} }, "hold", KNOWN, '"hold"'],
       [{ algorithm: "streak" }, "of", "errors or results", "nothing"],
       [{ algorithm: "streak", of: "calls" }, "of", "errors or results", '"calls"'],
-      [{ algorithm: "streak", of: "errors", quota: "1h" }, "quota", `${WHOLE}, or unlimited`, '"1h"'],
+      [{ algorithm: "streak", of: "errors", quota: "1h" }, "quota", `${WHOLE}, ${AMOUNT}, or unlimited`, '"1h"'],
       [
         { algorithm: "streak", of: "errors", colour: "red" },
         "colour",
@@ -272,8 +286,8 @@ describe("the words of a policy", () => {
         "an unknown key",
       ],
       [{ "a-b": { cost: { Tokens: 1 } } }, 'tools["a-b"].cost.Tokens', UNIT, '"Tokens"'],
-      [{ search: { cost: { tokens: -1 } } }, "tools.search.cost.tokens", WHOLE, "-1"],
-      [{ search: { cost: 5 } }, "tools.search.cost", "whole numbers by unit, at most 32 entries", "5"],
+      [{ search: { cost: { tokens: -1 } } }, "tools.search.cost.tokens", `${WHOLE}, or ${AMOUNT}`, "-1"],
+      [{ search: { cost: 5 } }, "tools.search.cost", "amounts by unit, at most 32 entries", "5"],
     ];
     for (const [tools, path, expected, got] of cases) {
       assert.deepEqual(faultsOf(policy({}, { tools })), [`${path}: ${expected}; ${got}`]);
@@ -288,7 +302,7 @@ describe("the words of a policy", () => {
     for (const [make, max, path] of [
       [(count: number) => ({ version: 1, limits: limits(count) }), 256, "limits: at most 256 limits"],
       [tools, 10_000, "tools: tools by name, at most 10000 entries"],
-      [costs, 32, "tools.search.cost: whole numbers by unit, at most 32 entries"],
+      [costs, 32, "tools.search.cost: amounts by unit, at most 32 entries"],
       [quotas, 10_000, "limits[0].quotas.tool: quotas by value, at most 10000 entries"],
     ] as const) {
       assert.deepEqual(faultsOf(make(max)), []);

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { CALL_WORDS, DIMENSIONS, MAX_TOOL_LENGTH } from "./call.ts";
 import { DURATION_PATTERN, parseDuration } from "./duration.ts";
 import { MESSAGE_WORDS, NOTICE_WORDS } from "./message.ts";
+import { parseQuantity, QUANTITY_PATTERN, type QuantityText } from "./quantity.ts";
 
 /** An object with these keys alone. */
 function object<Shape extends z.ZodRawShape>(what: string, shape: Shape) {
@@ -22,7 +23,11 @@ function text(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
 
-function whole(min: number, error = `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`) {
+function wholeFrom(min: number): string {
+  return `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
+}
+
+function whole(min: number, error: string) {
   return z.int({ error }).min(min, { error });
 }
 
@@ -59,13 +64,26 @@ const SELECTABLE = DIMENSION.replace(" args,", "");
 const selectable = text(NAME, SELECTABLE).refine((name) => !RESERVED.has(name), { error: SELECTABLE });
 const unit = text(NAME, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
 const value = text(/./s, "a name that is not empty");
-const exact = text(/^[^*]+$/s, "a value that is not empty, without *: patterns are for the when of overrides");
+const exact = text(/^(?!!)[^*]+$/s, "a whole value, without * and !: patterns are for the when of overrides");
 const description = text(/^.{1,200}$/s, "1 to 200 characters")
   .optional()
   .describe("For people.");
-const QUOTA = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or unlimited`;
-const quota = z.union([whole(0, QUOTA), z.literal("unlimited")], { error: QUOTA });
-const burst = whole(1).optional();
+const AMOUNT = "an amount such as 200k or $0.05";
+
+/** A whole number, or a text that says one. */
+function amount(min: number, error = `${wholeFrom(min)}, or ${AMOUNT}`) {
+  const isEnough = (value: string) => (parseQuantity(value) ?? -1) >= min;
+  // Whatever the pattern lets through is one of these texts.
+  const written = z
+    .string({ error })
+    .regex(QUANTITY_PATTERN, { error, abort: true })
+    .refine(isEnough, { error }) as z.ZodType<QuantityText>;
+  return z.union([whole(min, error), written], { error });
+}
+
+const QUOTA = `${wholeFrom(0)}, ${AMOUNT}, or unlimited`;
+const quota = z.union([amount(0, QUOTA), z.literal("unlimited")], { error: QUOTA });
+const burst = amount(1).optional();
 
 const PATTERN = `a value of 1 to ${MAX_TOOL_LENGTH} characters, in which * stands for any characters and ! before it for not`;
 const pattern = z.union([text(/^(?!!$).{1,1024}$/s, PATTERN), z.int({ error: PATTERN })], { error: PATTERN });
@@ -274,9 +292,7 @@ const algorithms = [
 
 const tool = object("a tool", {
   description,
-  cost: map(unit, whole(0), "whole numbers by unit", 32)
-    .optional()
-    .describe("What a call costs unless it says otherwise."),
+  cost: map(unit, amount(0), "amounts by unit", 32).optional().describe("What a call costs unless it says otherwise."),
   group: value.optional().describe("What kind of tool it is, for limits per group."),
   ignoreArgs: z
     .array(value, { error: "a list of names" })

@@ -5,6 +5,7 @@ import { MESSAGE_WORDS, NOTICE_WORDS } from "./message.ts";
 import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./policy-place.ts";
 import { ALGORITHMS } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";
+import { quantityOf } from "./quantity.ts";
 import { countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
 import { closest, plainOf } from "./spelling.ts";
 
@@ -56,7 +57,7 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   cost: ({ value }) => {
     if (typeof value === "number") return `Name the unit: cost: { calls: ${value} }.`;
     const money = typeof value === "string" ? moneyFrom(value) : null;
-    return money === null ? null : `Count money in millionths: cost: { ${money.unit}: ${money.micros} }.`;
+    return money === null ? null : `Name the unit: cost: { ${money.unit}: ${quantityOf(money.micros, money.unit)} }.`;
   },
   group: ({ value }) => {
     if (typeof value === "number") return `Write "${value}", with quotes.`;
@@ -197,7 +198,7 @@ function costHint(place: Place): string | null {
   const unit = /^[a-z]{3}$/.test(key) ? `${key}_micros` : key.endsWith("_micros") ? key : null;
   return unit === null
     ? `Units are whole: write ${Math.ceil(cost)}, or count in a smaller unit.`
-    : `Units are whole: write ${unit}: ${microsOf(cost)}.`;
+    : `Units are whole: write ${unit}: ${quantityOf(microsOf(cost), unit)}.`;
 }
 
 function choiceHint({ key, value, choices }: Place): string | null {
@@ -211,16 +212,20 @@ function choiceHint({ key, value, choices }: Place): string | null {
   return `It is called "${foreign}" here: write ${key}: ${foreign}${needed === undefined ? "" : `, with ${needed}`}.`;
 }
 
-function amountHint({ key, value, limit }: Place): string | null {
+function amountHint(place: Place): string | null {
+  const { value, limit } = place;
   if (value === undefined) return "Add one, such as quota: 50.";
   if (value === null) return "Write a number.";
   if (typeof value === "number") return numberHint(value, limit);
   if (isObject(value)) return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
   if (typeof value !== "string") return null;
   const money = moneyFrom(value);
-  if (money !== null) return `Count money in millionths: unit: ${money.unit}, ${key}: ${money.micros}.`;
+  if (money !== null) return moneyHint(place, money);
   const count = countFrom(value);
-  if (count !== null) return `Write ${count}${String(count) === value ? " without quotes" : ""}.`;
+  if (count !== null) {
+    const isShort = /[a-z]/i.test(value);
+    return `Write ${isShort ? quantityOf(count) : count}${String(count) === value ? " without quotes" : ""}.`;
+  }
   const rate = rateFrom(value);
   if (rate !== null) return `Write "quota: ${rate.quota}, window: ${rate.window}" with ${windowed(rate.window)}.`;
   const span = durationFrom(value);
@@ -228,6 +233,14 @@ function amountHint({ key, value, limit }: Place): string | null {
     return `A duration is the quota of "algorithm: elapsed". A quota for each ${span} has window: ${span}.`;
   if (Number.isFinite(Number(value))) return numberHint(Number(value), limit);
   return /^[+-]?inf|^none$|^nolimit|^unlim|^max$/.test(plainOf(value)) ? "Write unlimited." : null;
+}
+
+/** Money where it is written in another way, or where another unit is counted. */
+function moneyHint({ key, value, limit }: Place, { unit, micros }: { readonly unit: string; readonly micros: number }) {
+  if (/\.\d{7}/.test(textOf(value))) return "Write at most six decimals.";
+  const written = quantityOf(micros, unit);
+  if (limit.unit === unit || key === unit) return `Write ${written}.`;
+  return Object.keys(limit).length === 0 ? `Write ${unit}: ${written}.` : `Write "unit: ${unit}, ${key}: ${written}".`;
 }
 
 /** Units are whole: fractions are mostly money. */
@@ -240,13 +253,13 @@ function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<
       : "Use a smaller number.";
   const name = textOf(unit ?? "usd");
   const micros = microsOf(value);
-  if (name.endsWith("_micros")) return `Units are whole: write ${micros} for ${value} of the currency.`;
+  if (name.endsWith("_micros")) return `Units are whole: write ${quantityOf(micros, name)}.`;
   const isCurrency = /^[a-z]{3}$/.test(name);
   if (!isCurrency && !/dollar|euro|cent|money|cost|price/.test(name))
     return `Units are whole. Write ${Math.ceil(value)}, or count in a smaller unit.`;
   const longer = unit === undefined && window !== undefined ? "For less than 1 in a window use a longer window. " : "";
   const smaller = isCurrency ? `${name}_micros` : "usd_micros";
-  return `Units are whole. ${longer}For money count millionths: unit: ${smaller}, quota: ${micros}.`;
+  return `Units are whole. ${longer}For money write "unit: ${smaller}, quota: ${quantityOf(micros, smaller)}".`;
 }
 
 /** Quotas without their dimension. */

@@ -42,10 +42,13 @@ function durationOf(ms: number): string | null {
 
 const FACTORS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9 };
 
+/** What stands between groups of digits. */
+const THOUSANDS = /(?<=\d)[,_](?=\d{3})/g;
+
 /** A whole number, from `5k`, `1.5M`, `1,000`, `1_000` or `1e3`; `null` for none. */
 export function countFrom(text: string): number | null {
   const [, digits = "", factor = ""] =
-    /^(\d+(?:\.\d+)?(?:e\d{1,2})?)([kmgb]?)$/i.exec(text.trim().replace(/(?<=\d)[,_](?=\d{3})/g, "")) ?? [];
+    /^(\d+(?:\.\d+)?(?:e\d{1,2})?)([kmgb]?)$/i.exec(text.trim().replace(THOUSANDS, "")) ?? [];
   const count = Math.round(Number(digits) * (FACTORS[factor.toLowerCase()] ?? 1) * 1e6) / 1e6;
   return digits !== "" && Number.isSafeInteger(count) ? count : null;
 }
@@ -55,7 +58,7 @@ const MONEY = /^([$€£]|usd|eur|gbp|chf|cad|aud)?\s*(\d+(?:\.\d+)?)\s*([$€£
 
 /** Money in millionths and its unit, from `$2.50`, `2.50 USD` or `EUR 2`; `null` for none. */
 export function moneyFrom(text: string): { readonly unit: string; readonly micros: number } | null {
-  const [, before, amount, after] = MONEY.exec(text.trim()) ?? [];
+  const [, before, amount, after] = MONEY.exec(text.trim().replace(THOUSANDS, "")) ?? [];
   const currency = before ?? after;
   if (currency === undefined) return null;
   return { unit: `${CURRENCIES[currency] ?? currency.toLowerCase()}_micros`, micros: microsOf(Number(amount)) };

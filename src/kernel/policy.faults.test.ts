@@ -15,6 +15,8 @@ function faultsOf(input: unknown): string[] {
   return "policy" in result ? [] : result.faults.map(({ path, expected, got }) => `${path}: ${expected}; ${got}`);
 }
 
+const MOST = "values with *, and overrides with lists or !, in the whole policy";
+
 describe("readPolicy", () => {
   it("finds what contradicts itself", () => {
     const cases: [string, object[], ...faults: string[]][] = [
@@ -153,6 +155,28 @@ describe("readPolicy", () => {
     }
   });
 
+  it("takes dollars for one unit alone", () => {
+    const expected = "an amount without $, which is for unit: usd_micros";
+    const money = { per: [], unit: "usd_micros", quota: "$5", quotas: { plan: { pro: "$0.50" } } };
+    const bucket = {
+      algorithm: "token-bucket",
+      window: "1h",
+      burst: "$1",
+      overrides: [{ when: {}, quota: 1, burst: "$2" }],
+    };
+    assert.deepEqual(faultsOf(policy({ ...money, ...bucket })), []);
+    assert.deepEqual(faultsOf(policy({ ...money, ...bucket, unit: "tokens" })), [
+      `limits[0].quota: ${expected}; "$5"`,
+      `limits[0].quotas.plan.pro: ${expected}; "$0.50"`,
+      `limits[0].overrides[0].burst: ${expected}; "$2"`,
+      `limits[0].burst: ${expected}; "$1"`,
+    ]);
+    const streak = { per: [], algorithm: "streak", of: "errors", quota: "$1" };
+    assert.deepEqual(faultsOf(policy(streak)), [`limits[0].quota: ${expected}; "$1"`]);
+    const tools = { search: { cost: { usd_micros: "$0.05", tokens: "$1" } } };
+    assert.deepEqual(faultsOf({ ...policy({ quota: 1 }), tools }), [`tools.search.cost.tokens: ${expected}; "$1"`]);
+  });
+
   it("refuses a partition that no limit is per", () => {
     const limit = { quota: 1, per: ["workspace"] };
     assert.deepEqual(faultsOf({ ...policy(limit), partition: "workspace" }), []);
@@ -167,8 +191,15 @@ describe("readPolicy", () => {
     const many = Array.from({ length: 4 }, () => ({ ...limit, when: { tool: match(1_000) } }));
     assert.deepEqual(faultsOf(policy(...many, { ...limit, when: { tool: [...match(96), "send"] } })), []);
     assert.deepEqual(faultsOf(policy(...many, { ...limit, when: { tool: match(97) } })), [
-      "limits: at most 4096 values with * in the when of all limits together; 4097",
+      `limits: at most 4096 ${MOST}; 4097`,
     ]);
+    const [tools, others] = [
+      { "a*": {}, b: {} },
+      { overrides: [{ when: { user: ["a", "b"], plan: "!c" }, quota: 2 }] },
+    ];
+    const full = { ...policy(...many, { ...limit, when: { tool: match(94) } }, { ...limit, ...others }), tools };
+    assert.deepEqual(faultsOf(full), []);
+    assert.deepEqual(faultsOf({ ...full, tools: { ...tools, "c*": {} } }), [`limits: at most 4096 ${MOST}; 4097`]);
     const overrides = (count: number) =>
       Array.from({ length: count }, (_, i) => ({ when: { plan: "pro", [`d${i}`]: 1 }, quota: 2 }));
     assert.deepEqual(faultsOf(policy({ ...limit, overrides: [...overrides(32), ...overrides(32)] })), []);

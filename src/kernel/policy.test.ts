@@ -22,7 +22,7 @@ describe("definePolicy", () => {
   it("fills in what a policy leaves out", () => {
     const made = definePolicy(policy({ quota: 5 }));
     assert.equal(made.partition, "session");
-    assert.deepEqual(made.costs, new Map());
+    assert.equal(made.toolNamed("any tool"), undefined);
     assert.deepEqual(made.units, new Set(["calls"]));
     assert.deepEqual(made.tools, []);
     const spec: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 30 * DAY, ttlFrom: "last" };
@@ -45,7 +45,9 @@ describe("definePolicy", () => {
       ...hold,
       ...words,
       ...kind,
+      dimensions: new Set(),
       matches: only?.matches,
+      selects: null,
       overrideFor: only?.overrideFor,
       allotment: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9), windowMs: null },
     });
@@ -71,7 +73,8 @@ describe("definePolicy", () => {
       ],
     });
     assert.equal(made.partition, "tenant");
-    assert.deepEqual(made.costs, new Map([["book", { usd_micros: 50, constructor: 0 }]]));
+    assert.deepEqual(made.toolNamed("book")?.cost, { usd_micros: 50, constructor: 0 });
+    assert.deepEqual([made.toolNamed("search")?.cost, made.toolNamed("constructor")], [undefined, undefined]);
     assert.deepEqual(made.units, new Set(["calls", "tokens"]));
     assert.deepEqual(made.tools, ["search", "book", "send", "wait"]);
     const [a, b] = made.limits;
@@ -102,7 +105,8 @@ describe("definePolicy", () => {
     assert.equal(compiled({ quota: 5, onError: "refund" }).onError, "refund");
     assert.equal(compiled({ algorithm: "concurrency", quota: 5 }).onError, null);
     const tools = { search: { onError: "refund" }, book: {} } as const;
-    assert.deepEqual(definePolicy({ ...policy({ quota: 5 }), tools }).toolsOnError, new Map([["search", "refund"]]));
+    const { toolNamed } = definePolicy({ ...policy({ quota: 5 }), tools });
+    assert.deepEqual([toolNamed("search")?.onError, toolNamed("book")?.onError], ["refund", undefined]);
   });
 
   it("knows which tools a limit is for, their groups, and whose quota is another", () => {
@@ -119,13 +123,14 @@ describe("definePolicy", () => {
       ["book", "send_email", "search", "books"].map((tool) => limit?.matches(tool)),
       [true, true, false, false],
     );
-    const when = [
-      ["plan", "7"],
-      ["user", "u"],
-    ];
-    assert.deepEqual(limit?.overrides, [{ when, allotment: null }]);
-    assert.deepEqual(made.groups, new Map([["book", "T3"]]));
-    assert.deepEqual(made.ignoreArgs.get("book"), new Set(["id"]));
+    const said: Record<string, string> = { plan: "7", user: "u" };
+    assert.equal(limit?.overrideFor((name) => said[name])?.allotment, null);
+    assert.equal(
+      limit?.overrideFor((name) => (name === "plan" ? "7" : undefined)),
+      undefined,
+    );
+    assert.deepEqual(made.groups, new Set(["T3"]));
+    assert.deepEqual(made.toolNamed("book")?.ignoreArgs, new Set(["id"]));
     assert.deepEqual([...made.dimensions].slice(6), ["plan", "user"].slice(0, 1));
     assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("group"), true);
     assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("group") && !made.bucketWords.has("cost"), true);
@@ -350,16 +355,14 @@ describe("definePolicy", () => {
     assert.equal(Object.isFrozen(made), true);
     assert.deepEqual(Object.keys(made), [
       "partition",
-      "costs",
       "limits",
       "onError",
-      "toolsOnError",
+      "toolNamed",
       "maxHoldMs",
       "units",
       "tools",
       "namedTools",
       "groups",
-      "ignoreArgs",
       "dimensions",
       "callWords",
       "bucketWords",
@@ -383,7 +386,7 @@ describe("definePolicy", () => {
     const made = definePolicy({ version: 1, tools: { search: { cost } }, limits: [{ name: "a", per, quota: 1 }] });
     per.push("user");
     cost.tokens = 6;
-    assert.deepEqual([made.limits[0]?.per, made.costs.get("search")], [["tool"], { tokens: 5 }]);
+    assert.deepEqual([made.limits[0]?.per, made.toolNamed("search")?.cost], [["tool"], { tokens: 5 }]);
     const limits = [{ name: "a", per: ["tool"], quota: 1, algorithm: "budget" }];
     assert.deepEqual(writtenPolicy(made), { version: 1, tools: { search: { cost: { tokens: 5 } } }, limits });
   });

@@ -13,6 +13,7 @@ import { isObject, valueAt } from "./policy-place.ts";
 import type { Mode, OnError, OnMissing, OnStoreError, PolicyInput } from "./policy-input.ts";
 import { policySchema } from "./policy-schema.ts";
 import { readable, settledLimits } from "./policy-settled.ts";
+import type { CallMatcher, TextOf } from "./selector.ts";
 import { hintForName, hintForValue } from "./policy-value-hints.ts";
 import type { PolicyTypes, Typed, TypesOf } from "./typed.ts";
 import type { KnownKeys } from "./typed-keys.ts";
@@ -39,9 +40,8 @@ export interface Allotment {
   readonly windowMs: number | null;
 }
 
-/** An allotment for calls with these dimensions; `null` where the limit does not apply to them. */
+/** An allotment for some calls; `null` where the limit does not apply to them. */
 export interface Override {
-  readonly when: readonly (readonly [dimension: Dimension, value: string])[];
   readonly allotment: Allotment | null;
 }
 
@@ -49,6 +49,17 @@ export interface Override {
 export interface Quotas {
   readonly dimension: Dimension;
   readonly allotments: ReadonlyMap<string, Allotment | null>;
+}
+
+/** What the policy knows of a tool. */
+export interface Tool {
+  /** What a call costs unless it says otherwise. */
+  readonly cost: Cost | undefined;
+  readonly group: string | undefined;
+  /** Fields of its arguments that are left out. */
+  readonly ignoreArgs: ReadonlySet<string>;
+  /** What a failed call costs, where its limit does not say. */
+  readonly onError: OnError | undefined;
 }
 
 /** One limit, ready to judge by. */
@@ -75,14 +86,18 @@ export interface Limit {
   readonly message: string | null;
   /** What applies while the store is unreachable. */
   readonly onStoreError: OnStoreError;
-  /** The tools that it is for, by name or pattern; `null` for all. */
+  /** Each dimension that decides whether it applies to a call, which bucket it charges, and what that is allotted. */
+  readonly dimensions: ReadonlySet<Dimension>;
+  /** The tools that it is for, by name or pattern: none where a list would not say it; `null` for all. */
   readonly tools: readonly string[] | null;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
-  /** Other allotments for some calls: the first whose dimensions all have these values. */
+  /** Which calls of these tools it is for, by other dimensions; `null` for all. */
+  readonly selects: CallMatcher | null;
+  /** Other allotments for some calls: the first that matches. */
   readonly overrides: readonly Override[];
-  /** Finds that override by the values of a call; `undefined` where none is for it. */
-  readonly overrideFor: (valueIn: (dimension: Dimension) => unknown) => Override | undefined;
+  /** Finds that override by what a call says; `undefined` where none matches. */
+  readonly overrideFor: (textOf: TextOf) => Override | undefined;
   /** How long its holds live unless they are extended. */
   readonly leaseMs: number;
   readonly onExpiry: NewHold["onExpiry"];
@@ -97,13 +112,11 @@ export interface Limit {
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
 export interface Policy {
   readonly partition: Dimension;
-  /** What a call of a tool costs unless it says otherwise. */
-  readonly costs: ReadonlyMap<string, Cost>;
   readonly limits: readonly Limit[];
   /** What a call costs that `run` made and that failed, where neither its limit nor its tool says. */
   readonly onError: OnError;
-  /** What a failed call of a tool costs, where its limit does not say. */
-  readonly toolsOnError: ReadonlyMap<string, OnError>;
+  /** What the policy knows of a tool: its own entry, else that of the first pattern that matches. */
+  readonly toolNamed: (tool: string) => Tool | undefined;
   /** How long `run` keeps the hold of one call alive. */
   readonly maxHoldMs: number;
   /** The units that some limit counts. */
@@ -112,10 +125,8 @@ export interface Policy {
   readonly tools: readonly string[];
   /** The tools that any part of it names, in words that can stand in a text: what a model made up is not among them. */
   readonly namedTools: ReadonlySet<string>;
-  /** The group of each tool that has one. */
-  readonly groups: ReadonlyMap<string, string>;
-  /** Fields of each tool's arguments that are left out. */
-  readonly ignoreArgs: ReadonlyMap<string, ReadonlySet<string>>;
+  /** The groups that tools are in. */
+  readonly groups: ReadonlySet<string>;
   /** The dimensions that calls may have, the words that they may say, and what may name a bucket. */
   readonly dimensions: ReadonlySet<string>;
   readonly callWords: ReadonlySet<string>;

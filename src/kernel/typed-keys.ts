@@ -21,8 +21,16 @@ interface KeyOfAnotherAlgorithm<Key> {
   readonly [KEY]: Key;
 }
 
-type KeysOf<Known> = Known extends unknown ? keyof Known : never;
-type ValueOf<Known, Key> = Known extends unknown ? (Key extends keyof Known ? Known[Key] : never) : never;
+/** Where any name is a key, a number is one, too. */
+type Names<Known> = string extends keyof Known ? keyof Known | number : keyof Known;
+type KeysOf<Known> = Known extends unknown ? Names<Known> : never;
+type ValueOf<Known, Key> = Known extends unknown
+  ? Key extends keyof Known
+    ? Known[Key]
+    : Key extends Names<Known>
+      ? Known[string & keyof Known]
+      : never
+  : never;
 
 /** What something must be, beside what it is, so that none of its keys are unknown. */
 type Only<Given, Known> = Given extends readonly unknown[]

@@ -62,7 +62,7 @@ export class KnownCalls {
 
   constructor(policy: Policy) {
     this.#policy = policy;
-    const deciding = new Set(["tool", ...policy.limits.flatMap(decidingOf)]);
+    const deciding = new Set(["tool", ...policy.limits.flatMap(({ dimensions }) => [...dimensions])]);
     this.#places.set("tool", 0);
     for (const word of policy.callWords) {
       if (this.#places.has(word)) continue;
@@ -128,13 +128,14 @@ export class KnownCalls {
   #toolOf(tool: unknown): Tool {
     const known = this.#tools.get(tool);
     if (known !== undefined) return known;
-    const { limits, costs, groups } = this.#policy;
+    const { limits, toolNamed } = this.#policy;
     const name = String(tool);
     const matching = limits.filter((limit) => limit.matches(name));
-    const deciding = new Set(matching.flatMap(decidingOf));
+    const deciding = new Set(matching.flatMap(({ dimensions }) => [...dimensions]));
     const others = [...deciding].map((dimension) => this.#places.get(dimension) ?? OWN).filter((place) => place > 0);
     const own = deciding.has("tool") || others.length === 0 ? name : null;
-    const alike = JSON.stringify([own, matching.map((limit) => limit.name), costs.get(name), groups.get(name)]);
+    const { cost, group } = toolNamed(name) ?? {};
+    const alike = JSON.stringify([own, matching.map((limit) => limit.name), cost, group]);
     const made = this.#alike.get(alike) ?? { places: others.length > 0 ? others : [0], calls: new Map(), charges: [] };
     this.#alike.set(alike, made);
     this.#tools.set(tool, made);
@@ -182,16 +183,6 @@ export class KnownCalls {
     }
     return place;
   }
-}
-
-/** The dimensions whose values decide which bucket of a limit a call is charged to, and how much. */
-function decidingOf({ per, distinct, quotas, overrides }: Policy["limits"][number]): string[] {
-  return [
-    ...per,
-    ...(distinct === null ? [] : [distinct]),
-    ...quotas.map(({ dimension }) => dimension),
-    ...overrides.flatMap(({ when }) => when.map(([name]) => name)),
-  ];
 }
 
 /** Whether all that can be read of it is its own. */

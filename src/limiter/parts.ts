@@ -54,8 +54,8 @@ export function runParts(matches: readonly Match[], policy: Policy, call: Call):
 }
 
 /** What a failed call costs in a limit: what the limit says, else its tool, else the policy. */
-export function onErrorOf({ toolsOnError, onError }: Policy, { tool }: Call, limit: Limit): OnError {
-  return limit.onError ?? toolsOnError.get(String(tool)) ?? onError;
+export function onErrorOf(policy: Policy, { tool }: Call, limit: Limit): OnError {
+  return limit.onError ?? policy.toolNamed(String(tool))?.onError ?? policy.onError;
 }
 
 /** Whether the units of a running call are held in a limit, or charged when it begins. */

@@ -1,6 +1,7 @@
 // Limits and overrides that can never apply, or say what another has said.
 
 import type { DurationInput, QuotaInput } from "../kernel/policy-input.ts";
+import { patternsOf } from "../kernel/selector.ts";
 import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";
 import { didYouMean, type Known, type KnownLimit, ofValue, quoted, type Warnings } from "./warning.ts";
 
@@ -9,7 +10,8 @@ export function* overrideWarnings({ limit, keys }: KnownLimit): Warnings {
   /** By the set of dimensions: where the first override with some values of them is. */
   const sets = new Map<string, { readonly dimensions: readonly string[]; readonly firstWith: Map<string, number> }>();
   for (const [n, { when }] of (limit.overrides ?? []).entries()) {
-    const valuesOf = (dimensions: readonly string[]) => JSON.stringify(dimensions.map((name) => String(when[name])));
+    const valuesOf = (dimensions: readonly string[]) =>
+      JSON.stringify(dimensions.map((name) => patternsOf(when[name] ?? []).sort()));
     const earlier = [...sets.values()].flatMap(({ dimensions, firstWith }) =>
       dimensions.every((name) => Object.hasOwn(when, name)) ? (firstWith.get(valuesOf(dimensions)) ?? []) : [],
     );

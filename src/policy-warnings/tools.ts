@@ -1,6 +1,6 @@
 // Tools and groups: names that no tool has, and entries of `tools` that no limit looks at.
 
-import { globMatcher, isGlob } from "../kernel/glob.ts";
+import { covers, isGlob } from "../kernel/glob.ts";
 import { closest, isTypoOf } from "../kernel/spelling.ts";
 import {
   didYouMean,
@@ -10,34 +10,40 @@ import {
   ofKey,
   ofValue,
   quoted,
-  selectedTools,
   type Warnings,
 } from "./warning.ts";
 
-const ADD_TOOL = 'If it is right, add it to "tools".';
+export const ADD_TOOL = 'If it is right, add it to "tools".';
 
 const USE_QUOTA = 'Write "quota" for all values that "quotas" does not name.';
+
+/** Most patterns of `tools` that later ones are compared with. */
+const MAX_PATTERNS = 300;
 
 /** Of the entries of `tools`. */
 export function* toolWarnings({ input, limits }: Known): Warnings {
   const allUnits = new Set(limits.flatMap(({ unit }) => unit ?? []));
+  const patterns: string[] = [];
   for (const [tool, { cost = {}, group }] of Object.entries(input.tools ?? {})) {
     const keys = ["tools", tool];
-    if (isGlob(tool)) {
-      const message = `"tools" has whole names, and ${quoted(tool)} is taken as one.`;
-      yield ofKey("unknown-tool", keys, message, "Write an entry for each tool.");
+    const earlier = isGlob(tool) ? patterns.find((pattern) => covers(pattern, tool)) : undefined;
+    if (isGlob(tool) && patterns.length < MAX_PATTERNS) patterns.push(tool);
+    if (earlier !== undefined) {
+      const message = `It never applies: ${quoted(earlier)} comes first and matches all of its tools.`;
+      yield ofKey("no-effect", keys, message, "Put the longer pattern first.");
       continue;
     }
+    const what = isGlob(tool) ? `tools that ${quoted(tool)} matches` : `tool ${quoted(tool)}`;
     const applying = limits.filter(({ appliesTo }) => appliesTo(tool));
     if (applying.length === 0) {
-      const message = `No limit is for the tool ${quoted(tool)}, so its calls always pass.`;
-      yield ofKey("no-effect", keys, message, "Add a limit for it, or remove the entry.");
+      const message = `No limit is for the ${what}, so ${isGlob(tool) ? "their" : "its"} calls always pass.`;
+      yield ofKey("no-effect", keys, message, `Add a limit for ${isGlob(tool) ? "them" : "it"}, or remove the entry.`);
       continue;
     }
     const units = new Set(applying.flatMap(({ unit }) => unit ?? []));
     for (const unit of Object.keys(cost)) {
       if (units.has(unit)) continue;
-      const message = `No limit for the tool ${quoted(tool)} counts ${quoted(unit)}, so this cost is never charged.`;
+      const message = `No limit for the ${what} counts ${quoted(unit)}, so this cost is never charged.`;
       yield ofKey(
         "uncounted-unit",
         [...keys, "cost", unit],
@@ -57,62 +63,24 @@ function* groupWarnings(group: string, keys: Keys, limits: readonly KnownLimit[]
   yield ofValue("unknown-group", keys, `No limit names the group ${quoted(group)}.`, didYouMean(meant));
 }
 
-/** Signs of regular expressions, of lists and of exclusions, which no name of a tool has. */
-const NOT_A_NAME = /[|^$\\,]|^!/;
-
-/** Of the tools that a limit is for. */
-export function* selectorWarnings({ limit, keys }: KnownLimit, known: Known): Warnings {
-  for (const { name: pattern, keys: own } of selectedTools(limit.when, [...keys, "when"])) {
-    if (NOT_A_NAME.test(pattern) && known.tools?.has(pattern) !== true) {
-      const hint = "Write one name in each entry; only * is special, and stands for any characters.";
-      yield ofValue("unknown-tool", own, `${quoted(pattern)} is taken as the name of one tool.`, hint);
-    } else if (known.tools === null) continue;
-    else if (!isGlob(pattern)) yield* unknownTool(pattern, own, known, ofValue);
-    else if (![...known.tools].some(globMatcher(pattern))) {
-      const hint = didYouMean(closestPattern(pattern, known.tools)) ?? ADD_TOOL;
-      yield ofValue("unknown-tool", own, `No tool in "tools" matches ${quoted(pattern)}.`, hint);
-    }
-  }
-}
-
-/** The pattern that was probably meant by a beginning of names: `search_*` by `serach_*`. */
-function closestPattern(pattern: string, tools: ReadonlySet<string>): string | null {
-  const start = pattern.slice(0, -1);
-  if (!pattern.endsWith("*") || isGlob(start)) return null;
-  const meant = closest(start, new Set([...tools].flatMap((tool) => [tool, tool.slice(0, start.length)])));
-  return meant === null ? null : `${meant}*`;
-}
-
-/** Of a name that is not in `tools`, where there are some. */
-function* unknownTool(name: string, keys: Keys, { tools, groups }: Known, of: typeof ofKey): Warnings {
-  if (tools === null || tools.has(name)) return;
+/** Of a whole name that `tools` does not have, where there are some. */
+export function* unknownTool(name: string, keys: Keys, { tools, groups, mayList }: Known, of: typeof ofKey): Warnings {
+  if (tools === null || mayList(name)) return;
   const hint = groups.has(name)
-    ? `It is a group: write group instead of tool.`
+    ? "It is a group: write group instead of tool."
     : (didYouMean(closest(name, tools)) ?? ADD_TOOL);
   yield of("unknown-tool", keys, `No tool in "tools" is named ${quoted(name)}.`, hint);
 }
 
-/** Of the tool and the group in the `when` of overrides. */
-export function* overrideToolWarnings({ limit, keys, matches }: KnownLimit, known: Known): Warnings {
-  for (const [n, { when }] of (limit.overrides ?? []).entries()) {
-    const own = [...keys, "overrides", n, "when"];
-    for (const use of selectedTools(when, own)) yield* namedTool(use.name, use.keys, known, matches, ofValue);
-    const group = String(when.group ?? "");
-    if (when.group === undefined || known.groups.has(group)) continue;
-    const message = `No tool in "tools" has the group ${quoted(group)}.`;
-    yield ofValue("unknown-group", [...own, "group"], message, didYouMean(closest(group, known.groups)));
-  }
-}
-
 /** Of a tool that a limit names beside those that it is for. */
-function* namedTool(
+export function* namedTool(
   name: string,
   keys: Keys,
   known: Known,
   matches: KnownLimit["matches"],
   of: typeof ofKey,
 ): Warnings {
-  if (known.tools?.has(name) === false) yield* unknownTool(name, keys, known, of);
+  if (known.tools !== null && !known.mayList(name)) yield* unknownTool(name, keys, known, of);
   else if (!matches(name)) {
     yield of("no-effect", keys, `This limit is not for the tool ${quoted(name)}: its "when" leaves it out.`);
   }
@@ -132,7 +100,7 @@ export function* quotaWarnings(of: KnownLimit, known: Known): Warnings {
 function* quotasByTool(names: readonly string[], { keys, matches }: KnownLimit, known: Known): Warnings {
   for (const name of names) {
     const own = [...keys, "quotas", "tool", name];
-    if (name === "default" && known.tools?.has(name) !== true) {
+    if (name === "default" && !known.mayList(name)) {
       yield ofKey("unknown-tool", own, `${quoted(name)} is taken as the name of one tool.`, USE_QUOTA);
     } else yield* namedTool(name, own, known, matches, ofKey);
   }
@@ -153,4 +121,4 @@ function* quotasByGroup(names: readonly string[], { limit, keys, appliesTo }: Kn
 }
 
 /** Dimensions whose values are made at run time: a policy cannot know them. */
-const MADE_AT_RUN_TIME = ["session", "turn"];
+export const MADE_AT_RUN_TIME = ["session", "turn"];

@@ -1,9 +1,10 @@
 // A warning, and what the checks of a policy know of it: its tools, their groups and prices, what each limit is for.
 
-import { isGlob } from "../kernel/glob.ts";
-import { toolMatcher, toolsOf } from "../kernel/policy-compile.ts";
+import { isGlob, mayMeet } from "../kernel/glob.ts";
+import { toolMatcher } from "../kernel/policy-compile.ts";
 import { formatPath } from "../kernel/policy-contradictions.ts";
-import type { LimitInput, PolicyInput, WhenInput } from "../kernel/policy-input.ts";
+import type { LimitInput, PolicyInput, SelectorInput } from "../kernel/policy-input.ts";
+import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
 
 /** What kinds of warnings there are. */
 export const WARNING_CODES = [
@@ -70,7 +71,7 @@ export interface KnownLimit {
   readonly limit: LimitInput;
   /** Whether its `when` includes a tool. */
   readonly matches: (tool: string) => boolean;
-  /** Whether it is for a tool of `tools`, also by the tool's group. */
+  /** Whether it may be for an entry of `tools`, also by its group. */
   readonly appliesTo: (tool: string) => boolean;
   /** What it counts that calls have a price in; `null` where it counts something else. */
   readonly unit: string | null;
@@ -80,8 +81,11 @@ export interface KnownLimit {
 export interface Known {
   readonly input: PolicyInput;
   readonly limits: readonly KnownLimit[];
-  /** The names in `tools`; `null` where the policy has none, so that any name may be right. */
+  /** The names and patterns in `tools`; `null` where the policy has none, so that any name may be right. */
   readonly tools: ReadonlySet<string> | null;
+  /** Whether `tools` may have an entry for a tool, or for one that a pattern matches. */
+  readonly mayList: (name: string) => boolean;
+  /** By the names and patterns in `tools`. */
   readonly groupOf: ReadonlyMap<string, string>;
   readonly groups: ReadonlySet<string>;
   /** Where limits name tools. */
@@ -98,41 +102,53 @@ export function knownOf(input: PolicyInput): Known {
     entries.flatMap(([tool, { group }]) => (group === undefined ? [] : [[tool, group] as const])),
   );
   const toolUses = input.limits.flatMap(toolUsesOf);
+  const names = entries.map(([tool]) => tool);
   return {
     input,
     limits: input.limits.map((limit, i): KnownLimit => {
-      const matches = toolMatcher(toolsOf(limit));
-      const isPerGroup = limit.per.includes("group");
-      const appliesTo = (tool: string) => matches(tool) && (!isPerGroup || groupOf.has(tool));
+      const matches = toolMatcher(limit);
+      const { tool = "*", group } = limit.when ?? {};
+      const isOfGroup = group === undefined ? () => true : valueMatcher(group);
+      const appliesTo = (name: string) =>
+        (isGlob(name) ? mayMatchSome(tool, name) : matches(name)) &&
+        (!limit.per.includes("group") || groupOf.has(name)) &&
+        isOfGroup(groupOf.get(name));
       return { keys: ["limits", i], limit, matches, appliesTo, unit: unitOf(limit) };
     }),
-    tools: entries.length === 0 ? null : new Set(entries.map(([tool]) => tool)),
+    tools: entries.length === 0 ? null : new Set(names),
+    mayList: (name) => names.some((each) => mayMeet(each, name)),
     groupOf,
     groups: new Set(groupOf.values()),
     toolUses,
-    namedTools: new Set([...entries.map(([tool]) => tool), ...toolUses.map(({ name }) => name)]),
+    namedTools: new Set([...names, ...toolUses.map(({ name }) => name)]),
     pricedUnits: new Set(entries.flatMap(([, { cost }]) => Object.keys(cost ?? {}))),
   };
 }
 
+/** Whether patterns may match a tool that a pattern of `tools` matches. */
+function mayMatchSome(value: SelectorInput, pattern: string): boolean {
+  const included = patternsOf(value).filter((each) => excludedBy(each) === null);
+  return included.length === 0 || included.some((each) => mayMeet(each, pattern));
+}
+
 function toolUsesOf({ when, quotas, overrides = [] }: LimitInput, i: number): Use[] {
-  const uses = selectedTools(when, ["limits", i, "when"]).filter(({ name }) => !isGlob(name));
+  const uses = usesIn(when?.tool, ["limits", i, "when", "tool"]);
   for (const name of Object.keys(quotas?.tool ?? {}).filter((each) => each !== "default"))
     uses.push({ name, keys: ["limits", i, "quotas", "tool", name], isKey: true });
   for (const [n, { when }] of overrides.entries()) {
-    uses.push(...selectedTools(when, ["limits", i, "overrides", n, "when"]));
+    uses.push(...usesIn(when.tool, ["limits", i, "overrides", n, "when", "tool"]));
   }
-  return uses;
+  return uses.filter(({ name }) => !isGlob(name));
 }
 
-/** Where a `when` names tools. */
-export function selectedTools(when: WhenInput = {}, keys: Keys): Use[] {
-  const { tool } = when;
-  if (tool === undefined) return [];
-  const own = [...keys, "tool"];
-  return Array.isArray(tool)
-    ? tool.map((name, n) => ({ name: String(name), keys: [...own, n], isKey: false }))
-    : [{ name: String(tool), keys: own, isKey: false }];
+/** The values in a part of a `when`, without `!`, and where they stand. */
+export function usesIn(value: SelectorInput | undefined, keys: Keys): Use[] {
+  if (value === undefined) return [];
+  return patternsOf(value).map((pattern, n) => ({
+    name: excludedBy(pattern) ?? pattern,
+    keys: Array.isArray(value) ? [...keys, n] : keys,
+    isKey: false,
+  }));
 }
 
 function unitOf(limit: LimitInput): string | null {

@@ -253,8 +253,8 @@ async function touch<Found>(
   const { policy } = desk.inForce;
   const tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
   const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
-  if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit)) {
-    throw new ProblemError(403, "shared-bucket", "The limit's buckets belong to no tenant.");
+  if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit, whole)) {
+    throw new ProblemError(403, "shared-bucket", "The bucket belongs to no tenant.");
   }
   const { args: _, ...named } = whole;
   const actor = keyId === null ? "open" : `key:${keyId}`;

@@ -2,6 +2,7 @@
 // tenant's, and shown without it. Whose a bucket is follows from the names; there is no other list.
 
 import type { BucketDimensions, Call } from "../kernel/call.ts";
+import { valueIn } from "../kernel/charge.ts";
 import type { Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -85,10 +86,15 @@ function scopedWords<Words extends object>(policy: Policy, prefix: string, words
   ) as Words;
 }
 
-/** Whether the buckets of a limit are somebody's: those per tool alone are everybody's. */
-export function isOwned(policy: Policy, limit: string): boolean {
+/**
+ * Whether a bucket of a limit is somebody's. Those per tool alone are everybody's, and so is the one that all calls share
+ * which lack the names that it is per.
+ */
+export function isOwned(policy: Policy, limit: string, dimensions: BucketDimensions): boolean {
   const found = policy.limits.find(({ name }) => name === limit);
-  return found?.per.some((dimension) => dimension === "tenant" || namesOf(policy).has(dimension)) ?? false;
+  if (found === undefined) return false;
+  const isSaid = (name: string) => found.onMissing !== "shared" || (valueIn(dimensions, name) ?? null) !== null;
+  return found.per.some((name) => (name === "tenant" || namesOf(policy).has(name)) && isSaid(name));
 }
 
 /** How buckets stand, as the tenant may see it. */
@@ -98,7 +104,7 @@ export function shownUsages<Shown extends Usage>(
   usages: readonly Shown[],
 ): Shown[] {
   return usages.flatMap((usage) => {
-    if (!isOwned(policy, usage.limit)) return [];
+    if (!isOwned(policy, usage.limit, usage.dimensions)) return [];
     return { ...usage, dimensions: shownNames(policy, prefix, usage.dimensions) };
   });
 }

@@ -86,16 +86,14 @@ class DocumentStore implements Store {
   }
 
   checkPolicy({ partition, limits }: Policy): void {
-    const wide = limits.filter(({ per }) => !per.includes(partition));
-    if (wide.length === 0) return;
-    throw new MisuseError(
-      "unsupported-limit",
-      wide.map(({ name, per }) => ({
-        path: `limits.${name}.per`,
-        expected: `a limit per ${partition}, because the store keeps one value for each`,
-        got: formatGot(per),
-      })),
-    );
+    const because = `because the store keeps one value for each ${partition}`;
+    const faults = limits.flatMap(({ name, per, onMissing }) => {
+      if (!per.includes(partition))
+        return { path: `limits.${name}.per`, expected: `a limit per ${partition}, ${because}`, got: formatGot(per) };
+      if (onMissing !== "shared") return [];
+      return { path: `limits.${name}.onMissing`, expected: `error or skip, ${because}`, got: formatGot(onMissing) };
+    });
+    if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
   }
 
   async apply(

@@ -71,7 +71,6 @@ interface Running {
 class CallFailed extends Error {}
 
 class Play {
-  readonly #policy: Policy;
   readonly #test: PolicyTest;
   readonly #coverage: Coverage;
   readonly #clock: SteppedClock;
@@ -81,7 +80,6 @@ class Play {
   #results = 0;
 
   constructor(policy: Policy, test: PolicyTest, coverage: Coverage) {
-    this.#policy = policy;
     this.#test = test;
     this.#coverage = coverage;
     this.#clock = steppedClock(instantMs(test.at ?? DEFAULT_AT) ?? 0);
@@ -212,8 +210,7 @@ class Play {
   async #usagesOf(call: Call, { verdicts }: Decision): Promise<readonly BucketUsage[]> {
     const notDimensions: ReadonlySet<string> = new Set(CALL_WORDS.filter((word) => word !== "args"));
     const dimensions = Object.fromEntries(Object.entries(call).filter(([word]) => !notDimensions.has(word)));
-    const group = this.#policy.groups.get(String(call.tool));
-    const usages = await this.#limiter.usage({ ...dimensions, ...(group === undefined ? {} : { group }) });
+    const usages = await this.#limiter.usage(dimensions);
     return usages.filter(({ limit }) => verdicts.some((verdict) => verdict.limit === limit));
   }
 

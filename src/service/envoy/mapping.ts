@@ -212,7 +212,7 @@ function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy
     if (missing !== undefined && limit.onMissing === "error") {
       const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;
       faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
-    } else if (missing === undefined && isConcurrency(limit)) {
+    } else if (limit.onMissing !== "skip" && isConcurrency(limit)) {
       const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
       faults.push({ keys: [...keys, "tool"], expected, got: formatGot(tool) });
     }
