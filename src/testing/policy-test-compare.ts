@@ -1,6 +1,6 @@
 // What a step of a policy test expects, beside what was found.
 
-import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
+import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-schema.ts";
 
@@ -22,15 +22,14 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
   compare("expect", (expect === "allowed") === decision.allowed, expect, decision.allowed ? "allowed" : "denied");
   // What follows is said of the other decision.
   if (mismatches.length > 0) return mismatches;
-  const denier = deniedBy(decision);
-  if (by !== undefined) compare("by", by === denier, by, denier ?? "no limit");
+  if (by !== undefined) compare("by", by === decision.deniedBy, by, decision.deniedBy ?? "no limit");
   if (retryAfter !== undefined) {
-    const found = retryAfterMs(decision);
+    const { retryAfterMs: found } = decision;
     const expectedMs = retryAfter === "never" ? null : parseDuration(retryAfter);
     compare("retryAfter", found === expectedMs, retryAfter, retryText(found));
   }
   if (exceeded !== undefined) {
-    const found = decision.verdicts.filter(isExceeded).map(({ limit }) => limit);
+    const found = decision.verdicts.filter((verdict) => verdict.exceeded).map(({ limit }) => limit);
     compare("exceeded", sorted(exceeded) === sorted(found), listText(exceeded), listText(found));
   }
   if (notice !== undefined) {
@@ -77,24 +76,6 @@ export function compareBucket(step: PolicyTestBucket, usages: readonly BucketUsa
       ? []
       : [{ word, expected: String(expected), got: found }];
   });
-}
-
-/** The limit that denies a call: of several the one with the longest wait; `null` for an allowed call. */
-export function deniedBy(decision: Decision): string | null {
-  if (decision.allowed) return null;
-  const waitOf = ({ retryAfterMs }: Verdict) => retryAfterMs ?? Number.POSITIVE_INFINITY;
-  const deniers = decision.verdicts.filter((verdict) => !verdict.allowed && !verdict.shadow);
-  return deniers.sort((one, other) => waitOf(other) - waitOf(one))[0]?.limit ?? null;
-}
-
-/** When a denied call can pass; `null` where waiting does not help. */
-export function retryAfterMs({ verdicts, retryAfterMs: ms }: Decision): number | null {
-  return verdicts.some((verdict) => !verdict.allowed && !verdict.shadow && !verdict.retryable) ? null : ms;
-}
-
-/** Whether a call does not fit into a limit. */
-export function isExceeded({ allowed }: Verdict): boolean {
-  return !allowed;
 }
 
 /** When a denied call can pass, as a test writes it. */

@@ -4,7 +4,6 @@ import type { Call } from "../kernel/call.ts";
 import { resolveMatches } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Allotment, Limit, Policy } from "../kernel/policy.ts";
-import { isExceeded } from "./policy-test-compare.ts";
 
 /** What tests reached of a limit. */
 export interface LimitCoverage {
@@ -33,7 +32,7 @@ export class Coverage {
   reached(call: Call, { verdicts }: Decision): void {
     for (const verdict of verdicts) {
       this.#reached.add(verdict.limit);
-      if (isExceeded(verdict)) this.#exceeded.add(verdict.limit);
+      if (verdict.exceeded) this.#exceeded.add(verdict.limit);
     }
     if (!this.#hasParts) return;
     for (const { allotment } of resolveMatches(this.#policy, "test", call)) this.#allotments.add(allotment);

@@ -2,7 +2,7 @@
 
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { amount, grouped, isMoney } from "../kernel/words.ts";
-import { durationText, retryAfterMs, retryText } from "./policy-test-compare.ts";
+import { durationText, retryText } from "./policy-test-compare.ts";
 import type { LimitCoverage } from "./policy-test-coverage.ts";
 import type { PolicyTestFailure } from "./policy-test-run.ts";
 
@@ -27,18 +27,20 @@ export function failureText(name: string, failure: PolicyTestFailure, place: str
 /** What each limit said of a call. */
 function decisionLines(decision: Decision): string[] {
   const { allowed, verdicts } = decision;
-  const said = allowed ? "allowed" : `denied, retryAfter ${retryText(retryAfterMs(decision))}`;
+  const said = allowed ? "allowed" : `denied, retryAfter ${retryText(decision.retryAfterMs)}`;
   if (verdicts.length === 0) return ["  The call was allowed: no limit of the policy is for it."];
   const lines = columns(verdicts.map((verdict) => [verdict.limit, saidBy(verdict), ...figures(verdict)]));
   return [`  The call was ${said}:`, ...lines.map((line) => `    ${line}`)];
 }
 
-function saidBy({ allowed, shadow }: Verdict): string {
-  if (allowed) return "allowed";
-  return shadow ? "exceeded, only counts" : "denied";
+function saidBy({ allowed, exceeded, mode }: Verdict): string {
+  if (!exceeded) return "allowed";
+  if (!allowed) return "denied";
+  return mode === "warn" ? "exceeded, only warns" : "exceeded, only counts";
 }
 
 function figures({ unit, cost, quota, remaining, resetAfterMs }: Verdict): string[] {
+  if (quota === null || remaining === null) return [`cost ${amount(cost, unit)}`, "unlimited"];
   if (unit === "ms") return [`${durationText(remaining)} of ${durationText(quota)} left`];
   return [
     `cost ${amount(cost, unit)}`,

@@ -181,11 +181,11 @@ describe("a test of a policy", () => {
       name: "per-session",
       per: ["session"],
       quota: 2,
-      notice: { at: 0.5 },
+      notice: { at: 0.5, message: "Only {remaining} left." },
       message: "Stop now, {limit}.",
     });
     await passes(policy, [
-      { call: "search", notice: "Only 1 of 2 calls" },
+      { call: "search", notice: "Only 1" },
       { call: "search", notice: true },
       { call: "search", expect: "denied", message: "Stop now, per-session" },
     ]);
@@ -303,10 +303,10 @@ describe("a failed test of a policy", () => {
         '  { tool: chat, user: u1, plan: free, args: { to: ["Jo Doe", "yes"] }, cost: { usd_micros: 10000 } }',
         "    expect: expected allowed, got denied",
         "  The call was denied, retryAfter 11h:",
-        "    messages-per-day    denied                 cost 1 call  0 of 2 calls left    reset after 11h",
-        "    spend               allowed                cost $0.01   $4.98 of $5.00 left  reset after 30d",
-        "    soft                exceeded, only counts  cost 1 call  0 of 1 call left     reset after 30d",
-        "    messages-per-day-2  allowed                cost 1 call  23 of 25 calls left  reset after 11h",
+        "    messages-per-day    denied                cost 1 call  0 of 2 calls left    reset after 11h",
+        "    spend               allowed               cost $0.01   $4.98 of $5.00 left  reset after 30d",
+        "    soft                exceeded, only warns  cost 1 call  0 of 1 call left     reset after 30d",
+        "    messages-per-day-2  allowed               cost 1 call  23 of 25 calls left  reset after 11h",
       ].join("\n"),
     );
   });
