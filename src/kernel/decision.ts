@@ -292,10 +292,12 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly CountedVerdict[
     const charge = charges[i] as Priced;
     const verdict = verdicts[i] as CountedVerdict;
     const step = stepAt(reply, i);
-    if (verdict.mode === "shadow" || isCountedElsewhere(charge.limit)) continue;
-    if (verdict.mode === "warn") {
-      if (verdict.exceeded && isKnown(charge, step)) return warning(aboutOf(charge, verdict, step, state));
-    } else if (verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
+    if (verdict.mode === "shadow") continue;
+    if (verdict.mode === "warn" && verdict.exceeded && isKnown(charge, step)) {
+      return warning(aboutOf(charge, verdict, step, state));
+    }
+    if (isCountedElsewhere(charge.limit)) continue;
+    if (verdict.mode === "enforce" && verdict.remaining === 0 && !isPartial(charge.limit) && !isFreedByEnd(charge)) {
       state.isOpen = false;
       state.isClosed ||= isSpentForGood(charge, verdict, step);
     }

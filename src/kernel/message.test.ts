@@ -790,6 +790,23 @@ describe("the text of a row without progress", () => {
   const warned = (limit: object, call: Partial<Call> = {}) =>
     decided([{ name: "stuck", mode: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;
 
+  it("warns of calls that run at once, of values that are new, and of what is not allowed", () => {
+    const warned = (limit: object, step: StepReply) =>
+      decided([{ name: "lim", per: ["session"], mode: "warn", ...limit } as unknown as LimitInput], {}, [step]).notice;
+    assert.equal(
+      warned(AT_ONCE, denied(5)),
+      "Warning: more than 4 calls were running at once in this session when this call began. Make fewer calls at the same time.",
+    );
+    assert.equal(
+      warned({ distinct: "user", quota: 3 }, denied(4)),
+      "Warning: no new users are left in this session: all 3 are used. Calls still pass, but make only those that you need.",
+    );
+    assert.equal(
+      warned({ quota: 0 }, denied(1)),
+      "Warning: the limit is 0 calls in this session. Calls still pass, but make only those that you need.",
+    );
+  });
+
   it("warns, and says what may make progress", () => {
     assert.equal(
       warned({ per: ["session", "tool", "args"], of: "results" }),
@@ -887,7 +904,6 @@ describe("every text", () => {
           ...kind,
           ...(isMatched ? { when: { tool: [long.tool] } } : {}),
         };
-        if ("action" in kind) Object.assign(limit, { notice: { at: "never" } });
         const cost = "unit" in kind && units > 0 ? { cost: { [kind.unit as string]: units } } : {};
         const call = { tool: long.tool, ...cost };
         const { message, detail, notice } = decided([limit as unknown as LimitInput], call, [step]);

@@ -82,7 +82,7 @@ const DEFAULT_MAX_HOLD = "1h";
 const NOTICE_AT = 0.8;
 
 function compileLimit(limit: ParsedLimit): Limit {
-  const { at = isBudget(limit) ? NOTICE_AT : "never", message = null } = limit.notice ?? {};
+  const { at = isBudget(limit) && limit.mode !== "warn" ? NOTICE_AT : "never", message = null } = limit.notice ?? {};
   const noticeAt = at === "never" ? null : at;
   const allotment = (quota: number | string, burst?: number | string): Allotment | null =>
     quota === "unlimited" ? null : allotmentOf(limit, unitsOf(quota), noticeAt, burst);

@@ -370,6 +370,35 @@ const shadowCases: readonly StoreCase[] = [
   },
 ];
 
+/** The longest life that a policy can give a scope: one that never begins again has it. */
+const LONGEST_MS = 36_500 * 86_400_000;
+
+const lastingCases: readonly StoreCase[] = [
+  {
+    name: "keeps what never begins again for as long as a policy can say",
+    async run({ store, advance }) {
+      const waitMs = 40 * 86_400_000;
+      const idle = { algorithm: "budget", quota: 2, ttlMs: LONGEST_MS, ttlFrom: "last" } as const;
+      const elapsed = { algorithm: "elapsed", quota: 1_000, ttlMs: LONGEST_MS } as const;
+      const streak = { algorithm: "streak", quota: 1, ttlMs: LONGEST_MS } as const;
+      assert.equal(first(await ask(store, "judge", charge("idle", idle, 2))).resetAfterMs, LONGEST_MS);
+      await ask(store, "judge", charge("first", { ...idle, ttlFrom: "first" }, 2));
+      await ask(store, "judge", charge("elapsed", elapsed));
+      await ask(store, "judge", { bucket: "streak", limit: streak, event: { type: "report", outcome: "e" } });
+      await advance(waitMs);
+      for (const [bucket, limit] of [
+        ["idle", idle],
+        ["first", { ...idle, ttlFrom: "first" }],
+        ["elapsed", elapsed],
+        ["streak", streak],
+      ] as const) {
+        const { allowed, resetAfterMs } = first(await ask(store, "judge", charge(bucket, limit)));
+        assert.deepEqual([bucket, allowed, resetAfterMs], [bucket, false, LONGEST_MS - waitMs]);
+      }
+    },
+  },
+];
+
 const calendarCases: readonly StoreCase[] = [
   {
     name: "fixed-window calendar: begins anew at each boundary, and decides nothing from the last one on",
@@ -450,5 +479,6 @@ export const wordCases: readonly StoreCase[] = [
   ...elapsedCases,
   ...grantCases,
   ...shadowCases,
+  ...lastingCases,
   ...calendarCases,
 ];
