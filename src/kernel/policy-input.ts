@@ -42,7 +42,7 @@ export type Mode = "enforce" | "warn" | "shadow";
 export interface NoticeInput {
   /**
    * The share of the quota at which notices begin, above 0 to 1, or `never`. Default: 0.8 for `budget` and `elapsed`, never
-   * for limits that refill.
+   * for limits that refill or only warn.
    */
   readonly at?: number | "never" | undefined;
   /**

@@ -153,7 +153,9 @@ const shared = {
         error: SHARE,
       })
       .optional()
-      .describe("The share of the quota at which notices begin. Default: 0.8 for budget and elapsed, else never."),
+      .describe(
+        "The share of the quota at which notices begin. Default: 0.8 for budget and elapsed, unless they only warn; else never.",
+      ),
     message: ownText(NOTICE_WORDS).describe("The text instead of the usual one."),
   })
     .optional()
