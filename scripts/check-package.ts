@@ -66,8 +66,10 @@ const compilerOptions = {
   types: [],
 };
 
-const [packed] = JSON.parse(run(root, "npm", "pack", "--json", "--ignore-scripts", "--pack-destination", folder));
+const [packed] = JSON.parse(run(root, process.execPath, "scripts/pack.js", "--json", "--pack-destination", folder));
 const tarball = join(folder, packed.filename);
+const published = run(folder, "tar", "-xzOf", tarball, "package/package.json");
+if (published.includes("./src/")) throw new Error("the published manifest names sources, which the package has not");
 console.log(`${packed.filename}: ${packed.files.length} files, ${packed.size} bytes`);
 run(root, join(root, "node_modules/.bin/publint"), tarball, "--strict");
 run(root, join(root, "node_modules/.bin/attw"), tarball, "--profile", "esm-only");

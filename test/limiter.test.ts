@@ -41,7 +41,7 @@ const isMisuse = (code: string, path: string) => (error: unknown) =>
 describe("consume", () => {
   it("answers with a verdict for each limit that matched, in policy order", async () => {
     const { limiter, clock } = limiterFor();
-    const decision = await limiter.consume({ ...call, tenant: "acme", id: "call_1", args: { q: "x" } });
+    const decision = await limiter.consume({ ...call, tenant: "acme", toolCallId: "call_1", args: { q: "x" } });
     assert.deepEqual(decision, {
       allowed: true,
       verdicts: [
@@ -255,13 +255,13 @@ describe("onDecision", () => {
     const { limiter } = limiterFor({ onDecision: (decision, told) => seen.push([decision.allowed, told]) });
     const turn = limiter.for({ session: "s1", turn: "t1" });
     await turn.peek({ tool: "web_search" });
-    await turn.consume({ tool: "web_search", id: "call_1" });
+    await turn.consume({ tool: "web_search", toolCallId: "call_1" });
     await turn.record({ tool: "web_search" });
-    await turn.record({ tool: "web_search", id: "call_2" });
+    await turn.record({ tool: "web_search", toolCallId: "call_2" });
     assert.deepEqual(seen, [
-      [true, { ...call, id: "call_1" }],
+      [true, { ...call, toolCallId: "call_1" }],
       [true, call],
-      [false, { ...call, id: "call_2" }],
+      [false, { ...call, toolCallId: "call_2" }],
     ]);
   });
 

@@ -54,7 +54,7 @@ const own = { tool, session, workspace: "w1" };
 async function callsCompile(limiter: Limiter): Promise<void> {
   const results = await Promise.all([
     limiter.consume({ tool, session, workspace: "w1" }),
-    limiter.consume({ tool, session, workspace: 7, plan: undefined, id: "call_1", args: { q: "x" } }),
+    limiter.consume({ tool, session, workspace: 7, plan: undefined, toolCallId: "call_1", args: { q: "x" } }),
     limiter.record({ tool, session, workspace: "w1", plan: "pro" }),
     limiter.peek(own),
     limiter.reserve({ tool, session, workspace: "w1", cost: { calls: 1, tokens: 5 } }),

@@ -22,7 +22,14 @@ const whole = { tool: "x", session: "s", turn: 1, workspace: "w", device: "d" } 
 
 it("lets the calls through that the policy can judge", async () => {
   await limiter.consume(whole);
-  await limiter.consume({ ...whole, user: "u", plan: "pro", id: "call_1", args: {}, cost: { tokens: 5, calls: 1 } });
+  await limiter.consume({
+    ...whole,
+    user: "u",
+    plan: "pro",
+    toolCallId: "call_1",
+    args: {},
+    cost: { tokens: 5, calls: 1 },
+  });
   const bound = limiter.for({ session: "s", workspace: "w" });
   await bound.consume({ tool: "x", turn: 1, device: "d" });
   await bound.for({ turn: 1 }).run({ tool: "x", device: "d" }, () => 1);

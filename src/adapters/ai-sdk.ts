@@ -107,8 +107,8 @@ function wrapTool(guard: Guard, whose: Whose, tool: string, definition: Definiti
   const { execute } = definition;
   if (!isFunction(execute)) return definition;
   const callOf = (args: unknown, options: ToolCallOptions) => (): Call => {
-    const { toolCallId: id, experimental_context, context = experimental_context } = options;
-    return { ...whose({ context }), tool, args, id };
+    const { toolCallId, experimental_context, context = experimental_context } = options;
+    return { ...whose({ context }), tool, args, toolCallId };
   };
   if (execute.constructor.name === "AsyncGeneratorFunction") {
     // A plain function round a generator would hide that it is one.

@@ -3,7 +3,7 @@
 
 import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, ToolMessage } from "langchain";
 import { z } from "zod";
-import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions } from "./guard.ts";
@@ -12,6 +12,7 @@ import {
   deniedResult,
   hasCalls,
   lastAnswer,
+  modelNameOf,
   reportedOf,
   shownError,
   withNotice,
@@ -47,12 +48,12 @@ export function langchainGuard<Context = unknown>(
 ): Middleware {
   checkOptions(options as LangchainOptions<never>);
   const { dimensions, model, ...guardOptions } = options;
-  const { call: modelCall, maxWaitMs, book } = modelCalls(model ?? {});
+  const { callOf: modelCallOf, maxWaitMs, book } = modelCalls(model ?? {});
   const runs = new Runs(() => new Guard(limiter, guardOptions, PLACES));
-  const callOf = ({ state, runtime }: Asked, own: Call): Call => {
+  const whose = ({ state, runtime }: Asked): Dimensions => {
     const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
     const given = dimensions?.(runtime as Runtime<Context>) ?? {};
-    return { ...mergeDimensions({ session, turn: turn as string }, given, "dimensions"), ...own };
+    return mergeDimensions({ session, turn: turn as string }, given, "dimensions");
   };
   const judged = async (run: Run, asked: Asked & { readonly model: unknown }, ask: () => Promise<AIMessage>) => {
     const call = async (addUsage: AddUsage) => {
@@ -60,7 +61,10 @@ export function langchainGuard<Context = unknown>(
       book(addUsage, () => reportedOf(answer, asked.model));
       return answer;
     };
-    const ran = await run.guard.run(callOf(asked, modelCall), call, { signal: asked.runtime.signal, maxWaitMs });
+    const ran = await run.guard.run(modelCallOf(whose(asked), modelNameOf(asked.model)), call, {
+      signal: asked.runtime.signal,
+      maxWaitMs,
+    });
     return ran.allowed ? ran.value : deniedAnswer(ran);
   };
 
@@ -87,7 +91,7 @@ export function langchainGuard<Context = unknown>(
       };
       try {
         const { signal } = request.runtime;
-        const ran = await run.guard.run(callOf(request, { tool: name, args, id }), call, { signal });
+        const ran = await run.guard.run({ ...whose(request), tool: name, args, toolCallId: id }, call, { signal });
         if (ran.allowed) return withNotice(result as NonNullable<typeof result>, ran);
         run.denial = ran.message;
         return deniedResult(request.toolCall, ran);

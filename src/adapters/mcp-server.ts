@@ -70,7 +70,7 @@ export function mcpServerGuard(limiter: Limiter, options: McpServerOptions = {})
     };
     const asked = async () => {
       const whose = await dimensions(requestOf(tool, context));
-      return guard.run({ ...whose, tool, args, id: String(id) }, begin, { signal });
+      return guard.run({ ...whose, tool, args, toolCallId: String(id) }, begin, { signal });
     };
     const ran = await asked().catch((error: unknown) => {
       if (error === FAILED) return null;

@@ -1,6 +1,6 @@
 // What adapters share that put a model under limits: what a call of it is judged as, and what an answer took.
 
-import type { Call, Cost } from "../kernel/call.ts";
+import { type Call, type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { unitsFault } from "../kernel/charge.ts";
 import { checkOptionKeys, type Fault, formatGot, invalidOption } from "../kernel/errors.ts";
 import { type AddUsage, checkMaxWait } from "../limiter.ts";
@@ -27,6 +27,10 @@ export interface ModelUsage {
 export interface ModelOptions {
   /** What the policy knows a call of the model as. Default `model`. */
   readonly tool?: string | undefined;
+  /**
+   * The dimension `model`, for limits per model. Default: what `dimensions` say, else the model's id as the framework knows it.
+   */
+  readonly model?: string | undefined;
   /** What to hold while the model answers, instead of what the policy's `tools` say. */
   readonly estimate?: Cost | undefined;
   /**
@@ -59,7 +63,13 @@ export interface Reported {
 
 /** Calls of a model, as its limits see them. */
 export interface ModelCalls {
-  readonly call: Call;
+  /**
+   * What a call is judged as.
+   *
+   * @param whose the dimensions of its run
+   * @param asked the id of the model that is asked, as the framework knows it
+   */
+  callOf(whose: Dimensions, asked: unknown): Call;
   readonly maxWaitMs: number;
   /** Reports what an answer took, as far as the provider does. Never throws. */
   book(addUsage: AddUsage, read: () => Reported): void;
@@ -71,12 +81,16 @@ export interface ModelCalls {
  * @throws MisuseError `invalid-option`
  */
 export function modelCalls(options: ModelOptions): ModelCalls {
-  checkOptionKeys(options, ["tool", "estimate", "maxWaitMs", "costOf"], "model");
-  const { tool = "model", estimate, maxWaitMs = 0, costOf } = options;
+  checkOptionKeys(options, ["tool", "model", "estimate", "maxWaitMs", "costOf"], "model");
+  const { tool = "model", model, estimate, maxWaitMs = 0, costOf } = options;
   checkMaxWait(maxWaitMs, "model.maxWaitMs");
   if (costOf !== undefined && typeof costOf !== "function") throw invalidOption("model.costOf", "a function", costOf);
   return {
-    call: { tool, cost: estimate },
+    callOf: (whose, asked) => ({
+      ...mergeDimensions({ model: nameIn(asked) }, { ...whose, model: model ?? whose.model }, "dimensions"),
+      tool,
+      cost: estimate,
+    }),
     maxWaitMs,
     book(addUsage, read) {
       try {
@@ -86,6 +100,11 @@ export function modelCalls(options: ModelOptions): ModelCalls {
       }
     },
   };
+}
+
+/** A model's id, where there is one that a dimension can have. */
+function nameIn(asked: unknown): string | undefined {
+  return typeof asked === "string" && asked !== "" ? asked : undefined;
 }
 
 function book(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["costOf"]): void {

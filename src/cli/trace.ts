@@ -16,12 +16,13 @@ const line = z.object(
     tenant: whose,
     user: whose,
     agent: whose,
+    model: whose,
     cost: z
       .record(z.string(), units, { error: "an object of whole numbers by unit" })
       .nullish()
       .transform((given) => given ?? undefined),
     // A label: it must not fail a trace.
-    id: z.string().optional().catch(undefined),
+    toolCallId: z.string().optional().catch(undefined),
     args: z.unknown().optional(),
   },
   { error: "an object in JSON" },
@@ -35,7 +36,7 @@ export interface TracedCall {
 
 /**
  * Reads a trace: a JSON object a line with `session`, `turn`, `tool`, and where there are `tenant`, `user`,
- * `agent`, `cost`, `id`, `args`. Other fields, empty lines and a byte order mark are passed over.
+ * `agent`, `model`, `cost`, `toolCallId`, `args`. Other fields, empty lines and a byte order mark are passed over.
  *
  * @throws MisuseError `invalid-option` with the first line that is wrong
  */

@@ -37,7 +37,7 @@ const NO_OBJECTS: [value: unknown, got: string][] = [
 describe("checkCall", () => {
   it("lets every key of a call through", () => {
     const all: Call = { tenant: "a", user: 1, session: "s", turn: "t", agent: "x", tool: "search" };
-    checkCall({ ...all, id: "call_1", args: {}, cost: { tokens: 5 }, idempotencyKey: "k" }, WORDS);
+    checkCall({ ...all, toolCallId: "call_1", args: {}, cost: { tokens: 5 }, idempotencyKey: "k" }, WORDS);
     checkCall({ tool: 5 }, WORDS);
   });
 
@@ -86,7 +86,7 @@ describe("checkDimensions", () => {
     for (const [value, got] of NO_OBJECTS) {
       refuses(() => checkDimensions(value as Dimensions, new Set(DIMENSIONS)), "invalid-call", "dimensions", got);
     }
-    for (const key of ["id", "args", "cost"]) {
+    for (const key of ["toolCallId", "args", "cost"]) {
       refuses(() => checkDimensions({ [key]: "x" }, new Set(DIMENSIONS)), "invalid-call", "dimensions", `"${key}"`);
     }
   });
@@ -143,7 +143,7 @@ describe("dimensionsOf", () => {
       tool: "x",
       session: 7,
       args: {},
-      id: "i",
+      toolCallId: "i",
       cost: {},
       idempotencyKey: "k",
       plan: "pro",

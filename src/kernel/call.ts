@@ -4,7 +4,7 @@ import { formatGot, MisuseError } from "./errors.ts";
 import type { PartitionKey } from "./key.ts";
 
 /** The dimensions that everybody has. */
-export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "tool"] as const;
+export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "model", "tool"] as const;
 
 /** Longest name of a tool, and longest value of any other dimension and of an idempotency key, in characters. */
 export const MAX_TOOL_LENGTH = 1_024;
@@ -50,7 +50,7 @@ export type Call = WithOwn<WellKnownCall>;
 export interface WellKnownCall extends WellKnownDimensions {
   readonly tool: string | number;
   /** The model's id of the tool call. A label alone: models repeat ids, so it never deduplicates. */
-  readonly id?: string | undefined;
+  readonly toolCallId?: string | undefined;
   /** What the tool is called with. */
   readonly args?: unknown;
   /**
@@ -67,7 +67,7 @@ export interface WellKnownCall extends WellKnownDimensions {
 }
 
 /** What a call may say beside its dimensions. */
-export const CALL_WORDS = ["id", "args", "cost", "idempotencyKey"] as const;
+export const CALL_WORDS = ["toolCallId", "args", "cost", "idempotencyKey"] as const;
 const WORDS: ReadonlySet<string> = new Set(CALL_WORDS);
 
 /**

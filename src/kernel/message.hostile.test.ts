@@ -43,17 +43,21 @@ const calls = fc.record({
   user: values,
   tenant: values,
   agent: values,
+  model: values,
   workspace: values,
   plan: values,
   args,
-  id: hostile,
+  toolCallId: hostile,
   idempotencyKey: hostile,
   tokens: fc.constantFrom(0, 1, 3, 9, Number.MAX_SAFE_INTEGER),
 });
 
-const dimensions = fc.shuffledSubarray(["session", "turn", "user", "tenant", "agent", "tool", "args", "workspace"], {
-  maxLength: 8,
-});
+const dimensions = fc.shuffledSubarray(
+  ["session", "turn", "user", "tenant", "agent", "model", "tool", "args", "workspace"],
+  {
+    maxLength: 8,
+  },
+);
 const shares = fc.constantFrom("never", 0.01, 0.5, 1, undefined);
 const messages = fc.constantFrom(
   undefined,

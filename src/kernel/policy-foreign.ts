@@ -17,7 +17,7 @@ interface Given {
 }
 
 const COUNT = "(?:max|limit|quota|budget|cap|total|calls?|requests?|uses|tokens?)*";
-const DIMENSION = "(session|user|tenant|turn|agent|tool|group)";
+const DIMENSION = "(session|user|tenant|turn|agent|model|tool|group)";
 const SPANS: Readonly<Record<string, string>> = { hourly: "1h", daily: "1d", weekly: "7d", monthly: "30d" };
 
 /** By the key without case, hyphens and underscores. */

@@ -60,7 +60,7 @@ export interface LimitBaseInput extends Extensible {
   readonly description?: string | undefined;
   /**
    * Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. A dimension is
-   * `tenant`, `user`, `session`, `turn`, `agent`, `tool`, the tool's `group`, the call's `args`, or a name of your own,
+   * `tenant`, `user`, `session`, `turn`, `agent`, `model`, `tool`, the tool's `group`, the call's `args`, or a name of your own,
    * which calls then have to say.
    */
   readonly per: readonly Dimension[];

@@ -15,7 +15,7 @@ const SHARED = "onMissing, onStoreError, mode, notice";
 const BASE = `name, description, per, when, ${SHARED}, message`;
 const ALLOTTED = "quota, quotas, overrides";
 const DIMENSION =
-  "a dimension: tenant, user, session, turn, agent, tool, group, args, or a name of your own (a-z, 0-9, _; at most 32)";
+  "a dimension: tenant, user, session, turn, agent, model, tool, group, args, or a name of your own (a-z, 0-9, _; at most 32)";
 const SELECTABLE = DIMENSION.replace(" args,", "");
 const PATTERN = "a value of 1 to 1024 characters, in which * stands for any characters and ! before it for not";
 const EXACT = "a whole value, without * and !: patterns are for the when of overrides";

@@ -32,11 +32,12 @@ const whose = {
   session: dimensionValue.optional(),
   turn: dimensionValue.optional(),
   agent: dimensionValue.optional(),
+  model: dimensionValue.optional(),
 };
 const callWords = {
   tool: dimensionValue,
   ...whose,
-  id: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
+  toolCallId: z.string().optional().meta({ description: "The model's id of the tool call: a label." }),
   args: anything.optional().meta({ description: "What the tool is called with. Only its hash is used." }),
   cost: cost.optional(),
   idempotencyKey: z.string().min(1).optional().meta({ description: "As the header Idempotency-Key." }),
@@ -93,7 +94,7 @@ export const reportSchema = words({
 export const usageQuerySchema = z
   .object(
     Object.fromEntries(
-      ["tenant", "user", "session", "turn", "agent", "tool", "group", "args"].map((name) => [
+      ["tenant", "user", "session", "turn", "agent", "model", "tool", "group", "args"].map((name) => [
         name,
         z.string().min(1).optional(),
       ]),

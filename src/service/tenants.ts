@@ -9,9 +9,9 @@ import type { Policy } from "../kernel/policy.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */
-const SHARED: ReadonlySet<string> = new Set(["tenant", "tool", "group", "args"]);
+const SHARED: ReadonlySet<string> = new Set(["tenant", "model", "tool", "group", "args"]);
 /** What a call says beside its dimensions and is not a name of somebody's. */
-const LABELS: ReadonlySet<string> = new Set(["id", "cost"]);
+const LABELS: ReadonlySet<string> = new Set(["toolCallId", "cost"]);
 
 /** The tenants that a key is bound to; `null` for all. */
 export type Tenants = readonly string[] | null;

@@ -402,6 +402,27 @@ for (const version of [6, 7] as const) {
         [60],
       );
     });
+
+    it("counts by the model's id, unless the option or the dimensions say another", async () => {
+      const limits = [{ name: "rate", per: ["model"], when: { tool: ["model"] }, quota: 9 }];
+      const { limiter, asked, guard, model } = agentOf({ version: 1, limits }, () => "a hit");
+      const usedOf = async (name: string) => (await limiter.usage({ model: name, tool: "model" }))[0]?.used;
+      const ask = (of: ReturnType<typeof guard.model>, modelId: string | undefined) =>
+        of.wrapGenerate({ doGenerate: async () => ({}), params: {}, model: { modelId } });
+
+      const { steps } = await generateText({
+        ...asked,
+        model: wrapped({ guard, model } as never),
+        stopWhen: stepCountIs(2),
+      });
+      assert.equal(steps.at(-1)?.toolResults.length, 1);
+      assert.equal(await usedOf("mock-model-id"), 2);
+      await ask(guard.model({ model: "gpt" }), "gpt-5-2025-08-07");
+      const own = aiSdkGuard(limiter, { dimensions: () => ({ model: "gpt" }) });
+      await ask(own.model(), "gpt-5-mini");
+      assert.deepEqual([await usedOf("gpt"), await usedOf("gpt-5-mini"), await usedOf("gpt-5-2025-08-07")], [2, 0, 0]);
+      await assert.rejects(ask(guard.model(), undefined), /^MisuseError: model: /);
+    });
   });
 }
 

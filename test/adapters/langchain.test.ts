@@ -639,6 +639,21 @@ describe("calls of the model", () => {
     assert.deepEqual(used, [60 + 100, 2]);
   });
 
+  it("count by the model's name, unless the option or the dimensions say another", async () => {
+    const limits: PolicyInput["limits"] = [{ name: "rate", per: ["model"], when: { tool: ["model"] }, quota: 9 }];
+    const cases: [options: LangchainOptions, name: string][] = [
+      [{ model: {} }, "gpt-5"],
+      [{ model: { model: "gpt" } }, "gpt"],
+      [{ model: {}, dimensions: () => ({ model: "own" }) }, "own"],
+    ];
+    for (const [options, name] of cases) {
+      const { invoke, limiter, model } = agentOf(limits, [calls("search"), new AIMessage("The end.")], options);
+      Object.assign(model, { model: "gpt-5" });
+      assert.equal((await invoke()).passed.length, 1);
+      assert.equal((await limiter.usage({ model: name, tool: "model" }))[0]?.used, 2);
+    }
+  });
+
   it("that give structured answers are booked too", async () => {
     const { parts, limiter } = agentOf([TOKENS], [], { model: {} });
     const place = { title: "place", type: "object", properties: { city: { type: "string" } } } as const;

@@ -314,7 +314,7 @@ describe("whose call it is", () => {
     const limiter = createLimiter({
       policy: { version: 1, limits: [{ name: "again", per: ["session", "tool", "args"], quota: 1 }] },
       store: memoryStore(),
-      onDecision: (_, { id, idempotencyKey }) => ids.push(id, idempotencyKey),
+      onDecision: (_, { toolCallId, idempotencyKey }) => ids.push(toolCallId, idempotencyKey),
     });
     const call = await bookings(book, limiter);
     assert.equal(await isDenied(call("monday")), false);

@@ -6,6 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   Agent,
   type AgentConfiguration,
+  OpenAIChatCompletionsModel,
+  OpenAIResponsesModel,
   run,
   setTracingDisabled,
   ToolCallError,
@@ -511,6 +513,31 @@ describe("the OpenAI Agents SDK: the model", () => {
     });
     await run(new Agent({ name: "talker", model: guarded }), "Hi.");
     assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 30);
+  });
+
+  it("counts by the id that a model of the Responses API has, or that the option says", async () => {
+    const limits: PolicyInput["limits"] = [{ name: "rate", per: ["model"], when: { tool: ["model"] }, quota: 9 }];
+    const limiter = createLimiter({ policy: { version: 1, limits }, store: memoryStore() });
+    const guard = openaiAgentsGuard(limiter);
+    const answering = <Model extends OpenAIResponsesModel | OpenAIChatCompletionsModel>(model: Model): Model =>
+      Object.assign(model, { getResponse: async () => ({ output: [], usage: {} }) });
+    const responses = answering(new OpenAIResponsesModel({} as never, "gpt-5"));
+    await guard.model(responses).getResponse({ input: "Hi." } as never);
+    await guard.model(responses, { model: "gpt" }).getResponse({ input: "Hi." } as never);
+    const chat = answering(new OpenAIChatCompletionsModel({} as never, "gpt-5"));
+    await guard.model(chat, { model: "gpt" }).getResponse({ input: "Hi." } as never);
+    const unknown = guard.model(chat).getResponse({ input: "Hi." } as never);
+    await assert.rejects(unknown, /^MisuseError: model: .* the limit rate is per model/);
+    const search = tool({ ...SEARCH, execute: () => "a hit" });
+    const model = guard.model(runawayModel().model, { model: "gpt" });
+    await run(new Agent({ name: "finder", model, tools: guard.tools([search]) }), "Hi.", { maxTurns: 2 }).catch(
+      () => {},
+    );
+    const used = await Promise.all(["gpt-5", "gpt"].map((name) => limiter.usage({ model: name, tool: "model" })));
+    assert.deepEqual(
+      used.map(([usage]) => usage?.used),
+      [1, 4],
+    );
   });
 
   it("settles an answer that breaks, or whose stream does or is cut", async () => {

@@ -104,7 +104,7 @@ describe("check", () => {
       line: 4,
       column: 28,
       message:
-        'expected a dimension: tenant, user, session, turn, agent, tool, group, args, or a name of your own (a-z, 0-9, _; at most 32), got "Session"',
+        'expected a dimension: tenant, user, session, turn, agent, model, tool, group, args, or a name of your own (a-z, 0-9, _; at most 32), got "Session"',
       hint: 'Write "session".',
     });
   });

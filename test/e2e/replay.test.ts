@@ -30,7 +30,9 @@ async function replay(...args: string[]) {
 }
 
 const synthetic = syntheticTrace(7, 60);
-const lines = synthetic.map((line, i) => JSON.stringify({ seq: i, id: `call_${i % 9}`, args: { q: "x" }, ...line }));
+const lines = synthetic.map((line, i) =>
+  JSON.stringify({ seq: i, toolCallId: `call_${i % 9}`, args: { q: "x" }, ...line }),
+);
 const traces = [write("synthetic.jsonl", `${lines.join("\n")}\n`), ...realTraces()];
 
 for (const file of traces) {

@@ -101,7 +101,7 @@ const retries: Readonly<Record<string, object>> = {
   "a bigint for a number": { args: { query: "weather", page: { from: 1n, to: 2n } } },
   "a text for a number as dimension": { turn: "1" },
   "another estimate": { cost: { tokens: 20 } },
-  "another id of the model's": { id: "call_2" },
+  "another id of the model's": { toolCallId: "call_2" },
 };
 
 for (const [name, open] of Object.entries(pairs)) {

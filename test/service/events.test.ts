@@ -63,7 +63,7 @@ describe("events", () => {
   it("tell of decisions and denials: whose, and the numbers", async () => {
     const server = await served();
     const listener = await Listener.open(server);
-    const call = { tool: "search", session: "s1", cost: { calls: 5 }, args: { secret: 1 }, id: "call_1" };
+    const call = { tool: "search", session: "s1", cost: { calls: 5 }, args: { secret: 1 }, toolCallId: "call_1" };
     await server.post("/v1/consume", call);
     await server.post("/v1/peek", call);
     await server.post("/v1/consume", call);

@@ -161,7 +161,7 @@ describe("the header Idempotency-Key", () => {
         const { status, json } = await ask(more);
         assert.deepEqual([status, json.code], [409, "idempotency-conflict"], `${path} ${JSON.stringify(more)}`);
       }
-      const again = await ask({ cost: { tokens: 2 }, id: "call_9", args: {} });
+      const again = await ask({ cost: { tokens: 2 }, toolCallId: "call_9", args: {} });
       assert.deepEqual([again.status, again.json.replayed], [200, true], path);
     }
     const item = { op: "consume", tool: "book", session: "in batch", user: "u1", idempotencyKey: "k" };

@@ -38,7 +38,7 @@ describe("a secret", () => {
       const abort = new AbortController();
       const events = await fetch(`${url}/v1/events`, { signal: abort.signal });
       const args = { password: SECRET, [SECRET]: [SECRET] };
-      const call = { tool: "search", session: NAME, id: SECRET, args };
+      const call = { tool: "search", session: NAME, toolCallId: SECRET, args };
       const answers = [
         await post("/v1/consume", call),
         await post("/v1/consume", { ...call, idempotencyKey: SECRET }),

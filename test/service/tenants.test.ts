@@ -181,6 +181,20 @@ describe("tenants", () => {
     assert.equal(json.verdicts.find(({ limit }: { limit: string }) => limit === "per-session").quota, 200_000);
   });
 
+  it("name models as everybody does: a limit per model is one for all tenants", async () => {
+    const policy =
+      "version: 1\nlimits: [{ name: per-model, per: [model], quota: 1 }, { name: own, per: [tenant, model], quota: 9 }]";
+    const { post, ask } = await served({ policy, keys });
+    const call = { tool: "model", model: "gpt-5" };
+    assert.equal((await post("/v1/consume", call, { key: keyOf("acme") })).json.allowed, true);
+    assert.equal((await post("/v1/consume", call, { key: keyOf("globex") })).json.allowed, false);
+    const mine = await ask("GET", "/v1/usage?model=gpt-5", { key: keyOf("acme") });
+    assert.deepEqual(
+      mine.json.usages.map(({ limit, dimensions }: { limit: string; dimensions: object }) => [limit, dimensions]),
+      [["own", { tenant: "acme", model: "gpt-5" }]],
+    );
+  });
+
   it("are charged for buckets of everybody, and neither see nor change them", async () => {
     const { ask, post } = await served({ policy: shared, keys });
     const key = keyOf("acme");

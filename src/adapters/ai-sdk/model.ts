@@ -50,13 +50,14 @@ type WhoseModel = (call: { readonly providerOptions?: Readonly<Record<string, un
 
 /** A model that is under limits. A denied call answers with the denial, which ends the loop politely. */
 export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelOptions): ModelMiddleware {
-  const { call, maxWaitMs, book } = modelCalls(options);
-  const callOf = ({ providerOptions }: CallParams) => ({ ...whose({ providerOptions }), ...call });
+  const { callOf, maxWaitMs, book } = modelCalls(options);
+  const judgedAs = ({ providerOptions }: CallParams, model: Model | undefined) =>
+    callOf(whose({ providerOptions }), model?.modelId);
   return {
     specificationVersion: "v3",
     async wrapGenerate({ doGenerate, params, model }) {
       const ran = await guard.run(
-        callOf(params),
+        judgedAs(params, model),
         async (addUsage) => {
           const result = await doGenerate();
           book(addUsage, () => {
@@ -70,7 +71,7 @@ export function modelMiddleware(guard: Guard, whose: WhoseModel, options: ModelO
       return ran.allowed ? ran.value : { ...DENIED, content: [{ type: "text", text: ran.detail }], warnings: [] };
     },
     async wrapStream({ doStream, params, model }) {
-      const begun = await guard.begin(callOf(params), { signal: params.abortSignal, maxWaitMs });
+      const begun = await guard.begin(judgedAs(params, model), { signal: params.abortSignal, maxWaitMs });
       if (!begun.allowed) return { stream: ReadableStream.from(deniedParts(begun.detail)) };
       let hasAnswer = false;
       let isFinished = false;

@@ -141,7 +141,8 @@ function messageOf(answer: Answer): AIMessage | undefined {
   return answer.messages.find((each): each is AIMessage => AIMessage.isInstance(each));
 }
 
-function modelNameOf(model: unknown): unknown {
+/** A model's id, as its class keeps it. */
+export function modelNameOf(model: unknown): unknown {
   const { model: name, modelName = name } = (model ?? {}) as { readonly model?: unknown; readonly modelName?: unknown };
   return modelName;
 }

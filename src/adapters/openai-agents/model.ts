@@ -39,8 +39,10 @@ interface Response {
 
 /** A model whose denied calls answer with the denial, which ends the run politely. All else is the model's own. */
 export function guardModel<Model extends AnyModel>(guard: Guard, model: Model, options: ModelOptions): Model {
-  const { call, maxWaitMs, book } = modelCalls(options);
+  const { callOf, maxWaitMs, book } = modelCalls(options);
   if (typeof model?.getResponse !== "function") throw invalidOption("model", "a Model, not its name", model);
+  // The interface has no id. Those of the Responses API keep theirs there.
+  const call = callOf({}, (model as { readonly _model?: unknown })._model);
   const guarded: AnyModel = {
     async getResponse(request: Request) {
       const answer = async (addUsage: AddUsage) => {

@@ -60,7 +60,7 @@ export async function invokeGuarded(
   input: string,
   details?: Details,
 ): Promise<unknown> {
-  const call: Call = { tool: tool.name, args: parsed(input), id: details?.toolCall?.callId };
+  const call: Call = { tool: tool.name, args: parsed(input), toolCallId: details?.toolCall?.callId };
   const run = async () => {
     const result = await tool.invoke(runContext, input, details);
     if (result === DEFAULT_ERROR_TEXT || (details !== undefined && failed.has(details))) throw new ErrorResult(result);
@@ -73,7 +73,7 @@ export async function invokeGuarded(
       noteDenial(text);
       return text;
     }
-    if (tool.outputSchema === undefined) noteFor(runContext, call.id, ran.value, ran);
+    if (tool.outputSchema === undefined) noteFor(runContext, call.toolCallId, ran.value, ran);
     return ran.value;
   } catch (error) {
     if (error instanceof ErrorResult) return error.result;
