@@ -4,7 +4,8 @@ import type { Bucket } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import { type CallOptions, checkCallOptions } from "./shared.ts";
+import type { Limit } from "../kernel/policy.ts";
+import { checkCallOptions, type QuotaOptions } from "./shared.ts";
 
 /** Units on top of a quota. */
 export interface Grant {
@@ -19,7 +20,7 @@ export interface Grant {
 }
 
 /** How a bucket is changed by hand. */
-export interface ChangeOptions extends CallOptions {
+export interface ChangeOptions extends QuotaOptions {
   /** Why, for readers of the events: 1 to 500 characters. */
   readonly reason?: string | undefined;
 }
@@ -69,7 +70,7 @@ export function checkGrantId(option: string, id: string): void {
  * @throws MisuseError `invalid-option`
  */
 export function checkChangeOptions(options: ChangeOptions): string | null {
-  checkCallOptions(options, ["signal", "reason"]);
+  checkCallOptions(options, ["signal", "quotas", "reason"]);
   const { reason } = options;
   if (reason === undefined) return null;
   checkReason("reason", reason);
@@ -87,9 +88,15 @@ function checkReason(option: string, reason: string): void {
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkGrantable({ limit }: Bucket): void {
-  if (limit.reports === null) return;
-  throw invalidOption("limit", "a limit of something that is used, not of outcomes", limit.name);
+export function checkGrantable({ limit, allotment }: Bucket): void {
+  checkUnits(limit);
+  if (allotment.quota !== null) return;
+  throw invalidOption("limit", "a limit with a quota: this bucket is unlimited, and nothing can be added", limit.name);
+}
+
+function checkUnits({ name, reports }: Limit): void {
+  if (reports === null) return;
+  throw invalidOption("limit", "a limit of something that is used, not of outcomes", name);
 }
 
 /**
@@ -98,8 +105,8 @@ export function checkGrantable({ limit }: Bucket): void {
  * @throws MisuseError `invalid-option`
  */
 export function checkRevocable(bucket: Bucket): void {
-  checkGrantable(bucket);
   const { limit, allotment } = bucket;
+  checkUnits(limit);
   if (allotment.spec.algorithm !== "token-bucket") return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
