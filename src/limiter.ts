@@ -21,6 +21,7 @@ import {
   stepOf,
   withGroup,
 } from "./kernel/charge.ts";
+import { type ClaimedQuotas, checkClaims } from "./kernel/claims.ts";
 import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
 import {
   type Allowed,
@@ -34,7 +35,7 @@ import {
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
-import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, TypesOf } from "./kernel/typed.ts";
+import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, QuotasOf, TypesOf } from "./kernel/typed.ts";
 import type { KnownKeys } from "./kernel/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { checkedLayer } from "./layers/checked.ts";
@@ -69,6 +70,7 @@ import {
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
+import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
 import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
 import {
   type Begun,
@@ -87,6 +89,7 @@ import {
   checkedReply,
   checkOpen,
   type LimiterEvent,
+  type QuotaOptions,
   type Shared,
   tellEvent,
 } from "./limiter/shared.ts";
@@ -107,10 +110,11 @@ export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Hold, HoldOptions, Reserved, ReserveOptions, Settlement } from "./limiter/hold.ts";
 export type { HoldLimit } from "./limiter/keep-alive.ts";
 export { isRunHold } from "./limiter/parts.ts";
+export type { QuotaEvent, QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";
 export type { AddUsage, AddUsageOptions, Begun, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
-export type { CallOptions, LimiterEvent } from "./limiter/shared.ts";
+export type { CallOptions, LimiterEvent, QuotaOptions } from "./limiter/shared.ts";
 export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
@@ -136,7 +140,19 @@ export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | P
   readonly denyCacheMs?: number;
   /** Called with what befalls the store, and holds of `run`. */
   readonly onEvent?: (event: LimiterEvent) => unknown;
+  /**
+   * Says the quota of a bucket of a limit with `quota: { from: call }`, such as a customer's from a database. Asked once for
+   * each bucket: an answer is remembered for 60 s, at most 10,000 of them. One that does not come within a second, or is no
+   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`.
+   */
+  readonly quotas?: QuotaResolver;
 }
+
+/** Options under a policy: quotas are of its limits that take them. */
+type Under<Source, Options extends QuotaOptions> = Omit<Options, "quotas"> & {
+  /** @see QuotaOptions */
+  readonly quotas?: QuotasOf<Source> | undefined;
+};
 
 /**
  * Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. With the type
@@ -151,17 +167,23 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
-  consume<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: WaitOptions): Promise<Decision>;
+  consume<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    options?: Under<Source, WaitOptions>,
+  ): Promise<Decision>;
 
   /**
    * Books a call that has happened already, also past the quota, and answers what `consume` would have.
    *
    * @throws as `consume`
    */
-  record<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: CallOptions): Promise<Decision>;
+  record<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    options?: Under<Source, QuotaOptions>,
+  ): Promise<Decision>;
 
   /** Answers as `consume` would, and charges nothing. */
-  peek<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: CallOptions): Promise<Decision>;
+  peek<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: Under<Source, QuotaOptions>): Promise<Decision>;
 
   /**
    * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
@@ -186,14 +208,21 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * }
    * ```
    */
-  reserve<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: ReserveOptions): Promise<Reserved | Denied>;
+  reserve<Own extends OwnOf<Source>>(
+    call: CallOf<Source, Own>,
+    options?: Under<Source, ReserveOptions>,
+  ): Promise<Reserved | Denied>;
 
   /**
    * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
    *
    * @throws MisuseError as `reserve`
    */
-  getHold<Own extends OwnOf<Source>>(id: string, call: CallOf<Source, Own>): Hold;
+  getHold<Own extends OwnOf<Source>>(
+    id: string,
+    call: CallOf<Source, Own>,
+    options?: Under<Source, QuotaOptions>,
+  ): Hold;
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
@@ -224,7 +253,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   run<Value, Own extends OwnOf<Source> = OwnOf<Source>>(
     call: CallOf<Source, Own>,
     run: RunFunction<Value>,
-    options?: RunOptions,
+    options?: Under<Source, RunOptions>,
   ): Promise<Ran<Value> | Denied>;
 
   /**
@@ -233,7 +262,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    */
   usage<Own extends OwnOf<Source>>(
     dimensions?: BucketOf<Source, Own>,
-    options?: CallOptions,
+    options?: Under<Source, QuotaOptions>,
   ): Promise<readonly BucketUsage[]>;
 
   /**
@@ -244,7 +273,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    */
   reset<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
-    options?: ChangeOptions,
+    options?: Under<Source, ChangeOptions>,
   ): Promise<Reset | null>;
 
   /**
@@ -256,7 +285,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   grant<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
     grant: Grant,
-    options?: ChangeOptions,
+    options?: Under<Source, ChangeOptions>,
   ): Promise<BucketUsage | null>;
 
   /**
@@ -269,7 +298,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   revoke<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
     id: string,
-    options?: ChangeOptions,
+    options?: Under<Source, ChangeOptions>,
   ): Promise<Revoked | null>;
 
   /**
@@ -358,6 +387,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
     onEvent,
     store: quick,
     deadlineMs: safe.deadlineMs,
+    quotas: new Quotas(options.quotas ?? null, clock, (event) => tellEvent(shared, event)),
     recovered: async (withinMs) => recovering?.recovered(withinMs, lending?.owes),
     clock,
     isStoreClock: store.clock !== undefined,
@@ -408,8 +438,14 @@ export interface Ending {
  * @param limiter one that `createLimiter` made
  * @throws as `getHold`
  */
-export function endCall(limiter: Limiter, id: string, call: Call, ending: Ending): Promise<Settlement> {
-  return (limiter as StoreLimiter).end(id, call, ending);
+export function endCall(
+  limiter: Limiter,
+  id: string,
+  call: Call,
+  ending: Ending,
+  options?: QuotaOptions,
+): Promise<Settlement> {
+  return (limiter as StoreLimiter).end(id, call, ending, options);
 }
 
 /**
@@ -463,10 +499,13 @@ class StoreLimiter implements Limiter {
   // No async function: where the store answers at once, that would take longer than the decision.
   consume(call: Call, options?: WaitOptions): Promise<Decision> {
     try {
-      if (options !== undefined) checkWaitOptions(options);
-      const { maxWaitMs = 0, signal } = options ?? {};
-      const known = maxWaitMs === 0 ? this.#shared.known.find(this.#bound, call) : undefined;
-      return known === undefined ? this.#consumeAnew(call, options ?? {}) : this.#consumeKnown(call, known, signal);
+      if (options !== undefined) this.#checkWait(options);
+      const { maxWaitMs = 0, signal, quotas } = options ?? {};
+      const mayBeKnown = maxWaitMs === 0 && quotas === undefined;
+      const known = mayBeKnown ? this.#shared.known.find(this.#bound, call) : undefined;
+      return known === undefined || !this.#isFresh(known)
+        ? this.#consumeAnew(call, options ?? {})
+        : this.#consumeKnown(call, known, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -474,28 +513,28 @@ class StoreLimiter implements Limiter {
 
   /** `consume`, for a caller elsewhere. */
   async consumeFor(call: Call, { abandoned, ...options }: AbandonableOptions): Promise<Decision> {
-    checkWaitOptions(options);
+    this.#checkWait(options);
     return this.#consumeAnew(call, { ...options, abandoned });
   }
 
-  async record(call: Call, options: CallOptions = {}): Promise<Decision> {
-    checkCallOptions(options);
-    return this.#decide(this.#asked("record", call), options);
+  async record(call: Call, options: QuotaOptions = {}): Promise<Decision> {
+    this.#checkQuotas(options);
+    return this.#decide(this.#asked("record", call, options.quotas), options);
   }
 
-  async peek(call: Call, options: CallOptions = {}): Promise<Decision> {
-    checkCallOptions(options);
-    return this.#decide(this.#asked("peek", call), options);
+  async peek(call: Call, options: QuotaOptions = {}): Promise<Decision> {
+    this.#checkQuotas(options);
+    return this.#decide(this.#asked("peek", call, options.quotas), options);
   }
 
   async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
-    checkReserveOptions(options);
+    this.#checkReserve(options);
     return this.#reserve(call, options);
   }
 
   /** `reserve`, for a caller elsewhere. */
   async reserveFor(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<Reserved | Denied> {
-    checkReserveOptions(options);
+    this.#checkReserve(options);
     return this.#reserve(call, { ...options, abandoned });
   }
 
@@ -504,13 +543,20 @@ class StoreLimiter implements Limiter {
     return decision.allowed ? { ...decision, hold: holdOf(this.#shared, of) } : decision;
   }
 
-  getHold(id: string, call: Call): Hold {
-    return holdOf(this.#shared, this.#known(id, call).of);
+  getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
+    this.#checkQuotas(options);
+    return holdOf(this.#shared, this.#known(id, call, options.quotas).of);
   }
 
   /** The second half of `run`, for a function that ran elsewhere. */
-  async end(id: string, call: Call, { usage: used, hasFailed, outcome }: Ending): Promise<Settlement> {
-    const { of, matches } = this.#known(id, call);
+  async end(
+    id: string,
+    call: Call,
+    { usage: used, hasFailed, outcome }: Ending,
+    options: QuotaOptions = {},
+  ): Promise<Settlement> {
+    this.#checkQuotas(options);
+    const { of, matches } = this.#known(id, call, options.quotas);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
       tellEvent(this.#shared, { type: "usage-unusable", call: of.call, holdId: id, ...unusable }),
     );
@@ -520,14 +566,18 @@ class StoreLimiter implements Limiter {
   }
 
   /** A hold that was made before. */
-  #known(id: string, call: Call): { readonly of: HoldOf; readonly matches: readonly Match[] } {
+  #known(
+    id: string,
+    call: Call,
+    quotas: ClaimedQuotas = {},
+  ): { readonly of: HoldOf; readonly matches: readonly Match[] } {
     if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
       throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches));
-    return { of: { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts }, matches };
+    return { of: { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts, quotas }, matches };
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
@@ -544,24 +594,25 @@ class StoreLimiter implements Limiter {
   ): Promise<
     { readonly decision: Allowed; readonly begun: Begun } | { readonly decision: Denied; readonly begun: null }
   > {
-    checkReserveOptions(options);
+    this.#checkReserve(options);
     const { decision, of, matches } = await this.#hold("run", call, { ...options, abandoned });
     if (!decision.allowed) return { decision, begun: null };
     const { leaseMs } = options;
     return { decision, begun: begunHere(this.#shared, of, matches, { leaseMs, replayed: decision.replayed }) };
   }
 
-  async usage(dimensions: BucketDimensions = {}, options?: CallOptions): Promise<readonly BucketUsage[]> {
+  async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
+    this.#checkQuotas(options);
     return (await this.usagePage(dimensions, 0, MAX_USAGES, options)).usages;
   }
 
   /** Some of `usage`. */
-  async usagePage(dimensions: BucketDimensions, skip: number, take: number, options?: CallOptions) {
+  async usagePage(dimensions: BucketDimensions, skip: number, take: number, options: QuotaOptions = {}) {
     const all = this.#buckets(mergeDimensions(this.#bound, dimensions, "dimensions"));
     const buckets = all.slice(skip, skip + take);
     const usages: BucketUsage[] = [];
     for (let first = 0; first < buckets.length; first += READ_AT_ONCE) {
-      const some = buckets.slice(first, first + READ_AT_ONCE);
+      const some = await this.#shared.quotas.of(buckets.slice(first, first + READ_AT_ONCE), options.quotas);
       const replies = await this.#touch(some, { type: "read" }, options);
       usages.push(...replies.map((reply, i) => bucketUsageOf(some[i] as Bucket, reply)));
     }
@@ -575,10 +626,8 @@ class StoreLimiter implements Limiter {
     const buckets: Bucket[] = [];
     for (const limit of policy.limits) {
       for (const each of named(policy, limit, dimensions)) {
-        const bucket = bucketOf(policy, prefix, limit, each);
-        if (bucket === null) continue;
         if (buckets.length >= MAX_USAGES) throw tooManyUsages();
-        buckets.push(bucket);
+        buckets.push(bucketOf(policy, prefix, limit, each));
       }
     }
     return buckets;
@@ -589,9 +638,8 @@ class StoreLimiter implements Limiter {
     options: ChangeOptions = {},
   ): Promise<Reset | null> {
     const reason = checkChangeOptions(options);
-    const found = this.#bucket(bucket);
-    if (found === null) return null;
-    const [reply] = (await this.#touch([found], { type: "reset" }, { signal: options.signal })) as [StoreReply];
+    const found = await this.#bucket(bucket, options);
+    const [reply] = (await this.#touch([found], { type: "reset" }, options)) as [StoreReply];
     // The reply says how it stood, and what a reset leaves is always the same.
     const reset = { before: bucketUsageOf(found, reply), after: emptyUsageOf(found) };
     tellEvent(this.#shared, { type: "reset", ...reset, reason });
@@ -605,12 +653,11 @@ class StoreLimiter implements Limiter {
   ): Promise<BucketUsage | null> {
     checkGrant(grant);
     const reason = checkChangeOptions(options);
-    const found = this.#bucket(bucket);
-    if (found === null) return null;
+    const found = await this.#bucket(bucket, options);
     checkGrantable(found);
     const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
-    const [reply] = (await this.#touch([found], event, { signal: options.signal })) as [StoreReply];
+    const [reply] = (await this.#touch([found], event, options)) as [StoreReply];
     const after = bucketUsageOf(found, reply);
     tellEvent(this.#shared, { type: "grant", grant, after, reason });
     return after;
@@ -623,10 +670,9 @@ class StoreLimiter implements Limiter {
   ): Promise<Revoked | null> {
     checkGrantId("id", id);
     const reason = checkChangeOptions(options);
-    const found = this.#bucket(bucket);
-    if (found === null) return null;
+    const found = await this.#bucket(bucket, options);
     checkRevocable(found);
-    const [reply] = (await this.#touch([found], { type: "revoke", id }, { signal: options.signal })) as [StoreReply];
+    const [reply] = (await this.#touch([found], { type: "revoke", id }, options)) as [StoreReply];
     const revoked = reply.steps[0]?.hold === "live";
     const after = bucketUsageOf(found, reply);
     tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
@@ -677,12 +723,21 @@ class StoreLimiter implements Limiter {
 
   /** A call that was not resolved before, or is one of its own. */
   #consumeAnew(call: Call, options: AbandonableOptions): Promise<Decision> {
-    const asked = this.#asked("consume", call);
+    const asked = this.#asked("consume", call, options.quotas);
+    return asked instanceof Promise
+      ? asked.then((later) => this.#consumeAsked(call, later, options))
+      : this.#consumeAsked(call, asked, options);
+  }
+
+  #consumeAsked(call: Call, asked: Asked, options: AbandonableOptions): Promise<Decision> {
     const { call: whole, parts } = asked;
     const isLasting = whole.idempotencyKey === undefined && (options.maxWaitMs ?? 0) === 0;
     const request = isLasting ? lastingRequest(this.#shared, parts) : null;
     if (request === null) return this.#decide(asked, options);
-    const known = this.#shared.known.keep(this.#bound, call, request, parts);
+    const known =
+      options.quotas === undefined
+        ? this.#shared.known.keep(this.#bound, call, request, parts, this.#shared.quotas.freshUntilMs(parts))
+        : { ...request, charges: parts, freshUntilMs: Number.POSITIVE_INFINITY };
     return this.#consumeKnown(call, known, options.signal);
   }
 
@@ -695,14 +750,21 @@ class StoreLimiter implements Limiter {
       : Promise.resolve(this.#consumed(call, known, reply));
   }
 
-  async #decide(asked: Asked, options: AbandonableOptions): Promise<Decision> {
+  /** Whether the quotas that a call was kept with still hold. */
+  #isFresh({ freshUntilMs }: KnownCall): boolean {
+    return freshUntilMs === Number.POSITIVE_INFINITY || this.#shared.clock.nowMs() < freshUntilMs;
+  }
+
+  async #decide(wish: Asked | Promise<Asked>, options: AbandonableOptions): Promise<Decision> {
+    const asked = wish instanceof Promise ? await wish : wish;
     const decided = await decideInTime(this.#shared, asked, options);
     tellDecision(this.#shared, decided.asked, decided.decision);
     return decided.decision;
   }
 
   async #hold(verb: "reserve" | "run", call: Call, { leaseMs, ...options }: Abandonable<ReserveOptions>) {
-    const wish = { ...this.#asked(verb, call), leaseMs };
+    const found = this.#asked(verb, call, options.quotas);
+    const wish = { ...(found instanceof Promise ? await found : found), leaseMs };
     const { asked, decision, parts, hold, holdName } = await decideInTime(this.#shared, wish, options);
     tellDecision(this.#shared, asked, decision);
     const { policy, matches, call: whole } = asked;
@@ -711,8 +773,27 @@ class StoreLimiter implements Limiter {
     return { decision, matches, of: { id, name, policy, call: whole, parts: heldParts(matches, parts) } };
   }
 
-  #asked(verb: Asked["verb"], call: Call): Asked {
-    return askedFor(this.#shared, verb, mergeDimensions(this.#bound, call, "call"));
+  #asked(verb: Asked["verb"], call: Call, quotas: ClaimedQuotas | undefined): Asked | Promise<Asked> {
+    return askedFor(this.#shared, verb, mergeDimensions(this.#bound, call, "call"), quotas);
+  }
+
+  #checkWait(options: WaitOptions): void {
+    checkWaitOptions(options);
+    this.#checkClaims(options);
+  }
+
+  #checkReserve(options: ReserveOptions): void {
+    checkReserveOptions(options);
+    this.#checkClaims(options);
+  }
+
+  #checkQuotas(options: QuotaOptions): void {
+    checkCallOptions(options, ["signal", "quotas"]);
+    this.#checkClaims(options);
+  }
+
+  #checkClaims({ quotas }: QuotaOptions): void {
+    if (quotas !== undefined) checkClaims(this.#shared.policy, quotas);
   }
 
   #matches(call: Call) {
@@ -720,9 +801,10 @@ class StoreLimiter implements Limiter {
     return { whole, matches: resolveMatches(this.#shared.policy, this.#shared.prefix, whole) };
   }
 
-  /** The bucket of a limit that is named with all of its dimensions; `null` where the limit does not apply to them. */
-  #bucket(bucket: BucketDimensions & { readonly limit: string }): Bucket | null {
-    const { policy, prefix } = this.#shared;
+  /** The bucket of a limit that is named with all of its dimensions. */
+  async #bucket(bucket: BucketDimensions & { readonly limit: string }, options: QuotaOptions): Promise<Bucket> {
+    this.#checkClaims(options);
+    const { policy, prefix, quotas } = this.#shared;
     const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
     checkDimensions(whole, policy.bucketWords);
     const limit = policy.limits.find((each) => each.name === name);
@@ -732,21 +814,17 @@ class StoreLimiter implements Limiter {
     }
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
-    return bucketOf(policy, prefix, limit, withGroup(policy, whole));
+    const [found] = await quotas.of([bucketOf(policy, prefix, limit, withGroup(policy, whole))], options.quotas);
+    return found as Bucket;
   }
 
   /** Asks one thing of each of some buckets, one request each. */
-  async #touch(
-    buckets: readonly Bucket[],
-    event: StepEvent,
-    options: CallOptions = {},
-  ): Promise<readonly StoreReply[]> {
-    checkCallOptions(options);
+  async #touch(buckets: readonly Bucket[], event: StepEvent, { signal }: CallOptions): Promise<readonly StoreReply[]> {
     const mode = event.type === "read" ? "peek" : "judge";
     const { calendar } = this.#shared;
     const say = () =>
       buckets.map((bucket): StoreRequest => ({ mode, steps: [stepOf(bucket, calendar.specOf(bucket), event)] }));
-    return askAll(this.#shared, say, options);
+    return askAll(this.#shared, say, { signal });
   }
 }
 
@@ -789,13 +867,15 @@ function tellFailover(shared: Shared, event: FailoverEvent): void {
   }
   const { instances } = event;
   const isSmall = (limit: Limit) =>
-    limit.onStoreError === "share" && allotmentsOf(limit).some(({ quota }) => quota > 0 && quota < instances);
+    limit.onStoreError === "share" &&
+    allotmentsOf(limit).some(({ quota }) => quota !== null && quota > 0 && quota < instances);
   const limits = shared.policy.limits.filter(isSmall).map(({ name }) => name);
   if (limits.length > 0) tellEvent(shared, { type: "small-quotas", instances, limits });
 }
 
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
-  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent"]);
+  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent", "quotas"]);
+  checkResolver(options.quotas);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);

@@ -6,6 +6,9 @@ import { type Policy, readPolicy, writtenPolicy } from "./kernel/policy.ts";
 import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";
 
+/** What faults name as the origin of a text that has none. */
+const UNNAMED = "policy";
+
 /**
  * Reads a policy from YAML or JSON.
  *
@@ -25,7 +28,7 @@ import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";
  * console.log(policy.limits.length); // 1
  * ```
  */
-export function parsePolicy(text: string, source = "policy"): Policy {
+export function parsePolicy(text: string, source = UNNAMED): Policy {
   return readPolicyText(text, source).policy;
 }
 
@@ -36,7 +39,7 @@ export function parsePolicy(text: string, source = "policy"): Policy {
  */
 export function readPolicyText(
   text: string,
-  source = "policy",
+  source = UNNAMED,
 ): { readonly policy: Policy; readonly warnings: () => readonly PolicyWarning[]; readonly at: YamlText["at"] } {
   if (typeof text !== "string") {
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
@@ -48,11 +51,12 @@ export function readPolicyText(
     const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });
     return { policy, warnings: () => policyWarnings(writtenPolicy(policy)).map(placed), at };
   }
+  const file = source === UNNAMED ? "FILE" : source;
   const firstOld = result.faults.findIndex(({ isOld }) => isOld === true);
   throw new MisuseError(
     "invalid-policy",
     result.faults.slice(0, MAX_FAULTS).map(({ keys, isKey, isOld, ...fault }, n): Fault => {
-      const more = n === firstOld ? ` "tollgate policy upgrade ${source}" rewrites all old words.` : "";
+      const more = n === firstOld ? ` "tollgate policy upgrade ${file}" rewrites all old words.` : "";
       return { ...fault, ...(more === "" ? {} : { hint: fault.hint + more }), at: at(keys, partOf({ isKey })) };
     }),
   );

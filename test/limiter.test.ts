@@ -347,11 +347,12 @@ describe("reset", () => {
     await assert.rejects(limiter.reset({ limit: "tenant-rate", tenant: "" }), isMisuse("invalid-dimension", "tenant"));
   });
 
-  it("has nothing to empty where a quota is unlimited", async () => {
+  it("empties a bucket also where its quota is unlimited", async () => {
     const free: PolicyInput = { version: 1, limits: [{ name: "free", per: ["user"], quota: "unlimited" }] };
     const { limiter } = limiterFor({ policy: free });
-    assert.equal(await limiter.reset({ limit: "free", user: "u1" }), null);
-    assert.deepEqual((await limiter.consume({ tool: "x", user: "u1" })).verdicts, []);
+    await limiter.consume({ tool: "x", user: "u1" });
+    const reset = await limiter.reset({ limit: "free", user: "u1" });
+    assert.deepEqual([reset?.before.used, reset?.before.quota, reset?.after.used], [1, null, 0]);
   });
 });
 

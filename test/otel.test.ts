@@ -152,6 +152,7 @@ describe("metrics", () => {
       denyCacheMs: 0,
       onDecision: () => {},
       onEvent: () => {},
+      quotas: () => undefined,
     };
     const { limiter } = make(options);
     assert.equal((await limiter.consume({ tool: "model", session: "s1" })).allowed, true);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { definePolicy, MisuseError } from "tollgate";
+import { definePolicy, MisuseError, parsePolicy } from "tollgate";
 import { stringify } from "yaml";
 import { type Edit, oldWordsIn } from "../src/kernel/policy-old-words.ts";
 import { readPolicyText } from "../src/policy-file.ts";
@@ -341,7 +341,9 @@ limits:
     assert.deepEqual(readPolicyText(text).warnings(), []);
   });
 
-  it("is told nothing of a file where it is an object in code", () => {
+  it("is told of FILE where it is a text without a name, and of none where it is an object in code", () => {
+    const text = "version: 1\nlimits: [{ name: a, per: [], quota: 1, ttl: 1h }]";
+    assert.throws(() => parsePolicy(text), /Write resetAfterIdle: 1h\. "tollgate policy upgrade FILE" rewrites/);
     assert.throws(
       () => definePolicy({ version: 1, limits: [{ name: "a", per: [], quota: 1, ttl: "1h" }] } as never),
       (error) => MisuseError.isInstance(error) && error.faults[0]?.hint === "Write resetAfterIdle: 1h.",

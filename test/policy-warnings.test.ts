@@ -282,8 +282,6 @@ describe("warnings", () => {
         "per: [session, group], quotas: { group: { T1: 5 } }, quota: 0",
         "per: [user], quota: unlimited, overrides: [{ when: { plan: free }, quota: 1 }]",
       ],
-      "4 { name limits[0] no-effect: It limits nothing: all of its quotas are unlimited. Give it a quota, or remove it.",
-      "5 { name limits[1] no-effect: It limits nothing: all of its quotas are unlimited. Give it a quota, or remove it.",
       '6  limits[2].per no-effect: It limits nothing: it is per group, and no tool that it is for has a group. Give the tools a group in "tools".',
     ],
     [

@@ -15,7 +15,7 @@ export interface ReplaySettings {
 /** What it answers for a call. */
 export interface ReplayAnswer {
   readonly allowed: boolean;
-  /** The first limit in policy order that denied. */
+  /** The limit that binds a denied call. */
   readonly deniedBy: string | null;
   /** How long the decision took. */
   readonly ms: number;

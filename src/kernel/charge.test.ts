@@ -32,7 +32,7 @@ const POLICY = definePolicy({
       quotas: { tool: { search: 2, wait: "unlimited" } },
     },
     { name: "tokens", per: ["session"], quota: 1000, unit: "tokens" },
-    { name: "known-tools", per: ["tool"], quotas: { tool: { search: 9, "7": 3 } }, quota: "unlimited" },
+    { name: "known-tools", per: ["tool"], when: { tool: ["search", "7"] }, quota: 9, quotas: { tool: { "7": 3 } } },
     { name: "per-user", per: ["user"], quota: 50, onMissing: "skip" },
     { name: "all", per: [], quota: 10, unit: "constructor" },
   ],
@@ -110,7 +110,7 @@ describe("resolveCharges by what is derived", () => {
     assert.equal(quota({ workspace: "w9" }), 9);
     assert.equal(quota({ workspace: "w9", plan: "pro" }), 100);
     assert.equal(quota({ workspace: "w2", plan: "pro" }), 200);
-    assert.equal(quota({ workspace: "w2", plan: "free" }), undefined);
+    assert.equal(quota({ workspace: "w2", plan: "free" }), null);
     assert.throws(() => of({ tool: "x", group: "T1" }), /call: expected only .*got "group"/);
     assert.throws(() => of({ tool: "x", colour: "red" }), /got "colour"/);
   });
@@ -190,8 +190,8 @@ describe("resolveCharges", () => {
     for (const [name, call, ...charges] of cases) assert.deepEqual(charged(call), charges, name);
   });
 
-  it("leaves out unlimited values and optional limits", () => {
-    assert.deepEqual(charged({ ...IN_TURN, tool: "wait" }), ["tokens:0", "all:0"]);
+  it("charges unlimited values, and leaves out limits whose dimension is missing", () => {
+    assert.deepEqual(charged({ ...IN_TURN, tool: "wait" }), ["per-turn:1", "tokens:0", "all:0"]);
     assert.deepEqual(charged({ ...BOOK, user: "u1" }), ["per-turn:1", "tokens:0", "per-user:1", "all:0"]);
     assert.deepEqual(charged({ ...BOOK, user: null }), ["per-turn:1", "tokens:0", "all:0"]);
   });
@@ -277,13 +277,12 @@ describe("bucketOf", () => {
   const [perTurn, , known, , all] = POLICY.limits;
   assert.ok(perTurn && known && all);
 
-  it("finds the bucket and its allotment, or that the limit does not apply", () => {
+  it("finds the bucket and its allotment", () => {
     const search = bucketOf(POLICY, "rate", perTurn, { ...IN_TURN, tool: "search" });
-    assert.deepEqual([search?.key, search?.allotment.quota], ["rate:1:{s1}:per-turn:t1:search", 2]);
-    assert.equal(search?.limit, perTurn);
-    assert.equal(bucketOf(POLICY, "rate", perTurn, { ...IN_TURN, tool: "wait" }), null);
-    assert.equal(bucketOf(POLICY, "rate", known, { tool: "other" }), null);
-    assert.equal(bucketOf(POLICY, "rate", all, {})?.key, "rate:1:{all}:all");
+    assert.deepEqual([search.key, search.allotment.quota], ["rate:1:{s1}:per-turn:t1:search", 2]);
+    assert.equal(search.limit, perTurn);
+    assert.equal(bucketOf(POLICY, "rate", perTurn, { ...IN_TURN, tool: "wait" }).allotment.quota, null);
+    assert.equal(bucketOf(POLICY, "rate", all, {}).key, "rate:1:{all}:all");
     assert.throws(() => bucketOf(POLICY, "rate", known, {}), MisuseError);
   });
 
@@ -304,6 +303,8 @@ describe("stepOf", () => {
       const shadow: Charge = { ...charge, limit: { ...limit, ...how } };
       assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
     }
+    const free: Charge = { ...charge, allotment: { ...allotment, quota: null } };
+    assert.deepEqual(stepOf(free, allotment.spec, event), { ...step, shadow: true, onStoreError: "allow" });
   });
 });
 

@@ -66,9 +66,8 @@ export function resolveMatches(policy: Policy, prefix: string, call: Call): Matc
     const missing = lackingIn(limit, whole);
     if (missing === "group") continue;
     if (missing !== undefined && limit.onMissing === "error" && price !== 0) throw missingDimension(limit, missing);
-    const bucket = missing === undefined ? bucketOf(policy, prefix, limit, whole, said) : null;
-    if (bucket === null) continue;
-    const { key, partitionKey, allotment } = bucket;
+    if (missing !== undefined) continue;
+    const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
     matches.push(limit.distinct === null ? match : { ...match, seen: markOf(said, limit.distinct) });
   }
@@ -182,8 +181,7 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
 }
 
 /**
- * The bucket of a limit for dimensions that name all of its `per`, but for those that calls without them share a bucket for;
- * `null` where the limit does not apply.
+ * The bucket of a limit for dimensions that name all of its `per`, but for those that calls without them share a bucket for.
  *
  * @throws MisuseError `missing-dimension`, `invalid-dimension`
  */
@@ -193,20 +191,19 @@ export function bucketOf(
   limit: Limit,
   dimensions: BucketDimensions,
   { textIf, partOf } = saidIn(policy, dimensions),
-): Bucket | null {
+): Bucket {
   const partitionKey = limit.per.map((dimension) => {
     const value = textIf(dimension);
     if (value === undefined && !isShared(limit, dimension)) throw missingDimension(limit, dimension);
     return [dimension, value ?? null] as const;
   });
   const allotment = allotmentOf(limit, textIf);
-  if (allotment === null) return null;
   const key = bucketKey(prefix, policy.partition, limit.name, partitionKey, partOf);
   return { key, limit, partitionKey, allotment };
 }
 
 /** Overrides first, then `quotas`, then `quota`. */
-function allotmentOf(limit: Limit, textIf: Said["textIf"]): Allotment | null {
+function allotmentOf(limit: Limit, textIf: Said["textIf"]): Allotment {
   const override = limit.overrides.length === 0 ? undefined : limit.overrideFor(textIf);
   if (override !== undefined) return override.allotment;
   for (const { dimension, allotments } of limit.quotas) {
@@ -217,11 +214,13 @@ function allotmentOf(limit: Limit, textIf: Said["textIf"]): Allotment | null {
   return limit.allotment;
 }
 
-/** What a step asks of a bucket. A limit that only counts, or only warns, is left out of the judgement. */
-export function stepOf({ key, limit }: Bucket, spec: LimitSpec, event: StepEvent): Step {
-  const { mode, isBorrowing, onStoreError } = limit;
+/** What a step asks of a bucket. A limit that only counts, only warns, or is unlimited, is left out of the judgement. */
+export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event: StepEvent): Step {
+  const { mode, isBorrowing } = limit;
+  const isUnlimited = allotment.quota === null;
+  const onStoreError = isUnlimited ? "allow" : limit.onStoreError;
   if (mode === "enforce" && !isBorrowing && onStoreError === "share") return { bucket: key, limit: spec, event };
-  const shadow = mode === "enforce" ? {} : { shadow: true };
+  const shadow = mode === "enforce" && !isUnlimited ? {} : { shadow: true };
   const away = onStoreError === "share" ? {} : { onStoreError };
   const borrow = isBorrowing ? { borrow: true as const } : {};
   return { bucket: key, limit: spec, event, ...shadow, ...away, ...borrow };

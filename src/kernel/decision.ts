@@ -144,7 +144,7 @@ export interface UsageGrant {
 
 /** The decision for charges that a store has answered. */
 export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decision {
-  const verdicts = new Array<CountedVerdict>(charges.length);
+  const verdicts = new Array<Verdict>(charges.length);
   let isNoticed = false;
   let isDenied = false;
   for (let i = 0; i < charges.length; i++) {
@@ -159,7 +159,7 @@ export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decis
 
 function allowedOf(
   charges: readonly Priced[],
-  verdicts: readonly CountedVerdict[],
+  verdicts: readonly Verdict[],
   reply: StoreReply,
   isNoticed: boolean,
 ): Allowed {
@@ -187,7 +187,7 @@ export function usageOf(bucket: Bucket, reply: StoreReply): Usage {
     ),
     unit: bucket.limit.unit,
     quota: bucket.allotment.quota,
-    capacity: bucket.allotment.capacity,
+    capacity: bucket.allotment.quota === null ? null : bucket.allotment.capacity,
     granted: step.granted ?? 0,
     used: step.used,
     remaining: remainingOf(bucket.allotment, step),
@@ -212,17 +212,18 @@ export function emptyUsageOf(bucket: Bucket): BucketUsage {
  * @param isAllowed of the whole call. One that is sent again was decided in the modes of then: what it was allowed, no limit
  *   denies now
  */
-function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowed: boolean): CountedVerdict {
-  const allowed = step.allowed || isAllowed || limit.mode !== "enforce";
+function verdictOf({ limit, allotment, cost }: Priced, step: StepReply, isAllowed: boolean): Verdict {
+  const isUnlimited = allotment.quota === null;
+  const allowed = step.allowed || isAllowed || isUnlimited || limit.mode !== "enforce";
   return {
     limit: limit.name,
     allowed,
-    exceeded: !step.allowed,
+    exceeded: !step.allowed && !isUnlimited,
     mode: limit.mode,
     unit: limit.unit,
     cost,
     quota: allotment.quota,
-    capacity: allotment.capacity,
+    capacity: isUnlimited ? null : allotment.capacity,
     remaining: remainingOf(allotment, step),
     windowMs: allotment.windowMs,
     resetAfterMs: step.resetAfterMs,
@@ -237,21 +238,22 @@ function retryAfterOf(allotment: Allotment, step: StepReply): number | null {
   return retryAfterMs;
 }
 
-function remainingOf({ capacity }: Allotment, { used, granted = 0 }: StepReply): number {
+function remainingOf({ quota, capacity }: Allotment, { used, granted = 0 }: StepReply): number | null {
+  if (quota === null) return null;
   // Taken off before the grants are added, so that no sum passes 2^53.
   return Math.max(0, Math.min(capacity - used + granted, Number.MAX_SAFE_INTEGER));
 }
 
 /** The denial by the limit that binds, in words. */
-function deniedOf(charges: readonly Priced[], verdicts: readonly CountedVerdict[], reply: StoreReply): Denied {
+function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Denied {
   let binding = -1;
   let isOpen = true;
   let isClosed = false;
   let isFinal = false;
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
-    const verdict = verdicts[i] as CountedVerdict;
-    if (verdict.allowed) continue;
+    const verdict = verdicts[i] as Verdict;
+    if (verdict.allowed || !isCounted(verdict)) continue;
     isOpen &&= isPartial(charge.limit);
     const isSpent = isSpentForGood(charge, verdict, stepAt(reply, i));
     isClosed ||= isSpent && !isPartial(charge.limit);
@@ -285,14 +287,14 @@ function waitsLonger(verdicts: readonly Verdict[], { steps }: StoreReply, one: n
  * Of the limits that are near their end, the one with the smallest share left. While the store is away it is unknown what
  * is left, and only warnings are given.
  */
-function noticeOf(charges: readonly Priced[], verdicts: readonly CountedVerdict[], reply: StoreReply): string | null {
+function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): string | null {
   let nearest: { readonly i: number; readonly share: number } | null = null;
   const state = { isOpen: true, isClosed: false, isFinal: false };
   for (let i = 0; i < charges.length; i++) {
     const charge = charges[i] as Priced;
-    const verdict = verdicts[i] as CountedVerdict;
+    const verdict = verdicts[i] as Verdict;
     const step = stepAt(reply, i);
-    if (verdict.mode === "shadow") continue;
+    if (!isCounted(verdict) || verdict.mode === "shadow") continue;
     if (verdict.mode === "warn" && verdict.exceeded && isKnown(charge, step)) {
       return warning(aboutOf(charge, verdict, step, state));
     }
@@ -336,8 +338,13 @@ function totalOf({ allotment }: Pick<Priced, "allotment">, { granted = 0 }: Step
   return Math.min(allotment.capacity + granted, Number.MAX_SAFE_INTEGER);
 }
 
-function isNear({ allotment }: Priced, { remaining }: CountedVerdict): boolean {
-  return remaining < allotment.noticeBelow;
+function isNear({ allotment }: Priced, { remaining }: Verdict): boolean {
+  return remaining !== null && remaining < allotment.noticeBelow;
+}
+
+/** Whether a limit counts against a number. One that is unlimited is never said to have denied, or to be near its end. */
+function isCounted(verdict: Verdict): verdict is CountedVerdict {
+  return verdict.remaining !== null;
 }
 
 function refills({ spec }: Allotment): boolean {

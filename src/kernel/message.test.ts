@@ -786,6 +786,47 @@ describe("several limits", () => {
   });
 });
 
+describe("the text of a limit that warns", () => {
+  const SOME = "Calls still pass, but make only those that you need.";
+  const cases: [limit: object, StepReply, notice: string | null][] = [
+    [
+      { per: ["session", "tool"], quota: 5 },
+      denied(6),
+      `Warning: this tool has no calls left in this session: all 5 are used. ${SOME}`,
+    ],
+    [
+      { per: ["session"], ...HOURLY, quota: 5 },
+      denied(6),
+      `Warning: no calls are left in this session for now (limit: 5 calls per hour). ${SOME}`,
+    ],
+    [
+      { per: ["session", "tool"], quota: 0 },
+      denied(1, null),
+      `Warning: the limit for this tool is 0 calls in this session. ${SOME}`,
+    ],
+    [
+      AT_ONCE,
+      denied(5),
+      "Warning: more than 4 calls were running at once in this session when this call began. Make fewer calls at the same time.",
+    ],
+    [
+      { per: ["session"], ...HALF_AN_HOUR },
+      denied(1_800_000, null),
+      "Warning: the time in this session is over (30 minutes from the first call). Finish with what you have.",
+    ],
+    [{ per: ["session"], quota: 5, notice: { message: "{used} of {quota}." } }, denied(7), "7 of 5."],
+    [{ per: ["session"], quota: 5, notice: { at: 0.5, message: "{used} of {quota}." } }, passed(4), "4 of 5."],
+    [{ per: ["session"], quota: 5 }, passed(5), null],
+    [{ per: ["session"], quota: 5 }, denied(5, 1_000, { away: true }), null],
+  ];
+  for (const [limit, step, notice] of cases) {
+    it(`says ${notice ?? "nothing"}`, () => {
+      const decision = decided([{ name: "soft", mode: "warn", ...limit } as unknown as LimitInput], {}, [step]);
+      assert.deepEqual([decision.allowed, decision.deniedBy, decision.notice], [true, null, notice]);
+    });
+  }
+});
+
 describe("the text of a row without progress", () => {
   const warned = (limit: object, call: Partial<Call> = {}) =>
     decided([{ name: "stuck", mode: "warn", ...STUCK, ...limit } as unknown as LimitInput], call, [denied(3)]).notice;

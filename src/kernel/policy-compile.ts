@@ -2,12 +2,13 @@
 
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
+import { claimsUpTo } from "./claims.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { entryFinder, isGlob } from "./glob.ts";
 import { isSayable } from "./message.ts";
 import type { Allotment, Limit, Policy, Tool } from "./policy.ts";
-import type { OverrideInput, ToolInput, WhenInput } from "./policy-input.ts";
+import type { OverrideInput, QuotaFromCallInput, QuotaInput, ToolInput, WhenInput } from "./policy-input.ts";
 import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";
 import { parseQuantity } from "./quantity.ts";
@@ -84,8 +85,8 @@ const NOTICE_AT = 0.8;
 function compileLimit(limit: ParsedLimit): Limit {
   const { at = isBudget(limit) && limit.mode !== "warn" ? NOTICE_AT : "never", message = null } = limit.notice ?? {};
   const noticeAt = at === "never" ? null : at;
-  const allotment = (quota: number | string, burst?: number | string): Allotment | null =>
-    quota === "unlimited" ? null : allotmentOf(limit, unitsOf(quota), noticeAt, burst);
+  const allotment = (quota: number | string, burst?: number | string): Allotment =>
+    quota === "unlimited" ? unlimitedOf(limit) : allotmentOf(limit, unitsOf(quota), noticeAt, burst);
   const { lease = DEFAULT_LEASE, onExpiry = "charge" } = holdOf(limit);
   const distinct = "distinct" in limit ? (limit.distinct ?? null) : null;
   const { quotas, overrides: written } = allottedIn(limit);
@@ -118,13 +119,13 @@ function compileLimit(limit: ParsedLimit): Limit {
       dimension,
       allotments: new Map(Object.entries(byValue).map(([value, quota]) => [value, allotment(quota)])),
     })),
-    allotment: allotment(limit.quota),
+    allotment: isFromCall(limit.quota) ? claimed(limit.quota, allotment) : allotment(limit.quota),
   };
 }
 
 /** What a limit allots, whatever its algorithm: amounts, or durations. */
 interface AllottedIn {
-  readonly quota: number | string;
+  readonly quota: number | string | QuotaFromCallInput;
   readonly quotas: Readonly<Record<string, Readonly<Record<string, number | string>>>>;
   readonly overrides: readonly (OverrideInput<number | string> & { readonly burst?: number | string | undefined })[];
 }
@@ -138,13 +139,41 @@ function allotmentOf(limit: ParsedLimit, quota: number, noticeAt: number | null,
   const capacity = algorithmOf(spec).capacity(spec);
   // Nothing is decided by it, so that it need not be exact: four of five are four fifths.
   const noticeBelow = noticeAt === null ? 0 : capacity * (1 - noticeAt + 1e-9);
-  return { quota, spec, capacity, noticeBelow, windowMs: windowOf(limit) };
+  return { quota, spec, capacity, isCounted: true, claims: null, noticeBelow, windowMs: windowOf(limit) };
 }
 
 /** The length of a limit's window; `null` where it has none, or a calendar's. */
 function windowOf(limit: ParsedLimit): number | null {
   return "window" in limit && calendarOf(limit) === null ? toMs(limit.window) : null;
 }
+
+/** Whether calls may bring the quota. */
+export function isFromCall(quota: AllottedIn["quota"]): quota is QuotaFromCallInput {
+  return typeof quota === "object";
+}
+
+/** What is allotted to calls that bring no quota, and how others do. */
+function claimed(quota: QuotaFromCallInput, allotment: (quota: number | string) => Allotment): Allotment {
+  const units = (amount: QuotaInput) => (amount === "unlimited" ? amount : unitsOf(amount));
+  const claims = claimsUpTo(units(quota.max), (claim, claims) => ({ ...allotment(claim), claims }));
+  return claims.allotmentFor(units(quota.default));
+}
+
+/** An allotment that denies nothing. */
+function unlimitedOf(limit: ParsedLimit): Allotment {
+  const isCounted = limit.algorithm !== "token-bucket" && limit.algorithm !== "concurrency";
+  const spec = limit.algorithm === "token-bucket" ? WITHOUT_RATE : specOf(limit, Number.MAX_SAFE_INTEGER);
+  const capacity = algorithmOf(spec).capacity(spec);
+  return { quota: null, spec, capacity, isCounted, claims: null, noticeBelow: 0, windowMs: windowOf(limit) };
+}
+
+/** A token bucket from which everything flows back at once. */
+const WITHOUT_RATE: LimitSpec = {
+  algorithm: "token-bucket",
+  burst: 2 ** 51 - 1,
+  levelPerUnit: 1,
+  levelPerMs: 2 ** 51 - 1,
+};
 
 /** Whether a limit does not refill while a model waits, and is told of in time. */
 function isBudget({ algorithm }: ParsedLimit): boolean {

@@ -1,11 +1,12 @@
 // What the schema of a policy cannot say: demands of one part of it on another.
 
+import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
 import { MAX_SEEN } from "./algorithms/counter.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { type Fault, formatGot } from "./errors.ts";
 import { isGlob } from "./glob.ts";
 import { MAX_HOLDS } from "./holds.ts";
-import { allottedIn, specOf, unitsOf } from "./policy-compile.ts";
+import { allottedIn, isFromCall, specOf, unitsOf } from "./policy-compile.ts";
 import { isMoneyText, MONEY_UNIT } from "./quantity.ts";
 import { globsIn, isExact } from "./selector.ts";
 import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
@@ -90,6 +91,7 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
     const isSeen = !("distinct" in limit) || limit.distinct === undefined || units <= MAX_SEEN;
     demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
   }
+  claimContradictions(limit, demand);
   const sets = new Set(
     (limit.overrides ?? []).flatMap(({ when }) => (isExact(when) ? Object.keys(when).sort().join() : [])),
   );
@@ -123,6 +125,25 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
   return faults;
 }
 
+/** What a quota that calls bring cannot say: each number up to its `max` must be one that the limit could have. */
+function claimContradictions(limit: ParsedLimit, demand: Demand): void {
+  const { quota } = allottedIn(limit);
+  if (!isFromCall(quota)) return;
+  const { default: usual, max } = quota;
+  const most = max === "unlimited" ? Number.POSITIVE_INFINITY : unitsOf(max);
+  const isWithin = most === Number.POSITIVE_INFINITY || (usual !== "unlimited" && unitsOf(usual) <= most);
+  demand(isWithin, ["quota", "default"], "at most max", usual);
+  const isBounded = limit.algorithm === "token-bucket" || limit.algorithm === "concurrency" || isDistinct(limit);
+  demand(!isBounded || max !== "unlimited", ["quota", "max"], "a number, because this limit has a largest quota", max);
+  if (limit.algorithm !== "token-bucket" || max === "unlimited") return;
+  const slowest = specOf(limit, 1, limit.burst ?? most) as TokenBucketLimit;
+  demand(2 * slowest.burst * slowest.levelPerUnit < 2 ** 52, ["quota", "max"], EXACT_RATES, max);
+}
+
+function isDistinct(limit: ParsedLimit): boolean {
+  return "distinct" in limit && limit.distinct !== undefined;
+}
+
 type Demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => void;
 
 /** Dollars are an amount of one unit alone. */
@@ -145,8 +166,14 @@ function isMoney(amount: unknown): boolean {
 /** Every quota of a limit, the keys that lead to it, and the burst beside it. */
 function quotasOf(limit: ParsedLimit) {
   const { quota, quotas, overrides } = allottedIn(limit);
+  const own = isFromCall(quota)
+    ? ([
+        [["quota", "default"], quota.default, undefined],
+        [["quota", "max"], quota.max, undefined],
+      ] as const)
+    : ([[["quota"], quota, undefined]] as const);
   return [
-    [["quota"], quota, undefined] as const,
+    ...own,
     ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
       Object.entries(byValue).map(([value, units]) => [["quotas", dimension, value], units, undefined] as const),
     ),
@@ -156,6 +183,7 @@ function quotasOf(limit: ParsedLimit) {
 
 // Beyond this a level (token-bucket.ts) could pass 2^53, and arithmetic would no longer be exact.
 const EXACT_RATE = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
+const EXACT_RATES = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
 
 function calendarContradictions(
   { window, align, timezone, anchorDay }: Extract<ParsedLimit, { algorithm: "fixed-window" }>,

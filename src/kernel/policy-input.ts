@@ -12,8 +12,17 @@ export type DurationInput = string;
  */
 export type QuantityInput = number | QuantityText;
 
-/** Units allotted: an amount from 0 (denies always), or `unlimited` (the limit is left out). */
+/** Units allotted: an amount from 0 (denies always), or `unlimited` (counts, and never denies). */
 export type QuotaInput = QuantityInput | "unlimited";
+
+/** A quota that calls bring, or that the option `quotas` of `createLimiter` says. */
+export interface QuotaFromCallInput {
+  readonly from: "call";
+  /** The quota where neither says one. */
+  readonly default: QuotaInput;
+  /** The largest quota: a larger one, also `unlimited`, counts as this. A number for token buckets, `concurrency` and `distinct`. */
+  readonly max: QuotaInput;
+}
 
 /** Keys that Tollgate ignores: they begin with `x-`. */
 interface Extensible {
@@ -98,9 +107,9 @@ export interface OverrideInput<Quota = QuotaInput> {
 }
 
 /** How much a limit allots. */
-interface AllottedInput<Quota = QuotaInput, Override = OverrideInput<Quota>> {
+interface AllottedInput<Quota, Own = Quota, Override = OverrideInput<Quota>> {
   /** What is allotted to all that `overrides` and `quotas` do not name. */
-  readonly quota: Quota;
+  readonly quota: Own;
   /**
    * Other quotas, by dimension and value: `{ plan: { pro: 500 } }`. They need not be in `per`. The first dimension that has
    * an entry for the call wins.
@@ -109,6 +118,8 @@ interface AllottedInput<Quota = QuotaInput, Override = OverrideInput<Quota>> {
   /** Other quotas for some calls: the first whose `when` matches, before `quotas`. */
   readonly overrides?: readonly Override[] | undefined;
 }
+
+type UnitsInput<Override = OverrideInput> = AllottedInput<QuotaInput, QuotaInput | QuotaFromCallInput, Override>;
 
 interface CountedInput {
   /** What is counted. Default `calls`. */
@@ -167,7 +178,7 @@ interface DistinctInput {
 }
 
 /** Units for the life of a scope. It begins again when it was idle for a time, or a time after its first charge. */
-export interface BudgetLimitInput extends SpentLimitInput, AllottedInput, DistinctInput, BorrowingInput {
+export interface BudgetLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm?: "budget" | undefined;
   /** How long the scope must be idle until it counts from zero, or `never`. Default `24h` for limits per turn, else `30d`. */
   readonly resetAfterIdle?: DurationInput | "never" | undefined;
@@ -176,7 +187,7 @@ export interface BudgetLimitInput extends SpentLimitInput, AllottedInput, Distin
 }
 
 /** Units for each window of a row. */
-export interface FixedWindowLimitInput extends SpentLimitInput, AllottedInput, DistinctInput, BorrowingInput {
+export interface FixedWindowLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm: "fixed-window";
   readonly window: DurationInput;
   /** Whether windows begin at multiples of their length since 1970 (`epoch`, the default), or with the first charge. */
@@ -184,7 +195,7 @@ export interface FixedWindowLimitInput extends SpentLimitInput, AllottedInput, D
 }
 
 /** Units for each day, week or month of the calendar. */
-export interface CalendarLimitInput extends SpentLimitInput, AllottedInput, DistinctInput, BorrowingInput {
+export interface CalendarLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm?: "fixed-window" | undefined;
   readonly window: "day" | "week" | "month";
   /** The zone whose dates count, by its IANA name. Default `UTC`. */
@@ -204,7 +215,7 @@ export interface ElapsedLimitInput extends LimitBaseInput, AllottedInput<Duratio
 }
 
 /** How often in a row calls may fail, or have the same result. */
-export interface StreakLimitInput extends LimitBaseInput, AllottedInput {
+export interface StreakLimitInput extends LimitBaseInput, AllottedInput<QuotaInput> {
   readonly algorithm: "streak";
   /** What is counted: failed calls, or calls whose result was the same. */
   readonly of: "errors" | "results";
@@ -213,13 +224,13 @@ export interface StreakLimitInput extends LimitBaseInput, AllottedInput {
 }
 
 /** Units in any window of a length. */
-export interface SlidingWindowLimitInput extends SpentLimitInput, AllottedInput {
+export interface SlidingWindowLimitInput extends SpentLimitInput, UnitsInput {
   readonly algorithm: "sliding-window";
   readonly window: DurationInput;
 }
 
 /** A token bucket: `quota` units a window, at most `burst` at once. */
-interface TokenBucketInput extends SpentLimitInput, AllottedInput<QuotaInput, TokenBucketOverrideInput> {
+interface TokenBucketInput extends SpentLimitInput, UnitsInput<TokenBucketOverrideInput> {
   readonly window: DurationInput;
 }
 
@@ -243,7 +254,7 @@ export type TokenBucketLimitInput =
     });
 
 /** Units in use at one time, such as calls that run side by side. The quota is at most 1,000. */
-export interface ConcurrencyLimitInput extends LimitBaseInput, CountedInput, AllottedInput {
+export interface ConcurrencyLimitInput extends LimitBaseInput, CountedInput, UnitsInput {
   readonly algorithm: "concurrency";
   /** `lease`: how long a unit is in use unless that is extended, at most `1d`. Default `2m`. */
   readonly hold?: Pick<HoldInput, "lease"> | undefined;

@@ -109,11 +109,34 @@ function ownText(words: readonly string[]) {
     .optional();
 }
 
-/** How much a limit allots, in amounts of a kind. */
-function allotted<Quota extends z.ZodType, Burst extends z.ZodRawShape>(quota: Quota, what: string, more: Burst) {
+const FROM_CALL = "{ from: call, default, max }";
+/** A quota that callers may bring; else it is one like any other. */
+const quotaOrClaim = z.union(
+  [
+    quota,
+    object(FROM_CALL, {
+      from: z.literal("call").describe("Calls may bring the quota, or the option quotas of createLimiter says it."),
+      default: quota.describe("The quota where neither says one."),
+      max: quota.describe("The largest quota: a larger one counts as this."),
+    }),
+  ],
+  { error: ({ input }) => (typeof input === "object" && input !== null ? FROM_CALL : QUOTA) },
+);
+
+/**
+ * How much a limit allots, in amounts of a kind.
+ *
+ * @param own what is allotted to all calls that nothing else is said of
+ */
+function allotted<Own extends z.ZodType, Quota extends z.ZodType, Burst extends z.ZodRawShape>(
+  own: Own,
+  quota: Quota,
+  what: string,
+  more: Burst,
+) {
   const override = object("{ when, quota }", { when, quota, ...more });
   return {
-    quota: quota.describe(what),
+    quota: own.describe(what),
     quotas: map(selectable, map(exact, quota, "quotas by value", MAX_NAMES), "quotas by dimension and value", MAX_PER)
       .optional()
       .describe("Other quotas, by dimension and value. The first dimension that has an entry for the call wins."),
@@ -125,7 +148,8 @@ function allotted<Quota extends z.ZodType, Burst extends z.ZodRawShape>(quota: Q
   };
 }
 
-const units = allotted(quota, "Units allotted. 0 denies always; unlimited leaves the limit out.", {});
+const UNITS = "Units allotted. 0 denies always; unlimited counts and never denies.";
+const units = allotted(quotaOrClaim, quota, UNITS, {});
 
 /** What limits and `defaults` say. */
 const shared = {
@@ -258,7 +282,7 @@ const algorithms = [
   object("a limit", { ...spent, ...units, algorithm: z.literal("sliding-window"), window: duration }),
   object("a limit", {
     ...spent,
-    ...allotted(quota, "Units for each window. 0 denies always; unlimited leaves the limit out.", {
+    ...allotted(quotaOrClaim, quota, "Units for each window. 0 denies always; unlimited never denies.", {
       burst: burst.describe("Most units at once. Default: the limit's burst, else this quota."),
     }),
     algorithm: z.literal("token-bucket"),
@@ -277,14 +301,14 @@ const algorithms = [
   }),
   object("a limit", {
     ...base,
-    ...allotted(time, "How long from the first call on; unlimited leaves the limit out.", {}),
+    ...allotted(time, time, "How long from the first call on; unlimited never denies.", {}),
     ...unspent,
     algorithm: z.literal("elapsed"),
     ...idle,
   }),
   object("a limit", {
     ...base,
-    ...units,
+    ...allotted(quota, quota, "How many equal outcomes in a row. 0 denies always; unlimited never denies.", {}),
     ...unspent,
     algorithm: z.literal("streak"),
     of: z.enum(["errors", "results"], { error: "errors or results" }).describe("What is counted."),

@@ -245,7 +245,7 @@ function moneyHint({ key, value, limit }: Place, { unit, micros }: { readonly un
 
 /** Units are whole: fractions are mostly money. */
 function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<string, unknown>>): string {
-  if (value < 0) return "Write 0 to deny every call, or unlimited to leave the limit out.";
+  if (value < 0) return "Write 0 to deny every call, or unlimited to count calls and deny none.";
   if (value > Number.MAX_SAFE_INTEGER || Number.isNaN(value)) return "Write unlimited, or count in a larger unit.";
   if (Number.isInteger(value))
     return algorithm === "token-bucket"

@@ -72,6 +72,44 @@ describe("readPolicy", () => {
     );
   });
 
+  it("refuses quotas that calls bring where not each of them could be one of the limit's", () => {
+    const from = (usual: unknown, max: unknown) => ({ from: "call", default: usual, max });
+    const rate = { algorithm: "token-bucket", window: "1h" };
+    const most = Math.floor(2 ** 51 / 3_600_000);
+    const number = "a number, because this limit has a largest quota";
+    const exact = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
+    const whole = "a whole number from 0 to 9007199254740991, an amount such as 200k or $0.05, or unlimited";
+    const cases: [limit: object, ...faults: string[]][] = [
+      [{ quota: from(5, 5) }],
+      [{ quota: from(0, "unlimited") }],
+      [{ quota: from("unlimited", "unlimited") }],
+      [{ quota: from(6, 5) }, "quota.default: at most max; 6"],
+      [{ quota: from("unlimited", 5) }, 'quota.default: at most max; "unlimited"'],
+      [{ algorithm: "concurrency", quota: from(1, 1_000) }],
+      [{ algorithm: "concurrency", quota: from(1, 1_001) }, "quota.max: at most 1000 units in use at once; 1001"],
+      [{ algorithm: "concurrency", quota: from(1, "unlimited") }, `quota.max: ${number}; "unlimited"`],
+      [{ distinct: "session", quota: from(1, 1_001) }, "quota.max: at most 1000 values that are counted; 1001"],
+      [{ distinct: "session", quota: from(1, "unlimited") }, `quota.max: ${number}; "unlimited"`],
+      [{ ...rate, quota: from(1, most) }],
+      [{ ...rate, quota: from(1, "unlimited") }, `quota.max: ${number}; "unlimited"`],
+      [{ ...rate, quota: from(1, most + 1) }, `quota.max: ${exact}; ${most + 1}`],
+      [{ ...rate, burst: 10, quota: from(1, 3_600_000_000) }],
+      [
+        { algorithm: "streak", of: "errors", quota: from(1, 5) },
+        `quota: ${whole}; {"from":"call","default":1,"max":5}`,
+      ],
+      [{ quota: { from: "call", default: 1 } }, 'quota: { from: call, default, max }; {"from":"call","default":1}'],
+      [{ quota: from(-1, 5) }, `quota.default: ${whole}; -1`],
+    ];
+    for (const [limit, ...faults] of cases) {
+      assert.deepEqual(
+        faultsOf(policy(limit)),
+        faults.map((fault) => `limits[0].${fault}`),
+        JSON.stringify(limit),
+      );
+    }
+  });
+
   it("refuses a calendar that there is not, and its words elsewhere", () => {
     const TIMEZONE = "a time zone by its IANA name, such as Europe/Berlin";
     const calendar = { quota: 1 };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
+import { algorithmOf } from "./algorithms/registry.ts";
 import { allotmentsOf, definePolicy, type Limit, writtenPolicy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
@@ -17,6 +18,10 @@ function compiled(limit: object): Limit {
   assert.ok(first);
   return first;
 }
+
+const MAX = Number.MAX_SAFE_INTEGER;
+/** What most allotments say beside their numbers. */
+const COUNTED = { isCounted: true, claims: null, windowMs: null };
 
 describe("definePolicy", () => {
   it("fills in what a policy leaves out", () => {
@@ -49,7 +54,7 @@ describe("definePolicy", () => {
       matches: only?.matches,
       selects: null,
       overrideFor: only?.overrideFor,
-      allotment: { quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9), windowMs: null },
+      allotment: { ...COUNTED, quota: 5, spec, capacity: 5, noticeBelow: 5 * (1 - 0.8 + 1e-9) },
     });
     assert.equal(only?.matches("any tool"), true);
     assert.equal(made.onError, "charge");
@@ -84,8 +89,8 @@ describe("definePolicy", () => {
     assert.equal(byTool?.dimension, "tool");
     assert.deepEqual([...(byTool?.allotments.keys() ?? [])], ["send", "book", "wait"]);
     assert.equal(byTool?.allotments.get("send")?.quota, 1);
-    assert.deepEqual(byTool?.allotments.get("book")?.spec, { ...a?.allotment?.spec, quota: 2 });
-    assert.equal(byTool?.allotments.get("wait"), null);
+    assert.deepEqual(byTool?.allotments.get("book")?.spec, { ...a?.allotment.spec, quota: 2 });
+    assert.equal(byTool?.allotments.get("wait")?.quota, null);
   });
 
   it("says how units are held", () => {
@@ -124,7 +129,9 @@ describe("definePolicy", () => {
       [true, true, false, false],
     );
     const said: Record<string, string> = { plan: "7", user: "u" };
-    assert.equal(limit?.overrideFor((name) => said[name])?.allotment, null);
+    const spec: LimitSpec = { ...(limit?.allotment.spec as { algorithm: "budget" }), quota: MAX } as LimitSpec;
+    const free = { ...COUNTED, quota: null, spec, capacity: MAX, noticeBelow: 0 };
+    assert.deepEqual(limit?.overrideFor((name) => said[name])?.allotment, free);
     assert.equal(
       limit?.overrideFor((name) => (name === "plan" ? "7" : undefined)),
       undefined,
@@ -300,7 +307,7 @@ describe("definePolicy", () => {
       overrides: [{ when: { plan: "pro" }, quota: "2s" }],
     });
     const named = spans.quotas[0]?.allotments;
-    assert.deepEqual([named?.get("a")?.quota, named?.get("b"), spans.allotment], [1000, null, null]);
+    assert.deepEqual([named?.get("a")?.quota, named?.get("b")?.quota, spans.allotment.quota], [1000, null, null]);
     assert.equal(spans.overrides[0]?.allotment?.quota, 2000);
   });
 
@@ -309,7 +316,7 @@ describe("definePolicy", () => {
     const made = compiled(calendar);
     assert.deepEqual(made.calendar, { every: "day", timezone: "UTC", anchorDay: 1 });
     const spec: LimitSpec = { algorithm: "fixed-window", quota: 5, align: "calendar", boundaries: [0, 0, 0] };
-    assert.deepEqual(made.allotment, { quota: 5, spec, capacity: 5, noticeBelow: 0, windowMs: null });
+    assert.deepEqual(made.allotment, { ...COUNTED, quota: 5, spec, capacity: 5, noticeBelow: 0 });
     const week = compiled({ ...calendar, window: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     assert.deepEqual(week.calendar, { every: "week", timezone: "Europe/Berlin", anchorDay: 7 });
     for (const limit of [
@@ -339,14 +346,48 @@ describe("definePolicy", () => {
     }
   });
 
+  it("allots what is unlimited by numbers that are exact, and counts it where that has a meaning", () => {
+    const free = (limit: object) => {
+      const { quota, spec, capacity, isCounted, noticeBelow } = compiled({ quota: "unlimited", ...limit }).allotment;
+      assert.deepEqual([quota, noticeBelow, capacity], [null, 0, algorithmOf(spec).capacity(spec)]);
+      return [capacity, isCounted];
+    };
+    assert.deepEqual(free({}), [MAX, true]);
+    for (const algorithm of ["fixed-window", "sliding-window"]) {
+      assert.deepEqual(free({ algorithm, window: "1m" }), [MAX, true]);
+    }
+    assert.deepEqual(free({ algorithm: "elapsed" }), [MAX, true]);
+    assert.deepEqual(free({ algorithm: "streak", of: "errors" }), [MAX, true]);
+    assert.deepEqual(free({ algorithm: "concurrency" }), [MAX, false]);
+    assert.deepEqual(free({ algorithm: "token-bucket", window: "1m" }), [2 ** 51 - 1, false]);
+  });
+
+  it("allots a quota that calls bring, at most its max, and the default to others", () => {
+    const { allotment } = compiled({ quota: { from: "call", default: 5, max: 100 }, notice: { at: 0.5 } });
+    assert.deepEqual([allotment.quota, allotment.capacity], [5, 5]);
+    const of = (claim: number | "unlimited") => allotment.claims?.allotmentFor(claim);
+    assert.deepEqual([of(7)?.quota, of(100)?.quota, of(101)?.quota, of("unlimited")?.quota], [7, 100, 100, 100]);
+    assert.equal(of(7), of(7));
+    assert.equal(of(7)?.claims, allotment.claims);
+    assert.equal(of(10)?.noticeBelow, 10 * (1 - 0.5 + 1e-9));
+    const open = compiled({ quota: { from: "call", default: "unlimited", max: "unlimited" } }).allotment;
+    assert.deepEqual([open.quota, open.claims?.allotmentFor(MAX).quota], [null, MAX]);
+    const rate = compiled({ window: "1h", algorithm: "token-bucket", quota: { from: "call", default: 1, max: 60 } });
+    assert.deepEqual(rate.allotment.claims?.allotmentFor(60).spec, {
+      algorithm: "token-bucket",
+      burst: 60,
+      levelPerUnit: 60_000,
+      levelPerMs: 1,
+    });
+  });
+
   it("lists every allotment of a limit, the one for all others first", () => {
     const quotas = { tool: { search: 3, wait: "unlimited" }, plan: { pro: 50 } };
     const limit = compiled({ quota: 5, quotas, overrides: [{ when: { user: "u" }, quota: 7 }] });
     assert.deepEqual(
       allotmentsOf(limit).map(({ quota }) => quota),
-      [5, 3, 50, 7],
+      [5, 3, null, 50, 7],
     );
-    assert.deepEqual(allotmentsOf(compiled({ quota: "unlimited" })), []);
   });
 
   it("returns a policy that was made before as it is, and makes immutable ones", () => {

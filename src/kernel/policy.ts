@@ -3,6 +3,7 @@
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
+import type { Claims } from "./claims.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
@@ -30,25 +31,31 @@ const MAX_HINTS = 100;
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
 export interface Allotment {
-  readonly quota: number;
+  /** `null`: unlimited. The bucket is charged, and the limit denies nothing. */
+  readonly quota: number | null;
+  /** Of an unlimited quota: the largest that all arithmetic is exact for. */
   readonly spec: LimitSpec;
   /** Most units that can be used at once. */
   readonly capacity: number;
+  /** Whether there is anything to count. Not in an unlimited token bucket, which has no rate, nor in unlimited slots. */
+  readonly isCounted: boolean;
+  /** How calls bring other quotas; `null` where they cannot. */
+  readonly claims: Claims | null;
   /** With fewer units left the model is told so; 0 for never. */
   readonly noticeBelow: number;
   /** How long its window is; `null` where it has no fixed length. */
   readonly windowMs: number | null;
 }
 
-/** An allotment for some calls; `null` where the limit does not apply to them. */
+/** An allotment for some calls. */
 export interface Override {
-  readonly allotment: Allotment | null;
+  readonly allotment: Allotment;
 }
 
-/** Allotments by the values of a dimension; `null` where the limit does not apply. */
+/** Allotments by the values of a dimension. */
 export interface Quotas {
   readonly dimension: Dimension;
-  readonly allotments: ReadonlyMap<string, Allotment | null>;
+  readonly allotments: ReadonlyMap<string, Allotment>;
 }
 
 /** What the policy knows of a tool. */
@@ -105,8 +112,8 @@ export interface Limit {
   readonly onError: OnError | null;
   /** Other allotments by dimension: the first that has an entry for the call wins. */
   readonly quotas: readonly Quotas[];
-  /** For every other call; `null` where the limit does not apply. */
-  readonly allotment: Allotment | null;
+  /** For every other call. */
+  readonly allotment: Allotment;
 }
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
@@ -136,8 +143,7 @@ export interface Policy {
 /** Every allotment of a limit, the one for all others first. */
 export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
   const named = quotas.flatMap(({ allotments }) => [...allotments.values()]);
-  const all = [allotment, ...named, ...overrides.map((override) => override.allotment)];
-  return all.filter((each) => each !== null);
+  return [allotment, ...named, ...overrides.map((override) => override.allotment)];
 }
 
 /** A policy, and what the compiler knows of it. */

@@ -10,6 +10,7 @@ import type {
   WellKnownBucket,
   WellKnownCall,
 } from "./call.ts";
+import type { ClaimedQuota } from "./claims.ts";
 
 declare const TYPES: unique symbol;
 declare const REASON: unique symbol;
@@ -21,6 +22,8 @@ export interface PolicyTypes {
   /** Dimensions that a call may have; `string` where only the run time knows. */
   readonly accepted: string;
   readonly unit: string;
+  /** Limits that take quotas from calls; `string` where only the run time knows. */
+  readonly claimed: string;
 }
 
 /** What is known of a policy that is read at run time, as from a file: a call may have dimensions of any name. */
@@ -58,6 +61,9 @@ type OwnValue<Name> = Name extends Derived
 type Own<Name extends string, Word> = string extends Name
   ? object | { readonly [own: string]: unknown }
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
+
+/** Quotas that calls may bring under a policy, by the name of a limit. */
+export type QuotasOf<Source> = { readonly [Limit in TypesOf<Source>["claimed"]]?: ClaimedQuota };
 
 type CostOf<Unit extends string> = string extends Unit ? Cost : { readonly [Each in Unit]?: number };
 
@@ -102,6 +108,7 @@ export type Bound<Types extends PolicyTypes, Given> =
         readonly required: Exclude<Types["required"], Said<Given>>;
         readonly accepted: Types["accepted"];
         readonly unit: Types["unit"];
+        readonly claimed: Types["claimed"];
       }
     : never;
 
@@ -153,6 +160,13 @@ type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | 
     ? Extract<Limit["unit"], string> | (undefined extends Limit["unit"] ? "calls" : never)
     : "calls";
 
+/** The names of limits whose quota calls may bring. */
+type Claimed<Limit> = Limit extends { readonly quota: infer Quota; readonly name: infer Name extends string }
+  ? [Extract<Quota, object>] extends [never]
+    ? never
+    : Name
+  : never;
+
 /** What `defaults` say of calls that lack a dimension. */
 type DefaultOf<Source> = Source extends { readonly defaults: infer Defaults }
   ? OnMissingOf<Defaults, "error">
@@ -163,6 +177,7 @@ interface Written<Limits extends readonly unknown[], Default> extends PolicyType
   readonly required: number extends Limits["length"] ? never : Required<Limits[number], Default>;
   readonly accepted: WellKnown | Owed<Per<Limits[number]> | Distinct<Limits[number]> | Chosen<Limits[number]>>;
   readonly unit: Unit<Limits[number]>;
+  readonly claimed: Claimed<Limits[number]>;
 }
 
 /** What is known of each policy of a union. */
@@ -183,5 +198,6 @@ export type TypesOf<Source> =
         readonly required: keyof RequiredKeys<Known> & string;
         readonly accepted: Known["accepted"];
         readonly unit: Known["unit"];
+        readonly claimed: Known["claimed"];
       }
     : never;

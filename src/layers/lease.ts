@@ -434,8 +434,8 @@ function settledLoans(bucket: string, loans: readonly string[]): StoreRequest[] 
 function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
   if (mode !== "judge" || once !== undefined || wait !== undefined) return false;
   for (let i = 0; i < steps.length; i++) {
-    const { event, shadow } = steps[i] as Step;
-    if (event.type !== "charge" || event.seen !== undefined || shadow === true) return false;
+    const { event } = steps[i] as Step;
+    if (event.type !== "charge" || event.seen !== undefined) return false;
   }
   return true;
 }

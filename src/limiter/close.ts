@@ -48,6 +48,7 @@ export async function closeLimiter(shared: Shared, withinMs: number): Promise<vo
   const endsAtMs = monotonicClock.nowMs() + withinMs;
   const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
   shared.setup?.close();
+  shared.quotas.close();
   for (const fail of [...shared.sleepers]) fail(limiterClosed());
   // A call that is rejected gives its place back.
   while (shared.waits.size > 0) await Promise.allSettled(shared.waits);

@@ -2,6 +2,7 @@
 
 import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
 import { argsOf, type Match, resolveMatches, stepOf, valueIn } from "../kernel/charge.ts";
+import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
 import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
@@ -11,6 +12,7 @@ import type { Policy } from "../kernel/policy.ts";
 import {
   holdIdOf,
   holdNameOf,
+  isOnlyRead,
   isPerArgs,
   newHoldId,
   type Part,
@@ -31,6 +33,8 @@ export interface Asked {
   readonly policy: Policy;
   readonly matches: readonly Match[];
   readonly parts: readonly Part[];
+  /** Those that came with the call. */
+  readonly quotas: ClaimedQuotas | undefined;
   /** Of the holds, instead of the limits' own. */
   readonly leaseMs?: number | undefined;
   /** Whether it may wait for its turn. */
@@ -58,6 +62,8 @@ const MODES = { consume: "judge", record: "force", peek: "peek", reserve: "judge
 /** What nearly every charge asks, for all of them. */
 const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
 
+const CHARGE_NOTHING: StepEvent = { type: "charge", cost: 0 };
+
 const PARTS = {
   consume: spentParts,
   record: spentParts,
@@ -66,10 +72,18 @@ const PARTS = {
   run: runParts,
 } as const;
 
-/** What is asked for a call, with the dimensions bound to it, by the policy in force. */
-export function askedFor({ policy, prefix }: Shared, verb: Asked["verb"], call: Call): Asked {
-  const matches = resolveMatches(policy, prefix, call);
-  return { verb, call, policy, matches, parts: PARTS[verb](matches, policy, call) };
+/** What is asked for a call, with the dimensions bound to it, by the policy in force. A promise where a quota is looked up. */
+export function askedFor(
+  { policy, prefix, quotas }: Shared,
+  verb: Asked["verb"],
+  call: Call,
+  given: ClaimedQuotas | undefined,
+): Asked | Promise<Asked> {
+  const asked = (matches: readonly Match[]): Asked => {
+    return { verb, call, policy, matches, parts: PARTS[verb](matches, policy, call), quotas: given };
+  };
+  const found = quotas.of(resolveMatches(policy, prefix, call), given);
+  return found instanceof Promise ? found.then(asked) : asked(found);
 }
 
 /** Asks the store for a call. Nobody is told of the decision yet. */
@@ -139,7 +153,9 @@ export function tagOfCall(policy: Policy, call: Call, buckets: readonly { readon
   return first === undefined ? null : tagOf(first.key);
 }
 
-function eventOf({ event, cost, limit, seen }: Part, id: string, leaseMs = limit.leaseMs): StepEvent {
+function eventOf(part: Part, id: string, leaseMs = part.limit.leaseMs): StepEvent {
+  const { event, cost, limit, seen } = part;
+  if (isOnlyRead(part)) return CHARGE_NOTHING;
   if (event === "charge" && seen !== undefined) return { type: "charge", cost, seen };
   if (event === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
   return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
@@ -176,6 +192,6 @@ function firstOf(
     });
   }
   const hold = replay.hold === null ? null : holdIdOf(replay.hold);
-  const first = parts.map((part, i) => ({ ...part, cost: replay.units[i] ?? 0 }));
+  const first = parts.map((part, i) => (isOnlyRead(part) ? part : { ...part, cost: replay.units[i] ?? 0 }));
   return { parts: verb === "run" ? partsHeldBy(hold, first) : first, hold, holdName: replay.hold };
 }

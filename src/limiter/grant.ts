@@ -4,7 +4,8 @@ import type { Bucket } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import { type CallOptions, checkCallOptions } from "./shared.ts";
+import type { Limit } from "../kernel/policy.ts";
+import { checkCallOptions, type QuotaOptions } from "./shared.ts";
 
 /** Units on top of a quota. */
 export interface Grant {
@@ -17,7 +18,7 @@ export interface Grant {
 }
 
 /** How a bucket is changed by hand: granted to, revoked from, or reset. */
-export interface ChangeOptions extends CallOptions {
+export interface ChangeOptions extends QuotaOptions {
   /** Why, for events and the audit log: 1 to 500 characters. Default: none. */
   readonly reason?: string | undefined;
 }
@@ -66,7 +67,7 @@ export function checkGrantId(option: string, id: string): void {
  * @throws MisuseError `invalid-option`
  */
 export function checkChangeOptions(options: ChangeOptions): string | null {
-  checkCallOptions(options, ["signal", "reason"]);
+  checkCallOptions(options, ["signal", "quotas", "reason"]);
   const { reason } = options;
   if (reason === undefined) return null;
   if (typeof reason !== "string" || reason === "" || reason.length > 500) {
@@ -80,9 +81,15 @@ export function checkChangeOptions(options: ChangeOptions): string | null {
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkGrantable({ limit }: Bucket): void {
-  if (limit.reports === null) return;
-  throw invalidOption("limit", "a limit of something that is used, not of outcomes", limit.name);
+export function checkGrantable({ limit, allotment }: Bucket): void {
+  checkUnits(limit);
+  if (allotment.quota !== null) return;
+  throw invalidOption("limit", "a limit with a quota: this bucket is unlimited, and nothing can be added", limit.name);
+}
+
+function checkUnits({ name, reports }: Limit): void {
+  if (reports === null) return;
+  throw invalidOption("limit", "a limit of something that is used, not of outcomes", name);
 }
 
 /**
@@ -91,8 +98,8 @@ export function checkGrantable({ limit }: Bucket): void {
  * @throws MisuseError `invalid-option`
  */
 export function checkRevocable(bucket: Bucket): void {
-  checkGrantable(bucket);
   const { limit, allotment } = bucket;
+  checkUnits(limit);
   if (allotment.spec.algorithm !== "token-bucket") return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";

@@ -1,6 +1,7 @@
 // Units that were set aside for a call, until it is known what it took.
 
 import type { Call, Cost } from "../kernel/call.ts";
+import type { ClaimedQuotas } from "../kernel/claims.ts";
 import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../kernel/decide.ts";
 import { type Allowed, type Usage, usageOf } from "../kernel/decision.ts";
@@ -90,6 +91,8 @@ export interface HoldOf {
   readonly policy: Policy;
   readonly call: Call;
   readonly parts: readonly HeldPart[];
+  /** Of a hold that was found by its id: quotas that came with it. The others are looked up when it is used. */
+  readonly quotas?: ClaimedQuotas;
 }
 
 /** All limits that match a call, with what was asked of each: one that had no price may get an actual. */
@@ -97,7 +100,8 @@ export function heldParts(matches: readonly Match[], parts: readonly Part[]): He
   return matches.map((match) => {
     const part = parts.find(({ key }) => key === match.key);
     const units = part?.cost ?? 0;
-    return { ...match, held: part?.event === "hold" ? units : 0, charged: part?.event === "charge" ? units : 0 };
+    const isHeld = part?.event === "hold" && match.allotment.isCounted;
+    return { ...match, held: isHeld ? units : 0, charged: part?.event === "charge" ? units : 0 };
   });
 }
 
@@ -122,14 +126,15 @@ export function holdOf(shared: Shared, of: HoldOf): Hold {
  */
 export async function settle(
   shared: Shared,
-  of: HoldOf,
+  hold: HoldOf,
   actual: Cost,
   rest: Rest,
   options: CallOptions = {},
   report: OutcomeReport | null = null,
 ): Promise<Settlement> {
   checkCallOptions(options);
-  checkUsage(of.policy, actual);
+  checkUsage(hold.policy, actual);
+  const of = hold.quotas === undefined ? hold : await allotted(shared, hold);
   const unitsOf = (part: HeldPart) => actualOf(part, actual, rest === "onError" ? restOfFailed(of, part) : rest);
   const parts = partsOf(shared, of).filter((part) => part.held > 0 || unitsOf(part) > 0);
   const once = settledOnce(
@@ -152,8 +157,10 @@ export async function settle(
     const expected = `what the hold ${of.id} was settled with before`;
     throw new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual) });
   }
+  // Nothing was held where a quota is unlimited.
+  const found = reply.steps.flatMap(({ hold = [] }, i) => (parts[i]?.allotment.quota === null ? [] : hold));
   return {
-    status: statusOf(reply.steps.flatMap(({ hold = [] }) => hold)),
+    status: statusOf(found),
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
@@ -208,8 +215,8 @@ function restOfFailed({ policy, call }: HoldOf, { limit }: HeldPart): "held" | "
 
 /** What a limit is charged at the end, beyond what it was charged before. */
 function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): number {
-  const { held, charged, limit } = part;
-  if (!limit.isPriced) return 0;
+  const { held, charged, limit, allotment } = part;
+  if (!limit.isPriced || !allotment.isCounted) return 0;
   const named = Object.hasOwn(actual, limit.unit) ? actual[limit.unit] : undefined;
   // Nothing is spent there: what it took has no meaning, and must not make two equal settles differ.
   if (isConcurrency(part)) return held;
@@ -230,9 +237,15 @@ function settledOnce(
   return { key: onceKey(prefix, tag, "settled", name), request: digest(said) };
 }
 
-async function extend(shared: Shared, of: HoldOf, options: HoldOptions = {}): Promise<boolean> {
+/** A hold that was found by its id, with the quotas that its limits have. */
+async function allotted({ quotas }: Shared, { quotas: given, ...hold }: HoldOf): Promise<HoldOf> {
+  return { ...hold, parts: await quotas.of(hold.parts, given) };
+}
+
+async function extend(shared: Shared, hold: HoldOf, options: HoldOptions = {}): Promise<boolean> {
   checkHoldOptions(options);
-  const parts = partsOf(shared, of).filter(({ held }) => held > 0);
+  const of = hold.quotas === undefined ? hold : await allotted(shared, hold);
+  const parts = partsOf(shared, of).filter(({ held, allotment }) => held > 0 && allotment.quota !== null);
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
       const event: StepEvent = { type: "extend", id: of.name, leaseMs: options.leaseMs ?? part.limit.leaseMs };
@@ -271,7 +284,7 @@ export function checkHoldOptions(options: HoldOptions): void {
  * @throws MisuseError `invalid-option`
  */
 export function checkReserveOptions(options: ReserveOptions): void {
-  checkCallOptions(options, ["signal", "leaseMs", "maxWaitMs"]);
+  checkCallOptions(options, ["signal", "quotas", "leaseMs", "maxWaitMs"]);
   const { signal, leaseMs, maxWaitMs } = options;
   checkHoldOptions({ signal, leaseMs });
   checkMaxWait(maxWaitMs);

@@ -25,6 +25,8 @@ const MAX_WORDS = 64;
 /** What is asked for a call, each time it is consumed, and what it is charged. */
 export interface KnownCall extends StoreRequest {
   readonly charges: readonly Priced[];
+  /** Until when the quotas of its limits stay as they are. */
+  readonly freshUntilMs: number;
 }
 
 /** By the value of one dimension: the same by that of the next one, or the call. */
@@ -86,8 +88,16 @@ export class KnownCalls {
   }
 
   /** Keeps what a call came to that was checked, and may come again. */
-  keep(bound: Dimensions, call: Call, { mode, steps }: StoreRequest, charges: readonly Priced[]): KnownCall {
-    if (!this.#isWelcome() || !this.#read(bound, call) || !this.#values.every(isShort)) return { mode, steps, charges };
+  keep(
+    bound: Dimensions,
+    call: Call,
+    { mode, steps }: StoreRequest,
+    charges: readonly Priced[],
+    freshUntilMs = Number.POSITIVE_INFINITY,
+  ): KnownCall {
+    if (!this.#isWelcome() || !this.#read(bound, call) || !this.#values.every(isShort)) {
+      return { mode, steps, charges, freshUntilMs };
+    }
     if (Math.max(this.#kept, this.#tools.size) >= MAX_KNOWN) {
       this.#tools.clear();
       this.#alike.clear();
@@ -110,7 +120,7 @@ export class KnownCalls {
     if (!level.has(last)) this.#kept++;
     if (!areSame(tool.charges, charges))
       tool.charges = charges.map(({ limit, allotment, cost, tool }) => ({ limit, allotment, cost, tool }));
-    const known = { mode, steps, charges: tool.charges };
+    const known = { mode, steps, charges: tool.charges, freshUntilMs };
     level.set(last, known);
     return known;
   }

@@ -5,7 +5,7 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import { allotmentsOf, type Limit, type Policy } from "../kernel/policy.ts";
+import type { Limit, Policy } from "../kernel/policy.ts";
 import type { OnError } from "../kernel/policy-input.ts";
 
 /** A charge, and whether its units are spent at once or held. */
@@ -19,7 +19,7 @@ export interface Part extends Charge {
  * @throws MisuseError `needs-reserve`
  */
 export function spentParts(matches: readonly Match[]): Part[] {
-  const endless = matches.find((match) => isConcurrency(match) && match.price !== 0);
+  const endless = matches.find((match) => isConcurrency(match) && match.allotment.isCounted && match.price !== 0);
   if (endless === undefined) return partsOf(matches, () => "charge");
   const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
   throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
@@ -162,16 +162,22 @@ export function isConcurrency({ allotment }: Bucket): boolean {
   return allotment.spec.algorithm === "concurrency";
 }
 
+/**
+ * Whether a call begins without taking anything of a bucket that is unlimited: nothing has to be set aside there, and no number
+ * of calls is too many. What would be held is booked when the call ends.
+ */
+export function isOnlyRead({ allotment, event }: Pick<Part, "allotment" | "event">): boolean {
+  return allotment.quota === null && (event === "hold" || !allotment.isCounted);
+}
+
 /** Whether the buckets of a limit are those of one of another policy, and keep another kind of state. */
 export function isRestarted({ limits }: Policy, limit: Limit): boolean {
   const other = limits.find(({ name, per }) => name === limit.name && per.join() === limit.per.join());
-  const [kind, otherKind] = [kindOf(limit), other === undefined ? null : kindOf(other)];
-  return kind !== null && otherKind !== null && kind !== otherKind;
+  return other !== undefined && kindOf(limit) !== kindOf(other);
 }
 
-function kindOf(limit: Limit): SpentState["kind"] | null {
-  const [allotment] = allotmentsOf(limit);
-  return allotment === undefined ? null : algorithmOf(allotment.spec).kind;
+function kindOf({ allotment }: Limit): SpentState["kind"] {
+  return algorithmOf(allotment.spec).kind;
 }
 
 /** Nothing where the price is 0. An unknown price takes nothing, and is denied when nothing is left. */

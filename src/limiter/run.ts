@@ -49,7 +49,7 @@ export interface RunOptions extends ReserveOptions {
  * @throws MisuseError `invalid-option`
  */
 export function checkRunOptions(options: RunOptions): ReserveOptions {
-  checkCallOptions(options, ["signal", "leaseMs", "maxWaitMs", "isActive"]);
+  checkCallOptions(options, ["signal", "quotas", "leaseMs", "maxWaitMs", "isActive"]);
   const { isActive, ...holdOptions } = options;
   if (isActive !== undefined && typeof isActive !== "function") throw invalidOption("isActive", "a function", isActive);
   return holdOptions;
@@ -64,7 +64,7 @@ export interface Begun {
   readonly hold: Hold;
   /** How much of each unit is held, or was charged when it began. */
   readonly prices: Cost;
-  /** Units of which some are held. */
+  /** Units of which some are held, or are booked at the end where a quota is unlimited. */
   readonly held: readonly string[];
   /** Units that some limit of the policy counts. */
   readonly units: ReadonlySet<string>;
@@ -94,14 +94,15 @@ export function begunHere(
   matches: readonly Match[],
   { leaseMs, replayed }: { readonly leaseMs: number | undefined; readonly replayed: boolean },
 ): Begun {
-  const held = of.parts.filter((part) => part.held > 0).map(({ limit }) => limit);
+  const held = of.parts.filter((part) => part.held > 0);
+  const leased = held.filter(({ allotment }) => allotment.quota !== null).map(({ limit }) => limit);
   return {
     call: of.call,
     hold: holdOf(shared, of),
     prices: pricesOf(of),
-    held: [...new Set(held.map(({ unit }) => unit))],
+    held: [...new Set(held.map(({ limit }) => limit.unit))],
     units: of.policy.units,
-    leaseMs: held.length === 0 ? null : Math.min(...held.map((limit) => leaseMs ?? limit.leaseMs)),
+    leaseMs: leased.length === 0 ? null : Math.min(...leased.map((limit) => leaseMs ?? limit.leaseMs)),
     maxHoldMs: of.policy.maxHoldMs,
     clock: shared.clock,
     reports: matches.some(({ limit }) => limit.reports !== null),
@@ -173,7 +174,7 @@ interface Ending {
  * function has done.
  */
 async function end(begun: Begun, actual: Cost, rest: Rest, { booked, outcome }: Ending): Promise<void> {
-  const isPlain = begun.leaseMs === null && Object.keys(actual).length === 0;
+  const isPlain = begun.held.length === 0 && Object.keys(actual).length === 0;
   if (outcome !== null && booked === null && !begun.replayed) {
     const events = isPlain ? (["report-error"] as const) : (["settle-error", "report-error"] as const);
     await trying(begun, events, () => begun.settleWith(outcome, actual, rest));

@@ -2,6 +2,7 @@
 
 import { type Clock, monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
+import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
 import type { BucketUsage, Decision, Priced } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
@@ -13,6 +14,7 @@ import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { Grant } from "./grant.ts";
 import type { HoldLimit } from "./keep-alive.ts";
 import type { KnownCalls } from "./known-calls.ts";
+import type { QuotaEvent, Quotas } from "./quotas.ts";
 import type { SetupEvent, SetupWatch } from "./setup.ts";
 import type { SlotRows } from "./slots.ts";
 import type { UnusableUsage } from "./usage.ts";
@@ -47,6 +49,8 @@ export type LimiterEvent =
       readonly reason: HoldLimit;
       readonly heldMs: number;
     }
+  /** A quota could not be looked up: the bucket keeps its last one, or has the policy's `default`. */
+  | QuotaEvent
   /** What came of a call that `run` made could not be reported. */
   | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
   /**
@@ -76,6 +80,15 @@ export type LimiterEvent =
       readonly reason: string | null;
     };
 
+/** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
+export interface QuotaOptions extends CallOptions {
+  /**
+   * Quotas by the name of a limit, for limits with `quota: { from: call }`: each a whole number, or `unlimited`. What is more
+   * than the `max` of the policy counts as `max`. They come before what the limiter's `quotas` say.
+   */
+  readonly quotas?: ClaimedQuotas | undefined;
+}
+
 /** How one call is made. */
 export interface CallOptions {
   /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
@@ -88,6 +101,7 @@ export interface Shared {
   /** What calls came to under that policy. */
   known: KnownCalls;
   readonly prefix: string;
+  readonly quotas: Quotas;
   readonly store: Store;
   /** How long the store may take for a decision; `undefined`: as long as it takes. */
   readonly deadlineMs: number | undefined;

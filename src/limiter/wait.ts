@@ -8,11 +8,11 @@ import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/holds.ts";
 import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";
-import { askStore, type CallOptions, checkCallOptions, checkOpen, type Shared, tellEvent } from "./shared.ts";
+import { askStore, checkCallOptions, checkOpen, type QuotaOptions, type Shared, tellEvent } from "./shared.ts";
 import { LONGEST_PAUSE_MS, SlotSeat } from "./slots.ts";
 
 /** How a call waits. */
-export interface WaitOptions extends CallOptions {
+export interface WaitOptions extends QuotaOptions {
   /**
    * How long the call may wait until it is allowed, 0 to 3,600,000 ms; a call that has to wait exactly as long waits.
    * Default 0. Calls of a token bucket (`token-bucket`) are served in the order in which they came to the store, at the rate of the
@@ -40,7 +40,7 @@ export const LONGEST_WAIT_MS = 3_600_000;
  * @throws MisuseError `invalid-option`
  */
 export function checkWaitOptions(options: WaitOptions): void {
-  checkCallOptions(options, ["signal", "maxWaitMs"]);
+  checkCallOptions(options, ["signal", "quotas", "maxWaitMs"]);
   checkMaxWait(options.maxWaitMs);
 }
 
@@ -70,7 +70,7 @@ async function wait(shared: Shared, first: Asked, options: AbandonableOptions): 
       const left = leftMs();
       const wait = left === 0 ? undefined : { id: place, maxMs: left };
       if (known === null && shared.policy !== asked.policy) {
-        asked = { ...asked, ...askedFor(shared, asked.verb, asked.call) };
+        asked = { ...asked, ...(await askedFor(shared, asked.verb, asked.call, asked.quotas)) };
       }
       const decided: Decided = known ?? (await decideCall(shared, { ...asked, wait }, { signal }));
       known = null;
@@ -117,7 +117,7 @@ async function queueUp(
   const { clock, slots } = shared;
   const endsAtMs = clock.nowMs() + leftMs;
   const buckets = asked.parts
-    .filter((part) => isConcurrency(part) && part.limit.mode === "enforce")
+    .filter((part) => isConcurrency(part) && part.limit.mode === "enforce" && part.allotment.isCounted)
     .map(({ key }) => key);
   const bucket = slots.busyAmong(buckets);
   if (bucket === undefined || !seat.join(bucket)) return null;
@@ -177,7 +177,9 @@ function isRow({ allotment }: Part): boolean {
 
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */
 async function turn(shared: Shared, asked: Asked, decided: Decided, options: AbandonableOptions): Promise<void> {
-  const rows = asked.parts.filter((part) => isRow(part) && part.limit.mode === "enforce").map(({ key }) => key);
+  const rows = asked.parts
+    .filter((part) => isRow(part) && part.limit.mode === "enforce" && part.allotment.isCounted)
+    .map(({ key }) => key);
   try {
     const waitedMs = decided.decision.replayed && !shared.isStoreClock ? await sinceMs(shared, asked, decided) : 0;
     const atMs = promisedAtMs(shared, decided, decided.waitMs - waitedMs);

@@ -1,6 +1,5 @@
 // Limits and overrides that can never apply, or say what another has said.
 
-import type { DurationInput, QuotaInput } from "../kernel/policy-input.ts";
 import { patternsOf } from "../kernel/selector.ts";
 import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";
 import { didYouMean, type Known, type KnownLimit, ofValue, quoted, type Warnings } from "./warning.ts";
@@ -53,16 +52,10 @@ export function* unitWarnings({ unit, keys }: KnownLimit, { limits, pricedUnits 
 
 /** Of a limit that limits nothing. */
 export function* limitWarnings({ limit, keys, appliesTo }: KnownLimit, { groupOf }: Known): Warnings {
-  const { per, quota, quotas = {}, overrides = [] } = limit;
+  const { per } = limit;
   if (per.includes("group") && ![...groupOf.keys()].some(appliesTo)) {
     const message = "It limits nothing: it is per group, and no tool that it is for has a group.";
     yield ofValue("no-effect", [...keys, "per"], message, 'Give the tools a group in "tools".');
-  }
-  const named = Object.values<Readonly<Record<string, QuotaInput | DurationInput>>>(quotas).flatMap(Object.values);
-  const others = [...named, ...overrides.map((override) => override.quota)];
-  if (quota === "unlimited" && others.every((each) => each === "unlimited")) {
-    const message = "It limits nothing: all of its quotas are unlimited.";
-    yield ofValue("no-effect", keys, message, "Give it a quota, or remove it.");
   }
 }
 

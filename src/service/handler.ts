@@ -249,6 +249,9 @@ function logEvent(log: Log, event: LimiterEvent): void {
   else if (event.type === "usage-unusable") {
     const { unit, expected, got } = event;
     log.warn({ unit, expected, got }, "usage that was settled cannot be used");
+  } else if (event.type === "quota.unresolved") {
+    const { limit, failures, error } = event;
+    log.warn({ limit, failures, problem: reasonOf(error) }, "a quota could not be looked up");
   } else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
 }
 

@@ -33,9 +33,9 @@ export function limiterFor(options: Partial<LimiterOptions> = {}) {
   const events: LimiterEvent[] = [];
   const store = options.store ?? memoryStore({ clock });
   const limiter = createLimiter({ policy: POLICY, onEvent: (event) => events.push(event), ...options, store });
-  /** Units used of each limit of a session. */
+  /** Units used of each limit of a session, but for unlimited ones. */
   const used = async (session = "s1") => {
-    const usages = await limiter.usage({ session, user: "u1" });
+    const usages = (await limiter.usage({ session, user: "u1" })).filter(({ quota }) => quota !== null);
     return Object.fromEntries(usages.map(({ limit, used }) => [limit, used]));
   };
   return { clock, events, limiter, store, used };

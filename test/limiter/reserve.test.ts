@@ -22,6 +22,7 @@ describe("reserve", () => {
         ["calls", 1, 4],
         ["tokens", 400, 600],
         ["money", 300, 700],
+        ["at-once", 1, null],
       ],
     );
     assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 300 });
@@ -112,7 +113,7 @@ describe("reserve", () => {
     const held = allowed(await limiter.reserve({ ...call, cost: { tokens: 0 } }));
     assert.deepEqual(
       held.verdicts.map(({ limit }) => limit),
-      ["calls"],
+      ["calls", "at-once"],
     );
     await held.hold.settle({ tokens: 20 });
     assert.deepEqual(await used(), { calls: 1, tokens: 20, money: 0 });

@@ -39,7 +39,7 @@ const sides: Record<string, (more?: object) => Promise<Side>> = {
 
 function sideOf(limiter: Limiter, events: LimiterEvent[]): Side {
   const used = async () => {
-    const usages = await limiter.usage({ session: "s1", user: "u1" });
+    const usages = (await limiter.usage({ session: "s1", user: "u1" })).filter(({ quota }) => quota !== null);
     return Object.fromEntries(usages.map(({ limit, used }) => [limit, used]));
   };
   return { limiter, events, used };

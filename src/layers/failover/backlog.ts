@@ -218,6 +218,8 @@ export class Backlog {
   #sum(changes: Map<string, string | null>, { bucket, limit, event }: Step, atMs: number, local: LimitSpec): void {
     if (event.type !== "charge") return;
     const { cost, seen } = event;
+    // Only time that elapses begins without a cost.
+    if (cost === 0 && limit.algorithm !== "elapsed") return;
     const key = JSON.stringify(["sum", bucket, sliceOf(limit, atMs), seen ?? null]);
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
@@ -269,7 +271,6 @@ function sliceOf(limit: LimitSpec, atMs: number): string {
 /** What is in a token bucket that has the rate of this instance's share. */
 function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
   if (limit.algorithm !== "token-bucket") return {};
-  if (cost === 0) return before?.level === undefined ? {} : { level: before.level };
   return { level: { limit, state: tokenBucket.book(limit, before?.level?.state, cost, atMs) } };
 }
 

@@ -93,7 +93,8 @@ export class Fallback {
       for (const { bucket, limit } of asked.steps) this.#views.shorten(bucket, limit, nowMs);
     }
     const locals = asked.steps.map((step) => this.#localOf(step, place, nowMs));
-    const worst = locals.map(({ share }) => share.maxOvershoot);
+    // A limit that denies nothing has no bound that could be passed.
+    const worst = locals.filter(({ step }) => step.shadow !== true).map(({ share }) => share.maxOvershoot);
     const degraded: Degraded = {
       reason: failure.code,
       maxOvershoot: worst.some((over) => over === null) ? null : Math.max(0, ...worst.map(Number)),

@@ -45,6 +45,7 @@ export class Views {
       const found = reply.steps[i];
       // A peek answers as if it had charged.
       if (found === undefined || (mode === "peek" && step.event.type !== "read")) continue;
+      if (hasNoRate(step)) continue;
       this.#set(step.bucket, viewOf(step, found, this.get(step.bucket), reply.nowMs));
     }
   }
@@ -81,6 +82,11 @@ export class Views {
     }
     this.#young.set(bucket, view);
   }
+}
+
+/** Whether a step is of a rate that is unlimited, by which nothing is used: how the bucket stands is said by others. */
+function hasNoRate({ limit, event, shadow }: Step): boolean {
+  return limit.algorithm === "token-bucket" && shadow === true && event.type === "charge" && event.cost === 0;
 }
 
 /** Answers that were under way together may come in another order. Where it is much older, the store's clock was set back. */

@@ -1,0 +1,208 @@
+// Which quota a bucket of a limit with `quota: { from: call }` has: the one that came with the call, else what the program's own
+// function says, which is asked once for each bucket and remembered for a while; else the policy's default.
+
+import type { Clock } from "../clock.ts";
+import type { Bucket } from "../kernel/charge.ts";
+import { type ClaimedQuota, type ClaimedQuotas, claimFault } from "../kernel/claims.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import { QuestionQueue } from "./quota-questions.ts";
+
+/** What is asked for a bucket. */
+export interface QuotaQuestion {
+  /** The limit's name. */
+  readonly limit: string;
+  /** Whose bucket it is: the values of the limit's `per`; `null` for all calls that lack one (`onMissing: shared`). */
+  readonly dimensions: Readonly<Record<string, string | null>>;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Says the quota of a bucket, at once or later. `undefined`: the policy's `default`.
+ *
+ * What it throws, and what is no quota, changes nothing: the bucket keeps its last quota, or gets the `default`.
+ */
+export type QuotaResolver = (
+  question: QuotaQuestion,
+) => ClaimedQuota | undefined | PromiseLike<ClaimedQuota | undefined>;
+
+/** A resolver gave no quota that can be used. */
+export interface QuotaEvent {
+  readonly type: "quota.unresolved";
+  readonly limit: string;
+  /** Of the bucket that was asked for last. */
+  readonly dimensions: Readonly<Record<string, string | null>>;
+  /** The quota that this bucket has instead; `null`: unlimited. */
+  readonly quota: number | null;
+  /** How many questions about this limit failed since the last of these events. */
+  readonly failures: number;
+  readonly error: unknown;
+}
+
+/** Most buckets whose quota is remembered, in two generations of half as many. */
+export const MAX_QUOTAS = 10_000;
+/** For how long a quota is not asked for again, and for how long after a question that failed, ms. */
+export const FRESH_MS = 60_000;
+export const RETRY_MS = 5_000;
+/** For each limit there is at most one event in this time, ms. */
+const EVENT_EACH_MS = 10_000;
+
+/** What is remembered of a bucket. */
+interface Entry {
+  readonly claim: ClaimedQuota | undefined;
+  /** By the limiter's clock. */
+  readonly freshUntilMs: number;
+  /** The question that this came from. */
+  readonly number: number;
+}
+
+/** Told when a question failed, at most once in a while for each limit. */
+interface Failures {
+  count: number;
+  toldAtMs: number;
+}
+
+/** The quotas of one limiter. */
+export class Quotas {
+  readonly #resolve: QuotaResolver | null;
+  readonly #clock: Clock;
+  readonly #tell: (event: QuotaEvent) => void;
+  readonly #questions = new QuestionQueue();
+  readonly #asking = new Map<string, Promise<ClaimedQuota | undefined>>();
+  #young = new Map<string, Entry>();
+  #old = new Map<string, Entry>();
+  #number = 0;
+  readonly #failures = new Map<string, Failures>();
+
+  /** @param clock by which quotas grow old */
+  constructor(resolve: QuotaResolver | null, clock: Clock, tell: (event: QuotaEvent) => void) {
+    this.#resolve = resolve;
+    this.#clock = clock;
+    this.#tell = tell;
+  }
+
+  /** The buckets with the quotas that hold for them now; the same list where no limit takes another than the policy's. */
+  of<Each extends Bucket>(
+    buckets: readonly Each[],
+    given: ClaimedQuotas = {},
+  ): readonly Each[] | Promise<readonly Each[]> {
+    if (!buckets.some(isClaimed)) return buckets;
+    const claims = buckets.map((bucket) => (isClaimed(bucket) ? this.#claimOf(bucket, given) : undefined));
+    const allot = (known: readonly (ClaimedQuota | undefined)[]) =>
+      buckets.map((bucket, i) => allotted(bucket, known[i]));
+    return claims.some((claim) => claim instanceof Promise)
+      ? Promise.all(claims).then(allot)
+      : allot(claims as (ClaimedQuota | undefined)[]);
+  }
+
+  /** Until when the quotas of some buckets stay as they are, by the limiter's clock. */
+  freshUntilMs(buckets: readonly Bucket[]): number {
+    let untilMs = Number.POSITIVE_INFINITY;
+    if (this.#resolve === null) return untilMs;
+    for (const bucket of buckets) {
+      if (isClaimed(bucket)) untilMs = Math.min(untilMs, this.#find(bucket.key)?.freshUntilMs ?? 0);
+    }
+    return untilMs;
+  }
+
+  /** Ends the questions under way, as if they had failed; nobody is told. */
+  close(): void {
+    this.#questions.close();
+  }
+
+  #claimOf(bucket: Bucket, given: ClaimedQuotas): ClaimedQuota | undefined | Promise<ClaimedQuota | undefined> {
+    const { key, limit } = bucket;
+    if (Object.hasOwn(given, limit.name)) return given[limit.name];
+    if (this.#resolve === null) return undefined;
+    const known = this.#find(key);
+    if (known !== undefined && this.#clock.nowMs() < known.freshUntilMs) return known.claim;
+    return this.#asking.get(key) ?? this.#ask(bucket, this.#resolve);
+  }
+
+  #ask(bucket: Bucket, resolve: QuotaResolver): ClaimedQuota | undefined | Promise<ClaimedQuota | undefined> {
+    const { key, limit, partitionKey } = bucket;
+    const number = ++this.#number;
+    const dimensions = Object.fromEntries(partitionKey);
+    const late = (answer: unknown) => this.#late(bucket, number, answer);
+    let asked: unknown;
+    try {
+      asked = this.#questions.ask((signal) => resolve({ limit: limit.name, dimensions, signal }), late);
+    } catch (error) {
+      return this.#failed(bucket, number, error);
+    }
+    if (!(asked instanceof Promise)) return this.#answered(bucket, number, asked);
+    const claim = asked
+      .then(
+        (answer) => this.#answered(bucket, number, answer),
+        (error) => this.#failed(bucket, number, error),
+      )
+      .finally(() => this.#asking.delete(key));
+    this.#asking.set(key, claim);
+    return claim;
+  }
+
+  #answered(bucket: Bucket, number: number, answer: unknown): ClaimedQuota | undefined {
+    const fault = answer === undefined ? null : claimFault("quotas", answer);
+    if (fault !== null) return this.#failed(bucket, number, new MisuseError("invalid-option", fault));
+    const claim = answer as ClaimedQuota | undefined;
+    this.#put(bucket.key, { claim, freshUntilMs: this.#clock.nowMs() + FRESH_MS, number });
+    return claim;
+  }
+
+  /** An answer that came after its time is taken, unless there is one to a later question. */
+  #late(bucket: Bucket, number: number, answer: unknown): void {
+    if ((this.#find(bucket.key)?.number ?? 0) <= number) this.#answered(bucket, number, answer);
+  }
+
+  #failed(bucket: Bucket, number: number, error: unknown): ClaimedQuota | undefined {
+    const { key, limit, partitionKey } = bucket;
+    const claim = this.#find(key)?.claim;
+    const nowMs = this.#clock.nowMs();
+    this.#put(key, { claim, freshUntilMs: nowMs + RETRY_MS, number });
+    const failures = this.#failures.get(limit.name) ?? { count: 0, toldAtMs: Number.NEGATIVE_INFINITY };
+    this.#failures.set(limit.name, failures);
+    failures.count++;
+    if (nowMs - failures.toldAtMs < EVENT_EACH_MS || this.#questions.isClosed) return claim;
+    const { quota } = allotted(bucket, claim).allotment;
+    const dimensions = Object.fromEntries(partitionKey);
+    this.#tell({ type: "quota.unresolved", limit: limit.name, dimensions, quota, failures: failures.count, error });
+    failures.count = 0;
+    failures.toldAtMs = nowMs;
+    return claim;
+  }
+
+  #find(key: string): Entry | undefined {
+    const young = this.#young.get(key);
+    if (young !== undefined) return young;
+    const old = this.#old.get(key);
+    if (old !== undefined) this.#put(key, old);
+    return old;
+  }
+
+  #put(key: string, entry: Entry): void {
+    if (this.#young.size >= MAX_QUOTAS / 2 && !this.#young.has(key)) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, entry);
+  }
+}
+
+/** Whether a bucket takes a quota that is not the policy's. */
+function isClaimed({ allotment }: Bucket): boolean {
+  return allotment.claims !== null;
+}
+
+function allotted<Each extends Bucket>(bucket: Each, claim: ClaimedQuota | undefined): Each {
+  const { claims } = bucket.allotment;
+  return claims === null || claim === undefined ? bucket : { ...bucket, allotment: claims.allotmentFor(claim) };
+}
+
+/**
+ * Refuses a resolver that is none.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkResolver(resolve: QuotaResolver | undefined): void {
+  if (resolve !== undefined && typeof resolve !== "function") throw invalidOption("quotas", "a function", resolve);
+}
