@@ -27,9 +27,9 @@ interface Lane {
 }
 
 const callOf = (i: number) => ({ tool: "web_search", session: `s${i % SESSIONS}`, turn: `t${i}`, tenant: "acme" });
-const singles = Array.from({ length: 2_000 }, (_, i) => JSON.stringify(callOf(i)));
+const singles = Array.from({ length: 2_000 }, (_, i) => JSON.stringify({ call: callOf(i) }));
 const batches = Array.from({ length: 50 }, (_, i) => {
-  const items = Array.from({ length: BATCH }, (_, j) => ({ op: "consume", ...callOf(i * BATCH + j) }));
+  const items = Array.from({ length: BATCH }, (_, j) => ({ op: "consume", call: callOf(i * BATCH + j) }));
   return JSON.stringify({ items });
 });
 

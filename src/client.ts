@@ -12,7 +12,7 @@ import {
   type Named,
   undoing,
 } from "./client/decide.ts";
-import { type EndableHold, OwnHold, serviceHold } from "./client/holds.ts";
+import { type EndableHold, type OutcomeWords, OwnHold, reportOf, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
 import { askInTime, askOr, type ClientShared, checkOpen } from "./client/shared.ts";
@@ -118,7 +118,7 @@ class RemoteLimiter implements Limiter {
   async peek(call: Call, options: CallOptions = {}): Promise<Decision> {
     checkCallOptions(options);
     const named = this.#named(call, options);
-    return this.#decide("peek", { ...named, body: named.call, isRepeatable: true });
+    return this.#decide("peek", { ...named, sent: named.call, isRepeatable: true });
   }
 
   async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
@@ -128,7 +128,7 @@ class RemoteLimiter implements Limiter {
       const held = await away.limiter.reserve(named.call, { leaseMs: options.leaseMs });
       if (!held.allowed) return { decision: held, made: null };
       const { hold: made, ...decision } = held;
-      return { decision, made: { ...made, fail: made.settle } };
+      return { decision, made: { ...made, fail: made.settle, end: (actual) => made.settle(actual) } };
     });
     return hold === null ? decision : { ...decision, hold: shownHold(hold) };
   }
@@ -145,12 +145,12 @@ class RemoteLimiter implements Limiter {
     let began: About | null = null;
     const { decision, hold, answer } = await this.#hold("begin", named, holdOptions, async (away) => {
       const { decision, begun } = await beginCall(away.limiter, named.call, { leaseMs: holdOptions.leaseMs });
-      began = begun;
+      if (begun !== null) began = { ...begun, heldUnits: begun.held, wantsOutcome: begun.reports };
       if (begun === null) return { decision, made: null };
-      return { decision, made: { ...begun.hold, fail: (actual) => begun.settle(actual, "onError") } };
+      return { decision, made: endable(begun) };
     });
     if (hold === null) return { ...decision, allowed: false };
-    const { held, units, leaseMs, maxHoldMs, reports } = began ?? (answer as About);
+    const { heldUnits: held, units, leaseMs, maxHoldMs, wantsOutcome: reports } = began ?? (answer as About);
     const counted = new Set(units);
     // The service takes what is not named for used as it was held.
     const nothing = Object.fromEntries(held.map((unit) => [unit, 0]));
@@ -164,8 +164,10 @@ class RemoteLimiter implements Limiter {
       maxHoldMs,
       clock: monotonicClock,
       reports,
+      replayed: decision.replayed,
       settle: (actual, rest) =>
         rest === "onError" ? hold.fail(actual) : hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
+      settleWith: (outcome, actual) => hold.end(actual, outcome, this.#told(named.call, outcome)),
       book: (excess) => serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted)).settle(excess),
       reportOutcome: (outcome) => this.#report(named.call, outcome),
       tell: (event) => tellEvent(this.#shared, event),
@@ -179,9 +181,15 @@ class RemoteLimiter implements Limiter {
     for (const [name, value] of Object.entries(whole)) {
       query.set(name, name === "args" ? textOf(value) : String(value));
     }
-    const path = `/v1/usage?${query}`;
-    const { usages } = await this.#alone("usage", { method: "GET", path, isRepeatable: true }, options);
-    return usages;
+    const usages: BucketUsage[] = [];
+    for (let cursor: string | null = null; ; ) {
+      if (cursor !== null) query.set("cursor", cursor);
+      const asked = { method: "GET", path: `/v1/usage?${query}`, isRepeatable: true } as const;
+      const { items, nextCursor } = await this.#alone("usage", asked, options);
+      usages.push(...items);
+      if (nextCursor === null) return usages;
+      cursor = nextCursor;
+    }
   }
 
   async reset(
@@ -199,13 +207,15 @@ class RemoteLimiter implements Limiter {
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
-    options: CallOptions = {},
+    options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
     checkGrant(grant);
-    const { id, units, lastsMs: leaseMs } = grant;
+    const reason = checkChangeOptions(options);
+    const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
-    const { usage: after } = await this.#touch("grant", bucket, { grant }, event, options);
-    if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after });
+    const more = { grant, ...(reason === null ? {} : { reason }) };
+    const { after } = await this.#touch("grant", bucket, more, event, { signal: options.signal });
+    if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after, reason });
     return after;
   }
 
@@ -249,38 +259,39 @@ class RemoteLimiter implements Limiter {
     options.signal?.throwIfAborted();
     checkOpen(this.#shared);
     const whole = mergeDimensions(this.#bound, call, "call");
-    if (whole.idempotencyKey !== undefined) return { call: whole, body: whole, isRepeatable: true };
-    if (!this.#shared.isKeyed) return { call: whole, body: whole, isRepeatable: false };
-    return { call: whole, body: { ...whole, idempotencyKey: crypto.randomUUID() }, isRepeatable: true };
+    if (whole.idempotencyKey !== undefined) return { call: whole, sent: whole, isRepeatable: true };
+    if (!this.#shared.isKeyed) return { call: whole, sent: whole, isRepeatable: false };
+    return { call: whole, sent: { ...whole, idempotencyKey: crypto.randomUUID() }, isRepeatable: true };
   }
 
-  async #decide(op: "consume" | "record" | "peek", { call, body, isRepeatable }: Named): Promise<Decision> {
+  async #decide(op: "consume" | "record" | "peek", named: Named): Promise<Decision> {
     const { away } = this.#shared;
+    const { call, sent, isRepeatable } = named;
     const sentMs = performance.now();
     let isHere = true;
-    const decision = await askOr(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
+    const decision = await askOr(this.#shared, { op, body: { call: sent }, isRepeatable }, async (away, isDoubted) => {
       isHere = false;
-      return decideAway(away, op, { call, body, isRepeatable }, isDoubted);
+      return decideAway(away, op, named, isDoubted);
     });
     if (isHere && op === "consume") away?.learn(call, decision, sentMs);
     return decision;
   }
 
   #wait(named: Named, options: WaitOptions): Promise<Decision> {
-    const item: Item<"consume"> = { op: "consume", body: named.body, isRepeatable: named.isRepeatable };
+    const item: Item<"consume"> = { op: "consume", body: { call: named.sent }, isRepeatable: named.isRepeatable };
     return askInTime(this.#shared, item, options, (away, isDoubted) => decideAway(away, "consume", named, isDoubted));
   }
 
   /** Asks for a decision and a hold. */
   async #hold(
     op: "reserve" | "begin",
-    { call, body, isRepeatable }: Named,
+    { call, sent, isRepeatable }: Named,
     { leaseMs, ...options }: ReserveOptions,
     locally: (away: Away) => Promise<Made>,
   ): Promise<Held> {
     const item: Item<typeof op> = {
       op,
-      body: { ...body, ...(leaseMs === undefined ? {} : { leaseMs }) },
+      body: { call: sent, ...(leaseMs === undefined ? {} : { leaseMs }) },
       isRepeatable,
     };
     const sentMs = performance.now();
@@ -301,23 +312,34 @@ class RemoteLimiter implements Limiter {
       return found;
     }
     const answered: Decision & Partial<HeldAnswer> = found;
-    const { hold: id, held = [], units: _, leaseMs: __, maxHoldMs: ___, reports: ____, ...decision } = answered;
+    const {
+      holdId: id,
+      heldUnits = [],
+      units: _,
+      leaseMs: __,
+      maxHoldMs: ___,
+      wantsOutcome: ____,
+      ...decision
+    } = answered;
     this.#shared.away?.learn(call, decision, sentMs);
     this.#tell(decision, call);
     if (!decision.allowed) return { decision, hold: null, answer: found };
-    const made = decision.replayed ? asFirst(call, decision, held) : call;
+    const made = decision.replayed ? asFirst(call, decision, heldUnits) : call;
     // The reply was checked: an allowed call has a hold.
     return { decision, hold: serviceHold(this.#shared, id as string, made), answer: found };
   }
 
   async #report(call: Call, outcome: Outcome): Promise<void> {
-    const told = "error" in outcome ? { error: true } : { result: this.#sayable(call, outcome.result) };
-    const item: Item<"report"> = { op: "report", body: { call, outcome: told }, isRepeatable: false };
+    const item = reportOf(call, this.#told(call, outcome));
     await askOr(this.#shared, item, async (away, isDoubted) => {
       await away.limiter.reportOutcome(call, outcome);
       if (!isDoubted) away.book({ item: () => item, endsCall: true }, false);
       return null;
     });
+  }
+
+  #told(call: Call, outcome: Outcome): OutcomeWords {
+    return "error" in outcome ? { error: true } : { result: this.#sayable(call, outcome.result) };
   }
 
   /** A result as it is sent: only a hash of one that the service would not take. */
@@ -343,8 +365,7 @@ class RemoteLimiter implements Limiter {
     const body = { limit, dimensions, ...more };
     const asked = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
     const answer = await this.#alone(op, asked, options);
-    const after = "usage" in answer ? answer.usage : answer.after;
-    if (after !== null) this.#shared.away?.touched(whole, event, after);
+    if (answer.after !== null) this.#shared.away?.touched(whole, event, answer.after);
     return answer;
   }
 
@@ -382,6 +403,15 @@ async function close({ wire, away, ending }: ClientShared, withinMs: number): Pr
   ending.abort(limiterClosed());
   await wire.close();
   await away?.close(Math.max(0, endsAtMs - performance.now()));
+}
+
+/** The hold of a call that this process began. */
+function endable({ hold, settle, settleWith }: Begun): EndableHold {
+  return {
+    ...hold,
+    fail: (actual) => settle(actual, "onError"),
+    end: (actual, outcome) => settleWith(outcome, actual, "error" in outcome ? "onError" : "held"),
+  };
 }
 
 /** The same call, with nothing held or charged: to settle it books all of the actual. */

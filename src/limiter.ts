@@ -13,6 +13,7 @@ import {
 import {
   type Bucket,
   bucketOf,
+  type Match,
   mayMatch,
   missingDimension,
   missingIn,
@@ -70,7 +71,7 @@ import {
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
-import { type Outcome, reportOutcome } from "./limiter/report.ts";
+import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
 import {
   type Begun,
   begunHere,
@@ -284,7 +285,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   grant<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
     grant: Grant,
-    options?: Under<Source, QuotaOptions>,
+    options?: Under<Source, ChangeOptions>,
   ): Promise<BucketUsage | null>;
 
   /**
@@ -422,6 +423,15 @@ export function policyOf(limiter: Limiter): Policy | null {
   return (limiter as { readonly policy?: Policy | null }).policy ?? null;
 }
 
+/** How a call ended that `beginCall` began. */
+export interface Ending {
+  readonly usage: Cost;
+  /** Whether units that `usage` does not name take what the `onError` of each limit says. */
+  readonly hasFailed: boolean;
+  /** What came of it, for limits of streaks; `null`: nothing is reported. */
+  readonly outcome: Outcome | null;
+}
+
 /**
  * Ends a call that `beginCall` began, perhaps in another process: as `run` does, with what it used.
  *
@@ -432,11 +442,26 @@ export function endCall(
   limiter: Limiter,
   id: string,
   call: Call,
-  used: Cost,
-  hasFailed: boolean,
+  ending: Ending,
   options?: QuotaOptions,
 ): Promise<Settlement> {
-  return (limiter as StoreLimiter).end(id, call, used, hasFailed, options);
+  return (limiter as StoreLimiter).end(id, call, ending, options);
+}
+
+/**
+ * Some of what `usage` answers, in its order.
+ *
+ * @param limiter one that `createLimiter` made
+ * @returns `isLast`: there is no more behind it
+ * @throws as `usage`
+ */
+export function usagePage(
+  limiter: Limiter,
+  dimensions: BucketDimensions,
+  skip: number,
+  take: number,
+): Promise<{ readonly usages: readonly BucketUsage[]; readonly isLast: boolean }> {
+  return (limiter as StoreLimiter).usagePage(dimensions, skip, take);
 }
 
 /**
@@ -520,29 +545,39 @@ class StoreLimiter implements Limiter {
 
   getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
     this.#checkQuotas(options);
-    return holdOf(this.#shared, this.#known(id, call, options.quotas));
+    return holdOf(this.#shared, this.#known(id, call, options.quotas).of);
   }
 
   /** The second half of `run`, for a function that ran elsewhere. */
-  async end(id: string, call: Call, used: Cost, hasFailed: boolean, options: QuotaOptions = {}): Promise<Settlement> {
+  async end(
+    id: string,
+    call: Call,
+    { usage: used, hasFailed, outcome }: Ending,
+    options: QuotaOptions = {},
+  ): Promise<Settlement> {
     this.#checkQuotas(options);
-    const of = this.#known(id, call, options.quotas);
+    const { of, matches } = this.#known(id, call, options.quotas);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
       tellEvent(this.#shared, { type: "usage-unusable", call: of.call, holdId: id, ...unusable }),
     );
     usage.add(used);
-    return settle(this.#shared, of, usage.end(), hasFailed ? "onError" : "held");
+    const report = outcome === null ? null : reportFor(this.#shared, of.call, matches, outcome);
+    return settle(this.#shared, of, usage.end(), hasFailed ? "onError" : "held", {}, report);
   }
 
   /** A hold that was made before. */
-  #known(id: string, call: Call, quotas: ClaimedQuotas = {}): HoldOf {
+  #known(
+    id: string,
+    call: Call,
+    quotas: ClaimedQuotas = {},
+  ): { readonly of: HoldOf; readonly matches: readonly Match[] } {
     if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
       throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
     }
     const { whole, matches } = this.#matches(call);
     const { policy } = this.#shared;
     const parts = heldParts(matches, partsOfHold(id, matches));
-    return { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts, quotas };
+    return { of: { id, name: holdNameOf(policy, id, whole), policy, call: whole, parts, quotas }, matches };
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
@@ -562,31 +597,40 @@ class StoreLimiter implements Limiter {
     this.#checkReserve(options);
     const { decision, of, matches } = await this.#hold("run", call, { ...options, abandoned });
     if (!decision.allowed) return { decision, begun: null };
-    return { decision, begun: begunHere(this.#shared, of, matches, options.leaseMs) };
+    const { leaseMs } = options;
+    return { decision, begun: begunHere(this.#shared, of, matches, { leaseMs, replayed: decision.replayed }) };
   }
 
   async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
     this.#checkQuotas(options);
-    const { policy, prefix, quotas } = this.#shared;
-    const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
-    checkDimensions(whole, policy.bucketWords);
+    return (await this.usagePage(dimensions, 0, MAX_USAGES, options)).usages;
+  }
+
+  /** Some of `usage`. */
+  async usagePage(dimensions: BucketDimensions, skip: number, take: number, options: QuotaOptions = {}) {
+    const all = this.#buckets(mergeDimensions(this.#bound, dimensions, "dimensions"));
+    const buckets = all.slice(skip, skip + take);
     const usages: BucketUsage[] = [];
-    let buckets: Bucket[] = [];
-    const read = async () => {
-      const read = await quotas.of(buckets, options.quotas);
-      const replies = await this.#touch(read, { type: "read" }, options);
-      usages.push(...replies.map((reply, i) => bucketUsageOf(read[i] as Bucket, reply)));
-      buckets = [];
-    };
+    for (let first = 0; first < buckets.length; first += READ_AT_ONCE) {
+      const some = await this.#shared.quotas.of(buckets.slice(first, first + READ_AT_ONCE), options.quotas);
+      const replies = await this.#touch(some, { type: "read" }, options);
+      usages.push(...replies.map((reply, i) => bucketUsageOf(some[i] as Bucket, reply)));
+    }
+    return { usages, isLast: skip + take >= all.length };
+  }
+
+  /** The buckets of each limit whose dimensions are all given. */
+  #buckets(dimensions: BucketDimensions): Bucket[] {
+    const { policy, prefix } = this.#shared;
+    checkDimensions(dimensions, policy.bucketWords);
+    const buckets: Bucket[] = [];
     for (const limit of policy.limits) {
-      for (const each of named(policy, limit, whole)) {
-        if (usages.length + buckets.length >= MAX_USAGES) throw tooManyUsages();
+      for (const each of named(policy, limit, dimensions)) {
+        if (buckets.length >= MAX_USAGES) throw tooManyUsages();
         buckets.push(bucketOf(policy, prefix, limit, each));
-        if (buckets.length >= READ_AT_ONCE) await read();
       }
     }
-    if (buckets.length > 0) await read();
-    return usages;
+    return buckets;
   }
 
   async reset(
@@ -605,16 +649,17 @@ class StoreLimiter implements Limiter {
   async grant(
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
-    options: QuotaOptions = {},
+    options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
     checkGrant(grant);
-    this.#checkQuotas(options);
+    const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
     checkGrantable(found);
-    const { id, units, lastsMs: leaseMs } = grant;
-    const [reply] = (await this.#touch([found], { type: "grant", id, units, leaseMs }, options)) as [StoreReply];
+    const { id, units, durationMs: leaseMs } = grant;
+    const event = { type: "grant", id, units, leaseMs } as const;
+    const [reply] = (await this.#touch([found], event, options)) as [StoreReply];
     const after = bucketUsageOf(found, reply);
-    tellEvent(this.#shared, { type: "grant", grant, after });
+    tellEvent(this.#shared, { type: "grant", grant, after, reason });
     return after;
   }
 

@@ -4,7 +4,7 @@ import { decide, keysOf, type Step, type StoreReply, type StoreRequest } from ".
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, type Receipt, receiptsKey } from "./kernel/receipts.ts";
 import type { StoredState } from "./kernel/stored.ts";
 import { validTime } from "./store-check.ts";
-import { StoreError, tooManyHolds } from "./store-error.ts";
+import { StoreError, tooManyHolds, TermsError } from "./store-error.ts";
 import type { Terms } from "./store-terms.ts";
 
 /** What a key holds: `undefined` nothing, `null` a text that no version writes. */
@@ -30,7 +30,7 @@ export interface DecidedBatch {
  * @param read what the store holds for a key; asked once for each. With terms also for `MARK_KEY`, and for the
  *   `receiptsKey` of the batch's instance, which has to be locked as buckets are
  * @param nowMs the store's time, read once after everything that is read was locked
- * @throws StoreError `too-late`, `other-incarnation`, `invalid-reply` (the time is not a whole number): nothing is booked
+ * @throws TermsError `too-late`, `other-incarnation`; StoreError `invalid-reply` (the time is not a whole number): nothing is booked
  */
 export function decideBatch(
   requests: readonly StoreRequest[],
@@ -163,10 +163,10 @@ function isMarked(mark: Known, incarnation: string): boolean {
 }
 
 function tooLate(message: string): StoreError {
-  return new StoreError("too-late", message, { transient: true });
+  return new TermsError("too-late", message);
 }
 
 function otherIncarnation(): StoreError {
   const message = "the store has lost what it held since the sender last heard of it";
-  return new StoreError("other-incarnation", message, { transient: true });
+  return new TermsError("other-incarnation", message);
 }

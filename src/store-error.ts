@@ -22,9 +22,6 @@ export const STORE_ERROR_CODES = [
   "loading", // the server has just started, and reads its data
   "unavailable", // the store cannot be reached, opened, read or written
   "invalid-reply", // the store answered something else than it was asked, or a time or a count that is not a whole number
-  "too-late", // the batch came after the instant until which it might be booked
-  "other-incarnation", // the store has lost what it held since the sender last heard of it
-  "unsupported-terms", // the store does not keep the terms of a batch
   "closed", // the store was closed
 ] as const;
 
@@ -57,14 +54,38 @@ export class StoreError extends Error {
 }
 
 /**
+ * Why a store books nothing of a batch by its terms: it came after the instant until which it might be booked, or the store
+ * has lost what it held since the sender last heard of it.
+ */
+export type TermsRefusal = "too-late" | "other-incarnation";
+
+/**
+ * A store with `beat` refuses the terms of a batch. Only the limiter, which sent it, acts on that: to callers the store is
+ * `unavailable`.
+ */
+export class TermsError extends StoreError {
+  readonly refusal: TermsRefusal;
+
+  constructor(refusal: TermsRefusal, message: string, options: { readonly transient: boolean } = { transient: true }) {
+    super("unavailable", message, options);
+    this.refusal = refusal;
+  }
+
+  /** Why the terms of a batch were refused; `null` for other errors. */
+  static refusalOf(error: unknown): TermsRefusal | null {
+    return StoreError.isInstance(error) && "refusal" in error ? (error as TermsError).refusal : null;
+  }
+}
+
+/**
  * Refuses terms, in a store that keeps none.
  *
- * @throws StoreError `unsupported-terms`
+ * @throws StoreError `unsupported-request`
  */
 export function refuseTerms(terms: object = {}): void {
   if (Object.keys(terms).length === 0) return;
   const message = `the store does not keep the terms ${Object.keys(terms).join(", ")}`;
-  throw new StoreError("unsupported-terms", message, { transient: false });
+  throw new StoreError("unsupported-request", message, { transient: false });
 }
 
 /** What a request fails with that `decide` gave no reply. */

@@ -31,7 +31,14 @@ export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
 export { encodeState, type StoredState } from "./kernel/stored.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
 export { decide, decodeState } from "./store-check.ts";
-export { refuseTerms, StoreError, type StoreErrorCode, tooManyHolds } from "./store-error.ts";
+export {
+  refuseTerms,
+  StoreError,
+  type StoreErrorCode,
+  TermsError,
+  type TermsRefusal,
+  tooManyHolds,
+} from "./store-error.ts";
 export type { Beat, Member, Terms } from "./store-terms.ts";
 
 /** How the limiter gathers requests: what one tick asks, and what comes while enough batches are under way. */

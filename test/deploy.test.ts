@@ -285,7 +285,7 @@ async function exposed(): Promise<Map<string, Set<string>>> {
       new Request("http://127.0.0.1/v1/consume", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ tool: "search", session: "s1" }),
+        body: JSON.stringify({ call: { tool: "search", session: "s1" } }),
       }),
     );
   const answers = [await (await consume()).json(), await (await consume()).json()] as { allowed: boolean }[];

@@ -383,7 +383,7 @@ describe("an answer of the service", async () => {
     reserve: { paths: ["decidedAtMs", "verdicts.0.cost"], ask: (client) => client.reserve(fresh()) },
     run: { paths: ["decidedAtMs", "leaseMs"], ask: (client) => client.run(fresh(), () => "ran") },
     usage: {
-      paths: ["usages.0.used", "usages.0.granted", "usages.0.remaining", "usages.0.quota", "usages.0.resetAfterMs"],
+      paths: ["items.0.used", "items.0.granted", "items.0.remaining", "items.0.quota", "items.0.resetAfterMs"],
       ask: (client) => client.usage({ session: "s1" }),
     },
     reset: {
@@ -391,9 +391,8 @@ describe("an answer of the service", async () => {
       ask: (client) => client.reset({ limit: "quota", session: "s1" }),
     },
     grant: {
-      paths: ["usage.used", "usage.granted", "usage.grants.0.units", "usage.grants.0.endsInMs"],
-      ask: (client) =>
-        client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, lastsMs: 1_000, reason: "test" }),
+      paths: ["after.used", "after.granted", "after.grants.0.units", "after.grants.0.endsInMs"],
+      ask: (client) => client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 1_000 }),
     },
     revoke: {
       paths: ["after.used", "after.granted"],

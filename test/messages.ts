@@ -43,7 +43,8 @@ export interface Message {
 /** What is given a text for users beside functions that have a parameter for one, and which argument it is. */
 const SAYING: Readonly<Record<string, number>> = {
   StoreError: 1,
-  ProblemError: 2,
+  ProblemError: 1,
+  TermsError: 1,
   super: 0,
   invalidReply: 0,
   emitWarning: 0,
@@ -131,7 +132,7 @@ function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, numb
       if (index !== undefined) add("text", given[index]);
       // Of an error that is not known by its name, each text that is given to it.
       else if (isNewExpression(node) && isThrown(name)) for (const each of given) add("text", each);
-      if (name === "ProblemError") add("code", given[1]);
+      if (name === "ProblemError") add("code", given[0]);
       // Some errors are given a code before their text.
       if (name === "super") add("text", given[1]);
       if (isLog(node.expression)) add("text", given.at(-1));

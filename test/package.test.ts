@@ -50,6 +50,7 @@ const PUBLIC: Record<string, string[]> = {
   "./store": [
     "MARK_KEY",
     "StoreError",
+    "TermsError",
     "askOne",
     "decide",
     "decideBatch",

@@ -70,7 +70,7 @@ async function callsCompile(limiter: Limiter): Promise<void> {
   const bucket = { limit: "per-workspace", session, workspace: "w1" } as const;
   await limiter.usage({ session, workspace: "w1" });
   await limiter.usage(own);
-  await limiter.grant({ ...bucket, plan: "pro" }, { id: "g1", units: 1, lastsMs: 60_000, reason: "support" });
+  await limiter.grant({ ...bucket, plan: "pro" }, { id: "g1", units: 1, durationMs: 60_000 });
   await limiter.revoke({ limit: "per-workspace", session, workspace: "w1" }, "g1");
   await limiter.reset({ limit: "per-workspace", session, workspace: "w1" });
   await limiter.reportOutcome({ tool, session, workspace: "w1" }, { result: 1 });

@@ -96,7 +96,10 @@ export class Driver {
   }
 
   #wish(call: Call): Wish {
-    return { bucket: this.#ledger.offer(call), sending: { key: `call-${++this.#wishes}`, body: JSON.stringify(call) } };
+    return {
+      bucket: this.#ledger.offer(call),
+      sending: { key: `call-${++this.#wishes}`, body: JSON.stringify({ call }) },
+    };
   }
 
   async #make({ bucket, sending }: Wish, isDoubled = false): Promise<void> {

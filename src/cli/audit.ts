@@ -25,9 +25,11 @@ export function withAuditOption(command: Command): Command {
   return command.option("--audit <file>", "append what is done to this file, as JSON lines; default: to stderr");
 }
 
-/** Adds the options of a command that changes a bucket, but for the reason. */
+/** Adds the options of a command that changes a bucket. */
 export function withChangeOptions(command: Command): Command {
-  return withAuditOption(command).requiredOption("--limit <name>", "the limit's name");
+  return withAuditOption(command)
+    .requiredOption("--limit <name>", "the limit's name")
+    .option("--reason <text>", "why, for the audit log");
 }
 
 /** Where acts of the command line are written. */
@@ -50,7 +52,7 @@ export function cliActor(): string {
 /** Writes down what is about to be done to a bucket, and does it. A service writes its own audit log. */
 export function changeBucket<Result>(
   options: ChangeOptions,
-  about: Pick<Act, "act" | "units" | "grantId">,
+  about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
   change: (limiter: Limiter, bucket: BucketDimensions & { readonly limit: string }) => Promise<Result>,
 ): Promise<Result> {
   const { limit, reason = null } = options;

@@ -9,8 +9,7 @@ import { formatUsages } from "./usage.ts";
 
 interface GrantOptions extends ChangeOptions {
   readonly units: string;
-  readonly lasts: string;
-  readonly reason: string;
+  readonly duration: string;
   readonly id?: string;
 }
 
@@ -22,20 +21,19 @@ export function grantCommand(): Command {
   );
   return withChangeOptions(withBucketOptions(command))
     .requiredOption("--units <n>", "how many")
-    .requiredOption("--lasts <duration>", "how long they are there, such as 1h")
-    .requiredOption("--reason <text>", "why, for the audit log")
+    .requiredOption("--duration <duration>", "how long they are there, such as 1h")
     .option("--id <id>", "names the grant: the same one twice is granted once; a fresh one unless given")
     .action(grant);
 }
 
 async function grant(options: GrantOptions): Promise<void> {
-  const { lasts, reason, id = crypto.randomUUID(), json } = options;
+  const { duration, reason, id = crypto.randomUUID(), json } = options;
   if (!/^\d+$/.test(options.units)) throw invalidOption("--units", "a whole number from 1", options.units);
   const units = Number(options.units);
-  const lastsMs = parseDuration(lasts);
-  if (lastsMs === null) throw invalidOption("--lasts", `a duration such as 30m or 1d, ${LONGEST}`, lasts);
-  const after = await changeBucket(options, { act: "grant", units, grantId: id }, (limiter, bucket) =>
-    limiter.grant(bucket, { id, units, lastsMs, reason }),
+  const durationMs = parseDuration(duration);
+  if (durationMs === null) throw invalidOption("--duration", `a duration such as 30m or 1d, ${LONGEST}`, duration);
+  const after = await changeBucket(options, { act: "grant", units, durationMs, grantId: id }, (limiter, bucket) =>
+    limiter.grant(bucket, { id, units, durationMs }, { reason }),
   );
   if (json) console.log(JSON.stringify(after));
   else if (after === null) console.log("The limit does not apply to these dimensions.");

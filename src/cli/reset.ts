@@ -16,7 +16,6 @@ export function resetCommand(): Command {
     "empty one bucket, named by its limit and all of that limit's dimensions",
   );
   return withChangeOptions(withBucketOptions(command))
-    .option("--reason <text>", "why, for the audit log")
     .option("--yes", "do not ask first, where this is a terminal")
     .action(reset);
 }

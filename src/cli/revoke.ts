@@ -14,10 +14,7 @@ export function revokeCommand(): Command {
   const command = new Command("revoke").description(
     "end a grant of one bucket, named by its limit and all of that limit's dimensions; usage lists the grants",
   );
-  return withChangeOptions(withBucketOptions(command))
-    .requiredOption("--id <id>", "the grant's id")
-    .option("--reason <text>", "why, for the audit log")
-    .action(revoke);
+  return withChangeOptions(withBucketOptions(command)).requiredOption("--id <id>", "the grant's id").action(revoke);
 }
 
 async function revoke(options: RevokeOptions): Promise<void> {

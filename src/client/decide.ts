@@ -2,28 +2,33 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
-import type { Begun } from "../limiter/run.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import { type EndableHold, recordOf } from "./holds.ts";
 import type { Item } from "./wire.ts";
 
-/** A call as it was made, and as it is sent. */
+/** A call as it was made, and as it is sent: under a key. */
 export interface Named {
   readonly call: Call;
-  readonly body: Call;
+  readonly sent: Call;
   readonly isRepeatable: boolean;
 }
 
 /** What a call that has begun is run by. */
-export interface About extends Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "reports"> {
+export interface About {
+  /** Units of which some are held. */
+  readonly heldUnits: readonly string[];
   /** Units that some limit of the policy counts. */
   readonly units: Iterable<string>;
+  readonly leaseMs: number | null;
+  readonly maxHoldMs: number;
+  /** Whether some limit counts outcomes. */
+  readonly wantsOutcome: boolean;
 }
 
 /** What the service answers beside a decision. */
 export interface HeldAnswer extends About {
-  readonly hold: string | null;
+  readonly holdId: string | null;
 }
 
 /** What came of asking for a hold, and what the service answered; `null` where this process did. */
@@ -37,9 +42,9 @@ export type Made =
   | { readonly decision: Denied; readonly made: null };
 
 /** A call at the price that it had when it was sent first, by which its hold is known. */
-export function asFirst(call: Call, { verdicts }: Decision, held: readonly string[]): Call {
+export function asFirst(call: Call, { verdicts }: Decision, heldUnits: readonly string[]): Call {
   const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
-  const units = [...Object.keys(call.cost ?? {}), ...held];
+  const units = [...Object.keys(call.cost ?? {}), ...heldUnits];
   return { ...call, cost: Object.fromEntries(units.map((unit) => [unit, costs.get(unit) ?? 0])) };
 }
 
@@ -47,17 +52,17 @@ export function asFirst(call: Call, { verdicts }: Decision, held: readonly strin
 export async function decideAway(
   away: Away,
   op: "consume" | "record" | "peek",
-  { call, body, isRepeatable }: Named,
+  { call, sent, isRepeatable }: Named,
   isDoubted: boolean,
 ): Promise<Decision> {
   const decision = await away.limiter[op](call);
   if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
   // Nobody would know whether it was charged before.
   if (isDoubted && !isRepeatable) return decision;
-  const record: Booking = { item: () => recordOf(body) };
+  const record: Booking = { item: () => recordOf(sent) };
   away.book(
     {
-      item: () => ({ op, body, isRepeatable }),
+      item: () => ({ op, body: { call: sent }, isRepeatable }),
       answered: (answer) => (op === "record" || (answer as Decision).allowed ? null : record),
     },
     isDoubted,
@@ -70,9 +75,9 @@ export function undoing(item: Item, call: Call): Booking {
   return {
     item: () => item,
     answered: (answer) => {
-      const { hold } = answer as HeldAnswer;
-      if (hold === null) return null;
-      return { item: () => ({ op: "release", body: { hold, call }, isRepeatable: true }) };
+      const { holdId } = answer as HeldAnswer;
+      if (holdId === null) return null;
+      return { item: () => ({ op: "release", body: { holdId, call }, isRepeatable: true }) };
     },
   };
 }

@@ -4,16 +4,26 @@
 import type { Call, Cost } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { checkHoldOptions, type Hold, type HoldOptions, type Settlement } from "../limiter/hold.ts";
+import type { Outcome } from "../limiter/report.ts";
 import { type CallOptions, checkCallOptions } from "../limiter/shared.ts";
 import { endCall, type Limiter } from "../limiter.ts";
 import type { Booking } from "./bookings.ts";
 import { askOr, type ClientShared, checkOpen } from "./shared.ts";
 import type { Item } from "./wire.ts";
 
+/** What came of a call, as it is sent. */
+export type OutcomeWords = { readonly error: true } | { readonly result: unknown };
+
 /** A hold, perhaps of a call that runs and may fail. */
 export interface EndableHold extends Hold {
   /** Settles what a failed call took: units that are not named as the `onError` of each limit says. */
   fail(actual: Cost): Promise<Settlement>;
+  /**
+   * Settles a call, and reports what came of it.
+   *
+   * @param words the outcome as it is sent
+   */
+  end(actual: Cost, outcome: Outcome, words: OutcomeWords): Promise<unknown>;
 }
 
 /**
@@ -25,8 +35,8 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
   if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
     throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
   }
-  const end = (op: "settle" | "release", more: object, locally: (limiter: Limiter) => Promise<Settlement>) => {
-    const item: Item<typeof op> = { op, body: { hold: id, call, ...more }, isRepeatable: true };
+  const end = (op: "settle" | "release" | "end", more: object, locally: (limiter: Limiter) => Promise<Settlement>) => {
+    const item: Item<typeof op> = { op, body: { holdId: id, call, ...more }, isRepeatable: true };
     return askOr(shared, item, async (away, isDoubted) => {
       const settlement = await locally(away.limiter);
       away.book({ item: () => item, endsCall: true }, isDoubted);
@@ -37,11 +47,17 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
     id,
     async settle(actual = {}, options) {
       check(shared, options);
-      return end("settle", { cost: actual }, (limiter) => limiter.getHold(id, call).settle(actual));
+      return end("settle", { usage: actual }, (limiter) => limiter.getHold(id, call).settle(actual));
     },
     async fail(actual) {
       check(shared);
-      return end("settle", { cost: actual, failed: true }, (limiter) => endCall(limiter, id, call, actual, true));
+      const ending = { usage: actual, hasFailed: true, outcome: null };
+      return end("settle", { usage: actual, failed: true }, (limiter) => endCall(limiter, id, call, ending));
+    },
+    async end(actual, outcome, words) {
+      check(shared);
+      const ending = { usage: actual, hasFailed: "error" in outcome, outcome };
+      return end("end", { usage: actual, ...words }, (limiter) => endCall(limiter, id, call, ending));
     },
     async release(options) {
       check(shared, options);
@@ -51,7 +67,7 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
       checkHoldOptions(options);
       check(shared, { signal: options.signal });
       const { leaseMs } = options;
-      const item: Item<"extend"> = { op: "extend", body: { hold: id, call, leaseMs }, isRepeatable: true };
+      const item: Item<"extend"> = { op: "extend", body: { holdId: id, call, leaseMs }, isRepeatable: true };
       const { extended } = await askOr(shared, item, async (away) => {
         return { extended: await away.limiter.getHold(id, call).extend({ leaseMs }) };
       });
@@ -94,8 +110,8 @@ export class OwnHold implements EndableHold {
     return {
       item: () => this.#made,
       answered: (answer) => {
-        const { hold } = answer as { readonly hold: string | null };
-        this.#later = hold === null ? null : serviceHold(this.#shared, hold, this.#call);
+        const { holdId } = answer as { readonly holdId: string | null };
+        this.#later = holdId === null ? null : serviceHold(this.#shared, holdId, this.#call);
         return null;
       },
       dropped: () => {
@@ -120,6 +136,19 @@ export class OwnHold implements EndableHold {
     );
   }
 
+  async end(actual: Cost, outcome: Outcome, words: OutcomeWords): Promise<unknown> {
+    check(this.#shared);
+    const settlement = await this.#end(
+      (hold) => hold.end(actual, outcome, words),
+      () =>
+        this.#later === null
+          ? this.#settleItem(actual, "error" in outcome)
+          : this.#endItem("end", { usage: actual, ...words }),
+      reportOf(this.#call, words),
+    );
+    return settlement;
+  }
+
   async release(options?: CallOptions): Promise<Settlement> {
     check(this.#shared, options);
     return this.#end(
@@ -133,29 +162,57 @@ export class OwnHold implements EndableHold {
     return (this.#later ?? this.#local).extend(options);
   }
 
-  async #end(end: (hold: EndableHold) => Promise<Settlement>, item: () => Item | null): Promise<Settlement> {
+  /** @param apart what is sent beside the item where the service has no hold */
+  async #end<Ended>(
+    end: (hold: EndableHold) => Promise<Ended>,
+    item: () => Item | null,
+    apart: Item | null = null,
+  ): Promise<Ended> {
     if (this.#later) return end(this.#later);
-    const settlement = await end(this.#local);
-    const booking: Booking = { item, endsCall: true, isReady: () => this.#later !== undefined };
-    const now = this.#later === null ? item() : null;
-    if (now !== null) await askOr(this.#shared, now, async (away, isDoubted) => away.book(booking, isDoubted));
-    else if (this.#later === undefined) this.#shared.away?.book(booking, false);
-    return settlement;
+    const ended = await end(this.#local);
+    if (this.#later === null) {
+      for (const each of [item(), apart]) if (each !== null) await this.#send(each);
+    } else if (this.#later === undefined) this.#bookLater(item, apart);
+    return ended;
+  }
+
+  async #send(item: Item): Promise<void> {
+    const booking: Booking = { item: () => item, endsCall: true };
+    await askOr(this.#shared, item, async (away, isDoubted) => {
+      if (item.isRepeatable || !isDoubted) away.book(booking, isDoubted);
+    });
+  }
+
+  #bookLater(item: () => Item | null, apart: Item | null): void {
+    const next: Booking | null = apart === null ? null : { item: () => apart, endsCall: true };
+    this.#shared.away?.book(
+      {
+        item,
+        endsCall: true,
+        isReady: () => this.#later !== undefined,
+        answered: () => (this.#later === null ? next : null),
+      },
+      false,
+    );
   }
 
   /** Where the service has no hold, all of it is booked: it was admitted. */
   #settleItem(actual: Cost, failed: boolean): Item | null {
-    if (this.#later !== null) return this.#endItem("settle", { cost: actual, ...(failed ? { failed } : {}) });
-    const { body } = this.#made;
-    const { leaseMs: _, ...call } = body as Call & { readonly leaseMs?: number };
+    if (this.#later !== null) return this.#endItem("settle", { usage: actual, ...(failed ? { failed } : {}) });
+    const { call } = this.#made.body as { readonly call: Call };
     const { whole, ofFailed } = this.#prices;
     return recordOf({ ...call, cost: { ...(failed ? ofFailed : whole), ...actual } });
   }
 
-  #endItem(op: "settle" | "release", more: object): Item | null {
-    const hold = this.#later?.id;
-    return hold === undefined ? null : { op, body: { hold, call: this.#call, ...more }, isRepeatable: true };
+  #endItem(op: "settle" | "release" | "end", more: object): Item | null {
+    const holdId = this.#later?.id;
+    return holdId === undefined ? null : { op, body: { holdId, call: this.#call, ...more }, isRepeatable: true };
   }
+}
+
+/** Reports what came of a call by itself. Sent twice it would count twice. */
+export function reportOf(call: Call, words: OutcomeWords): Item<"report"> {
+  return { op: "report", body: { call, ...words }, isRepeatable: false };
 }
 
 /** Books a call that the service would not allow, after it was admitted here. */
@@ -163,7 +220,7 @@ export function recordOf(call: Call): Item {
   const { idempotencyKey, ...rest } = call;
   // The caller may send the call once more: under its own key that would contradict this.
   const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}:booked` };
-  return { op: "record", body: { ...rest, ...key }, isRepeatable: idempotencyKey !== undefined };
+  return { op: "record", body: { call: { ...rest, ...key } }, isRepeatable: idempotencyKey !== undefined };
 }
 
 function check(shared: ClientShared, options: CallOptions = {}): void {

@@ -20,7 +20,7 @@ const REQUESTS: ReadonlySet<string> = new Set(["invalid-body", "invalid-query", 
 /** What the service says when it has no room for one more call that waits. */
 const CROWDED = "too-many-waiting";
 /** What the service says, with a status that means "not now", before it has done anything. */
-const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-requests", CROWDED, "overloaded"]);
+const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-in-flight", CROWDED, "overloaded"]);
 /** What clients say when they have not even connected. */
 const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
   "ECONNREFUSED",
@@ -68,7 +68,8 @@ function problemOf(body: unknown): { readonly code: string; readonly detail: str
     code: typeof code === "string" ? code : "",
     detail: typeof detail === "string" ? detail : "",
     faults: (Array.isArray(faults) ? faults : []).map((fault) => ({
-      path: String(fault?.path),
+      // The library names places in the call without it.
+      path: String(fault?.path).replace(/^call\./, ""),
       expected: String(fault?.expected),
       got: String(fault?.got),
     })),

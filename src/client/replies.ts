@@ -107,19 +107,19 @@ const isDecided: Check = (value, path) => {
 };
 const decision = both(object(decisionFields), isDecided);
 const aboutFields: Record<keyof About, Check> = {
-  held: listOf(isText),
+  heldUnits: listOf(isText),
   units: listOf(isText),
   leaseMs: orNull(isLease),
   maxHoldMs: check("a whole number from 1", (value) => isCount(value) && value >= 1),
-  reports: isBoolean,
+  wantsOutcome: isBoolean,
 };
 /** An allowed call has a hold, a denied one has none. */
 const isHeld: Check = (value, path) => {
-  const { allowed, hold } = value as { readonly allowed: boolean; readonly hold: unknown };
-  return allowed ? isHoldId(hold, `${path}.hold`) : oneOf(null)(hold, `${path}.hold`);
+  const { allowed, holdId } = value as { readonly allowed: boolean; readonly holdId: unknown };
+  return allowed ? isHoldId(holdId, `${path}.holdId`) : oneOf(null)(holdId, `${path}.holdId`);
 };
-const reserved = both(object({ ...decisionFields, hold: orNull(isHoldId) }), isDecided);
-const begun = both(object({ ...decisionFields, ...aboutFields, hold: orNull(isHoldId) }), isDecided);
+const reserved = both(object({ ...decisionFields, holdId: orNull(isHoldId) }), isDecided);
+const begun = both(object({ ...decisionFields, ...aboutFields, holdId: orNull(isHoldId) }), isDecided);
 const areTexts: Check = (value, path) => {
   if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
   return firstFault(Object.entries(value), ([name, each]) => isText(each, `${path}.${name}`));
@@ -154,15 +154,16 @@ export interface Replies {
   readonly consume: Decision;
   readonly record: Decision;
   readonly peek: Decision;
-  readonly reserve: Decision & Pick<HeldAnswer, "hold">;
+  readonly reserve: Decision & Pick<HeldAnswer, "holdId">;
   readonly begin: Decision & HeldAnswer;
   readonly settle: Settlement;
   readonly release: Settlement;
   readonly extend: { readonly extended: boolean };
   readonly report: null;
-  readonly usage: { readonly usages: readonly BucketUsage[] };
+  readonly end: Settlement;
+  readonly usage: { readonly items: readonly BucketUsage[]; readonly nextCursor: string | null };
   readonly reset: { readonly before: BucketUsage | null; readonly after: BucketUsage | null };
-  readonly grant: { readonly usage: BucketUsage | null };
+  readonly grant: { readonly after: BucketUsage | null };
   readonly revoke: { readonly revoked: boolean; readonly after: BucketUsage | null };
 }
 
@@ -176,9 +177,10 @@ const CHECKS: Readonly<Record<keyof Replies, Check>> = {
   release: settlement,
   extend: object({ extended: isBoolean }),
   report: oneOf(null),
-  usage: object({ usages: listOf(bucketUsage) }),
+  end: settlement,
+  usage: object({ items: listOf(bucketUsage), nextCursor: orNull(isText) }),
   reset: object({ before: orNull(bucketUsage), after: orNull(bucketUsage) }),
-  grant: object({ usage: orNull(bucketUsage) }),
+  grant: object({ after: orNull(bucketUsage) }),
   revoke: object({ revoked: isBoolean, after: orNull(bucketUsage) }),
 };
 

@@ -48,7 +48,7 @@ const MAX_REPLY_BYTES = 16_000_000;
 const LANES = 8;
 /** Most items that wait. Those that end calls may be twice as many: refused, they would leave what the calls hold in place. */
 export const MAX_QUEUED = 10_000;
-const ENDS: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report"]);
+const ENDS: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report", "end"]);
 /** How often something is sent at most, and how long it waits after the first failure: twice that after the next. */
 const MAX_TRIES = 4;
 const PAUSE_MS = 20;

@@ -24,11 +24,11 @@ export const MISUSE_CODES = [
   "unsupported-limit",
   "missing-cost",
   "needs-reserve",
-  "hold-unknown",
-  "settled-already",
+  "unknown-hold",
+  "already-settled",
   "idempotency-conflict",
   "limiter-closed",
-  "unknown-client",
+  "unsupported-client",
 ] as const;
 
 /** One of `MISUSE_CODES`. */

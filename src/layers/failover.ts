@@ -15,6 +15,7 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
+  TermsError,
 } from "../store.ts";
 import { Backlog, type Journal, MAX_AGE_MS, type OpenBatch, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
@@ -270,7 +271,7 @@ class Failover implements RecoveringStore {
       return replies;
     } catch (error) {
       const failure = this.#failureOf(error);
-      const isLost = failure.code === "other-incarnation" && !isAgain;
+      const isLost = TermsError.refusalOf(failure) === "other-incarnation" && !isAgain;
       if (isOutage(failure) && !isLost) return this.#doubt(requests, number, failure, []);
       // Nothing was booked.
       if (number !== null) this.#backlog.answered(number);
@@ -335,7 +336,7 @@ class Failover implements RecoveringStore {
     this.#awaySinceMs = performance.now();
     this.#tell({ type: "store-away", error: failure });
     this.#recovering = this.#recover();
-    if (failure.code === "other-incarnation") this.#waitFor(this.#recovering);
+    if (TermsError.refusalOf(failure) === "other-incarnation") this.#waitFor(this.#recovering);
   }
 
   /** The store is there, and has to be given what it lost: calls wait for that as for an answer. */
@@ -452,9 +453,9 @@ class Failover implements RecoveringStore {
       return replies;
     } catch (thrown) {
       const error = asStoreError(thrown);
-      if (error.code === "too-late") this.#refusals++;
+      if (TermsError.refusalOf(error) === "too-late") this.#refusals++;
       if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
-      if (error.code === "too-late") this.#backlog.rename();
+      if (TermsError.refusalOf(error) === "too-late") this.#backlog.rename();
       return abandon(error);
     }
   }
@@ -584,9 +585,9 @@ function asStoreError(error: unknown): StoreError {
 }
 
 function tooOld(): StoreError {
-  return new StoreError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
+  return new TermsError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
 }
 
 function lost(): StoreError {
-  return new StoreError("other-incarnation", "the store has lost what it held", { transient: true });
+  return new TermsError("other-incarnation", "the store has lost what it held");
 }

@@ -14,14 +14,12 @@ export interface Grant {
   /** A whole number from 1 to 2^53 - 1. */
   readonly units: number;
   /** How long they are there, in ms; a window that ends before takes them along. */
-  readonly lastsMs: number;
-  /** Why, for readers of the events: 1 to 500 characters. */
-  readonly reason: string;
+  readonly durationMs: number;
 }
 
-/** How a bucket is changed by hand. */
+/** How a bucket is changed by hand: granted to, revoked from, or reset. */
 export interface ChangeOptions extends QuotaOptions {
-  /** Why, for readers of the events: 1 to 500 characters. */
+  /** Why, for events and the audit log: 1 to 500 characters. Default: none. */
   readonly reason?: string | undefined;
 }
 
@@ -44,12 +42,11 @@ export interface Revoked {
  * @throws MisuseError `invalid-option`
  */
 export function checkGrant(grant: Grant): void {
-  checkOptionKeys(grant, ["id", "units", "lastsMs", "reason"], "grant");
-  const { id, units, lastsMs, reason } = grant;
+  checkOptionKeys(grant, ["id", "units", "durationMs"], "grant");
+  const { id, units, durationMs } = grant;
   checkGrantId("grant.id", id);
   checkWhole("grant.units", units, 1, Number.MAX_SAFE_INTEGER);
-  checkWhole("grant.lastsMs", lastsMs, 1, MAX_DURATION_MS);
-  checkReason("grant.reason", reason);
+  checkWhole("grant.durationMs", durationMs, 1, MAX_DURATION_MS);
 }
 
 /**
@@ -73,14 +70,10 @@ export function checkChangeOptions(options: ChangeOptions): string | null {
   checkCallOptions(options, ["signal", "quotas", "reason"]);
   const { reason } = options;
   if (reason === undefined) return null;
-  checkReason("reason", reason);
-  return reason;
-}
-
-function checkReason(option: string, reason: string): void {
   if (typeof reason !== "string" || reason === "" || reason.length > 500) {
-    throw invalidOption(option, "1 to 500 characters", reason);
+    throw invalidOption("reason", "1 to 500 characters", reason);
   }
+  return reason;
 }
 
 /**

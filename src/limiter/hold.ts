@@ -13,6 +13,7 @@ import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
 import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
+import type { OutcomeReport } from "./report.ts";
 import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
 /** How a hold is made or extended. */
@@ -33,7 +34,7 @@ export interface Hold {
    * Books what the call took, whatever that is, and frees the rest. A unit that is not named took what was held. Sent
    * again with equal numbers, it is booked once.
    *
-   * @throws MisuseError `invalid-cost`, `unknown-unit`, `settled-already` (with other numbers), `limiter-closed`
+   * @throws MisuseError `invalid-cost`, `unknown-unit`, `already-settled` (with other numbers), `limiter-closed`
    * @throws StoreError when the store failed; settling once more is safe
    */
   settle(actual?: Cost, options?: CallOptions): Promise<Settlement>;
@@ -41,7 +42,7 @@ export interface Hold {
   /**
    * Frees all units.
    *
-   * @throws MisuseError `settled-already`, `hold-unknown`, `limiter-closed`
+   * @throws MisuseError `already-settled`, `unknown-hold`, `limiter-closed`
    * @throws StoreError when the store failed; releasing once more is safe
    */
   release(options?: CallOptions): Promise<Settlement>;
@@ -49,7 +50,7 @@ export interface Hold {
   /**
    * Lets the hold live longer. Resolves to `false` when it has expired.
    *
-   * @throws MisuseError `invalid-option`, `hold-unknown`, `limiter-closed`
+   * @throws MisuseError `invalid-option`, `unknown-hold`, `limiter-closed`
    * @throws StoreError when the store failed
    */
   extend(options?: HoldOptions): Promise<boolean>;
@@ -118,16 +119,21 @@ export function holdOf(shared: Shared, of: HoldOf): Hold {
   };
 }
 
-/** Ends a hold. */
+/**
+ * Ends a hold.
+ *
+ * @param report what came of the call, for limits that count outcomes: booked together with the units, and once
+ */
 export async function settle(
   shared: Shared,
   hold: HoldOf,
   actual: Cost,
   rest: Rest,
   options: CallOptions = {},
+  report: OutcomeReport | null = null,
 ): Promise<Settlement> {
   checkCallOptions(options);
-  checkCost(hold.policy, actual);
+  checkUsage(hold.policy, actual);
   const of = hold.quotas === undefined ? hold : await allotted(shared, hold);
   const unitsOf = (part: HeldPart) => actualOf(part, actual, rest === "onError" ? restOfFailed(of, part) : rest);
   const parts = partsOf(shared, of).filter((part) => part.held > 0 || unitsOf(part) > 0);
@@ -135,6 +141,7 @@ export async function settle(
     shared,
     of,
     parts.map((part) => [part.key, unitsOf(part)] as const),
+    report,
   );
   const say = (): StoreRequest => {
     const steps = parts.map((part) => {
@@ -142,13 +149,13 @@ export async function settle(
       const event: StepEvent = part.held > 0 ? { type: "settle", id: of.name, units } : { type: "charge", cost: units };
       return stepOf(part, shared.calendar.specOf(part), event);
     });
-    return { mode: "force", steps, ...(once === null ? {} : { once }) };
+    return { mode: "force", steps: [...steps, ...(report?.steps() ?? [])], ...(once === null ? {} : { once }) };
   };
   const reply = await ask(shared, say, options);
   for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
-    throw new MisuseError("settled-already", { path: "actual", expected, got: formatGot(actual) });
+    throw new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual) });
   }
   // Nothing was held where a quota is unlimited.
   const found = reply.steps.flatMap(({ hold = [] }, i) => (parts[i]?.allotment.quota === null ? [] : hold));
@@ -157,6 +164,17 @@ export async function settle(
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
+}
+
+/** Refuses what was used where that is no cost: it is called usage then. */
+function checkUsage(policy: Policy, usage: Cost): void {
+  try {
+    checkCost(policy, usage);
+  } catch (error) {
+    if (!MisuseError.isInstance(error)) throw error;
+    const faults = error.faults.map((fault) => ({ ...fault, path: fault.path.replace(/^cost/, "usage") }));
+    throw new MisuseError(error.code, faults);
+  }
 }
 
 /** What became of a hold, by how each of its buckets found it. */
@@ -211,9 +229,12 @@ function settledOnce(
   { prefix }: Shared,
   { name, policy, call, parts }: HoldOf,
   numbers: readonly (readonly [bucket: string, units: number])[],
+  report: OutcomeReport | null,
 ): Once | null {
   const tag = tagOfCall(policy, call, parts);
-  return tag === null ? null : { key: onceKey(prefix, tag, "settled", name), request: digest(numbers) };
+  if (tag === null) return null;
+  const said = report === null ? numbers : [numbers, report.matches.map(({ key }, i) => [key, report.words[i]])];
+  return { key: onceKey(prefix, tag, "settled", name), request: digest(said) };
 }
 
 /** A hold that was found by its id, with the quotas that its limits have. */
@@ -239,8 +260,8 @@ async function extend(shared: Shared, hold: HoldOf, options: HoldOptions = {}): 
 }
 
 function unknownHold(id: string): MisuseError {
-  return new MisuseError("hold-unknown", {
-    path: "hold",
+  return new MisuseError("unknown-hold", {
+    path: "holdId",
     expected: "a hold that was made for this call (with the same tool and dimensions), and did not end ten minutes ago",
     got: formatGot(id),
   });

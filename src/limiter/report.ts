@@ -17,18 +17,36 @@ export async function reportOutcome(
   outcome: Outcome,
   options?: CallOptions,
 ): Promise<void> {
+  const told = reportFor(shared, call, matches, outcome);
+  if (told.matches.length > 0) await ask(shared, () => ({ mode: "force", steps: told.steps() }), options);
+}
+
+/** An outcome as the limits of a call are told it. */
+export interface OutcomeReport {
+  /** The limits that count it. */
+  readonly matches: readonly Match[];
+  /** Two outcomes with the same words are the same to every limit. */
+  readonly words: readonly (string | null)[];
+  /** One for each of the limits, with the boundaries of the present. */
+  steps(): StoreRequest["steps"];
+}
+
+/** What each limit of a call that counts outcomes is told. */
+export function reportFor(shared: Shared, call: Call, matches: readonly Match[], outcome: Outcome): OutcomeReport {
   const isError = "error" in outcome;
   // A call that failed has no result: it neither ends a row of equal results nor makes it longer.
   const told = matches.filter(({ limit }) => limit.reports === "errors" || (limit.reports === "results" && !isError));
-  if (told.length === 0) return;
   const result = told.some(({ limit }) => limit.reports === "results") ? resultOf(shared, call, outcome) : null;
-  const steps = (): StoreRequest["steps"] =>
-    told.map((match) => {
-      // A call that did not fail ends a row of errors.
-      const ended = match.limit.reports === "results" ? result : isError ? "error" : null;
-      return stepOf(match, shared.calendar.specOf(match), { type: "report", outcome: ended });
-    });
-  await ask(shared, () => ({ mode: "force", steps: steps() }), options);
+  // A call that did not fail ends a row of errors.
+  const words = told.map(({ limit }) => (limit.reports === "results" ? result : isError ? "error" : null));
+  return {
+    matches: told,
+    words,
+    steps: () =>
+      told.map((match, i) =>
+        stepOf(match, shared.calendar.specOf(match), { type: "report", outcome: words[i] ?? null }),
+      ),
+  };
 }
 
 /** The hash of a result. One that cannot be read must not end the run of which it came. */

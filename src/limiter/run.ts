@@ -17,7 +17,7 @@ import {
   settle,
 } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
-import { type Outcome, reportOutcome } from "./report.ts";
+import { type Outcome, reportFor, reportOutcome } from "./report.ts";
 import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
 import { type AddUsage, UsageSum } from "./usage.ts";
 
@@ -76,7 +76,11 @@ export interface Begun {
   readonly clock: Clock;
   /** Whether some limit counts outcomes. */
   readonly reports: boolean;
+  /** Whether it began before, under the same idempotency key: its hold may have ended with other numbers. */
+  readonly replayed: boolean;
   settle(actual: Cost, rest: Rest): Promise<Settlement>;
+  /** Settles, and reports what came of the call, both or neither. */
+  settleWith(outcome: Outcome, actual: Cost, rest: Rest): Promise<unknown>;
   /** Books what goes beyond an earlier settlement. */
   book(excess: Cost): Promise<unknown>;
   reportOutcome(outcome: Outcome): Promise<void>;
@@ -84,7 +88,12 @@ export interface Begun {
 }
 
 /** A call that this limiter began. */
-export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[], leaseMs: number | undefined): Begun {
+export function begunHere(
+  shared: Shared,
+  of: HoldOf,
+  matches: readonly Match[],
+  { leaseMs, replayed }: { readonly leaseMs: number | undefined; readonly replayed: boolean },
+): Begun {
   const held = of.parts.filter((part) => part.held > 0);
   const leased = held.filter(({ allotment }) => allotment.quota !== null).map(({ limit }) => limit);
   return {
@@ -97,7 +106,13 @@ export function begunHere(shared: Shared, of: HoldOf, matches: readonly Match[],
     maxHoldMs: of.policy.maxHoldMs,
     clock: shared.clock,
     reports: matches.some(({ limit }) => limit.reports !== null),
+    replayed,
     settle: (actual, rest) => settle(shared, of, actual, rest),
+    async settleWith(outcome, actual, rest) {
+      if (held.length === 0 && Object.keys(actual).length === 0)
+        return reportOutcome(shared, of.call, matches, outcome);
+      return settle(shared, of, actual, rest, {}, reportFor(shared, of.call, matches, outcome));
+    },
     book: (excess) => settle(shared, bareHold(of), excess, "nothing"),
     reportOutcome: (outcome) => reportOutcome(shared, of.call, matches, outcome),
     tell: (event) => tellEvent(shared, event),
@@ -137,7 +152,7 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
     throw error;
   } finally {
     const booked = await alive.stop();
-    await Promise.all([end(begun, usage.end(), rest, booked), tellOutcome(begun, outcome)]);
+    await end(begun, usage.end(), rest, { booked, outcome: begun.reports ? outcome : null });
   }
 }
 
@@ -146,36 +161,51 @@ function estimateOf({ held, prices }: Begun): Cost {
   return Object.fromEntries(held.map((unit) => [unit, prices[unit] ?? 0]));
 }
 
+/** How a call ended. */
+interface Ending {
+  /** What was booked before, when the hold reached its limit. */
+  readonly booked: Cost | null;
+  /** What some limit counts; `null` where there is nothing to report. */
+  readonly outcome: Outcome | null;
+}
+
 /**
- * Settles. A store that fails now must not take away what the function has done.
- *
- * @param booked what was booked before, when the hold reached its limit
+ * Settles and reports, together where the hold has not ended before. A store that fails now must not take away what the
+ * function has done.
  */
-async function end(begun: Begun, actual: Cost, rest: Rest, booked: Cost | null): Promise<void> {
+async function end(begun: Begun, actual: Cost, rest: Rest, { booked, outcome }: Ending): Promise<void> {
+  const isPlain = begun.held.length === 0 && Object.keys(actual).length === 0;
+  if (outcome !== null && booked === null && !begun.replayed) {
+    const events = isPlain ? (["report-error"] as const) : (["settle-error", "report-error"] as const);
+    await trying(begun, events, () => begun.settleWith(outcome, actual, rest));
+    return;
+  }
+  const excess = booked === null ? null : excessOf(actual, booked);
+  const isSettled = excess === null ? isPlain : Object.keys(excess).length === 0;
+  await Promise.all([
+    isSettled
+      ? null
+      : trying(begun, ["settle-error"], () => (excess === null ? begun.settle(actual, rest) : begun.book(excess))),
+    outcome === null ? null : trying(begun, ["report-error"], () => begun.reportOutcome(outcome)),
+  ]);
+}
+
+/** Does the last of a call. Where that fails, each of the events says so. */
+async function trying(
+  { call, hold, tell }: Begun,
+  events: readonly ("settle-error" | "report-error")[],
+  act: () => Promise<unknown>,
+): Promise<void> {
   try {
-    if (booked !== null) {
-      const excess = excessOf(actual, booked);
-      if (Object.keys(excess).length > 0) await begun.book(excess);
-      return;
-    }
-    const isPlain = begun.held.length === 0 && Object.keys(actual).length === 0;
-    if (!isPlain) await begun.settle(actual, rest);
+    await act();
   } catch (error) {
-    begun.tell({ type: "settle-error", call: begun.call, holdId: begun.hold.id, error });
+    for (const type of events) {
+      tell(type === "settle-error" ? { type, call, holdId: hold.id, error } : { type, call, error });
+    }
   }
 }
 
 function excessOf(actual: Cost, booked: Cost): Cost {
   const excess = Object.entries(actual).map(([unit, units]) => [unit, units - (booked[unit] ?? 0)] as const);
   return Object.fromEntries(excess.filter(([, units]) => units > 0));
-}
-
-/** Says what came of the call. A store that fails now must not take away what the function has done. */
-async function tellOutcome(begun: Begun, outcome: Outcome | null) {
-  if (outcome === null || !begun.reports) return;
-  try {
-    await begun.reportOutcome(outcome);
-  } catch (error) {
-    begun.tell({ type: "report-error", call: begun.call, error });
-  }
 }

@@ -70,7 +70,7 @@ export type LimiterEvent =
       readonly reason: string | null;
     }
   /** Units were granted. Said also when the id had been granted before. */
-  | { readonly type: "grant"; readonly grant: Grant; readonly after: BucketUsage }
+  | { readonly type: "grant"; readonly grant: Grant; readonly after: BucketUsage; readonly reason: string | null }
   /** A grant was revoked; `revoked` is `false` where there was none to revoke. */
   | {
       readonly type: "revoke";

@@ -15,6 +15,7 @@ export interface Act {
   readonly reason?: string | null;
   /** Beyond that, by act. */
   readonly units?: number;
+  readonly durationMs?: number;
   readonly grantId?: string;
   readonly target?: string;
   /** Set in a second line when the act failed. */

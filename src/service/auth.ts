@@ -30,10 +30,10 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   const key = keys.find(id);
   const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NOBODY);
   if (key === undefined || !isRight) throw unauthorized("The key is not known.");
-  if (!key.scopes.has(scope)) throw new ProblemError(403, "missing-scope", `The key lacks the scope ${scope}.`);
+  if (!key.scopes.has(scope)) throw new ProblemError("missing-scope", `The key lacks the scope ${scope}.`);
   return { keyId: id, tenants: key.tenants };
 }
 
 function unauthorized(detail: string): ProblemError {
-  return new ProblemError(401, "unauthorized", detail, { headers: { "www-authenticate": "Bearer" } });
+  return new ProblemError("unauthorized", detail, { headers: { "www-authenticate": "Bearer" } });
 }

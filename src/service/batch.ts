@@ -26,7 +26,7 @@ export function batchRoute(routes: readonly Route[]): Route {
   const answers = new Set<z.ZodType>();
   for (const { path, request, item = request, response, run } of routes) {
     const name = path.slice("/v1/".length);
-    const schema = (item as z.ZodObject).extend({ op: z.literal(name) }).meta({ id: `Batch_${name}` });
+    const schema = words({ op: z.literal(name), ...(item as z.ZodObject).shape }).meta({ id: `Batch_${name}` });
     items.push(schema);
     answers.add(response as z.ZodType);
     ops.set(name, { schema, run });
@@ -35,6 +35,7 @@ export function batchRoute(routes: readonly Route[]): Route {
   return {
     method: "POST",
     path: "/v1/batch",
+    operationId: "batch",
     scope: "decide",
     summary: "Up to 1,000 of these at once, answered in order, each with a status and a body of its own",
     request: words({ items: z.array(z.union(items)).min(1).max(MAX_ITEMS) }).meta({ id: "Batch" }),
@@ -55,7 +56,7 @@ async function runAll(
 ): Promise<{ readonly items: readonly Item[] }> {
   if (asking.request.headers.has("idempotency-key")) {
     const faults = [{ path: "Idempotency-Key", expected: "an idempotencyKey in each item", got: "a header" }];
-    throw new ProblemError(400, "invalid-header", "A batch has a key for each item, and none for all.", { faults });
+    throw new ProblemError("invalid-header", "A batch has a key for each item, and none for all.", { faults });
   }
   const { maxBatchItems } = desk.bounds;
   if (items.length > maxBatchItems) {
@@ -73,7 +74,7 @@ async function runOne(ops: ReadonlyMap<string, Op>, desk: Desk, asking: Asking, 
     const answer = await op.run(desk, asking, body);
     return { status: answer === null ? 204 : 200, body: answer };
   } catch (error) {
-    const { problem } = desk.failed(error);
+    const { problem } = desk.failed(error, { request: asking.request, place: "call" });
     return { status: problem.status, body: problem };
   }
 }

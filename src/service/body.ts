@@ -33,7 +33,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<unkn
   try {
     value = JSON.parse(text);
   } catch {
-    throw new ProblemError(400, "invalid-json", "The body is no JSON.");
+    throw new ProblemError("invalid-json", "The body is no JSON.");
   }
   if (HIDING.test(text) && hasReservedKey(value)) {
     throw invalidBody([{ path: "__proto__", expected: "another name", got: "a reserved one" }]);
@@ -46,13 +46,13 @@ function checkHeaders(headers: Headers): void {
   const encoding = headers.get("content-encoding");
   if (encoding !== null && !/^identity$/i.test(encoding)) {
     const detail = "The body must not be compressed: send it without Content-Encoding.";
-    throw new ProblemError(415, "unsupported-content-encoding", detail, { headers: { "accept-encoding": "identity" } });
+    throw new ProblemError("unsupported-content-encoding", detail, { headers: { "accept-encoding": "identity" } });
   }
   const type = headers.get("content-type") ?? "";
   if (JSON_TYPE.test(type)) return;
   const isOtherCharset = /^application\/json[ \t]*;/i.test(type) && /charset/i.test(type);
   const detail = isOtherCharset ? "The body must be in UTF-8." : "The body must be application/json.";
-  throw new ProblemError(415, "unsupported-media-type", detail);
+  throw new ProblemError("unsupported-media-type", detail);
 }
 
 /** Refuses a text that would be costly as a value: it is looked at once, and nothing is made of it. */
@@ -128,16 +128,16 @@ function textOf(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new ProblemError(400, "invalid-json", "The body is no UTF-8.");
+    throw new ProblemError("invalid-json", "The body is no UTF-8.");
   }
 }
 
 function cutOff(): never {
-  throw new ProblemError(499, "client-gone", "The body ended before its end.");
+  throw new ProblemError("client-gone", "The body ended before its end.");
 }
 
 function tooLarge(maxBytes: number): ProblemError {
-  return new ProblemError(413, "body-too-large", `The body may have ${maxBytes} bytes.`);
+  return new ProblemError("body-too-large", `The body may have ${maxBytes} bytes.`);
 }
 
 /** Where an object has more keys than it may: a schema would take its time with each of them. */

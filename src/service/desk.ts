@@ -6,14 +6,15 @@ import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import {
-  type Begun,
   beginCall,
   consumeFor,
   endCall,
   isRunHold,
   type Limiter,
+  type Outcome,
   reserveFor,
   type Settlement,
+  usagePage,
 } from "../limiter.ts";
 import { type Act, type Audit, audited } from "./audit.ts";
 import type { Caller } from "./auth.ts";
@@ -21,14 +22,18 @@ import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Bounds } from "./options.ts";
-import { ProblemError, type RouteWords, stopping } from "./problems.ts";
+import { invalidBody, type Place, ProblemError, stopping } from "./problems.ts";
+import { cursorAfter, type UsageQuery } from "./query.ts";
 import type { ReadinessWatch } from "./readiness.ts";
 import type {
   BucketBody,
+  CallBody,
   ConsumeBody,
+  EndBody,
   ExtendBody,
   GrantBody,
   HoldBody,
+  OutcomeWords,
   ReportBody,
   ReserveBody,
   ResetBody,
@@ -45,6 +50,12 @@ export interface PolicyInForce {
   readonly version: string;
 }
 
+/** Of which request an error is, and where that says what is asked. */
+interface FailedRequest {
+  readonly request: Request;
+  readonly place: Place;
+}
+
 /** What the routes share. */
 export interface Desk {
   readonly limiter: Limiter;
@@ -57,7 +68,7 @@ export interface Desk {
   /** Aborted when what runs has had its time. */
   readonly stop: AbortSignal;
   /** An error as an answer; one that is nobody's fault but the service's is logged. */
-  failed(error: unknown, words?: RouteWords): ProblemError;
+  failed(error: unknown, of: FailedRequest): ProblemError;
   readonly inForce: PolicyInForce;
   /** Before it ends it says that it is not ready; then it takes no new work. */
   phase: "open" | "leaving" | "stopping";
@@ -73,10 +84,13 @@ export interface Asking {
   readonly request: Request;
 }
 
-export async function consume(desk: Desk, { caller, request }: Asking, body: ConsumeBody): Promise<Decision> {
-  if (body.maxWaitMs === undefined) return desk.limiter.consume(scope(desk, caller, body));
-  const { maxWaitMs, ...call } = body;
+export async function consume(
+  desk: Desk,
+  { caller, request }: Asking,
+  { call, maxWaitMs }: ConsumeBody,
+): Promise<Decision> {
   const scoped = scope(desk, caller, call);
+  if (maxWaitMs === undefined) return desk.limiter.consume(scoped);
   return inTime(desk, request, maxWaitMs, (wait) => consumeFor(desk.limiter, scoped, wait));
 }
 
@@ -101,7 +115,7 @@ async function inTime<Answer>(
   if (maxWaitMs === undefined || maxWaitMs === 0) return decide({});
   const { bounds } = desk;
   if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
-  if (desk.waiting >= bounds.maxWaiting) throw new ProblemError(503, "too-many-waiting", "As many calls wait as may.");
+  if (desk.waiting >= bounds.maxWaiting) throw new ProblemError("too-many-waiting", "As many calls wait as may.");
   desk.waiting++;
   desk.inFlight--;
   try {
@@ -109,7 +123,7 @@ async function inTime<Answer>(
     return await decide({ maxWaitMs, signal: desk.stop, abandoned: request.signal });
   } catch (error) {
     if (desk.stop.aborted) throw stopping();
-    if (request.signal.aborted) throw new ProblemError(499, "client-gone", "The client went away.");
+    if (request.signal.aborted) throw new ProblemError("client-gone", "The client went away.");
     throw error;
   } finally {
     desk.waiting--;
@@ -117,59 +131,83 @@ async function inTime<Answer>(
   }
 }
 
-export function record(desk: Desk, { caller }: Asking, call: Call): Promise<Decision> {
+export function record(desk: Desk, { caller }: Asking, { call }: CallBody): Promise<Decision> {
   return desk.limiter.record(scope(desk, caller, call));
 }
 
-export function peek(desk: Desk, { caller }: Asking, call: Call): Promise<Decision> {
+export function peek(desk: Desk, { caller }: Asking, { call }: CallBody): Promise<Decision> {
   return desk.limiter.peek(scope(desk, caller, call));
 }
 
 export async function reserve(
   desk: Desk,
   { caller, request }: Asking,
-  body: ReserveBody,
-): Promise<Decision & { readonly hold: string | null }> {
-  const { leaseMs, maxWaitMs, ...call } = body;
+  { call, leaseMs, maxWaitMs }: ReserveBody,
+): Promise<Decision & { readonly holdId: string | null }> {
   const scoped = scope(desk, caller, call);
   const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { leaseMs, ...wait }));
-  if (!held.allowed) return { ...held, hold: null };
-  return { ...held, hold: held.hold.id };
+  if (!held.allowed) return { ...held, holdId: null };
+  const { hold, ...decision } = held;
+  return { ...decision, holdId: hold.id };
 }
 
 /** What a caller needs to know of a call that has begun, to run it as the limiter would. */
-export type BegunAnswer = Pick<Begun, "held" | "leaseMs" | "maxHoldMs" | "reports"> & {
-  readonly hold: string | null;
+export interface BegunAnswer {
+  readonly holdId: string | null;
+  readonly heldUnits: readonly string[];
   readonly units: readonly string[];
-};
+  readonly leaseMs: number | null;
+  readonly maxHoldMs: number;
+  readonly wantsOutcome: boolean;
+}
 
 export async function begin(
   desk: Desk,
   { caller, request }: Asking,
-  body: ReserveBody,
+  { call, leaseMs, maxWaitMs }: ReserveBody,
 ): Promise<Decision & BegunAnswer> {
-  const { leaseMs, maxWaitMs, ...call } = body;
   const scoped = scope(desk, caller, call);
   const { decision, begun } = await inTime(desk, request, maxWaitMs, (wait) =>
     beginCall(desk.limiter, scoped, { leaseMs, ...wait }),
   );
   if (begun === null) {
     const { maxHoldMs } = desk.inForce.policy;
-    return { ...decision, hold: null, held: [], units: [], leaseMs: null, maxHoldMs, reports: false };
+    return { ...decision, holdId: null, heldUnits: [], units: [], leaseMs: null, maxHoldMs, wantsOutcome: false };
   }
-  const { hold, held, units, leaseMs: livesMs, maxHoldMs, reports } = begun;
-  return { ...decision, hold: hold.id, held, units: [...units], leaseMs: livesMs, maxHoldMs, reports };
+  const { hold, held: heldUnits, units, leaseMs: livesMs, maxHoldMs, reports: wantsOutcome } = begun;
+  return { ...decision, holdId: hold.id, heldUnits, units: [...units], leaseMs: livesMs, maxHoldMs, wantsOutcome };
 }
 
 export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
-  const { hold, cost = {}, failed = false } = body;
-  if (failed && !isRunHold(hold)) throw invalidOption("failed", "a hold that begin made", hold);
+  const { holdId, usage = {}, failed = false } = body;
+  if (failed) checkBegun("failed", holdId);
   const call = scopeHeld(desk, caller, body);
   // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
-  const settlement = isRunHold(hold)
-    ? endCall(desk.limiter, hold, call, cost, failed)
-    : desk.limiter.getHold(hold, call).settle(withoutLost(desk, body.call, cost));
+  const settlement = isRunHold(holdId)
+    ? endCall(desk.limiter, holdId, call, { usage, hasFailed: failed, outcome: null })
+    : desk.limiter.getHold(holdId, call).settle(withoutLost(desk, body.call, usage));
   return settled(desk, caller, body, settlement);
+}
+
+export function end(desk: Desk, { caller }: Asking, body: EndBody): Promise<Settlement> {
+  const { holdId, usage = {}, error: hasFailed = false } = body;
+  const outcome = outcomeIn(body);
+  checkBegun("holdId", holdId);
+  const ending = { usage, hasFailed, outcome };
+  return settled(desk, caller, body, endCall(desk.limiter, holdId, scopeHeld(desk, caller, body), ending));
+}
+
+/** Refuses holds that were reserved: of these nobody knows what a failed call takes. */
+function checkBegun(path: string, holdId: string): void {
+  if (!isRunHold(holdId)) throw invalidOption(path, "a hold that begin made", holdId);
+}
+
+/** What came of a call, in the words of a body; `null` where it does not say. */
+function outcomeIn(body: OutcomeWords): Outcome | null {
+  const hasResult = Object.hasOwn(body, "result");
+  if (body.error === undefined) return hasResult ? { result: body.result } : null;
+  if (!hasResult) return { error: true };
+  throw invalidBody([{ path: "body", expected: '"error": true or "result", not both', got: "both" }]);
 }
 
 export function release(desk: Desk, { caller }: Asking, body: HoldBody): Promise<Settlement> {
@@ -184,30 +222,42 @@ export async function extend(
   return { extended: await holdOf(desk, caller, body).extend({ leaseMs: body.leaseMs }) };
 }
 
-export async function report(desk: Desk, { caller }: Asking, { call, outcome }: ReportBody): Promise<null> {
-  await desk.limiter.reportOutcome(scope(desk, caller, call), outcome);
+export async function report(desk: Desk, { caller }: Asking, body: ReportBody): Promise<null> {
+  const outcome = outcomeIn(body);
+  if (outcome === null) throw invalidBody([{ path: "body", expected: '"error": true or "result"', got: "neither" }]);
+  await desk.limiter.reportOutcome(scope(desk, caller, body.call), outcome);
   return null;
+}
+
+/** A page of a list. */
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  /** `null` on the last one. */
+  readonly nextCursor: string | null;
 }
 
 export async function usage(
   desk: Desk,
   { caller }: Asking,
-  dimensions: BucketBody["dimensions"],
-): Promise<{ readonly usages: readonly BucketUsage[] }> {
+  { dimensions, skip, pageSize }: UsageQuery,
+): Promise<Page<BucketUsage>> {
   const { policy } = desk.inForce;
-  if (caller.tenants === null) return { usages: await desk.limiter.usage(dimensions) };
-  const tenancy = tenancyOf(caller.tenants, dimensions.tenant);
-  const usages = await desk.limiter.usage(scopedBucket(policy, tenancy, dimensions));
-  return { usages: shownUsages(policy, tenancy, usages) };
+  const tenancy = caller.tenants === null ? null : tenancyOf(caller.tenants, dimensions.tenant);
+  const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
+  const { usages, isLast } = await usagePage(desk.limiter, whole, skip, pageSize);
+  return { items: shown(policy, tenancy, usages), nextCursor: isLast ? null : cursorAfter(skip + pageSize) };
 }
 
 type Shown = BucketUsage | null;
 
-export async function grant(desk: Desk, { caller }: Asking, body: GrantBody): Promise<{ readonly usage: Shown }> {
-  const { id: grantId, units, reason } = body.grant;
-  const about = { act: "grant", units, grantId, reason } as const;
-  const { found, show } = await touch(desk, caller, body, about, (bucket) => desk.limiter.grant(bucket, body.grant));
-  return { usage: show(found) };
+export async function grant(desk: Desk, { caller }: Asking, body: GrantBody): Promise<{ readonly after: Shown }> {
+  const { grant, reason } = body;
+  const { id: grantId, units, durationMs } = grant;
+  const about = { act: "grant", units, durationMs, grantId, reason: reason ?? null } as const;
+  const { found, show } = await touch(desk, caller, body, about, (bucket) => {
+    return desk.limiter.grant(bucket, grant, { reason });
+  });
+  return { after: show(found) };
 }
 
 export async function revoke(
@@ -254,7 +304,7 @@ async function touch<Found>(
   const tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
   const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
   if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit, whole)) {
-    throw new ProblemError(403, "shared-bucket", "The bucket belongs to no tenant.");
+    throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
   }
   const { args: _, ...named } = whole;
   const actor = keyId === null ? "open" : `key:${keyId}`;
@@ -271,7 +321,7 @@ function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
 }
 
 function holdOf(desk: Desk, caller: Caller, body: HoldBody) {
-  return desk.limiter.getHold(body.hold, scopeHeld(desk, caller, body));
+  return desk.limiter.getHold(body.holdId, scopeHeld(desk, caller, body));
 }
 
 /** The call of a hold that was made before. */

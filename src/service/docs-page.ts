@@ -1,5 +1,6 @@
-// The API as a page for people: one table, nothing from elsewhere.
+// The API and its problems as pages for people: tables, nothing from elsewhere.
 
+import { PROBLEMS } from "./problem-table.ts";
 import type { Route } from "./routes.ts";
 
 const HEADERS = {
@@ -13,21 +14,42 @@ const STYLE =
   "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.35rem .75rem .35rem 0;vertical-align:top;" +
   "border-bottom:1px solid #8884}code{font-family:ui-monospace,monospace}";
 
-/** The page. */
+/** The page of the routes. Its links are relative, so that they work below a prefix. */
 export function docsPage(routes: readonly Route[]): Response {
   const rows = routes.map(
     ({ method, path, scope, summary }) =>
       `<tr><td><code>${method} ${path}</code></td><td>${scope ?? "-"}</td><td>${escaped(summary)}</td></tr>`,
   );
-  const page = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tollgate</title><style>${STYLE}</style></head>
-<body><h1>Tollgate</h1>
-<p>Rate limits and budgets for the tool calls of AI agents. Bodies are JSON; the schema of each stands in
-<a href="/openapi.json">/openapi.json</a>. A denied call is an answer like any other: 200 with <code>"allowed": false</code>.
-Errors are <code>application/problem+json</code>.</p>
+  return pageOf(
+    "Tollgate",
+    `<p>Rate limits and budgets for the tool calls of AI agents. Bodies are JSON; the schema of each stands in
+<a href="openapi.json">/openapi.json</a>. A denied call is an answer like any other: 200 with <code>"allowed": false</code>.
+Errors are <code>application/problem+json</code>; <a href="problems">/problems</a> lists them.</p>
 <p>Keys go as <code>Authorization: Bearer tg_…</code>; a key has one or more of the scopes below.</p>
 <table><thead><tr><th>Route</th><th>Scope</th><th>What it does</th></tr></thead><tbody>
 ${rows.join("\n")}
-</tbody></table></body></html>`;
+</tbody></table>`,
+  );
+}
+
+/** The page of the problems: each at the fragment that its `type` names. */
+export function problemsPage(): Response {
+  const rows = Object.entries(PROBLEMS).map(
+    ([code, [status, meaning]]) =>
+      `<tr id="${code}"><td><code>${code}</code></td><td>${status}</td><td>${escaped(meaning)}</td></tr>`,
+  );
+  return pageOf(
+    "Problems of Tollgate",
+    `<p>An answer that is no success is <code>application/problem+json</code> (RFC 9457). Its <code>code</code> is one of these.</p>
+<table><thead><tr><th>Code</th><th>Status</th><th>What it means</th></tr></thead><tbody>
+${rows.join("\n")}
+</tbody></table>`,
+  );
+}
+
+function pageOf(title: string, content: string): Response {
+  const head = `<meta charset="utf-8"><title>${title}</title><style>${STYLE}</style>`;
+  const page = `<!doctype html><html lang="en"><head>${head}</head>\n<body><h1>${title}</h1>\n${content}</body></html>`;
   return new Response(page, { headers: HEADERS });
 }
 

@@ -11,7 +11,7 @@ import { ProblemError } from "./problems.ts";
 import { prefixOf, shownNames, type Tenants } from "./tenants.ts";
 
 /** What a listener can ask for. */
-export const EVENT_TYPES = ["decision", "denial", "store-away", "store-back", "policy-reload"] as const;
+export const EVENT_TYPES = ["call.allowed", "call.denied", "store-away", "store-back", "policy-reload"] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
 /** Longest value of a dimension that is told. */
@@ -59,7 +59,7 @@ export class Events {
   listen(listening: Listening): ReadableStream<Uint8Array> {
     const { maxListeners, maxListenerBytes, heartbeatMs } = this.#options;
     if (this.#listeners.size >= maxListeners) {
-      throw new ProblemError(503, "too-many-listeners", "As many listen as may.", { headers: { "retry-after": "10" } });
+      throw new ProblemError("too-many-listeners", "As many listen as may.", { headers: { "retry-after": "10" } });
     }
     this.#heart ??= setInterval(() => this.#beat(), heartbeatMs).unref();
     const leave = (isSlow: boolean) => {
@@ -77,7 +77,7 @@ export class Events {
   /** A decision was made. */
   decided(decision: Decision, call: Call): void {
     if (this.#listeners.size === 0) return;
-    const type = decision.allowed ? "decision" : "denial";
+    const type = decision.allowed ? "call.allowed" : "call.denied";
     const policy = this.#policy();
     const dimensions = dimensionsOf(policy, call);
     const { message: _, detail: __, notice: ___, ...numbers } = decision;

@@ -13,7 +13,7 @@ import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
 import { StoreError } from "../store.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
 import { Events } from "./events.ts";
-import { exchange, problemResponse, unrouted } from "./exchange.ts";
+import { exchange, idOf, problemResponse, unrouted } from "./exchange.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { boundsOf, checkServiceOptions, type ServiceOptions } from "./options.ts";
@@ -64,8 +64,8 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** What calls say to the service beside their dimensions: no dimension can have these names. */
-const TAKEN = ["maxWaitMs", "leaseMs", "op"];
+/** A parameter of a query that stands beside dimensions: no dimension can have its name. */
+const TAKEN = "cursor";
 
 /**
  * Makes a service.
@@ -87,7 +87,7 @@ const TAKEN = ["maxWaitMs", "leaseMs", "op"];
  *   new Request("http://localhost/v1/consume", {
  *     method: "POST",
  *     headers: { "content-type": "application/json" },
- *     body: JSON.stringify({ tool: "search", session: "s1" }),
+ *     body: JSON.stringify({ call: { tool: "search", session: "s1" } }),
  *   }),
  * );
  * const { verdicts } = (await response.json()) as Decision;
@@ -142,9 +142,11 @@ export function createService(options: ServiceOptions): Service {
     readiness,
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop: stop.signal,
-    failed(error, words) {
-      const problem = problemOf(error, words);
-      if (problem.problem.status >= 500 && problem !== error) logFailure(log, problem.problem.code, error);
+    failed(error, { request, place }) {
+      const problem = problemOf(error, place);
+      if (problem.problem.status >= 500 && problem !== error) {
+        logFailure(log, { code: problem.problem.code, requestId: idOf(request) }, error);
+      }
       return problem;
     },
     // What the limiter judges by, also when it was reloaded by itself.
@@ -161,7 +163,7 @@ export function createService(options: ServiceOptions): Service {
   const app = new Hono();
   for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
-  app.onError((error, { req }) => problemResponse(desk.failed(error), req.raw));
+  app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw, place: "body" }), req.raw));
   let closing: Promise<void> | undefined;
   const service: Service = {
     limiter,
@@ -209,12 +211,11 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
   const read =
     typeof given === "string" ? readPolicyText(given, source) : definedPolicy(definePolicy(given as PolicyInput));
   const { policy } = read;
-  const taken = TAKEN.find((name) => policy.dimensions.has(name));
-  if (taken !== undefined) {
+  if (policy.dimensions.has(TAKEN)) {
     throw new MisuseError("invalid-policy", {
       path: "limits",
-      expected: `dimensions with other names than ${TAKEN.join(", ")}, which the service reads itself`,
-      got: taken,
+      expected: `dimensions with other names than ${TAKEN}, which GET /v1/usage reads itself`,
+      got: TAKEN,
     });
   }
   return read;
@@ -259,9 +260,11 @@ function codeOf(error: unknown): string {
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */
-function logFailure(log: Log | undefined, code: string, error: unknown): void {
-  log?.error(
-    { code, problem: reasonOf(error), stack: code === "internal" && error instanceof Error ? error.stack : undefined },
-    "failed",
-  );
+function logFailure(
+  log: Log | undefined,
+  about: { readonly code: string; readonly requestId: string },
+  error: unknown,
+): void {
+  const stack = about.code === "internal" && error instanceof Error ? error.stack : undefined;
+  log?.error({ ...about, problem: reasonOf(error), stack }, "failed");
 }

@@ -7,10 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { problemResponse } from "./exchange.ts";
+import { problemResponse, requestId } from "./exchange.ts";
 import type { Service } from "./handler.ts";
 import { LISTEN_NUMBERS } from "./options.ts";
-import { type ProblemCode, ProblemError } from "./problems.ts";
+import type { ProblemCode } from "./problem-table.ts";
+import { ProblemError } from "./problems.ts";
 
 /** How a service listens. */
 export interface ListenOptions {
@@ -131,8 +132,12 @@ function fromThisMachine(answer: Listener): Listener {
   return (incoming, outgoing) => {
     const host = incoming.headers.host?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") ?? "";
     if (isLoopback(host)) return answer(incoming, outgoing);
-    const { problem } = new ProblemError(421, "other-host", "Without keys only this machine's own names are answered.");
-    outgoing.writeHead(problem.status, { "content-type": "application/problem+json", connection: "close" });
+    const { problem } = new ProblemError("other-host", "Without keys only this machine's own names are answered.");
+    outgoing.writeHead(problem.status, {
+      "content-type": "application/problem+json",
+      "x-request-id": requestId(String(incoming.headers["x-request-id"] ?? "")),
+      connection: "close",
+    });
     outgoing.end(JSON.stringify(problem));
   };
 }
@@ -147,22 +152,29 @@ function untilLast(service: Service, answer: Listener): Listener {
 
 /** What was no request that could be answered. */
 function badRequest(): Response {
-  return problemResponse(new ProblemError(400, "invalid-request", "The target or the host is none."), null);
+  return problemResponse(new ProblemError("invalid-request", "The target or the host is none."), null);
 }
 
-const REFUSALS: Readonly<Record<string, readonly [status: number, line: string, code: ProblemCode]>> = {
-  HPE_HEADER_OVERFLOW: [431, "Request Header Fields Too Large", "header-too-large"],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, "Request Timeout", "too-slow"],
+const REFUSALS: Readonly<Record<string, readonly [line: string, code: ProblemCode]>> = {
+  HPE_HEADER_OVERFLOW: ["Request Header Fields Too Large", "header-too-large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["Request Timeout", "too-slow"],
 };
 
 /** What never became a request. */
 function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, socket: Socket): void {
   if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
   metrics.refused("malformed");
-  const [status, line, name] = REFUSALS[code] ?? [400, "Bad Request", "invalid-request"];
-  const body = JSON.stringify(new ProblemError(status, name, `${line}.`).problem);
-  const head = `HTTP/1.1 ${status} ${line}\r\ncontent-type: application/problem+json\r\ncontent-length: ${body.length}`;
-  socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`);
+  const [line, name] = REFUSALS[code] ?? ["Bad Request", "invalid-request"];
+  const { problem } = new ProblemError(name, `${line}.`);
+  const body = JSON.stringify(problem);
+  const head = [
+    `HTTP/1.1 ${problem.status} ${line}`,
+    "content-type: application/problem+json",
+    `content-length: ${body.length}`,
+    `x-request-id: ${requestId("")}`,
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 }
 
 async function close(service: Service, server: Server, drainMs: number): Promise<void> {

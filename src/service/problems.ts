@@ -2,14 +2,16 @@
 // and nothing of what the service is made of.
 
 import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
-import { StoreError, type StoreErrorCode } from "../store.ts";
+import { StoreError } from "../store.ts";
+import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "./problem-table.ts";
 
 /** The body of an answer that is no success. */
 export interface Problem {
+  /** Where its page is, from the root of the host. */
   readonly type: string;
   readonly title: string;
   readonly status: number;
-  /** In kebab case; of a misuse or a store's trouble the code of that error. */
+  /** By this clients tell problems apart; of a misuse or a store's trouble the code of that error. */
   readonly code: ProblemCode;
   readonly detail: string;
   /** What was found in a request, and where. */
@@ -27,47 +29,13 @@ const TITLES: Readonly<Record<number, string>> = {
   413: "The body is too large",
   415: "The body must be JSON",
   421: "The request is for another host",
+  422: "The idempotency key belongs to another call",
   431: "The header is too large",
   499: "The client went away",
   500: "A fault of the service",
   503: "Not at the moment",
 };
 const MAX_FAULTS = 10;
-
-/** What the service says of its own; other problems have the code of a misuse or of a store's trouble. */
-export const PROBLEM_CODES = [
-  "invalid-body",
-  "invalid-header",
-  "invalid-json",
-  "invalid-query",
-  "invalid-request",
-  "unauthorized",
-  "missing-scope",
-  "not-for-tenants",
-  "other-tenant",
-  "shared-bucket",
-  "not-found",
-  "method-not-allowed",
-  "too-slow",
-  "body-too-large",
-  "unsupported-content-encoding",
-  "unsupported-media-type",
-  "other-host",
-  "header-too-large",
-  "client-gone",
-  "internal",
-  "store-error",
-  "stopping",
-  "too-many-listeners",
-  "too-many-requests",
-  "too-many-waiting",
-] as const;
-
-/** The code of a problem. */
-export type ProblemCode = (typeof PROBLEM_CODES)[number] | MisuseCode | StoreErrorCode;
-
-/** What contradicts something that happened before. */
-const CONFLICTS: ReadonlySet<string> = new Set(["idempotency-conflict", "settled-already", "hold-unknown"]);
 
 /** An answer that is no success, as what a route throws. */
 export class ProblemError extends Error {
@@ -76,7 +44,6 @@ export class ProblemError extends Error {
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
-    status: number,
     code: ProblemCode,
     detail: string,
     more: { readonly faults?: readonly Fault[]; readonly headers?: Readonly<Record<string, string>> } = {},
@@ -84,16 +51,23 @@ export class ProblemError extends Error {
     super(code);
     const { faults, headers = {} } = more;
     const shown = faults?.slice(0, MAX_FAULTS).map(({ path, expected, got }) => ({ path, expected, got }));
+    const [status] = PROBLEMS[code];
     const title = TITLES[status] ?? TITLES[500] ?? "";
-    const type = `urn:tollgate:problem:${code}`;
-    this.problem = { type, title, status, code, detail, ...(shown === undefined ? {} : { faults: shown }) };
+    this.problem = {
+      type: problemType(code),
+      title,
+      status,
+      code,
+      detail,
+      ...(shown === undefined ? {} : { faults: shown }),
+    };
     this.headers = status === 503 ? { "retry-after": "1", ...headers } : headers;
   }
 }
 
 /** A body that does not fit its schema. Its values may be secrets: only their kind is told. */
 export function invalidBody(faults: readonly Fault[]): ProblemError {
-  return new ProblemError(400, "invalid-body", detailOf(faults), { faults });
+  return new ProblemError("invalid-body", detailOf(faults), { faults });
 }
 
 /** The first fault with what was found, such as the word that is not known. */
@@ -110,45 +84,52 @@ export function kindOf(value: unknown): string {
   return formatGot(value);
 }
 
-/** What a route calls the words that the limiter knows by other names. */
-export interface RouteWords {
-  /** What its body takes beside a call. */
-  readonly beside: readonly string[];
-  /** Whether dimensions are in the query. */
-  readonly isQuery: boolean;
-}
+/** Where a request says what the limiter is asked: in the `call` of a body, in a body, or in the query. */
+export type Place = "call" | "body" | "query";
 
-/** A fault of the limiter, in the words of the request. */
-function inRequest(fault: Fault, { beside, isQuery }: RouteWords): Fault {
-  if (isQuery && fault.path === "dimensions") return { ...fault, path: "query" };
-  const isWord = fault.path === "call" && fault.expected.startsWith("only ") && beside.length > 0;
-  return isWord ? { ...fault, expected: `${fault.expected}, ${beside.join(", ")}` } : fault;
+/** Misuse of which the library says the place in the call. */
+const OF_CALL: ReadonlySet<MisuseCode> = new Set([
+  "missing-dimension",
+  "invalid-dimension",
+  "invalid-cost",
+  "missing-cost",
+  "unknown-unit",
+  "idempotency-conflict",
+]);
+
+/** The place of a misuse in the request. */
+function placeIn(place: Place, code: MisuseCode, path: string): string {
+  if (place === "query" && path === "dimensions") return "query";
+  return place === "call" && OF_CALL.has(code) && !path.startsWith("usage") ? `call.${path}` : path;
 }
 
 /** What an error is to the caller. Of what nobody foresaw nothing is told. */
-export function problemOf(error: unknown, words: RouteWords = { beside: [], isQuery: false }): ProblemError {
+export function problemOf(error: unknown, place: Place): ProblemError {
   if (error instanceof ProblemError) return error;
   if (MisuseError.isInstance(error)) {
     if (error.code === "limiter-closed") return stopping();
-    const status = CONFLICTS.has(error.code) ? 409 : 400;
-    const faults = error.faults.map((fault) => inRequest(fault, words));
-    return new ProblemError(status, error.code, detailOf(faults), { faults });
+    const { code } = error;
+    if (isProblemCode(code)) {
+      const faults = error.faults.map((fault) => ({ ...fault, path: placeIn(place, code, fault.path) }));
+      return new ProblemError(code, detailOf(faults), { faults });
+    }
   }
   if (StoreError.isInstance(error)) {
-    return error.transient
-      ? new ProblemError(503, error.code, "The store cannot answer at the moment.")
-      : new ProblemError(500, "store-error", "The store failed. The service's log says why.");
+    if (!error.transient) return new ProblemError("store-error", "The store failed. The service's log says why.");
+    // What the store will not let the service do is nothing that the caller lacks.
+    const code = error.code === "unauthorized" ? "unavailable" : error.code;
+    return new ProblemError(code, "The store cannot answer at the moment.");
   }
-  return new ProblemError(500, "internal", "The service's log says why.");
+  return new ProblemError("internal", "The service's log says why.");
 }
 
 export function stopping(): ProblemError {
-  return new ProblemError(503, "stopping", "This instance is about to end. Ask another one.", {
+  return new ProblemError("stopping", "This instance is about to end. Ask another one.", {
     headers: { connection: "close" },
   });
 }
 
 /** A method that a path does not have. */
 export function notFor(allow: string): ProblemError {
-  return new ProblemError(405, "method-not-allowed", `The path takes ${allow}.`, { headers: { allow } });
+  return new ProblemError("method-not-allowed", `The path takes ${allow}.`, { headers: { allow } });
 }

@@ -1,22 +1,53 @@
 // From a query to dimensions.
 
 import type { BucketDimensions } from "../kernel/call.ts";
-import { formatFault } from "../kernel/errors.ts";
+import { formatFault, formatGot } from "../kernel/errors.ts";
 import { ProblemError } from "./problems.ts";
+import { MAX_PAGE } from "./schemas.ts";
+
+/** What a query asks for: the buckets of these dimensions, and which of them. */
+export interface UsageQuery {
+  readonly dimensions: BucketDimensions;
+  /** How many came before this page. */
+  readonly skip: number;
+  readonly pageSize: number;
+}
 
 /**
- * The dimensions that a query names; `args` as JSON.
+ * The dimensions that a query names, `args` as JSON, and the page.
  *
  * @throws ProblemError 400
  */
-export function usageQuery(url: string): BucketDimensions {
+export function usageQuery(url: string): UsageQuery {
   const dimensions: Record<string, unknown> = {};
+  let [skip, pageSize] = [0, MAX_PAGE];
+  const named = new Set<string>();
   for (const [name, value] of new URL(url).searchParams) {
-    if (name === "__proto__" || Object.hasOwn(dimensions, name)) throw invalidQuery(name, "each name once", "it twice");
+    if (name === "__proto__" || named.has(name)) throw invalidQuery(name, "each name once", "it twice");
     if (value === "") throw invalidQuery(name, "a value that is not empty", "an empty one");
-    dimensions[name] = name === "args" ? parsed(value) : value;
+    named.add(name);
+    if (name === "cursor") skip = skippedBy(value);
+    else if (name === "pageSize") pageSize = sizeIn(value);
+    else dimensions[name] = name === "args" ? parsed(value) : value;
   }
-  return dimensions as BucketDimensions;
+  return { dimensions: dimensions as BucketDimensions, skip, pageSize };
+}
+
+/** Names the page that begins behind so many items. */
+export function cursorAfter(count: number): string {
+  return Buffer.from(`after ${count}`).toString("base64url");
+}
+
+function skippedBy(cursor: string): number {
+  const [, count] = /^after (\d{1,9})$/.exec(Buffer.from(cursor, "base64url").toString()) ?? [];
+  if (count === undefined) throw invalidQuery("cursor", "the nextCursor of an answer", "another text");
+  return Number(count);
+}
+
+function sizeIn(text: string): number {
+  const size = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (size >= 1 && size <= MAX_PAGE) return size;
+  throw invalidQuery("pageSize", `a whole number from 1 to ${MAX_PAGE}`, formatGot(text));
 }
 
 function parsed(text: string): unknown {
@@ -30,5 +61,5 @@ function parsed(text: string): unknown {
 /** A query that is wrong. */
 export function invalidQuery(name: string, expected: string, got: string): ProblemError {
   const fault = { path: name.slice(0, 60), expected, got };
-  return new ProblemError(400, "invalid-query", formatFault(fault), { faults: [fault] });
+  return new ProblemError("invalid-query", formatFault(fault), { faults: [fault] });
 }

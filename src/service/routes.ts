@@ -7,7 +7,7 @@ import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking, Desk } from "./desk.ts";
 import * as acts from "./desk.ts";
-import { docsPage } from "./docs-page.ts";
+import { docsPage, problemsPage } from "./docs-page.ts";
 import { EVENT_TYPES, type EventType } from "./events.ts";
 import type { Scope } from "./keys.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -19,6 +19,8 @@ import * as schemas from "./schemas.ts";
 export interface Route {
   readonly method: "GET" | "POST";
   readonly path: `/${string}`;
+  /** Its name in the OpenAPI document, by which generated clients call it. */
+  readonly operationId: string;
   /** What a key must have; `null` where nobody needs one. */
   readonly scope: Scope | null;
   readonly summary: string;
@@ -45,31 +47,38 @@ type Run<Body> = (desk: Desk, asking: Asking, body: Body) => unknown;
 /** A route of one call: its body has passed its schema. */
 function decide<Body>(
   path: Route["path"],
+  operationId: string,
   summary: string,
   run: Run<Body>,
   more: Pick<Route, "request" | "item" | "response" | "isOnce">,
 ): Route {
-  return { method: "POST", path, scope: "decide", summary, run: run as Run<unknown>, ...more };
+  return { method: "POST", path, operationId, scope: "decide", summary, run: run as Run<unknown>, ...more };
 }
 
 /** What decides calls, and what follows from that: also as items of a batch. */
 export const DECIDING: readonly Route[] = [
-  decide("/v1/consume", "Judge a call by every limit that matches, and charge all of them or none", acts.consume, {
-    request: schemas.consumeSchema,
-    item: schemas.consumeItemSchema,
+  decide(
+    "/v1/consume",
+    "consume",
+    "Judge a call by every limit that matches, and charge all of them or none",
+    acts.consume,
+    {
+      request: schemas.consumeSchema,
+      item: schemas.consumeItemSchema,
+      response: schemas.decisionSchema,
+      isOnce: true,
+    },
+  ),
+  decide("/v1/record", "record", "Book a call that has happened, also past the quota", acts.record, {
+    request: schemas.callBodySchema,
     response: schemas.decisionSchema,
     isOnce: true,
   }),
-  decide("/v1/record", "Book a call that has happened, also past the quota", acts.record, {
-    request: schemas.callSchema,
-    response: schemas.decisionSchema,
-    isOnce: true,
-  }),
-  decide("/v1/peek", "Answer as consume would, and charge nothing", acts.peek, {
-    request: schemas.callSchema,
+  decide("/v1/peek", "peek", "Answer as consume would, and charge nothing", acts.peek, {
+    request: schemas.callBodySchema,
     response: schemas.decisionSchema,
   }),
-  decide("/v1/reserve", "Hold what a call is priced at until it is settled or released", acts.reserve, {
+  decide("/v1/reserve", "reserve", "Hold what a call is priced at until it is settled or released", acts.reserve, {
     request: schemas.reserveSchema,
     item: schemas.reserveItemSchema,
     response: schemas.reservedSchema,
@@ -77,6 +86,7 @@ export const DECIDING: readonly Route[] = [
   }),
   decide(
     "/v1/begin",
+    "begin",
     "Charge a call that begins now, and hold what else it is priced at until it is settled",
     acts.begin,
     {
@@ -86,37 +96,49 @@ export const DECIDING: readonly Route[] = [
       isOnce: true,
     },
   ),
-  decide("/v1/settle", "Book what a held call took, and free the rest", acts.settle, {
+  decide("/v1/settle", "settle", "Book what a held call took, and free the rest", acts.settle, {
     request: schemas.settleSchema,
     response: schemas.settlementSchema,
   }),
-  decide("/v1/release", "Free what is held", acts.release, {
+  decide("/v1/release", "release", "Free what is held", acts.release, {
     request: schemas.releaseSchema,
     response: schemas.settlementSchema,
   }),
-  decide("/v1/extend", "Let a hold live longer", acts.extend, {
+  decide("/v1/extend", "extend", "Let a hold live longer", acts.extend, {
     request: schemas.extendSchema,
     response: schemas.extendedSchema,
   }),
-  decide("/v1/report", "Say what came of a call, for limits of streaks", acts.report, {
+  decide("/v1/report", "reportOutcome", "Say what came of a call, for limits of streaks", acts.report, {
     request: schemas.reportSchema,
     response: z.null(),
   }),
+  decide(
+    "/v1/end",
+    "end",
+    "End a call that was begun: settle it and report what came of it, both or neither",
+    acts.end,
+    {
+      request: schemas.endSchema,
+      response: schemas.settlementSchema,
+    },
+  ),
 ];
 
 const ADMINISTRATING: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/grant",
+    operationId: "grantUnits",
     scope: "admin",
     summary: "Add units to the quota of one bucket for some time",
     request: schemas.grantSchema,
-    response: schemas.touchedSchema,
+    response: schemas.grantedSchema,
     run: acts.grant as Run<unknown>,
   },
   {
     method: "POST",
     path: "/v1/revoke",
+    operationId: "revokeGrant",
     scope: "admin",
     summary: "End a grant of one bucket before its time",
     request: schemas.revokeSchema,
@@ -126,6 +148,7 @@ const ADMINISTRATING: readonly Route[] = [
   {
     method: "POST",
     path: "/v1/reset",
+    operationId: "resetBucket",
     scope: "admin",
     summary: "Empty one bucket, and answer how it stood before and how it stands after",
     request: schemas.resetSchema,
@@ -138,8 +161,9 @@ const READING: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/usage",
+    operationId: "getUsage",
     scope: "read",
-    summary: "How buckets stand and what is granted in them, of each limit whose dimensions are all given",
+    summary: "A page of how buckets stand and what is granted in them, of each limit whose dimensions are all given",
     query: schemas.usageQuerySchema,
     response: schemas.usagesSchema,
     run: (desk, asking) => acts.usage(desk, asking, usageQuery(asking.request.url)),
@@ -147,6 +171,7 @@ const READING: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/policy",
+    operationId: "getPolicy",
     scope: "read",
     summary: "The policy as it was written; its version is the ETag",
     response: schemas.policyAnswerSchema,
@@ -155,6 +180,7 @@ const READING: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/events",
+    operationId: "listenToEvents",
     scope: "read",
     summary: "What happens, as server-sent events",
     query: z.object({
@@ -173,6 +199,7 @@ const TELLING: readonly Route[] = [
   {
     method: "GET",
     path: "/healthz",
+    operationId: "getHealth",
     scope: null,
     summary: "Whether the process is up",
     response: schemas.healthSchema,
@@ -182,6 +209,7 @@ const TELLING: readonly Route[] = [
   {
     method: "GET",
     path: "/readyz",
+    operationId: "getReadiness",
     scope: null,
     summary: "Whether this instance should be sent requests: 200 or 503",
     response: schemas.readySchema,
@@ -191,6 +219,7 @@ const TELLING: readonly Route[] = [
   {
     method: "GET",
     path: "/metrics",
+    operationId: "getMetrics",
     scope: null,
     summary: "Numbers of the service, for Prometheus",
     response: "text/plain",
@@ -201,6 +230,7 @@ const TELLING: readonly Route[] = [
   {
     method: "GET",
     path: "/openapi.json",
+    operationId: "getOpenApi",
     scope: null,
     summary: "This API as OpenAPI 3.1",
     response: "application/json",
@@ -210,11 +240,22 @@ const TELLING: readonly Route[] = [
   {
     method: "GET",
     path: "/docs",
+    operationId: "getDocs",
     scope: null,
     summary: "This API for people",
     response: "text/html",
     isOpen: true,
     run: () => docsPage(ROUTES),
+  },
+  {
+    method: "GET",
+    path: "/problems",
+    operationId: "getProblems",
+    scope: null,
+    summary: "What each problem means: the page that the type of a problem names",
+    response: "text/html",
+    isOpen: true,
+    run: () => problemsPage(),
   },
 ];
 
@@ -229,7 +270,7 @@ function documentText(): string {
 }
 
 function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
-  if (caller.tenants !== null) throw new ProblemError(403, "not-for-tenants", "The policy is for keys of no tenant.");
+  if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
   const { source, version } = inForce;
   const etag = `"${version}"`;
   const headers = { etag, "cache-control": "no-cache" };

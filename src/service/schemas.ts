@@ -4,16 +4,20 @@
 import { z } from "zod";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
-import { MISUSE_CODES } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { LONGEST_WAIT_MS } from "../limiter.ts";
-import { STORE_ERROR_CODES } from "../store-error.ts";
-import { PROBLEM_CODES } from "./problems.ts";
+import { PROBLEM_CODES } from "./problem-table.ts";
 
 /** An object of a request: words that it does not know are refused with those that it knows. */
 export function words<Shape extends z.ZodRawShape>(shape: Shape) {
   const known = `only ${Object.keys(shape).join(", ")}`;
   return z.strictObject(shape, { error: (issue) => (issue.code === "unrecognized_keys" ? known : undefined) });
+}
+
+/** A page of a list. */
+function listOf<Item extends z.ZodType>(item: Item) {
+  const nextCursor = z.string().nullable().meta({ description: "Asks for the next page. `null`: this is the last." });
+  return z.strictObject({ items: z.array(item), nextCursor });
 }
 
 const distanceMs = z.int().min(0);
@@ -53,52 +57,59 @@ const maxWaitMs = z
   .optional()
   .meta({ description: "How long the call may wait until it is allowed. The service has a bound of its own." });
 
-export const consumeSchema = z
-  .object({ ...callWords, maxWaitMs })
-  .catchall(dimensionValue)
-  .meta({ id: "Consume" });
+export const consumeSchema = words({ call: callSchema, maxWaitMs }).meta({ id: "Consume" });
 /** Of a batch, which waits for none of its items. */
-export const consumeItemSchema = z.object({ ...callWords, maxWaitMs: z.never().optional() }).catchall(dimensionValue);
-export const reserveSchema = z
-  .object({ ...callWords, leaseMs: leaseMs.optional(), maxWaitMs })
-  .catchall(dimensionValue)
-  .meta({ id: "Reserve" });
+export const consumeItemSchema = words({ call: callSchema });
+/** Of a call alone. */
+export const callBodySchema = words({ call: callSchema }).meta({ id: "CallBody" });
+export const reserveSchema = words({ call: callSchema, leaseMs: leaseMs.optional(), maxWaitMs }).meta({
+  id: "Reserve",
+});
 /** Of a batch, likewise. */
-export const reserveItemSchema = z
-  .object({ ...callWords, leaseMs: leaseMs.optional(), maxWaitMs: z.never().optional() })
-  .catchall(dimensionValue);
+export const reserveItemSchema = words({ call: callSchema, leaseMs: leaseMs.optional() });
+
+const usage = cost.optional().meta({ description: "What the call used, by unit, such as { tokens: 3127 }." });
+const outcome = {
+  error: z.literal(true).optional().meta({ description: "The call failed." }),
+  result: anything.optional().meta({ description: "What the call returned, of which only a hash is kept." }),
+};
+
 export const settleSchema = words({
-  hold: holdId,
+  holdId,
   call: callSchema,
-  cost: cost.optional(),
+  usage,
   failed: z.boolean().optional().meta({
-    description: "Of a call that was begun: it has failed. Units that `cost` does not name take what `onError` says.",
+    description:
+      "Of a call that was begun, and whose outcome is not reported: units that `usage` does not name take what `onError` says.",
   }),
 }).meta({ id: "Settle" });
-export const releaseSchema = words({ hold: holdId, call: callSchema }).meta({ id: "Release" });
-export const extendSchema = words({ hold: holdId, call: callSchema, leaseMs: leaseMs.optional() }).meta({
-  id: "Extend",
+export const releaseSchema = words({ holdId, call: callSchema }).meta({ id: "Release" });
+export const extendSchema = words({ holdId, call: callSchema, leaseMs: leaseMs.optional() }).meta({ id: "Extend" });
+export const reportSchema = words({ call: callSchema, ...outcome }).meta({
+  id: "Report",
+  description: "What came of a call: either `error` or `result`.",
 });
-export const reportSchema = words({
-  call: callSchema,
-  outcome: z.union(
-    [
-      z.strictObject({ error: z.literal(true) }).meta({ description: "The call failed." }),
-      z.strictObject({ result: anything }).meta({ description: "Its result, of which only a hash is kept." }),
-    ],
-    { error: '{ "error": true } or { "result": … }' },
-  ),
-}).meta({ id: "Report" });
+export const endSchema = words({ holdId, call: callSchema, usage, ...outcome }).meta({
+  id: "End",
+  description:
+    "Ends a call that was begun. With `error` or `result`, one of them, what came of it is reported. With `error`, units that `usage` does not name take what `onError` says; else what was held.",
+});
+
+const queryText = z.string().min(1).optional();
+/** Most items of a page of a list. */
+export const MAX_PAGE = 1_000;
 
 /** Whose buckets, in a query: `args` as JSON, and dimensions of the policy's own by their names. */
 export const usageQuerySchema = z
   .object(
-    Object.fromEntries(
-      ["tenant", "user", "session", "turn", "agent", "model", "tool", "group", "args"].map((name) => [
+    Object.fromEntries([
+      ...["tenant", "user", "session", "turn", "agent", "model", "tool", "group", "args"].map((name) => [
         name,
-        z.string().min(1).optional(),
+        queryText,
       ]),
-    ),
+      ["cursor", queryText.meta({ description: "Where the page begins: `nextCursor` of the page before." })],
+      ["pageSize", queryText.meta({ description: `Most items of a page, 1 to ${MAX_PAGE}. Default: ${MAX_PAGE}.` })],
+    ]),
   )
   .catchall(z.string().min(1));
 
@@ -121,9 +132,9 @@ export const grantSchema = words({
   grant: words({
     id: holdId.meta({ description: "The same id twice on one bucket is one grant." }),
     units: z.int().min(1),
-    lastsMs: z.int().min(1).max(MAX_DURATION_MS),
-    reason,
+    durationMs: z.int().min(1).max(MAX_DURATION_MS),
   }),
+  reason: reason.optional(),
 }).meta({ id: "Grant" });
 export const revokeSchema = words({
   ...bucketWords,
@@ -170,20 +181,22 @@ const decisionWords = {
 /** A decision is a value: a denied one is an answer like any other. */
 export const decisionSchema = z.strictObject(decisionWords).meta({ id: "Decision" });
 export const reservedSchema = z
-  .strictObject({ ...decisionWords, hold: z.string().nullable().meta({ description: "`null` when denied." }) })
+  .strictObject({ ...decisionWords, holdId: z.string().nullable().meta({ description: "`null` when denied." }) })
   .meta({ id: "Reserved" });
 
 export const begunSchema = z
   .strictObject({
     ...decisionWords,
-    hold: z.string().nullable().meta({ description: "Ends the call: settle it. `null` when denied." }),
-    held: z.array(z.string()).meta({ description: "Units of which some are held." }),
+    holdId: z.string().nullable().meta({ description: "Ends the call. `null` when denied." }),
+    heldUnits: z.array(z.string()).meta({ description: "Units of which some are held." }),
     units: z.array(z.string()).meta({ description: "Units that some limit of the policy counts." }),
     leaseMs: distanceMs
       .nullable()
       .meta({ description: "Extend the hold within this time while the call runs. `null`: nothing is held." }),
     maxHoldMs: distanceMs.meta({ description: "Extend the hold for no longer than this, then settle it." }),
-    reports: z.boolean().meta({ description: "Whether some limit counts outcomes: report what came of the call." }),
+    wantsOutcome: z
+      .boolean()
+      .meta({ description: "Whether some limit counts outcomes: end the call with `error` or `result`." }),
   })
   .meta({ id: "Begun" });
 
@@ -207,9 +220,9 @@ export const bucketUsageSchema = z
       .meta({ description: "What `granted` is made of, the first that ends first." }),
   })
   .meta({ id: "BucketUsage" });
-export const usagesSchema = z.strictObject({ usages: z.array(bucketUsageSchema) }).meta({ id: "Usages" });
+export const usagesSchema = listOf(bucketUsageSchema).meta({ id: "Usages" });
 const shownUsage = bucketUsageSchema.nullable().meta({ description: "`null`: the limit does not apply to them." });
-export const touchedSchema = z.strictObject({ usage: shownUsage }).meta({ id: "Touched" });
+export const grantedSchema = z.strictObject({ after: shownUsage }).meta({ id: "Granted" });
 export const revokedSchema = z
   .strictObject({
     revoked: z.boolean().meta({ description: "`false`: there was no such grant, or it had ended." }),
@@ -239,38 +252,50 @@ export const readySchema = z
   })
   .meta({ id: "Readiness" });
 
-const CODES = [...new Set([...PROBLEM_CODES, ...MISUSE_CODES, ...STORE_ERROR_CODES])].sort();
-
 /** RFC 9457, with the words of a misuse. */
 export const problemSchema = z
   .strictObject({
-    type: z.string(),
+    type: z.string().meta({ description: "The page of the problem, as a path with a fragment: /problems#<code>." }),
     title: z.string(),
     status: z.int(),
-    code: z.string().meta({ description: `One of ${CODES.join(", ")}.` }),
+    code: z.string().meta({ description: `One of ${PROBLEM_CODES.toSorted().join(", ")}.` }),
     detail: z.string().meta({ description: "The first fault: where, what was expected, and what was there." }),
     faults: z.array(z.strictObject({ path: z.string(), expected: z.string(), got: z.string() })).optional(),
   })
   .meta({ id: "Problem" });
 
-export type ConsumeBody = Call & { readonly maxWaitMs?: number | undefined };
-export type ReserveBody = ConsumeBody & { readonly leaseMs?: number | undefined };
-export interface HoldBody {
-  readonly hold: string;
+export interface CallBody {
   readonly call: Call;
 }
-export type SettleBody = HoldBody & { readonly cost?: Cost | undefined; readonly failed?: boolean | undefined };
-export type ExtendBody = HoldBody & { readonly leaseMs?: number | undefined };
-export interface ReportBody {
-  readonly call: Call;
-  readonly outcome: { readonly error: true } | { readonly result: unknown };
+export interface ConsumeBody extends CallBody {
+  readonly maxWaitMs?: number | undefined;
 }
+export interface ReserveBody extends ConsumeBody {
+  readonly leaseMs?: number | undefined;
+}
+export interface HoldBody extends CallBody {
+  readonly holdId: string;
+}
+export interface SettleBody extends HoldBody {
+  readonly usage?: Cost | undefined;
+  readonly failed?: boolean | undefined;
+}
+export interface ExtendBody extends HoldBody {
+  readonly leaseMs?: number | undefined;
+}
+export interface OutcomeWords {
+  readonly error?: true | undefined;
+  readonly result?: unknown;
+}
+export type ReportBody = CallBody & OutcomeWords;
+export type EndBody = HoldBody & OutcomeWords & { readonly usage?: Cost | undefined };
 export interface BucketBody {
   readonly limit: string;
   readonly dimensions: BucketDimensions;
 }
 export type GrantBody = BucketBody & {
-  readonly grant: { readonly id: string; readonly units: number; readonly lastsMs: number; readonly reason: string };
+  readonly grant: { readonly id: string; readonly units: number; readonly durationMs: number };
+  readonly reason?: string | undefined;
 };
 export type RevokeBody = BucketBody & { readonly id: string; readonly reason?: string | undefined };
 export type ResetBody = BucketBody & { readonly reason?: string | undefined };

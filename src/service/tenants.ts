@@ -51,7 +51,7 @@ export function tenancyOf(tenants: readonly string[], tenant: unknown): Tenancy 
   }
   const name = String(tenant);
   if (tenants.includes(name)) return tenancy(name);
-  throw new ProblemError(403, "other-tenant", "The key is bound to other tenants.");
+  throw new ProblemError("other-tenant", "The key is bound to other tenants.");
 }
 
 function tenancy(tenant: string): Tenancy {

@@ -52,7 +52,7 @@ const SWEPT_AT_ONCE = 1_000;
  * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
  * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: who made it closes it.
  *
- * @throws MisuseError `unknown-client`, `invalid-option`
+ * @throws MisuseError `unsupported-client`, `invalid-option`
  */
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
   checkOptionKeys(options, ["schema", "deadlineMs", "clock"]);

@@ -15,6 +15,7 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
+  TermsError,
 } from "../store.ts";
 import { validTime } from "../store-check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
@@ -73,7 +74,7 @@ const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
  * `too-old`, `closed`; a request of a damaged bucket, of a key of another type or of a bucket with too many holds fails
  * alone, with `damaged-bucket`, `wrong-type` or `too-many-holds`.
  *
- * @throws MisuseError `unknown-client`, `invalid-option`
+ * @throws MisuseError `unsupported-client`, `invalid-option`
  *
  * @example
  * ```ts
@@ -265,7 +266,7 @@ class RedisStore implements Store {
     this.#isForgotten = true;
     const message =
       "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";
-    return new StoreError("other-incarnation", message, { transient: true });
+    return new TermsError("other-incarnation", message);
   }
 
   /** Nothing has run: some of the keys are on one server by now, and some still on another. */

@@ -125,8 +125,7 @@ class Play {
     const grant = {
       id: crypto.randomUUID(),
       units: step.units,
-      lastsMs: parseDuration(step.duration) ?? 0,
-      reason: "a policy test",
+      durationMs: parseDuration(step.duration) ?? 0,
     };
     await this.#limiter.grant({ limit, ...dimensions }, grant);
     return [];

@@ -11,6 +11,8 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
+  TermsError,
+  type TermsRefusal,
 } from "../store.ts";
 import {
   answered,
@@ -44,7 +46,7 @@ async function runOnTerms(fixture: StoreFixture, run: (shared: Shared) => Promis
   if (isShared(store)) return run({ store, advance: (ms) => fixture.advance(ms) });
   const terms: Required<Terms> = { notAfterMs: 0, incarnation: "a", ...receipt(1) };
   for (const [term, value] of Object.entries(terms)) {
-    await refuses(store.apply([book("b")], { [term]: value }), "unsupported-terms");
+    await refuses(store.apply([book("b")], { [term]: value }), "unsupported-request");
   }
   assert.equal(await usedOf(store, "b", large), 0);
 }
@@ -98,8 +100,11 @@ interface RaiseOf {
   readonly limit?: LimitSpec;
 }
 
-async function refuses(promise: Promise<unknown>, code: StoreErrorCode): Promise<void> {
-  await assert.rejects(promise, (error) => StoreError.isInstance(error) && error.code === code);
+async function refuses(promise: Promise<unknown>, code: StoreErrorCode | TermsRefusal): Promise<void> {
+  await assert.rejects(
+    promise,
+    (error) => StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code,
+  );
 }
 
 async function nowOf(store: Store): Promise<number> {

@@ -110,7 +110,7 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
     grant: ({ limiter }) =>
       limiter.grant(
         { limit: "session", session: "s2" },
-        { id: `g${which}`, units: 1 + (which % 5), lastsMs: 30_000, reason: "a test" },
+        { id: `g${which}`, units: 1 + (which % 5), durationMs: 30_000 },
       ),
   };
   const name = pick("consume", "consume", "consume", "run", "run", "reserve", "settle", ...Object.keys(acts));

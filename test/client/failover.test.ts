@@ -68,7 +68,7 @@ async function clients(count: number, failover: Partial<ClientFailover> = {}) {
 
 async function usedOf(server: Served, query: string, limit: string): Promise<number> {
   const { json } = await server.ask("GET", `/v1/usage?${query}`);
-  return json.usages.find((each: { readonly limit: string }) => each.limit === limit).used;
+  return json.items.find((each: { readonly limit: string }) => each.limit === limit).used;
 }
 
 async function cut({ proxy, limiter, events }: Instance): Promise<void> {
@@ -125,7 +125,7 @@ describe("clients whose service is away", () => {
     const { server, instances } = await clients(3);
     const call = { tool: "search", session: "s1", user: "u1" };
     // Equal views: each has seen that 4 are used.
-    for (let i = 0; i < 4; i++) await server.post("/v1/record", call);
+    for (let i = 0; i < 4; i++) await server.post("/v1/record", { call });
     for (const { limiter } of instances) await limiter.consume({ ...call, cost: { calls: 0, tokens: 1 } });
     for (const { limiter } of instances) await limiter.consume({ ...call, cost: { calls: 1 } });
     for (const instance of instances) await cut(instance);
@@ -152,7 +152,7 @@ describe("clients whose service is away", () => {
     await cut(instance);
     for (let i = 0; i < 4; i++) assert.ok((await instance.limiter.consume(call)).allowed);
     // Meanwhile others use the rest up.
-    for (let i = 0; i < 9; i++) assert.ok((await server.post("/v1/consume", call)).json.allowed);
+    for (let i = 0; i < 9; i++) assert.ok((await server.post("/v1/consume", { call })).json.allowed);
     await heal(instances);
     assert.equal(await usedOf(server, "user=u1", "small"), 14);
     const back = instance.events.at(-1);
@@ -186,7 +186,7 @@ describe("clients whose service is away", () => {
     await instance.limiter.consume({ ...call, idempotencyKey: "k0" });
     await cut(instance);
     assert.ok((await instance.limiter.consume(call)).allowed);
-    await server.post("/v1/record", { ...call, idempotencyKey: "k2", cost: { calls: 9 } });
+    await server.post("/v1/record", { call: { ...call, idempotencyKey: "k2", cost: { calls: 9 } } });
     await heal(instances);
     assert.equal((await instance.limiter.consume(call)).allowed, false);
     assert.equal(await usedOf(server, "user=u1", "small"), 11);
@@ -272,11 +272,11 @@ describe("clients whose service is away", () => {
     assert.equal(await admitted(10), 10);
     await limiter.reset(bucket);
     assert.equal(await admitted(4), 4);
-    await limiter.grant(bucket, { id: "g1", units: 7, lastsMs: 3_600_000, reason: "a test" });
+    await limiter.grant(bucket, { id: "g1", units: 7, durationMs: 3_600_000 });
     await cut(instance);
     assert.equal(await admitted(30), 13);
     await heal([instance]);
-    await limiter.grant(bucket, { id: "g2", units: 5, lastsMs: 3_600_000, reason: "a test" });
+    await limiter.grant(bucket, { id: "g2", units: 5, durationMs: 3_600_000 });
     await limiter.revoke(bucket, "g2");
     await cut(instance);
     assert.equal(await admitted(30), 0);
@@ -353,7 +353,7 @@ describe("holds while the service is away", () => {
     const [settled, later, freed] = await Promise.all([1, 2, 3].map(() => instance.limiter.reserve(call)));
     assert.ok(settled?.allowed && later?.allowed && freed?.allowed);
     await settled.hold.settle({ tokens: 20 });
-    await server.post("/v1/record", { ...call, cost: { tokens: 900 } });
+    await server.post("/v1/record", { call: { ...call, cost: { tokens: 900 } } });
     await heal(instances);
     await later.hold.settle();
     await freed.hold.release();
@@ -432,7 +432,7 @@ describe("holds while the service is away", () => {
     await cut(instance);
     const late = begin();
     await late.begun;
-    await server.post("/v1/record", { ...call, cost: { tokens: 1_000 } });
+    await server.post("/v1/record", { call: { ...call, cost: { tokens: 1_000 } } });
     await heal(instances);
     await late.fail();
     assert.deepEqual(await used(server), [5, 1_000], "the service denied it: it was admitted, and has failed");

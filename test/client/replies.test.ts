@@ -24,7 +24,7 @@ const VERBS: Readonly<Record<string, (limiter: Limiter) => Promise<unknown>>> = 
   "run with a wait": (limiter) => limiter.run(call, () => "value", { maxWaitMs: 10 }),
   usage: (limiter) => limiter.usage({ session: "s1" }),
   reset: (limiter) => limiter.reset(bucket),
-  grant: (limiter) => limiter.grant(bucket, { id: "g", units: 1, lastsMs: 1_000, reason: "test" }),
+  grant: (limiter) => limiter.grant(bucket, { id: "g", units: 1, durationMs: 1_000 }),
   revoke: (limiter) => limiter.revoke(bucket, "g"),
   settle: (limiter) => limiter.getHold("h", call).settle({ calls: 1 }),
   release: (limiter) => limiter.getHold("h", call).release(),

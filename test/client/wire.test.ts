@@ -29,7 +29,7 @@ function counted(options: Partial<ClientOptions> = {}) {
 
 async function usedOf(session: string): Promise<number | undefined> {
   const { json } = await server.ask("GET", `/v1/usage?session=${session}`);
-  return json.usages[0]?.used;
+  return json.items[0]?.used;
 }
 
 const isStoreError = (code: string, transient: boolean) => (error: unknown) =>
@@ -344,7 +344,7 @@ describe("a call that waits", () => {
     const closed = limiter.reserve(call, { maxWaitMs: 20_000 });
     await Promise.all([limiter.close(), assert.rejects(closed, isMisuse("limiter-closed", "limiter"))]);
     // The service has given back what waited: one slot is held, by the reservation.
-    const slots = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[1]?.used;
+    const slots = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.items[1]?.used;
     while ((await slots()) !== 1) await sleep(5);
   });
 
@@ -359,7 +359,7 @@ describe("a call that waits", () => {
       const stop = new AbortController();
       const waiting = limiter.reserve(call, { maxWaitMs: 20_000, signal: stop.signal });
       await sleep(200);
-      assert.equal((await post("/v1/reserve", { ...call, maxWaitMs: 1 })).json.code, "too-many-waiting");
+      assert.equal((await post("/v1/reserve", { call, maxWaitMs: 1 })).json.code, "too-many-waiting");
       assert.equal((await limiter.run(call, () => "never", { maxWaitMs: 20_000 })).allowed, false);
       assert.equal((await limiter.reserve(call, { maxWaitMs: 20_000 })).allowed, false);
       assert.equal((await limiter.run(free, () => "ran", { maxWaitMs: 20_000 })).allowed, true);
@@ -381,7 +381,7 @@ describe("a call that waits", () => {
       const limiter = createRemoteLimiter({ url });
       const call = fresh();
       await limiter.consume(call);
-      const used = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.usages[0]?.used;
+      const used = async () => (await ask("GET", `/v1/usage?session=${call.session}`)).json.items[0]?.used;
       const untilUsed = async (units: number) => {
         while ((await used()) !== units) await sleep(5);
       };

@@ -158,7 +158,7 @@ describe("usage and reset", () => {
 
   it("grants units once for an id, and says what is wrong with a grant", async () => {
     const one = ["--limit", "tool-per-session", "--session", "s2", "--tool", "search"];
-    const grant = ["grant", ...target, ...one, "--lasts", "1h", "--reason", "a test", "--id", "g1"];
+    const grant = ["grant", ...target, ...one, "--duration", "1h", "--reason", "a test", "--id", "g1"];
     await tollgate([...grant, "--units", "7"], folder);
     const { status, stdout } = await tollgate([...grant, "--units", "7", "--json"], folder);
     assert.equal(status, 0);
@@ -166,7 +166,7 @@ describe("usage and reset", () => {
     assert.equal(remaining, quota + 7);
     for (const [option, value] of [
       ["--units", "many"],
-      ["--lasts", "soon"],
+      ["--duration", "soon"],
       ["--dimension", "workspace"],
     ] as const) {
       const { status, stderr } = await tollgate([...grant, "--units", "7", option, value], folder);
@@ -178,7 +178,7 @@ describe("usage and reset", () => {
     const one = ["--limit", "tool-per-session", "--session", "s3", "--tool", "search"];
     const whose = ["--session", "s3", "--tool", "search"];
     await tollgate(
-      ["grant", ...target, ...one, "--lasts", "1h", "--reason", "a test", "--id", "g1", "--units", "7"],
+      ["grant", ...target, ...one, "--duration", "1h", "--reason", "a test", "--id", "g1", "--units", "7"],
       folder,
     );
     const shown = await tollgate(["usage", ...target, ...whose], folder);
@@ -203,7 +203,7 @@ describe("usage and reset", () => {
     const file = join(folder, "audit.jsonl");
     const audit = ["--audit", file, "--reason", "ticket 7"];
     const one = ["--limit", "tool-per-session", "--session", "s4", "--tool", "search"];
-    await tollgate(["grant", ...target, ...one, ...audit, "--lasts", "1h", "--id", "g1", "--units", "7"], folder);
+    await tollgate(["grant", ...target, ...one, ...audit, "--duration", "1h", "--id", "g1", "--units", "7"], folder);
     await tollgate(["revoke", ...target, ...one, ...audit, "--id", "g1"], folder);
     await tollgate(["reset", ...target, ...one, ...audit], folder);
     await tollgate(["reset", ...target, "--limit", "none", "--audit", file], folder);
@@ -218,7 +218,7 @@ describe("usage and reset", () => {
     assert.deepEqual(
       lines.map(({ time: _, ...rest }) => rest),
       [
-        { act: "grant", units: 7, grantId: "g1", reason: "ticket 7", ...common, ...bucket },
+        { act: "grant", units: 7, durationMs: 3_600_000, grantId: "g1", reason: "ticket 7", ...common, ...bucket },
         { act: "revoke", grantId: "g1", reason: "ticket 7", ...common, ...bucket },
         { act: "reset", reason: "ticket 7", ...common, ...bucket },
         failed,
@@ -231,7 +231,7 @@ describe("usage and reset", () => {
     const unwritten = [
       "--audit",
       join(folder, "nowhere", "audit.jsonl"),
-      "--lasts",
+      "--duration",
       "1h",
       "--id",
       "g2",

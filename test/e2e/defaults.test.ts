@@ -69,7 +69,7 @@ describe("the defaults", () => {
     for (const args of [
       ["usage", "--session", "s"],
       ["reset", "--limit", "calls-per-session", "--session", "s"],
-      ["grant", "--limit", "calls-per-session", "--session", "s", "--units", "1", "--lasts", "1h", "--reason", "x"],
+      ["grant", "--limit", "calls-per-session", "--session", "s", "--units", "1", "--duration", "1h", "--reason", "x"],
       ["revoke", "--limit", "calls-per-session", "--session", "s", "--id", "g"],
       ["doctor"],
     ]) {
@@ -96,7 +96,7 @@ describe("the defaults", () => {
     const shown = await run(["usage", "--session", "s"], where);
     assert.match(shown.stderr, /sample-policy\.yaml: a sample; copy it to tollgate\.yaml, or name yours with --policy/);
     const audit = ["--audit", "audit.jsonl"];
-    const grant = ["--units", "5", "--lasts", "1h", "--reason", "a test", "--id", "g"];
+    const grant = ["--units", "5", "--duration", "1h", "--reason", "a test", "--id", "g"];
     assert.equal((await json("grant", ...bucket, ...grant, ...audit)).granted, 5);
     assert.equal((await json("revoke", ...bucket, "--id", "g", ...audit)).revoked, true);
     assert.equal((await json("reset", ...bucket, ...audit)).before.used, 1);
@@ -196,18 +196,18 @@ describe("what a command cannot use", () => {
     [reset, /--dimension workspace=VALUE: expected .*because the limit own is per session, workspace/],
     [[...whole, "--dimension", "team=t"], /--dimension: expected only .*workspace.*, got "team"/],
     [[...whole, "--args", "{bad"], /--args: expected JSON such as .*, got "\{bad" \(.*position 1/],
-    [["grant", ...whole.slice(1), "--units", "many", "--lasts", "1h", "--reason", "x"], /--units: .*, got "many"/],
+    [["grant", ...whole.slice(1), "--units", "many", "--duration", "1h", "--reason", "x"], /--units: .*, got "many"/],
     [
-      ["grant", ...whole.slice(1), "--units", "0", "--lasts", "1h", "--reason", "x"],
+      ["grant", ...whole.slice(1), "--units", "0", "--duration", "1h", "--reason", "x"],
       /--units: expected a whole number from 1/,
     ],
     [
-      ["grant", ...whole.slice(1), "--units", "1", "--lasts", "soon", "--reason", "x"],
-      /--lasts: .*at most .*, got "soon"/,
+      ["grant", ...whole.slice(1), "--units", "1", "--duration", "soon", "--reason", "x"],
+      /--duration: .*at most .*, got "soon"/,
     ],
-    [["grant", ...whole.slice(1), "--units", "1", "--lasts", "1h", "--reason", ""], /--reason: expected 1 to 500/],
+    [["grant", ...whole.slice(1), "--units", "1", "--duration", "1h", "--reason", ""], /--reason: expected 1 to 500/],
     [
-      ["grant", ...whole.slice(1), "--units", "1", "--lasts", "1h", "--reason", "x", "--id", "a b"],
+      ["grant", ...whole.slice(1), "--units", "1", "--duration", "1h", "--reason", "x", "--id", "a b"],
       /--id: expected 1 to 64/,
     ],
     [[...whole, "--audit", "none/a"], /--audit: cannot write none\/a/],

@@ -102,10 +102,7 @@ describe("denials that are kept", () => {
     const consume = async () => (await limiter.consume(CALL)).allowed;
     await spend(() => limiter.consume(CALL), 2);
     assert.equal(await consume(), false);
-    await limiter.grant(
-      { limit: "per-session", session: "s1" },
-      { id: "g", units: 1, lastsMs: 60_000, reason: "test" },
-    );
+    await limiter.grant({ limit: "per-session", session: "s1" }, { id: "g", units: 1, durationMs: 60_000 });
     assert.deepEqual([await consume(), await consume()], [true, false]);
     await limiter.reset({ limit: "per-session", session: "s1" });
     await spend(() => limiter.consume(CALL), 2);
@@ -129,10 +126,7 @@ describe("denials that are kept", () => {
     };
     const limiter = limiterOn(late);
     const bucket = { limit: "per-session", session: "s1" };
-    const free = [
-      () => limiter.reset(bucket),
-      () => limiter.grant(bucket, { id: "g", units: 1, lastsMs: 60_000, reason: "test" }),
-    ];
+    const free = [() => limiter.reset(bucket), () => limiter.grant(bucket, { id: "g", units: 1, durationMs: 60_000 })];
     for (const act of free) {
       await spend(() => limiter.consume(CALL), 2);
       const open = Promise.withResolvers<void>();

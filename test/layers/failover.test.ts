@@ -87,7 +87,7 @@ describe("failover", () => {
       assert.equal(await admitted(limiter, 3), 3);
       await until("store-back");
       assert.equal(await usedIn(limiter), 4);
-      for (const _ of remote.late) assert.throws(() => remote.deliver(), { code: "too-late" });
+      for (const _ of remote.late) assert.throws(() => remote.deliver(), { refusal: "too-late" });
       assert.equal(await usedIn(limiter), 4);
       await limiter.close();
     });

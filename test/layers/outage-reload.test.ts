@@ -259,7 +259,7 @@ describe("grants and resets that an instance saw before the store was unreachabl
         const remote = new RemoteStore(clock);
         const { limiter, cut } = instanceOf(remote, policyOf(algorithm));
         assert.equal(await admitted(limiter, used), used);
-        await limiter.grant(bucket, { id: "g1", units: granted, lastsMs: 3_600_000, reason: "a test" });
+        await limiter.grant(bucket, { id: "g1", units: granted, durationMs: 3_600_000 });
         cut();
         assert.equal(await admitted(limiter, 40), 10 + granted - used, `${granted} granted, ${used} used`);
         await limiter.close({ withinMs: 0 });
@@ -271,7 +271,7 @@ describe("grants and resets that an instance saw before the store was unreachabl
     const remote = new RemoteStore(clock);
     const { limiter, cut } = instanceOf(remote, policyOf());
     await admitted(limiter, 10);
-    await limiter.grant(bucket, { id: "g1", units: 5, lastsMs: 3_600_000, reason: "a test" });
+    await limiter.grant(bucket, { id: "g1", units: 5, durationMs: 3_600_000 });
     await limiter.reset(bucket);
     cut();
     assert.equal(await admitted(limiter, 40), 10);

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MARK_KEY, StoreError, type StoreErrorCode, type StoreRequest } from "../../src/store.ts";
+import {
+  MARK_KEY,
+  StoreError,
+  type StoreErrorCode,
+  type StoreRequest,
+  TermsError,
+  type TermsRefusal,
+} from "../../src/store.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { testStore } from "../stores/store-suite.ts";
 import { RemoteStore } from "./remote.ts";
@@ -14,7 +21,8 @@ const limit = { algorithm: "budget", quota: 9, ttlMs: 60_000, ttlFrom: "last" } 
 const request: StoreRequest = { mode: "judge", steps: [{ bucket: "b", limit, event: { type: "charge", cost: 1 } }] };
 const member = { group: "g", instance: "i", livesMs: 1_000, seen: ["b"] };
 
-const isStoreError = (code: StoreErrorCode) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
+const isStoreError = (code: StoreErrorCode | TermsRefusal) => (error: unknown) =>
+  StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code;
 const spent = (store: RemoteStore) => {
   const state = store.states.get("b");
   return state?.kind === "counter" ? state.spent : 0;

@@ -178,8 +178,8 @@ for (const [name, open] of Object.entries(pairs)) {
       for (const [what, other] of Object.entries(others)) {
         if (what === "tool") continue;
         const wrong = second.getHold(held.hold.id, { ...free, ...other });
-        await assert.rejects(wrong.release(), isMisuse("hold-unknown"), what);
-        await assert.rejects(wrong.extend(), isMisuse("hold-unknown"), what);
+        await assert.rejects(wrong.release(), isMisuse("unknown-hold"), what);
+        await assert.rejects(wrong.extend(), isMisuse("unknown-hold"), what);
         const settlement = await wrong.settle({ calls: 0, tokens: 0 });
         assert.equal(settlement.status, "unknown-hold", what);
         assert.equal(await toolUnits(second), 1, what);
@@ -198,7 +198,7 @@ for (const [name, open] of Object.entries(pairs)) {
       const held = (await limiter.reserve(slots)) as Reserved;
       await assert.rejects(
         second.getHold(held.hold.id, { ...slots, tenant: "globex" }).release(),
-        isMisuse("hold-unknown"),
+        isMisuse("unknown-hold"),
       );
       // No limit of this tool is per arguments, so the process that ends the call need not pass them.
       const { args: __, ...without } = slots;
@@ -224,7 +224,7 @@ describe("a hold that was made under another policy", () => {
       assert.equal((await limiter.getHold(settled.hold.id, own).settle({ calls: 1, tokens: 4 })).status, "settled");
       await assert.rejects(
         limiter.getHold(released.hold.id, { ...own, tenant: "globex" }).release(),
-        isMisuse("hold-unknown"),
+        isMisuse("unknown-hold"),
       );
       assert.equal((await limiter.getHold(released.hold.id, own).release()).status, "settled");
     });

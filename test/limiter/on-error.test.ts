@@ -178,7 +178,7 @@ describe("onError of a limit, a tool and a policy", () => {
             assert.ok(begun && begun.hold.id.length <= 43, begun?.hold.id);
             limiter.reload(policyOf(limits(after)));
             const earlier = hasFailed ? 1 : 0;
-            await endCall(limiter, begun.hold.id, CALL, {}, hasFailed);
+            await endCall(limiter, begun.hold.id, CALL, { usage: {}, hasFailed, outcome: null });
             const all = [...Array(many).fill(earlier + expected), earlier + 1, earlier + expected];
             assert.deepEqual(await used(), all, `${before} then ${after}, ${many} limits, failed: ${hasFailed}`);
             limiter.reload(policyOf(limits(before)));
@@ -214,16 +214,16 @@ describe("onError of a limit, a tool and a policy", () => {
 
   it("is told to a service with the end of a call that was begun there, and of no other", async () => {
     const server = await served({ policy: policyOf([{ onError: "refund" }, { unit: "tokens" }]) });
-    const begun = await server.post("/v1/begin", CALL);
-    const body = { hold: begun.json.hold, call: CALL, failed: true };
+    const begun = await server.post("/v1/begin", { call: CALL });
+    const body = { holdId: begun.json.holdId, call: CALL, failed: true };
     const settled = await server.post("/v1/settle", body);
     assert.deepEqual(
       settled.json.usages.map(({ used }: { used: number }) => used),
       [0, 40],
     );
     assert.equal((await server.post("/v1/settle", body)).json.replayed, true);
-    const reserved = await server.post("/v1/reserve", CALL);
-    const refused = await server.post("/v1/settle", { ...body, hold: reserved.json.hold });
+    const reserved = await server.post("/v1/reserve", { call: CALL });
+    const refused = await server.post("/v1/settle", { ...body, holdId: reserved.json.holdId });
     assert.deepEqual([refused.status, refused.json.faults[0].path], [400, "failed"]);
   });
 

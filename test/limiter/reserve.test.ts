@@ -69,9 +69,9 @@ describe("reserve", () => {
     const again = await limiter.getHold(held.hold.id, call).settle({ tokens: 50 });
     assert.equal(again.replayed, true);
     assert.equal(again.usages[1]?.used, 50);
-    await assert.rejects(held.hold.settle({ tokens: 51 }), isMisuse("settled-already"));
-    await assert.rejects(held.hold.settle(), isMisuse("settled-already"));
-    await assert.rejects(held.hold.release(), isMisuse("settled-already"));
+    await assert.rejects(held.hold.settle({ tokens: 51 }), isMisuse("already-settled"));
+    await assert.rejects(held.hold.settle(), isMisuse("already-settled"));
+    await assert.rejects(held.hold.release(), isMisuse("already-settled"));
     assert.deepEqual(await used(), { calls: 1, tokens: 50, money: 0 });
   });
 
@@ -101,10 +101,10 @@ describe("reserve", () => {
   it("says of a hold that never was that it is unknown, and books the actual", async () => {
     const { limiter, used } = limiterFor();
     const hold = limiter.getHold("never", call);
-    await assert.rejects(hold.extend(), isMisuse("hold-unknown"));
+    await assert.rejects(hold.extend(), isMisuse("unknown-hold"));
     assert.equal((await hold.settle({ tokens: 70 })).status, "unknown-hold");
     assert.deepEqual(await used(), { calls: 1, tokens: 70, money: 0 });
-    await assert.rejects(limiter.getHold("nor-this", call).release(), isMisuse("hold-unknown"));
+    await assert.rejects(limiter.getHold("nor-this", call).release(), isMisuse("unknown-hold"));
     assert.throws(() => limiter.getHold("a b", call), isMisuse("invalid-option", "id"));
   });
 
@@ -128,7 +128,7 @@ describe("reserve", () => {
     }
     const held = allowed(await limiter.reserve(call));
     await assert.rejects(held.hold.settle({ euros: 1 }), isMisuse("unknown-unit"));
-    await assert.rejects(held.hold.settle({ tokens: -1 }), isMisuse("invalid-cost", "cost.tokens"));
+    await assert.rejects(held.hold.settle({ tokens: -1 }), isMisuse("invalid-cost", "usage.tokens"));
     await assert.rejects(held.hold.extend({ leaseMs: -1 }), isMisuse("invalid-option", "leaseMs"));
     await assert.rejects(held.hold.settle({}, { signal: AbortSignal.abort("gone") }), (reason) => reason === "gone");
     assert.equal((await held.hold.settle()).replayed, false);

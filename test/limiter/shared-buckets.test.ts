@@ -171,10 +171,10 @@ describe("a shared bucket", () => {
     };
     const { ask, post, service } = await served({ policy, keys });
     await service.limiter.consume({ tool: "x" });
-    const { json } = await post("/v1/consume", BODY, { key: texts.acme });
+    const { json } = await post("/v1/consume", { call: BODY }, { key: texts.acme });
     assert.equal(json.allowed, true);
     const named = async (path: string, key?: string) => {
-      const { usages, items = usages } = (await ask("GET", path, { key })).json;
+      const { items } = (await ask("GET", path, { key })).json;
       return items.map(({ limit, dimensions, used }: { limit: string; dimensions: object; used: number }) => [
         limit,
         dimensions,

@@ -232,7 +232,7 @@ describe("a limit that is unlimited beside others", () => {
 
   it("refuses grants, which could add nothing", async () => {
     const { limiter } = limiterOf({ name: "free", per: ["user"], quota: "unlimited" });
-    const grant = { id: "g", units: 5, lastsMs: 1_000, reason: "test" };
+    const grant = { id: "g", units: 5, durationMs: 1_000 };
     await assert.rejects(
       limiter.grant({ limit: "free", user: "u1" }, grant as never),
       isMisuse("invalid-option", "limit"),

@@ -219,7 +219,7 @@ describe("shadow", () => {
 });
 
 describe("grant", () => {
-  const grant = { id: "g1", units: 5, lastsMs: 60_000, reason: "a good customer" };
+  const grant = { id: "g1", units: 5, durationMs: 60_000 };
 
   it("adds to one bucket once, until it ends", async () => {
     const { limiter, clock, events } = limiterOf([{ name: "calls", per: ["session"], quota: 2, resetAfterIdle: "1h" }]);
@@ -305,11 +305,11 @@ describe("grant", () => {
   it("of several in one bucket is revoked by its id, and settlements say how much is granted", async () => {
     const { limiter } = limiterOf([{ name: "tokens", per: ["session"], unit: "tokens", quota: 10 }]);
     const bucket = { limit: "tokens", session: "s1" };
-    for (const [id, units, lastsMs] of [
+    for (const [id, units, durationMs] of [
       ["long", 5, 90_000],
       ["short", 3, 30_000],
     ] as const) {
-      await limiter.grant(bucket, { id, units, lastsMs, reason: "x" });
+      await limiter.grant(bucket, { id, units, durationMs });
     }
     const held = await limiter.reserve({ tool: "x", session: "s1", cost: { tokens: 14 } });
     assert.ok(held.allowed);
@@ -348,11 +348,12 @@ describe("grant", () => {
     for (const [path, bad] of Object.entries({
       "grant.id": { id: "a b" },
       "grant.units": { units: 0 },
-      "grant.lastsMs": { lastsMs: 0.5 },
-      "grant.reason": { reason: "" },
+      "grant.durationMs": { durationMs: 0.5 },
+      grant: { reason: "support" },
     })) {
       await assert.rejects(limiter.grant(bucket, { ...grant, ...bad }), isMisuse("invalid-option", path));
     }
+    await assert.rejects(limiter.grant(bucket, grant, { reason: "" }), isMisuse("invalid-option", "reason"));
     await assert.rejects(limiter.grant({ ...bucket, limit: "other" }, grant), isMisuse("unknown-limit"));
   });
 });

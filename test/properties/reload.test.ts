@@ -120,7 +120,7 @@ async function done(limiter: Limiter, act: Exclude<Act, { type: "reload" }>, sai
     if (act.type === "admin") {
       const bucket = { limit: "calls", user: act.user };
       if (act.id === null) return (await limiter.reset(bucket))?.before.quota;
-      const grant = { id: act.id, units: 2, lastsMs: 86_400_000, reason: "a test" };
+      const grant = { id: act.id, units: 2, durationMs: 86_400_000 };
       return (await limiter.grant(bucket, grant))?.quota;
     }
     const asked = act.isBound ? limiter.for({ agent: "a1" }) : limiter;

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import postgres from "postgres";
 import { createLimiter, MisuseError, StoreError, type StoreErrorCode } from "tollgate";
+import { TermsError, type TermsRefusal } from "tollgate/store";
 import type { LimitSpec, Store, StoreRequest } from "tollgate/store";
 import { migrate, type PostgresClient, postgresStore } from "tollgate/stores/postgres";
 import { fakeClock } from "tollgate/testing";
@@ -32,8 +33,8 @@ const charge = (bucket: string, by = limit): StoreRequest => ({
   mode: "judge",
   steps: [{ bucket, limit: by, event: { type: "charge", cost: 1 } }],
 });
-const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
-  StoreError.isInstance(error) && error.code === code && words.test(error.message);
+const isStoreError = (code: StoreErrorCode | TermsRefusal, words: RegExp) => (error: unknown) =>
+  StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code && words.test(error.message);
 const rowsOf = async (schema = "public") =>
   (await pool.query(`SELECT key, value, expires_at_ms FROM ${schema}.tollgate_buckets ORDER BY key`)).rows;
 

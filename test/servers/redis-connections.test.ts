@@ -321,7 +321,7 @@ describe("several servers, and serve", { ...ownServers, concurrency: true }, () 
       });
       const url = await until(() => /listens at (\S+)/.exec(output)?.[1] ?? null);
       const reason = async (): Promise<string | null> => {
-        const body = JSON.stringify({ tool: "search", session: "s1", user: "u1" });
+        const body = JSON.stringify({ call: { tool: "search", session: "s1", user: "u1" } });
         const response = await fetch(`${url}/v1/consume`, {
           method: "POST",
           headers: { "content-type": "application/json" },

@@ -25,7 +25,7 @@ async function serve(store: string) {
   });
   const url = await until(() => /listens at (\S+)/.exec(text.out)?.[1] ?? false);
   const consume = async (session: string) => {
-    const body = JSON.stringify({ tool: "x", session, turn: 1 });
+    const body = JSON.stringify({ call: { tool: "x", session, turn: 1 } });
     const headers = { "content-type": "application/json" };
     const response = await fetch(`${url}/v1/consume`, { method: "POST", headers, body });
     return (await response.json()) as { allowed?: boolean; degraded?: object | null };

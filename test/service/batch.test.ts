@@ -28,24 +28,24 @@ function counting(of: typeof client): typeof client {
 describe("a batch", () => {
   it("answers each item in order, by itself", async () => {
     const call = { tool: "search", session: "batch-1" };
-    const held = await post("/v1/reserve", { tool: "book", session: "batch-1" });
+    const held = await post("/v1/reserve", { call: { tool: "book", session: "batch-1" } });
     const { status, json } = await post("/v1/batch", {
       items: [
-        { op: "consume", ...call },
-        { op: "peek", ...call },
-        { op: "consume", tool: "search" },
-        { op: "record", ...call, cost: { calls: 2 } },
-        { op: "settle", hold: held.json.hold, call: { tool: "book", session: "batch-1" }, cost: { tokens: 1 } },
-        { op: "release", hold: "unknown", call: { tool: "book", session: "batch-1" } },
-        { op: "report", call, outcome: { error: true } },
-        { op: "extend", hold: "h", call: { tool: "book", session: "batch-1" }, leaseMs: 0 },
+        { op: "consume", call },
+        { op: "peek", call },
+        { op: "consume", call: { tool: "search" } },
+        { op: "record", call: { ...call, cost: { calls: 2 } } },
+        { op: "settle", holdId: held.json.holdId, call: { tool: "book", session: "batch-1" }, usage: { tokens: 1 } },
+        { op: "release", holdId: "unknown", call: { tool: "book", session: "batch-1" } },
+        { op: "report", call, error: true },
+        { op: "extend", holdId: "h", call: { tool: "book", session: "batch-1" }, leaseMs: 0 },
         { op: "usage" },
-        { tool: "search" },
+        { call },
         [],
         null,
-        { op: "consume", ...call, maxWaitMs: 100 },
-        { op: "begin", ...call, maxWaitMs: 100 },
-        { op: "reserve", tool: "book", session: "batch-1", cost: { tokens: 1_000 } },
+        { op: "consume", call, maxWaitMs: 100 },
+        { op: "begin", call, maxWaitMs: 100 },
+        { op: "reserve", call: { tool: "book", session: "batch-1", cost: { tokens: 1_000 } } },
       ],
     });
     assert.equal(status, 200);
@@ -59,7 +59,7 @@ describe("a batch", () => {
         "missing-dimension",
         200,
         200,
-        "hold-unknown",
+        "unknown-hold",
         204,
         "invalid-body",
         "invalid-body",
@@ -72,11 +72,14 @@ describe("a batch", () => {
       ],
     );
     assert.equal(items[0].body.verdicts[0].remaining, 3);
-    assert.deepEqual([items[14].body.allowed, items[14].body.hold], [false, null]);
+    assert.deepEqual([items[14].body.allowed, items[14].body.holdId], [false, null]);
   });
 
   it("goes to the store as one", async () => {
-    const items = Array.from({ length: 100 }, (_, i) => ({ op: "consume", tool: "search", session: `together-${i}` }));
+    const items = Array.from({ length: 100 }, (_, i) => ({
+      op: "consume",
+      call: { tool: "search", session: `together-${i}` },
+    }));
     await post("/v1/batch", { items: items.slice(0, 1) });
     const before = commands;
     const { json } = await post("/v1/batch", { items });
@@ -89,14 +92,14 @@ describe("a batch", () => {
   });
 
   it("charges never more than the quota, also within itself", async () => {
-    const items = Array.from({ length: 20 }, () => ({ op: "consume", tool: "search", session: "within" }));
+    const items = Array.from({ length: 20 }, () => ({ op: "consume", call: { tool: "search", session: "within" } }));
     const answers = await Promise.all([1, 2, 3].map(() => post("/v1/batch", { items })));
     const allowed = answers.flatMap(({ json }) => json.items).filter(({ body }) => body.allowed);
     assert.equal(allowed.length, 5);
   });
 
   it("has a key for each item, and none for all", async () => {
-    const item = { op: "consume", tool: "search", session: "keyed", idempotencyKey: "k" };
+    const item = { op: "consume", call: { tool: "search", session: "keyed", idempotencyKey: "k" } };
     const { json } = await post("/v1/batch", { items: [item, item] });
     assert.deepEqual(
       json.items.map(({ body }: { body: { replayed: boolean } }) => body.replayed),
@@ -114,12 +117,9 @@ describe("a batch", () => {
 
   it("keeps tenants apart, item by item", async () => {
     const bound = await served({ keys });
-    const call = { op: "consume", tool: "search", session: "s" };
-    const { json } = await bound.post(
-      "/v1/batch",
-      { items: [call, { ...call, tenant: "globex" }] },
-      { key: texts.acme },
-    );
+    const call = { tool: "search", session: "s" };
+    const items = [call, { ...call, tenant: "globex" }].map((each) => ({ op: "consume", call: each }));
+    const { json } = await bound.post("/v1/batch", { items }, { key: texts.acme });
     assert.deepEqual(
       json.items.map(({ status }: { status: number }) => status),
       [200, 403],

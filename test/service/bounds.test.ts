@@ -9,7 +9,7 @@ import type { Store } from "../../src/store.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { type Answer, type Served, served } from "./served.ts";
 
-const CALL = JSON.stringify({ tool: "search", session: "s" });
+const BODY = JSON.stringify({ call: { tool: "search", session: "s" } });
 
 /** A store whose answers wait until they are let go. */
 function held(): { store: Store; letGo(): void } {
@@ -47,13 +47,13 @@ function headOf(length: number | null, more = ""): string {
 }
 
 async function stillAnswers({ post }: Served): Promise<void> {
-  assert.equal((await post("/v1/peek", CALL)).status, 200);
+  assert.equal((await post("/v1/peek", BODY)).status, 200);
 }
 
 describe("a body", () => {
   it("that is too large is refused before it is read, announced or not", async () => {
     const server = await served({ bounds: { maxBodyBytes: 2_000 } });
-    const large = JSON.stringify({ tool: "x".repeat(3_000), session: "s" });
+    const large = JSON.stringify({ call: { tool: "x".repeat(3_000), session: "s" } });
     const announced = await server.post("/v1/consume", large);
     assert.deepEqual([announced.status, announced.json.code], [413, "body-too-large"]);
     const socket = await connected(server);
@@ -71,7 +71,7 @@ describe("a body", () => {
     const server = await served();
     const socket = await connected(server);
     socket.write(headOf(null, "connection: close\r\n"));
-    for (const character of CALL) socket.write(`1\r\n${character}\r\n`);
+    for (const character of BODY) socket.write(`1\r\n${character}\r\n`);
     socket.write("0\r\n\r\n");
     assert.match(await answerOf(socket), /^HTTP\/1\.1 200 [\s\S]*"allowed":true/);
   });
@@ -85,7 +85,7 @@ describe("a body", () => {
       ["application/json; charset=utf-8", 200],
       ["Application/JSON", 200],
     ] as const) {
-      const answer = await ask("POST", "/v1/peek", { body: CALL, headers: { "content-type": type } });
+      const answer = await ask("POST", "/v1/peek", { body: BODY, headers: { "content-type": type } });
       assert.equal(answer.status, status, type);
     }
     for (const body of ["", "{", "nul", "{}{}"]) {
@@ -100,7 +100,8 @@ describe("a body", () => {
 
   it("may be deep only as far as is harmless", async () => {
     const { ask } = await served();
-    const nested = (depth: number) => `{"tool":"x","session":"s","args":${"[".repeat(depth)}${"]".repeat(depth)}}`;
+    const nested = (depth: number) =>
+      `{"call":{"tool":"x","session":"s","args":${"[".repeat(depth)}${"]".repeat(depth)}}}`;
     assert.equal((await ask("POST", "/v1/peek", { body: nested(60) })).status, 200);
     for (const depth of [65, 10_000, 400_000]) {
       assert.equal((await ask("POST", "/v1/peek", { body: nested(depth) })).status, 400, String(depth));
@@ -175,7 +176,7 @@ describe("a flood", () => {
   it("is answered up to the bound, and beyond it told to come again", async () => {
     const { store, letGo } = held();
     const server = await served({ store, bounds: { maxInFlight: 20 } });
-    const asked = Array.from({ length: 60 }, () => server.post("/v1/consume", CALL));
+    const asked = Array.from({ length: 60 }, () => server.post("/v1/consume", BODY));
     const refused = await Promise.all(
       Array.from({ length: 40 }, () => Promise.race(asked.map((each, i) => each.then((answer) => ({ answer, i }))))),
     );
@@ -186,18 +187,18 @@ describe("a flood", () => {
     const count = (status: number) => answers.filter((answer) => answer.status === status).length;
     assert.deepEqual([count(200), count(503)], [20, 40]);
     const [late] = answers.filter(({ status }) => status === 503);
-    assert.deepEqual([late?.json.code, late?.headers.get("retry-after")], ["too-many-requests", "1"]);
+    assert.deepEqual([late?.json.code, late?.headers.get("retry-after")], ["too-many-in-flight", "1"]);
     await stillAnswers(server);
   });
 
   it("of calls that wait is bounded by itself, and leaves room for others", async () => {
     const server = await served({ bounds: { maxWaiting: 2, maxInFlight: 1 } });
     const call = { tool: "search", session: "waiting", user: "u" };
-    for (let i = 0; i < 2; i++) await server.post("/v1/consume", call);
+    for (let i = 0; i < 2; i++) await server.post("/v1/consume", { call });
     const waiting: Promise<Answer>[] = [];
     const underWay = async () => Number(/in_flight (\d+)$/m.exec((await server.ask("GET", "/metrics")).text)?.[1]);
     for (let i = 0; i < 4; i++) {
-      waiting.push(server.post("/v1/consume", { ...call, maxWaitMs: 5_000 }));
+      waiting.push(server.post("/v1/consume", { call, maxWaitMs: 5_000 }));
       // One after the other: what waits is not under way.
       do await sleep(10);
       while ((await underWay()) > 0);
@@ -211,18 +212,19 @@ describe("a flood", () => {
   it("of clients that go away while they wait gives their places back", async () => {
     const server = await served({ bounds: { maxWaiting: 1 } });
     const call = { tool: "search", session: "leaving", user: "leaving" };
-    for (let i = 0; i < 2; i++) await server.post("/v1/consume", { ...call, session: `s${i}` });
+    for (let i = 0; i < 2; i++) await server.post("/v1/consume", { call: { ...call, session: `s${i}` } });
     const leaves = new AbortController();
     const waits = server.post(
       "/v1/consume",
-      { ...call, maxWaitMs: 30_000, cost: { calls: 2 } },
+      { call: { ...call, cost: { calls: 2 } }, maxWaitMs: 30_000 },
       { signal: leaves.signal },
     );
     await sleep(50);
     leaves.abort();
     await assert.rejects(waits);
     let status = 503;
-    while (status === 503) ({ status } = await server.post("/v1/consume", { ...call, session: "next", maxWaitMs: 10 }));
+    while (status === 503)
+      ({ status } = await server.post("/v1/consume", { call: { ...call, session: "next" }, maxWaitMs: 10 }));
     assert.equal(status, 200);
   });
 });
@@ -236,7 +238,10 @@ describe("options", () => {
       await assert.rejects(served({}, listening), { code: "invalid-option" });
     }
     await assert.rejects(served({}, { host: "0.0.0.0" }), /tollgate keys create/);
-    await assert.rejects(served({ policy: "version: 1\nlimits: [{ name: a, per: [op], quota: 1 }]" }), /other names/);
+    await assert.rejects(
+      served({ policy: "version: 1\nlimits: [{ name: a, per: [cursor], quota: 1 }]" }),
+      /other names/,
+    );
     const { port } = await served();
     await assert.rejects(served({}, { port }), { code: "invalid-option" });
   });

@@ -27,7 +27,7 @@ async function away(closeMs: number) {
     bounds: { stopMs: 0, closeMs },
   });
   const consume = () => {
-    const body = JSON.stringify({ tool: "search", session: "s1" });
+    const body = JSON.stringify({ call: { tool: "search", session: "s1" } });
     const headers = { "content-type": "application/json" };
     return service.fetch(new Request("http://localhost/v1/consume", { method: "POST", headers, body }));
   };
@@ -60,7 +60,7 @@ describe("a service with calls that wait", () => {
       "version: 1\nlimits: [{ name: rate, per: [session], algorithm: token-bucket, quota: 1, window: 20s, burst: 1 }]";
     const service = createService({ policy, store: memoryStore(), keys: false });
     const consume = (maxWaitMs: number) => {
-      const body = JSON.stringify({ tool: "search", session: "s1", maxWaitMs });
+      const body = JSON.stringify({ call: { tool: "search", session: "s1" }, maxWaitMs });
       const headers = { "content-type": "application/json" };
       return service.fetch(new Request("http://localhost/v1/consume", { method: "POST", headers, body }));
     };

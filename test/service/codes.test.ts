@@ -5,7 +5,7 @@ import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { MISUSE_CODES } from "../../src/kernel/errors.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
-import { PROBLEM_CODES } from "../../src/service/problems.ts";
+import { PROBLEM_CODES, PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store-error.ts";
 import { ROOT } from "../sources.ts";
@@ -32,42 +32,86 @@ describe("codes", () => {
   it("are in the OpenAPI document", () => {
     const document = JSON.stringify(openApiDocument(ROUTES));
     const [, listed = ""] = /"code":\{[^}]*"description":"One of ([a-z, -]+)\./.exec(document) ?? [];
-    assert.deepEqual(listed.split(", "), codes.toSorted());
+    assert.deepEqual(listed.split(", "), PROBLEM_CODES.toSorted());
   });
 
-  it("of problems are named once each in the source, and no other is", () => {
-    const source = globSync("src/service/**/*.ts", { cwd: ROOT })
-      .filter((file) => !file.endsWith("service/problems.ts"))
-      .map(read)
-      .join("\n");
-    const used = [...source.matchAll(/new ProblemError\(\s*\d+,\s*"([^"]+)"/g)].map(([, code]) => code ?? "");
-    assert.ok(used.length > 10);
-    for (const code of used) assert.ok((PROBLEM_CODES as readonly string[]).includes(code), code);
+  it("of problems are in the table of docs/service.md with their status, and no others are", () => {
+    const page = read("docs/service.md");
+    const table = page.slice(page.indexOf("### Codes"), page.indexOf("## Keys"));
+    const rows = [...table.matchAll(/^\| ([\d, ]+?) +\| (.+?) +\|/gm)];
+    const shown = rows.flatMap(([, statuses = "", cell = ""]) =>
+      [...cell.matchAll(/`([a-z-]+)`/g)].map(([, code = ""], i, { length }) => {
+        const all = statuses.split(", ");
+        assert.ok(all.length === 1 || all.length === length, cell);
+        return [code, Number(all[i] ?? all[0])];
+      }),
+    );
+    const known = Object.entries(PROBLEMS).map(([code, [status]]) => [code, status]);
+    const own = new Map(shown as [string, number][]);
+    assert.deepEqual(Object.fromEntries(own), Object.fromEntries(known));
+  });
+
+  it("of problems are on the page that the type of a problem names, each at its fragment", async () => {
+    const { ask } = await served();
+    const { json } = await ask("GET", "/nowhere");
+    const [path = "", fragment] = json.type.split("#");
+    const { status, text, headers } = await ask("GET", path);
+    assert.deepEqual([status, fragment, headers.get("content-type")], [200, "not-found", "text/html; charset=utf-8"]);
+    for (const code of PROBLEM_CODES) assert.ok(text.includes(`<tr id="${code}">`), code);
+    assert.doesNotMatch(text, /<script|<link|<img|https?:/);
   });
 
   it("of the policy's refusal for a key of tenants is one of them", async () => {
     const { keys, texts } = keysOf({ bound: { scopes: ["read"], tenants: ["acme"] } });
     const { ask } = await served({ keys });
     const { status, json } = await ask("GET", "/v1/policy", { key: texts.bound });
-    assert.deepEqual([status, json.code, json.type], [403, "not-for-tenants", "urn:tollgate:problem:not-for-tenants"]);
+    assert.deepEqual([status, json.code, json.type], [403, "not-for-tenants", "/problems#not-for-tenants"]);
   });
 });
 
 describe("the detail of a problem", () => {
+  const CALL = { tool: "x", session: "s" };
   const cases: [path: string, body: unknown, detail: RegExp][] = [
-    ["/v1/consume", { tool: "x", sesion: "s" }, /^call: expected only tenant, .*session.*, maxWaitMs.*, got "sesion"$/],
-    ["/v1/consume", { tool: "x", session: "s", maxWait: 5 }, /maxWaitMs.*, got "maxWait"$/],
-    ["/v1/reserve", { tool: "x", session: "s", lease: 5 }, /leaseMs.*, got "lease"$/],
-    ["/v1/consume", { session: "s" }, /^tool: expected a text that is not empty, or a whole number, got nothing$/],
-    ["/v1/consume", { tool: "x", session: "s", cost: { tokns: 1 } }, /^cost: expected .*tokens.*, got "tokns"$/],
-    ["/v1/consume", { tool: "x", session: "s", cost: 5 }, /^cost: expected an object of whole numbers by unit, got 5$/],
+    ["/v1/consume", { call: { tool: "x", sesion: "s" } }, /^call: expected only tenant, .*session.*, got "sesion"$/],
+    ["/v1/consume", { call: CALL, maxWait: 5 }, /^body: expected only call, maxWaitMs, got "maxWait"$/],
+    ["/v1/consume", CALL, /^body: expected only call, maxWaitMs, got "tool", "session"$/],
+    ["/v1/consume", {}, /^call: expected an object, got nothing$/],
+    ["/v1/peek", { call: CALL, maxWaitMs: 5 }, /^body: expected only call, got "maxWaitMs"$/],
+    ["/v1/reserve", { call: CALL, lease: 5 }, /^body: expected only call, leaseMs, maxWaitMs, got "lease"$/],
+    ["/v1/consume", { call: { session: "s" } }, /^call.tool: expected a text that is not empty, or a whole .*nothing$/],
+    ["/v1/consume", { call: { tool: "x" } }, /^call.session: expected .*, got nothing$/],
+    ["/v1/consume", { call: { ...CALL, cost: { tokns: 1 } } }, /^call.cost: expected .*tokens.*, got "tokns"$/],
+    ["/v1/consume", { call: { ...CALL, cost: 5 } }, /^call.cost: expected an object of whole numbers by unit, got 5$/],
     [
       "/v1/settle",
-      { hold: "h", call: { tool: "x" }, costs: {} },
-      /^body: expected only hold, call, cost, failed, got "costs"$/,
+      { holdId: "h", call: { ...CALL, cost: { tokens: 1 } }, usage: { tokns: 1 } },
+      /^usage: expected .*tokens.*, got "tokns"$/,
     ],
-    ["/v1/settle", { hold: "a b", call: { tool: "x" } }, /^hold: expected 1 to 64 letters, digits, _ or -, got a text/],
-    ["/v1/report", { call: { tool: "x" }, outcome: { eror: true } }, /^outcome: expected \{ "error": true \} or/],
+    ["/v1/settle", { holdId: "h", call: CALL, failed: true }, /^failed: expected a hold that begin made, got "h"$/],
+    ["/v1/end", { holdId: "h", call: CALL }, /^holdId: expected a hold that begin made, got "h"$/],
+    ["/v1/end", { holdId: "h", call: CALL, error: false }, /^error: expected true, got false$/],
+    [
+      "/v1/end",
+      { holdId: "run-1", call: CALL, error: true, result: 1 },
+      /^body: expected "error": true or "result", not/,
+    ],
+    [
+      "/v1/report",
+      { call: CALL, error: true, result: 1 },
+      /^body: expected "error": true or "result", not both, got both$/,
+    ],
+    ["/v1/report", { call: CALL }, /^body: expected "error": true or "result", got neither$/],
+    [
+      "/v1/settle",
+      { holdId: "h", call: { tool: "x" }, costs: {} },
+      /^body: expected only holdId, call, usage, failed, got "costs"$/,
+    ],
+    [
+      "/v1/settle",
+      { holdId: "a b", call: { tool: "x" } },
+      /^holdId: expected 1 to 64 letters, digits, _ or -, got a text/,
+    ],
+    ["/v1/report", { call: CALL, eror: true }, /^body: expected only call, error, result, got "eror"$/],
     [
       "/v1/reset",
       { limit: "per-session", dimension: {} },
@@ -90,6 +134,9 @@ describe("the detail of a problem", () => {
     const detailOf = async (path: string) => (await ask("GET", path)).json.detail;
     assert.match(await detailOf("/v1/usage?sesion=s"), /^query: expected only .*session.*, got "sesion"$/);
     assert.match(await detailOf("/v1/usage?session=a&session=b"), /^session: expected each name once, got it twice$/);
-    assert.match(await detailOf("/v1/events?types=denials"), /^types: expected some of decision, .*, got "denials"$/);
+    assert.match(
+      await detailOf("/v1/events?types=denials"),
+      /^types: expected some of call.allowed, .*, got "denials"$/,
+    );
   });
 });

@@ -59,7 +59,7 @@ describe("tollgate serve --envoy", () => {
     const consumed = await fetch(`${url}/v1/consume`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ tool: "search", user: "u1" }),
+      body: JSON.stringify({ call: { tool: "search", user: "u1" } }),
     });
     assert.equal(((await consumed.json()) as { verdicts: { remaining: number }[] }).verdicts[0]?.remaining, 1);
     assert.equal((await client.ask(question)).overallCode, "OK");

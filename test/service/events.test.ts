@@ -64,11 +64,11 @@ describe("events", () => {
     const server = await served();
     const listener = await Listener.open(server);
     const call = { tool: "search", session: "s1", cost: { calls: 5 }, args: { secret: 1 }, toolCallId: "call_1" };
-    await server.post("/v1/consume", call);
-    await server.post("/v1/peek", call);
-    await server.post("/v1/consume", call);
+    await server.post("/v1/consume", { call });
+    await server.post("/v1/peek", { call });
+    await server.post("/v1/consume", { call });
     const [decision, denial] = await listener.until(2);
-    assert.deepEqual([decision?.event, denial?.event], ["decision", "denial"]);
+    assert.deepEqual([decision?.event, denial?.event], ["call.allowed", "call.denied"]);
     assert.deepEqual(decision?.data.dimensions, { tool: "search", session: "s1" });
     assert.equal(decision?.data.decision.verdicts[0].remaining, 0);
     assert.equal(denial?.data.decision.allowed, false);
@@ -77,17 +77,17 @@ describe("events", () => {
 
   it("tell what was asked for alone", async () => {
     const server = await served();
-    const denials = await Listener.open(server, "?types=denial,policy-reload");
-    await server.post("/v1/consume", { tool: "search", session: "s1" });
-    await server.post("/v1/consume", { tool: "search", session: "s1", cost: { calls: 6 } });
+    const denials = await Listener.open(server, "?types=call.denied,policy-reload");
+    await server.post("/v1/consume", { call: { tool: "search", session: "s1" } });
+    await server.post("/v1/consume", { call: { tool: "search", session: "s1", cost: { calls: 6 } } });
     server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"));
     const told = await denials.until(2);
     assert.deepEqual(told, [
-      { event: "denial", data: told[0]?.data },
+      { event: "call.denied", data: told[0]?.data },
       { event: "policy-reload", data: { restarted: [] } },
     ]);
     denials.close();
-    const wrong = await server.ask("GET", "/v1/events?types=denial,all");
+    const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");
     assert.deepEqual([wrong.status, wrong.json.code], [400, "invalid-query"]);
   });
 
@@ -100,8 +100,8 @@ describe("events", () => {
     const server = await served({ keys });
     const [mine, all] = [await Listener.open(server, "", texts.acme), await Listener.open(server, "", texts.root)];
     const call = { tool: "search", session: "s1", user: "acme/me" };
-    await server.post("/v1/consume", call, { key: texts.globex });
-    await server.post("/v1/consume", call, { key: texts.acme });
+    await server.post("/v1/consume", { call }, { key: texts.globex });
+    await server.post("/v1/consume", { call }, { key: texts.acme });
     server.service.reload(POLICY);
     const everything = await all.until(3);
     assert.deepEqual(
@@ -166,7 +166,7 @@ describe("events", () => {
     socket.pause();
     socket.write("GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n");
     while ((await listeners(server)) < 2) await sleep(5);
-    const items = Array.from({ length: 50 }, (_, i) => ({ op: "consume", tool: "search", session: `s${i}` }));
+    const items = Array.from({ length: 50 }, (_, i) => ({ op: "consume", call: { tool: "search", session: `s${i}` } }));
     let sent = 0;
     // What the kernel buffers for a connection is not the service's to bound.
     while ((await listeners(server)) === 2 && sent < 400_000) {

@@ -33,7 +33,7 @@ describe("a key file", () => {
     const first = createKey(file, { scopes: ["decide"] });
     const [one, other] = await Promise.all([1, 2].map(() => served({ keys: keyFile(file, { intervalMs: 100 }) })));
     const statusOf = async (key: string) =>
-      Promise.all([one, other].map(async (server) => (await server?.post("/v1/peek", call, { key }))?.status));
+      Promise.all([one, other].map(async (server) => (await server?.post("/v1/peek", { call }, { key }))?.status));
     assert.deepEqual(await statusOf(first.key), [200, 200]);
     const second = createKey(file, { scopes: ["decide"] });
     while ((await statusOf(second.key)).join() !== "200,200") await sleep(20);
@@ -50,7 +50,7 @@ describe("a key file", () => {
     writeFileSync(file, "{");
     while (errors.length === 0) await sleep(20);
     assert.match(String(errors[0]), /a key file that can be read/);
-    assert.equal((await server.post("/v1/peek", call, { key })).status, 200);
+    assert.equal((await server.post("/v1/peek", { call }, { key })).status, 200);
   });
 
   it("is refused when others may write it, or it is none", () => {

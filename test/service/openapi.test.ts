@@ -41,29 +41,34 @@ describe("the OpenAPI document", () => {
     const { url } = await served({ keys });
     const client = createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${texts.all}` } });
     const call = { tool: "book", session: "s1", cost: { calls: 1 }, args: { to: "Berlin" } };
-    const consumed = await client.POST("/v1/consume", { body: call, params: { header: { "Idempotency-Key": "k1" } } });
+    const consumed = await client.POST("/v1/consume", {
+      body: { call },
+      params: { header: { "Idempotency-Key": "k1" } },
+    });
     assert.equal(consumed.data?.verdicts[0]?.remaining, 4);
-    const reserved = await client.POST("/v1/reserve", { body: { ...call, leaseMs: 1_000 } });
-    const hold = reserved.data?.hold ?? assert.fail("no hold");
-    const settled = await client.POST("/v1/settle", { body: { hold, call, cost: { tokens: 3 } } });
+    const reserved = await client.POST("/v1/reserve", { body: { call, leaseMs: 1_000 } });
+    const holdId = reserved.data?.holdId ?? assert.fail("no hold");
+    const settled = await client.POST("/v1/settle", { body: { holdId, call, usage: { tokens: 3 } } });
     assert.equal(settled.data?.status, "settled");
-    const batch = await client.POST("/v1/batch", { body: { items: [{ op: "peek", tool: "search", session: "s1" }] } });
+    const batch = await client.POST("/v1/batch", {
+      body: { items: [{ op: "peek", call: { tool: "search", session: "s1" } }] },
+    });
     assert.equal(batch.data?.items[0]?.status, 200);
-    const reported = await client.POST("/v1/report", { body: { call, outcome: { error: true } } });
+    const reported = await client.POST("/v1/report", { body: { call, error: true } });
     assert.equal(reported.response.status, 204);
     const usage = await client.GET("/v1/usage", { params: { query: { session: "s1" } } });
-    assert.deepEqual(usage.data?.usages.map(({ limit, used }) => [limit, used])[0], ["per-session", 2]);
-    const grant = { id: "g", units: 1, lastsMs: 1_000, reason: "a test" };
+    assert.deepEqual(usage.data?.items.map(({ limit, used }) => [limit, used])[0], ["per-session", 2]);
+    const grant = { id: "g", units: 1, durationMs: 1_000 };
     const granted = await client.POST("/v1/grant", {
       body: { limit: "per-session", dimensions: { session: "s1" }, grant },
     });
-    assert.equal(granted.data?.usage?.remaining, 4);
+    assert.equal(granted.data?.after?.remaining, 4);
     const policy = await client.GET("/v1/policy");
     assert.match(policy.data?.source ?? "", /per-session/);
-    const wrong = await client.POST("/v1/consume", { body: { tool: "", session: "s1" } });
-    assert.deepEqual([wrong.error?.code, wrong.error?.faults?.[0]?.path], ["invalid-body", "tool"]);
+    const wrong = await client.POST("/v1/consume", { body: { call: { tool: "", session: "s1" } } });
+    assert.deepEqual([wrong.error?.code, wrong.error?.faults?.[0]?.path], ["invalid-body", "call.tool"]);
     // @ts-expect-error the tool is missing
-    const missing = await client.POST("/v1/consume", { body: { session: "s1" } });
+    const missing = await client.POST("/v1/consume", { body: { call: { session: "s1" } } });
     assert.equal(missing.error?.status, 400);
     // @ts-expect-error there is no such path
     assert.equal((await client.POST("/v1/nothing", { body: {} })).error?.status, 404);

@@ -41,12 +41,12 @@ describe("readiness", ownServers, () => {
     assert.deepEqual([before.status, before.json.reason], [503, "unavailable"]);
     assert.equal((await server.ask("GET", "/healthz")).status, 200);
     // It has no share: it admits nothing.
-    const { json } = await server.post("/v1/consume", call);
+    const { json } = await server.post("/v1/consume", { call });
     assert.deepEqual([json.allowed, json.degraded.reason], [false, "unavailable"]);
     assert.equal((await standing(server, "away")).status, 503);
     await redis.restart();
     assert.equal((await standing(server, "ready")).status, 200);
-    assert.equal((await server.post("/v1/consume", call)).json.degraded, null);
+    assert.equal((await server.post("/v1/consume", { call })).json.degraded, null);
     client.disconnect();
   });
 
@@ -55,10 +55,10 @@ describe("readiness", ownServers, () => {
     const client = clientOf(redis.port);
     await new Promise((resolve) => client.once("ready", resolve));
     const server = await served({ store: redisStore(client) });
-    assert.equal((await server.post("/v1/consume", call)).json.degraded, null);
+    assert.equal((await server.post("/v1/consume", { call })).json.degraded, null);
     assert.equal((await standing(server, "ready")).status, 200);
     await redis.kill();
-    const { json } = await server.post("/v1/consume", call);
+    const { json } = await server.post("/v1/consume", { call });
     assert.deepEqual([json.allowed, json.degraded.reason], [true, "unavailable"]);
     assert.equal((await standing(server, "degraded")).status, 200);
     assert.match((await server.ask("GET", "/metrics")).text, /^tollgate_store_away 1$/m);
@@ -67,7 +67,7 @@ describe("readiness", ownServers, () => {
     assert.deepEqual([usage.status, usage.headers.get("retry-after")], [503, "1"]);
     await redis.restart();
     assert.equal((await standing(server, "ready")).status, 200);
-    const [bucket] = (await server.ask("GET", "/v1/usage?session=s1")).json.usages;
+    const [bucket] = (await server.ask("GET", "/v1/usage?session=s1")).json.items;
     assert.equal(bucket.used, 2);
     client.disconnect();
   });

@@ -11,7 +11,7 @@ import { keysOf, POLICY, served } from "./served.ts";
 
 const server = await served();
 const CALL = { tool: "search", session: "s" };
-const TEXT = JSON.stringify(CALL);
+const TEXT = JSON.stringify({ call: CALL });
 
 /** What is answered to bytes with these headers, without a client that would change them. */
 async function raw(bytes: Uint8Array | string, ...headers: string[]): Promise<{ status: number; code: string }> {
@@ -50,7 +50,7 @@ describe("a body", () => {
       [gzipSync(TEXT), [json], 400, "invalid-json"],
       [Buffer.from(TEXT, "utf16le"), [json], 400, "invalid-json"],
       [Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(TEXT)]), [json], 200, ""],
-      [Buffer.from('{"tool":"search","session":"\xff"}', "latin1"), [json], 400, "invalid-json"],
+      [Buffer.from('{"call":{"tool":"search","session":"\xff"}}', "latin1"), [json], 400, "invalid-json"],
       [Buffer.from([0xed, 0xa0, 0x80]), [json], 400, "invalid-json"],
       [TEXT, [json, "content-length: 3"], 400, "invalid-request"],
       [TEXT, [json, "transfer-encoding: chunked"], 400, "invalid-request"],
@@ -75,13 +75,15 @@ describe("a body", () => {
     const cases: [path: string, body: string][] = [];
     for (const value of [deep(300_000), deep(90), `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`, many(150_000)]) {
       cases.push(
-        ["/v1/consume", `{"tool":"x","session":"s","args":${value}}`],
-        ["/v1/consume", `{"tool":"x","session":${value},"\\u005f_proto__":1}`],
-        ["/v1/consume", `{"tool":"x","session":"s","cost":${value}}`],
+        ["/v1/consume", `{"call":{"tool":"x","session":"s","args":${value}}}`],
+        ["/v1/consume", `{"call":{"tool":"x","session":${value},"\\u005f_proto__":1}}`],
+        ["/v1/consume", `{"call":{"tool":"x","session":"s","cost":${value}}}`],
+        ["/v1/consume", `{"call":${value}}`],
         ["/v1/consume", value],
-        ["/v1/report", `{"call":{"tool":"x","session":"s"},"outcome":{"result":${value}}}`],
-        ["/v1/settle", `{"hold":"h","call":${value}}`],
-        ["/v1/batch", `{"items":[{"op":"consume","tool":"x","session":"s","args":${value}}]}`],
+        ["/v1/report", `{"call":{"tool":"x","session":"s"},"result":${value}}`],
+        ["/v1/end", `{"holdId":"run-1","call":{"tool":"x","session":"s"},"result":${value}}`],
+        ["/v1/settle", `{"holdId":"h","call":${value}}`],
+        ["/v1/batch", `{"items":[{"op":"consume","call":{"tool":"x","session":"s","args":${value}}}]}`],
         ["/v1/batch", `{"items":${value}}`],
         ["/v1/reset", `{"limit":"per-session","dimensions":${value}}`],
       );
@@ -91,19 +93,19 @@ describe("a body", () => {
       assert.deepEqual([status, json.code], [400, "invalid-body"], `${path} ${body.slice(0, 60)}`);
     }
     // Brackets and commas in strings are none, also behind quotes that are escaped.
-    const text = JSON.stringify({ ...CALL, args: { text: `${'\\"[{,'.repeat(30_000)}\\` } });
+    const text = JSON.stringify({ call: { ...CALL, args: { text: `${'\\"[{,'.repeat(30_000)}\\` } } });
     assert.equal((await ask("POST", "/v1/peek", { body: text })).status, 200);
     assert.deepEqual(errors, []);
   });
 
   it("is told at most ten of its faults, however many it has", async () => {
     const wrong = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`k${i}`, {}]));
-    const { json } = await server.post("/v1/peek", { ...CALL, ...wrong });
+    const { json } = await server.post("/v1/peek", { call: { ...CALL, ...wrong } });
     assert.deepEqual([json.code, json.faults.length], ["invalid-body", 10]);
     const crowded = Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, {}]));
     for (const [path, body] of [
-      ["/v1/peek", { ...CALL, ...crowded }],
-      ["/v1/peek", { ...CALL, cost: crowded }],
+      ["/v1/peek", { call: { ...CALL, ...crowded } }],
+      ["/v1/peek", { call: { ...CALL, cost: crowded } }],
       ["/v1/settle", crowded],
       ["/v1/reset", { limit: "per-session", dimensions: crowded }],
     ] as const) {
@@ -114,23 +116,23 @@ describe("a body", () => {
   });
 
   it("that names a tool or a value of any length is refused or charged, and costs nothing to speak of", async () => {
-    const tool = await server.post("/v1/peek", { ...CALL, tool: "x".repeat(1_025) });
-    assert.deepEqual([tool.status, tool.json.code, tool.json.faults[0].path], [400, "invalid-dimension", "tool"]);
-    const session = await server.post("/v1/peek", { ...CALL, session: "x".repeat(65_537) });
-    assert.deepEqual([session.status, session.json.faults[0].path], [400, "session"]);
-    assert.equal((await server.post("/v1/peek", { ...CALL, session: "x".repeat(65_536) })).status, 200);
+    const tool = await server.post("/v1/peek", { call: { ...CALL, tool: "x".repeat(1_025) } });
+    assert.deepEqual([tool.status, tool.json.code, tool.json.faults[0].path], [400, "invalid-dimension", "call.tool"]);
+    const session = await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_537) } });
+    assert.deepEqual([session.status, session.json.faults[0].path], [400, "call.session"]);
+    assert.equal((await server.post("/v1/peek", { call: { ...CALL, session: "x".repeat(65_536) } })).status, 200);
   });
 });
 
 describe("the header Idempotency-Key", () => {
   const keyed = (header: string, body: object = {}) =>
     server.ask("POST", "/v1/consume", {
-      body: { ...CALL, session: "keyed", ...body },
+      body: { call: { ...CALL, session: "keyed", ...body } },
       headers: { "idempotency-key": header },
     });
 
   it("is a string in quotes, as its draft says, or a bare key: the same one as in the body", async () => {
-    const first = await server.post("/v1/consume", { ...CALL, session: "keyed", idempotencyKey: "k1" });
+    const first = await server.post("/v1/consume", { call: { ...CALL, session: "keyed", idempotencyKey: "k1" } });
     assert.equal(first.json.replayed, false);
     for (const header of ['"k1"', "k1", '"\\k1"'.replace("\\k", "k")]) {
       const { json } = await keyed(header);
@@ -138,7 +140,9 @@ describe("the header Idempotency-Key", () => {
     }
     assert.equal((await keyed('"k1"', { idempotencyKey: "k1" })).json.replayed, true);
     assert.equal((await keyed('"a \\"b\\" \\\\"')).json.replayed, false);
-    const escaped = await server.post("/v1/consume", { ...CALL, session: "keyed", idempotencyKey: 'a "b" \\' });
+    const escaped = await server.post("/v1/consume", {
+      call: { ...CALL, session: "keyed", idempotencyKey: 'a "b" \\' },
+    });
     assert.equal(escaped.json.replayed, true);
   });
 
@@ -155,22 +159,22 @@ describe("the header Idempotency-Key", () => {
     for (const path of ["/v1/consume", "/v1/record", "/v1/reserve", "/v1/begin"]) {
       const call = { tool: "book", session: `conflict ${path}`, user: path, cost: { tokens: 1 } };
       const ask = (more: object) =>
-        server.ask("POST", path, { body: { ...call, ...more }, headers: { "idempotency-key": '"job-17"' } });
+        server.ask("POST", path, { body: { call: { ...call, ...more } }, headers: { "idempotency-key": '"job-17"' } });
       assert.equal((await ask({})).status, 200, path);
       for (const more of [{ tool: "search" }, { user: "other" }, { turn: "t" }, { args: { a: 1 } }]) {
         const { status, json } = await ask(more);
-        assert.deepEqual([status, json.code], [409, "idempotency-conflict"], `${path} ${JSON.stringify(more)}`);
+        assert.deepEqual([status, json.code], [422, "idempotency-conflict"], `${path} ${JSON.stringify(more)}`);
       }
       const again = await ask({ cost: { tokens: 2 }, toolCallId: "call_9", args: {} });
       assert.deepEqual([again.status, again.json.replayed], [200, true], path);
     }
-    const item = { op: "consume", tool: "book", session: "in batch", user: "u1", idempotencyKey: "k" };
+    const call = { tool: "book", session: "in batch", user: "u1", idempotencyKey: "k" };
     const { json } = await server.post("/v1/batch", {
-      items: [item, item, { ...item, user: "u2" }, { ...item, args: 1 }],
+      items: [call, call, { ...call, user: "u2" }, { ...call, args: 1 }].map((each) => ({ op: "consume", call: each })),
     });
     assert.deepEqual(
       json.items.map((each: { status: number }) => each.status),
-      [200, 200, 409, 409],
+      [200, 200, 422, 422],
     );
   });
 });
@@ -180,7 +184,7 @@ describe("arguments that cannot be hashed", () => {
     const policy = "version: 1\nlimits: [{ name: same, per: [session, args], quota: 5 }]";
     const service = createService({ policy, store: memoryStore(), keys: false });
     const ask = async (args: string) => {
-      const body = `{"tool":"x","session":"s","args":${args}}`;
+      const body = `{"call":{"tool":"x","session":"s","args":${args}}}`;
       const headers = { "content-type": "application/json" };
       const response = await service.fetch(
         new Request("http://localhost/v1/consume", { method: "POST", headers, body }),
@@ -219,7 +223,10 @@ describe("tenants whose names are alike", () => {
       ["of-b", texts.b],
       ["of-c", texts.c],
     ] as const) {
-      assert.equal((await alike.post("/v1/consume", { tool: "search", session }, { key })).json.allowed, true);
+      assert.equal(
+        (await alike.post("/v1/consume", { call: { tool: "search", session } }, { key })).json.allowed,
+        true,
+      );
     }
     for (const [i, name] of ["of-a", "of-b", "of-c"].entries()) {
       const { reader, abort } = listeners[i] as (typeof listeners)[number];
@@ -250,11 +257,11 @@ limits:
     it(`is unknown, and frees nothing: ${route}`, async () => {
       const { post, ask } = await served({ policy, keys });
       const cost = { tokens: 3 };
-      const made = await post(`/v1/${route}`, { tool: "x", session: "s", cost }, { key: texts.acme });
-      const { hold } = made.json;
+      const made = await post(`/v1/${route}`, { call: { tool: "x", session: "s", cost } }, { key: texts.acme });
+      const { holdId } = made.json;
       const usedOf = async () => {
         const { json } = await ask("GET", "/v1/usage?tool=x&tenant=acme", { key: texts.root });
-        return Object.fromEntries(json.usages.map((each: { limit: string; used: number }) => [each.limit, each.used]));
+        return Object.fromEntries(json.items.map((each: { limit: string; used: number }) => [each.limit, each.used]));
       };
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const call = { tool: "x", session: "s", cost };
@@ -265,20 +272,20 @@ limits:
         [texts.root, {}],
       ] as const) {
         for (const path of ["/v1/release", "/v1/extend"]) {
-          const wrong = await post(path, { hold, call: { tenant: "globex", ...call, ...more } }, { key });
-          assert.deepEqual([wrong.status, wrong.json.code], [409, "hold-unknown"], path);
+          const wrong = await post(path, { holdId, call: { tenant: "globex", ...call, ...more } }, { key });
+          assert.deepEqual([wrong.status, wrong.json.code], [409, "unknown-hold"], path);
         }
       }
-      const op = { hold, call };
-      const settled = await post("/v1/settle", { ...op, cost: { tokens: 0 } }, { key: texts.globex });
+      const op = { holdId, call };
+      const settled = await post("/v1/settle", { ...op, usage: { tokens: 0 } }, { key: texts.globex });
       assert.equal(settled.json.status, "unknown-hold");
       assert.deepEqual(await usedOf(), { "per-tool": 3, mine: 3 });
       const mixed = await post(
         "/v1/batch",
         {
           items: [
-            { op: "release", hold, call: { ...call, tenant: "globex" } },
-            { op: "peek", ...call, tenant: "acme" },
+            { op: "release", holdId, call: { ...call, tenant: "globex" } },
+            { op: "peek", call: { ...call, tenant: "acme" } },
           ],
         },
         { key: texts.both },

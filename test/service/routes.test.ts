@@ -15,12 +15,12 @@ describe("deciding routes", () => {
   it("consume until a limit denies, which is an answer like any other", async () => {
     const call = fresh();
     for (let left = 4; left >= 0; left--) {
-      const { status, json } = await post("/v1/consume", call);
+      const { status, json } = await post("/v1/consume", { call });
       assert.equal(status, 200);
       assert.ok(fits("/v1/consume", json));
       assert.deepEqual([json.allowed, json.verdicts[0].remaining], [true, left]);
     }
-    const denied = await post("/v1/consume", call);
+    const denied = await post("/v1/consume", { call });
     assert.equal(denied.status, 200);
     assert.ok(fits("/v1/consume", denied.json));
     assert.deepEqual([denied.json.allowed, denied.json.verdicts[0].allowed], [false, false]);
@@ -31,105 +31,105 @@ describe("deciding routes", () => {
   it("peek and charge nothing, record and charge past the quota", async () => {
     const call = fresh();
     for (let i = 0; i < 3; i++) {
-      const { json } = await post("/v1/peek", call);
+      const { json } = await post("/v1/peek", { call });
       assert.equal(json.verdicts[0].remaining, 4);
     }
-    for (let i = 0; i < 6; i++) assert.equal((await post("/v1/record", call)).status, 200);
+    for (let i = 0; i < 6; i++) assert.equal((await post("/v1/record", { call })).status, 200);
     const { json } = await ask("GET", `/v1/usage?session=${call.session}`);
     assert.ok(fits("/v1/usage", json));
-    const { used, remaining } = json.usages.find(({ limit }: { limit: string }) => limit === "per-session");
+    const { used, remaining } = json.items.find(({ limit }: { limit: string }) => limit === "per-session");
     assert.deepEqual([used, remaining], [6, 0]);
   });
 
   it("hold, extend, settle, and say the same again", async () => {
     const call = { ...fresh(), tool: "book" };
-    const held = await post("/v1/reserve", { ...call, leaseMs: 60_000 });
+    const held = await post("/v1/reserve", { call, leaseMs: 60_000 });
     assert.ok(fits("/v1/reserve", held.json));
-    assert.match(held.json.hold, /^[\w-]{36}$/);
-    const { hold } = held.json;
-    assert.deepEqual((await post("/v1/extend", { hold, call, leaseMs: 90_000 })).json, { extended: true });
-    const settled = await post("/v1/settle", { hold, call, cost: { tokens: 7, calls: 1 } });
+    assert.match(held.json.holdId, /^[\w-]{36}$/);
+    const { holdId } = held.json;
+    assert.deepEqual((await post("/v1/extend", { holdId, call, leaseMs: 90_000 })).json, { extended: true });
+    const settled = await post("/v1/settle", { holdId, call, usage: { tokens: 7, calls: 1 } });
     assert.ok(fits("/v1/settle", settled.json));
     const tokens = settled.json.usages.find(({ unit }: { unit: string }) => unit === "tokens");
     assert.equal(tokens.used, 7);
-    const again = await post("/v1/settle", { hold, call, cost: { tokens: 7, calls: 1 } });
+    const again = await post("/v1/settle", { holdId, call, usage: { tokens: 7, calls: 1 } });
     assert.equal(again.json.replayed, true);
-    const other = await post("/v1/settle", { hold, call, cost: { tokens: 8 } });
-    assert.deepEqual([other.status, other.json.code], [409, "settled-already"]);
+    const other = await post("/v1/settle", { holdId, call, usage: { tokens: 8 } });
+    assert.deepEqual([other.status, other.json.code], [409, "already-settled"]);
   });
 
   it("release a hold once, and know none that was never made", async () => {
     const call = { ...fresh(), tool: "book" };
-    const { hold } = (await post("/v1/reserve", call)).json;
-    const released = await post("/v1/release", { hold, call });
+    const { holdId } = (await post("/v1/reserve", { call })).json;
+    const released = await post("/v1/release", { holdId, call });
     assert.ok(fits("/v1/release", released.json));
     assert.equal(
       released.json.usages.every(({ used }: { used: number }) => used === 0 || used === 1),
       true,
     );
-    const unknown = await post("/v1/release", { hold: "never-made", call });
-    assert.deepEqual([unknown.status, unknown.json.code], [409, "hold-unknown"]);
-    const denied = await post("/v1/reserve", { ...call, cost: { tokens: 101 } });
-    assert.deepEqual([denied.status, denied.json.allowed, denied.json.hold], [200, false, null]);
+    const unknown = await post("/v1/release", { holdId: "never-made", call });
+    assert.deepEqual([unknown.status, unknown.json.code], [409, "unknown-hold"]);
+    const denied = await post("/v1/reserve", { call: { ...call, cost: { tokens: 101 } } });
+    assert.deepEqual([denied.status, denied.json.allowed, denied.json.holdId], [200, false, null]);
   });
 
   it("begin a call as run does: it is charged, what else it is priced at is held, and its hold ends it", async () => {
     const call = { ...fresh(), tool: "book" };
-    const begun = await post("/v1/begin", { ...call, leaseMs: 60_000 });
+    const begun = await post("/v1/begin", { call, leaseMs: 60_000 });
     assert.ok(fits("/v1/begin", begun.json));
-    const { hold, leaseMs } = begun.json;
+    const { holdId, leaseMs } = begun.json;
     assert.equal(leaseMs, 60_000);
-    assert.deepEqual((await post("/v1/extend", { hold, call })).json, { extended: true });
+    assert.deepEqual((await post("/v1/extend", { holdId, call })).json, { extended: true });
     const used = async () => {
       const { json } = await ask("GET", `/v1/usage?session=${call.session}`);
-      return json.usages.slice(0, 2).map((each: { used: number }) => each.used);
+      return json.items.slice(0, 2).map((each: { used: number }) => each.used);
     };
     assert.deepEqual(await used(), [1, 10]);
-    await post("/v1/settle", { hold, call, cost: { tokens: 3 } });
+    await post("/v1/settle", { holdId, call, usage: { tokens: 3 } });
     assert.deepEqual(await used(), [1, 3]);
-    const plain = await post("/v1/begin", { tool: "search", session: call.session });
+    const plain = await post("/v1/begin", { call: { tool: "search", session: call.session } });
     assert.deepEqual([plain.json.leaseMs, (await used())[0]], [null, 2]);
-    await post("/v1/settle", { hold: plain.json.hold, call, cost: { calls: 1 } });
+    await post("/v1/settle", { holdId: plain.json.holdId, call, usage: { calls: 1 } });
     assert.equal((await used())[0], 2);
-    const denied = await post("/v1/begin", { ...call, cost: { tokens: 101 } });
-    assert.deepEqual([denied.json.allowed, denied.json.hold], [false, null]);
+    const denied = await post("/v1/begin", { call: { ...call, cost: { tokens: 101 } } });
+    assert.deepEqual([denied.json.allowed, denied.json.holdId], [false, null]);
   });
 
   it("report outcomes, which streaks deny by", async () => {
     const call = fresh();
     for (let i = 0; i < 3; i++) {
-      const { status, text } = await post("/v1/report", { call, outcome: { error: true } });
+      const { status, text } = await post("/v1/report", { call, error: true });
       assert.deepEqual([status, text], [204, ""]);
     }
-    assert.equal((await post("/v1/peek", call)).json.allowed, false);
-    await post("/v1/report", { call, outcome: { result: { found: 1 } } });
-    assert.equal((await post("/v1/peek", call)).json.allowed, true);
+    assert.equal((await post("/v1/peek", { call })).json.allowed, false);
+    await post("/v1/report", { call, result: { found: 1 } });
+    assert.equal((await post("/v1/peek", { call })).json.allowed, true);
   });
 
   it("let a call wait for its turn", async () => {
     const call = { ...fresh(), user: "waiting" };
-    const answers = await Promise.all([1, 2, 3].map(() => post("/v1/consume", { ...call, maxWaitMs: 2_000 })));
+    const answers = await Promise.all([1, 2, 3].map(() => post("/v1/consume", { call, maxWaitMs: 2_000 })));
     assert.deepEqual(
       answers.map(({ json }) => json.allowed),
       [true, true, true],
     );
-    const tooLong = await post("/v1/consume", { ...call, maxWaitMs: 30_001 });
+    const tooLong = await post("/v1/consume", { call, maxWaitMs: 30_001 });
     assert.deepEqual([tooLong.status, tooLong.json.faults[0].path], [400, "maxWaitMs"]);
   });
 
   it("let a call that is held wait for its turn, too", async () => {
     for (const path of ["/v1/reserve", "/v1/begin"]) {
       const call = { ...fresh(), user: `waiting at ${path}`, cost: { tokens: 1 } };
-      const answers = await Promise.all([1, 2, 3].map(() => post(path, { ...call, maxWaitMs: 2_000 })));
+      const answers = await Promise.all([1, 2, 3].map(() => post(path, { call, maxWaitMs: 2_000 })));
       for (const { status, json } of answers) {
         assert.deepEqual([status, json.allowed], [200, true], JSON.stringify(json));
-        const settled = await post("/v1/settle", { hold: json.hold, call });
+        const settled = await post("/v1/settle", { holdId: json.holdId, call });
         assert.deepEqual([settled.status, settled.json.status], [200, "settled"]);
       }
-      const tooLong = await post(path, { ...call, maxWaitMs: 30_001 });
+      const tooLong = await post(path, { call, maxWaitMs: 30_001 });
       assert.deepEqual([tooLong.status, tooLong.json.faults[0].path], [400, "maxWaitMs"]);
       for (const maxWaitMs of [-1, 0.5, "1", 3_600_001]) {
-        assert.equal((await post(path, { ...call, maxWaitMs })).status, 400);
+        assert.equal((await post(path, { call, maxWaitMs })).status, 400);
       }
     }
   });
@@ -137,33 +137,33 @@ describe("deciding routes", () => {
   it("charge a call once under its key, in the header or the body", async () => {
     const call = fresh();
     const headers = { "idempotency-key": "wish-1" };
-    const first = await post("/v1/consume", call, { headers });
-    const again = await post("/v1/consume", { ...call, idempotencyKey: "wish-1" });
+    const first = await post("/v1/consume", { call }, { headers });
+    const again = await post("/v1/consume", { call: { ...call, idempotencyKey: "wish-1" } });
     assert.deepEqual([first.json.replayed, again.json.replayed], [false, true]);
     assert.deepEqual(again.json.verdicts, first.json.verdicts);
-    const both = await post("/v1/consume", { ...call, idempotencyKey: "wish-1" }, { headers });
+    const both = await post("/v1/consume", { call: { ...call, idempotencyKey: "wish-1" } }, { headers });
     assert.equal(both.json.replayed, true);
-    const differing = await post("/v1/consume", { ...call, idempotencyKey: "wish-2" }, { headers });
+    const differing = await post("/v1/consume", { call: { ...call, idempotencyKey: "wish-2" } }, { headers });
     assert.deepEqual([differing.status, differing.json.code], [400, "invalid-header"]);
-    const conflict = await post("/v1/consume", { ...call, tool: "book", idempotencyKey: "wish-1" });
-    assert.deepEqual([conflict.status, conflict.json.code], [409, "idempotency-conflict"]);
+    const conflict = await post("/v1/consume", { call: { ...call, tool: "book", idempotencyKey: "wish-1" } });
+    assert.deepEqual([conflict.status, conflict.json.code], [422, "idempotency-conflict"]);
   });
 });
 
 describe("routes of administrators and readers", () => {
   it("grant, show, revoke and reset a bucket", async () => {
     const call = fresh();
-    await post("/v1/consume", call);
+    await post("/v1/consume", { call });
     const bucket = { limit: "per-session", dimensions: { session: call.session } };
-    const grant = { id: "g1", units: 10, lastsMs: 60_000, reason: "support" };
-    const granted = await post("/v1/grant", { ...bucket, grant });
+    const grant = { id: "g1", units: 10, durationMs: 60_000 };
+    const granted = await post("/v1/grant", { ...bucket, grant, reason: "support" });
     assert.ok(fits("/v1/grant", granted.json));
-    assert.equal(granted.json.usage.remaining, 14);
-    const again = await post("/v1/grant", { ...bucket, grant });
-    assert.equal(again.json.usage.remaining, 14);
+    assert.equal(granted.json.after.remaining, 14);
+    const again = await post("/v1/grant", { ...bucket, grant, reason: "support" });
+    assert.equal(again.json.after.remaining, 14);
     const shown = await ask("GET", `/v1/usage?session=${call.session}&tool=search`);
     assert.ok(fits("/v1/usage", shown.json));
-    const usage = shown.json.usages.find(({ limit }: { limit: string }) => limit === "per-session");
+    const usage = shown.json.items.find(({ limit }: { limit: string }) => limit === "per-session");
     const [{ endsInMs, ...listed }] = usage.grants;
     assert.deepEqual([listed, usage.granted], [{ id: "g1", units: 10 }, 10]);
     assert.ok(endsInMs > 0 && endsInMs <= 60_000);
@@ -177,7 +177,7 @@ describe("routes of administrators and readers", () => {
     assert.ok(fits("/v1/reset", reset.json));
     assert.deepEqual([reset.json.before.used, reset.json.after.used, reset.json.after.remaining], [1, 0, 5]);
     const { json } = await ask("GET", `/v1/usage?session=${call.session}&tool=search`);
-    assert.equal(json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 0);
+    assert.equal(json.items.find(({ limit }: { limit: string }) => limit === "per-session").used, 0);
   });
 
   it("answer usage by query, and refuse a query that says two things", async () => {
@@ -186,6 +186,10 @@ describe("routes of administrators and readers", () => {
       ["session=", "session"],
       ["args={", "args"],
       ["__proto__=a", "__proto__"],
+      ["cursor=a", "cursor"],
+      ["pageSize=0", "pageSize"],
+      ["pageSize=1001", "pageSize"],
+      ["pageSize=1&pageSize=2", "pageSize"],
     ]) {
       const { status, json } = await ask("GET", `/v1/usage?${query}`);
       assert.deepEqual([status, json.code, json.faults[0].path], [400, "invalid-query", path]);
@@ -229,7 +233,7 @@ describe("the policy in force", () => {
     server.service.limiter.reload(policyOf(7));
     await see(7);
     assert.equal(versions.size, 3);
-    assert.throws(() => server.service.reload("version: 1\nlimits: [{ name: x, per: [op], quota: 1 }]"));
+    assert.throws(() => server.service.reload("version: 1\nlimits: [{ name: x, per: [cursor], quota: 1 }]"));
     await see(7);
   });
 });

@@ -40,18 +40,21 @@ describe("a secret", () => {
       const args = { password: SECRET, [SECRET]: [SECRET] };
       const call = { tool: "search", session: NAME, toolCallId: SECRET, args };
       const answers = [
-        await post("/v1/consume", call),
-        await post("/v1/consume", { ...call, idempotencyKey: SECRET }),
+        await post("/v1/consume", { call }),
+        await post("/v1/consume", { call: { ...call, idempotencyKey: SECRET } }),
         await post("/v1/consume", [call]),
-        await post("/v1/consume", { ...call, args: undefined, cost: { password: SECRET } }),
-        await post("/v1/consume", { ...call, session: args }),
-        await post("/v1/consume", { ...call, tool: undefined }),
-        await post("/v1/reserve", { ...call, tool: "book", leaseMs: SECRET }),
-        await post("/v1/report", { call, outcome: { result: SECRET } }),
+        await post("/v1/consume", { call: { ...call, args: undefined, cost: { password: SECRET } } }),
+        await post("/v1/consume", { call: { ...call, session: args } }),
+        await post("/v1/consume", { call: { ...call, tool: undefined } }),
+        await post("/v1/reserve", { call: { ...call, tool: "book" }, leaseMs: SECRET }),
+        await post("/v1/report", { call, result: SECRET }),
+        await post("/v1/end", { holdId: "run-1", call, result: SECRET }),
         await post("/v1/report", { call, outcome: SECRET }),
-        await post("/v1/settle", { hold: SECRET.repeat(9), call }),
-        await post("/v1/batch", { items: [{ op: "consume", ...call }, { op: SECRET }, { op: "peek", tool: args }] }),
-        await post("/v1/consume", `{"tool": "${SECRET}`),
+        await post("/v1/settle", { holdId: SECRET.repeat(9), call }),
+        await post("/v1/batch", {
+          items: [{ op: "consume", call }, { op: SECRET }, { op: "peek", call: { tool: args } }],
+        }),
+        await post("/v1/consume", `{"call": {"tool": "${SECRET}`),
         await post("/v1/reset", { limit: "per-session", dimensions: { session: NAME, args } }),
         await ask("GET", `/v1/usage?session=${NAME}&args=${encodeURIComponent(JSON.stringify(args))}`),
         await ask("GET", "/metrics"),
@@ -59,7 +62,7 @@ describe("a secret", () => {
       assert.ok(answers.some(({ status }) => status === 400));
       const reader = events.body?.getReader();
       let told = "";
-      while (!told.includes("event: decision")) told += new TextDecoder().decode((await reader?.read())?.value);
+      while (!told.includes("event: call.allowed")) told += new TextDecoder().decode((await reader?.read())?.value);
       abort.abort();
       const everything = [...answers.map(({ text }) => text), told, ...log.lines].join("\n");
       assert.ok(!everything.includes(SECRET), everything.slice(Math.max(0, everything.indexOf(SECRET) - 300)));
@@ -72,13 +75,13 @@ describe("a secret", () => {
     const log = recording("info");
     const boom = new Error("at /etc/secret-path with password hunter2");
     const broken = await served({ store: failing(boom), log, failover: false });
-    const { status, text } = await broken.post("/v1/consume", { tool: "search", session: "s" });
+    const { status, text } = await broken.post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.equal(status, 500);
     assert.doesNotMatch(text, /secret-path|hunter2|\.ts/);
     assert.ok(log.lines.some((line) => /internal.*secret-path/.test(line)));
     const bad = new StoreError("damaged-bucket", "rate:1:{whose}:x is damaged", { transient: false });
     const damaged = await served({ store: failing(bad), log, failover: false });
-    const answer = await damaged.post("/v1/consume", { tool: "search", session: "s" });
+    const answer = await damaged.post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.deepEqual([answer.status, answer.json.code], [500, "store-error"]);
     assert.doesNotMatch(answer.text, /whose/);
   });
@@ -88,44 +91,44 @@ describe("problems", () => {
   it("of a store that is busy say when to come again", async () => {
     const busy = new StoreError("busy", "others hold the lock", { transient: true });
     const { post } = await served({ store: failing(busy), failover: false });
-    const { status, json, headers } = await post("/v1/consume", { tool: "search", session: "s" });
+    const { status, json, headers } = await post("/v1/consume", { call: { tool: "search", session: "s" } });
     assert.deepEqual([status, json.code, headers.get("retry-after")], [503, "busy", "1"]);
   });
 
   it("name the place, what was expected and what kind of thing was there", async () => {
     const { post } = await served();
     const faultsOf = async (path: string, body: unknown) => (await post(path, body)).json.faults;
-    assert.deepEqual(await faultsOf("/v1/consume", { tool: "search" }), [
+    assert.deepEqual(await faultsOf("/v1/consume", { call: { tool: "search" } }), [
       {
-        path: "session",
+        path: "call.session",
         expected: "a string that is not empty, or a safe integer, because the limit per-session is per session",
         got: "nothing",
       },
     ]);
     for (const [path, body, at, got] of [
-      ["/v1/consume", { tool: "" }, "tool", "a text of 0 characters"],
-      ["/v1/consume", { tool: ["x"] }, "tool", "a list of 1"],
-      ["/v1/consume", { tool: "x", session: null }, "session", "null"],
-      ["/v1/consume", { tool: "x", session: "s", cost: { calls: 1.5 } }, "cost.calls", "1.5"],
-      ["/v1/consume", { tool: "x", session: "s", cost: { calls: -1 } }, "cost.calls", "-1"],
-      ["/v1/consume", { tool: "x", session: "s", cost: { euros: 1 } }, "cost", '"euros"'],
-      ["/v1/consume", { tool: "x", session: "s", maxWaitMs: "1" }, "maxWaitMs", "a text of 1 characters"],
-      ["/v1/settle", { hold: "h", call: { tool: "x" }, more: 1 }, "body", '"more"'],
+      ["/v1/consume", { call: { tool: "" } }, "call.tool", "a text of 0 characters"],
+      ["/v1/consume", { call: { tool: ["x"] } }, "call.tool", "a list of 1"],
+      ["/v1/consume", { call: { tool: "x", session: null } }, "call.session", "null"],
+      ["/v1/consume", { call: { tool: "x", session: "s", cost: { calls: 1.5 } } }, "call.cost.calls", "1.5"],
+      ["/v1/consume", { call: { tool: "x", session: "s", cost: { calls: -1 } } }, "call.cost.calls", "-1"],
+      ["/v1/consume", { call: { tool: "x", session: "s", cost: { euros: 1 } } }, "call.cost", '"euros"'],
+      ["/v1/consume", { call: { tool: "x", session: "s" }, maxWaitMs: "1" }, "maxWaitMs", "a text of 1 characters"],
+      ["/v1/settle", { holdId: "h", call: { tool: "x" }, more: 1 }, "body", '"more"'],
       ["/v1/reset", { limit: "none", dimensions: {} }, "limit", '"none"'],
     ] as const) {
       const [fault] = await faultsOf(path, body);
       assert.deepEqual([fault?.path, fault?.got], [at, got], JSON.stringify(body));
     }
-    for (const text of ['{"tool":"x","__proto__":{}}', '{"tool":"x","session":"s","cost":{"__pro\\u0074o__":1}}']) {
+    for (const text of ['{"call":{"tool":"x","__proto__":{}}}', '{"call":{"tool":"x","cost":{"__pro\\u0074o__":1}}}']) {
       assert.equal((await faultsOf("/v1/consume", text))[0].path, "__proto__");
     }
   });
 
   it("carry the request's id, or one that the log has", async () => {
     const { post } = await served();
-    const own = await post("/v1/consume", {}, { headers: { "x-request-id": "abc-1" } });
+    const own = await post("/v1/consume", { call: {} }, { headers: { "x-request-id": "abc-1" } });
     assert.equal(own.headers.get("x-request-id"), "abc-1");
-    const hostile = await post("/v1/consume", {}, { headers: { "x-request-id": "<script>" } });
+    const hostile = await post("/v1/consume", { call: {} }, { headers: { "x-request-id": "<script>" } });
     assert.match(hostile.headers.get("x-request-id") ?? "", /^[0-9a-f]{8}-[0-9a-z]+$/);
   });
 });
@@ -136,8 +139,9 @@ describe("the audit log", () => {
     const { keys, texts } = keysOf({ root: { scopes: ["admin"] }, acme: { scopes: ["admin"], tenants: ["acme"] } });
     const { post } = await served({ keys, audit: auditFile(file), policy: POLICY });
     const bucket = { limit: "per-session", dimensions: { session: "s1", args: { password: SECRET } } };
-    const grant = { id: "g1", units: 5, lastsMs: 60_000, reason: "ticket 7" };
-    await post("/v1/grant", { ...bucket, dimensions: { session: "s1" }, grant }, { key: texts.root });
+    const grant = { id: "g1", units: 5, durationMs: 60_000 };
+    const granted = { ...bucket, dimensions: { session: "s1" }, grant, reason: "ticket 7" };
+    await post("/v1/grant", granted, { key: texts.root });
     await post("/v1/reset", { ...bucket, reason: "ticket 8" }, { key: texts.acme });
     await post("/v1/reset", { limit: "none", dimensions: {} }, { key: texts.root });
     const lines = readFileSync(file, "utf8")
@@ -152,6 +156,7 @@ describe("the audit log", () => {
       {
         act: "grant",
         units: 5,
+        durationMs: 60_000,
         grantId: "g1",
         reason: "ticket 7",
         actor: "key:root",
@@ -175,9 +180,9 @@ describe("the audit log", () => {
 
   it("keeps an act from being done that cannot be written down", async () => {
     const { post } = await served({ audit: auditFile("/nowhere/audit.jsonl") });
-    await post("/v1/consume", { tool: "search", session: "s" });
+    await post("/v1/consume", { call: { tool: "search", session: "s" } });
     const { status } = await post("/v1/reset", { limit: "per-session", dimensions: { session: "s" } });
     assert.equal(status, 500);
-    assert.equal((await post("/v1/peek", { tool: "search", session: "s" })).json.verdicts[0].remaining, 3);
+    assert.equal((await post("/v1/peek", { call: { tool: "search", session: "s" } })).json.verdicts[0].remaining, 3);
   });
 });

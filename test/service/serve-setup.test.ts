@@ -64,7 +64,7 @@ describe("tollgate serve", ownServers, () => {
     const { url, end, log } = await serve("--store", secret);
     await until(() => log().includes("not ready: the store does not answer"));
     assert.match(log(), new RegExp(`"problem":"[^"]*ECONNREFUSED 127\\.0\\.0\\.1:${redis.port}`));
-    const body = JSON.stringify({ tool: "x", session: "s", turn: 1 });
+    const body = JSON.stringify({ call: { tool: "x", session: "s", turn: 1 } });
     const headers = { "content-type": "application/json" };
     const consume = async () => (await fetch(`${url}/v1/consume`, { method: "POST", headers, body })).text();
     const answer = await consume();

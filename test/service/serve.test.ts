@@ -63,9 +63,9 @@ interface Consumed {
 async function consume(
   url: string,
   call: object = { tool: "x", session: "s" },
-  headers: object = {},
+  { headers = {}, ...beside }: { readonly headers?: object; readonly maxWaitMs?: number } = {},
 ): Promise<Consumed> {
-  const body = JSON.stringify(call);
+  const body = JSON.stringify({ call, ...beside });
   const response = await fetch(`${url}/v1/consume`, { method: "POST", headers: { ...JSON_TYPE, ...headers }, body });
   return { status: response.status, json: await response.json() };
 }
@@ -121,10 +121,10 @@ describe("tollgate serve", () => {
     const authorization = `Bearer ${made.stdout.trim()}`;
     const call = { tool: "x", session: "s" };
     assert.equal((await consume(local, call)).status, 401);
-    assert.equal((await consume(local, call, { authorization })).status, 200);
+    assert.equal((await consume(local, call, { headers: { authorization } })).status, 200);
     const revoked = await tollgate(["keys", "revoke", id, "--file", "keys.json", "--audit", "audit.jsonl"], folder);
     assert.equal(revoked.status, 0, revoked.stderr);
-    while ((await consume(local, call, { authorization })).status !== 401) await sleep(50);
+    while ((await consume(local, call, { headers: { authorization } })).status !== 401) await sleep(50);
     const acts = readFileSync(join(folder, "audit.jsonl"), "utf8").trim().split("\n");
     assert.deepEqual(
       acts.map((line) => JSON.parse(line)).map(({ act, target }) => [act, target]),
@@ -205,7 +205,7 @@ describe("TLS", hasOpenssl ? {} : { skip: "no openssl on PATH to make a certific
     const { url, kill, ended } = await serve(folder, ...more);
     assert.match(url, /^https:/);
     const client = new Client(url, { connect: { ca: readFileSync(join(folder, "cert.pem")) } });
-    const body = JSON.stringify({ tool: "x", session: "s", turn: 1 });
+    const body = JSON.stringify({ call: { tool: "x", session: "s", turn: 1 } });
     const answer = await client.request({ method: "POST", path: "/v1/consume", headers: JSON_TYPE, body });
     assert.deepEqual([answer.statusCode, JSON.parse(await answer.body.text()).allowed], [200, true]);
     await client.close();
@@ -228,7 +228,7 @@ describe("the end", () => {
     const clients = Array.from({ length: 20 }, () => new Client(url));
     const load = clients.map(async (client, i) => {
       for (let n = 0; !isOver; n++) {
-        const body = JSON.stringify({ tool: "x", session: "load", id: `${i}-${n}` });
+        const body = JSON.stringify({ call: { tool: "x", session: "load", toolCallId: `${i}-${n}` } });
         try {
           const answer = await client.request({ method: "POST", path: "/v1/consume", headers: JSON_TYPE, body });
           const text = await answer.body.text();
@@ -270,7 +270,7 @@ describe("the end", () => {
     );
     const { url, kill, ended } = await serve(folder, "--policy", "policy.yaml", "--store", "memory:");
     await consume(url);
-    const waits = consume(url, { tool: "x", session: "s", maxWaitMs: 5_000 });
+    const waits = consume(url, { tool: "x", session: "s" }, { maxWaitMs: 5_000 });
     await sleep(200);
     kill("SIGTERM");
     const { status, json } = await waits;
@@ -287,7 +287,7 @@ describe("the end", () => {
     const more = ["--policy", "policy.yaml", "--store", "memory:", "--set", "stopMs=300"];
     const { url, kill, ended } = await serve(folder, ...more);
     await consume(url);
-    const waits = consume(url, { tool: "x", session: "s", maxWaitMs: 25_000 });
+    const waits = consume(url, { tool: "x", session: "s" }, { maxWaitMs: 25_000 });
     await sleep(200);
     const startedMs = performance.now();
     kill("SIGTERM");

@@ -104,19 +104,20 @@ export function fits(path: string, body: unknown): boolean {
 export function bodyFor(path: string): unknown {
   const call = { tool: "search", session: "s1", user: "u1" };
   const bucket = { limit: "per-session", dimensions: { session: "s1" } };
-  const hold = { hold: "h-1", call: { ...call, tool: "book" } };
+  const hold = { holdId: "h-1", call: { ...call, tool: "book" } };
   const bodies: Record<string, unknown> = {
-    "/v1/consume": call,
-    "/v1/record": call,
-    "/v1/peek": call,
-    "/v1/reserve": { tool: "book", session: "s2" },
-    "/v1/begin": { tool: "book", session: "s2" },
-    "/v1/settle": { ...hold, cost: { calls: 1 } },
+    "/v1/consume": { call },
+    "/v1/record": { call },
+    "/v1/peek": { call },
+    "/v1/reserve": { call: { tool: "book", session: "s2" } },
+    "/v1/begin": { call: { tool: "book", session: "s2" } },
+    "/v1/settle": { ...hold, usage: { calls: 1 } },
     "/v1/release": hold,
     "/v1/extend": hold,
-    "/v1/report": { call, outcome: { error: true } },
-    "/v1/batch": { items: [{ op: "peek", ...call }] },
-    "/v1/grant": { ...bucket, grant: { id: "g1", units: 5, lastsMs: 60_000, reason: "a test" } },
+    "/v1/report": { call, error: true },
+    "/v1/end": { ...hold, holdId: "run-1", error: true },
+    "/v1/batch": { items: [{ op: "peek", call }] },
+    "/v1/grant": { ...bucket, grant: { id: "g1", units: 5, durationMs: 60_000 } },
     "/v1/revoke": { ...bucket, id: "g1" },
     "/v1/reset": bucket,
   };

@@ -50,22 +50,26 @@ const call = fc.record(
   { requiredKeys: ["tool", "session", "user", "turn"] },
 );
 const act = fc.oneof(
-  fc.record({ path: fc.constantFrom("/v1/consume", "/v1/record", "/v1/peek"), body: call }),
+  fc.record({ path: fc.constantFrom("/v1/consume", "/v1/record", "/v1/peek"), body: fc.record({ call }) }),
   fc.record({
     path: fc.constant("/v1/consume"),
-    body: call.chain((each) => name.map((key) => ({ ...each, idempotencyKey: `k${key}` }))),
+    body: call.chain((each) => name.map((key) => ({ call: { ...each, idempotencyKey: `k${key}` } }))),
   }),
   fc.record({
     path: fc.constantFrom("/v1/reserve", "/v1/begin"),
-    body: call.map((each) => ({ ...each, cost: { tokens: 3 } })),
+    body: call.map((each) => ({ call: { ...each, cost: { tokens: 3 } } })),
   }),
   fc.record({
     path: fc.constantFrom("/v1/settle", "/v1/release", "/v1/extend"),
     body: fc
       .tuple(call, fc.constantFrom("theirs", "run-theirs"))
-      .map(([each, hold]) => ({ hold, call: { ...each, cost: { tokens: 3 } } })),
+      .map(([each, holdId]) => ({ holdId, call: { ...each, cost: { tokens: 3 } } })),
   }),
-  fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, outcome: { error: true } })) }),
+  fc.record({ path: fc.constant("/v1/report"), body: call.map((each) => ({ call: each, error: true })) }),
+  fc.record({
+    path: fc.constant("/v1/end"),
+    body: call.map((each) => ({ holdId: "run-theirs", call: { ...each, cost: { tokens: 3 } }, error: true })),
+  }),
   fc.record({
     path: fc.constant("/v1/reset"),
     body: name.map((session) => ({ limit: "per-session", dimensions: { session } })),
@@ -79,7 +83,7 @@ const act = fc.oneof(
     body: name.map((session) => ({
       limit: "per-session",
       dimensions: { session },
-      grant: { id: "g", units: 9, lastsMs: 60_000, reason: "x" },
+      grant: { id: "g", units: 9, durationMs: 60_000 },
     })),
   }),
 );
@@ -95,7 +99,7 @@ describe("a policy that the limiter takes by itself", () => {
     server.service.limiter.reload({ version: 1, limits });
     const call = { tool: "search", project: "p1" };
     for (const tenant of ["acme", "globex"]) {
-      const { json } = await server.post("/v1/consume", call, { key: keyOf(tenant) });
+      const { json } = await server.post("/v1/consume", { call }, { key: keyOf(tenant) });
       assert.equal(json.allowed, true, tenant);
     }
   });
@@ -111,7 +115,7 @@ describe("tenants", () => {
         const { status, json } = await ask("GET", `/v1/usage?${query}`, { key: keyOf(tenant) });
         assert.equal(status, 200);
         // Time passes: only what stands in the bucket counts.
-        for (const { resetAfterMs: _, grants, ...usage } of json.usages) {
+        for (const { resetAfterMs: _, grants, ...usage } of json.items) {
           const ids = grants.map(({ id }: { readonly id: string }) => id);
           usages.push(JSON.stringify({ ...usage, grants: ids }));
         }
@@ -139,15 +143,15 @@ describe("tenants", () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...TENANTS), call, async (tenant, said) => {
         const key = keyOf(tenant);
-        const before = await post("/v1/peek", said, { key });
-        const { status, json } = await post("/v1/consume", said, { key });
+        const before = await post("/v1/peek", { call: said }, { key });
+        const { status, json } = await post("/v1/consume", { call: said }, { key });
         assert.equal(status, 200, JSON.stringify(json));
         assert.deepEqual(numbersOf(json), numbersOf(before.json));
         const query = new URLSearchParams({ session: String(said.session), user: String(said.user), tool: said.tool });
-        const { usages } = (await ask("GET", `/v1/usage?${query}`, { key })).json;
-        const found = usages.find(({ limit }: { limit: string }) => limit === "per-user-tool");
+        const { items } = (await ask("GET", `/v1/usage?${query}`, { key })).json;
+        const found = items.find(({ limit }: { limit: string }) => limit === "per-user-tool");
         assert.deepEqual(found.dimensions, { user: String(said.user), tool: said.tool });
-        assert.equal(usages.find(({ limit }: { limit: string }) => limit === "per-tenant").dimensions.tenant, tenant);
+        assert.equal(items.find(({ limit }: { limit: string }) => limit === "per-tenant").dimensions.tenant, tenant);
       }),
       { numRuns: 60, seed: 8 },
     );
@@ -156,7 +160,7 @@ describe("tenants", () => {
   it("fill in the key's only tenant, and refuse another's", async () => {
     const { ask, post } = await served({ policy, keys });
     const said = { tool: "search", session: "s", user: "u", turn: 1 };
-    const other = await post("/v1/consume", { ...said, tenant: "globex" }, { key: keyOf("acme") });
+    const other = await post("/v1/consume", { call: { ...said, tenant: "globex" } }, { key: keyOf("acme") });
     assert.deepEqual([other.status, other.json.code], [403, "other-tenant"]);
     const usage = await ask("GET", "/v1/usage?tenant=globex", { key: keyOf("acme") });
     assert.equal(usage.status, 403);
@@ -166,18 +170,21 @@ describe("tenants", () => {
       { key: keyOf("acme") },
     );
     assert.equal(reset.status, 403);
-    const which = await post("/v1/consume", said, { key: texts.both });
-    assert.deepEqual([which.status, which.json.code, which.json.faults[0].path], [400, "missing-dimension", "tenant"]);
-    const named = await post("/v1/consume", { ...said, tenant: "globex" }, { key: texts.both });
+    const which = await post("/v1/consume", { call: said }, { key: texts.both });
+    assert.deepEqual(
+      [which.status, which.json.code, which.json.faults[0].path],
+      [400, "missing-dimension", "call.tenant"],
+    );
+    const named = await post("/v1/consume", { call: { ...said, tenant: "globex" } }, { key: texts.both });
     assert.equal(named.json.allowed, true);
     const root = await ask("GET", "/v1/usage?session=globex%2Fs", { key: texts.root });
-    assert.equal(root.json.usages.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
+    assert.equal(root.json.items.find(({ limit }: { limit: string }) => limit === "per-session").used, 1);
   });
 
   it("choose a quota by a word that makes no bucket", async () => {
     const { post } = await served({ policy, keys });
     const said = { tool: "search", session: "s", user: "u", turn: 1, plan: "pro" };
-    const { json } = await post("/v1/consume", said, { key: keyOf("acme") });
+    const { json } = await post("/v1/consume", { call: said }, { key: keyOf("acme") });
     assert.equal(json.verdicts.find(({ limit }: { limit: string }) => limit === "per-session").quota, 200_000);
   });
 
@@ -186,11 +193,11 @@ describe("tenants", () => {
       "version: 1\nlimits: [{ name: per-model, per: [model], quota: 1 }, { name: own, per: [tenant, model], quota: 9 }]";
     const { post, ask } = await served({ policy, keys });
     const call = { tool: "model", model: "gpt-5" };
-    assert.equal((await post("/v1/consume", call, { key: keyOf("acme") })).json.allowed, true);
-    assert.equal((await post("/v1/consume", call, { key: keyOf("globex") })).json.allowed, false);
+    assert.equal((await post("/v1/consume", { call }, { key: keyOf("acme") })).json.allowed, true);
+    assert.equal((await post("/v1/consume", { call }, { key: keyOf("globex") })).json.allowed, false);
     const mine = await ask("GET", "/v1/usage?model=gpt-5", { key: keyOf("acme") });
     assert.deepEqual(
-      mine.json.usages.map(({ limit, dimensions }: { limit: string; dimensions: object }) => [limit, dimensions]),
+      mine.json.items.map(({ limit, dimensions }: { limit: string; dimensions: object }) => [limit, dimensions]),
       [["own", { tenant: "acme", model: "gpt-5" }]],
     );
   });
@@ -198,17 +205,17 @@ describe("tenants", () => {
   it("are charged for buckets of everybody, and neither see nor change them", async () => {
     const { ask, post } = await served({ policy: shared, keys });
     const key = keyOf("acme");
-    const held = await post("/v1/reserve", { tool: "x", session: "s" }, { key });
+    const held = await post("/v1/reserve", { call: { tool: "x", session: "s" } }, { key });
     assert.equal(held.json.allowed, true);
-    const settled = await post("/v1/settle", { hold: held.json.hold, call: { tool: "x", session: "s" } }, { key });
+    const settled = await post("/v1/settle", { holdId: held.json.holdId, call: { tool: "x", session: "s" } }, { key });
     const limitsOf = (usages: { limit: string }[]) => usages.map(({ limit }) => limit);
     assert.deepEqual(limitsOf(settled.json.usages), ["per-session"]);
     const mine = await ask("GET", "/v1/usage?session=s&tool=x", { key });
-    assert.deepEqual(limitsOf(mine.json.usages), ["per-session"]);
+    assert.deepEqual(limitsOf(mine.json.items), ["per-session"]);
     const all = await ask("GET", "/v1/usage?tool=x", { key: texts.root });
-    assert.equal(all.json.usages[0].used, 1);
+    assert.equal(all.json.items[0].used, 1);
     const bucket = { limit: "per-tool", dimensions: { tool: "x" } };
-    const grant = { id: "g", units: 1, lastsMs: 1_000, reason: "x" };
+    const grant = { id: "g", units: 1, durationMs: 1_000 };
     for (const [path, body] of [
       ["/v1/reset", bucket],
       ["/v1/revoke", { ...bucket, id: "g" }],
@@ -224,7 +231,8 @@ describe("tenants", () => {
     const everybodys = "version: 1\nlimits: [{ name: per-tool, per: [tool], quota: 100 }]";
     const { post } = await served({ policy: everybodys, keys });
     const wish = { tool: "x", idempotencyKey: "k1" };
-    const replayed = async (tenant: string) => (await post("/v1/consume", wish, { key: keyOf(tenant) })).json.replayed;
+    const replayed = async (tenant: string) =>
+      (await post("/v1/consume", { call: wish }, { key: keyOf(tenant) })).json.replayed;
     assert.deepEqual([await replayed("acme"), await replayed("globex"), await replayed("acme")], [false, false, true]);
   });
 });

@@ -198,7 +198,7 @@ describe("the counter store", () => {
     await assert.rejects(limiter.usage({ session: "s1" }), isUnsupported);
     await assert.rejects(limiter.reset({ limit: "per-minute", session: "s1" }), isUnsupported);
     await assert.rejects(
-      limiter.grant({ limit: "per-minute", session: "s1" }, { id: "g", units: 1, lastsMs: 1_000, reason: "r" }),
+      limiter.grant({ limit: "per-minute", session: "s1" }, { id: "g", units: 1, durationMs: 1_000 }),
       isUnsupported,
     );
     await assert.rejects(limiter.reserve(call()), isUnsupported);

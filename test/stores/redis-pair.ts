@@ -17,6 +17,7 @@ import {
   type Terms,
 } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
+import { TermsError } from "tollgate/store";
 import { type FakeClock, fakeClock } from "tollgate/testing";
 
 /** Where the time begins: so far ahead that Redis lets go of nothing by itself. */
@@ -141,5 +142,5 @@ export class Pair {
 /** All of a batch's refusal. */
 function said(error: unknown): string {
   if (!StoreError.isInstance(error)) throw error;
-  return `${error.code}, ${error.transient ? "for now" : "for good"}: ${error.message}`;
+  return `${TermsError.refusalOf(error) ?? error.code}, ${error.transient ? "for now" : "for good"}: ${error.message}`;
 }

@@ -384,7 +384,7 @@ describe("clients that the Redis store refuses", () => {
     it(what, () => {
       assert.throws(
         () => redisStore(client() as RedisClient),
-        (error) => MisuseError.isInstance(error) && error.code === "unknown-client",
+        (error) => MisuseError.isInstance(error) && error.code === "unsupported-client",
       );
     });
   }

@@ -148,7 +148,7 @@ describe("a call that one limit denies, beside one that warns and one that count
     const events = await fetch(`${url}/v1/events?types=denial`);
     const limiter = createRemoteLimiter({ url });
     await spend(limiter);
-    const answer = await post("/v1/consume", CALL);
+    const answer = await post("/v1/consume", { call: CALL });
     checkDecision(answer.json);
     const decision = await limiter.consume(CALL);
     assert.ok(!decision.allowed);

@@ -55,7 +55,7 @@ const FIXES: Fixes = {
 /**
  * The JSON column of a table, for `documentStore`.
  *
- * @throws MisuseError `unknown-client`, `invalid-option`
+ * @throws MisuseError `unsupported-client`, `invalid-option`
  */
 export function columnOf(client: PostgresClient, options: ColumnOptions): DocumentPort {
   checkOptionKeys(options, ["table", "id", "column", "schema", "deadlineMs", "clock"]);

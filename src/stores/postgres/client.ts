@@ -19,7 +19,7 @@ export type PostgresClient = PgPool | PostgresJs | PrismaLike;
  * How to ask through a client.
  *
  * @param deadlineMs for each statement
- * @throws MisuseError `unknown-client`
+ * @throws MisuseError `unsupported-client`
  */
 export function databaseThrough(client: PostgresClient, deadlineMs: number): Database {
   if (isObject(client)) {
@@ -27,7 +27,7 @@ export function databaseThrough(client: PostgresClient, deadlineMs: number): Dat
     if ("unsafe" in client && "begin" in client) return new PostgresJsDatabase(client, deadlineMs);
     if ("query" in client && "connect" in client && "totalCount" in client) return new PgDatabase(client, deadlineMs);
   }
-  throw new MisuseError("unknown-client", {
+  throw new MisuseError("unsupported-client", {
     path: "client",
     expected: "a Pool of pg, postgres() of postgres.js, or a Prisma client",
     got: isObject(client) ? "an object that is none of them" : formatGot(client),

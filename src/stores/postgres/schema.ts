@@ -37,7 +37,7 @@ export function tablesIn(schema: string | undefined): Tables {
 /**
  * Makes Tollgate's tables, or brings them to this version. Safe to run at every start, also by many instances at once.
  *
- * @throws MisuseError `unknown-client`, `invalid-option`
+ * @throws MisuseError `unsupported-client`, `invalid-option`
  * @throws StoreError
  */
 export async function migrate(client: PostgresClient, { schema }: SchemaOptions = {}): Promise<void> {

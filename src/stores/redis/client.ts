@@ -51,7 +51,7 @@ export interface Connection {
 /**
  * How to send commands through a client.
  *
- * @throws MisuseError `unknown-client`
+ * @throws MisuseError `unsupported-client`
  */
 export function connectionOf(client: RedisClient): Connection {
   if (typeof client === "object" && client !== null) {
@@ -79,7 +79,7 @@ export function connectionOf(client: RedisClient): Connection {
       return { isCluster: false, send };
     }
   }
-  throw new MisuseError("unknown-client", {
+  throw new MisuseError("unsupported-client", {
     path: "client",
     expected:
       "a connected client: new Redis() or new Cluster() from ioredis or iovalkey, createClient(), createSentinel() or createCluster() from redis, or one of valkey-glide",

@@ -14,6 +14,7 @@ import {
   type StoreRequest,
   type Terms,
   tooManyHolds,
+  TermsError,
 } from "../../store.ts";
 import { validTime, wholeIn } from "../../store-check.ts";
 import type { Part } from "./arguments.ts";
@@ -30,7 +31,7 @@ export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset",
 /**
  * The script's answer, one reply or error for each request.
  *
- * @throws StoreError `too-late`, `other-incarnation`, `overloaded`: nothing of them was booked
+ * @throws TermsError `too-late`, `other-incarnation`; StoreError `overloaded`: nothing of them was booked
  */
 export function scriptReplies(
   { requests, terms }: Part,
@@ -126,20 +127,16 @@ class Reader {
 function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt }: Terms = {}): StoreError | null {
   switch (status) {
     case TOO_LATE:
-      return refused("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
+      return new TermsError("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
     case OTHER_INCARNATION:
-      return refused("other-incarnation", "the store has lost what it held since the sender last heard of it");
+      return new TermsError("other-incarnation", "the store has lost what it held since the sender last heard of it");
     case SETTLED:
-      return refused("too-late", `the batch ${receipt?.number} is settled`);
+      return new TermsError("too-late", `the batch ${receipt?.number} is settled`);
     case OVERLOADED:
-      return refused("overloaded", `${MAX_RECEIPTS} batches of the instance are open`);
+      return new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
     default:
       return null;
   }
-}
-
-function refused(code: "too-late" | "other-incarnation" | "overloaded", message: string): StoreError {
-  return new StoreError(code, message, { transient: true });
 }
 
 /** A text that a client may give as bytes. */

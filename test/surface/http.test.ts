@@ -1,0 +1,126 @@
+// The HTTP surface as one text that a reviewer can read: every route with its name, scope, parameters, and the keys of its body
+// and its answer, and every problem with its status. What changes there is a change for somebody's program.
+
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { openApiDocument } from "../../src/service/openapi.ts";
+import { PROBLEMS } from "../../src/service/problem-table.ts";
+import { ROUTES } from "../../src/service/routes.ts";
+
+const FILE = new URL("http.snapshot.txt", import.meta.url);
+const UPDATE = "TOLLGATE_UPDATE_SURFACE=1 npm test -- test/surface/http.test.ts";
+
+interface Schema {
+  readonly $ref?: string;
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+}
+
+interface Content {
+  readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
+}
+
+interface Operation {
+  readonly operationId: string;
+  readonly parameters?: readonly { readonly name: string; readonly in: string }[];
+  readonly requestBody?: Content;
+  readonly responses: Readonly<Record<string, Content>>;
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>> };
+}
+
+const document = JSON.parse(JSON.stringify(openApiDocument(ROUTES))) as Document;
+
+function operationOf(method: string, path: string): Operation {
+  return document.paths[path]?.[method.toLowerCase()] as Operation;
+}
+
+/** A schema as its name, or as its keys. */
+function shapeOf(schema: Schema): string {
+  if (schema.$ref !== undefined) return schema.$ref.replace(/^.*\//, "");
+  if (schema.anyOf !== undefined) return schema.anyOf.map(shapeOf).join(" | ");
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.items !== undefined) return `[${shapeOf(schema.items)}]`;
+  return schema.properties === undefined ? (schema.type ?? "any") : keysOf(schema);
+}
+
+function keysOf({ properties = {}, required = [] }: Schema): string {
+  const keys = Object.entries(properties).map(([name, schema]) => {
+    return `${name}${required.includes(name) ? "" : "?"}: ${shapeOf(schema)}`;
+  });
+  return `{ ${keys.join(", ")} }`;
+}
+
+function contentOf({ content = {} }: Content): string {
+  return Object.entries(content)
+    .map(([type, { schema }]) => (type === "application/json" ? shapeOf(schema) : type))
+    .join(" | ");
+}
+
+function surface(): string {
+  const routes = ROUTES.map(({ method, path, scope }) => {
+    const operation = operationOf(method, path);
+    const { operationId, parameters = [], requestBody, responses } = operation;
+    const answers = Object.entries(responses).map(([status, answer]) => `  ${status}: ${contentOf(answer)}`.trimEnd());
+    return [
+      `${method} ${path}  ${operationId}  ${scope ?? "open"}`,
+      ...parameters.map(({ name, in: place }) => `  ${place}: ${name}`),
+      ...(requestBody === undefined ? [] : [`  body: ${contentOf(requestBody)}`]),
+      ...answers,
+    ].join("\n");
+  });
+  const schemas = Object.entries(document.components.schemas).map(([name, schema]) => `${name}: ${keysOf(schema)}`);
+  const problems = Object.entries(PROBLEMS).map(([code, [status]]) => `${status} ${code}`);
+  return [
+    `# Generated. To change it on purpose: ${UPDATE}`,
+    "",
+    "## Routes",
+    ...routes,
+    "",
+    "## Schemas",
+    ...schemas.toSorted(),
+    "",
+    "## Problems",
+    ...problems.toSorted(),
+    "",
+  ].join("\n");
+}
+
+describe("the HTTP surface", () => {
+  it("is the one that was agreed on", () => {
+    const now = surface();
+    if (process.env.TOLLGATE_UPDATE_SURFACE === "1") writeFileSync(FILE, now);
+    const agreed = readFileSync(FILE, "utf8");
+    assert.equal(now, agreed, `the HTTP surface has changed; if that is on purpose, run ${UPDATE} and review the diff`);
+  });
+
+  it("leaves answers open and closes requests", () => {
+    const { schemas } = document.components;
+    const whole = (name: string): string => {
+      const text = JSON.stringify(schemas[name] ?? {});
+      return [text, ...[...text.matchAll(/schemas\/(\w+)"/g)].map(([, inner = ""]) => whole(inner))].join();
+    };
+    const isClosed = (name: string) => whole(name).includes('"additionalProperties":false');
+    for (const { method, path } of ROUTES) {
+      const { requestBody, responses } = operationOf(method, path);
+      if (requestBody !== undefined) assert.ok(isClosed(contentOf(requestBody)), `the body of ${path}`);
+      for (const answer of Object.values(responses)) {
+        for (const name of contentOf(answer).split(" | ")) assert.ok(!isClosed(name), `the answer of ${path}: ${name}`);
+      }
+    }
+  });
+
+  it("gives every operation a name of its own, that generated clients can call", () => {
+    const names = ROUTES.map(({ operationId }) => operationId);
+    assert.equal(new Set(names).size, names.length);
+    for (const name of names) assert.match(name, /^[a-z][a-zA-Z]+$/);
+  });
+});
