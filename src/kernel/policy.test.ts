@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { DIMENSIONS } from "./call.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
 import { algorithmOf } from "./algorithms/registry.ts";
@@ -138,7 +139,7 @@ describe("definePolicy", () => {
     );
     assert.deepEqual(made.groups, new Set(["T3"]));
     assert.deepEqual(made.toolNamed("book")?.ignoreArgs, new Set(["id"]));
-    assert.deepEqual([...made.dimensions].slice(6), ["plan", "user"].slice(0, 1));
+    assert.deepEqual([...made.dimensions].slice(DIMENSIONS.length), ["plan"]);
     assert.equal(made.callWords.has("plan") && made.callWords.has("args") && !made.callWords.has("group"), true);
     assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("group") && !made.bucketWords.has("cost"), true);
   });
@@ -271,7 +272,7 @@ describe("definePolicy", () => {
     );
     assert.deepEqual([...made.units], []);
     assert.deepEqual([made.callWords.has("plan"), made.bucketWords.has("plan")], [true, true]);
-    assert.deepEqual([...made.dimensions].slice(6), ["plan"]);
+    assert.deepEqual([...made.dimensions].slice(DIMENSIONS.length), ["plan"]);
   });
 
   it("gives time and rows their numbers", () => {

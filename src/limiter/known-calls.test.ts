@@ -22,7 +22,7 @@ describe("calls that were resolved before", () => {
     const kept = keep(call);
     assert.equal(find(call), kept);
     assert.equal(find({ user: "u2", session: "s1", tool: "search", turn: 9 }), kept);
-    assert.equal(find({ tool: "search", session: "s1", id: "call_1", args: undefined, cost: null }), kept);
+    assert.equal(find({ tool: "search", session: "s1", toolCallId: "call_1", args: undefined, cost: null }), kept);
     for (const other of [
       { ...call, session: "s2" },
       { ...call, tool: "fetch" },

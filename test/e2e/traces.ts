@@ -32,17 +32,20 @@ export function syntheticTrace(seed: number, sessions: number): TraceLine[] {
   ).flat();
 }
 
-/** What a policy of a quota per turn and tool, and one per session and tool, lets through: counted one by one. */
+/**
+ * What a policy of a quota per turn and tool, and one per session and tool, lets through: counted one by one. Where both
+ * deny, the session's binds: it ends later.
+ */
 export function countSequentially(trace: readonly TraceLine[], perTurn: number, perSession: number) {
   const counts = new Map<string, number>();
   const count = (...parts: unknown[]) => counts.get(JSON.stringify(parts)) ?? 0;
   const result = { allowed: 0, denied: 0, byTurn: 0, bySession: 0 };
   for (const { session, turn, tool } of trace) {
-    const isTurnFull = count(session, turn, tool) >= perTurn;
-    if (isTurnFull || count(session, tool) >= perSession) {
+    const isSessionFull = count(session, tool) >= perSession;
+    if (isSessionFull || count(session, turn, tool) >= perTurn) {
       result.denied++;
-      if (isTurnFull) result.byTurn++;
-      else result.bySession++;
+      if (isSessionFull) result.bySession++;
+      else result.byTurn++;
       continue;
     }
     result.allowed++;

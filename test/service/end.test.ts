@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { createLimiter, type Limiter, parsePolicy } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
+import { memoryStore } from "tollgate/stores/memory";
 import { served } from "./served.ts";
 
 const POLICY = `
@@ -104,5 +106,25 @@ describe("the end of a call", () => {
     const used = await usedOf(call.session);
     assert.deepEqual([used.tokens, used.failing], [40, 1]);
     await limiter.close();
+  });
+
+  it("of a call that is run again under its key reports what came of it then, too, here and over HTTP", async () => {
+    const here = createLimiter({ policy: parsePolicy(POLICY), store: memoryStore() });
+    const there = createRemoteLimiter({ url: server.url });
+    for (const limiter of [here, there] as Limiter[]) {
+      const call = { tool: "search", session: crypto.randomUUID(), idempotencyKey: "job-17" };
+      const failing = async () => {
+        const usages = await limiter.usage({ session: call.session, tool: "search" });
+        return usages.find(({ limit }) => limit === "failing")?.used;
+      };
+      await assert.rejects(
+        limiter.run(call, () => Promise.reject(new Error("boom"))),
+        /boom/,
+      );
+      assert.equal(await failing(), 1);
+      const again = await limiter.run(call, () => "fine");
+      assert.deepEqual([again.allowed, again.replayed, await failing()], [true, true, 0]);
+      await limiter.close();
+    }
   });
 });

@@ -106,7 +106,8 @@ export class Requests {
     if (schema.const !== undefined) return schema.const;
     if (schema.enum !== undefined) return this.#one(schema.enum);
     if (schema.anyOf !== undefined) return this.#valid(this.#one(schema.anyOf), at);
-    if (schema.type === "string") return schema.pattern === undefined ? this.#one(NAMES) : `h-${this.#below(20)}`;
+    if (schema.type === "string")
+      return schema.pattern === undefined ? this.#one(NAMES) : `${this.#one(["h", "run"])}-${this.#below(20)}`;
     if (schema.type === "integer") return this.#whole(schema);
     if (schema.type === "boolean") return this.#chance() < 0.5;
     if (schema.type === "array") {
