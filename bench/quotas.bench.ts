@@ -27,12 +27,15 @@ interface Way {
   readonly options?: Partial<Pick<LimiterOptions, "quotas">>;
   /** Of each call. */
   readonly claim?: number;
+  /** Whether the limit is not for these calls. */
+  readonly isLeftOut?: true;
 }
 
 const FROM_CALL: Quota = { from: "call", default: MOST, max: MOST };
 const lookUp = async () => MOST;
 const WAYS: readonly Way[] = [
   { name: "fixed quota", quota: MOST, customers: FEW },
+  { name: "left out by when", quota: MOST, customers: FEW, isLeftOut: true },
   { name: "unlimited", quota: "unlimited", customers: FEW },
   { name: "from: call, default", quota: FROM_CALL, customers: FEW },
   { name: "looked up before", quota: FROM_CALL, customers: FEW, options: { quotas: lookUp } },
@@ -42,13 +45,17 @@ const WAYS: readonly Way[] = [
 ];
 
 async function round(
-  { quota, customers, options = {}, claim }: Way,
+  { quota, customers, options = {}, claim, isLeftOut }: Way,
   redis: Redis | null,
   calls: number,
 ): Promise<number> {
   await redis?.flushall("SYNC");
+  const when = isLeftOut === true ? { when: { tool: "other" } } : {};
   const limiter = createLimiter({
-    policy: { version: 1, limits: [{ name: "monthly", per: ["tenant"], window: "month", quota }] } as PolicyInput,
+    policy: {
+      version: 1,
+      limits: [{ name: "monthly", per: ["tenant"], window: "month", quota, ...when }],
+    } as PolicyInput,
     store: redis === null ? memoryStore() : redisStore(redis),
     failover: false,
     ...options,
