@@ -49,7 +49,7 @@ export function createInstrumentedLimiter<const Source extends Policy | PolicyIn
   telemetry: OtelOptions = {},
 ): Limiter<PolicyOf<TypesOf<Source>>> {
   checkTelemetry(telemetry);
-  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent"]);
+  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent", "quotas"]);
   const { meter = metrics.getMeter("tollgate"), tracer = trace.getTracer("tollgate"), spans = false } = telemetry;
   const { onDecision, onEvent } = options;
   for (const [name, listener] of Object.entries({ onDecision, onEvent })) {
