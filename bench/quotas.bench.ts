@@ -29,7 +29,7 @@ interface Way {
   readonly claim?: number;
 }
 
-const FROM_CALL = { from: "call", default: MOST, max: MOST } as Quota;
+const FROM_CALL: Quota = { from: "call", default: MOST, max: MOST };
 const lookUp = async () => MOST;
 const WAYS: readonly Way[] = [
   { name: "fixed quota", quota: MOST, customers: FEW },

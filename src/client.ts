@@ -12,7 +12,7 @@ import {
   type Named,
   undoing,
 } from "./client/decide.ts";
-import { type EndableHold, type OutcomeWords, OwnHold, reportOf, serviceHold } from "./client/holds.ts";
+import { type Claims, type EndableHold, type OutcomeWords, OwnHold, reportOf, serviceHold } from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
 import { type Replies, replyTo } from "./client/replies.ts";
 import { askInTime, askOr, type ClientShared, checkOpen } from "./client/shared.ts";
@@ -38,7 +38,14 @@ import { checkReserveOptions, type Hold, type ReserveOptions } from "./limiter/h
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
-import { type CallOptions, checkCallOptions, limiterClosed, tell, tellEvent } from "./limiter/shared.ts";
+import {
+  type CallOptions,
+  checkCallOptions,
+  limiterClosed,
+  tell,
+  tellEvent,
+  type QuotaOptions,
+} from "./limiter/shared.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
@@ -108,15 +115,16 @@ class RemoteLimiter implements Limiter {
     return decision;
   }
 
-  async record(call: Call, options: CallOptions = {}): Promise<Decision> {
+  async record(call: Call, options: QuotaOptions = {}): Promise<Decision> {
+    checkCallOptions(options, ["signal", "quotas"]);
     const named = this.#named(call, options);
     const decision = await this.#decide("record", named);
     this.#tell(decision, named.call);
     return decision;
   }
 
-  async peek(call: Call, options: CallOptions = {}): Promise<Decision> {
-    checkCallOptions(options);
+  async peek(call: Call, options: QuotaOptions = {}): Promise<Decision> {
+    checkCallOptions(options, ["signal", "quotas"]);
     const named = this.#named(call, options);
     return this.#decide("peek", { ...named, sent: named.call, isRepeatable: true });
   }
@@ -125,7 +133,7 @@ class RemoteLimiter implements Limiter {
     checkReserveOptions(options);
     const named = this.#named(call, options);
     const { decision, hold } = await this.#hold("reserve", named, options, async (away) => {
-      const held = await away.limiter.reserve(named.call, { leaseMs: options.leaseMs });
+      const held = await away.limiter.reserve(named.call, { leaseMs: options.leaseMs, ...named.claims });
       if (!held.allowed) return { decision: held, made: null };
       const { hold: made, ...decision } = held;
       return { decision, made: { ...made, fail: made.settle, end: (actual) => made.settle(actual) } };
@@ -133,8 +141,9 @@ class RemoteLimiter implements Limiter {
     return hold === null ? decision : { ...decision, hold: shownHold(hold) };
   }
 
-  getHold(id: string, call: Call): Hold {
-    return serviceHold(this.#shared, id, mergeDimensions(this.#bound, call, "call"));
+  getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
+    checkCallOptions(options, ["signal", "quotas"]);
+    return serviceHold(this.#shared, id, mergeDimensions(this.#bound, call, "call"), claimsOf(options));
   }
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
@@ -144,7 +153,10 @@ class RemoteLimiter implements Limiter {
     const named = this.#named(call, options);
     let began: About | null = null;
     const { decision, hold, answer } = await this.#hold("begin", named, holdOptions, async (away) => {
-      const { decision, begun } = await beginCall(away.limiter, named.call, { leaseMs: holdOptions.leaseMs });
+      const { decision, begun } = await beginCall(away.limiter, named.call, {
+        leaseMs: holdOptions.leaseMs,
+        ...named.claims,
+      });
       if (begun !== null) began = { ...begun, heldUnits: begun.held, wantsOutcome: begun.reports };
       if (begun === null) return { decision, made: null };
       return { decision, made: endable(begun) };
@@ -168,14 +180,16 @@ class RemoteLimiter implements Limiter {
       settle: (actual, rest) =>
         rest === "onError" ? hold.fail(actual) : hold.settle(rest === "nothing" ? { ...nothing, ...actual } : actual),
       settleWith: (outcome, actual) => hold.end(actual, outcome, this.#told(named.call, outcome)),
-      book: (excess) => serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted)).settle(excess),
+      book: (excess) =>
+        serviceHold(this.#shared, newHoldId(true), bareCall(named.call, counted), named.claims).settle(excess),
       reportOutcome: (outcome) => this.#report(named.call, outcome),
       tell: (event) => tellEvent(this.#shared, event),
     };
     return { ...decision, allowed: true, value: await runBegun(begun, run, options) };
   }
 
-  async usage(dimensions: BucketDimensions = {}, options: CallOptions = {}): Promise<readonly BucketUsage[]> {
+  async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
+    refuseQuotas(options);
     const whole = mergeDimensions(this.#bound, dimensions, "dimensions");
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(whole)) {
@@ -196,6 +210,7 @@ class RemoteLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     options: ChangeOptions = {},
   ): Promise<Reset | null> {
+    refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const more = { ...(reason === null ? {} : { reason }) };
     const { before, after } = await this.#touch("reset", bucket, more, { type: "reset" }, { signal: options.signal });
@@ -210,6 +225,7 @@ class RemoteLimiter implements Limiter {
     options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
     checkGrant(grant);
+    refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
@@ -225,6 +241,7 @@ class RemoteLimiter implements Limiter {
     options: ChangeOptions = {},
   ): Promise<Revoked | null> {
     checkGrantId("id", id);
+    refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const more = { id, ...(reason === null ? {} : { reason }) };
     const event = { type: "revoke", id } as const;
@@ -254,22 +271,24 @@ class RemoteLimiter implements Limiter {
     return closeOnce(this.#shared, options, (withinMs) => close(this.#shared, withinMs));
   }
 
-  #named(call: Call, options: CallOptions): Named {
+  #named(call: Call, options: QuotaOptions): Named {
     if (options.signal !== undefined) checkCallOptions({ signal: options.signal });
     options.signal?.throwIfAborted();
     checkOpen(this.#shared);
     const whole = mergeDimensions(this.#bound, call, "call");
-    if (whole.idempotencyKey !== undefined) return { call: whole, sent: whole, isRepeatable: true };
-    if (!this.#shared.isKeyed) return { call: whole, sent: whole, isRepeatable: false };
-    return { call: whole, sent: { ...whole, idempotencyKey: crypto.randomUUID() }, isRepeatable: true };
+    const claims = claimsOf(options);
+    if (whole.idempotencyKey !== undefined) return { call: whole, sent: whole, isRepeatable: true, claims };
+    if (!this.#shared.isKeyed) return { call: whole, sent: whole, isRepeatable: false, claims };
+    return { call: whole, sent: { ...whole, idempotencyKey: crypto.randomUUID() }, isRepeatable: true, claims };
   }
 
   async #decide(op: "consume" | "record" | "peek", named: Named): Promise<Decision> {
     const { away } = this.#shared;
-    const { call, sent, isRepeatable } = named;
+    const { call, sent, isRepeatable, claims } = named;
+    const body = { call: sent, ...claims };
     const sentMs = performance.now();
     let isHere = true;
-    const decision = await askOr(this.#shared, { op, body: { call: sent }, isRepeatable }, async (away, isDoubted) => {
+    const decision = await askOr(this.#shared, { op, body, isRepeatable }, async (away, isDoubted) => {
       isHere = false;
       return decideAway(away, op, named, isDoubted);
     });
@@ -278,30 +297,32 @@ class RemoteLimiter implements Limiter {
   }
 
   #wait(named: Named, options: WaitOptions): Promise<Decision> {
-    const item: Item<"consume"> = { op: "consume", body: { call: named.sent }, isRepeatable: named.isRepeatable };
+    const body = { call: named.sent, ...named.claims };
+    const item: Item<"consume"> = { op: "consume", body, isRepeatable: named.isRepeatable };
     return askInTime(this.#shared, item, options, (away, isDoubted) => decideAway(away, "consume", named, isDoubted));
   }
 
   /** Asks for a decision and a hold. */
   async #hold(
     op: "reserve" | "begin",
-    { call, sent, isRepeatable }: Named,
+    named: Named,
     { leaseMs, ...options }: ReserveOptions,
     locally: (away: Away) => Promise<Made>,
   ): Promise<Held> {
+    const { call, sent, isRepeatable, claims } = named;
     const item: Item<typeof op> = {
       op,
-      body: { call: sent, ...(leaseMs === undefined ? {} : { leaseMs }) },
+      body: { call: sent, ...claims, ...(leaseMs === undefined ? {} : { leaseMs }) },
       isRepeatable,
     };
     const sentMs = performance.now();
     const here = async (away: Away, isDoubted: boolean): Promise<Held> => {
       const { decision, made } = await locally(away);
       if (made === null) {
-        if (isDoubted) away.book(undoing(item, call), true);
+        if (isDoubted) away.book(undoing(item, call, claims), true);
         return { decision, hold: null, answer: null };
       }
-      const hold = new OwnHold(this.#shared, made, call, item, away.pricesOf(call, decision));
+      const hold = new OwnHold(this.#shared, made, named, item, away.pricesOf(call, decision));
       away.book(hold.booking(), isDoubted);
       return { decision, hold, answer: null };
     };
@@ -326,7 +347,7 @@ class RemoteLimiter implements Limiter {
     if (!decision.allowed) return { decision, hold: null, answer: found };
     const made = decision.replayed ? asFirst(call, decision, heldUnits) : call;
     // The reply was checked: an allowed call has a hold.
-    return { decision, hold: serviceHold(this.#shared, id as string, made), answer: found };
+    return { decision, hold: serviceHold(this.#shared, id as string, made, claims), answer: found };
   }
 
   async #report(call: Call, outcome: Outcome): Promise<void> {
@@ -384,6 +405,16 @@ class RemoteLimiter implements Limiter {
     const { onDecision } = this.#shared;
     if (onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
   }
+}
+
+/** Quotas that came with a call. */
+function claimsOf({ quotas }: QuotaOptions): Claims {
+  return quotas === undefined ? {} : { quotas };
+}
+
+/** Refuses quotas where the service takes none. */
+function refuseQuotas({ quotas }: QuotaOptions): void {
+  if (quotas !== undefined) throw invalidOption("quotas", "none: the service applies the quota that it knows", quotas);
 }
 
 /** A hold as users know it: one that runs and may fail ends elsewhere. */

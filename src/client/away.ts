@@ -221,8 +221,12 @@ export class Away {
     const pairs: [Match, Verdict][] = [];
     for (const verdict of verdicts) {
       const match = matches.find(({ limit }) => limit.name === verdict.limit);
-      if (match?.limit.unit !== verdict.unit || match.allotment.quota !== verdict.quota) return null;
-      pairs.push([match, verdict]);
+      if (match?.limit.unit !== verdict.unit) return null;
+      // The service may have another quota from the call, or from its own function.
+      const allotment = match.allotment.claims?.allotmentFor(verdict.quota ?? "unlimited") ?? match.allotment;
+      if (allotment.quota !== verdict.quota) return null;
+      // What is used of an unlimited one the verdict does not say.
+      if (verdict.quota !== null) pairs.push([{ ...match, allotment }, verdict]);
     }
     return pairs;
   }
@@ -294,7 +298,7 @@ function bucketIn(policy: Policy, limit: Limit, dimensions: BucketDimensions): B
 /** How the bucket stood, as a store would have said it. */
 function replyOf({ allotment: { capacity } }: Match, verdict: Verdict): StepReply {
   const { exceeded, resetAfterMs, retryAfterMs } = verdict;
-  const remaining = verdict.remaining ?? capacity;
+  const remaining = verdict.remaining ?? 0;
   const granted = Math.max(0, remaining - capacity);
   return {
     allowed: !exceeded,

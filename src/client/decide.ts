@@ -4,7 +4,7 @@ import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
-import { type EndableHold, recordOf } from "./holds.ts";
+import { type Claims, type EndableHold, recordOf } from "./holds.ts";
 import type { Item } from "./wire.ts";
 
 /** A call as it was made, and as it is sent: under a key. */
@@ -12,6 +12,7 @@ export interface Named {
   readonly call: Call;
   readonly sent: Call;
   readonly isRepeatable: boolean;
+  readonly claims: Claims;
 }
 
 /** What a call that has begun is run by. */
@@ -52,17 +53,17 @@ export function asFirst(call: Call, { verdicts }: Decision, heldUnits: readonly 
 export async function decideAway(
   away: Away,
   op: "consume" | "record" | "peek",
-  { call, sent, isRepeatable }: Named,
+  { call, sent, isRepeatable, claims }: Named,
   isDoubted: boolean,
 ): Promise<Decision> {
-  const decision = await away.limiter[op](call);
+  const decision = await away.limiter[op](call, claims);
   if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
   // Nobody would know whether it was charged before.
   if (isDoubted && !isRepeatable) return decision;
-  const record: Booking = { item: () => recordOf(sent) };
+  const record: Booking = { item: () => recordOf(sent, claims) };
   away.book(
     {
-      item: () => ({ op, body: { call: sent }, isRepeatable }),
+      item: () => ({ op, body: { call: sent, ...claims }, isRepeatable }),
       answered: (answer) => (op === "record" || (answer as Decision).allowed ? null : record),
     },
     isDoubted,
@@ -71,13 +72,13 @@ export async function decideAway(
 }
 
 /** Frees what the service may hold for a call that was denied here. */
-export function undoing(item: Item, call: Call): Booking {
+export function undoing(item: Item, call: Call, claims: Claims): Booking {
   return {
     item: () => item,
     answered: (answer) => {
       const { holdId } = answer as HeldAnswer;
       if (holdId === null) return null;
-      return { item: () => ({ op: "release", body: { holdId, call }, isRepeatable: true }) };
+      return { item: () => ({ op: "release", body: { holdId, call, ...claims }, isRepeatable: true }) };
     },
   };
 }

@@ -5,14 +5,18 @@ import type { Call, Cost } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { checkHoldOptions, type Hold, type HoldOptions, type Settlement } from "../limiter/hold.ts";
 import type { Outcome } from "../limiter/report.ts";
-import { type CallOptions, checkCallOptions } from "../limiter/shared.ts";
+import { type CallOptions, checkCallOptions, type QuotaOptions } from "../limiter/shared.ts";
 import { endCall, type Limiter } from "../limiter.ts";
 import type { Booking } from "./bookings.ts";
+import type { Named } from "./decide.ts";
 import { askOr, type ClientShared, checkOpen } from "./shared.ts";
 import type { Item } from "./wire.ts";
 
 /** What came of a call, as it is sent. */
 export type OutcomeWords = { readonly error: true } | { readonly result: unknown };
+
+/** Quotas that came with a call, as they are sent beside it. */
+export type Claims = Pick<QuotaOptions, "quotas">;
 
 /** A hold, perhaps of a call that runs and may fail. */
 export interface EndableHold extends Hold {
@@ -31,12 +35,12 @@ export interface EndableHold extends Hold {
  *
  * @throws MisuseError `invalid-option`
  */
-export function serviceHold(shared: ClientShared, id: string, call: Call): EndableHold {
+export function serviceHold(shared: ClientShared, id: string, call: Call, claims: Claims): EndableHold {
   if (typeof id !== "string" || !/^[\w-]{1,64}$/.test(id)) {
     throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
   }
   const end = (op: "settle" | "release" | "end", more: object, locally: (limiter: Limiter) => Promise<Settlement>) => {
-    const item: Item<typeof op> = { op, body: { holdId: id, call, ...more }, isRepeatable: true };
+    const item: Item<typeof op> = { op, body: { holdId: id, call, ...claims, ...more }, isRepeatable: true };
     return askOr(shared, item, async (away, isDoubted) => {
       const settlement = await locally(away.limiter);
       away.book({ item: () => item, endsCall: true }, isDoubted);
@@ -47,29 +51,30 @@ export function serviceHold(shared: ClientShared, id: string, call: Call): Endab
     id,
     async settle(actual = {}, options) {
       check(shared, options);
-      return end("settle", { usage: actual }, (limiter) => limiter.getHold(id, call).settle(actual));
+      return end("settle", { usage: actual }, (limiter) => limiter.getHold(id, call, claims).settle(actual));
     },
     async fail(actual) {
       check(shared);
       const ending = { usage: actual, hasFailed: true, outcome: null };
-      return end("settle", { usage: actual, failed: true }, (limiter) => endCall(limiter, id, call, ending));
+      return end("settle", { usage: actual, failed: true }, (limiter) => endCall(limiter, id, call, ending, claims));
     },
     async end(actual, outcome, words) {
       check(shared);
       const ending = { usage: actual, hasFailed: "error" in outcome, outcome };
-      return end("end", { usage: actual, ...words }, (limiter) => endCall(limiter, id, call, ending));
+      return end("end", { usage: actual, ...words }, (limiter) => endCall(limiter, id, call, ending, claims));
     },
     async release(options) {
       check(shared, options);
-      return end("release", {}, (limiter) => limiter.getHold(id, call).release());
+      return end("release", {}, (limiter) => limiter.getHold(id, call, claims).release());
     },
     async extend(options = {}) {
       checkHoldOptions(options);
       check(shared, { signal: options.signal });
       const { leaseMs } = options;
-      const item: Item<"extend"> = { op: "extend", body: { holdId: id, call, leaseMs }, isRepeatable: true };
+      const body = { holdId: id, call, ...claims, leaseMs };
+      const item: Item<"extend"> = { op: "extend", body, isRepeatable: true };
       const { extended } = await askOr(shared, item, async (away) => {
-        return { extended: await away.limiter.getHold(id, call).extend({ leaseMs }) };
+        return { extended: await away.limiter.getHold(id, call, claims).extend({ leaseMs }) };
       });
       return extended;
     },
@@ -89,16 +94,18 @@ export class OwnHold implements EndableHold {
   readonly #call: Call;
   readonly #made: Item;
   readonly #prices: Prices;
+  readonly #claims: Claims;
   /** The one that the service made for it; `null`: it denied that; `undefined`: it was not asked yet. */
   #later: EndableHold | null | undefined;
 
   /** @param made what the service is asked to make it with */
-  constructor(shared: ClientShared, local: EndableHold, call: Call, made: Item, prices: Prices) {
+  constructor(shared: ClientShared, local: EndableHold, { call, claims }: Named, made: Item, prices: Prices) {
     this.#shared = shared;
     this.#local = local;
     this.#call = call;
     this.#made = made;
     this.#prices = prices;
+    this.#claims = claims;
   }
 
   get id(): string {
@@ -111,7 +118,7 @@ export class OwnHold implements EndableHold {
       item: () => this.#made,
       answered: (answer) => {
         const { holdId } = answer as { readonly holdId: string | null };
-        this.#later = holdId === null ? null : serviceHold(this.#shared, holdId, this.#call);
+        this.#later = holdId === null ? null : serviceHold(this.#shared, holdId, this.#call, this.#claims);
         return null;
       },
       dropped: () => {
@@ -201,12 +208,13 @@ export class OwnHold implements EndableHold {
     if (this.#later !== null) return this.#endItem("settle", { usage: actual, ...(failed ? { failed } : {}) });
     const { call } = this.#made.body as { readonly call: Call };
     const { whole, ofFailed } = this.#prices;
-    return recordOf({ ...call, cost: { ...(failed ? ofFailed : whole), ...actual } });
+    return recordOf({ ...call, cost: { ...(failed ? ofFailed : whole), ...actual } }, this.#claims);
   }
 
   #endItem(op: "settle" | "release" | "end", more: object): Item | null {
     const holdId = this.#later?.id;
-    return holdId === undefined ? null : { op, body: { holdId, call: this.#call, ...more }, isRepeatable: true };
+    if (holdId === undefined) return null;
+    return { op, body: { holdId, call: this.#call, ...this.#claims, ...more }, isRepeatable: true };
   }
 }
 
@@ -216,11 +224,12 @@ export function reportOf(call: Call, words: OutcomeWords): Item<"report"> {
 }
 
 /** Books a call that the service would not allow, after it was admitted here. */
-export function recordOf(call: Call): Item {
+export function recordOf(call: Call, claims: Claims): Item {
   const { idempotencyKey, ...rest } = call;
   // The caller may send the call once more: under its own key that would contradict this.
   const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}:booked` };
-  return { op: "record", body: { call: { ...rest, ...key } }, isRepeatable: idempotencyKey !== undefined };
+  const body = { call: { ...rest, ...key }, ...claims };
+  return { op: "record", body, isRepeatable: idempotencyKey !== undefined };
 }
 
 function check(shared: ClientShared, options: CallOptions = {}): void {

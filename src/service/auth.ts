@@ -10,9 +10,11 @@ export interface Caller {
   /** `null` where nobody needs a key. */
   readonly keyId: string | null;
   readonly tenants: Tenants;
+  /** Whether calls may bring their quotas. */
+  readonly mayClaim: boolean;
 }
 
-const ANYBODY: Caller = { keyId: null, tenants: null };
+const ANYBODY: Caller = { keyId: null, tenants: null, mayClaim: true };
 const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
 /** What an unknown id is compared with: it takes as long as a known one. */
 const NOBODY = new Uint8Array(32);
@@ -30,8 +32,13 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   const key = keys.find(id);
   const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NOBODY);
   if (key === undefined || !isRight) throw unauthorized("The key is not known.");
-  if (!key.scopes.has(scope)) throw new ProblemError("missing-scope", `The key lacks the scope ${scope}.`);
-  return { keyId: id, tenants: key.tenants };
+  if (!key.scopes.has(scope)) throw missingScope(scope);
+  return { keyId: id, tenants: key.tenants, mayClaim: key.scopes.has("quotas") };
+}
+
+/** A key that may not do this. */
+export function missingScope(scope: Scope): ProblemError {
+  return new ProblemError("missing-scope", `The key lacks the scope ${scope}.`);
 }
 
 function unauthorized(detail: string): ProblemError {

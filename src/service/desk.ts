@@ -2,6 +2,7 @@
 // tenant's, and answers come back without it.
 
 import type { Call, Cost } from "../kernel/call.ts";
+import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
@@ -12,12 +13,13 @@ import {
   isRunHold,
   type Limiter,
   type Outcome,
+  type QuotaOptions,
   reserveFor,
   type Settlement,
   usagePage,
 } from "../limiter.ts";
 import { type Act, type Audit, audited } from "./audit.ts";
-import type { Caller } from "./auth.ts";
+import { type Caller, missingScope } from "./auth.ts";
 import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
 import type { Metrics } from "./metrics.ts";
@@ -87,11 +89,12 @@ export interface Asking {
 export async function consume(
   desk: Desk,
   { caller, request }: Asking,
-  { call, maxWaitMs }: ConsumeBody,
+  { call, quotas, maxWaitMs }: ConsumeBody,
 ): Promise<Decision> {
   const scoped = scope(desk, caller, call);
-  if (maxWaitMs === undefined) return desk.limiter.consume(scoped);
-  return inTime(desk, request, maxWaitMs, (wait) => consumeFor(desk.limiter, scoped, wait));
+  const claims = claimsOf(caller, quotas);
+  if (maxWaitMs === undefined) return desk.limiter.consume(scoped, claims);
+  return inTime(desk, request, maxWaitMs, (wait) => consumeFor(desk.limiter, scoped, { ...claims, ...wait }));
 }
 
 /** How a call of a remote caller waits. */
@@ -131,21 +134,29 @@ async function inTime<Answer>(
   }
 }
 
-export function record(desk: Desk, { caller }: Asking, { call }: CallBody): Promise<Decision> {
-  return desk.limiter.record(scope(desk, caller, call));
+/** The quotas of a request, where its key may bring some. */
+function claimsOf({ mayClaim }: Caller, quotas: ClaimedQuotas | undefined): QuotaOptions | undefined {
+  if (quotas === undefined) return undefined;
+  if (!mayClaim) throw missingScope("quotas");
+  return { quotas };
 }
 
-export function peek(desk: Desk, { caller }: Asking, { call }: CallBody): Promise<Decision> {
-  return desk.limiter.peek(scope(desk, caller, call));
+export async function record(desk: Desk, { caller }: Asking, { call, quotas }: CallBody): Promise<Decision> {
+  return desk.limiter.record(scope(desk, caller, call), claimsOf(caller, quotas));
+}
+
+export async function peek(desk: Desk, { caller }: Asking, { call, quotas }: CallBody): Promise<Decision> {
+  return desk.limiter.peek(scope(desk, caller, call), claimsOf(caller, quotas));
 }
 
 export async function reserve(
   desk: Desk,
   { caller, request }: Asking,
-  { call, leaseMs, maxWaitMs }: ReserveBody,
+  { call, quotas, leaseMs, maxWaitMs }: ReserveBody,
 ): Promise<Decision & { readonly holdId: string | null }> {
   const scoped = scope(desk, caller, call);
-  const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { leaseMs, ...wait }));
+  const wish = { leaseMs, ...claimsOf(caller, quotas) };
+  const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { ...wish, ...wait }));
   if (!held.allowed) return { ...held, holdId: null };
   const { hold, ...decision } = held;
   return { ...decision, holdId: hold.id };
@@ -164,11 +175,12 @@ export interface BegunAnswer {
 export async function begin(
   desk: Desk,
   { caller, request }: Asking,
-  { call, leaseMs, maxWaitMs }: ReserveBody,
+  { call, quotas, leaseMs, maxWaitMs }: ReserveBody,
 ): Promise<Decision & BegunAnswer> {
   const scoped = scope(desk, caller, call);
+  const wish = { leaseMs, ...claimsOf(caller, quotas) };
   const { decision, begun } = await inTime(desk, request, maxWaitMs, (wait) =>
-    beginCall(desk.limiter, scoped, { leaseMs, ...wait }),
+    beginCall(desk.limiter, scoped, { ...wish, ...wait }),
   );
   if (begun === null) {
     const { maxHoldMs } = desk.inForce.policy;
@@ -178,23 +190,25 @@ export async function begin(
   return { ...decision, holdId: hold.id, heldUnits, units: [...units], leaseMs: livesMs, maxHoldMs, wantsOutcome };
 }
 
-export function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
-  const { holdId, usage = {}, failed = false } = body;
+export async function settle(desk: Desk, { caller }: Asking, body: SettleBody): Promise<Settlement> {
+  const { holdId, usage = {}, failed = false, quotas } = body;
+  const claims = claimsOf(caller, quotas);
   if (failed) checkBegun("failed", holdId);
   const call = scopeHeld(desk, caller, body);
   // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
   const settlement = isRunHold(holdId)
-    ? endCall(desk.limiter, holdId, call, { usage, hasFailed: failed, outcome: null })
-    : desk.limiter.getHold(holdId, call).settle(withoutLost(desk, body.call, usage));
+    ? endCall(desk.limiter, holdId, call, { usage, hasFailed: failed, outcome: null }, claims)
+    : desk.limiter.getHold(holdId, call, claims).settle(withoutLost(desk, body.call, usage));
   return settled(desk, caller, body, settlement);
 }
 
-export function end(desk: Desk, { caller }: Asking, body: EndBody): Promise<Settlement> {
+export async function end(desk: Desk, { caller }: Asking, body: EndBody): Promise<Settlement> {
   const { holdId, usage = {}, error: hasFailed = false } = body;
   const outcome = outcomeIn(body);
   checkBegun("holdId", holdId);
   const ending = { usage, hasFailed, outcome };
-  return settled(desk, caller, body, endCall(desk.limiter, holdId, scopeHeld(desk, caller, body), ending));
+  const claims = claimsOf(caller, body.quotas);
+  return settled(desk, caller, body, endCall(desk.limiter, holdId, scopeHeld(desk, caller, body), ending, claims));
 }
 
 /** Refuses holds that were reserved: of these nobody knows what a failed call takes. */
@@ -210,7 +224,7 @@ function outcomeIn(body: OutcomeWords): Outcome | null {
   throw invalidBody([{ path: "body", expected: '"error": true or "result", not both', got: "both" }]);
 }
 
-export function release(desk: Desk, { caller }: Asking, body: HoldBody): Promise<Settlement> {
+export async function release(desk: Desk, { caller }: Asking, body: HoldBody): Promise<Settlement> {
   return settled(desk, caller, body, holdOf(desk, caller, body).release());
 }
 
@@ -321,7 +335,7 @@ function scope(desk: Desk, { tenants }: Caller, call: Call): Call {
 }
 
 function holdOf(desk: Desk, caller: Caller, body: HoldBody) {
-  return desk.limiter.getHold(body.holdId, scopeHeld(desk, caller, body));
+  return desk.limiter.getHold(body.holdId, scopeHeld(desk, caller, body), claimsOf(caller, body.quotas));
 }
 
 /** The call of a hold that was made before. */

@@ -15,7 +15,7 @@ const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
 const REQUEST_ID_HEADER = "x-request-id";
 const PROBLEM = "application/problem+json";
 const REQUEST_ID = /^[\w.-]{1,64}$/;
-const OPEN_ASKING = { keyId: null, tenants: null };
+const OPEN_ASKING = { keyId: null, tenants: null, mayClaim: false };
 
 let numbered = 0;
 /** Of this process; made with the first request. */

@@ -119,6 +119,7 @@ export function createService(options: ServiceOptions): Service {
     store,
     failover,
     ...(prefix === undefined ? {} : { prefix }),
+    ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
       metrics.decided(decision);

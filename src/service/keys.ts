@@ -16,8 +16,8 @@ import { z } from "zod";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
 
-/** What a key may do: decide calls, read how things stand, change them. None contains another. */
-export const SCOPES = ["decide", "read", "admin"] as const;
+/** What a key may do: decide calls, read how things stand, change them, bring quotas. None contains another. */
+export const SCOPES = ["decide", "read", "admin", "quotas"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 const MAX_KEYS = 10_000;

@@ -5,7 +5,7 @@ import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
-import type { FailoverOptions, LimiterEvent } from "../limiter.ts";
+import type { FailoverOptions, LimiterEvent, QuotaResolver } from "../limiter.ts";
 import type { Store } from "../store.ts";
 import type { Audit } from "./audit.ts";
 import type { Keys } from "./keys.ts";
@@ -55,6 +55,8 @@ export interface ServiceOptions {
   readonly keys: Keys | false;
   /** What keys of the store begin with. Default `rate`. */
   readonly prefix?: string | undefined;
+  /** As a limiter's: says the quotas of limits with `quota: { from: call }`. */
+  readonly quotas?: QuotaResolver | undefined;
   /** As a limiter's. */
   readonly failover?: FailoverOptions | false | undefined;
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
@@ -106,6 +108,7 @@ const KNOWN = [
   "store",
   "keys",
   "prefix",
+  "quotas",
   "failover",
   "onDecision",
   "onEvent",

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import type { ClaimedQuotas } from "../kernel/claims.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { LONGEST_WAIT_MS } from "../limiter.ts";
@@ -57,16 +58,21 @@ const maxWaitMs = z
   .optional()
   .meta({ description: "How long the call may wait until it is allowed. The service has a bound of its own." });
 
-export const consumeSchema = words({ call: callSchema, maxWaitMs }).meta({ id: "Consume" });
+const claimed = z.union([units, z.literal("unlimited")], { error: "a whole number from 0, or unlimited" });
+const quotas = z.record(z.string(), claimed).optional().meta({
+  description: "Quotas by the name of a limit with `quota: { from: call }`. The key needs the scope `quotas`.",
+});
+
+export const consumeSchema = words({ call: callSchema, quotas, maxWaitMs }).meta({ id: "Consume" });
 /** Of a batch, which waits for none of its items. */
-export const consumeItemSchema = words({ call: callSchema });
+export const consumeItemSchema = words({ call: callSchema, quotas });
 /** Of a call alone. */
-export const callBodySchema = words({ call: callSchema }).meta({ id: "CallBody" });
-export const reserveSchema = words({ call: callSchema, leaseMs: leaseMs.optional(), maxWaitMs }).meta({
+export const callBodySchema = words({ call: callSchema, quotas }).meta({ id: "CallBody" });
+export const reserveSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional(), maxWaitMs }).meta({
   id: "Reserve",
 });
 /** Of a batch, likewise. */
-export const reserveItemSchema = words({ call: callSchema, leaseMs: leaseMs.optional() });
+export const reserveItemSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional() });
 
 const usage = cost.optional().meta({ description: "What the call used, by unit, such as { tokens: 3127 }." });
 const outcome = {
@@ -77,19 +83,22 @@ const outcome = {
 export const settleSchema = words({
   holdId,
   call: callSchema,
+  quotas,
   usage,
   failed: z.boolean().optional().meta({
     description:
       "Of a call that was begun, and whose outcome is not reported: units that `usage` does not name take what `onError` says.",
   }),
 }).meta({ id: "Settle" });
-export const releaseSchema = words({ holdId, call: callSchema }).meta({ id: "Release" });
-export const extendSchema = words({ holdId, call: callSchema, leaseMs: leaseMs.optional() }).meta({ id: "Extend" });
+export const releaseSchema = words({ holdId, call: callSchema, quotas }).meta({ id: "Release" });
+export const extendSchema = words({ holdId, call: callSchema, quotas, leaseMs: leaseMs.optional() }).meta({
+  id: "Extend",
+});
 export const reportSchema = words({ call: callSchema, ...outcome }).meta({
   id: "Report",
   description: "What came of a call: either `error` or `result`.",
 });
-export const endSchema = words({ holdId, call: callSchema, usage, ...outcome }).meta({
+export const endSchema = words({ holdId, call: callSchema, quotas, usage, ...outcome }).meta({
   id: "End",
   description:
     "Ends a call that was begun. With `error` or `result`, one of them, what came of it is reported. With `error`, units that `usage` does not name take what `onError` says; else what was held.",
@@ -266,6 +275,7 @@ export const problemSchema = z
 
 export interface CallBody {
   readonly call: Call;
+  readonly quotas?: ClaimedQuotas | undefined;
 }
 export interface ConsumeBody extends CallBody {
   readonly maxWaitMs?: number | undefined;

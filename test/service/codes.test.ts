@@ -73,11 +73,11 @@ describe("the detail of a problem", () => {
   const CALL = { tool: "x", session: "s" };
   const cases: [path: string, body: unknown, detail: RegExp][] = [
     ["/v1/consume", { call: { tool: "x", sesion: "s" } }, /^call: expected only tenant, .*session.*, got "sesion"$/],
-    ["/v1/consume", { call: CALL, maxWait: 5 }, /^body: expected only call, maxWaitMs, got "maxWait"$/],
-    ["/v1/consume", CALL, /^body: expected only call, maxWaitMs, got "tool", "session"$/],
+    ["/v1/consume", { call: CALL, maxWait: 5 }, /^body: expected only call, quotas, maxWaitMs, got "maxWait"$/],
+    ["/v1/consume", CALL, /^body: expected only call, quotas, maxWaitMs, got "tool", "session"$/],
     ["/v1/consume", {}, /^call: expected an object, got nothing$/],
-    ["/v1/peek", { call: CALL, maxWaitMs: 5 }, /^body: expected only call, got "maxWaitMs"$/],
-    ["/v1/reserve", { call: CALL, lease: 5 }, /^body: expected only call, leaseMs, maxWaitMs, got "lease"$/],
+    ["/v1/peek", { call: CALL, maxWaitMs: 5 }, /^body: expected only call, quotas, got "maxWaitMs"$/],
+    ["/v1/reserve", { call: CALL, lease: 5 }, /^body: expected only call, quotas, leaseMs, maxWaitMs, got "lease"$/],
     ["/v1/consume", { call: { session: "s" } }, /^call.tool: expected a text that is not empty, or a whole .*nothing$/],
     ["/v1/consume", { call: { tool: "x" } }, /^call.session: expected .*, got nothing$/],
     ["/v1/consume", { call: { ...CALL, cost: { tokns: 1 } } }, /^call.cost: expected .*tokens.*, got "tokns"$/],
@@ -104,7 +104,7 @@ describe("the detail of a problem", () => {
     [
       "/v1/settle",
       { holdId: "h", call: { tool: "x" }, costs: {} },
-      /^body: expected only holdId, call, usage, failed, got "costs"$/,
+      /^body: expected only holdId, call, quotas, usage, failed, got "costs"$/,
     ],
     [
       "/v1/settle",

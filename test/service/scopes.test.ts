@@ -8,6 +8,7 @@ const { keys, texts } = keysOf({
   decide: { scopes: ["decide"] },
   read: { scopes: ["read"] },
   admin: { scopes: ["admin"] },
+  quotas: { scopes: ["quotas"] },
   all: { scopes: SCOPES },
 });
 const { ask } = await served({ keys });
