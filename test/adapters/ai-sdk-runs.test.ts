@@ -164,7 +164,7 @@ for (const version of [6, 7] as const) {
         } as never);
         assert.deepEqual([text, taken.length], [ANSWER, steps]);
       }
-      const used = await Promise.all(["u1", "u2"].map((user) => limiter.usage({ user, tool: "search" })));
+      const used = await Promise.all(["u1", "u2"].map((user) => limiter.usage({ user })));
       assert.deepEqual(
         used.flat().map(({ limit, used }) => [limit, used]),
         [
