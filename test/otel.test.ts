@@ -267,7 +267,7 @@ describe("what a call says", () => {
       tool: `tool-${SECRET}`,
       session: `session-${SECRET}`,
       user: `__proto__${SECRET}`,
-      id: SECRET,
+      toolCallId: SECRET,
       args: { [SECRET]: SECRET, nested: [SECRET] },
       idempotencyKey: `key-${SECRET}`,
     };

@@ -299,7 +299,7 @@ describe("batches on terms", () => {
       ["too-late", { receipt: { instance: "i1", number: 1, from: 2 } }],
     ] as const;
     for (const [code, terms] of refused) {
-      await assert.rejects(store.apply([charge("a")], terms), isStoreError(code, /./));
+      await assert.rejects(store.apply([charge("a")], terms), (error) => TermsError.refusalOf(error) === code);
       assert.deepEqual(await rowsOf(), before);
     }
   });
