@@ -2,7 +2,14 @@
 // for equal ones, so that a state of the model is a few numbers, and nothing is worked out twice.
 
 import { Backlog, type OpenBatch } from "../../src/layers/failover/backlog.ts";
-import { decideBatch, type StoredState, StoreError, type StoreRequest, type Terms } from "../../src/store.ts";
+import {
+  decideBatch,
+  type StoredState,
+  StoreError,
+  type StoreRequest,
+  type Terms,
+  TermsError,
+} from "../../src/store.ts";
 
 /** Nothing ends, and no deadline helps: receipts alone have to do. */
 export const NOW_MS = 1_000;
@@ -72,7 +79,7 @@ export class Parts {
       return { server: this.server(states), answer: digits.join("") };
     } catch (error) {
       if (!StoreError.isInstance(error)) throw error;
-      return { server, answer: error.code };
+      return { server, answer: TermsError.refusalOf(error) ?? error.code };
     }
   }
 
