@@ -107,7 +107,7 @@ describe("tollgate serve", () => {
     const folder = temporaryFolder();
     const refused = await tollgate(["serve", "--port", "0", "--host", "0.0.0.0", "--store", "memory:"], folder);
     assert.equal(refused.status, 2);
-    assert.match(refused.stderr, /tollgate keys create --keys keys\.json --scope decide/);
+    assert.match(refused.stderr, /tollgate keys create --file keys\.json --scope decide/);
     const made = await tollgate(
       ["keys", "create", "--file", "keys.json", "--scope", "decide", "--tenant", "acme", "--audit", "audit.jsonl"],
       folder,
