@@ -15,9 +15,14 @@ export const LOCAL_POLICY = "tollgate.yaml";
 /** A file in the folder where the command runs. */
 export const DEFAULT_STORE = "sqlite:tollgate.db";
 
-/** An option that an environment variable can set, too. */
+/**
+ * An option that an environment variable can set, too. Kubernetes sets TOLLGATE_PORT to the address of a service that is
+ * called tollgate: that is none of ours.
+ */
 export function withEnvironment(flags: string, description: string, variable: string): Option {
-  return new Option(flags, description).env(`TOLLGATE_${variable}`);
+  const name = `TOLLGATE_${variable}`;
+  if (variable === "PORT" && process.env[name]?.startsWith("tcp://")) delete process.env[name];
+  return new Option(flags, description).env(name);
 }
 
 /** Collects the values of an option that may be given several times. */

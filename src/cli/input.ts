@@ -54,16 +54,19 @@ export function withBucketOptions(command: Command): Command {
   return command.option("--json", "print JSON");
 }
 
-/** Refuses options of a store beside a service. A flag wins over what the environment says. */
+/** Refuses options of a store beside a service. A store that a flag names wins over a service that the environment names. */
 function chooseService(action: Command): void {
   const isFlag = (name: string) => action.getOptionValueSource(name) === "cli";
   if (action.getOptionValue("url") === undefined) return;
+  if (!isFlag("url") && (isFlag("store") || isFlag("storeFile"))) {
+    action.setOptionValue("url", undefined);
+    return;
+  }
   const beside = ["store", "storeFile", "policy", "prefix"].find(isFlag);
   if (beside === undefined) return;
   const flag = `--${beside === "storeFile" ? "store-file" : beside}`;
-  if (isFlag("url"))
-    throw invalidOption(flag, "nothing beside --url: the service has its own", action.getOptionValue(beside));
-  action.setOptionValue("url", undefined);
+  const service = isFlag("url") ? "--url" : "TOLLGATE_URL";
+  throw invalidOption(flag, `nothing beside ${service}: the service has its own`, action.getOptionValue(beside));
 }
 
 /** The dimensions among the options. */

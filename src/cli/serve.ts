@@ -58,12 +58,24 @@ export function serveCommand(): Command {
       ).default("127.0.0.1"),
     )
     .addOption(withEnvironment("--port <n>", "the port; 0 for any that is free", "PORT").default("8420"))
-    .option("--keys <file>", "the file of API keys (`tollgate keys create`); read again when it changes")
-    .option("--tls-cert <file>", "the certificate, in PEM")
-    .option("--tls-key <file>", "its key, in PEM")
-    .option("--audit <file>", "append what administrators do to this file; without, it is logged")
-    .option("--instances <n>", "how many instances share the store; without, they are counted")
-    .option("--journal <file>", "keep in this file what is admitted while the store is away")
+    .addOption(
+      withEnvironment(
+        "--keys <file>",
+        "the file of API keys (`tollgate keys create`); read again when it changes",
+        "KEYS",
+      ),
+    )
+    .addOption(withEnvironment("--tls-cert <file>", "the certificate, in PEM", "TLS_CERT"))
+    .addOption(withEnvironment("--tls-key <file>", "its key, in PEM", "TLS_KEY"))
+    .addOption(
+      withEnvironment("--audit <file>", "append what administrators do to this file; without, it is logged", "AUDIT"),
+    )
+    .addOption(
+      withEnvironment("--instances <n>", "how many instances share the store; without, they are counted", "INSTANCES"),
+    )
+    .addOption(
+      withEnvironment("--journal <file>", "keep in this file what is admitted while the store is away", "JOURNAL"),
+    )
     .addOption(
       withEnvironment("--log-level <level>", "`debug` logs each request", "LOG_LEVEL")
         .choices(LOG_LEVELS)

@@ -14,6 +14,7 @@ import { ROOT } from "../sources.ts";
 import { tollgate } from "./tollgate.ts";
 
 const POLICY = "version: 1\nlimits: [{ name: per-session, per: [session], quota: 5 }]\n";
+const OF_SERVE = ["HOST", "PORT", "KEYS", "TLS_CERT", "TLS_KEY", "AUDIT", "INSTANCES", "JOURNAL", "LOG_LEVEL"];
 const BUCKET = ["--limit", "per-session", "--session", "s"];
 
 const folder = mkdtempSync(join(tmpdir(), "tollgate-environment-"));
@@ -69,11 +70,30 @@ describe("the environment", () => {
 
   it("is named by the help of each command, and by the docs", async () => {
     const stdout = (await run(["serve", "--help"])).stdout.replaceAll(/\s+/g, " ");
-    for (const name of ["POLICY", "STORE", "STORE_FILE", "PREFIX", "HOST", "PORT", "LOG_LEVEL"])
+    for (const name of [...OF_SERVE, "POLICY", "STORE", "STORE_FILE", "PREFIX"])
       assert.match(stdout, new RegExp(`env: TOLLGATE_${name}\\b`), name);
     const page = readFileSync(`${ROOT}docs/cli.md`, "utf8");
-    for (const name of ["POLICY", "STORE", "STORE_FILE", "PREFIX", "URL", "API_KEY", "HOST", "PORT", "LOG_LEVEL"])
+    for (const name of [...OF_SERVE, "POLICY", "STORE", "STORE_FILE", "PREFIX", "URL", "API_KEY"])
       assert.ok(page.includes(`\`TOLLGATE_${name}\``), name);
+  });
+});
+
+describe("the environment of serve", () => {
+  it("sets its files and its address, so that none of them is left out in silence", async () => {
+    for (const [env, message] of [
+      [{ TOLLGATE_KEYS: "none.json" }, /--keys: .*none\.json/],
+      [{ TOLLGATE_AUDIT: "none/a" }, /--audit: cannot write none\/a/],
+      [{ TOLLGATE_JOURNAL: "none/j" }, /--journal: cannot write none\/j/],
+      [{ TOLLGATE_INSTANCES: "many" }, /--instances: expected a whole number/],
+      [{ TOLLGATE_TLS_CERT: "none.pem" }, /--tls-cert and --tls-key: expected both of them/],
+      [{ TOLLGATE_PORT: "many" }, /--port: expected a whole number/],
+      // As Kubernetes sets it for a service that is called tollgate.
+      [{ TOLLGATE_PORT: "tcp://10.0.0.1:8420", TOLLGATE_KEYS: "none.json" }, /--keys: .*none\.json/],
+    ] as const) {
+      const { status, stderr } = await run(["serve"], { TOLLGATE_STORE: "memory:", ...env });
+      assert.match(stderr, message);
+      assert.equal(status, 2);
+    }
   });
 });
 
@@ -154,6 +174,12 @@ describe("--url", () => {
       assert.match(ran.stderr, message);
       assert.equal(ran.status, 2);
     }
+  });
+
+  it("is refused beside the policy of a store, also where the environment names the service", async () => {
+    const { status, stderr } = await run(["usage", "--session", "s", "--policy", "mine.yaml"], env);
+    assert.match(stderr, /--policy: expected nothing beside TOLLGATE_URL: the service has its own/);
+    assert.equal(status, 2);
   });
 
   it("says when the key is wrong or the service is away", async () => {

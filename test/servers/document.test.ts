@@ -281,7 +281,7 @@ describe("the document store", () => {
       MisuseError.isInstance(error) &&
       error.code === "unsupported-limit" &&
       error.message ===
-        'limits.per-user.per: expected a limit per session, because the store keeps one value for each, got ["user"]';
+        'limits.per-user.per: expected a limit per session, because the store keeps one value for each session, got ["user"]';
     assert.throws(() => createLimiter({ policy: wide, store: documentStore(port) }), isWide);
     const limiter = createLimiter({ policy: POLICY, store: documentStore(port) });
     assert.throws(() => limiter.reload(wide), isWide);
