@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -194,7 +194,10 @@ describe("--url", () => {
   });
 });
 
-describe("reset at a terminal", () => {
+/** Only this one takes a command and returns its exit code. */
+const hasTerminal = /util-linux/.test(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "");
+
+describe("reset at a terminal", { skip: hasTerminal ? false : "there is no `script` of util-linux" }, () => {
   /** Runs the command in a terminal of its own, and answers what it asks. */
   async function atTerminal(args: readonly string[], answer: string) {
     const command = [process.execPath, `${ROOT}bin/tollgate.js`, ...args].map((word) => `'${word}'`).join(" ");
