@@ -75,9 +75,7 @@ export type { ClientOptions } from "./client/options.ts";
  * await server.close();
  * ```
  */
-export function createRemoteLimiter<Source extends Policy | PolicyInput = Policy>(
-  options: ClientOptions,
-): Limiter<Source> {
+export function createRemoteLimiter<P extends Policy = Policy>(options: ClientOptions): Limiter<P> {
   const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, onDecision, onEvent } = options;
   const url = checkOptions(options);
   // As a method of something else it would not work in every runtime.
@@ -94,7 +92,7 @@ export function createRemoteLimiter<Source extends Policy | PolicyInput = Policy
     ending: new AbortController(),
     closing: null,
   };
-  return new RemoteLimiter(shared, {}) as Limiter as Limiter<Source>;
+  return new RemoteLimiter(shared, {}) as Limiter as Limiter<P>;
 }
 
 class RemoteLimiter implements Limiter {
@@ -206,15 +204,11 @@ class RemoteLimiter implements Limiter {
     }
   }
 
-  async reset(
-    bucket: BucketDimensions & { readonly limit: string },
-    options: ChangeOptions = {},
-  ): Promise<Reset | null> {
+  async reset(bucket: BucketDimensions & { readonly limit: string }, options: ChangeOptions = {}): Promise<Reset> {
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const more = { ...(reason === null ? {} : { reason }) };
     const { before, after } = await this.#touch("reset", bucket, more, { type: "reset" }, { signal: options.signal });
-    if (before === null || after === null) return null;
     tellEvent(this.#shared, { type: "reset", before, after, reason });
     return { before, after };
   }
@@ -223,7 +217,7 @@ class RemoteLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
     options: ChangeOptions = {},
-  ): Promise<BucketUsage | null> {
+  ): Promise<BucketUsage> {
     checkGrant(grant);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
@@ -231,7 +225,7 @@ class RemoteLimiter implements Limiter {
     const event = { type: "grant", id, units, leaseMs } as const;
     const more = { grant, ...(reason === null ? {} : { reason }) };
     const { after } = await this.#touch("grant", bucket, more, event, { signal: options.signal });
-    if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after, reason });
+    tellEvent(this.#shared, { type: "grant", grant, after, reason });
     return after;
   }
 
@@ -239,14 +233,13 @@ class RemoteLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     id: string,
     options: ChangeOptions = {},
-  ): Promise<Revoked | null> {
+  ): Promise<Revoked> {
     checkGrantId("id", id);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const more = { id, ...(reason === null ? {} : { reason }) };
     const event = { type: "revoke", id } as const;
     const { revoked, after } = await this.#touch("revoke", bucket, more, event, { signal: options.signal });
-    if (after === null) return null;
     tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
     return { revoked, after };
   }
@@ -263,7 +256,7 @@ class RemoteLimiter implements Limiter {
     away.reload(policy);
   }
 
-  for(dimensions: Dimensions): Limiter {
+  for(dimensions: Dimensions): RemoteLimiter {
     return new RemoteLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
   }
 

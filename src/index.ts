@@ -3,7 +3,7 @@
 export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
 export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict } from "./kernel/decision.ts";
 export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
-export { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
+export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy.ts";
 export type {
   ConcurrencyLimitInput,
   DurationInput,
@@ -20,7 +20,7 @@ export type {
   StreakLimitInput,
   ToolInput,
 } from "./kernel/policy-input.ts";
-export type { AnyTypes, BucketOf, CallOf, DimensionsOf, PolicyTypes, TypesOf } from "./kernel/typed.ts";
+export type { CallFor } from "./kernel/typed.ts";
 export {
   type AddUsage,
   type AddUsageOptions,
@@ -36,6 +36,9 @@ export {
   type LimiterEvent,
   type LimiterOptions,
   type Outcome,
+  type QuotaOptions,
+  type QuotaQuestion,
+  type QuotaResolver,
   type Ran,
   type Reserved,
   type Reset,

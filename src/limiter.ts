@@ -33,10 +33,23 @@ import {
   emptyUsageOf,
 } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
-import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
+import { allotmentsOf, type CompiledPolicy, compiledPolicy, type Limit, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
-import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, QuotasOf, TypesOf } from "./kernel/typed.ts";
-import type { KnownKeys } from "./kernel/typed-keys.ts";
+import type {
+  BucketFor,
+  CallFor,
+  ClaimedOf,
+  DimensionsFor,
+  LimitOf,
+  OnlyDimensions,
+  OwnOf,
+  PolicyFor,
+  QuotasOf,
+  Refused,
+  Said,
+  UnitOf,
+} from "./kernel/typed.ts";
+import type { Checked, WrittenPolicy } from "./kernel/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
@@ -118,9 +131,9 @@ export type { CallOptions, LimiterEvent, QuotaOptions } from "./limiter/shared.t
 export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
-export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | PolicyInput> {
+export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy | PolicyInput, Given = Source> {
   /** What calls are judged by. */
-  readonly policy: Source;
+  readonly policy: Given;
   /** Where the state lives. Instances that share a store share its limits. */
   readonly store: Store;
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
@@ -145,20 +158,37 @@ export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | P
    * each bucket: an answer is remembered for 60 s, at most 10,000 of them. One that does not come within a second, or is no
    * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`.
    */
-  readonly quotas?: QuotaResolver;
+  readonly quotas?: Resolver<Source>;
 }
 
+/** A function that says quotas, under a policy with limits that ask for them. */
+type Resolver<Source> = [ClaimedOf<Source>] extends [never]
+  ? Refused<"quotas", "no limit of the policy says quota: { from: call }">
+  : QuotaResolver<ClaimedOf<Source>>;
+
+declare const POLICY: unique symbol;
+declare const BOUND: unique symbol;
+
 /** Options under a policy: quotas are of its limits that take them. */
-type Under<Source, Options extends QuotaOptions> = Omit<Options, "quotas"> & {
+type Under<P, Options extends QuotaOptions> = Omit<Options, "quotas"> & {
   /** @see QuotaOptions */
-  readonly quotas?: QuotasOf<Source> | undefined;
+  readonly quotas?: QuotasOf<P> | undefined;
 };
 
 /**
  * Decides calls. Denials are values; what is thrown is a `MisuseError`, a `StoreError`, or the signal's reason. With the type
- * of a policy, as in `Limiter<typeof policy>`, the compiler checks the dimensions and units of calls against that policy.
+ * of a policy, as in `Limiter<typeof policy>`, the compiler checks the dimensions and units of calls, and the names of limits,
+ * against that policy. A plain `Limiter` is for any policy, and checks them at run time alone.
+ *
+ * @typeParam Bound dimensions that calls need not say any more: `limiter.for({ session })` is a
+ *   `Limiter<typeof policy, "session">`
  */
-export interface Limiter<Source extends Policy | PolicyInput = Policy> {
+export interface Limiter<P extends Policy = Policy, Bound extends string = never> {
+  /** There is nothing at run time: a limiter of one policy is none of another. */
+  readonly [POLICY]?: P | undefined;
+  /** Nothing, either: one that is bound to more can stand where less is bound. */
+  readonly [BOUND]?: ((dimension: Bound) => void) | undefined;
+
   /**
    * Judges a call by every limit that matches and charges all of them, or none when one denies. With `maxWaitMs` it waits
    * until it is allowed, if that is in time.
@@ -167,23 +197,26 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *   `needs-reserve` (a limit of concurrency matches), `idempotency-conflict`, `limiter-closed`
    * @throws StoreError when the store failed
    */
-  consume<Own extends OwnOf<Source>>(
-    call: CallOf<Source, Own>,
-    options?: Under<Source, WaitOptions>,
-  ): Promise<Decision>;
+  consume<Own extends OwnOf<P>>(
+    call: CallFor<P, Bound, Own>,
+    options?: Under<P, WaitOptions>,
+  ): Promise<Decision<LimitOf<P>>>;
 
   /**
    * Books a call that has happened already, also past the quota, and answers what `consume` would have.
    *
    * @throws as `consume`
    */
-  record<Own extends OwnOf<Source>>(
-    call: CallOf<Source, Own>,
-    options?: Under<Source, QuotaOptions>,
-  ): Promise<Decision>;
+  record<Own extends OwnOf<P>>(
+    call: CallFor<P, Bound, Own>,
+    options?: Under<P, QuotaOptions>,
+  ): Promise<Decision<LimitOf<P>>>;
 
   /** Answers as `consume` would, and charges nothing. */
-  peek<Own extends OwnOf<Source>>(call: CallOf<Source, Own>, options?: Under<Source, QuotaOptions>): Promise<Decision>;
+  peek<Own extends OwnOf<P>>(
+    call: CallFor<P, Bound, Own>,
+    options?: Under<P, QuotaOptions>,
+  ): Promise<Decision<LimitOf<P>>>;
 
   /**
    * Judges a call by every limit that matches and holds what it is priced at, or nothing when one denies. Every limit
@@ -208,21 +241,21 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * }
    * ```
    */
-  reserve<Own extends OwnOf<Source>>(
-    call: CallOf<Source, Own>,
-    options?: Under<Source, ReserveOptions>,
-  ): Promise<Reserved | Denied>;
+  reserve<Own extends OwnOf<P>>(
+    call: CallFor<P, Bound, Own>,
+    options?: Under<P, ReserveOptions>,
+  ): Promise<Reserved<UnitOf<P>, LimitOf<P>> | Denied<LimitOf<P>>>;
 
   /**
    * A hold that was made before, perhaps by another process: its id, and the call that it was reserved for.
    *
    * @throws MisuseError as `reserve`
    */
-  getHold<Own extends OwnOf<Source>>(
+  getHold<Own extends OwnOf<P>>(
     id: string,
-    call: CallOf<Source, Own>,
-    options?: Under<Source, QuotaOptions>,
-  ): Hold;
+    call: CallFor<P, Bound, Own>,
+    options?: Under<P, QuotaOptions>,
+  ): Hold<UnitOf<P>, LimitOf<P>>;
 
   /**
    * Runs a function if its call is allowed. `calls` are charged when it begins (in limits with `onError: refund` when it
@@ -250,31 +283,31 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    * console.log(ran.allowed && ran.value); // false
    * ```
    */
-  run<Value, Own extends OwnOf<Source> = OwnOf<Source>>(
-    call: CallOf<Source, Own>,
-    run: RunFunction<Value>,
-    options?: Under<Source, RunOptions>,
-  ): Promise<Ran<Value> | Denied>;
+  run<Value, Own extends OwnOf<P> = OwnOf<P>>(
+    call: CallFor<P, Bound, Own>,
+    run: RunFunction<Value, UnitOf<P>>,
+    options?: Under<P, RunOptions>,
+  ): Promise<Ran<Value, LimitOf<P>> | Denied<LimitOf<P>>>;
 
   /**
    * How buckets stand: of each limit whose dimensions are all given, for the tool given, else for every tool that the
    * policy names, and the same for groups. A limit per `args` is included only for given arguments. Each has its grants.
    */
-  usage<Own extends OwnOf<Source>>(
-    dimensions?: BucketOf<Source, Own>,
-    options?: Under<Source, QuotaOptions>,
-  ): Promise<readonly BucketUsage[]>;
+  usage<Own extends OwnOf<P>>(
+    dimensions?: BucketFor<P, Own>,
+    options?: Under<P, QuotaOptions>,
+  ): Promise<readonly BucketUsage<LimitOf<P>>[]>;
 
   /**
    * Empties one bucket, named by its limit and all of that limit's dimensions: also what is held and granted in it. Returns
-   * how it stood before, and how it stands after. `null` when the limit does not apply to them (an `unlimited` quota).
+   * how it stood before, and how it stands after.
    *
    * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`, `limiter-closed`
    */
-  reset<Own extends OwnOf<Source>>(
-    bucket: BucketOf<Source, Own> & { readonly limit: string },
-    options?: Under<Source, ChangeOptions>,
-  ): Promise<Reset | null>;
+  reset<Own extends OwnOf<P>>(
+    bucket: BucketFor<P, Own> & { readonly limit: LimitOf<P> },
+    options?: Under<P, ChangeOptions>,
+  ): Promise<Reset<LimitOf<P>>>;
 
   /**
    * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
@@ -282,11 +315,11 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *
    * @throws MisuseError as `reset`, and `invalid-option`
    */
-  grant<Own extends OwnOf<Source>>(
-    bucket: BucketOf<Source, Own> & { readonly limit: string },
+  grant<Own extends OwnOf<P>>(
+    bucket: BucketFor<P, Own> & { readonly limit: LimitOf<P> },
     grant: Grant,
-    options?: Under<Source, ChangeOptions>,
-  ): Promise<BucketUsage | null>;
+    options?: Under<P, ChangeOptions>,
+  ): Promise<BucketUsage<LimitOf<P>>>;
 
   /**
    * Ends a grant of one bucket, named as for `reset`, before its time; `usage` lists the grants there are. What was used of
@@ -295,19 +328,19 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
    *
    * @throws MisuseError as `reset`
    */
-  revoke<Own extends OwnOf<Source>>(
-    bucket: BucketOf<Source, Own> & { readonly limit: string },
+  revoke<Own extends OwnOf<P>>(
+    bucket: BucketFor<P, Own> & { readonly limit: LimitOf<P> },
     id: string,
-    options?: Under<Source, ChangeOptions>,
-  ): Promise<Revoked | null>;
+    options?: Under<P, ChangeOptions>,
+  ): Promise<Revoked<LimitOf<P>>>;
 
   /**
    * Says what came of a call, for limits of streaks. `run` does so by itself.
    *
    * @throws as `consume`
    */
-  reportOutcome<Own extends OwnOf<Source>>(
-    call: CallOf<Source, Own>,
+  reportOutcome<Own extends OwnOf<P>>(
+    call: CallFor<P, Bound, Own>,
     outcome: Outcome,
     options?: CallOptions,
   ): Promise<void>;
@@ -323,8 +356,8 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
 
   /** The same limiter with dimensions bound; a call's own come before them. */
   for<const Given extends object>(
-    dimensions: Given & DimensionsOf<Source> & OnlyOf<Source, Given>,
-  ): Limiter<PolicyOf<Bound<TypesOf<Source>, Given>>>;
+    dimensions: Given & DimensionsFor<P> & OnlyDimensions<P, Given>,
+  ): Limiter<P, Bound | Said<Given>>;
 
   /**
    * Waits for what the store was asked, books what was admitted while it was away, and closes it. Calls from now on fail
@@ -356,12 +389,14 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
  * await limiter.close();
  * ```
  */
-export function createLimiter<const Source extends Policy | PolicyInput>(
-  options: LimiterOptions<Source & KnownKeys<Source>>,
-): Limiter<PolicyOf<TypesOf<Source>>> {
-  checkOptions(options);
-  const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, onDecision, onEvent } = options;
-  const policy = definePolicy(options.policy as Policy | PolicyInput);
+export function createLimiter<const Source extends Policy | WrittenPolicy>(
+  options: LimiterOptions<Source, Source & Checked<Source>>,
+): Limiter<PolicyFor<Source>> {
+  // What the compiler knows of the policy is checked here at run time, for everybody.
+  const plain = options as unknown as LimiterOptions;
+  checkOptions(plain);
+  const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, onDecision, onEvent } = plain;
+  const policy = compiledPolicy(plain.policy);
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const setup = watchSetup(store, onEvent === undefined ? null : (event) => tellEvent(shared, event));
@@ -387,7 +422,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
     onEvent,
     store: quick,
     deadlineMs: safe.deadlineMs,
-    quotas: new Quotas(options.quotas ?? null, clock, (event) => tellEvent(shared, event)),
+    quotas: new Quotas(plain.quotas ?? null, clock, (event) => tellEvent(shared, event)),
     recovered: async (withinMs) => recovering?.recovered(withinMs, lending?.owes),
     clock,
     isStoreClock: store.clock !== undefined,
@@ -400,8 +435,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
     closing: null,
     last: null,
   };
-  // What the compiler knows of the policy is checked here at run time, for everybody.
-  return new StoreLimiter(shared, {}) as Limiter as Limiter<PolicyOf<TypesOf<Source>>>;
+  return new StoreLimiter(shared, {}) as Limiter as Limiter<PolicyFor<Source>>;
 }
 
 /**
@@ -419,8 +453,8 @@ export function beginCall(
 }
 
 /** What a limiter judges by now; `null` for one that leaves that to others, as a client does. */
-export function policyOf(limiter: Limiter): Policy | null {
-  return (limiter as { readonly policy?: Policy | null }).policy ?? null;
+export function policyOf(limiter: Limiter): CompiledPolicy | null {
+  return (limiter as { readonly policy?: CompiledPolicy | null }).policy ?? null;
 }
 
 /** How a call ended that `beginCall` began. */
@@ -492,7 +526,7 @@ class StoreLimiter implements Limiter {
     this.#bound = bound;
   }
 
-  get policy(): Policy {
+  get policy(): CompiledPolicy {
     return this.#shared.policy;
   }
 
@@ -633,10 +667,7 @@ class StoreLimiter implements Limiter {
     return buckets;
   }
 
-  async reset(
-    bucket: BucketDimensions & { readonly limit: string },
-    options: ChangeOptions = {},
-  ): Promise<Reset | null> {
+  async reset(bucket: BucketDimensions & { readonly limit: string }, options: ChangeOptions = {}): Promise<Reset> {
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
     const [reply] = (await this.#touch([found], { type: "reset" }, options)) as [StoreReply];
@@ -650,7 +681,7 @@ class StoreLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     grant: Grant,
     options: ChangeOptions = {},
-  ): Promise<BucketUsage | null> {
+  ): Promise<BucketUsage> {
     checkGrant(grant);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -667,7 +698,7 @@ class StoreLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     id: string,
     options: ChangeOptions = {},
-  ): Promise<Revoked | null> {
+  ): Promise<Revoked> {
     checkGrantId("id", id);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -687,14 +718,14 @@ class StoreLimiter implements Limiter {
 
   reload(policy: Policy | PolicyInput): void {
     const before = this.#shared.policy;
-    const next = definePolicy(policy);
+    const next = compiledPolicy(policy);
     this.#shared.store.checkPolicy?.(next);
     this.#shared.policy = next;
     this.#shared.known = new KnownCalls(next);
     tellEvent(this.#shared, { type: "policy-reload", restarted: restartedBy(before, this.#shared.policy) });
   }
 
-  for(dimensions: Dimensions): Limiter {
+  for(dimensions: Dimensions): StoreLimiter {
     const bound = mergeDimensions(this.#bound, dimensions, "dimensions");
     checkDimensions(bound, this.#shared.policy.dimensions);
     return new StoreLimiter(this.#shared, bound);
@@ -829,7 +860,7 @@ class StoreLimiter implements Limiter {
 }
 
 /** Limits whose buckets are the same, and whose states are of another kind. */
-function restartedBy(before: Policy, after: Policy): string[] {
+function restartedBy(before: CompiledPolicy, after: CompiledPolicy): string[] {
   return after.limits.filter((limit) => isRestarted(before, limit)).map(({ name }) => name);
 }
 
@@ -837,7 +868,7 @@ function restartedBy(before: Policy, after: Policy): string[] {
  * Whose buckets of a limit are meant: for each tool or group that the policy names, where none is given. None where the limit
  * is for other calls.
  */
-function named(policy: Policy, limit: Limit, dimensions: BucketDimensions): BucketDimensions[] {
+function named(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): BucketDimensions[] {
   const tools = dimensions.tool === undefined ? policy.tools : [dimensions.tool];
   const ofTools = (limit.per.includes("tool") ? tools.map((tool) => ({ ...dimensions, tool })) : [dimensions]).map(
     (each) => withGroup(policy, each),

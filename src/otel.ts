@@ -3,10 +3,10 @@
 
 import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
 import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
-import { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
+import { compiledPolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
-import type { TypesOf } from "./kernel/typed.ts";
-import type { KnownKeys } from "./kernel/typed-keys.ts";
+import type { PolicyFor } from "./kernel/typed.ts";
+import type { Checked, WrittenPolicy } from "./kernel/typed-keys.ts";
 import { createLimiter, type Limiter, type LimiterOptions } from "./limiter.ts";
 import { InstrumentedLimiter } from "./otel/instrumented.ts";
 import { Instruments } from "./otel/instruments.ts";
@@ -44,10 +44,10 @@ export interface OtelOptions {
  * await limiter.close();
  * ```
  */
-export function createInstrumentedLimiter<const Source extends Policy | PolicyInput>(
-  options: LimiterOptions<Source & KnownKeys<Source>>,
+export function createInstrumentedLimiter<const Source extends Policy | WrittenPolicy>(
+  options: LimiterOptions<Source, Source & Checked<Source>>,
   telemetry: OtelOptions = {},
-): Limiter<PolicyOf<TypesOf<Source>>> {
+): Limiter<PolicyFor<Source>> {
   checkTelemetry(telemetry);
   checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent", "quotas"]);
   const { meter = metrics.getMeter("tollgate"), tracer = trace.getTracer("tollgate"), spans = false } = telemetry;
@@ -55,10 +55,10 @@ export function createInstrumentedLimiter<const Source extends Policy | PolicyIn
   for (const [name, listener] of Object.entries({ onDecision, onEvent })) {
     if (listener !== undefined && typeof listener !== "function") throw invalidOption(name, "a function", listener);
   }
-  const policy = definePolicy(options.policy as Policy | PolicyInput);
+  const policy = compiledPolicy(options.policy as Policy | PolicyInput);
   const instruments = new Instruments(meter, policy);
   const limiter = createLimiter({
-    ...options,
+    ...(options as unknown as LimiterOptions),
     policy,
     onDecision(decision, call) {
       instruments.decided(decision, call);
@@ -70,9 +70,7 @@ export function createInstrumentedLimiter<const Source extends Policy | PolicyIn
     },
   });
   // What the compiler knows of the policy is checked by the limiter at run time, for everybody.
-  return new InstrumentedLimiter(limiter, instruments, spans ? tracer : null) as Limiter as Limiter<
-    PolicyOf<TypesOf<Source>>
-  >;
+  return new InstrumentedLimiter(limiter, instruments, spans ? tracer : null) as Limiter as Limiter<PolicyFor<Source>>;
 }
 
 function checkTelemetry(telemetry: OtelOptions): void {

@@ -2,7 +2,7 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
-import { type Policy, readPolicy, writtenPolicy } from "./kernel/policy.ts";
+import { type CompiledPolicy, type Policy, readPolicy, writtenPolicy } from "./kernel/policy.ts";
 import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";
 
@@ -40,7 +40,7 @@ export function parsePolicy(text: string, source = UNNAMED): Policy {
 export function readPolicyText(
   text: string,
   source = UNNAMED,
-): { readonly policy: Policy; readonly warnings: () => readonly PolicyWarning[]; readonly at: YamlText["at"] } {
+): { readonly policy: CompiledPolicy; readonly warnings: () => readonly PolicyWarning[]; readonly at: YamlText["at"] } {
   if (typeof text !== "string") {
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
   }

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, definePolicy, MisuseError, type PolicyInput, parsePolicy } from "tollgate";
+import { compiledPolicy } from "../src/kernel/policy.ts";
 import { parseEnvoyMapping } from "tollgate/service/envoy";
 import { memoryStore } from "tollgate/stores/memory";
 import { readYaml } from "../src/yaml-text.ts";
@@ -72,7 +73,8 @@ describe("a text in YAML", () => {
     const tools = lines(10_000, (i) => `  tool_${i}: { cost: { tokens: ${i} }, group: "[[[[{{{{" }`);
     const limit = `- { name: a, per: [session], unit: tokens, quota: 1, message: "${"(".repeat(100)} - - {limit}" }`;
     assert.equal(
-      parsePolicy(`version: 1\ntools:\n${tools}\nlimits:\n${limit} # ${"[".repeat(1_000)}`).tools.length,
+      compiledPolicy(parsePolicy(`version: 1\ntools:\n${tools}\nlimits:\n${limit} # ${"[".repeat(1_000)}`)).tools
+        .length,
       10_000,
     );
   });

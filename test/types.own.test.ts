@@ -183,7 +183,7 @@ it("accepts them from the options of adapters", () => {
   aiSdkGuard(limiter, { dimensions: () => ({ workspace: "w1" }) });
   aiSdkGuard(limiter, { dimensions: (): Dimensions => ({ session, workspace: "w1" }) });
   langchainGuard(limiter, { dimensions: () => ({ workspace: "w1" }) });
-  openaiAgentsGuard<{ readonly workspace: string }>(limiter, { dimensions: ({ workspace }) => ({ workspace }) });
+  openaiAgentsGuard(limiter, { dimensions: ({ workspace }: { readonly workspace: string }) => ({ workspace }) });
   // @ts-expect-error an object
   aiSdkGuard(limiter, { dimensions: () => ({ workspace: {} }) });
 });

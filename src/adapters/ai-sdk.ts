@@ -3,12 +3,14 @@
 
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { denialIn, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
 import { noteFor, withNotices } from "./ai-sdk/notices.ts";
 import { type AiSdkRun, thrownIn } from "./ai-sdk/steps.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
+import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 
 export type { ModelMiddleware } from "./ai-sdk/model.ts";
@@ -36,12 +38,12 @@ export interface AiSdkCall {
 }
 
 /** How runs of agents are guarded. */
-export interface AiSdkOptions extends GuardOptions {
+export interface AiSdkOptions<Given = Dimensions> extends GuardOptions {
   /**
    * Whose call it is, such as `{ session, turn, user }`: for a guard that serves runs of several. Called before each call,
    * with what the SDK knows of its run. Default: what the limiter is bound to, alone.
    */
-  readonly dimensions?: ((call: AiSdkCall) => Dimensions | undefined) | undefined;
+  readonly dimensions?: ((call: AiSdkCall) => Given | undefined) | undefined;
 }
 
 /** A step without tools. */
@@ -69,12 +71,20 @@ export interface AiSdkGuard {
  * @param limiter bound to whose runs they are, unless the option `dimensions` says that
  * @throws MisuseError `invalid-option`
  */
-export function aiSdkGuard(limiter: Limiter, options: AiSdkOptions = {}): AiSdkGuard {
+export function aiSdkGuard<P extends Policy, Bound extends string>(
+  limiter: Limiter<P, Bound> & Served<P, Bound>,
+  options?: AiSdkOptions<AnyOf<P>>,
+): AiSdkGuard;
+export function aiSdkGuard<P extends Policy, Bound extends string, const Given extends Lacking<P, Bound>>(
+  limiter: Limiter<P, Bound>,
+  options: AiSdkOptions<Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
+): AiSdkGuard;
+export function aiSdkGuard(limiter: unknown, options: AiSdkOptions<unknown> = {}): AiSdkGuard {
   checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions"]);
   const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function") throw invalidOption("dimensions", "a function", dimensions);
-  const guard = new Guard(limiter, guardOptions, "limiter.for({ … }) or the option dimensions");
-  const whose: Whose = (call) => mergeDimensions({}, dimensions(call) ?? {}, "dimensions");
+  const guard = new Guard(plainLimiter(limiter), guardOptions, "limiter.for({ … }) or the option dimensions");
+  const whose: Whose = (call) => mergeDimensions({}, (dimensions(call) ?? {}) as Dimensions, "dimensions");
   const isSpent = (run: AiSdkRun) => guard.isSpentBy(thrownIn(run));
   return {
     tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools {

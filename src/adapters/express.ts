@@ -1,5 +1,7 @@
 // Express 4 and 5, and what else has middleware of its kind over Node's responses. Nothing of Express is imported.
 
+import type { Policy } from "../kernel/policy.ts";
+import type { Made, OnlyMade } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 
@@ -30,9 +32,14 @@ interface NodeResponse extends Closing {
  *
  * @throws MisuseError `invalid-option`
  */
-export function expressGuard<Input = ExpressRequest>(
-  limiter: Limiter,
-  options: HttpOptions<Input>,
+export function expressGuard<
+  P extends Policy,
+  Bound extends string,
+  Returned extends Made<P, Bound>,
+  Input = ExpressRequest,
+>(
+  limiter: Limiter<P, Bound>,
+  options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>,
 ): (request: NoInfer<Input>, response: NodeResponse, next: (error?: unknown) => void) => Promise<void> {
   const judge = judgeOf(limiter, options);
   return async (request, response, next) => {

@@ -1,5 +1,7 @@
 // Fastify: a plugin for all routes of its scope, and a hook for one route. Nothing of Fastify is imported.
 
+import type { Policy } from "../kernel/policy.ts";
+import type { Made, OnlyMade } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 
@@ -40,11 +42,16 @@ interface FastifyScope {
  *
  * @throws MisuseError `invalid-option`
  */
-export function fastifyGuard<Input = FastifyRequest>(
-  limiter: Limiter,
-  options: HttpOptions<Input>,
+export function fastifyGuard<
+  P extends Policy,
+  Bound extends string,
+  Returned extends Made<P, Bound>,
+  Input = FastifyRequest,
+>(
+  limiter: Limiter<P, Bound>,
+  options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>,
 ): (scope: FastifyScope) => Promise<void> {
-  const hook = fastifyRouteGuard(limiter, options);
+  const hook = hookOf(limiter, options);
   const plugin = async (scope: FastifyScope) => {
     scope.addHook("onRequest", hook);
   };
@@ -57,10 +64,19 @@ export function fastifyGuard<Input = FastifyRequest>(
  *
  * @throws MisuseError `invalid-option`
  */
-export function fastifyRouteGuard<Input = FastifyRequest>(
-  limiter: Limiter,
-  options: HttpOptions<Input>,
-): Hook<NoInfer<Input>> {
+export function fastifyRouteGuard<
+  P extends Policy,
+  Bound extends string,
+  Returned extends Made<P, Bound>,
+  Input = FastifyRequest,
+>(limiter: Limiter<P, Bound>, options: HttpOptions<Input, [], Returned & OnlyMade<P, Returned>>): Hook<NoInfer<Input>> {
+  return hookOf(limiter, options);
+}
+
+function hookOf<P extends Policy, Bound extends string, Input>(
+  limiter: Limiter<P, Bound>,
+  options: HttpOptions<Input, [], unknown>,
+): Hook<Input> {
   const judge = judgeOf(limiter, options);
   return async (request, reply) => {
     const answer = await judge(request, () => goneWith(reply.raw ?? {}));

@@ -2,6 +2,8 @@
 // programs need to answer a denial themselves.
 
 import { invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { Made, OnlyMade } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 
@@ -46,9 +48,15 @@ export type FetchGuard<Input extends Request, Rest extends readonly unknown[]> =
  * console.log((await handler(request)).status, (await handler(request)).status); // 200 429
  * ```
  */
-export function fetchGuard<Input extends Request = Request, Rest extends readonly unknown[] = []>(
-  limiter: Limiter,
-  options: HttpOptions<Input, Rest>,
+export function fetchGuard<
+  P extends Policy,
+  Bound extends string,
+  Returned extends Made<P, Bound>,
+  Input extends Request = Request,
+  Rest extends readonly unknown[] = [],
+>(
+  limiter: Limiter<P, Bound>,
+  options: HttpOptions<Input, Rest, Returned & OnlyMade<P, Returned>>,
 ): FetchGuard<Input, Rest> {
   const judge = judgeOf(limiter, options);
   return (handler) => {

@@ -55,6 +55,11 @@ export function fieldsOf({ verdicts, deniedBy, retryAfterMs }: Denied): DenialFi
   return { allowed: false, limit: deniedBy, remaining, retryAfterMs };
 }
 
+/** A limiter as adapters use it: what the compiler knows of its policy is checked at run time. */
+export function plainLimiter(limiter: unknown): Limiter {
+  return limiter as Limiter;
+}
+
 /** What a notice is about: of several, the model needs the latest alone. */
 export function noticeKey(tool: string, notice: string): string {
   return /\bthis tool\b/i.test(notice) || notice.includes(tool) ? `tool ${tool}` : "all tools";

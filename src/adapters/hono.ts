@@ -1,5 +1,7 @@
 // Hono: a middleware, for all routes or for one. Nothing of Hono is imported.
 
+import type { Policy } from "../kernel/policy.ts";
+import type { Made, OnlyMade } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 
@@ -25,9 +27,14 @@ export interface HonoContext {
  *
  * @throws MisuseError `invalid-option`
  */
-export function honoGuard<Context extends HonoContext = HonoContext>(
-  limiter: Limiter,
-  options: HttpOptions<Context>,
+export function honoGuard<
+  P extends Policy,
+  Bound extends string,
+  Returned extends Made<P, Bound>,
+  Context extends HonoContext = HonoContext,
+>(
+  limiter: Limiter<P, Bound>,
+  options: HttpOptions<Context, [], Returned & OnlyMade<P, Returned>>,
 ): (context: NoInfer<Context>, next: () => Promise<void>) => Promise<Response | undefined> {
   const judge = judgeOf(limiter, options);
   return async (context, next) => {

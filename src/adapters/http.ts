@@ -4,6 +4,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
 import { checkMaxWait, type Limiter } from "../limiter.ts";
 import {
   draft6Headers,
@@ -18,13 +19,17 @@ import {
 export type HeadersDraft = keyof typeof DRAFTS;
 
 /** How requests are guarded. `More` is what a server gives beside the request. */
-export interface HttpOptions<Input, More extends readonly unknown[] = []> {
+export interface HttpOptions<
+  Input,
+  More extends readonly unknown[] = [],
+  Returned = Call | null | PromiseLike<Call | null>,
+> {
   /**
    * The call that a request is: a tool's name, and whose it is. `null` lets a request pass that is not limited. What it
    * throws goes to the server's error handling. A limit of concurrency is refused (`needs-reserve`): nobody would say when
    * its call has ended.
    */
-  readonly call: (request: Input, ...more: More) => Call | null | PromiseLike<Call | null>;
+  readonly call: (request: Input, ...more: More) => Returned;
   /** The header fields of answers, allowed or denied. Default `draft-11`; `none` leaves `Retry-After` alone. */
   readonly headers?: HeadersDraft | undefined;
   /**
@@ -71,18 +76,20 @@ const DRAFTS = { "draft-11": draft11Headers, "draft-7": draft7Headers, "draft-6"
  *
  * @throws MisuseError `invalid-option`
  */
-export function judgeOf<Input, More extends readonly unknown[]>(
-  limiter: Limiter,
-  options: HttpOptions<Input, More>,
+export function judgeOf<P extends Policy, Bound extends string, Input, More extends readonly unknown[]>(
+  checked: Limiter<P, Bound>,
+  options: HttpOptions<Input, More, unknown>,
 ): (request: Input, watch: () => Gone, ...more: More) => Promise<Answer> {
   checkOptionKeys(options, ["call", "headers", "maxWaitMs"]);
+  const limiter = checked as unknown as Limiter;
   const { call: callOf, headers: draft = "draft-11", maxWaitMs = 0 } = options;
   if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
   if (typeof callOf !== "function") throw invalidOption("call", "a function from a request to its call", callOf);
   if (!Object.hasOwn(DRAFTS, draft)) throw invalidOption("headers", Object.keys(DRAFTS).join(", "), draft);
   checkMaxWait(maxWaitMs);
   return async (request, watch, ...more) => {
-    const call = await callOf(request, ...more);
+    // What the compiler knows of the policy is checked by the limiter at run time.
+    const call = (await callOf(request, ...more)) as Call | null;
     if (call === null) return { allowed: true, fields: {} };
     const gone = maxWaitMs === 0 ? null : watch();
     let decision: Decision;

@@ -5,8 +5,10 @@ import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, T
 import { z } from "zod";
 import { type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
+import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import {
   deniedAnswer,
   deniedResult,
@@ -25,12 +27,12 @@ export type { GuardOptions } from "./guard.ts";
 export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
 /** How agents are guarded. */
-export interface LangchainOptions<Context = unknown> extends GuardOptions {
+export interface LangchainOptions<Context = unknown, Given = Dimensions> extends GuardOptions {
   /**
    * Whose calls they are. Adds to `session`, the `thread_id` of `configurable`, and `turn`, its `run_id` or else an id that
    * each run gets, or overrides them. Asked before each call.
    */
-  readonly dimensions?: (runtime: Runtime<Context>) => Dimensions;
+  readonly dimensions?: (runtime: Runtime<Context>) => Given;
   /** Judges calls of the model too. */
   readonly model?: ModelOptions;
 }
@@ -42,17 +44,28 @@ type Middleware = AgentMiddleware<undefined, undefined, unknown>;
  *
  * @throws MisuseError `invalid-option`
  */
-export function langchainGuard<Context = unknown>(
-  limiter: Limiter,
-  options: LangchainOptions<Context> = {},
-): Middleware {
-  checkOptions(options as LangchainOptions<never>);
+export function langchainGuard<P extends Policy, Bound extends string, Context = unknown>(
+  limiter: Limiter<P, Bound> & Served<P, Bound | "session" | "turn">,
+  options?: LangchainOptions<Context, AnyOf<P>>,
+): Middleware;
+export function langchainGuard<
+  P extends Policy,
+  Bound extends string,
+  const Given extends Lacking<P, Bound | "session" | "turn">,
+  Context = unknown,
+>(
+  limiter: Limiter<P, Bound>,
+  options: LangchainOptions<Context, Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
+): Middleware;
+// biome-ignore lint/suspicious/noExplicitAny: what runs are given is known where the guard is made.
+export function langchainGuard(limiter: unknown, options: LangchainOptions<any, unknown> = {}): Middleware {
+  checkOptions(options);
   const { dimensions, model, ...guardOptions } = options;
   const { callOf: modelCallOf, maxWaitMs, book } = modelCalls(model ?? {});
-  const runs = new Runs(() => new Guard(limiter, guardOptions, PLACES));
+  const runs = new Runs(() => new Guard(plainLimiter(limiter), guardOptions, PLACES));
   const whose = ({ state, runtime }: Asked): Dimensions => {
     const { thread_id: session, run_id: turn = state[RUN] } = runtime.configurable ?? {};
-    const given = dimensions?.(runtime as Runtime<Context>) ?? {};
+    const given = (dimensions?.(runtime) ?? {}) as Dimensions;
     return mergeDimensions({ session, turn: turn as string }, given, "dimensions");
   };
   const judged = async (run: Run, asked: Asked & { readonly model: unknown }, ask: () => Promise<AIMessage>) => {
@@ -134,7 +147,7 @@ function withoutTools<Request extends { toolChoice?: unknown }>({ toolChoice: _,
   return { ...request, tools: [] };
 }
 
-function checkOptions(options: LangchainOptions<never>): void {
+function checkOptions(options: LangchainOptions<never, unknown>): void {
   checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions", "model"]);
   const { dimensions } = options;
   if (dimensions !== undefined && typeof dimensions !== "function") {

@@ -4,20 +4,22 @@
 import type { Dimensions } from "../kernel/call.ts";
 import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
-import { fieldsOf, Guard } from "./guard.ts";
+import { fieldsOf, Guard, plainLimiter } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
 import { type McpRequest, requestOf, verified } from "./mcp-server/request.ts";
 
 export type { McpRequest } from "./mcp-server/request.ts";
 
 /** How a server is guarded. */
-export interface McpServerOptions {
+export interface McpServerOptions<Given = Dimensions> {
   /**
    * Whose call a request is. What it says comes before what the limiter is bound to. Default: `session` from `sessionId`,
    * `user` and `tenant` from `authInfo.extra.userId` and `.tenantId`, `agent` from `authInfo.clientId`, where there are such.
    */
-  readonly dimensions?: ((request: McpRequest) => Dimensions | PromiseLike<Dimensions>) | undefined;
+  readonly dimensions?: ((request: McpRequest) => Given | PromiseLike<Given>) | undefined;
   /**
    * How long a call may wait until its limits allow it, 0 to 3,600,000 ms, instead of being denied at once. Default 0. A
    * client that cancels its request, or whose own time for it is over, ends the wait.
@@ -29,6 +31,9 @@ export interface McpServerOptions {
    */
   readonly onFault?: ((error: unknown) => unknown) | undefined;
 }
+
+/** The dimensions that requests may say without the option `dimensions`. */
+type Verified = "session" | "user" | "tenant" | "agent";
 
 const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
@@ -50,13 +55,21 @@ export type McpServerGuard = <Guarded extends Server | { readonly server: Server
  * @param limiter over stdio bound to whose server it is: `limiter.for({ session })`
  * @throws MisuseError `invalid-option`
  */
-export function mcpServerGuard(limiter: Limiter, options: McpServerOptions = {}): McpServerGuard {
+export function mcpServerGuard<P extends Policy, Bound extends string>(
+  limiter: Limiter<P, Bound> & Served<P, Bound | Verified>,
+  options?: McpServerOptions<AnyOf<P>>,
+): McpServerGuard;
+export function mcpServerGuard<P extends Policy, Bound extends string, const Given extends Lacking<P, Bound>>(
+  limiter: Limiter<P, Bound>,
+  options: McpServerOptions<Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
+): McpServerGuard;
+export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unknown> = {}): McpServerGuard {
   checkOptionKeys(options, ["dimensions", "maxWaitMs", "onFault"]);
   const { dimensions = verified, maxWaitMs, onFault = warn } = options;
   for (const [name, option] of Object.entries({ dimensions, onFault })) {
     if (typeof option !== "function") throw invalidOption(name, "a function", option);
   }
-  const guard = new Guard(limiter, { maxWaitMs }, "the option dimensions, or bound by limiter.for");
+  const guard = new Guard(plainLimiter(limiter), { maxWaitMs }, "the option dimensions, or bound by limiter.for");
   const judge: Judge = async ({ name: tool, arguments: args, task }, context, run) => {
     if (typeof tool !== "string" || tool === "") throw rpcError(INVALID_PARAMS, "No tool is named");
     const { id, signal } = context.mcpReq ?? { id: context.requestId, signal: context.signal };
@@ -69,7 +82,7 @@ export function mcpServerGuard(limiter: Limiter, options: McpServerOptions = {})
       return result;
     };
     const asked = async () => {
-      const whose = await dimensions(requestOf(tool, context));
+      const whose = (await dimensions(requestOf(tool, context))) as Dimensions;
       return guard.run({ ...whose, tool, args, toolCallId: String(id) }, begin, { signal });
     };
     const ran = await asked().catch((error: unknown) => {

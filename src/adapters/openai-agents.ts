@@ -3,8 +3,10 @@
 
 import type { Dimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
+import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
 import { type AnyModel, guardModel } from "./openai-agents/model.ts";
 import { type FunctionTool, invokeGuarded } from "./openai-agents/tool.ts";
@@ -14,12 +16,12 @@ export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 export { watchErrors } from "./openai-agents/tool.ts";
 
 /** How runs of agents are guarded. */
-export interface OpenaiAgentsOptions<Context = unknown> extends GuardOptions {
+export interface OpenaiAgentsOptions<Context = unknown, Given = Dimensions> extends GuardOptions {
   /**
    * Whose run it is, such as `{ session, user, tenant }`, from the `context` that the program gave to `run`. Asked once
    * for each run. Its `turn` is the run, unless this says another. Default: what the limiter is bound to, alone.
    */
-  readonly dimensions?: ((context: Context) => Dimensions) | undefined;
+  readonly dimensions?: ((context: Context) => Given) | undefined;
 }
 
 /** What the SDK says of a run: one object for each. */
@@ -45,19 +47,32 @@ export interface OpenaiAgentsGuard {
  *
  * @throws MisuseError `invalid-option`
  */
-export function openaiAgentsGuard<Context = unknown>(
-  limiter: Limiter,
-  options: OpenaiAgentsOptions<Context> = {},
+export function openaiAgentsGuard<P extends Policy, Bound extends string, Context = unknown>(
+  limiter: Limiter<P, Bound> & Served<P, Bound | "turn">,
+  options?: OpenaiAgentsOptions<Context, AnyOf<P>>,
+): OpenaiAgentsGuard;
+export function openaiAgentsGuard<
+  P extends Policy,
+  Bound extends string,
+  const Given extends Lacking<P, Bound | "turn">,
+  Context = unknown,
+>(
+  limiter: Limiter<P, Bound>,
+  options: OpenaiAgentsOptions<Context, Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
+): OpenaiAgentsGuard;
+export function openaiAgentsGuard(
+  limiter: unknown,
+  options: OpenaiAgentsOptions<never, unknown> = {},
 ): OpenaiAgentsGuard {
   checkOptionKeys(options, ["dimensions", "maxDenials", "maxWaitMs"]);
   const { dimensions = () => ({}), ...guardOptions } = options;
   if (typeof dimensions !== "function")
     throw invalidOption("dimensions", "a function of the run's context", dimensions);
-  const outsideOfRuns = new Guard(limiter, guardOptions);
+  const outsideOfRuns = new Guard(plainLimiter(limiter), guardOptions);
   const runs = new WeakMap<object, Guard>();
   const begin = (runContext: RunContext): Guard => {
-    const turn = limiter.for({ turn: crypto.randomUUID() });
-    const whose = turn.for(dimensions(runContext.context as Context));
+    const turn = plainLimiter(limiter).for({ turn: crypto.randomUUID() });
+    const whose = turn.for(dimensions(runContext.context as never) as Dimensions);
     const guard = new Guard(whose, guardOptions, "the option dimensions, or in limiter.for({ … })");
     runs.set(runContext, guard);
     return guard;

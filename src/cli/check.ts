@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
 import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";
@@ -54,7 +54,7 @@ function check(named: string | undefined, { policy, strict = false, json = false
   }
 }
 
-function tell(file: string, policy: Policy, warnings: readonly PolicyWarning[], level: string): void {
+function tell(file: string, policy: CompiledPolicy, warnings: readonly PolicyWarning[], level: string): void {
   for (const { at, path, message, hint } of warnings) {
     console.log(`${at}: ${level}: ${path}: ${message}${hint === null ? "" : ` ${hint}`}`);
   }

@@ -47,7 +47,7 @@ export async function demoJob({
 }: DemoSettings): Promise<(tool: string) => Promise<null>> {
   const today = new ToolRateLimiter(quota);
   const { store } = await openStore(url);
-  const limits = [{ name: "tool-per-session", per: ["session", "tool"] as const, quota, resetAfterIdle: "1h" }];
+  const limits = [{ name: "tool-per-session", per: ["session", "tool"], quota, resetAfterIdle: "1h" } as const];
   const limiter = createLimiter({ policy: { version: 1, limits }, store, prefix, failover: false });
   const run = (side: (typeof SIDES)[number]) => appendFileSync(toolFile(directory, side), `${process.pid}\n`);
   return async (tool) => {

@@ -4,10 +4,10 @@ import { type Command, Option } from "commander";
 import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { readPolicyText } from "../policy-file.ts";
 import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { readInput } from "./files.ts";
 import { openStore } from "./store-url.ts";
@@ -95,7 +95,7 @@ function parseArgs(text: string): unknown {
 /** Opens a limiter, on the store or of the service, hands it over, and closes it whatever happens. */
 export async function withLimiter<Result>(
   options: BucketOptions,
-  use: (limiter: Limiter, policy: Policy | null) => Promise<Result>,
+  use: (limiter: Limiter, policy: CompiledPolicy | null) => Promise<Result>,
 ): Promise<Result> {
   return options.url === undefined ? withStoreLimiter(options, use) : withServiceLimiter(options.url, use);
 }
@@ -119,9 +119,9 @@ async function withServiceLimiter<Result>(
 
 async function withStoreLimiter<Result>(
   options: BucketOptions,
-  use: (limiter: Limiter, policy: Policy) => Promise<Result>,
+  use: (limiter: Limiter, policy: CompiledPolicy) => Promise<Result>,
 ): Promise<Result> {
-  const policy = parsePolicy(readInput(options.policy, "--policy"), options.policy);
+  const policy = readPolicyText(readInput(options.policy, "--policy"), options.policy).policy;
   const { store, close } = await openStore(options.store, "existing");
   try {
     const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });

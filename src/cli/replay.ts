@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { resolveCharges } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { createLimiter } from "../limiter.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { readPolicyText } from "../policy-file.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { policyLabel, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";
@@ -48,7 +48,7 @@ export function replayCommand(): Command {
 
 async function replay(file: string, options: ReplayOptions): Promise<void> {
   const text = readInput(options.policy, "--policy");
-  const policy = parsePolicy(text, options.policy);
+  const policy = readPolicyText(text, options.policy).policy;
   const trace = parseTrace(readInput(file), file);
   const { instances, killAfter, prefix = freshPrefix("replay") } = options;
   // Refuses a prefix as the workers' limiters would.
@@ -74,7 +74,7 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
 }
 
 /** Every call is resolved once before any is charged, so that a bad line charges nothing. */
-function checkCalls(policy: Policy, prefix: string, trace: readonly TracedCall[], file: string): void {
+function checkCalls(policy: CompiledPolicy, prefix: string, trace: readonly TracedCall[], file: string): void {
   for (const { line, call } of trace) {
     try {
       resolveCharges(policy, prefix, call);
@@ -91,7 +91,7 @@ function checkKillAfter(killAfter: number | undefined, calls: number): void {
 }
 
 /** What `--json` prints. */
-function summary(totals: Totals, policy: Policy, run: { readonly instances: number; readonly store: string }) {
+function summary(totals: Totals, policy: CompiledPolicy, run: { readonly instances: number; readonly store: string }) {
   return {
     calls: totals.calls,
     allowed: totals.allowed,
@@ -111,7 +111,7 @@ interface Played {
   readonly prefix: string;
 }
 
-function printSummary(totals: Totals, policy: Policy, run: Played): void {
+function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void {
   const denials = policy.limits.map(({ name }) => `${name} ${totals.deniedBy.get(name) ?? 0}`).join(", ");
   const processes = [...totals.decidedBy].map(([pid, count]) => `${pid} (${count})`).join(", ");
   const { calls, restart } = totals;

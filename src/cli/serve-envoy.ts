@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { readPolicyText } from "../policy-file.ts";
 import { type EnvoyService, envoyService, parseEnvoyMapping } from "../service/envoy.ts";
 import type { Service } from "../service/handler.ts";
 import { addressError } from "./address.ts";
@@ -46,7 +46,7 @@ export async function listenForEnvoy({ limiter }: Service, options: EnvoyServeOp
     throw invalidOption("--envoy-client-ca", "--tls-cert and --tls-key, too", clientCa);
   if (clientCa !== undefined) checkAuthority(clientCa, "--envoy-client-ca");
   const mapping = parseEnvoyMapping(readInput(envoyMap, "--envoy-map"), envoyMap);
-  const inForce = parsePolicy(readInput(policy, "--policy"), policy);
+  const inForce = readPolicyText(readInput(policy, "--policy"), policy).policy;
   const service = inFile(envoyMap, "invalid-option", () => envoyService(limiter, { policy: inForce, mapping }));
   const tls = hasTls ? { tls: { cert, key, ...(clientCa === undefined ? {} : { clientCa }) } } : {};
   try {

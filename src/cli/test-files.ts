@@ -3,7 +3,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
-import { type Policy, type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
+import { type CompiledPolicy, type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
 import { isObject } from "../kernel/policy-place.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
@@ -17,7 +17,7 @@ export interface TestFile {
   readonly file: string;
   /** The file of the policy: `file` itself, or the one that it names. */
   readonly policyFile: string;
-  readonly policy: Policy;
+  readonly policy: CompiledPolicy;
   readonly tests: readonly PolicyTest[];
   /** Where a step stands: `tollgate.test.yaml:7:9`. */
   readonly placeOf: (test: number, step: number) => string;
@@ -66,7 +66,7 @@ function isOfTests(value: unknown): value is Record<string, unknown> {
 }
 
 /** Throws for tests of a policy that are wrong; a policy needs none. */
-export function checkOwnTests(policy: Policy, at: YamlText["at"]): void {
+export function checkOwnTests(policy: CompiledPolicy, at: YamlText["at"]): void {
   const { tests } = writtenPolicy(policy);
   if (tests === undefined) return;
   const found = readPolicyTests(tests, policy);
@@ -102,7 +102,13 @@ function readOnce(file: string, text: () => string, policies: Map<string, ReadPo
   return known;
 }
 
-function testFile(file: string, policyFile: string, policy: Policy, tests: unknown, at: YamlText["at"]): TestFile {
+function testFile(
+  file: string,
+  policyFile: string,
+  policy: CompiledPolicy,
+  tests: unknown,
+  at: YamlText["at"],
+): TestFile {
   const found = readPolicyTests(tests, policy);
   if ("faults" in found) throw misuse(found.faults, at);
   return { file, policyFile, policy, tests: found.value, placeOf: (test, step) => at(["tests", test, "steps", step]) };

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import type { BucketDimensions } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration } from "../kernel/duration.ts";
-import type { Limit, Policy } from "../kernel/policy.ts";
+import type { Limit, CompiledPolicy } from "../kernel/policy.ts";
 import { dimensionOption } from "./as-options.ts";
 import { policyLabel, SAMPLE_POLICY } from "./defaults.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
@@ -31,7 +31,7 @@ async function usage(options: BucketOptions): Promise<void> {
 }
 
 /** The options that each limit wants beside those that were given. */
-function formatMissing({ limits, tools, groups }: Policy, given: BucketDimensions): string {
+function formatMissing({ limits, tools, groups }: CompiledPolicy, given: BucketDimensions): string {
   const isKnown = (dimension: string, limit: Limit) =>
     (given as Record<string, unknown>)[dimension] !== undefined ||
     (dimension === "tool" && tools.some(limit.matches)) ||

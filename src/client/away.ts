@@ -7,7 +7,7 @@ import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } 
 import type { StepEvent } from "../kernel/decide.ts";
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import { definePolicy, type Limit, type Policy } from "../kernel/policy.ts";
+import { type CompiledPolicy, compiledPolicy, type Limit, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { probeAfterMs } from "../layers/failover/pace.ts";
@@ -58,7 +58,7 @@ export class Away {
   readonly #views = new Views();
   readonly #fallback = new Fallback(this.#views);
   readonly #instances: number;
-  #policy: Policy;
+  #policy: CompiledPolicy;
   readonly #bookings = new Bookings();
   #state: "here" | "away" | "closed" = "here";
   #wasReached = false;
@@ -79,7 +79,7 @@ export class Away {
     this.#wire = wire;
     this.#tell = tell;
     this.#instances = instances;
-    this.#policy = definePolicy(policy);
+    this.#policy = compiledPolicy(policy);
     const store: Store = {
       answer: (request) => this.#answer(request),
       apply: async (requests) => requests.map((request) => this.#answer(request)),
@@ -178,7 +178,7 @@ export class Away {
   }
 
   reload(policy: Policy | PolicyInput): void {
-    const next = definePolicy(policy);
+    const next = compiledPolicy(policy);
     this.limiter.reload(next);
     this.#policy = next;
     this.#isTold = false;
@@ -291,7 +291,7 @@ export class Away {
 }
 
 /** The bucket of a limit; `null` where this policy does not know the dimensions. */
-function bucketIn(policy: Policy, limit: Limit, dimensions: BucketDimensions): Bucket | null {
+function bucketIn(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): Bucket | null {
   return missingIn(limit, dimensions) === undefined ? bucketOf(policy, PREFIX, limit, dimensions) : null;
 }
 

@@ -4,6 +4,7 @@
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+import type { Reset, Revoked } from "../limiter/grant.ts";
 import type { Settlement } from "../limiter/hold.ts";
 import { isCount, isTime } from "../store-check.ts";
 import type { About, HeldAnswer } from "./decide.ts";
@@ -162,9 +163,9 @@ export interface Replies {
   readonly report: null;
   readonly end: Settlement;
   readonly usage: { readonly items: readonly BucketUsage[]; readonly nextCursor: string | null };
-  readonly reset: { readonly before: BucketUsage | null; readonly after: BucketUsage | null };
-  readonly grant: { readonly after: BucketUsage | null };
-  readonly revoke: { readonly revoked: boolean; readonly after: BucketUsage | null };
+  readonly reset: Reset;
+  readonly grant: { readonly after: BucketUsage };
+  readonly revoke: Revoked;
 }
 
 const CHECKS: Readonly<Record<keyof Replies, Check>> = {
@@ -179,9 +180,9 @@ const CHECKS: Readonly<Record<keyof Replies, Check>> = {
   report: oneOf(null),
   end: settlement,
   usage: object({ items: listOf(bucketUsage), nextCursor: orNull(isText) }),
-  reset: object({ before: orNull(bucketUsage), after: orNull(bucketUsage) }),
-  grant: object({ after: orNull(bucketUsage) }),
-  revoke: object({ revoked: isBoolean, after: orNull(bucketUsage) }),
+  reset: object({ before: bucketUsage, after: bucketUsage }),
+  grant: object({ after: bucketUsage }),
+  revoke: object({ revoked: isBoolean, after: bucketUsage }),
 };
 
 /**

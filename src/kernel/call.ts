@@ -41,7 +41,9 @@ export type BucketDimensions = WithOwn<WellKnownBucket>;
 type WithOwn<Known> = Known | (Known & { readonly [own: Dimension]: unknown });
 
 /** Units that a call takes, by unit: whole numbers from 0 to 2^53 - 1. */
-export type Cost = Readonly<Record<string, number>>;
+export type Cost<Unit extends string = string> = string extends Unit
+  ? Readonly<Record<string, number>>
+  : { readonly [Each in Unit]?: number };
 
 /** One wish of an agent to use a tool: whose it is, with dimensions of the policy's own, and what else is known of it. */
 export type Call = WithOwn<WellKnownCall>;

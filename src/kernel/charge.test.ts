@@ -12,11 +12,11 @@ import {
   withGroup,
 } from "./charge.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
-import { definePolicy } from "./policy.ts";
+import { compiledPolicy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-const POLICY = definePolicy({
+const POLICY = compiledPolicy({
   version: 1,
   tools: {
     search: { cost: { tokens: 100, unheard_of: 5 } },
@@ -58,7 +58,7 @@ function refuses(call: object, code: MisuseCode, path: string, got: string): Mis
 }
 
 describe("resolveCharges by what is derived", () => {
-  const policy = definePolicy({
+  const policy = compiledPolicy({
     version: 1,
     tools: { search: { group: "T1", ignoreArgs: ["at"] }, book: { group: "T3" } },
     limits: [
@@ -117,7 +117,7 @@ describe("resolveCharges by what is derived", () => {
 });
 
 describe("resolveCharges of what is counted", () => {
-  const policy = definePolicy({
+  const policy = compiledPolicy({
     version: 1,
     tools: { search: { group: "T1", ignoreArgs: ["at"], cost: { calls: 7 } } },
     limits: [
@@ -309,7 +309,7 @@ describe("stepOf", () => {
 });
 
 describe("what a call does not say", () => {
-  const policy = definePolicy({
+  const policy = compiledPolicy({
     version: 1,
     tools: { "write_*": { group: "write" } },
     limits: [

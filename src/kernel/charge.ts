@@ -14,7 +14,7 @@ import {
 import type { Step, StepEvent } from "./decide.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
 import { bucketKey, digest, keyPart, MAX_PART_BYTES, type PartitionKey } from "./key.ts";
-import type { Allotment, Limit, Policy, Tool } from "./policy.ts";
+import type { Allotment, Limit, CompiledPolicy, Tool } from "./policy.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 const UNKNOWN_TOOL: Partial<Tool> = {};
@@ -51,7 +51,7 @@ export interface Match extends Bucket {
  *
  * @throws MisuseError `invalid-call`, `missing-dimension`, `invalid-dimension`, `invalid-cost`, `unknown-unit`
  */
-export function resolveMatches(policy: Policy, prefix: string, call: Call): Match[] {
+export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Call): Match[] {
   checkCall(call, policy.callWords);
   if (call.cost !== undefined) checkCost(policy, call.cost);
   const tool = dimensionValue("tool", call.tool);
@@ -117,7 +117,7 @@ interface Said {
   readonly partOf: (value: string) => string;
 }
 
-function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
+function saidIn(policy: CompiledPolicy, dimensions: BucketDimensions): Said {
   let args: string | undefined;
   const parts = new Map<string, string>();
   return {
@@ -143,19 +143,19 @@ function saidIn(policy: Policy, dimensions: BucketDimensions): Said {
  *
  * @throws MisuseError `invalid-call`
  */
-export function argsOf(policy: Policy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
+export function argsOf(policy: CompiledPolicy, { tool, args }: Pick<BucketDimensions, "tool" | "args">): string {
   return argsDigest(args, policy.toolNamed(String(tool))?.ignoreArgs ?? NONE);
 }
 
 /** Dimensions with the group of the tool that they name. */
-export function withGroup(policy: Policy, dimensions: BucketDimensions): BucketDimensions {
+export function withGroup(policy: CompiledPolicy, dimensions: BucketDimensions): BucketDimensions {
   if (!isSaid(dimensions, "tool") || isSaid(dimensions, "group")) return dimensions;
   const group = policy.toolNamed(String(dimensions.tool))?.group;
   return group === undefined ? dimensions : { ...dimensions, group };
 }
 
 /** Whether a limit may be for calls with some dimensions, whatever else they say. */
-export function mayMatch(policy: Policy, limit: Limit, dimensions: BucketDimensions): boolean {
+export function mayMatch(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): boolean {
   const { textIf } = saidIn(policy, dimensions);
   const tool = textIf("tool");
   return (tool === undefined || limit.matches(tool)) && limit.selects?.((name) => textIf(name) ?? null) !== false;
@@ -171,7 +171,7 @@ export function valueIn(dimensions: BucketDimensions, dimension: Dimension): unk
  *
  * @throws as `resolveMatches`
  */
-export function resolveCharges(policy: Policy, prefix: string, call: Call): Charge[] {
+export function resolveCharges(policy: CompiledPolicy, prefix: string, call: Call): Charge[] {
   return chargesOf(resolveMatches(policy, prefix, call));
 }
 
@@ -186,7 +186,7 @@ export function chargesOf(matches: readonly Match[]): Charge[] {
  * @throws MisuseError `missing-dimension`, `invalid-dimension`
  */
 export function bucketOf(
-  policy: Policy,
+  policy: CompiledPolicy,
   prefix: string,
   limit: Limit,
   dimensions: BucketDimensions,
@@ -246,7 +246,7 @@ function priceOf(unit: string, cost: Cost | undefined, toolCost: Cost | undefine
  *
  * @throws MisuseError `invalid-cost`, `unknown-unit`
  */
-export function checkCost(policy: Policy, cost: Cost): void {
+export function checkCost(policy: CompiledPolicy, cost: Cost): void {
   const fault = costFault(cost);
   if (fault !== null) throw new MisuseError("invalid-cost", fault);
   for (const [unit, units] of Object.entries(cost)) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkClaims, claimFault, claimsUpTo, takesClaims } from "./claims.ts";
 import { MisuseError } from "./errors.ts";
-import { definePolicy, type Policy } from "./policy.ts";
+import { compiledPolicy, type CompiledPolicy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -22,7 +22,7 @@ describe("claimsUpTo", () => {
 });
 
 describe("checkClaims", () => {
-  const policy = definePolicy({
+  const policy = compiledPolicy({
     version: 1,
     limits: [
       { name: "own", per: ["tenant"], quota: 1 },
@@ -30,7 +30,7 @@ describe("checkClaims", () => {
       { name: "daily", per: ["tenant"], quota: { from: "call", default: 1, max: "unlimited" } },
     ],
   });
-  const refused = (quotas: unknown, path: string, expected: RegExp, of: Policy = policy) =>
+  const refused = (quotas: unknown, path: string, expected: RegExp, of: CompiledPolicy = policy) =>
     assert.throws(
       () => checkClaims(of, quotas as never),
       (error) => {
@@ -58,7 +58,7 @@ describe("checkClaims", () => {
     for (const name of ["own", "monthy", "toString"]) {
       refused({ [name]: 1 }, "quotas", /^limits with quota: \{ from: call \}: monthly, daily$/);
     }
-    const other = definePolicy({ version: 1, limits: [{ name: "own", per: [], quota: 1 }] });
+    const other = compiledPolicy({ version: 1, limits: [{ name: "own", per: [], quota: 1 }] });
     refused({ own: 1 }, "quotas", /^no quotas: no limit of the policy has quota: \{ from: call \}$/, other);
   });
 });

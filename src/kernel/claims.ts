@@ -2,7 +2,7 @@
 // which limits take one, and how high it may be.
 
 import { type Fault, formatGot, invalidOption, MisuseError } from "./errors.ts";
-import type { Allotment, Limit, Policy } from "./policy.ts";
+import type { Allotment, Limit, CompiledPolicy } from "./policy.ts";
 
 /** A quota as a caller claims it: a whole number from 0 to 2^53 - 1, or `unlimited`. */
 export type ClaimedQuota = number | "unlimited";
@@ -57,7 +57,7 @@ export function claimFault(path: string, claim: unknown): Fault | null {
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkClaims({ limits }: Policy, quotas: ClaimedQuotas): void {
+export function checkClaims({ limits }: CompiledPolicy, quotas: ClaimedQuotas): void {
   // A Map or a list would be an object without quotas.
   if (Object.prototype.toString.call(quotas) !== "[object Object]") {
     throw invalidOption(

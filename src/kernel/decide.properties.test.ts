@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { decide, type Outcome, type StoreRequest } from "./decide.ts";
-import { definePolicy } from "./policy.ts";
+import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
@@ -85,7 +85,7 @@ const MODELS: Record<string, (quota: number, lengthMs: number, burst: number) =>
 
 function limitOf(input: { quota: number } & Record<string, unknown>): { spec: LimitSpec; capacity: number } {
   const limit = { name: "limit", per: [], ...input } as unknown as LimitInput;
-  const spec = definePolicy({ version: 1, limits: [limit] }).limits[0]?.allotment?.spec;
+  const spec = compiledPolicy({ version: 1, limits: [limit] }).limits[0]?.allotment?.spec;
   assert.ok(spec);
   return { spec, capacity: input.quota };
 }

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { resolveCharges, stepOf } from "./charge.ts";
 import { decide, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
-import { definePolicy, type Policy } from "./policy.ts";
+import { compiledPolicy, type CompiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
@@ -15,7 +15,7 @@ const SEED = 20_251_121;
 const buckets = new Map<string, StoredState | undefined>();
 
 /** Does with a call what the limiter and the simplest store do. */
-function run(policy: Policy, mode: StoreRequest["mode"], cost: Record<string, number>, nowMs: number) {
+function run(policy: CompiledPolicy, mode: StoreRequest["mode"], cost: Record<string, number>, nowMs: number) {
   const charges = resolveCharges(policy, "rate", { tool: "search", session: "s1", cost });
   const steps = charges.map((charge) => stepOf(charge, charge.allotment.spec, { type: "charge", cost: charge.cost }));
   const request: StoreRequest = { mode, steps };
@@ -52,7 +52,7 @@ const both = [
 ];
 const policies = fc.array(limits, { minLength: 1, maxLength: 4 }).map((few) => {
   const named = [...few, ...both].map((limit, i) => ({ name: `limit-${i}`, ...limit }));
-  return definePolicy({ version: 1, limits: named as LimitInput[] });
+  return compiledPolicy({ version: 1, limits: named as LimitInput[] });
 });
 const units = fc.oneof({ weight: 3, arbitrary: fc.nat({ max: 4 }) }, fc.nat({ max: 10 }));
 const schedules = fc.array(

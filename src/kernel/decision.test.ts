@@ -12,14 +12,14 @@ import {
   usageOf,
   type Verdict,
 } from "./decision.ts";
-import { definePolicy } from "./policy.ts";
+import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
 
 const CALL = { tool: "web_search", session: "s1", user: "u1", cost: { calls: 2 } };
 const UNPRICED = { tool: "web_search", session: "s1", user: "u1" };
 
 function chargesOf(limits: LimitInput[], call: Call = CALL): Charge[] {
-  return resolveCharges(definePolicy({ version: 1, limits }), "rate", call);
+  return resolveCharges(compiledPolicy({ version: 1, limits }), "rate", call);
 }
 
 const A: LimitInput = { name: "a", per: ["session", "tool"], quota: 5 };

@@ -25,9 +25,9 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export type Priced = Pick<Charge, "limit" | "allotment" | "cost" | "tool">;
 
 /** The answer of one limit. */
-export interface Verdict {
+export interface Verdict<Limit extends string = string> {
   /** The limit's name. */
-  readonly limit: string;
+  readonly limit: Limit;
   /** Whether this limit lets the call pass. A decision is allowed exactly when each of its verdicts is. */
   readonly allowed: boolean;
   /** Whether the call did not fit into this limit, also where the limit only warns or counts. */
@@ -59,9 +59,9 @@ export interface Verdict {
 }
 
 /** What every decision says. */
-interface Decided {
+interface Decided<Limit extends string> {
   /** One for each limit that matched, in policy order. */
-  readonly verdicts: readonly Verdict[];
+  readonly verdicts: readonly Verdict<Limit>[];
   /** Set when this instance decided without the store: why, and how far over the limits that may be at most. */
   readonly degraded: Degraded | null;
   /** Whether this repeats the first answer for the call's idempotency key. */
@@ -71,7 +71,7 @@ interface Decided {
 }
 
 /** The answer for a call that may be made. */
-export interface Allowed extends Decided {
+export interface Allowed<Limit extends string = string> extends Decided<Limit> {
   readonly allowed: true;
   readonly message: null;
   readonly detail: null;
@@ -85,7 +85,7 @@ export interface Allowed extends Decided {
 }
 
 /** The answer for a call that must not be made. */
-export interface Denied extends Decided {
+export interface Denied<Limit extends string = string> extends Decided<Limit> {
   readonly allowed: false;
   /** What to tell the model: at most 300 characters, made from the policy and numbers alone. */
   readonly message: string;
@@ -96,7 +96,7 @@ export interface Denied extends Decided {
   readonly detail: string;
   readonly notice: null;
   /** The name of the limit that binds: of those that deny, the one that keeps the call waiting longest. */
-  readonly deniedBy: string;
+  readonly deniedBy: Limit;
   /**
    * Milliseconds until the call could pass if nothing else happens, 1 to 2,147,483,647, when every limit that denies says that
    * waiting is sound; else `null`: do not wait.
@@ -104,12 +104,12 @@ export interface Denied extends Decided {
   readonly retryAfterMs: number | null;
 }
 
-/** The answer for a call. Both kinds have the same keys. */
-export type Decision = Allowed | Denied;
+/** The answer for a call. Both kinds have the same keys. `Limit` is the names of the policy's limits. */
+export type Decision<Limit extends string = string> = Allowed<Limit> | Denied<Limit>;
 
 /** How one bucket stands. */
-export interface Usage {
-  readonly limit: string;
+export interface Usage<Limit extends string = string> {
+  readonly limit: Limit;
   /** Whose bucket it is: the values of the limit's dimensions. */
   readonly dimensions: Readonly<Record<string, string>>;
   readonly unit: string;
@@ -128,7 +128,7 @@ export interface Usage {
 }
 
 /** How one bucket stands, with the grants of which `granted` is made. */
-export interface BucketUsage extends Usage {
+export interface BucketUsage<Limit extends string = string> extends Usage<Limit> {
   /** The first that ends first. A token bucket has none: a grant fills it at once. */
   readonly grants: readonly UsageGrant[];
 }

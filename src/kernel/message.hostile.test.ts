@@ -7,7 +7,7 @@ import type { Call } from "./call.ts";
 import { resolveCharges, stepOf } from "./charge.ts";
 import { decide, type StepEvent, type StoreRequest } from "./decide.ts";
 import { decisionOf } from "./decision.ts";
-import { definePolicy, type Policy } from "./policy.ts";
+import { compiledPolicy, type CompiledPolicy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-input.ts";
 import type { StoredState } from "./stored.ts";
 
@@ -99,7 +99,7 @@ const limits = fc
   }));
 
 /** A policy that knows nothing of the calls: the markers are theirs alone. */
-const policies: fc.Arbitrary<Policy> = fc.array(limits, { minLength: 1, maxLength: 4 }).map((few) => {
+const policies: fc.Arbitrary<CompiledPolicy> = fc.array(limits, { minLength: 1, maxLength: 4 }).map((few) => {
   const named = few.map(({ isLong, ...limit }, i) => ({
     name: isLong ? String(i).padEnd(64, "l") : `l${i}`,
     ...limit,
@@ -107,7 +107,7 @@ const policies: fc.Arbitrary<Policy> = fc.array(limits, { minLength: 1, maxLengt
   const free = { name: "free", per: ["workspace", "plan"], quota: "unlimited" } as const;
   const counted = { name: "tokens", per: [], unit: "tokens", quota: 1_000 } as const;
   const input = { version: 1, limits: [...named, free, counted] as unknown as LimitInput[] } satisfies PolicyInput;
-  return definePolicy(input);
+  return compiledPolicy(input);
 });
 
 const said = fc.constantFrom<StepEvent["type"]>("charge", "charge", "charge", "hold", "report");

@@ -8,7 +8,7 @@ import { resolveCharges } from "./charge.ts";
 import type { StepReply } from "./decide.ts";
 import { type Decision, decisionOf } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { definePolicy } from "./policy.ts";
+import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
 
 /** The policy names `send_email`, and does not name `search`. */
@@ -16,7 +16,7 @@ const TOOLS = { send_email: { group: "write" } };
 const WHOSE = { tenant: "x", user: "u", session: "s", turn: "t" };
 
 function decided(limits: LimitInput[], call: Partial<Call>, steps: StepReply[]): Decision {
-  const policy = definePolicy({ version: 1, tools: TOOLS, limits });
+  const policy = compiledPolicy({ version: 1, tools: TOOLS, limits });
   const own = limits.flatMap(({ per }) => per.filter((name) => policy.dimensions.has(name)).map((name) => [name, "x"]));
   const charges = resolveCharges(policy, "rate", { ...Object.fromEntries(own), ...WHOSE, tool: "search", ...call });
   const allowed = steps.every((step, i) => {
@@ -696,7 +696,7 @@ describe("the text of how little is left", () => {
   }
 
   it("is left out while the store is away, because it is unknown what is left", () => {
-    const policy = definePolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
+    const policy = compiledPolicy({ version: 1, limits: [{ name: "lim", per: ["session"], quota: 5 }] });
     const charges = resolveCharges(policy, "rate", { ...WHOSE, tool: "search" });
     const degraded = { reason: "unavailable", maxOvershoot: 3 };
     const reply = { allowed: true, nowMs: 1_000, steps: [passed(5)] };

@@ -4,7 +4,7 @@ import type { Dimension } from "./call.ts";
 import type { QuantityText } from "./quantity.ts";
 
 /** `250ms`, `30s`, `5m`, `1h`, `7d`: a whole number above 0 and a unit, at most `36500d`. */
-export type DurationInput = string;
+export type DurationInput = `${bigint}${"ms" | "s" | "m" | "h" | "d"}`;
 
 /**
  * An amount: a whole number up to 2^53 - 1, or a text: `200k`, `2M`, `5_000_000`, and for the unit `usd_micros` dollars with

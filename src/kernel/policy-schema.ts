@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { CALL_WORDS, DIMENSIONS, MAX_TOOL_LENGTH } from "./call.ts";
 import { DURATION_PATTERN, parseDuration } from "./duration.ts";
+import type { DurationInput } from "./policy-input.ts";
 import { MESSAGE_WORDS, NOTICE_WORDS } from "./message.ts";
 import { parseQuantity, QUANTITY_PATTERN, type QuantityText } from "./quantity.ts";
 
@@ -50,10 +51,11 @@ const SHARE = "a share above 0 to 1, or never";
 const MAX_PATTERNS = 1_000;
 const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
+// Whatever the pattern lets through is one of these texts.
 const duration = z
   .string({ error: DURATION })
   .regex(DURATION_PATTERN, { error: DURATION, abort: true })
-  .refine((value) => parseDuration(value) !== null, { error: DURATION });
+  .refine((value) => parseDuration(value) !== null, { error: DURATION }) as z.ZodType<DurationInput, DurationInput>;
 const DIMENSION = `a dimension: ${DIMENSIONS.join(", ")}, group, args, or a name of your own (a-z, 0-9, _; at most 32)`;
 /** Names that mean something else where dimensions are given. */
 const RESERVED = new Set<string>([...CALL_WORDS, "limit"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { definePolicy, type Limit, readPolicy } from "./policy.ts";
+import { compiledPolicy, type Limit, readPolicy } from "./policy.ts";
 
 type Written = Record<string, unknown>;
 
@@ -149,7 +149,7 @@ describe("keys that begin with x-", () => {
 
   it("may be written in code, too", () => {
     const limit = { name: "a", per: ["session"], quota: 5, "x-owner": "search" } as const;
-    const policy = definePolicy({ version: 1, "x-team": ["a"], tools: { x: { "x-by": 1 } }, limits: [limit] });
+    const policy = compiledPolicy({ version: 1, "x-team": ["a"], tools: { x: { "x-by": 1 } }, limits: [limit] });
     assert.equal(policy.limits[0]?.name, "a");
   });
 });

@@ -4,7 +4,7 @@ import { DIMENSIONS } from "./call.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { MisuseError } from "./errors.ts";
 import { algorithmOf } from "./algorithms/registry.ts";
-import { allotmentsOf, definePolicy, type Limit, writtenPolicy } from "./policy.ts";
+import { allotmentsOf, compiledPolicy, type Limit, writtenPolicy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const DAY = 86_400_000;
@@ -15,7 +15,7 @@ function policy(...limits: object[]): PolicyInput {
 }
 
 function compiled(limit: object): Limit {
-  const [first] = definePolicy(policy(limit)).limits;
+  const [first] = compiledPolicy(policy(limit)).limits;
   assert.ok(first);
   return first;
 }
@@ -24,9 +24,9 @@ const MAX = Number.MAX_SAFE_INTEGER;
 /** What most allotments say beside their numbers. */
 const COUNTED = { isCounted: true, claims: null, windowMs: null };
 
-describe("definePolicy", () => {
+describe("compiledPolicy", () => {
   it("fills in what a policy leaves out", () => {
-    const made = definePolicy(policy({ quota: 5 }));
+    const made = compiledPolicy(policy({ quota: 5 }));
     assert.equal(made.partition, "session");
     assert.equal(made.toolNamed("any tool"), undefined);
     assert.deepEqual(made.units, new Set(["calls"]));
@@ -63,7 +63,7 @@ describe("definePolicy", () => {
   });
 
   it("keeps what a policy says", () => {
-    const made = definePolicy({
+    const made = compiledPolicy({
       version: 1,
       partition: "tenant",
       tools: { search: {}, book: { cost: { usd_micros: 50, constructor: 0 } } },
@@ -103,20 +103,20 @@ describe("definePolicy", () => {
     assert.deepEqual(held({ hold: { lease: "1d", onExpiry: "refund" } }), [DAY, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency" }), [120_000, "refund"]);
     assert.deepEqual(held({ algorithm: "concurrency", hold: { lease: "5s" } }), [5_000, "refund"]);
-    assert.equal(definePolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
-    assert.equal(definePolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
+    assert.equal(compiledPolicy({ ...policy({ quota: 5 }), onError: "refund" }).onError, "refund");
+    assert.equal(compiledPolicy({ ...policy({ quota: 5 }), maxHold: "90s" }).maxHoldMs, 90_000);
   });
 
   it("says what a failed call costs in a limit, and of a tool", () => {
     assert.equal(compiled({ quota: 5, onError: "refund" }).onError, "refund");
     assert.equal(compiled({ algorithm: "concurrency", quota: 5 }).onError, null);
     const tools = { search: { onError: "refund" }, book: {} } as const;
-    const { toolNamed } = definePolicy({ ...policy({ quota: 5 }), tools });
+    const { toolNamed } = compiledPolicy({ ...policy({ quota: 5 }), tools });
     assert.deepEqual([toolNamed("search")?.onError, toolNamed("book")?.onError], ["refund", undefined]);
   });
 
   it("knows which tools a limit is for, their groups, and whose quota is another", () => {
-    const made = definePolicy({
+    const made = compiledPolicy({
       ...policy({
         quota: 5,
         when: { tool: ["book", "send_*"] },
@@ -267,7 +267,7 @@ describe("definePolicy", () => {
       ],
     ];
     for (const [limit, kind] of cases) assert.deepEqual(kindOf(limit), kind, JSON.stringify(limit));
-    const made = definePolicy(
+    const made = compiledPolicy(
       policy({ distinct: "plan", per: ["user"], quota: 3 }, { algorithm: "elapsed", quota: "1s" }),
     );
     assert.deepEqual([...made.units], []);
@@ -392,8 +392,8 @@ describe("definePolicy", () => {
   });
 
   it("returns a policy that was made before as it is, and makes immutable ones", () => {
-    const made = definePolicy(policy({ quota: 5 }));
-    assert.equal(definePolicy(made), made);
+    const made = compiledPolicy(policy({ quota: 5 }));
+    assert.equal(compiledPolicy(made), made);
     assert.equal(Object.isFrozen(made), true);
     assert.deepEqual(Object.keys(made), [
       "partition",
@@ -410,22 +410,22 @@ describe("definePolicy", () => {
       "bucketWords",
     ]);
     const ofAnotherCopy = { [Symbol.for("tollgate.policy")]: true } as never;
-    assert.equal(definePolicy(ofAnotherCopy), ofAnotherCopy);
+    assert.equal(compiledPolicy(ofAnotherCopy), ofAnotherCopy);
   });
 
   it("throws every fault that was found", () => {
     const twice = policy({ quota: -1 }, { quota: 1.5 });
     assert.throws(
-      () => definePolicy(twice),
+      () => compiledPolicy(twice),
       (error) => MisuseError.isInstance(error) && error.code === "invalid-policy" && error.faults.length === 2,
     );
-    for (const input of [null, undefined, 5, "x"]) assert.throws(() => definePolicy(input as never), MisuseError);
+    for (const input of [null, undefined, 5, "x"]) assert.throws(() => compiledPolicy(input as never), MisuseError);
   });
 
   it("does not keep what it was given", () => {
     const per: LimitInput["per"][number][] = ["tool"];
     const cost = { tokens: 5 };
-    const made = definePolicy({ version: 1, tools: { search: { cost } }, limits: [{ name: "a", per, quota: 1 }] });
+    const made = compiledPolicy({ version: 1, tools: { search: { cost } }, limits: [{ name: "a", per, quota: 1 }] });
     per.push("user");
     cost.tokens = 6;
     assert.deepEqual([made.limits[0]?.per, made.toolNamed("search")?.cost], [["tool"], { tokens: 5 }]);

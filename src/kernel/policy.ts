@@ -16,10 +16,11 @@ import { policySchema } from "./policy-schema.ts";
 import { readable, settledLimits } from "./policy-settled.ts";
 import type { CallMatcher, TextOf } from "./selector.ts";
 import { hintForName, hintForValue } from "./policy-value-hints.ts";
-import type { PolicyTypes, Typed, TypesOf } from "./typed.ts";
-import type { KnownKeys } from "./typed-keys.ts";
+import type { Policy, PolicyFor, PolicyLimit } from "./typed.ts";
+import type { Checked, WrittenPolicy } from "./typed-keys.ts";
 
 export type { PolicyFault } from "./policy-contradictions.ts";
+export type { Policy, PolicyLimit } from "./typed.ts";
 
 const POLICY = Symbol.for("tollgate.policy");
 
@@ -70,10 +71,7 @@ export interface Tool {
 }
 
 /** One limit, ready to judge by. */
-export interface Limit {
-  readonly name: string;
-  readonly per: readonly Dimension[];
-  readonly unit: string;
+export interface Limit extends PolicyLimit {
   /** Whether calls have a price in its unit. Else a call counts for what it is, or when it was. */
   readonly isPriced: boolean;
   /** The dimension whose distinct values are counted; `null` where units are. */
@@ -116,8 +114,8 @@ export interface Limit {
   readonly allotment: Allotment;
 }
 
-/** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
-export interface Policy {
+/** A policy as calls are judged by it. Each `Policy` is one at run time. */
+export interface CompiledPolicy extends Policy {
   readonly partition: Dimension;
   readonly limits: readonly Limit[];
   /** What a call costs that `run` made and that failed, where neither its limit nor its tool says. */
@@ -146,9 +144,6 @@ export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment
   return [allotment, ...named, ...overrides.map((override) => override.allotment)];
 }
 
-/** A policy, and what the compiler knows of it. */
-export type PolicyOf<Types extends PolicyTypes> = Policy & Typed<Types>;
-
 /**
  * Checks a policy and makes it ready to judge by. A policy that was made before is returned as it is.
  *
@@ -168,18 +163,25 @@ export type PolicyOf<Types extends PolicyTypes> = Policy & Typed<Types>;
  * console.log((await limiter.consume(call)).allowed, (await limiter.consume(call)).allowed); // true false
  * ```
  */
-export function definePolicy<const Source extends Policy | PolicyInput>(
-  policy: Source & KnownKeys<Source>,
-): PolicyOf<TypesOf<Source>>;
-export function definePolicy(input: PolicyInput | Policy): Policy {
-  if (isPolicy(input)) return input;
-  const result = readPolicy(input);
+export function definePolicy<const Source extends Policy | WrittenPolicy>(
+  policy: Source & Checked<Source>,
+): PolicyFor<Source>;
+export function definePolicy(policy: Policy | PolicyInput): Policy {
+  return compiledPolicy(policy);
+}
+
+/** Makes a policy ready to judge by, as `definePolicy` does. */
+export function compiledPolicy(policy: Policy | PolicyInput): CompiledPolicy {
+  if (isPolicy(policy)) return policy;
+  const result = readPolicy(policy);
   if ("faults" in result) throw new MisuseError("invalid-policy", result.faults);
   return result.policy;
 }
 
 /** Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told. */
-export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
+export function readPolicy(
+  input: unknown,
+): { readonly policy: CompiledPolicy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(readable(input));
@@ -211,7 +213,7 @@ function reservedKeys(value: unknown, keys: readonly (string | number)[]): Polic
   );
 }
 
-function isPolicy(value: PolicyInput | Policy): value is Policy {
+function isPolicy(value: PolicyInput | Policy): value is CompiledPolicy {
   return typeof value === "object" && value !== null && POLICY in value;
 }
 
@@ -278,6 +280,6 @@ export function writtenPolicy(policy: Policy): PolicyInput {
 }
 
 /** Marks a policy with what it was made from, so that another installed copy knows it, too. */
-function branded(policy: Policy, input: PolicyInput): Policy {
+function branded(policy: CompiledPolicy, input: PolicyInput): CompiledPolicy {
   return Object.freeze(Object.defineProperty(policy, POLICY, { value: input }));
 }

@@ -1,11 +1,13 @@
-// What the compiler knows of a policy that is written in code: which dimensions its calls must and may have, and in which
-// units they may be priced. All of it is checked again at run time.
+// What the compiler knows of a policy that is written in code: the names of its limits, which dimensions its calls must and
+// may have, and in which units they may be priced. All of it is checked again at run time.
 
 import type {
   CALL_WORDS,
   Cost,
   DERIVED_DIMENSIONS,
   DIMENSIONS,
+  Dimension,
+  Dimensions,
   DimensionValue,
   WellKnownBucket,
   WellKnownCall,
@@ -15,40 +17,69 @@ import type { ClaimedQuota } from "./claims.ts";
 declare const TYPES: unique symbol;
 declare const REASON: unique symbol;
 
-/** What is known of a policy. */
+/** What is known of a policy; `string` where only the run time knows. */
 export interface PolicyTypes {
+  /** The names of its limits. */
+  readonly limits: string;
   /** Dimensions that each call must have. */
   readonly required: string;
-  /** Dimensions that a call may have; `string` where only the run time knows. */
-  readonly accepted: string;
+  /** Dimensions that a call may have beside these and the well-known ones. */
+  readonly optional: string;
+  readonly units: string;
+  /** Limits that take quotas from calls. */
+  readonly fromCall: string;
+}
+
+/** One limit of a policy. */
+export interface PolicyLimit<Name extends string = string> {
+  readonly name: Name;
+  /** Whose quota it is: one bucket for each combination of these dimensions' values. */
+  readonly per: readonly Dimension[];
+  /** What it counts. */
   readonly unit: string;
-  /** Limits that take quotas from calls; `string` where only the run time knows. */
-  readonly claimed: string;
 }
 
-/** What is known of a policy that is read at run time, as from a file: a call may have dimensions of any name. */
-export interface AnyTypes extends PolicyTypes {
-  readonly required: never;
+/**
+ * The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. The compiler checks calls
+ * against the policy of `definePolicy`: `typeof policy` is the argument of `Limiter`, `CallFor` and `createRemoteLimiter`.
+ */
+export interface Policy<Types extends PolicyTypes = PolicyTypes> {
+  /** Names what the policy says: 32 hexadecimal digits that differ where two policies differ. */
+  readonly version: string;
+  readonly limits: readonly PolicyLimit<Types["limits"]>[];
+  /** There is nothing at run time. */
+  readonly [TYPES]?: Carried<Types> | undefined;
 }
 
-/** A policy that carries what is known of it. */
-export interface Typed<Types extends PolicyTypes> {
-  /** There is nothing at run time. A function, so that policies of which each knows something else stay two types. */
-  readonly [TYPES]?: (types: Types) => Types;
-}
+/**
+ * Functions, so that policies of which each knows something else stay two types. Each of them is a plain `Policy`, which the
+ * compiler sees as it compares each key for itself.
+ */
+type Carried<Types extends PolicyTypes> = {
+  readonly [Key in keyof Types]: string extends Types["required"] ? unknown : (known: Types[Key]) => Types[Key];
+};
 
 type WellKnown = Exclude<(typeof DIMENSIONS)[number], "tool">;
 type Derived = (typeof DERIVED_DIMENSIONS)[number];
 
 /** What no value is: the compiler shows the word, and why it is refused. */
-interface Refused<Word, Reason extends string> {
+export interface Refused<Word, Reason extends string> {
   readonly [REASON]: [Word, Reason];
 }
 
-/** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
-export type OwnOf<Source> = string extends TypesOf<Source>["accepted"] ? string : never;
+/** The names of a policy's limits. */
+export type LimitOf<P> = TypesOf<P>["limits"];
+/** The units that limits of a policy count. */
+export type UnitOf<P> = TypesOf<P>["units"];
+/** The limits of a policy that take quotas from calls. */
+export type ClaimedOf<P> = TypesOf<P>["fromCall"];
+/** The dimensions that calls must have; none where only the run time knows. */
+export type RequiredOf<P> = string extends TypesOf<P>["required"] ? never : TypesOf<P>["required"];
 
-type NamedOf<Source> = string extends TypesOf<Source>["accepted"] ? WellKnown : TypesOf<Source>["accepted"];
+/** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
+export type OwnOf<P> = string extends TypesOf<P>["optional"] ? string : never;
+
+type NamedOf<P> = WellKnown | RequiredOf<P> | (string extends TypesOf<P>["optional"] ? never : TypesOf<P>["optional"]);
 
 /** The value of an own dimension. The words of calls and options that are no dimension have a capital. */
 type OwnValue<Name> = Name extends Derived
@@ -58,80 +89,110 @@ type OwnValue<Name> = Name extends Derived
     : Refused<Name, "is not the name of a dimension">;
 
 /** Own dimensions that only the run time can check, beside other words. Any name is accepted where the names are not known. */
-type Own<Name extends string, Word> = string extends Name
+type OwnNames<Name extends string, Word> = string extends Name
   ? object | { readonly [own: string]: unknown }
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
 
 /** Quotas that calls may bring under a policy, by the name of a limit. */
-export type QuotasOf<Source> = { readonly [Limit in TypesOf<Source>["claimed"]]?: ClaimedQuota };
+export type QuotasOf<P> = { readonly [Limit in ClaimedOf<P>]?: ClaimedQuota };
 
-type CostOf<Unit extends string> = string extends Unit ? Cost : { readonly [Each in Unit]?: number };
-
-/** A call under a policy. */
-export type CallOf<Source, Name extends string = never> = Pick<
+/**
+ * A call under a policy: `CallFor<typeof policy>`.
+ *
+ * @typeParam Bound dimensions that the limiter is bound to, so that calls need not have them
+ * @typeParam Own is inferred: own dimensions of a call whose policy only the run time knows
+ */
+export type CallFor<P extends Policy, Bound extends string = never, Own extends string = OwnOf<P>> = Pick<
   WellKnownCall,
   Exclude<(typeof CALL_WORDS)[number], "cost">
 > & {
   readonly tool: DimensionValue;
-  readonly cost?: CostOf<TypesOf<Source>["unit"]> | undefined;
-} & { readonly [Dimension in TypesOf<Source>["required"]]: DimensionValue } & {
-  readonly [Dimension in Exclude<NamedOf<Source>, TypesOf<Source>["required"]>]?: DimensionValue | undefined;
-} & Own<Name, keyof WellKnownCall>;
+  readonly cost?: Cost<UnitOf<P>> | undefined;
+} & { readonly [Name in Exclude<RequiredOf<P>, Bound>]: DimensionValue } & {
+  readonly [Name in Exclude<NamedOf<P>, Exclude<RequiredOf<P>, Bound>>]?: DimensionValue | undefined;
+} & OwnNames<Own, keyof WellKnownCall>;
 
 /** Dimensions under a policy. */
-export type DimensionsOf<Source> = {
-  readonly [Dimension in NamedOf<Source> | "tool"]?: DimensionValue | undefined;
+export type DimensionsFor<P> = {
+  readonly [Name in NamedOf<P> | "tool"]?: DimensionValue | undefined;
 };
 
 /** Whose bucket it is, under a policy. */
-export type BucketOf<Source, Name extends string = never> = DimensionsOf<Source> & {
+export type BucketFor<P, Own extends string = never> = DimensionsFor<P> & {
   readonly group?: DimensionValue | undefined;
   readonly args?: unknown;
-} & Own<Name, keyof WellKnownBucket | "limit">;
+} & OwnNames<Own, keyof WellKnownBucket | "limit">;
 
 /** What an object must be, beside what it is, so that calls may have all of its dimensions. */
-export type OnlyOf<Source, Given> = {
+export type OnlyDimensions<P, Given> = OnlyNames<P, Given, "tool">;
+
+/** What a function may return that makes a call of something else; `null`: there is none. */
+export type Made<P extends Policy, Bound extends string> =
+  | CallFor<P, Bound>
+  | null
+  | PromiseLike<CallFor<P, Bound> | null>;
+
+/** What it must return, beside what it does, so that the call says nothing that is not known. */
+export type OnlyMade<P, Given> =
+  Given extends PromiseLike<infer Later>
+    ? PromiseLike<OnlyMade<P, Later>>
+    : Given extends object
+      ? OnlyNames<P, Given, keyof WellKnownCall>
+      : unknown;
+
+/** What no limiter is: the compiler shows which dimensions calls would lack, and what to do. */
+interface MissingDimensions<Names, Advice> {
+  readonly [REASON]: [Names, Advice];
+}
+
+/** What a limiter must be, beside what it is, so that calls of a framework with these dimensions lack none. */
+export type Served<P, Names> = [Exclude<RequiredOf<P>, Names>] extends [never]
+  ? unknown
+  : MissingDimensions<
+      Exclude<RequiredOf<P>, Names>,
+      "bind them with limiter.for, or return them from the option dimensions, never undefined"
+    >;
+
+/** The dimensions that calls under a policy must have beside those that are known. */
+export type Lacking<P, Names> = { readonly [Name in Exclude<RequiredOf<P>, Names>]: DimensionValue };
+
+/** Dimensions of any name where only the run time knows the policy's. */
+export type AnyOf<P> = [OwnOf<P>] extends [never] ? never : Dimensions;
+
+type OnlyNames<P, Given, Word> = {
   readonly [Name in keyof Given]: string extends Name
     ? DimensionValue | undefined
-    : Name extends NamedOf<Source> | "tool"
+    : Name extends "tool" | NamedOf<P>
       ? DimensionValue | undefined
-      : Name extends OwnOf<Source>
-        ? OwnValue<Name>
-        : Refused<Name, "is no dimension of the policy">;
+      : Name extends Word
+        ? unknown
+        : Name extends OwnOf<P>
+          ? OwnValue<Name>
+          : Refused<Name, "is no dimension of the policy">;
 };
 
-/** What is still to be said once some dimensions are bound. One that may be `undefined` is not bound. */
-export type Bound<Types extends PolicyTypes, Given> =
-  // A condition, so that declaration files show what it comes to: they cannot name this type.
-  Types extends PolicyTypes
-    ? {
-        readonly required: Exclude<Types["required"], Said<Given>>;
-        readonly accepted: Types["accepted"];
-        readonly unit: Types["unit"];
-        readonly claimed: Types["claimed"];
-      }
-    : never;
+/** The dimensions that an object has. One that may be `undefined` is not bound. */
+export type Said<Given> = { [Name in keyof Given]-?: undefined extends Given[Name] ? never : Name }[keyof Given] &
+  string;
 
-type Said<Given> = { [Name in keyof Given]-?: undefined extends Given[Name] ? never : Name }[keyof Given];
-
-type Per<Limit> = Limit extends { readonly per: readonly (infer Dimension extends string)[] } ? Dimension : never;
-type Distinct<Limit> = Limit extends { readonly distinct: infer Dimension extends string } ? Dimension : never;
+type Per<Limit> = Limit extends { readonly per: readonly (infer Name extends string)[] } ? Name : never;
+type Distinct<Limit> = Limit extends { readonly distinct: infer Name extends string } ? Name : never;
 /** The dimensions of a `when`, or of `quotas`: they choose, and no call has to have them. */
 type Chosen<Limit> =
-  | (Limit extends { readonly when: infer Dimensions } ? keyof Dimensions & string : never)
-  | (Limit extends { readonly quotas: infer Dimensions } ? keyof Dimensions & string : never)
+  | (Limit extends { readonly when: infer Names } ? keyof Names & string : never)
+  | (Limit extends { readonly quotas: infer Names } ? keyof Names & string : never)
   | (Limit extends { readonly overrides: readonly (infer Override)[] }
-      ? Override extends { readonly when: infer Dimensions }
-        ? keyof Dimensions & string
+      ? Override extends { readonly when: infer Names }
+        ? keyof Names & string
         : never
       : never);
-type Owed<Dimension> = Exclude<Dimension, "tool" | Derived>;
+type Owed<Name> = Exclude<Name, "tool" | Derived>;
 
 /** Words as keys: a union of objects has only those keys that each of them has. */
 type Keyed<Word> = Word extends string ? (string extends Word ? unknown : { readonly [Each in Word]: true }) : never;
 
 /** The dimensions that a limit needs, as keys. Only calls of tools that have a group need those behind `group`. */
-type Needed<Dimensions> = Dimensions extends readonly [infer First, ...infer Rest]
+type Needed<Names> = Names extends readonly [infer First, ...infer Rest]
   ? First extends "group"
     ? unknown
     : Keyed<First> & Needed<Rest>
@@ -148,10 +209,10 @@ type Optional<Limit, Default> = "when" extends keyof Limit
     ? false
     : true;
 
-type Required<Limit, Default> = Limit extends { readonly per: infer Dimensions }
+type Required<Limit, Default> = Limit extends { readonly per: infer Names }
   ? Optional<Limit, Default> extends true
     ? never
-    : Owed<keyof Needed<Dimensions> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
+    : Owed<keyof Needed<Names> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
   : never;
 
 type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | { readonly distinct: string }
@@ -160,11 +221,13 @@ type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | 
     ? Extract<Limit["unit"], string> | (undefined extends Limit["unit"] ? "calls" : never)
     : "calls";
 
+type NameOf<Limit> = Limit extends { readonly name: infer Name extends string } ? Name : never;
+
 /** The names of limits whose quota calls may bring. */
-type Claimed<Limit> = Limit extends { readonly quota: infer Quota; readonly name: infer Name extends string }
+type Claimed<Limit> = Limit extends { readonly quota: infer Quota }
   ? [Extract<Quota, object>] extends [never]
     ? never
-    : Name
+    : NameOf<Limit>
   : never;
 
 /** What `defaults` say of calls that lack a dimension. */
@@ -174,30 +237,46 @@ type DefaultOf<Source> = Source extends { readonly defaults: infer Defaults }
 
 /** What is known of limits as they are written. Where some may not be there, nothing is required. */
 interface Written<Limits extends readonly unknown[], Default> extends PolicyTypes {
+  readonly limits: NameOf<Limits[number]>;
   readonly required: number extends Limits["length"] ? never : Required<Limits[number], Default>;
-  readonly accepted: WellKnown | Owed<Per<Limits[number]> | Distinct<Limits[number]> | Chosen<Limits[number]>>;
-  readonly unit: Unit<Limits[number]>;
-  readonly claimed: Claimed<Limits[number]>;
+  readonly optional: Owed<Per<Limits[number]> | Distinct<Limits[number]> | Chosen<Limits[number]>>;
+  readonly units: Unit<Limits[number]>;
+  readonly fromCall: Claimed<Limits[number]>;
 }
 
 /** What is known of each policy of a union. */
-type Facts<Source> = Source extends { readonly version: 1; readonly limits: infer Limits extends readonly unknown[] }
-  ? Written<Limits, DefaultOf<Source>>
-  : Source extends Typed<infer Types>
-    ? typeof TYPES extends keyof Source
-      ? Types
-      : AnyTypes
-    : AnyTypes;
+type Facts<Source> =
+  Source extends Policy<infer Types>
+    ? Types
+    : Source extends { readonly version: 1; readonly limits: infer Limits extends readonly unknown[] }
+      ? Written<Limits, DefaultOf<Source>>
+      : PolicyTypes;
 
-type RequiredKeys<Types> = Types extends PolicyTypes ? { readonly [Each in Types["required"]]: true } : never;
+type RequiredKeys<Types> = Types extends PolicyTypes
+  ? string extends Types["required"]
+    ? unknown
+    : { readonly [Each in Types["required"]]: true }
+  : never;
 
 /** What is known of a policy. Of several, a call must have what all need, and may have what one knows. */
 export type TypesOf<Source> =
   Facts<Source> extends infer Known extends PolicyTypes
     ? {
+        readonly limits: Known["limits"];
         readonly required: keyof RequiredKeys<Known> & string;
-        readonly accepted: Known["accepted"];
-        readonly unit: Known["unit"];
-        readonly claimed: Known["claimed"];
+        readonly optional: Exclude<Known["optional"] | Known["required"], WellKnown | keyof RequiredKeys<Known>>;
+        readonly units: Known["units"];
+        readonly fromCall: Known["fromCall"];
       }
     : never;
+
+/** The policy that is made of one that is written, or was made before. A plain one where nothing is known of it. */
+export type PolicyFor<Source> = 0 extends 1 & Source
+  ? Policy
+  : Source extends Policy
+    ? Source
+    : TypesOf<Source> extends infer Types extends PolicyTypes
+      ? string extends Types["limits"] & Types["optional"]
+        ? Policy
+        : Policy<Types>
+      : never;

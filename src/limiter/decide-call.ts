@@ -8,7 +8,7 @@ import { type Decision, decisionOf } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import {
   holdIdOf,
   holdNameOf,
@@ -30,7 +30,7 @@ export interface Asked {
   readonly verb: "consume" | "record" | "peek" | "reserve" | "run";
   readonly call: Call;
   /** By which it is judged. */
-  readonly policy: Policy;
+  readonly policy: CompiledPolicy;
   readonly matches: readonly Match[];
   readonly parts: readonly Part[];
   /** Those that came with the call. */
@@ -146,7 +146,11 @@ export function tellDecision(
 }
 
 /** The tag of the partition that a call is in, else of its first bucket; `null` where it has neither. */
-export function tagOfCall(policy: Policy, call: Call, buckets: readonly { readonly key: string }[]): string | null {
+export function tagOfCall(
+  policy: CompiledPolicy,
+  call: Call,
+  buckets: readonly { readonly key: string }[],
+): string | null {
   const value = valueIn(call, policy.partition);
   if (value !== undefined && value !== null) return keyPart(dimensionValue(policy.partition, value));
   const [first] = buckets;

@@ -24,16 +24,16 @@ export interface ChangeOptions extends QuotaOptions {
 }
 
 /** A bucket that was emptied. */
-export interface Reset {
-  readonly before: BucketUsage;
-  readonly after: BucketUsage;
+export interface Reset<Limit extends string = string> {
+  readonly before: BucketUsage<Limit>;
+  readonly after: BucketUsage<Limit>;
 }
 
 /** What came of revoking a grant. */
-export interface Revoked {
+export interface Revoked<Limit extends string = string> {
   /** `false` where the bucket has no such grant, or it has ended: nothing has changed. */
   readonly revoked: boolean;
-  readonly after: BucketUsage;
+  readonly after: BucketUsage<Limit>;
 }
 
 /**

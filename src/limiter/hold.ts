@@ -8,7 +8,7 @@ import { type Allowed, type Usage, usageOf } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { Once } from "../kernel/once.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
@@ -26,7 +26,7 @@ export interface HoldOptions extends CallOptions {
 export interface ReserveOptions extends HoldOptions, WaitOptions {}
 
 /** Units that are set aside for a call. What nobody settles or releases expires, as each limit's `onExpiry` says. */
-export interface Hold {
+export interface Hold<Unit extends string = string, Limit extends string = string> {
   /** Names the hold, also for another process (`limiter.getHold`). */
   readonly id: string;
 
@@ -37,7 +37,7 @@ export interface Hold {
    * @throws MisuseError `invalid-cost`, `unknown-unit`, `already-settled` (with other numbers), `limiter-closed`
    * @throws StoreError when the store failed; settling once more is safe
    */
-  settle(actual?: Cost, options?: CallOptions): Promise<Settlement>;
+  settle(actual?: Cost<Unit>, options?: CallOptions): Promise<Settlement<Limit>>;
 
   /**
    * Frees all units.
@@ -45,7 +45,7 @@ export interface Hold {
    * @throws MisuseError `already-settled`, `unknown-hold`, `limiter-closed`
    * @throws StoreError when the store failed; releasing once more is safe
    */
-  release(options?: CallOptions): Promise<Settlement>;
+  release(options?: CallOptions): Promise<Settlement<Limit>>;
 
   /**
    * Lets the hold live longer. Resolves to `false` when it has expired.
@@ -57,7 +57,7 @@ export interface Hold {
 }
 
 /** What settling came to. */
-export interface Settlement {
+export interface Settlement<Limit extends string = string> {
   /**
    * `late`: the hold had expired; where it was charged then, only what went beyond that was booked. `unknown-hold`: there was no
    * such hold, or it ended ten minutes ago or longer; all of the actual was booked.
@@ -66,11 +66,13 @@ export interface Settlement {
   /** Whether this repeats an earlier answer. */
   readonly replayed: boolean;
   /** How the buckets stand. */
-  readonly usages: readonly Usage[];
+  readonly usages: readonly Usage<Limit>[];
 }
 
 /** The decision of a call that was allowed, and its hold. */
-export type Reserved = Allowed & { readonly hold: Hold };
+export type Reserved<Unit extends string = string, Limit extends string = string> = Allowed<Limit> & {
+  readonly hold: Hold<Unit, Limit>;
+};
 
 /** One limit of a held call: units held there, and those that were spent at once. */
 interface HeldPart extends Bucket {
@@ -88,7 +90,7 @@ export interface HoldOf {
   /** What stores call it. */
   readonly name: string;
   /** The one that it began with. */
-  readonly policy: Policy;
+  readonly policy: CompiledPolicy;
   readonly call: Call;
   readonly parts: readonly HeldPart[];
   /** Of a hold that was found by its id: quotas that came with it. The others are looked up when it is used. */
@@ -167,7 +169,7 @@ export async function settle(
 }
 
 /** Refuses what was used where that is no cost: it is called usage then. */
-function checkUsage(policy: Policy, usage: Cost): void {
+function checkUsage(policy: CompiledPolicy, usage: Cost): void {
   try {
     checkCost(policy, usage);
   } catch (error) {

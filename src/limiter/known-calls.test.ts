@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Call, Dimensions } from "../kernel/call.ts";
-import { definePolicy } from "../kernel/policy.ts";
+import { compiledPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { KnownCalls, MAX_KNOWN } from "./known-calls.ts";
 
@@ -9,7 +9,7 @@ const PER_SESSION: PolicyInput["limits"][number] = { name: "per-session", per: [
 const REQUEST = { mode: "judge", steps: [] } as const;
 
 function knownCalls(...limits: PolicyInput["limits"]) {
-  const known = new KnownCalls(definePolicy({ version: 1, limits: limits.length === 0 ? [PER_SESSION] : limits }));
+  const known = new KnownCalls(compiledPolicy({ version: 1, limits: limits.length === 0 ? [PER_SESSION] : limits }));
   const keep = (call: Call, bound: Dimensions = {}) => known.keep(bound, call, REQUEST, []);
   const find = (call: object, bound: Dimensions = {}) => known.find(bound, call as Call);
   return { keep, find };
@@ -83,7 +83,7 @@ describe("calls that were resolved before", () => {
       { name: "group", per: ["session", "group"], when: { tool: ["t_*"] }, quota: 5 },
     ];
     const tools = { t_one: { group: "T1" }, t_two: { group: "T2" }, dear: { cost: { calls: 2 } } };
-    const known = new KnownCalls(definePolicy({ version: 1, tools, limits }));
+    const known = new KnownCalls(compiledPolicy({ version: 1, tools, limits }));
     const keep = (tool: string) => known.keep({}, { tool, session: "s1" }, REQUEST, []);
     const find = (tool: string) => known.find({}, { tool, session: "s1" });
     const kept = keep("search");
@@ -131,7 +131,7 @@ describe("calls that were resolved before", () => {
   });
 
   it("calls that are charged alike share what they are charged", () => {
-    const policy = definePolicy({ version: 1, limits: [PER_SESSION] });
+    const policy = compiledPolicy({ version: 1, limits: [PER_SESSION] });
     const known = new KnownCalls(policy);
     const [limit] = policy.limits;
     assert.ok(limit?.allotment);

@@ -4,7 +4,7 @@
 import type { Call, Dimensions } from "../kernel/call.ts";
 import type { StoreRequest } from "../kernel/decide.ts";
 import type { Priced } from "../kernel/decision.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 
 /** Most calls that are kept, some 500 bytes for each limit of one, and most tools. One more, and all are forgotten. */
 export const MAX_KNOWN = 10_000;
@@ -42,7 +42,7 @@ interface Tool {
 
 /** What calls of one policy came to. */
 export class KnownCalls {
-  readonly #policy: Policy;
+  readonly #policy: CompiledPolicy;
   /** Of each word that a call may say: where its value stands among `#values`. */
   readonly #places = new Map<string, number>();
   /** Those of the call that is looked up. */
@@ -62,7 +62,7 @@ export class KnownCalls {
   readonly #words: string[] = [];
   readonly #wordPlaces: number[] = [];
 
-  constructor(policy: Policy) {
+  constructor(policy: CompiledPolicy) {
     this.#policy = policy;
     const deciding = new Set(["tool", ...policy.limits.flatMap(({ dimensions }) => [...dimensions])]);
     this.#places.set("tool", 0);

@@ -5,7 +5,7 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import type { Limit, Policy } from "../kernel/policy.ts";
+import type { Limit, CompiledPolicy } from "../kernel/policy.ts";
 import type { OnError } from "../kernel/policy-input.ts";
 
 /** A charge, and whether its units are spent at once or held. */
@@ -47,14 +47,14 @@ export function reservedParts(matches: readonly Match[]): Part[] {
  * For a call that runs here. It has taken its `calls` once it has begun, but where a failed call gets them back they are held
  * until its end; so is whatever else it is priced at.
  */
-export function runParts(matches: readonly Match[], policy: Policy, call: Call): Part[] {
+export function runParts(matches: readonly Match[], policy: CompiledPolicy, call: Call): Part[] {
   const isRefund = (match: Match) => isOfCalls(match) && onErrorOf(policy, call, match.limit) === "refund";
   const marks = marksOf(matches.filter((match) => match.price !== 0 && isRefund(match)));
   return partsOf(matches, (match) => runEventOf(match, marks));
 }
 
 /** What a failed call costs in a limit: what the limit says, else its tool, else the policy. */
-export function onErrorOf(policy: Policy, { tool }: Call, limit: Limit): OnError {
+export function onErrorOf(policy: CompiledPolicy, { tool }: Call, limit: Limit): OnError {
   return limit.onError ?? policy.toolNamed(String(tool))?.onError ?? policy.onError;
 }
 
@@ -112,7 +112,7 @@ function isMarked(marks: string, limit: Limit): boolean {
 }
 
 /** Whether a limit of a call's tool is per its arguments. */
-export function isPerArgs({ limits }: Policy, { tool }: Call): boolean {
+export function isPerArgs({ limits }: CompiledPolicy, { tool }: Call): boolean {
   return limits.some(({ per, matches }) => per.includes("args") && matches(String(tool)));
 }
 
@@ -123,7 +123,7 @@ const [ID_LENGTH, DIGEST_LENGTH] = [43, 20];
  * What stores call a hold. The name depends on the dimensions of the call, and on its arguments where a limit was per them.
  * So an id that comes with another call than its own names no hold in any bucket, also not in those that both calls share.
  */
-export function holdNameOf(policy: Policy, id: string, call: Call): string {
+export function holdNameOf(policy: CompiledPolicy, id: string, call: Call): string {
   const bound = digest([id, dimensionsOf(call), id.endsWith(OF_ARGS) ? argsOf(policy, call) : null]);
   return `${id.slice(0, ID_LENGTH)}-${bound.slice(0, DIGEST_LENGTH)}`;
 }
@@ -171,7 +171,7 @@ export function isOnlyRead({ allotment, event }: Pick<Part, "allotment" | "event
 }
 
 /** Whether the buckets of a limit are those of one of another policy, and keep another kind of state. */
-export function isRestarted({ limits }: Policy, limit: Limit): boolean {
+export function isRestarted({ limits }: CompiledPolicy, limit: Limit): boolean {
   const other = limits.find(({ name, per }) => name === limit.name && per.join() === limit.per.join());
   return other !== undefined && kindOf(limit) !== kindOf(other);
 }

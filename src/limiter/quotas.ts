@@ -8,9 +8,9 @@ import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { QuestionQueue } from "./quota-questions.ts";
 
 /** What is asked for a bucket. */
-export interface QuotaQuestion {
+export interface QuotaQuestion<Limit extends string = string> {
   /** The limit's name. */
-  readonly limit: string;
+  readonly limit: Limit;
   /** Whose bucket it is: the values of the limit's `per`; `null` for all calls that lack one (`onMissing: shared`). */
   readonly dimensions: Readonly<Record<string, string | null>>;
   /** Aborted when nobody waits for the answer any more. */
@@ -22,8 +22,8 @@ export interface QuotaQuestion {
  *
  * What it throws, and what is no quota, changes nothing: the bucket keeps its last quota, or gets the `default`.
  */
-export type QuotaResolver = (
-  question: QuotaQuestion,
+export type QuotaResolver<Limit extends string = string> = (
+  question: QuotaQuestion<Limit>,
 ) => ClaimedQuota | undefined | PromiseLike<ClaimedQuota | undefined>;
 
 /** A resolver gave no quota that can be used. */

@@ -24,15 +24,17 @@ import { type AddUsage, UsageSum } from "./usage.ts";
 export type { AddUsage, AddUsageOptions } from "./usage.ts";
 
 /** What the function of a call gets. */
-export interface RunContext {
+export interface RunContext<Unit extends string = string> {
   /** The one that `run` was given, else one that is never aborted. */
   readonly signal: AbortSignal;
   /** Says what was used. Units that are never named took what they were priced at. */
-  readonly addUsage: AddUsage;
+  readonly addUsage: AddUsage<Unit>;
 }
 
 /** What a call runs. */
-export type RunFunction<Value> = (context: RunContext) => Value | PromiseLike<Value>;
+export type RunFunction<Value, Unit extends string = string> = (
+  context: RunContext<Unit>,
+) => Value | PromiseLike<Value>;
 
 /** How a call is run. */
 export interface RunOptions extends ReserveOptions {
@@ -56,7 +58,7 @@ export function checkRunOptions(options: RunOptions): ReserveOptions {
 }
 
 /** The decision of a call that was allowed, and what its function returned. */
-export type Ran<Value> = Allowed & { readonly value: Value };
+export type Ran<Value, Limit extends string = string> = Allowed<Limit> & { readonly value: Value };
 
 /** An allowed call that has begun, and how it ends. */
 export interface Begun {

@@ -6,7 +6,7 @@ import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
 import type { BucketUsage, Decision, Priced } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
 import { askOne, type Found, type Store, StoreError } from "../store.ts";
 import { validReply } from "../store-check.ts";
@@ -97,7 +97,7 @@ export interface CallOptions {
 
 export interface Shared {
   /** As of now: a limiter may be given another one. */
-  policy: Policy;
+  policy: CompiledPolicy;
   /** What calls came to under that policy. */
   known: KnownCalls;
   readonly prefix: string;

@@ -19,7 +19,10 @@ export interface AddUsageOptions {
 }
 
 /** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage-unusable`. */
-export type AddUsage = (usage: Cost, options?: AddUsageOptions) => void;
+export type AddUsage<Unit extends string = string> = {
+  // As a method it also fits where one for any unit is expected.
+  addUsage(usage: Cost<Unit>, options?: AddUsageOptions): void;
+}["addUsage"];
 
 /** What was wrong with a usage. `unit` is `null` when it was the usage as a whole. */
 export interface UnusableUsage {

@@ -4,7 +4,7 @@
 import { type Attributes, type Span, SpanStatusCode, type Tracer } from "@opentelemetry/api";
 import type { BucketDimensions, Call, Dimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
-import { definePolicy, type Policy } from "../kernel/policy.ts";
+import { type CompiledPolicy, compiledPolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import {
   type CallOptions,
@@ -46,7 +46,7 @@ export class InstrumentedLimiter implements Limiter {
     this.#tool = tool;
   }
 
-  get policy(): Policy | null {
+  get policy(): CompiledPolicy | null {
     return policyOf(this.#limiter);
   }
 
@@ -101,15 +101,15 @@ export class InstrumentedLimiter implements Limiter {
     return this.#limiter.usage(dimensions, options);
   }
 
-  reset(bucket: Bucket, options?: ChangeOptions): Promise<Reset | null> {
+  reset(bucket: Bucket, options?: ChangeOptions): Promise<Reset> {
     return this.#limiter.reset(bucket, options);
   }
 
-  grant(bucket: Bucket, grant: Grant, options?: CallOptions): Promise<BucketUsage | null> {
+  grant(bucket: Bucket, grant: Grant, options?: CallOptions): Promise<BucketUsage> {
     return this.#limiter.grant(bucket, grant, options);
   }
 
-  revoke(bucket: Bucket, id: string, options?: ChangeOptions): Promise<Revoked | null> {
+  revoke(bucket: Bucket, id: string, options?: ChangeOptions): Promise<Revoked> {
     return this.#limiter.revoke(bucket, id, options);
   }
 
@@ -118,12 +118,12 @@ export class InstrumentedLimiter implements Limiter {
   }
 
   reload(policy: Policy | PolicyInput): void {
-    const next = definePolicy(policy);
+    const next = compiledPolicy(policy);
     this.#limiter.reload(next);
     this.#instruments.reload(next);
   }
 
-  for(dimensions: Dimensions): Limiter {
+  for(dimensions: Dimensions): InstrumentedLimiter {
     const bound = this.#limiter.for(dimensions) as Limiter;
     return new InstrumentedLimiter(bound, this.#instruments, this.#tracer, dimensions.tool ?? this.#tool);
   }

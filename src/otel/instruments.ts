@@ -6,7 +6,7 @@ import type { Attributes, Meter } from "@opentelemetry/api";
 import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store.ts";
 
@@ -31,7 +31,7 @@ export class Instruments {
   #tools: ReadonlySet<string>;
   #lastOver: number | null = 0;
 
-  constructor(meter: Meter, policy: Policy) {
+  constructor(meter: Meter, policy: CompiledPolicy) {
     this.#tools = new Set(policy.tools);
     this.#decisions = meter.createCounter("tollgate.decisions", {
       unit: "{decision}",
@@ -72,7 +72,7 @@ export class Instruments {
   }
 
   /** From now on the tools of another policy are the known ones. */
-  reload(policy: Policy): void {
+  reload(policy: CompiledPolicy): void {
     this.#tools = new Set(policy.tools);
   }
 

@@ -5,7 +5,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import {
   beginCall,
   consumeFor,
@@ -46,7 +46,7 @@ import { isOwned, scopedBucket, scopedCall, shownUsages, type Tenancy, tenancyOf
 
 /** The policy in force, and as it was written. */
 export interface PolicyInForce {
-  readonly policy: Policy;
+  readonly policy: CompiledPolicy;
   readonly source: string;
   /** Names the source: its hash. */
   readonly version: string;
@@ -363,7 +363,7 @@ async function settled(
 }
 
 function shown<Shown extends Usage>(
-  policy: Policy,
+  policy: CompiledPolicy,
   tenancy: Tenancy | null,
   usages: readonly Shown[],
 ): readonly Shown[] {

@@ -3,7 +3,7 @@
 
 import { isTooLong as isValueTooLong } from "../kernel/call.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy.ts";
 import { type Limiter, policyOf } from "../limiter.ts";
 import { readYaml } from "../yaml-text.ts";
 import { answerOf, type Response, unitsIn } from "./envoy/answer.ts";
@@ -111,7 +111,8 @@ const MAX_DESCRIPTORS = 64;
  */
 export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyService {
   checkOptions(limiter, options);
-  const { mapping, policy = null, headers = false, metadata = false } = options;
+  const { mapping, headers = false, metadata = false } = options;
+  const policy = options.policy === undefined ? null : compiledPolicy(options.policy);
   const { maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
   const mapper = createMapper(mapping, policy);
   const decider = new Decider(limiter);

@@ -4,7 +4,7 @@
 import { spread } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import type { Metrics } from "./metrics.ts";
 import { ProblemError } from "./problems.ts";
@@ -41,11 +41,11 @@ const HEARTBEAT = encoder.encode(": alive\n\n");
 export class Events {
   readonly #options: EventOptions;
   readonly #metrics: Metrics;
-  readonly #policy: () => Policy;
+  readonly #policy: () => CompiledPolicy;
   readonly #listeners = new Set<Listener>();
   #heart: ReturnType<typeof setInterval> | undefined;
 
-  constructor(options: EventOptions, policy: () => Policy, metrics: Metrics) {
+  constructor(options: EventOptions, policy: () => CompiledPolicy, metrics: Metrics) {
     this.#options = options;
     this.#policy = policy;
     this.#metrics = metrics;
@@ -189,7 +189,7 @@ class Listener {
 }
 
 /** Whose a call is, and the tool. The values are whole: they are compared before they are shortened. */
-function dimensionsOf(policy: Policy, call: Call): Record<string, string> {
+function dimensionsOf(policy: CompiledPolicy, call: Call): Record<string, string> {
   return Object.fromEntries(
     Object.entries(call).flatMap(([word, value]) => {
       if (!policy.dimensions.has(word) || value === undefined || value === null) return [];

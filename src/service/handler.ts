@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
-import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
+import { type CompiledPolicy, compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter, type LimiterEvent, policyOf } from "../limiter.ts";
@@ -107,8 +107,8 @@ export function createService(options: ServiceOptions): Service {
   });
   const events = new Events(bounds, () => desk.inForce.policy, metrics);
   const stop = new AbortController();
-  const written = new WeakMap<Policy, Omit<PolicyInForce, "policy">>();
-  const read = (given: ServiceOptions["policy"]): Policy => {
+  const written = new WeakMap<CompiledPolicy, Omit<PolicyInForce, "policy">>();
+  const read = (given: ServiceOptions["policy"]): CompiledPolicy => {
     const { policy, warnings } = readPolicy(given, options.policySource);
     if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
     written.set(policy, asWritten(typeof given === "string" ? given : JSON.stringify(writtenPolicy(policy), null, 2)));
@@ -152,7 +152,7 @@ export function createService(options: ServiceOptions): Service {
     },
     // What the limiter judges by, also when it was reloaded by itself.
     get inForce() {
-      const policy = policyOf(limiter) as Policy;
+      const policy = policyOf(limiter) as CompiledPolicy;
       const known = written.get(policy) ?? asWritten(JSON.stringify(writtenPolicy(policy), null, 2));
       written.set(policy, known);
       return { policy, ...known };
@@ -209,8 +209,7 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
 }
 
 function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
-  const read =
-    typeof given === "string" ? readPolicyText(given, source) : definedPolicy(definePolicy(given as PolicyInput));
+  const read = typeof given === "string" ? readPolicyText(given, source) : definedPolicy(compiledPolicy(given));
   const { policy } = read;
   if (policy.dimensions.has(TAKEN)) {
     throw new MisuseError("invalid-policy", {
@@ -222,7 +221,7 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
   return read;
 }
 
-function definedPolicy(policy: Policy) {
+function definedPolicy(policy: CompiledPolicy) {
   return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(writtenPolicy(policy)) };
 }
 

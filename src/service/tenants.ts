@@ -5,7 +5,7 @@ import type { BucketDimensions, Call } from "../kernel/call.ts";
 import { valueIn } from "../kernel/charge.ts";
 import type { Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */
@@ -22,10 +22,10 @@ export interface Tenancy {
   readonly prefix: string;
 }
 
-const named = new WeakMap<Policy, ReadonlySet<string>>();
+const named = new WeakMap<CompiledPolicy, ReadonlySet<string>>();
 
 /** The dimensions that make buckets, and whose values are names. One that only chooses a quota, such as a plan, is none. */
-function namesOf(policy: Policy): ReadonlySet<string> {
+function namesOf(policy: CompiledPolicy): ReadonlySet<string> {
   const known = named.get(policy);
   if (known !== undefined) return known;
   const names = new Set(["user", "session", "turn", "agent", policy.partition]);
@@ -59,7 +59,7 @@ function tenancy(tenant: string): Tenancy {
 }
 
 /** A call as the limiter is told it. */
-export function scopedCall(policy: Policy, tenants: Tenants, call: Call): Call {
+export function scopedCall(policy: CompiledPolicy, tenants: Tenants, call: Call): Call {
   if (tenants === null) return call;
   const { tenant, prefix } = tenancyOf(tenants, call.tenant);
   const scoped = scopedWords(policy, prefix, call);
@@ -69,14 +69,14 @@ export function scopedCall(policy: Policy, tenants: Tenants, call: Call): Call {
 
 /** What names a bucket as the limiter is told it. */
 export function scopedBucket(
-  policy: Policy,
+  policy: CompiledPolicy,
   { tenant, prefix }: Tenancy,
   dimensions: BucketDimensions,
 ): BucketDimensions {
   return { ...scopedWords(policy, prefix, dimensions), tenant };
 }
 
-function scopedWords<Words extends object>(policy: Policy, prefix: string, words: Words): Words {
+function scopedWords<Words extends object>(policy: CompiledPolicy, prefix: string, words: Words): Words {
   const names = namesOf(policy);
   return Object.fromEntries(
     Object.entries(words).map(([word, value]) => [
@@ -90,7 +90,7 @@ function scopedWords<Words extends object>(policy: Policy, prefix: string, words
  * Whether a bucket of a limit is somebody's. Those per tool alone are everybody's, and so is the one that all calls share
  * which lack the names that it is per.
  */
-export function isOwned(policy: Policy, limit: string, dimensions: BucketDimensions): boolean {
+export function isOwned(policy: CompiledPolicy, limit: string, dimensions: BucketDimensions): boolean {
   const found = policy.limits.find(({ name }) => name === limit);
   if (found === undefined) return false;
   const isSaid = (name: string) => found.onMissing !== "shared" || (valueIn(dimensions, name) ?? null) !== null;
@@ -99,7 +99,7 @@ export function isOwned(policy: Policy, limit: string, dimensions: BucketDimensi
 
 /** How buckets stand, as the tenant may see it. */
 export function shownUsages<Shown extends Usage>(
-  policy: Policy,
+  policy: CompiledPolicy,
   { prefix }: Tenancy,
   usages: readonly Shown[],
 ): Shown[] {
@@ -111,7 +111,7 @@ export function shownUsages<Shown extends Usage>(
 
 /** Names without the tenant's before them. */
 export function shownNames(
-  policy: Policy,
+  policy: CompiledPolicy,
   prefix: string,
   dimensions: Readonly<Record<string, string>>,
 ): Record<string, string> {

@@ -4,7 +4,7 @@
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { allotmentsOf, type Limit, type Policy } from "../kernel/policy.ts";
+import { allotmentsOf, compiledPolicy, type Limit, type Policy } from "../kernel/policy.ts";
 import {
   type LimitSpec,
   refuseTerms,
@@ -67,8 +67,8 @@ class CounterStore implements Store {
     if (clock !== systemClock) this.clock = clock;
   }
 
-  checkPolicy({ limits }: Policy): void {
-    const faults = limits.flatMap((limit) => {
+  checkPolicy(policy: Policy): void {
+    const faults = compiledPolicy(policy).limits.flatMap((limit) => {
       const got = unsupportedIn(limit);
       const expected = "a budget or a fixed-window of epoch or calendar, without borrow: the store can only add";
       return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];

@@ -4,7 +4,7 @@
 import { type Clock, checkClock, LateError, systemClock, within } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
-import type { Policy } from "../kernel/policy.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import {
   type Batching,
@@ -85,7 +85,8 @@ class DocumentStore implements Store {
     if (clock !== systemClock) this.clock = clock;
   }
 
-  checkPolicy({ partition, limits }: Policy): void {
+  checkPolicy(policy: Policy): void {
+    const { partition, limits } = compiledPolicy(policy);
     const because = `because the store keeps one value for each ${partition}`;
     const faults = limits.flatMap(({ name, per, onMissing }) => {
       if (!per.includes(partition))

@@ -3,7 +3,7 @@
 import type { Call } from "../kernel/call.ts";
 import { resolveMatches } from "../kernel/charge.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { Allotment, Limit, Policy } from "../kernel/policy.ts";
+import type { Allotment, Limit, CompiledPolicy } from "../kernel/policy.ts";
 
 /** What tests reached of a limit. */
 export interface LimitCoverage {
@@ -18,13 +18,13 @@ export interface LimitCoverage {
 
 /** Notes what calls reach. */
 export class Coverage {
-  readonly #policy: Policy;
+  readonly #policy: CompiledPolicy;
   readonly #reached = new Set<string>();
   readonly #exceeded = new Set<string>();
   readonly #allotments = new Set<Allotment | null>();
   readonly #hasParts: boolean;
 
-  constructor(policy: Policy) {
+  constructor(policy: CompiledPolicy) {
     this.#policy = policy;
     this.#hasParts = policy.limits.some((limit) => partsOf(limit).length > 0);
   }

@@ -5,7 +5,7 @@ import type { z } from "zod";
 import { parseDuration, MAX_DURATION_MS } from "../kernel/duration.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy-contradictions.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { isObject, valueAt } from "../kernel/policy-place.ts";
 import { withoutExtensions } from "../kernel/policy-settled.ts";
 import { closest } from "../kernel/spelling.ts";
@@ -31,7 +31,11 @@ type Issue = z.core.$ZodIssue;
 export type Read<Value> = { readonly value: Value } | { readonly faults: readonly PolicyFault[] };
 
 /** Reads the tests of a policy; `at` is what leads to them. */
-export function readPolicyTests(input: unknown, policy: Policy, at: Keys = ["tests"]): Read<readonly PolicyTest[]> {
+export function readPolicyTests(
+  input: unknown,
+  policy: CompiledPolicy,
+  at: Keys = ["tests"],
+): Read<readonly PolicyTest[]> {
   const parsed = policyTestsSchema.safeParse(input);
   if (!parsed.success) return { faults: issueFaults(parsed.error.issues, input, at) };
   // The annotation fails to compile when the schema and the type that users see part.
@@ -109,7 +113,7 @@ function keysAround(keys: Keys, around: unknown): readonly string[] {
 }
 
 /** What one word of a test demands of another one, and of the policy. */
-function contradictions(tests: readonly PolicyTest[], policy: Policy): PolicyFault[] {
+function contradictions(tests: readonly PolicyTest[], policy: CompiledPolicy): PolicyFault[] {
   const faults = tests.flatMap((test, i) => testFaults(test, policy).map((fault) => policyFaultAt(fault, [i])));
   const calls = tests.reduce((sum, { steps }) => sum + steps.reduce((each, step) => each + callsOf(step), 0), 0);
   if (calls > MAX_CALLS)
@@ -123,7 +127,7 @@ function callsOf(step: PolicyTestStep): number {
 
 type Demand = (isMet: boolean, word: string, expected: string, got: unknown) => void;
 
-function testFaults({ at = DEFAULT_AT, steps }: PolicyTest, policy: Policy): PolicyFault[] {
+function testFaults({ at = DEFAULT_AT, steps }: PolicyTest, policy: CompiledPolicy): PolicyFault[] {
   const faults: PolicyFault[] = [];
   const beganMs = instantMs(at) ?? 0;
   let nowMs = beganMs;
@@ -186,7 +190,7 @@ function endingFaults({ error, result }: Pick<PolicyTestCall, "error" | "result"
 }
 
 /** Limits and units that the policy does not have. */
-function nameFaults(step: PolicyTestStep, policy: Policy): PolicyFault[] {
+function nameFaults(step: PolicyTestStep, policy: CompiledPolicy): PolicyFault[] {
   const limits = policy.limits.map(({ name }) => name);
   const faults: PolicyFault[] = [];
   const check = (keys: Keys, name: string, known: readonly string[], what: string, isKey: boolean) => {

@@ -5,7 +5,7 @@ import { type Call, CALL_WORDS, type Dimensions, mergeDimensions } from "../kern
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
@@ -49,7 +49,7 @@ export interface PolicyTestFailure {
 
 /** Runs tests of a policy, one after the other; `coverage` learns what they reach. */
 export async function runPolicyTests(
-  policy: Policy,
+  policy: CompiledPolicy,
   tests: readonly PolicyTest[],
   coverage: Coverage = new Coverage(policy),
 ): Promise<readonly PolicyTestResult[]> {
@@ -79,7 +79,7 @@ class Play {
   #decision: Decision | null = null;
   #results = 0;
 
-  constructor(policy: Policy, test: PolicyTest, coverage: Coverage) {
+  constructor(policy: CompiledPolicy, test: PolicyTest, coverage: Coverage) {
     this.#test = test;
     this.#coverage = coverage;
     this.#clock = steppedClock(instantMs(test.at ?? DEFAULT_AT) ?? 0);

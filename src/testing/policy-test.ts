@@ -2,7 +2,7 @@
 
 import { AssertionError } from "node:assert/strict";
 import { MisuseError } from "../kernel/errors.ts";
-import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
+import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { readPolicyTests } from "./policy-test-faults.ts";
 import { runPolicyTests } from "./policy-test-run.ts";
@@ -34,7 +34,7 @@ import { failureText } from "./policy-test-text.ts";
  * ```
  */
 export async function testPolicy(policy: Policy | PolicyInput, tests?: readonly PolicyTest[]): Promise<void> {
-  const known: Policy = definePolicy(policy as PolicyInput);
+  const known = compiledPolicy(policy);
   const read = readPolicyTests(tests ?? writtenPolicy(known).tests, known);
   if ("faults" in read) throw new MisuseError("invalid-option", read.faults);
   const results = await runPolicyTests(known, read.value);

@@ -10,6 +10,7 @@ import {
   AIMessage,
   type BaseMessage,
   createAgent,
+  type Runtime,
   ToolMessage,
   tool,
   toolRetryMiddleware,
@@ -447,8 +448,11 @@ describe("counts", () => {
   it("are of whom the program says", async () => {
     const PER_USER: PolicyInput["limits"][number] = { name: "per-plan", per: ["user", "plan"], quota: 1 };
     const limiter = createLimiter({ policy: { version: 1, limits: [PER_USER] }, store: memoryStore() });
-    const guard = langchainGuard<{ userId: string }>(limiter, {
-      dimensions: ({ context, configurable }) => ({ user: context.userId, plan: `${configurable?.plan}` }),
+    const guard = langchainGuard(limiter, {
+      dimensions: ({ context, configurable }: Runtime<{ userId: string }>) => ({
+        user: context.userId,
+        plan: `${configurable?.plan}`,
+      }),
     });
     const search = tool(() => "a hit", { name: "search", schema: z.object({}) });
     for (const [userId, denied] of [

@@ -5,10 +5,10 @@ import { describe, it } from "node:test";
 import { MisuseError } from "tollgate";
 import { testPolicy } from "tollgate/testing";
 import { formatFault } from "../../src/kernel/errors.ts";
-import { definePolicy } from "../../src/kernel/policy.ts";
+import { compiledPolicy } from "../../src/kernel/policy.ts";
 import { readPolicyTests, readTestFile } from "../../src/testing/policy-test-faults.ts";
 
-const policy = definePolicy({
+const policy = compiledPolicy({
   version: 1,
   limits: [
     { name: "calls-per-day", per: ["user"], window: "day", quota: 25 },

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
 import { loadPolicy, type PolicyInput } from "tollgate";
 import { type PolicyTest, type PolicyTestStep, testPolicy } from "tollgate/testing";
-import { definePolicy, writtenPolicy } from "../../src/kernel/policy.ts";
+import { compiledPolicy, writtenPolicy } from "../../src/kernel/policy.ts";
 import { Coverage } from "../../src/testing/policy-test-coverage.ts";
 import { runPolicyTests } from "../../src/testing/policy-test-run.ts";
 import { ROOT } from "../sources.ts";
@@ -241,7 +241,7 @@ describe("a test of a policy", () => {
   it("gives each test a limiter of its own, and the same answer each time", async () => {
     const failing = testOf([{ call: "search", times: 3 }]);
     const tests = [failing, testOf([{ call: "search", times: 2 }]), failing];
-    const policy = definePolicy(two);
+    const policy = compiledPolicy(two);
     const first = await runPolicyTests(policy, tests);
     assert.deepEqual(
       first.map(({ failure }) => failure?.nth?.n ?? null),
@@ -434,7 +434,7 @@ describe("a failed test of a policy", () => {
 
 describe("the coverage of policy tests", () => {
   it("names limits, quotas and overrides that no call reached", async () => {
-    const policy = definePolicy(
+    const policy = compiledPolicy(
       policyOf(
         {
           name: "mail",
@@ -470,7 +470,7 @@ describe("the coverage of policy tests", () => {
 
 describe("the sample policy", () => {
   it("has tests that pass and reach each limit", async () => {
-    const policy = loadPolicy(`${ROOT}sample-policy.yaml`);
+    const policy = compiledPolicy(loadPolicy(`${ROOT}sample-policy.yaml`));
     await testPolicy(policy);
     const coverage = new Coverage(policy);
     await runPolicyTests(policy, writtenPolicy(policy).tests as PolicyTest[], coverage);
@@ -481,7 +481,7 @@ describe("the sample policy", () => {
 describe("tests in a policy", () => {
   it("keep no policy from being used, right or wrong", () => {
     for (const tests of [[testOf([{ call: "x", expect: "denied" }])], [{ nonsense: true }], 5, null]) {
-      assert.equal(definePolicy({ ...two, tests }).limits.length, 1);
+      assert.equal(compiledPolicy({ ...two, tests }).limits.length, 1);
     }
   });
 });

@@ -1,7 +1,7 @@
 // What Envoy is told: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
 
 import type { Decision, Denied, Verdict } from "../../kernel/decision.ts";
-import type { Policy } from "../../kernel/policy.ts";
+import type { CompiledPolicy } from "../../kernel/policy.ts";
 
 /** A `RateLimitResponse`. */
 export interface Response {
@@ -57,10 +57,10 @@ export function answerOf(decisions: readonly (Decision | null)[], parts: AnswerP
   };
 }
 
-const unitsByPolicy = new WeakMap<Policy, ReadonlyMap<string, Unit>>();
+const unitsByPolicy = new WeakMap<CompiledPolicy, ReadonlyMap<string, Unit>>();
 
 /** Which unit of Envoy's a limit's window is, by its length or, where it is a calendar's, by the policy. */
-export function unitsIn(policy: Policy | null): AnswerParts["unitOf"] {
+export function unitsIn(policy: CompiledPolicy | null): AnswerParts["unitOf"] {
   const calendars = policy === null ? NONE : (unitsByPolicy.get(policy) ?? calendarsOf(policy));
   return ({ limit, windowMs }) => (windowMs === null ? calendars.get(limit) : UNITS.get(windowMs)) ?? "UNKNOWN";
 }
@@ -75,7 +75,7 @@ const UNITS = new Map<number, Unit>([
 ]);
 const CALENDAR_UNITS = { day: "DAY", week: "WEEK", month: "MONTH" } as const;
 
-function calendarsOf(policy: Policy): ReadonlyMap<string, Unit> {
+function calendarsOf(policy: CompiledPolicy): ReadonlyMap<string, Unit> {
   const units = new Map(
     policy.limits.flatMap(({ name, calendar }) =>
       calendar === null ? [] : [[name, CALENDAR_UNITS[calendar.every]] as const],

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../../kernel/address.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../../kernel/errors.ts";
-import { allotmentsOf, type Limit, type Policy } from "../../kernel/policy.ts";
+import { allotmentsOf, type Limit, type CompiledPolicy } from "../../kernel/policy.ts";
 
 /** Which descriptors are limited, and as what. */
 export interface EnvoyMapping {
@@ -132,7 +132,7 @@ const mapping = object(
  * @param policy what the calls are judged by, where it is known: a rule that it would refuse is found here
  * @throws MisuseError `invalid-option` with every fault
  */
-export function createMapper(input: EnvoyMapping, policy: Policy | null): Mapper {
+export function createMapper(input: EnvoyMapping, policy: CompiledPolicy | null): Mapper {
   // The schema library passes it over in silence: a condition would be lost.
   if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf(input, [{ keys: [], got: '"__proto__"' }]);
   const parsed = mapping.safeParse(input);
@@ -188,13 +188,17 @@ function readyEntry(source: string | EnvoyAddress) {
 }
 
 /** Of rules whose calls the policy would refuse, each time. */
-function faultsAgainst({ domains }: EnvoyMapping, policy: Policy): PartFault[] {
+function faultsAgainst({ domains }: EnvoyMapping, policy: CompiledPolicy): PartFault[] {
   return Object.entries(domains).flatMap(([domain, rules]) =>
     rules.flatMap((rule, i) => ruleFaults(rule, policy, ["domains", domain, i])),
   );
 }
 
-function ruleFaults({ tool, dimensions = {}, unit = "calls" }: EnvoyRule, policy: Policy, keys: Keys): PartFault[] {
+function ruleFaults(
+  { tool, dimensions = {}, unit = "calls" }: EnvoyRule,
+  policy: CompiledPolicy,
+  keys: Keys,
+): PartFault[] {
   const faults: PartFault[] = [];
   for (const name of Object.keys(dimensions)) {
     if (policy.dimensions.has(name)) continue;
