@@ -57,10 +57,10 @@ export function langchainGuard<
   limiter: Limiter<P, Bound>,
   options: LangchainOptions<Context, Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
 ): Middleware;
-// biome-ignore lint/suspicious/noExplicitAny: what runs are given is known where the guard is made.
-export function langchainGuard(limiter: unknown, options: LangchainOptions<any, unknown> = {}): Middleware {
+export function langchainGuard(limiter: unknown, options: Written = {}): Middleware {
   checkOptions(options);
-  const { dimensions, model, ...guardOptions } = options;
+  const { model, dimensions: _, ...guardOptions } = options;
+  const dimensions = options.dimensions as LangchainOptions["dimensions"];
   const { callOf: modelCallOf, maxWaitMs, book } = modelCalls(model ?? {});
   const runs = new Runs(() => new Guard(plainLimiter(limiter), guardOptions, PLACES));
   const whose = ({ state, runtime }: Asked): Dimensions => {
@@ -131,6 +131,9 @@ export function langchainGuard(limiter: unknown, options: LangchainOptions<any, 
   return middleware as unknown as Middleware;
 }
 
+/** Options whose `dimensions` the compiler knows where the guard is made. */
+type Written = Omit<LangchainOptions, "dimensions"> & { readonly dimensions?: unknown };
+
 /** Where a run's id stands in the state. What begins with `_` is private there. */
 const RUN = "_tollgateRun";
 
@@ -147,7 +150,7 @@ function withoutTools<Request extends { toolChoice?: unknown }>({ toolChoice: _,
   return { ...request, tools: [] };
 }
 
-function checkOptions(options: LangchainOptions<never, unknown>): void {
+function checkOptions(options: Written): void {
   checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions", "model"]);
   const { dimensions } = options;
   if (dimensions !== undefined && typeof dimensions !== "function") {
