@@ -1,0 +1,68 @@
+// What the compiler says of faults in a policy: the place of the fault, and what to do.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { it } from "node:test";
+import { ROOT } from "./sources.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+const COMPILERS = { "TypeScript 7": "typescript", "TypeScript 5.9": "typescript-5.9" } as const;
+
+/** Parts of a policy, and what is said of each; a limit has a name and `per` beside. */
+const limits: Record<string, string> = {
+  "qouta: 5": `UnknownKey<"qouta", "did you mean quota?" | "did you mean quotas?">`,
+  "quotta: 5": `UnknownKey<"quotta", "did you mean quota?" | "did you mean quotas?">`,
+  "quota: 5, zzz: 1": `UnknownKey<"zzz", "delete it, or begin its name with x-">`,
+  'quota: 5, match: ["a"]': `UnknownKey<"match", "write when: { tool: […] }">`,
+  "quota: 5, optional: true": `UnknownKey<"optional", "write onMissing: skip">`,
+  'quota: 5, ttl: "1h"': `UnknownKey<"ttl", "write resetAfterIdle or resetAfter">`,
+  'quota: 5, hold: { laese: "1m" }': "Did you mean to write 'lease'?",
+  'quota: 5, window: "1h"': `Missing<"add algorithm: fixed-window, sliding-window or token-bucket">`,
+  'quota: 5, algorithm: "fixed-window"': `Missing<"add window, such as 1h">`,
+  'quota: 5, algorithm: "streak"': `Missing<"add of: errors or of: results">`,
+  'algorithm: "concurrency"': `Missing<"add quota: how much is allotted, or unlimited">`,
+  'quota: 5, algorithm: "gcra", window: "1h"': `WrongValue<"gcra", "write token-bucket">`,
+  'quota: 5, algorithm: "leaky-bucket", window: "1h"': `WrongValue<"leaky-bucket", "write token-bucket">`,
+  'quota: 5, algorithm: "quota"': `WrongValue<"quota", "write budget">`,
+  'quota: 5, algorithm: "fixed-window", window: "1 hour"': `WrongValue<"1 hour", "write a whole number and ms, s, m, h or d, such as 1h; or day, week or month">`,
+  'quota: 5, window: "daily"': `WrongValue<"daily", "write a whole number and ms, s, m, h or d, such as 1h; or day, week or month">`,
+  'quota: 5, resetAfterIdle: "1 hour"': `WrongValue<"1 hour", "write a whole number and ms, s, m, h or d, such as 1h">`,
+  'quota: 5, resetAfterIdle: String("1h")': `WrongValue<string, "add as const, so that the compiler knows the text">`,
+  'quota: "5K"': `WrongValue<"5K", "write a whole number, or a text such as 200k, 2M, 5_000_000, or $5 for usd_micros">`,
+  'quota: 5, algorithm: "fixed-window", window: "1h", burst: 2': `KeyOfAnotherAlgorithm<"burst", "token-bucket">`,
+};
+
+for (const [name, compiler] of Object.entries(COMPILERS)) {
+  it(`${name} names the key or the value, and says what to do, each at its place`, () => {
+    const tsc = join(ROOT, "node_modules", compiler, "bin/tsc");
+    const folder = temporaryFolder();
+    const written = Object.keys(limits).map(
+      (limit) => `definePolicy({ version: 1, limits: [{ name: "a", per: ["session"], ${limit} }] });`,
+    );
+    writeFileSync(
+      join(folder, "policies.ts"),
+      `import { definePolicy } from ${JSON.stringify(join(ROOT, "src/index.ts"))};\n${written.join("\n")}\n`,
+    );
+    const compilerOptions = { typeRoots: [join(ROOT, "node_modules/@types")] };
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({ extends: join(ROOT, "tsconfig.json"), compilerOptions, include: ["policies.ts"] }),
+    );
+    const { stdout } = spawnSync(process.execPath, [tsc, "-p", folder, "--pretty", "false"], { encoding: "utf8" });
+    const said = new Map<number, string>();
+    let line = 0;
+    for (const text of stdout.split("\n")) {
+      const at = /policies\.ts\((\d+),\d+\): error/.exec(text);
+      if (at !== null) {
+        line = Number(at[1]);
+        assert.equal(said.has(line), false, `two errors: ${text}`);
+      }
+      said.set(line, `${said.get(line) ?? ""}${text}\n`);
+    }
+    for (const [n, [limit, message]] of Object.entries(limits).entries()) {
+      assert.ok(said.get(n + 2)?.includes(message), `${limit}\n${said.get(n + 2)}`);
+    }
+  });
+}
