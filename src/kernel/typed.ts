@@ -43,21 +43,16 @@ export interface PolicyLimit<Name extends string = string> {
  * The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. The compiler checks calls
  * against the policy of `definePolicy`: `typeof policy` is the argument of `Limiter`, `CallFor` and `createRemoteLimiter`.
  */
-export interface Policy<Types extends PolicyTypes = PolicyTypes> {
+export interface Policy<Types = unknown> {
   /** Names what the policy says: 32 hexadecimal digits that differ where two policies differ. */
   readonly version: string;
-  readonly limits: readonly PolicyLimit<Types["limits"]>[];
+  readonly limits: readonly PolicyLimit<Types extends PolicyTypes ? Types["limits"] : string>[];
   /** There is nothing at run time. */
   readonly [TYPES]?: Carried<Types> | undefined;
 }
 
-/**
- * Functions, so that policies of which each knows something else stay two types. Each of them is a plain `Policy`, which the
- * compiler sees as it compares each key for itself.
- */
-type Carried<Types extends PolicyTypes> = {
-  readonly [Key in keyof Types]: string extends Types["required"] ? unknown : (known: Types[Key]) => Types[Key];
-};
+/** Functions, so that policies of which each knows something else stay two types. Each is a plain `Policy`, which has no key. */
+type Carried<Types> = { readonly [Key in keyof Types]: (known: Types[Key]) => Types[Key] };
 
 type WellKnown = Exclude<(typeof DIMENSIONS)[number], "tool">;
 type Derived = (typeof DERIVED_DIMENSIONS)[number];
@@ -247,7 +242,9 @@ interface Written<Limits extends readonly unknown[], Default> extends PolicyType
 /** What is known of each policy of a union. */
 type Facts<Source> =
   Source extends Policy<infer Types>
-    ? Types
+    ? Types extends PolicyTypes
+      ? Types
+      : PolicyTypes
     : Source extends { readonly version: 1; readonly limits: infer Limits extends readonly unknown[] }
       ? Written<Limits, DefaultOf<Source>>
       : PolicyTypes;
