@@ -62,6 +62,7 @@ const layers: Record<string, Layer> = {
   },
   "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, /^src\/session-id\//] },
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
+  events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
   service: {
     files: /^src\/service\/(?!envoy)/,
     may: [
@@ -69,7 +70,7 @@ const layers: Record<string, Layer> = {
       STORE,
       /^src\/store-error\.ts$/,
       CLOCK,
-      /^src\/(limiter|policy-file|policy-warnings)\.ts$/,
+      /^src\/(events|limiter|policy-file|policy-warnings)\.ts$/,
       /^src\/service\/(?!envoy)/,
       /^node:/,
       /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|zod)$/,

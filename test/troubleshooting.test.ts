@@ -61,8 +61,8 @@ const KNOWN = [
   "charge or refund",
   "the policy file is wrong: nothing has changed", // a log line
   "policy …", // on stderr
-  "hold-limit", // an event
-  "unbookable",
+  "hold.limit_reached", // an event
+  "failover.refused",
   "READONLY", // a server's word
   "the server's disk is full", // what it means
   "counters may be evicted, and count from zero again: set maxmemory-policy to noeviction", // a setup check

@@ -6,6 +6,7 @@ import type { Cost, Dimension } from "./call.ts";
 import type { Claims } from "./claims.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
+import { digest } from "./key.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { hintForKey } from "./policy-hints.ts";
@@ -118,6 +119,8 @@ export interface Limit {
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
 export interface Policy {
+  /** Names the text or the object that it was made from: a hash of it, 32 hexadecimal digits. */
+  readonly version: string;
   readonly partition: Dimension;
   readonly limits: readonly Limit[];
   /** What a call costs that `run` made and that failed, where neither its limit nor its tool says. */
@@ -139,6 +142,9 @@ export interface Policy {
   readonly callWords: ReadonlySet<string>;
   readonly bucketWords: ReadonlySet<string>;
 }
+
+/** A policy that does not know yet what it was made from. */
+export type CompiledPolicy = Omit<Policy, "version">;
 
 /** Every allotment of a limit, the one for all others first. */
 export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
@@ -178,8 +184,15 @@ export function definePolicy(input: PolicyInput | Policy): Policy {
   return result.policy;
 }
 
-/** Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told. */
-export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
+/**
+ * Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told.
+ *
+ * @param text that the input was read from
+ */
+export function readPolicy(
+  input: unknown,
+  text?: string,
+): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(readable(input));
@@ -199,7 +212,7 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   const faults = contradictions(settled).map((fault, n) =>
     n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, settled, [])) : fault,
   );
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
+  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted, text) };
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -278,6 +291,12 @@ export function writtenPolicy(policy: Policy): PolicyInput {
 }
 
 /** Marks a policy with what it was made from, so that another installed copy knows it, too. */
-function branded(policy: Policy, input: PolicyInput): Policy {
-  return Object.freeze(Object.defineProperty(policy, POLICY, { value: input }));
+function branded(compiled: CompiledPolicy, input: PolicyInput, text: string | undefined): Policy {
+  let version: string | undefined;
+  const getVersion = () => (version ??= digest(text ?? JSON.stringify(input)));
+  const policy = Object.defineProperties(compiled, {
+    [POLICY]: { value: input },
+    version: { get: getVersion, enumerable: true },
+  });
+  return Object.freeze(policy as Policy);
 }

@@ -8,8 +8,8 @@ import { type SetupCheck, type Store, StoreError } from "../store.ts";
 
 /** What it reports. */
 export type SetupEvent =
-  | { readonly type: "store-setup"; readonly check: SetupCheck }
-  | { readonly type: "store-error"; readonly error: unknown };
+  | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
+  | { readonly type: "store.check_failed"; readonly error: unknown };
 
 /** When it asks a store that no call has asked yet, and how long it waits after a failure: twice as long each time. */
 const FIRST_MS = 100;
@@ -73,7 +73,7 @@ export class SetupWatch {
     } catch (error) {
       if (isOld()) return;
       if (StoreError.isInstance(error) && error.transient) this.#later();
-      else this.#say(UNREAD, reasonOf(error), { type: "store-error", error });
+      else this.#say(UNREAD, reasonOf(error), { type: "store.check_failed", error });
     }
   }
 
@@ -86,7 +86,7 @@ export class SetupWatch {
 
   #found(check: SetupCheck): void {
     if (check.problem === null) this.#told.delete(check.name);
-    else this.#say(check.name, `${check.value}: ${check.problem}`, { type: "store-setup", check });
+    else this.#say(check.name, `${check.value}: ${check.problem}`, { type: "store.misconfigured", check });
   }
 
   #say(name: string, text: string, event: SetupEvent): void {

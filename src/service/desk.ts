@@ -48,7 +48,7 @@ import { isOwned, scopedBucket, scopedCall, shownUsages, type Tenancy, tenancyOf
 export interface PolicyInForce {
   readonly policy: Policy;
   readonly source: string;
-  /** Names the source: its hash. */
+  /** The policy's, which names what it was made from. */
   readonly version: string;
 }
 

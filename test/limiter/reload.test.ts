@@ -29,7 +29,7 @@ describe("reload", () => {
     await bound.consume({ tool: "x" });
     limiter.reload(policyOf(5, { algorithm: "fixed-window", window: "1h" }));
     assert.equal((await bound.consume({ tool: "x" })).verdicts[0]?.remaining, 3);
-    assert.deepEqual(events, [{ type: "policy-reload", restarted: [] }]);
+    assert.deepEqual(events, [{ type: "policy.reloaded", restarted: [] }]);
   });
 
   it("says which limits count from zero", async () => {
@@ -37,7 +37,7 @@ describe("reload", () => {
     await limiter.consume(call);
     limiter.reload(policyOf(5, { algorithm: "token-bucket", window: "1h" }));
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
-    assert.deepEqual(events, [{ type: "policy-reload", restarted: ["calls"] }]);
+    assert.deepEqual(events, [{ type: "policy.reloaded", restarted: ["calls"] }]);
     limiter.reload(policyOf(5, { per: ["session", "tool"] }));
     limiter.reload(policyOf(5, { quota: "unlimited" }));
     assert.deepEqual(

@@ -185,7 +185,7 @@ describe("a limiter that is reloaded while its store is unreachable", () => {
           policy: FIRST,
           store: remote,
           failover: { deadlineMs: 5_000 },
-          onEvent: ({ type }) => type === "store-back" && back.resolve(),
+          onEvent: ({ type }) => type === "store.recovered" && back.resolve(),
         }) as Limiter;
         const other = memoryStore();
         let policy = FIRST;

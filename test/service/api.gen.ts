@@ -1455,7 +1455,7 @@ export interface operations {
     listenToEvents: {
         parameters: {
             query?: {
-                /** @description Some of call.allowed, call.denied, store-away, store-back, policy-reload, with commas. Default: all. */
+                /** @description Some of call.allowed, call.denied, store.unreachable, store.recovered, policy.reloaded, with commas. Default: all. */
                 types?: string;
             };
             header?: never;

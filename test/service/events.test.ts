@@ -77,14 +77,14 @@ describe("events", () => {
 
   it("tell what was asked for alone", async () => {
     const server = await served();
-    const denials = await Listener.open(server, "?types=call.denied,policy-reload");
+    const denials = await Listener.open(server, "?types=call.denied,policy.reloaded");
     await server.post("/v1/consume", { call: { tool: "search", session: "s1" } });
     await server.post("/v1/consume", { call: { tool: "search", session: "s1", cost: { calls: 6 } } });
     server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"));
     const told = await denials.until(2);
     assert.deepEqual(told, [
       { event: "call.denied", data: told[0]?.data },
-      { event: "policy-reload", data: { restarted: [] } },
+      { event: "policy.reloaded", data: { restarted: [] } },
     ]);
     denials.close();
     const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");
@@ -106,7 +106,7 @@ describe("events", () => {
     const everything = await all.until(3);
     assert.deepEqual(
       everything.map(({ event, data }) => data.dimensions?.session ?? event),
-      ["globex/s1", "acme/s1", "policy-reload"],
+      ["globex/s1", "acme/s1", "policy.reloaded"],
     );
     await mine.until(1);
     await sleep(50);
