@@ -35,7 +35,7 @@ export const EVENTS = {
   },
   "store.recovered": {
     when: "The store decides again",
-    advice: "nothing; where `dropped` is above 0, so many requests could not be booked",
+    advice: "nothing; see `dropped`",
     fields: {
       awayMs: "how long it was away",
       booked: "requests that were booked afterwards",
@@ -83,7 +83,7 @@ export const EVENTS = {
   "hold.lost": {
     when: "A hold of `run` could not be extended, and others may take what it held; the function goes on",
     advice: "a longer `lease`; look for a blocked event loop",
-    fields: { call: CALL, holdId: HOLD_ID, error: "what was thrown; `null`: the hold had expired" },
+    fields: { call: CALL, holdId: HOLD_ID, error: "what was thrown, or `null` when the hold had expired" },
     stream: null,
     log: { level: "warn", message: "a hold could not be extended" },
   },
@@ -112,7 +112,7 @@ export const EVENTS = {
     fields: {
       call: CALL,
       holdId: HOLD_ID,
-      unit: "of the figure; `null`: the usage as a whole is wrong",
+      unit: "of the figure, or `null` when the usage as a whole is wrong",
       expected: "what was expected",
       got: "what was found",
     },
@@ -140,7 +140,7 @@ export const EVENTS = {
     fields: {
       limit: "its name",
       dimensions: "whose bucket it is",
-      quota: "the quota that holds instead; `null`: unlimited",
+      quota: "the quota that holds instead (`null`: unlimited)",
       failures: "failed questions about this limit since the last such event",
       error: "what was thrown",
     },
@@ -149,8 +149,8 @@ export const EVENTS = {
   },
   "policy.reloaded": {
     when: "Another policy is in force",
-    advice: "nothing; `restarted` limits count from zero, because their algorithm is another one",
-    fields: { version: "names the policy: a hash of its text", restarted: "the names of those limits" },
+    advice: "nothing; limits in `restarted` count from zero, because their algorithm is another one",
+    fields: { version: "names the policy (a hash of its text)", restarted: "names of limits" },
     stream: ["version", "restarted"],
     log: { level: "info", message: "another policy is in force" },
   },

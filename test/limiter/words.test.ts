@@ -289,7 +289,6 @@ describe("grant", () => {
       [
         ["bucket.granted", null],
         ["bucket.revoked", "a mistake"],
-        ["bucket.revoked", null],
         ["bucket.granted", null],
       ],
     );

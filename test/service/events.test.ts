@@ -82,9 +82,10 @@ describe("events", () => {
     await server.post("/v1/consume", { call: { tool: "search", session: "s1", cost: { calls: 6 } } });
     server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"));
     const told = await denials.until(2);
+    const { version } = (await server.ask("GET", "/v1/policy")).json;
     assert.deepEqual(told, [
       { event: "call.denied", data: told[0]?.data },
-      { event: "policy.reloaded", data: { restarted: [] } },
+      { event: "policy.reloaded", data: { version, restarted: [] } },
     ]);
     denials.close();
     const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");
