@@ -123,7 +123,10 @@ const layers: Record<string, Layer> = {
       [/\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bMath\.random\b/, "policy tests run in virtual time alone"],
     ],
   },
-  root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
+  root: {
+    files: /^src\/index\.ts$/,
+    may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-warnings|policy-watch)\.ts$/],
+  },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };
 

@@ -222,7 +222,7 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
 }
 
 function definedPolicy(policy: Policy) {
-  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(writtenPolicy(policy)) };
+  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(policy) };
 }
 
 function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
