@@ -27,7 +27,10 @@ export const MAX_WARNINGS = 100;
  * const [warning] = policyWarnings({
  *   version: 1,
  *   tools: { search: {} },
- *   limits: [{ name: "searches", per: ["session"], when: { tool: "serach" }, quota: 5 }],
+ *   limits: [
+ *     { name: "searches", per: ["session"], when: { tool: "serach" }, quota: 5 },
+ *     { name: "calls", per: ["user"], quota: 50 },
+ *   ],
  * });
  * console.log(warning?.path, warning?.hint); // limits[0].when.tool Did you mean "search"?
  * ```
