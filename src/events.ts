@@ -11,9 +11,9 @@ type FieldsOf<Type extends LimiterEvent["type"]> = Exclude<keyof EventOf<Type> &
 export interface EventKind<Field extends string = string> {
   readonly when: string;
   readonly advice: string;
-  /** What it says beside its type. */
+  /** Its fields beside `type`. */
   readonly fields: { readonly [Name in Field]: string };
-  /** What a server-sent event says of it; `null` where there is none. */
+  /** The fields of its server-sent event; `null` where there is none. */
   readonly stream: readonly string[] | null;
   /** The line of the service's log; `null` where there is none. */
   readonly log: { readonly level: "info" | "warn" | "error"; readonly message: string } | null;
@@ -24,7 +24,7 @@ const HOLD_ID = "its hold";
 const USAGE = "how the bucket stands now";
 const REASON = "what was given as the reason, else `null`";
 
-/** What a limiter says to `onEvent`. */
+/** What `onEvent` gets. */
 export const EVENTS = {
   "store.unreachable": {
     when: "The store does not answer as it should; from now on this instance decides by itself",
@@ -46,7 +46,7 @@ export const EVENTS = {
     log: { level: "info", message: "the store has recovered" },
   },
   "store.misconfigured": {
-    when: "The store is set up so that it may break a promise; said once, and again when it changes",
+    when: "The store is set up so that it may break a promise; emitted once, and again when that changes",
     advice: "see the text of `check.problem` under [the store](troubleshooting.md#the-store)",
     fields: { check: "`name`, `value`, `problem`" },
     stream: ["name", "value", "problem"],
@@ -155,7 +155,7 @@ export const EVENTS = {
     log: { level: "info", message: "another policy is in force" },
   },
   "policy.differs": {
-    when: "The policy that a client has for outages is not the service's; said once until the client is reloaded",
+    when: "The policy that a client has for outages is not the service's; emitted once until the client is reloaded",
     advice: "give the client the service's policy",
     fields: {},
     stream: null,
@@ -169,7 +169,7 @@ export const EVENTS = {
     log: null,
   },
   "bucket.granted": {
-    when: "Units were granted to a bucket; said also when the id had been granted before",
+    when: "Units were granted to a bucket; emitted also when the id had been granted before",
     advice: "nothing",
     fields: { grant: "`id`, `units`, `durationMs`", after: USAGE, reason: REASON },
     stream: ["grant", "after", "reason"],
@@ -212,7 +212,7 @@ export type LoggedType = {
   [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type]["log"] extends null ? never : Type;
 }[keyof typeof EVENTS];
 
-/** What a server-sent event says of an event. */
+/** The data of a server-sent event. */
 export type StreamedOf<Type extends StreamedType> = {
   readonly [Name in NonNullable<(typeof EVENTS)[Type]["stream"]>[number]]: unknown;
 };

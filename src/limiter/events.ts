@@ -22,7 +22,7 @@ export type LimiterEvent =
   /** More instances share these limits than they have units: while the store is away, some have no share. */
   | { readonly type: "failover.no_share"; readonly instances: number; readonly limits: readonly string[] };
 
-/** What befell a hold. */
+/** Events of a hold, and of the usage of a call. */
 export type HoldEvent =
   /**
    * A hold of `run` could not be extended (`error` is `null`: it had expired), and others may take what it held. The
@@ -45,7 +45,7 @@ export type HoldEvent =
    */
   | ({ readonly type: "usage.unusable"; readonly call: Call; readonly holdId: string } & UnusableUsage);
 
-/** What befell the outcome of a call. */
+/** Events of the outcome of a call. */
 export type OutcomeEvent =
   /** What came of a call that `run` made could not be reported. */
   | { readonly type: "outcome.unreported"; readonly call: Call; readonly error: unknown }
@@ -55,7 +55,7 @@ export type OutcomeEvent =
    */
   | { readonly type: "outcome.unusable"; readonly call: Call; readonly error: unknown };
 
-/** What befell the policy. */
+/** Events of the policy. */
 export type PolicyEvent =
   /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
   | { readonly type: "policy.reloaded"; readonly version: string; readonly restarted: readonly string[] }
@@ -71,7 +71,7 @@ export type BucketEvent =
       readonly after: BucketUsage;
       readonly reason: string | null;
     }
-  /** Units were granted. Said also when the id had been granted before. */
+  /** Units were granted. Emitted also when the id had been granted before. */
   | {
       readonly type: "bucket.granted";
       readonly grant: Grant;

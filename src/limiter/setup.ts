@@ -6,9 +6,11 @@ import { monotonicClock, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { type SetupCheck, type Store, StoreError } from "../store.ts";
 
-/** What it reports. */
+/** What it reports: each once, and again when it changes. */
 export type SetupEvent =
+  /** The store is set up so that it may break a promise. */
   | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
+  /** How the store is set up cannot be read, and not because it is unreachable. */
   | { readonly type: "store.check_failed"; readonly error: unknown };
 
 /** When it asks a store that no call has asked yet, and how long it waits after a failure: twice as long each time. */

@@ -1,5 +1,5 @@
-// What a server-sent event says of an event of the limiter. Who is bound to tenants is told of their own buckets alone, in their
-// own names, and not the reasons of administrators.
+// What a server-sent event says of an event of the limiter. A key that is bound to tenants gets their own buckets alone, in their
+// own names, and without the reasons of administrators.
 
 import { EVENTS, type EventOf, type StreamedOf, type StreamedType } from "../events.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
@@ -8,7 +8,7 @@ import type { LimiterEvent } from "../limiter.ts";
 import { codeOf } from "./event-log.ts";
 import { ownerOf, shownNames } from "./tenants.ts";
 
-/** Longest value of a dimension that is told. */
+/** Longest value of a dimension that is sent. */
 const MAX_VALUE = 200;
 
 const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => StreamedOf<Type> } = {
@@ -17,21 +17,21 @@ const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => Streame
   "store.misconfigured": ({ check: { name, value, problem } }) => ({ name, value, problem }),
   "store.check_failed": ({ error }) => ({ code: codeOf(error) }),
   "policy.reloaded": ({ version, restarted }) => ({ version, restarted }),
-  "bucket.reset": ({ before, after, reason }) => ({ before: told(before), after: told(after), reason }),
+  "bucket.reset": ({ before, after, reason }) => ({ before: withoutArgs(before), after: withoutArgs(after), reason }),
   "bucket.granted": ({ grant: { id, units, durationMs }, after, reason }) => {
-    return { grant: { id, units, durationMs }, after: told(after), reason };
+    return { grant: { id, units, durationMs }, after: withoutArgs(after), reason };
   },
-  "bucket.revoked": ({ id, after, reason }) => ({ id, after: told(after), reason }),
+  "bucket.revoked": ({ id, after, reason }) => ({ id, after: withoutArgs(after), reason }),
 };
 
-/** What those are told who see everything; `null`: nothing. */
+/** The data for a key of no tenant; `null` where the event is not sent. */
 export function dataOf(event: LimiterEvent): object | null {
   if (EVENTS[event.type].stream === null) return null;
   const of = DATA[event.type as StreamedType] as (event: LimiterEvent) => object;
   return of(event);
 }
 
-/** What those are told who are bound to some tenants; `null`: nothing. */
+/** The data for a key that is bound to these tenants; `null` where the event is not sent to it. */
 export function dataFor(tenants: readonly string[], policy: Policy, event: LimiterEvent): object | null {
   if (!("after" in event)) return null;
   const owner = ownerOf(policy, tenants, event.after);
@@ -44,13 +44,13 @@ export function dataFor(tenants: readonly string[], policy: Policy, event: Limit
   return data;
 }
 
-/** Values of dimensions as listeners are told them. */
+/** Dimensions as listeners get them. */
 export function shortened(dimensions: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, value.slice(0, MAX_VALUE)]));
 }
 
-/** A bucket without what its calls have as arguments. */
-function told(usage: BucketUsage): BucketUsage {
+/** A bucket as listeners get it: without arguments of calls. */
+function withoutArgs(usage: BucketUsage): BucketUsage {
   const { args: _, ...dimensions } = usage.dimensions;
   return { ...usage, dimensions: shortened(dimensions) };
 }

@@ -39,7 +39,7 @@ function failure(error: unknown): object {
   return { code: codeOf(error), problem: reasonOf(error) };
 }
 
-/** The code of an error of Tollgate's; any other of a store is that it cannot be had. */
+/** The code of an error of Tollgate's; `unavailable` for any other error of a store. */
 export function codeOf(error: unknown): string {
   return StoreError.isInstance(error) || MisuseError.isInstance(error) ? error.code : "unavailable";
 }

@@ -88,7 +88,7 @@ export class Events {
     }
   }
 
-  /** Something befell the store, the policy or a bucket. Of these a tenant is told of its own buckets alone. */
+  /** The limiter has emitted an event. Of these a key that is bound to tenants gets those of its own buckets alone. */
   happened(event: LimiterEvent): void {
     if (this.#listeners.size === 0) return;
     const data = dataOf(event);

@@ -1,4 +1,4 @@
-// What the log of the service and its listeners are told of each event.
+// What the log of the service and its listeners get of each event.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -102,7 +102,7 @@ describe("listeners", () => {
     ],
   });
 
-  it("who see everything are told what the table says, without arguments", () => {
+  it("get what the table says, without arguments", () => {
     for (const [name, { stream }] of Object.entries<EventKind>(EVENTS)) {
       const data = dataOf(SAMPLES[name as LimiterEvent["type"]]);
       assert.deepEqual(data && Object.keys(data).toSorted(), stream?.toSorted() ?? null, name);
@@ -112,7 +112,7 @@ describe("listeners", () => {
     assert.deepEqual(data.after.dimensions, { tool: "x".repeat(200) });
   });
 
-  it("who are bound to tenants are told of their own buckets alone, in their own names, without reasons", () => {
+  it("with a key of some tenants get their own buckets alone, in their own names, without reasons", () => {
     const reset = (dimensions: Record<string, string>, limit: string) => {
       const usage = bucket(dimensions, limit);
       const event = { type: "bucket.reset", before: usage, after: usage, reason: "a ticket" } as const;
