@@ -150,7 +150,7 @@ export const EVENTS = {
   "policy.reloaded": {
     when: "Another policy is in force",
     advice: "nothing; limits in `restarted` count from zero, because their algorithm is another one",
-    fields: { version: "names the policy (a hash of its text)", restarted: "names of limits" },
+    fields: { version: "names what the policy says", restarted: "names of limits" },
     stream: ["version", "restarted"],
     log: { level: "info", message: "another policy is in force" },
   },

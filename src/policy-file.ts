@@ -45,7 +45,7 @@ export function readPolicyText(
     throw new MisuseError("invalid-policy", { path: source, expected: "a text in YAML or JSON", got: formatGot(text) });
   }
   const { value, at } = readYaml(text, source, "invalid-policy");
-  const result = readPolicy(value, text);
+  const result = readPolicy(value);
   if ("policy" in result) {
     const { policy } = result;
     const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });

@@ -6,8 +6,9 @@ import { claimsUpTo } from "./claims.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { entryFinder, isGlob } from "./glob.ts";
+import { digest } from "./key.ts";
 import { isSayable } from "./message.ts";
-import type { Allotment, CompiledPolicy, Limit, Tool } from "./policy.ts";
+import type { Allotment, Limit, Policy, Tool } from "./policy.ts";
 import type { OverrideInput, QuotaFromCallInput, QuotaInput, ToolInput, WhenInput } from "./policy-input.ts";
 import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";
@@ -15,13 +16,14 @@ import { parseQuantity } from "./quantity.ts";
 import { callMatcher, excludedBy, firstMatcher, patternsOf, valueMatcher } from "./selector.ts";
 
 /** The policy that a correct input says. */
-export function compilePolicy(input: ParsedPolicy): CompiledPolicy {
+export function compilePolicy(input: ParsedPolicy): Policy {
   const limits = input.limits.map(compileLimit);
   const named = input.limits.flatMap(({ quotas }) => Object.keys(quotas?.tool ?? {}));
   const tools = Object.entries(input.tools ?? {}).map(([name, tool]) => [name, compileTool(tool)] as const);
   const whole = tools.map(([name]) => name).filter((name) => !isGlob(name));
   const dimensions = dimensionsOf(input);
   return {
+    version: digest({ ...input, tests: undefined }),
     partition: input.partition ?? "session",
     limits,
     onError: input.onError ?? "charge",

@@ -6,7 +6,6 @@ import type { Cost, Dimension } from "./call.ts";
 import type { Claims } from "./claims.ts";
 import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
-import { digest } from "./key.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
 import { hintForKey } from "./policy-hints.ts";
@@ -119,7 +118,7 @@ export interface Limit {
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
 export interface Policy {
-  /** Names the text or the object that it was made from: a hash of it, 32 hexadecimal digits. */
+  /** Names what the policy says: 32 hexadecimal digits that differ where two policies differ. */
   readonly version: string;
   readonly partition: Dimension;
   readonly limits: readonly Limit[];
@@ -142,9 +141,6 @@ export interface Policy {
   readonly callWords: ReadonlySet<string>;
   readonly bucketWords: ReadonlySet<string>;
 }
-
-/** A policy that does not know yet what it was made from. */
-export type CompiledPolicy = Omit<Policy, "version">;
 
 /** Every allotment of a limit, the one for all others first. */
 export function allotmentsOf({ allotment, quotas, overrides }: Limit): Allotment[] {
@@ -184,15 +180,8 @@ export function definePolicy(input: PolicyInput | Policy): Policy {
   return result.policy;
 }
 
-/**
- * Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told.
- *
- * @param text that the input was read from
- */
-export function readPolicy(
-  input: unknown,
-  text?: string,
-): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
+/** Checks a policy; unlike `definePolicy` it returns what is wrong, so that a file's lines can be told. */
+export function readPolicy(input: unknown): { readonly policy: Policy } | { readonly faults: readonly PolicyFault[] } {
   const reserved = isObject(input) ? reservedKeys({ ...input, tests: undefined }, []) : [];
   if (reserved.length > 0) return { faults: reserved };
   const parsed = policySchema.safeParse(readable(input));
@@ -212,7 +201,7 @@ export function readPolicy(
   const faults = contradictions(settled).map((fault, n) =>
     n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, settled, [])) : fault,
   );
-  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted, text) };
+  return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -291,12 +280,6 @@ export function writtenPolicy(policy: Policy): PolicyInput {
 }
 
 /** Marks a policy with what it was made from, so that another installed copy knows it, too. */
-function branded(compiled: CompiledPolicy, input: PolicyInput, text: string | undefined): Policy {
-  let version: string | undefined;
-  const getVersion = () => (version ??= digest(text ?? JSON.stringify(input)));
-  const policy = Object.defineProperties(compiled, {
-    [POLICY]: { value: input },
-    version: { get: getVersion, enumerable: true },
-  });
-  return Object.freeze(policy as Policy);
+function branded(policy: Policy, input: PolicyInput): Policy {
+  return Object.freeze(Object.defineProperty(policy, POLICY, { value: input }));
 }

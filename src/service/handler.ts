@@ -1,6 +1,7 @@
 // The service as a function from a request to its answer: the limiter, who may ask it, and what is told of it. It listens
 // nowhere (node.ts does).
 
+import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
 import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
@@ -233,7 +234,8 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
 }
 
 function asWritten(policy: Policy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  return { policy, source, version: policy.version };
+  const etag = createHash("sha256").update(source).digest("hex").slice(0, 32);
+  return { policy, source, version: policy.version, etag };
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */

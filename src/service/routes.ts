@@ -173,7 +173,7 @@ const READING: readonly Route[] = [
     path: "/v1/policy",
     operationId: "getPolicy",
     scope: "read",
-    summary: "The policy as it was written; its version is the ETag",
+    summary: "The policy as it was written, and its version; the ETag names the text",
     response: schemas.policyAnswerSchema,
     run: answerPolicy,
   },
@@ -272,7 +272,7 @@ function documentText(): string {
 function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
   const { source, version } = inForce;
-  const etag = `"${version}"`;
+  const etag = `"${inForce.etag}"`;
   const headers = { etag, "cache-control": "no-cache" };
   const known =
     request.headers
