@@ -262,7 +262,7 @@ function costsIn(step: PolicyTestStep): (readonly [keys: Keys, costs: object])[]
 function amountFault(keys: Keys, amount: unknown, unit: string): PolicyFault | null {
   if (typeof amount !== "string" || amount === "unlimited") return null;
   if (isMoneyText(amount) && unit !== MONEY_UNIT)
-    return policyFault(keys, `an amount of ${unit}, without $, which is for ${MONEY_UNIT}`, formatGot(amount));
+    return policyFault(keys, `an amount of ${unit}, without $, which is for usd_micros`, formatGot(amount));
   if (DURATION_PATTERN.test(amount) && unit !== "ms")
     return policyFault(
       keys,
