@@ -117,18 +117,20 @@ describe("readPolicy", () => {
       { name: "c", per: [], quota: 1, window: "day", timezone: "Mars/Base" },
       { name: "d", per: ["user", "user"], quota: 1, window: "week", anchorDay: 9 },
       5,
-      { name: "f", per: [], quota: 1 },
+      { name: "f", per: [], quota: "$1", window: "day", timezone: "Mars/Base" },
     ];
     const result = readPolicy({ version: 1, limits });
     assert.deepEqual("faults" in result && result.faults.map(({ path }) => path), [
       "limits[0].colour",
       "limits[2].timezone",
       "limits[4]",
+      "limits[5].timezone",
       "limits[1].quota",
       "limits[3].per",
       "limits[3].anchorDay",
+      "limits[5].quota",
     ]);
-    assert.equal("faults" in result && result.faults[3]?.hint, 'Write "unit: usd_micros, quota: $5".');
+    assert.equal("faults" in result && result.faults[4]?.hint, 'Write "unit: usd_micros, quota: $5".');
     const none = readPolicy({ version: 2, limits: "none" });
     assert.deepEqual("faults" in none && none.faults.map(({ path }) => path), ["version", "limits"]);
   });

@@ -26,7 +26,7 @@ const POLICY = Symbol.for("tollgate.policy");
 /** Of `limits[0].overrides[0].when.tool[0]`; no accepted policy is deeper. */
 const MAX_DEPTH = 6;
 
-/** Most faults, and most unknown keys of one object, for which a hint is looked for. */
+/** Most faults, and most unknown keys of one object, for which a hint is looked for; most limits that are looked at again. */
 const MAX_HINTS = 100;
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
@@ -202,19 +202,20 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
   return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
 }
 
-/** What contradicts itself in limits that have no other fault, so that one look finds all. */
+/** What contradicts itself in the right parts of limits, beside the faults of others: one look finds all. */
 function contradictionsBeside(faults: readonly PolicyFault[], input: unknown): PolicyFault[] {
-  const limits = isObject(input) && Array.isArray(input.limits) ? input.limits : [];
-  const wrong = new Set(faults.flatMap(({ keys }) => (keys[0] === "limits" ? (keys[1] ?? "limits") : [])));
-  if (wrong.has("limits")) return [];
-  return limits.flatMap((limit, i) => {
-    const parsed = wrong.has(i) ? null : policySchema.safeParse(readable({ version: 1, limits: [limit] }));
-    if (parsed?.success !== true) return [];
-    return contradictions({ ...parsed.data, limits: settledLimits(parsed.data) }).map((fault) => {
-      const keys = ["limits", i, ...fault.keys.slice(2)];
-      return hinted(policyFault(keys, fault.expected, fault.got), hintForValue(keys, input, []));
-    });
+  const limits = isObject(input) && Array.isArray(input.limits) ? input.limits.slice(0, MAX_HINTS) : [];
+  const found = limits.flatMap((limit, i) => {
+    const wrong = new Set(faults.flatMap(({ keys }) => (keys[0] === "limits" && keys[1] === i ? keys[2] : [])));
+    const right = isObject(limit) && Object.fromEntries(Object.entries(limit).filter(([key]) => !wrong.has(key)));
+    const parsed = policySchema.safeParse(readable({ version: 1, limits: [right] }));
+    if (!parsed.success) return [];
+    const settled = { ...parsed.data, limits: settledLimits(parsed.data) };
+    return contradictions(settled).map(({ keys, expected, got }) =>
+      policyFault(["limits", i, ...keys.slice(2)], expected, got),
+    );
   });
+  return found.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
