@@ -51,6 +51,15 @@ const SHARE = "a share above 0 to 1, or never";
 const MAX_PATTERNS = 1_000;
 const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
+function isTimezone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 // Whatever the pattern lets through is one of these texts.
 const duration = z
   .string({ error: DURATION })
@@ -187,7 +196,10 @@ const shared = {
     .optional()
     .describe("What a model is told before this limit denies."),
 };
-const timezone = text(/^.{1,64}$/s, TIMEZONE)
+const timezone = z
+  .string({ error: TIMEZONE })
+  .regex(/^.{1,64}$/s, { error: TIMEZONE, abort: true })
+  .refine(isTimezone, { error: TIMEZONE })
   .optional()
   .describe("Of windows that are a day, week or month: the zone. Default: UTC.");
 

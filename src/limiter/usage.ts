@@ -14,11 +14,11 @@ export interface AddUsageOptions {
   readonly partial?: boolean | undefined;
   /** Whether units that no limit of the policy counts are skipped without an event. Default `false`. */
   readonly skipUnknown?: boolean | undefined;
-  /** Why the usage is partial, for the event `usage-unusable`: what was expected and what was found. */
+  /** Why the usage is partial, for the event `usage.unusable`: what was expected and what was found. */
   readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
 }
 
-/** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage-unusable`. */
+/** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage.unusable`. */
 export type AddUsage<Unit extends string = string> = {
   // As a method it also fits where one for any unit is expected.
   addUsage(usage: Cost<Unit>, options?: AddUsageOptions): void;
