@@ -17,6 +17,7 @@ import type { KnownCalls } from "./known-calls.ts";
 import type { QuotaEvent, Quotas } from "./quotas.ts";
 import type { SetupEvent, SetupWatch } from "./setup.ts";
 import type { SlotRows } from "./slots.ts";
+import type { DecisionListener, TelemetryHooks } from "./telemetry.ts";
 import type { UnusableUsage } from "./usage.ts";
 
 /** What a limiter says beside its decisions. */
@@ -109,8 +110,10 @@ export interface Shared {
   readonly recovered: (withinMs: number) => Promise<unknown>;
   /** The numbers of limits, as of now. */
   readonly calendar: CalendarSpecs;
-  readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
+  readonly onDecision: DecisionListener | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  /** What measures the limiter. */
+  readonly hooks: TelemetryHooks | null;
   /** By which calls wait and holds of `run` are extended: the store's where a test gives it one. */
   readonly clock: Clock;
   /** Whether `clock` is the one that the store decides by, so that its instants can be compared. */

@@ -1,62 +1,94 @@
-// What is counted of the service itself, as Prometheus text. Labels are the service's own words and the policy's names of
-// limits, so that their number is bounded.
+// What is counted of the service and of its limiter, as Prometheus text.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Decision } from "../kernel/decision.ts";
+import type { Telemetry } from "../limiter.ts";
+import { Recorder } from "../metrics/recorder.ts";
+import { type Exporter, Family, type Series, type Value } from "../metrics/series.ts";
+import { type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
+import { VERSION } from "../version.ts";
 
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+/** Exports metrics to Prometheus. */
+class Prometheus implements Exporter {
+  readonly registry = new Registry();
+  readonly #made = new Map<Metric, (labels: Record<string, string>) => Series>();
+
+  /** OpenTelemetry's own labels are left out: what they tell apart is one series here. */
+  series(metric: Metric, values: readonly Value[]): Series {
+    let made = this.#made.get(metric);
+    if (made === undefined) {
+      made = this.#make(metric);
+      this.#made.set(metric, made);
+    }
+    const labels: Record<string, string> = {};
+    for (const [i, label] of metric.labels.entries()) {
+      const value = values[i] ?? null;
+      if (value !== null) labels[label] = String(value);
+    }
+    return made(labels);
+  }
+
+  #make(metric: Metric): (labels: Record<string, string>) => Series {
+    const { kind, bounds } = metric;
+    const config = configOf(metric, this.registry);
+    if (kind === "counter") {
+      const counter = new Counter(config);
+      return (labels) => {
+        const child = counter.labels(labels);
+        return { put: (value) => child.inc(value) };
+      };
+    }
+    if (kind === "gauge") {
+      const gauge = new Gauge(config);
+      return (labels) => {
+        const child = gauge.labels(labels);
+        return { put: (value) => child.set(value) };
+      };
+    }
+    const histogram = new Histogram({ ...config, buckets: [...bounds] });
+    return (labels) => {
+      const child = histogram.labels(labels);
+      return { put: (value) => child.observe(value) };
+    };
+  }
+}
+
+function configOf(metric: Metric, registry: Registry) {
+  const { labels, description } = metric;
+  return { name: prometheusName(metric), help: description, labelNames: [...labels], registers: [registry] };
+}
+
+const REJECTED = ["connections", "malformed", "slow-listener"] as const;
+const RELOADED = ["applied", "refused"] as const;
 
 /** The numbers of one service. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #decisions;
-  readonly #denials;
-  readonly #requests;
-  readonly #durations;
-  readonly #refusals;
-  readonly #inFlight;
-  readonly #listeners;
-  readonly #storeAway;
-  readonly #reloads;
-  readonly #byRequest = new Map<string, (seconds: number) => void>();
-  readonly #byDecision: { inc(): void }[];
+  /** For the service's limiter. */
+  readonly telemetry: Telemetry;
+  readonly #registry: Registry;
+  readonly #requests: Family;
+  readonly #durations: Family;
+  readonly #rejected: Family;
+  readonly #reloads: Family;
+  readonly #inFlight: Series;
+  readonly #listeners: Series;
+  readonly #policy: Gauge<string>;
 
   constructor() {
-    const registers = [this.#registry];
-    const of = (name: string, help: string) => ({ name: `tollgate_${name}`, help, registers });
-    this.#decisions = new Counter({
-      ...of("decisions_total", "Decisions, also of items of batches."),
-      labelNames: ["allowed", "degraded", "replayed"] as const,
-    });
-    this.#denials = new Counter({
-      ...of("denials_total", "Denials by each limit that denied."),
-      labelNames: ["limit"] as const,
-    });
-    this.#requests = new Counter({
-      ...of("requests_total", "Requests by route and status."),
-      labelNames: ["route", "status"] as const,
-    });
-    this.#durations = new Histogram({
-      ...of("request_seconds", "From the whole header to the answer."),
-      labelNames: ["route"] as const,
-      buckets: SECONDS,
-    });
-    this.#refusals = new Counter({
-      ...of("refusals_total", "What was refused before it came to a route."),
-      labelNames: ["why"] as const,
-    });
-    this.#inFlight = new Gauge(of("requests_in_flight", "Requests under way."));
-    this.#listeners = new Gauge(of("event_listeners", "Listeners to events."));
-    this.#storeAway = new Gauge(of("store_away", "1 while this instance decides without the store."));
-    this.#reloads = new Counter({
-      ...of("policy_reloads_total", "Policies that were taken, or refused."),
-      labelNames: ["taken"] as const,
-    });
-    const words = ["false", "true"];
-    this.#byDecision = Array.from({ length: 8 }, (_, i) => {
-      const [allowed = "", degraded = "", replayed = ""] = [i & 1, (i >> 1) & 1, i >> 2].map((bit) => words[bit]);
-      return this.#decisions.labels({ allowed, degraded, replayed });
-    });
+    const exporter = new Prometheus();
+    const family = (name: keyof typeof SERVICE_METRICS) => new Family(exporter, SERVICE_METRICS[name]);
+    this.#registry = exporter.registry;
+    this.telemetry = { observe: (policy) => new Recorder(exporter, policy) };
+    this.#requests = family("requests");
+    this.#durations = family("requestDuration");
+    this.#rejected = family("rejected");
+    this.#inFlight = family("inFlight").of();
+    this.#listeners = family("listeners").of();
+    this.#reloads = family("reloads");
+    family("build").of(VERSION).put(1);
+    this.#policy = new Gauge(configOf(SERVICE_METRICS.policy, this.#registry));
+    // An increase is seen from the first one on.
+    for (const reason of REJECTED) this.#rejected.of(reason);
+    for (const outcome of RELOADED) this.#reloads.of(outcome);
     collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -64,46 +96,32 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** @param inFlight requests under way */
-  text(inFlight: number): Promise<string> {
-    this.#inFlight.set(inFlight);
+  /**
+   * @param inFlight requests under way
+   * @param policy the version of the policy in force
+   */
+  text(inFlight: number, policy: string): Promise<string> {
+    this.#inFlight.put(inFlight);
+    // Without the version before.
+    this.#policy.reset();
+    this.#policy.labels({ version: policy }).set(1);
     return this.#registry.metrics();
   }
 
-  decided({ allowed, degraded, replayed, verdicts }: Decision): void {
-    this.#byDecision[Number(allowed) + 2 * Number(degraded !== null) + 4 * Number(replayed)]?.inc();
-    if (allowed) return;
-    for (const verdict of verdicts) if (!verdict.allowed) this.#denials.inc({ limit: verdict.limit });
-  }
-
   answered(route: string, status: number, seconds: number): void {
-    const key = `${route} ${status}`;
-    let count = this.#byRequest.get(key);
-    if (count === undefined) {
-      const requests = this.#requests.labels({ route, status: String(status) });
-      const durations = this.#durations.labels({ route });
-      count = (taken) => {
-        requests.inc();
-        durations.observe(taken);
-      };
-      this.#byRequest.set(key, count);
-    }
-    count(seconds);
+    this.#requests.of(route, String(status)).put(1);
+    this.#durations.of(route).put(seconds);
   }
 
-  refused(why: "connections" | "malformed" | "slow-listener"): void {
-    this.#refusals.inc({ why });
+  rejected(reason: (typeof REJECTED)[number]): void {
+    this.#rejected.of(reason).put(1);
   }
 
   listeners(count: number): void {
-    this.#listeners.set(count);
+    this.#listeners.put(count);
   }
 
-  storeAway(isAway: boolean): void {
-    this.#storeAway.set(isAway ? 1 : 0);
-  }
-
-  reloaded(taken: boolean): void {
-    this.#reloads.inc({ taken: `${taken}` });
+  reloaded(outcome: (typeof RELOADED)[number]): void {
+    this.#reloads.of(outcome).put(1);
   }
 }
