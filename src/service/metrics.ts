@@ -4,57 +4,52 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { Telemetry } from "../limiter.ts";
 import { Recorder } from "../metrics/recorder.ts";
 import { type Exporter, Family, type Series, type Value } from "../metrics/series.ts";
-import { type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
+import { METRICS, type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
 import { VERSION } from "../version.ts";
 
 /** Exports metrics to Prometheus. */
 class Prometheus implements Exporter {
   readonly registry = new Registry();
-  readonly #made = new Map<Metric, (labels: Record<string, string>) => Series>();
+  readonly #instruments: ReadonlyMap<Metric, Counter | Gauge | Histogram>;
 
-  /** OpenTelemetry's own labels are left out: what they tell apart is one series here. */
+  constructor() {
+    this.#instruments = new Map(METRICS.map((metric) => [metric, this.#make(metric)]));
+  }
+
+  /** OpenTelemetry's own labels are left out: what they tell apart is one series here. Counters and histograms begin at 0. */
   series(metric: Metric, values: readonly Value[]): Series {
-    let made = this.#made.get(metric);
-    if (made === undefined) {
-      made = this.#make(metric);
-      this.#made.set(metric, made);
-    }
     const labels: Record<string, string> = {};
     for (const [i, label] of metric.labels.entries()) {
       const value = values[i] ?? null;
       if (value !== null) labels[label] = String(value);
     }
-    return made(labels);
+    const instrument = this.#instruments.get(metric);
+    if (instrument instanceof Counter) {
+      instrument.inc(labels, 0);
+      const child = instrument.labels(labels);
+      return { put: (value) => child.inc(value) };
+    }
+    if (instrument instanceof Gauge) {
+      const child = instrument.labels(labels);
+      return { put: (value) => child.set(value) };
+    }
+    instrument?.zero(labels);
+    const child = instrument?.labels(labels);
+    return { put: (value) => child?.observe(value) };
   }
 
-  #make(metric: Metric): (labels: Record<string, string>) => Series {
-    const { kind, bounds } = metric;
-    const config = configOf(metric, this.registry);
-    if (kind === "counter") {
-      const counter = new Counter(config);
-      return (labels) => {
-        const child = counter.labels(labels);
-        return { put: (value) => child.inc(value) };
-      };
-    }
-    if (kind === "gauge") {
-      const gauge = new Gauge(config);
-      return (labels) => {
-        const child = gauge.labels(labels);
-        return { put: (value) => child.set(value) };
-      };
-    }
-    const histogram = new Histogram({ ...config, buckets: [...bounds] });
-    return (labels) => {
-      const child = histogram.labels(labels);
-      return { put: (value) => child.observe(value) };
-    };
+  /** Has one series of a metric, and no other. */
+  only(metric: Metric, values: readonly Value[], value: number): void {
+    this.#instruments.get(metric)?.reset();
+    this.series(metric, values).put(value);
   }
-}
 
-function configOf(metric: Metric, registry: Registry) {
-  const { labels, description } = metric;
-  return { name: prometheusName(metric), help: description, labelNames: [...labels], registers: [registry] };
+  #make(metric: Metric): Counter | Gauge | Histogram {
+    const { kind, labels, bounds, description: help } = metric;
+    const config = { name: prometheusName(metric), help, labelNames: [...labels], registers: [this.registry] };
+    if (kind === "counter") return new Counter(config);
+    return kind === "gauge" ? new Gauge(config) : new Histogram({ ...config, buckets: [...bounds] });
+  }
 }
 
 const REJECTED = ["connections", "malformed", "slow-listener"] as const;
@@ -64,19 +59,17 @@ const RELOADED = ["applied", "refused"] as const;
 export class Metrics {
   /** For the service's limiter. */
   readonly telemetry: Telemetry;
-  readonly #registry: Registry;
+  readonly #exporter = new Prometheus();
   readonly #requests: Family;
   readonly #durations: Family;
   readonly #rejected: Family;
   readonly #reloads: Family;
   readonly #inFlight: Series;
   readonly #listeners: Series;
-  readonly #policy: Gauge<string>;
 
   constructor() {
-    const exporter = new Prometheus();
+    const exporter = this.#exporter;
     const family = (name: keyof typeof SERVICE_METRICS) => new Family(exporter, SERVICE_METRICS[name]);
-    this.#registry = exporter.registry;
     this.telemetry = { observe: (policy) => new Recorder(exporter, policy) };
     this.#requests = family("requests");
     this.#durations = family("requestDuration");
@@ -85,15 +78,14 @@ export class Metrics {
     this.#listeners = family("listeners").of();
     this.#reloads = family("reloads");
     family("build").of(VERSION).put(1);
-    this.#policy = new Gauge(configOf(SERVICE_METRICS.policy, this.#registry));
     // An increase is seen from the first one on.
     for (const reason of REJECTED) this.#rejected.of(reason);
     for (const outcome of RELOADED) this.#reloads.of(outcome);
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({ register: exporter.registry });
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.#exporter.registry.contentType;
   }
 
   /**
@@ -102,10 +94,8 @@ export class Metrics {
    */
   text(inFlight: number, policy: string): Promise<string> {
     this.#inFlight.put(inFlight);
-    // Without the version before.
-    this.#policy.reset();
-    this.#policy.labels({ version: policy }).set(1);
-    return this.#registry.metrics();
+    this.#exporter.only(SERVICE_METRICS.policy, [policy], 1);
+    return this.#exporter.registry.metrics();
   }
 
   answered(route: string, status: number, seconds: number): void {
