@@ -19,10 +19,13 @@ import {
   MisuseError,
   type PolicyInput,
 } from "tollgate";
+import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
 import { type OtelOptions, otel } from "tollgate/otel";
+import type { ServiceOptions } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { ownServers, startRedis } from "./servers.ts";
+import { served } from "./service/served.ts";
 
 /** So that what is active follows promises, as programs set it up. */
 class Followed implements ContextManager {
@@ -53,12 +56,8 @@ function make(options: Partial<LimiterOptions> = {}, reported: OtelOptions = {})
   const meters = new MeterProvider({ readers: [reader] });
   const spans = new InMemorySpanExporter();
   const tracers = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter: spans })] });
-  const limiter = createLimiter({
-    policy: POLICY,
-    store: memoryStore(),
-    telemetry: otel({ meter: meters.getMeter("tollgate"), tracer: tracers.getTracer("tollgate"), ...reported }),
-    ...options,
-  });
+  const telemetry = otel({ meter: meters.getMeter("tollgate"), tracer: tracers.getTracer("tollgate"), ...reported });
+  const limiter = createLimiter({ policy: POLICY, store: memoryStore(), telemetry, ...options });
   after(async () => {
     await limiter.close();
     await meters.shutdown();
@@ -79,7 +78,7 @@ function make(options: Partial<LimiterOptions> = {}, reported: OtelOptions = {})
       const isMeant = Object.entries(attributes).every(([key, wanted]) => point.attributes[key] === wanted);
       return isMeant ? sum + Number(point.value) : sum;
     }, 0);
-  return { limiter, collect, points, value, spans };
+  return { limiter, telemetry, collect, points, value, spans };
 }
 
 describe("metrics", () => {
@@ -152,17 +151,35 @@ describe("metrics", () => {
     for (const name of names) assert.match(name, /^tollgate(\.[a-z_]+)+ (1|s|\{[a-z]+\})$/);
   });
 
-  it("take every option of a limiter", async () => {
-    const options: Required<Omit<LimiterOptions, "policy" | "store" | "telemetry">> = {
+  it("are there with every option of a limiter, of a service and of a remote limiter", async () => {
+    type Others<Options> = Required<Omit<Options, "policy" | "store" | "telemetry">>;
+    const listeners = { onDecision: () => {}, onEvent: () => {} };
+    const options: Others<LimiterOptions> = {
       prefix: "other",
       failover: false,
       denyCacheMs: 0,
-      onDecision: () => {},
-      onEvent: () => {},
       quotas: () => undefined,
+      ...listeners,
     };
-    const { limiter } = make(options);
-    assert.equal((await limiter.consume({ tool: "model", session: "s1" })).allowed, true);
+    const { limiter, value } = make(options);
+    // A service has all of them, too.
+    const ofService: Others<Omit<ServiceOptions, "policySource" | "keys" | "log" | "audit" | "bounds">> = options;
+    const [counted, telemetry] = [make(), { telemetry: otel() }];
+    const { url } = await served({ policy: JSON.stringify(POLICY), ...ofService, telemetry: counted.telemetry });
+    const ofRemote: Required<Omit<ClientOptions, "telemetry">> = {
+      url,
+      apiKey: "tg_unused",
+      deadlineMs: 5_000,
+      idempotency: "off",
+      failover: { policy: POLICY, instances: 2 },
+      fetch,
+      ...listeners,
+    };
+    const remote = createRemoteLimiter({ ...ofRemote, ...telemetry });
+    for (const each of [limiter, remote])
+      assert.equal((await each.consume({ tool: "model", session: "s1" })).allowed, true);
+    for (const counts of [value, counted.value]) assert.equal(await counts("tollgate.decisions"), 1);
+    await remote.close();
   });
 
   it("leave listeners and wrong options to the limiter", async () => {
@@ -262,6 +279,34 @@ describe("spans", () => {
       [undefined, "model", undefined],
       [undefined, "model", "call_2"],
     ]);
+  });
+
+  it("are there in a service and in a remote limiter, for the part of each", async () => {
+    const [there, here] = [make({}, { spans: true }), make({}, { spans: true })];
+    const { url } = await served({ policy: JSON.stringify(POLICY), telemetry: there.telemetry });
+    const remote = createRemoteLimiter({ url, telemetry: here.telemetry });
+    const ran = await remote.run({ tool: "model", session: "s1" }, () => trace.getActiveSpan()?.spanContext().spanId);
+    await remote.for({ session: "s1" }).consume({ tool: "model" }, { maxWaitMs: 1 });
+    const told = ({ spans }: typeof here) =>
+      spans
+        .getFinishedSpans()
+        .map(({ name, attributes }) => [
+          name,
+          attributes["gen_ai.operation.name"],
+          attributes["gen_ai.tool.name"],
+          attributes["tollgate.decision.allowed"],
+        ]);
+    // A remote limiter without a policy knows no tools.
+    assert.deepEqual(told(here), [
+      ["tollgate.run", "execute_tool", "_OTHER", true],
+      ["tollgate.consume", undefined, "_OTHER", true],
+    ]);
+    assert.deepEqual(told(there), [
+      ["tollgate.begin", undefined, "model", true],
+      ["tollgate.consume", undefined, "model", true],
+    ]);
+    assert.equal(ran.allowed && ran.value, here.spans.getFinishedSpans()[0]?.spanContext().spanId);
+    await remote.close();
   });
 
   it("of a run are active while it runs, and end with it", async () => {

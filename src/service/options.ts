@@ -63,6 +63,8 @@ export interface ServiceOptions {
   readonly prefix?: string | undefined;
   /** As a limiter's: says the quotas of limits with `quota: { from: call }`. */
   readonly quotas?: QuotaResolver | undefined;
+  /** As a limiter's: for how long a denial is given again without asking the store. */
+  readonly denyCacheMs?: number | undefined;
   /** As a limiter's. */
   readonly failover?: FailoverOptions | false | undefined;
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
@@ -117,6 +119,7 @@ const KNOWN = [
   "keys",
   "prefix",
   "quotas",
+  "denyCacheMs",
   "failover",
   "onDecision",
   "onEvent",
