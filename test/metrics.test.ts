@@ -162,6 +162,29 @@ describe("both exporters", () => {
     await limiter.close();
   });
 
+  it("count what became of bookings, and every event", async () => {
+    const { telemetry, samples } = reader();
+    const hooks = telemetry.observe(null);
+    const error = new StoreError("unavailable", "away", { transient: true });
+    hooks.happened({ type: "store-away", error });
+    assert.equal((await samples()).get("tollgate_store_available{}"), 0);
+    hooks.happened({ type: "store-back", awayMs: 1, booked: 1, dropped: 2, raised: 3 });
+    hooks.happened({ type: "unbooked", bookings: 4 });
+    hooks.happened({ type: "unbookable", bookings: 5, error });
+    assert.deepEqual(nonzero(await samples()), {
+      'tollgate_bookings_total{outcome="booked"}': 1,
+      'tollgate_bookings_total{outcome="dropped"}': 2,
+      'tollgate_bookings_total{outcome="lost"}': 4,
+      'tollgate_bookings_total{outcome="raised"}': 3,
+      'tollgate_bookings_total{outcome="refused"}': 5,
+      'tollgate_events_total{type="store-away"}': 1,
+      'tollgate_events_total{type="store-back"}': 1,
+      'tollgate_events_total{type="unbookable"}': 1,
+      'tollgate_events_total{type="unbooked"}': 1,
+      "tollgate_store_available{}": 1,
+    });
+  });
+
   it("bound the values of every label", async () => {
     const { telemetry, samples } = reader();
     const named = (n: number) => Array.from({ length: 250 }, (_, i) => `name-${n}-${i}`);

@@ -92,7 +92,7 @@ async function timed<Answer>(
   options: WaitOptions | undefined,
   work: (decided: () => void) => Promise<Answer>,
 ): Promise<Answer> {
-  // Else it would be the limits that are measured.
+  // A wait is as long as the limits say: that is no time of a decision.
   let isOver = (options?.maxWaitMs ?? 0) > 0;
   const startedMs = performance.now();
   const end = (error: unknown) => {

@@ -1,5 +1,5 @@
-// What a limiter says of its work to what measures it: `otel()` of `tollgate/otel`, and the metrics of the service. The
-// limiter knows neither. Without telemetry a limiter is as if this file did not exist.
+// The hooks by which a limiter is measured. `otel()` of `tollgate/otel` and the metrics of the service have them; the limiter
+// knows neither.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";

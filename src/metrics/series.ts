@@ -31,7 +31,7 @@ export class Family {
     this.#metric = metric;
   }
 
-  /** The series with these values, of which only so many may come. */
+  /** The series with these values. Callers bound how many values there are. */
   of(...values: readonly Value[]): Series {
     let level = this.#levels;
     const last = values.length - 1;
