@@ -47,7 +47,7 @@ import {
   tellEvent,
   type QuotaOptions,
 } from "./limiter/shared.ts";
-import { decisionListener, eventListener, tellReload } from "./limiter/telemetry.ts";
+import { decisionListener, eventListener, tellPolicy } from "./limiter/telemetry.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
@@ -269,7 +269,7 @@ class RemoteLimiter implements Limiter {
     }
     const next = definePolicy(policy);
     away.reload(next);
-    tellReload(this.#shared.hooks, next);
+    tellPolicy(this.#shared.hooks, next);
   }
 
   for(dimensions: Dimensions): Limiter {

@@ -95,7 +95,7 @@ import {
   tellEvent,
 } from "./limiter/shared.ts";
 import { SlotRows } from "./limiter/slots.ts";
-import { checkTelemetry, decisionListener, eventListener, type Telemetry, tellReload } from "./limiter/telemetry.ts";
+import { checkTelemetry, decisionListener, eventListener, type Telemetry, tellPolicy } from "./limiter/telemetry.ts";
 import { UsageSum } from "./limiter/usage.ts";
 import {
   type Abandonable,
@@ -711,7 +711,7 @@ class StoreLimiter implements Limiter {
     this.#shared.store.checkPolicy?.(next);
     this.#shared.policy = next;
     this.#shared.known = new KnownCalls(next);
-    tellReload(this.#shared.hooks, next);
+    tellPolicy(this.#shared.hooks, next);
     tellEvent(this.#shared, { type: "policy-reload", restarted: restartedBy(before, this.#shared.policy) });
   }
 

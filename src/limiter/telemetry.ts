@@ -85,7 +85,7 @@ export function eventListener(
 }
 
 /** Tells the telemetry that the policy is another one. */
-export function tellReload(hooks: TelemetryHooks | null, policy: Policy): void {
+export function tellPolicy(hooks: TelemetryHooks | null, policy: Policy): void {
   if (hooks !== null) tell("telemetry", () => hooks.reloaded(policy));
 }
 
