@@ -166,21 +166,21 @@ describe("both exporters", () => {
     const { telemetry, samples } = reader();
     const hooks = telemetry.observe(null);
     const error = new StoreError("unavailable", "away", { transient: true });
-    hooks.happened({ type: "store-away", error });
+    hooks.happened({ type: "store.unreachable", error });
     assert.equal((await samples()).get("tollgate_store_available{}"), 0);
-    hooks.happened({ type: "store-back", awayMs: 1, booked: 1, dropped: 2, raised: 3 });
-    hooks.happened({ type: "unbooked", bookings: 4 });
-    hooks.happened({ type: "unbookable", bookings: 5, error });
+    hooks.happened({ type: "store.recovered", awayMs: 1, booked: 1, dropped: 2, raised: 3 });
+    hooks.happened({ type: "failover.lost", bookings: 4 });
+    hooks.happened({ type: "failover.refused", bookings: 5, error });
     assert.deepEqual(nonzero(await samples()), {
       'tollgate_bookings_total{outcome="booked"}': 1,
       'tollgate_bookings_total{outcome="dropped"}': 2,
       'tollgate_bookings_total{outcome="lost"}': 4,
       'tollgate_bookings_total{outcome="raised"}': 3,
       'tollgate_bookings_total{outcome="refused"}': 5,
-      'tollgate_events_total{type="store-away"}': 1,
-      'tollgate_events_total{type="store-back"}': 1,
-      'tollgate_events_total{type="unbookable"}': 1,
-      'tollgate_events_total{type="unbooked"}': 1,
+      'tollgate_events_total{type="store.unreachable"}': 1,
+      'tollgate_events_total{type="store.recovered"}': 1,
+      'tollgate_events_total{type="failover.refused"}': 1,
+      'tollgate_events_total{type="failover.lost"}': 1,
       "tollgate_store_available{}": 1,
     });
   });
@@ -230,17 +230,17 @@ describe("the service's metrics", () => {
   it("say which build it is, and which policy is in force", async () => {
     const { service, ask } = await served({ policy: JSON.stringify(POLICY) });
     const infos = async () => (await ask("GET", "/metrics")).text.match(/^tollgate_(build|policy)_info\{.*$/gm);
-    const etag = async () => (await ask("GET", "/v1/policy")).headers.get("etag")?.slice(1, -1);
+    const inForce = async () => (await ask("GET", "/v1/policy")).json.version;
     const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
     const build = `tollgate_build_info{version="${version}"} 1`;
-    const first = await etag();
+    const first = await inForce();
     assert.deepEqual(await infos(), [build, `tollgate_policy_info{version="${first}"} 1`]);
     service.reload({ ...POLICY, limits: POLICY.limits.slice(0, 1) });
-    assert.notEqual(await etag(), first);
-    assert.deepEqual(await infos(), [build, `tollgate_policy_info{version="${await etag()}"} 1`]);
+    assert.notEqual(await inForce(), first);
+    assert.deepEqual(await infos(), [build, `tollgate_policy_info{version="${await inForce()}"} 1`]);
     // Also when the limiter was reloaded by itself.
     service.limiter.reload(POLICY);
-    assert.deepEqual(await infos(), [build, `tollgate_policy_info{version="${await etag()}"} 1`]);
+    assert.deepEqual(await infos(), [build, `tollgate_policy_info{version="${await inForce()}"} 1`]);
   });
 
   it("measure calls that wait, begin and reserve elsewhere, as all others", async () => {

@@ -5,7 +5,8 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { type LimiterEvent, tell } from "./shared.ts";
+import type { LimiterEvent } from "./events.ts";
+import { tell } from "./shared.ts";
 
 /** What is measured. `begin` is the first half of a `run` whose function runs elsewhere. */
 export type Operation = "consume" | "record" | "peek" | "reserve" | "run" | "begin";

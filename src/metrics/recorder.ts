@@ -93,10 +93,10 @@ export class Recorder implements TelemetryHooks {
 
   happened(event: LimiterEvent): void {
     this.#events.of(event.type).put(1);
-    if (event.type === "store-away") this.#available.put(0);
-    if (event.type === "unbooked") this.#bookings.of("lost").put(event.bookings);
-    if (event.type === "unbookable") this.#bookings.of("refused").put(event.bookings);
-    if (event.type !== "store-back") return;
+    if (event.type === "store.unreachable") this.#available.put(0);
+    if (event.type === "failover.lost") this.#bookings.of("lost").put(event.bookings);
+    if (event.type === "failover.refused") this.#bookings.of("refused").put(event.bookings);
+    if (event.type !== "store.recovered") return;
     this.#available.put(1);
     this.#over(0);
     for (const outcome of ["booked", "dropped", "raised"] as const) this.#bookings.of(outcome).put(event[outcome]);

@@ -117,7 +117,7 @@ export const SERVICE_METRICS = {
     "gauge",
     "{policy}",
     { labels: ["version"] },
-    "1, with the version of the policy in force, which is also the ETag of GET /v1/policy.",
+    "1, with the version of the policy in force, as GET /v1/policy has it.",
   ),
 } as const;
 
