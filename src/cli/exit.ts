@@ -15,6 +15,7 @@ export class FileError extends Error {}
 /** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): number {
   if (StoreError.isInstance(error)) return EXIT.store;
+  if (MisuseError.isInstance(error) && error.code === "grant-exists") return EXIT.finding;
   if (MisuseError.isInstance(error) || error instanceof FileError || error instanceof AddressError) return EXIT.misuse;
   if (!(error instanceof WorkerError)) return EXIT.unforeseen;
   const { kind } = error.fault;

@@ -22,7 +22,10 @@ export function grantCommand(): Command {
   return withChangeOptions(withBucketOptions(command))
     .requiredOption("--units <n>", "how many")
     .requiredOption("--duration <duration>", "how long they are there, such as 1h")
-    .option("--id <id>", "names the grant: the same one twice is granted once; a fresh one unless given")
+    .option(
+      "--id <id>",
+      "names the grant: the same one, sent again while it is there, is granted once; a fresh id unless given",
+    )
     .action(grant);
 }
 

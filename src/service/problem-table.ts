@@ -48,6 +48,10 @@ const MISUSES = {
   "unknown-limit": [400, "The policy has no limit with this name."],
   "needs-reserve": [400, "A limit counts calls in flight. Use reserve, or begin and end."],
   "already-settled": [409, "The hold was settled before, with other numbers."],
+  "grant-exists": [
+    409,
+    "The id of the grant is taken in this bucket, by other units, another duration or a grant that has ended.",
+  ],
   "unknown-hold": [409, "No such hold was made for this call, or it ended more than ten minutes ago."],
   "idempotency-conflict": [422, "The idempotency key was used within ten minutes for another call."],
 } as const satisfies Partial<Readonly<Record<MisuseCode, ProblemKind>>>;
