@@ -117,7 +117,7 @@ export type { Outcome } from "./limiter/report.ts";
 export type { AddUsage, AddUsageOptions, Begun, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
 export type { CallOptions, LimiterEvent, QuotaOptions } from "./limiter/shared.ts";
-export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
+export { checkMaxWait, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | PolicyInput> {

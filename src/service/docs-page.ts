@@ -36,7 +36,7 @@ ${rows.join("\n")}
 export function problemsPage(): Response {
   const rows = Object.entries(PROBLEMS).map(
     ([code, [status, meaning]]) =>
-      `<tr id="${code}"><td><code>${code}</code></td><td>${status}</td><td>${escaped(meaning)}</td></tr>`,
+      `<tr id="${code}"><td><code>${code}</code></td><td>${status}</td><td>${marked(meaning)}</td></tr>`,
   );
   return pageOf(
     "Problems of Tollgate",
@@ -51,6 +51,11 @@ function pageOf(title: string, content: string): Response {
   const head = `<meta charset="utf-8"><title>${title}</title><style>${STYLE}</style>`;
   const page = `<!doctype html><html lang="en"><head>${head}</head>\n<body><h1>${title}</h1>\n${content}</body></html>`;
   return new Response(page, { headers: HEADERS });
+}
+
+/** A text of which what stands in backticks is code. */
+function marked(text: string): string {
+  return escaped(text).replace(/`([^`]+)`/g, "<code>$1</code>");
 }
 
 function escaped(text: string): string {

@@ -294,7 +294,10 @@ describe("tollgate", () => {
     `;
     const ran = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
     assert.equal(ran.status, 2);
-    assert.match(ran.stderr, /^tollgate needs Node 22\.13 or newer, and this is v[\d.]+\n$/);
+    assert.match(
+      ran.stderr,
+      /^tollgate needs Node 22\.13 or newer, and this is v[\d.]+\. Install a newer one: https:\/\/nodejs\.org\n$/,
+    );
   });
 });
 

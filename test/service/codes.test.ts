@@ -72,7 +72,11 @@ describe("codes", () => {
 describe("the detail of a problem", () => {
   const CALL = { tool: "x", session: "s" };
   const cases: [path: string, body: unknown, detail: RegExp][] = [
-    ["/v1/consume", { call: { tool: "x", sesion: "s" } }, /^call: expected only tenant, .*session.*, got "sesion"$/],
+    [
+      "/v1/consume",
+      { call: { tool: "x", sesion: "s" } },
+      /^call: expected only tenant, .*session.*, got "sesion"\. Did you mean "session"\?$/,
+    ],
     ["/v1/consume", { call: CALL, maxWait: 5 }, /^body: expected only call, quotas, maxWaitMs, got "maxWait"$/],
     ["/v1/consume", CALL, /^body: expected only call, quotas, maxWaitMs, got "tool", "session"$/],
     ["/v1/consume", {}, /^call: expected an object, got nothing$/],
@@ -132,7 +136,10 @@ describe("the detail of a problem", () => {
   it("names what is wrong in a query", async () => {
     const { ask } = await served();
     const detailOf = async (path: string) => (await ask("GET", path)).json.detail;
-    assert.match(await detailOf("/v1/usage?sesion=s"), /^query: expected only .*session.*, got "sesion"$/);
+    assert.match(
+      await detailOf("/v1/usage?sesion=s"),
+      /^query: expected only .*session.*, got "sesion"\. Did you mean "session"\?$/,
+    );
     assert.match(await detailOf("/v1/usage?session=a&session=b"), /^session: expected each name once, got it twice$/);
     assert.match(
       await detailOf("/v1/events?types=denials"),
