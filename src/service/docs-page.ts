@@ -12,7 +12,12 @@ const HEADERS = {
 const STYLE =
   "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}" +
   "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.35rem .75rem .35rem 0;vertical-align:top;" +
-  "border-bottom:1px solid #8884}code{font-family:ui-monospace,monospace}";
+  "border-bottom:1px solid #8884}pre{overflow-x:auto}code{font-family:ui-monospace,monospace}";
+
+/** A call, as it is asked for where keys are needed. */
+const EXAMPLE = `curl localhost:8420/v1/consume \\
+  -H 'authorization: Bearer tg_…' -H 'content-type: application/json' \\
+  -d '{ "call": { "tool": "search", "session": "s1", "turn": "t1" } }'`;
 
 /** The page of the routes. Its links are relative, so that they work below a prefix. */
 export function docsPage(routes: readonly Route[]): Response {
@@ -26,6 +31,7 @@ export function docsPage(routes: readonly Route[]): Response {
 <a href="openapi.json">/openapi.json</a>. A denied call is an answer like any other: 200 with <code>"allowed": false</code>.
 Errors are <code>application/problem+json</code>; <a href="problems">/problems</a> lists them.</p>
 <p>Keys go as <code>Authorization: Bearer tg_…</code>; a key has one or more of the scopes below.</p>
+<pre><code>${escaped(EXAMPLE)}</code></pre>
 <table><thead><tr><th>Route</th><th>Scope</th><th>What it does</th></tr></thead><tbody>
 ${rows.join("\n")}
 </tbody></table>`,

@@ -58,7 +58,12 @@ describe("codes", () => {
     const { status, text, headers } = await ask("GET", path);
     assert.deepEqual([status, fragment, headers.get("content-type")], [200, "not-found", "text/html; charset=utf-8"]);
     for (const code of PROBLEM_CODES) assert.ok(text.includes(`<tr id="${code}">`), code);
-    assert.doesNotMatch(text, /<script|<link|<img|https?:/);
+    assert.doesNotMatch(text, /<script|<link|<img|https?:|`/);
+    assert.match(text, /<code>faults<\/code> names it/);
+    const docs = await ask("GET", "/docs");
+    assert.match(docs.text, /<pre><code>curl .*\/v1\/consume/);
+    const example = /-d '([^']+)'/.exec(docs.text.replaceAll("&#34;", '"'))?.[1] ?? "";
+    assert.equal((await ask("POST", "/v1/consume", { body: example })).status, 200);
   });
 
   it("of the policy's refusal for a key of tenants is one of them", async () => {
@@ -132,6 +137,35 @@ describe("the detail of a problem", () => {
       assert.match(json.detail, detail);
     });
   }
+
+  it("names the header that is wrong, and the bound of the service on a wait, whatever is asked for", async () => {
+    const { post } = await served({ bounds: { maxWaitMs: 500 } });
+    const call = { tool: "x", session: "s" };
+    const headers = { "idempotency-key": '"a" "b"' };
+    const header = await post("/v1/consume", { call }, { headers });
+    assert.match(
+      header.json.detail,
+      /^Idempotency-Key: expected one key of visible ASCII characters, .*, got a header of 7/,
+    );
+    for (const maxWaitMs of [501, 3_600_000, 9_007_199_254_740_991]) {
+      const { status, json } = await post("/v1/consume", { call, maxWaitMs });
+      assert.deepEqual([status, json.code], [400, "invalid-option"]);
+      assert.equal(json.detail, `maxWaitMs: expected at most 500, the bound of this service, got ${maxWaitMs}`);
+    }
+  });
+
+  it("says which cost a hold was reserved with, where its call does not", async () => {
+    const { post } = await served();
+    const { json } = await post("/v1/settle", {
+      holdId: "h1",
+      call: { tool: "x", session: "s" },
+      usage: { tokens: 1 },
+    });
+    assert.match(
+      json.detail,
+      /^call\.cost\.tokens: expected how many tokens the hold has, as the call that was reserved said/,
+    );
+  });
 
   it("names what is wrong in a query", async () => {
     const { ask } = await served();
