@@ -85,7 +85,7 @@ describe("the environment of serve", () => {
       [{ TOLLGATE_AUDIT: "none/a" }, /TOLLGATE_AUDIT: cannot write none\/a/],
       [{ TOLLGATE_JOURNAL: "none/j" }, /TOLLGATE_JOURNAL: cannot write none\/j/],
       [{ TOLLGATE_INSTANCES: "many" }, /^tollgate: TOLLGATE_INSTANCES: expected a whole number/],
-      [{ TOLLGATE_TLS_CERT: "none.pem" }, /--tls-cert and --tls-key: expected both of them/],
+      [{ TOLLGATE_TLS_CERT: "none.pem" }, /TOLLGATE_TLS_CERT and --tls-key: expected both of them/],
       [{ TOLLGATE_PORT: "many" }, /TOLLGATE_PORT: expected a whole number/],
       // As Kubernetes sets it for a service that is called tollgate.
       [{ TOLLGATE_PORT: "tcp://10.0.0.1:8420", TOLLGATE_KEYS: "none.json" }, /TOLLGATE_KEYS: .*none\.json/],
