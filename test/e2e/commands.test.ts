@@ -170,6 +170,12 @@ describe("usage and reset", () => {
     assert.deepEqual([taken.status, taken.stdout], [1, ""]);
     const many = await tollgate([...grant, "--id", "g2", "--units", "200k", "--json"], folder);
     assert.equal(JSON.parse(many.stdout).granted, 200_007);
+    const full = ["--limit", "tenant-rate", "--tenant", "t1", "--units", "5", "--duration", "1h"];
+    const filled = await tollgate(["grant", ...target, ...full], folder);
+    assert.match(
+      filled.stdout,
+      /It filled the bucket at once, at most to the brim: nothing of it is kept\. The bucket/,
+    );
     const money = await tollgate([...grant, "--id", "g3", "--units", "$5"], folder);
     assert.match(
       money.stderr,
