@@ -40,8 +40,12 @@ function variablesOf(command: Command): string[] {
 function meantBy(name: string, known: ReadonlySet<string>): string | null {
   const word = name.slice(PREFIX.length);
   const words = [...known].map((each) => each.slice(PREFIX.length));
-  const found = closest(word, words) ?? words.find((each) => word.startsWith(`${each}_`) || word.endsWith(`_${each}`));
-  return found === undefined ? null : PREFIX + found;
+  const [first = ""] = word.split("_");
+  const found =
+    closest(word, words) ??
+    words.find((each) => word.startsWith(`${each}_`)) ??
+    (first === word ? null : closest(first, words));
+  return found === null ? null : PREFIX + found;
 }
 
 /** What a command's options were set by, where that was no flag. */

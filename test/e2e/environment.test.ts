@@ -106,6 +106,7 @@ describe("a variable that no command reads", () => {
     for (const [name, meant] of [
       ["TOLLGATE_KEY", "TOLLGATE_KEYS"],
       ["TOLLGATE_KEYS_FILE", "TOLLGATE_KEYS"],
+      ["TOLLGATE_KEY_FILE", "TOLLGATE_KEYS"],
       ["TOLLGATE_PREFXI", "TOLLGATE_PREFIX"],
     ] as const) {
       const { status, stderr } = await run(["usage", "--session", "s"], { [name]: "a secret" });
@@ -114,7 +115,7 @@ describe("a variable that no command reads", () => {
       assert.doesNotMatch(stderr, /a secret/);
       assert.equal(status, 2);
     }
-    const own = { TOLLGATE_RELEASE: "7", TOLLGATE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.1" };
+    const own = { TOLLGATE_RELEASE: "7", TOLLGATE_TEST_REDIS_URL: "x", TOLLGATE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.1" };
     assert.equal((await run(["usage", "--session", "s"], { ...mine, ...own })).status, 0);
   });
 
