@@ -22,6 +22,7 @@ const PUBLIC: Record<string, string[]> = {
     "definePolicy",
     "loadPolicy",
     "parsePolicy",
+    "policyWarnings",
     "watchPolicy",
   ],
   "./adapters/address": ["addressOf"],

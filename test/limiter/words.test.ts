@@ -235,10 +235,10 @@ describe("grant", () => {
     assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, null]);
     assert.deepEqual(
       events.map(({ type }) => type),
-      ["grant", "grant"],
+      ["bucket.granted", "bucket.granted"],
     );
     await limiter.reset(bucket);
-    assert.equal(events.at(-1)?.type, "reset");
+    assert.equal(events.at(-1)?.type, "bucket.reset");
   });
 
   it("is refused where its id is taken: by other units, another duration, or a grant that has ended", async () => {
@@ -355,14 +355,13 @@ describe("grant", () => {
     assert.deepEqual(
       events.map((event) => [event.type, "reason" in event ? event.reason : null]),
       [
-        ["grant", null],
-        ["revoke", "a mistake"],
-        ["revoke", null],
+        ["bucket.granted", null],
+        ["bucket.revoked", "a mistake"],
       ],
     );
     await limiter.reset(bucket, { reason: "a fresh start" });
     const last = events.at(-1);
-    assert.ok(last?.type === "reset");
+    assert.ok(last?.type === "bucket.reset");
     assert.deepEqual(
       [last.reason, last.before.used, last.after.used, last.after.remaining],
       ["a fresh start", 12, 0, 8],
