@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { policySchemaJson, policyTestSchemaJson } from "../scripts/schema.ts";
+import { VERSION } from "../src/version.ts";
 import { ROOT, sources } from "./sources.ts";
 
 const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
@@ -43,7 +44,7 @@ const PUBLIC: Record<string, string[]> = {
   "./adapters/openai-agents": ["openaiAgentsGuard", "watchErrors"],
   "./client": ["createRemoteLimiter"],
   "./journal": ["fileJournal"],
-  "./otel": ["createInstrumentedLimiter"],
+  "./otel": ["otel"],
   "./service/envoy": ["envoyService", "parseEnvoyMapping"],
   "./service": ["auditFile", "createKey", "createService", "keyFile", "revokeKey"],
   "./service/node": ["listen"],
@@ -83,6 +84,8 @@ describe("the package", () => {
       assert.deepEqual(names, PUBLIC[subpath], subpath);
     }
   });
+
+  it("knows its own version", () => assert.equal(VERSION, manifest.version));
 
   it("builds each subpath from the source that it names", () => {
     for (const [subpath, target] of subpaths) {
