@@ -69,7 +69,7 @@ export type UnitOf<P> = TypesOf<P>["units"];
 /** The limits of a policy that take quotas from calls. */
 export type ClaimedOf<P> = TypesOf<P>["fromCall"];
 /** The dimensions that calls must have; none where only the run time knows. */
-export type RequiredOf<P> = string extends TypesOf<P>["required"] ? never : TypesOf<P>["required"];
+export type RequiredOf<P> = TypesOf<P>["required"];
 
 /** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
 export type OwnOf<P> = string extends TypesOf<P>["optional"] ? string : never;
