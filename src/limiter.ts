@@ -32,7 +32,7 @@ import {
   decisionOf,
   emptyUsageOf,
 } from "./kernel/decision.ts";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, QuotasOf, TypesOf } from "./kernel/typed.ts";
@@ -69,6 +69,7 @@ import {
   settle,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
+import { checkBucket, limitNamed } from "./limiter/named.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
 import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
@@ -143,7 +144,8 @@ export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | P
   /**
    * Says the quota of a bucket of a limit with `quota: { from: call }`, such as a customer's from a database. Asked once for
    * each bucket: an answer is remembered for 60 s, at most 10,000 of them. One that does not come within a second, or is no
-   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`.
+   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`. Refused where no
+   * limit takes its quota from here.
    */
   readonly quotas?: QuotaResolver;
 }
@@ -362,6 +364,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
   checkOptions(options);
   const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, onDecision, onEvent } = options;
   const policy = definePolicy(options.policy as Policy | PolicyInput);
+  checkResolver(options.quotas, policy);
   store.checkPolicy?.(policy);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const setup = watchSetup(store, onEvent === undefined ? null : (event) => tellEvent(shared, event));
@@ -637,6 +640,7 @@ class StoreLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     options: ChangeOptions = {},
   ): Promise<Reset | null> {
+    checkBucket("reset", bucket);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
     const [reply] = (await this.#touch([found], { type: "reset" }, options)) as [StoreReply];
@@ -651,6 +655,7 @@ class StoreLimiter implements Limiter {
     grant: Grant,
     options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
+    checkBucket("grant", bucket);
     checkGrant(grant);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -668,6 +673,7 @@ class StoreLimiter implements Limiter {
     id: string,
     options: ChangeOptions = {},
   ): Promise<Revoked | null> {
+    checkBucket("revoke", bucket);
     checkGrantId("id", id);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -807,11 +813,7 @@ class StoreLimiter implements Limiter {
     const { policy, prefix, quotas } = this.#shared;
     const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
     checkDimensions(whole, policy.bucketWords);
-    const limit = policy.limits.find((each) => each.name === name);
-    if (limit === undefined) {
-      const expected = `one of the policy's limits: ${policy.limits.map((each) => each.name).join(", ")}`;
-      throw new MisuseError("unknown-limit", { path: "limit", expected, got: formatGot(name) });
-    }
+    const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
     const [found] = await quotas.of([bucketOf(policy, prefix, limit, withGroup(policy, whole))], options.quotas);
@@ -875,7 +877,6 @@ function tellFailover(shared: Shared, event: FailoverEvent): void {
 
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
   checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent", "quotas"]);
-  checkResolver(options.quotas);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);

@@ -155,7 +155,8 @@ export async function settle(
   for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     const expected = `what the hold ${of.id} was settled with before`;
-    throw new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual) });
+    const hint = "A hold ends once. This one was settled with other numbers, or released: that stays.";
+    throw new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual), hint });
   }
   // Nothing was held where a quota is unlimited.
   const found = reply.steps.flatMap(({ hold = [] }, i) => (parts[i]?.allotment.quota === null ? [] : hold));
