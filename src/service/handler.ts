@@ -120,6 +120,7 @@ export function createService(options: ServiceOptions): Service {
     failover,
     ...(prefix === undefined ? {} : { prefix }),
     ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
+    ...(options.denyCacheMs === undefined ? {} : { denyCacheMs: options.denyCacheMs }),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
       metrics.decided(decision);

@@ -59,6 +59,8 @@ export interface ServiceOptions {
   readonly quotas?: QuotaResolver | undefined;
   /** As a limiter's. */
   readonly failover?: FailoverOptions | false | undefined;
+  /** For how long a denial is given again without asking the store, 0 to 1,000 ms, as in a limiter. Default 1,000. */
+  readonly denyCacheMs?: number | undefined;
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
   readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
   /** Where it logs to. Default: nowhere. */
@@ -110,6 +112,7 @@ const KNOWN = [
   "prefix",
   "quotas",
   "failover",
+  "denyCacheMs",
   "onDecision",
   "onEvent",
   "log",
