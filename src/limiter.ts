@@ -502,13 +502,14 @@ class StoreLimiter implements Limiter {
   // No async function: where the store answers at once, that would take longer than the decision.
   consume(call: Call, options?: WaitOptions): Promise<Decision> {
     try {
-      if (options !== undefined) this.#checkWait(options);
-      const { maxWaitMs = 0, signal, quotas } = options ?? {};
-      const mayBeKnown = maxWaitMs === 0 && quotas === undefined;
-      const known = mayBeKnown ? this.#shared.known.find(this.#bound, call) : undefined;
+      if (options !== undefined) {
+        this.#checkWait(options);
+        if ((options.maxWaitMs ?? 0) > 0 || options.quotas !== undefined) return this.#consumeAnew(call, options);
+      }
+      const known = this.#shared.known.find(this.#bound, call);
       return known === undefined || !this.#isFresh(known)
         ? this.#consumeAnew(call, options ?? {})
-        : this.#consumeKnown(call, known, signal);
+        : this.#consumeKnown(call, known, options?.signal);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -20,13 +20,16 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
   let isSame = true;
   for (let i = 0; i < steps.length; i++) {
     const step = steps[i] as Step;
-    const rule = algorithmOf(step.limit);
+    const { limit } = step;
+    const rule = algorithmOf(limit);
+    const cost = costOf(step);
+    const capacity = rule.capacity(limit);
     const live = liveOf(rule, states[i], nowMs);
-    const isFit = fits(rule, step, live, nowMs);
+    const isFit = Math.max(1, cost) <= capacity - rule.used(limit, live, nowMs);
     if (!isFit && step.shadow !== true) return denied(steps, states, nowMs);
-    const isCharged = costOf(step) > 0 || step.limit.algorithm === "elapsed";
-    const after = isCharged ? booked(rule, step, live, nowMs) : live;
-    replies[i] = replyOf(rule, step, after, isFit, nowMs);
+    const isCharged = cost > 0 || limit.algorithm === "elapsed";
+    const after = isCharged ? booked(rule, limit, live, cost, nowMs) : live;
+    replies[i] = replyOf(rule, limit, after, cost, capacity, isFit, nowMs);
     next[i] = isCharged ? after : states[i];
     isSame &&= next[i] === states[i];
   }
@@ -37,11 +40,14 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
 function denied(steps: readonly Step[], states: States, nowMs: number): Outcome {
   let isFirm = true;
   const replies = steps.map((step, i) => {
-    const rule = algorithmOf(step.limit);
+    const { limit } = step;
+    const rule = algorithmOf(limit);
+    const cost = costOf(step);
+    const capacity = rule.capacity(limit);
     const live = liveOf(rule, states[i], nowMs);
-    const isFit = fits(rule, step, live, nowMs);
+    const isFit = Math.max(1, cost) <= capacity - rule.used(limit, live, nowMs);
     isFirm &&= isFit || step.shadow === true || rule.isFirm;
-    return replyOf(rule, step, live, isFit, nowMs);
+    return replyOf(rule, limit, live, cost, capacity, isFit, nowMs);
   });
   const reply = { allowed: false, nowMs, steps: replies };
   return { reply: isFirm ? { ...reply, firm: true } : reply, next: null };
@@ -63,30 +69,44 @@ function costOf({ event }: Step): number {
   return event.type === "charge" ? event.cost : 0;
 }
 
-function fits(rule: Rule, step: Step, live: SpentState | undefined, nowMs: number): boolean {
-  return Math.max(1, costOf(step)) <= rule.capacity(step.limit) - rule.used(step.limit, live, nowMs);
-}
-
-function booked(rule: Rule, step: Step, live: SpentState | undefined, nowMs: number): SpentState | undefined {
-  const after = rule.book(step.limit, live, costOf(step), nowMs);
+function booked(
+  rule: Rule,
+  limit: LimitSpec,
+  live: SpentState | undefined,
+  cost: number,
+  nowMs: number,
+): SpentState | undefined {
+  const after = rule.book(limit, live, cost, nowMs);
   return nowMs < after.expiresAtMs ? after : undefined;
 }
 
-function replyOf(rule: Rule, step: Step, after: SpentState | undefined, isFit: boolean, nowMs: number): StepReply {
-  const { limit } = step;
+function replyOf(
+  rule: Rule,
+  limit: LimitSpec,
+  after: SpentState | undefined,
+  cost: number,
+  capacity: number,
+  isFit: boolean,
+  nowMs: number,
+): StepReply {
   return {
     allowed: isFit,
     used: rule.used(limit, after, nowMs),
-    resetAfterMs: freeAfterMs(rule, limit, after, rule.capacity(limit), nowMs),
-    retryAfterMs: isFit ? 0 : retryAfterMs(rule, step, after, nowMs),
+    resetAfterMs: freeAfterMs(rule, limit, after, capacity, nowMs),
+    retryAfterMs: isFit ? 0 : retryAfterMs(rule, limit, after, Math.max(1, cost), capacity, nowMs),
   };
 }
 
-function retryAfterMs(rule: Rule, step: Step, after: SpentState | undefined, nowMs: number): number | null {
-  const { limit } = step;
-  const needed = Math.max(1, costOf(step));
+function retryAfterMs(
+  rule: Rule,
+  limit: LimitSpec,
+  after: SpentState | undefined,
+  needed: number,
+  capacity: number,
+  nowMs: number,
+): number | null {
   // What has elapsed does not come back.
-  if (needed > rule.capacity(limit) || limit.algorithm === "elapsed") return null;
+  if (needed > capacity || limit.algorithm === "elapsed") return null;
   return freeAfterMs(rule, limit, after, needed, nowMs);
 }
 
