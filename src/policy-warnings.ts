@@ -3,10 +3,12 @@
 
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
+import { knownOf } from "./policy-warnings/known.ts";
 import { dimensionWarnings, similarWarnings } from "./policy-warnings/names.ts";
 import { selectorWarnings } from "./policy-warnings/selectors.ts";
 import { quotaWarnings, toolWarnings } from "./policy-warnings/tools.ts";
-import { knownOf, type PolicyWarning, type Warnings } from "./policy-warnings/warning.ts";
+import { valueWarnings, zoneWarnings } from "./policy-warnings/values.ts";
+import type { PolicyWarning, Warnings } from "./policy-warnings/warning.ts";
 
 export type { PolicyWarning } from "./policy-warnings/warning.ts";
 
@@ -27,10 +29,12 @@ function* allWarnings(input: PolicyInput): Warnings {
   const known = knownOf(input);
   yield* toolWarnings(known);
   yield* dimensionWarnings(known);
+  yield* zoneWarnings(known);
   for (const limit of known.limits) {
     yield* selectorWarnings(limit, known);
     yield* quotaWarnings(limit, known);
     yield* overrideWarnings(limit);
+    yield* valueWarnings(limit, known);
     yield* unitWarnings(limit, known);
     yield* limitWarnings(limit, known);
   }

@@ -190,7 +190,7 @@ tools:
     const text = `x-base: &base { quotas: { x: 1 } }
 limits:
   - { <<: *base, name: a, per: [tool] }
-  - { <<: *base, name: b, per: [user] }
+  - { <<: *base, name: b, per: [workspace] }
   - { name: c, per: [session], match: ["!x"], noticeAt: 0.5, notice: { message: m } }
 tools: { "mcp__*": {} }`;
     const { text: now, byHand } = upgradePolicy(text);
@@ -198,7 +198,7 @@ tools: { "mcp__*": {} }`;
     assert.deepEqual(
       byHand.map(({ at, text }) => `${at} ${text}`),
       [
-        "policy:1:17 Write quotas: { user: { x: 1 } }. Another limit shares these words and needs others.",
+        "policy:1:17 Write quotas: { workspace: { x: 1 } }. Another limit shares these words and needs others.",
         'policy:5:47 Remove it: write at: 0.5 in "notice".',
         "policy:6:10 This name is a pattern now: it is for all tools that match it.",
         'policy:5:39 A name that begins with "!" now means all tools but this one.',
@@ -316,7 +316,8 @@ limits:
       [first?.replace(/ "tollgate.*/, ""), ...others],
       oldWordsIn(read(OLD)).map(({ hint }) => hint),
     );
-    assert.ok(faults.every(({ expected }) => expected === "a current word"));
+    const expected = ["a current word", "quotas by dimension and value"];
+    assert.deepEqual([...new Set(faults.map((fault) => fault.expected))].sort(), expected);
     const [match] = faults.filter(({ path }) => path === "limits[7].match");
     assert.deepEqual(match, {
       path: "limits[7].match",

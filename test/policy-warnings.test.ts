@@ -140,10 +140,10 @@ describe("warnings", () => {
       [
         "per: [session], unit: tokens, quota: 5",
         "per: [session], quota: 5, when: { tool: [book] }",
-        "per: [user], when: { tool: [search] }, unit: usd_micros, quota: 5",
+        "per: [user], when: { tool: [search] }, unit: usd_micros, quota: $5",
       ],
       '2 token tools.search.cost.token uncounted-unit: No limit for the tool "search" counts "token", so this cost is never charged. Did you mean "tokens"?',
-      '2 usd tools.search.cost.usd uncounted-unit: No limit for the tool "search" counts "usd", so this cost is never charged.',
+      '2 usd tools.search.cost.usd uncounted-unit: No limit for the tool "search" counts "usd", so this cost is never charged. Did you mean "usd_micros"?',
     ],
     [
       "a unit that other limits and tools call otherwise",
@@ -285,6 +285,58 @@ describe("warnings", () => {
       '6  limits[2].per no-effect: It limits nothing: it is per group, and no tool that it is for has a group. Give the tools a group in "tools".',
     ],
     [
+      "plans where the ids of users and tenants stand",
+      "",
+      [
+        "per: [user], quota: 5, quotas: { user: { Pro: 500, alice: 9 }, plan: { pro: 1 } }",
+        "per: [user], when: { tenant: [acme, '!free'], plan: free }, quota: 6",
+        "per: [agent], quota: 7, overrides: [{ when: { agent: trial }, quota: 1 }]",
+      ],
+      '4 Pro limits[0].quotas.user.Pro wrong-dimension: "Pro" is taken as the id of one user. If it is a plan, write "plan" instead of "user".',
+      '5 tenant limits[1].when.tenant wrong-dimension: "!free" is taken as the id of one tenant. If it is a plan, write "plan" instead of "tenant".',
+      '6 agent limits[2].overrides[0].when.agent wrong-dimension: "trial" is taken as the id of one agent. If it is a plan, write "plan" instead of "agent".',
+    ],
+    [
+      "limits per model that refuse the calls of tools",
+      "",
+      [
+        "per: [user, model], quota: 5",
+        "per: [model], quota: 5, onMissing: skip",
+        "per: [model], quota: 5, when: { model: '*' }",
+        "per: [model], quota: 6, when: { tool: model }",
+        "per: [model], quota: 7, onMissing: error",
+      ],
+      ...[
+        [4, 0, 1],
+        [8, 4, 0],
+      ].map(
+        ([line, limit, n]) =>
+          `${line} model limits[${limit}].per[${n}] wrong-dimension: Calls of tools have no model, and this limit refuses them. Write when: { model: "*" }, or onMissing: skip.`,
+      ),
+    ],
+    [
+      "amounts of money that are hardly meant",
+      "",
+      [
+        "per: [user], unit: usd, quota: 5",
+        "per: [user], unit: usd_micros, quota: 500.00, quotas: { plan: { pro: 1, max: 10000 } }",
+        "per: [user], unit: usd_micros, quota: $0.001, overrides: [{ when: { plan: a }, quota: 50 }, { when: { plan: b }, quota: 0 }]",
+      ],
+      '4 usd limits[0].unit unusual-value: Amounts of "usd" are whole, so that no price below 1 can be written. Write "unit: usd_micros", and amounts such as $0.05.',
+      "5 500.00 limits[1].quota unusual-value: 500 is less than a cent: usd_micros are millionths of a dollar. For dollars write $500.",
+      "5 1 limits[1].quotas.plan.pro unusual-value: 1 is less than a cent: usd_micros are millionths of a dollar. For dollars write $1.",
+      "6 50 limits[2].overrides[0].quota unusual-value: 50 is less than a cent: usd_micros are millionths of a dollar. For dollars write $50.",
+    ],
+    [
+      "arguments that are ignored at one place only",
+      "tools: { '*': { ignoreArgs: [id] }, search: { cost: { calls: 1 } }, book: { ignoreArgs: [] }, 'web_*': {}, read: { ignoreArgs: [meta.id, .x] } }",
+      ["per: [session, tool, args], quota: 5, when: { tool: [search, book, read] }", "per: [user], quota: 5"],
+      '2 search tools.search no-effect: The ignoreArgs of "*" do not apply to it: it has an entry of its own. Write ignoreArgs here, too; [] for none.',
+      '2 web_* tools["web_*"] no-effect: It never applies: "*" comes first and matches all of its tools. Put the longer pattern first.',
+      '2 meta.id tools.read.ignoreArgs[0] unusual-value: "meta.id" is taken as the name of one field at the top level. "meta" leaves out that field with all that is in it.',
+      '2 .x tools.read.ignoreArgs[1] unusual-value: ".x" is taken as the name of one field at the top level.',
+    ],
+    [
       "the same limit twice",
       "",
       [
@@ -298,6 +350,21 @@ describe("warnings", () => {
   for (const [what, tools, limits, ...expected] of cases) {
     it(`name ${what}`, () => assert.deepEqual(warningsIn(policyOf(tools, ...limits)).sort(), [...expected].sort()));
   }
+
+  it("name time zones whose abbreviation has no summer time, or is another zone's", () => {
+    const text = `version: 1
+defaults: { timezone: BST }
+limits:
+  - { name: a, per: [user], quota: 5, window: day, timezone: EST }
+  - { name: b, per: [user], quota: 5, window: day, timezone: CET }`;
+    const found = warningsIn(text).map((each) =>
+      each.replace(/is (a zone without summer time|the zone [\w/]+)/, "is …"),
+    );
+    assert.deepEqual(found, [
+      '2 BST defaults.timezone unusual-value: "BST" is …. Did you mean "Europe/London"?',
+      '4 EST limits[0].timezone unusual-value: "EST" is …. Did you mean "America/New_York"?',
+    ]);
+  });
 
   it("are each of a kind that the page on policies lists, and has a case here", () => {
     const page = readFileSync(`${ROOT}docs/policy.md`, "utf8");

@@ -40,7 +40,7 @@ function upgradeFile(file: string, { write, check }: Required<UpgradeOptions>): 
   const { text, changes, byHand } = upgradePolicy(old, file);
   const tell = check ? console.log : console.error;
   const list = (found: readonly PolicyChange[], mark: string) => {
-    for (const { at, path, text } of found) tell(`${at}: ${path}: ${mark}${text}`);
+    for (const { at, path, text } of found) tell(`${at}: ${path}: ${mark}${check ? asPlan(text) : text}`);
   };
   list(changes, "");
   list(byHand, "by hand: ");
@@ -55,6 +55,11 @@ function upgradeFile(file: string, { write, check }: Required<UpgradeOptions>): 
     isSame ? `${file}: nothing to upgrade` : `${file}: ${done}, ${left === 0 ? "nothing" : left} left to do by hand`,
   );
   return left === 0 && !(check && changes.length > 0);
+}
+
+/** What was done to a policy, as what would be done. */
+function asPlan(text: string): string {
+  return text.replace(/^now /, "would become ").replace(/^removed$/, "would be removed");
 }
 
 /** What is wrong with the new text, which had other faults than old words. */

@@ -37,11 +37,15 @@ describe("keys of other tools", () => {
       ["max_cost_usd", 2.5, { per: [] }, { per: [], unit: "usd_micros", quota: "$2.50" }],
       ["budget_usd", "$3", { per: [] }, { per: [], unit: "usd_micros", quota: "$3" }],
       ["max_spend", "much", { per: [] }, { per: [], unit: "usd_micros", quota: "$5" }],
-      ["daily_limit", 9, { per: [] }, { per: [], algorithm: "fixed-window", quota: 9, window: "1d" }],
+      ["daily_limit", 9, { per: [] }, { per: [], quota: 9, window: "day" }],
       ["hourly_tokens", 9, { per: [] }, { per: [], algorithm: "fixed-window", unit: "tokens", quota: 9, window: "1h" }],
       ["max_requests_per_minute", 9, { per: [] }, { per: [], algorithm: "token-bucket", quota: 9, window: "1m" }],
       ["max_per_hour", 9, { per: [] }, { per: [], algorithm: "token-bucket", quota: 9, window: "1h" }],
-      ["limit_per_day", 9, { per: [] }, { per: [], algorithm: "token-bucket", quota: 9, window: "1d" }],
+      ["limit_per_day", 9, { per: [] }, { per: [], quota: 9, window: "day" }],
+      ["monthly_quota", 9, { per: [] }, { per: [], quota: 9, window: "month" }],
+      ["rate", "9/week", { per: [] }, { per: [], quota: 9, window: "week" }],
+      ["rpd", 9, { per: [] }, { per: [], quota: 9, window: "day" }],
+      ["period", "daily", { per: [], quota: 5 }, { per: [], quota: 5, window: "day" }],
       [
         "max_tokens_per_minute",
         9,
@@ -63,7 +67,7 @@ describe("keys of other tools", () => {
         "reset",
         "daily",
         { per: [], quota: 5, algorithm: "fixed-window" },
-        { per: [], quota: 5, algorithm: "fixed-window", window: "1d" },
+        { per: [], quota: 5, algorithm: "fixed-window", window: "day" },
       ],
     ];
     for (const [key, value, limit, expected] of cases) {
@@ -95,7 +99,10 @@ describe("keys of other tools", () => {
         60,
         /^Write "window: 1m" instead of "window_seconds"\. A window needs an algorithm\. .* any 1m/,
       ],
-      ["reset", "daily", /^Write "window: 1d" instead of "reset"\. A window needs an algorithm\. .* any 1d/],
+      ["reset", "hourly", /^Write "window: 1h" instead of "reset"\. A window needs an algorithm\. .* any 1h/],
+      ["reset", "daily", 'Write "window: day" instead of "reset".'],
+      ["plan", "pro", "Write when: { plan: pro }."],
+      ["user", "u 1", 'Write when: { user: "u 1" }.'],
       ["// search", 5, "A comment begins with #."],
     ];
     for (const [key, value, hint] of cases) {
@@ -136,7 +143,7 @@ describe("keys of other tools", () => {
     assert.equal(ofLimit({ quotas: [{ search: 5 }] }, "quotas"), "Write an object: quotas: { tool: { search: 5 } }.");
     assert.equal(
       ofLimit({ per: [], quotas: { search: 5 } }, "quotas.search"),
-      "Name the dimension: quotas: { tool: { search: 5 } }.",
+      "Name the dimension that has these values: quotas: { tool: { search: 5 } }.",
     );
     assert.equal(ofLimit({ quota: { search: 5 } }, "quota"), 'Quotas by tool are "quotas: { tool: { search: 5 } }".');
     assert.equal(ofLimit({ algorithm: "streak" }, "of"), 'Add "of: errors" or "of: results".');

@@ -1,6 +1,7 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
 import { MAX_TEXT, textOf, windowed } from "./policy-place.ts";
+import { isCalendarWord } from "./policy-settled.ts";
 import { quantityOf } from "./quantity.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./policy-values.ts";
 import { plainOf } from "./spelling.ts";
@@ -18,7 +19,7 @@ interface Given {
 
 const COUNT = "(?:max|limit|quota|budget|cap|total|calls?|requests?|uses|tokens?)*";
 const DIMENSION = "(session|user|tenant|turn|agent|model|tool|group)";
-const SPANS: Readonly<Record<string, string>> = { hourly: "1h", daily: "1d", weekly: "7d", monthly: "30d" };
+const SPANS: Readonly<Record<string, string>> = { hourly: "1h", daily: "day", weekly: "week", monthly: "month" };
 
 /** By the key without case, hyphens and underscores. */
 const FOREIGN: readonly Foreign[] = [
@@ -36,7 +37,7 @@ const FOREIGN: readonly Foreign[] = [
   [
     /^(hourly|daily|weekly|monthly)(?:limit|quota|max|budget|calls|cap|requests|tokens)*$/,
     ({ found: [span = ""], ...given }) =>
-      write(given, `algorithm: fixed-window, ${unitOf(given.key)}${quotaOf(given.value)}, window: ${SPANS[span]}`),
+      write(given, inWindow("fixed-window", `${unitOf(given.key)}${quotaOf(given.value)}`, SPANS[span] ?? "")),
   ],
   [
     /^(?:max|limit|budget|total)*tokens?(?:max|limit|budget|quota|cap)*$/,
@@ -82,7 +83,7 @@ const FOREIGN: readonly Foreign[] = [
 /** What to write instead of a key of a limit that other tools have; `null` where there is no guess. */
 export function hintForForeign(key: string, value: unknown, limit: Limit): string | null {
   const rate = rateOf(key, value);
-  if (rate !== null) return write({ key, limit }, `algorithm: token-bucket, ${rate}`);
+  if (rate !== null) return write({ key, limit }, rate);
   const plain = plainOf(key);
   for (const [pattern, hint] of FOREIGN) {
     const match = pattern.exec(plain);
@@ -134,8 +135,13 @@ function rateOf(key: string, value: unknown): string | null {
   const named = rateKey(key);
   if (named !== null) {
     const unit = named.unit === "calls" ? "" : `unit: ${named.unit}, `;
-    return `${unit}${quotaOf(value)}, window: ${named.window}`;
+    return inWindow("token-bucket", `${unit}${quotaOf(value)}`, named.window);
   }
   const rate = typeof value === "string" && value.length <= MAX_TEXT ? rateFrom(value) : null;
-  return rate === null ? null : `quota: ${rate.quota}, window: ${rate.window}`;
+  return rate === null ? null : inWindow("token-bucket", `quota: ${rate.quota}`, rate.window);
+}
+
+/** A quota in a window, with the algorithm that a window of another length than the calendar's needs. */
+function inWindow(algorithm: string, quota: string, window: string): string {
+  return `${isCalendarWord(window) ? "" : `algorithm: ${algorithm}, `}${quota}, window: ${window}`;
 }

@@ -60,11 +60,19 @@ describe("hints", () => {
           "window",
           "Write 30d, or leave the algorithm out for a month of the calendar.",
         ],
-        [{ ...fixed, window: "1 month" }, "window", 'Write 30d, or "window: month" for a month of the calendar.'],
+        [{ ...fixed, window: "1 month" }, "window", "Write month for a month of the calendar, or 30d."],
+        [{ ...fixed, window: "daily" }, "window", "Write day for a day of the calendar, or 1d."],
+        [{ quota: 5, window: "daily" }, "window", 'Write "window: day" for a day of the calendar.'],
+        [
+          { quota: 5, window: "1d" },
+          "window",
+          `Write "window: day" for a day of the calendar, or add ${WINDOWED.replaceAll("1h", "1d")}.`,
+        ],
+        [{ quota: "25/day" }, "quota", 'Write "quota: 25, window: day".'],
         [
           { ...fixed, algorithm: "token-bucket", window: "monthly" },
           "window",
-          'Write 30d, or "window: month" for a month of the calendar, without an algorithm.',
+          'Write 30d, or "window: month" without an algorithm for a month of the calendar.',
         ],
       ],
       limitOf,
@@ -234,6 +242,9 @@ describe("hints", () => {
 
   it("say how names, dimensions and lists are written", () => {
     const whose = "per: [session], [user] or [tenant]";
+    const QUOTES = 'A value that begins with ! or * needs quotes, as in "!delete_*".';
+    const asked = (...each: string[]) =>
+      `Name the dimension that has these values: ${each.map((one) => `quotas: { ${one} }`).join(", or ")}.`;
     check(
       [
         [{ name: "Per Session" }, "name", 'Write "per-session".'],
@@ -259,8 +270,38 @@ describe("hints", () => {
         [{ when: 5 }, "when", "Say for which calls: when: { plan: pro }."],
         [{ when: { plan: true } }, "when.plan", 'Write "true", with quotes.'],
         [{ quotas: [] }, "quotas", "Write an object: quotas: { tool: { search: 5 } }."],
-        [{ quotas: { pro: 5 } }, "quotas", "Write quotas: { session: { pro: 5 } }."],
-        [{ per: [], quotas: { pro: 5 } }, "quotas.pro", "Name the dimension: quotas: { tool: { pro: 5 } }."],
+        [{ quotas: { pro: 5 } }, "quotas", asked("plan: { pro: 5 }", "session: { pro: 5 }")],
+        [{ per: ["user"], quotas: { gold: "$5" } }, "quotas", asked("plan: { gold: $5 }", "user: { gold: $5 }")],
+        [
+          { per: ["user", "tool"], quotas: { pro: 5, free: 1 } },
+          "quotas",
+          asked("plan: { pro: 5, free: 1 }", "tool: { pro: 5, free: 1 }"),
+        ],
+        [{ per: ["user", "tool"], quotas: { search: 5 } }, "quotas", "Write quotas: { tool: { search: 5 } }."],
+        [
+          { per: ["user"], quotas: { a: 1, b: 2, c: 3, d: 4 } },
+          "quotas",
+          asked("plan: { a: 1, b: 2, c: 3, … }", "user: { a: 1, b: 2, c: 3, … }"),
+        ],
+        [{ per: ["workspace"], quotas: { w1: 5 } }, "quotas", "Write quotas: { workspace: { w1: 5 } }."],
+        [
+          { per: [], quotas: { pro: 5 } },
+          "quotas.pro",
+          "Name the dimension that has these values: quotas: { plan: { pro: 5 } }.",
+        ],
+        [
+          { per: [], quotas: { search: null } },
+          "quotas.search",
+          "Name the dimension that has these values: quotas: { tool: { search: … } }.",
+        ],
+        [
+          { per: ["workspace"], quotas: { w1: [5] } },
+          "quotas.w1",
+          "Name the dimension that has these values: quotas: { workspace: { w1: … } }.",
+        ],
+        [{ quotas: { plan: "pro" } }, "quotas.plan", "Write the quota of each value: quotas: { plan: { pro: 500 } }."],
+        [{ when: { tool: "" } }, "when.tool", QUOTES],
+        [{ when: { tool: ["a", ""] } }, "when.tool[1]", QUOTES],
         [{ overrides: { plan: 5 } }, "overrides", "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]."],
         [{ overrides: 5 }, "overrides", undefined],
         [{ overrides: [{ quota: 5 }] }, "overrides[0].when", "Say for which calls: when: { plan: pro }."],
@@ -379,7 +420,7 @@ describe("hints", () => {
         [null, "window", "Write a whole number and a unit, such as 30s, 5m or 1h."],
         ["1 minute", "window", "Write 1m."],
         ["1hour", "window", "Write 1h."],
-        ["1w", "window", "Write 7d."],
+        ["2 weeks", "window", "Write 14d."],
         ["1.5h", "window", "Write 90m."],
         ["PT1H", "window", "Write 1h."],
         ["soon", "window", undefined],

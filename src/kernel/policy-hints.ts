@@ -1,9 +1,12 @@
 // What to write instead of a key that no policy has, as one table. A hint is a guess at what was meant and decides nothing.
 
+import { DIMENSIONS } from "./call.ts";
+import { DURATION_PATTERN } from "./duration.ts";
+import { formatGot } from "./errors.ts";
 import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
 import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./policy-place.ts";
-import { inferredAlgorithm } from "./policy-settled.ts";
-import { durationFrom } from "./policy-values.ts";
+import { inferredAlgorithm, isCalendarWord } from "./policy-settled.ts";
+import { calendarFrom, durationFrom } from "./policy-values.ts";
 import { hintForForeign, isQuotaKey } from "./policy-foreign.ts";
 import { closest, plainOf } from "./spelling.ts";
 import { listed } from "./words.ts";
@@ -130,33 +133,59 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
   const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? inferredAlgorithm(limit))) ?? [];
+  const isOfCalls = key === "plan" || (DIMENSIONS as readonly string[]).includes(key);
+  if (foreign === null && isOfCalls && isWord(value)) return `Write when: { ${key}: ${shown(value)} }.`;
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
   if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
   const list = meant === "per" || meant === "when" ? namesIn(value) : "";
   const names = meant === "when" && list !== "" ? `: { tool${list} }` : list;
-  const span = meant === "window" && typeof value === "string" && value.length <= MAX_TEXT ? durationFrom(value) : null;
+  const span = meant === "window" && typeof value === "string" && value.length <= MAX_TEXT ? windowFrom(value) : null;
   const text = `${meant}${names}${span === null || span === value ? "" : `: ${span}`}`;
   const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${text}" instead of "${key}".`;
-  return own.includes(meant) ? hint : `${hint} ${misplaced(meant, span ?? value, limit)}`;
+  const isInferred = isCalendarWord(span) && limit.algorithm === undefined;
+  return own.includes(meant) || isInferred ? hint : `${hint} ${misplaced(meant, span ?? value, limit)}`;
+}
+
+function windowFrom(text: string): string | null {
+  return DURATION_PATTERN.test(text) ? text : (calendarFrom(text) ?? durationFrom(text));
+}
+
+function isWord(value: unknown): boolean {
+  return typeof value === "string" && value.length <= MAX_TEXT;
 }
 
 /** Names as the list that stands behind a key; nothing where they are none. */
 function namesIn(value: unknown): string {
   const names = [value].flat();
-  const isName = (name: unknown) => typeof name === "string" && name.length <= MAX_TEXT;
-  return names.length > 0 && names.length <= 3 && names.every(isName) ? `: [${names.map(shown).join(", ")}]` : "";
+  return names.length > 0 && names.length <= 3 && names.every(isWord) ? `: [${names.map(shown).join(", ")}]` : "";
 }
 
 /** A key that only limits of other algorithms have. */
 function misplaced(key: string, value: unknown, limit: Readonly<Record<string, unknown>>): string {
   const algorithm = limit.algorithm === undefined ? undefined : textOf(limit.algorithm);
-  if (key === "window")
-    return algorithm === undefined
-      ? `A window needs an algorithm. Add ${windowed(value)}.`
-      : `The algorithm "${algorithm}" has no window. Remove it, or use ${windowed(value)}.`;
+  if (key === "window" && algorithm === undefined) {
+    const text = textOf(value).slice(0, MAX_TEXT);
+    const word = calendarFrom(text);
+    if (word === null) return `A window needs an algorithm. Add ${windowed(value)}.`;
+    const write = `Write "window: ${word}" for a ${word} of the calendar`;
+    return DURATION_PATTERN.test(text) ? `${write}, or add ${windowed(value)}.` : `${write}.`;
+  }
+  if (key === "window") return `The algorithm "${algorithm}" has no window. Remove it, or use ${windowed(value)}.`;
   const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
   return algorithm === undefined && owners.length === 1
     ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
     : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? inferredAlgorithm(limit)}. Remove it, or change the algorithm.`;
+}
+
+/** What is expected, and what was found, where a key is right in limits of other algorithms; `null` where it never is. */
+export function misplacement(keys: Keys, input: unknown): readonly [expected: string, got: string] | null {
+  const { key, value, limit } = placeOf(keys, input, []);
+  if (levelOf(keys) !== "limit" || !ALL_LIMIT_KEYS.has(key)) return null;
+  if (key === "window" && limit.algorithm === undefined) {
+    return DURATION_PATTERN.test(textOf(value))
+      ? ["an algorithm beside it", "none"]
+      : ["day, week or month, or a duration with an algorithm beside it", formatGot(value)];
+  }
+  return [`a key of ${textOf(limit.algorithm ?? inferredAlgorithm(limit)).slice(0, MAX_TEXT)}`, formatGot(key)];
 }

@@ -2,6 +2,7 @@
 // `tollgate policy upgrade` (../policy-upgrade.ts). Nothing is found in a policy that has only the words of today.
 
 import { isObject, type Keys, MAX_TEXT, shown, textOf } from "./policy-place.ts";
+import { dimensionQuestion, isQuota, isUnclear } from "./policy-quota-hints.ts";
 
 /** How to write a part of a policy today. */
 export interface Rewriting {
@@ -81,8 +82,10 @@ const LIMIT_WORDS: Readonly<Record<string, (limit: Written, policy: PolicyFacts)
   match: (limit) => (isNames(limit.match) ? moved(limit, "match", { to: ["when", "tool"] }) : null),
   quotas: ({ quotas, per }, { hasTiers, hasGroups }) => {
     const last = Array.isArray(per) ? per.at(-1) : undefined;
-    const isOld = isObject(quotas) && Object.values(quotas).some((quota) => !isObject(quota));
+    const plain = isObject(quotas) ? Object.values(quotas).filter((quota) => !isObject(quota)) : [];
+    const isOld = isObject(quotas) && plain.length > 0 && plain.every(isQuota);
     if (!isOld || typeof last !== "string" || last.length > MAX_TEXT) return null;
+    if (isUnclear(last, Object.keys(quotas))) return byHand(dimensionQuestion(quotas, per));
     const isMixed = Object.values(quotas).some(isObject);
     const to = ["quotas", last === "tier" && hasTiers && !hasGroups ? "group" : last] as const;
     return isMixed

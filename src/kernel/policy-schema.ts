@@ -50,6 +50,15 @@ const SHARE = "a share above 0 to 1, or never";
 const MAX_PATTERNS = 1_000;
 const TOOL = `a tool's name, at most ${MAX_TOOL_LENGTH} characters`;
 
+function isTimezone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const duration = z
   .string({ error: DURATION })
   .regex(DURATION_PATTERN, { error: DURATION, abort: true })
@@ -185,7 +194,10 @@ const shared = {
     .optional()
     .describe("What a model is told before this limit denies."),
 };
-const timezone = text(/^.{1,64}$/s, TIMEZONE)
+const timezone = z
+  .string({ error: TIMEZONE })
+  .regex(/^.{1,64}$/s, { error: TIMEZONE, abort: true })
+  .refine(isTimezone, { error: TIMEZONE })
   .optional()
   .describe("Of windows that are a day, week or month: the zone. Default: UTC.");
 

@@ -110,7 +110,7 @@ describe("defaults", () => {
     assert.deepEqual(faults({ defaults: { mode: "warn" }, limits: [lent] }), ['limits[0].borrow "auto"']);
     assert.deepEqual(faults({ defaults: { mode: "warn" }, limits: [{ ...lent, mode: "enforce" }] }), []);
     const limits = [{ name: "a", per: [], quota: 5, window: "day" }];
-    assert.deepEqual(faults({ defaults: { timezone: "Mars/Base" }, limits }), ['limits[0].timezone "Mars/Base"']);
+    assert.deepEqual(faults({ defaults: { timezone: "Mars/Base" }, limits }), ['defaults.timezone "Mars/Base"']);
     assert.deepEqual(faults({ defaults: { quota: 5 }, limits }), ['defaults.quota "quota"']);
   });
 

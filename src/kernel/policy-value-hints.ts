@@ -6,7 +6,8 @@ import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, wind
 import { ALGORITHMS } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";
 import { quantityOf } from "./quantity.ts";
-import { countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
+import { dimensionQuestion, isQuota } from "./policy-quota-hints.ts";
+import { calendarFrom, countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./policy-values.ts";
 import { closest, plainOf } from "./spelling.ts";
 
 const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
@@ -22,8 +23,10 @@ export function hintForValue(keys: Keys, input: unknown, choices: readonly strin
   if (root === "tools" && keys.length === 2) return toolHint(place);
   if (root === "limits" && keys.length === 2) return `Write an object: ${EXAMPLE}.`;
   if (key === "per" && inner !== undefined) return dimensionHint(value);
-  if (keys.includes("when") && keys.at(-1) !== "when")
+  if (keys.includes("when") && keys.at(-1) !== "when") {
+    if (value === "") return 'A value that begins with ! or * needs quotes, as in "!delete_*".';
     return typeof value === "boolean" ? `Write "${value}", with quotes.` : null;
+  }
   if (key === "cost" && inner !== undefined) return costHint(place);
   if (key === "quotas" && keys.length === 4) return quotasHint(place);
   const subject = key === "quotas" && inner !== undefined ? "quota" : place.key;
@@ -96,13 +99,13 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   window: (place) => {
     const { value, limit } = place;
     if (value === undefined) return "Add the window that the quota is for, such as window: 1h.";
-    if (isCalendarWord(value)) {
-      const span = value === "month" ? "30d" : durationFrom(value);
-      return `Write ${span}, or leave the algorithm out for a ${value} of the calendar.`;
-    }
-    if (/month/i.test(textOf(value)))
-      return `Write 30d, or "window: month" for a month of the calendar${limit.algorithm === "fixed-window" ? "" : ", without an algorithm"}.`;
-    return durationHint(place);
+    const word = calendarFrom(textOf(value));
+    if (word === null) return durationHint(place);
+    const span = word === "month" ? "30d" : durationFrom(word);
+    if (limit.algorithm === "fixed-window") return `Write ${word} for a ${word} of the calendar, or ${span}.`;
+    return isCalendarWord(value)
+      ? `Write ${span}, or leave the algorithm out for a ${value} of the calendar.`
+      : `Write ${span}, or "window: ${word}" without an algorithm for a ${word} of the calendar.`;
   },
   resetAfterIdle: (place) => lifeHint(place),
   resetAfter: (place) =>
@@ -234,7 +237,10 @@ function amountHint(place: Place): string | null {
     return `Write ${isShort ? quantityOf(count) : count}${String(count) === value ? " without quotes" : ""}.`;
   }
   const rate = rateFrom(value);
-  if (rate !== null) return `Write "quota: ${rate.quota}, window: ${rate.window}" with ${windowed(rate.window)}.`;
+  if (rate !== null) {
+    const written = `Write "quota: ${rate.quota}, window: ${rate.window}"`;
+    return isCalendarWord(rate.window) ? `${written}.` : `${written} with ${windowed(rate.window)}.`;
+  }
   const span = durationFrom(value);
   if (span !== null)
     return `A duration is the quota of "algorithm: elapsed". A quota for each ${span} has window: ${span}.`;
@@ -269,9 +275,12 @@ function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<
   return `Units are whole. ${longer}For money write "unit: ${smaller}, quota: ${quantityOf(micros, smaller)}".`;
 }
 
-/** Quotas without their dimension. */
-function quotasHint({ key, value }: Place): string | null {
-  return isObject(value) ? null : `Name the dimension: quotas: { tool: { ${shown(key)}: ${shown(value)} } }.`;
+/** Quotas without their dimension, or a value where its quota should be. */
+function quotasHint({ key, value, limit }: Place): string | null {
+  if (isObject(value) || !isObject(limit.quotas)) return null;
+  return typeof value === "string" && !isQuota(value)
+    ? `Write the quota of each value: quotas: { ${shown(key)}: { ${shown(value)}: 500 } }.`
+    : dimensionQuestion(limit.quotas, limit.per);
 }
 
 function lifeHint(place: Place): string | null {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { parseDuration } from "./duration.ts";
-import { countFrom, durationFrom, moneyFrom, nameFrom, rateFrom, rateKey } from "./policy-values.ts";
+import { calendarFrom, countFrom, durationFrom, moneyFrom, nameFrom, rateFrom, rateKey } from "./policy-values.ts";
 
 describe("values as people write them", () => {
   it("are read as durations", () => {
@@ -70,7 +70,9 @@ describe("values as people write them", () => {
       ["5 per 2 hours", 5, "2h"],
       ["100 rpm", 100, "1m"],
       ["1k requests per hour", 1_000, "1h"],
-      ["10 calls a day", 10, "1d"],
+      ["10 calls a day", 10, "day"],
+      ["25/week", 25, "week"],
+      ["9 per month", 9, "month"],
     ] as const)
       assert.deepEqual(rateFrom(text), { quota, window }, text);
     for (const text of ["5", "5 per user", "many per hour"]) assert.equal(rateFrom(text), null, text);
@@ -83,10 +85,18 @@ describe("values as people write them", () => {
       ["tpm", "tokens", "1m"],
       ["tokensPerMinute", "tokens", "1m"],
       ["per_hour", "calls", "1h"],
-      ["requests-per-day", "calls", "1d"],
+      ["requests-per-day", "calls", "day"],
     ] as const)
       assert.deepEqual(rateKey(key), { unit, window }, key);
     for (const key of ["per", "pm", "quota", "map", "rpx"]) assert.equal(rateKey(key), null, key);
+  });
+
+  it("are read as windows of the calendar", () => {
+    for (const text of ["day", "daily", "1d", "1 day", "per day", "a day", "Each Day"])
+      assert.equal(calendarFrom(text), "day", text);
+    for (const text of ["weekly", "1w", "7 weeks".slice(2)]) assert.equal(calendarFrom(text), "week", text);
+    for (const text of ["monthly", "1 month", "mo"]) assert.equal(calendarFrom(text), "month", text);
+    for (const text of ["2d", "14 days", "hourly", "1m", "today", ""]) assert.equal(calendarFrom(text), null, text);
   });
 
   it("are read as names", () => {

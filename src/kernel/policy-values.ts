@@ -40,6 +40,21 @@ function durationOf(ms: number): string | null {
   return symbol === "" || ms <= 0 || ms > MAX_DURATION_MS ? null : `${ms / size}${symbol}`;
 }
 
+const CALENDAR = [
+  [/^(d|days?|daily)$/, "day"],
+  [/^(w|wks?|weeks?|weekly)$/, "week"],
+  [/^(mo|months?|monthly)$/, "month"],
+] as const;
+
+/** A window of the calendar, from `daily`, `1 week`, `per month`; `null` for none. */
+export function calendarFrom(text: string): "day" | "week" | "month" | null {
+  const plain = text
+    .toLowerCase()
+    .trim()
+    .replace(/^(?:(?:per|an?|each|every|1)\b|1(?=[a-z]))\s*/, "");
+  return CALENDAR.find(([pattern]) => pattern.test(plain))?.[1] ?? null;
+}
+
 const FACTORS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9 };
 
 /** What stands between groups of digits. */
@@ -69,14 +84,15 @@ export function microsOf(amount: number): number {
   return Math.round(amount * 1e6);
 }
 
-const WINDOWS: Readonly<Record<string, string>> = { s: "1s", m: "1m", h: "1h", d: "1d" };
+const WINDOWS: Readonly<Record<string, string>> = { s: "1s", m: "1m", h: "1h", d: "day" };
 
-/** How many in which window, from `60/min`, `5 per 2 hours` or `100 rpm`; `null` for none. */
+/** How many in which window, from `60/min`, `5 per 2 hours`, `25/day` or `100 rpm`; `null` for none. */
 export function rateFrom(text: string): { readonly quota: number; readonly window: string } | null {
   const short = /^(\S+)\s*rp([smhd])$/i.exec(text.trim());
   const long = /^(\S+?)\s*(?:calls|requests|tokens)?\s*(?:\/|per\b|an?\b|each\b)\s*(.+)$/i.exec(text.trim());
   const quota = countFrom(short?.[1] ?? long?.[1] ?? "");
-  const window = WINDOWS[short?.[2]?.toLowerCase() ?? ""] ?? durationFrom(long?.[2] ?? "");
+  const window =
+    WINDOWS[short?.[2]?.toLowerCase() ?? ""] ?? calendarFrom(long?.[2] ?? "") ?? durationFrom(long?.[2] ?? "");
   return quota === null || window === null ? null : { quota, window };
 }
 

@@ -8,7 +8,7 @@ import { formatGot, MisuseError } from "./errors.ts";
 import type { NewHold } from "./holds.ts";
 import { compilePolicy } from "./policy-compile.ts";
 import { contradictions, type PolicyFault, policyFault } from "./policy-contradictions.ts";
-import { hintForKey } from "./policy-hints.ts";
+import { hintForKey, misplacement } from "./policy-hints.ts";
 import { type OldWord, oldWordsIn } from "./policy-old-words.ts";
 import { isObject, valueAt } from "./policy-place.ts";
 import type { Mode, OnError, OnMissing, OnStoreError, PolicyInput } from "./policy-input.ts";
@@ -26,7 +26,7 @@ const POLICY = Symbol.for("tollgate.policy");
 /** Of `limits[0].overrides[0].when.tool[0]`; no accepted policy is deeper. */
 const MAX_DEPTH = 6;
 
-/** Most faults, and most unknown keys of one object, for which a hint is looked for. */
+/** Most faults, and most unknown keys of one object, for which a hint is looked for; most limits that are looked at again. */
 const MAX_HINTS = 100;
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
@@ -187,7 +187,7 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
     const { issues } = parsed.error;
     const all = issues.filter(isOfItsKind).flatMap((issue, n) => issueFaults(issue, input, n < MAX_HINTS));
     const old = oldWordsIn(input);
-    const faults = faultsBeside(old, all);
+    const faults = [...faultsBeside(old, all), ...contradictionsBeside(all, input)];
     const unknown = faults.filter(({ isKey, hint }) => isKey === true && hint !== undefined);
     return {
       faults: [...old.map((word) => oldFault(word, input)), ...faults.filter((fault) => !isMisspelt(fault, unknown))],
@@ -200,6 +200,22 @@ export function readPolicy(input: unknown): { readonly policy: Policy } | { read
     n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, settled, [])) : fault,
   );
   return faults.length > 0 ? { faults } : { policy: branded(compilePolicy(settled), accepted) };
+}
+
+/** What contradicts itself in the right parts of limits, beside the faults of others: one look finds all. */
+function contradictionsBeside(faults: readonly PolicyFault[], input: unknown): PolicyFault[] {
+  const limits = isObject(input) && Array.isArray(input.limits) ? input.limits.slice(0, MAX_HINTS) : [];
+  const found = limits.flatMap((limit, i) => {
+    const wrong = new Set(faults.flatMap(({ keys }) => (keys[0] === "limits" && keys[1] === i ? keys[2] : [])));
+    const right = isObject(limit) && Object.fromEntries(Object.entries(limit).filter(([key]) => !wrong.has(key)));
+    const parsed = policySchema.safeParse(readable({ version: 1, limits: [right] }));
+    if (!parsed.success) return [];
+    const settled = { ...parsed.data, limits: settledLimits(parsed.data) };
+    return contradictions(settled).map(({ keys, expected, got }) =>
+      policyFault(["limits", i, ...keys.slice(2)], expected, got),
+    );
+  });
+  return found.map((fault, n) => (n < MAX_HINTS ? hinted(fault, hintForValue(fault.keys, input, [])) : fault));
 }
 
 /** The schema library passes `__proto__` over in silence: a limit would be lost. */
@@ -229,7 +245,10 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
     return issue.keys.map((key, n) => {
       const hint = isHinted && n < MAX_HINTS ? hintForKey([...keys, key], input) : null;
       // With a hint, a list of all keys is only in the way.
-      const [expected, got] = hint === null ? [issue.message, "an unknown key"] : ["a known key", formatGot(key)];
+      const [expected, got] =
+        hint === null
+          ? [issue.message, "an unknown key"]
+          : (misplacement([...keys, key], input) ?? ["a known key", formatGot(key)]);
       return { ...hinted(policyFault([...keys, key], expected, got), hint), isKey: true };
     });
   }
@@ -243,7 +262,11 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
 }
 
 /** An old word, and what to write instead. */
-function oldFault({ keys, hint }: OldWord, input: unknown): PolicyFault {
+function oldFault({ keys, edit, hint }: OldWord, input: unknown): PolicyFault {
+  if (keys.at(-1) === "quotas") {
+    const fault = policyFault(keys, "quotas by dimension and value", formatGot(valueAt(input, keys)));
+    return { ...fault, hint, isKey: true, isOld: edit !== null };
+  }
   const isKey = typeof keys.at(-1) === "string" && keys.at(-1) !== "algorithm";
   const got = formatGot(isKey ? keys.at(-1) : valueAt(input, keys));
   return { ...policyFault(keys, "a current word", got), hint, isKey, isOld: true };

@@ -2,7 +2,8 @@
 
 import { patternsOf } from "../kernel/selector.ts";
 import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";
-import { didYouMean, type Known, type KnownLimit, ofValue, quoted, type Warnings } from "./warning.ts";
+import type { Known, KnownLimit } from "./known.ts";
+import { didYouMean, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Of overrides that come after one for all of their calls. */
 export function* overrideWarnings({ limit, keys }: KnownLimit): Warnings {

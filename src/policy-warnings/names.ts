@@ -4,7 +4,8 @@ import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import type { LimitInput } from "../kernel/policy-input.ts";
 import { durationFrom } from "../kernel/policy-values.ts";
 import { editDistance, isPluralOf, isTypoOf } from "../kernel/spelling.ts";
-import { didYouMean, type Known, ofKey, ofValue, quoted, type Use, type Warnings } from "./warning.ts";
+import type { Known, Use } from "./known.ts";
+import { didYouMean, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Most names that are compared with one another. */
 const MAX_PAIRED = 300;

@@ -5,18 +5,8 @@ import type { SelectorInput } from "../kernel/policy-input.ts";
 import { closest } from "../kernel/spelling.ts";
 import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
 import { ADD_TOOL, MADE_AT_RUN_TIME, namedTool, unknownTool } from "./tools.ts";
-import {
-  didYouMean,
-  type Keys,
-  type Known,
-  type KnownLimit,
-  ofKey,
-  ofValue,
-  quoted,
-  type Use,
-  usesIn,
-  type Warnings,
-} from "./warning.ts";
+import { type Known, type KnownLimit, type Use, usesIn } from "./known.ts";
+import { didYouMean, type Keys, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Signs of regular expressions and of lists, which no name of a tool has. */
 const NOT_A_NAME = /[|^$\\,]/;

@@ -2,16 +2,8 @@
 
 import { covers, isGlob } from "../kernel/glob.ts";
 import { closest, isTypoOf } from "../kernel/spelling.ts";
-import {
-  didYouMean,
-  type Keys,
-  type Known,
-  type KnownLimit,
-  ofKey,
-  ofValue,
-  quoted,
-  type Warnings,
-} from "./warning.ts";
+import type { Known, KnownLimit } from "./known.ts";
+import { didYouMean, type Keys, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 
 export const ADD_TOOL = 'If it is right, add it to "tools".';
 
@@ -24,8 +16,20 @@ const MAX_PATTERNS = 300;
 export function* toolWarnings({ input, limits }: Known): Warnings {
   const allUnits = new Set(limits.flatMap(({ unit }) => unit ?? []));
   const patterns: string[] = [];
-  for (const [tool, { cost = {}, group }] of Object.entries(input.tools ?? {})) {
+  const entries = Object.entries(input.tools ?? {});
+  /** Patterns whose ignoreArgs a tool with an entry before them does not get. A name comes before all patterns. */
+  const ignoring = entries
+    .flatMap(([name, tool], at) => (isGlob(name) && tool.ignoreArgs?.length ? [{ name, at }] : []))
+    .slice(0, MAX_PATTERNS);
+  for (const [n, [tool, { cost = {}, group, ignoreArgs }]] of entries.entries()) {
     const keys = ["tools", tool];
+    for (const [i, field] of (ignoreArgs ?? []).entries()) {
+      const [outer = ""] = field.split(".");
+      if (outer === field) continue;
+      const message = `${quoted(field)} is taken as the name of one field at the top level.`;
+      const hint = outer === "" ? null : `${quoted(outer)} leaves out that field with all that is in it.`;
+      yield ofValue("unusual-value", [...keys, "ignoreArgs", i], message, hint);
+    }
     const earlier = isGlob(tool) ? patterns.find((pattern) => covers(pattern, tool)) : undefined;
     if (isGlob(tool) && patterns.length < MAX_PATTERNS) patterns.push(tool);
     if (earlier !== undefined) {
@@ -48,8 +52,15 @@ export function* toolWarnings({ input, limits }: Known): Warnings {
         "uncounted-unit",
         [...keys, "cost", unit],
         message,
-        didYouMean(closest(unit, units) ?? closest(unit, allUnits)),
+        didYouMean(
+          closest(unit, units) ?? closest(unit, allUnits) ?? (units.has(`${unit}_micros`) ? `${unit}_micros` : null),
+        ),
       );
+    }
+    const hidden = ignoring.find(({ name, at }) => (at > n || !isGlob(tool)) && covers(name, tool));
+    if (hidden !== undefined && ignoreArgs === undefined && applying.some(({ limit }) => limit.per.includes("args"))) {
+      const message = `The ignoreArgs of ${quoted(hidden.name)} do not apply to it: it has an entry of its own.`;
+      yield ofKey("no-effect", keys, message, "Write ignoreArgs here, too; [] for none.");
     }
     if (group !== undefined) yield* groupWarnings(group, [...keys, "group"], limits);
   }

@@ -2,6 +2,7 @@
 
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { parseDuration } from "../kernel/duration.ts";
+import { type PolicyTestUnits, spanText, unitsIn, unitsText } from "./policy-test-amounts.ts";
 import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-schema.ts";
 
 /** One expectation that was not met. */
@@ -26,7 +27,7 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
   if (retryAfter !== undefined) {
     const { retryAfterMs: found } = decision;
     const expectedMs = retryAfter === "never" ? null : parseDuration(retryAfter);
-    compare("retryAfter", found === expectedMs, retryAfter, retryText(found));
+    compare("retryAfter", found === expectedMs, retryAfter, spanText(found));
   }
   if (exceeded !== undefined) {
     const found = decision.verdicts.filter((verdict) => verdict.exceeded).map(({ limit }) => limit);
@@ -57,8 +58,9 @@ export function compareRemaining(
 ): Mismatch[] {
   return Object.entries(remaining).flatMap(([limit, expected]) => {
     const usage = usages.find((each) => each.limit === limit);
-    const found = usage === undefined ? "no verdict: the limit is not for this call" : unitsText(usage.remaining);
-    return String(expected) === found ? [] : [{ word: `remaining ${limit}`, expected: String(expected), got: found }];
+    const word = `remaining ${limit}`;
+    if (usage !== undefined) return compareUnits(word, expected, usage.remaining, usage.unit);
+    return [{ word, expected: String(expected), got: "no verdict: the limit is not for this call" }];
   });
 }
 
@@ -71,34 +73,12 @@ export function compareBucket(step: PolicyTestBucket, usages: readonly BucketUsa
   }
   return (["used", "remaining", "quota"] as const).flatMap((word) => {
     const expected = step[word];
-    const found = unitsText(usage[word]);
-    return expected === undefined || String(expected) === found
-      ? []
-      : [{ word, expected: String(expected), got: found }];
+    return expected === undefined ? [] : compareUnits(word, expected, usage[word], usage.unit);
   });
 }
 
-/** When a denied call can pass, as a test writes it. */
-export function retryText(ms: number | null): string {
-  return ms === null ? "never" : durationText(ms);
-}
-
-/** Milliseconds as a test writes them. */
-export function durationText(ms: number): string {
-  const [size, unit] = SIZES.find(([size]) => ms % size === 0) ?? [1, "ms"];
-  return ms === 0 ? "0ms" : `${ms / size}${unit}`;
-}
-
-const SIZES = [
-  [86_400_000, "d"],
-  [3_600_000, "h"],
-  [60_000, "m"],
-  [1_000, "s"],
-] as const;
-
-/** Units as a test writes them. */
-export function unitsText(units: number | null): string {
-  return units === null ? "unlimited" : String(units);
+function compareUnits(word: string, expected: PolicyTestUnits, found: number | null, unit: string): Mismatch[] {
+  return unitsIn(expected) === found ? [] : [{ word, expected: String(expected), got: unitsText(found, unit) }];
 }
 
 function sorted(names: readonly string[]): string {

@@ -2,16 +2,17 @@
 
 import type { Call } from "../kernel/call.ts";
 import { resolveMatches } from "../kernel/charge.ts";
+import { takesClaims } from "../kernel/claims.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { Allotment, Limit, Policy } from "../kernel/policy.ts";
+import { type Allotment, allotmentsOf, type Limit, type Policy } from "../kernel/policy.ts";
 
 /** What tests reached of a limit. */
 export interface LimitCoverage {
   readonly limit: string;
   /** Whether a call was judged by it. */
   readonly reached: boolean;
-  /** Whether a call did not fit into it. */
-  readonly exceeded: boolean;
+  /** Whether a call did not fit into it; `null` where all of its quotas are unlimited, so that each call fits. */
+  readonly exceeded: boolean | null;
   /** Its `quotas` and `overrides` that no call had, such as `quotas.tool.send_email`. */
   readonly unreached: readonly string[];
 }
@@ -21,7 +22,7 @@ export class Coverage {
   readonly #policy: Policy;
   readonly #reached = new Set<string>();
   readonly #exceeded = new Set<string>();
-  readonly #allotments = new Set<Allotment | null>();
+  readonly #allotments = new Set<Allotment>();
   readonly #hasParts: boolean;
 
   constructor(policy: Policy) {
@@ -42,19 +43,22 @@ export class Coverage {
     return this.#policy.limits.map((limit) => ({
       limit: limit.name,
       reached: this.#reached.has(limit.name),
-      exceeded: this.#exceeded.has(limit.name),
+      exceeded: isUnlimited(limit) ? null : this.#exceeded.has(limit.name),
       unreached: partsOf(limit).flatMap(([part, allotment]) => (this.#allotments.has(allotment) ? [] : [part])),
     }));
   }
 }
 
-/** The parts of a limit that are for some calls alone. A part that takes them out of the limit cannot be seen. */
+function isUnlimited(limit: Limit): boolean {
+  return !takesClaims(limit) && allotmentsOf(limit).every(({ quota }) => quota === null);
+}
+
+/** The parts of a limit that are for some calls alone. */
 function partsOf({ quotas, overrides }: Limit): (readonly [part: string, allotment: Allotment])[] {
-  const all = [
+  return [
     ...quotas.flatMap(({ dimension, allotments }) =>
       [...allotments].map(([value, allotment]) => [`quotas.${dimension}.${value}`, allotment] as const),
     ),
     ...overrides.map(({ allotment }, n) => [`overrides[${n}]`, allotment] as const),
   ];
-  return all.flatMap(([part, allotment]) => (allotment === null ? [] : [[part, allotment] as const]));
 }

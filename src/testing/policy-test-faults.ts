@@ -2,12 +2,14 @@
 // names of the policy that they are for. Nothing is run here.
 
 import type { z } from "zod";
-import { parseDuration, MAX_DURATION_MS } from "../kernel/duration.ts";
+import { DURATION_PATTERN, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
+import { takesClaims } from "../kernel/claims.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy-contradictions.ts";
 import type { Policy } from "../kernel/policy.ts";
 import { isObject, valueAt } from "../kernel/policy-place.ts";
 import { withoutExtensions } from "../kernel/policy-settled.ts";
+import { isMoneyText, MONEY_UNIT } from "../kernel/quantity.ts";
 import { closest } from "../kernel/spelling.ts";
 import {
   DEFAULT_AT,
@@ -123,8 +125,8 @@ function callsOf(step: PolicyTestStep): number {
 
 type Demand = (isMet: boolean, word: string, expected: string, got: unknown) => void;
 
-function testFaults({ at = DEFAULT_AT, steps }: PolicyTest, policy: Policy): PolicyFault[] {
-  const faults: PolicyFault[] = [];
+function testFaults({ at = DEFAULT_AT, for: shared = {}, steps }: PolicyTest, policy: Policy): PolicyFault[] {
+  const faults = wordFaults(["for"], shared, new Set([...policy.callWords, ...policy.bucketWords]));
   const beganMs = instantMs(at) ?? 0;
   let nowMs = beganMs;
   const open = new Set<string>();
@@ -185,32 +187,87 @@ function endingFaults({ error, result }: Pick<PolicyTestCall, "error" | "result"
   demand(error !== true || result === undefined, "result", "no result of a call that fails", result);
 }
 
-/** Limits and units that the policy does not have. */
+/** Words that no call, or no bucket, of the policy has. */
+function wordFaults(at: Keys, given: object, known: ReadonlySet<string>): PolicyFault[] {
+  const unknown = Object.keys(given).filter((word) => !known.has(word));
+  return unknown.map((word) => unknownName([...at, word], `only ${[...known].join(", ")}`, known, true));
+}
+
+function unknownName(keys: Keys, expected: string, known: Iterable<string>, isKey: boolean): PolicyFault {
+  const name = String(keys.at(-1));
+  return { ...withHint(policyFault(keys, expected, formatGot(name)), closest(name, known)), isKey };
+}
+
+/** Limits, units and dimensions that the policy does not have, and amounts in another unit than they stand for. */
 function nameFaults(step: PolicyTestStep, policy: Policy): PolicyFault[] {
   const limits = policy.limits.map(({ name }) => name);
   const faults: PolicyFault[] = [];
-  const check = (keys: Keys, name: string, known: readonly string[], what: string, isKey: boolean) => {
-    if (known.includes(name)) return;
-    const fault = policyFault(keys, `${what}: ${known.join(", ")}`, formatGot(name));
-    faults.push({ ...withHint(fault, closest(name, known)), isKey });
+  const checkLimit = (keys: Keys, name: string, isKey = false) => {
+    if (limits.includes(name)) return;
+    const fault = policyFault(keys, `one of the policy's limits: ${limits.join(", ")}`, formatGot(name));
+    faults.push({ ...withHint(fault, closest(name, limits)), isKey });
   };
-  const checkLimit = (keys: Keys, name: string, isKey = false) =>
-    check(keys, name, limits, "one of the policy's limits", isKey);
+  const checkUnit = (keys: Keys, amount: unknown, unit: string | undefined) => {
+    const fault = unit === undefined ? null : amountFault(keys, amount, unit);
+    if (fault !== null) faults.push(fault);
+  };
+  const unitOf = (name: string) => policy.limits.find((limit) => limit.name === name)?.unit;
   if ("call" in step) {
+    if (isObject(step.call)) faults.push(...wordFaults(["call"], step.call, policy.callWords));
     if (step.by !== undefined) checkLimit(["by"], step.by);
-    for (const name of Object.keys(step.remaining ?? {})) checkLimit(["remaining", name], name, true);
+    for (const [name, left] of Object.entries(step.remaining ?? {})) {
+      checkLimit(["remaining", name], name, true);
+      checkUnit(["remaining", name], left, unitOf(name));
+    }
     for (const [n, name] of (step.exceeded ?? []).entries()) checkLimit(["exceeded", n], name);
   }
   for (const word of ["bucket", "grant", "reset"] as const) {
     if (!(word in step)) continue;
-    const { limit } = (step as Record<typeof word, { readonly limit: string }>)[word];
-    checkLimit([word, "limit"], limit);
+    const named = (step as Record<typeof word, { readonly limit: string }>)[word];
+    checkLimit([word, "limit"], named.limit);
+    faults.push(...wordFaults([word], named, new Set(["limit", ...policy.bucketWords])));
+    for (const key of ["used", "remaining", "quota", "units"])
+      checkUnit([key], (step as Readonly<Record<string, unknown>>)[key], unitOf(named.limit));
   }
-  for (const word of ["cost", "usage"] as const) {
-    const units = (word in step ? (step as PolicyTestCall)[word] : undefined) ?? {};
-    for (const unit of Object.keys(units)) {
-      check([word, unit], unit, [...policy.units], "units that a limit of the policy counts", true);
+  if ("quotas" in step) {
+    const takers = policy.limits.filter(takesClaims).map(({ name }) => name);
+    for (const [name, quota] of Object.entries(step.quotas ?? {})) {
+      const expected = `a limit with quota: { from: call }: ${takers.length === 0 ? "there is none" : takers.join(", ")}`;
+      if (!takers.includes(name)) faults.push(unknownName(["quotas", name], expected, takers, true));
+      checkUnit(["quotas", name], quota, unitOf(name));
+    }
+  }
+  for (const [keys, costs] of costsIn(step)) {
+    for (const [unit, amount] of Object.entries(costs)) {
+      const expected = `units that a limit of the policy counts: ${[...policy.units].join(", ")}`;
+      if (!policy.units.has(unit)) faults.push(unknownName([...keys, unit], expected, policy.units, true));
+      checkUnit([...keys, unit], amount, unit);
     }
   }
   return faults;
+}
+
+/** Where a step says units by their name, and what it says. */
+function costsIn(step: PolicyTestStep): (readonly [keys: Keys, costs: object])[] {
+  const own = (["cost", "usage"] as const).map(
+    (word) => [[word], word in step ? (step as PolicyTestCall)[word] : undefined] as const,
+  );
+  const inCall = "call" in step && isObject(step.call) ? step.call.cost : undefined;
+  return [...own, [["call", "cost"], inCall] as const].flatMap(([keys, costs]) =>
+    isObject(costs) ? [[keys, costs] as const] : [],
+  );
+}
+
+/** What is wrong with an amount in a unit: dollars, or a duration, are for one unit alone. */
+function amountFault(keys: Keys, amount: unknown, unit: string): PolicyFault | null {
+  if (typeof amount !== "string" || amount === "unlimited") return null;
+  if (isMoneyText(amount) && unit !== MONEY_UNIT)
+    return policyFault(keys, `an amount of ${unit}, without $, which is for usd_micros`, formatGot(amount));
+  if (DURATION_PATTERN.test(amount) && unit !== "ms")
+    return policyFault(
+      keys,
+      `an amount of ${unit}, and no duration, which is for limits of elapsed`,
+      formatGot(amount),
+    );
+  return null;
 }

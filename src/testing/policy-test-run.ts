@@ -6,10 +6,11 @@ import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import { createLimiter, type Limiter } from "../limiter.ts";
+import { createLimiter, type Limiter, type QuotaOptions, type RunContext } from "../limiter.ts";
 import { StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "./fake-clock.ts";
+import { costIn, type PolicyTestUnits, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
 import { Coverage } from "./policy-test-coverage.ts";
 import { compareBucket, compareCall, compareRemaining, type Mismatch } from "./policy-test-compare.ts";
 import {
@@ -116,7 +117,7 @@ class Play {
     if ("wait" in step) return this.#pass(parseDuration(step.wait) ?? 0);
     if ("at" in step) return this.#pass((instantMs(step.at) ?? 0) - this.#clock.nowMs());
     if ("end" in step) return this.#end(step.end, step);
-    if ("bucket" in step) return compareBucket(step, await this.#usages(step.bucket));
+    if ("bucket" in step) return compareBucket(step, await this.#usages(step.bucket, step.quotas));
     const { limit, ...dimensions } = this.#named("grant" in step ? step.grant : step.reset);
     if ("reset" in step) {
       await this.#limiter.reset({ limit, ...dimensions });
@@ -124,7 +125,7 @@ class Play {
     }
     const grant = {
       id: crypto.randomUUID(),
-      units: step.units,
+      units: unitsIn(step.units) ?? 0,
       durationMs: parseDuration(step.duration) ?? 0,
     };
     await this.#limiter.grant({ limit, ...dimensions }, grant);
@@ -132,15 +133,16 @@ class Play {
   }
 
   async #calls(step: PolicyTestCall): Promise<Omit<PolicyTestFailure, "step"> | null> {
-    const { times = 1, as, cost, usage, error, result } = step;
+    const { times = 1, as, cost, usage, quotas, error, result } = step;
     const said = typeof step.call === "string" ? { tool: step.call } : step.call;
     const whole = { ...mergeDimensions(this.#test.for ?? {}, said, "call"), ...(cost === undefined ? {} : { cost }) };
     const atMs = this.#clock.nowMs();
     for (let n = 1; n <= times; n++) {
-      const call = (step.times === undefined ? whole : numbered(whole, n)) as Call;
+      const did = (step.times === undefined ? whole : numbered(whole, n)) as typeof whole;
+      const call = withCost(did) as Call;
       this.#decision = null;
       const mismatches = await refusals(async () => {
-        const running = await this.#begin(call);
+        const running = await this.#begin(call, quotas);
         if (as === undefined) {
           running.end({ usage, error, result });
           await running.ended;
@@ -150,7 +152,7 @@ class Play {
         return this.#compare(step, call, n === times);
       });
       if (mismatches.length > 0) {
-        return { atMs, did: call, nth: times === 1 ? null : { n, of: times }, mismatches, decision: this.#decision };
+        return { atMs, did, nth: times === 1 ? null : { n, of: times }, mismatches, decision: this.#decision };
       }
     }
     return null;
@@ -161,20 +163,21 @@ class Play {
     this.#coverage.reached(call, decision);
     const mismatches = compareCall(step, decision);
     if (step.remaining === undefined || !isLast || mismatches.length > 0) return mismatches;
-    return compareRemaining(step.remaining, await this.#usagesOf(call, decision));
+    return compareRemaining(step.remaining, await this.#usagesOf(call, decision, step.quotas));
   }
 
   /** Begins a call. It runs until it is ended, unless it is denied. */
-  async #begin(call: Call): Promise<Running> {
+  async #begin(call: Call, quotas?: Quotas): Promise<Running> {
     const { promise: ending, resolve: end } = Promise.withResolvers<PolicyTestEnding>();
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    const ran = this.#limiter.run(call, async ({ addUsage }) => {
+    const work = async ({ addUsage }: RunContext) => {
       begin();
       const { usage, error, result } = await ending;
-      if (usage !== undefined) addUsage(usage);
+      if (usage !== undefined) addUsage(costIn(usage));
       if (error === true) throw new CallFailed();
       return result === undefined ? `result ${++this.#results}` : result;
-    });
+    };
+    const ran = this.#limiter.run(call, work, optionsOf(quotas));
     const ended = ran.catch((error: unknown) => {
       if (!(error instanceof CallFailed)) throw error;
     });
@@ -206,22 +209,29 @@ class Play {
   }
 
   /** How the buckets of a call stand, of the limits that it was judged by. */
-  async #usagesOf(call: Call, { verdicts }: Decision): Promise<readonly BucketUsage[]> {
+  async #usagesOf(call: Call, { verdicts }: Decision, quotas?: Quotas): Promise<readonly BucketUsage[]> {
     const notDimensions: ReadonlySet<string> = new Set(CALL_WORDS.filter((word) => word !== "args"));
     const dimensions = Object.fromEntries(Object.entries(call).filter(([word]) => !notDimensions.has(word)));
-    const usages = await this.#limiter.usage(dimensions);
+    const usages = await this.#limiter.usage(dimensions, optionsOf(quotas));
     return usages.filter(({ limit }) => verdicts.some((verdict) => verdict.limit === limit));
   }
 
-  async #usages(bucket: PolicyTestBucketName): Promise<readonly BucketUsage[]> {
+  async #usages(bucket: PolicyTestBucketName, quotas?: Quotas): Promise<readonly BucketUsage[]> {
     const { limit, ...dimensions } = this.#named(bucket);
-    const usages = await this.#limiter.usage(dimensions);
+    const usages = await this.#limiter.usage(dimensions, optionsOf(quotas));
     return usages.filter((usage) => usage.limit === limit);
   }
 
   #named(bucket: PolicyTestBucketName): PolicyTestBucketName & Dimensions {
     return mergeDimensions(this.#test.for ?? {}, bucket as PolicyTestBucketName & Dimensions, "bucket");
   }
+}
+
+/** Quotas that a step brings. */
+type Quotas = Readonly<Record<string, PolicyTestUnits>>;
+
+function optionsOf(quotas: Quotas | undefined): QuotaOptions {
+  return quotas === undefined ? {} : { quotas: quotasIn(quotas) };
 }
 
 /** What a step comes to; what the limiter or its store refuses is a mismatch, too. */
@@ -231,7 +241,11 @@ async function refusals(step: () => Promise<readonly Mismatch[]>): Promise<reado
   } catch (error) {
     if (StoreError.isInstance(error)) return [{ word: "store", expected: "an answer", got: error.message }];
     if (!MisuseError.isInstance(error)) throw error;
-    return error.faults.map(({ path, expected, got }) => ({ word: path, expected, got }));
+    return error.faults.map(({ path, expected, got, hint }) => ({
+      word: path,
+      expected,
+      got: hint === undefined ? got : `${got}. ${hint}`,
+    }));
   }
 }
 

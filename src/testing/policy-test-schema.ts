@@ -3,8 +3,10 @@
 
 import { Temporal } from "temporal-polyfill";
 import { z } from "zod";
-import { type Cost, type Dimensions, MAX_TOOL_LENGTH } from "../kernel/call.ts";
+import { type Dimensions, MAX_TOOL_LENGTH } from "../kernel/call.ts";
 import { DURATION_PATTERN, parseDuration } from "../kernel/duration.ts";
+import { parseQuantity, QUANTITY_PATTERN } from "../kernel/quantity.ts";
+import type { PolicyTestAmount, PolicyTestCost, PolicyTestUnits } from "./policy-test-amounts.ts";
 
 /** One test of a policy: what a fresh limiter with this policy answers to calls, one after the other, in virtual time. */
 export interface PolicyTest {
@@ -36,7 +38,7 @@ export type PolicyTestStep =
 /** How a call ends. */
 export interface PolicyTestEnding {
   /** What the call took, by unit. What is not named took its price. */
-  readonly usage?: Cost | undefined;
+  readonly usage?: PolicyTestCost | undefined;
   /** Whether it fails. Default `false`. */
   readonly error?: boolean | undefined;
   /** What it returns, for limits that count equal results. Default: what no other call of the test returns. */
@@ -47,8 +49,10 @@ export interface PolicyTestEnding {
 export interface PolicyTestCall extends PolicyTestEnding {
   /** The call as `limiter.run` takes it, or the name of its tool. */
   readonly call: string | { readonly [word: string]: unknown };
-  /** The call's `cost`, by unit. */
-  readonly cost?: Cost | undefined;
+  /** The call's `cost`, by unit: `{ tokens: 4000 }`, `{ tokens: "50k" }`, `{ usd_micros: "$0.02" }`. */
+  readonly cost?: PolicyTestCost | undefined;
+  /** Quotas that the call brings, by limit, for limits with `quota: { from: call }`. */
+  readonly quotas?: { readonly [limit: string]: PolicyTestUnits } | undefined;
   /**
    * How often it is made, 1 to 100,000. Each call must be as expected. In its texts `{n}` stands for the number of the call,
    * from 1. Default 1.
@@ -58,12 +62,12 @@ export interface PolicyTestCall extends PolicyTestEnding {
   readonly as?: string | undefined;
   /** Default `allowed`. */
   readonly expect?: "allowed" | "denied" | undefined;
-  /** The limit that denies the call; of several the one with the longest wait. */
+  /** The limit that denies the call; if several deny it, the one with the longest wait. */
   readonly by?: string | undefined;
   /** When a denied call can pass: `12h`; `never` where waiting does not help. */
   readonly retryAfter?: string | undefined;
   /** Units left in the call's buckets after the step, by limit. */
-  readonly remaining?: { readonly [limit: string]: number | "unlimited" } | undefined;
+  readonly remaining?: { readonly [limit: string]: PolicyTestUnits } | undefined;
   /** The limits that the call does not fit into, also those that only warn or count. */
   readonly exceeded?: readonly string[] | undefined;
   /** Whether the model is told what is left, or a part of the text. */
@@ -86,15 +90,17 @@ export interface PolicyTestBucketName {
 /** How a bucket stands. */
 export interface PolicyTestBucket {
   readonly bucket: PolicyTestBucketName;
-  readonly used?: number | undefined;
-  readonly remaining?: number | "unlimited" | undefined;
-  readonly quota?: number | "unlimited" | undefined;
+  /** Quotas that its limit has, if it takes one: as those of a call. */
+  readonly quotas?: { readonly [limit: string]: PolicyTestUnits } | undefined;
+  readonly used?: PolicyTestUnits | undefined;
+  readonly remaining?: PolicyTestUnits | undefined;
+  readonly quota?: PolicyTestUnits | undefined;
 }
 
 /** Adds units to a bucket's quota for some time. */
 export interface PolicyTestGrant {
   readonly grant: PolicyTestBucketName;
-  readonly units: number;
+  readonly units: PolicyTestAmount;
   readonly duration: string;
 }
 
@@ -121,8 +127,8 @@ const LAST_MS = Date.UTC(9999, 11, 31);
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
 const INSTANT =
   "an instant from 1970 to 9999, such as 2026-03-01T12:00:00Z, 2026-03-01T12:00:00+01:00 or 2026-03-01T12:00:00[Europe/Berlin]";
-const UNITS = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
-const LEFT = `${UNITS}, or unlimited`;
+const UNITS = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or an amount such as 50k or $0.02`;
+const LEFT = `${UNITS}, or unlimited; a duration where the limit is elapsed`;
 const CALL = "a call such as { tool: search, user: u1 }, or the name of a tool";
 const BUCKET = "a bucket such as { limit: calls-per-day, user: u1 }";
 const NAME = "a name of 1 to 64 letters, digits, _ or -";
@@ -167,8 +173,16 @@ function map<Value extends z.ZodType>(value: Value, error: string) {
     .refine((entries) => Object.keys(entries).length <= MAX_WORDS, { error: `at most ${MAX_WORDS} keys` });
 }
 
-const units = whole(0, Number.MAX_SAFE_INTEGER, UNITS);
-const left = z.union([units, z.literal("unlimited")], { error: LEFT });
+/** A whole number, or a text that says one. */
+function amount(min: number, error: string) {
+  const written = z
+    .string({ error })
+    .regex(QUANTITY_PATTERN, { error, abort: true })
+    .refine((value) => (parseQuantity(value) ?? -1) >= min, { error });
+  return z.union([whole(min, Number.MAX_SAFE_INTEGER, error), written], { error });
+}
+
+const units = amount(0, UNITS);
 const duration = z
   .string({ error: DURATION })
   .regex(DURATION_PATTERN, { error: DURATION, abort: true })
@@ -177,7 +191,9 @@ const instant = z
   .string({ error: INSTANT })
   .max(64, { error: INSTANT, abort: true })
   .refine((value) => instantMs(value) !== null, { error: INSTANT });
-const cost = map(units, "whole numbers by unit");
+const left = z.union([units, duration, z.literal("unlimited")], { error: LEFT });
+const quotas = map(left, "quotas by limit").optional();
+const cost = map(units, "amounts by unit");
 const limit = text(/^.{1,64}$/s, LIMIT);
 const name = text(/^[\w-]{1,64}$/, NAME);
 const bucket = z
@@ -199,6 +215,7 @@ const steps = {
       .union([text(/^.+$/s, CALL).max(MAX_TOOL_LENGTH, { error: CALL }), map(z.unknown(), CALL)], { error: CALL })
       .describe("The call, or the name of its tool."),
     cost: cost.optional().describe("The call's cost, by unit."),
+    quotas: quotas.describe("Quotas that the call brings, by limit, for limits with quota: { from: call }."),
     times: whole(1, MAX_TIMES, `a whole number from 1 to ${MAX_TIMES}`)
       .optional()
       .describe(
@@ -207,7 +224,7 @@ const steps = {
     as: name.optional().describe("Keeps the call open, under this name, until a step `end` names it."),
     ...ending,
     expect: z.enum(["allowed", "denied"], { error: "allowed or denied" }).optional().describe("Default: allowed."),
-    by: limit.optional().describe("The limit that denies the call; of several the one with the longest wait."),
+    by: limit.optional().describe("The limit that denies the call; if several deny it, the one with the longest wait."),
     retryAfter: z
       .union([z.literal("never"), duration], { error: `${DURATION}, or never` })
       .optional()
@@ -231,13 +248,14 @@ const steps = {
   end: object("a step", { end: name.describe("The calls that a step kept open under this name."), ...ending }),
   bucket: object("a step", {
     bucket: bucket.describe("How a bucket stands: its limit, and the dimensions that the limit is per."),
-    used: units.optional(),
+    quotas: quotas.describe("The quota of its limit, where calls bring it."),
+    used: left.optional(),
     remaining: left.optional(),
     quota: left.optional(),
   }),
   grant: object("a step", {
     grant: bucket.describe("Adds units to a bucket's quota for some time."),
-    units: whole(1, Number.MAX_SAFE_INTEGER, `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}`),
+    units: amount(1, `a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, or an amount such as 50k or $0.02`),
     duration,
   }),
   reset: object("a step", { reset: bucket.describe("Empties a bucket.") }),

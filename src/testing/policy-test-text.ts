@@ -1,8 +1,8 @@
 // What came of policy tests, as texts for people.
 
 import type { Decision, Verdict } from "../kernel/decision.ts";
-import { amount, grouped, isMoney } from "../kernel/words.ts";
-import { durationText, retryText } from "./policy-test-compare.ts";
+import { nounOf } from "../kernel/words.ts";
+import { resetText, spanText, unitsText } from "./policy-test-amounts.ts";
 import type { LimitCoverage } from "./policy-test-coverage.ts";
 import type { PolicyTestFailure } from "./policy-test-run.ts";
 
@@ -27,7 +27,7 @@ export function failureText(name: string, failure: PolicyTestFailure, place: str
 /** What each limit said of a call. */
 function decisionLines(decision: Decision): string[] {
   const { allowed, verdicts } = decision;
-  const said = allowed ? "allowed" : `denied, retryAfter ${retryText(decision.retryAfterMs)}`;
+  const said = allowed ? "allowed" : `denied, retryAfter ${spanText(decision.retryAfterMs)}`;
   if (verdicts.length === 0) return ["  The call was allowed: no limit of the policy is for it."];
   const lines = columns(verdicts.map((verdict) => [verdict.limit, saidBy(verdict), ...figures(verdict)]));
   return [`  The call was ${said}:`, ...lines.map((line) => `    ${line}`)];
@@ -39,14 +39,20 @@ function saidBy({ allowed, exceeded, mode }: Verdict): string {
   return mode === "warn" ? "exceeded, only warns" : "exceeded, only counts";
 }
 
-function figures({ unit, cost, quota, remaining, resetAfterMs }: Verdict): string[] {
-  if (quota === null || remaining === null) return [`cost ${amount(cost, unit)}`, "unlimited"];
-  if (unit === "ms") return [`${durationText(remaining)} of ${durationText(quota)} left`];
-  return [
-    `cost ${amount(cost, unit)}`,
-    `${isMoney(unit) ? amount(remaining, unit) : grouped(remaining)} of ${amount(quota, unit)} left`,
-    `reset after ${durationText(resetAfterMs)}`,
-  ];
+function figures({ unit, cost, capacity, remaining, resetAfterMs }: Verdict): string[] {
+  if (unit === "ms" && capacity !== null && remaining !== null)
+    return ["", `${unitsText(remaining, unit)} of ${unitsText(capacity, unit)} left`];
+  const price = cost === 0 ? "no price" : `cost ${amountText(cost, unit)}`;
+  if (capacity === null || remaining === null) return [price, "unlimited"];
+  const reset = resetText(resetAfterMs);
+  const left = `${unitsText(remaining, unit)} of ${amountText(capacity, unit)} left`;
+  return [price, left, ...(reset === null ? [] : [reset])];
+}
+
+/** Units with their name, but for money, which has its sign. */
+function amountText(units: number, unit: string): string {
+  const text = unitsText(units, unit);
+  return text.startsWith("$") ? text : `${text} ${nounOf(unit, units)}`;
 }
 
 /** What no test reached of a policy; nothing where tests reached everything. */
@@ -54,7 +60,7 @@ export function coverageLines(limits: readonly LimitCoverage[]): string[] {
   const unreached = limits.flatMap(({ limit, reached, unreached: parts }) =>
     reached ? parts.map((part) => `${limit}: ${part}`) : [limit],
   );
-  const fitting = limits.filter(({ reached, exceeded }) => reached && !exceeded).map(({ limit }) => limit);
+  const fitting = limits.filter(({ reached, exceeded }) => reached && exceeded === false).map(({ limit }) => limit);
   return [
     ...(unreached.length === 0 ? [] : [`No test reached: ${unreached.join(", ")}`]),
     ...(fitting.length === 0 ? [] : [`No test exceeded: ${fitting.join(", ")}`]),

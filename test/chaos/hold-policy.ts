@@ -10,7 +10,7 @@ export const POLICY: PolicyInput = {
     {
       name: "refunded",
       per: ["session"],
-      unit: "usd_micros",
+      unit: "credits",
       quota: 1_000,
       hold: { lease: `${LEASE_MS}ms`, onExpiry: "refund" },
     },
@@ -20,6 +20,6 @@ export const POLICY: PolicyInput = {
 export const callOf = (session: string): Call => ({
   tool: "model",
   session,
-  cost: { tokens: 400, usd_micros: 300 },
+  cost: { tokens: 400, credits: 300 },
   idempotencyKey: `${session}-key`,
 });

@@ -56,7 +56,7 @@ for (const [name, url] of Object.entries(stores)) {
       Object.fromEntries((await limiter.usage({ session: of })).map(({ limit, used }) => [limit, used]));
     /** How long after the kill another call of the session could take the place. */
     const freedAfterMs = async (limiter: Awaited<ReturnType<typeof limiterOf>>, of: string, killedMs: number) => {
-      const call = { tool: "other", session: of, cost: { tokens: 1, usd_micros: 1 } };
+      const call = { tool: "other", session: of, cost: { tokens: 1, credits: 1 } };
       while (!(await limiter.peek(call)).allowed) await sleep(2);
       return performance.now() - killedMs;
     };

@@ -34,7 +34,8 @@ describe("policy upgrade", () => {
   it("says with --check what it would change, and exits with 1", async () => {
     const file = write("check.yaml", OLD);
     const { status, stdout, stderr } = await run("--check", file);
-    assert.deepEqual([status, stdout, stderr], [1, LINES(file).join("\n"), ""]);
+    const planned = LINES(file).map((line) => line.replace(": now ", ": would become "));
+    assert.deepEqual([status, stdout, stderr], [1, planned.join("\n"), ""]);
     assert.equal(read(file), OLD);
     const current = write("current.yaml", NEW);
     assert.deepEqual(await run("--check", current), {

@@ -561,6 +561,9 @@ describe("units that are borrowed ahead", () => {
     refused({ distinct: "session" }, "no borrow where distinct values are counted");
     refused({ mode: "shadow" }, "no borrow in mode shadow");
     refused({ borrow: "1m" }, "limits[0].borrow: expected auto");
-    refused({ algorithm: "token-bucket", align: undefined, window: "1m" }, "limits[0].borrow: expected a known key");
+    refused(
+      { algorithm: "token-bucket", align: undefined, window: "1m" },
+      "limits[0].borrow: expected a key of token-bucket",
+    );
   });
 });

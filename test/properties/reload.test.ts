@@ -114,6 +114,9 @@ const verdictsOf: Said = ({ allowed, verdicts }) => ({
   verdicts: verdicts.map(({ limit, exceeded, quota, cost, mode }) => ({ limit, exceeded, quota, cost, mode })),
 });
 
+/** Of a denial only that it is one: a denial that is kept says how the buckets stood when it was made. */
+const answerOf: Said = (decision) => (decision.allowed ? verdictsOf(decision) : decision.allowed);
+
 /** Does one act, and says what came of it. */
 async function done(limiter: Limiter, act: Exclude<Act, { type: "reload" }>, said: Said): Promise<unknown> {
   try {
@@ -146,10 +149,9 @@ const FIRST: PolicyInput = fc.sample(policies([{}]), { numRuns: 1, seed: 1 })[0]
 const MODES = [{}, {}, { mode: "shadow" }, { onMissing: "skip" }];
 
 describe("a limiter that is reloaded", () => {
-  // A denial that is kept says how the buckets stood when it was made.
   const stores: Record<string, readonly [() => Store, Said]> = {
     "a store that answers at once": [() => memoryStore({ clock: fakeClock() }), verdictsOf],
-    "a store that takes a while": [() => slowStore().store, ({ allowed }) => allowed],
+    "a store that takes a while": [() => slowStore().store, answerOf],
   };
   for (const [name, [make, said]] of Object.entries(stores)) {
     it(`decides as one that is made for each call: ${name}`, async () => {
@@ -178,15 +180,17 @@ describe("a limiter that is reloaded while its store is unreachable", () => {
   it("decides as one that is made for each call beside a store that answers, and books the same", async () => {
     const modes = [{}, { onStoreError: "local" }, { mode: "shadow" }];
     await fc.assert(
-      fc.asyncProperty(acts(modes, false), fc.integer({ min: 0, max: 20 }), async (list, cutAt) => {
+      fc.asyncProperty(acts(modes, false), fc.nat(20), fc.boolean(), async (list, cutAt, keepsDenials) => {
         const remote = new RemoteStore({ nowMs: () => Date.now() });
         const back = Promise.withResolvers<void>();
         const lasting = createLimiter({
           policy: FIRST,
           store: remote,
           failover: { deadlineMs: 5_000 },
+          ...(keepsDenials ? {} : { denyCacheMs: 0 }),
           onEvent: ({ type }) => type === "store-back" && back.resolve(),
         }) as Limiter;
+        const said = keepsDenials ? answerOf : verdictsOf;
         const other = memoryStore();
         let policy = FIRST;
         const users = ["u1", "u2", "7"];
@@ -203,11 +207,7 @@ describe("a limiter that is reloaded while its store is unreachable", () => {
             continue;
           }
           const fresh = createLimiter({ policy, store: kept(other) }) as Limiter;
-          assert.deepEqual(
-            await done(lasting, act, verdictsOf),
-            await done(fresh, act, verdictsOf),
-            JSON.stringify(act),
-          );
+          assert.deepEqual(await done(lasting, act, said), await done(fresh, act, said), JSON.stringify(act));
         }
         const isAway = remote.fault !== "answer";
         remote.fault = "answer";

@@ -165,6 +165,51 @@ describe("a wrong test", () => {
       ofSteps({ call: "x", as: "a" }, { end: "a", usage: { x: 1 } }),
       /steps\[1\]\.usage\.x: expected units/,
     ],
+    [
+      "an unknown dimension of a call",
+      call({ call: { tool: "x", usr: "u1" } }),
+      /steps\[0\]\.call\.usr: expected only tenant, user, .*, got "usr"\. Did you mean "user"\?$/,
+    ],
+    [
+      "an unknown dimension of all calls",
+      ofTest({ for: { plan: "pro" } }),
+      /\.for\.plan: expected only tenant, user, .*/,
+    ],
+    [
+      "an unknown dimension of a bucket",
+      ofSteps({ bucket: { limit: "calls-per-day", usr: "u1" }, used: 1 }),
+      /bucket\.usr: expected only limit, .*, got "usr"\. Did you mean "user"\?$/,
+    ],
+    [
+      "an unknown unit of a call",
+      call({ call: { tool: "x", cost: { token: 1 } } }),
+      /call\.cost\.token: expected units .*, got "token"\. Did you mean "tokens"\?$/,
+    ],
+    [
+      "dollars of another unit",
+      call({ cost: { tokens: "$0.02" } }),
+      /cost\.tokens: expected an amount of tokens, without \$, which is for usd_micros, got "\$0\.02"$/,
+    ],
+    [
+      "dollars that are left of another unit",
+      call({ remaining: { tokens: "$2" } }),
+      /remaining\.tokens: expected an amount of tokens, without/,
+    ],
+    [
+      "a duration of units",
+      ofSteps({ bucket: { limit: "tokens" }, used: "1h" }),
+      /used: expected an amount of tokens, and no duration, which is for limits of elapsed, got "1h"$/,
+    ],
+    [
+      "an amount that is none",
+      call({ usage: { tokens: "5 k" } }),
+      /usage\.tokens: expected a whole number from 0 to 9007199254740991, or an amount such as 50k or \$0\.02, got "5 k"$/,
+    ],
+    [
+      "quotas that no limit takes",
+      call({ quotas: { tokens: 5 } }),
+      /quotas\.tokens: expected a limit with quota: \{ from: call \}: there is none, got "tokens"$/,
+    ],
     ["half a token", call({ cost: { tokens: 0.5 } }), /cost\.tokens: expected a whole number from 0 to/],
     [
       "a call that is a list",

@@ -6,6 +6,7 @@ import { loadPolicy, type PolicyInput } from "tollgate";
 import { type PolicyTest, type PolicyTestStep, testPolicy } from "tollgate/testing";
 import { definePolicy, writtenPolicy } from "../../src/kernel/policy.ts";
 import { Coverage } from "../../src/testing/policy-test-coverage.ts";
+import { coverageLines } from "../../src/testing/policy-test-text.ts";
 import { runPolicyTests } from "../../src/testing/policy-test-run.ts";
 import { ROOT } from "../sources.ts";
 
@@ -224,6 +225,46 @@ describe("a test of a policy", () => {
     ]);
   });
 
+  it("takes amounts as a policy does, wherever it says units", async () => {
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [
+        { name: "tokens", per: ["session"], unit: "tokens", quota: "100k" },
+        { name: "money", per: ["session"], unit: "usd_micros", quota: "$5" },
+        { name: "time", per: ["session"], algorithm: "elapsed", quota: "2h" },
+      ],
+    };
+    await passes(policy, [
+      {
+        call: { tool: "model", cost: { tokens: "50k", usd_micros: "$0.02" } },
+        usage: { tokens: "49_500", usd_micros: "$0.015" },
+        remaining: { tokens: "50_500", money: "$4.985", time: "2h" },
+      },
+      { call: "model", cost: { tokens: "1k", usd_micros: 0 }, remaining: { tokens: "49_500" } },
+      { wait: "30m" },
+      { grant: { limit: "money" }, units: "$2", duration: "1h" },
+      { bucket: { limit: "money" }, used: "$0.015", remaining: "$6.985", quota: "$5" },
+      { bucket: { limit: "time" }, used: "30m", remaining: "90m", quota: "120m" },
+    ]);
+  });
+
+  it("brings quotas with a call, and with a bucket", async () => {
+    const policy = policyOf(
+      { name: "monthly", per: ["user"], window: "month", quota: { from: "call", default: 2, max: "50k" } },
+      { name: "soft", per: ["user"], mode: "warn", quota: { from: "call", default: 1, max: "unlimited" } },
+    );
+    await passes(policy, [
+      { call: "x", times: 2 },
+      { call: "x", expect: "denied", by: "monthly" },
+      { call: "x", quotas: { monthly: 3 }, remaining: { monthly: 0 } },
+      { call: "x", quotas: { monthly: "25k", soft: "unlimited" }, remaining: { monthly: 24_996, soft: "unlimited" } },
+      { call: "x", quotas: { monthly: "1M" }, remaining: { monthly: 49_995 }, as: "open" },
+      { end: "open" },
+      { bucket: { limit: "monthly" }, used: 5, quota: 2 },
+      { bucket: { limit: "monthly" }, quotas: { monthly: "25k" }, remaining: 24_995, quota: "25k" },
+    ]);
+  });
+
   it("numbers calls that are made several times", async () => {
     const policy = policyOf(
       { name: "same", per: ["session", "args"], quota: 1 },
@@ -303,12 +344,43 @@ describe("a failed test of a policy", () => {
         '  { tool: chat, user: u1, plan: free, args: { to: ["Jo Doe", "yes"] }, cost: { usd_micros: 10000 } }',
         "    expect: expected allowed, got denied",
         "  The call was denied, retryAfter 11h:",
-        "    messages-per-day    denied                cost 1 call  0 of 2 calls left    reset after 11h",
-        "    spend               allowed               cost $0.01   $4.98 of $5.00 left  reset after 30d",
-        "    soft                exceeded, only warns  cost 1 call  0 of 1 call left     reset after 30d",
-        "    messages-per-day-2  allowed               cost 1 call  23 of 25 calls left  reset after 11h",
+        "    messages-per-day    denied                cost 1 call  0 of 2 calls left    resets after 11h",
+        "    spend               allowed               cost $0.01   $4.98 of $5 left     resets after 30d",
+        "    soft                exceeded, only warns  cost 1 call  0 of 1 call left     resets after 30d",
+        "    messages-per-day-2  allowed               cost 1 call  23 of 25 calls left  resets after 11h",
       ].join("\n"),
     );
+  });
+
+  it("prints amounts, spans and prices that a reader can use", async () => {
+    const policy = policyOf(
+      { name: "tokens", per: ["session"], unit: "tokens", quota: "200k", resetAfterIdle: "never" },
+      { name: "money", per: ["session"], unit: "usd_micros", quota: "$440", mode: "shadow" },
+      { name: "rate", per: ["session"], quota: 60, window: "1m", burst: 10 },
+      { name: "none", per: ["session"], quota: 0, mode: "shadow" },
+      { name: "minute", per: ["session"], algorithm: "sliding-window", window: "1m", quota: 1 },
+      { name: "time", per: ["session"], algorithm: "elapsed", quota: "2h" },
+    );
+    const error = await failureOf(policy, [
+      { call: "x", cost: { tokens: 1_500 } },
+      { wait: "1ms" },
+      { call: "x", expect: "denied", by: "minute", retryAfter: "1m" },
+    ]);
+    assert.match(error, / retryAfter: expected 1m, got 65998ms \(1 min 6 s\)\n/);
+    assert.match(error, /The call was denied, retryAfter 65998ms \(1 min 6 s\):\n/);
+    assert.match(error, / tokens +allowed +no price +198_500 of 200k tokens left +never resets\n/);
+    assert.match(error, / money +allowed +no price +\$440 of \$440 left\n/);
+    assert.match(error, / rate +allowed +cost 1 call +9 of 10 calls left +resets after 999ms\n/);
+    assert.match(error, / none +exceeded, only counts +cost 1 call +0 of 0 calls left +resets after 30 d\n/);
+    assert.match(error, / time +allowed +7199999ms of 2h left$/);
+    const left = { call: "x", remaining: { tokens: 5, money: "$3", time: "1h" } } as const;
+    const again = await failureOf(
+      policyOf(...(policy.limits.slice(0, 2) as LimitInput[]), policy.limits[5] as LimitInput),
+      [left],
+    );
+    assert.match(again, / remaining tokens: expected 5, got 200k\n/);
+    assert.match(again, / remaining money: expected \$3, got \$440\n/);
+    assert.match(again, / remaining time: expected 1h, got 2h\n/);
   });
 
   const notice = policyOf({ name: "per-session", per: ["session"], quota: 2, notice: { at: 0.5 } });
@@ -366,7 +438,6 @@ describe("a failed test of a policy", () => {
       [{ call: "x", cost: { tokens: 1 }, remaining: { tokens: "unlimited" } }],
       / remaining tokens: expected unlimited, got 9999\n/,
     ],
-    [two, [{ call: { tool: "x", sesion: "s1" } }], / call: expected only .*, got "sesion"$/],
     [chat, [{ call: { tool: "x", user: "" } }], / user: expected a string of 1 to .*, got ""$/],
     [
       two,
@@ -464,6 +535,34 @@ describe("the coverage of policy tests", () => {
     assert.deepEqual(coverage.limits(), [
       { limit: "mail", reached: true, exceeded: true, unreached: ["quotas.tool.send_letter", "overrides[0]"] },
       { limit: "other", reached: false, exceeded: false, unreached: [] },
+    ]);
+  });
+});
+
+describe("the coverage of unlimited quotas", () => {
+  it("names those that no call had, and expects no call to exceed them", async () => {
+    const some = { algorithm: "concurrency", quota: 1, quotas: { plan: { pro: 2, max: "unlimited" } } } as const;
+    const policy = definePolicy(
+      policyOf(
+        { name: "calls", per: ["user"], window: "day", quota: 1, quotas: { plan: { max: "unlimited" } } },
+        { name: "slots", per: ["user"], ...some },
+        { name: "free", per: ["user"], quota: "unlimited", quotas: { plan: { max: "unlimited" } } },
+        { name: "bought", per: ["user"], quota: { from: "call", default: "unlimited", max: "unlimited" } },
+      ),
+    );
+    const linesOf = async (...calls: PolicyTestStep[]) => {
+      const coverage = new Coverage(policy);
+      await runPolicyTests(policy, [testOf(calls)], coverage);
+      return coverageLines(coverage.limits());
+    };
+    const fitting = "No test exceeded: calls, slots, bought";
+    assert.deepEqual(await linesOf({ call: { tool: "x", plan: "max" } }), [
+      "No test reached: slots: quotas.plan.pro",
+      fitting,
+    ]);
+    assert.deepEqual(await linesOf({ call: "x" }), [
+      "No test reached: calls: quotas.plan.max, slots: quotas.plan.pro, slots: quotas.plan.max, free: quotas.plan.max",
+      fitting,
     ]);
   });
 });

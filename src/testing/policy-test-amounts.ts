@@ -1,0 +1,92 @@
+// Amounts as policy tests write them, and as their failures print them: what is printed can be pasted into a test.
+
+import type { Cost } from "../kernel/call.ts";
+import type { ClaimedQuota, ClaimedQuotas } from "../kernel/claims.ts";
+import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
+import { MONEY_UNIT, parseQuantity, quantityOf, type QuantityText } from "../kernel/quantity.ts";
+
+/** A number of units: a whole number, `50k`, or `$0.02` where the unit is `usd_micros`. */
+export type PolicyTestAmount = number | QuantityText;
+
+/** Amounts by unit. */
+export type PolicyTestCost = Readonly<Record<string, PolicyTestAmount>>;
+
+/** How much a bucket has: an amount; a duration such as `90m` where the limit is `elapsed`; or `unlimited`. */
+export type PolicyTestUnits = PolicyTestAmount | `${number}${"ms" | "s" | "m" | "h" | "d"}` | "unlimited";
+
+/** Units of an amount that the schema let through; `null`: unlimited. */
+export function unitsIn(amount: PolicyTestUnits): number | null {
+  if (typeof amount === "number") return amount;
+  return amount === "unlimited" ? null : (parseQuantity(amount) ?? parseDuration(amount));
+}
+
+/** Amounts by unit, as a call has them. */
+export function costIn(amounts: PolicyTestCost): Cost {
+  return Object.fromEntries(Object.entries(amounts).map(([unit, amount]) => [unit, unitsIn(amount) ?? 0]));
+}
+
+/** Quotas by limit, as a call brings them. */
+export function quotasIn(amounts: Readonly<Record<string, PolicyTestUnits>>): ClaimedQuotas {
+  return Object.fromEntries(
+    Object.entries(amounts).map(([limit, amount]): [string, ClaimedQuota] => [limit, unitsIn(amount) ?? "unlimited"]),
+  );
+}
+
+/** A call whose own cost may be written in amounts. What is none is left as it is, for the limiter to refuse. */
+export function withCost(call: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { cost } = call;
+  if (typeof cost !== "object" || cost === null || Array.isArray(cost)) return call;
+  const units = (amount: unknown) => (typeof amount === "string" ? (parseQuantity(amount) ?? amount) : amount);
+  return { ...call, cost: Object.fromEntries(Object.entries(cost).map(([unit, amount]) => [unit, units(amount)])) };
+}
+
+/** Below this a number needs no groups. */
+const MANY = 10_000;
+
+/** A number of units, as a test may write it: `24`, `50k`, `198_500`, `$0.02`, `90m`, `unlimited`. */
+export function unitsText(units: number | null, unit: string): string {
+  if (units === null) return "unlimited";
+  if (unit === "ms") return units === 0 ? "0" : durationText(units);
+  if (unit === MONEY_UNIT) return quantityOf(units, unit);
+  const short = units < MANY ? String(units) : quantityOf(units);
+  return /^\d{5,}$/.test(short) ? short.replace(/\B(?=(\d{3})+$)/g, "_") : short;
+}
+
+/** When a denied call can pass, as a test writes it. */
+export function retryText(ms: number | null): string {
+  return ms === null ? "never" : durationText(ms);
+}
+
+const SIZES = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "m"],
+  [1_000, "s"],
+] as const;
+
+/** Milliseconds as a test writes them. */
+export function durationText(ms: number): string {
+  const [size, unit] = SIZES.find(([size]) => ms % size === 0) ?? [1, "ms"];
+  return ms === 0 ? "0ms" : `${ms / size}${unit}`;
+}
+
+/** The same, with words beside a large number: `65999ms (1 min 6 s)`. */
+export function spanText(ms: number | null): string {
+  const exact = retryText(ms);
+  return ms === null || isShort(exact) ? exact : `${exact} (${formatDuration(ms)})`;
+}
+
+function isShort(exact: string): boolean {
+  return Number.parseInt(exact, 10) < 1_000;
+}
+
+/** `never` is a life of 36,500 days. A wait makes it shorter, so all beyond half of it counts as never. */
+const NEVER_MS = MAX_DURATION_MS / 2;
+
+/** When a bucket is full again, which no test expects, so that words will do; `null` where it is. */
+export function resetText(resetAfterMs: number): string | null {
+  if (resetAfterMs === 0) return null;
+  if (resetAfterMs > NEVER_MS) return "never resets";
+  const exact = durationText(resetAfterMs);
+  return `resets after ${isShort(exact) ? exact : formatDuration(resetAfterMs)}`;
+}
