@@ -22,7 +22,7 @@ function fieldLines({ name, isMethod, isOptional, types, fields }: Field, indent
 function shownTypes(types: readonly string[]): string {
   const isPlain = types.every((type) => /^(?:string|number|boolean|null|true|false|\d+|"[^"]*")$/.test(type));
   const [present, none] = [types.filter((type) => type !== "null"), types.filter((type) => type === "null")];
-  const shown = [...present, ...none].join(" | ").replace("false | true", "boolean");
+  const shown = [...present, ...none].join(" | ");
   return isPlain && shown !== "" && types.length < 8 ? `: ${shown}` : "";
 }
 

@@ -111,11 +111,18 @@ function fieldsOf(checker: Checker, type: Type, depth: number): Field[] {
       isMethod,
       isOptional: (symbol.flags & SymbolFlags.Optional) !== 0,
       isNullable: inner.some((each) => (each.flags & TypeFlags.Null) !== 0),
-      types: inner.map((each) => shownType(checker, each)).toSorted(),
+      types: shownTypes(inner.map((each) => shownType(checker, each))),
       fields: !isMethod && depth < 2 && isInPlace(present) ? fieldsOf(checker, present, depth + 1) : [],
     };
   });
   return fields.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Sorted, and with the two values of a boolean as the boolean. */
+function shownTypes(types: readonly string[]): string[] {
+  const isBoolean = types.includes("true") && types.includes("false");
+  const others = isBoolean ? types.filter((type) => type !== "true" && type !== "false") : types;
+  return [...others, ...(isBoolean ? ["boolean"] : [])].toSorted();
 }
 
 function shownType(checker: Checker, type: Type): string {
