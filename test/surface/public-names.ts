@@ -21,7 +21,6 @@ export interface Field {
   readonly name: string;
   readonly isMethod: boolean;
   readonly isOptional: boolean;
-  readonly isNullable: boolean;
   /** The parts of its type, as the compiler shows them; aliases of words are the words. */
   readonly types: readonly string[];
   /** Where the field is an object written in place: its own fields. */
@@ -48,16 +47,11 @@ export async function publicNames(): Promise<PublicName[]> {
   const { exports } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8")) as Manifest;
   // What is exported as a type alone is not there at run time, whatever it is.
   const subpaths = await Promise.all(
-    Object.entries(exports).flatMap(async ([path, target]) => {
+    Object.entries(exports).map(async ([path, target]) => {
       if (typeof target === "string") return [];
       const subpath = path.replace(/^\./, "tollgate");
-      return [
-        {
-          subpath,
-          file: resolve(ROOT, target["tollgate-source"]),
-          values: new Set(Object.keys(await import(subpath))),
-        },
-      ];
+      const values = new Set(Object.keys(await import(subpath)));
+      return [{ subpath, file: resolve(ROOT, target["tollgate-source"]), values }];
     }),
   );
   const api = new API({ cwd: ROOT });
@@ -110,7 +104,6 @@ function fieldsOf(checker: Checker, type: Type, depth: number): Field[] {
       name: symbol.name,
       isMethod,
       isOptional: (symbol.flags & SymbolFlags.Optional) !== 0,
-      isNullable: inner.some((each) => (each.flags & TypeFlags.Null) !== 0),
       types: shownTypes(inner.map((each) => shownType(checker, each))),
       fields: !isMethod && depth < 2 && isInPlace(present) ? fieldsOf(checker, present, depth + 1) : [],
     };
