@@ -217,7 +217,7 @@ class RemoteLimiter implements Limiter {
     const more = { ...(reason === null ? {} : { reason }) };
     const { before, after } = await this.#touch("reset", bucket, more, { type: "reset" }, { signal: options.signal });
     if (before === null || after === null) return null;
-    tellEvent(this.#shared, { type: "reset", before, after, reason });
+    tellEvent(this.#shared, { type: "bucket.reset", before, after, reason });
     return { before, after };
   }
 
@@ -234,7 +234,7 @@ class RemoteLimiter implements Limiter {
     const event = { type: "grant", id, units, leaseMs } as const;
     const more = { grant, ...(reason === null ? {} : { reason }) };
     const { after } = await this.#touch("grant", bucket, more, event, { signal: options.signal });
-    if (after !== null) tellEvent(this.#shared, { type: "grant", grant, after, reason });
+    if (after !== null) tellEvent(this.#shared, { type: "bucket.granted", grant, after, reason });
     return after;
   }
 
@@ -251,7 +251,7 @@ class RemoteLimiter implements Limiter {
     const event = { type: "revoke", id } as const;
     const { revoked, after } = await this.#touch("revoke", bucket, more, event, { signal: options.signal });
     if (after === null) return null;
-    tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
+    if (revoked) tellEvent(this.#shared, { type: "bucket.revoked", id, after, reason });
     return { revoked, after };
   }
 
@@ -374,7 +374,7 @@ class RemoteLimiter implements Limiter {
     if (text === "null") return null;
     if (text !== null && text.length <= MAX_BYTES) return result;
     const { outcome, error } = resultDigest(result);
-    if (error !== null) tellEvent(this.#shared, { type: "result-unusable", call, error });
+    if (error !== null) tellEvent(this.#shared, { type: "outcome.unusable", call, error });
     return outcome;
   }
 

@@ -48,5 +48,6 @@ export {
   type WaitOptions,
 } from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file.ts";
+export { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 export { type WatchOptions, watchPolicy } from "./policy-watch.ts";
 export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store.ts";

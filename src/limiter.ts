@@ -83,13 +83,13 @@ import {
   runBegun,
 } from "./limiter/run.ts";
 import { watchSetup } from "./limiter/setup.ts";
+import type { LimiterEvent } from "./limiter/events.ts";
 import {
   askAll,
   type CallOptions,
   checkCallOptions,
   checkedReply,
   checkOpen,
-  type LimiterEvent,
   type QuotaOptions,
   type Shared,
   tellEvent,
@@ -115,7 +115,8 @@ export type { QuotaEvent, QuotaQuestion, QuotaResolver } from "./limiter/quotas.
 export type { Outcome } from "./limiter/report.ts";
 export type { AddUsage, AddUsageOptions, Begun, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
-export type { CallOptions, LimiterEvent, QuotaOptions } from "./limiter/shared.ts";
+export type { LimiterEvent } from "./limiter/events.ts";
+export type { CallOptions, QuotaOptions } from "./limiter/shared.ts";
 export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
@@ -369,7 +370,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const setup = watchSetup(store, onEvent === undefined ? null : (event) => tellEvent(shared, event));
   const told = (event: FailoverEvent) => {
-    if (event.type === "store-away") setup?.failed();
+    if (event.type === "store.unreachable") setup?.failed();
     tellFailover(shared, event);
   };
   const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store, setup) : store;
@@ -562,7 +563,7 @@ class StoreLimiter implements Limiter {
     this.#checkQuotas(options);
     const { of, matches } = this.#known(id, call, options.quotas);
     const usage = new UsageSum(of.policy.units, pricesOf(of), (unusable) =>
-      tellEvent(this.#shared, { type: "usage-unusable", call: of.call, holdId: id, ...unusable }),
+      tellEvent(this.#shared, { type: "usage.unusable", call: of.call, holdId: id, ...unusable }),
     );
     usage.add(used);
     const report = outcome === null ? null : reportFor(this.#shared, of.call, matches, outcome);
@@ -647,7 +648,7 @@ class StoreLimiter implements Limiter {
     const [reply] = (await this.#touch([found], { type: "reset" }, options)) as [StoreReply];
     // The reply says how it stood, and what a reset leaves is always the same.
     const reset = { before: bucketUsageOf(found, reply), after: emptyUsageOf(found) };
-    tellEvent(this.#shared, { type: "reset", ...reset, reason });
+    tellEvent(this.#shared, { type: "bucket.reset", ...reset, reason });
     return reset;
   }
 
@@ -665,7 +666,7 @@ class StoreLimiter implements Limiter {
     const event = { type: "grant", id, units, leaseMs } as const;
     const [reply] = (await this.#touch([found], event, options)) as [StoreReply];
     const after = bucketUsageOf(found, reply);
-    tellEvent(this.#shared, { type: "grant", grant, after, reason });
+    tellEvent(this.#shared, { type: "bucket.granted", grant, after, reason });
     return after;
   }
 
@@ -682,7 +683,7 @@ class StoreLimiter implements Limiter {
     const [reply] = (await this.#touch([found], { type: "revoke", id }, options)) as [StoreReply];
     const revoked = reply.steps[0]?.hold === "live";
     const after = bucketUsageOf(found, reply);
-    tellEvent(this.#shared, { type: "revoke", id, revoked, after, reason });
+    if (revoked) tellEvent(this.#shared, { type: "bucket.revoked", id, after, reason });
     return { revoked, after };
   }
 
@@ -698,7 +699,7 @@ class StoreLimiter implements Limiter {
     this.#shared.store.checkPolicy?.(next);
     this.#shared.policy = next;
     this.#shared.known = new KnownCalls(next);
-    tellEvent(this.#shared, { type: "policy-reload", restarted: restartedBy(before, this.#shared.policy) });
+    tellReload(this.#shared, before);
   }
 
   for(dimensions: Dimensions): Limiter {
@@ -831,6 +832,13 @@ class StoreLimiter implements Limiter {
   }
 }
 
+/** The version is worked out only where there is a listener. */
+function tellReload(shared: Shared, before: Policy): void {
+  if (shared.onEvent === undefined) return;
+  const { policy } = shared;
+  tellEvent(shared, { type: "policy.reloaded", version: policy.version, restarted: restartedBy(before, policy) });
+}
+
 /** Limits whose buckets are the same, and whose states are of another kind. */
 function restartedBy(before: Policy, after: Policy): string[] {
   return after.limits.filter((limit) => isRestarted(before, limit)).map(({ name }) => name);
@@ -873,7 +881,7 @@ function tellFailover(shared: Shared, event: FailoverEvent): void {
     limit.onStoreError === "share" &&
     allotmentsOf(limit).some(({ quota }) => quota !== null && quota > 0 && quota < instances);
   const limits = shared.policy.limits.filter(isSmall).map(({ name }) => name);
-  if (limits.length > 0) tellEvent(shared, { type: "small-quotas", instances, limits });
+  if (limits.length > 0) tellEvent(shared, { type: "failover.no_share", instances, limits });
 }
 
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {

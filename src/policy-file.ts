@@ -2,7 +2,7 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
-import { type Policy, readPolicy, writtenPolicy } from "./kernel/policy.ts";
+import { type Policy, readPolicy } from "./kernel/policy.ts";
 import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";
 
@@ -49,7 +49,7 @@ export function readPolicyText(
   if ("policy" in result) {
     const { policy } = result;
     const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });
-    return { policy, warnings: () => policyWarnings(writtenPolicy(policy)).map(placed), at };
+    return { policy, warnings: () => policyWarnings(policy).map(placed), at };
   }
   const file = source === UNNAMED ? "FILE" : source;
   const firstOld = result.faults.findIndex(({ isOld }) => isOld === true);

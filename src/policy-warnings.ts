@@ -1,6 +1,7 @@
 // Warnings of a correct policy: names that nothing has, limits and overrides that can never apply. They decide nothing.
 // Only what is certain is reported, and names that are very probably typos.
 
+import { definePolicy, type Policy, writtenPolicy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
 import { knownOf } from "./policy-warnings/known.ts";
@@ -15,10 +16,30 @@ export type { PolicyWarning } from "./policy-warnings/warning.ts";
 /** Most warnings that are looked for. */
 export const MAX_WARNINGS = 100;
 
-/** The warnings of a policy, at most 100. */
-export function policyWarnings(input: PolicyInput): readonly PolicyWarning[] {
+/**
+ * The warnings of a policy, at most 100: parts of it that have no effect, or very probably another one than was meant. They are
+ * those of `tollgate check`; a limiter does not look for them.
+ *
+ * @throws MisuseError `invalid-policy` where the policy is wrong
+ *
+ * @example
+ * ```ts
+ * import { policyWarnings } from "tollgate";
+ *
+ * const [warning] = policyWarnings({
+ *   version: 1,
+ *   tools: { search: {} },
+ *   limits: [
+ *     { name: "searches", per: ["session"], when: { tool: "serach" }, quota: 5 },
+ *     { name: "calls", per: ["user"], quota: 50 },
+ *   ],
+ * });
+ * console.log(warning?.path, warning?.hint); // limits[0].when.tool Did you mean "search"?
+ * ```
+ */
+export function policyWarnings(policy: Policy | PolicyInput): readonly PolicyWarning[] {
   const found: PolicyWarning[] = [];
-  for (const warning of allWarnings(input)) {
+  for (const warning of allWarnings(writtenPolicy(definePolicy(policy as Policy | PolicyInput)))) {
     found.push(warning);
     if (found.length === MAX_WARNINGS) break;
   }

@@ -20,7 +20,7 @@ export interface Reloads {
 
 /**
  * Lets a limiter take a policy file each time that it has changed; not when it is made, nor while the file is no policy.
- * Whether anything changed is told by the limiter's `onEvent` (`policy-reload`).
+ * Whether anything changed is told by the limiter's `onEvent` (`policy.reloaded`).
  *
  * @throws MisuseError `invalid-option`
  *

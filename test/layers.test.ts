@@ -62,6 +62,7 @@ const layers: Record<string, Layer> = {
   },
   "session ids": { files: /^src\/session-id(\.ts$|\/)/, may: [KERNEL, /^src\/session-id\//] },
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
+  events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
   service: {
     files: /^src\/service\/(?!envoy)/,
     may: [
@@ -69,7 +70,7 @@ const layers: Record<string, Layer> = {
       STORE,
       /^src\/store-error\.ts$/,
       CLOCK,
-      /^src\/(limiter|policy-file|policy-warnings)\.ts$/,
+      /^src\/(events|limiter|policy-file|policy-warnings)\.ts$/,
       /^src\/service\/(?!envoy)/,
       /^node:/,
       /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|zod)$/,
@@ -122,7 +123,10 @@ const layers: Record<string, Layer> = {
       [/\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bMath\.random\b/, "policy tests run in virtual time alone"],
     ],
   },
-  root: { files: /^src\/index\.ts$/, may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-watch)\.ts$/] },
+  root: {
+    files: /^src\/index\.ts$/,
+    may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-warnings|policy-watch)\.ts$/],
+  },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };
 

@@ -1,5 +1,5 @@
-// What the sources can say to a user: the texts of errors, warnings, log lines and events, read from the syntax tree. What a
-// text has filled in stands as `…`.
+// What the sources can say to a user: the texts of errors, warnings and log lines, read from the syntax tree. What a text has
+// filled in stands as `…`.
 
 import { resolve } from "node:path";
 import {
@@ -17,7 +17,6 @@ import {
   isParenthesizedExpression,
   isPropertyAccessExpression,
   isPropertyAssignment,
-  isPropertySignatureDeclaration,
   isShorthandPropertyAssignment,
   isStringLiteral,
   isTemplateExpression,
@@ -35,8 +34,8 @@ const SYNTAX = resolve(ROOT, "test/messages.tsconfig.json");
 /** One thing that a file can say. */
 export interface Message {
   readonly file: string;
-  /** What it is: a text, or the name of an event, a code or a log line. */
-  readonly kind: "text" | "code" | "event";
+  /** What it is: a text, or a code. */
+  readonly kind: "text" | "code";
   readonly text: string;
 }
 
@@ -63,6 +62,8 @@ const TEXT_PARAMETERS: ReadonlySet<string> = new Set(["message", "expected", "de
 const LOGGING: ReadonlySet<string> = new Set(["error", "warn", "info"]);
 /** Keys whose value is a text for users. */
 const SAID_AS: ReadonlySet<string> = new Set(["expected", "problem", "error", "message", "details"]);
+/** Where other keys of that name describe a field. */
+const FIELDS_FILE = "src/events.ts";
 /** Tables whose values are texts for users, and such whose keys are what a server says. */
 const TEXTS: ReadonlySet<string> = new Set([
   "TITLES",
@@ -76,8 +77,6 @@ const TEXTS: ReadonlySet<string> = new Set([
 const WORDS: ReadonlySet<string> = new Set(["BY_WORD"]);
 /** Variables that hold texts for users. */
 const HOLDING: ReadonlySet<string> = new Set(["problem", "problems", "sentence"]);
-/** Where events are declared. */
-const EVENT_FILES: ReadonlySet<string> = new Set(["src/limiter/shared.ts", "src/layers/failover.ts"]);
 
 /** Everything that these files can say, in their order. */
 export function messagesIn(files: readonly string[]): Message[] {
@@ -136,12 +135,9 @@ function messagesOf(source: Node, file: string, sayers: ReadonlyMap<string, numb
       // Some errors are given a code before their text.
       if (name === "super") add("text", given[1]);
       if (isLog(node.expression)) add("text", given.at(-1));
-    } else if (isPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.initializer);
-    else if (isShorthandPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.name);
-    else if (EVENT_FILES.has(file) && isPropertySignatureDeclaration(node) && node.name.getText() === "type") {
-      const type = node.type;
-      if (type !== undefined && isLiteralTypeNode(type)) add("event", type.literal);
-    }
+    } else if (isPropertyAssignment(node) && SAID_AS.has(node.name.getText())) {
+      if (file !== FIELDS_FILE || node.name.getText() === "message") add("text", node.initializer);
+    } else if (isShorthandPropertyAssignment(node) && SAID_AS.has(node.name.getText())) add("text", node.name);
     // The compiler shows the reason to the user of a type that refuses a word.
     if (isTypeReferenceNode(node) && node.typeName.getText() === "Refused") {
       const reason = node.typeArguments?.[1];

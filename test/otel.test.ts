@@ -195,7 +195,7 @@ describe("while the store is away", ownServers, () => {
       store: redisStore(redis.ioredis()),
       failover: { instances: 2 },
       onEvent: (event) => {
-        if (event.type === "store-back") back.resolve(event);
+        if (event.type === "store.recovered") back.resolve(event);
       },
     });
     const call = { tool: "model", session: "s1" };
@@ -207,7 +207,7 @@ describe("while the store is away", ownServers, () => {
     assert.equal(await value("tollgate.store.available"), 0);
     assert.equal(await value("tollgate.decision.max_overshoot"), degraded.maxOvershoot);
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.degraded": true }), 1);
-    assert.equal(await value("tollgate.events", { "tollgate.event.type": "store-away" }), 1);
+    assert.equal(await value("tollgate.events", { "tollgate.event.type": "store.unreachable" }), 1);
     await redis.restart();
     await back.promise;
     assert.deepEqual([await value("tollgate.store.available"), await value("tollgate.decision.max_overshoot")], [1, 0]);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { definePolicy } from "tollgate";
+import { definePolicy, MisuseError } from "tollgate";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { readPolicyText } from "../src/policy-file.ts";
@@ -393,6 +393,19 @@ limits:
     const json =
       '{\n "version": 1,\n "tools": { "book": {} },\n "limits": [{ "name": "a", "per": ["sesion", "tool"],\n  "quota": 5, "quotas": { "tool": { "bok": 1 } } }] }';
     assert.deepEqual(places(json), ["p:4:36 limits[0].per[0]", "p:5:37 limits[0].quotas.tool.bok"]);
+  });
+
+  it("are returned in a program, of an object and of a policy that was made before", () => {
+    const limit = { name: "a", per: ["session"], quota: 5, when: { tool: "serach" } } as const;
+    const input = {
+      version: 1,
+      tools: { search: {} },
+      limits: [limit, { name: "b", per: ["user"], quota: 9 }],
+    } as const;
+    const found = policyWarnings(input).map(({ path, hint }) => `${path}: ${hint}`);
+    assert.deepEqual(found, ['limits[0].when.tool: Did you mean "search"?']);
+    assert.deepEqual(policyWarnings(definePolicy(input)), policyWarnings(input));
+    assert.throws(() => policyWarnings({ version: 1, limits: [limit, limit] }), MisuseError);
   });
 
   it("are at most 100, and take no long time, however large the policy is", () => {

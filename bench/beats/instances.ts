@@ -35,8 +35,8 @@ async function open(): Promise<void> {
     policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 100 }] },
     store: redisStore(client),
     onEvent: ({ type }) => {
-      if (type === "store-away") away.add(number);
-      if (type !== "store-back") return;
+      if (type === "store.unreachable") away.add(number);
+      if (type !== "store.recovered") return;
       away.delete(number);
       watched.delete(number);
     },

@@ -117,7 +117,7 @@ export class Away {
     this.#state = "away";
     this.#sinceMs = performance.now();
     this.#failures = 0;
-    this.#tell({ type: "store-away", error });
+    this.#tell({ type: "store.unreachable", error });
     this.#probeSoon();
     return true;
   }
@@ -134,7 +134,7 @@ export class Away {
     if (decision.degraded !== null || decision.replayed) return;
     const pairs = this.#matched(call, decision.verdicts);
     if (pairs === null) {
-      if (!this.#isTold) this.#tell({ type: "policy-differs" });
+      if (!this.#isTold) this.#tell({ type: "policy.differs" });
       this.#isTold = true;
       return;
     }
@@ -182,6 +182,7 @@ export class Away {
     this.limiter.reload(next);
     this.#policy = next;
     this.#isTold = false;
+    this.#tell({ type: "policy.reloaded", version: next.version, restarted: [] });
   }
 
   /** Goes on trying to tell the service what is left, as long as there is time. */
@@ -195,7 +196,7 @@ export class Away {
     this.#state = "closed";
     clearTimeout(this.#timer);
     const bookings = this.#bookings.size;
-    if (bookings > 0) this.#tell({ type: "unbooked", bookings });
+    if (bookings > 0) this.#tell({ type: "failover.lost", bookings });
     await this.limiter.close();
   }
 
@@ -282,7 +283,7 @@ export class Away {
       this.#wasReached = true;
       this.#state = "here";
       const awayMs = Math.round(performance.now() - this.#sinceMs);
-      this.#tell({ type: "store-back", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
+      this.#tell({ type: "store.recovered", awayMs, ...this.#bookings.takeCounts(), raised: 0 });
     } finally {
       this.#soon = null;
       if (this.#bookings.size === 0) this.#drained();

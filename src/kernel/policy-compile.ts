@@ -6,6 +6,7 @@ import { claimsUpTo } from "./claims.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { entryFinder, isGlob } from "./glob.ts";
+import { digest } from "./key.ts";
 import { isSayable } from "./message.ts";
 import type { Allotment, Limit, Policy, Tool } from "./policy.ts";
 import type { OverrideInput, QuotaFromCallInput, QuotaInput, ToolInput, WhenInput } from "./policy-input.ts";
@@ -22,6 +23,7 @@ export function compilePolicy(input: ParsedPolicy): Policy {
   const whole = tools.map(([name]) => name).filter((name) => !isGlob(name));
   const dimensions = dimensionsOf(input);
   return {
+    version: digest({ ...input, tests: undefined }),
     partition: input.partition ?? "session",
     limits,
     onError: input.onError ?? "charge",

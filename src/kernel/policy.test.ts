@@ -391,11 +391,20 @@ describe("definePolicy", () => {
     );
   });
 
+  it("has a version that differs where what it says does, and does not where only its tests do", () => {
+    const made = definePolicy(policy({ quota: 5 }));
+    assert.match(made.version, /^[0-9a-f]{32}$/);
+    assert.equal(definePolicy(policy({ quota: 5 })).version, made.version);
+    assert.equal(definePolicy({ ...policy({ quota: 5 }), tests: [] }).version, made.version);
+    assert.notEqual(definePolicy(policy({ quota: 6 })).version, made.version);
+  });
+
   it("returns a policy that was made before as it is, and makes immutable ones", () => {
     const made = definePolicy(policy({ quota: 5 }));
     assert.equal(definePolicy(made), made);
     assert.equal(Object.isFrozen(made), true);
     assert.deepEqual(Object.keys(made), [
+      "version",
       "partition",
       "limits",
       "onError",

@@ -118,6 +118,8 @@ export interface Limit {
 
 /** The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. */
 export interface Policy {
+  /** Names what the policy says: 32 hexadecimal digits that differ where two policies differ. */
+  readonly version: string;
   readonly partition: Dimension;
   readonly limits: readonly Limit[];
   /** What a call costs that `run` made and that failed, where neither its limit nor its tool says. */

@@ -48,10 +48,10 @@ export interface FailoverOptions {
 /** What befalls the store, as this instance sees it. */
 export type FailoverEvent =
   /** It does not answer as it should: from now on this instance decides by itself. */
-  | { readonly type: "store-away"; readonly error: StoreError }
+  | { readonly type: "store.unreachable"; readonly error: StoreError }
   /** It counts again. */
   | {
-      readonly type: "store-back";
+      readonly type: "store.recovered";
       readonly awayMs: number;
       /** Requests that were booked afterwards, those whose answers were lost among them. */
       readonly booked: number;
@@ -61,9 +61,9 @@ export type FailoverEvent =
       readonly raised: number;
     }
   /** The limiter was closed while the store was away: so many bookings are lost, which no journal has. */
-  | { readonly type: "unbooked"; readonly bookings: number }
+  | { readonly type: "failover.lost"; readonly bookings: number }
   /** The store refuses a batch for good that it did not answer before: so many bookings of it are lost. */
-  | { readonly type: "unbookable"; readonly bookings: number; readonly error: StoreError }
+  | { readonly type: "failover.refused"; readonly bookings: number; readonly error: StoreError }
   /** How many instances the store counts, when that is more than before. */
   | { readonly type: "instances"; readonly instances: number };
 
@@ -217,7 +217,7 @@ class Failover implements RecoveringStore {
     const leaves = () => this.#store.beat({ ...this.#member(), livesMs: 0 });
     if (wasHere) await within(this.deadlineMs, leaves()).catch(() => {});
     if (!this.#backlog.isEmpty && !this.#backlog.isKept)
-      this.#tell({ type: "unbooked", bookings: this.#backlog.count });
+      this.#tell({ type: "failover.lost", bookings: this.#backlog.count });
     this.#backlog.close();
     await this.#store.close();
   }
@@ -334,7 +334,7 @@ class Failover implements RecoveringStore {
     if (this.#state === "away" || this.#state === "closed") return;
     this.#state = "away";
     this.#awaySinceMs = performance.now();
-    this.#tell({ type: "store-away", error: failure });
+    this.#tell({ type: "store.unreachable", error: failure });
     this.#recovering = this.#recover();
     if (TermsError.refusalOf(failure) === "other-incarnation") this.#waitFor(this.#recovering);
   }
@@ -400,7 +400,7 @@ class Failover implements RecoveringStore {
     this.#fallback.clear();
     this.#isHastened = false;
     this.#state = "here";
-    this.#tell({ type: "store-back", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
+    this.#tell({ type: "store.recovered", awayMs: Math.round(performance.now() - this.#awaySinceMs), ...done });
     return true;
   }
 
@@ -443,7 +443,7 @@ class Failover implements RecoveringStore {
     const bookings = batch.requests.filter(({ mode }) => mode === "force").length;
     const abandon = (error: StoreError) => {
       this.#refusals = 0;
-      if (bookings > 0) this.#tell({ type: "unbookable", bookings, error });
+      if (bookings > 0) this.#tell({ type: "failover.refused", bookings, error });
       return null;
     };
     if (this.#time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return abandon(tooOld());

@@ -8,7 +8,7 @@ import { limiterClosed, type Shared } from "./shared.ts";
 export interface CloseOptions {
   /**
    * How long it goes on trying to book what was admitted while the store was away, 0 to 600,000 ms. Default 5,000; 0 gives
-   * up at once. What is not booked by then is lost, and `onEvent` reports how much (`unbooked`), unless a journal has it.
+   * up at once. What is not booked by then is lost, and `onEvent` reports how much (`failover.lost`), unless a journal has it.
    */
   readonly withinMs?: number | undefined;
 }

@@ -32,7 +32,7 @@ export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar
   const beganMs = clock.nowMs();
   const forMs = () => clock.nowMs() - beganMs;
   const tellLimit = (reason: HoldLimit) => {
-    begun.tell({ type: "hold-limit", call, holdId: hold.id, reason, heldMs: Math.round(forMs()) });
+    begun.tell({ type: "hold.limit_reached", call, holdId: hold.id, reason, heldMs: Math.round(forMs()) });
   };
   if (begun.leaseMs === null) return { tellLimit, stop: async () => null };
 
@@ -68,7 +68,7 @@ export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar
       error = thrown;
     }
     if (isStopped) return;
-    if (!isAlive || error !== null) begun.tell({ type: "extend-error", call, holdId: hold.id, error });
+    if (!isAlive || error !== null) begun.tell({ type: "hold.lost", call, holdId: hold.id, error });
     if (error === null) extendedForMs = atMs;
     if (isAlive) wait(eachMs);
   };
@@ -100,7 +100,7 @@ async function bookEstimate(begun: Begun, soFar: Cost): Promise<Cost | null> {
     await begun.settle(booked, "held");
     return booked;
   } catch (error) {
-    begun.tell({ type: "settle-error", call: begun.call, holdId: begun.hold.id, error });
+    begun.tell({ type: "hold.unsettled", call: begun.call, holdId: begun.hold.id, error });
     return null;
   }
 }

@@ -52,6 +52,6 @@ export function reportFor(shared: Shared, call: Call, matches: readonly Match[],
 /** The hash of a result. One that cannot be read must not end the run of which it came. */
 function resultOf(shared: Shared, call: Call, outcome: Outcome): string {
   const { outcome: hash, error } = resultDigest("result" in outcome ? outcome.result : undefined);
-  if (error !== null) tellEvent(shared, { type: "result-unusable", call, error });
+  if (error !== null) tellEvent(shared, { type: "outcome.unusable", call, error });
   return hash;
 }

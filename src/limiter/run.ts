@@ -5,6 +5,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
 import type { Allowed } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
+import type { LimiterEvent } from "./events.ts";
 import {
   bareHold,
   type Hold,
@@ -18,7 +19,7 @@ import {
 } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
 import { type Outcome, reportFor, reportOutcome } from "./report.ts";
-import { checkCallOptions, type LimiterEvent, type Shared, tellEvent } from "./shared.ts";
+import { checkCallOptions, type Shared, tellEvent } from "./shared.ts";
 import { type AddUsage, UsageSum } from "./usage.ts";
 
 export type { AddUsage, AddUsageOptions } from "./usage.ts";
@@ -38,7 +39,7 @@ export type RunFunction<Value> = (context: RunContext) => Value | PromiseLike<Va
 export interface RunOptions extends ReserveOptions {
   /**
    * Called before each extension of the hold. While it returns `false` the hold is not extended; once that has lasted for a
-   * whole lease, the estimate is charged, the hold ends, and `onEvent` gets `hold-limit`. Default: always extended.
+   * whole lease, the estimate is charged, the hold ends, and `onEvent` gets `hold.limit_reached`. Default: always extended.
    */
   readonly isActive?: (() => boolean) | undefined;
 }
@@ -133,7 +134,7 @@ export async function runBegun<Value>(begun: Begun, run: RunFunction<Value>, opt
   const { signal = new AbortController().signal } = options;
   const { call, hold } = begun;
   const usage = new UsageSum(begun.units, estimateOf(begun), (unusable) =>
-    begun.tell({ type: "usage-unusable", call, holdId: hold.id, ...unusable }),
+    begun.tell({ type: "usage.unusable", call, holdId: hold.id, ...unusable }),
   );
   const alive = keepAlive(begun, options, () => usage.soFar());
   let rest: Rest = "nothing";
@@ -176,7 +177,7 @@ interface Ending {
 async function end(begun: Begun, actual: Cost, rest: Rest, { booked, outcome }: Ending): Promise<void> {
   const isPlain = begun.held.length === 0 && Object.keys(actual).length === 0;
   if (outcome !== null && booked === null && !begun.replayed) {
-    const events = isPlain ? (["report-error"] as const) : (["settle-error", "report-error"] as const);
+    const events = isPlain ? (["outcome.unreported"] as const) : (["hold.unsettled", "outcome.unreported"] as const);
     await trying(begun, events, () => begun.settleWith(outcome, actual, rest));
     return;
   }
@@ -185,22 +186,22 @@ async function end(begun: Begun, actual: Cost, rest: Rest, { booked, outcome }: 
   await Promise.all([
     isSettled
       ? null
-      : trying(begun, ["settle-error"], () => (excess === null ? begun.settle(actual, rest) : begun.book(excess))),
-    outcome === null ? null : trying(begun, ["report-error"], () => begun.reportOutcome(outcome)),
+      : trying(begun, ["hold.unsettled"], () => (excess === null ? begun.settle(actual, rest) : begun.book(excess))),
+    outcome === null ? null : trying(begun, ["outcome.unreported"], () => begun.reportOutcome(outcome)),
   ]);
 }
 
 /** Does the last of a call. Where that fails, each of the events says so. */
 async function trying(
   { call, hold, tell }: Begun,
-  events: readonly ("settle-error" | "report-error")[],
+  events: readonly ("hold.unsettled" | "outcome.unreported")[],
   act: () => Promise<unknown>,
 ): Promise<void> {
   try {
     await act();
   } catch (error) {
     for (const type of events) {
-      tell(type === "settle-error" ? { type, call, holdId: hold.id, error } : { type, call, error });
+      tell(type === "hold.unsettled" ? { type, call, holdId: hold.id, error } : { type, call, error });
     }
   }
 }

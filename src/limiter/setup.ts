@@ -6,10 +6,12 @@ import { monotonicClock, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { type SetupCheck, type Store, StoreError } from "../store.ts";
 
-/** What it reports. */
+/** What it reports: each once, and again when it changes. */
 export type SetupEvent =
-  | { readonly type: "store-setup"; readonly check: SetupCheck }
-  | { readonly type: "store-error"; readonly error: unknown };
+  /** The store is set up so that it may break a promise. */
+  | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
+  /** How the store is set up cannot be read, and not because it is unreachable. */
+  | { readonly type: "store.check_failed"; readonly error: unknown };
 
 /** When it asks a store that no call has asked yet, and how long it waits after a failure: twice as long each time. */
 const FIRST_MS = 100;
@@ -73,7 +75,7 @@ export class SetupWatch {
     } catch (error) {
       if (isOld()) return;
       if (StoreError.isInstance(error) && error.transient) this.#later();
-      else this.#say(UNREAD, reasonOf(error), { type: "store-error", error });
+      else this.#say(UNREAD, reasonOf(error), { type: "store.check_failed", error });
     }
   }
 
@@ -86,7 +88,7 @@ export class SetupWatch {
 
   #found(check: SetupCheck): void {
     if (check.problem === null) this.#told.delete(check.name);
-    else this.#say(check.name, `${check.value}: ${check.problem}`, { type: "store-setup", check });
+    else this.#say(check.name, `${check.value}: ${check.problem}`, { type: "store.misconfigured", check });
   }
 
   #say(name: string, text: string, event: SetupEvent): void {

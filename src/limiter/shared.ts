@@ -4,81 +4,17 @@ import { type Clock, monotonicClock } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
-import type { BucketUsage, Decision, Priced } from "../kernel/decision.ts";
+import type { Decision, Priced } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { FailoverEvent } from "../layers/failover.ts";
 import { askOne, type Found, type Store, StoreError } from "../store.ts";
 import { validReply } from "../store-check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
-import type { Grant } from "./grant.ts";
-import type { HoldLimit } from "./keep-alive.ts";
+import type { LimiterEvent } from "./events.ts";
 import type { KnownCalls } from "./known-calls.ts";
-import type { QuotaEvent, Quotas } from "./quotas.ts";
-import type { SetupEvent, SetupWatch } from "./setup.ts";
+import type { Quotas } from "./quotas.ts";
+import type { SetupWatch } from "./setup.ts";
 import type { SlotRows } from "./slots.ts";
-import type { UnusableUsage } from "./usage.ts";
-
-/** What a limiter says beside its decisions. */
-export type LimiterEvent =
-  /**
-   * `store-setup`: the store is set up so that it may break a promise. `store-error`: how it is set up cannot be read, and not
-   * because it is away. Each is reported once, and again when it changes.
-   */
-  | SetupEvent
-  | Exclude<FailoverEvent, { readonly type: "instances" }>
-  /** More instances share these limits than they have units: while the store is away, some have no share. */
-  | { readonly type: "small-quotas"; readonly instances: number; readonly limits: readonly string[] }
-  /**
-   * A hold of `run` could not be extended (`error` is `null`: it had expired), and others may take what it held. The
-   * function goes on.
-   */
-  | { readonly type: "extend-error"; readonly call: Call; readonly holdId: string; readonly error: unknown }
-  /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
-  | { readonly type: "settle-error"; readonly call: Call; readonly holdId: string; readonly error: unknown }
-  /**
-   * The reported usage of a call cannot be used: a figure that is not a whole number, a unit that no limit counts, or a `costOf`
-   * that threw (`unit` is `null` when the usage as a whole is wrong). The estimate that was held is charged.
-   */
-  | ({ readonly type: "usage-unusable"; readonly call: Call; readonly holdId: string } & UnusableUsage)
-  /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */
-  | {
-      readonly type: "hold-limit";
-      readonly call: Call;
-      readonly holdId: string;
-      readonly reason: HoldLimit;
-      readonly heldMs: number;
-    }
-  /** A quota could not be looked up: the bucket keeps its last one, or has the policy's `default`. */
-  | QuotaEvent
-  /** What came of a call that `run` made could not be reported. */
-  | { readonly type: "report-error"; readonly call: Call; readonly error: unknown }
-  /**
-   * A result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. Limits that
-   * count equal results take all such results for equal.
-   */
-  | { readonly type: "result-unusable"; readonly call: Call; readonly error: unknown }
-  /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
-  | { readonly type: "policy-reload"; readonly restarted: readonly string[] }
-  /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
-  | { readonly type: "policy-differs" }
-  /** A bucket was emptied. */
-  | {
-      readonly type: "reset";
-      readonly before: BucketUsage;
-      readonly after: BucketUsage;
-      readonly reason: string | null;
-    }
-  /** Units were granted. Said also when the id had been granted before. */
-  | { readonly type: "grant"; readonly grant: Grant; readonly after: BucketUsage; readonly reason: string | null }
-  /** A grant was revoked; `revoked` is `false` where there was none to revoke. */
-  | {
-      readonly type: "revoke";
-      readonly id: string;
-      readonly revoked: boolean;
-      readonly after: BucketUsage;
-      readonly reason: string | null;
-    };
 
 /** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
 export interface QuotaOptions extends CallOptions {

@@ -14,11 +14,11 @@ export interface AddUsageOptions {
   readonly atLeast?: boolean | undefined;
   /** Whether units that no limit of the policy counts are skipped without an event. Default `false`. */
   readonly skipUnknown?: boolean | undefined;
-  /** Why the figures are a lower bound, for the event `usage-unusable`: what was expected and what was found. */
+  /** Why the figures are a lower bound, for the event `usage.unusable`: what was expected and what was found. */
   readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
 }
 
-/** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage-unusable`. */
+/** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage.unusable`. */
 export type AddUsage = (usage: Cost, options?: AddUsageOptions) => void;
 
 /** What was wrong with a usage. `unit` is `null` when it was the usage as a whole. */

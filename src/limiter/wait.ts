@@ -213,7 +213,7 @@ async function giveUp(shared: Shared, asked: Asked, decided: Decided, { abandone
     }
     for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   } catch (error) {
-    tellEvent(shared, { type: "settle-error", call, holdId: place, error });
+    tellEvent(shared, { type: "hold.unsettled", call, holdId: place, error });
   }
 }
 

@@ -112,9 +112,9 @@ export class Instruments {
 
   happened(event: LimiterEvent): void {
     this.#events.add(1, { "tollgate.event.type": event.type });
-    if (event.type === "store-away") this.#available.record(0);
-    if (event.type === "unbooked") this.#book("lost", event.bookings);
-    if (event.type !== "store-back") return;
+    if (event.type === "store.unreachable") this.#available.record(0);
+    if (event.type === "failover.lost") this.#book("lost", event.bookings);
+    if (event.type !== "store.recovered") return;
     this.#available.record(1);
     this.#over(0);
     this.#book("booked", event.booked);

@@ -48,8 +48,10 @@ import { isOwned, scopedBucket, scopedCall, shownUsages, type Tenancy, tenancyOf
 export interface PolicyInForce {
   readonly policy: Policy;
   readonly source: string;
-  /** Names the source: its hash. */
+  /** Names what the policy says. */
   readonly version: string;
+  /** Names the source: its hash. */
+  readonly etag: string;
 }
 
 /** Of which request an error is, and where that says what is asked. */

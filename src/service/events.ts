@@ -1,4 +1,4 @@
-// What happens, as server-sent events, to whoever listens: decisions, and what befalls the store and the policy. Each
+// What happens, as server-sent events: decisions, changes of buckets, and what befalls the store and the policy. Each
 // listener has a bounded buffer; one that does not keep up is dropped. Arguments, labels and keys of calls are never told.
 
 import { spread } from "../clock.ts";
@@ -6,16 +6,10 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { LimiterEvent } from "../limiter.ts";
+import { dataFor, dataOf, shortened } from "./event-data.ts";
 import type { Metrics } from "./metrics.ts";
 import { ProblemError } from "./problems.ts";
 import { prefixOf, shownNames, type Tenants } from "./tenants.ts";
-
-/** What a listener can ask for. */
-export const EVENT_TYPES = ["call.allowed", "call.denied", "store-away", "store-back", "policy-reload"] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
-
-/** Longest value of a dimension that is told. */
-const MAX_VALUE = 200;
 
 export interface EventOptions {
   readonly maxListeners: number;
@@ -26,7 +20,7 @@ export interface EventOptions {
 /** Who listens, and to what. */
 export interface Listening {
   readonly tenants: Tenants;
-  readonly types: ReadonlySet<EventType>;
+  readonly types: ReadonlySet<string>;
   /** Asked with each heartbeat: a key may have been revoked meanwhile. */
   isAllowed(): boolean;
 }
@@ -94,13 +88,17 @@ export class Events {
     }
   }
 
-  /** Something befell the store or the policy. It concerns those alone who see everything. */
+  /** The limiter has emitted an event. Of these a key that is bound to tenants gets those of its own buckets alone. */
   happened(event: LimiterEvent): void {
+    if (this.#listeners.size === 0) return;
     const data = dataOf(event);
-    if (data === null || this.#listeners.size === 0) return;
-    const bytes = frame(event.type, data);
+    if (data === null) return;
+    const forAll = frame(event.type, data);
     for (const listener of this.#listeners) {
-      if (listener.tenants === null && listener.types.has(event.type as EventType)) listener.send(bytes);
+      if (!listener.types.has(event.type)) continue;
+      const own = listener.tenants === null ? null : dataFor(listener.tenants, this.#policy(), event);
+      if (listener.tenants === null) listener.send(forAll);
+      else if (own !== null) listener.send(frame(event.type, own));
     }
   }
 
@@ -120,7 +118,7 @@ export class Events {
 /** One stream, and what waits until it is read. */
 class Listener {
   readonly tenants: Tenants;
-  readonly types: ReadonlySet<EventType>;
+  readonly types: ReadonlySet<string>;
   readonly isAllowed: () => boolean;
   readonly stream: ReadableStream<Uint8Array>;
   readonly #maxBytes: number;
@@ -196,25 +194,6 @@ function dimensionsOf(policy: Policy, call: Call): Record<string, string> {
       return [[word, String(value)]];
     }),
   );
-}
-
-function shortened(dimensions: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, value.slice(0, MAX_VALUE)]));
-}
-
-function dataOf(event: LimiterEvent): object | null {
-  switch (event.type) {
-    case "store-away":
-      return { code: event.error.code };
-    case "store-back": {
-      const { awayMs, booked, dropped, raised } = event;
-      return { awayMs, booked, dropped, raised };
-    }
-    case "policy-reload":
-      return { restarted: event.restarted };
-    default:
-      return null;
-  }
 }
 
 function frame(type: string, data: object): Uint8Array {

@@ -7,11 +7,11 @@ import { MisuseError } from "../kernel/errors.ts";
 import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter, type LimiterEvent, policyOf } from "../limiter.ts";
+import { createLimiter, type Limiter, policyOf } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
-import { StoreError } from "../store.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
+import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
 import { exchange, idOf, problemResponse, unrouted } from "./exchange.ts";
 import type { Log } from "./log.ts";
@@ -107,11 +107,11 @@ export function createService(options: ServiceOptions): Service {
   });
   const events = new Events(bounds, () => desk.inForce.policy, metrics);
   const stop = new AbortController();
-  const written = new WeakMap<Policy, Omit<PolicyInForce, "policy">>();
+  const written = new WeakMap<Policy, PolicyInForce>();
   const read = (given: ServiceOptions["policy"]): Policy => {
     const { policy, warnings } = readPolicy(given, options.policySource);
     if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
-    written.set(policy, asWritten(typeof given === "string" ? given : JSON.stringify(writtenPolicy(policy), null, 2)));
+    written.set(policy, asWritten(policy, typeof given === "string" ? given : undefined));
     return policy;
   };
   const limiter = createLimiter({
@@ -154,9 +154,9 @@ export function createService(options: ServiceOptions): Service {
     // What the limiter judges by, also when it was reloaded by itself.
     get inForce() {
       const policy = policyOf(limiter) as Policy;
-      const known = written.get(policy) ?? asWritten(JSON.stringify(writtenPolicy(policy), null, 2));
+      const known = written.get(policy) ?? asWritten(policy);
       written.set(policy, known);
-      return { policy, ...known };
+      return known;
     },
     phase: "open",
     inFlight: 0,
@@ -224,7 +224,7 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
 }
 
 function definedPolicy(policy: Policy) {
-  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(writtenPolicy(policy)) };
+  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(policy) };
 }
 
 function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
@@ -234,31 +234,9 @@ function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning):
   );
 }
 
-function asWritten(source: string): Omit<PolicyInForce, "policy"> {
-  return { source, version: createHash("sha256").update(source).digest("hex").slice(0, 32) };
-}
-
-function logEvent(log: Log, event: LimiterEvent): void {
-  if (event.type === "store-away") log.error({ code: event.error.code, problem: event.error.message }, "store away");
-  else if (event.type === "store-back") log.info(event, "store back");
-  else if (event.type === "policy-reload") log.info(event, "another policy is in force");
-  else if (event.type === "unbooked") log.error(event, "closed with bookings that are lost");
-  else if (event.type === "unbookable")
-    log.error({ bookings: event.bookings, problem: event.error.message }, "the store refuses bookings, which are lost");
-  else if (event.type === "small-quotas") log.warn(event, "more instances than a quota has units");
-  else if (event.type === "store-error")
-    log.warn({ code: codeOf(event.error), problem: reasonOf(event.error) }, "the store's setup is not known");
-  else if (event.type === "usage-unusable") {
-    const { unit, expected, got } = event;
-    log.warn({ unit, expected, got }, "usage that was settled cannot be used");
-  } else if (event.type === "quota.unresolved") {
-    const { limit, failures, error } = event;
-    log.warn({ limit, failures, problem: reasonOf(error) }, "a quota could not be looked up");
-  } else if (event.type === "store-setup") log.warn(event.check, "the store may break a promise");
-}
-
-function codeOf(error: unknown): string {
-  return StoreError.isInstance(error) ? error.code : "unavailable";
+function asWritten(policy: Policy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
+  const etag = createHash("sha256").update(source).digest("hex").slice(0, 32);
+  return { policy, source, version: policy.version, etag };
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */

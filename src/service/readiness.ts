@@ -42,8 +42,8 @@ export class ReadinessWatch {
   }
 
   happened(event: LimiterEvent): void {
-    if (event.type === "store-away") this.#away = { sinceMs: performance.now(), reason: event.error.code };
-    if (event.type === "store-back") {
+    if (event.type === "store.unreachable") this.#away = { sinceMs: performance.now(), reason: event.error.code };
+    if (event.type === "store.recovered") {
       this.#away = null;
       this.#hasShare = true;
     }

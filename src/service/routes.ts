@@ -2,13 +2,13 @@
 // the tests of who may do what are made from it.
 
 import { z } from "zod";
+import { STREAMED } from "../events.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking, Desk } from "./desk.ts";
 import * as acts from "./desk.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
-import { EVENT_TYPES, type EventType } from "./events.ts";
 import type { Scope } from "./keys.ts";
 import { openApiDocument } from "./openapi.ts";
 import { notFor, ProblemError, stopping } from "./problems.ts";
@@ -173,7 +173,7 @@ const READING: readonly Route[] = [
     path: "/v1/policy",
     operationId: "getPolicy",
     scope: "read",
-    summary: "The policy as it was written; its version is the ETag",
+    summary: "The policy as it was written, and its version; the ETag names the text",
     response: schemas.policyAnswerSchema,
     run: answerPolicy,
   },
@@ -187,7 +187,7 @@ const READING: readonly Route[] = [
       types: z
         .string()
         .optional()
-        .meta({ description: `Some of ${EVENT_TYPES.join(", ")}, with commas. Default: all.` }),
+        .meta({ description: `Some of ${STREAMED.join(", ")}, with commas. Default: all.` }),
     }),
     response: "text/event-stream",
     isOpen: true,
@@ -272,7 +272,7 @@ function documentText(): string {
 function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
   const { source, version } = inForce;
-  const etag = `"${version}"`;
+  const etag = `"${inForce.etag}"`;
   const headers = { etag, "cache-control": "no-cache" };
   const known =
     request.headers
@@ -288,12 +288,10 @@ function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
 function answerEvents(desk: Desk, { caller, request }: Asking): Response {
   if (request.method !== "GET") throw notFor("GET");
   if (desk.phase === "stopping") throw stopping();
-  const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? EVENT_TYPES;
-  const types = new Set(asked.filter((type): type is EventType => (EVENT_TYPES as readonly string[]).includes(type)));
-  if (types.size < new Set(asked).size) {
-    const unknown = asked.find((type) => !(EVENT_TYPES as readonly string[]).includes(type));
-    throw invalidQuery("types", `some of ${EVENT_TYPES.join(", ")}`, formatGot(unknown));
-  }
+  const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? STREAMED;
+  const unknown = asked.find((type) => !STREAMED.includes(type));
+  if (unknown !== undefined) throw invalidQuery("types", `some of ${STREAMED.join(", ")}`, formatGot(unknown));
+  const types = new Set(asked);
   const authorization = request.headers.get("authorization");
   const isAllowed = () => {
     try {

@@ -97,6 +97,18 @@ export function isOwned(policy: Policy, limit: string, dimensions: BucketDimensi
   return found.per.some((name) => (name === "tenant" || namesOf(policy).has(name)) && isSaid(name));
 }
 
+/** Which of some tenants a bucket belongs to; `null` where it is another's, or of all. */
+export function ownerOf(policy: Policy, tenants: readonly string[], { limit, dimensions }: Usage): Tenancy | null {
+  if (!isOwned(policy, limit, dimensions)) return null;
+  const names = namesOf(policy);
+  const isOf = (tenant: string) =>
+    Object.entries(dimensions).every(([name, value]) =>
+      name === "tenant" ? value === tenant : !names.has(name) || value.startsWith(prefixOf(tenant)),
+    );
+  const owner = tenants.find(isOf);
+  return owner === undefined ? null : tenancy(owner);
+}
+
 /** How buckets stand, as the tenant may see it. */
 export function shownUsages<Shown extends Usage>(
   policy: Policy,

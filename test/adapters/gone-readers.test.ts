@@ -41,7 +41,7 @@ function setUp() {
     }
     return used();
   };
-  const reasons = () => events.map((event) => (event.type === "hold-limit" ? event.reason : event.type));
+  const reasons = () => events.map((event) => (event.type === "hold.limit_reached" ? event.reason : event.type));
   return { limiter, reasons, used, settled };
 }
 

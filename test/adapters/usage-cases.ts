@@ -57,7 +57,7 @@ function setUp(policy: PolicyInput) {
   const events: LimiterEvent[] = [];
   const limiter = createLimiter({ policy, store: memoryStore(), onEvent: (event) => events.push(event) });
   const used = async () => (await limiter.usage({ session: "s1" })).map((usage) => usage.used);
-  const unusable = () => events.filter(({ type }) => type === "usage-unusable");
+  const unusable = () => events.filter(({ type }) => type === "usage.unusable");
   return { limiter: limiter.for({ session: "s1" }), events, unusable, used };
 }
 

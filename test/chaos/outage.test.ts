@@ -249,7 +249,7 @@ describe("a store that has lost everything", ownServers, () => {
       await load.stop();
       assert.deepEqual(load.errors, []);
       assert.ok(
-        instances.every(({ events }) => events.some(({ type }) => type === "store-back")),
+        instances.every(({ events }) => events.some(({ type }) => type === "store.recovered")),
         "nobody noticed",
       );
       assert.equal(load.admitted("spent"), 0);

@@ -56,7 +56,7 @@ export function wasAway({ events, eventsAtMs }: Instance, atMs: number): boolean
   const last = eventsAtMs.findLastIndex(
     (saidMs, i) => saidMs <= atMs && /^store-(away|back)$/.test(events[i]?.type ?? ""),
   );
-  return events[last]?.type === "store-away";
+  return events[last]?.type === "store.unreachable";
 }
 
 /** Callers of some instances, until they are told to stop. */
@@ -116,7 +116,7 @@ export async function until(ms: number, isTrue: () => boolean): Promise<number> 
 export function areBack(instances: readonly Instance[]): boolean {
   const count = (events: readonly LimiterEvent[], type: LimiterEvent["type"]) =>
     events.filter((event) => event.type === type).length;
-  return instances.every(({ events }) => count(events, "store-away") === count(events, "store-back"));
+  return instances.every(({ events }) => count(events, "store.unreachable") === count(events, "store.recovered"));
 }
 
 /** The middle one of some numbers. */

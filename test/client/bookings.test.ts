@@ -132,9 +132,9 @@ describe("bookings", () => {
     assert.deepEqual([wire.told, told], [["late", "later"], []]);
     away.book(booking("lost"), false);
     await new Promise(setImmediate);
-    assert.deepEqual([await away.isAway(performance.now() + 1_000), told], [true, ["store-away"]]);
+    assert.deepEqual([await away.isAway(performance.now() + 1_000), told], [true, ["store.unreachable"]]);
     await away.close(0);
-    assert.deepEqual(told, ["store-away", "unbooked"]);
+    assert.deepEqual(told, ["store.unreachable", "failover.lost"]);
   });
 
   it("are not tried ever so often while the service is away", async () => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
+import { definePolicy, type LimiterEvent, MisuseError, type PolicyInput, StoreError } from "tollgate";
 import { type ClientFailover, createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
@@ -74,7 +74,7 @@ async function usedOf(server: Served, query: string, limit: string): Promise<num
 async function cut({ proxy, limiter, events }: Instance): Promise<void> {
   proxy.refuse();
   await limiter.consume({ tool: "warm-up", session: "warm-up" });
-  assert.equal(events.at(-1)?.type, "store-away");
+  assert.equal(events.at(-1)?.type, "store.unreachable");
 }
 
 async function heal(instances: readonly Instance[]): Promise<void> {
@@ -106,7 +106,9 @@ describe("a service that goes away under load", () => {
       assert.deepEqual(load.errors, []);
       const degraded = load.seen.filter(({ decision }) => decision.degraded !== null).length;
       const slowest = Math.max(...load.seen.map(({ startMs, endMs }) => endMs - startMs));
-      const outages = instances.flatMap(({ events }) => events).filter(({ type }) => type === "store-away").length;
+      const outages = instances
+        .flatMap(({ events }) => events)
+        .filter(({ type }) => type === "store.unreachable").length;
       test.diagnostic(
         `${load.seen.length} calls, ${degraded} decided by the clients in ${outages} outages, slowest ${slowest.toFixed(0)} ms`,
       );
@@ -156,7 +158,7 @@ describe("clients whose service is away", () => {
     await heal(instances);
     assert.equal(await usedOf(server, "user=u1", "small"), 14);
     const back = instance.events.at(-1);
-    assert.ok(back?.type === "store-back");
+    assert.ok(back?.type === "store.recovered");
     assert.deepEqual([back.booked, back.dropped], [1 + 4 + 4, 0]);
   });
 
@@ -220,11 +222,13 @@ describe("clients whose service is away", () => {
     for (let i = 0; i < 3; i++) await limiter.consume({ tool: "search", session: "s1" });
     assert.deepEqual(
       events.map(({ type }) => type),
-      ["policy-differs"],
+      ["policy.differs"],
     );
     limiter.reload(POLICY);
     await limiter.consume({ tool: "search", session: "s1" });
-    assert.equal(events.length, 1);
+    assert.deepEqual(events.slice(1), [
+      { type: "policy.reloaded", version: definePolicy(POLICY).version, restarted: [] },
+    ]);
   });
 
   it("obey a policy that is reloaded, at the next call, and count what they have admitted", async () => {
@@ -291,7 +295,7 @@ describe("clients whose service is away", () => {
     const [instance] = instances as [Instance];
     await cut(instance);
     await instance.limiter.close({ withinMs: 0 });
-    assert.deepEqual(instance.events.at(-1), { type: "unbooked", bookings: 1 });
+    assert.deepEqual(instance.events.at(-1), { type: "failover.lost", bookings: 1 });
   });
 
   it("tell the service what it missed when they are closed, where it comes back in time", async () => {
@@ -304,7 +308,7 @@ describe("clients whose service is away", () => {
     await closing;
     assert.deepEqual(
       instance.events.map(({ type }) => type),
-      ["store-away", "store-back"],
+      ["store.unreachable", "store.recovered"],
     );
     assert.equal(await usedOf(server, "session=warm-up", "per-session"), before + 1);
   });

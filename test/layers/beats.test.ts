@@ -72,13 +72,13 @@ describe("a store that is overloaded", () => {
     const { beats, answers, limiter, has } = observed();
     await limiter.consume(call);
     answers.lateMs = 3 * DEADLINE_MS;
-    await until(() => has("store-away"));
+    await until(() => has("store.unreachable"));
     const before = beats.length;
     await sleep(4_000);
     const probes = beats.slice(before);
     assert.ok(probes.length >= 2 && probes.length <= 14, `${probes.length} probes in 4 s`);
     answers.lateMs = 0;
-    await until(() => has("store-back"));
+    await until(() => has("store.recovered"));
     assert.equal((await limiter.consume(call)).degraded, null);
     await limiter.close();
   });
@@ -87,8 +87,8 @@ describe("a store that is overloaded", () => {
     const { beats, answers, limiter, has } = observed();
     await limiter.consume(call);
     Object.assign(answers, { lateMs: 3 * DEADLINE_MS, instances: 5_000 });
-    await until(() => has("store-away"));
-    await until(() => has("small-quotas"));
+    await until(() => has("store.unreachable"));
+    await until(() => has("failover.no_share"));
     await sleep(300);
     const before = beats.length;
     await sleep(3_000);
@@ -104,7 +104,7 @@ describe("a store that is overloaded", () => {
     // The call is refused, the first bucket is raised, the second one is not.
     remote.faults.push("answer", "answer", "lose-request");
     await limiter.consume({ ...call, session: "d" });
-    await until(() => has("store-back"));
+    await until(() => has("store.recovered"));
     const times = sessions.map((session) => raised.filter((bucket) => bucket.includes(`{${session}}`)).length);
     assert.deepEqual(times.toSorted(), [1, 1, 2], raised.join());
     for (const session of sessions) assert.equal((await limiter.usage({ session }))[0]?.used, 1);

@@ -108,7 +108,7 @@ describe("the deadline of a call", () => {
     assert.deepEqual(sent.slice(before), [1]);
     assert.deepEqual(
       events.map(({ type }) => type),
-      ["instances", "store-away"],
+      ["instances", "store.unreachable"],
     );
   });
 
@@ -170,7 +170,7 @@ describe("the deadline of a call", () => {
     store.isSlow = false;
     await answer();
     await layer.close(5_000);
-    assert.equal(events.at(-1)?.type, "store-back");
+    assert.equal(events.at(-1)?.type, "store.recovered");
     const state = remote.states.get("a");
     assert.equal(state?.kind === "counter" && state.spent, 4);
   });

@@ -72,7 +72,7 @@ describe("failover", () => {
     assert.equal(first.verdicts[0]?.remaining, 5);
     assert.equal(await admitted(limiter, 9), 5);
     remote.fault = "answer";
-    await until("store-back");
+    await until("store.recovered");
     assert.equal(await usedIn(limiter), 10);
     assert.equal((await limiter.consume(call)).degraded, null);
     await limiter.close();
@@ -85,7 +85,7 @@ describe("failover", () => {
       await limiter.consume(call);
       remote.faults.push(fault);
       assert.equal(await admitted(limiter, 3), 3);
-      await until("store-back");
+      await until("store.recovered");
       assert.equal(await usedIn(limiter), 4);
       for (const _ of remote.late) assert.throws(() => remote.deliver(), { refusal: "too-late" });
       assert.equal(await usedIn(limiter), 4);
@@ -98,7 +98,7 @@ describe("failover", () => {
       await limiter.consume(call);
       remote.faults.push(fault);
       assert.equal(await admitted(limiter, 3), 0);
-      await until("store-back");
+      await until("store.recovered");
       assert.equal(await usedIn(limiter), 1);
       await limiter.close();
     });
@@ -118,7 +118,7 @@ describe("failover", () => {
     const told = await two.limiter.consume(keyed);
     assert.deepEqual([told.allowed, told.replayed], [true, true]);
     remote.fault = "answer";
-    await one.until("store-back");
+    await one.until("store.recovered");
     assert.equal(await usedIn(two.limiter), 3);
     for (const { limiter } of [one, two]) await limiter.close();
   });
@@ -136,7 +136,7 @@ describe("failover", () => {
     );
     assert.deepEqual(counts.toSorted(), [1, 1, 2, 2]);
     remote.fault = "answer";
-    await Promise.all(told.map(({ until }) => until("store-back")));
+    await Promise.all(told.map(({ until }) => until("store.recovered")));
     assert.equal(await usedIn(told[0]?.limiter as never), 10);
     await Promise.all(told.map(({ limiter }) => limiter.close()));
   });
@@ -182,7 +182,7 @@ describe("failover", () => {
     assert.equal(await admitted(local.limiter, 30), 9);
     assert.equal((await local.limiter.consume(call)).degraded?.maxOvershoot, 9 + 4 * 10);
     remote.fault = "answer";
-    await Promise.all([open.until("store-back"), local.until("store-back")]);
+    await Promise.all([open.until("store.recovered"), local.until("store.recovered")]);
     assert.equal(await usedIn(open.limiter), 32);
     await Promise.all([open.limiter.close(), local.limiter.close()]);
   });
@@ -195,7 +195,7 @@ describe("failover", () => {
     assert.equal(allowed, false);
     assert.deepEqual(degraded, { reason: "unavailable", maxOvershoot: null });
     remote.fault = "answer";
-    await until("store-back");
+    await until("store.recovered");
     assert.equal((await limiter.consume(call)).allowed, true);
     await limiter.close();
   });
@@ -207,10 +207,10 @@ describe("failover", () => {
     await admitted(other.limiter, 3);
     remote.flush();
     assert.equal(await admitted(other.limiter, 10), 1);
-    await other.until("store-back");
+    await other.until("store.recovered");
     assert.equal(await usedIn(other.limiter), 10);
     await admitted(one.limiter, 1);
-    await one.until("store-back");
+    await one.until("store.recovered");
     assert.equal(await usedIn(one.limiter), 10);
     await Promise.all([one.limiter.close(), other.limiter.close()]);
   });
@@ -234,16 +234,16 @@ describe("failover", () => {
     // The batch is lost, then refused when it is settled; nothing else is refused.
     remote.faults.push("lose-request", "refuse");
     assert.equal(await admitted(limiter, 3), 3);
-    await until("store-back");
-    const told = events.filter(({ type }) => type === "unbookable");
+    await until("store.recovered");
+    const told = events.filter(({ type }) => type === "failover.refused");
     assert.deepEqual(
-      told.map((event) => event.type === "unbookable" && [event.bookings, event.error.message]),
+      told.map((event) => event.type === "failover.refused" && [event.bookings, event.error.message]),
       [[3, "the remote store: refuse"]],
     );
     assert.equal(await usedIn(limiter), 1);
     assert.equal(await admitted(limiter, 2), 2);
     assert.equal(await usedIn(limiter), 3);
-    assert.equal(events.filter(({ type }) => type === "store-away").length, 1);
+    assert.equal(events.filter(({ type }) => type === "store.unreachable").length, 1);
     await limiter.close();
   });
 
@@ -255,10 +255,10 @@ describe("failover", () => {
       if (state.kind === "receipts") remote.states.set(key, { ...state, from: 1_000_000 });
     }
     assert.equal(await admitted(limiter, 1), 1);
-    await until("store-back");
-    assert.equal(events.filter(({ type }) => type === "unbookable").length, 1);
+    await until("store.recovered");
+    assert.equal(events.filter(({ type }) => type === "failover.refused").length, 1);
     for (let i = 0; i < 4; i++) assert.equal((await limiter.consume(call)).degraded, null);
-    assert.equal(events.filter(({ type }) => type === "store-away").length, 1);
+    assert.equal(events.filter(({ type }) => type === "store.unreachable").length, 1);
     assert.equal(await usedIn(limiter), 8);
     await limiter.close();
   });
@@ -275,11 +275,11 @@ describe("failover", () => {
     remote.restore(snapshot);
     // The first to come back has last seen 100 of the 140 units.
     await admitted(one.limiter, 1);
-    await one.until("store-back");
+    await one.until("store.recovered");
     await admitted(one.limiter, 49);
     assert.equal(await usedIn(one.limiter), 150);
     await admitted(two.limiter, 10);
-    await two.until("store-back");
+    await two.until("store.recovered");
     assert.equal(await usedIn(two.limiter), 140 + 50 + 10);
     await Promise.all([one.limiter.close(), two.limiter.close()]);
   });
@@ -297,7 +297,7 @@ describe("failover", () => {
     await fresh.limiter.usage({ session: "s2" }).catch(() => {});
     assert.equal(await admitted(fresh.limiter, between), between);
     assert.equal(await admitted(seen.limiter, 10), 10);
-    await seen.until("store-back");
+    await seen.until("store.recovered");
     const used = (await usedIn(seen.limiter)) ?? 0;
     assert.ok(used >= 100 + 10 && used <= 100 + between + 10, `${used}`);
     await Promise.all([seen.limiter.close(), fresh.limiter.close()]);
@@ -315,7 +315,7 @@ describe("failover", () => {
     assert.equal((await before.hold.settle({ tokens: 350 })).status, "settled");
     assert.equal((await meanwhile.hold.settle({ tokens: 40 })).status, "settled");
     remote.fault = "answer";
-    await until("store-back");
+    await until("store.recovered");
     assert.equal(await usedIn(limiter), 350 + 40 + 100);
     await open.hold.settle({ tokens: 10 });
     assert.equal(await usedIn(limiter), 350 + 40 + 10);
@@ -330,8 +330,8 @@ describe("failover", () => {
     await admitted(limiter, 2);
     await limiter.close({ withinMs: 0 });
     assert.deepEqual(
-      events.filter(({ type }) => type === "unbooked"),
-      [{ type: "unbooked", bookings: 2 }],
+      events.filter(({ type }) => type === "failover.lost"),
+      [{ type: "failover.lost", bookings: 2 }],
     );
   });
 

@@ -27,7 +27,7 @@ function instanceOf(remote: RemoteStore, journal: Journal) {
     },
     failover: { deadlineMs: 20, instances: 2, journal },
     onEvent: (event: LimiterEvent) => {
-      if (event.type === "store-back") back();
+      if (event.type === "store.recovered") back();
     },
   });
   return { limiter, isBack };

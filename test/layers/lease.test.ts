@@ -440,10 +440,10 @@ describe("units that are borrowed ahead", () => {
       let made = await admitted(limiter, 1_000);
       await settled();
       remote.fault = fault;
-      made += await callUntil(limiter, "store-away", isSaid);
+      made += await callUntil(limiter, "store.unreachable", isSaid);
       await ticked(3);
       remote.fault = "answer";
-      while (!isSaid("store-back")) await new Promise(setImmediate);
+      while (!isSaid("store.recovered")) await new Promise(setImmediate);
       for (let i = 0; i < 100_000 && (await usedOf(other)) !== made; i++) await ticked();
       assert.equal(await usedOf(other), made, fault);
       await Promise.all([limiter.close(), other.close()]);
@@ -456,7 +456,7 @@ describe("units that are borrowed ahead", () => {
       await admitted(limiter, 1_000);
       await settled();
       remote.fault = "lose-request";
-      await callUntil(limiter, "store-away", isSaid);
+      await callUntil(limiter, "store.unreachable", isSaid);
       await settled();
       if (isReload) limiter.reload(policy({ onStoreError: "deny" }));
       for (let i = 0; i < 20; i++) {
@@ -465,7 +465,7 @@ describe("units that are borrowed ahead", () => {
         if (!isReload) assert.equal(allowed, false);
       }
       remote.fault = "answer";
-      while (!isSaid("store-back")) await new Promise(setImmediate);
+      while (!isSaid("store.recovered")) await new Promise(setImmediate);
       assert.equal(await admitted(limiter, 20), 20);
       await Promise.all([limiter.close(), other.close()]);
     }

@@ -32,7 +32,7 @@ function instanceOf(remote: RemoteStore, policy: PolicyInput, failover: Failover
     },
     failover: { deadlineMs: 20, ...failover },
     onEvent: (event: LimiterEvent) => {
-      if (event.type === "store-back") for (const resolve of back.splice(0)) resolve();
+      if (event.type === "store.recovered") for (const resolve of back.splice(0)) resolve();
     },
   }) as Limiter;
   return {

@@ -116,7 +116,7 @@ describe("an outage", () => {
       store: remote,
       failover: { deadlineMs: 20 },
       onEvent: (event: LimiterEvent) => {
-        if (event.type === "store-back") for (const resolve of back.splice(0)) resolve();
+        if (event.type === "store.recovered") for (const resolve of back.splice(0)) resolve();
       },
     });
     const heal = async () => {

@@ -122,7 +122,7 @@ describe("closing a limiter while calls wait", () => {
       await waiting;
       assert.deepEqual(
         events.map(({ type }) => type),
-        ["settle-error"],
+        ["hold.unsettled"],
       );
     }
   });
@@ -207,10 +207,10 @@ describe("closing a limiter while its store is away", () => {
     const closing = limiter.close();
     await assert.rejects(limiter.consume(CALL), isClosed);
     await turns();
-    assert.deepEqual(types(), ["store-away"], "it has given up already");
+    assert.deepEqual(types(), ["store.unreachable"], "it has given up already");
     remote.fault = "answer";
     await closing;
-    assert.deepEqual([types(), await usedIn()], [["store-away", "store-back"], 3]);
+    assert.deepEqual([types(), await usedIn()], [["store.unreachable", "store.recovered"], 3]);
   });
 
   it("waits for a recovery that is under way, and fails once more", async () => {
@@ -218,7 +218,7 @@ describe("closing a limiter while its store is away", () => {
     remote.fault = "answer";
     remote.faults.push("late");
     await limiter.close();
-    assert.deepEqual([types(), await usedIn()], [["store-away", "store-back"], 3]);
+    assert.deepEqual([types(), await usedIn()], [["store.unreachable", "store.recovered"], 3]);
   });
 
   it("says what is lost only after its time is over", async () => {
@@ -226,13 +226,13 @@ describe("closing a limiter while its store is away", () => {
     const startMs = performance.now();
     await limiter.close({ withinMs: 100 });
     assert.ok(performance.now() - startMs >= 100, "it gave up before");
-    assert.deepEqual(events.at(-1), { type: "unbooked", bookings: 2 });
+    assert.deepEqual(events.at(-1), { type: "failover.lost", bookings: 2 });
   });
 
   it("gives up at once where there is no time", async () => {
     const { limiter, events } = await away();
     await limiter.close({ withinMs: 0 });
-    assert.deepEqual(events.at(-1), { type: "unbooked", bookings: 2 });
+    assert.deepEqual(events.at(-1), { type: "failover.lost", bookings: 2 });
   });
 
   it("leaves in a journal what it could not book", async () => {
@@ -248,7 +248,7 @@ describe("closing a limiter while its store is away", () => {
       close() {},
     });
     await limiter.close({ withinMs: 10 });
-    assert.deepEqual([types(), kept.size > 0], [["store-away"], true]);
+    assert.deepEqual([types(), kept.size > 0], [["store.unreachable"], true]);
   });
 
   it("does not wait when there is nothing to book", async () => {

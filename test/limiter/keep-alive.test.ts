@@ -91,7 +91,7 @@ describe("a hold of run", () => {
     await advance(1);
     assert.deepEqual(await used(), { calls: 1, tokens: 400, refunded: 400, "at-once": 0 });
     const [event] = events;
-    assert.ok(event?.type === "hold-limit" && events.length === 1, JSON.stringify(events));
+    assert.ok(event?.type === "hold.limit_reached" && events.length === 1, JSON.stringify(events));
     assert.deepEqual([event.reason, event.heldMs, event.call], ["max-hold", 10 * MINUTE, CALL]);
     assert.match(event.holdId, /^run-/);
     assert.ok((await limiter.run({ ...CALL, cost: { tokens: 0 } }, () => 1)).allowed);
@@ -144,7 +144,7 @@ describe("a hold of run", () => {
     await other.began;
     await advance(60 * MINUTE, 20_000);
     assert.deepEqual(
-      events.map((event) => event.type === "hold-limit" && event.heldMs),
+      events.map((event) => event.type === "hold.limit_reached" && event.heldMs),
       [60 * MINUTE],
     );
     other.resolve("answer");
@@ -177,7 +177,7 @@ describe("a hold of run", () => {
     await advance(12_000);
     assert.equal((await used())["at-once"], 0);
     assert.deepEqual(
-      events.map((event) => event.type === "hold-limit" && event.reason),
+      events.map((event) => event.type === "hold.limit_reached" && event.reason),
       ["unread"],
     );
     paused.resolve("answer");
@@ -202,7 +202,7 @@ describe("a hold of run", () => {
     await began;
     limiter.reload({ ...POLICY, maxHold: "1m" });
     await advance(9 * MINUTE);
-    assert.deepEqual(typesOf(events), ["policy-reload"]);
+    assert.deepEqual(typesOf(events), ["policy.reloaded"]);
     resolve("answer");
     await ran;
   });
@@ -243,7 +243,7 @@ describe("a hold of run", () => {
     // A store without a clock: the machine's timers may be 1 ms late.
     await advance(2 * MINUTE + 1);
     isAway = false;
-    assert.deepEqual(typesOf(events), ["hold-limit", "settle-error"]);
+    assert.deepEqual(typesOf(events), ["hold.limit_reached", "hold.unsettled"]);
     resolve("answer");
     await ran;
     assert.deepEqual(await usedOf(limiter), { calls: 1, tokens: 400, refunded: 400, "at-once": 0 });
@@ -268,7 +268,7 @@ describe("a hold of a client's run", () => {
     assert.equal(ran.allowed && ran.value, "answer");
     assert.deepEqual(await usedOf(limiter), { calls: 2, tokens: 900, refunded: 900, "at-once": 0 });
     const [event, ...more] = events;
-    assert.ok(event?.type === "hold-limit" && event.reason === "max-hold" && more.length === 0);
+    assert.ok(event?.type === "hold.limit_reached" && event.reason === "max-hold" && more.length === 0);
   });
 });
 

@@ -5,7 +5,15 @@ import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createLimiter, type LimiterEvent, loadPolicy, MisuseError, type PolicyInput, watchPolicy } from "tollgate";
+import {
+  createLimiter,
+  definePolicy,
+  type LimiterEvent,
+  loadPolicy,
+  MisuseError,
+  type PolicyInput,
+  watchPolicy,
+} from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { temporaryFolder } from "../temporary.ts";
@@ -27,17 +35,19 @@ describe("reload", () => {
     const { limiter, events } = limiterOf(policyOf(2));
     const bound = limiter.for({ session: "s1" });
     await bound.consume({ tool: "x" });
-    limiter.reload(policyOf(5, { algorithm: "fixed-window", window: "1h" }));
+    const next = definePolicy(policyOf(5, { algorithm: "fixed-window", window: "1h" }));
+    limiter.reload(next);
     assert.equal((await bound.consume({ tool: "x" })).verdicts[0]?.remaining, 3);
-    assert.deepEqual(events, [{ type: "policy-reload", restarted: [] }]);
+    assert.deepEqual(events, [{ type: "policy.reloaded", version: next.version, restarted: [] }]);
   });
 
   it("says which limits count from zero", async () => {
     const { limiter, events } = limiterOf(policyOf(2));
     await limiter.consume(call);
-    limiter.reload(policyOf(5, { algorithm: "token-bucket", window: "1h" }));
+    const next = definePolicy(policyOf(5, { algorithm: "token-bucket", window: "1h" }));
+    limiter.reload(next);
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
-    assert.deepEqual(events, [{ type: "policy-reload", restarted: ["calls"] }]);
+    assert.deepEqual(events, [{ type: "policy.reloaded", version: next.version, restarted: ["calls"] }]);
     limiter.reload(policyOf(5, { per: ["session", "tool"] }));
     limiter.reload(policyOf(5, { quota: "unlimited" }));
     assert.deepEqual(

@@ -142,7 +142,7 @@ describe("run", () => {
     });
     store.apply = apply;
     const [event] = events;
-    assert.ok(event?.type === "settle-error");
+    assert.ok(event?.type === "hold.unsettled");
     await limiter.getHold(event.holdId, call).settle({ tokens: 42 });
     assert.deepEqual(await used(), { calls: 1, tokens: 42, money: 0 });
   });
@@ -158,10 +158,10 @@ describe("run", () => {
     const ran = await limiter.run(call, () => sleep(60, "value"), { leaseMs: 30 });
     assert.equal(ran.allowed && ran.value, "value");
     const types = new Set(events.map(({ type }) => type));
-    assert.deepEqual([...types], ["extend-error", "settle-error"]);
+    assert.deepEqual([...types], ["hold.lost", "hold.unsettled"]);
     const event = events.at(-1);
     assert.ok(
-      event?.type === "settle-error" && StoreError.isInstance(event.error) && /^run-[\w-]{36}$/.test(event.holdId),
+      event?.type === "hold.unsettled" && StoreError.isInstance(event.error) && /^run-[\w-]{36}$/.test(event.holdId),
     );
   });
 
@@ -180,7 +180,7 @@ describe("run", () => {
     );
     assert.deepEqual(
       events.map((event) => [event.type, "error" in event && event.error]),
-      [["extend-error", null]],
+      [["hold.lost", null]],
     );
     assert.deepEqual(await used(), { calls: 1, tokens: 500, money: 0 });
   });

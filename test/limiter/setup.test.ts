@@ -44,7 +44,7 @@ class Switched implements Store {
 function limiterOn(store: Store, options: Partial<LimiterOptions> = {}) {
   const events: LimiterEvent[] = [];
   const limiter = createLimiter({ policy, store, onEvent: (event) => events.push(event), ...options });
-  const setups = () => events.filter(({ type }) => type === "store-setup" || type === "store-error");
+  const setups = () => events.filter(({ type }) => type === "store.misconfigured" || type === "store.check_failed");
   return { limiter, events, setups };
 }
 
@@ -55,7 +55,7 @@ describe("how a store is set up", () => {
     assert.equal(store.asked, 0);
     for (let i = 0; i < 5; i++) await limiter.consume(call);
     await until(() => setups().length > 0);
-    assert.deepEqual(setups(), [{ type: "store-setup", check: evicting }]);
+    assert.deepEqual(setups(), [{ type: "store.misconfigured", check: evicting }]);
     for (let i = 0; i < 5; i++) await limiter.consume(call);
     await sleep(300);
     assert.equal(store.asked, 1);
@@ -78,7 +78,7 @@ describe("how a store is set up", () => {
     assert.deepEqual(events, []);
     store.isAway = false;
     await until(() => setups().length > 0);
-    assert.deepEqual(setups(), [{ type: "store-setup", check: evicting }]);
+    assert.deepEqual(setups(), [{ type: "store.misconfigured", check: evicting }]);
     await limiter.close();
   });
 
@@ -107,7 +107,7 @@ describe("how a store is set up", () => {
     store.checks = [fine, other];
     await outage();
     assert.deepEqual(
-      setups().map((event) => event.type === "store-setup" && event.check.value),
+      setups().map((event) => event.type === "store.misconfigured" && event.check.value),
       ["allkeys-lru", "volatile-lru", "volatile-lru"],
     );
     await limiter.close();
@@ -126,9 +126,9 @@ describe("how a store is set up", () => {
     await sleep(1_000);
     store.fault = "lose-request";
     await limiter.consume(call);
-    assert.equal(events.at(-1)?.type, "store-away");
+    assert.equal(events.at(-1)?.type, "store.unreachable");
     store.fault = "answer";
-    await until(() => events.some(({ type }) => type === "store-back"));
+    await until(() => events.some(({ type }) => type === "store.recovered"));
     await until(() => asked === 2);
     assert.equal(setups().length, 1);
     await limiter.close();
@@ -142,7 +142,7 @@ describe("how a store is set up", () => {
     await until(() => setups().length > 0);
     for (let i = 0; i < 5; i++) await limiter.consume(call);
     await sleep(300);
-    assert.deepEqual(setups(), [{ type: "store-error", error: store.checks }]);
+    assert.deepEqual(setups(), [{ type: "store.check_failed", error: store.checks }]);
     assert.equal(store.asked, 1);
     await limiter.close();
   });

@@ -67,7 +67,7 @@ for (const place of ["a limiter", "a client"]) {
         assert.equal(fourth.allowed, false, what);
         const types = events.map(({ type }) => type);
         const isRead = Object.hasOwn(readable, what);
-        assert.deepEqual(types, isRead ? [] : ["result-unusable", "result-unusable", "result-unusable"], what);
+        assert.deepEqual(types, isRead ? [] : ["outcome.unusable", "outcome.unusable", "outcome.unusable"], what);
         await limiter.close();
       }
     });
@@ -97,7 +97,7 @@ for (const place of ["a limiter", "a client"]) {
         await limiter.reset({ limit: "same-call", session: "s", args: {} });
       }
       assert.deepEqual(
-        events.filter(({ type }) => type !== "reset"),
+        events.filter(({ type }) => type !== "bucket.reset"),
         [],
       );
       await limiter.close();

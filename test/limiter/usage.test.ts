@@ -87,7 +87,7 @@ for (const [name, make] of Object.entries(sides)) {
           assert.equal(ran.allowed && ran.value, "answer");
           assert.deepEqual(await used(), { calls: 1, tokens: 400, money: 0 });
           const [event, ...more] = events;
-          assert.ok(event?.type === "usage-unusable", JSON.stringify(events));
+          assert.ok(event?.type === "usage.unusable", JSON.stringify(events));
           assert.deepEqual([event.unit, event.call.tool, more.length], [unit, "model", 0]);
           assert.match(event.got, got);
           assert.match(event.holdId, /^run-[\w-]{28,36}$/);
@@ -101,7 +101,7 @@ for (const [name, make] of Object.entries(sides)) {
       await limiter.run(call, ({ addUsage }) => addUsage({ tokens: 30, usd_micros: -1, calls: 2, euros: 5 }));
       assert.deepEqual(await used(), { calls: 2, tokens: 30, money: 300 });
       assert.deepEqual(
-        events.map((event) => event.type === "usage-unusable" && event.unit),
+        events.map((event) => event.type === "usage.unusable" && event.unit),
         ["usd_micros", "euros"],
       );
     });
@@ -160,7 +160,7 @@ for (const [name, make] of Object.entries(sides)) {
       await limiter.run({ ...CALL, cost: { tokens: 1 } }, ({ addUsage }) => added.push(addUsage));
       added[0]?.({ tokens: 70 });
       const [event] = events;
-      assert.ok(event?.type === "usage-unusable");
+      assert.ok(event?.type === "usage.unusable");
       assert.deepEqual([event.unit, event.got, (await used()).tokens], [null, "one after it", 1]);
     });
 
@@ -194,7 +194,7 @@ describe("a policy that is reloaded while a call runs", () => {
       events.length = 0;
       const ran = await run();
       assert.equal(ran.allowed && ran.value, "answer");
-      assert.equal(events.filter(({ type }) => type === "usage-unusable").length, reports);
+      assert.equal(events.filter(({ type }) => type === "usage.unusable").length, reports);
     }
   });
 

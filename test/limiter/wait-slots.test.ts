@@ -334,7 +334,7 @@ describe("a reload while calls wait for a slot", () => {
       );
       assert.deepEqual(
         events.map(({ type }) => type),
-        ["policy-reload"],
+        ["policy.reloaded"],
       );
       await limiter.close();
     });

@@ -220,7 +220,7 @@ describe("a call that is aborted while it waits", () => {
     await sleep(1);
     assert.deepEqual(
       events.map((event) => event.type),
-      ["settle-error"],
+      ["hold.unsettled"],
     );
   });
 });

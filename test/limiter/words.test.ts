@@ -235,10 +235,10 @@ describe("grant", () => {
     assert.deepEqual([denied.allowed, denied.verdicts[0]?.remaining, denied.retryAfterMs], [false, 0, null]);
     assert.deepEqual(
       events.map(({ type }) => type),
-      ["grant", "grant"],
+      ["bucket.granted", "bucket.granted"],
     );
     await limiter.reset(bucket);
-    assert.equal(events.at(-1)?.type, "reset");
+    assert.equal(events.at(-1)?.type, "bucket.reset");
   });
 
   it("fills a token bucket, and ends with a window", async () => {
@@ -287,15 +287,14 @@ describe("grant", () => {
     assert.deepEqual(
       events.map((event) => [event.type, "reason" in event ? event.reason : null]),
       [
-        ["grant", null],
-        ["revoke", "a mistake"],
-        ["revoke", null],
-        ["grant", null],
+        ["bucket.granted", null],
+        ["bucket.revoked", "a mistake"],
+        ["bucket.granted", null],
       ],
     );
     await limiter.reset(bucket, { reason: "a fresh start" });
     const last = events.at(-1);
-    assert.ok(last?.type === "reset");
+    assert.ok(last?.type === "bucket.reset");
     assert.deepEqual(
       [last.reason, last.before.used, last.after.used, last.after.remaining],
       ["a fresh start", 12, 0, 8],

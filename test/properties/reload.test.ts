@@ -188,7 +188,7 @@ describe("a limiter that is reloaded while its store is unreachable", () => {
           store: remote,
           failover: { deadlineMs: 5_000 },
           ...(keepsDenials ? {} : { denyCacheMs: 0 }),
-          onEvent: ({ type }) => type === "store-back" && back.resolve(),
+          onEvent: ({ type }) => type === "store.recovered" && back.resolve(),
         }) as Limiter;
         const said = keepsDenials ? answerOf : verdictsOf;
         const other = memoryStore();

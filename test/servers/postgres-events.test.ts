@@ -97,7 +97,7 @@ writeFileSync(files[0]?.hba_file, "host all app all scram-sha-256\nhost all all 
 await admin.query("SELECT pg_reload_conf()");
 
 const codesIn = (events: readonly LimiterEvent[]) =>
-  events.flatMap((event) => (event.type === "store-away" ? [event.error.code] : []));
+  events.flatMap((event) => (event.type === "store.unreachable" ? [event.error.code] : []));
 
 describe("an instance of serve", () => {
   it(`is back soon after each of ${DROPS} times that all of its connections die silently`, async (context) => {
@@ -216,7 +216,9 @@ describe("what an administrator does to the server of an instance of serve", () 
       await backIn(instance);
       for (const each of met) assert.ok(seen.includes(each), each);
       assert.ok(met.has(seen[0] ?? ""), [...met].join());
-      const away = instance.events.flatMap((event) => (event.type === "store-away" ? [event.error.message] : []));
+      const away = instance.events.flatMap((event) =>
+        event.type === "store.unreachable" ? [event.error.message] : [],
+      );
       if (says !== undefined) assert.match(away.join("\n"), says);
     });
   }

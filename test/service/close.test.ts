@@ -44,13 +44,13 @@ describe("a service that ends while its store is away", () => {
     assert.equal((await consume()).status, 503);
     remote.fault = "answer";
     await closing;
-    assert.deepEqual(types(), ["store-away", "store-back"]);
+    assert.deepEqual(types(), ["store.unreachable", "store.recovered"]);
   });
 
   it("says what is lost after closeMs", async () => {
     const { service, types } = await away(0);
     await service.close();
-    assert.deepEqual(types(), ["store-away", "unbooked"]);
+    assert.deepEqual(types(), ["store.unreachable", "failover.lost"]);
   });
 });
 

@@ -77,14 +77,15 @@ describe("events", () => {
 
   it("tell what was asked for alone", async () => {
     const server = await served();
-    const denials = await Listener.open(server, "?types=call.denied,policy-reload");
+    const denials = await Listener.open(server, "?types=call.denied,policy.reloaded");
     await server.post("/v1/consume", { call: { tool: "search", session: "s1" } });
     await server.post("/v1/consume", { call: { tool: "search", session: "s1", cost: { calls: 6 } } });
     server.service.reload(POLICY.replace("quota: 5 }", "quota: 50 }"));
     const told = await denials.until(2);
+    const { version } = (await server.ask("GET", "/v1/policy")).json;
     assert.deepEqual(told, [
       { event: "call.denied", data: told[0]?.data },
-      { event: "policy-reload", data: { restarted: [] } },
+      { event: "policy.reloaded", data: { version, restarted: [] } },
     ]);
     denials.close();
     const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");
@@ -106,7 +107,7 @@ describe("events", () => {
     const everything = await all.until(3);
     assert.deepEqual(
       everything.map(({ event, data }) => data.dimensions?.session ?? event),
-      ["globex/s1", "acme/s1", "policy-reload"],
+      ["globex/s1", "acme/s1", "policy.reloaded"],
     );
     await mine.until(1);
     await sleep(50);
@@ -116,6 +117,43 @@ describe("events", () => {
     );
     mine.close();
     all.close();
+  });
+
+  it("tell of buckets that are changed by hand: a bound key of its own alone", async () => {
+    const { keys, texts } = keysOf({
+      acme: { scopes: ["decide", "read", "admin"], tenants: ["acme"] },
+      globex: { scopes: ["read", "admin"], tenants: ["globex"] },
+      root: { scopes: ["read"] },
+    });
+    const server = await served({ keys });
+    const types = "?types=bucket.reset,bucket.granted,bucket.revoked";
+    const [mine, all] = [
+      await Listener.open(server, types, texts.acme),
+      await Listener.open(server, types, texts.root),
+    ];
+    const bucket = { limit: "per-session", dimensions: { session: "s1" } };
+    const grant = { id: "g1", units: 3, durationMs: 60_000 };
+    await server.post("/v1/grant", { ...bucket, grant, reason: "globex's" }, { key: texts.globex });
+    await server.post("/v1/grant", { ...bucket, grant, reason: "a ticket" }, { key: texts.acme });
+    await server.post("/v1/revoke", { ...bucket, id: "none" }, { key: texts.acme });
+    await server.post("/v1/revoke", { ...bucket, id: "g1" }, { key: texts.acme });
+    await server.post("/v1/reset", bucket, { key: texts.acme });
+    assert.deepEqual(
+      (await all.until(4)).map(({ event, data }) => [event, data.after.dimensions.session, data.reason]),
+      [
+        ["bucket.granted", "globex/s1", "globex's"],
+        ["bucket.granted", "acme/s1", "a ticket"],
+        ["bucket.revoked", "acme/s1", null],
+        ["bucket.reset", "acme/s1", null],
+      ],
+    );
+    const [granted, revoked, reset] = await mine.until(3);
+    assert.deepEqual(granted?.data.grant, grant);
+    assert.equal(granted?.data.after.granted, 3);
+    for (const each of [granted, revoked, reset]) assert.deepEqual(each?.data.after.dimensions, { session: "s1" });
+    assert.deepEqual([revoked?.data.id, reset?.data.before.used, mine.told.length], ["g1", 0, 3]);
+    for (const { data } of mine.told) assert.equal("reason" in data, false);
+    for (const each of [mine, all]) each.close();
   });
 
   it("have heartbeats, with which a revoked key is shut out", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { definePolicy } from "tollgate";
+import { definePolicy, parsePolicy } from "tollgate";
 import { sqliteStore } from "../../src/stores/sqlite.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { fits, POLICY, served } from "./served.ts";
@@ -202,7 +202,7 @@ describe("routes of administrators and readers", () => {
     assert.ok(fits("/v1/policy", json));
     assert.deepEqual([status, json.source], [200, POLICY]);
     const etag = headers.get("etag") ?? "";
-    assert.equal(etag, `"${json.version}"`);
+    assert.equal(json.version, parsePolicy(POLICY).version);
     for (const known of [etag, `"other", W/${etag}`, "*"]) {
       const { status, text } = await ask("GET", "/v1/policy", { headers: { "if-none-match": known } });
       assert.deepEqual([status, text], [304, ""], known);
@@ -220,21 +220,31 @@ describe("the policy in force", () => {
 
   it("has another version whatever differs, also where it was made before, or the limiter took it by itself", async () => {
     const server = await served({ policy: policyOf(5) });
-    const versions = new Set<string>();
+    const [versions, etags] = [new Set<string>(), new Set<string | null>()];
     const see = async (quota: number) => {
       const { json, headers } = await server.ask("GET", "/v1/policy");
       assert.equal(JSON.parse(json.source).limits[0].quotas.tool.x, quota);
-      assert.equal(headers.get("etag"), `"${json.version}"`);
+      assert.equal(json.version, policyOf(quota).version);
       versions.add(json.version);
+      etags.add(headers.get("etag"));
     };
     await see(5);
     server.service.reload(policyOf(6));
     await see(6);
     server.service.limiter.reload(policyOf(7));
     await see(7);
-    assert.equal(versions.size, 3);
+    assert.deepEqual([versions.size, etags.size], [3, 3]);
     assert.throws(() => server.service.reload("version: 1\nlimits: [{ name: x, per: [cursor], quota: 1 }]"));
     await see(7);
+  });
+
+  it("has another ETag and the same version where only its comments differ", async () => {
+    const server = await served();
+    const before = await server.ask("GET", "/v1/policy");
+    server.service.reload(`# A comment.${POLICY}`);
+    const after = await server.ask("GET", "/v1/policy");
+    assert.equal(after.json.version, before.json.version);
+    assert.notEqual(after.headers.get("etag"), before.headers.get("etag"));
   });
 });
 

@@ -52,7 +52,7 @@ async function reasonOf(store: Store): Promise<StoreError> {
   await limiter.consume({ tool: "x", session: "s" });
   await limiter.close({ withinMs: 0 });
   const [event] = events;
-  assert.ok(event?.type === "store-away", JSON.stringify(events));
+  assert.ok(event?.type === "store.unreachable", JSON.stringify(events));
   return event.error;
 }
 
@@ -153,7 +153,7 @@ describe("a Redis whose user may not ask how it is set up", ownServers, () => {
     const { events } = await eventsWithout("-info");
     const [event, ...more] = events;
     assert.equal(more.length, 0);
-    assert.ok(event?.type === "store-error" && StoreError.isInstance(event.error));
+    assert.ok(event?.type === "store.check_failed" && StoreError.isInstance(event.error));
     assert.match(event.error.message, /NOPERM.*info[^.]*\. So .*not known: allow INFO.*noeviction and appendonly yes/);
   });
 
@@ -169,11 +169,13 @@ describe("a Redis whose user may not ask how it is set up", ownServers, () => {
 
   it("is told once what cannot be known, why, and what to do: without CONFIG", async () => {
     const { events } = await eventsWithout("-config");
-    const persistence = events.filter((each) => each.type === "store-setup" && each.check.name === "persistence");
+    const persistence = events.filter(
+      (each) => each.type === "store.misconfigured" && each.check.name === "persistence",
+    );
     assert.equal(persistence.length, 1);
     const [event] = persistence;
     assert.match(
-      (event?.type === "store-setup" && event.check.problem) || "",
+      (event?.type === "store.misconfigured" && event.check.problem) || "",
       /not known, because the server refuses CONFIG GET: allow CONFIG\|GET/,
     );
   });

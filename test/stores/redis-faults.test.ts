@@ -95,7 +95,7 @@ describe("a server that refuses some of the script's commands", ownServers, () =
       [2, 2],
     );
     assert.deepEqual(
-      events.map(({ type }) => type).filter((type) => type !== "store-setup"),
+      events.map(({ type }) => type).filter((type) => type !== "store.misconfigured"),
       [],
     );
     await limiter.close();
@@ -144,7 +144,7 @@ describe("a server that refuses some of the script's commands", ownServers, () =
     assert.equal((await second.consume({ tool: "x", session: "s2" })).degraded, null);
     for (const key of sets) assert.equal(server.cli("TYPE", key), "zset");
     assert.deepEqual(
-      events.filter(({ type }) => type === "store-away"),
+      events.filter(({ type }) => type === "store.unreachable"),
       [],
     );
     await Promise.all([limiter.close(), second.close()]);
@@ -246,7 +246,8 @@ describe("a server that starts again from an old snapshot", ownServers, () => {
     };
     const used = async ({ limiter }: { limiter: Limiter }) => (await limiter.usage({ session: "s1" }))[0]?.used;
     const back = async ({ events }: { events: LimiterEvent[] }) => {
-      for (let tries = 0; tries < 400 && !events.some(({ type }) => type === "store-back"); tries++) await sleep(25);
+      for (let tries = 0; tries < 400 && !events.some(({ type }) => type === "store.recovered"); tries++)
+        await sleep(25);
     };
     const [one, two] = [instance(), instance()];
     let admitted = (await admit(one, 30)) + (await admit(two, 20));
@@ -283,7 +284,7 @@ describe("a server that starts again from an old snapshot", ownServers, () => {
       Array.from({ length: 20 }, () => limiter.consume({ tool: "x", session: "s1" })),
     );
     assert.ok(decisions.every(({ allowed }) => allowed));
-    for (let tries = 0; tries < 400 && !events.some(({ type }) => type === "store-back"); tries++) await sleep(25);
+    for (let tries = 0; tries < 400 && !events.some(({ type }) => type === "store.recovered"); tries++) await sleep(25);
     assert.deepEqual(
       (await limiter.usage({ session: "s1" })).map(({ used }) => used),
       [21, 21],

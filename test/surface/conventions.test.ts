@@ -8,6 +8,7 @@ import { memoryStore } from "tollgate/stores/memory";
 import { policySchemaJson, policyTestSchemaJson } from "../../scripts/schema.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../../src/kernel/call.ts";
 import { MISUSE_CODES } from "../../src/kernel/errors.ts";
+import { CALL_EVENTS, EVENTS } from "../../src/events.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
@@ -154,6 +155,11 @@ describe("the conventions of docs/conventions.md", async () => {
     const cli = readFileSync(new URL("cli.snapshot.txt", import.meta.url), "utf8");
     for (const [, variable = ""] of cli.matchAll(/ (TOLL\w+)$/gm)) assert.match(variable, /^TOLLGATE_[A-Z_]+$/);
     for (const [, option = ""] of cli.matchAll(/^ +(--\S+)/gm)) assert.match(option, /^--[a-z]+(?:-[a-z]+)*$/);
+  });
+
+  it("5. events are a noun, a full stop and what has happened", () => {
+    for (const name of [...Object.keys(EVENTS), ...Object.keys(CALL_EVENTS)])
+      assert.match(name, /^[a-z]+\.[a-z]+(?:_[a-z]+)*$/);
   });
 
   it("6. what happens in a case is said by on and the case", () => {

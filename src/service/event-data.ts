@@ -1,0 +1,56 @@
+// What a server-sent event says of an event of the limiter. A key that is bound to tenants gets their own buckets alone, in their
+// own names, and without the reasons of administrators.
+
+import { EVENTS, type EventOf, type StreamedOf, type StreamedType } from "../events.ts";
+import type { BucketUsage } from "../kernel/decision.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { LimiterEvent } from "../limiter.ts";
+import { codeOf } from "./event-log.ts";
+import { ownerOf, shownNames } from "./tenants.ts";
+
+/** Longest value of a dimension that is sent. */
+const MAX_VALUE = 200;
+
+const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => StreamedOf<Type> } = {
+  "store.unreachable": ({ error }) => ({ code: error.code }),
+  "store.recovered": ({ awayMs, booked, dropped, raised }) => ({ awayMs, booked, dropped, raised }),
+  "store.misconfigured": ({ check: { name, value, problem } }) => ({ name, value, problem }),
+  "store.check_failed": ({ error }) => ({ code: codeOf(error) }),
+  "policy.reloaded": ({ version, restarted }) => ({ version, restarted }),
+  "bucket.reset": ({ before, after, reason }) => ({ before: withoutArgs(before), after: withoutArgs(after), reason }),
+  "bucket.granted": ({ grant: { id, units, durationMs }, after, reason }) => {
+    return { grant: { id, units, durationMs }, after: withoutArgs(after), reason };
+  },
+  "bucket.revoked": ({ id, after, reason }) => ({ id, after: withoutArgs(after), reason }),
+};
+
+/** The data for a key of no tenant; `null` where the event is not sent. */
+export function dataOf(event: LimiterEvent): object | null {
+  if (EVENTS[event.type].stream === null) return null;
+  const of = DATA[event.type as StreamedType] as (event: LimiterEvent) => object;
+  return of(event);
+}
+
+/** The data for a key that is bound to these tenants; `null` where the event is not sent to it. */
+export function dataFor(tenants: readonly string[], policy: Policy, event: LimiterEvent): object | null {
+  if (!("after" in event)) return null;
+  const owner = ownerOf(policy, tenants, event.after);
+  if (owner === null) return null;
+  const named = (usage: BucketUsage) => {
+    return { ...usage, dimensions: shownNames(policy, owner.prefix, usage.dimensions) };
+  };
+  const own = { ...event, after: named(event.after), ...("before" in event ? { before: named(event.before) } : {}) };
+  const { reason: _, ...data } = dataOf(own) as { readonly reason: unknown };
+  return data;
+}
+
+/** Dimensions as listeners get them. */
+export function shortened(dimensions: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(dimensions).map(([name, value]) => [name, value.slice(0, MAX_VALUE)]));
+}
+
+/** A bucket as listeners get it: without arguments of calls. */
+function withoutArgs(usage: BucketUsage): BucketUsage {
+  const { args: _, ...dimensions } = usage.dimensions;
+  return { ...usage, dimensions: shortened(dimensions) };
+}

@@ -1,0 +1,45 @@
+// The line of the log for each event. Its fields are words of the service's own: nothing of a call is logged, and no dimension's
+// value. What changes a bucket is in the audit log.
+
+import { MisuseError } from "../kernel/errors.ts";
+import { reasonOf } from "../kernel/reason.ts";
+import { EVENTS, type EventOf, type LoggedType } from "../events.ts";
+import type { LimiterEvent } from "../limiter.ts";
+import { StoreError } from "../store.ts";
+import type { Log } from "./log.ts";
+
+const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object } = {
+  "store.unreachable": ({ error }) => failure(error),
+  "store.recovered": ({ awayMs, booked, dropped, raised }) => ({ awayMs, booked, dropped, raised }),
+  "store.misconfigured": ({ check }) => check,
+  "store.check_failed": ({ error }) => failure(error),
+  "failover.no_share": ({ instances, limits }) => ({ instances, limits }),
+  "failover.lost": ({ bookings }) => ({ bookings }),
+  "failover.refused": ({ bookings, error }) => ({ bookings, ...failure(error) }),
+  "hold.lost": ({ error }) => (error === null ? { problem: "it had expired" } : failure(error)),
+  "hold.unsettled": ({ error }) => failure(error),
+  "hold.limit_reached": ({ reason, heldMs }) => ({ reason, heldMs }),
+  "usage.unusable": ({ unit, expected, got }) => ({ unit, expected, got }),
+  "outcome.unreported": ({ error }) => failure(error),
+  // What a result throws is the caller's own.
+  "outcome.unusable": () => ({}),
+  "quota.unresolved": ({ limit, failures, error }) => ({ limit, failures, problem: reasonOf(error) }),
+  "policy.reloaded": ({ version, restarted }) => ({ version, restarted }),
+};
+
+/** Logs an event under its name, if it has a line. */
+export function logEvent(log: Log, event: LimiterEvent): void {
+  const { log: line } = EVENTS[event.type];
+  if (line === null) return;
+  const fieldsOf = FIELDS[event.type as LoggedType] as (event: LimiterEvent) => object;
+  log[line.level]({ event: event.type, ...fieldsOf(event) }, line.message);
+}
+
+function failure(error: unknown): object {
+  return { code: codeOf(error), problem: reasonOf(error) };
+}
+
+/** The code of an error of Tollgate's; `unavailable` for any other error of a store. */
+export function codeOf(error: unknown): string {
+  return StoreError.isInstance(error) || MisuseError.isInstance(error) ? error.code : "unavailable";
+}
