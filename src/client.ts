@@ -22,7 +22,7 @@ import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
-import type { Policy } from "./kernel/policy.ts";
+import { definePolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import { type CloseOptions, closeOnce } from "./limiter/close.ts";
 import {
@@ -35,6 +35,7 @@ import {
   type Revoked,
 } from "./limiter/grant.ts";
 import { checkReserveOptions, type Hold, type ReserveOptions } from "./limiter/hold.ts";
+import { measured } from "./limiter/measured.ts";
 import { checkBucket } from "./limiter/named.ts";
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
@@ -47,6 +48,7 @@ import {
   tellEvent,
   type QuotaOptions,
 } from "./limiter/shared.ts";
+import { decisionListener, eventListener, tellPolicy } from "./limiter/telemetry.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";
 
@@ -79,8 +81,11 @@ export type { ClientOptions } from "./client/options.ts";
 export function createRemoteLimiter<Source extends Policy | PolicyInput = Policy>(
   options: ClientOptions,
 ): Limiter<Source> {
-  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, onDecision, onEvent } = options;
+  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, telemetry } = options;
   const url = checkOptions(options);
+  const hooks = telemetry?.observe(failover === undefined ? null : definePolicy(failover.policy)) ?? null;
+  const onDecision = decisionListener(hooks, options.onDecision);
+  const onEvent = eventListener(hooks, options.onEvent);
   // As a method of something else it would not work in every runtime.
   const send = options.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
   const wire = new Wire({ url, apiKey, deadlineMs, fetch: send });
@@ -92,10 +97,12 @@ export function createRemoteLimiter<Source extends Policy | PolicyInput = Policy
     isKeyed: idempotency === "auto",
     onDecision,
     onEvent,
+    hooks,
     ending: new AbortController(),
     closing: null,
   };
-  return new RemoteLimiter(shared, {}) as Limiter as Limiter<Source>;
+  const limiter = new RemoteLimiter(shared, {});
+  return (hooks === null ? limiter : measured(limiter, hooks)) as Limiter as Limiter<Source>;
 }
 
 class RemoteLimiter implements Limiter {
@@ -120,7 +127,7 @@ class RemoteLimiter implements Limiter {
     checkCallOptions(options, ["signal", "quotas"]);
     const named = this.#named(call, options);
     const decision = await this.#decide("record", named);
-    this.#tell(decision, named.call);
+    this.#tell(decision, named.call, true);
     return decision;
   }
 
@@ -264,7 +271,9 @@ class RemoteLimiter implements Limiter {
     if (away === null) {
       throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
     }
-    away.reload(policy);
+    const next = definePolicy(policy);
+    away.reload(next);
+    tellPolicy(this.#shared.hooks, next);
   }
 
   for(dimensions: Dimensions): Limiter {
@@ -405,9 +414,9 @@ class RemoteLimiter implements Limiter {
     return replyTo(op, await this.#shared.wire.send(asked));
   }
 
-  #tell(decision: Decision, call: Call): void {
+  #tell(decision: Decision, call: Call, isRecorded = false): void {
     const { onDecision } = this.#shared;
-    if (onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
+    if (onDecision !== undefined) tell("onDecision", () => onDecision(decision, call, isRecorded));
   }
 }
 

@@ -45,6 +45,8 @@ export {
   type ReserveOptions,
   type RunOptions,
   type Settlement,
+  type Telemetry,
+  type TelemetryHooks,
   type WaitOptions,
 } from "./limiter.ts";
 export { loadPolicy, parsePolicy } from "./policy-file.ts";

@@ -69,6 +69,7 @@ import {
   settle,
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
+import { measured } from "./limiter/measured.ts";
 import { checkBucket, limitNamed } from "./limiter/named.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
@@ -95,6 +96,7 @@ import {
   tellEvent,
 } from "./limiter/shared.ts";
 import { SlotRows } from "./limiter/slots.ts";
+import { checkTelemetry, decisionListener, eventListener, type Telemetry, tellPolicy } from "./limiter/telemetry.ts";
 import { UsageSum } from "./limiter/usage.ts";
 import {
   type Abandonable,
@@ -117,6 +119,13 @@ export type { AddUsage, AddUsageOptions, Begun, Ran, RunContext, RunFunction, Ru
 export { UnreachableError } from "./limiter/run.ts";
 export type { LimiterEvent } from "./limiter/events.ts";
 export type { CallOptions, QuotaOptions } from "./limiter/shared.ts";
+export {
+  checkTelemetry,
+  type Operation,
+  type Telemetry,
+  type TelemetryHooks,
+  withTelemetry,
+} from "./limiter/telemetry.ts";
 export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
@@ -149,6 +158,8 @@ export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | P
    * limit takes its quota from here.
    */
   readonly quotas?: QuotaResolver;
+  /** What measures the limiter, such as `otel()` of `tollgate/otel`. Default: nothing does. */
+  readonly telemetry?: Telemetry;
 }
 
 /** Options under a policy: quotas are of its limits that take them. */
@@ -363,10 +374,13 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
   options: LimiterOptions<Source & KnownKeys<Source>>,
 ): Limiter<PolicyOf<TypesOf<Source>>> {
   checkOptions(options);
-  const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, onDecision, onEvent } = options;
+  const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, telemetry } = options;
   const policy = definePolicy(options.policy as Policy | PolicyInput);
   checkResolver(options.quotas, policy);
   store.checkPolicy?.(policy);
+  const hooks = telemetry?.observe(policy) ?? null;
+  const onDecision = decisionListener(hooks, options.onDecision);
+  const onEvent = eventListener(hooks, options.onEvent);
   const calendar = new CalendarSpecs(systemClock.nowMs);
   const setup = watchSetup(store, onEvent === undefined ? null : (event) => tellEvent(shared, event));
   const told = (event: FailoverEvent) => {
@@ -401,11 +415,13 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
     sleepers: new Set(),
     undo: async (request) => checkedReply(request, await askOne(store, request)),
     setup,
+    hooks,
     closing: null,
     last: null,
   };
+  const limiter = new StoreLimiter(shared, {});
   // What the compiler knows of the policy is checked here at run time, for everybody.
-  return new StoreLimiter(shared, {}) as Limiter as Limiter<PolicyOf<TypesOf<Source>>>;
+  return (hooks === null ? limiter : measured(limiter, hooks)) as Limiter as Limiter<PolicyOf<TypesOf<Source>>>;
 }
 
 /**
@@ -486,6 +502,10 @@ export function reserveFor(
 ): Promise<Reserved | Denied> {
   return (limiter as StoreLimiter).reserveFor(call, options);
 }
+
+type BegunCall =
+  | { readonly decision: Allowed; readonly begun: Begun }
+  | { readonly decision: Denied; readonly begun: null };
 
 class StoreLimiter implements Limiter {
   readonly #shared: Shared;
@@ -587,18 +607,17 @@ class StoreLimiter implements Limiter {
 
   async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
     if (typeof run !== "function") throw invalidOption("run", "a function", run);
-    const { decision, begun } = await this.begin(call, checkRunOptions(options));
+    const { decision, begun } = await this.#begin(call, checkRunOptions(options));
     if (begun === null) return { ...decision, allowed: false };
     return { ...decision, allowed: true, value: await runBegun(begun, run, options) };
   }
 
   /** The first half of `run`, for who runs the function elsewhere. */
-  async begin(
-    call: Call,
-    { abandoned, ...options }: Abandonable<ReserveOptions>,
-  ): Promise<
-    { readonly decision: Allowed; readonly begun: Begun } | { readonly decision: Denied; readonly begun: null }
-  > {
+  begin(call: Call, options: Abandonable<ReserveOptions>): Promise<BegunCall> {
+    return this.#begin(call, options);
+  }
+
+  async #begin(call: Call, { abandoned, ...options }: Abandonable<ReserveOptions>): Promise<BegunCall> {
     this.#checkReserve(options);
     const { decision, of, matches } = await this.#hold("run", call, { ...options, abandoned });
     if (!decision.allowed) return { decision, begun: null };
@@ -699,6 +718,7 @@ class StoreLimiter implements Limiter {
     this.#shared.store.checkPolicy?.(next);
     this.#shared.policy = next;
     this.#shared.known = new KnownCalls(next);
+    tellPolicy(this.#shared.hooks, next);
     tellReload(this.#shared, before);
   }
 
@@ -884,8 +904,21 @@ function tellFailover(shared: Shared, event: FailoverEvent): void {
   if (limits.length > 0) tellEvent(shared, { type: "failover.no_share", instances, limits });
 }
 
+const OPTIONS = [
+  "policy",
+  "store",
+  "prefix",
+  "failover",
+  "denyCacheMs",
+  "onDecision",
+  "onEvent",
+  "quotas",
+  "telemetry",
+] as const satisfies readonly (keyof LimiterOptions)[];
+
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
-  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent", "quotas"]);
+  checkOptionKeys(options, OPTIONS);
+  checkTelemetry(options.telemetry);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);

@@ -1,19 +1,19 @@
-// OpenTelemetry for a limiter: metrics, and spans where they are wanted. It speaks to the API alone: where things are
-// exported to is the program's affair.
+// OpenTelemetry for a limiter: metrics, and spans where they are wanted. It speaks to the API alone: the program decides
+// what is exported, and where to.
 
-import { type Meter, metrics, type Tracer, trace } from "@opentelemetry/api";
+import { type Attributes, type Meter, metrics, SpanStatusCode, type Tracer, trace } from "@opentelemetry/api";
+import type { Call } from "./kernel/call.ts";
+import type { Decision } from "./kernel/decision.ts";
 import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
-import { definePolicy, type Policy, type PolicyOf } from "./kernel/policy.ts";
-import type { PolicyInput } from "./kernel/policy-input.ts";
-import type { TypesOf } from "./kernel/typed.ts";
-import type { KnownKeys } from "./kernel/typed-keys.ts";
-import { createLimiter, type Limiter, type LimiterOptions } from "./limiter.ts";
-import { InstrumentedLimiter } from "./otel/instrumented.ts";
-import { Instruments } from "./otel/instruments.ts";
+import type { Operation, Telemetry, TelemetryHooks } from "./limiter.ts";
+import { ATTRIBUTES, EXECUTE_TOOL, SCHEMA_URL, SPAN_ATTRIBUTES } from "./metrics/attributes.ts";
+import { errorType, Recorder } from "./metrics/recorder.ts";
+import { OtelExporter } from "./otel/exporter.ts";
+import { VERSION } from "./version.ts";
 
-/** What a limiter tells of itself. */
+/** What is reported to OpenTelemetry. */
 export interface OtelOptions {
-  /** What makes the instruments. Default: the global provider's, as it is when the limiter is made. */
+  /** What makes the metrics. Default: the global provider's, as it is when the limiter is made. */
   readonly meter?: Meter | undefined;
   /** What makes spans. Default: the global provider's. */
   readonly tracer?: Tracer | undefined;
@@ -21,63 +21,96 @@ export interface OtelOptions {
   readonly spans?: boolean | undefined;
 }
 
+/** Longest id of a tool call that a span has. */
+const MAX_ID_LENGTH = 256;
+
 /**
- * Makes a limiter as `createLimiter` does, which tells OpenTelemetry of its decisions and of its store. Listeners among the
- * options are called as ever. Nothing of a call is told but its tool, where the policy names it.
+ * Reports decisions and events of limiters to OpenTelemetry, as their option `telemetry`.
  *
- * @throws MisuseError as `createLimiter`
+ * @throws MisuseError `invalid-option`
  *
  * @example
  * ```ts
- * import { createInstrumentedLimiter } from "tollgate/otel";
+ * import { createLimiter } from "tollgate";
+ * import { otel } from "tollgate/otel";
  * import { memoryStore } from "tollgate/stores/memory";
  *
- * const limiter = createInstrumentedLimiter(
- *   {
- *     policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 50 }] },
- *     store: memoryStore(),
- *   },
- *   { spans: true },
- * );
+ * const limiter = createLimiter({
+ *   policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 50 }] },
+ *   store: memoryStore(),
+ *   telemetry: otel({ spans: true }),
+ * });
  * const { allowed } = await limiter.consume({ tool: "search", session: "s1" });
  * console.log(allowed); // true
  * await limiter.close();
  * ```
  */
-export function createInstrumentedLimiter<const Source extends Policy | PolicyInput>(
-  options: LimiterOptions<Source & KnownKeys<Source>>,
-  telemetry: OtelOptions = {},
-): Limiter<PolicyOf<TypesOf<Source>>> {
-  checkTelemetry(telemetry);
-  checkOptionKeys(options, ["policy", "store", "prefix", "failover", "denyCacheMs", "onDecision", "onEvent", "quotas"]);
-  const { meter = metrics.getMeter("tollgate"), tracer = trace.getTracer("tollgate"), spans = false } = telemetry;
-  const { onDecision, onEvent } = options;
-  for (const [name, listener] of Object.entries({ onDecision, onEvent })) {
-    if (listener !== undefined && typeof listener !== "function") throw invalidOption(name, "a function", listener);
-  }
-  const policy = definePolicy(options.policy as Policy | PolicyInput);
-  const instruments = new Instruments(meter, policy);
-  const limiter = createLimiter({
-    ...options,
-    policy,
-    onDecision(decision, call) {
-      instruments.decided(decision, call);
-      return onDecision?.(decision, call);
+export function otel(options: OtelOptions = {}): Telemetry {
+  checkOtelOptions(options);
+  const { spans = false } = options;
+  const scope = ["tollgate", VERSION] as const;
+  return {
+    observe(policy) {
+      const meter = options.meter ?? metrics.getMeter(...scope, { schemaUrl: SCHEMA_URL });
+      const recorder = new Recorder(new OtelExporter(meter), policy);
+      if (!spans) return recorder;
+      const tracer = options.tracer ?? trace.getTracerProvider().getTracer(...scope, { schemaUrl: SCHEMA_URL });
+      return Object.assign(
+        recorder,
+        tracing(tracer, (tool) => recorder.toolOf(tool)),
+      );
     },
-    onEvent(event) {
-      instruments.happened(event);
-      return onEvent?.(event);
-    },
-  });
-  // What the compiler knows of the policy is checked by the limiter at run time, for everybody.
-  return new InstrumentedLimiter(limiter, instruments, spans ? tracer : null) as Limiter as Limiter<
-    PolicyOf<TypesOf<Source>>
-  >;
+  };
 }
 
-function checkTelemetry(telemetry: OtelOptions): void {
-  checkOptionKeys(telemetry, ["meter", "tracer", "spans"], "telemetry");
-  const { meter, tracer, spans = false } = telemetry;
+/** Has a span around each operation, active in it. */
+function tracing(tracer: Tracer, toolOf: (tool: unknown) => string): Pick<Required<TelemetryHooks>, "around"> {
+  return {
+    around(operation, call, work) {
+      const attributes = startAttributes(operation, call, toolOf);
+      return tracer.startActiveSpan(`tollgate.${operation}`, { attributes }, async (span) => {
+        try {
+          const decision = await work();
+          span.setAttributes(decisionAttributes(decision));
+          return decision;
+        } catch (error) {
+          // Neither message nor stack: they may say what a call said.
+          span.setAttribute(ATTRIBUTES.error_type, errorType(error));
+          span.setStatus({ code: SpanStatusCode.ERROR });
+          throw error;
+        } finally {
+          span.end();
+        }
+      });
+    },
+  };
+}
+
+function startAttributes(operation: Operation, call: Call, toolOf: (tool: unknown) => string): Attributes {
+  const { tool, model, toolCallId } = call;
+  const isId = typeof toolCallId === "string" && toolCallId.length <= MAX_ID_LENGTH;
+  return {
+    [ATTRIBUTES.operation]: operation,
+    [ATTRIBUTES.tool]: toolOf(tool),
+    // The call of a model is no execution of a tool.
+    ...(operation === "run" && model === undefined ? { [SPAN_ATTRIBUTES.genAiOperation]: EXECUTE_TOOL } : {}),
+    ...(isId ? { [SPAN_ATTRIBUTES.toolCallId]: toolCallId } : {}),
+  };
+}
+
+function decisionAttributes({ allowed, deniedBy, degraded, replayed, retryAfterMs }: Decision): Attributes {
+  return {
+    [ATTRIBUTES.allowed]: allowed,
+    [ATTRIBUTES.degraded]: degraded !== null,
+    [ATTRIBUTES.replayed]: replayed,
+    ...(retryAfterMs === null ? {} : { [SPAN_ATTRIBUTES.retryAfterMs]: retryAfterMs }),
+    ...(deniedBy === null ? {} : { [SPAN_ATTRIBUTES.deniedBy]: deniedBy }),
+  };
+}
+
+function checkOtelOptions(options: OtelOptions): void {
+  checkOptionKeys(options, ["meter", "tracer", "spans"], "otel");
+  const { meter, tracer, spans = false } = options;
   if (typeof spans !== "boolean") throw invalidOption("spans", "true or false", spans);
   if (meter !== undefined && typeof meter?.createHistogram !== "function") {
     throw invalidOption("meter", "a meter of OpenTelemetry's", meter);

@@ -17,6 +17,8 @@ interface Layer {
 const STORE = /^src\/store\.ts$/;
 const STORE_CHECK = /^src\/store-(check|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
+const METRICS = /^src\/metrics\//;
+const VERSION = /^src\/version\.ts$/;
 const KERNEL = /^src\/kernel\//;
 
 const layers: Record<string, Layer> = {
@@ -70,6 +72,8 @@ const layers: Record<string, Layer> = {
       STORE,
       /^src\/store-error\.ts$/,
       CLOCK,
+      METRICS,
+      VERSION,
       /^src\/(events|limiter|policy-file|policy-warnings)\.ts$/,
       /^src\/service\/(?!envoy)/,
       /^node:/,
@@ -100,9 +104,11 @@ const layers: Record<string, Layer> = {
       /^src\/client\//,
     ],
   },
+  metrics: { files: METRICS, may: [KERNEL, STORE, /^src\/limiter\.ts$/, METRICS] },
+  version: { files: VERSION, may: [] },
   otel: {
     files: /^src\/otel(\.ts$|\/)/,
-    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/otel\//, /^@opentelemetry\/api$/],
+    may: [KERNEL, STORE, VERSION, /^src\/limiter\.ts$/, METRICS, /^src\/otel\//, /^@opentelemetry\/api$/],
   },
   testing: {
     files: /^src\/testing\/(?!policy-test)/,

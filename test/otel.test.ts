@@ -11,11 +11,21 @@ import {
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
-import { type Decision, type LimiterEvent, type LimiterOptions, MisuseError, type PolicyInput } from "tollgate";
-import { createInstrumentedLimiter, type OtelOptions } from "tollgate/otel";
+import {
+  createLimiter,
+  type Decision,
+  type LimiterEvent,
+  type LimiterOptions,
+  MisuseError,
+  type PolicyInput,
+} from "tollgate";
+import { type ClientOptions, createRemoteLimiter } from "tollgate/client";
+import { type OtelOptions, otel } from "tollgate/otel";
+import type { ServiceOptions } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { ownServers, startRedis } from "./servers.ts";
+import { served } from "./service/served.ts";
 
 /** So that what is active follows promises, as programs set it up. */
 class Followed implements ContextManager {
@@ -46,16 +56,14 @@ const POLICY: PolicyInput = {
 
 type Attributes = Readonly<Record<string, unknown>>;
 
-function make(options: Partial<LimiterOptions> = {}, telemetry: OtelOptions = {}) {
+function make(options: Partial<LimiterOptions> = {}, reported: OtelOptions = {}) {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
   const meters = new MeterProvider({ readers: [reader] });
   const spans = new InMemorySpanExporter();
   const tracers = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter: spans })] });
-  const limiter = createInstrumentedLimiter(
-    { policy: POLICY, store: memoryStore(), ...options },
-    { meter: meters.getMeter("tollgate"), tracer: tracers.getTracer("tollgate"), ...telemetry },
-  );
+  const telemetry = otel({ meter: meters.getMeter("tollgate"), tracer: tracers.getTracer("tollgate"), ...reported });
+  const limiter = createLimiter({ policy: POLICY, store: memoryStore(), telemetry, ...options });
   after(async () => {
     await limiter.close();
     await meters.shutdown();
@@ -76,7 +84,7 @@ function make(options: Partial<LimiterOptions> = {}, telemetry: OtelOptions = {}
       const isMeant = Object.entries(attributes).every(([key, wanted]) => point.attributes[key] === wanted);
       return isMeant ? sum + Number(point.value) : sum;
     }, 0);
-  return { limiter, collect, points, value, spans };
+  return { limiter, telemetry, collect, points, value, spans };
 }
 
 describe("metrics", () => {
@@ -90,27 +98,25 @@ describe("metrics", () => {
       await value("tollgate.denials", { "tollgate.limit.name": "watched", "tollgate.limit.mode": "shadow" }),
       4,
     );
-    assert.equal(await value("tollgate.units", { "tollgate.limit.name": "calls", "tollgate.unit": "calls" }), 3);
-    assert.equal(await value("tollgate.units", { "tollgate.unit": "tokens" }), 30);
+    assert.equal(await value("tollgate.usage", { "tollgate.limit.name": "calls", "tollgate.unit": "calls" }), 3);
+    assert.equal(await value("tollgate.usage", { "tollgate.unit": "tokens" }), 30);
   });
 
   it("count what is booked afterwards also past the quota, and a repeated call once", async () => {
     const { limiter, value } = make();
     for (let i = 0; i < 5; i++) await limiter.record({ tool: "model", session: "s1" });
-    assert.equal(await value("tollgate.units", { "tollgate.limit.name": "calls" }), 5);
+    assert.equal(await value("tollgate.usage", { "tollgate.limit.name": "calls" }), 5);
     const call = { tool: "model", session: "s2", idempotencyKey: "k" };
     await limiter.consume(call);
     await limiter.consume(call);
-    assert.equal(await value("tollgate.units", { "tollgate.limit.name": "calls" }), 6);
+    assert.equal(await value("tollgate.usage", { "tollgate.limit.name": "calls" }), 6);
     assert.equal(await value("tollgate.decisions", { "tollgate.decision.replayed": true }), 1);
   });
 
   it("name tools of the policy alone", async () => {
     const { limiter, points } = make();
     const told = async () =>
-      [
-        ...new Set((await points("tollgate.decisions")).map(({ attributes }) => attributes["tollgate.tool.name"])),
-      ].sort();
+      [...new Set((await points("tollgate.decisions")).map(({ attributes }) => attributes["gen_ai.tool.name"]))].sort();
     for (let i = 0; i < 50; i++) await limiter.consume({ tool: `made-up-${i}`, session: `s${i}` });
     await limiter.consume({ tool: "model", session: "s" });
     assert.deepEqual(await told(), ["_OTHER", "model"]);
@@ -138,7 +144,7 @@ describe("metrics", () => {
     }[];
     const counts = found.map(({ attributes, value }) => [...Object.values(attributes), value.count].join(" ")).sort();
     assert.deepEqual(counts, ["consume 1", "consume missing-dimension 1", "peek 1", "reserve 1", "run 1"]);
-    assert.deepEqual(found[0]?.value.buckets.boundaries.slice(0, 3), [0.00005, 0.0001, 0.00025]);
+    assert.deepEqual(found[0]?.value.buckets.boundaries.slice(0, 3), [0.00001, 0.000025, 0.00005]);
     const run = found.find(({ attributes }) => attributes["tollgate.operation.name"] === "run");
     assert.ok((run?.value.sum ?? 1) < 0.25, "of the decision, not of what ran");
   });
@@ -151,17 +157,35 @@ describe("metrics", () => {
     for (const name of names) assert.match(name, /^tollgate(\.[a-z_]+)+ (1|s|\{[a-z]+\})$/);
   });
 
-  it("take every option of a limiter", async () => {
-    const options: Required<Omit<LimiterOptions, "policy" | "store">> = {
+  it("are there with every option of a limiter, of a service and of a remote limiter", async () => {
+    type Others<Options> = Required<Omit<Options, "policy" | "store" | "telemetry">>;
+    const listeners = { onDecision: () => {}, onEvent: () => {} };
+    const options: Others<LimiterOptions> = {
       prefix: "other",
       failover: false,
       denyCacheMs: 0,
-      onDecision: () => {},
-      onEvent: () => {},
       quotas: () => undefined,
+      ...listeners,
     };
-    const { limiter } = make(options);
-    assert.equal((await limiter.consume({ tool: "model", session: "s1" })).allowed, true);
+    const { limiter, value } = make(options);
+    // A service has all of them, too.
+    const ofService: Others<Omit<ServiceOptions, "policySource" | "keys" | "log" | "audit" | "bounds">> = options;
+    const [counted, telemetry] = [make(), { telemetry: otel() }];
+    const { url } = await served({ policy: JSON.stringify(POLICY), ...ofService, telemetry: counted.telemetry });
+    const ofRemote: Required<Omit<ClientOptions, "telemetry">> = {
+      url,
+      apiKey: "tg_unused",
+      deadlineMs: 5_000,
+      idempotency: "off",
+      failover: { policy: POLICY, instances: 2 },
+      fetch,
+      ...listeners,
+    };
+    const remote = createRemoteLimiter({ ...ofRemote, ...telemetry });
+    for (const each of [limiter, remote])
+      assert.equal((await each.consume({ tool: "model", session: "s1" })).allowed, true);
+    for (const counts of [value, counted.value]) assert.equal(await counts("tollgate.decisions"), 1);
+    await remote.close();
   });
 
   it("leave listeners and wrong options to the limiter", async () => {
@@ -235,12 +259,60 @@ describe("spans", () => {
     );
     assert.deepEqual(found.at(-1)?.attributes, {
       "tollgate.operation.name": "consume",
-      "tollgate.tool.name": "model",
+      "gen_ai.tool.name": "model",
       "tollgate.decision.allowed": false,
       "tollgate.decision.degraded": false,
       "tollgate.decision.replayed": false,
       "tollgate.decision.denied_by": "calls",
     });
+  });
+
+  it("say which tool call they are of, and which is the execution of a tool", async () => {
+    const { limiter, spans } = make({}, { spans: true });
+    const bound = limiter.for({ session: "s1", tool: "model" });
+    await bound.run({ tool: "model", toolCallId: "call_1" }, () => {});
+    await bound.run({ tool: "model", model: "m-1", toolCallId: "x".repeat(257) }, () => {});
+    await bound.consume({ toolCallId: "call_2" } as never);
+    const told = spans
+      .getFinishedSpans()
+      .map(({ attributes }) => [
+        attributes["gen_ai.operation.name"],
+        attributes["gen_ai.tool.name"],
+        attributes["gen_ai.tool.call.id"],
+      ]);
+    assert.deepEqual(told, [
+      ["execute_tool", "model", "call_1"],
+      [undefined, "model", undefined],
+      [undefined, "model", "call_2"],
+    ]);
+  });
+
+  it("are there in a service and in a remote limiter, for the part of each", async () => {
+    const [there, here] = [make({}, { spans: true }), make({}, { spans: true })];
+    const { url } = await served({ policy: JSON.stringify(POLICY), telemetry: there.telemetry });
+    const remote = createRemoteLimiter({ url, telemetry: here.telemetry });
+    const ran = await remote.run({ tool: "model", session: "s1" }, () => trace.getActiveSpan()?.spanContext().spanId);
+    await remote.for({ session: "s1" }).consume({ tool: "model" }, { maxWaitMs: 1 });
+    const told = ({ spans }: typeof here) =>
+      spans
+        .getFinishedSpans()
+        .map(({ name, attributes }) => [
+          name,
+          attributes["gen_ai.operation.name"],
+          attributes["gen_ai.tool.name"],
+          attributes["tollgate.decision.allowed"],
+        ]);
+    // A remote limiter without a policy knows no tools.
+    assert.deepEqual(told(here), [
+      ["tollgate.run", "execute_tool", "_OTHER", true],
+      ["tollgate.consume", undefined, "_OTHER", true],
+    ]);
+    assert.deepEqual(told(there), [
+      ["tollgate.begin", undefined, "model", true],
+      ["tollgate.consume", undefined, "model", true],
+    ]);
+    assert.equal(ran.allowed && ran.value, here.spans.getFinishedSpans()[0]?.spanContext().spanId);
+    await remote.close();
   });
 
   it("of a run are active while it runs, and end with it", async () => {
@@ -273,7 +345,7 @@ describe("what a call says", () => {
       tool: `tool-${SECRET}`,
       session: `session-${SECRET}`,
       user: `__proto__${SECRET}`,
-      toolCallId: SECRET,
+      toolCallId: "call_1",
       args: { [SECRET]: SECRET, nested: [SECRET] },
       idempotencyKey: `key-${SECRET}`,
     };
@@ -308,5 +380,8 @@ describe("what a call says", () => {
     });
     assert.ok(metrics.length >= 5 && traced.length >= 15);
     assert.doesNotMatch(JSON.stringify([metrics, traced]), new RegExp(SECRET));
+    // The id of a tool call is for spans alone.
+    assert.doesNotMatch(JSON.stringify(metrics), /call_1/);
+    assert.ok(traced.some(({ attributes }) => attributes["gen_ai.tool.call.id"] === "call_1"));
   });
 });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { policySchemaJson, policyTestSchemaJson } from "../scripts/schema.ts";
+import { VERSION } from "../src/version.ts";
 import { ROOT, sources } from "./sources.ts";
 
 const manifest = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
@@ -13,6 +14,8 @@ const subpaths = (Object.entries(manifest.exports) as [string, Target | string][
 );
 
 describe("the package", () => {
+  it("knows its own version", () => assert.equal(VERSION, manifest.version));
+
   it("builds each subpath from the source that it names", () => {
     for (const [subpath, target] of subpaths) {
       const source = target["tollgate-source"];

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type CallOf, createLimiter, definePolicy, type Limiter } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
-import { createInstrumentedLimiter } from "tollgate/otel";
+import { otel } from "tollgate/otel";
 import { memoryStore } from "tollgate/stores/memory";
 
 const policy = definePolicy({
@@ -211,7 +211,7 @@ it("annotates fields, parameters and clients with the policy", async () => {
   // @ts-expect-error session is missing
   await assert.rejects(client.consume({ tool: "x", turn: 1, workspace: "w", device: "d" }));
   await client.close();
-  const told = createInstrumentedLimiter({ policy, store: memoryStore() });
+  const told = createLimiter({ policy, store: memoryStore(), telemetry: otel() });
   await told.consume(whole);
   // @ts-expect-error session is missing
   await assert.rejects(told.consume({ tool: "x", turn: 1, workspace: "w", device: "d" }));

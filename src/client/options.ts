@@ -3,7 +3,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import type { LimiterEvent } from "../limiter.ts";
+import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 
 /** How a remote limiter is made. */
@@ -26,6 +26,8 @@ export interface ClientOptions {
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
   /** Called as that of `createLimiter` is, with what befalls this client. */
   readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
+  /** What measures the limiter, such as `otel()` of `tollgate/otel`. Default: nothing does. */
+  readonly telemetry?: Telemetry | undefined;
   /** Default: the global one. */
   readonly fetch?: typeof fetch | undefined;
 }
@@ -45,6 +47,7 @@ export function checkOptions(options: ClientOptions): string {
     "failover",
     "onDecision",
     "onEvent",
+    "telemetry",
     "fetch",
   ]);
   const { url, apiKey, deadlineMs = 1_000, idempotency, failover, fetch: send, onDecision, onEvent } = options;
@@ -59,6 +62,7 @@ export function checkOptions(options: ClientOptions): string {
     throw invalidOption("idempotency", '"auto" or "off"', idempotency);
   }
   if (failover !== undefined) checkClientFailover(failover);
+  checkTelemetry(options.telemetry);
   for (const [name, given] of Object.entries({ fetch: send, onDecision, onEvent })) {
     if (given !== undefined && typeof given !== "function") throw invalidOption(name, "a function", given);
   }

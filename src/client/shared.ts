@@ -1,9 +1,8 @@
 // What a client and those bound from it share.
 
-import type { Call } from "../kernel/call.ts";
-import type { Decision } from "../kernel/decision.ts";
 import { limiterClosed } from "../limiter/shared.ts";
-import type { LimiterEvent, WaitOptions } from "../limiter.ts";
+import type { DecisionListener } from "../limiter/telemetry.ts";
+import type { LimiterEvent, TelemetryHooks, WaitOptions } from "../limiter.ts";
 import type { Away } from "./away.ts";
 import { type Replies, replyTo } from "./replies.ts";
 import type { Item, Wire } from "./wire.ts";
@@ -14,8 +13,10 @@ export interface ClientShared {
   readonly away: Away | null;
   /** Whether calls without a key get one. */
   readonly isKeyed: boolean;
-  readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
+  readonly onDecision: DecisionListener | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  /** What measures the limiter. */
+  readonly hooks: TelemetryHooks | null;
   /** Aborted when the client is closed: calls that wait end. */
   readonly ending: AbortController;
   closing: Promise<void> | null;

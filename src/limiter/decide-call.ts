@@ -142,7 +142,8 @@ export function tellDecision(
   { verb, call }: Pick<Asked, "verb" | "call">,
   decision: Decision,
 ): void {
-  if (verb !== "peek" && onDecision !== undefined) tell("onDecision", () => onDecision(decision, call));
+  if (verb === "peek" || onDecision === undefined) return;
+  tell("onDecision", () => onDecision(decision, call, verb === "record"));
 }
 
 /** The tag of the partition that a call is in, else of its first bucket; `null` where it has neither. */

@@ -1,7 +1,6 @@
 // What a limiter and those bound from it share, and how they ask the store.
 
 import { type Clock, monotonicClock } from "../clock.ts";
-import type { Call } from "../kernel/call.ts";
 import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
 import type { Decision, Priced } from "../kernel/decision.ts";
@@ -15,6 +14,7 @@ import type { KnownCalls } from "./known-calls.ts";
 import type { Quotas } from "./quotas.ts";
 import type { SetupWatch } from "./setup.ts";
 import type { SlotRows } from "./slots.ts";
+import type { DecisionListener, TelemetryHooks } from "./telemetry.ts";
 
 /** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
 export interface QuotaOptions extends CallOptions {
@@ -45,8 +45,10 @@ export interface Shared {
   readonly recovered: (withinMs: number) => Promise<unknown>;
   /** The numbers of limits, as of now. */
   readonly calendar: CalendarSpecs;
-  readonly onDecision: ((decision: Decision, call: Call) => unknown) | undefined;
+  readonly onDecision: DecisionListener | undefined;
   readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  /** What measures the limiter. */
+  readonly hooks: TelemetryHooks | null;
   /** By which calls wait and holds of `run` are extended: the store's where a test gives it one. */
   readonly clock: Clock;
   /** Whether `clock` is the one that the store decides by, so that its instants can be compared. */

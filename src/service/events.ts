@@ -59,7 +59,7 @@ export class Events {
     const leave = (isSlow: boolean) => {
       this.#listeners.delete(listener);
       this.#metrics.listeners(this.#listeners.size);
-      if (isSlow) this.#metrics.refused("slow-listener");
+      if (isSlow) this.#metrics.rejected("slow-listener");
     };
     const listener = new Listener(listening, maxListenerBytes, leave);
     this.#listeners.add(listener);

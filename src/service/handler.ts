@@ -7,7 +7,7 @@ import { MisuseError } from "../kernel/errors.ts";
 import { definePolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter, policyOf } from "../limiter.ts";
+import { createLimiter, type Limiter, policyOf, withTelemetry } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
@@ -121,15 +121,14 @@ export function createService(options: ServiceOptions): Service {
     ...(prefix === undefined ? {} : { prefix }),
     ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
     ...(options.denyCacheMs === undefined ? {} : { denyCacheMs: options.denyCacheMs }),
+    telemetry: withTelemetry(metrics.telemetry, options.telemetry),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
-      metrics.decided(decision);
       events.decided(decision, call);
       return onDecision?.(decision, call);
     },
     onEvent(event) {
       readiness.happened(event);
-      metrics.storeAway(readiness.isAway);
       events.happened(event);
       if (log !== undefined) logEvent(log, event);
       return onEvent?.(event);
@@ -175,9 +174,9 @@ export function createService(options: ServiceOptions): Service {
     reload(policy) {
       try {
         limiter.reload(read(policy));
-        metrics.reloaded(true);
+        metrics.reloaded("applied");
       } catch (error) {
-        metrics.reloaded(false);
+        metrics.reloaded("refused");
         throw error;
       }
     },

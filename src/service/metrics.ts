@@ -1,109 +1,117 @@
-// What is counted of the service itself, as Prometheus text. Labels are the service's own words and the policy's names of
-// limits, so that their number is bounded.
+// What is counted of the service and of its limiter, as Prometheus text.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Decision } from "../kernel/decision.ts";
+import type { Telemetry } from "../limiter.ts";
+import { Recorder } from "../metrics/recorder.ts";
+import { type Exporter, Family, type Series, type Value } from "../metrics/series.ts";
+import { METRICS, type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
+import { VERSION } from "../version.ts";
 
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+/** Exports metrics to Prometheus. */
+class Prometheus implements Exporter {
+  readonly registry = new Registry();
+  readonly #instruments: ReadonlyMap<Metric, Counter | Gauge | Histogram>;
+
+  constructor() {
+    this.#instruments = new Map(METRICS.map((metric) => [metric, this.#make(metric)]));
+  }
+
+  /** OpenTelemetry's own labels are left out: what they tell apart is one series here. Counters and histograms begin at 0. */
+  series(metric: Metric, values: readonly Value[]): Series {
+    const labels: Record<string, string> = {};
+    for (const [i, label] of metric.labels.entries()) {
+      const value = values[i] ?? null;
+      if (value !== null) labels[label] = String(value);
+    }
+    const instrument = this.#instruments.get(metric);
+    if (instrument instanceof Counter) {
+      instrument.inc(labels, 0);
+      const child = instrument.labels(labels);
+      return { put: (value) => child.inc(value) };
+    }
+    if (instrument instanceof Gauge) {
+      const child = instrument.labels(labels);
+      return { put: (value) => child.set(value) };
+    }
+    instrument?.zero(labels);
+    const child = instrument?.labels(labels);
+    return { put: (value) => child?.observe(value) };
+  }
+
+  /** Has one series of a metric, and no other. */
+  only(metric: Metric, values: readonly Value[], value: number): void {
+    this.#instruments.get(metric)?.reset();
+    this.series(metric, values).put(value);
+  }
+
+  #make(metric: Metric): Counter | Gauge | Histogram {
+    const { kind, labels, bounds, description: help } = metric;
+    const config = { name: prometheusName(metric), help, labelNames: [...labels], registers: [this.registry] };
+    if (kind === "counter") return new Counter(config);
+    return kind === "gauge" ? new Gauge(config) : new Histogram({ ...config, buckets: [...bounds] });
+  }
+}
+
+const REJECTED = ["connections", "malformed", "slow-listener"] as const;
+const RELOADED = ["applied", "refused"] as const;
 
 /** The numbers of one service. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #decisions;
-  readonly #denials;
-  readonly #requests;
-  readonly #durations;
-  readonly #refusals;
-  readonly #inFlight;
-  readonly #listeners;
-  readonly #storeAway;
-  readonly #reloads;
-  readonly #byRequest = new Map<string, (seconds: number) => void>();
-  readonly #byDecision: { inc(): void }[];
+  /** For the service's limiter. */
+  readonly telemetry: Telemetry;
+  readonly #exporter = new Prometheus();
+  readonly #requests: Family;
+  readonly #durations: Family;
+  readonly #rejected: Family;
+  readonly #reloads: Family;
+  readonly #inFlight: Series;
+  readonly #listeners: Series;
 
   constructor() {
-    const registers = [this.#registry];
-    const of = (name: string, help: string) => ({ name: `tollgate_${name}`, help, registers });
-    this.#decisions = new Counter({
-      ...of("decisions_total", "Decisions, also of items of batches."),
-      labelNames: ["allowed", "degraded", "replayed"] as const,
-    });
-    this.#denials = new Counter({
-      ...of("denials_total", "Denials by each limit that denied."),
-      labelNames: ["limit"] as const,
-    });
-    this.#requests = new Counter({
-      ...of("requests_total", "Requests by route and status."),
-      labelNames: ["route", "status"] as const,
-    });
-    this.#durations = new Histogram({
-      ...of("request_seconds", "From the whole header to the answer."),
-      labelNames: ["route"] as const,
-      buckets: SECONDS,
-    });
-    this.#refusals = new Counter({
-      ...of("refusals_total", "What was refused before it came to a route."),
-      labelNames: ["why"] as const,
-    });
-    this.#inFlight = new Gauge(of("requests_in_flight", "Requests under way."));
-    this.#listeners = new Gauge(of("event_listeners", "Listeners to events."));
-    this.#storeAway = new Gauge(of("store_away", "1 while this instance decides without the store."));
-    this.#reloads = new Counter({
-      ...of("policy_reloads_total", "Policies that were taken, or refused."),
-      labelNames: ["taken"] as const,
-    });
-    const words = ["false", "true"];
-    this.#byDecision = Array.from({ length: 8 }, (_, i) => {
-      const [allowed = "", degraded = "", replayed = ""] = [i & 1, (i >> 1) & 1, i >> 2].map((bit) => words[bit]);
-      return this.#decisions.labels({ allowed, degraded, replayed });
-    });
-    collectDefaultMetrics({ register: this.#registry });
+    const exporter = this.#exporter;
+    const family = (name: keyof typeof SERVICE_METRICS) => new Family(exporter, SERVICE_METRICS[name]);
+    this.telemetry = { observe: (policy) => new Recorder(exporter, policy) };
+    this.#requests = family("requests");
+    this.#durations = family("requestDuration");
+    this.#rejected = family("rejected");
+    this.#inFlight = family("inFlight").of();
+    this.#listeners = family("listeners").of();
+    this.#reloads = family("reloads");
+    family("build").of(VERSION).put(1);
+    // An increase is seen from the first one on.
+    for (const reason of REJECTED) this.#rejected.of(reason);
+    for (const outcome of RELOADED) this.#reloads.of(outcome);
+    collectDefaultMetrics({ register: exporter.registry });
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.#exporter.registry.contentType;
   }
 
-  /** @param inFlight requests under way */
-  text(inFlight: number): Promise<string> {
-    this.#inFlight.set(inFlight);
-    return this.#registry.metrics();
-  }
-
-  decided({ allowed, degraded, replayed, verdicts }: Decision): void {
-    this.#byDecision[Number(allowed) + 2 * Number(degraded !== null) + 4 * Number(replayed)]?.inc();
-    if (allowed) return;
-    for (const verdict of verdicts) if (!verdict.allowed) this.#denials.inc({ limit: verdict.limit });
+  /**
+   * @param inFlight requests under way
+   * @param policy the version of the policy in force
+   */
+  text(inFlight: number, policy: string): Promise<string> {
+    this.#inFlight.put(inFlight);
+    this.#exporter.only(SERVICE_METRICS.policy, [policy], 1);
+    return this.#exporter.registry.metrics();
   }
 
   answered(route: string, status: number, seconds: number): void {
-    const key = `${route} ${status}`;
-    let count = this.#byRequest.get(key);
-    if (count === undefined) {
-      const requests = this.#requests.labels({ route, status: String(status) });
-      const durations = this.#durations.labels({ route });
-      count = (taken) => {
-        requests.inc();
-        durations.observe(taken);
-      };
-      this.#byRequest.set(key, count);
-    }
-    count(seconds);
+    this.#requests.of(route, String(status)).put(1);
+    this.#durations.of(route).put(seconds);
   }
 
-  refused(why: "connections" | "malformed" | "slow-listener"): void {
-    this.#refusals.inc({ why });
+  rejected(reason: (typeof REJECTED)[number]): void {
+    this.#rejected.of(reason).put(1);
   }
 
   listeners(count: number): void {
-    this.#listeners.set(count);
+    this.#listeners.put(count);
   }
 
-  storeAway(isAway: boolean): void {
-    this.#storeAway.set(isAway ? 1 : 0);
-  }
-
-  reloaded(taken: boolean): void {
-    this.#reloads.inc({ taken: `${taken}` });
+  reloaded(outcome: (typeof RELOADED)[number]): void {
+    this.#reloads.of(outcome).put(1);
   }
 }

@@ -87,7 +87,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
   server.maxConnections = maxConnections;
   // Also of clients that do not read what they asked for.
   server.setTimeout(silentMs);
-  server.on("drop", () => service.metrics.refused("connections"));
+  server.on("drop", () => service.metrics.rejected("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {
     server.once("error", (error) => reject(cannotListen(error)));
@@ -163,7 +163,7 @@ const REFUSALS: Readonly<Record<string, readonly [line: string, code: ProblemCod
 /** What never became a request. */
 function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, socket: Socket): void {
   if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  metrics.refused("malformed");
+  metrics.rejected("malformed");
   const [line, name] = REFUSALS[code] ?? ["Bad Request", "invalid-request"];
   const { problem } = new ProblemError(name, `${line}.`);
   const body = JSON.stringify(problem);

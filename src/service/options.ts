@@ -5,7 +5,13 @@ import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
-import type { FailoverOptions, LimiterEvent, QuotaResolver } from "../limiter.ts";
+import {
+  checkTelemetry,
+  type FailoverOptions,
+  type LimiterEvent,
+  type QuotaResolver,
+  type Telemetry,
+} from "../limiter.ts";
 import type { Store } from "../store.ts";
 import type { Audit } from "./audit.ts";
 import type { Keys } from "./keys.ts";
@@ -57,12 +63,14 @@ export interface ServiceOptions {
   readonly prefix?: string | undefined;
   /** As a limiter's: says the quotas of limits with `quota: { from: call }`. */
   readonly quotas?: QuotaResolver | undefined;
+  /** As a limiter's: for how long a denial is given again without asking the store. */
+  readonly denyCacheMs?: number | undefined;
   /** As a limiter's. */
   readonly failover?: FailoverOptions | false | undefined;
-  /** For how long a denial is given again without asking the store, 0 to 1,000 ms, as in a limiter. Default 1,000. */
-  readonly denyCacheMs?: number | undefined;
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
   readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
+  /** As a limiter's: measures the service's limiter beside its own metrics. */
+  readonly telemetry?: Telemetry | undefined;
   /** Where it logs to. Default: nowhere. */
   readonly log?: Log | undefined;
   /** Where acts of administrators are written. Default: the log, at `info`. */
@@ -111,10 +119,11 @@ const KNOWN = [
   "keys",
   "prefix",
   "quotas",
-  "failover",
   "denyCacheMs",
+  "failover",
   "onDecision",
   "onEvent",
+  "telemetry",
   "log",
   "audit",
   "bounds",
@@ -128,6 +137,7 @@ const KNOWN = [
 export function checkServiceOptions(options: ServiceOptions): void {
   checkOptionKeys(options, KNOWN);
   const { policySource, keys, log, audit } = options;
+  checkTelemetry(options.telemetry);
   if (policySource !== undefined && typeof policySource !== "string") {
     throw invalidOption("policySource", "a text", policySource);
   }

@@ -224,8 +224,8 @@ const TELLING: readonly Route[] = [
     summary: "Numbers of the service, for Prometheus",
     response: "text/plain",
     isOpen: true,
-    run: async ({ metrics, inFlight }) =>
-      new Response(await metrics.text(inFlight), { headers: { "content-type": metrics.contentType } }),
+    run: async ({ metrics, inFlight, inForce }) =>
+      new Response(await metrics.text(inFlight, inForce.version), { headers: { "content-type": metrics.contentType } }),
   },
   {
     method: "GET",

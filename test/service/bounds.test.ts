@@ -154,7 +154,10 @@ describe("clients", () => {
     assert.equal(await answerOf(fourth), "");
     for (const socket of sockets) socket.destroy();
     while ((await server.ask("GET", "/healthz").catch(() => null)) === null) await sleep(5);
-    assert.match((await server.ask("GET", "/metrics")).text, /tollgate_refusals_total\{why="connections"\} [1-9]/);
+    assert.match(
+      (await server.ask("GET", "/metrics")).text,
+      /tollgate_rejected_requests_total\{reason="connections"\} [1-9]/,
+    );
   });
 
   it("that name another host are refused where nobody needs a key", async () => {

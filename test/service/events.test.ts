@@ -212,7 +212,10 @@ describe("events", () => {
       sent += items.length;
     }
     assert.equal(await listeners(server), 1);
-    assert.match((await server.ask("GET", "/metrics")).text, /tollgate_refusals_total\{why="slow-listener"\} 1/);
+    assert.match(
+      (await server.ask("GET", "/metrics")).text,
+      /tollgate_rejected_requests_total\{reason="slow-listener"\} 1/,
+    );
     assert.equal((await keepsUp.until(sent)).length, sent);
     keepsUp.close();
     socket.destroy();

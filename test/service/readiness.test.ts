@@ -61,7 +61,7 @@ describe("readiness", ownServers, () => {
     const { json } = await server.post("/v1/consume", { call });
     assert.deepEqual([json.allowed, json.degraded.reason], [true, "unavailable"]);
     assert.equal((await standing(server, "degraded")).status, 200);
-    assert.match((await server.ask("GET", "/metrics")).text, /^tollgate_store_away 1$/m);
+    assert.match((await server.ask("GET", "/metrics")).text, /^tollgate_store_available 0$/m);
     // What only the store can do is told to come again.
     const usage = await server.ask("GET", "/v1/usage?session=s1");
     assert.deepEqual([usage.status, usage.headers.get("retry-after")], [503, "1"]);

@@ -260,9 +260,9 @@ describe("what the service tells of itself", () => {
     const { text, headers } = await ask("GET", "/metrics");
     assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0.0.4/);
     assert.match(text, /^tollgate_decisions_total\{allowed="true",degraded="false",replayed="false"\} [1-9]/m);
-    assert.match(text, /^tollgate_denials_total\{limit="per-session"\} [1-9]/m);
+    assert.match(text, /^tollgate_denials_total\{limit="per-session",mode="enforce"\} [1-9]/m);
     assert.match(text, /^tollgate_requests_total\{route="\/v1\/consume",status="200"\} [1-9]/m);
-    assert.match(text, /^tollgate_request_seconds_bucket\{le="5",route="\/v1\/consume"\} [1-9]/m);
+    assert.match(text, /^tollgate_request_duration_seconds_bucket\{le="5",route="\/v1\/consume"\} [1-9]/m);
   });
 
   it("has a page for people that loads nothing", async () => {

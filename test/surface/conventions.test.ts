@@ -9,6 +9,7 @@ import { policySchemaJson, policyTestSchemaJson } from "../../scripts/schema.ts"
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../../src/kernel/call.ts";
 import { MISUSE_CODES } from "../../src/kernel/errors.ts";
 import { CALL_EVENTS, EVENTS } from "../../src/events.ts";
+import { METRICS, prometheusName } from "../../src/metrics/table.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
@@ -160,6 +161,15 @@ describe("the conventions of docs/conventions.md", async () => {
   it("5. events are a noun, a full stop and what has happened", () => {
     for (const name of [...Object.keys(EVENTS), ...Object.keys(CALL_EVENTS)])
       assert.match(name, /^[a-z]+\.[a-z]+(?:_[a-z]+)*$/);
+  });
+
+  it("5. metrics are dotted for OpenTelemetry, have underscores for Prometheus, and count time in seconds", () => {
+    for (const metric of METRICS) {
+      assert.match(metric.name, /^tollgate(?:\.[a-z]+(?:_[a-z]+)*)+$/);
+      assert.match(prometheusName(metric), /^tollgate(?:_[a-z]+)+$/);
+      assert.doesNotMatch(`${metric.name} ${metric.unit}`, /_ms\b|\bms\b|milli/);
+      for (const label of metric.labels) assert.match(label, SNAKE);
+    }
   });
 
   it("6. what happens in a case is said by on and the case", () => {

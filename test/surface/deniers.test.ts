@@ -15,7 +15,7 @@ import { createLimiter, type Denied, LimitExceededError, type Limiter, type Poli
 import { aiSdkGuard } from "tollgate/adapters/ai-sdk";
 import { fetchGuard } from "tollgate/adapters/fetch";
 import { createRemoteLimiter } from "tollgate/client";
-import { createInstrumentedLimiter } from "tollgate/otel";
+import { otel } from "tollgate/otel";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { fieldsOf } from "../../src/adapters/guard.ts";
@@ -161,7 +161,12 @@ describe("a call that one limit denies, beside one that warns and one that count
     }
 
     const { text: metrics } = await ask("GET", "/metrics");
-    assert.deepEqual(metrics.match(/^tollgate_denials_total.*$/gm), ['tollgate_denials_total{limit="denies"} 2']);
+    // Three calls exceeded the limits that warn and count: of these one was allowed.
+    assert.deepEqual(metrics.match(/^tollgate_denials_total.*$/gm), [
+      'tollgate_denials_total{limit="warns",mode="warn"} 3',
+      'tollgate_denials_total{limit="counts",mode="shadow"} 3',
+      'tollgate_denials_total{limit="denies",mode="enforce"} 2',
+    ]);
     await limiter.close();
   });
 
@@ -171,10 +176,12 @@ describe("a call that one limit denies, beside one that warns and one that count
     const meters = new MeterProvider({ readers: [reader] });
     const spans = new InMemorySpanExporter();
     const tracers = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter: spans })] });
-    const limiter = createInstrumentedLimiter(
-      { policy: POLICY, store: memoryStore() },
-      { meter: meters.getMeter("tollgate"), tracer: tracers.getTracer("tollgate"), spans: true },
-    );
+    const telemetry = otel({
+      meter: meters.getMeter("tollgate"),
+      tracer: tracers.getTracer("tollgate"),
+      spans: true,
+    });
+    const limiter = createLimiter({ policy: POLICY, store: memoryStore(), telemetry });
     await spend(limiter);
     await limiter.consume(CALL);
     await reader.forceFlush();

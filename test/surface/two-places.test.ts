@@ -1,42 +1,17 @@
-// What is said in two places is the same in both: options, numbers, and what a policy asks of calls.
+// What is said in two places is the same in both: numbers, and what a policy asks of calls.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { createLimiter, type LimiterOptions, loadPolicy, MisuseError, type PolicyInput } from "tollgate";
+import { createLimiter, loadPolicy } from "tollgate";
 import { draft11Headers } from "tollgate/adapters/fetch";
-import { createService, type ServiceOptions } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
 import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 
 const CALL = { tool: "search", session: "s1" };
-
-describe("the options of a service", () => {
-  it("are those of a limiter, and more", async () => {
-    const policy: PolicyInput = {
-      version: 1,
-      limits: [{ name: "calls", per: ["session"], quota: { from: "call", default: 1, max: 9 } }],
-    };
-    const both: Required<Pick<ServiceOptions, Exclude<keyof LimiterOptions, "policy" | "store">>> = {
-      prefix: "other",
-      failover: false,
-      denyCacheMs: 0,
-      onDecision: () => {},
-      onEvent: () => {},
-      quotas: () => 2,
-    };
-    const service = createService({ policy, store: memoryStore(), keys: false, ...both });
-    assert.equal((await service.limiter.consume(CALL)).verdicts[0]?.quota, 2);
-    await service.close();
-    assert.throws(
-      () => createService({ policy, store: memoryStore(), keys: false, denyCacheMs: 1_001 }),
-      (error: unknown) => MisuseError.isInstance(error) && error.faults[0]?.path === "denyCacheMs",
-    );
-  });
-});
 
 describe("what is left of a token bucket", () => {
   it("is never more than its capacity, in a verdict, in usage and in headers", async () => {

@@ -1,0 +1,120 @@
+// A limiter whose operations are measured. Only its methods that decide are replaced, when it is made: a limiter without
+// telemetry does nothing more for it.
+
+import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { RunFunction, RunOptions } from "./run.ts";
+import { tell } from "./shared.ts";
+import type { Operation, TelemetryHooks } from "./telemetry.ts";
+import type { WaitOptions } from "./wait.ts";
+
+type Decide = (call: Call, options?: WaitOptions) => Promise<Decision>;
+type DecideFor = (call: Call, options: WaitOptions) => Promise<Decision>;
+type Begin = (call: Call, options: WaitOptions) => Promise<{ readonly decision: Decision }>;
+type Run = (call: Call, run: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
+
+/** The methods that decide. Those for callers elsewhere are only there where the limiter has a store. */
+interface Methods {
+  readonly consume: Decide;
+  readonly record: Decide;
+  readonly peek: Decide;
+  readonly reserve: Decide;
+  readonly run: Run;
+  readonly for: (dimensions: Dimensions) => Methods;
+  readonly consumeFor?: DecideFor;
+  readonly reserveFor?: DecideFor;
+  readonly begin?: Begin;
+}
+
+/**
+ * Measures a limiter, and those that are bound from it.
+ *
+ * @param bound the dimensions of this one
+ * @returns the limiter that was given
+ */
+export function measured<Limiter extends Methods>(
+  limiter: Limiter,
+  hooks: TelemetryHooks,
+  bound: Dimensions = {},
+): Limiter {
+  const { consume, record, peek, reserve, run, consumeFor, reserveFor, begin } = limiter;
+  const bind = limiter.for;
+  const around = <Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>) =>
+    hooks.around === undefined ? work() : hooks.around(operation, wholeOf(bound, call), work);
+  const deciding =
+    <Options extends WaitOptions | undefined>(
+      operation: Operation,
+      decide: (call: Call, options: Options) => Promise<Decision>,
+    ) =>
+    (call: Call, options: Options) =>
+      around(operation, call, () => timed(hooks, operation, options, () => decide.call(limiter, call, options)));
+  const beginning: Begin = async (call, options) => {
+    let begun: Awaited<ReturnType<Begin>> | undefined;
+    await around("begin", call, () =>
+      timed(hooks, "begin", options, async () => {
+        begun = await (begin as Begin).call(limiter, call, options);
+        return begun.decision;
+      }),
+    );
+    return begun as NonNullable<typeof begun>;
+  };
+  const methods: Partial<Methods> = {
+    consume: deciding("consume", consume),
+    record: deciding("record", record),
+    peek: deciding("peek", peek),
+    reserve: deciding("reserve", reserve),
+    run: (call, runs, options) =>
+      around("run", call, () =>
+        timed(hooks, "run", options, (decided) => {
+          const begun: typeof runs = (context) => {
+            decided();
+            return runs(context);
+          };
+          // What is no function is the limiter's to refuse.
+          return run.call(limiter, call, typeof runs === "function" ? begun : runs, options);
+        }),
+      ),
+    for: (dimensions) => {
+      const made = bind.call(limiter, dimensions);
+      return measured(made, hooks, mergeDimensions(bound, dimensions, "dimensions"));
+    },
+    ...(consumeFor === undefined ? {} : { consumeFor: deciding("consume", consumeFor) }),
+    ...(reserveFor === undefined ? {} : { reserveFor: deciding("reserve", reserveFor) }),
+    ...(begin === undefined ? {} : { begin: beginning }),
+  };
+  return Object.assign(limiter, methods);
+}
+
+/** Takes the time of some work until it says that it is decided, at the latest until it ends. */
+async function timed<Answer>(
+  hooks: TelemetryHooks,
+  operation: Operation,
+  options: WaitOptions | undefined,
+  work: (decided: () => void) => Promise<Answer>,
+): Promise<Answer> {
+  // A wait is as long as the limits say: that is no time of a decision.
+  let isOver = (options?.maxWaitMs ?? 0) > 0;
+  const startedMs = performance.now();
+  const end = (error: unknown) => {
+    if (isOver) return;
+    isOver = true;
+    tell("telemetry", () => hooks.took(operation, (performance.now() - startedMs) / 1_000, error));
+  };
+  try {
+    const answer = await work(() => end(null));
+    end(null);
+    return answer;
+  } catch (error) {
+    end(error);
+    throw error;
+  }
+}
+
+/** A call with the dimensions that are bound. One that cannot be read is the limiter's to refuse. */
+function wholeOf(bound: Dimensions, call: Call): Call {
+  try {
+    return mergeDimensions(bound, call, "call");
+  } catch {
+    return bound as Call;
+  }
+}
