@@ -36,6 +36,7 @@ import {
 } from "./limiter/grant.ts";
 import { checkReserveOptions, type Hold, type ReserveOptions } from "./limiter/hold.ts";
 import { measured } from "./limiter/measured.ts";
+import { checkBucket } from "./limiter/named.ts";
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
@@ -217,6 +218,7 @@ class RemoteLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     options: ChangeOptions = {},
   ): Promise<Reset | null> {
+    checkBucket("reset", bucket);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const more = { ...(reason === null ? {} : { reason }) };
@@ -231,6 +233,7 @@ class RemoteLimiter implements Limiter {
     grant: Grant,
     options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
+    checkBucket("grant", bucket);
     checkGrant(grant);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
@@ -247,6 +250,7 @@ class RemoteLimiter implements Limiter {
     id: string,
     options: ChangeOptions = {},
   ): Promise<Revoked | null> {
+    checkBucket("revoke", bucket);
     checkGrantId("id", id);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);

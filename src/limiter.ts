@@ -32,7 +32,7 @@ import {
   decisionOf,
   emptyUsageOf,
 } from "./kernel/decision.ts";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { allotmentsOf, definePolicy, type Limit, type Policy, type PolicyOf } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import type { Bound, BucketOf, CallOf, DimensionsOf, OnlyOf, OwnOf, QuotasOf, TypesOf } from "./kernel/typed.ts";
@@ -72,6 +72,7 @@ import {
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { measured } from "./limiter/measured.ts";
+import { checkBucket, limitNamed } from "./limiter/named.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
 import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
@@ -155,7 +156,8 @@ export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | P
   /**
    * Says the quota of a bucket of a limit with `quota: { from: call }`, such as a customer's from a database. Asked once for
    * each bucket: an answer is remembered for 60 s, at most 10,000 of them. One that does not come within a second, or is no
-   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`.
+   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`. Refused where no
+   * limit takes its quota from here.
    */
   readonly quotas?: QuotaResolver;
   /** What measures the limiter, such as `otel()` of `tollgate/otel`. Default: nothing does. */
@@ -378,6 +380,7 @@ export function createLimiter<const Source extends Policy | PolicyInput>(
   checkOptions(options);
   const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, telemetry } = options;
   const policy = definePolicy(options.policy as Policy | PolicyInput);
+  checkResolver(options.quotas, policy);
   store.checkPolicy?.(policy);
   const hooks = telemetry?.observe(policy) ?? null;
   const onDecision = decisionListener(hooks, options.onDecision);
@@ -662,6 +665,7 @@ class StoreLimiter implements Limiter {
     bucket: BucketDimensions & { readonly limit: string },
     options: ChangeOptions = {},
   ): Promise<Reset | null> {
+    checkBucket("reset", bucket);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
     const [reply] = (await this.#touch([found], { type: "reset" }, options)) as [StoreReply];
@@ -676,6 +680,7 @@ class StoreLimiter implements Limiter {
     grant: Grant,
     options: ChangeOptions = {},
   ): Promise<BucketUsage | null> {
+    checkBucket("grant", bucket);
     checkGrant(grant);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -694,6 +699,7 @@ class StoreLimiter implements Limiter {
     id: string,
     options: ChangeOptions = {},
   ): Promise<Revoked | null> {
+    checkBucket("revoke", bucket);
     checkGrantId("id", id);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -834,11 +840,7 @@ class StoreLimiter implements Limiter {
     const { policy, prefix, quotas } = this.#shared;
     const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
     checkDimensions(whole, policy.bucketWords);
-    const limit = policy.limits.find((each) => each.name === name);
-    if (limit === undefined) {
-      const expected = `one of the policy's limits: ${policy.limits.map((each) => each.name).join(", ")}`;
-      throw new MisuseError("unknown-limit", { path: "limit", expected, got: formatGot(name) });
-    }
+    const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
     const grouped = withGroup(policy, whole);
@@ -923,7 +925,6 @@ const OPTIONS = [
 
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
   checkOptionKeys(options, OPTIONS);
-  checkResolver(options.quotas);
   checkTelemetry(options.telemetry);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {

@@ -3,6 +3,7 @@
 
 import { type Fault, formatGot, invalidOption, MisuseError } from "./errors.ts";
 import type { Allotment, Limit, Policy } from "./policy.ts";
+import { typoHint } from "./spelling.ts";
 
 /** A quota as a caller claims it: a whole number from 0 to 2^53 - 1, or `unlimited`. */
 export type ClaimedQuota = number | "unlimited";
@@ -74,7 +75,12 @@ export function checkClaims({ limits }: Policy, quotas: ClaimedQuotas): void {
         known.length === 0
           ? "no quotas: no limit of the policy has quota: { from: call }"
           : `limits with quota: { from: call }: ${known.join(", ")}`;
-      throw invalidOption("quotas", expected, name);
+      throw new MisuseError("invalid-option", {
+        path: "quotas",
+        expected,
+        got: formatGot(name),
+        ...typoHint(name, known),
+      });
     }
     const fault = claimFault(`quotas.${name}`, claim);
     if (fault !== null) throw new MisuseError("invalid-option", fault);
