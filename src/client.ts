@@ -36,6 +36,7 @@ import {
 } from "./limiter/grant.ts";
 import { checkReserveOptions, type Hold, type ReserveOptions } from "./limiter/hold.ts";
 import { measured } from "./limiter/measured.ts";
+import { checkBucket } from "./limiter/named.ts";
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
 import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
@@ -212,6 +213,7 @@ class RemoteLimiter implements Limiter {
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: ChangeOptions = {}): Promise<Reset> {
+    checkBucket("reset", bucket);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
     const more = { ...(reason === null ? {} : { reason }) };
@@ -225,6 +227,7 @@ class RemoteLimiter implements Limiter {
     grant: Grant,
     options: ChangeOptions = {},
   ): Promise<BucketUsage> {
+    checkBucket("grant", bucket);
     checkGrant(grant);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);
@@ -241,6 +244,7 @@ class RemoteLimiter implements Limiter {
     id: string,
     options: ChangeOptions = {},
   ): Promise<Revoked> {
+    checkBucket("revoke", bucket);
     checkGrantId("id", id);
     refuseQuotas(options);
     const reason = checkChangeOptions(options);

@@ -32,7 +32,7 @@ import {
   decisionOf,
   emptyUsageOf,
 } from "./kernel/decision.ts";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "./kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
 import { allotmentsOf, type CompiledPolicy, compiledPolicy, type Limit, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import type {
@@ -85,6 +85,7 @@ import {
 } from "./limiter/hold.ts";
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { measured } from "./limiter/measured.ts";
+import { checkBucket, limitNamed } from "./limiter/named.ts";
 import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
 import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
@@ -168,7 +169,8 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
   /**
    * Says the quota of a bucket of a limit with `quota: { from: call }`, such as a customer's from a database. Asked once for
    * each bucket: an answer is remembered for 60 s, at most 10,000 of them. One that does not come within a second, or is no
-   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`.
+   * quota, leaves the last one in place, else the policy's `default`, and `onEvent` gets `quota.unresolved`. Refused where no
+   * limit takes its quota from here.
    */
   readonly quotas?: Resolver<Source>;
   /** What measures the limiter, such as `otel()` of `tollgate/otel`. Default: nothing does. */
@@ -413,6 +415,7 @@ export function createLimiter<const Source extends Policy | WrittenPolicy>(
   checkOptions(plain);
   const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, telemetry } = plain;
   const policy = compiledPolicy(plain.policy);
+  checkResolver(plain.quotas, policy);
   store.checkPolicy?.(policy);
   const hooks = telemetry?.observe(policy) ?? null;
   const onDecision = decisionListener(hooks, plain.onDecision);
@@ -693,6 +696,7 @@ class StoreLimiter implements Limiter {
   }
 
   async reset(bucket: BucketDimensions & { readonly limit: string }, options: ChangeOptions = {}): Promise<Reset> {
+    checkBucket("reset", bucket);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
     const [reply] = (await this.#touch([found], { type: "reset" }, options)) as [StoreReply];
@@ -707,6 +711,7 @@ class StoreLimiter implements Limiter {
     grant: Grant,
     options: ChangeOptions = {},
   ): Promise<BucketUsage> {
+    checkBucket("grant", bucket);
     checkGrant(grant);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -725,6 +730,7 @@ class StoreLimiter implements Limiter {
     id: string,
     options: ChangeOptions = {},
   ): Promise<Revoked> {
+    checkBucket("revoke", bucket);
     checkGrantId("id", id);
     const reason = checkChangeOptions(options);
     const found = await this.#bucket(bucket, options);
@@ -865,11 +871,7 @@ class StoreLimiter implements Limiter {
     const { policy, prefix, quotas } = this.#shared;
     const { limit: name, ...whole } = mergeDimensions(this.#bound, bucket, "bucket");
     checkDimensions(whole, policy.bucketWords);
-    const limit = policy.limits.find((each) => each.name === name);
-    if (limit === undefined) {
-      const expected = `one of the policy's limits: ${policy.limits.map((each) => each.name).join(", ")}`;
-      throw new MisuseError("unknown-limit", { path: "limit", expected, got: formatGot(name) });
-    }
+    const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
     const grouped = withGroup(policy, whole);
@@ -954,7 +956,6 @@ const OPTIONS = [
 
 function checkOptions(options: Omit<LimiterOptions, "policy">): void {
   checkOptionKeys(options, OPTIONS);
-  checkResolver(options.quotas);
   checkTelemetry(options.telemetry);
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {

@@ -43,7 +43,13 @@ const POLICY: PolicyInput = {
   tools: { model: { cost: { tokens: 10 } } },
   limits: [
     { name: "calls", per: ["session"], quota: 3 },
-    { name: "tokens", per: ["session"], when: { tool: ["model"] }, unit: "tokens", quota: 1_000 },
+    {
+      name: "tokens",
+      per: ["session"],
+      when: { tool: ["model"] },
+      unit: "tokens",
+      quota: { from: "call", default: 1_000, max: 1_000 },
+    },
     { name: "watched", per: ["session"], mode: "shadow", quota: 1 },
   ],
 };

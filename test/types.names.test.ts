@@ -122,7 +122,7 @@ it("takes quotas for the limits alone that ask for them", async () => {
   const peeked = await resolved.peek(call);
   assert.equal(peeked.verdicts.find(({ limit }) => limit === "monthly")?.quota, 7);
   // @ts-expect-error no limit asks for quotas
-  createLimiter({ policy: smaller, store: memoryStore(), quotas: () => 7 });
+  assert.throws(() => createLimiter({ policy: smaller, store: memoryStore(), quotas: () => 7 }));
 });
 
 it("knows the units of what is used", async () => {

@@ -193,6 +193,9 @@ function withPlace(error: unknown, place: string): unknown {
   if (!MisuseError.isInstance(error) || error.code !== "missing-dimension") return error;
   return new MisuseError(
     error.code,
-    error.faults.map((fault) => ({ ...fault, expected: `${fault.expected}; say it in ${place}` })),
+    error.faults.map(({ hint: _inCode, ...fault }) => ({
+      ...fault,
+      expected: `${fault.expected}; say it in ${place}`,
+    })),
   );
 }

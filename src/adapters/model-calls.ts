@@ -112,13 +112,13 @@ function book(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["cost
   const { input, output } = counts;
   const { fault } = counts;
   if (input === undefined && output === undefined && (counts.total === undefined || costOf !== undefined)) {
-    if (fault !== undefined) addUsage({}, { partial: true, fault });
+    if (fault !== undefined) addUsage({}, { atLeast: true, fault });
     return;
   }
   if (costOf === undefined) {
     const tokens = Math.max(counts.total ?? 0, (input ?? 0) + (output ?? 0));
     const isWhole = counts.total !== undefined || (input !== undefined && output !== undefined);
-    addUsage({ tokens }, { partial: !isWhole || fault !== undefined, fault, skipUnknown: true });
+    addUsage({ tokens }, { atLeast: !isWhole || fault !== undefined, fault, skipUnknown: true });
     return;
   }
   let cost: Cost;
@@ -128,11 +128,11 @@ function book(addUsage: AddUsage, reported: Reported, costOf: ModelOptions["cost
     unusable(addUsage, "a costOf that returns units", error);
     return;
   }
-  addUsage(cost, { partial: input === undefined || output === undefined || fault !== undefined, fault });
+  addUsage(cost, { atLeast: input === undefined || output === undefined || fault !== undefined, fault });
 }
 
 function unusable(addUsage: AddUsage, expected: string, error: unknown): void {
-  addUsage({}, { partial: true, fault: { expected, got: formatGot(error) } });
+  addUsage({}, { atLeast: true, fault: { expected, got: formatGot(error) } });
 }
 
 /** The counts that are of use. */

@@ -49,7 +49,7 @@ function withFile(command: Command): Command {
 function printNew({ file, audit, scope, tenant, name, json }: CreateOptions): void {
   for (const each of scope) if (!isScope(each)) throw wrongScope(each);
   const made = createKey(file, { scopes: scope.filter(isScope), tenants: tenant, name });
-  cliAudit(audit)({ act: "key-create", actor: cliActor(), keyId: null, target: made.id });
+  cliAudit(audit)({ act: "key-create", actor: cliActor(), keyId: null, reason: null, target: made.id });
   console.log(json ? JSON.stringify(made) : made.key);
 }
 
@@ -71,7 +71,9 @@ function list({ file, json }: KeysOptions): void {
 
 function revoke(id: string, { file, audit }: KeysOptions): void {
   const write = cliAudit(audit);
-  auditedNow(write, { act: "key-revoke", actor: cliActor(), keyId: null, target: id }, () => revokeKey(file, id));
+  auditedNow(write, { act: "key-revoke", actor: cliActor(), keyId: null, reason: null, target: id }, () =>
+    revokeKey(file, id),
+  );
 }
 
 function wrongScope(scope: string): MisuseError {

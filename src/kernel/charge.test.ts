@@ -227,7 +227,10 @@ describe("resolveCharges", () => {
 
   it("refuses calls that lack what a limit is per", () => {
     const error = refuses({ tool: "book", session: "s1" }, "missing-dimension", "turn", "nothing");
-    assert.match(error.message, /because the limit per-turn is per session, turn, tool, got nothing$/);
+    assert.match(
+      error.message,
+      /because the limit per-turn is per session, turn, tool, got nothing\. Say it with each call .*turn/,
+    );
     refuses({ tool: "book", turn: "t1" }, "missing-dimension", "session", "nothing");
     refuses({ ...BOOK, turn: null }, "missing-dimension", "turn", "nothing");
     refuses({}, "missing-dimension", "tool", "nothing");

@@ -232,6 +232,7 @@ export function missingDimension(limit: Limit, dimension: Dimension): MisuseErro
     path: dimension,
     expected: `a string that is not empty, or a safe integer, because the limit ${limit.name} is per ${limit.per.join(", ")}`,
     got: "nothing",
+    hint: `Say it with each call (limiter.for({ ${dimension}: … }) binds it), or let the limit leave out such calls: "onMissing: skip".`,
   });
 }
 

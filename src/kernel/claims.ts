@@ -2,7 +2,8 @@
 // which limits take one, and how high it may be.
 
 import { type Fault, formatGot, invalidOption, MisuseError } from "./errors.ts";
-import type { Allotment, Limit, CompiledPolicy } from "./policy.ts";
+import type { Allotment, CompiledPolicy, Limit } from "./policy.ts";
+import { typoHint } from "./spelling.ts";
 
 /** A quota as a caller claims it: a whole number from 0 to 2^53 - 1, or `unlimited`. */
 export type ClaimedQuota = number | "unlimited";
@@ -74,7 +75,12 @@ export function checkClaims({ limits }: CompiledPolicy, quotas: ClaimedQuotas): 
         known.length === 0
           ? "no quotas: no limit of the policy has quota: { from: call }"
           : `limits with quota: { from: call }: ${known.join(", ")}`;
-      throw invalidOption("quotas", expected, name);
+      throw new MisuseError("invalid-option", {
+        path: "quotas",
+        expected,
+        got: formatGot(name),
+        ...typoHint(name, known),
+      });
     }
     const fault = claimFault(`quotas.${name}`, claim);
     if (fault !== null) throw new MisuseError("invalid-option", fault);

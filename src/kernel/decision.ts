@@ -73,14 +73,18 @@ interface Decided<Limit extends string> {
 /** The answer for a call that may be made. */
 export interface Allowed<Limit extends string = string> extends Decided<Limit> {
   readonly allowed: true;
+  /** A text for the model is in denials alone. */
   readonly message: null;
+  /** A text for people is in denials alone. */
   readonly detail: null;
   /**
    * What to tell the model when little is left, or when a limit that only warns was exceeded: at most 300 characters, made
    * from the policy and numbers alone. `null`: nothing.
    */
   readonly notice: string | null;
+  /** No limit denied the call. */
   readonly deniedBy: null;
+  /** There is nothing to wait for. */
   readonly retryAfterMs: null;
 }
 
@@ -94,6 +98,7 @@ export interface Denied<Limit extends string = string> extends Decided<Limit> {
    * made from the policy and numbers alone.
    */
   readonly detail: string;
+  /** Notices are in allowed decisions alone. */
   readonly notice: null;
   /** The name of the limit that binds: of those that deny, the one that keeps the call waiting longest. */
   readonly deniedBy: Limit;
@@ -119,7 +124,7 @@ export interface Usage<Limit extends string = string> {
   readonly capacity: number | null;
   /** Units on top of the quota, until grants end: `remaining` is what is left of both. */
   readonly granted: number;
-  /** Units that are not free. */
+  /** Units that are not free: what was spent, and what calls under way hold. */
   readonly used: number;
   /** Units left, from 0 to the capacity and what was granted; `null`: unlimited. */
   readonly remaining: number | null;

@@ -146,6 +146,11 @@ describe("keys of other tools", () => {
       "Name the dimension that has these values: quotas: { tool: { search: 5 } }.",
     );
     assert.equal(ofLimit({ quota: { search: 5 } }, "quota"), 'Quotas by tool are "quotas: { tool: { search: 5 } }".');
+    assert.match(
+      ofLimit({ quota: { from: "db", default: 5 } }, "quota") ?? "",
+      /^Write "from: call": the option quotas/,
+    );
+    assert.match(ofLimit({ quota: { from: "call", default: 5 } }, "quota") ?? "", /^Say all three, such as "quota: /);
     assert.equal(ofLimit({ algorithm: "streak" }, "of"), 'Add "of: errors" or "of: results".');
     assert.match(ofLimit({ per: "minute" }, "per") ?? "", /^Say whose quota it is: .* with "window: 1m"\.$/);
   });

@@ -215,12 +215,19 @@ function choiceHint({ key, value, choices }: Place): string | null {
   return `It is called "${foreign}" here: write ${key}: ${foreign}${needed === undefined ? "" : `, with ${needed}`}.`;
 }
 
+function objectHint(quota: Readonly<Record<string, unknown>>): string {
+  if (!("from" in quota)) return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
+  if (quota.from !== "call")
+    return 'Write "from: call": the option quotas of createLimiter is asked then, and can ask your database.';
+  return 'Say all three, such as "quota: { from: call, default: 1000, max: 1M }".';
+}
+
 function amountHint(place: Place): string | null {
   const { value, limit } = place;
   if (value === undefined) return "Add one, such as quota: 50.";
   if (value === null) return "Write a number.";
   if (typeof value === "number") return numberHint(value, limit);
-  if (isObject(value)) return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
+  if (isObject(value)) return objectHint(value);
   if (typeof value !== "string") return null;
   const money = moneyFrom(value);
   if (money !== null) return moneyHint(place, money);

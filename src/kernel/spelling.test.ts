@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { closest, editDistance, isPluralOf, isTypoOf } from "./spelling.ts";
+import { closest, editDistance, isPluralOf, isTypoOf, typoHint } from "./spelling.ts";
 
 describe("editDistance", () => {
   it("counts inserted, deleted, replaced and swapped letters, up to a bound", () => {
@@ -101,5 +101,12 @@ describe("isPluralOf", () => {
   it("sees that only an s is added", () => {
     assert.equal(isPluralOf("token", "tokens") && isPluralOf("tokens", "token"), true);
     assert.equal(isPluralOf("token", "token") || isPluralOf("token", "tokenss"), false);
+  });
+});
+
+describe("typoHint", () => {
+  it("is there where a name is probably a typo", () => {
+    assert.deepEqual(typoHint("monthy", ["daily", "monthly"]), { hint: 'Did you mean "monthly"?' });
+    for (const name of ["weekly", "monthly", 5, undefined, null]) assert.deepEqual(typoHint(name, ["monthly"]), {});
   });
 });

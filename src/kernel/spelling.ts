@@ -50,6 +50,12 @@ export function closest(word: string, candidates: Iterable<string>): string | nu
   return found;
 }
 
+/** The hint of a fault, where a name is probably a typo of another. */
+export function typoHint(name: unknown, names: Iterable<string>): { readonly hint?: string } {
+  const meant = typeof name === "string" ? closest(name, names) : null;
+  return meant === null ? {} : { hint: `Did you mean "${meant}"?` };
+}
+
 /** A name without what people write differently: case, hyphens, underscores. */
 export function plainOf(name: string): string {
   return name.toLowerCase().replace(/[\s_-]/g, "");

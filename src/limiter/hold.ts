@@ -37,7 +37,7 @@ export interface Hold<Unit extends string = string, Limit extends string = strin
    * @throws MisuseError `invalid-cost`, `unknown-unit`, `already-settled` (with other numbers), `limiter-closed`
    * @throws StoreError when the store failed; settling once more is safe
    */
-  settle(actual?: Cost<Unit>, options?: CallOptions): Promise<Settlement<Limit>>;
+  settle(usage?: Cost<Unit>, options?: CallOptions): Promise<Settlement<Limit>>;
 
   /**
    * Frees all units.
@@ -60,7 +60,7 @@ export interface Hold<Unit extends string = string, Limit extends string = strin
 export interface Settlement<Limit extends string = string> {
   /**
    * `late`: the hold had expired; where it was charged then, only what went beyond that was booked. `unknown-hold`: there was no
-   * such hold, or it ended ten minutes ago or longer; all of the actual was booked.
+   * such hold, or it ended ten minutes ago or longer; all of the usage was booked.
    */
   readonly status: "settled" | "late" | "unknown-hold";
   /** Whether this repeats an earlier answer. */
@@ -169,7 +169,8 @@ export async function settle(
 
 function settledOtherwise(id: string, actual: Cost): MisuseError {
   const expected = `what the hold ${id} was settled with before`;
-  return new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual) });
+  const hint = "A hold ends once. This one was settled with other numbers, or released: that stays.";
+  return new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual), hint });
 }
 
 function settledBefore(id: string): MisuseError {

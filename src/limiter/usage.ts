@@ -8,13 +8,13 @@ import { type Fault, formatGot } from "../kernel/errors.ts";
 /** What is said beside a usage. */
 export interface AddUsageOptions {
   /**
-   * Whether more was used than `usage` says, and it is unknown how much. Every unit that is held then takes at least what
-   * was held. Default `false`.
+   * Whether the figures are a lower bound: more was used, and it is unknown how much. Every unit that is held then takes at
+   * least what was held. For a stream that breaks off, say. Default `false`: the figures are what was used since the last ones.
    */
-  readonly partial?: boolean | undefined;
+  readonly atLeast?: boolean | undefined;
   /** Whether units that no limit of the policy counts are skipped without an event. Default `false`. */
   readonly skipUnknown?: boolean | undefined;
-  /** Why the usage is partial, for the event `usage.unusable`: what was expected and what was found. */
+  /** Why the figures are a lower bound, for the event `usage.unusable`: what was expected and what was found. */
   readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
 }
 
@@ -86,8 +86,8 @@ export class UsageSum {
     return this.soFar();
   }
 
-  #add(usage: Cost, { partial = false, skipUnknown = false, fault }: AddUsageOptions): void {
-    if (partial) this.#holdAll();
+  #add(usage: Cost, { atLeast = false, skipUnknown = false, fault }: AddUsageOptions): void {
+    if (atLeast) this.#holdAll();
     if (fault !== undefined) this.#unusable(null, fault);
     const whole = costFault(usage);
     if (whole !== null) {

@@ -13,7 +13,8 @@ export interface Act {
   readonly keyId: string | null;
   readonly limit?: string;
   readonly dimensions?: Readonly<Record<string, unknown>>;
-  readonly reason?: string | null;
+  /** Why, as the administrator said it; `null` where nothing was said. */
+  readonly reason: string | null;
   /** Beyond that, by act. */
   readonly units?: number;
   readonly durationMs?: number;

@@ -141,9 +141,9 @@ for (const [name, make] of Object.entries(sides)) {
 
     it("charges at least the estimate where only a part is known, without an event", async () => {
       const { limiter, events, used } = await make();
-      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 30 }, { partial: true }));
+      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 30 }, { atLeast: true }));
       assert.equal((await used()).tokens, 400);
-      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 500 }, { partial: true }));
+      await limiter.run(CALL, ({ addUsage }) => addUsage({ tokens: 500 }, { atLeast: true }));
       assert.equal((await used()).tokens, 900);
       assert.deepEqual(events, []);
     });

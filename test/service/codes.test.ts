@@ -88,7 +88,7 @@ describe("the detail of a problem", () => {
     ["/v1/peek", { call: CALL, maxWaitMs: 5 }, /^body: expected only call, quotas, got "maxWaitMs"$/],
     ["/v1/reserve", { call: CALL, lease: 5 }, /^body: expected only call, quotas, leaseMs, maxWaitMs, got "lease"$/],
     ["/v1/consume", { call: { session: "s" } }, /^call.tool: expected a text that is not empty, or a whole .*nothing$/],
-    ["/v1/consume", { call: { tool: "x" } }, /^call.session: expected .*, got nothing$/],
+    ["/v1/consume", { call: { tool: "x" } }, /^call.session: expected .*, got nothing\. Say it with each call/],
     ["/v1/consume", { call: { ...CALL, cost: { tokns: 1 } } }, /^call.cost: expected .*tokens.*, got "tokns"$/],
     ["/v1/consume", { call: { ...CALL, cost: 5 } }, /^call.cost: expected an object of whole numbers by unit, got 5$/],
     [

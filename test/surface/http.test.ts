@@ -2,14 +2,11 @@
 // and its answer, and every problem with its status. What changes there is a change for somebody's program.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
-
-const FILE = new URL("http.snapshot.txt", import.meta.url);
-const UPDATE = "TOLLGATE_UPDATE_SURFACE=1 npm test -- test/surface/http.test.ts";
+import { assertAgreed } from "./snapshot.ts";
 
 interface Schema {
   readonly $ref?: string;
@@ -65,8 +62,8 @@ function contentOf({ content = {} }: Content): string {
     .join(" | ");
 }
 
-function surface(): string {
-  const routes = ROUTES.map(({ method, path, scope }) => {
+function sections(): Record<string, readonly string[]> {
+  const routes = ROUTES.flatMap(({ method, path, scope }) => {
     const operation = operationOf(method, path);
     const { operationId, parameters = [], requestBody, responses } = operation;
     const answers = Object.entries(responses).map(([status, answer]) => `  ${status}: ${contentOf(answer)}`.trimEnd());
@@ -75,31 +72,16 @@ function surface(): string {
       ...parameters.map(({ name, in: place }) => `  ${place}: ${name}`),
       ...(requestBody === undefined ? [] : [`  body: ${contentOf(requestBody)}`]),
       ...answers,
-    ].join("\n");
+    ];
   });
   const schemas = Object.entries(document.components.schemas).map(([name, schema]) => `${name}: ${keysOf(schema)}`);
   const problems = Object.entries(PROBLEMS).map(([code, [status]]) => `${status} ${code}`);
-  return [
-    `# Generated. To change it on purpose: ${UPDATE}`,
-    "",
-    "## Routes",
-    ...routes,
-    "",
-    "## Schemas",
-    ...schemas.toSorted(),
-    "",
-    "## Problems",
-    ...problems.toSorted(),
-    "",
-  ].join("\n");
+  return { Routes: routes, Schemas: schemas.toSorted(), Problems: problems.toSorted() };
 }
 
 describe("the HTTP surface", () => {
   it("is the one that was agreed on", () => {
-    const now = surface();
-    if (process.env.TOLLGATE_UPDATE_SURFACE === "1") writeFileSync(FILE, now);
-    const agreed = readFileSync(FILE, "utf8");
-    assert.equal(now, agreed, `the HTTP surface has changed; if that is on purpose, run ${UPDATE} and review the diff`);
+    assertAgreed("http", sections());
   });
 
   it("leaves answers open and closes requests", () => {

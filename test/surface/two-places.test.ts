@@ -1,0 +1,49 @@
+// What is said in two places is the same in both: numbers, and what a policy asks of calls.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { createLimiter, loadPolicy } from "tollgate";
+import { draft11Headers } from "tollgate/adapters/fetch";
+import { memoryStore } from "tollgate/stores/memory";
+import { ROOT } from "../sources.ts";
+import { temporaryFolder } from "../temporary.ts";
+
+const CALL = { tool: "search", session: "s1" };
+
+describe("what is left of a token bucket", () => {
+  it("is never more than its capacity, in a verdict, in usage and in headers", async () => {
+    const limiter = createLimiter({
+      policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 5, window: "1m", burst: 10 }] },
+      store: memoryStore(),
+    });
+    const decision = await limiter.consume(CALL);
+    const [verdict] = decision.verdicts;
+    assert.deepEqual([verdict?.quota, verdict?.capacity, verdict?.remaining], [5, 10, 9]);
+    const [usage] = await limiter.usage({ session: "s1" });
+    assert.deepEqual([usage?.quota, usage?.capacity, usage?.remaining], [5, 10, 9]);
+    const { "RateLimit-Policy": policy = "", RateLimit: left = "" } = draft11Headers(decision);
+    assert.deepEqual([/;q=(\d+)/.exec(policy)?.[1], /;r=(\d+)/.exec(left)?.[1]], ["10", "9"]);
+    await limiter.close();
+  });
+});
+
+describe("a dimension that only chooses a quota", () => {
+  it("is not asked of calls, and tollgate check does not say so", async () => {
+    const file = join(temporaryFolder(), "policy.yaml");
+    const override = "overrides: [{ when: { plan: pro }, quota: 50 }]";
+    writeFileSync(file, `version: 1\nlimits:\n  - { name: calls, per: [session], quota: 5, ${override} }\n`);
+    const limiter = createLimiter({ policy: loadPolicy(file), store: memoryStore() });
+    assert.equal((await limiter.consume(CALL)).verdicts[0]?.quota, 5);
+    assert.equal((await limiter.consume({ ...CALL, plan: "pro" })).verdicts[0]?.quota, 50);
+    await limiter.close();
+    const { status, stdout } = spawnSync(process.execPath, [`${ROOT}bin/tollgate.js`, "check", file], {
+      encoding: "utf8",
+    });
+    assert.equal(status, 0);
+    assert.match(stdout, /Dimensions of this policy's own: plan/);
+    assert.doesNotMatch(stdout, /have to say/);
+  });
+});
