@@ -50,7 +50,9 @@ import {
   checkChangeOptions,
   checkGrant,
   checkGrantable,
+  checkGranted,
   checkGrantId,
+  checkReached,
   checkRevocable,
   type Grant,
   type Reset,
@@ -126,7 +128,7 @@ export {
   type TelemetryHooks,
   withTelemetry,
 } from "./limiter/telemetry.ts";
-export { checkMaxWait, LONGEST_WAIT_MS, type WaitOptions } from "./limiter/wait.ts";
+export { checkMaxWait, type WaitOptions } from "./limiter/wait.ts";
 
 /** How a limiter is made. */
 export interface LimiterOptions<Source extends Policy | PolicyInput = Policy | PolicyInput> {
@@ -281,7 +283,7 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
 
   /**
    * Empties one bucket, named by its limit and all of that limit's dimensions: also what is held and granted in it. Returns
-   * how it stood before, and how it stands after. `null` when the limit does not apply to them (an `unlimited` quota).
+   * how it stood before, and how it stands after. Refused for dimensions that the limit does not apply to.
    *
    * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`, `limiter-closed`
    */
@@ -291,10 +293,12 @@ export interface Limiter<Source extends Policy | PolicyInput = Policy> {
   ): Promise<Reset | null>;
 
   /**
-   * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same id
-   * twice is one grant. A token bucket is filled by the units, at most to the brim. Returns how the bucket stands then.
+   * Adds units to the quota of one bucket, named as for `reset`, until the grant or the bucket's window ends. The same grant
+   * sent again while it is there is one grant; any other use of its id is refused, until ten minutes after its end. A token
+   * bucket is filled by the units, at most to the brim. A quota of 0 forbids calls, and is refused. Returns how the bucket
+   * stands then.
    *
-   * @throws MisuseError as `reset`, and `invalid-option`
+   * @throws MisuseError as `reset`, and `grant-exists`
    */
   grant<Own extends OwnOf<Source>>(
     bucket: BucketOf<Source, Own> & { readonly limit: string },
@@ -684,6 +688,7 @@ class StoreLimiter implements Limiter {
     const { id, units, durationMs: leaseMs } = grant;
     const event = { type: "grant", id, units, leaseMs } as const;
     const [reply] = (await this.#touch([found], event, options)) as [StoreReply];
+    checkGranted(reply, grant);
     const after = bucketUsageOf(found, reply);
     tellEvent(this.#shared, { type: "bucket.granted", grant, after, reason });
     return after;
@@ -838,7 +843,9 @@ class StoreLimiter implements Limiter {
     const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
-    const [found] = await quotas.of([bucketOf(policy, prefix, limit, withGroup(policy, whole))], options.quotas);
+    const grouped = withGroup(policy, whole);
+    checkReached(policy, limit, grouped);
+    const [found] = await quotas.of([bucketOf(policy, prefix, limit, grouped)], options.quotas);
     return found as Bucket;
   }
 

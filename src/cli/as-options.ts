@@ -40,9 +40,16 @@ export function asOptions({ code, faults }: MisuseError, own: Readonly<Record<st
     faults.map((fault): Fault => {
       if (fault.at !== undefined || code === "invalid-policy") return fault;
       const { path } = fault;
+      if (code === "missing-dimension") return missingOption(fault);
       return { ...fault, path: own[path] ?? (isDimension ? dimensionOption(path) : optionOf(path)) };
     }),
   );
+}
+
+/** A dimension that the command line lacks: what to add. */
+function missingOption({ path, expected, got }: Fault): Fault {
+  const option = dimensionOption(path);
+  return { path: option, expected, got, hint: `Add ${GIVEN.has(path) ? `${option} VALUE` : option}.` };
 }
 
 /** The option that says a dimension. */

@@ -32,7 +32,8 @@ export function checkCommand(): Command {
 
 function check(named: string | undefined, { policy, strict = false, json = false }: CheckOptions): void {
   const file = named ?? policy ?? LOCAL_POLICY;
-  const text = readInput(file);
+  const isDefault = named === undefined && policy === undefined;
+  const text = readInput(file, undefined, isDefault ? ". Name a policy: tollgate check FILE" : "");
   try {
     if (isTestFile(text, file)) {
       const tests = readTests([file]).reduce((sum, each) => sum + each.tests.length, 0);

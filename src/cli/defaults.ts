@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, Option } from "commander";
 import { invalidOption } from "../kernel/errors.ts";
+import { setByFile } from "./environment.ts";
 import { readInput } from "./files.ts";
 import { type StoreNeed, storeUrls } from "./store-url.ts";
 
@@ -57,7 +58,7 @@ export function withStoreFile(command: Command, variable?: string): Command {
       const ranks = [undefined, "default", "env", "cli"];
       const [ofFile, ofUrl] = ["storeFile", "store"].map((name) => ranks.indexOf(action.getOptionValueSource(name)));
       if (ofFile === ofUrl) throw invalidOption("--store and --store-file", "one of them", "both");
-      if (Number(ofFile) > Number(ofUrl)) action.setOptionValue("store", urlIn(file));
+      if (Number(ofFile) > Number(ofUrl)) setByFile(action, "store", urlIn(file), file);
     });
 }
 

@@ -12,10 +12,15 @@ export const EXIT = { fine: 0, finding: 1, misuse: 2, store: 3, unforeseen: 70 }
 /** A file that the command was given cannot be used. */
 export class FileError extends Error {}
 
+/** A service refuses what it is asked: its key or its URL is not the right one. */
+export class RefusedError extends Error {}
+
 /** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): number {
   if (StoreError.isInstance(error)) return EXIT.store;
+  if (MisuseError.isInstance(error) && error.code === "grant-exists") return EXIT.finding;
   if (MisuseError.isInstance(error) || error instanceof FileError || error instanceof AddressError) return EXIT.misuse;
+  if (error instanceof RefusedError) return EXIT.misuse;
   if (!(error instanceof WorkerError)) return EXIT.unforeseen;
   const { kind } = error.fault;
   return kind === "misuse" ? EXIT.misuse : kind === "unforeseen" ? EXIT.unforeseen : EXIT.store;

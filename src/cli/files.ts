@@ -7,22 +7,29 @@ import { fileReasonOf, reasonOf } from "../kernel/reason.ts";
 import { FileError } from "./exit.ts";
 
 /** What cannot be done with a file, and why. */
-function fileError(act: "read" | "write", file: string, option: string | undefined, error: unknown): FileError {
+function fileError(
+  act: "read" | "write",
+  file: string,
+  option: string | undefined,
+  error: unknown,
+  advice = "",
+): FileError {
   const where = option === undefined ? "" : `${option}: `;
-  return new FileError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}`, { cause: error });
+  return new FileError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}${advice}`, { cause: error });
 }
 
 /**
  * A file's text.
  *
  * @param option which option names it
+ * @param advice what to do where it cannot be read, as a further sentence
  * @throws FileError
  */
-export function readInput(file: string, option?: string): string {
+export function readInput(file: string, option?: string, advice?: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw fileError("read", file, option, error);
+    throw fileError("read", file, option, error, advice);
   }
 }
 

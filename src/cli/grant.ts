@@ -3,7 +3,10 @@
 import { Command } from "commander";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
+import { isMoneyText, MONEY_UNIT, parseQuantity } from "../kernel/quantity.ts";
+import { parsePolicy } from "../policy-file.ts";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
+import { readInput } from "./files.ts";
 import { withBucketOptions } from "./input.ts";
 import { formatUsages } from "./usage.ts";
 
@@ -20,16 +23,21 @@ export function grantCommand(): Command {
     "add units to one bucket's quota, named by its limit and all of that limit's dimensions",
   );
   return withChangeOptions(withBucketOptions(command))
-    .requiredOption("--units <n>", "how many")
+    .requiredOption(
+      "--units <n>",
+      "how many: a whole number, or an amount such as 200k, or $5 of a limit of usd_micros",
+    )
     .requiredOption("--duration <duration>", "how long they are there, such as 1h")
-    .option("--id <id>", "names the grant: the same one twice is granted once; a fresh one unless given")
+    .option(
+      "--id <id>",
+      "names the grant: the same one, sent again while it is there, is granted once; a fresh id unless given",
+    )
     .action(grant);
 }
 
 async function grant(options: GrantOptions): Promise<void> {
   const { duration, reason, id = crypto.randomUUID(), json } = options;
-  if (!/^\d+$/.test(options.units)) throw invalidOption("--units", "a whole number from 1", options.units);
-  const units = Number(options.units);
+  const units = unitsIn(options);
   const durationMs = parseDuration(duration);
   if (durationMs === null) throw invalidOption("--duration", `a duration such as 30m or 1d, ${LONGEST}`, duration);
   const after = await changeBucket(options, { act: "grant", units, durationMs, grantId: id }, (limiter, bucket) =>
@@ -37,5 +45,24 @@ async function grant(options: GrantOptions): Promise<void> {
   );
   if (json) console.log(JSON.stringify(after));
   else if (after === null) console.log("The limit does not apply to these dimensions.");
-  else console.log(`Granted as ${id}. The bucket stands at:\n${formatUsages([after])}`);
+  else {
+    const isListed = after.grants.some((grant) => grant.id === id);
+    // Of a token bucket, or of a window that ends at this instant.
+    const whole = isListed ? "" : " It filled the bucket at once, at most to the brim: nothing of it is kept.";
+    console.log(`Granted as ${id}.${whole} The bucket stands at:\n${formatUsages([after])}`);
+  }
+}
+
+/** The units that are granted: money is for a limit that counts it. */
+function unitsIn({ units, url, policy, limit }: GrantOptions): number {
+  const amount = /^\d+$/.test(units) ? Number(units) : parseQuantity(units);
+  if (amount === null || !Number.isSafeInteger(amount)) {
+    throw invalidOption("--units", "a whole number from 1, or an amount such as 200k or $5", units);
+  }
+  if (!isMoneyText(units)) return amount;
+  if (url !== undefined)
+    throw invalidOption("--units", `${amount} for ${units}, where a service knows the unit`, units);
+  const found = parsePolicy(readInput(policy, "--policy"), policy).limits.find(({ name }) => name === limit);
+  if (found === undefined || found.unit === MONEY_UNIT) return amount;
+  throw invalidOption("--units", `an amount without $: the limit ${limit} counts ${found.unit}`, units);
 }

@@ -8,7 +8,9 @@ import type { Policy } from "../kernel/policy.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
+import { StoreError } from "../store.ts";
 import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { RefusedError } from "./exit.ts";
 import { readInput } from "./files.ts";
 import { openStore } from "./store-url.ts";
 
@@ -112,9 +114,17 @@ async function withServiceLimiter<Result>(
   });
   try {
     return await use(limiter, null);
+  } catch (error) {
+    throw refusedBy(error);
   } finally {
     await limiter.close();
   }
+}
+
+/** What a service answered to a wrong key, or at a path that it does not have, is not its trouble. */
+function refusedBy(error: unknown): unknown {
+  const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
+  return isRefused ? new RefusedError(error.message, { cause: error }) : error;
 }
 
 async function withStoreLimiter<Result>(

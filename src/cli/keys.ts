@@ -1,7 +1,9 @@
 // `tollgate keys`: makes, lists and revokes the API keys of `tollgate serve`. A key is shown once, when it is made.
 
 import { Command } from "commander";
-import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { closest } from "../kernel/spelling.ts";
+import { auditedNow } from "../service/audit.ts";
 import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
 import { asOptions } from "./as-options.ts";
 import { cliActor, cliAudit, withAuditOption } from "./audit.ts";
@@ -45,7 +47,7 @@ function withFile(command: Command): Command {
 }
 
 function printNew({ file, audit, scope, tenant, name, json }: CreateOptions): void {
-  for (const each of scope) if (!isScope(each)) throw invalidOption("--scope", SCOPES.join(", "), each);
+  for (const each of scope) if (!isScope(each)) throw wrongScope(each);
   const made = createKey(file, { scopes: scope.filter(isScope), tenants: tenant, name });
   cliAudit(audit)({ act: "key-create", actor: cliActor(), keyId: null, reason: null, target: made.id });
   console.log(json ? JSON.stringify(made) : made.key);
@@ -68,8 +70,21 @@ function list({ file, json }: KeysOptions): void {
 }
 
 function revoke(id: string, { file, audit }: KeysOptions): void {
-  cliAudit(audit)({ act: "key-revoke", actor: cliActor(), keyId: null, reason: null, target: id });
-  revokeKey(file, id);
+  const write = cliAudit(audit);
+  auditedNow(write, { act: "key-revoke", actor: cliActor(), keyId: null, reason: null, target: id }, () =>
+    revokeKey(file, id),
+  );
+}
+
+function wrongScope(scope: string): MisuseError {
+  const fault = { path: "--scope", expected: `one of ${SCOPES.join(", ")}`, got: formatGot(scope) };
+  const parts = scope.split(/[\s,]+/).filter((part) => part !== "");
+  if (parts.length > 1 && parts.every(isScope)) {
+    const hint = `Write ${parts.map((part) => `--scope ${part}`).join(" ")}.`;
+    return new MisuseError("invalid-option", { ...fault, hint });
+  }
+  const meant = closest(scope, SCOPES);
+  return new MisuseError("invalid-option", meant === null ? fault : { ...fault, hint: `Did you mean "${meant}"?` });
 }
 
 /** Does something with a key file, whose faults name the options here. */

@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
 import { doctorCommand } from "./doctor.ts";
+import { checkVariables, withSources } from "./environment.ts";
 import { EXIT, exitCodeOf, messageOf } from "./exit.ts";
 import { grantCommand } from "./grant.ts";
 import { keysCommand } from "./keys.ts";
@@ -60,10 +61,17 @@ function withSettings(command: Command, parent: Command): Command {
   return command;
 }
 
+/** The command that runs. */
+let running: Command | undefined;
+program.hook("preAction", (_, action) => {
+  running = action;
+  if (action.name() !== "worker") checkVariables(program);
+});
+
 /** Says what ended the command, and sets the exit code. */
 function report(error: unknown): void {
   process.exitCode = exitCodeOf(error);
-  console.error(messageOf(error));
+  console.error(withSources(messageOf(error), running));
 }
 
 process.on("uncaughtException", (error) => {

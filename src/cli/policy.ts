@@ -30,13 +30,16 @@ function upgrade(named: readonly string[], { write = false, check = false }: Upg
   const files = named.length === 0 ? [LOCAL_POLICY] : named;
   if (files.length > 1 && !write && !check)
     throw new FileError("Several files need --write or --check: only one new text can be printed.");
-  const isFine = files.map((file) => upgradeFile(file, { write, check })).every(Boolean);
+  const isFine = files.map((file) => upgradeFile(file, { write, check, isNamed: named.length > 0 })).every(Boolean);
   if (!isFine) process.exitCode = EXIT.finding;
 }
 
 /** Rewrites one file, and tells whether nothing is left to do about it. */
-function upgradeFile(file: string, { write, check }: Required<UpgradeOptions>): boolean {
-  const old = readInput(file);
+function upgradeFile(
+  file: string,
+  { write, check, isNamed }: Required<UpgradeOptions> & { readonly isNamed: boolean },
+): boolean {
+  const old = readInput(file, undefined, isNamed ? "" : ". Name a policy: tollgate policy upgrade FILE");
   const { text, changes, byHand } = upgradePolicy(old, file);
   const tell = check ? console.log : console.error;
   const list = (found: readonly PolicyChange[], mark: string) => {

@@ -5,7 +5,8 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { fileJournal } from "../journal.ts";
-import { invalidOption } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { closest } from "../kernel/spelling.ts";
 import type { FailoverOptions } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { watchPolicy } from "../policy-watch.ts";
@@ -214,11 +215,18 @@ function numbersOf(pairs: readonly string[]): { bounds: ServiceBounds; listening
   for (const pair of pairs) {
     const [, name = "", number = ""] = /^(\w+)=(\d+)$/.exec(pair) ?? [];
     const of = BOUND_NAMES.includes(name) ? bounds : LISTEN_NUMBERS.includes(name) ? listening : null;
-    if (of === null)
-      throw invalidOption("--set", `name=number of ${[...BOUND_NAMES, ...LISTEN_NUMBERS].join(", ")}`, pair);
+    if (of === null) throw wrongNumber(pair);
     of[name] = Number(number);
   }
   return { bounds, listening };
+}
+
+function wrongNumber(pair: string): MisuseError {
+  const names = [...BOUND_NAMES, ...LISTEN_NUMBERS];
+  const [name = ""] = pair.split("=");
+  const fault = { path: "--set", expected: `name=number of ${names.join(", ")}`, got: formatGot(pair) };
+  const meant = names.includes(name) ? null : closest(name, names);
+  return new MisuseError("invalid-option", meant === null ? fault : { ...fault, hint: `Did you mean "${meant}"?` });
 }
 
 function numberOf(option: string, text: string, min: number, max: number): number {

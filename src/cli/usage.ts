@@ -5,6 +5,7 @@ import type { BucketDimensions } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Limit, Policy } from "../kernel/policy.ts";
+import { MONEY_UNIT, quantityOf } from "../kernel/quantity.ts";
 import { dimensionOption } from "./as-options.ts";
 import { policyLabel, SAMPLE_POLICY } from "./defaults.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
@@ -27,6 +28,7 @@ async function usage(options: BucketOptions): Promise<void> {
   else if (usages.length > 0) console.log(formatUsages(usages));
   else if (policy === null) console.log("No limit of the service has all of its dimensions given.");
   else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
+  if (policy !== null && !options.json) for (const line of plannedBy(policy, dimensions, usages)) console.log(line);
   if (policy !== null && options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
 }
 
@@ -43,26 +45,46 @@ function formatMissing({ limits, tools, groups }: Policy, given: BucketDimension
   return formatList(rows);
 }
 
+/** Which of the limits that are shown have another quota for calls that say more. */
+function plannedBy({ limits }: Policy, given: BucketDimensions, usages: readonly BucketUsage[]): string[] {
+  const shown = new Set(usages.map(({ limit }) => limit));
+  return limits.flatMap(({ name, per, dimensions, quotas, overrides }) => {
+    if (!shown.has(name) || quotas.length + overrides.length === 0) return [];
+    const more = [...dimensions].filter((each) => !per.includes(each) && !Object.hasOwn(given, each));
+    if (more.length === 0) return [];
+    const options = more.map(dimensionOption).join(" ");
+    return `The quota of ${name} depends on ${more.join(", ")}, too. Shown is that of calls without it; say ${options}.`;
+  });
+}
+
 /** Usages as a table. */
 export function formatUsages(usages: readonly BucketUsage[]): string {
   return formatTable(
-    ["limit", "whose", "used", "quota", "granted", "remaining", "all back in"],
+    ["limit", "whose", "used", "quota", "granted", "remaining", "resets in"],
     usages.map(({ limit, dimensions, unit, used, quota, grants, remaining, resetAfterMs }) => [
       limit,
       Object.entries(dimensions)
         .map(([dimension, value]) => `${dimension}=${value}`)
         .join(" "),
-      `${used} ${unit}`,
-      String(quota ?? "unlimited"),
-      formatGrants(grants),
-      String(remaining ?? "unlimited"),
+      unit === MONEY_UNIT ? amountOf(used, unit) : `${used} ${unit}`,
+      amountOf(quota, unit),
+      formatGrants(grants, unit),
+      amountOf(remaining, unit),
       resetAfterMs === 0 ? "-" : formatDuration(resetAfterMs),
     ]),
   );
 }
 
 /** Each grant: its units, when it ends, and the id by which it can be revoked. */
-function formatGrants(grants: BucketUsage["grants"]): string {
+function formatGrants(grants: BucketUsage["grants"], unit: string): string {
   if (grants.length === 0) return "-";
-  return grants.map(({ id, units, endsInMs }) => `+${units} for ${formatDuration(endsInMs)} (${id})`).join(", ");
+  return grants
+    .map(({ id, units, endsInMs }) => `+${amountOf(units, unit)} for ${formatDuration(endsInMs)} (${id})`)
+    .join(", ");
+}
+
+/** Units as people read them: money in dollars. */
+function amountOf(units: number | null, unit: string): string {
+  if (units === null) return "unlimited";
+  return unit === MONEY_UNIT ? quantityOf(units, unit) : String(units);
 }

@@ -54,8 +54,15 @@ export function checkOptions(options: ClientOptions): string {
   if (!/^https?:\/\//.test(String(url)) || !URL.canParse(String(url))) {
     throw invalidOption("url", "where the service is, such as http://127.0.0.1:8420", String(url));
   }
-  if (apiKey !== undefined && (typeof apiKey !== "string" || !/^[\w-]+$/.test(apiKey))) {
-    throw invalidOption("apiKey", "an API key of the service, tg_…", apiKey === "" ? apiKey : "another");
+  if (new URL(url).pathname.endsWith("/v1") || new URL(url).pathname.endsWith("/v1/")) {
+    throw invalidOption("url", "where the service is, without the /v1 of its routes", String(url));
+  }
+  if (apiKey !== undefined && (typeof apiKey !== "string" || !/^tg_[\w-]+$/.test(apiKey))) {
+    throw invalidOption(
+      "apiKey",
+      "an API key of the service, which begins with tg_",
+      apiKey === "" ? apiKey : "another",
+    );
   }
   checkWhole("deadlineMs", deadlineMs, 10, 60_000);
   if (idempotency !== undefined && idempotency !== "auto" && idempotency !== "off") {

@@ -31,10 +31,18 @@ const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
 /** The service is busy or ends, or who stands before it does not reach it. */
 const NOT_NOW: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
+/** A key that is not the right one, and a path that the service does not have. */
+const REFUSED: Readonly<Record<number, StoreErrorCode>> = {
+  401: "unauthorized",
+  403: "unauthorized",
+  404: "unsupported-request",
+  405: "unsupported-request",
+};
+
 /** What an answer with another status than 2xx means. */
 export function failureOf(status: number, body: unknown): Failure {
   const { code, detail, faults } = problemOf(body);
-  const said = `the service answered ${status}${detail === "" ? "" : `: ${detail}`}`;
+  const said = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
   if (NOT_NOW.has(status)) {
     const known = FAILURES.has(code) ? (code as StoreErrorCode) : "unavailable";
     const error = new StoreError(known, said, { transient: true });
@@ -45,16 +53,21 @@ export function failureOf(status: number, body: unknown): Failure {
     const whole = { path: "call", expected: `what the service takes (${detail})`, got: "another" };
     return { error: new MisuseError(misuse, faults.length > 0 ? faults : whole), isUndone: true };
   }
-  const failed: StoreErrorCode =
-    status === 401 || status === 403 ? "unauthorized" : status >= 500 ? "unavailable" : "invalid-reply";
+  const failed = REFUSED[status] ?? (status >= 500 ? "unavailable" : "invalid-reply");
   return { error: new StoreError(failed, said, { transient: false }), isUndone: status < 500 };
 }
+
+/** What is said of a status that came without a problem, as from another server. */
+const OTHERWISE: Readonly<Record<number, string>> = { 404: ": there is no service of Tollgate at this URL" };
 
 /** What it means that there is no answer at all. */
 export function unanswered(url: string, cause: unknown): Failure {
   const deeper = cause instanceof Error ? cause.cause : undefined;
   const code = typeof deeper === "object" && deeper !== null && "code" in deeper ? deeper.code : undefined;
-  const error = new StoreError("unavailable", `the service at ${url}: ${reasonOf(cause)}`, { transient: true, cause });
+  const hint =
+    code === "ERR_SSL_WRONG_VERSION_NUMBER" ? ". It speaks no TLS there: write http:// instead of https://" : "";
+  const said = `the service at ${url}: ${reasonOf(cause)}${hint}`;
+  const error = new StoreError("unavailable", said, { transient: true, cause });
   return { error, isUndone: NOT_CONNECTED.has(code) };
 }
 
@@ -72,6 +85,7 @@ function problemOf(body: unknown): { readonly code: string; readonly detail: str
       path: String(fault?.path).replace(/^call\./, ""),
       expected: String(fault?.expected),
       got: String(fault?.got),
+      ...(typeof fault?.hint === "string" ? { hint: fault.hint } : {}),
     })),
   };
 }

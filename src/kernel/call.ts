@@ -2,6 +2,7 @@
 
 import { formatGot, MisuseError } from "./errors.ts";
 import type { PartitionKey } from "./key.ts";
+import { closest } from "./spelling.ts";
 
 /** The dimensions that everybody has. */
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "model", "tool"] as const;
@@ -121,10 +122,12 @@ function checkKeys(value: object, known: ReadonlySet<string>, what: string): voi
   requireObject(value, what);
   for (const key in value) {
     if (known.has(key)) continue;
+    const meant = closest(key, known);
     throw new MisuseError("invalid-call", {
       path: what,
       expected: `only ${[...known].join(", ")}`,
       got: formatGot(key),
+      ...(meant === null ? {} : { hint: `Did you mean "${meant}"?` }),
     });
   }
 }

@@ -16,6 +16,7 @@ import {
   grantedIn,
   grantIn,
   grantsIn,
+  isSameGrant,
   type HeldState,
   type Hold,
   held,
@@ -59,7 +60,7 @@ export type StepEvent =
   | { readonly type: "extend"; readonly id: string; readonly leaseMs: number }
   /** Say what came of a call, for limits of streaks; `null` ends the row. Never denied. */
   | { readonly type: "report"; readonly outcome: string | null }
-  /** Add units (0 to 2^53 - 1) to the capacity for `leaseMs`, once for an id. Never denied. */
+  /** Add units (0 to 2^53 - 1) to the capacity for `leaseMs`, once for an id: nothing is added where the id is taken. Never denied. */
   | { readonly type: "grant"; readonly id: string; readonly units: number; readonly leaseMs: number }
   /** End a grant now. Its id stays taken for ten minutes, so that a grant that is sent again does not come back. Never denied. */
   | { readonly type: "revoke"; readonly id: string }
@@ -129,7 +130,10 @@ export interface StepReply {
   readonly resetAfterMs: number;
   /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
   readonly retryAfterMs: number | null;
-  /** Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. */
+  /**
+   * Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. Of a grant, what
+   * has its id: nothing (`unknown`: the units were added), the same grant (`live`), or another or one that has ended (`late`).
+   */
   readonly hold?: "live" | "late" | "unknown";
   /** Set when it is denied because the store is away, and not because so much was used. */
   readonly away?: true;
@@ -310,7 +314,7 @@ function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: numb
 
 /** The hold or the grant that an event names. */
 function namedIn(contents: Contents, event: StepEvent): Hold | undefined {
-  if (event.type === "settle" || event.type === "extend") return holdIn(contents, event.id);
+  if (event.type === "settle" || event.type === "extend" || event.type === "grant") return holdIn(contents, event.id);
   return event.type === "revoke" ? grantIn(contents, event.id) : undefined;
 }
 
@@ -433,6 +437,10 @@ function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs:
     resetAfterMs: freeAfterMs(limit, shown, capacity, nowMs),
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
+  if (event.type === "grant") {
+    const isSame = hold !== undefined && isSameGrant(limit, hold, event);
+    return { ...reply, hold: hold === undefined ? "unknown" : isSame ? "live" : "late" };
+  }
   if (event.type !== "settle" && event.type !== "extend" && event.type !== "revoke") return reply;
   return { ...reply, hold: hold === undefined ? "unknown" : hold.expired ? "late" : "live" };
 }

@@ -293,6 +293,19 @@ describe("grants", () => {
     assert.equal(judge(grant("g", 1), 1000).granted, 1);
   });
 
+  it("say what has their id: nothing, the same grant, or another or one that has ended", () => {
+    for (const limit of [QUOTA, FIXED, SLIDING]) {
+      const { judge } = store(limit);
+      const found = (units: number, leaseMs: number, nowMs: number) => judge(grant("g", units, leaseMs), nowMs).hold;
+      assert.deepEqual([found(3, 5000, 1000), found(3, 5000, 1001)], ["unknown", "live"], limit.algorithm);
+      assert.deepEqual([found(4, 5000, 1001), found(3, 5001, 1001)], ["late", "late"]);
+      judge({ type: "revoke", id: "g" }, 1002);
+      assert.equal(found(3, 5000, 1003), "late");
+      judge(hold("h", 1), 1000);
+      assert.equal(judge(grant("h", 1), 1001).hold, "late");
+    }
+  });
+
   it("are known by their ids for ten minutes after their end", () => {
     const { judge } = store({ ...QUOTA, ttlMs: 5 * REMEMBERED_MS });
     judge(grant("g", 1), 1000);
@@ -330,8 +343,10 @@ describe("grants", () => {
     const { judge } = store(TOKEN_BUCKET);
     judge(take(4), 1000);
     const granted = judge(grant("g", 3), 1000);
-    assert.deepEqual(granted, { allowed: true, used: 1, resetAfterMs: 10, retryAfterMs: 0 });
-    assert.equal(judge(grant("g", 3), 1000).used, 1, "once for an id");
+    assert.deepEqual(granted, { allowed: true, used: 1, resetAfterMs: 10, retryAfterMs: 0, hold: "unknown" });
+    const [again, other] = [judge(grant("g", 3), 1000), judge(grant("g", 2), 1000)];
+    assert.deepEqual([again.used, again.hold], [1, "live"], "once for an id");
+    assert.deepEqual([other.used, other.hold], [1, "late"]);
     assert.equal(judge(grant("g2", 3), 1000).used, 0);
     assert.deepEqual(stands(judge(take(6), 1000)), [false, 0, null]);
     assert.equal(judge(take(5), 1000).used, 5);

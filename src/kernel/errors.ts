@@ -26,6 +26,7 @@ export const MISUSE_CODES = [
   "needs-reserve",
   "unknown-hold",
   "already-settled",
+  "grant-exists",
   "idempotency-conflict",
   "limiter-closed",
   "unsupported-client",

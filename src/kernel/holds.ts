@@ -247,10 +247,19 @@ export function granted(
   const windowEndsAtMs = limit.algorithm === "fixed-window" ? (spent?.expiresAtMs ?? endOf(limit, nowMs)) : null;
   const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs ?? Number.POSITIVE_INFINITY);
   const isLevel = limit.algorithm === "token-bucket";
-  const grantMs = expiresAtMs - nowMs;
-  const grant: Hold = { id, units, expiresAtMs, leaseMs: grantMs, onExpiry: "grant", expired: isLevel, mark: null };
+  const grant: Hold = { id, units, expiresAtMs, leaseMs, onExpiry: "grant", expired: isLevel, mark: null };
   const holds = withHold(roomIn(contents.holds), grant);
   return isLevel && spent?.kind === "token-bucket" ? filledUp(limit, spent, holds, units, nowMs) : { spent, holds };
+}
+
+/** Whether a hold is what a grant asks for, and is still there. What fills a token bucket ends at once. */
+export function isSameGrant(
+  { algorithm }: LimitSpec,
+  { onExpiry, units, leaseMs, expired }: Hold,
+  grant: Omit<NewHold, "onExpiry">,
+): boolean {
+  const isThere = !expired || algorithm === "token-bucket";
+  return onExpiry === "grant" && units === grant.units && leaseMs === grant.leaseMs && isThere;
 }
 
 /** What is in the bucket after a live grant ended before its time. It is remembered, so that it is not granted again. */

@@ -71,7 +71,7 @@ export type BucketEvent =
       readonly after: BucketUsage;
       readonly reason: string | null;
     }
-  /** Units were granted. Emitted also when the id had been granted before. */
+  /** Units were granted. Emitted also when the same grant is sent again. */
   | {
       readonly type: "bucket.granted";
       readonly grant: Grant;

@@ -1,15 +1,18 @@
 // What is changed by hand: units on top of a quota, given and taken back, and buckets that are emptied.
 
-import type { Bucket } from "../kernel/charge.ts";
+import type { BucketDimensions } from "../kernel/call.ts";
+import { type Bucket, mayMatch } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
-import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import type { Limit } from "../kernel/policy.ts";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Limit, Policy } from "../kernel/policy.ts";
+import { closest } from "../kernel/spelling.ts";
+import type { StoreReply } from "../store.ts";
 import { checkCallOptions, type QuotaOptions } from "./shared.ts";
 
 /** Units on top of a quota. */
 export interface Grant {
-  /** 1 to 64 letters, digits, `_` or `-`: the same id twice on one bucket is one grant. */
+  /** 1 to 64 letters, digits, `_` or `-`: the same grant twice on one bucket is one grant. */
   readonly id: string;
   /** A whole number from 1 to 2^53 - 1. */
   readonly units: number;
@@ -83,8 +86,66 @@ export function checkChangeOptions(options: ChangeOptions): string | null {
  */
 export function checkGrantable({ limit, allotment }: Bucket): void {
   checkUnits(limit);
-  if (allotment.quota !== null) return;
-  throw invalidOption("limit", "a limit with a quota: this bucket is unlimited, and nothing can be added", limit.name);
+  const { quota, claims } = allotment;
+  if (quota === null) {
+    throw invalidOption(
+      "limit",
+      "a limit with a quota: this bucket is unlimited, and nothing can be added",
+      limit.name,
+    );
+  }
+  // Whose quota comes with a call may have one that is not known here.
+  if (quota > 0 || claims !== null) return;
+  const expected =
+    "a limit whose quota for these dimensions is above 0: the policy forbids these calls with 0, and a grant does not allow them";
+  const hint = isPlanned(limit)
+    ? "Name what the quota depends on, such as a plan, or change the policy."
+    : "Change the policy.";
+  throw new MisuseError("invalid-option", { path: "limit", expected, got: formatGot(limit.name), hint });
+}
+
+/** Whether some calls have another quota. */
+function isPlanned({ quotas, overrides }: Limit): boolean {
+  return quotas.length + overrides.length > 0;
+}
+
+/**
+ * Refuses what a grant's id was found to be, where that is not the same grant.
+ *
+ * @throws MisuseError `grant-exists`
+ */
+export function checkGranted({ steps: [step] }: StoreReply, { id }: Grant): void {
+  if (step?.hold !== "late") return;
+  const expected =
+    "an id that is free in this bucket: a grant of it has other units or another duration, or ended less than ten minutes ago";
+  const hint = "Nothing was granted. Choose another id.";
+  throw new MisuseError("grant-exists", { path: "grant.id", expected, got: formatGot(id), hint });
+}
+
+/**
+ * Refuses dimensions of a bucket that no call charges.
+ *
+ * @throws MisuseError `invalid-dimension`, `invalid-option`
+ */
+export function checkReached(policy: Policy, limit: Limit, dimensions: BucketDimensions): void {
+  const { group } = dimensions as { readonly group?: unknown };
+  const isKnown = group === undefined || group === null || policy.groups.has(String(group));
+  if (limit.per.includes("group") && !isKnown) {
+    const expected = `a group that the policy gives a tool: ${[...policy.groups].join(", ") || "it has none"}`;
+    const meant = closest(String(group), policy.groups);
+    const hint = meant === null ? {} : { hint: `Did you mean "${meant}"?` };
+    throw new MisuseError("invalid-dimension", { path: "group", expected, got: formatGot(group), ...hint });
+  }
+  if (mayMatch(policy, limit, dimensions)) return;
+  const said = Object.entries(dimensions).filter(([, value]) => value !== undefined && value !== null);
+  const [name, value] = said.find(([name, value]) => !mayMatch(policy, limit, { [name]: value })) ?? [];
+  const which = name === undefined ? "these dimensions" : `${name} ${formatGot(value)}`;
+  throw new MisuseError("invalid-option", {
+    path: "limit",
+    expected: `a limit that applies to ${which}: the "when" of this one leaves such calls out`,
+    got: formatGot(limit.name),
+    hint: "Name another limit, or other dimensions.",
+  });
 }
 
 function checkUnits({ name, reports }: Limit): void {

@@ -154,9 +154,7 @@ export async function settle(
   const reply = await ask(shared, say, options);
   for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
-    const expected = `what the hold ${of.id} was settled with before`;
-    const hint = "A hold ends once. This one was settled with other numbers, or released: that stays.";
-    throw new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual), hint });
+    throw rest === "nothing" ? settledBefore(of.id) : settledOtherwise(of.id, actual);
   }
   // Nothing was held where a quota is unlimited.
   const found = reply.steps.flatMap(({ hold = [] }, i) => (parts[i]?.allotment.quota === null ? [] : hold));
@@ -165,6 +163,17 @@ export async function settle(
     replayed: reply.replay !== undefined,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
+}
+
+function settledOtherwise(id: string, actual: Cost): MisuseError {
+  const expected = `what the hold ${id} was settled with before`;
+  const hint = "A hold ends once. This one was settled with other numbers, or released: that stays.";
+  return new MisuseError("already-settled", { path: "usage", expected, got: formatGot(actual), hint });
+}
+
+function settledBefore(id: string): MisuseError {
+  const expected = "a hold that was not settled: what it used is booked, and nothing is left to release";
+  return new MisuseError("already-settled", { path: "holdId", expected, got: formatGot(id) });
 }
 
 /** Refuses what was used where that is no cost: it is called usage then. */

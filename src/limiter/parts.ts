@@ -36,11 +36,14 @@ export function shownParts(matches: readonly Match[]): Part[] {
  * @throws MisuseError `missing-cost`
  */
 export function reservedParts(matches: readonly Match[]): Part[] {
+  return pricedParts(matches, ({ name, unit }) => `how many ${unit} to hold, because the limit ${name} counts them`);
+}
+
+function pricedParts(matches: readonly Match[], expectedOf: (limit: Limit) => string): Part[] {
   const unknown = matches.find(({ price, limit }) => price === undefined && limit.isPriced);
   if (unknown === undefined) return partsOf(matches, () => "hold");
-  const { name, unit } = unknown.limit;
-  const expected = `how many ${unit} to hold, because the limit ${name} counts them`;
-  throw new MisuseError("missing-cost", { path: `cost.${unit}`, expected, got: "nothing" });
+  const { limit } = unknown;
+  throw new MisuseError("missing-cost", { path: `cost.${limit.unit}`, expected: expectedOf(limit), got: "nothing" });
 }
 
 /**
@@ -144,7 +147,12 @@ export function isRunHold(id: string): boolean {
  * @throws MisuseError `missing-cost`
  */
 export function partsOfHold(id: string, matches: readonly Match[]): Part[] {
-  return isRunHold(id) ? partsOf(matches, (match) => runEventOf(match, marksIn(id))) : reservedParts(matches);
+  if (isRunHold(id)) return partsOf(matches, (match) => runEventOf(match, marksIn(id)));
+  return pricedParts(
+    matches,
+    ({ name, unit }) =>
+      `how many ${unit} the hold has, as the call that was reserved said: the limit ${name} counts them`,
+  );
 }
 
 /** The parts of a running call that is sent again: what it held then, by its first id. */

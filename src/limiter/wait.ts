@@ -32,7 +32,7 @@ export type Abandonable<Options> = Options & {
 export type AbandonableOptions = Abandonable<WaitOptions>;
 
 /** The longest `maxWaitMs`. */
-export const LONGEST_WAIT_MS = 3_600_000;
+const LONGEST_WAIT_MS = 3_600_000;
 
 /**
  * Refuses options that are wrong.

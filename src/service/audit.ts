@@ -2,6 +2,7 @@
 // that is not written down.
 
 import { appendFileSync } from "node:fs";
+import { ProblemError } from "./problems.ts";
 
 /** One act. */
 export interface Act {
@@ -32,10 +33,26 @@ export async function audited<Result>(audit: Audit, act: Act, run: () => Promise
   try {
     return await run();
   } catch (error) {
-    const failed = error instanceof Error && "code" in error ? String(error.code) : "internal";
-    audit({ ...act, failed });
+    audit({ ...act, failed: failedBy(error) });
     throw error;
   }
+}
+
+/** The same for what is done at once. */
+export function auditedNow<Result>(audit: Audit, act: Act, run: () => Result): Result {
+  audit(act);
+  try {
+    return run();
+  } catch (error) {
+    audit({ ...act, failed: failedBy(error) });
+    throw error;
+  }
+}
+
+/** The code of an error. */
+function failedBy(error: unknown): string {
+  if (error instanceof ProblemError) return error.problem.code;
+  return error instanceof Error && "code" in error ? String(error.code) : "internal";
 }
 
 /** Appends acts to a file, which only its owner may read. */

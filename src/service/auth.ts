@@ -28,10 +28,16 @@ const NOBODY = new Uint8Array(32);
 export function callerOf(keys: Keys | false, authorization: string | null, scope: Scope): Caller {
   if (keys === false) return ANYBODY;
   const [, id, secret] = KEY.exec(authorization ?? "") ?? [];
-  if (id === undefined || secret === undefined) throw unauthorized("A key is needed: Authorization: Bearer tg_…");
+  if (authorization === null) throw unauthorized("An API key is needed: send Authorization: Bearer tg_….");
+  if (id === undefined || secret === undefined) {
+    throw unauthorized(
+      "This is no API key of Tollgate: send Authorization: Bearer tg_…, as `tollgate keys create` printed it.",
+    );
+  }
   const key = keys.find(id);
   const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NOBODY);
-  if (key === undefined || !isRight) throw unauthorized("The key is not known.");
+  if (key === undefined || !isRight)
+    throw unauthorized("The API key is not known: it was revoked, or is of another service, or its end is wrong.");
   if (!key.scopes.has(scope)) throw missingScope(scope);
   return { keyId: id, tenants: key.tenants, mayClaim: key.scopes.has("quotas") };
 }

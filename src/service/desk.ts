@@ -119,7 +119,8 @@ async function inTime<Answer>(
 ): Promise<Answer> {
   if (maxWaitMs === undefined || maxWaitMs === 0) return decide({});
   const { bounds } = desk;
-  if (maxWaitMs > bounds.maxWaitMs) throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}`, maxWaitMs);
+  if (maxWaitMs > bounds.maxWaitMs)
+    throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}, the bound of this service`, maxWaitMs);
   if (desk.waiting >= bounds.maxWaiting) throw new ProblemError("too-many-waiting", "As many calls wait as may.");
   desk.waiting++;
   desk.inFlight--;
@@ -317,15 +318,28 @@ async function touch<Found>(
   act: (bucket: BucketOf) => Promise<Found | null>,
 ): Promise<Touched<Found>> {
   const { policy } = desk.inForce;
-  const tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
-  const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
-  if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit, whole)) {
-    throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
-  }
-  const { args: _, ...named } = whole;
   const actor = keyId === null ? "open" : `key:${keyId}`;
-  const entry: Act = { ...about, actor, keyId, limit, dimensions: named };
-  const found = await audited(desk.audit, entry, () => act({ ...whole, limit }));
+  const entryOf = ({ args: _, ...named }: BucketBody["dimensions"]): Act => ({
+    ...about,
+    actor,
+    keyId,
+    limit,
+    dimensions: named,
+  });
+  let tenancy: Tenancy | null;
+  try {
+    tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
+  } catch (error) {
+    // Also an act that was refused is written down, in the caller's words.
+    return audited(desk.audit, entryOf(dimensions), () => Promise.reject(error));
+  }
+  const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
+  const found = await audited(desk.audit, entryOf(whole), async () => {
+    if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit, whole)) {
+      throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
+    }
+    return act({ ...whole, limit });
+  });
   return {
     found,
     show: (usage) => (usage === null || usage === undefined ? null : (shown(policy, tenancy, [usage])[0] ?? null)),

@@ -3,6 +3,7 @@
 
 import type { Context } from "hono";
 import type { Call } from "../kernel/call.ts";
+import { formatFault } from "../kernel/errors.ts";
 import { callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
 import type { Asking, Desk } from "./desk.ts";
@@ -82,12 +83,12 @@ function underKey<Body extends { readonly call: Call }>(body: Body, header: stri
   const key = keyIn(header);
   if (key === null) {
     const expected = 'one key of visible ASCII characters, in quotes ("job-17") or bare (job-17)';
-    throw wrongHeader("The header is not one key.", expected, `a header of ${header.length} characters`);
+    throw wrongHeader(expected, `a header of ${header.length} characters`);
   }
   const { idempotencyKey } = body.call;
   if (idempotencyKey !== undefined && idempotencyKey !== key) {
     const expected = "the same key in the header and in the body";
-    throw wrongHeader("The header and the body name different keys.", expected, "two that differ");
+    throw wrongHeader(expected, "two that differ");
   }
   return { ...body, call: { ...body.call, idempotencyKey: key } };
 }
@@ -99,8 +100,9 @@ function keyIn(header: string): string | null {
   return quoted?.replace(/\\(.)/g, "$1") ?? bare ?? null;
 }
 
-function wrongHeader(detail: string, expected: string, got: string): ProblemError {
-  return new ProblemError("invalid-header", detail, { faults: [{ path: "Idempotency-Key", expected, got }] });
+function wrongHeader(expected: string, got: string): ProblemError {
+  const fault = { path: "Idempotency-Key", expected, got };
+  return new ProblemError("invalid-header", formatFault(fault), { faults: [fault] });
 }
 
 /** What is answered where no route is. */

@@ -14,7 +14,7 @@ const OWN = {
   "invalid-query": [400, "A parameter of the query is unknown or wrong. `faults` names it."],
   "invalid-header": [400, "The header Idempotency-Key cannot be read, or contradicts the body."],
   "invalid-request": [400, "The bytes that were received are not an HTTP request."],
-  unauthorized: [401, "Send an API key as Authorization: Bearer tg_…."],
+  unauthorized: [401, "There is no API key, or none that is known. Send it as Authorization: Bearer tg_…."],
   "missing-scope": [403, "The API key lacks the scope that this route needs."],
   "other-tenant": [403, "The API key is bound to other tenants."],
   "shared-bucket": [403, "The API key is bound to tenants, and the bucket belongs to all of them."],
@@ -43,12 +43,19 @@ const MISUSES = {
   "missing-dimension": [400, "A limit of the policy needs a dimension that the call does not have."],
   "invalid-dimension": [400, "The value of a dimension cannot be used."],
   "invalid-cost": [400, "A number of units is not a whole number from 0."],
-  "missing-cost": [400, "The call has to say how many units to hold."],
+  "missing-cost": [400, "The call has to say how many units to hold, or, to end a hold, how many were held."],
   "unknown-unit": [400, "No limit of the policy counts this unit."],
   "unknown-limit": [400, "The policy has no limit with this name."],
   "needs-reserve": [400, "A limit counts calls in flight. Use reserve, or begin and end."],
   "already-settled": [409, "The hold was settled before, with other numbers."],
-  "unknown-hold": [409, "No such hold was made for this call, or it ended more than ten minutes ago."],
+  "grant-exists": [
+    409,
+    "The id of the grant is taken in this bucket, by other units, another duration or a grant that has ended.",
+  ],
+  "unknown-hold": [
+    409,
+    "No such hold was made for this call, or it ended more than ten minutes ago. Of release and extend alone: settle and end book the usage, and answer 200 with the status unknown-hold.",
+  ],
   "idempotency-conflict": [422, "The idempotency key was used within ten minutes for another call."],
 } as const satisfies Partial<Readonly<Record<MisuseCode, ProblemKind>>>;
 

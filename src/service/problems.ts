@@ -20,7 +20,7 @@ export interface Problem {
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "The request is wrong",
-  401: "A key is needed",
+  401: "A valid API key is needed",
   403: "The key may not do this",
   404: "There is nothing here",
   405: "The method is not for this path",
@@ -50,7 +50,7 @@ export class ProblemError extends Error {
   ) {
     super(code);
     const { faults, headers = {} } = more;
-    const shown = faults?.slice(0, MAX_FAULTS).map(({ path, expected, got }) => ({ path, expected, got }));
+    const shown = faults?.slice(0, MAX_FAULTS).map(({ at: _, ...fault }) => fault);
     const [status] = PROBLEMS[code];
     const title = TITLES[status] ?? TITLES[500] ?? "";
     this.problem = {

@@ -6,7 +6,6 @@ import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import type { ClaimedQuotas } from "../kernel/claims.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
-import { LONGEST_WAIT_MS } from "../limiter.ts";
 import { PROBLEM_CODES } from "./problem-table.ts";
 
 /** An object of a request: words that it does not know are refused with those that it knows. */
@@ -51,12 +50,9 @@ const callWords = {
 /** A call. Further keys are dimensions of the policy's own. */
 export const callSchema = z.object(callWords).catchall(dimensionValue).meta({ id: "Call" });
 
-const maxWaitMs = z
-  .int()
-  .min(0)
-  .max(LONGEST_WAIT_MS)
-  .optional()
-  .meta({ description: "How long the call may wait until it is allowed. The service has a bound of its own." });
+const maxWaitMs = z.int().min(0).optional().meta({
+  description: "How long the call may wait until it is allowed, at most the bound of the service (30,000 unless set).",
+});
 
 const claimed = z.union([units, z.literal("unlimited")], { error: "a whole number from 0, or unlimited" });
 const quotas = z.record(z.string(), claimed).optional().meta({
@@ -139,7 +135,7 @@ const reason = z.string().min(1).max(500).meta({ description: "Why, for the audi
 export const grantSchema = words({
   ...bucketWords,
   grant: words({
-    id: holdId.meta({ description: "The same id twice on one bucket is one grant." }),
+    id: holdId.meta({ description: "The same grant twice on one bucket is one grant." }),
     units: z.int().min(1),
     durationMs: z.int().min(1).max(MAX_DURATION_MS),
   }),
@@ -269,7 +265,16 @@ export const problemSchema = z
     status: z.int(),
     code: z.string().meta({ description: `One of ${PROBLEM_CODES.toSorted().join(", ")}.` }),
     detail: z.string().meta({ description: "The first fault: where, what was expected, and what was there." }),
-    faults: z.array(z.strictObject({ path: z.string(), expected: z.string(), got: z.string() })).optional(),
+    faults: z
+      .array(
+        z.strictObject({
+          path: z.string(),
+          expected: z.string(),
+          got: z.string(),
+          hint: z.string().optional().meta({ description: "What was probably meant, or what to do." }),
+        }),
+      )
+      .optional(),
   })
   .meta({ id: "Problem" });
 

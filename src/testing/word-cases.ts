@@ -222,6 +222,22 @@ const grantCases: readonly StoreCase[] = [
     assert.equal(first(await ask(store, "judge", grant("b", limit, "g1", 3))).granted, undefined);
     assert.equal(first(await ask(store, "judge", grant("b", limit, "g2", 3))).granted, 3);
   }),
+  ...forEachWindow(
+    "says what has the id of a grant: nothing, the same grant, or something else",
+    async (fixture, limit) => {
+      const { store } = fixture;
+      const found = async (id: string, units: number, leaseMs: number) =>
+        first(await ask(store, "judge", grant("b", limit, id, units, leaseMs))).hold;
+      // Also where the window ends before the grant would.
+      const asked = REMEMBERED_MS;
+      assert.deepEqual([await found("g1", 3, asked), await found("g1", 3, asked)], ["unknown", "live"]);
+      assert.deepEqual([await found("g1", 4, asked), await found("g1", 3, asked - 1)], ["late", "late"]);
+      await ask(store, "judge", revoke("b", limit, "g1"));
+      assert.equal(await found("g1", 3, asked), "late");
+      await ask(store, "judge", hold("b", limit, "h1", 1));
+      assert.equal(await found("h1", 1, LEASE_MS), "late");
+    },
+  ),
   ...forEachWindow("lists grants, the first that ends first, and ends one that is revoked", async (fixture, limit) => {
     const { store, advance } = fixture;
     await ask(store, "judge", grant("b", limit, "long", 3, 80));

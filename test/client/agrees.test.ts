@@ -77,6 +77,7 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
   const held = ({ holds }: Side) => holds.at(-1 - (which % 3));
   const cost = { tokens: Math.floor(random() * 100) };
   const limit = pick("session", "tokens", "none");
+  const granted = pick({ id: "g", units: 1 }, { id: "g", units: 2 }, { id: `g${which}`, units: 1 + (which % 5) });
   const acts: Record<string, Act> = {
     consume: ({ limiter }) => limiter.consume(call),
     record: ({ limiter }) => limiter.record(call),
@@ -107,11 +108,7 @@ function actOf(random: () => number): { readonly name: string; readonly act: Act
     usage: ({ limiter }) => limiter.usage({ session: "s1", user: "u1", args: { q: 1 } }),
     reset: ({ limiter }) => limiter.for({ session: "s1" }).reset({ limit }, { reason: "a test" }),
     revoke: ({ limiter }) => limiter.revoke({ limit: "session", session: "s2" }, `g${which}`),
-    grant: ({ limiter }) =>
-      limiter.grant(
-        { limit: "session", session: "s2" },
-        { id: `g${which}`, units: 1 + (which % 5), durationMs: 30_000 },
-      ),
+    grant: ({ limiter }) => limiter.grant({ limit: "session", session: "s2" }, { ...granted, durationMs: 30_000 }),
   };
   const name = pick("consume", "consume", "consume", "run", "run", "reserve", "settle", ...Object.keys(acts));
   return { name, act: acts[name] as Act };
@@ -172,6 +169,7 @@ describe("a client and a limiter in the process", () => {
         seen[tally] = (seen[tally] ?? 0) + 1;
       }
       assert.deepEqual(away.told, here.told);
+      assert.ok(seen["grant done"] && seen["grant misuse"], "grants whose id is free, and those whose id is taken");
       test.diagnostic(
         Object.entries(seen)
           .map(([name, count]) => `${name} ${count}`)

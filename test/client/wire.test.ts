@@ -234,7 +234,8 @@ describe("errors", () => {
       [answers('{"items":[{"status":200,"body":{}}]}'), "invalid-reply"],
       [answers('{"items":[null]}'), "invalid-reply"],
       [answers("moved", 302), "invalid-reply"],
-      [answers("", 404), "invalid-reply"],
+      [answers("", 404), "unsupported-request"],
+      [answers("", 405), "unsupported-request"],
       [answers("oh", 500), "unavailable"],
     ] as const) {
       await assert.rejects(createRemoteLimiter({ url: server.url, fetch }).consume(fresh()), isStoreError(code, false));

@@ -164,6 +164,23 @@ describe("usage and reset", () => {
     assert.equal(status, 0);
     const { quota, remaining } = JSON.parse(stdout);
     assert.equal(remaining, quota + 7);
+    const taken = await tollgate([...grant, "--units", "8"], folder);
+    assert.match(taken.stderr, /^tollgate: --id: expected an id that is free in this bucket.*Nothing was granted\./m);
+    assert.match(taken.stderr, /"failed":"grant-exists"/);
+    assert.deepEqual([taken.status, taken.stdout], [1, ""]);
+    const many = await tollgate([...grant, "--id", "g2", "--units", "200k", "--json"], folder);
+    assert.equal(JSON.parse(many.stdout).granted, 200_007);
+    const full = ["--limit", "tenant-rate", "--tenant", "t1", "--units", "5", "--duration", "1h"];
+    const filled = await tollgate(["grant", ...target, ...full], folder);
+    assert.match(
+      filled.stdout,
+      /It filled the bucket at once, at most to the brim: nothing of it is kept\. The bucket/,
+    );
+    const money = await tollgate([...grant, "--id", "g3", "--units", "$5"], folder);
+    assert.match(
+      money.stderr,
+      /--units: expected an amount without \$: the limit tool-per-session counts calls, got "\$5"/,
+    );
     for (const [option, value] of [
       ["--units", "many"],
       ["--duration", "soon"],
@@ -251,7 +268,9 @@ describe("usage and reset", () => {
       [["usage", "--policy", policy], 2, /expected a SQLite file that exists: .* got "sqlite:tollgate\.db"/],
       [["reset", ...target, "--session", "s1"], 2, /required option '--limit <name>'/],
       [["reset", ...target, "--limit", "nope"], 2, /--limit: expected one of .*tool-per-session/],
-      [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /--tool: expected a string/],
+      [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /--tool: .*Add --tool VALUE\.$/m],
+      [["usage", ...target, "--dimension", "sesion=s1"], 2, /got "sesion"\. Did you mean "session"\?/],
+      [["serve", "--set", "maxWaitM=5"], 2, /--set: .*got "maxWaitM=5"\. Did you mean "maxWaitMs"\?/],
       [
         ["usage", "--policy", policy, "--store", "sqlite:typo.db"],
         2,
@@ -275,6 +294,49 @@ describe("usage and reset", () => {
   });
 });
 
+describe("usage", () => {
+  const plans = write(
+    "plans.yaml",
+    "version: 1\nlimits:\n  - { name: spend, per: [user], unit: usd_micros, quota: $0.50, quotas: { plan: { pro: $5 } } }\n",
+  );
+  const of = ["--policy", plans, "--store", "sqlite:plans.db", "--user", "u1"];
+
+  it("shows money in dollars, and says what else a quota depends on", async () => {
+    const limiter = createLimiter({
+      policy: loadPolicy(join(folder, plans)),
+      store: sqliteStore(join(folder, "plans.db")),
+    });
+    await limiter.record({ tool: "model", user: "u1", cost: { usd_micros: 125_000 } });
+    await limiter.close();
+    const shown = await tollgate(["usage", ...of], folder);
+    assert.match(shown.stdout, /^limit +whose +used +quota +granted +remaining +resets in$/m);
+    assert.match(shown.stdout, /^spend +user=u1 +\$0\.125 +\$0\.50 +- +\$0\.375 /m);
+    assert.match(shown.stdout, /^The quota of spend depends on plan, too\..* say --dimension plan=VALUE\.$/m);
+    const pro = await tollgate(["usage", ...of, "--dimension", "plan=pro"], folder);
+    assert.match(pro.stdout, /^spend +user=u1 +\$0\.125 +\$5 /m);
+    assert.doesNotMatch(pro.stdout, /depends on/);
+    const grant = ["grant", ...of, "--limit", "spend", "--duration", "1h", "--id", "g1", "--units", "$5"];
+    assert.match((await tollgate(grant, folder)).stdout, /^spend +user=u1 +\$0\.125 +\$0\.50 +\+\$5 for 1 h \(g1\)/m);
+  });
+});
+
+describe("keys", () => {
+  it("writes down that a revoke failed", async () => {
+    const audit = join(folder, "keys-audit.jsonl");
+    await tollgate(["keys", "create", "--file", "own.json", "--scope", "read"], folder);
+    const ran = await tollgate(["keys", "revoke", "--file", "own.json", "--audit", audit, "nobody"], folder);
+    assert.equal(ran.status, 2);
+    const lines = readFileSync(audit, "utf8").trim().split("\n");
+    assert.deepEqual(
+      lines.map((line) => [JSON.parse(line).target, JSON.parse(line).failed]),
+      [
+        ["nobody", undefined],
+        ["nobody", "invalid-option"],
+      ],
+    );
+  });
+});
+
 describe("tollgate", () => {
   it("says its version, and helps", async () => {
     const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, "utf8"));
@@ -294,7 +356,10 @@ describe("tollgate", () => {
     `;
     const ran = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
     assert.equal(ran.status, 2);
-    assert.match(ran.stderr, /^tollgate needs Node 22\.13 or newer, and this is v[\d.]+\n$/);
+    assert.match(
+      ran.stderr,
+      /^tollgate needs Node 22\.13 or newer, and this is v[\d.]+\. Install a newer one: https:\/\/nodejs\.org\n$/,
+    );
   });
 });
 

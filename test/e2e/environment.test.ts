@@ -37,9 +37,9 @@ before(async () => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-describe("the environment", () => {
-  const mine = { TOLLGATE_POLICY: "mine.yaml", TOLLGATE_STORE: "sqlite:mine.db", TOLLGATE_PREFIX: "mine" };
+const mine = { TOLLGATE_POLICY: "mine.yaml", TOLLGATE_STORE: "sqlite:mine.db", TOLLGATE_PREFIX: "mine" };
 
+describe("the environment", () => {
   it("sets policy, store and prefix, and a flag wins over it", async () => {
     const [usage] = await json(["usage", "--session", "s"], mine);
     assert.deepEqual([usage.limit, usage.used], ["per-session", 1]);
@@ -81,14 +81,18 @@ describe("the environment", () => {
 describe("the environment of serve", () => {
   it("sets its files and its address, so that none of them is left out in silence", async () => {
     for (const [env, message] of [
-      [{ TOLLGATE_KEYS: "none.json" }, /--keys: .*none\.json/],
-      [{ TOLLGATE_AUDIT: "none/a" }, /--audit: cannot write none\/a/],
-      [{ TOLLGATE_JOURNAL: "none/j" }, /--journal: cannot write none\/j/],
-      [{ TOLLGATE_INSTANCES: "many" }, /--instances: expected a whole number/],
-      [{ TOLLGATE_TLS_CERT: "none.pem" }, /--tls-cert and --tls-key: expected both of them/],
-      [{ TOLLGATE_PORT: "many" }, /--port: expected a whole number/],
+      [{ TOLLGATE_KEYS: "none.json" }, /TOLLGATE_KEYS: .*none\.json/],
+      [{ TOLLGATE_AUDIT: "none/a" }, /TOLLGATE_AUDIT: cannot write none\/a/],
+      [{ TOLLGATE_JOURNAL: "none/j" }, /TOLLGATE_JOURNAL: cannot write none\/j/],
+      [{ TOLLGATE_INSTANCES: "many" }, /^tollgate: TOLLGATE_INSTANCES: expected a whole number/],
+      [{ TOLLGATE_TLS_CERT: "none.pem" }, /TOLLGATE_TLS_CERT and --tls-key: expected both of them/],
+      [{ TOLLGATE_PORT: "many" }, /TOLLGATE_PORT: expected a whole number/],
       // As Kubernetes sets it for a service that is called tollgate.
-      [{ TOLLGATE_PORT: "tcp://10.0.0.1:8420", TOLLGATE_KEYS: "none.json" }, /--keys: .*none\.json/],
+      [{ TOLLGATE_PORT: "tcp://10.0.0.1:8420", TOLLGATE_KEYS: "none.json" }, /TOLLGATE_KEYS: .*none\.json/],
+      [
+        { TOLLGATE_PORT_8420_TCP: "tcp://10.0.0.1:8420", TOLLGATE_SERVICE_HOST: "10.0.0.1", TOLLGATE_PORT: "many" },
+        /TOLLGATE_PORT: expected/,
+      ],
     ] as const) {
       const { status, stderr } = await run(["serve"], { TOLLGATE_STORE: "memory:", ...env });
       assert.match(stderr, message);
@@ -97,10 +101,40 @@ describe("the environment of serve", () => {
   });
 });
 
+describe("a variable that no command reads", () => {
+  it("is refused where it is probably a typo, and left alone elsewhere", async () => {
+    for (const [name, meant] of [
+      ["TOLLGATE_KEY", "TOLLGATE_KEYS"],
+      ["TOLLGATE_KEYS_FILE", "TOLLGATE_KEYS"],
+      ["TOLLGATE_KEY_FILE", "TOLLGATE_KEYS"],
+      ["TOLLGATE_PREFXI", "TOLLGATE_PREFIX"],
+    ] as const) {
+      const { status, stderr } = await run(["usage", "--session", "s"], { [name]: "a secret" });
+      const expected = `${name}: expected a variable that Tollgate reads, got another. Did you mean ${meant}?`;
+      assert.ok(stderr.startsWith(`tollgate: ${expected}`), stderr);
+      assert.doesNotMatch(stderr, /a secret/);
+      assert.equal(status, 2);
+    }
+    const own = { TOLLGATE_RELEASE: "7", TOLLGATE_TEST_REDIS_URL: "x", TOLLGATE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.1" };
+    assert.equal((await run(["usage", "--session", "s"], { ...mine, ...own })).status, 0);
+  });
+
+  it("and a file that named a store are named by the fault", async () => {
+    write("wrong-url", "redsi://redis\n");
+    const { stderr } = await run(["usage", "--session", "s", "--store-file", "wrong-url"]);
+    assert.match(stderr, /^tollgate: wrong-url \(--store-file\): expected sqlite:PATH/);
+    const byFlag = await run(["usage", "--session", "s", "--store", "redsi://redis"], { TOLLGATE_STORE: "sqlite:x" });
+    assert.match(byFlag.stderr, /^tollgate: --store: expected sqlite:PATH/);
+  });
+});
+
 describe("tollgate.yaml in the folder", () => {
   it("is the policy of each command that is told of no other", async () => {
     const none = await run(["check"]);
-    assert.match(none.stderr, /cannot read tollgate\.yaml: there is no such file/);
+    assert.match(
+      none.stderr,
+      /cannot read tollgate\.yaml: there is no such file.*\. Name a policy: tollgate check FILE$/m,
+    );
     assert.equal(none.status, 2);
     write("tollgate.yaml", POLICY.replace("per-session", "of-the-folder"));
     try {
@@ -122,6 +156,12 @@ describe("options that may be repeated", () => {
       { id: key.id, scopes: key.scopes, tenants: key.tenants },
       { id: made.id, scopes: ["decide", "read"], tenants: ["a", "b"] },
     );
+    const joined = await run(["keys", "create", "--file", "k.json", "--scope", "decide,read"]);
+    assert.match(
+      joined.stderr,
+      /--scope: expected one of .*, got "decide,read"\. Write --scope decide --scope read\.$/m,
+    );
+    assert.equal(joined.status, 2);
     const swallowed = await run(["keys", "create", "--file", "k.json", "--scope", "decide", "read"]);
     assert.match(swallowed.stderr, /too many arguments/);
     assert.equal(swallowed.status, 2);
@@ -186,8 +226,27 @@ describe("--url", () => {
     const wrong = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "not a key" });
     assert.match(wrong.stderr, /TOLLGATE_API_KEY: expected an API key/);
     assert.equal(wrong.status, 2);
-    const refused = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "tg_none_none" });
-    assert.equal(refused.status, 3, refused.stderr);
+    const foreign = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "sk-none" });
+    assert.match(foreign.stderr, /TOLLGATE_API_KEY: expected an API key of the service, which begins with tg_, got/);
+    const { key: reader } = await json(["keys", "create", "--file", "readers.json", "--scope", "read"]);
+    for (const [args, more, message] of [
+      [["usage"], { TOLLGATE_API_KEY: undefined }, /401: An API key is needed: send Authorization/],
+      [["usage"], { TOLLGATE_API_KEY: "tg_none_none" }, /401: This is no API key of Tollgate: send/],
+      [["usage"], { TOLLGATE_API_KEY: reader }, /401: The API key is not known: it was revoked, or/],
+      [["usage"], { TOLLGATE_URL: `${server.url}/limits` }, /404: There is no such path/],
+      [
+        ["usage"],
+        { TOLLGATE_URL: `${server.url}/v1` },
+        /TOLLGATE_URL: expected where the service is, without the \/v1/,
+      ],
+    ] as const) {
+      const { status, stderr } = await run([...args, "--session", "s"], { ...env, ...more });
+      assert.match(stderr, message);
+      assert.equal(status, 2, stderr);
+    }
+    const tls = await run(["usage", "--session", "s"], { ...env, TOLLGATE_URL: server.url.replace("http", "https") });
+    assert.match(tls.stderr, /It speaks no TLS there: write http:\/\/ instead of https:\/\//);
+    assert.equal(tls.status, 3);
     const away = await run(["usage", "--session", "s"], { ...env, TOLLGATE_URL: "http://127.0.0.1:9" });
     assert.match(away.stderr, /ECONNREFUSED|bad port/);
     assert.equal(away.status, 3, away.stderr);

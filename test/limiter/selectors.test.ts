@@ -81,8 +81,8 @@ describe("when", () => {
     assert.deepEqual(await listed({}), ["trial", "deletes"]);
     assert.deepEqual(await listed({ plan: "pro" }), ["deletes"]);
     assert.deepEqual(await listed({ plan: "trial", tool: "search" }), ["trial"]);
-    // A bucket that is named is meant, whatever else is said.
-    assert.notEqual(await limiter.reset({ limit: "trial", session: "s1", plan: "pro" }), null);
+    const other = limiter.reset({ limit: "trial", session: "s1", plan: "pro" });
+    await assert.rejects(other, /expected a limit that applies to plan "pro"/);
   });
 });
 

@@ -241,6 +241,74 @@ describe("grant", () => {
     assert.equal(events.at(-1)?.type, "bucket.reset");
   });
 
+  it("is refused where its id is taken: by other units, another duration, or a grant that has ended", async () => {
+    const { limiter, clock } = limiterOf([
+      { name: "calls", per: ["session"], quota: 2, resetAfterIdle: "30d" },
+      { name: "window", per: ["session"], window: "day", quota: 2 },
+      { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 60, window: "1m" },
+    ]);
+    for (const limit of ["calls", "window", "rate"]) {
+      const bucket = { limit, session: "s1" };
+      const first = await limiter.grant(bucket, { ...grant, durationMs: 86_400_000 });
+      const again = await limiter.grant(bucket, { ...grant, durationMs: 86_400_000 });
+      assert.deepEqual([again?.granted, again?.remaining], [first?.granted, first?.remaining], limit);
+      for (const other of [{ units: 6 }, { durationMs: 1_000 }]) {
+        const taken = limiter.grant(bucket, { ...grant, durationMs: 86_400_000, ...other });
+        await assert.rejects(taken, isMisuse("grant-exists", "grant.id"), limit);
+      }
+    }
+    const bucket = { limit: "calls", session: "s2" };
+    await limiter.grant(bucket, grant);
+    clock.advance(60_000);
+    await assert.rejects(limiter.grant(bucket, grant), /got "g1"\. Nothing was granted\. Choose another id\.$/);
+    clock.advance(600_000);
+    assert.equal((await limiter.grant(bucket, grant))?.granted, 5);
+  });
+
+  it("does not allow what a quota of 0 forbids", async () => {
+    const { limiter } = limiterOf([
+      { name: "never", per: ["session"], quota: 0 },
+      { name: "planned", per: ["user"], onMissing: "skip", quota: 0, quotas: { plan: { pro: 5 } } },
+      { name: "bought", per: ["tenant"], onMissing: "skip", quota: { from: "call", default: 0, max: 9 } },
+    ]);
+    const refused = limiter.grant({ limit: "never", session: "s1" }, grant);
+    await assert.rejects(refused, /above 0: the policy forbids these calls with 0.*got "never"\. Change the policy\.$/);
+    const planned = { limit: "planned", user: "u1" };
+    await assert.rejects(limiter.grant(planned, grant), /Name what the quota depends on, such as a plan/);
+    assert.equal((await limiter.grant({ ...planned, plan: "pro" }, grant))?.remaining, 10);
+    assert.equal((await limiter.grant({ limit: "bought", tenant: "t1" }, grant))?.granted, 5);
+    assert.equal((await limiter.reset({ limit: "never", session: "s1" }))?.after.quota, 0);
+  });
+
+  it("and reset and revoke are refused for a bucket that no call charges", async () => {
+    const { limiter } = limiterOf(
+      [
+        { name: "writes", per: ["session", "group"], quota: 2 },
+        { name: "searches", per: ["session"], when: { tool: "search", plan: ["pro", "team"] }, quota: 2 },
+      ],
+      { tools: { search: { group: "read" }, save: { group: "write" } } },
+    );
+    const group = { limit: "writes", session: "s1", group: "wirte" };
+    const acts = (bucket: { limit: string; session: string }) => [
+      limiter.grant(bucket, grant),
+      limiter.reset(bucket),
+      limiter.revoke(bucket, "g1"),
+    ];
+    for (const act of acts(group)) {
+      await assert.rejects(act, isMisuse("invalid-dimension", "group"));
+      await assert.rejects(
+        act,
+        /a group that the policy gives a tool: read, write, got "wirte"\. Did you mean "write"\?/,
+      );
+    }
+    const of = { limit: "searches", session: "s1" };
+    for (const act of acts({ ...of, tool: "save" } as never))
+      await assert.rejects(act, /a limit that applies to tool "save": the "when" of this one leaves such calls out/);
+    for (const act of acts({ ...of, plan: "free" } as never)) await assert.rejects(act, /applies to plan "free"/);
+    assert.equal((await limiter.grant({ ...of, tool: "search", plan: "pro" }, grant))?.granted, 5);
+    assert.equal((await limiter.grant({ ...group, group: "write" }, grant))?.granted, 5);
+  });
+
   it("fills a token bucket, and ends with a window", async () => {
     const { limiter, clock } = limiterOf([
       { name: "rate", per: ["session"], algorithm: "token-bucket", quota: 60, window: "1m", burst: 10 },
@@ -282,14 +350,13 @@ describe("grant", () => {
     assert.equal((await limiter.consume({ tool: "x", session: "s1" })).allowed, false);
     const again = await limiter.revoke(bucket, "g1");
     assert.equal(again?.revoked, false);
-    // The same grant, sent again late, does not come back.
-    assert.equal((await limiter.grant(bucket, { ...grant, units: 10 }))?.granted, 0);
+    // The same grant, sent again late, does not come back, and is not said to be granted.
+    await assert.rejects(limiter.grant(bucket, { ...grant, units: 10 }), isMisuse("grant-exists", "grant.id"));
     assert.deepEqual(
       events.map((event) => [event.type, "reason" in event ? event.reason : null]),
       [
         ["bucket.granted", null],
         ["bucket.revoked", "a mistake"],
-        ["bucket.granted", null],
       ],
     );
     await limiter.reset(bucket, { reason: "a fresh start" });

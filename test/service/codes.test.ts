@@ -58,7 +58,12 @@ describe("codes", () => {
     const { status, text, headers } = await ask("GET", path);
     assert.deepEqual([status, fragment, headers.get("content-type")], [200, "not-found", "text/html; charset=utf-8"]);
     for (const code of PROBLEM_CODES) assert.ok(text.includes(`<tr id="${code}">`), code);
-    assert.doesNotMatch(text, /<script|<link|<img|https?:/);
+    assert.doesNotMatch(text, /<script|<link|<img|https?:|`/);
+    assert.match(text, /<code>faults<\/code> names it/);
+    const docs = await ask("GET", "/docs");
+    assert.match(docs.text, /<pre><code>curl .*\/v1\/consume/);
+    const example = /-d '([^']+)'/.exec(docs.text.replaceAll("&#34;", '"'))?.[1] ?? "";
+    assert.equal((await ask("POST", "/v1/consume", { body: example })).status, 200);
   });
 
   it("of the policy's refusal for a key of tenants is one of them", async () => {
@@ -72,7 +77,11 @@ describe("codes", () => {
 describe("the detail of a problem", () => {
   const CALL = { tool: "x", session: "s" };
   const cases: [path: string, body: unknown, detail: RegExp][] = [
-    ["/v1/consume", { call: { tool: "x", sesion: "s" } }, /^call: expected only tenant, .*session.*, got "sesion"$/],
+    [
+      "/v1/consume",
+      { call: { tool: "x", sesion: "s" } },
+      /^call: expected only tenant, .*session.*, got "sesion"\. Did you mean "session"\?$/,
+    ],
     ["/v1/consume", { call: CALL, maxWait: 5 }, /^body: expected only call, quotas, maxWaitMs, got "maxWait"$/],
     ["/v1/consume", CALL, /^body: expected only call, quotas, maxWaitMs, got "tool", "session"$/],
     ["/v1/consume", {}, /^call: expected an object, got nothing$/],
@@ -129,10 +138,42 @@ describe("the detail of a problem", () => {
     });
   }
 
+  it("names the header that is wrong, and the bound of the service on a wait, whatever is asked for", async () => {
+    const { post } = await served({ bounds: { maxWaitMs: 500 } });
+    const call = { tool: "x", session: "s" };
+    const headers = { "idempotency-key": '"a" "b"' };
+    const header = await post("/v1/consume", { call }, { headers });
+    assert.match(
+      header.json.detail,
+      /^Idempotency-Key: expected one key of visible ASCII characters, .*, got a header of 7/,
+    );
+    for (const maxWaitMs of [501, 3_600_000, 9_007_199_254_740_991]) {
+      const { status, json } = await post("/v1/consume", { call, maxWaitMs });
+      assert.deepEqual([status, json.code], [400, "invalid-option"]);
+      assert.equal(json.detail, `maxWaitMs: expected at most 500, the bound of this service, got ${maxWaitMs}`);
+    }
+  });
+
+  it("says which cost a hold was reserved with, where its call does not", async () => {
+    const { post } = await served();
+    const { json } = await post("/v1/settle", {
+      holdId: "h1",
+      call: { tool: "x", session: "s" },
+      usage: { tokens: 1 },
+    });
+    assert.match(
+      json.detail,
+      /^call\.cost\.tokens: expected how many tokens the hold has, as the call that was reserved said/,
+    );
+  });
+
   it("names what is wrong in a query", async () => {
     const { ask } = await served();
     const detailOf = async (path: string) => (await ask("GET", path)).json.detail;
-    assert.match(await detailOf("/v1/usage?sesion=s"), /^query: expected only .*session.*, got "sesion"$/);
+    assert.match(
+      await detailOf("/v1/usage?sesion=s"),
+      /^query: expected only .*session.*, got "sesion"\. Did you mean "session"\?$/,
+    );
     assert.match(await detailOf("/v1/usage?session=a&session=b"), /^session: expected each name once, got it twice$/);
     assert.match(
       await detailOf("/v1/events?types=denials"),

@@ -56,6 +56,8 @@ describe("deciding routes", () => {
     assert.equal(again.json.replayed, true);
     const other = await post("/v1/settle", { holdId, call, usage: { tokens: 8 } });
     assert.deepEqual([other.status, other.json.code], [409, "already-settled"]);
+    const late = await post("/v1/release", { holdId, call });
+    assert.match(late.json.detail, /^holdId: expected a hold that was not settled/);
   });
 
   it("release a hold once, and know none that was never made", async () => {
@@ -161,6 +163,9 @@ describe("routes of administrators and readers", () => {
     assert.equal(granted.json.after.remaining, 14);
     const again = await post("/v1/grant", { ...bucket, grant, reason: "support" });
     assert.equal(again.json.after.remaining, 14);
+    const taken = await post("/v1/grant", { ...bucket, grant: { ...grant, units: 11 } });
+    assert.deepEqual([taken.status, taken.json.code, taken.json.faults[0].path], [409, "grant-exists", "grant.id"]);
+    assert.match(taken.json.detail, /Nothing was granted\. Choose another id\.$/);
     const shown = await ask("GET", `/v1/usage?session=${call.session}&tool=search`);
     assert.ok(fits("/v1/usage", shown.json));
     const usage = shown.json.items.find(({ limit }: { limit: string }) => limit === "per-session");
@@ -173,6 +178,7 @@ describe("routes of administrators and readers", () => {
       assert.ok(fits("/v1/revoke", json));
       assert.deepEqual([status, json.revoked, json.after.granted, json.after.remaining], [200, isLive, 0, 4]);
     }
+    assert.equal((await post("/v1/grant", { ...bucket, grant })).json.code, "grant-exists", "it was revoked");
     const reset = await post("/v1/reset", { ...bucket, reason: "support" });
     assert.ok(fits("/v1/reset", reset.json));
     assert.deepEqual([reset.json.before.used, reset.json.after.used, reset.json.after.remaining], [1, 0, 5]);

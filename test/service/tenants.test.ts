@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { Act } from "../../src/service/audit.ts";
 import { keysOf, served } from "./served.ts";
 
 const policy = `
@@ -202,8 +203,38 @@ describe("tenants", () => {
     );
   });
 
-  it("are charged for buckets of everybody, and neither see nor change them", async () => {
-    const { ask, post } = await served({ policy: shared, keys });
+  it("neither settle nor book on another's bucket by a hold that they do not know", async () => {
+    const { ask, post } = await served({ policy, keys });
+    const theirs = { tool: "book", session: "s1", user: "u1", turn: 1, agent: "a1" };
+    const held = await post("/v1/reserve", { call: theirs }, { key: keyOf("globex") });
+    const { holdId } = held.json;
+    const usageOf = async (tenant: string) =>
+      (await ask("GET", "/v1/usage?session=s1&user=u1&agent=a1&turn=1", { key: keyOf(tenant) })).json.items.map(
+        ({ limit, used }: { limit: string; used: number }) => [limit, used],
+      );
+    const before = await usageOf("globex");
+    for (const session of ["s1", "globex/s1"]) {
+      for (const id of [holdId, "made-up"]) {
+        const body = { holdId: id, call: { ...theirs, session }, usage: { tokens: 50 } };
+        const { status, json } = await post("/v1/settle", body, { key: keyOf("acme") });
+        assert.deepEqual([status, json.status], [200, "unknown-hold"]);
+        const other = await post(
+          "/v1/settle",
+          { ...body, call: { ...theirs, tenant: "globex" } },
+          { key: keyOf("acme") },
+        );
+        assert.deepEqual([other.status, other.json.code], [403, "other-tenant"]);
+      }
+    }
+    assert.deepEqual(await usageOf("globex"), before);
+    assert.notDeepEqual(await usageOf("acme"), before);
+    const settled = await post("/v1/settle", { holdId, call: theirs, usage: { tokens: 7 } }, { key: keyOf("globex") });
+    assert.equal(settled.json.status, "settled");
+  });
+
+  it("are charged for buckets of everybody, and neither see nor change them, and the audit log says so", async () => {
+    const acts: Act[] = [];
+    const { ask, post } = await served({ policy: shared, keys, audit: (act) => acts.push(act) });
     const key = keyOf("acme");
     const held = await post("/v1/reserve", { call: { tool: "x", session: "s" } }, { key });
     assert.equal(held.json.allowed, true);
@@ -224,6 +255,19 @@ describe("tenants", () => {
       const { status, json } = await post(path, body, { key });
       assert.deepEqual([status, json.code], [403, "shared-bucket"]);
     }
+    const other = { limit: "per-session", dimensions: { session: "s", tenant: "globex" } };
+    assert.equal((await post("/v1/reset", other, { key })).status, 403);
+    assert.deepEqual(
+      acts.map(({ act, keyId, failed }) => [act, keyId, failed]),
+      [
+        ...["reset", "revoke", "grant"].flatMap((act) => [
+          [act, "t0", undefined],
+          [act, "t0", "shared-bucket"],
+        ]),
+        ["reset", "t0", undefined],
+        ["reset", "t0", "other-tenant"],
+      ],
+    );
     assert.equal((await ask("GET", "/v1/policy", { key })).status, 403);
   });
 

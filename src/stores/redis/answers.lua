@@ -52,9 +52,13 @@ local function answer(step, spent, holds, keeps_answer, all_fit)
     step.used, step.granted, step.reset, step.retry = used, extra, reset_after_ms, retry_after_ms
   end
   step.found = nil
-  if step.event <= SETTLE then
+  if step.event <= GRANT then
     local hold = step.hold
-    step.found = not hold and UNKNOWN or hold.expired and LATE or LIVE
+    local is_live = hold and not hold.expired
+    if hold and step.event == GRANT then
+      is_live = is_same_grant(limit, hold, step.units, step.lease)
+    end
+    step.found = not hold and UNKNOWN or is_live and LIVE or LATE
     reply(step.found)
   end
   if step.lists and extra > 0 then

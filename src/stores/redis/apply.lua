@@ -24,9 +24,9 @@
 --       -4 hold, with all of that as in the hold before it
 --       -5 charge for a value, followed by its mark and the cost
 --       -6 report, followed by the outcome, or 0 for none
---       -7 grant, followed by id, units and how long they are there in ms
---       -8 raise, followed by id, units, the instant of their booking in ms since 1970, how long they are remembered in
+--       -7 raise, followed by id, units, the instant of their booking in ms since 1970, how long they are remembered in
 --          ms, and whether the store may have kept some of them (0, 1)
+--       -8 grant, followed by id, units and how long they are there in ms
 --       -9 settle, followed by the hold's id and the actual units
 --       -10 extend, followed by the hold's id and the lease in ms
 --       -11 revoke, followed by the grant's id
@@ -37,7 +37,8 @@
 --       7 allowed, and every step passes; -1 a damaged key, -2 a key of another type, -3 too many holds; after 0, 1 and 4
 --       to 7 for each step: units granted, if there are any, as a negative number; units used, ms until all are free; ms
 --       until this cost would pass (0: it passes now; -1: it never will), but not after 7; and of a settle or an extend,
---       but not after 5, how the hold was found (0 live, 1 late, 2 unknown), and for a revoke how the grant was found; and of a
+--       but not after 5, how the hold was found (0 live, 1 late, 2 unknown), and for a revoke how the grant was found, and for a
+--       grant what has its id (0 the same grant, 1 something else, 2 nothing); and of a
 --       read, a reset, a grant or a revoke, and after 5, where units are granted, how many grants there are, and for
 --       each its id, its units and in how many ms it ends; after 2 the text of the answer; after -1 and
 --       -2 the key's number

@@ -20,7 +20,7 @@ export interface ScriptCall {
 
 const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const;
 const [WITH_ONCE, WITH_WAIT, WITH_TIME] = [10, 20, 40];
-const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND, REVOKE] = [
+const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, RAISE, GRANT, SETTLE, EXTEND, REVOKE] = [
   -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11,
 ];
 const NO_OUTCOME = 0;

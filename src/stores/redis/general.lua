@@ -2,8 +2,8 @@
 
 local JUDGE, PEEK, FORCE, UNDO = 0, 1, 2, 3
 local WITH_ONCE, WITH_WAIT, WITH_TIME = 10, 20, 40
--- What names a hold that there is already comes last.
-local CHARGE, READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, GRANT, RAISE, SETTLE, EXTEND, REVOKE =
+-- What names a hold or a grant comes last.
+local CHARGE, READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, RAISE, GRANT, SETTLE, EXTEND, REVOKE =
   0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11
 local LIVE, LATE, UNKNOWN = 0, 1, 2
 local ONE = byte("1")

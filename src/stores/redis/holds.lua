@@ -526,7 +526,7 @@ local function granted(limit, spent, holds, id, units, lease_ms, now_ms)
     id = id,
     units = units,
     expires_at_ms = expires_at_ms,
-    lease_ms = expires_at_ms - now_ms,
+    lease_ms = lease_ms,
     grants = true,
     expired = is_level,
   }
@@ -544,6 +544,12 @@ local function grant_in(holds, id)
     end
   end
   return nil
+end
+
+-- Mirrors isSameGrant.
+local function is_same_grant(limit, hold, units, lease_ms)
+  local is_there = not hold.expired or limit.algorithm == token_bucket
+  return hold.grants and hold.units == units and hold.lease_ms == lease_ms and is_there
 end
 
 -- Holds with a live grant that has ended now.

@@ -24,7 +24,7 @@ const [DAMAGED, WRONG_TYPE] = [-1, -2];
 const [TOO_LATE, OTHER_INCARNATION, SETTLED, OVERLOADED] = [-4, -5, -6, -7];
 const FOUND = ["live", "late", "unknown"] as const;
 /** Events that name a hold or a grant: the answer says how it was found. */
-export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["settle", "extend", "revoke"]);
+export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
 /** Events whose answer lists the grants. */
 export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 

@@ -91,7 +91,7 @@ local function judge(step)
   end
   local spent, holds, righted = contents_of(limit, step.key)
   step.spent, step.holds, step.righted = spent, holds, righted
-  if event <= SETTLE then
+  if event <= GRANT then
     local hold = (event == REVOKE and grant_in or hold_in)(holds, step.id)
     step.hold = hold
     if event == EXTEND then
