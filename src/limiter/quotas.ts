@@ -3,8 +3,9 @@
 
 import type { Clock } from "../clock.ts";
 import type { Bucket } from "../kernel/charge.ts";
-import { type ClaimedQuota, type ClaimedQuotas, claimFault } from "../kernel/claims.ts";
+import { type ClaimedQuota, type ClaimedQuotas, claimFault, takesClaims } from "../kernel/claims.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { CompiledPolicy } from "../kernel/policy.ts";
 import { QuestionQueue } from "./quota-questions.ts";
 
 /** What is asked for a bucket. */
@@ -199,10 +200,18 @@ function allotted<Each extends Bucket>(bucket: Each, claim: ClaimedQuota | undef
 }
 
 /**
- * Refuses a resolver that is none.
+ * Refuses a resolver that is none, and one that no limit of the policy would ask.
  *
  * @throws MisuseError `invalid-option`
  */
-export function checkResolver(resolve: QuotaResolver | undefined): void {
-  if (resolve !== undefined && typeof resolve !== "function") throw invalidOption("quotas", "a function", resolve);
+export function checkResolver(resolve: QuotaResolver | undefined, { limits }: CompiledPolicy): void {
+  if (resolve === undefined) return;
+  if (typeof resolve !== "function") throw invalidOption("quotas", "a function", resolve);
+  if (limits.some(takesClaims)) return;
+  throw new MisuseError("invalid-option", {
+    path: "quotas",
+    expected: "a policy with a limit that takes its quota from here",
+    got: "none",
+    hint: "Write quota: { from: call, default: 1000, max: 1000000 } in such a limit, or remove the option.",
+  });
 }

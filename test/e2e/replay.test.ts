@@ -140,7 +140,7 @@ limits:
       "a call that lacks a dimension",
       ["good.jsonl", "--policy", "user.yaml"],
       2,
-      /^tollgate: good\.jsonl:1: user: expected a string .*, got nothing$/m,
+      /^tollgate: good\.jsonl:1: user: expected a string .*, got nothing\. Say it with each call .*"onMissing: skip"\.$/m,
     ],
     [
       "a unit that the policy lacks",

@@ -103,6 +103,7 @@ describe("problems", () => {
         path: "call.session",
         expected: "a string that is not empty, or a safe integer, because the limit per-session is per session",
         got: "nothing",
+        hint: 'Say it with each call (limiter.for({ session: … }) binds it), or let the limit leave out such calls: "onMissing: skip".',
       },
     ]);
     for (const [path, body, at, got] of [
