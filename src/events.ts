@@ -149,9 +149,15 @@ export const EVENTS = {
   },
   "policy.reloaded": {
     when: "Another policy is in force",
-    advice: "nothing; limits in `restarted` count from zero, because their algorithm is another one",
-    fields: { version: "names what the policy says", restarted: "names of limits" },
-    stream: ["version", "restarted"],
+    advice:
+      "nothing; a limit in `restarted` may count from zero, because its algorithm is another one; one in `added` begins at zero, also where it is a [renamed](policy.md#changing-a-policy-that-is-in-use) one of `removed`",
+    fields: {
+      version: "names what the policy says",
+      restarted: "names of limits",
+      added: "names of limits",
+      removed: "names of limits",
+    },
+    stream: ["version", "restarted", "added", "removed"],
     log: { level: "info", message: "another policy is in force" },
   },
   "policy.differs": {

@@ -62,6 +62,7 @@ import {
   type ChangeOptions,
   checkChangeOptions,
   checkGrant,
+  checkChosen,
   checkGrantable,
   checkGranted,
   checkGrantId,
@@ -86,7 +87,7 @@ import {
 import { type KnownCall, KnownCalls } from "./limiter/known-calls.ts";
 import { measured } from "./limiter/measured.ts";
 import { checkBucket, limitNamed } from "./limiter/named.ts";
-import { holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
+import { changedBy, holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
 import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
 import {
@@ -874,6 +875,7 @@ class StoreLimiter implements Limiter {
     const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
     if (missing !== undefined) throw missingDimension(limit, missing);
+    checkChosen(limit, whole);
     const grouped = withGroup(policy, whole);
     checkReached(policy, limit, grouped);
     const [found] = await quotas.of([bucketOf(policy, prefix, limit, grouped)], options.quotas);
@@ -894,7 +896,13 @@ class StoreLimiter implements Limiter {
 function tellReload(shared: Shared, before: CompiledPolicy): void {
   if (shared.onEvent === undefined) return;
   const { policy } = shared;
-  tellEvent(shared, { type: "policy.reloaded", version: policy.version, restarted: restartedBy(before, policy) });
+  const { version } = policy;
+  tellEvent(shared, {
+    type: "policy.reloaded",
+    version,
+    restarted: restartedBy(before, policy),
+    ...changedBy(before, policy),
+  });
 }
 
 /** Limits whose buckets are the same, and whose states are of another kind. */

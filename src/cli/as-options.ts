@@ -8,6 +8,7 @@ import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/options.ts";
 const OPTIONS: Readonly<Record<string, string>> = {
   apiKey: "TOLLGATE_API_KEY",
   args: "--args",
+  asTenant: "--as-tenant",
   dimensions: "--dimension",
   "failover.instances": "--instances",
   "grant.id": "--id",
@@ -41,9 +42,16 @@ export function asOptions({ code, faults }: MisuseError, own: Readonly<Record<st
       if (fault.at !== undefined || code === "invalid-policy") return fault;
       const { path } = fault;
       if (code === "missing-dimension") return missingOption(fault);
+      if (path === "tenant" && isDimension) return { ...withAsTenant(fault), path: dimensionOption(path) };
       return { ...fault, path: own[path] ?? (isDimension ? dimensionOption(path) : optionOf(path)) };
     }),
   );
+}
+
+/** A fault whose texts say `asTenant` as an option. */
+function withAsTenant({ expected, hint, ...fault }: Fault): Fault {
+  const said = (text: string) => text.replace(/asTenant: (?=")/, "--as-tenant ").replace("asTenant", "--as-tenant");
+  return { ...fault, expected: said(expected), ...(hint === undefined ? {} : { hint: said(hint) }) };
 }
 
 /** A dimension that the command line lacks: what to add. */

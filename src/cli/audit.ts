@@ -4,9 +4,10 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { BucketDimensions } from "../kernel/call.ts";
-import type { Limiter } from "../limiter.ts";
 import { type Act, type Audit, audited, auditFile, lineOf } from "../service/audit.ts";
+import { withAdvice } from "../service/tenants.ts";
 import { writing } from "./files.ts";
+import { type Buckets, tenantAdvice } from "./as-tenant.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
 
 /** Options of a command that changes something. */
@@ -53,14 +54,22 @@ export function cliActor(): string {
 export function changeBucket<Result>(
   options: ChangeOptions,
   about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
-  change: (limiter: Limiter, bucket: BucketDimensions & { readonly limit: string }) => Promise<Result>,
+  change: (limiter: Buckets, bucket: BucketDimensions & { readonly limit: string }) => Promise<Result>,
 ): Promise<Result> {
   const { limit, reason = null } = options;
   const whole = dimensionsOf(options);
-  const { args: _, ...dimensions } = whole;
+  const { args: _, ...named } = whole;
+  const { asTenant } = options;
+  const dimensions = asTenant === undefined ? named : { ...named, tenant: asTenant };
   const bucket = { ...whole, limit };
+  const advice = asTenant === undefined && !options.json ? tenantAdvice(whole) : null;
+  if (advice !== null) console.error(advice);
   if (options.url !== undefined && options.audit === undefined)
     return withLimiter(options, (limiter) => change(limiter, bucket));
   const act: Act = { ...about, reason, actor: cliActor(), keyId: null, limit, dimensions };
-  return withLimiter(options, (limiter) => audited(cliAudit(options.audit), act, () => change(limiter, bucket)));
+  return withLimiter(options, (limiter) => audited(cliAudit(options.audit), act, () => change(limiter, bucket))).catch(
+    (error: unknown) => {
+      throw withAdvice(error, whole.tenant);
+    },
+  );
 }

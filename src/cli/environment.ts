@@ -3,7 +3,8 @@
 
 import type { Command, Option } from "commander";
 import { MisuseError } from "../kernel/errors.ts";
-import { closest } from "../kernel/spelling.ts";
+import { closest, editDistance, plainOf } from "../kernel/spelling.ts";
+import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/options.ts";
 
 const PREFIX = "TOLLGATE_";
 /** Read where a service is asked: it is no option, so that no flag shows it. */
@@ -11,22 +12,31 @@ const API_KEY = `${PREFIX}API_KEY`;
 /** What Kubernetes sets for a service whose name begins with tollgate. */
 const OF_KUBERNETES = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?$/;
 
+/** What a name has in it that may be meant for keys. */
+const OF_KEYS = /KEY/;
+
 /**
  * Refuses a variable that is probably a typo: what it was to say would be left out in silence, such as the file of keys.
  * Others may be a deployment's own.
  *
+ * @param running the command that runs
  * @throws MisuseError `invalid-option`
  */
-export function checkVariables(program: Command, env: NodeJS.ProcessEnv = process.env): void {
+export function checkVariables(program: Command, running: Command, env: NodeJS.ProcessEnv = process.env): void {
   const known = new Set([API_KEY, ...variablesOf(program)]);
-  const names = Object.keys(env).filter((name) => name.startsWith(PREFIX) && !known.has(name));
-  const foreign = names.filter((name) => !OF_KUBERNETES.test(name));
-  for (const name of foreign) {
-    const meant = meantBy(name, known);
-    if (meant === null) continue;
+  const isForeign = (name: string) => known.has(name) || OF_KUBERNETES.test(name);
+  for (const name of Object.keys(env)) {
+    const word = wordOf(name);
+    if (word === null || isForeign(name)) continue;
+    const advice = adviceOn(name, word, known, running);
+    if (advice === null) continue;
     // The value may be a secret.
-    const fault = { path: name, expected: "a variable that Tollgate reads", got: "another" };
-    const hint = `Did you mean ${meant}? Else give it another name.`;
+    const fault = {
+      path: name,
+      expected: "the name of a variable that Tollgate reads",
+      got: "one that it does not read",
+    };
+    const hint = `${advice} If it is not for Tollgate, rename it.`;
     throw new MisuseError("invalid-option", { ...fault, hint });
   }
 }
@@ -36,16 +46,34 @@ function variablesOf(command: Command): string[] {
   return [...own, ...command.commands.flatMap(variablesOf)];
 }
 
+/** What follows the prefix in a name, in capitals; `null` where it does not begin with it, or nearly so. */
+function wordOf(name: string): string | null {
+  const [, prefix = "", word = ""] = /^([^_]+)_(.+)$/.exec(name.toUpperCase()) ?? [];
+  const own = PREFIX.slice(0, -1);
+  return prefix === own || (prefix !== "" && editDistance(prefix, own, 2) <= 2) ? word : null;
+}
+
+/** What to write instead of a name that is probably a typo; `null` where it may be a deployment's own. */
+function adviceOn(name: string, word: string, known: ReadonlySet<string>, running: Command): string | null {
+  const isServe = running.name() === "serve";
+  const words = [...known].filter((each) => !isServe || each !== API_KEY).map((each) => each.slice(PREFIX.length));
+  const bound = [...BOUND_NAMES, ...LISTEN_NUMBERS].find((each) => plainOf(each) === plainOf(word));
+  if (bound !== undefined) return `Say --set ${bound}=NUMBER: it has no variable.`;
+  const isPrefixed = name.startsWith(PREFIX);
+  const meant = words.includes(word) ? word : isPrefixed || OF_KEYS.test(word) ? meantBy(word, words) : null;
+  if (meant !== null) return `Did you mean ${PREFIX}${meant}?`;
+  if (!OF_KEYS.test(word)) return null;
+  return `Did you mean ${isServe || !word.includes("API") ? `${PREFIX}KEYS` : API_KEY}?`;
+}
+
 /** The variable that was probably meant: one that is spelt alike, or that a word was added to, as in TOLLGATE_KEYS_FILE. */
-function meantBy(name: string, known: ReadonlySet<string>): string | null {
-  const word = name.slice(PREFIX.length);
-  const words = [...known].map((each) => each.slice(PREFIX.length));
+function meantBy(word: string, words: readonly string[]): string | null {
   const [first = ""] = word.split("_");
-  const found =
+  return (
     closest(word, words) ??
     words.find((each) => word.startsWith(`${each}_`)) ??
-    (first === word ? null : closest(first, words));
-  return found === null ? null : PREFIX + found;
+    (first === word ? null : closest(first, words))
+  );
 }
 
 /** What a command's options were set by, where that was no flag. */

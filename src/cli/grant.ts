@@ -1,14 +1,18 @@
 // `tollgate grant`: add to one bucket's quota for some time.
 
+import { isDeepStrictEqual } from "node:util";
 import { Command } from "commander";
+import type { BucketDimensions } from "../kernel/call.ts";
+import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { isMoneyText, MONEY_UNIT, parseQuantity } from "../kernel/quantity.ts";
 import { parsePolicy } from "../policy-file.ts";
+import type { Buckets } from "./as-tenant.ts";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
 import { readInput } from "./files.ts";
 import { withBucketOptions } from "./input.ts";
-import { formatUsages } from "./usage.ts";
+import { amountOf, formatUsages } from "./usage.ts";
 
 interface GrantOptions extends ChangeOptions {
   readonly units: string;
@@ -40,17 +44,44 @@ async function grant(options: GrantOptions): Promise<void> {
   const units = unitsIn(options);
   const durationMs = parseDuration(duration);
   if (durationMs === null) throw invalidOption("--duration", `a duration such as 30m or 1d, ${LONGEST}`, duration);
-  const after = await changeBucket(options, { act: "grant", units, durationMs, grantId: id }, (limiter, bucket) =>
-    limiter.grant(bucket, { id, units, durationMs }, { reason }),
-  );
+  const act = { act: "grant", units, durationMs, grantId: id } as const;
+  const { before, after } = await changeBucket(options, act, async (limiter, bucket) => {
+    const known = json ? [] : await readable(limiter, bucket);
+    const after = await limiter.grant(bucket, { id, units, durationMs }, { reason });
+    return { before: known.find((each) => isSame(each, after)) ?? null, after };
+  });
   if (json) console.log(JSON.stringify(after));
   else if (after === null) console.log("The limit does not apply to these dimensions.");
   else {
     const isListed = after.grants.some((grant) => grant.id === id);
-    // Of a token bucket, or of a window that ends at this instant.
-    const whole = isListed ? "" : " It filled the bucket at once, at most to the brim: nothing of it is kept.";
-    console.log(`Granted as ${id}.${whole} The bucket stands at:\n${formatUsages([after])}`);
+    const what = isListed ? `Granted as ${id}.` : filled(before, after, units);
+    console.log(`${what} The bucket stands at:\n${formatUsages([after])}`);
   }
+}
+
+/** How buckets stand, where that may be read: a key may have the scope to grant alone. */
+async function readable(limiter: Buckets, { limit: _, ...dimensions }: BucketDimensions & { readonly limit: string }) {
+  try {
+    return await limiter.usage(dimensions);
+  } catch {
+    return [];
+  }
+}
+
+function isSame(one: BucketUsage, other: BucketUsage | null): boolean {
+  return one.limit === other?.limit && isDeepStrictEqual(one.dimensions, other.dimensions);
+}
+
+/** What came of a grant that is not kept: of a token bucket, or of a window that ends at this instant. */
+function filled(before: BucketUsage | null, after: BucketUsage, units: number): string {
+  const { unit, capacity } = after;
+  const most = `it holds at most ${amountOf(capacity, unit)}`;
+  if (before === null) return `The bucket was filled at once, and what did not fit is lost: ${most}.`;
+  const added = Math.min(units, Math.max(0, (after.remaining ?? 0) - (before.remaining ?? 0)));
+  const isFull = after.remaining === capacity;
+  if (added === 0) return `Nothing was added${isFull ? ", because the bucket is full" : ""}: ${most}.`;
+  const lost = added < units ? ` The rest is lost: ${most}.` : "";
+  return `${amountOf(added, unit)} of ${amountOf(units, unit)} ${unit} were added at once.${lost}`;
 }
 
 /** The units that are granted: money is for a limit that counts it. */

@@ -6,9 +6,10 @@ import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBu
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/policy.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter } from "../limiter.ts";
+import { createLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { StoreError } from "../store.ts";
+import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
 import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { RefusedError } from "./exit.ts";
 import { readInput } from "./files.ts";
@@ -31,6 +32,8 @@ export interface BucketOptions extends WellKnownBucket {
   readonly url?: string;
   /** Of the policy's own, each `name=value`. */
   readonly dimension?: readonly string[];
+  /** The tenant for whose bound key's buckets it asks. */
+  readonly asTenant?: string;
   readonly json?: boolean;
 }
 
@@ -52,7 +55,8 @@ export function withBucketOptions(command: Command): Command {
   command
     .option("--group <value>", "whose: the tools' group")
     .option("--args <json>", "whose: the arguments, as a call has them")
-    .option("--dimension <name=value>", "whose: a dimension of the policy's own; may be repeated", collect);
+    .option("--dimension <name=value>", "whose: a dimension of the policy's own; may be repeated", collect)
+    .option("--as-tenant <tenant>", "name the buckets as a key of the service does that is bound to this tenant");
   return command.option("--json", "print JSON");
 }
 
@@ -97,20 +101,24 @@ function parseArgs(text: string): unknown {
 /** Opens a limiter, on the store or of the service, hands it over, and closes it whatever happens. */
 export async function withLimiter<Result>(
   options: BucketOptions,
-  use: (limiter: Limiter, policy: CompiledPolicy | null) => Promise<Result>,
+  use: (limiter: Buckets, policy: CompiledPolicy | null) => Promise<Result>,
 ): Promise<Result> {
-  return options.url === undefined ? withStoreLimiter(options, use) : withServiceLimiter(options.url, use);
+  return options.url === undefined
+    ? withStoreLimiter(options, use)
+    : withServiceLimiter(options.url, options.asTenant, use);
 }
 
 async function withServiceLimiter<Result>(
   url: string,
-  use: (limiter: Limiter, policy: null) => Promise<Result>,
+  asTenant: string | undefined,
+  use: (limiter: Buckets, policy: null) => Promise<Result>,
 ): Promise<Result> {
   const apiKey = process.env.TOLLGATE_API_KEY;
   const limiter = createRemoteLimiter({
     url,
     deadlineMs: SERVICE_ANSWERS_MS,
     ...(apiKey === undefined ? {} : { apiKey }),
+    ...(asTenant === undefined ? {} : { fetch: fetchAs(asTenant) }),
   });
   try {
     return await use(limiter, null);
@@ -129,14 +137,15 @@ function refusedBy(error: unknown): unknown {
 
 async function withStoreLimiter<Result>(
   options: BucketOptions,
-  use: (limiter: Limiter, policy: CompiledPolicy) => Promise<Result>,
+  use: (limiter: Buckets, policy: CompiledPolicy) => Promise<Result>,
 ): Promise<Result> {
   const policy = readPolicyText(readInput(options.policy, "--policy"), options.policy).policy;
   const { store, close } = await openStore(options.store, "existing");
   try {
     const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });
     try {
-      return await use(limiter, policy);
+      const { asTenant } = options;
+      return await use(asTenant === undefined ? limiter : bucketsOf(limiter, policy, asTenant), policy);
     } catch (error) {
       throw options.policy === SAMPLE_POLICY ? ofSample(error) : error;
     } finally {

@@ -7,7 +7,7 @@ import { auditedNow } from "../service/audit.ts";
 import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
 import { asOptions } from "./as-options.ts";
 import { cliActor, cliAudit, withAuditOption } from "./audit.ts";
-import { collect } from "./defaults.ts";
+import { collect, withEnvironment } from "./defaults.ts";
 import { formatTable } from "./table.ts";
 
 interface KeysOptions {
@@ -42,7 +42,9 @@ export function keysCommand(): Command {
 
 function withFile(command: Command): Command {
   return command
-    .requiredOption("--file <file>", "the key file; made when it is not there")
+    .addOption(
+      withEnvironment("--file <file>", "the key file; made when it is not there", "KEYS").makeOptionMandatory(),
+    )
     .option("--json", "print JSON");
 }
 

@@ -65,7 +65,7 @@ function withSettings(command: Command, parent: Command): Command {
 let running: Command | undefined;
 program.hook("preAction", (_, action) => {
   running = action;
-  if (action.name() !== "worker") checkVariables(program);
+  if (action.name() !== "worker") checkVariables(program, action);
 });
 
 /** Says what ended the command, and sets the exit code. */

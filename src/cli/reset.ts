@@ -16,13 +16,13 @@ export function resetCommand(): Command {
     "empty one bucket, named by its limit and all of that limit's dimensions",
   );
   return withChangeOptions(withBucketOptions(command))
-    .option("--yes", "do not ask first, where this is a terminal")
+    .option("--yes", "do not ask first; needed where there is no terminal to ask at")
     .action(reset);
 }
 
 async function reset(options: ResetOptions): Promise<void> {
   const { reason, yes = false } = options;
-  if (!yes && !(await isConfirmed(`Empty the bucket of ${options.limit} for ${whose(options)}?`))) {
+  if (!yes && !(await isConfirmed(`Empty the bucket of ${options.limit} for ${whose(options)}, with its grants?`))) {
     console.error("Nothing was changed.");
     process.exitCode = EXIT.finding;
     return;
@@ -38,5 +38,6 @@ function whose(options: ResetOptions): string {
   const named = Object.entries(dimensionsOf(options)).map(
     ([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`,
   );
+  if (options.asTenant !== undefined) named.unshift(`tenant=${options.asTenant}`);
   return named.length === 0 ? "all" : named.join(" ");
 }

@@ -26,7 +26,7 @@ async function revoke(options: RevokeOptions): Promise<void> {
   if (json) console.log(JSON.stringify(found));
   else if (found === null) console.log("The limit does not apply to these dimensions.");
   else {
-    const what = found.revoked ? "Revoked." : `There is no live grant ${id}; \`tollgate usage\` lists those that are.`;
+    const what = found.revoked ? "Revoked." : `There is no grant ${id} here: it is another bucket's, or has ended.`;
     console.log(`${what} The bucket stands at:\n${formatUsages([found.after])}`);
   }
 }

@@ -6,6 +6,8 @@ import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { CompiledPolicy, Limit } from "../kernel/policy.ts";
 import { MONEY_UNIT, quantityOf } from "../kernel/quantity.ts";
+import { nounOf } from "../kernel/words.ts";
+import { tenantAdvice } from "./as-tenant.ts";
 import { dimensionOption } from "./as-options.ts";
 import { policyLabel, SAMPLE_POLICY } from "./defaults.ts";
 import { type BucketOptions, dimensionsOf, withBucketOptions, withLimiter } from "./input.ts";
@@ -29,6 +31,8 @@ async function usage(options: BucketOptions): Promise<void> {
   else if (policy === null) console.log("No limit of the service has all of its dimensions given.");
   else console.log(`No limit has all of its dimensions given. What is missing:\n${formatMissing(policy, dimensions)}`);
   if (policy !== null && !options.json) for (const line of plannedBy(policy, dimensions, usages)) console.log(line);
+  const advice = options.asTenant === undefined && !options.json ? tenantAdvice(dimensions) : null;
+  if (advice !== null) console.error(advice);
   if (policy !== null && options.policy === SAMPLE_POLICY) console.error(`policy ${policyLabel(options.policy)}`);
 }
 
@@ -61,13 +65,15 @@ function plannedBy({ limits }: CompiledPolicy, given: BucketDimensions, usages: 
 export function formatUsages(usages: readonly BucketUsage[]): string {
   return formatTable(
     ["limit", "whose", "used", "quota", "granted", "remaining", "resets in"],
-    usages.map(({ limit, dimensions, unit, used, quota, grants, remaining, resetAfterMs }) => [
+    usages.map(({ limit, dimensions, unit, used, quota, capacity, grants, remaining, resetAfterMs }) => [
       limit,
       Object.entries(dimensions)
         .map(([dimension, value]) => `${dimension}=${value}`)
         .join(" "),
-      unit === MONEY_UNIT ? amountOf(used, unit) : `${used} ${unit}`,
-      amountOf(quota, unit),
+      unit === MONEY_UNIT ? amountOf(used, unit) : `${used} ${nounOf(unit, used)}`,
+      quota === capacity
+        ? amountOf(quota, unit)
+        : `${amountOf(quota, unit)}, at most ${amountOf(capacity, unit)} at once`,
       formatGrants(grants, unit),
       amountOf(remaining, unit),
       resetAfterMs === 0 ? "-" : formatDuration(resetAfterMs),
@@ -84,7 +90,7 @@ function formatGrants(grants: BucketUsage["grants"], unit: string): string {
 }
 
 /** Units as people read them: money in dollars. */
-function amountOf(units: number | null, unit: string): string {
+export function amountOf(units: number | null, unit: string): string {
   if (units === null) return "unlimited";
   return unit === MONEY_UNIT ? quantityOf(units, unit) : String(units);
 }

@@ -15,7 +15,7 @@ import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import { isOutage } from "../layers/failover.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
-import { onErrorOf } from "../limiter/parts.ts";
+import { changedBy, onErrorOf } from "../limiter/parts.ts";
 import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
 import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store.ts";
 import { type Booking, Bookings } from "./bookings.ts";
@@ -179,10 +179,11 @@ export class Away {
 
   reload(policy: Policy | PolicyInput): void {
     const next = compiledPolicy(policy);
+    const changed = changedBy(this.#policy, next);
     this.limiter.reload(next);
     this.#policy = next;
     this.#isTold = false;
-    this.#tell({ type: "policy.reloaded", version: next.version, restarted: [] });
+    this.#tell({ type: "policy.reloaded", version: next.version, restarted: [], ...changed });
   }
 
   /** Goes on trying to tell the service what is left, as long as there is time. */

@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 
@@ -58,11 +58,10 @@ export function checkOptions(options: ClientOptions): string {
     throw invalidOption("url", "where the service is, without the /v1 of its routes", String(url));
   }
   if (apiKey !== undefined && (typeof apiKey !== "string" || !/^tg_[\w-]+$/.test(apiKey))) {
-    throw invalidOption(
-      "apiKey",
-      "an API key of the service, which begins with tg_",
-      apiKey === "" ? apiKey : "another",
-    );
+    // The value may be a secret.
+    const got = typeof apiKey === "string" && apiKey !== "" ? "another text" : formatGot(apiKey);
+    const expected = "an API key of the service, which begins with tg_";
+    throw new MisuseError("invalid-option", { path: "apiKey", expected, got });
   }
   checkWhole("deadlineMs", deadlineMs, 10, 60_000);
   if (idempotency !== undefined && idempotency !== "auto" && idempotency !== "off") {

@@ -32,7 +32,8 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
     if (isObject(value) && "limits" in value)
       return `Remove the line "${key}:", and write what is inside it at the top.`;
     const isOfLimit = isQuota || ALL_LIMIT_KEYS.has(key) || foreignOfLimit !== null;
-    return isOfLimit ? `Write "${key}" in a limit, which is an entry of "limits".` : null;
+    const word = ALL_LIMIT_KEYS.has(key) ? key : (foreignOfLimit ?? key);
+    return isOfLimit ? `Write "${word}" in a limit, which is an entry of "limits".` : null;
   }
   if (level === "override") return `Write it in "when": { ${shown(key)}: ${shown(value)} }.`;
   if (level === "defaults") return ALL_LIMIT_KEYS.has(key) ? `Write "${key}" in each limit.` : null;

@@ -57,8 +57,17 @@ export type OutcomeEvent =
 
 /** Events of the policy. */
 export type PolicyEvent =
-  /** The limiter judges by another policy from now on. `restarted` are limits that count from zero (another algorithm). */
-  | { readonly type: "policy.reloaded"; readonly version: string; readonly restarted: readonly string[] }
+  /**
+   * The limiter judges by another policy from now on: with limits that were not there (`added`), without some that were
+   * (`removed`), and with some that may count from zero, because they have another algorithm (`restarted`).
+   */
+  | {
+      readonly type: "policy.reloaded";
+      readonly version: string;
+      readonly restarted: readonly string[];
+      readonly added: readonly string[];
+      readonly removed: readonly string[];
+    }
   /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
   | { readonly type: "policy.differs" };
 

@@ -116,8 +116,7 @@ function isPlanned({ quotas, overrides }: Limit): boolean {
  */
 export function checkGranted({ steps: [step] }: StoreReply, { id }: Grant): void {
   if (step?.hold !== "late") return;
-  const expected =
-    "an id that is free in this bucket: a grant of it has other units or another duration, or ended less than ten minutes ago";
+  const expected = "an id that no other grant of this bucket has, or had in the last ten minutes";
   const hint = "Nothing was granted. Choose another id.";
   throw new MisuseError("grant-exists", { path: "grant.id", expected, got: formatGot(id), hint });
 }
@@ -146,6 +145,23 @@ export function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: B
     got: formatGot(limit.name),
     hint: "Name another limit, or other dimensions.",
   });
+}
+
+/**
+ * Refuses a dimension that chooses neither the bucket nor its quota: whoever says it means another bucket.
+ *
+ * @throws MisuseError `invalid-dimension`
+ */
+export function checkChosen({ name, per, tools, dimensions }: Limit, said: BucketDimensions): void {
+  // The tool says its group, and which arguments are ignored.
+  const isOfTool = tools !== null || per.includes("group") || per.includes("args");
+  const isChosen = (dimension: string) => dimensions.has(dimension) || (dimension === "tool" && isOfTool);
+  const [path, value] =
+    Object.entries(said).find(([dimension, value]) => (value ?? null) !== null && !isChosen(dimension)) ?? [];
+  if (path === undefined) return;
+  const whose = per.length === 0 ? "one bucket for all" : `per ${per.join(", ")}`;
+  const expected = `nothing, because the limit ${name} is ${whose}, and ${path} chooses neither the bucket nor the quota`;
+  throw new MisuseError("invalid-dimension", { path, expected, got: formatGot(value), hint: "Leave it out." });
 }
 
 function checkUnits({ name, reports }: Limit): void {

@@ -184,6 +184,13 @@ export function isRestarted({ limits }: CompiledPolicy, limit: Limit): boolean {
   return other !== undefined && kindOf(limit) !== kindOf(other);
 }
 
+/** The names of limits that a policy brings, and of those that it lacks. */
+export function changedBy(before: CompiledPolicy, after: CompiledPolicy) {
+  const lackingIn = (policy: CompiledPolicy, other: CompiledPolicy) =>
+    policy.limits.map(({ name }) => name).filter((name) => !other.limits.some((limit) => limit.name === name));
+  return { added: lackingIn(after, before), removed: lackingIn(before, after) };
+}
+
 function kindOf({ allotment }: Limit): SpentState["kind"] {
   return algorithmOf(allotment.spec).kind;
 }

@@ -42,7 +42,17 @@ import type {
   RevokeBody,
   SettleBody,
 } from "./schemas.ts";
-import { isOwned, scopedBucket, scopedCall, shownUsages, type Tenancy, tenancyOf } from "./tenants.ts";
+import {
+  isOwned,
+  scopedBucket,
+  scopedBucketOf,
+  scopedCall,
+  shownUsages,
+  type Tenancy,
+  tenancyAs,
+  tenancyOf,
+  withAdvice,
+} from "./tenants.ts";
 
 /** The policy in force, and as it was written. */
 export interface PolicyInForce {
@@ -256,10 +266,10 @@ export interface Page<Item> {
 export async function usage(
   desk: Desk,
   { caller }: Asking,
-  { dimensions, skip, pageSize }: UsageQuery,
+  { dimensions, asTenant, skip, pageSize }: UsageQuery,
 ): Promise<Page<BucketUsage>> {
   const { policy } = desk.inForce;
-  const tenancy = caller.tenants === null ? null : tenancyOf(caller.tenants, dimensions.tenant);
+  const tenancy = tenancyAs(caller.tenants, asTenant, dimensions.tenant);
   const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
   const { usages, isLast } = await usagePage(desk.limiter, whole, skip, pageSize);
   return { items: shown(policy, tenancy, usages), nextCursor: isLast ? null : cursorAfter(skip + pageSize) };
@@ -313,7 +323,7 @@ interface Touched<Found> {
 async function touch<Found>(
   desk: Desk,
   { keyId, tenants }: Caller,
-  { limit, dimensions }: BucketBody,
+  { limit, dimensions, asTenant }: BucketBody,
   about: Omit<Act, "actor" | "keyId" | "limit" | "dimensions">,
   act: (bucket: BucketOf) => Promise<Found | null>,
 ): Promise<Touched<Found>> {
@@ -328,7 +338,7 @@ async function touch<Found>(
   });
   let tenancy: Tenancy | null;
   try {
-    tenancy = tenants === null ? null : tenancyOf(tenants, dimensions.tenant);
+    tenancy = tenancyAs(tenants, asTenant, dimensions.tenant);
   } catch (error) {
     // Also an act that was refused is written down, in the caller's words.
     return audited(desk.audit, entryOf(dimensions), () => Promise.reject(error));
@@ -338,7 +348,10 @@ async function touch<Found>(
     if (tenancy !== null && policy.limits.some(({ name }) => name === limit) && !isOwned(policy, limit, whole)) {
       throw new ProblemError("shared-bucket", "The bucket belongs to no tenant.");
     }
-    return act({ ...whole, limit });
+    if (tenancy !== null) return act({ ...scopedBucketOf(policy, tenancy, { ...dimensions, limit }), limit });
+    return act({ ...whole, limit }).catch((error: unknown) => {
+      throw withAdvice(error, dimensions.tenant);
+    });
   });
   return {
     found,

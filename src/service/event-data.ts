@@ -16,7 +16,7 @@ const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => Streame
   "store.recovered": ({ awayMs, booked, dropped, raised }) => ({ awayMs, booked, dropped, raised }),
   "store.misconfigured": ({ check: { name, value, problem } }) => ({ name, value, problem }),
   "store.check_failed": ({ error }) => ({ code: codeOf(error) }),
-  "policy.reloaded": ({ version, restarted }) => ({ version, restarted }),
+  "policy.reloaded": ({ version, restarted, added, removed }) => ({ version, restarted, added, removed }),
   "bucket.reset": ({ before, after, reason }) => ({ before: withoutArgs(before), after: withoutArgs(after), reason }),
   "bucket.granted": ({ grant: { id, units, durationMs }, after, reason }) => {
     return { grant: { id, units, durationMs }, after: withoutArgs(after), reason };

@@ -103,6 +103,11 @@ function placeIn(place: Place, code: MisuseCode, path: string): string {
   return place === "call" && OF_CALL.has(code) && !path.startsWith("usage") ? `call.${path}` : path;
 }
 
+/** A fault without advice on the library's methods. */
+function overHttp({ hint, ...fault }: Fault): Fault {
+  return hint === undefined ? fault : { ...fault, hint: hint.replace(/ \(limiter\.for\(.*?\) binds it\)/, "") };
+}
+
 /** What an error is to the caller. Of what nobody foresaw nothing is told. */
 export function problemOf(error: unknown, place: Place): ProblemError {
   if (error instanceof ProblemError) return error;
@@ -110,7 +115,7 @@ export function problemOf(error: unknown, place: Place): ProblemError {
     if (error.code === "limiter-closed") return stopping();
     const { code } = error;
     if (isProblemCode(code)) {
-      const faults = error.faults.map((fault) => ({ ...fault, path: placeIn(place, code, fault.path) }));
+      const faults = error.faults.map((fault) => ({ ...overHttp(fault), path: placeIn(place, code, fault.path) }));
       return new ProblemError(code, detailOf(faults), { faults });
     }
   }

@@ -8,6 +8,8 @@ import { MAX_PAGE } from "./schemas.ts";
 /** What a query asks for: the buckets of these dimensions, and which of them. */
 export interface UsageQuery {
   readonly dimensions: BucketDimensions;
+  /** The tenant that it speaks for. */
+  readonly asTenant: string | undefined;
   /** How many came before this page. */
   readonly skip: number;
   readonly pageSize: number;
@@ -21,16 +23,18 @@ export interface UsageQuery {
 export function usageQuery(url: string): UsageQuery {
   const dimensions: Record<string, unknown> = {};
   let [skip, pageSize] = [0, MAX_PAGE];
+  let asTenant: string | undefined;
   const named = new Set<string>();
   for (const [name, value] of new URL(url).searchParams) {
     if (name === "__proto__" || named.has(name)) throw invalidQuery(name, "each name once", "it twice");
     if (value === "") throw invalidQuery(name, "a value that is not empty", "an empty one");
     named.add(name);
     if (name === "cursor") skip = skippedBy(value);
+    else if (name === "asTenant") asTenant = value;
     else if (name === "pageSize") pageSize = sizeIn(value);
     else dimensions[name] = name === "args" ? parsed(value) : value;
   }
-  return { dimensions: dimensions as BucketDimensions, skip, pageSize };
+  return { dimensions: dimensions as BucketDimensions, asTenant, skip, pageSize };
 }
 
 /** Names the page that begins behind so many items. */

@@ -112,6 +112,7 @@ export const usageQuerySchema = z
         name,
         queryText,
       ]),
+      ["asTenant", queryText.meta({ description: "Answers as to a key that is bound to this tenant." })],
       ["cursor", queryText.meta({ description: "Where the page begins: `nextCursor` of the page before." })],
       ["pageSize", queryText.meta({ description: `Most items of a page, 1 to ${MAX_PAGE}. Default: ${MAX_PAGE}.` })],
     ]),
@@ -128,7 +129,10 @@ const bucketWords = {
       args: anything.optional(),
     })
     .catchall(dimensionValue)
-    .meta({ description: "All of the limit's dimensions." }),
+    .meta({ description: "All of the limit's dimensions, and no other." }),
+  asTenant: z.string().min(1).optional().meta({
+    description: "Names the bucket as a key does that is bound to this tenant.",
+  }),
 };
 const reason = z.string().min(1).max(500).meta({ description: "Why, for the audit log." });
 
@@ -307,6 +311,7 @@ export type EndBody = HoldBody & OutcomeWords & { readonly usage?: Cost | undefi
 export interface BucketBody {
   readonly limit: string;
   readonly dimensions: BucketDimensions;
+  readonly asTenant?: string | undefined;
 }
 export type GrantBody = BucketBody & {
   readonly grant: { readonly id: string; readonly units: number; readonly durationMs: number };

@@ -54,6 +54,21 @@ export function tenancyOf(tenants: readonly string[], tenant: unknown): Tenancy 
   throw new ProblemError("other-tenant", "The key is bound to other tenants.");
 }
 
+/**
+ * Whose a request about buckets is: the tenant that it speaks for, else as `tenancyOf`; `null` for a key of no tenant.
+ *
+ * @throws ProblemError 403 for a tenant that the key is not bound to
+ * @throws MisuseError `invalid-dimension` where it names another tenant, too; as `tenancyOf`
+ */
+export function tenancyAs(tenants: Tenants, asTenant: string | undefined, tenant: unknown): Tenancy | null {
+  if (asTenant === undefined) return tenants === null ? null : tenancyOf(tenants, tenant);
+  if (tenant !== undefined && tenant !== null && String(tenant) !== asTenant) {
+    const expected = `${formatGot(asTenant)} or nothing, as asTenant says`;
+    throw new MisuseError("invalid-dimension", { path: "tenant", expected, got: formatGot(tenant) });
+  }
+  return tenancyOf(tenants ?? [asTenant], asTenant);
+}
+
 function tenancy(tenant: string): Tenancy {
   return { tenant, prefix: prefixOf(tenant) };
 }
@@ -65,6 +80,26 @@ export function scopedCall(policy: CompiledPolicy, tenants: Tenants, call: Call)
   const scoped = scopedWords(policy, prefix, call);
   const { idempotencyKey } = call;
   return { ...scoped, tenant, ...(idempotencyKey === undefined ? {} : { idempotencyKey: prefix + idempotencyKey }) };
+}
+
+/** What names a bucket as the limiter is told it, where that is one of a limit. */
+export function scopedBucketOf(
+  policy: CompiledPolicy,
+  tenancy: Tenancy,
+  { limit, ...dimensions }: BucketDimensions & { readonly limit: string },
+): BucketDimensions {
+  const { tenant, ...names } = scopedBucket(policy, tenancy, dimensions);
+  const isPerTenant = policy.limits.some(({ name, dimensions }) => name === limit && dimensions.has("tenant"));
+  return isPerTenant ? { ...names, tenant } : names;
+}
+
+/** A misuse of who names a tenant for a bucket that is not per tenant: how to name that of a key which is bound to it. */
+export function withAdvice(error: unknown, tenant: unknown): unknown {
+  if (!MisuseError.isInstance(error) || error.code !== "invalid-dimension") return error;
+  const [fault] = error.faults;
+  if (fault?.path !== "tenant" || fault.hint === undefined) return error;
+  const hint = `Leave it out. For the bucket of a key that is bound to ${tenant}, say asTenant: ${JSON.stringify(tenant)}.`;
+  return new MisuseError(error.code, { ...fault, hint });
 }
 
 /** What names a bucket as the limiter is told it. */
