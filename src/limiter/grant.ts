@@ -161,7 +161,9 @@ export function checkChosen({ name, per, tools, dimensions }: Limit, said: Bucke
   if (path === undefined) return;
   const whose = per.length === 0 ? "one bucket for all" : `per ${per.join(", ")}`;
   const expected = `nothing, because the limit ${name} is ${whose}, and ${path} chooses neither the bucket nor the quota`;
-  throw new MisuseError("invalid-dimension", { path, expected, got: formatGot(value), hint: "Leave it out." });
+  // Arguments may be long, and secret.
+  const got = path === "args" ? "arguments" : formatGot(value);
+  throw new MisuseError("invalid-dimension", { path, expected, got, hint: "Leave it out." });
 }
 
 function checkUnits({ name, reports }: Limit): void {

@@ -27,6 +27,13 @@ limits:
 );
 const target = ["--policy", policy, "--store", "sqlite:state.db"];
 
+/** A limiter on the store of the commands. */
+function opened() {
+  const store = sqliteStore(join(folder, "state.db"));
+  const limiter = createLimiter({ policy: loadPolicy(join(folder, policy)), store });
+  return { limiter, close: () => limiter.close() };
+}
+
 describe("check", () => {
   it("says that a policy is fine", async () => {
     assert.deepEqual(await tollgate(["check", policy], folder), {
@@ -149,7 +156,7 @@ describe("usage and reset", () => {
     const [usage] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
     assert.deepEqual([usage.limit, usage.used, usage.remaining], ["tool-per-session", 3, 2]);
 
-    const reset = await tollgate(["reset", ...target, "--limit", "tool-per-session", ...one], folder);
+    const reset = await tollgate(["reset", "--yes", ...target, "--limit", "tool-per-session", ...one], folder);
     const { before, after: emptied } = JSON.parse(reset.stdout);
     assert.deepEqual([before.used, emptied.used, emptied.remaining], [3, 0, 5]);
     const [after] = JSON.parse((await tollgate(["usage", ...target, ...one], folder)).stdout);
@@ -165,17 +172,22 @@ describe("usage and reset", () => {
     const { quota, remaining } = JSON.parse(stdout);
     assert.equal(remaining, quota + 7);
     const taken = await tollgate([...grant, "--units", "8"], folder);
-    assert.match(taken.stderr, /^tollgate: --id: expected an id that is free in this bucket.*Nothing was granted\./m);
+    assert.match(
+      taken.stderr,
+      /^tollgate: --id: expected an id that no other grant of this bucket has.*Nothing was granted\./m,
+    );
     assert.match(taken.stderr, /"failed":"grant-exists"/);
     assert.deepEqual([taken.status, taken.stdout], [1, ""]);
     const many = await tollgate([...grant, "--id", "g2", "--units", "200k", "--json"], folder);
     assert.equal(JSON.parse(many.stdout).granted, 200_007);
     const full = ["--limit", "tenant-rate", "--tenant", "t1", "--units", "5", "--duration", "1h"];
     const filled = await tollgate(["grant", ...target, ...full], folder);
-    assert.match(
-      filled.stdout,
-      /It filled the bucket at once, at most to the brim: nothing of it is kept\. The bucket/,
-    );
+    assert.match(filled.stdout, /^Nothing was added, because the bucket is full: it holds at most 60\. The bucket/);
+    const { limiter, close } = opened();
+    await limiter.record({ tool: "search", session: "s2", tenant: "t1", cost: { calls: 50 } });
+    await close();
+    const most = await tollgate(["grant", ...target, ...full.map((word) => (word === "5" ? "70" : word))], folder);
+    assert.match(most.stdout, /^(49|50) of 70 calls were added at once\. The rest is lost: it holds at most 60\./);
     const money = await tollgate([...grant, "--id", "g3", "--units", "$5"], folder);
     assert.match(
       money.stderr,
@@ -212,7 +224,7 @@ describe("usage and reset", () => {
     assert.deepEqual([revoked.status, isRevoked, after.granted, after.remaining], [0, true, 0, 5]);
     const again = await tollgate(revoke, folder);
     assert.equal(again.status, 1);
-    assert.match(again.stdout, /no live grant g1/);
+    assert.match(again.stdout, /There is no grant g1 here: it is another bucket's, or has ended\./);
     assert.equal((await tollgate(["revoke", ...target, ...one], folder)).status, 2);
   });
 
@@ -222,8 +234,8 @@ describe("usage and reset", () => {
     const one = ["--limit", "tool-per-session", "--session", "s4", "--tool", "search"];
     await tollgate(["grant", ...target, ...one, ...audit, "--duration", "1h", "--id", "g1", "--units", "7"], folder);
     await tollgate(["revoke", ...target, ...one, ...audit, "--id", "g1"], folder);
-    await tollgate(["reset", ...target, ...one, ...audit], folder);
-    await tollgate(["reset", ...target, "--limit", "none", "--audit", file], folder);
+    await tollgate(["reset", "--yes", ...target, ...one, ...audit], folder);
+    await tollgate(["reset", "--yes", ...target, "--limit", "none", "--audit", file], folder);
     const lines = readFileSync(file, "utf8")
       .trim()
       .split("\n")
@@ -243,7 +255,7 @@ describe("usage and reset", () => {
       ],
     );
     // Without a file the line is on stderr; where it cannot be written nothing is done.
-    const told = await tollgate(["reset", ...target, ...one, "--reason", "ticket 8", "--json"], folder);
+    const told = await tollgate(["reset", "--yes", ...target, ...one, "--reason", "ticket 8", "--json"], folder);
     assert.deepEqual([JSON.parse(told.stderr).reason, JSON.parse(told.stdout).before.used], ["ticket 8", 0]);
     const unwritten = [
       "--audit",
@@ -266,9 +278,13 @@ describe("usage and reset", () => {
   it("exit with 2 on misuse and 3 when the store is in trouble", async () => {
     const refused: [string[], number, RegExp][] = [
       [["usage", "--policy", policy], 2, /expected a SQLite file that exists: .* got "sqlite:tollgate\.db"/],
-      [["reset", ...target, "--session", "s1"], 2, /required option '--limit <name>'/],
-      [["reset", ...target, "--limit", "nope"], 2, /--limit: expected one of .*tool-per-session/],
-      [["reset", ...target, "--limit", "tool-per-session", "--session", "s1"], 2, /--tool: .*Add --tool VALUE\.$/m],
+      [["reset", "--yes", ...target, "--session", "s1"], 2, /required option '--limit <name>'/],
+      [["reset", "--yes", ...target, "--limit", "nope"], 2, /--limit: expected one of .*tool-per-session/],
+      [
+        ["reset", "--yes", ...target, "--limit", "tool-per-session", "--session", "s1"],
+        2,
+        /--tool: .*Add --tool VALUE\.$/m,
+      ],
       [["usage", ...target, "--dimension", "sesion=s1"], 2, /got "sesion"\. Did you mean "session"\?/],
       [["serve", "--set", "maxWaitM=5"], 2, /--set: .*got "maxWaitM=5"\. Did you mean "maxWaitMs"\?/],
       [
@@ -276,7 +292,11 @@ describe("usage and reset", () => {
         2,
         /expected a SQLite file that exists: .*, got .*typo/,
       ],
-      [["reset", "--policy", policy, "--store", "sqlite:typo.db", "--limit", "tool-per-session"], 2, /typo\.db/],
+      [
+        ["reset", "--yes", "--policy", policy, "--store", "sqlite:typo.db", "--limit", "tool-per-session"],
+        2,
+        /typo\.db/,
+      ],
       [
         ["usage", "--policy", policy, "--store", "memory:"],
         2,
@@ -291,6 +311,28 @@ describe("usage and reset", () => {
       assert.equal(ran.stdout, "");
     }
     assert.ok(!existsSync(join(folder, "typo.db")));
+  });
+});
+
+describe("--as-tenant", () => {
+  it("names the bucket that a bound key counts in, and a tenant that chooses nothing is refused", async () => {
+    const { limiter, close } = opened();
+    for (let i = 0; i < 3; i++) await limiter.consume({ tool: "search", session: "acme/s9", tenant: "acme" });
+    await close();
+    const one = ["--limit", "tool-per-session", "--session", "s9", "--tool", "search"];
+    const wrong = await tollgate(["reset", "--yes", ...target, ...one, "--tenant", "acme"], folder);
+    assert.match(wrong.stderr, /^tollgate: --tenant: expected nothing, .* say --as-tenant "acme"\.$/m);
+    assert.equal(wrong.status, 2);
+    const as = ["--as-tenant", "acme"];
+    const shown = await tollgate(["usage", ...target, "--session", "s9", "--tool", "search", ...as], folder);
+    assert.match(shown.stdout, /^tool-per-session +session=s9 tool=search +3 calls +5 /m);
+    const reset = await tollgate(["reset", "--yes", ...target, ...one, ...as, "--json"], folder);
+    const { before, after } = JSON.parse(reset.stdout);
+    assert.deepEqual([before.used, after.used, after.dimensions.session], [3, 0, "s9"]);
+    const other = await tollgate(["usage", ...target, "--session", "s9", "--tenant", "acme"], folder);
+    assert.match(other.stderr, /^For the buckets of a key that is bound to acme, say --as-tenant acme\.$/m);
+    const both = await tollgate(["reset", "--yes", ...target, ...one, ...as, "--tenant", "globex"], folder);
+    assert.match(both.stderr, /--tenant: expected "acme" or nothing, as --as-tenant says, got "globex"/);
   });
 });
 

@@ -68,7 +68,7 @@ describe("the defaults", () => {
   it("are no store that is made anew: what asks about one says where it looked, and what to do", async () => {
     for (const args of [
       ["usage", "--session", "s"],
-      ["reset", "--limit", "calls-per-session", "--session", "s"],
+      ["reset", "--yes", "--limit", "calls-per-session", "--session", "s"],
       ["grant", "--limit", "calls-per-session", "--session", "s", "--units", "1", "--duration", "1h", "--reason", "x"],
       ["revoke", "--limit", "calls-per-session", "--session", "s", "--id", "g"],
       ["doctor"],
@@ -99,11 +99,11 @@ describe("the defaults", () => {
     const grant = ["--units", "5", "--duration", "1h", "--reason", "a test", "--id", "g"];
     assert.equal((await json("grant", ...bucket, ...grant, ...audit)).granted, 5);
     assert.equal((await json("revoke", ...bucket, "--id", "g", ...audit)).revoked, true);
-    assert.equal((await json("reset", ...bucket, ...audit)).before.used, 1);
+    assert.equal((await json("reset", "--yes", ...bucket, ...audit)).before.used, 1);
     assert.equal((await json("doctor")).reachable, true);
     const replayed = await tollgate(["replay", join(folder, "trace.jsonl")], where);
     assert.match(replayed.stdout, /^policy +.*sample-policy\.yaml: a sample/m);
-    const unknown = await run(["reset", "--limit", "own", ...audit], where);
+    const unknown = await run(["reset", "--yes", "--limit", "own", ...audit], where);
     assert.match(
       unknown.stderr,
       /--limit: .*calls-per-session.* \(of the sample: name yours with --policy\), got "own"/,
@@ -144,7 +144,18 @@ describe("what a command cannot use", () => {
   const server = createServer().listen(0, "127.0.0.1");
   after(() => server.close());
   const memory = ["--store", "memory:", "--port", "0"];
-  const reset = ["reset", "--policy", "policy.yaml", "--store", "sqlite:state.db", "--limit", "own", "--session", "s"];
+  const reset = [
+    "reset",
+    "--yes",
+    "--policy",
+    "policy.yaml",
+    "--store",
+    "sqlite:state.db",
+    "--limit",
+    "own",
+    "--session",
+    "s",
+  ];
   const whole = [...reset, "--dimension", "workspace=w"];
   const cases: [args: readonly string[], message: RegExp, status?: number][] = [
     [["serve", ...memory, "--policy", "bad.yaml"], /^tollgate: bad\.yaml:3:\d+: limits\[0\]\.quota: /],
@@ -192,7 +203,10 @@ describe("what a command cannot use", () => {
     ],
     [["keys", "create", "--file", "k", "--scope", "read", "--tenant", ""], /--tenant: expected 1 to 1,000 tenants/],
     [["keys", "revoke", "abc", "--file", "k"], /ID: expected the id of a key in k, got "abc"/],
-    [["reset", "--policy", "policy.yaml", "--store", "sqlite:state.db", "--limit", "own"], /--session: expected/],
+    [
+      ["reset", "--yes", "--policy", "policy.yaml", "--store", "sqlite:state.db", "--limit", "own"],
+      /--session: expected/,
+    ],
     [reset, /--dimension workspace=VALUE: expected .*because the limit own is per session, workspace/],
     [[...whole, "--dimension", "team=t"], /--dimension: expected only .*workspace.*, got "team"/],
     [[...whole, "--args", "{bad"], /--args: expected JSON such as .*, got "\{bad" \(.*position 1/],

@@ -108,14 +108,31 @@ describe("a variable that no command reads", () => {
       ["TOLLGATE_KEYS_FILE", "TOLLGATE_KEYS"],
       ["TOLLGATE_KEY_FILE", "TOLLGATE_KEYS"],
       ["TOLLGATE_PREFXI", "TOLLGATE_PREFIX"],
+      ["TOLLGATE_KEYFILE", "TOLLGATE_KEYS"],
+      ["TOLLGATE_MY_KEY_PATH", "TOLLGATE_KEYS"],
+      ["TOLGATE_KEYS", "TOLLGATE_KEYS"],
+      ["tollgate_keys", "TOLLGATE_KEYS"],
+      ["TollGate_Policy", "TOLLGATE_POLICY"],
+      ["TOLLGATE_API_KEYS", "TOLLGATE_API_KEY"],
     ] as const) {
       const { status, stderr } = await run(["usage", "--session", "s"], { [name]: "a secret" });
-      const expected = `${name}: expected a variable that Tollgate reads, got another. Did you mean ${meant}?`;
+      const expected = `${name}: expected the name of a variable that Tollgate reads, got one that it does not read. Did you mean ${meant}?`;
       assert.ok(stderr.startsWith(`tollgate: ${expected}`), stderr);
       assert.doesNotMatch(stderr, /a secret/);
       assert.equal(status, 2);
     }
-    const own = { TOLLGATE_RELEASE: "7", TOLLGATE_TEST_REDIS_URL: "x", TOLLGATE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.1" };
+    const serve = await run(["serve"], { TOLLGATE_API_KEYS: "keys.json" });
+    assert.match(serve.stderr, /^tollgate: TOLLGATE_API_KEYS: .* Did you mean TOLLGATE_KEYS\?/);
+    const bound = await run(["serve"], { TOLLGATE_MAX_IN_FLIGHT: "9" });
+    assert.match(bound.stderr, /TOLLGATE_MAX_IN_FLIGHT: .* Say --set maxInFlight=NUMBER: it has no variable\./);
+    assert.deepEqual([serve.status, bound.status], [2, 2]);
+    const foreign = { KEYS: "x", GATE_KEY: "x", TOLLGATE_KEYS_SERVICE_HOST: "10.0.0.1" };
+    const own = {
+      ...foreign,
+      TOLLGATE_RELEASE: "7",
+      TOLLGATE_TEST_REDIS_URL: "x",
+      TOLLGATE_REDIS_PORT_6379_TCP_ADDR: "10.0.0.1",
+    };
     assert.equal((await run(["usage", "--session", "s"], { ...mine, ...own })).status, 0);
   });
 
@@ -191,12 +208,25 @@ describe("--url", () => {
     assert.equal(byFlag.used, 1);
     const nothing = await run(["usage"], env);
     assert.equal(nothing.stdout, "No limit of the service has all of its dimensions given.\n");
-    const { before: first, after: then } = await json(["reset", ...BUCKET, "--reason", "a test"], env);
+    const { before: first, after: then } = await json(["reset", ...BUCKET, "--yes", "--reason", "a test"], env);
     assert.deepEqual([first.used, then.used], [1, 0]);
   });
 
+  it("speaks for a tenant", async () => {
+    await service.limiter.consume({ tool: "search", session: "acme/s2" });
+    const whose = ["--session", "s2", "--as-tenant", "acme"];
+    const [usage] = await json(["usage", ...whose], env);
+    assert.deepEqual([usage.used, usage.dimensions], [1, { session: "s2" }]);
+    const { before: first } = await json(["reset", "--yes", "--limit", "per-session", ...whose], env);
+    assert.equal(first.used, 1);
+    const named = ["--limit", "per-session", "--session", "s2", "--tenant", "acme"];
+    const { status, stderr } = await run(["reset", "--yes", ...named], env);
+    assert.match(stderr, /--tenant: expected nothing, .* say --as-tenant "acme"\.$/m);
+    assert.equal(status, 2);
+  });
+
   it("leaves the audit log to the service", async () => {
-    const { stderr } = await run(["reset", ...BUCKET, "--json"], env);
+    const { stderr } = await run(["reset", ...BUCKET, "--yes", "--json"], env);
     assert.equal(stderr, "");
   });
 
@@ -227,7 +257,10 @@ describe("--url", () => {
     assert.match(wrong.stderr, /TOLLGATE_API_KEY: expected an API key/);
     assert.equal(wrong.status, 2);
     const foreign = await run(["usage", "--session", "s"], { ...env, TOLLGATE_API_KEY: "sk-none" });
-    assert.match(foreign.stderr, /TOLLGATE_API_KEY: expected an API key of the service, which begins with tg_, got/);
+    assert.match(
+      foreign.stderr,
+      /TOLLGATE_API_KEY: expected an API key of the service, which begins with tg_, got another text$/m,
+    );
     const { key: reader } = await json(["keys", "create", "--file", "readers.json", "--scope", "read"]);
     for (const [args, more, message] of [
       [["usage"], { TOLLGATE_API_KEY: undefined }, /401: An API key is needed: send Authorization/],
@@ -256,6 +289,28 @@ describe("--url", () => {
 /** Only this one takes a command and returns its exit code. */
 const hasTerminal = /util-linux/.test(spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "");
 
+describe("the key file", () => {
+  it("is named by the variable of serve", async () => {
+    const env = { TOLLGATE_KEYS: "by-variable.json" };
+    const made = await json(["keys", "create", "--scope", "read"], env);
+    const [key] = await json(["keys", "list"], env);
+    assert.equal(key.id, made.id);
+  });
+});
+
+describe("reset without a terminal", () => {
+  it("wants --yes, and changes nothing without it", async () => {
+    const { status, stdout, stderr } = await run(["reset", ...BUCKET], mine);
+    assert.match(
+      stderr,
+      /^tollgate: --yes: expected this option, because .* Nothing was changed\. Say --yes to go ahead\.$/m,
+    );
+    assert.deepEqual([status, stdout], [2, ""]);
+    const [usage] = await json(["usage", "--session", "s"], mine);
+    assert.equal(usage.used, 1);
+  });
+});
+
 describe("reset at a terminal", { skip: hasTerminal ? false : "there is no `script` of util-linux" }, () => {
   /** Runs the command in a terminal of its own, and answers what it asks. */
   async function atTerminal(args: readonly string[], answer: string) {
@@ -276,13 +331,13 @@ describe("reset at a terminal", { skip: hasTerminal ? false : "there is no `scri
 
   it("asks first, and does nothing unless the answer is yes", async () => {
     const no = await atTerminal(reset, "n\n");
-    assert.match(no.output, /Empty the bucket of per-session for session=s\? \[y\/N\]/);
+    assert.match(no.output, /Empty the bucket of per-session for session=s, with its grants\? \[y\/N\]/);
     assert.match(no.output, /Nothing was changed\./);
     assert.equal(no.status, 1);
     const gone = await atTerminal(reset, "\x04");
     assert.equal(gone.status, 1, gone.output);
     const yes = await atTerminal(reset, "y\n");
-    assert.match(yes.output, /Before:[\s\S]*1 calls[\s\S]*After:[\s\S]*0 calls/);
+    assert.match(yes.output, /Before:[\s\S]*1 call [\s\S]*After:[\s\S]*0 calls/);
     assert.equal(yes.status, 0);
     const unasked = await atTerminal([...reset, "--yes"], "");
     assert.doesNotMatch(unasked.output, /\[y\/N\]/);

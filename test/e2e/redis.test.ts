@@ -64,7 +64,7 @@ describe("usage and reset on Redis", () => {
     };
     const before = await used();
     assert.ok(before > 0);
-    const reset = await tollgate(["reset", ...target, "--limit", "tool-per-session", ...whose], folder);
+    const reset = await tollgate(["reset", "--yes", ...target, "--limit", "tool-per-session", ...whose], folder);
     const { before: emptied, after } = JSON.parse(reset.stdout);
     assert.deepEqual([emptied.used, after.used], [before, 0]);
     assert.equal(await used(), 0);

@@ -72,11 +72,57 @@ for (const [where, limiter] of Object.entries(limiters)) {
     });
 
     it("of a dimension that is missing, is answered with where to say it", async () => {
-      assert.match(await messageOf(() => limiter.consume({ tool: "x" })), /limiter\.for\(\{ session: … \}\)/);
+      const told = await messageOf(() => limiter.consume({ tool: "x" }));
+      assert.match(told, where === "in process" ? /limiter\.for\(\{ session: … \}\)/ : /Say it with each call, or let/);
       assert.match(await messageOf(() => limiter.reset({ limit: "tokens-per-day" })), /onMissing: skip/);
+    });
+
+    it("of a dimension that chooses nothing, is refused", async () => {
+      const grant = { id: "g1", units: 1, durationMs: 1_000 };
+      const bucket = { limit: "tokens-per-day", session: "s1" };
+      for (const [name, value, got] of [
+        ["user", "u1", '"u1"'],
+        ["tool", "x", '"x"'],
+        ["args", { secret: 1 }, "arguments"],
+      ] as const) {
+        const more = { ...bucket, [name]: value };
+        const expected = `${name}: expected nothing, because the limit tokens-per-day is per session, and ${name} chooses neither the bucket nor the quota, got ${got}. Leave it out.`;
+        for (const act of [
+          () => limiter.reset(more),
+          () => limiter.grant(more, grant),
+          () => limiter.revoke(more, "g1"),
+        ])
+          assert.equal(await messageOf(act), expected);
+      }
+      assert.equal((await limiter.grant(bucket, grant)).granted, 1);
+      assert.equal((await limiter.usage({ session: "s1", user: "u1" })).length, 2);
     });
   });
 }
+
+describe("a dimension that chooses the quota, the calls or the group", () => {
+  it("is taken beside those of per", async () => {
+    const policy: PolicyInput = {
+      version: 1,
+      tools: { read: { group: "slow", ignoreArgs: ["id"] } },
+      limits: [
+        { name: "planned", per: ["session"], quota: 5, quotas: { plan: { pro: 9 } } },
+        { name: "regional", per: ["session"], quota: 5, overrides: [{ when: { region: "eu" }, quota: 7 }] },
+        { name: "trials", per: ["session"], quota: 5, when: { plan: "!free", tool: "read" } },
+        { name: "groups", per: ["session", "group"], quota: 5, onMissing: "skip" },
+        { name: "same", per: ["session", "args"], quota: 5 },
+      ],
+    };
+    const limiter = createLimiter({ policy, store: memoryStore() });
+    const quota = async (limit: string, more: object) =>
+      (await limiter.reset({ limit, session: "s1", ...more })).after.quota;
+    assert.equal(await quota("planned", { plan: "pro" }), 9);
+    assert.equal(await quota("regional", { region: "eu" }), 7);
+    assert.equal(await quota("trials", { plan: "pro", tool: "read" }), 5);
+    assert.equal(await quota("groups", { tool: "read" }), 5);
+    assert.equal(await quota("same", { args: { id: 1 }, tool: "read" }), 5);
+  });
+});
 
 describe("a quota that is not in the policy", () => {
   it("of a limit that is misspelt, is answered with the one that was meant", async () => {

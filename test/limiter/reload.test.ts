@@ -38,7 +38,9 @@ describe("reload", () => {
     const next = definePolicy(policyOf(5, { algorithm: "fixed-window", window: "1h" }));
     limiter.reload(next);
     assert.equal((await bound.consume({ tool: "x" })).verdicts[0]?.remaining, 3);
-    assert.deepEqual(events, [{ type: "policy.reloaded", version: next.version, restarted: [] }]);
+    assert.deepEqual(events, [
+      { type: "policy.reloaded", version: next.version, restarted: [], added: [], removed: [] },
+    ]);
   });
 
   it("says which limits count from zero", async () => {
@@ -47,13 +49,23 @@ describe("reload", () => {
     const next = definePolicy(policyOf(5, { algorithm: "token-bucket", window: "1h" }));
     limiter.reload(next);
     assert.equal((await limiter.consume(call)).verdicts[0]?.remaining, 4);
-    assert.deepEqual(events, [{ type: "policy.reloaded", version: next.version, restarted: ["calls"] }]);
+    assert.deepEqual(events, [
+      { type: "policy.reloaded", version: next.version, restarted: ["calls"], added: [], removed: [] },
+    ]);
     limiter.reload(policyOf(5, { per: ["session", "tool"] }));
     limiter.reload(policyOf(5, { quota: "unlimited" }));
     assert.deepEqual(
       events.slice(1).map((event) => "restarted" in event && event.restarted),
       [[], []],
     );
+  });
+
+  it("names limits that are new and those that are gone, so that a renamed one is seen", () => {
+    const { limiter, events } = limiterOf(policyOf(2));
+    limiter.reload(policyOf(2, { name: "all-calls" }));
+    const [event] = events;
+    assert.ok(event?.type === "policy.reloaded");
+    assert.deepEqual([event.added, event.removed, event.restarted], [["all-calls"], ["calls"], []]);
   });
 
   it("refuses what was bound under a policy that is gone, also where others have made the same call", async () => {

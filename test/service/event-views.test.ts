@@ -49,7 +49,7 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
       error,
     },
   },
-  "policy.reloaded": { type: "policy.reloaded", version: "abc", restarted: ["per-session"] },
+  "policy.reloaded": { type: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
   "policy.differs": { type: "policy.differs" },
   "bucket.reset": {
     ...{ type: "bucket.reset", before: bucket({ session: "acme/s1" }), after: bucket({ session: "acme/s1" }) },
@@ -88,7 +88,7 @@ describe("the log", () => {
       ...{ event: "store.unreachable", code: "unavailable", problem: "no answer" },
     });
     assert.deepEqual(linesOf(SAMPLES["policy.reloaded"])[0]?.fields, {
-      ...{ event: "policy.reloaded", version: "abc", restarted: ["per-session"] },
+      ...{ event: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
     });
   });
 });

@@ -85,7 +85,7 @@ describe("events", () => {
     const { version } = (await server.ask("GET", "/v1/policy")).json;
     assert.deepEqual(told, [
       { event: "call.denied", data: told[0]?.data },
-      { event: "policy.reloaded", data: { version, restarted: [] } },
+      { event: "policy.reloaded", data: { version, restarted: [], added: [], removed: [] } },
     ]);
     denials.close();
     const wrong = await server.ask("GET", "/v1/events?types=call.denied,all");

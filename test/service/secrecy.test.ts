@@ -103,7 +103,7 @@ describe("problems", () => {
         path: "call.session",
         expected: "a string that is not empty, or a safe integer, because the limit per-session is per session",
         got: "nothing",
-        hint: 'Say it with each call (limiter.for({ session: … }) binds it), or let the limit leave out such calls: "onMissing: skip".',
+        hint: 'Say it with each call, or let the limit leave out such calls: "onMissing: skip".',
       },
     ]);
     for (const [path, body, at, got] of [
@@ -152,6 +152,14 @@ describe("the audit log", () => {
     const [first] = lines;
     assert.ok(Date.now() - Date.parse(first.time) < 60_000);
     const untimed = lines.map(({ time: _, ...rest }) => rest);
+    const refusedReset = {
+      act: "reset",
+      reason: "ticket 8",
+      actor: "key:acme",
+      keyId: "acme",
+      limit: "per-session",
+      dimensions: { session: "acme/s1", tenant: "acme" },
+    };
     const failedReset = { act: "reset", reason: null, actor: "key:root", keyId: "root", limit: "none", dimensions: {} };
     assert.deepEqual(untimed, [
       {
@@ -165,14 +173,8 @@ describe("the audit log", () => {
         limit: "per-session",
         dimensions: { session: "s1" },
       },
-      {
-        act: "reset",
-        reason: "ticket 8",
-        actor: "key:acme",
-        keyId: "acme",
-        limit: "per-session",
-        dimensions: { session: "acme/s1", tenant: "acme" },
-      },
+      refusedReset,
+      { ...refusedReset, failed: "invalid-dimension" },
       failedReset,
       { ...failedReset, failed: "unknown-limit" },
     ]);
