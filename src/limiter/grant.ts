@@ -1,7 +1,7 @@
 // What is changed by hand: units on top of a quota, given and taken back, and buckets that are emptied.
 
 import type { BucketDimensions } from "../kernel/call.ts";
-import { type Bucket, mayMatch } from "../kernel/charge.ts";
+import { type Bucket, mayMatch, valueIn } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
@@ -153,8 +153,9 @@ export function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: B
  * @throws MisuseError `invalid-dimension`
  */
 export function checkChosen({ name, per, tools, dimensions }: Limit, said: BucketDimensions): void {
-  // The tool says its group, and which arguments are ignored.
-  const isOfTool = tools !== null || per.includes("group") || per.includes("args");
+  // The tool says its group where that is not named, and which arguments are ignored.
+  const isOfGroup = dimensions.has("group") && (valueIn(said, "group") ?? null) === null;
+  const isOfTool = tools !== null || dimensions.has("args") || isOfGroup;
   const isChosen = (dimension: string) => dimensions.has(dimension) || (dimension === "tool" && isOfTool);
   const [path, value] =
     Object.entries(said).find(([dimension, value]) => (value ?? null) !== null && !isChosen(dimension)) ?? [];

@@ -210,18 +210,18 @@ describe("what a command cannot use", () => {
     [reset, /--dimension workspace=VALUE: expected .*because the limit own is per session, workspace/],
     [[...whole, "--dimension", "team=t"], /--dimension: expected only .*workspace.*, got "team"/],
     [[...whole, "--args", "{bad"], /--args: expected JSON such as .*, got "\{bad" \(.*position 1/],
-    [["grant", ...whole.slice(1), "--units", "many", "--duration", "1h", "--reason", "x"], /--units: .*, got "many"/],
+    [["grant", ...whole.slice(2), "--units", "many", "--duration", "1h", "--reason", "x"], /--units: .*, got "many"/],
     [
-      ["grant", ...whole.slice(1), "--units", "0", "--duration", "1h", "--reason", "x"],
+      ["grant", ...whole.slice(2), "--units", "0", "--duration", "1h", "--reason", "x"],
       /--units: expected a whole number from 1/,
     ],
     [
-      ["grant", ...whole.slice(1), "--units", "1", "--duration", "soon", "--reason", "x"],
+      ["grant", ...whole.slice(2), "--units", "1", "--duration", "soon", "--reason", "x"],
       /--duration: .*at most .*, got "soon"/,
     ],
-    [["grant", ...whole.slice(1), "--units", "1", "--duration", "1h", "--reason", ""], /--reason: expected 1 to 500/],
+    [["grant", ...whole.slice(2), "--units", "1", "--duration", "1h", "--reason", ""], /--reason: expected 1 to 500/],
     [
-      ["grant", ...whole.slice(1), "--units", "1", "--duration", "1h", "--reason", "x", "--id", "a b"],
+      ["grant", ...whole.slice(2), "--units", "1", "--duration", "1h", "--reason", "x", "--id", "a b"],
       /--id: expected 1 to 64/,
     ],
     [[...whole, "--audit", "none/a"], /--audit: cannot write none\/a/],

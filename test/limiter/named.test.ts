@@ -109,7 +109,7 @@ describe("a dimension that chooses the quota, the calls or the group", () => {
         { name: "planned", per: ["session"], quota: 5, quotas: { plan: { pro: 9 } } },
         { name: "regional", per: ["session"], quota: 5, overrides: [{ when: { region: "eu" }, quota: 7 }] },
         { name: "trials", per: ["session"], quota: 5, when: { plan: "!free", tool: "read" } },
-        { name: "groups", per: ["session", "group"], quota: 5, onMissing: "skip" },
+        { name: "groups", per: ["session"], quota: 5, quotas: { group: { slow: 2 } } },
         { name: "same", per: ["session", "args"], quota: 5 },
       ],
     };
@@ -119,8 +119,9 @@ describe("a dimension that chooses the quota, the calls or the group", () => {
     assert.equal(await quota("planned", { plan: "pro" }), 9);
     assert.equal(await quota("regional", { region: "eu" }), 7);
     assert.equal(await quota("trials", { plan: "pro", tool: "read" }), 5);
-    assert.equal(await quota("groups", { tool: "read" }), 5);
+    assert.equal(await quota("groups", { tool: "read" }), 2);
     assert.equal(await quota("same", { args: { id: 1 }, tool: "read" }), 5);
+    await assert.rejects(quota("groups", { group: "slow", tool: "read" }), /tool: expected nothing/);
   });
 });
 
