@@ -62,6 +62,10 @@ export function tenancyOf(tenants: readonly string[], tenant: unknown): Tenancy 
  */
 export function tenancyAs(tenants: Tenants, asTenant: string | undefined, tenant: unknown): Tenancy | null {
   if (asTenant === undefined) return tenants === null ? null : tenancyOf(tenants, tenant);
+  // Half of a pair cannot be percent-encoded.
+  if (/\p{Surrogate}/u.test(asTenant)) {
+    throw new MisuseError("invalid-dimension", { path: "asTenant", expected: "a tenant", got: formatGot(asTenant) });
+  }
   if (tenant !== undefined && tenant !== null && String(tenant) !== asTenant) {
     const expected = `${formatGot(asTenant)} or nothing, as asTenant says`;
     throw new MisuseError("invalid-dimension", { path: "tenant", expected, got: formatGot(tenant) });

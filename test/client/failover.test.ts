@@ -227,7 +227,13 @@ describe("clients whose service is away", () => {
     limiter.reload(POLICY);
     await limiter.consume({ tool: "search", session: "s1" });
     assert.deepEqual(events.slice(1), [
-      { type: "policy.reloaded", version: definePolicy(POLICY).version, restarted: [], added: [], removed: [] },
+      {
+        type: "policy.reloaded",
+        version: definePolicy(POLICY).version,
+        restarted: [],
+        added: ["small", "tokens", "at-once", "failing", "per-tool"],
+        removed: [],
+      },
     ]);
   });
 

@@ -72,6 +72,8 @@ describe("asTenant", () => {
     const two = { limit, dimensions: { session: "s1", tenant: "globex" }, asTenant: "acme" };
     const both = await post("/v1/reset", two, root);
     assert.deepEqual([both.status, both.json.faults[0].path], [400, "tenant"]);
+    const half = await post("/v1/reset", { ...named, asTenant: "\ud800" }, root);
+    assert.deepEqual([half.status, half.json.faults[0].path], [400, "asTenant"]);
     const shared = { limit: "per-tool", dimensions: { tool: "search" }, asTenant: "acme" };
     assert.equal((await post("/v1/reset", shared, root)).json.code, "shared-bucket");
   });
