@@ -50,7 +50,7 @@ export function readPolicyText(
   if ("policy" in result) {
     const { policy } = result;
     const placed = (warning: PolicyWarning): PolicyWarning => {
-      const lineOf = (named: Named) => `line ${/(\d+):\d+$/.exec(at(named.keys, partOf(named)) ?? "")?.[1]}`;
+      const lineOf = (named: Named) => `line ${/(\d+):\d+$/.exec(at(named.keys, partOf(named)))?.[1]}`;
       const hint = warning.pair === undefined ? warning.hint : oneSpelling(warning.pair, lineOf);
       return { ...warning, hint, at: at(warning.keys, partOf(warning)) };
     };

@@ -137,14 +137,8 @@ function* similarAmong(
     if (other === undefined) continue;
     const [one = [], two = []] = [byName.get(other), byName.get(name)];
     // The place is the one of the name that is used less often, else of the later one. Neither is known to be the right one.
-    const [wrongs, rights] =
-      isWellKnown(name) !== isWellKnown(other)
-        ? isWellKnown(name)
-          ? [one, two]
-          : [two, one]
-        : one.length < two.length
-          ? [one, two]
-          : [two, one];
+    const isRight = isWellKnown(name) === isWellKnown(other) ? one.length < two.length : isWellKnown(name);
+    const [wrongs, rights] = isRight ? [one, two] : [two, one];
     const [[wrong], [right]] = [wrongs, rights];
     if (wrong === undefined || right === undefined || isBothMeant(wrong, right)) continue;
     const message = `The ${what} ${quoted(wrong.name)} and ${quoted(right.name)} differ by a typo.`;
