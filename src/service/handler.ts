@@ -7,7 +7,7 @@ import { MisuseError } from "../kernel/errors.ts";
 import { type CompiledPolicy, compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter, policyOf, withTelemetry } from "../limiter.ts";
+import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
@@ -19,6 +19,7 @@ import { Metrics } from "./metrics.ts";
 import { boundsOf, checkServiceOptions, type ServiceOptions } from "./options.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
+import { Refusals } from "./refusals.ts";
 import { ROUTES } from "./routes.ts";
 
 export { type Act, type Audit, auditFile } from "./audit.ts";
@@ -129,6 +130,8 @@ export function createService(options: ServiceOptions): Service {
     },
     onEvent(event) {
       readiness.happened(event);
+      if (event.type === "policy.reloaded") metrics.reloaded("applied");
+      if (event.type === "policy.refused") metrics.reloaded("refused");
       events.happened(event);
       if (log !== undefined) logEvent(log, event);
       return onEvent?.(event);
@@ -141,6 +144,7 @@ export function createService(options: ServiceOptions): Service {
     events,
     metrics,
     readiness,
+    refusals: new Refusals(log),
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop: stop.signal,
     failed(error, { request, place }) {
@@ -162,7 +166,10 @@ export function createService(options: ServiceOptions): Service {
     waiting: 0,
   };
   const app = new Hono();
-  for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
+  for (const route of ROUTES) {
+    metrics.serves(route.path, route.scope === null);
+    app.on(route.method, route.path, exchange(desk, route, log));
+  }
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
   app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw, place: "body" }), req.raw));
   let closing: Promise<void> | undefined;
@@ -172,13 +179,14 @@ export function createService(options: ServiceOptions): Service {
     metrics,
     fetch: async (request) => app.fetch(request),
     reload(policy) {
+      let next: CompiledPolicy;
       try {
-        limiter.reload(read(policy));
-        metrics.reloaded("applied");
+        next = read(policy);
       } catch (error) {
-        metrics.reloaded("refused");
+        refusePolicy(limiter, error);
         throw error;
       }
+      limiter.reload(next);
     },
     get isLeaving() {
       return desk.phase !== "open";
@@ -196,7 +204,7 @@ export function createService(options: ServiceOptions): Service {
 
 async function close(desk: Desk, stop: AbortController): Promise<void> {
   desk.phase = "stopping";
-  const { bounds, events, keys, limiter } = desk;
+  const { bounds, events, keys, limiter, refusals } = desk;
   events.close();
   const endsAtMs = performance.now() + bounds.stopMs;
   while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs)
@@ -205,6 +213,7 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   // Who waited for his turn hears of it before the limiter is gone.
   await new Promise(setImmediate);
   await limiter.close({ withinMs: bounds.closeMs });
+  refusals.close();
   if (keys !== false) keys.close();
 }
 

@@ -98,6 +98,11 @@ export class Metrics {
     return this.#exporter.registry.metrics();
   }
 
+  /** Begins the series of a route, so that an increase of refusals and failures is seen from the first one on. */
+  serves(route: string, isForAll: boolean): void {
+    for (const status of isForAll ? [200] : [200, 401, 403, 500, 503]) this.#requests.of(route, String(status));
+  }
+
   answered(route: string, status: number, seconds: number): void {
     this.#requests.of(route, String(status)).put(1);
     this.#durations.of(route).put(seconds);
