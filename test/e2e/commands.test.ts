@@ -333,10 +333,8 @@ describe("the audit log of commands", () => {
     const made = await tollgate(["keys", "create", "--file", "env.json", "--scope", "read"], folder, env);
     const id = made.stdout.split("_")[1] ?? "";
     await tollgate(["keys", "revoke", id, "--file", "env.json"], folder, env);
-    const target = ["--policy", "policy.yaml", "--store", "sqlite:audit-env.db", "--limit", "tool-per-turn"];
-    const reset = await tollgate(["reset", ...target, "--session", "s", "--turn", "t", "--tool", "search"], folder, {
-      env,
-    });
+    const bucket = [...target, "--limit", "tool-per-session"];
+    const reset = await tollgate(["reset", ...bucket, "--session", "s", "--tool", "search", "--yes"], folder, env);
     assert.deepEqual([made.stderr, reset.stderr], ["", ""]);
     assert.deepEqual(
       linesOf(file).map(({ act, target = null }) => [act, target]),
@@ -350,9 +348,9 @@ describe("the audit log of commands", () => {
 
   it("says that a grant that is not there was not revoked", async () => {
     const file = join(folder, "audit-revoke.jsonl");
-    const target = ["--policy", "policy.yaml", "--store", "sqlite:audit-revoke.db", "--limit", "tool-per-turn"];
-    const one = ["--session", "s", "--turn", "t", "--tool", "search", "--audit", file, "--id", "t-x"];
-    assert.equal((await tollgate(["revoke", ...target, ...one], folder)).status, 1);
+    const bucket = [...target, "--limit", "tool-per-session"];
+    const one = ["--session", "s", "--tool", "search", "--audit", file, "--id", "t-x"];
+    assert.equal((await tollgate(["revoke", ...bucket, ...one], folder)).status, 1);
     assert.deepEqual(
       linesOf(file).map(({ grantId, failed = null }) => [grantId, failed]),
       [
