@@ -4,10 +4,10 @@ import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { closest } from "../kernel/spelling.ts";
+import { checkChangeOptions } from "../limiter/grant.ts";
 import { type Act, auditedNow } from "../service/audit.ts";
 import { addKey, makeKey, readKeys, revokeKey, SCOPES, type Scope, type StoredKey } from "../service/keys.ts";
 import { asOptions } from "./as-options.ts";
-import { checkChangeOptions } from "../limiter/grant.ts";
 import { type AuditOptions, cliActor, cliAudit, withAuditOption } from "./audit.ts";
 import { collect } from "./defaults.ts";
 import { formatTable } from "./table.ts";
@@ -79,7 +79,7 @@ function revoke(id: string, { file, ...options }: KeysOptions): void {
 
 /** What the audit log says of a key, so that it can be told who that was when the key is gone. */
 function knownOf({ name, scopes, tenants }: StoredKey): Pick<Act, "name" | "scopes" | "tenants"> {
-  return { name: name ?? null, scopes, tenants: tenants ?? null };
+  return { name, scopes, tenants };
 }
 
 /** Writes down what is about to be done to a key file, and does it. */

@@ -20,10 +20,10 @@ export interface Act {
   readonly durationMs?: number;
   readonly grantId?: string;
   readonly target?: string;
-  /** Of a key: what it is for, what it may do, and the tenants that it is bound to (`null`: all). */
-  readonly name?: string | null;
+  /** Of a key: what it is for, what it may do, and the tenants that it is bound to; absent: all. */
+  readonly name?: string | undefined;
   readonly scopes?: readonly string[];
-  readonly tenants?: readonly string[] | null;
+  readonly tenants?: readonly string[] | undefined;
   /** Set in a second line when the act failed: the code of the error, or `unknown-grant`. */
   readonly failed?: string;
 }

@@ -100,7 +100,7 @@ export function createService(options: ServiceOptions): Service {
   checkServiceOptions(options);
   const { store, keys, prefix, failover = {}, log, onDecision, onEvent } = options;
   const bounds = boundsOf(options.bounds);
-  const metrics = new Metrics();
+  const metrics = new Metrics(ROUTES);
   const hasShare = failover !== false && failover.journal !== undefined && failover.instances !== undefined;
   const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
     if (error === null) log?.info({}, "ready: the store answers");
@@ -166,10 +166,7 @@ export function createService(options: ServiceOptions): Service {
     waiting: 0,
   };
   const app = new Hono();
-  for (const route of ROUTES) {
-    metrics.serves(route.path, route.scope === null);
-    app.on(route.method, route.path, exchange(desk, route, log));
-  }
+  for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
   app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw, place: "body" }), req.raw));
   let closing: Promise<void> | undefined;
