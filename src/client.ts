@@ -22,7 +22,7 @@ import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
-import { compiledPolicy, type Policy } from "./kernel/policy.ts";
+import { type CompiledPolicy, compiledPolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import { type CloseOptions, closeOnce } from "./limiter/close.ts";
 import {
@@ -264,9 +264,20 @@ class RemoteLimiter implements Limiter {
     if (away === null) {
       throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
     }
-    const next = compiledPolicy(policy);
-    away.reload(next);
+    let next: CompiledPolicy;
+    try {
+      next = compiledPolicy(policy);
+      away.reload(next);
+    } catch (error) {
+      this.policyRefused(error);
+      throw error;
+    }
     tellPolicy(this.#shared.hooks, next);
+  }
+
+  /** Also called by what watches a policy file. */
+  policyRefused(error: unknown): void {
+    tellEvent(this.#shared, { type: "policy.refused", error });
   }
 
   for(dimensions: Dimensions): RemoteLimiter {

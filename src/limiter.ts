@@ -481,6 +481,11 @@ export function policyOf(limiter: Limiter): CompiledPolicy | null {
   return (limiter as { readonly policy?: CompiledPolicy | null }).policy ?? null;
 }
 
+/** Emits `policy.refused` for a policy that a limiter was to take, and that could not even be read. */
+export function refusePolicy(limiter: Limiter, error: unknown): void {
+  (limiter as StoreLimiter).policyRefused(error);
+}
+
 /** How a call ended that `beginCall` began. */
 export interface Ending {
   readonly usage: Cost;
@@ -750,12 +755,27 @@ class StoreLimiter implements Limiter {
 
   reload(policy: Policy | PolicyInput): void {
     const before = this.#shared.policy;
-    const next = compiledPolicy(policy);
-    this.#shared.store.checkPolicy?.(next);
+    const next = this.#checked(policy);
     this.#shared.policy = next;
     this.#shared.known = new KnownCalls(next);
     tellPolicy(this.#shared.hooks, next);
     tellReload(this.#shared, before);
+  }
+
+  /** Also called by what watches a policy file. */
+  policyRefused(error: unknown): void {
+    tellEvent(this.#shared, { type: "policy.refused", error });
+  }
+
+  #checked(policy: Policy | PolicyInput): CompiledPolicy {
+    try {
+      const next = compiledPolicy(policy);
+      this.#shared.store.checkPolicy?.(next);
+      return next;
+    } catch (error) {
+      this.policyRefused(error);
+      throw error;
+    }
   }
 
   for(dimensions: Dimensions): StoreLimiter {
