@@ -411,7 +411,7 @@ for (const version of [6, 7] as const) {
         [{ tokens: -5 }, /^model\.estimate\.tokens: expected a whole number/],
       ] as const) {
         const asked = guard
-          .model({ estimate: estimate as object })
+          .model({ estimate: estimate as Record<string, number> })
           .wrapGenerate({ doGenerate: async () => ({}), params: {} });
         await assert.rejects(asked, { name: "MisuseError", message });
       }
