@@ -106,17 +106,17 @@ export interface RemoteLimiter<P extends Policy = Policy, Bound extends string =
  * ```
  */
 export function createRemoteLimiter<const Source extends Policy | WrittenPolicy = Policy>(
-  given: ClientOptions<Source & Checked<Source>>,
+  options: ClientOptions<Source & Checked<Source>>,
 ): RemoteLimiter<PolicyFor<Source>> {
   // What the compiler knows of the policy is checked here at run time, for everybody.
-  const options = given as unknown as ClientOptions;
-  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, telemetry } = options;
-  const url = checkOptions(options);
+  const plain = options as unknown as ClientOptions;
+  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, telemetry } = plain;
+  const url = checkOptions(plain);
   const hooks = telemetry?.observe(failover === undefined ? null : compiledPolicy(failover.policy)) ?? null;
-  const onDecision = decisionListener(hooks, options.onDecision);
-  const onEvent = eventListener(hooks, options.onEvent);
+  const onDecision = decisionListener(hooks, plain.onDecision);
+  const onEvent = eventListener(hooks, plain.onEvent);
   // As a method of something else it would not work in every runtime.
-  const send = options.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
+  const send = plain.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
   const wire = new Wire({ url, apiKey, deadlineMs, fetch: send });
   const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
   const away = failover === undefined ? null : new Away(wire, failover, told);
