@@ -27,7 +27,7 @@ const REASON = "what was given as the reason, else `null`";
 /** What `onEvent` gets. */
 export const EVENTS = {
   "store.unreachable": {
-    when: "The store does not answer as it should; from now on this instance decides by itself",
+    when: "The store does not answer as it should; from now on this instance decides by itself. Only with failover: Redis, Postgres, a client with `failover`; elsewhere calls throw `StoreError`",
     advice: "bring the store back; `error` says why",
     fields: { error: "a `StoreError`" },
     stream: ["code"],

@@ -39,6 +39,7 @@ import type {
   BucketFor,
   CallFor,
   ClaimedOf,
+  ClaimsBy,
   DimensionsFor,
   LimitOf,
   OnlyDimensions,
@@ -180,7 +181,7 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
 /** A function that says quotas, under a policy with limits that ask for them. */
 type Resolver<Source> = [ClaimedOf<Source>] extends [never]
   ? Refused<"quotas", "no limit of the policy says quota: { from: call }">
-  : QuotaResolver<ClaimedOf<Source>>;
+  : QuotaResolver<ClaimsBy<Source>>;
 
 declare const POLICY: unique symbol;
 declare const BOUND: unique symbol;
@@ -893,7 +894,9 @@ class StoreLimiter implements Limiter {
     checkDimensions(whole, policy.bucketWords);
     const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
-    if (missing !== undefined) throw missingDimension(limit, missing);
+    if (missing !== undefined) {
+      throw missingDimension(limit, missing, `Write ${missing}: "…" beside limit, or bind it with limiter.for.`);
+    }
     const grouped = withGroup(policy, whole);
     checkReached(policy, limit, grouped);
     const [found] = await quotas.of([bucketOf(policy, prefix, limit, grouped)], options.quotas);

@@ -73,7 +73,13 @@ for (const [where, limiter] of Object.entries(limiters)) {
 
     it("of a dimension that is missing, is answered with where to say it", async () => {
       assert.match(await messageOf(() => limiter.consume({ tool: "x" })), /limiter\.for\(\{ session: … \}\)/);
-      assert.match(await messageOf(() => limiter.reset({ limit: "tokens-per-day" })), /onMissing: skip/);
+      for (const act of [
+        () => limiter.reset({ limit: "tokens-per-day" }),
+        () => limiter.grant({ limit: "tokens-per-day" }, { id: "g1", units: 1, durationMs: 1_000 }),
+        () => limiter.revoke({ limit: "tokens-per-day" }, "g1"),
+      ]) {
+        assert.match(await messageOf(act), /Write session: "…" beside limit, or bind it with limiter\.for\.$/);
+      }
     });
   });
 }
