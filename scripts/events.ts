@@ -12,14 +12,17 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
 }
 
 const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(", ");
+const WHERE: Readonly<Record<string, string>> = { onEvent: "`onEvent`", stream: "stream", log: "log" };
 const here = (text: string) => text.replaceAll("troubleshooting.md#", "#");
 
 const TABLES: Readonly<Record<string, string>> = {
   events: table(
-    ["event", "when", "fields", "what to do"],
-    Object.entries<EventKind>(EVENTS).map(([name, { when, advice, fields }]) => {
+    ["event", "when", "fields", "what to do", "where"],
+    ALL.map(([name, { when, advice, fields, stream, log }]) => {
       const named = Object.entries(fields).map(([field, text]) => `\`${field}\`: ${text}`);
-      return [code([name]), when, named.join("; ") || "—", advice];
+      const places = { onEvent: name in EVENTS, stream: stream !== null, log: log !== null };
+      const where = Object.entries(places).flatMap(([place, isThere]) => (isThere ? [WHERE[place]] : []));
+      return [code([name]), when, named.join("; ") || "—", advice, where.join(", ")];
     }),
   ),
   stream: table(

@@ -22,8 +22,10 @@ import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
-import { compiledPolicy, type Policy } from "./kernel/policy.ts";
+import { type CompiledPolicy, compiledPolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
+import type { BucketFor, DimensionsFor, LimitOf, OnlyDimensions, OwnOf, PolicyFor, Said } from "./kernel/typed.ts";
+import type { Checked, WrittenPolicy } from "./kernel/typed-keys.ts";
 import { type CloseOptions, closeOnce } from "./limiter/close.ts";
 import {
   type ChangeOptions,
@@ -55,6 +57,31 @@ import { beginCall, type Limiter, type LimiterEvent, type Reserved } from "./lim
 export type { ClientFailover } from "./client/away.ts";
 export type { ClientOptions } from "./client/options.ts";
 
+/** A limiter whose service knows the quotas: those of calls alone may be brought. */
+export interface RemoteLimiter<P extends Policy = Policy, Bound extends string = never> extends Limiter<P, Bound> {
+  usage<Own extends OwnOf<P>>(
+    dimensions?: BucketFor<P, Own>,
+    options?: CallOptions,
+  ): Promise<readonly BucketUsage<LimitOf<P>>[]>;
+  reset<Own extends OwnOf<P>>(
+    bucket: BucketFor<P, Own> & { readonly limit: LimitOf<P> },
+    options?: Omit<ChangeOptions, "quotas">,
+  ): Promise<Reset<LimitOf<P>>>;
+  grant<Own extends OwnOf<P>>(
+    bucket: BucketFor<P, Own> & { readonly limit: LimitOf<P> },
+    grant: Grant,
+    options?: Omit<ChangeOptions, "quotas">,
+  ): Promise<BucketUsage<LimitOf<P>>>;
+  revoke<Own extends OwnOf<P>>(
+    bucket: BucketFor<P, Own> & { readonly limit: LimitOf<P> },
+    id: string,
+    options?: Omit<ChangeOptions, "quotas">,
+  ): Promise<Revoked<LimitOf<P>>>;
+  for<const Given extends object>(
+    dimensions: Given & DimensionsFor<P> & OnlyDimensions<P, Given>,
+  ): RemoteLimiter<P, Bound | Said<Given>>;
+}
+
 /**
  * Makes a limiter that asks a service. Calls are gathered: what one tick asks goes in one request. `reload` changes the
  * policy of the time without the service alone; a call's `maxWaitMs` is bound by the service's own (30 s).
@@ -78,14 +105,18 @@ export type { ClientOptions } from "./client/options.ts";
  * await server.close();
  * ```
  */
-export function createRemoteLimiter<P extends Policy = Policy>(options: ClientOptions): Limiter<P> {
-  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, telemetry } = options;
-  const url = checkOptions(options);
+export function createRemoteLimiter<const Source extends Policy | WrittenPolicy = Policy>(
+  options: ClientOptions<Source & Checked<Source>>,
+): RemoteLimiter<PolicyFor<Source>> {
+  // What the compiler knows of the policy is checked here at run time, for everybody.
+  const plain = options as unknown as ClientOptions;
+  const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, telemetry } = plain;
+  const url = checkOptions(plain);
   const hooks = telemetry?.observe(failover === undefined ? null : compiledPolicy(failover.policy)) ?? null;
-  const onDecision = decisionListener(hooks, options.onDecision);
-  const onEvent = eventListener(hooks, options.onEvent);
+  const onDecision = decisionListener(hooks, plain.onDecision);
+  const onEvent = eventListener(hooks, plain.onEvent);
   // As a method of something else it would not work in every runtime.
-  const send = options.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
+  const send = plain.fetch ?? ((...asked: Parameters<typeof fetch>) => fetch(...asked));
   const wire = new Wire({ url, apiKey, deadlineMs, fetch: send });
   const told = (event: LimiterEvent) => tellEvent({ onEvent }, event);
   const away = failover === undefined ? null : new Away(wire, failover, told);
@@ -99,11 +130,11 @@ export function createRemoteLimiter<P extends Policy = Policy>(options: ClientOp
     ending: new AbortController(),
     closing: null,
   };
-  const limiter = new RemoteLimiter(shared, {});
-  return (hooks === null ? limiter : measured(limiter, hooks)) as Limiter as Limiter<P>;
+  const limiter = new ServiceLimiter(shared, {});
+  return (hooks === null ? limiter : measured(limiter, hooks)) as Limiter as RemoteLimiter<PolicyFor<Source>>;
 }
 
-class RemoteLimiter implements Limiter {
+class ServiceLimiter implements Limiter {
   readonly #shared: ClientShared;
   readonly #bound: Dimensions;
 
@@ -264,13 +295,24 @@ class RemoteLimiter implements Limiter {
     if (away === null) {
       throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
     }
-    const next = compiledPolicy(policy);
-    away.reload(next);
+    let next: CompiledPolicy;
+    try {
+      next = compiledPolicy(policy);
+      away.reload(next);
+    } catch (error) {
+      this.policyRefused(error);
+      throw error;
+    }
     tellPolicy(this.#shared.hooks, next);
   }
 
-  for(dimensions: Dimensions): RemoteLimiter {
-    return new RemoteLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
+  /** Also called by what watches a policy file. */
+  policyRefused(error: unknown): void {
+    tellEvent(this.#shared, { type: "policy.refused", error });
+  }
+
+  for(dimensions: Dimensions): ServiceLimiter {
+    return new ServiceLimiter(this.#shared, mergeDimensions(this.#bound, dimensions, "dimensions"));
   }
 
   close(options: CloseOptions = {}): Promise<void> {

@@ -27,7 +27,7 @@ const REASON = "what was given as the reason, else `null`";
 /** What `onEvent` gets. */
 export const EVENTS = {
   "store.unreachable": {
-    when: "The store does not answer as it should; from now on this instance decides by itself",
+    when: "The store does not answer as it should; from now on this instance decides by itself. Only with failover: Redis, Postgres, a client with `failover`; elsewhere calls throw `StoreError`",
     advice: "bring the store back; `error` says why",
     fields: { error: "a `StoreError`" },
     stream: ["code"],
@@ -35,7 +35,7 @@ export const EVENTS = {
   },
   "store.recovered": {
     when: "The store decides again",
-    advice: "nothing; see `dropped`",
+    advice: "nothing; with `dropped`, see [what to alert on](metrics.md#what-to-alert-on)",
     fields: {
       awayMs: "how long it was away",
       booked: "requests that were booked afterwards",
@@ -93,6 +93,18 @@ export const EVENTS = {
     fields: { call: CALL, holdId: HOLD_ID, error: "what was thrown" },
     stream: null,
     log: { level: "warn", message: "a hold could not be settled" },
+  },
+  "hold.unknown": {
+    when: "A call was settled whose hold is not known: another call's, one that ended over ten minutes ago, or of a bucket that was reset; its usage was booked all the same",
+    advice:
+      "settle once, in time, and with the tool and the dimensions of the call; look for a caller that makes up ids",
+    fields: {
+      call: CALL,
+      holdId: "the hold that was named",
+      booked: "what was booked, by unit: what was named, and of other units what the call is priced at",
+    },
+    stream: null,
+    log: { level: "warn", message: "a call was settled whose hold is not known" },
   },
   "hold.limit_reached": {
     when: "A call has run for `maxHold`, or its stream is not read: its estimate is charged, and its hold has ended",
@@ -159,6 +171,13 @@ export const EVENTS = {
     },
     stream: ["version", "restarted", "added", "removed"],
     log: { level: "info", message: "another policy is in force" },
+  },
+  "policy.refused": {
+    when: "A policy that was to be taken is wrong, or its file cannot be read; the policy before it stays in force",
+    advice: "see `error`: it names each fault and its line; correct the file",
+    fields: { error: "what was thrown: a `MisuseError`" },
+    stream: ["problem"],
+    log: { level: "error", message: "the policy file is wrong: nothing has changed" },
   },
   "policy.differs": {
     when: "The policy that a client has for outages is not the service's; emitted once until the client is reloaded",

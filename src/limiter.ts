@@ -39,6 +39,7 @@ import type {
   BucketFor,
   CallFor,
   ClaimedOf,
+  ClaimsBy,
   DimensionsFor,
   LimitOf,
   OnlyDimensions,
@@ -181,7 +182,7 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
 /** A function that says quotas, under a policy with limits that ask for them. */
 type Resolver<Source> = [ClaimedOf<Source>] extends [never]
   ? Refused<"quotas", "no limit of the policy says quota: { from: call }">
-  : QuotaResolver<ClaimedOf<Source>>;
+  : QuotaResolver<ClaimsBy<Source>>;
 
 declare const POLICY: unique symbol;
 declare const BOUND: unique symbol;
@@ -482,6 +483,11 @@ export function policyOf(limiter: Limiter): CompiledPolicy | null {
   return (limiter as { readonly policy?: CompiledPolicy | null }).policy ?? null;
 }
 
+/** Emits `policy.refused` for a policy that a limiter was to take, and that could not even be read. */
+export function refusePolicy(limiter: Limiter, error: unknown): void {
+  (limiter as StoreLimiter).policyRefused(error);
+}
+
 /** How a call ended that `beginCall` began. */
 export interface Ending {
   readonly usage: Cost;
@@ -751,12 +757,27 @@ class StoreLimiter implements Limiter {
 
   reload(policy: Policy | PolicyInput): void {
     const before = this.#shared.policy;
-    const next = compiledPolicy(policy);
-    this.#shared.store.checkPolicy?.(next);
+    const next = this.#checked(policy);
     this.#shared.policy = next;
     this.#shared.known = new KnownCalls(next);
     tellPolicy(this.#shared.hooks, next);
     tellReload(this.#shared, before);
+  }
+
+  /** Also called by what watches a policy file. */
+  policyRefused(error: unknown): void {
+    tellEvent(this.#shared, { type: "policy.refused", error });
+  }
+
+  #checked(policy: Policy | PolicyInput): CompiledPolicy {
+    try {
+      const next = compiledPolicy(policy);
+      this.#shared.store.checkPolicy?.(next);
+      return next;
+    } catch (error) {
+      this.policyRefused(error);
+      throw error;
+    }
   }
 
   for(dimensions: Dimensions): StoreLimiter {
@@ -874,7 +895,9 @@ class StoreLimiter implements Limiter {
     checkDimensions(whole, policy.bucketWords);
     const limit = limitNamed(policy.limits, name);
     const missing = missingIn(limit, whole);
-    if (missing !== undefined) throw missingDimension(limit, missing);
+    if (missing !== undefined) {
+      throw missingDimension(limit, missing, `Write ${missing}: "…" beside limit, or bind it with limiter.for.`);
+    }
     checkChosen(limit, whole);
     const grouped = withGroup(policy, whole);
     checkReached(policy, limit, grouped);

@@ -1,7 +1,15 @@
 // OpenTelemetry for a limiter: metrics, and spans where they are wanted. It speaks to the API alone: the program decides
 // what is exported, and where to.
 
-import { type Attributes, type Meter, metrics, SpanStatusCode, type Tracer, trace } from "@opentelemetry/api";
+import {
+  type Attributes,
+  type Meter,
+  metrics,
+  type Span,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from "@opentelemetry/api";
 import type { Call } from "./kernel/call.ts";
 import type { Decision } from "./kernel/decision.ts";
 import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
@@ -21,6 +29,8 @@ export interface OtelOptions {
   readonly spans?: boolean | undefined;
 }
 
+/** The tool that a call of a model is, unless a guard's option says otherwise. */
+const MODEL = "model";
 /** Longest id of a tool call that a span has. */
 const MAX_ID_LENGTH = 256;
 
@@ -55,20 +65,36 @@ export function otel(options: OtelOptions = {}): Telemetry {
       const recorder = new Recorder(new OtelExporter(meter), policy);
       if (!spans) return recorder;
       const tracer = options.tracer ?? trace.getTracerProvider().getTracer(...scope, { schemaUrl: SCHEMA_URL });
-      return Object.assign(
-        recorder,
-        tracing(tracer, (tool) => recorder.toolOf(tool)),
-      );
+      const decided = recorder.decided.bind(recorder);
+      const { around, tellSpan } = tracing(tracer, (tool) => recorder.toolOf(tool));
+      return Object.assign(recorder, {
+        around,
+        decided(...told: Parameters<TelemetryHooks["decided"]>) {
+          decided(...told);
+          tellSpan(told[0]);
+        },
+      });
     },
   };
 }
 
+interface Tracing extends Pick<Required<TelemetryHooks>, "around"> {
+  /** Says a decision to the span of its operation: the function of `run` may throw after it. */
+  tellSpan(decision: Decision): void;
+}
+
 /** Has a span around each operation, active in it. */
-function tracing(tracer: Tracer, toolOf: (tool: unknown) => string): Pick<Required<TelemetryHooks>, "around"> {
+function tracing(tracer: Tracer, toolOf: (tool: unknown) => string): Tracing {
+  const made = new WeakSet<Span>();
   return {
+    tellSpan(decision) {
+      const span = trace.getActiveSpan();
+      if (span !== undefined && made.has(span)) span.setAttributes(decisionAttributes(decision));
+    },
     around(operation, call, work) {
       const attributes = startAttributes(operation, call, toolOf);
       return tracer.startActiveSpan(`tollgate.${operation}`, { attributes }, async (span) => {
+        made.add(span);
         try {
           const decision = await work();
           span.setAttributes(decisionAttributes(decision));
@@ -93,7 +119,9 @@ function startAttributes(operation: Operation, call: Call, toolOf: (tool: unknow
     [ATTRIBUTES.operation]: operation,
     [ATTRIBUTES.tool]: toolOf(tool),
     // The call of a model is no execution of a tool.
-    ...(operation === "run" && model === undefined ? { [SPAN_ATTRIBUTES.genAiOperation]: EXECUTE_TOOL } : {}),
+    ...(operation === "run" && model === undefined && tool !== MODEL
+      ? { [SPAN_ATTRIBUTES.genAiOperation]: EXECUTE_TOOL }
+      : {}),
     ...(isId ? { [SPAN_ATTRIBUTES.toolCallId]: toolCallId } : {}),
   };
 }

@@ -3,6 +3,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
 import { type CompiledPolicy, type Policy, readPolicy } from "./kernel/policy.ts";
+import { type Named, oneSpelling } from "./policy-warnings/warning.ts";
 import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";
 
@@ -48,7 +49,11 @@ export function readPolicyText(
   const result = readPolicy(value);
   if ("policy" in result) {
     const { policy } = result;
-    const placed = (warning: PolicyWarning) => ({ ...warning, at: at(warning.keys, partOf(warning)) });
+    const placed = (warning: PolicyWarning): PolicyWarning => {
+      const lineOf = (named: Named) => `line ${/(\d+):\d+$/.exec(at(named.keys, partOf(named)))?.[1]}`;
+      const hint = warning.pair === undefined ? warning.hint : oneSpelling(warning.pair, lineOf);
+      return { ...warning, hint, at: at(warning.keys, partOf(warning)) };
+    };
     return { policy, warnings: () => policyWarnings(policy).map(placed), at };
   }
   const file = source === UNNAMED ? "FILE" : source;

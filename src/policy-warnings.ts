@@ -3,7 +3,13 @@
 
 import { compiledPolicy, type Policy, writtenPolicy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
-import { duplicateWarnings, limitWarnings, overrideWarnings, unitWarnings } from "./policy-warnings/effects.ts";
+import {
+  duplicateWarnings,
+  limitWarnings,
+  overrideWarnings,
+  priceWarnings,
+  unitWarnings,
+} from "./policy-warnings/effects.ts";
 import { knownOf } from "./policy-warnings/known.ts";
 import { dimensionWarnings, similarWarnings } from "./policy-warnings/names.ts";
 import { selectorWarnings } from "./policy-warnings/selectors.ts";
@@ -57,6 +63,7 @@ function* allWarnings(input: PolicyInput): Warnings {
     yield* overrideWarnings(limit);
     yield* valueWarnings(limit, known);
     yield* unitWarnings(limit, known);
+    yield* priceWarnings(limit, known);
     yield* limitWarnings(limit, known);
   }
   yield* duplicateWarnings(known);

@@ -18,9 +18,14 @@ export interface Reloads {
   reload(policy: Policy): unknown;
 }
 
+/** A limiter emits an event when the file is no policy. */
+interface Refuses extends Reloads {
+  policyRefused?(error: unknown): void;
+}
+
 /**
  * Lets a limiter take a policy file each time that it has changed; not when it is made, nor while the file is no policy.
- * Whether anything changed is told by the limiter's `onEvent` (`policy.reloaded`).
+ * What came of it is told by the limiter's `onEvent` (`policy.reloaded`, `policy.refused`).
  *
  * @throws MisuseError `invalid-option`
  *
@@ -43,8 +48,16 @@ export function watchPolicy(path: string, limiter: Reloads, options: WatchOption
   checkWhole("intervalMs", intervalMs, 100, 3_600_000);
   if (typeof onError !== "function") throw invalidOption("onError", "a function", onError);
   const changed = () => {
+    let policy: Policy;
     try {
-      limiter.reload(loadPolicy(path));
+      policy = loadPolicy(path);
+    } catch (error) {
+      (limiter as Refuses).policyRefused?.(error);
+      onError(error);
+      return;
+    }
+    try {
+      limiter.reload(policy);
     } catch (error) {
       onError(error);
     }

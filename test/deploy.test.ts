@@ -275,10 +275,11 @@ function typed(program: string): string {
     .stdout;
 }
 
+const POLICY = { version: 1, limits: [{ name: "calls", per: ["session"], quota: 1 }] } as const;
+
 /** The samples that the service exposes after it was used: label names by metric. */
 async function exposed(): Promise<Map<string, Set<string>>> {
-  const policy = { version: 1, limits: [{ name: "calls", per: ["session"], quota: 1 }] } as const;
-  const service = createService({ policy, store: memoryStore(), keys: false });
+  const service = createService({ policy: POLICY, store: memoryStore(), keys: false });
   after(() => service.close());
   const consume = () =>
     service.fetch(
@@ -293,7 +294,7 @@ async function exposed(): Promise<Map<string, Set<string>>> {
     answers.map(({ allowed }) => allowed),
     [true, false],
   );
-  service.reload({ ...policy, limits: [{ ...policy.limits[0], quota: 2 }] });
+  service.reload({ ...POLICY, limits: [{ ...POLICY.limits[0], quota: 2 }] });
   assert.throws(() => service.reload("version: 2"));
   const text = await (await service.fetch(new Request("http://127.0.0.1/metrics"))).text();
   const found = new Map<string, Set<string>>([["up", new Set()]]);
@@ -352,6 +353,35 @@ describe("Prometheus and Grafana", async () => {
       }
     });
   }
+
+  it("begin at 0 where an alert waits for the first one", async () => {
+    const service = createService({ policy: POLICY, store: memoryStore(), keys: false });
+    after(() => service.close());
+    const text = await (await service.fetch(new Request("http://127.0.0.1/metrics"))).text();
+    const series = text.split("\n");
+    const labelled = rules.flatMap(({ expr }) => [...expr.matchAll(/increase\((\w+)\{job="tollgate", (.*?)\}/g)]);
+    assert.equal(labelled.length, 4);
+    for (const [, metric = "", matchers = ""] of labelled) {
+      const wanted = [...matchers.matchAll(/(\w+)=~?"([^"]*)"/g)].reduce<string[]>(
+        (sets, [, label, values = ""]) =>
+          sets.flatMap((set) => values.split("|").map((value) => `${set}${set === "" ? "" : ","}${label}="${value}"`)),
+        [""],
+      );
+      for (const labels of wanted) assert.ok(series.includes(`${metric}{${labels}} 0`), `${metric}{${labels}}`);
+    }
+  });
+
+  it("has each alert in both pages, and no other", () => {
+    const named = (file: string) =>
+      new Set(readFileSync(`${ROOT}docs/${file}`, "utf8").match(/(?<=`)Tollgate[A-Z]\w+(?=`)/g));
+    const alerts = new Set(rules.map(({ alert }) => alert));
+    for (const page of ["deploy.md", "metrics.md"]) assert.deepEqual([...named(page)].sort(), [...alerts].sort(), page);
+  });
+
+  it("count every booking that is lost", () => {
+    const [rule] = rules.filter(({ alert }) => alert === "TollgateBookingsLost");
+    assert.match(rule?.expr ?? "", /outcome=~"lost\|refused\|dropped"/);
+  });
 
   it("are told apart from what the service does not expose", () => {
     assert.deepEqual(selectorsOf('sum by (le) (rate(a_bucket{job="x", b!="y"}[5m])) > 1'), [

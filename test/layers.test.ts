@@ -104,7 +104,7 @@ const layers: Record<string, Layer> = {
       /^src\/client\//,
     ],
   },
-  metrics: { files: METRICS, may: [KERNEL, STORE, /^src\/limiter\.ts$/, METRICS] },
+  metrics: { files: METRICS, may: [KERNEL, STORE, /^src\/(events|limiter)\.ts$/, METRICS] },
   version: { files: VERSION, may: [] },
   otel: {
     files: /^src\/otel(\.ts$|\/)/,

@@ -270,8 +270,9 @@ describe("spans", () => {
   it("say which tool call they are of, and which is the execution of a tool", async () => {
     const { limiter, spans } = make({}, { spans: true });
     const bound = limiter.for({ session: "s1", tool: "model" });
-    await bound.run({ tool: "model", toolCallId: "call_1" }, () => {});
-    await bound.run({ tool: "model", model: "m-1", toolCallId: "x".repeat(257) }, () => {});
+    await bound.run({ tool: "search", toolCallId: "call_1" }, () => {});
+    await bound.run({ tool: "model", toolCallId: "call_3" }, () => {});
+    await bound.run({ tool: "search", model: "m-1", toolCallId: "x".repeat(257) }, () => {});
     await bound.consume({ toolCallId: "call_2" } as never);
     const told = spans
       .getFinishedSpans()
@@ -281,8 +282,9 @@ describe("spans", () => {
         attributes["gen_ai.tool.call.id"],
       ]);
     assert.deepEqual(told, [
-      ["execute_tool", "model", "call_1"],
-      [undefined, "model", undefined],
+      ["execute_tool", "_OTHER", "call_1"],
+      [undefined, "model", "call_3"],
+      [undefined, "_OTHER", undefined],
       [undefined, "model", "call_2"],
     ]);
   });
@@ -291,7 +293,7 @@ describe("spans", () => {
     const [there, here] = [make({}, { spans: true }), make({}, { spans: true })];
     const { url } = await served({ policy: JSON.stringify(POLICY), telemetry: there.telemetry });
     const remote = createRemoteLimiter({ url, telemetry: here.telemetry });
-    const ran = await remote.run({ tool: "model", session: "s1" }, () => trace.getActiveSpan()?.spanContext().spanId);
+    const ran = await remote.run({ tool: "search", session: "s1" }, () => trace.getActiveSpan()?.spanContext().spanId);
     await remote.for({ session: "s1" }).consume({ tool: "model" }, { maxWaitMs: 1 });
     const told = ({ spans }: typeof here) =>
       spans
@@ -308,7 +310,7 @@ describe("spans", () => {
       ["tollgate.consume", undefined, "_OTHER", true],
     ]);
     assert.deepEqual(told(there), [
-      ["tollgate.begin", undefined, "model", true],
+      ["tollgate.begin", undefined, "_OTHER", true],
       ["tollgate.consume", undefined, "model", true],
     ]);
     assert.equal(ran.allowed && ran.value, here.spans.getFinishedSpans()[0]?.spanContext().spanId);
@@ -333,6 +335,7 @@ describe("spans", () => {
     const failed = spans.getFinishedSpans().at(-1);
     assert.equal(failed?.status.code, SpanStatusCode.ERROR);
     assert.equal(failed?.attributes["error.type"], "_OTHER");
+    assert.equal(failed?.attributes["tollgate.decision.allowed"], true);
     assert.deepEqual(failed?.events, []);
   });
 });

@@ -144,6 +144,7 @@ describe("warnings", () => {
       ],
       '2 token tools.search.cost.token uncounted-unit: No limit for the tool "search" counts "token", so this cost is never charged. Did you mean "tokens"?',
       '2 usd tools.search.cost.usd uncounted-unit: No limit for the tool "search" counts "usd", so this cost is never charged. Did you mean "usd_micros"?',
+      '6 search limits[2].when.tool[0] uncounted-unit: Calls of "search" have no price in "usd_micros", so they are free unless they say their cost. Give it one: tools: { search: { cost: { usd_micros: $1 } } }.',
     ],
     [
       "a unit that other limits and tools call otherwise",
@@ -169,7 +170,7 @@ describe("warnings", () => {
         "per: [user], algorithm: elapsed, quota: 1h",
       ],
       '5 credit limits[1].unit uncounted-unit: Nothing in this policy costs "credit". Did you mean "credits"?',
-      '6 point limits[2].unit uncounted-unit: Nothing in this policy costs "point". Did you mean "points"?',
+      '6 point limits[2].unit uncounted-unit: Nothing in this policy costs "point". Use one spelling: "point" (line 6) or "points" (line 7).',
     ],
     [
       "a dimension that is nearly one that Tollgate knows",
@@ -233,7 +234,7 @@ describe("warnings", () => {
         "per: [region1, region2], quota: 5",
       ],
       '5 worksapce limits[1].per[0] similar-names: The dimensions "worksapce" and "workspace" differ by a typo. Did you mean "workspace"?',
-      '7 plan limits[3].overrides[1].when.plan similar-names: The dimensions "plan" and "plans" differ by a typo. Did you mean "plans"?',
+      '7 plans limits[3].overrides[0].when.plans similar-names: The dimensions "plans" and "plan" differ by a typo. Did you mean "plan"?',
     ],
     [
       "tools in two spellings, where the policy lists none",
@@ -243,13 +244,13 @@ describe("warnings", () => {
         "per: [user], quota: 5, when: { tool: [search] }",
         "per: [session], quota: 5, overrides: [{ when: { tool: search }, quota: 1 }]",
       ],
-      '4 serach limits[0].quotas.tool.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
+      '4 serach limits[0].quotas.tool.serach similar-names: The tools "serach" and "search" differ by a typo. Use one spelling: "serach" (line 4) or "search" (line 5).',
     ],
     [
       "an entry of tools that is a typo of another",
       "tools: { search: {}, serach: {} }",
       ["per: [tool], quota: 5"],
-      '2 serach tools.serach similar-names: The tools "serach" and "search" differ by a typo. Did you mean "search"?',
+      '2 serach tools.serach similar-names: The tools "serach" and "search" differ by a typo. Use one spelling: "serach" (line 2) or "search" (line 2).',
     ],
     [
       "what when leaves out",
@@ -289,7 +290,7 @@ describe("warnings", () => {
       "",
       [
         "per: [user], quota: 5, quotas: { user: { Pro: 500, alice: 9 }, plan: { pro: 1 } }",
-        "per: [user], when: { tenant: [acme, '!free'], plan: free }, quota: 6",
+        "per: [user], when: { tenant: ['*', '!free'], plan: free }, quota: 6",
         "per: [agent], quota: 7, overrides: [{ when: { agent: trial }, quota: 1 }]",
       ],
       '4 Pro limits[0].quotas.user.Pro wrong-dimension: "Pro" is taken as the id of one user. If it is a plan, write "plan" instead of "user".',
@@ -335,6 +336,76 @@ describe("warnings", () => {
       '2 web_* tools["web_*"] no-effect: It never applies: "*" comes first and matches all of its tools. Put the longer pattern first.',
       '2 meta.id tools.read.ignoreArgs[0] unusual-value: "meta.id" is taken as the name of one field at the top level. "meta" leaves out that field with all that is in it.',
       '2 .x tools.read.ignoreArgs[1] unusual-value: ".x" is taken as the name of one field at the top level.',
+    ],
+    [
+      "tools without a price in what a limit for them counts",
+      "tools: { refund: { cost: { usd_micros: $100 } }, gift: {}, 'pay_*': { cost: { usd_micros: 0 } }, '*': {} }",
+      [
+        "per: [user], when: { tool: [refund, gift, pay_now, 'send_*'] }, unit: usd_micros, quota: $100",
+        "per: [user], when: { tool: model }, unit: tokens, quota: 5k",
+        "per: [user], when: { tool: ['!gift'] }, unit: tokens, quota: 5k",
+        "per: [user], when: { tool: gift }, unit: tokens, quota: 5k",
+        "per: [user], when: { tool: gift }, quota: 5",
+      ],
+      ...[
+        ["4 gift limits[0].when.tool[1]", "usd_micros", "$1"],
+        ["7 gift limits[3].when.tool", "tokens", "1"],
+      ].map(
+        ([place, unit, amount]) =>
+          `${place} uncounted-unit: Calls of "gift" have no price in "${unit}", so they are free unless they say their cost. Give it one: tools: { gift: { cost: { ${unit}: ${amount} } } }.`,
+      ),
+    ],
+    [
+      "a dimension of four letters in two spellings",
+      "",
+      [
+        "per: [user], when: { plan: trial }, quota: 5, quotas: { plna: { pro: 1 }, plam: { pro: 2 } }",
+        "per: [zone, org], quota: 5",
+        "per: [zome, orb], quota: 5",
+      ],
+      '4 plna limits[0].quotas.plna similar-names: The dimensions "plna" and "plan" differ by a typo. Did you mean "plan"?',
+      '4 plam limits[0].quotas.plam similar-names: The dimensions "plam" and "plan" differ by a typo. Did you mean "plan"?',
+      '6 zome limits[2].per[0] similar-names: The dimensions "zome" and "zone" differ by a typo. Use one spelling: "zome" (line 6) or "zone" (line 5).',
+    ],
+    [
+      "a value of a dimension in two spellings",
+      "",
+      [
+        "per: [user], when: { plan: enterprise }, quota: 5, quotas: { plan: { entreprise: 9 } }",
+        "per: [model], when: { model: [gtp-5-mini, gpt-4o, gpt-4.1] }, quota: 5, overrides: [{ when: { model: gpt-5-mini }, quota: 9 }]",
+        "per: [user], quota: 5, quotas: { user: { alcie01: 1, alice01: 2 } }",
+      ],
+      '4 entreprise limits[0].quotas.plan.entreprise similar-names: The values of plan "entreprise" and "enterprise" differ by a typo. Did you mean "enterprise"?',
+      '5 gpt-5-mini limits[1].overrides[0].when.model similar-names: The values of model "gpt-5-mini" and "gtp-5-mini" differ by a typo. Use one spelling: "gpt-5-mini" (line 5) or "gtp-5-mini" (line 5).',
+    ],
+    [
+      "a pattern of tools in two spellings, where the policy lists none",
+      "",
+      [
+        "per: [user], when: { tool: ['!delete_*'] }, quota: 5",
+        "per: [user], when: { tool: ['delete-*'] }, quota: 6",
+        "per: [user], when: { tool: ['delte_*'] }, quota: 7",
+        "per: [user], when: { tool: ['send-*', 'send_*'] }, quota: 7",
+      ],
+      '5 delete-* limits[1].when.tool[0] similar-names: The patterns of tool "delete-*" and "delete_*" differ by a typo. Use one spelling: "delete-*" (line 5) or "delete_*" (line 4).',
+      '6 delte_* limits[2].when.tool[0] similar-names: The patterns of tool "delte_*" and "delete_*" differ by a typo. Use one spelling: "delte_*" (line 6) or "delete_*" (line 4).',
+    ],
+    [
+      "a value behind ! that keeps nothing out",
+      "",
+      [
+        "per: [user], when: { tool: [search, '!delete_*'] }, quota: 5",
+        "per: [user], when: { tool: ['*', '!delete_*'] }, quota: 6",
+        "per: [user], when: { tool: ['delete_*', '!delete_me'], plan: [pro, '!free'] }, quota: 7",
+      ],
+      '4 !delete_* limits[0].when.tool[1] no-effect: "!delete_*" keeps nothing out: no value without ! lets it in. Remove it; or remove the values without ! for all others.',
+      '6 !free limits[2].when.plan[1] no-effect: "!free" keeps nothing out: no value without ! lets it in. Remove it; or remove the values without ! for all others.',
+    ],
+    [
+      "a unit in two spellings, of which one is well known",
+      "",
+      ["per: [user], unit: tokns, quota: 5", "per: [tenant], unit: tokens, quota: 5"],
+      '4 tokns limits[0].unit uncounted-unit: Nothing in this policy costs "tokns". Did you mean "tokens"?',
     ],
     [
       "the same limit twice",
@@ -406,6 +477,17 @@ limits:
     assert.deepEqual(found, ['limits[0].when.tool: Did you mean "search"?']);
     assert.deepEqual(policyWarnings(definePolicy(input)), policyWarnings(input));
     assert.throws(() => policyWarnings({ version: 1, limits: [limit, limit] }), MisuseError);
+  });
+
+  it("name both of two spellings with where they stand, in a program by their paths", () => {
+    const limits = [
+      { name: "a", per: ["zone"], quota: 5 },
+      { name: "b", per: ["zome"], quota: 5 },
+    ];
+    assert.deepEqual(
+      policyWarnings({ version: 1, limits }).map(({ hint }) => hint),
+      ['Use one spelling: "zome" (limits[1].per[0]) or "zone" (limits[0].per[0]).'],
+    );
   });
 
   it("are at most 100, and take no long time, however large the policy is", () => {

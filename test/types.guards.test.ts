@@ -108,3 +108,39 @@ it("of agents refuse a limiter that lacks a dimension, and misspelled ones", () 
   mcpServerGuard(inWorkspace, { dimensions: ({ sessionId }) => ({ session: sessionId }) });
   assert.ok(true);
 });
+
+it("of models know the units that limits count", () => {
+  const priced = createLimiter({
+    policy: {
+      version: 1,
+      limits: [
+        { name: "tokens", per: ["session"], unit: "tokens", quota: 50 },
+        { name: "money", per: ["session"], unit: "usd_micros", quota: 50 },
+      ],
+    },
+    store,
+  }).for({ session });
+  const costOf = () => ({ tokens: 1, usd_micros: 2 });
+  aiSdkGuard(priced).model({ estimate: { tokens: 5 }, costOf });
+  aiSdkGuard(priced).model({});
+  aiSdkGuard(file.for({ session })).model({ estimate: { any: 5 }, costOf: () => ({ any: 5 }) });
+  langchainGuard(priced, { model: { estimate: { tokens: 5 }, costOf: ({ input }) => ({ tokens: input }) } });
+  langchainGuard(priced, { model: {}, dimensions: () => ({}) });
+  langchainGuard(file, { model: { costOf } });
+  const model = { getResponse: async () => ({}), getStreamedResponse: async function* () {} } as never;
+  openaiAgentsGuard(priced).model(model, { estimate: { tokens: 5 }, costOf });
+  // @ts-expect-error a typo in a unit
+  aiSdkGuard(priced).model({ estimate: { tokns: 5 } });
+  // @ts-expect-error a typo in one of two units
+  aiSdkGuard(priced).model({ costOf: () => ({ tokens: 5, usd_micos: 2 }) });
+  // @ts-expect-error a typo in a unit
+  langchainGuard(priced, { model: { estimate: { tokns: 5 } } });
+  // @ts-expect-error a typo in one of two units
+  langchainGuard(priced, { model: { costOf: () => ({ tokens: 5, usd_micos: 2 }) } });
+  // @ts-expect-error a typo in one of two units
+  langchainGuard(priced, { dimensions: () => ({}), model: { costOf: () => ({ tokens: 5, usd_micos: 2 }) } });
+  // @ts-expect-error a typo in a unit
+  openaiAgentsGuard(priced).model(model, { estimate: { tokns: 5 } });
+  // @ts-expect-error a typo in one of two units
+  openaiAgentsGuard(priced).model(model, { costOf: () => ({ tokens: 5, usd_micos: 2 }) });
+});

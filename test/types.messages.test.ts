@@ -26,6 +26,9 @@ const limits: Record<string, string> = {
   'quota: 5, algorithm: "gcra", window: "1h"': `WrongValue<"gcra", "write token-bucket">`,
   'quota: 5, algorithm: "leaky-bucket", window: "1h"': `WrongValue<"leaky-bucket", "write token-bucket">`,
   'quota: 5, algorithm: "quota"': `WrongValue<"quota", "write budget">`,
+  'quota: 5, algorithm: "fixed-windw", window: "1h"': `WrongValue<"fixed-windw", "did you mean fixed-window?">`,
+  'quota: 5, algorithm: "xyz"': `WrongValue<"xyz", "write budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak">`,
+  "quota: 5, quotas: { pro: 5 }": `WrongValue<5, "write quotas: { plan: { pro: … } }, with the dimension that has this value">`,
   'quota: 5, algorithm: "fixed-window", window: "1 hour"': `WrongValue<"1 hour", "write a whole number and ms, s, m, h or d, such as 1h; or day, week or month">`,
   'quota: 5, window: "daily"': `WrongValue<"daily", "write a whole number and ms, s, m, h or d, such as 1h; or day, week or month">`,
   'quota: 5, resetAfterIdle: "1 hour"': `WrongValue<"1 hour", "write a whole number and ms, s, m, h or d, such as 1h">`,
@@ -34,6 +37,35 @@ const limits: Record<string, string> = {
   'quota: 5, algorithm: "fixed-window", window: "1h", burst: 2': `KeyOfAnotherAlgorithm<"burst", "token-bucket">`,
 };
 
+/** Other code, and what is said of it. */
+const programs: Record<string, string> = {
+  "createLimiter({ policy: plain, store });":
+    'WrongValue<number, "write the policy with definePolicy, or add as const after it">',
+  "aiSdkGuard(limiter, { maxDenials: 2 });": 'MissingDimensions<"device", "bind them with limiter.for',
+  "openaiAgentsGuard(limiter, { maxDenials: 2 });": 'MissingDimensions<"device", "bind them with limiter.for',
+  "langchainGuard(limiter, { maxDenials: 2 });": 'MissingDimensions<"device", "bind them with limiter.for',
+  "mcpServerGuard(limiter, { maxWaitMs: 2 });": 'MissingDimensions<"device", "bind them with limiter.for',
+  'limiter.consume({ tool: "x", device: "d" }, { quotas: { nonsense: 5 } });':
+    'Refused<"quotas", "no limit of the policy says quota: { from: call }">',
+};
+const imported = {
+  "createLimiter, definePolicy": "index",
+  memoryStore: "stores/memory",
+  aiSdkGuard: "adapters/ai-sdk",
+  langchainGuard: "adapters/langchain",
+  mcpServerGuard: "adapters/mcp-server",
+  openaiAgentsGuard: "adapters/openai-agents",
+};
+const head = [
+  ...Object.entries(imported).map(
+    ([names, file]) => `import { ${names} } from ${JSON.stringify(join(ROOT, `src/${file}.ts`))};`,
+  ),
+  "const store = memoryStore();",
+  'const plain = { version: 1, limits: [{ name: "a", per: ["session"], quota: 5 }] };',
+  'const policy = definePolicy({ version: 1, limits: [{ name: "a", per: ["device"], quota: 5 }] });',
+  "const limiter = createLimiter({ policy, store });",
+];
+
 for (const [name, compiler] of Object.entries(COMPILERS)) {
   it(`${name} names the key or the value, and says what to do, each at its place`, () => {
     const tsc = join(ROOT, "node_modules", compiler, "bin/tsc");
@@ -41,10 +73,9 @@ for (const [name, compiler] of Object.entries(COMPILERS)) {
     const written = Object.keys(limits).map(
       (limit) => `definePolicy({ version: 1, limits: [{ name: "a", per: ["session"], ${limit} }] });`,
     );
-    writeFileSync(
-      join(folder, "policies.ts"),
-      `import { definePolicy } from ${JSON.stringify(join(ROOT, "src/index.ts"))};\n${written.join("\n")}\n`,
-    );
+    const lines = [...head, ...written, ...Object.keys(programs)];
+    writeFileSync(join(folder, "policies.ts"), `${lines.join("\n")}\n`);
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }));
     const compilerOptions = { typeRoots: [join(ROOT, "node_modules/@types")] };
     writeFileSync(
       join(folder, "tsconfig.json"),
@@ -61,8 +92,9 @@ for (const [name, compiler] of Object.entries(COMPILERS)) {
       }
       said.set(line, `${said.get(line) ?? ""}${text}\n`);
     }
-    for (const [n, [limit, message]] of Object.entries(limits).entries()) {
-      assert.ok(said.get(n + 2)?.includes(message), `${limit}\n${said.get(n + 2)}`);
+    for (const [n, [limit, message]] of [...Object.entries(limits), ...Object.entries(programs)].entries()) {
+      const found = said.get(n + head.length + 1);
+      assert.ok(found?.includes(message), `${limit}\n${found}`);
     }
   });
 }

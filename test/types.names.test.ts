@@ -152,3 +152,59 @@ it("shows of a policy its version and the names, dimensions and units of its lim
   // @ts-expect-error what it was compiled to is not for users
   assert.ok(first?.allotment);
 });
+
+it("knows which dimensions the quotas of calls are asked for", async () => {
+  const limits = [
+    { name: "monthly", per: ["tenant"], quota: { from: "call", default: 10, max: 100 } },
+    { name: "daily", per: ["tenant", "region"], quota: { from: "call", default: 10, max: 100 } },
+    { name: "other", per: ["user"], onMissing: "skip", quota: 5 },
+  ] as const;
+  const store = memoryStore();
+  const asking = createLimiter({
+    policy: { version: 1, limits },
+    store,
+    quotas: (question) => {
+      const tenant: string | null = question.dimensions.tenant;
+      // @ts-expect-error a typo
+      assert.equal(question.dimensions.tenat, undefined);
+      // @ts-expect-error the limit is not per user
+      assert.equal(question.dimensions.user, undefined);
+      return question.limit === "daily" && question.dimensions.region === "eu" ? 7 : tenant === "t" ? 8 : undefined;
+    },
+  });
+  const { verdicts } = await asking.consume({ tool: "x", tenant: "t", region: "eu" });
+  assert.deepEqual(
+    verdicts.map(({ quota }) => quota),
+    [8, 7],
+  );
+});
+
+it("refuses quotas where no limit takes them from calls", async () => {
+  const none = createLimiter({ policy: smaller, store: memoryStore() });
+  const refused = { code: "invalid-option" };
+  // @ts-expect-error no limit takes quotas
+  await assert.rejects(none.consume({ tool: "x", session: "s" }, { quotas: { nonsense: 5 } }), refused);
+  // @ts-expect-error no limit takes quotas
+  await assert.rejects(none.usage({ session: "s" }, { quotas: { calls: 5 } }), refused);
+  await none.consume({ tool: "x", session: "s" }, {});
+});
+
+it("knows the policy that a client has for the time without its service", async () => {
+  const url = "http://127.0.0.1:9";
+  const told = createRemoteLimiter<typeof policy>({ url, failover: { policy, instances: 2 } });
+  // @ts-expect-error another policy
+  const other = createRemoteLimiter<typeof policy>({ url, failover: { policy: smaller, instances: 2 } });
+  const inferred: Limiter<typeof policy> = createRemoteLimiter({ url, failover: { policy, instances: 2 } });
+  const plain: Limiter = createRemoteLimiter({ url });
+  const written = createRemoteLimiter({
+    url,
+    failover: { policy: { version: 1, limits: [{ name: "a", per: ["session"], quota: 5 }] }, instances: 2 },
+  });
+  // @ts-expect-error the session is missing
+  await assert.rejects(written.consume({ tool: "x" }), { code: "missing-dimension" });
+  // @ts-expect-error the service knows the quota
+  await assert.rejects(told.usage({}, { quotas: { monthly: 5 } }), { code: "invalid-option" });
+  // @ts-expect-error the same of one that is bound
+  await assert.rejects(told.for({ session: "s" }).usage({}, { quotas: { monthly: 5 } }), { code: "invalid-option" });
+  for (const each of [told, other, inferred, plain, written]) await each.close({ withinMs: 0 });
+});

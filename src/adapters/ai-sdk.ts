@@ -1,10 +1,10 @@
 // The Vercel AI SDK, 6 and 7: tools that are wrapped, a middleware for the model, and a polite end of the loop.
 // Everything is structural: nothing of the SDK is imported. Each run is counted by its own steps, so that one guard serves all.
 
-import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { type Call, type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
+import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { denialIn, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";
@@ -51,7 +51,7 @@ export interface AiSdkOptions<Given = Dimensions> extends GuardOptions {
 type LastStep = { activeTools: []; toolChoice: "none"; model?: any };
 
 /** Agents under limits: one guard for all runs. Denials are counted for each run. */
-export interface AiSdkGuard {
+export interface AiSdkGuard<Unit extends string = string> {
   /** The same tools, each call of which is judged first. A denied one throws, which the SDK hands to the model as text. */
   tools<Tools extends Readonly<Record<string, object>>>(tools: Tools): Tools;
   /**
@@ -62,7 +62,7 @@ export interface AiSdkGuard {
   /** For `stopWhen`: ends the loop after `maxDenials` denied calls of the run, without a last answer. */
   readonly isSpent: (run: AiSdkRun) => boolean;
   /** For `wrapLanguageModel`: judges each call of the model, and books the tokens that it took. */
-  model(options?: ModelOptions): ModelMiddleware;
+  model<const Used extends Cost<Unit>>(options?: ModelOptions<Unit, Used & OnlyUnits<Unit, Used>>): ModelMiddleware;
 }
 
 /**
@@ -74,11 +74,11 @@ export interface AiSdkGuard {
 export function aiSdkGuard<P extends Policy, Bound extends string>(
   limiter: Limiter<P, Bound> & Served<P, Bound>,
   options?: AiSdkOptions<AnyOf<P>>,
-): AiSdkGuard;
+): AiSdkGuard<UnitOf<P>>;
 export function aiSdkGuard<P extends Policy, Bound extends string, const Given extends Lacking<P, Bound>>(
   limiter: Limiter<P, Bound>,
-  options: AiSdkOptions<Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
-): AiSdkGuard;
+  options: AiSdkOptions<Given & OnlyDimensions<P, Given>> & Serving<P, Bound>,
+): AiSdkGuard<UnitOf<P>>;
 export function aiSdkGuard(limiter: unknown, options: AiSdkOptions<unknown> = {}): AiSdkGuard {
   checkOptionKeys(options, ["maxDenials", "maxWaitMs", "dimensions"]);
   const { dimensions = () => ({}), ...guardOptions } = options;

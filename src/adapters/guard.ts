@@ -188,9 +188,19 @@ export class Guard {
   }
 }
 
-/** An error that also says where a dimension that is missing is to be said. */
+/**
+ * An error that also says where a dimension that is missing is to be said. The one cost that a guard gives is the estimate of a
+ * call of the model.
+ */
 function withPlace(error: unknown, place: string): unknown {
-  if (!MisuseError.isInstance(error) || error.code !== "missing-dimension") return error;
+  if (!MisuseError.isInstance(error)) return error;
+  if (error.code === "unknown-unit" || error.code === "invalid-cost") {
+    return new MisuseError(
+      error.code,
+      error.faults.map((fault) => ({ ...fault, path: fault.path.replace(/^cost/, "model.estimate") })),
+    );
+  }
+  if (error.code !== "missing-dimension") return error;
   return new MisuseError(
     error.code,
     error.faults.map(({ hint: _inCode, ...fault }) => ({

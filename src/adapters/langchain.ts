@@ -3,10 +3,10 @@
 
 import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, ToolMessage } from "langchain";
 import { z } from "zod";
-import { type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
+import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/typed.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import {
@@ -27,14 +27,19 @@ export type { GuardOptions } from "./guard.ts";
 export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
 /** How agents are guarded. */
-export interface LangchainOptions<Context = unknown, Given = Dimensions> extends GuardOptions {
+export interface LangchainOptions<
+  Context = unknown,
+  Given = Dimensions,
+  Unit extends string = string,
+  Used = Cost<Unit>,
+> extends GuardOptions {
   /**
    * Whose calls they are. Adds to `session`, the `thread_id` of `configurable`, and `turn`, its `run_id` or else an id that
    * each run gets, or overrides them. Asked before each call.
    */
   readonly dimensions?: (runtime: Runtime<Context>) => Given;
   /** Judges calls of the model too. */
-  readonly model?: ModelOptions;
+  readonly model?: ModelOptions<Unit, Used>;
 }
 
 type Middleware = AgentMiddleware<undefined, undefined, unknown>;
@@ -44,18 +49,25 @@ type Middleware = AgentMiddleware<undefined, undefined, unknown>;
  *
  * @throws MisuseError `invalid-option`
  */
-export function langchainGuard<P extends Policy, Bound extends string, Context = unknown>(
+export function langchainGuard<
+  P extends Policy,
+  Bound extends string,
+  const Used extends Cost<UnitOf<P>>,
+  Context = unknown,
+>(
   limiter: Limiter<P, Bound> & Served<P, Bound | "session" | "turn">,
-  options?: LangchainOptions<Context, AnyOf<P>>,
+  options?: LangchainOptions<Context, AnyOf<P>, UnitOf<P>, Used & OnlyUnits<UnitOf<P>, Used>>,
 ): Middleware;
 export function langchainGuard<
   P extends Policy,
   Bound extends string,
   const Given extends Lacking<P, Bound | "session" | "turn">,
+  const Used extends Cost<UnitOf<P>>,
   Context = unknown,
 >(
   limiter: Limiter<P, Bound>,
-  options: LangchainOptions<Context, Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
+  options: LangchainOptions<Context, Given & OnlyDimensions<P, Given>, UnitOf<P>, Used & OnlyUnits<UnitOf<P>, Used>> &
+    Serving<P, Bound | "session" | "turn">,
 ): Middleware;
 export function langchainGuard(limiter: unknown, options: Written = {}): Middleware {
   checkOptions(options);

@@ -5,7 +5,7 @@ import type { Dimensions } from "../kernel/call.ts";
 import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
+import type { AnyOf, Lacking, OnlyDimensions, Served, Serving } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { fieldsOf, Guard, plainLimiter } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";
@@ -61,7 +61,7 @@ export function mcpServerGuard<P extends Policy, Bound extends string>(
 ): McpServerGuard;
 export function mcpServerGuard<P extends Policy, Bound extends string, const Given extends Lacking<P, Bound>>(
   limiter: Limiter<P, Bound>,
-  options: McpServerOptions<Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
+  options: McpServerOptions<Given & OnlyDimensions<P, Given>> & Serving<P, Bound>,
 ): McpServerGuard;
 export function mcpServerGuard(limiter: unknown, options: McpServerOptions<unknown> = {}): McpServerGuard {
   checkOptionKeys(options, ["dimensions", "maxWaitMs", "onFault"]);

@@ -24,7 +24,7 @@ export interface ModelUsage {
 }
 
 /** How calls of the model are guarded. */
-export interface ModelOptions {
+export interface ModelOptions<Unit extends string = string, Used = Cost<Unit>> {
   /** What the policy knows a call of the model as. Default `model`. */
   readonly tool?: string | undefined;
   /**
@@ -32,7 +32,7 @@ export interface ModelOptions {
    */
   readonly model?: string | undefined;
   /** What to hold while the model answers, instead of what the policy's `tools` say. */
-  readonly estimate?: Cost | undefined;
+  readonly estimate?: Cost<Unit> | undefined;
   /**
    * How long a call of the model may wait until its limits allow it, 0 to 3,600,000 ms, instead of being denied at once.
    * Default 0.
@@ -43,7 +43,7 @@ export interface ModelOptions {
    * `tokens`. Not called where the provider reports neither: then the answer took what was held. Where it reports one of
    * them, the other is 0 and the answer takes at least what was held; the same holds where this throws or returns something that is not a cost.
    */
-  readonly costOf?: ((usage: ModelUsage) => Cost) | undefined;
+  readonly costOf?: ((usage: ModelUsage) => Used) | undefined;
 }
 
 /** What a provider reports, before it is known to be of use. Each count may be missing, `null`, or anything else. */

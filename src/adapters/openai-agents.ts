@@ -1,10 +1,10 @@
 // The OpenAI Agents SDK: function tools that are wrapped, a model that is under limits, and a polite end of the run.
 // Everything is structural: nothing of the SDK is imported.
 
-import type { Dimensions } from "../kernel/call.ts";
+import type { Cost, Dimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, Served } from "../kernel/typed.ts";
+import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";
@@ -30,7 +30,7 @@ interface RunContext {
 }
 
 /** Agents under limits. One for all runs. */
-export interface OpenaiAgentsGuard {
+export interface OpenaiAgentsGuard<Unit extends string = string> {
   /**
    * The same tools, each call of which is judged first: a denied one returns the denial as its result. After `maxDenials`
    * denied calls of a run its model is not shown them any more. Tools that are not functions are left alone.
@@ -39,7 +39,10 @@ export interface OpenaiAgentsGuard {
   /** Whether so many calls of a run were denied. For `toolUseBehavior`, to end it without a last answer. */
   isSpent(runContext: object): boolean;
   /** The same model, each call of which is judged, and booked with its tokens. It sees only what the limiter is bound to. */
-  model<Model extends AnyModel>(model: Model, options?: ModelOptions): Model;
+  model<Model extends AnyModel, const Used extends Cost<Unit>>(
+    model: Model,
+    options?: ModelOptions<Unit, Used & OnlyUnits<Unit, Used>>,
+  ): Model;
 }
 
 /**
@@ -50,7 +53,7 @@ export interface OpenaiAgentsGuard {
 export function openaiAgentsGuard<P extends Policy, Bound extends string, Context = unknown>(
   limiter: Limiter<P, Bound> & Served<P, Bound | "turn">,
   options?: OpenaiAgentsOptions<Context, AnyOf<P>>,
-): OpenaiAgentsGuard;
+): OpenaiAgentsGuard<UnitOf<P>>;
 export function openaiAgentsGuard<
   P extends Policy,
   Bound extends string,
@@ -58,8 +61,8 @@ export function openaiAgentsGuard<
   Context = unknown,
 >(
   limiter: Limiter<P, Bound>,
-  options: OpenaiAgentsOptions<Context, Given & OnlyDimensions<P, Given>> & { readonly dimensions: unknown },
-): OpenaiAgentsGuard;
+  options: OpenaiAgentsOptions<Context, Given & OnlyDimensions<P, Given>> & Serving<P, Bound | "turn">,
+): OpenaiAgentsGuard<UnitOf<P>>;
 export function openaiAgentsGuard(
   limiter: unknown,
   options: OpenaiAgentsOptions<never, unknown> = {},

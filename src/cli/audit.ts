@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { BucketDimensions } from "../kernel/call.ts";
 import { type Act, type Audit, audited, auditFile, lineOf } from "../service/audit.ts";
 import { withAdvice } from "../service/tenants.ts";
+import { withEnvironment } from "./defaults.ts";
 import { writing } from "./files.ts";
 import { type Buckets, tenantAdvice } from "./as-tenant.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
@@ -13,24 +14,26 @@ import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
 /** Options of a command that changes something. */
 export interface AuditOptions {
   readonly audit?: string;
+  readonly reason?: string;
 }
 
 /** Options of a command that changes a bucket. */
 export interface ChangeOptions extends BucketOptions, AuditOptions {
   readonly limit: string;
-  readonly reason?: string;
 }
 
-/** Adds the option that says where acts are written. */
+/** Adds the options that say where acts are written, and why they are done. */
 export function withAuditOption(command: Command): Command {
-  return command.option("--audit <file>", "append what is done to this file, as JSON lines; default: to stderr");
+  return command
+    .addOption(
+      withEnvironment("--audit <file>", "append what is done to this file, as JSON lines; default: to stderr", "AUDIT"),
+    )
+    .option("--reason <text>", "why, for the audit log");
 }
 
 /** Adds the options of a command that changes a bucket. */
 export function withChangeOptions(command: Command): Command {
-  return withAuditOption(command)
-    .requiredOption("--limit <name>", "the limit's name")
-    .option("--reason <text>", "why, for the audit log");
+  return withAuditOption(command).requiredOption("--limit <name>", "the limit's name");
 }
 
 /** Where acts of the command line are written. */

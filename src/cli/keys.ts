@@ -1,18 +1,19 @@
 // `tollgate keys`: makes, lists and revokes the API keys of `tollgate serve`. A key is shown once, when it is made.
 
+import { existsSync } from "node:fs";
 import { Command } from "commander";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { closest } from "../kernel/spelling.ts";
-import { auditedNow } from "../service/audit.ts";
-import { createKey, readKeys, revokeKey, SCOPES, type Scope } from "../service/keys.ts";
+import { checkChangeOptions } from "../limiter/grant.ts";
+import { type Act, auditedNow } from "../service/audit.ts";
+import { addKey, makeKey, readKeys, revokeKey, SCOPES, type Scope, type StoredKey } from "../service/keys.ts";
 import { asOptions } from "./as-options.ts";
-import { cliActor, cliAudit, withAuditOption } from "./audit.ts";
+import { type AuditOptions, cliActor, cliAudit, withAuditOption } from "./audit.ts";
 import { collect, withEnvironment } from "./defaults.ts";
 import { formatTable } from "./table.ts";
 
-interface KeysOptions {
+interface KeysOptions extends AuditOptions {
   readonly file: string;
-  readonly audit?: string;
   readonly json?: boolean;
 }
 
@@ -48,11 +49,12 @@ function withFile(command: Command): Command {
     .option("--json", "print JSON");
 }
 
-function printNew({ file, audit, scope, tenant, name, json }: CreateOptions): void {
+function printNew({ file, scope, tenant, name, json, ...options }: CreateOptions): void {
   for (const each of scope) if (!isScope(each)) throw wrongScope(each);
-  const made = createKey(file, { scopes: scope.filter(isScope), tenants: tenant, name });
-  cliAudit(audit)({ act: "key-create", actor: cliActor(), keyId: null, reason: null, target: made.id });
-  console.log(json ? JSON.stringify(made) : made.key);
+  const made = makeKey({ scopes: scope.filter(isScope), tenants: tenant, name });
+  const { stored, key } = made;
+  changeKeys(options, { act: "key-create", target: stored.id, ...knownOf(stored) }, () => addKey(file, made));
+  console.log(json ? JSON.stringify({ id: stored.id, key }) : key);
 }
 
 function list({ file, json }: KeysOptions): void {
@@ -71,11 +73,25 @@ function list({ file, json }: KeysOptions): void {
   }
 }
 
-function revoke(id: string, { file, audit }: KeysOptions): void {
-  const write = cliAudit(audit);
-  auditedNow(write, { act: "key-revoke", actor: cliActor(), keyId: null, reason: null, target: id }, () =>
-    revokeKey(file, id),
-  );
+function revoke(id: string, { file, ...options }: KeysOptions): void {
+  const known = existsSync(file) ? readKeys(file).find((key) => key.id === id) : undefined;
+  const about = known === undefined ? {} : knownOf(known);
+  changeKeys(options, { act: "key-revoke", target: id, ...about }, () => revokeKey(file, id));
+}
+
+/** What the audit log says of a key, so that it can be told who that was when the key is gone. */
+function knownOf({ name, scopes, tenants }: StoredKey): Pick<Act, "name" | "scopes" | "tenants"> {
+  return { name, scopes, tenants };
+}
+
+/** Writes down what is about to be done to a key file, and does it. */
+function changeKeys(
+  { audit, reason }: AuditOptions,
+  about: Omit<Act, "actor" | "keyId" | "reason">,
+  change: () => void,
+): void {
+  const said = checkChangeOptions({ reason });
+  auditedNow(cliAudit(audit), { ...about, reason: said, actor: cliActor(), keyId: null }, change);
 }
 
 function wrongScope(scope: string): MisuseError {

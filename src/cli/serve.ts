@@ -7,7 +7,7 @@ import { Command } from "commander";
 import { fileJournal } from "../journal.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { closest } from "../kernel/spelling.ts";
-import type { FailoverOptions } from "../limiter.ts";
+import { type FailoverOptions, refusePolicy } from "../limiter.ts";
 import { parsePolicy } from "../policy-file.ts";
 import { watchPolicy } from "../policy-watch.ts";
 import { auditFile } from "../service/audit.ts";
@@ -139,11 +139,12 @@ async function serve(options: ServeOptions): Promise<void> {
     await close();
     throw error;
   }
-  const watch = watchPolicy(
-    options.policy,
-    { reload: () => service.reload(readInput(options.policy, "--policy")) },
-    { onError: (error) => log.error({ problem: String(error) }, "the policy file is wrong: nothing has changed") },
-  );
+  const watched = {
+    reload: () => service.reload(readInput(options.policy, "--policy")),
+    policyRefused: (error: unknown) => refusePolicy(service.limiter, error),
+  };
+  // What is wrong is an event of the limiter, and so in the log.
+  const watch = watchPolicy(options.policy, watched, { onError: () => {} });
   // Who reads that it listens may ask it to end at once.
   const ending = nextSignal();
   tellStart(options, listener.url, envoy);

@@ -9,6 +9,7 @@ import { findTestFiles, readTests, type TestFile } from "./test-files.ts";
 
 interface TestOptions {
   readonly json?: boolean;
+  readonly strict?: boolean;
 }
 
 /** What came of the tests of one file. */
@@ -23,11 +24,12 @@ export function testCommand(): Command {
       "[files...]",
       "files of tests, and policies with tests (default: *.test.yaml and tollgate.yaml in this folder)",
     )
+    .option("--strict", "exit with 1 also where no test reached a part of a policy")
     .option("--json", "print one JSON object on stdout, and nothing else there")
     .action(test);
 }
 
-async function test(files: readonly string[], { json = false }: TestOptions): Promise<void> {
+async function test(files: readonly string[], { json = false, strict = false }: TestOptions): Promise<void> {
   const found = files.length > 0 ? files : findTestFiles(".");
   if (found.length === 0) {
     throw new FileError("there are no tests here: write tollgate.test.yaml, or tests in tollgate.yaml, or name a file");
@@ -41,7 +43,8 @@ async function test(files: readonly string[], { json = false }: TestOptions): Pr
   }
   if (json) console.log(JSON.stringify(reportOf(tested, coverages)));
   else tell(tested, coverages);
-  if (tested.some(({ results }) => failed(results) > 0)) process.exitCode = EXIT.finding;
+  const isFailed = tested.some(({ results }) => failed(results) > 0);
+  if (isFailed || (strict && [...coverages.values()].some(isPartial))) process.exitCode = EXIT.finding;
 }
 
 function tell(tested: readonly Tested[], coverages: ReadonlyMap<string, Coverage>): void {
@@ -55,6 +58,11 @@ function tell(tested: readonly Tested[], coverages: ReadonlyMap<string, Coverage
     for (const line of coverageLines(coverage.limits())) console.log(`${file}: ${line}`);
   }
   if (tested.length > 1) console.log(countText(tested.flatMap(({ results }) => results)));
+}
+
+/** Whether no test reached some limit, or a part of one. */
+function isPartial(coverage: Coverage): boolean {
+  return coverage.limits().some(({ reached, unreached }) => !reached || unreached.length > 0);
 }
 
 function failed(results: readonly PolicyTestResult[]): number {

@@ -23,9 +23,9 @@ import type { Prices } from "./holds.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 
 /** What a client does while the service is away. */
-export interface ClientFailover {
+export interface ClientFailover<Given = Policy | PolicyInput> {
   /** The service's policy. A bucket of a limit that the service has otherwise gets a share of the whole quota. */
-  readonly policy: Policy | PolicyInput;
+  readonly policy: Given;
   /** How many clients share the limits at most, 1 to 10,000. */
   readonly instances: number;
 }

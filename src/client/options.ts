@@ -3,11 +3,13 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import type { Policy } from "../kernel/policy.ts";
+import type { PolicyInput } from "../kernel/policy-input.ts";
 import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 
 /** How a remote limiter is made. */
-export interface ClientOptions {
+export interface ClientOptions<Given = Policy | PolicyInput> {
   /** Where the service is, or who stands before its instances: `http://127.0.0.1:8420`. */
   readonly url: string | URL;
   /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant`, `revoke` and `reset`. */
@@ -21,7 +23,7 @@ export interface ClientOptions {
    */
   readonly idempotency?: "auto" | "off" | undefined;
   /** What this client does while the service is away. By default calls fail with `StoreError` `unavailable`. */
-  readonly failover?: ClientFailover | undefined;
+  readonly failover?: ClientFailover<Given> | undefined;
   /** Called as that of `createLimiter` is. */
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
   /** Called as that of `createLimiter` is, with what befalls this client. */

@@ -226,13 +226,21 @@ export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event
   return { bucket: key, limit: spec, event, ...shadow, ...away, ...borrow };
 }
 
-/** Refuses dimensions that leave out one of the limit's own. */
-export function missingDimension(limit: Limit, dimension: Dimension): MisuseError {
+/**
+ * Refuses dimensions that leave out one of the limit's own.
+ *
+ * @param hint what to do; default: as for a call
+ */
+export function missingDimension(
+  limit: Limit,
+  dimension: Dimension,
+  hint = `Say it with each call (limiter.for({ ${dimension}: … }) binds it), or let the limit leave out such calls: "onMissing: skip".`,
+): MisuseError {
   return new MisuseError("missing-dimension", {
     path: dimension,
     expected: `a string that is not empty, or a safe integer, because the limit ${limit.name} is per ${limit.per.join(", ")}`,
     got: "nothing",
-    hint: `Say it with each call (limiter.for({ ${dimension}: … }) binds it), or let the limit leave out such calls: "onMissing: skip".`,
+    hint,
   });
 }
 

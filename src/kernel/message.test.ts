@@ -502,6 +502,43 @@ describe("the text of a denied call, for the model and for programs", () => {
         "Limit reached: 1 call per hour per session and args. Retry after 13 min.",
       ],
     ],
+    "all tools, and not the model, or the model alone": [
+      [
+        { per: ["session"], when: { tool: "!model" }, quota: 50 },
+        {},
+        denied(50),
+        "Limit reached (lim), call denied: no calls are left in this session: all 50 are used. Do not call tools again; finish with what you have.",
+        "Limit reached: 50 calls per session.",
+      ],
+      [
+        { per: ["user"], when: { model: "*" }, ...DOLLAR },
+        { tool: "model", model: "m1", ...usd(5) },
+        denied(1_000_000),
+        "Limit reached (lim), call denied: the budget of $1.00 for this user is used up. Finish with what you have.",
+        "Limit reached: $1.00 per user.",
+      ],
+      [
+        { per: ["session"], when: { tool: "model" }, quota: 50 },
+        { tool: "model" },
+        denied(50),
+        "Limit reached (lim), call denied: no calls of the model are left in this session: all 50 are used. Finish with what you have.",
+        "Limit reached: 50 calls per session.",
+      ],
+      [
+        { per: ["user"], when: { model: "*" }, quota: 0 },
+        { tool: "model", model: "m1" },
+        denied(0),
+        "Call denied (lim): no calls of the model are allowed for this user. Finish with what you have.",
+        "Not allowed: the limit is 0 calls per user.",
+      ],
+      [
+        { per: ["user"], when: { model: ["!m2", "m*"] }, ...HOURLY, quota: 5 },
+        { tool: "model", model: "m1" },
+        denied(5),
+        "Limit reached (lim), call denied: no calls of the model are left for this user for now (limit: 5 calls per hour). Try again in 13 minutes, or finish with what you have.",
+        "Limit reached: 5 calls per hour per user. Retry after 13 min.",
+      ],
+    ],
     "a store that is away": [
       [
         { per: ["session"], quota: 5 },
@@ -524,6 +561,26 @@ describe("the text of a denied call, for the model and for programs", () => {
 
 describe("the text of how little is left", () => {
   const tables: Record<string, Notice[]> = {
+    "calls of the model": [
+      [
+        { per: ["user"], when: { model: "*" }, ...DOLLAR },
+        { tool: "model", model: "m1", ...usd(5) },
+        1_000_000,
+        "The budget of $1.00 for this user is used up. Finish with what you have.",
+      ],
+      [
+        { per: ["session"], when: { tool: "model" }, quota: 50 },
+        { tool: "model" },
+        45,
+        "Only 5 of 50 calls of the model are left in this session. Finish before that is used up.",
+      ],
+      [
+        { per: ["session"], when: { tool: "model" }, quota: 5, ...HOURLY, notice: { at: 0.8 } },
+        { tool: "model" },
+        5,
+        "No calls of the model are left in this session for now (limit: 5 calls per hour). The next call of the model may have to wait for 13 minutes.",
+      ],
+    ],
     budgets: [
       [
         { ...TOOL_PER_TURN, quota: 1 },

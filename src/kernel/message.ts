@@ -23,7 +23,7 @@ export type CountedVerdict = Verdict & {
 
 /** What a text is made from. */
 export interface About {
-  readonly limit: Pick<Limit, "per" | "message" | "notice" | "tools" | "calendar" | "distinct">;
+  readonly limit: Pick<Limit, "per" | "message" | "notice" | "tools" | "isOfModel" | "calendar" | "distinct">;
   /** The called tool's name where the policy has it, too, and the limit is per tool. */
   readonly tool: string | null;
   readonly verdict: CountedVerdict;
@@ -146,9 +146,9 @@ interface Subject {
   readonly isMany: boolean;
 }
 
-/** Whether a limit is for some tools, or some arguments, alone: others are not affected when it is used up. */
-export function isPartial({ per, tools, distinct }: About["limit"]): boolean {
-  return tools !== null || [...per, distinct].some((dimension) => SPECIFIC.has(dimension));
+/** Whether a limit is for some tools, some arguments or the model alone: others are not affected when it is used up. */
+export function isPartial({ per, tools, isOfModel, distinct }: About["limit"]): boolean {
+  return tools !== null || isOfModel || [...per, distinct].some((dimension) => SPECIFIC.has(dimension));
 }
 
 /** Whether a limit counts values that a model does not choose: its calls have one that was counted already. */
@@ -273,11 +273,13 @@ function nearOf(about: About, subject: Subject): string {
   }
   if (remaining > 0) {
     const last = isBudget(spec) ? `. Finish before ${remaining === 1 ? "it is" : "that is"} used up.` : ".";
-    const end = isPartial(limit) ? `${others}.` : last;
+    const end = isPartial(limit) && !limit.isOfModel ? `${others}.` : last;
     return `${opened(remainder(about, subject), subject)}${end}`;
   }
   const fact = opened(usedUp(about, subject), subject);
   if (isBudget(spec)) return `${fact}. ${stop(about, subject)}`;
+  if (limit.isOfModel)
+    return `${fact}. The next call of the model may have to wait for ${durationInWords(resetAfterMs, "up")}.`;
   const wait = `Wait up to ${durationInWords(resetAfterMs, "up")} before you call`;
   const what = countedOf(limit)?.fresh ?? (subject.text === null ? "again" : `${it(subject)} again`);
   return `${fact}. ${wait} ${what}${others}.`;
@@ -339,7 +341,8 @@ function inUse(unit: string): string {
 }
 
 function unitsOf({ limit, verdict }: About, count = 0): string {
-  const noun = nounOf(verdict.unit, count);
+  const { unit } = verdict;
+  const noun = limit.isOfModel && unit === "calls" ? `${nounOf(unit, count)} of the model` : nounOf(unit, count);
   return limit.distinct === null ? noun : `new ${noun}`;
 }
 
@@ -351,11 +354,13 @@ function needed({ cost, unit }: CountedVerdict): string {
   return amount(cost, unit, "up");
 }
 
-function forbidden({ limit, verdict: { unit } }: About, subject: Subject): string {
+function forbidden(about: About, subject: Subject): string {
+  const { limit } = about;
+  const { unit } = about.verdict;
   const scope = callerOf(limit.per);
   if (unit === "calls" && subject.text !== null)
     return `${subject.text} ${subject.isMany ? "are" : "is"} not allowed${scope}`;
-  const what = isMoney(unit) ? "spending is" : `${nounOf(unit, 0)} are`;
+  const what = isMoney(unit) ? "spending is" : `${unitsOf(about)} are`;
   return `no ${what} allowed${forSubject(subject)}${scope}`;
 }
 
@@ -376,6 +381,7 @@ function otherWay({ per }: About["limit"], { text }: Subject): string {
 /** What to do when nothing helps. */
 function stop({ limit, isOpen, isClosed }: About, subject: Subject): string {
   if (isClosed) return "Do not call tools again; finish with what you have.";
+  if (limit.isOfModel) return "Finish with what you have.";
   const counted = countedOf(limit);
   const called = subject.text === null ? "this tool" : it(subject);
   if (!isOpen) return `Do not call ${counted?.fresh ?? `${called} again`}; wait before you call other tools.`;
@@ -390,7 +396,8 @@ function smaller(about: About, subject: Subject): string {
 
 function goOn({ limit, isOpen }: About, subject: Subject): string {
   const counted = countedOf(limit);
-  if (!isOpen || (subject.text === null && counted === undefined)) return "finish with what you have.";
+  if (!isOpen || limit.isOfModel || (subject.text === null && counted === undefined))
+    return "finish with what you have.";
   if (counted !== undefined) return `go on without ${counted.fresh}; ${counted.known}.`;
   return limit.per.includes("args")
     ? "go on without it; other arguments and other tools are still possible."

@@ -50,9 +50,25 @@ function selectedIn({ limits }: ParsedPolicy): string[] {
   return patterns.map((pattern) => excludedBy(pattern) ?? pattern).filter((name) => !isGlob(name));
 }
 
-/** The tools that a limit is for, where a list of names and patterns says it; `null` for all. */
-function toolsOf({ when }: ParsedLimit): readonly string[] | null {
-  const patterns = when?.tool === undefined ? ["*"] : patternsOf(when.tool);
+/** What the guards of a model call it. */
+const MODEL = "model";
+
+/** Whether all calls of a limit are the model's: its tool is `model`, or they say a model, which those of tools do not. */
+function isOfModel({ when }: ParsedLimit): boolean {
+  if (when?.tool !== undefined) return patternsOf(when.tool).every((pattern) => pattern === MODEL);
+  return when?.model !== undefined && patternsOf(when.model).some((pattern) => excludedBy(pattern) === null);
+}
+
+/**
+ * The tools that a limit is for, where a list of names and patterns says it; `null` for all. No model calls itself: without
+ * its calls, all are left.
+ */
+function toolsOf(limit: ParsedLimit): readonly string[] | null {
+  const { when } = limit;
+  if (isOfModel(limit)) return null;
+  const written = when?.tool === undefined ? ["*"] : patternsOf(when.tool);
+  const others = written.filter((pattern) => excludedBy(pattern) !== MODEL);
+  const patterns = others.length === 0 ? ["*"] : others;
   if (when?.group !== undefined || patterns.some((pattern) => excludedBy(pattern) !== null)) return [];
   return patterns.includes("*") ? null : patterns;
 }
@@ -110,6 +126,7 @@ function compileLimit(limit: ParsedLimit): Limit {
     onStoreError: limit.onStoreError ?? "share",
     dimensions: new Set(dimensionsIn(limit)),
     tools: toolsOf(limit),
+    isOfModel: isOfModel(limit),
     matches: toolMatcher(limit),
     selects: selectorOf(limit),
     overrides,

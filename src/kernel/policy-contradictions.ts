@@ -132,7 +132,7 @@ function claimContradictions(limit: ParsedLimit, demand: Demand): void {
   const { default: usual, max } = quota;
   const most = max === "unlimited" ? Number.POSITIVE_INFINITY : unitsOf(max);
   const isWithin = most === Number.POSITIVE_INFINITY || (usual !== "unlimited" && unitsOf(usual) <= most);
-  demand(isWithin, ["quota", "default"], "at most max", usual);
+  demand(isWithin, ["quota", "default"], `at most max, which is ${max}`, usual);
   const isBounded = limit.algorithm === "token-bucket" || limit.algorithm === "concurrency" || isDistinct(limit);
   demand(!isBounded || max !== "unlimited", ["quota", "max"], "a number, because this limit has a largest quota", max);
   if (limit.algorithm !== "token-bucket" || max === "unlimited") return;

@@ -26,6 +26,34 @@ const policyOf = (rest: object) => ({ ...limitOf({ quota: 5 }), ...rest });
 const toolOf = (tool: unknown) => policyOf({ tools: { search: tool } });
 
 describe("hints", () => {
+  it("say how quotas by plan, amounts and a quota of the call are written", () => {
+    const dollars = { unit: "usd_micros" };
+    check(
+      [
+        [{ quota: 5, plans: { pro: 500, free: "1k" } }, "plans", "Write quotas: { plan: { pro: 500, free: 1k } }."],
+        [{ quota: 5, plan: { a: 1, b: 2, c: 3, d: 4 } }, "plan", "Write quotas: { plan: { a: 1, b: 2, c: 3, … } }."],
+        [{ quota: 5, tools: { search: 1 } }, "tools", "Write quotas: { tool: { search: 1 } }."],
+        [{ quota: 5, plans: ["pro", "free"] }, "plans", "Write when: { plan: [pro, free] }."],
+        [{ quota: 5, plan: "pro" }, "plan", "Write when: { plan: pro }."],
+        [{ ...dollars, quota: "$1", "0": null }, "0", "A comma ends a value. Write $1000."],
+        [{ quota: 10, "50": null }, "50", "A comma ends a value. Write 10050."],
+        [{ quota: "9k", "0": null }, "0", "A comma ends a value: write the amount without it."],
+        [
+          { quota: 5, quotas: { plan: { pro: 1, "0": null } } },
+          "quotas.plan.0",
+          "A comma ends a value: write the amount without it.",
+        ],
+        [{ ...dollars, quota: "$1k" }, "quota", "Write $1000."],
+        [{ ...dollars, quota: "1.5M USD" }, "quota", "Write $1500000."],
+        [{ quota: { from: "call", defualt: 5, max: 9 } }, "quota", 'Did you mean "default" instead of "defualt"?'],
+        [{ quota: { form: "call", default: 5, max: 9 } }, "quota", 'Did you mean "from" instead of "form"?'],
+        [{ algorithm: "elapsed", quota: "1.5h" }, "quota", "Write 90m."],
+      ],
+      limitOf,
+      "limits[0].",
+    );
+  });
+
   it("say which algorithms have a window", () => {
     const fixed = { algorithm: "fixed-window", quota: 5 };
     check(

@@ -6,8 +6,10 @@ import { formatGot } from "./errors.ts";
 import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./policy-schema.ts";
 import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./policy-place.ts";
 import { inferredAlgorithm, isCalendarWord } from "./policy-settled.ts";
+import { AFTER_COMMA } from "./policy-value-hints.ts";
 import { calendarFrom, durationFrom } from "./policy-values.ts";
 import { hintForForeign, isQuotaKey } from "./policy-foreign.ts";
+import { isQuota } from "./policy-quota-hints.ts";
 import { closest, plainOf } from "./spelling.ts";
 import { listed } from "./words.ts";
 
@@ -19,6 +21,7 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   const [, before = "", after = ""] = /^([A-Za-z]+):(.+)$/.exec(key) ?? [];
   if (before !== "") return `Put a space after the colon: "${before}: ${after}".`;
   const level = levelOf(keys);
+  if (/^\d{1,3}$/.test(key) && value === null) return hintForRest(key, limit);
   if (level === "hold" && KNOWN.hold.includes(key)) return "Remove it: a unit in use is always free again in the end.";
   if (level === "limit") return hintForLimitKey(key, value, limit);
   const known = KNOWN[level];
@@ -43,6 +46,12 @@ export function hintForKey(keys: Keys, input: unknown): string | null {
   return ALL_LIMIT_KEYS.has(key) ? `Write it in a limit that is per tool: quotas: { tool: { ${tool}: 5 } }.` : null;
 }
 
+/** What stands behind the comma of `quota: $1,000` in braces, where a comma ends the value. YAML reads 000 as 0. */
+function hintForRest(key: string, limit: Readonly<Record<string, unknown>>): string {
+  const amount = [limit.quota, limit.burst].map(String).find((text) => /^\$?\d{1,3}$/.test(text));
+  return amount === undefined ? AFTER_COMMA : `A comma ends a value. Write ${amount}${key.padStart(3, "0")}.`;
+}
+
 type Level = "policy" | "defaults" | "tool" | "limit" | "override" | "hold" | "notice";
 
 const KNOWN: Readonly<Record<Exclude<Level, "limit">, readonly string[]>> = {
@@ -53,6 +62,8 @@ const KNOWN: Readonly<Record<Exclude<Level, "limit">, readonly string[]>> = {
   hold: ["lease", "onExpiry"],
   notice: ["at", "message"],
 };
+/** Most values that a hint writes. */
+const MAX_SHOWN = 3;
 const ALL_LIMIT_KEYS: ReadonlySet<string> = new Set([...LIMIT_KEYS.values()].flat());
 
 /** Keys of other tools, by the key that a policy has for it. */
@@ -134,8 +145,14 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
   const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? inferredAlgorithm(limit))) ?? [];
-  const isOfCalls = key === "plan" || (DIMENSIONS as readonly string[]).includes(key);
-  if (foreign === null && isOfCalls && isWord(value)) return `Write when: { ${key}: ${shown(value)} }.`;
+  const dimension = dimensionIn(key);
+  if (dimension !== null && isQuotas(value))
+    return `Write quotas: { ${dimension}: { ${Object.entries(value)
+      .slice(0, MAX_SHOWN)
+      .map(([name, quota]) => `${shown(name)}: ${quota}`)
+      .join(", ")}${Object.keys(value).length > MAX_SHOWN ? ", …" : ""} } }.`;
+  if (key === "plans" && namesIn(value) !== "") return `Write when: { plan${namesIn(value)} }.`;
+  if (foreign === null && dimension === key && isWord(value)) return `Write when: { ${key}: ${shown(value)} }.`;
   const meant = foreign ?? closest(key, own) ?? closest(key, ALL_LIMIT_KEYS);
   if (meant === null) return null;
   if (foreign !== null && limit[foreign] !== undefined) return `Remove "${key}": this limit has "${foreign}" already.`;
@@ -146,6 +163,15 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   const hint = foreign === null ? `Did you mean "${meant}"?` : `Write "${text}" instead of "${key}".`;
   const isInferred = isCalendarWord(span) && limit.algorithm === undefined;
   return own.includes(meant) || isInferred ? hint : `${hint} ${misplaced(meant, span ?? value, limit)}`;
+}
+
+/** The dimension that a key names, also by its plural; `null` for none. */
+function dimensionIn(key: string): string | null {
+  return ["plan", ...DIMENSIONS].find((dimension) => key === dimension || key === `${dimension}s`) ?? null;
+}
+
+function isQuotas(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isObject(value) && Object.keys(value).length > 0 && Object.values(value).every(isQuota);
 }
 
 function windowFrom(text: string): string | null {

@@ -215,17 +215,26 @@ function choiceHint({ key, value, choices }: Place): string | null {
   return `It is called "${foreign}" here: write ${key}: ${foreign}${needed === undefined ? "" : `, with ${needed}`}.`;
 }
 
+/** Of what stands behind the comma of an amount in braces. */
+export const AFTER_COMMA = "A comma ends a value: write the amount without it.";
+
+const FROM_CALL_KEYS = ["from", "default", "max"];
+
 function objectHint(quota: Readonly<Record<string, unknown>>): string {
-  if (!("from" in quota)) return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
-  if (quota.from !== "call")
+  if (!("from" in quota) && !("default" in quota && "max" in quota))
+    return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
+  if ("from" in quota && quota.from !== "call")
     return 'Write "from: call": the option quotas of createLimiter is asked then, and can ask your database.';
+  const wrong = Object.keys(quota).find((key) => !FROM_CALL_KEYS.includes(key));
+  const meant = wrong === undefined ? null : closest(wrong, FROM_CALL_KEYS);
+  if (meant !== null) return `Did you mean "${meant}" instead of "${String(wrong).slice(0, MAX_TEXT)}"?`;
   return 'Say all three, such as "quota: { from: call, default: 1000, max: 1M }".';
 }
 
 function amountHint(place: Place): string | null {
   const { value, limit } = place;
   if (value === undefined) return "Add one, such as quota: 50.";
-  if (value === null) return "Write a number.";
+  if (value === null) return /^\d{1,3}$/.test(place.key) ? AFTER_COMMA : "Write a number.";
   if (typeof value === "number") return numberHint(value, limit);
   if (isObject(value)) return objectHint(value);
   if (typeof value !== "string") return null;

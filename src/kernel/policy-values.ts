@@ -69,14 +69,17 @@ export function countFrom(text: string): number | null {
 }
 
 const CURRENCIES: Readonly<Record<string, string>> = { $: "usd", "€": "eur", "£": "gbp" };
-const MONEY = /^([$€£]|usd|eur|gbp|chf|cad|aud)?\s*(\d+(?:\.\d+)?)\s*([$€£]|usd|eur|gbp|chf|cad|aud)?$/i;
+const MONEY = /^([$€£]|usd|eur|gbp|chf|cad|aud)?\s*(\d+(?:\.\d+)?)([km]?)\s*([$€£]|usd|eur|gbp|chf|cad|aud)?$/i;
 
-/** Money in millionths and its unit, from `$2.50`, `2.50 USD` or `EUR 2`; `null` for none. */
+/** Money in millionths and its unit, from `$2.50`, `2.50 USD`, `EUR 2` or `$1k`; `null` for none. */
 export function moneyFrom(text: string): { readonly unit: string; readonly micros: number } | null {
-  const [, before, amount, after] = MONEY.exec(text.trim().replace(THOUSANDS, "")) ?? [];
+  const [, before, amount, factor = "", after] = MONEY.exec(text.trim().replace(THOUSANDS, "")) ?? [];
   const currency = before ?? after;
   if (currency === undefined) return null;
-  return { unit: `${CURRENCIES[currency] ?? currency.toLowerCase()}_micros`, micros: microsOf(Number(amount)) };
+  return {
+    unit: `${CURRENCIES[currency] ?? currency.toLowerCase()}_micros`,
+    micros: microsOf(Number(amount) * (FACTORS[factor.toLowerCase()] ?? 1)),
+  };
 }
 
 /** An amount in millionths, without what binary fractions add. */

@@ -41,6 +41,7 @@ describe("compiledPolicy", () => {
       notice: { at: 0.8, message: null },
       message: null,
       tools: null,
+      isOfModel: false,
       overrides: [],
       onStoreError: "share",
     };

@@ -95,6 +95,8 @@ export interface Limit extends PolicyLimit {
   readonly dimensions: ReadonlySet<Dimension>;
   /** The tools that it is for, by name or pattern: none where a list would not say it; `null` for all. */
   readonly tools: readonly string[] | null;
+  /** Whether it is for calls of the model, and not for those of tools. */
+  readonly isOfModel: boolean;
   /** Whether it is for a tool. */
   matches(tool: string): boolean;
   /** Which calls of these tools it is for, by other dimensions; `null` for all. */

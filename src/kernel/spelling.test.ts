@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { closest, editDistance, isPluralOf, isTypoOf, typoHint } from "./spelling.ts";
+import { closest, editDistance, isPluralOf, isSwapOf, isTypoOf, typoHint } from "./spelling.ts";
 
 describe("editDistance", () => {
   it("counts inserted, deleted, replaced and swapped letters, up to a bound", () => {
@@ -23,6 +23,25 @@ describe("editDistance", () => {
       assert.equal(editDistance(other, one, 3), distance, `${other} ${one}`);
     }
     assert.equal(editDistance("a".repeat(65), "a".repeat(65), 3), 4);
+  });
+});
+
+describe("isSwapOf", () => {
+  it("is for two neighbouring letters alone, in names of at least four characters", () => {
+    for (const [one, other] of [
+      ["gtp-5", "gpt-5"],
+      ["plna", "plan"],
+    ] as const)
+      assert.deepEqual([isSwapOf(one, other), isSwapOf(other, one)], [true, true]);
+    for (const [one, other] of [
+      ["abc", "acb"],
+      ["plan", "plan"],
+      ["plan", "plans"],
+      ["gpt-12", "gpt-21"],
+      ["abcd", "dbca"],
+      ["abcdx", "acbdy"],
+    ] as const)
+      assert.deepEqual([isSwapOf(one, other), isSwapOf(other, one)], [false, false], one);
   });
 });
 

@@ -81,6 +81,16 @@ export function isTypoOf(one: string, other: string): boolean {
   return !isFirstLetter && !isEnding;
 }
 
+/** Whether one of two names of at least four characters has two neighbouring letters of the other one swapped. */
+export function isSwapOf(one: string, other: string): boolean {
+  if (one.length !== other.length || one.length < 4) return false;
+  let start = 0;
+  while (start < one.length && one[start] === other[start]) start++;
+  const [first = "", second = ""] = one.slice(start);
+  const isPair = /^[a-z]{2}$/i.test(first + second) && other.startsWith(second + first, start);
+  return isPair && one.slice(start + 2) === other.slice(start + 2);
+}
+
 /** The word of a name that has, or ends at, a position. */
 function wordAt(name: string, position: number): string {
   const before = /[^\s_.:/-]*$/.exec(name.slice(0, position))?.[0] ?? "";

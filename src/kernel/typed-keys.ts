@@ -82,15 +82,17 @@ type Loose<Value> = Value extends DurationInput | QuantityText
     : Value;
 
 /** A limit with the keys of all algorithms. */
-type AnyKey = Exclude<KeysOf<LimitInput>, "algorithm" | "name" | "per">;
+type AnyKey = Exclude<KeysOf<LimitInput>, "algorithm" | "name" | "per" | "quotas">;
 export interface WrittenLimit extends Loose<{ readonly [Key in AnyKey]?: ValueOf<LimitInput, Key> | undefined }> {
   readonly name: string;
   readonly per: readonly string[];
   readonly algorithm?: AlgorithmName | (string & {}) | undefined;
+  readonly quotas?: { readonly [dimension: string]: unknown } | undefined;
 }
 
 /** A policy before it is checked. */
-export interface WrittenPolicy extends Loose<Omit<PolicyInput, "limits">> {
+export interface WrittenPolicy extends Loose<Omit<PolicyInput, "limits" | "version">> {
+  readonly version: number;
   readonly limits: readonly WrittenLimit[];
 }
 
@@ -153,7 +155,23 @@ type SameAlgorithm<Limit> = Limit extends { readonly algorithm: infer Name exten
 
 type CheckedAlgorithm<Name> = Name extends AlgorithmName | undefined
   ? unknown
-  : WrongValue<Name, Name extends keyof OtherNames ? OtherNames[Name] : AlgorithmName>;
+  : WrongValue<
+      Name,
+      Name extends keyof OtherNames
+        ? OtherNames[Name]
+        : string extends Name
+          ? LiteralAdvice
+          : [Similar<Name, AlgorithmName>] extends [never]
+            ? "write budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak"
+            : `did you mean ${Similar<Name, AlgorithmName>}?`
+    >;
+
+/** The quotas by dimension and value. */
+type CheckedQuotas<Quotas, Known> = {
+  readonly [Key in keyof Quotas]: Quotas[Key] extends object | undefined
+    ? Only<Quotas[Key], ValueOf<Known, Key>>
+    : WrongValue<Quotas[Key], `write quotas: { plan: { ${Key & string}: … } }, with the dimension that has this value`>;
+};
 
 type CheckedWindow<Window> = Window extends DurationInput | "day" | "week" | "month" | undefined
   ? unknown
@@ -176,7 +194,9 @@ type CheckedKeys<Limit, Known> = {
           : OtherKey<Limit, Key>
         : CheckedWindow<Limit[Key]>
       : Key extends KeysOf<Known>
-        ? Only<Limit[Key], ValueOf<Known, Key>>
+        ? Key extends "quotas"
+          ? CheckedQuotas<Limit[Key], Exclude<ValueOf<Known, Key>, undefined>>
+          : Only<Limit[Key], ValueOf<Known, Key>>
         : Key extends KeysOf<LimitInput>
           ? OtherKey<Limit, Key>
           : UnknownKey<Key, KeyAdvice<Key, KeysOf<LimitInput>>>;
@@ -203,6 +223,13 @@ type CheckedLimit<Limit> = Limit extends object ? CheckedKeys<Limit, SameAlgorit
 
 type CheckedLimits<Limits> = { readonly [Index in keyof Limits]: CheckedLimit<Limits[Index]> };
 
+type CheckedVersion<Version> = Version extends 1
+  ? unknown
+  : WrongValue<
+      Version,
+      number extends Version ? "write the policy with definePolicy, or add as const after it" : "write version: 1"
+    >;
+
 /** What a policy must be, beside what it is, so that nothing that the compiler can see is wrong with it. */
 export type Checked<Source> = Source extends WrittenPolicy
   ? {
@@ -210,8 +237,10 @@ export type Checked<Source> = Source extends WrittenPolicy
         ? CheckedLimits<Source[Key]>
         : Key extends "tests"
           ? unknown
-          : Key extends keyof PolicyInput
-            ? Only<Source[Key], PolicyInput[Key]>
-            : UnknownKey<Key, KeyAdvice<Key, keyof PolicyInput>>;
+          : Key extends "version"
+            ? CheckedVersion<Source[Key]>
+            : Key extends keyof PolicyInput
+              ? Only<Source[Key], PolicyInput[Key]>
+              : UnknownKey<Key, KeyAdvice<Key, keyof PolicyInput>>;
     }
   : unknown;

@@ -26,8 +26,8 @@ export interface PolicyTypes {
   /** Dimensions that a call may have beside these and the well-known ones. */
   readonly optional: string;
   readonly units: string;
-  /** Limits that take quotas from calls. */
-  readonly fromCall: string;
+  /** Limits that take quotas from calls, each with the dimensions that it is per. */
+  readonly fromCall: Readonly<Record<string, string>>;
 }
 
 /** One limit of a policy. */
@@ -67,7 +67,7 @@ export type LimitOf<P> = TypesOf<P>["limits"];
 /** The units that limits of a policy count. */
 export type UnitOf<P> = TypesOf<P>["units"];
 /** The limits of a policy that take quotas from calls. */
-export type ClaimedOf<P> = TypesOf<P>["fromCall"];
+export type ClaimedOf<P> = KeysOf<ClaimsOf<P>>;
 /** The dimensions that calls must have; none where only the run time knows. */
 export type RequiredOf<P> = TypesOf<P>["required"];
 
@@ -89,7 +89,16 @@ type OwnNames<Name extends string, Word> = string extends Name
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
 
 /** Quotas that calls may bring under a policy, by the name of a limit. */
-export type QuotasOf<P> = { readonly [Limit in ClaimedOf<P>]?: ClaimedQuota };
+export type QuotasOf<P> = [ClaimedOf<P>] extends [never]
+  ? { readonly [limit: string]: ClaimedQuota & Refused<"quotas", "no limit of the policy says quota: { from: call }"> }
+  : { readonly [Limit in ClaimedOf<P>]?: ClaimedQuota };
+
+type ClaimsOf<P> = TypesOf<P>["fromCall"];
+type KeysOf<Each> = Each extends unknown ? keyof Each & string : never;
+type AskedOf<Each, Limit> = Each extends unknown ? (Limit extends keyof Each ? Each[Limit] : never) : never;
+
+/** Each limit of a policy that takes quotas from calls, with the dimensions that it is per. */
+export type ClaimsBy<P> = { readonly [Limit in ClaimedOf<P>]: AskedOf<ClaimsOf<P>, Limit> & string };
 
 /**
  * A call under a policy: `CallFor<typeof policy>`.
@@ -135,18 +144,28 @@ export type OnlyMade<P, Given> =
       ? OnlyNames<P, Given, keyof WellKnownCall>
       : unknown;
 
+type ServeAdvice = "bind them with limiter.for, or return them from the option dimensions, never undefined";
+
 /** What no limiter is: the compiler shows which dimensions calls would lack, and what to do. */
 interface MissingDimensions<Names, Advice> {
-  readonly [REASON]: [Names, Advice];
+  readonly dimensions: unknown;
+  readonly [REASON]?: [Names, Advice];
 }
 
 /** What a limiter must be, beside what it is, so that calls of a framework with these dimensions lack none. */
 export type Served<P, Names> = [Exclude<RequiredOf<P>, Names>] extends [never]
   ? unknown
-  : MissingDimensions<
-      Exclude<RequiredOf<P>, Names>,
-      "bind them with limiter.for, or return them from the option dimensions, never undefined"
-    >;
+  : MissingDimensions<Exclude<RequiredOf<P>, Names>, ServeAdvice>;
+
+/** What options must be, beside what they are, so that they say the dimensions that the limiter lacks. */
+export type Serving<P, Names> = [Exclude<RequiredOf<P>, Names>] extends [never]
+  ? { readonly dimensions: unknown }
+  : MissingDimensions<Exclude<RequiredOf<P>, Names>, ServeAdvice>;
+
+/** What a cost must be, beside what it is, so that some limit counts each of its units. */
+export type OnlyUnits<Unit extends string, Given> = string extends Unit
+  ? unknown
+  : { readonly [Each in keyof Given]: Each extends Unit ? unknown : Refused<Each, "is no unit of the policy"> };
 
 /** The dimensions that calls under a policy must have beside those that are known. */
 export type Lacking<P, Names> = { readonly [Name in Exclude<RequiredOf<P>, Names>]: DimensionValue };
@@ -236,7 +255,7 @@ interface Written<Limits extends readonly unknown[], Default> extends PolicyType
   readonly required: number extends Limits["length"] ? never : Required<Limits[number], Default>;
   readonly optional: Owed<Per<Limits[number]> | Distinct<Limits[number]> | Chosen<Limits[number]>>;
   readonly units: Unit<Limits[number]>;
-  readonly fromCall: Claimed<Limits[number]>;
+  readonly fromCall: { readonly [Each in Limits[number] as Claimed<Each>]: Per<Each> };
 }
 
 /** What is known of each policy of a union. */

@@ -301,6 +301,7 @@ class Failover implements RecoveringStore {
   /** Decides a request that the store is not asked about, and remembers to book it. */
   #admit(request: StoreRequest): StoreReply | StoreError {
     const reply = this.#decide(request);
+    if (reply === this.#failure) return this.#unasked();
     if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
     if (!reply.allowed && request.mode !== "force") return reply;
     try {
@@ -309,6 +310,14 @@ class Failover implements RecoveringStore {
     } catch (error) {
       return asStoreError(error);
     }
+  }
+
+  /** What only the store can do fails without asking it, while it is away. */
+  #unasked(): StoreError {
+    const { code, transient } = this.#failure;
+    const awayMs = Math.round(performance.now() - this.#awaySinceMs);
+    const message = `the store has been away for ${awayMs} ms, and only it can do this (${reasonOf(this.#failure)})`;
+    return new StoreError(code, message, { transient, cause: this.#failure });
   }
 
   #decide(request: StoreRequest): StoreReply | StoreError {

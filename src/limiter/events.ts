@@ -1,7 +1,7 @@
 // What a limiter says beside its decisions: each event and its fields. src/events.ts says in words when each is emitted, and who
 // gets it.
 
-import type { Call } from "../kernel/call.ts";
+import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
 import type { Grant } from "./grant.ts";
@@ -31,6 +31,8 @@ export type HoldEvent =
   | { readonly type: "hold.lost"; readonly call: Call; readonly holdId: string; readonly error: unknown }
   /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
   | { readonly type: "hold.unsettled"; readonly call: Call; readonly holdId: string; readonly error: unknown }
+  /** A call was settled whose hold the store does not know: all of its usage was booked, `booked` by unit. */
+  | { readonly type: "hold.unknown"; readonly call: Call; readonly holdId: string; readonly booked: Cost }
   /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */
   | {
       readonly type: "hold.limit_reached";
@@ -68,6 +70,8 @@ export type PolicyEvent =
       readonly added: readonly string[];
       readonly removed: readonly string[];
     }
+  /** A policy that was to be taken is wrong: nothing has changed. */
+  | { readonly type: "policy.refused"; readonly error: unknown }
   /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
   | { readonly type: "policy.differs" };
 

@@ -12,7 +12,7 @@ import type { CompiledPolicy } from "../kernel/policy.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
-import { ask, type CallOptions, checkCallOptions, type Shared } from "./shared.ts";
+import { ask, type CallOptions, checkCallOptions, type Shared, tellEvent } from "./shared.ts";
 import type { OutcomeReport } from "./report.ts";
 import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
@@ -160,9 +160,16 @@ export async function settle(
   }
   // Nothing was held where a quota is unlimited.
   const found = reply.steps.flatMap(({ hold = [] }, i) => (parts[i]?.allotment.quota === null ? [] : hold));
+  const status = statusOf(found);
+  const replayed = reply.replay !== undefined;
+  // What is only released books nothing.
+  if (status === "unknown-hold" && !replayed && rest !== "nothing") {
+    const booked = bookedOf(parts.map((part) => [part, unitsOf(part)] as const));
+    tellEvent(shared, { type: "hold.unknown", call: of.call, holdId: of.id, booked });
+  }
   return {
-    status: statusOf(found),
-    replayed: reply.replay !== undefined,
+    status,
+    replayed,
     usages: parts.flatMap((part, i) => usageOf(part, { ...reply, steps: reply.steps.slice(i, i + 1) })),
   };
 }
@@ -193,6 +200,16 @@ function checkUsage(policy: CompiledPolicy, usage: Cost): void {
 function statusOf(found: readonly NonNullable<StepReply["hold"]>[]): Settlement["status"] {
   if (found.includes("late")) return "late";
   return found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : "settled";
+}
+
+/** What was booked of each unit that is spent. */
+function bookedOf(numbers: readonly (readonly [part: HeldPart, units: number])[]): Cost {
+  const booked: Record<string, number> = {};
+  for (const [part, units] of numbers) {
+    const { unit } = part.limit;
+    if (!isConcurrency(part)) booked[unit] = Math.max(booked[unit] ?? 0, units);
+  }
+  return booked;
 }
 
 /** How much of each unit is held, or was charged when the hold was made. */

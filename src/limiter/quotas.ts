@@ -9,11 +9,11 @@ import type { CompiledPolicy } from "../kernel/policy.ts";
 import { QuestionQueue } from "./quota-questions.ts";
 
 /** What is asked for a bucket. */
-export interface QuotaQuestion<Limit extends string = string> {
+export interface QuotaQuestion<Limit extends string = string, Per extends string = string> {
   /** The limit's name. */
   readonly limit: Limit;
   /** Whose bucket it is: the values of the limit's `per`; `null` for all calls that lack one (`onMissing: shared`). */
-  readonly dimensions: Readonly<Record<string, string | null>>;
+  readonly dimensions: Readonly<Record<Per, string | null>>;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -22,9 +22,11 @@ export interface QuotaQuestion<Limit extends string = string> {
  * Says the quota of a bucket, at once or later. `undefined`: the policy's `default`.
  *
  * What it throws, and what is no quota, changes nothing: the bucket keeps its last quota, or gets the `default`.
+ *
+ * @typeParam Limits each limit that asks, with the dimensions that it is per
  */
-export type QuotaResolver<Limit extends string = string> = (
-  question: QuotaQuestion<Limit>,
+export type QuotaResolver<Limits extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> = (
+  question: { [Limit in keyof Limits & string]: QuotaQuestion<Limit, Limits[Limit]> }[keyof Limits & string],
 ) => ClaimedQuota | undefined | PromiseLike<ClaimedQuota | undefined>;
 
 /** A resolver gave no quota that can be used. */

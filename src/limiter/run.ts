@@ -28,7 +28,7 @@ export type { AddUsage, AddUsageOptions } from "./usage.ts";
 export interface RunContext<Unit extends string = string> {
   /** The one that `run` was given, else one that is never aborted. */
   readonly signal: AbortSignal;
-  /** Says what was used. Units that are never named took what they were priced at. */
+  /** Says what was used. A unit that is never reported costs its estimate. */
   readonly addUsage: AddUsage<Unit>;
 }
 

@@ -14,7 +14,7 @@ export interface AddUsageOptions {
   readonly atLeast?: boolean | undefined;
   /** Whether units that no limit of the policy counts are skipped without an event. Default `false`. */
   readonly skipUnknown?: boolean | undefined;
-  /** Why the figures are a lower bound, for the event `usage.unusable`: what was expected and what was found. */
+  /** With `atLeast`, why the figures are a lower bound: emits `usage.unusable` with what was expected and what was found. */
   readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
 }
 

@@ -4,6 +4,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision, Verdict } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
+import { EVENTS } from "../events.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy.ts";
 import type { LimiterEvent, Operation, TelemetryHooks } from "../limiter.ts";
 import { StoreError } from "../store.ts";
@@ -55,6 +56,7 @@ export class Recorder implements TelemetryHooks {
         for (const replayed of TRUTH) this.#decisions.of(allowed, degraded, replayed, OTHER);
     }
     for (const outcome of ["booked", "dropped", "raised", "lost", "refused"]) this.#bookings.of(outcome);
+    for (const type of Object.keys(EVENTS)) this.#events.of(type);
     if (policy !== null) this.reloaded(policy);
   }
 

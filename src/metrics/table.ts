@@ -46,7 +46,7 @@ export const LIMITER_METRICS = {
     "counter",
     "{unit}",
     { labels: ["limit", "unit"] },
-    "Units that calls were admitted with, or that were recorded. Of a reservation: what it holds.",
+    "Units that calls were admitted with, or that were recorded. Of a reservation or a run: what it held, not what it was settled with.",
   ),
   duration: metric(
     "tollgate.decision.duration",

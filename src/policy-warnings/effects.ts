@@ -1,9 +1,13 @@
 // Limits and overrides that can never apply, or say what another has said.
 
-import { patternsOf } from "../kernel/selector.ts";
+import { entryFinder, isGlob } from "../kernel/glob.ts";
+import { shown } from "../kernel/policy-place.ts";
+import { MONEY_UNIT } from "../kernel/quantity.ts";
+import { excludedBy, patternsOf } from "../kernel/selector.ts";
 import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";
-import type { Known, KnownLimit } from "./known.ts";
-import { didYouMean, ofValue, quoted, type Warnings } from "./warning.ts";
+import { type Known, type KnownLimit, usesIn } from "./known.ts";
+import { isWellKnown } from "./names.ts";
+import { didYouMean, ofPair, ofValue, quoted, type Warnings } from "./warning.ts";
 
 /** Of overrides that come after one for all of their calls. */
 export function* overrideWarnings({ limit, keys }: KnownLimit): Warnings {
@@ -35,20 +39,37 @@ export function* unitWarnings({ unit, keys }: KnownLimit, { limits, pricedUnits 
   if (unit === null || unit === "calls" || pricedUnits.has(unit)) return;
   const counted = limits.flatMap((other) => other.unit ?? []);
   const uses = (name: string) => counted.filter((other) => other === name).length;
+  const isRarer = (other: string) =>
+    uses(other) > uses(unit) || (uses(other) === uses(unit) && counted.indexOf(other) < counted.indexOf(unit));
   const isUsual = (other: string) =>
-    other === "calls" ||
-    pricedUnits.has(other) ||
-    uses(other) > uses(unit) ||
-    (uses(other) === uses(unit) && counted.indexOf(other) < counted.indexOf(unit));
+    isWellKnown(other) || pricedUnits.has(other) || (!isWellKnown(unit) && isRarer(other));
   const isSimilar = (other: string) => isTypoOf(unit, other) || isPluralOf(unit, other);
   const meant = ["calls", ...counted].find((other) => isSimilar(other) && isUsual(other));
   if (meant === undefined) return;
-  yield ofValue(
-    "uncounted-unit",
-    [...keys, "unit"],
-    `Nothing in this policy costs ${quoted(unit)}.`,
-    didYouMean(meant),
-  );
+  const message = `Nothing in this policy costs ${quoted(unit)}.`;
+  const own = { name: unit, keys: [...keys, "unit"], isKey: false };
+  const other = limits.find((each) => each.unit === meant);
+  yield other === undefined || isWellKnown(meant) || pricedUnits.has(meant)
+    ? ofValue("uncounted-unit", own.keys, message, didYouMean(meant))
+    : ofPair("uncounted-unit", message, [own, { name: meant, keys: [...other.keys, "unit"], isKey: false }]);
+}
+
+/** Of tools that a limit names, and that have no price in what it counts: their calls are free unless they say a cost. */
+export function* priceWarnings({ limit, unit, keys }: KnownLimit, { input }: Known): Warnings {
+  if (unit === null || unit === "calls") return;
+  const toolNamed = entryFinder(Object.entries(input.tools ?? {}));
+  for (const { name, keys: own } of usesIn(limit.when?.tool, [...keys, "when", "tool"], isIncluded)) {
+    // The guards of a model report what its calls took.
+    if (isGlob(name) || name === "model" || toolNamed(name)?.cost?.[unit] !== undefined) continue;
+    const message = `Calls of ${quoted(name)} have no price in ${quoted(unit)}, so they are free unless they say their cost.`;
+    const amount = unit === MONEY_UNIT ? "$1" : "1";
+    const hint = `Give it one: tools: { ${shown(name)}: { cost: { ${unit}: ${amount} } } }.`;
+    yield ofValue("uncounted-unit", own, message, hint);
+  }
+}
+
+function isIncluded(pattern: string): boolean {
+  return excludedBy(pattern) === null;
 }
 
 /** Of a limit that limits nothing. */

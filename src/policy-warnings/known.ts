@@ -89,14 +89,22 @@ function toolUsesOf({ when, quotas, overrides = [] }: LimitInput, i: number): Us
   return uses.filter(({ name }) => !isGlob(name));
 }
 
-/** The values in a part of a `when`, without `!`, and where they stand. */
-export function usesIn(value: SelectorInput | undefined, keys: Keys): Use[] {
+/**
+ * The values in a part of a `when`, without `!`, and where they stand.
+ *
+ * @param isAsked which of them, as they are written; default: all
+ */
+export function usesIn(
+  value: SelectorInput | undefined,
+  keys: Keys,
+  isAsked: (pattern: string) => boolean = () => true,
+): Use[] {
   if (value === undefined) return [];
-  return patternsOf(value).map((pattern, n) => ({
-    name: excludedBy(pattern) ?? pattern,
-    keys: Array.isArray(value) ? [...keys, n] : keys,
-    isKey: false,
-  }));
+  return patternsOf(value).flatMap((pattern, n) =>
+    isAsked(pattern)
+      ? [{ name: excludedBy(pattern) ?? pattern, keys: Array.isArray(value) ? [...keys, n] : keys, isKey: false }]
+      : [],
+  );
 }
 
 function unitOf(limit: LimitInput): string | null {

@@ -1,14 +1,19 @@
 // Dimensions and tools that are spelled in two ways, or nearly like a dimension that Tollgate knows.
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
+import { isGlob } from "../kernel/glob.ts";
 import type { LimitInput } from "../kernel/policy-input.ts";
+import { isPlanWord } from "../kernel/policy-quota-hints.ts";
 import { durationFrom } from "../kernel/policy-values.ts";
-import { editDistance, isPluralOf, isTypoOf } from "../kernel/spelling.ts";
-import type { Known, Use } from "./known.ts";
-import { didYouMean, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
+import { editDistance, isPluralOf, isSwapOf, isTypoOf, plainOf } from "../kernel/spelling.ts";
+import { type Known, type Use, usesIn } from "./known.ts";
+import { didYouMean, ofKey, ofPair, ofValue, quoted, type Warnings } from "./warning.ts";
 
-/** Most names that are compared with one another. */
+/** Most names that are compared with one another, and most dimensions whose values are. */
 const MAX_PAIRED = 300;
+const MAX_COMPARED = 20;
+/** Dimensions whose values are ids; `group`, whose values `tools` has. */
+const WITHOUT_TYPOS = ["tenant", "user", "session", "turn", "agent", "group"];
 /** Spans of time, which are windows in a policy. Calls are not told them. */
 const SPANS = new Set(["second", "minute", "hour", "hourly", "daily", "weekly"]);
 const WINDOWED = "an algorithm that has one, such as fixed-window";
@@ -62,14 +67,62 @@ function dimensionUses(limit: LimitInput, i: number): Use[] {
   return uses;
 }
 
+/** Own dimensions and units that most policies call the same, so that a name that is nearly one of them is the typo. */
+const WELL_KNOWN = new Set(
+  "plan region workspace team project customer account country environment calls tokens credits requests usd_micros".split(
+    " ",
+  ),
+);
+
+/** Whether a name is one that everybody uses: it is right where another one is nearly the same. */
+export function isWellKnown(name: string): boolean {
+  return WELL_KNOWN.has(name) || BUILT_IN.includes(name) || isPlanWord(name);
+}
+
 /** Of names of which one is a typo of the other. Where there are `tools`, only their names are compared: others are unknown. */
 export function* similarWarnings({ input, tools, toolUses }: Known): Warnings {
   const own = input.limits
     .flatMap(dimensionUses)
     .filter(({ name }) => !BUILT_IN.includes(name) && builtInFor(name) === null);
-  yield* similarAmong(own, "dimensions", (one, other) => isTypoOf(one, other) || isPluralOf(one, other));
+  yield* similarAmong(own, "dimensions", isLikeDimension);
   const listed = [...(tools ?? [])].map((name): Use => ({ name, keys: ["tools", name], isKey: true }));
   yield* similarAmong(tools === null ? toolUses : listed, "tools", isTypoOf);
+  const values = Map.groupBy(input.limits.flatMap(valueUses), ({ dimension }) => dimension);
+  for (const [dimension, uses] of [...values].slice(0, MAX_COMPARED)) {
+    const [patterns, whole] = [uses.filter(({ name }) => isGlob(name)), uses.filter(({ name }) => !isGlob(name))];
+    if (dimension !== "tool") yield* similarAmong(whole, `values of ${dimension}`, isLikeValue);
+    if (dimension !== "tool" || tools === null) yield* similarAmong(patterns, `patterns of ${dimension}`, isLikeValue);
+  }
+}
+
+/** The name of a dimension is one word, mostly: from four letters on, one edit behind the first letter is a typo. */
+function isLikeDimension(one: string, other: string): boolean {
+  if (isTypoOf(one, other) || isPluralOf(one, other)) return true;
+  const isWord = (name: string) => /^[a-z_]{4,}$/.test(name);
+  return isWord(one) && isWord(other) && one[0] === other[0] && editDistance(one, other, 1) === 1;
+}
+
+function isLikeValue(one: string, other: string): boolean {
+  return isTypoOf(one, other) || isSwapOf(one, other);
+}
+
+/** The values of a dimension, without those that are ids, which may be nearly the same, and groups, which tools have. */
+function valueUses(limit: LimitInput, i: number): (Use & { readonly dimension: string })[] {
+  const { quotas = {}, overrides = [] } = limit;
+  const whens = [
+    [limit.when ?? {}, ["limits", i, "when"]] as const,
+    ...overrides.map(({ when }, n) => [when, ["limits", i, "overrides", n, "when"]] as const),
+  ];
+  const uses = whens.flatMap(([when, keys]) =>
+    Object.entries(when).flatMap(([dimension, value]) =>
+      usesIn(value, [...keys, dimension]).map((use) => ({ ...use, dimension })),
+    ),
+  );
+  for (const [dimension, byValue] of Object.entries(quotas)) {
+    for (const name of Object.keys(byValue))
+      uses.push({ name, keys: ["limits", i, "quotas", dimension, name], isKey: true, dimension });
+  }
+  return uses.filter(({ dimension }) => !WITHOUT_TYPOS.includes(dimension));
 }
 
 function* similarAmong(
@@ -83,10 +136,20 @@ function* similarAmong(
     const other = names.slice(0, n).find((each) => isSimilar(each, name));
     if (other === undefined) continue;
     const [one = [], two = []] = [byName.get(other), byName.get(name)];
-    // The one that is used less often is the typo; else the later one.
-    const [[wrong], right] = one.length < two.length ? [one, name] : [two, other];
-    if (wrong === undefined) continue;
-    const message = `The ${what} ${quoted(wrong.name)} and ${quoted(right)} differ by a typo.`;
-    yield (wrong.isKey ? ofKey : ofValue)("similar-names", wrong.keys, message, didYouMean(right));
+    // The place is the one of the name that is used less often, else of the later one. Neither is known to be the right one.
+    const isRight = isWellKnown(name) === isWellKnown(other) ? one.length < two.length : isWellKnown(name);
+    const [wrongs, rights] = isRight ? [one, two] : [two, one];
+    const [[wrong], [right]] = [wrongs, rights];
+    if (wrong === undefined || right === undefined || isBothMeant(wrong, right)) continue;
+    const message = `The ${what} ${quoted(wrong.name)} and ${quoted(right.name)} differ by a typo.`;
+    yield isWellKnown(right.name) && !isWellKnown(wrong.name)
+      ? (wrong.isKey ? ofKey : ofValue)("similar-names", wrong.keys, message, didYouMean(right.name))
+      : ofPair("similar-names", message, [wrong, right]);
   }
+}
+
+/** Whether one list has a pattern in two spellings, as in `[delete_*, delete-*]`. */
+function isBothMeant(one: Use, other: Use): boolean {
+  const listOf = ({ keys }: Use) => keys.slice(0, -1).join();
+  return isGlob(one.name) && plainOf(one.name) === plainOf(other.name) && listOf(one) === listOf(other);
 }

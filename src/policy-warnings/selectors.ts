@@ -1,6 +1,6 @@
 // What `when` says, of limits and of overrides: names that no tool or group has, values that none or no policy can know.
 
-import { covers, isGlob } from "../kernel/glob.ts";
+import { covers, isGlob, mayMeet } from "../kernel/glob.ts";
 import type { SelectorInput } from "../kernel/policy-input.ts";
 import { closest } from "../kernel/spelling.ts";
 import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
@@ -33,7 +33,10 @@ function* whenWarnings(
     if (isContradiction(patterns)) {
       const message = "No call matches: what stands behind ! leaves out all that the other values name.";
       yield ofKey("no-effect", own, message);
-    } else if (dimension === "tool") {
+      continue;
+    }
+    yield* idleWarnings(value, own);
+    if (dimension === "tool") {
       for (const use of usesIn(value, own)) yield* toolUse(use, known, within);
     } else if (dimension === "group") {
       for (const use of usesIn(value, own)) yield* groupUse(use, known);
@@ -41,6 +44,17 @@ function* whenWarnings(
       const message = `Values of ${dimension} are made at run time: a policy cannot know them.`;
       yield ofKey("wrong-dimension", own, message);
     }
+  }
+}
+
+/** Of values behind `!` that no other value of their list lets in. */
+function* idleWarnings(value: SelectorInput, keys: Keys): Warnings {
+  const included = patternsOf(value).filter((pattern) => excludedBy(pattern) === null);
+  if (included.length === 0) return;
+  for (const { name, keys: own } of usesIn(value, keys, (pattern) => excludedBy(pattern) !== null)) {
+    if (included.some((pattern) => mayMeet(pattern, name))) continue;
+    const message = `${quoted(`!${name}`)} keeps nothing out: no value without ! lets it in.`;
+    yield ofValue("no-effect", own, message, "Remove it; or remove the values without ! for all others.");
   }
 }
 

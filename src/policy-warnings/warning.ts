@@ -32,6 +32,13 @@ export interface PolicyWarning {
   readonly keys: Keys;
   /** Whether the last key itself is meant, not what it leads to. */
   readonly isKey: boolean;
+  /** Two names of which either may be the right one. The hint has both with their lines, where they stand in a file. */
+  readonly pair?: readonly [Named, Named];
+}
+
+/** A name, and where it stands. */
+export interface Named extends Pick<PolicyWarning, "keys" | "isKey"> {
+  readonly name: string;
 }
 
 export type Keys = readonly (string | number)[];
@@ -49,6 +56,18 @@ export function ofKey(code: WarningCode, keys: Keys, message: string, hint: stri
 
 export function didYouMean(name: string | null): string | null {
   return name === null ? null : `Did you mean "${name}"?`;
+}
+
+/** A warning of the first of two names, of which either may be the right one. */
+export function ofPair(code: WarningCode, message: string, pair: readonly [Named, Named]): PolicyWarning {
+  const [{ keys, isKey }] = pair;
+  const hint = oneSpelling(pair, ({ keys }) => formatPath(keys));
+  return { ...(isKey ? ofKey : ofValue)(code, keys, message, hint), pair };
+}
+
+/** The hint of two names: both, with where they stand. */
+export function oneSpelling(pair: readonly [Named, Named], placeOf: (named: Named) => string): string {
+  return `Use one spelling: ${pair.map((named) => `${quoted(named.name)} (${placeOf(named)})`).join(" or ")}.`;
 }
 
 export function quoted(name: string | number): string {

@@ -20,22 +20,34 @@ export interface Act {
   readonly durationMs?: number;
   readonly grantId?: string;
   readonly target?: string;
-  /** Set in a second line when the act failed. */
+  /** Of a key: what it is for, what it may do, and the tenants that it is bound to; absent: all. */
+  readonly name?: string | undefined;
+  readonly scopes?: readonly string[];
+  readonly tenants?: readonly string[] | undefined;
+  /** Set in a second line when the act failed: the code of the error, or `unknown-grant`. */
   readonly failed?: string;
 }
 
 /** Where acts are written. What it throws keeps the act from being done. */
 export type Audit = (act: Act) => void;
 
-/** Does what an act says, after it was written down; where that fails, this is written down, too. */
+/** Does what an act says, after it was written down; where that fails or finds nothing, this is written down, too. */
 export async function audited<Result>(audit: Audit, act: Act, run: () => Promise<Result>): Promise<Result> {
   audit(act);
+  let found: Result;
   try {
-    return await run();
+    found = await run();
   } catch (error) {
     audit({ ...act, failed: failedBy(error) });
     throw error;
   }
+  if (isUnknownGrant(found)) audit({ ...act, failed: "unknown-grant" });
+  return found;
+}
+
+/** Whether a grant was to be revoked that is not there. */
+function isUnknownGrant(found: unknown): boolean {
+  return typeof found === "object" && found !== null && "revoked" in found && found.revoked === false;
 }
 
 /** The same for what is done at once. */

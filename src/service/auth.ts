@@ -38,13 +38,13 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
   const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NOBODY);
   if (key === undefined || !isRight)
     throw unauthorized("The API key is not known: it was revoked, or is of another service, or its end is wrong.");
-  if (!key.scopes.has(scope)) throw missingScope(scope);
+  if (!key.scopes.has(scope)) throw missingScope(scope, id);
   return { keyId: id, tenants: key.tenants, mayClaim: key.scopes.has("quotas") };
 }
 
 /** A key that may not do this. */
-export function missingScope(scope: Scope): ProblemError {
-  return new ProblemError("missing-scope", `The key lacks the scope ${scope}.`);
+export function missingScope(scope: Scope, keyId: string | null): ProblemError {
+  return new ProblemError("missing-scope", `The key lacks the scope ${scope}.`, { keyId });
 }
 
 function unauthorized(detail: string): ProblemError {

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { parseBy } from "./body.ts";
-import type { Asking, Desk } from "./desk.ts";
+import { type Asking, type Desk, runFor } from "./desk.ts";
 import { invalidBody, kindOf, ProblemError } from "./problems.ts";
 import type { Route } from "./routes.ts";
 import { problemSchema, words } from "./schemas.ts";
@@ -71,7 +71,7 @@ async function runOne(ops: ReadonlyMap<string, Op>, desk: Desk, asking: Asking, 
     const op = typeof named === "string" ? ops.get(named) : undefined;
     if (op === undefined) throw invalidBody([{ path: "op", expected: [...ops.keys()].join(", "), got: kindOf(named) }]);
     const { op: _, ...body } = parseBy(op.schema, item) as { readonly op: string };
-    const answer = await op.run(desk, asking, body);
+    const answer = await runFor(desk, asking.caller, () => op.run(desk, asking, body));
     return { status: answer === null ? 204 : 200, body: answer };
   } catch (error) {
     const { problem } = desk.failed(error, { request: asking.request, place: "call" });

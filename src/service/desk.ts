@@ -27,6 +27,7 @@ import type { Bounds } from "./options.ts";
 import { invalidBody, type Place, ProblemError, stopping } from "./problems.ts";
 import { cursorAfter, type UsageQuery } from "./query.ts";
 import type { ReadinessWatch } from "./readiness.ts";
+import type { Refusals } from "./refusals.ts";
 import type {
   BucketBody,
   CallBody,
@@ -47,6 +48,7 @@ import {
   scopedBucket,
   scopedBucketOf,
   scopedCall,
+  shownError,
   shownUsages,
   type Tenancy,
   tenancyAs,
@@ -79,6 +81,7 @@ export interface Desk {
   readonly metrics: Metrics;
   readonly readiness: ReadinessWatch;
   readonly audit: Audit;
+  readonly refusals: Refusals;
   /** Aborted when what runs has had its time. */
   readonly stop: AbortSignal;
   /** An error as an answer; one that is nobody's fault but the service's is logged. */
@@ -96,6 +99,15 @@ export interface Desk {
 export interface Asking {
   readonly caller: Caller;
   readonly request: Request;
+}
+
+/** Does what a route or an item of a batch is for. Errors have the caller's own names. */
+export async function runFor<Answer>(desk: Desk, { tenants }: Caller, run: () => Answer): Promise<Awaited<Answer>> {
+  try {
+    return await run();
+  } catch (error) {
+    throw shownError(desk.inForce.policy, tenants, error);
+  }
 }
 
 export async function consume(
@@ -148,9 +160,9 @@ async function inTime<Answer>(
 }
 
 /** The quotas of a request, where its key may bring some. */
-function claimsOf({ mayClaim }: Caller, quotas: ClaimedQuotas | undefined): QuotaOptions | undefined {
+function claimsOf({ keyId, mayClaim }: Caller, quotas: ClaimedQuotas | undefined): QuotaOptions | undefined {
   if (quotas === undefined) return undefined;
-  if (!mayClaim) throw missingScope("quotas");
+  if (!mayClaim) throw missingScope("quotas", keyId);
   return { quotas };
 }
 

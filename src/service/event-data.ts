@@ -5,7 +5,7 @@ import { EVENTS, type EventOf, type StreamedOf, type StreamedType } from "../eve
 import type { BucketUsage } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/policy.ts";
 import type { LimiterEvent } from "../limiter.ts";
-import { codeOf } from "./event-log.ts";
+import { codeOf, faultsOf } from "./event-log.ts";
 import { ownerOf, shownNames } from "./tenants.ts";
 
 /** Longest value of a dimension that is sent. */
@@ -17,6 +17,7 @@ const DATA: { readonly [Type in StreamedType]: (event: EventOf<Type>) => Streame
   "store.misconfigured": ({ check: { name, value, problem } }) => ({ name, value, problem }),
   "store.check_failed": ({ error }) => ({ code: codeOf(error) }),
   "policy.reloaded": ({ version, restarted, added, removed }) => ({ version, restarted, added, removed }),
+  "policy.refused": ({ error }) => ({ problem: faultsOf(error) }),
   "bucket.reset": ({ before, after, reason }) => ({ before: withoutArgs(before), after: withoutArgs(after), reason }),
   "bucket.granted": ({ grant: { id, units, durationMs }, after, reason }) => {
     return { grant: { id, units, durationMs }, after: withoutArgs(after), reason };

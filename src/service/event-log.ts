@@ -18,6 +18,7 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
   "failover.refused": ({ bookings, error }) => ({ bookings, ...failure(error) }),
   "hold.lost": ({ error }) => (error === null ? { problem: "it had expired" } : failure(error)),
   "hold.unsettled": ({ error }) => failure(error),
+  "hold.unknown": ({ booked }) => ({ booked }),
   "hold.limit_reached": ({ reason, heldMs }) => ({ reason, heldMs }),
   "usage.unusable": ({ unit, expected, got }) => ({ unit, expected, got }),
   "outcome.unreported": ({ error }) => failure(error),
@@ -25,6 +26,7 @@ const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object 
   "outcome.unusable": () => ({}),
   "quota.unresolved": ({ limit, failures, error }) => ({ limit, failures, problem: reasonOf(error) }),
   "policy.reloaded": ({ version, restarted, added, removed }) => ({ version, restarted, added, removed }),
+  "policy.refused": ({ error }) => ({ problem: faultsOf(error) }),
 };
 
 /** Logs an event under its name, if it has a line. */
@@ -37,6 +39,14 @@ export function logEvent(log: Log, event: LimiterEvent): void {
 
 function failure(error: unknown): object {
   return { code: codeOf(error), problem: reasonOf(error) };
+}
+
+/** Longest text of the faults of a policy. */
+const MAX_FAULTS_TEXT = 4_000;
+
+/** Every fault of a policy that is wrong, a line each. */
+export function faultsOf(error: unknown): string {
+  return (MisuseError.isInstance(error) ? error.message : reasonOf(error)).slice(0, MAX_FAULTS_TEXT);
 }
 
 /** The code of an error of Tollgate's; `unavailable` for any other error of a store. */

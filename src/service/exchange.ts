@@ -4,11 +4,12 @@
 import type { Context } from "hono";
 import type { Call } from "../kernel/call.ts";
 import { formatFault } from "../kernel/errors.ts";
-import { callerOf } from "./auth.ts";
+import { type Caller, callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
-import type { Asking, Desk } from "./desk.ts";
+import { type Asking, type Desk, runFor } from "./desk.ts";
 import type { Log } from "./log.ts";
 import { notFor, type Place, ProblemError, stopping } from "./problems.ts";
+import { LOGGED_SCOPE } from "./refusals.ts";
 import type { Route } from "./routes.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -58,7 +59,7 @@ function admit({ inFlight, bounds, phase }: Desk): void {
 
 async function act(desk: Desk, route: Route, request: Request): Promise<Response> {
   const { headers } = request;
-  const caller = route.scope === null ? OPEN_ASKING : callerOf(desk.keys, headers.get("authorization"), route.scope);
+  const caller = callerFor(desk, route, headers.get("authorization"));
   const asking: Asking = { caller, request };
   let body: unknown;
   if (route.request !== undefined) {
@@ -66,7 +67,7 @@ async function act(desk: Desk, route: Route, request: Request): Promise<Response
     body = parseBy(schema, await readBody(request, desk.bounds.maxBodyBytes));
     if (route.isOnce === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
   }
-  const answered = await route.run(desk, asking, body);
+  const answered = await runFor(desk, caller, () => route.run(desk, asking, body));
   const named = { [REQUEST_ID_HEADER]: idOf(request) };
   if (answered === null) return new Response(null, { status: 204, headers: named });
   if (answered instanceof Response) {
@@ -75,6 +76,19 @@ async function act(desk: Desk, route: Route, request: Request): Promise<Response
   }
   const fixed = route.method === "GET" ? FRESH_JSON_HEADERS : JSON_HEADERS;
   return new Response(JSON.stringify(answered), { status: 200, headers: { ...fixed, ...named } });
+}
+
+/** Who asks, if he may. That somebody may not administer is logged. */
+function callerFor({ keys, refusals }: Desk, { path, scope }: Route, authorization: string | null): Caller {
+  if (scope === null) return OPEN_ASKING;
+  try {
+    return callerOf(keys, authorization, scope);
+  } catch (error) {
+    if (scope === LOGGED_SCOPE && error instanceof ProblemError) {
+      refusals.add({ path, code: error.problem.code, keyId: error.keyId });
+    }
+    throw error;
+  }
 }
 
 /** The body with the key of the header `Idempotency-Key` in its call. */

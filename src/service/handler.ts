@@ -7,7 +7,7 @@ import { MisuseError } from "../kernel/errors.ts";
 import { type CompiledPolicy, compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter, policyOf, withTelemetry } from "../limiter.ts";
+import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
@@ -19,6 +19,7 @@ import { Metrics } from "./metrics.ts";
 import { boundsOf, checkServiceOptions, type ServiceOptions } from "./options.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
+import { Refusals } from "./refusals.ts";
 import { ROUTES } from "./routes.ts";
 
 export { type Act, type Audit, auditFile } from "./audit.ts";
@@ -99,7 +100,7 @@ export function createService(options: ServiceOptions): Service {
   checkServiceOptions(options);
   const { store, keys, prefix, failover = {}, log, onDecision, onEvent } = options;
   const bounds = boundsOf(options.bounds);
-  const metrics = new Metrics();
+  const metrics = new Metrics(ROUTES);
   const hasShare = failover !== false && failover.journal !== undefined && failover.instances !== undefined;
   const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
     if (error === null) log?.info({}, "ready: the store answers");
@@ -129,6 +130,8 @@ export function createService(options: ServiceOptions): Service {
     },
     onEvent(event) {
       readiness.happened(event);
+      if (event.type === "policy.reloaded") metrics.reloaded("applied");
+      if (event.type === "policy.refused") metrics.reloaded("refused");
       events.happened(event);
       if (log !== undefined) logEvent(log, event);
       return onEvent?.(event);
@@ -141,6 +144,7 @@ export function createService(options: ServiceOptions): Service {
     events,
     metrics,
     readiness,
+    refusals: new Refusals(log),
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop: stop.signal,
     failed(error, { request, place }) {
@@ -172,13 +176,14 @@ export function createService(options: ServiceOptions): Service {
     metrics,
     fetch: async (request) => app.fetch(request),
     reload(policy) {
+      let next: CompiledPolicy;
       try {
-        limiter.reload(read(policy));
-        metrics.reloaded("applied");
+        next = read(policy);
       } catch (error) {
-        metrics.reloaded("refused");
+        refusePolicy(limiter, error);
         throw error;
       }
+      limiter.reload(next);
     },
     get isLeaving() {
       return desk.phase !== "open";
@@ -196,7 +201,7 @@ export function createService(options: ServiceOptions): Service {
 
 async function close(desk: Desk, stop: AbortController): Promise<void> {
   desk.phase = "stopping";
-  const { bounds, events, keys, limiter } = desk;
+  const { bounds, events, keys, limiter, refusals } = desk;
   events.close();
   const endsAtMs = performance.now() + bounds.stopMs;
   while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs)
@@ -205,6 +210,7 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   // Who waited for his turn hears of it before the limiter is gone.
   await new Promise(setImmediate);
   await limiter.close({ withinMs: bounds.closeMs });
+  refusals.close();
   if (keys !== false) keys.close();
 }
 

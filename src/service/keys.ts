@@ -147,16 +147,18 @@ export interface NewKey {
   readonly name?: string | undefined;
 }
 
+/** A key that was made and is in no file yet, and its text. */
+export interface MadeKey {
+  readonly stored: StoredKey;
+  readonly key: string;
+}
+
 /**
- * Adds a key to a file, which is made when it is not there.
+ * Makes a key.
  *
- * @returns the key's text, which cannot be had again
  * @throws MisuseError `invalid-option`
  */
-export function createKey(
-  path: string,
-  { scopes, tenants, name }: NewKey,
-): { readonly id: string; readonly key: string } {
+export function makeKey({ scopes, tenants, name }: NewKey): MadeKey {
   // 60 bits, in letters that are read out loud without doubt.
   const id = Array.from(randomBytes(12), (byte) => "abcdefghijkmnpqrstuvwxyz23456789"[byte % 32]).join("");
   const secret = randomBytes(32).toString("base64url");
@@ -175,8 +177,28 @@ export function createKey(
     const got = formatGot({ scopes, tenants, name }[String(part)]);
     throw new MisuseError("invalid-option", { path: String(part), expected: PARTS[String(part)] ?? "a key", got });
   }
-  change(path, (keys) => [...keys, checked.data]);
-  return { id, key: `tg_${id}_${secret}` };
+  return { stored: checked.data, key: `tg_${id}_${secret}` };
+}
+
+/**
+ * Adds a key to a file, which is made when it is not there.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function addKey(path: string, { stored }: MadeKey): void {
+  change(path, (keys) => [...keys, stored]);
+}
+
+/**
+ * Makes a key, and adds it to a file, which is made when it is not there.
+ *
+ * @returns the key's text, which cannot be had again
+ * @throws MisuseError `invalid-option`
+ */
+export function createKey(path: string, wanted: NewKey): { readonly id: string; readonly key: string } {
+  const made = makeKey(wanted);
+  addKey(path, made);
+  return { id: made.stored.id, key: made.key };
 }
 
 /**

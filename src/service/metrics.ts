@@ -54,6 +54,8 @@ class Prometheus implements Exporter {
 
 const REJECTED = ["connections", "malformed", "slow-listener"] as const;
 const RELOADED = ["applied", "refused"] as const;
+/** Statuses of routes that want a key. */
+const STATUSES = ["200", "401", "403", "500", "503"] as const;
 
 /** The numbers of one service. */
 export class Metrics {
@@ -67,7 +69,8 @@ export class Metrics {
   readonly #inFlight: Series;
   readonly #listeners: Series;
 
-  constructor() {
+  /** @param routes their paths, and the scopes that they want */
+  constructor(routes: readonly { readonly path: string; readonly scope: string | null }[]) {
     const exporter = this.#exporter;
     const family = (name: keyof typeof SERVICE_METRICS) => new Family(exporter, SERVICE_METRICS[name]);
     this.telemetry = { observe: (policy) => new Recorder(exporter, policy) };
@@ -81,6 +84,8 @@ export class Metrics {
     // An increase is seen from the first one on.
     for (const reason of REJECTED) this.#rejected.of(reason);
     for (const outcome of RELOADED) this.#reloads.of(outcome);
+    for (const { path, scope } of routes)
+      for (const status of scope === null ? STATUSES.slice(0, 1) : STATUSES) this.#requests.of(path, status);
     collectDefaultMetrics({ register: exporter.registry });
   }
 

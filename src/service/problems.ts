@@ -42,14 +42,21 @@ export class ProblemError extends Error {
   override readonly name = "ProblemError";
   readonly problem: Problem;
   readonly headers: Readonly<Record<string, string>>;
+  /** The key that asked, for the log; `null` where that does not matter. */
+  readonly keyId: string | null;
 
   constructor(
     code: ProblemCode,
     detail: string,
-    more: { readonly faults?: readonly Fault[]; readonly headers?: Readonly<Record<string, string>> } = {},
+    more: {
+      readonly faults?: readonly Fault[];
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly keyId?: string | null;
+    } = {},
   ) {
     super(code);
-    const { faults, headers = {} } = more;
+    const { faults, headers = {}, keyId = null } = more;
+    this.keyId = keyId;
     const shown = faults?.slice(0, MAX_FAULTS).map(({ at: _, ...fault }) => fault);
     const [status] = PROBLEMS[code];
     const title = TITLES[status] ?? TITLES[500] ?? "";

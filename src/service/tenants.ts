@@ -179,6 +179,20 @@ export function shownNames(
   );
 }
 
+/** An error of the limiter, as a caller with such a key may see it: with its own names as it said them. */
+export function shownError(policy: CompiledPolicy, tenants: Tenants, error: unknown): unknown {
+  if (tenants === null || !MisuseError.isInstance(error)) return error;
+  const names = namesOf(policy);
+  const prefixes = tenants.map((tenant) => `"${prefixOf(tenant)}`);
+  const faults = error.faults.map((fault) => {
+    const { path, got } = fault;
+    const prefix = prefixes.find((each) => got.startsWith(each));
+    const isName = names.has(path) || path === "idempotencyKey";
+    return prefix === undefined || !isName ? fault : { ...fault, got: `"${got.slice(prefix.length)}` };
+  });
+  return new MisuseError(error.code, faults);
+}
+
 /** What stands before a tenant's names. */
 export function prefixOf(tenant: string): string {
   return `${encodeURIComponent(tenant)}/`;

@@ -11,13 +11,28 @@ export type PolicyTestAmount = number | QuantityText;
 /** Amounts by unit. */
 export type PolicyTestCost = Readonly<Record<string, PolicyTestAmount>>;
 
-/** How much a bucket has: an amount; a duration such as `90m` where the limit is `elapsed`; or `unlimited`. */
-export type PolicyTestUnits = PolicyTestAmount | `${number}${"ms" | "s" | "m" | "h" | "d"}` | "unlimited";
+/** How much a bucket has: an amount; a duration such as `90m` or `1h30m` where the limit is `elapsed`; or `unlimited`. */
+export type PolicyTestUnits =
+  | PolicyTestAmount
+  | `${number}${"ms" | "s" | "m" | "h" | "d"}`
+  | `${number}${"m" | "h" | "d"}${string}`
+  | "unlimited";
+
+/** What a duration of a test looks like: one as in a policy, or several from large to small: `1h30m`. */
+export const SPAN_PATTERN = /^(?=[1-9])(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?$/;
+
+/** Milliseconds of a duration of a test; `null` where the text is none, or a longer one than a policy may name. */
+export function parseSpan(text: string): number | null {
+  if (!SPAN_PATTERN.test(text)) return null;
+  const parts = text.match(/\d+(?:ms|[dhms])/g) ?? [];
+  const ms = parts.reduce((sum, part) => sum + (/^0+\D/.test(part) ? 0 : (parseDuration(part) ?? Number.NaN)), 0);
+  return ms > 0 && ms <= MAX_DURATION_MS ? ms : null;
+}
 
 /** Units of an amount that the schema let through; `null`: unlimited. */
 export function unitsIn(amount: PolicyTestUnits): number | null {
   if (typeof amount === "number") return amount;
-  return amount === "unlimited" ? null : (parseQuantity(amount) ?? parseDuration(amount));
+  return amount === "unlimited" ? null : (parseQuantity(amount) ?? parseSpan(amount));
 }
 
 /** Amounts by unit, as a call has them. */
@@ -70,10 +85,27 @@ export function durationText(ms: number): string {
   return ms === 0 ? "0ms" : `${ms / size}${unit}`;
 }
 
-/** The same, with words beside a large number: `65999ms (1 min 6 s)`. */
+/** The same; a large number is in parts, with what it is rounded up to whole seconds: `1h2m3s`, `65999ms (1m6s)`. */
 export function spanText(ms: number | null): string {
   const exact = retryText(ms);
-  return ms === null || isShort(exact) ? exact : `${exact} (${formatDuration(ms)})`;
+  if (ms === null || isShort(exact)) return exact;
+  const whole = partsText(inSeconds(ms));
+  return ms === inSeconds(ms) ? whole : `${exact} (${whole})`;
+}
+
+/** Milliseconds, rounded up to whole seconds. */
+export function inSeconds(ms: number): number {
+  return Math.ceil(ms / 1_000) * 1_000;
+}
+
+/** Whole seconds in parts: `1d2h3m4s`. */
+function partsText(ms: number): string {
+  let rest = ms;
+  return SIZES.map(([size, unit]) => {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    return count === 0 ? "" : `${count}${unit}`;
+  }).join("");
 }
 
 function isShort(exact: string): boolean {

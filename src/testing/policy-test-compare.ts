@@ -1,8 +1,7 @@
 // What a step of a policy test expects, beside what was found.
 
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
-import { parseDuration } from "../kernel/duration.ts";
-import { type PolicyTestUnits, spanText, unitsIn, unitsText } from "./policy-test-amounts.ts";
+import { inSeconds, parseSpan, type PolicyTestUnits, spanText, unitsIn, unitsText } from "./policy-test-amounts.ts";
 import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-schema.ts";
 
 /** One expectation that was not met. */
@@ -26,8 +25,9 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
   if (by !== undefined) compare("by", by === decision.deniedBy, by, decision.deniedBy ?? "no limit");
   if (retryAfter !== undefined) {
     const { retryAfterMs: found } = decision;
-    const expectedMs = retryAfter === "never" ? null : parseDuration(retryAfter);
-    compare("retryAfter", found === expectedMs, retryAfter, spanText(found));
+    const expectedMs = retryAfter === "never" ? null : parseSpan(retryAfter);
+    const isMet = found === expectedMs || (found !== null && inSeconds(found) === expectedMs);
+    compare("retryAfter", isMet, retryAfter, spanText(found));
   }
   if (exceeded !== undefined) {
     const found = decision.verdicts.filter((verdict) => verdict.exceeded).map(({ limit }) => limit);

@@ -2,7 +2,9 @@
 // names of the policy that they are for. Nothing is run here.
 
 import type { z } from "zod";
-import { DURATION_PATTERN, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
+import { CALL_WORDS } from "../kernel/call.ts";
+import { MAX_DURATION_MS } from "../kernel/duration.ts";
+import { durationFrom } from "../kernel/policy-values.ts";
 import { takesClaims } from "../kernel/claims.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy-contradictions.ts";
@@ -11,6 +13,7 @@ import { isObject, valueAt } from "../kernel/policy-place.ts";
 import { withoutExtensions } from "../kernel/policy-settled.ts";
 import { isMoneyText, MONEY_UNIT } from "../kernel/quantity.ts";
 import { closest } from "../kernel/spelling.ts";
+import { parseSpan, SPAN_PATTERN } from "./policy-test-amounts.ts";
 import {
   DEFAULT_AT,
   instantMs,
@@ -68,17 +71,35 @@ function faultsOf(issue: Issue, input: unknown, around: Keys): PolicyFault[] {
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey([...keys, key], given));
   if (issue.code === "invalid_union" && keys.at(-2) === "steps") return stepFaults(issue, input, keys);
   const fault = policyFault(keys, issue.message, formatGot(given));
-  const hint = keys.at(-1) === "expect" ? EXPECTED[String(given)] : undefined;
-  return [hint === undefined ? fault : { ...fault, hint }];
+  const hint = hintFor(keys, given);
+  return [hint === null ? fault : { ...fault, hint }];
 }
 
 /** What people write for `allowed` and `denied`. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  allow: "Write allowed.",
-  true: "Write allowed.",
-  deny: "Write denied.",
-  false: "Write denied.",
+  allow: "allowed",
+  true: "allowed",
+  deny: "denied",
+  false: "denied",
 };
+/** Words of a test that are durations, or may be. */
+const SPANS: readonly unknown[] = ["wait", "retryAfter", "duration", "used", "remaining", "quota"];
+
+/** What to write instead of a value; `null` where there is no guess. */
+function hintFor(keys: Keys, given: unknown): string | null {
+  const [word, within] = [keys.at(-1), keys.at(-2)];
+  if (within === "for" && CALL_WORDS.some((each) => each === word)) {
+    return `It is no dimension. Write it in the call: { tool: search, ${word}: … }.`;
+  }
+  const text = String(given).slice(0, 64);
+  if (word === "expect") {
+    const meant = (Object.hasOwn(EXPECTED, text) ? EXPECTED[text] : undefined) ?? closest(text, ["allowed", "denied"]);
+    return meant === null || meant === undefined ? null : `Write ${meant}.`;
+  }
+  const span =
+    typeof given === "string" && [word, within].some((each) => SPANS.includes(each)) ? durationFrom(text) : null;
+  return span === null || span === text ? null : `Write ${span}.`;
+}
 
 /** The faults of a step as the kind that it is meant to be. */
 function stepFaults(issue: Extract<Issue, { code: "invalid_union" }>, input: unknown, keys: Keys): PolicyFault[] {
@@ -139,7 +160,7 @@ function testFaults({ at = DEFAULT_AT, for: shared = {}, steps }: PolicyTest, po
       if (!isMet) faults.push(policyFault(["steps", n, word], expected, formatGot(got)));
     };
     faults.push(...nameFaults(step, policy).map((fault) => policyFaultAt(fault, ["steps", n])));
-    if ("wait" in step) nowMs += parseDuration(step.wait) ?? 0;
+    if ("wait" in step) nowMs += parseSpan(step.wait) ?? 0;
     if ("at" in step) {
       const toMs = instantMs(step.at) ?? 0;
       demand(toMs >= nowMs, "at", `an instant from ${new Date(nowMs).toISOString()} on, which it is before`, step.at);
@@ -148,7 +169,11 @@ function testFaults({ at = DEFAULT_AT, for: shared = {}, steps }: PolicyTest, po
     const isLate = nowMs - beganMs > MAX_DURATION_MS;
     if (isLate && "wait" in step) demand(false, "wait", "at most 36500d in one test", step.wait);
     if (isLate && "at" in step) demand(false, "at", "at most 36500d in one test", step.at);
-    if ("call" in step) callFaults(step, open, demand);
+    if ("call" in step) {
+      const { tool } = isObject(step.call) ? { ...shared, ...step.call } : { tool: step.call };
+      demand(tool !== undefined && tool !== null, "call", "a call with a tool, such as { tool: search }", step.call);
+      callFaults(step, open, demand);
+    }
     if ("end" in step) {
       demand(open.delete(step.end), "end", "the name of a call that is open (as: NAME)", step.end);
       endingFaults(step, demand);
@@ -267,7 +292,7 @@ function amountFault(keys: Keys, amount: unknown, unit: string): PolicyFault | n
   if (typeof amount !== "string" || amount === "unlimited") return null;
   if (isMoneyText(amount) && unit !== MONEY_UNIT)
     return policyFault(keys, `an amount of ${unit}, without $, which is for usd_micros`, formatGot(amount));
-  if (DURATION_PATTERN.test(amount) && unit !== "ms")
+  if (SPAN_PATTERN.test(amount) && unit !== "ms")
     return policyFault(
       keys,
       `an amount of ${unit}, and no duration, which is for limits of elapsed`,

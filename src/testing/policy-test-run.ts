@@ -3,14 +3,13 @@
 
 import { type Call, CALL_WORDS, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
-import { parseDuration } from "../kernel/duration.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/policy.ts";
 import { createLimiter, type Limiter, type QuotaOptions, type RunContext } from "../limiter.ts";
 import { StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "./fake-clock.ts";
-import { costIn, type PolicyTestUnits, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
+import { costIn, parseSpan, type PolicyTestUnits, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
 import { Coverage } from "./policy-test-coverage.ts";
 import { compareBucket, compareCall, compareRemaining, type Mismatch } from "./policy-test-compare.ts";
 import {
@@ -114,7 +113,7 @@ class Play {
   }
 
   async #do(step: Exclude<PolicyTestStep, PolicyTestCall>): Promise<readonly Mismatch[]> {
-    if ("wait" in step) return this.#pass(parseDuration(step.wait) ?? 0);
+    if ("wait" in step) return this.#pass(parseSpan(step.wait) ?? 0);
     if ("at" in step) return this.#pass((instantMs(step.at) ?? 0) - this.#clock.nowMs());
     if ("end" in step) return this.#end(step.end, step);
     if ("bucket" in step) return compareBucket(step, await this.#usages(step.bucket, step.quotas));
@@ -126,7 +125,7 @@ class Play {
     const grant = {
       id: crypto.randomUUID(),
       units: unitsIn(step.units) ?? 0,
-      durationMs: parseDuration(step.duration) ?? 0,
+      durationMs: parseSpan(step.duration) ?? 0,
     };
     await this.#limiter.grant({ limit, ...dimensions }, grant);
     return [];
@@ -135,7 +134,7 @@ class Play {
   async #calls(step: PolicyTestCall): Promise<Omit<PolicyTestFailure, "step"> | null> {
     const { times = 1, as, cost, usage, quotas, error, result } = step;
     const said = typeof step.call === "string" ? { tool: step.call } : step.call;
-    const whole = { ...mergeDimensions(this.#test.for ?? {}, said, "call"), ...(cost === undefined ? {} : { cost }) };
+    const whole = { ...mergeDimensions(this.#boundFor(said), said, "call"), ...(cost === undefined ? {} : { cost }) };
     const atMs = this.#clock.nowMs();
     for (let n = 1; n <= times; n++) {
       const did = (step.times === undefined ? whole : numbered(whole, n)) as typeof whole;
@@ -223,7 +222,13 @@ class Play {
   }
 
   #named(bucket: PolicyTestBucketName): PolicyTestBucketName & Dimensions {
-    return mergeDimensions(this.#test.for ?? {}, bucket as PolicyTestBucketName & Dimensions, "bucket");
+    return mergeDimensions(this.#boundFor(bucket), bucket as PolicyTestBucketName & Dimensions, "bucket");
+  }
+
+  /** The dimensions of the test, without those that are `null` in a step. */
+  #boundFor(said: object): Dimensions {
+    const removed = new Set(Object.entries(said).flatMap(([word, value]) => (value === null ? [word] : [])));
+    return Object.fromEntries(Object.entries(this.#test.for ?? {}).filter(([word]) => !removed.has(word)));
   }
 }
 

@@ -4,9 +4,14 @@
 import { Temporal } from "temporal-polyfill";
 import { z } from "zod";
 import { type Dimensions, MAX_TOOL_LENGTH } from "../kernel/call.ts";
-import { DURATION_PATTERN, parseDuration } from "../kernel/duration.ts";
 import { parseQuantity, QUANTITY_PATTERN } from "../kernel/quantity.ts";
-import type { PolicyTestAmount, PolicyTestCost, PolicyTestUnits } from "./policy-test-amounts.ts";
+import {
+  parseSpan,
+  type PolicyTestAmount,
+  type PolicyTestCost,
+  type PolicyTestUnits,
+  SPAN_PATTERN,
+} from "./policy-test-amounts.ts";
 
 /** One test of a policy: what a fresh limiter with this policy answers to calls, one after the other, in virtual time. */
 export interface PolicyTest {
@@ -17,7 +22,7 @@ export interface PolicyTest {
    * Default `2030-01-01T00:00:00Z`, a Tuesday.
    */
   readonly at?: string | undefined;
-  /** Dimensions of all calls and buckets of the test, unless these have their own. */
+  /** Dimensions of all calls and buckets of the test, unless these have their own: `null` removes one. */
   readonly for?: Dimensions | undefined;
   /** 1 to 1,000, until the first one that fails. */
   readonly steps: readonly PolicyTestStep[];
@@ -64,7 +69,7 @@ export interface PolicyTestCall extends PolicyTestEnding {
   readonly expect?: "allowed" | "denied" | undefined;
   /** The limit that denies the call; if several deny it, the one with the longest wait. */
   readonly by?: string | undefined;
-  /** When a denied call can pass: `12h`; `never` where waiting does not help. */
+  /** When a denied call can pass: `12h`, exactly or rounded up to whole seconds; `never` where waiting does not help. */
   readonly retryAfter?: string | undefined;
   /** Units left in the call's buckets after the step, by limit. */
   readonly remaining?: { readonly [limit: string]: PolicyTestUnits } | undefined;
@@ -124,7 +129,7 @@ export const MAX_CALLS = 1_000_000;
 export const DEFAULT_AT = "2030-01-01T00:00:00Z";
 
 const LAST_MS = Date.UTC(9999, 11, 31);
-const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
+const DURATION = "a duration such as 250ms, 30s, 5m, 1h30m or 7d, at most 36500d";
 const INSTANT =
   "an instant from 1970 to 9999, such as 2026-03-01T12:00:00Z, 2026-03-01T12:00:00+01:00 or 2026-03-01T12:00:00[Europe/Berlin]";
 const UNITS = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, or an amount such as 50k or $0.02`;
@@ -185,8 +190,8 @@ function amount(min: number, error: string) {
 const units = amount(0, UNITS);
 const duration = z
   .string({ error: DURATION })
-  .regex(DURATION_PATTERN, { error: DURATION, abort: true })
-  .refine((value) => parseDuration(value) !== null, { error: DURATION });
+  .regex(SPAN_PATTERN, { error: DURATION, abort: true })
+  .refine((value) => parseSpan(value) !== null, { error: DURATION });
 const instant = z
   .string({ error: INSTANT })
   .max(64, { error: INSTANT, abort: true })
@@ -228,7 +233,9 @@ const steps = {
     retryAfter: z
       .union([z.literal("never"), duration], { error: `${DURATION}, or never` })
       .optional()
-      .describe("When a denied call can pass; never where waiting does not help."),
+      .describe(
+        "When a denied call can pass, exactly or rounded up to whole seconds; never where waiting does not help.",
+      ),
     remaining: map(left, "units left by limit")
       .optional()
       .describe("Units left in the call's buckets after the step, by limit."),

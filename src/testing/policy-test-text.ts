@@ -6,6 +6,8 @@ import { resetText, spanText, unitsText } from "./policy-test-amounts.ts";
 import type { LimitCoverage } from "./policy-test-coverage.ts";
 import type { PolicyTestFailure } from "./policy-test-run.ts";
 
+/** What limits of `streak` count, which no call has a price in. */
+const ROWS = new Set(["errors", "results"]);
 /** Longest text of what a step did: arguments can be large. */
 const MAX_SHOWN = 200;
 /** A name that YAML needs no quotes for. */
@@ -42,7 +44,7 @@ function saidBy({ allowed, exceeded, mode }: Verdict): string {
 function figures({ unit, cost, capacity, remaining, resetAfterMs }: Verdict): string[] {
   if (unit === "ms" && capacity !== null && remaining !== null)
     return ["", `${unitsText(remaining, unit)} of ${unitsText(capacity, unit)} left`];
-  const price = cost === 0 ? "no price" : `cost ${amountText(cost, unit)}`;
+  const price = ROWS.has(unit) ? `counts ${unit}` : cost === 0 ? "no price" : `cost ${amountText(cost, unit)}`;
   if (capacity === null || remaining === null) return [price, "unlimited"];
   const reset = resetText(resetAfterMs);
   const left = `${unitsText(remaining, unit)} of ${amountText(capacity, unit)} left`;

@@ -403,6 +403,20 @@ for (const version of [6, 7] as const) {
       );
     });
 
+    it("names the estimate in the error where no limit counts its unit", async () => {
+      const limits = [{ name: "tokens", per: ["session"], unit: "tokens", quota: 9 }];
+      const { guard } = agentOf({ version: 1, limits }, () => "");
+      for (const [estimate, message] of [
+        [{ tokns: 5 }, /^model\.estimate: expected units that a limit of the policy counts: tokens/],
+        [{ tokens: -5 }, /^model\.estimate\.tokens: expected a whole number/],
+      ] as const) {
+        const asked = guard
+          .model({ estimate: estimate as Record<string, number> })
+          .wrapGenerate({ doGenerate: async () => ({}), params: {} });
+        await assert.rejects(asked, { name: "MisuseError", message });
+      }
+    });
+
     it("counts by the model's id, unless the option or the dimensions say another", async () => {
       const limits = [{ name: "rate", per: ["model"], when: { tool: ["model"] }, quota: 9 }];
       const { limiter, asked, guard, model } = agentOf({ version: 1, limits }, () => "a hit");

@@ -124,6 +124,8 @@ const listeners = (told: unknown[]) => ({
   onDecision: (decision: unknown, call: Call) => told.push({ decision, call }),
   onEvent: (event: LimiterEvent) => {
     if (!("holdId" in event)) return told.push(event);
+    // That is for whoever has the store: there the service emits it.
+    if (event.type === "hold.unknown") return;
     const { holdId: _, ...rest } = event;
     if (!("error" in rest)) return told.push(rest);
     const { type, call, error } = rest;

@@ -362,7 +362,61 @@ describe("usage", () => {
   });
 });
 
+describe("the audit log of commands", () => {
+  const linesOf = (file: string) =>
+    readFileSync(file, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+
+  it("is the file that TOLLGATE_AUDIT names, for keys and for buckets", async () => {
+    const file = join(folder, "audit-env.jsonl");
+    const env = { TOLLGATE_AUDIT: file };
+    const made = await tollgate(["keys", "create", "--file", "env.json", "--scope", "read"], folder, env);
+    const id = made.stdout.split("_")[1] ?? "";
+    await tollgate(["keys", "revoke", id, "--file", "env.json"], folder, env);
+    const bucket = [...target, "--limit", "tool-per-session"];
+    const reset = await tollgate(["reset", ...bucket, "--session", "s", "--tool", "search", "--yes"], folder, env);
+    assert.deepEqual([made.stderr, reset.stderr], ["", ""]);
+    assert.deepEqual(
+      linesOf(file).map(({ act, target = null }) => [act, target]),
+      [
+        ["key-create", id],
+        ["key-revoke", id],
+        ["reset", null],
+      ],
+    );
+  });
+
+  it("says that a grant that is not there was not revoked", async () => {
+    const file = join(folder, "audit-revoke.jsonl");
+    const bucket = [...target, "--limit", "tool-per-session"];
+    const one = ["--session", "s", "--tool", "search", "--audit", file, "--id", "t-x"];
+    assert.equal((await tollgate(["revoke", ...bucket, ...one], folder)).status, 1);
+    assert.deepEqual(
+      linesOf(file).map(({ grantId, failed = null }) => [grantId, failed]),
+      [
+        ["t-x", null],
+        ["t-x", "unknown-grant"],
+      ],
+    );
+  });
+});
+
 describe("keys", () => {
+  it("makes no key that cannot be written down, and takes no reason that is too long", async () => {
+    const create = ["keys", "create", "--file", "unwritten.json", "--scope", "read"];
+    for (const [more, fault] of [
+      [["--audit", "none/a"], /--audit: cannot write none\/a/],
+      [["--reason", "x".repeat(501)], /--reason: expected 1 to 500 characters/],
+    ] as const) {
+      const ran = await tollgate([...create, ...more], folder);
+      assert.deepEqual([ran.status, ran.stdout], [2, ""], ran.stderr);
+      assert.match(ran.stderr, fault);
+      assert.ok(!existsSync(join(folder, "unwritten.json")));
+    }
+  });
+
   it("writes down that a revoke failed", async () => {
     const audit = join(folder, "keys-audit.jsonl");
     await tollgate(["keys", "create", "--file", "own.json", "--scope", "read"], folder);

@@ -16,12 +16,17 @@ limits:
   - { name: per-tenant, per: [tenant], onMissing: skip, quota: 9 }
 `;
 
-for (const name of ["own", "both", "none", "empty", "wrong", "deep", "deep/policies"]) mkdirSync(join(folder, name));
+for (const name of ["own", "both", "none", "empty", "strict", "wrong", "deep", "deep/policies"])
+  mkdirSync(join(folder, name));
 write(
   "own/tollgate.yaml",
   `${LIMITS}tests:\n  - name: two calls\n    steps: [{ call: { tool: x, session: s1 }, times: 2 }]\n`,
 );
 write("none/tollgate.yaml", LIMITS);
+write(
+  "strict/tollgate.yaml",
+  `${LIMITS}tests:\n  - name: all\n    steps: [{ call: { tool: x, session: s1, tenant: t1 } }, { call: { tool: send_email, session: s2 } }]\n`,
+);
 write(
   "both/tollgate.yaml",
   `${LIMITS}tests:\n  - name: two calls\n    steps:\n      - { call: { tool: x, session: s1 }, times: 3 }\n`,
@@ -107,6 +112,13 @@ describe("tollgate test", () => {
         "",
       ].join("\n"),
     );
+  });
+
+  it("exits with 1 with --strict where no test reached a part of the policy", async () => {
+    const { stdout } = await run("own");
+    assert.deepEqual(await run("own", "--strict"), { status: 1, stdout, stderr: "" });
+    assert.equal((await run("own", "--strict", "--json")).status, 1);
+    assert.equal((await run("strict", "--strict")).status, 0);
   });
 
   it("prints one object with --json", async () => {

@@ -74,7 +74,13 @@ for (const [where, limiter] of Object.entries(limiters)) {
     it("of a dimension that is missing, is answered with where to say it", async () => {
       const told = await messageOf(() => limiter.consume({ tool: "x" }));
       assert.match(told, where === "in process" ? /limiter\.for\(\{ session: … \}\)/ : /Say it with each call, or let/);
-      assert.match(await messageOf(() => limiter.reset({ limit: "tokens-per-day" })), /onMissing: skip/);
+      for (const act of [
+        () => limiter.reset({ limit: "tokens-per-day" }),
+        () => limiter.grant({ limit: "tokens-per-day" }, { id: "g1", units: 1, durationMs: 1_000 }),
+        () => limiter.revoke({ limit: "tokens-per-day" }, "g1"),
+      ]) {
+        assert.match(await messageOf(act), /Write session: "…" beside limit, or bind it with limiter\.for\.$/);
+      }
     });
 
     it("of a dimension that chooses nothing, is refused", async () => {

@@ -128,7 +128,10 @@ describe("reload", () => {
     const { limiter, events } = limiterOf(policyOf(2));
     assert.throws(() => limiter.reload(policyOf(-1)), isMisuse("invalid-policy"));
     assert.equal((await limiter.consume(call)).verdicts[0]?.quota, 2);
-    assert.deepEqual(events, []);
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ["policy.refused"],
+    );
   });
 
   it("lets a hold end by the policy that it began with", async () => {
@@ -187,6 +190,7 @@ describe("watchPolicy", () => {
     await write(text('"many"'));
     await until(() => errors.length === 1);
     assert.ok(MisuseError.isInstance(errors[0]) && errors[0].message.includes("policy.yaml:2:"));
+    assert.deepEqual(events[2], { type: "policy.refused", error: errors[0] });
     assert.equal((await limiter.peek(call)).verdicts[0]?.quota, 7);
     watch.close();
     await write(text(8));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type BucketUsage, type LimiterEvent, StoreError } from "tollgate";
+import { type BucketUsage, type LimiterEvent, MisuseError, StoreError } from "tollgate";
 import { compiledPolicy } from "../../src/kernel/policy.ts";
 import { EVENTS, type EventKind, type EventOf } from "../../src/events.ts";
 import { dataFor, dataOf } from "../../src/service/event-data.ts";
@@ -10,6 +10,7 @@ import { logEvent } from "../../src/service/event-log.ts";
 
 const SECRET = "hunter2";
 const call = { tool: "search", session: SECRET, args: { q: SECRET } };
+const FAULT = { at: "policy.yaml:3:12", path: "limits[0].quota", expected: "a whole number", got: "-1" };
 const error = new StoreError("unavailable", "no answer", { transient: true });
 
 const bucket = (dimensions: Record<string, string>, limit = "per-session"): BucketUsage => ({
@@ -28,6 +29,7 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
   "failover.refused": { type: "failover.refused", bookings: 3, error },
   "hold.lost": { type: "hold.lost", call, holdId: SECRET, error: null },
   "hold.unsettled": { type: "hold.unsettled", call, holdId: SECRET, error },
+  "hold.unknown": { type: "hold.unknown", call, holdId: SECRET, booked: { tokens: 5 } },
   "hold.limit_reached": { type: "hold.limit_reached", call, holdId: SECRET, reason: "unread", heldMs: 5 },
   "usage.unusable": {
     type: "usage.unusable",
@@ -50,6 +52,7 @@ const SAMPLES: { readonly [Type in LimiterEvent["type"]]: EventOf<Type> } = {
     },
   },
   "policy.reloaded": { type: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
+  "policy.refused": { type: "policy.refused", error: new MisuseError("invalid-policy", FAULT) },
   "policy.differs": { type: "policy.differs" },
   "bucket.reset": {
     ...{ type: "bucket.reset", before: bucket({ session: "acme/s1" }), after: bucket({ session: "acme/s1" }) },
@@ -90,6 +93,9 @@ describe("the log", () => {
     assert.deepEqual(linesOf(SAMPLES["policy.reloaded"])[0]?.fields, {
       ...{ event: "policy.reloaded", version: "abc", restarted: ["per-session"], added: [], removed: [] },
     });
+    const problem = "policy.yaml:3:12: limits[0].quota: expected a whole number, got -1";
+    assert.deepEqual(linesOf(SAMPLES["policy.refused"])[0]?.fields, { event: "policy.refused", problem });
+    assert.deepEqual(dataOf(SAMPLES["policy.refused"]), { problem });
   });
 });
 

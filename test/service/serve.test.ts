@@ -95,6 +95,12 @@ describe("tollgate serve", () => {
     writeFileSync(file, POLICY.replace("1000000", "-1"));
     await until(() => log().includes("the policy file is wrong: nothing has changed"));
     assert.equal((await consume(url)).json.verdicts[0].quota, 1_000_000);
+    assert.match(log(), /"event":"policy\.refused","problem":"[^"]*policy\.yaml:\d+:\d+: limits\[0\]\.quota/);
+    const refused = async () =>
+      /^tollgate_policy_reloads_total\{outcome="refused"\} (\d+)$/m.exec(
+        await (await fetch(`${url}/metrics`)).text(),
+      )?.[1];
+    assert.equal(await refused(), "1");
     writeFileSync(file, POLICY.replace("1000000", "7"));
     await until(() => log().includes("another policy is in force"));
     const { json } = await consume(url);
@@ -109,7 +115,10 @@ describe("tollgate serve", () => {
     assert.equal(refused.status, 2);
     assert.match(refused.stderr, /tollgate keys create --file keys\.json --scope decide/);
     const made = await tollgate(
-      ["keys", "create", "--file", "keys.json", "--scope", "decide", "--tenant", "acme", "--audit", "audit.jsonl"],
+      [
+        ...["keys", "create", "--file", "keys.json", "--scope", "decide", "--tenant", "acme", "--name", "agents"],
+        ...["--audit", "audit.jsonl", "--reason", "ticket 7"],
+      ],
       folder,
     );
     assert.match(made.stdout, /^tg_[a-z0-9]{12}_[\w-]{43}\n$/);
@@ -127,11 +136,11 @@ describe("tollgate serve", () => {
     while ((await consume(local, call, { headers: { authorization } })).status !== 401) await sleep(50);
     const acts = readFileSync(join(folder, "audit.jsonl"), "utf8").trim().split("\n");
     assert.deepEqual(
-      acts.map((line) => JSON.parse(line)).map(({ act, target }) => [act, target]),
+      acts.map((line) => JSON.parse(line)).map(({ time: _, actor: __, ...rest }) => rest),
       [
-        ["key-create", id],
-        ["key-revoke", id],
-      ],
+        { act: "key-create", reason: "ticket 7" },
+        { act: "key-revoke", reason: null },
+      ].map((act) => ({ ...act, keyId: null, target: id, name: "agents", scopes: ["decide"], tenants: ["acme"] })),
     );
     kill("SIGTERM");
     await ended;

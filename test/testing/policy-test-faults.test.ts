@@ -71,6 +71,23 @@ describe("a wrong test", () => {
     ["a key of another kind", ofSteps({ wait: "1h", times: 3 }), /steps\[0\]\.times: expected only wait, got "times"$/],
     ["expect: allow", call({ expect: "allow" }), /expect: expected allowed or denied, got "allow"\. Write allowed\.$/],
     ["expect: deny", call({ expect: "deny" }), /Write denied\.$/],
+    ["expect with a typo", call({ expect: "denid" }), /expected allowed or denied, got "denid"\. Write denied\.$/],
+    ["a fraction of an hour", ofSteps({ wait: "1.5h" }), /wait: expected a duration .*, got "1\.5h"\. Write 90m\.$/],
+    ["a wait in words", call({ expect: "denied", retryAfter: "1 min 6 s" }), /retryAfter: .* Write 66s\.$/],
+    ["a part of nothing", ofSteps({ wait: "0m" }), DURATION],
+    ["parts in another order", ofSteps({ wait: "5s1m" }), /Write 65s\.$/],
+    ["parts that are too long", ofSteps({ wait: "36500d1ms" }), DURATION],
+    [
+      "arguments of all calls",
+      ofTest({ for: { args: { a: 1 } } }),
+      /for\.args: .*, got \{"a":1\}\. It is no dimension\. Write it in the call: \{ tool: search, args: … \}\.$/,
+    ],
+    [
+      "a call without a tool",
+      ofSteps({ call: { user: "u1" } }),
+      /call: expected a call with a tool, such as \{ tool: search \}, got \{"user":"u1"\}$/,
+    ],
+    ["a call whose tool is removed", ofTest({ for: { tool: "x" }, steps: [{ call: { tool: null } }] }), /with a tool/],
     ["no times", call({ times: 0 }), /times: expected a whole number from 1 to 100000, got 0$/],
     ["too many times", call({ times: 100_001 }), /times: expected a whole number from 1 to 100000/],
     [

@@ -85,6 +85,42 @@ describe("a test of a policy", () => {
     );
   });
 
+  it("takes durations in parts, and waits that are rounded up to whole seconds, as failures print them", async () => {
+    const policy = policyOf({ name: "minute", per: ["session"], algorithm: "sliding-window", window: "1m", quota: 1 });
+    const steps = (retryAfter: string): PolicyTestStep[] => [
+      { call: "x" },
+      { wait: "1ms" },
+      { call: "x", expect: "denied", retryAfter },
+    ];
+    for (const span of ["65998ms", "66s", "1m6s"]) await passes(policy, steps(span));
+    for (const span of ["65s", "65997ms", "67s", "1m"]) {
+      assert.match(await failureOf(policy, steps(span)), /got 65998ms \(1m6s\)\n/);
+    }
+    const hours = policyOf({ name: "time", per: ["session"], algorithm: "elapsed", quota: "2h" });
+    await passes(hours, [{ call: "x" }, { wait: "1h29m30s" }, { call: "x", remaining: { time: "30m30s" } }]);
+    const slow = policyOf({ name: "slow", per: ["session"], window: "7d", quota: 1, burst: 1 });
+    const error = await failureOf(slow, [
+      { call: "x" },
+      { wait: "1d1h1m1s" },
+      { call: "x", expect: "denied", retryAfter: "1s" },
+    ]);
+    assert.match(error, /expected 1s, got 5d22h58m59s\n/);
+    await passes(slow, [
+      { call: "x" },
+      { wait: "1d1h1m1s" },
+      { call: "x", expect: "denied", retryAfter: "5d22h58m59s" },
+    ]);
+  });
+
+  it("removes a dimension of the test where a step has null", async () => {
+    const policy = policyOf({ name: "pro", per: ["session"], when: { plan: "pro" }, quota: 1 });
+    const shared = { for: { session: "s1", plan: "pro" } };
+    await passes(policy, [{ call: "x" }, { call: { tool: "x", plan: null }, times: 3, exceeded: [] }], shared);
+    const users = policyOf({ name: "users", per: ["user"], onMissing: "skip", quota: 1 });
+    await passes(users, [{ call: "x" }, { call: { tool: "x", user: null }, times: 3 }]);
+    await passes(users, [{ call: "x" }, { bucket: { limit: "users", session: null }, used: 1 }]);
+  });
+
   it("waits for a hundred years at once", async () => {
     const beganMs = performance.now();
     const policy = policyOf({ name: "monthly", per: ["user"], window: "month", quota: 1 });
@@ -366,8 +402,8 @@ describe("a failed test of a policy", () => {
       { wait: "1ms" },
       { call: "x", expect: "denied", by: "minute", retryAfter: "1m" },
     ]);
-    assert.match(error, / retryAfter: expected 1m, got 65998ms \(1 min 6 s\)\n/);
-    assert.match(error, /The call was denied, retryAfter 65998ms \(1 min 6 s\):\n/);
+    assert.match(error, / retryAfter: expected 1m, got 65998ms \(1m6s\)\n/);
+    assert.match(error, /The call was denied, retryAfter 65998ms \(1m6s\):\n/);
     assert.match(error, / tokens +allowed +no price +198_500 of 200k tokens left +never resets\n/);
     assert.match(error, / money +allowed +no price +\$440 of \$440 left\n/);
     assert.match(error, / rate +allowed +cost 1 call +9 of 10 calls left +resets after 999ms\n/);
@@ -381,6 +417,15 @@ describe("a failed test of a policy", () => {
     assert.match(again, / remaining tokens: expected 5, got 200k\n/);
     assert.match(again, / remaining money: expected \$3, got \$440\n/);
     assert.match(again, / remaining time: expected 1h, got 2h\n/);
+  });
+
+  it("says what a streak counts, which no call has a price in", async () => {
+    const policy = policyOf({ name: "row", per: ["session"], algorithm: "streak", of: "results", quota: 2 });
+    const error = await failureOf(policy, [
+      { call: "x", result: null, times: 2 },
+      { call: "y", result: null },
+    ]);
+    assert.match(error, / row +denied +counts results +0 of 2 /);
   });
 
   const notice = policyOf({ name: "per-session", per: ["session"], quota: 2, notice: { at: 0.5 } });
