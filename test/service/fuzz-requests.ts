@@ -63,6 +63,8 @@ const HOSTILE = [
   "1e309",
 ];
 const NAMES = ["s1", "s2", "s3", "s4", "u1", "u2", "acme", "globex", "7", ...HOSTILE];
+/** The limits of fuzz-worker.ts whose buckets are named, and what each is per. */
+const DIMENSION_OF: Readonly<Record<string, string>> = { "per-session": "session", rate: "user", own: "desk" };
 const ODD_METHODS = ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "PROPFIND", "get", "QUERY"];
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -123,7 +125,7 @@ export class Requests {
     );
     const entries = chosen.map(([name, schema]) => {
       if (name === "tool") return [name, this.#one(["search", "book"])];
-      if (name === "limit") return [name, this.#one(["per-session", "rate", "own"])];
+      if (name === "limit") return [name, this.#one(Object.keys(DIMENSION_OF))];
       if (name === "cost") return [name, { calls: this.#below(3), tokens: this.#below(20) }];
       if (name === "leaseMs") return [name, 1 + this.#below(200)];
       if (name === "maxWaitMs") return [name, this.#below(6)];
@@ -131,7 +133,13 @@ export class Requests {
       return [name, this.#valid(schema, at)];
     });
     if (additionalProperties === true && this.#chance() < 0.2) entries.push(["desk", this.#one(NAMES)]);
-    return Object.fromEntries(entries);
+    const made = Object.fromEntries(entries);
+    return "limit" in made && "dimensions" in made && this.#chance() < 0.9 ? this.#named(made) : made;
+  }
+
+  /** A bucket by the one dimension of its limit, and no other: what chooses nothing is refused. */
+  #named(bucket: Record<string, unknown>): object {
+    return { ...bucket, dimensions: { [DIMENSION_OF[String(bucket.limit)] ?? ""]: this.#one(NAMES) } };
   }
 
   #whole({ minimum = -1_000, maximum = 1_000 }: Schema): number {
