@@ -898,7 +898,7 @@ class StoreLimiter implements Limiter {
     if (missing !== undefined) {
       throw missingDimension(limit, missing, `Write ${missing}: "…" beside limit, or bind it with limiter.for.`);
     }
-    checkChosen(limit, whole);
+    checkChosen(limit, whole, this.#bound);
     const grouped = withGroup(policy, whole);
     checkReached(policy, limit, grouped);
     const [found] = await quotas.of([bucketOf(policy, prefix, limit, grouped)], options.quotas);

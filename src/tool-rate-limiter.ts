@@ -137,9 +137,11 @@ export class ToolRateLimiter {
    * One bucket after the other: a call that comes in between may count.
    */
   async reset(): Promise<void> {
-    const limiter = this.#turn;
+    const [turn, session] = [this.#turn, this.#session];
     const tools = [...this.#listed, ...this.#others];
-    await Promise.all(tools.flatMap((tool) => [PER_TURN, PER_SESSION].map((limit) => limiter.reset({ limit, tool }))));
+    await Promise.all(
+      tools.flatMap((tool) => [turn.reset({ limit: PER_TURN, tool }), session.reset({ limit: PER_SESSION, tool })]),
+    );
   }
 
   /** Bounded in number and in length, because models make names up. */

@@ -150,9 +150,14 @@ export function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: B
 /**
  * Refuses a dimension that chooses neither the bucket nor its quota: whoever says it means another bucket.
  *
+ * @param bound the dimensions that `for` has bound
  * @throws MisuseError `invalid-dimension`
  */
-export function checkChosen({ name, per, tools, dimensions }: Limit, said: BucketDimensions): void {
+export function checkChosen(
+  { name, per, tools, dimensions }: Limit,
+  said: BucketDimensions,
+  bound: BucketDimensions = {},
+): void {
   // The tool says its group where that is not named, and which arguments are ignored.
   const isOfGroup = dimensions.has("group") && (valueIn(said, "group") ?? null) === null;
   const isOfTool = tools !== null || dimensions.has("args") || isOfGroup;
@@ -164,7 +169,8 @@ export function checkChosen({ name, per, tools, dimensions }: Limit, said: Bucke
   const expected = `nothing, because the limit ${name} is ${whose}, and ${path} chooses neither the bucket nor the quota`;
   // Arguments may be long, and secret.
   const got = path === "args" ? "arguments" : formatGot(value);
-  throw new MisuseError("invalid-dimension", { path, expected, got, hint: "Leave it out." });
+  const hint = Object.hasOwn(bound, path) ? `Use a limiter that is not bound to a ${path}.` : "Leave it out.";
+  throw new MisuseError("invalid-dimension", { path, expected, got, hint });
 }
 
 function checkUnits({ name, reports }: Limit): void {

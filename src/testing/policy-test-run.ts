@@ -71,6 +71,7 @@ interface Running {
 class CallFailed extends Error {}
 
 class Play {
+  readonly #policy: CompiledPolicy;
   readonly #test: PolicyTest;
   readonly #coverage: Coverage;
   readonly #clock: SteppedClock;
@@ -80,6 +81,7 @@ class Play {
   #results = 0;
 
   constructor(policy: CompiledPolicy, test: PolicyTest, coverage: Coverage) {
+    this.#policy = policy;
     this.#test = test;
     this.#coverage = coverage;
     this.#clock = steppedClock(instantMs(test.at ?? DEFAULT_AT) ?? 0);
@@ -117,7 +119,7 @@ class Play {
     if ("at" in step) return this.#pass((instantMs(step.at) ?? 0) - this.#clock.nowMs());
     if ("end" in step) return this.#end(step.end, step);
     if ("bucket" in step) return compareBucket(step, await this.#usages(step.bucket, step.quotas));
-    const { limit, ...dimensions } = this.#named("grant" in step ? step.grant : step.reset);
+    const { limit, ...dimensions } = this.#bucketOf("grant" in step ? step.grant : step.reset);
     if ("reset" in step) {
       await this.#limiter.reset({ limit, ...dimensions });
       return [];
@@ -219,6 +221,15 @@ class Play {
     const { limit, ...dimensions } = this.#named(bucket);
     const usages = await this.#limiter.usage(dimensions, optionsOf(quotas));
     return usages.filter((usage) => usage.limit === limit);
+  }
+
+  /** A bucket to change: of the dimensions of the test those that its limit looks at. */
+  #bucketOf(bucket: PolicyTestBucketName): PolicyTestBucketName & Dimensions {
+    const limit = this.#policy.limits.find(({ name }) => name === bucket.limit);
+    const named = Object.entries(this.#named(bucket));
+    const isChosen = (word: string) => limit?.dimensions.has(word) || (word === "tool" && limit?.tools !== null);
+    const isMeant = (word: string) => Object.hasOwn(bucket, word) || isChosen(word);
+    return Object.fromEntries(named.filter(([word]) => isMeant(word))) as PolicyTestBucketName & Dimensions;
   }
 
   #named(bucket: PolicyTestBucketName): PolicyTestBucketName & Dimensions {

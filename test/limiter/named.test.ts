@@ -107,6 +107,19 @@ for (const [where, limiter] of Object.entries(limiters)) {
 }
 
 describe("a dimension that chooses the quota, the calls or the group", () => {
+  it("is refused with the advice to use another limiter where it was bound and chooses nothing", async () => {
+    const policy: PolicyInput = {
+      version: 1,
+      limits: [
+        { name: "calls", per: ["session"], quota: 5 },
+        { name: "all", per: ["user"], quota: 9 },
+      ],
+    };
+    const limiter = createLimiter({ policy, store: memoryStore() }).for({ user: "u1", session: "s1" });
+    await assert.rejects(limiter.reset({ limit: "calls" }), /got "u1"\. Use a limiter that is not bound to a user\.$/);
+    await limiter.close();
+  });
+
   it("is taken beside those of per", async () => {
     const policy: PolicyInput = {
       version: 1,
