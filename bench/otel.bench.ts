@@ -1,4 +1,4 @@
-// What OpenTelemetry adds to a decision in memory: nothing set up, spans that nobody keeps, and the SDK's metrics. Rounds
+// What OpenTelemetry adds to a decision in memory: nothing set up, spans that are not exported, and the SDK's metrics. Rounds
 // take turns; the median of each is printed. It is processor time, which other processes of the machine disturb little.
 
 import { metrics, ProxyTracerProvider } from "@opentelemetry/api";

@@ -108,7 +108,7 @@ export interface RemoteLimiter<P extends Policy = Policy, Bound extends string =
 export function createRemoteLimiter<const Source extends Policy | WrittenPolicy = Policy>(
   options: ClientOptions<Source & Checked<Source>>,
 ): RemoteLimiter<PolicyFor<Source>> {
-  // What the compiler knows of the policy is checked here at run time, for everybody.
+  // What the compiler knows of the policy is checked here at run time, for every caller.
   const plain = options as unknown as ClientOptions;
   const { apiKey, deadlineMs = 1_000, idempotency = "auto", failover, telemetry } = plain;
   const url = checkOptions(plain);

@@ -95,7 +95,7 @@ export const EVENTS = {
     log: { level: "warn", message: "a hold could not be settled" },
   },
   "hold.unknown": {
-    when: "A call was settled whose hold is not known: another call's, one that ended over ten minutes ago, or of a bucket that was reset; its usage was booked all the same",
+    when: "A call was settled whose hold is not known: another call's, one that ended over ten minutes ago, or of a bucket that was reset; its usage was booked anyway",
     advice:
       "settle once, in time, and with the tool and the dimensions of the call; look for a caller that makes up ids",
     fields: {

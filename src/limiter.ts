@@ -412,7 +412,7 @@ export interface Limiter<P extends Policy = Policy, Bound extends string = never
 export function createLimiter<const Source extends Policy | WrittenPolicy>(
   options: LimiterOptions<Source, Source & Checked<Source>>,
 ): Limiter<PolicyFor<Source>> {
-  // What the compiler knows of the policy is checked here at run time, for everybody.
+  // What the compiler knows of the policy is checked here at run time, for every caller.
   const plain = options as unknown as LimiterOptions;
   checkOptions(plain);
   const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, telemetry } = plain;

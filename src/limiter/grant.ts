@@ -148,7 +148,7 @@ export function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: B
 }
 
 /**
- * Refuses a dimension that chooses neither the bucket nor its quota: whoever says it means another bucket.
+ * Refuses a dimension that chooses neither the bucket nor its quota: it is a sign that another bucket is meant.
  *
  * @param bound the dimensions that `for` has bound
  * @throws MisuseError `invalid-dimension`

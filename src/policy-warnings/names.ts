@@ -74,7 +74,7 @@ const WELL_KNOWN = new Set(
   ),
 );
 
-/** Whether a name is one that everybody uses: it is right where another one is nearly the same. */
+/** Whether a name is well known: it is right where another one is nearly the same. */
 export function isWellKnown(name: string): boolean {
   return WELL_KNOWN.has(name) || BUILT_IN.includes(name) || isPlanWord(name);
 }

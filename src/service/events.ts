@@ -1,4 +1,4 @@
-// What happens, as server-sent events: decisions, changes of buckets, and what befalls the store and the policy. Each
+// What happens, as server-sent events: decisions, changes of buckets, and events of the store and the policy. Each
 // listener has a bounded buffer; one that does not keep up is dropped. Arguments, labels and keys of calls are never told.
 
 import { spread } from "../clock.ts";

@@ -78,7 +78,7 @@ async function act(desk: Desk, route: Route, request: Request): Promise<Response
   return new Response(JSON.stringify(answered), { status: 200, headers: { ...fixed, ...named } });
 }
 
-/** Who asks, if he may. That somebody may not administer is logged. */
+/** The caller, if it may ask. A caller that may not administer is logged. */
 function callerFor({ keys, refusals }: Desk, { path, scope }: Route, authorization: string | null): Caller {
   if (scope === null) return OPEN_ASKING;
   try {

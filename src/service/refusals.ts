@@ -1,5 +1,5 @@
-// Requests of administrators that were refused before they said what they want, in the log. Whoever has no key can make any
-// number of them: they are counted, and one line in ten seconds says how many.
+// Requests of administrators that were refused before they said what they want, in the log. A caller without a key can
+// make any number of them: they are counted, and one line in ten seconds says how many.
 
 import type { Scope } from "./keys.ts";
 import type { Log } from "./log.ts";
@@ -12,7 +12,7 @@ const INTERVAL_MS = 10_000;
 export interface Refusal {
   readonly path: string;
   readonly code: ProblemCode;
-  /** Of a key that is known and lacks the scope; `null` where nobody knows who asked. */
+  /** Of a key that is known and lacks the scope; `null` where the caller is not known. */
   readonly keyId: string | null;
 }
 

@@ -124,7 +124,7 @@ const listeners = (told: unknown[]) => ({
   onDecision: (decision: unknown, call: Call) => told.push({ decision, call }),
   onEvent: (event: LimiterEvent) => {
     if (!("holdId" in event)) return told.push(event);
-    // That is for whoever has the store: there the service emits it.
+    // The service emits it, because it has the store.
     if (event.type === "hold.unknown") return;
     const { holdId: _, ...rest } = event;
     if (!("error" in rest)) return told.push(rest);

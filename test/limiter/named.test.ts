@@ -1,4 +1,4 @@
-// What somebody who writes a bucket's, a limit's or an option's name in the wrong way is told, in process and over HTTP.
+// Wrong names of buckets, limits and options: their errors, in process and over HTTP.
 
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";

@@ -63,7 +63,7 @@ describe("asTenant", () => {
     assert.equal((await post("/v1/reset", tenant, root)).json.before.used, 1);
   });
 
-  it("gives nobody what his key does not", async () => {
+  it("gives no caller what its key does not", async () => {
     const { ask, post } = await served({ policy, keys });
     const named = { limit, dimensions: { session: "s1" } };
     const other = await post("/v1/reset", { ...named, asTenant: "globex" }, { key: texts.acme });

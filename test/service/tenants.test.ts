@@ -232,7 +232,7 @@ describe("tenants", () => {
     assert.equal(settled.json.status, "settled");
   });
 
-  it("are charged for buckets of everybody, and neither see nor change them, and the audit log says so", async () => {
+  it("are charged for shared buckets, and neither see nor change them, and the audit log says so", async () => {
     const acts: Act[] = [];
     const { ask, post } = await served({ policy: shared, keys, audit: (act) => acts.push(act) });
     const key = keyOf("acme");

@@ -206,7 +206,7 @@ describe("the conventions of docs/conventions.md", async () => {
     }
   });
 
-  it("9. what a policy or a request says and nobody knows is refused", () => {
+  it("9. unknown keys of a policy or a request are refused", () => {
     const limit = { name: "calls", per: ["session"], quota: 1 };
     for (const unknown of [
       { version: 1, limits: [limit], later: 1 },
