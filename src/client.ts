@@ -2,19 +2,18 @@
 // there for Node, Workers and whatever else runs servers.
 
 import { Away } from "./client/away.ts";
+import { asFirst, decideAway, type Held, type Made, undoing } from "./client/decide.ts";
 import {
-  type About,
-  asFirst,
-  decideAway,
-  type Held,
-  type HeldAnswer,
-  type Made,
+  type Claims,
+  type EndableHold,
   type Named,
-  undoing,
-} from "./client/decide.ts";
-import { type Claims, type EndableHold, type OutcomeWords, OwnHold, reportOf, serviceHold } from "./client/holds.ts";
+  type OutcomeWords,
+  OwnHold,
+  reportOf,
+  serviceHold,
+} from "./client/holds.ts";
 import { type ClientOptions, checkOptions } from "./client/options.ts";
-import { type Replies, replyTo } from "./client/replies.ts";
+import { type About, type HeldAnswer, type Replies, replyTo } from "./client/replies.ts";
 import { askInTime, askOr, type ClientShared, checkOpen } from "./client/shared.ts";
 import { type Item, MAX_BYTES, textOf, Wire } from "./client/wire.ts";
 import { monotonicClock } from "./clock.ts";
@@ -22,11 +21,15 @@ import { isWithinBounds, resultDigest } from "./kernel/args.ts";
 import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDimensions } from "./kernel/call.ts";
 import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
-import { type CompiledPolicy, compiledPolicy, type Policy } from "./kernel/policy.ts";
+import type { CompiledPolicy } from "./kernel/limit.ts";
+import { compiledPolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
 import type { BucketFor, DimensionsFor, LimitOf, OnlyDimensions, OwnOf, PolicyFor, Said } from "./kernel/typed.ts";
 import type { Checked, WrittenPolicy } from "./kernel/typed-keys.ts";
+import type { Begun, RunOptions } from "./limiter/begun.ts";
+import { type CallOptions, checkCallOptions, type QuotaOptions } from "./limiter/call-options.ts";
 import { type CloseOptions, closeOnce } from "./limiter/close.ts";
+import { limiterClosed } from "./limiter/closed.ts";
 import {
   type ChangeOptions,
   checkChangeOptions,
@@ -37,19 +40,13 @@ import {
   type Revoked,
 } from "./limiter/grant.ts";
 import { checkReserveOptions, type Hold, type ReserveOptions } from "./limiter/hold.ts";
+import { tell } from "./limiter/listener.ts";
 import { measured } from "./limiter/measured.ts";
 import { checkBucket } from "./limiter/named.ts";
 import { newHoldId } from "./limiter/parts.ts";
 import type { Outcome } from "./limiter/report.ts";
-import { type Begun, checkRunOptions, type Ran, type RunFunction, type RunOptions, runBegun } from "./limiter/run.ts";
-import {
-  type CallOptions,
-  checkCallOptions,
-  limiterClosed,
-  tell,
-  tellEvent,
-  type QuotaOptions,
-} from "./limiter/shared.ts";
+import { checkRunOptions, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
+import { tellEvent } from "./limiter/shared.ts";
 import { decisionListener, eventListener, tellPolicy } from "./limiter/telemetry.ts";
 import { checkWaitOptions, type WaitOptions } from "./limiter/wait.ts";
 import { beginCall, type Limiter, type LimiterEvent, type Reserved } from "./limiter.ts";

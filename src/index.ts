@@ -2,22 +2,23 @@
 
 export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kernel/call.ts";
 export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict } from "./kernel/decision.ts";
-export { type Fault, LimitExceededError, type MisuseCode, MisuseError } from "./kernel/errors.ts";
+export { LimitExceededError } from "./kernel/decision.ts";
+export { type Fault, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy.ts";
 export type {
+  BudgetLimitInput,
   ConcurrencyLimitInput,
   DurationInput,
   ElapsedLimitInput,
   FixedWindowLimitInput,
-  TokenBucketLimitInput,
   HoldInput,
   LimitInput,
   OverrideInput,
   PolicyInput,
   QuotaInput,
-  BudgetLimitInput,
   SlidingWindowLimitInput,
   StreakLimitInput,
+  TokenBucketLimitInput,
   ToolInput,
 } from "./kernel/policy-input.ts";
 export type { CallFor } from "./kernel/typed.ts";
@@ -41,11 +42,11 @@ export {
   type QuotaResolver,
   type Ran,
   type Reserved,
+  type ReserveOptions,
   type Reset,
   type Revoked,
   type RunContext,
   type RunFunction,
-  type ReserveOptions,
   type RunOptions,
   type Settlement,
   type Telemetry,

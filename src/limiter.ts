@@ -2,6 +2,7 @@
 // It knows no concrete store.
 
 import { monotonicClock, systemClock } from "./clock.ts";
+import { bucketUsageOf, decisionOf, emptyUsageOf } from "./kernel/answer.ts";
 import {
   type BucketDimensions,
   type Call,
@@ -21,24 +22,18 @@ import {
   stepOf,
   withGroup,
 } from "./kernel/charge.ts";
-import { type ClaimedQuotas, checkClaims } from "./kernel/claims.ts";
-import type { StepEvent, StoreRequest } from "./kernel/decide.ts";
-import {
-  type Allowed,
-  type BucketUsage,
-  bucketUsageOf,
-  type Decision,
-  type Denied,
-  decisionOf,
-  emptyUsageOf,
-} from "./kernel/decision.ts";
+import { checkClaims } from "./kernel/claims.ts";
+import type { Allowed, BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
-import { allotmentsOf, type CompiledPolicy, compiledPolicy, type Limit, type Policy } from "./kernel/policy.ts";
+import type { CompiledPolicy, Limit } from "./kernel/limit.ts";
+import { allotmentsOf, compiledPolicy, type Policy } from "./kernel/policy.ts";
 import type { PolicyInput } from "./kernel/policy-input.ts";
+import type { StepEvent, StoreRequest } from "./kernel/request.ts";
 import type {
   BucketFor,
   CallFor,
   ClaimedOf,
+  ClaimedQuotas,
   ClaimsBy,
   DimensionsFor,
   LimitOf,
@@ -56,14 +51,17 @@ import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/lease.ts";
+import type { Begun, RunOptions } from "./limiter/begun.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
+import { type CallOptions, checkCallOptions, type QuotaOptions } from "./limiter/call-options.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./limiter/close.ts";
 import { type Asked, askedFor, lastingRequest, tellDecision } from "./limiter/decide-call.ts";
+import type { LimiterEvent } from "./limiter/events.ts";
 import {
   type ChangeOptions,
   checkChangeOptions,
-  checkGrant,
   checkChosen,
+  checkGrant,
   checkGrantable,
   checkGranted,
   checkGrantId,
@@ -91,27 +89,9 @@ import { checkBucket, limitNamed } from "./limiter/named.ts";
 import { changedBy, holdNameOf, isPerArgs, isRestarted, newHoldId, partsOfHold } from "./limiter/parts.ts";
 import { checkResolver, type QuotaResolver, Quotas } from "./limiter/quotas.ts";
 import { type Outcome, reportFor, reportOutcome } from "./limiter/report.ts";
-import {
-  type Begun,
-  begunHere,
-  checkRunOptions,
-  type Ran,
-  type RunFunction,
-  type RunOptions,
-  runBegun,
-} from "./limiter/run.ts";
+import { begunHere, checkRunOptions, type Ran, type RunFunction, runBegun } from "./limiter/run.ts";
 import { watchSetup } from "./limiter/setup.ts";
-import type { LimiterEvent } from "./limiter/events.ts";
-import {
-  askAll,
-  type CallOptions,
-  checkCallOptions,
-  checkedReply,
-  checkOpen,
-  type QuotaOptions,
-  type Shared,
-  tellEvent,
-} from "./limiter/shared.ts";
+import { askAll, checkedReply, checkOpen, type Shared, tellEvent } from "./limiter/shared.ts";
 import { SlotRows } from "./limiter/slots.ts";
 import { checkTelemetry, decisionListener, eventListener, type Telemetry, tellPolicy } from "./limiter/telemetry.ts";
 import { UsageSum } from "./limiter/usage.ts";
@@ -125,17 +105,17 @@ import {
 import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
+export type { Begun, RunOptions } from "./limiter/begun.ts";
+export type { CallOptions, QuotaOptions } from "./limiter/call-options.ts";
 export type { CloseOptions } from "./limiter/close.ts";
+export type { HoldLimit, LimiterEvent } from "./limiter/events.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
 export type { Hold, HoldOptions, Reserved, ReserveOptions, Settlement } from "./limiter/hold.ts";
-export type { HoldLimit } from "./limiter/keep-alive.ts";
 export { isRunHold } from "./limiter/parts.ts";
 export type { QuotaEvent, QuotaQuestion, QuotaResolver } from "./limiter/quotas.ts";
 export type { Outcome } from "./limiter/report.ts";
-export type { AddUsage, AddUsageOptions, Begun, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
+export type { AddUsage, AddUsageOptions, Ran, RunContext, RunFunction } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
-export type { LimiterEvent } from "./limiter/events.ts";
-export type { CallOptions, QuotaOptions } from "./limiter/shared.ts";
 export {
   checkTelemetry,
   type Operation,

@@ -2,7 +2,8 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { type Fault, formatGot, MisuseError } from "./kernel/errors.ts";
-import { type CompiledPolicy, type Policy, readPolicy } from "./kernel/policy.ts";
+import type { CompiledPolicy } from "./kernel/limit.ts";
+import { type Policy, readPolicy } from "./kernel/policy.ts";
 import { type Named, oneSpelling } from "./policy-warnings/warning.ts";
 import { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
 import { MAX_FAULTS, MAX_TEXT, readYaml, type YamlText } from "./yaml-text.ts";

@@ -1,10 +1,11 @@
 // A batch inside a transaction: for stores that read states, let the kernel decide, and write what changed.
 
-import { decide, keysOf, type Step, type StoreReply, type StoreRequest } from "./kernel/decide.ts";
-import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, type Receipt, receiptsKey } from "./kernel/receipts.ts";
-import type { StoredState } from "./kernel/stored.ts";
+import { decide, keysOf } from "./kernel/decide.ts";
+import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "./kernel/receipts.ts";
+import type { Step, StoreReply, StoreRequest } from "./kernel/request.ts";
+import type { Receipt, StoredState } from "./kernel/state.ts";
 import { validTime } from "./store-check.ts";
-import { StoreError, tooManyHolds, TermsError } from "./store-error.ts";
+import { StoreError, TermsError, tooManyHolds } from "./store-error.ts";
 import type { Terms } from "./store-terms.ts";
 
 /** What a key holds: `undefined` nothing, `null` a text that no version writes. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { StepReply } from "./kernel/decide.ts";
+import type { StepReply } from "./kernel/request.ts";
 import { validReply } from "./store-check.ts";
 import { StoreError } from "./store-error.ts";
 

@@ -1,16 +1,11 @@
 // What enters the kernel and what comes back from a store is checked here: a time, a count or a state that is no whole
 // number is a StoreError, never a decision. Every comparison with NaN is false, so that a limit would let all calls pass.
 
-import {
-  decide as decideChecked,
-  type GrantReply,
-  type Outcome,
-  type StepReply,
-  type StoreReply,
-  type StoreRequest,
-} from "./kernel/decide.ts";
+import { decide as decideChecked } from "./kernel/decide.ts";
 import { formatGot } from "./kernel/errors.ts";
-import { decodeState as decodeText, type StoredState } from "./kernel/stored.ts";
+import type { GrantReply, StepReply, StoreReply, StoreRequest } from "./kernel/request.ts";
+import type { Outcome, StoredState } from "./kernel/state.ts";
+import { decodeState as decodeText } from "./kernel/stored.ts";
 import { StoreError } from "./store-error.ts";
 import type { Beat } from "./store-terms.ts";
 

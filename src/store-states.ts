@@ -3,9 +3,9 @@
 
 import type { CounterState } from "./kernel/algorithms/counter.ts";
 import type { TokenBucketState } from "./kernel/algorithms/token-bucket.ts";
-import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import { isSettledKey } from "./kernel/key.ts";
-import type { StoredState } from "./kernel/stored.ts";
+import type { StoreReply, StoreRequest } from "./kernel/request.ts";
+import type { StoredState } from "./kernel/state.ts";
 
 type States = readonly (StoredState | undefined)[];
 

@@ -1,7 +1,7 @@
 // What a store promises to senders that may lose its answers: on what terms it books, and how it knows who shares it. Only
 // stores with `beat` keep them.
 
-import type { MarkState } from "./kernel/receipts.ts";
+import type { MarkState } from "./kernel/state.ts";
 
 /** On what terms a batch may be booked: for senders that cannot know what became of it. */
 export interface Terms {

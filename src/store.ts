@@ -10,25 +10,18 @@
 // from `tollgate/testing` shows whether it does.
 
 import type { Clock } from "./clock.ts";
-import type { StoreReply, StoreRequest } from "./kernel/decide.ts";
 import type { Policy } from "./kernel/policy.ts";
+import type { StoreReply, StoreRequest } from "./kernel/request.ts";
 import type { StoreError } from "./store-error.ts";
 import type { Beat, Member, Terms } from "./store-terms.ts";
 
 export type { LimitSpec } from "./kernel/algorithms/registry.ts";
-export type {
-  Degraded,
-  GrantReply,
-  Outcome,
-  Step,
-  StepEvent,
-  StepReply,
-  StoreReply,
-  StoreRequest,
-} from "./kernel/decide.ts";
 export { keysOf } from "./kernel/decide.ts";
 export { MARK_KEY, receiptsKey } from "./kernel/receipts.ts";
-export { encodeState, type StoredState } from "./kernel/stored.ts";
+export type { Degraded, GrantReply, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./kernel/request.ts";
+export type { Outcome } from "./kernel/state.ts";
+export type { StoredState } from "./kernel/state.ts";
+export { encodeState } from "./kernel/stored.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./store-batch.ts";
 export { decide, decodeState } from "./store-check.ts";
 export {

@@ -3,7 +3,8 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Denied } from "../kernel/decision.ts";
-import { checkOptionKeys, invalidOption, LimitExceededError, MisuseError } from "../kernel/errors.ts";
+import { LimitExceededError } from "../kernel/decision.ts";
+import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { type AddUsage, checkMaxWait, type Limiter, type Ran, type RunContext } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 

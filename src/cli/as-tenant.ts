@@ -3,7 +3,7 @@
 import type { BucketDimensions } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Limiter } from "../limiter.ts";
 import { isOwned, prefixOf, scopedBucket, scopedBucketOf, shownUsages, tenancyAs } from "../service/tenants.ts";
 

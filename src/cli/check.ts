@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings.ts";
 import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";

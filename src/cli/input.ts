@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";

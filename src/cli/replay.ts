@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { resolveCharges } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { createLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { memoryStore } from "../stores/memory.ts";

@@ -3,7 +3,8 @@
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
-import { type CompiledPolicy, type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import { type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
 import { isObject } from "../kernel/policy-place.ts";
 import { readPolicyText } from "../policy-file.ts";
 import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";

@@ -2,13 +2,14 @@
 // that was last seen. What it admits is told to the service when that is back.
 
 import { isWithin } from "../clock.ts";
-import type { BucketDimensions, Call } from "../kernel/call.ts";
+import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
-import type { StepEvent } from "../kernel/decide.ts";
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import { type CompiledPolicy, compiledPolicy, type Limit, type Policy } from "../kernel/policy.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
+import type { StepEvent } from "../kernel/request.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { probeAfterMs } from "../layers/failover/pace.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
@@ -19,7 +20,6 @@ import { changedBy, onErrorOf } from "../limiter/parts.ts";
 import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
 import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store.ts";
 import { type Booking, Bookings } from "./bookings.ts";
-import type { Prices } from "./holds.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 
 /** What a client does while the service is away. */
@@ -309,4 +309,10 @@ function replyOf({ allotment: { capacity } }: Match, verdict: Verdict): StepRepl
     retryAfterMs,
     ...(granted === 0 ? {} : { granted }),
   };
+}
+
+/** What a call was priced at, and what it costs when it fails. */
+export interface Prices {
+  readonly whole: Cost;
+  readonly ofFailed: Cost;
 }

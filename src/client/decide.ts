@@ -4,33 +4,9 @@ import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
-import { type Claims, type EndableHold, recordOf } from "./holds.ts";
+import { type Claims, type EndableHold, type Named, recordOf } from "./holds.ts";
+import type { HeldAnswer } from "./replies.ts";
 import type { Item } from "./wire.ts";
-
-/** A call as it was made, and as it is sent: under a key. */
-export interface Named {
-  readonly call: Call;
-  readonly sent: Call;
-  readonly isRepeatable: boolean;
-  readonly claims: Claims;
-}
-
-/** What a call that has begun is run by. */
-export interface About {
-  /** Units of which some are held. */
-  readonly heldUnits: readonly string[];
-  /** Units that some limit of the policy counts. */
-  readonly units: Iterable<string>;
-  readonly leaseMs: number | null;
-  readonly maxHoldMs: number;
-  /** Whether some limit counts outcomes. */
-  readonly wantsOutcome: boolean;
-}
-
-/** What the service answers beside a decision. */
-export interface HeldAnswer extends About {
-  readonly holdId: string | null;
-}
 
 /** What came of asking for a hold, and what the service answered; `null` where this process did. */
 export type Held =

@@ -3,12 +3,12 @@
 
 import type { Call, Cost } from "../kernel/call.ts";
 import { invalidOption } from "../kernel/errors.ts";
+import { type CallOptions, checkCallOptions, type QuotaOptions } from "../limiter/call-options.ts";
 import { checkHoldOptions, type Hold, type HoldOptions, type Settlement } from "../limiter/hold.ts";
 import type { Outcome } from "../limiter/report.ts";
-import { type CallOptions, checkCallOptions, type QuotaOptions } from "../limiter/shared.ts";
 import { endCall, type Limiter } from "../limiter.ts";
+import type { Prices } from "./away.ts";
 import type { Booking } from "./bookings.ts";
-import type { Named } from "./decide.ts";
 import { askOr, type ClientShared, checkOpen } from "./shared.ts";
 import type { Item } from "./wire.ts";
 
@@ -79,12 +79,6 @@ export function serviceHold(shared: ClientShared, id: string, call: Call, claims
       return extended;
     },
   };
-}
-
-/** What a call was priced at, and what it costs when it fails. */
-export interface Prices {
-  readonly whole: Cost;
-  readonly ofFailed: Cost;
 }
 
 /** A hold that this process made. */
@@ -236,4 +230,12 @@ function check(shared: ClientShared, options: CallOptions = {}): void {
   checkCallOptions(options);
   options.signal?.throwIfAborted();
   checkOpen(shared);
+}
+
+/** A call as it was made, and as it is sent: under a key. */
+export interface Named {
+  readonly call: Call;
+  readonly sent: Call;
+  readonly isRepeatable: boolean;
+  readonly claims: Claims;
 }

@@ -7,7 +7,6 @@ import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
 import type { Reset, Revoked } from "../limiter/grant.ts";
 import type { Settlement } from "../limiter/hold.ts";
 import { isCount, isTime } from "../store-check.ts";
-import type { About, HeldAnswer } from "./decide.ts";
 import { invalidReply } from "./problems.ts";
 
 /** Says what is wrong with a value, or `null`. */
@@ -219,4 +218,21 @@ export function itemsIn(body: unknown, count: number): readonly ItemReply[] {
   const { length } = items as readonly unknown[];
   if (length !== count) throw invalidReply(`${length} items of a batch of ${count}`);
   return items as readonly ItemReply[];
+}
+
+/** What a call that has begun is run by. */
+export interface About {
+  /** Units of which some are held. */
+  readonly heldUnits: readonly string[];
+  /** Units that some limit of the policy counts. */
+  readonly units: Iterable<string>;
+  readonly leaseMs: number | null;
+  readonly maxHoldMs: number;
+  /** Whether some limit counts outcomes. */
+  readonly wantsOutcome: boolean;
+}
+
+/** What the service answers beside a decision. */
+export interface HeldAnswer extends About {
+  readonly holdId: string | null;
 }

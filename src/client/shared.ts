@@ -1,6 +1,6 @@
 // What a client and those bound from it share.
 
-import { limiterClosed } from "../limiter/shared.ts";
+import { limiterClosed } from "../limiter/closed.ts";
 import type { DecisionListener } from "../limiter/telemetry.ts";
 import type { LimiterEvent, TelemetryHooks, WaitOptions } from "../limiter.ts";
 import type { Away } from "./away.ts";

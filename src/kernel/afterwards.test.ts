@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type StepEvent, type StoreRequest } from "./decide.ts";
-import type { StoredState } from "./stored.ts";
+import { decide } from "./decide.ts";
+import type { StepEvent, StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
 
 const NOW_MS = 1_000_000;
 const WINDOW_MS = 1_000;

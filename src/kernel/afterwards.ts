@@ -1,27 +1,12 @@
 // What is booked afterwards: units that were admitted while the store was away, units that nobody was given after all, and
 // use that the store has lost. Each belongs into the window of its own instant, and is nothing once that is over.
 
-import { lowered, returnable } from "./algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { hasLeft, withoutUnits } from "./algorithms/sliding-window.ts";
-import { type Contents, charged, type Hold, holdIn, liveAt, roomIn, usedIn, withHold } from "./holds.ts";
-
-/** Use of a bucket as somebody saw it before the store lost it. */
-export interface Raise {
-  /** The incarnation in which it is given back: 1 to 64 letters, digits, `_` or `-`. The highest view of one counts. */
-  readonly id: string;
-  /** Units that were used, 0 to 2^53 - 1. */
-  readonly units: number;
-  /** An instant (epoch ms) at which a booking of them would have ended as they do. */
-  readonly atMs: number;
-  /** How long the view is remembered, so that another one is compared with it. */
-  readonly keptMs: number;
-  /**
-   * Whether the store had lost this bucket for sure, so that what it holds was spent since, or may have kept some of it: then
-   * what it holds when its first view is given back counts as kept.
-   */
-  readonly lost: "all" | "some";
-}
+import { lowered, returnable } from "./algorithms/token-bucket.ts";
+import { type Contents, charged, holdIn, liveAt, roomIn, usedIn, withHold } from "./holds.ts";
+import type { Raise } from "./request.ts";
+import type { Hold } from "./state.ts";
 
 /** What is in the bucket after units were spent that were admitted at an earlier instant. */
 export function chargedAfterwards(

@@ -1,7 +1,6 @@
 // A call: one wish of an agent to use a tool, and the dimensions that say whose wish it is.
 
 import { formatGot, MisuseError } from "./errors.ts";
-import type { PartitionKey } from "./key.ts";
 import { closest } from "./spelling.ts";
 
 /** The dimensions that everybody has. */
@@ -162,3 +161,9 @@ export function dimensionsOf(call: Call): PartitionKey {
     .map(([dimension, value]) => [dimension, dimensionValue(dimension, value)] as const)
     .sort(([one], [other]) => (one < other ? -1 : 1));
 }
+
+/**
+ * Whose bucket it is: for each dimension of the limit's `per`, in that order, the value; `null` in the bucket that calls
+ * without the dimension share.
+ */
+export type PartitionKey = readonly (readonly [dimension: Dimension, value: string | null])[];

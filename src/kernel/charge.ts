@@ -10,11 +10,12 @@ import {
   DERIVED_DIMENSIONS,
   type Dimension,
   dimensionValue,
+  type PartitionKey,
 } from "./call.ts";
-import type { Step, StepEvent } from "./decide.ts";
 import { type Fault, formatGot, MisuseError } from "./errors.ts";
-import { bucketKey, digest, keyPart, MAX_PART_BYTES, type PartitionKey } from "./key.ts";
-import type { Allotment, Limit, CompiledPolicy, Tool } from "./policy.ts";
+import { bucketKey, digest, keyPart, MAX_PART_BYTES } from "./key.ts";
+import type { Allotment, CompiledPolicy, Limit, Tool } from "./limit.ts";
+import type { Step, StepEvent } from "./request.ts";
 
 const NONE: ReadonlySet<string> = new Set();
 const UNKNOWN_TOOL: Partial<Tool> = {};

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { checkClaims, claimFault, claimsUpTo, takesClaims } from "./claims.ts";
 import { MisuseError } from "./errors.ts";
-import { compiledPolicy, type CompiledPolicy } from "./policy.ts";
+import type { CompiledPolicy } from "./limit.ts";
+import { compiledPolicy } from "./policy.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

@@ -2,20 +2,9 @@
 // which limits take one, and how high it may be.
 
 import { type Fault, formatGot, invalidOption, MisuseError } from "./errors.ts";
-import type { Allotment, CompiledPolicy, Limit } from "./policy.ts";
+import type { Allotment, Claims, CompiledPolicy, Limit } from "./limit.ts";
 import { typoHint } from "./spelling.ts";
-
-/** A quota as a caller claims it: a whole number from 0 to 2^53 - 1, or `unlimited`. */
-export type ClaimedQuota = number | "unlimited";
-
-/** Quotas by the name of a limit. */
-export type ClaimedQuotas = Readonly<Record<string, ClaimedQuota>>;
-
-/** How a limit takes quotas that callers claim. */
-export interface Claims {
-  /** What a bucket is allotted for a claim: the claim itself, at most the `max` that the policy says. */
-  allotmentFor(claim: ClaimedQuota): Allotment;
-}
+import type { ClaimedQuota, ClaimedQuotas } from "./typed.ts";
 
 /** Most allotments that one limit keeps. One more, and all are forgotten. */
 const MAX_ALLOTMENTS = 10_000;

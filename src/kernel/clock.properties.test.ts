@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
-import { decide, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import { decide } from "./decide.ts";
+import type { StepEvent, StepReply, StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const SEED = 20_261_128;
 const START_MS = 1_000_000_000;

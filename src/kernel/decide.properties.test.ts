@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Outcome, type StoreRequest } from "./decide.ts";
+import { decide } from "./decide.ts";
 import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
-import type { StoredState } from "./stored.ts";
+import type { StoreRequest } from "./request.ts";
+import type { Outcome, StoredState } from "./state.ts";
 
 const SEED = 20_251_121;
 

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./algorithms/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Step, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
-import type { StoredState } from "./stored.ts";
+import { decide } from "./decide.ts";
+import type { Step, StepEvent, StepReply, StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const SLIDING: LimitSpec = { algorithm: "sliding-window", quota: 5, windowMs: 100 };

@@ -1,7 +1,7 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { chargedAfterwards, type Raise, raised, unspent } from "./afterwards.ts";
+import { chargedAfterwards, raised, unspent } from "./afterwards.ts";
 import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import {
@@ -16,16 +16,13 @@ import {
   grantedIn,
   grantIn,
   grantsIn,
-  isSameGrant,
-  type HeldState,
-  type Hold,
   held,
   heldFrom,
   holdIn,
+  isSameGrant,
   isSeen,
   MAX_HOLDS,
   marked,
-  type NewHold,
   notAhead,
   type Place,
   placed,
@@ -34,162 +31,10 @@ import {
   turnAfterMs,
   usedIn,
 } from "./holds.ts";
-import { type Once, onceNotAhead, onceOf, type Replay, replayOf } from "./once.ts";
+import { onceNotAhead, onceOf, replayOf } from "./once.ts";
 import { decidePlain } from "./plain.ts";
-import type { OnStoreError } from "./policy-input.ts";
-import type { StoredState } from "./stored.ts";
-
-/** What one step asks of one bucket. */
-export type StepEvent =
-  /**
-   * Spend `cost` units (0 to 2^53 - 1). A cost of 0 takes nothing, and is denied when nothing is left. With `seen`, the
-   * mark of a value (16 hexadecimal digits), only when this bucket has not seen it: else nothing is spent or denied.
-   */
-  | { readonly type: "charge"; readonly cost: number; readonly seen?: string }
-  /**
-   * Hold units (0 to 2^53 - 1) for `leaseMs`; denied as a charge of them would be. The id is the caller's: 1 to 64
-   * letters, digits, `_` or `-`, and no other hold's of this bucket.
-   */
-  | ({ readonly type: "hold" } & NewHold)
-  /**
-   * End a hold and spend the actual units, also past the capacity. One that expired and was charged is made good up to
-   * them. They are spent also where there is no such hold. Never denied.
-   */
-  | { readonly type: "settle"; readonly id: string; readonly units: number }
-  /** Let a hold live for `leaseMs` from now. Denied when it does not live. */
-  | { readonly type: "extend"; readonly id: string; readonly leaseMs: number }
-  /** Say what came of a call, for limits of streaks; `null` ends the row. Never denied. */
-  | { readonly type: "report"; readonly outcome: string | null }
-  /** Add units (0 to 2^53 - 1) to the capacity for `leaseMs`, once for an id: nothing is added where the id is taken. Never denied. */
-  | { readonly type: "grant"; readonly id: string; readonly units: number; readonly leaseMs: number }
-  /** End a grant now. Its id stays taken for ten minutes, so that a grant that is sent again does not come back. Never denied. */
-  | { readonly type: "revoke"; readonly id: string }
-  /** Give back use that the store has lost. Never denied. */
-  | ({ readonly type: "raise" } & Raise)
-  /** Say how the bucket stands. Never denied. */
-  | { readonly type: "read" }
-  /** Say how the bucket stands, then empty it. Never denied. */
-  | { readonly type: "reset" };
-
-/** One event on one bucket under one limit. */
-export interface Step {
-  /** The bucket's key. A request names a bucket at most once. */
-  readonly bucket: string;
-  readonly limit: LimitSpec;
-  readonly event: StepEvent;
-  /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
-  readonly shadow?: boolean;
-  /** Whether units may be borrowed ahead; a store knows nothing of it. */
-  readonly borrow?: true;
-  /** What holds while the store is away; a store knows nothing of it. Absent: an instance's share of what was left. */
-  readonly onStoreError?: Exclude<OnStoreError, "share">;
-}
-
-/** Steps that are judged together and booked all or none. */
-export interface StoreRequest {
-  /**
-   * `judge` books when every step is allowed; `peek` answers the same and books nothing; `force` books in any case, also
-   * past the capacity, and says what would have been allowed; `undo` takes back what was booked at `atMs`, as far as that
-   * is still in its window: charges, holds, and the answer that is kept; values and time have been seen.
-   */
-  readonly mode: "judge" | "peek" | "force" | "undo";
-  readonly steps: readonly Step[];
-  /**
-   * Of `force`: when it was admitted (epoch ms, store's time), if that is over. What it spends belongs to the windows of
-   * then, and is dropped where they are over, too. Of `undo`: when it was booked.
-   */
-  readonly atMs?: number;
-  /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */
-  readonly once?: Once;
-  /** Wait where a token bucket denies: see there. */
-  readonly wait?: Wait;
-}
-
-/**
- * A place in the row of a token bucket, for a request that would be denied only by such: when all of it passes within
- * `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A settle of the id
- * gives the place up, and nobody else gets it. Holds keep their own ids, and their leases begin then.
- */
-export interface Wait {
-  /** As of a hold. */
-  readonly id: string;
-  /** Milliseconds. */
-  readonly maxMs: number;
-}
-
-/** How one step's bucket stands after the request (after a charge that was only peeked at: as if it were booked). */
-export interface StepReply {
-  readonly allowed: boolean;
-  /** Units that are not free; more than the capacity after a quota was lowered. */
-  readonly used: number;
-  /** Units granted on top of the capacity. Absent: none. */
-  readonly granted?: number;
-  /** Of a read, a reset, a grant or a revoke: what `granted` is made of, the first that ends first. Absent: nothing. */
-  readonly grants?: readonly GrantReply[];
-  /** Milliseconds until everything is free again. */
-  readonly resetAfterMs: number;
-  /** Milliseconds until this cost would pass if nothing else happens; 0 when it passes, `null` when it never will. */
-  readonly retryAfterMs: number | null;
-  /**
-   * Of a settle or an extend, how the hold was found, and of a revoke, how the grant. `late`: it had ended. Of a grant, what
-   * has its id: nothing (`unknown`: the units were added), the same grant (`live`), or another or one that has ended (`late`).
-   */
-  readonly hold?: "live" | "late" | "unknown";
-  /** Set when it is denied because the store is away, and not because so much was used. */
-  readonly away?: true;
-  /** Set when it is denied although instances hold borrowed units, which they use or return within `retryAfterMs`. */
-  readonly isBorrowed?: true;
-}
-
-/** Units that were granted, and are still there. */
-export interface GrantReply {
-  readonly id: string;
-  readonly units: number;
-  /** Milliseconds until it ends. */
-  readonly endsAfterMs: number;
-}
-
-/** How an answer was found without the store. */
-export interface Degraded {
-  /** What the store failed with. */
-  readonly reason: string;
-  /**
-   * Units that may pass at worst, over all instances, on top of what the store counts: the most of any limit; `null` when
-   * there is no bound.
-   */
-  readonly maxOvershoot: number | null;
-}
-
-/** The answer for one request. */
-export interface StoreReply {
-  /** Whether every step is allowed that is not in shadow. */
-  readonly allowed: boolean;
-  /** Set when nothing was decided, because `nowMs` is in none of a calendar's windows; there are no steps then. */
-  readonly stale?: true;
-  /** The store's time (epoch ms) at which all of it was decided. */
-  readonly nowMs: number;
-  /** Set when a place was taken: milliseconds until it is this request's turn. */
-  readonly waitMs?: number;
-  /**
-   * Set on a denial that lasts until time passes, or somebody grants or resets: no bucket that denies has holds, grants or
-   * places, live or remembered, and none counts outcomes, time or calls under way.
-   */
-  readonly firm?: true;
-  /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */
-  readonly steps: readonly StepReply[];
-  /** Set when this is the answer for an earlier request, given again. */
-  readonly replay?: Replay;
-  /** Set when the store was away. */
-  readonly degraded?: Degraded;
-}
-
-/** A reply, and what the store has to write. */
-export interface Outcome {
-  /** `null` when a bucket has as many holds as it may. */
-  readonly reply: StoreReply | null;
-  /** What each key of `keysOf` holds from now on (`undefined`: nothing), or `null` when nothing changes. */
-  readonly next: readonly (StoredState | undefined)[] | null;
-}
+import type { Step, StepEvent, StepReply, StoreRequest, Wait } from "./request.ts";
+import type { HeldState, Hold, Outcome, StoredState } from "./state.ts";
 
 /** The keys that a request reads and writes: its buckets in the order of its steps, then that of its answer. */
 export function keysOf({ mode, steps, once }: StoreRequest): string[] {

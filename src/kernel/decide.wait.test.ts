@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Step, type StepEvent, type StoreReply, type StoreRequest } from "./decide.ts";
-import { type Hold, MAX_PLACES, REMEMBERED_MS } from "./holds.ts";
-import type { StoredState } from "./stored.ts";
+import { decide } from "./decide.ts";
+import { MAX_PLACES, REMEMBERED_MS } from "./holds.ts";
+import type { Step, StepEvent, StoreReply, StoreRequest } from "./request.ts";
+import type { Hold, StoredState } from "./state.ts";
 
 /** A unit in 10 ms. */
 const ROW: LimitSpec = { algorithm: "token-bucket", burst: 1, levelPerUnit: 10, levelPerMs: 1 };

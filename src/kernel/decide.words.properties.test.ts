@@ -5,8 +5,10 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, keysOf, type StepEvent, type StoreReply, type StoreRequest } from "./decide.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import { decide, keysOf } from "./decide.ts";
+import type { StepEvent, StoreReply, StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const SEED = 20_261_122;
 const START_MS = 1_000;

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type CounterState, MAX_SEEN } from "./algorithms/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Step, type StepEvent, type StepReply, type StoreReply, type StoreRequest } from "./decide.ts";
+import { decide } from "./decide.ts";
 import { REMEMBERED_MS } from "./holds.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 2, ttlMs: 1000, ttlFrom: "last" };
 const FIXED: LimitSpec = { algorithm: "fixed-window", quota: 2, windowMs: 1000, align: "first-use" };

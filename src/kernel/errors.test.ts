@@ -2,15 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Denied } from "./decision.ts";
-import {
-  checkOptionKeys,
-  checkWhole,
-  formatFault,
-  formatGot,
-  hasMarker,
-  LimitExceededError,
-  MisuseError,
-} from "./errors.ts";
+import { LimitExceededError } from "./decision.ts";
+import { checkOptionKeys, checkWhole, formatFault, formatGot, hasMarker, MisuseError } from "./errors.ts";
 
 const FAULT = { path: "limits[2].window", expected: "a duration such as 30s", got: '"soon"' };
 const DENIED = { allowed: false, message: "Denied: enough.", deniedBy: "per-turn", retryAfterMs: 4_000 } as Denied;

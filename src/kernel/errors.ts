@@ -1,11 +1,7 @@
-// The errors that are thrown: misuse of Tollgate, and a denial where a framework wants an exception.
-// A store that fails has its own (../store.ts). Markers let two installed copies recognise each other's errors.
-
-import type { Denied } from "./decision.ts";
+// The errors of misuse. A store that fails has its own (../store-error.ts). Markers let two installed copies recognise each
+// other's errors.
 
 const MISUSE = Symbol.for("tollgate.error.misuse");
-const LIMIT_EXCEEDED = Symbol.for("tollgate.error.limit-exceeded");
-
 /** Whether a value is an object that bears a marker. */
 export function hasMarker(value: unknown, marker: symbol): boolean {
   return typeof value === "object" && value !== null && marker in value;
@@ -80,28 +76,6 @@ export class MisuseError extends TypeError {
 
   static isInstance(value: unknown): value is MisuseError {
     return hasMarker(value, MISUSE);
-  }
-}
-
-/** A denial as an exception, for frameworks that have no other way to say no. */
-export class LimitExceededError extends Error {
-  override readonly name = "LimitExceededError";
-  readonly decision: Denied;
-  /** The name of the limit that binds. */
-  readonly limit: string;
-  /** Milliseconds until the call could pass; `null`: do not wait. */
-  readonly retryAfterMs: number | null;
-
-  constructor(decision: Denied) {
-    super(decision.message);
-    this.decision = decision;
-    this.limit = decision.deniedBy;
-    this.retryAfterMs = decision.retryAfterMs;
-    Object.defineProperty(this, LIMIT_EXCEEDED, { value: true });
-  }
-
-  static isInstance(value: unknown): value is LimitExceededError {
-    return hasMarker(value, LIMIT_EXCEEDED);
   }
 }
 

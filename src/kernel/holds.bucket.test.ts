@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./algorithms/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
-import { type HeldState, type Hold, MAX_HOLDS, REMEMBERED_MS } from "./holds.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import { decide } from "./decide.ts";
+import { MAX_HOLDS, REMEMBERED_MS } from "./holds.ts";
+import type { StepEvent, StepReply, StoreRequest } from "./request.ts";
+import type { HeldState, Hold, StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const FIRST: LimitSpec = { ...QUOTA, ttlFrom: "first" };

@@ -4,10 +4,11 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type Step, type StepEvent } from "./decide.ts";
-import type { StoredState } from "./stored.ts";
+import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
+import { decide } from "./decide.ts";
+import type { Step, StepEvent } from "./request.ts";
+import type { StoredState } from "./state.ts";
 
 const SEED = 20_261_122;
 const SCHEDULES = Number(process.env.TOLLGATE_TOKEN_BUCKET_SCHEDULES ?? 10_000);

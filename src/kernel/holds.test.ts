@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CounterState } from "./algorithms/counter.ts";
-import type { TokenBucketState } from "./algorithms/token-bucket.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
-import { type Hold, REMEMBERED_MS } from "./holds.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import type { TokenBucketState } from "./algorithms/token-bucket.ts";
+import { decide } from "./decide.ts";
+import { REMEMBERED_MS } from "./holds.ts";
+import type { StepEvent, StepReply, StoreRequest } from "./request.ts";
+import type { Hold, StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const FIRST: LimitSpec = { ...QUOTA, ttlFrom: "first" };

@@ -8,8 +8,9 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import type { TokenBucketLimit } from "./algorithms/token-bucket.ts";
-import { decide, type StepEvent, type StepReply } from "./decide.ts";
-import type { StoredState } from "./stored.ts";
+import { decide } from "./decide.ts";
+import type { StepEvent, StepReply } from "./request.ts";
+import type { StoredState } from "./state.ts";
 
 const SEED = 20_251_123;
 const SCHEDULES = Number(process.env.TOLLGATE_TOKEN_BUCKET_SCHEDULES ?? 10_000);

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { TokenBucketState } from "./algorithms/token-bucket.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, type StepEvent, type StepReply, type StoreRequest } from "./decide.ts";
-import { type Hold, REMEMBERED_MS } from "./holds.ts";
-import type { StoredState } from "./stored.ts";
+import type { TokenBucketState } from "./algorithms/token-bucket.ts";
+import { decide } from "./decide.ts";
+import { REMEMBERED_MS } from "./holds.ts";
+import type { StepEvent, StepReply, StoreRequest } from "./request.ts";
+import type { Hold, StoredState } from "./state.ts";
 
 // A unit raises the level by 10, each ms lowers it by 3.
 const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };

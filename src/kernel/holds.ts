@@ -4,16 +4,17 @@
 
 import { hasSeen, withSeen } from "./algorithms/counter.ts";
 import { endOf } from "./algorithms/fixed-window.ts";
+import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
+import { reported } from "./algorithms/streak.ts";
 import {
+  lowered,
+  returnable,
   type TokenBucketLevel,
   type TokenBucketLimit,
   type TokenBucketState,
-  lowered,
-  returnable,
 } from "./algorithms/token-bucket.ts";
-import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
-import { reported } from "./algorithms/streak.ts";
-import type { StoredState } from "./stored.ts";
+import type { NewHold } from "./request.ts";
+import type { HeldState, Hold, StoredState } from "./state.ts";
 
 /** How long a hold that expired is remembered for a late settle, and an answer for a call that is sent again. */
 export const REMEMBERED_MS = 600_000;
@@ -23,49 +24,9 @@ export const MAX_HOLDS = 1_000;
 /** Most places in one bucket: each decision on it looks at them all. */
 export const MAX_PLACES = 256;
 
-/** Units set aside until they are settled, or until `expiresAtMs`. */
-export interface Hold {
-  /** 1 to 64 letters, digits, `_` or `-`. */
-  readonly id: string;
-  readonly units: number;
-  readonly expiresAtMs: number;
-  /** The longest that it was given: it ends at the latest so long after now. Absent: an older version wrote it. */
-  readonly leaseMs?: number;
-  /**
-   * What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. Those of
-   * a place are spent then, and nothing of it is remembered but the hold that it becomes. A memo is no hold: it says how
-   * many of the units that are spent were given back after the store had lost them.
-   */
-  readonly onExpiry: "charge" | "refund" | "grant" | "place" | "memo";
-  /** Of a place on a token bucket: the hold that it becomes at its turn. Absent: its units are only spent. */
-  readonly becomes?: Pick<NewHold, "onExpiry" | "leaseMs">;
-  /** Whether that has happened. */
-  readonly expired: boolean;
-  /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
-  readonly mark: TokenBucketLevel | null;
-}
-
-/** What a hold is made of. */
-export interface NewHold extends Pick<Hold, "id" | "units"> {
-  readonly onExpiry: "charge" | "refund";
-  /** How long it lives unless it is extended. */
-  readonly leaseMs: number;
-}
-
 /** A turn in a row of calls that wait. */
 export interface Place extends Pick<Hold, "id" | "units"> {
   readonly atMs: number;
-}
-
-/** A bucket with holds, as stores keep it. */
-export interface HeldState {
-  readonly kind: "held";
-  readonly expiresAtMs: number;
-  /** The `kind` of the bucket's algorithm: what is spent may be nothing. */
-  readonly of: SpentState["kind"];
-  readonly spent: SpentState | undefined;
-  /** At least one, by the end of each. */
-  readonly holds: readonly Hold[];
 }
 
 /** What is in a bucket at an instant: no state that has ended, and no hold that should have expired. */

@@ -2,19 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Dimension } from "./call.ts";
-import {
-  borrowedKey,
-  bucketKey,
-  digest,
-  isSettledKey,
-  keyPart,
-  onceKey,
-  type PartitionKey,
-  tagOf,
-  valueOfPart,
-  withTag,
-} from "./key.ts";
+import type { Dimension, PartitionKey } from "./call.ts";
+import { borrowedKey, bucketKey, digest, isSettledKey, keyPart, onceKey, tagOf, valueOfPart, withTag } from "./key.ts";
 
 const HUGE = "x".repeat(1_000_000);
 

@@ -3,7 +3,7 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
-import type { Dimension } from "./call.ts";
+import type { Dimension, PartitionKey } from "./call.ts";
 
 /** Longest part of a key. */
 export const MAX_PART_BYTES = 64;
@@ -45,12 +45,6 @@ export function valueOfPart(part: string): string | null {
     String.fromCharCode(Number.parseInt(wide ?? narrow, 16)),
   );
 }
-
-/**
- * Whose bucket it is: for each dimension of the limit's `per`, in that order, the value; `null` in the bucket that calls
- * without the dimension share.
- */
-export type PartitionKey = readonly (readonly [dimension: Dimension, value: string | null])[];
 
 /** The part of a key for a dimension that calls lack. No value has this part: theirs have two digits, or `u`, after a `%`. */
 const MISSING = "%none";

@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { decisionOf } from "./answer.ts";
 import { type Call, DIMENSIONS } from "./call.ts";
 import { resolveCharges } from "./charge.ts";
-import type { StepReply } from "./decide.ts";
-import { type Decision, decisionOf } from "./decision.ts";
+import type { Decision } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
 import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
+import type { StepReply } from "./request.ts";
 
 /** The policy names `send_email`, and does not name `search`. */
 const TOOLS = { send_email: { group: "write" } };

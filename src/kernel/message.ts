@@ -5,7 +5,7 @@ import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import type { Dimension } from "./call.ts";
 import type { Verdict } from "./decision.ts";
 import { formatDuration } from "./duration.ts";
-import type { Limit } from "./policy.ts";
+import type { Limit } from "./limit.ts";
 import { amount, durationInWords, grouped, isMoney, listed, nounOf, periodInWords } from "./words.ts";
 
 /** Most characters of a text. */

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, keysOf, type StepEvent, type StoreReply, type StoreRequest } from "./decide.ts";
+import { decide, keysOf } from "./decide.ts";
 import { REMEMBERED_MS } from "./holds.ts";
 import { onceOf, replayOf } from "./once.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import type { StepEvent, StoreReply, StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const ONCE = { key: "answer", request: "r1" };

@@ -1,38 +1,8 @@
 // An answer that is kept, so that a request that is sent again gets it once more and is booked once.
 
-import type { StepReply, StoreReply, StoreRequest } from "./decide.ts";
 import { REMEMBERED_MS } from "./holds.ts";
-
-/** How a request is known again. */
-export interface Once {
-  /** The key under which the answer is kept, beside the buckets. */
-  readonly key: string;
-  /** 1 to 64 letters, digits, `_` or `-`: what a request must be alike in to be the same. */
-  readonly request: string;
-}
-
-/** The answer for a request that was booked, for ten minutes from then on. */
-export interface OnceState extends Replay {
-  readonly kind: "once";
-  readonly expiresAtMs: number;
-  readonly nowMs: number;
-  readonly allowed: boolean;
-  /** Of an answer that took a place; else 0. */
-  readonly waitMs: number;
-  readonly steps: readonly StepReply[];
-  /** Whether it was given again: somebody may act by it, so that it is not undone. */
-  readonly isTold: boolean;
-}
-
-/** What an answer that is given again repeats. */
-export interface Replay {
-  /** What the first request was alike in. */
-  readonly request: string;
-  /** The first request's hold, or `null`. */
-  readonly hold: string | null;
-  /** Units that each step of the first request took. */
-  readonly units: readonly number[];
-}
+import type { StoreReply, StoreRequest } from "./request.ts";
+import type { OnceState } from "./state.ts";
 
 /** The kept answer for a request. */
 export function onceOf({ steps }: StoreRequest, request: string, reply: StoreReply): OnceState {

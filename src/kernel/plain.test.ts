@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { decide, decideAny, type StoreRequest } from "./decide.ts";
+import { decide, decideAny } from "./decide.ts";
 import { decidePlain } from "./plain.ts";
-import type { StoredState } from "./stored.ts";
+import type { StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
 
 const SEED = 20_261_125;
 const NOW_MS = 1_000_000;

@@ -4,8 +4,8 @@
 import type { Algorithm } from "./algorithms/algorithm.ts";
 import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
-import type { Outcome, Step, StepReply, StoreRequest } from "./decide.ts";
-import type { StoredState } from "./stored.ts";
+import type { Step, StepReply, StoreRequest } from "./request.ts";
+import type { Outcome, StoredState } from "./state.ts";
 
 type States = readonly (StoredState | undefined)[];
 type Rule = Algorithm<LimitSpec, SpentState>;

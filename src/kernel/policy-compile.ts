@@ -2,13 +2,13 @@
 
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
-import { claimsUpTo } from "./claims.ts";
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "./call.ts";
+import { claimsUpTo } from "./claims.ts";
 import { MAX_DURATION_MS, parseDuration } from "./duration.ts";
 import { entryFinder, isGlob } from "./glob.ts";
 import { digest } from "./key.ts";
+import type { Allotment, CompiledPolicy, Limit, Tool } from "./limit.ts";
 import { isSayable } from "./message.ts";
-import type { Allotment, Limit, CompiledPolicy, Tool } from "./policy.ts";
 import type { OverrideInput, QuotaFromCallInput, QuotaInput, ToolInput, WhenInput } from "./policy-input.ts";
 import type { ParsedLimit, ParsedPolicy } from "./policy-schema.ts";
 import { isCalendarWord } from "./policy-settled.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { compiledPolicy, type Limit, readPolicy } from "./policy.ts";
+import type { Limit } from "./limit.ts";
+import { compiledPolicy, readPolicy } from "./policy.ts";
 
 type Written = Record<string, unknown>;
 

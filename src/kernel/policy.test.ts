@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DIMENSIONS } from "./call.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
-import { MisuseError } from "./errors.ts";
 import { algorithmOf } from "./algorithms/registry.ts";
-import { allotmentsOf, compiledPolicy, type Limit, writtenPolicy } from "./policy.ts";
+import { DIMENSIONS } from "./call.ts";
+import { MisuseError } from "./errors.ts";
+import type { Limit } from "./limit.ts";
+import { allotmentsOf, compiledPolicy, writtenPolicy } from "./policy.ts";
 import type { LimitInput, PolicyInput } from "./policy-input.ts";
 
 const DAY = 86_400_000;

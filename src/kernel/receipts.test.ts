@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { contentsAt } from "./holds.ts";
-import { type MarkState, type ReceiptsState, receiptsKey } from "./receipts.ts";
+import { receiptsKey } from "./receipts.ts";
+import type { MarkState, ReceiptsState } from "./state.ts";
 import { decodeState, encodeState } from "./stored.ts";
 
 const receipts: ReceiptsState = {

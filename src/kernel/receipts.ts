@@ -2,43 +2,12 @@
 // requests of an instance's last batches were booked, and the mark by which it is known whether the store has lost it all.
 
 import { isInstant } from "./algorithms/algorithm.ts";
+import type { MarkState, Receipt, ReceiptsState } from "./state.ts";
 
 /** Most batches of one instance that are remembered. */
 export const MAX_RECEIPTS = 16;
 /** How long they are, after the last one: ms. */
 export const RECEIPTS_KEPT_MS = 86_400_000;
-
-/** What became of one batch. */
-export interface Receipt {
-  readonly number: number;
-  /** Where a store cuts a batch in parts: which one, from 0. */
-  readonly part: number;
-  /** When it was first decided, epoch ms. */
-  readonly atMs: number;
-  /** A digit for each request: 1 booked, 0 not. */
-  readonly booked: string;
-  /** Whether its sender has settled what becomes of it: what comes later under its number is too late. */
-  readonly closed: boolean;
-}
-
-/** What became of an instance's last batches. */
-export interface ReceiptsState {
-  readonly kind: "receipts";
-  readonly expiresAtMs: number;
-  /** Numbers below are closed. */
-  readonly from: number;
-  readonly receipts: readonly Receipt[];
-}
-
-/** By what a store is known again. Where it is not there any more, the store has lost what it held. */
-export interface MarkState {
-  readonly kind: "mark";
-  readonly expiresAtMs: number;
-  /** 1 to 64 letters, digits, `_` or `-`. */
-  readonly incarnation: string;
-  /** Of what was in the store before: whether all of it is lost for sure. */
-  readonly lost: "all" | "some";
-}
 
 /** The key of the mark. */
 export const MARK_KEY = "tollgate:1:$incarnation";

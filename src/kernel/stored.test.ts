@@ -3,10 +3,9 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { MAX_INSTANT_MS } from "./algorithms/algorithm.ts";
 import type { SpentState } from "./algorithms/registry.ts";
-import type { StepReply } from "./decide.ts";
-import type { HeldState, Hold } from "./holds.ts";
-import type { OnceState } from "./once.ts";
-import { decodeState, encodeState, type StoredState } from "./stored.ts";
+import type { StepReply } from "./request.ts";
+import type { HeldState, Hold, OnceState, StoredState } from "./state.ts";
+import { decodeState, encodeState } from "./stored.ts";
 
 const SEED = 20_251_124;
 const MAX = Number.MAX_SAFE_INTEGER;

@@ -3,22 +3,11 @@
 // the mark of the store's incarnation.
 
 import { isEnd, isInstant } from "./algorithms/algorithm.ts";
+import { decodeSpent, encodeSpent } from "./algorithms/registry.ts";
 import { levelIn } from "./algorithms/token-bucket.ts";
-import { decodeSpent, encodeSpent, type SpentState } from "./algorithms/registry.ts";
-import type { StepReply } from "./decide.ts";
-import type { HeldState, Hold } from "./holds.ts";
-import type { OnceState } from "./once.ts";
-import {
-  decodeMark,
-  decodeReceipts,
-  encodeMark,
-  encodeReceipts,
-  type MarkState,
-  type ReceiptsState,
-} from "./receipts.ts";
-
-/** What a store keeps under one key: the state of a bucket, an answer, or what it knows of those who ask. */
-export type StoredState = SpentState | HeldState | OnceState | ReceiptsState | MarkState;
+import { decodeMark, decodeReceipts, encodeMark, encodeReceipts } from "./receipts.ts";
+import type { StepReply } from "./request.ts";
+import type { HeldState, Hold, OnceState, StoredState } from "./state.ts";
 
 const KINDS = {
   c: "counter",

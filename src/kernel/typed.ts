@@ -12,7 +12,6 @@ import type {
   WellKnownBucket,
   WellKnownCall,
 } from "./call.ts";
-import type { ClaimedQuota } from "./claims.ts";
 
 declare const TYPES: unique symbol;
 declare const REASON: unique symbol;
@@ -296,3 +295,9 @@ export type PolicyFor<Source> = 0 extends 1 & Source
         ? Policy
         : Policy<Types>
       : never;
+
+/** A quota as a caller claims it: a whole number from 0 to 2^53 - 1, or `unlimited`. */
+export type ClaimedQuota = number | "unlimited";
+
+/** Quotas by the name of a limit. */
+export type ClaimedQuotas = Readonly<Record<string, ClaimedQuota>>;

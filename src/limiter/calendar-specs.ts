@@ -3,7 +3,7 @@
 import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Bucket } from "../kernel/charge.ts";
-import type { Allotment } from "../kernel/policy.ts";
+import type { Allotment } from "../kernel/limit.ts";
 import { type Boundaries, boundariesAt } from "./calendar.ts";
 
 /** Names boundaries by this machine's clock, or by the store's once that has said that they lie elsewhere. */

@@ -2,7 +2,8 @@
 
 import { monotonicClock } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import { limiterClosed, type Shared } from "./shared.ts";
+import { limiterClosed } from "./closed.ts";
+import type { Shared } from "./shared.ts";
 
 /** How a limiter is closed. */
 export interface CloseOptions {

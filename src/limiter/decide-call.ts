@@ -1,14 +1,16 @@
 // One call: what it asks of each limit that matches, in one request, and the decision that comes of the answer.
 
+import { decisionOf } from "../kernel/answer.ts";
 import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
 import { argsOf, type Match, resolveMatches, stepOf, valueIn } from "../kernel/charge.ts";
-import type { ClaimedQuotas } from "../kernel/claims.ts";
-import type { Step, StepEvent, StepReply, StoreReply, StoreRequest, Wait } from "../kernel/decide.ts";
-import { type Decision, decisionOf } from "../kernel/decision.ts";
+import type { Decision } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
-import type { Once } from "../kernel/once.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { Once, Step, StepEvent, StepReply, StoreReply, StoreRequest, Wait } from "../kernel/request.ts";
+import type { ClaimedQuotas } from "../kernel/typed.ts";
+import type { CallOptions } from "./call-options.ts";
+import { tell } from "./listener.ts";
 import {
   holdIdOf,
   holdNameOf,
@@ -22,7 +24,7 @@ import {
   shownParts,
   spentParts,
 } from "./parts.ts";
-import { ask, type CallOptions, type Shared, tell } from "./shared.ts";
+import { ask, type Shared } from "./shared.ts";
 
 /** What is asked for a call. */
 export interface Asked {

@@ -5,7 +5,6 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import type { FailoverEvent } from "../layers/failover.ts";
 import type { Grant } from "./grant.ts";
-import type { HoldLimit } from "./keep-alive.ts";
 import type { QuotaEvent } from "./quotas.ts";
 import type { SetupEvent } from "./setup.ts";
 import type { UnusableUsage } from "./usage.ts";
@@ -98,3 +97,12 @@ export type BucketEvent =
       readonly after: BucketUsage;
       readonly reason: string | null;
     };
+
+/** Why a hold is no longer kept alive. */
+export type HoldLimit =
+  /** The call ran for the policy's `maxHold`. */
+  | "max-hold"
+  /** The call's stream was not read for a whole lease. */
+  | "unread"
+  /** The call's stream was garbage collected before it was read to its end. */
+  | "unreachable";

@@ -5,10 +5,10 @@ import { type Bucket, mayMatch, valueIn } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Limit, CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { closest } from "../kernel/spelling.ts";
 import type { StoreReply } from "../store.ts";
-import { checkCallOptions, type QuotaOptions } from "./shared.ts";
+import { checkCallOptions, type QuotaOptions } from "./call-options.ts";
 
 /** Units on top of a quota. */
 export interface Grant {

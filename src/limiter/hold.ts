@@ -1,19 +1,20 @@
 // Units that were set aside for a call, until it is known what it took.
 
+import { usageOf } from "../kernel/answer.ts";
 import type { Call, Cost } from "../kernel/call.ts";
-import type { ClaimedQuotas } from "../kernel/claims.ts";
 import { type Bucket, checkCost, type Match, stepOf } from "../kernel/charge.ts";
-import type { StepEvent, StepReply, StoreRequest } from "../kernel/decide.ts";
-import { type Allowed, type Usage, usageOf } from "../kernel/decision.ts";
+import type { Allowed, Usage } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
-import type { Once } from "../kernel/once.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
+import type { Once, StepEvent, StepReply, StoreRequest } from "../kernel/request.ts";
+import type { ClaimedQuotas } from "../kernel/typed.ts";
+import { type CallOptions, checkCallOptions } from "./call-options.ts";
 import { tagOfCall } from "./decide-call.ts";
 import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
-import { ask, type CallOptions, checkCallOptions, type Shared, tellEvent } from "./shared.ts";
 import type { OutcomeReport } from "./report.ts";
+import { ask, type Shared, tellEvent } from "./shared.ts";
 import { checkMaxWait, type WaitOptions } from "./wait.ts";
 
 /** How a hold is made or extended. */

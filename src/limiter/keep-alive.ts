@@ -3,16 +3,8 @@
 
 import { setTimer, type Timer } from "../clock.ts";
 import type { Cost } from "../kernel/call.ts";
-import type { Begun, RunOptions } from "./run.ts";
-
-/** Why a hold is no longer kept alive. */
-export type HoldLimit =
-  /** The call ran for the policy's `maxHold`. */
-  | "max-hold"
-  /** The call's stream was not read for a whole lease. */
-  | "unread"
-  /** The call's stream was garbage collected before it was read to its end. */
-  | "unreachable";
+import type { Begun, RunOptions } from "./begun.ts";
+import type { HoldLimit } from "./events.ts";
 
 /** A hold that is kept alive. */
 export interface Alive {

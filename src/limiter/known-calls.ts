@@ -1,10 +1,10 @@
 // Calls that were resolved before: the same tool and the same values of all dimensions that its limits look at come to the
 // same request and the same charges, so that keys are made once.
 
+import type { Priced } from "../kernel/answer.ts";
 import type { Call, Dimensions } from "../kernel/call.ts";
-import type { StoreRequest } from "../kernel/decide.ts";
-import type { Priced } from "../kernel/decision.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { StoreRequest } from "../kernel/request.ts";
 
 /** Most calls that are kept, some 500 bytes for each limit of one, and most tools. One more, and all are forgotten. */
 export const MAX_KNOWN = 10_000;

@@ -1,7 +1,7 @@
 // What is named by hand: a bucket, by its limit and dimensions. A name that is wrong is answered with how to write it.
 
-import type { Limit } from "../kernel/policy.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
+import type { Limit } from "../kernel/limit.ts";
 import { typoHint } from "../kernel/spelling.ts";
 
 /**

@@ -5,7 +5,7 @@ import { type Call, dimensionsOf } from "../kernel/call.ts";
 import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
-import type { Limit, CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import type { OnError } from "../kernel/policy-input.ts";
 
 /** A charge, and whether its units are spent at once or held. */

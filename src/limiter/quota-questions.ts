@@ -1,7 +1,7 @@
 // Questions to a function of the program's, such as a look-up in a database: so many at a time, each within its time.
 
 import { LateError, within } from "../clock.ts";
-import { limiterClosed } from "./shared.ts";
+import { limiterClosed } from "./closed.ts";
 
 /** Most questions under way, and most that wait until fewer are. */
 export const MAX_UNDER_WAY = 64;

@@ -3,9 +3,10 @@
 
 import type { Clock } from "../clock.ts";
 import type { Bucket } from "../kernel/charge.ts";
-import { type ClaimedQuota, type ClaimedQuotas, claimFault, takesClaims } from "../kernel/claims.ts";
+import { claimFault, takesClaims } from "../kernel/claims.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { ClaimedQuota, ClaimedQuotas } from "../kernel/typed.ts";
 import { QuestionQueue } from "./quota-questions.ts";
 
 /** What is asked for a bucket. */

@@ -3,8 +3,9 @@
 import { resultDigest } from "../kernel/args.ts";
 import type { Call } from "../kernel/call.ts";
 import { type Match, stepOf } from "../kernel/charge.ts";
-import type { StoreRequest } from "../kernel/decide.ts";
-import { ask, type CallOptions, type Shared, tellEvent } from "./shared.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import type { CallOptions } from "./call-options.ts";
+import { ask, type Shared, tellEvent } from "./shared.ts";
 
 /** What came of a call: it failed, or it gave a result, of which only a hash is kept. */
 export type Outcome = { readonly error: unknown } | { readonly result: unknown };

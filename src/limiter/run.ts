@@ -1,25 +1,15 @@
 // A call from its decision to its end: units are held while the function runs, and settled however that ends.
 
-import type { Clock } from "../clock.ts";
-import type { Call, Cost } from "../kernel/call.ts";
+import type { Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
 import type { Allowed } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
-import type { LimiterEvent } from "./events.ts";
-import {
-  bareHold,
-  type Hold,
-  type HoldOf,
-  holdOf,
-  pricesOf,
-  type ReserveOptions,
-  type Rest,
-  type Settlement,
-  settle,
-} from "./hold.ts";
+import type { Begun, RunOptions } from "./begun.ts";
+import { checkCallOptions } from "./call-options.ts";
+import { bareHold, type HoldOf, holdOf, pricesOf, type ReserveOptions, type Rest, settle } from "./hold.ts";
 import { keepAlive } from "./keep-alive.ts";
 import { type Outcome, reportFor, reportOutcome } from "./report.ts";
-import { checkCallOptions, type Shared, tellEvent } from "./shared.ts";
+import { type Shared, tellEvent } from "./shared.ts";
 import { type AddUsage, UsageSum } from "./usage.ts";
 
 export type { AddUsage, AddUsageOptions } from "./usage.ts";
@@ -37,15 +27,6 @@ export type RunFunction<Value, Unit extends string = string> = (
   context: RunContext<Unit>,
 ) => Value | PromiseLike<Value>;
 
-/** How a call is run. */
-export interface RunOptions extends ReserveOptions {
-  /**
-   * Called before each extension of the hold. While it returns `false` the hold is not extended; once that has lasted for a
-   * whole lease, the estimate is charged, the hold ends, and `onEvent` gets `hold.limit_reached`. Default: always extended.
-   */
-  readonly isActive?: (() => boolean) | undefined;
-}
-
 /**
  * The options without those of `run` alone, for what makes the hold.
  *
@@ -60,35 +41,6 @@ export function checkRunOptions(options: RunOptions): ReserveOptions {
 
 /** The decision of a call that was allowed, and what its function returned. */
 export type Ran<Value, Limit extends string = string> = Allowed<Limit> & { readonly value: Value };
-
-/** An allowed call that has begun, and how it ends. */
-export interface Begun {
-  readonly call: Call;
-  readonly hold: Hold;
-  /** How much of each unit is held, or was charged when it began. */
-  readonly prices: Cost;
-  /** Units of which some are held, or are booked at the end where a quota is unlimited. */
-  readonly held: readonly string[];
-  /** Units that some limit of the policy counts. */
-  readonly units: ReadonlySet<string>;
-  /** The shortest lease of what is held; `null` where nothing is. */
-  readonly leaseMs: number | null;
-  /** How long the hold is kept alive at most. */
-  readonly maxHoldMs: number;
-  /** By which the hold is extended. */
-  readonly clock: Clock;
-  /** Whether some limit counts outcomes. */
-  readonly reports: boolean;
-  /** Whether it began before, under the same idempotency key: its hold may have ended with other numbers. */
-  readonly replayed: boolean;
-  settle(actual: Cost, rest: Rest): Promise<Settlement>;
-  /** Settles, and reports what came of the call, both or neither. */
-  settleWith(outcome: Outcome, actual: Cost, rest: Rest): Promise<unknown>;
-  /** Books what goes beyond an earlier settlement. */
-  book(excess: Cost): Promise<unknown>;
-  reportOutcome(outcome: Outcome): Promise<void>;
-  tell(event: LimiterEvent): void;
-}
 
 /** A call that this limiter began. */
 export function begunHere(

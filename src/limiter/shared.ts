@@ -1,35 +1,22 @@
 // What a limiter and those bound from it share, and how they ask the store.
 
 import { type Clock, monotonicClock } from "../clock.ts";
-import type { ClaimedQuotas } from "../kernel/claims.ts";
-import type { StoreReply, StoreRequest } from "../kernel/decide.ts";
-import type { Decision, Priced } from "../kernel/decision.ts";
-import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { Priced } from "../kernel/answer.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { askOne, type Found, type Store, StoreError } from "../store.ts";
 import { validReply } from "../store-check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
+import type { CallOptions } from "./call-options.ts";
+import { limiterClosed } from "./closed.ts";
 import type { LimiterEvent } from "./events.ts";
 import type { KnownCalls } from "./known-calls.ts";
+import { tell } from "./listener.ts";
 import type { Quotas } from "./quotas.ts";
 import type { SetupWatch } from "./setup.ts";
 import type { SlotRows } from "./slots.ts";
 import type { DecisionListener, TelemetryHooks } from "./telemetry.ts";
-
-/** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
-export interface QuotaOptions extends CallOptions {
-  /**
-   * Quotas by the name of a limit, for limits with `quota: { from: call }`: each a whole number, or `unlimited`. What is more
-   * than the `max` of the policy counts as `max`. They come before what the limiter's `quotas` say.
-   */
-  readonly quotas?: ClaimedQuotas | undefined;
-}
-
-/** How one call is made. */
-export interface CallOptions {
-  /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 export interface Shared {
   /** As of now: a limiter may be given another one. */
@@ -117,11 +104,6 @@ export function checkOpen({ closing }: Pick<Shared, "closing">): void {
   if (closing !== null) throw limiterClosed();
 }
 
-/** What calls fail with once the limiter was closed. */
-export function limiterClosed(): MisuseError {
-  return new MisuseError("limiter-closed", { path: "limiter", expected: "an open limiter", got: "a closed one" });
-}
-
 /**
  * A valid answer with a step reply for each step.
  *
@@ -161,34 +143,7 @@ async function askAgain(
   return replies;
 }
 
-/** Calls a listener. The units are booked: a fault of the listener must not look like a fault of the decision. */
-export function tell(name: string, listener: () => unknown): void {
-  const warn = (error: unknown) => {
-    const message = `${name} threw: ${formatGot(error)}`;
-    if (typeof process === "undefined") console.warn(message);
-    else process.emitWarning(message, "TollgateWarning");
-  };
-  try {
-    const told = listener();
-    if (told instanceof Promise) told.catch(warn);
-  } catch (error) {
-    warn(error);
-  }
-}
-
 /** Says something to `onEvent`, if anybody listens. */
 export function tellEvent({ onEvent }: Pick<Shared, "onEvent">, event: LimiterEvent): void {
   if (onEvent !== undefined) tell("onEvent", () => onEvent(event));
-}
-
-/**
- * Refuses options of a call that are wrong.
- *
- * @throws MisuseError `invalid-option`
- */
-export function checkCallOptions(options: CallOptions, known: readonly string[] = ["signal"]): void {
-  if (options instanceof AbortSignal) throw invalidOption("options", "{ signal }", "an AbortSignal");
-  checkOptionKeys(options, known);
-  const { signal } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
 }

@@ -6,7 +6,7 @@ import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy.ts";
 import type { LimiterEvent } from "./events.ts";
-import { tell } from "./shared.ts";
+import { tell } from "./listener.ts";
 
 /** What is measured. `begin` is the first half of a `run` whose function runs elsewhere. */
 export type Operation = "consume" | "record" | "peek" | "reserve" | "run" | "begin";

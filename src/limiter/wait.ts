@@ -6,9 +6,10 @@ import { setTimer } from "../clock.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/holds.ts";
+import { checkCallOptions, type QuotaOptions } from "./call-options.ts";
 import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";
-import { askStore, checkCallOptions, checkOpen, type QuotaOptions, type Shared, tellEvent } from "./shared.ts";
+import { askStore, checkOpen, type Shared, tellEvent } from "./shared.ts";
 import { LONGEST_PAUSE_MS, SlotSeat } from "./slots.ts";
 
 /** How a call waits. */

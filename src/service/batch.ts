@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseBy } from "./body.ts";
 import { type Asking, type Desk, runFor } from "./desk.ts";
 import { invalidBody, kindOf, ProblemError } from "./problems.ts";
-import type { Route } from "./routes.ts";
+import type { Route } from "./route.ts";
 import { problemSchema, words } from "./schemas.ts";
 
 const MAX_ITEMS = 1_000;

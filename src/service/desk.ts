@@ -2,10 +2,10 @@
 // tenant's, and answers come back without it.
 
 import type { Call, Cost } from "../kernel/call.ts";
-import type { ClaimedQuotas } from "../kernel/claims.ts";
 import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { ClaimedQuotas } from "../kernel/typed.ts";
 import {
   beginCall,
   consumeFor,

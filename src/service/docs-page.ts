@@ -1,7 +1,7 @@
 // The API and its problems as pages for people: tables, nothing from elsewhere.
 
 import { PROBLEMS } from "./problem-table.ts";
-import type { Route } from "./routes.ts";
+import type { Route } from "./route.ts";
 
 const HEADERS = {
   "content-type": "text/html; charset=utf-8",

@@ -3,7 +3,7 @@
 
 import { EVENTS, type EventOf, type StreamedOf, type StreamedType } from "../events.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { codeOf, faultsOf } from "./event-log.ts";
 import { ownerOf, shownNames } from "./tenants.ts";

@@ -4,7 +4,7 @@
 import { spread } from "../clock.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { dataFor, dataOf, shortened } from "./event-data.ts";
 import type { Metrics } from "./metrics.ts";

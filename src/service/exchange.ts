@@ -10,7 +10,7 @@ import { type Asking, type Desk, runFor } from "./desk.ts";
 import type { Log } from "./log.ts";
 import { notFor, type Place, ProblemError, stopping } from "./problems.ts";
 import { LOGGED_SCOPE } from "./refusals.ts";
-import type { Route } from "./routes.ts";
+import type { Route } from "./route.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };

@@ -4,7 +4,8 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
-import { type CompiledPolicy, compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy.ts";
 import type { PolicyInput } from "../kernel/policy-input.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } from "../limiter.ts";

@@ -2,7 +2,6 @@
 // keys and requests; never a body, a header or a dimension's value.
 
 import { destination, pino } from "pino";
-import type { LogLevel } from "./options.ts";
 
 /** What the service logs to. */
 export interface Log {
@@ -17,3 +16,8 @@ export interface Log {
 export function createLog(level: LogLevel): Log {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination({ fd: 2, sync: true }));
 }
+
+/** From which level on it logs. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -108,10 +108,6 @@ export const LISTEN_NUMBERS: readonly string[] = [
   "drainMs",
 ];
 
-/** From which level on it logs. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
 const KNOWN = [
   "policy",
   "policySource",

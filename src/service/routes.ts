@@ -9,38 +9,11 @@ import { batchRoute } from "./batch.ts";
 import type { Asking, Desk } from "./desk.ts";
 import * as acts from "./desk.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
-import type { Scope } from "./keys.ts";
 import { openApiDocument } from "./openapi.ts";
 import { notFor, ProblemError, stopping } from "./problems.ts";
 import { invalidQuery, usageQuery } from "./query.ts";
+import type { Route } from "./route.ts";
 import * as schemas from "./schemas.ts";
-
-/** One route. */
-export interface Route {
-  readonly method: "GET" | "POST";
-  readonly path: `/${string}`;
-  /** Its name in the OpenAPI document, by which generated clients call it. */
-  readonly operationId: string;
-  /** What a key must have; `null` where nobody needs one. */
-  readonly scope: Scope | null;
-  readonly summary: string;
-  /** Of the body; absent where there is none. */
-  readonly request?: z.ZodType;
-  /** What of it is checked before it runs, where it checks the rest itself. */
-  readonly reads?: z.ZodType;
-  /** Of an item of a batch, where that may say less. */
-  readonly item?: z.ZodType;
-  /** Of the query, for the document. */
-  readonly query?: z.ZodObject;
-  /** Of a JSON answer, or the media type of another. */
-  readonly response: z.ZodType | string;
-  /** Whether the header `Idempotency-Key` names the wish. */
-  readonly isOnce?: boolean;
-  /** Whether it waits for somebody, so that it is not counted as under way. */
-  readonly isOpen?: boolean;
-  /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
-  run(desk: Desk, asking: Asking, body: unknown): unknown;
-}
 
 type Run<Body> = (desk: Desk, asking: Asking, body: Body) => unknown;
 

@@ -5,7 +5,7 @@ import type { BucketDimensions, Call } from "../kernel/call.ts";
 import { valueIn } from "../kernel/charge.ts";
 import type { Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */

@@ -4,7 +4,8 @@
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import { allotmentsOf, compiledPolicy, type Limit, type Policy } from "../kernel/policy.ts";
+import type { Limit } from "../kernel/limit.ts";
+import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy.ts";
 import {
   type LimitSpec,
   refuseTerms,

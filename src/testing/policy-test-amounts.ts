@@ -1,9 +1,9 @@
 // Amounts as policy tests write them, and as their failures print them: what is printed can be pasted into a test.
 
 import type { Cost } from "../kernel/call.ts";
-import type { ClaimedQuota, ClaimedQuotas } from "../kernel/claims.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
-import { MONEY_UNIT, parseQuantity, quantityOf, type QuantityText } from "../kernel/quantity.ts";
+import { MONEY_UNIT, parseQuantity, type QuantityText, quantityOf } from "../kernel/quantity.ts";
+import type { ClaimedQuota, ClaimedQuotas } from "../kernel/typed.ts";
 
 /** A number of units: a whole number, `50k`, or `$0.02` where the unit is `usd_micros`. */
 export type PolicyTestAmount = number | QuantityText;

@@ -4,7 +4,8 @@ import type { Call } from "../kernel/call.ts";
 import { resolveMatches } from "../kernel/charge.ts";
 import { takesClaims } from "../kernel/claims.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { type Allotment, allotmentsOf, type Limit, type CompiledPolicy } from "../kernel/policy.ts";
+import type { Allotment, CompiledPolicy, Limit } from "../kernel/limit.ts";
+import { allotmentsOf } from "../kernel/policy.ts";
 
 /** What tests reached of a limit. */
 export interface LimitCoverage {

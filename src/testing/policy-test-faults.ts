@@ -3,14 +3,14 @@
 
 import type { z } from "zod";
 import { CALL_WORDS } from "../kernel/call.ts";
-import { MAX_DURATION_MS } from "../kernel/duration.ts";
-import { durationFrom } from "../kernel/policy-values.ts";
 import { takesClaims } from "../kernel/claims.ts";
+import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { formatGot } from "../kernel/errors.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { type PolicyFault, policyFault } from "../kernel/policy-contradictions.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
 import { isObject, valueAt } from "../kernel/policy-place.ts";
 import { withoutExtensions } from "../kernel/policy-settled.ts";
+import { durationFrom } from "../kernel/policy-values.ts";
 import { isMoneyText, MONEY_UNIT } from "../kernel/quantity.ts";
 import { closest } from "../kernel/spelling.ts";
 import { parseSpan, SPAN_PATTERN } from "./policy-test-amounts.ts";

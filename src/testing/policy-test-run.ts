@@ -1,17 +1,17 @@
 // Runs the tests of a policy: each on a limiter of its own, over a store in memory and a clock that moves when a step says
 // so. Nothing waits, and the same tests give the same results. What a test may say is checked before.
 
-import { type Call, CALL_WORDS, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { CALL_WORDS, type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import type { CompiledPolicy } from "../kernel/policy.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
 import { createLimiter, type Limiter, type QuotaOptions, type RunContext } from "../limiter.ts";
 import { StoreError } from "../store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "./fake-clock.ts";
-import { costIn, parseSpan, type PolicyTestUnits, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
-import { Coverage } from "./policy-test-coverage.ts";
+import { costIn, type PolicyTestUnits, parseSpan, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
 import { compareBucket, compareCall, compareRemaining, type Mismatch } from "./policy-test-compare.ts";
+import { Coverage } from "./policy-test-coverage.ts";
 import {
   DEFAULT_AT,
   instantMs,

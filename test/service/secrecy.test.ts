@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { auditFile } from "../../src/service/audit.ts";
 import type { Log } from "../../src/service/log.ts";
-import { LOG_LEVELS } from "../../src/service/options.ts";
+import { LOG_LEVELS } from "../../src/service/log.ts";
 import { type Store, StoreError } from "../../src/store.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { temporaryFolder } from "../temporary.ts";

@@ -6,7 +6,8 @@ import type { z } from "zod";
 import { createService, type Service, type ServiceOptions } from "../../src/service/handler.ts";
 import type { Key, Keys, Scope } from "../../src/service/keys.ts";
 import { type Listening, type ListenOptions, listen } from "../../src/service/node.ts";
-import { ROUTES, type Route } from "../../src/service/routes.ts";
+import type { Route } from "../../src/service/route.ts";
+import { ROUTES } from "../../src/service/routes.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 
 const endings: (() => Promise<void>)[] = [];

@@ -1,6 +1,6 @@
 // The model of a run's last step, which has no tools: what it answers has a text, whatever the model does.
 
-import { LimitExceededError } from "../../kernel/errors.ts";
+import { LimitExceededError } from "../../kernel/decision.ts";
 import type { AiSdkStep } from "./steps.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.

@@ -1,9 +1,9 @@
 // What this instance last saw of buckets: the use that its share is reckoned by while the store is away, and that it gives
 // back to a store which has lost it. Bounded: what was not seen for long is forgotten first.
 
-import type { Raise } from "../../kernel/afterwards.ts";
 import { endOf } from "../../kernel/algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
+import type { Raise } from "../../kernel/request.ts";
 import type { Beat, Step, StepReply, StoreReply, StoreRequest } from "../../store.ts";
 
 /** Most buckets of each of two generations: some 250 bytes each, 12 MB in all. */

@@ -1,7 +1,7 @@
 // What Envoy is told: decisions as a RateLimitResponse, in the field names of envoy/service/ratelimit/v3/rls.proto.
 
 import type { Decision, Denied, Verdict } from "../../kernel/decision.ts";
-import type { CompiledPolicy } from "../../kernel/policy.ts";
+import type { CompiledPolicy } from "../../kernel/limit.ts";
 
 /** A `RateLimitResponse`. */
 export interface Response {

@@ -4,7 +4,8 @@ import { z } from "zod";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../../kernel/address.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../../kernel/errors.ts";
-import { allotmentsOf, type Limit, type CompiledPolicy } from "../../kernel/policy.ts";
+import type { CompiledPolicy, Limit } from "../../kernel/limit.ts";
+import { allotmentsOf } from "../../kernel/policy.ts";
 
 /** Which descriptors are limited, and as what. */
 export interface EnvoyMapping {

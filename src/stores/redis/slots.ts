@@ -3,7 +3,7 @@
 // its holds charged when they end.
 
 import { tagOf } from "../../kernel/key.ts";
-import type { Replay } from "../../kernel/once.ts";
+import type { Replay } from "../../kernel/request.ts";
 import { keysOf, type Step, type StepReply, StoreError, type StoreReply, type StoreRequest } from "../../store.ts";
 import { LISTING, NAMING } from "./replies.ts";
 

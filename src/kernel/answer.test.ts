@@ -1,19 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { bucketUsageOf, decisionOf, emptyUsageOf, usageOf } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { type Charge, resolveCharges } from "./charge.ts";
-import type { StepReply } from "./decide.ts";
-import {
-  bucketUsageOf,
-  type Decision,
-  decisionOf,
-  emptyUsageOf,
-  type Usage,
-  usageOf,
-  type Verdict,
-} from "./decision.ts";
+import type { Decision, Usage, Verdict } from "./decision.ts";
 import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
+import type { StepReply } from "./request.ts";
 
 const CALL = { tool: "web_search", session: "s1", user: "u1", cost: { calls: 2 } };
 const UNPRICED = { tool: "web_search", session: "s1", user: "u1" };

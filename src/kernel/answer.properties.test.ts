@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
+import { decisionOf } from "./answer.ts";
 import { resolveCharges, stepOf } from "./charge.ts";
-import { decide, type StoreRequest } from "./decide.ts";
-import { decisionOf } from "./decision.ts";
-import { compiledPolicy, type CompiledPolicy } from "./policy.ts";
+import { decide } from "./decide.ts";
+import type { CompiledPolicy } from "./limit.ts";
+import { compiledPolicy } from "./policy.ts";
 import type { LimitInput } from "./policy-input.ts";
-import type { StoredState } from "./stored.ts";
+import type { StoreRequest } from "./request.ts";
+import type { StoredState } from "./state.ts";
 
 const SEED = 20_251_121;
 
