@@ -3,8 +3,8 @@
 
 import { writeFileSync } from "node:fs";
 import { z } from "zod";
-import { policySchema } from "../src/kernel/policy-schema.ts";
-import { inferredAlgorithm } from "../src/kernel/policy-settled.ts";
+import { policySchema } from "../src/kernel/policy/schema.ts";
+import { inferredAlgorithm } from "../src/kernel/policy/settled.ts";
 import { policyTestFileSchema, policyTestsSchema } from "../src/testing/policy-test-schema.ts";
 
 interface ObjectSchema {

@@ -22,10 +22,18 @@ import { type BucketDimensions, type Call, type Cost, type Dimensions, mergeDime
 import type { BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { invalidOption } from "./kernel/errors.ts";
 import type { CompiledPolicy } from "./kernel/limit.ts";
-import { compiledPolicy, type Policy } from "./kernel/policy.ts";
-import type { PolicyInput } from "./kernel/policy-input.ts";
-import type { BucketFor, DimensionsFor, LimitOf, OnlyDimensions, OwnOf, PolicyFor, Said } from "./kernel/typed.ts";
-import type { Checked, WrittenPolicy } from "./kernel/typed-keys.ts";
+import { compiledPolicy, type Policy } from "./kernel/policy/parse.ts";
+import type { PolicyInput } from "./kernel/policy/input.ts";
+import type {
+  BucketFor,
+  DimensionsFor,
+  LimitOf,
+  OnlyDimensions,
+  OwnOf,
+  PolicyFor,
+  Said,
+} from "./kernel/policy/typed.ts";
+import type { Checked, WrittenPolicy } from "./kernel/policy/typed-keys.ts";
 import type { Begun, RunOptions } from "./limiter/begun.ts";
 import { type CallOptions, checkCallOptions, type QuotaOptions } from "./limiter/call-options.ts";
 import { type CloseOptions, closeOnce } from "./limiter/close.ts";

@@ -4,7 +4,7 @@ export type { BucketDimensions, Call, Cost, Dimension, Dimensions } from "./kern
 export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict } from "./kernel/decision.ts";
 export { LimitExceededError } from "./kernel/decision.ts";
 export { type Fault, type MisuseCode, MisuseError } from "./kernel/errors.ts";
-export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy.ts";
+export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy/parse.ts";
 export type {
   BudgetLimitInput,
   ConcurrencyLimitInput,
@@ -20,8 +20,8 @@ export type {
   StreakLimitInput,
   TokenBucketLimitInput,
   ToolInput,
-} from "./kernel/policy-input.ts";
-export type { CallFor } from "./kernel/typed.ts";
+} from "./kernel/policy/input.ts";
+export type { CallFor } from "./kernel/policy/typed.ts";
 export {
   type AddUsage,
   type AddUsageOptions,
@@ -53,7 +53,7 @@ export {
   type TelemetryHooks,
   type WaitOptions,
 } from "./limiter.ts";
-export { loadPolicy, parsePolicy } from "./policy-file.ts";
-export { type PolicyWarning, policyWarnings } from "./policy-warnings.ts";
-export { type WatchOptions, watchPolicy } from "./policy-watch.ts";
-export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store.ts";
+export { loadPolicy, parsePolicy } from "./policy-file/file.ts";
+export { type PolicyWarning, policyWarnings } from "./policy-warnings/warnings.ts";
+export { type WatchOptions, watchPolicy } from "./policy-file/watch.ts";
+export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store/store.ts";

@@ -26,8 +26,8 @@ import { checkClaims } from "./kernel/claims.ts";
 import type { Allowed, BucketUsage, Decision, Denied } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "./kernel/limit.ts";
-import { allotmentsOf, compiledPolicy, type Policy } from "./kernel/policy.ts";
-import type { PolicyInput } from "./kernel/policy-input.ts";
+import { allotmentsOf, compiledPolicy, type Policy } from "./kernel/policy/parse.ts";
+import type { PolicyInput } from "./kernel/policy/input.ts";
 import type { StepEvent, StoreRequest } from "./kernel/request.ts";
 import type {
   BucketFor,
@@ -44,13 +44,13 @@ import type {
   Refused,
   Said,
   UnitOf,
-} from "./kernel/typed.ts";
-import type { Checked, WrittenPolicy } from "./kernel/typed-keys.ts";
+} from "./kernel/policy/typed.ts";
+import type { Checked, WrittenPolicy } from "./kernel/policy/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
 import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
-import { leaseLayer } from "./layers/lease.ts";
+import { leaseLayer } from "./layers/borrow.ts";
 import type { Begun, RunOptions } from "./limiter/begun.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
 import { type CallOptions, checkCallOptions, type QuotaOptions } from "./limiter/call-options.ts";
@@ -102,7 +102,7 @@ import {
   decideInTime,
   type WaitOptions,
 } from "./limiter/wait.ts";
-import { askOne, type Found, type Store, type StoreReply } from "./store.ts";
+import { askOne, type Found, type Store, type StoreReply } from "./store/store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Begun, RunOptions } from "./limiter/begun.ts";

@@ -3,9 +3,9 @@
 
 import type { Decision } from "./kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption } from "./kernel/errors.ts";
-import type { PolicyInput } from "./kernel/policy-input.ts";
+import type { PolicyInput } from "./kernel/policy/input.ts";
 import { checkMaxWait, createLimiter, type Limiter } from "./limiter.ts";
-import type { Store } from "./store.ts";
+import type { Store } from "./store/store.ts";
 
 /** How often one tool may be called: whole numbers from 0 (never) to 2^53 - 1. */
 export interface ToolLimits {

@@ -5,8 +5,8 @@ import { globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { loadPolicy } from "tollgate";
 import { type PolicyTest, testPolicy } from "tollgate/testing";
-import { readPolicyText } from "../src/policy-file.ts";
-import { readYaml } from "../src/yaml-text.ts";
+import { readPolicyText } from "../src/policy-file/file.ts";
+import { readYaml } from "../src/policy-file/yaml-text.ts";
 import { ROOT } from "./sources.ts";
 
 const FOLDER = "examples/policies/";

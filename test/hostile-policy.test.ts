@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, definePolicy, MisuseError, type PolicyInput, parsePolicy } from "tollgate";
-import { compiledPolicy } from "../src/kernel/policy.ts";
+import { compiledPolicy } from "../src/kernel/policy/parse.ts";
 import { parseEnvoyMapping } from "tollgate/service/envoy";
 import { memoryStore } from "tollgate/stores/memory";
-import { readYaml } from "../src/yaml-text.ts";
+import { readYaml } from "../src/policy-file/yaml-text.ts";
 
 function faultsOf(read: () => unknown): MisuseError["faults"] {
   try {

@@ -14,8 +14,8 @@ interface Layer {
   readonly never?: readonly [pattern: RegExp, instead: string][];
 }
 
-const STORE = /^src\/store\.ts$/;
-const STORE_CHECK = /^src\/store-(check|states)\.ts$/;
+const STORE = /^src\/store\/store\.ts$/;
+const STORE_CHECK = /^src\/store\/(check|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
 const VERSION = /^src\/version\.ts$/;
@@ -33,18 +33,18 @@ const layers: Record<string, Layer> = {
     ],
   },
   "store and clock": {
-    files: /^src\/(store|store-batch|store-check|store-error|store-states|store-terms|clock)\.ts$/,
-    may: [KERNEL, CLOCK, /^src\/store-(batch|check|error|terms)\.ts$/],
+    files: /^src\/(store\/|clock\.ts$)/,
+    may: [KERNEL, CLOCK, /^src\/store\//],
   },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
     may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
   },
   "policy files": {
-    files: /^src\/policy-(file|upgrade|watch|warnings)(\.ts$|\/)/,
-    may: [KERNEL, /^src\/(policy-file|policy-warnings|yaml-(text|place))(\.ts$|\/)/, /^node:fs$/],
+    files: /^src\/policy-(file|warnings)\/(?!yaml)/,
+    may: [KERNEL, /^src\/policy-(file|warnings)\//, /^node:fs$/],
   },
-  yaml: { files: /^src\/yaml-(text|place)\.ts$/, may: [KERNEL, /^src\/yaml-place\.ts$/, /^yaml$/] },
+  yaml: { files: /^src\/policy-file\/yaml/, may: [KERNEL, /^src\/policy-file\/yaml-place\.ts$/, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
     may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
@@ -66,27 +66,28 @@ const layers: Record<string, Layer> = {
   "tool rate limiter": { files: /^src\/tool-rate-limiter\.ts$/, may: [KERNEL, STORE, /^src\/limiter\.ts$/] },
   events: { files: /^src\/events\.ts$/, may: [/^src\/limiter\.ts$/] },
   service: {
-    files: /^src\/service\/(?!envoy)/,
+    files: /^src\/service\//,
     may: [
       KERNEL,
       STORE,
-      /^src\/store-error\.ts$/,
+      /^src\/store\/error\.ts$/,
       CLOCK,
       METRICS,
       VERSION,
-      /^src\/(events|limiter|policy-file|policy-warnings)\.ts$/,
-      /^src\/service\/(?!envoy)/,
+      /^src\/(events|limiter)\.ts$/,
+      /^src\/policy-(file\/file|warnings\/warnings)\.ts$/,
+      /^src\/service\//,
       /^node:/,
       /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|zod)$/,
     ],
   },
   envoy: {
-    files: /^src\/service\/envoy(\.ts$|\/)/,
+    files: /^src\/envoy\//,
     may: [
       KERNEL,
       STORE,
-      /^src\/(limiter|yaml-text)\.ts$/,
-      /^src\/service\/envoy\//,
+      /^src\/(limiter|policy-file\/yaml-text)\.ts$/,
+      /^src\/envoy\//,
       /^node:fs$/,
       /^(@grpc\/grpc-js|@grpc\/proto-loader|zod)$/,
     ],
@@ -97,7 +98,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/store-(check|error)\.ts$/,
+      /^src\/store\/(check|error)\.ts$/,
       CLOCK,
       /^src\/limiter(\.ts$|\/)/,
       /^src\/layers\/failover(\.ts$|\/)/,
@@ -131,7 +132,7 @@ const layers: Record<string, Layer> = {
   },
   root: {
     files: /^src\/index\.ts$/,
-    may: [KERNEL, STORE, /^src\/(limiter|policy-file|policy-warnings|policy-watch)\.ts$/],
+    may: [KERNEL, STORE, /^src\/limiter\.ts$/, /^src\/policy-(file\/(file|watch)|warnings\/warnings)\.ts$/],
   },
   cli: { files: /^src\/cli\//, may: [/^src\/(?!index)/, /^node:/, /^commander$/, /^zod$/, /^ioredis$/, /^pg$/] },
 };

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { LimitInput, PolicyInput } from "tollgate";
-import { readPolicy } from "../src/kernel/policy.ts";
-import { policyWarnings } from "../src/policy-warnings.ts";
+import { readPolicy } from "../src/kernel/policy/parse.ts";
+import { policyWarnings } from "../src/policy-warnings/warnings.ts";
 
 /** Words that one edit makes of a dimension, and that may be meant. */
 const OTHER_WORDS = /"(arms|tiger|tire|usher)"/;

@@ -5,10 +5,10 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { definePolicy, MisuseError, parsePolicy } from "tollgate";
 import { stringify } from "yaml";
-import { type Edit, oldWordsIn } from "../src/kernel/policy-old-words.ts";
-import { readPolicyText } from "../src/policy-file.ts";
-import { upgradePolicy } from "../src/policy-upgrade.ts";
-import { readYaml } from "../src/yaml-text.ts";
+import { type Edit, oldWordsIn } from "../src/kernel/policy/old-words.ts";
+import { readPolicyText } from "../src/policy-file/file.ts";
+import { upgradePolicy } from "../src/policy-file/upgrade.ts";
+import { readYaml } from "../src/policy-file/yaml-text.ts";
 
 const read = (text: string) => readYaml(text, "policy", "invalid-policy").value;
 

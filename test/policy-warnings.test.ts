@@ -6,9 +6,9 @@ import { describe, it } from "node:test";
 import { definePolicy, MisuseError } from "tollgate";
 import { createService } from "tollgate/service";
 import { memoryStore } from "tollgate/stores/memory";
-import { readPolicyText } from "../src/policy-file.ts";
+import { readPolicyText } from "../src/policy-file/file.ts";
 import { WARNING_CODES } from "../src/policy-warnings/warning.ts";
-import { policyWarnings } from "../src/policy-warnings.ts";
+import { policyWarnings } from "../src/policy-warnings/warnings.ts";
 import { ROOT } from "./sources.ts";
 
 /** `line word path code: message hint` of each warning; the word is what stands at its line and column. */

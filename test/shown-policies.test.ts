@@ -6,9 +6,9 @@ import { describe, it } from "node:test";
 import { runInNewContext } from "node:vm";
 import type { PolicyInput } from "tollgate";
 import { policyText } from "../bench/load/policy.ts";
-import { readPolicy } from "../src/kernel/policy.ts";
-import { readPolicyText } from "../src/policy-file.ts";
-import { policyWarnings } from "../src/policy-warnings.ts";
+import { readPolicy } from "../src/kernel/policy/parse.ts";
+import { readPolicyText } from "../src/policy-file/file.ts";
+import { policyWarnings } from "../src/policy-warnings/warnings.ts";
 import { POLICY as BORROWING } from "./chaos/borrowing-policy.ts";
 import { POLICY as HOLD } from "./chaos/hold-policy.ts";
 import { POLICY as KILL } from "./chaos/kill-policy.ts";
@@ -59,7 +59,7 @@ function inObjects(): Shown[] {
   return (
     files("*.md", "docs/**/*.md", "src/**/*.ts", "bench/**/*.ts")
       // The example of a warning has one.
-      .filter((path) => !path.endsWith(".test.ts") && path !== "src/policy-warnings.ts")
+      .filter((path) => !path.endsWith(".test.ts") && path !== "src/policy-warnings/warnings.ts")
       .flatMap((path) => {
         const text = read(path).replace(/^ \* ?/gm, "");
         return [...text.matchAll(/\{\s*version: 1,/g)].flatMap(({ index }, i) => {

@@ -10,7 +10,7 @@ import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { EXIT } from "../src/cli/exit.ts";
 import { MISUSE_CODES } from "../src/kernel/errors.ts";
-import { STORE_ERROR_CODES } from "../src/store-error.ts";
+import { STORE_ERROR_CODES } from "../src/store/error.ts";
 import { messagesIn } from "./messages.ts";
 import { ROOT, sources } from "./sources.ts";
 

@@ -3,8 +3,8 @@
 
 import { type Call, type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { denialIn, speakingModel } from "./ai-sdk/last-answer.ts";
 import { type ModelMiddleware, modelMiddleware } from "./ai-sdk/model.ts";

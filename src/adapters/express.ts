@@ -1,7 +1,7 @@
 // Express 4 and 5, and what else has middleware of its kind over Node's responses. Nothing of Express is imported.
 
-import type { Policy } from "../kernel/policy.ts";
-import type { Made, OnlyMade } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { Made, OnlyMade } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 

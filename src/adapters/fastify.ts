@@ -1,7 +1,7 @@
 // Fastify: a plugin for all routes of its scope, and a hook for one route. Nothing of Fastify is imported.
 
-import type { Policy } from "../kernel/policy.ts";
-import type { Made, OnlyMade } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { Made, OnlyMade } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type Closing, goneWith, type HttpOptions, judgeOf } from "./http.ts";
 

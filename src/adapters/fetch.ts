@@ -2,8 +2,8 @@
 // programs need to answer a denial themselves.
 
 import { invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { Made, OnlyMade } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { Made, OnlyMade } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 

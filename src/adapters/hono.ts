@@ -1,7 +1,7 @@
 // Hono: a middleware, for all routes or for one. Nothing of Hono is imported.
 
-import type { Policy } from "../kernel/policy.ts";
-import type { Made, OnlyMade } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { Made, OnlyMade } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { type HttpOptions, judgeOf, withFields } from "./http.ts";
 

@@ -4,7 +4,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { checkMaxWait, type Limiter } from "../limiter.ts";
 import {
   draft6Headers,

@@ -5,8 +5,8 @@ import { type AgentMiddleware, type AIMessage, createMiddleware, type Runtime, T
 import { z } from "zod";
 import { type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import {

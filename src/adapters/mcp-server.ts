@@ -4,8 +4,8 @@
 import type { Dimensions } from "../kernel/call.ts";
 import type { Allowed, Denied } from "../kernel/decision.ts";
 import { checkOptionKeys, formatGot, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, Served, Serving } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { AnyOf, Lacking, OnlyDimensions, Served, Serving } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { fieldsOf, Guard, plainLimiter } from "./guard.ts";
 import { intercept, type Judge, lowLevel, type Server } from "./mcp-server/intercept.ts";

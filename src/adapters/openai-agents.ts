@@ -3,8 +3,8 @@
 
 import type { Cost, Dimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/typed.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
 import type { ModelOptions } from "./model-calls.ts";

@@ -7,7 +7,7 @@ import type { BucketUsage } from "../kernel/decision.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { isMoneyText, MONEY_UNIT, parseQuantity } from "../kernel/quantity.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { parsePolicy } from "../policy-file/file.ts";
 import type { Buckets } from "./as-tenant.ts";
 import { type ChangeOptions, changeBucket, withChangeOptions } from "./audit.ts";
 import { readInput } from "./files.ts";

@@ -3,8 +3,8 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { formatFault, MisuseError } from "../kernel/errors.ts";
-import { readPolicyText } from "../policy-file.ts";
-import { type PolicyChange, upgradePolicy } from "../policy-upgrade.ts";
+import { readPolicyText } from "../policy-file/file.ts";
+import { type PolicyChange, upgradePolicy } from "../policy-file/upgrade.ts";
 import { LOCAL_POLICY } from "./defaults.ts";
 import { EXIT, FileError } from "./exit.ts";
 import { readInput, writing } from "./files.ts";

@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import { createLimiter } from "../limiter.ts";
-import { parsePolicy } from "../policy-file.ts";
+import { parsePolicy } from "../policy-file/file.ts";
 import { openStore } from "./store-url.ts";
 
 /** What a replay's worker is told first. */

@@ -7,7 +7,7 @@ import { resolveCharges } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { createLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file.ts";
+import { readPolicyText } from "../policy-file/file.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { policyLabel, withPolicyOption, withStoreFile } from "./defaults.ts";
 import { readInput } from "./files.ts";

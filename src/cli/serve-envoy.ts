@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
-import { readPolicyText } from "../policy-file.ts";
-import { type EnvoyService, envoyService, parseEnvoyMapping } from "../service/envoy.ts";
+import { readPolicyText } from "../policy-file/file.ts";
+import { type EnvoyService, envoyService, parseEnvoyMapping } from "../envoy/envoy.ts";
 import type { Service } from "../service/handler.ts";
 import { addressError } from "./address.ts";
 import { asOptions } from "./as-options.ts";

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import { type Store, StoreError } from "../store.ts";
+import { type Store, StoreError } from "../store/store.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";

@@ -4,12 +4,12 @@ import { existsSync, readdirSync } from "node:fs";
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { type PolicyFault, writtenPolicy } from "../kernel/policy.ts";
-import { isObject } from "../kernel/policy-place.ts";
-import { readPolicyText } from "../policy-file.ts";
+import { type PolicyFault, writtenPolicy } from "../kernel/policy/parse.ts";
+import { isObject } from "../kernel/policy/place.ts";
+import { readPolicyText } from "../policy-file/file.ts";
 import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
 import type { PolicyTest } from "../testing/policy-test-schema.ts";
-import { MAX_FAULTS, readYaml, type YamlText } from "../yaml-text.ts";
+import { MAX_FAULTS, readYaml, type YamlText } from "../policy-file/yaml-text.ts";
 import { LOCAL_POLICY } from "./defaults.ts";
 import { readInput } from "./files.ts";
 

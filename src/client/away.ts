@@ -7,8 +7,8 @@ import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } 
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import { compiledPolicy, type Policy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-input.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { StepEvent } from "../kernel/request.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { probeAfterMs } from "../layers/failover/pace.ts";
@@ -18,7 +18,7 @@ import { isOutage } from "../layers/failover.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
 import { changedBy, onErrorOf } from "../limiter/parts.ts";
 import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
-import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store.ts";
+import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store/store.ts";
 import { type Booking, Bookings } from "./bookings.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
 

@@ -3,8 +3,8 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-input.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
 import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 

@@ -2,7 +2,7 @@
 
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store-error.ts";
+import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store/error.ts";
 
 /** Why there is no answer. */
 export interface Failure {

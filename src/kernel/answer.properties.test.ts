@@ -7,8 +7,8 @@ import { decisionOf } from "./answer.ts";
 import { resolveCharges, stepOf } from "./charge.ts";
 import { decide } from "./decide.ts";
 import type { CompiledPolicy } from "./limit.ts";
-import { compiledPolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-input.ts";
+import { compiledPolicy } from "./policy/parse.ts";
+import type { LimitInput } from "./policy/input.ts";
 import type { StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
 

@@ -4,8 +4,8 @@ import { bucketUsageOf, decisionOf, emptyUsageOf, usageOf } from "./answer.ts";
 import type { Call } from "./call.ts";
 import { type Charge, resolveCharges } from "./charge.ts";
 import type { Decision, Usage, Verdict } from "./decision.ts";
-import { compiledPolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-input.ts";
+import { compiledPolicy } from "./policy/parse.ts";
+import type { LimitInput } from "./policy/input.ts";
 import type { StepReply } from "./request.ts";
 
 const CALL = { tool: "web_search", session: "s1", user: "u1", cost: { calls: 2 } };

@@ -12,7 +12,7 @@ import {
   withGroup,
 } from "./charge.ts";
 import { type MisuseCode, MisuseError } from "./errors.ts";
-import { compiledPolicy } from "./policy.ts";
+import { compiledPolicy } from "./policy/parse.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

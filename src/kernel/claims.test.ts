@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { checkClaims, claimFault, claimsUpTo, takesClaims } from "./claims.ts";
 import { MisuseError } from "./errors.ts";
 import type { CompiledPolicy } from "./limit.ts";
-import { compiledPolicy } from "./policy.ts";
+import { compiledPolicy } from "./policy/parse.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

@@ -4,7 +4,7 @@
 import { type Fault, formatGot, invalidOption, MisuseError } from "./errors.ts";
 import type { Allotment, Claims, CompiledPolicy, Limit } from "./limit.ts";
 import { typoHint } from "./spelling.ts";
-import type { ClaimedQuota, ClaimedQuotas } from "./typed.ts";
+import type { ClaimedQuota, ClaimedQuotas } from "./policy/typed.ts";
 
 /** Most allotments that one limit keeps. One more, and all are forgotten. */
 const MAX_ALLOTMENTS = 10_000;

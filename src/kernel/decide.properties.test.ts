@@ -5,8 +5,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf, type LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
-import { compiledPolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-input.ts";
+import { compiledPolicy } from "./policy/parse.ts";
+import type { LimitInput } from "./policy/input.ts";
 import type { StoreRequest } from "./request.ts";
 import type { Outcome, StoredState } from "./state.ts";
 

@@ -1,7 +1,7 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { chargedAfterwards, raised, unspent } from "./afterwards.ts";
+import { chargedAfterwards, raised, unspent } from "./bucket/afterwards.ts";
 import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import {
@@ -30,9 +30,9 @@ import {
   stateOf,
   turnAfterMs,
   usedIn,
-} from "./holds.ts";
-import { onceNotAhead, onceOf, replayOf } from "./once.ts";
-import { decidePlain } from "./plain.ts";
+} from "./bucket/holds.ts";
+import { onceNotAhead, onceOf, replayOf } from "./bucket/once.ts";
+import { decidePlain } from "./decide-fast.ts";
 import type { Step, StepEvent, StepReply, StoreRequest, Wait } from "./request.ts";
 import type { HeldState, Hold, Outcome, StoredState } from "./state.ts";
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
-import { MAX_PLACES, REMEMBERED_MS } from "./holds.ts";
+import { MAX_PLACES, REMEMBERED_MS } from "./bucket/holds.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest } from "./request.ts";
 import type { Hold, StoredState } from "./state.ts";
 

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { type CounterState, MAX_SEEN } from "./algorithms/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
-import { REMEMBERED_MS } from "./holds.ts";
+import { REMEMBERED_MS } from "./bucket/holds.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
 import { decodeState, encodeState } from "./stored.ts";

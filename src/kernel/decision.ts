@@ -1,7 +1,7 @@
 // What a call is answered: a verdict of each limit, and what they come to.
 
 import { hasMarker } from "./errors.ts";
-import type { Mode } from "./policy-input.ts";
+import type { Mode } from "./policy/input.ts";
 import type { Degraded } from "./request.ts";
 
 /** The answer of one limit. */

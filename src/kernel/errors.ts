@@ -1,4 +1,4 @@
-// The errors of misuse. A store that fails has its own (../store-error.ts). Markers let two installed copies recognise each
+// The errors of misuse. A store that fails has its own (../store/error.ts). Markers let two installed copies recognise each
 // other's errors.
 
 const MISUSE = Symbol.for("tollgate.error.misuse");

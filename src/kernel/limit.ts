@@ -3,10 +3,10 @@
 import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
-import type { Mode, OnError, OnMissing, OnStoreError } from "./policy-input.ts";
+import type { Mode, OnError, OnMissing, OnStoreError } from "./policy/input.ts";
 import type { NewHold } from "./request.ts";
 import type { CallMatcher, TextOf } from "./selector.ts";
-import type { ClaimedQuota, Policy, PolicyLimit } from "./typed.ts";
+import type { ClaimedQuota, Policy, PolicyLimit } from "./policy/typed.ts";
 
 /** What a bucket is allotted, and the numbers that its algorithm takes. */
 export interface Allotment {

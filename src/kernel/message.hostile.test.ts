@@ -8,8 +8,8 @@ import type { Call } from "./call.ts";
 import { resolveCharges, stepOf } from "./charge.ts";
 import { decide } from "./decide.ts";
 import type { CompiledPolicy } from "./limit.ts";
-import { compiledPolicy } from "./policy.ts";
-import type { LimitInput, PolicyInput } from "./policy-input.ts";
+import { compiledPolicy } from "./policy/parse.ts";
+import type { LimitInput, PolicyInput } from "./policy/input.ts";
 import type { StepEvent, StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
 

@@ -8,8 +8,8 @@ import { type Call, DIMENSIONS } from "./call.ts";
 import { resolveCharges } from "./charge.ts";
 import type { Decision } from "./decision.ts";
 import { MAX_DURATION_MS } from "./duration.ts";
-import { compiledPolicy } from "./policy.ts";
-import type { LimitInput } from "./policy-input.ts";
+import { compiledPolicy } from "./policy/parse.ts";
+import type { LimitInput } from "./policy/input.ts";
 import type { StepReply } from "./request.ts";
 
 /** The policy names `send_email`, and does not name `search`. */

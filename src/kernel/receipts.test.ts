@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contentsAt } from "./holds.ts";
+import { contentsAt } from "./bucket/holds.ts";
 import { receiptsKey } from "./receipts.ts";
 import type { MarkState, ReceiptsState } from "./state.ts";
 import { decodeState, encodeState } from "./stored.ts";

@@ -1,7 +1,7 @@
 // What a store is asked for, and what it replies: steps on buckets, decided together. No call, no policy and no state.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
-import type { OnStoreError } from "./policy-input.ts";
+import type { OnStoreError } from "./policy/input.ts";
 
 /** What one step asks of one bucket. */
 export type StepEvent =

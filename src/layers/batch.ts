@@ -2,8 +2,15 @@
 // while batches are under way, goes in one `apply`. It changes no answer.
 
 import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
-import { type Batching, refuseTerms, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
-import { endsCall } from "../store-states.ts";
+import {
+  type Batching,
+  refuseTerms,
+  type Store,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+} from "../store/store.ts";
+import { endsCall } from "../store/states.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;

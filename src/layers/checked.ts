@@ -1,8 +1,8 @@
 // A store that wraps the one that the program gave: a reply with a time or a count that is not a whole number is an error
 // before any layer computes with it. It changes no valid answer.
 
-import type { Store } from "../store.ts";
-import { validBeat, validReplies } from "../store-check.ts";
+import type { Store } from "../store/store.ts";
+import { validBeat, validReplies } from "../store/check.ts";
 
 /** What is told whether the store answers. */
 export interface Watch {

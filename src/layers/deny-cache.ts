@@ -2,7 +2,7 @@
 // until something may have changed. It changes no answer but for what others did within the last second.
 
 import type { Clock } from "../clock.ts";
-import { askOne, type Found, type Store, StoreError, type StoreReply, type StoreRequest } from "../store.ts";
+import { askOne, type Found, type Store, StoreError, type StoreReply, type StoreRequest } from "../store/store.ts";
 import { breathing } from "./breath.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */

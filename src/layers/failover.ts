@@ -4,7 +4,7 @@
 
 import { type Clock, isWithin, LateError, monotonicClock, spread, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import {
   type Batching,
@@ -16,7 +16,7 @@ import {
   type StoreRequest,
   type Terms,
   TermsError,
-} from "../store.ts";
+} from "../store/store.ts";
 import { Backlog, type Journal, MAX_AGE_MS, type OpenBatch, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
 import { instanceName, Members } from "./failover/members.ts";

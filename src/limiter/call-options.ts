@@ -1,7 +1,7 @@
 // How one call is made: options that all verbs have.
 
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
-import type { ClaimedQuotas } from "../kernel/typed.ts";
+import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 
 /** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
 export interface QuotaOptions extends CallOptions {

@@ -8,7 +8,7 @@ import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Once, Step, StepEvent, StepReply, StoreReply, StoreRequest, Wait } from "../kernel/request.ts";
-import type { ClaimedQuotas } from "../kernel/typed.ts";
+import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import type { CallOptions } from "./call-options.ts";
 import { tell } from "./listener.ts";
 import {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Call, Dimensions } from "../kernel/call.ts";
-import { compiledPolicy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-input.ts";
+import { compiledPolicy } from "../kernel/policy/parse.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
 import { KnownCalls, MAX_KNOWN } from "./known-calls.ts";
 
 const PER_SESSION: PolicyInput["limits"][number] = { name: "per-session", per: ["session", "tool"], quota: 5 };

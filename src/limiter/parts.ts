@@ -6,7 +6,7 @@ import { argsOf, type Bucket, type Charge, type Match } from "../kernel/charge.t
 import { MisuseError } from "../kernel/errors.ts";
 import { digest } from "../kernel/key.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import type { OnError } from "../kernel/policy-input.ts";
+import type { OnError } from "../kernel/policy/input.ts";
 
 /** A charge, and whether its units are spent at once or held. */
 export interface Part extends Charge {

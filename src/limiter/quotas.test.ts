@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import type { Bucket } from "../kernel/charge.ts";
 import { claimsUpTo } from "../kernel/claims.ts";
-import type { ClaimedQuota } from "../kernel/typed.ts";
+import type { ClaimedQuota } from "../kernel/policy/typed.ts";
 import { ANSWER_WITHIN_MS, MAX_UNDER_WAY, MAX_WAITING } from "./quota-questions.ts";
 import { FRESH_MS, MAX_QUOTAS, type QuotaEvent, type QuotaResolver, Quotas, RETRY_MS } from "./quotas.ts";
 

@@ -6,7 +6,7 @@ import type { Bucket } from "../kernel/charge.ts";
 import { claimFault, takesClaims } from "../kernel/claims.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { ClaimedQuota, ClaimedQuotas } from "../kernel/typed.ts";
+import type { ClaimedQuota, ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { QuestionQueue } from "./quota-questions.ts";
 
 /** What is asked for a bucket. */

@@ -3,7 +3,7 @@
 // others wait until they are first. Nothing of it is in the store: between processes there is no order.
 
 import type { Clock } from "../clock.ts";
-import { MAX_PLACES } from "../kernel/holds.ts";
+import { MAX_PLACES } from "../kernel/bucket/holds.ts";
 
 /** How long the first of a row pauses before it asks once more, and how long at most: each pause is twice the one before. */
 const FIRST_PAUSE_MS = 25;

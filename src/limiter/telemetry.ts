@@ -4,7 +4,7 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import type { LimiterEvent } from "./events.ts";
 import { tell } from "./listener.ts";
 

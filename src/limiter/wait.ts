@@ -5,7 +5,7 @@
 import { setTimer } from "../clock.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
-import { MAX_PLACES } from "../kernel/holds.ts";
+import { MAX_PLACES } from "../kernel/bucket/holds.ts";
 import { checkCallOptions, type QuotaOptions } from "./call-options.ts";
 import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
 import { isConcurrency, type Part } from "./parts.ts";

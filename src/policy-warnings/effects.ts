@@ -1,7 +1,7 @@
 // Limits and overrides that can never apply, or say what another has said.
 
 import { entryFinder, isGlob } from "../kernel/glob.ts";
-import { shown } from "../kernel/policy-place.ts";
+import { shown } from "../kernel/policy/place.ts";
 import { MONEY_UNIT } from "../kernel/quantity.ts";
 import { excludedBy, patternsOf } from "../kernel/selector.ts";
 import { isPluralOf, isTypoOf } from "../kernel/spelling.ts";

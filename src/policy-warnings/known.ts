@@ -1,8 +1,8 @@
 // What the warnings of a policy look at: its tools, their groups and prices, what each limit is for.
 
 import { isGlob, mayMeet } from "../kernel/glob.ts";
-import { toolMatcher } from "../kernel/policy-compile.ts";
-import type { LimitInput, PolicyInput, SelectorInput } from "../kernel/policy-input.ts";
+import { toolMatcher } from "../kernel/policy/compile.ts";
+import type { LimitInput, PolicyInput, SelectorInput } from "../kernel/policy/input.ts";
 import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
 import type { Keys } from "./warning.ts";
 

@@ -2,9 +2,9 @@
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import { isGlob } from "../kernel/glob.ts";
-import type { LimitInput } from "../kernel/policy-input.ts";
-import { isPlanWord } from "../kernel/policy-quota-hints.ts";
-import { durationFrom } from "../kernel/policy-values.ts";
+import type { LimitInput } from "../kernel/policy/input.ts";
+import { isPlanWord } from "../kernel/policy/quota-hints.ts";
+import { durationFrom } from "../kernel/policy/values.ts";
 import { editDistance, isPluralOf, isSwapOf, isTypoOf, plainOf } from "../kernel/spelling.ts";
 import { type Known, type Use, usesIn } from "./known.ts";
 import { didYouMean, ofKey, ofPair, ofValue, quoted, type Warnings } from "./warning.ts";

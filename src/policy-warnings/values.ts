@@ -1,7 +1,7 @@
 // Values that are right, and very probably not what was meant: plans where the ids of users stand, dollars that are millionths,
 // time zones by their abbreviations, limits that refuse the calls of tools.
 
-import { isPlanWord } from "../kernel/policy-quota-hints.ts";
+import { isPlanWord } from "../kernel/policy/quota-hints.ts";
 import { MONEY_UNIT } from "../kernel/quantity.ts";
 import type { Known, KnownLimit } from "./known.ts";
 import { type Keys, ofKey, ofValue, quoted, type Warnings } from "./warning.ts";

@@ -1,6 +1,6 @@
 // A warning: what is wrong with a part of a policy, where it stands, and what to write instead.
 
-import { formatPath } from "../kernel/policy-contradictions.ts";
+import { formatPath } from "../kernel/policy/contradictions.ts";
 
 /** What kinds of warnings there are. */
 export const WARNING_CODES = [

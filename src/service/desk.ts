@@ -5,7 +5,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import type { ClaimedQuotas } from "../kernel/typed.ts";
+import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import {
   beginCall,
   consumeFor,

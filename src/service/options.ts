@@ -3,8 +3,8 @@
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy.ts";
-import type { PolicyInput } from "../kernel/policy-input.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
 import {
   checkTelemetry,
   type FailoverOptions,
@@ -12,7 +12,7 @@ import {
   type QuotaResolver,
   type Telemetry,
 } from "../limiter.ts";
-import type { Store } from "../store.ts";
+import type { Store } from "../store/store.ts";
 import type { Audit } from "./audit.ts";
 import type { Keys } from "./keys.ts";
 import type { Log } from "./log.ts";

@@ -2,7 +2,7 @@
 // and the types are made from this table.
 
 import type { MisuseCode } from "../kernel/errors.ts";
-import type { StoreErrorCode } from "../store-error.ts";
+import type { StoreErrorCode } from "../store/error.ts";
 
 /** The status of a problem, and what it means for the caller. */
 export type ProblemKind = readonly [status: number, meaning: string];

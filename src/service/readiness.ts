@@ -5,7 +5,7 @@
 import { LateError, within } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
-import { type Store, StoreError } from "../store.ts";
+import { type Store, StoreError } from "../store/store.ts";
 
 /** How an instance stands. */
 export interface Readiness {

@@ -4,8 +4,8 @@
 import { z } from "zod";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
-import { MAX_LEASE_MS } from "../kernel/policy-schema.ts";
-import type { ClaimedQuotas } from "../kernel/typed.ts";
+import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
+import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { PROBLEM_CODES } from "./problem-table.ts";
 
 /** An object of a request: words that it does not know are refused with those that it knows. */

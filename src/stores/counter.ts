@@ -5,7 +5,7 @@ import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
-import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy.ts";
+import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import {
   type LimitSpec,
   refuseTerms,
@@ -16,8 +16,8 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../store.ts";
-import { isCount, validTime } from "../store-check.ts";
+} from "../store/store.ts";
+import { isCount, validTime } from "../store/check.ts";
 
 /** A counter with a time to live. */
 export interface CounterPort {

@@ -4,7 +4,7 @@
 import { type Clock, checkClock, LateError, systemClock, within } from "../clock.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
-import { compiledPolicy, type Policy } from "../kernel/policy.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import {
   type Batching,
@@ -21,9 +21,9 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../store.ts";
+} from "../store/store.ts";
 
-import { KEPT_ENDS, newIn, roomFor } from "../store-states.ts";
+import { KEPT_ENDS, newIn, roomFor } from "../store/states.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
 
 export { type ColumnOptions, columnOf } from "./document/column.ts";

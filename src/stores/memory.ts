@@ -11,8 +11,8 @@ import {
   type StoreRequest,
   type Terms,
   tooManyHolds,
-} from "../store.ts";
-import { BoundedStates } from "../store-states.ts";
+} from "../store/store.ts";
+import { BoundedStates } from "../store/states.ts";
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {

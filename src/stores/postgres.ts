@@ -12,7 +12,7 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../store.ts";
+} from "../store/store.ts";
 import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";

@@ -16,8 +16,8 @@ import {
   type StoreRequest,
   type Terms,
   TermsError,
-} from "../store.ts";
-import { validTime } from "../store-check.ts";
+} from "../store/store.ts";
+import { validTime } from "../store/check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";

@@ -11,7 +11,7 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../store.ts";
+} from "../store/store.ts";
 import { Courtesy } from "./sqlite/courtesy.ts";
 import { isBusy, storeError } from "./sqlite/errors.ts";
 import { type OpenFile, openFile } from "./sqlite/file.ts";

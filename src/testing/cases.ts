@@ -8,7 +8,7 @@ import {
   StoreError,
   type StoreReply,
   type StoreRequest,
-} from "../store.ts";
+} from "../store/store.ts";
 
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {

@@ -1,7 +1,7 @@
 // What a store must do with charges, reads and resets.
 
 import assert from "node:assert/strict";
-import type { LimitSpec } from "../store.ts";
+import type { LimitSpec } from "../store/store.ts";
 import {
   answered,
   ask,

@@ -2,7 +2,7 @@
 // refill or one lease, and nothing that was spent or held is forgotten earlier than that.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, StepEvent } from "../store.ts";
+import type { LimitSpec, StepEvent } from "../store/store.ts";
 import {
   answered,
   ask,

@@ -1,7 +1,7 @@
 // What a store must do with holds that live: made, settled, given back, dropped.
 
 import assert from "node:assert/strict";
-import { type LimitSpec, StoreError, type StoreRequest } from "../store.ts";
+import { type LimitSpec, StoreError, type StoreRequest } from "../store/store.ts";
 import {
   answered,
   ask,

@@ -1,7 +1,7 @@
 // What a store must do with requests that are to be booked once, however often they are sent.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, Step, Store, StoreReply, StoreRequest } from "../store.ts";
+import type { LimitSpec, Step, Store, StoreReply, StoreRequest } from "../store/store.ts";
 import {
   answered,
   ask,

@@ -5,7 +5,7 @@ import { resolveMatches } from "../kernel/charge.ts";
 import { takesClaims } from "../kernel/claims.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { Allotment, CompiledPolicy, Limit } from "../kernel/limit.ts";
-import { allotmentsOf } from "../kernel/policy.ts";
+import { allotmentsOf } from "../kernel/policy/parse.ts";
 
 /** What tests reached of a limit. */
 export interface LimitCoverage {

@@ -2,7 +2,7 @@
 // differential test to show; these cases say in plain words what is promised.
 
 import assert from "node:assert/strict";
-import { StoreError } from "../store.ts";
+import { StoreError } from "../store/store.ts";
 import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
 import { chargeCases } from "./charge-cases.ts";
 import { clockCases } from "./clock-cases.ts";

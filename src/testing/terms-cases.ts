@@ -13,7 +13,7 @@ import {
   type Terms,
   TermsError,
   type TermsRefusal,
-} from "../store.ts";
+} from "../store/store.ts";
 import {
   answered,
   ask,

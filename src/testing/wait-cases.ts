@@ -1,7 +1,7 @@
 // What a store must do with calls that wait for their turn at a token bucket.
 
 import assert from "node:assert/strict";
-import type { Step, Store, StoreReply } from "../store.ts";
+import type { Step, Store, StoreReply } from "../store/store.ts";
 import {
   answered,
   ask,

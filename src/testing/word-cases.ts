@@ -2,7 +2,7 @@
 // granted, and where a step is in shadow.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, Step, Store, StoreReply } from "../store.ts";
+import type { LimitSpec, Step, Store, StoreReply } from "../store/store.ts";
 import {
   answered,
   ask,

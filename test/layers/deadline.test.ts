@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput } from "tollgate";
 import { batchLayer } from "../../src/layers/batch.ts";
 import { type FailoverEvent, failoverLayer } from "../../src/layers/failover.ts";
-import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store.ts";
+import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/store.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { RemoteStore } from "./remote.ts";

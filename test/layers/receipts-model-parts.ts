@@ -9,7 +9,7 @@ import {
   type StoreRequest,
   type Terms,
   TermsError,
-} from "../../src/store.ts";
+} from "../../src/store/store.ts";
 
 /** Nothing ends, and no deadline helps: receipts alone have to do. */
 export const NOW_MS = 1_000;

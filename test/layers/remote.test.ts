@@ -7,7 +7,7 @@ import {
   type StoreRequest,
   TermsError,
   type TermsRefusal,
-} from "../../src/store.ts";
+} from "../../src/store/store.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { testStore } from "../stores/store-suite.ts";
 import { RemoteStore } from "./remote.ts";

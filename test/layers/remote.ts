@@ -12,7 +12,7 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../../src/store.ts";
+} from "../../src/store/store.ts";
 import { type Clock, fakeClock } from "../../src/testing/testing.ts";
 
 /**

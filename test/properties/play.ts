@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type Store, StoreError, type StoreReply, type StoreRequest } from "tollgate/store";
-import { validReply } from "../../src/store-check.ts";
+import { validReply } from "../../src/store/check.ts";
 import { createModel, type createTallies, peekAt, type Turn, waitOf } from "./schedule.ts";
 
 type Model = ReturnType<typeof createModel>;

@@ -7,7 +7,7 @@ import { MISUSE_CODES } from "../../src/kernel/errors.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { PROBLEM_CODES, PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
-import { STORE_ERROR_CODES } from "../../src/store-error.ts";
+import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { ROOT } from "../sources.ts";
 import { keysOf, served } from "./served.ts";
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type BucketUsage, type LimiterEvent, MisuseError, StoreError } from "tollgate";
-import { compiledPolicy } from "../../src/kernel/policy.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { EVENTS, type EventKind, type EventOf } from "../../src/events.ts";
 import { dataFor, dataOf } from "../../src/service/event-data.ts";
 import { logEvent } from "../../src/service/event-log.ts";

@@ -13,7 +13,7 @@ import { METRICS, prometheusName } from "../../src/metrics/table.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
-import { STORE_ERROR_CODES } from "../../src/store-error.ts";
+import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { type Field, publicNames } from "./public-names.ts";
 import { keysOf } from "./schema-keys.ts";
 

@@ -21,7 +21,7 @@ import { fakeClock } from "tollgate/testing";
 import { fieldsOf } from "../../src/adapters/guard.ts";
 import { deniedAnswer, deniedResult } from "../../src/adapters/langchain/messages.ts";
 import { replayJob } from "../../src/cli/replay-job.ts";
-import { answerOf, unitsIn } from "../../src/service/envoy/answer.ts";
+import { answerOf, unitsIn } from "../../src/envoy/answer.ts";
 import { served } from "../service/served.ts";
 
 const POLICY: PolicyInput = {

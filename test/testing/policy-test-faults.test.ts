@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { MisuseError } from "tollgate";
 import { testPolicy } from "tollgate/testing";
 import { formatFault } from "../../src/kernel/errors.ts";
-import { compiledPolicy } from "../../src/kernel/policy.ts";
+import { compiledPolicy } from "../../src/kernel/policy/parse.ts";
 import { readPolicyTests, readTestFile } from "../../src/testing/policy-test-faults.ts";
 
 const policy = compiledPolicy({

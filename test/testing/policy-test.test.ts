@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
 import { loadPolicy, type PolicyInput } from "tollgate";
 import { type PolicyTest, type PolicyTestStep, testPolicy } from "tollgate/testing";
-import { compiledPolicy, writtenPolicy } from "../../src/kernel/policy.ts";
+import { compiledPolicy, writtenPolicy } from "../../src/kernel/policy/parse.ts";
 import { Coverage } from "../../src/testing/policy-test-coverage.ts";
 import { coverageLines } from "../../src/testing/policy-test-text.ts";
 import { runPolicyTests } from "../../src/testing/policy-test-run.ts";

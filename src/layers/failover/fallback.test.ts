@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { contentsAt, usedIn } from "../../kernel/holds.ts";
+import { contentsAt, usedIn } from "../../kernel/bucket/holds.ts";
 import {
   decide,
   type LimitSpec,
@@ -12,7 +12,7 @@ import {
   StoreError,
   type StoreReply,
   type StoreRequest,
-} from "../../store.ts";
+} from "../../store/store.ts";
 import { Fallback } from "./fallback.ts";
 import { shareOf } from "./shares.ts";
 import { Views } from "./views.ts";

@@ -4,7 +4,7 @@
 
 import type { TokenBucketLimit } from "../../kernel/algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
-import { freeAfterMs } from "../../kernel/holds.ts";
+import { freeAfterMs } from "../../kernel/bucket/holds.ts";
 import {
   type Degraded,
   decide,
@@ -15,8 +15,8 @@ import {
   type StoreReply,
   type StoreRequest,
   tooManyHolds,
-} from "../../store.ts";
-import { BoundedStates } from "../../store-states.ts";
+} from "../../store/store.ts";
+import { BoundedStates } from "../../store/states.ts";
 import {
   grantedIn,
   type Known,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
-import type { LimitSpec, Step } from "../../store.ts";
+import type { LimitSpec, Step } from "../../store/store.ts";
 import { type Place, shared, shareOf } from "./shares.ts";
 import type { View } from "./views.ts";
 

@@ -2,8 +2,8 @@
 
 import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "../../kernel/algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
-import type { OnStoreError } from "../../kernel/policy-input.ts";
-import type { Step } from "../../store.ts";
+import type { OnStoreError } from "../../kernel/policy/input.ts";
+import type { Step } from "../../store/store.ts";
 import { spentOf, type View } from "./views.ts";
 
 /** Which one of how many an instance is. */

@@ -4,7 +4,7 @@
 import { endOf } from "../../kernel/algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { Raise } from "../../kernel/request.ts";
-import type { Beat, Step, StepReply, StoreReply, StoreRequest } from "../../store.ts";
+import type { Beat, Step, StepReply, StoreReply, StoreRequest } from "../../store/store.ts";
 
 /** Most buckets of each of two generations: some 250 bytes each, 12 MB in all. */
 export const VIEWS_PER_GENERATION = 25_000;

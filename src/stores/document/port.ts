@@ -1,6 +1,6 @@
 // What a program gives the document store: where its values are, and how one is changed alone.
 
-import type { SetupCheck } from "../../store.ts";
+import type { SetupCheck } from "../../store/store.ts";
 
 /** What the store makes of a partition's value. */
 export interface Change<Result> {

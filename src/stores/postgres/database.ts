@@ -2,7 +2,7 @@
 // connection has none.
 
 import { LateError, within } from "../../clock.ts";
-import type { SetupCheck } from "../../store.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import { SilentError } from "./errors.ts";
 
 /** A row, by the names that the client gives its columns: they are not looked at. */

@@ -1,7 +1,7 @@
 // Who shares the store, and the mark by which it is known again: rows of the same table, beside the buckets.
 
-import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store.ts";
-import { validTime } from "../../store-check.ts";
+import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store/store.ts";
+import { validTime } from "../../store/check.ts";
 import { listIn } from "./client.ts";
 import type { Work } from "./transaction.ts";
 

@@ -1,6 +1,6 @@
 // What `postgres()` of postgres.js returns. It lets nobody destroy a connection: its own `socket` option has to see to that.
 
-import type { SetupCheck } from "../../store.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import {
   answered,
   connectTimeoutCheck,

@@ -1,6 +1,6 @@
 // A generated Prisma client. It lets nobody destroy a connection, nor see how its pool is set up.
 
-import type { SetupCheck } from "../../store.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import { answered, type Database, firstColumns, patienceMs, type Query, SELECT_TIMEOUTS } from "./database.ts";
 
 /** A generated Prisma client on Postgres. */

@@ -1,6 +1,6 @@
 // What of a Postgres and of its client may break a promise.
 
-import type { SetupCheck } from "../../store.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import { type Database, listIn } from "./client.ts";
 
 /** Reads how the server and the client are set up. */

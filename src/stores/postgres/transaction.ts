@@ -15,8 +15,8 @@ import {
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../../store.ts";
-import { validTime } from "../../store-check.ts";
+} from "../../store/store.ts";
+import { validTime } from "../../store/check.ts";
 import { type Database, listIn, type Query } from "./client.ts";
 import type { Tables } from "./schema.ts";
 

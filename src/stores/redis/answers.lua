@@ -1,4 +1,4 @@
--- What is replied of steps, and kept of a reply. Mirrors stepReply in src/kernel/decide.ts and onceOf in src/kernel/once.ts.
+-- What is replied of steps, and kept of a reply. Mirrors stepReply in src/kernel/decide.ts and onceOf in src/kernel/bucket/once.ts.
 
 -- Clients read integers digit by digit, and the last digits near 2^53 wrongly: those go as text.
 local function reply(number)

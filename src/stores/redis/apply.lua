@@ -1,5 +1,5 @@
 -- Decides a batch of requests: mirrors decide in src/kernel/decide.ts, request by request, reply by reply, and decideBatch
--- in src/store-batch.ts, whose terms it keeps.
+-- in src/store/batch.ts, whose terms it keeps.
 --
 -- KEYS  where the batch's terms name them the mark and the instance's receipts; every bucket that the batch names, and every
 --       key of a kept answer; each once

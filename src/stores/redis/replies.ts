@@ -1,7 +1,7 @@
 // The script's answer as replies: plain numbers, but for answers that were kept. apply.lua says which.
 
 import { formatGot } from "../../kernel/errors.ts";
-import { replayOf } from "../../kernel/once.ts";
+import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
 import {
   decodeState,
@@ -15,8 +15,8 @@ import {
   type Terms,
   tooManyHolds,
   TermsError,
-} from "../../store.ts";
-import { validTime, wholeIn } from "../../store-check.ts";
+} from "../../store/store.ts";
+import { validTime, wholeIn } from "../../store/check.ts";
 import type { Part } from "./arguments.ts";
 
 const [ALLOWED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS] = [1, 2, 3, 4, 5, 6, 7];

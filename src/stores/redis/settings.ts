@@ -1,7 +1,7 @@
 // Settings of a user's client that do harm, or are missing. The store helps itself by a client of its own (route.ts); the rest
 // of a program does not.
 
-import type { SetupCheck } from "../../store.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import type { IoRedisClient, RedisClient } from "./client.ts";
 
 /** What is wrong with a client's settings. Those of valkey-glide and of node-redis' Sentinel are not visible. */

@@ -4,7 +4,14 @@
 
 import { tagOf } from "../../kernel/key.ts";
 import type { Replay } from "../../kernel/request.ts";
-import { keysOf, type Step, type StepReply, StoreError, type StoreReply, type StoreRequest } from "../../store.ts";
+import {
+  keysOf,
+  type Step,
+  type StepReply,
+  StoreError,
+  type StoreReply,
+  type StoreRequest,
+} from "../../store/store.ts";
 import { LISTING, NAMING } from "./replies.ts";
 
 /** How long a hold on the way to a decision lives, if nobody ends it. */

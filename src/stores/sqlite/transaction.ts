@@ -13,7 +13,7 @@ import {
   type StoreError,
   type StoreReply,
   type StoreRequest,
-} from "../../store.ts";
+} from "../../store/store.ts";
 import type { OpenFile } from "./file.ts";
 
 // Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.

@@ -1,0 +1,232 @@
+// Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway may have it as their global limiter:
+// options, counts, and the way of a request. The parts are in envoy/.
+
+import { isTooLong as isValueTooLong } from "../kernel/call.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import { type Limiter, policyOf } from "../limiter.ts";
+import { readYaml } from "../policy-file/yaml-text.ts";
+import { answerOf, type Response, unitsIn } from "./answer.ts";
+import { Decider } from "./decide.ts";
+import { type Asked, createMapper, type EnvoyMapping, rememberPlaces } from "./mapping.ts";
+import { type Descriptor, type Listening, listenGrpc, RefusedRequest, type Request, type TlsFiles } from "./server.ts";
+
+export type { EnvoyAddress, EnvoyMapping, EnvoyRule } from "./mapping.ts";
+export type { TlsFiles } from "./server.ts";
+
+/** How the service is made. */
+export interface EnvoyOptions {
+  /** Which descriptors are limited, and as what. */
+  readonly mapping: EnvoyMapping;
+  /**
+   * What the limiter judges by, where it is known here: a mapping that the policy would refuse is then refused at once, and
+   * answers name the units of windows, also those of a policy that is reloaded later.
+   */
+  readonly policy?: Policy | undefined;
+  /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
+  readonly headers?: boolean | undefined;
+  /** Whether answers have the verdicts as dynamic metadata. Default `false`. */
+  readonly metadata?: boolean | undefined;
+  /** The largest request, 1,024 to 4,194,304 bytes. Default 65,536. */
+  readonly maxMessageBytes?: number | undefined;
+  /** The most requests under way on one connection, 1 to 100,000. Default 1,000. */
+  readonly maxConcurrentStreams?: number | undefined;
+}
+
+/** Where the service listens. */
+export interface EnvoyListenOptions {
+  /** Default `127.0.0.1`. */
+  readonly host?: string | undefined;
+  /** 0 for any that is free. Default 8421. */
+  readonly port?: number | undefined;
+  /** Default: none, for meshes that bring their own. */
+  readonly tls?: TlsFiles | undefined;
+}
+
+/** What has happened so far. */
+export interface EnvoyCounts {
+  readonly requests: number;
+  /** Requests that were over a limit. */
+  readonly denied: number;
+  /** Requests that failed: Envoy did as its `failure_mode_deny` says. */
+  readonly failed: number;
+  /** Descriptors that no rule of the mapping is for: they passed. */
+  readonly unmapped: number;
+  /** Holds that could be neither settled nor released, and expire as their limits say. */
+  readonly unsettled: number;
+}
+
+/** Envoy's rate limit service. */
+export interface EnvoyService {
+  /**
+   * Listens.
+   *
+   * @throws MisuseError `invalid-option`, also when gRPC's packages are not installed; an Error when the address is taken
+   */
+  listen(options?: EnvoyListenOptions): Promise<{ readonly host: string; readonly port: number }>;
+  counts(): EnvoyCounts;
+  /**
+   * Takes no more requests and waits for those under way, for at most `graceMs` (default 5,000). The limiter stays open.
+   */
+  close(options?: { readonly graceMs?: number | undefined }): Promise<void>;
+}
+
+const MAX_DESCRIPTORS = 64;
+
+/**
+ * Makes Envoy's rate limit service (`envoy.service.ratelimit.v3.RateLimitService`) on a limiter. It wants the packages
+ * `@grpc/grpc-js` and `@grpc/proto-loader` when it is to listen.
+ *
+ * @throws MisuseError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { createLimiter, definePolicy } from "tollgate";
+ * import { envoyService } from "tollgate/service/envoy";
+ * import { memoryStore } from "tollgate/stores/memory";
+ *
+ * const policy = definePolicy({
+ *   version: 1,
+ *   limits: [{ name: "tools", per: ["session", "tool"], algorithm: "fixed-window", quota: 50, window: "1m" }],
+ * });
+ * const limiter = createLimiter({ policy, store: memoryStore() });
+ * const service = envoyService(limiter, {
+ *   policy,
+ *   mapping: {
+ *     domains: { agents: [{ match: { session: "*" }, tool: { from: "tool" }, dimensions: { session: "session" } }] },
+ *   },
+ * });
+ * const { host } = await service.listen({ port: 0 });
+ * console.log(host, service.counts().requests); // 127.0.0.1 0
+ * await service.close();
+ * await limiter.close();
+ * ```
+ */
+export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyService {
+  checkOptions(limiter, options);
+  const { mapping, headers = false, metadata = false } = options;
+  const policy = options.policy === undefined ? null : compiledPolicy(options.policy);
+  const { maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
+  const mapper = createMapper(mapping, policy);
+  const decider = new Decider(limiter);
+  // A limiter that was reloaded judges by another policy than the one that was given here.
+  const inForce = () => (policy === null ? null : (policyOf(limiter) ?? policy));
+  const counts = { requests: 0, denied: 0, failed: 0, unmapped: 0 };
+  let listening: Listening | null = null;
+
+  async function decide(request: Request, signal: AbortSignal): Promise<Response> {
+    counts.requests++;
+    try {
+      checkRequest(request);
+      const asked = request.descriptors.map((each) => mapper(request.domain, each.entries, hitsOf(each, request)));
+      counts.unmapped += asked.filter((each) => each === null).length;
+      // Envoy lets a request pass that is answered by an error.
+      const answer = asked.some(isTooLong)
+        ? tooLongAnswer(asked)
+        : answerOf(await decider.decide(asked, signal), { headers, metadata, unitOf: unitsIn(inForce()) });
+      if (answer.overallCode === "OVER_LIMIT") counts.denied++;
+      return answer;
+    } catch (error) {
+      counts.failed++;
+      throw error;
+    }
+  }
+
+  return {
+    async listen(where = {}) {
+      checkListenOptions(where);
+      const { host = "127.0.0.1", port = 8421, tls } = where;
+      if (listening !== null) throw invalidOption("listen", "a service that does not listen yet", "one that does");
+      listening = await listenGrpc(host, port, tls, { maxMessageBytes, maxConcurrentStreams }, decide);
+      return { host, port: listening.port };
+    },
+    counts: () => ({ ...counts, unsettled: decider.unsettled }),
+    async close({ graceMs = 5_000 } = {}) {
+      checkWhole("graceMs", graceMs, 0, 3_600_000);
+      const endsAtMs = performance.now() + graceMs;
+      await listening?.stop(graceMs);
+      await decider.settled(Math.max(0, endsAtMs - performance.now()));
+    },
+  };
+}
+
+/**
+ * Reads a mapping from YAML or JSON. Whether it is one, `envoyService` says.
+ *
+ * @param source what faults name as its origin, such as a file's path
+ * @throws MisuseError `invalid-option`
+ *
+ * @example
+ * ```ts
+ * import { parseEnvoyMapping } from "tollgate/service/envoy";
+ *
+ * const { domains } = parseEnvoyMapping(`
+ * domains:
+ *   agents:
+ *     - { match: { session: "*" }, tool: api, dimensions: { session: session } }
+ * `);
+ * console.log(Object.keys(domains)); // [ 'agents' ]
+ * ```
+ */
+export function parseEnvoyMapping(text: string, source = "mapping"): EnvoyMapping {
+  if (typeof text !== "string") throw invalidOption(source, "a text in YAML or JSON", text);
+  const { value, at } = readYaml(text, source, "invalid-option");
+  rememberPlaces(value, at);
+  return value as EnvoyMapping;
+}
+
+/** Whether a value of a call is longer than the limiter takes. */
+function isTooLong(asked: Asked | null): boolean {
+  return Object.entries(asked?.call ?? {}).some(([dimension, value]) => isValueTooLong(dimension, value));
+}
+
+function tooLongAnswer(asked: readonly (Asked | null)[]): Response {
+  const statuses = asked.map((each) => ({ code: isTooLong(each) ? "OVER_LIMIT" : "OK" }) as const);
+  return { overallCode: "OVER_LIMIT", statuses };
+}
+
+/** What was not said is one; a descriptor may say that it takes nothing. */
+function hitsOf({ hitsAddend: own }: Descriptor, { hitsAddend }: Request): number {
+  return own?.value ?? (hitsAddend || 1);
+}
+
+function checkRequest({ domain, descriptors }: Request): void {
+  if (domain === "") throw new RefusedRequest("INVALID_ARGUMENT", "the domain is empty");
+  if (descriptors.length < 1 || descriptors.length > MAX_DESCRIPTORS) {
+    throw new RefusedRequest(
+      "INVALID_ARGUMENT",
+      `expected 1 to ${MAX_DESCRIPTORS} descriptors, got ${descriptors.length}`,
+    );
+  }
+  for (const { hitsAddend, isNegativeHits } of descriptors) {
+    if (isNegativeHits === true) throw new RefusedRequest("UNIMPLEMENTED", "hits are not given back");
+    if (hitsAddend && !Number.isSafeInteger(hitsAddend.value)) {
+      throw new RefusedRequest("INVALID_ARGUMENT", `expected hits_addend up to ${Number.MAX_SAFE_INTEGER}, got more`);
+    }
+  }
+}
+
+function checkOptions(limiter: Limiter, options: EnvoyOptions): void {
+  if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
+  const known = ["mapping", "policy", "headers", "metadata", "maxMessageBytes", "maxConcurrentStreams"];
+  checkOptionKeys(options, known);
+  const { headers = false, metadata = false, maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
+  for (const [name, value] of Object.entries({ headers, metadata })) {
+    if (typeof value !== "boolean") throw invalidOption(name, "true or false", value);
+  }
+  checkWhole("maxMessageBytes", maxMessageBytes, 1_024, 4_194_304);
+  checkWhole("maxConcurrentStreams", maxConcurrentStreams, 1, 100_000);
+}
+
+function checkListenOptions(options: EnvoyListenOptions): void {
+  checkOptionKeys(options, ["host", "port", "tls"]);
+  const { host = "127.0.0.1", port = 8421, tls } = options;
+  if (typeof host !== "string" || host === "") throw invalidOption("host", "a host or an address", host);
+  checkWhole("port", port, 0, 65_535);
+  if (tls === undefined) return;
+  checkOptionKeys(tls, ["cert", "key", "clientCa"], "tls");
+  for (const [name, file] of Object.entries(tls)) {
+    if (file !== undefined && typeof file !== "string")
+      throw invalidOption(`tls.${name}`, "the path of a PEM file", file);
+  }
+}

@@ -1,0 +1,254 @@
+// Which call an Envoy descriptor is: the words of a mapping, and how it is read. It knows neither gRPC nor a limiter.
+
+import { z } from "zod";
+import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../kernel/address.ts";
+import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../kernel/call.ts";
+import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+import { allotmentsOf } from "../kernel/policy/parse.ts";
+
+/** Which descriptors are limited, and as what. */
+export interface EnvoyMapping {
+  /** By domain, as Envoy's filter names it. Of a domain's rules the first that matches a descriptor holds. At most 1,000 rules. */
+  readonly domains: Readonly<Record<string, readonly EnvoyRule[]>>;
+}
+
+/** Which call some descriptors are. */
+export interface EnvoyRule {
+  /** The descriptor has all of these entries, with this value, or any for `*`. Others it may have, too. */
+  readonly match: Readonly<Record<string, string>>;
+  /** The call's tool: a name, or the entry whose value it is, which then has to be there. */
+  readonly tool: string | { readonly from: string };
+  /**
+   * Whose call it is: entry keys by dimension. A dimension whose entry is not there is not said. The value of
+   * `remote_address`, and of an `EnvoyAddress`, counts as the network that it is in.
+   */
+  readonly dimensions?: Readonly<Record<string, string | EnvoyAddress>> | undefined;
+  /** What `hits_addend` counts. Default `calls`. */
+  readonly unit?: string | undefined;
+  /**
+   * Whether Envoy says what was taken already, as at a stream's end: it is booked also past the quota, and denies nobody
+   * but those who come later. Default `false`.
+   */
+  readonly afterwards?: boolean | undefined;
+}
+
+/** An entry whose value is a client's address. */
+export interface EnvoyAddress {
+  /** The entry's key. */
+  readonly from: string;
+  /** How many leading bits of an IPv6 address are one client's, 32 to 128. Default 56. */
+  readonly ipv6?: number | undefined;
+}
+
+/** One entry of a descriptor. */
+export interface Entry {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** What to ask a limiter for a descriptor. */
+export interface Asked {
+  /** `peek` where a descriptor's own `hits_addend` is 0: Envoy then asks whether there is anything left. */
+  readonly verb: "consume" | "record" | "peek";
+  readonly call: Call;
+}
+
+/** Finds what to ask for a descriptor: `null` when no rule is for it. */
+export type Mapper = (domain: string, entries: readonly Entry[], hits: number) => Asked | null;
+
+type Keys = readonly (string | number)[];
+
+/** Where the parts of a mapping stand that was read from a text. */
+const places = new WeakMap<object, (keys: Keys) => string>();
+
+/** Remembers that, for faults. */
+export function rememberPlaces(mapping: unknown, at: (keys: Keys) => string): void {
+  if (typeof mapping === "object" && mapping !== null) places.set(mapping, at);
+}
+
+const MAX_RULES = 1_000;
+const MAX_ENTRIES = 32;
+
+const text = (what: string) => z.string({ error: what }).min(1, { error: what }).max(256, { error: what });
+const KEY = "an entry's key, 1 to 256 characters";
+const WORD = /^[a-z][a-z0-9_]{0,31}$/;
+const DIMENSION = "a dimension other than tool, group and args (a-z, 0-9, _; at most 32)";
+const NO_DIMENSION = new Set<string>([...CALL_WORDS, ...DERIVED_DIMENSIONS, "tool", "limit"]);
+const dimension = z
+  .string()
+  .regex(WORD, { error: DIMENSION })
+  .refine((name) => !NO_DIMENSION.has(name), { error: DIMENSION });
+
+function map<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: Value, what: string) {
+  const error = `${what}, at most ${MAX_ENTRIES}`;
+  return z.record(key, value, { error }).refine((entries) => Object.keys(entries).length <= MAX_ENTRIES, { error });
+}
+
+function object<Shape extends z.ZodRawShape>(shape: Shape, what: string) {
+  return z.strictObject(shape, {
+    error: (issue) => (issue.code === "unrecognized_keys" ? `only ${Object.keys(shape).join(", ")}` : what),
+  });
+}
+
+const TOOL = "a tool's name, or { from: key }";
+const SOURCE = "an entry's key, or { from: key, ipv6 } for an address";
+const BITS = `a whole number from ${MIN_IPV6_BITS} to ${MAX_IPV6_BITS}`;
+const address = object(
+  {
+    from: text(KEY),
+    ipv6: z.int({ error: BITS }).min(MIN_IPV6_BITS, { error: BITS }).max(MAX_IPV6_BITS, { error: BITS }).optional(),
+  },
+  SOURCE,
+);
+const rule = object(
+  {
+    match: map(text(KEY), text("an entry's value, or *"), "values by entry key").refine(
+      (match) => Object.keys(match).length > 0,
+      { error: "at least one entry" },
+    ),
+    tool: z.union([text(TOOL), object({ from: text(KEY) }, TOOL)], { error: TOOL }),
+    dimensions: map(dimension, z.union([text(KEY), address], { error: SOURCE }), "entry keys by dimension").optional(),
+    unit: z
+      .string({ error: "a unit" })
+      .regex(WORD, { error: "a unit such as calls or tokens (a-z, 0-9, _)" })
+      .optional(),
+    afterwards: z.boolean({ error: "true or false" }).optional(),
+  },
+  "{ match, tool, dimensions, unit, afterwards }",
+);
+
+const mapping = object(
+  {
+    domains: z
+      .record(text("a domain"), z.array(rule, { error: "a list of rules" }), { error: "lists of rules by domain" })
+      .refine((domains) => Object.values(domains).flat().length <= MAX_RULES, { error: `at most ${MAX_RULES} rules` }),
+  },
+  "{ domains }",
+);
+
+/**
+ * Makes a mapping ready.
+ *
+ * @param policy what the calls are judged by, where it is known: a rule that it would refuse is found here
+ * @throws MisuseError `invalid-option` with every fault
+ */
+export function createMapper(input: EnvoyMapping, policy: CompiledPolicy | null): Mapper {
+  // The schema library passes it over in silence: a condition would be lost.
+  if (JSON.stringify(input)?.includes('"__proto__"')) throw faultsOf(input, [{ keys: [], got: '"__proto__"' }]);
+  const parsed = mapping.safeParse(input);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => ({
+      keys: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
+      expected: issue.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue.message,
+      got: issue.code === "unrecognized_keys" ? issue.keys.join(", ") : formatGot(valueAt(input, issue.path)),
+    }));
+    throw faultsOf(input, faults);
+  }
+  // The annotation fails to compile when the schema and the type that users see part.
+  const accepted: EnvoyMapping = parsed.data;
+  const refused = policy === null ? [] : faultsAgainst(accepted, policy);
+  if (refused.length > 0) throw faultsOf(input, refused);
+  const rules = new Map(Object.entries(accepted.domains).map(([domain, list]) => [domain, list.map(readyRule)]));
+  return (domain, entries, hits) => {
+    const values = new Map<string, string>();
+    for (const { key, value } of entries) if (!values.has(key)) values.set(key, value);
+    for (const asked of rules.get(domain) ?? []) {
+      const found = asked(values, hits);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+}
+
+function readyRule({ match, tool, dimensions = {}, unit = "calls", afterwards = false }: EnvoyRule) {
+  const conditions = Object.entries(match);
+  const named = Object.entries(dimensions).map(([dimension, source]) => [dimension, readyEntry(source)] as const);
+  return (values: ReadonlyMap<string, string>, hits: number): Asked | null => {
+    const name = typeof tool === "string" ? tool : values.get(tool.from);
+    const matches = conditions.every(([key, value]) => (value === "*" ? values.has(key) : values.get(key) === value));
+    if (!matches || name === undefined) return null;
+    const said = named.flatMap(([dimension, entry]) => {
+      const value = values.get(entry.key);
+      return value === undefined ? [] : [[dimension, entry.valueOf(value)] as const];
+    });
+    const whose = { ...Object.fromEntries(said), tool: name };
+    if (hits === 0) return { verb: "peek", call: whose };
+    return { verb: afterwards ? "record" : "consume", call: { ...whose, cost: { [unit]: hits } } };
+  };
+}
+
+/** The entry whose value Envoy makes from the client's address. */
+const REMOTE_ADDRESS = "remote_address";
+
+/** Which entry a dimension is from, and what its value counts as. */
+function readyEntry(source: string | EnvoyAddress) {
+  const { from, ipv6 = IPV6_BITS } = typeof source === "string" ? { from: source } : source;
+  const isAddress = typeof source !== "string" || from === REMOTE_ADDRESS;
+  return { key: from, valueOf: (value: string) => (isAddress ? networkOf(value, ipv6) : value) };
+}
+
+/** Of rules whose calls the policy would refuse, each time. */
+function faultsAgainst({ domains }: EnvoyMapping, policy: CompiledPolicy): PartFault[] {
+  return Object.entries(domains).flatMap(([domain, rules]) =>
+    rules.flatMap((rule, i) => ruleFaults(rule, policy, ["domains", domain, i])),
+  );
+}
+
+function ruleFaults(
+  { tool, dimensions = {}, unit = "calls" }: EnvoyRule,
+  policy: CompiledPolicy,
+  keys: Keys,
+): PartFault[] {
+  const faults: PartFault[] = [];
+  for (const name of Object.keys(dimensions)) {
+    if (policy.dimensions.has(name)) continue;
+    const expected = `one of the policy's dimensions: ${[...policy.dimensions].join(", ")}`;
+    faults.push({ keys: [...keys, "dimensions", name], expected, got: formatGot(name) });
+  }
+  if (unit !== "calls" && !policy.units.has(unit)) {
+    const expected = `one of the policy's units: ${[...policy.units].join(", ")}`;
+    faults.push({ keys: [...keys, "unit"], expected, got: formatGot(unit) });
+  }
+  if (typeof tool !== "string") return faults;
+  const derived: readonly string[] = [...DERIVED_DIMENSIONS, "tool"];
+  for (const limit of policy.limits.filter(({ matches }) => matches(tool))) {
+    const missing = limit.per.find((each) => !derived.includes(each) && !Object.hasOwn(dimensions, each));
+    if (missing !== undefined && limit.onMissing === "error") {
+      const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;
+      faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
+    } else if (limit.onMissing !== "skip" && isConcurrency(limit)) {
+      const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
+      faults.push({ keys: [...keys, "tool"], expected, got: formatGot(tool) });
+    }
+  }
+  return faults;
+}
+
+function isConcurrency(limit: Limit): boolean {
+  return allotmentsOf(limit).some(({ spec }) => spec.algorithm === "concurrency");
+}
+
+interface PartFault {
+  /** Lead to what is wrong. */
+  readonly keys: Keys;
+  readonly expected?: string;
+  readonly got: string;
+}
+
+function faultsOf(input: EnvoyMapping, faults: readonly PartFault[]): MisuseError {
+  const at = places.get(input);
+  return new MisuseError(
+    "invalid-option",
+    faults.map(({ keys, expected = "another name", got }): Fault => {
+      const path = ["mapping", ...keys].join(".");
+      return { path, expected, got, ...(at === undefined ? {} : { at: at(keys) }) };
+    }),
+  );
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  return value;
+}

@@ -1,0 +1,200 @@
+// What the schema of a policy cannot say: demands of one part of it on another.
+
+import type { TokenBucketLimit } from "../algorithms/token-bucket.ts";
+import { MAX_SEEN } from "../algorithms/counter.ts";
+import { DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
+import { type Fault, formatGot } from "../errors.ts";
+import { isGlob } from "../glob.ts";
+import { MAX_HOLDS } from "../bucket/holds.ts";
+import { allottedIn, isFromCall, specOf, unitsOf } from "./compile.ts";
+import { isMoneyText, MONEY_UNIT } from "../quantity.ts";
+import { globsIn, isExact } from "../selector.ts";
+import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
+import { isCalendarWord } from "./settled.ts";
+
+/** A fault, and the keys that lead to it. */
+export interface PolicyFault extends Fault {
+  readonly keys: readonly (string | number)[];
+  /** Whether the last key itself is wrong, not what it leads to. */
+  readonly isKey?: boolean;
+  /** Whether it is a word that policies had once. */
+  readonly isOld?: boolean;
+}
+
+/** A fault at the end of some keys. */
+export function policyFault(keys: readonly (string | number)[], expected: string, got: string): PolicyFault {
+  return { keys, path: formatPath(keys), expected, got };
+}
+
+/** Keys as a path: `limits[0].quotas.search`. */
+export function formatPath(keys: readonly (string | number)[]): string {
+  if (keys.length === 0) return "policy";
+  return keys
+    .map((key) =>
+      typeof key === "number" ? `[${key}]` : /^[\w$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`,
+    )
+    .join("")
+    .replace(/^\./, "");
+}
+
+/** Everything that contradicts itself. */
+export function contradictions({ partition, tools = {}, limits }: ParsedPolicy): PolicyFault[] {
+  const derived: readonly string[] = DERIVED_DIMENSIONS;
+  const known = [...DIMENSIONS, ...limits.flatMap(({ per }) => per)].filter((name) => !derived.includes(name));
+  const unknown = partition === undefined || known.includes(partition) ? [] : [partition];
+  const expected = "a dimension that some limit is per";
+  const faults = unknown.map((name) => policyFault(["partition"], expected, formatGot(name)));
+  const patterns = patternsIn(limits) + Object.keys(tools).filter(isGlob).length;
+  if (patterns > MAX_PATTERNS) faults.push(policyFault(["limits"], MOST_PATTERNS, String(patterns)));
+  for (const [tool, { cost = {} }] of Object.entries(tools)) {
+    for (const [unit, amount] of Object.entries(cost)) {
+      if (unit === MONEY_UNIT || !isMoney(amount)) continue;
+      faults.push(policyFault(["tools", tool, "cost", unit], NO_MONEY, formatGot(amount)));
+    }
+  }
+  return [...faults, ...limits.flatMap((limit, i) => limitContradictions(limit, i, limits))];
+}
+
+/** Most patterns of a policy: a call may be compared with all of them. */
+const MAX_PATTERNS = 4_096;
+const MOST_PATTERNS = `at most ${MAX_PATTERNS} values with *, and overrides with lists or !, in the whole policy`;
+
+/** How many patterns and lists of values a call may be compared with. */
+function patternsIn(limits: readonly ParsedLimit[]): number {
+  const ofWhen = limits.map(({ when = {} }) => globsIn(when));
+  const ofOverrides = limits.flatMap(({ overrides = [] }) =>
+    overrides.map(({ when }) => (isExact(when) ? 0 : Math.max(1, globsIn(when)))),
+  );
+  return [...ofWhen, ...ofOverrides].reduce((sum, count) => sum + count, 0);
+}
+
+/** Most sets of dimensions in the `when` of one limit's overrides: a call is looked up once for each. */
+const MAX_OVERRIDE_SETS = 32;
+
+function limitContradictions(limit: ParsedLimit, i: number, limits: readonly ParsedLimit[]): PolicyFault[] {
+  const faults: PolicyFault[] = [];
+  const demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => {
+    if (!isMet) faults.push(policyFault(["limits", i, ...keys], expected, formatGot(got)));
+  };
+  const { name, per } = limit;
+  demand(limits.findIndex((each) => each.name === name) === i, ["name"], "a name that no other limit has", name);
+  demand(new Set(per).size === per.length, ["per"], "each dimension once", per);
+  moneyContradictions(limit, demand);
+  for (const [keys, given, burst] of quotasOf(limit)) {
+    if (given === "unlimited") continue;
+    const units = unitsOf(given);
+    const spec = specOf(limit, units, burst);
+    const isExact = spec.algorithm !== "token-bucket" || 2 * spec.burst * spec.levelPerUnit < 2 ** 52;
+    demand(isExact, keys, EXACT_RATE, given);
+    const isHeld = spec.algorithm !== "concurrency" || units <= MAX_HOLDS;
+    demand(isHeld, keys, `at most ${MAX_HOLDS} units in use at once`, given);
+    const isSeen = !("distinct" in limit) || limit.distinct === undefined || units <= MAX_SEEN;
+    demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
+  }
+  claimContradictions(limit, demand);
+  const sets = new Set(
+    (limit.overrides ?? []).flatMap(({ when }) => (isExact(when) ? Object.keys(when).sort().join() : [])),
+  );
+  demand(
+    sets.size <= MAX_OVERRIDE_SETS,
+    ["overrides"],
+    `at most ${MAX_OVERRIDE_SETS} different sets of dimensions in when`,
+    sets.size,
+  );
+  if (limit.algorithm === "fixed-window") calendarContradictions(limit, demand);
+  if (limit.algorithm === "budget") {
+    const isOne = limit.resetAfter === undefined || limit.resetAfterIdle === undefined;
+    demand(isOne, ["resetAfter"], "no resetAfter beside resetAfterIdle", limit.resetAfter);
+  }
+  if ("distinct" in limit && limit.distinct !== undefined) {
+    demand(limit.unit === undefined, ["unit"], "no unit where distinct values are counted", limit.unit);
+    demand(!per.includes(limit.distinct), ["distinct"], "a dimension that the limit is not per", limit.distinct);
+    demand(
+      limit.onError === undefined,
+      ["onError"],
+      "no onError where distinct values are counted: they stay counted",
+      limit.onError,
+    );
+  }
+  if ("borrow" in limit && limit.borrow === "auto") {
+    const isCount = "distinct" in limit && limit.distinct !== undefined;
+    demand(!isCount, ["borrow"], "no borrow where distinct values are counted", limit.borrow);
+    const isEnforced = limit.mode === undefined || limit.mode === "enforce";
+    demand(isEnforced, ["borrow"], `no borrow in mode ${limit.mode}, which denies nothing`, limit.borrow);
+  }
+  return faults;
+}
+
+/** What a quota that calls bring cannot say: each number up to its `max` must be one that the limit could have. */
+function claimContradictions(limit: ParsedLimit, demand: Demand): void {
+  const { quota } = allottedIn(limit);
+  if (!isFromCall(quota)) return;
+  const { default: usual, max } = quota;
+  const most = max === "unlimited" ? Number.POSITIVE_INFINITY : unitsOf(max);
+  const isWithin = most === Number.POSITIVE_INFINITY || (usual !== "unlimited" && unitsOf(usual) <= most);
+  demand(isWithin, ["quota", "default"], `at most max, which is ${max}`, usual);
+  const isBounded = limit.algorithm === "token-bucket" || limit.algorithm === "concurrency" || isDistinct(limit);
+  demand(!isBounded || max !== "unlimited", ["quota", "max"], "a number, because this limit has a largest quota", max);
+  if (limit.algorithm !== "token-bucket" || max === "unlimited") return;
+  const slowest = specOf(limit, 1, limit.burst ?? most) as TokenBucketLimit;
+  demand(2 * slowest.burst * slowest.levelPerUnit < 2 ** 52, ["quota", "max"], EXACT_RATES, max);
+}
+
+function isDistinct(limit: ParsedLimit): boolean {
+  return "distinct" in limit && limit.distinct !== undefined;
+}
+
+type Demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => void;
+
+/** Dollars are an amount of one unit alone. */
+function moneyContradictions(limit: ParsedLimit, demand: Demand): void {
+  if ("unit" in limit && limit.unit === MONEY_UNIT) return;
+  const amounts = quotasOf(limit).flatMap(([keys, quota, burst]) => [
+    [keys, quota] as const,
+    [[...keys.slice(0, -1), "burst"], burst] as const,
+  ]);
+  if ("burst" in limit) amounts.push([["burst"], limit.burst]);
+  for (const [keys, amount] of amounts) demand(!isMoney(amount), keys, NO_MONEY, amount);
+}
+
+const NO_MONEY = `an amount without $, which is for unit: ${MONEY_UNIT}`;
+
+function isMoney(amount: unknown): boolean {
+  return typeof amount === "string" && isMoneyText(amount);
+}
+
+/** Every quota of a limit, the keys that lead to it, and the burst beside it. */
+function quotasOf(limit: ParsedLimit) {
+  const { quota, quotas, overrides } = allottedIn(limit);
+  const own = isFromCall(quota)
+    ? ([
+        [["quota", "default"], quota.default, undefined],
+        [["quota", "max"], quota.max, undefined],
+      ] as const)
+    : ([[["quota"], quota, undefined]] as const);
+  return [
+    ...own,
+    ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
+      Object.entries(byValue).map(([value, units]) => [["quotas", dimension, value], units, undefined] as const),
+    ),
+    ...overrides.map(({ quota, burst }, n) => [["overrides", n, "quota"], quota, burst] as const),
+  ];
+}
+
+// Beyond this a level (token-bucket.ts) could pass 2^53, and arithmetic would no longer be exact.
+const EXACT_RATE = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
+const EXACT_RATES = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
+
+function calendarContradictions(
+  { window, align, timezone, anchorDay }: Extract<ParsedLimit, { algorithm: "fixed-window" }>,
+  demand: Demand,
+): void {
+  const isCalendar = isCalendarWord(window);
+  const most = window === "month" ? 31 : window === "week" ? 7 : 1;
+  demand(!isCalendar || align === undefined, ["align"], `no align where the window is a ${window}`, align);
+  demand(isCalendar || timezone === undefined, ["timezone"], `no timezone ${BUT}`, timezone);
+  demand(isCalendar || anchorDay === undefined, ["anchorDay"], `no anchorDay ${BUT}`, anchorDay);
+  demand((anchorDay ?? 1) <= most || !isCalendar, ["anchorDay"], `at most ${most} in a ${window}`, anchorDay);
+}
+
+const BUT = "but where the window is a day, week or month";

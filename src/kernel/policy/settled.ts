@@ -1,0 +1,67 @@
+// What a policy says without words: keys that are ignored, algorithms that follow from other keys, and defaults.
+
+import { isObject } from "./place.ts";
+import { type Algorithm, LIMIT_KEYS, type ParsedLimit, type ParsedPolicy } from "./schema.ts";
+
+/** Begins keys that are somebody else's. */
+const EXTENSION = "x-";
+
+/** A policy as the schema reads it: without the keys that are ignored, and with an algorithm in each limit. */
+export function readable(input: unknown): unknown {
+  if (!isObject(input)) return input;
+  const { limits, tools, ...rest } = withoutExtensions(input);
+  return {
+    ...rest,
+    ...(tools === undefined ? {} : { tools: isObject(tools) ? mapped(tools, withoutExtensions) : tools }),
+    ...(limits === undefined ? {} : { limits: Array.isArray(limits) ? limits.map(readableLimit) : limits }),
+  };
+}
+
+function readableLimit(limit: unknown): unknown {
+  if (!isObject(limit)) return limit;
+  const own = withoutExtensions(limit);
+  return { ...own, algorithm: own.algorithm === undefined ? inferredAlgorithm(own) : own.algorithm };
+}
+
+/** The only algorithm that the keys of a limit fit. A window of another length fits three, so that it has to be named. */
+export function inferredAlgorithm({ window, burst }: Readonly<Record<string, unknown>>): Algorithm {
+  if (isCalendarWord(window)) return "fixed-window";
+  return burst === undefined ? "budget" : "token-bucket";
+}
+
+/** Whether a window is one of the calendar's. */
+export function isCalendarWord(window: unknown): window is "day" | "week" | "month" {
+  return window === "day" || window === "week" || window === "month";
+}
+
+/** An object without keys that are somebody else's. */
+export function withoutExtensions(value: Readonly<Record<string, unknown>>): Record<string, unknown>;
+export function withoutExtensions(value: unknown): unknown;
+export function withoutExtensions(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(EXTENSION)));
+}
+
+function mapped(entries: Readonly<Record<string, unknown>>, map: (value: unknown) => unknown): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(entries).map(([key, value]) => [key, map(value)]));
+}
+
+/** The limits of a policy with the defaults that they take. What a limit says itself replaces a default as a whole. */
+export function settledLimits({ defaults = {}, limits }: ParsedPolicy): ParsedLimit[] {
+  return limits.map((limit) => {
+    const keys = LIMIT_KEYS.get(limit.algorithm) ?? [];
+    const taken = Object.entries(defaults).filter(
+      ([key]) => keys.includes(key) && (key !== "timezone" || ("window" in limit && isCalendarWord(limit.window))),
+    );
+    const settled = { ...Object.fromEntries(taken), ...said(limit) };
+    // Units of concurrency are always given back.
+    if (limit.algorithm === "concurrency" && limit.hold === undefined && defaults.hold !== undefined)
+      settled.hold = { lease: defaults.hold.lease };
+    return settled as ParsedLimit;
+  });
+}
+
+/** What is said, without keys that are there and say nothing. */
+function said(limit: ParsedLimit): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(limit).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,329 @@
+// What to write instead of a value that is wrong, as one table by key. A hint is a guess at what was meant and decides nothing.
+
+import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
+import { MESSAGE_WORDS, NOTICE_WORDS } from "../message.ts";
+import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
+import { ALGORITHMS } from "./schema.ts";
+import { isCalendarWord } from "./settled.ts";
+import { quantityOf } from "../quantity.ts";
+import { dimensionQuestion, isQuota } from "./quota-hints.ts";
+import { calendarFrom, countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./values.ts";
+import { closest, plainOf } from "../spelling.ts";
+
+const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
+const WHOSE = "per: [session], [user] or [tenant]";
+
+/** What to write instead of a value that is wrong; `null` where there is no guess. */
+export function hintForValue(keys: Keys, input: unknown, choices: readonly string[]): string | null {
+  const place = placeOf(keys, input, choices);
+  const { value } = place;
+  if (typeof value === "string" && value.length > MAX_TEXT) return null;
+  const [root, , key, inner] = keys;
+  if (keys.length === 0) return policyHint(value);
+  if (root === "tools" && keys.length === 2) return toolHint(place);
+  if (root === "limits" && keys.length === 2) return `Write an object: ${EXAMPLE}.`;
+  if (key === "per" && inner !== undefined) return dimensionHint(value);
+  if (keys.includes("when") && keys.at(-1) !== "when") {
+    if (value === "") return 'A value that begins with ! or * needs quotes, as in "!delete_*".';
+    return typeof value === "boolean" ? `Write "${value}", with quotes.` : null;
+  }
+  if (key === "cost" && inner !== undefined) return costHint(place);
+  if (key === "quotas" && keys.length === 4) return quotasHint(place);
+  const subject = key === "quotas" && inner !== undefined ? "quota" : place.key;
+  return (Object.hasOwn(VALUES, subject) ? VALUES[subject]?.(place) : null) ?? choiceHint(place);
+}
+
+/** A key that is no dimension, or no unit, where a name of either stands. */
+export function hintForName(keys: Keys): string | null {
+  const name = String(keys.at(-1));
+  if (name.length > MAX_TEXT) return null;
+  return keys.includes("cost") ? unitHint(name) : keys.includes("when") ? dimensionHint(name) : null;
+}
+
+/** Values that are wrong, by their key. */
+const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
+  version: ({ value }) =>
+    value === undefined ? 'Add "version: 1".' : value === "1" ? "Write 1 without quotes." : 'Write "version: 1".',
+  limits: ({ value }) => {
+    if (value === undefined || value === null || Array.isArray(value))
+      return `Add at least one limit: limits: [${EXAMPLE}].`;
+    if (!isObject(value)) return null;
+    if ("name" in value || "per" in value || "quota" in value) return 'Write "- " before the limit: limits are a list.';
+    const [name = "a"] = Object.keys(value);
+    return `Limits are a list, in the order in which they are judged. Write "- name: ${name.slice(0, 64)}" for each.`;
+  },
+  tools: ({ value }) => {
+    if (!Array.isArray(value)) return "Write an object with a key for each tool: tools: { search: {} }.";
+    const [name = "search"] = value.filter((each) => typeof each === "string" && each.length <= MAX_TEXT);
+    return `Tools are an object with a key for each tool, not a list. Write tools: { ${shown(name)}: {} }.`;
+  },
+  cost: ({ value }) => {
+    if (typeof value === "number") return `Name the unit: cost: { calls: ${value} }.`;
+    const money = typeof value === "string" ? moneyFrom(value) : null;
+    return money === null ? null : `Name the unit: cost: { ${money.unit}: ${quantityOf(money.micros, money.unit)} }.`;
+  },
+  group: ({ value }) => {
+    if (typeof value === "number") return `Write "${value}", with quotes.`;
+    const [group] = Array.isArray(value) ? value : [];
+    return typeof group === "string" ? `A tool has one group: write group: ${shown(group)}.` : null;
+  },
+  name: ({ value }) => {
+    if (value === undefined) return "Give each limit a name, such as tool-per-session.";
+    const name = typeof value === "string" ? nameFrom(value, "-") : "";
+    return name === "" || name === value ? null : `Write "${name.slice(0, 64)}".`;
+  },
+  per: ({ value }) => {
+    if (value === undefined) return `Say whose quota it is: ${WHOSE}, or [] for one quota for all calls.`;
+    const span = typeof value === "string" ? durationFrom(value) : null;
+    return span === null
+      ? listHint("per", value)
+      : `Say whose quota it is: ${WHOSE}. A quota for each ${span} has ${windowed(span)}, with "window: ${span}".`;
+  },
+  quotas: ({ value }) => (isObject(value) ? null : "Write an object: quotas: { tool: { search: 5 } }."),
+  of: (place) => (place.value === undefined ? 'Add "of: errors" or "of: results".' : null),
+  ignoreArgs: ({ value }) => listHint("ignoreArgs", value),
+  overrides: ({ value }) =>
+    isObject(value) ? "Write a list: overrides: [{ when: { plan: pro }, quota: 500 }]." : null,
+  when: ({ value }) => {
+    const names = [value].flat();
+    const isNames = names.length > 0 && names.length <= 3 && names.every((name) => typeof name === "string");
+    return isNames && textOf(names[0]) !== ""
+      ? `Name the dimension: when: { tool: [${names.map(shown).join(", ")}] }.`
+      : "Say for which calls: when: { plan: pro }.";
+  },
+  distinct: ({ value }) => dimensionHint(value),
+  partition: ({ value }) => dimensionHint(value),
+  unit: ({ value }) => (typeof value === "string" ? unitHint(value) : null),
+  quota: (place) => (place.limit.algorithm === "elapsed" ? durationHint(place) : amountHint(place)),
+  burst: (place) => (Number(textOf(place.value)) < 1 ? "Write 1 or more." : amountHint(place)),
+  window: (place) => {
+    const { value, limit } = place;
+    if (value === undefined) return "Add the window that the quota is for, such as window: 1h.";
+    const word = calendarFrom(textOf(value));
+    if (word === null) return durationHint(place);
+    const span = word === "month" ? "30d" : durationFrom(word);
+    if (limit.algorithm === "fixed-window") return `Write ${word} for a ${word} of the calendar, or ${span}.`;
+    return isCalendarWord(value)
+      ? `Write ${span}, or leave the algorithm out for a ${value} of the calendar.`
+      : `Write ${span}, or "window: ${word}" without an algorithm for a ${word} of the calendar.`;
+  },
+  resetAfterIdle: (place) => lifeHint(place),
+  resetAfter: (place) =>
+    place.limit.resetAfterIdle === undefined ? lifeHint(place) : "Remove one of them: a scope has one life.",
+  maxHold: (place) => durationHint(place),
+  lease: (place) => durationHint(place),
+  borrow: ({ value, limit }) => {
+    if (value === "auto") return limit.mode === undefined ? null : 'Remove it, or the "mode".';
+    return value === true ? 'Write "borrow: auto".' : "Remove it: each call asks the store then.";
+  },
+  hold: ({ value }) => (typeof value === "string" ? `Write hold: { lease: ${durationFrom(value) ?? "2m"} }.` : null),
+  notice: ({ value }) => (isObject(value) || value === null ? null : `Write notice: { at: ${shown(value)} }.`),
+  at: ({ value }) => {
+    const [, percent] = /^(\d+(?:\.\d+)?)\s*%?$/.exec(textOf(value)) ?? [];
+    const share = Number(percent) / 100;
+    if (value === 0 || value === false) return "Write never.";
+    if (typeof value === "string" && Number(value) > 0 && Number(value) <= 1) return `Write ${value} without quotes.`;
+    return share > 0.01 && share <= 1 ? `It is a share of the quota: write ${share}.` : null;
+  },
+  message: ({ value, within }) => {
+    const known: readonly string[] = within === "notice" ? NOTICE_WORDS : MESSAGE_WORDS;
+    const words = [...textOf(value).matchAll(/\{([^{}]*)\}/g)].map(([, word = ""]) => word);
+    const wrong = words.find((word) => !known.includes(word));
+    const meant = wrong === undefined ? null : closest(wrong, known);
+    return meant === null ? null : `Did you mean {${meant}}?`;
+  },
+  timezone: ({ value, limit }) => {
+    if (limit.window !== undefined && !isCalendarWord(limit.window))
+      return "Remove it: a window of a fixed length is the same in every zone.";
+    const zones = Intl.supportedValuesOf("timeZone");
+    const city = plainOf(textOf(value));
+    const meant = zones.find((zone) => plainOf(zone).endsWith(`/${city}`)) ?? closest(textOf(value), zones);
+    return meant === null ? null : `Did you mean "${meant}"?`;
+  },
+};
+
+/** Values of other tools, by the value that a policy has for it. */
+const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>> = {
+  algorithm: {
+    "token-bucket": /^gcra$|bucket|leaky|^rate$|ratelimit/,
+    "sliding-window": /sliding|rolling|moving/,
+    "fixed-window": /fixed|^window$|calendar/,
+    budget: /^(quota|counter|count|total|lifetime|cap)$/,
+    concurrency: /concurren|semaphore|parallel|inflight/,
+    elapsed: /^(time|timeout|duration|deadline|wallclock)/,
+    streak: /^(loop|repeat|consecutive|inarow)/,
+  },
+  mode: {
+    shadow: /^(dryrun|log|report|monitor|reportonly|logonly)$/,
+    enforce: /^(on|live|deny|block)$/,
+    warn: /^(notice|notify|soft|allow)$/,
+  },
+  onMissing: {
+    skip: /^(ignore|pass|allow|optional|true)$/,
+    error: /^(deny|fail|refuse|required?|false)$/,
+    shared: /^(share|anonymous|together|one)$/,
+  },
+  onStoreError: { allow: /open$/, deny: /close/ },
+  of: { errors: /^(failures?|fail)$/, results: /^(calls|same|outputs?|repeats?)$/ },
+  onExpiry: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
+  onError: { refund: /^(release|free|return)$/, charge: /^(spend|keep|book)$/ },
+};
+
+/** What each algorithm needs beside a name and `per`. */
+const NEEDED: Readonly<Record<string, string>> = {
+  "token-bucket": "quota and window",
+  "sliding-window": "quota and window",
+  "fixed-window": "quota and window",
+  elapsed: "a duration as quota",
+  streak: "of and quota",
+};
+
+function policyHint(value: unknown): string | null {
+  if (value === null || value === undefined) return 'It is empty. Begin with "version: 1" and "limits:".';
+  if (Array.isArray(value)) return 'Write "version: 1" and "limits:" above the list.';
+  const loads = "A file is read by loadPolicy(path), a text in YAML or JSON by parsePolicy(text).";
+  return typeof value === "string" ? loads : null;
+}
+
+function toolHint({ key, value }: Place): string {
+  const name = shown(key);
+  return typeof value === "number"
+    ? `Write it in a limit that is per tool, quotas: { tool: { ${name}: ${value} } }, and here ${name}: {}.`
+    : `Write ${name}: {} for a tool without settings.`;
+}
+
+function costHint(place: Place): string | null {
+  const { key, value } = place;
+  const cost = typeof value === "string" ? Number(value) : value;
+  if (typeof cost !== "number" || Number.isInteger(cost) || !(cost > 0)) {
+    return Number(textOf(value)) < 0 ? "Write 0 or more." : amountHint(place);
+  }
+  const unit = /^[a-z]{3}$/.test(key) ? `${key}_micros` : key.endsWith("_micros") ? key : null;
+  return unit === null
+    ? `Units are whole: write ${Math.ceil(cost)}, or count in a smaller unit.`
+    : `Units are whole: write ${unit}: ${quantityOf(microsOf(cost), unit)}.`;
+}
+
+function choiceHint({ key, value, choices }: Place): string | null {
+  const known = key === "algorithm" ? ALGORITHMS : choices;
+  const word = plainOf(textOf(value));
+  const foreign = Object.entries(FOREIGN_VALUES[key] ?? {}).find(([, pattern]) => pattern.test(word))?.[0];
+  const meant = closest(textOf(value), known);
+  if (meant !== null) return `Did you mean "${meant}"?`;
+  if (foreign === undefined) return null;
+  const needed = key === "algorithm" ? NEEDED[foreign] : undefined;
+  return `It is called "${foreign}" here: write ${key}: ${foreign}${needed === undefined ? "" : `, with ${needed}`}.`;
+}
+
+/** Of what stands behind the comma of an amount in braces. */
+export const AFTER_COMMA = "A comma ends a value: write the amount without it.";
+
+const FROM_CALL_KEYS = ["from", "default", "max"];
+
+function objectHint(quota: Readonly<Record<string, unknown>>): string {
+  if (!("from" in quota) && !("default" in quota && "max" in quota))
+    return 'Quotas by tool are "quotas: { tool: { search: 5 } }".';
+  if ("from" in quota && quota.from !== "call")
+    return 'Write "from: call": the option quotas of createLimiter is asked then, and can ask your database.';
+  const wrong = Object.keys(quota).find((key) => !FROM_CALL_KEYS.includes(key));
+  const meant = wrong === undefined ? null : closest(wrong, FROM_CALL_KEYS);
+  if (meant !== null) return `Did you mean "${meant}" instead of "${String(wrong).slice(0, MAX_TEXT)}"?`;
+  return 'Say all three, such as "quota: { from: call, default: 1000, max: 1M }".';
+}
+
+function amountHint(place: Place): string | null {
+  const { value, limit } = place;
+  if (value === undefined) return "Add one, such as quota: 50.";
+  if (value === null) return /^\d{1,3}$/.test(place.key) ? AFTER_COMMA : "Write a number.";
+  if (typeof value === "number") return numberHint(value, limit);
+  if (isObject(value)) return objectHint(value);
+  if (typeof value !== "string") return null;
+  const money = moneyFrom(value);
+  if (money !== null) return moneyHint(place, money);
+  const count = countFrom(value);
+  if (count !== null) {
+    const isShort = /[a-z]/i.test(value);
+    return `Write ${isShort ? quantityOf(count) : count}${String(count) === value ? " without quotes" : ""}.`;
+  }
+  const rate = rateFrom(value);
+  if (rate !== null) {
+    const written = `Write "quota: ${rate.quota}, window: ${rate.window}"`;
+    return isCalendarWord(rate.window) ? `${written}.` : `${written} with ${windowed(rate.window)}.`;
+  }
+  const span = durationFrom(value);
+  if (span !== null)
+    return `A duration is the quota of "algorithm: elapsed". A quota for each ${span} has window: ${span}.`;
+  if (Number.isFinite(Number(value))) return numberHint(Number(value), limit);
+  return /^[+-]?inf|^none$|^nolimit|^unlim|^max$/.test(plainOf(value)) ? "Write unlimited." : null;
+}
+
+/** Money where it is written in another way, or where another unit is counted. */
+function moneyHint({ key, value, limit }: Place, { unit, micros }: { readonly unit: string; readonly micros: number }) {
+  if (/\.\d{7}/.test(textOf(value))) return "Write at most six decimals.";
+  const written = quantityOf(micros, unit);
+  if (limit.unit === unit || key === unit) return `Write ${written}.`;
+  return Object.keys(limit).length === 0 ? `Write ${unit}: ${written}.` : `Write "unit: ${unit}, ${key}: ${written}".`;
+}
+
+/** Units are whole: fractions are mostly money. */
+function numberHint(value: number, { algorithm, unit, window }: Readonly<Record<string, unknown>>): string {
+  if (value < 0) return "Write 0 to deny every call, or unlimited to count calls and deny none.";
+  if (value > Number.MAX_SAFE_INTEGER || Number.isNaN(value)) return "Write unlimited, or count in a larger unit.";
+  if (Number.isInteger(value))
+    return algorithm === "token-bucket"
+      ? "Use a rounder quota, a shorter window or a smaller burst."
+      : "Use a smaller number.";
+  const name = textOf(unit ?? "usd");
+  const micros = microsOf(value);
+  if (name.endsWith("_micros")) return `Units are whole: write ${quantityOf(micros, name)}.`;
+  const isCurrency = /^[a-z]{3}$/.test(name);
+  if (!isCurrency && !/dollar|euro|cent|money|cost|price/.test(name))
+    return `Units are whole. Write ${Math.ceil(value)}, or count in a smaller unit.`;
+  const longer = unit === undefined && window !== undefined ? "For less than 1 in a window use a longer window. " : "";
+  const smaller = isCurrency ? `${name}_micros` : "usd_micros";
+  return `Units are whole. ${longer}For money write "unit: ${smaller}, quota: ${quantityOf(micros, smaller)}".`;
+}
+
+/** Quotas without their dimension, or a value where its quota should be. */
+function quotasHint({ key, value, limit }: Place): string | null {
+  if (isObject(value) || !isObject(limit.quotas)) return null;
+  return typeof value === "string" && !isQuota(value)
+    ? `Write the quota of each value: quotas: { ${shown(key)}: { ${shown(value)}: 500 } }.`
+    : dimensionQuestion(limit.quotas, limit.per);
+}
+
+function lifeHint(place: Place): string | null {
+  return /^(never|inf\w*|none|false|0)$/i.test(textOf(place.value)) ? "Write never." : durationHint(place);
+}
+
+function durationHint({ value }: Place): string | null {
+  if (typeof value === "number")
+    return value > 0 && Number.isInteger(value)
+      ? `Add a unit of time: ${value}s for seconds, or ${value}ms.`
+      : "Write a whole number above 0 and a unit, such as 30s.";
+  if (typeof value !== "string") return "Write a whole number and a unit, such as 30s, 5m or 1h.";
+  if (/^\d+$/.test(value)) return `Add a unit of time: ${value}s for seconds, or ${value}ms.`;
+  const meant = durationFrom(value);
+  return meant === null || meant === value ? null : `Write ${meant}.`;
+}
+
+function dimensionHint(value: unknown): string | null {
+  if (typeof value !== "string") return `Write the name of a dimension, as in ${WHOSE}.`;
+  if ([...CALL_WORDS, "limit"].includes(value)) return `"${value}" has another meaning in a call. Use another name.`;
+  const name = nameFrom(value, "_");
+  const meant = closest(name, [...DIMENSIONS, ...DERIVED_DIMENSIONS]);
+  if (meant !== null) return `Did you mean "${meant}"?`;
+  return name === value || name === "" ? null : `Write "${name}".`;
+}
+
+function unitHint(value: string): string | null {
+  const name = nameFrom(value, "_");
+  return name === value || !/^[a-z][a-z0-9_]{0,31}$/.test(name) ? null : `Write "${name}".`;
+}
+
+function listHint(key: string, value: unknown): string | null {
+  if (isObject(value)) return `Write a list: ${key}: [${Object.keys(value).slice(0, 3).map(shown).join(", ")}].`;
+  if (typeof value !== "string" || value === "") return null;
+  const names = value.split(/[\s,]+/).filter((name) => name !== "");
+  return `Write a list: ${key}: [${names.map(shown).join(", ")}].`;
+}

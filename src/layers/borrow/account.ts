@@ -1,0 +1,272 @@
+// Units of one bucket that this instance has borrowed: the store counts them as used, and calls of this process may take
+// them until they end. How many are borrowed next follows from how fast calls took the last ones, and from how many are
+// left. It knows no store: the layer (../lease.ts) asks.
+
+import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
+import type { Step, StepReply, StoreReply } from "../../store/store.ts";
+
+/** Most units in one loan. */
+const MAX_UNITS = 100_000;
+/** All instances together hold at most this part of the free units without using them. */
+const PART = 32;
+/** A loan lasts about this long at the rate of the last calls, ms. */
+const LASTS_MS = 100;
+/** A loan is at most this many times as large as the one before. */
+const GROWTH = 4;
+/** Calls that are further apart than this say nothing about a rate, ms. */
+const RATE_MS = 1_000;
+/** How long it is assumed that other instances hold as many units as the store last said, ms. */
+const OTHERS_MS = 50;
+
+/** One loan. The store counts it as unused until it is settled. */
+interface Loan {
+  readonly id: string;
+  readonly units: number;
+}
+
+/** Units that go back to the store, and loans that are over. */
+export interface Returned {
+  readonly bucket: string;
+  readonly limit: LimitSpec;
+  readonly units: number;
+  /** When the units were borrowed, in the store's time. */
+  readonly atMs: number;
+  /** When the units end, by the layer's clock. */
+  readonly endsAtMs: number;
+  readonly loans: readonly string[];
+}
+
+/** What this instance has borrowed of one bucket under one limit. Times are of the layer's clock, except the store's. */
+export class Account {
+  readonly bucket: string;
+  /** Units that calls may take. */
+  left = 0;
+  /** Set while units are on their way here, or back to the store. */
+  busy: Promise<void> | null = null;
+  /** Whether the bucket was reset: units that arrive later may have been wiped out with it. */
+  isReset = false;
+  /** Set when the last loan was decided without the store. */
+  degraded: StoreReply["degraded"];
+  /** Whether the last answer came without the store. */
+  #isAway = false;
+  #limit: LimitSpec;
+  readonly #onStoreError: Step["onStoreError"];
+  /** Loans that were not settled, the oldest first. Calls use up the oldest first. */
+  #loans: Loan[] = [];
+  /** Loans that were used up, and not settled. */
+  #spent: string[] = [];
+  /** Units that calls have taken whose other limits have not answered yet. */
+  #pending = 0;
+  #borrowedAtMs = 0;
+  #endsAtMs = 0;
+  /** Which window the units are of. */
+  #life = 0;
+  /** Units that calls took, from here and from the store, since the account was opened. */
+  #used = 0;
+  #usedAtTick = 0;
+  /** How many units the last loan brought. */
+  #size = 1;
+  #sizedMs = Number.NEGATIVE_INFINITY;
+  #usedAtSizing = 0;
+  /** Units that other instances hold, and until when that is assumed. */
+  #others = 0;
+  #othersUntilMs = Number.NEGATIVE_INFINITY;
+  /** How the bucket stood when the store last said so, and when that was. */
+  #step: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
+  #seenMs = 0;
+  #storeMs = 0;
+
+  constructor({ bucket, limit, onStoreError }: Step) {
+    this.bucket = bucket;
+    this.#limit = limit;
+    this.#onStoreError = onStoreError;
+  }
+
+  /** Whether it lends to a step: a reload makes new limits, and an unchanged one has the same numbers. */
+  isFor({ limit, onStoreError }: Step): boolean {
+    if (onStoreError !== this.#onStoreError) return false;
+    if (limit === this.#limit) return true;
+    if (!isSameLimit(limit, this.#limit)) return false;
+    this.#limit = limit;
+    return true;
+  }
+
+  /** Whether the units suffice for a cost. An unknown cost (0) takes none and needs one. */
+  has(cost: number, nowMs: number): boolean {
+    if (this.#isAway && this.#onStoreError === "deny") return false;
+    return nowMs < this.#endsAtMs && this.left >= Math.max(1, cost);
+  }
+
+  /** Takes units for a call. */
+  take(cost: number): void {
+    this.left -= cost;
+    this.#used += cost;
+  }
+
+  /** Takes units for a call that other limits may still deny. Returns the window that they are of. */
+  takePending(cost: number): number {
+    this.take(cost);
+    this.#pending += cost;
+    return this.#life;
+  }
+
+  /** The other limits of a call have answered. Units of a window that is over are not put back. */
+  answered(cost: number, life: number, isAllowed: boolean, nowMs: number): void {
+    if (life !== this.#life) return;
+    this.#pending -= cost;
+    if (isAllowed) return;
+    this.#used -= cost;
+    if (nowMs < this.#endsAtMs) this.left += cost;
+  }
+
+  /** The store has charged a call that found too few units here. */
+  charged(cost: number): void {
+    this.#used += cost;
+  }
+
+  /** Whether it is time to borrow, before nothing is left. */
+  get isLow(): boolean {
+    return this.left * 2 < this.#size;
+  }
+
+  /** Units that all instances together may hold unused now. */
+  get lendable(): number {
+    const { used, granted = 0 } = this.#step;
+    // Only the store knows when a grant ends.
+    if (granted > 0) return 0;
+    return Math.max(0, Math.floor((algorithmOf(this.#limit).capacity(this.#limit) - used) / PART));
+  }
+
+  /** Units to borrow now: as many as calls take in `LASTS_MS`; 0 where each call should ask the store by itself. */
+  wanted(nowMs: number): number {
+    if (this.#isAway || this.lendable < 2) return 0;
+    this.#sortLoans();
+    const sinceMs = nowMs - this.#sizedMs;
+    const rate = (this.#used - this.#usedAtSizing) / Math.max(1, sinceMs);
+    this.#sizedMs = nowMs;
+    this.#usedAtSizing = this.#used;
+    if (sinceMs > RATE_MS) this.#size = 1;
+    const most = sinceMs > RATE_MS ? 1 : Math.min(MAX_UNITS, this.#size * GROWTH);
+    const units = Math.min(most, Math.floor(rate * LASTS_MS), this.#room(nowMs));
+    return units < 2 ? 0 : units;
+  }
+
+  /** Takes a loan, of which the store said how the bucket stands and what all instances hold. */
+  borrowed(loan: Loan, charged: StepReply, held: StepReply, reply: StoreReply, sentMs: number, nowMs: number): void {
+    if (sentMs >= this.#endsAtMs) this.#end();
+    this.left += loan.units;
+    this.#loans.push(loan);
+    this.#size = loan.units;
+    this.#borrowedAtMs = reply.nowMs;
+    this.degraded = reply.degraded;
+    // Counted from before the loan was asked for, so that it ends before the bucket's window does.
+    this.#endsAtMs = sentMs + charged.resetAfterMs;
+    this.#heldByAll(held.used, nowMs);
+  }
+
+  /** A loan was refused, mostly because all instances together hold what may be lent. */
+  refused(held: StepReply | undefined, nowMs: number): void {
+    this.#heldByAll(held?.used ?? Number.POSITIVE_INFINITY, nowMs);
+  }
+
+  #heldByAll(units: number, nowMs: number): void {
+    this.#others = units - this.#own;
+    this.#othersUntilMs = nowMs + OTHERS_MS;
+  }
+
+  /** Units of loans that the store counts as unused. */
+  get #own(): number {
+    return this.#loans.reduce((sum, { units }) => sum + units, 0);
+  }
+
+  /** What may still be lent, and for one loan half of it all, so that there is a next one before the last is used up. */
+  #room(nowMs: number): number {
+    const others = nowMs < this.#othersUntilMs ? this.#others : 0;
+    return Math.min(this.lendable - this.#own - others, Math.floor(this.lendable / 2));
+  }
+
+  /** Learns how the bucket stands. */
+  sees(found: StepReply, { nowMs: storeMs, degraded }: StoreReply, nowMs: number): void {
+    this.#step = found;
+    this.#seenMs = nowMs;
+    this.#storeMs = storeMs;
+    this.#isAway = degraded !== undefined;
+  }
+
+  /** How the bucket stands, as far as it is known here. */
+  shown(nowMs: number): StepReply {
+    const { used, resetAfterMs } = this.#step;
+    const ageMs = Math.floor(nowMs - this.#seenMs);
+    return {
+      allowed: true,
+      used: Math.max(0, used - this.left),
+      resetAfterMs: Math.max(0, resetAfterMs - ageMs),
+      retryAfterMs: 0,
+    };
+  }
+
+  /** The store's time, as far as it is known here. */
+  storeMsAt(nowMs: number): number {
+    return this.#storeMs + Math.floor(nowMs - this.#seenMs);
+  }
+
+  /** Loans of which nothing is left: the caller settles them. */
+  spentLoans(): string[] {
+    this.#sortLoans();
+    return this.#spent.splice(0);
+  }
+
+  #sortLoans(): void {
+    let unused = this.left + this.#pending;
+    let kept = this.#loans.length;
+    while (kept > 0 && unused > 0) unused -= this.#loans[--kept]?.units ?? 0;
+    for (const { id } of this.#loans.splice(0, kept)) this.#spent.push(id);
+  }
+
+  /** What is more than the calls since the last time need: all of it when there were none. */
+  surplus(nowMs: number): Returned | null {
+    if (nowMs >= this.#endsAtMs) this.#end();
+    const used = Math.max(0, this.#used - this.#usedAtTick);
+    this.#usedAtTick = this.#used;
+    return this.#give(this.left > 2 * used ? this.left - used : 0);
+  }
+
+  /** All that is left. */
+  everything(): Returned | null {
+    return this.#give(this.left);
+  }
+
+  /** Whether nothing would be lost if it were forgotten, and no call has used it since the last time. */
+  get isIdle(): boolean {
+    const isEmpty = this.left === 0 && this.#pending === 0 && this.#loans.length === 0 && this.#spent.length === 0;
+    return isEmpty && this.#used === this.#usedAtTick;
+  }
+
+  #give(units: number): Returned | null {
+    this.left -= units;
+    const loans = this.spentLoans();
+    if (units === 0 && loans.length === 0) return null;
+    return {
+      bucket: this.bucket,
+      limit: this.#limit,
+      units,
+      atMs: this.#borrowedAtMs,
+      endsAtMs: this.#endsAtMs,
+      loans,
+    };
+  }
+
+  /** The window is over, and its units with it. */
+  #end(): void {
+    this.left = 0;
+    this.#pending = 0;
+    this.#life++;
+  }
+}
+
+/** Whether two limits have the same numbers. */
+function isSameLimit(one: LimitSpec, other: LimitSpec): boolean {
+  const numbers = Object.entries(one);
+  const others = new Map<string, unknown>(Object.entries(other));
+  return numbers.length === others.size && numbers.every(([name, value]) => String(others.get(name)) === String(value));
+}

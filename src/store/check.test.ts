@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { StepReply } from "../kernel/request.ts";
+import { validReply } from "./check.ts";
+import { StoreError } from "./error.ts";
+
+const STEP = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
+const GRANT = { id: "g1", units: 3, endsAfterMs: 40 };
+
+/** What is wrong with a reply whose only step is this; `null` where it is valid. */
+function faultOf(step: object): string | null {
+  const reply = { allowed: true, nowMs: 0, steps: [{ ...STEP, ...step } as StepReply] };
+  const found = validReply(reply);
+  if (!StoreError.isInstance(found)) {
+    assert.equal(found, reply);
+    return null;
+  }
+  assert.deepEqual([found.code, found.transient], ["invalid-reply", false]);
+  return found.message;
+}
+
+describe("a store's reply to a step", () => {
+  it("may list grants, and say how what a revoke names was found", () => {
+    for (const step of [
+      { grants: [] },
+      { granted: 3, grants: [GRANT, { ...GRANT, id: "g2" }] },
+      { hold: "live" },
+      { hold: "late" },
+      { hold: "unknown" },
+    ]) {
+      assert.equal(faultOf(step), null, JSON.stringify(step));
+    }
+  });
+
+  it("names what is wrong with a grant, or with how one was found", () => {
+    const cases: [step: object, fault: string][] = [
+      [{ grants: {} }, "steps[0].grants: expected a list"],
+      [{ grants: [GRANT, null] }, "steps[0].grants[1].id: expected a text"],
+      [{ grants: [{ ...GRANT, id: 1 }] }, "steps[0].grants[0].id: expected a text"],
+      [{ grants: [{ ...GRANT, units: -1 }] }, "steps[0].grants[0].units: expected a whole number"],
+      [{ grants: [GRANT, { ...GRANT, endsAfterMs: 0.5 }] }, "steps[0].grants[1].endsAfterMs: expected a whole number"],
+      [{ hold: "gone" }, 'steps[0].hold: expected "live", "late" or "unknown"'],
+      [{ retryAfterMs: Number.NaN, grants: [GRANT] }, "steps[0].retryAfterMs: expected a whole number"],
+    ];
+    for (const [step, fault] of cases) assert.ok(faultOf(step)?.includes(fault), `${fault}: ${faultOf(step)}`);
+  });
+});

@@ -1,0 +1,94 @@
+// What can go wrong in a store, and how it is said. A denial is never one of these.
+
+import { hasMarker } from "../kernel/errors.ts";
+import { MAX_HOLDS } from "../kernel/bucket/holds.ts";
+
+/** What can go wrong in a store. */
+export const STORE_ERROR_CODES = [
+  "capacity", // a bounded store holds as many live buckets as it may
+  "too-many-holds", // a bucket has as many holds as it may
+  "busy", // others held the store's lock for longer than the deadline
+  "overloaded", // more calls wait for the store than the limiter lets wait
+  "unknown-partition", // what keeps the partition's state is not there: a row of a session table
+  "unsupported-request", // a store that cannot do everything was asked for something else
+  "damaged-bucket", // a bucket's stored text is not what any version writes
+  "wrong-type", // a key holds something else than a bucket
+  "foreign-database", // the file is no database, or another program's
+  "schema-version", // the data was written by another version of its layout
+  "too-old", // the server is of a version that cannot keep the promises
+  "unauthorized", // the server wants another password or user, or this one lacks a right
+  "read-only", // the server takes no writes: it is a replica, or cannot persist them
+  "out-of-memory", // the server has no memory left for new buckets
+  "loading", // the server has just started, and reads its data
+  "unavailable", // the store cannot be reached, opened, read or written
+  "invalid-reply", // the store answered something else than it was asked, or a time or a count that is not a whole number
+  "closed", // the store was closed
+] as const;
+
+/** One of `STORE_ERROR_CODES`. */
+export type StoreErrorCode = (typeof STORE_ERROR_CODES)[number];
+
+const STORE_ERROR = Symbol.for("tollgate.error.store");
+
+/** The store failed. A denial is never one of these. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly code: StoreErrorCode;
+  /** Whether the same request may succeed later. */
+  readonly transient: boolean;
+
+  constructor(
+    code: StoreErrorCode,
+    message: string,
+    options: { readonly transient: boolean; readonly cause?: unknown },
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.transient = options.transient;
+    Object.defineProperty(this, STORE_ERROR, { value: true });
+  }
+
+  static isInstance(value: unknown): value is StoreError {
+    return hasMarker(value, STORE_ERROR);
+  }
+}
+
+/**
+ * Why a store books nothing of a batch by its terms: it came after the instant until which it might be booked, or the store
+ * has lost what it held since the sender last heard of it.
+ */
+export type TermsRefusal = "too-late" | "other-incarnation";
+
+/**
+ * A store with `beat` refuses the terms of a batch. Only the limiter, which sent it, acts on that: to callers the store is
+ * `unavailable`.
+ */
+export class TermsError extends StoreError {
+  readonly refusal: TermsRefusal;
+
+  constructor(refusal: TermsRefusal, message: string, options: { readonly transient: boolean } = { transient: true }) {
+    super("unavailable", message, options);
+    this.refusal = refusal;
+  }
+
+  /** Why the terms of a batch were refused; `null` for other errors. */
+  static refusalOf(error: unknown): TermsRefusal | null {
+    return StoreError.isInstance(error) && "refusal" in error ? (error as TermsError).refusal : null;
+  }
+}
+
+/**
+ * Refuses terms, in a store that keeps none.
+ *
+ * @throws StoreError `unsupported-request`
+ */
+export function refuseTerms(terms: object = {}): void {
+  if (Object.keys(terms).length === 0) return;
+  const message = `the store does not keep the terms ${Object.keys(terms).join(", ")}`;
+  throw new StoreError("unsupported-request", message, { transient: false });
+}
+
+/** What a request fails with that `decide` gave no reply. */
+export function tooManyHolds(): StoreError {
+  return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
+}
