@@ -2,15 +2,11 @@
 // while batches are under way, goes in one `apply`. It changes no answer.
 
 import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
-import {
-  type Batching,
-  refuseTerms,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { Batching } from "../store/store.ts";
 import { endsCall } from "../store/states.ts";
+import type { Layer } from "./layer.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;
@@ -38,7 +34,7 @@ interface Asked {
  *
  * @param clock by which requests wait
  */
-export function batchLayer(store: Store, { size, underWay }: Batching, clock: Clock = monotonicClock): Store {
+export function batchLayer(store: Layer, { size, underWay }: Batching, clock: Clock = monotonicClock): Layer {
   const { deadlineMs } = store;
   let queue: Asked[] = [];
   let fresh: Asked[] = [];
@@ -125,9 +121,7 @@ export function batchLayer(store: Store, { size, underWay }: Batching, clock: Cl
 
   return {
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    async apply(requests, terms, leftMs) {
-      // Who sets terms sends batches of its own, between this layer and the store.
-      refuseTerms(terms);
+    async apply(requests, leftMs) {
       checkRoom(requests);
       return Promise.all(requests.map((request) => ask(request, leftMs)));
     },
@@ -135,7 +129,6 @@ export function batchLayer(store: Store, { size, underWay }: Batching, clock: Cl
       checkRoom([request]);
       return ask(request, leftMs);
     },
-    checkPolicy: (policy) => store.checkPolicy?.(policy),
     async close(withinMs) {
       await Promise.all(lanes);
       await Promise.all(sending);
@@ -149,10 +142,10 @@ function dueOf(asked: readonly Asked[]): number {
   return asked.reduce((first, { dueMs }) => Math.min(first, dueMs), Number.POSITIVE_INFINITY);
 }
 
-async function send(store: Store, batch: readonly Asked[], leftMs: number | undefined): Promise<void> {
+async function send(store: Layer, batch: readonly Asked[], leftMs: number | undefined): Promise<void> {
   try {
     const requests = batch.map(({ request }) => request);
-    const replies = await store.apply(requests, undefined, leftMs);
+    const replies = await store.apply(requests, leftMs);
     for (const [i, { resolve, reject }] of batch.entries()) {
       const reply = replies[i];
       if (reply === undefined) reject(tooFew());

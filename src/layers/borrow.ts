@@ -6,21 +6,13 @@
 import { type Clock, isWithin, monotonicClock, pauseAfter, sleep } from "../clock.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { borrowedKey } from "../kernel/key.ts";
-import type { Policy } from "../kernel/policy/parse.ts";
-import {
-  askOne,
-  type Found,
-  refuseTerms,
-  type Step,
-  type StepReply,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-} from "../store/store.ts";
+import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import { askOne, type Found } from "../store/ask.ts";
+import { StoreError } from "../store/error.ts";
+import type { Store } from "../store/store.ts";
 import { breathing } from "./breath.ts";
 import { Account, type Returned } from "./borrow/account.ts";
+import type { Layer } from "./layer.ts";
 
 /** Most buckets that this instance borrows from; calls on others ask the store each time. */
 export const MAX_ACCOUNTS = 10_000;
@@ -52,18 +44,18 @@ interface Taken {
  *   the units stay used
  * @param clock by which loans end: it must not run back
  */
-export function leaseLayer(store: Store, giveBack: Store["apply"], clock: Clock): LendingStore {
+export function leaseLayer(store: Layer, giveBack: Store["apply"], clock: Clock): LendingStore {
   return new Lease(store, giveBack, clock);
 }
 
 /** A store of which units are borrowed. */
-export interface LendingStore extends Store {
+export interface LendingStore extends Layer {
   /** Whether there are borrowed units to give back. */
   readonly owes: boolean;
 }
 
 class Lease implements LendingStore {
-  readonly #store: Store;
+  readonly #store: Layer;
   readonly #giveBack: Store["apply"];
   readonly #clock: Clock;
   /** By bucket; several where callers have other quotas in one bucket, or a reload changed the limit. */
@@ -82,14 +74,13 @@ class Lease implements LendingStore {
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
-  constructor(store: Store, giveBack: Store["apply"], clock: Clock) {
+  constructor(store: Layer, giveBack: Store["apply"], clock: Clock) {
     this.#store = store;
     this.#giveBack = giveBack;
     this.#clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms, leftMs?: number): Promise<readonly Found[]> {
-    refuseTerms(terms);
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly Found[]> {
     return Promise.all(requests.map((request) => this.answer(request, leftMs)));
   }
 
@@ -113,10 +104,6 @@ class Lease implements LendingStore {
   get owes(): boolean {
     const isLeft = [...this.#accounts.values()].flat().some(({ left }) => left > 0);
     return isLeft || this.#unreturned.some(({ units }) => units > 0);
-  }
-
-  checkPolicy(policy: Policy): void {
-    this.#store.checkPolicy?.(policy);
   }
 
   async close(withinMs = 0): Promise<void> {
@@ -440,8 +427,8 @@ function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
   return true;
 }
 
-function isBorrowing({ borrow }: Step): boolean {
-  return borrow === true;
+function isBorrowing({ hints }: Step): boolean {
+  return hints?.borrow === true;
 }
 
 /** Whether a request has to be asked again later: without an answer, or with an error that may end. */

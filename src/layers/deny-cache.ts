@@ -2,8 +2,11 @@
 // until something may have changed. It changes no answer but for what others did within the last second.
 
 import type { Clock } from "../clock.ts";
-import { askOne, type Found, type Store, StoreError, type StoreReply, type StoreRequest } from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { askOne, type Found } from "../store/ask.ts";
+import { StoreError } from "../store/error.ts";
 import { breathing } from "./breath.ts";
+import type { Layer } from "./layer.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;
@@ -31,7 +34,7 @@ interface Denial {
  *
  * @param clock by which denials grow old
  */
-export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Store {
+export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Layer {
   const denials = new Map<string, Denial[]>();
   const given = breathing();
   let count = 0;
@@ -99,9 +102,9 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
   }
 
   return {
-    async apply(requests, terms, leftMs) {
+    async apply(requests, leftMs) {
       const askedAt = freed;
-      const replies = await store.apply(requests, terms, leftMs);
+      const replies = await store.apply(requests, leftMs);
       for (const [i, request] of requests.entries()) learn(request, replies[i], askedAt);
       return replies;
     },
@@ -109,7 +112,6 @@ export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Stor
       const found = find(request);
       return found === undefined ? ask(request, leftMs) : given(found);
     },
-    checkPolicy: (policy) => store.checkPolicy?.(policy),
     close: (withinMs) => store.close(withinMs),
   };
 }

@@ -4,25 +4,18 @@
 
 import { type Clock, isWithin, LateError, monotonicClock, spread, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import {
-  type Batching,
-  type Beat,
-  refuseTerms,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-  TermsError,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import { type Beat, type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
+import type { Batching } from "../store/store.ts";
 import { Backlog, type Journal, MAX_AGE_MS, type OpenBatch, settledBy } from "./failover/backlog.ts";
 import { Fallback } from "./failover/fallback.ts";
 import { instanceName, Members } from "./failover/members.ts";
 import { beatEachMs, livesMs, longestProbeMs, Pause, probeAfterMs } from "./failover/pace.ts";
 import { StoreTime } from "./failover/store-time.ts";
 import { raiseOf, Views } from "./failover/views.ts";
+import type { Layer } from "./layer.ts";
 
 export type { Journal } from "./failover/backlog.ts";
 
@@ -67,11 +60,8 @@ export type FailoverEvent =
   /** How many instances the store counts, when that is more than before. */
   | { readonly type: "instances"; readonly instances: number };
 
-/** A store that can be away: it keeps terms, and counts who shares it. */
-export type RemoteStore = Store & Required<Pick<Store, "beat">>;
-
 /** A store that may be away, and what makes good afterwards what was decided without it. */
-export interface RecoveringStore extends Store {
+export interface RecoveringStore extends Layer {
   /**
    * Waits until the store counts again and has all that was admitted without it. Resolves to whether it has, in time.
    *
@@ -99,7 +89,7 @@ const FEW = 64;
  * @param clock by which calls have their deadlines: the machine's, because a network takes real time
  */
 export function failoverLayer(
-  store: RemoteStore,
+  store: SharedStore,
   group: string,
   options: FailoverOptions,
   tell: (event: FailoverEvent) => void,
@@ -124,17 +114,12 @@ export function checkFailover(options: FailoverOptions | false): void {
   }
 }
 
-/** Whether a store may be away, and keeps the terms for that. */
-export function isRemote(store: Store): store is RemoteStore {
-  return store.beat !== undefined;
-}
-
 type Replies = readonly (StoreReply | StoreError)[];
 
 class Failover implements RecoveringStore {
   readonly batching: Batching;
   readonly deadlineMs: number;
-  readonly #store: RemoteStore;
+  readonly #store: SharedStore;
   readonly #group: string;
   readonly #clock: Clock;
   readonly #tell: (event: FailoverEvent) => void;
@@ -163,7 +148,7 @@ class Failover implements RecoveringStore {
   #closing: Promise<void> | null = null;
 
   constructor(
-    store: RemoteStore,
+    store: SharedStore,
     group: string,
     options: FailoverOptions,
     tell: (event: FailoverEvent) => void,
@@ -181,15 +166,10 @@ class Failover implements RecoveringStore {
     for (const request of this.#backlog.bookings()) this.#decide({ ...request, mode: "force" });
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms, leftMs: number = this.deadlineMs): Promise<Replies> {
-    refuseTerms(terms);
+  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<Replies> {
     const dueMs = this.#clock.nowMs() + leftMs;
     if (this.#state === "new") this.#soon ??= this.#open();
     return this.#answer(requests, dueMs);
-  }
-
-  checkPolicy(policy: Policy): void {
-    this.#store.checkPolicy?.(policy);
   }
 
   async recovered(withinMs: number, isAsked = false): Promise<boolean> {
@@ -259,7 +239,7 @@ class Failover implements RecoveringStore {
     const receipt = requests.some(({ mode }) => mode !== "peek") ? this.#backlog.send() : undefined;
     const number = receipt?.number ?? null;
     const sentMs = performance.now();
-    const answering = this.#store.apply(requests, this.#terms(receipt, leftMs));
+    const answering = this.#store.book(requests, this.#terms(receipt, leftMs));
     const asked = within(leftMs, answering, { clock: this.#clock, deadlineMs });
     this.#sent.add(asked);
     try {
@@ -478,7 +458,7 @@ class Failover implements RecoveringStore {
   async #ask(requests: readonly StoreRequest[], terms: Terms): Promise<Replies> {
     if (this.#isClosed()) throw new StoreError("closed", "the store was closed", { transient: false });
     const sentMs = performance.now();
-    const replies = await within(this.deadlineMs, this.#store.apply(requests, terms));
+    const replies = await within(this.deadlineMs, this.#store.book(requests, terms));
     const failed = replies.find((reply) => isOutage(reply));
     if (failed !== undefined) throw failed;
     this.#learn(requests, replies, sentMs);

@@ -5,7 +5,9 @@
 import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "../../kernel/algorithms/token-bucket.ts";
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { subWindowOf } from "../../kernel/algorithms/sliding-window.ts";
-import { type Step, StoreError, type StoreRequest, type Terms } from "../../store/store.ts";
+import type { Step, StoreRequest } from "../../kernel/request.ts";
+import { StoreError } from "../../store/error.ts";
+import type { Terms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/states.ts";
 
 type Receipt = NonNullable<Terms["receipt"]>;

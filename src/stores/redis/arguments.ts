@@ -1,7 +1,9 @@
 // A batch as the script takes it: plain numbers, but for names. apply.lua says which.
 
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
-import { MARK_KEY, receiptsKey, type Step, type StepEvent, type StoreRequest, type Terms } from "../../store/store.ts";
+import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
+import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
+import type { Terms } from "../../store/shared-store.ts";
 
 /** What one script is given: a batch, or a part of one. */
 export interface Part {
