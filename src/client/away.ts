@@ -83,7 +83,7 @@ export class Away implements OutageWork {
    */
   async isAway(endsAtMs: number): Promise<boolean> {
     const leftMs = await this.#outage.pass(endsAtMs);
-    if (leftMs > 0 || !this.#outage.isHeld) return this.#outage.isAway;
+    if (leftMs > 0 || !this.#outage.isHeld) return this.#outage.state === "away";
     return this.leave(
       new StoreError("unavailable", "the service gets the bookings that it missed", { transient: true }),
     );
@@ -98,7 +98,7 @@ export class Away implements OutageWork {
   leave(error: unknown): boolean {
     if (!isOutage(error)) return false;
     if (this.#outage.leave(error)) this.#outage.recovering?.then(() => this.#sendLate());
-    return this.#outage.isAway;
+    return this.#outage.state === "away";
   }
 
   /** Remembers to tell the service something when it is back. `isSent`: the service may know it already. */
@@ -157,7 +157,7 @@ export class Away implements OutageWork {
 
   /** Sends bookings that were added when the service was back already. */
   #sendLate(): void {
-    if (!this.#outage.isHere || this.#outage.isHeld || this.#bookings.size === 0) return;
+    if (this.#outage.state !== "here" || this.#outage.isHeld || this.#bookings.size === 0) return;
     const sent = this.finish().then(
       () => true,
       (error) => {

@@ -100,20 +100,26 @@ class Failover implements RecoveringStore, OutageWork {
         late: () => this.#outage.hasten(),
       },
     );
-    this.#recovery = new Recovery(this.#sender, this.#backlog, this.batching.size, () => this.#outage.isClosed, tell);
+    this.#recovery = new Recovery(
+      this.#sender,
+      this.#backlog,
+      this.batching.size,
+      () => this.#outage.state === "closed",
+      tell,
+    );
     this.#local = new LocalDecisions(this.#sender, this.#backlog, this.#members, this.#outage);
   }
 
   async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<Replies> {
     const dueMs = this.#clock.nowMs() + leftMs;
-    if (this.#outage.isNew && !this.#outage.isHeld) this.#outage.hold(this.#open());
+    if (this.#outage.state === "new" && !this.#outage.isHeld) this.#outage.hold(this.#open());
     return this.#answer(requests, dueMs);
   }
 
   async recovered(withinMs: number, isAsked = false): Promise<boolean> {
     const endsAtMs = this.#clock.nowMs() + withinMs;
     await Promise.allSettled(this.#sent);
-    while (this.#outage.isAway && (isAsked || !this.#backlog.isEmpty)) {
+    while (this.#outage.state === "away" && (isAsked || !this.#backlog.isEmpty)) {
       const { recovering } = this.#outage;
       const leftMs = endsAtMs - this.#clock.nowMs();
       if (recovering === null) return true;
@@ -129,7 +135,7 @@ class Failover implements RecoveringStore, OutageWork {
 
   async #close(withinMs: number): Promise<void> {
     await this.recovered(withinMs);
-    const wasHere = this.#outage.isHere;
+    const wasHere = this.#outage.state === "here";
     this.#outage.close();
     this.#heartbeat.end();
     await Promise.allSettled([...this.#sent, this.#outage.recovering]);
@@ -146,7 +152,7 @@ class Failover implements RecoveringStore, OutageWork {
       const beat = await this.#heartbeat.beat(true);
       this.#heartbeat.start();
       // A call that could not wait so long has found it away meanwhile.
-      if (!this.#outage.isNew) return;
+      if (this.#outage.state !== "new") return;
       this.#sender.incarnation = beat.incarnation;
       if (this.#backlog.isEmpty) this.#outage.open();
       else this.#leave(this.#outage.failure);
@@ -160,9 +166,9 @@ class Failover implements RecoveringStore, OutageWork {
   /** Answers by an instant of the clock: as the store says, or without it. */
   async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<Replies> {
     const leftMs = await this.#outage.pass(dueMs);
-    if (this.#outage.isClosed) throw new StoreError("closed", "the store was closed", { transient: false });
+    if (this.#outage.state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
     if (leftMs <= 0) this.#leave(this.#sender.failureOf(new LateError(`no answer within ${this.deadlineMs} ms`)));
-    if (this.#outage.isAway) return requests.map((request) => this.#local.admit(request));
+    if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
     return this.#send(requests, dueMs, isAgain);
   }
 
@@ -206,10 +212,10 @@ class Failover implements RecoveringStore, OutageWork {
 
   /** Sees whether the store still has what it held, and tells it that this instance lives. */
   async #stay(): Promise<void> {
-    if (!this.#outage.isHere) return;
+    if (this.#outage.state !== "here") return;
     try {
       const { incarnation } = await this.#heartbeat.beat();
-      if (incarnation !== this.#sender.incarnation && this.#outage.isHere) {
+      if (incarnation !== this.#sender.incarnation && this.#outage.state === "here") {
         this.#leave(new TermsError("other-incarnation", "the store has lost what it held"));
       }
     } catch (error) {
@@ -227,7 +233,7 @@ class Failover implements RecoveringStore, OutageWork {
 
   async probe(): Promise<boolean> {
     const beat = await this.#heartbeat.beat().catch(() => null);
-    if (beat === null || this.#outage.isClosed) return false;
+    if (beat === null || this.#outage.state === "closed") return false;
     await Promise.allSettled(this.#sent);
     await this.#recovery.raise(beat);
     await this.#recovery.settle();

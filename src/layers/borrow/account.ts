@@ -1,6 +1,6 @@
 // Units of one bucket that this instance has borrowed: the store counts them as used, and calls of this process may take
 // them until they end. How many are borrowed next follows from how fast calls took the last ones, and from how many are
-// left. It knows no store: the layer (../lease.ts) asks.
+// left. It knows no store: the layer (../borrow.ts) asks.
 
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import type { Step, StepHints, StepReply, StoreReply } from "../../kernel/request.ts";

@@ -39,18 +39,15 @@ function machine(state: "new" | "here" = "here", more: Partial<OutageWork> = {})
   return { clock, outage, events, probesAtMs, now, turns, advance };
 }
 
-const stateOf = ({ isNew, isHere, isAway, isClosed }: Outage) =>
-  [isNew && "new", isHere && "here", isAway && "away", isClosed && "closed"].filter(Boolean).join();
-
 describe("an outage", () => {
   it("is new until the store answers for the first time or an outage begins", () => {
     const [opened, left] = [machine("new").outage, machine("new").outage];
-    assert.equal(stateOf(opened), "new");
+    assert.equal(opened.state, "new");
     opened.open();
-    assert.equal(stateOf(opened), "here");
+    assert.equal(opened.state, "here");
     left.leave(failure("gone"));
     left.open();
-    assert.equal(stateOf(left), "away");
+    assert.equal(left.state, "away");
     left.close();
   });
 
@@ -59,10 +56,10 @@ describe("an outage", () => {
     assert.equal(outage.failure.message, "never reached");
     assert.equal(outage.leave(failure("one")), true);
     assert.equal(outage.leave(failure("two")), false);
-    assert.deepEqual([stateOf(outage), outage.failure.message, events], ["away", "two", ["left: one"]]);
+    assert.deepEqual([outage.state, outage.failure.message, events], ["away", "two", ["left: one"]]);
     outage.close();
     assert.equal(outage.leave(failure("three")), false);
-    assert.equal(stateOf(outage), "closed");
+    assert.equal(outage.state, "closed");
   });
 
   it("ends when a probe is answered and the last bookings are done", async () => {
@@ -72,10 +69,10 @@ describe("an outage", () => {
     now.finish = () => finish.promise;
     outage.leave(failure("gone"));
     await advance(30);
-    assert.deepEqual([stateOf(outage), outage.isHeld], ["away", true]);
+    assert.deepEqual([outage.state, outage.isHeld], ["away", true]);
     finish.resolve();
     await outage.recovering;
-    assert.deepEqual([stateOf(outage), outage.isHeld, outage.recovering], ["here", false, null]);
+    assert.deepEqual([outage.state, outage.isHeld, outage.recovering], ["here", false, null]);
     assert.deepEqual(events, ["left: gone", "returned after 30 ms"]);
   });
 
@@ -90,10 +87,10 @@ describe("an outage", () => {
     now.probe = async () => true;
     now.finish = () => Promise.reject(failure("full"));
     await advance(410);
-    assert.deepEqual([stateOf(outage), outage.isHeld, outage.failure.message], ["away", false, "full"]);
+    assert.deepEqual([outage.state, outage.isHeld, outage.failure.message], ["away", false, "full"]);
     now.finish = async () => {};
     await advance(1_010);
-    assert.equal(stateOf(outage), "here");
+    assert.equal(outage.state, "here");
     assert.equal(events.length, 2);
   });
 });
@@ -165,7 +162,7 @@ describe("the probes of an outage", () => {
       work.resolve();
       await outage.recovering;
       await advance(2_000);
-      assert.deepEqual([events, probesAtMs, stateOf(outage)], [["left: gone"], [0], "closed"], under);
+      assert.deepEqual([events, probesAtMs, outage.state], [["left: gone"], [0], "closed"], under);
     }
   });
 });
@@ -198,7 +195,7 @@ describe("the gate of an outage", () => {
     const wrong = new StoreError("unauthorized", "no", { transient: false });
     outage.hold(Promise.reject(wrong));
     await assert.rejects(outage.pass(clock.nowMs() + 250), wrong);
-    assert.deepEqual([stateOf(outage), outage.isHeld], ["new", false]);
+    assert.deepEqual([outage.state, outage.isHeld], ["new", false]);
   });
 
   it("lets calls wait for what came last", async () => {

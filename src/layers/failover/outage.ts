@@ -42,12 +42,15 @@ export interface OutageWork {
   returned(awayMs: number): void;
 }
 
+/** The states of the machine, as this file's head describes them. */
+export type OutageState = "new" | "here" | "away" | "closed";
+
 /** Who decides: the store, or this process. */
 export class Outage {
   readonly #work: OutageWork;
   readonly #clock: Clock;
   readonly #pause: Pause;
-  #state: "new" | "here" | "away" | "closed";
+  #state: OutageState;
   #failure: StoreError;
   #sinceMs = 0;
   #gate: Promise<unknown> | null = null;
@@ -64,20 +67,8 @@ export class Outage {
     this.#failure = failure;
   }
 
-  get isNew(): boolean {
-    return this.#state === "new";
-  }
-
-  get isHere(): boolean {
-    return this.#state === "here";
-  }
-
-  get isAway(): boolean {
-    return this.#state === "away";
-  }
-
-  get isClosed(): boolean {
-    return this.#state === "closed";
+  get state(): OutageState {
+    return this.#state;
   }
 
   /** Whether calls wait at the gate. */
@@ -160,15 +151,15 @@ export class Outage {
     let failures = 0;
     const pause = () => this.#pause.of(probeAfterMs(failures++, this.#work.instances()));
     if (this.#work.pausesFirst) await pause();
-    while (!this.isClosed) {
+    while (!this.#is("closed")) {
       const before = this.#work.progress();
       try {
         const isReached = await this.#work.probe();
-        if (this.isClosed) return;
+        if (this.#is("closed")) return;
         if (isReached) await this.#return();
-        if (!this.isAway) return;
+        if (!this.#is("away")) return;
       } catch (error) {
-        if (this.isClosed) return;
+        if (this.#is("closed")) return;
         this.#failure = asStoreError(error);
       }
       // There was more to make good than the store takes at once.
@@ -177,10 +168,15 @@ export class Outage {
     }
   }
 
+  /** The state may change while something is awaited: a comparison in place would be narrowed. */
+  #is(state: OutageState): boolean {
+    return this.#state === state;
+  }
+
   async #return(): Promise<void> {
     const returning = async () => {
       await this.#work.finish();
-      if (this.isClosed) return;
+      if (this.#is("closed")) return;
       this.#state = "here";
       this.#recovering = null;
       this.#isHastened = false;
