@@ -14,7 +14,7 @@ export type {
   StoreRequest,
 } from "../kernel/request.ts";
 export type { Outcome, StoredState } from "../kernel/state.ts";
-export { encodeState } from "../kernel/stored.ts";
+export { encodeState } from "../kernel/encoding/state.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./batch.ts";
 export { decide, decodeState } from "./check.ts";
 export { StoreError, type StoreErrorCode, tooManyHolds } from "./error.ts";

@@ -9,7 +9,7 @@ import { reasonOf } from "../kernel/reason.ts";
 import { keysOf } from "../kernel/decide.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
-import { encodeState } from "../kernel/stored.ts";
+import { encodeState } from "../kernel/encoding/state.ts";
 import { decideBatch, type Known } from "../store/batch.ts";
 import { decodeState } from "../store/check.ts";
 import { StoreError } from "../store/error.ts";

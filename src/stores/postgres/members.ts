@@ -1,7 +1,7 @@
 // Who shares the store, and the mark by which it is known again: rows of the same table, beside the buckets.
 
 import { MARK_KEY } from "../../kernel/receipts.ts";
-import { encodeState } from "../../kernel/stored.ts";
+import { encodeState } from "../../kernel/encoding/state.ts";
 import { decodeState, validTime } from "../../store/check.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Beat, Member } from "../../store/shared-store.ts";

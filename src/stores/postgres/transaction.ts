@@ -6,7 +6,7 @@ import { keysOf } from "../../kernel/decide.ts";
 import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
 import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
-import { encodeState } from "../../kernel/stored.ts";
+import { encodeState } from "../../kernel/encoding/state.ts";
 import type { Known } from "../../store/batch.ts";
 import { decodeState, validTime } from "../../store/check.ts";
 import { StoreError } from "../../store/error.ts";
