@@ -1,8 +1,8 @@
-// Every example in the documentation runs as it stands, and prints what its comments say.
+// Every example in the documentation runs as it stands and prints what its comments say, also the second time.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -29,9 +29,9 @@ const inPages = globSync(["*.md", "docs/**/*.md"], { cwd: ROOT }).flatMap((path)
   })),
 );
 
-/** What the comments behind `console.log` calls say is printed. */
+/** The lines that the comments behind `console.log` calls promise. */
 function expectedOutput(code: string): string[] {
-  return [...code.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, text = ""]) => text);
+  return [...code.matchAll(/console\.log\([^\n]*\)[;,] \/\/ (.*)$/gm)].map(([, text = ""]) => text);
 }
 
 // Inside the repository, so that its packages are found, and as a package that has Tollgate installed.
@@ -42,6 +42,16 @@ rmSync(join(folder, "node_modules", "tollgate"), { force: true });
 symlinkSync(dirname(join(ROOT, "package.json")), join(folder, "node_modules", "tollgate"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
+function assertPrints(own: string, code: string, when: string): void {
+  const args = ["--conditions=tollgate-source", "--no-warnings", "example.js"];
+  const env = { ...process.env, REDIS_URL: server.url };
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: own, encoding: "utf8", env });
+  assert.equal(status, 0, `${when}: ${stderr}`);
+  const expected = expectedOutput(code);
+  // An example for the test runner prints only the runner's report.
+  if (expected.length > 0) assert.deepEqual(stdout.trimEnd().split("\n"), expected, when);
+}
+
 describe("examples", () => {
   for (const [i, { where, code }] of [...inSources, ...inPages].entries()) {
     it(where, () => {
@@ -50,14 +60,10 @@ describe("examples", () => {
       mkdirSync(own);
       // Under node_modules Node strips no types by itself.
       writeFileSync(join(own, "example.js"), stripTypeScriptTypes(code));
-      const args = ["--conditions=tollgate-source", "--no-warnings", "example.js"];
-      const env = { ...process.env, REDIS_URL: server.url };
-      const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: own, encoding: "utf8", env });
-      assert.equal(status, 0, stderr);
-      const lines = stdout.trim().split("\n");
-      for (const [line, expected] of expectedOutput(code).entries()) {
-        assert.ok(expected.startsWith(lines[line] ?? "(nothing)"), `printed ${lines[line]}, but says ${expected}`);
-      }
+      const left = () => readdirSync(own).length > 1 || code.includes("process.env.REDIS_URL");
+      assertPrints(own, code, "the first time");
+      // An example that leaves neither a file nor a key behind cannot print anything else the second time.
+      if (left()) assertPrints(own, code, "the second time, in the same folder and on the same server");
     });
   }
 
