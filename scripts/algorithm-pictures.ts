@@ -6,7 +6,8 @@ import { createLimiter, type LimitInput } from "tollgate";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 
-type Shown = Omit<LimitInput, "name" | "per">;
+/** A limit without what is the same in each picture. */
+type Shown = LimitInput extends infer Limit ? (Limit extends unknown ? Omit<Limit, "name" | "per"> : never) : never;
 
 interface PictureCall {
   readonly atMs: number;
