@@ -13,9 +13,9 @@ import { temporaryFolder } from "./temporary.ts";
 
 const run = promisify(execFile);
 
-/** The blocks of one language on a page. */
+/** The blocks of one language on a page of the guides. */
 function blocks(page: string, language: string): string[] {
-  const text = readFileSync(`${ROOT}docs/guides/${page}`, "utf8");
+  const text = readFileSync(join(ROOT, "docs/guides", page), "utf8");
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)\\n\`\`\`$`, "gm"))].map(
     ([, block = ""]) => block,
   );
@@ -124,6 +124,18 @@ describe("the guide for CommonJS", () => {
     const subpaths = Object.keys(exports).map((subpath) => subpath.replace(".", "tollgate"));
     const code = subpaths.map((path) => `require("${path}"); console.log("${path}");`).join("\n");
     assert.deepEqual((await node("subpaths.cjs", code)).trimEnd().split("\n"), subpaths);
+  });
+});
+
+describe("the front page", () => {
+  it("is right that its program counts on after a restart on SQLite", async () => {
+    const [code = ""] = blocks("../../README.md", "ts");
+    const onFile = code
+      .replace("stores/memory", "stores/sqlite")
+      .replace("{ memoryStore }", "{ sqliteStore }")
+      .replace("memoryStore()", 'sqliteStore("tollgate.db")');
+    assert.match(await node("quick.mjs", onFile), /^true false\n/);
+    assert.match(await node("quick.mjs", onFile), /^false false\n/);
   });
 });
 
