@@ -40,7 +40,7 @@ describe("the guide for Python", skipWithout("python3"), () => {
     const [client = "", ...rest] = blocks("python.md", "python");
     const folder = temporaryFolder();
     writeFileSync(join(folder, "tollgate.py"), client);
-    const program = ["import uuid", ...rest].join("\n\n");
+    const program = rest.join("\n\n");
     writeFileSync(join(folder, "agent.py"), program);
     const expected = expectedLines(program, /^ *print\(.*\) {2}# (.*)$/gm);
     assert.equal(expected.length, 5);
@@ -68,15 +68,17 @@ describe("the guide for Python", skipWithout("python3"), () => {
 });
 
 describe("the guide for any language", skipWithout("curl"), () => {
-  it("gets the answers that it shows", async () => {
+  it("gets the answers that it shows, in each new session", async () => {
     const { url } = await servedPolicy("any-language.md");
     const [setup = "", consume = "", again = "", settle = ""] = blocks("any-language.md", "sh");
-    const env = { ...process.env, TOLLGATE_URL: url };
-    const sh = async (script: string) => (await run("sh", ["-c", `${setup}\n${script}`], { env })).stdout;
     const shown = JSON.parse(blocks("any-language.md", "json")[0] ?? "");
-    assert.deepEqual({ ...JSON.parse(await sh(consume)), decidedAtMs: shown.decidedAtMs }, shown);
-    assert.equal(await sh(again), '"replayed":true\n');
-    assert.equal(await sh(settle), '"status":"settled"\n');
+    for (const SESSION of ["chat-1", "chat-2"]) {
+      const env = { ...process.env, TOLLGATE_URL: url, SESSION };
+      const sh = async (script: string) => (await run("sh", ["-c", `${setup}\n${script}`], { env })).stdout;
+      assert.deepEqual({ ...JSON.parse(await sh(consume)), decidedAtMs: shown.decidedAtMs }, shown);
+      assert.equal(await sh(again), '"replayed":true\n');
+      assert.equal(await sh(settle), '"status":"settled"\n');
+    }
   });
 });
 
