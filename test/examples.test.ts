@@ -42,16 +42,32 @@ rmSync(join(folder, "node_modules", "tollgate"), { force: true });
 symlinkSync(dirname(join(ROOT, "package.json")), join(folder, "node_modules", "tollgate"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-function assertPrints(own: string, code: string, when: string): void {
+const usesRedis = (code: string) => code.includes("process.env.REDIS_URL");
+
+interface Printed {
+  readonly status: number | null;
+  readonly lines: readonly string[];
+  readonly stderr: string;
+}
+
+function runExample(own: string): Printed {
   const args = ["--conditions=tollgate-source", "--no-warnings", "example.js"];
   // Examples of tests report for themselves.
   const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
   const env = { ...inherited, REDIS_URL: server.url };
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: own, encoding: "utf8", env });
-  assert.equal(status, 0, `${when}: ${stderr}`);
+  return { status, stderr, lines: stdout === "" ? [] : stdout.trimEnd().split("\n") };
+}
+
+function assertPrints(own: string, code: string, when: string): void {
   const expected = expectedOutput(code);
+  const isRight = ({ status, lines }: Printed) => status === 0 && lines.join("\n") === expected.join("\n");
+  let printed = runExample(own);
+  // On a busy machine a call may miss its deadline at Redis, and is then decided without it.
+  for (let tries = 1; usesRedis(code) && !isRight(printed) && tries < 3; tries++) printed = runExample(own);
+  assert.equal(printed.status, 0, `${when}: ${printed.stderr}`);
   // An example for the test runner prints only the runner's report.
-  if (expected.length > 0) assert.deepEqual(stdout.trimEnd().split("\n"), expected, when);
+  if (expected.length > 0) assert.deepEqual(printed.lines, expected, when);
 }
 
 describe("examples", () => {
@@ -62,7 +78,7 @@ describe("examples", () => {
       mkdirSync(own);
       // Under node_modules Node strips no types by itself.
       writeFileSync(join(own, "example.js"), stripTypeScriptTypes(code));
-      const left = () => readdirSync(own).length > 1 || code.includes("process.env.REDIS_URL");
+      const left = () => readdirSync(own).length > 1 || usesRedis(code);
       assertPrints(own, code, "the first time");
       // An example that leaves neither a file nor a key behind cannot print anything else the second time.
       if (left()) assertPrints(own, code, "the second time, in the same folder and on the same server");
