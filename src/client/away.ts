@@ -16,8 +16,9 @@ import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import { isOutage } from "../layers/failover.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
-import { changedBy, onErrorOf } from "../limiter/parts.ts";
-import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
+import { onErrorOf } from "../limiter/charge-plan.ts";
+import { changedLimits } from "../limiter/policy-change.ts";
+import { createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../limiter.ts";
 import { type Found, type Step, type StepReply, type Store, StoreError, type StoreRequest } from "../store/store.ts";
 import { type Booking, Bookings } from "./bookings.ts";
 import { MAX_ITEMS, type Wire } from "./wire.ts";
@@ -50,7 +51,7 @@ export function checkClientFailover(options: ClientFailover): void {
 /** A limiter for the time in which the service is away. */
 export class Away {
   /** Decides by this process's share alone. */
-  readonly limiter: Limiter;
+  readonly limiter: HostedLimiter;
   readonly #wire: Wire;
   readonly #tell: (event: LimiterEvent) => void;
   readonly #time = new StoreTime();
@@ -85,7 +86,7 @@ export class Away {
       apply: async (requests) => requests.map((request) => this.#answer(request)),
       close: async () => {},
     };
-    this.limiter = createLimiter({ policy: this.#policy, store, prefix: PREFIX });
+    this.limiter = createHostedLimiter({ policy: this.#policy, store, prefix: PREFIX });
   }
 
   /**
@@ -179,7 +180,7 @@ export class Away {
 
   reload(policy: Policy | PolicyInput): void {
     const next = compiledPolicy(policy);
-    const changed = changedBy(this.#policy, next);
+    const changed = changedLimits(this.#policy, next);
     this.limiter.reload(next);
     this.#policy = next;
     this.#isTold = false;

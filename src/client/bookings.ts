@@ -2,12 +2,12 @@
 
 import { type Clock, monotonicClock } from "../clock.ts";
 import { StoreError } from "../store/store.ts";
-import { type Item, MAX_ITEMS } from "./wire.ts";
+import { type BatchItem, MAX_ITEMS } from "./wire.ts";
 
 /** One thing to tell. */
 export interface Booking {
   /** What is sent now; `null` when there is nothing to say any more. */
-  item(): Item | null;
+  item(): BatchItem | null;
   /** What is still to be told after the answer. */
   answered?(answer: unknown): Booking | null;
   /** The service will never have it. */
@@ -20,7 +20,7 @@ export interface Booking {
 
 /** Where they are sent. */
 interface Asks {
-  ask(item: Item): Promise<unknown>;
+  ask(item: BatchItem): Promise<unknown>;
 }
 
 interface Entry {

@@ -1,25 +1,25 @@
-// How one call is made: options that all verbs have.
+// The options that all methods of a limiter have.
 
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 
-/** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
+/** Options with quotas for limits whose quota the policy leaves to callers. */
 export interface QuotaOptions extends CallOptions {
   /**
-   * Quotas by the name of a limit, for limits with `quota: { from: call }`: each a whole number, or `unlimited`. What is more
-   * than the `max` of the policy counts as `max`. They come before what the limiter's `quotas` say.
+   * Quotas by the name of a limit, for limits with `quota: { from: call }`: each a whole number, or `unlimited`. A quota above
+   * the policy's `max` counts as `max`. They override the limiter's `quotas`.
    */
   readonly quotas?: ClaimedQuotas | undefined;
 }
 
-/** How one call is made. */
+/** Options of one call. */
 export interface CallOptions {
-  /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
+  /** Rejects the call when it was aborted before. Once the store was asked, the decision stands. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Refuses options of a call that are wrong.
+ * Validates options of a call.
  *
  * @throws MisuseError `invalid-option`
  */
