@@ -10,7 +10,7 @@ import type { LimiterOptions } from "./limiter/options.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Limiter } from "./limiter/api.ts";
-export type { CallOptions, QuotaOptions } from "./limiter/call-options.ts";
+export { type CallOptions, checkMaxWait, type QuotaOptions, type WaitOptions } from "./limiter/call-options.ts";
 export type { CloseOptions } from "./limiter/close.ts";
 export { createHostedLimiter } from "./limiter/create.ts";
 export type { HoldLimit, LimiterEvent } from "./limiter/events.ts";
@@ -30,7 +30,6 @@ export {
   type TelemetryHooks,
   withTelemetry,
 } from "./limiter/telemetry.ts";
-export { checkMaxWait, type WaitOptions } from "./limiter/wait-options.ts";
 
 /**
  * Makes a limiter.

@@ -7,7 +7,7 @@ import { invalidOption } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import { checkBucket, type NamedBucket } from "../limiter/bucket-name.ts";
-import { checkCallOptions } from "../limiter/call-options.ts";
+import { checkCallOptions, checkWaitOptions } from "../limiter/call-options.ts";
 import { closeOnce } from "../limiter/close.ts";
 import { limiterClosed } from "../limiter/closed.ts";
 import { checkGrant, checkGrantId } from "../limiter/grant.ts";
@@ -15,7 +15,6 @@ import { checkReserveOptions } from "../limiter/hold.ts";
 import { emitDecision, emitEvent } from "../limiter/listener.ts";
 import { checkRunOptions, runToEnd } from "../limiter/run.ts";
 import { notifyPolicy } from "../limiter/telemetry.ts";
-import { checkWaitOptions } from "../limiter/wait-options.ts";
 import type {
   CallOptions,
   ChangeOptions,

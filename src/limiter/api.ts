@@ -14,13 +14,12 @@ import type {
 import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
-import type { CallOptions, QuotaOptions } from "./call-options.ts";
+import type { CallOptions, QuotaOptions, WaitOptions } from "./call-options.ts";
 import type { CloseOptions } from "./close.ts";
 import type { ChangeOptions, Grant, Reset, Revoked } from "./grant.ts";
 import type { Hold, Reserved, ReserveOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
 import type { Ran, RunFunction, RunOptions } from "./run.ts";
-import type { WaitOptions } from "./wait-options.ts";
 
 declare const POLICY: unique symbol;
 declare const BOUND: unique symbol;

@@ -1,6 +1,6 @@
-// The options that all methods of a limiter have.
+// The options of calls, for all methods of a limiter.
 
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 
 /** Options with quotas for limits whose quota the policy leaves to callers. */
@@ -28,4 +28,42 @@ export function checkCallOptions(options: CallOptions, known: readonly string[] 
   checkOptionKeys(options, known);
   const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
+}
+
+/** Options of a call that may wait. */
+export interface WaitOptions extends QuotaOptions {
+  /**
+   * How long the call may wait until it is allowed, 0 to 3,600,000 ms, inclusive. Default 0. Calls of a token bucket
+   * (`token-bucket`) are served in the order in which they reached the store, at the rate of the limit. Calls that need a slot
+   * of a `concurrency` limit are served in their order in this process. Other calls retry at the instant of `retryAfterMs`. At
+   * most 256 calls wait for one bucket; the next one is denied at once. Aborting the signal ends the wait: the last place of
+   * a queue is free again, any other place stays empty.
+   */
+  readonly maxWaitMs?: number | undefined;
+}
+
+/** Options with a signal for a remote caller that disconnects. */
+export type Abandonable<Options> = Options & {
+  /** Ends the wait like `signal`. The caller will not send the call again, so even a call with a key gives its place back. */
+  readonly abandoned?: AbortSignal | undefined;
+};
+
+export type AbandonableOptions = Abandonable<WaitOptions>;
+
+/** The longest `maxWaitMs`. */
+const LONGEST_WAIT_MS = 3_600_000;
+
+/**
+ * Validates options of a call that may wait.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkWaitOptions(options: WaitOptions): void {
+  checkCallOptions(options, ["signal", "quotas", "maxWaitMs"]);
+  checkMaxWait(options.maxWaitMs);
+}
+
+/** Validates a `maxWaitMs`. */
+export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
+  if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }

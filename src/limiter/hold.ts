@@ -7,11 +7,10 @@ import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
 import type { StepEvent } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
-import { type CallOptions, checkCallOptions } from "./call-options.ts";
+import { type CallOptions, checkCallOptions, checkMaxWait, type WaitOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
 import { bucketsOf, type HeldCall } from "./held-call.ts";
 import { settle } from "./settle.ts";
-import { checkMaxWait, type WaitOptions } from "./wait-options.ts";
 
 /** Options of making or extending a hold. */
 export interface HoldOptions extends CallOptions {

@@ -6,7 +6,7 @@ import type { Decision } from "../kernel/decision.ts";
 import { notify } from "./listener.ts";
 import type { RunFunction, RunOptions } from "./run.ts";
 import type { Operation, TelemetryHooks } from "./telemetry.ts";
-import type { WaitOptions } from "./wait-options.ts";
+import type { WaitOptions } from "./call-options.ts";
 
 type Decide = (call: Call, options?: WaitOptions) => Promise<Decision>;
 type DecideFor = (call: Call, options: WaitOptions) => Promise<Decision>;

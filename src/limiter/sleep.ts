@@ -4,7 +4,7 @@ import { setTimer } from "../clock.ts";
 import { checkOpen } from "./ask.ts";
 import type { LimiterContext } from "./context.ts";
 import type { SlotWaiter } from "./slots.ts";
-import type { AbandonableOptions } from "./wait-options.ts";
+import type { AbandonableOptions } from "./call-options.ts";
 
 /**
  * Sleeps until an instant of the limiter's clock.

@@ -14,7 +14,15 @@ import { checkedReply, checkOpen } from "./ask.ts";
 import { checkBucket, type NamedBucket } from "./bucket-name.ts";
 import { findBucket, grantTo, MAX_USAGES, readUsages, resetBucket, revokeFrom, type UsagePage } from "./buckets.ts";
 import { CallCache, type ResolvedCall } from "./call-cache.ts";
-import { type CallOptions, checkCallOptions, type QuotaOptions } from "./call-options.ts";
+import {
+  type Abandonable,
+  type AbandonableOptions,
+  type CallOptions,
+  checkCallOptions,
+  checkWaitOptions,
+  type QuotaOptions,
+  type WaitOptions,
+} from "./call-options.ts";
 import { type CallPlan, planCall, stepsOf } from "./call-plan.ts";
 import { chargesOfHold, consumeCharges } from "./charge-plan.ts";
 import { type CloseOptions, closeLimiter, closeOnce } from "./close.ts";
@@ -36,12 +44,11 @@ import { emitDecision, emitEvent } from "./listener.ts";
 import { reloadEvent } from "./policy-change.ts";
 import { type Outcome, reportFor, reportOutcome } from "./report.ts";
 import { checkRunOptions, type Ran, type RunFunction, type RunOptions, runToEnd } from "./run.ts";
-import { runningHere } from "./run-here.ts";
+import { runningHere } from "./running-call.ts";
 import { settle } from "./settle.ts";
 import { notifyPolicy } from "./telemetry.ts";
 import { UsageSum } from "./usage.ts";
 import { decideInTime } from "./wait.ts";
-import { type Abandonable, type AbandonableOptions, checkWaitOptions, type WaitOptions } from "./wait-options.ts";
 
 export class StoreLimiter implements HostedLimiter {
   readonly #context: LimiterContext;
