@@ -1,7 +1,7 @@
 // What a remote limiter shares with the limiters that are bound from it.
 
-import type { DecisionListener } from "../limiter/telemetry.ts";
-import type { LimiterEvent, TelemetryHooks } from "../limiter.ts";
+import type { DecisionListener, EventListener } from "../limiter/listener.ts";
+import type { TelemetryHooks } from "../limiter.ts";
 import type { Away } from "./away.ts";
 import type { Wire } from "./wire.ts";
 
@@ -12,7 +12,7 @@ export interface ClientContext {
   /** Whether calls without an idempotency key get one. */
   readonly isKeyed: boolean;
   readonly onDecision: DecisionListener | undefined;
-  readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  readonly onEvent: EventListener | undefined;
   readonly hooks: TelemetryHooks | null;
   /** Aborted when the client is closed: waiting calls end. */
   readonly ending: AbortController;

@@ -1,7 +1,7 @@
 // A hold that this process made while the service was unreachable. When the service is back it makes the hold, too, and the end
 // of the call goes to that one.
 
-import type { Call, Cost } from "../kernel/call.ts";
+import type { Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import type { CallOptions, HoldOptions, Outcome, Settlement } from "../limiter.ts";
 import { askOr, checkReady } from "./ask.ts";
@@ -9,34 +9,24 @@ import type { Prices } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
 import { type EndableHold, serviceHold } from "./hold.ts";
-import { type KeyedCall, recordItem, type SentQuotas } from "./keyed-call.ts";
+import { type KeyedCall, recordItem } from "./keyed-call.ts";
 import { reportItem, type SentOutcome } from "./outcome.ts";
 import type { BatchItem } from "./wire.ts";
 
 export class LocalHold implements EndableHold {
   readonly #context: ClientContext;
   readonly #local: EndableHold;
-  readonly #call: Call;
-  readonly #sent: Call;
-  readonly #quotas: SentQuotas;
+  readonly #keyed: KeyedCall;
   /** The request that makes it in the service. */
   readonly #making: BatchItem;
   readonly #prices: Prices;
   /** The service's hold; `null`: the service denied it; `undefined`: the service was not asked yet. */
   #remote: EndableHold | null | undefined;
 
-  constructor(
-    context: ClientContext,
-    local: EndableHold,
-    { call, sent, quotas }: KeyedCall,
-    making: BatchItem,
-    prices: Prices,
-  ) {
+  constructor(context: ClientContext, local: EndableHold, keyed: KeyedCall, making: BatchItem, prices: Prices) {
     this.#context = context;
     this.#local = local;
-    this.#call = call;
-    this.#sent = sent;
-    this.#quotas = quotas;
+    this.#keyed = keyed;
     this.#making = making;
     this.#prices = prices;
   }
@@ -51,7 +41,8 @@ export class LocalHold implements EndableHold {
       item: () => this.#making,
       answered: (answer) => {
         const { holdId } = answer as { readonly holdId: string | null };
-        this.#remote = holdId === null ? null : serviceHold(this.#context, holdId, this.#call, this.#quotas);
+        const { call, quotas } = this.#keyed;
+        this.#remote = holdId === null ? null : serviceHold(this.#context, holdId, call, quotas);
         return null;
       },
       dropped: () => {
@@ -82,7 +73,7 @@ export class LocalHold implements EndableHold {
     return this.#end(
       (hold) => hold.end(usage, outcome, sent),
       () => (this.#remote === null ? this.#settleItem(usage, hasFailed) : this.#endItem("end", { usage, ...sent })),
-      reportItem(this.#call, sent),
+      reportItem(this.#keyed.call, sent),
     );
   }
 
@@ -130,12 +121,14 @@ export class LocalHold implements EndableHold {
   #settleItem(usage: Cost, failed: boolean): BatchItem | null {
     if (this.#remote !== null) return this.#endItem("settle", { usage, ...(failed ? { failed } : {}) });
     const { whole, ofFailed } = this.#prices;
-    return recordItem({ ...this.#sent, cost: { ...(failed ? ofFailed : whole), ...usage } }, this.#quotas);
+    const { sent, quotas } = this.#keyed;
+    return recordItem({ ...sent, cost: { ...(failed ? ofFailed : whole), ...usage } }, quotas);
   }
 
   #endItem(op: "settle" | "release" | "end", more: object): BatchItem | null {
     const holdId = this.#remote?.id;
     if (holdId === undefined) return null;
-    return { op, body: { holdId, call: this.#call, ...this.#quotas, ...more }, isRepeatable: true };
+    const { call, quotas } = this.#keyed;
+    return { op, body: { holdId, call, ...quotas, ...more }, isRepeatable: true };
   }
 }

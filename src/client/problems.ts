@@ -42,10 +42,10 @@ const REFUSED: Readonly<Record<number, StoreErrorCode>> = {
 /** The failure of an answer with a status other than 2xx. */
 export function failureOf(status: number, body: unknown): Failure {
   const { code, detail, faults } = problemOf(body);
-  const said = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
+  const text = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
   if (NOT_NOW.has(status)) {
     const known = FAILURES.has(code) ? (code as StoreErrorCode) : "unavailable";
-    const error = new StoreError(known, said, { transient: true });
+    const error = new StoreError(known, text, { transient: true });
     return { error, isUndone: REFUSALS.has(code), isCrowded: code === CROWDED };
   }
   const misuse = MISUSES.has(code) ? (code as MisuseCode) : REQUESTS.has(code) ? "invalid-call" : null;
@@ -54,7 +54,7 @@ export function failureOf(status: number, body: unknown): Failure {
     return { error: new MisuseError(misuse, faults.length > 0 ? faults : whole), isUndone: true };
   }
   const failed = REFUSED[status] ?? (status >= 500 ? "unavailable" : "invalid-reply");
-  return { error: new StoreError(failed, said, { transient: false }), isUndone: status < 500 };
+  return { error: new StoreError(failed, text, { transient: false }), isUndone: status < 500 };
 }
 
 /** The text for a status without a problem, as from another server. */
@@ -66,8 +66,8 @@ export function unanswered(url: string, cause: unknown): Failure {
   const code = typeof deeper === "object" && deeper !== null && "code" in deeper ? deeper.code : undefined;
   const hint =
     code === "ERR_SSL_WRONG_VERSION_NUMBER" ? ". It speaks no TLS there: write http:// instead of https://" : "";
-  const said = `the service at ${url}: ${reasonOf(cause)}${hint}`;
-  const error = new StoreError("unavailable", said, { transient: true, cause });
+  const text = `the service at ${url}: ${reasonOf(cause)}${hint}`;
+  const error = new StoreError("unavailable", text, { transient: true, cause });
   return { error, isUndone: NOT_CONNECTED.has(code) };
 }
 

@@ -55,7 +55,7 @@ export async function readUsages(
 
 export async function resetBucket(context: LimiterContext, bucket: Bucket, options: ChangeOptions): Promise<Reset> {
   const reply = await change(context, bucket, { type: "reset" }, options);
-  // The reply says how it stood, and a reset always leaves the same.
+  // The reply has the usage before; after a reset the usage is always the same.
   const reset = { before: bucketUsageOf(bucket, reply), after: emptyUsageOf(bucket) };
   emitEvent(context, { type: "bucket.reset", ...reset, reason: options.reason ?? null });
   return reset;

@@ -6,11 +6,11 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { Store } from "../store/store.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { CallCache } from "./call-cache.ts";
-import type { LimiterEvent } from "./events.ts";
+import type { DecisionListener, EventListener } from "./listener.ts";
 import type { Quotas } from "./quotas.ts";
 import type { SetupWatch } from "./setup.ts";
 import type { SlotQueues } from "./slots.ts";
-import type { DecisionListener, TelemetryHooks } from "./telemetry.ts";
+import type { TelemetryHooks } from "./telemetry.ts";
 
 export interface LimiterContext {
   /** The policy in force: `reload` replaces it. */
@@ -28,7 +28,7 @@ export interface LimiterContext {
   /** The limits' numbers for the store. */
   readonly calendar: CalendarSpecs;
   readonly onDecision: DecisionListener | undefined;
-  readonly onEvent: ((event: LimiterEvent) => unknown) | undefined;
+  readonly onEvent: EventListener | undefined;
   readonly hooks: TelemetryHooks | null;
   /** The clock that waiting calls and holds of `run` use: the store's, where a test gives it one. */
   readonly clock: Clock;

@@ -4,7 +4,10 @@ import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import type { LimiterEvent } from "./events.ts";
-import type { DecisionListener } from "./telemetry.ts";
+
+/** Like `onDecision`, with whether the units were booked even if the call was denied. */
+export type DecisionListener = (decision: Decision, call: Call, isRecorded: boolean) => unknown;
+export type EventListener = (event: LimiterEvent) => unknown;
 
 /** Calls a listener. An error of the listener becomes a process warning: the units are booked, and the decision stands. */
 export function notify(name: string, listener: () => unknown): void {
@@ -22,10 +25,7 @@ export function notify(name: string, listener: () => unknown): void {
 }
 
 /** Passes an event to `onEvent`, if there is a listener. */
-export function emitEvent(
-  { onEvent }: { readonly onEvent: ((event: LimiterEvent) => unknown) | undefined },
-  event: LimiterEvent,
-): void {
+export function emitEvent({ onEvent }: { readonly onEvent: EventListener | undefined }, event: LimiterEvent): void {
   if (onEvent !== undefined) notify("onEvent", () => onEvent(event));
 }
 

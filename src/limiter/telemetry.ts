@@ -6,7 +6,7 @@ import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { LimiterEvent } from "./events.ts";
-import { notify } from "./listener.ts";
+import { type DecisionListener, type EventListener, notify } from "./listener.ts";
 
 /** An operation that is measured. `begin` is the first half of a `run` whose function runs elsewhere. */
 export type Operation = "consume" | "record" | "peek" | "reserve" | "run" | "begin";
@@ -45,10 +45,6 @@ export interface TelemetryHooks {
    */
   around?<Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>): Promise<Answer>;
 }
-
-/** Like `onDecision`, with whether the units were booked even if the call was denied. */
-export type DecisionListener = (decision: Decision, call: Call, isRecorded: boolean) => unknown;
-type EventListener = (event: LimiterEvent) => unknown;
 
 /**
  * Throws unless this is telemetry or absent.

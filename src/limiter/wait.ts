@@ -170,7 +170,7 @@ interface Obstacle {
 /** What keeps a call waiting; `null` for a call that is allowed, or that waiting for `leftMs` does not help. */
 function obstacleOf({ decision, charges, steps }: DecidedCall, leftMs: number): Obstacle | null {
   if (decision.allowed) return null;
-  // The caller has said how long it waits: that may be for units of a budget, which no decision advises to wait for.
+  // The caller chose how long to wait: that may be for units of a budget, which no decision advises to wait for.
   const denied = decision.verdicts.flatMap((verdict, i) => {
     const charge = charges[i];
     if (verdict.allowed || charge === undefined) return [];

@@ -12,7 +12,7 @@ const KNOWN: Readonly<Record<string, string>> = {
   "src/clock.ts": "within: for the stores of Node",
   "src/layers/batch.ts": "gathers by setImmediate: for the stores of Node",
   "src/layers/breath.ts": "waits by setImmediate: before the stores of Node",
-  "src/limiter/shared.ts": "warns by process where there is one",
+  "src/limiter/listener.ts": "warns by process where there is one",
 };
 
 const ADAPTERS = ["address", "fetch", "hono"].map((name) => `src/adapters/${name}.ts`);
