@@ -15,7 +15,7 @@ export type { CloseOptions } from "./limiter/close.ts";
 export { createHostedLimiter } from "./limiter/create.ts";
 export type { HoldLimit, LimiterEvent } from "./limiter/events.ts";
 export type { ChangeOptions, Grant, Reset, Revoked } from "./limiter/grant.ts";
-export type { Hold, HoldOptions, Reserved, ReserveOptions, Settlement } from "./limiter/hold.ts";
+export type { Hold, HoldOptions, Reserved, ReserveOptions } from "./limiter/hold.ts";
 export { isRunHold } from "./limiter/hold-id.ts";
 export { type HostedLimiter, policyOf, refusePolicy } from "./limiter/hosted.ts";
 export type { LimiterOptions } from "./limiter/options.ts";
@@ -23,6 +23,7 @@ export type { QuotaEvent, QuotaQuestion, QuotaResolver } from "./limiter/quotas.
 export type { Outcome } from "./limiter/report.ts";
 export type { AddUsage, AddUsageOptions, Ran, RunContext, RunFunction, RunOptions } from "./limiter/run.ts";
 export { UnreachableError } from "./limiter/run.ts";
+export type { Settlement } from "./limiter/settle.ts";
 export {
   checkTelemetry,
   type Operation,

@@ -2,7 +2,7 @@
 
 import type { Cost } from "../kernel/call.ts";
 import { stepOf } from "../kernel/charge.ts";
-import type { Allowed, Usage } from "../kernel/decision.ts";
+import type { Allowed } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
 import type { StepEvent } from "../kernel/request.ts";
@@ -10,7 +10,7 @@ import { ask } from "./ask.ts";
 import { type CallOptions, checkCallOptions, checkMaxWait, type WaitOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
 import { bucketsOf, type HeldCall } from "./held-call.ts";
-import { settle } from "./settle.ts";
+import { type Settlement, settle } from "./settle.ts";
 
 /** Options of making or extending a hold. */
 export interface HoldOptions extends CallOptions {
@@ -50,19 +50,6 @@ export interface Hold<Unit extends string = string, Limit extends string = strin
    * @throws StoreError when the store failed
    */
   extend(options?: HoldOptions): Promise<boolean>;
-}
-
-/** The result of settling a hold. */
-export interface Settlement<Limit extends string = string> {
-  /**
-   * `late`: the hold had expired; where the expiry charged it, only usage beyond that was booked. `unknown-hold`: there was no
-   * such hold, or it ended ten minutes ago or longer; all of the usage was booked.
-   */
-  readonly status: "settled" | "late" | "unknown-hold";
-  /** Whether this repeats an earlier settlement. */
-  readonly replayed: boolean;
-  /** The usage of each bucket afterwards. */
-  readonly usages: readonly Usage<Limit>[];
 }
 
 /** The decision on a call that was allowed, and its hold. */

@@ -7,9 +7,10 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { Limiter } from "./api.ts";
 import type { UsagePage } from "./buckets.ts";
 import type { Abandonable, AbandonableOptions, QuotaOptions } from "./call-options.ts";
-import type { Reserved, ReserveOptions, Settlement } from "./hold.ts";
+import type { Reserved, ReserveOptions } from "./hold.ts";
 import type { Outcome } from "./report.ts";
 import type { RunningCall } from "./running-call.ts";
+import type { Settlement } from "./settle.ts";
 
 /** The decision on a call that runs elsewhere, and the call when it was allowed. */
 export type Begun =

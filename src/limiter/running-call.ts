@@ -6,10 +6,10 @@ import type { Match } from "../kernel/charge.ts";
 import type { LimiterContext } from "./context.ts";
 import type { LimiterEvent } from "./events.ts";
 import { type HeldCall, pricesOf, type Rest, withoutHold } from "./held-call.ts";
-import { type Hold, holdOf, type ReserveOptions, type Settlement } from "./hold.ts";
+import { type Hold, holdOf, type ReserveOptions } from "./hold.ts";
 import { emitEvent } from "./listener.ts";
 import { type Outcome, reportFor, reportOutcome } from "./report.ts";
-import { settle } from "./settle.ts";
+import { type Settlement, settle } from "./settle.ts";
 
 /** Options of `run`. */
 export interface RunOptions extends ReserveOptions {

@@ -3,6 +3,7 @@
 import { usageOf } from "../kernel/answer.ts";
 import type { Cost } from "../kernel/call.ts";
 import { checkCost, stepOf } from "../kernel/charge.ts";
+import type { Usage } from "../kernel/decision.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
@@ -13,9 +14,21 @@ import { tagOfCall } from "./call-plan.ts";
 import { isConcurrency } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import { actualOf, bucketsOf, type HeldBucket, type HeldCall, type Rest } from "./held-call.ts";
-import type { Settlement } from "./hold.ts";
 import { emitEvent } from "./listener.ts";
 import type { OutcomeReport } from "./report.ts";
+
+/** The result of settling a hold. */
+export interface Settlement<Limit extends string = string> {
+  /**
+   * `late`: the hold had expired; where the expiry charged it, only usage beyond that was booked. `unknown-hold`: there was no
+   * such hold, or it ended ten minutes ago or longer; all of the usage was booked.
+   */
+  readonly status: "settled" | "late" | "unknown-hold";
+  /** Whether this repeats an earlier settlement. */
+  readonly replayed: boolean;
+  /** The usage of each bucket afterwards. */
+  readonly usages: readonly Usage<Limit>[];
+}
 
 /** A bucket, and the units that it is settled with. */
 interface Settled {

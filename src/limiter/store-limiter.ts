@@ -37,7 +37,7 @@ import {
   type Revoked,
 } from "./grant.ts";
 import { heldBuckets, type HeldCall, pricesOf } from "./held-call.ts";
-import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions, type Settlement } from "./hold.ts";
+import { checkReserveOptions, type Hold, holdOf, type Reserved, type ReserveOptions } from "./hold.ts";
 import { checkHoldId, holdNameOf, isPerArgs, newHoldId } from "./hold-id.ts";
 import type { Begun, Ending, HostedLimiter } from "./hosted.ts";
 import { emitDecision, emitEvent } from "./listener.ts";
@@ -45,7 +45,7 @@ import { reloadEvent } from "./policy-change.ts";
 import { type Outcome, reportFor, reportOutcome } from "./report.ts";
 import { checkRunOptions, type Ran, type RunFunction, type RunOptions, runToEnd } from "./run.ts";
 import { runningHere } from "./running-call.ts";
-import { settle } from "./settle.ts";
+import { type Settlement, settle } from "./settle.ts";
 import { notifyPolicy } from "./telemetry.ts";
 import { UsageSum } from "./usage.ts";
 import { decideInTime } from "./wait.ts";

@@ -40,7 +40,7 @@ for (const entry of ["src/client.ts", "src/session-id.ts", ...ADAPTERS]) {
       assert.ok(path in KNOWN || !NODE_ALONE.test(code), `${path}: ${NODE_ALONE.exec(code)?.[0]}`);
     };
     visit(entry);
-    assert.ok(reached.size > 5);
+    assert.ok(reached.size > 1);
     for (const name of packages) assert.ok(["@noble/hashes", "temporal-polyfill", "zod"].includes(name), name);
   });
 }
