@@ -16,12 +16,12 @@ export type NamedBucket = BucketDimensions & { readonly limit: string };
 export function checkBucket(verb: "reset" | "grant" | "revoke", bucket: unknown): void {
   if (typeof bucket === "object" && bucket !== null) return;
   const rest = { reset: "", grant: ", { id, units, durationMs }", revoke: ", id" }[verb];
-  const name = typeof bucket === "string" ? JSON.stringify(bucket.slice(0, 64)) : '"name"';
+  const shown = typeof bucket === "string" ? JSON.stringify(bucket.slice(0, 64)) : '"name"';
   throw new MisuseError("invalid-call", {
     path: "bucket",
     expected: "one object with the limit and its dimensions",
     got: formatGot(bucket),
-    hint: `Write ${verb}({ limit: ${name}, session: "…" }${rest}), with all dimensions of the limit's per.`,
+    hint: `Write ${verb}({ limit: ${shown}, session: "…" }${rest}), with all dimensions of the limit's per.`,
   });
 }
 
