@@ -3,7 +3,7 @@
 // calls wait until they are first. The store knows nothing of these queues: between processes there is no order.
 
 import type { Clock } from "../clock.ts";
-import { MAX_PLACES } from "../kernel/bucket/holds.ts";
+import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 
 /** The first pause of the first call in a queue before it asks again, and the longest: each pause is twice the one before. */
 const FIRST_PAUSE_MS = 25;
@@ -72,7 +72,7 @@ export class SlotQueues {
   /** Puts a call at the end of a queue. Returns `false` when the queue is full. */
   join(bucket: string, waiter: SlotWaiter): boolean {
     const queue = this.#queues.get(bucket) ?? { waiters: [], sinceMs: null, yieldsUntilMs: 0 };
-    if (queue.waiters.length >= MAX_PLACES) return false;
+    if (queue.waiters.length >= MAX_QUEUED) return false;
     this.#queues.set(bucket, queue);
     queue.waiters.push(waiter);
     return true;

@@ -1,7 +1,7 @@
 // A call that waits: in the queue of a token bucket, where the store gives it a place; for a slot of a concurrency limit in the
 // queue of this process (slots.ts); behind other limits until the instant of `retryAfterMs`.
 
-import { MAX_PLACES } from "../kernel/bucket/holds.ts";
+import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { askWhileClosing, checkOpen } from "./ask.ts";
 import { type CallPlan, planCall } from "./call-plan.ts";
@@ -62,7 +62,7 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
         continue;
       }
       waiter.leave();
-      if ((sleeping.get(bucket) ?? 0) >= MAX_PLACES) return decided;
+      if ((sleeping.get(bucket) ?? 0) >= MAX_QUEUED) return decided;
       await countedSleep(context, [bucket], sleepUntil(context, instantOf(context, decided, retryAfterMs), options));
     }
   } finally {
