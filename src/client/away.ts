@@ -9,8 +9,8 @@ import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { StoreRequest } from "../kernel/request.ts";
 import { Fallback } from "../layers/failover/fallback.ts";
 import { isOutage, Outage, type OutageWork } from "../layers/failover/outage.ts";
-import { changedBy } from "../limiter/parts.ts";
-import { createLimiter, type Limiter, type LimiterEvent } from "../limiter.ts";
+import { changedLimits } from "../limiter/policy-change.ts";
+import { createHostedLimiter, type HostedLimiter, type LimiterEvent } from "../limiter.ts";
 import type { Found } from "../store/ask.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
@@ -44,7 +44,7 @@ export function checkClientFailover(options: ClientFailover): void {
 /** A limiter for the time in which the service is away. */
 export class Away implements OutageWork {
   /** Decides by this process's share alone. */
-  readonly limiter: Limiter;
+  readonly limiter: HostedLimiter;
   readonly pausesFirst = true;
   readonly #wire: Wire;
   readonly #tell: (event: LimiterEvent) => void;
@@ -73,7 +73,7 @@ export class Away implements OutageWork {
       apply: async (requests) => requests.map((request) => this.#answer(request)),
       close: async () => {},
     };
-    this.limiter = createLimiter({ policy: this.#views.policy, store, prefix: PREFIX });
+    this.limiter = createHostedLimiter({ policy: this.#views.policy, store, prefix: PREFIX });
   }
 
   /**
@@ -123,7 +123,7 @@ export class Away implements OutageWork {
 
   reload(policy: Policy | PolicyInput): void {
     const next = compiledPolicy(policy);
-    const changed = changedBy(this.#views.policy, next);
+    const changed = changedLimits(this.#views.policy, next);
     this.limiter.reload(next);
     this.#views.policy = next;
     this.#isDifferenceTold = false;

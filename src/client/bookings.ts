@@ -1,40 +1,39 @@
-// What the service has still to be told of the time in which it was away: in its order, each thing once.
+// Requests that the service still has to get from the time in which it was unreachable: in order, each once.
 
 import { type Clock, monotonicClock } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
-import { type Item, MAX_ITEMS } from "./wire.ts";
+import { type BatchItem, MAX_ITEMS } from "./wire.ts";
 
-/** One thing to tell. */
+/** One request that the service still has to get. */
 export interface Booking {
-  /** What is sent now; `null` when there is nothing to say any more. */
-  item(): Item | null;
-  /** What is still to be told after the answer. */
+  /** The item to send now; `null` when nothing is left to send. */
+  item(): BatchItem | null;
+  /** Returns a booking that follows from the answer. */
   answered?(answer: unknown): Booking | null;
-  /** The service will never have it. */
+  /** Called when the service will never get it. */
   dropped?(): void;
-  /** Whether it is about a call that was allowed before: it settles what that holds, or reports what came of it. */
+  /** Whether it ends a call that was allowed before: it settles the hold, or reports the outcome. */
   readonly endsCall?: true;
-  /** Whether it is known what to send; absent: it is. */
+  /** Whether the item is known already; absent: yes. */
   isReady?(): boolean;
 }
 
-/** Where they are sent. */
 interface Asks {
-  ask(item: Item): Promise<unknown>;
+  ask(item: BatchItem): Promise<unknown>;
 }
 
 interface Entry {
   readonly booking: Booking;
-  /** When it was sent first. */
+  /** When it was sent first; `null`: not yet. */
   sentAtMs: number | null;
 }
 
-/** Most of them. Ends of calls may be as many again: refused, they would leave what the calls hold in place. */
+/** The most bookings. Those that end calls may be twice as many: a refused one would leave its call's units held. */
 export const MAX_BOOKINGS = 100_000;
-/** The service knows a key again for ten minutes: what was sent before that may be booked twice. */
+/** The service remembers a key for ten minutes: a booking that was sent before that might be booked twice. */
 const KNOWN_FOR_MS = 9 * 60_000;
 
-/** All that is still to be told. */
+/** All requests that the service still has to get. */
 export class Bookings {
   readonly #clock: Clock;
   #entries: Entry[] = [];
@@ -50,12 +49,12 @@ export class Bookings {
     return this.#entries.length;
   }
 
-  /** How many are done with since the counts were taken. */
+  /** How many were booked or dropped since the last `takeCounts`. */
   get done(): number {
     return this.#booked + this.#dropped;
   }
 
-  /** How many were told, and how many could not be, since this was asked last. */
+  /** How many were booked, and how many could not be, since it was called last. */
   takeCounts(): { readonly booked: number; readonly dropped: number } {
     const counts = { booked: this.#booked, dropped: this.#dropped };
     this.#booked = 0;
@@ -64,7 +63,7 @@ export class Bookings {
   }
 
   /**
-   * @param isSent whether the service may have it
+   * @param isSent whether the service may have got it already
    * @throws StoreError `overloaded`
    */
   add(booking: Booking, isSent: boolean): void {
@@ -76,9 +75,9 @@ export class Bookings {
   }
 
   /**
-   * Tells the first of them, when what was sent before is answered: how a hold ends is known only then.
+   * Sends the first bookings, after the earlier ones were answered: only then is it known how a hold ends.
    *
-   * @throws StoreError when the service is away again: what it did not answer is kept
+   * @throws StoreError when the service is unreachable again: unanswered bookings are kept
    */
   send(wire: Asks): Promise<void> {
     const sent = this.#sending.then(() => this.#sendFirst(wire));
@@ -88,7 +87,7 @@ export class Bookings {
 
   async #sendFirst(wire: Asks): Promise<void> {
     const part = this.#take();
-    const answers = await Promise.allSettled(part.map((entry) => this.#tell(wire, entry)));
+    const answers = await Promise.allSettled(part.map((entry) => this.#ask(wire, entry)));
     const left: Entry[] = [];
     let away: unknown;
     for (const [i, answer] of answers.entries()) {
@@ -116,7 +115,7 @@ export class Bookings {
     return this.#entries.splice(0, count);
   }
 
-  async #tell(wire: Asks, entry: Entry): Promise<unknown> {
+  async #ask(wire: Asks, entry: Entry): Promise<unknown> {
     const item = entry.booking.item();
     if (item === null) return null;
     const nowMs = this.#clock.nowMs();

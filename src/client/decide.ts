@@ -1,60 +1,42 @@
-// How a call is told to the service, and how one is decided while that is away.
+// A call's decision: from the service, or from this process while the service is unreachable.
 
-import type { Call } from "../kernel/call.ts";
-import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
+import type { Decision } from "../kernel/decision.ts";
+import type { WaitOptions } from "../limiter.ts";
+import { askInTime, askOr } from "./ask.ts";
 import type { Away } from "./away.ts";
 import type { Booking } from "./bookings.ts";
-import { type Claims, type EndableHold, type Named, recordOf } from "./holds.ts";
-import type { HeldAnswer } from "./replies.ts";
-import type { Item } from "./wire.ts";
+import type { ClientContext } from "./context.ts";
+import { callItem, type KeyedCall, recordItem } from "./keyed-call.ts";
 
-/** What came of asking for a hold, and what the service answered; `null` where this process did. */
-export type Held =
-  | { readonly decision: Allowed; readonly hold: EndableHold; readonly answer: object | null }
-  | { readonly decision: Denied; readonly hold: null; readonly answer: object | null };
+type Verb = "consume" | "record" | "peek";
 
-/** A hold that this process made. */
-export type Made =
-  | { readonly decision: Allowed; readonly made: EndableHold }
-  | { readonly decision: Denied; readonly made: null };
-
-/** A call at the price that it had when it was sent first, by which its hold is known. */
-export function asFirst(call: Call, { verdicts }: Decision, heldUnits: readonly string[]): Call {
-  const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
-  const units = [...Object.keys(call.cost ?? {}), ...heldUnits];
-  return { ...call, cost: Object.fromEntries(units.map((unit) => [unit, costs.get(unit) ?? 0])) };
-}
-
-/** Decides a call here, and remembers to tell the service what was admitted. */
-export async function decideAway(
-  away: Away,
-  op: "consume" | "record" | "peek",
-  { call, sent, isRepeatable, claims }: Named,
-  isDoubted: boolean,
-): Promise<Decision> {
-  const decision = await away.limiter[op](call, claims);
-  if (op === "peek" || decision.replayed || !(decision.allowed || op === "record")) return decision;
-  // Nobody would know whether it was charged before.
-  if (isDoubted && !isRepeatable) return decision;
-  const record: Booking = { item: () => recordOf(sent, claims) };
-  away.book(
-    {
-      item: () => ({ op, body: { call: sent, ...claims }, isRepeatable }),
-      answered: (answer) => (op === "record" || (answer as Decision).allowed ? null : record),
-    },
-    isDoubted,
-  );
+export async function decideRemotely(context: ClientContext, verb: Verb, keyed: KeyedCall): Promise<Decision> {
+  const sentMs = performance.now();
+  let isByService = true;
+  const decision = await askOr(context, callItem(verb, keyed), async (away, isInDoubt) => {
+    isByService = false;
+    return decideLocally(away, verb, keyed, isInDoubt);
+  });
+  if (isByService && verb === "consume") context.away?.learn(keyed.call, decision, sentMs);
   return decision;
 }
 
-/** Frees what the service may hold for a call that was denied here. */
-export function undoing(item: Item, call: Call, claims: Claims): Booking {
-  return {
-    item: () => item,
-    answered: (answer) => {
-      const { holdId } = answer as HeldAnswer;
-      if (holdId === null) return null;
-      return { item: () => ({ op: "release", body: { holdId, call, ...claims }, isRepeatable: true }) };
-    },
-  };
+/** Decides a call that may wait. */
+export function decideInTime(context: ClientContext, keyed: KeyedCall, options: WaitOptions): Promise<Decision> {
+  const item = callItem("consume", keyed);
+  return askInTime(context, item, options, (away, isInDoubt) => decideLocally(away, "consume", keyed, isInDoubt));
+}
+
+/** Decides a call in this process, and books it for the service when it was admitted. */
+async function decideLocally(away: Away, verb: Verb, keyed: KeyedCall, isInDoubt: boolean): Promise<Decision> {
+  const { call, sent, isRepeatable, quotas } = keyed;
+  const decision = await away.limiter[verb](call, quotas);
+  if (verb === "peek" || decision.replayed || !(decision.allowed || verb === "record")) return decision;
+  // The service may have charged it, and would charge it again.
+  if (isInDoubt && !isRepeatable) return decision;
+  const record: Booking = { item: () => recordItem(sent, quotas) };
+  const item = callItem(verb, keyed);
+  const answered = (answer: unknown) => (verb === "record" || (answer as Decision).allowed ? null : record);
+  away.book({ item: () => item, answered }, isInDoubt);
+  return decision;
 }

@@ -1,46 +1,47 @@
-// What a client is told when it is made.
+// The options of a remote limiter, and their checks.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
+import { checkFunctions } from "../limiter/options.ts";
 import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 
-/** How a remote limiter is made. */
+/** The options of `createRemoteLimiter`. */
 export interface ClientOptions<Given = Policy | PolicyInput> {
-  /** Where the service is, or who stands before its instances: `http://127.0.0.1:8420`. */
+  /** The URL of the service, or of the load balancer in front of it: `http://127.0.0.1:8420`. */
   readonly url: string | URL;
   /** An API key of the service, `tg_…`. `decide` is the scope for calls, `read` for `usage`, `admin` for `grant`, `revoke` and `reset`. */
   readonly apiKey?: string | undefined;
-  /** How long a call may take, counted from the call: waiting to be sent and retries are part of it, 10 to 60,000 ms. Default 1,000. */
+  /** How long a call may take, 10 to 60,000 ms. Default 1,000. It includes the time in the queue and retries. */
   readonly deadlineMs?: number | undefined;
   /**
-   * `auto`, the default: a call without an idempotency key gets one of its own, so that it can be sent again when its answer
-   * was lost, and is charged once. `off` spares the store a key for ten minutes for each call that was allowed; a call whose
-   * answer was lost is not sent again then.
+   * `auto`, the default: a call without an idempotency key gets one, so that it can be sent again when its answer was lost, and
+   * is charged once. `off`: a call whose answer was lost is not sent again. It saves the store a key for ten minutes for each
+   * allowed call.
    */
   readonly idempotency?: "auto" | "off" | undefined;
-  /** What this client does while the service is away. By default calls fail with `StoreError` `unavailable`. */
+  /** What this client does while the service is unreachable. By default calls fail with `StoreError` `unavailable`. */
   readonly failover?: ClientFailover<Given> | undefined;
-  /** Called as that of `createLimiter` is. */
+  /** Called like `onDecision` of `createLimiter`. */
   readonly onDecision?: ((decision: Decision, call: Call) => unknown) | undefined;
-  /** Called as that of `createLimiter` is, with what befalls this client. */
+  /** Called like `onEvent` of `createLimiter`, with events of this client. */
   readonly onEvent?: ((event: LimiterEvent) => unknown) | undefined;
-  /** What measures the limiter, such as `otel()` of `tollgate/otel`. Default: nothing does. */
+  /** Measures the limiter, such as `otel()` of `tollgate/otel`. Default: no telemetry. */
   readonly telemetry?: Telemetry | undefined;
-  /** Default: the global one. */
+  /** The `fetch` function to use. Default: the global one. */
   readonly fetch?: typeof fetch | undefined;
 }
 
 /**
- * Refuses options that are wrong.
+ * Validates the options.
  *
  * @returns the url without a slash at its end
  * @throws MisuseError `invalid-option`
  */
-export function checkOptions(options: ClientOptions): string {
+export function checkClientOptions(options: ClientOptions): string {
   checkOptionKeys(options, [
     "url",
     "apiKey",
@@ -71,8 +72,6 @@ export function checkOptions(options: ClientOptions): string {
   }
   if (failover !== undefined) checkClientFailover(failover);
   checkTelemetry(options.telemetry);
-  for (const [name, given] of Object.entries({ fetch: send, onDecision, onEvent })) {
-    if (given !== undefined && typeof given !== "function") throw invalidOption(name, "a function", given);
-  }
+  checkFunctions({ fetch: send, onDecision, onEvent });
   return String(url).replace(/\/+$/, "");
 }

@@ -1,37 +1,37 @@
-// What the service answers instead of what was asked for, as the errors that a limiter in the process would throw.
+// Error answers of the service, as the errors that a limiter in this process would throw.
 
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store/error.ts";
 
-/** Why there is no answer. */
+/** A failed request. */
 export interface Failure {
   readonly error: MisuseError | StoreError;
-  /** Whether it is certain that nothing was done. */
+  /** Whether it is certain that the service did nothing. */
   readonly isUndone: boolean;
-  /** Whether the service would have decided it, had it not asked to wait. */
+  /** Whether the service would have decided a call that does not wait. */
   readonly isCrowded?: boolean;
 }
 
 const MISUSES: ReadonlySet<string> = new Set(MISUSE_CODES);
 const FAILURES: ReadonlySet<string> = new Set(STORE_ERROR_CODES);
-/** What wrong bodies and queries are called: they are made of the call. */
+/** Problem codes of wrong bodies and queries, which are made from the call. */
 const REQUESTS: ReadonlySet<string> = new Set(["invalid-body", "invalid-query", "invalid-json", "body-too-large"]);
-/** What the service says when it has no room for one more call that waits. */
+/** The problem code of a service without room for another waiting call. */
 const CROWDED = "too-many-waiting";
-/** What the service says, with a status that means "not now", before it has done anything. */
+/** Problem codes that the service sends, with a status of `NOT_NOW`, before it has done anything. */
 const REFUSALS: ReadonlySet<string> = new Set(["stopping", "too-many-in-flight", CROWDED, "overloaded"]);
-/** What clients say when they have not even connected. */
+/** Error codes of HTTP clients that could not connect. */
 const NOT_CONNECTED: ReadonlySet<unknown> = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
   "EAI_AGAIN",
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
-/** The service is busy or ends, or who stands before it does not reach it. */
+/** The service is busy or stopping, or a proxy in front of it does not reach it. */
 const NOT_NOW: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
-/** A key that is not the right one, and a path that the service does not have. */
+/** A wrong API key, and a path that the service does not have. */
 const REFUSED: Readonly<Record<number, StoreErrorCode>> = {
   401: "unauthorized",
   403: "unauthorized",
@@ -39,13 +39,13 @@ const REFUSED: Readonly<Record<number, StoreErrorCode>> = {
   405: "unsupported-request",
 };
 
-/** What an answer with another status than 2xx means. */
+/** The failure of an answer with a status other than 2xx. */
 export function failureOf(status: number, body: unknown): Failure {
   const { code, detail, faults } = problemOf(body);
-  const said = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
+  const text = `the service answered ${status}${detail === "" ? (OTHERWISE[status] ?? "") : `: ${detail}`}`;
   if (NOT_NOW.has(status)) {
     const known = FAILURES.has(code) ? (code as StoreErrorCode) : "unavailable";
-    const error = new StoreError(known, said, { transient: true });
+    const error = new StoreError(known, text, { transient: true });
     return { error, isUndone: REFUSALS.has(code), isCrowded: code === CROWDED };
   }
   const misuse = MISUSES.has(code) ? (code as MisuseCode) : REQUESTS.has(code) ? "invalid-call" : null;
@@ -54,20 +54,20 @@ export function failureOf(status: number, body: unknown): Failure {
     return { error: new MisuseError(misuse, faults.length > 0 ? faults : whole), isUndone: true };
   }
   const failed = REFUSED[status] ?? (status >= 500 ? "unavailable" : "invalid-reply");
-  return { error: new StoreError(failed, said, { transient: false }), isUndone: status < 500 };
+  return { error: new StoreError(failed, text, { transient: false }), isUndone: status < 500 };
 }
 
-/** What is said of a status that came without a problem, as from another server. */
+/** The text for a status without a problem, as from another server. */
 const OTHERWISE: Readonly<Record<number, string>> = { 404: ": there is no service of Tollgate at this URL" };
 
-/** What it means that there is no answer at all. */
+/** The failure of a request without an answer. */
 export function unanswered(url: string, cause: unknown): Failure {
   const deeper = cause instanceof Error ? cause.cause : undefined;
   const code = typeof deeper === "object" && deeper !== null && "code" in deeper ? deeper.code : undefined;
   const hint =
     code === "ERR_SSL_WRONG_VERSION_NUMBER" ? ". It speaks no TLS there: write http:// instead of https://" : "";
-  const said = `the service at ${url}: ${reasonOf(cause)}${hint}`;
-  const error = new StoreError("unavailable", said, { transient: true, cause });
+  const text = `the service at ${url}: ${reasonOf(cause)}${hint}`;
+  const error = new StoreError("unavailable", text, { transient: true, cause });
   return { error, isUndone: NOT_CONNECTED.has(code) };
 }
 
@@ -81,7 +81,7 @@ function problemOf(body: unknown): { readonly code: string; readonly detail: str
     code: typeof code === "string" ? code : "",
     detail: typeof detail === "string" ? detail : "",
     faults: (Array.isArray(faults) ? faults : []).map((fault) => ({
-      // The library names places in the call without it.
+      // The library names fields of a call without the prefix.
       path: String(fault?.path).replace(/^call\./, ""),
       expected: String(fault?.expected),
       got: String(fault?.got),

@@ -1,15 +1,15 @@
-// What the service may answer. An answer that is anything else is `invalid-reply`, and nothing of it goes further. Fields that
-// are not known here are left alone: a later service may have more.
+// The answers of the service, and their checks. Any other answer throws `invalid-reply`, and none of it is used. Unknown fields are
+// ignored: a later service may have more.
 
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
 import type { Reset, Revoked } from "../limiter/grant.ts";
-import type { Settlement } from "../limiter/hold.ts";
+import type { Settlement } from "../limiter/settle.ts";
 import { isCount, isTime } from "../store/check.ts";
 import { invalidReply } from "./problems.ts";
 
-/** Says what is wrong with a value, or `null`. */
+/** Returns the fault of a value, or `null`. */
 type Check = (value: unknown, path: string) => string | null;
 
 const check =
@@ -67,7 +67,7 @@ const both =
   (first: Check, second: Check): Check =>
   (value, path) =>
     first(value, path) ?? second(value, path);
-/** Where nothing limits a bucket, it has no numbers; else it has all of them. */
+/** An unlimited bucket has no numbers; any other has all of them. */
 const isCounted: Check = (value, path) => {
   const { quota, ...others } = value as Pick<Verdict, "quota" | "capacity" | "remaining">;
   const of = quota === null ? oneOf(null) : isWhole;
@@ -99,27 +99,27 @@ const decisionFields = {
   replayed: isBoolean,
   decidedAtMs: isInstant,
 };
-/** A denied call says by which limit, and what to tell the model; an allowed one says neither. */
+/** A denied call has its limit and a message for the model; an allowed call has neither. */
 const isDecided: Check = (value, path) => {
   const { allowed, ...fields } = value as Decision;
   const of = allowed ? oneOf(null) : isText;
   return firstFault(["deniedBy", "message", "detail"] as const, (name) => of(fields[name], `${path}.${name}`));
 };
 const decision = both(object(decisionFields), isDecided);
-const aboutFields: Record<keyof About, Check> = {
+const runFields: Record<keyof RunFacts, Check> = {
   heldUnits: listOf(isText),
   units: listOf(isText),
   leaseMs: orNull(isLease),
   maxHoldMs: check("a whole number from 1", (value) => isCount(value) && value >= 1),
   wantsOutcome: isBoolean,
 };
-/** An allowed call has a hold, a denied one has none. */
+/** An allowed call has a hold; a denied call has none. */
 const isHeld: Check = (value, path) => {
   const { allowed, holdId } = value as { readonly allowed: boolean; readonly holdId: unknown };
   return allowed ? isHoldId(holdId, `${path}.holdId`) : oneOf(null)(holdId, `${path}.holdId`);
 };
 const reserved = both(object({ ...decisionFields, holdId: orNull(isHoldId) }), isDecided);
-const begun = both(object({ ...decisionFields, ...aboutFields, holdId: orNull(isHoldId) }), isDecided);
+const begun = both(object({ ...decisionFields, ...runFields, holdId: orNull(isHoldId) }), isDecided);
 const areTexts: Check = (value, path) => {
   if (!isObject(value)) return `${path}: expected an object, got ${formatGot(value)}`;
   return firstFault(Object.entries(value), ([name, each]) => isText(each, `${path}.${name}`));
@@ -149,13 +149,13 @@ const settlement = object({
   usages: listOf(usage),
 });
 
-/** What each of these asks for. */
+/** The answer to each operation. */
 export interface Replies {
   readonly consume: Decision;
   readonly record: Decision;
   readonly peek: Decision;
-  readonly reserve: Decision & Pick<HeldAnswer, "holdId">;
-  readonly begin: Decision & HeldAnswer;
+  readonly reserve: Decision & Pick<StartedReply, "holdId">;
+  readonly begin: Decision & StartedReply;
   readonly settle: Settlement;
   readonly release: Settlement;
   readonly extend: { readonly extended: boolean };
@@ -185,7 +185,7 @@ const CHECKS: Readonly<Record<keyof Replies, Check>> = {
 };
 
 /**
- * The body of an answer, as what was asked for.
+ * Validates the body of an answer to an operation.
  *
  * @throws StoreError `invalid-reply`
  */
@@ -207,7 +207,7 @@ const item = object({
 });
 
 /**
- * The answers of a batch of so many items.
+ * Validates the answers of a batch.
  *
  * @throws StoreError `invalid-reply`
  */
@@ -220,8 +220,8 @@ export function itemsIn(body: unknown, count: number): readonly ItemReply[] {
   return items as readonly ItemReply[];
 }
 
-/** What a call that has begun is run by. */
-export interface About {
+/** How a call that has started is run. */
+export interface RunFacts {
   /** Units of which some are held. */
   readonly heldUnits: readonly string[];
   /** Units that some limit of the policy counts. */
@@ -232,7 +232,7 @@ export interface About {
   readonly wantsOutcome: boolean;
 }
 
-/** What the service answers beside a decision. */
-export interface HeldAnswer extends About {
+/** The service's answer to `begin`, beside the decision. */
+export interface StartedReply extends RunFacts {
   readonly holdId: string | null;
 }

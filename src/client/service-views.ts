@@ -9,7 +9,7 @@ import type { Step, StepEvent, StepReply } from "../kernel/request.ts";
 import { StoreTime } from "../layers/failover/store-time.ts";
 import { Views } from "../layers/failover/views.ts";
 import { CalendarSpecs } from "../limiter/calendar-specs.ts";
-import { onErrorOf } from "../limiter/parts.ts";
+import { onErrorOf } from "../limiter/charge-plan.ts";
 
 /** What changes a bucket without a call. */
 type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;

@@ -1,59 +1,46 @@
-// How a client asks the service: what one tick asks, and what gathers while batches are under way, goes in one request. What
-// may be sent again is, until its time is over.
+// How a client sends requests to the service. Requests of one tick, and requests that gather while batches are in flight, go in
+// one batch. A failed request is sent again, if that is safe and there is time.
 
-import { delayOf, sleep } from "../clock.ts";
-import { jsonValue, leftOut, opaqueKind } from "../kernel/args.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { sleep } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
-import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
+import { jsonText } from "./body.ts";
+import { type Failure, failureOf } from "./problems.ts";
 import { type ItemReply, itemsIn, type Replies, replyTo } from "./replies.ts";
+import { pauseBefore, request, type WireOptions } from "./request.ts";
 
-/** What is asked for in a batch. */
-export interface Item<Op extends keyof Replies = keyof Replies> {
+/** One request of a batch. */
+export interface BatchItem<Op extends keyof Replies = keyof Replies> {
   readonly op: Op;
   readonly body: object;
-  /** Whether it comes to the same when the service is asked twice. */
+  /** Whether sending it twice has the same effect as sending it once. */
   readonly isRepeatable: boolean;
 }
 
-/** What is asked for by itself. */
-export interface Ask {
+/** A request outside of batches. */
+export interface SingleRequest {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  /** Of `waitMs`, so much is left when it is sent. */
+  /** A function gets how much of `waitMs` is left when it is sent. */
   readonly body?: object | ((leftMs: number) => object) | undefined;
   readonly isRepeatable: boolean;
-  /** How much longer than others the answer may take, ms. */
+  /** How much longer than the deadline the answer may take, ms. */
   readonly waitMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface WireOptions {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly apiKey: string | undefined;
-  readonly fetch: typeof fetch;
-  readonly deadlineMs: number;
-}
-
-/** Most items of one request, and bytes of them (one alone may be larger). */
+/** The most items of one batch, and bytes of them (a single item may be larger). */
 export const MAX_ITEMS = 256;
 export const MAX_BYTES = 500_000;
-/** Most commas of a batch: the service takes twice as many values. */
+/** The most commas of a batch: the service accepts twice as many values. */
 const MAX_COMMAS = 50_000;
-/** Most bytes of an answer: a batch of 256 decisions on 200 limits each has fewer. */
-const MAX_REPLY_BYTES = 16_000_000;
-/** Most batches under way. */
-const LANES = 8;
-/** Most items that wait. Those that end calls may be twice as many: refused, they would leave what the calls hold in place. */
+/** The most batches in flight. */
+const MAX_BATCHES = 8;
+/** The most items that wait. Items that end calls may be twice as many: a refused one would leave its call's units held. */
 export const MAX_QUEUED = 10_000;
 const ENDS: ReadonlySet<keyof Replies> = new Set(["settle", "release", "extend", "report", "end"]);
-/** How often something is sent at most, and how long it waits after the first failure: twice that after the next. */
-const MAX_TRIES = 4;
-const PAUSE_MS = 20;
 
-interface Queued {
+interface QueuedItem {
   readonly op: keyof Replies;
   readonly text: string;
   readonly commas: number;
@@ -66,11 +53,10 @@ interface Queued {
   isOver: boolean;
 }
 
-/** The way to the service. */
 export class Wire {
   readonly #options: WireOptions;
-  #queue: Queued[] = [];
-  readonly #lanes = new Set<Promise<void>>();
+  #queue: QueuedItem[] = [];
+  readonly #senders = new Set<Promise<void>>();
   readonly #pauses = new Set<Promise<void>>();
 
   constructor(options: WireOptions) {
@@ -83,32 +69,32 @@ export class Wire {
   }
 
   /**
-   * Asks for one thing, together with whatever else is asked now. Its time is counted from now: that in which it waits to
-   * be sent, and all tries, are part of it.
+   * Sends an item in the next batch. Its deadline starts now: it includes the time in the queue and all tries.
    *
-   * @param leftMs what is left of the deadline
-   * @throws MisuseError as the service says, and `invalid-call`; StoreError as it says; `unavailable` when it has not answered by the deadline,
-   *   `overloaded` when too much waits, `invalid-reply` when the answer is not what was asked for
+   * @param leftMs the rest of the deadline
+   * @throws MisuseError of the service, and `invalid-call`; StoreError of the service; `unavailable` without an answer by the
+   *   deadline, `overloaded` when too many items wait, `invalid-reply` for an answer of another form
    */
   ask<Op extends keyof Replies>(
-    { op, body, isRepeatable }: Item<Op>,
+    { op, body, isRepeatable }: BatchItem<Op>,
     leftMs: number = this.deadlineMs,
   ): Promise<Replies[Op]> {
     return new Promise<unknown>((resolve, reject) => {
       if (this.#queue.length >= (ENDS.has(op) ? 2 * MAX_QUEUED : MAX_QUEUED)) {
         throw new StoreError("overloaded", `${MAX_QUEUED} calls wait for the service`, { transient: true });
       }
-      const text = textOf({ op, ...body });
+      const text = jsonText({ op, ...body });
       const timer = setTimeout(() => {
-        item.reject(late(this.#options));
+        item.reject(unansweredInTime(this.#options));
         // Items end in the order in which they were asked, but for those that are sent again.
         while (this.#queue[0]?.isOver === true) this.#queue.shift();
       }, leftMs);
-      const over = () => {
+      const ending = (end: (value: unknown) => void) => (value: unknown) => {
         item.isOver = true;
         clearTimeout(timer);
+        end(value);
       };
-      const item: Queued = {
+      const item: QueuedItem = {
         op,
         text,
         commas: commasIn(text),
@@ -116,35 +102,29 @@ export class Wire {
         endsAtMs: performance.now() + leftMs,
         tries: 0,
         isOver: false,
-        resolve: (answer) => {
-          over();
-          resolve(answer);
-        },
-        reject: (error) => {
-          over();
-          reject(error);
-        },
+        resolve: ending(resolve),
+        reject: ending(reject),
       };
-      this.#put(item);
+      this.#enqueue(item);
     }) as Promise<Replies[Op]>;
   }
 
   /**
-   * Asks for one thing by itself. Where the service has no room for one more that waits, it is decided without a wait.
+   * Sends a request by itself. When the service has no room for another waiting call, the call is decided without a wait.
    *
-   * @returns the body of the answer; `null` where that has none
+   * @returns the body of the answer; `null` when it has none
    * @throws as `ask`, and the signal's reason
    */
-  async send(asked: Ask, leftMs: number = this.deadlineMs): Promise<unknown> {
-    const { body, isRepeatable, signal } = asked;
-    let { waitMs = 0 } = asked;
+  async send(single: SingleRequest, leftMs: number = this.deadlineMs): Promise<unknown> {
+    const { body, isRepeatable, signal } = single;
+    let { waitMs = 0 } = single;
     const endsAtMs = performance.now() + leftMs + waitMs;
     for (let tries = 1; ; tries++) {
       const waitsMs =
         tries === 1 ? waitMs : Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
-      const said = typeof body === "function" ? body(waitsMs) : body;
-      const text = said === undefined ? undefined : textOf(said);
-      const { answer, failure } = await this.#request({ ...asked, waitMs: waitsMs }, text, endsAtMs);
+      const sent = typeof body === "function" ? body(waitsMs) : body;
+      const text = sent === undefined ? undefined : jsonText(sent);
+      const { answer, failure } = await request(this.#options, { ...single, text, waitMs: waitsMs }, endsAtMs);
       if (failure === null) return answer;
       signal?.throwIfAborted();
       if (failure.isCrowded === true && waitMs > 0) {
@@ -157,30 +137,30 @@ export class Wire {
     }
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when nothing is in flight any more. */
   async close(): Promise<void> {
-    while (this.#lanes.size + this.#pauses.size > 0) await Promise.all([...this.#lanes, ...this.#pauses]);
+    while (this.#senders.size + this.#pauses.size > 0) await Promise.all([...this.#senders, ...this.#pauses]);
   }
 
-  #put(item: Queued): void {
+  #enqueue(item: QueuedItem): void {
     this.#queue.push(item);
-    if (this.#lanes.size >= LANES) return;
-    const lane: Promise<void> = this.#run().finally(() => this.#lanes.delete(lane));
-    this.#lanes.add(lane);
+    if (this.#senders.size >= MAX_BATCHES) return;
+    const sender: Promise<void> = this.#sendBatches().finally(() => this.#senders.delete(sender));
+    this.#senders.add(sender);
   }
 
   /** Sends one batch after the other until nothing waits. */
-  async #run(): Promise<void> {
+  async #sendBatches(): Promise<void> {
     for (;;) {
-      // By then all is there that is asked now.
+      // After this all items of the tick are in the queue.
       await null;
       if (this.#queue.length === 0) return;
-      const batch = this.#take();
-      if (batch.length > 0) await this.#sendAll(batch);
+      const batch = this.#takeBatch();
+      if (batch.length > 0) await this.#sendBatch(batch);
     }
   }
 
-  #take(): Queued[] {
+  #takeBatch(): QueuedItem[] {
     let bytes = 0;
     let values = 0;
     let count = 0;
@@ -193,33 +173,29 @@ export class Wire {
     return this.#queue.splice(0, count).filter(({ isOver }) => !isOver);
   }
 
-  async #sendAll(batch: readonly Queued[]): Promise<void> {
+  async #sendBatch(batch: readonly QueuedItem[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
     const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
-    const { answer, failure } = await this.#request({ method: "POST", path: "/v1/batch" }, text, endsAtMs);
-    const items = failure === null ? answersIn(answer, batch.length) : failure;
+    const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch", text }, endsAtMs);
+    const replies = failure ?? repliesIn(answer, batch.length);
     for (const [i, item] of batch.entries()) {
       item.tries++;
-      if (!Array.isArray(items)) {
-        this.#failed(item, items as Failure);
-        continue;
-      }
-      const { status, body } = items[i] as ItemReply;
-      if (status >= 300) this.#failed(item, failureOf(status, body));
-      else this.#answered(item, body);
+      if ("error" in replies) this.#failed(item, replies);
+      else this.#answered(item, replies[i] as ItemReply);
     }
   }
 
-  #answered({ op, resolve, reject }: Queued, body: unknown): void {
+  #answered(item: QueuedItem, { status, body }: ItemReply): void {
     try {
-      resolve(replyTo(op, body));
+      if (status >= 300) this.#failed(item, failureOf(status, body));
+      else item.resolve(replyTo(item.op, body));
     } catch (error) {
-      reject(error);
+      item.reject(error);
     }
   }
 
-  /** Sends it again after a while, or gives up. */
-  #failed(item: Queued, failure: Failure): void {
+  /** Sends an item again after a pause, or gives up. */
+  #failed(item: QueuedItem, failure: Failure): void {
     if (item.isOver) return;
     const pauseMs = pauseBefore(failure, item);
     if (pauseMs === null) {
@@ -228,41 +204,9 @@ export class Wire {
     }
     const pause: Promise<void> = sleep(pauseMs).then(() => {
       this.#pauses.delete(pause);
-      if (!item.isOver) this.#put(item);
+      if (!item.isOver) this.#enqueue(item);
     });
     this.#pauses.add(pause);
-  }
-
-  async #request(
-    { method, path, waitMs = 0, signal }: Pick<Ask, "method" | "path" | "waitMs" | "signal">,
-    text: string | undefined,
-    endsAtMs: number,
-  ): Promise<{ readonly answer: unknown; readonly failure: Failure | null }> {
-    const { url, apiKey, fetch, deadlineMs } = this.#options;
-    // There is time to ask once more.
-    const tryMs = Math.min(Math.ceil(deadlineMs / 2) + waitMs, Math.max(1, Math.ceil(endsAtMs - performance.now())));
-    const late = AbortSignal.timeout(delayOf(tryMs));
-    try {
-      const response = await fetch(url + path, {
-        method,
-        headers: {
-          ...(text === undefined ? {} : { "content-type": "application/json" }),
-          ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-        },
-        ...(text === undefined ? {} : { body: text }),
-        // A service does not redirect, and where else a call might be sent its key must not go.
-        redirect: "manual",
-        signal: signal === undefined ? late : AbortSignal.any([signal, late]),
-      });
-      const received = await textIn(response);
-      const answer = received === null ? undefined : parsed(received);
-      if (!response.ok) return { answer, failure: failureOf(response.status, answer) };
-      if (answer !== undefined) return { answer, failure: null };
-      const what = received === null ? `more than ${MAX_REPLY_BYTES} bytes, or no UTF-8` : "what is no JSON";
-      return { answer, failure: { error: invalidReply(what), isUndone: false } };
-    } catch (error) {
-      return { answer: undefined, failure: unanswered(url, error) };
-    }
   }
 }
 
@@ -272,81 +216,16 @@ function commasIn(text: string): number {
   return count;
 }
 
-/** How long to wait until something is sent again; `null`: it is not. */
-function pauseBefore(
-  { error, isUndone }: Failure,
-  { isRepeatable, tries, endsAtMs }: Pick<Queued, "isRepeatable" | "tries" | "endsAtMs">,
-): number | null {
-  if (!StoreError.isInstance(error) || !error.transient) return null;
-  if (!(isRepeatable || isUndone) || tries >= MAX_TRIES) return null;
-  // Those that failed together do not come back together.
-  const pauseMs = PAUSE_MS * 2 ** (tries - 1) * (0.5 + Math.random());
-  return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
-}
-
-function late({ url, deadlineMs }: WireOptions): StoreError {
+function unansweredInTime({ url, deadlineMs }: WireOptions): StoreError {
   const message = `the service at ${url}: no answer within ${deadlineMs} ms`;
   return new StoreError("unavailable", message, { transient: true });
 }
 
-/** The answers of a batch; a failure where they are none. */
-function answersIn(body: unknown, count: number): readonly ItemReply[] | Failure {
+/** The replies of a batch, or the failure of an answer that has none. */
+function repliesIn(body: unknown, count: number): readonly ItemReply[] | Failure {
   try {
     return itemsIn(body, count);
   } catch (error) {
     return { error: error as StoreError, isUndone: false };
-  }
-}
-
-/**
- * A body as the text that is sent.
- *
- * @throws MisuseError `invalid-call`
- */
-export function textOf(body: unknown): string {
-  try {
-    return JSON.stringify(body, (_, value) => writable(value)) ?? "null";
-  } catch (error) {
-    const got = `a cycle, or a value that threw when it was read: ${formatGot(error)}`;
-    throw new MisuseError("invalid-call", { path: "call", expected: "what can be written as JSON", got });
-  }
-}
-
-/** A value as it is sent. The service could not tell objects apart whose content is left out. */
-function writable(value: unknown): unknown {
-  const said = jsonValue(value);
-  const kind = typeof said === "object" && said !== null ? opaqueKind(said) : null;
-  if (kind !== null) throw new TypeError(leftOut(kind));
-  return said;
-}
-
-/** The text of an answer; `null` where it is too long, or no UTF-8. No more of it is read than is needed to tell. */
-async function textIn(response: Response): Promise<string | null> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return "";
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let bytes = 0;
-  let text = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    bytes += value?.byteLength ?? 0;
-    try {
-      if (bytes > MAX_REPLY_BYTES) throw new RangeError("too long");
-      text += decoder.decode(value, { stream: !done });
-    } catch {
-      void reader.cancel().catch(() => {});
-      return null;
-    }
-    if (done) return text;
-  }
-}
-
-/** `null` for nothing, `undefined` for what is no JSON. */
-function parsed(text: string): unknown {
-  if (text === "") return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -1,4 +1,4 @@
-// The numbers of a limit for a store: where windows are a calendar's, with the boundaries around the present.
+// The numbers of a limit for a store, with the boundaries around the present where its windows follow a calendar.
 
 import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
@@ -6,12 +6,12 @@ import type { Bucket } from "../kernel/charge.ts";
 import type { Allotment } from "../kernel/limit.ts";
 import { type Boundaries, boundariesAt } from "./calendar.ts";
 
-/** Names boundaries by this machine's clock, or by the store's once that has said that they lie elsewhere. */
+/** Computes boundaries by this machine's clock, or by the store's clock once the store has replied that they lie elsewhere. */
 export class CalendarSpecs {
   readonly #nowMs: () => number;
-  /** By how much the store's clock was seen to be ahead of this machine's. */
+  /** How far the store's clock is ahead of this machine's, as last seen. */
   #offsetMs = 0;
-  /** Of the policies in use: those of one that was replaced are forgotten with it. */
+  /** By calendar: those of a replaced policy are garbage collected with it. */
   #boundaries = new WeakMap<CalendarWindow, Boundaries>();
   readonly #specs = new WeakMap<Allotment, LimitSpec>();
 
@@ -19,7 +19,7 @@ export class CalendarSpecs {
     this.#nowMs = nowMs;
   }
 
-  /** The numbers of a bucket's limit, the same object as long as they are the same. */
+  /** The numbers of a bucket's limit: the same object as long as the numbers are the same. */
   specOf({ limit: { calendar }, allotment }: Pick<Bucket, "limit" | "allotment">): LimitSpec {
     const { spec } = allotment;
     if (calendar === null || !("boundaries" in spec)) return spec;
@@ -31,7 +31,7 @@ export class CalendarSpecs {
     return named;
   }
 
-  /** Takes the store's time for right. */
+  /** Adopts the store's time. */
   learn(storeNowMs: number): void {
     this.#offsetMs = storeNowMs - this.#nowMs();
     this.#boundaries = new WeakMap();
@@ -40,7 +40,7 @@ export class CalendarSpecs {
   #boundariesOf(calendar: CalendarWindow): Boundaries {
     const nowMs = this.#nowMs() + this.#offsetMs;
     const known = this.#boundaries.get(calendar);
-    // In the outer quarters others are nearer: what lies beside would not be among them.
+    // Near the outer boundaries another one is nearer than the known three.
     if (known !== undefined && nowMs >= (known[0] + known[1]) / 2 && nowMs < (known[1] + known[2]) / 2) return known;
     const boundaries = boundariesAt(calendar, nowMs);
     this.#boundaries.set(calendar, boundaries);

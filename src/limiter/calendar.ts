@@ -1,14 +1,14 @@
-// Where windows of a calendar begin, in a time zone: at the first instant of a local date, whatever clocks do there.
+// When calendar windows begin in a time zone: at the first instant of a local date, also when clocks change there.
 
 import { Temporal } from "temporal-polyfill";
 import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
 
-/** Three boundaries of windows that follow one another, epoch ms. */
+/** Three consecutive boundaries of windows, epoch ms. */
 export type Boundaries = readonly [number, number, number];
 
 /**
- * The boundaries of the window that an instant is in, and of the nearer one beside it, so that a clock which is not right
- * to the second finds its window among them.
+ * The boundaries of the window that an instant is in, and of the nearer window beside it, so that a clock that is off by some
+ * seconds finds its window among them.
  */
 export function boundariesAt(window: CalendarWindow, nowMs: number): Boundaries {
   const today = Temporal.Instant.fromEpochMilliseconds(nowMs).toZonedDateTimeISO(window.timezone).toPlainDate();
@@ -20,7 +20,7 @@ export function boundariesAt(window: CalendarWindow, nowMs: number): Boundaries 
     : [startMs, endMs, firstInstantMs(window, shifted(window, start, 2))];
 }
 
-/** The date on which the window began that a date is in. */
+/** The first date of the window that contains a date. */
 function startBefore({ every, anchorDay }: CalendarWindow, date: Temporal.PlainDate): Temporal.PlainDate {
   if (every === "day") return date;
   if (every === "week") return date.subtract({ days: (date.dayOfWeek - anchorDay + 7) % 7 });
@@ -28,14 +28,14 @@ function startBefore({ every, anchorDay }: CalendarWindow, date: Temporal.PlainD
   return Temporal.PlainDate.compare(inMonth, date) <= 0 ? inMonth : anchored(date.subtract({ months: 1 }), anchorDay);
 }
 
-/** The date on which the window begins that is so many after one that begins on a date. */
+/** The first date of the window that is `by` windows after the one that begins on a date. */
 function shifted({ every, anchorDay }: CalendarWindow, start: Temporal.PlainDate, by: number): Temporal.PlainDate {
   if (every === "day") return start.add({ days: by });
   if (every === "week") return start.add({ days: 7 * by });
   return anchored(start.add({ months: by }), anchorDay);
 }
 
-/** The anchor's date in the month of a date; the month's last where it has no such day. */
+/** The anchor day in the month of a date; the month's last day when the month is shorter. */
 function anchored(date: Temporal.PlainDate, anchorDay: number): Temporal.PlainDate {
   return date.with({ day: Math.min(anchorDay, date.daysInMonth) });
 }

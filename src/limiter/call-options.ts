@@ -1,25 +1,25 @@
-// How one call is made: options that all verbs have.
+// The options of calls, for all methods of a limiter.
 
-import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 
-/** How a call is judged, or a bucket looked at, whose quota the policy leaves to callers. */
+/** Options with quotas for limits whose quota the policy leaves to callers. */
 export interface QuotaOptions extends CallOptions {
   /**
-   * Quotas by the name of a limit, for limits with `quota: { from: call }`: each a whole number, or `unlimited`. What is more
-   * than the `max` of the policy counts as `max`. They come before what the limiter's `quotas` say.
+   * Quotas by the name of a limit, for limits with `quota: { from: call }`: each a whole number, or `unlimited`. A quota above
+   * the policy's `max` counts as `max`. They override the limiter's `quotas`.
    */
   readonly quotas?: ClaimedQuotas | undefined;
 }
 
-/** How one call is made. */
+/** Options of one call. */
 export interface CallOptions {
-  /** Refuses the call when it was aborted before; once it waits for the store, its decision stands. */
+  /** Rejects the call when it was aborted before. Once the store was asked, the decision stands. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Refuses options of a call that are wrong.
+ * Validates options of a call.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -28,4 +28,42 @@ export function checkCallOptions(options: CallOptions, known: readonly string[] 
   checkOptionKeys(options, known);
   const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalidOption("signal", "an AbortSignal", signal);
+}
+
+/** Options of a call that may wait. */
+export interface WaitOptions extends QuotaOptions {
+  /**
+   * How long the call may wait until it is allowed, 0 to 3,600,000 ms, inclusive. Default 0. Calls of a token bucket
+   * (`token-bucket`) are served in the order in which they reached the store, at the rate of the limit. Calls that need a slot
+   * of a `concurrency` limit are served in their order in this process. Other calls retry at the instant of `retryAfterMs`. At
+   * most 256 calls wait for one bucket; the next one is denied at once. Aborting the signal ends the wait: the last place of
+   * a queue is free again, any other place stays empty.
+   */
+  readonly maxWaitMs?: number | undefined;
+}
+
+/** Options with a signal for a remote caller that disconnects. */
+export type Abandonable<Options> = Options & {
+  /** Ends the wait like `signal`. The caller will not send the call again, so even a call with a key gives its place back. */
+  readonly abandoned?: AbortSignal | undefined;
+};
+
+export type AbandonableOptions = Abandonable<WaitOptions>;
+
+/** The longest `maxWaitMs`. */
+const LONGEST_WAIT_MS = 3_600_000;
+
+/**
+ * Validates options of a call that may wait.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkWaitOptions(options: WaitOptions): void {
+  checkCallOptions(options, ["signal", "quotas", "maxWaitMs"]);
+  checkMaxWait(options.maxWaitMs);
+}
+
+/** Validates a `maxWaitMs`. */
+export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
+  if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }

@@ -1,24 +1,25 @@
-// How a limiter ends: calls that wait are rejected, and what was admitted while the store was away is booked, if there is time.
+// How a limiter is closed: waiting calls are rejected, and calls that were admitted during an outage are booked, if there is time.
 
 import { monotonicClock } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import { limiterClosed } from "./closed.ts";
-import type { Shared } from "./shared.ts";
+import type { LimiterContext } from "./context.ts";
 
-/** How a limiter is closed. */
+/** Options of `close`. */
 export interface CloseOptions {
   /**
-   * How long it goes on trying to book what was admitted while the store was away, 0 to 600,000 ms. Default 5,000; 0 gives
-   * up at once. What is not booked by then is lost, and `onEvent` reports how much (`failover.lost`), unless a journal has it.
+   * How long it tries to book calls that were admitted while the store was unreachable, 0 to 600,000 ms. Default 5,000; 0
+   * gives up at once. Calls that are not booked by then are lost, and `onEvent` reports how many (`failover.lost`), unless a
+   * journal has them.
    */
   readonly withinMs?: number | undefined;
 }
 
-/** Unless a caller says otherwise. */
+/** The default of `withinMs`. */
 export const CLOSE_WITHIN_MS = 5_000;
 
 /**
- * How long closing may take.
+ * Validates the options. Returns how long closing may take.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -29,31 +30,31 @@ function closeWithinMs(options: CloseOptions): number {
   return withinMs;
 }
 
-/** Closes once, however often it is asked. Calls that closing ends are rejected only once `shared` says that it closes. */
+/** Closes once, however often it is called. `context` says that it closes before the first waiting call is rejected. */
 export function closeOnce(
-  shared: { closing: Promise<void> | null },
+  context: { closing: Promise<void> | null },
   options: CloseOptions,
   close: (withinMs: number) => Promise<void>,
 ): Promise<void> {
   try {
     const withinMs = closeWithinMs(options);
-    shared.closing ??= Promise.resolve().then(() => close(withinMs));
-    return shared.closing;
+    context.closing ??= Promise.resolve().then(() => close(withinMs));
+    return context.closing;
   } catch (error) {
     return Promise.reject(error);
   }
 }
 
-/** Ends what a limiter does, and closes its store. No call is asked for any more. */
-export async function closeLimiter(shared: Shared, withinMs: number): Promise<void> {
+/** Ends waiting calls and closes the store. New calls are rejected already. */
+export async function closeLimiter(context: LimiterContext, withinMs: number): Promise<void> {
   const endsAtMs = monotonicClock.nowMs() + withinMs;
   const leftMs = () => Math.max(0, endsAtMs - monotonicClock.nowMs());
-  shared.setup?.close();
-  shared.quotas.close();
-  for (const fail of [...shared.sleepers]) fail(limiterClosed());
-  // A call that is rejected gives its place back.
-  while (shared.waits.size > 0) await Promise.allSettled(shared.waits);
-  // Borrowed units can only be given back to a store that is there.
-  await shared.recovered(leftMs());
-  await shared.store.close(leftMs());
+  context.setup?.close();
+  context.quotas.close();
+  for (const fail of [...context.sleepers]) fail(limiterClosed());
+  // A rejected call frees its place in the store.
+  while (context.waits.size > 0) await Promise.allSettled(context.waits);
+  // Borrowed units can only be returned to a store that answers.
+  await context.recovered(leftMs());
+  await context.store.close(leftMs());
 }

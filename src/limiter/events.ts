@@ -1,5 +1,4 @@
-// What a limiter says beside its decisions: each event and its fields. src/events.ts says in words when each is emitted, and who
-// gets it.
+// The events of a limiter and their fields. src/events.ts describes when each is emitted, and where it goes.
 
 import type { Call, Cost } from "../kernel/call.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
@@ -9,7 +8,7 @@ import type { QuotaEvent } from "./quotas.ts";
 import type { SetupEvent } from "./setup.ts";
 import type { UnusableUsage } from "./usage.ts";
 
-/** What a limiter says beside its decisions. */
+/** An event of a limiter. */
 export type LimiterEvent =
   | SetupEvent
   | Exclude<FailoverEvent, { readonly type: "instances" }>
@@ -18,21 +17,21 @@ export type LimiterEvent =
   | QuotaEvent
   | PolicyEvent
   | BucketEvent
-  /** More instances share these limits than they have units: while the store is away, some have no share. */
+  /** More instances share these limits than they have units: while the store is unreachable, some have no share. */
   | { readonly type: "failover.no_share"; readonly instances: number; readonly limits: readonly string[] };
 
-/** Events of a hold, and of the usage of a call. */
+/** Events of holds, and of the usage of a call. */
 export type HoldEvent =
   /**
-   * A hold of `run` could not be extended (`error` is `null`: it had expired), and others may take what it held. The
-   * function goes on.
+   * A hold of `run` could not be extended (`error` is `null`: it had expired), and other calls may take its units. The
+   * function continues.
    */
   | { readonly type: "hold.lost"; readonly call: Call; readonly holdId: string; readonly error: unknown }
-  /** A hold of `run` could not be settled: it expires, as its limits say. What the function returned is not lost. */
+  /** A hold of `run` could not be settled: it expires, as its limits say. The result of the function is not lost. */
   | { readonly type: "hold.unsettled"; readonly call: Call; readonly holdId: string; readonly error: unknown }
-  /** A call was settled whose hold the store does not know: all of its usage was booked, `booked` by unit. */
+  /** The settled hold is unknown to the store: all usage of the call was booked, `booked` by unit. */
   | { readonly type: "hold.unknown"; readonly call: Call; readonly holdId: string; readonly booked: Cost }
-  /** A hold of `run` is no longer kept alive. Its estimate was charged; what goes beyond it is booked when the call ends. */
+  /** A hold of `run` is no longer kept alive. Its estimate was charged; usage beyond it is booked when the call ends. */
   | {
       readonly type: "hold.limit_reached";
       readonly call: Call;
@@ -41,26 +40,26 @@ export type HoldEvent =
       readonly heldMs: number;
     }
   /**
-   * The reported usage of a call cannot be used: a figure that is not a whole number, a unit that no limit counts, or a `costOf`
-   * that threw (`unit` is `null` when the usage as a whole is wrong). The estimate that was held is charged.
+   * The reported usage of a call is wrong: a figure that is not a whole number, a unit that no limit counts, or a `costOf` that
+   * threw (`unit` is `null` when the usage as a whole is wrong). The estimate that was held is charged.
    */
   | ({ readonly type: "usage.unusable"; readonly call: Call; readonly holdId: string } & UnusableUsage);
 
 /** Events of the outcome of a call. */
 export type OutcomeEvent =
-  /** What came of a call that `run` made could not be reported. */
+  /** The outcome of a call that `run` made could not be reported. */
   | { readonly type: "outcome.unreported"; readonly call: Call; readonly error: unknown }
   /**
    * A result threw when it was read (a getter, a proxy, `toJSON`), so that it cannot be compared with others. Limits that
-   * count equal results take all such results for equal.
+   * count equal results treat all such results as equal.
    */
   | { readonly type: "outcome.unusable"; readonly call: Call; readonly error: unknown };
 
 /** Events of the policy. */
 export type PolicyEvent =
   /**
-   * The limiter judges by another policy from now on: with limits that were not there (`added`), without some that were
-   * (`removed`), and with some that may count from zero, because they have another algorithm (`restarted`).
+   * The policy was replaced: with new limits (`added`), without some old ones (`removed`), and with some that may count from
+   * zero, because they have another algorithm (`restarted`).
    */
   | {
       readonly type: "policy.reloaded";
@@ -69,12 +68,12 @@ export type PolicyEvent =
       readonly added: readonly string[];
       readonly removed: readonly string[];
     }
-  /** A policy that was to be taken is wrong: nothing has changed. */
+  /** A new policy is wrong: the old one stays in force. */
   | { readonly type: "policy.refused"; readonly error: unknown }
-  /** Of a client: the service judges by another policy than the one that it was given for the time without the service. */
+  /** Of a remote limiter: the service has another policy than the one for outages of the service. */
   | { readonly type: "policy.differs" };
 
-/** A bucket was changed by hand. */
+/** Events of a bucket that was changed by hand. */
 export type BucketEvent =
   /** It was emptied. */
   | {

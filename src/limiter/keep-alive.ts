@@ -3,34 +3,34 @@
 
 import { setTimer, type Timer } from "../clock.ts";
 import type { Cost } from "../kernel/call.ts";
-import type { Begun, RunOptions } from "./begun.ts";
 import type { HoldLimit } from "./events.ts";
+import type { RunningCall, RunOptions } from "./running-call.ts";
 
 /** A hold that is kept alive. */
-export interface Alive {
+export interface KeptAlive {
   /** Emits that the hold is no longer kept alive. */
-  tellLimit(reason: HoldLimit): void;
+  emitLimit(reason: HoldLimit): void;
   /** Stops. Resolves to what was booked when the hold reached a limit, else to `null`. */
   stop(): Promise<Cost | null>;
 }
 
 /**
- * Extends a hold again and again, until it is stopped or reaches a limit.
+ * Extends a hold at a third of its lease, until it is stopped or reaches a limit.
  *
- * @param soFar what the call takes as far as it is known
+ * @param usageSoFar the usage of the call as far as it is known
  */
-export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar: () => Cost): Alive {
-  const { call, hold, maxHoldMs, clock } = begun;
+export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOptions, usageSoFar: () => Cost): KeptAlive {
+  const { call, hold, maxHoldMs, clock } = running;
   const beganMs = clock.nowMs();
   const forMs = () => clock.nowMs() - beganMs;
-  const tellLimit = (reason: HoldLimit) => {
-    begun.tell({ type: "hold.limit_reached", call, holdId: hold.id, reason, heldMs: Math.round(forMs()) });
+  const emitLimit = (reason: HoldLimit) => {
+    running.emit({ type: "hold.limit_reached", call, holdId: hold.id, reason, heldMs: Math.round(forMs()) });
   };
-  if (begun.leaseMs === null) return { tellLimit, stop: async () => null };
+  if (running.leaseMs === null) return { emitLimit, stop: async () => null };
 
-  const livesMs = begun.leaseMs;
+  const livesMs = running.leaseMs;
   const eachMs = Math.ceil(livesMs / 3);
-  // A call that becomes active again must be seen before its lease has ended.
+  // A call that becomes active again must be noticed before its lease has ended.
   const againMs = Math.ceil(livesMs / 20);
   let extendedForMs = 0;
   let timer: Timer;
@@ -47,8 +47,8 @@ export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar
   };
   const reach = (reason: HoldLimit) => {
     isStopped = true;
-    tellLimit(reason);
-    booking = bookEstimate(begun, soFar());
+    emitLimit(reason);
+    booking = bookEstimate(running, usageSoFar());
   };
   const extend = async () => {
     const atMs = forMs();
@@ -60,13 +60,13 @@ export function keepAlive(begun: Begun, { leaseMs, isActive }: RunOptions, soFar
       error = thrown;
     }
     if (isStopped) return;
-    if (!isAlive || error !== null) begun.tell({ type: "hold.lost", call, holdId: hold.id, error });
+    if (!isAlive || error !== null) running.emit({ type: "hold.lost", call, holdId: hold.id, error });
     if (error === null) extendedForMs = atMs;
     if (isAlive) wait(eachMs);
   };
   wait(eachMs);
   return {
-    tellLimit,
+    emitLimit,
     async stop() {
       isStopped = true;
       timer.cancel();
@@ -79,20 +79,20 @@ function isStillActive(isActive: RunOptions["isActive"]): boolean {
   try {
     return isActive?.() !== false;
   } catch {
-    // A fault of the program's own function: to end its call would be worse.
+    // The program's own function failed: ending its call would be worse.
     return true;
   }
 }
 
-/** Charges what was held, or what was reported where that is more, and ends the hold. `null` when that failed. */
-async function bookEstimate(begun: Begun, soFar: Cost): Promise<Cost | null> {
-  const booked: Record<string, number> = { ...begun.prices, ...soFar };
-  for (const [unit, price] of Object.entries(begun.prices)) booked[unit] = Math.max(price, soFar[unit] ?? 0);
+/** Charges the larger of held and reported units, and ends the hold. Returns `null` when that failed. */
+async function bookEstimate(running: RunningCall, soFar: Cost): Promise<Cost | null> {
+  const booked: Record<string, number> = { ...running.prices, ...soFar };
+  for (const [unit, price] of Object.entries(running.prices)) booked[unit] = Math.max(price, soFar[unit] ?? 0);
   try {
-    await begun.settle(booked, "held");
+    await running.settle(booked, "held");
     return booked;
   } catch (error) {
-    begun.tell({ type: "hold.unsettled", call: begun.call, holdId: begun.hold.id, error });
+    running.emit({ type: "hold.unsettled", call: running.call, holdId: running.hold.id, error });
     return null;
   }
 }

@@ -1,20 +1,19 @@
-// A limiter whose operations are measured. Only its methods that decide are replaced, when it is made: a limiter without
-// telemetry does nothing more for it.
+// A limiter whose operations are measured. Its deciding methods are replaced when it is made, so that a limiter without telemetry
+// pays nothing.
 
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import type { RunOptions } from "./begun.ts";
-import { tell } from "./listener.ts";
-import type { RunFunction } from "./run.ts";
+import { notify } from "./listener.ts";
+import type { RunFunction, RunOptions } from "./run.ts";
 import type { Operation, TelemetryHooks } from "./telemetry.ts";
-import type { WaitOptions } from "./wait.ts";
+import type { WaitOptions } from "./call-options.ts";
 
 type Decide = (call: Call, options?: WaitOptions) => Promise<Decision>;
 type DecideFor = (call: Call, options: WaitOptions) => Promise<Decision>;
 type Begin = (call: Call, options: WaitOptions) => Promise<{ readonly decision: Decision }>;
 type Run = (call: Call, run: RunFunction<unknown>, options?: RunOptions) => Promise<Decision>;
 
-/** The methods that decide. Those for callers elsewhere are only there where the limiter has a store. */
+/** The methods that decide. The last three exist only on a limiter with a store. */
 interface Methods {
   readonly consume: Decide;
   readonly record: Decide;
@@ -28,10 +27,10 @@ interface Methods {
 }
 
 /**
- * Measures a limiter, and those that are bound from it.
+ * Measures a limiter, and the limiters that are bound from it.
  *
- * @param bound the dimensions of this one
- * @returns the limiter that was given
+ * @param bound the dimensions that are bound already
+ * @returns the same limiter
  */
 export function measured<Limiter extends Methods>(
   limiter: Limiter,
@@ -71,7 +70,7 @@ export function measured<Limiter extends Methods>(
             decided();
             return runs(context);
           };
-          // What is no function is the limiter's to refuse.
+          // The limiter refuses a value that is no function.
           return run.call(limiter, call, typeof runs === "function" ? begun : runs, options);
         }),
       ),
@@ -86,20 +85,20 @@ export function measured<Limiter extends Methods>(
   return Object.assign(limiter, methods);
 }
 
-/** Takes the time of some work until it says that it is decided, at the latest until it ends. */
+/** Measures the time of some work until it calls `decided`, at the latest until it ends. */
 async function timed<Answer>(
   hooks: TelemetryHooks,
   operation: Operation,
   options: WaitOptions | undefined,
   work: (decided: () => void) => Promise<Answer>,
 ): Promise<Answer> {
-  // A wait is as long as the limits say: that is no time of a decision.
+  // The limits decide how long a wait takes: it is no time of a decision.
   let isOver = (options?.maxWaitMs ?? 0) > 0;
   const startedMs = performance.now();
   const end = (error: unknown) => {
     if (isOver) return;
     isOver = true;
-    tell("telemetry", () => hooks.took(operation, (performance.now() - startedMs) / 1_000, error));
+    notify("telemetry", () => hooks.took(operation, (performance.now() - startedMs) / 1_000, error));
   };
   try {
     const answer = await work(() => end(null));
@@ -111,7 +110,7 @@ async function timed<Answer>(
   }
 }
 
-/** A call with the dimensions that are bound. One that cannot be read is the limiter's to refuse. */
+/** A call with its bound dimensions. The limiter refuses a call that cannot be read. */
 function wholeOf(bound: Dimensions, call: Call): Call {
   try {
     return mergeDimensions(bound, call, "call");

@@ -1,25 +1,25 @@
-// Questions to a function of the program's, such as a look-up in a database: so many at a time, each within its time.
+// Questions to a function of the program, such as a database lookup: a bounded number at a time, each with a timeout.
 
 import { LateError, within } from "../clock.ts";
 import { limiterClosed } from "./closed.ts";
 
-/** Most questions under way, and most that wait until fewer are. */
-export const MAX_UNDER_WAY = 64;
+/** The most questions in flight, and the most that wait to be asked. */
+export const MAX_IN_FLIGHT = 64;
 export const MAX_WAITING = 10_000;
-/** How long an answer may take, with the wait before the question is asked, ms. */
+/** How long an answer may take, including the wait before the question is asked, ms. */
 export const ANSWER_WITHIN_MS = 1_000;
 
-/** Asks one question: the answer, or the promise of one. */
+/** Asks one question. Returns the answer, or a promise of it. */
 type Question = (signal: AbortSignal) => unknown;
 
-/** Whether a question counts as under way. */
+/** Whether a question counts as in flight. */
 interface Slot {
   isTaken: boolean;
 }
 
-/** Questions of one limiter. */
+/** The questions of one limiter. */
 export class QuestionQueue {
-  #underWay = 0;
+  #inFlight = 0;
   readonly #waiting = new Set<() => void>();
   readonly #open = new Set<AbortController>();
   #isClosed = false;
@@ -29,16 +29,16 @@ export class QuestionQueue {
   }
 
   /**
-   * Asks. The answer is here at once where the question has it at once, and no others are in the way.
+   * Asks a question. Returns the answer itself when the question returns it at once and need not wait for others.
    *
    * @param late called with an answer that came after its time
-   * @throws what the question throws; its promise also a `LateError` without an answer in time
+   * @throws the question's error; its promise rejects with a `LateError` without an answer in time
    */
   ask(question: Question, late: (answer: unknown) => void): unknown {
     if (this.#isClosed) throw limiterClosed();
     const stop = new AbortController();
     const slot = { isTaken: false };
-    if (this.#underWay >= MAX_UNDER_WAY) {
+    if (this.#inFlight >= MAX_IN_FLIGHT) {
       if (this.#waiting.size >= MAX_WAITING) throw new Error(`${MAX_WAITING} questions wait to be asked`);
       const asked = this.#turn(slot, stop.signal).then(() => question(stop.signal));
       return this.#inTime(asked, stop, slot, late);
@@ -49,13 +49,13 @@ export class QuestionQueue {
     return this.#inTime(Promise.resolve(answer), stop, slot, late);
   }
 
-  /** Tells the questions under way that nobody waits for them any more. */
+  /** Aborts the questions in flight. */
   close(): void {
     this.#isClosed = true;
     for (const stop of this.#open) stop.abort(limiterClosed());
   }
 
-  /** Waits until fewer questions are under way. */
+  /** Waits until fewer questions are in flight. */
   #turn(slot: Slot, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const begin = () => {
@@ -93,11 +93,11 @@ export class QuestionQueue {
 
   #take(slot: Slot): void {
     slot.isTaken = true;
-    this.#underWay++;
+    this.#inFlight++;
   }
 
   #release(): void {
-    this.#underWay--;
+    this.#inFlight--;
     const [next] = this.#waiting;
     if (next === undefined) return;
     this.#waiting.delete(next);

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from "node:test";
 import type { Bucket } from "../kernel/charge.ts";
 import { claimsUpTo } from "../kernel/claims.ts";
 import type { ClaimedQuota } from "../kernel/policy/typed.ts";
-import { ANSWER_WITHIN_MS, MAX_UNDER_WAY, MAX_WAITING } from "./quota-questions.ts";
+import { ANSWER_WITHIN_MS, MAX_IN_FLIGHT, MAX_WAITING } from "./quota-questions.ts";
 import { FRESH_MS, MAX_QUOTAS, type QuotaEvent, type QuotaResolver, Quotas, RETRY_MS } from "./quotas.ts";
 
 const MAX = 1_000;
@@ -229,15 +229,15 @@ describe("many questions at once", () => {
     const tick = heldTimers(t);
     const answers: (() => void)[] = [];
     const { quotaOf } = quotasBy(() => new Promise((resolve) => answers.push(() => resolve(50))));
-    const waiting = Array.from({ length: 3 * MAX_UNDER_WAY }, (_, n) => quotaOf(`t${n}`));
-    assert.equal(answers.length, MAX_UNDER_WAY);
+    const waiting = Array.from({ length: 3 * MAX_IN_FLIGHT }, (_, n) => quotaOf(`t${n}`));
+    assert.equal(answers.length, MAX_IN_FLIGHT);
     for (const answer of answers.splice(0)) answer();
     await settled();
-    assert.equal(answers.length, MAX_UNDER_WAY);
+    assert.equal(answers.length, MAX_IN_FLIGHT);
     tick(ANSWER_WITHIN_MS + 1);
     const quotas = await Promise.all(waiting);
-    assert.equal(quotas.filter((quota) => quota === 50).length, MAX_UNDER_WAY);
-    assert.equal(quotas.filter((quota) => quota === DEFAULT).length, 2 * MAX_UNDER_WAY);
+    assert.equal(quotas.filter((quota) => quota === 50).length, MAX_IN_FLIGHT);
+    assert.equal(quotas.filter((quota) => quota === DEFAULT).length, 2 * MAX_IN_FLIGHT);
     // Those that hang keep no others out.
     await settled();
     const next = quotaOf("next");
@@ -248,7 +248,7 @@ describe("many questions at once", () => {
   it("fail at once when too many wait", async (t) => {
     heldTimers(t);
     const { quotas, quotaOf, events } = quotasBy(() => new Promise(() => {}));
-    for (let n = 0; n < MAX_UNDER_WAY + MAX_WAITING; n++) void quotaOf(`t${n}`);
+    for (let n = 0; n < MAX_IN_FLIGHT + MAX_WAITING; n++) void quotaOf(`t${n}`);
     assert.equal(await quotaOf("one-more"), DEFAULT);
     assert.match(String(events[0]?.error), /10000 questions wait to be asked/);
     quotas.close();
@@ -261,10 +261,10 @@ describe("many questions at once", () => {
       signals.push(signal);
       return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     });
-    const waiting = Array.from({ length: MAX_UNDER_WAY + 1 }, (_, n) => quotaOf(`t${n}`));
+    const waiting = Array.from({ length: MAX_IN_FLIGHT + 1 }, (_, n) => quotaOf(`t${n}`));
     quotas.close();
     assert.deepEqual(new Set(await Promise.all(waiting)), new Set([DEFAULT]));
-    assert.equal(signals.length, MAX_UNDER_WAY);
+    assert.equal(signals.length, MAX_IN_FLIGHT);
     assert.ok(signals.every(({ aborted }) => aborted));
     assert.equal(await quotaOf("late"), DEFAULT);
     assert.deepEqual(events, []);

@@ -1,5 +1,5 @@
-// Which quota a bucket of a limit with `quota: { from: call }` has: the one that came with the call, else what the program's own
-// function says, which is asked once for each bucket and remembered for a while; else the policy's default.
+// The quota of a bucket of a limit with `quota: { from: call }`: the one that came with the call, else the answer of the program's
+// resolver, which is asked once per bucket and cached for a while, else the policy's default.
 
 import type { Clock } from "../clock.ts";
 import type { Bucket } from "../kernel/charge.ts";
@@ -9,32 +9,32 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuota, ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { QuestionQueue } from "./quota-questions.ts";
 
-/** What is asked for a bucket. */
+/** The question to a resolver about one bucket. */
 export interface QuotaQuestion<Limit extends string = string, Per extends string = string> {
   /** The limit's name. */
   readonly limit: Limit;
-  /** Whose bucket it is: the values of the limit's `per`; `null` for all calls that lack one (`onMissing: shared`). */
+  /** The values of the limit's `per`; `null` for all calls that lack one (`onMissing: shared`). */
   readonly dimensions: Readonly<Record<Per, string | null>>;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the answer is no longer awaited. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Says the quota of a bucket, at once or later. `undefined`: the policy's `default`.
+ * Returns the quota of a bucket, or a promise of it. `undefined`: the policy's `default`.
  *
- * What it throws, and what is no quota, changes nothing: the bucket keeps its last quota, or gets the `default`.
+ * When it throws or returns no valid quota, the bucket keeps its last quota, or gets the `default`.
  *
- * @typeParam Limits each limit that asks, with the dimensions that it is per
+ * @typeParam Limits the limits that ask, each with the dimensions of its `per`
  */
 export type QuotaResolver<Limits extends Readonly<Record<string, string>> = Readonly<Record<string, string>>> = (
   question: { [Limit in keyof Limits & string]: QuotaQuestion<Limit, Limits[Limit]> }[keyof Limits & string],
 ) => ClaimedQuota | undefined | PromiseLike<ClaimedQuota | undefined>;
 
-/** A resolver gave no quota that can be used. */
+/** A resolver returned no valid quota. */
 export interface QuotaEvent {
   readonly type: "quota.unresolved";
   readonly limit: string;
-  /** Of the bucket that was asked for last. */
+  /** The dimensions of the bucket that was asked about last. */
   readonly dimensions: Readonly<Record<string, string | null>>;
   /** The quota that this bucket has instead; `null`: unlimited. */
   readonly quota: number | null;
@@ -43,34 +43,34 @@ export interface QuotaEvent {
   readonly error: unknown;
 }
 
-/** Most buckets whose quota is remembered, in two generations of half as many. */
+/** The most buckets whose quota is cached, in two generations of half as many. */
 export const MAX_QUOTAS = 10_000;
-/** For how long a quota is not asked for again, and for how long after a question that failed, ms. */
+/** How long a quota is not asked for again, and how long after a failed question, ms. */
 export const FRESH_MS = 60_000;
 export const RETRY_MS = 5_000;
-/** For each limit there is at most one event in this time, ms. */
+/** The shortest time between two events of a limit, ms. */
 const EVENT_EACH_MS = 10_000;
 
-/** What is remembered of a bucket. */
+/** The cached quota of a bucket. */
 interface Entry {
   readonly claim: ClaimedQuota | undefined;
-  /** By the limiter's clock. */
+  /** When it is asked for again, by the limiter's clock. */
   readonly freshUntilMs: number;
-  /** The question that this came from. */
+  /** The number of the question that it answers. */
   readonly number: number;
 }
 
-/** Told when a question failed, at most once in a while for each limit. */
+/** The failed questions of a limit since its last event. */
 interface Failures {
   count: number;
-  toldAtMs: number;
+  emittedAtMs: number;
 }
 
 /** The quotas of one limiter. */
 export class Quotas {
   readonly #resolve: QuotaResolver | null;
   readonly #clock: Clock;
-  readonly #tell: (event: QuotaEvent) => void;
+  readonly #emit: (event: QuotaEvent) => void;
   readonly #questions = new QuestionQueue();
   readonly #asking = new Map<string, Promise<ClaimedQuota | undefined>>();
   #young = new Map<string, Entry>();
@@ -78,14 +78,14 @@ export class Quotas {
   #number = 0;
   readonly #failures = new Map<string, Failures>();
 
-  /** @param clock by which quotas grow old */
-  constructor(resolve: QuotaResolver | null, clock: Clock, tell: (event: QuotaEvent) => void) {
+  /** @param clock the clock by which quotas expire */
+  constructor(resolve: QuotaResolver | null, clock: Clock, emit: (event: QuotaEvent) => void) {
     this.#resolve = resolve;
     this.#clock = clock;
-    this.#tell = tell;
+    this.#emit = emit;
   }
 
-  /** The buckets with the quotas that hold for them now; the same list where no limit takes another than the policy's. */
+  /** Sets the quotas of buckets. Returns the same list when all quotas are the policy's. */
   of<Each extends Bucket>(
     buckets: readonly Each[],
     given: ClaimedQuotas = {},
@@ -99,17 +99,7 @@ export class Quotas {
       : allot(claims as (ClaimedQuota | undefined)[]);
   }
 
-  /** Until when the quotas of some buckets stay as they are, by the limiter's clock. */
-  freshUntilMs(buckets: readonly Bucket[]): number {
-    let untilMs = Number.POSITIVE_INFINITY;
-    if (this.#resolve === null) return untilMs;
-    for (const bucket of buckets) {
-      if (isClaimed(bucket)) untilMs = Math.min(untilMs, this.#find(bucket.key)?.freshUntilMs ?? 0);
-    }
-    return untilMs;
-  }
-
-  /** Ends the questions under way, as if they had failed; nobody is told. */
+  /** Ends the questions in flight, as if they had failed, without an event. */
   close(): void {
     this.#questions.close();
   }
@@ -153,7 +143,7 @@ export class Quotas {
     return claim;
   }
 
-  /** An answer that came after its time is taken, unless there is one to a later question. */
+  /** An answer that came after its time is used, unless a later question has been answered. */
   #late(bucket: Bucket, number: number, answer: unknown): void {
     if ((this.#find(bucket.key)?.number ?? 0) <= number) this.#answered(bucket, number, answer);
   }
@@ -163,15 +153,15 @@ export class Quotas {
     const claim = this.#find(key)?.claim;
     const nowMs = this.#clock.nowMs();
     this.#put(key, { claim, freshUntilMs: nowMs + RETRY_MS, number });
-    const failures = this.#failures.get(limit.name) ?? { count: 0, toldAtMs: Number.NEGATIVE_INFINITY };
+    const failures = this.#failures.get(limit.name) ?? { count: 0, emittedAtMs: Number.NEGATIVE_INFINITY };
     this.#failures.set(limit.name, failures);
     failures.count++;
-    if (nowMs - failures.toldAtMs < EVENT_EACH_MS || this.#questions.isClosed) return claim;
+    if (nowMs - failures.emittedAtMs < EVENT_EACH_MS || this.#questions.isClosed) return claim;
     const { quota } = allotted(bucket, claim).allotment;
     const dimensions = Object.fromEntries(partitionKey);
-    this.#tell({ type: "quota.unresolved", limit: limit.name, dimensions, quota, failures: failures.count, error });
+    this.#emit({ type: "quota.unresolved", limit: limit.name, dimensions, quota, failures: failures.count, error });
     failures.count = 0;
-    failures.toldAtMs = nowMs;
+    failures.emittedAtMs = nowMs;
     return claim;
   }
 
@@ -203,7 +193,7 @@ function allotted<Each extends Bucket>(bucket: Each, claim: ClaimedQuota | undef
 }
 
 /**
- * Refuses a resolver that is none, and one that no limit of the policy would ask.
+ * Throws unless the resolver is a function that some limit of the policy asks, or absent.
  *
  * @throws MisuseError `invalid-option`
  */

@@ -1,58 +1,67 @@
-// What came of a call, for limits that count outcomes.
+// The outcome of a call, for limits that count outcomes.
 
 import { resultDigest } from "../kernel/args.ts";
 import type { Call } from "../kernel/call.ts";
 import { type Match, stepOf } from "../kernel/charge.ts";
 import type { StoreRequest } from "../kernel/request.ts";
+import { ask } from "./ask.ts";
 import type { CallOptions } from "./call-options.ts";
-import { ask, type Shared, tellEvent } from "./shared.ts";
+import type { LimiterContext } from "./context.ts";
+import { emitEvent } from "./listener.ts";
 
-/** What came of a call: it failed, or it gave a result, of which only a hash is kept. */
+/** The outcome of a call: an error, or a result, of which only a hash is kept. */
 export type Outcome = { readonly error: unknown } | { readonly result: unknown };
 
-/** Tells every limit of a call that counts outcomes. */
+/** Reports an outcome to every limit of a call that counts outcomes. */
 export async function reportOutcome(
-  shared: Shared,
+  context: LimiterContext,
   call: Call,
   matches: readonly Match[],
   outcome: Outcome,
   options?: CallOptions,
 ): Promise<void> {
-  const told = reportFor(shared, call, matches, outcome);
-  if (told.matches.length > 0) await ask(shared, () => ({ mode: "force", steps: told.steps() }), options);
+  const report = reportFor(context, call, matches, outcome);
+  if (report.matches.length > 0) await ask(context, () => ({ mode: "force", steps: report.steps() }), options);
 }
 
-/** An outcome as the limits of a call are told it. */
+/** An outcome in the form that the limits of a call count. */
 export interface OutcomeReport {
   /** The limits that count it. */
   readonly matches: readonly Match[];
-  /** Two outcomes with the same words are the same to every limit. */
-  readonly words: readonly (string | null)[];
-  /** One for each of the limits, with the boundaries of the present. */
+  /** For each limit: `error`, the hash of a result, or `null` for no error. */
+  readonly outcomes: readonly (string | null)[];
+  /** One step for each of the limits, with the boundaries of the present calendar windows. */
   steps(): StoreRequest["steps"];
 }
 
-/** What each limit of a call that counts outcomes is told. */
-export function reportFor(shared: Shared, call: Call, matches: readonly Match[], outcome: Outcome): OutcomeReport {
+/** The report of a call's outcome to each limit that counts outcomes. */
+export function reportFor(
+  context: LimiterContext,
+  call: Call,
+  matches: readonly Match[],
+  outcome: Outcome,
+): OutcomeReport {
   const isError = "error" in outcome;
-  // A call that failed has no result: it neither ends a row of equal results nor makes it longer.
-  const told = matches.filter(({ limit }) => limit.reports === "errors" || (limit.reports === "results" && !isError));
-  const result = told.some(({ limit }) => limit.reports === "results") ? resultOf(shared, call, outcome) : null;
-  // A call that did not fail ends a row of errors.
-  const words = told.map(({ limit }) => (limit.reports === "results" ? result : isError ? "error" : null));
+  // A call that failed has no result: it neither ends a streak of equal results nor makes it longer.
+  const counting = matches.filter(
+    ({ limit }) => limit.reports === "errors" || (limit.reports === "results" && !isError),
+  );
+  const result = counting.some(({ limit }) => limit.reports === "results") ? resultOf(context, call, outcome) : null;
+  // A call that did not fail ends a streak of errors.
+  const outcomes = counting.map(({ limit }) => (limit.reports === "results" ? result : isError ? "error" : null));
   return {
-    matches: told,
-    words,
+    matches: counting,
+    outcomes,
     steps: () =>
-      told.map((match, i) =>
-        stepOf(match, shared.calendar.specOf(match), { type: "report", outcome: words[i] ?? null }),
+      counting.map((match, i) =>
+        stepOf(match, context.calendar.specOf(match), { type: "report", outcome: outcomes[i] ?? null }),
       ),
   };
 }
 
-/** The hash of a result. One that cannot be read must not end the run of which it came. */
-function resultOf(shared: Shared, call: Call, outcome: Outcome): string {
+/** The hash of a result. A result that cannot be read must not fail its run. */
+function resultOf(context: LimiterContext, call: Call, outcome: Outcome): string {
   const { outcome: hash, error } = resultDigest("result" in outcome ? outcome.result : undefined);
-  if (error !== null) tellEvent(shared, { type: "outcome.unusable", call, error });
+  if (error !== null) emitEvent(context, { type: "outcome.unusable", call, error });
   return hash;
 }

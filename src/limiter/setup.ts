@@ -1,53 +1,53 @@
-// Asks a store how it is set up, beside the calls, and reports what may break a promise. It asks once the store has answered,
-// and again when the store is back after a failure, because it may be another server then. No call waits for it, and it keeps
-// no process alive.
+// Reads the setup of a store in the background, and reports settings that may break a promise. It reads after the store's first
+// answer, and again when the store is back after a failure, because it may be another server then. No call waits for it, and
+// its timer keeps no process alive.
 
 import { monotonicClock, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { StoreError } from "../store/error.ts";
 import type { SetupCheck, Store } from "../store/store.ts";
 
-/** What it reports: each once, and again when it changes. */
+/** Its events: each once, and again when it changes. */
 export type SetupEvent =
-  /** The store is set up so that it may break a promise. */
+  /** A setting of the store may break a promise. */
   | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
-  /** How the store is set up cannot be read, and not because it is unreachable. */
+  /** The setup cannot be read, although the store is reachable. */
   | { readonly type: "store.check_failed"; readonly error: unknown };
 
-/** When it asks a store that no call has asked yet, and how long it waits after a failure: twice as long each time. */
+/** When it reads from a store that no call has asked yet, and the pause after a failure: twice as long each time. */
 const FIRST_MS = 100;
 const LONGEST_MS = 60_000;
-/** How long it leaves a store alone that fails and answers in turns. */
+/** The pause between two readings of a store that fails and answers in turns. */
 const REST_MS = 1_000;
-/** The name under which it remembers that the setup could not be read. No check has it. */
+/** The name under which it remembers that the setup could not be read. No check has this name. */
 const UNREAD = "";
 
-/** Watches how one store is set up. */
+/** Watches the setup of one store. */
 export class SetupWatch {
-  readonly #ask: () => Promise<readonly SetupCheck[]>;
-  readonly #tell: (event: SetupEvent) => void;
-  /** What was reported of each check, so that it is reported once until it changes. */
-  readonly #told = new Map<string, string>();
-  /** Whether an answer of the store calls for another look. */
+  readonly #readSetup: () => Promise<readonly SetupCheck[]>;
+  readonly #emit: (event: SetupEvent) => void;
+  /** The text that was last reported of each check. */
+  readonly #reported = new Map<string, string>();
+  /** Whether it reads again at the store's next answer. */
   #isDue = true;
   #isClosed = false;
   #retryMs = FIRST_MS;
   #timer: Timer | null = null;
-  #lookedAtMs = Number.NEGATIVE_INFINITY;
-  /** Counts questions: an answer to an earlier one no longer matters. */
-  #asked = 0;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  /** Counts readings: the answer to an earlier one no longer matters. */
+  #reads = 0;
 
-  constructor(ask: () => Promise<readonly SetupCheck[]>, tell: (event: SetupEvent) => void) {
-    this.#ask = ask;
-    this.#tell = tell;
+  constructor(readSetup: () => Promise<readonly SetupCheck[]>, emit: (event: SetupEvent) => void) {
+    this.#readSetup = readSetup;
+    this.#emit = emit;
     this.#later();
   }
 
   /** The store has answered. */
   answered(): void {
-    if (!this.#isDue || monotonicClock.nowMs() - this.#lookedAtMs < REST_MS) return;
+    if (!this.#isDue || monotonicClock.nowMs() - this.#readAtMs < REST_MS) return;
     this.#retryMs = FIRST_MS;
-    void this.#look();
+    void this.#read();
   }
 
   /** The store has failed: when it answers again it may be another server. */
@@ -60,48 +60,48 @@ export class SetupWatch {
     this.#timer?.cancel();
   }
 
-  async #look(): Promise<void> {
+  async #read(): Promise<void> {
     if (this.#isClosed) return;
     this.#timer?.cancel();
     this.#isDue = false;
-    this.#lookedAtMs = monotonicClock.nowMs();
-    const number = ++this.#asked;
-    const isOld = () => this.#isClosed || number !== this.#asked;
+    this.#readAtMs = monotonicClock.nowMs();
+    const number = ++this.#reads;
+    const isOld = () => this.#isClosed || number !== this.#reads;
     try {
-      const checks = await this.#ask();
+      const checks = await this.#readSetup();
       if (isOld()) return;
       this.#retryMs = FIRST_MS;
-      this.#told.delete(UNREAD);
+      this.#reported.delete(UNREAD);
       for (const check of checks) this.#found(check);
     } catch (error) {
       if (isOld()) return;
       if (StoreError.isInstance(error) && error.transient) this.#later();
-      else this.#say(UNREAD, reasonOf(error), { type: "store.check_failed", error });
+      else this.#report(UNREAD, reasonOf(error), { type: "store.check_failed", error });
     }
   }
 
-  /** Looks again by itself, less and less often: perhaps no call asks the store meanwhile. */
+  /** Reads again by itself, less and less often: perhaps no call asks the store meanwhile. */
   #later(): void {
-    this.#timer = setTimer(monotonicClock, this.#retryMs, () => void this.#look());
+    this.#timer = setTimer(monotonicClock, this.#retryMs, () => void this.#read());
     this.#timer.unref?.();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_MS);
   }
 
   #found(check: SetupCheck): void {
-    if (check.problem === null) this.#told.delete(check.name);
-    else this.#say(check.name, `${check.value}: ${check.problem}`, { type: "store.misconfigured", check });
+    if (check.problem === null) this.#reported.delete(check.name);
+    else this.#report(check.name, `${check.value}: ${check.problem}`, { type: "store.misconfigured", check });
   }
 
-  #say(name: string, text: string, event: SetupEvent): void {
-    if (this.#told.get(name) === text) return;
-    this.#told.set(name, text);
-    this.#tell(event);
+  #report(name: string, text: string, event: SetupEvent): void {
+    if (this.#reported.get(name) === text) return;
+    this.#reported.set(name, text);
+    this.#emit(event);
   }
 }
 
-/** The watch of a store that says how it is set up, where somebody listens; else `null`. */
-export function watchSetup(store: Store, tell: ((event: SetupEvent) => void) | null): SetupWatch | null {
+/** The watch of a store that can report its setup; `null` when it cannot, or there is no listener. */
+export function watchSetup(store: Store, emit: ((event: SetupEvent) => void) | null): SetupWatch | null {
   const { setup } = store;
-  if (setup === undefined || tell === null) return null;
-  return new SetupWatch(async () => setup.call(store), tell);
+  if (setup === undefined || emit === null) return null;
+  return new SetupWatch(async () => setup.call(store), emit);
 }

@@ -1,137 +1,136 @@
-// Calls of this process that wait for a slot of a limit of concurrency. No instant promises one: slots become free when other
-// calls end. So the first call of a row asks the store again and again, and at once when a call of this process has ended; the
-// others wait until they are first. Nothing of it is in the store: between processes there is no order.
+// Calls of this process that wait for a slot of a concurrency limit. It is unknown when a slot becomes free: when another call
+// ends. So the first call of a queue asks the store again and again, and at once when a call of this process has ended. The other
+// calls wait until they are first. The store knows nothing of these queues: between processes there is no order.
 
 import type { Clock } from "../clock.ts";
 import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 
-/** How long the first of a row pauses before it asks once more, and how long at most: each pause is twice the one before. */
+/** The first pause of the first call in a queue before it asks again, and the longest: each pause is twice the one before. */
 const FIRST_PAUSE_MS = 25;
 export const LONGEST_PAUSE_MS = 500;
-/** With many rows the pauses are longer, so that a process asks for all of them at most a hundred times a second. */
-const PAUSE_PER_ROW_MS = 10;
+/** With many queues the pauses are longer, so that a process asks for all of them at most a hundred times a second. */
+const PAUSE_PER_QUEUE_MS = 10;
 /**
- * For so long calls of one process hand slots on to one another. Then the first of the row pauses once, so that other processes
- * find a slot that is free.
+ * How long calls of one process pass slots on to one another. Then the first call of the queue pauses once, so that other
+ * processes find a free slot.
  */
 const HANDED_ON_MS = 5_000;
 
-interface Row {
-  readonly seats: SlotSeat[];
-  /** Since when slots have been handed on; `null`: none was. */
+interface SlotQueue {
+  readonly waiters: SlotWaiter[];
+  /** Since when slots have been passed on; `null`: none was. */
   sinceMs: number | null;
   /** Until when slots are left to other processes. */
   yieldsUntilMs: number;
 }
 
-/** The rows of this process, by bucket. */
-export class SlotRows {
+/** The queues of this process, by bucket. */
+export class SlotQueues {
   readonly #clock: Clock;
-  readonly #rows = new Map<string, Row>();
+  readonly #queues = new Map<string, SlotQueue>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** How many there are. */
   get size(): number {
-    return this.#rows.size;
+    return this.#queues.size;
   }
 
   /** The first of some buckets for whose slots calls wait. */
   busyAmong(buckets: readonly string[]): string | undefined {
-    return buckets.find((bucket) => this.#rows.has(bucket));
+    return buckets.find((bucket) => this.#queues.has(bucket));
   }
 
-  /** A call of this process has ended that had a slot: the first that waits for it asks now, or leaves it to other processes. */
+  /** A call of this process that had a slot has ended: the first waiting call asks now, or leaves the slot to other processes. */
   freed(bucket: string): void {
-    const row = this.#rows.get(bucket);
-    if (row === undefined) return;
+    const queue = this.#queues.get(bucket);
+    if (queue === undefined) return;
     const nowMs = this.#clock.nowMs();
-    row.sinceMs ??= nowMs;
-    if (nowMs - row.sinceMs >= HANDED_ON_MS) {
-      row.yieldsUntilMs = nowMs + LONGEST_PAUSE_MS;
-      row.sinceMs = row.yieldsUntilMs;
+    queue.sinceMs ??= nowMs;
+    if (nowMs - queue.sinceMs >= HANDED_ON_MS) {
+      queue.yieldsUntilMs = nowMs + LONGEST_PAUSE_MS;
+      queue.sinceMs = queue.yieldsUntilMs;
     }
     this.wakeFirst(bucket);
   }
 
-  /** A slot may be free: the first that waits for it asks now. */
+  /** A slot may be free: the first waiting call asks now. */
   wakeFirst(bucket: string): void {
-    this.#rows.get(bucket)?.seats[0]?.wake();
+    this.#queues.get(bucket)?.waiters[0]?.wake();
   }
 
-  isFirst(bucket: string, seat: SlotSeat): boolean {
-    return this.#rows.get(bucket)?.seats[0] === seat;
+  isFirst(bucket: string, waiter: SlotWaiter): boolean {
+    return this.#queues.get(bucket)?.waiters[0] === waiter;
   }
 
-  /** For how long slots of a bucket are left to other processes. */
+  /** How long slots of a bucket are left to other processes. */
   yieldMs(bucket: string): number {
-    return Math.max(0, (this.#rows.get(bucket)?.yieldsUntilMs ?? 0) - this.#clock.nowMs());
+    return Math.max(0, (this.#queues.get(bucket)?.yieldsUntilMs ?? 0) - this.#clock.nowMs());
   }
 
-  /** Puts a call at the end of a row. Returns `false` when the row is full. */
-  join(bucket: string, seat: SlotSeat): boolean {
-    const row = this.#rows.get(bucket) ?? { seats: [], sinceMs: null, yieldsUntilMs: 0 };
-    if (row.seats.length >= MAX_QUEUED) return false;
-    this.#rows.set(bucket, row);
-    row.seats.push(seat);
+  /** Puts a call at the end of a queue. Returns `false` when the queue is full. */
+  join(bucket: string, waiter: SlotWaiter): boolean {
+    const queue = this.#queues.get(bucket) ?? { waiters: [], sinceMs: null, yieldsUntilMs: 0 };
+    if (queue.waiters.length >= MAX_QUEUED) return false;
+    this.#queues.set(bucket, queue);
+    queue.waiters.push(waiter);
     return true;
   }
 
-  /** Takes a call out of its row. Where it was the first, the next one asks now. */
-  leave(bucket: string, seat: SlotSeat): void {
-    const seats = this.#rows.get(bucket)?.seats ?? [];
-    const place = seats.indexOf(seat);
-    seats.splice(place, 1);
-    if (seats.length === 0) this.#rows.delete(bucket);
-    else if (place === 0) this.wakeFirst(bucket);
+  /** Takes a call out of its queue. When it was the first, the next call asks now. */
+  leave(bucket: string, waiter: SlotWaiter): void {
+    const waiters = this.#queues.get(bucket)?.waiters ?? [];
+    const index = waiters.indexOf(waiter);
+    waiters.splice(index, 1);
+    if (waiters.length === 0) this.#queues.delete(bucket);
+    else if (index === 0) this.wakeFirst(bucket);
   }
 }
 
-/** One call that may have to wait for slots: in one row at a time. */
-export class SlotSeat {
-  readonly #rows: SlotRows;
+/** One call that may have to wait for slots: in one queue at a time. */
+export class SlotWaiter {
+  readonly #queues: SlotQueues;
   #bucket: string | null = null;
   #pauses = 0;
   #isWoken = false;
   #onWake: (() => void) | null = null;
 
-  constructor(rows: SlotRows) {
-    this.#rows = rows;
+  constructor(queues: SlotQueues) {
+    this.#queues = queues;
   }
 
-  /** Waits in the row of a bucket from now on. Returns `false` when that is full. */
+  /** Waits in the queue of a bucket from now on. Returns `false` when the queue is full. */
   join(bucket: string): boolean {
     if (this.#bucket === bucket) return true;
     this.leave();
-    if (!this.#rows.join(bucket, this)) return false;
+    if (!this.#queues.join(bucket, this)) return false;
     this.#bucket = bucket;
     this.#pauses = 0;
     return true;
   }
 
   leave(): void {
-    if (this.#bucket !== null) this.#rows.leave(this.#bucket, this);
+    if (this.#bucket !== null) this.#queues.leave(this.#bucket, this);
     this.#bucket = null;
     this.#isWoken = false;
   }
 
   /**
-   * How long to wait before the store is asked again, ms: a random part of each pause, so that processes do not ask together.
+   * Milliseconds until the store is asked again: a random part of each pause, so that processes do not ask together.
    *
-   * @param leaseMs when the first of the leases ends that keep the slots
+   * @param leaseMs milliseconds until the first lease of a taken slot ends
    */
   pauseMs(leaseMs: number): number {
-    if (this.#bucket === null || !this.#rows.isFirst(this.#bucket, this)) return Number.POSITIVE_INFINITY;
+    if (this.#bucket === null || !this.#queues.isFirst(this.#bucket, this)) return Number.POSITIVE_INFINITY;
     const grownMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 10));
-    const pauseMs = Math.max(grownMs, PAUSE_PER_ROW_MS * this.#rows.size);
+    const pauseMs = Math.max(grownMs, PAUSE_PER_QUEUE_MS * this.#queues.size);
     return Math.min(Math.max(1, leaseMs), Math.ceil(pauseMs * (0.5 + Math.random() / 2)));
   }
 
-  /** For how long it leaves slots to other processes, ms. */
+  /** Milliseconds for which it leaves slots to other processes. */
   yieldMs(): number {
-    return this.#bucket === null ? 0 : this.#rows.yieldMs(this.#bucket);
+    return this.#bucket === null ? 0 : this.#queues.yieldMs(this.#bucket);
   }
 
   wake(): void {
@@ -139,13 +138,13 @@ export class SlotSeat {
     this.#onWake?.();
   }
 
-  /** Calls back when it is woken; at once where that happened while it did not sleep. */
+  /** Calls back when it is woken; at once when it was woken before it slept. */
   sleep(onWake: () => void): void {
     this.#onWake = onWake;
     if (this.#isWoken) onWake();
   }
 
-  /** It sleeps no more. */
+  /** The sleep has ended. */
   awake(): void {
     this.#onWake = null;
     this.#isWoken = false;

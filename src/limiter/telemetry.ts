@@ -1,14 +1,14 @@
-// The hooks by which a limiter is measured. `otel()` of `tollgate/otel` and the metrics of the service have them; the limiter
-// knows neither.
+// The hooks that measure a limiter. `otel()` of `tollgate/otel` and the metrics of the service implement them; the limiter knows
+// neither.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { LimiterEvent } from "./events.ts";
-import { tell } from "./listener.ts";
+import { type DecisionListener, type EventListener, notify } from "./listener.ts";
 
-/** What is measured. `begin` is the first half of a `run` whose function runs elsewhere. */
+/** An operation that is measured. `begin` is the first half of a `run` whose function runs elsewhere. */
 export type Operation = "consume" | "record" | "peek" | "reserve" | "run" | "begin";
 
 /** Measures limiters. `otel()` of `tollgate/otel` makes one. */
@@ -16,42 +16,38 @@ export interface Telemetry {
   /**
    * Called once for each limiter that is made with it.
    *
-   * @param policy the one that it begins with; `null` for a remote limiter that was given none
+   * @param policy the limiter's first policy; `null` for a remote limiter without one
    */
   observe(policy: Policy | null): TelemetryHooks;
 }
 
-/** What is called while a limiter works. What these throw becomes a process warning, but for `around`. */
+/** Called while a limiter works. An error of a hook other than `around` becomes a process warning. */
 export interface TelemetryHooks {
   /**
    * Called after each `consume`, `record`, `reserve` and `run`, as `onDecision` is.
    *
-   * @param isRecorded whether the units were booked whatever the decision is
+   * @param isRecorded whether the units were booked even if the call was denied
    */
   decided(decision: Decision, call: Call, isRecorded: boolean): void;
   /**
-   * Called when an operation was decided, unless it may wait: a wait is as long as its limits say.
+   * Called when an operation was decided. Not called for an operation that may wait: its limits decide how long that takes.
    *
-   * @param error why it failed; `null` when it was decided
+   * @param error the reason of a failure; `null` when it was decided
    */
   took(operation: Operation, seconds: number, error: unknown): void;
   /** Called with each event, as `onEvent` is. */
   happened(event: LimiterEvent): void;
-  /** Called when the limiter judges by another policy from now on. */
+  /** Called when the policy was replaced. */
   reloaded(policy: Policy): void;
   /**
-   * Does the work of an operation, of `run` with the function that runs, and returns what it returns. A tracer has its span
-   * around it. The call has the dimensions that were bound. Absent: the work is done as it is.
+   * Calls `work`, which does an operation (for `run` including the function), and returns its result. A tracer opens a span
+   * around it. The call has its bound dimensions. Absent: the work is done directly.
    */
   around?<Answer extends Decision>(operation: Operation, call: Call, work: () => Promise<Answer>): Promise<Answer>;
 }
 
-/** As `onDecision`, with whether the units were booked whatever the decision is. */
-export type DecisionListener = (decision: Decision, call: Call, isRecorded: boolean) => unknown;
-type EventListener = (event: LimiterEvent) => unknown;
-
 /**
- * Refuses what is no telemetry.
+ * Throws unless this is telemetry or absent.
  *
  * @throws MisuseError `invalid-option`
  */
@@ -61,48 +57,48 @@ export function checkTelemetry(telemetry: Telemetry | undefined): void {
   }
 }
 
-/** Tells decisions to the telemetry, and then to the user's listener. `undefined`: neither is there. */
+/** Passes decisions to the telemetry, then to the program's listener. `undefined`: there is neither. */
 export function decisionListener(
   hooks: TelemetryHooks | null,
   onDecision: ((decision: Decision, call: Call) => unknown) | undefined,
 ): DecisionListener | undefined {
   if (hooks === null) return onDecision === undefined ? undefined : (decision, call) => onDecision(decision, call);
   return (decision, call, isRecorded) => {
-    tell("telemetry", () => hooks.decided(decision, call, isRecorded));
+    notify("telemetry", () => hooks.decided(decision, call, isRecorded));
     return onDecision?.(decision, call);
   };
 }
 
-/** Tells events to the telemetry, and then to the user's listener. `undefined`: neither is there. */
+/** Passes events to the telemetry, then to the program's listener. `undefined`: there is neither. */
 export function eventListener(
   hooks: TelemetryHooks | null,
   onEvent: EventListener | undefined,
 ): EventListener | undefined {
   if (hooks === null) return onEvent;
   return (event) => {
-    tell("telemetry", () => hooks.happened(event));
+    notify("telemetry", () => hooks.happened(event));
     return onEvent?.(event);
   };
 }
 
-/** Tells the telemetry that the policy is another one. */
-export function tellPolicy(hooks: TelemetryHooks | null, policy: Policy): void {
-  if (hooks !== null) tell("telemetry", () => hooks.reloaded(policy));
+/** Passes a new policy to the telemetry. */
+export function notifyPolicy(hooks: TelemetryHooks | null, policy: Policy): void {
+  if (hooks !== null) notify("telemetry", () => hooks.reloaded(policy));
 }
 
-/** Both of two, of which the first traces nothing. */
+/** Combines two telemetries, of which the first traces nothing. */
 export function withTelemetry(first: Telemetry, second: Telemetry | undefined): Telemetry {
   if (second === undefined) return first;
   return {
     observe(policy) {
       const both = [first.observe(policy), second.observe(policy)] as const;
       const each = (act: (hooks: TelemetryHooks) => void) => {
-        for (const hooks of both) tell("telemetry", () => act(hooks));
+        for (const hooks of both) notify("telemetry", () => act(hooks));
       };
       const { around } = both[1];
       return {
-        decided: (...told) => each((hooks) => hooks.decided(...told)),
-        took: (...told) => each((hooks) => hooks.took(...told)),
+        decided: (...args) => each((hooks) => hooks.decided(...args)),
+        took: (...args) => each((hooks) => hooks.took(...args)),
         happened: (event) => each((hooks) => hooks.happened(event)),
         reloaded: (next) => each((hooks) => hooks.reloaded(next)),
         ...(around === undefined ? {} : { around: around.bind(both[1]) }),

@@ -1,61 +1,61 @@
-// What a call has used so far, as its function says with `addUsage`. The work is done already by then: nothing here throws.
-// A figure that cannot be used leaves the estimate that was held in place.
+// The usage of a call so far, as its function adds it with `addUsage`. The work is done already by then, so nothing here throws.
+// An unusable figure leaves the estimate that was held in place.
 
 import type { Cost } from "../kernel/call.ts";
 import { costFault, unitFault, unitsFault } from "../kernel/charge.ts";
 import { type Fault, formatGot } from "../kernel/errors.ts";
 
-/** What is said beside a usage. */
+/** Options of `addUsage`. */
 export interface AddUsageOptions {
   /**
-   * Whether the figures are a lower bound: more was used, and it is unknown how much. Every unit that is held then takes at
-   * least what was held. For a stream that breaks off, say. Default `false`: the figures are what was used since the last ones.
+   * Whether the figures are a lower bound: more was used, and it is unknown how much, as when a stream breaks off. Every held
+   * unit is then charged at least what was held. Default `false`: the figures are the usage since the last ones.
    */
   readonly atLeast?: boolean | undefined;
   /** Whether units that no limit of the policy counts are skipped without an event. Default `false`. */
   readonly skipUnknown?: boolean | undefined;
-  /** With `atLeast`, why the figures are a lower bound: emits `usage.unusable` with what was expected and what was found. */
+  /** With `atLeast`, the reason: emits `usage.unusable` with what was expected and what was found. */
   readonly fault?: Pick<Fault, "expected" | "got"> | undefined;
 }
 
-/** Adds what a call has used to what it has used so far, by unit. Never throws: see the event `usage.unusable`. */
+/** Adds to the usage of a call, by unit. Never throws: a wrong figure emits `usage.unusable`. */
 export type AddUsage<Unit extends string = string> = {
   // As a method it also fits where one for any unit is expected.
   addUsage(usage: Cost<Unit>, options?: AddUsageOptions): void;
 }["addUsage"];
 
-/** What was wrong with a usage. `unit` is `null` when it was the usage as a whole. */
+/** The fault of a usage. `unit` is `null` when the usage as a whole is wrong. */
 export interface UnusableUsage {
   readonly unit: string | null;
   readonly expected: string;
   readonly got: string;
 }
 
-/** Most faults that are emitted for one call: a function that adds in a loop must not flood the listener. */
+/** The most faults that are emitted for one call: a function that adds in a loop must not flood the listener. */
 const MAX_EMITTED = 16;
 /** Characters of a unit's name that an event shows. */
 const MAX_NAME = 64;
 
-/** Adds up what a call has used. */
+/** Sums the usage of one call. */
 export class UsageSum {
   readonly #units: ReadonlySet<string>;
   readonly #held: Cost;
-  readonly #tell: (unusable: UnusableUsage) => void;
+  readonly #emit: (unusable: UnusableUsage) => void;
   readonly #sums = new Map<string, number>();
-  /** Units that take at least what was held. */
+  /** Units that are charged at least what was held. */
   readonly #uncertain = new Set<string>();
   /** Faults that were emitted, each once. */
   readonly #emitted = new Set<string>();
   #isOver = false;
 
   /**
-   * @param units those that some limit of the policy counts
+   * @param units the units that some limit of the policy counts
    * @param held how much of each unit is held
    */
-  constructor(units: ReadonlySet<string>, held: Cost, tell: (unusable: UnusableUsage) => void) {
+  constructor(units: ReadonlySet<string>, held: Cost, emit: (unusable: UnusableUsage) => void) {
     this.#units = units;
     this.#held = held;
-    this.#tell = tell;
+    this.#emit = emit;
   }
 
   readonly add: AddUsage = (usage, options) => {
@@ -73,14 +73,14 @@ export class UsageSum {
     }
   };
 
-  /** What the call takes as far as it is known; units that are not named take what was held. */
+  /** The usage as far as it is known. Units that are not named are charged what was held. */
   soFar(): Cost {
     const actual: Record<string, number> = Object.fromEntries(this.#sums);
     for (const unit of this.#uncertain) actual[unit] = Math.max(this.#sums.get(unit) ?? 0, this.#held[unit] ?? 0);
     return actual;
   }
 
-  /** The same, of a call that has ended. */
+  /** The usage of a call that has ended. */
   end(): Cost {
     this.#isOver = true;
     return this.soFar();
@@ -117,11 +117,11 @@ export class UsageSum {
     const key = JSON.stringify([unit, expected]);
     if (this.#emitted.size >= MAX_EMITTED || this.#emitted.has(key)) return;
     this.#emitted.add(key);
-    this.#tell({ unit: unit?.slice(0, MAX_NAME) ?? null, expected, got });
+    this.#emit({ unit: unit?.slice(0, MAX_NAME) ?? null, expected, got });
   }
 }
 
-/** A promise is no usage. One that is rejected must not end the process. */
+/** A promise is no usage. A rejected one must not end the process. */
 function ignoreRejection(value: unknown): void {
   if (isPromise(value)) value.catch(() => {});
 }

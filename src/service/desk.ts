@@ -6,18 +6,7 @@ import type { BucketUsage, Decision, Usage } from "../kernel/decision.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
-import {
-  beginCall,
-  consumeFor,
-  endCall,
-  isRunHold,
-  type Limiter,
-  type Outcome,
-  type QuotaOptions,
-  reserveFor,
-  type Settlement,
-  usagePage,
-} from "../limiter.ts";
+import { type HostedLimiter, isRunHold, type Outcome, type QuotaOptions, type Settlement } from "../limiter.ts";
 import { type Act, type Audit, audited } from "./audit.ts";
 import { type Caller, missingScope } from "./auth.ts";
 import type { Events } from "./events.ts";
@@ -74,7 +63,7 @@ interface FailedRequest {
 
 /** What the routes share. */
 export interface Desk {
-  readonly limiter: Limiter;
+  readonly limiter: HostedLimiter;
   readonly bounds: Bounds;
   readonly keys: Keys | false;
   readonly events: Events;
@@ -118,7 +107,7 @@ export async function consume(
   const scoped = scope(desk, caller, call);
   const claims = claimsOf(caller, quotas);
   if (maxWaitMs === undefined) return desk.limiter.consume(scoped, claims);
-  return inTime(desk, request, maxWaitMs, (wait) => consumeFor(desk.limiter, scoped, { ...claims, ...wait }));
+  return inTime(desk, request, maxWaitMs, (wait) => desk.limiter.consumeFor(scoped, { ...claims, ...wait }));
 }
 
 /** How a call of a remote caller waits. */
@@ -181,7 +170,7 @@ export async function reserve(
 ): Promise<Decision & { readonly holdId: string | null }> {
   const scoped = scope(desk, caller, call);
   const wish = { leaseMs, ...claimsOf(caller, quotas) };
-  const held = await inTime(desk, request, maxWaitMs, (wait) => reserveFor(desk.limiter, scoped, { ...wish, ...wait }));
+  const held = await inTime(desk, request, maxWaitMs, (wait) => desk.limiter.reserveFor(scoped, { ...wish, ...wait }));
   if (!held.allowed) return { ...held, holdId: null };
   const { hold, ...decision } = held;
   return { ...decision, holdId: hold.id };
@@ -204,14 +193,14 @@ export async function begin(
 ): Promise<Decision & BegunAnswer> {
   const scoped = scope(desk, caller, call);
   const wish = { leaseMs, ...claimsOf(caller, quotas) };
-  const { decision, begun } = await inTime(desk, request, maxWaitMs, (wait) =>
-    beginCall(desk.limiter, scoped, { ...wish, ...wait }),
+  const { decision, running } = await inTime(desk, request, maxWaitMs, (wait) =>
+    desk.limiter.begin(scoped, { ...wish, ...wait }),
   );
-  if (begun === null) {
+  if (running === null) {
     const { maxHoldMs } = desk.inForce.policy;
     return { ...decision, holdId: null, heldUnits: [], units: [], leaseMs: null, maxHoldMs, wantsOutcome: false };
   }
-  const { hold, held: heldUnits, units, leaseMs: livesMs, maxHoldMs, reports: wantsOutcome } = begun;
+  const { hold, heldUnits, units, leaseMs: livesMs, maxHoldMs, wantsOutcome } = running;
   return { ...decision, holdId: hold.id, heldUnits, units: [...units], leaseMs: livesMs, maxHoldMs, wantsOutcome };
 }
 
@@ -222,7 +211,7 @@ export async function settle(desk: Desk, { caller }: Asking, body: SettleBody): 
   const call = scopeHeld(desk, caller, body);
   // A call that ran has done its work: a unit that the policy has lost since must not leave the others unsettled.
   const settlement = isRunHold(holdId)
-    ? endCall(desk.limiter, holdId, call, { usage, hasFailed: failed, outcome: null }, claims)
+    ? desk.limiter.end(holdId, call, { usage, hasFailed: failed, outcome: null }, claims)
     : desk.limiter.getHold(holdId, call, claims).settle(withoutLost(desk, body.call, usage));
   return settled(desk, caller, body, settlement);
 }
@@ -233,7 +222,7 @@ export async function end(desk: Desk, { caller }: Asking, body: EndBody): Promis
   checkBegun("holdId", holdId);
   const ending = { usage, hasFailed, outcome };
   const claims = claimsOf(caller, body.quotas);
-  return settled(desk, caller, body, endCall(desk.limiter, holdId, scopeHeld(desk, caller, body), ending, claims));
+  return settled(desk, caller, body, desk.limiter.end(holdId, scopeHeld(desk, caller, body), ending, claims));
 }
 
 /** Refuses holds that were reserved: of these nobody knows what a failed call takes. */
@@ -283,7 +272,7 @@ export async function usage(
   const { policy } = desk.inForce;
   const tenancy = tenancyAs(caller.tenants, asTenant, dimensions.tenant);
   const whole = tenancy === null ? dimensions : scopedBucket(policy, tenancy, dimensions);
-  const { usages, isLast } = await usagePage(desk.limiter, whole, skip, pageSize);
+  const { usages, isLast } = await desk.limiter.usagePage(whole, { skip, take: pageSize });
   return { items: shown(policy, tenancy, usages), nextCursor: isLast ? null : cursorAfter(skip + pageSize) };
 }
 

@@ -8,7 +8,7 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } from "../limiter.ts";
+import { createHostedLimiter, type Limiter, withTelemetry } from "../limiter.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
@@ -116,7 +116,7 @@ export function createService(options: ServiceOptions): Service {
     written.set(policy, asWritten(policy, typeof given === "string" ? given : undefined));
     return policy;
   };
-  const limiter = createLimiter({
+  const limiter = createHostedLimiter({
     policy: read(options.policy),
     store,
     failover,
@@ -157,7 +157,7 @@ export function createService(options: ServiceOptions): Service {
     },
     // What the limiter judges by, also when it was reloaded by itself.
     get inForce() {
-      const policy = policyOf(limiter) as CompiledPolicy;
+      const { policy } = limiter;
       const known = written.get(policy) ?? asWritten(policy);
       written.set(policy, known);
       return known;
@@ -181,7 +181,7 @@ export function createService(options: ServiceOptions): Service {
       try {
         next = read(policy);
       } catch (error) {
-        refusePolicy(limiter, error);
+        limiter.policyRefused(error);
         throw error;
       }
       limiter.reload(next);

@@ -7,10 +7,10 @@ import { type PolicyInput, StoreError } from "tollgate";
 import { fakeClock } from "tollgate/testing";
 import { Away } from "../../src/client/away.ts";
 import { type Booking, Bookings, MAX_BOOKINGS } from "../../src/client/bookings.ts";
-import type { Item, Wire } from "../../src/client/wire.ts";
+import type { BatchItem, Wire } from "../../src/client/wire.ts";
 
 /** Names of their own tell the items apart. */
-const item = (op: string) => ({ op, body: {}, isRepeatable: true }) as unknown as Item;
+const item = (op: string) => ({ op, body: {}, isRepeatable: true }) as unknown as BatchItem;
 const booking = (op: string): Booking => ({ item: () => item(op) });
 
 /** A service that fails for some, and notes what it is told. */

@@ -1,9 +1,10 @@
 // What the tests of holds share: a policy with a limit of each kind, and a limiter at a time that tests move.
 
-import { createLimiter, type LimiterEvent, type LimiterOptions, MisuseError, type PolicyInput } from "tollgate";
+import { type LimiterEvent, type LimiterOptions, MisuseError, type PolicyInput } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
+import { createHostedLimiter } from "../../src/limiter.ts";
 
 export const POLICY: PolicyInput = {
   version: 1,
@@ -32,7 +33,7 @@ export function limiterFor(options: Partial<LimiterOptions> = {}) {
   const clock = fakeClock(Date.UTC(2030, 0, 1));
   const events: LimiterEvent[] = [];
   const store = options.store ?? memoryStore({ clock });
-  const limiter = createLimiter({ policy: POLICY, onEvent: (event) => events.push(event), ...options, store });
+  const limiter = createHostedLimiter({ policy: POLICY, onEvent: (event) => events.push(event), ...options, store });
   /** Units used of each limit of a session, but for unlimited ones. */
   const used = async (session = "s1") => {
     const usages = (await limiter.usage({ session, user: "u1" })).filter(({ quota }) => quota !== null);

@@ -9,7 +9,6 @@ import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { fakeClock } from "tollgate/testing";
-import { beginCall, endCall } from "../../src/limiter.ts";
 import { served } from "../service/served.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { isMisuse, limiterFor, watchable } from "./fixture.ts";
@@ -135,9 +134,9 @@ describe("onError of a limit, a tool and a policy", () => {
   it("holds `calls` only where a failed call gets them back", async () => {
     const policy = policyOf([{ onError: "refund" }, {}, { algorithm: "concurrency", quota: 2 }, { unit: "tokens" }]);
     const { limiter } = limiterFor({ policy });
-    const { begun } = await beginCall(limiter, CALL, {});
-    assert.ok(begun);
-    await begun.hold.release();
+    const { running } = await limiter.begin(CALL, {});
+    assert.ok(running);
+    await running.hold.release();
     const usages = await limiter.usage({ session: "s1" });
     assert.deepEqual(
       usages.map(({ used }) => used),
@@ -174,11 +173,11 @@ describe("onError of a limit, a tool and a policy", () => {
             [false, 1],
             [true, before === "refund" && after === "refund" ? 0 : 1],
           ] as const) {
-            const { begun } = await beginCall(limiter, CALL, {});
-            assert.ok(begun && begun.hold.id.length <= 43, begun?.hold.id);
+            const { running } = await limiter.begin(CALL, {});
+            assert.ok(running && running.hold.id.length <= 43, running?.hold.id);
             limiter.reload(policyOf(limits(after)));
             const earlier = hasFailed ? 1 : 0;
-            await endCall(limiter, begun.hold.id, CALL, { usage: {}, hasFailed, outcome: null });
+            await limiter.end(running.hold.id, CALL, { usage: {}, hasFailed, outcome: null });
             const all = [...Array(many).fill(earlier + expected), earlier + 1, earlier + expected];
             assert.deepEqual(await used(), all, `${before} then ${after}, ${many} limits, failed: ${hasFailed}`);
             limiter.reload(policyOf(limits(before)));
@@ -196,8 +195,8 @@ describe("onError of a limit, a tool and a policy", () => {
       ["refund", "refund", 0],
     ] as const) {
       const { limiter } = limiterFor({ policy: policyOf([{ onError: before }, { unit: "tokens" }]) });
-      await beginCall(limiter, { ...CALL, idempotencyKey: "done" }, {});
-      await beginCall(limiter, once, {});
+      await limiter.begin({ ...CALL, idempotencyKey: "done" }, {});
+      await limiter.begin(once, {});
       limiter.reload(policyOf([{ onError: after }, { unit: "tokens" }]));
       await limiter.run({ ...CALL, idempotencyKey: "done" }, () => "value");
       await assert.rejects(

@@ -7,7 +7,7 @@ import { type Call, createLimiter, type Limiter, type LimiterEvent, type PolicyI
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
-import { beginCall } from "../../src/limiter.ts";
+import { createHostedLimiter } from "../../src/limiter.ts";
 import { isMisuse } from "./fixture.ts";
 
 const SLOT = { name: "at-once", per: ["session"], algorithm: "concurrency", quota: 1, hold: { lease: "1m" } } as const;
@@ -280,10 +280,10 @@ describe("a remote caller that has gone when its call gets a slot", () => {
         close: () => memory.close(),
       };
       const total = { name: "total", per: ["session"], quota: 10 };
-      const limiter = createLimiter({ policy: { version: 1, limits: [SLOT, total] }, store });
+      const limiter = createHostedLimiter({ policy: { version: 1, limits: [SLOT, total] }, store });
       const first = running(limiter);
       await turns();
-      const begun = beginCall(limiter as Limiter, { ...CALL, ...more }, { maxWaitMs: 60_000, abandoned: gone.signal });
+      const begun = limiter.begin({ ...CALL, ...more }, { maxWaitMs: 60_000, abandoned: gone.signal });
       begun.catch(() => {});
       await turns();
       const next = running(limiter as Limiter, CALL, 60_000);

@@ -1,0 +1,61 @@
+// Buckets of the service that the program names itself: read, emptied, granted to and revoked from.
+
+import { type BucketDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import type { BucketUsage } from "../kernel/decision.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import type { NamedBucket } from "../limiter/bucket-name.ts";
+import { checkChangeOptions } from "../limiter/grant.ts";
+import type { CallOptions, ChangeOptions, QuotaOptions } from "../limiter.ts";
+import { askAlone } from "./ask.ts";
+import type { Away } from "./away.ts";
+import { jsonText } from "./body.ts";
+import type { ClientContext } from "./context.ts";
+import type { Replies } from "./replies.ts";
+
+export async function readUsages(
+  context: ClientContext,
+  dimensions: BucketDimensions,
+  options: CallOptions,
+): Promise<readonly BucketUsage[]> {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(dimensions)) {
+    query.set(name, name === "args" ? jsonText(value) : String(value));
+  }
+  const usages: BucketUsage[] = [];
+  for (;;) {
+    const request = { method: "GET", path: `/v1/usage?${query}`, isRepeatable: true } as const;
+    const { items, nextCursor } = await askAlone(context, "usage", request, options);
+    usages.push(...items);
+    if (nextCursor === null) return usages;
+    query.set("cursor", nextCursor);
+  }
+}
+
+/**
+ * Changes one bucket of the service.
+ *
+ * @param more fields of the body beside the bucket and the reason
+ * @param event the change, for this process's own view of the bucket
+ */
+export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
+  context: ClientContext,
+  op: Op,
+  { bucket, bound, more }: { readonly bucket: NamedBucket; readonly bound: Dimensions; readonly more: object },
+  event: Parameters<Away["touched"]>[1],
+  options: ChangeOptions,
+): Promise<{ readonly reply: Replies[Op]; readonly reason: string | null }> {
+  refuseQuotas(options);
+  const reason = checkChangeOptions(options);
+  const whole = mergeDimensions(bound, bucket, "bucket");
+  const { limit, ...dimensions } = whole;
+  const body = { limit, dimensions, ...more, ...(reason === null ? {} : { reason }) };
+  const request = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
+  const reply = await askAlone(context, op, request, { signal: options.signal });
+  if (reply.after !== null) context.away?.touched(whole, event, reply.after);
+  return { reply, reason };
+}
+
+/** Throws when quotas are given: the service applies its own. */
+export function refuseQuotas({ quotas }: QuotaOptions): void {
+  if (quotas !== undefined) throw invalidOption("quotas", "none: the service applies the quota that it knows", quotas);
+}

@@ -1,0 +1,84 @@
+// A hold that the service made.
+
+import type { Call, Cost } from "../kernel/call.ts";
+import { checkHoldOptions } from "../limiter/hold.ts";
+import { checkHoldId } from "../limiter/hold-id.ts";
+import type { Hold, HostedLimiter, Outcome, Settlement } from "../limiter.ts";
+import { askOr, checkReady } from "./ask.ts";
+import type { ClientContext } from "./context.ts";
+import type { SentQuotas } from "./keyed-call.ts";
+import type { SentOutcome } from "./outcome.ts";
+import type { BatchItem } from "./wire.ts";
+
+/** A hold, perhaps of a call that runs and may fail. */
+export interface EndableHold extends Hold {
+  /** Settles a failed call: units that are not named are charged as the `onError` of each limit says. */
+  fail(actual: Cost): Promise<Settlement>;
+  /** Settles a call, and reports its outcome. */
+  end(actual: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown>;
+}
+
+/**
+ * The hold of an id.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function serviceHold(context: ClientContext, id: string, call: Call, quotas: SentQuotas): EndableHold {
+  checkHoldId(id);
+  const endBy = (
+    op: "settle" | "release" | "end",
+    more: object,
+    endLocally: (limiter: HostedLimiter) => Promise<Settlement>,
+  ) => {
+    const item: BatchItem<typeof op> = { op, body: { holdId: id, call, ...quotas, ...more }, isRepeatable: true };
+    return askOr(context, item, async (away, isInDoubt) => {
+      const settlement = await endLocally(away.limiter);
+      away.book({ item: () => item, endsCall: true }, isInDoubt);
+      return settlement;
+    });
+  };
+  return {
+    id,
+    async settle(usage = {}, options) {
+      checkReady(context, options);
+      return endBy("settle", { usage }, (limiter) => limiter.getHold(id, call, quotas).settle(usage));
+    },
+    async fail(usage) {
+      checkReady(context);
+      const ending = { usage, hasFailed: true, outcome: null };
+      return endBy("settle", { usage, failed: true }, (limiter) => limiter.end(id, call, ending, quotas));
+    },
+    async end(usage, outcome, sent) {
+      checkReady(context);
+      const ending = { usage, hasFailed: "error" in outcome, outcome };
+      return endBy("end", { usage, ...sent }, (limiter) => limiter.end(id, call, ending, quotas));
+    },
+    async release(options) {
+      checkReady(context, options);
+      return endBy("release", {}, (limiter) => limiter.getHold(id, call, quotas).release());
+    },
+    async extend(options = {}) {
+      checkHoldOptions(options);
+      const { signal, leaseMs } = options;
+      checkReady(context, { signal });
+      const body = { holdId: id, call, ...quotas, leaseMs };
+      const item: BatchItem<"extend"> = { op: "extend", body, isRepeatable: true };
+      const { extended } = await askOr(context, item, async (away) => {
+        return { extended: await away.limiter.getHold(id, call, quotas).extend({ leaseMs }) };
+      });
+      return extended;
+    },
+  };
+}
+
+/** A hold for the program: without the methods of a running call. */
+export function publicHold(hold: EndableHold): Hold {
+  return {
+    get id() {
+      return hold.id;
+    },
+    settle: (...args) => hold.settle(...args),
+    release: (...args) => hold.release(...args),
+    extend: (...args) => hold.extend(...args),
+  };
+}

@@ -1,0 +1,40 @@
+// A call in the form in which it is sent to the service.
+
+import type { Call } from "../kernel/call.ts";
+import type { QuotaOptions } from "../limiter.ts";
+import type { BatchItem } from "./wire.ts";
+
+/** Quotas that came with a call. They are sent beside it. */
+export type SentQuotas = Pick<QuotaOptions, "quotas">;
+
+/** A call, and how it is sent: usually under an idempotency key. */
+export interface KeyedCall {
+  readonly call: Call;
+  readonly sent: Call;
+  /** Whether it may be sent twice and is charged once. */
+  readonly isRepeatable: boolean;
+  readonly quotas: SentQuotas;
+}
+
+/** @param addsKey whether a call without a key gets one */
+export function keyedCall(call: Call, { quotas }: QuotaOptions, addsKey: boolean): KeyedCall {
+  const hasKey = call.idempotencyKey !== undefined;
+  const sent = hasKey || !addsKey ? call : { ...call, idempotencyKey: crypto.randomUUID() };
+  return { call, sent, isRepeatable: hasKey || addsKey, quotas: quotas === undefined ? {} : { quotas } };
+}
+
+/** Asks for a decision on a call. */
+export function callItem<Op extends "consume" | "record" | "peek" | "reserve" | "begin">(
+  op: Op,
+  { sent, quotas, isRepeatable }: KeyedCall,
+): BatchItem<Op> {
+  return { op, body: { call: sent, ...quotas }, isRepeatable };
+}
+
+/** Books a call that the service would not allow, after this process admitted it. */
+export function recordItem(call: Call, quotas: SentQuotas): BatchItem {
+  const { idempotencyKey, ...rest } = call;
+  // The caller may send the call again under its own key, which this must not contradict.
+  const key = idempotencyKey === undefined ? {} : { idempotencyKey: `${idempotencyKey}:booked` };
+  return { op: "record", body: { call: { ...rest, ...key }, ...quotas }, isRepeatable: idempotencyKey !== undefined };
+}

@@ -1,0 +1,94 @@
+// A call's decision and hold: from the service, or from this process while the service is unreachable.
+
+import type { Call } from "../kernel/call.ts";
+import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
+import { emitDecision } from "../limiter/listener.ts";
+import type { ReserveOptions } from "../limiter.ts";
+import { askInTime, askOr } from "./ask.ts";
+import type { Away } from "./away.ts";
+import type { Booking } from "./bookings.ts";
+import type { ClientContext } from "./context.ts";
+import { type EndableHold, serviceHold } from "./hold.ts";
+import { callItem, type KeyedCall, type SentQuotas } from "./keyed-call.ts";
+import { LocalHold } from "./local-hold.ts";
+import type { RunFacts, StartedReply } from "./replies.ts";
+import type { BatchItem } from "./wire.ts";
+
+/** A decision and the hold of a call that was allowed. `facts` says how to run a call that `begin` asked for. */
+export type HeldCall =
+  | { readonly decision: Allowed; readonly hold: EndableHold; readonly facts: RunFacts | null }
+  | { readonly decision: Denied; readonly hold: null; readonly facts: null };
+
+/** The service's reply: it has facts for `begin` alone. */
+type Reply = Decision & Partial<StartedReply>;
+
+/**
+ * Asks for a decision and a hold.
+ *
+ * @param holdLocally decides and holds instead of the service
+ */
+export async function holdRemotely(
+  context: ClientContext,
+  op: "reserve" | "begin",
+  keyed: KeyedCall,
+  { leaseMs, ...options }: ReserveOptions,
+  holdLocally: (away: Away) => Promise<HeldCall>,
+): Promise<HeldCall> {
+  const { call, quotas } = keyed;
+  const plain = callItem(op, keyed);
+  const item = leaseMs === undefined ? plain : { ...plain, body: { ...plain.body, leaseMs } };
+  const sentMs = performance.now();
+  const local = async (away: Away, isInDoubt: boolean): Promise<HeldCall> => {
+    const held = await holdLocally(away);
+    if (held.hold === null) {
+      if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
+      return held;
+    }
+    const hold = new LocalHold(context, held.hold, keyed, item, away.pricesOf(call, held.decision));
+    away.book(hold.booking(), isInDoubt);
+    return { ...held, hold };
+  };
+  const mayWait = (options.maxWaitMs ?? 0) > 0;
+  const found = mayWait ? await askInTime(context, item, options, local) : await askOr(context, item, local);
+  const held = "decision" in found ? found : heldIn(context, found, keyed);
+  if (!("decision" in found)) context.away?.learn(call, held.decision, sentMs);
+  emitDecision(context, op === "begin" ? "run" : "reserve", call, held.decision);
+  return held;
+}
+
+/** The decision and the hold in a reply of the service. */
+function heldIn(context: ClientContext, reply: Reply, { call, quotas }: KeyedCall): HeldCall {
+  const {
+    holdId,
+    heldUnits = [],
+    units = [],
+    leaseMs = null,
+    maxHoldMs = 0,
+    wantsOutcome = false,
+    ...decision
+  } = reply;
+  if (!decision.allowed) return { decision, hold: null, facts: null };
+  const facts = { heldUnits, units, leaseMs, maxHoldMs, wantsOutcome };
+  const first = decision.replayed ? atFirstPrice(call, decision, heldUnits) : call;
+  // The reply was checked: an allowed call has a hold.
+  return { decision, hold: serviceHold(context, holdId as string, first, quotas), facts };
+}
+
+/** A call at the price of its first attempt: its hold is found by that price. */
+function atFirstPrice(call: Call, { verdicts }: Decision, heldUnits: readonly string[]): Call {
+  const costs = new Map(verdicts.map(({ unit, cost }) => [unit, cost]));
+  const units = [...Object.keys(call.cost ?? {}), ...heldUnits];
+  return { ...call, cost: Object.fromEntries(units.map((unit) => [unit, costs.get(unit) ?? 0])) };
+}
+
+/** Frees what the service may hold for a call that this process denied. */
+function undoBooking(item: BatchItem, call: Call, quotas: SentQuotas): Booking {
+  return {
+    item: () => item,
+    answered: (answer) => {
+      const { holdId } = answer as StartedReply;
+      if (holdId === null) return null;
+      return { item: () => ({ op: "release", body: { holdId, call, ...quotas }, isRepeatable: true }) };
+    },
+  };
+}

@@ -1,0 +1,193 @@
+// A limiter that has a service. Each method is the way of one call: the call under a key, one request to the service (or this
+// process's own decision while the service is unreachable), the decision.
+
+import { type BucketDimensions, type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import type { BucketUsage, Decision, Denied } from "../kernel/decision.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import type { PolicyInput } from "../kernel/policy/input.ts";
+import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import { checkBucket, type NamedBucket } from "../limiter/bucket-name.ts";
+import { checkCallOptions, checkWaitOptions } from "../limiter/call-options.ts";
+import { closeOnce } from "../limiter/close.ts";
+import { limiterClosed } from "../limiter/closed.ts";
+import { checkGrant, checkGrantId } from "../limiter/grant.ts";
+import { checkReserveOptions } from "../limiter/hold.ts";
+import { emitDecision, emitEvent } from "../limiter/listener.ts";
+import { checkRunOptions, runToEnd } from "../limiter/run.ts";
+import { notifyPolicy } from "../limiter/telemetry.ts";
+import type {
+  CallOptions,
+  ChangeOptions,
+  CloseOptions,
+  Grant,
+  Hold,
+  Limiter,
+  Outcome,
+  QuotaOptions,
+  Ran,
+  Reserved,
+  ReserveOptions,
+  Reset,
+  Revoked,
+  RunFunction,
+  RunOptions,
+  WaitOptions,
+} from "../limiter.ts";
+import { checkReady } from "./ask.ts";
+import { changeBucket, readUsages, refuseQuotas } from "./buckets.ts";
+import type { ClientContext } from "./context.ts";
+import { decideInTime, decideRemotely } from "./decide.ts";
+import { publicHold, serviceHold } from "./hold.ts";
+import { type KeyedCall, keyedCall } from "./keyed-call.ts";
+import { reportRemotely } from "./outcome.ts";
+import { holdRemotely } from "./reserve.ts";
+import { beginRemotely } from "./run.ts";
+
+export class ServiceLimiter implements Limiter {
+  readonly #context: ClientContext;
+  /** The dimensions that `for` has bound. */
+  readonly #bound: Dimensions;
+
+  constructor(context: ClientContext, bound: Dimensions) {
+    this.#context = context;
+    this.#bound = bound;
+  }
+
+  async consume(call: Call, options: WaitOptions = {}): Promise<Decision> {
+    checkWaitOptions(options);
+    const keyed = this.#keyed(call, options);
+    const mayWait = (options.maxWaitMs ?? 0) > 0;
+    const decision = mayWait
+      ? await decideInTime(this.#context, keyed, options)
+      : await decideRemotely(this.#context, "consume", keyed);
+    emitDecision(this.#context, "consume", keyed.call, decision);
+    return decision;
+  }
+
+  async record(call: Call, options: QuotaOptions = {}): Promise<Decision> {
+    checkCallOptions(options, ["signal", "quotas"]);
+    const keyed = this.#keyed(call, options);
+    const decision = await decideRemotely(this.#context, "record", keyed);
+    emitDecision(this.#context, "record", keyed.call, decision);
+    return decision;
+  }
+
+  async peek(call: Call, options: QuotaOptions = {}): Promise<Decision> {
+    checkCallOptions(options, ["signal", "quotas"]);
+    const keyed = this.#keyed(call, options);
+    return decideRemotely(this.#context, "peek", { ...keyed, sent: keyed.call, isRepeatable: true });
+  }
+
+  async reserve(call: Call, options: ReserveOptions = {}): Promise<Reserved | Denied> {
+    checkReserveOptions(options);
+    const keyed = this.#keyed(call, options);
+    const { decision, hold } = await holdRemotely(this.#context, "reserve", keyed, options, async (away) => {
+      const held = await away.limiter.reserve(keyed.call, { leaseMs: options.leaseMs, ...keyed.quotas });
+      if (!held.allowed) return { decision: held, hold: null, facts: null };
+      const { hold, ...decision } = held;
+      return { decision, hold: { ...hold, fail: hold.settle, end: (actual) => hold.settle(actual) }, facts: null };
+    });
+    return hold === null ? decision : { ...decision, hold: publicHold(hold) };
+  }
+
+  getHold(id: string, call: Call, options: QuotaOptions = {}): Hold {
+    checkCallOptions(options, ["signal", "quotas"]);
+    const { quotas } = options;
+    return serviceHold(this.#context, id, this.#whole(call), quotas === undefined ? {} : { quotas });
+  }
+
+  async run<Value>(call: Call, run: RunFunction<Value>, options: RunOptions = {}): Promise<Ran<Value> | Denied> {
+    const holdOptions = checkRunOptions(options);
+    checkReserveOptions(holdOptions);
+    if (typeof run !== "function") throw invalidOption("run", "a function", run);
+    const { decision, running } = await beginRemotely(this.#context, this.#keyed(call, options), holdOptions);
+    if (running === null) return { ...decision, allowed: false };
+    return { ...decision, allowed: true, value: await runToEnd(running, run, options) };
+  }
+
+  async usage(dimensions: BucketDimensions = {}, options: QuotaOptions = {}): Promise<readonly BucketUsage[]> {
+    refuseQuotas(options);
+    return readUsages(this.#context, mergeDimensions(this.#bound, dimensions, "dimensions"), options);
+  }
+
+  async reset(bucket: NamedBucket, options: ChangeOptions = {}): Promise<Reset> {
+    checkBucket("reset", bucket);
+    const named = { bucket, bound: this.#bound, more: {} };
+    const { reply, reason } = await changeBucket(this.#context, "reset", named, { type: "reset" }, options);
+    const { before, after } = reply;
+    emitEvent(this.#context, { type: "bucket.reset", before, after, reason });
+    return { before, after };
+  }
+
+  async grant(bucket: NamedBucket, grant: Grant, options: ChangeOptions = {}): Promise<BucketUsage> {
+    checkBucket("grant", bucket);
+    checkGrant(grant);
+    const named = { bucket, bound: this.#bound, more: { grant } };
+    const { id, units, durationMs: leaseMs } = grant;
+    const event = { type: "grant", id, units, leaseMs } as const;
+    const { reply, reason } = await changeBucket(this.#context, "grant", named, event, options);
+    const { after } = reply;
+    emitEvent(this.#context, { type: "bucket.granted", grant, after, reason });
+    return after;
+  }
+
+  async revoke(bucket: NamedBucket, id: string, options: ChangeOptions = {}): Promise<Revoked> {
+    checkBucket("revoke", bucket);
+    checkGrantId("id", id);
+    const named = { bucket, bound: this.#bound, more: { id } };
+    const { reply, reason } = await changeBucket(this.#context, "revoke", named, { type: "revoke", id }, options);
+    const { revoked, after } = reply;
+    if (revoked) emitEvent(this.#context, { type: "bucket.revoked", id, after, reason });
+    return { revoked, after };
+  }
+
+  async reportOutcome(call: Call, outcome: Outcome, options: CallOptions = {}): Promise<void> {
+    checkReady(this.#context, options);
+    await reportRemotely(this.#context, this.#whole(call), outcome);
+  }
+
+  reload(policy: Policy | PolicyInput): void {
+    const { away, hooks } = this.#context;
+    if (away === null) {
+      throw invalidOption("policy", "a client with failover: the service's policy is its own", policy);
+    }
+    try {
+      const next = compiledPolicy(policy);
+      away.reload(next);
+      notifyPolicy(hooks, next);
+    } catch (error) {
+      this.policyRefused(error);
+      throw error;
+    }
+  }
+
+  /** Also called by a watcher of a policy file. */
+  policyRefused(error: unknown): void {
+    emitEvent(this.#context, { type: "policy.refused", error });
+  }
+
+  for(dimensions: Dimensions): ServiceLimiter {
+    return new ServiceLimiter(this.#context, mergeDimensions(this.#bound, dimensions, "dimensions"));
+  }
+
+  close(options: CloseOptions = {}): Promise<void> {
+    return closeOnce(this.#context, options, (withinMs) => closeClient(this.#context, withinMs));
+  }
+
+  /** A call with its bound dimensions. */
+  #whole(call: Call): Call {
+    return mergeDimensions(this.#bound, call, "call");
+  }
+
+  #keyed(call: Call, options: QuotaOptions): KeyedCall {
+    checkReady(this.#context, { signal: options.signal });
+    return keyedCall(this.#whole(call), options, this.#context.isKeyed);
+  }
+}
+
+async function closeClient({ wire, away, ending }: ClientContext, withinMs: number): Promise<void> {
+  const endsAtMs = performance.now() + withinMs;
+  ending.abort(limiterClosed());
+  await wire.close();
+  await away?.close(Math.max(0, endsAtMs - performance.now()));
+}

@@ -1,0 +1,162 @@
+// Buckets that the program names itself: read, emptied, granted to and revoked from.
+
+import { bucketUsageOf, emptyUsageOf } from "../kernel/answer.ts";
+import { type BucketDimensions, checkDimensions, type Dimensions, mergeDimensions } from "../kernel/call.ts";
+import { type Bucket, bucketOf, mayMatch, missingIn, stepOf, withGroup } from "../kernel/charge.ts";
+import { checkClaims } from "../kernel/claims.ts";
+import type { BucketUsage } from "../kernel/decision.ts";
+import { MisuseError } from "../kernel/errors.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+import type { StepEvent, StoreReply, StoreRequest } from "../kernel/request.ts";
+import { ask, askAll } from "./ask.ts";
+import { checkBucketDimensions, limitNamed, type NamedBucket } from "./bucket-name.ts";
+import type { QuotaOptions } from "./call-options.ts";
+import type { LimiterContext } from "./context.ts";
+import {
+  type ChangeOptions,
+  checkGrantable,
+  checkGranted,
+  checkRevocable,
+  type Grant,
+  type Reset,
+  type Revoked,
+} from "./grant.ts";
+import { emitEvent } from "./listener.ts";
+
+/** The most buckets that one request reads, and the most that `usage` reads: a policy may name thousands of tools. */
+const READ_AT_ONCE = 1_000;
+export const MAX_USAGES = 100_000;
+
+/** A part of what `usage` returns. */
+export interface UsagePage {
+  readonly usages: readonly BucketUsage[];
+  /** Whether there are no more behind it. */
+  readonly isLast: boolean;
+}
+
+/** Reads some of the buckets of each limit whose dimensions are all given. */
+export async function readUsages(
+  context: LimiterContext,
+  dimensions: BucketDimensions,
+  { skip, take }: { readonly skip: number; readonly take: number },
+  options: QuotaOptions,
+): Promise<UsagePage> {
+  const all = bucketsFor(context, dimensions);
+  const buckets = all.slice(skip, skip + take);
+  const usages: BucketUsage[] = [];
+  for (let first = 0; first < buckets.length; first += READ_AT_ONCE) {
+    const some = await context.quotas.of(buckets.slice(first, first + READ_AT_ONCE), options.quotas);
+    const makeRequests = () => some.map((bucket) => requestOn(context, bucket, { type: "read" }));
+    const replies = await askAll(context, makeRequests, options);
+    usages.push(...replies.map((reply, i) => bucketUsageOf(some[i] as Bucket, reply)));
+  }
+  return { usages, isLast: skip + take >= all.length };
+}
+
+export async function resetBucket(context: LimiterContext, bucket: Bucket, options: ChangeOptions): Promise<Reset> {
+  const reply = await change(context, bucket, { type: "reset" }, options);
+  // The reply has the usage before; after a reset the usage is always the same.
+  const reset = { before: bucketUsageOf(bucket, reply), after: emptyUsageOf(bucket) };
+  emitEvent(context, { type: "bucket.reset", ...reset, reason: options.reason ?? null });
+  return reset;
+}
+
+export async function grantTo(
+  context: LimiterContext,
+  bucket: Bucket,
+  grant: Grant,
+  options: ChangeOptions,
+): Promise<BucketUsage> {
+  checkGrantable(bucket);
+  const { id, units, durationMs: leaseMs } = grant;
+  const reply = await change(context, bucket, { type: "grant", id, units, leaseMs }, options);
+  checkGranted(reply, grant);
+  const after = bucketUsageOf(bucket, reply);
+  emitEvent(context, { type: "bucket.granted", grant, after, reason: options.reason ?? null });
+  return after;
+}
+
+export async function revokeFrom(
+  context: LimiterContext,
+  bucket: Bucket,
+  id: string,
+  options: ChangeOptions,
+): Promise<Revoked> {
+  checkRevocable(bucket);
+  const reply = await change(context, bucket, { type: "revoke", id }, options);
+  const revoked = reply.steps[0]?.hold === "live";
+  const after = bucketUsageOf(bucket, reply);
+  if (revoked) emitEvent(context, { type: "bucket.revoked", id, after, reason: options.reason ?? null });
+  return { revoked, after };
+}
+
+/**
+ * Finds the bucket of a limit that is named with all of its dimensions.
+ *
+ * @param bound the dimensions that the limiter is bound to
+ * @throws MisuseError `unknown-limit`, `missing-dimension`, `invalid-dimension`, `invalid-option`
+ */
+export async function findBucket(
+  { policy, prefix, quotas }: LimiterContext,
+  bound: Dimensions,
+  bucket: NamedBucket,
+  options: QuotaOptions,
+): Promise<Bucket> {
+  if (options.quotas !== undefined) checkClaims(policy, options.quotas);
+  const { limit: name, ...given } = mergeDimensions(bound, bucket, "bucket");
+  checkDimensions(given, policy.bucketWords);
+  const limit = limitNamed(policy.limits, name);
+  const dimensions = checkBucketDimensions(policy, limit, given, bound);
+  const [found] = await quotas.of([bucketOf(policy, prefix, limit, dimensions)], options.quotas);
+  return found as Bucket;
+}
+
+async function change(
+  context: LimiterContext,
+  bucket: Bucket,
+  event: StepEvent,
+  { signal }: ChangeOptions,
+): Promise<StoreReply> {
+  return ask(context, () => requestOn(context, bucket, event), { signal });
+}
+
+function requestOn({ calendar }: LimiterContext, bucket: Bucket, event: StepEvent): StoreRequest {
+  return { mode: event.type === "read" ? "peek" : "judge", steps: [stepOf(bucket, calendar.specOf(bucket), event)] };
+}
+
+/** The buckets of each limit whose dimensions are all given. */
+function bucketsFor({ policy, prefix }: LimiterContext, dimensions: BucketDimensions): Bucket[] {
+  checkDimensions(dimensions, policy.bucketWords);
+  const buckets: Bucket[] = [];
+  for (const limit of policy.limits) {
+    for (const each of dimensionsFor(policy, limit, dimensions)) {
+      if (buckets.length >= MAX_USAGES) throw tooManyUsages();
+      buckets.push(bucketOf(policy, prefix, limit, each));
+    }
+  }
+  return buckets;
+}
+
+/**
+ * The dimensions of the buckets of one limit: for each tool or group that the policy names, unless one is given. Empty when the
+ * limit is for other calls.
+ */
+function dimensionsFor(policy: CompiledPolicy, limit: Limit, given: BucketDimensions): BucketDimensions[] {
+  const tools = given.tool === undefined ? policy.tools : [given.tool];
+  const ofTools = (limit.per.includes("tool") ? tools.map((tool) => ({ ...given, tool })) : [given]).map((each) =>
+    withGroup(policy, each),
+  );
+  const isPerGroup = limit.per.includes("group") && given.tool === undefined && given.group === undefined;
+  const ofGroups = isPerGroup
+    ? ofTools.flatMap((each) => ("group" in each ? [each] : [...policy.groups].map((group) => ({ ...each, group }))))
+    : ofTools;
+  const hasArgs = ({ args }: BucketDimensions) => !limit.per.includes("args") || args !== undefined;
+  return ofGroups.filter(
+    (each) => hasArgs(each) && missingIn(limit, each) === undefined && mayMatch(policy, limit, each),
+  );
+}
+
+function tooManyUsages(): MisuseError {
+  const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
+  return new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
+}

@@ -1,0 +1,103 @@
+// The plan of one call: which limits match it and what each is asked, as the steps of one store request.
+
+import { type Call, dimensionsOf, dimensionValue } from "../kernel/call.ts";
+import { argsOf, type Match, resolveMatches, stepOf, valueIn } from "../kernel/charge.ts";
+import { digest, keyPart, onceKey, tagOf } from "../kernel/key.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
+import type { Once, Step, StepEvent, Wait } from "../kernel/request.ts";
+import {
+  consumeCharges,
+  isOnlyRead,
+  type PlannedCharge,
+  peekCharges,
+  reserveCharges,
+  runCharges,
+} from "./charge-plan.ts";
+import type { LimiterContext } from "./context.ts";
+
+/** What a call asks of the store. */
+export interface CallPlan {
+  /** A call that is sent again must have the same verb. */
+  readonly verb: "consume" | "record" | "peek" | "reserve" | "run";
+  readonly call: Call;
+  /** The policy that the call is judged by. */
+  readonly policy: CompiledPolicy;
+  readonly matches: readonly Match[];
+  readonly charges: readonly PlannedCharge[];
+  /** Quotas that came with the call. */
+  readonly quotas: ClaimedQuotas | undefined;
+  /** The lease of its holds; absent: the limits' own. */
+  readonly leaseMs?: number | undefined;
+  /** Present when the store may give the call a place in a queue. */
+  readonly wait?: Wait | undefined;
+}
+
+const CHARGES = {
+  consume: consumeCharges,
+  record: consumeCharges,
+  peek: peekCharges,
+  reserve: reserveCharges,
+  run: runCharges,
+} as const;
+
+/** The event of nearly every charge, shared by all of them. */
+const CHARGE_ONE: StepEvent = { type: "charge", cost: 1 };
+const CHARGE_NOTHING: StepEvent = { type: "charge", cost: 0 };
+
+/** Plans a call with its bound dimensions, by the policy in force. Returns a promise when a quota has to be looked up. */
+export function planCall(
+  { policy, prefix, quotas: resolver }: LimiterContext,
+  verb: CallPlan["verb"],
+  call: Call,
+  quotas: ClaimedQuotas | undefined,
+): CallPlan | Promise<CallPlan> {
+  const planFor = (matches: readonly Match[]): CallPlan => {
+    return { verb, call, policy, matches, charges: CHARGES[verb](matches, policy, call), quotas };
+  };
+  const matches = resolver.of(resolveMatches(policy, prefix, call), quotas);
+  return matches instanceof Promise ? matches.then(planFor) : planFor(matches);
+}
+
+/** The steps of a request: one for each charge. */
+export function stepsOf(
+  { calendar }: LimiterContext,
+  charges: readonly PlannedCharge[],
+  holdName: string | null,
+  leaseMs?: number,
+): Step[] {
+  return charges.map((charge) => stepOf(charge, calendar.specOf(charge), eventOf(charge, holdName ?? "", leaseMs)));
+}
+
+function eventOf(charge: PlannedCharge, id: string, leaseMs = charge.limit.leaseMs): StepEvent {
+  const { event, cost, limit, seen } = charge;
+  if (isOnlyRead(charge)) return CHARGE_NOTHING;
+  if (event === "charge" && seen !== undefined) return { type: "charge", cost, seen };
+  if (event === "charge") return cost === 1 ? CHARGE_ONE : { type: "charge", cost };
+  return { type: "hold", id, units: cost, leaseMs, onExpiry: limit.onExpiry };
+}
+
+/**
+ * How a retry is recognised: by the verb, every dimension of the call, its arguments, and its buckets. Its cost does not count,
+ * because a retry may estimate otherwise, nor does its id, which is a label.
+ */
+export function onceOf({ prefix }: LimiterContext, { verb, call, policy, charges }: CallPlan): Once | null {
+  if (call.idempotencyKey === undefined || verb === "peek") return null;
+  const tag = tagOfCall(policy, call, charges);
+  if (tag === null) return null;
+  const buckets = charges.map(({ key }) => key);
+  const request = digest([verb, dimensionsOf(call), argsOf(policy, call), buckets]);
+  return { key: onceKey(prefix, tag, "once", call.idempotencyKey), request };
+}
+
+/** The tag of the partition that a call is in, else of its first bucket; `null` when it has neither. */
+export function tagOfCall(
+  policy: CompiledPolicy,
+  call: Call,
+  buckets: readonly { readonly key: string }[],
+): string | null {
+  const value = valueIn(call, policy.partition);
+  if (value !== undefined && value !== null) return keyPart(dimensionValue(policy.partition, value));
+  const [first] = buckets;
+  return first === undefined ? null : tagOf(first.key);
+}

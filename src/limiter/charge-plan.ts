@@ -1,0 +1,122 @@
+// What a call asks of each limit that matches it: to charge its price at once, or to hold it until the call has ended.
+
+import type { Call } from "../kernel/call.ts";
+import type { Bucket, Charge, Match } from "../kernel/charge.ts";
+import { MisuseError } from "../kernel/errors.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+import type { OnError } from "../kernel/policy/input.ts";
+import { isMarked, isRunHold, marksIn, marksOf } from "./hold-id.ts";
+
+/** A charge, and whether its units are charged at once or held. */
+export interface PlannedCharge extends Charge {
+  readonly event: "charge" | "hold";
+}
+
+/**
+ * Plans a call that nothing ends.
+ *
+ * @throws MisuseError `needs-reserve`
+ */
+export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
+  const endless = matches.find((match) => isConcurrency(match) && match.allotment.isCounted && match.price !== 0);
+  if (endless === undefined) return plan(matches, () => "charge");
+  const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
+  throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
+}
+
+/** Plans a call that is only peeked at. */
+export function peekCharges(matches: readonly Match[]): PlannedCharge[] {
+  return plan(matches, (match) => (isConcurrency(match) ? "hold" : "charge"));
+}
+
+/**
+ * Plans a call that is settled or released.
+ *
+ * @throws MisuseError `missing-cost`
+ */
+export function reserveCharges(matches: readonly Match[]): PlannedCharge[] {
+  return pricedCharges(matches, ({ name, unit }) => `how many ${unit} to hold, because the limit ${name} counts them`);
+}
+
+/**
+ * Plans a call that runs here. Its `calls` are charged when it starts, but a limit that refunds failed calls holds them until
+ * the call ends. All other units are held.
+ */
+export function runCharges(matches: readonly Match[], policy: CompiledPolicy, call: Call): PlannedCharge[] {
+  const isRefund = (match: Match) => countsCalls(match) && onErrorOf(policy, call, match.limit) === "refund";
+  const marks = marksOf(matches.filter((match) => match.price !== 0 && isRefund(match)));
+  return plan(matches, (match) => runEventOf(match, marks));
+}
+
+/**
+ * Plans a call whose hold was made before.
+ *
+ * @throws MisuseError `missing-cost`
+ */
+export function chargesOfHold(id: string, matches: readonly Match[]): PlannedCharge[] {
+  if (isRunHold(id)) return plan(matches, (match) => runEventOf(match, marksIn(id)));
+  return pricedCharges(
+    matches,
+    ({ name, unit }) =>
+      `how many ${unit} the hold has, as the call that was reserved said: the limit ${name} counts them`,
+  );
+}
+
+/** The charges of a running call that is sent again: its first id says what is held. */
+export function chargesHeldBy(id: string | null, charges: readonly PlannedCharge[]): PlannedCharge[] {
+  const marks = id === null ? "" : marksIn(id);
+  return charges.map((charge) => (countsCalls(charge) ? { ...charge, event: runEventOf(charge, marks) } : charge));
+}
+
+/** The charges of a running call that hold its `calls`. */
+export function heldCallsIn(charges: readonly PlannedCharge[]): PlannedCharge[] {
+  return charges.filter((charge) => countsCalls(charge) && charge.event === "hold");
+}
+
+/** What a failed call costs in a limit: what the limit says, else its tool, else the policy. */
+export function onErrorOf(policy: CompiledPolicy, { tool }: Call, limit: Limit): OnError {
+  return limit.onError ?? policy.toolNamed(String(tool))?.onError ?? policy.onError;
+}
+
+/** Whether a limit counts calls that have not ended: its units can only be held. */
+export function isConcurrency({ allotment }: Bucket): boolean {
+  return allotment.spec.algorithm === "concurrency";
+}
+
+/**
+ * Whether a call starts without taking anything of a bucket, because the bucket is unlimited. Units that would be held there are
+ * booked when the call ends.
+ */
+export function isOnlyRead({ allotment, event }: Pick<PlannedCharge, "allotment" | "event">): boolean {
+  return allotment.quota === null && (event === "hold" || !allotment.isCounted);
+}
+
+function runEventOf(bucket: Bucket, marks: string): PlannedCharge["event"] {
+  return !countsCalls(bucket) || isMarked(marks, bucket.limit) ? "hold" : "charge";
+}
+
+/** Whether a limit counts calls that have started. */
+function countsCalls(bucket: Bucket): boolean {
+  return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isConcurrency(bucket);
+}
+
+function pricedCharges(matches: readonly Match[], expectedOf: (limit: Limit) => string): PlannedCharge[] {
+  const unpriced = matches.find(({ price, limit }) => price === undefined && limit.isPriced);
+  if (unpriced === undefined) return plan(matches, () => "hold");
+  const { limit } = unpriced;
+  throw new MisuseError("missing-cost", { path: `cost.${limit.unit}`, expected: expectedOf(limit), got: "nothing" });
+}
+
+/** A price of 0 leaves a limit out. An unknown price takes nothing, and is denied when nothing is left. */
+function plan(matches: readonly Match[], eventOf: (match: Match) => PlannedCharge["event"]): PlannedCharge[] {
+  const charges: PlannedCharge[] = [];
+  for (const match of matches) {
+    const { key, limit, partitionKey, allotment, price, tool, seen } = match;
+    if (price === 0) continue;
+    // Seen values and elapsed time are not given back when the call has ended.
+    const event = price === undefined || !limit.isPriced ? "charge" : eventOf(match);
+    const charge = { key, limit, partitionKey, allotment, cost: price ?? 0, tool, event };
+    charges.push(seen === undefined ? charge : { ...charge, seen });
+  }
+  return charges;
+}

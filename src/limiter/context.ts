@@ -1,0 +1,52 @@
+// What a limiter shares with the limiters that are bound from it.
+
+import type { Clock } from "../clock.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import type { Layer } from "../layers/layer.ts";
+import type { CalendarSpecs } from "./calendar-specs.ts";
+import type { CallCache } from "./call-cache.ts";
+import type { DecisionListener, EventListener } from "./listener.ts";
+import type { Quotas } from "./quotas.ts";
+import type { SetupWatch } from "./setup.ts";
+import type { SlotQueues } from "./slots.ts";
+import type { TelemetryHooks } from "./telemetry.ts";
+
+export interface LimiterContext {
+  /** The policy in force: `reload` replaces it. */
+  policy: CompiledPolicy;
+  /** The resolved calls of that policy. */
+  calls: CallCache;
+  readonly prefix: string;
+  readonly quotas: Quotas;
+  /** The outermost layer in front of the store. */
+  readonly store: Layer;
+  /** Refuses limits that the store cannot keep. */
+  readonly checkPolicy: (policy: CompiledPolicy) => void;
+  /** How long the store may take for a decision; `undefined`: no deadline. */
+  readonly deadlineMs: number | undefined;
+  /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */
+  readonly recovered: (withinMs: number) => Promise<unknown>;
+  /** The limits' numbers for the store. */
+  readonly calendar: CalendarSpecs;
+  readonly onDecision: DecisionListener | undefined;
+  readonly onEvent: EventListener | undefined;
+  readonly hooks: TelemetryHooks | null;
+  /** The clock that waiting calls and holds of `run` use: the store's, where a test gives it one. */
+  readonly clock: Clock;
+  /** Whether the store decides by `clock`, so that its instants can be compared with the clock's. */
+  readonly isStoreClock: boolean;
+  /** How many calls of this process sleep until a bucket may have room for them, by bucket. */
+  readonly sleeping: Map<string, number>;
+  /** Calls of this process that wait for slots of concurrency limits. */
+  readonly slots: SlotQueues;
+  /** Calls with `maxWaitMs` that are not decided yet, and places that are being given back. */
+  readonly waits: Set<Promise<unknown>>;
+  /** Ends the sleep of each call that sleeps now. */
+  readonly sleepers: Set<(reason: unknown) => void>;
+  /** Takes back a keyed call's booking. It bypasses the layers: it is sent at most once, and nothing replays it. */
+  readonly undo: (request: StoreRequest) => Promise<unknown>;
+  /** Watches the store's setup; `null`: the store cannot report it, or there is no listener. */
+  readonly setup: SetupWatch | null;
+  closing: Promise<void> | null;
+}

@@ -1,0 +1,80 @@
+// How a limiter is made from its options.
+
+import { monotonicClock, systemClock } from "../clock.ts";
+import type { Limit } from "../kernel/limit.ts";
+import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
+import { MAX_DENIED_MS } from "../layers/deny-cache.ts";
+import type { FailoverEvent } from "../layers/failover.ts";
+import { askOne } from "../store/ask.ts";
+import { checkedReply } from "./ask.ts";
+import { CalendarSpecs } from "./calendar-specs.ts";
+import { CallCache } from "./call-cache.ts";
+import { composeStore } from "./compose.ts";
+import type { LimiterContext } from "./context.ts";
+import type { HostedLimiter } from "./hosted.ts";
+import { emitEvent } from "./listener.ts";
+import { measured } from "./measured.ts";
+import { checkLimiterOptions, type LimiterOptions } from "./options.ts";
+import { checkResolver, Quotas } from "./quotas.ts";
+import { watchSetup } from "./setup.ts";
+import { SlotQueues } from "./slots.ts";
+import { StoreLimiter } from "./store-limiter.ts";
+import { decisionListener, eventListener } from "./telemetry.ts";
+
+/**
+ * Makes a limiter that a service or a client can host.
+ *
+ * @throws as `createLimiter`
+ */
+export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
+  checkLimiterOptions(options);
+  const { store, prefix = "rate", failover = {}, denyCacheMs = MAX_DENIED_MS, telemetry } = options;
+  const policy = compiledPolicy(options.policy);
+  checkResolver(options.quotas, policy);
+  store.checkPolicy?.(policy);
+  const hooks = telemetry?.observe(policy) ?? null;
+  const onEvent = eventListener(hooks, options.onEvent);
+  const clock = store.clock ?? monotonicClock;
+  const setup = watchSetup(store, onEvent === undefined ? null : (event) => emitEvent(context, event));
+  const onFailover = (event: FailoverEvent) => {
+    if (event.type === "store.unreachable") setup?.failed();
+    emitFailover(context, event);
+  };
+  const context: LimiterContext = {
+    policy,
+    calls: new CallCache(policy),
+    prefix,
+    quotas: new Quotas(options.quotas ?? null, clock, (event) => emitEvent(context, event)),
+    ...composeStore(store, { prefix, failover, denyCacheMs, clock, setup, onFailover }),
+    checkPolicy: (next) => store.checkPolicy?.(next),
+    calendar: new CalendarSpecs(systemClock.nowMs),
+    onDecision: decisionListener(hooks, options.onDecision),
+    onEvent,
+    hooks,
+    clock,
+    isStoreClock: store.clock !== undefined,
+    sleeping: new Map(),
+    slots: new SlotQueues(clock),
+    waits: new Set(),
+    sleepers: new Set(),
+    undo: async (request) => checkedReply(request, await askOne(store, request)),
+    setup,
+    closing: null,
+  };
+  const limiter = new StoreLimiter(context, {});
+  return hooks === null ? limiter : measured(limiter, hooks);
+}
+
+/** Emits what happened to the store. The number of instances matters only when some limit is too small to be shared by all. */
+function emitFailover(context: LimiterContext, event: FailoverEvent): void {
+  if (event.type !== "instances") {
+    emitEvent(context, event);
+    return;
+  }
+  const { instances } = event;
+  const isTooSmall = (limit: Limit) =>
+    limit.onStoreError === "share" &&
+    allotmentsOf(limit).some(({ quota }) => quota !== null && quota > 0 && quota < instances);
+  const limits = context.policy.limits.filter(isTooSmall).map(({ name }) => name);
+  if (limits.length > 0) emitEvent(context, { type: "failover.no_share", instances, limits });
+}

@@ -1,0 +1,89 @@
+// The ids of holds, and the names that stores know them by. An id says whether a limit is per the arguments, and which limits
+// hold `calls` of a running call: after a reload the policy may say otherwise.
+
+import { type Call, dimensionsOf } from "../kernel/call.ts";
+import { argsOf, type Bucket } from "../kernel/charge.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import { digest } from "../kernel/key.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+
+/** The prefix of ids of running calls: such a hold has other charges than a reservation. */
+const RUN = "run-";
+/** The suffix of ids whose names depend on the arguments, too. */
+const OF_ARGS = "-a";
+/** The id of a running call some of whose `calls` are held: random digits, and marks of the limits that hold them. */
+const MARKED = /^run-[0-9a-f]{24}-([0-9a-f]+|all)(?:-a)?$/;
+const [RANDOM_LENGTH, MARK_LENGTH, MAX_MARKS, ALL] = [24, 3, 4, "all"];
+/** Characters of a name that are of the id, and of the digest: a name has at most 64 characters. */
+const [ID_LENGTH, DIGEST_LENGTH] = [43, 20];
+
+/**
+ * Makes the id for the holds of a new call.
+ *
+ * @param callsHeldBy buckets that hold `calls` of a running call
+ */
+export function newHoldId(isRun: boolean, isPerArgs = false, callsHeldBy: readonly Bucket[] = []): string {
+  const end = isPerArgs ? OF_ARGS : "";
+  const marks = isRun ? marksOf(callsHeldBy) : "";
+  if (marks === "") return `${isRun ? RUN : ""}${crypto.randomUUID()}${end}`;
+  return `${RUN}${crypto.randomUUID().replaceAll("-", "").slice(0, RANDOM_LENGTH)}-${marks}${end}`;
+}
+
+/**
+ * The marks of limits in an id; a mark of all when there are too many. Another limit with the same mark by chance holds its
+ * `calls`, too: it charges the same in the end.
+ */
+export function marksOf(buckets: readonly Bucket[]): string {
+  const marks = new Set(buckets.map(({ limit }) => markOf(limit)));
+  return marks.size > MAX_MARKS ? ALL : [...marks].join("");
+}
+
+/** The marks in an id. */
+export function marksIn(id: string): string {
+  return MARKED.exec(id)?.[1] ?? "";
+}
+
+export function isMarked(marks: string, limit: Limit): boolean {
+  if (marks === "" || marks === ALL) return marks === ALL;
+  const mark = markOf(limit);
+  for (let i = 0; i < marks.length; i += MARK_LENGTH) if (marks.startsWith(mark, i)) return true;
+  return false;
+}
+
+function markOf({ name }: Limit): string {
+  return digest(name).slice(0, MARK_LENGTH);
+}
+
+/** Whether a limit of a call's tool is per its arguments. */
+export function isPerArgs({ limits }: CompiledPolicy, { tool }: Call): boolean {
+  return limits.some(({ per, matches }) => per.includes("args") && matches(String(tool)));
+}
+
+/**
+ * The name of a hold in the store. It depends on the dimensions of the call, and on its arguments where a limit was per them. So
+ * an id that is sent with another call than its own names no hold, not even in buckets that both calls share.
+ */
+export function holdNameOf(policy: CompiledPolicy, id: string, call: Call): string {
+  const bound = digest([id, dimensionsOf(call), id.endsWith(OF_ARGS) ? argsOf(policy, call) : null]);
+  return `${id.slice(0, ID_LENGTH)}-${bound.slice(0, DIGEST_LENGTH)}`;
+}
+
+/** The id in the name of a hold that a limiter made. */
+export function holdIdOf(name: string): string {
+  return name.slice(0, -DIGEST_LENGTH - 1);
+}
+
+/** Whether a hold belongs to a running call. */
+export function isRunHold(id: string): boolean {
+  return id.startsWith(RUN);
+}
+
+/**
+ * Throws unless this can be a hold's id.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkHoldId(id: string): void {
+  if (typeof id === "string" && /^[\w-]{1,64}$/.test(id)) return;
+  throw invalidOption("id", "a hold's id: 1 to 64 letters, digits, _ or -", id);
+}

@@ -1,0 +1,54 @@
+// What a service or a client needs of a limiter in its own process, beyond the public interface: a call whose function runs
+// elsewhere, a caller that may disconnect, and pages of usages.
+
+import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
+import type { CompiledPolicy } from "../kernel/limit.ts";
+import type { Limiter } from "./api.ts";
+import type { UsagePage } from "./buckets.ts";
+import type { Abandonable, AbandonableOptions, QuotaOptions } from "./call-options.ts";
+import type { Reserved, ReserveOptions } from "./hold.ts";
+import type { Outcome } from "./report.ts";
+import type { RunningCall } from "./running-call.ts";
+import type { Settlement } from "./settle.ts";
+
+/** The decision on a call that runs elsewhere, and the call when it was allowed. */
+export type Begun =
+  | { readonly decision: Allowed; readonly running: RunningCall }
+  | { readonly decision: Denied; readonly running: null };
+
+/** How a call ended that ran elsewhere. */
+export interface Ending {
+  readonly usage: Cost;
+  /** Whether units that `usage` does not name are charged as the `onError` of each limit says. */
+  readonly hasFailed: boolean;
+  /** The outcome, for limits that count outcomes; `null`: nothing is reported. */
+  readonly outcome: Outcome | null;
+}
+
+export interface HostedLimiter extends Limiter {
+  /** The policy in force. */
+  readonly policy: CompiledPolicy;
+  /** Consumes for a remote caller: when it disconnects, the wait ends. */
+  consumeFor(call: Call, options: AbandonableOptions): Promise<Decision>;
+  /** Reserves for a remote caller, as `consumeFor`. */
+  reserveFor(call: Call, options: Abandonable<ReserveOptions>): Promise<Reserved | Denied>;
+  /** The first half of `run`. */
+  begin(call: Call, options: Abandonable<ReserveOptions>): Promise<Begun>;
+  /** The second half of `run`, perhaps in another process: ends a call that `begin` began. */
+  end(id: string, call: Call, ending: Ending, options?: QuotaOptions): Promise<Settlement>;
+  /** A page of what `usage` returns. */
+  usagePage(dimensions: BucketDimensions, page: { readonly skip: number; readonly take: number }): Promise<UsagePage>;
+  /** Emits `policy.refused`, for a policy that could not even be read. */
+  policyRefused(error: unknown): void;
+}
+
+/** The policy in force of a limiter; `null` for a remote limiter, whose service has the policy. */
+export function policyOf(limiter: Limiter): CompiledPolicy | null {
+  return (limiter as Partial<HostedLimiter>).policy ?? null;
+}
+
+/** Emits `policy.refused` for a policy that could not even be read. */
+export function refusePolicy(limiter: Limiter, error: unknown): void {
+  (limiter as Partial<HostedLimiter>).policyRefused?.(error);
+}
