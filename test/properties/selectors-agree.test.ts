@@ -11,10 +11,11 @@ import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { type Clock, fakeClock } from "tollgate/testing";
+import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? 200);
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(200, 60));
 const io = (await anyRedis()).ioredis();
 const folder = temporaryFolder();
 const stores: Readonly<Record<string, (clock: Clock) => Store>> = {
