@@ -6,6 +6,7 @@ import { inspect } from "node:util";
 /** Characters of a file's output that are kept, in case it fails. */
 const MAX_OUTPUT = 20_000;
 
+// biome-ignore lint/style/noDefaultExport: the test runner takes the default export.
 export default async function* (events) {
   const outputs = new Map();
   for await (const { type, data } of events) {

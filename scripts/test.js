@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { requirePostgres, requireRedis } from "./servers.js";
 
 /** Files that only `npm run test:all` runs: they take long, and a shorter test would show the same fault. */
-const LONG = /^test\/(chaos|load|servers)\//;
+const LONG = /^test\/((chaos|load|servers)\/|e2e\/ends\.|stores\/redis-valkey\.)/;
 
 const EVERY_FILE = ["src/**/*.test.ts", "test/**/*.test.ts"];
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
