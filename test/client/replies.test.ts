@@ -36,7 +36,7 @@ const isInvalid = (error: unknown) =>
   StoreError.isInstance(error) && error.code === "invalid-reply" && error.transient === false;
 
 function clientOf(answer: () => Response): Limiter {
-  return createRemoteLimiter({ url: "http://service", fetch: async () => answer() });
+  return createRemoteLimiter({ url: "http://service", fetch: async () => answer(), deadlineMs: 60_000 });
 }
 
 describe("an answer that is none", () => {
