@@ -392,7 +392,7 @@ describe("an answer of the service", async () => {
     },
     grant: {
       paths: ["after.used", "after.granted", "after.grants.0.units", "after.grants.0.endsInMs"],
-      ask: (client) => client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 1_000 }),
+      ask: (client) => client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 3_600_000 }),
     },
     revoke: {
       paths: ["after.used", "after.granted"],

@@ -122,7 +122,7 @@ describe("a right answer with one wrong field", () => {
       body = await response.clone().json();
       return response;
     };
-    await ask(createRemoteLimiter({ url: "http://service", fetch: listening }));
+    await ask(createRemoteLimiter({ url: "http://service", fetch: listening, deadlineMs: 60_000 }));
     return body as { readonly items?: readonly { readonly body: unknown }[] };
   }
 
