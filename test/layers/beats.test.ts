@@ -102,7 +102,7 @@ describe("a store that is overloaded", () => {
   });
 
   it("is given back what it lost where that ended before, and nothing twice", async () => {
-    const { remote, raised, limiter, has } = observed({ size: 1, underWay: 1 });
+    const { remote, raised, limiter, has } = observed({ size: 1, underWay: 1 }, 10_000);
     const sessions = ["a", "b", "c"];
     for (const session of sessions) await limiter.consume({ ...call, session });
     remote.flush();
