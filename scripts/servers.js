@@ -1,7 +1,8 @@
-// Sees to real servers for the tests: on PATH, by an environment variable, else by the system's package manager, else says
-// how.
+// Finds the real servers that tests need. Where one is missing, it says which system package it will install, asks a terminal,
+// and installs it. Where it cannot, it says what to do.
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
+import { createInterface } from "node:readline/promises";
 
 const runs = (program, ...args) => spawnSync(program, args, { stdio: "ignore" }).status === 0;
 
@@ -35,25 +36,38 @@ const INSTALLERS = [
   ["brew", ["install"]],
 ];
 
-/** Ends the process with 2 when a server is not there and cannot be had. */
-function require({ what, isThere, packages, otherwise }) {
-  if (isThere()) return;
-  const [program, ...commands] = INSTALLERS.find(([name]) => runs(name, "--version")) ?? [];
-  const asRoot = program === "brew" || process.getuid?.() === 0 ? [] : ["sudo", "-n"];
-  if (program !== undefined) {
-    console.error(`The tests need ${what} and there is none: installing it with ${program}.`);
-    for (const [i, args] of commands.entries()) {
-      const last = i === commands.length - 1 ? [packages[program]] : [];
-      const [command, ...rest] = [...asRoot, program, ...args, ...last];
-      spawnSync(command, rest, {
-        stdio: ["ignore", "ignore", "inherit"],
-        env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      });
-    }
-  }
-  if (isThere()) return;
-  console.error(otherwise);
+/** Ends the process with 2 when a server is missing and cannot be installed. */
+async function require(server) {
+  if (server.isThere()) return;
+  const installer = INSTALLERS.find(([program]) => runs(program, "--version"));
+  if (installer !== undefined && (await mayInstall(server, installer))) install(server, installer);
+  if (server.isThere()) return;
+  console.error(server.otherwise);
   process.exit(2);
+}
+
+/** Says what would be installed. A terminal is asked; without one the answer is yes. */
+async function mayInstall({ what, packages }, [program]) {
+  console.log(
+    `The tests need ${what}, and there is none. This installs the system package ${packages[program]} with ${program}.`,
+  );
+  if (!process.stdin.isTTY) return true;
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question("Install it? [y/N] ");
+  terminal.close();
+  return /^y(es)?$/i.test(answer.trim());
+}
+
+function install({ packages }, [program, ...commands]) {
+  const asRoot = program === "brew" || process.getuid?.() === 0 ? [] : ["sudo", "-n"];
+  for (const [i, args] of commands.entries()) {
+    const last = i === commands.length - 1 ? [packages[program]] : [];
+    const [command, ...rest] = [...asRoot, program, ...args, ...last];
+    spawnSync(command, rest, {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    });
+  }
 }
 
 export const requireRedis = () => require(REDIS);

@@ -1,15 +1,40 @@
-// The test command: every test beside the code and in test/ that needs no other server than a Redis. --servers runs those
-// that need more: Postgres, a cluster, Sentinels. --coverage runs those of the kernel and wants every line; --race and --chaos run what depends on time and luck, at full length and judged strictly; --fuzz sends the service 100,000 requests.
+// The test command. Without arguments it runs the short tests, with names of files those. The suites below have flags.
 import "../bin/require-node.js";
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { requirePostgres, requireRedis } from "./servers.js";
 
-/** Minutes that a file may take: the longest needs one, and twenty where it runs at full length. */
+/** Files that only `npm run test:all` runs: they take long, and a shorter test would show the same fault. */
+const LONG = /^test\/((chaos|load|servers)\/|e2e\/ends\.|stores\/redis-valkey\.)/;
+
+const EVERY_FILE = ["src/**/*.test.ts", "test/**/*.test.ts"];
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Minutes that a file may take. One that takes longer is ended, and has failed. */
 const FILE_MINUTES = "10";
-const LONG = { TOLLGATE_FILE_MINUTES: "60" };
+const UNHURRIED = { TOLLGATE_FILE_MINUTES: "60" };
+
+/** Two files at a time even on one core, because many tests wait. */
+const oneLinePerFile = [
+  `--test-reporter=${at("reporter.js")}`,
+  "--test-reporter-destination=stdout",
+  `--test-concurrency=${Math.max(2, availableParallelism())}`,
+];
 
 const suites = {
+  // What no flag means.
+  "": {
+    files: EVERY_FILE,
+    leaves: LONG,
+    flags: oneLinePerFile,
+    env: { TOLLGATE_TEST_LENGTH: "short" },
+    about: "It takes about 4 minutes on 2 cores. `npm run test:all` adds the long tests and other servers.",
+  },
+  "--all": { files: EVERY_FILE, flags: oneLinePerFile, about: "It takes about 12 minutes on 2 cores." },
+  "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
+  // Every line of the kernel must run.
   "--coverage": {
     files: ["src/kernel/**/*.test.ts"],
     flags: [
@@ -18,19 +43,21 @@ const suites = {
       "--test-coverage-exclude=**/*.test.ts",
       "--test-coverage-lines=100",
     ],
+    // Code from the cache is counted less exactly.
+    env: { NODE_DISABLE_COMPILE_CACHE: "1" },
   },
-  "--servers": { files: ["test/servers/**/*.test.ts"], flags: ["--test-concurrency=2"] },
+  // What depends on time and luck, at full length and judged strictly.
   "--race": {
     files: ["test/load/race.test.ts"],
-    env: { ...LONG, TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" },
+    env: { ...UNHURRIED, TOLLGATE_RACE_RUNS: "20", TOLLGATE_RACE_STRICT: "1" },
   },
-  "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { ...LONG, TOLLGATE_FUZZ_REQUESTS: "100000" } },
+  "--fuzz": { files: ["test/service/fuzz.test.ts"], env: { ...UNHURRIED, TOLLGATE_FUZZ_REQUESTS: "100000" } },
   "--chaos": {
     files: ["test/chaos/*.test.ts", "test/servers/schedules.test.ts", "test/servers/postgres-events.test.ts"],
     // Promises in time are judged: nothing else runs beside.
     flags: ["--test-concurrency=1"],
     env: {
-      ...LONG,
+      ...UNHURRIED,
       TOLLGATE_KILL_ROUNDS: "40",
       TOLLGATE_CHAOS_STRICT: "1",
       TOLLGATE_FAULT_SCHEDULES: "200",
@@ -38,22 +65,37 @@ const suites = {
     },
   },
 };
-const everything = { files: ["src/**/*.test.ts", "test/**/*.test.ts"], leaves: /^test\/servers\// };
 
-const [first, ...rest] = process.argv.slice(2);
-const { files, flags = [], env = {}, leaves } = suites[first] ?? (first ? { files: [first, ...rest] } : everything);
-if (first !== "--coverage") requireRedis();
-if (files.some((file) => file.startsWith("test/servers/"))) requirePostgres();
-// A Redis that all files share is emptied by each.
-if (process.env.TOLLGATE_TEST_REDIS_URL) flags.push("--test-concurrency=1");
-const found = globSync(files).filter((file) => !leaves?.test(file));
+const args = process.argv.slice(2);
+const name = args.length === 0 ? "" : args[0] in suites ? args.shift() : null;
+const suite = suites[name] ?? { files: args };
+const { files, flags = [], env = {}, leaves, about } = { ...suite, ...(args.length > 0 && { files: args }) };
+const found = globSync(files)
+  .filter((file) => !leaves?.test(file))
+  .sort();
 if (found.length === 0) {
   // Without a file the test runner would run whatever it finds.
   console.error(`There are no tests in ${files.join(" ")}.`);
   process.exit(2);
 }
-const bound = new URL("bound.js", import.meta.url).href;
-const args = ["--conditions=tollgate-source", `--import=${bound}`, "--test", ...flags, ...found.sort()];
-const bounded = { TOLLGATE_FILE_MINUTES: FILE_MINUTES, ...process.env, ...env };
-const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env: bounded });
+if (about !== undefined) console.log(`Runs ${found.length} test files, and prints one line for each. ${about}`);
+if (name !== "--coverage") await requireRedis();
+if (found.some((file) => file.startsWith("test/servers/"))) await requirePostgres();
+
+// A Redis that all files share is emptied by each.
+if (process.env.TOLLGATE_TEST_REDIS_URL) flags.push("--test-concurrency=1");
+const status = spawnSync(
+  process.execPath,
+  ["--conditions=tollgate-source", `--import=${new URL("bound.js", import.meta.url)}`, "--test", ...flags, ...found],
+  {
+    stdio: "inherit",
+    env: {
+      TOLLGATE_FILE_MINUTES: FILE_MINUTES,
+      // Each file is a process, and starts in half the time with what the others have compiled.
+      NODE_COMPILE_CACHE: at("../node_modules/.cache/node-compile"),
+      ...process.env,
+      ...env,
+    },
+  },
+).status;
 process.exit(status ?? 1);

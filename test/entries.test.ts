@@ -362,7 +362,7 @@ describe("an answer of the service", async () => {
         : changed(answer, path);
       return new Response(JSON.stringify(body), { status: response.status });
     };
-    return createRemoteLimiter({ url: server.url, fetch: fetching });
+    return createRemoteLimiter({ url: server.url, fetch: fetching, deadlineMs: 60_000 });
   }
 
   const isJson = (value: unknown) => JSON.stringify({ value }) !== "{}" && !(value instanceof Date);
@@ -392,7 +392,7 @@ describe("an answer of the service", async () => {
     },
     grant: {
       paths: ["after.used", "after.granted", "after.grants.0.units", "after.grants.0.endsInMs"],
-      ask: (client) => client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 1_000 }),
+      ask: (client) => client.grant({ limit: "quota", session: "s1" }, { id: "g", units: 1, durationMs: 3_600_000 }),
     },
     revoke: {
       paths: ["after.used", "after.granted"],
@@ -402,7 +402,7 @@ describe("an answer of the service", async () => {
       paths: ["usages.0.used"],
       ask: async (client) => {
         const call = fresh();
-        const held = await createRemoteLimiter({ url: server.url }).reserve(call);
+        const held = await createRemoteLimiter({ url: server.url, deadlineMs: 60_000 }).reserve(call);
         assert.ok(held.allowed);
         return client.getHold(held.hold.id, call).settle();
       },

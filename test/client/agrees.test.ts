@@ -14,6 +14,7 @@ import {
 import { createRemoteLimiter } from "tollgate/client";
 import { memoryStore } from "tollgate/stores/memory";
 import { type FakeClock, fakeClock } from "tollgate/testing";
+import { cases } from "../length.ts";
 import { randomOf, seedOf } from "../chaos/outage.ts";
 import { served } from "../service/served.ts";
 
@@ -38,7 +39,7 @@ const POLICY: PolicyInput = {
     { name: "shadow", per: ["tenant"], onMissing: "skip", quota: 5, mode: "shadow" },
   ],
 };
-const STEPS = 3_000;
+const STEPS = cases(3_000, 800);
 
 /** A limiter, its holds by number, and what it said. */
 interface Side {
@@ -153,7 +154,7 @@ describe("a client and a limiter in the process", () => {
         return memoryStore({ clock });
       };
       const server = await served({ policy, store: newStore() });
-      const away = side((told) => createRemoteLimiter({ url: server.url, ...listeners(told) }));
+      const away = side((told) => createRemoteLimiter({ url: server.url, deadlineMs: 60_000, ...listeners(told) }));
       const here = side((told) => createLimiter({ policy, store: newStore(), ...listeners(told) }));
       const seen: Record<string, number> = {};
       for (let step = 0; step < STEPS; step++) {

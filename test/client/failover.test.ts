@@ -31,7 +31,10 @@ const POLICY: PolicyInput = {
     { name: "per-tool", per: ["tool"], quota: 10_000_000 },
   ],
 };
-const DEADLINE_MS = 250;
+/** So long that no answer is late on a busy machine. */
+const DEADLINE_MS = 5_000;
+/** Where a service that does not answer has to be noticed soon. */
+const SHORT_DEADLINE_MS = 1_000;
 
 const opened: Instance[] = [];
 afterEach(async () => {
@@ -42,7 +45,7 @@ afterEach(async () => {
 });
 
 /** Clients of one service, each behind a proxy of its own. */
-async function clients(count: number, failover: Partial<ClientFailover> = {}) {
+async function clients(count: number, failover: Partial<ClientFailover> = {}, deadlineMs = DEADLINE_MS) {
   const server = await served({ policy: POLICY, store: memoryStore() });
   const instances: Instance[] = [];
   for (let i = 0; i < count; i++) {
@@ -51,19 +54,35 @@ async function clients(count: number, failover: Partial<ClientFailover> = {}) {
     const eventsAtMs: number[] = [];
     const limiter = createRemoteLimiter({
       url: `http://127.0.0.1:${proxy.port}`,
-      deadlineMs: DEADLINE_MS,
+      deadlineMs,
       failover: { policy: POLICY, instances: count, ...failover },
       onEvent(event) {
         events.push(event);
         eventsAtMs.push(performance.now());
       },
     });
-    await limiter.consume({ tool: "warm-up", session: "warm-up" });
     const instance = { limiter, proxy, events, eventsAtMs };
     instances.push(instance);
     opened.push(instance);
+    await reach(instance);
   }
   return { server, instances };
+}
+
+/** Waits until a client has had an answer of the service: before that it admits nothing while the service is away. */
+async function reach(instance: Instance): Promise<void> {
+  const { limiter, events, eventsAtMs } = instance;
+  const isAway = async () => (await limiter.consume({ tool: "warm-up", session: "warm-up" })).degraded !== null;
+  for (let tries = 0; (await isAway()) || !areBack([instance]); tries++) {
+    assert.ok(tries < 600, "the service does not answer");
+    await sleep(50);
+  }
+  // A slow start may have been an outage, which is none of the test's.
+  for (let i = events.length - 1; i >= 0; i--) {
+    if (!events[i]?.type.startsWith("store.")) continue;
+    events.splice(i, 1);
+    eventsAtMs.splice(i, 1);
+  }
 }
 
 async function usedOf(server: Served, query: string, limit: string): Promise<number> {
@@ -79,8 +98,8 @@ async function cut({ proxy, limiter, events }: Instance): Promise<void> {
 
 async function heal(instances: readonly Instance[]): Promise<void> {
   for (const { proxy } of instances) await proxy.heal();
-  await until(10_000, () => areBack(instances));
-  assert.ok(areBack(instances), "a client did not come back within 10 s");
+  await until(60_000, () => areBack(instances));
+  assert.ok(areBack(instances), "a client did not come back within a minute");
 }
 
 describe("a service that goes away under load", () => {
@@ -94,15 +113,17 @@ describe("a service that goes away under load", () => {
   };
   for (const [name, begin] of Object.entries(faults)) {
     it(`by ${name}: no call fails, and every unit is counted once`, async (test) => {
-      const { server, instances } = await clients(2);
-      const load = new Load(instances, 8, ["a", "b", "c"]);
+      const { server, instances } = await clients(2, {}, name === "a flapping network" ? 250 : SHORT_DEADLINE_MS);
+      const load = new Load(instances, 8, ["a", "b", "c"], 10);
       await sleep(150);
       for (const { proxy } of instances) begin(proxy);
-      await sleep(800);
-      await heal(instances);
+      await sleep(3 * SHORT_DEADLINE_MS);
+      for (const { proxy } of instances) await proxy.heal();
+      // On a machine that is too busy for this load they come back when it ends.
+      await until(10_000, () => areBack(instances));
       await sleep(100);
       await load.stop();
-      await until(10_000, () => areBack(instances));
+      await heal(instances);
       assert.deepEqual(load.errors, []);
       const degraded = load.seen.filter(({ decision }) => decision.degraded !== null).length;
       const slowest = Math.max(...load.seen.map(({ startMs, endMs }) => endMs - startMs));
@@ -372,12 +393,12 @@ describe("holds while the service is away", () => {
 
   it("are freed when the service made them, and the call was denied here", async () => {
     // A share of one among so many is nothing.
-    const { server, instances } = await clients(1, { instances: 10_000 });
+    const { server, instances } = await clients(1, { instances: 10_000 }, SHORT_DEADLINE_MS);
     const [instance] = instances as [Instance];
     instance.proxy.blackHole("replies");
     const held = await instance.limiter.reserve(call);
     assert.equal(held.allowed, false);
-    await until(2_000, () => instance.events.length > 0);
+    await until(20_000, () => instance.events.length > 0);
     assert.deepEqual(await used(server), [1, 100]);
     await heal(instances);
     assert.deepEqual(await used(server), [0, 0]);

@@ -36,7 +36,7 @@ const isInvalid = (error: unknown) =>
   StoreError.isInstance(error) && error.code === "invalid-reply" && error.transient === false;
 
 function clientOf(answer: () => Response): Limiter {
-  return createRemoteLimiter({ url: "http://service", fetch: async () => answer() });
+  return createRemoteLimiter({ url: "http://service", fetch: async () => answer(), deadlineMs: 60_000 });
 }
 
 describe("an answer that is none", () => {
@@ -122,7 +122,7 @@ describe("a right answer with one wrong field", () => {
       body = await response.clone().json();
       return response;
     };
-    await ask(createRemoteLimiter({ url: "http://service", fetch: listening }));
+    await ask(createRemoteLimiter({ url: "http://service", fetch: listening, deadlineMs: 60_000 }));
     return body as { readonly items?: readonly { readonly body: unknown }[] };
   }
 

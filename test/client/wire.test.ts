@@ -24,7 +24,9 @@ function counted(options: Partial<ClientOptions> = {}) {
     requests.push(`${init?.method} ${new URL(String(url)).pathname}`);
     return fetch(url, init);
   };
-  return { limiter: createRemoteLimiter({ url: server.url, fetch: counting, ...options }), requests };
+  // No answer is late, however busy the machine is.
+  const patient = { url: server.url, fetch: counting, deadlineMs: 60_000 };
+  return { limiter: createRemoteLimiter({ ...patient, ...options }), requests };
 }
 
 async function usedOf(session: string): Promise<number | undefined> {
@@ -159,7 +161,7 @@ describe("a service that does not answer", () => {
 
   it("is given up at the deadline, by what waits behind others, too", async () => {
     const proxy = await startFaultProxy(port);
-    const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 200 });
+    const limiter = createRemoteLimiter({ url: `http://127.0.0.1:${proxy.port}`, deadlineMs: 1_000 });
     await limiter.consume(fresh());
     proxy.blackHole("both");
     const calls: Promise<void>[] = [];
@@ -169,7 +171,7 @@ describe("a service that does not answer", () => {
       await sleep(1);
     }
     await Promise.all(calls);
-    assert.ok(performance.now() - startMs < 2_000);
+    assert.ok(performance.now() - startMs < 10_000);
     await proxy.heal();
     assert.equal((await limiter.consume(fresh())).allowed, true);
   });
@@ -302,15 +304,16 @@ describe("errors", () => {
 describe("a call that waits", () => {
   it("is answered when it may go on, and is free when it is aborted", async () => {
     const policy =
-      "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 20, window: 1s, burst: 1 }]";
+      "version: 1\nlimits: [{ name: row, per: [session], algorithm: token-bucket, quota: 5, window: 3s, burst: 1 }]";
     const { url, service } = await served({ policy, store: memoryStore() });
-    const limiter = createRemoteLimiter({ url, deadlineMs: 100 });
+    // The fourth call waits for longer than this: waiting does not count.
+    const limiter = createRemoteLimiter({ url, deadlineMs: 2_000 });
     const call = fresh();
     await limiter.consume(call);
     const startMs = performance.now();
-    const waited = await Promise.all(Array.from({ length: 4 }, () => limiter.consume(call, { maxWaitMs: 5_000 })));
+    const waited = await Promise.all(Array.from({ length: 4 }, () => limiter.consume(call, { maxWaitMs: 20_000 })));
     assert.ok(waited.every(({ allowed }) => allowed));
-    assert.ok(performance.now() - startMs >= 190);
+    assert.ok(performance.now() - startMs >= 2_300);
     const controller = new AbortController();
     const aborted = limiter.consume(call, { maxWaitMs: 5_000, signal: controller.signal });
     setTimeout(() => controller.abort(new Error("enough")), 10);

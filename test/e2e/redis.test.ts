@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { SetupCheck } from "tollgate/store";
 import { freePort } from "../free-port.ts";
+import { fullRunOnly } from "../length.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { preload, start, tollgate } from "./tollgate.ts";
@@ -27,7 +28,8 @@ const replay = ["replay", "trace.jsonl", "--policy", "policy.yaml", "--instances
 
 describe("a replay on Redis", () => {
   for (const kill of [[], ["--kill-after", "20"]]) {
-    it(`equals a sequential count with 3 instances${kill.length > 0 ? ", one killed" : ""}`, async () => {
+    const options = kill.length > 0 ? fullRunOnly : {};
+    it(`equals a sequential count with 3 instances${kill.length > 0 ? ", one killed" : ""}`, options, async () => {
       const ran = await tollgate([...replay, "--store", redis.url, ...kill, "--json"], folder);
       assert.equal(ran.status, 0, ran.stderr);
       const { p50Ms, p99Ms, ...counts } = JSON.parse(ran.stdout);
@@ -72,7 +74,7 @@ describe("usage and reset on Redis", () => {
 });
 
 describe("the demo on Redis", () => {
-  it("counts there and says so", async () => {
+  it("counts there and says so", fullRunOnly, async () => {
     const { status, stdout, stderr } = await tollgate(["demo", "--store", redis.url], folder);
     assert.equal(status, 0, stderr + stdout);
     assert.match(stdout, new RegExp(`^Tollgate on ${redis.url} +40 +40 +0 +40$`, "m"));

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isShort } from "../length.ts";
 import { ROOT } from "../sources.ts";
 
 export interface Ran {
@@ -12,9 +13,11 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs `tollgate` with arguments, in a folder. */
+/** Runs `tollgate` with arguments, in a folder: in a process of its own, but for short runs. */
 export async function tollgate(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Ran> {
-  return start(args, cwd, env).ran;
+  if (!isShort || env.NODE_OPTIONS !== undefined) return start(args, cwd, env).ran;
+  const { runHere } = await import("./here.ts");
+  return runHere(args, cwd, env);
 }
 
 /** Starts `tollgate`, in a process group of its own, as a shell does. */

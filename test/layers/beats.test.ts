@@ -11,7 +11,7 @@ const DEADLINE_MS = 20;
 const call = { tool: "search", session: "s1" };
 
 /** A limiter on a store that may answer beats late, or count other instances, and notes what it is asked. */
-function observed(batching: Store["batching"] = { size: 64, underWay: 4 }) {
+function observed(batching: Store["batching"] = { size: 64, underWay: 4 }, deadlineMs = DEADLINE_MS) {
   const remote = new RemoteStore({ nowMs: () => Date.now() });
   const beats: (Pick<Member, "livesMs"> & { readonly atMs: number })[] = [];
   const raised: string[] = [];
@@ -35,7 +35,7 @@ function observed(batching: Store["batching"] = { size: 64, underWay: 4 }) {
       },
       async close() {},
     },
-    failover: { deadlineMs: DEADLINE_MS },
+    failover: { deadlineMs },
     onEvent: (event) => events.push(event),
   });
   const has = (type: LimiterEvent["type"]) => events.some((event) => event.type === type);
@@ -54,7 +54,8 @@ async function until(isTrue: () => boolean): Promise<void> {
 
 describe("beats", () => {
   it("are rarer where there are more instances, and live for longer", async () => {
-    const { beats, answers, limiter } = observed();
+    // No answer is late, however busy the machine is: a late one would be asked for again.
+    const { beats, answers, limiter } = observed(undefined, 10_000);
     answers.instances = 200;
     await limiter.consume(call);
     await until(() => beats.length === 2);
@@ -80,7 +81,11 @@ describe("a store that is overloaded", () => {
     assert.ok(probes.length >= 2 && probes.length <= 14, `${probes.length} probes in 4 s`);
     answers.lateMs = 0;
     await until(() => has("store.recovered"));
-    assert.equal((await limiter.consume(call)).degraded, null);
+    // One call may be late by itself on a busy machine.
+    for (let tries = 0; (await limiter.consume(call)).degraded !== null; tries++) {
+      assert.ok(tries < 100, "the store is not asked again");
+      await sleep(50);
+    }
     await limiter.close();
   });
 
@@ -98,7 +103,7 @@ describe("a store that is overloaded", () => {
   });
 
   it("is given back what it lost where that ended before, and nothing twice", async () => {
-    const { remote, raised, limiter, has } = observed({ size: 1, underWay: 1 });
+    const { remote, raised, limiter, has } = observed({ size: 1, underWay: 1 }, 10_000);
     const sessions = ["a", "b", "c"];
     for (const session of sessions) await limiter.consume({ ...call, session });
     remote.flush();

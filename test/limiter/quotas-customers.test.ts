@@ -6,12 +6,13 @@ import { createLimiter } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
+import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 
 const server = await anyRedis();
 
 /** How many customers the test of each store has; each asks once more than its quota. */
-const CUSTOMERS = { memory: 50_000, Redis: 10_000 };
+const CUSTOMERS = { memory: cases(50_000, 10_000), Redis: cases(10_000, 4_000) };
 const quotaOf = (customer: number) => customer % 4;
 
 describe("customers with quotas of their own", () => {

@@ -10,12 +10,13 @@ import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { type Clock, fakeClock } from "tollgate/testing";
+import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { play, type Tallies } from "./play.ts";
 import { createTallies, renamed, rowSchedule, schedule, type Tally, type Turn } from "./schedule.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? 10_000);
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(10_000, 1_000));
 const ROWS = Math.ceil(SCHEDULES / 5);
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_121);
 

@@ -21,10 +21,11 @@ import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { type Clock, fakeClock } from "tollgate/testing";
+import { cases } from "../length.ts";
 import { anyRedis } from "../servers.ts";
 import { temporaryFolder } from "../temporary.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? 1_500);
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(1_500, 300));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_122);
 const START_MS = Date.now() + 365 * 86_400_000;
 

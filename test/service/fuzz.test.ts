@@ -12,9 +12,10 @@ import { seededRandom } from "../../bench/calls.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { problemSchema } from "../../src/service/schemas.ts";
+import { cases } from "../length.ts";
 import { type Document, type FuzzRequest, Requests } from "./fuzz-requests.ts";
 
-const COUNT = Number(process.env.TOLLGATE_FUZZ_REQUESTS ?? 4_000);
+const COUNT = Number(process.env.TOLLGATE_FUZZ_REQUESTS ?? cases(4_000, 800));
 const SEED = Number(process.env.TOLLGATE_FUZZ_SEED ?? 20_251);
 /** How much larger the heap may be after the last quarter than after the second one. */
 const MAX_GROWTH_BYTES = 3_000_000;

@@ -22,12 +22,13 @@ import {
 } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
+import { cases } from "../length.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
 import { asShared } from "./store-suite.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 import { type TermsTurn, termsSchedule } from "./redis-terms-schedules.ts";
 
-const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? 600);
+const SCHEDULES = Number(process.env.TOLLGATE_SCHEDULES ?? cases(600, 150));
 const SEED = Number(process.env.TOLLGATE_SEED ?? 20_261_122);
 /** Schedules that are played at one time, because most of the time each waits. */
 const ABREAST = 8;
