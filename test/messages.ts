@@ -51,10 +51,11 @@ const SAYING: Readonly<Record<string, number>> = {
 /** The same, of the words of a policy. */
 const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "src/kernel/policy/schema.ts": { text: 1, object: 0 },
+  "src/kernel/policy/schema-values.ts": { text: 1, object: 0 },
   "src/policy-warnings/tools.ts": { of: 2 },
   "src/testing/policy-test-faults.ts": { demand: 2 },
-  "src/testing/policy-test-schema.ts": { text: 1, object: 0, map: 1, list: 1, whole: 2 },
-  "src/envoy/mapping.ts": { text: 0, object: 1, map: 2 },
+  "src/testing/policy-test-schema.ts": { text: 1, object: 0, entries: 1, list: 1, whole: 2, amount: 1 },
+  "src/envoy/mapping.ts": { short: 0, text: 1, object: 0, map: 2 },
 };
 /** Parameters that are texts for users. */
 const TEXT_PARAMETERS: ReadonlySet<string> = new Set(["message", "expected", "detail", "problem"]);

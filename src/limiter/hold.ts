@@ -7,7 +7,7 @@ import type { Allowed, Usage } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { digest, onceKey } from "../kernel/key.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
+import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import type { Once, StepEvent, StepReply, StoreRequest } from "../kernel/request.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { type CallOptions, checkCallOptions } from "./call-options.ts";

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
-import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
+import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { PROBLEM_CODES } from "./problem-table.ts";
 

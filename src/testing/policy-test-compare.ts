@@ -2,7 +2,7 @@
 
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { inSeconds, parseSpan, type PolicyTestUnits, spanText, unitsIn, unitsText } from "./policy-test-amounts.ts";
-import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-schema.ts";
+import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-input.ts";
 
 /** One expectation that was not met. */
 export interface Mismatch {

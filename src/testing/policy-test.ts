@@ -6,7 +6,7 @@ import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/par
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import { readPolicyTests } from "./policy-test-faults.ts";
 import { runPolicyTests } from "./policy-test-run.ts";
-import type { PolicyTest } from "./policy-test-schema.ts";
+import type { PolicyTest } from "./policy-test-input.ts";
 import { failureText } from "./policy-test-text.ts";
 
 /**
