@@ -7,7 +7,7 @@ import { Redis } from "ioredis";
 import type { Desk } from "../src/service/desk.ts";
 import { exchange } from "../src/service/exchange.ts";
 import { createService } from "../src/service/handler.ts";
-import { boundsOf } from "../src/service/options.ts";
+import { boundsOf } from "../src/service/bounds.ts";
 import { DECIDING } from "../src/service/routes.ts";
 import { memoryStore } from "../src/stores/memory.ts";
 import { redisStore } from "../src/stores/redis.ts";

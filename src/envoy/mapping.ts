@@ -192,7 +192,7 @@ function ruleFaults(
       const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;
       faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
     } else if (limit.onMissing !== "skip" && isConcurrency(limit)) {
-      const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
+      const expected = `a tool without concurrency limits: Envoy does not report when a call counted by ${limit.name} ends`;
       faults.push({ keys: [...keys, "tool"], expected, got: formatGot(tool) });
     }
   }

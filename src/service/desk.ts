@@ -20,10 +20,10 @@ import {
 } from "../limiter.ts";
 import { type Act, type Audit, audited } from "./audit.ts";
 import { type Caller, missingScope } from "./auth.ts";
+import type { Bounds } from "./bounds.ts";
 import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
 import type { Metrics } from "./metrics.ts";
-import type { Bounds } from "./options.ts";
 import { invalidBody, type Place, ProblemError, stopping } from "./problems.ts";
 import { cursorAfter, type UsageQuery } from "./query.ts";
 import type { ReadinessWatch } from "./readiness.ts";

@@ -5,29 +5,31 @@ import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
+import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } from "../limiter.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
+import { boundsOf } from "./bounds.ts";
 import type { Desk, PolicyInForce } from "./desk.ts";
 import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
 import { exchange, idOf, problemResponse, unrouted } from "./exchange.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
-import { boundsOf, checkServiceOptions, type ServiceOptions } from "./options.ts";
+import { checkServiceOptions, type ServiceOptions } from "./options.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { Refusals } from "./refusals.ts";
 import { ROUTES } from "./routes.ts";
 
+export type { WatchOptions as KeyFileOptions } from "../policy-file/watched-file.ts";
 export { type Act, type Audit, auditFile } from "./audit.ts";
+export type { ServiceBounds } from "./bounds.ts";
 export {
   createKey,
   type Key,
-  type KeyFileOptions,
   type Keys,
   keyFile,
   type NewKey,
@@ -36,7 +38,7 @@ export {
 } from "./keys.ts";
 export type { Log } from "./log.ts";
 export type { Metrics } from "./metrics.ts";
-export type { ServiceBounds, ServiceOptions } from "./options.ts";
+export type { ServiceOptions } from "./options.ts";
 export type { Readiness } from "./readiness.ts";
 
 /** The external limiter, as a function. */

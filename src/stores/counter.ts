@@ -1,11 +1,13 @@
 // A port that programs have already: a counter with a time to live, such as a cache service's. It is asked to add, and to
 // take back what was denied; it cannot be asked how it stands.
 
-import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, systemClockOption } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
-import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
+import { readOptions, type TableOf } from "../kernel/options.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import { isCount, validTime } from "../store/check.ts";
 import {
   type LimitSpec,
   refuseTerms,
@@ -17,7 +19,6 @@ import {
   type StoreRequest,
   type Terms,
 } from "../store/store.ts";
-import { isCount, validTime } from "../store/check.ts";
 
 /** A counter with a time to live. */
 export interface CounterPort {
@@ -36,6 +37,10 @@ export interface CounterStoreOptions {
   readonly clock?: Clock;
 }
 
+const OPTIONS = {
+  clock: systemClockOption,
+} satisfies TableOf<CounterStoreOptions>;
+
 type Counted = Extract<LimitSpec, { algorithm: "budget" | "fixed-window" }>;
 
 /**
@@ -49,9 +54,7 @@ type Counted = Extract<LimitSpec, { algorithm: "budget" | "fixed-window" }>;
  * @throws MisuseError `invalid-option`
  */
 export function counterStore(port: CounterPort, options: CounterStoreOptions = {}): Store {
-  checkOptionKeys(options, ["clock"]);
-  const { clock = systemClock } = options;
-  checkClock(clock);
+  const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.increment !== "function") throw invalidOption("port", "an object with increment", port);
   return new CounterStore(port, clock);
 }

@@ -10,7 +10,6 @@ import {
   forEachAlgorithm,
   forEachHolder,
   forEachWindow,
-  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -19,6 +18,7 @@ import {
   type StoreCase,
   settle,
   slots,
+  tokenBucket,
   usedOf,
   WINDOW_MS,
 } from "./cases.ts";

@@ -11,7 +11,6 @@ import {
   first,
   forEachAlgorithm,
   forEachHolder,
-  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -20,6 +19,7 @@ import {
   type StoreCase,
   settle,
   slots,
+  tokenBucket,
   usedOf,
 } from "./cases.ts";
 

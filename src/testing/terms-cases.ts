@@ -21,12 +21,12 @@ import {
   findHold,
   first,
   forEachAlgorithm,
-  tokenBucket,
   hold,
   quota,
   reset,
   type StoreCase,
   type StoreFixture,
+  tokenBucket,
   usedOf,
   WINDOW_MS,
 } from "./cases.ts";

@@ -9,7 +9,6 @@ import {
   extend,
   findHold,
   first,
-  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -17,6 +16,7 @@ import {
   type StoreCase,
   settle,
   slots,
+  tokenBucket,
   usedOf,
 } from "./cases.ts";
 

@@ -9,7 +9,6 @@ import {
   charge,
   first,
   forEachWindow,
-  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -19,6 +18,7 @@ import {
   type StoreCase,
   settle,
   slots,
+  tokenBucket,
   usedOf,
   WINDOW_MS,
 } from "./cases.ts";

@@ -2,13 +2,13 @@
 
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
 import { MESSAGE_WORDS, NOTICE_WORDS } from "../message.ts";
+import { quantityOf } from "../quantity.ts";
+import { closest, plainOf } from "../spelling.ts";
 import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
+import { dimensionQuestion, isQuota } from "./quota-hints.ts";
 import { ALGORITHMS } from "./schema.ts";
 import { isCalendarWord } from "./settled.ts";
-import { quantityOf } from "../quantity.ts";
-import { dimensionQuestion, isQuota } from "./quota-hints.ts";
 import { calendarFrom, countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./values.ts";
-import { closest, plainOf } from "../spelling.ts";
 
 const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
 const WHOSE = "per: [session], [user] or [tenant]";
