@@ -174,7 +174,7 @@ function nameOf(node: Node): string {
 /** Whether something is a method of a log, or writes to stderr. */
 function isLog(node: Node): boolean {
   if (!isPropertyAccessExpression(node) || !LOGGING.has(node.name.getText())) return false;
-  return /^(?:log\??|console|desk\.log\??)$/.test(node.expression.getText());
+  return /^(?:log\??|console|context\.log\??)$/.test(node.expression.getText());
 }
 
 /** The texts that an expression can come to, as far as the file says. */

@@ -4,9 +4,10 @@
 import type { Context } from "hono";
 import type { Call } from "../kernel/call.ts";
 import { formatFault } from "../kernel/errors.ts";
+import { runFor } from "./acts/scope.ts";
 import { type Caller, callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
-import { type Asking, type Desk, runFor } from "./desk.ts";
+import type { Asking, ServiceContext } from "./context.ts";
 import type { Log } from "./log.ts";
 import { notFor, type Place, ProblemError, stopping } from "./problems.ts";
 import { LOGGED_SCOPE } from "./refusals.ts";
@@ -24,24 +25,33 @@ let numbered = 0;
 let run: string | undefined;
 
 /** What answers the requests of one route. */
-export function exchange(desk: Desk, route: Route, log: Log | undefined): (context: Context) => Promise<Response> {
-  return (context) => answer(desk, route, log, context.req.raw);
+export function exchange(
+  context: ServiceContext,
+  route: Route,
+  log: Log | undefined,
+): (context: Context) => Promise<Response> {
+  return ({ req }) => answer(context, route, log, req.raw);
 }
 
-async function answer(desk: Desk, route: Route, log: Log | undefined, request: Request): Promise<Response> {
+async function answer(
+  context: ServiceContext,
+  route: Route,
+  log: Log | undefined,
+  request: Request,
+): Promise<Response> {
   const startedMs = performance.now();
   let response: Response;
-  if (route.isOpen !== true) desk.inFlight++;
+  if (route.isOpen !== true) context.inFlight++;
   try {
-    if (route.isOpen !== true) admit(desk);
-    response = await act(desk, route, request);
+    if (route.isOpen !== true) admit(context);
+    response = await act(context, route, request);
   } catch (error) {
-    response = problemResponse(desk.failed(error, { request, place: placeOf(route) }), request);
+    response = problemResponse(context.failed(error, { request, place: placeOf(route) }), request);
   } finally {
-    if (route.isOpen !== true) desk.inFlight--;
+    if (route.isOpen !== true) context.inFlight--;
   }
   const takenMs = performance.now() - startedMs;
-  desk.metrics.answered(route.path, response.status, takenMs / 1_000);
+  context.metrics.answered(route.path, response.status, takenMs / 1_000);
   if (log?.isLevelEnabled("debug")) told(log, request, response, route, takenMs);
   return response;
 }
@@ -52,22 +62,22 @@ function placeOf({ scope, query }: Route): Place {
   return scope === "decide" ? "call" : "body";
 }
 
-function admit({ inFlight, bounds, phase }: Desk): void {
+function admit({ inFlight, bounds, phase }: ServiceContext): void {
   if (phase === "stopping") throw stopping();
   if (inFlight > bounds.maxInFlight) throw new ProblemError("too-many-in-flight", "As many requests run as may.");
 }
 
-async function act(desk: Desk, route: Route, request: Request): Promise<Response> {
+async function act(context: ServiceContext, route: Route, request: Request): Promise<Response> {
   const { headers } = request;
-  const caller = callerFor(desk, route, headers.get("authorization"));
+  const caller = callerFor(context, route, headers.get("authorization"));
   const asking: Asking = { caller, request };
   let body: unknown;
   if (route.request !== undefined) {
     const schema = route.reads ?? route.request;
-    body = parseBy(schema, await readBody(request, desk.bounds.maxBodyBytes));
+    body = parseBy(schema, await readBody(request, context.bounds.maxBodyBytes));
     if (route.isOnce === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
   }
-  const answered = await runFor(desk, caller, () => route.run(desk, asking, body));
+  const answered = await runFor(context, caller, () => route.run(context, asking, body));
   const named = { [REQUEST_ID_HEADER]: idOf(request) };
   if (answered === null) return new Response(null, { status: 204, headers: named });
   if (answered instanceof Response) {
@@ -79,7 +89,7 @@ async function act(desk: Desk, route: Route, request: Request): Promise<Response
 }
 
 /** The caller, if it may ask. A caller that may not administer is logged. */
-function callerFor({ keys, refusals }: Desk, { path, scope }: Route, authorization: string | null): Caller {
+function callerFor({ keys, refusals }: ServiceContext, { path, scope }: Route, authorization: string | null): Caller {
   if (scope === null) return OPEN_ASKING;
   try {
     return callerOf(keys, authorization, scope);

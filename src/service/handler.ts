@@ -12,7 +12,7 @@ import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } fr
 import { readPolicyText } from "../policy-file/file.ts";
 import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
 import { boundsOf } from "./bounds.ts";
-import type { Desk, PolicyInForce } from "./desk.ts";
+import type { PolicyInForce, ServiceContext } from "./context.ts";
 import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
 import { exchange, idOf, problemResponse, unrouted } from "./exchange.ts";
@@ -109,7 +109,7 @@ export function createService(options: ServiceOptions): Service {
     if (error === null) log?.info({}, "ready: the store answers");
     else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
   });
-  const events = new Events(bounds, () => desk.inForce.policy, metrics);
+  const events = new Events(bounds, () => context.inForce.policy, metrics);
   const stop = new AbortController();
   const written = new WeakMap<CompiledPolicy, PolicyInForce>();
   const read = (given: ServiceOptions["policy"]): CompiledPolicy => {
@@ -140,7 +140,7 @@ export function createService(options: ServiceOptions): Service {
       return onEvent?.(event);
     },
   });
-  const desk: Desk = {
+  const context: ServiceContext = {
     limiter,
     bounds,
     keys,
@@ -169,9 +169,9 @@ export function createService(options: ServiceOptions): Service {
     waiting: 0,
   };
   const app = new Hono();
-  for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
+  for (const route of ROUTES) app.on(route.method, route.path, exchange(context, route, log));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
-  app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw, place: "body" }), req.raw));
+  app.onError((error, { req }) => problemResponse(context.failed(error, { request: req.raw, place: "body" }), req.raw));
   let closing: Promise<void> | undefined;
   const service: Service = {
     limiter,
@@ -189,25 +189,25 @@ export function createService(options: ServiceOptions): Service {
       limiter.reload(next);
     },
     get isLeaving() {
-      return desk.phase !== "open";
+      return context.phase !== "open";
     },
     leave() {
-      if (desk.phase === "open") desk.phase = "leaving";
+      if (context.phase === "open") context.phase = "leaving";
     },
     close() {
-      closing ??= close(desk, stop);
+      closing ??= close(context, stop);
       return closing;
     },
   };
   return service;
 }
 
-async function close(desk: Desk, stop: AbortController): Promise<void> {
-  desk.phase = "stopping";
-  const { bounds, events, keys, limiter, refusals } = desk;
+async function close(context: ServiceContext, stop: AbortController): Promise<void> {
+  context.phase = "stopping";
+  const { bounds, events, keys, limiter, refusals } = context;
   events.close();
   const endsAtMs = performance.now() + bounds.stopMs;
-  while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs)
+  while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
     await new Promise((resolve) => setTimeout(resolve, 5));
   stop.abort();
   // Who waited for his turn hears of it before the limiter is gone.

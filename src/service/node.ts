@@ -6,7 +6,7 @@ import { isIP, Server as NetServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { MisuseError } from "../kernel/errors.ts";
-import { readOptions, type TableOf, nonEmpty, unchecked, whole } from "../kernel/options.ts";
+import { nonEmpty, readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { LISTEN_BOUNDS, type ListenBounds } from "./bounds.ts";
 import { problemResponse, requestId } from "./exchange.ts";

@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { callback, having, checked, readOptions, required, type TableOf, unchecked } from "../kernel/options.ts";
+import { callback, checked, having, readOptions, required, type TableOf, unchecked } from "../kernel/options.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import {
