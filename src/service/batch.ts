@@ -2,11 +2,12 @@
 
 import { z } from "zod";
 import { runFor } from "./acts/scope.ts";
+import { problemSchema } from "./answer-schemas.ts";
 import { parseBy } from "./body.ts";
 import type { Asking, ServiceContext } from "./context.ts";
 import { invalidBody, kindOf, ProblemError } from "./problems.ts";
+import { words } from "./request-schemas.ts";
 import type { Route } from "./route.ts";
-import { problemSchema, words } from "./schemas.ts";
 
 const MAX_ITEMS = 1_000;
 

@@ -43,6 +43,8 @@ export interface ServiceContext {
   /** An error as an answer; one that is nobody's fault but the service's is logged. */
   failed(error: unknown, of: FailedRequest): ProblemError;
   readonly inForce: PolicyInForce;
+  /** The OpenAPI document, as text. */
+  openApi(): string;
   /** Before it ends it says that it is not ready; then it takes no new work. */
   phase: "open" | "leaving" | "stopping";
   /** Requests under way, but for those that wait for their turn. */

@@ -11,18 +11,13 @@ import type { Asking, ServiceContext } from "./context.ts";
 import type { Log } from "./log.ts";
 import { notFor, type Place, ProblemError, stopping } from "./problems.ts";
 import { LOGGED_SCOPE } from "./refusals.ts";
+import { REQUEST_ID_HEADER, requestIds } from "./request-ids.ts";
 import type { Route } from "./route.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
-const REQUEST_ID_HEADER = "x-request-id";
 const PROBLEM = "application/problem+json";
-const REQUEST_ID = /^[\w.-]{1,64}$/;
 const OPEN_ASKING = { keyId: null, tenants: null, mayClaim: false };
-
-let numbered = 0;
-/** Of this process; made with the first request. */
-let run: string | undefined;
 
 /** What answers the requests of one route. */
 export function exchange(
@@ -78,10 +73,10 @@ async function act(context: ServiceContext, route: Route, request: Request): Pro
     if (route.isOnce === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
   }
   const answered = await runFor(context, caller, () => route.run(context, asking, body));
-  const named = { [REQUEST_ID_HEADER]: idOf(request) };
+  const named = { [REQUEST_ID_HEADER]: requestIds.of(request) };
   if (answered === null) return new Response(null, { status: 204, headers: named });
   if (answered instanceof Response) {
-    answered.headers.set(REQUEST_ID_HEADER, idOf(request));
+    answered.headers.set(REQUEST_ID_HEADER, requestIds.of(request));
     return answered;
   }
   const fixed = route.method === "GET" ? FRESH_JSON_HEADERS : JSON_HEADERS;
@@ -142,30 +137,19 @@ export function unrouted(routes: readonly Route[], request: Request): ProblemErr
 export function problemResponse({ problem, headers }: ProblemError, request: Request | null): Response {
   return new Response(JSON.stringify(problem), {
     status: problem.status,
-    headers: { "content-type": PROBLEM, "cache-control": "no-store", [REQUEST_ID_HEADER]: idOf(request), ...headers },
+    headers: {
+      "content-type": PROBLEM,
+      "cache-control": "no-store",
+      [REQUEST_ID_HEADER]: requestIds.of(request),
+      ...headers,
+    },
   });
-}
-
-const ids = new WeakMap<Request, string>();
-
-/** The id of a request, by which its answer and the log name it. */
-export function idOf(request: Request | null): string {
-  if (request === null) return requestId("");
-  const known = ids.get(request);
-  if (known !== undefined) return known;
-  const id = requestId(request.headers.get(REQUEST_ID_HEADER) ?? "");
-  ids.set(request, id);
-  return id;
-}
-
-/** The id that a request came with, else one of this process. */
-export function requestId(given: string): string {
-  if (REQUEST_ID.test(given)) return given;
-  run ??= crypto.randomUUID().slice(0, 8);
-  return `${run}-${(++numbered).toString(36)}`;
 }
 
 function told(log: Log, request: Request, { status }: Response, { path }: Route, takenMs: number): void {
   const { method } = request;
-  log.debug({ method, path, status, ms: Math.round(takenMs * 1_000) / 1_000, requestId: idOf(request) }, "answered");
+  log.debug(
+    { method, path, status, ms: Math.round(takenMs * 1_000) / 1_000, requestId: requestIds.of(request) },
+    "answered",
+  );
 }

@@ -1,27 +1,26 @@
 // The service as a function from a request to its answer: the limiter, who may ask it, and what is told of it. It listens
 // nowhere (node.ts does).
 
-import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
-import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
-import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createLimiter, type Limiter, policyOf, refusePolicy, withTelemetry } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
-import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
+import { createLimiter, type Limiter, refusePolicy, withTelemetry } from "../limiter.ts";
 import { boundsOf } from "./bounds.ts";
-import type { PolicyInForce, ServiceContext } from "./context.ts";
+import type { ServiceContext } from "./context.ts";
 import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
-import { exchange, idOf, problemResponse, unrouted } from "./exchange.ts";
+import { exchange, problemResponse, unrouted } from "./exchange.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
+import { openApiDocument } from "./openapi.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
+import { Policies } from "./policies.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { Refusals } from "./refusals.ts";
+import { requestIds } from "./request-ids.ts";
 import { ROUTES } from "./routes.ts";
 
 export type { WatchOptions as KeyFileOptions } from "../policy-file/watched-file.ts";
@@ -68,9 +67,6 @@ export interface Service {
   close(): Promise<void>;
 }
 
-/** A parameter of a query that stands beside dimensions: no dimension can have its name. */
-const TAKEN = "cursor";
-
 /**
  * Makes a service.
  *
@@ -101,87 +97,24 @@ const TAKEN = "cursor";
  */
 export function createService(options: ServiceOptions): Service {
   checkServiceOptions(options);
-  const { store, keys, prefix, failover = {}, log, onDecision, onEvent } = options;
-  const bounds = boundsOf(options.bounds);
-  const metrics = new Metrics(ROUTES);
-  const hasShare = failover !== false && failover.journal !== undefined && failover.instances !== undefined;
-  const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
-    if (error === null) log?.info({}, "ready: the store answers");
-    else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
-  });
-  const events = new Events(bounds, () => context.inForce.policy, metrics);
   const stop = new AbortController();
-  const written = new WeakMap<CompiledPolicy, PolicyInForce>();
-  const read = (given: ServiceOptions["policy"]): CompiledPolicy => {
-    const { policy, warnings } = readPolicy(given, options.policySource);
-    if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
-    written.set(policy, asWritten(policy, typeof given === "string" ? given : undefined));
-    return policy;
-  };
-  const limiter = createLimiter({
-    policy: read(options.policy),
-    store,
-    failover,
-    ...(prefix === undefined ? {} : { prefix }),
-    ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
-    ...(options.denyCacheMs === undefined ? {} : { denyCacheMs: options.denyCacheMs }),
-    telemetry: withTelemetry(metrics.telemetry, options.telemetry),
-    onDecision(decision, call) {
-      if (decision.degraded === null) readiness.decided();
-      events.decided(decision, call);
-      return onDecision?.(decision, call);
-    },
-    onEvent(event) {
-      readiness.happened(event);
-      if (event.type === "policy.reloaded") metrics.reloaded("applied");
-      if (event.type === "policy.refused") metrics.reloaded("refused");
-      events.happened(event);
-      if (log !== undefined) logEvent(log, event);
-      return onEvent?.(event);
-    },
-  });
-  const context: ServiceContext = {
-    limiter,
-    bounds,
-    keys,
-    events,
-    metrics,
-    readiness,
-    refusals: new Refusals(log),
-    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
-    stop: stop.signal,
-    failed(error, { request, place }) {
-      const problem = problemOf(error, place);
-      if (problem.problem.status >= 500 && problem !== error) {
-        logFailure(log, { code: problem.problem.code, requestId: idOf(request) }, error);
-      }
-      return problem;
-    },
-    // What the limiter judges by, also when it was reloaded by itself.
-    get inForce() {
-      const policy = policyOf(limiter) as CompiledPolicy;
-      const known = written.get(policy) ?? asWritten(policy);
-      written.set(policy, known);
-      return known;
-    },
-    phase: "open",
-    inFlight: 0,
-    waiting: 0,
-  };
+  const policies = new Policies(options);
+  const context = contextOf(options, policies, stop.signal);
+  const { limiter, metrics } = context;
   const app = new Hono();
-  for (const route of ROUTES) app.on(route.method, route.path, exchange(context, route, log));
+  for (const route of ROUTES) app.on(route.method, route.path, exchange(context, route, options.log));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
   app.onError((error, { req }) => problemResponse(context.failed(error, { request: req.raw, place: "body" }), req.raw));
   let closing: Promise<void> | undefined;
-  const service: Service = {
+  return {
     limiter,
-    isOpen: keys === false,
+    isOpen: options.keys === false,
     metrics,
     fetch: async (request) => app.fetch(request),
     reload(policy) {
       let next: CompiledPolicy;
       try {
-        next = read(policy);
+        next = policies.read(policy);
       } catch (error) {
         refusePolicy(limiter, error);
         throw error;
@@ -199,7 +132,79 @@ export function createService(options: ServiceOptions): Service {
       return closing;
     },
   };
-  return service;
+}
+
+function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSignal): ServiceContext {
+  const { store, keys, failover, log } = options;
+  const bounds = boundsOf(options.bounds);
+  const metrics = new Metrics(ROUTES);
+  const hasShare = typeof failover === "object" && failover.journal !== undefined && failover.instances !== undefined;
+  const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
+    if (error === null) log?.info({}, "ready: the store answers");
+    else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
+  });
+  const events = new Events(bounds, () => policies.inForce(limiter).policy, metrics);
+  const limiter = limiterOf(options, policies.read(options.policy), { metrics, readiness, events });
+  let openApi: string | undefined;
+  return {
+    limiter,
+    bounds,
+    keys,
+    events,
+    metrics,
+    readiness,
+    refusals: new Refusals(log),
+    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
+    stop,
+    failed(error, { request, place }) {
+      const problem = problemOf(error, place);
+      if (problem.problem.status >= 500 && problem !== error) {
+        logFailure(log, { code: problem.problem.code, requestId: requestIds.of(request) }, error);
+      }
+      return problem;
+    },
+    get inForce() {
+      return policies.inForce(limiter);
+    },
+    openApi() {
+      openApi ??= JSON.stringify(openApiDocument(ROUTES));
+      return openApi;
+    },
+    phase: "open",
+    inFlight: 0,
+    waiting: 0,
+  };
+}
+
+/** The service's limiter: what happens in it reaches the service's own listeners first, then the program's. */
+function limiterOf(
+  options: ServiceOptions,
+  policy: CompiledPolicy,
+  { metrics, readiness, events }: Pick<ServiceContext, "metrics" | "readiness" | "events">,
+): Limiter {
+  const { store, failover = {}, prefix, quotas, denyCacheMs, log, onDecision, onEvent } = options;
+  return createLimiter({
+    policy,
+    store,
+    failover,
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(quotas === undefined ? {} : { quotas }),
+    ...(denyCacheMs === undefined ? {} : { denyCacheMs }),
+    telemetry: withTelemetry(metrics.telemetry, options.telemetry),
+    onDecision(decision, call) {
+      if (decision.degraded === null) readiness.decided();
+      events.decided(decision, call);
+      return onDecision?.(decision, call);
+    },
+    onEvent(event) {
+      readiness.happened(event);
+      if (event.type === "policy.reloaded") metrics.reloaded("applied");
+      if (event.type === "policy.refused") metrics.reloaded("refused");
+      events.happened(event);
+      if (log !== undefined) logEvent(log, event);
+      return onEvent?.(event);
+    },
+  });
 }
 
 async function close(context: ServiceContext, stop: AbortController): Promise<void> {
@@ -215,35 +220,6 @@ async function close(context: ServiceContext, stop: AbortController): Promise<vo
   await limiter.close({ withinMs: bounds.closeMs });
   refusals.close();
   if (keys !== false) keys.close();
-}
-
-function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
-  const read = typeof given === "string" ? readPolicyText(given, source) : definedPolicy(compiledPolicy(given));
-  const { policy } = read;
-  if (policy.dimensions.has(TAKEN)) {
-    throw new MisuseError("invalid-policy", {
-      path: "limits",
-      expected: `dimensions with other names than ${TAKEN}, which GET /v1/usage reads itself`,
-      got: TAKEN,
-    });
-  }
-  return read;
-}
-
-function definedPolicy(policy: CompiledPolicy) {
-  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(policy) };
-}
-
-function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
-  log.warn(
-    { code, at, path, problem: hint === null ? message : `${message} ${hint}` },
-    "a part of the policy has no effect as it is written",
-  );
-}
-
-function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  const etag = createHash("sha256").update(source).digest("hex").slice(0, 32);
-  return { policy, source, version: policy.version, etag };
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */

@@ -9,10 +9,11 @@ import { MisuseError } from "../kernel/errors.ts";
 import { nonEmpty, readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { LISTEN_BOUNDS, type ListenBounds } from "./bounds.ts";
-import { problemResponse, requestId } from "./exchange.ts";
+import { problemResponse } from "./exchange.ts";
 import type { Service } from "./handler.ts";
 import type { ProblemCode } from "./problem-table.ts";
 import { ProblemError } from "./problems.ts";
+import { requestIds } from "./request-ids.ts";
 
 /** How a service listens. */
 export interface ListenOptions extends ListenBounds {
@@ -118,7 +119,7 @@ function fromThisMachine(answer: Listener): Listener {
     const { problem } = new ProblemError("other-host", "Without keys only this machine's own names are answered.");
     outgoing.writeHead(problem.status, {
       "content-type": "application/problem+json",
-      "x-request-id": requestId(String(incoming.headers["x-request-id"] ?? "")),
+      "x-request-id": requestIds.from(String(incoming.headers["x-request-id"] ?? "")),
       connection: "close",
     });
     outgoing.end(JSON.stringify(problem));
@@ -154,7 +155,7 @@ function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, sock
     `HTTP/1.1 ${problem.status} ${line}`,
     "content-type: application/problem+json",
     `content-length: ${body.length}`,
-    `x-request-id: ${requestId("")}`,
+    `x-request-id: ${requestIds.from("")}`,
     "connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);

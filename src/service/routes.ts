@@ -7,15 +7,15 @@ import { formatGot } from "../kernel/errors.ts";
 import * as buckets from "./acts/buckets.ts";
 import * as calls from "./acts/calls.ts";
 import * as holds from "./acts/holds.ts";
+import * as answers from "./answer-schemas.ts";
 import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
 import type { Asking, ServiceContext } from "./context.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
-import { openApiDocument } from "./openapi.ts";
 import { notFor, ProblemError, stopping } from "./problems.ts";
 import { invalidQuery, usageQuery } from "./query.ts";
+import * as requests from "./request-schemas.ts";
 import type { Route } from "./route.ts";
-import * as schemas from "./schemas.ts";
 
 type Run<Body> = (context: ServiceContext, asking: Asking, body: Body) => unknown;
 
@@ -38,25 +38,25 @@ export const DECIDING: readonly Route[] = [
     "Judge a call by every limit that matches, and charge all of them or none",
     calls.consume,
     {
-      request: schemas.consumeSchema,
-      item: schemas.consumeItemSchema,
-      response: schemas.decisionSchema,
+      request: requests.consumeSchema,
+      item: requests.consumeItemSchema,
+      response: answers.decisionSchema,
       isOnce: true,
     },
   ),
   decide("/v1/record", "record", "Book a call that has happened, also past the quota", calls.record, {
-    request: schemas.callBodySchema,
-    response: schemas.decisionSchema,
+    request: requests.callBodySchema,
+    response: answers.decisionSchema,
     isOnce: true,
   }),
   decide("/v1/peek", "peek", "Answer as consume would, and charge nothing", calls.peek, {
-    request: schemas.callBodySchema,
-    response: schemas.decisionSchema,
+    request: requests.callBodySchema,
+    response: answers.decisionSchema,
   }),
   decide("/v1/reserve", "reserve", "Hold what a call is priced at until it is settled or released", holds.reserve, {
-    request: schemas.reserveSchema,
-    item: schemas.reserveItemSchema,
-    response: schemas.reservedSchema,
+    request: requests.reserveSchema,
+    item: requests.reserveItemSchema,
+    response: answers.reservedSchema,
     isOnce: true,
   }),
   decide(
@@ -65,26 +65,26 @@ export const DECIDING: readonly Route[] = [
     "Charge a call that begins now, and hold what else it is priced at until it is settled",
     holds.begin,
     {
-      request: schemas.reserveSchema,
-      item: schemas.reserveItemSchema,
-      response: schemas.begunSchema,
+      request: requests.reserveSchema,
+      item: requests.reserveItemSchema,
+      response: answers.begunSchema,
       isOnce: true,
     },
   ),
   decide("/v1/settle", "settle", "Book what a held call took, and free the rest", holds.settle, {
-    request: schemas.settleSchema,
-    response: schemas.settlementSchema,
+    request: requests.settleSchema,
+    response: answers.settlementSchema,
   }),
   decide("/v1/release", "release", "Free what is held", holds.release, {
-    request: schemas.releaseSchema,
-    response: schemas.settlementSchema,
+    request: requests.releaseSchema,
+    response: answers.settlementSchema,
   }),
   decide("/v1/extend", "extend", "Let a hold live longer", holds.extend, {
-    request: schemas.extendSchema,
-    response: schemas.extendedSchema,
+    request: requests.extendSchema,
+    response: answers.extendedSchema,
   }),
   decide("/v1/report", "reportOutcome", "Say what came of a call, for limits of streaks", calls.report, {
-    request: schemas.reportSchema,
+    request: requests.reportSchema,
     response: z.null(),
   }),
   decide(
@@ -93,8 +93,8 @@ export const DECIDING: readonly Route[] = [
     "End a call that was begun: settle it and report what came of it, both or neither",
     holds.end,
     {
-      request: schemas.endSchema,
-      response: schemas.settlementSchema,
+      request: requests.endSchema,
+      response: answers.settlementSchema,
     },
   ),
 ];
@@ -106,8 +106,8 @@ const ADMINISTRATING: readonly Route[] = [
     operationId: "grantUnits",
     scope: "admin",
     summary: "Add units to the quota of one bucket for some time",
-    request: schemas.grantSchema,
-    response: schemas.grantedSchema,
+    request: requests.grantSchema,
+    response: answers.grantedSchema,
     run: buckets.grant as Run<unknown>,
   },
   {
@@ -116,8 +116,8 @@ const ADMINISTRATING: readonly Route[] = [
     operationId: "revokeGrant",
     scope: "admin",
     summary: "End a grant of one bucket before its time",
-    request: schemas.revokeSchema,
-    response: schemas.revokedSchema,
+    request: requests.revokeSchema,
+    response: answers.revokedSchema,
     run: buckets.revoke as Run<unknown>,
   },
   {
@@ -126,8 +126,8 @@ const ADMINISTRATING: readonly Route[] = [
     operationId: "resetBucket",
     scope: "admin",
     summary: "Empty one bucket, and answer how it stood before and how it stands after",
-    request: schemas.resetSchema,
-    response: schemas.emptiedSchema,
+    request: requests.resetSchema,
+    response: answers.emptiedSchema,
     run: buckets.reset as Run<unknown>,
   },
 ];
@@ -139,8 +139,8 @@ const READING: readonly Route[] = [
     operationId: "getUsage",
     scope: "read",
     summary: "A page of how buckets stand and what is granted in them, of each limit whose dimensions are all given",
-    query: schemas.usageQuerySchema,
-    response: schemas.usagesSchema,
+    query: requests.usageQuerySchema,
+    response: answers.usagesSchema,
     run: (context, asking) => buckets.usage(context, asking, usageQuery(asking.request.url)),
   },
   {
@@ -149,7 +149,7 @@ const READING: readonly Route[] = [
     operationId: "getPolicy",
     scope: "read",
     summary: "The policy as it was written, and its version; the ETag names the text",
-    response: schemas.policyAnswerSchema,
+    response: answers.policyAnswerSchema,
     run: answerPolicy,
   },
   {
@@ -177,7 +177,7 @@ const TELLING: readonly Route[] = [
     operationId: "getHealth",
     scope: null,
     summary: "Whether the process is up",
-    response: schemas.healthSchema,
+    response: answers.healthSchema,
     isOpen: true,
     run: () => ({ status: "up" }),
   },
@@ -187,7 +187,7 @@ const TELLING: readonly Route[] = [
     operationId: "getReadiness",
     scope: null,
     summary: "Whether this instance should be sent requests: 200 or 503",
-    response: schemas.readySchema,
+    response: answers.readySchema,
     isOpen: true,
     run: answerReady,
   },
@@ -210,7 +210,7 @@ const TELLING: readonly Route[] = [
     summary: "This API as OpenAPI 3.1",
     response: "application/json",
     isOpen: true,
-    run: () => new Response(documentText(), { headers: { "content-type": "application/json" } }),
+    run: ({ openApi }) => new Response(openApi(), { headers: { "content-type": "application/json" } }),
   },
   {
     method: "GET",
@@ -236,13 +236,6 @@ const TELLING: readonly Route[] = [
 
 /** All routes. */
 export const ROUTES: readonly Route[] = [...DECIDING, batchRoute(DECIDING), ...READING, ...ADMINISTRATING, ...TELLING];
-
-let text: string | undefined;
-
-function documentText(): string {
-  text ??= JSON.stringify(openApiDocument(ROUTES));
-  return text;
-}
 
 function answerPolicy({ inForce }: ServiceContext, { caller, request }: Asking): unknown {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");

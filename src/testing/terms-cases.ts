@@ -1,121 +1,30 @@
-// What a store with `beat` must do for senders that may lose its answers: on what terms it books, what it takes back and
-// books afterwards, and how it knows who shares it. A store without must refuse the terms, in each of these cases.
+// What a store must do that keeps delivery terms: deadlines, incarnations and receipts.
 
 import assert from "node:assert/strict";
-import {
-  type LimitSpec,
-  type Member,
-  type Store,
-  StoreError,
-  type StoreErrorCode,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-  TermsError,
-  type TermsRefusal,
-} from "../store/store.ts";
+import type { Store, StoreReply, StoreRequest, Terms } from "../store/store.ts";
 import {
   answered,
   ask,
   charge,
   findHold,
   first,
-  forEachAlgorithm,
   hold,
   quota,
   reset,
   type StoreCase,
-  type StoreFixture,
-  tokenBucket,
   usedOf,
   WINDOW_MS,
 } from "./cases.ts";
+import { book, epoch, large, member, nowOf, onTerms, receipt, refuses, toWindow } from "./terms-parts.ts";
 
-/** A store that is shared, its time, and the incarnation of the instance that it has heard of. */
-interface Shared {
-  readonly store: Store & Required<Pick<Store, "beat">>;
-  advance(ms: number): Promise<void> | void;
-}
-
-function onTerms(name: string, run: (shared: Shared) => Promise<void>): StoreCase {
-  return { name: `terms: ${name}`, run: (fixture) => runOnTerms(fixture, run) };
-}
-
-async function runOnTerms(fixture: StoreFixture, run: (shared: Shared) => Promise<void>): Promise<void> {
-  const { store } = fixture;
-  if (isShared(store)) return run({ store, advance: (ms) => fixture.advance(ms) });
-  const terms: Required<Terms> = { notAfterMs: 0, incarnation: "a", ...receipt(1) };
-  for (const [term, value] of Object.entries(terms)) {
-    await refuses(store.apply([book("b")], { [term]: value }), "unsupported-request");
-  }
-  assert.equal(await usedOf(store, "b", large), 0);
-}
-
-function isShared(store: Store): store is Shared["store"] {
-  return store.beat !== undefined;
-}
-
-const large = quota(99);
-const epoch = { algorithm: "fixed-window", quota: 99, windowMs: WINDOW_MS, align: "epoch" } as const;
-const sliding = { algorithm: "sliding-window", quota: 99, windowMs: WINDOW_MS } as const;
-
-const member = (instance: string, more: Partial<Member> = {}): Member => {
-  return { group: "g", instance, livesMs: 1_000, seen: [], ...more };
-};
-const receipt = (number: number, more: Partial<NonNullable<Terms["receipt"]>> = {}) => {
-  return { receipt: { instance: "i1", number, from: 1, ...more } };
-};
-const book = (bucket: string, cost = 1, limit: LimitSpec = large): StoreRequest => {
-  return { mode: "judge", steps: [charge(bucket, limit, cost)] };
-};
 const undo = (request: StoreRequest): StoreRequest => ({ ...request, mode: "undo" });
+
 const closed = (number: number, more: Partial<NonNullable<Terms["receipt"]>> = {}) => {
   return receipt(number, { closes: true, ...more });
 };
 
 async function send(store: Store, terms: Terms, ...requests: StoreRequest[]): Promise<StoreReply[]> {
   return (await store.apply(requests, terms)).map(answered);
-}
-
-/** Books units that were admitted at an earlier instant. */
-async function bookAfterwards(store: Store, bucket: string, limit: LimitSpec, cost: number, atMs: number) {
-  await store.apply([{ mode: "force", steps: [charge(bucket, limit, cost)], atMs }]);
-}
-
-/** Gives back use that was lost. */
-async function raise(
-  store: Store,
-  bucket: string,
-  units: number,
-  { id = "m1", atMs, lost = "all", limit = large }: RaiseOf,
-): Promise<void> {
-  const event = { type: "raise", id, units, atMs, keptMs: WINDOW_MS, lost } as const;
-  await ask(store, "force", { bucket, limit, event });
-}
-
-interface RaiseOf {
-  readonly id?: string;
-  readonly atMs: number;
-  readonly lost?: "all" | "some";
-  readonly limit?: LimitSpec;
-}
-
-async function refuses(promise: Promise<unknown>, code: StoreErrorCode | TermsRefusal): Promise<void> {
-  await assert.rejects(
-    promise,
-    (error) => StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code,
-  );
-}
-
-async function nowOf(store: Store): Promise<number> {
-  return (await ask(store, "peek")).nowMs;
-}
-
-/** Lets time pass until a window of the epoch begins, and returns that instant. */
-async function toWindow({ store, advance }: Shared): Promise<number> {
-  const waitMs = WINDOW_MS - ((await nowOf(store)) % WINDOW_MS);
-  await advance(waitMs);
-  return nowOf(store);
 }
 
 export const termsCases: readonly StoreCase[] = [
@@ -292,141 +201,5 @@ export const termsCases: readonly StoreCase[] = [
     assert.equal(await usedOf(store, "b", large), 16);
     await send(store, receipt(17, { from: 2 }), book("b"));
     assert.equal(await usedOf(store, "b", large), 17);
-  }),
-
-  ...forEachAlgorithm("books afterwards what a charge would have booked then, to the ms", (fixture, limit) =>
-    runOnTerms(fixture, async (shared) => {
-      const { store, advance } = shared;
-      await toWindow(shared);
-      await advance(10);
-      const { nowMs: atMs, steps } = await ask(store, "judge", charge("then", limit, 3));
-      const endMs = steps[0]?.resetAfterMs ?? 0;
-      for (const laterMs of [1, 300, endMs - 1, endMs]) {
-        await advance(atMs + laterMs - (await nowOf(store)));
-        await bookAfterwards(store, `after-${laterMs}`, limit, 3, atMs);
-        const { steps } = await ask(store, "peek", charge("then", limit), charge(`after-${laterMs}`, limit));
-        assert.deepEqual(steps[1], steps[0], `${laterMs} ms after it`);
-      }
-    }),
-  ),
-
-  onTerms("books afterwards into the window of then also beside what was booked since", async (shared) => {
-    const { store, advance } = shared;
-    const atMs = (await toWindow(shared)) + WINDOW_MS - 1;
-    await advance(WINDOW_MS);
-    for (const limit of [epoch, sliding]) {
-      const bucket = limit.algorithm;
-      await ask(store, "judge", charge(bucket, limit, 2));
-      await bookAfterwards(store, bucket, limit, 3, atMs);
-    }
-    assert.deepEqual(
-      [await usedOf(store, epoch.algorithm, epoch), await usedOf(store, sliding.algorithm, sliding)],
-      [2, 5],
-    );
-    await advance(WINDOW_MS - 1);
-    const left = await usedOf(store, sliding.algorithm, sliding);
-    await bookAfterwards(store, sliding.algorithm, sliding, 3, atMs);
-    assert.equal(await usedOf(store, sliding.algorithm, sliding), left);
-  }),
-
-  onTerms("gives back the highest view of one incarnation, once", async ({ store }) => {
-    const atMs = await nowOf(store);
-    const used: number[] = [];
-    for (const units of [3, 3, 2, 5, 4]) {
-      await raise(store, "b", units, { atMs });
-      used.push(await usedOf(store, "b", large));
-    }
-    assert.deepEqual(used, [3, 3, 3, 5, 5]);
-  }),
-
-  onTerms("gives back use on top of what was spent since, where all was lost", async ({ store }) => {
-    const { nowMs: atMs } = await ask(store, "judge", charge("b", large, 2));
-    await raise(store, "b", 3, { atMs });
-    assert.equal(await usedOf(store, "b", large), 5);
-    await ask(store, "judge", charge("b", large, 1));
-    await raise(store, "b", 4, { atMs });
-    assert.equal(await usedOf(store, "b", large), 7);
-  }),
-
-  onTerms("leaves the higher of what it has and what was seen, where some may be left", async ({ store }) => {
-    const { nowMs: atMs } = await ask(store, "judge", charge("less", large, 2), charge("more", large, 4));
-    for (const bucket of ["less", "more"]) await raise(store, bucket, 3, { atMs, lost: "some" });
-    assert.deepEqual([await usedOf(store, "less", large), await usedOf(store, "more", large)], [3, 4]);
-    for (const bucket of ["less", "more"]) await raise(store, bucket, 5, { atMs, lost: "some" });
-    assert.deepEqual([await usedOf(store, "less", large), await usedOf(store, "more", large)], [5, 5]);
-  }),
-
-  onTerms("drops lost use that is older than its window", async (shared) => {
-    const { store, advance } = shared;
-    const atMs = await toWindow(shared);
-    await advance(WINDOW_MS);
-    await ask(store, "judge", charge("used", epoch, 2));
-    for (const bucket of ["used", "unused"]) await raise(store, bucket, 3, { atMs, limit: epoch });
-    await raise(store, "rate", 1, { atMs, limit: tokenBucket });
-    assert.deepEqual(
-      [
-        await usedOf(store, "used", epoch),
-        await usedOf(store, "unused", epoch),
-        await usedOf(store, "rate", tokenBucket),
-      ],
-      [2, 0, 0],
-    );
-  }),
-
-  onTerms("ranks the instances that live by their names", async ({ store }) => {
-    const place = async (instance: string) => {
-      const { instances, rank } = await store.beat(member(instance));
-      return [instances, rank];
-    };
-    assert.deepEqual(await place("b"), [1, 0]);
-    assert.deepEqual(await place("a"), [2, 0]);
-    assert.deepEqual(await place("B.1"), [3, 0]);
-    assert.deepEqual(await place("b"), [3, 2]);
-    assert.deepEqual(await place("a"), [3, 1]);
-  }),
-
-  onTerms("counts no instance that has left, or has not been heard of for its time", async ({ store, advance }) => {
-    for (const instance of ["a", "b", "c"]) await store.beat(member(instance));
-    const left = await store.beat(member("a", { livesMs: 0 }));
-    assert.equal(left.instances, 2);
-    await advance(999);
-    const both = await store.beat(member("c"));
-    assert.deepEqual([both.instances, both.rank], [2, 1]);
-    await advance(1);
-    const alone = await store.beat(member("c"));
-    assert.deepEqual([alone.instances, alone.rank], [1, 0]);
-  }),
-
-  onTerms("counts each group by itself, whatever it is called", async ({ store }) => {
-    const groups = ["a", "a:b", "a_b", "axb", "a.b", "A", "a-b", "a0"];
-    for (const group of groups) {
-      for (const instance of ["b:c", "c", "b"]) await store.beat(member(instance, { group }));
-    }
-    for (const group of groups) {
-      const { instances, rank } = await store.beat(member("c", { group }));
-      assert.deepEqual([instances, rank], [3, 2], group);
-    }
-  }),
-
-  onTerms("tells all instances one incarnation, also those that come first together", async ({ store, advance }) => {
-    const beats = await Promise.all(["a", "b", "c", "d"].map((instance) => store.beat(member(instance))));
-    await advance(100 * 86_400_000);
-    beats.push(await store.beat(member("a", { group: "another" })));
-    assert.equal(new Set(beats.map(({ incarnation }) => incarnation)).size, 1);
-    assert.match(beats[0]?.incarnation ?? "", /^[\w-]{1,64}$/);
-    assert.equal(beats.at(-1)?.nowMs, await nowOf(store));
-  }),
-
-  onTerms("has lost all for sure where nothing is left of what was seen", async ({ store }) => {
-    const { lost } = await store.beat(member("a", { seen: ["b", "c"] }));
-    assert.equal(lost, "all");
-    await ask(store, "judge", charge("c", large));
-    assert.equal((await store.beat(member("b", { seen: ["c"] }))).lost, "all");
-  }),
-
-  onTerms("may have lost some where something is left of what was seen", async ({ store }) => {
-    await ask(store, "judge", charge("c", large));
-    assert.equal((await store.beat(member("a", { seen: ["b", "c"] }))).lost, "some");
-    assert.equal((await store.beat(member("b", { seen: ["b"] }))).lost, "some");
   }),
 ];

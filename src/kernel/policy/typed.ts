@@ -1,5 +1,4 @@
-// What the compiler knows of a policy that is written in code: the names of its limits, which dimensions its calls must and
-// may have, and in which units they may be priced. All of it is checked again at run time.
+// What the compiler knows of a policy in code: its limits, and the dimensions and units of its calls. Run time checks it again.
 
 import type {
   CALL_WORDS,
@@ -39,8 +38,8 @@ export interface PolicyLimit<Name extends string = string> {
 }
 
 /**
- * The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. The compiler checks calls
- * against the policy of `definePolicy`: `typeof policy` is the argument of `Limiter`, `CallFor` and `createRemoteLimiter`.
+ * The limits that apply to calls, made by `definePolicy`, `parsePolicy` or `loadPolicy`. The compiler checks calls against a
+ * policy of `definePolicy`: pass `typeof policy` to `Limiter`, `CallFor` and `createRemoteLimiter`.
  */
 export interface Policy<Types = unknown> {
   /** Names what the policy says: 32 hexadecimal digits that differ where two policies differ. */

@@ -7,7 +7,7 @@ import type { Caller } from "../auth.ts";
 import type { Asking, ServiceContext } from "../context.ts";
 import { ProblemError } from "../problems.ts";
 import { cursorAfter, type UsageQuery } from "../query.ts";
-import type { BucketBody, GrantBody, ResetBody, RevokeBody } from "../schemas.ts";
+import type { GrantBody, ResetBody, RevokeBody } from "../request-schemas.ts";
 import { isOwned, scopedBucket, scopedBucketOf, type Tenancy, tenancyAs, withAdvice } from "../tenants.ts";
 import { shown } from "./scope.ts";
 
@@ -72,7 +72,7 @@ export async function reset(
   return { before: show(found?.before), after: show(found?.after) };
 }
 
-type BucketOf = BucketBody["dimensions"] & { readonly limit: string };
+type BucketOf = ResetBody["dimensions"] & { readonly limit: string };
 
 /** What came of a change, and how its buckets are shown to the caller. */
 interface Touched<Found> {
@@ -84,13 +84,13 @@ interface Touched<Found> {
 async function touch<Found>(
   context: ServiceContext,
   { keyId, tenants }: Caller,
-  { limit, dimensions, asTenant }: BucketBody,
+  { limit, dimensions, asTenant }: ResetBody,
   about: Omit<Act, "actor" | "keyId" | "limit" | "dimensions">,
   act: (bucket: BucketOf) => Promise<Found | null>,
 ): Promise<Touched<Found>> {
   const { policy } = context.inForce;
   const actor = keyId === null ? "open" : `key:${keyId}`;
-  const entryOf = ({ args: _, ...named }: BucketBody["dimensions"]): Act => ({
+  const entryOf = ({ args: _, ...named }: ResetBody["dimensions"]): Act => ({
     ...about,
     actor,
     keyId,

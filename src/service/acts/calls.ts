@@ -4,7 +4,7 @@ import type { Decision } from "../../kernel/decision.ts";
 import { consumeFor, type Outcome } from "../../limiter.ts";
 import type { Asking, ServiceContext } from "../context.ts";
 import { invalidBody } from "../problems.ts";
-import type { CallBody, ConsumeBody, OutcomeWords, ReportBody } from "../schemas.ts";
+import type { CallBody, ConsumeBody, EndBody, ReportBody } from "../request-schemas.ts";
 import { claimsOf, scope } from "./scope.ts";
 import { inTime } from "./wait.ts";
 
@@ -39,7 +39,7 @@ export async function report(context: ServiceContext, { caller }: Asking, body: 
 }
 
 /** What came of a call, in the words of a body; `null` where it does not say. */
-export function outcomeIn(body: OutcomeWords): Outcome | null {
+export function outcomeIn(body: Pick<EndBody, "error" | "result">): Outcome | null {
   const hasResult = Object.hasOwn(body, "result");
   if (body.error === undefined) return hasResult ? { result: body.result } : null;
   if (!hasResult) return { error: true };

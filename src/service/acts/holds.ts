@@ -4,7 +4,7 @@ import type { Decision } from "../../kernel/decision.ts";
 import { invalidOption } from "../../kernel/errors.ts";
 import { beginCall, endCall, isRunHold, reserveFor, type Settlement } from "../../limiter.ts";
 import type { Asking, ServiceContext } from "../context.ts";
-import type { EndBody, ExtendBody, HoldBody, ReserveBody, SettleBody } from "../schemas.ts";
+import type { EndBody, ExtendBody, HoldBody, ReserveBody, SettleBody } from "../request-schemas.ts";
 import { outcomeIn } from "./calls.ts";
 import { claimsOf, holdOf, scope, scopeHeld, settled, withoutLost } from "./scope.ts";
 import { inTime } from "./wait.ts";

@@ -8,7 +8,7 @@ import type { ClaimedQuotas } from "../../kernel/policy/typed.ts";
 import type { QuotaOptions, Settlement } from "../../limiter.ts";
 import { type Caller, missingScope } from "../auth.ts";
 import type { ServiceContext } from "../context.ts";
-import type { HoldBody } from "../schemas.ts";
+import type { HoldBody } from "../request-schemas.ts";
 import { scopedCall, shownError, shownUsages, type Tenancy, tenancyOf } from "../tenants.ts";
 
 /** Does what a route or an item of a batch is for. Errors have the caller's own names. */
