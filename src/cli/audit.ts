@@ -6,9 +6,9 @@ import type { Command } from "commander";
 import type { BucketDimensions } from "../kernel/call.ts";
 import { type Act, type Audit, audited, auditFile, lineOf } from "../service/audit.ts";
 import { withAdvice } from "../service/tenants.ts";
-import { type Buckets, tenantAdvice } from "./as-tenant.ts";
 import { withEnvironment } from "./defaults.ts";
 import { writing } from "./files.ts";
+import { type Buckets, tenantAdvice } from "./as-tenant.ts";
 import { type BucketOptions, dimensionsOf, withLimiter } from "./input.ts";
 
 /** Options of a command that changes something. */

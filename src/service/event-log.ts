@@ -1,9 +1,9 @@
 // The line of the log for each event. Its fields are words of the service's own: nothing of a call is logged, and no dimension's
 // value. What changes a bucket is in the audit log.
 
-import { EVENTS, type EventOf, type LoggedType } from "../events.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
+import { EVENTS, type EventOf, type LoggedType } from "../events.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store/store.ts";
 import type { Log } from "./log.ts";

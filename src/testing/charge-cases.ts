@@ -8,11 +8,11 @@ import {
   charge,
   first,
   forEachAlgorithm,
+  tokenBucket,
   quota,
   read,
   reset,
   type StoreCase,
-  tokenBucket,
   usedOf,
   WINDOW_MS,
 } from "./cases.ts";

@@ -10,6 +10,7 @@ import {
   forEachAlgorithm,
   forEachHolder,
   forEachWindow,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -18,7 +19,6 @@ import {
   type StoreCase,
   settle,
   slots,
-  tokenBucket,
   usedOf,
   WINDOW_MS,
 } from "./cases.ts";

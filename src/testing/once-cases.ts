@@ -9,6 +9,7 @@ import {
   extend,
   findHold,
   first,
+  tokenBucket,
   hold,
   LEASE_MS,
   quota,
@@ -18,7 +19,6 @@ import {
   type StoreCase,
   settle,
   slots,
-  tokenBucket,
   usedOf,
 } from "./cases.ts";
 

@@ -2,8 +2,8 @@
 
 import type { Cost } from "../kernel/call.ts";
 import { formatDuration, MAX_DURATION_MS, parseDuration } from "../kernel/duration.ts";
-import type { ClaimedQuota, ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { MONEY_UNIT, parseQuantity, type QuantityText, quantityOf } from "../kernel/quantity.ts";
+import type { ClaimedQuota, ClaimedQuotas } from "../kernel/policy/typed.ts";
 
 /** A number of units: a whole number, `50k`, or `$0.02` where the unit is `usd_micros`. */
 export type PolicyTestAmount = number | QuantityText;

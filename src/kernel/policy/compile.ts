@@ -9,12 +9,12 @@ import { entryFinder, isGlob } from "../glob.ts";
 import { digest } from "../key.ts";
 import type { Allotment, CompiledPolicy, Limit, Tool } from "../limit.ts";
 import { isSayable } from "../message.ts";
-import { parseQuantity } from "../quantity.ts";
-import { callMatcher, excludedBy, firstMatcher, patternsOf, valueMatcher } from "../selector.ts";
-import type { OverrideInput, ToolInput } from "./input.ts";
 import type { QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
+import type { OverrideInput, ToolInput } from "./input.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
 import { isCalendarWord } from "./settled.ts";
+import { parseQuantity } from "../quantity.ts";
+import { callMatcher, excludedBy, firstMatcher, patternsOf, valueMatcher } from "../selector.ts";
 
 /** The policy that a correct input says. */
 export function compilePolicy(input: ParsedPolicy): CompiledPolicy {

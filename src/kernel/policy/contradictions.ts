@@ -1,14 +1,14 @@
 // What the schema of a policy cannot say: demands of one part of it on another.
 
-import { MAX_SEEN } from "../algorithms/counter.ts";
 import type { TokenBucketLimit } from "../algorithms/token-bucket.ts";
-import { MAX_HOLDS } from "../bucket/holds.ts";
+import { MAX_SEEN } from "../algorithms/counter.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
 import { type Fault, formatGot } from "../errors.ts";
 import { isGlob } from "../glob.ts";
+import { MAX_HOLDS } from "../bucket/entries.ts";
+import { allottedIn, isFromCall, specOf, unitsOf } from "./compile.ts";
 import { isMoneyText, MONEY_UNIT } from "../quantity.ts";
 import { globsIn, isExact } from "../selector.ts";
-import { allottedIn, isFromCall, specOf, unitsOf } from "./compile.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
 import { isCalendarWord } from "./settled.ts";
 

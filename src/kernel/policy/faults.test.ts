@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { LimitInput, PolicyInput } from "./input.ts";
 import { readPolicy } from "./parse.ts";
+import type { LimitInput, PolicyInput } from "./input.ts";
 
 const EXACT = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
 

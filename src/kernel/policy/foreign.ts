@@ -1,10 +1,10 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
-import { quantityOf } from "../quantity.ts";
-import { plainOf } from "../spelling.ts";
 import { MAX_TEXT, textOf, windowed } from "./place.ts";
 import { isCalendarWord } from "./settled.ts";
+import { quantityOf } from "../quantity.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./values.ts";
+import { plainOf } from "../spelling.ts";
 
 type Limit = Readonly<Record<string, unknown>>;
 type Foreign = readonly [key: RegExp, hint: (given: Given) => string | null];

@@ -5,8 +5,8 @@ import { algorithmOf } from "../algorithms/registry.ts";
 import { DIMENSIONS } from "../call.ts";
 import { MisuseError } from "../errors.ts";
 import type { Limit } from "../limit.ts";
-import type { LimitInput, PolicyInput } from "./input.ts";
 import { allotmentsOf, compiledPolicy, writtenPolicy } from "./parse.ts";
+import type { LimitInput, PolicyInput } from "./input.ts";
 
 const DAY = 86_400_000;
 

@@ -10,9 +10,9 @@ import { type OldWord, oldWordsIn } from "./old-words.ts";
 import { isObject, valueAt } from "./place.ts";
 import { policySchema } from "./schema.ts";
 import { readable, settledLimits } from "./settled.ts";
+import { hintForName, hintForValue } from "./value-hints.ts";
 import type { Policy, PolicyFor } from "./typed.ts";
 import type { Checked, WrittenPolicy } from "./typed-keys.ts";
-import { hintForName, hintForValue } from "./value-hints.ts";
 
 export type { PolicyFault } from "./contradictions.ts";
 export type { Policy, PolicyLimit } from "./typed.ts";

@@ -2,8 +2,8 @@
 
 import { DIMENSIONS } from "../call.ts";
 import { DURATION_PATTERN } from "../duration.ts";
-import { QUANTITY_PATTERN } from "../quantity.ts";
 import { isObject, shown } from "./place.ts";
+import { QUANTITY_PATTERN } from "../quantity.ts";
 
 const PLANS = new Set("free trial basic starter pro premium business enterprise paid".split(" "));
 const MAX_SHOWN = 3;

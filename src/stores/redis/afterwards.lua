@@ -1,4 +1,4 @@
--- Mirrors src/kernel/bucket/afterwards.ts: what is booked afterwards, each into the window of its own instant, and nothing where
+-- Mirrors src/kernel/bucket/late.ts: what is booked afterwards, each into the window of its own instant, and nothing where
 -- that is over.
 
 -- The earliest instant whose bookings may be in a state.

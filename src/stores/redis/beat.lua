@@ -1,5 +1,5 @@
 -- Says that an instance lives, and which one of how many it is; makes the mark by which it is known that the store has lost
--- what it held. Mirrors decodeMark and encodeMark in src/kernel/receipts.ts. A beat among 4,000 instances costs about as much
+-- what it held. Mirrors decodeMark and encodeMark in src/kernel/encoding/mark.ts. A beat among 4,000 instances costs about as much
 -- as one among 100: no command looks at all of them, unless the two sets differ.
 --
 -- KEYS  the mark; the run id of the server that it was made or found on; two sorted sets of the instances of the group: by

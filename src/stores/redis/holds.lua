@@ -1,4 +1,4 @@
--- Mirrors src/kernel/bucket/holds.ts, and the text of a bucket with holds in src/kernel/stored.ts.
+-- Mirrors src/kernel/bucket (contents, reservations, queue, grants) and src/kernel/encoding/held.ts.
 -- What is in a bucket goes as two values: what is spent (a state of its algorithm, or nil) and its holds, a list by the
 -- end of each. Neither is ever changed in place, so what is not booked has changed nothing.
 -- A hold: id; units; expires_at_ms; lease_ms, the longest that it was given, where that is known; charges (when it expires; else it refunds); grants (it is a grant); waits (it is a
@@ -147,7 +147,7 @@ local function give_back(limit, given, units, at_ms, first)
   end
 end
 
--- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. Mirrors begin.
+-- Makes a place whose turn has come, and whose units have just been spent, the hold that it was taken for. Mirrors takeTurn.
 local function begin_hold(place)
   local taken = draft_holds[place]
   local becomes = taken.becomes
@@ -630,7 +630,7 @@ local function settled(limit, spent, holds, hold, actual, at_ms, now_ms)
   return charged_at(limit, rest, cost, at_ms, now_ms), others
 end
 
--- Mirrors raised in src/kernel/bucket/afterwards.ts. `keeps` is whether the store may have kept some of what it lost.
+-- Mirrors raised in src/kernel/bucket/late.ts. `keeps` is whether the store may have kept some of what it lost.
 local function raised(limit, spent, holds, id, units, at_ms, kept_ms, keeps, now_ms)
   local algorithm = limit.algorithm
   if algorithm == concurrency or algorithm == elapsed or algorithm == streak then

@@ -1,4 +1,4 @@
--- Mirrors src/kernel/bucket/once.ts, and the text of a kept answer in src/kernel/stored.ts. Here it is kept and checked; whoever
+-- Mirrors src/kernel/bucket/once.ts, and the text of a kept answer in src/kernel/encoding/once.ts. Here it is kept and checked; whoever
 -- is given the answer reads it.
 
 local once_state = { kind = "once" }

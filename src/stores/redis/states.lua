@@ -21,7 +21,7 @@ local function state_in(key)
   return state
 end
 
--- A bucket's state without instants that nothing written now could name. Mirrors notAhead of holds.ts.
+-- A bucket's state without instants that nothing written now could name. Mirrors notAhead in src/kernel/bucket/ahead.ts.
 local function not_ahead(limit, state)
   if state.holds then
     return held_not_ahead(limit, state, now_ms)

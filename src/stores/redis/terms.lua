@@ -1,4 +1,4 @@
--- Mirrors the terms of decideBatch in src/store/batch.ts, and src/kernel/receipts.ts. Here a batch may be cut in parts, which
+-- Mirrors the terms of decideBatch in src/store/batch.ts, and src/kernel/encoding/receipts.ts. Here a batch may be cut in parts, which
 -- are one batch together: each has a receipt of its own, and all of them count once.
 
 local MAX_ID_LENGTH = 64
