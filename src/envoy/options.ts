@@ -53,7 +53,7 @@ export interface EnvoyListenOptions {
   readonly tls?: TlsFiles | undefined;
 }
 
-export const LISTEN_OPTIONS = {
+const LISTEN_OPTIONS = {
   host: nonEmpty("a host or an address", "127.0.0.1"),
   port: whole(0, 65_535, 8_421),
   tls: unchecked<TlsFiles>(),

@@ -34,7 +34,7 @@ export async function runOnTerms(fixture: StoreFixture, run: (shared: Shared) =>
   assert.equal(await usedOf(store, "b", large), 0);
 }
 
-export function isShared(store: Store): store is Shared["store"] {
+function isShared(store: Store): store is Shared["store"] {
   return store.beat !== undefined;
 }
 

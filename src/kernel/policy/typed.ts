@@ -68,7 +68,6 @@ export type UnitOf<P> = TypesOf<P>["units"];
 export type ClaimedOf<P> = KeysOf<ClaimsOf<P>>;
 /** The dimensions that calls must have; none where only the run time knows. */
 export type RequiredOf<P> = TypesOf<P>["required"];
-
 /** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
 export type OwnOf<P> = string extends TypesOf<P>["optional"] ? string : never;
 
@@ -81,11 +80,10 @@ type OwnValue<Name> = Name extends Derived
     ? DimensionValue | undefined
     : Refused<Name, "is not the name of a dimension">;
 
-/** Own dimensions that only the run time can check, beside other words. Any name is accepted where the names are not known. */
+/** Own dimensions that only the run time can check, beside other words. If the names are unknown, each is accepted. */
 type OwnNames<Name extends string, Word> = string extends Name
   ? object | { readonly [own: string]: unknown }
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
-
 /** Quotas that calls may bring under a policy, by the name of a limit. */
 export type QuotasOf<P> = [ClaimedOf<P>] extends [never]
   ? { readonly [limit: string]: ClaimedQuota & Refused<"quotas", "no limit of the policy says quota: { from: call }"> }
