@@ -62,8 +62,8 @@ const BATCHING: Batching = { size: 256, underWay: 1 };
  *   policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 2 }] },
  *   store: sqliteStore("tollgate.db"),
  * });
- * const decision = await limiter.consume({ tool: "search", session: "s1" });
- * console.log(decision.verdicts[0]?.remaining); // 1, and still 1 after a restart
+ * const decision = await limiter.consume({ tool: "search", session: crypto.randomUUID() });
+ * console.log(decision.verdicts[0]?.remaining); // 1
  * await limiter.close();
  * ```
  */
