@@ -4,10 +4,10 @@ import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono/tiny";
 import { Redis } from "ioredis";
-import type { Desk } from "../src/service/desk.ts";
+import type { ServiceContext } from "../src/service/context.ts";
 import { exchange } from "../src/service/exchange.ts";
 import { createService } from "../src/service/handler.ts";
-import { boundsOf } from "../src/service/options.ts";
+import { boundsOf } from "../src/service/bounds.ts";
 import { DECIDING } from "../src/service/routes.ts";
 import { memoryStore } from "../src/stores/memory.ts";
 import { redisStore } from "../src/stores/redis.ts";
@@ -28,8 +28,8 @@ const call = { tool: "web_search", session: "s1", turn: "t1", tenant: "acme" };
 const decision = await service.limiter.peek(call);
 const [consume] = DECIDING;
 if (consume === undefined) throw new Error("there is no first route");
-const idle: Desk = {
-  ...({} as Desk),
+const idle: ServiceContext = {
+  ...({} as ServiceContext),
   bounds: boundsOf(),
   keys: false,
   metrics: service.metrics,

@@ -1,22 +1,18 @@
-// Writes policy.schema.json and policy-test.schema.json from the schemas that policies and their tests are checked by. A test
-// compares them.
+// Writes policy.schema.json and policy-test.schema.json from the schemas that policies and their tests are checked by, and
+// from the comments of their types. A test compares the files with what is written here.
 
 import { writeFileSync } from "node:fs";
 import { z } from "zod";
 import { policySchema } from "../src/kernel/policy/schema.ts";
 import { inferredAlgorithm } from "../src/kernel/policy/settled.ts";
-import { policyTestFileSchema, policyTestsSchema } from "../src/testing/policy-test-schema.ts";
+import { policyTestFileSchema } from "../src/testing/policy-test-schema.ts";
+import { describe, type JsonSchema } from "./schema-descriptions.ts";
 
-interface ObjectSchema {
-  readonly properties: Readonly<Record<string, object>>;
-  readonly required: readonly string[];
-  readonly [word: string]: unknown;
-}
+type ObjectSchema = JsonSchema & Required<Pick<JsonSchema, "properties" | "required">>;
 
 /** The text of policy.schema.json. */
 export function policySchemaJson(): string {
-  const whole = policySchema.extend({ tests: policyTestsSchema.optional() });
-  const schema = z.toJSONSchema(whole, { io: "input" }) as unknown as ObjectSchema;
+  const schema = described(policySchema, "src/kernel/policy/input.ts", "PolicyInput");
   const { limits, tools, ...others } = schema.properties as {
     readonly limits: { readonly items: unknown };
     readonly tools: { readonly additionalProperties?: unknown };
@@ -26,14 +22,23 @@ export function policySchemaJson(): string {
     ...others,
     tools: { ...tools, additionalProperties: extensible(tools.additionalProperties as ObjectSchema) },
     limits: { ...limits, items: { anyOf: oneOf.flatMap(limitSchemas).map(extensible) } },
+    tests: testFileSchema().properties.tests,
   };
   return textOf({ title: "A Tollgate policy", ...extensible(schema), properties });
 }
 
 /** The text of policy-test.schema.json. */
 export function policyTestSchemaJson(): string {
-  const schema = z.toJSONSchema(policyTestFileSchema, { io: "input" }) as unknown as ObjectSchema;
-  return textOf({ title: "Tests of a Tollgate policy", ...extensible(schema) });
+  return textOf({ title: "Tests of a Tollgate policy", ...extensible(testFileSchema()) });
+}
+
+function testFileSchema(): ObjectSchema {
+  return described(policyTestFileSchema, "src/testing/policy-test-input.ts", "PolicyTestFile");
+}
+
+/** The JSON schema of what is written, with the descriptions of its type. */
+function described(schema: z.ZodType, file: string, type: string): ObjectSchema {
+  return describe(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, file, type) as ObjectSchema;
 }
 
 function textOf(schema: object): string {
@@ -44,13 +49,13 @@ function textOf(schema: object): string {
 function limitSchemas(limit: ObjectSchema): ObjectSchema[] {
   const { const: name } = limit.properties.algorithm as { readonly const: string };
   const required = limit.required.filter((key) => key !== "algorithm");
-  const { algorithm: _said, ...rest } = limit.properties;
+  const { algorithm: _left, ...rest } = limit.properties;
   if (name === inferredAlgorithm({})) return [{ ...limit, required }];
   if (name === inferredAlgorithm({ burst: 1 })) {
     return [limit, { ...limit, properties: rest, required: [...required, "burst"] }];
   }
   if (name !== inferredAlgorithm({ window: "day" })) return [limit];
-  const window = { type: "string", enum: ["day", "week", "month"] };
+  const window = { description: rest.window?.description, type: "string", enum: ["day", "week", "month"] };
   return [limit, { ...limit, properties: { ...rest, window }, required }];
 }
 

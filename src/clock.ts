@@ -1,6 +1,6 @@
 // Time as a port: code that needs the time or a timer is given a clock, so that tests can say what time it is.
 
-import { invalidOption } from "./kernel/errors.ts";
+import { type Option, checked } from "./kernel/options.ts";
 
 /** Where the time comes from. */
 export interface Clock {
@@ -22,19 +22,17 @@ export interface Timer {
   unref?(): void;
 }
 
-/**
- * Throws unless this is a clock.
- *
- * @throws MisuseError `invalid-option`
- */
-export function checkClock(clock: Clock): void {
-  const isClock =
-    typeof clock?.nowMs === "function" && (clock.setTimer === undefined || typeof clock.setTimer === "function");
-  if (!isClock) throw invalidOption("clock", "a clock: { nowMs(), setTimer?(ms, run) }", clock);
-}
+/** A clock as an option. */
+export const clockOption = checked<Clock>("a clock: { nowMs(), setTimer?(ms, run) }", (value) => {
+  const clock = value as Clock | null;
+  return typeof clock?.nowMs === "function" && ["undefined", "function"].includes(typeof clock.setTimer);
+});
 
 /** The machine's clock. */
 export const systemClock: Clock = { nowMs: () => Date.now() };
+
+/** A clock as an option, by default the machine's. */
+export const systemClockOption: Option<Clock, Clock> = { ...clockOption, default: systemClock };
 
 /** Milliseconds since this process began, with fractions: for distances alone. Nobody sets it. */
 export const monotonicClock: Clock = { nowMs: () => performance.now() };

@@ -5,17 +5,16 @@ export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict
 export { LimitExceededError } from "./kernel/decision.ts";
 export { type Fault, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy/parse.ts";
+export type { DurationInput, QuotaInput } from "./kernel/policy/input-values.ts";
 export type {
   BudgetLimitInput,
   ConcurrencyLimitInput,
-  DurationInput,
   ElapsedLimitInput,
   FixedWindowLimitInput,
   HoldInput,
   LimitInput,
   OverrideInput,
   PolicyInput,
-  QuotaInput,
   SlidingWindowLimitInput,
   StreakLimitInput,
   TokenBucketLimitInput,

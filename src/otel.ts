@@ -12,7 +12,7 @@ import {
 } from "@opentelemetry/api";
 import type { Call } from "./kernel/call.ts";
 import type { Decision } from "./kernel/decision.ts";
-import { checkOptionKeys, invalidOption } from "./kernel/errors.ts";
+import { flag, having, readOptions, type TableOf } from "./kernel/options.ts";
 import type { Operation, Telemetry, TelemetryHooks } from "./limiter.ts";
 import { ATTRIBUTES, EXECUTE_TOOL, SCHEMA_URL, SPAN_ATTRIBUTES } from "./metrics/attributes.ts";
 import { errorType, Recorder } from "./metrics/recorder.ts";
@@ -28,6 +28,12 @@ export interface OtelOptions {
   /** Whether each `consume`, `record`, `peek`, `reserve` and `run` has a span. Default `false`. */
   readonly spans?: boolean | undefined;
 }
+
+const OPTIONS = {
+  meter: having<Meter>("createHistogram", "a meter of OpenTelemetry's"),
+  tracer: having<Tracer>("startActiveSpan", "a tracer of OpenTelemetry's"),
+  spans: flag(false),
+} satisfies TableOf<OtelOptions>;
 
 /** The tool that a call of a model is, unless a guard's option says otherwise. */
 const MODEL = "model";
@@ -56,15 +62,14 @@ const MAX_ID_LENGTH = 256;
  * ```
  */
 export function otel(options: OtelOptions = {}): Telemetry {
-  checkOtelOptions(options);
-  const { spans = false } = options;
+  const { meter: ownMeter, tracer: ownTracer, spans } = readOptions(OPTIONS, options);
   const scope = ["tollgate", VERSION] as const;
   return {
     observe(policy) {
-      const meter = options.meter ?? metrics.getMeter(...scope, { schemaUrl: SCHEMA_URL });
+      const meter = ownMeter ?? metrics.getMeter(...scope, { schemaUrl: SCHEMA_URL });
       const recorder = new Recorder(new OtelExporter(meter), policy);
       if (!spans) return recorder;
-      const tracer = options.tracer ?? trace.getTracerProvider().getTracer(...scope, { schemaUrl: SCHEMA_URL });
+      const tracer = ownTracer ?? trace.getTracerProvider().getTracer(...scope, { schemaUrl: SCHEMA_URL });
       const decided = recorder.decided.bind(recorder);
       const { around, tellSpan } = tracing(tracer, (tool) => recorder.toolOf(tool));
       return Object.assign(recorder, {
@@ -134,16 +139,4 @@ function decisionAttributes({ allowed, deniedBy, degraded, replayed, retryAfterM
     ...(retryAfterMs === null ? {} : { [SPAN_ATTRIBUTES.retryAfterMs]: retryAfterMs }),
     ...(deniedBy === null ? {} : { [SPAN_ATTRIBUTES.deniedBy]: deniedBy }),
   };
-}
-
-function checkOtelOptions(options: OtelOptions): void {
-  checkOptionKeys(options, ["meter", "tracer", "spans"], "otel");
-  const { meter, tracer, spans = false } = options;
-  if (typeof spans !== "boolean") throw invalidOption("spans", "true or false", spans);
-  if (meter !== undefined && typeof meter?.createHistogram !== "function") {
-    throw invalidOption("meter", "a meter of OpenTelemetry's", meter);
-  }
-  if (tracer !== undefined && typeof tracer?.startActiveSpan !== "function") {
-    throw invalidOption("tracer", "a tracer of OpenTelemetry's", tracer);
-  }
 }

@@ -2,7 +2,8 @@
 // who may have how many of them.
 
 import { dimensionValue } from "./kernel/call.ts";
-import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kernel/errors.ts";
+import { MisuseError } from "./kernel/errors.ts";
+import { checked, readOptions, required, type TableOf, unchecked, whole } from "./kernel/options.ts";
 import { type Bytes, importKeys, type Ring, type SessionKey, secretsOf } from "./session-id/keys.ts";
 
 export type { SessionKey } from "./session-id/keys.ts";
@@ -17,7 +18,19 @@ export interface SessionIdOptions {
   readonly clock?: { nowMs(): number } | undefined;
 }
 
-/** Whose a session is. */
+type NowClock = NonNullable<SessionIdOptions["clock"]>;
+
+const OPTIONS = {
+  keys: required(unchecked<readonly SessionKey[]>()),
+  maxAgeMs: whole(1_000, Number.MAX_SAFE_INTEGER, 86_400_000),
+  clock: checked<NowClock, NowClock>(
+    "a clock: { nowMs() }",
+    (value) => typeof (value as NowClock | null)?.nowMs === "function",
+    { nowMs: () => Date.now() },
+  ),
+} satisfies TableOf<SessionIdOptions>;
+
+/** The owner of a session. */
 export interface SessionOwner {
   readonly tenant: string | number;
   /** If a session is issued to a user, it has to be verified with that user too. */
@@ -70,11 +83,8 @@ const DECOY_PARTS = ["", `v1.k1.${"A".repeat(22)}.00000000`, "", "", "0", "A".re
  * ```
  */
 export function createSessionIds(options: SessionIdOptions): SessionIds {
-  checkOptionKeys(options, ["keys", "maxAgeMs", "clock"]);
-  const { maxAgeMs = 86_400_000, clock = { nowMs: () => Date.now() } } = options;
-  const secrets = secretsOf(options.keys);
-  checkWhole("maxAgeMs", maxAgeMs, 1_000, Number.MAX_SAFE_INTEGER);
-  if (typeof clock?.nowMs !== "function") throw invalidOption("clock", "a clock: { nowMs() }", clock);
+  const { keys: sessionKeys, maxAgeMs, clock } = readOptions(OPTIONS, options);
+  const secrets = secretsOf(sessionKeys);
   // Not before it is needed: Workers refuse random numbers while a module loads.
   let imported: Promise<Ring> | undefined;
   const ringOf = () => (imported ??= importKeys(secrets));

@@ -79,7 +79,7 @@ const layers: Record<string, Layer> = {
       METRICS,
       VERSION,
       /^src\/(events|limiter)\.ts$/,
-      /^src\/policy-(file\/file|warnings\/warnings)\.ts$/,
+      /^src\/policy-(file\/(file|watched-file)|warnings\/warnings)\.ts$/,
       /^src\/service\//,
       /^node:/,
       /^(@hono\/node-server|hono|hono\/tiny|pino|prom-client|zod)$/,

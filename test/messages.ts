@@ -51,10 +51,11 @@ const SAYING: Readonly<Record<string, number>> = {
 /** The same, of the words of a policy. */
 const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   "src/kernel/policy/schema.ts": { text: 1, object: 0 },
+  "src/kernel/policy/schema-values.ts": { text: 1, object: 0 },
   "src/policy-warnings/tools.ts": { of: 2 },
   "src/testing/policy-test-faults.ts": { demand: 2 },
-  "src/testing/policy-test-schema.ts": { text: 1, object: 0, map: 1, list: 1, whole: 2 },
-  "src/envoy/mapping.ts": { text: 0, object: 1, map: 2 },
+  "src/testing/policy-test-schema.ts": { text: 1, object: 0, entries: 1, list: 1, whole: 2, amount: 1 },
+  "src/envoy/mapping.ts": { short: 0, text: 1, object: 0, map: 2 },
 };
 /** Parameters that are texts for users. */
 const TEXT_PARAMETERS: ReadonlySet<string> = new Set(["message", "expected", "detail", "problem"]);
@@ -173,7 +174,7 @@ function nameOf(node: Node): string {
 /** Whether something is a method of a log, or writes to stderr. */
 function isLog(node: Node): boolean {
   if (!isPropertyAccessExpression(node) || !LOGGING.has(node.name.getText())) return false;
-  return /^(?:log\??|console|desk\.log\??)$/.test(node.expression.getText());
+  return /^(?:log\??|console|context\.log\??)$/.test(node.expression.getText());
 }
 
 /** The texts that an expression can come to, as far as the file says. */

@@ -26,7 +26,7 @@ export interface HttpOptions<
 > {
   /**
    * The call that a request is: a tool's name, and whose it is. `null` lets a request pass that is not limited. What it
-   * throws goes to the server's error handling. A limit of concurrency is refused (`needs-reserve`): nobody would say when
+   * throws goes to the server's error handling. A concurrency limit is refused (`needs-reserve`): a server does not report when
    * its call has ended.
    */
   readonly call: (request: Input, ...more: More) => Returned;

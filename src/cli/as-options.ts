@@ -3,7 +3,7 @@
 
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, MisuseError } from "../kernel/errors.ts";
-import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/options.ts";
+import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/bounds.ts";
 
 const OPTIONS: Readonly<Record<string, string>> = {
   apiKey: "TOLLGATE_API_KEY",

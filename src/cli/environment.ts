@@ -4,7 +4,7 @@
 import type { Command, Option } from "commander";
 import { MisuseError } from "../kernel/errors.ts";
 import { closest, editDistance, plainOf } from "../kernel/spelling.ts";
-import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/options.ts";
+import { BOUND_NAMES, LISTEN_NUMBERS } from "../service/bounds.ts";
 
 const PREFIX = "TOLLGATE_";
 /** Read where a service is asked: it is no option, so that no flag shows it. */

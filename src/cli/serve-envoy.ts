@@ -2,9 +2,9 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { type EnvoyService, envoyService, parseEnvoyMapping } from "../envoy/envoy.ts";
 import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import { readPolicyText } from "../policy-file/file.ts";
-import { type EnvoyService, envoyService, parseEnvoyMapping } from "../envoy/envoy.ts";
 import type { Service } from "../service/handler.ts";
 import { addressError } from "./address.ts";
 import { asOptions } from "./as-options.ts";

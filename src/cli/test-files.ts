@@ -7,9 +7,9 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import { type PolicyFault, writtenPolicy } from "../kernel/policy/parse.ts";
 import { isObject } from "../kernel/policy/place.ts";
 import { readPolicyText } from "../policy-file/file.ts";
-import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
-import type { PolicyTest } from "../testing/policy-test-schema.ts";
 import { MAX_FAULTS, readYaml, type YamlText } from "../policy-file/yaml-text.ts";
+import { readPolicyTests, readTestFile } from "../testing/policy-test-faults.ts";
+import type { PolicyTest } from "../testing/policy-test-input.ts";
 import { LOCAL_POLICY } from "./defaults.ts";
 import { readInput } from "./files.ts";
 

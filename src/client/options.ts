@@ -2,10 +2,9 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
-import type { Policy } from "../kernel/policy/parse.ts";
+import { callback, choice, checked, readOptions, required, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
-import { checkFunctions } from "../limiter/options.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { checkTelemetry, type LimiterEvent, type Telemetry } from "../limiter.ts";
 import { type ClientFailover, checkClientFailover } from "./away.ts";
 
@@ -35,6 +34,26 @@ export interface ClientOptions<Given = Policy | PolicyInput> {
   readonly fetch?: typeof fetch | undefined;
 }
 
+const OPTIONS: TableOf<ClientOptions> = {
+  url: required(
+    checked("where the service is, such as http://127.0.0.1:8420, without the /v1 of its routes", (value) => {
+      const url = String(value);
+      return /^https?:/.test(url) && URL.canParse(url) && !/\/v1\/?$/.test(new URL(url).pathname);
+    }),
+  ),
+  apiKey: {
+    ...checked("an API key of the service, which begins with tg_", (value) => /^tg_[\w-]+$/.test(String(value))),
+    isSecret: true,
+  },
+  deadlineMs: whole(10, 60_000, 1_000),
+  idempotency: choice(["auto", "off"], "auto"),
+  failover: unchecked(),
+  onDecision: callback(),
+  onEvent: callback(),
+  telemetry: unchecked(),
+  fetch: callback(),
+};
+
 /**
  * Validates the options.
  *
@@ -42,36 +61,8 @@ export interface ClientOptions<Given = Policy | PolicyInput> {
  * @throws MisuseError `invalid-option`
  */
 export function checkClientOptions(options: ClientOptions): string {
-  checkOptionKeys(options, [
-    "url",
-    "apiKey",
-    "deadlineMs",
-    "idempotency",
-    "failover",
-    "onDecision",
-    "onEvent",
-    "telemetry",
-    "fetch",
-  ]);
-  const { url, apiKey, deadlineMs = 1_000, idempotency, failover, fetch: send, onDecision, onEvent } = options;
-  if (!/^https?:\/\//.test(String(url)) || !URL.canParse(String(url))) {
-    throw invalidOption("url", "where the service is, such as http://127.0.0.1:8420", String(url));
-  }
-  if (new URL(url).pathname.endsWith("/v1") || new URL(url).pathname.endsWith("/v1/")) {
-    throw invalidOption("url", "where the service is, without the /v1 of its routes", String(url));
-  }
-  if (apiKey !== undefined && (typeof apiKey !== "string" || !/^tg_[\w-]+$/.test(apiKey))) {
-    // The value may be a secret.
-    const got = typeof apiKey === "string" && apiKey !== "" ? "another text" : formatGot(apiKey);
-    const expected = "an API key of the service, which begins with tg_";
-    throw new MisuseError("invalid-option", { path: "apiKey", expected, got });
-  }
-  checkWhole("deadlineMs", deadlineMs, 10, 60_000);
-  if (idempotency !== undefined && idempotency !== "auto" && idempotency !== "off") {
-    throw invalidOption("idempotency", '"auto" or "off"', idempotency);
-  }
-  if (failover !== undefined) checkClientFailover(failover);
+  const { url } = readOptions(OPTIONS, options);
+  if (options.failover !== undefined) checkClientFailover(options.failover);
   checkTelemetry(options.telemetry);
-  checkFunctions({ fetch: send, onDecision, onEvent });
   return String(url).replace(/\/+$/, "");
 }

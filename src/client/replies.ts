@@ -3,7 +3,7 @@
 
 import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
-import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
+import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import type { Reset, Revoked } from "../limiter/grant.ts";
 import type { Settlement } from "../limiter/settle.ts";
 import { isCount, isTime } from "../store/check.ts";

@@ -1,47 +1,28 @@
-// Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway may have it as their global limiter:
-// options, counts, and the way of a request. The parts are in envoy/.
+// Envoy's rate limit service on a limiter, so that Envoy, Istio and agentgateway can use it as their global limiter: counts,
+// and how a request is answered.
 
 import { isTooLong as isValueTooLong } from "../kernel/call.ts";
-import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import { readOptions } from "../kernel/options.ts";
+import { compiledPolicy } from "../kernel/policy/parse.ts";
 import { type Limiter, policyOf } from "../limiter.ts";
 import { readYaml } from "../policy-file/yaml-text.ts";
 import { answerOf, type Response, unitsIn } from "./answer.ts";
 import { Decider } from "./decide.ts";
 import { type Asked, createMapper, type EnvoyMapping, rememberPlaces } from "./mapping.ts";
-import { type Descriptor, type Listening, listenGrpc, RefusedRequest, type Request, type TlsFiles } from "./server.ts";
+import {
+  CLOSE_OPTIONS,
+  ENVOY_OPTIONS,
+  type EnvoyCloseOptions,
+  type EnvoyListenOptions,
+  type EnvoyOptions,
+  readListenOptions,
+} from "./options.ts";
+import { type Descriptor, type Listening, listenGrpc, RefusedRequest, type Request } from "./server.ts";
 
 export type { EnvoyAddress, EnvoyMapping, EnvoyRule } from "./mapping.ts";
+export type { EnvoyListenOptions, EnvoyOptions } from "./options.ts";
 export type { TlsFiles } from "./server.ts";
-
-/** How the service is made. */
-export interface EnvoyOptions {
-  /** Which descriptors are limited, and as what. */
-  readonly mapping: EnvoyMapping;
-  /**
-   * What the limiter judges by, where it is known here: a mapping that the policy would refuse is then refused at once, and
-   * answers name the units of windows, also those of a policy that is reloaded later.
-   */
-  readonly policy?: Policy | undefined;
-  /** Whether answers add `x-ratelimit-limit`, `-remaining` and `-reset` to responses. Envoy can do so itself. Default `false`. */
-  readonly headers?: boolean | undefined;
-  /** Whether answers have the verdicts as dynamic metadata. Default `false`. */
-  readonly metadata?: boolean | undefined;
-  /** The largest request, 1,024 to 4,194,304 bytes. Default 65,536. */
-  readonly maxMessageBytes?: number | undefined;
-  /** The most requests under way on one connection, 1 to 100,000. Default 1,000. */
-  readonly maxConcurrentStreams?: number | undefined;
-}
-
-/** Where the service listens. */
-export interface EnvoyListenOptions {
-  /** Default `127.0.0.1`. */
-  readonly host?: string | undefined;
-  /** 0 for any that is free. Default 8421. */
-  readonly port?: number | undefined;
-  /** Default: none, for meshes that bring their own. */
-  readonly tls?: TlsFiles | undefined;
-}
 
 /** What has happened so far. */
 export interface EnvoyCounts {
@@ -66,9 +47,9 @@ export interface EnvoyService {
   listen(options?: EnvoyListenOptions): Promise<{ readonly host: string; readonly port: number }>;
   counts(): EnvoyCounts;
   /**
-   * Takes no more requests and waits for those under way, for at most `graceMs` (default 5,000). The limiter stays open.
+   * Refuses new requests and waits for those in flight, at most `graceMs` (default 5,000). The limiter stays open.
    */
-  close(options?: { readonly graceMs?: number | undefined }): Promise<void>;
+  close(options?: EnvoyCloseOptions): Promise<void>;
 }
 
 const MAX_DESCRIPTORS = 64;
@@ -103,10 +84,9 @@ const MAX_DESCRIPTORS = 64;
  * ```
  */
 export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyService {
-  checkOptions(limiter, options);
-  const { mapping, headers = false, metadata = false } = options;
-  const policy = options.policy === undefined ? null : compiledPolicy(options.policy);
-  const { maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
+  if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
+  const { mapping, policy: given, headers, metadata, ...bounds } = readOptions(ENVOY_OPTIONS, options);
+  const policy = given === undefined ? null : compiledPolicy(given);
   const mapper = createMapper(mapping, policy);
   const decider = new Decider(limiter);
   // A limiter that was reloaded judges by another policy than the one that was given here.
@@ -134,15 +114,14 @@ export function envoyService(limiter: Limiter, options: EnvoyOptions): EnvoyServ
 
   return {
     async listen(where = {}) {
-      checkListenOptions(where);
-      const { host = "127.0.0.1", port = 8421, tls } = where;
+      const { host, port, tls } = readListenOptions(where);
       if (listening !== null) throw invalidOption("listen", "a service that does not listen yet", "one that does");
-      listening = await listenGrpc(host, port, tls, { maxMessageBytes, maxConcurrentStreams }, decide);
+      listening = await listenGrpc(host, port, tls, bounds, decide);
       return { host, port: listening.port };
     },
     counts: () => ({ ...counts, unsettled: decider.unsettled }),
-    async close({ graceMs = 5_000 } = {}) {
-      checkWhole("graceMs", graceMs, 0, 3_600_000);
+    async close(options = {}) {
+      const { graceMs } = readOptions(CLOSE_OPTIONS, options);
       const endsAtMs = performance.now() + graceMs;
       await listening?.stop(graceMs);
       await decider.settled(Math.max(0, endsAtMs - performance.now()));
@@ -203,30 +182,5 @@ function checkRequest({ domain, descriptors }: Request): void {
     if (hitsAddend && !Number.isSafeInteger(hitsAddend.value)) {
       throw new RefusedRequest("INVALID_ARGUMENT", `expected hits_addend up to ${Number.MAX_SAFE_INTEGER}, got more`);
     }
-  }
-}
-
-function checkOptions(limiter: Limiter, options: EnvoyOptions): void {
-  if (typeof limiter?.consume !== "function") throw invalidOption("limiter", "a limiter from createLimiter", limiter);
-  const known = ["mapping", "policy", "headers", "metadata", "maxMessageBytes", "maxConcurrentStreams"];
-  checkOptionKeys(options, known);
-  const { headers = false, metadata = false, maxMessageBytes = 65_536, maxConcurrentStreams = 1_000 } = options;
-  for (const [name, value] of Object.entries({ headers, metadata })) {
-    if (typeof value !== "boolean") throw invalidOption(name, "true or false", value);
-  }
-  checkWhole("maxMessageBytes", maxMessageBytes, 1_024, 4_194_304);
-  checkWhole("maxConcurrentStreams", maxConcurrentStreams, 1, 100_000);
-}
-
-function checkListenOptions(options: EnvoyListenOptions): void {
-  checkOptionKeys(options, ["host", "port", "tls"]);
-  const { host = "127.0.0.1", port = 8421, tls } = options;
-  if (typeof host !== "string" || host === "") throw invalidOption("host", "a host or an address", host);
-  checkWhole("port", port, 0, 65_535);
-  if (tls === undefined) return;
-  checkOptionKeys(tls, ["cert", "key", "clientCa"], "tls");
-  for (const [name, file] of Object.entries(tls)) {
-    if (file !== undefined && typeof file !== "string")
-      throw invalidOption(`tls.${name}`, "the path of a PEM file", file);
   }
 }

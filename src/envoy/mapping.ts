@@ -6,6 +6,7 @@ import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf } from "../kernel/policy/parse.ts";
+import { map, object, text, whole } from "../kernel/policy/schema-parts.ts";
 
 /** Which descriptors are limited, and as what. */
 export interface EnvoyMapping {
@@ -70,62 +71,35 @@ export function rememberPlaces(mapping: unknown, at: (keys: Keys) => string): vo
 const MAX_RULES = 1_000;
 const MAX_ENTRIES = 32;
 
-const text = (what: string) => z.string({ error: what }).min(1, { error: what }).max(256, { error: what });
+const short = (what: string) => text(/^.{1,256}$/s, what);
 const KEY = "an entry's key, 1 to 256 characters";
 const WORD = /^[a-z][a-z0-9_]{0,31}$/;
 const DIMENSION = "a dimension other than tool, group and args (a-z, 0-9, _; at most 32)";
 const NO_DIMENSION = new Set<string>([...CALL_WORDS, ...DERIVED_DIMENSIONS, "tool", "limit"]);
-const dimension = z
-  .string()
-  .regex(WORD, { error: DIMENSION })
-  .refine((name) => !NO_DIMENSION.has(name), { error: DIMENSION });
-
-function map<Key extends z.ZodString, Value extends z.ZodType>(key: Key, value: Value, what: string) {
-  const error = `${what}, at most ${MAX_ENTRIES}`;
-  return z.record(key, value, { error }).refine((entries) => Object.keys(entries).length <= MAX_ENTRIES, { error });
-}
-
-function object<Shape extends z.ZodRawShape>(shape: Shape, what: string) {
-  return z.strictObject(shape, {
-    error: (issue) => (issue.code === "unrecognized_keys" ? `only ${Object.keys(shape).join(", ")}` : what),
-  });
-}
+const dimension = text(WORD, DIMENSION).refine((name) => !NO_DIMENSION.has(name), { error: DIMENSION });
 
 const TOOL = "a tool's name, or { from: key }";
 const SOURCE = "an entry's key, or { from: key, ipv6 } for an address";
-const BITS = `a whole number from ${MIN_IPV6_BITS} to ${MAX_IPV6_BITS}`;
-const address = object(
-  {
-    from: text(KEY),
-    ipv6: z.int({ error: BITS }).min(MIN_IPV6_BITS, { error: BITS }).max(MAX_IPV6_BITS, { error: BITS }).optional(),
-  },
-  SOURCE,
-);
-const rule = object(
-  {
-    match: map(text(KEY), text("an entry's value, or *"), "values by entry key").refine(
-      (match) => Object.keys(match).length > 0,
-      { error: "at least one entry" },
-    ),
-    tool: z.union([text(TOOL), object({ from: text(KEY) }, TOOL)], { error: TOOL }),
-    dimensions: map(dimension, z.union([text(KEY), address], { error: SOURCE }), "entry keys by dimension").optional(),
-    unit: z
-      .string({ error: "a unit" })
-      .regex(WORD, { error: "a unit such as calls or tokens (a-z, 0-9, _)" })
-      .optional(),
-    afterwards: z.boolean({ error: "true or false" }).optional(),
-  },
-  "{ match, tool, dimensions, unit, afterwards }",
-);
+const address = object(SOURCE, { from: short(KEY), ipv6: whole(MIN_IPV6_BITS, MAX_IPV6_BITS).optional() });
+const match = map(short(KEY), short("an entry's value, or *"), "values by entry key", MAX_ENTRIES);
+const rule = object("{ match, tool, dimensions, unit, afterwards }", {
+  match: match.refine((entries) => Object.keys(entries).length > 0, { error: "at least one entry" }),
+  tool: z.union([short(TOOL), object(TOOL, { from: short(KEY) })], { error: TOOL }),
+  dimensions: map(
+    dimension,
+    z.union([short(KEY), address], { error: SOURCE }),
+    "entry keys by dimension",
+    MAX_ENTRIES,
+  ).optional(),
+  unit: text(WORD, "a unit such as calls or tokens (a-z, 0-9, _)").optional(),
+  afterwards: z.boolean({ error: "true or false" }).optional(),
+});
 
-const mapping = object(
-  {
-    domains: z
-      .record(text("a domain"), z.array(rule, { error: "a list of rules" }), { error: "lists of rules by domain" })
-      .refine((domains) => Object.values(domains).flat().length <= MAX_RULES, { error: `at most ${MAX_RULES} rules` }),
-  },
-  "{ domains }",
-);
+const mapping = object("{ domains }", {
+  domains: z
+    .record(short("a domain"), z.array(rule, { error: "a list of rules" }), { error: "lists of rules by domain" })
+    .refine((domains) => Object.values(domains).flat().length <= MAX_RULES, { error: `at most ${MAX_RULES} rules` }),
+});
 
 /**
  * Makes a mapping ready.
@@ -218,7 +192,7 @@ function ruleFaults(
       const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;
       faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
     } else if (limit.onMissing !== "skip" && isConcurrency(limit)) {
-      const expected = `a tool without limits of concurrency: nobody would say when a call under ${limit.name} has ended`;
+      const expected = `a tool without concurrency limits: Envoy does not report when a call counted by ${limit.name} ends`;
       faults.push({ keys: [...keys, "tool"], expected, got: formatGot(tool) });
     }
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { callMatcher, excludedBy, firstMatcher, globsIn, isExact, patternsOf, valueMatcher } from "./selector.ts";
-import type { SelectorInput } from "./policy/input.ts";
+import type { SelectorInput } from "./policy/input-values.ts";
 
 type Said = Readonly<Record<string, string>>;
 

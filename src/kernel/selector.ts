@@ -2,7 +2,7 @@
 
 import type { Dimension } from "./call.ts";
 import { isGlob, namesMatcher } from "./glob.ts";
-import type { SelectorInput, WhenInput } from "./policy/input.ts";
+import type { SelectorInput, WhenInput } from "./policy/input-values.ts";
 
 /** What a call says of a dimension, as text: `undefined` for nothing, `null` where that is not known, so that it matches. */
 export type TextOf = (dimension: Dimension) => string | undefined | null;

@@ -4,7 +4,7 @@ import type { Cost } from "../kernel/call.ts";
 import { stepOf } from "../kernel/charge.ts";
 import type { Allowed } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
-import { MAX_LEASE_MS } from "../kernel/policy/schema.ts";
+import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import type { StepEvent } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
 import { type CallOptions, checkCallOptions, checkMaxWait, type WaitOptions } from "./call-options.ts";

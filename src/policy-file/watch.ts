@@ -1,17 +1,11 @@
 // A policy file that may change while the program runs.
 
-import { unwatchFile, watchFile } from "node:fs";
-import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import { invalidOption } from "../kernel/errors.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import { loadPolicy } from "./file.ts";
+import { type WatchOptions, watchedFile } from "./watched-file.ts";
 
-/** How a policy file is watched. */
-export interface WatchOptions {
-  /** How often the file is looked at, 100 to 3,600,000 ms. Default 1,000. */
-  readonly intervalMs?: number;
-  /** Called with a `MisuseError` when the file is no policy: nothing has changed then. Default: a process warning. */
-  readonly onError?: (error: unknown) => void;
-}
+export type { WatchOptions } from "./watched-file.ts";
 
 /** What takes a policy: a limiter. */
 export interface Reloads {
@@ -42,27 +36,15 @@ interface Refuses extends Reloads {
  * ```
  */
 export function watchPolicy(path: string, limiter: Reloads, options: WatchOptions = {}): { close(): void } {
-  checkOptionKeys(options, ["intervalMs", "onError"]);
-  const { intervalMs = 1_000, onError = (error) => process.emitWarning(String(error), "TollgateWarning") } = options;
   if (typeof path !== "string" || path === "") throw invalidOption("path", "the path of a policy file", path);
-  checkWhole("intervalMs", intervalMs, 100, 3_600_000);
-  if (typeof onError !== "function") throw invalidOption("onError", "a function", onError);
-  const changed = () => {
+  return watchedFile(path, options, () => {
     let policy: Policy;
     try {
       policy = loadPolicy(path);
     } catch (error) {
       (limiter as Refuses).policyRefused?.(error);
-      onError(error);
-      return;
+      throw error;
     }
-    try {
-      limiter.reload(policy);
-    } catch (error) {
-      onError(error);
-    }
-  };
-  // By looking at it: editors and deploys replace a file in ways that file events miss.
-  watchFile(path, { interval: intervalMs, persistent: false }, changed);
-  return { close: () => unwatchFile(path, changed) };
+    limiter.reload(policy);
+  });
 }

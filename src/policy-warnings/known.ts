@@ -2,7 +2,8 @@
 
 import { isGlob, mayMeet } from "../kernel/glob.ts";
 import { toolMatcher } from "../kernel/policy/compile.ts";
-import type { LimitInput, PolicyInput, SelectorInput } from "../kernel/policy/input.ts";
+import type { SelectorInput } from "../kernel/policy/input-values.ts";
+import type { LimitInput, PolicyInput } from "../kernel/policy/input.ts";
 import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
 import type { Keys } from "./warning.ts";
 

@@ -1,7 +1,7 @@
 // What `when` says, of limits and of overrides: names that no tool or group has, values that none or no policy can know.
 
 import { covers, isGlob, mayMeet } from "../kernel/glob.ts";
-import type { SelectorInput } from "../kernel/policy/input.ts";
+import type { SelectorInput } from "../kernel/policy/input-values.ts";
 import { closest } from "../kernel/spelling.ts";
 import { excludedBy, patternsOf, valueMatcher } from "../kernel/selector.ts";
 import { ADD_TOOL, MADE_AT_RUN_TIME, namedTool, unknownTool } from "./tools.ts";

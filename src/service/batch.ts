@@ -1,11 +1,13 @@
 // Many acts in one request. All are asked at once, so that a store that takes batches gets one; each has an answer of its own.
 
 import { z } from "zod";
+import { runFor } from "./acts/scope.ts";
+import { problemSchema } from "./answer-schemas.ts";
 import { parseBy } from "./body.ts";
-import { type Asking, type Desk, runFor } from "./desk.ts";
+import type { Asking, ServiceContext } from "./context.ts";
 import { invalidBody, kindOf, ProblemError } from "./problems.ts";
+import { words } from "./request-schemas.ts";
 import type { Route } from "./route.ts";
-import { problemSchema, words } from "./schemas.ts";
 
 const MAX_ITEMS = 1_000;
 
@@ -44,13 +46,13 @@ export function batchRoute(routes: readonly Route[]): Route {
     response: z
       .strictObject({ items: z.array(z.strictObject({ status: z.int(), body: answer })) })
       .meta({ id: "BatchAnswer" }),
-    run: (desk, asking, body) => runAll(ops, desk, asking, body as { readonly items: readonly unknown[] }),
+    run: (context, asking, body) => runAll(ops, context, asking, body as { readonly items: readonly unknown[] }),
   };
 }
 
 async function runAll(
   ops: ReadonlyMap<string, Op>,
-  desk: Desk,
+  context: ServiceContext,
   asking: Asking,
   { items }: { readonly items: readonly unknown[] },
 ): Promise<{ readonly items: readonly Item[] }> {
@@ -58,23 +60,28 @@ async function runAll(
     const faults = [{ path: "Idempotency-Key", expected: "an idempotencyKey in each item", got: "a header" }];
     throw new ProblemError("invalid-header", "A batch has a key for each item, and none for all.", { faults });
   }
-  const { maxBatchItems } = desk.bounds;
+  const { maxBatchItems } = context.bounds;
   if (items.length > maxBatchItems) {
     throw invalidBody([{ path: "items", expected: `at most ${maxBatchItems}`, got: kindOf(items) }]);
   }
-  return { items: await Promise.all(items.map((item) => runOne(ops, desk, asking, item))) };
+  return { items: await Promise.all(items.map((item) => runOne(ops, context, asking, item))) };
 }
 
-async function runOne(ops: ReadonlyMap<string, Op>, desk: Desk, asking: Asking, item: unknown): Promise<Item> {
+async function runOne(
+  ops: ReadonlyMap<string, Op>,
+  context: ServiceContext,
+  asking: Asking,
+  item: unknown,
+): Promise<Item> {
   try {
     const named = typeof item === "object" && item !== null && "op" in item ? item.op : undefined;
     const op = typeof named === "string" ? ops.get(named) : undefined;
     if (op === undefined) throw invalidBody([{ path: "op", expected: [...ops.keys()].join(", "), got: kindOf(named) }]);
     const { op: _, ...body } = parseBy(op.schema, item) as { readonly op: string };
-    const answer = await runFor(desk, asking.caller, () => op.run(desk, asking, body));
+    const answer = await runFor(context, asking.caller, () => op.run(context, asking, body));
     return { status: answer === null ? 204 : 200, body: answer };
   } catch (error) {
-    const { problem } = desk.failed(error, { request: asking.request, place: "call" });
+    const { problem } = context.failed(error, { request: asking.request, place: "call" });
     return { status: problem.status, body: problem };
   }
 }

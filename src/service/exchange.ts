@@ -4,44 +4,49 @@
 import type { Context } from "hono";
 import type { Call } from "../kernel/call.ts";
 import { formatFault } from "../kernel/errors.ts";
+import { runFor } from "./acts/scope.ts";
 import { type Caller, callerOf } from "./auth.ts";
 import { parseBy, readBody } from "./body.ts";
-import { type Asking, type Desk, runFor } from "./desk.ts";
+import type { Asking, ServiceContext } from "./context.ts";
 import type { Log } from "./log.ts";
 import { notFor, type Place, ProblemError, stopping } from "./problems.ts";
 import { LOGGED_SCOPE } from "./refusals.ts";
+import { REQUEST_ID_HEADER, requestIds } from "./request-ids.ts";
 import type { Route } from "./route.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
-const REQUEST_ID_HEADER = "x-request-id";
 const PROBLEM = "application/problem+json";
-const REQUEST_ID = /^[\w.-]{1,64}$/;
 const OPEN_ASKING = { keyId: null, tenants: null, mayClaim: false };
 
-let numbered = 0;
-/** Of this process; made with the first request. */
-let run: string | undefined;
-
 /** What answers the requests of one route. */
-export function exchange(desk: Desk, route: Route, log: Log | undefined): (context: Context) => Promise<Response> {
-  return (context) => answer(desk, route, log, context.req.raw);
+export function exchange(
+  context: ServiceContext,
+  route: Route,
+  log: Log | undefined,
+): (context: Context) => Promise<Response> {
+  return ({ req }) => answer(context, route, log, req.raw);
 }
 
-async function answer(desk: Desk, route: Route, log: Log | undefined, request: Request): Promise<Response> {
+async function answer(
+  context: ServiceContext,
+  route: Route,
+  log: Log | undefined,
+  request: Request,
+): Promise<Response> {
   const startedMs = performance.now();
   let response: Response;
-  if (route.isOpen !== true) desk.inFlight++;
+  if (route.isOpen !== true) context.inFlight++;
   try {
-    if (route.isOpen !== true) admit(desk);
-    response = await act(desk, route, request);
+    if (route.isOpen !== true) admit(context);
+    response = await act(context, route, request);
   } catch (error) {
-    response = problemResponse(desk.failed(error, { request, place: placeOf(route) }), request);
+    response = problemResponse(context.failed(error, { request, place: placeOf(route) }), request);
   } finally {
-    if (route.isOpen !== true) desk.inFlight--;
+    if (route.isOpen !== true) context.inFlight--;
   }
   const takenMs = performance.now() - startedMs;
-  desk.metrics.answered(route.path, response.status, takenMs / 1_000);
+  context.metrics.answered(route.path, response.status, takenMs / 1_000);
   if (log?.isLevelEnabled("debug")) told(log, request, response, route, takenMs);
   return response;
 }
@@ -52,26 +57,26 @@ function placeOf({ scope, query }: Route): Place {
   return scope === "decide" ? "call" : "body";
 }
 
-function admit({ inFlight, bounds, phase }: Desk): void {
+function admit({ inFlight, bounds, phase }: ServiceContext): void {
   if (phase === "stopping") throw stopping();
   if (inFlight > bounds.maxInFlight) throw new ProblemError("too-many-in-flight", "As many requests run as may.");
 }
 
-async function act(desk: Desk, route: Route, request: Request): Promise<Response> {
+async function act(context: ServiceContext, route: Route, request: Request): Promise<Response> {
   const { headers } = request;
-  const caller = callerFor(desk, route, headers.get("authorization"));
+  const caller = callerFor(context, route, headers.get("authorization"));
   const asking: Asking = { caller, request };
   let body: unknown;
   if (route.request !== undefined) {
     const schema = route.reads ?? route.request;
-    body = parseBy(schema, await readBody(request, desk.bounds.maxBodyBytes));
+    body = parseBy(schema, await readBody(request, context.bounds.maxBodyBytes));
     if (route.isOnce === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
   }
-  const answered = await runFor(desk, caller, () => route.run(desk, asking, body));
-  const named = { [REQUEST_ID_HEADER]: idOf(request) };
+  const answered = await runFor(context, caller, () => route.run(context, asking, body));
+  const named = { [REQUEST_ID_HEADER]: requestIds.of(request) };
   if (answered === null) return new Response(null, { status: 204, headers: named });
   if (answered instanceof Response) {
-    answered.headers.set(REQUEST_ID_HEADER, idOf(request));
+    answered.headers.set(REQUEST_ID_HEADER, requestIds.of(request));
     return answered;
   }
   const fixed = route.method === "GET" ? FRESH_JSON_HEADERS : JSON_HEADERS;
@@ -79,7 +84,7 @@ async function act(desk: Desk, route: Route, request: Request): Promise<Response
 }
 
 /** The caller, if it may ask. A caller that may not administer is logged. */
-function callerFor({ keys, refusals }: Desk, { path, scope }: Route, authorization: string | null): Caller {
+function callerFor({ keys, refusals }: ServiceContext, { path, scope }: Route, authorization: string | null): Caller {
   if (scope === null) return OPEN_ASKING;
   try {
     return callerOf(keys, authorization, scope);
@@ -132,30 +137,19 @@ export function unrouted(routes: readonly Route[], request: Request): ProblemErr
 export function problemResponse({ problem, headers }: ProblemError, request: Request | null): Response {
   return new Response(JSON.stringify(problem), {
     status: problem.status,
-    headers: { "content-type": PROBLEM, "cache-control": "no-store", [REQUEST_ID_HEADER]: idOf(request), ...headers },
+    headers: {
+      "content-type": PROBLEM,
+      "cache-control": "no-store",
+      [REQUEST_ID_HEADER]: requestIds.of(request),
+      ...headers,
+    },
   });
-}
-
-const ids = new WeakMap<Request, string>();
-
-/** The id of a request, by which its answer and the log name it. */
-export function idOf(request: Request | null): string {
-  if (request === null) return requestId("");
-  const known = ids.get(request);
-  if (known !== undefined) return known;
-  const id = requestId(request.headers.get(REQUEST_ID_HEADER) ?? "");
-  ids.set(request, id);
-  return id;
-}
-
-/** The id that a request came with, else one of this process. */
-export function requestId(given: string): string {
-  if (REQUEST_ID.test(given)) return given;
-  run ??= crypto.randomUUID().slice(0, 8);
-  return `${run}-${(++numbered).toString(36)}`;
 }
 
 function told(log: Log, request: Request, { status }: Response, { path }: Route, takenMs: number): void {
   const { method } = request;
-  log.debug({ method, path, status, ms: Math.round(takenMs * 1_000) / 1_000, requestId: idOf(request) }, "answered");
+  log.debug(
+    { method, path, status, ms: Math.round(takenMs * 1_000) / 1_000, requestId: requestIds.of(request) },
+    "answered",
+  );
 }

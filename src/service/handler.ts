@@ -1,33 +1,34 @@
 // The service as a function from a request to its answer: the limiter, who may ask it, and what is told of it. It listens
 // nowhere (node.ts does).
 
-import { createHash } from "node:crypto";
 import { Hono } from "hono/tiny";
-import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
-import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
+import type { Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { createHostedLimiter, type Limiter, withTelemetry } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
-import { type PolicyWarning, policyWarnings } from "../policy-warnings/warnings.ts";
-import type { Desk, PolicyInForce } from "./desk.ts";
+import { createHostedLimiter, type HostedLimiter, type Limiter, withTelemetry } from "../limiter.ts";
+import { boundsOf } from "./bounds.ts";
+import type { ServiceContext } from "./context.ts";
 import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
-import { exchange, idOf, problemResponse, unrouted } from "./exchange.ts";
+import { exchange, problemResponse, unrouted } from "./exchange.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
-import { boundsOf, checkServiceOptions, type ServiceOptions } from "./options.ts";
+import { openApiDocument } from "./openapi.ts";
+import { checkServiceOptions, type ServiceOptions } from "./options.ts";
+import { Policies } from "./policies.ts";
 import { problemOf } from "./problems.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { Refusals } from "./refusals.ts";
+import { requestIds } from "./request-ids.ts";
 import { ROUTES } from "./routes.ts";
 
+export type { WatchOptions as KeyFileOptions } from "../policy-file/watched-file.ts";
 export { type Act, type Audit, auditFile } from "./audit.ts";
+export type { ServiceBounds } from "./bounds.ts";
 export {
   createKey,
   type Key,
-  type KeyFileOptions,
   type Keys,
   keyFile,
   type NewKey,
@@ -36,7 +37,7 @@ export {
 } from "./keys.ts";
 export type { Log } from "./log.ts";
 export type { Metrics } from "./metrics.ts";
-export type { ServiceBounds, ServiceOptions } from "./options.ts";
+export type { ServiceOptions } from "./options.ts";
 export type { Readiness } from "./readiness.ts";
 
 /** The external limiter, as a function. */
@@ -65,9 +66,6 @@ export interface Service {
    */
   close(): Promise<void>;
 }
-
-/** A parameter of a query that stands beside dimensions: no dimension can have its name. */
-const TAKEN = "cursor";
 
 /**
  * Makes a service.
@@ -99,30 +97,99 @@ const TAKEN = "cursor";
  */
 export function createService(options: ServiceOptions): Service {
   checkServiceOptions(options);
-  const { store, keys, prefix, failover = {}, log, onDecision, onEvent } = options;
+  const stop = new AbortController();
+  const policies = new Policies(options);
+  const context = contextOf(options, policies, stop.signal);
+  const { limiter, metrics } = context;
+  const app = new Hono();
+  for (const route of ROUTES) app.on(route.method, route.path, exchange(context, route, options.log));
+  app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
+  app.onError((error, { req }) => problemResponse(context.failed(error, { request: req.raw, place: "body" }), req.raw));
+  let closing: Promise<void> | undefined;
+  return {
+    limiter,
+    isOpen: options.keys === false,
+    metrics,
+    fetch: async (request) => app.fetch(request),
+    reload(policy) {
+      let next: CompiledPolicy;
+      try {
+        next = policies.read(policy);
+      } catch (error) {
+        limiter.policyRefused(error);
+        throw error;
+      }
+      limiter.reload(next);
+    },
+    get isLeaving() {
+      return context.phase !== "open";
+    },
+    leave() {
+      if (context.phase === "open") context.phase = "leaving";
+    },
+    close() {
+      closing ??= close(context, stop);
+      return closing;
+    },
+  };
+}
+
+function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSignal): ServiceContext {
+  const { store, keys, failover, log } = options;
   const bounds = boundsOf(options.bounds);
   const metrics = new Metrics(ROUTES);
-  const hasShare = failover !== false && failover.journal !== undefined && failover.instances !== undefined;
+  const hasShare = typeof failover === "object" && failover.journal !== undefined && failover.instances !== undefined;
   const readiness = new ReadinessWatch(store, bounds.readyDeadlineMs, hasShare, (error) => {
     if (error === null) log?.info({}, "ready: the store answers");
     else log?.error({ code: codeOf(error), problem: reasonOf(error) }, "not ready: the store does not answer");
   });
-  const events = new Events(bounds, () => desk.inForce.policy, metrics);
-  const stop = new AbortController();
-  const written = new WeakMap<CompiledPolicy, PolicyInForce>();
-  const read = (given: ServiceOptions["policy"]): CompiledPolicy => {
-    const { policy, warnings } = readPolicy(given, options.policySource);
-    if (log !== undefined) for (const warning of warnings()) logWarning(log, warning);
-    written.set(policy, asWritten(policy, typeof given === "string" ? given : undefined));
-    return policy;
+  const events = new Events(bounds, () => policies.inForce(limiter).policy, metrics);
+  const limiter = limiterOf(options, policies.read(options.policy), { metrics, readiness, events });
+  let openApi: string | undefined;
+  return {
+    limiter,
+    bounds,
+    keys,
+    events,
+    metrics,
+    readiness,
+    refusals: new Refusals(log),
+    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
+    stop,
+    failed(error, { request, place }) {
+      const problem = problemOf(error, place);
+      if (problem.problem.status >= 500 && problem !== error) {
+        logFailure(log, { code: problem.problem.code, requestId: requestIds.of(request) }, error);
+      }
+      return problem;
+    },
+    get inForce() {
+      return policies.inForce(limiter);
+    },
+    openApi() {
+      openApi ??= JSON.stringify(openApiDocument(ROUTES));
+      return openApi;
+    },
+    phase: "open",
+    inFlight: 0,
+    waiting: 0,
   };
-  const limiter = createHostedLimiter({
-    policy: read(options.policy),
+}
+
+/** The service's limiter: its events reach the service's own listeners first, then the program's. */
+function limiterOf(
+  options: ServiceOptions,
+  policy: CompiledPolicy,
+  { metrics, readiness, events }: Pick<ServiceContext, "metrics" | "readiness" | "events">,
+): HostedLimiter {
+  const { store, failover = {}, prefix, quotas, denyCacheMs, log, onDecision, onEvent } = options;
+  return createHostedLimiter({
+    policy,
     store,
     failover,
     ...(prefix === undefined ? {} : { prefix }),
-    ...(options.quotas === undefined ? {} : { quotas: options.quotas }),
-    ...(options.denyCacheMs === undefined ? {} : { denyCacheMs: options.denyCacheMs }),
+    ...(quotas === undefined ? {} : { quotas }),
+    ...(denyCacheMs === undefined ? {} : { denyCacheMs }),
     telemetry: withTelemetry(metrics.telemetry, options.telemetry),
     onDecision(decision, call) {
       if (decision.degraded === null) readiness.decided();
@@ -138,74 +205,14 @@ export function createService(options: ServiceOptions): Service {
       return onEvent?.(event);
     },
   });
-  const desk: Desk = {
-    limiter,
-    bounds,
-    keys,
-    events,
-    metrics,
-    readiness,
-    refusals: new Refusals(log),
-    audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
-    stop: stop.signal,
-    failed(error, { request, place }) {
-      const problem = problemOf(error, place);
-      if (problem.problem.status >= 500 && problem !== error) {
-        logFailure(log, { code: problem.problem.code, requestId: idOf(request) }, error);
-      }
-      return problem;
-    },
-    // What the limiter judges by, also when it was reloaded by itself.
-    get inForce() {
-      const { policy } = limiter;
-      const known = written.get(policy) ?? asWritten(policy);
-      written.set(policy, known);
-      return known;
-    },
-    phase: "open",
-    inFlight: 0,
-    waiting: 0,
-  };
-  const app = new Hono();
-  for (const route of ROUTES) app.on(route.method, route.path, exchange(desk, route, log));
-  app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
-  app.onError((error, { req }) => problemResponse(desk.failed(error, { request: req.raw, place: "body" }), req.raw));
-  let closing: Promise<void> | undefined;
-  const service: Service = {
-    limiter,
-    isOpen: keys === false,
-    metrics,
-    fetch: async (request) => app.fetch(request),
-    reload(policy) {
-      let next: CompiledPolicy;
-      try {
-        next = read(policy);
-      } catch (error) {
-        limiter.policyRefused(error);
-        throw error;
-      }
-      limiter.reload(next);
-    },
-    get isLeaving() {
-      return desk.phase !== "open";
-    },
-    leave() {
-      if (desk.phase === "open") desk.phase = "leaving";
-    },
-    close() {
-      closing ??= close(desk, stop);
-      return closing;
-    },
-  };
-  return service;
 }
 
-async function close(desk: Desk, stop: AbortController): Promise<void> {
-  desk.phase = "stopping";
-  const { bounds, events, keys, limiter, refusals } = desk;
+async function close(context: ServiceContext, stop: AbortController): Promise<void> {
+  context.phase = "stopping";
+  const { bounds, events, keys, limiter, refusals } = context;
   events.close();
   const endsAtMs = performance.now() + bounds.stopMs;
-  while (desk.inFlight + desk.waiting > 0 && performance.now() < endsAtMs)
+  while (context.inFlight + context.waiting > 0 && performance.now() < endsAtMs)
     await new Promise((resolve) => setTimeout(resolve, 5));
   stop.abort();
   // Who waited for his turn hears of it before the limiter is gone.
@@ -213,35 +220,6 @@ async function close(desk: Desk, stop: AbortController): Promise<void> {
   await limiter.close({ withinMs: bounds.closeMs });
   refusals.close();
   if (keys !== false) keys.close();
-}
-
-function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
-  const read = typeof given === "string" ? readPolicyText(given, source) : definedPolicy(compiledPolicy(given));
-  const { policy } = read;
-  if (policy.dimensions.has(TAKEN)) {
-    throw new MisuseError("invalid-policy", {
-      path: "limits",
-      expected: `dimensions with other names than ${TAKEN}, which GET /v1/usage reads itself`,
-      got: TAKEN,
-    });
-  }
-  return read;
-}
-
-function definedPolicy(policy: CompiledPolicy) {
-  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(policy) };
-}
-
-function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {
-  log.warn(
-    { code, at, path, problem: hint === null ? message : `${message} ${hint}` },
-    "a part of the policy has no effect as it is written",
-  );
-}
-
-function asWritten(policy: CompiledPolicy, source = JSON.stringify(writtenPolicy(policy), null, 2)): PolicyInForce {
-  const etag = createHash("sha256").update(source).digest("hex").slice(0, 32);
-  return { policy, source, version: policy.version, etag };
 }
 
 /** Errors of the store and of the service itself: their messages are made of the program's words. */

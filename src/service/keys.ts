@@ -1,20 +1,11 @@
 // The file of API keys: who may ask for what. It holds hashes alone; a key's secret is shown once, when it is made.
 
 import { createHash, randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  unwatchFile,
-  watchFile,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { z } from "zod";
-import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { fileReasonOf } from "../kernel/reason.ts";
+import { type WatchOptions, watchedFile } from "../policy-file/watched-file.ts";
 
 /** What a key may do: decide calls, read how things stand, change them, bring quotas. None contains another. */
 export const SCOPES = ["decide", "read", "admin", "quotas"] as const;
@@ -61,34 +52,17 @@ export interface Keys {
   close(): void;
 }
 
-/** How a key file is watched. */
-export interface KeyFileOptions {
-  /** How often the file is looked at, 100 to 3,600,000 ms. Default 1,000. */
-  readonly intervalMs?: number | undefined;
-  /** Called when the file has become unreadable: the keys stay as they were. Default: a process warning. */
-  readonly onError?: ((error: unknown) => void) | undefined;
-}
-
 /**
  * The keys of a file, which several instances may share: it is read again when it has changed.
  *
  * @throws MisuseError `invalid-option` when it is no key file, or others than its owner may write it
  */
-export function keyFile(path: string, options: KeyFileOptions = {}): Keys {
-  checkOptionKeys(options, ["intervalMs", "onError"]);
-  const { intervalMs = 1_000, onError = (error) => process.emitWarning(String(error), "TollgateWarning") } = options;
-  checkWhole("intervalMs", intervalMs, 100, 3_600_000);
+export function keyFile(path: string, options: WatchOptions = {}): Keys {
   let keys = index(readKeys(path));
-  const changed = () => {
-    try {
-      keys = index(readKeys(path));
-    } catch (error) {
-      onError(error);
-    }
-  };
-  // By looking at it: files that are mounted or replaced are missed by file events.
-  watchFile(path, { interval: intervalMs, persistent: false }, changed);
-  return { find: (id) => keys.get(id), close: () => unwatchFile(path, changed) };
+  const { close } = watchedFile(path, options, () => {
+    keys = index(readKeys(path));
+  });
+  return { find: (id) => keys.get(id), close };
 }
 
 /**

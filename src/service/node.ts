@@ -5,37 +5,32 @@ import { createServer as createTlsServer, type ServerOptions as HttpsOptions } f
 import { isIP, Server as NetServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
-import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { MisuseError } from "../kernel/errors.ts";
+import { nonEmpty, readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { problemResponse, requestId } from "./exchange.ts";
+import { LISTEN_BOUNDS, type ListenBounds } from "./bounds.ts";
+import { problemResponse } from "./exchange.ts";
 import type { Service } from "./handler.ts";
-import { LISTEN_NUMBERS } from "./options.ts";
 import type { ProblemCode } from "./problem-table.ts";
 import { ProblemError } from "./problems.ts";
+import { requestIds } from "./request-ids.ts";
 
 /** How a service listens. */
-export interface ListenOptions {
-  /** Default `127.0.0.1`. Any other than a loopback address wants keys. */
+export interface ListenOptions extends ListenBounds {
+  /** The address. Default `127.0.0.1`; any other than a loopback address requires keys. */
   readonly host?: string | undefined;
-  /** 0 for any that is free, to 65,535. Default 8420. */
+  /** The port, 0 to 65,535. Default 8420. 0: any free port. */
   readonly port?: number | undefined;
-  /** Certificate and key, in PEM. */
+  /** The certificate and its key, in PEM. Default: no TLS. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
-  /** Longest header, 1,000 to 1,000,000 bytes. Default 16 KiB. */
-  readonly maxHeaderBytes?: number | undefined;
-  /** How long a header may take, 100 to 600,000 ms. Default 10,000. */
-  readonly headerMs?: number | undefined;
-  /** How long a whole request may take to come, 100 to 600,000 ms. Default 30,000. */
-  readonly requestMs?: number | undefined;
-  /** How long a connection may be idle, 100 to 3,600,000 ms; longer than the load balancer's. Default 75,000. */
-  readonly idleMs?: number | undefined;
-  /** How long a request under way may be silent, 1,000 to 7,200,000 ms; longer than calls wait. Default 120,000. */
-  readonly silentMs?: number | undefined;
-  /** Most connections, 1 to 1,000,000. Default 10,000. */
-  readonly maxConnections?: number | undefined;
-  /** How long it goes on as before when it is closed, but is not ready, 0 to 600,000 ms. Default 0. */
-  readonly drainMs?: number | undefined;
 }
+
+const OPTIONS = {
+  host: nonEmpty("an address", "127.0.0.1"),
+  port: whole(0, 65_535, 8_420),
+  tls: unchecked<NonNullable<ListenOptions["tls"]>>(),
+  ...LISTEN_BOUNDS,
+} satisfies TableOf<ListenOptions>;
 
 /** A service that listens. */
 export interface Listening {
@@ -54,18 +49,7 @@ const LAST_ANSWERS_MS = 1_000;
  * @throws MisuseError `invalid-option`; where others than this machine can reach it and nobody needs a key, that, too
  */
 export async function listen(service: Service, options: ListenOptions = {}): Promise<Listening> {
-  checkOptionKeys(options, ["host", "port", "tls", ...LISTEN_NUMBERS]);
-  const { host = "127.0.0.1", port = 8420, tls, maxHeaderBytes = 16_384, headerMs = 10_000 } = options;
-  const { requestMs = 30_000, idleMs = 75_000, silentMs = 120_000, maxConnections = 10_000, drainMs = 0 } = options;
-  if (typeof host !== "string" || host === "") throw invalidOption("host", "an address", host);
-  checkWhole("port", port, 0, 65_535);
-  checkWhole("maxHeaderBytes", maxHeaderBytes, 1_000, 1_000_000);
-  checkWhole("headerMs", headerMs, 100, 600_000);
-  checkWhole("requestMs", requestMs, 100, 600_000);
-  checkWhole("idleMs", idleMs, 100, 3_600_000);
-  checkWhole("silentMs", silentMs, 1_000, 7_200_000);
-  checkWhole("maxConnections", maxConnections, 1, 1_000_000);
-  checkWhole("drainMs", drainMs, 0, 600_000);
+  const { host, port, tls, drainMs, ...bounds } = readOptions(OPTIONS, options);
   if (service.isOpen && !isLoopback(host)) {
     throw new MisuseError("invalid-option", {
       path: "host",
@@ -74,19 +58,19 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
       got: host,
     });
   }
-  const bounds = {
-    maxHeaderSize: maxHeaderBytes,
-    headersTimeout: Math.min(headerMs, requestMs),
-    requestTimeout: requestMs,
-    keepAliveTimeout: idleMs,
-    connectionsCheckingInterval: Math.min(1_000, headerMs),
+  const limits = {
+    maxHeaderSize: bounds.maxHeaderBytes,
+    headersTimeout: Math.min(bounds.headerMs, bounds.requestMs),
+    requestTimeout: bounds.requestMs,
+    keepAliveTimeout: bounds.idleMs,
+    connectionsCheckingInterval: Math.min(1_000, bounds.headerMs),
   };
   const answer = getRequestListener((request) => service.fetch(request), { errorHandler: badRequest });
   const listener = untilLast(service, service.isOpen ? fromThisMachine(answer) : answer);
-  const server = tls === undefined ? createServer(bounds, listener) : tlsServer({ ...bounds, ...tls }, listener);
-  server.maxConnections = maxConnections;
+  const server = tls === undefined ? createServer(limits, listener) : tlsServer({ ...limits, ...tls }, listener);
+  server.maxConnections = bounds.maxConnections;
   // Also of clients that do not read what they asked for.
-  server.setTimeout(silentMs);
+  server.setTimeout(bounds.silentMs);
   server.on("drop", () => service.metrics.rejected("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(service, error, socket as Socket));
   const bound = await new Promise<number>((resolve, reject) => {
@@ -135,7 +119,7 @@ function fromThisMachine(answer: Listener): Listener {
     const { problem } = new ProblemError("other-host", "Without keys only this machine's own names are answered.");
     outgoing.writeHead(problem.status, {
       "content-type": "application/problem+json",
-      "x-request-id": requestId(String(incoming.headers["x-request-id"] ?? "")),
+      "x-request-id": requestIds.from(String(incoming.headers["x-request-id"] ?? "")),
       connection: "close",
     });
     outgoing.end(JSON.stringify(problem));
@@ -171,7 +155,7 @@ function refuse({ metrics }: Service, { code = "" }: NodeJS.ErrnoException, sock
     `HTTP/1.1 ${problem.status} ${line}`,
     "content-type: application/problem+json",
     `content-length: ${body.length}`,
-    `x-request-id: ${requestId("")}`,
+    `x-request-id: ${requestIds.from("")}`,
     "connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);

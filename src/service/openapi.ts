@@ -2,8 +2,8 @@
 // field is refused. Answers are open: within /v1 they may get more fields, and none goes away.
 
 import { z } from "zod";
+import { problemSchema } from "./answer-schemas.ts";
 import type { Route } from "./route.ts";
-import { problemSchema } from "./schemas.ts";
 
 const VERSION = "1.0.0";
 const PROBLEM = "application/problem+json";

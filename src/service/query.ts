@@ -3,7 +3,7 @@
 import type { BucketDimensions } from "../kernel/call.ts";
 import { formatFault, formatGot } from "../kernel/errors.ts";
 import { ProblemError } from "./problems.ts";
-import { MAX_PAGE } from "./schemas.ts";
+import { MAX_PAGE } from "./request-schemas.ts";
 
 /** What a query asks for: the buckets of these dimensions, and which of them. */
 export interface UsageQuery {

@@ -1,7 +1,7 @@
 // What a route is.
 
 import type { z } from "zod";
-import type { Asking, Desk } from "./desk.ts";
+import type { Asking, ServiceContext } from "./context.ts";
 import type { Scope } from "./keys.ts";
 
 /** One route. */
@@ -28,5 +28,5 @@ export interface Route {
   /** Whether it waits for somebody, so that it is not counted as under way. */
   readonly isOpen?: boolean;
   /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
-  run(desk: Desk, asking: Asking, body: unknown): unknown;
+  run(context: ServiceContext, asking: Asking, body: unknown): unknown;
 }

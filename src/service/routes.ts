@@ -4,18 +4,20 @@
 import { z } from "zod";
 import { STREAMED } from "../events.ts";
 import { formatGot } from "../kernel/errors.ts";
+import * as buckets from "./acts/buckets.ts";
+import * as calls from "./acts/calls.ts";
+import * as holds from "./acts/holds.ts";
+import * as answers from "./answer-schemas.ts";
 import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
-import type { Asking, Desk } from "./desk.ts";
-import * as acts from "./desk.ts";
+import type { Asking, ServiceContext } from "./context.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
-import { openApiDocument } from "./openapi.ts";
 import { notFor, ProblemError, stopping } from "./problems.ts";
 import { invalidQuery, usageQuery } from "./query.ts";
+import * as requests from "./request-schemas.ts";
 import type { Route } from "./route.ts";
-import * as schemas from "./schemas.ts";
 
-type Run<Body> = (desk: Desk, asking: Asking, body: Body) => unknown;
+type Run<Body> = (context: ServiceContext, asking: Asking, body: Body) => unknown;
 
 /** A route of one call: its body has passed its schema. */
 function decide<Body>(
@@ -34,65 +36,65 @@ export const DECIDING: readonly Route[] = [
     "/v1/consume",
     "consume",
     "Judge a call by every limit that matches, and charge all of them or none",
-    acts.consume,
+    calls.consume,
     {
-      request: schemas.consumeSchema,
-      item: schemas.consumeItemSchema,
-      response: schemas.decisionSchema,
+      request: requests.consumeSchema,
+      item: requests.consumeItemSchema,
+      response: answers.decisionSchema,
       isOnce: true,
     },
   ),
-  decide("/v1/record", "record", "Book a call that has happened, also past the quota", acts.record, {
-    request: schemas.callBodySchema,
-    response: schemas.decisionSchema,
+  decide("/v1/record", "record", "Book a call that has happened, also past the quota", calls.record, {
+    request: requests.callBodySchema,
+    response: answers.decisionSchema,
     isOnce: true,
   }),
-  decide("/v1/peek", "peek", "Answer as consume would, and charge nothing", acts.peek, {
-    request: schemas.callBodySchema,
-    response: schemas.decisionSchema,
+  decide("/v1/peek", "peek", "Answer as consume would, and charge nothing", calls.peek, {
+    request: requests.callBodySchema,
+    response: answers.decisionSchema,
   }),
-  decide("/v1/reserve", "reserve", "Hold what a call is priced at until it is settled or released", acts.reserve, {
-    request: schemas.reserveSchema,
-    item: schemas.reserveItemSchema,
-    response: schemas.reservedSchema,
+  decide("/v1/reserve", "reserve", "Hold what a call is priced at until it is settled or released", holds.reserve, {
+    request: requests.reserveSchema,
+    item: requests.reserveItemSchema,
+    response: answers.reservedSchema,
     isOnce: true,
   }),
   decide(
     "/v1/begin",
     "begin",
     "Charge a call that begins now, and hold what else it is priced at until it is settled",
-    acts.begin,
+    holds.begin,
     {
-      request: schemas.reserveSchema,
-      item: schemas.reserveItemSchema,
-      response: schemas.begunSchema,
+      request: requests.reserveSchema,
+      item: requests.reserveItemSchema,
+      response: answers.begunSchema,
       isOnce: true,
     },
   ),
-  decide("/v1/settle", "settle", "Book what a held call took, and free the rest", acts.settle, {
-    request: schemas.settleSchema,
-    response: schemas.settlementSchema,
+  decide("/v1/settle", "settle", "Book what a held call took, and free the rest", holds.settle, {
+    request: requests.settleSchema,
+    response: answers.settlementSchema,
   }),
-  decide("/v1/release", "release", "Free what is held", acts.release, {
-    request: schemas.releaseSchema,
-    response: schemas.settlementSchema,
+  decide("/v1/release", "release", "Free what is held", holds.release, {
+    request: requests.releaseSchema,
+    response: answers.settlementSchema,
   }),
-  decide("/v1/extend", "extend", "Let a hold live longer", acts.extend, {
-    request: schemas.extendSchema,
-    response: schemas.extendedSchema,
+  decide("/v1/extend", "extend", "Let a hold live longer", holds.extend, {
+    request: requests.extendSchema,
+    response: answers.extendedSchema,
   }),
-  decide("/v1/report", "reportOutcome", "Say what came of a call, for limits of streaks", acts.report, {
-    request: schemas.reportSchema,
+  decide("/v1/report", "reportOutcome", "Say what came of a call, for limits of streaks", calls.report, {
+    request: requests.reportSchema,
     response: z.null(),
   }),
   decide(
     "/v1/end",
     "end",
     "End a call that was begun: settle it and report what came of it, both or neither",
-    acts.end,
+    holds.end,
     {
-      request: schemas.endSchema,
-      response: schemas.settlementSchema,
+      request: requests.endSchema,
+      response: answers.settlementSchema,
     },
   ),
 ];
@@ -104,9 +106,9 @@ const ADMINISTRATING: readonly Route[] = [
     operationId: "grantUnits",
     scope: "admin",
     summary: "Add units to the quota of one bucket for some time",
-    request: schemas.grantSchema,
-    response: schemas.grantedSchema,
-    run: acts.grant as Run<unknown>,
+    request: requests.grantSchema,
+    response: answers.grantedSchema,
+    run: buckets.grant as Run<unknown>,
   },
   {
     method: "POST",
@@ -114,9 +116,9 @@ const ADMINISTRATING: readonly Route[] = [
     operationId: "revokeGrant",
     scope: "admin",
     summary: "End a grant of one bucket before its time",
-    request: schemas.revokeSchema,
-    response: schemas.revokedSchema,
-    run: acts.revoke as Run<unknown>,
+    request: requests.revokeSchema,
+    response: answers.revokedSchema,
+    run: buckets.revoke as Run<unknown>,
   },
   {
     method: "POST",
@@ -124,9 +126,9 @@ const ADMINISTRATING: readonly Route[] = [
     operationId: "resetBucket",
     scope: "admin",
     summary: "Empty one bucket, and answer how it stood before and how it stands after",
-    request: schemas.resetSchema,
-    response: schemas.emptiedSchema,
-    run: acts.reset as Run<unknown>,
+    request: requests.resetSchema,
+    response: answers.emptiedSchema,
+    run: buckets.reset as Run<unknown>,
   },
 ];
 
@@ -137,9 +139,9 @@ const READING: readonly Route[] = [
     operationId: "getUsage",
     scope: "read",
     summary: "A page of how buckets stand and what is granted in them, of each limit whose dimensions are all given",
-    query: schemas.usageQuerySchema,
-    response: schemas.usagesSchema,
-    run: (desk, asking) => acts.usage(desk, asking, usageQuery(asking.request.url)),
+    query: requests.usageQuerySchema,
+    response: answers.usagesSchema,
+    run: (context, asking) => buckets.usage(context, asking, usageQuery(asking.request.url)),
   },
   {
     method: "GET",
@@ -147,7 +149,7 @@ const READING: readonly Route[] = [
     operationId: "getPolicy",
     scope: "read",
     summary: "The policy as it was written, and its version; the ETag names the text",
-    response: schemas.policyAnswerSchema,
+    response: answers.policyAnswerSchema,
     run: answerPolicy,
   },
   {
@@ -175,7 +177,7 @@ const TELLING: readonly Route[] = [
     operationId: "getHealth",
     scope: null,
     summary: "Whether the process is up",
-    response: schemas.healthSchema,
+    response: answers.healthSchema,
     isOpen: true,
     run: () => ({ status: "up" }),
   },
@@ -185,7 +187,7 @@ const TELLING: readonly Route[] = [
     operationId: "getReadiness",
     scope: null,
     summary: "Whether this instance should be sent requests: 200 or 503",
-    response: schemas.readySchema,
+    response: answers.readySchema,
     isOpen: true,
     run: answerReady,
   },
@@ -208,7 +210,7 @@ const TELLING: readonly Route[] = [
     summary: "This API as OpenAPI 3.1",
     response: "application/json",
     isOpen: true,
-    run: () => new Response(documentText(), { headers: { "content-type": "application/json" } }),
+    run: ({ openApi }) => new Response(openApi(), { headers: { "content-type": "application/json" } }),
   },
   {
     method: "GET",
@@ -235,14 +237,7 @@ const TELLING: readonly Route[] = [
 /** All routes. */
 export const ROUTES: readonly Route[] = [...DECIDING, batchRoute(DECIDING), ...READING, ...ADMINISTRATING, ...TELLING];
 
-let text: string | undefined;
-
-function documentText(): string {
-  text ??= JSON.stringify(openApiDocument(ROUTES));
-  return text;
-}
-
-function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
+function answerPolicy({ inForce }: ServiceContext, { caller, request }: Asking): unknown {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
   const { source, version } = inForce;
   const etag = `"${inForce.etag}"`;
@@ -258,9 +253,9 @@ function answerPolicy({ inForce }: Desk, { caller, request }: Asking): unknown {
   });
 }
 
-function answerEvents(desk: Desk, { caller, request }: Asking): Response {
+function answerEvents(context: ServiceContext, { caller, request }: Asking): Response {
   if (request.method !== "GET") throw notFor("GET");
-  if (desk.phase === "stopping") throw stopping();
+  if (context.phase === "stopping") throw stopping();
   const asked = new URL(request.url).searchParams.get("types")?.split(",") ?? STREAMED;
   const unknown = asked.find((type) => !STREAMED.includes(type));
   if (unknown !== undefined) throw invalidQuery("types", `some of ${STREAMED.join(", ")}`, formatGot(unknown));
@@ -269,18 +264,18 @@ function answerEvents(desk: Desk, { caller, request }: Asking): Response {
   const isAllowed = () => {
     try {
       // One whose key has other tenants by now must open the stream again.
-      const { tenants } = callerOf(desk.keys, authorization, "read");
+      const { tenants } = callerOf(context.keys, authorization, "read");
       return JSON.stringify(tenants) === JSON.stringify(caller.tenants);
     } catch {
       return false;
     }
   };
-  return new Response(desk.events.listen({ tenants: caller.tenants, types, isAllowed }), {
+  return new Response(context.events.listen({ tenants: caller.tenants, types, isAllowed }), {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
   });
 }
 
-async function answerReady({ readiness, phase }: Desk): Promise<Response> {
+async function answerReady({ readiness, phase }: ServiceContext): Promise<Response> {
   const now = phase === "open" ? await readiness.now() : { status: "stopping", reason: null, awayMs: null };
   const status = now.status === "ready" || now.status === "degraded" ? 200 : 503;
   const headers = { "content-type": "application/json", "cache-control": "no-store" };

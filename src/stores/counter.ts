@@ -1,10 +1,11 @@
 // A port that programs have already: a counter with a time to live, such as a cache service's. It is asked to add, and to
 // take back what was denied; it cannot be asked how it stands.
 
-import { type Clock, checkClock, systemClock } from "../clock.ts";
+import { type Clock, systemClock, systemClockOption } from "../clock.ts";
 import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
-import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
+import { readOptions, type TableOf } from "../kernel/options.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
@@ -29,6 +30,10 @@ export interface CounterStoreOptions {
   readonly clock?: Clock;
 }
 
+const OPTIONS = {
+  clock: systemClockOption,
+} satisfies TableOf<CounterStoreOptions>;
+
 type Counted = Extract<LimitSpec, { algorithm: "budget" | "fixed-window" }>;
 
 /**
@@ -42,9 +47,7 @@ type Counted = Extract<LimitSpec, { algorithm: "budget" | "fixed-window" }>;
  * @throws MisuseError `invalid-option`
  */
 export function counterStore(port: CounterPort, options: CounterStoreOptions = {}): Store {
-  checkOptionKeys(options, ["clock"]);
-  const { clock = systemClock } = options;
-  checkClock(clock);
+  const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.increment !== "function") throw invalidOption("port", "an object with increment", port);
   return new CounterStore(port, clock);
 }

@@ -1,9 +1,10 @@
 // One JSON value for each partition, in a place that a program has already: a column of its own session table. All
 // buckets of a session are in that value, so one row lock makes them atomic.
 
-import { type Clock, checkClock, LateError, systemClock, within } from "../clock.ts";
-import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { type Clock, LateError, systemClock, systemClockOption, within } from "../clock.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
+import { readOptions, type TableOf } from "../kernel/options.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { keysOf } from "../kernel/decide.ts";
@@ -26,6 +27,10 @@ export interface DocumentStoreOptions {
   /** For tests: what time it is for calls that no limit matches, of which the port is not asked. Default: the machine's. */
   readonly clock?: Clock;
 }
+
+const OPTIONS = {
+  clock: systemClockOption,
+} satisfies TableOf<DocumentStoreOptions>;
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** Partitions of a batch that are changed at one time. */
@@ -55,9 +60,7 @@ type Replies = readonly (StoreReply | StoreError)[];
  * @throws MisuseError `invalid-option`
  */
 export function documentStore(port: DocumentPort, options: DocumentStoreOptions = {}): Store {
-  checkOptionKeys(options, ["clock"]);
-  const { clock = systemClock } = options;
-  checkClock(clock);
+  const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.transact !== "function") throw invalidOption("port", "an object with transact", port);
   return new DocumentStore(port, clock);
 }

@@ -1,12 +1,12 @@
 // The store of one process: fast, bounded, forgotten with the process.
 
-import { type Clock, checkClock, systemClock } from "../clock.ts";
-import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
+import { type Clock, systemClock, systemClockOption } from "../clock.ts";
+import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { decide } from "../store/check.ts";
 import { StoreError, tooManyHolds } from "../store/error.ts";
-import type { Store } from "../store/store.ts";
 import { BoundedStates } from "../store/states.ts";
+import type { Store } from "../store/store.ts";
 
 /** How a memory store is made. */
 export interface MemoryStoreOptions {
@@ -15,6 +15,11 @@ export interface MemoryStoreOptions {
   /** For tests. Default: the machine's clock. */
   readonly clock?: Clock;
 }
+
+const OPTIONS = {
+  maxBuckets: whole(1, 10_000_000, 1_000_000),
+  clock: systemClockOption,
+} satisfies TableOf<MemoryStoreOptions>;
 
 /**
  * Keeps buckets in this process alone: for one process, for tests, and as a fallback. At its bound it refuses calls that
@@ -38,10 +43,7 @@ export interface MemoryStoreOptions {
  * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
-  checkOptionKeys(options, ["maxBuckets", "clock"]);
-  const { maxBuckets = 1_000_000, clock = systemClock } = options;
-  checkWhole("maxBuckets", maxBuckets, 1, 10_000_000);
-  checkClock(clock);
+  const { maxBuckets, clock } = readOptions(OPTIONS, options);
   return new MemoryStore(maxBuckets, clock);
 }
 

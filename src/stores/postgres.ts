@@ -1,7 +1,7 @@
 // Postgres, through the client that a program has already: `pg`, postgres.js or Prisma. Each batch is one transaction.
 
-import { type Clock, checkClock, LateError, within } from "../clock.ts";
-import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
+import { type Clock, clockOption, LateError, within } from "../clock.ts";
+import { readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "../store/error.ts";
 import type { Beat, Member, SharedStore, Terms } from "../store/shared-store.ts";
@@ -29,6 +29,12 @@ export interface PostgresStoreOptions extends SchemaOptions {
   readonly clock?: Clock;
 }
 
+const OPTIONS = {
+  schema: unchecked<string>(),
+  deadlineMs: whole(1, 60_000, 2_000),
+  clock: clockOption,
+} satisfies TableOf<PostgresStoreOptions>;
+
 /** How many deadlines a batch may take: it asks at most so many statements. */
 const WAITS = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
@@ -48,12 +54,9 @@ const SWEPT_AT_ONCE = 1_000;
  * @throws MisuseError `unsupported-client`, `invalid-option`
  */
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): SharedStore {
-  checkOptionKeys(options, ["schema", "deadlineMs", "clock"]);
-  const { deadlineMs = 2_000, clock } = options;
+  const { schema, deadlineMs, clock } = readOptions(OPTIONS, options);
   const database = databaseThrough(client, deadlineMs);
-  const tables = tablesIn(options.schema);
-  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
-  if (clock !== undefined) checkClock(clock);
+  const tables = tablesIn(schema);
   const work = { database, tables, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) };
   return new PostgresStore(work, WAITS * deadlineMs);
 }

@@ -2,13 +2,13 @@
 // What the script says and does is in redis/apply.lua, which mirrors the kernel.
 
 import { createHash } from "node:crypto";
-import { type Clock, checkClock, LateError, pauseAfter, sleep, within } from "../clock.ts";
-import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
+import { type Clock, clockOption, LateError, pauseAfter, sleep, within } from "../clock.ts";
+import { readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { validTime } from "../store/check.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
 import type { Batching, SetupCheck, Store } from "../store/store.ts";
-import { validTime } from "../store/check.ts";
 import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
@@ -40,6 +40,11 @@ export interface RedisStoreOptions {
   /** For tests: the time to judge by, which must not be behind the server's. Default: the server's own, by `TIME`. */
   readonly clock?: Clock;
 }
+
+const OPTIONS = {
+  deadlineMs: whole(1, 60_000, 1_000),
+  clock: clockOption,
+} satisfies TableOf<RedisStoreOptions>;
 
 const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
 const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
@@ -85,10 +90,7 @@ const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
  * ```
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  checkOptionKeys(options, ["deadlineMs", "clock"]);
-  const { deadlineMs = 1_000, clock } = options;
-  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
-  if (clock !== undefined) checkClock(clock);
+  const { deadlineMs, clock } = readOptions(OPTIONS, options);
   return new RedisStore(client, deadlineMs, clock);
 }
 

@@ -1,8 +1,9 @@
 // The embedded default: one file, shared by the processes of one machine, kept when any of them is killed.
 // Each batch is one `BEGIN IMMEDIATE` transaction in which the kernel decides; nothing is judged in SQL.
 
-import { type Clock, checkClock, sleep, systemClock } from "../clock.ts";
-import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import { type Clock, sleep, systemClock, systemClockOption } from "../clock.ts";
+import { invalidOption } from "../kernel/errors.ts";
+import { choice, readOptions, type TableOf, whole } from "../kernel/options.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "../store/error.ts";
 import type { Batching, Store } from "../store/store.ts";
@@ -27,6 +28,12 @@ export interface SqliteStoreOptions {
   /** For tests. Default: the machine's clock. */
   readonly clock?: Clock;
 }
+
+const OPTIONS = {
+  deadlineMs: whole(1, 60_000, 2_000),
+  durability: choice(["process", "power"], "process"),
+  clock: systemClockOption,
+} satisfies TableOf<SqliteStoreOptions>;
 
 const BATCHING: Batching = { size: 256, underWay: 1 };
 
@@ -55,17 +62,11 @@ const BATCHING: Batching = { size: 256, underWay: 1 };
  * ```
  */
 export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Store {
-  checkOptionKeys(options, ["deadlineMs", "durability", "clock"]);
-  const { deadlineMs = 2_000, durability = "process", clock = systemClock } = options;
+  const settled = readOptions(OPTIONS, options);
   if (typeof path !== "string" || path === "" || /^:memory:|^file:|\0/.test(path)) {
     throw invalidOption("path", "the path of a file", path);
   }
-  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
-  if (durability !== "process" && durability !== "power") {
-    throw invalidOption("durability", "process or power", durability);
-  }
-  checkClock(clock);
-  return new SqliteStore(path, { deadlineMs, durability, clock });
+  return new SqliteStore(path, settled);
 }
 
 class SqliteStore implements Store {

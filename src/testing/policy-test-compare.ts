@@ -1,8 +1,8 @@
 // What a step of a policy test expects, beside what was found.
 
 import type { BucketUsage, Decision } from "../kernel/decision.ts";
-import { inSeconds, parseSpan, type PolicyTestUnits, spanText, unitsIn, unitsText } from "./policy-test-amounts.ts";
-import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-schema.ts";
+import { inSeconds, type PolicyTestUnits, parseSpan, spanText, unitsIn, unitsText } from "./policy-test-amounts.ts";
+import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-input.ts";
 
 /** One expectation that was not met. */
 export interface Mismatch {

@@ -14,13 +14,11 @@ import { durationFrom } from "../kernel/policy/values.ts";
 import { isMoneyText, MONEY_UNIT } from "../kernel/quantity.ts";
 import { closest } from "../kernel/spelling.ts";
 import { parseSpan, SPAN_PATTERN } from "./policy-test-amounts.ts";
+import type { PolicyTest, PolicyTestCall, PolicyTestStep } from "./policy-test-input.ts";
 import {
   DEFAULT_AT,
   instantMs,
   MAX_CALLS,
-  type PolicyTest,
-  type PolicyTestCall,
-  type PolicyTestStep,
   policyTestFileSchema,
   policyTestsSchema,
   STEP_KEYS,

@@ -12,15 +12,14 @@ import { type SteppedClock, steppedClock } from "./fake-clock.ts";
 import { costIn, type PolicyTestUnits, parseSpan, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
 import { compareBucket, compareCall, compareRemaining, type Mismatch } from "./policy-test-compare.ts";
 import { Coverage } from "./policy-test-coverage.ts";
-import {
-  DEFAULT_AT,
-  instantMs,
-  type PolicyTest,
-  type PolicyTestBucketName,
-  type PolicyTestCall,
-  type PolicyTestEnding,
-  type PolicyTestStep,
-} from "./policy-test-schema.ts";
+import type {
+  PolicyTest,
+  PolicyTestBucketName,
+  PolicyTestCall,
+  PolicyTestEnding,
+  PolicyTestStep,
+} from "./policy-test-input.ts";
+import { DEFAULT_AT, instantMs } from "./policy-test-schema.ts";
 
 /** Most times that open calls extend their holds in one step. */
 const MAX_EXTENSIONS = 20_000;

@@ -2,11 +2,11 @@
 
 import { AssertionError } from "node:assert/strict";
 import { MisuseError } from "../kernel/errors.ts";
-import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
+import { compiledPolicy, type Policy, writtenPolicy } from "../kernel/policy/parse.ts";
 import { readPolicyTests } from "./policy-test-faults.ts";
+import type { PolicyTest } from "./policy-test-input.ts";
 import { runPolicyTests } from "./policy-test-run.ts";
-import type { PolicyTest } from "./policy-test-schema.ts";
 import { failureText } from "./policy-test-text.ts";
 
 /**

@@ -3,17 +3,22 @@
 
 import assert from "node:assert/strict";
 import { StoreError } from "../store/error.ts";
+import { calendarCases } from "./calendar-cases.ts";
 import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
 import { beatCases } from "./beat-cases.ts";
 import { chargeCases } from "./charge-cases.ts";
 import { clockCases } from "./clock-cases.ts";
+import { countCases, lastingCases, shadowCases } from "./count-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
+import { grantCases } from "./grant-cases.ts";
 import { holdCases } from "./hold-cases.ts";
+import { holdEdgeCases } from "./hold-edge-cases.ts";
 import { onceCases } from "./once-cases.ts";
+import { elapsedCases, streakCases } from "./outcome-cases.ts";
 import { outageCases } from "./outage-cases.ts";
 import { receiptCases } from "./receipt-cases.ts";
 import { waitCases } from "./wait-cases.ts";
-import { wordCases } from "./word-cases.ts";
+import { waitingHoldCases } from "./waiting-hold-cases.ts";
 
 export type { StoreCase, StoreFixture } from "./cases.ts";
 
@@ -21,10 +26,18 @@ export type { StoreCase, StoreFixture } from "./cases.ts";
 export const storeCases: readonly StoreCase[] = [
   ...chargeCases,
   ...holdCases,
+  ...holdEdgeCases,
   ...expiryCases,
   ...onceCases,
-  ...wordCases,
+  ...countCases,
+  ...streakCases,
+  ...elapsedCases,
+  ...grantCases,
+  ...shadowCases,
+  ...lastingCases,
+  ...calendarCases,
   ...waitCases,
+  ...waitingHoldCases,
   ...clockCases,
 
   {

@@ -13,5 +13,5 @@ export type {
   PolicyTestGrant,
   PolicyTestReset,
   PolicyTestStep,
-} from "./policy-test-schema.ts";
+} from "./policy-test-input.ts";
 export { type StoreCase, type StoreFixture, sharedStoreCases, storeCases } from "./store-cases.ts";

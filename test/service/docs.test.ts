@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { it } from "node:test";
-import { BOUND_NAMES, boundsOf, LISTEN_NUMBERS } from "../../src/service/options.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { ROOT } from "../sources.ts";
 
@@ -19,14 +18,4 @@ it("the page on the service names every route with its scope", () => {
     said.map(([route, scope]) => `${route} ${scope}`).sort(),
     ROUTES.map(({ method, path, scope }) => `${method} ${path} ${scope ?? "-"}`).sort(),
   );
-});
-
-it("the page on the service names every bound with its default", () => {
-  const said = new Map(rows.map(([first = "", second = ""]) => [first, second]));
-  const listens = readFileSync(`${ROOT}src/service/node.ts`, "utf8");
-  for (const name of BOUND_NAMES) assert.equal(said.get(name), String(boundsOf()[name as "stopMs"]), name);
-  for (const name of LISTEN_NUMBERS) {
-    const [, usual = ""] = new RegExp(`${name} = ([\\d_]+)`).exec(listens) ?? [];
-    assert.equal(said.get(name), usual.replaceAll("_", ""), name);
-  }
 });

@@ -438,7 +438,7 @@ describe("a mapping", () => {
     const rules = (tool: string | { from: string }): EnvoyMapping => ({
       domains: { agents: [{ match: { user: "*" }, tool, dimensions: { user: "user" } }] },
     });
-    await assert.rejects(make({ mapping: rules("slow") }, limits), /limits of concurrency.*at-once/);
+    await assert.rejects(make({ mapping: rules("slow") }, limits), /concurrency limits.*at-once/);
     const { client } = await make({ mapping: rules({ from: "tool" }) }, limits);
     const asked = client.ask({ descriptors: [{ user: "u1", tool: "slow" }] });
     await assert.rejects(

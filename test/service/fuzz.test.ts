@@ -9,9 +9,9 @@ import { after, describe, it } from "node:test";
 import { Pool } from "undici";
 import type { z } from "zod";
 import { seededRandom } from "../../bench/calls.ts";
+import { problemSchema } from "../../src/service/answer-schemas.ts";
 import { openApiDocument } from "../../src/service/openapi.ts";
 import { ROUTES } from "../../src/service/routes.ts";
-import { problemSchema } from "../../src/service/schemas.ts";
 import { cases } from "../length.ts";
 import { type Document, type FuzzRequest, Requests } from "./fuzz-requests.ts";
 

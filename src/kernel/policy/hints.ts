@@ -3,15 +3,15 @@
 import { DIMENSIONS } from "../call.ts";
 import { DURATION_PATTERN } from "../duration.ts";
 import { formatGot } from "../errors.ts";
-import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./schema.ts";
-import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./place.ts";
-import { inferredAlgorithm, isCalendarWord } from "./settled.ts";
-import { AFTER_COMMA } from "./value-hints.ts";
-import { calendarFrom, durationFrom } from "./values.ts";
-import { hintForForeign, isQuotaKey } from "./foreign.ts";
-import { isQuota } from "./quota-hints.ts";
 import { closest, plainOf } from "../spelling.ts";
 import { listed } from "../words.ts";
+import { AFTER_COMMA } from "./amount-hints.ts";
+import { hintForForeign, isQuotaKey } from "./foreign.ts";
+import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./place.ts";
+import { isQuota } from "./quota-hints.ts";
+import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./schema.ts";
+import { inferredAlgorithm, isCalendarWord } from "./settled.ts";
+import { calendarFrom, durationFrom } from "./values.ts";
 
 /** What to write instead of a key that is unknown; `null` where there is no guess. */
 export function hintForKey(keys: Keys, input: unknown): string | null {

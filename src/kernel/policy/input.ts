@@ -1,42 +1,13 @@
-// A policy as it is written: the types of YAML, JSON and `definePolicy`. schema.ts checks them.
+// A policy as it is written: the types of YAML, JSON and `definePolicy`. The comments of their keys are the only descriptions:
+// editors show them, and `npm run schema` writes them into policy.schema.json. schema.ts checks the values.
 
 import type { Dimension } from "../call.ts";
-import type { QuantityText } from "../quantity.ts";
-
-/** `250ms`, `30s`, `5m`, `1h`, `7d`: a whole number above 0 and a unit, at most `36500d`. */
-export type DurationInput = `${bigint}${"ms" | "s" | "m" | "h" | "d"}`;
-
-/**
- * An amount: a whole number up to 2^53 - 1, or a text: `200k`, `2M`, `5_000_000`, and for the unit `usd_micros` dollars with
- * at most six decimals, such as `$0.05`.
- */
-export type QuantityInput = number | QuantityText;
-
-/** Units allotted: an amount from 0 (denies always), or `unlimited` (counts, and never denies). */
-export type QuotaInput = QuantityInput | "unlimited";
-
-/** A quota that calls bring, or that the option `quotas` of `createLimiter` says. */
-export interface QuotaFromCallInput {
-  readonly from: "call";
-  /** The quota where neither says one. */
-  readonly default: QuotaInput;
-  /** The largest quota: a larger one, also `unlimited`, counts as this. A number for token buckets, `concurrency` and `distinct`. */
-  readonly max: QuotaInput;
-}
+import type { DurationInput, QuantityInput, QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
 
 /** Keys that Tollgate ignores: they begin with `x-`. */
 interface Extensible {
   readonly [extension: `x-${string}`]: unknown;
 }
-
-/** A value of a dimension, or a list of values. `*` stands for any characters, `!` before a value for "not". */
-export type SelectorInput = string | number | readonly (string | number)[];
-
-/**
- * Which calls, by dimension. All dimensions have to match. A list matches when one of its values matches and none of those
- * behind `!` does; a list of `!` alone also matches calls that lack the dimension.
- */
-export type WhenInput = Readonly<Record<Dimension, SelectorInput>>;
 
 /** What applies while the store is unreachable. */
 export type OnStoreError = "share" | "local" | "deny" | "allow";
@@ -47,82 +18,83 @@ export type OnMissing = "error" | "skip" | "shared";
 /** Whether a limit denies (`enforce`), allows with a notice (`warn`), or counts and reports alone (`shadow`). */
 export type Mode = "enforce" | "warn" | "shadow";
 
-/** What a model is told of a limit before it denies. */
+/** When and how a model is warned before a limit denies. */
 export interface NoticeInput {
   /**
-   * The share of the quota at which notices begin, above 0 to 1, or `never`. Default: 0.8 for `budget` and `elapsed`, never
-   * for limits that refill or only warn.
+   * The used share of the quota from which calls get the notice, above 0 to 1, or `never`. Default: 0.8 for `budget` and
+   * `elapsed`, `never` for limits that refill or only warn.
    */
   readonly at?: number | "never" | undefined;
   /**
-   * The text instead of the usual one, at most 200 characters. Filled in are `{limit}`, `{unit}`, `{cost}`, `{quota}`,
-   * `{used}`, `{remaining}`, `{retryAfter}`.
+   * The text, in place of the usual one, at most 200 characters. `{limit}`, `{unit}`, `{cost}`, `{quota}`, `{used}`,
+   * `{remaining}` and `{retryAfter}` are filled in.
    */
   readonly message?: string | undefined;
 }
 
-/** What every limit says, beside its quota. */
+/** Keys of every limit, beside its quota. */
 export interface LimitBaseInput extends Extensible {
-  /** Lower-case letters, digits and hyphens, at most 64; appears in keys, verdicts and messages. */
+  /** Lower-case letters, digits and hyphens, at most 64. It appears in keys, verdicts and messages. */
   readonly name: string;
   /** For people, at most 200 characters. */
   readonly description?: string | undefined;
   /**
-   * Whose quota it is: one bucket for each combination of these dimensions' values. `[]` is one for all. A dimension is
-   * `tenant`, `user`, `session`, `turn`, `agent`, `model`, `tool`, the tool's `group`, the call's `args`, or a name of your own,
-   * which calls then have to say.
+   * Which calls share one bucket: those with equal values of these dimensions. `[]`: all calls. A dimension is `tenant`,
+   * `user`, `session`, `turn`, `agent`, `model`, `tool`, the tool's `group`, the call's `args`, or a name of your own, which
+   * each call must then have.
    */
   readonly per: readonly Dimension[];
-  /** Which calls it is for, by any dimension but `args`. Default: all. */
+  /** The calls that the limit is for, by any dimension but `args`. Default: all calls. */
   readonly when?: WhenInput | undefined;
   /**
-   * What happens to calls that lack a dimension of `per`: `error` (default) refuses them, `skip` passes this limit by,
-   * `shared` counts all of them in one bucket.
+   * What happens to calls that lack a dimension of `per`: they are refused (`error`, the default), skip this limit (`skip`),
+   * or share one bucket (`shared`).
    */
   readonly onMissing?: OnMissing | undefined;
   /**
-   * What applies while the store is unreachable: each instance admits its `share` of what was left (default), what is left
-   * as if it were alone (`local`), nothing (`deny`), or everything (`allow`). Stores that are never unreachable for long do
-   * without.
+   * What each instance admits while the store is unreachable: its share of what was left (`share`, the default), all that
+   * was left (`local`), nothing (`deny`), or everything (`allow`). Stores in the process, such as memory, do not need it.
    */
   readonly onStoreError?: OnStoreError | undefined;
   /**
-   * `enforce` (default) denies calls that exceed the quota. `warn` counts them, allows them, and gives the notice. `shadow`
-   * counts and reports them.
+   * What happens to calls that exceed the quota: they are denied (`enforce`, the default), allowed with a notice (`warn`), or
+   * allowed and only counted and reported (`shadow`).
    */
   readonly mode?: Mode | undefined;
-  /** When a model is told what is left, and in which words. */
+  /** When a model is warned before the limit denies, and in which words. */
   readonly notice?: NoticeInput | undefined;
   /**
-   * What a denied model is told instead of the usual text, at most 200 characters. Filled in are `{limit}`, `{unit}`,
-   * `{cost}`, `{quota}`, `{remaining}`, `{retryAfter}`.
+   * The text for the model of a denied call, in place of the usual one, at most 200 characters. `{limit}`, `{unit}`, `{cost}`,
+   * `{quota}`, `{remaining}` and `{retryAfter}` are filled in.
    */
   readonly message?: string | undefined;
 }
 
 /** Another quota, for calls with these dimensions. */
 export interface OverrideInput<Quota = QuotaInput> {
+  /** The calls that this quota is for, by any dimension but `args`. */
   readonly when: WhenInput;
+  /** Their quota. */
   readonly quota: Quota;
 }
 
 /** How much a limit allots. */
 interface AllottedInput<Quota, Own = Quota, Override = OverrideInput<Quota>> {
-  /** What is allotted to all that `overrides` and `quotas` do not name. */
+  /** Units that a bucket has, where `overrides` and `quotas` give no other number. 0 denies always; `unlimited` counts and never denies. */
   readonly quota: Own;
   /**
-   * Other quotas, by dimension and value: `{ plan: { pro: 500 } }`. They need not be in `per`. The first dimension that has
-   * an entry for the call wins.
+   * Other quotas, by dimension and value: `{ plan: { pro: 500 } }`. The dimensions need not be in `per`. The first one that
+   * has an entry for the call wins.
    */
   readonly quotas?: Readonly<Record<Dimension, Readonly<Record<string, Quota>>>> | undefined;
-  /** Other quotas for some calls: the first whose `when` matches, before `quotas`. */
+  /** Other quotas for some calls: the first entry whose `when` matches wins, also over `quotas`. */
   readonly overrides?: readonly Override[] | undefined;
 }
 
 type UnitsInput<Override = OverrideInput> = AllottedInput<QuotaInput, QuotaInput | QuotaFromCallInput, Override>;
 
 interface CountedInput {
-  /** What is counted. Default `calls`. */
+  /** What is counted, such as `tokens`. Default `calls`. */
   readonly unit?: string | undefined;
 }
 
@@ -130,113 +102,122 @@ interface CountedInput {
 export interface ToolInput extends Extensible {
   /** For people, at most 200 characters. */
   readonly description?: string | undefined;
-  /** What a call costs unless it says otherwise: amounts by unit. */
+  /** What a call costs where it does not say so itself: amounts by unit. */
   readonly cost?: Readonly<Record<string, QuantityInput>> | undefined;
-  /** What kind of tool it is, for limits per `group`. */
+  /** The group of the tool, for limits per `group`. */
   readonly group?: string | undefined;
-  /** Fields of its arguments that do not make two calls differ, for limits per `args`. */
+  /** Arguments that limits per `args` ignore: calls that differ only in them count as equal. */
   readonly ignoreArgs?: readonly string[] | undefined;
-  /** What a failed call of it costs, where the limit does not say. Default: the policy's `onError`. */
+  /** What a failed call of the tool costs: `charge` its price, or `refund` all but what it reported. Default: the policy's `onError`. */
   readonly onError?: OnError | undefined;
 }
 
-/** How units are held that are reserved before they are spent. */
+/** How units are held between `reserve` and `settle`. */
 export interface HoldInput {
-  /** How long a hold lives unless it is extended, at most `1d`. Default `2m`. */
+  /** How long a hold lives where it is not extended, at most `1d`. Default `2m`. */
   readonly lease?: DurationInput | undefined;
-  /** What happens to held units that nobody settles: they are spent (default), or free again. */
+  /** What happens to units whose hold expires: they are spent (`charge`, the default), or free again (`refund`). */
   readonly onExpiry?: "charge" | "refund" | undefined;
 }
 
 /** What a call costs that `run` made and that failed: its price, or only what it reported. */
 export type OnError = "charge" | "refund";
 
-/** What limits say that units are spent on. */
+/** Keys of limits whose units are spent. */
 export interface SpentLimitInput extends LimitBaseInput, CountedInput {
+  /** How units are held between `reserve` and `settle`. */
   readonly hold?: HoldInput | undefined;
-  /** What a failed call costs here. Default: the tool's `onError`, else the policy's. */
+  /** What a failed call costs in this limit: `charge` its price, or `refund` all but what it reported. Default: the tool's `onError`, else the policy's. */
   readonly onError?: OnError | undefined;
 }
 
-/** What limits say whose units may be borrowed ahead. */
+/** Keys of limits whose units can be borrowed ahead. */
 interface BorrowingInput {
   /**
-   * `auto`: an instance borrows units ahead, as many as it soon needs, and decides calls without asking the store. The store
-   * counts borrowed units as used, so that never more pass. All instances together hold at most 1/32 of the free units
-   * unused; a call that these could cover is denied with a `retryAfterMs` of 200. Default: each call asks the store.
+   * `auto`: an instance borrows the units that it will soon need, and decides calls without asking the store. The store
+   * counts borrowed units as used, so the quota holds. All instances together keep at most 1/32 of the free units unused; a
+   * call that these could cover is denied with a `retryAfterMs` of 200. Default: each call asks the store.
    */
   readonly borrow?: "auto" | undefined;
 }
 
-/** What limits say that count each value of a dimension once. */
+/** Keys of limits that can count the values of a dimension. */
 interface DistinctInput {
   /**
-   * Counts the values of this dimension instead of units: a call is charged one when it brings a value that the bucket has
-   * not seen in its life, and else passes. The quota is then at most 1,000.
+   * Counts distinct values of this dimension instead of units: a call is charged 1 when the bucket has not seen its value
+   * yet, and else passes. The quota is then at most 1,000.
    */
   readonly distinct?: Dimension | undefined;
 }
 
-/** Units for the life of a scope. It begins again when it was idle for a time, or a time after its first charge. */
+/** Units for the life of a bucket. It starts again when it was idle for a time, or at a time after its first charge. */
 export interface BudgetLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm?: "budget" | undefined;
-  /** How long the scope must be idle until it counts from zero, or `never`. Default `24h` for limits per turn, else `30d`. */
+  /** The bucket is reset after this time without a call, or `never`. Default `24h` for limits per `turn`, else `30d`. */
   readonly resetAfterIdle?: DurationInput | "never" | undefined;
-  /** How long after its first charge the scope counts from zero, or `never`. Not beside `resetAfterIdle`. */
+  /** The bucket is reset this time after its first charge, or `never`. Not together with `resetAfterIdle`. */
   readonly resetAfter?: DurationInput | "never" | undefined;
 }
 
-/** Units for each window of a row. */
+/** Units for each window. */
 export interface FixedWindowLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm: "fixed-window";
+  /** The length of the window; `day`, `week` or `month` is one of the calendar. */
   readonly window: DurationInput;
-  /** Whether windows begin at multiples of their length since 1970 (`epoch`, the default), or with the first charge. */
+  /** Where windows begin: at multiples of their length since 1970 (`epoch`, the default), or with the first charge (`first-use`). */
   readonly align?: "epoch" | "first-use" | undefined;
 }
 
 /** Units for each day, week or month of the calendar. */
 export interface CalendarLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm?: "fixed-window" | undefined;
+  /** A `day`, `week` or `month` of the calendar. */
   readonly window: "day" | "week" | "month";
-  /** The zone whose dates count, by its IANA name. Default `UTC`. */
+  /** The time zone of windows that are a `day`, `week` or `month`, by its IANA name. Default `UTC`. */
   readonly timezone?: string | undefined;
   /**
-   * On which day weeks (1, Monday, to 7) or months (1 to 31) begin. A month without that day begins on its last.
+   * The day on which a `week` (1, Monday, to 7) or a `month` (1 to 31) begins. A month without that day begins on its last.
    * Default 1.
    */
   readonly anchorDay?: number | undefined;
 }
 
-/** Time on the wall from the first call of a scope on. */
+/** Wall-clock time since the first call of a bucket. */
 export interface ElapsedLimitInput extends LimitBaseInput, AllottedInput<DurationInput | "unlimited"> {
   readonly algorithm: "elapsed";
-  /** How long the scope must be idle until its time begins again, or `never`. Default `24h` for limits per turn, else `30d`. */
+  /** How long calls pass, from the bucket's first call. `unlimited` never denies. */
+  readonly quota: DurationInput | "unlimited";
+  /** The time starts again after this time without a call, or `never`. Default `24h` for limits per `turn`, else `30d`. */
   readonly resetAfterIdle?: DurationInput | "never" | undefined;
 }
 
-/** How often in a row calls may fail, or have the same result. */
+/** How many calls in a row may fail, or have the same result. */
 export interface StreakLimitInput extends LimitBaseInput, AllottedInput<QuotaInput> {
   readonly algorithm: "streak";
-  /** What is counted: failed calls, or calls whose result was the same. */
+  /** The most equal outcomes in a row. 0 denies always; `unlimited` never denies. */
+  readonly quota: QuotaInput;
+  /** What is counted: failed calls (`errors`), or calls with the same result (`results`). */
   readonly of: "errors" | "results";
-  /** How long after the last outcome the row is forgotten, or `never`. Default `24h` for limits per turn, else `30d`. */
+  /** The streak is forgotten this time after its last outcome, or `never`. Default `24h` for limits per `turn`, else `30d`. */
   readonly resetAfterIdle?: DurationInput | "never" | undefined;
 }
 
-/** Units in any window of a length. */
+/** Units in each rolling window. */
 export interface SlidingWindowLimitInput extends SpentLimitInput, UnitsInput {
   readonly algorithm: "sliding-window";
+  /** The length of the rolling window. */
   readonly window: DurationInput;
 }
 
 /** A token bucket: `quota` units a window, at most `burst` at once. */
 interface TokenBucketInput extends SpentLimitInput, UnitsInput<TokenBucketOverrideInput> {
+  /** The time in which `quota` units are refilled. */
   readonly window: DurationInput;
 }
 
 /** Another quota of a token bucket, for calls with these dimensions. */
 export interface TokenBucketOverrideInput extends OverrideInput {
-  /** Most units at once. Default: the limit's `burst`, else this quota. */
+  /** The most units at once. Default: the limit's `burst`, else this quota. */
   readonly burst?: QuantityInput | undefined;
 }
 
@@ -244,19 +225,19 @@ export interface TokenBucketOverrideInput extends OverrideInput {
 export type TokenBucketLimitInput =
   | (TokenBucketInput & {
       readonly algorithm: "token-bucket";
-      /** An amount from 1. Default: the quota. */
+      /** The most units at once, from 1. Default: the quota. */
       readonly burst?: QuantityInput | undefined;
     })
   | (TokenBucketInput & {
       readonly algorithm?: undefined;
-      /** An amount from 1. */
+      /** The most units at once, from 1. */
       readonly burst: QuantityInput;
     });
 
-/** Units in use at one time, such as calls that run side by side. The quota is at most 1,000. */
+/** Units in use at one time, such as calls that run concurrently. The quota is at most 1,000. */
 export interface ConcurrencyLimitInput extends LimitBaseInput, CountedInput, UnitsInput {
   readonly algorithm: "concurrency";
-  /** `lease`: how long a unit is in use unless that is extended, at most `1d`. Default `2m`. */
+  /** How long units stay in use. */
   readonly hold?: Pick<HoldInput, "lease"> | undefined;
 }
 
@@ -274,36 +255,32 @@ export type LimitInput =
   | ElapsedLimitInput
   | StreakLimitInput;
 
-/** What limits say that do not say it themselves, where their algorithm has the key. */
-export interface DefaultsInput {
-  readonly onMissing?: OnMissing | undefined;
-  readonly onStoreError?: OnStoreError | undefined;
-  readonly mode?: Mode | undefined;
-  readonly notice?: NoticeInput | undefined;
-  readonly hold?: HoldInput | undefined;
-  /** Of limits whose window is a `day`, `week` or `month`. */
-  readonly timezone?: string | undefined;
-}
+/** Defaults of all limits whose algorithm has the key. */
+export interface DefaultsInput
+  extends Pick<LimitBaseInput, "onMissing" | "onStoreError" | "mode" | "notice">,
+    Pick<SpentLimitInput, "hold">,
+    Pick<CalendarLimitInput, "timezone"> {}
 
 /** A policy as it is written. */
 export interface PolicyInput extends Extensible {
   /** For editors: where policy.schema.json lies. */
   readonly $schema?: string | undefined;
+  /** The version of this format: 1. */
   readonly version: 1;
   /** For people, at most 200 characters. */
   readonly description?: string | undefined;
-  /** The dimension that most limits share, which keeps their buckets in one place. Default `session`. */
+  /** The dimension that most limits are per. Buckets with the same value are stored together. Default `session`. */
   readonly partition?: Dimension | undefined;
-  /** What limits say that do not say it themselves. */
+  /** Defaults of all limits whose algorithm has the key. */
   readonly defaults?: DefaultsInput | undefined;
-  /** Known tools. */
+  /** What is known of tools, by their names or by patterns. */
   readonly tools?: Readonly<Record<string, ToolInput>> | undefined;
-  /** What a failed call costs where neither the limit nor the tool says. Default `charge`. */
+  /** What a failed call costs where neither the limit nor the tool says so: `charge` its price, the default, or `refund` all but what it reported. */
   readonly onError?: OnError | undefined;
-  /** How long `run` and the adapters keep the hold of one call alive. Then its estimate is charged. Default `1h`. */
+  /** How long `run` and the adapters keep the hold of one call alive. After that its estimate is charged. Default `1h`. */
   readonly maxHold?: DurationInput | undefined;
-  /** 1 to 256, judged in this order. */
+  /** 1 to 256 limits, checked in this order. All of them are charged for a call, or none. */
   readonly limits: readonly LimitInput[];
-  /** What `tollgate test` runs. It changes no decision; what is wrong with it, `tollgate check` and `tollgate test` say. */
+  /** Tests of the policy, for `tollgate test`. They change no decision; `tollgate check` and `tollgate test` report their faults. */
   readonly tests?: unknown;
 }

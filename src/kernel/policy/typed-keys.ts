@@ -2,14 +2,8 @@
 // for unknown keys only where a type is fixed: each key and value is checked here, so that the error stands at the fault and
 // says what to do.
 
-import type {
-  BudgetLimitInput,
-  CalendarLimitInput,
-  DurationInput,
-  LimitInput,
-  PolicyInput,
-  TokenBucketLimitInput,
-} from "./input.ts";
+import type { DurationInput } from "./input-values.ts";
+import type { BudgetLimitInput, CalendarLimitInput, LimitInput, PolicyInput, TokenBucketLimitInput } from "./input.ts";
 import type { QuantityText } from "../quantity.ts";
 
 declare const ADVICE: unique symbol;

@@ -1,5 +1,4 @@
-// What the compiler knows of a policy that is written in code: the names of its limits, which dimensions its calls must and
-// may have, and in which units they may be priced. All of it is checked again at run time.
+// What the compiler knows of a policy in code: its limits, and the dimensions and units of its calls. Run time checks it again.
 
 import type {
   CALL_WORDS,
@@ -39,8 +38,8 @@ export interface PolicyLimit<Name extends string = string> {
 }
 
 /**
- * The named limits that apply to calls. Made by `definePolicy`, `parsePolicy` or `loadPolicy`. The compiler checks calls
- * against the policy of `definePolicy`: `typeof policy` is the argument of `Limiter`, `CallFor` and `createRemoteLimiter`.
+ * The limits that apply to calls, made by `definePolicy`, `parsePolicy` or `loadPolicy`. The compiler checks calls against a
+ * policy of `definePolicy`: pass `typeof policy` to `Limiter`, `CallFor` and `createRemoteLimiter`.
  */
 export interface Policy<Types = unknown> {
   /** Names what the policy says: 32 hexadecimal digits that differ where two policies differ. */
@@ -69,7 +68,6 @@ export type UnitOf<P> = TypesOf<P>["units"];
 export type ClaimedOf<P> = KeysOf<ClaimsOf<P>>;
 /** The dimensions that calls must have; none where only the run time knows. */
 export type RequiredOf<P> = TypesOf<P>["required"];
-
 /** The names of own dimensions that only the run time can check; `never` where the compiler knows them. */
 export type OwnOf<P> = string extends TypesOf<P>["optional"] ? string : never;
 
@@ -82,11 +80,10 @@ type OwnValue<Name> = Name extends Derived
     ? DimensionValue | undefined
     : Refused<Name, "is not the name of a dimension">;
 
-/** Own dimensions that only the run time can check, beside other words. Any name is accepted where the names are not known. */
+/** Own dimensions that only the run time can check, beside other words. If the names are unknown, each is accepted. */
 type OwnNames<Name extends string, Word> = string extends Name
   ? object | { readonly [own: string]: unknown }
   : { readonly [Each in Name]?: Each extends Word ? unknown : OwnValue<Each> };
-
 /** Quotas that calls may bring under a policy, by the name of a limit. */
 export type QuotasOf<P> = [ClaimedOf<P>] extends [never]
   ? { readonly [limit: string]: ClaimedQuota & Refused<"quotas", "no limit of the policy says quota: { from: call }"> }

@@ -1,7 +1,7 @@
 // One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
 
-import { type Clock, checkClock, within } from "../../clock.ts";
-import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
+import { type Clock, clockOption, within } from "../../clock.ts";
+import { checked, readOptions, required, type TableOf, whole } from "../../kernel/options.ts";
 import { StoreError } from "../../store/error.ts";
 import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
@@ -29,6 +29,18 @@ export interface ColumnOptions {
   /** For tests. Default: the server's clock. */
   readonly clock?: Clock;
 }
+
+const databaseName = checked<string>("a name in the database", (value) => {
+  return typeof value === "string" && /^[A-Za-z_]\w{0,62}$/.test(value);
+});
+const OPTIONS = {
+  table: required(databaseName),
+  id: { ...databaseName, default: "id" },
+  column: required(databaseName),
+  schema: databaseName,
+  deadlineMs: whole(1, 60_000, 2_000),
+  clock: clockOption,
+} satisfies TableOf<ColumnOptions>;
 
 /**
  * Settings of a session by which Postgres writes and reads values as texts. Instances may have different ones, and a row must
@@ -58,15 +70,7 @@ const FIXES: Fixes = {
  * @throws MisuseError `unsupported-client`, `invalid-option`
  */
 export function columnOf(client: PostgresClient, options: ColumnOptions): DocumentPort {
-  checkOptionKeys(options, ["table", "id", "column", "schema", "deadlineMs", "clock"]);
-  const { table, id = "id", column, schema, deadlineMs = 2_000, clock } = options;
-  for (const [name, value] of Object.entries({ table, id, column, schema })) {
-    const isName = typeof value === "string" && /^[A-Za-z_]\w{0,62}$/.test(value);
-    if (!isName && (name !== "schema" || value !== undefined))
-      throw invalidOption(name, "a name in the database", value);
-  }
-  checkWhole("deadlineMs", deadlineMs, 1, 60_000);
-  if (clock !== undefined) checkClock(clock);
+  const { table, id, column, schema, deadlineMs, clock } = readOptions(OPTIONS, options);
   const database = databaseThrough(client, deadlineMs);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
   let types: Promise<Types> | null = null;

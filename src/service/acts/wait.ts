@@ -1,0 +1,43 @@
+// Calls that may wait for their turn.
+
+import { invalidOption } from "../../kernel/errors.ts";
+import type { ServiceContext } from "../context.ts";
+import { ProblemError, stopping } from "../problems.ts";
+
+/** How a call of a remote caller waits. */
+interface RemoteWait {
+  readonly maxWaitMs?: number;
+  readonly signal?: AbortSignal;
+  readonly abandoned?: AbortSignal;
+}
+
+/**
+ * Decides a call that may wait for its turn.
+ *
+ * @param maxWaitMs `undefined`: it may not
+ */
+export async function inTime<Answer>(
+  context: ServiceContext,
+  request: Request,
+  maxWaitMs: number | undefined,
+  decide: (wait: RemoteWait) => Promise<Answer>,
+): Promise<Answer> {
+  if (maxWaitMs === undefined || maxWaitMs === 0) return decide({});
+  const { bounds } = context;
+  if (maxWaitMs > bounds.maxWaitMs)
+    throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}, the bound of this service`, maxWaitMs);
+  if (context.waiting >= bounds.maxWaiting) throw new ProblemError("too-many-waiting", "As many calls wait as may.");
+  context.waiting++;
+  context.inFlight--;
+  try {
+    // A client that has gone does not ask for the answer; one that hears that the service stops asks another instance.
+    return await decide({ maxWaitMs, signal: context.stop, abandoned: request.signal });
+  } catch (error) {
+    if (context.stop.aborted) throw stopping();
+    if (request.signal.aborted) throw new ProblemError("client-gone", "The client went away.");
+    throw error;
+  } finally {
+    context.waiting--;
+    context.inFlight++;
+  }
+}
