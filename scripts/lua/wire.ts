@@ -47,15 +47,16 @@ export function wireLua(): string {
 /** limits.gen.lua. */
 export function limitsLua(): string {
   const own = Array.from({ length: LIMIT_NUMBERS - 2 }, (_, i) => `number_${i + 1}`);
-  const cases = Object.entries(ALGORITHMS).map(([name, { numbers }], i) => {
-    const fields = numbers.map((each, n) => `, ${snake(each)} = ${own[n]}`).join("");
-    const limit = `{ code = code, capacity = capacity${fields} }`;
-    return `  ${i === 0 ? "if" : "elseif"} code == ${snake(name).toUpperCase()} then\n    return ${limit}\n`;
+  const withNumbers = Object.entries(ALGORITHMS).filter(([, { numbers }]) => numbers.length > 0);
+  const cases = withNumbers.map(([name, { numbers }], i) => {
+    const fields = numbers.map((each) => `limit.${snake(each)}`).join(", ");
+    const values = own.slice(0, numbers.length).join(", ");
+    return `  ${i === 0 ? "if" : "elseif"} code == ${snake(name).toUpperCase()} then\n    ${fields} = ${values}\n`;
   });
-  const used = Object.keys(ALGORITHMS).map((name) => snake(name).toUpperCase());
+  const used = withNumbers.map(([name]) => snake(name).toUpperCase());
   return [
     `-- ${HEAD} A limit's numbers by their names.\n--\n-- Uses\n--   wire.gen.lua: ${used.sort().join(", ")}\n`,
-    "-- Provides\n--   limit_from\n\n",
-    `local function limit_from(code, capacity, ${own.join(", ")})\n${cases.join("")}  end\nend\n`,
+    "-- Provides\n--   name_numbers\n\n",
+    `local function name_numbers(limit, code, ${own.join(", ")})\n${cases.join("")}  end\nend\n`,
   ].join("");
 }

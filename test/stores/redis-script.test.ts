@@ -35,7 +35,7 @@ describe("the Lua sources", () => {
     ["a name that is declared nowhere", changed("return nil", "return nothing"), /nothing is declared nowhere/],
     ["a name that is provided and not listed", changed("--   incarnation_in", "--"), /provides incarnation_in/],
     ["a mirrored function that does not exist", changed("decodeMark", "decodeNothing"), /mirrors decodeNothing/],
-    ["a mirrored function that is in another file", changed("decodeMark", "decodeBatch"), /src\/store\/batch.ts does/],
+    ["a mirrored function that is in another file", changed("decodeMark", "decideBatch"), /src\/store\/batch.ts does/],
     ["a long function", changed("  return incarnation\n", `${"  return nil\n".repeat(60)}`), /at most 60/],
     ["a long file", changed("return nil", `return nil${"\n-- long".repeat(300)}`), /at most 300/],
     ["no head", changed(/^--.*\n/gm, ""), /what it is for/],

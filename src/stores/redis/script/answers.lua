@@ -52,8 +52,9 @@ local function found_by(step)
   return is_live and LIVE or LATE
 end
 
--- Replies how a step's bucket stands, and keeps that in the step. Returns the end of a bucket with holds, where that is known.
-local function answer(step, spent, holds, all_fit)
+-- Replies how a step's bucket stands; with `keeps_answer` the step keeps that as well. Returns the end of a bucket with holds,
+-- where that is known.
+local function answer(step, spent, holds, all_fit, keeps_answer)
   local limit, needed = step.limit, step.needed
   local used, extra = used_in(limit, spent, holds, now_ms), granted_in(holds)
   if limit.algorithm == elapsed then
@@ -74,7 +75,10 @@ local function answer(step, spent, holds, all_fit)
   if not all_fit then
     reply(retry_ms)
   end
-  step.used, step.granted, step.reset_ms, step.retry_ms, step.found = used, extra, reset_ms, retry_ms, nil
+  if keeps_answer then
+    step.used, step.granted, step.reset_ms, step.retry_ms = used, extra, reset_ms, retry_ms
+  end
+  step.found = nil
   if step.event <= GRANT then
     step.found = found_by(step)
     reply(step.found)
@@ -86,7 +90,7 @@ local function answer(step, spent, holds, all_fit)
 end
 
 -- Replies the same for a charge that the fast path makes, and makes it where the request is booked.
-local function answer_fast(step, books, all_fit)
+local function answer_fast(step, books, all_fit, keeps_answer)
   local cost = books and step.units or 0
   local used, reset_ms, retry_ms = charge_fast(step.limit, step.key, cost, step.needed)
   replies[replied + 1], replies[replied + 2] = used, reset_ms
@@ -94,5 +98,7 @@ local function answer_fast(step, books, all_fit)
   if not all_fit then
     reply(retry_ms)
   end
-  step.used, step.granted, step.reset_ms, step.retry_ms, step.found = used, 0, reset_ms, retry_ms, nil
+  if keeps_answer then
+    step.used, step.granted, step.reset_ms, step.retry_ms, step.found = used, 0, reset_ms, retry_ms, nil
+  end
 end

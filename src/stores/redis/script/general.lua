@@ -41,9 +41,9 @@
 -- @include answers.lua
 -- @include undo.lua
 
--- Reads a request up to its steps: shape; mode; once_key and fingerprint, where it is booked once; place_id and max_wait_ms,
--- where it may wait; at_ms, where it was admitted at an earlier instant.
-local function read_request()
+-- Reads a request up to its steps into a record: shape; mode; once_key and fingerprint, where it is booked once; place_id and
+-- max_wait_ms, where it may wait; at_ms, where it was admitted at an earlier instant.
+local function read_request(request)
   local shape = argument()
   local mode = shape > 0 and JUDGE or argument()
   local is_dated = mode >= WITH_TIME
@@ -57,15 +57,9 @@ local function read_request()
   if may_wait then
     place_id, max_wait_ms = argument(), argument()
   end
-  return {
-    shape = shape,
-    mode = mode,
-    once_key = once_key,
-    fingerprint = fingerprint,
-    place_id = place_id,
-    max_wait_ms = max_wait_ms,
-    at_ms = is_dated and argument() or nil,
-  }
+  request.shape, request.mode, request.once_key, request.fingerprint = shape, mode, once_key, fingerprint
+  request.place_id, request.max_wait_ms = place_id, max_wait_ms
+  request.at_ms = is_dated and argument() or nil
 end
 
 -- Gives a kept answer again.
@@ -119,18 +113,14 @@ local function book_steps(count, request, allowed, books, turn_at_ms)
 end
 
 -- Replies how a step's bucket stands, and keeps what it will hold.
-local function settle_step(step, books, mode, all_fit)
+local function finish_step(step, books, mode, all_fit, keeps_answer)
   local key, spent, holds = step.key, step.spent_after, step.holds_after
   local keeps = books and mode ~= PEEK
-  if step.fast_used then
-    answer_fast(step, books, all_fit)
-    return
-  end
   local end_ms
   if step.event == RESET then
-    answer(step, step.spent, step.holds, all_fit)
+    answer(step, step.spent, step.holds, all_fit, keeps_answer)
   else
-    end_ms = answer(step, spent, holds, all_fit)
+    end_ms = answer(step, spent, holds, all_fit, keeps_answer)
   end
   if keeps and step.event == RESET then
     put(key, false)
@@ -164,7 +154,12 @@ local function decide_steps(request, count, shows)
   end
   local all_fit = code == FITS and not shows
   for index = 1, count do
-    settle_step(steps[index], books, mode, all_fit)
+    local step = steps[index]
+    if step.fast_used then
+      answer_fast(step, books, all_fit, once_key)
+    else
+      finish_step(step, books, mode, all_fit, once_key)
+    end
   end
   local keeps = books and mode ~= PEEK
   if keeps and once_key then
@@ -173,10 +168,13 @@ local function decide_steps(request, count, shows)
   return keeps
 end
 
+-- One record for each request after the other: to make new ones takes time.
+local request = {}
+
 -- Decides the next request. Returns whether it is booked. `shows`: books nothing, and says how the buckets stand. `undone_ms`:
 -- when the request was booked that this one undoes, where a receipt knows.
 local function decide_one(shows, undone_ms)
-  local request = read_request()
+  read_request(request)
   local answered
   if shows then
     request.mode, request.once_key, request.max_wait_ms = PEEK, nil, nil

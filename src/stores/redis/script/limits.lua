@@ -6,7 +6,7 @@
 -- Uses
 --   wire.gen.lua: BUDGET, CALENDAR_WINDOW, FIXED_WINDOW, LIMIT_NUMBERS
 --   batch.lua: limit_numbers
---   limits.gen.lua: limit_from
+--   limits.gen.lua: name_numbers
 -- Provides
 --   limits, window_end
 
@@ -36,12 +36,14 @@ local function length_ms(limit)
   return max(limit.next_start_ms - limit.start_ms, limit.next_end_ms - limit.next_start_ms)
 end
 
--- Of counters, beside the numbers on the wire: end_ms, when a counter ends that begins now; latest_end_ms, the latest end that
--- a correct clock wrote; is_extended, whether each charge moves the end; is_stale, whether now is in none of the windows.
+-- A limit: code, of its algorithm; capacity; the numbers of its algorithm by their names; algorithm, on the general path. Of
+-- counters also: end_ms, when a counter ends that begins now; latest_end_ms, the latest end that a correct clock wrote;
+-- is_extended, whether each charge moves the end; is_stale, whether now is in none of the windows.
 local limits = {}
 for first = 1, #limit_numbers, LIMIT_NUMBERS do
-  local limit = limit_from(unpack(limit_numbers, first, first + LIMIT_NUMBERS - 1))
-  local code = limit.code
+  local code = limit_numbers[first]
+  local limit = { code = code, capacity = limit_numbers[first + 1], algorithm = nil, end_ms = nil, latest_end_ms = nil }
+  name_numbers(limit, code, unpack(limit_numbers, first + 2, first + LIMIT_NUMBERS - 1))
   if code == BUDGET or code == FIXED_WINDOW or code == CALENDAR_WINDOW then
     limit.end_ms = window_end(limit, now_ms)
     limit.latest_end_ms = now_ms + length_ms(limit)

@@ -4,10 +4,10 @@
 --   src/kernel/decide.ts: booked, isFirm, judge, namedIn, stepFits, turnOf, unitsNeeded
 -- Uses
 --   wire.gen.lua: CHARGE, CHARGE_VALUE, DAMAGED, EXTEND, GRANT, HOLD, MAX_FAST_COST, RAISE, READ, REPORT, RESET, REVOKE,
---     SAME_HOLD, SETTLE
+--     SAME_HOLD, SETTLE, WRONG_TYPE
 --   batch.lua: argument, position, requests, shapes
 --   limits.lua: limits
---   states.lua: contents_of, is_broken, put, state_in
+--   states.lua: contents_of, put, state_in
 --   fast/decide.lua: fast_used
 --   algorithms/counter.lua: has_seen
 --   algorithms/token-bucket.lua: token_bucket
@@ -22,40 +22,15 @@
 --   booked, is_firm, judge, read_steps, steps, turn_of
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
+--   What the step asks: key; limit; event; is_shadow; lists_grants, whether the reply lists them; units, of the event; needed,
+--   units that must be free; id, of the hold or the grant that the event names or makes; lease_ms; of a raise at_ms, when the
+--   units were booked, and lost_some, whether the store may have kept some of them; outcome; value_hash; new_hold.
+--   How it stands: fast_used, units used of a charge that the fast path can make; else spent and holds, what is in the bucket,
+--   and corrected, its state where that has to be written also when nothing is booked; named, the hold or the grant of the id;
+--   fits; turn_ms, in how many ms its turn is, where it waits; spent_after and holds_after.
+--   What is replied, where an answer is kept: used, granted, reset_ms, retry_ms, found.
 local function new_step()
-  return {
-    -- What the step asks.
-    key = 0,
-    limit = false,
-    event = 0,
-    is_shadow = false,
-    lists_grants = false,
-    units = 0,
-    needed = 0, -- units that must be free
-    id = nil, -- of the hold or the grant that the event names or makes
-    lease_ms = nil,
-    at_ms = nil, -- of a raise: when the units were booked
-    lost_some = nil, -- of a raise: whether the store may have kept some of them
-    outcome = nil,
-    value_hash = nil,
-    new_hold = nil,
-    -- How it stands.
-    fast_used = false, -- units used of a charge that the fast path can make; else what is in the bucket:
-    spent = nil,
-    holds = nil,
-    corrected = nil, -- the bucket's state, where it has to be written also when nothing is booked
-    named = nil, -- the hold or the grant of the id
-    fits = false,
-    turn_ms = 0, -- in how many ms its turn is, where it waits
-    spent_after = nil,
-    holds_after = nil,
-    -- What is replied, where the reply is kept.
-    used = 0,
-    granted = 0,
-    reset_ms = 0,
-    retry_ms = 0,
-    found = nil,
-  }
+  return { key = 0, limit = false, event = 0, units = 0, needed = 0, is_shadow = false, fast_used = false, fits = false }
 end
 
 local steps = setmetatable({}, {
@@ -108,16 +83,6 @@ local function read_event(step, event)
   return units, -INFINITY
 end
 
--- Finds out how a step's key stands. Returns whether the step cannot be judged. A reset empties a damaged bucket.
-local function is_unreadable(step, may_reset)
-  local state = state_in(step.key)
-  if state == DAMAGED and step.event == RESET and may_reset then
-    put(step.key, false)
-    return false
-  end
-  return is_broken(state)
-end
-
 -- Reads the steps of a request. Returns how many there are, and the first key that cannot be judged.
 --   may_reset  whether a reset may empty a damaged bucket
 --   shows      whether the buckets are only read
@@ -152,7 +117,10 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
     step.key, step.limit, step.event, step.units, step.needed = key, limit, event, units, needed
     step.is_shadow = number < 0
     step.fast_used = may_be_fast and event == CHARGE and units < MAX_FAST_COST and fast_used(limit, key)
-    if not step.fast_used and is_unreadable(step, may_reset) and not broken then
+    local state = not step.fast_used and state_in(key)
+    if state == DAMAGED and event == RESET and may_reset then
+      put(key, false)
+    elseif not broken and (state == DAMAGED or state == WRONG_TYPE) then
       broken = key
     end
   end

@@ -15,7 +15,7 @@
 --   owns_holds    whether `holds` is a list of the draft's own, because a place has become a hold
 --   marks         the marks of the holds, once one has sunk (levels.lua)
 local function draft_of(spent, holds, is_forecast)
-  return { spent = spent, holds = holds, is_forecast = is_forecast, scratch = nil, owns_holds = false, marks = nil }
+  return { spent = spent, holds = holds, is_forecast = is_forecast, scratch = nil }
 end
 
 -- Marks as they stand, each by itself: the mark of a hold that begins is above all others, whose holds may end later.
