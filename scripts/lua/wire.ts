@@ -2,9 +2,9 @@
 
 import {
   ABSENT,
-  ALGORITHMS,
   BOUNDS,
   EVENTS,
+  FORMS,
   FOUND,
   LIMIT_NUMBERS,
   MODE_FLAGS,
@@ -15,7 +15,7 @@ import {
 
 const HEAD = "Made from wire.ts by `npm run lua`. Do not edit.";
 
-const codes = Object.fromEntries(Object.entries(ALGORITHMS).map(([name, { code }]) => [name, code]));
+const codes = Object.fromEntries(Object.entries(FORMS).map(([name, { code }]) => [name, code]));
 const GROUPS: readonly (readonly [title: string, numbers: Readonly<Record<string, number>>])[] = [
   ["Modes of a request, and what may be added to them.", MODES],
   ["", MODE_FLAGS],
@@ -24,7 +24,7 @@ const GROUPS: readonly (readonly [title: string, numbers: Readonly<Record<string
   ["Why the terms refuse a batch.", REFUSALS],
   ["How a step found the hold or the grant that it names.", FOUND],
   ["Where a name or a number stands that is not there.", ABSENT],
-  ["Algorithms of limits.", codes],
+  ["Forms of limits.", codes],
   ["Numbers of a limit on the wire.", { limitNumbers: LIMIT_NUMBERS }],
   ["Bounds of the kernel and the store.", BOUNDS],
 ];
@@ -46,16 +46,26 @@ export function wireLua(): string {
 
 /** limits.gen.lua. */
 export function limitsLua(): string {
+  // The code and the capacity have names already.
   const own = Array.from({ length: LIMIT_NUMBERS - 2 }, (_, i) => `number_${i + 1}`);
-  const withNumbers = Object.entries(ALGORITHMS).filter(([, { numbers }]) => numbers.length > 0);
-  const cases = withNumbers.map(([name, { numbers }], i) => {
-    const fields = numbers.map((each) => `limit.${snake(each)}`).join(", ");
-    const values = own.slice(0, numbers.length).join(", ");
-    return `  ${i === 0 ? "if" : "elseif"} code == ${snake(name).toUpperCase()} then\n    ${fields} = ${values}\n`;
+  const forms = Object.entries(FORMS).flatMap(
+    ([
+      name,
+      {
+        fields: [, ...fields],
+      },
+    ]) => {
+      return fields.length === 0 ? [] : [{ name: name.toUpperCase(), fields }];
+    },
+  );
+  const cases = forms.map(({ name, fields }, i) => {
+    const names = fields.map((field) => `limit.${field}`).join(", ");
+    const values = own.slice(0, fields.length).join(", ");
+    return `  ${i === 0 ? "if" : "elseif"} code == ${name} then\n    ${names} = ${values}\n`;
   });
-  const used = withNumbers.map(([name]) => snake(name).toUpperCase());
+  const names = forms.map(({ name }) => name).sort();
   return [
-    `-- ${HEAD} A limit's numbers by their names.\n--\n-- Uses\n--   wire.gen.lua: ${used.sort().join(", ")}\n`,
+    `-- ${HEAD} A limit's numbers by their names.\n--\n-- Uses\n--   wire.gen.lua: ${names.join(", ")}\n`,
     "-- Provides\n--   name_numbers\n\n",
     `local function name_numbers(limit, code, ${own.join(", ")})\n${cases.join("")}  end\nend\n`,
   ].join("");

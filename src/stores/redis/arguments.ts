@@ -2,7 +2,7 @@
 
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { MARK_KEY, receiptsKey, type Step, type StepEvent, type StoreRequest, type Terms } from "../../store/store.ts";
-import { ABSENT, ALGORITHMS, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
+import { ABSENT, BOUNDS, EVENTS, FORMS, type Form, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
 
 /** What one script is given: a batch, or a part of one. */
 export interface Part {
@@ -184,34 +184,24 @@ function isSame(one: Hold, other: Hold): boolean {
 function limitNumbers(limit: LimitSpec): number[] {
   switch (limit.algorithm) {
     case "budget":
-      return numbersOf("budget", limit.quota, { ttlMs: limit.ttlMs, startsAtFirst: limit.ttlFrom === "first" ? 1 : 0 });
-    case "fixed-window": {
-      const { quota } = limit;
-      if (limit.align !== "calendar") {
-        const startsAtFirst = limit.align === "first-use" ? 1 : 0;
-        return numbersOf("fixedWindow", quota, { windowMs: limit.windowMs, startsAtFirst });
-      }
-      const [startMs, nextStartMs, nextEndMs] = limit.boundaries;
-      return numbersOf("calendarWindow", quota, { startMs, nextStartMs, nextEndMs });
-    }
+      return numbersOf(FORMS.budget, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0);
+    case "fixed-window":
+      if (limit.align === "calendar") return numbersOf(FORMS.calendar_window, limit.quota, ...limit.boundaries);
+      return numbersOf(FORMS.fixed_window, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0);
     case "sliding-window":
-      return numbersOf("slidingWindow", limit.quota, { windowMs: limit.windowMs });
+      return numbersOf(FORMS.sliding_window, limit.quota, limit.windowMs);
     case "token-bucket":
-      return numbersOf("tokenBucket", limit.burst, { levelPerUnit: limit.levelPerUnit, levelPerMs: limit.levelPerMs });
+      return numbersOf(FORMS.token_bucket, limit.burst, limit.levelPerUnit, limit.levelPerMs);
     case "concurrency":
-      return numbersOf("concurrency", limit.quota, {});
+      return numbersOf(FORMS.concurrency, limit.quota);
     case "elapsed":
-      return numbersOf("elapsed", limit.quota, { ttlMs: limit.ttlMs });
+      return numbersOf(FORMS.elapsed, limit.quota, limit.ttlMs);
     case "streak":
-      return numbersOf("streak", limit.quota, { ttlMs: limit.ttlMs });
+      return numbersOf(FORMS.streak, limit.quota, limit.ttlMs);
   }
 }
 
-type NumbersOf<Name extends keyof typeof ALGORITHMS> = Record<(typeof ALGORITHMS)[Name]["numbers"][number], number>;
-
-/** A limit's numbers in the order that `ALGORITHMS` gives them. */
-function numbersOf<Name extends keyof typeof ALGORITHMS>(name: Name, capacity: number, own: NumbersOf<Name>): number[] {
-  const { code, numbers } = ALGORITHMS[name];
-  const values = numbers.map((each) => own[each as keyof typeof own]);
-  return [code, capacity, ...values, ...Array<number>(LIMIT_NUMBERS - 2 - values.length).fill(0)];
+/** A limit as the script takes it: as many numbers for each form. */
+function numbersOf({ code }: Form, ...numbers: readonly number[]): number[] {
+  return [code, ...numbers, ...new Array<number>(LIMIT_NUMBERS - 1 - numbers.length).fill(0)];
 }

@@ -83,24 +83,28 @@ export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<
 export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0 } as const;
 
 /**
- * The algorithms: the code of each, and what the numbers of its limits are called. A limit goes as five numbers: the code, the
- * capacity, and up to three more in this order, then zeros. The script has them by the same names in snake case.
+ * The forms of limits, by their names in the script: the code of each, and the names of the numbers that follow the code, at
+ * most four. The first number is the capacity, and the script calls it so; the others have these names there.
  */
-export const ALGORITHMS = {
-  /** `startsAtFirst`: 1 when the ttl runs from the first charge, 0 when from the last. */
-  budget: { code: 1, numbers: ["ttlMs", "startsAtFirst"] },
-  /** `startsAtFirst`: 1 when a window begins with its first charge, 0 when at multiples of its length. */
-  fixedWindow: { code: 2, numbers: ["windowMs", "startsAtFirst"] },
-  slidingWindow: { code: 3, numbers: ["windowMs"] },
-  tokenBucket: { code: 4, numbers: ["levelPerUnit", "levelPerMs"] },
-  concurrency: { code: 5, numbers: [] },
+export const FORMS = {
+  budget: { code: 1, fields: ["quota", "ttl_ms", "is_from_first"] },
+  fixed_window: { code: 2, fields: ["quota", "window_ms", "is_first_use"] },
+  sliding_window: { code: 3, fields: ["quota", "window_ms"] },
+  token_bucket: { code: 4, fields: ["burst", "level_per_unit", "level_per_ms"] },
+  concurrency: { code: 5, fields: ["quota"] },
   /** Two windows that follow one another: when each begins, and when the second ends (epoch ms). */
-  calendarWindow: { code: 6, numbers: ["startMs", "nextStartMs", "nextEndMs"] },
-  elapsed: { code: 7, numbers: ["ttlMs"] },
-  streak: { code: 8, numbers: ["ttlMs"] },
-} as const satisfies Record<string, { readonly code: number; readonly numbers: readonly string[] }>;
+  calendar_window: { code: 6, fields: ["quota", "start_ms", "middle_ms", "end_ms"] },
+  elapsed: { code: 7, fields: ["quota_ms", "ttl_ms"] },
+  streak: { code: 8, fields: ["quota", "ttl_ms"] },
+} as const satisfies Readonly<Record<string, Form>>;
 
-/** Numbers of a limit on the wire: the code, the capacity, and three of the algorithm's own. */
+/** One form of a limit. */
+export interface Form {
+  readonly code: number;
+  readonly fields: readonly string[];
+}
+
+/** Numbers of a limit on the wire: the code, and four that are zeros where its form has fewer. */
 export const LIMIT_NUMBERS = 5;
 
 /** Bounds that the script keeps as the kernel and the store do. */

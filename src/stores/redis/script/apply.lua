@@ -6,7 +6,7 @@
 --       1. The terms; empty where there are none: until when the batch may be booked (epoch ms), the number of the mark's key
 --          and the incarnation, the number of the receipts' key, the number of the batch, which part of the batch this is,
 --          below which number all batches are settled, and whether this settles its own number (0, 1).
---       2. The limits, five numbers each (ALGORITHMS).
+--       2. The limits, five numbers each (FORMS).
 --       3. Shapes of requests that only judge charges below 2^40 units on counters and token buckets: how many steps, then
 --          for each step the number of its limit (negative: in shadow) and the cost.
 --       4. The requests. With a shape: where the shape begins, then the key of each step. Without: 0, the mode with what

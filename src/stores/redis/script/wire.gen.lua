@@ -53,7 +53,7 @@ local NO_KEY = 0
 local NO_SHAPE = 0
 local NO_OUTCOME = 0
 
--- Algorithms of limits.
+-- Forms of limits.
 local BUDGET = 1
 local FIXED_WINDOW = 2
 local SLIDING_WINDOW = 3

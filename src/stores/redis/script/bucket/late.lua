@@ -29,13 +29,13 @@ local function began_at_ms(limit, spent)
   local algorithm, end_ms = limit.algorithm, spent.expires_at_ms
   if algorithm == fixed_window then
     return end_ms - limit.window_ms
-  elseif algorithm == budget and limit.starts_at_first == 1 then
+  elseif algorithm == budget and limit.is_from_first == 1 then
     return end_ms - limit.ttl_ms
   elseif algorithm ~= calendar_window then
     return 0
   end
-  return limit.next_end_ms < end_ms and limit.next_end_ms
-    or limit.next_start_ms < end_ms and limit.next_start_ms
+  return limit.end_ms < end_ms and limit.end_ms
+    or limit.middle_ms < end_ms and limit.middle_ms
     or limit.start_ms < end_ms and limit.start_ms
     or 0
 end

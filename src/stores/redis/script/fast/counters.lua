@@ -51,8 +51,8 @@ local function charge_counter(limit, key, cost, needed)
   local units = before
   if cost > 0 then
     units = before + cost
-    if end_ms == 0 or limit.is_extended and end_ms < limit.end_ms then
-      end_ms = limit.end_ms
+    if end_ms == 0 or limit.is_extended and end_ms < limit.new_end_ms then
+      end_ms = limit.new_end_ms
       ends[key] = end_ms
     end
     counts[key], changed[key] = units, true

@@ -13,7 +13,7 @@
 --   charge_fast, decide_fast, fast_used
 
 local function charge_fast(limit, key, cost, needed)
-  if limit.end_ms then
+  if limit.new_end_ms then
     return charge_counter(limit, key, cost, needed)
   end
   return charge_level(limit, key, cost, needed)
@@ -21,7 +21,7 @@ end
 
 -- Units used of a limit, or nil where the fast path cannot tell.
 local function fast_used(limit, key)
-  if limit.end_ms then
+  if limit.new_end_ms then
     local units = counts[key] or count_in(key)
     -- Only the general path shortens an end that a clock wrote which was ahead.
     return units and ends[key] <= limit.latest_end_ms and units or nil
