@@ -1,8 +1,7 @@
 // Limits shared by all instances through the Redis that they already run: one script call a batch, Redis' own time.
-// What the script says and does is in redis/apply.lua, which mirrors the kernel.
+// What the script says and does is in redis/script/apply.lua, which mirrors the kernel.
 
-import { createHash } from "node:crypto";
-import { type Clock, checkClock, LateError, pauseAfter, sleep, within } from "../clock.ts";
+import { type Clock, checkClock, LateError, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -18,13 +17,14 @@ import {
   TermsError,
 } from "../store/store.ts";
 import { validTime } from "../store/check.ts";
-import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
+import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
-import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
+import { redisError } from "./redis/errors.ts";
 import { type LastFault, lastFaultOf } from "./redis/last-fault.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
+import { runScript, type Script, scriptOf } from "./redis/run-script.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
@@ -50,15 +50,8 @@ export interface RedisStoreOptions {
   readonly clock?: Clock;
 }
 
-const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
-const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
-
 /** While Redis decides one batch, the next ones are made ready. */
 const BATCHING: Batching = { size: 256, underWay: 4 };
-/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
-const MAX_KEYS = 256;
-/** How often a slot that moves to another server is asked again, and how long after the time before: at first and at most, ms. */
-const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
 
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
@@ -103,12 +96,6 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
 /** A batch without keys, limits, shapes and requests. */
 const NOTHING: ScriptCall = { keys: [], values: [[], [], [], []] };
-
-/** A script, and by which digest the server knows it. */
-interface Script {
-  readonly text: string;
-  readonly sha: string;
-}
 
 class RedisStore implements Store {
   readonly batching = BATCHING;
@@ -216,7 +203,7 @@ class RedisStore implements Store {
   }
 
   async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<(StoreReply | StoreError)[]> {
-    const parts = split(requests);
+    const parts = partsOf(requests);
     // A receipt is written also for nothing.
     if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
       return this.#run({ requests, terms, part: 0 }, send);
@@ -247,61 +234,17 @@ class RedisStore implements Store {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
     try {
-      const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
-        // Nothing has run. A server that was started, or took over, since the last beat knows no script: it may have lost
-        // what it held, and its mark is of before that.
-        if (isNoScript(error) && isMarked) throw this.#forgotten();
-        // EVAL makes the server know the script again.
-        if (isNoScript(error)) return send(keys[0], "EVAL", script.text, ...args);
-        if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args, send);
-        throw error;
-      });
-      return read(answer as unknown[]);
+      return read((await runScript(script, send, args, isMarked ? () => this.#forgotten() : null)) as unknown[]);
     } catch (error) {
       throw redisError(error, this.lastFault());
     }
   }
 
+  /** A server that does not know the script was started, or took over, since the last beat: its mark is older than that. */
   #forgotten(): StoreError {
     this.#isForgotten = true;
     const message =
       "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";
     return new TermsError("other-incarnation", message);
   }
-
-  /** Nothing has run: some of the keys are on one server by now, and some still on another. */
-  async #askAgain(script: Script, key: string | undefined, args: (string | number)[], send: Send): Promise<unknown> {
-    for (let time = 1; ; time++) {
-      await sleep(pauseAfter(time - 1, MOVING.firstMs, MOVING.mostMs));
-      try {
-        return await send(key, "EVAL", script.text, ...args);
-      } catch (error) {
-        if (!isSlotMoving(error) || time >= MOVING.times) throw error;
-      }
-    }
-  }
-}
-
-function scriptOf(body: string, clock: Clock | undefined): Script {
-  const text = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + body;
-  return { text, sha: createHash("sha1").update(text).digest("hex") };
-}
-
-/**
- * Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. The same ones for
- * the same requests, whatever their modes: receipts are for rows.
- */
-function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
-  const parts: StoreRequest[][] = [];
-  let room = 0;
-  for (const request of requests) {
-    const keys = request.steps.length + (request.once === undefined ? 0 : 1);
-    if (parts.length === 0 || keys > room) {
-      parts.push([]);
-      room = MAX_KEYS;
-    }
-    parts.at(-1)?.push(request);
-    room -= keys;
-  }
-  return parts;
 }

@@ -24,6 +24,28 @@ const MAX_COMPARED = 4;
 
 type Hold = Extract<StepEvent, { type: "hold" }>;
 
+/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
+const MAX_KEYS = 256;
+
+/**
+ * A batch in parts that name a key at most `MAX_KEYS` times, unless one request alone does so more often. The same parts for
+ * the same requests, whatever their modes: receipts are for parts.
+ */
+export function partsOf(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
+  const parts: StoreRequest[][] = [];
+  let room = 0;
+  for (const request of requests) {
+    const keys = request.steps.length + (request.once === undefined ? 0 : 1);
+    if (parts.length === 0 || keys > room) {
+      parts.push([]);
+      room = MAX_KEYS;
+    }
+    parts.at(-1)?.push(request);
+    room -= keys;
+  }
+  return parts;
+}
+
 /** Each key, each limit and each shape stands once, and is named by number. */
 export function scriptCall({ requests, terms, part }: Part): ScriptCall {
   const keys = new Numbers<string>();
