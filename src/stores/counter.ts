@@ -59,12 +59,10 @@ export function counterStore(port: CounterPort, options: CounterStoreOptions = {
 class CounterStore implements Store {
   readonly #port: CounterPort;
   readonly clock?: Clock;
-  readonly #clock: Clock;
   #closed = false;
 
   constructor(port: CounterPort, clock: Clock) {
     this.#port = port;
-    this.#clock = clock;
     if (clock !== systemClock) this.clock = clock;
   }
 
@@ -90,7 +88,7 @@ class CounterStore implements Store {
   }
 
   async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreReply | StoreError> {
-    const nowMs = validTime(this.#clock.nowMs());
+    const nowMs = validTime((this.clock ?? systemClock).nowMs());
     const counts = steps.map((step) => countOf(step, nowMs));
     const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
     if (steps.length > 0 && (!isPlain || !counts.every((count) => count !== null))) return unsupported();

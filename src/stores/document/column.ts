@@ -8,8 +8,8 @@ import { type Fixes, postgresError } from "../postgres/errors.ts";
 import { setupOf } from "../postgres/setup.ts";
 import type { DocumentPort } from "./port.ts";
 
-/** How many deadlines a change may take: it asks at most so many statements. */
-const WAITS = 5;
+/** A change takes at most so many statements, each of which has one deadline. */
+const STATEMENTS_PER_CHANGE = 5;
 
 /** Which column of which table. */
 export interface ColumnOptions {
@@ -72,7 +72,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   let types: Promise<Types> | null = null;
 
   return {
-    deadlineMs: WAITS * deadlineMs,
+    deadlineMs: STATEMENTS_PER_CHANGE * deadlineMs,
     async transact(partition, change) {
       try {
         types ??= typesOf(database.query, from, id, column);
@@ -92,7 +92,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
           }
           return changed.result;
         });
-        return await within(WAITS * deadlineMs, changing);
+        return await within(STATEMENTS_PER_CHANGE * deadlineMs, changing);
       } catch (error) {
         throw postgresError(error, FIXES);
       }

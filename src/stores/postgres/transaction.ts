@@ -20,10 +20,10 @@ import { validTime } from "../../store/check.ts";
 import { type Database, listIn, type Query } from "./client.ts";
 import type { Tables } from "./schema.ts";
 
-/** How long a row is there that was made to be locked, and that nobody wrote. */
+/** How long a row lives that was made only to be locked, and was not written. */
 const UNWRITTEN_MS = 60_000;
-/** How often a batch is tried whose rows others remove in between. */
-const TRIES = 5;
+/** How often a batch is tried while other processes remove its rows in between. */
+const MAX_ATTEMPTS = 5;
 
 /** A batch of one store. */
 export interface Work {
@@ -83,7 +83,7 @@ export async function transact(
       for (const key of keys) known.add(key);
       return replies;
     }
-    if (attempt >= TRIES) {
+    if (attempt >= MAX_ATTEMPTS) {
       throw new StoreError("busy", "Postgres: others remove rows as fast as they are made", { transient: true });
     }
   }

@@ -16,9 +16,10 @@ import {
 } from "../../store/store.ts";
 import type { OpenFile } from "./file.ts";
 
-// Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
-const SWEPT_PER_ROW = 2;
-// SQLite begins the log anew when nobody writes for a moment, which may never be: from this size on it is emptied under the lock.
+// Rows that are checked for expiry with each row that is written: more than are made, so that expired rows never pile up.
+const SWEPT_PER_WRITTEN_ROW = 2;
+// SQLite restarts the log when no process writes for a moment, which may never happen: from this size on the log is emptied
+// under the lock.
 const MAX_LOG_BYTES = 64_000_000;
 
 /** Decides a batch, or throws and has changed nothing. */
@@ -33,7 +34,7 @@ export function transact(
     const states = readStates(file, requests);
     const { replies, changed } = decideBatch(requests, (key) => states.get(key), nowMs);
     for (const [key, state] of changed) writeState(file, key, state);
-    sweep(file, changed.size * SWEPT_PER_ROW, nowMs);
+    sweep(file, changed.size * SWEPT_PER_WRITTEN_ROW, nowMs);
     file.database.exec("COMMIT");
     shortenLog(file);
     return replies;
