@@ -50,7 +50,7 @@ const ROWS_PER_SWEEP = 1_000;
  *
  * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
  * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
- * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: who made it closes it.
+ * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: the program that made it closes it.
  *
  * @throws MisuseError `unsupported-client`, `invalid-option`
  */
@@ -158,7 +158,7 @@ class PostgresStore implements Store {
     try {
       this.#hand = await sweep(this.#work, this.#hand, ROWS_PER_SWEEP);
     } catch {
-      // The next batch tells whoever asks what is wrong.
+      // The next batch reports what is wrong.
     } finally {
       this.#sweeping = false;
     }

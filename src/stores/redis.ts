@@ -43,14 +43,14 @@ export interface RedisStoreOptions {
   /**
    * How long a call may take before it fails with `unavailable`, 1 to 60,000 ms. Default 1,000. It is counted from the call:
    * the time in which it waits to be sent, and all trips to the server, are part of it. What was sent may have
-   * been booked all the same: clients forget, or send again, what was under way when a connection broke.
+   * been booked: clients forget, or send again, what was in flight when a connection broke.
    */
   readonly deadlineMs?: number;
   /** For tests: the time to judge by, which must not be behind the server's. Default: the server's own, by `TIME`. */
   readonly clock?: Clock;
 }
 
-/** While Redis decides one batch, the next ones are made ready. */
+/** While Redis decides one batch, the store prepares the next ones. */
 const BATCHING: Batching = { size: 256, underWay: 4 };
 
 /**
@@ -108,9 +108,9 @@ class RedisStore implements Store {
   readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
-  /** Whether the server has to be given the script once the store has heard of its mark. */
+  /** Whether the store has to give the server the script after the next beat. */
   #isForgotten = true;
-  /** What goes on after its decision. */
+  /** Work that goes on after a decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
@@ -178,9 +178,9 @@ class RedisStore implements Store {
   }
 
   /**
-   * Sends while there is time, however many commands.
+   * Sends any number of commands until the time is over.
    *
-   * @param isAwaited whether a call waits for it, so that the process must stay alive until then
+   * @param isAwaited whether a call waits for the answers, so that the process must stay alive until then
    */
   #sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
@@ -196,7 +196,7 @@ class RedisStore implements Store {
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
   }
 
-  /** What fails here is charged when its hold ends. */
+  /** Units of work that fails here are charged when their holds end. */
   #settleLater(settled: Promise<unknown>): void {
     const ended = settled.catch(() => {}).finally(() => this.#unsettled.delete(ended));
     this.#unsettled.add(ended);
@@ -204,16 +204,16 @@ class RedisStore implements Store {
 
   async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<(StoreReply | StoreError)[]> {
     const parts = partsOf(requests);
-    // A receipt is written also for nothing.
+    // A receipt is written for an empty batch too.
     if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
       return this.#run({ requests, terms, part: 0 }, send);
-    // Each part is a script of its own: one that fails says nothing of the others.
+    // Each part is a script of its own: when one fails, the others may have been booked.
     const results = await Promise.allSettled(
       parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
     );
     const [first] = results;
     const isNothing = results.every(({ status }) => status === "rejected");
-    // Who sends on terms has to know that nothing is known of the whole batch.
+    // A sender with terms has to know that nothing is known of the whole batch.
     if (terms !== undefined && isNothing && first?.status === "rejected") throw first.reason;
     return results.flatMap((result, i) =>
       result.status === "fulfilled" ? result.value : (parts[i] ?? []).map(() => result.reason as StoreError),

@@ -89,7 +89,7 @@ export async function transact(
   }
 }
 
-/** Makes rows that are not there, in a transaction of their own: nobody who waits for one holds another's lock. */
+/** Makes missing rows in a transaction of their own, so that no batch waits for a row while it holds the lock of another. */
 async function insertMissing({ database, tables }: Work, keys: readonly string[]): Promise<void> {
   const text =
     `INSERT INTO ${tables.buckets} (key, value, expires_at_ms)` +
@@ -144,7 +144,7 @@ async function write({ tables }: Work, query: Query, changed: ReadonlyMap<string
 }
 
 /**
- * Removes what has expired among some rows after a key, and waits for nobody who uses them.
+ * Removes expired rows among some rows after a key. It skips rows that are locked.
  *
  * @returns the last key that was looked at, or nothing after the last row
  */

@@ -49,7 +49,7 @@ function shortenLog({ log, emptyLog }: OpenFile): void {
     const size = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
     if (size > MAX_LOG_BYTES) emptyLog.run();
   } catch {
-    // What was committed is kept all the same; the next batch tries again.
+    // The commit stays; the next batch tries again.
   }
 }
 
@@ -83,7 +83,7 @@ function sweep(file: OpenFile, count: number, nowMs: number): void {
   if (count === 0) return;
   const from = String(file.hand.get()?.key);
   const last = file.following.get(from, count - 1)?.key;
-  // After the last key the hand begins anew; no key is above the highest code point.
+  // After the last key the hand starts again at the first one; no key is above the highest code point.
   file.removeExpired.run(from, last === undefined ? "\u{10ffff}" : String(last), nowMs);
   file.moveHand.run(last === undefined ? "" : String(last));
 }
