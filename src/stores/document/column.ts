@@ -84,8 +84,8 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
         const changing = database.transaction(async (query) => {
           if (!isSpelledAlike) await query(SET_SPELLING);
           const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
-          const { json, id: spelled, nowMs } = await lock(query, rows, partition);
-          const changed = change(json, nowMs, spelled);
+          const { json, spelled, nowMs } = await lockRow(query, { from, id, rows }, partition);
+          const changed = change(json, clock === undefined ? nowMs : clock.nowMs(), spelled);
           if (changed.json !== json) {
             const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} WHERE ${isRow}`;
             await query(text, [partition, JSON.stringify(changed.json)]);
@@ -105,19 +105,26 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
       }
     },
   };
+}
 
-  /** An aggregate is there when the row is locked: the clock beside it is read after that. */
-  async function lock(query: Query, rows: string, partition: string) {
-    const text =
-      `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
-      " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
-    const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
-    if (found !== 1) {
-      const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
-      throw new StoreError("unknown-partition", message, { transient: false });
-    }
-    return { json, id: spelled, nowMs: clock === undefined ? nowMs : clock.nowMs() };
+/** Where a row is: the table, its id column, and the statement that reads it. */
+interface Row {
+  readonly from: string;
+  readonly id: string;
+  readonly rows: string;
+}
+
+/** An aggregate is there when the row is locked: the server's clock beside it is read after that. */
+async function lockRow(query: Query, { from, id, rows }: Row, partition: string) {
+  const text =
+    `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
+    " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
+  const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
+  if (found !== 1) {
+    const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
+    throw new StoreError("unknown-partition", message, { transient: false });
   }
+  return { json, spelled, nowMs };
 }
 
 interface Types {
