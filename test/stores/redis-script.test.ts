@@ -8,7 +8,7 @@ import { faultsIn } from "../../scripts/lua/check.ts";
 import { namesOf } from "../../scripts/lua/names.ts";
 import { FOLDER, textOf } from "../../scripts/lua/sources.ts";
 import { generatedFiles } from "../../scripts/lua.ts";
-import { decodeState } from "../../src/kernel/stored.ts";
+import { decodeState } from "../../src/kernel/encoding/state.ts";
 import { BOUNDS, EVENTS, NAMING } from "../../src/stores/redis/wire.ts";
 
 describe("what `npm run lua` makes", () => {

@@ -26,5 +26,7 @@ export const budget: Algorithm<BudgetLimit, CounterState> = {
       limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
     return withSpent(state, cost, expiresAtMs);
   },
+  isInWindow: ({ ttlFrom, ttlMs }, state, atMs) =>
+    ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
 };

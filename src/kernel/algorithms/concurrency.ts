@@ -1,4 +1,4 @@
-// Units in use at one time. Nothing is ever spent: everything is held (../holds.ts), and free when its hold ends.
+// Units in use at one time. Nothing is ever spent: everything is held (../bucket/reservations.ts), and free when its hold ends.
 
 import type { Algorithm, ExpiringState } from "./algorithm.ts";
 
@@ -26,6 +26,7 @@ export const concurrency: Algorithm<ConcurrencyLimit, ConcurrencyState> = {
   freeAfterMs: () => 0,
   book: (_limit, _state, _cost, nowMs) => ({ kind: "concurrency", expiresAtMs: nowMs }),
   notAhead: (_limit, state) => state,
+  needsCost: true,
   encode: () => "",
   decode: () => null,
 };

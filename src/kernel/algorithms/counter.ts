@@ -23,6 +23,13 @@ export const counter = {
   /** All units come back together. */
   freeAfterMs: (limit: { readonly quota: number }, state: CounterState, units: number, nowMs: number) =>
     units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs,
+  needsCost: true,
+  takeBack: (_limit: unknown, state: CounterState, _alone: CounterState, cost: number): CounterState => ({
+    ...state,
+    spent: Math.max(0, state.spent - cost),
+  }),
+  hasSeen,
+  withSeen,
   encode: ({ spent, seen }: CounterState) => (seen === undefined ? String(spent) : `c1 ${spent} ${seen}`),
   decode(text: string, expiresAtMs: number): CounterState | null {
     const match = /^(?:c1 )?(0|[1-9][0-9]*)(?: ([0-9a-f]{16}(?:,[0-9a-f]{16})*))?$/.exec(text);

@@ -38,6 +38,7 @@ export const elapsed: Algorithm<ElapsedLimit, ElapsedState> = {
     if (firstMs === state.firstMs && expiresAtMs === state.expiresAtMs) return state;
     return { kind: "elapsed", firstMs, expiresAtMs };
   },
+  needsCost: false,
   encode: (state) => `e1 ${state.firstMs}`,
   decode(text, expiresAtMs) {
     const match = /^e1 ([0-9]+)$/.exec(text);

@@ -53,6 +53,8 @@ export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
     if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
+  windowEndsAtMs: (limit, state, nowMs) => state?.expiresAtMs ?? endOf(limit, nowMs),
+  isInWindow: (limit, state, atMs) => state === undefined || atMs >= startOf(limit, state),
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
 };
 
@@ -61,6 +63,12 @@ function lengthMsOf(limit: FixedWindowLimit): number {
   if (limit.align !== "calendar") return limit.windowMs;
   const [start, middle, end] = limit.boundaries;
   return Math.max(middle - start, end - middle);
+}
+
+/** When the window began that a state counts. */
+function startOf(limit: FixedWindowLimit, { expiresAtMs }: CounterState): number {
+  if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
+  return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
 }
 
 /** When the window ends that begins with a charge, or that it falls into. */

@@ -54,6 +54,30 @@ function ofName(name: LimitSpec["algorithm"]) {
   }
 }
 
+/** The letter that stands for a kind of states in the text of a bucket with entries. */
+const TAGS = {
+  counter: "c",
+  "sliding-window": "s",
+  "token-bucket": "g",
+  concurrency: "n",
+  elapsed: "e",
+  streak: "k",
+} as const satisfies Record<SpentState["kind"], string>;
+
+export function tagOfKind(kind: SpentState["kind"]): string {
+  return TAGS[kind];
+}
+
+/** The kind that a letter stands for; `undefined` for none. */
+export function kindOfTag(tag: string): SpentState["kind"] | undefined {
+  return (Object.keys(TAGS) as SpentState["kind"][]).find((kind) => TAGS[kind] === tag);
+}
+
+/** Whether buckets with states of a kind flow. */
+export function flowsOf(kind: SpentState["kind"]): boolean {
+  return kind === tokenBucket.kind;
+}
+
 /** What is spent as text: a plain integer, or `<tag><version> <numbers>`. */
 export function encodeSpent(state: SpentState): string {
   switch (state.kind) {

@@ -29,23 +29,6 @@ export function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {
   return Math.floor(atMs / subWindowMsOf(limit));
 }
 
-/** Whether what was booked at an instant has left the window. */
-export function hasLeft(limit: SlidingWindowLimit, atMs: number, nowMs: number): boolean {
-  return nowMs >= freeAtMs(limit, subWindowOf(limit, atMs));
-}
-
-/** The state without units of one sub-window: that of another state's newest. Of another window length it stays as it is. */
-export function withoutUnits(
-  state: SlidingWindowState,
-  { subWindowMs, newest }: SlidingWindowState,
-  units: number,
-): SlidingWindowState {
-  const place = state.newest - newest;
-  const count = state.counts[place];
-  if (state.subWindowMs !== subWindowMs || count === undefined) return state;
-  return { ...state, counts: state.counts.with(place, Math.max(0, count - units)) };
-}
-
 function subWindowMsOf(limit: SlidingWindowLimit): number {
   return Math.ceil(limit.windowMs / SUB_WINDOWS);
 }
@@ -112,6 +95,15 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     const ahead = counts.slice(0, by + 1).reduce((sum, count) => sum + count, 0);
     const rest = [ahead, ...counts.slice(by + 1)];
     return { ...state, newest: newest - by, counts: rest, expiresAtMs: expiresAtMs - by * subWindowMs };
+  },
+  needsCost: true,
+  isInWindow: (limit, _state, atMs, nowMs) => nowMs < freeAtMs(limit, subWindowOf(limit, atMs)),
+  /** Of a sub-window of another length nothing is taken back. */
+  takeBack(_limit, state, { subWindowMs, newest }, cost) {
+    const age = state.newest - newest;
+    const count = state.counts[age];
+    if (state.subWindowMs !== subWindowMs || count === undefined) return state;
+    return { ...state, counts: state.counts.with(age, Math.max(0, count - cost)) };
   },
   encode: (state) => `s1 ${state.subWindowMs} ${state.newest} ${state.counts.join(",")}`,
   decode(text, expiresAtMs) {

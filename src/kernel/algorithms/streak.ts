@@ -30,6 +30,8 @@ export const streak: Algorithm<StreakLimit, StreakState> = {
   book: (_limit, state, _cost, nowMs) => state ?? { kind: "streak", outcome: "-", count: 0, expiresAtMs: nowMs },
   notAhead: (limit, state, nowMs) =>
     state.expiresAtMs > nowMs + limit.ttlMs ? { ...state, expiresAtMs: nowMs + limit.ttlMs } : state,
+  needsCost: true,
+  report: reported,
   encode: (state) => `k1 ${state.outcome} ${state.count}`,
   decode(text, expiresAtMs) {
     const match = /^k1 ([\w-]{1,64}) ([1-9][0-9]*)$/.exec(text);

@@ -5,7 +5,7 @@ import { MAX_SEEN } from "../algorithms/counter.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
 import { type Fault, formatGot } from "../errors.ts";
 import { isGlob } from "../glob.ts";
-import { MAX_HOLDS } from "../bucket/holds.ts";
+import { MAX_HOLDS } from "../bucket/entries.ts";
 import { allottedIn, isFromCall, specOf, unitsOf } from "./compile.ts";
 import { isMoneyText, MONEY_UNIT } from "../quantity.ts";
 import { globsIn, isExact } from "../selector.ts";

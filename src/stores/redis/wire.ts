@@ -4,7 +4,9 @@
 import { MAX_INSTANT_MS } from "../../kernel/algorithms/algorithm.ts";
 import { MARK_LENGTH, MAX_SEEN } from "../../kernel/algorithms/counter.ts";
 import { SUB_WINDOWS } from "../../kernel/algorithms/sliding-window.ts";
-import { MAX_HOLDS, MAX_PLACES, REMEMBERED_MS } from "../../kernel/bucket/holds.ts";
+import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
+import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
+import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
 import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
 import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../../store/store.ts";
@@ -117,10 +119,10 @@ export const BOUNDS = {
   maxFast: 2 ** 52,
   maxFastCost: 2 ** 40,
   maxHolds: MAX_HOLDS,
-  maxPlaces: MAX_PLACES,
+  maxQueued: MAX_QUEUED,
   rememberedMs: REMEMBERED_MS,
-  /** Of ids, fingerprints and outcomes: as the patterns of the kernel have it (kernel/stored.ts, algorithms/streak.ts). */
-  maxIdLength: 64,
+  /** Of ids, fingerprints and outcomes. */
+  maxIdLength: MAX_ID_LENGTH,
   maxReceipts: MAX_RECEIPTS,
   receiptsKeptMs: RECEIPTS_KEPT_MS,
   maxSeen: MAX_SEEN,

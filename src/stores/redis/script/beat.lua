@@ -11,7 +11,7 @@
 -- Atomic because Redis runs a script alone.
 --
 -- Mirrors
---   src/kernel/receipts.ts: decodeMark, encodeMark
+--   src/kernel/encoding/mark.ts: decodeMark, encodeMark
 -- Uses
 --   wire.gen.lua: ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS
 --   texts.lua: text_of

@@ -1,7 +1,7 @@
 -- The mark by which an instance knows whether the store has lost what it held.
 --
 -- Mirrors
---   src/kernel/receipts.ts: decodeMark
+--   src/kernel/encoding/mark.ts: decodeMark
 -- Uses
 --   wire.gen.lua: MAX_ID_LENGTH
 -- Provides

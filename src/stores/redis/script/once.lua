@@ -3,7 +3,7 @@
 --
 -- Mirrors
 --   src/kernel/bucket/once.ts: onceNotAhead, onceOf
---   src/kernel/stored.ts: decodeOnce, decodeStep, encodeOnce, encodeStep
+--   src/kernel/encoding/once.ts: decodeOnce, decodeStep, encodeOnce, encodeStep
 -- Uses
 --   wire.gen.lua: HOLD, LATE, LIVE, MAX_ID_LENGTH, MAX_SAFE_INTEGER, REMEMBERED_MS, UNKNOWN
 --   texts.lua: instant_of, is_canonical, text_of, whole_of

@@ -1,9 +1,10 @@
 -- What keys hold as the general path has it: contents of buckets, and answers that are kept.
 --
 -- Mirrors
---   src/kernel/stored.ts: decodeState
+--   src/kernel/encoding/state.ts: decodeState
 --   src/kernel/decide.ts: isOf, knownAt
---   src/kernel/bucket/holds.ts: contentsAt, notAhead
+--   src/kernel/bucket/contents.ts: contentsAt
+--   src/kernel/bucket/ahead.ts: notAhead
 -- Uses
 --   wire.gen.lua: DAMAGED, REMEMBERED_MS, WRONG_TYPE
 --   keys.lua: changed, counts, ends, expiries, levels, states, values

@@ -3,7 +3,7 @@
 --
 -- Mirrors
 --   src/store/batch.ts: decideBatch, openReceipt
---   src/kernel/receipts.ts: decodeReceipts, encodeReceipts
+--   src/kernel/encoding/receipts.ts: decodeReceipts, encodeReceipts
 -- Uses
 --   wire.gen.lua: MAX_RECEIPTS, NO_KEY, OTHER_INCARNATION, OVERLOADED, RECEIPTS_KEPT_MS, SETTLED, TOO_LATE
 --   texts.lua: instant_of, text_of, whole_of

@@ -1,7 +1,7 @@
 -- Units in ten sub-windows and the current one.
 --
 -- Mirrors
---   src/kernel/algorithms/sliding-window.ts: fitted, freeAtMs, hasLeft, slidingWindow, withoutUnits
+--   src/kernel/algorithms/sliding-window.ts: fitted, freeAtMs, slidingWindow
 -- Uses
 --   wire.gen.lua: MAX_INSTANT_MS, MAX_SAFE_INTEGER, SUB_WINDOWS
 --   texts.lua: text_of, whole_of

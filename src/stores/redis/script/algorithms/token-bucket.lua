@@ -1,7 +1,7 @@
 -- A token bucket in whole numbers: the general path's part of it.
 --
 -- Mirrors
---   src/kernel/algorithms/token-bucket.ts: levelAt, lowered, returnable, tokenBucket
+--   src/kernel/algorithms/token-bucket.ts: flow, levelAt, tokenBucket
 -- Uses
 --   wire.gen.lua: MAX_SAFE_INTEGER
 --   texts.lua: instant_of, text_of
@@ -67,6 +67,9 @@ do
   end
 
   function token_bucket.lowered(limit, state, by)
+    if by == 0 then
+      return state
+    end
     local level = state.level - by
     return token_bucket.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.level_per_ms))
   end

@@ -1,11 +1,11 @@
 -- What is in a bucket after units were charged, or an outcome was reported.
 --
 -- Mirrors
---   src/kernel/bucket/holds.ts: afterReport, charged, isSeen, marked
+--   src/kernel/bucket/contents.ts: afterReport, isSeen, withSeen
 --   src/kernel/decide.ts: booked
 -- Uses
 --   wire.gen.lua: NO_OUTCOME
---   bucket/late.lua: charged, charged_afterwards
+--   bucket/late.lua: charged, charged_late
 --   algorithms/counter.lua: has_seen, with_seen
 --   algorithms/streak.lua: streak
 -- Provides
@@ -14,7 +14,7 @@
 -- What is spent after units were charged that were admitted at `at_ms`, or now where that is nil.
 local function charged_at(limit, spent, cost, at_ms, now_ms)
   if at_ms then
-    return charged_afterwards(limit, spent, cost, at_ms, now_ms)
+    return charged_late(limit, spent, cost, at_ms, now_ms)
   end
   return charged(limit, spent, cost, now_ms)
 end

@@ -13,7 +13,10 @@
 --   text            the hold as text, once that is known
 --
 -- Mirrors
---   src/kernel/bucket/holds.ts: grantIn, grantedIn, heldUnits, holdIn, liveAt, roomIn, withHold
+--   src/kernel/bucket/entries.ts: heldUnits, isLive, withEntry, withNewEntry, withoutId
+--   src/kernel/bucket/grants.ts: grantIn, grantedIn
+--   src/kernel/bucket/contents.ts: entryIn
+--   src/kernel/bucket/expiry.ts: liveAt
 -- Uses
 --   wire.gen.lua: MAX_HOLDS, MAX_SAFE_INTEGER, REMEMBERED_MS
 -- Provides

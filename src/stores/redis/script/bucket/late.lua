@@ -2,8 +2,8 @@
 -- and is dropped where that window is over.
 --
 -- Mirrors
---   src/kernel/bucket/holds.ts: charged
---   src/kernel/bucket/afterwards.ts: beganAtMs, chargedAfterwards, raised, unspent, without
+--   src/kernel/bucket/contents.ts: charged
+--   src/kernel/bucket/late.ts: chargedLate, raised, takenBack
 -- Uses
 --   bucket/holds.lua: first_kept, hold_in, live_at, with_hold, without
 --   bucket/contents.lua: used_in
@@ -14,7 +14,7 @@
 --   algorithms/elapsed.lua: elapsed
 --   algorithms/streak.lua: streak
 -- Provides
---   charged, charged_afterwards, raised, unspent
+--   charged, charged_late, raised, unspent
 
 -- What is spent after units were charged. Time that elapses begins also with a charge of nothing.
 local function charged(limit, spent, cost, now_ms)
@@ -41,7 +41,7 @@ local function began_at_ms(limit, spent)
 end
 
 -- What is spent after units were charged that had been admitted at an earlier instant: the same state where they are dropped.
-local function charged_afterwards(limit, spent, cost, at_ms, now_ms)
+local function charged_late(limit, spent, cost, at_ms, now_ms)
   if limit.algorithm == sliding_window and sliding_window.has_left(limit, at_ms, now_ms) then
     return spent
   end
@@ -84,7 +84,7 @@ local function raised(limit, spent, holds, raise, now_ms)
   end
   local after = spent
   if units > known then
-    after = charged_afterwards(limit, spent, units - known, raise.at_ms, now_ms)
+    after = charged_late(limit, spent, units - known, raise.at_ms, now_ms)
     if after == spent then
       return spent, holds
     end

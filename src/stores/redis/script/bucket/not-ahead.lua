@@ -1,7 +1,7 @@
 -- Corrects instants in a bucket with holds that a clock wrote which was ahead.
 --
 -- Mirrors
---   src/kernel/bucket/holds.ts: holdNotAhead, markNotAhead, notAhead
+--   src/kernel/bucket/ahead.ts: entryNotAhead, notAhead
 -- Uses
 --   bucket/holds.lua: changed_hold
 --   bucket/contents.lua: end_of_held, held_state

@@ -1,16 +1,16 @@
 -- The row of calls that wait for a token bucket: when the next turn is, and what is in the bucket after a place was taken.
 --
 -- Mirrors
---   src/kernel/bucket/holds.ts: heldFrom, placed, turnAfterMs
+--   src/kernel/bucket/queue.ts: heldFrom, queued, turnAfterMs
 -- Uses
---   wire.gen.lua: MAX_PLACES
+--   wire.gen.lua: MAX_QUEUED
 --   bucket/holds.lua: changed_hold, first_kept, with_hold
 --   bucket/contents.lua: free_after_ms
 --   bucket/late.lua: charged
 --   algorithms/token-bucket.lua: token_bucket
 --   algorithms/elapsed.lua: elapsed
 -- Provides
---   held_from, placed, turn_after_ms
+--   held_from, queued, turn_after_ms
 
 -- Milliseconds until units are free behind all places, whatever becomes of holds; INFINITY where there is no room for a place.
 local function turn_after_ms(limit, spent, holds, units, now_ms)
@@ -24,14 +24,14 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
       places[#places + 1] = hold
     end
   end
-  if #places >= MAX_PLACES then
+  if #places >= MAX_QUEUED then
     return INFINITY
   end
   return (free_after_ms(limit, spent, places, units, now_ms))
 end
 
 -- A charge that waits until `at_ms`: its units are spent then.
-local function placed(limit, spent, holds, id, units, at_ms, now_ms)
+local function queued(limit, spent, holds, id, units, at_ms, now_ms)
   if units == 0 or limit.algorithm == elapsed then
     return charged(limit, spent, units, now_ms), holds
   end

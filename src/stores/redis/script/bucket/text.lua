@@ -1,7 +1,8 @@
 -- A bucket with holds as text.
 --
 -- Mirrors
---   src/kernel/stored.ts: areInOrder, decodeHeld, decodeHold, encodeHeld, encodeHold
+--   src/kernel/encoding/held.ts: areInOrder, decodeHeld, encodeHeld
+--   src/kernel/encoding/entry.ts: decodeEntry, encodeEntry
 -- Uses
 --   wire.gen.lua: MAX_ID_LENGTH, MAX_INSTANT_MS, MAX_SAFE_INTEGER
 --   texts.lua: instant_of, is_canonical, text_of, whole_of
