@@ -76,7 +76,8 @@ export class Pair {
   /** A client whose server knows the script: what is sent behind a batch runs behind it. */
   constructor(io: Redis) {
     this.#io = io;
-    this.#store = redisStore(io, { clock: this.clock });
+    // A busy machine may take long for a large value.
+    this.#store = redisStore(io, { clock: this.clock, deadlineMs: 60_000 });
   }
 
   /** Writes a text as another program may. */

@@ -32,7 +32,7 @@ local function began_at_ms(limit, spent)
   elseif algorithm == budget and limit.is_from_first == 1 then
     return end_ms - limit.ttl_ms
   elseif algorithm ~= calendar_window then
-    return 0
+    return -INFINITY
   end
   return limit.end_ms < end_ms and limit.end_ms
     or limit.middle_ms < end_ms and limit.middle_ms
