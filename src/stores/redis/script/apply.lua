@@ -22,6 +22,7 @@
 -- Mirrors
 --   src/kernel/decide.ts: decide
 --   src/store/batch.ts: decideBatch
+--   src/store/receipts.ts: bookBatch
 -- Uses
 --   wire.gen.lua: MAX_SAFE_INTEGER
 --   batch.lua: position, replies, requests, terms

@@ -2,7 +2,7 @@
 --
 -- Mirrors
 --   src/kernel/decide.ts: decideAny
---   src/store/batch.ts: decideBatch
+--   src/store/receipts.ts: decideWithReceipt
 -- Uses
 --   wire.gen.lua: ALLOWED, ANSWERED, DENIED, FIRM, FITS, FORCE, JUDGE, MAX_HOLDS, PEEK, PLACED, RESET, SHOWN, STALE,
 --     TOO_MANY_HOLDS, UNDO, WITH_ONCE, WITH_TIME, WITH_WAIT
