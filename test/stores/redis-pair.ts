@@ -78,10 +78,11 @@ export class Pair {
   /** A client whose server knows the script: what is sent behind a batch runs behind it. */
   constructor(io: Redis) {
     this.#io = io;
-    this.#store = asShared(redisStore(io, { clock: this.clock }));
+    // A busy machine may take long for a large value.
+    this.#store = asShared(redisStore(io, { clock: this.clock, deadlineMs: 60_000 }));
   }
 
-  /** Writes a text as somebody may by hand. */
+  /** Writes a text as another program may. */
   async write(key: string, text: string, expiresAtMs: number): Promise<void> {
     this.#keys.add(key);
     this.model.kept.set(key, { text, expiresAtMs });

@@ -13,7 +13,7 @@ export interface CounterState {
 
 /** Most values that a bucket remembers. One more is counted again each time it comes. */
 export const MAX_SEEN = 1_000;
-const MARK_LENGTH = 16;
+export const MARK_LENGTH = 16;
 
 /** What does not depend on when the counter ends. */
 export const counter = {

@@ -21,7 +21,7 @@ export interface SlidingWindowState {
   readonly counts: readonly number[];
 }
 
-const SUB_WINDOWS = 10;
+export const SUB_WINDOWS = 10;
 const MAX_COUNTS = SUB_WINDOWS + 1;
 
 /** The number of the sub-window that an instant is in, since 1970. */

@@ -1,11 +1,12 @@
-// A batch as the script takes it: plain numbers, but for names. apply.lua says which.
+// A batch as the script takes it: whole numbers and names. script/apply.lua has the order, wire.ts what the numbers mean.
 
 import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
 import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
 import type { Terms } from "../../store/shared-store.ts";
+import { ABSENT, BOUNDS, EVENTS, FORMS, type Form, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
 
-/** What one script is given: a batch, or a part of one. */
+/** A batch, or a part of one, which goes to one script. */
 export interface Part {
   readonly requests: readonly StoreRequest[];
   readonly terms: Terms | undefined;
@@ -20,21 +21,34 @@ export interface ScriptCall {
   readonly values: readonly (number | string | readonly (number | string)[])[];
 }
 
-const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const;
-const [WITH_ONCE, WITH_WAIT, WITH_TIME] = [10, 20, 40];
-const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, RAISE, GRANT, SETTLE, EXTEND, REVOKE] = [
-  -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11,
-];
-const NO_OUTCOME = 0;
-const [NO_KEY, NO_SHAPE] = [0, 0];
-/** Below it sums stay exact, however many there are in a batch. */
-const MAX_PLAIN = 2 ** 40;
 /** A batch's requests mostly have one shape, or a few. */
 const MAX_COMPARED = 4;
 
 type Hold = Extract<StepEvent, { type: "hold" }>;
 
-/** Each key, each limit and each shape stands once, and is named by number. */
+/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
+const MAX_KEYS = 256;
+
+/**
+ * A batch in parts that name a key at most `MAX_KEYS` times, unless one request alone does so more often. The same parts for
+ * the same requests, whatever their modes: receipts are for parts.
+ */
+export function partsOf(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
+  const parts: StoreRequest[][] = [];
+  let room = 0;
+  for (const request of requests) {
+    const keys = request.steps.length + (request.once === undefined ? 0 : 1);
+    if (parts.length === 0 || keys > room) {
+      parts.push([]);
+      room = MAX_KEYS;
+    }
+    parts.at(-1)?.push(request);
+    room -= keys;
+  }
+  return parts;
+}
+
+/** Each key, each limit and each shape stands once, and is named by its number. */
 export function scriptCall({ requests, terms, part }: Part): ScriptCall {
   const keys = new Numbers<string>();
   const limits = new Numbers<LimitSpec>();
@@ -44,7 +58,7 @@ export function scriptCall({ requests, terms, part }: Part): ScriptCall {
   for (const request of requests) {
     const shape = shapes.placeOf(request);
     values.push(shape);
-    if (shape === NO_SHAPE) pushRequest(values, request, keys, limits);
+    if (shape === ABSENT.noShape) pushRequest(values, request, keys, limits);
     else for (const { bucket } of request.steps) values.push(keys.numberOf(bucket));
   }
   return { keys: keys.items, values: [head, limits.items.flatMap(limitNumbers), shapes.values, values] };
@@ -75,12 +89,12 @@ class Shapes {
     this.#limits = limits;
   }
 
-  /** Where a request's shape stands; `NO_SHAPE` where it is not plain. */
+  /** Where a request's shape stands; `ABSENT.noShape` where it is not plain. */
   placeOf({ mode, steps, once, wait, atMs }: StoreRequest): number {
-    if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return NO_SHAPE;
+    if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return ABSENT.noShape;
     const known = this.#last.find((shape) => isAlike(shape.steps, steps));
     if (known !== undefined) return known.place;
-    if (!steps.every(isPlain)) return NO_SHAPE;
+    if (!steps.every(isPlain)) return ABSENT.noShape;
     const place = this.values.push(steps.length);
     for (const { limit, event, shadow } of steps) {
       const number = this.#limits.numberOf(limit);
@@ -94,10 +108,10 @@ class Shapes {
 
 /** Whether a step charges a counter or a token bucket, with numbers that are far from where sums saturate. */
 function isPlain({ limit, event }: Step): boolean {
-  if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_PLAIN) return false;
+  if (event.type !== "charge" || event.seen !== undefined || event.cost >= BOUNDS.maxFastCost) return false;
   if (limit.algorithm === "token-bucket") return true;
-  if (limit.algorithm === "budget") return limit.ttlMs < MAX_PLAIN;
-  return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < MAX_PLAIN);
+  if (limit.algorithm === "budget") return limit.ttlMs < BOUNDS.maxFastCost;
+  return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < BOUNDS.maxFastCost);
 }
 
 /** Whether steps ask the same as others, which are plain. */
@@ -118,8 +132,8 @@ function costOf(event: StepEvent): number {
 function termValues(keys: Numbers<string>, terms: Terms = {}, part: number): (number | string)[] {
   const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation, receipt } = terms;
   if (Object.keys(terms).length === 0) return [];
-  const mark = incarnation === undefined ? [NO_KEY, ""] : [keys.numberOf(MARK_KEY), incarnation];
-  if (receipt === undefined) return [notAfterMs, ...mark, NO_KEY, 0, 0, 0, 0];
+  const mark = incarnation === undefined ? [ABSENT.noKey, ""] : [keys.numberOf(MARK_KEY), incarnation];
+  if (receipt === undefined) return [notAfterMs, ...mark, ABSENT.noKey, 0, 0, 0, 0];
   const { instance, number, from, closes = false } = receipt;
   return [notAfterMs, ...mark, keys.numberOf(receiptsKey(instance)), number, part, from, closes ? 1 : 0];
 }
@@ -131,55 +145,57 @@ function pushRequest(
   limits: Numbers<LimitSpec>,
 ): void {
   const isOnce = once !== undefined && mode !== "peek";
-  const waits = wait === undefined ? 0 : WITH_WAIT;
-  values.push(MODES[mode] + (isOnce ? WITH_ONCE : 0) + waits + (atMs === undefined ? 0 : WITH_TIME));
+  const waits = wait === undefined ? 0 : MODE_FLAGS.withWait;
+  values.push(
+    MODES[mode] + (isOnce ? MODE_FLAGS.withOnce : 0) + waits + (atMs === undefined ? 0 : MODE_FLAGS.withTime),
+  );
   if (isOnce) values.push(keys.numberOf(once.key), once.request);
   if (wait !== undefined) values.push(wait.id, wait.maxMs);
   if (atMs !== undefined) values.push(atMs);
   values.push(steps.length);
-  let made: Hold | undefined;
+  let last: Hold | undefined;
   for (const { bucket, limit, event, shadow } of steps) {
     const number = limits.numberOf(limit);
     values.push(keys.numberOf(bucket), shadow === true ? -number : number);
-    pushEvent(values, event, made);
-    if (event.type === "hold") made = event;
+    pushEvent(values, event, last);
+    if (event.type === "hold") last = event;
   }
 }
 
-/** A request mostly makes one and the same hold in all its buckets: `made` is its last. */
-function pushEvent(values: (number | string)[], event: StepEvent, made: Hold | undefined): void {
+/** Most requests make the same hold in all their buckets: `last` is the request's last hold. */
+function pushEvent(values: (number | string)[], event: StepEvent, last: Hold | undefined): void {
   switch (event.type) {
     case "charge":
       if (event.seen === undefined) values.push(event.cost);
-      else values.push(COUNT, event.seen, event.cost);
+      else values.push(EVENTS.chargeValue, event.seen, event.cost);
       break;
     case "report":
-      values.push(REPORT, event.outcome ?? NO_OUTCOME);
+      values.push(EVENTS.report, event.outcome ?? ABSENT.noOutcome);
       break;
     case "grant":
-      values.push(GRANT, event.id, event.units, event.leaseMs);
+      values.push(EVENTS.grant, event.id, event.units, event.leaseMs);
       break;
     case "raise":
-      values.push(RAISE, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
+      values.push(EVENTS.raise, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
       break;
     case "read":
-      values.push(READ);
+      values.push(EVENTS.read);
       break;
     case "reset":
-      values.push(RESET);
+      values.push(EVENTS.reset);
       break;
     case "hold":
-      if (made !== undefined && isSame(made, event)) values.push(SAME_HOLD);
-      else values.push(HOLD, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
+      if (last !== undefined && isSame(last, event)) values.push(EVENTS.sameHold);
+      else values.push(EVENTS.hold, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
       break;
     case "settle":
-      values.push(SETTLE, event.id, event.units);
+      values.push(EVENTS.settle, event.id, event.units);
       break;
     case "extend":
-      values.push(EXTEND, event.id, event.leaseMs);
+      values.push(EVENTS.extend, event.id, event.leaseMs);
       break;
     case "revoke":
-      values.push(REVOKE, event.id);
+      values.push(EVENTS.revoke, event.id);
       break;
   }
 }
@@ -192,19 +208,24 @@ function isSame(one: Hold, other: Hold): boolean {
 function limitNumbers(limit: LimitSpec): number[] {
   switch (limit.algorithm) {
     case "budget":
-      return [1, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0, 0];
+      return numbersOf(FORMS.budget, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0);
     case "fixed-window":
-      if (limit.align === "calendar") return [6, limit.quota, ...limit.boundaries];
-      return [2, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0, 0];
+      if (limit.align === "calendar") return numbersOf(FORMS.calendar_window, limit.quota, ...limit.boundaries);
+      return numbersOf(FORMS.fixed_window, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0);
     case "sliding-window":
-      return [3, limit.quota, limit.windowMs, 0, 0];
+      return numbersOf(FORMS.sliding_window, limit.quota, limit.windowMs);
     case "token-bucket":
-      return [4, limit.burst, limit.levelPerUnit, limit.levelPerMs, 0];
+      return numbersOf(FORMS.token_bucket, limit.burst, limit.levelPerUnit, limit.levelPerMs);
     case "concurrency":
-      return [5, limit.quota, 0, 0, 0];
+      return numbersOf(FORMS.concurrency, limit.quota);
     case "elapsed":
-      return [7, limit.quota, limit.ttlMs, 0, 0];
+      return numbersOf(FORMS.elapsed, limit.quota, limit.ttlMs);
     case "streak":
-      return [8, limit.quota, limit.ttlMs, 0, 0];
+      return numbersOf(FORMS.streak, limit.quota, limit.ttlMs);
   }
+}
+
+/** A limit as the script takes it: as many numbers for each form. */
+function numbersOf({ code }: Form, ...numbers: readonly number[]): number[] {
+  return [code, ...numbers, ...new Array<number>(LIMIT_NUMBERS - 1 - numbers.length).fill(0)];
 }
