@@ -2,7 +2,6 @@
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
 import { chargedAfterwards, raised, unspent } from "./bucket/afterwards.ts";
-import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import {
   afterReport,
@@ -107,7 +106,7 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
     const next = answer.isTold ? null : [...states.slice(0, steps.length), { ...answer, isTold: true }];
     return { reply: replayOf(answer), next };
   }
-  if (steps.some(({ limit }) => "boundaries" in limit && isStale(limit, nowMs))) {
+  if (steps.some(({ limit }) => algorithmOf(limit).isStale(limit, nowMs))) {
     return { reply: { allowed: false, stale: true, nowMs, steps: [] }, next: null };
   }
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
@@ -174,10 +173,11 @@ function placeOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Omit<P
   return waitMs === 0 ? null : { id, atMs: nowMs + waitMs };
 }
 
-/** Milliseconds until a step's turn in the row of a token bucket; `Infinity` where it does not wait. */
+/** Milliseconds until a step's turn in the queue of its bucket; `Infinity` where it does not wait. */
 function turnOf({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
-  const isWaitable = event.type === "charge" || event.type === "hold";
-  if (limit.algorithm !== "token-bucket" || !isWaitable || shadow === true) return NEVER;
+  const { queues, holdsAreSpent } = algorithmOf(limit);
+  const isWaitable = event.type === "charge" || (event.type === "hold" && holdsAreSpent);
+  if (!queues || !isWaitable || shadow === true) return NEVER;
   return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
 }
 
@@ -269,10 +269,11 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
 
 function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs: number): StepReply {
   const { limit, event } = step;
-  const capacity = algorithmOf(limit).capacity(limit);
+  const algorithm = algorithmOf(limit);
+  const capacity = algorithm.capacity(limit);
   const shown = event.type === "reset" ? before : after;
   const extra = grantedIn(shown);
-  const needed = event.type === "extend" || limit.algorithm === "elapsed" ? NEVER : unitsNeeded(event);
+  const needed = event.type === "extend" || !algorithm.comesBack ? NEVER : unitsNeeded(event);
   const waitMs = fits ? 0 : freeAfterMs(limit, shown, needed, nowMs);
   const reply = {
     allowed: fits,

@@ -4,7 +4,7 @@
 // It decides nothing about other limits.
 
 import { type Clock, isWithin, monotonicClock, pauseAfter, sleep } from "../clock.ts";
-import { algorithmOf } from "../kernel/algorithms/registry.ts";
+import { algorithmOf, inUseLimit } from "../kernel/algorithms/registry.ts";
 import { borrowedKey } from "../kernel/key.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import {
@@ -421,7 +421,7 @@ async function isDoneBy(endsAtMs: number, work: Promise<unknown>): Promise<boole
 
 /** A look at what instances have borrowed of a bucket, of which at most `quota` may be unused. */
 function borrowedStep(bucket: string, quota: number): Step {
-  return { bucket: borrowedKey(bucket), limit: { algorithm: "concurrency", quota }, event: { type: "read" } };
+  return { bucket: borrowedKey(bucket), limit: inUseLimit(quota), event: { type: "read" } };
 }
 
 function settledLoans(bucket: string, loans: readonly string[]): StoreRequest[] {

@@ -1,6 +1,6 @@
 // The numbers of a limit for a store: where windows are a calendar's, with the boundaries around the present.
 
-import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
+import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Bucket } from "../kernel/charge.ts";
 import type { Allotment } from "../kernel/limit.ts";

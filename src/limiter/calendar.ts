@@ -1,7 +1,7 @@
 // Where windows of a calendar begin, in a time zone: at the first instant of a local date, whatever clocks do there.
 
 import { Temporal } from "temporal-polyfill";
-import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
+import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 
 /** Three boundaries of windows that follow one another, epoch ms. */
 export type Boundaries = readonly [number, number, number];

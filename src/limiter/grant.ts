@@ -1,5 +1,6 @@
 // What is changed by hand: units on top of a quota, given and taken back, and buckets that are emptied.
 
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import type { BucketDimensions } from "../kernel/call.ts";
 import { type Bucket, mayMatch, valueIn } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
@@ -173,9 +174,9 @@ export function checkChosen(
   throw new MisuseError("invalid-dimension", { path, expected, got, hint });
 }
 
-function checkUnits({ name, reports }: Limit): void {
-  if (reports === null) return;
-  throw invalidOption("limit", "a limit of something that is used, not of outcomes", name);
+function checkUnits({ name, allotment }: Limit): void {
+  const { grantFault } = algorithmOf(allotment.spec).policy;
+  if (grantFault !== null) throw invalidOption("limit", grantFault, name);
 }
 
 /**
@@ -186,7 +187,7 @@ function checkUnits({ name, reports }: Limit): void {
 export function checkRevocable(bucket: Bucket): void {
   const { limit, allotment } = bucket;
   checkUnits(limit);
-  if (allotment.spec.algorithm !== "token-bucket") return;
+  if (!algorithmOf(allotment.spec).grantsFill) return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
   throw invalidOption("limit", expected, limit.name);

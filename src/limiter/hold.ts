@@ -12,7 +12,7 @@ import type { Once, StepEvent, StepReply, StoreRequest } from "../kernel/request
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 import { type CallOptions, checkCallOptions } from "./call-options.ts";
 import { tagOfCall } from "./decide-call.ts";
-import { holdNameOf, isConcurrency, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
+import { holdNameOf, isHeldOnly, isPerArgs, isRestarted, newHoldId, onErrorOf, type Part } from "./parts.ts";
 import type { OutcomeReport } from "./report.ts";
 import { ask, type Shared, tellEvent } from "./shared.ts";
 import { checkMaxWait, type WaitOptions } from "./wait.ts";
@@ -155,7 +155,7 @@ export async function settle(
     return { mode: "force", steps: [...steps, ...(report?.steps() ?? [])], ...(once === null ? {} : { once }) };
   };
   const reply = await ask(shared, say, options);
-  for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
+  for (const part of parts) if (isHeldOnly(part)) shared.slots.freed(part.key);
   if (reply.replay !== undefined && reply.replay.request !== once?.request) {
     throw rest === "nothing" ? settledBefore(of.id) : settledOtherwise(of.id, actual);
   }
@@ -208,7 +208,7 @@ function bookedOf(numbers: readonly (readonly [part: HeldPart, units: number])[]
   const booked: Record<string, number> = {};
   for (const [part, units] of numbers) {
     const { unit } = part.limit;
-    if (!isConcurrency(part)) booked[unit] = Math.max(booked[unit] ?? 0, units);
+    if (!isHeldOnly(part)) booked[unit] = Math.max(booked[unit] ?? 0, units);
   }
   return booked;
 }
@@ -249,7 +249,7 @@ function actualOf(part: HeldPart, actual: Cost, rest: "held" | "nothing"): numbe
   if (!limit.isPriced || !allotment.isCounted) return 0;
   const named = Object.hasOwn(actual, limit.unit) ? actual[limit.unit] : undefined;
   // Nothing is spent there: what it took has no meaning, and must not make two equal settles differ.
-  if (isConcurrency(part)) return held;
+  if (isHeldOnly(part)) return held;
   if (held > 0) return named ?? (rest === "held" ? held : 0);
   return Math.max(0, (named ?? charged) - charged);
 }

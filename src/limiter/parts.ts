@@ -19,7 +19,7 @@ export interface Part extends Charge {
  * @throws MisuseError `needs-reserve`
  */
 export function spentParts(matches: readonly Match[]): Part[] {
-  const endless = matches.find((match) => isConcurrency(match) && match.allotment.isCounted && match.price !== 0);
+  const endless = matches.find((match) => isHeldOnly(match) && match.allotment.isCounted && match.price !== 0);
   if (endless === undefined) return partsOf(matches, () => "charge");
   const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
   throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
@@ -27,7 +27,7 @@ export function spentParts(matches: readonly Match[]): Part[] {
 
 /** For a call that is only looked at. */
 export function shownParts(matches: readonly Match[]): Part[] {
-  return partsOf(matches, (match) => (isConcurrency(match) ? "hold" : "charge"));
+  return partsOf(matches, (match) => (isHeldOnly(match) ? "hold" : "charge"));
 }
 
 /**
@@ -68,7 +68,7 @@ function runEventOf(bucket: Bucket, marks: string): Part["event"] {
 
 /** Whether it counts calls that have begun. */
 function isOfCalls(bucket: Bucket): boolean {
-  return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isConcurrency(bucket);
+  return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isHeldOnly(bucket);
 }
 
 /** What the ids of holds of calls that run begin with: such a hold is about other parts than one that was reserved. */
@@ -165,9 +165,9 @@ function marksIn(id: string): string {
   return MARKED.exec(id)?.[1] ?? "";
 }
 
-/** Whether a limit counts what has not ended: its units can only be held. */
-export function isConcurrency({ allotment }: Bucket): boolean {
-  return allotment.spec.algorithm === "concurrency";
+/** Whether a limit counts calls that have not ended: its units can only be held. */
+export function isHeldOnly({ allotment }: Bucket): boolean {
+  return algorithmOf(allotment.spec).isHeldOnly;
 }
 
 /**

@@ -3,12 +3,13 @@
 // for, too.
 
 import { setTimer } from "../clock.ts";
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
 import { MAX_PLACES } from "../kernel/bucket/holds.ts";
 import { checkCallOptions, type QuotaOptions } from "./call-options.ts";
 import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
-import { isConcurrency, type Part } from "./parts.ts";
+import { isHeldOnly, type Part } from "./parts.ts";
 import { askStore, checkOpen, type Shared, tellEvent } from "./shared.ts";
 import { LONGEST_PAUSE_MS, SlotSeat } from "./slots.ts";
 
@@ -118,7 +119,7 @@ async function queueUp(
   const { clock, slots } = shared;
   const endsAtMs = clock.nowMs() + leftMs;
   const buckets = asked.parts
-    .filter((part) => isConcurrency(part) && part.limit.mode === "enforce" && part.allotment.isCounted)
+    .filter((part) => isHeldOnly(part) && part.limit.mode === "enforce" && part.allotment.isCounted)
     .map(({ key }) => key);
   const bucket = slots.busyAmong(buckets);
   if (bucket === undefined || !seat.join(bucket)) return null;
@@ -161,10 +162,10 @@ function obstacleOf({ decision, parts, steps }: Decided, leftMs: number): Obstac
     return [{ part, retryAfterMs: steps[i]?.retryAfterMs ?? Number.POSITIVE_INFINITY }];
   });
   if (denied.some(({ retryAfterMs }) => retryAfterMs === Number.POSITIVE_INFINITY)) return null;
-  const others = denied.filter(({ part }) => !isConcurrency(part));
+  const others = denied.filter(({ part }) => !isHeldOnly(part));
   const othersMs = Math.max(0, ...others.map((each) => each.retryAfterMs));
   if (othersMs > leftMs) return null;
-  const slot = denied.find(({ part }) => isConcurrency(part));
+  const slot = denied.find(({ part }) => isHeldOnly(part));
   // Once there is a slot, the store gives the call a place in the rows of token buckets.
   if (slot !== undefined && others.every(({ part }) => isRow(part))) {
     return { bucket: slot.part.key, isSlot: true, retryAfterMs: slot.retryAfterMs };
@@ -172,8 +173,9 @@ function obstacleOf({ decision, parts, steps }: Decided, leftMs: number): Obstac
   return { bucket: denied[0]?.part.key ?? "", isSlot: false, retryAfterMs: othersMs };
 }
 
+/** Whether the store keeps the queue of calls that wait for a limit. */
 function isRow({ allotment }: Part): boolean {
-  return allotment.spec.algorithm === "token-bucket";
+  return algorithmOf(allotment.spec).queues;
 }
 
 /** Waits for a call's turn. A call that does not wait to the end gives its place up. */
@@ -212,7 +214,7 @@ async function giveUp(shared: Shared, asked: Asked, decided: Decided, { abandone
     } else if (!decision.replayed && (abandoned?.aborted === true || shared.closing !== null)) {
       await shared.undo(undoRequest(shared, asked, decided));
     }
-    for (const part of parts) if (isConcurrency(part)) shared.slots.freed(part.key);
+    for (const part of parts) if (isHeldOnly(part)) shared.slots.freed(part.key);
   } catch (error) {
     tellEvent(shared, { type: "hold.unsettled", call, holdId: place, error });
   }

@@ -1,8 +1,8 @@
-// Which algorithm judges which limit, and which one reads which text of what is spent.
+// All algorithms: the one of a limit, of a state, and of a state's text. A new algorithm has its file and its lines here.
 
 import type { Algorithm } from "./algorithm.ts";
 import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./concurrency.ts";
-import type { CounterState } from "./counter.ts";
+import { type CounterState, MAX_SEEN } from "./counter.ts";
 import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
 import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "./token-bucket.ts";
@@ -29,13 +29,35 @@ export type SpentState =
   | ElapsedState
   | StreakState;
 
+type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
+
+/** All algorithms, by the name that a policy gives them. */
+export const ALGORITHMS = {
+  budget,
+  "fixed-window": fixedWindow,
+  "token-bucket": tokenBucket,
+  "sliding-window": slidingWindow,
+  concurrency,
+  elapsed,
+  streak,
+};
+
+export { MAX_SEEN };
+
+export type AlgorithmName = keyof typeof ALGORITHMS;
+
 /** The algorithm of a limit. It must be given only its own limits and, by `kind`, its own states. */
-export function algorithmOf(limit: LimitSpec): Algorithm<LimitSpec, SpentState> {
-  return ofName(limit.algorithm) as Algorithm<LimitSpec, SpentState>;
+export function algorithmOf(limit: LimitSpec): AnyAlgorithm {
+  return algorithmNamed(limit.algorithm);
 }
 
-// Compared one by one, the most frequent first: quicker than a look-up by name, and every step asks several times.
-function ofName(name: LimitSpec["algorithm"]) {
+/** The algorithm of a name. */
+export function algorithmNamed(name: AlgorithmName): AnyAlgorithm {
+  return byName(name) as unknown as AnyAlgorithm;
+}
+
+// Compared one by one, the most frequent first: faster than a look-up by name, and every step asks several times.
+function byName(name: AlgorithmName) {
   switch (name) {
     case "budget":
       return budget;
@@ -43,40 +65,48 @@ function ofName(name: LimitSpec["algorithm"]) {
       return fixedWindow;
     case "token-bucket":
       return tokenBucket;
-    case "sliding-window":
-      return slidingWindow;
-    case "concurrency":
-      return concurrency;
-    case "elapsed":
-      return elapsed;
-    case "streak":
-      return streak;
+    default:
+      return ALGORITHMS[name];
   }
 }
 
-/** What is spent as text: a plain integer, or `<tag><version> <numbers>`. */
+/** The algorithm that a limit without one has: the only one that its keys fit. */
+export function impliedAlgorithm(limit: Readonly<Record<string, unknown>>): AlgorithmName {
+  const names = Object.keys(ALGORITHMS) as AlgorithmName[];
+  return names.find((name) => ALGORITHMS[name].policy.isImplied(limit)) ?? "budget";
+}
+
+const BY_KIND = new Map<string, AnyAlgorithm>(
+  Object.values(ALGORITHMS).map((each) => [each.kind, each as unknown as AnyAlgorithm]),
+);
+const BY_LETTER = Object.fromEntries(Object.values(ALGORITHMS).map((each) => [each.letter, each]));
+
+/** The algorithm whose states are of a kind, or one of several. Other kinds are of no algorithm. */
+export function algorithmOfKind(kind: SpentState["kind"]): AnyAlgorithm;
+export function algorithmOfKind(kind: string): AnyAlgorithm | undefined;
+export function algorithmOfKind(kind: string): AnyAlgorithm | undefined {
+  // The most frequent one first: faster than a look-up.
+  return kind === budget.kind ? (budget as unknown as AnyAlgorithm) : BY_KIND.get(kind);
+}
+
+/** The kind of states that a letter stands for in the text of a bucket with holds. */
+export function kindOfLetter(letter: string): SpentState["kind"] | undefined {
+  return Object.hasOwn(BY_LETTER, letter) ? BY_LETTER[letter]?.kind : undefined;
+}
+
+/** A state as text: a plain integer, or `<letter><version> <numbers>`. */
 export function encodeSpent(state: SpentState): string {
-  switch (state.kind) {
-    case "counter":
-      return budget.encode(state);
-    case "sliding-window":
-      return slidingWindow.encode(state);
-    case "token-bucket":
-      return tokenBucket.encode(state);
-    case "concurrency":
-      return concurrency.encode(state);
-    case "elapsed":
-      return elapsed.encode(state);
-    case "streak":
-      return streak.encode(state);
-  }
+  return algorithmOfKind(state.kind).encode(state);
 }
 
-/** What `encodeSpent` wrote, or `null` when the text is damaged. */
+/** The state that `encodeSpent` wrote, or `null` when the text is damaged. */
 export function decodeSpent(text: string, expiresAtMs: number): SpentState | null {
-  if (text.startsWith("s")) return slidingWindow.decode(text, expiresAtMs);
-  if (text.startsWith("g")) return tokenBucket.decode(text, expiresAtMs);
-  if (text.startsWith("e")) return elapsed.decode(text, expiresAtMs);
-  if (text.startsWith("k")) return streak.decode(text, expiresAtMs);
-  return budget.decode(text, expiresAtMs);
+  const letter = text.charAt(0);
+  const algorithm = Object.hasOwn(BY_LETTER, letter) ? BY_LETTER[letter] : budget;
+  return algorithm?.decode(text, expiresAtMs) ?? null;
+}
+
+/** A limit of units in use, for what the project itself counts so. */
+export function inUseLimit(quota: number): LimitSpec {
+  return { algorithm: "concurrency", quota };
 }

@@ -2,10 +2,7 @@
 // nor free until they are settled or their hold expires. What each event makes of it. Not when an event may happen
 // (decide.ts), nor how it is written down (stored.ts).
 
-import { hasSeen, withSeen } from "../algorithms/counter.ts";
-import { endOf } from "../algorithms/fixed-window.ts";
-import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
-import { reported } from "../algorithms/streak.ts";
+import { algorithmOf, algorithmOfKind, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
 import {
   lowered,
   returnable,
@@ -169,28 +166,28 @@ export function turnAfterMs(limit: LimitSpec, { spent, holds }: Contents, units:
 
 /** What is in the bucket after `cost` units were spent. Time that has elapsed needs no cost to begin. */
 export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
-  if (cost === 0 && limit.algorithm !== "elapsed") return contents;
+  if (cost === 0 && algorithmOf(limit).needsCostToBegin) return contents;
   const spent = algorithmOf(limit).book(limit, contents.spent, cost, nowMs);
   return spent === contents.spent ? contents : { ...contents, spent };
 }
 
 /** Whether the bucket has seen a value in its life. */
 export function isSeen({ spent }: Contents, mark: string | undefined): boolean {
-  return mark !== undefined && spent?.kind === "counter" && hasSeen(spent, mark);
+  return mark !== undefined && spent !== undefined && algorithmOfKind(spent.kind).hasSeen(spent, mark);
 }
 
 /** What is in the bucket after the units for a value were spent. */
 export function marked(after: Contents, mark: string): Contents {
-  return after.spent?.kind === "counter" ? { ...after, spent: withSeen(after.spent, mark) } : after;
+  const { spent } = after;
+  const seen = spent && algorithmOfKind(spent.kind).withSeen(spent, mark);
+  return seen === spent ? after : { ...after, spent: seen };
 }
 
 /** What is in the bucket after an outcome was reported. */
 export function afterReport(limit: LimitSpec, contents: Contents, outcome: string | null, nowMs: number): Contents {
   const { spent } = contents;
-  if (limit.algorithm !== "streak" || (spent !== undefined && spent.kind !== "streak")) return contents;
-  return outcome === null && spent === undefined
-    ? contents
-    : { ...contents, spent: reported(limit, spent, outcome, nowMs) };
+  const after = algorithmOf(limit).report(limit, spent, outcome, nowMs);
+  return after === spent ? contents : { ...contents, spent: after };
 }
 
 /**
@@ -205,8 +202,7 @@ export function granted(
 ): Contents {
   if (units === 0 || holdIn(contents, id) !== undefined) return contents;
   const { spent } = contents;
-  const windowEndsAtMs = limit.algorithm === "fixed-window" ? (spent?.expiresAtMs ?? endOf(limit, nowMs)) : null;
-  const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs ?? Number.POSITIVE_INFINITY);
+  const expiresAtMs = Math.min(nowMs + leaseMs, algorithmOf(limit).grantEndsAtMs(limit, spent, nowMs));
   const isLevel = limit.algorithm === "token-bucket";
   const grant: Hold = { id, units, expiresAtMs, leaseMs, onExpiry: "grant", expired: isLevel, mark: null };
   const holds = withHold(roomIn(contents.holds), grant);
@@ -258,7 +254,7 @@ export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs:
 
 /** What is in the bucket after units were held until the call's turn, which is when they are spent. */
 export function placed(limit: LimitSpec, contents: Contents, { id, units, atMs }: Place, nowMs: number): Contents {
-  if (units === 0 || limit.algorithm === "elapsed") return charged(limit, contents, units, nowMs);
+  if (units === 0 || !algorithmOf(limit).needsCostToBegin) return charged(limit, contents, units, nowMs);
   const waitMs = atMs - nowMs;
   const place: Hold = { id, units, expiresAtMs: atMs, leaseMs: waitMs, onExpiry: "place", expired: false, mark: null };
   return { spent: contents.spent, holds: withHold(roomIn(contents.holds), place) };

@@ -1,7 +1,7 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
 import { MAX_TEXT, textOf, windowed } from "./place.ts";
-import { isCalendarWord } from "./settled.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { quantityOf } from "../quantity.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./values.ts";
 import { plainOf } from "../spelling.ts";

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { CALL_WORDS, DIMENSIONS, MAX_TOOL_LENGTH } from "../call.ts";
 import { DURATION_PATTERN, parseDuration } from "../duration.ts";
 import type { DurationInput } from "./input.ts";
-import { MESSAGE_WORDS, NOTICE_WORDS } from "../message.ts";
+import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
 import { parseQuantity, QUANTITY_PATTERN, type QuantityText } from "../quantity.ts";
 
 /** An object with these keys alone. */

@@ -1,10 +1,10 @@
 // What to write instead of a value that is wrong, as one table by key. A hint is a guess at what was meant and decides nothing.
 
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
-import { MESSAGE_WORDS, NOTICE_WORDS } from "../message.ts";
+import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
 import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
 import { ALGORITHMS } from "./schema.ts";
-import { isCalendarWord } from "./settled.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { quantityOf } from "../quantity.ts";
 import { dimensionQuestion, isQuota } from "./quota-hints.ts";
 import { calendarFrom, countFrom, durationFrom, microsOf, moneyFrom, nameFrom, rateFrom } from "./values.ts";

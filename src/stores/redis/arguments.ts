@@ -1,6 +1,6 @@
 // A batch as the script takes it: plain numbers, but for names. apply.lua says which.
 
-import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { MARK_KEY, receiptsKey, type Step, type StepEvent, type StoreRequest, type Terms } from "../../store/store.ts";
 
 /** What one script is given: a batch, or a part of one. */
@@ -25,8 +25,10 @@ const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, RAISE, GRANT, SETTLE, EXTEND
 ];
 const NO_OUTCOME = 0;
 const [NO_KEY, NO_SHAPE] = [0, 0];
-/** Below it sums stay exact, however many there are in a batch. */
-const MAX_PLAIN = 2 ** 40;
+/** Below it sums of costs stay exact, however many there are in a batch. */
+const MAX_FAST_COST = 2 ** 40;
+/** How many numbers the script takes of each limit, after the one that says which form it is. */
+const NUMBERS = 4;
 /** A batch's requests mostly have one shape, or a few. */
 const MAX_COMPARED = 4;
 
@@ -90,12 +92,10 @@ class Shapes {
   }
 }
 
-/** Whether a step charges a counter or a token bucket, with numbers that are far from where sums saturate. */
+/** Whether a step charges a limit that the script's fast path knows, with numbers that are far from where sums saturate. */
 function isPlain({ limit, event }: Step): boolean {
-  if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_PLAIN) return false;
-  if (limit.algorithm === "token-bucket") return true;
-  if (limit.algorithm === "budget") return limit.ttlMs < MAX_PLAIN;
-  return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < MAX_PLAIN);
+  if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_FAST_COST) return false;
+  return algorithmOf(limit).wire.isFast(limit);
 }
 
 /** Whether steps ask the same as others, which are plain. */
@@ -187,22 +187,8 @@ function isSame(one: Hold, other: Hold): boolean {
   return id === other.id && units === other.units && leaseMs === other.leaseMs && onExpiry === other.onExpiry;
 }
 
+/** The code of a limit's form, and its numbers, as many for each limit. */
 function limitNumbers(limit: LimitSpec): number[] {
-  switch (limit.algorithm) {
-    case "budget":
-      return [1, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0, 0];
-    case "fixed-window":
-      if (limit.align === "calendar") return [6, limit.quota, ...limit.boundaries];
-      return [2, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0, 0];
-    case "sliding-window":
-      return [3, limit.quota, limit.windowMs, 0, 0];
-    case "token-bucket":
-      return [4, limit.burst, limit.levelPerUnit, limit.levelPerMs, 0];
-    case "concurrency":
-      return [5, limit.quota, 0, 0, 0];
-    case "elapsed":
-      return [7, limit.quota, limit.ttlMs, 0, 0];
-    case "streak":
-      return [8, limit.quota, limit.ttlMs, 0, 0];
-  }
+  const [{ code }, ...numbers] = algorithmOf(limit).wire.numbersOf(limit);
+  return [code, ...numbers, ...new Array<number>(NUMBERS - numbers.length).fill(0)];
 }
