@@ -8,6 +8,8 @@ export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy/par
 export type {
   BudgetLimitInput,
   ConcurrencyLimitInput,
+  CooldownLimitInput,
+  CooldownOverrideInput,
   DurationInput,
   ElapsedLimitInput,
   FixedWindowLimitInput,

@@ -2,6 +2,7 @@
 
 import type { Algorithm } from "./algorithm.ts";
 import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./concurrency.ts";
+import { type CooldownLimit, type CooldownState, cooldown } from "./cooldown.ts";
 import { type CounterState, MAX_SEEN } from "./counter.ts";
 import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
@@ -18,7 +19,8 @@ export type LimitSpec =
   | TokenBucketLimit
   | ConcurrencyLimit
   | ElapsedLimit
-  | StreakLimit;
+  | StreakLimit
+  | CooldownLimit;
 
 /** What was spent in one bucket, as its algorithm counts it. */
 export type SpentState =
@@ -27,7 +29,8 @@ export type SpentState =
   | TokenBucketState
   | ConcurrencyState
   | ElapsedState
-  | StreakState;
+  | StreakState
+  | CooldownState;
 
 type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
 
@@ -40,6 +43,7 @@ export const ALGORITHMS = {
   concurrency,
   elapsed,
   streak,
+  cooldown,
 };
 
 export { MAX_SEEN };

@@ -17,7 +17,7 @@ function object<Shape extends z.ZodRawShape>(what: string, shape: Shape) {
 
 /** The keys that an object may have. */
 function keysOf(shape: z.ZodRawShape): string[] {
-  return Object.keys(shape).filter((key) => shape[key] !== unspent.onError);
+  return Object.keys(shape).filter((key) => !REFUSED.has(shape[key]));
 }
 
 function text(pattern: RegExp, error: string) {
@@ -248,6 +248,15 @@ const unspent = {
   onError: z.never({ error: "no onError: a call that fails has nothing to charge or refund here" }).optional(),
 };
 
+/** Of limits that allot one call for each pause. */
+const paced = {
+  quota: z.never({ error: "no quota: a cooldown allots one call for each pause" }).optional(),
+  quotas: z.never({ error: "no quotas: overrides with when and pause" }).optional(),
+};
+
+/** Keys that are there to be refused with a reason. */
+const REFUSED: ReadonlySet<unknown> = new Set([unspent.onError, paced.quota, paced.quotas]);
+
 const counting = {
   distinct: dimension
     .optional()
@@ -328,6 +337,18 @@ const algorithms = [
     of: z.enum(["errors", "results"], { error: "errors or results" }).describe("What is counted."),
     ...idle,
   }),
+  object("a limit", {
+    ...base,
+    ...unspent,
+    ...paced,
+    algorithm: z.literal("cooldown"),
+    pause: duration.describe("How long after a call began the next call may begin."),
+    overrides: z
+      .array(object("{ when, pause }", { when, pause: duration }), { error: "a list of { when, pause }" })
+      .max(MAX_OVERRIDES, { error: `at most ${MAX_OVERRIDES} overrides` })
+      .optional()
+      .describe("Other pauses for some calls: the first whose when matches."),
+  }),
 ] as const;
 
 const tool = object("a tool", {
@@ -390,7 +411,7 @@ export const policySchema = object("a policy", {
       z.discriminatedUnion("algorithm", algorithms, {
         error: (issue) =>
           issue.code === "invalid_union"
-            ? "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak"
+            ? "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed, streak or cooldown"
             : "a limit",
       }),
       { error: "a list of limits" },
