@@ -16,7 +16,6 @@ const EXCEPTIONS: readonly (readonly [files: RegExp, why: string])[] = [
     /^src\/kernel\/policy\/(old-words|foreign|hints|value-hints|place)\.ts$/,
     "hints that say which algorithm was meant",
   ],
-  [/^src\/kernel\/(bucket\/holds|state|stored)\.ts$/, "holds on a level keep what was below them"],
   [/^src\/testing\/[a-z]+-cases\.ts$|^src\/testing\/cases\.ts$/, "the cases of the store contract are about limits"],
 ];
 

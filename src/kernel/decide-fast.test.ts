@@ -105,7 +105,17 @@ describe("the short way of a decision", () => {
     expiresAtMs: NOW_MS + 10,
     of: "counter",
     spent: undefined,
-    holds: [{ id: "h", units: 5, expiresAtMs: NOW_MS + 5, onExpiry: "charge", expired: false, mark: null }],
+    entries: [
+      {
+        kind: "reservation",
+        id: "h",
+        units: 5,
+        expiresAtMs: NOW_MS + 5,
+        onExpiry: "charge",
+        expired: false,
+        levelAfter: null,
+      },
+    ],
   };
   const once = { key: "k", request: "r" };
   for (const [name, request, state] of [

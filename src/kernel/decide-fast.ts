@@ -26,7 +26,7 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
     const live = liveOf(rule, states[i], nowMs);
     const isFit = Math.max(1, cost) <= capacity - rule.used(limit, live, nowMs);
     if (!isFit && step.shadow !== true) return denied(steps, states, nowMs);
-    const isCharged = cost > 0 || !rule.needsCostToBegin;
+    const isCharged = cost > 0 || !rule.needsCost;
     const after = isCharged ? booked(rule, limit, live, cost, nowMs) : live;
     replies[i] = replyOf(rule, limit, after, cost, capacity, isFit, nowMs);
     next[i] = isCharged ? after : states[i];

@@ -197,7 +197,7 @@ describe("decide", () => {
         reply(false, 5, 99, 99),
       ],
     });
-    assert.equal(next?.[0]?.kind === "held" && next[0].holds[0]?.expiresAtMs, 1091);
+    assert.equal(next?.[0]?.kind === "held" && next[0].entries[0]?.expiresAtMs, 1091);
     assert.deepEqual(next?.slice(1), states.slice(1));
   });
 

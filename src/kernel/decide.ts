@@ -1,39 +1,29 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { chargedAfterwards, raised, unspent } from "./bucket/afterwards.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
+import { notAhead } from "./bucket/ahead.ts";
 import {
   afterReport,
   type Contents,
   charged,
   contentsAt,
-  ended,
-  extended,
-  freeAfterMs,
-  granted,
-  grantedIn,
-  grantIn,
-  grantsIn,
-  held,
-  heldFrom,
-  holdIn,
-  isSameGrant,
+  entryIn,
   isSeen,
-  MAX_HOLDS,
-  marked,
-  notAhead,
-  type Place,
-  placed,
-  revoked,
   stateOf,
-  turnAfterMs,
   usedIn,
-} from "./bucket/holds.ts";
+  withSeen,
+} from "./bucket/contents.ts";
+import { isLive, MAX_HOLDS } from "./bucket/entries.ts";
+import { freeAfterMs } from "./bucket/free-after.ts";
+import { granted, grantedIn, grantIn, grantsIn, isSameGrant, revoked } from "./bucket/grants.ts";
+import { chargedLate, raised, takenBack } from "./bucket/late.ts";
 import { onceNotAhead, onceOf, replayOf } from "./bucket/once.ts";
+import { heldFrom, queued, type Turn, turnAfterMs } from "./bucket/queue.ts";
+import { ended, extended, held } from "./bucket/reservations.ts";
 import { decidePlain } from "./decide-fast.ts";
 import type { Step, StepEvent, StepReply, StoreRequest, Wait } from "./request.ts";
-import type { HeldState, Hold, Outcome, StoredState } from "./state.ts";
+import type { Entry, HeldState, Outcome, StoredState } from "./state.ts";
 
 /** The keys that a request reads and writes: its buckets in the order of its steps, then that of its answer. */
 export function keysOf({ mode, steps, once }: StoreRequest): string[] {
@@ -48,8 +38,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** Events whose replies list the grants: those that read a bucket, or change it by hand. */
 const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
 
-/** What a reset leaves. */
-const EMPTIED: Contents = { spent: undefined, holds: [] };
+/** What a reset leaves: never the contents that were found, so that it is written. */
+const EMPTIED: Contents = { spent: undefined, entries: [] };
 
 type States = readonly (StoredState | undefined)[];
 
@@ -112,22 +102,22 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
   const allowed = judged.every(({ step, fits, waitMs }) => fits || waitMs > 0 || step.shadow === true);
   const books = allowed || mode === "force";
-  const place = allowed && wait !== undefined ? placeOf(wait, judged, nowMs) : null;
+  const turn = allowed && wait !== undefined ? turnOf(wait, judged, nowMs) : null;
   const done = judged.map((each) => ({
     ...each,
-    fits: each.fits || (place !== null && each.waitMs > 0),
-    after: books ? booked(each, place, atMs, nowMs) : each.before,
+    fits: each.fits || (turn !== null && each.waitMs > 0),
+    after: books ? booked(each, turn, atMs, nowMs) : each.before,
   }));
-  if (done.some(({ after }) => after.holds.length > MAX_HOLDS)) return { reply: null, next: null };
+  if (done.some(({ after }) => after.entries.length > MAX_HOLDS)) return { reply: null, next: null };
   const reply = {
     allowed,
     nowMs,
-    ...(place === null ? {} : { waitMs: place.atMs - nowMs }),
+    ...(turn === null ? {} : { waitMs: turn.atMs - nowMs }),
     ...(books || !judged.every(isFirm) ? {} : { firm: true as const }),
     steps: done.map((each) => stepReply(each, each.after, nowMs)),
   };
   if (!books || mode === "peek") return { reply, next: null };
-  // What nobody books on stays as it is, also a state of another algorithm.
+  // A bucket that is not booked on stays as it is, also where its state is of another algorithm.
   const next = done.map(({ step, before, after }, i) => {
     return after === before ? states[i] : stateOf(step.limit, after, nowMs);
   });
@@ -143,47 +133,47 @@ interface Judged {
   readonly fits: boolean;
   /** Until its turn, where it may wait for that; else 0. */
   readonly waitMs: number;
-  /** Of a settle or an extend. */
-  readonly hold: Hold | undefined;
+  /** The entry that the event names: a hold, a queued call or a grant. */
+  readonly entry: Entry | undefined;
 }
 
 function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: number): Judged {
   const { event } = step;
-  const hold = namedIn(before, event);
-  const fits = stepFits(step, before, hold, nowMs);
-  if (fits || wait === undefined) return { step, before, fits, waitMs: 0, hold };
-  const waitMs = turnOf(step, before, nowMs);
-  return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, hold };
+  const entry = namedIn(before, event);
+  const fits = stepFits(step, before, entry, nowMs);
+  if (fits || wait === undefined) return { step, before, fits, waitMs: 0, entry };
+  const waitMs = waitFor(step, before, nowMs);
+  return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, entry };
 }
 
-/** The hold or the grant that an event names. */
-function namedIn(contents: Contents, event: StepEvent): Hold | undefined {
-  if (event.type === "settle" || event.type === "extend" || event.type === "grant") return holdIn(contents, event.id);
+/** The entry that an event names. */
+function namedIn(contents: Contents, event: StepEvent): Entry | undefined {
+  if (event.type === "settle" || event.type === "extend" || event.type === "grant") return entryIn(contents, event.id);
   return event.type === "revoke" ? grantIn(contents, event.id) : undefined;
 }
 
 /** Whether a step denies nothing, or does so as long as only time passes. */
 function isFirm({ step: { limit, shadow }, before, fits }: Judged): boolean {
-  return fits || shadow === true || (before.holds.length === 0 && algorithmOf(limit).isFirm);
+  return fits || shadow === true || (before.entries.length === 0 && algorithmOf(limit).isFirm);
 }
 
-/** Where a request waits until the turn of all its steps; `null` when it need not. */
-function placeOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Omit<Place, "units"> | null {
+/** When all steps of a request have their turn; `null` when it need not wait. */
+function turnOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Turn | null {
   const waitMs = Math.max(0, ...judged.map((each) => each.waitMs));
   return waitMs === 0 ? null : { id, atMs: nowMs + waitMs };
 }
 
 /** Milliseconds until a step's turn in the queue of its bucket; `Infinity` where it does not wait. */
-function turnOf({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
-  const { queues, holdsAreSpent } = algorithmOf(limit);
-  const isWaitable = event.type === "charge" || (event.type === "hold" && holdsAreSpent);
+function waitFor({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
+  const { queues, flow } = algorithmOf(limit);
+  const isWaitable = event.type === "charge" || (event.type === "hold" && flow !== undefined);
   if (!queues || !isWaitable || shadow === true) return NEVER;
   return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
 }
 
-function stepFits({ limit, event }: Step, before: Contents, hold: Hold | undefined, nowMs: number): boolean {
-  if (event.type === "extend") return hold?.expired === false;
-  if (event.type === "charge" && isSeen(before, event.seen)) return true;
+function stepFits({ limit, event }: Step, before: Contents, entry: Entry | undefined, nowMs: number): boolean {
+  if (event.type === "extend") return entry !== undefined && isLive(entry);
+  if (event.type === "charge" && isSeen(limit, before, event.seen)) return true;
   // Taken off before the grants are added, so that no sum passes 2^53.
   const needed = unitsNeeded(event) - grantedIn(before);
   return needed <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
@@ -196,39 +186,37 @@ function unitsNeeded(event: StepEvent): number {
 }
 
 function booked(
-  { step: { limit, event }, before, hold }: Judged,
-  place: Omit<Place, "units"> | null,
+  { step: { limit, event }, before, entry }: Judged,
+  turn: Turn | null,
   atMs: number | undefined,
   nowMs: number,
 ): Contents {
   const spend = (contents: Contents, units: number) =>
-    atMs === undefined
-      ? charged(limit, contents, units, nowMs)
-      : chargedAfterwards(limit, contents, units, atMs, nowMs);
+    atMs === undefined ? charged(limit, contents, units, nowMs) : chargedLate(limit, contents, units, atMs, nowMs);
   switch (event.type) {
     case "charge":
-      if (isSeen(before, event.seen)) return before;
+      if (isSeen(limit, before, event.seen)) return before;
       if (event.seen !== undefined) {
         const after = spend(before, event.cost);
         // What belongs to a window that is over was not seen in this one.
-        return after === before && atMs !== undefined ? before : marked(after, event.seen);
+        return after === before && atMs !== undefined ? before : withSeen(limit, after, event.seen);
       }
-      return place === null ? spend(before, event.cost) : placed(limit, before, { ...place, units: event.cost }, nowMs);
+      return turn === null ? spend(before, event.cost) : queued(limit, before, event.cost, turn, nowMs);
     case "report":
       return afterReport(limit, before, event.outcome, nowMs);
     case "grant":
       return granted(limit, before, event, nowMs);
     case "revoke":
-      return hold?.expired === false ? revoked(before, hold, nowMs) : before;
+      return entry?.kind === "grant" && !entry.expired ? revoked(before, entry, nowMs) : before;
     case "hold":
-      return place === null ? held(limit, before, event, nowMs) : heldFrom(limit, before, event, place.atMs, nowMs);
+      return turn === null ? held(limit, before, event, nowMs) : heldFrom(limit, before, event, turn.atMs, nowMs);
     case "settle": {
-      const { rest, unspent } = ended(limit, before, hold, event.units, nowMs);
+      const { rest, unspent } = ended(limit, before, entry, event.units, nowMs);
       return spend(rest, unspent);
     }
     case "extend":
       // A forced one cannot bring back what has ended.
-      return hold?.expired === false ? extended(before, hold, event.leaseMs, nowMs) : before;
+      return entry !== undefined && isLive(entry) ? extended(before, entry, event.leaseMs, nowMs) : before;
     case "raise":
       return raised(limit, before, event, nowMs);
     case "read":
@@ -238,22 +226,22 @@ function booked(
   }
 }
 
-/** Takes back what a request booked: nobody was given it. An answer that was told to others since then stays. */
+/** Takes back what a request booked whose sender never got the answer. An answer that was given again since then stays. */
 function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, nowMs: number): Outcome {
   const answer = states[steps.length];
   const isOurs = answer?.kind === "once" && answer.nowMs === atMs && answer.request === once?.request;
   const isTold = isOurs && answer.isTold;
   const judged = steps.map((step, i): Judged => {
     const before = contentsAt(step.limit, states[i], nowMs);
-    return { step, before, fits: true, waitMs: 0, hold: undefined };
+    return { step, before, fits: true, waitMs: 0, entry: undefined };
   });
   const after = judged.map(({ step: { limit, event }, before }) => {
     if (isTold) return before;
     const id = event.type === "hold" ? event.id : wait?.id;
-    const hold = id === undefined ? undefined : holdIn(before, id);
-    if (hold !== undefined) return ended(limit, before, hold, 0, nowMs).rest;
+    const entry = id === undefined ? undefined : entryIn(before, id);
+    if (entry !== undefined) return ended(limit, before, entry, 0, nowMs).rest;
     if (event.type !== "charge" || event.seen !== undefined) return before;
-    return unspent(limit, before, event.cost, atMs, nowMs);
+    return takenBack(limit, before, event.cost, atMs, nowMs);
   });
   const next = judged.map(({ step, before }, i) => {
     return after[i] === before ? states[i] : stateOf(step.limit, after[i] ?? before, nowMs);
@@ -267,7 +255,7 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
   return { reply, next: next.some((state, i) => state !== states[i]) ? next : null };
 }
 
-function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs: number): StepReply {
+function stepReply({ step, before, fits, entry }: Judged, after: Contents, nowMs: number): StepReply {
   const { limit, event } = step;
   const algorithm = algorithmOf(limit);
   const capacity = algorithm.capacity(limit);
@@ -284,9 +272,9 @@ function stepReply({ step, before, fits, hold }: Judged, after: Contents, nowMs:
     retryAfterMs: waitMs === NEVER ? null : waitMs,
   };
   if (event.type === "grant") {
-    const isSame = hold !== undefined && isSameGrant(limit, hold, event);
-    return { ...reply, hold: hold === undefined ? "unknown" : isSame ? "live" : "late" };
+    const isSame = entry !== undefined && isSameGrant(limit, entry, event);
+    return { ...reply, hold: entry === undefined ? "unknown" : isSame ? "live" : "late" };
   }
   if (event.type !== "settle" && event.type !== "extend" && event.type !== "revoke") return reply;
-  return { ...reply, hold: hold === undefined ? "unknown" : hold.expired ? "late" : "live" };
+  return { ...reply, hold: entry === undefined ? "unknown" : isLive(entry) ? "live" : "late" };
 }

@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
-import { MAX_PLACES, REMEMBERED_MS } from "./bucket/holds.ts";
+import { REMEMBERED_MS } from "./bucket/entries.ts";
+import { MAX_QUEUED } from "./bucket/queue.ts";
 import type { Step, StepEvent, StoreReply, StoreRequest } from "./request.ts";
-import type { Hold, StoredState } from "./state.ts";
+import type { Entry, QueuedCall, StoredState } from "./state.ts";
 
 /** A unit in 10 ms. */
 const ROW: LimitSpec = { algorithm: "token-bucket", burst: 1, levelPerUnit: 10, levelPerMs: 1 };
@@ -26,9 +27,15 @@ function ended(id: string, type: "settle" | "extend"): Step {
   return step(ROW, { event: type === "settle" ? { type, id, units: 0 } : { type, id, leaseMs: 50 } });
 }
 
-function holdsIn(states: ReadonlyMap<string, StoredState>): readonly Hold[] {
+function entriesIn(states: ReadonlyMap<string, StoredState>): readonly Entry[] {
   const state = states.get("token-bucket");
-  return state?.kind === "held" ? state.holds : [];
+  return state?.kind === "held" ? state.entries : [];
+}
+
+/** What the first entry becomes at its turn. */
+function becomesIn(states: ReadonlyMap<string, StoredState>): QueuedCall["becomes"] {
+  const [entry] = entriesIn(states);
+  return entry?.kind === "queued" ? entry.becomes : undefined;
 }
 
 /** The kernel on a map, whose row has one unit spent at 1000. */
@@ -159,14 +166,22 @@ describe("a request that may wait", () => {
   it("takes a place for a hold, which is made at its turn", () => {
     const { ask, states } = busyRow();
     assert.deepEqual(told(ask([held("h", "charge")], 100)), [true, 10, [[true, 0]]]);
-    const place = { id: "h", units: 1, expiresAtMs: 1010, leaseMs: 10, expired: false, mark: null };
-    assert.deepEqual(holdsIn(states), [{ ...place, onExpiry: "place", becomes: { onExpiry: "charge", leaseMs: 50 } }]);
+    const common = { id: "h", units: 1 };
+    const becomes = { onExpiry: "charge", leaseMs: 50 };
+    assert.deepEqual(entriesIn(states), [{ kind: "queued", ...common, expiresAtMs: 1010, leaseMs: 10, becomes }]);
     // Nobody is let by, and the next one waits behind it.
     assert.deepEqual(told(ask([step(ROW)], 100, 1005)), [true, 15, [[true, 0]]]);
     assert.deepEqual(told(ask([ended("h", "extend")], null, 1011)), [true, undefined, [[true, 0]]]);
-    const mark = { baseMs: 1010, level: 10, levelPerUnit: 10 };
-    const [, hold] = holdsIn(states);
-    assert.deepEqual(hold, { ...place, leaseMs: 50, expiresAtMs: 1061, onExpiry: "charge", mark });
+    const levelAfter = { baseMs: 1010, level: 10, levelPerUnit: 10 };
+    const [, hold] = entriesIn(states);
+    assert.deepEqual(hold, {
+      kind: "reservation",
+      ...common,
+      ...becomes,
+      expiresAtMs: 1061,
+      expired: false,
+      levelAfter,
+    });
   });
 
   it("gives back of a hold that waited what has not flowed back since its turn", () => {
@@ -257,13 +272,13 @@ describe("a request that may wait", () => {
     const { ask, states } = busyRow();
     const none = { ...held("none", "charge"), event: { ...held("none", "charge").event, units: 0 } as StepEvent };
     assert.equal(ask([none], 100).waitMs, 10);
-    assert.deepEqual(holdsIn(states), []);
+    assert.deepEqual(entriesIn(states), []);
     ask([held("h", "charge")], 100);
     ask([ended("h", "extend")], null, 1005);
-    assert.deepEqual(holdsIn(states)[0]?.becomes, { onExpiry: "charge", leaseMs: 50 });
+    assert.deepEqual(becomesIn(states), { onExpiry: "charge", leaseMs: 50 });
     ask([{ ...ended("h", "extend"), event: { type: "extend", id: "h", leaseMs: 90 } }], null, 1005);
-    assert.deepEqual(holdsIn(states)[0]?.becomes, { onExpiry: "charge", leaseMs: 85 });
-    assert.equal(holdsIn(states)[0]?.expiresAtMs, 1010);
+    assert.deepEqual(becomesIn(states), { onExpiry: "charge", leaseMs: 85 });
+    assert.equal(entriesIn(states)[0]?.expiresAtMs, 1010);
   });
 
   it("takes back the place of a hold", () => {
@@ -277,9 +292,9 @@ describe("a request that may wait", () => {
     assert.equal(next?.[0]?.kind, "token-bucket");
   });
 
-  it(`finds ${MAX_PLACES} places in a row and no more`, () => {
+  it(`finds ${MAX_QUEUED} places in a row and no more`, () => {
     const { ask } = busyRow();
-    for (let i = 1; i <= MAX_PLACES; i++) assert.equal(ask([step(ROW)], 1_000_000).waitMs, i * 10);
+    for (let i = 1; i <= MAX_QUEUED; i++) assert.equal(ask([step(ROW)], 1_000_000).waitMs, i * 10);
     assert.equal(ask([step(ROW)], 1_000_000).allowed, false);
     // One turn has come.
     assert.equal(ask([step(ROW)], 1_000_000, 1010).allowed, true);

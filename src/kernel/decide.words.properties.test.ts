@@ -8,7 +8,7 @@ import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide, keysOf } from "./decide.ts";
 import type { StepEvent, StoreReply, StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
-import { decodeState, encodeState } from "./stored.ts";
+import { decodeState, encodeState } from "./encoding/state.ts";
 
 const SEED = 20_261_122;
 const START_MS = 1_000;

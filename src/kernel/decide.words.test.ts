@@ -5,10 +5,10 @@ import { describe, it } from "node:test";
 import { type CounterState, MAX_SEEN } from "./algorithms/counter.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import { decide } from "./decide.ts";
-import { REMEMBERED_MS } from "./bucket/holds.ts";
+import { REMEMBERED_MS } from "./bucket/entries.ts";
 import type { Step, StepEvent, StepReply, StoreReply, StoreRequest } from "./request.ts";
 import type { StoredState } from "./state.ts";
-import { decodeState, encodeState } from "./stored.ts";
+import { decodeState, encodeState } from "./encoding/state.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 2, ttlMs: 1000, ttlFrom: "last" };
 const FIXED: LimitSpec = { algorithm: "fixed-window", quota: 2, windowMs: 1000, align: "first-use" };
@@ -432,18 +432,18 @@ describe("grants", () => {
 
   it("make room where holds are to be forgotten, and have none among 1,000 that live", () => {
     const limit: LimitSpec = { ...QUOTA, quota: 5_000 };
-    const holdsOf = (expired: boolean) =>
+    const entriesOf = (expired: boolean) =>
       Array.from({ length: 1_000 }, (_, i) => {
-        const end = { expiresAtMs: 1050, onExpiry: "refund", mark: null } as const;
+        const end = { kind: "reservation", expiresAtMs: 1050, onExpiry: "refund", levelAfter: null } as const;
         return { id: `h${i}`, units: 1, ...end, expired: expired && i === 0 };
       });
     const ask: StoreRequest = { mode: "judge", steps: [{ bucket: "b", limit, event: grant("g", 1) }] };
     const state = (expired: boolean): StoredState => {
-      return { kind: "held", expiresAtMs: 700_000, of: "counter", spent: undefined, holds: holdsOf(expired) };
+      return { kind: "held", expiresAtMs: 700_000, of: "counter", spent: undefined, entries: entriesOf(expired) };
     };
     assert.deepEqual(decide(ask, [state(false)], 1000), { reply: null, next: null });
     const { next } = decide(ask, [state(true)], 1000);
-    const made = next?.[0]?.kind === "held" ? next[0].holds : [];
+    const made = next?.[0]?.kind === "held" ? next[0].entries : [];
     assert.deepEqual([made.length, made[0]?.id, made.at(-1)?.id], [1_000, "h1", "g"]);
   });
 
@@ -581,8 +581,16 @@ describe("windows of a calendar", () => {
   });
 
   it("take no account of a hold that ended in a window that is over", () => {
-    const held = { id: "h", units: 2, expiresAtMs: 990, onExpiry: "charge", expired: false, mark: null } as const;
-    const state: StoredState = { kind: "held", expiresAtMs: 700_000, of: "counter", spent: undefined, holds: [held] };
+    const held = {
+      kind: "reservation",
+      id: "h",
+      units: 2,
+      expiresAtMs: 990,
+      onExpiry: "charge",
+      expired: false,
+      levelAfter: null,
+    } as const;
+    const state: StoredState = { kind: "held", expiresAtMs: 700_000, of: "counter", spent: undefined, entries: [held] };
     assert.deepEqual(ask(1000, state).reply?.steps[1]?.used, 1);
   });
 });

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contentsAt } from "./bucket/holds.ts";
+import { contentsAt } from "./bucket/contents.ts";
 import { receiptsKey } from "./receipts.ts";
 import type { MarkState, ReceiptsState } from "./state.ts";
-import { decodeState, encodeState } from "./stored.ts";
+import { decodeState, encodeState } from "./encoding/state.ts";
 
 const receipts: ReceiptsState = {
   kind: "receipts",
@@ -46,7 +46,7 @@ describe("what a store remembers of those who ask", () => {
     assert.equal(receiptsKey("i1"), "tollgate:1:$receipts:i1");
     const limit = { algorithm: "budget", quota: 1, ttlMs: 1, ttlFrom: "last" } as const;
     for (const state of [receipts, mark]) {
-      assert.deepEqual(contentsAt(limit, state, 0), { spent: undefined, holds: [] });
+      assert.deepEqual(contentsAt(limit, state, 0), { spent: undefined, entries: [] });
     }
   });
 });

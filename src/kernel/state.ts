@@ -1,32 +1,53 @@
 // What a store keeps under one key: the state of a bucket, an answer, or what it knows of the instances that share it.
 
+import type { Level } from "./algorithms/algorithm.ts";
 import type { SpentState } from "./algorithms/registry.ts";
-import type { TokenBucketLevel } from "./algorithms/token-bucket.ts";
 import type { NewHold, Replay, StepReply, StoreReply } from "./request.ts";
 
-/** Units set aside until they are settled, or until `expiresAtMs`. */
-export interface Hold {
+/** What each entry of a bucket has. */
+interface EntryBase {
   /** 1 to 64 letters, digits, `_` or `-`. */
   readonly id: string;
   readonly units: number;
+  /** When the entry ends, epoch ms. */
   readonly expiresAtMs: number;
-  /** The longest that it was given: it ends at the latest so long after now. Absent: an older version wrote it. */
+  /** The longest time that the entry was given, ms: it ends at the latest so long after now. Absent: an older version wrote it. */
   readonly leaseMs?: number;
-  /**
-   * What happens to the units when nobody settles: they are spent, or free again. A grant's are there until then. Those of
-   * a place are spent then, and nothing of it is remembered but the hold that it becomes. A memo is no hold: it says how
-   * many of the units that are spent were given back after the store had lost them.
-   */
-  readonly onExpiry: "charge" | "refund" | "grant" | "place" | "memo";
-  /** Of a place on a token bucket: the hold that it becomes at its turn. Absent: its units are only spent. */
-  readonly becomes?: Pick<NewHold, "onExpiry" | "leaseMs">;
-  /** Whether that has happened. */
-  readonly expired: boolean;
-  /** On a token bucket, where a hold is spent when it is made: the level right after. Else `null`. */
-  readonly mark: TokenBucketLevel | null;
 }
 
-/** A bucket with holds, as stores keep it. */
+/** Units of a call under way: until the call settles them, or until its hold expires. */
+export interface Reservation extends EntryBase {
+  readonly kind: "reservation";
+  /** What happens to the units when nothing settles them: they are spent, or free again. */
+  readonly onExpiry: "charge" | "refund";
+  /** Whether that has happened: the hold is remembered for a settle that comes late. */
+  readonly expired: boolean;
+  /** Where the algorithm has a `flow`, so that a hold is spent when it is made: the level right after. Else `null`. */
+  readonly levelAfter: Level | null;
+}
+
+/** Units on top of the capacity, until the grant ends. */
+export interface Grant extends EntryBase {
+  readonly kind: "grant";
+  /** Whether it has ended: it is remembered so that it is not granted again. */
+  readonly expired: boolean;
+}
+
+/** Units of a call that waits. They are spent at its turn, which is when the entry ends, and no other call gets them. */
+export interface QueuedCall extends EntryBase {
+  readonly kind: "queued";
+  /** Where the algorithm has a `flow`: the hold that the entry becomes at its turn. Absent: its units are only spent. */
+  readonly becomes?: Pick<NewHold, "onExpiry" | "leaseMs">;
+}
+
+/** How many of the units that are spent were given back after the store had lost them. Its own units are not counted again. */
+export interface LateUsage extends EntryBase {
+  readonly kind: "late";
+}
+
+export type Entry = Reservation | Grant | QueuedCall | LateUsage;
+
+/** A bucket with entries, as stores keep it. */
 export interface HeldState {
   readonly kind: "held";
   readonly expiresAtMs: number;
@@ -34,7 +55,7 @@ export interface HeldState {
   readonly of: SpentState["kind"];
   readonly spent: SpentState | undefined;
   /** At least one, by the end of each. */
-  readonly holds: readonly Hold[];
+  readonly entries: readonly Entry[];
 }
 
 /** The answer for a request that was booked, for ten minutes from then on. */
@@ -43,7 +64,7 @@ export interface OnceState extends Replay {
   readonly expiresAtMs: number;
   readonly nowMs: number;
   readonly allowed: boolean;
-  /** Of an answer that took a place; else 0. */
+  /** Of an answer that waits for its turn; else 0. */
   readonly waitMs: number;
   readonly steps: readonly StepReply[];
   /** Whether it was given again: somebody may act by it, so that it is not undone. */

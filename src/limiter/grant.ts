@@ -187,7 +187,7 @@ function checkUnits({ name, allotment }: Limit): void {
 export function checkRevocable(bucket: Bucket): void {
   const { limit, allotment } = bucket;
   checkUnits(limit);
-  if (!algorithmOf(allotment.spec).grantsFill) return;
+  if (algorithmOf(allotment.spec).flow === undefined) return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
   throw invalidOption("limit", expected, limit.name);

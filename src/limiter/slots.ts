@@ -3,7 +3,7 @@
 // others wait until they are first. Nothing of it is in the store: between processes there is no order.
 
 import type { Clock } from "../clock.ts";
-import { MAX_PLACES } from "../kernel/bucket/holds.ts";
+import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 
 /** How long the first of a row pauses before it asks once more, and how long at most: each pause is twice the one before. */
 const FIRST_PAUSE_MS = 25;
@@ -73,7 +73,7 @@ export class SlotRows {
   /** Puts a call at the end of a row. Returns `false` when the row is full. */
   join(bucket: string, seat: SlotSeat): boolean {
     const row = this.#rows.get(bucket) ?? { seats: [], sinceMs: null, yieldsUntilMs: 0 };
-    if (row.seats.length >= MAX_PLACES) return false;
+    if (row.seats.length >= MAX_QUEUED) return false;
     this.#rows.set(bucket, row);
     row.seats.push(seat);
     return true;

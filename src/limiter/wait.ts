@@ -6,7 +6,7 @@ import { setTimer } from "../clock.ts";
 import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { checkWhole } from "../kernel/errors.ts";
-import { MAX_PLACES } from "../kernel/bucket/holds.ts";
+import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 import { checkCallOptions, type QuotaOptions } from "./call-options.ts";
 import { type Asked, askedFor, type Decided, decideCall, undoRequest } from "./decide-call.ts";
 import { isHeldOnly, type Part } from "./parts.ts";
@@ -95,7 +95,7 @@ async function wait(shared: Shared, first: Asked, options: AbandonableOptions): 
         continue;
       }
       seat.leave();
-      if ((shared.waiting.get(bucket) ?? 0) >= MAX_PLACES) return decided;
+      if ((shared.waiting.get(bucket) ?? 0) >= MAX_QUEUED) return decided;
       await counted(shared, [bucket], sleepUntil(shared, promisedAtMs(shared, decided, retryAfterMs), options));
     }
   } finally {

@@ -5,7 +5,7 @@ import { decide as decideChecked } from "../kernel/decide.ts";
 import { formatGot } from "../kernel/errors.ts";
 import type { GrantReply, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { Outcome, StoredState } from "../kernel/state.ts";
-import { decodeState as decodeText } from "../kernel/stored.ts";
+import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError } from "./error.ts";
 import type { Beat } from "./terms.ts";
 

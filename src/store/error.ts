@@ -1,7 +1,7 @@
 // What can go wrong in a store, and how it is said. A denial is never one of these.
 
 import { hasMarker } from "../kernel/errors.ts";
-import { MAX_HOLDS } from "../kernel/bucket/holds.ts";
+import { MAX_HOLDS } from "../kernel/bucket/entries.ts";
 
 /** What can go wrong in a store. */
 export const STORE_ERROR_CODES = [

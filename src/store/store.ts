@@ -21,7 +21,7 @@ export { MARK_KEY, receiptsKey } from "../kernel/receipts.ts";
 export type { Degraded, GrantReply, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 export type { Outcome } from "../kernel/state.ts";
 export type { StoredState } from "../kernel/state.ts";
-export { encodeState } from "../kernel/stored.ts";
+export { encodeState } from "../kernel/encoding/state.ts";
 export { type DecidedBatch, decideBatch, type Known } from "./batch.ts";
 export { decide, decodeState } from "./check.ts";
 export {

@@ -12,6 +12,7 @@ import {
   type StoreReply,
   type StoreRequest,
 } from "tollgate/store";
+import { isLive } from "../../src/kernel/bucket/entries.ts";
 
 /** A batch, and how long before it the time moved. */
 export interface Turn {
@@ -50,6 +51,7 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({ algorithm: fc.constant("sliding-window"), quota: units, windowMs }),
   tokenBucket,
   fc.record({ algorithm: fc.constant("concurrency"), quota: fc.constantFrom(1, 1, 2, 3, 5) }),
+  fc.record({ algorithm: fc.constant("cooldown"), quota: fc.constant(1), pauseMs: windowMs }),
 );
 
 /** Steps of time, and leases that end on and beside them. */
@@ -173,8 +175,8 @@ function named(turns: readonly DraftTurn[]): readonly Turn[] {
     if (draft.type === "hold") return { ...draft, id: `h${count}` };
     if (!("back" in draft)) return draft;
     const state = kernel.state(bucket);
-    const holds = state?.kind === "held" ? state.holds : [];
-    const hold = draft.back === NEVER ? { id: "never", units: 2 } : (holds.at(-draft.back) ?? holds.at(-1));
+    const entries = state?.kind === "held" ? state.entries : [];
+    const hold = draft.back === NEVER ? { id: "never", units: 2 } : (entries.at(-draft.back) ?? entries.at(-1));
     if (hold === undefined) return event(bucket, draft.otherwise);
     if (draft.type === "extend") return { type: "extend", id: hold.id, leaseMs: draft.leaseMs };
     return { type: "settle", id: hold.id, units: Math.max(0, hold.units + draft.more) };
@@ -285,6 +287,7 @@ export function createTallies(): Record<LimitSpec["algorithm"], Tally> {
     "sliding-window": tally(),
     "token-bucket": tally(),
     concurrency: tally(),
+    cooldown: tally(),
     // Not in these schedules: words-agree.test.ts has them.
     elapsed: tally(),
     streak: tally(),
@@ -321,10 +324,11 @@ export function createModel(tallies: ReturnType<typeof createTallies>) {
       ended.add(state);
       tally.expiries++;
     }
-    for (const { id, expired, expiresAtMs, onExpiry } of state.kind === "held" ? state.holds : []) {
-      if (expired || nowMs < expiresAtMs || ended.has(`${bucket} ${id}`)) continue;
+    for (const entry of state.kind === "held" ? state.entries : []) {
+      const { id, expiresAtMs } = entry;
+      if (!isLive(entry) || nowMs < expiresAtMs || ended.has(`${bucket} ${id}`)) continue;
       ended.add(`${bucket} ${id}`);
-      if (onExpiry === "charge") tally.charged++;
+      if (entry.kind === "reservation" && entry.onExpiry === "charge") tally.charged++;
       else tally.refunded++;
     }
   }
@@ -349,8 +353,8 @@ export function createModel(tallies: ReturnType<typeof createTallies>) {
     if (event.type === "charge" && reply.waitMs !== undefined) tally.places++;
     if (event.type !== "settle" || found === undefined) return;
     tally[found]++;
-    const holds = state?.kind === "held" ? state.holds : [];
-    if (holds.some(({ id, expiresAtMs }) => id === event.id && reply.nowMs >= expiresAtMs + REMEMBERED_MS))
+    const entries = state?.kind === "held" ? state.entries : [];
+    if (entries.some(({ id, expiresAtMs }) => id === event.id && reply.nowMs >= expiresAtMs + REMEMBERED_MS))
       tally.forgotten++;
   }
 

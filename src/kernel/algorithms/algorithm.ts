@@ -13,6 +13,13 @@ export const MAX_INSTANT_MS = 2 ** 52;
 /** Durations below it are exact on the fast path of the Redis script, however many sums a batch has. */
 export const MAX_FAST_MS = 2 ** 40;
 
+/** The level of a bucket at an instant (epoch ms), and the size of a unit in it. */
+export interface Level {
+  readonly baseMs: number;
+  readonly level: number;
+  readonly levelPerUnit: number;
+}
+
 /** What every bucket's state has. At `expiresAtMs` (epoch ms) the state means the same as no state at all. */
 export interface ExpiringState {
   readonly expiresAtMs: number;
@@ -57,23 +64,17 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   /** Whether a call takes units. False where time or outcomes are counted instead. Default: true. */
   readonly countsUnits: boolean;
 
-  /** Whether a charge of 0 units books nothing. False where the first call starts a clock. Default: true. */
-  readonly needsCostToBegin: boolean;
+  /** Whether a booking needs a cost. Without one it begins with the call, whatever the call costs. Default: true. */
+  readonly needsCost: boolean;
 
   /** Whether units are only ever held, and free again when the hold ends. Default: false. */
   readonly isHeldOnly: boolean;
 
-  /** Whether a hold spends its units when it is made, and gives back at its end what was not needed. Default: false. */
-  readonly holdsAreSpent: boolean;
-
   /** Whether calls can wait for their turn in a queue that the store keeps. Default: false. */
   readonly queues: boolean;
 
-  /** Whether granted units are given back to the state at once, so that nothing of the grant stays. Default: false. */
-  readonly grantsFill: boolean;
-
-  /** When the window ends that takes a grant along (epoch ms). Default: `Infinity`. */
-  grantEndsAtMs(limit: Limit, state: ExpiringState | undefined, nowMs: number): number;
+  /** Absent: a hold is kept apart from what is spent, and spent at its end; a grant adds to the capacity until it ends. */
+  readonly flow?: Flow<Limit, State> | undefined;
 
   // What becomes of a state.
 
@@ -81,26 +82,29 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;
 
   /**
-   * The state without units that were booked at an earlier instant and are not needed.
+   * The state after `cost` units were taken back. Absent: the algorithm counts no units, so that none are taken back, and
+   * none that a store has lost are given back.
    *
-   * @param alone the state that a booking of these units alone would have written then
+   * @param alone the state that these units alone make, booked at their instant
    */
-  without(limit: Limit, state: State, alone: State, cost: number, nowMs: number): State;
+  readonly takeBack?: ((limit: Limit, state: State, alone: State, cost: number, nowMs: number) => State) | undefined;
 
-  /** The state after an outcome was reported; `null` ends the row. Default: the same state. */
-  report(limit: Limit, state: State | undefined, outcome: string | null, nowMs: number): State | undefined;
+  /** When the window ends that a booking falls into, and every grant with it. Absent: grants end by their own time alone. */
+  readonly windowEndsAtMs?: ((limit: Limit, state: ExpiringState | undefined, nowMs: number) => number) | undefined;
 
-  /** Whether a value (16 hexadecimal digits) was counted in this state. Default: false. */
-  hasSeen(state: State, value: string): boolean;
+  /** Whether a booking at an earlier instant belongs to the window that the state counts. Absent: it always does. */
+  readonly isInWindow?: ((limit: Limit, state: State | undefined, atMs: number, nowMs: number) => boolean) | undefined;
 
-  /** The state after a value was counted. Default: the same state. */
-  withSeen(state: State, value: string): State;
+  /** Whether the bucket has counted a value before. Absent: values are not counted. */
+  readonly hasSeen?: ((state: State, value: string) => boolean) | undefined;
 
-  /** The earliest instant (epoch ms) whose bookings may be in a state. Default: 0. */
-  beganAtMs(limit: Limit, state: State): number;
+  /** The state after it has counted a value. Absent: values are not counted. */
+  readonly withSeen?: ((state: State, value: string) => State) | undefined;
 
-  /** Whether nothing of a booking at an instant is left, whatever the state. Default: false. */
-  isOver(limit: Limit, atMs: number, nowMs: number): boolean;
+  /** The state after the outcome of a call was reported; `null` breaks the row. Absent: outcomes do not count. */
+  readonly report?:
+    | ((limit: Limit, state: State | undefined, outcome: string | null, nowMs: number) => State | undefined)
+    | undefined;
 
   /**
    * The state without instants that a booking at `nowMs` could not have written: only a clock that was ahead, or a longer
@@ -138,6 +142,28 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
 
   /** How a plain counter with a time to live keeps it; `null` where it cannot. Default: it cannot. */
   asCounter(limit: Limit, nowMs: number): PlainCounter | null;
+}
+
+/**
+ * How a bucket flows whose holds are spent when they are made, so that their units flow back while the calls are under way.
+ * What is not needed in the end is given back by lowering the level. A grant fills the bucket at once.
+ */
+export interface Flow<Limit, State> {
+  /** The level of a bucket that was just booked on. */
+  levelOf(state: State): Level;
+
+  /**
+   * By how much the level may be lowered for units that were not needed, so that none comes back twice.
+   *
+   * @param levelAfter the level right after the units were booked
+   */
+  returnable(limit: Limit, state: State, levelAfter: Level, units: number, nowMs: number): number;
+
+  /** The state after its level was lowered by at most what is left of it. */
+  lowered(limit: Limit, state: State, by: number): State;
+
+  /** A level that a clock wrote which was ahead: it keeps its distance to the level of the bucket. */
+  notAhead(level: Level, state: State | undefined, nowMs: number): Level;
 }
 
 /** What an instance does while the store is unreachable. */

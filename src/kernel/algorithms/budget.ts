@@ -31,7 +31,8 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
       limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
     return withSpent(state, cost, expiresAtMs);
   },
-  beganAtMs: (limit, state) => (limit.ttlFrom === "first" ? state.expiresAtMs - limit.ttlMs : 0),
+  isInWindow: ({ ttlFrom, ttlMs }, state, atMs) =>
+    ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
   policy: {
     specOf(limit, quota) {

@@ -35,7 +35,6 @@ export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>({
   used: () => 0,
   freeAfterMs: () => 0,
   book: (_limit, _state, _cost, nowMs) => ({ kind: "concurrency", expiresAtMs: nowMs }),
-  without: (_limit, state) => state,
   notAhead: (_limit, state) => state,
   encode: () => "",
   decode: () => null,

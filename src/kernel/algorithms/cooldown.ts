@@ -39,7 +39,7 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
     return { kind: "cooldown", beganMs: nowMs, expiresAtMs: nowMs + limit.pauseMs };
   },
   // The pause before it was over, or the call would not have been allowed.
-  without: (_limit, state, alone) => (state.beganMs === alone.beganMs ? { ...state, expiresAtMs: 0 } : state),
+  takeBack: (_limit, state, alone) => (state.beganMs === alone.beganMs ? { ...state, expiresAtMs: 0 } : state),
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.beganMs - nowMs;
     return aheadMs > 0 ? { ...state, beganMs: nowMs, expiresAtMs: state.expiresAtMs - aheadMs } : state;

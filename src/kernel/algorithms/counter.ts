@@ -28,7 +28,7 @@ export const counterFacts = {
   /** All units come back together. */
   freeAfterMs: (limit: QuotaLimit, state: CounterState, units: number, nowMs: number) =>
     units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs,
-  without: (_limit: unknown, state: CounterState, _alone: CounterState, cost: number): CounterState => ({
+  takeBack: (_limit: unknown, state: CounterState, _alone: CounterState, cost: number): CounterState => ({
     ...state,
     spent: Math.max(0, state.spent - cost),
   }),

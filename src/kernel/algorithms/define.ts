@@ -15,17 +15,9 @@ type Optional =
   | "isFirm"
   | "comesBack"
   | "countsUnits"
-  | "needsCostToBegin"
+  | "needsCost"
   | "isHeldOnly"
-  | "holdsAreSpent"
   | "queues"
-  | "grantsFill"
-  | "grantEndsAtMs"
-  | "report"
-  | "hasSeen"
-  | "withSeen"
-  | "beganAtMs"
-  | "isOver"
   | "overwrite"
   | "asCounter";
 
@@ -60,19 +52,17 @@ export function defineAlgorithm<Limit extends AlgorithmLimit, State extends Expi
     isFirm: facts.isFirm ?? true,
     comesBack: facts.comesBack ?? true,
     countsUnits: facts.countsUnits ?? true,
-    needsCostToBegin: facts.needsCostToBegin ?? true,
+    needsCost: facts.needsCost ?? true,
     isHeldOnly: facts.isHeldOnly ?? false,
-    holdsAreSpent: facts.holdsAreSpent ?? false,
     queues: facts.queues ?? false,
-    grantsFill: facts.grantsFill ?? false,
-    grantEndsAtMs: facts.grantEndsAtMs ?? (() => Number.POSITIVE_INFINITY),
     book: facts.book,
-    without: facts.without,
-    report: facts.report ?? ((_limit, state) => state),
-    hasSeen: facts.hasSeen ?? (() => false),
-    withSeen: facts.withSeen ?? ((state) => state),
-    beganAtMs: facts.beganAtMs ?? (() => 0),
-    isOver: facts.isOver ?? (() => false),
+    flow: facts.flow,
+    takeBack: facts.takeBack,
+    windowEndsAtMs: facts.windowEndsAtMs,
+    isInWindow: facts.isInWindow,
+    report: facts.report,
+    hasSeen: facts.hasSeen,
+    withSeen: facts.withSeen,
     notAhead: facts.notAhead,
     overwrite: facts.overwrite ?? (() => false),
     letter: facts.letter,

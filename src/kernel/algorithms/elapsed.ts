@@ -33,7 +33,7 @@ export const elapsed = defineAlgorithm<ElapsedLimit, ElapsedState>({
   isFirm: false,
   comesBack: false,
   countsUnits: false,
-  needsCostToBegin: false,
+  needsCost: false,
   capacity: (limit) => limit.quota,
   used: usedAt,
   freeAfterMs: (limit, state, units, nowMs) =>
@@ -42,7 +42,6 @@ export const elapsed = defineAlgorithm<ElapsedLimit, ElapsedState>({
     const expiresAtMs = Math.max(state?.expiresAtMs ?? 0, nowMs + limit.ttlMs);
     return { kind: "elapsed", firstMs: state?.firstMs ?? nowMs, expiresAtMs };
   },
-  without: (_limit, state) => state,
   notAhead(limit, state, nowMs) {
     const firstMs = Math.min(state.firstMs, nowMs);
     const expiresAtMs = Math.min(state.expiresAtMs, nowMs + limit.ttlMs);

@@ -41,15 +41,12 @@ const CALENDAR_FORM = { code: 6, fields: ["quota", "start_ms", "middle_ms", "end
 export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
   ...counterFacts,
   isStale: (limit, nowMs) => limit.align === "calendar" && isOutside(limit, nowMs),
-  grantEndsAtMs: (limit, state, nowMs) => state?.expiresAtMs ?? endOf(limit, nowMs),
+  windowEndsAtMs: (limit, state, nowMs) => state?.expiresAtMs ?? endOf(limit, nowMs),
   book(limit, state, cost, nowMs) {
     if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
-  beganAtMs(limit, { expiresAtMs }) {
-    if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
-    return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
-  },
+  isInWindow: (limit, state, atMs) => state === undefined || atMs >= beganAtMs(limit, state),
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
   policy: {
     specOf: ({ window, align = "epoch" }, quota) =>
@@ -106,6 +103,12 @@ const BUT = "but where the window is a day, week or month";
 
 function calendarOf({ window, timezone = "UTC", anchorDay = 1 }: WrittenLimit): CalendarWindow | null {
   return isCalendarWord(window) ? { every: window, timezone, anchorDay } : null;
+}
+
+/** When the window began that a state counts. */
+function beganAtMs(limit: FixedWindowLimit, { expiresAtMs }: CounterState): number {
+  if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
+  return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
 }
 
 /** Whether a time is in none of the windows that a limit was given. */

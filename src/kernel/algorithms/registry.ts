@@ -93,9 +93,19 @@ export function algorithmOfKind(kind: string): AnyAlgorithm | undefined {
   return kind === budget.kind ? (budget as unknown as AnyAlgorithm) : BY_KIND.get(kind);
 }
 
-/** The kind of states that a letter stands for in the text of a bucket with holds. */
-export function kindOfLetter(letter: string): SpentState["kind"] | undefined {
-  return Object.hasOwn(BY_LETTER, letter) ? BY_LETTER[letter]?.kind : undefined;
+/** The letter that stands for a kind of states in the text of a bucket with entries. */
+export function tagOfKind(kind: SpentState["kind"]): string {
+  return algorithmOfKind(kind).letter;
+}
+
+/** The kind that a letter stands for; `undefined` for none. */
+export function kindOfTag(tag: string): SpentState["kind"] | undefined {
+  return Object.hasOwn(BY_LETTER, tag) ? BY_LETTER[tag]?.kind : undefined;
+}
+
+/** Whether buckets with states of a kind flow. */
+export function flowsOf(kind: SpentState["kind"]): boolean {
+  return algorithmOfKind(kind).flow !== undefined;
 }
 
 /** A state as text: a plain integer, or `<letter><version> <numbers>`. */

@@ -74,14 +74,14 @@ export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowSt
     return waitMs;
   },
   book,
-  without(_limit, state, { subWindowMs, newest }, cost) {
+  takeBack(_limit, state, { subWindowMs, newest }, cost) {
     const age = state.newest - newest;
     const count = state.counts[age];
     // Counts of another window length stay as they are.
     if (state.subWindowMs !== subWindowMs || count === undefined) return state;
     return { ...state, counts: state.counts.with(age, Math.max(0, count - cost)) };
   },
-  isOver: (limit, atMs, nowMs) => nowMs >= freeAtMs(limit, subWindowOf(limit, atMs)),
+  isInWindow: (limit, _state, atMs, nowMs) => nowMs < freeAtMs(limit, subWindowOf(limit, atMs)),
   notAhead(_limit, state, nowMs) {
     const { subWindowMs, newest, counts, expiresAtMs } = state;
     const by = newest - Math.floor(nowMs / subWindowMs);

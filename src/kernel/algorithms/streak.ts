@@ -36,7 +36,6 @@ export const streak = defineAlgorithm<StreakLimit, StreakState>({
   used: (_limit, state) => state?.count ?? 0,
   freeAfterMs: (limit, state, units, nowMs) => (units <= limit.quota - state.count ? 0 : state.expiresAtMs - nowMs),
   book: (_limit, state, _cost, nowMs) => state ?? { kind: "streak", outcome: "-", count: 0, expiresAtMs: nowMs },
-  without: (_limit, state) => state,
   report(limit, state, outcome, nowMs) {
     if (outcome === null) return undefined;
     const count = state?.outcome === outcome ? Math.min(state.count + 1, Number.MAX_SAFE_INTEGER) : 1;

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import {
-  type TokenBucketLevel,
-  type TokenBucketLimit,
-  type TokenBucketState,
-  tokenBucket,
-  lowered,
-  returnable,
-} from "./token-bucket.ts";
+import type { Level } from "./algorithm.ts";
+import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "./token-bucket.ts";
 
 // 3 units each 10 ms, at most 5 at once: a unit raises the level by 10, each ms lowers it by 3.
 const LIMIT: TokenBucketLimit = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
@@ -16,10 +10,11 @@ function state(baseMs: number, level: number, expiresAtMs: number, levelPerUnit 
   return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit };
 }
 
-function mark(baseMs: number, level: number, levelPerUnit = 10): TokenBucketLevel {
+function level(baseMs: number, level: number, levelPerUnit = 10): Level {
   return { baseMs, level, levelPerUnit };
 }
 
+const flow = tokenBucket.flow ?? assert.fail();
 const FULL = state(1000, 50, 1017);
 
 describe("token-bucket", () => {
@@ -164,28 +159,28 @@ describe("token-bucket", () => {
   });
 
   it("takes back what was not needed, but no more than is left of all that was booked up to it", () => {
-    const cases: [string, TokenBucketState, TokenBucketLevel, units: number, nowMs: number, expected: number][] = [
-      ["nothing", FULL, mark(1000, 50), 0, 1000, 0],
-      ["at once", FULL, mark(1000, 50), 3, 1000, 30],
-      ["what is left of it", FULL, mark(1000, 30), 3, 1001, 27],
-      ["what is left of all up to it", FULL, mark(1000, 50), 3, 1007, 29],
-      ["just as much", FULL, mark(1000, 48), 3, 1006, 30],
-      ["the last of it", FULL, mark(1000, 30), 3, 1009, 3],
-      ["nothing is left of it", FULL, mark(1000, 30), 3, 1010, 0],
-      ["onto a later booking", state(1010, 40, 1024), mark(1000, 50), 3, 1011, 17],
-      ["no more than the level", state(1000, 20, 1007), mark(1000, 50), 3, 1000, 20],
-      ["no more than is left of the level", state(1000, 20, 1007), mark(1000, 50), 3, 1002, 14],
-      ["at the latest instant seen when the clock is set back", state(1005, 40, 1019), mark(1000, 50), 5, 400, 35],
-      ["a mark of another unit", FULL, mark(1000, 50, 20), 3, 1000, 0],
-      ["a level of another unit", state(1000, 50, 1017, 20), mark(1000, 50), 3, 1000, 0],
-      ["as many units as nobody has", FULL, mark(1000, 50), Number.MAX_SAFE_INTEGER, 1000, 50],
+    const cases: [string, TokenBucketState, Level, units: number, nowMs: number, expected: number][] = [
+      ["nothing", FULL, level(1000, 50), 0, 1000, 0],
+      ["at once", FULL, level(1000, 50), 3, 1000, 30],
+      ["what is left of it", FULL, level(1000, 30), 3, 1001, 27],
+      ["what is left of all up to it", FULL, level(1000, 50), 3, 1007, 29],
+      ["just as much", FULL, level(1000, 48), 3, 1006, 30],
+      ["the last of it", FULL, level(1000, 30), 3, 1009, 3],
+      ["nothing is left of it", FULL, level(1000, 30), 3, 1010, 0],
+      ["onto a later booking", state(1010, 40, 1024), level(1000, 50), 3, 1011, 17],
+      ["no more than the level", state(1000, 20, 1007), level(1000, 50), 3, 1000, 20],
+      ["no more than is left of the level", state(1000, 20, 1007), level(1000, 50), 3, 1002, 14],
+      ["at the latest instant seen when the clock is set back", state(1005, 40, 1019), level(1000, 50), 5, 400, 35],
+      ["a hold with units of another size", FULL, level(1000, 50, 20), 3, 1000, 0],
+      ["a level of another unit", state(1000, 50, 1017, 20), level(1000, 50), 3, 1000, 0],
+      ["as many units as nobody has", FULL, level(1000, 50), Number.MAX_SAFE_INTEGER, 1000, 50],
     ];
     for (const [name, given, at, units, nowMs, expected] of cases) {
-      assert.equal(returnable(LIMIT, given, at, units, nowMs), expected, name);
+      assert.equal(flow.returnable(LIMIT, given, at, units, nowMs), expected, name);
     }
-    assert.deepEqual(lowered(LIMIT, FULL, 30), state(1000, 20, 1007));
-    assert.deepEqual(lowered(LIMIT, FULL, 50), state(1000, 0, 1000));
-    assert.deepEqual(lowered({ ...LIMIT, levelPerMs: 5 }, FULL, 1), state(1000, 49, 1010));
+    assert.deepEqual(flow.lowered(LIMIT, FULL, 30), state(1000, 20, 1007));
+    assert.deepEqual(flow.lowered(LIMIT, FULL, 50), state(1000, 0, 1000));
+    assert.deepEqual(flow.lowered({ ...LIMIT, levelPerMs: 5 }, FULL, 1), state(1000, 49, 1010));
   });
 
   it("writes text and reads back nothing else", () => {

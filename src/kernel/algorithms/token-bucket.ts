@@ -2,8 +2,9 @@
 
 import { toMs, unitsOf } from "../policy/amounts.ts";
 import { amount, grouped, isMoney, periodInWords } from "../words.ts";
-import { isEnd, isInstant, MAX_INSTANT_MS } from "./algorithm.ts";
+import { type Flow, isEnd, type Level, MAX_INSTANT_MS } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
+import { isLevel } from "./levels.ts";
 
 /**
  * `quota` units a window, at most `burst` at once. With g = gcd(quota, windowMs) a unit raises the level by
@@ -17,15 +18,8 @@ export interface TokenBucketLimit {
   readonly levelPerMs: number;
 }
 
-/** The level at an instant (epoch ms), and the size of a unit in it. */
-export interface TokenBucketLevel {
-  readonly baseMs: number;
-  readonly level: number;
-  readonly levelPerUnit: number;
-}
-
 /** The level that a bucket had when it was last booked on. */
-export interface TokenBucketState extends TokenBucketLevel {
+export interface TokenBucketState extends Level {
   readonly kind: "token-bucket";
   readonly expiresAtMs: number;
 }
@@ -40,7 +34,7 @@ function levelOf(limit: TokenBucketLimit, units: number, level: number): number 
   return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
 }
 
-function levelAt(limit: TokenBucketLimit, state: TokenBucketLevel | undefined, nowMs: number): number {
+function levelAt(limit: TokenBucketLimit, state: Level | undefined, nowMs: number): number {
   if (state === undefined) return 0;
   const level =
     state.levelPerUnit === limit.levelPerUnit
@@ -51,38 +45,39 @@ function levelAt(limit: TokenBucketLimit, state: TokenBucketLevel | undefined, n
   return elapsedMs >= Math.ceil(level / limit.levelPerMs) ? 0 : level - elapsedMs * limit.levelPerMs;
 }
 
-/**
- * By how much the level may be lowered for units of a hold that were not needed: by what they raised it, but no more than
- * what is left at `nowMs` of all that was booked up to that hold. The rest has flowed back by itself, and would come back
- * twice.
- *
- * @param mark the level right after the hold was booked
- */
-export function returnable(
-  limit: TokenBucketLimit,
-  state: TokenBucketState,
-  mark: TokenBucketLevel,
-  units: number,
-  nowMs: number,
-): number {
-  if (mark.levelPerUnit !== limit.levelPerUnit || state.levelPerUnit !== limit.levelPerUnit) return 0;
-  const atMs = Math.max(nowMs, state.baseMs);
-  return Math.min(units * limit.levelPerUnit, levelAt(limit, mark, atMs), levelAt(limit, state, atMs));
-}
+const flow: Flow<TokenBucketLimit, TokenBucketState> = {
+  levelOf: ({ baseMs, level, levelPerUnit }) => ({ baseMs, level, levelPerUnit }),
 
-/** The state after its level was lowered by at most what is left of it. */
-export function lowered(limit: TokenBucketLimit, state: TokenBucketState, by: number): TokenBucketState {
-  const level = state.level - by;
-  return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
-}
+  /**
+   * What the units raised the level by, but no more than what is left of all that was booked up to them: the rest has flowed
+   * back by itself.
+   */
+  returnable(limit, state, levelAfter, units, nowMs) {
+    if (levelAfter.levelPerUnit !== limit.levelPerUnit || state.levelPerUnit !== limit.levelPerUnit) return 0;
+    const atMs = Math.max(nowMs, state.baseMs);
+    return Math.min(units * limit.levelPerUnit, levelAt(limit, levelAfter, atMs), levelAt(limit, state, atMs));
+  },
+
+  lowered(limit, state, by) {
+    const level = state.level - by;
+    return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
+  },
+
+  notAhead(level, state, nowMs) {
+    const aheadMs = state === undefined ? 0 : Math.max(0, state.baseMs - nowMs);
+    const baseMs = Math.max(0, level.baseMs - aheadMs);
+    // It is unknown when it was booked: nothing of it is given back.
+    if (baseMs > nowMs) return { ...level, baseMs: nowMs, level: 0 };
+    return baseMs === level.baseMs ? level : { ...level, baseMs };
+  },
+};
 
 /** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */
 export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   kind: "token-bucket",
   letter: "g",
-  holdsAreSpent: true,
   queues: true,
-  grantsFill: true,
+  flow,
   capacity: (limit) => limit.burst,
   used: (limit, state, nowMs) => Math.ceil(levelAt(limit, state, nowMs) / limit.levelPerUnit),
   freeAfterMs(limit, state, units, nowMs) {
@@ -97,7 +92,8 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
     return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },
-  without: (limit, state, alone, cost, nowMs) => lowered(limit, state, returnable(limit, state, alone, cost, nowMs)),
+  takeBack: (limit, state, alone, cost, nowMs) =>
+    flow.lowered(limit, state, flow.returnable(limit, state, alone, cost, nowMs)),
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.baseMs - nowMs;
     return aheadMs > 0 ? { ...state, baseMs: nowMs, expiresAtMs: state.expiresAtMs - aheadMs } : state;
@@ -114,8 +110,8 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   decode(text, expiresAtMs) {
     const match = /^g1 ([0-9]+) ([0-9]+) ([1-9][0-9]*)$/.exec(text);
     if (match === null) return null;
-    const level = levelIn(match[1], match[2], match[3]);
-    if (level === null || !isEnd(expiresAtMs) || level.baseMs > expiresAtMs) return null;
+    const level = { baseMs: Number(match[1]), level: Number(match[2]), levelPerUnit: Number(match[3]) };
+    if (!isLevel(level) || !isEnd(expiresAtMs) || level.baseMs > expiresAtMs) return null;
     return { kind: "token-bucket", expiresAtMs, ...level };
   },
   policy: {
@@ -168,11 +164,4 @@ function specOf(quota: number, windowMs: number, burst: number): TokenBucketLimi
 
 function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
-}
-
-/** A level from its numbers as texts, or `null` when one of them is too large. */
-export function levelIn(base?: string, height?: string, perUnit?: string): TokenBucketLevel | null {
-  const [baseMs, level, levelPerUnit] = [Number(base), Number(height), Number(perUnit)];
-  if (!isInstant(baseMs) || level > MAX_LEVEL || levelPerUnit > MAX_LEVEL) return null;
-  return { baseMs, level, levelPerUnit };
 }

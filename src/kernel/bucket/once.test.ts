@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LimitSpec } from "../algorithms/registry.ts";
 import { decide, keysOf } from "../decide.ts";
-import { REMEMBERED_MS } from "./holds.ts";
+import { REMEMBERED_MS } from "./entries.ts";
 import { onceOf, replayOf } from "./once.ts";
 import type { StepEvent, StoreReply, StoreRequest } from "../request.ts";
 import type { StoredState } from "../state.ts";
-import { decodeState, encodeState } from "../stored.ts";
+import { decodeState, encodeState } from "../encoding/state.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const ONCE = { key: "answer", request: "r1" };
@@ -140,9 +140,10 @@ describe("a request that is sent again", () => {
   });
 
   it("is not kept when a bucket has too many holds", () => {
-    const live = { units: 1, expiresAtMs: 9000, onExpiry: "charge", expired: false, mark: null } as const;
-    const holds = Array.from({ length: 1000 }, (_, i) => ({ id: `h${i}`, ...live }));
-    const full: StoredState = { kind: "held", expiresAtMs: 700_000, of: "counter", spent: undefined, holds };
+    const common = { kind: "reservation", units: 1, expiresAtMs: 9000, onExpiry: "charge" } as const;
+    const live = { ...common, expired: false, levelAfter: null };
+    const entries = Array.from({ length: 1000 }, (_, i) => ({ id: `h${i}`, ...live }));
+    const full: StoredState = { kind: "held", expiresAtMs: 700_000, of: "counter", spent: undefined, entries };
     const request = ask([hold("h", 1)], { mode: "force" });
     assert.deepEqual(decide(request, [full, undefined], 1000), { reply: null, next: null });
   });

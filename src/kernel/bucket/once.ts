@@ -1,6 +1,6 @@
 // An answer that is kept, so that a request that is sent again gets it once more and is booked once.
 
-import { REMEMBERED_MS } from "./holds.ts";
+import { REMEMBERED_MS } from "./entries.ts";
 import type { StoreReply, StoreRequest } from "../request.ts";
 import type { OnceState } from "../state.ts";
 

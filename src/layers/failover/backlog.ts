@@ -216,8 +216,8 @@ export class Backlog {
   #sum(changes: Map<string, string | null>, { bucket, limit, event }: Step, atMs: number, local: LimitSpec): void {
     if (event.type !== "charge") return;
     const { cost, seen } = event;
-    const { needsCostToBegin, outage } = algorithmOf(limit);
-    if (cost === 0 && needsCostToBegin) return;
+    const { needsCost, outage } = algorithmOf(limit);
+    if (cost === 0 && needsCost) return;
     const key = JSON.stringify(["sum", bucket, outage.sliceOf(limit, atMs), seen ?? null]);
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };

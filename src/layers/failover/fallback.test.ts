@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { contentsAt, usedIn } from "../../kernel/bucket/holds.ts";
+import { contentsAt, usedIn } from "../../kernel/bucket/contents.ts";
 import {
   decide,
   type LimitSpec,

@@ -3,7 +3,7 @@
 // changed policy, or another quota for the same bucket, is obeyed at once and makes no use forgotten.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
-import { freeAfterMs } from "../../kernel/bucket/holds.ts";
+import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
 import {
   type Degraded,
   decide,
@@ -201,7 +201,7 @@ function dividedBy(
 /** A hold that was made in the store, and is not known here. */
 function isForeign({ event }: Step, state: StoredState | undefined): boolean {
   if (event.type !== "settle" && event.type !== "extend") return false;
-  return state?.kind !== "held" || state.holds.every(({ id }) => id !== event.id);
+  return state?.kind !== "held" || state.entries.every(({ id }) => id !== event.id);
 }
 
 /** A limit that was used up when it was last seen denies as usual; for others it is unknown what is left. */
@@ -214,7 +214,7 @@ function denial({ limit, event, onStoreError }: Step, view: View | undefined, no
   if (!isUsedUp || onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
   if (units > capacity) return { retryAfterMs: null };
   const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
-  const waitMs = freeAfterMs(limit, { spent, holds: [] }, units, nowMs);
+  const waitMs = freeAfterMs(limit, { spent, entries: [] }, units, nowMs);
   return { retryAfterMs: Math.max(1, waitMs), resetAfterMs: Math.max(0, (view?.endsAtMs ?? nowMs) - nowMs) };
 }
 

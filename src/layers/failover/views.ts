@@ -124,7 +124,7 @@ function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number):
 function windowEndOf(limit: LimitSpec, before: View | undefined, nowMs: number): number {
   const isLive = before !== undefined && nowMs < before.endsAtMs;
   const state = isLive ? { expiresAtMs: before.endsAtMs } : undefined;
-  return algorithmOf(limit).grantEndsAtMs(limit, state, nowMs);
+  return algorithmOf(limit).windowEndsAtMs?.(limit, state, nowMs) ?? Number.POSITIVE_INFINITY;
 }
 
 /**

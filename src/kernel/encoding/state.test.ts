@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { MAX_INSTANT_MS } from "./algorithms/algorithm.ts";
-import type { SpentState } from "./algorithms/registry.ts";
-import type { StepReply } from "./request.ts";
-import type { HeldState, Hold, OnceState, StoredState } from "./state.ts";
-import { decodeState, encodeState } from "./stored.ts";
+import { MAX_INSTANT_MS } from "../algorithms/algorithm.ts";
+import type { SpentState } from "../algorithms/registry.ts";
+import type { StepReply } from "../request.ts";
+import type { Entry, Grant, HeldState, OnceState, QueuedCall, Reservation, StoredState } from "../state.ts";
+import { decodeState, encodeState } from "./state.ts";
 
 const SEED = 20_251_124;
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -26,12 +26,22 @@ const ELAPSED: SpentState = { kind: "elapsed", firstMs: 1000, expiresAtMs: 1100 
 const STREAK: SpentState = { kind: "streak", outcome: "A-b_9", count: 3, expiresAtMs: 1100 };
 const TOKEN_BUCKET: SpentState = { kind: "token-bucket", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
 
-function hold(more: Partial<Hold> = {}): Hold {
-  return { id: "a", units: 3, expiresAtMs: 1050, onExpiry: "charge", expired: false, mark: null, ...more };
+const COMMON = { id: "a", units: 3, expiresAtMs: 1050 };
+
+function hold(more: Partial<Reservation> = {}): Reservation {
+  return { kind: "reservation", ...COMMON, onExpiry: "charge", expired: false, levelAfter: null, ...more };
 }
 
-function held(of: HeldState["of"], spent: HeldState["spent"], ...holds: Hold[]): HeldState {
-  return { kind: "held", expiresAtMs: 9000, of, spent, holds };
+function grant(more: Partial<Grant> = {}): Grant {
+  return { kind: "grant", ...COMMON, expired: false, ...more };
+}
+
+function queued(more: Partial<QueuedCall> = {}): QueuedCall {
+  return { kind: "queued", ...COMMON, ...more };
+}
+
+function held(of: HeldState["of"], spent: HeldState["spent"], ...entries: Entry[]): HeldState {
+  return { kind: "held", expiresAtMs: 9000, of, spent, entries };
 }
 
 function once(more: Partial<OnceState> = {}): OnceState {
@@ -59,7 +69,7 @@ const TEXTS: [StoredState, text: string][] = [
   [held("counter", undefined, hold()), "h1 c a,3,1050,c"],
   [held("counter", undefined, hold({ leaseMs: 0 }), hold({ leaseMs: 60 })), "h1 c a,3,1050,c0;a,3,1050,c60"],
   [
-    held("token-bucket", undefined, hold({ leaseMs: 60, mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
+    held("token-bucket", undefined, hold({ leaseMs: 60, levelAfter: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
     "h1 g a,3,1050,c60,990,30,10",
   ],
   [held("counter", COUNTER, hold({ id: "A-b_9", onExpiry: "refund" })), "h1 c A-b_9,3,1050,r 1100 7"],
@@ -69,37 +79,30 @@ const TEXTS: [StoredState, text: string][] = [
   ],
   [held("sliding-window", SLIDING, hold({ units: MAX })), `h1 s a,${MAX},1050,c 1109 s1 10 100 1,0,2`],
   [
-    held("token-bucket", TOKEN_BUCKET, hold({ mark: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
+    held("token-bucket", TOKEN_BUCKET, hold({ levelAfter: { baseMs: 990, level: 30, levelPerUnit: 10 } })),
     "h1 g a,3,1050,c,990,30,10 1017 g1 1000 50 10",
   ],
-  [held("token-bucket", undefined, hold({ mark: { baseMs: 0, level: 0, levelPerUnit: 1 } })), "h1 g a,3,1050,c,0,0,1"],
+  [
+    held("token-bucket", undefined, hold({ levelAfter: { baseMs: 0, level: 0, levelPerUnit: 1 } })),
+    "h1 g a,3,1050,c,0,0,1",
+  ],
   [held("concurrency", undefined, hold({ id: "x".repeat(64) })), `h1 n ${"x".repeat(64)},3,1050,c`],
   [SEEN, `c1 2 ${MARK_A},${MARK_B}`],
   [ELAPSED, "e1 1000"],
   [STREAK, "k1 A-b_9 3"],
-  [held("counter", SEEN, hold({ onExpiry: "grant" })), `h1 c a,3,1050,g 1100 c1 2 ${MARK_A},${MARK_B}`],
-  [held("elapsed", ELAPSED, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g 1100 e1 1000"],
-  [held("streak", STREAK, hold({ onExpiry: "grant", expired: true })), "h1 k a,3,1050,G 1100 k1 A-b_9 3"],
+  [held("counter", SEEN, grant()), `h1 c a,3,1050,g 1100 c1 2 ${MARK_A},${MARK_B}`],
+  [held("elapsed", ELAPSED, grant()), "h1 e a,3,1050,g 1100 e1 1000"],
+  [held("streak", STREAK, grant({ expired: true })), "h1 k a,3,1050,G 1100 k1 A-b_9 3"],
+  [held("token-bucket", TOKEN_BUCKET, grant({ expired: true })), "h1 g a,3,1050,G 1017 g1 1000 50 10"],
+  [held("elapsed", undefined, grant()), "h1 e a,3,1050,g"],
+  [held("counter", COUNTER, queued()), "h1 c a,3,1050,p 1100 7"],
+  [held("counter", COUNTER, { kind: "late", ...COMMON, leaseMs: 9 }), "h1 c a,3,1050,M9 1100 7"],
   [
-    held("token-bucket", TOKEN_BUCKET, hold({ onExpiry: "grant", expired: true })),
-    "h1 g a,3,1050,G 1017 g1 1000 50 10",
-  ],
-  [held("elapsed", undefined, hold({ onExpiry: "grant" })), "h1 e a,3,1050,g"],
-  [held("counter", COUNTER, hold({ onExpiry: "place" })), "h1 c a,3,1050,p 1100 7"],
-  [
-    held(
-      "token-bucket",
-      TOKEN_BUCKET,
-      hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "charge", leaseMs: 0 } }),
-    ),
+    held("token-bucket", TOKEN_BUCKET, queued({ leaseMs: 60, becomes: { onExpiry: "charge", leaseMs: 0 } })),
     "h1 g a,3,1050,p60,c0 1017 g1 1000 50 10",
   ],
   [
-    held(
-      "token-bucket",
-      undefined,
-      hold({ onExpiry: "place", leaseMs: 60, becomes: { onExpiry: "refund", leaseMs: 30_000 } }),
-    ),
+    held("token-bucket", undefined, queued({ leaseMs: 60, becomes: { onExpiry: "refund", leaseMs: 30_000 } })),
     "h1 g a,3,1050,p60,r30000",
   ],
   [once({ waitMs: 250, units: [1], steps: [step(6, 50, 0)] }), "o1 r . 1000 1+250 1,6,50,0,-"],
@@ -261,46 +264,46 @@ const spent: fc.Arbitrary<SpentState> = fc.oneof(
     ),
   },
 );
-const holds = (mark: fc.Arbitrary<Hold["mark"]>): fc.Arbitrary<Hold[]> =>
-  fc
-    .array(
-      fc
-        .record({
-          id: ids,
-          units: whole,
-          expiresAtMs: instant,
-          leaseMs: fc.option(instant, { nil: undefined }),
-          end: fc.constantFrom(
-            ...(["charge", "refund", "grant"] as const).flatMap((onExpiry) => [
-              { onExpiry, expired: false },
-              { onExpiry, expired: true },
-            ]),
-            { onExpiry: "place", expired: false } as const,
-          ),
-          mark,
-        })
-        .map(({ end, leaseMs, mark, ...rest }): Hold => {
-          const isGiven = end.onExpiry !== "charge" && end.onExpiry !== "refund";
-          return { ...rest, ...end, ...(leaseMs === undefined ? {} : { leaseMs }), mark: isGiven ? null : mark };
-        }),
-      { minLength: 1, maxLength: 5 },
-    )
-    .map((holds) => holds.sort((one, other) => one.expiresAtMs - other.expiresAtMs));
-/** Places of a token bucket may become holds. */
-const becoming = fc.tuple(holds(levels), fc.option(fc.nat(), { nil: undefined })).map(([holds, leaseMs]) =>
-  holds.map((hold): Hold => {
-    if (hold.onExpiry !== "place" || leaseMs === undefined || hold.expiresAtMs + leaseMs > MAX_INSTANT_MS) return hold;
-    return { ...hold, becomes: { onExpiry: leaseMs % 2 === 0 ? "charge" : "refund", leaseMs } };
-  }),
-);
+const common = fc
+  .record({ id: ids, units: whole, expiresAtMs: instant, leaseMs: fc.option(instant, { nil: undefined }) })
+  .map(({ leaseMs, ...rest }) => (leaseMs === undefined ? rest : { ...rest, leaseMs }));
+const endings = fc.constantFrom("charge", "refund");
+const becoming = fc
+  .record({ onExpiry: endings, leaseMs: fc.nat() })
+  .map((becomes) => (queued: QueuedCall): QueuedCall => {
+    return queued.expiresAtMs + becomes.leaseMs > MAX_INSTANT_MS ? queued : { ...queued, becomes };
+  });
+/** Only in buckets that flow, holds have levels, and calls in the queue become holds. */
+const entries = (flows: boolean): fc.Arbitrary<Entry[]> => {
+  const levelAfter = flows ? levels : fc.constant(null);
+  const then = flows
+    ? fc.oneof(
+        becoming,
+        fc.constant((queued: QueuedCall) => queued),
+      )
+    : fc.constant((queued: QueuedCall) => queued);
+  const entry = fc.oneof(
+    fc
+      .tuple(common, endings, fc.boolean(), levelAfter)
+      .map(
+        ([base, onExpiry, expired, levelAfter]) =>
+          ({ kind: "reservation", ...base, onExpiry, expired, levelAfter }) as const,
+      ),
+    fc.tuple(common, fc.boolean()).map(([base, expired]) => ({ kind: "grant", ...base, expired }) as const),
+    fc.tuple(common, then).map(([base, then]) => then({ kind: "queued", ...base })),
+    common.map((base) => ({ kind: "late", ...base }) as const),
+  );
+  const byEnd = (one: Entry, other: Entry) => one.expiresAtMs - other.expiresAtMs;
+  return fc.array(entry, { minLength: 1, maxLength: 5 }).map((list) => list.sort(byEnd));
+};
 const heldStates: fc.Arbitrary<HeldState> = fc
-  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), instant, holds(fc.constant(null)), becoming)
-  .map(([spent, what, expiresAtMs, plain, marked]) => ({
+  .tuple(spent, fc.constantFrom("spent", "nothing", "concurrency"), instant, entries(false), entries(true))
+  .map(([spent, what, expiresAtMs, apart, flowing]) => ({
     kind: "held",
     expiresAtMs,
     of: what === "concurrency" ? what : spent.kind,
     spent: what === "spent" ? spent : undefined,
-    holds: spent.kind === "token-bucket" && what !== "concurrency" ? marked : plain,
+    entries: spent.kind === "token-bucket" && what !== "concurrency" ? flowing : apart,
   }));
 const steps: fc.Arbitrary<StepReply> = fc
   .tuple(whole, whole, fc.option(whole), fc.constantFrom("live", "late", "unknown", undefined))
@@ -365,12 +368,16 @@ describe("a state as text", () => {
   });
 
   it("is read back as it was, whatever it was", () => {
-    const counts = { held: 0, once: 0, spent: 0, marks: 0 };
+    const counts = { held: 0, once: 0, spent: 0, levels: 0, queued: 0, late: 0 };
     const property = fc.property(states, (made) => {
       const state = structuredClone(made); // what is made has no prototype
       assert.deepEqual(decodeState(encodeState(state), state.expiresAtMs), state);
       counts[state.kind === "held" || state.kind === "once" ? state.kind : "spent"]++;
-      counts.marks += state.kind === "held" && state.holds.some(({ mark }) => mark !== null) ? 1 : 0;
+      for (const entry of state.kind === "held" ? state.entries : []) {
+        counts.levels += entry.kind === "reservation" && entry.levelAfter !== null ? 1 : 0;
+        counts.queued += entry.kind === "queued" && entry.becomes !== undefined ? 1 : 0;
+        counts.late += entry.kind === "late" ? 1 : 0;
+      }
     });
     fc.assert(property, { seed: SEED, numRuns: 2_000 });
     for (const [what, count] of Object.entries(counts)) assert.ok(count > 80, `${what}: ${count}`);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { LimitSpec } from "../algorithms/registry.ts";
-import type { TokenBucketState } from "../algorithms/token-bucket.ts";
+import type { LimitSpec } from "./registry.ts";
+import type { TokenBucketState } from "./token-bucket.ts";
 import { decide } from "../decide.ts";
-import { REMEMBERED_MS } from "./holds.ts";
+import { REMEMBERED_MS } from "../bucket/entries.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../request.ts";
-import type { Hold, StoredState } from "../state.ts";
+import type { Reservation, StoredState } from "../state.ts";
 
 // A unit raises the level by 10, each ms lowers it by 3.
 const TOKEN_BUCKET: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 10, levelPerMs: 3 };
@@ -26,7 +26,7 @@ function level(baseMs: number, level: number, expiresAtMs: number): TokenBucketS
   return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: 10 };
 }
 
-function markAt(baseMs: number, level: number): Hold["mark"] {
+function levelAt(baseMs: number, level: number): Reservation["levelAfter"] {
   return { baseMs, level, levelPerUnit: 10 };
 }
 
@@ -45,13 +45,15 @@ function bucket(limit: LimitSpec) {
       return reply?.steps[0] ?? assert.fail();
     },
     used: (nowMs: number) => its.ask(nowMs, { type: "read" }).used,
-    holds: (): readonly Hold[] => (its.state?.kind === "held" ? its.state.holds : []),
+    holds: (): readonly Reservation[] =>
+      its.state?.kind === "held" ? its.state.entries.filter((entry) => entry.kind === "reservation") : [],
   };
   return its;
 }
 
 describe("holds on a token bucket", () => {
-  const marks = (holds: readonly Hold[]) => Object.fromEntries(holds.map(({ id, mark }) => [id, mark?.level]));
+  const levels = (holds: readonly Reservation[]) =>
+    Object.fromEntries(holds.map(({ id, levelAfter }) => [id, levelAfter?.level]));
 
   it("remember the level right after each", () => {
     const a = bucket(TOKEN_BUCKET);
@@ -63,24 +65,26 @@ describe("holds on a token bucket", () => {
       expiresAtMs: 1051 + REMEMBERED_MS,
       of: "token-bucket",
       spent: level(1001, 37, 1014),
-      holds: [
+      entries: [
         {
+          kind: "reservation",
           id: "a",
           units: 1,
           expiresAtMs: 1050,
           leaseMs: 50,
           onExpiry: "charge",
           expired: false,
-          mark: markAt(1000, 10),
+          levelAfter: levelAt(1000, 10),
         },
         {
+          kind: "reservation",
           id: "b",
           units: 2,
           expiresAtMs: 1051,
           leaseMs: 50,
           onExpiry: "charge",
           expired: false,
-          mark: markAt(1001, 37),
+          levelAfter: levelAt(1001, 37),
         },
       ],
     });
@@ -93,7 +97,7 @@ describe("holds on a token bucket", () => {
       a.ask(1000, hold("middle", 3, 50, "charge"));
       a.ask(1000, hold("high", 1, 50, "refund"));
       a.ask(1001, hold("later", 1, 50, "refund"));
-      assert.deepEqual(marks(a.holds()), { low: 20, middle: 50, high: 60, later: 67 });
+      assert.deepEqual(levels(a.holds()), { low: 20, middle: 50, high: 60, later: 67 });
       return a;
     };
     const cases: [id: string, actual: number, nowMs: number, level: number, Record<string, number>][] = [
@@ -108,7 +112,7 @@ describe("holds on a token bucket", () => {
     for (const [id, actual, nowMs, expected, left] of cases) {
       const a = make();
       a.ask(nowMs, settle(id, actual));
-      assert.deepEqual(marks(a.holds()), left, `${id} at ${nowMs}`);
+      assert.deepEqual(levels(a.holds()), left, `${id} at ${nowMs}`);
       assert.equal(a.state?.kind === "held" && a.state.spent?.kind === "token-bucket" && a.state.spent.level, expected);
     }
   });
@@ -122,14 +126,14 @@ describe("holds on a token bucket", () => {
     assert.equal(a.ask(1007, settle("b", 0)).used, 5, "so b gives nothing back");
   });
 
-  it("stay at an equal mark, as those have that were forced onto a level that is full", () => {
+  it("stay at an equal level, as those have that were forced onto a level that is full", () => {
     const a = bucket(TOKEN_BUCKET);
     const room = Math.floor(2 ** 52 / 10);
     a.ask(1000, hold("a", room, 100, "charge"), "force");
     a.ask(1000, hold("b", 1, 100, "charge"), "force");
-    assert.deepEqual(marks(a.holds()), { a: room * 10, b: room * 10 });
+    assert.deepEqual(levels(a.holds()), { a: room * 10, b: room * 10 });
     assert.equal(a.ask(1000, settle("a", 3)).used, 3);
-    assert.deepEqual(marks(a.holds()), { b: room * 10 });
+    assert.deepEqual(levels(a.holds()), { b: room * 10 });
   });
 
   it("give back at their end what is left of them then, whenever the bucket is touched", () => {
@@ -146,11 +150,11 @@ describe("holds on a token bucket", () => {
     assert.deepEqual(a.ask(1000, take(5)), denied(5, 8, 8));
     assert.deepEqual(a.ask(1001, take(1)), denied(5, 7, 3));
     a.ask(1006, take(1));
-    assert.deepEqual(marks(a.holds()), { a: 30, b: 35 });
+    assert.deepEqual(levels(a.holds()), { a: 30, b: 35 });
     assert.equal(a.used(1006), 3);
     const early = make();
     assert.equal(early.ask(1004, settle("b", 0)).used, 2);
-    assert.deepEqual(marks(early.holds()), { a: 30 });
+    assert.deepEqual(levels(early.holds()), { a: 30 });
     assert.equal(early.used(1005), 0);
   });
 
@@ -167,14 +171,14 @@ describe("holds on a token bucket", () => {
     }
   });
 
-  it("give back by the pace that is now, and sink no mark below zero", () => {
+  it("give back by the pace that is now, and sink no level below zero", () => {
     const a = bucket({ ...TOKEN_BUCKET, burst: 9 });
     a.ask(1000, hold("a", 5, 50, "charge"));
     a.ask(1015, hold("b", 1, 50, "charge"));
     assert.deepEqual(a.state?.kind === "held" && a.state.spent, level(1015, 15, 1020));
     a.limit = { ...TOKEN_BUCKET, levelPerMs: 1 };
     a.ask(1015, settle("a", 0));
-    assert.deepEqual(a.holds()[0]?.mark, markAt(1015, 0));
+    assert.deepEqual(a.holds()[0]?.levelAfter, levelAt(1015, 0));
     assert.equal(a.used(1015), 0);
   });
 });

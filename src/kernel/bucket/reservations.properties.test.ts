@@ -8,7 +8,7 @@ import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
 import { decide } from "../decide.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../request.ts";
 import type { StoredState } from "../state.ts";
-import { decodeState, encodeState } from "../stored.ts";
+import { decodeState, encodeState } from "../encoding/state.ts";
 
 const SEED = 20_251_122;
 const REMEMBERED_MS = 600_000;

@@ -3,10 +3,10 @@ import { describe, it } from "node:test";
 import type { CounterState } from "../algorithms/counter.ts";
 import type { LimitSpec } from "../algorithms/registry.ts";
 import { decide } from "../decide.ts";
-import { MAX_HOLDS, REMEMBERED_MS } from "./holds.ts";
+import { MAX_HOLDS, REMEMBERED_MS } from "./entries.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../request.ts";
-import type { HeldState, Hold, StoredState } from "../state.ts";
-import { decodeState, encodeState } from "../stored.ts";
+import type { Entry, HeldState, Reservation, StoredState } from "../state.ts";
+import { decodeState, encodeState } from "../encoding/state.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const FIRST: LimitSpec = { ...QUOTA, ttlFrom: "first" };
@@ -61,17 +61,18 @@ function bucket(limit: LimitSpec, state?: StoredState) {
       return reply?.steps[0] ?? assert.fail();
     },
     used: (nowMs: number) => its.ask(nowMs, READ).used,
-    holds: (): readonly Hold[] => (its.state?.kind === "held" ? its.state.holds : []),
+    entries: (): readonly Entry[] => (its.state?.kind === "held" ? its.state.entries : []),
   };
   return its;
 }
 
-describe("a bucket with holds", () => {
-  const held = (spent: HeldState["spent"], expiresAtMs: number, ...holds: Hold[]): HeldState => {
-    return { kind: "held", expiresAtMs, of: "counter", spent, holds };
+describe("a bucket with entries", () => {
+  const held = (spent: HeldState["spent"], expiresAtMs: number, ...entries: Entry[]): HeldState => {
+    return { kind: "held", expiresAtMs, of: "counter", spent, entries };
   };
-  const live = (id: string, expiresAtMs: number, more: Partial<Hold> = {}): Hold => {
-    return { id, units: 1, expiresAtMs, onExpiry: "charge", expired: false, mark: null, ...more };
+  const live = (id: string, expiresAtMs: number, more: Partial<Reservation> = {}): Reservation => {
+    const common = { kind: "reservation", id, units: 1, onExpiry: "charge" } as const;
+    return { ...common, expiresAtMs, expired: false, levelAfter: null, ...more };
   };
 
   it("is kept until what its holds will spend has ended, and none is remembered", () => {
@@ -174,7 +175,7 @@ describe("a bucket with holds", () => {
 
   it("has at most 1,000: more are no denial but refused, unless one has expired", () => {
     const limit: LimitSpec = { ...QUOTA, quota: MAX };
-    const full = (...first: Hold[]) => {
+    const full = (...first: Entry[]) => {
       const rest = Array.from({ length: MAX_HOLDS - first.length }, (_, i) => live(`h${i}`, 5000 + i));
       return bucket(limit, held(undefined, 9000 + REMEMBERED_MS, ...first, ...rest));
     };
@@ -193,7 +194,7 @@ describe("a bucket with holds", () => {
     a.limit = limit;
     assert.equal(a.ask(1000, settle("h7", 0)).hold, "live");
     assert.equal(a.ask(1000, next).allowed, true);
-    assert.equal(a.holds().length, MAX_HOLDS);
+    assert.equal(a.entries().length, MAX_HOLDS);
     assert.equal(a.outcome(1000, hold("more", 1, 50, "refund")).reply, null);
 
     const b = full(live("old", 900, { expired: true }), live("ends", 1000));
@@ -203,7 +204,7 @@ describe("a bucket with holds", () => {
     assert.equal(b.outcome(999, hold("more", 1, 50, "refund")).reply, null);
     assert.equal(b.ask(1000, hold("more", 1, 50, "refund")).used, MAX_HOLDS + 1, "what it was charged stays spent");
     assert.equal(b.ask(1000, settle("ends", 0)).hold, "unknown");
-    assert.equal(b.holds().length, MAX_HOLDS);
+    assert.equal(b.entries().length, MAX_HOLDS);
   });
 
   it("is new under an algorithm of another kind, and stays as it is until somebody books", () => {

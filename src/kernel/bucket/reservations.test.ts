@@ -4,10 +4,10 @@ import type { CounterState } from "../algorithms/counter.ts";
 import type { LimitSpec } from "../algorithms/registry.ts";
 import type { TokenBucketState } from "../algorithms/token-bucket.ts";
 import { decide } from "../decide.ts";
-import { REMEMBERED_MS } from "./holds.ts";
+import { REMEMBERED_MS } from "./entries.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../request.ts";
-import type { Hold, StoredState } from "../state.ts";
-import { decodeState, encodeState } from "../stored.ts";
+import type { Entry, StoredState } from "../state.ts";
+import { decodeState, encodeState } from "../encoding/state.ts";
 
 const QUOTA: LimitSpec = { algorithm: "budget", quota: 5, ttlMs: 100, ttlFrom: "last" };
 const FIRST: LimitSpec = { ...QUOTA, ttlFrom: "first" };
@@ -69,7 +69,7 @@ function bucket(limit: LimitSpec, state?: StoredState) {
       return reply?.steps[0] ?? assert.fail();
     },
     used: (nowMs: number) => its.ask(nowMs, READ).used,
-    holds: (): readonly Hold[] => (its.state?.kind === "held" ? its.state.holds : []),
+    entries: (): readonly Entry[] => (its.state?.kind === "held" ? its.state.entries : []),
   };
   return its;
 }
@@ -171,7 +171,7 @@ describe("a hold", () => {
       const { hold: found, used } = a.ask(1000, settle("a", 2));
       assert.deepEqual([found, used], ["unknown", 5]);
       assert.deepEqual(
-        a.holds().map(({ id }) => id),
+        a.entries().map(({ id }) => id),
         ["b"],
       );
       assert.equal(a.ask(1000, settle("a", 0)).used, 5);
@@ -217,7 +217,7 @@ describe("a hold", () => {
       a.ask(1000, hold("a", 3, 50, "refund"));
       const before = a.state;
       assert.deepEqual(a.ask(nowMs, extend("a", leaseMs), mode), expected, name);
-      assert.equal(a.holds()[0]?.expiresAtMs, endMs, name);
+      assert.equal(a.entries()[0]?.expiresAtMs, endMs, name);
       if (!expected.allowed || mode === "peek") assert.equal(a.state, before, name);
     }
   });
@@ -228,7 +228,7 @@ describe("a hold", () => {
     a.ask(1000, hold("early", 1, 30, "charge"));
     a.ask(1000, hold("late-too", 1, 80, "charge"));
     assert.deepEqual(
-      a.holds().map(({ id }) => id),
+      a.entries().map(({ id }) => id),
       ["early", "late", "late-too"],
     );
     const b = bucket(FIRST, a.state);
@@ -236,7 +236,7 @@ describe("a hold", () => {
     assert.equal(a.used(1129), 3);
     assert.equal(b.ask(1010, extend("early", 90)).resetAfterMs, 170);
     assert.deepEqual(
-      b.holds().map(({ id }) => id),
+      b.entries().map(({ id }) => id),
       ["late", "late-too", "early"],
     );
     assert.equal(b.used(1179), 3);

@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import type { TokenBucketLimit } from "../algorithms/token-bucket.ts";
+import type { TokenBucketLimit } from "./token-bucket.ts";
 import { decide } from "../decide.ts";
 import type { StepEvent, StepReply } from "../request.ts";
 import type { StoredState } from "../state.ts";

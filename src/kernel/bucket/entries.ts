@@ -1,0 +1,46 @@
+// The list of a bucket's entries: by the end of each; of equal ends the earlier one first.
+
+import type { Entry } from "../state.ts";
+
+/** How long an entry that has ended is remembered for a late settle, and an answer for a call that is sent again, ms. */
+export const REMEMBERED_MS = 600_000;
+/** Most entries of one bucket. Those that have ended are forgotten earlier where there is no room for new ones. */
+export const MAX_HOLDS = 1_000;
+
+/** Whether an entry has not ended. Late usage is only remembered. */
+export function isLive(entry: Entry): boolean {
+  return entry.kind === "queued" || (entry.kind !== "late" && !entry.expired);
+}
+
+/** Units that an entry keeps from other calls beside what is spent. */
+export function heldBy(entry: Entry): number {
+  if (entry.kind === "reservation") return entry.expired || entry.levelAfter !== null ? 0 : entry.units;
+  return entry.kind === "queued" ? entry.units : 0;
+}
+
+export function heldUnits(entries: readonly Entry[]): number {
+  return entries.reduce((sum, entry) => sum + heldBy(entry), 0);
+}
+
+/** The index of the first entry from `from` on that ends later. */
+export function indexAfter(entries: readonly Entry[], expiresAtMs: number, from = 0): number {
+  let i = from;
+  while (i < entries.length && (entries[i] as Entry).expiresAtMs <= expiresAtMs) i++;
+  return i;
+}
+
+/** The entries and one more. */
+export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
+  return entries.toSpliced(indexAfter(entries, entry.expiresAtMs), 0, entry);
+}
+
+/** The entries and a new one, without the first one if that has ended and there is no room for one more. */
+export function withNewEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
+  const isFull = entries.length >= MAX_HOLDS && !isLive(entries[0] as Entry);
+  return withEntry(isFull ? entries.slice(1) : entries, entry);
+}
+
+/** The entries without those of an id. */
+export function withoutId(entries: readonly Entry[], id: string): Entry[] {
+  return entries.filter((entry) => entry.id !== id);
+}

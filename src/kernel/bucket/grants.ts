@@ -1,0 +1,67 @@
+// Units that an operator grants on top of the capacity.
+
+import { sunkBy } from "../algorithms/levels.ts";
+import { algorithmOf, type LimitSpec } from "../algorithms/registry.ts";
+import type { GrantReply, NewHold } from "../request.ts";
+import type { Entry, Grant } from "../state.ts";
+import { type Contents, entryIn } from "./contents.ts";
+import { withEntry, withNewEntry } from "./entries.ts";
+
+/** What is granted, once for an id. */
+type NewGrant = Pick<NewHold, "id" | "units" | "leaseMs">;
+
+function isLiveGrant(entry: Entry): entry is Grant {
+  return entry.kind === "grant" && !entry.expired;
+}
+
+/** Units that were granted on top of the capacity, and are still there. */
+export function grantedIn({ entries }: Contents): number {
+  const units = entries.reduce((sum, entry) => sum + (isLiveGrant(entry) ? entry.units : 0), 0);
+  return Math.min(units, Number.MAX_SAFE_INTEGER);
+}
+
+/** Grants that are still there, the first that ends first. */
+export function grantsIn({ entries }: Contents, nowMs: number): GrantReply[] {
+  const live = entries.filter(isLiveGrant);
+  return live.map(({ id, units, expiresAtMs }) => ({ id, units, endsAfterMs: expiresAtMs - nowMs }));
+}
+
+/** The grant of an id. */
+export function grantIn({ entries }: Contents, id: string): Grant | undefined {
+  return entries.find((entry) => entry.kind === "grant" && entry.id === id) as Grant | undefined;
+}
+
+/**
+ * The contents after units were granted: there until the grant or the window ends. A bucket that flows is filled by them, at
+ * most to the brim, and everything that was booked on it sinks.
+ */
+export function granted(limit: LimitSpec, contents: Contents, grant: NewGrant, nowMs: number): Contents {
+  const { id, units, leaseMs } = grant;
+  if (units === 0 || entryIn(contents, id) !== undefined) return contents;
+  const { spent } = contents;
+  const rule = algorithmOf(limit);
+  const windowEndsAtMs = rule.windowEndsAtMs?.(limit, spent, nowMs) ?? Number.POSITIVE_INFINITY;
+  const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs);
+  const expired = rule.flow !== undefined;
+  const entries = withNewEntry(contents.entries, { kind: "grant", id, units, expiresAtMs, leaseMs, expired });
+  if (rule.flow === undefined || spent === undefined) return { spent, entries };
+  const by = rule.flow.returnable(limit, spent, rule.flow.levelOf(spent), units, nowMs);
+  return { spent: rule.flow.lowered(limit, spent, by), entries: entries.map((entry) => sunk(entry, by)) };
+}
+
+function sunk(entry: Entry, by: number): Entry {
+  if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
+  return { ...entry, levelAfter: sunkBy(entry.levelAfter, by) };
+}
+
+/** Whether an entry is what a grant asks for, and is still there. A grant that fills a bucket at once is there until it is forgotten. */
+export function isSameGrant(limit: LimitSpec, entry: Entry, { units, leaseMs }: NewGrant): boolean {
+  if (entry.kind !== "grant" || entry.units !== units || entry.leaseMs !== leaseMs) return false;
+  return !entry.expired || algorithmOf(limit).flow !== undefined;
+}
+
+/** The contents after a live grant ended before its time. It is remembered, so that it is not granted again. */
+export function revoked({ spent, entries }: Contents, grant: Grant, nowMs: number): Contents {
+  const others = entries.filter((entry) => entry !== grant);
+  return { spent, entries: withEntry(others, { ...grant, expiresAtMs: nowMs, expired: true }) };
+}

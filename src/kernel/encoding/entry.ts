@@ -1,0 +1,66 @@
+// An entry of a bucket as text: `<id>,<units>,<expiresAtMs>,<letter>[<leaseMs>][,…]`. The letter says what the entry is, in
+// upper case once it has ended: c and r are holds that are charged or refunded, g grants, p calls in the queue, M late usage.
+// Behind it are the level after a hold, `<baseMs>,<level>,<levelPerUnit>`, or what a call in the queue becomes, `c|r<leaseMs>`.
+
+import { isInstant, type Level } from "../algorithms/algorithm.ts";
+import { isLevel } from "../algorithms/levels.ts";
+import type { Entry, QueuedCall } from "../state.ts";
+import { isId, numberIn, wholeIn } from "./scan.ts";
+
+export function encodeEntry(entry: Entry): string {
+  const text = `${entry.id},${entry.units},${entry.expiresAtMs},${letterOf(entry)}${entry.leaseMs ?? ""}`;
+  if (entry.kind === "queued" && entry.becomes !== undefined) {
+    return `${text},${entry.becomes.onExpiry.charAt(0)}${entry.becomes.leaseMs}`;
+  }
+  if (entry.kind !== "reservation" || entry.levelAfter === null) return text;
+  const { baseMs, level, levelPerUnit } = entry.levelAfter;
+  return `${text},${baseMs},${level},${levelPerUnit}`;
+}
+
+function letterOf(entry: Entry): string {
+  if (entry.kind === "queued") return "p";
+  if (entry.kind === "late") return "M";
+  const letter = entry.kind === "grant" ? "g" : entry.onExpiry.charAt(0);
+  return entry.expired ? letter.toUpperCase() : letter;
+}
+
+export function decodeEntry(text: string): Entry | null {
+  const [id, unitsText, expires, kept = "", ...behind] = text.split(",");
+  const [units, expiresAtMs] = [numberIn(unitsText), numberIn(expires)];
+  const leaseMs = kept.length > 1 ? wholeIn(kept.slice(1)) : 0;
+  if (!isId(id) || !Number.isSafeInteger(units) || !isInstant(expiresAtMs) || !isInstant(leaseMs)) return null;
+  const base = kept.length > 1 ? { id, units, expiresAtMs, leaseMs } : { id, units, expiresAtMs };
+  const letter = kept.charAt(0);
+  if (letter === "p") return queuedIn(base, behind);
+  const onExpiry = holdOf(letter.toLowerCase());
+  const expired = letter !== letter.toLowerCase();
+  if (onExpiry !== null) {
+    const levelAfter = behind.length === 0 ? null : levelIn(behind);
+    return levelAfter === undefined ? null : { kind: "reservation", ...base, onExpiry, expired, levelAfter };
+  }
+  if (behind.length > 0) return null;
+  if (letter === "M") return { kind: "late", ...base };
+  return letter === "g" || letter === "G" ? { kind: "grant", ...base, expired } : null;
+}
+
+/** What happens to the units of a hold at its end, by its letter; `null` where it is none of a hold. */
+function holdOf(letter: string): "charge" | "refund" | null {
+  if (letter === "c") return "charge";
+  return letter === "r" ? "refund" : null;
+}
+
+/** The level that three texts are; `undefined` where they are none. */
+function levelIn(texts: readonly string[]): Level | undefined {
+  const [base, height, perUnit] = texts;
+  const level = { baseMs: numberIn(base), level: numberIn(height), levelPerUnit: wholeIn(perUnit) };
+  return texts.length === 3 && level.levelPerUnit > 0 && isLevel(level) ? level : undefined;
+}
+
+function queuedIn(base: Omit<QueuedCall, "kind" | "becomes">, behind: readonly string[]): QueuedCall | null {
+  const [then] = behind;
+  if (then === undefined) return { kind: "queued", ...base };
+  const onExpiry = holdOf(then.charAt(0));
+  const leaseMs = wholeIn(then.slice(1));
+  if (behind.length > 1 || onExpiry === null || !isInstant(base.expiresAtMs + leaseMs)) return null;
+  return { kind: "queued", ...base, becomes: { onExpiry, leaseMs } };
+}

@@ -1,0 +1,72 @@
+// An answer that is kept as text: `o1 <request> <hold or .> <nowMs> <0, 1 or 1+waitMs> <step>;…`, with `o1t` once it was
+// given again. A step is `<units>,<used>[+<granted>],<resetAfterMs>,<retryAfterMs or ->,<live, late, unknown or ->`.
+
+import { isEnd, isInstant } from "../algorithms/algorithm.ts";
+import type { StepReply } from "../request.ts";
+import type { OnceState } from "../state.ts";
+import { isId, listIn, wholeIn } from "./scan.ts";
+
+export function encodeOnce({ request, hold, nowMs, allowed, waitMs, units, steps, isTold }: OnceState): string {
+  const texts = steps.map((step, i) => encodeStep(step, units[i] ?? 0));
+  const answer = `${allowed ? 1 : 0}${waitMs === 0 ? "" : `+${waitMs}`}`;
+  return `o1${isTold ? "t" : ""} ${request} ${hold ?? "."} ${nowMs} ${answer} ${texts.join(";")}`;
+}
+
+function encodeStep({ used, granted, resetAfterMs, retryAfterMs, hold }: StepReply, units: number): string {
+  return `${units},${used}${granted === undefined ? "" : `+${granted}`},${resetAfterMs},${retryAfterMs ?? "-"},${hold ?? "-"}`;
+}
+
+export function decodeOnce(text: string, expiresAtMs: number): OnceState | null {
+  const [tag, request, hold, now, answer = "", list, ...rest] = text.split(" ");
+  if ((tag !== "o1" && tag !== "o1t") || !isId(request) || (hold !== "." && !isId(hold))) return null;
+  const nowMs = wholeIn(now);
+  const waitMs = waitMsIn(answer);
+  if (!isEnd(expiresAtMs) || !isInstant(nowMs) || !isInstant(waitMs) || list === undefined || rest.length > 0)
+    return null;
+  const steps = list === "" ? [] : listIn(list, ";", decodeStep);
+  if (steps === null) return null;
+  return {
+    kind: "once",
+    expiresAtMs,
+    request,
+    hold: hold === "." ? null : hold,
+    nowMs,
+    allowed: answer !== "0",
+    waitMs,
+    units: steps.map(({ units }) => units),
+    steps: steps.map(({ reply }) => reply),
+    isTold: tag === "o1t",
+  };
+}
+
+/** How long the answer's call waits, ms; `NaN` where the text is no answer. */
+function waitMsIn(answer: string): number {
+  if (answer === "0" || answer === "1") return 0;
+  const waitMs = answer.startsWith("1+") ? wholeIn(answer.slice(2)) : Number.NaN;
+  return waitMs === 0 ? Number.NaN : waitMs;
+}
+
+function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
+  const [unitsText, usedText = "", resetText, retryText, found, ...rest] = text.split(",");
+  const [spentText, grantedText, ...more] = usedText.split("+");
+  const retryAfterMs = retryText === "-" ? null : wholeIn(retryText);
+  const units = wholeIn(unitsText);
+  const used = wholeIn(spentText);
+  const resetAfterMs = wholeIn(resetText);
+  const granted = grantedText === undefined ? 0 : wholeIn(grantedText);
+  if (![units, used, granted, resetAfterMs, retryAfterMs ?? 0].every(Number.isSafeInteger)) return null;
+  if (!isFound(found) || rest.length > 0 || more.length > 0) return null;
+  const reply = {
+    allowed: retryAfterMs === 0,
+    used,
+    ...(grantedText === undefined ? {} : { granted }),
+    resetAfterMs,
+    retryAfterMs,
+    ...(found === "-" ? {} : { hold: found }),
+  };
+  return { units, reply };
+}
+
+function isFound(text: string | undefined): text is NonNullable<StepReply["hold"]> | "-" {
+  return text === "live" || text === "late" || text === "unknown" || text === "-";
+}

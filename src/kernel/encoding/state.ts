@@ -1,0 +1,44 @@
+// What a store keeps under one key as text: a plain integer where only units are spent, else `<tag><version> …`. The tags of
+// algorithms are in the registry; h is a bucket with entries, o an answer that is kept, r receipts, m the mark of the store.
+
+import { decodeSpent, encodeSpent } from "../algorithms/registry.ts";
+import type { StoredState } from "../state.ts";
+import { decodeHeld, encodeHeld } from "./held.ts";
+import { decodeMark, encodeMark } from "./mark.ts";
+import { decodeOnce, encodeOnce } from "./once.ts";
+import { decodeReceipts, encodeReceipts } from "./receipts.ts";
+
+/** A state as text, for stores that keep text. */
+export function encodeState(state: StoredState): string {
+  switch (state.kind) {
+    case "held":
+      return encodeHeld(state);
+    case "once":
+      return encodeOnce(state);
+    case "receipts":
+      return encodeReceipts(state);
+    case "mark":
+      return encodeMark(state);
+    default:
+      return encodeSpent(state);
+  }
+}
+
+/**
+ * The state that `encodeState` wrote, or `null` when the text is damaged. What is not `null` is safe to decide on: its
+ * numbers are in order, its instants are at most 2^52, and its sums stay below 2^53.
+ */
+export function decodeState(text: string, expiresAtMs: number): StoredState | null {
+  switch (text[0]) {
+    case "h":
+      return decodeHeld(text, expiresAtMs);
+    case "o":
+      return decodeOnce(text, expiresAtMs);
+    case "r":
+      return decodeReceipts(text, expiresAtMs);
+    case "m":
+      return decodeMark(text, expiresAtMs);
+    default:
+      return decodeSpent(text, expiresAtMs);
+  }
+}
