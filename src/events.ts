@@ -68,7 +68,7 @@ export const EVENTS = {
   },
   "failover.lost": {
     when: "The limiter was closed while the store was away, and bookings are lost that no journal has",
-    advice: "a longer `close({ withinMs })`, or a [journal](failover.md#a-process-that-dies-meanwhile)",
+    advice: "a longer `close({ withinMs })`, or a [journal](failover.md#a-process-that-dies-during-the-outage)",
     fields: { bookings: "how many" },
     stream: null,
     log: { level: "error", message: "closed with bookings that are lost" },
