@@ -1,39 +1,68 @@
-// Embeds the Lua sources into src/stores/redis/script.gen.ts: includes put in, comments and indentation left out.
-// A test compares the two.
+// Makes the scripts of the Redis store, and what they share with TypeScript:
+//
+//     src/stores/redis/wire.ts            what the numbers on the wire mean
+//       -> script/wire.gen.lua            the same as constants of Lua
+//       -> script/limits.gen.lua          a limit's numbers by their names
+//     src/stores/redis/script/*.lua       the sources
+//       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for constants
+//
+// It fails where a source breaks a rule of scripts/lua/check.ts. A test compares what it makes with what is there.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { faultsIn } from "./lua/check.ts";
+import { namesOf } from "./lua/names.ts";
+import { FOLDER, linesOf } from "./lua/sources.ts";
+import { limitsLua, wireLua } from "./lua/wire.ts";
 
-const folder = join(import.meta.dirname, "../src/stores/redis");
-const target = join(folder, "script.gen.ts");
-
-/** A file with its includes in place. */
-function included(file: string): string {
-  return readFileSync(join(folder, file), "utf8").replace(/^ *-- @include (.+)$/gm, (_, name: string) =>
-    included(name),
-  );
+/** What is made, by its path in the folder of the sources. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const made = new Map([
+    ["wire.gen.lua", wireLua()],
+    ["limits.gen.lua", limitsLua()],
+  ]);
+  const scripts = [
+    "// Made from the sources in script/ by `npm run lua`. Do not edit.",
+    "// The scripts are without their first line, which says what time it is.",
+    "",
+    `export const APPLY_SCRIPT = ${JSON.stringify(scriptOf("apply.lua", made))};`,
+    "",
+    `export const BEAT_SCRIPT = ${JSON.stringify(scriptOf("beat.lua", made))};`,
+    "",
+  ];
+  return new Map([...made, ["../script.gen.ts", scripts.join("\n")]]);
 }
 
 /** A script as it is sent. */
-function scriptOf(file: string): string {
-  const lines = included(file)
-    .split("\n")
-    .map((line) => line.trim())
+function scriptOf(file: string, made: ReadonlyMap<string, string>): string {
+  const lines = linesOf(file, made)
+    .map(({ text }) => text.trim())
     .filter((line) => line !== "" && !line.startsWith("--"));
-  return lines.join("\n");
+  return withNumbers(lines.map((line) => line.replace(/ -- .*$/, "")).join("\n"));
 }
 
-/** The text of script.gen.ts. */
-export function embeddedScript(): string {
-  return [
-    "// Made from apply.lua and beat.lua by `npm run lua`. Do not edit.",
-    "// The scripts are without their first line, which says what time it is.",
-    "",
-    `export const APPLY_SCRIPT = ${JSON.stringify(scriptOf("apply.lua"))};`,
-    "",
-    `export const BEAT_SCRIPT = ${JSON.stringify(scriptOf("beat.lua"))};`,
-    "",
-  ].join("\n");
+/** The script with numbers in place of constants: `local NAME = 5` goes, and each NAME becomes 5. */
+function withNumbers(script: string): string {
+  const constants = new Map<string, string>();
+  const rest = script.replace(/^local ([A-Z][A-Z0-9_]*) = (-?\d+)\n/gm, (_, name: string, number: string) => {
+    constants.set(name, number);
+    return "";
+  });
+  let text = "";
+  let from = 0;
+  for (const { token, declaration } of namesOf(rest).uses) {
+    const number = constants.get(token.text);
+    if (number === undefined || declaration !== null) continue;
+    text += rest.slice(from, token.offset) + number;
+    from = token.offset + token.text.length;
+  }
+  return text + rest.slice(from);
 }
 
-if (import.meta.main) writeFileSync(target, embeddedScript());
+if (import.meta.main) {
+  const made = generatedFiles();
+  for (const [file, text] of made) writeFileSync(join(FOLDER, file), text);
+  const faults = faultsIn();
+  for (const fault of faults) console.error(fault);
+  process.exitCode = faults.length === 0 ? 0 : 1;
+}

@@ -256,7 +256,7 @@ try {
     named.length > 0
       ? named
       : globSync(SOURCES)
-          .filter((file) => !file.endsWith(".test.ts"))
+          .filter((file) => !/\.(test|gen)\./.test(file))
           .sort();
   process.exitCode = (await mutate(trees, files)) ? 0 : 1;
 } finally {

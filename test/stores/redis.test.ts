@@ -6,9 +6,7 @@ import { createLimiter, MisuseError, StoreError, type StoreErrorCode } from "tol
 import type { LimitSpec, Step, Store } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
-import { embeddedScript } from "../../scripts/lua.ts";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
-import { sources } from "../sources.ts";
 import { CASE_MS, testStore } from "./store-suite.ts";
 
 const server = await anyRedis();
@@ -258,13 +256,6 @@ describe("a decision on Redis", () => {
     const replies = await Promise.all(Array.from({ length: 20 }, () => chargeOnce(store, "b", "c")));
     assert.equal(replies.length, 20);
     assert.equal(server.cli("GET", "c"), "5");
-  });
-});
-
-describe("the embedded script", () => {
-  it("is what the Lua sources say", () => {
-    const [generated] = sources("src/stores/redis/script.gen.ts");
-    assert.equal(generated?.text, embeddedScript(), "run `npm run lua`");
   });
 });
 

@@ -1,4 +1,4 @@
-// Units in use at one time. Nothing is ever spent: everything is held (../bucket/holds.ts), and free when its hold ends.
+// Units in use at one time. Nothing is ever spent: everything is held (../bucket/reservations.ts), and free when its hold ends.
 
 import type { About, Subject } from "../phrases.ts";
 import { goOn, ofSubject, scopeOf } from "../phrases.ts";

@@ -13,7 +13,7 @@ export interface CounterState {
 
 /** Most values that a bucket remembers. One more is counted again each time it comes. */
 export const MAX_SEEN = 1_000;
-const VALUE_LENGTH = 16;
+export const VALUE_LENGTH = 16;
 
 interface QuotaLimit {
   readonly quota: number;

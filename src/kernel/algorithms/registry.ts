@@ -3,12 +3,12 @@
 import type { Algorithm } from "./algorithm.ts";
 import { type ConcurrencyLimit, type ConcurrencyState, concurrency } from "./concurrency.ts";
 import { type CooldownLimit, type CooldownState, cooldown } from "./cooldown.ts";
-import { type CounterState, MAX_SEEN } from "./counter.ts";
+import { type CounterState, MAX_SEEN, VALUE_LENGTH } from "./counter.ts";
 import { type ElapsedLimit, type ElapsedState, elapsed } from "./elapsed.ts";
 import { type FixedWindowLimit, fixedWindow } from "./fixed-window.ts";
 import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "./token-bucket.ts";
 import { type BudgetLimit, budget } from "./budget.ts";
-import { type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
+import { SUB_WINDOWS, type SlidingWindowLimit, type SlidingWindowState, slidingWindow } from "./sliding-window.ts";
 import { type StreakLimit, type StreakState, streak } from "./streak.ts";
 
 /** A limit as an algorithm takes it: numbers alone, resolved for one call. */
@@ -46,7 +46,8 @@ export const ALGORITHMS = {
   cooldown,
 };
 
-export { MAX_SEEN };
+/** What limits that count values are bounded by, and how a sliding window is divided: Redis is told so. */
+export { MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH };
 
 export type AlgorithmName = keyof typeof ALGORITHMS;
 

@@ -24,7 +24,7 @@ export interface SlidingWindowState {
   readonly counts: readonly number[];
 }
 
-const SUB_WINDOWS = 10;
+export const SUB_WINDOWS = 10;
 const MAX_COUNTS = SUB_WINDOWS + 1;
 
 const FORM = { code: 3, fields: ["quota", "window_ms"] };

@@ -2,6 +2,7 @@
 
 import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store/store.ts";
 import { validTime } from "../../store/check.ts";
+import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
 import { listIn } from "./client.ts";
 import type { Work } from "./transaction.ts";
 
@@ -9,10 +10,6 @@ import type { Work } from "./transaction.ts";
 const INSTANCES = "tollgate:1:$instance:";
 /** A mark that reads otherwise is none, and is made anew. */
 const MARK = "'^m1 [A-Za-z0-9_-]{1,64} (all|some)$'";
-/** Instances live for some minutes after each beat: none says more than this. */
-const LONGEST_MS = 600_000;
-/** Instances whose end is over that one beat removes. */
-const REMOVED = 100;
 /** A mark never expires. */
 const MARKED_UNTIL_MS = Number.MAX_SAFE_INTEGER;
 
@@ -36,7 +33,7 @@ export async function beat(work: Work, { group, instance, livesMs, seen }: Membe
     `WITH instant AS MATERIALIZED (SELECT ${now} AS now_ms),` +
     " others AS (SELECT count(*) FILTER (WHERE expires_at_ms > now_ms) AS living," +
     "  count(*) FILTER (WHERE expires_at_ms > now_ms AND key < $1::text) AS before," +
-    `  count(*) FILTER (WHERE expires_at_ms <= now_ms OR expires_at_ms > now_ms + ${LONGEST_MS}) AS untidy` +
+    `  count(*) FILTER (WHERE expires_at_ms <= now_ms OR expires_at_ms > now_ms + ${LONGEST_LIFE_MS}) AS untidy` +
     `  FROM ${buckets}, instant WHERE key > $2::text AND key < $3::text AND key <> $1::text),` +
     ` comes AS (INSERT INTO ${buckets} (key, value, expires_at_ms)` +
     "  SELECT $1::text, 'b1', now_ms + $4::text::bigint FROM instant WHERE $4::text <> '0'" +
@@ -81,9 +78,9 @@ export async function beat(work: Work, { group, instance, livesMs, seen }: Membe
 /** Removes instances whose end is over, and shortens the lives that a clock wrote which was ahead. It waits for no other. */
 async function tidy({ database, tables: { buckets } }: Work, names: string, nowMs: number): Promise<void> {
   const untidy = (which: string) =>
-    `SELECT key FROM ${buckets} WHERE key > $1::text AND key < $2::text AND ${which} LIMIT ${REMOVED} FOR UPDATE SKIP LOCKED`;
+    `SELECT key FROM ${buckets} WHERE key > $1::text AND key < $2::text AND ${which} LIMIT ${ENDED_MEMBERS_PER_BEAT} FOR UPDATE SKIP LOCKED`;
   const text =
     `WITH gone AS (DELETE FROM ${buckets} WHERE key IN (${untidy("expires_at_ms <= $3::text::bigint")}))` +
     ` UPDATE ${buckets} SET expires_at_ms = $4::text::bigint WHERE key IN (${untidy("expires_at_ms > $4::text::bigint")})`;
-  await database.query(text, [`${names}/`, `${names}0`, String(nowMs), String(nowMs + LONGEST_MS)]);
+  await database.query(text, [`${names}/`, `${names}0`, String(nowMs), String(nowMs + LONGEST_LIFE_MS)]);
 }

@@ -1,7 +1,8 @@
-// A batch as the script takes it: plain numbers, but for names. apply.lua says which.
+// A batch as the script takes it: whole numbers and names. script/apply.lua has the order, wire.ts what the numbers mean.
 
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { MARK_KEY, receiptsKey, type Step, type StepEvent, type StoreRequest, type Terms } from "../../store/store.ts";
+import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
 
 /** What one script is given: a batch, or a part of one. */
 export interface Part {
@@ -18,17 +19,6 @@ export interface ScriptCall {
   readonly values: readonly (number | string | readonly (number | string)[])[];
 }
 
-const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const;
-const [WITH_ONCE, WITH_WAIT, WITH_TIME] = [10, 20, 40];
-const [READ, RESET, HOLD, SAME_HOLD, COUNT, REPORT, RAISE, GRANT, SETTLE, EXTEND, REVOKE] = [
-  -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11,
-];
-const NO_OUTCOME = 0;
-const [NO_KEY, NO_SHAPE] = [0, 0];
-/** Below it sums of costs stay exact, however many there are in a batch. */
-const MAX_FAST_COST = 2 ** 40;
-/** How many numbers the script takes of each limit, after the one that says which form it is. */
-const NUMBERS = 4;
 /** A batch's requests mostly have one shape, or a few. */
 const MAX_COMPARED = 4;
 
@@ -44,7 +34,7 @@ export function scriptCall({ requests, terms, part }: Part): ScriptCall {
   for (const request of requests) {
     const shape = shapes.placeOf(request);
     values.push(shape);
-    if (shape === NO_SHAPE) pushRequest(values, request, keys, limits);
+    if (shape === ABSENT.noShape) pushRequest(values, request, keys, limits);
     else for (const { bucket } of request.steps) values.push(keys.numberOf(bucket));
   }
   return { keys: keys.items, values: [head, limits.items.flatMap(limitNumbers), shapes.values, values] };
@@ -75,12 +65,12 @@ class Shapes {
     this.#limits = limits;
   }
 
-  /** Where a request's shape stands; `NO_SHAPE` where it is not plain. */
+  /** Where a request's shape stands; `ABSENT.noShape` where it is not plain. */
   placeOf({ mode, steps, once, wait, atMs }: StoreRequest): number {
-    if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return NO_SHAPE;
+    if (mode !== "judge" || once !== undefined || wait !== undefined || atMs !== undefined) return ABSENT.noShape;
     const known = this.#last.find((shape) => isAlike(shape.steps, steps));
     if (known !== undefined) return known.place;
-    if (!steps.every(isPlain)) return NO_SHAPE;
+    if (!steps.every(isPlain)) return ABSENT.noShape;
     const place = this.values.push(steps.length);
     for (const { limit, event, shadow } of steps) {
       const number = this.#limits.numberOf(limit);
@@ -94,7 +84,7 @@ class Shapes {
 
 /** Whether a step charges a limit that the script's fast path knows, with numbers that are far from where sums saturate. */
 function isPlain({ limit, event }: Step): boolean {
-  if (event.type !== "charge" || event.seen !== undefined || event.cost >= MAX_FAST_COST) return false;
+  if (event.type !== "charge" || event.seen !== undefined || event.cost >= BOUNDS.maxFastCost) return false;
   return algorithmOf(limit).wire.isFast(limit);
 }
 
@@ -116,8 +106,8 @@ function costOf(event: StepEvent): number {
 function termValues(keys: Numbers<string>, terms: Terms = {}, part: number): (number | string)[] {
   const { notAfterMs = Number.MAX_SAFE_INTEGER, incarnation, receipt } = terms;
   if (Object.keys(terms).length === 0) return [];
-  const mark = incarnation === undefined ? [NO_KEY, ""] : [keys.numberOf(MARK_KEY), incarnation];
-  if (receipt === undefined) return [notAfterMs, ...mark, NO_KEY, 0, 0, 0, 0];
+  const mark = incarnation === undefined ? [ABSENT.noKey, ""] : [keys.numberOf(MARK_KEY), incarnation];
+  if (receipt === undefined) return [notAfterMs, ...mark, ABSENT.noKey, 0, 0, 0, 0];
   const { instance, number, from, closes = false } = receipt;
   return [notAfterMs, ...mark, keys.numberOf(receiptsKey(instance)), number, part, from, closes ? 1 : 0];
 }
@@ -129,8 +119,10 @@ function pushRequest(
   limits: Numbers<LimitSpec>,
 ): void {
   const isOnce = once !== undefined && mode !== "peek";
-  const waits = wait === undefined ? 0 : WITH_WAIT;
-  values.push(MODES[mode] + (isOnce ? WITH_ONCE : 0) + waits + (atMs === undefined ? 0 : WITH_TIME));
+  const waits = wait === undefined ? 0 : MODE_FLAGS.withWait;
+  values.push(
+    MODES[mode] + (isOnce ? MODE_FLAGS.withOnce : 0) + waits + (atMs === undefined ? 0 : MODE_FLAGS.withTime),
+  );
   if (isOnce) values.push(keys.numberOf(once.key), once.request);
   if (wait !== undefined) values.push(wait.id, wait.maxMs);
   if (atMs !== undefined) values.push(atMs);
@@ -149,35 +141,35 @@ function pushEvent(values: (number | string)[], event: StepEvent, made: Hold | u
   switch (event.type) {
     case "charge":
       if (event.seen === undefined) values.push(event.cost);
-      else values.push(COUNT, event.seen, event.cost);
+      else values.push(EVENTS.chargeValue, event.seen, event.cost);
       break;
     case "report":
-      values.push(REPORT, event.outcome ?? NO_OUTCOME);
+      values.push(EVENTS.report, event.outcome ?? ABSENT.noOutcome);
       break;
     case "grant":
-      values.push(GRANT, event.id, event.units, event.leaseMs);
+      values.push(EVENTS.grant, event.id, event.units, event.leaseMs);
       break;
     case "raise":
-      values.push(RAISE, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
+      values.push(EVENTS.raise, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
       break;
     case "read":
-      values.push(READ);
+      values.push(EVENTS.read);
       break;
     case "reset":
-      values.push(RESET);
+      values.push(EVENTS.reset);
       break;
     case "hold":
-      if (made !== undefined && isSame(made, event)) values.push(SAME_HOLD);
-      else values.push(HOLD, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
+      if (made !== undefined && isSame(made, event)) values.push(EVENTS.sameHold);
+      else values.push(EVENTS.hold, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
       break;
     case "settle":
-      values.push(SETTLE, event.id, event.units);
+      values.push(EVENTS.settle, event.id, event.units);
       break;
     case "extend":
-      values.push(EXTEND, event.id, event.leaseMs);
+      values.push(EVENTS.extend, event.id, event.leaseMs);
       break;
     case "revoke":
-      values.push(REVOKE, event.id);
+      values.push(EVENTS.revoke, event.id);
       break;
   }
 }
@@ -190,5 +182,5 @@ function isSame(one: Hold, other: Hold): boolean {
 /** The code of a limit's form, and its numbers, as many for each limit. */
 function limitNumbers(limit: LimitSpec): number[] {
   const [{ code }, ...numbers] = algorithmOf(limit).wire.numbersOf(limit);
-  return [code, ...numbers, ...new Array<number>(NUMBERS - numbers.length).fill(0)];
+  return [code, ...numbers, ...new Array<number>(LIMIT_NUMBERS - 1 - numbers.length).fill(0)];
 }

@@ -1,4 +1,4 @@
-// The script's answer as replies: plain numbers, but for answers that were kept. apply.lua says which.
+// The script's answer as replies. script/apply.lua has the order, wire.ts what the numbers mean.
 
 import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
@@ -7,7 +7,6 @@ import {
   decodeState,
   type GrantReply,
   type Step,
-  type StepEvent,
   type StepReply,
   StoreError,
   type StoreReply,
@@ -18,15 +17,7 @@ import {
 } from "../../store/store.ts";
 import { validTime, wholeIn } from "../../store/check.ts";
 import type { Part } from "./arguments.ts";
-
-const [ALLOWED, ANSWERED, STALE, PLACED, SHOWN, FIRM, FITS] = [1, 2, 3, 4, 5, 6, 7];
-const [DAMAGED, WRONG_TYPE] = [-1, -2];
-const [TOO_LATE, OTHER_INCARNATION, SETTLED, OVERLOADED] = [-4, -5, -6, -7];
-const FOUND = ["live", "late", "unknown"] as const;
-/** Events that name a hold or a grant: the answer says how it was found. */
-export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
-/** Events whose answer lists the grants. */
-export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
+import { FOUND, LISTING, NAMING, REFUSALS, REPLIES } from "./wire.ts";
 
 /**
  * The script's answer, one reply or error for each request.
@@ -71,23 +62,27 @@ class Reader {
     const nowMs = this.#nowMs;
     const status = this.#next();
     switch (status) {
-      case FITS:
+      case REPLIES.fits:
         return { allowed: true, nowMs, steps: this.#steps(steps, status) };
-      case FIRM:
+      case REPLIES.firm:
         return { allowed: false, nowMs, firm: true, steps: this.#steps(steps, status) };
-      case ANSWERED:
+      case REPLIES.answered:
         return answeredBefore(textIn(this.#answer[this.#position++]), once?.key ?? "");
-      case STALE:
+      case REPLIES.stale:
         return { allowed: false, stale: true, nowMs, steps: [] };
-      case DAMAGED:
+      case REPLIES.damaged:
         return damaged(this.#keys[this.#next() - 1] ?? "");
-      case WRONG_TYPE:
+      case REPLIES.wrongType:
         return wrongType(this.#keys[this.#next() - 1] ?? "");
-      case PLACED:
+      case REPLIES.placed:
         return { allowed: true, nowMs, waitMs: this.#next(), steps: this.#steps(steps, status) };
     }
     if (status < 0) return tooManyHolds();
-    return { allowed: status === ALLOWED || status === SHOWN, nowMs, steps: this.#steps(steps, status) };
+    return {
+      allowed: status === REPLIES.allowed || status === REPLIES.shown,
+      nowMs,
+      steps: this.#steps(steps, status),
+    };
   }
 
   #steps(steps: readonly Step[], status: number): StepReply[] {
@@ -95,13 +90,13 @@ class Reader {
       const first = this.#next();
       const used = first < 0 ? this.#next() : first;
       const resetAfterMs = this.#next();
-      const retryMs = status === FITS ? 0 : this.#next();
+      const retryMs = status === REPLIES.fits ? 0 : this.#next();
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
-      const isEnd = status !== SHOWN && NAMING.has(event.type);
+      const isEnd = status !== REPLIES.shown && NAMING.has(event.type);
       if (first >= 0 && !isEnd) return reply;
-      const found = isEnd ? { hold: FOUND[this.#next()] ?? "unknown" } : {};
+      const found = isEnd ? { hold: foundIn(this.#next()) } : {};
       const granted = first < 0 ? { granted: -first } : {};
-      const isListed = first < 0 && (status === SHOWN || LISTING.has(event.type));
+      const isListed = first < 0 && (status === REPLIES.shown || LISTING.has(event.type));
       return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
     });
   }
@@ -126,17 +121,23 @@ class Reader {
 /** Why the terms refuse all of it, or `null`. */
 function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt }: Terms = {}): StoreError | null {
   switch (status) {
-    case TOO_LATE:
+    case REFUSALS.tooLate:
       return new TermsError("too-late", `it is ${nowMs - notAfterMs} ms after the batch's deadline`);
-    case OTHER_INCARNATION:
+    case REFUSALS.otherIncarnation:
       return new TermsError("other-incarnation", "the store has lost what it held since the sender last heard of it");
-    case SETTLED:
+    case REFUSALS.settled:
       return new TermsError("too-late", `the batch ${receipt?.number} is settled`);
-    case OVERLOADED:
+    case REFUSALS.overloaded:
       return new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
     default:
       return null;
   }
+}
+
+/** How a step found what it names. */
+function foundIn(code: number): keyof typeof FOUND {
+  if (code === FOUND.live) return "live";
+  return code === FOUND.late ? "late" : "unknown";
 }
 
 /** A text that a client may give as bytes. */

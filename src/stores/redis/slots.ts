@@ -13,7 +13,7 @@ import {
   type StoreReply,
   type StoreRequest,
 } from "../../store/store.ts";
-import { LISTING, NAMING } from "./replies.ts";
+import { LISTING, NAMING } from "./wire.ts";
 
 /** How long a hold on the way to a decision lives, if nobody ends it. */
 const LEASE_MS = 5_000;

@@ -1,0 +1,35 @@
+// The Lua sources of the Redis store: a script with its includes in place, and from which file each of its lines is.
+
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const FOLDER = join(import.meta.dirname, "../../src/stores/redis/script");
+
+/** The scripts that the store sends. */
+export const ENTRIES = ["apply.lua", "beat.lua"] as const;
+
+export interface Line {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** All Lua files by their paths in the folder. */
+export function luaFiles(): string[] {
+  return globSync("**/*.lua", { cwd: FOLDER }).sort();
+}
+
+/** Texts of files that are to be read instead of those in the folder. */
+export type Replaced = ReadonlyMap<string, string>;
+
+export function textOf(file: string, replaced: Replaced): string {
+  return replaced.get(file) ?? readFileSync(join(FOLDER, file), "utf8");
+}
+
+/** The lines of a file, with includes in place. */
+export function linesOf(file: string, replaced: Replaced): Line[] {
+  const lines = textOf(file, replaced).split("\n");
+  return lines.flatMap((line) => {
+    const [, included] = /^ *-- @include (.+)$/.exec(line) ?? [];
+    return included === undefined ? [{ file, text: line }] : linesOf(included, replaced);
+  });
+}

@@ -1,0 +1,45 @@
+-- Which algorithm judges which limit, and which one reads which text of what is spent.
+--
+-- Mirrors
+--   src/kernel/algorithms/registry.ts: algorithmOf, decodeSpent
+-- Uses
+--   wire.gen.lua: BUDGET, CALENDAR_WINDOW, CONCURRENCY, COOLDOWN, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
+--   limits.lua: limits
+--   algorithms/counter.lua: budget, calendar_window, fixed_window
+--   algorithms/sliding-window.lua: sliding_window
+--   algorithms/token-bucket.lua: token_bucket
+--   algorithms/concurrency.lua: concurrency
+--   algorithms/elapsed.lua: elapsed
+--   algorithms/streak.lua: streak
+--   algorithms/cooldown.lua: cooldown
+-- Provides
+--   algorithms_by_letter, decode_spent
+
+local algorithms = {
+  [BUDGET] = budget,
+  [FIXED_WINDOW] = fixed_window,
+  [SLIDING_WINDOW] = sliding_window,
+  [TOKEN_BUCKET] = token_bucket,
+  [CONCURRENCY] = concurrency,
+  [CALENDAR_WINDOW] = calendar_window,
+  [ELAPSED] = elapsed,
+  [STREAK] = streak,
+  [COOLDOWN] = cooldown,
+}
+
+for _, limit in ipairs(limits) do
+  limit.algorithm = algorithms[limit.code]
+end
+
+-- By the letter at the head of a text. Counters are mostly plain numbers.
+local algorithms_by_letter = {}
+for _, algorithm in pairs(algorithms) do
+  algorithms_by_letter[algorithm.letter] = algorithm
+end
+algorithms_by_letter[budget.letter] = budget
+
+-- What is spent, from its text; nil where the text is damaged.
+local function decode_spent(text, expires_at_ms)
+  local algorithm = algorithms_by_letter[sub(text, 1, 1)]
+  return (algorithm and algorithm.decode or budget.decode)(text, expires_at_ms)
+end

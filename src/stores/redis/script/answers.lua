@@ -1,0 +1,103 @@
+-- What is replied of a request's steps.
+--
+-- Mirrors
+--   src/kernel/decide.ts: stepReply
+-- Uses
+--   wire.gen.lua: EXACT_FOR_CLIENTS, GRANT, LATE, LIVE, UNKNOWN
+--   batch.lua: replied, replies
+--   texts.lua: text_of
+--   fast/decide.lua: charge_fast
+--   bucket/holds.lua: granted_in
+--   bucket/contents.lua: free_after_ms, used_in
+--   bucket/grants.lua: is_same_grant
+-- Provides
+--   answer, answer_fast, reply, reply_text
+
+local function reply(number)
+  replied = replied + 1
+  replies[replied] = number < EXACT_FOR_CLIENTS and number > -EXACT_FOR_CLIENTS and number or text_of[number]
+end
+
+local function reply_text(text)
+  replied = replied + 1
+  replies[replied] = text
+end
+
+-- Replies how many grants are there, and of each its id, its units and in how many ms it ends.
+local function reply_grants(holds)
+  replied = replied + 1
+  local count_at, count = replied, 0
+  for _, hold in ipairs(holds) do
+    if hold.grants and not hold.expired then
+      count = count + 1
+      reply_text(hold.id)
+      reply(hold.units)
+      reply(hold.expires_at_ms - now_ms)
+    end
+  end
+  replies[count_at] = count
+end
+
+-- How a step found the hold or the grant that it names.
+local function found_by(step)
+  local named = step.named
+  if not named then
+    return UNKNOWN
+  end
+  local is_live = not named.expired
+  if step.event == GRANT then
+    is_live = is_same_grant(step.limit, named, step.units, step.lease_ms)
+  end
+  return is_live and LIVE or LATE
+end
+
+-- Replies how a step's bucket stands; with `keeps_answer` the step keeps that as well. Returns the end of a bucket with holds,
+-- where that is known.
+local function answer(step, spent, holds, all_fit, keeps_answer)
+  local limit, needed = step.limit, step.needed
+  local used, extra = used_in(limit, spent, holds, now_ms), granted_in(holds)
+  if limit.algorithm.never_comes_back then
+    -- Time that has elapsed does not come back.
+    needed = INFINITY
+  end
+  local reset_ms, end_ms = free_after_ms(limit, spent, holds, limit.capacity, now_ms)
+  local retry_ms = 0
+  if not step.fits then
+    local wait = free_after_ms(limit, spent, holds, needed, now_ms)
+    retry_ms = wait == INFINITY and -1 or wait
+  end
+  if extra > 0 then
+    reply(-extra)
+  end
+  reply(used)
+  reply(reset_ms)
+  if not all_fit then
+    reply(retry_ms)
+  end
+  if keeps_answer then
+    step.used, step.granted, step.reset_ms, step.retry_ms = used, extra, reset_ms, retry_ms
+  end
+  step.found = nil
+  if step.event <= GRANT then
+    step.found = found_by(step)
+    reply(step.found)
+  end
+  if step.lists_grants and extra > 0 then
+    reply_grants(holds)
+  end
+  return end_ms
+end
+
+-- Replies the same for a charge that the fast path makes, and makes it where the request is booked.
+local function answer_fast(step, books, all_fit, keeps_answer)
+  local cost = books and step.units or 0
+  local used, reset_ms, retry_ms = charge_fast(step.limit, step.key, cost, step.needed)
+  replies[replied + 1], replies[replied + 2] = used, reset_ms
+  replied = replied + 2
+  if not all_fit then
+    reply(retry_ms)
+  end
+  if keeps_answer then
+    step.used, step.granted, step.reset_ms, step.retry_ms, step.found = used, 0, reset_ms, retry_ms, nil
+  end
+end

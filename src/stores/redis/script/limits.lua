@@ -1,0 +1,54 @@
+-- The batch's limits, and what follows from the time for each counter.
+--
+-- Mirrors
+--   src/kernel/algorithms/fixed-window.ts: endOf, isOutside, lengthMsOf
+--   src/kernel/algorithms/budget.ts: budget
+-- Uses
+--   wire.gen.lua: BUDGET, CALENDAR_WINDOW, FIXED_WINDOW, LIMIT_NUMBERS
+--   batch.lua: limit_numbers
+--   limits.gen.lua: name_numbers
+-- Provides
+--   limits, window_end
+
+-- @include limits.gen.lua
+
+-- When a budget or a window ends that begins at `at_ms`, or that `at_ms` falls into.
+local function window_end(limit, at_ms)
+  if limit.code == CALENDAR_WINDOW then
+    -- A hold may have ended in a window that is over by now, or may end after those that are known.
+    return at_ms < limit.start_ms and limit.start_ms
+      or at_ms < limit.middle_ms and limit.middle_ms
+      or at_ms < limit.end_ms and limit.end_ms
+      or at_ms + limit.end_ms - limit.middle_ms
+  elseif limit.code == BUDGET then
+    return at_ms + limit.ttl_ms
+  elseif limit.is_first_use == 1 then
+    return at_ms + limit.window_ms
+  end
+  return at_ms - at_ms % limit.window_ms + limit.window_ms
+end
+
+-- How long a window or a ttl is; of a calendar's windows, the longer of the two.
+local function length_ms(limit)
+  if limit.code ~= CALENDAR_WINDOW then
+    return limit.ttl_ms or limit.window_ms
+  end
+  return max(limit.middle_ms - limit.start_ms, limit.end_ms - limit.middle_ms)
+end
+
+-- A limit: code, of its algorithm; capacity; the numbers of its algorithm by their names; algorithm, on the general path. Of
+-- counters also: new_end_ms, when a counter ends that begins now; latest_end_ms, the latest end that a correct clock wrote;
+-- is_extended, whether each charge moves the end; is_stale, whether now is in none of the windows.
+local limits = {}
+for first = 1, #limit_numbers, LIMIT_NUMBERS do
+  local code = limit_numbers[first]
+  local limit = { code = code, capacity = limit_numbers[first + 1], algorithm = nil, new_end_ms = nil, latest_end_ms = nil }
+  name_numbers(limit, code, unpack(limit_numbers, first + 2, first + LIMIT_NUMBERS - 1))
+  if code == BUDGET or code == FIXED_WINDOW or code == CALENDAR_WINDOW then
+    limit.new_end_ms = window_end(limit, now_ms)
+    limit.latest_end_ms = now_ms + length_ms(limit)
+    limit.is_extended = code == BUDGET and limit.is_from_first == 0
+    limit.is_stale = code == CALENDAR_WINDOW and (now_ms < limit.start_ms or now_ms >= limit.end_ms)
+  end
+  limits[#limits + 1] = limit
+end

@@ -1,0 +1,115 @@
+-- The terms of a batch: its deadline, the store's incarnation, and the receipts of the instance's last batches. A batch may
+-- come in parts: each part has a receipt of its own, and all of them count as one batch.
+--
+-- Mirrors
+--   src/store/batch.ts: decideBatch, openReceipt
+--   src/kernel/encoding/receipts.ts: decodeReceipts, encodeReceipts
+-- Uses
+--   wire.gen.lua: MAX_RECEIPTS, NO_KEY, OTHER_INCARNATION, OVERLOADED, RECEIPTS_KEPT_MS, SETTLED, TOO_LATE
+--   texts.lua: instant_of, text_of, whole_of
+--   keys.lua: values
+--   members.lua: incarnation_in
+-- Provides
+--   open_terms, receipts_in, write_receipt
+
+local function receipt_in(text)
+  local number, part, at_ms, booked, letter = match(text, "^(%d+)%.(%d+),(%d+),([01]*),([co])$")
+  if not number then
+    return nil
+  end
+  number, part, at_ms = whole_of(number), whole_of(part), instant_of(at_ms)
+  if not number or not part or not at_ms then
+    return nil
+  end
+  return { number = number, part = part, at_ms = at_ms, booked = booked, is_closed = letter == "c" }
+end
+
+-- Receipts as a list, and below which number all batches are settled; nil where the text holds no receipts.
+local function receipts_in(text)
+  local from, list = match(text, "^r1 (%d+) (%S*)$")
+  from = from and whole_of(from)
+  if not from then
+    return nil
+  end
+  -- A batch writes its own receipt with them, and none below the first number that is open.
+  local receipts = {}
+  for item in gmatch(list .. ";", "([^;]*);") do
+    local receipt = receipt_in(item)
+    if not receipt or receipt.number < from then
+      return nil
+    end
+    receipts[#receipts + 1] = receipt
+  end
+  return receipts, from
+end
+
+local function text_of_receipt(receipt)
+  local letter = receipt.is_closed and ",c" or ",o"
+  local name = text_of[receipt.number] .. "." .. text_of[receipt.part]
+  return name .. "," .. text_of[receipt.at_ms] .. "," .. receipt.booked .. letter
+end
+
+-- The receipt that was kept for this part of the batch, the texts of those that stay, and how many other batches are open.
+local function sorted_receipts(receipts, number, part, from)
+  local before
+  local others, seen, count = {}, {}, 0
+  for _, receipt in ipairs(receipts) do
+    if receipt.number == number and receipt.part == part and not before then
+      before = receipt
+    elseif receipt.number >= from then
+      others[#others + 1] = text_of_receipt(receipt)
+      if receipt.number ~= number and not seen[receipt.number] then
+        seen[receipt.number], count = true, count + 1
+      end
+    end
+  end
+  return before, others, count
+end
+
+-- Returns why the terms refuse the batch, or nil and the batch's receipt, where it has one: key; from, below which number all
+-- batches are settled; number, part, at_ms and is_closed; before, the receipt that was kept for it; others, those that stay.
+local function open_terms(terms)
+  if #terms == 0 then
+    return nil
+  end
+  local not_after_ms, mark_key, incarnation, key, number, part, from, closes = unpack(terms)
+  if now_ms > not_after_ms then
+    return TOO_LATE
+  end
+  if mark_key ~= NO_KEY and incarnation ~= incarnation_in(values[mark_key] or "") then
+    return OTHER_INCARNATION
+  end
+  if key == NO_KEY then
+    return nil
+  end
+  local receipts, kept_from = receipts_in(values[key] or "")
+  from = max(from, kept_from or 1)
+  local before, others, count = sorted_receipts(receipts or {}, number, part, from)
+  -- The sender may have heard of a denial already: no caller would use what passes now.
+  if number < from or (before and closes == 0 and (before.is_closed or find(before.booked, "0", 1, true))) then
+    return SETTLED
+  end
+  if count >= MAX_RECEIPTS then
+    return OVERLOADED
+  end
+  return nil,
+    {
+      key = key,
+      from = from,
+      number = number,
+      part = part,
+      at_ms = before and before.at_ms or now_ms,
+      is_closed = closes == 1,
+      before = before,
+      others = others,
+    }
+end
+
+-- Keeps a batch's receipt. `booked` has a digit for each request.
+local function write_receipt(receipt, booked)
+  local texts = receipt.others
+  receipt.booked = booked
+  texts[#texts + 1] = text_of_receipt(receipt)
+  local text = "r1 " .. text_of[receipt.from] .. " " .. concat(texts, ";")
+  call("SET", keys[receipt.key], text, "PXAT", text_of[now_ms + RECEIPTS_KEPT_MS])
+end

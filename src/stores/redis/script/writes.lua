@@ -1,0 +1,88 @@
+-- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
+-- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
+--
+-- Uses
+--   wire.gen.lua: WRONG_TYPE
+--   texts.lua: text_of
+--   keys.lua: changed, counts, ends, expiries, levels, states, values
+--   terms.lua: write_receipt
+--   fast/counters.lua: number_of
+--   fast/levels.lua: write_level
+-- Provides
+--   write_keys
+
+-- Units in a state that is a plain counter, or nil.
+local function units_of(state)
+  return state and state.kind == "counter" and not state.seen and state.spent or nil
+end
+
+-- Writes nothing, and fails where a real SET or PEXPIREAT would: NX does not set a key that exists, XX does not set one that is
+-- new, and GT moves no expiry to the past.
+local function check_rights(key)
+  local exists = values[key] or states[key] == WRONG_TYPE
+  call("SET", keys[key], "", exists and "NX" or "XX")
+  call("PEXPIREAT", keys[key], 1, "GT")
+end
+
+-- Raises a counter by the difference: that costs Redis a third of what writing a new value costs.
+local function write_counter(write)
+  local key = write.key
+  call("INCRBY", keys[key], text_of[write.units - write.before])
+  if write.end_ms ~= expiries[key] then
+    call("PEXPIREAT", keys[key], text_of[write.end_ms])
+  end
+end
+
+local function write_state(key, state)
+  local text = state.algorithm.encode(state)
+  if state.expires_at_ms == expiries[key] then
+    call("SET", keys[key], text, "KEEPTTL")
+  else
+    call("SET", keys[key], text, "PXAT", text_of[state.expires_at_ms])
+  end
+end
+
+local function write_other(key)
+  if levels[key] then
+    write_level(key)
+  elseif states[key] then
+    write_state(key, states[key])
+  else
+    -- Removes the key, and needs no right of its own for that.
+    call("PEXPIREAT", keys[key], 1)
+  end
+end
+
+-- Writes the changed keys, and the batch's receipt where it has one: `booked` has a digit for each request.
+local function write_keys(booked, receipt)
+  local counters, others, is_one_command = {}, {}, receipt == nil
+  for key = 1, #keys do
+    if changed[key] then
+      local state, text = states[key], values[key]
+      local units = counts[key] or units_of(state)
+      local before = not text and 0 or number_of[text]
+      if units and before then
+        local end_ms = counts[key] and ends[key] or state.expires_at_ms
+        counters[#counters + 1] = { key = key, units = units, before = before, end_ms = end_ms }
+        is_one_command = is_one_command and end_ms == expiries[key]
+      else
+        others[#others + 1] = key
+        is_one_command = false
+      end
+    end
+  end
+  local first = counters[1] and counters[1].key or others[1] or receipt and receipt.key
+  if not is_one_command and first then
+    check_rights(first)
+  end
+  -- INCRBY comes first, because its right was not checked: where it fails, nothing is written.
+  for _, write in ipairs(counters) do
+    write_counter(write)
+  end
+  for _, key in ipairs(others) do
+    write_other(key)
+  end
+  if receipt then
+    write_receipt(receipt, booked)
+  end
+end

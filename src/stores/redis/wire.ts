@@ -1,0 +1,125 @@
+// What each number means that the store sends to its script and the script answers. `npm run lua` writes all of it into
+// script/wire.gen.lua and script/limits.gen.lua; arguments.ts and replies.ts use it as it stands here.
+
+import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
+import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
+import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
+import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
+import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
+import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
+import type { StepEvent, StepReply, StoreRequest } from "../../store/store.ts";
+
+/** The mode of a request. The flags of `MODE_FLAGS` are added to it. */
+export const MODES = { judge: 0, peek: 1, force: 2, undo: 3 } as const satisfies Record<StoreRequest["mode"], number>;
+
+/** What may be added to a mode. What belongs to a flag follows the mode, in this order. */
+export const MODE_FLAGS = {
+  /** The request is booked once: the number of the key of its answer, and the request's fingerprint. */
+  withOnce: 10,
+  /** The request may wait: the id of its place, and for how many ms. */
+  withWait: 20,
+  /** The request was admitted earlier, or undoes what was: at which instant (epoch ms). */
+  withTime: 40,
+} as const;
+
+/**
+ * What a step asks. A charge has no code of its own: its cost in units, 0 or more, stands in the code's place. The events from
+ * `grant` down name a hold or a grant, and the reply says how that was found.
+ */
+export const EVENTS = {
+  charge: 0,
+  read: -1,
+  reset: -2,
+  /** Id, units, lease in ms, and 1 when the units are spent at the end of the lease. */
+  hold: -3,
+  /** A hold with all of that as in the hold before it in the request. */
+  sameHold: -4,
+  /** A charge for a value: the value's hash, and the cost. */
+  chargeValue: -5,
+  /** The outcome, or `NO_OUTCOME`. */
+  report: -6,
+  /** Id, units, when they were booked (epoch ms), how long they are remembered in ms, and 1 when only some use was lost. */
+  raise: -7,
+  /** Id, units, and how long they are there in ms. */
+  grant: -8,
+  /** The hold's id, and the actual units. */
+  settle: -9,
+  /** The hold's id, and its lease from now in ms. */
+  extend: -10,
+  /** The grant's id. */
+  revoke: -11,
+} as const satisfies Record<StepEvent["type"], number> & Record<string, number>;
+
+/** The first number of a request's reply. A step's reply, where there is one, follows for each step. */
+export const REPLIES = {
+  denied: 0,
+  allowed: 1,
+  /** The request was answered before: the text of the kept answer follows, and no steps. */
+  answered: 2,
+  /** The time is outside of a calendar's windows. Nothing follows. */
+  stale: 3,
+  /** Allowed at its turn: in how many ms that is, then the steps. */
+  placed: 4,
+  /** Only read, because the receipt says that the request was decided before. */
+  shown: 5,
+  /** Denied for as long as only time passes. */
+  firm: 6,
+  /** Allowed, and each step fits: the steps leave out `retryAfterMs`. */
+  fits: 7,
+  /** The number of the key follows. */
+  damaged: -1,
+  /** The number of the key follows. */
+  wrongType: -2,
+  tooManyHolds: -3,
+} as const;
+
+/** Why the terms refuse a whole batch. It is all that is answered, beside the time. */
+export const REFUSALS = { tooLate: -4, otherIncarnation: -5, settled: -6, overloaded: -7 } as const;
+
+/** How a step found the hold or the grant that it names. Of a grant: the same grant, something else, nothing. */
+export const FOUND = { live: 0, late: 1, unknown: 2 } as const satisfies Record<NonNullable<StepReply["hold"]>, number>;
+
+/** Where a name or a number stands that is not there. */
+export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0 } as const;
+
+/**
+ * The forms of limits, by their names in the script: the code of each, and the names of the numbers that follow the code, at
+ * most four. The first number is the capacity, and the script calls it so; the others have these names there. Each algorithm
+ * declares its own.
+ */
+export const FORMS: Readonly<Record<string, WireForm>> = Object.fromEntries(
+  Object.values(ALGORITHMS)
+    .flatMap(({ wire }) => Object.entries(wire.forms))
+    .sort(([, one], [, other]) => one.code - other.code),
+);
+
+/** Numbers of a limit on the wire: the code, and four that are zeros where its form has fewer. */
+export const LIMIT_NUMBERS = 5;
+
+/** Bounds that the script keeps as the kernel and the store do. */
+export const BOUNDS = {
+  maxSafeInteger: Number.MAX_SAFE_INTEGER,
+  /** Clients read integers digit by digit, and the last digits near 2^53 wrongly: from here on they go as text. */
+  exactForClients: 9_007_199_254_740_000,
+  maxInstantMs: MAX_INSTANT_MS,
+  /** The fast path counts far below 2^53, so that no sum of a batch saturates. */
+  maxFast: 2 ** 52,
+  maxFastCost: MAX_FAST_MS,
+  maxHolds: MAX_HOLDS,
+  maxPlaces: MAX_QUEUED,
+  rememberedMs: REMEMBERED_MS,
+  /** Of ids, fingerprints and outcomes: as the patterns of the kernel have it (kernel/encoding, algorithms/streak.ts). */
+  maxIdLength: 64,
+  maxReceipts: MAX_RECEIPTS,
+  receiptsKeptMs: RECEIPTS_KEPT_MS,
+  maxSeen: MAX_SEEN,
+  valueHashLength: VALUE_LENGTH,
+  subWindows: SUB_WINDOWS,
+  longestLifeMs: LONGEST_LIFE_MS,
+  endedMembersPerBeat: ENDED_MEMBERS_PER_BEAT,
+} as const;
+
+/** Events whose replies say how the hold or the grant was found. */
+export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
+/** Events whose replies list the grants. */
+export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
