@@ -6,6 +6,7 @@ import { StoreError } from "../store/store.ts";
 import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
 import { chargeCases } from "./charge-cases.ts";
 import { clockCases } from "./clock-cases.ts";
+import { cooldownCases } from "./cooldown-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { onceCases } from "./once-cases.ts";
@@ -22,6 +23,7 @@ export const storeCases: readonly StoreCase[] = [
   ...expiryCases,
   ...onceCases,
   ...wordCases,
+  ...cooldownCases,
   ...waitCases,
   ...termsCases,
   ...clockCases,
