@@ -20,6 +20,8 @@ export interface ConcurrencyState extends ExpiringState {
 /** The largest quota of a policy: each unit in use is a hold, and a bucket keeps no more of them. */
 export const MAX_IN_USE = 1_000;
 
+const FAULTS = { quota: `at most ${MAX_IN_USE} units in use at once` };
+
 const FORM = { code: 5, fields: ["quota"] };
 
 /**
@@ -42,7 +44,7 @@ export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>({
     specOf: (_limit, quota) => ({ algorithm: "concurrency", quota }),
     isUnlimitedCounted: false,
     hasLargestQuota: true,
-    quotaFault: (_spec, units) => (units <= MAX_IN_USE ? null : `at most ${MAX_IN_USE} units in use at once`),
+    quotaFault: (_spec, units) => (units <= MAX_IN_USE ? null : FAULTS.quota),
   },
   outage: { isUseKnown: false },
   words: {

@@ -122,9 +122,9 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     isUnlimitedCounted: false,
     unlimitedSpec: { algorithm: "token-bucket", burst: 2 ** 51 - 1, levelPerUnit: 1, levelPerMs: 2 ** 51 - 1 },
     hasLargestQuota: true,
-    quotaFault: (spec) => (isExact(spec) ? null : EXACT_RATE),
+    quotaFault: (spec) => (isExact(spec) ? null : FAULTS.quota),
     claimFault: ({ window, burst }, max) =>
-      isExact(specOf(1, toMs(window), unitsOf(burst ?? max))) ? null : EXACT_RATES,
+      isExact(specOf(1, toMs(window), unitsOf(burst ?? max))) ? null : FAULTS.max,
   },
   outage: {
     hasRate: true,
@@ -147,8 +147,10 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
 });
 
 // Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
-const EXACT_RATE = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
-const EXACT_RATES = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
+const FAULTS = {
+  quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
+  max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
+};
 
 function isExact({ burst, levelPerUnit }: TokenBucketLimit): boolean {
   return 2 * burst * levelPerUnit < 2 ** 52;
