@@ -73,7 +73,7 @@ describe("examples", () => {
       join(own, "tsconfig.json"),
       JSON.stringify({ extends: extended, compilerOptions, include: ["*.ts"], exclude: [] }),
     );
-    const tsc = join(ROOT, "node_modules", ".bin", "tsc");
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
     const { status, stdout } = spawnSync(tsc, ["-p", own], { cwd: ROOT, encoding: "utf8" });
     const named = stdout.replace(
       /\S*example-(\d+)\.ts/g,
