@@ -329,6 +329,16 @@ const grantCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "token-bucket: answers a grant to a bucket that is empty only by the rate of a new policy",
+    async run({ store, advance }) {
+      const slow: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 100, levelPerMs: 1 };
+      await ask(store, "judge", charge("b", slow, 5));
+      await advance(100);
+      const granted = first(await ask(store, "judge", grant("b", { ...slow, levelPerMs: 50 }, "g1", 2)));
+      assert.deepEqual([granted.used, granted.resetAfterMs], [0, 0]);
+    },
+  },
+  {
     name: "promises nothing that only a grant would allow, where that ends before the units are free",
     async run({ store }) {
       const limit = quota(5);

@@ -159,7 +159,7 @@ export interface Flow<Limit, State> {
    */
   returnable(limit: Limit, state: State, levelAfter: Level, units: number, nowMs: number): number;
 
-  /** The state after its level was lowered by at most what is left of it. */
+  /** The state after its level was lowered by at most what is left of it: by 0, the same state, which ends as it would. */
   lowered(limit: Limit, state: State, by: number): State;
 
   /** A level that a clock wrote which was ahead: it keeps its distance to the level of the bucket. */

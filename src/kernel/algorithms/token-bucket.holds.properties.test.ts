@@ -1,8 +1,8 @@
 // What a token bucket really lets through when holds give back: never more than its bound.
 //
 // A charge lets its units through when it is booked. A hold lets through what is settled of it, at the time when it was
-// made: then its holder was let go. One that was charged when it expired let all of it through, one that was refunded
-// nothing. What is settled beyond a hold's units, or after it was refunded, is debt: nobody was asked whether it may pass.
+// made: that is when its call began. A hold that was charged when it expired let all of it through, one that was refunded
+// nothing. What is settled beyond a hold's units, or after it was refunded, is debt: no limit was asked whether it may pass.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -47,7 +47,7 @@ const turns = fc.record({
   units: fc.integer({ min: 1, max: 8 }),
   leaseMs: fc.integer({ min: 1, max: 60 }),
   onExpiry: fc.constantFrom("charge", "refund"),
-  /** Which hold: mostly one that nobody has settled. */
+  /** Which hold: mostly one that was not settled. */
   which: fc.nat({ max: 9 }),
   /** What is settled, beside what was held. */
   actual: fc.constantFrom("none", "none", "less", "less", "equal", "more"),

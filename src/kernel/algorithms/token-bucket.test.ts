@@ -123,7 +123,7 @@ describe("token-bucket", () => {
       ["just below", most - 31, 3, most - 1],
       ["just at it", most - 30, 3, most],
       ["a unit too many", most - 29, 3, most - 9],
-      ["as many as nobody has", most - 29, Number.MAX_SAFE_INTEGER, most - 9],
+      ["more than there can be", most - 29, Number.MAX_SAFE_INTEGER, most - 9],
       ["no room for a unit", most - 9, 1, most - 9],
       ["full", most, 1, most],
       ["all at once", 0, Number.MAX_SAFE_INTEGER, most - 6],
@@ -173,12 +173,13 @@ describe("token-bucket", () => {
       ["at the latest instant seen when the clock is set back", state(1005, 40, 1019), level(1000, 50), 5, 400, 35],
       ["a hold with units of another size", FULL, level(1000, 50, 20), 3, 1000, 0],
       ["a level of another unit", state(1000, 50, 1017, 20), level(1000, 50), 3, 1000, 0],
-      ["as many units as nobody has", FULL, level(1000, 50), Number.MAX_SAFE_INTEGER, 1000, 50],
+      ["more units than there can be", FULL, level(1000, 50), Number.MAX_SAFE_INTEGER, 1000, 50],
     ];
     for (const [name, given, at, units, nowMs, expected] of cases) {
       assert.equal(flow.returnable(LIMIT, given, at, units, nowMs), expected, name);
     }
     assert.deepEqual(flow.lowered(LIMIT, FULL, 30), state(1000, 20, 1007));
+    assert.equal(flow.lowered({ ...LIMIT, levelPerMs: 5 }, FULL, 0), FULL);
     assert.deepEqual(flow.lowered(LIMIT, FULL, 50), state(1000, 0, 1000));
     assert.deepEqual(flow.lowered({ ...LIMIT, levelPerMs: 5 }, FULL, 1), state(1000, 49, 1010));
   });

@@ -59,6 +59,8 @@ const flow: Flow<TokenBucketLimit, TokenBucketState> = {
   },
 
   lowered(limit, state, by) {
+    // Its end is of the rate that booked it, which may not be the rate now.
+    if (by === 0) return state;
     const level = state.level - by;
     return { ...state, level, expiresAtMs: state.baseMs + Math.ceil(level / limit.levelPerMs) };
   },

@@ -75,7 +75,7 @@ describe("a bucket with entries", () => {
     return { ...common, expiresAtMs, expired: false, levelAfter: null, ...more };
   };
 
-  it("is kept until what its holds will spend has ended, and none is remembered", () => {
+  it("is kept until what its holds will spend has ended, and no hold is remembered", () => {
     const ttlMs = 1_000_000;
     const cases: [string, LimitSpec, "charge" | "refund", expiresAtMs: number][] = [
       ["remembered", QUOTA, "charge", 1050 + REMEMBERED_MS],
@@ -136,10 +136,10 @@ describe("a bucket with entries", () => {
           [take(6), "judge"],
           [hold("c", 6, 50, "charge"), "judge"],
           [hold("c", 0, 50, "charge"), "judge"],
-          [settle("nobody", 0), "judge"],
+          [settle("unknown", 0), "judge"],
           [extend("a", 50), "judge"],
           [extend("a", 50), "force"],
-          [extend("nobody", 50), "force"],
+          [extend("unknown", 50), "force"],
           [take(1), "peek"],
           [hold("c", 1, 50, "charge"), "peek"],
           [settle("a", 9), "peek"],
@@ -173,7 +173,7 @@ describe("a bucket with entries", () => {
     assert.equal(a.ask(1030, settle("a", 0)).hold, "unknown");
   });
 
-  it("has at most 1,000: more are no denial but refused, unless one has expired", () => {
+  it("has at most 1,000: one more is an error and no denial, unless one has expired", () => {
     const limit: LimitSpec = { ...QUOTA, quota: MAX };
     const full = (...first: Entry[]) => {
       const rest = Array.from({ length: MAX_HOLDS - first.length }, (_, i) => live(`h${i}`, 5000 + i));
@@ -207,7 +207,7 @@ describe("a bucket with entries", () => {
     assert.equal(b.entries().length, MAX_HOLDS);
   });
 
-  it("is new under an algorithm of another kind, and stays as it is until somebody books", () => {
+  it("is empty under an algorithm of another kind, and stays as it is until the first booking", () => {
     const a = bucket(QUOTA);
     a.ask(1000, take(1));
     a.ask(1000, hold("a", 2, 50, "charge"));

@@ -19,7 +19,9 @@ export function heldBy(entry: Entry): number {
 }
 
 export function heldUnits(entries: readonly Entry[]): number {
-  return entries.reduce((sum, entry) => sum + heldBy(entry), 0);
+  let units = 0;
+  for (const entry of entries) units += heldBy(entry);
+  return units;
 }
 
 /** The index of the first entry from `from` on that ends later. */
@@ -31,7 +33,8 @@ export function indexAfter(entries: readonly Entry[], expiresAtMs: number, from 
 
 /** The entries and one more. */
 export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
-  return entries.toSpliced(indexAfter(entries, entry.expiresAtMs), 0, entry);
+  const at = indexAfter(entries, entry.expiresAtMs);
+  return at === entries.length ? [...entries, entry] : [...entries.slice(0, at), entry, ...entries.slice(at)];
 }
 
 /** The entries and a new one, without the first one if that has ended and there is no room for one more. */

@@ -16,7 +16,8 @@ function isLiveGrant(entry: Entry): entry is Grant {
 
 /** Units that were granted on top of the capacity, and are still there. */
 export function grantedIn({ entries }: Contents): number {
-  const units = entries.reduce((sum, entry) => sum + (isLiveGrant(entry) ? entry.units : 0), 0);
+  let units = 0;
+  for (const entry of entries) if (isLiveGrant(entry)) units += entry.units;
   return Math.min(units, Number.MAX_SAFE_INTEGER);
 }
 

@@ -47,9 +47,9 @@ const raise = (units: number, atMs: number, lost: "all" | "some" = "all", id = "
   lost,
 });
 
-describe("units that are booked afterwards", () => {
+describe("units that are booked late", () => {
   for (const limit of [quota, first, epoch, calendar, sliding]) {
-    it(`are in the window of then, and nothing once that is over: ${limit.algorithm}`, () => {
+    it(`count in the window of their instant, and are dropped once that is over: ${limit.algorithm}`, () => {
       const bucket = bucketOf(limit);
       assert.equal(bucket.ask(charge(3), NOW_MS + 900, { atMs: NOW_MS + 100 }), 3);
       assert.equal(bucket.ask(charge(2), NOW_MS + 900, { atMs: NOW_MS + 200 }), 5);
@@ -59,7 +59,7 @@ describe("units that are booked afterwards", () => {
     });
   }
 
-  it("leave a window alone that began later", () => {
+  it("are dropped where a later window has begun", () => {
     for (const limit of [first, epoch, { ...epoch, align: "first-use" } as const]) {
       const bucket = bucketOf(limit);
       bucket.ask(charge(1), NOW_MS + 1_050);
@@ -76,7 +76,7 @@ describe("units that are booked afterwards", () => {
     assert.equal(bucket.ask(charge(5), NOW_MS + 400, { atMs: NOW_MS + 200 }), 6);
   });
 
-  it("mark a value that was counted then, but not in a later window", () => {
+  it("count a value in the window of their instant, but not in a later one", () => {
     const seen = { type: "charge", cost: 1, seen: "0123456789abcdef" } as const;
     const bucket = bucketOf(epoch);
     assert.equal(bucket.ask(seen, NOW_MS + 900, { atMs: NOW_MS + 1 }), 1);
@@ -87,7 +87,7 @@ describe("units that are booked afterwards", () => {
     assert.equal(later.ask(seen, NOW_MS + 1_070), 2);
   });
 
-  it("of a settled hold belong to the window of then, too", () => {
+  it("of a settled hold count in the window of their instant, too", () => {
     const bucket = bucketOf(epoch);
     const settle = { type: "settle", id: "h", units: 4 } as const;
     assert.equal(bucket.ask(settle, NOW_MS + 900, { atMs: NOW_MS + 100 }), 4);
@@ -131,7 +131,7 @@ describe("undo", () => {
     assert.equal(decide(request, [bucket.state], NOW_MS + 250).next, null);
   });
 
-  it("frees a hold and a place, and leaves values and what was only read", () => {
+  it("frees a hold and a queued call, and leaves values and what was only read", () => {
     const held = bucketOf(slots);
     held.ask({ type: "hold", id: "h", units: 2, leaseMs: 500, onExpiry: "refund" }, NOW_MS);
     const hold = { type: "hold", id: "h", units: 2, leaseMs: 500, onExpiry: "refund" } as const;
@@ -170,7 +170,7 @@ describe("undo", () => {
     }
   });
 
-  it("leaves a booking whose answer was told to somebody else", () => {
+  it("leaves a booking whose answer was given to another caller", () => {
     const once = { key: "o", request: "r" };
     const request = { mode: "judge", steps: [{ bucket: "b", limit: quota, event: charge(3) }], once } as const;
     const booked = decide(request, [undefined, undefined], NOW_MS).next ?? [];
@@ -205,14 +205,14 @@ describe("use that was lost", () => {
     assert.equal(bucket.ask(raise(9, NOW_MS, "some", "i2"), NOW_MS + 1), 9);
   });
 
-  it("is nothing once it has ended, and where there was none", () => {
+  it("is dropped once it has ended, and where there was none", () => {
     const bucket = bucketOf(epoch);
     assert.equal(bucket.ask(raise(5, NOW_MS + 100), NOW_MS + 1_000), 0);
     assert.equal(bucket.ask(raise(0, NOW_MS + 1_000), NOW_MS + 1_000), 0);
     assert.equal(bucket.state, undefined);
   });
 
-  it("of what does not count units is not given back", () => {
+  it("is not given back where no units are counted", () => {
     for (const limit of [slots, elapsed, { algorithm: "streak", quota: 3, ttlMs: WINDOW_MS }] as const) {
       const bucket = bucketOf(limit);
       bucket.ask(raise(2, NOW_MS), NOW_MS);

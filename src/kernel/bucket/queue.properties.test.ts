@@ -1,5 +1,5 @@
-// What the rows of token buckets let through, at the instants at which they let it: never more than the bounds of all
-// limits, whoever gives a place up, and in the order in which calls came, unless somebody does.
+// What the queues of token buckets let through, at the instants of the turns: never more than the bounds of all limits, also
+// where calls leave the queue, and in the order in which calls came, where none leaves it.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -35,7 +35,7 @@ const LEASE_MS = 200;
 
 const turns = fc.record({
   advanceMs: fc.constantFrom(0, 0, 0, 0, 1, 2, 5, 9, 40),
-  type: fc.constantFrom("call", "call", "call", "call", "give up", "hold", "hold", "settle", "settle", "keep"),
+  type: fc.constantFrom("call", "call", "call", "call", "leave", "hold", "hold", "settle", "settle", "keep"),
   units: fc.constantFrom(1, 1, 1, 2, 3),
   maxWaitMs: fc.constantFrom(0, 3, 20, 100, 1_000),
   buckets: fc.constantFrom<number[][]>([0], [0], [1], [0, 1], [1, 0]),
@@ -82,7 +82,7 @@ function play(
       const { allowed, waitMs = 0 } = apply(events, maxWaitMs === 0 ? undefined : { id, maxMs: maxWaitMs });
       assert.ok(waitMs <= maxWaitMs);
       if (allowed) served.push({ id, atMs: nowMs + waitMs, units, buckets, waited: waitMs > 0 });
-    } else if (type === "give up" && waiting.length > 0) {
+    } else if (type === "leave" && waiting.length > 0) {
       const leaving = waiting[which % waiting.length] as Served;
       apply(
         [...leaving.buckets, "quota" as const].map((of) => [of, { type: "settle", id: leaving.id, units: 0 }] as const),
@@ -113,7 +113,7 @@ function play(
       served = served.map((each) => (each === of ? { ...of, units: actual } : each));
     }
   }
-  // A hold that nobody settled in time let nothing through.
+  // A hold that was not settled in time let nothing through.
   return served.filter(({ id }) => !id.startsWith("hold") || taken.has(id));
 }
 
@@ -129,7 +129,7 @@ function assertBound(limit: TokenBucketLimit, served: readonly Served[]): void {
   }
 }
 
-it(`never lets more through than the limits' bounds, in ${SCHEDULES} schedules`, (context) => {
+it(`lets through at most the limits' bounds, in ${SCHEDULES} schedules`, (context) => {
   let waited = 0;
   const settledAlways = fc.array(
     turns.map((turn) => ({
@@ -155,7 +155,7 @@ it(`never lets more through than the limits' bounds, in ${SCHEDULES} schedules`,
   assert.ok(waited > SCHEDULES);
 });
 
-it("keeps the bound where holds wait in a row, too, and are taken, in part or as a whole, or given back", (context) => {
+it("keeps the bound where holds wait in the queue, and are settled in part or as a whole, or given back", (context) => {
   let waited = 0;
   fc.assert(
     fc.property(bucket, fc.array(turns, { minLength: 4, maxLength: 30 }), (limit, schedule) => {
@@ -168,7 +168,7 @@ it("keeps the bound where holds wait in a row, too, and are taken, in part or as
     }),
     { numRuns: SCHEDULES, seed: SEED },
   );
-  context.diagnostic(`${waited} holds had to wait, and were taken`);
+  context.diagnostic(`${waited} holds had to wait, and were settled`);
   assert.ok(waited > SCHEDULES / 20);
 });
 

@@ -1,5 +1,5 @@
-// Holds under every algorithm against what their rules speak of: a log of what was spent and when, and the holds that
-// live. A token bucket is a queue here: what was booked first flows off first, and a hold gives back of its own place.
+// Holds under every algorithm, compared with a log of what was spent and when, and a list of the live holds. A token bucket
+// is a queue here: what was booked first flows off first, and a hold gives back its own part of the queue.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -67,25 +67,25 @@ function queueOf(levelPerUnit: number, levelPerMs: number): Ledger {
   const flowTo = (atMs: number) => {
     let flowing = (atMs - sinceMs) * levelPerMs;
     sinceMs = atMs;
-    for (const place of queue) {
-      const off = Math.min(flowing, place.level);
-      place.level -= off;
+    for (const part of queue) {
+      const off = Math.min(flowing, part.level);
+      part.level -= off;
       flowing -= off;
     }
   };
   const book = (units: number, atMs: number) => {
     flowTo(atMs);
-    const place = { level: units * levelPerUnit };
-    queue.push(place);
-    return place;
+    const part = { level: units * levelPerUnit };
+    queue.push(part);
+    return part;
   };
   return {
     spend: book,
     spendHeld(units, atMs) {
-      const place = book(units, atMs);
+      const part = book(units, atMs);
       return (unused, backAtMs) => {
         flowTo(backAtMs);
-        place.level -= Math.min(place.level, unused * levelPerUnit);
+        part.level -= Math.min(part.level, unused * levelPerUnit);
       };
     },
     used(atMs) {
@@ -194,7 +194,7 @@ const schedules = fc.array(turns, { minLength: 10, maxLength: 30 });
 
 function eventOf({ type, units, leaseMs, onExpiry, which }: Turn, ids: readonly string[], id: string): StepEvent {
   if (type === "charge") return { type: "charge", cost: units };
-  const old = which === 0 ? "nobody's" : ids[which % ids.length];
+  const old = which === 0 ? "unknown" : ids[which % ids.length];
   if (type === "hold" || old === undefined)
     return { type: "hold", id, units, leaseMs, onExpiry: onExpiry as "charge" | "refund" };
   return type === "settle" ? { type: "settle", id: old, units } : { type: "extend", id: old, leaseMs };
@@ -223,7 +223,7 @@ function stored(state: StoredState | undefined): StoredState | undefined {
 
 /** What a bucket promises, a charge and a hold alike: about the state alone, whatever else was its history. */
 function checkPromises(limit: LimitSpec, before: StoredState | undefined, cost: number, nowMs: number): StepReply {
-  // What a clock that was set back has left ahead of it is put right once, by whatever is not a peek.
+  // A state that is ahead of a clock that was set back is corrected once, by any request but a peek.
   const state = ask(limit, before, { type: "read" }, nowMs).next?.[0] ?? before;
   const capacity = algorithmOf(limit).capacity(limit);
   const { reply, next } = ask(limit, state, { type: "charge", cost }, nowMs, "peek");
@@ -267,7 +267,7 @@ const NO_REPLY: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfte
 
 describe("holds", () => {
   for (const [name, limitOf] of Object.entries(LIMITS)) {
-    it(`${name}: equals its rule over the log and the holds, and tells the very instants`, () => {
+    it(`${name}: equals its rule over the log and the holds, and names the exact instants`, () => {
       const counts = { live: 0, late: 0, unknown: 0, several: 0, denied: 0, waiting: 0, forced: 0, inDebt: 0 };
       const property = fc.property(limitOf, fc.nat({ max: 500 }), schedules, (limit, offsetMs, schedule) => {
         const capacity = algorithmOf(limit).capacity(limit);

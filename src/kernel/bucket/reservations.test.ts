@@ -148,8 +148,8 @@ describe("a hold", () => {
       ["beyond it", TOKEN_BUCKET, "charge", 5, 1005, reply(true, 4, 12, 0, "live"), level(1005, 35, 1017)],
       ["beyond what was charged", TOKEN_BUCKET, "charge", 5, 1060, reply(true, 2, 7, 0, "late"), level(1060, 20, 1067)],
       ["what was refunded", TOKEN_BUCKET, "refund", 2, 1060, reply(true, 2, 7, 0, "late"), level(1060, 20, 1067)],
-      ["a place", CONCURRENCY, "refund", 2, 1020, reply(true, 0, 0, 0, "live"), undefined],
-      ["a place that was free again", CONCURRENCY, "charge", 9, 1060, reply(true, 0, 0, 0, "late"), undefined],
+      ["a slot", CONCURRENCY, "refund", 2, 1020, reply(true, 0, 0, 0, "live"), undefined],
+      ["a slot that was free again", CONCURRENCY, "charge", 9, 1060, reply(true, 0, 0, 0, "late"), undefined],
     ];
     for (const [name, limit, onExpiry, actual, nowMs, expected, next] of cases) {
       const a = bucket(limit);
@@ -161,7 +161,7 @@ describe("a hold", () => {
     }
   });
 
-  it("is settled once: nobody knows it from then on, and the units are spent all the same", () => {
+  it("is settled once: then it is unknown, and a second settle spends its units", () => {
     for (const limit of [QUOTA, TOKEN_BUCKET]) {
       const a = bucket(limit);
       a.ask(1000, hold("a", 3, 50, "refund"));

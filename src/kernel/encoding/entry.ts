@@ -7,6 +7,9 @@ import { isLevel } from "../algorithms/levels.ts";
 import type { Entry, QueuedCall } from "../state.ts";
 import { isId, numberIn, wholeIn } from "./scan.ts";
 
+/** How many fields each entry has. */
+const FIELDS = 4;
+
 export function encodeEntry(entry: Entry): string {
   const text = `${entry.id},${entry.units},${entry.expiresAtMs},${letterOf(entry)}${entry.leaseMs ?? ""}`;
   if (entry.kind === "queued" && entry.becomes !== undefined) {
@@ -25,20 +28,23 @@ function letterOf(entry: Entry): string {
 }
 
 export function decodeEntry(text: string): Entry | null {
-  const [id, unitsText, expires, kept = "", ...behind] = text.split(",");
-  const [units, expiresAtMs] = [numberIn(unitsText), numberIn(expires)];
+  const parts = text.split(",");
+  const id = parts[0];
+  const units = numberIn(parts[1]);
+  const expiresAtMs = numberIn(parts[2]);
+  const kept = parts[3] ?? "";
   const leaseMs = kept.length > 1 ? wholeIn(kept.slice(1)) : 0;
   if (!isId(id) || !Number.isSafeInteger(units) || !isInstant(expiresAtMs) || !isInstant(leaseMs)) return null;
   const base = kept.length > 1 ? { id, units, expiresAtMs, leaseMs } : { id, units, expiresAtMs };
   const letter = kept.charAt(0);
-  if (letter === "p") return queuedIn(base, behind);
+  if (letter === "p") return queuedIn(base, parts);
   const onExpiry = holdOf(letter.toLowerCase());
   const expired = letter !== letter.toLowerCase();
   if (onExpiry !== null) {
-    const levelAfter = behind.length === 0 ? null : levelIn(behind);
+    const levelAfter = parts.length === FIELDS ? null : levelIn(parts);
     return levelAfter === undefined ? null : { kind: "reservation", ...base, onExpiry, expired, levelAfter };
   }
-  if (behind.length > 0) return null;
+  if (parts.length > FIELDS) return null;
   if (letter === "M") return { kind: "late", ...base };
   return letter === "g" || letter === "G" ? { kind: "grant", ...base, expired } : null;
 }
@@ -49,18 +55,17 @@ function holdOf(letter: string): "charge" | "refund" | null {
   return letter === "r" ? "refund" : null;
 }
 
-/** The level that three texts are; `undefined` where they are none. */
-function levelIn(texts: readonly string[]): Level | undefined {
-  const [base, height, perUnit] = texts;
-  const level = { baseMs: numberIn(base), level: numberIn(height), levelPerUnit: wholeIn(perUnit) };
-  return texts.length === 3 && level.levelPerUnit > 0 && isLevel(level) ? level : undefined;
+/** The level behind the fields of an entry; `undefined` where there is none. */
+function levelIn(parts: readonly string[]): Level | undefined {
+  const level = { baseMs: numberIn(parts[4]), level: numberIn(parts[5]), levelPerUnit: wholeIn(parts[6]) };
+  return parts.length === FIELDS + 3 && level.levelPerUnit > 0 && isLevel(level) ? level : undefined;
 }
 
-function queuedIn(base: Omit<QueuedCall, "kind" | "becomes">, behind: readonly string[]): QueuedCall | null {
-  const [then] = behind;
+function queuedIn(base: Omit<QueuedCall, "kind" | "becomes">, parts: readonly string[]): QueuedCall | null {
+  const then = parts[FIELDS];
   if (then === undefined) return { kind: "queued", ...base };
   const onExpiry = holdOf(then.charAt(0));
   const leaseMs = wholeIn(then.slice(1));
-  if (behind.length > 1 || onExpiry === null || !isInstant(base.expiresAtMs + leaseMs)) return null;
+  if (parts.length > FIELDS + 1 || onExpiry === null || !isInstant(base.expiresAtMs + leaseMs)) return null;
   return { kind: "queued", ...base, becomes: { onExpiry, leaseMs } };
 }

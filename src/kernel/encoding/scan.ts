@@ -1,16 +1,18 @@
 // Reads the parts of a text, character by character: also in a language without regular expressions.
 
 const MAX_ID_LENGTH = 64;
+const ZERO = 48;
 
-/** Whether a text is digits alone. */
-export function isDigits(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (!isDigit(text.charCodeAt(i))) return false;
-  return text !== "";
-}
-
-/** The number that digits are; `NaN` for any other text. */
+/** The number that digits are, exact up to 2^53; `NaN` for any other text. */
 export function numberIn(text: string | undefined): number {
-  return text !== undefined && isDigits(text) ? Number(text) : Number.NaN;
+  if (text === undefined || text === "") return Number.NaN;
+  let number = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (!isDigit(code)) return Number.NaN;
+    number = number * 10 + (code - ZERO);
+  }
+  return number;
 }
 
 /** As `numberIn`, without a zero before other digits: what is written again must be the same text. */
@@ -26,7 +28,7 @@ export function isId(text: string | undefined): text is string {
 }
 
 function isDigit(code: number): boolean {
-  return code >= 48 && code <= 57;
+  return code >= ZERO && code <= ZERO + 9;
 }
 
 /** Of ASCII: letters, digits, `_` or `-`. */

@@ -67,6 +67,9 @@ do
   end
 
   function token_bucket.lowered(limit, state, by)
+    if by == 0 then
+      return state
+    end
     local level = state.level - by
     return token_bucket.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.level_per_ms))
   end
