@@ -24,7 +24,7 @@ export interface CounterPort {
    * Adds to the counter of a key in one atomic step, and returns its new value. A key that is not there counts from 0.
    *
    * @param by may be negative, or 0
-   * @param ttlSeconds how long the key lives at least from its first `increment` on; to begin anew with each is fine
+   * @param ttlSeconds how long the key lives at least from its first `increment` on; it may start again with each call
    */
   increment(key: string, by: number, ttlSeconds: number): Promise<number>;
 }
@@ -56,12 +56,10 @@ export function counterStore(port: CounterPort, options: CounterStoreOptions = {
 class CounterStore implements Store {
   readonly #port: CounterPort;
   readonly clock?: Clock;
-  readonly #clock: Clock;
   #closed = false;
 
   constructor(port: CounterPort, clock: Clock) {
     this.#port = port;
-    this.#clock = clock;
     if (clock !== systemClock) this.clock = clock;
   }
 
@@ -87,7 +85,7 @@ class CounterStore implements Store {
   }
 
   async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreReply | StoreError> {
-    const nowMs = validTime(this.#clock.nowMs());
+    const nowMs = validTime((this.clock ?? systemClock).nowMs());
     const counts = steps.map((step) => countOf(step, nowMs));
     const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
     if (steps.length > 0 && (!isPlain || !counts.every((count) => count !== null))) return unsupported();
@@ -119,7 +117,7 @@ class CounterStore implements Store {
   async #takeBack({ key, cost, ttlSeconds }: Count): Promise<void> {
     if (cost === 0) return;
     const left = await this.#port.increment(key, -cost, ttlSeconds);
-    // The key had ended by then: what began anew must not begin below zero.
+    // The key had ended by then: a new counter must not start below zero.
     if (left < 0) await this.#port.increment(key, Math.min(cost, -left), ttlSeconds);
   }
 }

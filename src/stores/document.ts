@@ -36,8 +36,8 @@ export interface DocumentStoreOptions {
 }
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
-/** Partitions of a batch that are changed at one time. */
-const AT_ONCE = 8;
+/** Most partitions of a batch that are changed at the same time. */
+const MAX_CHANGING_PARTITIONS = 8;
 /** Most keys in one value. */
 const MAX_KEYS = 10_000;
 
@@ -75,13 +75,11 @@ class DocumentStore implements Store {
   readonly #port: DocumentPort;
   readonly deadlineMs?: number;
   readonly clock?: Clock;
-  readonly #clock: Clock;
   #closed = false;
 
   constructor(port: DocumentPort, clock: Clock) {
     this.#port = port;
     if (port.deadlineMs !== undefined) this.deadlineMs = port.deadlineMs;
-    this.#clock = clock;
     if (clock !== systemClock) this.clock = clock;
   }
 
@@ -118,7 +116,7 @@ class DocumentStore implements Store {
         for (const [n, i] of places.entries()) replies[i] = answers[n] as StoreReply;
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    await Promise.all(Array.from({ length: MAX_CHANGING_PARTITIONS }, lane));
     return replies;
   }
 
@@ -136,7 +134,7 @@ class DocumentStore implements Store {
 
   /** A partition that fails does not fail the others of its batch. */
   async #decide(partition: string | null, requests: readonly StoreRequest[], endsAtMs: number): Promise<Replies> {
-    if (partition === null) return decideBatch(requests, () => undefined, this.#clock.nowMs()).replies;
+    if (partition === null) return decideBatch(requests, () => undefined, (this.clock ?? systemClock).nowMs()).replies;
     const { deadlineMs } = this;
     const leftMs = endsAtMs - performance.now();
     try {

@@ -54,13 +54,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 class MemoryStore implements Store {
   readonly clock?: Clock;
   readonly #maxBuckets: number;
-  readonly #clock: Clock;
   readonly #states: BoundedStates;
   #closed = false;
 
   constructor(maxBuckets: number, clock: Clock) {
     this.#maxBuckets = maxBuckets;
-    this.#clock = clock;
     this.#states = new BoundedStates(maxBuckets);
     if (clock !== systemClock) this.clock = clock;
   }
@@ -68,13 +66,13 @@ class MemoryStore implements Store {
   async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
     refuseTerms(terms);
     this.#checkOpen();
-    const nowMs = this.#clock.nowMs();
+    const nowMs = (this.clock ?? systemClock).nowMs();
     return requests.map((request) => this.#decide(request, nowMs));
   }
 
   answer(request: StoreRequest): StoreReply | StoreError {
     this.#checkOpen();
-    return this.#decide(request, this.#clock.nowMs());
+    return this.#decide(request, (this.clock ?? systemClock).nowMs());
   }
 
   async close(): Promise<void> {

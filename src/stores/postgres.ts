@@ -36,21 +36,21 @@ export interface PostgresStoreOptions extends SchemaOptions {
   readonly clock?: Clock;
 }
 
-/** How many deadlines a batch may take: it asks at most so many statements. */
-const WAITS = 4;
+/** A batch takes at most so many statements, each of which has one deadline. */
+const STATEMENTS_PER_BATCH = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
-/** Keys that the store knows to have rows: about 10 MB at most. */
-const KNOWN_KEYS = 100_000;
-/** Rows that are looked at for expiry for each that is made: the dead never pile up. */
-const SWEPT_PER_ROW = 2;
-const SWEPT_AT_ONCE = 1_000;
+/** Most keys that the store remembers to have rows: about 10 MB. */
+const MAX_KNOWN_KEYS = 100_000;
+/** Rows that are checked for expiry for each row that is made: more than are made, so that expired rows never pile up. */
+const SWEPT_PER_MADE_ROW = 2;
+const ROWS_PER_SWEEP = 1_000;
 
 /**
  * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.
  *
  * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
  * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
- * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: who made it closes it.
+ * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: the program that made it closes it.
  *
  * @throws MisuseError `unsupported-client`, `invalid-option`
  */
@@ -61,8 +61,8 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
   const tables = tablesIn(options.schema);
   checkWhole("deadlineMs", deadlineMs, 1, 60_000);
   if (clock !== undefined) checkClock(clock);
-  const work = { database, tables, clock, made: 0, known: new KnownKeys(KNOWN_KEYS) };
-  return new PostgresStore(work, WAITS * deadlineMs);
+  const work = { database, tables, clock, made: 0, known: new KnownKeys(MAX_KNOWN_KEYS) };
+  return new PostgresStore(work, STATEMENTS_PER_BATCH * deadlineMs);
 }
 
 class PostgresStore implements Store {
@@ -89,7 +89,7 @@ class PostgresStore implements Store {
   ): Promise<readonly (StoreReply | StoreError)[]> {
     const endsAtMs = performance.now() + leftMs;
     const replies = await this.#ask(() => this.#transact(requests, terms, endsAtMs), leftMs);
-    if (this.#work.made * SWEPT_PER_ROW >= SWEPT_AT_ONCE && !this.#sweeping) void this.#sweep();
+    if (this.#work.made * SWEPT_PER_MADE_ROW >= ROWS_PER_SWEEP && !this.#sweeping) void this.#sweep();
     return replies;
   }
 
@@ -156,9 +156,9 @@ class PostgresStore implements Store {
     this.#sweeping = true;
     this.#work.made = 0;
     try {
-      this.#hand = await sweep(this.#work, this.#hand, SWEPT_AT_ONCE);
+      this.#hand = await sweep(this.#work, this.#hand, ROWS_PER_SWEEP);
     } catch {
-      // The next batch tells whoever asks what is wrong.
+      // The next batch reports what is wrong.
     } finally {
       this.#sweeping = false;
     }

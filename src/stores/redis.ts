@@ -1,8 +1,7 @@
 // Limits shared by all instances through the Redis that they already run: one script call a batch, Redis' own time.
-// What the script says and does is in redis/apply.lua, which mirrors the kernel.
+// What the script says and does is in redis/script/apply.lua, which mirrors the kernel.
 
-import { createHash } from "node:crypto";
-import { type Clock, checkClock, LateError, pauseAfter, sleep, within } from "../clock.ts";
+import { type Clock, checkClock, LateError, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
 import {
   type Batching,
@@ -18,13 +17,14 @@ import {
   TermsError,
 } from "../store/store.ts";
 import { validTime } from "../store/check.ts";
-import { type Part, type ScriptCall, scriptCall } from "./redis/arguments.ts";
+import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
 import type { RedisClient, Send } from "./redis/client.ts";
-import { isNoScript, isSlotMoving, redisError } from "./redis/errors.ts";
+import { redisError } from "./redis/errors.ts";
 import { type LastFault, lastFaultOf } from "./redis/last-fault.ts";
 import { scriptReplies } from "./redis/replies.ts";
 import { Route } from "./redis/route.ts";
+import { runScript, type Script, scriptOf } from "./redis/run-script.ts";
 import { APPLY_SCRIPT, BEAT_SCRIPT } from "./redis/script.gen.ts";
 import { checkSetup } from "./redis/setup.ts";
 import { decideInSlots } from "./redis/slots.ts";
@@ -43,22 +43,15 @@ export interface RedisStoreOptions {
   /**
    * How long a call may take before it fails with `unavailable`, 1 to 60,000 ms. Default 1,000. It is counted from the call:
    * the time in which it waits to be sent, and all trips to the server, are part of it. What was sent may have
-   * been booked all the same: clients forget, or send again, what was under way when a connection broke.
+   * been booked: clients forget, or send again, what was in flight when a connection broke.
    */
   readonly deadlineMs?: number;
   /** For tests: the time to judge by, which must not be behind the server's. Default: the server's own, by `TIME`. */
   readonly clock?: Clock;
 }
 
-const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
-const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
-
-/** While Redis decides one batch, the next ones are made ready. */
+/** While Redis decides one batch, the store prepares the next ones. */
 const BATCHING: Batching = { size: 256, underWay: 4 };
-/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
-const MAX_KEYS = 256;
-/** How often a slot that moves to another server is asked again, and how long after the time before: at first and at most, ms. */
-const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
 
 /**
  * Keeps buckets in a Redis (7.0 or newer) or Valkey, through a client that you have and that stays yours: one server, one
@@ -104,12 +97,6 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 /** A batch without keys, limits, shapes and requests. */
 const NOTHING: ScriptCall = { keys: [], values: [[], [], [], []] };
 
-/** A script, and by which digest the server knows it. */
-interface Script {
-  readonly text: string;
-  readonly sha: string;
-}
-
 class RedisStore implements Store {
   readonly batching = BATCHING;
   /** A cluster has no one server that could lose what it held. */
@@ -121,9 +108,9 @@ class RedisStore implements Store {
   readonly deadlineMs: number;
   readonly clock?: Clock;
   readonly #apply: Script;
-  /** Whether the server has to be given the script once the store has heard of its mark. */
+  /** Whether the store has to give the server the script after the next beat. */
   #isForgotten = true;
-  /** What goes on after its decision. */
+  /** Work that goes on after a decision. */
   readonly #unsettled = new Set<Promise<unknown>>();
   #closed = false;
 
@@ -191,9 +178,9 @@ class RedisStore implements Store {
   }
 
   /**
-   * Sends while there is time, however many commands.
+   * Sends any number of commands until the time is over.
    *
-   * @param isAwaited whether a call waits for it, so that the process must stay alive until then
+   * @param isAwaited whether a call waits for the answers, so that the process must stay alive until then
    */
   #sendWithin(leftMs: number, isAwaited = true): Send {
     const { deadlineMs } = this;
@@ -209,24 +196,24 @@ class RedisStore implements Store {
     if (this.#closed) throw new StoreError("closed", "the Redis store was closed", { transient: false });
   }
 
-  /** What fails here is charged when its hold ends. */
+  /** Units of work that fails here are charged when their holds end. */
   #settleLater(settled: Promise<unknown>): void {
     const ended = settled.catch(() => {}).finally(() => this.#unsettled.delete(ended));
     this.#unsettled.add(ended);
   }
 
   async #runAll(requests: readonly StoreRequest[], send: Send, terms?: Terms): Promise<(StoreReply | StoreError)[]> {
-    const parts = split(requests);
-    // A receipt is written also for nothing.
+    const parts = partsOf(requests);
+    // A receipt is written for an empty batch too.
     if (parts.length === 1 || (parts.length === 0 && terms !== undefined))
       return this.#run({ requests, terms, part: 0 }, send);
-    // Each part is a script of its own: one that fails says nothing of the others.
+    // Each part is a script of its own: when one fails, the others may have been booked.
     const results = await Promise.allSettled(
       parts.map((each, part) => this.#run({ requests: each, terms, part }, send)),
     );
     const [first] = results;
     const isNothing = results.every(({ status }) => status === "rejected");
-    // Who sends on terms has to know that nothing is known of the whole batch.
+    // A sender with terms has to know that nothing is known of the whole batch.
     if (terms !== undefined && isNothing && first?.status === "rejected") throw first.reason;
     return results.flatMap((result, i) =>
       result.status === "fulfilled" ? result.value : (parts[i] ?? []).map(() => result.reason as StoreError),
@@ -247,61 +234,17 @@ class RedisStore implements Store {
     const args = [keys.length, ...keys, JSON.stringify(values)];
     if (this.clock !== undefined) args.push(validTime(this.clock.nowMs()));
     try {
-      const answer = await send(keys[0], "EVALSHA", script.sha, ...args).catch((error) => {
-        // Nothing has run. A server that was started, or took over, since the last beat knows no script: it may have lost
-        // what it held, and its mark is of before that.
-        if (isNoScript(error) && isMarked) throw this.#forgotten();
-        // EVAL makes the server know the script again.
-        if (isNoScript(error)) return send(keys[0], "EVAL", script.text, ...args);
-        if (isSlotMoving(error)) return this.#askAgain(script, keys[0], args, send);
-        throw error;
-      });
-      return read(answer as unknown[]);
+      return read((await runScript(script, send, args, isMarked ? () => this.#forgotten() : null)) as unknown[]);
     } catch (error) {
       throw redisError(error, this.lastFault());
     }
   }
 
+  /** A server that does not know the script was started, or took over, since the last beat: its mark is older than that. */
   #forgotten(): StoreError {
     this.#isForgotten = true;
     const message =
       "the server has forgotten its scripts since the sender last heard of it, and may have lost what it held";
     return new TermsError("other-incarnation", message);
   }
-
-  /** Nothing has run: some of the keys are on one server by now, and some still on another. */
-  async #askAgain(script: Script, key: string | undefined, args: (string | number)[], send: Send): Promise<unknown> {
-    for (let time = 1; ; time++) {
-      await sleep(pauseAfter(time - 1, MOVING.firstMs, MOVING.mostMs));
-      try {
-        return await send(key, "EVAL", script.text, ...args);
-      } catch (error) {
-        if (!isSlotMoving(error) || time >= MOVING.times) throw error;
-      }
-    }
-  }
-}
-
-function scriptOf(body: string, clock: Clock | undefined): Script {
-  const text = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + body;
-  return { text, sha: createHash("sha1").update(text).digest("hex") };
-}
-
-/**
- * Requests in rows that name a key at most `MAX_KEYS` times, unless one request alone does so more often. The same ones for
- * the same requests, whatever their modes: receipts are for rows.
- */
-function split(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
-  const parts: StoreRequest[][] = [];
-  let room = 0;
-  for (const request of requests) {
-    const keys = request.steps.length + (request.once === undefined ? 0 : 1);
-    if (parts.length === 0 || keys > room) {
-      parts.push([]);
-      room = MAX_KEYS;
-    }
-    parts.at(-1)?.push(request);
-    room -= keys;
-  }
-  return parts;
 }

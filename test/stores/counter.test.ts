@@ -240,7 +240,7 @@ describe("the counter store", () => {
     assert.deepEqual([...counts.keys()], [`b:${Date.UTC(2030, 0, 1)}`, `b:${Date.UTC(2030, 0, 2)}`]);
   });
 
-  it("is told by its name what is wrong with it", async () => {
+  it("fails with its name and what is wrong with it", async () => {
     assert.throws(() => counterStore({} as never), /port: expected an object with increment/);
     const store = counterStore(mapPort().port);
     assert.deepEqual((await store.apply([{ mode: "peek", steps: [] }])).length, 1);

@@ -1,5 +1,5 @@
 // Random schedules of holds, kept answers and all other events: with a clock that is set back, limits that change on the
-// way, and values that somebody wrote by hand.
+// way, and values that another program wrote.
 
 import fc from "fast-check";
 import type { LimitSpec, Step, StepEvent, StoreRequest } from "tollgate/store";

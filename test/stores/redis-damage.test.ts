@@ -167,7 +167,7 @@ describe("a damaged value", () => {
     assert.ok(counts.damaged > MUTATIONS / 5 && counts.whole > MUTATIONS / 5 && counts.answered > MUTATIONS / 50);
   });
 
-  it("fails its own calls alone, charges nobody again, and is no outage", async () => {
+  it("fails only its own calls, charges no call twice, and is no outage", async () => {
     const events: LimiterEvent[] = [];
     const limiter = createLimiter({
       policy: {

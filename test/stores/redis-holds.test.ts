@@ -251,7 +251,7 @@ describe("a bucket with as many holds as it may have", () => {
     assert.match(pair.model.kept.get("b")?.text ?? "", /^h1 n h2,/);
   });
 
-  it("mirrors the kernel where somebody wrote more, and more than a stack takes", async () => {
+  it("mirrors the kernel where another program wrote more, and more than a stack takes", async () => {
     for (const count of [1_001, 20_000]) {
       const pair = await emptyPair();
       await pair.write("b", `h1 n ${texts(count, NOW_MS + 50).join(";")}`, NOW_MS + 600_050);
@@ -369,7 +369,7 @@ const TEXTS = [
   `o1 r-1 . ${NOW_MS - 5} 0 `,
 ];
 
-describe("a text that somebody wrote", () => {
+describe("a text that another program wrote", () => {
   const long = "i".repeat(64);
   const over = "9007199254740992";
   const rows: Record<string, readonly string[]> = {
@@ -580,7 +580,7 @@ describe("a text that somebody wrote", () => {
   });
 });
 
-describe("a text that somebody wrote without an expiry", () => {
+describe("a text without an expiry, which another program wrote", () => {
   const store = redisStore(io, { clock: fakeClock(NOW_MS) });
   const endOf = (key: string) => Number(server.cli("PEXPIRETIME", key));
 

@@ -125,7 +125,7 @@ describe("the script mirrors the kernel", () => {
   });
 });
 
-describe("a bucket that someone wrote without an expiry", () => {
+describe("a bucket without an expiry, which another program wrote", () => {
   const cases: [limit: LimitSpec, text: string, endMs: number][] = [
     [quota, "5", NOW_MS + 60_000],
     [{ algorithm: "fixed-window", quota: 5, windowMs: 1_000, align: "epoch" }, "5", NOW_MS - 345 + 1_000],

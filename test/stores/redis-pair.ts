@@ -79,7 +79,7 @@ export class Pair {
     this.#store = redisStore(io, { clock: this.clock });
   }
 
-  /** Writes a text as somebody may by hand. */
+  /** Writes a text as another program may. */
   async write(key: string, text: string, expiresAtMs: number): Promise<void> {
     this.#keys.add(key);
     this.model.kept.set(key, { text, expiresAtMs });

@@ -98,7 +98,7 @@ describe("the script mirrors the kernel on terms", () => {
     }
   });
 
-  it("in receipts and marks that somebody wrote", async () => {
+  it("in receipts and marks that another program wrote", async () => {
     const key = receiptsKey("one");
     const over = "9007199254740992";
     const texts = [
@@ -295,7 +295,7 @@ describe("a batch on terms", () => {
   });
 });
 
-describe("who shares a Redis", () => {
+describe("instances that share a Redis", () => {
   /** An instance says at most that it lives for so long. */
   const LONGEST_MS = 600_000;
   const KEYS = ["tollgate:1:$names:g", "tollgate:1:$ends:g"];
@@ -362,7 +362,7 @@ describe("who shares a Redis", () => {
     assert.deepEqual(counts, [151, 51, 1]);
   });
 
-  it("is ranked anew where one of the two sets was evicted or changed", async () => {
+  it("get new ranks where one of the two sets was evicted or changed", async () => {
     const store = redisStore(io, { clock: fakeClock(NOW_MS) });
     for (const name of ["a", "b", "c"]) await beat(store, name);
     const [names = "", ends = ""] = KEYS;
@@ -455,7 +455,7 @@ describe("who shares a Redis", () => {
     assert.notEqual(heard.incarnation, first.incarnation);
     assert.equal(heard.lost, "some");
     assert.equal((await beat(store, "a")).incarnation, heard.incarnation);
-    // Who may not ask for the server's id keeps what it has.
+    // A user that may not ask for the server's id keeps what it has.
     own.cli("ACL", "SETUSER", "default", "-info");
     assert.equal((await beat(store, "a")).incarnation, heard.incarnation);
   });

@@ -28,7 +28,7 @@ const chargeOnce = (store: Store, ...buckets: string[]) =>
 const isStoreError = (code: StoreErrorCode) => (error: unknown) => StoreError.isInstance(error) && error.code === code;
 
 describe("the SQLite store's file", () => {
-  it("keeps what was booked for whoever opens it next", async () => {
+  it("keeps what was booked for the next process that opens it", async () => {
     const file = newFile();
     const clock = fakeClock();
     const first = sqliteStore(file, { clock });

@@ -8,8 +8,8 @@ import { type Fixes, postgresError } from "../postgres/errors.ts";
 import { setupOf } from "../postgres/setup.ts";
 import type { DocumentPort } from "./port.ts";
 
-/** How many deadlines a change may take: it asks at most so many statements. */
-const WAITS = 5;
+/** A change takes at most so many statements, each of which has one deadline. */
+const STATEMENTS_PER_CHANGE = 5;
 
 /** Which column of which table. */
 export interface ColumnOptions {
@@ -72,7 +72,7 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   let types: Promise<Types> | null = null;
 
   return {
-    deadlineMs: WAITS * deadlineMs,
+    deadlineMs: STATEMENTS_PER_CHANGE * deadlineMs,
     async transact(partition, change) {
       try {
         types ??= typesOf(database.query, from, id, column);
@@ -84,15 +84,15 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
         const changing = database.transaction(async (query) => {
           if (!isSpelledAlike) await query(SET_SPELLING);
           const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
-          const { json, id: spelled, nowMs } = await lock(query, rows, partition);
-          const changed = change(json, nowMs, spelled);
+          const { json, spelled, nowMs } = await lockRow(query, { from, id, rows }, partition);
+          const changed = change(json, clock === undefined ? nowMs : clock.nowMs(), spelled);
           if (changed.json !== json) {
             const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} WHERE ${isRow}`;
             await query(text, [partition, JSON.stringify(changed.json)]);
           }
           return changed.result;
         });
-        return await within(WAITS * deadlineMs, changing);
+        return await within(STATEMENTS_PER_CHANGE * deadlineMs, changing);
       } catch (error) {
         throw postgresError(error, FIXES);
       }
@@ -105,19 +105,26 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
       }
     },
   };
+}
 
-  /** An aggregate is there when the row is locked: the clock beside it is read after that. */
-  async function lock(query: Query, rows: string, partition: string) {
-    const text =
-      `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
-      " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
-    const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
-    if (found !== 1) {
-      const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
-      throw new StoreError("unknown-partition", message, { transient: false });
-    }
-    return { json, id: spelled, nowMs: clock === undefined ? nowMs : clock.nowMs() };
+/** Where a row is: the table, its id column, and the statement that reads it. */
+interface Row {
+  readonly from: string;
+  readonly id: string;
+  readonly rows: string;
+}
+
+/** An aggregate is there when the row is locked: the server's clock beside it is read after that. */
+async function lockRow(query: Query, { from, id, rows }: Row, partition: string) {
+  const text =
+    `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
+    " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
+  const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
+  if (found !== 1) {
+    const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
+    throw new StoreError("unknown-partition", message, { transient: false });
   }
+  return { json, spelled, nowMs };
 }
 
 interface Types {

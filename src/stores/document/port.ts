@@ -18,7 +18,7 @@ export interface DocumentPort {
   readonly deadlineMs?: number;
 
   /**
-   * Changes one partition's value in one transaction, in which nobody else changes it, and returns `result`. What `change`
+   * Changes one partition's value in one transaction, in which no other process changes it, and returns `result`. What `change`
    * throws rolls it back. A partition that is not there is an error, never an empty value: a session that was made up
    * would begin with a full quota.
    *

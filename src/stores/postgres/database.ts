@@ -58,7 +58,7 @@ export function firstColumns(rows: unknown): readonly unknown[] {
   return Array.isArray(rows) ? rows.map((row) => Object.values(Object(row))[0]) : [];
 }
 
-/** What a statement comes to, or an error that says who did not answer. */
+/** The result of a statement, or an error that says which server did not answer. */
 export async function answered<Value>(ms: number, asked: PromiseLike<Value>, where = ""): Promise<Value> {
   try {
     return await within(ms, Promise.resolve(asked));

@@ -73,7 +73,7 @@ export function postgresError(error: unknown, fixes: Fixes = OWN_TABLES, where =
   return new StoreError(code, message, { transient, cause: error });
 }
 
-/** A connection that did not answer in time. Nobody knows what became of its statement. */
+/** A connection that did not answer in time. Whether its statement ran is unknown. */
 export class SilentError extends StoreError {
   constructor(where: string, ms: number) {
     super("unavailable", `Postgres${where}: no answer within ${ms} ms`, { transient: true });

@@ -1,4 +1,4 @@
-// Who shares the store, and the mark by which it is known again: rows of the same table, beside the buckets.
+// The instances that share the store, and the mark by which they recognise it: rows of the same table, beside the buckets.
 
 import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store/store.ts";
 import { validTime } from "../../store/check.ts";
@@ -6,9 +6,9 @@ import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
 import { listIn } from "./client.ts";
 import type { Work } from "./transaction.ts";
 
-/** The keys of instances: `tollgate:1:$instance:<group>/<instance>`. `/` is in no name. */
+/** The keys of instances: `tollgate:1:$instance:<group>/<instance>`. No name contains `/`. */
 const INSTANCES = "tollgate:1:$instance:";
-/** A mark that reads otherwise is none, and is made anew. */
+/** A mark of another form is damaged, and is replaced. */
 const MARK = "'^m1 [A-Za-z0-9_-]{1,64} (all|some)$'";
 /** A mark never expires. */
 const MARKED_UNTIL_MS = Number.MAX_SAFE_INTEGER;

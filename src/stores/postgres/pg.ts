@@ -82,7 +82,7 @@ export class PgDatabase implements Database {
   ): Promise<Value> {
     const client = await this.#connect();
     let isLost = false;
-    // A connection that ends between two statements says so by an event, which ends the process if nobody listens.
+    // A connection that ends between two statements says so by an event, which ends the process without a listener.
     const lose = () => {
       isLost = true;
     };
@@ -126,7 +126,7 @@ export class PgDatabase implements Database {
     } catch (error) {
       const where = serverOf(this.#pool);
       if (!(error instanceof LateError)) throw postgresError(error, undefined, where);
-      // One that comes later goes to those who still wait.
+      // A connection that comes later goes to batches that still wait.
       connecting.then((client) => client.release()).catch(() => {});
       const message = `Postgres${where}: the pool had no connection free within ${this.#patienceMs} ms: see what keeps them, or raise its max`;
       throw new StoreError("unavailable", message, { transient: true });

@@ -1,4 +1,4 @@
-// What `postgres()` of postgres.js returns. It lets nobody destroy a connection: its own `socket` option has to see to that.
+// What `postgres()` of postgres.js returns. It does not allow to destroy a connection: its own `socket` option has to do that.
 
 import type { SetupCheck } from "../../store/store.ts";
 import {
@@ -17,7 +17,7 @@ import { SilentError } from "./errors.ts";
 export interface PostgresJs {
   // biome-ignore lint/suspicious/noExplicitAny: its own types are far stricter than what is used of them.
   unsafe(text: string, values?: any[]): PromiseLike<any>;
-  // biome-ignore lint/suspicious/noExplicitAny: likewise.
+  // biome-ignore lint/suspicious/noExplicitAny: see above.
   begin(run: (sql: any) => any): Promise<any>;
   readonly options?: object;
 }

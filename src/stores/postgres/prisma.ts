@@ -1,4 +1,4 @@
-// A generated Prisma client. It lets nobody destroy a connection, nor see how its pool is set up.
+// A generated Prisma client. It does not allow to destroy a connection, nor to see how its pool is set up.
 
 import type { SetupCheck } from "../../store/store.ts";
 import { answered, type Database, firstColumns, patienceMs, type Query, SELECT_TIMEOUTS } from "./database.ts";

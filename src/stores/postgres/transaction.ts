@@ -20,10 +20,10 @@ import { validTime } from "../../store/check.ts";
 import { type Database, listIn, type Query } from "./client.ts";
 import type { Tables } from "./schema.ts";
 
-/** How long a row is there that was made to be locked, and that nobody wrote. */
+/** How long a row lives that was made only to be locked, and was not written. */
 const UNWRITTEN_MS = 60_000;
-/** How often a batch is tried whose rows others remove in between. */
-const TRIES = 5;
+/** How often a batch is tried while other processes remove its rows in between. */
+const MAX_ATTEMPTS = 5;
 
 /** A batch of one store. */
 export interface Work {
@@ -83,13 +83,13 @@ export async function transact(
       for (const key of keys) known.add(key);
       return replies;
     }
-    if (attempt >= TRIES) {
+    if (attempt >= MAX_ATTEMPTS) {
       throw new StoreError("busy", "Postgres: others remove rows as fast as they are made", { transient: true });
     }
   }
 }
 
-/** Makes rows that are not there, in a transaction of their own: nobody who waits for one holds another's lock. */
+/** Makes missing rows in a transaction of their own, so that no batch waits for a row while it holds the lock of another. */
 async function insertMissing({ database, tables }: Work, keys: readonly string[]): Promise<void> {
   const text =
     `INSERT INTO ${tables.buckets} (key, value, expires_at_ms)` +
@@ -144,7 +144,7 @@ async function write({ tables }: Work, query: Query, changed: ReadonlyMap<string
 }
 
 /**
- * Removes what has expired among some rows after a key, and waits for nobody who uses them.
+ * Removes expired rows among some rows after a key. It skips rows that are locked.
  *
  * @returns the last key that was looked at, or nothing after the last row
  */

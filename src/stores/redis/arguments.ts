@@ -4,7 +4,7 @@ import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts
 import { MARK_KEY, receiptsKey, type Step, type StepEvent, type StoreRequest, type Terms } from "../../store/store.ts";
 import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
 
-/** What one script is given: a batch, or a part of one. */
+/** A batch, or a part of one, which goes to one script. */
 export interface Part {
   readonly requests: readonly StoreRequest[];
   readonly terms: Terms | undefined;
@@ -24,7 +24,29 @@ const MAX_COMPARED = 4;
 
 type Hold = Extract<StepEvent, { type: "hold" }>;
 
-/** Each key, each limit and each shape stands once, and is named by number. */
+/** Redis does nothing else while a script runs: a longer batch is sent as several scripts, one behind the other. */
+const MAX_KEYS = 256;
+
+/**
+ * A batch in parts that name a key at most `MAX_KEYS` times, unless one request alone does so more often. The same parts for
+ * the same requests, whatever their modes: receipts are for parts.
+ */
+export function partsOf(requests: readonly StoreRequest[]): (readonly StoreRequest[])[] {
+  const parts: StoreRequest[][] = [];
+  let room = 0;
+  for (const request of requests) {
+    const keys = request.steps.length + (request.once === undefined ? 0 : 1);
+    if (parts.length === 0 || keys > room) {
+      parts.push([]);
+      room = MAX_KEYS;
+    }
+    parts.at(-1)?.push(request);
+    room -= keys;
+  }
+  return parts;
+}
+
+/** Each key, each limit and each shape stands once, and is named by its number. */
 export function scriptCall({ requests, terms, part }: Part): ScriptCall {
   const keys = new Numbers<string>();
   const limits = new Numbers<LimitSpec>();
@@ -127,17 +149,17 @@ function pushRequest(
   if (wait !== undefined) values.push(wait.id, wait.maxMs);
   if (atMs !== undefined) values.push(atMs);
   values.push(steps.length);
-  let made: Hold | undefined;
+  let last: Hold | undefined;
   for (const { bucket, limit, event, shadow } of steps) {
     const number = limits.numberOf(limit);
     values.push(keys.numberOf(bucket), shadow === true ? -number : number);
-    pushEvent(values, event, made);
-    if (event.type === "hold") made = event;
+    pushEvent(values, event, last);
+    if (event.type === "hold") last = event;
   }
 }
 
-/** A request mostly makes one and the same hold in all its buckets: `made` is its last. */
-function pushEvent(values: (number | string)[], event: StepEvent, made: Hold | undefined): void {
+/** Most requests make the same hold in all their buckets: `last` is the request's last hold. */
+function pushEvent(values: (number | string)[], event: StepEvent, last: Hold | undefined): void {
   switch (event.type) {
     case "charge":
       if (event.seen === undefined) values.push(event.cost);
@@ -159,7 +181,7 @@ function pushEvent(values: (number | string)[], event: StepEvent, made: Hold | u
       values.push(EVENTS.reset);
       break;
     case "hold":
-      if (made !== undefined && isSame(made, event)) values.push(EVENTS.sameHold);
+      if (last !== undefined && isSame(last, event)) values.push(EVENTS.sameHold);
       else values.push(EVENTS.hold, event.id, event.units, event.leaseMs, event.onExpiry === "charge" ? 1 : 0);
       break;
     case "settle":

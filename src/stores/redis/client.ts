@@ -1,4 +1,4 @@
-// Clients by their shape: what is told apart here, so that the rest just sends commands.
+// Tells clients apart by their shape, so that the rest of the store just sends commands.
 
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
 
@@ -87,23 +87,23 @@ export function connectionOf(client: RedisClient): Connection {
   });
 }
 
-/** valkey-glide refuses what comes while 1,000 commands are under way, also of those that are not ours. */
-const GLIDE_AT_ONCE = 250;
+/** valkey-glide refuses commands while 1,000 are in flight, those of the program included. */
+const MAX_IN_FLIGHT_GLIDE = 250;
 
 const gates = new WeakMap<object, Gate>();
 
 /** One for all stores of a client. */
 function gateOf(client: object): Gate {
-  const gate = gates.get(client) ?? new Gate(GLIDE_AT_ONCE);
+  const gate = gates.get(client) ?? new Gate(MAX_IN_FLIGHT_GLIDE);
   gates.set(client, gate);
   return gate;
 }
 
-/** Lets so many through at one time, and the others in their order. */
+/** Lets a bounded number of commands through at the same time, in the order in which they come. */
 class Gate {
   #room: number;
   #waiting: (() => void)[] = [];
-  /** The next of those that wait. */
+  /** Which of the waiting commands is next. */
   #next = 0;
 
   constructor(room: number) {
@@ -120,7 +120,7 @@ class Gate {
     }
   }
 
-  /** Hands the room to who waits longest. */
+  /** Hands the room to the command that has waited longest. */
   #leave(): void {
     const go = this.#waiting[this.#next++];
     if (go !== undefined) go();

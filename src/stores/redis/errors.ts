@@ -1,4 +1,4 @@
-// What Redis and its clients say when something is wrong, as this store's errors.
+// Errors of Redis and its clients as this store's errors.
 
 import { reasonOf } from "../../kernel/reason.ts";
 import { StoreError, type StoreErrorCode } from "../../store/store.ts";
@@ -38,7 +38,7 @@ const BY_KIND: Record<string, string> = {
 /** Of errors whose word is ERR. */
 const NO_RIGHT = /^The user executing the script can't /;
 const IS_OLD = /unknown redis command|unknown command|unknown option|unsupported option|syntax error/i;
-/** What ioredis says of a command that it may not keep until it is connected. */
+/** ioredis' message for a command that it may not keep until it is connected. */
 const IS_UNCONNECTED = /^Stream isn't writeable/;
 const IS_FULL = /^max number of clients reached/;
 
@@ -47,7 +47,7 @@ export function isNoScript(error: unknown): boolean {
   return serverError(error)?.word === "NOSCRIPT";
 }
 
-/** Whether a slot's keys are on two servers just now, so that a script of several can run on neither. */
+/** Whether a slot's keys are on two servers at the moment, so that a script with several keys can run on neither. */
 export function isSlotMoving(error: unknown): boolean {
   return serverError(error)?.word === "TRYAGAIN";
 }
@@ -58,18 +58,18 @@ export function isSlotMoving(error: unknown): boolean {
  */
 const UNFIT: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "UNBLOCKED"]);
 
-/** Whether a server said that no more use can be made of this connection. */
+/** Whether a server said that it takes no more commands on this connection. */
 export function saysUnfit(error: unknown): boolean {
   return UNFIT.has(serverError(error)?.word ?? "");
 }
 
-/** Whether a server does not know who asks, so that rights are not the matter. */
+/** Whether a server does not know the user, so that it is not about rights. */
 export function saysNoUser(error: unknown): boolean {
   const word = serverError(error)?.word;
   return word === "NOAUTH" || word === "WRONGPASS";
 }
 
-/** Whether a server said this, and not the client. */
+/** Whether an error is the server's, and not the client's own. */
 export function isServerError(error: unknown): boolean {
   return serverError(error) !== null;
 }
@@ -83,12 +83,12 @@ export function isServerError(error: unknown): boolean {
 export function redisError(error: unknown, fault?: Error): StoreError {
   if (StoreError.isInstance(error)) return error;
   const server = serverError(error);
-  const said = IS_UNCONNECTED.test(messageOf(error)) ? new Error("the client is not connected") : error;
+  const shown = IS_UNCONNECTED.test(messageOf(error)) ? new Error("the client is not connected") : error;
   if (server === null && fault !== undefined) {
-    const reason = reasonOf(new Error(messageOf(said), { cause: fault }));
+    const reason = reasonOf(new Error(messageOf(shown), { cause: fault }));
     return new StoreError("unavailable", `Redis: ${reason}`, { transient: true, cause: fault });
   }
-  const message = reasonOf(said);
+  const message = reasonOf(shown);
   if (server?.word === "ERR" && IS_OLD.test(server.text)) {
     return new StoreError("too-old", `Redis 7.0 or newer, or Valkey, is needed: ${message}`, {
       transient: false,
@@ -113,7 +113,7 @@ function meaningOf(server: ServerError | null): readonly [code: StoreErrorCode, 
   return BY_WORD[word] ?? ["unavailable", false];
 }
 
-/** What the server said, or `null` where an error is the client's own. */
+/** The server's error, or `null` where an error is the client's own. */
 function serverError(error: unknown): ServerError | null {
   const message = messageOf(error);
   const [, kind = "", detail = ""] = /signalled by the server: - (\w+): ?(.*)$/s.exec(message) ?? [];

@@ -5,10 +5,10 @@ import { isServerError, saysUnfit } from "./errors.ts";
 import { slotTag } from "./slots.ts";
 import type { Spare } from "./spare.ts";
 
-/** Most slots of a cluster that are watched at one time. */
-const MAX_WATCHED = 256;
+/** Most slots of a cluster that are watched at the same time. */
+const MAX_WATCHED_SLOTS = 256;
 
-/** Since when a server has answered nothing that it was asked. What the client itself fails with is no answer. */
+/** Since when a server has answered no command. An error of the client itself is no answer. */
 export interface Silence {
   /** Which slot of a cluster; "" for a single server. */
   readonly tag: string;
@@ -20,7 +20,7 @@ export interface Silence {
 export class Lane {
   /** `null` for the user's client. */
   readonly spare: Spare | null;
-  /** Whether its server has said that no more use can be made of it. */
+  /** Whether its server has said that it takes no more commands here. */
   isUnfit = false;
   readonly #connection: Connection;
   readonly #silences = new Map<string, Silence>();
@@ -28,7 +28,7 @@ export class Lane {
 
   readonly #refused: (lane: Lane, key: string | undefined) => void;
 
-  /** @param refused called when its server says that no more use can be made of it */
+  /** @param refused called when its server says that it takes no more commands here */
   constructor(connection: Connection, spare: Spare | null, refused: (lane: Lane, key: string | undefined) => void) {
     this.#connection = connection;
     this.spare = spare;
@@ -85,7 +85,7 @@ export class Lane {
     const tag = isCluster && key !== undefined ? slotTag(key) : "";
     const known = this.#silences.get(tag);
     if (known !== undefined) return known;
-    if (this.#silences.size >= MAX_WATCHED) return null;
+    if (this.#silences.size >= MAX_WATCHED_SLOTS) return null;
     const silence = { tag, key, sinceMs: performance.now(), inFlight: 0 };
     this.#silences.set(tag, silence);
     return silence;

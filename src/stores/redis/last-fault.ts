@@ -1,5 +1,5 @@
-// Why a client's connection does not work now. What a command fails with says that there is no connection; why there is none,
-// clients tell by events alone.
+// Why a client's connection does not work now. A command fails with the message that there is no connection; clients report the
+// reason only by events.
 
 import { errorMonitor } from "node:events";
 import { reasonOf } from "../../kernel/reason.ts";

@@ -1,11 +1,11 @@
-// What a user's client tells by its events: that it has connected, and that its user has closed it.
+// What a user's client reports by its events: that it has connected, and that its user has closed it.
 
-/** valkey-glide tells neither. */
+/** valkey-glide reports neither. */
 interface Emitter {
   on?(event: string, listener: () => void): unknown;
 }
 
-/** Who wants to know. */
+/** A part of a store that has to know. */
 export interface LifeListener {
   connected(): void;
   ended(): void;
@@ -33,7 +33,7 @@ export class Life {
 
 const lives = new WeakMap<object, Life>();
 
-/** One for all stores of a client, which so has few listeners. */
+/** One for all stores of a client, so that the client has few listeners. */
 export function lifeOf(client: object): Life {
   const life = lives.get(client) ?? new Life(client as Emitter);
   lives.set(client, life);

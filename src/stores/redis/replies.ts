@@ -108,7 +108,7 @@ class Reader {
     });
   }
 
-  /** Some clients give numbers as texts, and the script gives the largest so. */
+  /** Some clients return numbers as texts, and so does the script with the largest. */
   #next(): number {
     const value = this.#answer[this.#position++];
     const number = wholeIn(value);
@@ -118,7 +118,7 @@ class Reader {
   }
 }
 
-/** Why the terms refuse all of it, or `null`. */
+/** Why the terms refuse the whole batch, or `null`. */
 function refusalOf(status: number, nowMs: number, { notAfterMs = nowMs, receipt }: Terms = {}): StoreError | null {
   switch (status) {
     case REFUSALS.tooLate:
@@ -140,7 +140,7 @@ function foundIn(code: number): keyof typeof FOUND {
   return code === FOUND.late ? "late" : "unknown";
 }
 
-/** A text that a client may give as bytes. */
+/** A text, which some clients return as bytes. */
 export function textIn(value: unknown): string {
   return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
 }

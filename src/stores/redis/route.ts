@@ -1,5 +1,5 @@
-// Which client commands go through: the user's, or a spare that the store makes while the user's gives no answers, or its
-// server has become a replica. The user's client is never touched: what else it has under way goes on.
+// Which client the commands go through: the user's, or a spare that the store makes while the user's client gives no answers
+// or its server has become a replica. The user's client is never touched: its other commands go on.
 
 import { within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
@@ -9,10 +9,10 @@ import { Lane } from "./lane.ts";
 import { type Life, type LifeListener, lifeOf } from "./life.ts";
 import { OPEN_MS, type Spare, spareMaker } from "./spare.ts";
 
-/** After so long without an answer a client is asked once more, and has so long for that, ms. */
+/** After so long without an answer the store asks a client once more; then it waits for so long, ms. */
 const SILENT_MS = 1_500;
 const PROBE_MS = 500;
-/** The pause before another spare doubles up to here; it starts again with a client that was good for so long, ms. */
+/** The pause before the next spare doubles up to `most`. It starts again after a client has answered for `startsAgainAfter`. */
 const PAUSE_MS = { first: 250, most: 1_500, startsAgainAfter: 10_000 };
 
 export class Route implements LifeListener {
@@ -25,7 +25,7 @@ export class Route implements LifeListener {
   #pauseMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isSeeking = false;
-  /** Those that are not closed yet. */
+  /** Spares that are not closed yet. */
   readonly #spares = new Set<Spare>();
   #isClosed = false;
 
@@ -71,7 +71,7 @@ export class Route implements LifeListener {
   #watch(afterMs: number = SILENT_MS): void {
     if (this.#timer !== undefined || this.#makeSpare === null || this.#isClosed) return;
     this.#timer = setTimeout(() => {
-      // Where this process itself stood still, the answers may be here, and unread.
+      // Where this process itself was blocked, the answers may have arrived without being read.
       setImmediate(() => {
         this.#timer = undefined;
         this.#look();
@@ -114,7 +114,7 @@ export class Route implements LifeListener {
     this.#look();
   }
 
-  /** Longer each time. It keeps no process alive. */
+  /** Pauses, longer each time. The pause keeps no process alive. */
   async #pause(): Promise<void> {
     const ms = this.#pauseMs * (0.5 + Math.random() / 2);
     this.#pauseMs = Math.min(Math.max(2 * this.#pauseMs, PAUSE_MS.first), PAUSE_MS.most);
@@ -127,7 +127,7 @@ export class Route implements LifeListener {
     this.#laneSinceMs = performance.now();
     const { spare } = before;
     if (spare === null || lane.spare === spare) return;
-    // It may still owe some answers.
+    // Some answers may still be in flight.
     setTimeout(() => this.#close(spare), OPEN_MS).unref();
   }
 
@@ -141,7 +141,7 @@ export class Route implements LifeListener {
       const lane = this.#laneOf(connectionOf(await within(OPEN_MS, spare.opened, { isAwaited: false })), spare);
       if (await isAnswering(lane, key, endsAtMs - performance.now())) return lane;
     } catch {
-      // The next one may be luckier.
+      // The caller tries the next one.
     }
     this.#close(spare);
     return null;

@@ -15,21 +15,21 @@ import {
 } from "../../store/store.ts";
 import { LISTING, NAMING } from "./wire.ts";
 
-/** How long a hold on the way to a decision lives, if nobody ends it. */
+/** How long a hold on the way to a decision lives, unless it is ended. */
 const LEASE_MS = 5_000;
 
 /** Asks one slot. */
 type AskSlot = (requests: readonly StoreRequest[]) => Promise<readonly (StoreReply | StoreError)[]>;
 
-/** How slots are asked. */
+/** How the slots are asked. */
 export interface Slots {
   /** Decides requests that are all of one slot, within the time of the calls. */
   readonly decide: AskSlot;
   /** The same for what follows from a decision, which has time of its own. */
   readonly settle: AskSlot;
-  /** Is given what goes on after the decision. */
+  /** Takes work that goes on after the decision. */
   later(settled: Promise<unknown>): void;
-  /** What it comes to, or a `StoreError` when the time of the calls is over before. */
+  /** The result of the work, or a `StoreError` when the time of the calls is over before. */
   inTime<Value>(work: Promise<Value>): Promise<Value>;
 }
 

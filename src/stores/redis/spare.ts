@@ -13,7 +13,7 @@ export interface Spare {
   close(): void;
 }
 
-/** What makes spares of a client; `null` where the client cannot be copied. */
+/** A function that makes spares of a client; `null` where the client cannot be copied. */
 export function spareMaker(client: RedisClient): (() => Spare) | null {
   if (isGlide(client)) return () => glideSpare(client);
   if (!("duplicate" in client) || typeof client.duplicate !== "function") return null;
@@ -21,12 +21,12 @@ export function spareMaker(client: RedisClient): (() => Spare) | null {
   return () => nodeRedisSpare(client as unknown as NodeRedis);
 }
 
-/** It does not connect again: the store would rather make another one. */
+/** A spare does not reconnect: the store makes another one. */
 const IOREDIS = {
   lazyConnect: true,
   connectTimeout: OPEN_MS,
   disconnectTimeout: 100,
-  // Else the first Sentinel that gives no answers is waited for.
+  // Without it, the client waits for the first Sentinel that gives no answers.
   sentinelCommandTimeout: OPEN_MS / 4,
   retryStrategy: null,
   reconnectOnError: null,
@@ -77,14 +77,14 @@ function nodeRedisSpare(client: NodeRedis): Spare {
     try {
       await spare.destroy();
     } catch {
-      // One that is closed already says so by an error.
+      // A client that is closed already throws.
     }
   };
   return {
     opened,
     close() {
       void end();
-      // One that is ended while it connects connects all the same.
+      // A client that is ended while it connects still connects.
       void opened.then(end, () => {});
     },
   };

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { Courtesy } from "./courtesy.ts";
 
 describe("courtesy at SQLite's lock", () => {
-  it("never lets a process wait that is alone and sends small batches", () => {
+  it("never delays a process that is alone and sends small batches", () => {
     const courtesy = new Courtesy();
     for (let nowMs = 0; nowMs < 300; nowMs++) {
       assert.equal(courtesy.pauseMs(31, nowMs), 0);
@@ -11,7 +11,7 @@ describe("courtesy at SQLite's lock", () => {
     }
   });
 
-  it("pauses between the first large batches of a burst, and not before it nor later", () => {
+  it("pauses between the first large batches of a burst, not before the first and not later", () => {
     const courtesy = new Courtesy();
     const pauses = [0, 1, 5, 11, 12, 40, 90, 141, 142].map((nowMs) => {
       const pauseMs = courtesy.pauseMs(32, nowMs);
@@ -21,7 +21,7 @@ describe("courtesy at SQLite's lock", () => {
     assert.deepEqual(pauses, [0, 4, 4, 4, 0, 0, 0, 0, 4]);
   });
 
-  it("never pauses for a negative time, also where the monotonic clock has run back", () => {
+  it("never pauses for a negative time, even where the monotonic clock has run back", () => {
     const courtesy = new Courtesy();
     for (const waitedMs of [-342, Number.NEGATIVE_INFINITY, -0.5, 3]) {
       courtesy.lost(1_000, 0);
@@ -37,7 +37,7 @@ describe("courtesy at SQLite's lock", () => {
     assert.deepEqual([courtesy.lost(0, 0), courtesy.lost(0, 1)], [1, 4]);
   });
 
-  it("pauses as long as it lately had to wait, bounded, until it has met nobody for a while", () => {
+  it("pauses as long as it lately had to wait, bounded, until the lock was free for a while", () => {
     const courtesy = new Courtesy();
     courtesy.lost(1_000, 0);
     assert.equal(courtesy.pauseMs(1, 1_000), 8);

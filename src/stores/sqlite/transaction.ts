@@ -16,9 +16,10 @@ import {
 } from "../../store/store.ts";
 import type { OpenFile } from "./file.ts";
 
-// Rows looked at for expiry with each row that is written: more than are made, so that the dead never pile up.
-const SWEPT_PER_ROW = 2;
-// SQLite begins the log anew when nobody writes for a moment, which may never be: from this size on it is emptied under the lock.
+// Rows that are checked for expiry with each row that is written: more than are made, so that expired rows never pile up.
+const SWEPT_PER_WRITTEN_ROW = 2;
+// SQLite restarts the log when no process writes for a moment, which may never happen: from this size on the log is emptied
+// under the lock.
 const MAX_LOG_BYTES = 64_000_000;
 
 /** Decides a batch, or throws and has changed nothing. */
@@ -33,7 +34,7 @@ export function transact(
     const states = readStates(file, requests);
     const { replies, changed } = decideBatch(requests, (key) => states.get(key), nowMs);
     for (const [key, state] of changed) writeState(file, key, state);
-    sweep(file, changed.size * SWEPT_PER_ROW, nowMs);
+    sweep(file, changed.size * SWEPT_PER_WRITTEN_ROW, nowMs);
     file.database.exec("COMMIT");
     shortenLog(file);
     return replies;
@@ -48,7 +49,7 @@ function shortenLog({ log, emptyLog }: OpenFile): void {
     const size = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
     if (size > MAX_LOG_BYTES) emptyLog.run();
   } catch {
-    // What was committed is kept all the same; the next batch tries again.
+    // The commit stays; the next batch tries again.
   }
 }
 
@@ -82,7 +83,7 @@ function sweep(file: OpenFile, count: number, nowMs: number): void {
   if (count === 0) return;
   const from = String(file.hand.get()?.key);
   const last = file.following.get(from, count - 1)?.key;
-  // After the last key the hand begins anew; no key is above the highest code point.
+  // After the last key the hand starts again at the first one; no key is above the highest code point.
   file.removeExpired.run(from, last === undefined ? "\u{10ffff}" : String(last), nowMs);
   file.moveHand.run(last === undefined ? "" : String(last));
 }

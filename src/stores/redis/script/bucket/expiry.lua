@@ -3,7 +3,6 @@
 -- Mirrors
 --   src/kernel/bucket/expiry.ts: endEntry, takeTurn
 -- Uses
---   bucket/holds.lua: live_at
 --   bucket/levels.lua: give_back, mark_at
 -- Provides
 --   draft_of, expire
@@ -68,14 +67,17 @@ end
 -- Lets a hold expire at the instant of its end. Returns whether another hold stands at its index now, because it has become a
 -- hold that ends later.
 local function expire(limit, draft, index)
-  local hold, is_forecast = draft.holds[index], draft.is_forecast
+  local hold, spent = draft.holds[index], draft.spent
   local at_ms = hold.expires_at_ms
-  draft.spent = live_at(draft.spent, at_ms)
+  if spent and at_ms >= spent.expires_at_ms then
+    draft.spent = nil
+  end
   if hold.mark then
     if not hold.charges then
-      give_back(limit, draft, mark_at(draft, index), hold.units, at_ms, is_forecast and index + 1 or nil)
+      give_back(limit, draft, mark_at(draft, index), hold.units, at_ms, draft.is_forecast and index + 1 or nil)
     end
   elseif hold.charges then
+    local is_forecast = draft.is_forecast
     local after = limit.algorithm.book(limit, draft.spent, hold.units, at_ms, draft.scratch)
     draft.spent, draft.scratch = after, is_forecast and after or nil
     -- A forecast does not follow a hold that is charged at its end: its units are spent already.

@@ -1,0 +1,64 @@
+// Runs a script on the server that has its keys: by its digest, by its text where the server does not know it, and again
+// while a slot of a cluster moves.
+
+import { createHash } from "node:crypto";
+import { type Clock, pauseAfter, sleep } from "../../clock.ts";
+import type { Send } from "./client.ts";
+import { isNoScript, isSlotMoving } from "./errors.ts";
+
+/** A script, and the digest by which the server knows it. */
+export interface Script {
+  readonly text: string;
+  readonly sha: string;
+}
+
+const SERVER_TIME = `local time = redis.call("TIME") local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)\n`;
+const GIVEN_TIME = "local now_ms = tonumber(ARGV[2])\n";
+
+/** How often a slot that moves to another server is asked again, and the first and the longest pause before that, ms. */
+const MOVING = { times: 20, firstMs: 25, mostMs: 100 };
+
+/** A script with the line that says what time it is: the server's, or that of a clock, which follows the other arguments. */
+export function scriptOf(body: string, clock: Clock | undefined): Script {
+  const text = (clock === undefined ? SERVER_TIME : GIVEN_TIME) + body;
+  return { text, sha: createHash("sha1").update(text).digest("hex") };
+}
+
+/**
+ * Runs a script.
+ *
+ * @param args how many keys there are, the keys, and the other arguments
+ * @param forgotten what is thrown where the server does not know the script; `null`: the server is given it
+ */
+export async function runScript(
+  script: Script,
+  send: Send,
+  args: readonly (string | number)[],
+  forgotten: (() => Error) | null,
+): Promise<unknown> {
+  const key = args[0] === 0 ? undefined : String(args[1]);
+  try {
+    return await send(key, "EVALSHA", script.sha, ...args);
+  } catch (error) {
+    // In both cases nothing has run.
+    if (isNoScript(error)) {
+      if (forgotten !== null) throw forgotten();
+      // EVAL makes the server know the script again.
+      return send(key, "EVAL", script.text, ...args);
+    }
+    if (isSlotMoving(error)) return askAgain(() => send(key, "EVAL", script.text, ...args));
+    throw error;
+  }
+}
+
+/** Asks until all keys of the slot are on one server: some of them are on the next one already, and some are not. */
+async function askAgain(ask: () => Promise<unknown>): Promise<unknown> {
+  for (let time = 1; ; time++) {
+    await sleep(pauseAfter(time - 1, MOVING.firstMs, MOVING.mostMs));
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isSlotMoving(error) || time >= MOVING.times) throw error;
+    }
+  }
+}
