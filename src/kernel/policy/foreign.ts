@@ -68,6 +68,10 @@ const FOREIGN: readonly Foreign[] = [
     () => 'A token bucket gets its quota in each window: write "algorithm: token-bucket", quota, window and burst.',
   ],
   [
+    /^min(?:imum)?(?:interval|gap|delay|pause|wait)(?:ms|seconds|s)?$|^(?:delay|throttle|debounce|pause)(?:ms|seconds|s)?$/,
+    () => 'For a pause between two calls, write "algorithm: cooldown" and "pause: 2s".',
+  ],
+  [
     /^(cooldown|backoff|penalty|block(duration|for|time)|ban(duration)?|retryafter)(ms|seconds|s)?$/,
     () => "Remove it: a denied call is told when to try again.",
   ],

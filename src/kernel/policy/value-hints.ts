@@ -107,6 +107,7 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
       ? `Write ${span}, or leave the algorithm out for a ${value} of the calendar.`
       : `Write ${span}, or "window: ${word}" without an algorithm for a ${word} of the calendar.`;
   },
+  pause: (place) => (place.value === undefined ? "Add the pause, such as pause: 2s." : durationHint(place)),
   resetAfterIdle: (place) => lifeHint(place),
   resetAfter: (place) =>
     place.limit.resetAfterIdle === undefined ? lifeHint(place) : "Remove one of them: a scope has one life.",
@@ -151,6 +152,7 @@ const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>>
     budget: /^(quota|counter|count|total|lifetime|cap)$/,
     concurrency: /concurren|semaphore|parallel|inflight/,
     elapsed: /^(time|timeout|duration|deadline|wallclock)/,
+    cooldown: /^(pause|delay|throttle|debounce|mininterval|spacing)/,
     streak: /^(loop|repeat|consecutive|inarow)/,
   },
   mode: {
@@ -176,6 +178,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   "fixed-window": "quota and window",
   elapsed: "a duration as quota",
   streak: "of and quota",
+  cooldown: "a pause, such as 2s",
 };
 
 function policyHint(value: unknown): string | null {
