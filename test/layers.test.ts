@@ -15,7 +15,7 @@ interface Layer {
 }
 
 const STORE = /^src\/store\/store\.ts$/;
-const STORE_CHECK = /^src\/store\/(check|states)\.ts$/;
+const STORE_CHECK = /^src\/store\/(check|member|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
 const VERSION = /^src\/version\.ts$/;
