@@ -53,8 +53,8 @@ export function endEntry(limit: LimitSpec, expiry: Expiry, i: number): boolean {
 }
 
 /** Spends the units of a call whose turn has come, and replaces the entry by the hold that it was queued for. */
-function takeTurn(limit: LimitSpec, expiry: Expiry, i: number, { becomes, ...entry }: QueuedCall): boolean {
-  const { id, units, expiresAtMs: atMs } = entry;
+function takeTurn(limit: LimitSpec, expiry: Expiry, i: number, entry: QueuedCall): boolean {
+  const { id, units, expiresAtMs: atMs, becomes } = entry;
   const rule = algorithmOf(limit);
   const spent = rule.book(limit, expiry.spent, units, atMs);
   expiry.spent = spent;

@@ -27,8 +27,8 @@ export function turnAfterMs(limit: LimitSpec, { spent, entries }: Contents, unit
   const queue: Entry[] = [];
   for (const entry of entries) {
     if (entry.kind !== "queued") continue;
-    const { becomes: _, ...charge } = entry;
-    queue.push(charge);
+    const { becomes, ...charge } = entry;
+    queue.push(becomes === undefined ? entry : charge);
   }
   if (queue.length >= MAX_QUEUED) return Number.POSITIVE_INFINITY;
   return freeAfterMs(limit, { spent, entries: queue }, units, nowMs);
