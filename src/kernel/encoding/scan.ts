@@ -1,6 +1,6 @@
 // Reads the parts of a text, character by character: also in a language without regular expressions.
 
-const MAX_ID_LENGTH = 64;
+export const MAX_ID_LENGTH = 64;
 const ZERO = 48;
 
 /** The number that digits are, exact up to 2^53; `NaN` for any other text. */

@@ -5,6 +5,7 @@ import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorit
 import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
 import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
 import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
+import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
 import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
 import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
 import type { StepEvent, StepReply, StoreRequest } from "../../store/store.ts";
@@ -106,10 +107,10 @@ export const BOUNDS = {
   maxFast: 2 ** 52,
   maxFastCost: MAX_FAST_MS,
   maxHolds: MAX_HOLDS,
-  maxPlaces: MAX_QUEUED,
+  maxQueued: MAX_QUEUED,
   rememberedMs: REMEMBERED_MS,
-  /** Of ids, fingerprints and outcomes: as the patterns of the kernel have it (kernel/encoding, algorithms/streak.ts). */
-  maxIdLength: 64,
+  /** Of ids, fingerprints and outcomes. */
+  maxIdLength: MAX_ID_LENGTH,
   maxReceipts: MAX_RECEIPTS,
   receiptsKeptMs: RECEIPTS_KEPT_MS,
   maxSeen: MAX_SEEN,

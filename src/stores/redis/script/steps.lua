@@ -15,7 +15,7 @@
 --   bucket/charges.lua: after_report, charged_at, charged_for_value
 --   bucket/late.lua: raised
 --   bucket/reservations.lua: extended, held, settled
---   bucket/queue.lua: held_from, placed, turn_after_ms
+--   bucket/queue.lua: held_from, queued, turn_after_ms
 --   bucket/grants.lua: granted, revoked
 -- Provides
 --   booked, is_firm, judge, read_steps, steps, turn_of
@@ -169,7 +169,7 @@ end
 local function booked(step, place_id, turn_at_ms, at_ms)
   local limit, event, spent, holds = step.limit, step.event, step.spent, step.holds
   if event == CHARGE and turn_at_ms then
-    return placed(limit, spent, holds, place_id, step.units, turn_at_ms, now_ms)
+    return queued(limit, spent, holds, place_id, step.units, turn_at_ms, now_ms)
   elseif event == CHARGE then
     return charged_at(limit, spent, step.units, at_ms, now_ms), holds
   elseif event == HOLD and turn_at_ms then

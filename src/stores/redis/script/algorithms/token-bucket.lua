@@ -1,7 +1,7 @@
 -- A token bucket in whole numbers: the general path's part of it.
 --
 -- Mirrors
---   src/kernel/algorithms/token-bucket.ts: levelAt, tokenBucket
+--   src/kernel/algorithms/token-bucket.ts: flow, levelAt, tokenBucket
 -- Uses
 --   wire.gen.lua: MAX_SAFE_INTEGER
 --   texts.lua: instant_of, text_of

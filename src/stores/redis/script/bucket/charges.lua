@@ -1,12 +1,11 @@
 -- What is in a bucket after units were charged, or an outcome was reported.
 --
 -- Mirrors
---   src/kernel/bucket/contents.ts: afterReport, charged, isSeen
---   src/kernel/algorithms/counter.ts: withSeen
+--   src/kernel/bucket/contents.ts: afterReport, isSeen, withSeen
 --   src/kernel/decide.ts: booked
 -- Uses
 --   wire.gen.lua: NO_OUTCOME
---   bucket/late.lua: charged, charged_afterwards
+--   bucket/late.lua: charged, charged_late
 --   algorithms/counter.lua: has_seen, with_seen
 -- Provides
 --   after_report, charged_at, charged_for_value
@@ -14,7 +13,7 @@
 -- What is spent after units were charged that were admitted at `at_ms`, or now where that is nil.
 local function charged_at(limit, spent, cost, at_ms, now_ms)
   if at_ms then
-    return charged_afterwards(limit, spent, cost, at_ms, now_ms)
+    return charged_late(limit, spent, cost, at_ms, now_ms)
   end
   return charged(limit, spent, cost, now_ms)
 end

@@ -2,10 +2,9 @@
 -- used, and when they will be free.
 --
 -- Mirrors
---   src/kernel/bucket/contents.ts: contentsAt, usedIn
---   src/kernel/bucket/expiry.ts: endOfHeld
+--   src/kernel/bucket/contents.ts: contentsAt, rememberedAt, stateOf, usedIn
+--   src/kernel/bucket/expiry.ts: endAllBy, endOfHeld
 --   src/kernel/bucket/free-after.ts: freeAfterMs, waitMs
---   src/kernel/algorithms/sliding-window.ts: stateOf
 -- Uses
 --   wire.gen.lua: MAX_SAFE_INTEGER, REMEMBERED_MS
 --   bucket/holds.lua: changed_hold, granted_in, held_units, is_kept, live_at

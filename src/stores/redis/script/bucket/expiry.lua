@@ -1,7 +1,7 @@
 -- What becomes of a bucket when its holds expire one after the other, on a draft of its contents.
 --
 -- Mirrors
---   src/kernel/bucket/expiry.ts: endEntry, takeTurn
+--   src/kernel/bucket/expiry.ts: endEntry, expiryOf, takeTurn
 -- Uses
 --   bucket/levels.lua: give_back, mark_at
 -- Provides

@@ -13,8 +13,8 @@
 --   text            the hold as text, once that is known
 --
 -- Mirrors
+--   src/kernel/bucket/entries.ts: heldUnits, isLive, withEntry, withNewEntry, withoutId
 --   src/kernel/bucket/grants.ts: grantIn, grantedIn
---   src/kernel/bucket/entries.ts: heldUnits, withEntry, withNewEntry
 --   src/kernel/bucket/contents.ts: entryIn
 --   src/kernel/bucket/expiry.ts: liveAt
 -- Uses

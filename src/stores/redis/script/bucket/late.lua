@@ -4,12 +4,11 @@
 -- Mirrors
 --   src/kernel/bucket/contents.ts: charged
 --   src/kernel/bucket/late.ts: chargedLate, raised, takenBack
---   src/kernel/bucket/entries.ts: withoutId
 -- Uses
 --   bucket/holds.lua: first_kept, hold_in, live_at, with_hold, without
 --   bucket/contents.lua: used_in
 -- Provides
---   charged, charged_afterwards, raised, unspent
+--   charged, charged_late, raised, unspent
 
 -- What is spent after units were charged. Where time is counted, a charge of nothing begins it.
 local function charged(limit, spent, cost, now_ms)
@@ -26,7 +25,7 @@ local function is_in_window(limit, spent, at_ms, now_ms)
 end
 
 -- What is spent after units were charged that had been admitted at an earlier instant: the same state where they are dropped.
-local function charged_afterwards(limit, spent, cost, at_ms, now_ms)
+local function charged_late(limit, spent, cost, at_ms, now_ms)
   if not is_in_window(limit, spent, at_ms, now_ms) then
     return spent
   end
@@ -60,7 +59,7 @@ local function raised(limit, spent, holds, raise, now_ms)
   end
   local after = spent
   if units > known then
-    after = charged_afterwards(limit, spent, units - known, raise.at_ms, now_ms)
+    after = charged_late(limit, spent, units - known, raise.at_ms, now_ms)
     if after == spent then
       return spent, holds
     end

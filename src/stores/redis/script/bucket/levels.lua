@@ -1,8 +1,8 @@
 -- How the marks of holds on a token bucket sink when units of another hold are given back.
 --
 -- Mirrors
---   src/kernel/bucket/expiry.ts: entryAt, giveBack
---   src/kernel/algorithms/levels.ts: isAbove, sinkingLevels
+--   src/kernel/bucket/expiry.ts: entryAt, giveBack, levelsIn
+--   src/kernel/algorithms/levels.ts: isAbove, sink, sinkingLevels, standing
 -- Uses
 --   bucket/holds.lua: changed_hold
 -- Provides

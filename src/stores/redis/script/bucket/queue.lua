@@ -3,12 +3,12 @@
 -- Mirrors
 --   src/kernel/bucket/queue.ts: heldFrom, queued, turnAfterMs
 -- Uses
---   wire.gen.lua: MAX_PLACES
+--   wire.gen.lua: MAX_QUEUED
 --   bucket/holds.lua: changed_hold, first_kept, with_hold
 --   bucket/contents.lua: free_after_ms
 --   bucket/late.lua: charged
 -- Provides
---   held_from, placed, turn_after_ms
+--   held_from, queued, turn_after_ms
 
 -- Milliseconds until units are free behind all places, whatever becomes of holds; INFINITY where there is no room for a place.
 local function turn_after_ms(limit, spent, holds, units, now_ms)
@@ -22,14 +22,14 @@ local function turn_after_ms(limit, spent, holds, units, now_ms)
       places[#places + 1] = hold
     end
   end
-  if #places >= MAX_PLACES then
+  if #places >= MAX_QUEUED then
     return INFINITY
   end
   return (free_after_ms(limit, spent, places, units, now_ms))
 end
 
 -- A charge that waits until `at_ms`: its units are spent then.
-local function placed(limit, spent, holds, id, units, at_ms, now_ms)
+local function queued(limit, spent, holds, id, units, at_ms, now_ms)
   if units == 0 or limit.algorithm.needs_no_cost then
     return charged(limit, spent, units, now_ms), holds
   end

@@ -1,7 +1,7 @@
 -- What is in a bucket after units were reserved, and after a hold was settled or extended.
 --
 -- Mirrors
---   src/kernel/bucket/reservations.ts: ended, extended, held
+--   src/kernel/bucket/reservations.ts: ended, extended, givenBack, held
 --   src/kernel/decide.ts: booked
 -- Uses
 --   bucket/holds.lua: changed_hold, first_kept, with_hold, without_id
