@@ -56,7 +56,8 @@ function denied(steps: readonly Step[], states: States, nowMs: number): Outcome 
 function isPlain({ event, limit }: Step, state: StoredState | undefined, nowMs: number): boolean {
   if (event.type !== "charge" || event.seen !== undefined) return false;
   if (state?.kind === "held" && nowMs < state.expiresAtMs) return false;
-  return !algorithmOf(limit).isStale(limit, nowMs);
+  const { isStale } = algorithmOf(limit);
+  return isStale === undefined || !isStale(limit, nowMs);
 }
 
 /** What is spent in a bucket, by the algorithm that judges it. */

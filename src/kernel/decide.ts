@@ -96,7 +96,7 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
     const next = answer.isTold ? null : [...states.slice(0, steps.length), { ...answer, isTold: true }];
     return { reply: replayOf(answer), next };
   }
-  if (steps.some(({ limit }) => algorithmOf(limit).isStale(limit, nowMs))) {
+  if (steps.some(({ limit }) => algorithmOf(limit).isStale?.(limit, nowMs) === true)) {
     return { reply: { allowed: false, stale: true, nowMs, steps: [] }, next: null };
   }
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));

@@ -146,7 +146,7 @@ function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number):
     quota,
     ttlSeconds: Math.ceil(ttlMs / 1_000),
     leftMs,
-    isStale: isStale(limit, nowMs),
+    isStale: isStale?.(limit, nowMs) ?? false,
     shadow,
   };
 }

@@ -47,8 +47,8 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
    */
   freeAfterMs(limit: Limit, state: State, units: number, nowMs: number): number;
 
-  /** Whether the limit cannot decide at `nowMs`. Default: it always can. */
-  isStale(limit: Limit, nowMs: number): boolean;
+  /** Whether the limit cannot decide at `nowMs`. Absent: it always can. */
+  readonly isStale?: ((limit: Limit, nowMs: number) => boolean) | undefined;
 
   /** Whether units come back while a caller waits, so that a retry is sound advice. Default: they do. */
   refills(limit: Limit): boolean;

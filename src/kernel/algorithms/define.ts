@@ -10,7 +10,6 @@ interface AlgorithmLimit {
 }
 
 type Optional =
-  | "isStale"
   | "refills"
   | "isFirm"
   | "comesBack"
@@ -47,7 +46,7 @@ export function defineAlgorithm<Limit extends AlgorithmLimit, State extends Expi
     capacity: facts.capacity,
     used: facts.used,
     freeAfterMs: facts.freeAfterMs,
-    isStale: facts.isStale ?? (() => false),
+    isStale: facts.isStale,
     refills: facts.refills ?? (() => true),
     isFirm: facts.isFirm ?? true,
     comesBack: facts.comesBack ?? true,

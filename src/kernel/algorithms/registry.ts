@@ -90,8 +90,9 @@ const BY_LETTER = Object.fromEntries(Object.values(ALGORITHMS).map((each) => [ea
 export function algorithmOfKind(kind: SpentState["kind"]): AnyAlgorithm;
 export function algorithmOfKind(kind: string): AnyAlgorithm | undefined;
 export function algorithmOfKind(kind: string): AnyAlgorithm | undefined {
-  // The most frequent one first: faster than a look-up.
-  return kind === budget.kind ? (budget as unknown as AnyAlgorithm) : BY_KIND.get(kind);
+  // The most frequent ones first: faster than a look-up.
+  if (kind === budget.kind) return budget as unknown as AnyAlgorithm;
+  return kind === tokenBucket.kind ? (tokenBucket as unknown as AnyAlgorithm) : BY_KIND.get(kind);
 }
 
 /** The letter that stands for a kind of states in the text of a bucket with entries. */
