@@ -58,4 +58,5 @@ export {
 export { loadPolicy, parsePolicy } from "./policy-file/file.ts";
 export { type PolicyWarning, policyWarnings } from "./policy-warnings/warnings.ts";
 export { type WatchOptions, watchPolicy } from "./policy-file/watch.ts";
-export { type SetupCheck, type Store, StoreError, type StoreErrorCode } from "./store/store.ts";
+export { StoreError, type StoreErrorCode } from "./store/error.ts";
+export type { SetupCheck, Store } from "./store/store.ts";

@@ -3,7 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Journal } from "./layers/failover.ts";
-import { StoreError } from "./store/store.ts";
+import { StoreError } from "./store/error.ts";
 
 export type { Journal } from "./layers/failover.ts";
 

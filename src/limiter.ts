@@ -28,7 +28,7 @@ import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "./kerne
 import type { CompiledPolicy, Limit } from "./kernel/limit.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "./kernel/policy/parse.ts";
 import type { PolicyInput } from "./kernel/policy/input.ts";
-import type { StepEvent, StoreRequest } from "./kernel/request.ts";
+import type { StepEvent, StoreRequest, StoreReply } from "./kernel/request.ts";
 import type {
   BucketFor,
   CallFor,
@@ -49,7 +49,7 @@ import type { Checked, WrittenPolicy } from "./kernel/policy/typed-keys.ts";
 import { batchLayer } from "./layers/batch.ts";
 import { checkedLayer } from "./layers/checked.ts";
 import { denyCacheLayer, MAX_DENIED_MS } from "./layers/deny-cache.ts";
-import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer, isRemote } from "./layers/failover.ts";
+import { checkFailover, type FailoverEvent, type FailoverOptions, failoverLayer } from "./layers/failover.ts";
 import { leaseLayer } from "./layers/borrow.ts";
 import type { Begun, RunOptions } from "./limiter/begun.ts";
 import { CalendarSpecs } from "./limiter/calendar-specs.ts";
@@ -102,7 +102,9 @@ import {
   decideInTime,
   type WaitOptions,
 } from "./limiter/wait.ts";
-import { askOne, type Found, type Store, type StoreReply } from "./store/store.ts";
+import { askOne, type Found } from "./store/ask.ts";
+import { isShared, type SharedStore } from "./store/shared-store.ts";
+import type { Store } from "./store/store.ts";
 
 export type { FailoverOptions, Journal } from "./layers/failover.ts";
 export type { Begun, RunOptions } from "./limiter/begun.ts";
@@ -130,7 +132,7 @@ export interface LimiterOptions<Source extends Policy | WrittenPolicy = Policy |
   /** What calls are judged by. */
   readonly policy: Given;
   /** Where the state lives. Instances that share a store share its limits. */
-  readonly store: Store;
+  readonly store: Store | SharedStore;
   /** What keys begin with: 1 to 64 of letters, digits, `_ . : -`. Default `rate`. */
   readonly prefix?: string;
   /** Called after each `consume`, `record`, `reserve` and `run`, before its promise resolves (`run`: before it runs). What it throws becomes a process warning. */
@@ -408,8 +410,8 @@ export function createLimiter<const Source extends Policy | WrittenPolicy>(
     if (event.type === "store.unreachable") setup?.failed();
     tellFailover(shared, event);
   };
-  const checked = store.answer === undefined || isRemote(store) ? checkedLayer(store, setup) : store;
-  const recovering = failover !== false && isRemote(checked) ? failoverLayer(checked, prefix, failover, told) : null;
+  const checked = store.answer === undefined || isShared(store) ? checkedLayer(store, setup) : store;
+  const recovering = failover !== false && isShared(checked) ? failoverLayer(checked, prefix, failover, told) : null;
   const safe = recovering ?? checked;
   const gathered = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
   const clock = store.clock ?? monotonicClock;
@@ -425,6 +427,7 @@ export function createLimiter<const Source extends Policy | WrittenPolicy>(
     onDecision,
     onEvent,
     store: quick,
+    checkPolicy: (policy) => store.checkPolicy?.(policy),
     deadlineMs: safe.deadlineMs,
     quotas: new Quotas(plain.quotas ?? null, clock, (event) => tellEvent(shared, event)),
     recovered: async (withinMs) => recovering?.recovered(withinMs, lending?.owes),
@@ -752,7 +755,7 @@ class StoreLimiter implements Limiter {
   #checked(policy: Policy | PolicyInput): CompiledPolicy {
     try {
       const next = compiledPolicy(policy);
-      this.#shared.store.checkPolicy?.(next);
+      this.#shared.checkPolicy(next);
       return next;
     } catch (error) {
       this.policyRefused(error);

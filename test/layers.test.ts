@@ -14,8 +14,10 @@ interface Layer {
   readonly never?: readonly [pattern: RegExp, instead: string][];
 }
 
-const STORE = /^src\/store\/store\.ts$/;
-const STORE_CHECK = /^src\/store\/(check|member|states)\.ts$/;
+/** The contracts: what stores, layers and the limiter say to each other. */
+const STORE = /^src\/store\/(ask|error|shared-store|store)\.ts$/;
+/** What implements them: deciding a batch, checking replies, bounded states. */
+const STORE_PARTS = /^src\/store\/(batch|check|member|receipts|states)\.ts$/;
 const CLOCK = /^src\/clock\.ts$/;
 const METRICS = /^src\/metrics\//;
 const VERSION = /^src\/version\.ts$/;
@@ -38,7 +40,7 @@ const layers: Record<string, Layer> = {
   },
   limiter: {
     files: /^src\/limiter(\.ts$|\/)/,
-    may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/(layers|limiter)\//, /^temporal-polyfill$/],
   },
   "policy files": {
     files: /^src\/policy-(file|warnings)\/(?!yaml)/,
@@ -47,10 +49,13 @@ const layers: Record<string, Layer> = {
   yaml: { files: /^src\/policy-file\/yaml/, may: [KERNEL, /^src\/policy-file\/yaml-place\.ts$/, /^yaml$/] },
   stores: {
     files: /^src\/stores\//,
-    may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/stores\/[a-z]+\//, /^node:/],
   },
   journal: { files: /^src\/journal\.ts$/, may: [KERNEL, STORE, /^src\/layers\/failover\.ts$/, /^node:sqlite$/] },
-  layers: { files: /^src\/layers\//, may: [KERNEL, STORE, STORE_CHECK, CLOCK, /^src\/layers\/([a-z]+\/|breath\.ts$)/] },
+  layers: {
+    files: /^src\/layers\//,
+    may: [KERNEL, STORE, STORE_PARTS, CLOCK, /^src\/layers\/([a-z]+\/|(breath|layer)\.ts$)/],
+  },
   adapters: {
     files: /^src\/adapters\//,
     may: [
@@ -70,7 +75,6 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/store\/error\.ts$/,
       CLOCK,
       METRICS,
       VERSION,
@@ -98,7 +102,7 @@ const layers: Record<string, Layer> = {
     may: [
       KERNEL,
       STORE,
-      /^src\/store\/(check|error)\.ts$/,
+      /^src\/store\/check\.ts$/,
       CLOCK,
       /^src\/limiter(\.ts$|\/)/,
       /^src\/layers\/failover(\.ts$|\/)/,

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { type Call, createLimiter, type PolicyInput } from "tollgate";
-import type { Store } from "tollgate/store";
+import type { SharedStore } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { fakeClock } from "tollgate/testing";
 import { EXIT } from "../src/cli/exit.ts";
@@ -130,8 +130,9 @@ describe("the page on troubleshooting", () => {
       const policy = { version: 1, limits: [{ name: "a", per: ["session"], ...limit }] } as unknown as PolicyInput;
       const clock = fakeClock();
       const store = memoryStore({ clock });
-      const away: Store = {
+      const away: SharedStore = {
         apply: () => Promise.reject(new Error("away")),
+        book: () => Promise.reject(new Error("away")),
         beat: () => Promise.reject(new Error("away")),
         close: async () => {},
       };

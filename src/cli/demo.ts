@@ -1,8 +1,9 @@
-// `tollgate demo`: a runaway agent, three processes, a crash and a deploy; what held, and what did not.
+// `tollgate demo`: a runaway agent, three processes, a crash and a deploy; which limits held.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { styleText } from "node:util";
 import { Command } from "commander";
 import { type DemoSettings, SIDES, toolFile } from "./demo-job.ts";
 import { withStoreFile } from "./defaults.ts";
@@ -23,7 +24,7 @@ const PACE_MS = 22;
 
 export function demoCommand(): Command {
   return withStoreFile(new Command("demo"))
-    .description("ten seconds: a runaway agent behind three processes, limited as today and by Tollgate")
+    .description("ten seconds: a runaway agent behind three processes, limited the usual way and by Tollgate")
     .option("--store <url>", `where Tollgate counts: ${storeUrls("shared")}; a SQLite file of its own unless given`)
     .action(demo);
 }
@@ -48,22 +49,23 @@ async function demo({ store }: { readonly store?: string }): Promise<void> {
   });
 }
 
-/** Prints what the tool counted, and whether that is what the demo claims. */
+/** Prints how many emails were sent, and whether that is what the demo claims. */
 function show({ afterCrash, atDeploy, atEnd }: Counts, place: string): void {
   const rows = SIDES.map((side) => {
-    const name = side === "today" ? "counts in each process (today)" : `Tollgate on ${place}`;
+    const name = side === "today" ? "one counter per process (the usual way)" : `Tollgate on ${place}`;
     return [name, `${QUOTA}`, `${atDeploy[side]}`, `${atEnd[side] - atDeploy[side]}`, `${atEnd[side]}`];
   });
-  const heading = ["send_email, as the tool itself counted", "limit", "before the deploy", "after it", "in all"];
-  console.log(`\n${formatTable(heading, rows)}\n`);
+  const heading = ["emails really sent", "limit", "before the deploy", "after the deploy", "total"];
+  const [head = "", today = "", tollgate = ""] = formatTable(heading, rows).split("\n");
+  console.log(`\n${[head, styleText("red", today), styleText("green", tollgate)].join("\n")}\n`);
   const held = afterCrash.tollgate === CALLS_BEFORE_CRASH && atDeploy.tollgate === QUOTA && atEnd.tollgate === QUOTA;
   const leaked = atDeploy.today >= PROCESSES * QUOTA && atEnd.today > atDeploy.today;
   if (held && leaked) {
     const times = (atDeploy.today / QUOTA).toFixed(1);
-    console.log(`Counted in process memory, ${times} times the limit went through, and the deploy forgot all of it.`);
-    console.log("Tollgate let exactly the limit through: over three processes, a kill -9 and a deploy.");
+    console.log(`Counters in process memory let ${times} times the limit through, and the deploy reset them.`);
+    console.log("Tollgate let exactly the limit through, across three processes, a kill -9 and a deploy.");
   } else {
-    console.log("This is not what the demo is to show. Please report it.");
+    console.log("These are not the numbers that the demo should show. Please report it.");
     process.exitCode = EXIT.finding;
   }
 }
@@ -77,14 +79,14 @@ interface Counts {
   readonly atEnd: Ran;
 }
 
-/** The agent calls; on the way one process is killed, and later all of them are replaced. */
+/** Makes the agent's calls. On the way it kills one process, and later it replaces all of them. */
 async function play(workers: readonly Worker<string, null>[], count: () => Ran): Promise<Counts> {
   console.log(
-    `One agent, one session: send_email may run ${QUOTA} times. The agent has lost its way and calls it ${CALLS} times,`,
+    `One agent, one session, at most ${QUOTA} emails. The agent is stuck in a loop and calls send_email ${CALLS} times.`,
   );
-  console.log(`each time through the next of ${PROCESSES} processes.\n`);
+  console.log(`A load balancer sends each call to the next of ${PROCESSES} processes.\n`);
   const progress = createProgress(CALLS);
-  const say = (text: string) => {
+  const print = (text: string) => {
     progress.end();
     console.log(text);
   };
@@ -94,14 +96,15 @@ async function play(workers: readonly Worker<string, null>[], count: () => Ran):
     if (made === CALLS_BEFORE_CRASH) {
       afterCrash = count();
       const restart = await workers[0]?.restart();
-      say(`after call ${made}: process ${restart?.killed} was killed with kill -9; ${restart?.started} took its place`);
+      print(
+        `after call ${made}: process ${restart?.killed} was killed with kill -9; process ${restart?.started} replaced it`,
+      );
     }
     if (made === CALLS_BEFORE_DEPLOY) {
       atDeploy = count();
       const restarts = await Promise.all(workers.map((worker) => worker.restart()));
-      say(
-        `after call ${made}: a deploy replaced all; now they are ${restarts.map(({ started }) => started).join(", ")}`,
-      );
+      const started = restarts.map((each) => each.started).join(", ");
+      print(`after call ${made}: a deploy replaced all three processes; they are now ${started}`);
     }
     await workers[made % workers.length]?.perform("send_email");
     progress.tick();

@@ -1,7 +1,8 @@
 // `tollgate doctor`: can the store be reached, how fast is it, and is it set up to keep what is promised?
 
 import { Command } from "commander";
-import { type SetupCheck, type Store, StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
+import type { SetupCheck, Store } from "../store/store.ts";
 import { withStoreOption } from "./defaults.ts";
 import { EXIT } from "./exit.ts";
 import { percentileMs } from "./latency.ts";

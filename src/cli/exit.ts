@@ -1,7 +1,7 @@
 // What the exit codes say. They are documented in docs/cli.md and in `tollgate --help`.
 
 import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { AddressError } from "./address.ts";
 import { asOptions } from "./as-options.ts";
 import { WorkerError } from "./worker-pool.ts";

@@ -8,7 +8,7 @@ import type { CompiledPolicy } from "../kernel/limit.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
 import { readPolicyText } from "../policy-file/file.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
 import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { RefusedError } from "./exit.ts";

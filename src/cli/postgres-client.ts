@@ -4,7 +4,7 @@
 import type { PoolClient } from "pg";
 import { pauseAfter, within } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { databaseThrough } from "../stores/postgres/client.ts";
 import { postgresError } from "../stores/postgres/errors.ts";
 import { migrate, type PostgresClient } from "../stores/postgres.ts";

@@ -4,7 +4,7 @@
 import type { Cluster, Redis } from "ioredis";
 import { pauseAfter, within } from "../clock.ts";
 import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
 import { lastFaultOf } from "../stores/redis/last-fault.ts";
 import type { RedisClient } from "../stores/redis.ts";

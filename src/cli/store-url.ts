@@ -3,7 +3,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import { type Store, StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
+import type { Store } from "../store/store.ts";
+import { forward } from "../layers/layer.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { postgresStore } from "../stores/postgres.ts";
 import { redisStore } from "../stores/redis.ts";
@@ -83,7 +85,6 @@ export async function openLastingStore(url: string): Promise<OpenStore> {
 
 /** Until its tables are there, a store fails with the reason for that. */
 function onceReady(store: Store, { checkReady, lost }: KeptPostgres): Store {
-  const { batching, deadlineMs, beat, setup } = store;
   const whenReady = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
     checkReady();
     try {
@@ -93,15 +94,7 @@ function onceReady(store: Store, { checkReady, lost }: KeptPostgres): Store {
       throw error;
     }
   };
-  return {
-    ...(batching === undefined ? {} : { batching }),
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    apply: (requests, terms, leftMs) => whenReady(() => store.apply(requests, terms, leftMs)),
-    checkPolicy: (policy) => store.checkPolicy?.(policy),
-    ...(beat === undefined ? {} : { beat: (member) => whenReady(() => beat.call(store, member)) }),
-    ...(setup === undefined ? {} : { setup: () => setup.call(store) }),
-    close: () => store.close(),
-  };
+  return forward(store, whenReady);
 }
 
 /**

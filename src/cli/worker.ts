@@ -2,7 +2,7 @@
 // It ends when its parent does.
 
 import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { demoJob } from "./demo-job.ts";
 import { replayJob } from "./replay-job.ts";
 

@@ -1,7 +1,7 @@
 // What the service has still to be told of the time in which it was away: in its order, each thing once.
 
 import { type Clock, monotonicClock } from "../clock.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { type Item, MAX_ITEMS } from "./wire.ts";
 
 /** One thing to tell. */

@@ -4,7 +4,7 @@
 import { delayOf, sleep } from "../clock.ts";
 import { jsonValue, leftOut, opaqueKind } from "../kernel/args.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
 import { type ItemReply, itemsIn, type Replies, replyTo } from "./replies.ts";
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import type * as Grpc from "@grpc/grpc-js";
 import type * as Loader from "@grpc/proto-loader";
 import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import type { Response } from "./answer.ts";
 import type { Entry } from "./mapping.ts";
 import { PROTO, SERVICE } from "./proto.ts";

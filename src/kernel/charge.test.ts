@@ -307,7 +307,7 @@ describe("stepOf", () => {
       assert.deepEqual(stepOf(shadow, allotment.spec, event), { ...step, shadow: true });
     }
     const free: Charge = { ...charge, allotment: { ...allotment, quota: null } };
-    assert.deepEqual(stepOf(free, allotment.spec, event), { ...step, shadow: true, onStoreError: "allow" });
+    assert.deepEqual(stepOf(free, allotment.spec, event), { ...step, shadow: true, hints: { onStoreError: "allow" } });
   });
 });
 

@@ -222,9 +222,10 @@ export function stepOf({ key, limit, allotment }: Bucket, spec: LimitSpec, event
   const onStoreError = isUnlimited ? "allow" : limit.onStoreError;
   if (mode === "enforce" && !isBorrowing && onStoreError === "share") return { bucket: key, limit: spec, event };
   const shadow = mode === "enforce" && !isUnlimited ? {} : { shadow: true };
+  if (!isBorrowing && onStoreError === "share") return { bucket: key, limit: spec, event, ...shadow };
   const away = onStoreError === "share" ? {} : { onStoreError };
   const borrow = isBorrowing ? { borrow: true as const } : {};
-  return { bucket: key, limit: spec, event, ...shadow, ...away, ...borrow };
+  return { bucket: key, limit: spec, event, ...shadow, hints: { ...away, ...borrow } };
 }
 
 /**

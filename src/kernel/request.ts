@@ -43,9 +43,15 @@ export interface Step {
   readonly event: StepEvent;
   /** Whether it is left out of the judgement: it denies no request, and is booked when the request is. */
   readonly shadow?: boolean;
-  /** Whether units may be borrowed ahead; a store knows nothing of it. */
+  /** What the limiter's layers need to know; a store ignores it. */
+  readonly hints?: StepHints;
+}
+
+/** What the layers between limiter and store need to know of a step's limit. */
+export interface StepHints {
+  /** Whether units may be borrowed ahead. */
   readonly borrow?: true;
-  /** What holds while the store is away; a store knows nothing of it. Absent: an instance's share of what was left. */
+  /** What holds while the store is away. Absent: an instance's share of what was left. */
   readonly onStoreError?: Exclude<OnStoreError, "share">;
 }
 

@@ -2,15 +2,11 @@
 // while batches are under way, goes in one `apply`. It changes no answer.
 
 import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
-import {
-  type Batching,
-  refuseTerms,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { Batching } from "../store/store.ts";
 import { endsCall } from "../store/states.ts";
+import type { Layer } from "./layer.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
 export const MAX_QUEUED = 10_000;
@@ -38,110 +34,127 @@ interface Asked {
  *
  * @param clock by which requests wait
  */
-export function batchLayer(store: Store, { size, underWay }: Batching, clock: Clock = monotonicClock): Store {
-  const { deadlineMs } = store;
-  let queue: Asked[] = [];
-  let fresh: Asked[] = [];
-  let timer: { readonly atMs: number; readonly set: Timer } | null = null;
-  const sending = new Set<Promise<void>>();
+export function batchLayer(store: Layer, batching: Batching, clock: Clock = monotonicClock): Layer {
+  return new Batches(store, batching, clock);
+}
+
+class Batches implements Layer {
+  readonly deadlineMs?: number;
+  readonly #store: Layer;
+  readonly #size: number;
+  readonly #underWay: number;
+  readonly #clock: Clock;
+  #queue: Asked[] = [];
+  /** Those of this tick, whose deadlines have not begun. */
+  #fresh: Asked[] = [];
+  #timer: { readonly atMs: number; readonly set: Timer } | null = null;
+  readonly #lanes = new Set<Promise<void>>();
+  /** Batches that are given to the store with no time left. */
+  readonly #late = new Set<Promise<void>>();
+
+  constructor(store: Layer, { size, underWay }: Batching, clock: Clock) {
+    this.#store = store;
+    this.#size = size;
+    this.#underWay = underWay;
+    this.#clock = clock;
+    if (store.deadlineMs !== undefined) this.deadlineMs = store.deadlineMs;
+  }
+
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<(StoreReply | StoreError)[]> {
+    this.#checkRoom(requests);
+    return Promise.all(requests.map((request) => this.#ask(request, leftMs)));
+  }
+
+  answer(request: StoreRequest, leftMs?: number): Promise<StoreReply | StoreError> {
+    this.#checkRoom([request]);
+    return this.#ask(request, leftMs);
+  }
+
+  async close(withinMs?: number): Promise<void> {
+    await Promise.all(this.#lanes);
+    await Promise.all(this.#late);
+    await this.#store.close(withinMs);
+  }
+
+  #checkRoom(requests: readonly StoreRequest[]): void {
+    const most = requests.every(endsCall) ? 2 * MAX_QUEUED : MAX_QUEUED;
+    if (this.#queue.length + requests.length <= most) return;
+    throw new StoreError("overloaded", `${this.#queue.length} requests wait for the store`, { transient: true });
+  }
+
+  #ask(request: StoreRequest, leftMs: number | undefined): Promise<StoreReply | StoreError> {
+    return new Promise((resolve, reject) => {
+      const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
+      this.#queue.push(asked);
+      if (this.deadlineMs !== undefined && this.#fresh.push(asked) === 1) setImmediate(() => this.#begin());
+      const lanes = this.#lanes.size;
+      if (lanes === 0 || (lanes < this.#underWay && this.#queue.length >= this.#size)) this.#open();
+    });
+  }
 
   /**
-   * The deadline of what was asked in one tick begins with the next one: a process that stands still in between must not
+   * Begins the deadlines of what was asked in one tick, in the next tick: a process that stands still in between must not
    * take that for a silent store.
    */
-  function begin(): void {
-    if (deadlineMs === undefined || fresh.length === 0) return;
-    const nowMs = clock.nowMs();
-    for (const asked of fresh) asked.dueMs = nowMs + (asked.leftMs ?? deadlineMs);
-    watch(dueOf(fresh) - deadlineMs * (1 - PATIENCE));
-    fresh = [];
+  #begin(): void {
+    const { deadlineMs } = this;
+    if (deadlineMs === undefined || this.#fresh.length === 0) return;
+    const nowMs = this.#clock.nowMs();
+    for (const asked of this.#fresh) asked.dueMs = nowMs + (asked.leftMs ?? deadlineMs);
+    this.#watch(dueOf(this.#fresh) - deadlineMs * (1 - PATIENCE));
+    this.#fresh = [];
   }
 
   /** Looks after the queue at an instant, unless it will do so before. */
-  function watch(atMs: number): void {
-    if (timer !== null && timer.atMs <= atMs) return;
-    timer?.set.cancel();
-    const set = setTimer(clock, atMs - clock.nowMs(), () => {
+  #watch(atMs: number): void {
+    if (this.#timer !== null && this.#timer.atMs <= atMs) return;
+    this.#timer?.set.cancel();
+    const set = setTimer(this.#clock, atMs - this.#clock.nowMs(), () => {
       // Where this process itself stood still, an answer may be here, and unread.
       setImmediate(() => {
-        timer = null;
-        expire();
-        if (queue.length === 0) return;
-        if (lanes.size < underWay) open();
-        watch(dueOf(queue));
+        this.#timer = null;
+        this.#expire();
+        if (this.#queue.length === 0) return;
+        if (this.#lanes.size < this.#underWay) this.#open();
+        this.#watch(dueOf(this.#queue));
       });
     });
     set.unref?.();
-    timer = { atMs, set };
+    this.#timer = { atMs, set };
   }
 
   /** Gives those to the store that must not be sent any more. */
-  function expire(): void {
-    if (deadlineMs === undefined) return;
-    const nowMs = clock.nowMs();
-    const late = queue.filter(({ dueMs }) => dueMs <= nowMs);
+  #expire(): void {
+    if (this.deadlineMs === undefined) return;
+    const nowMs = this.#clock.nowMs();
+    const late = this.#queue.filter(({ dueMs }) => dueMs <= nowMs);
     if (late.length === 0) return;
-    queue = queue.filter(({ dueMs }) => dueMs > nowMs);
-    for (let first = 0; first < late.length; first += size) {
-      const sent: Promise<void> = send(store, late.slice(first, first + size), 0).finally(() => sending.delete(sent));
-      sending.add(sent);
+    this.#queue = this.#queue.filter(({ dueMs }) => dueMs > nowMs);
+    for (let first = 0; first < late.length; first += this.#size) {
+      const part = late.slice(first, first + this.#size);
+      const sent: Promise<void> = send(this.#store, part, 0).finally(() => this.#late.delete(sent));
+      this.#late.add(sent);
     }
   }
 
-  const lanes = new Set<Promise<void>>();
+  #open(): void {
+    const lane: Promise<void> = this.#run(() => this.#lanes.delete(lane));
+    this.#lanes.add(lane);
+  }
 
-  /** Sends one batch after the other until nothing waits; says so before anything else can be asked. */
-  async function run(end: () => void): Promise<void> {
+  /** Sends one batch after the other until nothing waits; ends the lane before anything else can be asked. */
+  async #run(end: () => void): Promise<void> {
     for (;;) {
       await new Promise(setImmediate);
-      begin();
-      expire();
-      if (queue.length === 0) return end();
-      const batch = queue.slice(0, size);
-      queue = queue.slice(size);
-      await send(store, batch, deadlineMs === undefined ? undefined : Math.max(0, dueOf(batch) - clock.nowMs()));
+      this.#begin();
+      this.#expire();
+      if (this.#queue.length === 0) return end();
+      const batch = this.#queue.slice(0, this.#size);
+      this.#queue = this.#queue.slice(this.#size);
+      const leftMs = this.deadlineMs === undefined ? undefined : Math.max(0, dueOf(batch) - this.#clock.nowMs());
+      await send(this.#store, batch, leftMs);
     }
   }
-
-  function ask(request: StoreRequest, leftMs: number | undefined): Promise<StoreReply | StoreError> {
-    return new Promise((resolve, reject) => {
-      const asked = { request, leftMs, resolve, reject, dueMs: Number.POSITIVE_INFINITY };
-      queue.push(asked);
-      if (deadlineMs !== undefined && fresh.push(asked) === 1) setImmediate(begin);
-      const isWanted = lanes.size === 0 || (lanes.size < underWay && queue.length >= size);
-      if (isWanted) open();
-    });
-  }
-
-  function open(): void {
-    const lane: Promise<void> = run(() => lanes.delete(lane));
-    lanes.add(lane);
-  }
-
-  function checkRoom(requests: readonly StoreRequest[]): void {
-    if (queue.length + requests.length <= (requests.every(endsCall) ? 2 * MAX_QUEUED : MAX_QUEUED)) return;
-    throw new StoreError("overloaded", `${queue.length} requests wait for the store`, { transient: true });
-  }
-
-  return {
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    async apply(requests, terms, leftMs) {
-      // Who sets terms sends batches of its own, between this layer and the store.
-      refuseTerms(terms);
-      checkRoom(requests);
-      return Promise.all(requests.map((request) => ask(request, leftMs)));
-    },
-    answer(request, leftMs) {
-      checkRoom([request]);
-      return ask(request, leftMs);
-    },
-    checkPolicy: (policy) => store.checkPolicy?.(policy),
-    async close(withinMs) {
-      await Promise.all(lanes);
-      await Promise.all(sending);
-      await store.close(withinMs);
-    },
-  };
 }
 
 /** The first instant at which one of them has to be answered. */
@@ -149,10 +162,10 @@ function dueOf(asked: readonly Asked[]): number {
   return asked.reduce((first, { dueMs }) => Math.min(first, dueMs), Number.POSITIVE_INFINITY);
 }
 
-async function send(store: Store, batch: readonly Asked[], leftMs: number | undefined): Promise<void> {
+async function send(store: Layer, batch: readonly Asked[], leftMs: number | undefined): Promise<void> {
   try {
     const requests = batch.map(({ request }) => request);
-    const replies = await store.apply(requests, undefined, leftMs);
+    const replies = await store.apply(requests, leftMs);
     for (const [i, { resolve, reject }] of batch.entries()) {
       const reply = replies[i];
       if (reply === undefined) reject(tooFew());

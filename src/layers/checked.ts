@@ -1,8 +1,10 @@
-// A store that wraps the one that the program gave: a reply with a time or a count that is not a whole number is an error
-// before any layer computes with it. It changes no valid answer.
+// The layer in front of the store that the program gave: a reply with a time or a count that is not a whole number becomes an
+// error before any other layer computes with it. It changes no valid answer.
 
-import type { Store } from "../store/store.ts";
 import { validBeat, validReplies } from "../store/check.ts";
+import { isShared, type SharedStore } from "../store/shared-store.ts";
+import type { Store } from "../store/store.ts";
+import { forward } from "./layer.ts";
 
 /** What is told whether the store answers. */
 export interface Watch {
@@ -14,26 +16,27 @@ export interface Watch {
  * Checks what a store replies, and tells a watch whether it does. It has no `answer`: the replies of a store that is asked
  * without layers are checked there.
  */
-export function checkedLayer(store: Store, watch: Watch | null = null): Store {
-  const { batching, clock, deadlineMs, checkPolicy, beat, lastFault } = store;
-  const watched = <Answer>(asked: Promise<Answer>): Promise<Answer> => {
+export function checkedLayer(store: Store, watch: Watch | null = null): Store | SharedStore {
+  const asked = forward(store, (ask) => {
+    const answer = ask();
     if (watch !== null) {
-      asked.then(
+      answer.then(
         () => watch.answered(),
         () => watch.failed(),
       );
     }
-    return asked;
+    return answer;
+  });
+  const checked: Store = {
+    ...asked,
+    apply: async (requests, leftMs) => validReplies(requests, await asked.apply(requests, leftMs)),
   };
-  return {
-    ...(batching === undefined ? {} : { batching }),
-    ...(clock === undefined ? {} : { clock }),
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    apply: async (requests, terms, leftMs) =>
-      validReplies(requests, await watched(store.apply(requests, terms, leftMs))),
-    ...(checkPolicy === undefined ? {} : { checkPolicy: (policy) => checkPolicy.call(store, policy) }),
-    ...(beat === undefined ? {} : { beat: async (member) => validBeat(await watched(beat.call(store, member))) }),
-    ...(lastFault === undefined ? {} : { lastFault: () => lastFault.call(store) }),
-    close: (withinMs) => store.close(withinMs),
+  if (!isShared(asked)) return checked;
+  const shared: SharedStore = {
+    ...asked,
+    ...checked,
+    book: async (requests, terms) => validReplies(requests, await asked.book(requests, terms)),
+    beat: async (member) => validBeat(await asked.beat(member)),
   };
+  return shared;
 }

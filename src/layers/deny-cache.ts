@@ -1,9 +1,12 @@
-// A store that wraps one which takes a while to ask: who was denied, and asks for the same again and again, is denied here
-// until something may have changed. It changes no answer but for what others did within the last second.
+// The layer that remembers denials: a request that was denied and comes again is denied here, until something may have changed.
+// It changes no answer, except that a grant or a reset by another process is seen up to a second later.
 
 import type { Clock } from "../clock.ts";
-import { askOne, type Found, type Store, StoreError, type StoreReply, type StoreRequest } from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { askOne, type Found } from "../store/ask.ts";
+import { StoreError } from "../store/error.ts";
 import { breathing } from "./breath.ts";
+import type { Layer } from "./layer.ts";
 
 /** The longest that a denial is kept, ms: a grant or a reset by another process is seen within that. */
 export const MAX_DENIED_MS = 1_000;
@@ -26,92 +29,105 @@ interface Denial {
 
 /**
  * Answers requests that were denied, for at most `keptMs`, and no longer than until time alone would let them pass, or change
- * how a bucket stands. Only denials that are firm are kept, and not those that the store gave no answer for. What somebody
- * grants, settles or resets through this layer forgets those of the bucket.
+ * how a bucket stands. Only firm denials by the store itself are kept. A grant, a settle or a reset through this layer removes
+ * those of its bucket.
  *
  * @param clock by which denials grow old
  */
-export function denyCacheLayer(store: Store, keptMs: number, clock: Clock): Store {
-  const denials = new Map<string, Denial[]>();
+export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Layer {
+  const denials = new Denials(keptMs, clock);
   const given = breathing();
-  let count = 0;
-  /** Numbers the answers that may let pass what was denied. */
-  let freed = 0;
-  /** By bucket: the last of those answers. */
-  const freedAt = new Map<string, number>();
-  let allFreedAt = 0;
+  const ask = (request: StoreRequest, leftMs: number | undefined): Found | Promise<Found> => {
+    const askedAt = denials.freed;
+    const learn = (reply: Found | undefined): Found => {
+      denials.learn(request, reply, askedAt);
+      return reply as Found;
+    };
+    const asked = askOne(store, request, leftMs);
+    return asked instanceof Promise ? asked.then(learn) : learn(asked);
+  };
+  return {
+    async apply(requests, leftMs) {
+      const askedAt = denials.freed;
+      const replies = await store.apply(requests, leftMs);
+      for (const [i, request] of requests.entries()) denials.learn(request, replies[i], askedAt);
+      return replies;
+    },
+    answer(request, leftMs) {
+      const found = denials.find(request);
+      return found === undefined ? ask(request, leftMs) : given(found);
+    },
+    close: (withinMs) => store.close(withinMs),
+  };
+}
 
-  function find(request: StoreRequest): StoreReply | undefined {
-    if (count === 0 || !isPlain(request)) return undefined;
+/** The denials that are kept, by the bucket that denied, and which buckets were freed since. */
+class Denials {
+  readonly #keptMs: number;
+  readonly #clock: Clock;
+  readonly #denials = new Map<string, Denial[]>();
+  #count = 0;
+  #freed = 0;
+  /** By bucket: the last answer that freed something. */
+  readonly #freedAt = new Map<string, number>();
+  #allFreedAt = 0;
+
+  constructor(keptMs: number, clock: Clock) {
+    this.#keptMs = keptMs;
+    this.#clock = clock;
+  }
+
+  /** Numbers the answers that may let pass what was denied. */
+  get freed(): number {
+    return this.#freed;
+  }
+
+  /** The denial of a request, as it is now. */
+  find(request: StoreRequest): StoreReply | undefined {
+    if (this.#count === 0 || !isPlain(request)) return undefined;
     const { steps } = request;
     for (let i = 0; i < steps.length; i++) {
-      const known = denials.get(steps[i]?.bucket ?? "");
+      const known = this.#denials.get(steps[i]?.bucket ?? "");
       if (known === undefined) continue;
       const denial = known.find((each) => each.request === request || isSame(each.request, request));
-      if (denial !== undefined) return agedOf(denial, clock.nowMs());
+      if (denial !== undefined) return agedOf(denial, this.#clock.nowMs());
     }
     return undefined;
   }
 
-  /** @param askedAt the last answer that freed something when the request was sent: a reset may overtake a denial */
-  function learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
-    for (const { event, bucket } of request.steps) if (mayFree(event.type)) free(bucket);
+  /** @param askedAt `freed` when the request was sent: a reset may overtake a denial */
+  learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
+    for (const { event, bucket } of request.steps) if (mayFree(event.type)) this.#free(bucket);
     if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
-    if (by === undefined || (freedAt.get(by) ?? allFreedAt) > askedAt) return;
-    const seenAtMs = clock.nowMs();
-    const denial = { request, reply, seenAtMs, endsAtMs: seenAtMs + Math.min(keptMs, unchangedMs(reply)), aged: reply };
-    const others = (denials.get(by) ?? []).filter((each) => seenAtMs < each.endsAtMs && !isSame(each.request, request));
-    if (count >= MAX_DENIALS) forgetAll();
+    if (by === undefined || (this.#freedAt.get(by) ?? this.#allFreedAt) > askedAt) return;
+    const seenAtMs = this.#clock.nowMs();
+    const endsAtMs = seenAtMs + Math.min(this.#keptMs, unchangedMs(reply));
+    const denial = { request, reply, seenAtMs, endsAtMs, aged: reply };
+    const isOther = (each: Denial) => seenAtMs < each.endsAtMs && !isSame(each.request, request);
+    const others = (this.#denials.get(by) ?? []).filter(isOther);
+    if (this.#count >= MAX_DENIALS) this.#forgetAll();
     const kept = [denial, ...others].slice(0, MAX_PER_BUCKET);
-    count += kept.length - (denials.get(by)?.length ?? 0);
-    denials.set(by, kept);
+    this.#count += kept.length - (this.#denials.get(by)?.length ?? 0);
+    this.#denials.set(by, kept);
   }
 
-  function free(bucket: string): void {
-    count -= denials.get(bucket)?.length ?? 0;
-    denials.delete(bucket);
-    freed++;
-    if (freedAt.size >= MAX_FREED) {
-      freedAt.clear();
-      allFreedAt = freed;
+  #free(bucket: string): void {
+    this.#count -= this.#denials.get(bucket)?.length ?? 0;
+    this.#denials.delete(bucket);
+    this.#freed++;
+    if (this.#freedAt.size >= MAX_FREED) {
+      this.#freedAt.clear();
+      this.#allFreedAt = this.#freed;
     }
-    freedAt.set(bucket, freed);
+    this.#freedAt.set(bucket, this.#freed);
   }
 
-  function forgetAll(): void {
-    denials.clear();
-    count = 0;
+  #forgetAll(): void {
+    this.#denials.clear();
+    this.#count = 0;
   }
-
-  function ask(request: StoreRequest, leftMs: number | undefined): Found | Promise<Found> {
-    const askedAt = freed;
-    const asked = askOne(store, request, leftMs);
-    return asked instanceof Promise
-      ? asked.then((reply) => learnt(request, reply, askedAt))
-      : learnt(request, asked, askedAt);
-  }
-
-  function learnt(request: StoreRequest, reply: Found | undefined, askedAt: number): Found {
-    learn(request, reply, askedAt);
-    return reply as Found;
-  }
-
-  return {
-    async apply(requests, terms, leftMs) {
-      const askedAt = freed;
-      const replies = await store.apply(requests, terms, leftMs);
-      for (const [i, request] of requests.entries()) learn(request, replies[i], askedAt);
-      return replies;
-    },
-    answer(request, leftMs) {
-      const found = find(request);
-      return found === undefined ? ask(request, leftMs) : given(found);
-    },
-    checkPolicy: (policy) => store.checkPolicy?.(policy),
-    close: (withinMs) => store.close(withinMs),
-  };
 }
 
 /** Whether nothing but its charges decides about it. */

@@ -8,7 +8,7 @@ import { MAX_DURATION_MS } from "../kernel/duration.ts";
 import { checkOptionKeys, checkWhole, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { closest } from "../kernel/spelling.ts";
-import type { StoreReply } from "../store/store.ts";
+import type { StoreReply } from "../kernel/request.ts";
 import { checkCallOptions, type QuotaOptions } from "./call-options.ts";
 
 /** Units on top of a quota. */

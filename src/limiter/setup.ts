@@ -4,7 +4,8 @@
 
 import { monotonicClock, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { type SetupCheck, type Store, StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
+import type { SetupCheck, Store } from "../store/store.ts";
 
 /** What it reports: each once, and again when it changes. */
 export type SetupEvent =

@@ -5,7 +5,9 @@ import type { Priced } from "../kernel/answer.ts";
 import type { Decision } from "../kernel/decision.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type Found, type Store, StoreError } from "../store/store.ts";
+import type { Layer } from "../layers/layer.ts";
+import { askOne, type Found } from "../store/ask.ts";
+import { StoreError } from "../store/error.ts";
 import { validReply } from "../store/check.ts";
 import type { CalendarSpecs } from "./calendar-specs.ts";
 import type { CallOptions } from "./call-options.ts";
@@ -25,7 +27,10 @@ export interface Shared {
   known: KnownCalls;
   readonly prefix: string;
   readonly quotas: Quotas;
-  readonly store: Store;
+  /** The outermost layer in front of the store. */
+  readonly store: Layer;
+  /** Refuses limits that the store cannot keep. */
+  readonly checkPolicy: (policy: CompiledPolicy) => void;
   /** How long the store may take for a decision; `undefined`: as long as it takes. */
   readonly deadlineMs: number | undefined;
   /** Waits until the store counts again and has all that was admitted without it, or until the time is over. */
@@ -135,7 +140,6 @@ async function askAgain(
   const leftMs = deadlineMs === undefined ? undefined : askedAtMs + deadlineMs - monotonicClock.nowMs();
   const again = await store.apply(
     stale.flatMap(({ i }) => requests[i] ?? []),
-    undefined,
     leftMs,
   );
   const replies = [...first];

@@ -7,7 +7,7 @@ import { MisuseError } from "../kernel/errors.ts";
 import { EVENTS } from "../events.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import type { LimiterEvent, Operation, TelemetryHooks } from "../limiter.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { OTHER } from "./attributes.ts";
 import { type Exporter, Family, Names } from "./series.ts";
 import { LIMITER_METRICS } from "./table.ts";

@@ -5,7 +5,7 @@ import { MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { EVENTS, type EventOf, type LoggedType } from "../events.ts";
 import type { LimiterEvent } from "../limiter.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import type { Log } from "./log.ts";
 
 const FIELDS: { readonly [Type in LoggedType]: (event: EventOf<Type>) => object } = {

@@ -12,6 +12,7 @@ import {
   type QuotaResolver,
   type Telemetry,
 } from "../limiter.ts";
+import type { SharedStore } from "../store/shared-store.ts";
 import type { Store } from "../store/store.ts";
 import type { Audit } from "./audit.ts";
 import type { Keys } from "./keys.ts";
@@ -56,7 +57,7 @@ export interface ServiceOptions {
   /** What the log and faults name as the origin of a policy's text, such as a file's path. Default `policy`. */
   readonly policySource?: string | undefined;
   /** Where the state lives. The service closes it. */
-  readonly store: Store;
+  readonly store: Store | SharedStore;
   /** Who may ask: `keyFile(path)`, or `false` for anybody. */
   readonly keys: Keys | false;
   /** What keys of the store begin with. Default `rate`. */

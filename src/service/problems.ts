@@ -2,7 +2,7 @@
 // and nothing of what the service is made of.
 
 import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "./problem-table.ts";
 
 /** The body of an answer that is no success. */

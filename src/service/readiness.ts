@@ -5,7 +5,8 @@
 import { LateError, within } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
-import { type Store, StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
+import type { Store } from "../store/store.ts";
 
 /** How an instance stands. */
 export interface Readiness {

@@ -7,7 +7,7 @@ import type { GrantReply, StepReply, StoreReply, StoreRequest } from "../kernel/
 import type { Outcome, StoredState } from "../kernel/state.ts";
 import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError } from "./error.ts";
-import type { Beat } from "./terms.ts";
+import type { Beat } from "./shared-store.ts";
 
 /** The latest instant that a `Date` can hold. A window that begins then still ends below 2^53. */
 const MAX_TIME_MS = 8_640_000_000_000_000;

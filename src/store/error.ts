@@ -1,19 +1,19 @@
-// What can go wrong in a store, and how it is said. A denial is never one of these.
+// What can go wrong in a store, by code. A denial is never one of these.
 
 import { hasMarker } from "../kernel/errors.ts";
 import { MAX_HOLDS } from "../kernel/bucket/entries.ts";
 
 /** What can go wrong in a store. */
 export const STORE_ERROR_CODES = [
-  "capacity", // a bounded store holds as many live buckets as it may
-  "too-many-holds", // a bucket has as many holds as it may
-  "busy", // others held the store's lock for longer than the deadline
+  "capacity", // a bounded store is full of live buckets
+  "too-many-holds", // a bucket has the most holds that it may have
+  "busy", // other processes held the store's lock for longer than the deadline
   "overloaded", // more calls wait for the store than the limiter lets wait
   "unknown-partition", // what keeps the partition's state is not there: a row of a session table
-  "unsupported-request", // a store that cannot do everything was asked for something else
+  "unsupported-request", // the store cannot do this
   "damaged-bucket", // a bucket's stored text is not what any version writes
   "wrong-type", // a key holds something else than a bucket
-  "foreign-database", // the file is no database, or another program's
+  "foreign-database", // the file is not a database, or another program's
   "schema-version", // the data was written by another version of its layout
   "too-old", // the server is of a version that cannot keep the promises
   "unauthorized", // the server wants another password or user, or this one lacks a right
@@ -53,42 +53,7 @@ export class StoreError extends Error {
   }
 }
 
-/**
- * Why a store books nothing of a batch by its terms: it came after the instant until which it might be booked, or the store
- * has lost what it held since the sender last heard of it.
- */
-export type TermsRefusal = "too-late" | "other-incarnation";
-
-/**
- * A store with `beat` refuses the terms of a batch. Only the limiter, which sent it, acts on that: to callers the store is
- * `unavailable`.
- */
-export class TermsError extends StoreError {
-  readonly refusal: TermsRefusal;
-
-  constructor(refusal: TermsRefusal, message: string, options: { readonly transient: boolean } = { transient: true }) {
-    super("unavailable", message, options);
-    this.refusal = refusal;
-  }
-
-  /** Why the terms of a batch were refused; `null` for other errors. */
-  static refusalOf(error: unknown): TermsRefusal | null {
-    return StoreError.isInstance(error) && "refusal" in error ? (error as TermsError).refusal : null;
-  }
-}
-
-/**
- * Refuses terms, in a store that keeps none.
- *
- * @throws StoreError `unsupported-request`
- */
-export function refuseTerms(terms: object = {}): void {
-  if (Object.keys(terms).length === 0) return;
-  const message = `the store does not keep the terms ${Object.keys(terms).join(", ")}`;
-  throw new StoreError("unsupported-request", message, { transient: false });
-}
-
-/** What a request fails with that `decide` gave no reply. */
+/** The error of a request that `decide` gave no reply. */
 export function tooManyHolds(): StoreError {
   return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
 }

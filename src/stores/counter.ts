@@ -6,16 +6,9 @@ import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import {
-  refuseTerms,
-  type Step,
-  type StepReply,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-} from "../store/store.ts";
+import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { Store } from "../store/store.ts";
 import { isCount, validTime } from "../store/check.ts";
 
 /** A counter with a time to live. */
@@ -72,8 +65,7 @@ class CounterStore implements Store {
     if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
-    refuseTerms(terms);
+  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     if (this.#closed) throw new StoreError("closed", "the counter store was closed", { transient: false });
     const replies: (StoreReply | StoreError)[] = [];
     for (const request of requests) replies.push(await this.#decide(request));

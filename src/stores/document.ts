@@ -6,22 +6,14 @@ import { checkOptionKeys, formatGot, invalidOption, MisuseError } from "../kerne
 import { isSettledKey, tagOf, valueOfPart, withTag } from "../kernel/key.ts";
 import { compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import {
-  type Batching,
-  decideBatch,
-  decodeState,
-  encodeState,
-  type Known,
-  keysOf,
-  refuseTerms,
-  type SetupCheck,
-  type Store,
-  type StoredState,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-} from "../store/store.ts";
+import { keysOf } from "../kernel/decide.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { StoredState } from "../kernel/state.ts";
+import { encodeState } from "../kernel/encoding/state.ts";
+import { decideBatch, type Known } from "../store/batch.ts";
+import { decodeState } from "../store/check.ts";
+import { StoreError } from "../store/error.ts";
+import type { Batching, SetupCheck, Store } from "../store/store.ts";
 
 import { KEPT_ENDS, newIn, roomFor } from "../store/states.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
@@ -97,10 +89,8 @@ class DocumentStore implements Store {
 
   async apply(
     requests: readonly StoreRequest[],
-    terms?: Terms,
     leftMs: number = this.deadlineMs ?? Number.POSITIVE_INFINITY,
   ): Promise<Replies> {
-    refuseTerms(terms);
     const endsAtMs = performance.now() + leftMs;
     if (this.#closed) throw new StoreError("closed", "the document store was closed", { transient: false });
     const groups = Map.groupBy(requests.keys(), (i) => partitionOf(requests[i] as StoreRequest));

@@ -2,16 +2,10 @@
 
 import { type Clock, checkClock, systemClock } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import {
-  decide,
-  refuseTerms,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-  tooManyHolds,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { decide } from "../store/check.ts";
+import { StoreError, tooManyHolds } from "../store/error.ts";
+import type { Store } from "../store/store.ts";
 import { BoundedStates } from "../store/states.ts";
 
 /** How a memory store is made. */
@@ -63,8 +57,7 @@ class MemoryStore implements Store {
     if (clock !== systemClock) this.clock = clock;
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<(StoreReply | StoreError)[]> {
-    refuseTerms(terms);
+  async apply(requests: readonly StoreRequest[]): Promise<(StoreReply | StoreError)[]> {
     this.#checkOpen();
     const nowMs = (this.clock ?? systemClock).nowMs();
     return requests.map((request) => this.#decide(request, nowMs));

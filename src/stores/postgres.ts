@@ -2,17 +2,10 @@
 
 import { type Clock, checkClock, LateError, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import {
-  type Batching,
-  type Beat,
-  type Member,
-  type SetupCheck,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { Beat, Member, SharedStore, Terms } from "../store/shared-store.ts";
+import type { Batching, SetupCheck } from "../store/store.ts";
 import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
@@ -54,7 +47,7 @@ const ROWS_PER_SWEEP = 1_000;
  *
  * @throws MisuseError `unsupported-client`, `invalid-option`
  */
-export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
+export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): SharedStore {
   checkOptionKeys(options, ["schema", "deadlineMs", "clock"]);
   const { deadlineMs = 2_000, clock } = options;
   const database = databaseThrough(client, deadlineMs);
@@ -65,7 +58,7 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
   return new PostgresStore(work, STATEMENTS_PER_BATCH * deadlineMs);
 }
 
-class PostgresStore implements Store {
+class PostgresStore implements SharedStore {
   readonly batching = BATCHING;
   readonly deadlineMs: number;
   readonly clock?: Clock;
@@ -82,10 +75,21 @@ class PostgresStore implements Store {
     if (work.clock !== undefined) this.clock = work.clock;
   }
 
-  async apply(
+  apply(
     requests: readonly StoreRequest[],
-    terms?: Terms,
     leftMs: number = this.deadlineMs,
+  ): Promise<readonly (StoreReply | StoreError)[]> {
+    return this.#decide(requests, {}, leftMs);
+  }
+
+  book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly (StoreReply | StoreError)[]> {
+    return this.#decide(requests, terms, this.deadlineMs);
+  }
+
+  async #decide(
+    requests: readonly StoreRequest[],
+    terms: Terms,
+    leftMs: number,
   ): Promise<readonly (StoreReply | StoreError)[]> {
     const endsAtMs = performance.now() + leftMs;
     const replies = await this.#ask(() => this.#transact(requests, terms, endsAtMs), leftMs);
@@ -140,7 +144,7 @@ class PostgresStore implements Store {
 
   async #transact(
     requests: readonly StoreRequest[],
-    terms: Terms | undefined,
+    terms: Terms,
     endsAtMs: number,
   ): Promise<readonly (StoreReply | StoreError)[]> {
     try {

@@ -3,19 +3,10 @@
 
 import { type Clock, checkClock, LateError, within } from "../clock.ts";
 import { checkOptionKeys, checkWhole } from "../kernel/errors.ts";
-import {
-  type Batching,
-  type Beat,
-  type Member,
-  refuseTerms,
-  type SetupCheck,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-  TermsError,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import { type SharedStore, type Terms, TermsError } from "../store/shared-store.ts";
+import type { Batching, SetupCheck, Store } from "../store/store.ts";
 import { validTime } from "../store/check.ts";
 import { type Part, partsOf, type ScriptCall, scriptCall } from "./redis/arguments.ts";
 import { beatThrough } from "./redis/beat.ts";
@@ -58,7 +49,7 @@ const BATCHING: Batching = { size: 256, underWay: 4 };
  * that Sentinel names, or a cluster. On a cluster the limits of one partition are one atomic decision; a call whose limits
  * are in several slots is held in each before it is allowed.
  *
- * One server tells instances of each other, and keeps the terms of batches; a cluster refuses them.
+ * On one server, or one that Sentinel names, it is a `SharedStore`; on a cluster it is not.
  *
  * When the client gives no answers for 2 s, or its server has become a replica, the store makes a client with the same settings,
  * uses that until yours has connected again, and closes it. Yours is not touched. Close the store before your client.
@@ -99,8 +90,9 @@ const NOTHING: ScriptCall = { keys: [], values: [[], [], [], []] };
 
 class RedisStore implements Store {
   readonly batching = BATCHING;
-  /** A cluster has no one server that could lose what it held. */
-  readonly beat?: (member: Member) => Promise<Beat>;
+  /** Absent on a cluster, which has no single server that could keep receipts or lose what it held. */
+  readonly book?: SharedStore["book"];
+  readonly beat?: SharedStore["beat"];
   readonly #client: RedisClient;
   readonly #isCluster: boolean;
   readonly #route: Route;
@@ -123,6 +115,10 @@ class RedisStore implements Store {
     if (clock !== undefined) this.clock = clock;
     this.#apply = scriptOf(APPLY_SCRIPT, clock);
     if (this.#isCluster) return;
+    this.book = async (requests, terms) => {
+      this.#checkOpen();
+      return this.#runAll(requests, this.#sendWithin(deadlineMs), terms);
+    };
     const script = scriptOf(BEAT_SCRIPT, clock);
     this.beat = async (member) => {
       this.#checkOpen();
@@ -139,14 +135,12 @@ class RedisStore implements Store {
 
   async apply(
     requests: readonly StoreRequest[],
-    terms?: Terms,
     leftMs: number = this.deadlineMs,
   ): Promise<(StoreReply | StoreError)[]> {
-    if (this.#isCluster) refuseTerms(terms);
     this.#checkOpen();
     const endsAtMs = performance.now() + leftMs;
     const send = this.#sendWithin(leftMs);
-    if (!this.#isCluster) return this.#runAll(requests, send, terms);
+    if (!this.#isCluster) return this.#runAll(requests, send);
     return decideInSlots(requests, {
       decide: (each) => this.#runAll(each, send),
       settle: (each) => this.#runAll(each, this.#sendWithin(this.deadlineMs)),

@@ -3,15 +3,9 @@
 
 import { type Clock, checkClock, sleep, systemClock } from "../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
-import {
-  type Batching,
-  refuseTerms,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-} from "../store/store.ts";
+import type { StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { Batching, Store } from "../store/store.ts";
 import { Courtesy } from "./sqlite/courtesy.ts";
 import { isBusy, storeError } from "./sqlite/errors.ts";
 import { type OpenFile, openFile } from "./sqlite/file.ts";
@@ -55,8 +49,8 @@ const BATCHING: Batching = { size: 256, underWay: 1 };
  *   policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 2 }] },
  *   store: sqliteStore("tollgate.db"),
  * });
- * const decision = await limiter.consume({ tool: "search", session: "s1" });
- * console.log(decision.verdicts[0]?.remaining); // 1, and still 1 after a restart
+ * const decision = await limiter.consume({ tool: "search", session: crypto.randomUUID() });
+ * console.log(decision.verdicts[0]?.remaining); // 1
  * await limiter.close();
  * ```
  */
@@ -100,10 +94,8 @@ class SqliteStore implements Store {
 
   async apply(
     requests: readonly StoreRequest[],
-    terms?: Terms,
     leftMs: number = this.deadlineMs,
   ): Promise<readonly (StoreReply | StoreError)[]> {
-    refuseTerms(terms);
     const askedMs = performance.now();
     const endsAtMs = askedMs + leftMs;
     const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);

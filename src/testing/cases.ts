@@ -1,14 +1,9 @@
 // What the cases of the store contract are written with: limits, steps, and how to ask.
 
-import {
-  type LimitSpec,
-  type Step,
-  type StepReply,
-  type Store,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-} from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
+import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
+import type { Store } from "../store/store.ts";
 
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {

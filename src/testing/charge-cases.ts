@@ -1,7 +1,7 @@
 // What a store must do with charges, reads and resets.
 
 import assert from "node:assert/strict";
-import type { LimitSpec } from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import {
   answered,
   ask,

@@ -2,7 +2,8 @@
 // refill or one lease, and nothing that was spent or held is forgotten earlier than that.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, StepEvent } from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
+import type { StepEvent } from "../kernel/request.ts";
 import {
   answered,
   ask,

@@ -1,7 +1,9 @@
 // What a store must do where a limit is a pause between two calls.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, Step, Store, StoreReply, StoreRequest } from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
+import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { Store } from "../store/store.ts";
 import { answered, ask, charge, first, quota, read, reset, type StoreCase, usedOf } from "./cases.ts";
 
 const pause = { algorithm: "cooldown", quota: 1, pauseMs: 100 } as const satisfies LimitSpec;

@@ -1,7 +1,9 @@
 // What a store must do with holds that live: made, settled, given back, dropped.
 
 import assert from "node:assert/strict";
-import { type LimitSpec, StoreError, type StoreRequest } from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import { StoreError } from "../store/error.ts";
 import {
   answered,
   ask,

@@ -1,7 +1,9 @@
 // What a store must do with requests that are to be booked once, however often they are sent.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, Step, Store, StoreReply, StoreRequest } from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
+import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { Store } from "../store/store.ts";
 import {
   answered,
   ask,

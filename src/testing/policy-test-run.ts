@@ -6,7 +6,7 @@ import type { BucketUsage, Decision } from "../kernel/decision.ts";
 import { MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { createLimiter, type Limiter, type QuotaOptions, type RunContext } from "../limiter.ts";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { memoryStore } from "../stores/memory.ts";
 import { type SteppedClock, steppedClock } from "./fake-clock.ts";
 import { costIn, type PolicyTestUnits, parseSpan, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";

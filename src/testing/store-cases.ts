@@ -2,15 +2,17 @@
 // differential test to show; these cases say in plain words what is promised.
 
 import assert from "node:assert/strict";
-import { StoreError } from "../store/store.ts";
+import { StoreError } from "../store/error.ts";
 import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
+import { beatCases } from "./beat-cases.ts";
 import { chargeCases } from "./charge-cases.ts";
 import { clockCases } from "./clock-cases.ts";
 import { cooldownCases } from "./cooldown-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { onceCases } from "./once-cases.ts";
-import { termsCases } from "./terms-cases.ts";
+import { outageCases } from "./outage-cases.ts";
+import { receiptCases } from "./receipt-cases.ts";
 import { waitCases } from "./wait-cases.ts";
 import { wordCases } from "./word-cases.ts";
 
@@ -25,7 +27,6 @@ export const storeCases: readonly StoreCase[] = [
   ...wordCases,
   ...cooldownCases,
   ...waitCases,
-  ...termsCases,
   ...clockCases,
 
   {
@@ -66,3 +67,6 @@ export const storeCases: readonly StoreCase[] = [
     },
   },
 ];
+
+/** What a `SharedStore` promises beside `storeCases`. Each case wants a fixture of its own. */
+export const sharedStoreCases: readonly StoreCase[] = [...receiptCases, ...outageCases, ...beatCases];

@@ -1,4 +1,4 @@
-// What comes with Tollgate for the tests of its users, and of those who write a store.
+// What comes with Tollgate for the tests of its users and of authors of stores.
 
 export type { Clock } from "../clock.ts";
 export { type FakeClock, fakeClock } from "./fake-clock.ts";
@@ -14,4 +14,4 @@ export type {
   PolicyTestReset,
   PolicyTestStep,
 } from "./policy-test-schema.ts";
-export { type StoreCase, type StoreFixture, storeCases } from "./store-cases.ts";
+export { type StoreCase, type StoreFixture, sharedStoreCases, storeCases } from "./store-cases.ts";

@@ -1,7 +1,8 @@
 // What a store must do with calls that wait for their turn at a token bucket.
 
 import assert from "node:assert/strict";
-import type { Step, Store, StoreReply } from "../store/store.ts";
+import type { Step, StoreReply } from "../kernel/request.ts";
+import type { Store } from "../store/store.ts";
 import {
   answered,
   ask,

@@ -2,7 +2,9 @@
 // granted, and where a step is in shadow.
 
 import assert from "node:assert/strict";
-import type { LimitSpec, Step, Store, StoreReply } from "../store/store.ts";
+import type { LimitSpec } from "../kernel/algorithms/registry.ts";
+import type { Step, StoreReply } from "../kernel/request.ts";
+import type { Store } from "../store/store.ts";
 import {
   answered,
   ask,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createLimiter, loadPolicy, parsePolicy } from "tollgate";
 import { sqliteStore } from "tollgate/stores/sqlite";
+import { linesOfSvg } from "../../scripts/demo-svg.ts";
 import { ROOT } from "../sources.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { tollgate } from "./tollgate.ts";
@@ -187,7 +188,7 @@ describe("usage and reset", () => {
     await limiter.record({ tool: "search", session: "s2", tenant: "t1", cost: { calls: 50 } });
     await close();
     const most = await tollgate(["grant", ...target, ...full.map((word) => (word === "5" ? "70" : word))], folder);
-    assert.match(most.stdout, /^(49|50) of 70 calls were added at once\. The rest is lost: it holds at most 60\./);
+    assert.match(most.stdout, /^(4\d|50) of 70 calls were added at once\. The rest is lost: it holds at most 60\./);
     const money = await tollgate([...grant, "--id", "g3", "--units", "$5"], folder);
     assert.match(
       money.stderr,
@@ -463,12 +464,12 @@ describe("demo", () => {
   it("shows what is true, and exits with 0", async () => {
     const { status, stdout } = await tollgate(["demo"], folder);
     assert.equal(status, 0, stdout);
-    assert.match(stdout, /process \d+ was killed with kill -9; \d+ took its place/);
-    const [table] = /^send_email, as .*\n.*\n.*$/m.exec(stdout) ?? [];
-    assert.ok(
-      readFileSync(`${ROOT}README.md`, "utf8").includes(`\`\`\`\n${table}\n\`\`\``),
-      `not in README.md:\n${table}`,
-    );
+    assert.match(stdout, /process \d+ was killed with kill -9; process \d+ replaced it/);
+    // Processes have other numbers in each run.
+    const comparable = (lines: string[]) =>
+      lines.filter((line) => line !== "").map((line) => line.replace(/(?<=process |now |, )\d+/g, "PID"));
+    const [, ...drawn] = linesOfSvg(readFileSync(`${ROOT}docs/demo.svg`, "utf8"));
+    assert.deepEqual(comparable(drawn), comparable(stdout.split("\n")), "run `npm run demo:svg`");
   });
 
   it("refuses memory, which its processes cannot share", async () => {

@@ -25,7 +25,8 @@ export function start(
 ): { readonly child: ChildProcess; readonly ran: Promise<Ran> } {
   const child = spawn(process.execPath, [`${ROOT}bin/tollgate.js`, ...args], {
     cwd,
-    env: { ...process.env, ...env },
+    // Colours are for people at terminals.
+    env: { ...process.env, FORCE_COLOR: undefined, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });

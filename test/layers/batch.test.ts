@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { batchLayer, MAX_QUEUED } from "../../src/layers/batch.ts";
-import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/store.ts";
+import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { testStore } from "../stores/store-suite.ts";

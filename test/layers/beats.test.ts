@@ -21,10 +21,11 @@ function observed(batching: Store["batching"] = { size: 64, underWay: 4 }) {
     policy: { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] },
     store: {
       batching,
-      async apply(requests, terms) {
+      apply: remote.apply.bind(remote),
+      async book(requests, terms) {
         const isRaise = ({ type }: StepEvent) => type === "raise";
         raised.push(...requests.flatMap(({ steps }) => steps.filter(({ event }) => isRaise(event)).map(bucketIn)));
-        return remote.apply(requests, terms);
+        return remote.book(requests, terms);
       },
       async beat(member) {
         beats.push({ livesMs: member.livesMs, atMs: performance.now() });

@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput } from "tollgate";
 import { batchLayer } from "../../src/layers/batch.ts";
 import { type FailoverEvent, failoverLayer } from "../../src/layers/failover.ts";
-import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/store.ts";
+import { type SharedStore, type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
 import { RemoteStore } from "./remote.ts";
@@ -31,11 +31,12 @@ function slowRemote() {
   const store = {
     batching: { size: 2, underWay: 1 },
     isSlow: false,
-    async apply(...asked: Parameters<Store["apply"]>) {
+    apply: remote.apply.bind(remote),
+    async book(...asked: Parameters<SharedStore["book"]>) {
       const [requests, terms] = asked;
       sent.push(requests.length);
       if (this.isSlow) await new Promise<void>((resolve) => open.push(resolve));
-      return remote.apply(requests, terms);
+      return remote.book(requests, terms);
     },
     beat: remote.beat.bind(remote),
     close: async () => {},
@@ -181,9 +182,9 @@ describe("the deadline of a call", () => {
     const left: (number | undefined)[] = [];
     const store: Store = {
       deadlineMs: DEADLINE_MS,
-      async apply(requests, terms, leftMs) {
+      async apply(requests, leftMs) {
         left.push(leftMs);
-        return memory.apply(requests, terms);
+        return memory.apply(requests);
       },
       close: async () => {},
     };
@@ -208,7 +209,7 @@ describe("the batch layer before a store with a deadline", () => {
     const open: (() => void)[] = [];
     const store: Store = {
       deadlineMs: 100,
-      async apply(requests, _terms, left) {
+      async apply(requests, left) {
         asked.push({ left, size: requests.length });
         if (left === 0) throw new StoreError("unavailable", "late", { transient: true });
         await new Promise<void>((resolve) => open.push(resolve));
@@ -298,7 +299,7 @@ describe("the batch layer before a store with a deadline", () => {
 
   it("stays within the time left that it is given", async () => {
     const { asked, open, layer } = noting();
-    const again = layer.apply([charge()], undefined, 7);
+    const again = layer.apply([charge()], 7);
     await turns();
     open.shift()?.();
     await again;

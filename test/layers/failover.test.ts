@@ -22,6 +22,7 @@ function instanceOf(remote: RemoteStore, policy: PolicyInput = policyOf(), failo
     store: {
       batching: remote.batching,
       apply: remote.apply.bind(remote),
+      book: remote.book.bind(remote),
       beat: remote.beat.bind(remote),
       async close() {},
     },

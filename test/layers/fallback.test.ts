@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { Backlog, MAX_BACKLOG } from "../../src/layers/failover/backlog.ts";
 import { Fallback, MAX_LOCAL } from "../../src/layers/failover/fallback.ts";
 import { Views } from "../../src/layers/failover/views.ts";
-import { type LimitSpec, type Step, StoreError, type StoreReply, type StoreRequest } from "../../src/store/store.ts";
+import { type LimitSpec, type Step, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1);
 const failure = new StoreError("unavailable", "unreachable", { transient: true });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import fc from "fast-check";
 import { createLimiter, definePolicy, type Limiter, MisuseError, type PolicyInput } from "tollgate";
-import { type Store, StoreError } from "tollgate/store";
+import { type SharedStore, type Store, StoreError } from "tollgate/store";
 import { settled } from "./borrowing.ts";
 import { RemoteStore } from "./remote.ts";
 import { slowStore } from "./slow-store.ts";
@@ -59,9 +59,10 @@ function connected(more: object = {}) {
     version: 1,
     limits: [{ ...GLOBAL, window: "1h", quota: 1_000_000, ...limit }],
   });
-  const store = (): Store => ({
+  const store = (): SharedStore => ({
     batching: remote.batching,
     apply: remote.apply.bind(remote),
+    book: remote.book.bind(remote),
     beat: remote.beat.bind(remote),
     close: async () => {},
   });
@@ -224,9 +225,9 @@ describe("units that are borrowed ahead", () => {
     const gate = Promise.withResolvers<void>();
     const held: Store = {
       ...store,
-      apply: async (requests, ...more) => {
+      apply: async (requests, leftMs) => {
         if (requests[0]?.steps[0]?.bucket.includes("{held}")) await gate.promise;
-        return store.apply(requests, ...more);
+        return store.apply(requests, leftMs);
       },
     };
     const none = { name: "none", per: ["session"], quotas: { session: { held: 0 } }, quota: "unlimited" } as const;
@@ -289,12 +290,12 @@ describe("units that are borrowed ahead", () => {
     const state = { fails: 0, isClosed: false };
     const weak: Store = {
       ...store,
-      async apply(requests, terms) {
+      async apply(requests) {
         if (state.fails > 0 && requests.some(({ mode }) => mode === "peek")) {
           state.fails--;
           throw new StoreError("unavailable", "away", { transient: true });
         }
-        return store.apply(requests, terms);
+        return store.apply(requests);
       },
       async close() {
         state.isClosed = true;
@@ -331,10 +332,10 @@ describe("units that are borrowed ahead", () => {
       const timed: Store = {
         ...store,
         deadlineMs: isSilent ? 50 : 10_000,
-        async apply(requests, terms, leftMs) {
+        async apply(requests, leftMs) {
           if (isWatched && isSilent && requests.some(({ mode }) => mode === "peek")) return new Promise(() => {});
           if (isWatched && requests.some(({ once }) => once !== undefined)) left.push(leftMs);
-          return store.apply(requests, terms);
+          return store.apply(requests);
         },
       };
       const limiter = limiterOn(timed, 1_000);
@@ -420,8 +421,8 @@ describe("units that are borrowed ahead", () => {
     const asked = { loans: 0 };
     const unable: Store = {
       ...store,
-      async apply(requests, terms) {
-        const replies = await store.apply(requests, terms);
+      async apply(requests) {
+        const replies = await store.apply(requests);
         return replies.map((reply, i) => {
           if (requests[i]?.steps.every(({ event }) => event.type === "charge")) return reply;
           asked.loans++;

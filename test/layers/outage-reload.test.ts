@@ -27,6 +27,7 @@ function instanceOf(remote: RemoteStore, policy: PolicyInput, failover: Failover
     store: {
       batching: remote.batching,
       apply: remote.apply.bind(remote),
+      book: remote.book.bind(remote),
       beat: remote.beat.bind(remote),
       async close() {},
     },

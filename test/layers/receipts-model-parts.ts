@@ -3,13 +3,13 @@
 
 import { Backlog, type OpenBatch } from "../../src/layers/failover/backlog.ts";
 import {
-  decideBatch,
+  bookBatch,
   type StoredState,
   StoreError,
   type StoreRequest,
   type Terms,
   TermsError,
-} from "../../src/store/store.ts";
+} from "../../src/store/api.ts";
 
 /** Nothing ends, and no deadline helps: receipts alone have to do. */
 export const NOW_MS = 1_000;
@@ -69,7 +69,7 @@ export class Parts {
 
   #decide(server: Server, { requests, receipt }: Message): Arrival {
     try {
-      const { replies, changed } = decideBatch(requests, (key) => server.states.get(key), NOW_MS, { receipt });
+      const { replies, changed } = bookBatch(requests, (key) => server.states.get(key), NOW_MS, { receipt });
       const states = new Map(server.states);
       for (const [key, state] of changed) {
         if (state === undefined) states.delete(key);

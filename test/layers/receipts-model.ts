@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { receiptsKey } from "../../src/kernel/receipts.ts";
 import { type OpenBatch, settledBy } from "../../src/layers/failover/backlog.ts";
-import type { StoreRequest } from "../../src/store/store.ts";
+import type { StoreRequest } from "../../src/store/api.ts";
 import { type Message, NOW_MS, Parts, type Sender, type Server } from "./receipts-model-parts.ts";
 
 /** How far is explored. */

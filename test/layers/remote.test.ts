@@ -7,12 +7,12 @@ import {
   type StoreRequest,
   TermsError,
   type TermsRefusal,
-} from "../../src/store/store.ts";
+} from "../../src/store/api.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
-import { testStore } from "../stores/store-suite.ts";
+import { testSharedStore } from "../stores/store-suite.ts";
 import { RemoteStore } from "./remote.ts";
 
-testStore("the remote store of tests", () => {
+testSharedStore("the remote store of tests", () => {
   const clock = fakeClock();
   return { store: new RemoteStore(clock), advance: clock.advance };
 });
@@ -44,7 +44,7 @@ describe("the remote store of tests", () => {
   it("hides also why a batch was refused whose reply it loses", async () => {
     const store = new RemoteStore();
     store.faults.push("lose-reply");
-    await assert.rejects(store.apply([request], { incarnation: "other" }), isStoreError("unavailable"));
+    await assert.rejects(store.book([request], { incarnation: "other" }), isStoreError("unavailable"));
     assert.equal(spent(store), 0);
   });
 
@@ -65,7 +65,7 @@ describe("the remote store of tests", () => {
     const store = new RemoteStore(clock);
     store.faults.push("late", "late");
     await assert.rejects(store.apply([request]), isStoreError("unavailable"));
-    await assert.rejects(store.apply([request], { notAfterMs: 5 }), isStoreError("unavailable"));
+    await assert.rejects(store.book([request], { notAfterMs: 5 }), isStoreError("unavailable"));
     assert.equal(spent(store), 0);
     clock.advance(6);
     const [reply] = store.deliver();

@@ -3,16 +3,16 @@
 
 import {
   type Beat,
-  decideBatch,
+  bookBatch,
   MARK_KEY,
   type Member,
-  type Store,
+  type SharedStore,
   type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
   type Terms,
-} from "../../src/store/store.ts";
+} from "../../src/store/api.ts";
 import { type Clock, fakeClock } from "../../src/testing/testing.ts";
 
 /**
@@ -24,7 +24,7 @@ export type Fault = "answer" | "lose-request" | "lose-reply" | "refuse" | "hang"
 type Replies = readonly (StoreReply | StoreError)[];
 
 /** A remote store for tests. */
-export class RemoteStore implements Store {
+export class RemoteStore implements SharedStore {
   readonly batching = { size: 64, underWay: 4 };
   /** Of the next batches, one after the other. */
   readonly faults: Fault[] = [];
@@ -68,7 +68,11 @@ export class RemoteStore implements Store {
     return arrive();
   }
 
-  async apply(requests: readonly StoreRequest[], terms?: Terms): Promise<Replies> {
+  apply(requests: readonly StoreRequest[]): Promise<Replies> {
+    return this.book(requests, {});
+  }
+
+  async book(requests: readonly StoreRequest[], terms: Terms): Promise<Replies> {
     const fault = this.faults.shift() ?? this.fault;
     const arrive = () => this.#arrive(requests, terms);
     if (fault === "late") this.late.push(arrive);
@@ -96,8 +100,8 @@ export class RemoteStore implements Store {
     throw new StoreError("unavailable", `the remote store: ${fault}`, { transient: true });
   }
 
-  #arrive(requests: readonly StoreRequest[], terms?: Terms): Replies {
-    const { replies, changed } = decideBatch(requests, (key) => this.states.get(key), this.#clock.nowMs(), terms);
+  #arrive(requests: readonly StoreRequest[], terms: Terms): Replies {
+    const { replies, changed } = bookBatch(requests, (key) => this.states.get(key), this.#clock.nowMs(), terms);
     for (const [key, state] of changed) {
       if (state === undefined) this.states.delete(key);
       else this.states.set(key, state);

@@ -1,4 +1,4 @@
-// A store as those are that a network is before: it takes a while, counts what it is asked, and several limiters share it.
+// A store like one behind a network: it takes a while, counts its requests, and several limiters share it.
 
 import type { Store, StoreRequest } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
@@ -10,11 +10,11 @@ export function slowStore(startMs = Date.UTC(2030, 0, 1)) {
   const asked = { times: 0, requests: [] as StoreRequest[] };
   const store: Store = {
     clock,
-    async apply(requests, terms) {
+    async apply(requests) {
       asked.times++;
       asked.requests.push(...requests);
       await new Promise(setImmediate);
-      return inner.apply(requests, terms);
+      return inner.apply(requests);
     },
     close: async () => {},
   };

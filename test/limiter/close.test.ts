@@ -182,6 +182,7 @@ describe("closing a limiter while its store is away", () => {
       store: {
         batching: remote.batching,
         apply: remote.apply.bind(remote),
+        book: remote.book.bind(remote),
         beat: remote.beat.bind(remote),
         close: async () => {},
       },
@@ -271,6 +272,7 @@ describe("closing a limiter while its store is away", () => {
       store: {
         batching: remote.batching,
         apply: remote.apply.bind(remote),
+        book: remote.book.bind(remote),
         beat: remote.beat.bind(remote),
         close: async () => {},
       },

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Call, createLimiter, type Limiter, type PolicyInput, type Reserved, StoreError } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
-import type { Store } from "tollgate/store";
+import type { SharedStore, Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { redisStore } from "tollgate/stores/redis";
 import { sqliteStore } from "tollgate/stores/sqlite";
@@ -55,8 +55,9 @@ const pairs: Readonly<Record<string, () => Promise<readonly [Limiter, Limiter]>>
     return [createRemoteLimiter({ url }), createRemoteLimiter({ url })];
   },
   "a store that is away": async () => {
-    const away: Store = {
+    const away: SharedStore = {
       apply: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
+      book: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
       beat: () => Promise.reject(new StoreError("unavailable", "away", { transient: true })),
       close: async () => {},
     };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLimiter, type LimitInput } from "tollgate";
-import type { Store } from "tollgate/store";
+import type { SharedStore, Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { fakeClock } from "tollgate/testing";
@@ -118,8 +118,9 @@ describe("a limit that warns", () => {
   });
 
   it("allows while the store is unreachable, also where the limit says deny, and says nothing that it does not know", async () => {
-    const away: Store = {
+    const away: SharedStore = {
       apply: () => Promise.reject(new Error("away")),
+      book: () => Promise.reject(new Error("away")),
       beat: () => Promise.reject(new Error("away")),
       close: () => sleep(0),
     };

@@ -13,7 +13,7 @@ import { fakeClock } from "tollgate/testing";
 import { embeddedMigrations } from "../../scripts/sql.ts";
 import { startPostgres } from "../postgres.ts";
 import { sources } from "../sources.ts";
-import { CASE_MS, testStore } from "../stores/store-suite.ts";
+import { CASE_MS, testSharedStore } from "../stores/store-suite.ts";
 
 const server = await startPostgres();
 const pool = server.pool();
@@ -21,7 +21,7 @@ const sql = postgres(server.url, { onnotice: () => {} });
 await migrate(pool);
 
 for (const [name, client] of Object.entries<PostgresClient>({ pg: pool, "postgres.js": sql })) {
-  testStore(`postgres by ${name}`, async () => {
+  testSharedStore(`postgres by ${name}`, async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
     return { store: postgresStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
@@ -124,7 +124,7 @@ describe("what the Postgres store keeps", () => {
 describe("what the Postgres store knows of those who share it", () => {
   const member = (instance: string, seen: readonly string[] = []) => ({ group: "g", instance, livesMs: 60_000, seen });
   const beat = async (instance: string, seen: readonly string[] = [], client: PostgresClient = pool) =>
-    (await postgresStore(client).beat?.(member(instance, seen))) ?? assert.fail("no beat");
+    await postgresStore(client).beat(member(instance, seen));
   const MARK = "tollgate:1:$incarnation";
 
   it("is in rows beside the buckets, and is asked for once", async () => {
@@ -137,7 +137,7 @@ describe("what the Postgres store knows of those who share it", () => {
       { key: "tollgate:1:$instance:g/i:1", value: "b1", expires_at_ms: String(nowMs + 60_000) },
     ]);
     assert.ok(Math.abs(nowMs - Date.now()) < 10_000);
-    await postgresStore(pool).beat?.({ ...member("i:1"), livesMs: 0 });
+    await postgresStore(pool).beat({ ...member("i:1"), livesMs: 0 });
     assert.deepEqual(
       (await rowsOf()).map(({ key }) => key),
       [MARK],
@@ -191,26 +191,26 @@ describe("what the Postgres store knows of those who share it", () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
     const store = postgresStore(pool, { clock });
-    const { incarnation } = (await store.beat?.(member("dead"))) ?? assert.fail("no beat");
+    const { incarnation } = await store.beat(member("dead"));
     clock.advance(100 * 86_400_000);
-    await store.beat?.(member("live"));
+    await store.beat(member("live"));
     for (let i = 0; i < 20; i++) await store.apply(Array.from({ length: 100 }, (_, j) => charge(`${i}-${j}`)));
     await sleep(100);
     const kept = (await rowsOf()).map(({ key }) => key).filter((key) => key.startsWith("tollgate:"));
     assert.deepEqual(kept, [MARK, "tollgate:1:$instance:g/live"]);
-    await store.apply([charge("a")], { incarnation });
+    await store.book([charge("a")], { incarnation });
   });
 
   it("loses instances whose time is over with the next beat, and shortens what a clock wrote that was ahead", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const clock = fakeClock();
     const store = postgresStore(pool, { clock });
-    for (let i = 0; i < 3; i++) await store.beat?.(member(`dead${i}`));
+    for (let i = 0; i < 3; i++) await store.beat(member(`dead${i}`));
     clock.advance(60_000);
     const aheadMs = clock.nowMs() + 86_400_000;
     await pool.query("INSERT INTO tollgate_buckets VALUES ('tollgate:1:$instance:g/ahead', 'b1', $1)", [aheadMs]);
     await pool.query("INSERT INTO tollgate_buckets VALUES ('tollgate:1:$instance:h/other', 'b1', 1)");
-    assert.equal((await store.beat?.(member("live")))?.instances, 2);
+    assert.equal((await store.beat(member("live")))?.instances, 2);
     const rows = (await rowsOf()).filter(({ key }) => key.includes("$instance"));
     assert.deepEqual(
       rows.map(({ key, expires_at_ms }) => [key.split(":").at(-1), Number(expires_at_ms) - clock.nowMs()]),
@@ -227,19 +227,19 @@ describe("what the Postgres store knows of those who share it", () => {
     await pool.query("CREATE SCHEMA shared");
     await migrate(pool, { schema: "shared" });
     const store = postgresStore(pool, { schema: "shared" });
-    const { incarnation } = (await store.beat?.(member("i1"))) ?? assert.fail("no beat");
-    await store.apply([charge("b")], { incarnation, receipt: { instance: "i1", number: 1, from: 1 } });
+    const { incarnation } = await store.beat(member("i1"));
+    await store.book([charge("b")], { incarnation, receipt: { instance: "i1", number: 1, from: 1 } });
     assert.deepEqual(
       (await rowsOf("shared")).map(({ key }) => key),
       ["b", MARK, "tollgate:1:$instance:g/i1", "tollgate:1:$receipts:i1"],
     );
-    assert.equal((await store.beat?.(member("i2")))?.instances, 2);
+    assert.equal((await store.beat(member("i2")))?.instances, 2);
   });
 
   it("is asked of no store that is closed", async () => {
     const store = postgresStore(pool);
     await store.close();
-    await assert.rejects(store.beat?.(member("i1")) ?? assert.fail("no beat"), isStoreError("closed", /closed/));
+    await assert.rejects(store.beat(member("i1")), isStoreError("closed", /closed/));
   });
 });
 
@@ -250,12 +250,12 @@ describe("batches on terms", () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const asked: string[] = [];
     const store = postgresStore(listening(asked));
-    await store.apply([charge("a")], receipt(1));
+    await store.book([charge("a")], receipt(1));
     asked.length = 0;
-    await store.apply([charge("a")], receipt(2));
+    await store.book([charge("a")], receipt(2));
     assert.deepEqual(asked, ["BEGIN", "WITH", "UPDATE", "COMMIT"]);
     asked.length = 0;
-    await store.apply([{ ...charge("a"), mode: "peek" }], receipt(3));
+    await store.book([{ ...charge("a"), mode: "peek" }], receipt(3));
     assert.deepEqual(asked, ["BEGIN", "WITH", "COMMIT"]);
     const [, { key, value } = { key: "", value: "" }] = await rowsOf();
     assert.match(`${key} ${value}`, /^tollgate:1:\$receipts:i1 r1 1 1\.0,\d+,1,o;2\.0,\d+,1,o$/);
@@ -267,7 +267,7 @@ describe("batches on terms", () => {
     const ample: LimitSpec = { ...limit, quota: 10_000 };
     const sent = Array.from({ length: 200 }, (_, i) => {
       const number = 1 + (i % 10);
-      return stores[i % 4]?.apply([charge("all", ample), charge(`own-${number}`, ample)], receipt(number));
+      return stores[i % 4]?.book([charge("all", ample), charge(`own-${number}`, ample)], receipt(number));
     });
     await Promise.all(sent);
     assert.equal((await rowsOf()).find(({ key }) => key === "all")?.value, "10");
@@ -276,12 +276,11 @@ describe("batches on terms", () => {
   it("do not wait for one another at the mark", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const store = postgresStore(pool, { deadlineMs: 200 });
-    const { incarnation } =
-      (await store.beat?.({ group: "g", instance: "i1", livesMs: 1_000, seen: [] })) ?? assert.fail("no beat");
+    const { incarnation } = await store.beat({ group: "g", instance: "i1", livesMs: 1_000, seen: [] });
     const holder = await pool.connect();
     await holder.query(`BEGIN; SELECT 1 FROM tollgate_buckets WHERE key = 'tollgate:1:$incarnation' FOR UPDATE`);
     try {
-      await store.apply([charge("a")], { incarnation });
+      await store.book([charge("a")], { incarnation });
     } finally {
       await holder.query("ROLLBACK");
       holder.release();
@@ -291,7 +290,7 @@ describe("batches on terms", () => {
   it("change nothing where they are refused", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     const store = postgresStore(pool);
-    await store.apply([charge("a")], receipt(1));
+    await store.book([charge("a")], receipt(1));
     const before = await rowsOf();
     const refused = [
       ["too-late", { notAfterMs: 0, ...receipt(2) }],
@@ -299,7 +298,7 @@ describe("batches on terms", () => {
       ["too-late", { receipt: { instance: "i1", number: 1, from: 2 } }],
     ] as const;
     for (const [code, terms] of refused) {
-      await assert.rejects(store.apply([charge("a")], terms), (error) => TermsError.refusalOf(error) === code);
+      await assert.rejects(store.book([charge("a")], terms), (error) => TermsError.refusalOf(error) === code);
       assert.deepEqual(await rowsOf(), before);
     }
   });

@@ -9,13 +9,14 @@ import { after, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { createLimiter, type PolicyInput, StoreError, type StoreErrorCode } from "tollgate";
+import type { Store } from "tollgate/store";
 import { columnOf, documentStore } from "tollgate/stores/document";
 import { migrate, type PrismaLike, postgresStore } from "tollgate/stores/postgres";
 import { fakeClock } from "tollgate/testing";
 import { startFaultProxy } from "../chaos/fault-proxy.ts";
 import { startPostgres } from "../postgres.ts";
 import { ROOT } from "../sources.ts";
-import { CASE_MS, inPartition, testStore } from "../stores/store-suite.ts";
+import { CASE_MS, inPartition, testSharedStore, testStore } from "../stores/store-suite.ts";
 import { until } from "./load.ts";
 import { playTrace, trace } from "./trace.ts";
 
@@ -85,7 +86,7 @@ await migrate(prisma);
 await pool.query(`CREATE TABLE "AgentSession" (id text PRIMARY KEY, title text, "rateLimitState" jsonb)`);
 const column = { table: "AgentSession", column: "rateLimitState" };
 
-testStore("postgres by Prisma", async () => {
+testSharedStore("postgres by Prisma", async () => {
   await pool.query("TRUNCATE tollgate_buckets");
   const clock = fakeClock();
   return { store: postgresStore(prisma, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
@@ -106,11 +107,10 @@ const POLICY: PolicyInput = {
 const call = (session: string) => ({ tool: "search", session });
 const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =>
   StoreError.isInstance(error) && error.code === code && words.test(error.message);
-const limiterOf = (store: ReturnType<typeof postgresStore>) =>
-  createLimiter({ policy: POLICY, store, failover: false });
+const limiterOf = (store: Store) => createLimiter({ policy: POLICY, store, failover: false });
 
 describe("80 calls at once by Prisma", () => {
-  const admitted = async (session: string, store: () => ReturnType<typeof postgresStore>) => {
+  const admitted = async (session: string, store: () => Store) => {
     const limiters = Array.from({ length: 4 }, () => limiterOf(store()));
     const calls = Array.from({ length: 80 }, (_, i) => limiters[i % 4]?.consume(call(session)));
     return (await Promise.all(calls)).filter((decision) => decision?.allowed).length;

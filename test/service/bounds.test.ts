@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { type Answer, type Served, served } from "./served.ts";
 

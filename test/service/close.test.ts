@@ -18,6 +18,7 @@ async function away(closeMs: number) {
     store: {
       batching: remote.batching,
       apply: remote.apply.bind(remote),
+      book: remote.book.bind(remote),
       beat: remote.beat.bind(remote),
       close: async () => {},
     },

@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import { auditFile } from "../../src/service/audit.ts";
 import type { Log } from "../../src/service/log.ts";
 import { LOG_LEVELS } from "../../src/service/log.ts";
-import { type Store, StoreError } from "../../src/store/store.ts";
+import { type Store, StoreError } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { temporaryFolder } from "../temporary.ts";
 import { keysOf, POLICY, served } from "./served.ts";

@@ -28,6 +28,6 @@ it("is one for all partitions of a batch, however many there are", async () => {
   const codes = replies.map((reply) => ("code" in reply ? reply.code : "answered"));
   assert.ok(codes.includes("unavailable"), "the last ones were asked for beyond the deadline");
   assert.ok(asked.length <= 24, `${asked.length} were asked for`);
-  const [late] = await store.apply([request("late")], undefined, 0);
+  const [late] = await store.apply([request("late")], 0);
   assert.deepEqual([late !== undefined && "code" in late && late.code, asked.includes("late")], ["unavailable", false]);
 });

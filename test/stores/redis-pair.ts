@@ -4,21 +4,23 @@
 import assert from "node:assert/strict";
 import type { Redis } from "ioredis";
 import {
-  decideBatch,
+  bookBatch,
   decodeState,
   encodeState,
   keysOf,
   MARK_KEY,
   receiptsKey,
+  type SharedStore,
   type StoredState,
   StoreError,
   type StoreReply,
   type StoreRequest,
   type Terms,
+  TermsError,
 } from "tollgate/store";
 import { redisStore } from "tollgate/stores/redis";
-import { TermsError } from "tollgate/store";
 import { type FakeClock, fakeClock } from "tollgate/testing";
+import { asShared } from "./store-suite.ts";
 
 /** Where the time begins: so far ahead that Redis lets go of nothing by itself. */
 export const NOW_MS = Date.UTC(2040, 0, 1) + 12_345;
@@ -41,7 +43,7 @@ class Model {
   /** The same on terms, as stores do it that run the kernel. Returns why all of it is refused, if it is. */
   applyOn(terms: Terms, requests: readonly StoreRequest[], nowMs: number): (StoreReply | string)[] | string {
     try {
-      const { replies, changed } = decideBatch(requests, (key) => this.#read(key), nowMs, terms);
+      const { replies, changed } = bookBatch(requests, (key) => this.#read(key), nowMs, terms);
       this.#write(changed);
       return replies.map((reply) => (StoreError.isInstance(reply) ? reply.code : reply));
     } catch (error) {
@@ -68,7 +70,7 @@ export class Pair {
   readonly clock: FakeClock = fakeClock(NOW_MS);
   readonly model = new Model();
   readonly #io: Redis;
-  readonly #store;
+  readonly #store: SharedStore;
   readonly #keys = new Set<string>();
   /** What was kept after the last batch. */
   #before: ReadonlyMap<string, unknown> = new Map();
@@ -76,7 +78,7 @@ export class Pair {
   /** A client whose server knows the script: what is sent behind a batch runs behind it. */
   constructor(io: Redis) {
     this.#io = io;
-    this.#store = redisStore(io, { clock: this.clock });
+    this.#store = asShared(redisStore(io, { clock: this.clock }));
   }
 
   /** Writes a text as another program may. */
@@ -104,7 +106,7 @@ export class Pair {
     const expected = this.model.applyOn(terms, requests, this.clock.nowMs());
     if (terms.receipt !== undefined) this.#keys.add(receiptsKey(terms.receipt.instance));
     if (terms.incarnation !== undefined) this.#keys.add(MARK_KEY);
-    await this.#agrees(expected, requests, this.#store.apply(requests, terms), terms);
+    await this.#agrees(expected, requests, this.#store.book(requests, terms), terms);
     return expected;
   }
 

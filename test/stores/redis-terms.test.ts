@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import fc from "fast-check";
 import {
+  isShared,
   type LimitSpec,
   MARK_KEY,
   type Member,
@@ -22,6 +23,7 @@ import {
 import { redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
+import { asShared } from "./store-suite.ts";
 import { NOW_MS, Pair } from "./redis-pair.ts";
 import { type TermsTurn, termsSchedule } from "./redis-terms-schedules.ts";
 
@@ -161,11 +163,11 @@ describe("the script mirrors the kernel on terms", () => {
   });
 
   it("where a key of them is of another type", async () => {
-    const store = redisStore(io, { clock: fakeClock(NOW_MS) });
+    const store = asShared(redisStore(io, { clock: fakeClock(NOW_MS) }));
     server.cli("RPUSH", MARK_KEY, "m1 a all");
     server.cli("RPUSH", receiptsKey("one"), "r1 1 1.0,5,1,o");
-    await assert.rejects(store.apply([judge(charge())], { incarnation: "a" }), isError("other-incarnation"));
-    await store.apply([judge(charge())], receipt(1));
+    await assert.rejects(store.book([judge(charge())], { incarnation: "a" }), isError("other-incarnation"));
+    await store.book([judge(charge())], receipt(1));
     assert.equal(server.cli("GET", receiptsKey("one")), `r1 1 1.0,${NOW_MS},1,o`);
   });
 });
@@ -243,7 +245,7 @@ describe("a batch on terms", () => {
 
   it("of several scripts has a receipt for each, which are one batch together", async () => {
     const clock = fakeClock(NOW_MS);
-    const store = redisStore(io, { clock });
+    const store = asShared(redisStore(io, { clock }));
     const most: LimitSpec = { ...quota, quota: 300 };
     const asked = Array.from({ length: 400 }, (_, i) => judge(charge(1, most, "same"), charge(1, most, `own-${i}`)));
     const texts = () =>
@@ -256,17 +258,17 @@ describe("a batch on terms", () => {
       texts().map(([number, , booked]) =>
         `${number} ${booked?.replace(/(.)\1*/g, (row) => `${row[0]}x${row.length} `)}`.trim(),
       );
-    await store.apply(asked, receipt(1));
+    await store.book(asked, receipt(1));
     assert.deepEqual(digits(), ["1.0 1x128", "1.1 1x128", "1.2 1x44 0x84", "1.3 0x16"]);
     clock.advance(5);
-    await store.apply(asked, receipt(1));
+    await store.book(asked, receipt(1));
     assert.equal(server.cli("GET", "same"), "300");
     // With it sixteen are open.
-    for (let number = 2; number <= 16; number++) await store.apply([], receipt(number));
-    await store.apply(asked, receipt(1));
-    await assert.rejects(store.apply(asked, receipt(17)), isError("overloaded"));
+    for (let number = 2; number <= 16; number++) await store.book([], receipt(number));
+    await store.book(asked, receipt(1));
+    await assert.rejects(store.book(asked, receipt(17)), isError("overloaded"));
     const undo = asked.map((request) => ({ ...request, mode: "undo" }) as const);
-    const replies = await store.apply(undo, receipt(1, { closes: true }));
+    const replies = await store.book(undo, receipt(1, { closes: true }));
     assert.ok(replies.every((reply) => !StoreError.isInstance(reply) && reply.allowed));
     assert.equal(server.cli("GET", "same"), "0");
     assert.ok(
@@ -275,11 +277,11 @@ describe("a batch on terms", () => {
         .every(([, , , letter]) => letter === "c"),
     );
     assert.equal(texts().length, 4 + 15);
-    await assert.rejects(store.apply(asked, receipt(1)), isError("too-late"));
-    await assert.rejects(store.apply(asked, { notAfterMs: NOW_MS }), isError("too-late"));
+    await assert.rejects(store.book(asked, receipt(1)), isError("too-late"));
+    await assert.rejects(store.book(asked, { notAfterMs: NOW_MS }), isError("too-late"));
     // One part that is refused says nothing of the others.
     server.cli("SET", receiptsKey("one"), `r1 1 5.1,${NOW_MS},1,c`);
-    const mixed = await store.apply(asked.slice(0, 200), receipt(5));
+    const mixed = await store.book(asked.slice(0, 200), receipt(5));
     const codes = mixed.map((reply) =>
       StoreError.isInstance(reply) ? (TermsError.refusalOf(reply) ?? reply.code) : "booked",
     );
@@ -287,10 +289,10 @@ describe("a batch on terms", () => {
   });
 
   it("costs nothing where there are no terms", async () => {
-    const store = redisStore(io, { clock: fakeClock(NOW_MS) });
-    const [one] = await store.apply([judge(charge())], {});
+    const store = asShared(redisStore(io, { clock: fakeClock(NOW_MS) }));
+    const [one] = await store.book([judge(charge())], {});
     assert.ok(one !== undefined && !StoreError.isInstance(one) && one.allowed);
-    assert.deepEqual(await store.apply([], {}), []);
+    assert.deepEqual(await store.book([], {}), []);
     assert.equal(server.cli("KEYS", "*"), "b");
   });
 });
@@ -302,10 +304,7 @@ describe("instances that share a Redis", () => {
   const member = (instance: string, more: Partial<Member> = {}): Member => {
     return { group: "g", instance, livesMs: 1_000, seen: [], ...more };
   };
-  const beat = (store: Store, ...given: Parameters<typeof member>) => {
-    assert.ok(store.beat !== undefined);
-    return store.beat(member(...given));
-  };
+  const beat = (store: Store, ...given: Parameters<typeof member>) => asShared(store).beat(member(...given));
   const place = async (...given: Parameters<typeof beat>) => {
     const { instances, rank } = await beat(...given);
     return [instances, rank];
@@ -313,7 +312,7 @@ describe("instances that share a Redis", () => {
 
   it("is counted, in the order of the bytes of their names, until they leave or end", async () => {
     const clock = fakeClock(NOW_MS);
-    const store = redisStore(io, { clock });
+    const store = asShared(redisStore(io, { clock }));
     assert.deepEqual(await place(store, "b"), [1, 0]);
     assert.deepEqual(await place(store, "a"), [2, 0]);
     assert.deepEqual(await place(store, "_"), [3, 0]);
@@ -336,7 +335,7 @@ describe("instances that share a Redis", () => {
   });
 
   it("costs one beat about as much among 4,000 as among 100", async () => {
-    const store = redisStore(io, { clock: fakeClock(NOW_MS) });
+    const store = asShared(redisStore(io, { clock: fakeClock(NOW_MS) }));
     const usPerBeat = async (count: number) => {
       const names = Array.from({ length: count }, (_, i) => `i${String(i).padStart(4, "0")}`);
       for (let first = 0; first < count; first += 200) {
@@ -354,7 +353,7 @@ describe("instances that share a Redis", () => {
 
   it("is removed when its time is over, at most 100 with each beat", async () => {
     const clock = fakeClock(NOW_MS);
-    const store = redisStore(io, { clock });
+    const store = asShared(redisStore(io, { clock }));
     for (let i = 0; i < 250; i++) await beat(store, `i${i}`);
     clock.advance(1_000);
     const counts: unknown[] = [];
@@ -362,8 +361,8 @@ describe("instances that share a Redis", () => {
     assert.deepEqual(counts, [151, 51, 1]);
   });
 
-  it("get new ranks where one of the two sets was evicted or changed", async () => {
-    const store = redisStore(io, { clock: fakeClock(NOW_MS) });
+  it("gets new ranks where one of the two sets was evicted or changed", async () => {
+    const store = asShared(redisStore(io, { clock: fakeClock(NOW_MS) }));
     for (const name of ["a", "b", "c"]) await beat(store, name);
     const [names = "", ends = ""] = KEYS;
     server.cli("DEL", names);
@@ -385,7 +384,7 @@ describe("instances that share a Redis", () => {
         return io.call(command, ...args);
       },
     };
-    const store = redisStore(spy);
+    const store = asShared(redisStore(spy));
     await beat(store, "a", { seen: ["b", "c"] });
     const first = named.splice(0);
     assert.ok(first.includes(2), `${first}`);
@@ -397,7 +396,7 @@ describe("instances that share a Redis", () => {
   });
 
   it("hears the server's time, and one incarnation", async () => {
-    const store = redisStore(io);
+    const store = asShared(redisStore(io));
     const first = await beat(store, "a");
     const second = await beat(store, "b", { livesMs: 60_000, seen: ["gone"] });
     assert.ok(Math.abs(first.nowMs - Date.now()) < 5_000);
@@ -408,7 +407,7 @@ describe("instances that share a Redis", () => {
       const ttl = Number(server.cli("PTTL", key));
       assert.ok(ttl > LONGEST_MS - 10_000 && ttl <= LONGEST_MS, `${ttl}`);
     }
-    const replies = await store.apply([judge(charge())], {
+    const replies = await store.book([judge(charge())], {
       incarnation: first.incarnation,
       notAfterMs: first.nowMs + 60_000,
     });
@@ -416,7 +415,7 @@ describe("instances that share a Redis", () => {
   });
 
   it("hears of another incarnation where the mark is gone, and what was lost by what is left", async () => {
-    const store = redisStore(io);
+    const store = asShared(redisStore(io));
     const incarnations = new Set<string>();
     const lost = async (seen: readonly string[]) => {
       const heard = await beat(store, "a", { seen });
@@ -447,7 +446,7 @@ describe("instances that share a Redis", () => {
   it("hears of another incarnation from a server that was started again", ownServers, async () => {
     const own = await startRedis("--appendonly", "yes", "--appendfsync", "always");
     const client = own.ioredis();
-    const store = redisStore(client);
+    const store = asShared(redisStore(client));
     const first = await beat(store, "a");
     assert.equal((await beat(store, "a")).incarnation, first.incarnation);
     await own.restart();
@@ -471,7 +470,7 @@ describe("instances that share a Redis", () => {
   });
 
   it("fails as batches do", async () => {
-    const store = redisStore(io);
+    const store = asShared(redisStore(io));
     server.cli("SCRIPT", "FLUSH");
     assert.equal((await beat(store, "a")).instances, 1);
     server.cli("FLUSHALL");
@@ -486,10 +485,9 @@ describe("instances that share a Redis", () => {
     await assert.rejects(beat(store, "a"), isError("closed", false));
   });
 
-  it("is not said on a cluster, which keeps no terms", async () => {
+  it("is unknown on a cluster, which is not a shared store", () => {
     const cluster = redisStore({ isCluster: true, call: () => Promise.reject(new Error("asked")) });
-    assert.equal(cluster.beat, undefined);
-    await assert.rejects(cluster.apply([], receipt(1)), isError("unsupported-request", false));
+    assert.equal(isShared(cluster), false);
   });
 });
 

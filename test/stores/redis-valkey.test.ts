@@ -10,7 +10,7 @@ import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { startSentinels } from "../redis-cluster.ts";
 import { anyRedis, ownServers } from "../servers.ts";
-import { CASE_MS, testStore } from "./store-suite.ts";
+import { CASE_MS, testSharedStore } from "./store-suite.ts";
 
 // It writes of every connection that ends.
 Logger.init("off");
@@ -26,7 +26,7 @@ after(() => {
 const clients: Record<string, RedisClient> = { iovalkey: io, "valkey-glide": glide };
 
 for (const [name, client] of Object.entries(clients)) {
-  testStore(`redis by ${name}`, () => {
+  testSharedStore(`redis by ${name}`, () => {
     server.cli("FLUSHALL");
     const clock = fakeClock();
     return { store: redisStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };

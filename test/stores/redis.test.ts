@@ -7,14 +7,14 @@ import type { LimitSpec, Step, Store } from "tollgate/store";
 import { type RedisClient, redisStore } from "tollgate/stores/redis";
 import { fakeClock } from "tollgate/testing";
 import { anyRedis, ownServers, startRedis } from "../servers.ts";
-import { CASE_MS, testStore } from "./store-suite.ts";
+import { CASE_MS, testSharedStore } from "./store-suite.ts";
 
 const server = await anyRedis();
 const io = server.ioredis();
 const node = await server.nodeRedis();
 
 for (const [name, client] of Object.entries({ ioredis: io, "node-redis": node })) {
-  testStore(`redis by ${name}`, () => {
+  testSharedStore(`redis by ${name}`, () => {
     server.cli("FLUSHALL");
     const clock = fakeClock();
     return { store: redisStore(client, { clock, deadlineMs: CASE_MS }), advance: clock.advance };
@@ -36,7 +36,7 @@ describe("the deadline of a Redis store", () => {
     server.cli("FLUSHALL");
     const store = redisStore(io, { deadlineMs: 300 });
     assert.equal(store.deadlineMs, 300);
-    const late = store.apply([{ mode: "judge", steps: [charge("late")] }], undefined, 0);
+    const late = store.apply([{ mode: "judge", steps: [charge("late")] }], 0);
     await assert.rejects(late, (error) => isStoreError("unavailable")(error) && /within 300 ms/.test(String(error)));
     assert.equal(server.cli("EXISTS", "late"), "0");
     await store.close();

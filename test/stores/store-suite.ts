@@ -1,26 +1,41 @@
 // The store contract's cases under this repository's test runner.
 
+import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Store, StoreRequest } from "tollgate/store";
-import { type StoreFixture, storeCases } from "tollgate/testing";
+import { isShared, type SharedStore, type Store, type StoreRequest } from "tollgate/store";
+import { type StoreCase, type StoreFixture, sharedStoreCases, storeCases } from "tollgate/testing";
 
 /** What a case gives a store for one answer: what it looks for is no deadline, and tests share the machine. */
 export const CASE_MS = 10_000;
 
-/** Runs every case, each on a store of its own. */
+/** Runs every case of the contract, each on a store of its own. */
 export function testStore(name: string, open: () => StoreFixture | Promise<StoreFixture>): void {
-  describe(`${name} keeps the store contract`, () => {
-    for (const { name: promise, run } of storeCases) {
-      it(promise, async () => {
-        const fixture = await open();
-        try {
-          await run(fixture);
-        } finally {
-          await fixture.store.close();
-        }
-      });
-    }
-  });
+  describe(`${name} keeps the store contract`, () => runCases(storeCases, open));
+}
+
+/** Runs every case of both contracts, each on a store of its own. */
+export function testSharedStore(name: string, open: () => StoreFixture | Promise<StoreFixture>): void {
+  testStore(name, open);
+  describe(`${name} keeps the contract of shared stores`, () => runCases(sharedStoreCases, open));
+}
+
+function runCases(cases: readonly StoreCase[], open: () => StoreFixture | Promise<StoreFixture>): void {
+  for (const { name: promise, run } of cases) {
+    it(promise, async () => {
+      const fixture = await open();
+      try {
+        await run(fixture);
+      } finally {
+        await fixture.store.close();
+      }
+    });
+  }
+}
+
+/** A store that has to be shared. */
+export function asShared(store: Store): SharedStore {
+  assert.ok(isShared(store), "the store is not a SharedStore");
+  return store;
 }
 
 /** A store whose buckets are all of one partition, as those are that a policy's partition is in. */
@@ -31,10 +46,8 @@ export function inPartition(store: Store, partition: string): Store {
     steps: request.steps.map((step) => ({ ...step, bucket: within(step.bucket) })),
     ...(request.once === undefined ? {} : { once: { ...request.once, key: within(request.once.key) } }),
   });
-  const { beat } = store;
   return {
-    apply: (requests, terms) => store.apply(requests.map(renamed), terms),
-    ...(beat === undefined ? {} : { beat: (member) => beat.call(store, { ...member, seen: member.seen.map(within) }) }),
+    apply: (requests) => store.apply(requests.map(renamed)),
     close: () => store.close(),
   };
 }

@@ -1,9 +1,9 @@
 // Units of one bucket that this instance has borrowed: the store counts them as used, and calls of this process may take
 // them until they end. How many are borrowed next follows from how fast calls took the last ones, and from how many are
-// left. It knows no store: the layer (../lease.ts) asks.
+// left. It knows no store: the layer (../borrow.ts) asks.
 
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
-import type { Step, StepReply, StoreReply } from "../../store/store.ts";
+import type { Step, StepHints, StepReply, StoreReply } from "../../kernel/request.ts";
 
 /** Most units in one loan. */
 const MAX_UNITS = 100_000;
@@ -50,7 +50,7 @@ export class Account {
   /** Whether the last answer came without the store. */
   #isAway = false;
   #limit: LimitSpec;
-  readonly #onStoreError: Step["onStoreError"];
+  readonly #onStoreError: StepHints["onStoreError"];
   /** Loans that were not settled, the oldest first. Calls use up the oldest first. */
   #loans: Loan[] = [];
   /** Loans that were used up, and not settled. */
@@ -76,15 +76,15 @@ export class Account {
   #seenMs = 0;
   #storeMs = 0;
 
-  constructor({ bucket, limit, onStoreError }: Step) {
+  constructor({ bucket, limit, hints }: Step) {
     this.bucket = bucket;
     this.#limit = limit;
-    this.#onStoreError = onStoreError;
+    this.#onStoreError = hints?.onStoreError;
   }
 
   /** Whether it lends to a step: a reload makes new limits, and an unchanged one has the same numbers. */
-  isFor({ limit, onStoreError }: Step): boolean {
-    if (onStoreError !== this.#onStoreError) return false;
+  isFor({ limit, hints }: Step): boolean {
+    if (hints?.onStoreError !== this.#onStoreError) return false;
     if (limit === this.#limit) return true;
     if (!isSameLimit(limit, this.#limit)) return false;
     this.#limit = limit;

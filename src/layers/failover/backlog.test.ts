@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { LimitSpec, StoreRequest } from "../../store/store.ts";
+import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
+import type { StoreRequest } from "../../kernel/request.ts";
 import { Backlog, type Journal } from "./backlog.ts";
 
 const NOW_MS = Date.UTC(2030, 0, 1, 0, 30);

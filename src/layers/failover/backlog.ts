@@ -1,19 +1,19 @@
-// What has still to be booked: units that were admitted while the store was away, and batches of which nobody knows what
-// the store made. It is in memory, and in a journal where there is one, before anybody is told that he may go on. Here
-// batches get their numbers, which never come again: a process that starts anew is another instance.
+// What has still to be booked: units that were admitted while the store was away, and batches without an answer. It is in
+// memory, and in the journal if there is one, before a caller gets its answer. Batches get their numbers here. Numbers are
+// never used again: a restarted process is another instance.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
-import { type Step, StoreError, type StoreRequest, type Terms } from "../../store/store.ts";
+import type { Step, StoreRequest } from "../../kernel/request.ts";
+import { StoreError } from "../../store/error.ts";
+import type { ReceiptTerms } from "../../store/shared-store.ts";
 import { endsCall } from "../../store/states.ts";
 
-type Receipt = NonNullable<Terms["receipt"]>;
+/** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
+const RECEIPT_ROWS = 4;
 
-/** Batches that are under way together have receipts apart, so that a store need not lock the one for the other. */
-const RECEIPTS = 4;
-
-/** Most sums, and most requests that cannot be summed up. One more is not admitted. Ends of calls may be as many again. */
+/** Most sums and requests together. One more is not admitted. Ends of calls may use as many again. */
 export const MAX_BACKLOG = 100_000;
-/** What is older cannot be booked for sure any more. */
+/** An older batch may have lost its receipt: it cannot be booked exactly once any more. */
 export const MAX_AGE_MS = 86_400_000;
 
 /** Where the backlog outlives the process. */
@@ -35,7 +35,7 @@ export interface OpenBatch {
 }
 
 /**
- * What must become of a request of which nobody knows what the store made.
+ * What a closing batch does with a request that had no answer: book it, undo it, or nothing.
  *
  * @param isAdmitted whether its caller may go on
  * @param atMs when that was decided, by the store's time
@@ -44,13 +44,13 @@ export function settledBy(request: StoreRequest, isAdmitted: boolean, atMs: numb
   const { wait, ...asked } = request;
   if (request.mode === "peek") return asked;
   if (isAdmitted || request.mode === "force") return { ...asked, mode: "force", atMs };
-  // A place in a row is found by its id.
+  // A place in a queue is found by its id.
   return { ...asked, mode: "undo", ...(wait === undefined ? {} : { wait }) };
 }
 
 /** Plain charges of one bucket in one window of one limit. */
 interface Sum {
-  /** What was added to last is booked last: a state of another algorithm takes the place of what is there. */
+  /** The sum that was changed last is booked last: a state of another algorithm replaces the one that is there. */
   readonly order: number;
   readonly step: Pick<Step, "bucket" | "limit"> & { readonly seen?: string };
   readonly units: number;
@@ -59,7 +59,7 @@ interface Sum {
   readonly level?: { readonly limit: LimitSpec; readonly state: SpentState };
 }
 
-/** What has still to be booked. */
+/** The bookings that wait for the store, and the numbers of batches. */
 export class Backlog {
   /** Under which its batches are numbered. */
   #instance: string;
@@ -138,7 +138,7 @@ export class Backlog {
   }
 
   /** The receipt for a batch that is sent now. */
-  send(): Receipt {
+  send(): ReceiptTerms {
     const number = ++this.#number;
     this.#sent.add(number);
     return this.#receipt(this.#instance, number);
@@ -159,13 +159,13 @@ export class Backlog {
   }
 
   /** The receipt for a batch that is settled now. */
-  closing({ instance, number }: OpenBatch): Receipt {
+  closing({ instance, number }: OpenBatch): ReceiptTerms {
     return { ...this.#receipt(instance, number), closes: true };
   }
 
   /**
-   * Numbers batches under another name from now on. The receipts of the old one are damaged: they say that batches are
-   * settled which were never sent. Nothing may be under way.
+   * Numbers batches under another instance name from now on, because the receipts of the old name are damaged: they say that
+   * batches are settled that were never sent. No batch may be under way.
    */
   rename(): void {
     this.#instance = `${this.#instance.split("~")[0]}~${++this.#renamed}`;
@@ -206,11 +206,11 @@ export class Backlog {
     this.#journal?.close();
   }
 
-  /** Numbers below the lowest that is not settled are. */
-  #receipt(instance: string, number: number): Receipt {
+  /** All numbers below the lowest open one are settled. */
+  #receipt(instance: string, number: number): ReceiptTerms {
     const own = this.batches.filter((batch) => batch.instance === instance).map((batch) => batch.number);
     const from = Math.min(number, ...own, ...(instance === this.#instance ? this.#sent : []));
-    return { instance: `${instance}-${number % RECEIPTS}`, number, from };
+    return { instance: `${instance}-${number % RECEIPT_ROWS}`, number, from };
   }
 
   #sum(changes: Map<string, string | null>, { bucket, limit, event }: Step, atMs: number, local: LimitSpec): void {
@@ -237,7 +237,7 @@ export class Backlog {
   #load(key: string, text: string): void {
     const value = JSON.parse(text);
     if (key.startsWith("[")) {
-      // A file of an earlier version says nothing of the order.
+      // A file of an earlier version has no order.
       const { order = 0 } = value;
       this.#sums.set(key, { ...value, order });
       this.#serial = Math.max(this.#serial, order);

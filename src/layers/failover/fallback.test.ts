@@ -4,15 +4,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { contentsAt, usedIn } from "../../kernel/bucket/contents.ts";
-import {
-  decide,
-  type LimitSpec,
-  type Step,
-  type StoredState,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-} from "../../store/store.ts";
+import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
+import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { StoredState } from "../../kernel/state.ts";
+import { decide } from "../../store/check.ts";
+import { StoreError } from "../../store/error.ts";
 import { Fallback } from "./fallback.ts";
 import { shareOf } from "./shares.ts";
 import { Views } from "./views.ts";
@@ -121,7 +117,7 @@ function requestOf({ limit, cost, mode, shadow, force }: Extract<Act, { type: "c
     limit,
     event: { type: "charge", cost },
     ...(shadow ? { shadow } : {}),
-    ...(mode === "share" ? {} : { onStoreError: mode }),
+    ...(mode === "share" ? {} : { hints: { onStoreError: mode } }),
   };
   return { mode: force ? "force" : "judge", steps: [step] };
 }

@@ -4,17 +4,10 @@
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
-import {
-  type Degraded,
-  decide,
-  type Step,
-  type StepReply,
-  type StoredState,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  tooManyHolds,
-} from "../../store/store.ts";
+import type { Degraded, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { StoredState } from "../../kernel/state.ts";
+import { decide } from "../../store/check.ts";
+import { StoreError, tooManyHolds } from "../../store/error.ts";
 import { BoundedStates } from "../../store/states.ts";
 import {
   grantedIn,
@@ -205,13 +198,13 @@ function isForeign({ event }: Step, state: StoredState | undefined): boolean {
 }
 
 /** A limit that was used up when it was last seen denies as usual; for others it is unknown what is left. */
-function denial({ limit, event, onStoreError }: Step, view: View | undefined, nowMs: number): Partial<StepReply> {
+function denial({ limit, event, hints }: Step, view: View | undefined, nowMs: number): Partial<StepReply> {
   const units =
     event.type === "charge" ? Math.max(1, event.cost) : event.type === "hold" ? Math.max(1, event.units) : 0;
   const capacity = algorithmOf(limit).capacity(limit);
   const used = usedIn(view, limit, nowMs);
   const isUsedUp = units > capacity + grantedIn(view, limit, nowMs) - used;
-  if (!isUsedUp || onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
+  if (!isUsedUp || hints?.onStoreError === "deny") return { retryAfterMs: RETRY_AFTER_MS, away: true };
   if (units > capacity) return { retryAfterMs: null };
   const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
   const waitMs = freeAfterMs(limit, { spent, entries: [] }, units, nowMs);

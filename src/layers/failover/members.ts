@@ -1,6 +1,6 @@
 // Which one of how many an instance is, as far as the store has said.
 
-import type { Beat } from "../../store/store.ts";
+import type { Beat } from "../../store/shared-store.ts";
 import type { Place } from "./shares.ts";
 
 /** The most instances of the last hour or two count. */

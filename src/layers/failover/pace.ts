@@ -1,19 +1,19 @@
 // How often an instance asks the store without a call. The interval grows with the number of instances, so that all of them
-// together ask a store no more often than it can well bear; and it is random, so that they do not ask at the same instant.
+// together do not overload the store; and it is random, so that they do not ask at the same instant.
 
-import { pauseAfter } from "../../clock.ts";
+import { type Clock, monotonicClock, pauseAfter, setTimer, type Timer } from "../../clock.ts";
 
-/** All instances together beat some 70 times a second at most, up to 6,000 of them. */
+/** Up to 6,000 instances together beat at most about 70 times a second. */
 const BEAT_MS_PER_INSTANCE = 20;
 const LEAST_BEAT_MS = 2_000;
 const MOST_BEAT_MS = 120_000;
-/** An instance counts as alive for so many intervals after its last beat. */
+/** For how many intervals after its last beat an instance counts as alive. */
 const INTERVALS_ALIVE = 5;
 
-/** While the store is away, each of them looks for it at least so often, and all together some 270 times a second at most. */
+/** While the store is away, all instances together look for it at most about 270 times a second. */
 const PROBE_MS_PER_INSTANCE = 5;
 const LEAST_PROBE_MS = 1_000;
-/** The first pause is such a part of the longest, and no longer than the other. */
+/** The first pause is this part of the longest one, and at most `FIRST_MS_MAX`. */
 const FIRST_PART = 1 / 5;
 const FIRST_MS_MAX = 1_000;
 
@@ -40,9 +40,14 @@ export function longestProbeMs(instances: number): number {
 
 /** A pause that can be made shorter. It keeps no process alive. */
 export class Pause {
+  readonly #clock: Clock;
   #endsAtMs = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   #resolve: () => void = () => {};
+
+  constructor(clock: Clock = monotonicClock) {
+    this.#clock = clock;
+  }
 
   /** Resolves after so many ms. */
   of(ms: number): Promise<void> {
@@ -54,20 +59,19 @@ export class Pause {
 
   /** Ends a pause within so many ms from now. */
   shorten(ms: number): void {
-    if (performance.now() + ms < this.#endsAtMs) this.#set(ms);
+    if (this.#clock.nowMs() + ms < this.#endsAtMs) this.#set(ms);
   }
 
   /** Ends a pause now. */
   end(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#resolve();
   }
 
   #set(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#endsAtMs = performance.now() + ms;
-    this.#timer = setTimeout(this.#resolve, ms);
-    // In Node it would keep the process alive.
-    (this.#timer as { unref?: () => void }).unref?.();
+    this.#timer?.cancel();
+    this.#endsAtMs = this.#clock.nowMs() + ms;
+    this.#timer = setTimer(this.#clock, ms, this.#resolve);
+    this.#timer.unref?.();
   }
 }

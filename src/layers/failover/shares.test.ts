@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { algorithmOf } from "../../kernel/algorithms/registry.ts";
-import type { LimitSpec, Step } from "../../store/store.ts";
+import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
+import type { Step } from "../../kernel/request.ts";
 import { type Place, shared, shareOf } from "./shares.ts";
 import type { View } from "./views.ts";
 
@@ -78,8 +78,8 @@ describe("the share of a limit", () => {
     ] as const) {
       assert.equal(sharedBy(stepOn({ ...quota, quota: units }), view, four).free, free);
     }
-    assert.equal(sharedBy(stepOn(quota, { onStoreError: "deny" }), view, four).free, -90);
-    assert.equal(sharedBy(stepOn(quota, { onStoreError: "local" }), view, four).free, 10);
+    assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "deny" } }), view, four).free, -90);
+    assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "local" } }), view, four).free, 10);
   });
 
   it("counts what was granted, and nothing where more was used than there is", () => {
@@ -99,12 +99,12 @@ describe("the share of a limit", () => {
   it("is all that was left where the limit is local, or cannot be shared", () => {
     const elapsed: LimitSpec = { algorithm: "elapsed", quota: 100, ttlMs: 60_000 };
     const seen = { event: { type: "charge", cost: 1, seen: "0123456789abcdef" } } as const;
-    for (const step of [stepOn(quota, { onStoreError: "local" }), stepOn(quota, seen), stepOn(elapsed)]) {
+    for (const step of [stepOn(quota, { hints: { onStoreError: "local" } }), stepOn(quota, seen), stepOn(elapsed)]) {
       const { free, maxOvershoot } = sharedBy(step, viewOf(step.limit, 90), four);
       assert.equal(free, 10);
       assert.equal(maxOvershoot, 10 + 3 * 100);
     }
-    assert.equal(sharedBy(stepOn(quota, { onStoreError: "local" }), undefined, null).maxOvershoot, null);
+    assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "local" } }), undefined, null).maxOvershoot, null);
   });
 
   it("of a token bucket is one of its rate, its burst and what is free in it", () => {

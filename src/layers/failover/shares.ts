@@ -2,7 +2,7 @@
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { OnStoreError } from "../../kernel/policy/input.ts";
-import type { Step } from "../../store/store.ts";
+import type { Step } from "../../kernel/request.ts";
 import { spentOf, type View } from "./views.ts";
 
 /** Which one of how many an instance is. */
@@ -45,8 +45,8 @@ export function shareOf(left: number, { instances, rank }: Place): number {
 }
 
 /** How a step is judged while the store is away. */
-export function modeOf({ limit, event, onStoreError }: Step): OnStoreError {
-  if (onStoreError !== undefined) return onStoreError;
+export function modeOf({ limit, event, hints }: Step): OnStoreError {
+  if (hints?.onStoreError !== undefined) return hints.onStoreError;
   const isLocal = !algorithmOf(limit).countsUnits || (event.type === "charge" && event.seen !== undefined);
   return isLocal ? "local" : "share";
 }

@@ -2,8 +2,8 @@
 // back to a store which has lost it. Bounded: what was not seen for long is forgotten first.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
-import type { Raise } from "../../kernel/request.ts";
-import type { Beat, Step, StepReply, StoreReply, StoreRequest } from "../../store/store.ts";
+import type { Raise, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { Beat } from "../../store/shared-store.ts";
 
 /** Most buckets of each of two generations: some 250 bytes each, 12 MB in all. */
 export const VIEWS_PER_GENERATION = 25_000;

@@ -2,7 +2,7 @@
 
 import { type Clock, checkClock, within } from "../../clock.ts";
 import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
-import { StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
 import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
 import { setupOf } from "../postgres/setup.ts";

@@ -1,7 +1,7 @@
 // Postgres clients, told apart by their shape.
 
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
-import { StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
 import type { Database } from "./database.ts";
 import { PgDatabase, type PgPool } from "./pg.ts";
 import { type PostgresJs, PostgresJsDatabase } from "./postgres-js.ts";

@@ -1,7 +1,7 @@
 // What Postgres and its clients say when something is wrong, as this store's errors.
 
 import { reasonOf } from "../../kernel/reason.ts";
-import { StoreError, type StoreErrorCode } from "../../store/store.ts";
+import { StoreError, type StoreErrorCode } from "../../store/error.ts";
 
 /** By SQLSTATE, or Prisma's code where there is none: the code, and whether the same request may succeed later. */
 const BY_STATE: Record<string, readonly [code: StoreErrorCode, transient: boolean]> = {

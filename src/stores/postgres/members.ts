@@ -1,7 +1,10 @@
 // The instances that share the store, and the mark by which they recognise it: rows of the same table, beside the buckets.
 
-import { type Beat, decodeState, encodeState, MARK_KEY, type Member, StoreError } from "../../store/store.ts";
-import { validTime } from "../../store/check.ts";
+import { MARK_KEY } from "../../kernel/receipts.ts";
+import { encodeState } from "../../kernel/encoding/state.ts";
+import { decodeState, validTime } from "../../store/check.ts";
+import { StoreError } from "../../store/error.ts";
+import type { Beat, Member } from "../../store/shared-store.ts";
 import { ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS } from "../../store/member.ts";
 import { listIn } from "./client.ts";
 import type { Work } from "./transaction.ts";

@@ -1,7 +1,8 @@
 // A pool of `pg`. A connection that is no good any more is destroyed, and so are those that were made before it.
 
 import { LateError, within } from "../../clock.ts";
-import { type SetupCheck, StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import {
   answered,
   connectTimeoutCheck,

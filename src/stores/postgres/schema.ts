@@ -1,7 +1,7 @@
 // Tollgate's tables: made, checked and named.
 
 import { invalidOption } from "../../kernel/errors.ts";
-import { StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
 import { type Database, databaseThrough, listIn, type PostgresClient, type Query } from "./client.ts";
 import { postgresError } from "./errors.ts";
 import { MIGRATIONS } from "./migrations.gen.ts";

@@ -2,21 +2,16 @@
 // kernel decides, and what changed is written. Nothing is judged in SQL.
 
 import type { Clock } from "../../clock.ts";
-import {
-  decideBatch,
-  decodeState,
-  encodeState,
-  type Known,
-  keysOf,
-  MARK_KEY,
-  receiptsKey,
-  type StoredState,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-} from "../../store/store.ts";
-import { validTime } from "../../store/check.ts";
+import { keysOf } from "../../kernel/decide.ts";
+import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
+import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { StoredState } from "../../kernel/state.ts";
+import { encodeState } from "../../kernel/encoding/state.ts";
+import type { Known } from "../../store/batch.ts";
+import { decodeState, validTime } from "../../store/check.ts";
+import { StoreError } from "../../store/error.ts";
+import { bookBatch } from "../../store/receipts.ts";
+import type { Terms } from "../../store/shared-store.ts";
 import { type Database, listIn, type Query } from "./client.ts";
 import type { Tables } from "./schema.ts";
 
@@ -53,7 +48,7 @@ interface Read {
 export async function transact(
   work: Work,
   requests: readonly StoreRequest[],
-  terms: Terms = {},
+  terms: Terms,
 ): Promise<readonly (StoreReply | StoreError)[]> {
   const { database, known } = work;
   const { receipt, ...unbooked } = terms;
@@ -61,7 +56,7 @@ export async function transact(
   // What books nothing needs no lock and no receipt, unless it settles what others may still book.
   if (requests.every(({ mode }) => mode === "peek") && receipt?.closes !== true) {
     const { rows, nowMs } = await read(work, database.query, [...new Set(buckets)], "");
-    return decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs, unbooked).replies;
+    return bookBatch(requests, (key) => stateIn(rows.get(key)), nowMs, unbooked).replies;
   }
   const keys = [...new Set(receipt === undefined ? buckets : [...buckets, receiptsKey(receipt.instance)])];
   for (let attempt = 1; ; attempt++) {
@@ -75,7 +70,7 @@ export async function transact(
         for (const key of removed) known.delete(key);
         return null;
       }
-      const { replies, changed } = decideBatch(requests, (key) => stateIn(rows.get(key)), nowMs, terms);
+      const { replies, changed } = bookBatch(requests, (key) => stateIn(rows.get(key)), nowMs, terms);
       if (changed.size > 0) await write(work, query, changed);
       return replies;
     });

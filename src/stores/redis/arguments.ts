@@ -1,7 +1,9 @@
 // A batch as the script takes it: whole numbers and names. script/apply.lua has the order, wire.ts what the numbers mean.
 
 import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
-import { MARK_KEY, receiptsKey, type Step, type StepEvent, type StoreRequest, type Terms } from "../../store/store.ts";
+import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
+import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
+import type { Terms } from "../../store/shared-store.ts";
 import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
 
 /** A batch, or a part of one, which goes to one script. */

@@ -1,8 +1,9 @@
 // An instance that lives as the script takes it, and the script's answer: beat.lua says which.
 
 import { MARK_KEY } from "../../kernel/receipts.ts";
-import { type Beat, decodeState, type Member, StoreError } from "../../store/store.ts";
-import { wholeIn } from "../../store/check.ts";
+import { decodeState, wholeIn } from "../../store/check.ts";
+import { StoreError } from "../../store/error.ts";
+import type { Beat, Member } from "../../store/shared-store.ts";
 import type { ScriptCall } from "./arguments.ts";
 import { textIn } from "./replies.ts";
 

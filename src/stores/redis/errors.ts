@@ -1,7 +1,7 @@
 // Errors of Redis and its clients as this store's errors.
 
 import { reasonOf } from "../../kernel/reason.ts";
-import { StoreError, type StoreErrorCode } from "../../store/store.ts";
+import { StoreError, type StoreErrorCode } from "../../store/error.ts";
 
 /** The first word of a server's error, and whether the same request may succeed later. */
 const BY_WORD: Record<string, readonly [code: StoreErrorCode, transient: boolean]> = {

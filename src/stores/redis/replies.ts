@@ -3,19 +3,10 @@
 import { formatGot } from "../../kernel/errors.ts";
 import { replayOf } from "../../kernel/bucket/once.ts";
 import { MAX_RECEIPTS } from "../../kernel/receipts.ts";
-import {
-  decodeState,
-  type GrantReply,
-  type Step,
-  type StepReply,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-  type Terms,
-  tooManyHolds,
-  TermsError,
-} from "../../store/store.ts";
-import { validTime, wholeIn } from "../../store/check.ts";
+import type { GrantReply, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import { decodeState, validTime, wholeIn } from "../../store/check.ts";
+import { StoreError, tooManyHolds } from "../../store/error.ts";
+import { type Terms, TermsError } from "../../store/shared-store.ts";
 import type { Part } from "./arguments.ts";
 import { FOUND, LISTING, NAMING, REFUSALS, REPLIES } from "./wire.ts";
 

@@ -1,7 +1,8 @@
 // How a Redis is set up, and what of that may break a promise.
 
 import { reasonOf } from "../../kernel/reason.ts";
-import { type SetupCheck, StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
+import type { SetupCheck } from "../../store/store.ts";
 import type { RedisClient, Send } from "./client.ts";
 import { redisError, saysNoUser } from "./errors.ts";
 import { clientCheck } from "./settings.ts";

@@ -4,15 +4,9 @@
 
 import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import { tagOf } from "../../kernel/key.ts";
-import type { Replay } from "../../kernel/request.ts";
-import {
-  keysOf,
-  type Step,
-  type StepReply,
-  StoreError,
-  type StoreReply,
-  type StoreRequest,
-} from "../../store/store.ts";
+import type { Replay, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import { keysOf } from "../../kernel/decide.ts";
+import { StoreError } from "../../store/error.ts";
 import { LISTING, NAMING } from "./wire.ts";
 
 /** How long a hold on the way to a decision lives, unless it is ended. */

@@ -1,6 +1,6 @@
 // What SQLite says when something is wrong, as this store's errors.
 
-import { StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
 
 const SQLITE_BUSY = 5;
 const SQLITE_CANTOPEN = 14;

@@ -1,7 +1,7 @@
 // The file: whether it is ours, its tables, and the statements that a transaction needs.
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { StoreError } from "../../store/store.ts";
+import { StoreError } from "../../store/error.ts";
 
 /** Marks a file as Tollgate's: "toll" in ASCII, in SQLite's `application_id`. */
 const APPLICATION_ID = 0x746f6c6c;

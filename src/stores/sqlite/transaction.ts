@@ -3,17 +3,13 @@
 import { statSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
-import {
-  decideBatch,
-  decodeState,
-  encodeState,
-  type Known,
-  keysOf,
-  type StoredState,
-  type StoreError,
-  type StoreReply,
-  type StoreRequest,
-} from "../../store/store.ts";
+import { keysOf } from "../../kernel/decide.ts";
+import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { StoredState } from "../../kernel/state.ts";
+import { encodeState } from "../../kernel/encoding/state.ts";
+import { decideBatch, type Known } from "../../store/batch.ts";
+import { decodeState } from "../../store/check.ts";
+import type { StoreError } from "../../store/error.ts";
 import type { OpenFile } from "./file.ts";
 
 // Rows that are checked for expiry with each row that is written: more than are made, so that expired rows never pile up.

@@ -2,7 +2,7 @@
 -- come in parts: each part has a receipt of its own, and all of them count as one batch.
 --
 -- Mirrors
---   src/store/batch.ts: decideBatch, openReceipt
+--   src/store/batch.ts: decideBatch
 --   src/kernel/encoding/receipts.ts: decodeReceipts, encodeReceipts
 -- Uses
 --   wire.gen.lua: MAX_RECEIPTS, NO_KEY, OTHER_INCARNATION, OVERLOADED, RECEIPTS_KEPT_MS, SETTLED, TOO_LATE

@@ -1,0 +1,133 @@
+// What a client has seen of the service's buckets, under its own copy of the policy: how they stood, what calls were priced at,
+// and the service's time. It decides nothing.
+
+import type { BucketDimensions, Call, Cost } from "../kernel/call.ts";
+import { type Bucket, bucketOf, type Match, missingIn, resolveMatches, stepOf } from "../kernel/charge.ts";
+import type { BucketUsage, Decision, Verdict } from "../kernel/decision.ts";
+import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
+import type { Step, StepEvent, StepReply } from "../kernel/request.ts";
+import { StoreTime } from "../layers/failover/store-time.ts";
+import { Views } from "../layers/failover/views.ts";
+import { CalendarSpecs } from "../limiter/calendar-specs.ts";
+import { onErrorOf } from "../limiter/parts.ts";
+
+/** What changes a bucket without a call. */
+type TouchEvent = Extract<StepEvent, { readonly type: "grant" | "revoke" | "reset" }>;
+
+/** What a call was priced at, and what it costs when it fails. */
+export interface Prices {
+  readonly whole: Cost;
+  readonly ofFailed: Cost;
+}
+
+/** How the service's buckets stood. */
+export class ServiceViews {
+  readonly views = new Views();
+  readonly time = new StoreTime();
+  /** As of now: a client may be given another one. */
+  policy: CompiledPolicy;
+  readonly #prefix: string;
+  readonly #calendar = new CalendarSpecs(() => this.time.nowMs());
+
+  /** @param prefix what the keys of this process begin with */
+  constructor(policy: CompiledPolicy, prefix: string) {
+    this.policy = policy;
+    this.#prefix = prefix;
+  }
+
+  /** Remembers how the buckets of a call stood. Returns whether the service has the policy that this client has. */
+  learn(call: Call, decision: Decision, sentMs: number): boolean {
+    this.time.learn(decision.decidedAtMs, sentMs);
+    if (decision.degraded !== null || decision.replayed) return true;
+    const pairs = this.#matched(call, decision.verdicts);
+    if (pairs === null) return false;
+    const steps = pairs.map(([match, verdict]) => this.#stepOf(match, verdict));
+    const replies = pairs.map(([match, verdict]) => replyOf(match, verdict));
+    const { allowed, decidedAtMs: nowMs } = decision;
+    this.views.learn({ mode: "judge", steps }, { allowed, nowMs, steps: replies });
+    return true;
+  }
+
+  /**
+   * What a call was priced at, without units that only the service knows. A failed call costs nothing of a unit that each of
+   * its limits refunds.
+   */
+  pricesOf(call: Call, { verdicts }: Decision): Prices {
+    const priced = verdicts.filter(({ unit }) => this.policy.units.has(unit));
+    const isCharged = ({ limit: name }: Verdict) => {
+      const limit = this.#limitNamed(name);
+      return limit !== undefined && onErrorOf(this.policy, call, limit) === "charge";
+    };
+    const charged = new Set(priced.filter(isCharged).map(({ unit }) => unit));
+    return {
+      whole: Object.fromEntries(priced.map(({ unit, cost }) => [unit, cost])),
+      ofFailed: Object.fromEntries(priced.map(({ unit, cost }) => [unit, charged.has(unit) ? cost : 0])),
+    };
+  }
+
+  /** Remembers how a bucket stands that this process has reset, granted units to, or revoked a grant of. */
+  touched(
+    { limit: name, ...dimensions }: BucketDimensions & { readonly limit: string },
+    event: TouchEvent,
+    usage: BucketUsage,
+  ): void {
+    const limit = this.#limitNamed(name);
+    const bucket = limit === undefined ? null : this.#bucketOf(limit, dimensions);
+    if (bucket?.limit.unit !== usage.unit) return;
+    const { used, granted, resetAfterMs } = usage;
+    const grants = usage.grants.map(({ id, units, endsInMs: endsAfterMs }) => ({ id, units, endsAfterMs }));
+    const reply = { allowed: true, used, granted, grants, resetAfterMs, retryAfterMs: 0 };
+    const steps = [stepOf(bucket, this.#calendar.specOf(bucket), event)];
+    this.views.learn({ mode: "judge", steps }, { allowed: true, nowMs: this.time.nowMs(), steps: [reply] });
+  }
+
+  #limitNamed(name: string): Limit | undefined {
+    return this.policy.limits.find((limit) => limit.name === name);
+  }
+
+  /** The bucket of a limit; `null` where this policy does not know the dimensions. */
+  #bucketOf(limit: Limit, dimensions: BucketDimensions): Bucket | null {
+    if (missingIn(limit, dimensions) !== undefined) return null;
+    return bucketOf(this.policy, this.#prefix, limit, dimensions);
+  }
+
+  /** Each verdict with its limit; `null` where the service has another policy. */
+  #matched(call: Call, verdicts: readonly Verdict[]): [Match, Verdict][] | null {
+    let matches: readonly Match[];
+    try {
+      matches = resolveMatches(this.policy, this.#prefix, call);
+    } catch {
+      return null;
+    }
+    const pairs: [Match, Verdict][] = [];
+    for (const verdict of verdicts) {
+      const match = matches.find(({ limit }) => limit.name === verdict.limit);
+      if (match?.limit.unit !== verdict.unit) return null;
+      // The service may have another quota from the call, or from its own function.
+      const allotment = match.allotment.claims?.allotmentFor(verdict.quota ?? "unlimited") ?? match.allotment;
+      if (allotment.quota !== verdict.quota) return null;
+      // The verdict of an unlimited limit does not say what is used.
+      if (verdict.quota !== null) pairs.push([{ ...match, allotment }, verdict]);
+    }
+    return pairs;
+  }
+
+  #stepOf(match: Match, { cost }: Verdict): Step {
+    const seen = match.seen === undefined ? {} : { seen: match.seen };
+    return stepOf(match, this.#calendar.specOf(match), { type: "charge", cost, ...seen });
+  }
+}
+
+/** How the bucket stood, as a store would have replied. */
+function replyOf({ allotment: { capacity } }: Match, verdict: Verdict): StepReply {
+  const { exceeded, resetAfterMs, retryAfterMs } = verdict;
+  const remaining = verdict.remaining ?? 0;
+  const granted = Math.max(0, remaining - capacity);
+  return {
+    allowed: !exceeded,
+    used: Math.max(0, capacity - remaining),
+    resetAfterMs,
+    retryAfterMs,
+    ...(granted === 0 ? {} : { granted }),
+  };
+}

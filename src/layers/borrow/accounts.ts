@@ -1,0 +1,99 @@
+// The accounts of an instance: those buckets from which it has borrowed, and what is on its way to them or back. A bounded map.
+
+import type { Step, StepReply, StoreReply } from "../../kernel/request.ts";
+import { Account, type Returned } from "./account.ts";
+
+/** Most buckets that an instance borrows from; calls on others ask the store each time. */
+export const MAX_ACCOUNTS = 10_000;
+
+/** The accounts of one instance. */
+export class Accounts {
+  /** By bucket; several where callers have other quotas in one bucket, or a reload changed the limit. */
+  readonly #accounts = new Map<string, Account[]>();
+  readonly #inFlight = new Set<Promise<unknown>>();
+  #size = 0;
+
+  /** How many there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  all(): Account[] {
+    return [...this.#accounts.values()].flat();
+  }
+
+  /** All accounts of a bucket. */
+  of(bucket: string): readonly Account[] {
+    return this.#accounts.get(bucket) ?? [];
+  }
+
+  /** The account that lends to a step. */
+  for(step: Step): Account | undefined {
+    const known = this.#accounts.get(step.bucket);
+    if (known === undefined) return undefined;
+    for (let i = 0; i < known.length; i++) if (known[i]?.isFor(step)) return known[i];
+    return undefined;
+  }
+
+  /** Opens an account where there is room for one. */
+  open(step: Step, found: StepReply, reply: StoreReply, nowMs: number): Account | undefined {
+    if (this.#size >= MAX_ACCOUNTS) return undefined;
+    const account = new Account(step);
+    account.sees(found, reply, nowMs);
+    this.#size++;
+    this.#accounts.set(step.bucket, [...this.of(step.bucket), account]);
+    return account;
+  }
+
+  /** Forgets the accounts of a bucket that was reset. Returns their loans: a reset has removed the borrowed units, too. */
+  reset(bucket: string): Returned[] {
+    const accounts = this.of(bucket);
+    this.#accounts.delete(bucket);
+    this.#size -= accounts.length;
+    return accounts.flatMap((account) => {
+      account.isReset = true;
+      const removed = account.everything();
+      return removed === null ? [] : [{ ...removed, units: 0 }];
+    });
+  }
+
+  /** Takes what calls do not need from accounts, and forgets accounts without calls. Returns it, and of which it is. */
+  sweep(nowMs: number): { readonly returned: Returned[]; readonly from: Account[] } {
+    const returned: Returned[] = [];
+    const from: Account[] = [];
+    for (const [bucket, accounts] of this.#accounts) {
+      const kept = accounts.filter((account) => {
+        if (account.busy !== null) return true;
+        if (account.isIdle) return false;
+        const surplus = account.surplus(nowMs);
+        if (surplus === null) return true;
+        returned.push(surplus);
+        from.push(account);
+        return true;
+      });
+      if (kept.length === accounts.length) continue;
+      this.#size -= accounts.length - kept.length;
+      if (kept.length === 0) this.#accounts.delete(bucket);
+      else this.#accounts.set(bucket, kept);
+    }
+    return { returned, from };
+  }
+
+  /** Units are on their way to accounts, or back, until some work has ended. */
+  occupy(accounts: readonly Account[], work: Promise<unknown>): Promise<void> {
+    const ended = work
+      .catch(() => {})
+      .then(() => {
+        for (const account of accounts) account.busy = null;
+        this.#inFlight.delete(ended);
+      });
+    for (const account of accounts) account.busy = ended;
+    this.#inFlight.add(ended);
+    return ended;
+  }
+
+  /** Waits until nothing is on its way. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#inFlight);
+  }
+}

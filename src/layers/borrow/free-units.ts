@@ -1,0 +1,50 @@
+// Which units of a bucket calls could still use: those that are free, and those that instances hold without using them. It
+// asks the store at most once in a tick for each bucket.
+
+import type { Clock } from "../../clock.ts";
+import { algorithmOf } from "../../kernel/algorithms/registry.ts";
+import type { Step } from "../../kernel/request.ts";
+import { askOne } from "../../store/ask.ts";
+import { StoreError } from "../../store/error.ts";
+import type { Layer } from "../layer.ts";
+import { borrowedStep } from "./requests.ts";
+
+/** Most buckets that are remembered. One more, and all are forgotten. */
+const MAX_LOOKS = 10_000;
+
+/** What was free of buckets that have denied a call. */
+export class FreeUnits {
+  readonly #store: Layer;
+  readonly #clock: Clock;
+  readonly #keptMs: number;
+  /** Units that calls had used, and when the store was asked. */
+  readonly #looks = new Map<string, { readonly atMs: number; readonly used: Promise<number> }>();
+
+  constructor(store: Layer, clock: Clock, keptMs: number) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#keptMs = keptMs;
+  }
+
+  /** Units that are free or that instances hold unused. */
+  async of({ bucket, limit }: Step): Promise<number> {
+    const nowMs = this.#clock.nowMs();
+    let look = this.#looks.get(bucket);
+    if (look === undefined || nowMs - look.atMs >= this.#keptMs) {
+      if (this.#looks.size >= MAX_LOOKS) this.#looks.clear();
+      look = { atMs: nowMs, used: this.#usedOf(bucket, limit).catch(() => Number.POSITIVE_INFINITY) };
+      this.#looks.set(bucket, look);
+    }
+    return algorithmOf(limit).capacity(limit) - (await look.used);
+  }
+
+  /** Units of a bucket that calls have used. */
+  async #usedOf(bucket: string, limit: Step["limit"]): Promise<number> {
+    // Both at one instant: units may have come back since the denial.
+    const steps = [{ bucket, limit, event: { type: "read" } } as const, borrowedStep(bucket, 0)];
+    const found = await askOne(this.#store, { mode: "peek", steps });
+    if (StoreError.isInstance(found)) throw found;
+    const [whole, borrowed] = found?.steps ?? [];
+    return (whole?.used ?? Number.POSITIVE_INFINITY) - (whole?.granted ?? 0) - (borrowed?.used ?? 0);
+  }
+}

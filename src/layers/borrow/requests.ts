@@ -1,0 +1,77 @@
+// What the borrowing layer asks the store, and what it reads off steps and replies. No state.
+
+import { inUseLimit } from "../../kernel/algorithms/registry.ts";
+import { isWithin, monotonicClock } from "../../clock.ts";
+import { borrowedKey } from "../../kernel/key.ts";
+import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
+import type { Found } from "../../store/ask.ts";
+import { StoreError } from "../../store/error.ts";
+
+/** How much time there is until an instant of the machine's clock; `undefined` without a deadline. */
+export function leftUntil(endsAtMs: number): number | undefined {
+  return endsAtMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, endsAtMs - monotonicClock.nowMs());
+}
+
+/** Whether something is done before an instant of the machine's clock. */
+export async function isDoneBy(endsAtMs: number, work: Promise<unknown>): Promise<boolean> {
+  const leftMs = leftUntil(endsAtMs);
+  if (leftMs !== undefined) return isWithin(leftMs, work);
+  await work;
+  return true;
+}
+
+/** Reads what instances have borrowed of a bucket, of which at most `quota` may be unused. */
+export function borrowedStep(bucket: string, quota: number): Step {
+  return { bucket: borrowedKey(bucket), limit: inUseLimit(quota), event: { type: "read" } };
+}
+
+/** Ends loans of a bucket. */
+export function settledLoans(bucket: string, loans: readonly string[]): StoreRequest[] {
+  return loans.map((id) => {
+    return { mode: "force", steps: [{ ...borrowedStep(bucket, 0), event: { type: "settle", id, units: 0 } }] };
+  });
+}
+
+/** Whether a request only charges, so that units that are here can answer it. */
+export function isLendable({ mode, once, wait, steps }: StoreRequest): boolean {
+  if (mode !== "judge" || once !== undefined || wait !== undefined) return false;
+  for (let i = 0; i < steps.length; i++) {
+    const { event } = steps[i] as Step;
+    if (event.type !== "charge" || event.seen !== undefined) return false;
+  }
+  return true;
+}
+
+/** Whether units for a step may be borrowed ahead. */
+export function isBorrowing({ hints }: Step): boolean {
+  return hints?.borrow === true;
+}
+
+/** Whether a request has to be asked again later: without an answer, or with an error that may end. */
+export function isRetryable(found: Found | undefined): boolean {
+  return found === undefined || (StoreError.isInstance(found) && found.transient);
+}
+
+/** Whether the store itself has denied a call now. */
+export function isDenied({ allowed, stale, degraded }: StoreReply): boolean {
+  return !allowed && stale !== true && degraded === undefined;
+}
+
+/** The steps that a borrowing limit denies for longer than `ms`. */
+export function deniedSteps({ steps }: StoreRequest, reply: StoreReply, ms: number): Step[] {
+  return steps.filter((step, i) => {
+    const found = reply.steps[i];
+    if (!isBorrowing(step) || found === undefined || found.allowed) return false;
+    return found.retryAfterMs !== null && found.retryAfterMs > ms;
+  });
+}
+
+/** Units that a step needs: an unknown cost (0) needs one. */
+export function unitsNeeded({ event }: Step): number {
+  return Math.max(1, event.type === "charge" ? event.cost : event.type === "hold" ? event.units : 0);
+}
+
+/** Units that a step charges. */
+export function costOf({ event }: Step): number {
+  return event.type === "charge" ? event.cost : 0;
+}

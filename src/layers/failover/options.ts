@@ -1,0 +1,65 @@
+// What a program says about failover, and what it is told: options and events.
+
+import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
+import type { StoreError } from "../../store/error.ts";
+import type { Journal } from "./backlog.ts";
+
+/** How long a call may take when the options do not say it, ms. */
+export const DEFAULT_DEADLINE_MS = 250;
+
+/** What an instance does while its store is away. */
+export interface FailoverOptions {
+  /**
+   * How long a call may take until this instance decides it by itself, 10 to 60,000 ms. Default 250. It is counted from the
+   * call: the time that it waits behind others is part of it.
+   */
+  readonly deadlineMs?: number | undefined;
+  /**
+   * How many instances share the limits at most, 1 to 10,000. Default: the most that the store has counted within the last
+   * hour or two; an instance that never reached the store admits no share then.
+   */
+  readonly instances?: number | undefined;
+  /**
+   * Where this instance keeps what it has admitted while the store was away, so that it is booked also when the process
+   * dies meanwhile: `fileJournal`. Default: in memory alone.
+   */
+  readonly journal?: Journal | undefined;
+}
+
+/** What happens to the store, as this instance sees it. */
+export type FailoverEvent =
+  /** It does not answer as it should: from now on this instance decides by itself. */
+  | { readonly type: "store.unreachable"; readonly error: StoreError }
+  /** It counts again. */
+  | {
+      readonly type: "store.recovered";
+      readonly awayMs: number;
+      /** Requests that were booked afterwards, also those whose answers were lost. */
+      readonly booked: number;
+      /** Requests that could not be booked: of a damaged bucket, or too old to be booked just once. */
+      readonly dropped: number;
+      /** Buckets whose use was restored because the store had lost it. */
+      readonly raised: number;
+    }
+  /** The limiter was closed while the store was away: this many bookings are lost, because no journal has them. */
+  | { readonly type: "failover.lost"; readonly bookings: number }
+  /** The store refuses a batch for good that it did not answer before: this many bookings of it are lost. */
+  | { readonly type: "failover.refused"; readonly bookings: number; readonly error: StoreError }
+  /** How many instances the store counts, when that is more than before. */
+  | { readonly type: "instances"; readonly instances: number };
+
+/**
+ * Refuses options that are wrong.
+ *
+ * @throws MisuseError `invalid-option`
+ */
+export function checkFailover(options: FailoverOptions | false): void {
+  if (options === false) return;
+  checkOptionKeys(options, ["deadlineMs", "instances", "journal"]);
+  const { deadlineMs = DEFAULT_DEADLINE_MS, instances = 1, journal } = options;
+  checkWhole("failover.deadlineMs", deadlineMs, 10, 60_000);
+  checkWhole("failover.instances", instances, 1, 10_000);
+  if (journal !== undefined && (typeof journal?.write !== "function" || typeof journal.entries !== "function")) {
+    throw invalidOption("failover.journal", "a journal, such as fileJournal(path)", journal);
+  }
+}

@@ -1,0 +1,149 @@
+// Makes good after an outage: it restores use that the store has lost, settles batches of which it is not known what became of
+// them, and books what was admitted meanwhile. It does not know when that is done, nor who waits for it.
+
+import type { StoreRequest } from "../../kernel/request.ts";
+import { StoreError } from "../../store/error.ts";
+import { type Beat, TermsError } from "../../store/shared-store.ts";
+import { type Backlog, MAX_AGE_MS, type OpenBatch } from "./backlog.ts";
+import type { FailoverEvent } from "./options.ts";
+import { asStoreError, isOutage } from "./outage.ts";
+import type { Replies, Sender } from "./sender.ts";
+import { raiseOf } from "./views.ts";
+
+/** How often a batch that is settled may be refused as too late. */
+const MAX_REFUSALS = 10;
+
+/** What was made good in an outage. */
+interface Done {
+  booked: number;
+  dropped: number;
+  raised: number;
+}
+
+/** What is made good of outages. */
+export class Recovery {
+  readonly #sender: Sender;
+  readonly #backlog: Backlog;
+  readonly #batchSize: number;
+  readonly #isClosed: () => boolean;
+  readonly #tell: (event: FailoverEvent) => void;
+  #done: Done = { booked: 0, dropped: 0, raised: 0 };
+  /** The buckets whose use an incarnation has been given back, until it has all of them. */
+  #raised: { readonly incarnation: string; readonly buckets: Set<string> } | undefined;
+  /** How often the store has refused the first batch as too late. */
+  #refusals = 0;
+
+  constructor(
+    sender: Sender,
+    backlog: Backlog,
+    batchSize: number,
+    isClosed: () => boolean,
+    tell: (event: FailoverEvent) => void,
+  ) {
+    this.#sender = sender;
+    this.#backlog = backlog;
+    this.#batchSize = batchSize;
+    this.#isClosed = isClosed;
+    this.#tell = tell;
+  }
+
+  /** How much was made good since the counts were taken. */
+  get progress(): number {
+    const { booked, dropped, raised } = this.#done;
+    return booked + dropped + raised;
+  }
+
+  /** What was made good since this was called last. */
+  takeCounts(): Readonly<Done> {
+    const done = this.#done;
+    this.#done = { booked: 0, dropped: 0, raised: 0 };
+    return done;
+  }
+
+  /**
+   * Restores the use that another incarnation of the store has lost. After a failure it goes on where it failed: a slow store
+   * must not be given the same again and again.
+   */
+  async raise(beat: Beat): Promise<void> {
+    const { incarnation } = beat;
+    const { views, time } = this.#sender;
+    if (this.#sender.incarnation !== undefined && incarnation !== this.#sender.incarnation) {
+      if (this.#raised?.incarnation !== incarnation) this.#raised = { incarnation, buckets: new Set() };
+      const { buckets } = this.#raised;
+      const raises = [...views.live(time.nowMs())].flatMap(([bucket, view]): StoreRequest[] => {
+        const event = buckets.has(bucket) ? null : raiseOf(view, beat);
+        return event === null ? [] : [{ mode: "force", steps: [{ bucket, limit: view.limit, event }] }];
+      });
+      for (let first = 0; first < raises.length; first += this.#batchSize) {
+        const part = raises.slice(first, first + this.#batchSize);
+        await this.#ask(part, { incarnation });
+        for (const { steps } of part) for (const { bucket } of steps) buckets.add(bucket);
+        this.#done.raised += part.length;
+      }
+      this.#raised = undefined;
+    }
+    this.#sender.incarnation = incarnation;
+  }
+
+  /** Settles batches of which it is not known what became of them, in their order. */
+  async settle(): Promise<void> {
+    for (const batch of this.#backlog.batches) {
+      const bookings = bookingsIn(batch);
+      const replies = await this.#settleOne(batch);
+      const failed = replies?.filter((reply) => StoreError.isInstance(reply)).length ?? bookings;
+      this.#done.booked += bookings - failed;
+      this.#done.dropped += failed;
+      this.#backlog.settle(batch);
+    }
+  }
+
+  /** Books what has been admitted until now. */
+  async flush(): Promise<void> {
+    this.#backlog.cut(this.#batchSize, this.#sender.time.nowMs());
+    await this.settle();
+  }
+
+  /**
+   * The store's replies to a batch that is settled; `null` for one that the store will never book: one that is too old, one
+   * that it refuses as too late again and again while it answers otherwise, or one that it refuses for a reason of its own.
+   */
+  async #settleOne(batch: OpenBatch): Promise<Replies | null> {
+    if (this.#sender.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return this.#abandon(batch, tooOld());
+    try {
+      const replies = await this.#ask(batch.requests, { receipt: this.#backlog.closing(batch) });
+      this.#refusals = 0;
+      return replies;
+    } catch (thrown) {
+      const error = asStoreError(thrown);
+      const isLate = TermsError.refusalOf(error) === "too-late";
+      if (isLate) this.#refusals++;
+      if (error.code === "closed" || (isOutage(error) && this.#refusals < MAX_REFUSALS)) throw error;
+      if (isLate) this.#backlog.rename();
+      return this.#abandon(batch, error);
+    }
+  }
+
+  #abandon(batch: OpenBatch, error: StoreError): null {
+    this.#refusals = 0;
+    const bookings = bookingsIn(batch);
+    if (bookings > 0) this.#tell({ type: "failover.refused", bookings, error });
+    return null;
+  }
+
+  /** @throws StoreError when any of it has to be asked again */
+  async #ask(requests: readonly StoreRequest[], sending: Parameters<Sender["send"]>[1]): Promise<Replies> {
+    if (this.#isClosed()) throw new StoreError("closed", "the store was closed", { transient: false });
+    const replies = await this.#sender.send(requests, sending);
+    const failed = replies.find((reply) => isOutage(reply));
+    if (failed !== undefined) throw failed;
+    return replies;
+  }
+}
+
+function bookingsIn({ requests }: OpenBatch): number {
+  return requests.filter(({ mode }) => mode === "force").length;
+}
+
+function tooOld(): StoreError {
+  return new TermsError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
+}

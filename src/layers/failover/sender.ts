@@ -1,0 +1,67 @@
+// Sends batches on terms to a shared store, each with a deadline, and learns from every reply: the store's time and how
+// buckets stand. It knows the incarnation of the store, and nothing of outages.
+
+import { type Clock, LateError, monotonicClock, within } from "../../clock.ts";
+import { reasonOf } from "../../kernel/reason.ts";
+import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
+import { StoreError } from "../../store/error.ts";
+import type { ReceiptTerms, SharedStore, Terms } from "../../store/shared-store.ts";
+import { asStoreError } from "./outage.ts";
+import { StoreTime } from "./store-time.ts";
+import { Views } from "./views.ts";
+
+/** One reply for each request of a batch. */
+export type Replies = readonly (StoreReply | StoreError)[];
+
+/** How a batch is sent. */
+interface Sending {
+  readonly receipt?: ReceiptTerms | undefined;
+  /** Default: the incarnation that is known. */
+  readonly incarnation?: string;
+  /** How long its answer may take, ms. Default: the whole deadline. */
+  readonly leftMs?: number;
+  /** By which that is counted. Default: the machine's. */
+  readonly clock?: Clock;
+}
+
+/** The way to a shared store. */
+export class Sender {
+  readonly store: SharedStore;
+  readonly deadlineMs: number;
+  readonly time = new StoreTime();
+  readonly views = new Views();
+  /** The incarnation of the store that this instance knows; `undefined` before its first beat. */
+  incarnation: string | undefined;
+
+  constructor(store: SharedStore, deadlineMs: number) {
+    this.store = store;
+    this.deadlineMs = deadlineMs;
+  }
+
+  /** @throws LateError; what the store fails with */
+  async send(requests: readonly StoreRequest[], sending: Sending = {}): Promise<Replies> {
+    const { receipt, incarnation = this.incarnation, leftMs = this.deadlineMs, clock = monotonicClock } = sending;
+    const terms: Terms = {
+      notAfterMs: this.time.nowMs() + Math.ceil(leftMs),
+      ...(incarnation === undefined ? {} : { incarnation }),
+      ...(receipt === undefined ? {} : { receipt }),
+    };
+    const sentMs = performance.now();
+    const replies = await within(leftMs, this.store.book(requests, terms), { clock, deadlineMs: this.deadlineMs });
+    for (const [i, reply] of replies.entries()) {
+      const request = requests[i];
+      if (request === undefined || StoreError.isInstance(reply)) continue;
+      this.views.learn(request, reply);
+      if (reply.replay === undefined) this.time.learn(reply.nowMs, sentMs);
+    }
+    return replies;
+  }
+
+  /** An error as the store's. When the store did not answer, and knows why it has no connection, the error has that reason. */
+  failureOf(error: unknown): StoreError {
+    const fault = error instanceof LateError ? this.store.lastFault?.() : undefined;
+    if (fault === undefined) return asStoreError(error);
+    const message = `the store: ${reasonOf(error)} (${reasonOf(fault)})`;
+    return new StoreError("unavailable", message, { transient: true, cause: fault });
+  }
+}

@@ -1,0 +1,32 @@
+// What the author of a store imports, as `tollgate/store`. Files of this package import each thing from where it is defined.
+
+export type { LimitSpec } from "../kernel/algorithms/registry.ts";
+export { keysOf } from "../kernel/decide.ts";
+export { MARK_KEY, receiptsKey } from "../kernel/receipts.ts";
+export type {
+  Degraded,
+  GrantReply,
+  Step,
+  StepEvent,
+  StepHints,
+  StepReply,
+  StoreReply,
+  StoreRequest,
+} from "../kernel/request.ts";
+export type { Outcome, StoredState } from "../kernel/state.ts";
+export { encodeState } from "../kernel/encoding/state.ts";
+export { type DecidedBatch, decideBatch, type Known } from "./batch.ts";
+export { decide, decodeState } from "./check.ts";
+export { StoreError, type StoreErrorCode, tooManyHolds } from "./error.ts";
+export { bookBatch } from "./receipts.ts";
+export {
+  type Beat,
+  isShared,
+  type Member,
+  type ReceiptTerms,
+  type SharedStore,
+  type Terms,
+  TermsError,
+  type TermsRefusal,
+} from "./shared-store.ts";
+export type { Batching, SetupCheck, Store } from "./store.ts";
