@@ -3,6 +3,7 @@
 --
 -- Mirrors
 --   src/store/batch.ts: decideBatch
+--   src/store/receipts.ts: openReceipts
 --   src/kernel/encoding/receipts.ts: decodeReceipts, encodeReceipts
 -- Uses
 --   wire.gen.lua: MAX_RECEIPTS, NO_KEY, OTHER_INCARNATION, OVERLOADED, RECEIPTS_KEPT_MS, SETTLED, TOO_LATE
