@@ -4,7 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { z } from "zod";
 import { policySchema } from "../src/kernel/policy/schema.ts";
-import { inferredAlgorithm } from "../src/kernel/policy/settled.ts";
+import { impliedAlgorithm } from "../src/kernel/algorithms/registry.ts";
 import { policyTestFileSchema } from "../src/testing/policy-test-schema.ts";
 import { describe, type JsonSchema } from "./schema-descriptions.ts";
 
@@ -50,11 +50,11 @@ function limitSchemas(limit: ObjectSchema): ObjectSchema[] {
   const { const: name } = limit.properties.algorithm as { readonly const: string };
   const required = limit.required.filter((key) => key !== "algorithm");
   const { algorithm: _left, ...rest } = limit.properties;
-  if (name === inferredAlgorithm({})) return [{ ...limit, required }];
-  if (name === inferredAlgorithm({ burst: 1 })) {
+  if (name === impliedAlgorithm({})) return [{ ...limit, required }];
+  if (name === impliedAlgorithm({ burst: 1 })) {
     return [limit, { ...limit, properties: rest, required: [...required, "burst"] }];
   }
-  if (name !== inferredAlgorithm({ window: "day" })) return [limit];
+  if (name !== impliedAlgorithm({ window: "day" })) return [limit];
   const window = { description: rest.window?.description, type: "string", enum: ["day", "week", "month"] };
   return [limit, { ...limit, properties: { ...rest, window }, required }];
 }

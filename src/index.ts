@@ -9,6 +9,8 @@ export type { DurationInput, QuotaInput } from "./kernel/policy/input-values.ts"
 export type {
   BudgetLimitInput,
   ConcurrencyLimitInput,
+  CooldownLimitInput,
+  CooldownOverrideInput,
   ElapsedLimitInput,
   FixedWindowLimitInput,
   HoldInput,

@@ -50,6 +50,8 @@ const SAYING: Readonly<Record<string, number>> = {
 };
 /** The same, of the words of a policy. */
 const SAYING_IN: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  "src/kernel/algorithms/budget.ts": { demand: 2 },
+  "src/kernel/algorithms/fixed-window.ts": { demand: 2 },
   "src/kernel/policy/schema.ts": { text: 1, object: 0 },
   "src/kernel/policy/schema-values.ts": { text: 1, object: 0 },
   "src/policy-warnings/tools.ts": { of: 2 },
@@ -62,7 +64,7 @@ const TEXT_PARAMETERS: ReadonlySet<string> = new Set(["message", "expected", "de
 /** Methods of a log or the console. */
 const LOGGING: ReadonlySet<string> = new Set(["error", "warn", "info"]);
 /** Keys whose value is a text for users. */
-const SAID_AS: ReadonlySet<string> = new Set(["expected", "problem", "error", "message", "details"]);
+const SAID_AS: ReadonlySet<string> = new Set(["expected", "problem", "error", "message", "details", "grantFault"]);
 /** Where other keys of that name describe a field. */
 const FIELDS_FILE = "src/events.ts";
 /** Tables whose values are texts for users, and such whose keys are what a server says. */
@@ -74,6 +76,7 @@ const TEXTS: ReadonlySet<string> = new Set([
   "REASONS",
   "PARTS",
   "sentences",
+  "FAULTS",
 ]);
 const WORDS: ReadonlySet<string> = new Set(["BY_WORD"]);
 /** Variables that hold texts for users. */

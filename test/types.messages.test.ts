@@ -28,7 +28,7 @@ const limits: Record<string, string> = {
   'quota: 5, algorithm: "leaky-bucket", window: "1h"': `WrongValue<"leaky-bucket", "write token-bucket">`,
   'quota: 5, algorithm: "quota"': `WrongValue<"quota", "write budget">`,
   'quota: 5, algorithm: "fixed-windw", window: "1h"': `WrongValue<"fixed-windw", "did you mean fixed-window?">`,
-  'quota: 5, algorithm: "xyz"': `WrongValue<"xyz", "write budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak">`,
+  'quota: 5, algorithm: "xyz"': `WrongValue<"xyz", "write budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed, streak or cooldown">`,
   "quota: 5, quotas: { pro: 5 }": `WrongValue<5, "write quotas: { plan: { pro: … } }, with the dimension that has this value">`,
   'quota: 5, algorithm: "fixed-window", window: "1 hour"': `WrongValue<"1 hour", "write a whole number and ms, s, m, h or d, such as 1h; or day, week or month">`,
   'quota: 5, window: "daily"': `WrongValue<"daily", "write a whole number and ms, s, m, h or d, such as 1h; or day, week or month">`,

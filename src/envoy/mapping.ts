@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { IPV6_BITS, MAX_IPV6_BITS, MIN_IPV6_BITS, networkOf } from "../kernel/address.ts";
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { CALL_WORDS, type Call, DERIVED_DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
@@ -191,7 +192,7 @@ function ruleFaults(
     if (missing !== undefined && limit.onMissing === "error") {
       const expected = `${missing}, which the limit ${limit.name} is per, or "onMissing: skip" in the limit`;
       faults.push({ keys: [...keys, "dimensions"], expected, got: "nothing" });
-    } else if (limit.onMissing !== "skip" && isConcurrency(limit)) {
+    } else if (limit.onMissing !== "skip" && isHeldOnly(limit)) {
       const expected = `a tool without concurrency limits: Envoy does not report when a call counted by ${limit.name} ends`;
       faults.push({ keys: [...keys, "tool"], expected, got: formatGot(tool) });
     }
@@ -199,8 +200,8 @@ function ruleFaults(
   return faults;
 }
 
-function isConcurrency(limit: Limit): boolean {
-  return allotmentsOf(limit).some(({ spec }) => spec.algorithm === "concurrency");
+function isHeldOnly(limit: Limit): boolean {
+  return allotmentsOf(limit).some(({ spec }) => algorithmOf(spec).isHeldOnly);
 }
 
 interface PartFault {

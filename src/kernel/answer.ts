@@ -5,17 +5,16 @@ import type { Bucket, Charge } from "./charge.ts";
 import type { Allowed, BucketUsage, Decision, Denied, Usage, Verdict } from "./decision.ts";
 import type { Allotment } from "./limit.ts";
 import {
-  type About,
+  type AboutLimit,
   awayDetail,
   awayMessage,
   type CountedVerdict,
   denialDetail,
   denialMessage,
-  isCountedElsewhere,
-  isPartial,
   nearMessage,
   warning,
 } from "./message.ts";
+import { isCountedElsewhere, isPartial } from "./phrases.ts";
 import type { StepReply, StoreReply } from "./request.ts";
 
 /** The longest delay of a timer, ms: with a longer one it fires at once. */
@@ -193,22 +192,22 @@ export function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[
   return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as CountedVerdict, stepAt(reply, i), state));
 }
 
-/** Whether what is left was counted. While the store is away, each instance counts streaks, and can only share out the rest. */
+/** Whether what is left was counted. While the store is away, an instance knows only what it counts by itself anyway. */
 export function isKnown({ allotment: { spec } }: Priced, { away }: StepReply): boolean {
-  return away !== true || spec.algorithm === "streak";
+  return away !== true || algorithmOf(spec).outage.isCountedLocally;
 }
 
 /** Whether units are free again when the model reads a notice: the call has ended then. */
 export function isFreedByEnd({ allotment: { spec } }: Priced): boolean {
-  return spec.algorithm === "concurrency";
+  return algorithmOf(spec).isHeldOnly;
 }
 
 export function aboutOf(
   charge: Priced,
   verdict: CountedVerdict,
   step: StepReply,
-  state: Pick<About, "isOpen" | "isClosed" | "isFinal">,
-): About {
+  state: Pick<AboutLimit, "isOpen" | "isClosed" | "isFinal">,
+): AboutLimit {
   const { limit, tool, allotment } = charge;
   const { spec } = allotment;
   const { used, retryAfterMs: waitMs, isBorrowed = false } = step;

@@ -63,7 +63,7 @@ export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Cal
   const matches: Match[] = [];
   for (const limit of policy.limits) {
     if (!limit.matches(tool) || limit.selects?.(said.textIf) === false) continue;
-    const price = limit.distinct === null ? priceOf(limit.unit, call.cost, toolCost) : 1;
+    const price = limit.callPrice ?? priceOf(limit.unit, call.cost, toolCost);
     const missing = lackingIn(limit, whole);
     if (missing === "group") continue;
     if (missing !== undefined && limit.onMissing === "error" && price !== 0) throw missingDimension(limit, missing);

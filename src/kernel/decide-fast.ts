@@ -2,7 +2,6 @@
 // of its own: what it says of such a request is what the long way would, which a test compares.
 
 import type { Algorithm } from "./algorithms/algorithm.ts";
-import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import type { Step, StepReply, StoreRequest } from "./request.ts";
 import type { Outcome, StoredState } from "./state.ts";
@@ -27,7 +26,7 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
     const live = liveOf(rule, states[i], nowMs);
     const isFit = Math.max(1, cost) <= capacity - rule.used(limit, live, nowMs);
     if (!isFit && step.shadow !== true) return denied(steps, states, nowMs);
-    const isCharged = cost > 0 || limit.algorithm === "elapsed";
+    const isCharged = cost > 0 || !rule.needsCost;
     const after = isCharged ? booked(rule, limit, live, cost, nowMs) : live;
     replies[i] = replyOf(rule, limit, after, cost, capacity, isFit, nowMs);
     next[i] = isCharged ? after : states[i];
@@ -57,7 +56,8 @@ function denied(steps: readonly Step[], states: States, nowMs: number): Outcome 
 function isPlain({ event, limit }: Step, state: StoredState | undefined, nowMs: number): boolean {
   if (event.type !== "charge" || event.seen !== undefined) return false;
   if (state?.kind === "held" && nowMs < state.expiresAtMs) return false;
-  return limit.algorithm !== "fixed-window" || limit.align !== "calendar" || !isStale(limit, nowMs);
+  const { isStale } = algorithmOf(limit);
+  return isStale === undefined || !isStale(limit, nowMs);
 }
 
 /** What is spent in a bucket, by the algorithm that judges it. */
@@ -105,8 +105,7 @@ function retryAfterMs(
   capacity: number,
   nowMs: number,
 ): number | null {
-  // What has elapsed does not come back.
-  if (needed > capacity || limit.algorithm === "elapsed") return null;
+  if (needed > capacity || !rule.comesBack) return null;
   return freeAfterMs(rule, limit, after, needed, nowMs);
 }
 

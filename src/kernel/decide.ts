@@ -1,7 +1,6 @@
 // The oracle: states in, a reply and states out. Memory and SQLite run it; every other store must equal it.
 // It knows no call, no policy and no clock: a request names buckets, limits and costs, and the store names the time.
 
-import { isStale } from "./algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "./algorithms/registry.ts";
 import { notAhead } from "./bucket/ahead.ts";
 import {
@@ -97,7 +96,7 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
     const next = answer.isTold ? null : [...states.slice(0, steps.length), { ...answer, isTold: true }];
     return { reply: replayOf(answer), next };
   }
-  if (steps.some(({ limit }) => "boundaries" in limit && isStale(limit, nowMs))) {
+  if (steps.some(({ limit }) => algorithmOf(limit).isStale?.(limit, nowMs) === true)) {
     return { reply: { allowed: false, stale: true, nowMs, steps: [] }, next: null };
   }
   const judged = steps.map((step, i) => judge(step, contentsAt(step.limit, states[i], nowMs), wait, nowMs));
@@ -164,10 +163,11 @@ function turnOf({ id }: Wait, judged: readonly Judged[], nowMs: number): Turn | 
   return waitMs === 0 ? null : { id, atMs: nowMs + waitMs };
 }
 
-/** Milliseconds until a step's turn in the queue of a token bucket; `Infinity` where it does not wait. */
+/** Milliseconds until a step's turn in the queue of its bucket; `Infinity` where it does not wait. */
 function waitFor({ limit, event, shadow }: Step, before: Contents, nowMs: number): number {
-  const isWaitable = event.type === "charge" || event.type === "hold";
-  if (limit.algorithm !== "token-bucket" || !isWaitable || shadow === true) return NEVER;
+  const { queues, flow } = algorithmOf(limit);
+  const isWaitable = event.type === "charge" || (event.type === "hold" && flow !== undefined);
+  if (!queues || !isWaitable || shadow === true) return NEVER;
   return turnAfterMs(limit, before, unitsNeeded(event), nowMs);
 }
 
@@ -257,10 +257,11 @@ function undone({ steps, once, wait, atMs = 0 }: StoreRequest, states: States, n
 
 function stepReply({ step, before, fits, entry }: Judged, after: Contents, nowMs: number): StepReply {
   const { limit, event } = step;
-  const capacity = algorithmOf(limit).capacity(limit);
+  const algorithm = algorithmOf(limit);
+  const capacity = algorithm.capacity(limit);
   const shown = event.type === "reset" ? before : after;
   const extra = grantedIn(shown);
-  const needed = event.type === "extend" || limit.algorithm === "elapsed" ? NEVER : unitsNeeded(event);
+  const needed = event.type === "extend" || !algorithm.comesBack ? NEVER : unitsNeeded(event);
   const waitMs = fits ? 0 : freeAfterMs(limit, shown, needed, nowMs);
   const reply = {
     allowed: fits,

@@ -1,8 +1,8 @@
 // A policy as calls are judged by it. How it comes from what is written is for policy.ts.
 
-import type { CalendarWindow } from "./algorithms/fixed-window.ts";
 import type { LimitSpec } from "./algorithms/registry.ts";
 import type { Cost, Dimension } from "./call.ts";
+import type { CalendarWindow } from "./policy/algorithm-policy.ts";
 import type { Mode, OnError, OnMissing, OnStoreError } from "./policy/input.ts";
 import type { NewHold } from "./request.ts";
 import type { CallMatcher, TextOf } from "./selector.ts";
@@ -52,6 +52,8 @@ export interface Tool {
 export interface Limit extends PolicyLimit {
   /** Whether calls have a price in its unit. Else a call counts for what it is, or when it was. */
   readonly isPriced: boolean;
+  /** What every call takes, whatever it costs; `null` where its cost says it. */
+  readonly callPrice: number | null;
   /** The dimension whose distinct values are counted; `null` where units are. */
   readonly distinct: Dimension | null;
   /** Which outcomes of calls it counts; `null` for none. */

@@ -77,3 +77,9 @@ export function periodInWords(windowMs: number): string {
 export function listed(words: readonly string[]): string {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
+
+/** The words in braces that a message of the policy's own may have, as `{remaining}`. */
+export const MESSAGE_WORDS = ["limit", "unit", "cost", "quota", "remaining", "retryAfter"] as const;
+
+/** The words in braces that a notice of the policy's own may have. */
+export const NOTICE_WORDS = [...MESSAGE_WORDS, "used"] as const;

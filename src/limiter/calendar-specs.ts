@@ -1,6 +1,6 @@
 // The numbers of a limit for a store, with the boundaries around the present where its windows follow a calendar.
 
-import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
+import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Bucket } from "../kernel/charge.ts";
 import type { Allotment } from "../kernel/limit.ts";

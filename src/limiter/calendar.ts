@@ -1,7 +1,7 @@
 // When calendar windows begin in a time zone: at the first instant of a local date, also when clocks change there.
 
 import { Temporal } from "temporal-polyfill";
-import type { CalendarWindow } from "../kernel/algorithms/fixed-window.ts";
+import type { CalendarWindow } from "../kernel/policy/algorithm-policy.ts";
 
 /** Three consecutive boundaries of windows, epoch ms. */
 export type Boundaries = readonly [number, number, number];

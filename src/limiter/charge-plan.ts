@@ -1,5 +1,6 @@
 // What a call asks of each limit that matches it: to charge its price at once, or to hold it until the call has ended.
 
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Bucket, Charge, Match } from "../kernel/charge.ts";
 import { MisuseError } from "../kernel/errors.ts";
@@ -18,7 +19,7 @@ export interface PlannedCharge extends Charge {
  * @throws MisuseError `needs-reserve`
  */
 export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
-  const endless = matches.find((match) => isConcurrency(match) && match.allotment.isCounted && match.price !== 0);
+  const endless = matches.find((match) => isHeldOnly(match) && match.allotment.isCounted && match.price !== 0);
   if (endless === undefined) return plan(matches, () => "charge");
   const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
   throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
@@ -26,7 +27,7 @@ export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
 
 /** Plans a call that is only peeked at. */
 export function peekCharges(matches: readonly Match[]): PlannedCharge[] {
-  return plan(matches, (match) => (isConcurrency(match) ? "hold" : "charge"));
+  return plan(matches, (match) => (isHeldOnly(match) ? "hold" : "charge"));
 }
 
 /**
@@ -79,8 +80,8 @@ export function onErrorOf(policy: CompiledPolicy, { tool }: Call, limit: Limit):
 }
 
 /** Whether a limit counts calls that have not ended: its units can only be held. */
-export function isConcurrency({ allotment }: Bucket): boolean {
-  return allotment.spec.algorithm === "concurrency";
+export function isHeldOnly({ allotment }: Bucket): boolean {
+  return algorithmOf(allotment.spec).isHeldOnly;
 }
 
 /**
@@ -97,7 +98,7 @@ function runEventOf(bucket: Bucket, marks: string): PlannedCharge["event"] {
 
 /** Whether a limit counts calls that have started. */
 function countsCalls(bucket: Bucket): boolean {
-  return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isConcurrency(bucket);
+  return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isHeldOnly(bucket);
 }
 
 function pricedCharges(matches: readonly Match[], expectedOf: (limit: Limit) => string): PlannedCharge[] {

@@ -1,5 +1,6 @@
 // Changes of a bucket by hand: its options and results, and the checks of grants.
 
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import type { Bucket } from "../kernel/charge.ts";
 import type { BucketUsage } from "../kernel/decision.ts";
 import { MAX_DURATION_MS } from "../kernel/duration.ts";
@@ -118,9 +119,9 @@ export function checkGranted({ steps: [step] }: StoreReply, { id }: Grant): void
   throw new MisuseError("grant-exists", { path: "grant.id", expected, got: formatGot(id), hint });
 }
 
-function checkUnits({ name, reports }: Limit): void {
-  if (reports === null) return;
-  throw invalidOption("limit", "a limit of something that is used, not of outcomes", name);
+function checkUnits({ name, allotment }: Limit): void {
+  const { grantFault } = algorithmOf(allotment.spec).policy;
+  if (grantFault !== null) throw invalidOption("limit", grantFault, name);
 }
 
 /**
@@ -131,7 +132,7 @@ function checkUnits({ name, reports }: Limit): void {
 export function checkRevocable(bucket: Bucket): void {
   const { limit, allotment } = bucket;
   checkUnits(limit);
-  if (allotment.spec.algorithm !== "token-bucket") return;
+  if (algorithmOf(allotment.spec).flow === undefined) return;
   const expected =
     "a limit whose grants last: a token bucket is filled at once, and nothing of the grant is left; charge units with record instead";
   throw invalidOption("limit", expected, limit.name);

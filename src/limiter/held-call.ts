@@ -4,7 +4,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import type { Bucket, Match } from "../kernel/charge.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
-import { isConcurrency, onErrorOf, type PlannedCharge } from "./charge-plan.ts";
+import { isHeldOnly, onErrorOf, type PlannedCharge } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import { holdNameOf, isPerArgs, newHoldId } from "./hold-id.ts";
 import { isRestarted } from "./policy-change.ts";
@@ -71,7 +71,7 @@ export function actualOf({ policy, call }: HeldCall, bucket: HeldBucket, actual:
   const { held, charged, limit, allotment } = bucket;
   if (!limit.isPriced || !allotment.isCounted) return 0;
   // A slot is not spent: its usage has no meaning, and must not make two equal settles differ.
-  if (isConcurrency(bucket)) return held;
+  if (isHeldOnly(bucket)) return held;
   const named = Object.hasOwn(actual, limit.unit) ? actual[limit.unit] : undefined;
   const isKept = rest === "onError" ? onErrorOf(policy, call, limit) === "charge" : rest === "held";
   if (held > 0) return named ?? (isKept ? held : 0);

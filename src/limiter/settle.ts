@@ -11,7 +11,7 @@ import type { Once, Step, StepEvent, StepReply } from "../kernel/request.ts";
 import { ask } from "./ask.ts";
 import { type CallOptions, checkCallOptions } from "./call-options.ts";
 import { tagOfCall } from "./call-plan.ts";
-import { isConcurrency } from "./charge-plan.ts";
+import { isHeldOnly } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import { actualOf, bucketsOf, type HeldBucket, type HeldCall, type Rest } from "./held-call.ts";
 import { emitEvent } from "./listener.ts";
@@ -61,7 +61,7 @@ export async function settle(
     return { mode: "force", steps, ...(once === null ? {} : { once }) } as const;
   };
   const reply = await ask(context, makeRequest, options);
-  for (const { bucket } of settled) if (isConcurrency(bucket)) context.slots.freed(bucket.key);
+  for (const { bucket } of settled) if (isHeldOnly(bucket)) context.slots.freed(bucket.key);
   const replayed = reply.replay !== undefined;
   if (replayed && reply.replay?.request !== once?.request) {
     throw rest === "nothing" ? alreadySettled(held.id) : settledDifferently(held.id, actual);
@@ -107,7 +107,7 @@ function bookedIn(settled: readonly Settled[]): Cost {
   const booked: Record<string, number> = {};
   for (const { bucket, units } of settled) {
     const { unit } = bucket.limit;
-    if (!isConcurrency(bucket)) booked[unit] = Math.max(booked[unit] ?? 0, units);
+    if (!isHeldOnly(bucket)) booked[unit] = Math.max(booked[unit] ?? 0, units);
   }
   return booked;
 }

@@ -1,11 +1,12 @@
 // A call that waits: in the queue of a token bucket, where the store gives it a place; for a slot of a concurrency limit in the
 // queue of this process (slots.ts); behind other limits until the instant of `retryAfterMs`.
 
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { MAX_QUEUED } from "../kernel/bucket/queue.ts";
 import { stepOf } from "../kernel/charge.ts";
 import { askWhileClosing, checkOpen } from "./ask.ts";
 import { type CallPlan, planCall } from "./call-plan.ts";
-import { isConcurrency, type PlannedCharge } from "./charge-plan.ts";
+import { isHeldOnly, type PlannedCharge } from "./charge-plan.ts";
 import type { LimiterContext } from "./context.ts";
 import { type DecidedCall, decideCall, undoRequest } from "./decide-call.ts";
 import { emitEvent } from "./listener.ts";
@@ -85,7 +86,7 @@ async function joinSlotQueue(
 ): Promise<DecidedCall | null> {
   const { clock, slots } = context;
   const leftMs = Math.max(0, Math.ceil(endsAtMs - clock.nowMs()));
-  const limits = plan.charges.filter((charge) => isConcurrency(charge) && mayDelay(charge));
+  const limits = plan.charges.filter((charge) => isHeldOnly(charge) && mayDelay(charge));
   const bucket = slots.busyAmong(limits.map(({ key }) => key));
   if (bucket === undefined || !waiter.join(bucket)) return null;
   const isKeyed = plan.call.idempotencyKey !== undefined;
@@ -142,7 +143,7 @@ async function giveUp(context: LimiterContext, decided: DecidedCall, { abandoned
     } else if (!decision.replayed && (abandoned?.aborted === true || context.closing !== null)) {
       await context.undo(undoRequest(context, decided));
     }
-    for (const charge of charges) if (isConcurrency(charge)) context.slots.freed(charge.key);
+    for (const charge of charges) if (isHeldOnly(charge)) context.slots.freed(charge.key);
   } catch (error) {
     emitEvent(context, { type: "hold.unsettled", call, holdId: place, error });
   }
@@ -177,10 +178,10 @@ function obstacleOf({ decision, charges, steps }: DecidedCall, leftMs: number): 
     return [{ charge, retryAfterMs: steps[i]?.retryAfterMs ?? Number.POSITIVE_INFINITY }];
   });
   if (denied.some(({ retryAfterMs }) => retryAfterMs === Number.POSITIVE_INFINITY)) return null;
-  const others = denied.filter(({ charge }) => !isConcurrency(charge));
+  const others = denied.filter(({ charge }) => !isHeldOnly(charge));
   const othersMs = Math.max(0, ...others.map((each) => each.retryAfterMs));
   if (othersMs > leftMs) return null;
-  const slot = denied.find(({ charge }) => isConcurrency(charge));
+  const slot = denied.find(({ charge }) => isHeldOnly(charge));
   // Once there is a slot, the store gives the call a place in the queues of token buckets.
   if (slot !== undefined && others.every(({ charge }) => hasQueue(charge))) {
     return { bucket: slot.charge.key, isSlot: true, retryAfterMs: slot.retryAfterMs };
@@ -190,7 +191,7 @@ function obstacleOf({ decision, charges, steps }: DecidedCall, leftMs: number): 
 
 /** Whether the store gives waiting calls places in a queue. */
 function hasQueue({ allotment }: PlannedCharge): boolean {
-  return allotment.spec.algorithm === "token-bucket";
+  return algorithmOf(allotment.spec).queues;
 }
 
 /** Whether a charge can make its call wait. */

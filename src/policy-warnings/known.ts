@@ -1,5 +1,6 @@
 // What the warnings of a policy look at: its tools, their groups and prices, what each limit is for.
 
+import { algorithmNamed, impliedAlgorithm } from "../kernel/algorithms/registry.ts";
 import { isGlob, mayMeet } from "../kernel/glob.ts";
 import { toolMatcher } from "../kernel/policy/compile.ts";
 import type { SelectorInput } from "../kernel/policy/input-values.ts";
@@ -109,6 +110,7 @@ export function usesIn(
 }
 
 function unitOf(limit: LimitInput): string | null {
-  if (limit.algorithm === "elapsed" || limit.algorithm === "streak") return null;
-  return "distinct" in limit && limit.distinct !== undefined ? null : (limit.unit ?? "calls");
+  const { countsUnits, policy } = algorithmNamed(limit.algorithm ?? impliedAlgorithm({ ...limit }));
+  const isDistinct = "distinct" in limit && limit.distinct !== undefined;
+  return countsUnits && policy.callPrice === null && !isDistinct ? policy.unit(limit) : null;
 }

@@ -1,8 +1,7 @@
 // States in this process's memory, bounded: calls are refused where there is no room for their buckets, what ends a call
 // never is. For the memory store, and for an instance whose store is unreachable.
 
-import type { CounterState } from "../kernel/algorithms/counter.ts";
-import type { TokenBucketState } from "../kernel/algorithms/token-bucket.ts";
+import { algorithmOfKind, type SpentState } from "../kernel/algorithms/registry.ts";
 import { isSettledKey } from "../kernel/key.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import type { StoredState } from "../kernel/state.ts";
@@ -162,23 +161,9 @@ function isUpdated(before: StoredState | undefined, after: StoredState, nowMs: n
   if (before === after) return true;
   // One that has ended may have been swept away by now.
   if (before === undefined || nowMs >= before.expiresAtMs) return false;
-  if (before.kind === "counter" && after.kind === "counter" && before.seen === after.seen) {
-    const own: Writable<CounterState> = before;
-    own.spent = after.spent;
-    own.expiresAtMs = after.expiresAtMs;
-    return true;
-  }
-  if (before.kind === "token-bucket" && after.kind === "token-bucket" && before.levelPerUnit === after.levelPerUnit) {
-    const own: Writable<TokenBucketState> = before;
-    own.level = after.level;
-    own.baseMs = after.baseMs;
-    own.expiresAtMs = after.expiresAtMs;
-    return true;
-  }
-  return false;
+  if (before.kind !== after.kind) return false;
+  return algorithmOfKind(before.kind as string)?.overwrite(before as SpentState, after as SpentState) ?? false;
 }
-
-type Writable<State> = { -readonly [Field in keyof State]: State[Field] };
 
 function isAdding(before: States, after: States): boolean {
   for (let i = 0; i < after.length; i++) if (before[i] === undefined && after[i] !== undefined) return true;

@@ -2,12 +2,11 @@
 // take back what was denied; it cannot be asked how it stands.
 
 import { type Clock, systemClock, systemClockOption } from "../clock.ts";
-import { endOf, type FixedWindowLimit, isStale } from "../kernel/algorithms/fixed-window.ts";
+import { algorithmOf } from "../kernel/algorithms/registry.ts";
 import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { Limit } from "../kernel/limit.ts";
 import { readOptions, type TableOf } from "../kernel/options.ts";
 import { allotmentsOf, compiledPolicy, type Policy } from "../kernel/policy/parse.ts";
-import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
@@ -33,8 +32,6 @@ export interface CounterStoreOptions {
 const OPTIONS = {
   clock: systemClockOption,
 } satisfies TableOf<CounterStoreOptions>;
-
-type Counted = Extract<LimitSpec, { algorithm: "budget" | "fixed-window" }>;
 
 /**
  * Counts calls through a port. It knows `budget` and `fixed-window` (not of `first-use`), and only `consume` and `record`:
@@ -134,27 +131,19 @@ interface Count {
 
 /** `null` for what cannot be counted so. */
 function countOf({ bucket, limit, event, shadow = false }: Step, nowMs: number): Count | null {
-  if (event.type !== "charge" || event.seen !== undefined || !isCounted(limit)) return null;
-  const common = { cost: event.cost, quota: limit.quota, shadow };
-  if (limit.algorithm === "budget") {
-    const { ttlMs } = limit;
-    return { ...common, key: bucket, ttlSeconds: Math.ceil(ttlMs / 1_000), leftMs: ttlMs, isStale: false };
-  }
-  const stale = limit.align === "calendar" && isStale(limit, nowMs);
-  const [start, end] = [startOf(limit, nowMs), endOf(limit, nowMs)];
-  // One window longer, so that what is taken back late is taken from its own window.
-  const ttlSeconds = Math.ceil((2 * (end - start)) / 1_000);
-  return { ...common, key: `${bucket}:${start}`, ttlSeconds, leftMs: end - nowMs, isStale: stale };
-}
-
-/** When the window began. */
-function startOf(limit: FixedWindowLimit, nowMs: number): number {
-  if (limit.align !== "calendar") return nowMs - (nowMs % limit.windowMs);
-  return limit.boundaries.findLast((boundary) => boundary <= nowMs) ?? nowMs;
-}
-
-function isCounted(limit: LimitSpec): limit is Counted {
-  return limit.algorithm === "budget" || (limit.algorithm === "fixed-window" && limit.align !== "first-use");
+  const { asCounter, isStale } = algorithmOf(limit);
+  const counter = asCounter(limit, nowMs);
+  if (event.type !== "charge" || event.seen !== undefined || counter === null) return null;
+  const { quota, windowStartMs, ttlMs, leftMs } = counter;
+  return {
+    key: windowStartMs === null ? bucket : `${bucket}:${windowStartMs}`,
+    cost: event.cost,
+    quota,
+    ttlSeconds: Math.ceil(ttlMs / 1_000),
+    leftMs,
+    isStale: isStale?.(limit, nowMs) ?? false,
+    shadow,
+  };
 }
 
 interface Judged extends Count {
@@ -180,9 +169,9 @@ function unsupportedIn(limit: Limit): string | null {
   if (isBorrowing) return "borrow: auto";
   if (distinct !== null) return `one that counts distinct values of ${distinct}`;
   if (reports !== null) return `one of ${reports} in a row`;
-  const other = allotmentsOf(limit).find(({ spec }) => !isCounted(spec))?.spec;
+  const other = allotmentsOf(limit).find(({ spec }) => algorithmOf(spec).asCounter(spec, 0) === null)?.spec;
   if (other === undefined) return null;
-  return "align" in other ? `a fixed-window of ${other.align}` : other.algorithm;
+  return "align" in other ? `a ${other.algorithm} of ${other.align}` : other.algorithm;
 }
 
 function unsupported(): StoreError {

@@ -8,6 +8,7 @@ import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
 import { beatCases } from "./beat-cases.ts";
 import { chargeCases } from "./charge-cases.ts";
 import { clockCases } from "./clock-cases.ts";
+import { cooldownCases } from "./cooldown-cases.ts";
 import { countCases, lastingCases, shadowCases } from "./count-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { grantCases } from "./grant-cases.ts";
@@ -32,6 +33,7 @@ export const storeCases: readonly StoreCase[] = [
   ...countCases,
   ...streakCases,
   ...elapsedCases,
+  ...cooldownCases,
   ...grantCases,
   ...shadowCases,
   ...lastingCases,

@@ -35,7 +35,7 @@ const tokenBucket: fc.Arbitrary<LimitSpec> = fc.record({
   levelPerUnit: fc.constantFrom(1, 7, 10, 40),
   levelPerMs: fc.constantFrom(1, 3),
 });
-const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
+const spending: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({
     algorithm: fc.constant("budget"),
     quota: units,
@@ -51,6 +51,11 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({ algorithm: fc.constant("sliding-window"), quota: units, windowMs }),
   tokenBucket,
   fc.record({ algorithm: fc.constant("concurrency"), quota: fc.constantFrom(1, 1, 2, 3, 5) }),
+);
+/** Pauses are rare, so that the other algorithms are drawn as often as they must be. */
+const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
+  { weight: 20, arbitrary: spending },
+  { weight: 1, arbitrary: fc.record({ algorithm: fc.constant("cooldown"), quota: fc.constant(1), pauseMs: windowMs }) },
 );
 
 /** Steps of time, and leases that end on and beside them. */
@@ -286,6 +291,7 @@ export function createTallies(): Record<LimitSpec["algorithm"], Tally> {
     "sliding-window": tally(),
     "token-bucket": tally(),
     concurrency: tally(),
+    cooldown: tally(),
     // Not in these schedules: words-agree.test.ts has them.
     elapsed: tally(),
     streak: tally(),

@@ -57,6 +57,7 @@ const limit = fc.oneof(
     levelPerMs: fc.constantFrom(1, 2),
   }),
   fc.record({ algorithm: fc.constant("concurrency"), quota }),
+  fc.record({ algorithm: fc.constant("cooldown"), quota: fc.constantFrom(1, 1, 0), pauseMs: span }),
 ) as fc.Arbitrary<LimitSpec>;
 
 const cost = fc.constantFrom(0, 1, 1, 1, 2, 4);

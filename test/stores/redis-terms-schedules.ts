@@ -88,6 +88,7 @@ const limit: fc.Arbitrary<LimitSpec> = fc.oneof(
   fc.record({ algorithm: fc.constant("concurrency" as const), quota: fc.constantFrom(0, 1, 3, 12) }),
   fc.record({ algorithm: fc.constant("elapsed" as const), quota: capacity, ttlMs: lengthMs }),
   fc.record({ algorithm: fc.constant("streak" as const), quota: fc.constantFrom(1, 2, 3), ttlMs: lengthMs }),
+  fc.record({ algorithm: fc.constant("cooldown" as const), quota: fc.constantFrom(0, 1, 1, MAX), pauseMs: lengthMs }),
 );
 
 /** The limit as another version of a policy may have it. */
@@ -105,6 +106,8 @@ function changed(limit: LimitSpec): LimitSpec {
       return { ...limit, windowMs: limit.windowMs + 23 };
     case "concurrency":
       return { ...limit, quota: 2 };
+    case "cooldown":
+      return { ...limit, pauseMs: limit.pauseMs + 17 };
   }
 }
 

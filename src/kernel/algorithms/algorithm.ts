@@ -1,11 +1,17 @@
-// What an algorithm is: how units are used, when they come back, and what a booking writes.
-// Whether a call may pass is not decided here; that is the same for every algorithm (../decide.ts).
+// The contract of an algorithm: one object with all of its facts. Every other file asks the algorithm of a limit
+// (registry.ts) for them, so that a new algorithm is one file and one line there.
+
+import type { Words } from "../phrases.ts";
+import type { AlgorithmPolicy } from "../policy/algorithm-policy.ts";
 
 /**
- * The last instant (epoch ms) that a state may name, its end aside, and the most that a level may be: the sum of an instant
- * and the time that a level takes to run off stays below 2^53.
+ * The last instant (epoch ms) that a state may name, its end aside, and the largest level: the sum of an instant and the
+ * time that a level takes to drain stays below 2^53.
  */
 export const MAX_INSTANT_MS = 2 ** 52;
+
+/** Durations below it are exact on the fast path of the Redis script, however many sums a batch has. */
+export const MAX_FAST_MS = 2 ** 40;
 
 /** The level of a bucket at an instant (epoch ms), and the size of a unit in it. */
 export interface Level {
@@ -20,20 +26,16 @@ export interface ExpiringState {
 }
 
 /**
- * An algorithm over integers alone: units, milliseconds, and products of them below 2^53, so that another language
- * agrees with it to the last unit. Functions are given only live states (`nowMs < expiresAtMs`) of their own kind.
+ * An algorithm computes with integers alone: units, milliseconds, and products of them below 2^53, so that another language
+ * computes the same to the last unit. Its functions get only live states (`nowMs < expiresAtMs`) of their own kind.
  */
 export interface Algorithm<Limit, State extends ExpiringState & { readonly kind: string }> {
-  /** The `kind` of its states. A state of another kind is a new bucket. */
+  // How it judges.
+
+  /** The `kind` of its states. A state of another kind counts as a new bucket. */
   readonly kind: State["kind"];
 
-  /** Whether units come back while a caller waits, so that trying again is sound advice. */
-  refills(limit: Limit): boolean;
-
-  /** Whether, without holds, units come back by time alone. */
-  readonly isFirm: boolean;
-
-  /** Most units that can ever be free at once. */
+  /** Units that can be free at once at most. */
   capacity(limit: Limit): number;
 
   /** Units that are not free at `nowMs`. More than the capacity after a quota was lowered. */
@@ -41,12 +43,68 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
 
   /**
    * Milliseconds from `nowMs` until `units` (0 to the capacity) are free by this limit's own window or rate, if nothing
-   * else happens; 0 if they are. The end of a state that another window or rate wrote may come before (../decide.ts).
+   * else happens; 0 if they are free. A state that another window or rate wrote may end earlier (../decide.ts).
    */
   freeAfterMs(limit: Limit, state: State, units: number, nowMs: number): number;
 
+  /** Whether the limit cannot decide at `nowMs`. Absent: it always can. */
+  readonly isStale?: ((limit: Limit, nowMs: number) => boolean) | undefined;
+
+  /** Whether units come back while a caller waits, so that a retry is sound advice. Default: they do. */
+  refills(limit: Limit): boolean;
+
+  /** Whether units come back by time alone in a bucket without holds. Default: true. */
+  readonly isFirm: boolean;
+
+  /** Whether a denied call may pass later. False where the time itself is up. Default: true. */
+  readonly comesBack: boolean;
+
+  // What a call takes.
+
+  /** Whether a call takes units. False where time or outcomes are counted instead. Default: true. */
+  readonly countsUnits: boolean;
+
+  /** Whether a booking needs a cost. Without one it begins with the call, whatever the call costs. Default: true. */
+  readonly needsCost: boolean;
+
+  /** Whether units are only ever held, and free again when the hold ends. Default: false. */
+  readonly isHeldOnly: boolean;
+
+  /** Whether calls can wait for their turn in a queue that the store keeps. Default: false. */
+  readonly queues: boolean;
+
+  /** Absent: a hold is kept apart from what is spent, and spent at its end; a grant adds to the capacity until it ends. */
+  readonly flow?: Flow<Limit, State> | undefined;
+
+  // What becomes of a state.
+
   /** The state after `cost` units (1 to 2^53 - 1, also more than are free) were booked at `nowMs`; sums saturate. */
   book(limit: Limit, state: State | undefined, cost: number, nowMs: number): State;
+
+  /**
+   * The state after `cost` units were taken back. Absent: the algorithm counts no units, so that none are taken back, and
+   * none that a store has lost are given back.
+   *
+   * @param alone the state that these units alone make, booked at their instant
+   */
+  readonly takeBack?: ((limit: Limit, state: State, alone: State, cost: number, nowMs: number) => State) | undefined;
+
+  /** When the window ends that a booking falls into, and every grant with it. Absent: grants end by their own time alone. */
+  readonly windowEndsAtMs?: ((limit: Limit, state: ExpiringState | undefined, nowMs: number) => number) | undefined;
+
+  /** Whether a booking at an earlier instant belongs to the window that the state counts. Absent: it always does. */
+  readonly isInWindow?: ((limit: Limit, state: State | undefined, atMs: number, nowMs: number) => boolean) | undefined;
+
+  /** Whether the bucket has counted a value before. Absent: values are not counted. */
+  readonly hasSeen?: ((state: State, value: string) => boolean) | undefined;
+
+  /** The state after it has counted a value. Absent: values are not counted. */
+  readonly withSeen?: ((state: State, value: string) => State) | undefined;
+
+  /** The state after the outcome of a call was reported; `null` breaks the row. Absent: outcomes do not count. */
+  readonly report?:
+    | ((limit: Limit, state: State | undefined, outcome: string | null, nowMs: number) => State | undefined)
+    | undefined;
 
   /**
    * The state without instants that a booking at `nowMs` could not have written: only a clock that was ahead, or a longer
@@ -55,34 +113,11 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
    */
   notAhead(limit: Limit, state: State, nowMs: number): State;
 
-  /** Whether a booking needs a cost. Without one, it begins with the call, whatever the call costs and however long it waits. */
-  readonly needsCost: boolean;
+  /** Copies the numbers of one state into another where that saves an object. Returns whether it did. Default: false. */
+  overwrite(target: State, source: State): boolean;
 
-  /** When the window ends that a booking falls into, and every grant with it. Absent: grants end by their own time alone. */
-  windowEndsAtMs?(limit: Limit, state: State | undefined, nowMs: number): number;
-
-  /** Whether what is booked at an earlier instant belongs to the window that the state counts. Absent: it always does. */
-  isInWindow?(limit: Limit, state: State | undefined, atMs: number, nowMs: number): boolean;
-
-  /**
-   * The state after `cost` units were taken back. Absent: no units are counted, so that none are taken back, and none that a
-   * store has lost are given back.
-   *
-   * @param alone the state that these units alone make, booked at their instant
-   */
-  takeBack?(limit: Limit, state: State, alone: State, cost: number, nowMs: number): State;
-
-  /** Whether the bucket has counted a value before. Absent: values are not counted. */
-  hasSeen?(state: State, value: string): boolean;
-
-  /** The state that has counted a value. Absent: values are not counted. */
-  withSeen?(state: State, value: string): State;
-
-  /** The state after the outcome of a call was reported; `null` breaks the row. Absent: outcomes do not count. */
-  report?(limit: Limit, state: State | undefined, outcome: string | null, nowMs: number): State | undefined;
-
-  /** Absent: a hold is kept apart from what is spent, and spent at its end; a grant adds to the capacity until it ends. */
-  readonly flow?: Flow<Limit, State>;
+  /** The letter of its states in the text of a bucket with holds, and at the head of its own text. */
+  readonly letter: string;
 
   /** A state as the text that stores keep beside its `expiresAtMs`. */
   encode(state: State): string;
@@ -92,6 +127,21 @@ export interface Algorithm<Limit, State extends ExpiringState & { readonly kind:
    * would not be exact.
    */
   decode(text: string, expiresAtMs: number): State | null;
+
+  /** How it is written in a policy. */
+  readonly policy: AlgorithmPolicy<Limit>;
+
+  /** What an instance does while the store is unreachable. */
+  readonly outage: Outage<Limit, State>;
+
+  /** What people and models are told. */
+  readonly words: Words<Limit>;
+
+  /** How Redis gets it. */
+  readonly wire: Wire<Limit>;
+
+  /** How a plain counter with a time to live keeps it; `null` where it cannot. Default: it cannot. */
+  asCounter(limit: Limit, nowMs: number): PlainCounter | null;
 }
 
 /**
@@ -116,7 +166,66 @@ export interface Flow<Limit, State> {
   notAhead(level: Level, state: State | undefined, nowMs: number): Level;
 }
 
-/** Whether a number that was read is an instant which a state may name. */
+/** What an instance does while the store is unreachable. */
+export interface Outage<Limit, State> {
+  /** Whether use is a number that stays until a known instant, so that it can be shared out and given back. Default: true. */
+  readonly isUseKnown: boolean;
+  /** Whether what is left is still known: each instance counts by itself anyway. Default: false. */
+  readonly isCountedLocally: boolean;
+  /** Whether all units come back together, when the state ends. Default: false. */
+  readonly endsTogether: boolean;
+  /** Whether use drains at a rate, of which each instance has a part. Default: false. */
+  readonly hasRate: boolean;
+  /** The limit of one of so many instances, by its rate. Default: the same limit. */
+  slowed(limit: Limit, instances: number): Limit;
+  /** The limit with another capacity. Default: another `quota`. */
+  withCapacity(limit: Limit, units: number): Limit;
+  /** How long a booking may live, in ms. Default: 0. */
+  lifeMs(limit: Limit): number;
+  /** An instant at which a booking would have ended at `endsAtMs`, or as it was seen. Default: `seenAtMs`. */
+  bookedAtMs(limit: Limit, seenAtMs: number, endsAtMs: number): number;
+  /** What tells apart bookings that do not end alike, as a text: those of one slice are added up. Default: the name. */
+  sliceOf(limit: Limit, atMs: number): string;
+  /** The state of a bucket that was seen under `seen`, and is judged by `limit` now. Default: one booking. */
+  stateOf(seen: Limit, use: SeenUse, limit: Limit): State;
+}
+
+/** How a bucket stood when it was last seen. */
+export interface SeenUse {
+  readonly used: number;
+  readonly seenAtMs: number;
+  /** When all of it is free again. */
+  readonly endsAtMs: number;
+}
+
+/** How the Redis script gets a limit. */
+export interface Wire<Limit> {
+  /** The forms of the limit, by their names in Lua: a number that tells them apart, and the names of the numbers that follow. */
+  readonly forms: Readonly<Record<string, WireForm>>;
+  /** The form of a limit, and its numbers in the order of the names. */
+  numbersOf(limit: Limit): readonly [form: WireForm, ...numbers: number[]];
+  /** Whether the script's fast path judges its charges: integers far from where sums saturate. Default: false. */
+  isFast(limit: Limit): boolean;
+}
+
+/** One form of a limit on the wire. */
+export interface WireForm {
+  readonly code: number;
+  /** At most four. */
+  readonly fields: readonly string[];
+}
+
+/** A limit as a counter with a time to live. */
+export interface PlainCounter {
+  readonly quota: number;
+  /** When the window began that the counter's key names; `null` where the key is the bucket's. */
+  readonly windowStartMs: number | null;
+  readonly ttlMs: number;
+  /** Milliseconds until it counts from zero, at most. */
+  readonly leftMs: number;
+}
+
+/** Whether a number that was read is an instant that a state may name. */
 export function isInstant(atMs: number): boolean {
   return Number.isInteger(atMs) && atMs >= 0 && atMs <= MAX_INSTANT_MS;
 }

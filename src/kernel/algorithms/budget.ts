@@ -1,7 +1,11 @@
-// Units for the life of a scope, such as a turn or a session, whose end nobody announces.
+// Units for the life of a scope, such as a turn or a session. Nothing says when a scope ends: it ends when it was idle, or
+// some time after its first charge.
 
-import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, counter, endedBy, withSpent } from "./counter.ts";
+import { defaultIdle, lifeMs, toMs } from "../policy/amounts.ts";
+import { periodInWords } from "../words.ts";
+import { MAX_FAST_MS } from "./algorithm.ts";
+import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
+import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) until the scope was idle, or alive, for `ttlMs`. */
 export interface BudgetLimit {
@@ -12,14 +16,15 @@ export interface BudgetLimit {
   readonly ttlFrom: "first" | "last";
 }
 
+const FORM = { code: 1, fields: ["quota", "ttl_ms", "is_from_first"] };
+
 /**
  * Bound: a scope that lives `t` ms gets at most `quota * (1 + floor(t / ttlMs))` units. Denied calls and peeks never
  * restart the ttl.
  */
-export const budget: Algorithm<BudgetLimit, CounterState> = {
-  ...counter,
+export const budget = defineAlgorithm<BudgetLimit, CounterState>({
+  ...counterFacts,
   refills: ({ ttlFrom }) => ttlFrom === "first",
-  isFirm: true,
   book(limit, state, cost, nowMs) {
     if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };
     const expiresAtMs =
@@ -29,4 +34,35 @@ export const budget: Algorithm<BudgetLimit, CounterState> = {
   isInWindow: ({ ttlFrom, ttlMs }, state, atMs) =>
     ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
-};
+  policy: {
+    specOf(limit, quota) {
+      const { resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : defaultIdle(limit.per) } = limit;
+      return resetAfter === undefined || resetAfter === "never"
+        ? { algorithm: "budget", quota, ttlMs: lifeMs(resetAfterIdle), ttlFrom: "last" }
+        : { algorithm: "budget", quota, ttlMs: toMs(resetAfter), ttlFrom: "first" };
+    },
+    // A budget that is used up by four fifths is near its end.
+    noticeAt: 0.8,
+    contradictions({ resetAfter, resetAfterIdle }, demand) {
+      const isOne = resetAfter === undefined || resetAfterIdle === undefined;
+      demand(isOne, ["resetAfter"], "no resetAfter beside resetAfterIdle", resetAfter);
+    },
+  },
+  outage: {
+    endsTogether: true,
+    lifeMs: (limit) => limit.ttlMs,
+    bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.ttlMs,
+    sliceOf: (limit) => `budget ${limit.ttlMs} ${limit.ttlFrom}`,
+    stateOf: (_seen, { used, endsAtMs }) => counterSeen(used, endsAtMs),
+  },
+  words: {
+    isForGood: ({ ttlFrom }) => ttlFrom === "last",
+    period: ({ ttlFrom, ttlMs }) => (ttlFrom === "first" ? ` per ${periodInWords(ttlMs)}` : ""),
+  },
+  wire: {
+    forms: { budget: FORM },
+    numbersOf: ({ quota, ttlMs, ttlFrom }) => [FORM, quota, ttlMs, ttlFrom === "first" ? 1 : 0],
+    isFast: ({ ttlMs }) => ttlMs < MAX_FAST_MS,
+  },
+  asCounter: ({ quota, ttlMs }) => ({ quota, windowStartMs: null, ttlMs, leftMs: ttlMs }),
+});

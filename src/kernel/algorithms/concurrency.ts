@@ -1,6 +1,10 @@
 // Units in use at one time. Nothing is ever spent: everything is held (../bucket/reservations.ts), and free when its hold ends.
 
-import type { Algorithm, ExpiringState } from "./algorithm.ts";
+import type { About, Subject } from "../phrases.ts";
+import { goOn, ofSubject, scopeOf } from "../phrases.ts";
+import { amount, durationInWords, grouped } from "../words.ts";
+import type { ExpiringState } from "./algorithm.ts";
+import { defineAlgorithm } from "./define.ts";
 
 /** At most `quota` units held at once: 0 to 1,000 in a policy, more where borrowed units are counted. */
 export interface ConcurrencyLimit {
@@ -8,25 +12,74 @@ export interface ConcurrencyLimit {
   readonly quota: number;
 }
 
-/** Never a live one: a bucket has holds, or nothing. */
+/** Never a live state: a bucket has holds, or nothing. */
 export interface ConcurrencyState extends ExpiringState {
   readonly kind: "concurrency";
 }
 
+/** The largest quota of a policy: each unit in use is a hold, and a bucket keeps no more of them. */
+export const MAX_IN_USE = 1_000;
+
+const FAULTS = { quota: `at most ${MAX_IN_USE} units in use at once` };
+
+const FORM = { code: 5, fields: ["quota"] };
+
 /**
  * Bound: at most `quota` units in live holds at any instant. A holder that goes on after its hold has expired, because it
- * did not extend it, is one more at work.
+ * did not extend the hold, is at work in addition.
  */
-export const concurrency: Algorithm<ConcurrencyLimit, ConcurrencyState> = {
+export const concurrency = defineAlgorithm<ConcurrencyLimit, ConcurrencyState>({
   kind: "concurrency",
-  refills: () => true,
+  letter: "n",
   isFirm: false,
+  isHeldOnly: true,
   capacity: (limit) => limit.quota,
   used: () => 0,
   freeAfterMs: () => 0,
   book: (_limit, _state, _cost, nowMs) => ({ kind: "concurrency", expiresAtMs: nowMs }),
   notAhead: (_limit, state) => state,
-  needsCost: true,
   encode: () => "",
   decode: () => null,
-};
+  policy: {
+    specOf: (_limit, quota) => ({ algorithm: "concurrency", quota }),
+    isUnlimitedCounted: false,
+    hasLargestQuota: true,
+    quotaFault: (_spec, units) => (units <= MAX_IN_USE ? null : FAULTS.quota),
+  },
+  outage: { isUseKnown: false },
+  words: {
+    period: () => " at once",
+    retry: " at the latest",
+    denial(_limit, about, subject) {
+      const { limit, verdict, total } = about;
+      const { unit, remaining, retryAfterMs } = verdict;
+      if (remaining !== 0 || retryAfterMs === null || about.isBorrowed) return null;
+      const running = `${amount(total, unit)}${ofSubject(subject)} ${total === 1 ? "is" : "are"} ${inUse(unit)}${scopeOf(limit.per)}, the maximum`;
+      const wait = durationInWords(retryAfterMs, "up");
+      const then = `Try again when one ${unit === "calls" ? "has finished" : "is free"}, at most ${wait} from now`;
+      return `${running}. ${then}, or ${goOn(about, subject)}`;
+    },
+    warning: (_limit, about, subject) =>
+      usedTogether(`more than ${amount(about.total, about.verdict.unit)}${ofSubject(subject)} were`, about),
+    near(_limit, about, subject) {
+      // The call may have ended before the model reads this: only what was true when it began stays true.
+      const { total, verdict } = about;
+      const count = total - verdict.remaining;
+      return usedTogether(nearly(count, about, subject), about);
+    },
+  },
+  wire: { forms: { concurrency: FORM }, numbersOf: ({ quota }) => [FORM, quota] },
+});
+
+function nearly(count: number, { total, verdict: { unit } }: About, subject: Subject): string {
+  return `${grouped(count)} of at most ${amount(total, unit)}${ofSubject(subject)} ${count === 1 ? "was" : "were"}`;
+}
+
+function usedTogether(some: string, { limit, verdict: { unit } }: About): string {
+  return `${some} ${inUse(unit)} at once${scopeOf(limit.per)} when this call began. Make fewer calls at the same time.`;
+}
+
+/** What units are while a call has them. */
+function inUse(unit: string): string {
+  return unit === "calls" ? "running" : "in use";
+}

@@ -1,4 +1,4 @@
-// The state that `quota` and `fixed-window` share: units spent until an instant. As text it is a plain integer.
+// The state that budgets and fixed windows share: units spent until an instant. As text it is a plain integer.
 
 import { isEnd } from "./algorithm.ts";
 
@@ -7,29 +7,40 @@ export interface CounterState {
   readonly kind: "counter";
   readonly spent: number;
   readonly expiresAtMs: number;
-  /** Of a limit that counts values: their marks, 16 hexadecimal digits each, joined by commas. */
+  /** Of a limit that counts values: their hashes, 16 hexadecimal digits each, joined by commas. */
   readonly seen?: string;
 }
 
 /** Most values that a bucket remembers. One more is counted again each time it comes. */
 export const MAX_SEEN = 1_000;
-export const MARK_LENGTH = 16;
+export const VALUE_LENGTH = 16;
 
-/** What does not depend on when the counter ends. */
-export const counter = {
-  kind: "counter",
-  capacity: (limit: { readonly quota: number }) => limit.quota,
+interface QuotaLimit {
+  readonly quota: number;
+}
+
+/** The facts that do not depend on when the counter ends. */
+export const counterFacts = {
+  kind: "counter" as const,
+  letter: "c",
+  capacity: (limit: QuotaLimit) => limit.quota,
   used: (_limit: unknown, state: CounterState | undefined) => state?.spent ?? 0,
   /** All units come back together. */
-  freeAfterMs: (limit: { readonly quota: number }, state: CounterState, units: number, nowMs: number) =>
+  freeAfterMs: (limit: QuotaLimit, state: CounterState, units: number, nowMs: number) =>
     units <= limit.quota - state.spent ? 0 : state.expiresAtMs - nowMs,
-  needsCost: true,
   takeBack: (_limit: unknown, state: CounterState, _alone: CounterState, cost: number): CounterState => ({
     ...state,
     spent: Math.max(0, state.spent - cost),
   }),
   hasSeen,
   withSeen,
+  overwrite(target: CounterState, source: CounterState): boolean {
+    if (target.seen !== source.seen) return false;
+    const own: { spent: number; expiresAtMs: number } = target;
+    own.spent = source.spent;
+    own.expiresAtMs = source.expiresAtMs;
+    return true;
+  },
   encode: ({ spent, seen }: CounterState) => (seen === undefined ? String(spent) : `c1 ${spent} ${seen}`),
   decode(text: string, expiresAtMs: number): CounterState | null {
     const match = /^(?:c1 )?(0|[1-9][0-9]*)(?: ([0-9a-f]{16}(?:,[0-9a-f]{16})*))?$/.exec(text);
@@ -39,7 +50,12 @@ export const counter = {
     if (text.startsWith("c") !== (seen !== undefined)) return null;
     return seen === undefined ? { kind: "counter", spent, expiresAtMs } : { kind: "counter", spent, expiresAtMs, seen };
   },
-} as const;
+};
+
+/** A bucket keeps the end that an earlier policy gave it. */
+export function counterSeen(used: number, expiresAtMs: number): CounterState {
+  return { kind: "counter", spent: used, expiresAtMs };
+}
 
 /** The counter with `cost` units more, at most 2^53 - 1, until an instant. */
 export function withSpent({ spent: before, seen }: CounterState, cost: number, expiresAtMs: number): CounterState {
@@ -53,12 +69,12 @@ export function endedBy(state: CounterState, latestMs: number): CounterState {
 }
 
 /** Whether a bucket has seen a value before. */
-export function hasSeen({ seen = "" }: CounterState, mark: string): boolean {
-  return seen.includes(mark);
+export function hasSeen({ seen = "" }: CounterState, value: string): boolean {
+  return seen.includes(value);
 }
 
-/** The counter, and that it has seen a value. */
-export function withSeen(state: CounterState, mark: string): CounterState {
-  if (state.seen === undefined) return { ...state, seen: mark };
-  return state.seen.length < MAX_SEEN * (MARK_LENGTH + 1) - 1 ? { ...state, seen: `${state.seen},${mark}` } : state;
+/** The counter after it has seen a value. */
+export function withSeen(state: CounterState, value: string): CounterState {
+  if (state.seen === undefined) return { ...state, seen: value };
+  return state.seen.length < MAX_SEEN * (VALUE_LENGTH + 1) - 1 ? { ...state, seen: `${state.seen},${value}` } : state;
 }

@@ -1,7 +1,11 @@
-// Units for each of a row of windows that do not overlap.
+// Units for each of a sequence of windows that do not overlap.
 
-import type { Algorithm } from "./algorithm.ts";
-import { type CounterState, counter, endedBy, withSpent } from "./counter.ts";
+import { isCalendarWord, toMs } from "../policy/amounts.ts";
+import type { CalendarWindow, WrittenLimit } from "../policy/algorithm-policy.ts";
+import { periodInWords } from "../words.ts";
+import { MAX_FAST_MS } from "./algorithm.ts";
+import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
+import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
 interface EvenWindowLimit {
@@ -18,66 +22,120 @@ export interface CalendarWindowLimit {
   readonly quota: number;
   readonly align: "calendar";
   /**
-   * Where two windows that follow one another begin, and where they end, epoch ms: stores know no time zones, and pick
-   * by their own time. Outside of them nothing can be decided (`isStale`).
+   * The start of a window, its end, which is the start of the next one, and the end of that (epoch ms). Stores know no time
+   * zones and choose the window by their own time. Outside of both windows nothing can be decided (`isStale`).
    */
   readonly boundaries: readonly [number, number, number];
 }
 
-/** `quota` units in each window of a row. */
+/** `quota` units in each of a sequence of windows. */
 export type FixedWindowLimit = EvenWindowLimit | CalendarWindowLimit;
 
-/** How windows of a calendar lie. */
-export interface CalendarWindow {
-  readonly every: "day" | "week" | "month";
-  /** A time zone by its IANA name. */
-  readonly timezone: string;
-  /** On which day a window begins: 1 (Monday) to 7 of a week, 1 to 31 of a month, where the last stands for what is not. */
-  readonly anchorDay: number;
-}
-
-/** Whether a time is in none of the windows that a limit was given. */
-export function isStale({ boundaries: [start, , end] }: CalendarWindowLimit, nowMs: number): boolean {
-  return nowMs < start || nowMs >= end;
-}
+const EVEN_FORM = { code: 2, fields: ["quota", "window_ms", "is_first_use"] };
+const CALENDAR_FORM = { code: 6, fields: ["quota", "start_ms", "middle_ms", "end_ms"] };
 
 /**
  * Bound: `quota` units in a window, so at most `quota * (1 + ceil(t / windowMs))` in any `t` ms: twice the quota may
- * pass within a moment where two windows meet. A bucket keeps the end it was made with until that has passed.
+ * pass within a moment where two windows meet. A bucket keeps its first end until that has passed.
  */
-export const fixedWindow: Algorithm<FixedWindowLimit, CounterState> = {
-  ...counter,
-  refills: () => true,
-  isFirm: true,
+export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
+  ...counterFacts,
+  isStale: (limit, nowMs) => limit.align === "calendar" && isOutside(limit, nowMs),
+  windowEndsAtMs: (limit, state, nowMs) => state?.expiresAtMs ?? endOf(limit, nowMs),
   book(limit, state, cost, nowMs) {
     if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
     return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
   },
-  windowEndsAtMs: (limit, state, nowMs) => state?.expiresAtMs ?? endOf(limit, nowMs),
-  isInWindow: (limit, state, atMs) => state === undefined || atMs >= startOf(limit, state),
+  isInWindow: (limit, state, atMs) => state === undefined || atMs >= beganAtMs(limit, state),
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
-};
+  policy: {
+    specOf: ({ window, align = "epoch" }, quota) =>
+      isCalendarWord(window)
+        ? { algorithm: "fixed-window", quota, align: "calendar", boundaries: [0, 0, 0] }
+        : { algorithm: "fixed-window", quota, windowMs: toMs(window), align },
+    calendar: calendarOf,
+    isImplied: ({ window }) => isCalendarWord(window),
+    windowMs: ({ window }) => (isCalendarWord(window) ? null : toMs(window)),
+    contradictions({ window, align, timezone, anchorDay }, demand) {
+      const isCalendar = isCalendarWord(window);
+      const most = window === "month" ? 31 : window === "week" ? 7 : 1;
+      demand(!isCalendar || align === undefined, ["align"], `no align where the window is a ${window}`, align);
+      demand(isCalendar || timezone === undefined, ["timezone"], `no timezone ${BUT}`, timezone);
+      demand(isCalendar || anchorDay === undefined, ["anchorDay"], `no anchorDay ${BUT}`, anchorDay);
+      demand((anchorDay ?? 1) <= most || !isCalendar, ["anchorDay"], `at most ${most} in a ${window}`, anchorDay);
+    },
+  },
+  outage: {
+    endsTogether: true,
+    lifeMs: (limit) => (limit.align === "calendar" ? limit.boundaries[2] - limit.boundaries[1] : limit.windowMs),
+    bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - (limit.align === "calendar" ? 1 : limit.windowMs),
+    sliceOf(limit, atMs) {
+      if (limit.align === "calendar") {
+        const begun = limit.boundaries.findLastIndex((boundary) => boundary <= atMs);
+        return `fixed-window ${limit.boundaries[begun]} ${limit.boundaries[begun + 1]}`;
+      }
+      const window = limit.align === "epoch" ? Math.floor(atMs / limit.windowMs) : limit.align;
+      return `fixed-window ${limit.windowMs} ${window}`;
+    },
+    stateOf: (_seen, { used, endsAtMs }) => counterSeen(used, endsAtMs),
+  },
+  words: {
+    period: (limit, { limit: { calendar } }) =>
+      ` per ${calendar?.every ?? periodInWords("windowMs" in limit ? limit.windowMs : 1)}`,
+  },
+  wire: {
+    forms: { fixed_window: EVEN_FORM, calendar_window: CALENDAR_FORM },
+    numbersOf: (limit) =>
+      limit.align === "calendar"
+        ? [CALENDAR_FORM, limit.quota, ...limit.boundaries]
+        : [EVEN_FORM, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0],
+    isFast: (limit) => limit.align === "calendar" || limit.windowMs < MAX_FAST_MS,
+  },
+  asCounter(limit, nowMs) {
+    if (limit.align === "first-use") return null;
+    const [windowStartMs, endMs] = [startOf(limit, nowMs), endOf(limit, nowMs)];
+    // One window longer, so that what is taken back late is taken from its own window.
+    return { quota: limit.quota, windowStartMs, ttlMs: 2 * (endMs - windowStartMs), leftMs: endMs - nowMs };
+  },
+});
 
-/** How long a window is; of a calendar's, the longer of the two. */
+const BUT = "but where the window is a day, week or month";
+
+function calendarOf({ window, timezone = "UTC", anchorDay = 1 }: WrittenLimit): CalendarWindow | null {
+  return isCalendarWord(window) ? { every: window, timezone, anchorDay } : null;
+}
+
+/** When the window began that a state counts. */
+function beganAtMs(limit: FixedWindowLimit, { expiresAtMs }: CounterState): number {
+  if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
+  return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
+}
+
+/** Whether a time is in none of the windows that a limit was given. */
+function isOutside({ boundaries: [start, , end] }: CalendarWindowLimit, nowMs: number): boolean {
+  return nowMs < start || nowMs >= end;
+}
+
+/** The length of a window; of a calendar's two windows, that of the longer one. */
 function lengthMsOf(limit: FixedWindowLimit): number {
   if (limit.align !== "calendar") return limit.windowMs;
   const [start, middle, end] = limit.boundaries;
   return Math.max(middle - start, end - middle);
 }
 
-/** When the window began that a state counts. */
-function startOf(limit: FixedWindowLimit, { expiresAtMs }: CounterState): number {
-  if (limit.align !== "calendar") return expiresAtMs - limit.windowMs;
-  return limit.boundaries.findLast((boundary) => boundary < expiresAtMs) ?? 0;
-}
-
-/** When the window ends that begins with a charge, or that it falls into. */
+/** When the window ends that begins with a charge, or that the charge falls into. */
 export function endOf(limit: FixedWindowLimit, nowMs: number): number {
   if (limit.align === "calendar") {
     const [start, middle, end] = limit.boundaries;
-    // A hold may have ended in a window that is over by now, or may end after those that are known.
+    // A hold may have ended in a window that is over by now, or may end after the known windows.
     return [start, middle, end].find((boundary) => nowMs < boundary) ?? nowMs + end - middle;
   }
   const startMs = limit.align === "epoch" ? nowMs - (nowMs % limit.windowMs) : nowMs;
   return startMs + limit.windowMs;
+}
+
+/** When the window began. */
+function startOf(limit: FixedWindowLimit, nowMs: number): number {
+  if (limit.align !== "calendar") return nowMs - (nowMs % limit.windowMs);
+  return limit.boundaries.findLast((boundary) => boundary <= nowMs) ?? nowMs;
 }

@@ -1,6 +1,9 @@
 // Units in any window of a length, counted in ten sub-windows and the current one.
 
-import { type Algorithm, isEnd, MAX_INSTANT_MS } from "./algorithm.ts";
+import { toMs } from "../policy/amounts.ts";
+import { periodInWords } from "../words.ts";
+import { isEnd, MAX_INSTANT_MS, type SeenUse } from "./algorithm.ts";
+import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) in any `windowMs`. */
 export interface SlidingWindowLimit {
@@ -9,7 +12,7 @@ export interface SlidingWindowLimit {
   readonly windowMs: number;
 }
 
-/** At most 11 counts; a count's sub-window is the one before that of the count in front of it. */
+/** At most 11 counts. Each count belongs to the sub-window before that of the count in front of it. */
 export interface SlidingWindowState {
   readonly kind: "sliding-window";
   readonly expiresAtMs: number;
@@ -24,8 +27,10 @@ export interface SlidingWindowState {
 export const SUB_WINDOWS = 10;
 const MAX_COUNTS = SUB_WINDOWS + 1;
 
+const FORM = { code: 3, fields: ["quota", "window_ms"] };
+
 /** The number of the sub-window that an instant is in, since 1970. */
-export function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {
+function subWindowOf(limit: SlidingWindowLimit, atMs: number): number {
   return Math.floor(atMs / subWindowMsOf(limit));
 }
 
@@ -38,7 +43,7 @@ function freeAtMs(limit: SlidingWindowLimit, subWindow: number): number {
   return (subWindow + 1) * subWindowMsOf(limit) - 1 + limit.windowMs;
 }
 
-/** The state in the sub-windows of this limit. What another window length counted moves, whole, to its newest end. */
+/** The state in the sub-windows of this limit. All that another window length counted moves to its newest end. */
 function fitted(limit: SlidingWindowLimit, state: SlidingWindowState): { newest: number; counts: readonly number[] } {
   const subWindowMs = subWindowMsOf(limit);
   if (state.subWindowMs === subWindowMs) return state;
@@ -50,19 +55,14 @@ function fitted(limit: SlidingWindowLimit, state: SlidingWindowState): { newest:
  * Bound: at most `quota` units in any `windowMs`. A unit comes back at most a tenth of the window late, because a
  * sub-window counts whole until its last instant has left the window.
  */
-export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = {
+export const slidingWindow = defineAlgorithm<SlidingWindowLimit, SlidingWindowState>({
   kind: "sliding-window",
-  refills: () => true,
-  isFirm: true,
+  letter: "s",
   capacity: (limit) => limit.quota,
-  used(limit, state, nowMs) {
-    if (state === undefined) return 0;
-    const { newest, counts } = fitted(limit, state);
-    return counts.reduce((sum, count, age) => (nowMs < freeAtMs(limit, newest - age) ? sum + count : sum), 0);
-  },
+  used: usedAt,
   freeAfterMs(limit, state, units, nowMs) {
     const { newest, counts } = fitted(limit, state);
-    let left = slidingWindow.used(limit, state, nowMs);
+    let left = usedAt(limit, state, nowMs);
     let waitMs = 0;
     for (const [age, count] of [...counts.entries()].reverse()) {
       if (units <= limit.quota - left) break;
@@ -73,37 +73,23 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     }
     return waitMs;
   },
-  book(limit, state, cost, nowMs) {
-    const subWindowMs = subWindowMsOf(limit);
-    const old = state === undefined ? { newest: 0, counts: [] } : fitted(limit, state);
-    const newest = Math.max(Math.floor(nowMs / subWindowMs), old.newest);
-    const used = slidingWindow.used(limit, state, nowMs);
-    const counts = [Math.min(cost, Number.MAX_SAFE_INTEGER - used)];
-    for (const [age, count] of old.counts.entries()) {
-      const place = newest - old.newest + age;
-      if (count === 0 || nowMs >= freeAtMs(limit, newest - place)) continue;
-      while (counts.length <= place) counts.push(0);
-      counts[place] = (counts[place] ?? 0) + count;
-    }
-    return { kind: "sliding-window", expiresAtMs: freeAtMs(limit, newest), subWindowMs, newest, counts };
+  book,
+  takeBack(_limit, state, { subWindowMs, newest }, cost) {
+    const age = state.newest - newest;
+    const count = state.counts[age];
+    // Counts of another window length stay as they are.
+    if (state.subWindowMs !== subWindowMs || count === undefined) return state;
+    return { ...state, counts: state.counts.with(age, Math.max(0, count - cost)) };
   },
+  isInWindow: (limit, _state, atMs, nowMs) => nowMs < freeAtMs(limit, subWindowOf(limit, atMs)),
   notAhead(_limit, state, nowMs) {
     const { subWindowMs, newest, counts, expiresAtMs } = state;
     const by = newest - Math.floor(nowMs / subWindowMs);
     if (by <= 0) return state;
-    // All that was counted ahead of now was counted by now.
+    // Units that were counted ahead of now count as booked now.
     const ahead = counts.slice(0, by + 1).reduce((sum, count) => sum + count, 0);
     const rest = [ahead, ...counts.slice(by + 1)];
     return { ...state, newest: newest - by, counts: rest, expiresAtMs: expiresAtMs - by * subWindowMs };
-  },
-  needsCost: true,
-  isInWindow: (limit, _state, atMs, nowMs) => nowMs < freeAtMs(limit, subWindowOf(limit, atMs)),
-  /** Of a sub-window of another length nothing is taken back. */
-  takeBack(_limit, state, { subWindowMs, newest }, cost) {
-    const age = state.newest - newest;
-    const count = state.counts[age];
-    if (state.subWindowMs !== subWindowMs || count === undefined) return state;
-    return { ...state, counts: state.counts.with(age, Math.max(0, count - cost)) };
   },
   encode: (state) => `s1 ${state.subWindowMs} ${state.newest} ${state.counts.join(",")}`,
   decode(text, expiresAtMs) {
@@ -121,4 +107,53 @@ export const slidingWindow: Algorithm<SlidingWindowLimit, SlidingWindowState> = 
     }
     return { kind: "sliding-window", expiresAtMs, subWindowMs, newest, counts };
   },
-};
+  policy: {
+    specOf: ({ window }, quota) => ({ algorithm: "sliding-window", quota, windowMs: toMs(window) }),
+    windowMs: ({ window }) => toMs(window),
+  },
+  outage: {
+    lifeMs: (limit) => 2 * limit.windowMs,
+    bookedAtMs: (limit, seenAtMs, endsAtMs) => Math.min(seenAtMs, endsAtMs - limit.windowMs),
+    sliceOf: (limit, atMs) => `sliding-window ${limit.windowMs} ${subWindowOf(limit, atMs)}`,
+    stateOf,
+  },
+  words: { period: ({ windowMs }) => ` per ${periodInWords(windowMs)}` },
+  wire: { forms: { sliding_window: FORM }, numbersOf: ({ quota, windowMs }) => [FORM, quota, windowMs] },
+});
+
+function usedAt(limit: SlidingWindowLimit, state: SlidingWindowState | undefined, nowMs: number): number {
+  if (state === undefined) return 0;
+  const { newest, counts } = fitted(limit, state);
+  return counts.reduce((sum, count, age) => (nowMs < freeAtMs(limit, newest - age) ? sum + count : sum), 0);
+}
+
+function book(
+  limit: SlidingWindowLimit,
+  state: SlidingWindowState | undefined,
+  cost: number,
+  nowMs: number,
+): SlidingWindowState {
+  const subWindowMs = subWindowMsOf(limit);
+  const old = state === undefined ? { newest: 0, counts: [] } : fitted(limit, state);
+  const newest = Math.max(Math.floor(nowMs / subWindowMs), old.newest);
+  const counts = [Math.min(cost, Number.MAX_SAFE_INTEGER - usedAt(limit, state, nowMs))];
+  for (const [oldAge, count] of old.counts.entries()) {
+    const age = newest - old.newest + oldAge;
+    if (count === 0 || nowMs >= freeAtMs(limit, newest - age)) continue;
+    while (counts.length <= age) counts.push(0);
+    counts[age] = (counts[age] ?? 0) + count;
+  }
+  return { kind: "sliding-window", expiresAtMs: freeAtMs(limit, newest), subWindowMs, newest, counts };
+}
+
+function stateOf(
+  seen: SlidingWindowLimit,
+  { used, seenAtMs, endsAtMs }: SeenUse,
+  limit: SlidingWindowLimit,
+): SlidingWindowState {
+  const atMs = endsAtMs - seen.windowMs;
+  if (seen.windowMs === limit.windowMs) return { ...book(seen, undefined, used, atMs), expiresAtMs: endsAtMs };
+  // A third length may have counted it: what is not known of its end is decided in favour of the limit.
+  const expiresAtMs = Math.max(endsAtMs, seenAtMs + 2 * limit.windowMs);
+  return { ...book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { reported, type StreakLimit, type StreakState, streak } from "./streak.ts";
+import { type StreakLimit, type StreakState, streak } from "./streak.ts";
 
 const LIMIT: StreakLimit = { algorithm: "streak", quota: 3, ttlMs: 100 };
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -36,7 +36,7 @@ describe("streak", () => {
       ["no further", row("error", MAX, 1100), "error", 1000, row("error", MAX, 1100)],
     ];
     for (const [name, state, outcome, nowMs, expected] of cases) {
-      assert.deepEqual(reported(LIMIT, state, outcome, nowMs), expected, name);
+      assert.deepEqual(streak.report?.(LIMIT, state, outcome, nowMs), expected, name);
     }
   });
 

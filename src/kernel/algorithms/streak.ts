@@ -1,7 +1,11 @@
-// How often in a row the same outcome was reported: errors, or the same result. Calls are judged by it, and do not change
+// How often in a row the same outcome was reported: errors, or the same result. Calls are judged by it and do not change
 // it.
 
-import { type Algorithm, isEnd } from "./algorithm.ts";
+import { type About, ofSubject, type SpokenVerdict, type Subject } from "../phrases.ts";
+import { defaultIdle, lifeMs } from "../policy/amounts.ts";
+import { grouped } from "../words.ts";
+import { isEnd } from "./algorithm.ts";
+import { defineAlgorithm } from "./define.ts";
 
 /** Calls pass until the same outcome was reported `quota` times in a row, and again `ttlMs` after the last report. */
 export interface StreakLimit {
@@ -19,19 +23,26 @@ export interface StreakState {
   readonly expiresAtMs: number;
 }
 
+const FORM = { code: 8, fields: ["quota", "ttl_ms"] };
+
 /** Bound: after `quota` equal outcomes no call passes until another one is reported, or `ttlMs` without a report. */
-export const streak: Algorithm<StreakLimit, StreakState> = {
+export const streak = defineAlgorithm<StreakLimit, StreakState>({
   kind: "streak",
+  letter: "k",
   refills: () => false,
   isFirm: false,
+  countsUnits: false,
   capacity: (limit) => limit.quota,
   used: (_limit, state) => state?.count ?? 0,
   freeAfterMs: (limit, state, units, nowMs) => (units <= limit.quota - state.count ? 0 : state.expiresAtMs - nowMs),
   book: (_limit, state, _cost, nowMs) => state ?? { kind: "streak", outcome: "-", count: 0, expiresAtMs: nowMs },
+  report(limit, state, outcome, nowMs) {
+    if (outcome === null) return undefined;
+    const count = state?.outcome === outcome ? Math.min(state.count + 1, Number.MAX_SAFE_INTEGER) : 1;
+    return { kind: "streak", outcome, count, expiresAtMs: nowMs + limit.ttlMs };
+  },
   notAhead: (limit, state, nowMs) =>
     state.expiresAtMs > nowMs + limit.ttlMs ? { ...state, expiresAtMs: nowMs + limit.ttlMs } : state,
-  needsCost: true,
-  report: reported,
   encode: (state) => `k1 ${state.outcome} ${state.count}`,
   decode(text, expiresAtMs) {
     const match = /^k1 ([\w-]{1,64}) ([1-9][0-9]*)$/.exec(text);
@@ -40,16 +51,39 @@ export const streak: Algorithm<StreakLimit, StreakState> = {
       ? { kind: "streak", outcome: match[1] ?? "", count, expiresAtMs }
       : null;
   },
-};
+  policy: {
+    specOf: ({ per, resetAfterIdle = defaultIdle(per) }, quota) => ({
+      algorithm: "streak",
+      quota,
+      ttlMs: lifeMs(resetAfterIdle),
+    }),
+    unit: ({ of = "errors" }) => of,
+    reports: ({ of = "errors" }) => of,
+    grantFault: "a limit of something that is used, not of outcomes",
+  },
+  outage: { isUseKnown: false, isCountedLocally: true },
+  words: {
+    isReached: () => false,
+    denial(_limit, about, subject) {
+      const advice = about.isOpen ? otherWay(about, subject) : "Finish with what you have";
+      return `${rowOf(about.verdict, ofSubject(subject))}. ${advice}.`;
+    },
+    warning: (_limit, about, subject) => `${rowOf(about.verdict, ofSubject(subject))}. ${otherWay(about, subject)}.`,
+    detail: (_limit, { verdict }, scope) => `Blocked: ${rowOf(verdict, scope)}.`,
+  },
+  wire: { forms: { streak: FORM }, numbersOf: ({ quota, ttlMs }) => [FORM, quota, ttlMs] },
+});
 
-/** The state after an outcome was reported; `null` breaks the row. */
-export function reported(
-  limit: StreakLimit,
-  state: StreakState | undefined,
-  outcome: string | null,
-  nowMs: number,
-): StreakState | undefined {
-  if (outcome === null) return undefined;
-  const count = state?.outcome === outcome ? Math.min(state.count + 1, Number.MAX_SAFE_INTEGER) : 1;
-  return { kind: "streak", outcome, count, expiresAtMs: nowMs + limit.ttlMs };
+/** What did not get on: the last calls of which tool, or by what they are counted. */
+function rowOf({ unit, quota }: SpokenVerdict, of: string): string {
+  const calls = quota === 1 ? `the last call${of}` : `the last ${grouped(quota)} calls${of}`;
+  return unit === "errors" ? `${calls} failed` : `${calls} had the same result`;
+}
+
+/** What may make progress. */
+function otherWay({ limit }: About, { text }: Subject): string {
+  if (text === null) return "Do something else, or finish with what you have";
+  return limit.per.includes("args")
+    ? "Do not repeat it: change the arguments, use another tool, or finish with what you have"
+    : "Use another tool, or finish with what you have";
 }

@@ -1,6 +1,9 @@
 // A token bucket: a steady rate with a burst, as the generic cell rate algorithm (ITU-T I.371) in whole numbers.
 
-import { type Algorithm, type Flow, isEnd, type Level, MAX_INSTANT_MS } from "./algorithm.ts";
+import { toMs, unitsOf } from "../policy/amounts.ts";
+import { amount, grouped, isMoney, periodInWords } from "../words.ts";
+import { type Flow, isEnd, type Level, MAX_INSTANT_MS } from "./algorithm.ts";
+import { defineAlgorithm } from "./define.ts";
 import { isLevel } from "./levels.ts";
 
 /**
@@ -21,10 +24,12 @@ export interface TokenBucketState extends Level {
   readonly expiresAtMs: number;
 }
 
-/** What a level saturates at. */
+const FORM = { code: 4, fields: ["burst", "level_per_unit", "level_per_ms"] };
+
+/** The level at which sums saturate. */
 const MAX_LEVEL = MAX_INSTANT_MS;
 
-/** What units raise a level by that stands at `level`. */
+/** By how much units raise a level of `level`. */
 function levelOf(limit: TokenBucketLimit, units: number, level: number): number {
   return Math.min(units, Math.floor((MAX_LEVEL - level) / limit.levelPerUnit)) * limit.levelPerUnit;
 }
@@ -70,10 +75,11 @@ const flow: Flow<TokenBucketLimit, TokenBucketState> = {
 };
 
 /** Bound: at most `burst + floor(t * quota / windowMs)` units in any `t` ms. */
-export const tokenBucket: Algorithm<TokenBucketLimit, TokenBucketState> = {
+export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
   kind: "token-bucket",
-  refills: () => true,
-  isFirm: true,
+  letter: "g",
+  queues: true,
+  flow,
   capacity: (limit) => limit.burst,
   used: (limit, state, nowMs) => Math.ceil(levelAt(limit, state, nowMs) / limit.levelPerUnit),
   freeAfterMs(limit, state, units, nowMs) {
@@ -88,14 +94,20 @@ export const tokenBucket: Algorithm<TokenBucketLimit, TokenBucketState> = {
     const expiresAtMs = baseMs + Math.ceil(level / limit.levelPerMs);
     return { kind: "token-bucket", expiresAtMs, baseMs, level, levelPerUnit: limit.levelPerUnit };
   },
+  takeBack: (limit, state, alone, cost, nowMs) =>
+    flow.lowered(limit, state, flow.returnable(limit, state, alone, cost, nowMs)),
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.baseMs - nowMs;
     return aheadMs > 0 ? { ...state, baseMs: nowMs, expiresAtMs: state.expiresAtMs - aheadMs } : state;
   },
-  needsCost: true,
-  takeBack: (limit, state, alone, cost, nowMs) =>
-    flow.lowered(limit, state, flow.returnable(limit, state, alone, cost, nowMs)),
-  flow,
+  overwrite(target, source) {
+    if (target.levelPerUnit !== source.levelPerUnit) return false;
+    const own: { level: number; baseMs: number; expiresAtMs: number } = target;
+    own.level = source.level;
+    own.baseMs = source.baseMs;
+    own.expiresAtMs = source.expiresAtMs;
+    return true;
+  },
   encode: (state) => `g1 ${state.baseMs} ${state.level} ${state.levelPerUnit}`,
   decode(text, expiresAtMs) {
     const match = /^g1 ([0-9]+) ([0-9]+) ([1-9][0-9]*)$/.exec(text);
@@ -104,4 +116,56 @@ export const tokenBucket: Algorithm<TokenBucketLimit, TokenBucketState> = {
     if (!isLevel(level) || !isEnd(expiresAtMs) || level.baseMs > expiresAtMs) return null;
     return { kind: "token-bucket", expiresAtMs, ...level };
   },
+  policy: {
+    specOf: ({ window, burst: usual }, quota, burst = usual ?? quota) => specOf(quota, toMs(window), unitsOf(burst)),
+    isImplied: ({ burst }) => burst !== undefined,
+    windowMs: ({ window }) => toMs(window),
+    // An unlimited rate has no level.
+    isUnlimitedCounted: false,
+    unlimitedSpec: { algorithm: "token-bucket", burst: 2 ** 51 - 1, levelPerUnit: 1, levelPerMs: 2 ** 51 - 1 },
+    hasLargestQuota: true,
+    quotaFault: (spec) => (isExact(spec) ? null : FAULTS.quota),
+    claimFault: ({ window, burst }, max) =>
+      isExact(specOf(1, toMs(window), unitsOf(burst ?? max))) ? null : FAULTS.max,
+  },
+  outage: {
+    hasRate: true,
+    slowed: (limit, instances) => ({ ...limit, levelPerUnit: limit.levelPerUnit * instances }),
+    withCapacity: (limit, burst) => ({ ...limit, burst }),
+    lifeMs: ({ burst, levelPerUnit, levelPerMs }) => Math.ceil((burst * levelPerUnit) / levelPerMs),
+  },
+  words: {
+    period: ({ levelPerMs, levelPerUnit }, { verdict: { quota } }) =>
+      ` per ${periodInWords((quota / levelPerMs) * levelPerUnit)}`,
+    burst({ burst }, { verdict: { unit, quota } }) {
+      return burst === quota ? "" : `, at most ${isMoney(unit) ? amount(burst, unit) : grouped(burst)} at once`;
+    },
+  },
+  wire: {
+    forms: { token_bucket: FORM },
+    numbersOf: ({ burst, levelPerUnit, levelPerMs }) => [FORM, burst, levelPerUnit, levelPerMs],
+    isFast: () => true,
+  },
+});
+
+// Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
+const FAULTS = {
+  quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
+  max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
 };
+
+function isExact({ burst, levelPerUnit }: TokenBucketLimit): boolean {
+  return 2 * burst * levelPerUnit < 2 ** 52;
+}
+
+function specOf(quota: number, windowMs: number, burst: number): TokenBucketLimit {
+  // Nothing may ever pass, whatever the burst. Use that is still recorded drains as slowly as a rate can, so that a quota
+  // of 0 for a while forgets no use.
+  if (quota === 0) return { algorithm: "token-bucket", burst: 0, levelPerUnit: windowMs, levelPerMs: 1 };
+  const divisor = greatestCommonDivisor(quota, windowMs);
+  return { algorithm: "token-bucket", burst, levelPerUnit: windowMs / divisor, levelPerMs: quota / divisor };
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

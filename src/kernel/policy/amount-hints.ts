@@ -3,7 +3,7 @@
 import { quantityOf } from "../quantity.ts";
 import { closest, plainOf } from "../spelling.ts";
 import { isObject, MAX_TEXT, type Place, textOf, windowed } from "./place.ts";
-import { isCalendarWord } from "./settled.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { countFrom, durationFrom, microsOf, moneyFrom, rateFrom } from "./values.ts";
 
 export function costHint(place: Place): string | null {

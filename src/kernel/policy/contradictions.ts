@@ -1,16 +1,15 @@
 // What the schema of a policy cannot say: demands of one part of it on another.
 
-import type { TokenBucketLimit } from "../algorithms/token-bucket.ts";
-import { MAX_SEEN } from "../algorithms/counter.ts";
+import { algorithmNamed, MAX_SEEN } from "../algorithms/registry.ts";
 import { DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
 import { type Fault, formatGot } from "../errors.ts";
 import { isGlob } from "../glob.ts";
-import { MAX_HOLDS } from "../bucket/entries.ts";
-import { allottedIn, isFromCall, specOf, unitsOf } from "./compile.ts";
+import type { Demand } from "./algorithm-policy.ts";
+import { unitsOf } from "./amounts.ts";
+import { allottedIn, isFromCall } from "./compile.ts";
 import { isMoneyText, MONEY_UNIT } from "../quantity.ts";
 import { globsIn, isExact } from "../selector.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
-import { isCalendarWord } from "./settled.ts";
 
 /** A fault, and the keys that lead to it. */
 export interface PolicyFault extends Fault {
@@ -73,22 +72,20 @@ const MAX_OVERRIDE_SETS = 32;
 
 function limitContradictions(limit: ParsedLimit, i: number, limits: readonly ParsedLimit[]): PolicyFault[] {
   const faults: PolicyFault[] = [];
-  const demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => {
+  const demand: Demand = (isMet, keys, expected, got) => {
     if (!isMet) faults.push(policyFault(["limits", i, ...keys], expected, formatGot(got)));
   };
   const { name, per } = limit;
   demand(limits.findIndex((each) => each.name === name) === i, ["name"], "a name that no other limit has", name);
   demand(new Set(per).size === per.length, ["per"], "each dimension once", per);
   moneyContradictions(limit, demand);
+  const { policy } = algorithmNamed(limit.algorithm);
   for (const [keys, given, burst] of quotasOf(limit)) {
     if (given === "unlimited") continue;
     const units = unitsOf(given);
-    const spec = specOf(limit, units, burst);
-    const isExact = spec.algorithm !== "token-bucket" || 2 * spec.burst * spec.levelPerUnit < 2 ** 52;
-    demand(isExact, keys, EXACT_RATE, given);
-    const isHeld = spec.algorithm !== "concurrency" || units <= MAX_HOLDS;
-    demand(isHeld, keys, `at most ${MAX_HOLDS} units in use at once`, given);
-    const isSeen = !("distinct" in limit) || limit.distinct === undefined || units <= MAX_SEEN;
+    const fault = policy.quotaFault(policy.specOf(limit, units, burst), units);
+    demand(fault === null, keys, fault ?? "", given);
+    const isSeen = !isDistinct(limit) || units <= MAX_SEEN;
     demand(isSeen, keys, `at most ${MAX_SEEN} values that are counted`, given);
   }
   claimContradictions(limit, demand);
@@ -101,11 +98,7 @@ function limitContradictions(limit: ParsedLimit, i: number, limits: readonly Par
     `at most ${MAX_OVERRIDE_SETS} different sets of dimensions in when`,
     sets.size,
   );
-  if (limit.algorithm === "fixed-window") calendarContradictions(limit, demand);
-  if (limit.algorithm === "budget") {
-    const isOne = limit.resetAfter === undefined || limit.resetAfterIdle === undefined;
-    demand(isOne, ["resetAfter"], "no resetAfter beside resetAfterIdle", limit.resetAfter);
-  }
+  policy.contradictions(limit, demand);
   if ("distinct" in limit && limit.distinct !== undefined) {
     demand(limit.unit === undefined, ["unit"], "no unit where distinct values are counted", limit.unit);
     demand(!per.includes(limit.distinct), ["distinct"], "a dimension that the limit is not per", limit.distinct);
@@ -133,18 +126,16 @@ function claimContradictions(limit: ParsedLimit, demand: Demand): void {
   const most = max === "unlimited" ? Number.POSITIVE_INFINITY : unitsOf(max);
   const isWithin = most === Number.POSITIVE_INFINITY || (usual !== "unlimited" && unitsOf(usual) <= most);
   demand(isWithin, ["quota", "default"], `at most max, which is ${max}`, usual);
-  const isBounded = limit.algorithm === "token-bucket" || limit.algorithm === "concurrency" || isDistinct(limit);
+  const { policy } = algorithmNamed(limit.algorithm);
+  const isBounded = policy.hasLargestQuota || isDistinct(limit);
   demand(!isBounded || max !== "unlimited", ["quota", "max"], "a number, because this limit has a largest quota", max);
-  if (limit.algorithm !== "token-bucket" || max === "unlimited") return;
-  const slowest = specOf(limit, 1, limit.burst ?? most) as TokenBucketLimit;
-  demand(2 * slowest.burst * slowest.levelPerUnit < 2 ** 52, ["quota", "max"], EXACT_RATES, max);
+  const fault = max === "unlimited" ? null : policy.claimFault(limit, most);
+  demand(fault === null, ["quota", "max"], fault ?? "", max);
 }
 
 function isDistinct(limit: ParsedLimit): boolean {
   return "distinct" in limit && limit.distinct !== undefined;
 }
-
-type Demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => void;
 
 /** Dollars are an amount of one unit alone. */
 function moneyContradictions(limit: ParsedLimit, demand: Demand): void {
@@ -166,35 +157,18 @@ function isMoney(amount: unknown): boolean {
 /** Every quota of a limit, the keys that lead to it, and the burst beside it. */
 function quotasOf(limit: ParsedLimit) {
   const { quota, quotas, overrides } = allottedIn(limit);
+  const { amountKey } = algorithmNamed(limit.algorithm).policy;
   const own = isFromCall(quota)
     ? ([
         [["quota", "default"], quota.default, undefined],
         [["quota", "max"], quota.max, undefined],
       ] as const)
-    : ([[["quota"], quota, undefined]] as const);
+    : ([[[amountKey], quota, undefined]] as const);
   return [
     ...own,
     ...Object.entries(quotas).flatMap(([dimension, byValue]) =>
       Object.entries(byValue).map(([value, units]) => [["quotas", dimension, value], units, undefined] as const),
     ),
-    ...overrides.map(({ quota, burst }, n) => [["overrides", n, "quota"], quota, burst] as const),
+    ...overrides.map(({ quota, burst }, n) => [["overrides", n, amountKey], quota, burst] as const),
   ];
 }
-
-// Beyond this a level (token-bucket.ts) could pass 2^53, and arithmetic would no longer be exact.
-const EXACT_RATE = "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52";
-const EXACT_RATES = "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact";
-
-function calendarContradictions(
-  { window, align, timezone, anchorDay }: Extract<ParsedLimit, { algorithm: "fixed-window" }>,
-  demand: Demand,
-): void {
-  const isCalendar = isCalendarWord(window);
-  const most = window === "month" ? 31 : window === "week" ? 7 : 1;
-  demand(!isCalendar || align === undefined, ["align"], `no align where the window is a ${window}`, align);
-  demand(isCalendar || timezone === undefined, ["timezone"], `no timezone ${BUT}`, timezone);
-  demand(isCalendar || anchorDay === undefined, ["anchorDay"], `no anchorDay ${BUT}`, anchorDay);
-  demand((anchorDay ?? 1) <= most || !isCalendar, ["anchorDay"], `at most ${most} in a ${window}`, anchorDay);
-}
-
-const BUT = "but where the window is a day, week or month";

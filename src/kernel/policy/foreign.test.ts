@@ -83,6 +83,8 @@ describe("keys of other tools", () => {
       ["enabled", true, 'Remove it. A limit with "mode: shadow" counts and never denies.'],
       ["priority", 1, /a call must pass all limits that match/],
       ["cooldown", "30s", /a denied call is told when to try again/],
+      ["minInterval", "2s", /"algorithm: cooldown" and "pause: 2s"/],
+      ["delay", "2s", /"algorithm: cooldown" and "pause: 2s"/],
       ["refill_rate", 10, /write "algorithm: token-bucket", quota, window and burst/],
       ["on_exceed", "deny", 'Remove "on_exceed": a call over the quota is denied.'],
       ["action", "deny", 'Remove "action": a call over the quota is denied.'],

@@ -1,7 +1,7 @@
 // Keys of limits as other tools have them, which are more than another word for one key, and what to write instead.
 
 import { MAX_TEXT, textOf, windowed } from "./place.ts";
-import { isCalendarWord } from "./settled.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { quantityOf } from "../quantity.ts";
 import { durationFrom, microsOf, moneyFrom, rateFrom, rateKey } from "./values.ts";
 import { plainOf } from "../spelling.ts";
@@ -66,6 +66,10 @@ const FOREIGN: readonly Foreign[] = [
   [
     /^(refill|replenish|leak|drain)(rate|interval|amount|every|persecond)?$/,
     () => 'A token bucket gets its quota in each window: write "algorithm: token-bucket", quota, window and burst.',
+  ],
+  [
+    /^min(?:imum)?(?:interval|gap|delay|pause|wait)(?:ms|seconds|s)?$|^(?:delay|throttle|debounce|pause)(?:ms|seconds|s)?$/,
+    () => 'For a pause between two calls, write "algorithm: cooldown" and "pause: 2s".',
   ],
   [
     /^(cooldown|backoff|penalty|block(duration|for|time)|ban(duration)?|retryafter)(ms|seconds|s)?$/,

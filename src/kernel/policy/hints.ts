@@ -3,6 +3,8 @@
 import { DIMENSIONS } from "../call.ts";
 import { DURATION_PATTERN } from "../duration.ts";
 import { formatGot } from "../errors.ts";
+import { impliedAlgorithm } from "../algorithms/registry.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { closest, plainOf } from "../spelling.ts";
 import { listed } from "../words.ts";
 import { AFTER_COMMA } from "./amount-hints.ts";
@@ -10,7 +12,6 @@ import { hintForForeign, isQuotaKey } from "./foreign.ts";
 import { isObject, type Keys, MAX_TEXT, placeOf, shown, textOf, windowed } from "./place.ts";
 import { isQuota } from "./quota-hints.ts";
 import { ALGORITHMS, DEFAULTS_KEYS, LIMIT_KEYS, POLICY_KEYS, TOOL_KEYS } from "./schema.ts";
-import { inferredAlgorithm, isCalendarWord } from "./settled.ts";
 import { calendarFrom, durationFrom } from "./values.ts";
 
 /** What to write instead of a key that is unknown; `null` where there is no guess. */
@@ -144,7 +145,7 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   if (written !== null) return written;
   if (ALL_LIMIT_KEYS.has(key)) return misplaced(key, value, limit);
   const foreign = foreignKey(key, "limit");
-  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? inferredAlgorithm(limit))) ?? [];
+  const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? impliedAlgorithm(limit))) ?? [];
   const dimension = dimensionIn(key);
   if (dimension !== null && isQuotas(value))
     return `Write quotas: { ${dimension}: { ${Object.entries(value)
@@ -202,7 +203,7 @@ function misplaced(key: string, value: unknown, limit: Readonly<Record<string, u
   const owners = ALGORITHMS.filter((name) => LIMIT_KEYS.get(name)?.includes(key));
   return algorithm === undefined && owners.length === 1
     ? `"${key}" is for ${owners[0]}. Add "algorithm: ${owners[0]}", or remove "${key}".`
-    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? inferredAlgorithm(limit)}. Remove it, or change the algorithm.`;
+    : `"${key}" is for ${listed(owners)}, and this limit is ${algorithm ?? impliedAlgorithm(limit)}. Remove it, or change the algorithm.`;
 }
 
 /** What is expected, and what was found, where a key is right in limits of other algorithms; `null` where it never is. */
@@ -214,5 +215,5 @@ export function misplacement(keys: Keys, input: unknown): readonly [expected: st
       ? ["an algorithm beside it", "none"]
       : ["day, week or month, or a duration with an algorithm beside it", formatGot(value)];
   }
-  return [`a key of ${textOf(limit.algorithm ?? inferredAlgorithm(limit)).slice(0, MAX_TEXT)}`, formatGot(key)];
+  return [`a key of ${textOf(limit.algorithm ?? impliedAlgorithm(limit)).slice(0, MAX_TEXT)}`, formatGot(key)];
 }

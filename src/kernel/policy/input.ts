@@ -241,6 +241,35 @@ export interface ConcurrencyLimitInput extends LimitBaseInput, CountedInput, Uni
   readonly hold?: Pick<HoldInput, "lease"> | undefined;
 }
 
+declare const ABSENT: unique symbol;
+
+/** What no value is: a limit with a pause has no quota. */
+export type NoQuota = string & { readonly [ABSENT]: never };
+type NoQuotas = Readonly<Record<Dimension, Readonly<Record<string, NoQuota>>>> & { readonly [ABSENT]: never };
+
+/** A pause between two calls. */
+export interface CooldownLimitInput extends LimitBaseInput {
+  readonly algorithm: "cooldown";
+  /** How long after a call began the next call may begin. */
+  readonly pause: DurationInput;
+  /** It allots one call for each pause. */
+  readonly quota?: NoQuota | undefined;
+  /** Use `overrides` with a `pause` instead. */
+  readonly quotas?: NoQuotas | undefined;
+  /** Other pauses for some calls: the first whose `when` matches. */
+  readonly overrides?: readonly CooldownOverrideInput[] | undefined;
+}
+
+/** Another pause, for calls with these dimensions. */
+export interface CooldownOverrideInput {
+  /** The calls that it is for. */
+  readonly when: WhenInput;
+  /** How long after a call began the next call may begin. */
+  readonly pause: DurationInput;
+  /** It allots one call for each pause. */
+  readonly quota?: NoQuota | undefined;
+}
+
 /**
  * One limit of a policy. Without `algorithm` it is a `fixed-window` where `window` is a `day`, `week` or `month`, a
  * `token-bucket` where it has a `burst`, and else a `budget`.
@@ -253,7 +282,8 @@ export type LimitInput =
   | TokenBucketLimitInput
   | ConcurrencyLimitInput
   | ElapsedLimitInput
-  | StreakLimitInput;
+  | StreakLimitInput
+  | CooldownLimitInput;
 
 /** Defaults of all limits whose algorithm has the key. */
 export interface DefaultsInput

@@ -46,7 +46,7 @@ describe("compiledPolicy", () => {
       overrides: [],
       onStoreError: "share",
     };
-    const kind = { isPriced: true, distinct: null, reports: null, calendar: null };
+    const kind = { isPriced: true, callPrice: null, distinct: null, reports: null, calendar: null };
     const [only] = made.limits;
     assert.deepEqual(only, {
       ...limit,

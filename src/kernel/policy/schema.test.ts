@@ -169,7 +169,7 @@ describe("the words of a policy", () => {
       [
         { algorithm: "leaky" },
         "algorithm",
-        "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak",
+        "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed, streak or cooldown",
         '"leaky"',
       ],
       [{ algorithm: "fixed-window" }, "window", `${DURATION}; day, week or month`, "nothing"],

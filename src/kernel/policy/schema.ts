@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { MAX_TOOL_LENGTH } from "../call.ts";
-import { MESSAGE_WORDS, NOTICE_WORDS } from "../message.ts";
+import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
 import { map, object, text, whole } from "./schema-parts.ts";
 import {
   burst,
@@ -103,6 +103,12 @@ const unspent = {
   onError: z.never({ error: "no onError: a call that fails has nothing to charge or refund here" }).optional(),
 };
 
+/** Of limits that allot one call for each pause. */
+const paced = {
+  quota: z.never({ error: "no quota: a cooldown allots one call for each pause" }).optional(),
+  quotas: z.never({ error: "no quotas: overrides with when and pause" }).optional(),
+};
+
 const counting = {
   distinct: dimension.optional(),
   borrow: z.literal("auto", { error: "auto" }).optional(),
@@ -162,6 +168,17 @@ const algorithms = [
     of: z.enum(["errors", "results"], { error: "errors or results" }),
     ...idle,
   }),
+  object("a limit", {
+    ...base,
+    ...unspent,
+    ...paced,
+    algorithm: z.literal("cooldown"),
+    pause: duration,
+    overrides: z
+      .array(object("{ when, pause }", { when, pause: duration }), { error: "a list of { when, pause }" })
+      .max(MAX_OVERRIDES, { error: `at most ${MAX_OVERRIDES} overrides` })
+      .optional(),
+  }),
 ] as const;
 
 const tool = object("a tool", {
@@ -211,7 +228,7 @@ export const policySchema = object("a policy", {
       z.discriminatedUnion("algorithm", algorithms, {
         error: (issue) =>
           issue.code === "invalid_union"
-            ? "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak"
+            ? "budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed, streak or cooldown"
             : "a limit",
       }),
       { error: "a list of limits" },

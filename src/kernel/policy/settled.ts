@@ -1,7 +1,9 @@
 // What a policy says without words: keys that are ignored, algorithms that follow from other keys, and defaults.
 
+import { algorithmNamed, impliedAlgorithm } from "../algorithms/registry.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { isObject } from "./place.ts";
-import { type Algorithm, LIMIT_KEYS, type ParsedLimit, type ParsedPolicy } from "./schema.ts";
+import { LIMIT_KEYS, type ParsedLimit, type ParsedPolicy } from "./schema.ts";
 
 /** Begins keys that are somebody else's. */
 const EXTENSION = "x-";
@@ -20,18 +22,7 @@ export function readable(input: unknown): unknown {
 function readableLimit(limit: unknown): unknown {
   if (!isObject(limit)) return limit;
   const own = withoutExtensions(limit);
-  return { ...own, algorithm: own.algorithm === undefined ? inferredAlgorithm(own) : own.algorithm };
-}
-
-/** The only algorithm that the keys of a limit fit. A window of another length fits three, so that it has to be named. */
-export function inferredAlgorithm({ window, burst }: Readonly<Record<string, unknown>>): Algorithm {
-  if (isCalendarWord(window)) return "fixed-window";
-  return burst === undefined ? "budget" : "token-bucket";
-}
-
-/** Whether a window is one of the calendar's. */
-export function isCalendarWord(window: unknown): window is "day" | "week" | "month" {
-  return window === "day" || window === "week" || window === "month";
+  return { ...own, algorithm: own.algorithm === undefined ? impliedAlgorithm(own) : own.algorithm };
 }
 
 /** An object without keys that are somebody else's. */
@@ -54,8 +45,9 @@ export function settledLimits({ defaults = {}, limits }: ParsedPolicy): ParsedLi
       ([key]) => keys.includes(key) && (key !== "timezone" || ("window" in limit && isCalendarWord(limit.window))),
     );
     const settled = { ...Object.fromEntries(taken), ...said(limit) };
-    // Units of concurrency are always given back.
-    if (limit.algorithm === "concurrency" && limit.hold === undefined && defaults.hold !== undefined)
+    // Units that are only ever held are always given back.
+    const isHeldOnly = algorithmNamed(limit.algorithm).isHeldOnly;
+    if (isHeldOnly && settled.hold === defaults.hold && defaults.hold !== undefined)
       settled.hold = { lease: defaults.hold.lease };
     return settled as ParsedLimit;
   });

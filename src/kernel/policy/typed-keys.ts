@@ -3,7 +3,14 @@
 // says what to do.
 
 import type { DurationInput } from "./input-values.ts";
-import type { BudgetLimitInput, CalendarLimitInput, LimitInput, PolicyInput, TokenBucketLimitInput } from "./input.ts";
+import type {
+  BudgetLimitInput,
+  CalendarLimitInput,
+  LimitInput,
+  NoQuota,
+  PolicyInput,
+  TokenBucketLimitInput,
+} from "./input.ts";
 import type { QuantityText } from "../quantity.ts";
 
 declare const ADVICE: unique symbol;
@@ -115,7 +122,13 @@ type Only<Given, Known> = Given extends readonly unknown[]
         ? unknown
         : WrongValue<
             Given,
-            string extends Given ? LiteralAdvice : DurationInput extends Known ? DurationAdvice : QuantityAdvice
+            string extends Given
+              ? LiteralAdvice
+              : [Exclude<Known, undefined>] extends [NoQuota]
+                ? "leave it out: this algorithm does not have it"
+                : DurationInput extends Known
+                  ? DurationAdvice
+                  : QuantityAdvice
           >;
 
 /** Limits that can have one of these algorithms; all where it is not known which. */
@@ -156,7 +169,7 @@ type CheckedAlgorithm<Name> = Name extends AlgorithmName | undefined
         : string extends Name
           ? LiteralAdvice
           : [Similar<Name, AlgorithmName>] extends [never]
-            ? "write budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed or streak"
+            ? "write budget, fixed-window, sliding-window, token-bucket, concurrency, elapsed, streak or cooldown"
             : `did you mean ${Similar<Name, AlgorithmName>}?`
     >;
 
@@ -197,9 +210,13 @@ type CheckedKeys<Limit, Known> = {
 };
 
 /** What a limit lacks. */
-type Lacking<Limit> = ("quota" extends keyof Limit
-  ? unknown
-  : { readonly quota: Missing<"add quota: how much is allotted, or unlimited"> }) &
+type Lacking<Limit> = (Limit extends { readonly algorithm: "cooldown" }
+  ? "pause" extends keyof Limit
+    ? unknown
+    : { readonly pause: Missing<"add pause, such as 2s"> }
+  : "quota" extends keyof Limit
+    ? unknown
+    : { readonly quota: Missing<"add quota: how much is allotted, or unlimited"> }) &
   (Limit extends
     | { readonly algorithm: "fixed-window" | "sliding-window" | "token-bucket" }
     | { readonly burst: unknown }

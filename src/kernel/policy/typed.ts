@@ -225,7 +225,9 @@ type Required<Limit, Default> = Limit extends { readonly per: infer Names }
     : Owed<keyof Needed<Names> | (string extends Distinct<Limit> ? never : Distinct<Limit>)>
   : never;
 
-type Unit<Limit> = Limit extends { readonly algorithm: "elapsed" | "streak" } | { readonly distinct: string }
+type Unit<Limit> = Limit extends
+  | { readonly algorithm: "elapsed" | "streak" | "cooldown" }
+  | { readonly distinct: string }
   ? never
   : "unit" extends keyof Limit
     ? Extract<Limit["unit"], string> | (undefined extends Limit["unit"] ? "calls" : never)

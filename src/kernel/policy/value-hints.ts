@@ -1,14 +1,14 @@
 // What to write instead of a value that is wrong, as one table by key. A hint is a guess at what was meant and decides nothing.
 
 import { CALL_WORDS, DERIVED_DIMENSIONS, DIMENSIONS } from "../call.ts";
-import { MESSAGE_WORDS, NOTICE_WORDS } from "../message.ts";
 import { quantityOf } from "../quantity.ts";
 import { closest, plainOf } from "../spelling.ts";
+import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
 import { amountHint, costHint, durationHint, lifeHint } from "./amount-hints.ts";
+import { isCalendarWord } from "./amounts.ts";
 import { isObject, type Keys, MAX_TEXT, type Place, placeOf, shown, textOf, windowed } from "./place.ts";
 import { dimensionQuestion, isQuota } from "./quota-hints.ts";
 import { ALGORITHMS } from "./schema.ts";
-import { isCalendarWord } from "./settled.ts";
 import { calendarFrom, durationFrom, moneyFrom, nameFrom } from "./values.ts";
 
 const EXAMPLE = "{ name: per-session, per: [session], quota: 50 }";
@@ -109,6 +109,7 @@ const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
       ? `Write ${span}, or leave the algorithm out for a ${value} of the calendar.`
       : `Write ${span}, or "window: ${word}" without an algorithm for a ${word} of the calendar.`;
   },
+  pause: (place) => (place.value === undefined ? "Add the pause, such as pause: 2s." : durationHint(place)),
   resetAfterIdle: (place) => lifeHint(place),
   resetAfter: (place) =>
     place.limit.resetAfterIdle === undefined ? lifeHint(place) : "Remove one of them: a scope has one life.",
@@ -153,6 +154,7 @@ const FOREIGN_VALUES: Readonly<Record<string, Readonly<Record<string, RegExp>>>>
     budget: /^(quota|counter|count|total|lifetime|cap)$/,
     concurrency: /concurren|semaphore|parallel|inflight/,
     elapsed: /^(time|timeout|duration|deadline|wallclock)/,
+    cooldown: /^(pause|delay|throttle|debounce|mininterval|spacing)/,
     streak: /^(loop|repeat|consecutive|inarow)/,
   },
   mode: {
@@ -178,6 +180,7 @@ const NEEDED: Readonly<Record<string, string>> = {
   "fixed-window": "quota and window",
   elapsed: "a duration as quota",
   streak: "of and quota",
+  cooldown: "a pause, such as 2s",
 };
 
 function policyHint(value: unknown): string | null {

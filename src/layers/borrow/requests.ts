@@ -1,5 +1,6 @@
 // What the borrowing layer asks the store, and what it reads off steps and replies. No state.
 
+import { inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { isWithin, monotonicClock } from "../../clock.ts";
 import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
@@ -21,7 +22,7 @@ export async function isDoneBy(endsAtMs: number, work: Promise<unknown>): Promis
 
 /** Reads what instances have borrowed of a bucket, of which at most `quota` may be unused. */
 export function borrowedStep(bucket: string, quota: number): Step {
-  return { bucket: borrowedKey(bucket), limit: { algorithm: "concurrency", quota }, event: { type: "read" } };
+  return { bucket: borrowedKey(bucket), limit: inUseLimit(quota), event: { type: "read" } };
 }
 
 /** Ends loans of a bucket. */

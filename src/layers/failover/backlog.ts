@@ -2,9 +2,7 @@
 // memory, and in the journal if there is one, before a caller gets its answer. Batches get their numbers here. Numbers are
 // never used again: a restarted process is another instance.
 
-import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "../../kernel/algorithms/token-bucket.ts";
-import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
-import { subWindowOf } from "../../kernel/algorithms/sliding-window.ts";
+import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
@@ -58,7 +56,7 @@ interface Sum {
   readonly units: number;
   readonly atMs: number;
   /** Of a token bucket: what has not flowed back, at the rate of this instance's share. */
-  readonly level?: { readonly limit: TokenBucketLimit; readonly state: TokenBucketState };
+  readonly level?: { readonly limit: LimitSpec; readonly state: SpentState };
 }
 
 /** The bookings that wait for the store, and the numbers of batches. */
@@ -218,9 +216,9 @@ export class Backlog {
   #sum(changes: Map<string, string | null>, { bucket, limit, event }: Step, atMs: number, local: LimitSpec): void {
     if (event.type !== "charge") return;
     const { cost, seen } = event;
-    // Only time that elapses begins without a cost.
-    if (cost === 0 && limit.algorithm !== "elapsed") return;
-    const key = JSON.stringify(["sum", bucket, sliceOf(limit, atMs), seen ?? null]);
+    const { needsCost, outage } = algorithmOf(limit);
+    if (cost === 0 && needsCost) return;
+    const key = JSON.stringify(["sum", bucket, outage.sliceOf(limit, atMs), seen ?? null]);
     const before = this.#sums.get(key);
     const step = { bucket, limit, ...(seen === undefined ? {} : { seen }) };
     const units = seen === undefined ? Math.min((before?.units ?? 0) + cost, Number.MAX_SAFE_INTEGER) : cost;
@@ -230,7 +228,7 @@ export class Backlog {
       step,
       units,
       atMs,
-      ...levelOf(before, cost, atMs, local.algorithm === "token-bucket" ? local : limit),
+      ...levelOf(before, cost, atMs, algorithmOf(local).outage.hasRate ? local : limit),
     };
     this.#sums.set(key, sum);
     if (this.#journal !== undefined) changes.set(key, JSON.stringify(sum));
@@ -255,30 +253,17 @@ function keyOf({ instance, number }: OpenBatch): string {
   return `batch/${instance}/${number}`;
 }
 
-/** Units are summed up that end alike: those of one window, or of one length of life. Levels of token buckets are converted. */
-function sliceOf(limit: LimitSpec, atMs: number): string {
-  const { algorithm } = limit;
-  if (algorithm === "budget") return `${algorithm} ${limit.ttlMs} ${limit.ttlFrom}`;
-  if (algorithm === "sliding-window") return `${algorithm} ${limit.windowMs} ${subWindowOf(limit, atMs)}`;
-  if (algorithm !== "fixed-window") return algorithm;
-  if (limit.align === "calendar") {
-    const begun = limit.boundaries.findLastIndex((boundary) => boundary <= atMs);
-    return `${algorithm} ${limit.boundaries[begun]} ${limit.boundaries[begun + 1]}`;
-  }
-  return `${algorithm} ${limit.windowMs} ${limit.align === "epoch" ? Math.floor(atMs / limit.windowMs) : limit.align}`;
-}
-
-/** What is in a token bucket that has the rate of this instance's share. */
+/** The state of a bucket whose use drains at the rate of this instance's share. */
 function levelOf(before: Sum | undefined, cost: number, atMs: number, limit: LimitSpec): Pick<Sum, "level"> {
-  if (limit.algorithm !== "token-bucket") return {};
-  return { level: { limit, state: tokenBucket.book(limit, before?.level?.state, cost, atMs) } };
+  const { outage, book } = algorithmOf(limit);
+  return outage.hasRate ? { level: { limit, state: book(limit, before?.level?.state, cost, atMs) } } : {};
 }
 
 /** How a sum is booked; nothing where all of it has flowed back. */
 function leftOf(sum: Sum, nowMs: number): StoreRequest[] {
   const { units, atMs, level } = sum;
   if (level === undefined) return [bookingOf(sum, units, atMs)];
-  const left = tokenBucket.used(level.limit, level.state, nowMs);
+  const left = algorithmOf(level.limit).used(level.limit, level.state, nowMs);
   return left === 0 ? [] : [bookingOf(sum, left, nowMs)];
 }
 

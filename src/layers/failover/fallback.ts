@@ -2,8 +2,7 @@
 // when it was last seen. What is kept of a bucket is its use. The share follows from the limit of each step, so that a
 // changed policy, or another quota for the same bucket, is obeyed at once and makes no use forgotten.
 
-import type { TokenBucketLimit } from "../../kernel/algorithms/token-bucket.ts";
-import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import { freeAfterMs } from "../../kernel/bucket/free-after.ts";
 import type { Degraded, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { StoredState } from "../../kernel/state.ts";
@@ -35,7 +34,7 @@ const RETRY_AFTER_MS = 1_000;
  * contain what was booked here, once the store has it.
  */
 interface Basis extends Known {
-  /** How a token bucket was divided when the state was written. */
+  /** How the rate was divided when the state was written. */
   readonly among: Place;
 }
 
@@ -69,7 +68,7 @@ export class Fallback {
     return steps.map((step) => {
       const { limit } = step;
       const among = this.#found(step)?.basis.among;
-      return among === undefined || limit.algorithm !== "token-bucket" ? limit : slowed(limit, among);
+      return among === undefined ? limit : slowed(limit, among);
     });
   }
 
@@ -137,7 +136,7 @@ export class Fallback {
     const known = { ...basis, place: basis.place ?? place };
     const among = placeIn(step, known.place);
     const { limit } = step;
-    if (limit.algorithm === "token-bucket" && among.instances !== basis.among.instances) {
+    if (algorithmOf(limit).outage.hasRate && among.instances !== basis.among.instances) {
       const divided = dividedBy(state, limit, basis, among, nowMs);
       const seeded = partOfUse(limit, basis.view, among, nowMs);
       const share = shared(step, { ...known, seeded }, nowMs);
@@ -177,17 +176,17 @@ function hasSpent(state: StoredState, nowMs: number): boolean {
   return spent !== undefined && nowMs < spent.expiresAtMs;
 }
 
-/** A token bucket's state, where it is divided among so many from now on. */
+/** The state of a limit with a rate that is divided among another number of instances from now on. */
 function dividedBy(
   state: StoredState,
-  limit: TokenBucketLimit,
+  limit: LimitSpec,
   { view, among }: Basis,
   next: Place,
   nowMs: number,
 ): StoredState {
   const spent = state.kind === "held" ? state.spent : state;
-  if (spent?.kind !== "token-bucket") return state;
-  const divided = redivided(limit, spent, view, [among, next], nowMs);
+  if (spent?.kind !== algorithmOf(limit).kind) return state;
+  const divided = redivided(limit, spent as SpentState, view, [among, next], nowMs);
   if (state.kind !== "held") return divided;
   return { ...state, spent: divided, expiresAtMs: Math.max(state.expiresAtMs, divided.expiresAtMs) };
 }

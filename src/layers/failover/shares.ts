@@ -1,6 +1,5 @@
 // How much an instance may admit of a limit while the store is away, and how much may pass in all at worst.
 
-import { type TokenBucketLimit, type TokenBucketState, tokenBucket } from "../../kernel/algorithms/token-bucket.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { OnStoreError } from "../../kernel/policy/input.ts";
 import type { Step } from "../../kernel/request.ts";
@@ -48,10 +47,7 @@ export function shareOf(left: number, { instances, rank }: Place): number {
 /** How a step is judged while the store is away. */
 export function modeOf({ limit, event, hints }: Step): OnStoreError {
   if (hints?.onStoreError !== undefined) return hints.onStoreError;
-  const isLocal =
-    limit.algorithm === "streak" ||
-    limit.algorithm === "elapsed" ||
-    (event.type === "charge" && event.seen !== undefined);
+  const isLocal = !algorithmOf(limit).countsUnits || (event.type === "charge" && event.seen !== undefined);
   return isLocal ? "local" : "share";
 }
 
@@ -65,28 +61,23 @@ export function shared(step: Step, { view, place, seeded }: Known, nowMs: number
   const { limit } = step;
   const mode = modeOf(step);
   const among = placeIn(step, place);
-  const capacity = algorithmOf(limit).capacity(limit);
-  // All units of a counter come back together: those that it began with are there as long as it is.
-  const used = seeded !== null && algorithmOf(limit).kind === "counter" ? seeded : usedIn(view, limit, nowMs);
+  const { capacity: capacityOf, outage, book } = algorithmOf(limit);
+  const capacity = capacityOf(limit);
+  // Where all units come back together, those that the state began with are there as long as the state is.
+  const used = seeded !== null && outage.endsTogether ? seeded : usedIn(view, limit, nowMs);
   const own = shareOf(Math.max(0, capacity + grantedIn(view, limit, nowMs) - used), among);
   const common = { maxOvershoot: maxOvershoot(mode, own, capacity, place) };
-  if (limit.algorithm === "token-bucket") {
+  const slow = slowed(limit, among);
+  const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, units));
+  if (outage.hasRate) {
     const part = partOfUse(limit, view, among, nowMs);
-    const burst = unitsIn(mode, place, Math.min(shareOf(limit.burst, among), own + (seeded ?? part)));
-    const slow = slowed(limit, among);
-    const spent = part === 0 ? undefined : tokenBucket.book(slow, undefined, part, nowMs);
-    return { ...common, limit: { ...slow, burst }, spent, seeded: seeded ?? part };
+    const units = Math.min(shareOf(capacity, among), own + (seeded ?? part));
+    const spent = part === 0 ? undefined : book(slow, undefined, part, nowMs);
+    return { ...common, limit: withUnits(units), spent, seeded: seeded ?? part };
   }
-  if (!isSpent(limit)) {
-    return { ...common, limit: { ...limit, quota: unitsIn(mode, place, own) }, spent: undefined, seeded: 0 };
-  }
+  if (!outage.isUseKnown) return { ...common, limit: withUnits(own), spent: undefined, seeded: 0 };
   const spent = used === 0 ? undefined : spentOf(view, limit, nowMs);
-  return { ...common, limit: { ...limit, quota: unitsIn(mode, place, own + used) }, spent, seeded: used };
-}
-
-/** Whether its use is a number that stays until an instant that is known. */
-function isSpent({ algorithm }: LimitSpec): boolean {
-  return algorithm !== "concurrency" && algorithm !== "elapsed" && algorithm !== "streak";
+  return { ...common, limit: withUnits(own + used), spent, seeded: used };
 }
 
 /** What an instance may have in its bucket at once, of which `own` is its part. */
@@ -106,7 +97,7 @@ function maxOvershoot(mode: OnStoreError, own: number, capacity: number, place: 
 export function usedIn(view: View | undefined, limit: LimitSpec, nowMs: number): number {
   if (view === undefined || !isOfKind(view, limit)) return 0;
   // What is held has no end that is known here; what has elapsed goes on.
-  if (!isSpent(limit)) return nowMs < view.endsAtMs ? view.used : 0;
+  if (!algorithmOf(limit).outage.isUseKnown) return nowMs < view.endsAtMs ? view.used : 0;
   return algorithmOf(limit).used(limit, spentOf(view, limit, nowMs), nowMs);
 }
 
@@ -120,27 +111,31 @@ function isOfKind(view: View, limit: LimitSpec): boolean {
   return algorithmOf(view.limit).kind === algorithmOf(limit).kind;
 }
 
-/** A token bucket at one of so many parts of the rate. */
-export function slowed(limit: TokenBucketLimit, { instances }: Place): TokenBucketLimit {
-  return { ...limit, levelPerUnit: limit.levelPerUnit * instances };
+/** A limit at the rate of one of so many instances. */
+export function slowed(limit: LimitSpec, { instances }: Place): LimitSpec {
+  return algorithmOf(limit).outage.slowed(limit, instances);
 }
 
 /** This instance's part of the use that was seen: what is free beside it is its share of what is left. */
-export function partOfUse(limit: TokenBucketLimit, view: View | undefined, among: Place, nowMs: number): number {
+export function partOfUse(limit: LimitSpec, view: View | undefined, among: Place, nowMs: number): number {
   const used = usedIn(view, limit, nowMs);
-  const whole = Math.max(limit.burst, used);
+  const whole = Math.max(algorithmOf(limit).capacity(limit), used);
   return shareOf(whole, among) - shareOf(whole - used, among);
 }
 
-/** This instance's part of a token bucket when it is divided otherwise: its own use stays, and its part of what was seen changes. */
+/**
+ * An instance's state of a limit with a rate when the rate is divided among another number of instances: its own use stays,
+ * and its part of the use that was seen changes.
+ */
 export function redivided(
-  limit: TokenBucketLimit,
-  spent: TokenBucketState,
+  limit: LimitSpec,
+  spent: SpentState,
   view: View | undefined,
   [before, after]: readonly [Place, Place],
   nowMs: number,
-): TokenBucketState {
-  const units = tokenBucket.used(slowed(limit, before), spent, nowMs);
+): SpentState {
+  const { used, book } = algorithmOf(limit);
+  const units = used(slowed(limit, before), spent, nowMs);
   const own = Math.max(0, units - partOfUse(limit, view, before, nowMs));
-  return tokenBucket.book(slowed(limit, after), undefined, own + partOfUse(limit, view, after, nowMs), nowMs);
+  return book(slowed(limit, after), undefined, own + partOfUse(limit, view, after, nowMs), nowMs);
 }

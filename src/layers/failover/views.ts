@@ -1,7 +1,6 @@
 // What this instance last saw of buckets: the use that its share is reckoned by while the store is away, and that it gives
 // back to a store which has lost it. Bounded: what was not seen for long is forgotten first.
 
-import { endOf } from "../../kernel/algorithms/fixed-window.ts";
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { Raise, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { Beat } from "../../store/shared-store.ts";
@@ -55,10 +54,10 @@ export class Views {
    * can write, also when a later limit could.
    */
   shorten(bucket: string, limit: LimitSpec, nowMs: number): void {
-    const { kind, notAhead } = algorithmOf(limit);
+    const { kind, notAhead, outage } = algorithmOf(limit);
     const view = this.get(bucket);
     const spent = spentOf(view, limit, nowMs);
-    if (kind !== "counter" || view === undefined || spent?.kind !== kind) return;
+    if (!outage.endsTogether || view === undefined || spent?.kind !== kind) return;
     const { expiresAtMs } = notAhead(limit, spent, nowMs);
     if (expiresAtMs < view.endsAtMs) this.#put(bucket, { ...view, endsAtMs: expiresAtMs });
   }
@@ -86,7 +85,7 @@ export class Views {
 
 /** Whether a step is of a rate that is unlimited, by which nothing is used: how the bucket stands is said by others. */
 function hasNoRate({ limit, event, shadow }: Step): boolean {
-  return limit.algorithm === "token-bucket" && shadow === true && event.type === "charge" && event.cost === 0;
+  return algorithmOf(limit).outage.hasRate && shadow === true && event.type === "charge" && event.cost === 0;
 }
 
 /** Answers that were under way together may come in another order. Where it is much older, the store's clock was set back. */
@@ -112,15 +111,20 @@ function grantEndOf(limit: LimitSpec, event: Step["event"], before: View | undef
   const known = before?.grantEndsAtMs ?? null;
   const endsAtMs = known !== null && nowMs < known ? known : null;
   if (event.type !== "grant") return endsAtMs;
-  const windowEndsAtMs =
-    limit.algorithm === "fixed-window" ? latestEndOf(limit, before, nowMs) : Number.POSITIVE_INFINITY;
-  return Math.min(nowMs + event.leaseMs, windowEndsAtMs, endsAtMs ?? Number.POSITIVE_INFINITY);
+  return Math.min(nowMs + event.leaseMs, windowEndOf(limit, before, nowMs), endsAtMs ?? Number.POSITIVE_INFINITY);
 }
 
-/** When use ends at the latest. Where as much is granted as used, the answer does not say it. */
+/** When use ends at the latest. The answer does not say it where as much is granted as used. */
 function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number): number {
-  if (limit.algorithm !== "fixed-window") return nowMs + (lifeMsOf(limit) ?? 0);
-  return before !== undefined && nowMs < before.endsAtMs ? before.endsAtMs : endOf(limit, nowMs);
+  const endMs = windowEndOf(limit, before, nowMs);
+  return endMs === Number.POSITIVE_INFINITY ? nowMs + algorithmOf(limit).outage.lifeMs(limit) : endMs;
+}
+
+/** When the window ends that takes a grant along; `Infinity` where none does. */
+function windowEndOf(limit: LimitSpec, before: View | undefined, nowMs: number): number {
+  const isLive = before !== undefined && nowMs < before.endsAtMs;
+  const state = isLive ? { expiresAtMs: before.endsAtMs } : undefined;
+  return algorithmOf(limit).windowEndsAtMs?.(limit, state, nowMs) ?? Number.POSITIVE_INFINITY;
 }
 
 /**
@@ -130,58 +134,19 @@ function latestEndOf(limit: LimitSpec, before: View | undefined, nowMs: number):
  */
 export function spentOf(view: View | undefined, limit: LimitSpec, nowMs: number): SpentState | undefined {
   if (view === undefined || view.used === 0) return undefined;
-  const spent = bookingOf(view, limit);
+  const { kind, outage } = algorithmOf(view.limit);
+  // A state of another kind is converted by none: it is one booking under its own limit.
+  const spent = outage.stateOf(view.limit, view, kind === algorithmOf(limit).kind ? limit : view.limit);
   return nowMs < spent.expiresAtMs ? spent : undefined;
-}
-
-function bookingOf({ limit: seen, used, seenAtMs, endsAtMs }: View, limit: LimitSpec): SpentState {
-  const { kind, book } = algorithmOf(seen);
-  // A bucket keeps the end that an earlier policy gave it.
-  if (kind === "counter") return { kind, spent: used, expiresAtMs: endsAtMs };
-  if (seen.algorithm !== "sliding-window" || limit.algorithm !== "sliding-window")
-    return book(seen, undefined, used, seenAtMs);
-  const atMs = endsAtMs - seen.windowMs;
-  if (seen.windowMs === limit.windowMs) return { ...book(seen, undefined, used, atMs), expiresAtMs: endsAtMs };
-  // It may have been counted under a third length: what is not known of its end is on the side of the limit.
-  const expiresAtMs = Math.max(endsAtMs, seenAtMs + 2 * limit.windowMs);
-  return { ...book(seen, undefined, used, Math.max(atMs, seenAtMs)), expiresAtMs };
 }
 
 /** What gives a lost view back; `null` where nothing can, or has to be. */
 export function raiseOf(view: View, { incarnation, lost }: Beat): (Raise & { readonly type: "raise" }) | null {
-  const { limit, used, isCount } = view;
-  const lifeMs = lifeMsOf(limit);
-  if (lifeMs === null || isCount) return null;
+  const { limit, used, isCount, seenAtMs, endsAtMs } = view;
+  const { outage } = algorithmOf(limit);
+  if (!outage.isUseKnown || isCount) return null;
+  const lifeMs = outage.lifeMs(limit);
+  const atMs = outage.bookedAtMs(limit, seenAtMs, endsAtMs);
   const keptMs = lost === "some" ? Math.min(lifeMs, COMPARED_MS) : lifeMs;
-  return { type: "raise", id: incarnation, units: used, atMs: bookedAtMs(view), keptMs, lost };
-}
-
-/** An instant at which a booking would have ended as the view does. */
-function bookedAtMs({ limit, seenAtMs, endsAtMs }: View): number {
-  switch (limit.algorithm) {
-    case "budget":
-      return endsAtMs - limit.ttlMs;
-    case "fixed-window":
-      return limit.align === "calendar" ? endsAtMs - 1 : endsAtMs - limit.windowMs;
-    case "sliding-window":
-      return Math.min(seenAtMs, endsAtMs - limit.windowMs);
-    default:
-      return seenAtMs;
-  }
-}
-
-/** How long what is booked now may live; `null` where use cannot be given back. */
-function lifeMsOf(limit: LimitSpec): number | null {
-  switch (limit.algorithm) {
-    case "budget":
-      return limit.ttlMs;
-    case "fixed-window":
-      return limit.align === "calendar" ? limit.boundaries[2] - limit.boundaries[1] : limit.windowMs;
-    case "sliding-window":
-      return 2 * limit.windowMs;
-    case "token-bucket":
-      return Math.ceil((limit.burst * limit.levelPerUnit) / limit.levelPerMs);
-    default:
-      return null;
-  }
+  return { type: "raise", id: incarnation, units: used, atMs, keptMs, lost };
 }

@@ -1,10 +1,10 @@
 // A batch as the script takes it: whole numbers and names. script/apply.lua has the order, wire.ts what the numbers mean.
 
-import type { LimitSpec } from "../../kernel/algorithms/registry.ts";
+import { algorithmOf, type LimitSpec } from "../../kernel/algorithms/registry.ts";
 import { MARK_KEY, receiptsKey } from "../../kernel/receipts.ts";
 import type { Step, StepEvent, StoreRequest } from "../../kernel/request.ts";
 import type { Terms } from "../../store/shared-store.ts";
-import { ABSENT, BOUNDS, EVENTS, FORMS, type Form, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
+import { ABSENT, BOUNDS, EVENTS, LIMIT_NUMBERS, MODE_FLAGS, MODES } from "./wire.ts";
 
 /** A batch, or a part of one, which goes to one script. */
 export interface Part {
@@ -106,12 +106,10 @@ class Shapes {
   }
 }
 
-/** Whether a step charges a counter or a token bucket, with numbers that are far from where sums saturate. */
+/** Whether a step charges a limit that the script's fast path knows, with numbers that are far from where sums saturate. */
 function isPlain({ limit, event }: Step): boolean {
   if (event.type !== "charge" || event.seen !== undefined || event.cost >= BOUNDS.maxFastCost) return false;
-  if (limit.algorithm === "token-bucket") return true;
-  if (limit.algorithm === "budget") return limit.ttlMs < BOUNDS.maxFastCost;
-  return limit.algorithm === "fixed-window" && (limit.align === "calendar" || limit.windowMs < BOUNDS.maxFastCost);
+  return algorithmOf(limit).wire.isFast(limit);
 }
 
 /** Whether steps ask the same as others, which are plain. */
@@ -205,27 +203,8 @@ function isSame(one: Hold, other: Hold): boolean {
   return id === other.id && units === other.units && leaseMs === other.leaseMs && onExpiry === other.onExpiry;
 }
 
+/** The code of a limit's form, and its numbers, as many for each limit. */
 function limitNumbers(limit: LimitSpec): number[] {
-  switch (limit.algorithm) {
-    case "budget":
-      return numbersOf(FORMS.budget, limit.quota, limit.ttlMs, limit.ttlFrom === "first" ? 1 : 0);
-    case "fixed-window":
-      if (limit.align === "calendar") return numbersOf(FORMS.calendar_window, limit.quota, ...limit.boundaries);
-      return numbersOf(FORMS.fixed_window, limit.quota, limit.windowMs, limit.align === "first-use" ? 1 : 0);
-    case "sliding-window":
-      return numbersOf(FORMS.sliding_window, limit.quota, limit.windowMs);
-    case "token-bucket":
-      return numbersOf(FORMS.token_bucket, limit.burst, limit.levelPerUnit, limit.levelPerMs);
-    case "concurrency":
-      return numbersOf(FORMS.concurrency, limit.quota);
-    case "elapsed":
-      return numbersOf(FORMS.elapsed, limit.quota, limit.ttlMs);
-    case "streak":
-      return numbersOf(FORMS.streak, limit.quota, limit.ttlMs);
-  }
-}
-
-/** A limit as the script takes it: as many numbers for each form. */
-function numbersOf({ code }: Form, ...numbers: readonly number[]): number[] {
+  const [{ code }, ...numbers] = algorithmOf(limit).wire.numbersOf(limit);
   return [code, ...numbers, ...new Array<number>(LIMIT_NUMBERS - 1 - numbers.length).fill(0)];
 }

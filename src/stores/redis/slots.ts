@@ -2,6 +2,7 @@
 // the other, and spends what it holds when all have allowed it: never over a quota, and a process that dies on the way has
 // its holds charged when they end.
 
+import { algorithmOf } from "../../kernel/algorithms/registry.ts";
 import { tagOf } from "../../kernel/key.ts";
 import type { Replay, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import { keysOf } from "../../kernel/decide.ts";
@@ -178,7 +179,7 @@ class WideRequest {
   #held(step: Step): Step {
     const { event, limit } = step;
     if (event.type !== "charge" || event.seen !== undefined) return step;
-    if (limit.algorithm === "elapsed" || limit.algorithm === "streak") return step;
+    if (!algorithmOf(limit).countsUnits) return step;
     return { ...step, event: { type: "hold", id: this.#id, units: event.cost, leaseMs: LEASE_MS, onExpiry: "charge" } };
   }
 

@@ -1,9 +1,8 @@
 // What each number means that the store sends to its script and the script answers. `npm run lua` writes all of it into
 // script/wire.gen.lua and script/limits.gen.lua; arguments.ts and replies.ts use it as it stands here.
 
-import { MAX_INSTANT_MS } from "../../kernel/algorithms/algorithm.ts";
-import { MARK_LENGTH, MAX_SEEN } from "../../kernel/algorithms/counter.ts";
-import { SUB_WINDOWS } from "../../kernel/algorithms/sliding-window.ts";
+import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
+import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
 import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
 import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
 import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
@@ -86,25 +85,14 @@ export const ABSENT = { noKey: 0, noShape: 0, noOutcome: 0 } as const;
 
 /**
  * The forms of limits, by their names in the script: the code of each, and the names of the numbers that follow the code, at
- * most four. The first number is the capacity, and the script calls it so; the others have these names there.
+ * most four. The first number is the capacity, and the script calls it so; the others have these names there. Each algorithm
+ * declares its own.
  */
-export const FORMS = {
-  budget: { code: 1, fields: ["quota", "ttl_ms", "is_from_first"] },
-  fixed_window: { code: 2, fields: ["quota", "window_ms", "is_first_use"] },
-  sliding_window: { code: 3, fields: ["quota", "window_ms"] },
-  token_bucket: { code: 4, fields: ["burst", "level_per_unit", "level_per_ms"] },
-  concurrency: { code: 5, fields: ["quota"] },
-  /** Two windows that follow one another: when each begins, and when the second ends (epoch ms). */
-  calendar_window: { code: 6, fields: ["quota", "start_ms", "middle_ms", "end_ms"] },
-  elapsed: { code: 7, fields: ["quota_ms", "ttl_ms"] },
-  streak: { code: 8, fields: ["quota", "ttl_ms"] },
-} as const satisfies Readonly<Record<string, Form>>;
-
-/** One form of a limit. */
-export interface Form {
-  readonly code: number;
-  readonly fields: readonly string[];
-}
+export const FORMS: Readonly<Record<string, WireForm>> = Object.fromEntries(
+  Object.values(ALGORITHMS)
+    .flatMap(({ wire }) => Object.entries(wire.forms))
+    .sort(([, one], [, other]) => one.code - other.code),
+);
 
 /** Numbers of a limit on the wire: the code, and four that are zeros where its form has fewer. */
 export const LIMIT_NUMBERS = 5;
@@ -117,7 +105,7 @@ export const BOUNDS = {
   maxInstantMs: MAX_INSTANT_MS,
   /** The fast path counts far below 2^53, so that no sum of a batch saturates. */
   maxFast: 2 ** 52,
-  maxFastCost: 2 ** 40,
+  maxFastCost: MAX_FAST_MS,
   maxHolds: MAX_HOLDS,
   maxQueued: MAX_QUEUED,
   rememberedMs: REMEMBERED_MS,
@@ -126,7 +114,7 @@ export const BOUNDS = {
   maxReceipts: MAX_RECEIPTS,
   receiptsKeptMs: RECEIPTS_KEPT_MS,
   maxSeen: MAX_SEEN,
-  valueHashLength: MARK_LENGTH,
+  valueHashLength: VALUE_LENGTH,
   subWindows: SUB_WINDOWS,
   longestLifeMs: LONGEST_LIFE_MS,
   endedMembersPerBeat: ENDED_MEMBERS_PER_BEAT,

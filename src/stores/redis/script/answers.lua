@@ -7,7 +7,6 @@
 --   batch.lua: replied, replies
 --   texts.lua: text_of
 --   fast/decide.lua: charge_fast
---   algorithms/elapsed.lua: elapsed
 --   bucket/holds.lua: granted_in
 --   bucket/contents.lua: free_after_ms, used_in
 --   bucket/grants.lua: is_same_grant
@@ -57,7 +56,7 @@ end
 local function answer(step, spent, holds, all_fit, keeps_answer)
   local limit, needed = step.limit, step.needed
   local used, extra = used_in(limit, spent, holds, now_ms), granted_in(holds)
-  if limit.algorithm == elapsed then
+  if limit.algorithm.never_comes_back then
     -- Time that has elapsed does not come back.
     needed = INFINITY
   end

@@ -23,6 +23,7 @@
 -- @include algorithms/concurrency.lua
 -- @include algorithms/elapsed.lua
 -- @include algorithms/streak.lua
+-- @include algorithms/cooldown.lua
 -- @include algorithms/spent.lua
 -- @include bucket/holds.lua
 -- @include bucket/levels.lua

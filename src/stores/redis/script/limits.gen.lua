@@ -1,7 +1,7 @@
 -- Made from wire.ts by `npm run lua`. Do not edit. A limit's numbers by their names.
 --
 -- Uses
---   wire.gen.lua: BUDGET, CALENDAR_WINDOW, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
+--   wire.gen.lua: BUDGET, CALENDAR_WINDOW, COOLDOWN, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
 -- Provides
 --   name_numbers
 
@@ -20,5 +20,7 @@ local function name_numbers(limit, code, number_1, number_2, number_3)
     limit.ttl_ms = number_1
   elseif code == STREAK then
     limit.ttl_ms = number_1
+  elseif code == COOLDOWN then
+    limit.pause_ms = number_1
   end
 end

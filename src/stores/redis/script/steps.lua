@@ -10,7 +10,6 @@
 --   states.lua: contents_of, put, state_in
 --   fast/decide.lua: fast_used
 --   algorithms/counter.lua: has_seen
---   algorithms/token-bucket.lua: token_bucket
 --   bucket/holds.lua: NO_HOLDS, grant_in, granted_in, hold_in
 --   bucket/contents.lua: used_in
 --   bucket/charges.lua: after_report, charged_at, charged_for_value
@@ -155,11 +154,11 @@ local function is_firm(step)
   return step.fits or step.is_shadow or (#step.holds == 0 and step.limit.algorithm.is_firm)
 end
 
--- Milliseconds until a step's turn in the row of a token bucket; INFINITY where it does not wait.
+-- Milliseconds until a step's turn in the queue of its bucket; INFINITY where it does not wait.
 local function turn_of(step)
-  local event = step.event
-  local may_wait = event == CHARGE or event == CHARGE_VALUE or event == HOLD
-  if step.limit.algorithm ~= token_bucket or not may_wait or step.is_shadow then
+  local event, algorithm = step.event, step.limit.algorithm
+  local may_wait = event == CHARGE or event == CHARGE_VALUE or (event == HOLD and algorithm.flows)
+  if not algorithm.queues or not may_wait or step.is_shadow then
     return INFINITY
   end
   return turn_after_ms(step.limit, step.spent, step.holds, step.needed, now_ms)

@@ -62,6 +62,7 @@ local CONCURRENCY = 5
 local CALENDAR_WINDOW = 6
 local ELAPSED = 7
 local STREAK = 8
+local COOLDOWN = 9
 
 -- Numbers of a limit on the wire.
 local LIMIT_NUMBERS = 5

@@ -5,7 +5,7 @@
 -- Provides
 --   concurrency
 
-local concurrency = { kind = "concurrency" }
+local concurrency = { kind = "concurrency", letter = "n" }
 
 function concurrency.used()
   return 0

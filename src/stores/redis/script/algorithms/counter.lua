@@ -1,7 +1,7 @@
 -- Units spent until an instant: budgets, windows and windows of a calendar.
 --
 -- Mirrors
---   src/kernel/algorithms/counter.ts: counter, endedBy, hasSeen, withSeen, withSpent
+--   src/kernel/algorithms/counter.ts: counterFacts, endedBy, hasSeen, withSeen, withSpent
 --   src/kernel/algorithms/budget.ts: budget
 --   src/kernel/algorithms/fixed-window.ts: fixedWindow
 -- Uses
@@ -11,9 +11,9 @@
 -- Provides
 --   budget, calendar_window, counter, fixed_window, has_seen, with_seen
 
-local budget = { kind = "counter", is_firm = true }
-local fixed_window = { kind = "counter", is_firm = true }
-local calendar_window = { kind = "counter", is_firm = true }
+local budget = { kind = "counter", letter = "c", is_firm = true }
+local fixed_window = { kind = "counter", letter = "c", is_firm = true }
+local calendar_window = { kind = "counter", letter = "c", is_firm = true }
 
 -- `seen`: of a limit that counts values, the hashes of those that it has seen, each as long, joined by commas.
 local function counter(spent, expires_at_ms, seen)
@@ -71,7 +71,38 @@ local function not_ahead(limit, state)
   return counter(state.spent, limit.latest_end_ms, state.seen)
 end
 
+local function take_back(limit, state, alone, cost)
+  return counter(max(0, state.spent - cost), state.expires_at_ms, state.seen)
+end
+
+function budget.is_in_window(limit, state, at_ms)
+  return limit.is_from_first == 0 or not state or at_ms >= state.expires_at_ms - limit.ttl_ms
+end
+
+function fixed_window.is_in_window(limit, state, at_ms)
+  return not state or at_ms >= state.expires_at_ms - limit.window_ms
+end
+
+function calendar_window.is_in_window(limit, state, at_ms)
+  local end_ms = state and state.expires_at_ms or 0
+  return at_ms
+    >= (
+      limit.end_ms < end_ms and limit.end_ms
+      or limit.middle_ms < end_ms and limit.middle_ms
+      or limit.start_ms < end_ms and limit.start_ms
+      or 0
+    )
+end
+
+-- When the window ends that takes a grant along.
+local function window_ends_at_ms(limit, state, now_ms)
+  return state and state.expires_at_ms or window_end(limit, now_ms)
+end
+
+fixed_window.window_ends_at_ms, calendar_window.window_ends_at_ms = window_ends_at_ms, window_ends_at_ms
+
 for _, algorithm in ipairs({ budget, fixed_window, calendar_window }) do
+  algorithm.take_back = take_back
   algorithm.not_ahead = not_ahead
   algorithm.used, algorithm.free_after_ms, algorithm.end_of, algorithm.book = used, free_after_ms, window_end, book
 end

@@ -8,7 +8,7 @@
 -- Provides
 --   elapsed
 
-local elapsed = { kind = "elapsed" }
+local elapsed = { kind = "elapsed", letter = "e", needs_no_cost = true, never_comes_back = true }
 
 function elapsed.end_of(limit, now_ms)
   return now_ms + limit.ttl_ms

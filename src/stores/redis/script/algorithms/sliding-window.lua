@@ -8,7 +8,7 @@
 -- Provides
 --   sliding_window
 
-local sliding_window = { kind = "sliding-window", is_firm = true }
+local sliding_window = { kind = "sliding-window", letter = "s", is_firm = true }
 
 do
   local MAX_COUNTS = SUB_WINDOWS + 1
@@ -47,13 +47,13 @@ do
     return floor(last_ms / sub_window_ms), { sum }
   end
 
-  -- Whether what was booked at an instant has left the window.
-  function sliding_window.has_left(limit, at_ms, now_ms)
-    return now_ms >= free_at_ms(limit, floor(at_ms / sub_window_ms_of(limit)))
+  -- Whether a booking at an instant is still in the window.
+  function sliding_window.is_in_window(limit, state, at_ms, now_ms)
+    return now_ms < free_at_ms(limit, floor(at_ms / sub_window_ms_of(limit)))
   end
 
   -- The state without units in one sub-window, the newest of the state `alone`. A state of another window length stays as it is.
-  function sliding_window.without_units(state, alone, units)
+  function sliding_window.take_back(limit, state, alone, units)
     local index = state.newest - alone.newest + 1
     local count = state.counts[index]
     if state.sub_window_ms ~= alone.sub_window_ms or not count then

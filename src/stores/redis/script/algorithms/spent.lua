@@ -3,7 +3,7 @@
 -- Mirrors
 --   src/kernel/algorithms/registry.ts: algorithmOf, decodeSpent
 -- Uses
---   wire.gen.lua: BUDGET, CALENDAR_WINDOW, CONCURRENCY, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
+--   wire.gen.lua: BUDGET, CALENDAR_WINDOW, CONCURRENCY, COOLDOWN, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
 --   limits.lua: limits
 --   algorithms/counter.lua: budget, calendar_window, fixed_window
 --   algorithms/sliding-window.lua: sliding_window
@@ -11,8 +11,9 @@
 --   algorithms/concurrency.lua: concurrency
 --   algorithms/elapsed.lua: elapsed
 --   algorithms/streak.lua: streak
+--   algorithms/cooldown.lua: cooldown
 -- Provides
---   decode_spent
+--   algorithms_by_letter, decode_spent
 
 local algorithms = {
   [BUDGET] = budget,
@@ -23,16 +24,22 @@ local algorithms = {
   [CALENDAR_WINDOW] = calendar_window,
   [ELAPSED] = elapsed,
   [STREAK] = streak,
+  [COOLDOWN] = cooldown,
 }
 
 for _, limit in ipairs(limits) do
   limit.algorithm = algorithms[limit.code]
 end
 
--- By the first letter of a text. Counters are plain numbers.
-local decoders = { s = sliding_window.decode, g = token_bucket.decode, e = elapsed.decode, k = streak.decode }
+-- By the letter at the head of a text. Counters are mostly plain numbers.
+local algorithms_by_letter = {}
+for _, algorithm in pairs(algorithms) do
+  algorithms_by_letter[algorithm.letter] = algorithm
+end
+algorithms_by_letter[budget.letter] = budget
 
 -- What is spent, from its text; nil where the text is damaged.
 local function decode_spent(text, expires_at_ms)
-  return (decoders[sub(text, 1, 1)] or budget.decode)(text, expires_at_ms)
+  local algorithm = algorithms_by_letter[sub(text, 1, 1)]
+  return (algorithm and algorithm.decode or budget.decode)(text, expires_at_ms)
 end

@@ -1,14 +1,14 @@
 -- How often in a row the same outcome was reported.
 --
 -- Mirrors
---   src/kernel/algorithms/streak.ts: reported, streak
+--   src/kernel/algorithms/streak.ts: streak
 -- Uses
 --   wire.gen.lua: MAX_ID_LENGTH, MAX_SAFE_INTEGER
 --   texts.lua: text_of, whole_of
 -- Provides
 --   streak
 
-local streak = { kind = "streak" }
+local streak = { kind = "streak", letter = "k" }
 
 do
   local function row(outcome, count, expires_at_ms)
@@ -35,7 +35,7 @@ do
     return state or row("-", 0, now_ms)
   end
 
-  function streak.reported(limit, state, outcome, now_ms)
+  function streak.report(limit, state, outcome, now_ms)
     local count = 1
     if state and state.outcome == outcome then
       count = min(state.count + 1, MAX_SAFE_INTEGER)

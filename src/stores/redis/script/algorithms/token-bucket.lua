@@ -9,7 +9,7 @@
 -- Provides
 --   token_bucket
 
-local token_bucket = { kind = "token-bucket", is_firm = true }
+local token_bucket = { kind = "token-bucket", letter = "g", is_firm = true, queues = true, flows = true }
 
 do
   local function level_at(limit, state, now_ms)
@@ -72,6 +72,10 @@ do
     end
     local level = state.level - by
     return token_bucket.state(level, state.base_ms, state.level_per_unit, state.base_ms + ceil(level / limit.level_per_ms))
+  end
+
+  function token_bucket.take_back(limit, state, alone, units, now_ms)
+    return token_bucket.lowered(limit, state, token_bucket.returnable(limit, state, alone, units, now_ms))
   end
 
   function token_bucket.not_ahead(limit, state, now_ms)

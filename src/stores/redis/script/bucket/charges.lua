@@ -7,7 +7,6 @@
 --   wire.gen.lua: NO_OUTCOME
 --   bucket/late.lua: charged, charged_late
 --   algorithms/counter.lua: has_seen, with_seen
---   algorithms/streak.lua: streak
 -- Provides
 --   after_report, charged_at, charged_for_value
 
@@ -32,11 +31,12 @@ local function charged_for_value(limit, spent, value_hash, cost, at_ms, now_ms)
 end
 
 local function after_report(limit, spent, outcome, now_ms)
-  if limit.algorithm ~= streak then
+  local report = limit.algorithm.report
+  if not report then
     return spent
   end
   if outcome == NO_OUTCOME then
     return nil
   end
-  return streak.reported(limit, spent, outcome, now_ms)
+  return report(limit, spent, outcome, now_ms)
 end

@@ -4,14 +4,12 @@
 --   src/kernel/bucket/grants.ts: granted, isSameGrant, revoked, sunk
 -- Uses
 --   bucket/holds.lua: changed_hold, first_kept, hold_in, with_hold, without
---   algorithms/counter.lua: calendar_window, fixed_window
---   algorithms/token-bucket.lua: token_bucket
 -- Provides
 --   granted, is_same_grant, revoked
 
 -- Fills a token bucket, at most to the brim. Everything that was booked on it sinks.
 local function filled_up(limit, spent, holds, units, now_ms)
-  local by = token_bucket.returnable(limit, spent, spent, units, now_ms)
+  local by = limit.algorithm.returnable(limit, spent, spent, units, now_ms)
   local sunk = {}
   for index, hold in ipairs(holds) do
     local mark = hold.mark
@@ -21,7 +19,7 @@ local function filled_up(limit, spent, holds, units, now_ms)
     end
     sunk[index] = hold
   end
-  return token_bucket.lowered(limit, spent, by), sunk
+  return limit.algorithm.lowered(limit, spent, by), sunk
 end
 
 -- Units are granted once for an id, until the grant or the window ends.
@@ -30,20 +28,21 @@ local function granted(limit, spent, holds, id, units, lease_ms, now_ms)
     return spent, holds
   end
   local expires_at_ms = now_ms + lease_ms
-  if limit.algorithm == fixed_window or limit.algorithm == calendar_window then
-    expires_at_ms = min(expires_at_ms, spent and spent.expires_at_ms or limit.algorithm.end_of(limit, now_ms))
+  local window_ends_at_ms = limit.algorithm.window_ends_at_ms
+  if window_ends_at_ms then
+    expires_at_ms = min(expires_at_ms, window_ends_at_ms(limit, spent, now_ms))
   end
-  local is_level = limit.algorithm == token_bucket
+  local flows = limit.algorithm.flows or false
   local grant = {
     id = id,
     units = units,
     expires_at_ms = expires_at_ms,
     lease_ms = lease_ms,
     grants = true,
-    expired = is_level,
+    expired = flows,
   }
   local after = with_hold(holds, first_kept(holds), grant)
-  if is_level and spent then
+  if flows and spent then
     return filled_up(limit, spent, after, units, now_ms)
   end
   return spent, after
@@ -51,7 +50,7 @@ end
 
 -- Whether a hold is what a grant asks for, and is still there. What fills a token bucket ends at once.
 local function is_same_grant(limit, hold, units, lease_ms)
-  local is_there = not hold.expired or limit.algorithm == token_bucket
+  local is_there = not hold.expired or limit.algorithm.flows
   return hold.grants and hold.units == units and hold.lease_ms == lease_ms and is_there
 end
 

@@ -7,45 +7,26 @@
 -- Uses
 --   bucket/holds.lua: first_kept, hold_in, live_at, with_hold, without
 --   bucket/contents.lua: used_in
---   algorithms/counter.lua: budget, calendar_window, counter, fixed_window
---   algorithms/sliding-window.lua: sliding_window
---   algorithms/token-bucket.lua: token_bucket
---   algorithms/concurrency.lua: concurrency
---   algorithms/elapsed.lua: elapsed
---   algorithms/streak.lua: streak
 -- Provides
 --   charged, charged_late, raised, unspent
 
--- What is spent after units were charged. Time that elapses begins also with a charge of nothing.
+-- What is spent after units were charged. Where time is counted, a charge of nothing begins it.
 local function charged(limit, spent, cost, now_ms)
-  if cost == 0 and limit.algorithm ~= elapsed then
+  if cost == 0 and not limit.algorithm.needs_no_cost then
     return spent
   end
   return limit.algorithm.book(limit, spent, cost, now_ms)
 end
 
--- The earliest instant whose bookings may be in a state.
-local function began_at_ms(limit, spent)
-  local algorithm, end_ms = limit.algorithm, spent.expires_at_ms
-  if algorithm == fixed_window then
-    return end_ms - limit.window_ms
-  elseif algorithm == budget and limit.is_from_first == 1 then
-    return end_ms - limit.ttl_ms
-  elseif algorithm ~= calendar_window then
-    return -INFINITY
-  end
-  return limit.end_ms < end_ms and limit.end_ms
-    or limit.middle_ms < end_ms and limit.middle_ms
-    or limit.start_ms < end_ms and limit.start_ms
-    or 0
+-- Whether a booking at an earlier instant belongs to the window that a state counts.
+local function is_in_window(limit, spent, at_ms, now_ms)
+  local rule = limit.algorithm.is_in_window
+  return not rule or rule(limit, spent, at_ms, now_ms)
 end
 
 -- What is spent after units were charged that had been admitted at an earlier instant: the same state where they are dropped.
 local function charged_late(limit, spent, cost, at_ms, now_ms)
-  if limit.algorithm == sliding_window and sliding_window.has_left(limit, at_ms, now_ms) then
-    return spent
-  end
-  if spent and at_ms < began_at_ms(limit, spent) then
+  if not is_in_window(limit, spent, at_ms, now_ms) then
     return spent
   end
   return live_at(charged(limit, spent, cost, min(at_ms, now_ms)), now_ms) or spent
@@ -53,28 +34,22 @@ end
 
 -- What is spent after units were taken back that had been charged at an earlier instant, and whether they were.
 local function unspent(limit, spent, cost, at_ms, now_ms)
-  if cost == 0 or not spent or at_ms < began_at_ms(limit, spent) then
+  if cost == 0 or not spent or not is_in_window(limit, spent, at_ms, now_ms) then
     return spent, false
   end
   local alone = limit.algorithm.book(limit, nil, cost, at_ms)
   if now_ms >= alone.expires_at_ms then
     return spent, false
   end
-  if spent.kind == "counter" then
-    return counter(max(0, spent.spent - cost), spent.expires_at_ms, spent.seen), true
-  elseif spent.kind == "sliding-window" then
-    return sliding_window.without_units(spent, alone, cost), true
-  elseif spent.kind == "token-bucket" then
-    return token_bucket.lowered(limit, spent, token_bucket.returnable(limit, spent, alone, cost, now_ms)), true
-  end
-  return spent, true
+  local take_back = limit.algorithm.take_back
+  return take_back and take_back(limit, spent, alone, cost, now_ms) or spent, true
 end
 
 -- Gives back use that the store has lost. `raise`: id; units; at_ms, when they were booked; lease_ms, how long they are
 -- remembered; lost_some, whether the store may have kept some of them.
 local function raised(limit, spent, holds, raise, now_ms)
-  local algorithm, units = limit.algorithm, raise.units
-  if algorithm == concurrency or algorithm == elapsed or algorithm == streak then
+  local units = raise.units
+  if not limit.algorithm.take_back then
     return spent, holds
   end
   local memo = hold_in(holds, raise.id)

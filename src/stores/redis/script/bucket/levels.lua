@@ -5,7 +5,6 @@
 --   src/kernel/algorithms/levels.ts: isAbove, sink, sinkingLevels, standing
 -- Uses
 --   bucket/holds.lua: changed_hold
---   algorithms/token-bucket.lua: token_bucket
 -- Provides
 --   give_back, holds_of_draft, mark_at
 
@@ -44,15 +43,15 @@ end
 -- Gives units of a hold, whose mark is `given`, back to a token bucket. What was booked on top of that hold sinks with it.
 -- `first` is where the holds begin that have not ended yet; nil where all marks matter.
 local function give_back(limit, draft, given, units, at_ms, first)
-  if limit.algorithm ~= token_bucket or not draft.spent then
+  if not limit.algorithm.flows or not draft.spent then
     return
   end
-  local by = token_bucket.returnable(limit, draft.spent, given, units, at_ms)
+  local by = limit.algorithm.returnable(limit, draft.spent, given, units, at_ms)
   -- A state of another unit stays as it is, with its end.
   if by == 0 then
     return
   end
-  draft.spent = token_bucket.lowered(limit, draft.spent, by)
+  draft.spent = limit.algorithm.lowered(limit, draft.spent, by)
   local marks = draft.marks or marks_of(draft.holds, given, first)
   draft.marks = marks
   if marks.is_rising then

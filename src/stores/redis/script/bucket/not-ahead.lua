@@ -5,7 +5,6 @@
 -- Uses
 --   bucket/holds.lua: changed_hold
 --   bucket/contents.lua: end_of_held, held_state
---   algorithms/token-bucket.lua: token_bucket
 -- Provides
 --   held_not_ahead
 
@@ -38,7 +37,7 @@ end
 -- The corrected state of a bucket with holds, or the same one where nothing changes.
 local function held_not_ahead(limit, state, now_ms)
   local spent = state.spent and limit.algorithm.not_ahead(limit, state.spent, now_ms)
-  local ahead_ms = limit.algorithm == token_bucket and state.spent and max(0, state.spent.base_ms - now_ms) or 0
+  local ahead_ms = limit.algorithm.flows and state.spent and max(0, state.spent.base_ms - now_ms) or 0
   local is_same = spent == state.spent
   local holds = {}
   for index, hold in ipairs(state.holds) do

@@ -1,4 +1,4 @@
--- The row of calls that wait for a token bucket: when the next turn is, and what is in the bucket after a place was taken.
+-- The queue of calls that wait for a bucket: when the next turn is, and what is in the bucket after a place was taken.
 --
 -- Mirrors
 --   src/kernel/bucket/queue.ts: heldFrom, queued, turnAfterMs
@@ -7,8 +7,6 @@
 --   bucket/holds.lua: changed_hold, first_kept, with_hold
 --   bucket/contents.lua: free_after_ms
 --   bucket/late.lua: charged
---   algorithms/token-bucket.lua: token_bucket
---   algorithms/elapsed.lua: elapsed
 -- Provides
 --   held_from, queued, turn_after_ms
 
@@ -32,7 +30,7 @@ end
 
 -- A charge that waits until `at_ms`: its units are spent then.
 local function queued(limit, spent, holds, id, units, at_ms, now_ms)
-  if units == 0 or limit.algorithm == elapsed then
+  if units == 0 or limit.algorithm.needs_no_cost then
     return charged(limit, spent, units, now_ms), holds
   end
   local place = {
@@ -54,7 +52,7 @@ local function held_from(limit, spent, holds, new_hold, at_ms, now_ms)
     return spent, holds
   end
   local hold = changed_hold(new_hold, at_ms + new_hold.lease_ms, nil, false)
-  if limit.algorithm == token_bucket then
+  if limit.algorithm.flows then
     hold.expires_at_ms, hold.lease_ms = at_ms, at_ms - now_ms
     hold.charges, hold.waits = true, true
     hold.becomes = { charges = new_hold.charges, lease_ms = new_hold.lease_ms }

@@ -9,7 +9,6 @@
 --   bucket/expiry.lua: draft_of
 --   bucket/late.lua: charged
 --   bucket/charges.lua: charged_at
---   algorithms/token-bucket.lua: token_bucket
 -- Provides
 --   ended, extended, held, settled
 
@@ -17,7 +16,7 @@ local function held(limit, spent, holds, new_hold, now_ms)
   if new_hold.units == 0 then
     return spent, holds
   end
-  if limit.algorithm == token_bucket then
+  if limit.algorithm.flows then
     spent = charged(limit, spent, new_hold.units, now_ms)
     new_hold = changed_hold(new_hold, new_hold.expires_at_ms, spent, false)
   end

@@ -7,14 +7,12 @@
 --   wire.gen.lua: MAX_ID_LENGTH, MAX_INSTANT_MS, MAX_SAFE_INTEGER
 --   texts.lua: instant_of, is_canonical, text_of, whole_of
 --   bucket/contents.lua: held_state
---   algorithms/spent.lua: decode_spent
+--   algorithms/spent.lua: algorithms_by_letter, decode_spent
 
 local COMMA, SEMICOLON = byte(",;", 1, 2)
-local KINDS =
-  { c = "counter", s = "sliding-window", g = "token-bucket", n = "concurrency", e = "elapsed", k = "streak" }
 local HEADS = {}
-for letter, kind in pairs(KINDS) do
-  HEADS[kind] = "h1 " .. letter .. " "
+for letter, algorithm in pairs(algorithms_by_letter) do
+  HEADS[algorithm.kind] = "h1 " .. letter .. " "
 end
 
 -- A capital letter stands for a hold that has ended.
@@ -119,23 +117,23 @@ local function decode_hold(text, first)
 end
 
 -- Whether a hold may follow one that ends at `before_ms`: sorted, and marked or about to become a hold on token buckets alone.
-local function is_in_order(hold, before_ms, letter)
+local function is_in_order(hold, before_ms, flows)
   if hold.expires_at_ms < before_ms then
     return false
-  elseif hold.mark and (letter ~= "g" or hold.grants or hold.waits or hold.is_memo) then
+  elseif hold.mark and (not flows or hold.grants or hold.waits or hold.is_memo) then
     return false
   end
-  return not hold.becomes or (letter == "g" and hold.waits)
+  return not hold.becomes or (flows and hold.waits)
 end
 
 -- The holds of a text, and the position behind them; nil where one is damaged.
-local function decode_holds(text, letter)
+local function decode_holds(text, flows)
   local holds = {}
   local last, before_ms = 5, 0
   repeat
     local hold
     hold, last = decode_hold(text, last + 1)
-    if not hold or not is_in_order(hold, before_ms, letter) then
+    if not hold or not is_in_order(hold, before_ms, flows) then
       return nil
     end
     holds[#holds + 1], before_ms = hold, hold.expires_at_ms
@@ -151,11 +149,12 @@ local function decode_holds(text, letter)
 end
 
 function held_state.decode(text, expires_at_ms)
-  local letter = match(text, "^h1 ([csgnek]) ")
-  if not letter or expires_at_ms > MAX_SAFE_INTEGER then
+  local letter = match(text, "^h1 (%l) ")
+  local algorithm = letter and algorithms_by_letter[letter]
+  if not algorithm or expires_at_ms > MAX_SAFE_INTEGER then
     return nil
   end
-  local holds, last = decode_holds(text, letter)
+  local holds, last = decode_holds(text, algorithm.flows)
   if not holds then
     return nil
   end
@@ -164,9 +163,9 @@ function held_state.decode(text, expires_at_ms)
     local spent_expires_at_ms, spent_text = match(text, "^ (%d+) (.+)$", last)
     spent_expires_at_ms = spent_text and whole_of(spent_expires_at_ms)
     spent = spent_expires_at_ms and decode_spent(spent_text, spent_expires_at_ms)
-    if not spent or spent.kind ~= KINDS[letter] then
+    if not spent or spent.kind ~= algorithm.kind then
       return nil
     end
   end
-  return held_state.of(KINDS[letter], spent, holds, expires_at_ms)
+  return held_state.of(algorithm.kind, spent, holds, expires_at_ms)
 end

@@ -1,7 +1,7 @@
 -- Counters as the fast path has them: units and an end, both plain numbers.
 --
 -- Mirrors
---   src/kernel/algorithms/counter.ts: counter, withSpent
+--   src/kernel/algorithms/counter.ts: counterFacts, withSpent
 -- Uses
 --   wire.gen.lua: MAX_FAST
 --   keys.lua: changed, counts, ends, expiries, levels, states, values

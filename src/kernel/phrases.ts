@@ -1,0 +1,188 @@
+// The parts of sentences about a limit: which calls it is for, whose they are, what else is possible. What a limit of some
+// algorithm says is in that algorithm's file; whole texts are made in message.ts.
+
+import { listed } from "./words.ts";
+
+/** Longer lists of names are left out. */
+export const MAX_SCOPE = 42;
+const MAX_NAMES = 3;
+
+/** The part of a verdict that texts are made from. Its limit counts against a number. */
+export interface SpokenVerdict {
+  readonly limit: string;
+  readonly unit: string;
+  readonly cost: number;
+  readonly quota: number;
+  readonly remaining: number;
+  readonly resetAfterMs: number;
+  readonly retryAfterMs: number | null;
+}
+
+/** The part of a limit that texts are made from. */
+export interface SpokenLimit {
+  readonly per: readonly string[];
+  readonly message: string | null;
+  readonly notice: { readonly message: string | null };
+  readonly tools: readonly string[] | null;
+  readonly isOfModel: boolean;
+  readonly calendar: { readonly every: string } | null;
+  readonly distinct: string | null;
+}
+
+/** What a text is made from. */
+export interface About {
+  readonly limit: SpokenLimit;
+  /** The called tool's name, if the policy has it and the limit is per tool. */
+  readonly tool: string | null;
+  readonly verdict: SpokenVerdict;
+  /** Units that can be free at once at most, with those that were granted. */
+  readonly total: number;
+  /** Units that are not free. */
+  readonly used: number;
+  /** Milliseconds until time alone lets the call pass, however long that is; `null` if it never does. */
+  readonly waitMs: number | null;
+  /** Whether other instances hold borrowed units that could cover the call. */
+  readonly isBorrowed: boolean;
+  /** Whether a call of another tool may pass: every limit that is used up is for some tools alone. */
+  readonly isOpen: boolean;
+  /** Whether a limit for all tools is used up for good. */
+  readonly isClosed: boolean;
+  /** Of a denial: whether some limit is used up for good, so that neither a wait nor a smaller call helps. */
+  readonly isFinal: boolean;
+}
+
+/** Which calls a limit is for, in the middle of a sentence. */
+export interface Subject {
+  /** `null`: all calls. */
+  readonly text: string | null;
+  readonly isMany: boolean;
+}
+
+/** What an algorithm says about its limits. `null`: the usual sentence of message.ts. */
+export interface Words<Limit> {
+  /** The period of an allowance: ` per hour` in `5 calls per hour in this session`. Default: nothing. */
+  period(limit: Limit, about: About): string;
+  /** What else limits an allowance: `, at most 10 at once`. Default: nothing. */
+  burst(limit: Limit, about: About): string;
+  /** Whether no period brings units back: a scope that goes on has these units alone. Default: false. */
+  isForGood(limit: Limit): boolean;
+  /** Whether a call is denied because of earlier calls, and not for what it is. Default: if time would let it pass. */
+  isReached(about: About): boolean;
+  /** What follows `Retry after 5s`. Default: nothing. */
+  readonly retry: string;
+  /** The model's text of a denied call, without the limit's name. */
+  denial(limit: Limit, about: About, subject: Subject): string | null;
+  /** The model's text of a call that passes although the limit would deny it. */
+  warning(limit: Limit, about: About, subject: Subject): string | null;
+  /** The model's text of how little is left. */
+  near(limit: Limit, about: About, subject: Subject): string | null;
+  /** The text of a denial for programs and people. `scope` says by what the limit counts. */
+  detail(limit: Limit, about: About, scope: string): string | null;
+}
+
+const SPECIFIC: ReadonlySet<string | null> = new Set<string | null>(["tool", "group", "args"]);
+
+/** Whether a limit is for some tools, some arguments or the model alone: when it is used up, others are not affected. */
+export function isPartial({ per, tools, isOfModel, distinct }: Omit<SpokenLimit, "message" | "notice" | "calendar">) {
+  return tools !== null || isOfModel || [...per, distinct].some((dimension) => SPECIFIC.has(dimension));
+}
+
+/** Whether a limit counts values that a model does not choose: its calls have one that was counted already. */
+export function isCountedElsewhere({ distinct }: Pick<SpokenLimit, "distinct">): boolean {
+  return distinct !== null && !SPECIFIC.has(distinct);
+}
+
+interface CountedWords {
+  readonly fresh: string;
+  readonly known: string;
+}
+
+/** What a limit that counts values denies, and what it still allows. */
+const COUNTED: Readonly<Record<string, CountedWords>> = {
+  tool: { fresh: "new tools", known: "tools that were called before are still available" },
+  group: { fresh: "tools of a new kind", known: "tools of the kinds that were called before are still available" },
+  args: { fresh: "tools with new arguments", known: "calls with earlier arguments are still possible" },
+};
+
+export function countedOf({ distinct }: Pick<SpokenLimit, "distinct">): CountedWords | undefined {
+  return distinct !== null && Object.hasOwn(COUNTED, distinct) ? COUNTED[distinct] : undefined;
+}
+
+export function subjectOf({ limit: { per, tools }, tool }: Pick<About, "limit" | "tool">): Subject {
+  if (per.includes("args")) return { text: `${tool ?? "this tool"} with these arguments`, isMany: false };
+  if (per.includes("tool")) return { text: tool ?? "this tool", isMany: false };
+  if (per.includes("group")) return { text: "tools of this kind", isMany: true };
+  if (tools === null) return { text: null, isMany: true };
+  const names = listed(tools);
+  const areNamed = tools.length > 0 && tools.length <= MAX_NAMES && names.length <= MAX_SCOPE && tools.every(isSayable);
+  return { text: areNamed ? names : "tools like this one", isMany: tools.length > 1 || !areNamed };
+}
+
+const SAYABLE = /^[\w.:/-]{1,64}$/;
+
+/** Whether a tool's name is short, and has nothing in it that could break a text. */
+export function isSayable(name: string): boolean {
+  return SAYABLE.test(name);
+}
+
+export function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+export function has({ isMany }: Subject): string {
+  return isMany ? "have" : "has";
+}
+
+export function ofSubject({ text }: Subject): string {
+  return text === null ? "" : ` of ${text}`;
+}
+
+export function forSubject({ text }: Subject): string {
+  return text === null ? "" : ` for ${text}`;
+}
+
+export function it({ isMany }: Subject): string {
+  return isMany ? "them" : "it";
+}
+
+/** What to do when nothing helps. */
+export function stop({ limit, isOpen, isClosed }: About, subject: Subject): string {
+  if (isClosed) return "Do not call tools again; finish with what you have.";
+  if (limit.isOfModel) return "Finish with what you have.";
+  const counted = countedOf(limit);
+  const called = subject.text === null ? "this tool" : it(subject);
+  if (!isOpen) return `Do not call ${counted?.fresh ?? `${called} again`}; wait before you call other tools.`;
+  if (counted !== undefined) return `Do not call ${counted.fresh}; ${counted.known}.`;
+  if (limit.per.includes("args")) return "Do not repeat it; other arguments and other tools are still possible.";
+  return `Do not call ${it(subject)} again; other tools are still available.`;
+}
+
+/** What to do instead of the call, after "or". */
+export function goOn({ limit, isOpen }: About, subject: Subject): string {
+  const counted = countedOf(limit);
+  if (!isOpen || limit.isOfModel || (subject.text === null && counted === undefined))
+    return "finish with what you have.";
+  if (counted !== undefined) return `go on without ${counted.fresh}; ${counted.known}.`;
+  return limit.per.includes("args")
+    ? "go on without it; other arguments and other tools are still possible."
+    : `go on without ${it(subject)}; other tools are still available.`;
+}
+
+/** Whose calls they are, for the model: the narrowest of turn and session, else all of them. */
+export function scopeOf(per: readonly string[]): string {
+  if (per.includes("turn")) return " in this turn";
+  return per.includes("session") ? " in this session" : callerOf(per);
+}
+
+/** Whose calls they are, unless that is a turn or a session. */
+export function callerOf(per: readonly string[]): string {
+  if (per.includes("turn") || per.includes("session")) return "";
+  const list = listed(per.filter((dimension) => !SPECIFIC.has(dimension)).map((name) => name.replaceAll("_", " ")));
+  return list === "" || list.length > MAX_SCOPE ? "" : ` for this ${list}`;
+}
+
+/** The dimensions that a limit counts by, for programs and people. */
+export function perOf(per: readonly string[]): string {
+  const list = listed(per);
+  return list === "" || list.length > MAX_SCOPE ? "" : ` per ${list}`;
+}

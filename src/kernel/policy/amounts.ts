@@ -1,0 +1,29 @@
+// Amounts and durations of a policy as whole numbers. The schema has let only correct ones through.
+
+import { MAX_DURATION_MS, parseDuration } from "../duration.ts";
+import { parseQuantity } from "../quantity.ts";
+
+/** An amount as a whole number: a time is written as a duration. */
+export function unitsOf(amount: number | string): number {
+  return typeof amount === "number" ? amount : (parseQuantity(amount) ?? toMs(amount));
+}
+
+/** A duration in ms. A word of the calendar has no fixed length: `NaN`. */
+export function toMs(duration: string | undefined): number {
+  return parseDuration(duration ?? "") ?? Number.NaN;
+}
+
+/** How long a scope lives, in ms. One that never begins again lives longer than any program. */
+export function lifeMs(duration: string): number {
+  return duration === "never" ? MAX_DURATION_MS : toMs(duration);
+}
+
+/** The idle time after which a scope has ended by default. */
+export function defaultIdle(per: readonly string[]): string {
+  return per.includes("turn") ? "24h" : "30d";
+}
+
+/** Whether a window is one of the calendar's. */
+export function isCalendarWord(window: unknown): window is "day" | "week" | "month" {
+  return window === "day" || window === "week" || window === "month";
+}
