@@ -13,10 +13,13 @@ const EXCEPTIONS: readonly (readonly [files: RegExp, why: string])[] = [
   [/^src\/kernel\/policy\/(schema|input|typed|typed-keys)\.ts$/, "the keys and types of a policy, by algorithm"],
   [/^src\/index\.ts$/, "it exports the types of policies"],
   [
-    /^src\/kernel\/policy\/(old-words|foreign|hints|value-hints|place)\.ts$/,
+    /^src\/kernel\/policy\/(old-words|foreign|hints|value-hints|amount-hints|place)\.ts$/,
     "hints that say which algorithm was meant",
   ],
-  [/^src\/testing\/[a-z]+-cases\.ts$|^src\/testing\/cases\.ts$/, "the cases of the store contract are about limits"],
+  [
+    /^src\/testing\/[a-z-]+-cases\.ts$|^src\/testing\/(cases|step-parts)\.ts$/,
+    "the cases of the store contract are about limits",
+  ],
 ];
 
 const names = Object.keys(ALGORITHMS);
