@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { createLimiter, type PolicyInput, StoreError } from "tollgate";
+import { createLimiter, MisuseError, type PolicyInput, StoreError } from "tollgate";
 import { createRemoteLimiter } from "tollgate/client";
 import { createService } from "tollgate/service";
 import { listen } from "tollgate/service/node";
@@ -178,14 +178,16 @@ describe("a reply of a store of one's own", () => {
           if (may[field]?.includes(value) || (field === "steps" && Array.isArray(value))) continue;
           const inner = memoryStore({ clock: fakeClock() });
           const costs: unknown[] = [];
+          const answer = async (requests: readonly StoreRequest[]) => {
+            for (const { steps } of requests)
+              for (const { event } of steps) if ("cost" in event) costs.push(event.cost);
+            const replies = await inner.apply(requests);
+            return replies.map((reply) => ("steps" in reply ? change(reply, value) : reply)) as StoreReply[];
+          };
           const store: Store = {
             ...more,
-            async apply(requests) {
-              for (const { steps } of requests)
-                for (const { event } of steps) if ("cost" in event) costs.push(event.cost);
-              const replies = await inner.apply(requests);
-              return replies.map((reply) => ("steps" in reply ? change(reply, value) : reply)) as StoreReply[];
-            },
+            ...("beat" in more ? { book: answer } : {}),
+            apply: answer,
             close: async () => {},
           };
           const limits = [
@@ -229,6 +231,7 @@ describe("a reply of a store of one's own", () => {
         const good = { incarnation: "i", lost: "some", instances: 1, rank: 0, nowMs: Date.UTC(2030, 0, 1) };
         const store = {
           apply: (requests: readonly StoreRequest[]) => inner.apply(requests),
+          book: (requests: readonly StoreRequest[]) => inner.apply(requests),
           beat: async () => ({ ...good, [field]: value }),
           close: async () => {},
         } as unknown as Store;
@@ -238,6 +241,24 @@ describe("a reply of a store of one's own", () => {
       }
     }
   });
+});
+
+describe("a store that is half a shared store", () => {
+  for (const [member, got] of [
+    ["beat", "only beat"],
+    ["book", "only book"],
+  ] as const) {
+    it(`is refused when the limiter is made: ${got}`, () => {
+      const store = {
+        ...memoryStore(),
+        apply: async () => [],
+        close: async () => {},
+        [member]: async () => {},
+      } as Store;
+      const isHalf = (error: unknown) => MisuseError.isInstance(error) && error.faults[0]?.got === got;
+      assert.throws(() => createLimiter({ policy: POLICY, store }), isHalf);
+    });
+  }
 });
 
 describe("a reply of Redis", () => {

@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
+import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import type { ClaimedOf, ClaimsBy, Refused } from "../kernel/policy/typed.ts";
@@ -77,6 +77,12 @@ export function checkLimiterOptions(options: Omit<LimiterOptions, "policy">): vo
   const { store, prefix = "rate", onDecision, onEvent } = options;
   if (typeof store?.apply !== "function" || typeof store.close !== "function") {
     throw invalidOption("store", "a store, such as memoryStore()", store);
+  }
+  const { book, beat } = store as Partial<SharedStore>;
+  if ((book === undefined) !== (beat === undefined)) {
+    const expected = "a store with book and beat, or with neither";
+    const got = book === undefined ? "only beat" : "only book";
+    throw new MisuseError("invalid-option", { path: "store", expected, got });
   }
   checkFailover(options.failover ?? {});
   checkWhole("denyCacheMs", options.denyCacheMs ?? 0, 0, MAX_DENIED_MS);

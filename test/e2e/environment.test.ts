@@ -270,7 +270,7 @@ describe("--url", () => {
       [
         ["usage"],
         { TOLLGATE_URL: `${server.url}/v1` },
-        /TOLLGATE_URL: expected where the service is, without the \/v1/,
+        /TOLLGATE_URL: expected where the service is, .*without the \/v1/,
       ],
     ] as const) {
       const { status, stderr } = await run([...args, "--session", "s"], { ...env, ...more });
