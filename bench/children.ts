@@ -11,7 +11,7 @@ export interface Children<Asked, Answer> {
   close(): void;
 }
 
-/** Starts so many, and waits until each has sent a first message. What ends early fails whoever asks. */
+/** Starts so many, and waits until each has sent a first message. A process that ends early fails the caller. */
 export async function startChildren<Asked, Answer>(
   program: URL,
   args: readonly string[],

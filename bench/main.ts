@@ -58,7 +58,7 @@ async function runAll(names: readonly string[]): Promise<Run> {
       const measured = await measuredInChild(name);
       results.push({ name, title, meaning, ...measured, seconds: secondsSince(sectionMs) });
     } catch (error) {
-      // The others have been measured, or will be: that is shown all the same.
+      // The others have been measured, or will be: that is shown anyway.
       failed.push({ name, reason: String(error) });
     }
   }

@@ -1,4 +1,4 @@
-// The contenders in memory: each asked one call after the other, as whoever awaits each answer does.
+// The contenders in memory: each gets one call after the other, as from a caller that awaits each answer.
 
 import { MemoryStore, type Options } from "express-rate-limit";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
@@ -37,7 +37,7 @@ export const WAYS = {
     });
     const isDenial = (error: unknown) => error instanceof RateLimiterRes;
     return inMemory({ decide: flexibly(parts, rule), allows: () => true, isDenial }, async () => {
-      // It keeps a timer a key: left behind, they would weigh on whoever comes next.
+      // It keeps a timer a key: left behind, they would slow the next contender down.
       for (const { limiter } of parts) for (const { key } of limiter.dump().storage) await limiter.delete(key);
     });
   },

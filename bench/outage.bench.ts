@@ -176,7 +176,7 @@ What the columns say. "First decision" is the time from the fault to the first d
 instance that had to wait longest. A call that was neither allowed nor denied is "failed", and in no other column.
 "Said to be degraded" counts the answers that say that they were given without Redis; ${PEER}'s never say so.
 "Count after recovery" is what Redis counts beyond what was admitted by then: less than 0 was lost, more was counted that
-nobody was granted. "Over the quota" is what all instances admitted in the end beyond ${number(QUOTA)}; below 0 they admitted less.
+no call was allowed. "Over the quota" is what all instances admitted in the end beyond ${number(QUOTA)}; below 0 they admitted less.
 
 What they do not mean. One run on a busy machine: a few ms more or less say nothing. What was admitted beyond the quota
 depends on how long the fault lasts and how much is asked for meanwhile.

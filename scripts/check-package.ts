@@ -23,7 +23,7 @@ function run(cwd: string, command: string, ...args: string[]): string {
 
 /** What cannot do without its framework, which a project has or does not use it. */
 const NEED_A_FRAMEWORK = ["./adapters/langchain", "./otel"];
-/** What nobody who installs Tollgate alone should get. Hono is there: the service is made with it. */
+/** What a user who installs only Tollgate should not get. Hono is there: the service is made with it. */
 const FRAMEWORKS = ["ai", "langchain", "@langchain", "@openai", "@modelcontextprotocol", "express", "fastify", "@grpc"];
 
 const all = Object.keys(manifest.exports).filter((subpath) => !subpath.endsWith(".json"));

@@ -34,7 +34,7 @@ export const systemClock: Clock = { nowMs: () => Date.now() };
 /** A clock as an option, by default the machine's. */
 export const systemClockOption: Option<Clock, Clock> = { ...clockOption, default: systemClock };
 
-/** Milliseconds since this process began, with fractions: for distances alone. Nobody sets it. */
+/** Milliseconds since this process began, with fractions: only for distances. It never jumps. */
 export const monotonicClock: Clock = { nowMs: () => performance.now() };
 
 /** The longest delay that a timer takes: with a longer one it would fire at once. */

@@ -1,4 +1,4 @@
-// Session ids that nobody but the server can make: signed, bound to a tenant, expiring. It keeps nothing, and does not say
+// Session ids that only the server can make: signed, bound to a tenant, expiring. It keeps nothing, and does not say
 // who may have how many of them.
 
 import { dimensionValue } from "./kernel/call.ts";
@@ -53,7 +53,7 @@ export interface SessionIds {
    */
   issue(owner: SessionOwner): Promise<string>;
   /**
-   * The session of a token; `null` when it is malformed, forged, somebody else's or too old, which takes the same work.
+   * The session of a token; `null` when it is malformed, forged, another owner's or too old, which takes the same work.
    *
    * @throws MisuseError as `issue`: of the owner, never of the token
    */

@@ -23,7 +23,7 @@ export interface ToolRateLimiterOptions {
   readonly turn?: string | number | undefined;
   /**
    * How long `tryCall` may wait until it is allowed, 0 to 3,600,000 ms. Default 0. Counts come back only an hour after a turn's
-   * last call, and 24 hours after a session's: most calls are denied at once all the same.
+   * last call, and 24 hours after a session's: most calls are still denied at once.
    */
   readonly maxWaitMs?: number | undefined;
 }

@@ -112,7 +112,7 @@ describe("compose.yaml", () => {
       if (name !== "tollgate") assert.match(image, /^docker\.io\/[\w/-]+:v?\d+\.\d+[\w.-]*$/, name);
       for (const volume of volumes) {
         const [from = ""] = volume.split(":");
-        // Made by whoever starts it.
+        // Made by the user that starts it.
         if (!from.startsWith("./") || from === "./keys.json") continue;
         assert.ok(globSync(from.slice(2), { cwd: `${ROOT}deploy` }).length > 0, volume);
       }

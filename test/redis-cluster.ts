@@ -68,7 +68,7 @@ export async function startCluster(...settings: string[]): Promise<RedisCluster>
           return serverAt(Number(/:(\d+)@/.exec(address)?.[1]));
         }
       }
-      throw new Error(`nobody has the slot of ${key}`);
+      throw new Error(`no node has the slot of ${key}`);
     },
     empty() {
       for (const server of servers) server.cli("FLUSHALL");

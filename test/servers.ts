@@ -27,7 +27,7 @@ export interface AnyRedis {
   readonly url: string;
   /** A client of its own, closed with the test file. */
   ioredis(): Redis;
-  /** Likewise. */
+  /** The same, for another server. */
   nodeRedis(): ReturnType<typeof connectNodeRedis>;
   /** Runs redis-cli on it and returns what it prints. */
   cli(...args: string[]): string;

@@ -103,7 +103,7 @@ describe("session ids", () => {
     assert.notEqual(await usual.verify(daily, acme), null);
     time.advance(1);
     assert.equal(await usual.verify(daily, acme), null);
-    // The clock of whoever issued it may be ahead.
+    // The clock of the issuing server may be ahead.
     time.advance(-2 * 86_400_000);
     assert.notEqual(await usual.verify(daily, acme), null);
   });
@@ -176,7 +176,7 @@ describe("session ids", () => {
     const ratioOf = async () => {
       const times = new Map(Object.keys(tokens).map((name) => [name, [] as number[]]));
       for (let round = 0; round < 2_500; round++) {
-        // Each round begins elsewhere, so that nobody always follows the same.
+        // Each round begins elsewhere, so that none always follows the same one.
         const names = Object.keys(tokens);
         for (let i = 0; i < names.length; i++) {
           const name = names[(i + round) % names.length] as string;

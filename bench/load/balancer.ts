@@ -23,9 +23,9 @@ export interface Answer {
 export interface Resent {
   /** Calls that were sent more than once. */
   calls: number;
-  /** The connection broke, and nobody knows what became of the call. */
+  /** The connection broke, and the outcome of the call is unknown. */
   broken: number;
-  /** Nobody listened. */
+  /** Nothing listened. */
   refused: number;
   /** 503: it is about to end, or has enough to do. */
   unavailable: number;
@@ -44,7 +44,7 @@ const CONNECTIONS = 64;
 const REST_MS = 250;
 const LOOK_AGAIN_MS = 5;
 const ANSWERS_WITHIN_MS = 10_000;
-/** A call that nobody has decided by then is lost. */
+/** A call without a decision by then is lost. */
 const GIVE_UP_MS = 60_000;
 
 export class Balancer {
@@ -72,7 +72,7 @@ export class Balancer {
   /**
    * Sends a call until it is decided.
    *
-   * @throws Error when an instance answers what it must not, or nobody decides
+   * @throws Error when an instance answers what it must not, or no instance decides
    */
   async ask(sending: Sending): Promise<Answer> {
     const giveUpMs = performance.now() + GIVE_UP_MS;
@@ -85,7 +85,7 @@ export class Balancer {
       lane.restsUntilMs = performance.now() + REST_MS;
       lane = await this.#lane(giveUpMs);
     }
-    throw new Error(`the call ${sending.key} was lost: nobody decided it within ${GIVE_UP_MS} ms`);
+    throw new Error(`the call ${sending.key} was lost: no instance decided it within ${GIVE_UP_MS} ms`);
   }
 
   async #send({ pool }: Lane, { key, body }: Sending): Promise<Answer | Exclude<keyof Resent, "calls">> {

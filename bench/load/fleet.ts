@@ -38,7 +38,7 @@ export class Fleet {
     process.once("exit", this.#abandon);
   }
 
-  /** Instances that listen, and that nobody has asked to end. */
+  /** Instances that listen, and that were not told to stop. */
   get running(): readonly Instance[] {
     return this.#running;
   }

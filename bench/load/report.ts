@@ -93,7 +93,7 @@ export function pageOf(
     unrest(runs),
     "",
     "Killed is by SIGKILL, ended well by SIGTERM. The storm is as many calls as can be while instances are killed. A call is sent",
-    "again under the same idempotency key, and how often is said by why: the connection was cut off, nobody listened, the",
+    "again under the same idempotency key, and how often is said by why: the connection was cut off, nothing listened, the",
     "instance was about to end or had enough to do, it did not reach its store in time. Answers are told again where a killed",
     "instance had booked the call and could not say so any more: without the key these calls would have been charged twice. In the",
     "storm some calls are sent to two instances at once, as by a caller that has lost patience.",

@@ -38,7 +38,7 @@ export interface AtRate {
   readonly unrest: Unrest;
 }
 
-/** What befell instances and calls in a phase. */
+/** What happened to instances and calls in a phase. */
 export interface Unrest {
   readonly happened: readonly Happened[];
   readonly resent: Resent;

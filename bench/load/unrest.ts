@@ -13,7 +13,7 @@ export interface Happened {
 /** The part of the phase in which something happens: afterwards there is time to come back. */
 const FROM = 0.05;
 const UNTIL = 0.8;
-/** The longest that it takes until somebody starts another one. */
+/** The longest time until another one is started. */
 const NOTICED_WITHIN_MS = 400;
 const LOOK_AGAIN_MS = 20;
 

@@ -1,4 +1,4 @@
-// What befalls Redis, or the way to it.
+// What happens to Redis, or to the way to it.
 
 import type { FaultProxy } from "../../test/chaos/fault-proxy-server.ts";
 import type { MortalRedis } from "./redis-server.ts";

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Contender } from "./contenders.ts";
 
 const TICK_MS = 1;
-/** How long one that nobody answers is waited for in the end. */
+/** How long a call without an answer is waited for in the end. */
 const PATIENCE_MS = 3_000;
 
 /** A call that was answered, or failed. */
@@ -34,7 +34,7 @@ export class Load {
     return this.seen.filter(({ outcome }) => outcome === "allowed").length;
   }
 
-  /** Calls that nobody answered yet. */
+  /** Calls without an answer yet. */
   get unanswered(): number {
     return this.#underWay.size;
   }

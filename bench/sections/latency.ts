@@ -29,7 +29,7 @@ export const section: Section = {
   needs: "redis",
   meaning: `${PROCESSES} processes with ${PER_SECOND} calls a second each. Calls arrive at instants that were planned
 ahead, by chance and independent of each other (an open loop), and a latency counts from the planned instant: who
-answers late delays nobody's arrival and hides no waiting. In each round all ways get the very same arrivals, one way
+answers late delays no arrival and hides no waiting. In each round all ways get the very same arrivals, one way
 after the other, by ioredis and a connection of its own in each process. Percentiles are those of the four processes'
 histograms together; the ratio is the median of the rounds'. "Nothing at all" is what an arrival itself takes, which is
 in every figure: threads wake up late on few cores that are shared. A call arrives rarely while another is under way, so

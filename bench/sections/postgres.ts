@@ -23,7 +23,7 @@ export const section: Section = {
   title: GROUP,
   needs: "postgres",
   meaning: `One Postgres with fsync on this machine's loopback, pools of ${CONNECTIONS} connections, ${IN_FLIGHT} calls
-in flight, of which all pass: on connections side by side nobody says which of two calls is the first. Tollgate decides
+in flight, of which all pass: on parallel connections it is not defined which of two calls is the first. Tollgate decides
 the three limits of a call in one transaction, together with those of other calls; ${PEER} asks three times, each in a
 statement of its own.`,
 

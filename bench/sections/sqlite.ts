@@ -28,7 +28,7 @@ const AHEAD_MS = 500;
 export const section: Section = {
   title: "SQLite, three limits",
   meaning: `One process with ${IN_FLIGHT} calls in flight. The bare statements read and write the same rows in the same
-transactions of 256 calls; they answer nobody, and have no policy, checks, expiry or verdicts. The file lies in the
+transactions of 256 calls; they answer no caller, and have no policy, checks, expiry or verdicts. The file lies in the
 temporary directory and is written without an fsync a batch (\`durability: "process"\`).
 
 ${PROCESSES} processes share one file, with ${IN_FLIGHT / PROCESSES} callers each who await their answers, beside one

@@ -98,7 +98,7 @@ export class Guard {
 
   /**
    * Throws what went wrong before a tool ran: a policy that asks for what the program does not say, or a store that is
-   * away. For frameworks that show the model what a tool throws: it can do nothing about that, whoever wrote the program can.
+   * away. For frameworks that show the model what a tool throws: the model can do nothing about it, but the program's author can.
    */
   throwFault(): void {
     if (this.#fault !== null) throw this.#fault;

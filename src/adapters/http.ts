@@ -45,7 +45,7 @@ export type Answer =
   | { readonly allowed: false; readonly status: 429; readonly fields: Fields; readonly body: string }
   | { readonly allowed: false; readonly status: 499; readonly fields: Fields; readonly body: string };
 
-/** Says that a client has gone. `end` is called when nobody needs to know any more. */
+/** Says that a client has gone. `end` is called when it no longer matters. */
 export interface Gone {
   readonly signal: AbortSignal;
   readonly end?: () => void;

@@ -110,7 +110,7 @@ export function langchainGuard(limiter: unknown, options: Written = {}): Middlew
           throw shownError(error, request);
         }
         if (!ToolMessage.isInstance(result)) return result;
-        // Another middleware made words of what the tool threw: it failed all the same.
+        // Another middleware turned the tool's error into text: the call still failed.
         if (result.status === "error") throw new Error(result.text);
         return result.content;
       };

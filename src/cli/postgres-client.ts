@@ -121,7 +121,7 @@ async function poolOf(url: string) {
   const open = new Set<PoolClient>();
   pool.on("connect", (client) => open.add(client));
   pool.on("remove", (client) => open.delete(client));
-  // A connection that breaks while nobody uses it is told by the event alone.
+  // A connection that breaks while it is idle is reported only by the event.
   pool.on("error", () => {});
   const close = async () => {
     const closed = new Promise<void>((resolve) => {

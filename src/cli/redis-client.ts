@@ -154,7 +154,7 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
 
 async function quit(client: Redis | Cluster): Promise<void> {
   await within(QUIT_MS, client.quit()).catch(() => {});
-  // A server, or a proxy before it, that has said goodbye may keep the connection all the same.
+  // A server, or a proxy before it, that has said goodbye may still keep the connection.
   client.disconnect();
 }
 

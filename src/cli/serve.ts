@@ -149,7 +149,7 @@ async function serve(options: ServeOptions): Promise<void> {
   // Who reads that it listens may ask it to end at once.
   const ending = nextSignal();
   tellStart(options, listener.url, envoy);
-  // A store that is not there yet is logged, also where nobody asks for it.
+  // An unreachable store is logged, even if no request needs it.
   setTimeout(() => service.fetch(new Request(`${listener.url}/readyz`)), CONNECTS_MS).unref();
   const signal = await ending;
   log.info({ signal }, "ending");
@@ -167,7 +167,7 @@ function tellStart({ policy, store, keys, envoyMap }: ServeOptions, url: string,
     `tollgate listens at ${url} (${url}/docs says what it answers)`,
     `  policy ${policyLabel(policy)}`,
     `  state  ${storeLabel(store)}`,
-    `  keys   ${keys ?? "none: whoever is on this machine may ask"}`,
+    `  keys   ${keys ?? "none: any process on this machine may send requests"}`,
     ...(envoy === null ? [] : [`  envoy  ${envoy.address}, by ${envoyMap}`]),
   ];
   console.log(lines.join("\n"));

@@ -25,7 +25,7 @@ const ALL_URLS = `memory:, ${SHARED_URLS}`;
 const LASTING_MS = 1_000;
 
 /**
- * What a command needs: `any` store, one that processes can have `shared`, or an `existing` one, whose state somebody
+ * What a command needs: `any` store, one that processes can have `shared`, or an `existing` one, whose state a process
  * else wrote. A SQLite file, and Postgres tables, that are not there are made for the first two.
  */
 export type StoreNeed = "any" | "shared" | "existing";
@@ -144,7 +144,7 @@ function refuse(expected: string, got: string): MisuseError {
   return new MisuseError("invalid-option", { path: "--store", expected, got: formatGot(got) });
 }
 
-/** A file that is made anew would only say that nothing was used. */
+/** A new file would only say that nothing was used. */
 function noFile(path: string, url: string): MisuseError {
   const expected =
     "a SQLite file that exists: run the command in the folder where `tollgate serve` runs, or name its file as sqlite:PATH";
@@ -152,7 +152,7 @@ function noFile(path: string, url: string): MisuseError {
   return new MisuseError("invalid-option", { path: "--store", expected, got });
 }
 
-/** What is no URL may hold a password all the same. */
+/** A text that is not a URL may still contain a password. */
 function withoutSecrets(text: string): string {
   return text.replace(/:.*@/s, ":…@").replace(/\?.*$/s, "?…");
 }

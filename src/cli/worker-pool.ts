@@ -40,7 +40,7 @@ export class Worker<Task, Result> {
     this.#settings = settings;
     this.#child = this.#fork();
     this.#ready = this.#start(this.#child);
-    // Whoever performs the first task learns of it.
+    // The caller of the first task gets the error.
     this.#ready.catch(() => {});
   }
 

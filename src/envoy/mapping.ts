@@ -29,7 +29,7 @@ export interface EnvoyRule {
   /** What `hits_addend` counts. Default `calls`. */
   readonly unit?: string | undefined;
   /**
-   * Whether Envoy says what was taken already, as at a stream's end: it is booked also past the quota, and denies nobody
+   * Whether Envoy says what was taken already, as at a stream's end: it is booked even beyond the quota, and denies nothing
    * but those who come later. Default `false`.
    */
   readonly afterwards?: boolean | undefined;

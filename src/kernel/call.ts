@@ -3,7 +3,7 @@
 import { formatGot, MisuseError } from "./errors.ts";
 import { closest } from "./spelling.ts";
 
-/** The dimensions that everybody has. */
+/** The dimensions that every policy knows. */
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "model", "tool"] as const;
 
 /** Longest name of a tool, and longest value of any other dimension and of an idempotency key, in characters. */

@@ -211,7 +211,7 @@ describe("decide", () => {
     assert.deepEqual(next, [counter(4), state, state]);
   });
 
-  it("leaves what nobody books on as it is, also when it has ended or is of another algorithm", () => {
+  it("leaves a state unchanged where nothing is booked, even if it has ended or belongs to another algorithm", () => {
     const level: StoredState = { kind: "token-bucket", expiresAtMs: 1017, baseMs: 1000, level: 50, levelPerUnit: 10 };
     for (const state of [counter(3, 1000), level]) {
       for (const event of [READ, take(0)]) {

@@ -169,7 +169,7 @@ describe("a request that may wait", () => {
     const common = { id: "h", units: 1 };
     const becomes = { onExpiry: "charge", leaseMs: 50 };
     assert.deepEqual(entriesIn(states), [{ kind: "queued", ...common, expiresAtMs: 1010, leaseMs: 10, becomes }]);
-    // Nobody is let by, and the next one waits behind it.
+    // Later calls cannot overtake it, and the next one waits behind it.
     assert.deepEqual(told(ask([step(ROW)], 100, 1005)), [true, 15, [[true, 0]]]);
     assert.deepEqual(told(ask([ended("h", "extend")], null, 1011)), [true, undefined, [[true, 0]]]);
     const levelAfter = { baseMs: 1010, level: 10, levelPerUnit: 10 };
@@ -221,7 +221,7 @@ describe("a request that may wait", () => {
     }
   });
 
-  it("reckons with refunds of other holds before and after the turn of a hold, to the ms", () => {
+  it("counts on refunds of other holds before and after the turn of a hold, to the ms", () => {
     const { ask } = busyRow();
     const row: LimitSpec = { algorithm: "token-bucket", burst: 2, levelPerUnit: 10, levelPerMs: 1 };
     const holding = (id: string, leaseMs: number) => {

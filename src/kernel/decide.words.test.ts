@@ -561,7 +561,7 @@ describe("windows of a calendar", () => {
     assert.deepEqual(again.reply, { ...first.reply, replay: { request: "r", hold: null, units: [1] } });
   });
 
-  it("begin anew at each boundary", () => {
+  it("start again at each boundary", () => {
     const { judge } = store(CALENDAR);
     assert.deepEqual(judge(take(2), 1000), { allowed: true, used: 2, resetAfterMs: 31, retryAfterMs: 0 });
     assert.deepEqual(stands(judge(take(1), 1030)), [false, 2, 1]);

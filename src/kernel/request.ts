@@ -78,7 +78,7 @@ export interface StoreRequest {
 /**
  * A place in the row of a token bucket, for a request that would be denied only by such: when all of it passes within
  * `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A settle of the id
- * gives the place up, and nobody else gets it. Holds keep their own ids, and their leases begin then.
+ * gives the place up, and no other call gets it. Holds keep their own ids, and their leases begin then.
  */
 export interface Wait {
   /** As of a hold. */
@@ -141,7 +141,7 @@ export interface StoreReply {
   /** Set when a place was taken: milliseconds until it is this request's turn. */
   readonly waitMs?: number;
   /**
-   * Set on a denial that lasts until time passes, or somebody grants or resets: no bucket that denies has holds, grants or
+   * Set on a denial that lasts until time passes, or a grant or reset comes: no bucket that denies has holds, grants or
    * places, live or remembered, and none counts outcomes, time or calls under way.
    */
   readonly firm?: true;
@@ -171,7 +171,7 @@ export interface Replay {
   readonly units: readonly number[];
 }
 
-/** Use of a bucket as somebody saw it before the store lost it. */
+/** Use of a bucket as an instance saw it before the store lost it. */
 export interface Raise {
   /** The incarnation in which it is given back: 1 to 64 letters, digits, `_` or `-`. The highest view of one counts. */
   readonly id: string;

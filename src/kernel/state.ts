@@ -67,7 +67,7 @@ export interface OnceState extends Replay {
   /** Of an answer that waits for its turn; else 0. */
   readonly waitMs: number;
   readonly steps: readonly StepReply[];
-  /** Whether it was given again: somebody may act by it, so that it is not undone. */
+  /** Whether it was given again: a caller may already act on it, so it is not undone. */
   readonly isTold: boolean;
 }
 

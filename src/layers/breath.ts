@@ -1,5 +1,5 @@
-// Answers that need not wait are given at once. Who asks again and again without waiting for anything else would keep the
-// process to himself that way, as he does not with a store that he has to wait for.
+// Cached answers are returned at once. A caller that asks in a loop without awaiting anything else would block the event loop,
+// which cannot happen with a store that has to be awaited. So a pause follows after some answers in a row.
 
 /** So many are given in a row. */
 export const ANSWERS_IN_A_ROW = 256;

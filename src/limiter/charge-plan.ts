@@ -22,7 +22,7 @@ export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
   const endless = matches.find((match) => isHeldOnly(match) && match.allotment.isCounted && match.price !== 0);
   if (endless === undefined) return plan(matches, () => "charge");
   const expected = `reserve or run, because the limit ${endless.limit.name} counts calls until they end`;
-  throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call that nobody ends" });
+  throw new MisuseError("needs-reserve", { path: "call", expected, got: "a call whose end is never reported" });
 }
 
 /** Plans a call that is only peeked at. */

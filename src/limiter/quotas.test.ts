@@ -254,7 +254,7 @@ describe("many questions at once", () => {
     quotas.close();
   });
 
-  it("end when the limiter is closed, and nobody is told", async (t) => {
+  it("end when the limiter is closed, without an event", async (t) => {
     const tick = heldTimers(t);
     const signals: AbortSignal[] = [];
     const { quotas, quotaOf, events } = quotasBy(({ signal }) => {

@@ -7,7 +7,7 @@ import type { Tenants } from "./tenants.ts";
 
 /** Who asks. */
 export interface Caller {
-  /** `null` where nobody needs a key. */
+  /** `null` if no key is needed. */
   readonly keyId: string | null;
   readonly tenants: Tenants;
   /** Whether calls may bring their quotas. */
@@ -17,7 +17,7 @@ export interface Caller {
 const ANYBODY: Caller = { keyId: null, tenants: null, mayClaim: true };
 const KEY = /^[Bb]earer +tg_([a-z0-9]{1,32})_([A-Za-z0-9_-]{43})$/;
 /** What an unknown id is compared with: it takes as long as a known one. */
-const NOBODY = new Uint8Array(32);
+const NO_KEY = new Uint8Array(32);
 
 /**
  * Who asks, if he may.
@@ -35,7 +35,7 @@ export function callerOf(keys: Keys | false, authorization: string | null, scope
     );
   }
   const key = keys.find(id);
-  const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NOBODY);
+  const isRight = timingSafeEqual(hash("sha256", secret, "buffer"), key?.sha256 ?? NO_KEY);
   if (key === undefined || !isRight)
     throw unauthorized("The API key is not known: it was revoked, or is of another service, or its end is wrong.");
   if (!key.scopes.has(scope)) throw missingScope(scope, id);

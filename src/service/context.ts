@@ -40,7 +40,7 @@ export interface ServiceContext {
   readonly refusals: Refusals;
   /** Aborted when what runs has had its time. */
   readonly stop: AbortSignal;
-  /** An error as an answer; one that is nobody's fault but the service's is logged. */
+  /** An error as an answer; one that is the service's own fault is logged. */
   failed(error: unknown, of: FailedRequest): ProblemError;
   readonly inForce: PolicyInForce;
   /** The OpenAPI document, as text. */

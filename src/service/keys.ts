@@ -195,7 +195,7 @@ function change(path: string, by: (keys: readonly StoredKey[]) => readonly Store
   } catch (error) {
     const isLocked = error instanceof Error && "code" in error && error.code === "EEXIST";
     const expected = isLocked
-      ? `that nobody else changes ${path} (if a command was killed amid that, remove ${next})`
+      ? `that no other command changes ${path} (if one was killed while it did, remove ${next})`
       : `a folder in which ${path} can be written`;
     throw new MisuseError("invalid-option", { path: "keys", expected, got: fileReasonOf(error) }, { cause: error });
   }

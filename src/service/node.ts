@@ -46,7 +46,7 @@ const LAST_ANSWERS_MS = 1_000;
 /**
  * Listens for requests. It sets the process's global `Request` and `Response` to faster ones, as `@hono/node-server` does.
  *
- * @throws MisuseError `invalid-option`; where others than this machine can reach it and nobody needs a key, that, too
+ * @throws MisuseError `invalid-option`; also if other machines can reach it and no key is needed
  */
 export async function listen(service: Service, options: ListenOptions = {}): Promise<Listening> {
   const { host, port, tls, drainMs, ...bounds } = readOptions(OPTIONS, options);
@@ -54,7 +54,7 @@ export async function listen(service: Service, options: ListenOptions = {}): Pro
     throw new MisuseError("invalid-option", {
       path: "host",
       expected:
-        "127.0.0.1, ::1 or localhost where nobody needs a key; elsewhere make one: tollgate keys create --file keys.json --scope decide, and start with --keys keys.json",
+        "127.0.0.1, ::1 or localhost if no key is needed; otherwise make one: tollgate keys create --file keys.json --scope decide, and start with --keys keys.json",
       got: host,
     });
   }
@@ -111,7 +111,7 @@ function isLoopback(host: string): boolean {
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
 
-/** Where nobody needs a key, a page of another site must not ask in a visitor's name: such requests name another host. */
+/** Without keys, a page of another site must not send requests through a visitor's browser: they name another host. */
 function fromThisMachine(answer: Listener): Listener {
   return (incoming, outgoing) => {
     const host = incoming.headers.host?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") ?? "";

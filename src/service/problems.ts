@@ -115,7 +115,7 @@ function overHttp({ hint, ...fault }: Fault): Fault {
   return hint === undefined ? fault : { ...fault, hint: hint.replace(/ \(limiter\.for\(.*?\) binds it\)/, "") };
 }
 
-/** What an error is to the caller. Of what nobody foresaw nothing is told. */
+/** An error as the caller sees it. Unexpected errors show no details. */
 export function problemOf(error: unknown, place: Place): ProblemError {
   if (error instanceof ProblemError) return error;
   if (MisuseError.isInstance(error)) {

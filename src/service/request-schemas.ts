@@ -61,7 +61,7 @@ export const callBodySchema = words({ call: callSchema, quotas }).meta({ id: "Ca
 export const reserveSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional(), maxWaitMs }).meta({
   id: "Reserve",
 });
-/** Of a batch, likewise. */
+/** The same, for a batch. */
 export const reserveItemSchema = words({ call: callSchema, quotas, leaseMs: leaseMs.optional() });
 
 const usage = cost.optional().meta({ description: "What the call used, by unit, such as { tokens: 3127 }." });

@@ -10,7 +10,7 @@ export interface Route {
   readonly path: `/${string}`;
   /** Its name in the OpenAPI document, by which generated clients call it. */
   readonly operationId: string;
-  /** What a key must have; `null` where nobody needs one. */
+  /** What a key must have; `null` if no key is needed. */
   readonly scope: Scope | null;
   readonly summary: string;
   /** Of the body; absent where there is none. */
@@ -25,7 +25,7 @@ export interface Route {
   readonly response: z.ZodType | string;
   /** Whether the header `Idempotency-Key` names the wish. */
   readonly isOnce?: boolean;
-  /** Whether it waits for somebody, so that it is not counted as under way. */
+  /** Whether it waits for events, so that it is not counted as in flight. */
   readonly isOpen?: boolean;
   /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
   run(context: ServiceContext, asking: Asking, body: unknown): unknown;

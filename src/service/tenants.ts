@@ -10,7 +10,7 @@ import { ProblemError } from "./problems.ts";
 
 /** Dimensions whose values mean the same for every tenant. */
 const SHARED: ReadonlySet<string> = new Set(["tenant", "model", "tool", "group", "args"]);
-/** What a call says beside its dimensions and is not a name of somebody's. */
+/** Keys of a call that are not dimensions, and so not names. */
 const LABELS: ReadonlySet<string> = new Set(["toolCallId", "cost"]);
 
 /** The tenants that a key is bound to; `null` for all. */
@@ -126,7 +126,7 @@ function scopedWords<Words extends object>(policy: CompiledPolicy, prefix: strin
 }
 
 /**
- * Whether a bucket of a limit is somebody's. Those per tool alone are everybody's, and so is the one that all calls share
+ * Whether a bucket of a limit belongs to one tenant. Those per tool only are shared, and so is the one that all calls share
  * which lack the names that it is per.
  */
 export function isOwned(policy: CompiledPolicy, limit: string, dimensions: BucketDimensions): boolean {

@@ -17,7 +17,7 @@ const MAX_KEYS = 16;
 export type Bytes = Uint8Array<ArrayBuffer>;
 type HmacKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
-/** The keys by id. The first signs; a key that nobody knows stands in where a token names none of them. */
+/** The keys by id. The first signs; a random key stands in if a token names none of them. */
 export interface Ring {
   readonly keys: ReadonlyMap<string, HmacKey>;
   readonly signer: { readonly id: string; readonly key: HmacKey };

@@ -23,7 +23,7 @@ function assertStale(reply: StoreReply): void {
 
 export const calendarCases: readonly StoreCase[] = [
   {
-    name: "fixed-window calendar: begins anew at each boundary, and decides nothing from the last one on",
+    name: "fixed-window calendar: starts again at each boundary, and decides nothing from the last one on",
     async run({ store, advance }) {
       const limit = calendar(await nowOf(store), 0, 31, 59);
       const { allowed, used, resetAfterMs } = first(await ask(store, "judge", charge("b", limit, 2)));

@@ -1,4 +1,4 @@
-// What a store must do with holds as time passes: those that are extended, that live on, and that nobody settled in time.
+// What a store must do with holds as time passes: those that are extended, that live on, and that were not settled in time.
 
 import assert from "node:assert/strict";
 import {

@@ -47,7 +47,7 @@ export function quotasIn(amounts: Readonly<Record<string, PolicyTestUnits>>): Cl
   );
 }
 
-/** A call whose own cost may be written in amounts. What is none is left as it is, for the limiter to refuse. */
+/** A call whose own cost may be written in amounts. An invalid one is left unchanged, for the limiter to refuse. */
 export function withCost(call: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { cost } = call;
   if (typeof cost !== "object" || cost === null || Array.isArray(cost)) return call;

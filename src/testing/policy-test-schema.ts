@@ -34,7 +34,7 @@ const LIMIT = "the name of a limit";
 const NOTICE = "true, false, or a part of the text, 1 to 300 characters";
 const PART = "a part of the text, 1 to 300 characters";
 
-/** An instant in epoch ms; `null` for what is none. */
+/** An instant in epoch ms; `null` for an invalid one. */
 export function instantMs(text: string): number | null {
   try {
     const { epochMilliseconds: ms } = text.endsWith("]")

@@ -52,7 +52,7 @@ export const waitCases: readonly StoreCase[] = [
   },
 
   {
-    name: "token-bucket: lets nobody by who does not wait",
+    name: "token-bucket: lets no call overtake that does not wait",
     async run(fixture) {
       const store = await full(fixture);
       await wait(store, "w1", 10_000, charge("b", tokenBucket));

@@ -30,7 +30,7 @@ export const waitingHoldCases: readonly StoreCase[] = [
       const store = await full(fixture);
       const reply = await wait(store, "w1", 10_000, hold("b", tokenBucket, "h1", 2, { leaseMs: 1_000 }));
       assert.deepEqual([reply.allowed, reply.waitMs, first(reply).used], [true, 2 * UNIT_MS, 7]);
-      // Who comes next waits behind it, and nobody is let by.
+      // The next call waits behind it, and cannot overtake it.
       assert.equal((await wait(store, "w2", 10_000, charge("b", tokenBucket))).waitMs, 3 * UNIT_MS);
       await fixture.advance(2 * UNIT_MS - 1);
       assert.equal(first(await ask(store, "judge", charge("b", tokenBucket))).allowed, false);
@@ -52,7 +52,7 @@ export const waitingHoldCases: readonly StoreCase[] = [
       await wait(fixture.store, "w1", 10_000, hold("b", single, "h1", 1, { leaseMs: 10_000 }));
       await wait(fixture.store, "w2", 10_000, hold("b", single, "h2", 1, { leaseMs: 10_000 }));
       await fixture.advance(UNIT_MS + UNIT_MS / 2);
-      // Half of its unit has flowed back, and the next place is taken all the same.
+      // Half of its unit has flowed back, and the next place is still taken.
       assert.equal(first(await ask(fixture.store, "force", settle("b", single, "h1", 0))).hold, "live");
       assert.equal(first(await ask(fixture.store, "judge", charge("b", single))).allowed, false);
       await fixture.advance(UNIT_MS / 2);

@@ -16,7 +16,7 @@ export const PROCESSES = 3;
 /** Calls that a model makes in one step where it makes several. */
 export const PARALLEL = 8;
 
-/** Ten calls of a tool in a session, whoever makes them. */
+/** Ten calls of a tool in a session, by any framework. */
 export const POLICY: PolicyInput = {
   version: 1,
   limits: [{ name: "tool-per-session", per: ["session", "tool"], quota: QUOTA, resetAfterIdle: "1h" }],

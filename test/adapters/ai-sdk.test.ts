@@ -286,7 +286,7 @@ for (const version of [6, 7] as const) {
       assert.deepEqual(await agent.used(), [0]);
     });
 
-    it("settles what a generator had held that nobody reads to its end", async () => {
+    it("settles the hold of a generator that is not read to its end", async () => {
       const { guard, used } = agentOf(held("refund"), () => "");
       const { search } = guard.tools({
         search: {

@@ -87,7 +87,7 @@ describe("express", () => {
     await close();
   });
 
-  it("calls next once, whoever comes after", async () => {
+  it("calls next once, whatever follows", async () => {
     const guard = expressGuard(limiterOf(), { call: () => ({ tool: "chat", session: "s1" }) });
     const response = { statusCode: 200, setHeader() {}, end() {} };
     const request = { headers: {}, get: () => undefined };

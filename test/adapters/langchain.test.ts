@@ -132,7 +132,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     assert.equal(ran.search, 2);
   });
 
-  it("begins the limit of a run anew with each run", async () => {
+  it("starts the limit of a run again with each run", async () => {
     const three = () => [calls("search", "search"), calls("search"), new AIMessage("The end.")];
     const { invoke, ran } = agentOf([RUN], [...three(), ...three()]);
     for (const runs of [1, 2]) {
@@ -142,7 +142,7 @@ describe("what toolCallLimitMiddleware promises", () => {
     }
   });
 
-  it("takes a run's id from whoever knows it", async () => {
+  it("takes a run's id from wherever it is known", async () => {
     const { invoke, ran } = agentOf([RUN], [calls("search"), end, calls("search", "search"), end]);
     await invoke({ thread_id: "t1", run_id: "r1" });
     assert.equal((await invoke({ thread_id: "t1", run_id: "r1" })).denied.length, 1);
@@ -491,12 +491,12 @@ describe("what goes wrong", () => {
     assert.equal(ran.search, 0);
   });
 
-  it("without a thread, in parallel calls: likewise, several times", async () => {
+  it("without a thread, in parallel calls: the same, several times", async () => {
     const { parts } = agentOf([THREAD], [calls("search", "search")]);
     await assert.rejects(invoke(createAgent(parts), {}), ({ errors }: AggregateError) => errors.every(isMissing));
   });
 
-  it("without a thread, where another middleware makes words of errors: likewise", async () => {
+  it("without a thread, where another middleware turns errors into text: the same", async () => {
     const { parts, model } = agentOf([THREAD], [calls("search"), new AIMessage("The end.")]);
     const middleware = [retries(1), ...parts.middleware];
     await assert.rejects(invoke(createAgent({ ...parts, middleware }), {}), isMissing);

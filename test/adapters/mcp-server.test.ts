@@ -517,7 +517,7 @@ describe("a call that cannot be judged", () => {
     }
   });
 
-  it("becomes a process warning unless somebody listens, as does a listener that throws", async () => {
+  it("becomes a process warning if there is no listener, or if the listener throws", async () => {
     for (const [options, words] of [
       [{}, /could not be judged: MisuseError: session: .* the option dimensions/],
       [{ onFault: async () => Promise.reject(new Error("deaf")) }, /could not be judged: Error: deaf/],

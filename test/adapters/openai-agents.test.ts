@@ -374,7 +374,7 @@ describe("the OpenAI Agents SDK: what goes wrong", () => {
       assert.deepEqual(await booked(), [used]);
     });
 
-    it(`settles what a streamed run had held that nobody reads to its end: ${onError}`, async () => {
+    it(`settles the hold of a streamed run that is not read to its end: ${onError}`, async () => {
       const { agentOf, used: booked } = setUp(held(onError));
       const { promise: begun, resolve } = Promise.withResolvers<void>();
       const { agent } = agentOf((_input, _context, details) => {

@@ -38,7 +38,7 @@ export class Lane {
     this.#reset = reset;
     from.on("data", (bytes: Buffer) => this.#take(bytes));
     from.on("end", () => this.#take("end"));
-    // Also where the server refuses: whoever was accepted here sees a reset.
+    // Also where the server refuses: a client that was accepted here sees a reset.
     from.on("error", () => this.#take("reset"));
     to.on("drain", () => this.#pump());
   }

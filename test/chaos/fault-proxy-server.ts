@@ -11,7 +11,7 @@ import { type Faults, Lane } from "./fault-proxy-lane.ts";
 export interface FaultProxy {
   /** Where clients connect to instead. It stays the same. */
   readonly port: number;
-  /** From now on connections are refused, as by a port on which nobody listens, and the present ones are closed. */
+  /** From now on connections are refused, as by a port without a listener, and the present ones are closed. */
   refuse(): void;
   /**
    * Bytes of this direction, and the ends of connections, are kept from now on; connections stay, and new ones are
@@ -37,7 +37,7 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
-/** How often, and each how many ms, a port that somebody else got hold of meanwhile is asked for again. */
+/** How often, and each how many ms, a port that another process took meanwhile is tried again. */
 const LISTEN = { tries: 100, eachMs: 20 };
 
 /** Starts one in front of a port of loopback, on a free port. */
@@ -179,7 +179,7 @@ class LoopbackProxy implements FaultProxy {
     return this.#opening;
   }
 
-  /** Anybody may use the port as one of its own while nobody listens on it, so it is asked for again. */
+  /** Another process may take the port while nothing listens on it, so it is tried again. */
   async #listen(): Promise<void> {
     for (let tries = 0; tries < LISTEN.tries && this.#isOpen && this.#listener === null; tries++) {
       const listener = createServer({ allowHalfOpen: true, noDelay: true }, (client) => this.#accept(client));

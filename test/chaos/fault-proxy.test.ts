@@ -100,7 +100,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await late, 3);
   });
 
-  it("resets in the midst of a reply: it was done, and nobody was told", async () => {
+  it("resets in the midst of a reply: it was done, and no answer arrived", async () => {
     const { proxy, client, key } = await through();
     const other = await connected(proxy);
     await client.set(key, "0123456789");

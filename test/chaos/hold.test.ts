@@ -1,5 +1,5 @@
 // A process that is killed while it holds units: they are charged or freed as each limit says, its place among those at
-// work comes back within the lease, and whoever tries the call again under its key is charged once.
+// work comes back within the lease, and a retry of the call under its key is charged once.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,4 +1,4 @@
-// The store goes away under load, in every way that a store can: no call hangs, nobody is over the stated bound, and
+// The store goes away under load, in every way that a store can: no call hangs, no caller is over the stated bound, and
 // afterwards the store has counted each unit that was admitted, and no other.
 
 import assert from "node:assert/strict";
@@ -201,7 +201,7 @@ describe("shares", ownServers, () => {
       const left = quota - used;
       const shares = gone.map((_, rank) => Math.floor((left + count - 1 - rank) / count));
       const bound = quota + shares.reduce((sum, share) => sum + share, 0);
-      test.diagnostic(`used ${used} before, ${total} in all, bound ${bound}`);
+      test.diagnostic(`used ${used} before, ${total} in total, bound ${bound}`);
       assert.ok(total <= (cut === count ? quota : bound), `${total} were admitted`);
       if (cut === count) assert.equal(total, quota);
       const stated = load.seen.flatMap(({ decision }) => decision.degraded?.maxOvershoot ?? []);
@@ -228,7 +228,7 @@ describe("shares", ownServers, () => {
 describe("a store that has lost everything", ownServers, () => {
   const CALLERS = 6;
   for (const how of ["FLUSHALL", "a restart without persistence"]) {
-    it(`by ${how} under load: who had used up his quota stays denied, and the count is complete`, async (test) => {
+    it(`by ${how} under load: callers that had used up their quota stay denied, and the count is complete`, async (test) => {
       seedOf(how);
       const server = await startRedis();
       const quota = 100_000;
@@ -250,7 +250,7 @@ describe("a store that has lost everything", ownServers, () => {
       assert.deepEqual(load.errors, []);
       assert.ok(
         instances.every(({ events }) => events.some(({ type }) => type === "store.recovered")),
-        "nobody noticed",
+        "no outage was noticed",
       );
       assert.equal(load.admitted("spent"), 0);
       const [usage] = await first.limiter.usage({ session: "a" });

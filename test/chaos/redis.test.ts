@@ -29,7 +29,7 @@ class Seen {
       try {
         const { allowed } = await limiter.consume(call);
         if (allowed && generation === this.#generation) this.acknowledged++;
-        // Under way while the counts were restarted: nobody knows on which side it was booked.
+        // Under way while the counts were restarted: it is unknown on which side it was booked.
         if (generation !== this.#generation) this.unknown++;
       } catch (error) {
         this.unknown++;
@@ -87,7 +87,7 @@ describe("Redis disturbed under load", ownServers, () => {
     assert.equal(seen.codes.size, 0);
   });
 
-  it("SCRIPT FLUSH: nobody notices", async () => {
+  it("SCRIPT FLUSH: no call notices", async () => {
     const server = await startRedis();
     const seen = await underLoad(server, () => server.cli("SCRIPT", "FLUSH"));
     assert.equal(seen.codes.size + seen.unknown, 0);

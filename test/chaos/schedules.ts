@@ -40,7 +40,7 @@ type Admitted = Map<string, number>;
 /**
  * Plays schedules.
  *
- * @param disturb something else that may befall the server, by its own means
+ * @param disturb something else that may happen to the server, by its own means
  */
 export async function playSchedules(
   test: TestContext,

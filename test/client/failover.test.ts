@@ -134,7 +134,7 @@ describe("a service that goes away under load", () => {
         `${load.seen.length} calls, ${degraded} decided by the clients in ${outages} outages, slowest ${slowest.toFixed(0)} ms`,
       );
       assert.ok(load.seen.every(({ decision }) => decision.allowed));
-      assert.ok(outages > 0 || name.startsWith("resets"), "nobody noticed");
+      assert.ok(outages > 0 || name.startsWith("resets"), "no outage was noticed");
       for (const session of ["a", "b", "c"]) {
         assert.equal(await usedOf(server, `session=${session}`, "per-session"), load.admitted(session), session);
       }

@@ -421,14 +421,14 @@ describe("keys", () => {
   it("writes down that a revoke failed", async () => {
     const audit = join(folder, "keys-audit.jsonl");
     await tollgate(["keys", "create", "--file", "own.json", "--scope", "read"], folder);
-    const ran = await tollgate(["keys", "revoke", "--file", "own.json", "--audit", audit, "nobody"], folder);
+    const ran = await tollgate(["keys", "revoke", "--file", "own.json", "--audit", audit, "stranger"], folder);
     assert.equal(ran.status, 2);
     const lines = readFileSync(audit, "utf8").trim().split("\n");
     assert.deepEqual(
       lines.map((line) => [JSON.parse(line).target, JSON.parse(line).failed]),
       [
-        ["nobody", undefined],
-        ["nobody", "invalid-option"],
+        ["stranger", undefined],
+        ["stranger", "invalid-option"],
       ],
     );
   });

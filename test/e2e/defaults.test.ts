@@ -65,7 +65,7 @@ mkdirSync(join(folder, "folder"));
 describe("the defaults", () => {
   const where = temporaryFolder();
 
-  it("are no store that is made anew: what asks about one says where it looked, and what to do", async () => {
+  it("do not create a store: a command that reads one says where it looked, and what to do", async () => {
     for (const args of [
       ["usage", "--session", "s"],
       ["reset", "--yes", "--limit", "calls-per-session", "--session", "s"],

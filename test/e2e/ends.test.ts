@@ -1,4 +1,4 @@
-// How commands end when something outside ends them, or something inside that nobody foresaw.
+// How commands end when something outside ends them, or an unexpected error inside.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
@@ -51,7 +51,7 @@ describe("a worker that is killed from outside", () => {
   });
 });
 
-describe("what nobody foresaw", () => {
+describe("an unexpected error", () => {
   const fault = 'throw new Error("unforeseen")';
 
   it("shows its stack and ends with 70, in the command and in a worker", async () => {

@@ -91,7 +91,7 @@ describe("the batch layer", () => {
     assert.deepEqual(sizes, [2, 3, 3, 3, 1]);
   });
 
-  it("forgets nobody who asks at the moment when it has nothing left to do", async () => {
+  it("forgets no request that comes at the moment when it has nothing left to do", async () => {
     const store: Store = {
       apply: async (requests) => requests.map(() => ({ allowed: true, nowMs: 0, steps: [] })),
       close: async () => {},

@@ -33,7 +33,7 @@ function instantsOf({ verdicts, decidedAtMs }: Decision) {
 }
 
 describe("denials that are kept", () => {
-  it("let everything else run, however fast somebody asks again", async () => {
+  it("let everything else run, however fast a caller retries", async () => {
     const { store } = slowStore();
     const limiter = limiterOn(store);
     await spend(() => limiter.consume(CALL), 2);
@@ -200,18 +200,18 @@ describe("denials that are kept", () => {
   it("leave it to the store which policies it keeps, also when one is reloaded", () => {
     const { store } = slowStore();
     const checkPolicy = () => {
-      throw new Error("kept by nobody");
+      throw new Error("never kept");
     };
     const limiter = limiterOn(store);
-    assert.throws(() => limiterOn({ ...store, checkPolicy }), /kept by nobody/);
+    assert.throws(() => limiterOn({ ...store, checkPolicy }), /never kept/);
     let isStrict = false;
     const late = limiterOn({ ...store, checkPolicy: () => (isStrict ? checkPolicy() : undefined) });
     isStrict = true;
-    assert.throws(() => late.reload({ version: 1, limits: LIMITS }), /kept by nobody/);
+    assert.throws(() => late.reload({ version: 1, limits: LIMITS }), /never kept/);
     limiter.reload({ version: 1, limits: LIMITS });
   });
 
-  it("are bounded, whoever is denied", async () => {
+  it("are bounded for any number of denied callers", async () => {
     const { store, asked } = slowStore();
     const limiter = limiterOn(store, [{ name: "none", per: ["session"], quota: 0 }]);
     const call = (i: number) => limiter.consume({ tool: "search", session: `s${i}` });

@@ -115,7 +115,7 @@ describe("failover", () => {
     const keyed = { ...call, idempotencyKey: "k1" };
     for (const { limiter } of [one, two]) await limiter.consume(call);
     remote.faults.push("lose-reply");
-    // Whoever looks for the store does not find it yet.
+    // A probe does not find the store yet.
     remote.fault = "lose-request";
     assert.equal((await one.limiter.consume(keyed)).allowed, false);
     remote.faults.push("answer");
@@ -162,7 +162,7 @@ describe("failover", () => {
     await limiter.close({ withinMs: 0 });
   });
 
-  it("denies as ever what was used up when it was last seen", async () => {
+  it("still denies what was used up when it was last seen", async () => {
     const remote = new RemoteStore(clock);
     const { limiter } = instanceOf(remote);
     await admitted(limiter, 10);

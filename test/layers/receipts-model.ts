@@ -10,7 +10,7 @@ import { type Message, NOW_MS, Parts, type Sender, type Server } from "./receipt
 
 /** How far is explored. */
 export interface Bounds {
-  /** Batches that are sent in all, of two calls each. */
+  /** Batches that are sent in total, of two calls each. */
   readonly batches: number;
   /** How many of them may be under way at once. */
   readonly underWay: number;

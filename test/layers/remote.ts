@@ -61,7 +61,7 @@ export class RemoteStore implements SharedStore {
     for (const [key, state] of snapshot) if (key !== MARK_KEY) this.states.set(key, state);
   }
 
-  /** Lets the first batch arrive that is late. Nobody hears the answer but the test; what refuses it is thrown. */
+  /** Lets the first batch arrive that is late. Only the test gets the answer; what refuses it is thrown. */
   deliver(): Replies {
     const arrive = this.late.shift();
     if (arrive === undefined) throw new Error("nothing is late");

@@ -51,7 +51,7 @@ describe("windows of a calendar", () => {
   }
 
   it("begin after a midnight that does not exist", () => {
-    // In Beirut clocks went from 23:59:59 on to 01:00, in Cairo likewise.
+    // In Beirut clocks went from 23:59:59 on to 01:00, in Cairo too.
     for (const [timezone, atMs] of [
       ["Asia/Beirut", utc("2026-03-28T22:00:00Z")],
       ["Africa/Cairo", utc("2026-04-23T22:00:00Z")],

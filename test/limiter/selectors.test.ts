@@ -58,7 +58,7 @@ describe("when", () => {
     assert.match(message ?? "", /tools like this one/);
   });
 
-  it("owes nobody a dimension that it alone looks at", async () => {
+  it("does not require a dimension that only it looks at", async () => {
     const limiter = limiterFor({ name: "trial", per: ["tenant"], when: { plan: "trial" }, quota: 9 });
     assert.deepEqual((await limiter.consume(CALL)).verdicts, []);
     await assert.rejects(limiter.consume({ ...CALL, plan: "trial" }), isMisuse("missing-dimension", "tenant"));

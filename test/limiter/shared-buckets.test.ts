@@ -23,7 +23,7 @@ const stores: Readonly<Record<string, () => Store>> = {
   sqlite: () => sqliteStore(join(folder, `${opened}.db`)),
   redis: () => redisStore(redis.ioredis()),
 };
-/** Values that somebody may choose who wants to be in the shared bucket. */
+/** Values that a caller may choose to get into the shared bucket. */
 const NAMES = ["%none", "none", "null", "undefined", "{%none}", " ", "#", "user=%none"];
 
 const perUser: LimitInput = { name: "per-user", per: ["user"], onMissing: "shared", quota: 2 };

@@ -61,7 +61,7 @@ for (const [name, limit] of Object.entries(LIMITS)) {
         const limiter = createLimiter({ policy: { version: 1, limits: [limit] }, store });
         let denied = await limiter.consume(CALL);
         while (denied.allowed) denied = await limiter.consume(CALL);
-        // A decision does not advise to wait for a budget, but whoever wants to may.
+        // A decision does not advise to wait for a budget, but a caller may.
         const retryAfterMs = name === "quota" ? 600_000 : denied.retryAfterMs;
         assert.ok(retryAfterMs !== null && retryAfterMs > 1);
         return { clock, limiter, retryAfterMs };

@@ -150,7 +150,7 @@ describe("a call that waits for a slot", () => {
     await closed;
   });
 
-  it("is denied at the end of its wait, with what the store says then, and is told so as ever", async () => {
+  it("is denied at the end of its wait, with what the store says then, and gets the usual texts", async () => {
     const { open, advance } = setUp();
     const limiter = open();
     const first = running(limiter);
@@ -162,7 +162,7 @@ describe("a call that waits for a slot", () => {
     await turns();
     await advance(1);
     const answers = await Promise.all([denied, behind]);
-    // The first of the row got the slot that the call gave back, and nobody else did.
+    // The first of the row got the slot that the call gave back, and no other call did.
     assert.deepEqual(
       answers.map((each) => each?.allowed),
       [true, false],
@@ -174,7 +174,7 @@ describe("a call that waits for a slot", () => {
   it("gets a slot whose lease has ended, at that instant", async () => {
     const { open, advance, nowMs } = setUp({ version: 1, limits: [{ ...SLOT, hold: { lease: "5s" } }] });
     const [here, there] = [open(), open()];
-    // Its process dies: nobody extends it.
+    // Its process dies: it is not extended.
     assert.equal((await there.reserve(CALL)).allowed, true);
     const waiting = running(here, CALL, 60_000);
     await turns();
@@ -455,7 +455,7 @@ describe("a call that several limits deny", () => {
     await advance(400);
     first.end();
     await turns();
-    // It has the slot, and waits for its turn: the slot is nobody else's.
+    // It has the slot, and waits for its turn: no other call has the slot.
     assert.equal((await limiter.usage({ session: "s1" }))[0]?.used, 1);
     await advance(599, 1);
     assert.equal(calls[0]?.hasBegun, false);
@@ -519,7 +519,7 @@ it("never lets more run than there are slots, and gives every slot back, in 100 
           assert.ok(atWork().length <= quota, `${atWork().length} at work, ${quota} slots`);
         }
         waited += calls.filter(({ waits, hasBegun }) => waits && hasBegun).length;
-        // In the end everybody has run, or was denied, and nothing is held.
+        // In the end every call has run, or was denied, and nothing is held.
         for (let i = 0; i < 200 && calls.some(({ isOver }) => !isOver); i++) {
           for (const each of atWork()) each.end();
           await advance(500, 500);

@@ -254,7 +254,7 @@ export interface Tally {
   extends: number;
   /** Extends of holds that had ended or never were. */
   refusedExtends: number;
-  /** Holds that ended because nobody settled them in time. */
+  /** Holds that ended because they were not settled in time. */
   charged: number;
   refunded: number;
   /** Steps of requests that got an earlier answer. */

@@ -45,7 +45,7 @@ const WORTH: Partial<Tally> = {
   refunded: 0.1,
   replays: 0.1,
 };
-/** Likewise where the time is given: what happens to the ms, within few of them, or ten minutes later. */
+/** The same where the time is given: what happens to the ms, within few of them, or ten minutes later. */
 const WORTH_AT_GIVEN_TIMES: Partial<Tally> = {
   ...WORTH,
   retries: 0.02,

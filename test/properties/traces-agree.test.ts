@@ -119,7 +119,7 @@ for (const [name, trace] of Object.entries(traces)) {
         for (const call of trace) {
           const { session, turn, tool, args } = call;
           const { allowed, verdicts } = await limiter.consume({ session, turn, tool, args, user: userOf(session) });
-          given.push(allowed ? "allowed" : (verdicts.find((verdict) => !verdict.allowed)?.limit ?? "nobody"));
+          given.push(allowed ? "allowed" : (verdicts.find((verdict) => !verdict.allowed)?.limit ?? "no limit"));
         }
         assert.deepEqual(given, expected);
         const tally = Object.groupBy(given, (each) => each);

@@ -72,7 +72,7 @@ async function killHalfWay(
   }));
   await until("half of the quota is used", () => total(loads, "acknowledged") >= BEFORE_KILL);
   await kill();
-  // Answers that were on their way arrive, and what the replica has heard of; nobody is elected so soon.
+  // Answers that were on their way arrive, and what the replica has heard of; no replica is elected so soon.
   await sleep(150);
   const acknowledgedBefore = total(loads, "acknowledged");
   const failedBefore = total(loads, "failed");

@@ -94,7 +94,7 @@ for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
       assert.equal((await Promise.all(calls)).filter((decision) => decision?.allowed).length, 3);
     });
 
-    it("never begins anew for a session that is not there", async () => {
+    it("never starts a count for a session without a row", async () => {
       await assert.rejects(
         limiter.consume(call("made-up")),
         isStoreError("unknown-partition", /make the session's row/),

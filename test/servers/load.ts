@@ -7,7 +7,7 @@ import { type BucketDimensions, type Limiter, StoreError } from "tollgate";
 export interface Seen {
   acknowledged: number;
   denied: number;
-  /** Calls that failed, which may be booked all the same. */
+  /** Calls that failed, which may nevertheless be booked. */
   failed: number;
   readonly codes: Set<string>;
   /** Errors that are not the store's. */

@@ -1,4 +1,4 @@
-// Connections to Postgres that die without a word, locks that nobody gives back, and pools that have nothing left: each
+// Connections to Postgres that die without a word, locks that are never released, and pools that have nothing left: each
 // costs the calls that meet it, and no later one.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-// What the table of docs/stores/postgres.md says: what befalls a Postgres, and what an instance of `serve` does then. Its
+// What the table of docs/stores/postgres.md says: what happens to a Postgres, and what an instance of `serve` does then. Its
 // store is opened as `serve` opens it. TOLLGATE_POSTGRES_DROPS says how often connections die; how long an instance may take
 // to be back is judged where TOLLGATE_CHAOS_STRICT is set.
 

@@ -1,4 +1,4 @@
-// The stores on Postgres through a generated Prisma client, which is made anew for this file.
+// The stores on Postgres through a generated Prisma client, which is generated for this file.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -154,7 +154,7 @@ describe("what can be wrong with Postgres by Prisma", () => {
     await pool.query("CREATE ROLE reader LOGIN; GRANT SELECT ON tollgate_buckets, tollgate_schema TO reader");
     const reader = connect(server.url.replace("tollgate@", "reader@"));
     await rejects(reader, "unauthorized", /needs SELECT, INSERT, UPDATE and DELETE/);
-    await rejects(connect(server.url.replace("tollgate@", "nobody@")), "unauthorized", /nobody/);
+    await rejects(connect(server.url.replace("tollgate@", "stranger@")), "unauthorized", /stranger/);
     await rejects(connect(server.url.replace("/postgres", "/nothing")), "unavailable", /nothing/);
   });
 

@@ -128,7 +128,7 @@ for (const [name, client] of Object.entries(clients)) {
       assert.deepEqual([again.allowed, again.replayed], [true, false]);
     });
 
-    it("are charged when whoever made them dies on the way", async () => {
+    it("are charged when their process dies on the way", async () => {
       const store = redisStore(client);
       const key = `rate:1:{dead-${name}}:a`;
       const limit = { algorithm: "budget", quota: 5, ttlMs: 60_000, ttlFrom: "first" } as const;

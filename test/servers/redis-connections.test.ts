@@ -194,7 +194,7 @@ describe("the user's client", { ...ownServers, concurrency: 8 }, () => {
   });
 
   for (const [name, connect] of Object.entries(clients)) {
-    // They tell nobody when they end: the second one does so by itself when nothing is sent.
+    // They emit nothing when they end: the second one does so by itself when nothing is sent.
     if (name === "valkey-glide" || name === "node-redis with a socket timeout") continue;
     it(`takes the store's connections with it when its user closes ${name}`, async () => {
       const server = await startRedis();

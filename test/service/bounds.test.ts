@@ -1,4 +1,4 @@
-// What the service does with clients that are slow, many, large or strange: it answers them as they deserve, and others as ever.
+// What the service does with clients that are slow, many, large or strange: it answers each of them, and all others as usual.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -160,7 +160,7 @@ describe("clients", () => {
     );
   });
 
-  it("that name another host are refused where nobody needs a key", async () => {
+  it("that name another host are refused if no key is needed", async () => {
     const server = await served();
     for (const [host, status] of [
       ["evil.example", 421],

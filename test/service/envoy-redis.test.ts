@@ -168,7 +168,7 @@ describe("while Redis is away", ownServers, () => {
 });
 
 describe("requests that are under way", ownServers, () => {
-  it("are given up by whoever asked, and end all the same", async () => {
+  it("are given up by the client, and still end", async () => {
     const redis = await startRedis();
     const { client, service, limiter } = await instance(redis, { failover: false });
     await client.ask({ descriptors: [{ user: "u1" }] });

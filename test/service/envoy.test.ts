@@ -202,7 +202,7 @@ describe("several descriptors", () => {
   it("have a status each, in order, and all are charged", async () => {
     const { client, limiter, service } = await make();
     const { overallCode, statuses } = await client.ask({
-      descriptors: [{ tenant: "t1" }, { nobody: "x" }, { user: "u1" }, { path: "/life", user: "u1" }],
+      descriptors: [{ tenant: "t1" }, { unmapped: "x" }, { user: "u1" }, { path: "/life", user: "u1" }],
     });
     assert.equal(overallCode, "OK");
     assert.deepEqual(
@@ -272,7 +272,7 @@ describe("several descriptors", () => {
     assert.equal(await usedOf(limiter, "forgetful", { user: "u1", tool: "forgetful" }), 1);
   });
 
-  it("whose settling the store never answers keep nobody from closing", async () => {
+  it("whose settling the store never answers do not delay closing", async () => {
     const memory = memoryStore();
     const store: Store = {
       apply: (requests) =>
@@ -350,13 +350,13 @@ describe("a mapping", () => {
 
   it("lets pass what it does not know, and counts it", async () => {
     const { client, service } = await make();
-    const { overallCode, statuses } = await client.ask({ descriptors: [{ nobody: "x" }, { else: "y" }] });
+    const { overallCode, statuses } = await client.ask({ descriptors: [{ unmapped: "x" }, { else: "y" }] });
     assert.deepEqual([overallCode, statuses.map(({ code }) => code)], ["OK", ["OK", "OK"]]);
     assert.equal((await client.ask({ domain: "nowhere", descriptors: [{ user: "u1" }] })).overallCode, "OK");
     assert.equal(service.counts().unmapped, 3);
   });
 
-  it("harms nobody by hostile keys and values", async () => {
+  it("does no harm by hostile keys and values", async () => {
     const { client, limiter } = await make();
     const hostile = ["__proto__", "a:b{c}%#", "\u0000\n", "x".repeat(30_000), "*"];
     for (const user of hostile) {
@@ -451,7 +451,7 @@ describe("a mapping", () => {
 describe("answers", () => {
   it("have header fields and metadata where they are wanted", async () => {
     const { client } = await make({ headers: true, metadata: true });
-    const answer = await client.ask({ descriptors: [{ user: "u1" }, { nobody: "x" }] });
+    const answer = await client.ask({ descriptors: [{ user: "u1" }, { unmapped: "x" }] });
     const fields = Object.fromEntries(answer.responseHeadersToAdd.map(({ key, value }) => [key, value]));
     assert.equal(fields["x-ratelimit-limit"], "5");
     assert.equal(fields["x-ratelimit-remaining"], "4");

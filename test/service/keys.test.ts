@@ -70,7 +70,7 @@ describe("a key file", () => {
   it("is changed by one at a time, and names what cannot be kept", () => {
     const file = newFile();
     writeFileSync(`${file}.lock`, "");
-    assert.throws(() => createKey(file, { scopes: ["decide"] }), /nobody else changes/);
+    assert.throws(() => createKey(file, { scopes: ["decide"] }), /no other command changes/);
     for (const bad of [
       { scopes: [] },
       { scopes: ["decide"] as const, tenants: [""] },

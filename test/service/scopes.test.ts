@@ -38,7 +38,7 @@ const { url } = await served({ keys });
 describe("who may do what", () => {
   for (const { method, path, scope } of ROUTES) {
     if (scope === null) {
-      it(`${method} ${path} is for everybody`, async () => {
+      it(`${method} ${path} needs no key`, async () => {
         assert.ok((await statusOf(method, path, undefined)) < 400);
       });
       continue;

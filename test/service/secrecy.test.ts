@@ -24,7 +24,7 @@ function recording(level: (typeof LOG_LEVELS)[number]): Log & { readonly lines: 
   return { lines, debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error"), isLevelEnabled };
 }
 
-/** A store that fails in ways that nobody foresaw. */
+/** A store that fails in unexpected ways. */
 function failing(error: unknown): Store {
   const store = memoryStore();
   return { ...store, apply: () => Promise.reject(error), close: () => store.close() };

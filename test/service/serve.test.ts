@@ -257,7 +257,7 @@ describe("the end", () => {
     await Promise.all(load);
     await Promise.all(clients.map((client) => client.destroy()));
     assert.deepEqual([end, counts.other], [{ code: 0, signal: null }, 0], log());
-    // Whoever was not answered found no connection, and was not charged.
+    // A call without an answer found no connection, and was not charged.
     assert.equal(Number(redis.cli("GET", `${prefix}:1:{load}:per-session`)), counts.allowed, JSON.stringify(counts));
   });
 

@@ -36,7 +36,7 @@ const { keys, texts } = keysOf({
 });
 const keyOf = (tenant: string) => texts[`t${TENANTS.indexOf(tenant)}`];
 
-/** Names as a caller might choose who wants to be somebody else. */
+/** Names as a caller might choose to act as another tenant. */
 const name = fc.constantFrom("s1", "acme/s1", "globex/s1", "a", "b/s1", "../s1", "a%2Fb/s1", "acme%2Fs1", 7);
 const call = fc.record(
   {
@@ -189,7 +189,7 @@ describe("tenants", () => {
     assert.equal(json.verdicts.find(({ limit }: { limit: string }) => limit === "per-session").quota, 200_000);
   });
 
-  it("name models as everybody does: a limit per model is one for all tenants", async () => {
+  it("share models: a limit per model is one for all tenants", async () => {
     const policy =
       "version: 1\nlimits: [{ name: per-model, per: [model], quota: 1 }, { name: own, per: [tenant, model], quota: 9 }]";
     const { post, ask } = await served({ policy, keys });
@@ -271,7 +271,7 @@ describe("tenants", () => {
     assert.equal((await ask("GET", "/v1/policy", { key })).status, 403);
   });
 
-  it("name their wishes apart, also in buckets of everybody", async () => {
+  it("have idempotency keys of their own, also in shared buckets", async () => {
     const everybodys = "version: 1\nlimits: [{ name: per-tool, per: [tool], quota: 100 }]";
     const { post } = await served({ policy: everybodys, keys });
     const wish = { tool: "x", idempotencyKey: "k1" };

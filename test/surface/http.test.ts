@@ -1,5 +1,5 @@
 // The HTTP surface as one text that a reviewer can read: every route with its name, scope, parameters, and the keys of its body
-// and its answer, and every problem with its status. What changes there is a change for somebody's program.
+// and its answer, and every problem with its status. What changes there may break a user's program.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,4 +1,4 @@
-// The code that everybody writes first, and what it does.
+// The code that most users write first, and what it does.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

@@ -1,4 +1,4 @@
-// Where a server of either version is told of a tool call: before whoever handles it.
+// Where a server of either version gets a tool call: before its handler.
 
 import { invalidOption } from "../../kernel/errors.ts";
 import type { Context, Params } from "./request.ts";

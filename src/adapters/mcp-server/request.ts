@@ -11,7 +11,7 @@ export interface McpRequest {
   readonly authInfo?: { readonly clientId?: string; readonly extra?: Readonly<Record<string, unknown>> } | undefined;
   /** The `_meta` that the client sent. It may have made up anything. */
   readonly meta: Readonly<Record<string, unknown>>;
-  /** An HTTP header that the client sent, likewise. */
+  /** An HTTP header that the client sent: its own claim, too. */
   header(name: string): string | undefined;
 }
 
@@ -46,7 +46,7 @@ export function requestOf(tool: string, context: Context): McpRequest {
   return { tool, sessionId, authInfo, meta, header };
 }
 
-/** What nobody can make up. */
+/** Dimensions that a client cannot make up. */
 export function verified({ sessionId, authInfo }: McpRequest): Dimensions {
   const { userId, tenantId } = authInfo?.extra ?? {};
   const [session, user, tenant, agent] = [sessionId, userId, tenantId, authInfo?.clientId].map((value) =>

@@ -27,7 +27,7 @@ export const dimension = text(NAME, DIMENSION).refine((name) => name === "args" 
   error: DIMENSION,
 });
 const SELECTABLE = DIMENSION.replace(" args,", "");
-/** Arguments are known by a hash alone: nobody can write one down. */
+/** Arguments are known only by their hash, which a policy cannot contain. */
 export const selectable = text(NAME, SELECTABLE).refine((name) => !RESERVED.has(name), { error: SELECTABLE });
 export const unit = text(NAME, "a unit such as calls, tokens or usd_micros (a-z, 0-9, _; at most 32)");
 export const value = text(/./s, "a name that is not empty");

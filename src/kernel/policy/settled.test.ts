@@ -129,7 +129,7 @@ describe("keys that begin with x-", () => {
     const result = readPolicy({
       version: 1,
       "x-shared": owner,
-      description: "for everybody",
+      description: "for all callers",
       tools: { search: { "x-owner": owner, description: "the web", cost: { calls: 2 } } },
       limits: [{ ...plain, "x-owner": owner, description: "a few" }],
     });

@@ -5,7 +5,7 @@ import { isCalendarWord } from "./amounts.ts";
 import { isObject } from "./place.ts";
 import { LIMIT_KEYS, type ParsedLimit, type ParsedPolicy } from "./schema.ts";
 
-/** Begins keys that are somebody else's. */
+/** Begins keys that Tollgate ignores. */
 const EXTENSION = "x-";
 
 /** A policy as the schema reads it: without the keys that are ignored, and with an algorithm in each limit. */
@@ -25,7 +25,7 @@ function readableLimit(limit: unknown): unknown {
   return { ...own, algorithm: own.algorithm === undefined ? impliedAlgorithm(own) : own.algorithm };
 }
 
-/** An object without keys that are somebody else's. */
+/** An object without the keys that Tollgate ignores. */
 export function withoutExtensions(value: Readonly<Record<string, unknown>>): Record<string, unknown>;
 export function withoutExtensions(value: unknown): unknown;
 export function withoutExtensions(value: unknown): unknown {

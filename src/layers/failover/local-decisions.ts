@@ -24,7 +24,7 @@ export class LocalDecisions {
     this.#members = members;
     this.#outage = outage;
     this.#fallback = new Fallback(sender.views);
-    // What an earlier process admitted, and nobody has booked, takes from this one's share.
+    // What an earlier process admitted, and has not been booked, reduces this one's share.
     for (const request of backlog.bookings()) this.#decide({ ...request, mode: "force" });
   }
 

@@ -90,7 +90,7 @@ describe("the share of a limit", () => {
     assert.equal(sharedBy(stepOn(quota), granted, four, NOW_MS + 10).free, 3);
   });
 
-  it("is nothing where nobody knows of how many", () => {
+  it("is nothing if the number of instances is unknown", () => {
     const { free, maxOvershoot } = sharedBy(stepOn(quota), viewOf(quota, 0), null);
     assert.equal(free, 0);
     assert.equal(maxOvershoot, null);

@@ -9,7 +9,7 @@ export class StoreTime {
   learn(storeMs: number, sentMs: number): void {
     const least = storeMs - performance.now();
     const most = storeMs - sentMs;
-    // Somebody has set the store's clock back when it is behind what was known.
+    // The store's clock was set back if it is behind the known time.
     if (this.#offsetMs === null || least > this.#offsetMs || most < this.#offsetMs) this.#offsetMs = least;
   }
 

@@ -1,11 +1,11 @@
-// What this instance last saw of buckets: the use that its share is reckoned by while the store is away, and that it gives
+// What this instance last saw of buckets: the use from which its share is computed while the store is away, and that it gives
 // back to a store which has lost it. Bounded: what was not seen for long is forgotten first.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algorithms/registry.ts";
 import type { Raise, Step, StepReply, StoreReply, StoreRequest } from "../../kernel/request.ts";
 import type { Beat } from "../../store/shared-store.ts";
 
-/** Most buckets of each of two generations: some 250 bytes each, 12 MB in all. */
+/** Most buckets of each of two generations: some 250 bytes each, 12 MB in total. */
 export const VIEWS_PER_GENERATION = 25_000;
 
 /** How long answers are under way at most: ms. */

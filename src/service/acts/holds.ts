@@ -73,7 +73,7 @@ export async function end(context: ServiceContext, { caller }: Asking, body: End
   return settled(context, caller, body, context.limiter.end(holdId, scopeHeld(context, caller, body), ending, claims));
 }
 
-/** Refuses holds that were reserved: of these nobody knows what a failed call takes. */
+/** Refuses holds that were reserved: for these it is unknown what a failed call costs. */
 function checkBegun(path: string, holdId: string): void {
   if (!isRunHold(holdId)) throw invalidOption(path, "a hold that begin made", holdId);
 }
