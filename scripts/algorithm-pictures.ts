@@ -55,6 +55,12 @@ export const PICTURES: Readonly<Record<string, Picture>> = {
     calls: seconds(1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 20, 20.5, 21, 21.5),
     height: "calls used",
   },
+  cooldown: {
+    limit: { algorithm: "cooldown", pause: "2s" },
+    untilMs: 15_000,
+    calls: seconds(1, 1.5, 2.5, 3, 4, 5, 8, 9, 11),
+    height: "calls used",
+  },
   concurrency: {
     limit: { algorithm: "concurrency", quota: 2 },
     untilMs: 20_000,

@@ -35,14 +35,12 @@ const WORDS: readonly [pattern: RegExp, instead: string][] = [
 
 /** Each unplain word of a text, with its line. */
 function unplain(text: string): { line: number; word: string; instead: string }[] {
-  return text
-    .split("\n")
-    .flatMap((line, index) =>
-      WORDS.flatMap(([pattern, instead]) => {
-        const word = pattern.exec(line)?.[0];
-        return word === undefined ? [] : [{ line: index + 1, word, instead }];
-      }),
-    );
+  return text.split("\n").flatMap((line, index) =>
+    WORDS.flatMap(([pattern, instead]) => {
+      const word = pattern.exec(line)?.[0];
+      return word === undefined ? [] : [{ line: index + 1, word, instead }];
+    }),
+  );
 }
 
 describe("prose", () => {

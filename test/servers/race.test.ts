@@ -124,7 +124,9 @@ describe(`${PROCESSES} processes x ${CALLERS} callers x quota ${QUOTA}`, ownServ
         assert.equal(each?.used, bySession[session] ?? 0);
         left.push(each?.remaining ?? 0);
       }
-      context.diagnostic(`run ${run}: ${admitted} in total, ${Object.values(bySession).join(" ")} by session; ${words}`);
+      context.diagnostic(
+        `run ${run}: ${admitted} in total, ${Object.values(bySession).join(" ")} by session; ${words}`,
+      );
       assert.ok(admitted <= QUOTA && admitted > 0, `${admitted} were admitted`);
       assert.ok(Math.max(...Object.values(bySession)) <= perSession);
       assert.equal(sum(left), sessions.length * perSession - admitted);

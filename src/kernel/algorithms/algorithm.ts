@@ -174,6 +174,8 @@ export interface Outage<Limit, State> {
   readonly isCountedLocally: boolean;
   /** Whether all units come back together, when the state ends. Default: false. */
   readonly endsTogether: boolean;
+  /** Whether instances divide what is left. If not, each has all of it, at its own slower rate. Default: true. */
+  readonly isDivided: boolean;
   /** Whether use drains at a rate, of which each instance has a part. Default: false. */
   readonly hasRate: boolean;
   /** The limit of one of so many instances, by its rate. Default: the same limit. */

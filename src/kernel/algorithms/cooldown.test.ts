@@ -124,5 +124,15 @@ describe("cooldown", () => {
       cooldown.words.denial(spec, about, subject),
       "calls of search must begin at least 40 days apart. Do not call it again; other tools are still available.",
     );
+    const soon = { ...about, verdict: { ...verdict, retryAfterMs: 1_500 } };
+    assert.equal(
+      cooldown.words.denial({ ...LIMIT, pauseMs: 2_000 }, soon, subject),
+      "calls of search must begin at least 2 seconds apart. Wait 2 seconds before the next call of search, or go on without it; other tools are still available.",
+    );
+    assert.equal(
+      cooldown.words.warning({ ...LIMIT, pauseMs: 2_000 }, soon, subject),
+      "calls of search must begin at least 2 seconds apart. This call came earlier; wait before you call it again.",
+    );
+    assert.equal(cooldown.words.near(LIMIT, soon, subject), "Wait 2 seconds before the next call of search.");
   });
 });

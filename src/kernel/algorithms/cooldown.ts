@@ -62,6 +62,7 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
   },
   outage: {
     endsTogether: true,
+    isDivided: false,
     slowed: (limit, instances) => ({ ...limit, pauseMs: limit.pauseMs * instances }),
     lifeMs: (limit) => limit.pauseMs,
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.pauseMs,

@@ -72,6 +72,7 @@ export function defineAlgorithm<Limit extends AlgorithmLimit, State extends Expi
       isUseKnown: true,
       isCountedLocally: false,
       endsTogether: false,
+      isDivided: true,
       hasRate: false,
       slowed: (limit) => limit,
       withCapacity: (limit, quota) => ({ ...limit, quota }),

@@ -107,6 +107,18 @@ describe("the share of a limit", () => {
     assert.equal(sharedBy(stepOn(quota, { hints: { onStoreError: "local" } }), undefined, null).maxOvershoot, null);
   });
 
+  it("of a pause is a call for each of its pauses, which is as many times as long as there are instances", () => {
+    const pause = { algorithm: "cooldown", quota: 1, pauseMs: 2_000 } as const;
+    for (const rank of [0, 3]) {
+      const place = { instances: 4, rank };
+      const { limit, free, maxOvershoot } = sharedBy(stepOn(pause), undefined, place);
+      assert.deepEqual(limit, { ...pause, pauseMs: 8_000 });
+      assert.equal(free, 1);
+      assert.equal(maxOvershoot, 4);
+      assert.equal(sharedBy(stepOn(pause), viewOf(pause, 1, NOW_MS + 500), place).free, 0);
+    }
+  });
+
   it("of a token bucket is one of its rate, its burst and what is free in it", () => {
     const { limit, spent } = sharedBy(stepOn(tokenBucket), viewOf(tokenBucket, 6, NOW_MS + 600), {
       instances: 2,

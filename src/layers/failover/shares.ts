@@ -65,7 +65,8 @@ export function shared(step: Step, { view, place, seeded }: Known, nowMs: number
   const capacity = capacityOf(limit);
   // Where all units come back together, those that the state began with are there as long as the state is.
   const used = seeded !== null && outage.endsTogether ? seeded : usedIn(view, limit, nowMs);
-  const own = shareOf(Math.max(0, capacity + grantedIn(view, limit, nowMs) - used), among);
+  const left = Math.max(0, capacity + grantedIn(view, limit, nowMs) - used);
+  const own = outage.isDivided ? shareOf(left, among) : left;
   const common = { maxOvershoot: maxOvershoot(mode, own, capacity, place) };
   const slow = slowed(limit, among);
   const withUnits = (units: number) => outage.withCapacity(slow, unitsIn(mode, place, units));
