@@ -142,18 +142,15 @@ function bucketsFor({ policy, prefix }: LimiterContext, dimensions: BucketDimens
  * limit is for other calls.
  */
 function dimensionsFor(policy: CompiledPolicy, limit: Limit, given: BucketDimensions): BucketDimensions[] {
-  const tools = given.tool === undefined ? policy.tools : [given.tool];
-  const ofTools = (limit.per.includes("tool") ? tools.map((tool) => ({ ...given, tool })) : [given]).map((each) =>
-    withGroup(policy, each),
-  );
-  const isPerGroup = limit.per.includes("group") && given.tool === undefined && given.group === undefined;
-  const ofGroups = isPerGroup
-    ? ofTools.flatMap((each) => ("group" in each ? [each] : [...policy.groups].map((group) => ({ ...each, group }))))
-    : ofTools;
-  const hasArgs = ({ args }: BucketDimensions) => !limit.per.includes("args") || args !== undefined;
-  return ofGroups.filter(
-    (each) => hasArgs(each) && missingIn(limit, each) === undefined && mayMatch(policy, limit, each),
-  );
+  if (limit.per.includes("args") && given.args === undefined) return [];
+  const isOpen = (dimension: "tool" | "group") => limit.per.includes(dimension) && given[dimension] === undefined;
+  let named: BucketDimensions[] = [given];
+  if (isOpen("tool")) named = policy.tools.map((tool) => ({ ...given, tool }));
+  else if (isOpen("group") && given.tool === undefined)
+    named = [...policy.groups].map((group) => ({ ...given, group }));
+  return named
+    .map((each) => withGroup(policy, each))
+    .filter((each) => missingIn(limit, each) === undefined && mayMatch(policy, limit, each));
 }
 
 function tooManyUsages(): MisuseError {

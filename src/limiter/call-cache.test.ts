@@ -123,6 +123,14 @@ describe("the cache of resolved calls", () => {
     assert.equal(get(long), undefined);
   });
 
+  it("caches a call whatever the length of values that no limit looks at", () => {
+    const { set, get } = cacheOf();
+    const labelled = { tool: "search", session: "s1", toolCallId: "x".repeat(1_000) };
+    const plain = { tool: "search", session: "s2" };
+    for (const call of [labelled, plain]) set(call);
+    for (const call of [labelled, plain]) assert.notEqual(get(call), undefined);
+  });
+
   it("shares the charges of calls of one tool that are charged the same", () => {
     const { cache, policy } = cacheOf();
     const [limit] = policy.limits;

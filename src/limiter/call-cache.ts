@@ -30,7 +30,7 @@ type Level = Map<unknown, Level | ResolvedCall>;
 export class CallCache {
   /** `false` for a policy whose requests change with time: it has calendar windows, or takes quotas from elsewhere. */
   readonly isOn: boolean;
-  /** The index in `#values` of each word of a call. Words that no limit looks at share the last index. */
+  /** The index in `#values` of each word of a call. Words that no limit looks at have an index behind the last. */
   readonly #indexes: Record<string, number | undefined> = Object.create(null);
   /** The values of the call that is looked up. Building a text from them would take longer than the rest of a decision. */
   readonly #values: unknown[];
@@ -54,7 +54,7 @@ export class CallCache {
     const words = [...callWords].filter((word) => !OWN_WORDS.has(word));
     const keys = ["tool", ...words.filter((word) => word !== "tool" && dimensions.has(word))];
     this.#depth = keys.length;
-    this.#values = new Array(keys.length + 1).fill(undefined);
+    this.#values = new Array(keys.length).fill(undefined);
     this.#boundValues = [...this.#values];
     for (const word of words) this.#indexes[word] = keys.includes(word) ? keys.indexOf(word) : keys.length;
   }
@@ -126,7 +126,7 @@ export class CallCache {
       if (value === undefined || value === null) continue;
       const index = this.#indexes[word];
       if (index === undefined) return false;
-      values[index] = value;
+      if (index < this.#depth) values[index] = value;
     }
     return true;
   }

@@ -96,8 +96,11 @@ class DocumentStore implements Store {
   ): Promise<Replies> {
     const endsAtMs = performance.now() + leftMs;
     if (this.#closed) throw new StoreError("closed", "the document store was closed", { transient: false });
-    const groups = Map.groupBy(requests.keys(), (i) => partitionOf(requests[i] as StoreRequest));
+    const partitions = requests.map(partitionOf);
     const replies: (StoreReply | StoreError)[] = [];
+    const isKnown = (i: number) => !StoreError.isInstance(partitions[i]);
+    for (const [i, partition] of partitions.entries()) if (StoreError.isInstance(partition)) replies[i] = partition;
+    const groups = Map.groupBy([...requests.keys()].filter(isKnown), (i) => partitions[i] as string | null);
     const waiting = groups.entries();
     const lane = async () => {
       for (const [partition, places] of waiting) {
@@ -143,14 +146,14 @@ class DocumentStore implements Store {
   }
 }
 
-/** Whose value a request is about; `null` where it names no bucket. */
-function partitionOf(request: StoreRequest): string | null {
+/** Whose value a request is about; `null` where it names no bucket; an error where only a hash of the value is known. */
+function partitionOf(request: StoreRequest): string | null | StoreError {
   const [key] = keysOf(request);
   if (key === undefined) return null;
   const partition = valueOfPart(tagOf(key));
   if (partition !== null) return partition;
   const message = "a partition's value is longer than 64 bytes, and is known by its hash alone";
-  throw new StoreError("unknown-partition", message, { transient: false });
+  return new StoreError("unknown-partition", message, { transient: false });
 }
 
 /** The request with the keys of its row's own spelling, so that no other spelling of it begins with a full quota. */

@@ -167,6 +167,19 @@ describe("clients whose service is away", () => {
     assert.ok(used - 10 <= stated, `${used}, stated ${stated}`);
   });
 
+  it("know what a call saw that might have waited", async () => {
+    const { server, instances } = await clients(1);
+    const [instance] = instances;
+    assert.ok(instance !== undefined);
+    const call = { tool: "search", session: "s1", user: "u1" };
+    await instance.limiter.consume(call, { maxWaitMs: 100 });
+    for (let i = 0; i < 8; i++) await server.post("/v1/record", { call });
+    const { verdicts } = await instance.limiter.consume(call, { maxWaitMs: 100 });
+    assert.equal(verdicts.find(({ limit }) => limit === "small")?.remaining, 0);
+    await cut(instance);
+    assert.equal((await instance.limiter.consume(call)).allowed, false);
+  });
+
   it("book what the service would not allow any more", async () => {
     const { server, instances } = await clients(1);
     const [instance] = instances as [Instance];

@@ -59,7 +59,8 @@ export function checkFailover(options: FailoverOptions | false): void {
   const { deadlineMs = DEFAULT_DEADLINE_MS, instances = 1, journal } = options;
   checkWhole("failover.deadlineMs", deadlineMs, 10, 60_000);
   checkWhole("failover.instances", instances, 1, 10_000);
-  if (journal !== undefined && (typeof journal?.write !== "function" || typeof journal.entries !== "function")) {
+  const isJournal = [journal?.write, journal?.entries, journal?.close].every((member) => typeof member === "function");
+  if (journal !== undefined && !isJournal) {
     throw invalidOption("failover.journal", "a journal, such as fileJournal(path)", journal);
   }
 }

@@ -79,6 +79,7 @@ export class Views {
       this.#old = this.#young;
       this.#young = new Map();
     }
+    this.#old.delete(bucket);
     this.#young.set(bucket, view);
   }
 }

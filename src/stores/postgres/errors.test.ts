@@ -25,6 +25,14 @@ describe("errors of Postgres", () => {
     });
   }
 
+  it("are made of errors that cannot be written as JSON", () => {
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
+    for (const more of [circular, { size: 1n }]) {
+      assert.equal(postgresError(Object.assign(new Error("failed"), more)).message, "Postgres: failed");
+    }
+  });
+
   it("say the cause, where Node has it only in the errors below", () => {
     const causes = ["::1", "127.0.0.1"].map((host) => new Error(`connect ECONNREFUSED ${host}:5432`));
     const message = "Postgres: connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432";

@@ -121,6 +121,11 @@ function stateOf(error: unknown): string | undefined {
 }
 
 function textOf(value: unknown): string {
-  if (value instanceof Error) return `${value.message} ${JSON.stringify({ ...value })}`;
-  return JSON.stringify(value) ?? "";
+  const message = value instanceof Error ? `${value.message} ` : "";
+  try {
+    return message + (JSON.stringify(value instanceof Error ? { ...value } : value) ?? "");
+  } catch {
+    // A driver may put anything into an error: a circular object, or a bigint.
+    return message;
+  }
 }
