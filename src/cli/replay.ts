@@ -32,7 +32,10 @@ interface ReplayOptions {
 export function replayCommand(): Command {
   const command = new Command("replay")
     .description("replay a trace of tool calls over several processes, each deciding with its own connection")
-    .argument("<trace>", "one call a line, in JSON: session, turn, tool; also tenant, user, agent, cost, id, args");
+    .argument(
+      "<trace>",
+      "one call a line, in JSON: session, turn, tool; also tenant, user, agent, model, cost, toolCallId, args",
+    );
   return withStoreFile(withPolicyOption(command))
     .option("--store <url>", `where the state lives: ${storeUrls("any")}; a temporary SQLite file unless given`)
     .option("--instances <n>", `processes, 1 to ${MAX_INSTANCES}`, wholeNumber(1, MAX_INSTANCES), 1)

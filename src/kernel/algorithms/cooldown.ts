@@ -38,7 +38,7 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
     if (state !== undefined && state.beganMs > nowMs) return state;
     return { kind: "cooldown", beganMs: nowMs, expiresAtMs: nowMs + limit.pauseMs };
   },
-  // The pause before it was over, or the call would not have been allowed.
+  // No pause before it is left: it was over, or a call in `warn`, `shadow` or `record` has cut it short. A state that has ended is no state.
   takeBack: (_limit, state, alone) => (state.beganMs === alone.beganMs ? { ...state, expiresAtMs: 0 } : state),
   notAhead(_limit, state, nowMs) {
     const aheadMs = state.beganMs - nowMs;
