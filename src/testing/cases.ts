@@ -1,5 +1,6 @@
-// What the cases of the store contract are written with: limits, steps, and how to ask.
+// What the cases of the store contract are written with: limits, steps, and how to ask a store.
 
+import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "../store/error.ts";
@@ -20,8 +21,132 @@ export interface StoreCase {
   run(fixture: StoreFixture): Promise<void>;
 }
 
+/** A request of a batch, and what its reply and the reply for its first step say. */
+type ExpectedRequest = readonly [
+  mode: StoreRequest["mode"],
+  steps: readonly Step[],
+  allowed: boolean,
+  used: number,
+  hold?: StepReply["hold"],
+];
+
+/** One run of a case: the store that it tests, and how to ask it. */
+export class Trial<Tested extends Store = Store> {
+  readonly store: Tested;
+  readonly #fixture: StoreFixture;
+  readonly #others: Store[] = [];
+
+  constructor(store: Tested, fixture: StoreFixture) {
+    this.store = store;
+    this.#fixture = fixture;
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.#fixture.advance(ms);
+  }
+
+  /** Another store on the same data; the same store where there can be no other. */
+  another(): Trial {
+    const other = this.#fixture.another?.();
+    if (other !== undefined) this.#others.push(other);
+    return new Trial(other ?? this.store, this.#fixture);
+  }
+
+  async closeOthers(): Promise<void> {
+    for (const other of this.#others) await other.close();
+  }
+
+  async send(request: StoreRequest): Promise<StoreReply> {
+    return answered((await this.store.apply([request]))[0]);
+  }
+
+  async sendAll(requests: readonly StoreRequest[]): Promise<StoreReply[]> {
+    return (await this.store.apply(requests)).map(answered);
+  }
+
+  ask(mode: StoreRequest["mode"], ...steps: Step[]): Promise<StoreReply> {
+    return this.send({ mode, steps });
+  }
+
+  /** Asks for steps, and returns the reply for the first one. */
+  async one(mode: StoreRequest["mode"], ...steps: Step[]): Promise<StepReply> {
+    const reply = await this.ask(mode, ...steps);
+    const isAllowed = steps.every(({ shadow }, i) => shadow === true || reply.steps[i]?.allowed);
+    assert.equal(reply.allowed, isAllowed, "a request is allowed exactly when each step outside of shadow is");
+    return first(reply);
+  }
+
+  judge(...steps: Step[]): Promise<StepReply> {
+    return this.one("judge", ...steps);
+  }
+
+  force(...steps: Step[]): Promise<StepReply> {
+    return this.one("force", ...steps);
+  }
+
+  peek(...steps: Step[]): Promise<StepReply> {
+    return this.one("peek", ...steps);
+  }
+
+  /** A step is denied until exactly so many ms have passed. */
+  async passesAfter(ms: number | null, step: Step): Promise<void> {
+    assert.ok(ms !== null && ms > 0, `${ms} ms`);
+    await this.advance(ms - 1);
+    const { allowed, retryAfterMs } = await this.judge(step);
+    assert.deepEqual([allowed, retryAfterMs], [false, 1]);
+    await this.advance(1);
+    assert.equal((await this.judge(step)).allowed, true);
+  }
+
+  /** A batch is decided as if each request had been sent by itself, at one time. */
+  async decidesInOrder(batch: readonly ExpectedRequest[]): Promise<void> {
+    const replies = await this.sendAll(batch.map(([mode, steps]) => ({ mode, steps })));
+    assert.deepEqual(
+      replies.map((reply) => [reply.allowed, first(reply).used, first(reply).hold]),
+      batch.map(([, , allowed, used, found]) => [allowed, used, found]),
+    );
+    assert.equal(new Set(each(replies, "nowMs")).size, 1);
+  }
+
+  /** Asks for steps whose call may wait for its turn. */
+  wait(id: string, maxMs: number, ...steps: Step[]): Promise<StoreReply> {
+    return this.send({ mode: "judge", steps, wait: { id, maxMs } });
+  }
+
+  async usedOf(bucket: string, limit: LimitSpec): Promise<number> {
+    return (await this.peek(read(bucket, limit))).used;
+  }
+
+  /** How a settle would find a hold. */
+  async findHold(bucket: string, limit: LimitSpec, id: string): Promise<StepReply["hold"]> {
+    return (await this.peek(settle(bucket, limit, id, 0))).hold;
+  }
+
+  /** The store's time. */
+  async nowMs(): Promise<number> {
+    return (await this.ask("peek")).nowMs;
+  }
+}
+
+/** A case of the contract. */
+export function storeCase(name: string, run: (trial: Trial) => Promise<void>): StoreCase {
+  return {
+    name,
+    async run(fixture) {
+      const trial = new Trial(fixture.store, fixture);
+      try {
+        await run(trial);
+      } finally {
+        await trial.closeOthers();
+      }
+    },
+  };
+}
+
 /** How long a window lasts, and the ttl of a quota. */
 export const WINDOW_MS = 1_000;
+/** The token bucket of the cases refills a unit in so many ms. */
+export const UNIT_MS = 200;
 /** How long a hold lives unless a case says otherwise. */
 export const LEASE_MS = 100;
 /** How long a hold that expired is remembered, and an answer. */
@@ -36,10 +161,14 @@ export const quota = (units: number): LimitSpec => ({
 export const tokenBucket = {
   algorithm: "token-bucket",
   burst: 5,
-  levelPerUnit: 200,
+  levelPerUnit: UNIT_MS,
   levelPerMs: 1,
 } as const satisfies LimitSpec;
 export const slots = { algorithm: "concurrency", quota: 5 } as const satisfies LimitSpec;
+
+export const elapsed = { algorithm: "elapsed", quota: 50, ttlMs: 100 } as const satisfies LimitSpec;
+export const streak = { algorithm: "streak", quota: 2, ttlMs: 100 } as const satisfies LimitSpec;
+export const window: LimitSpec = { algorithm: "fixed-window", quota: 2, windowMs: WINDOW_MS, align: "first-use" };
 
 /** One limit of each algorithm whose units come back all at once or by sub-windows, each with five units. */
 const windows: readonly LimitSpec[] = [
@@ -52,10 +181,10 @@ const windows: readonly LimitSpec[] = [
 
 /** A case for each of some limits. */
 function forEach(limits: readonly LimitSpec[]) {
-  return (name: string, run: (fixture: StoreFixture, limit: LimitSpec) => Promise<void>): StoreCase[] =>
+  return (name: string, run: (trial: Trial, limit: LimitSpec) => Promise<void>): StoreCase[] =>
     limits.map((limit) => {
       const variant = "align" in limit ? ` ${limit.align}` : "ttlFrom" in limit ? ` from ${limit.ttlFrom}` : "";
-      return { name: `${limit.algorithm}${variant}: ${name}`, run: (fixture) => run(fixture, limit) };
+      return storeCase(`${limit.algorithm}${variant}: ${name}`, (t) => run(t, limit));
     });
 }
 
@@ -91,12 +220,23 @@ export const extend = (bucket: string, limit: LimitSpec, id: string, leaseMs: nu
   event: { type: "extend", id, leaseMs },
 });
 
-/** Sends one request and returns its reply. */
-export async function ask(store: Store, mode: StoreRequest["mode"], ...steps: Step[]): Promise<StoreReply> {
-  const [reply] = await store.apply([{ mode, steps }]);
-  return answered(reply);
+export const grant = (bucket: string, limit: LimitSpec, id: string, units: number, leaseMs = LEASE_MS): Step => ({
+  bucket,
+  limit,
+  event: { type: "grant", id, units, leaseMs },
+});
+export const report = (bucket: string, limit: LimitSpec, outcome: string | null): Step => ({
+  bucket,
+  limit,
+  event: { type: "report", outcome },
+});
+
+/** Takes all units of a token bucket. */
+export async function full(t: Trial): Promise<void> {
+  await t.judge(charge("b", tokenBucket, 5));
 }
 
+/** The reply of a store, which throws where there is an error instead. */
 export function answered(reply: StoreReply | StoreError | undefined): StoreReply {
   if (reply === undefined || StoreError.isInstance(reply)) throw reply ?? new Error("the store gave no reply");
   return reply;
@@ -109,11 +249,7 @@ export function first(reply: StoreReply): StepReply {
   return step;
 }
 
-export async function usedOf(store: Store, bucket: string, limit: LimitSpec): Promise<number> {
-  return first(await ask(store, "peek", read(bucket, limit))).used;
-}
-
-/** How a settle would find a hold. */
-export async function findHold(store: Store, bucket: string, limit: LimitSpec, id: string): Promise<StepReply["hold"]> {
-  return first(await ask(store, "peek", settle(bucket, limit, id, 0))).hold;
+/** One field of each item. */
+export function each<Item, Field extends keyof Item>(items: readonly Item[], field: Field): Item[Field][] {
+  return items.map((item) => item[field]);
 }

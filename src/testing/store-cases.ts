@@ -3,19 +3,19 @@
 
 import assert from "node:assert/strict";
 import { StoreError } from "../store/error.ts";
+import { charge, quota, storeCase, type StoreCase } from "./cases.ts";
 import { calendarCases } from "./calendar-cases.ts";
-import { ask, charge, quota, type StoreCase, usedOf } from "./cases.ts";
 import { beatCases } from "./beat-cases.ts";
 import { chargeCases } from "./charge-cases.ts";
 import { clockCases } from "./clock-cases.ts";
 import { cooldownCases } from "./cooldown-cases.ts";
-import { countCases, lastingCases, shadowCases } from "./count-cases.ts";
+import { countCases } from "./count-cases.ts";
 import { expiryCases } from "./expiry-cases.ts";
 import { grantCases } from "./grant-cases.ts";
 import { holdCases } from "./hold-cases.ts";
 import { holdEdgeCases } from "./hold-edge-cases.ts";
 import { onceCases } from "./once-cases.ts";
-import { elapsedCases, streakCases } from "./outcome-cases.ts";
+import { outcomeCases } from "./outcome-cases.ts";
 import { outageCases } from "./outage-cases.ts";
 import { receiptCases } from "./receipt-cases.ts";
 import { waitCases } from "./wait-cases.ts";
@@ -31,54 +31,33 @@ export const storeCases: readonly StoreCase[] = [
   ...expiryCases,
   ...onceCases,
   ...countCases,
-  ...streakCases,
-  ...elapsedCases,
+  ...outcomeCases,
   ...cooldownCases,
   ...grantCases,
-  ...shadowCases,
-  ...lastingCases,
   ...calendarCases,
   ...waitCases,
   ...waitingHoldCases,
   ...clockCases,
 
-  {
-    name: "keeps buckets apart whatever their keys are",
-    async run({ store }) {
-      const keys = [
-        "__proto__",
-        "constructor",
-        "rate:1:{a}:b",
-        "rate:1:{a}:b:",
-        "RATE:1:{a}:b",
-        "'; --",
-        "é",
-        "e\u0301",
-        "漢",
-      ];
-      for (const [i, key] of keys.entries()) await ask(store, "judge", charge(key, quota(99), i + 1));
-      for (const [i, key] of keys.entries()) assert.equal(await usedOf(store, key, quota(99)), i + 1);
-    },
-  },
-  {
-    name: "answers a request without steps, and a batch without requests",
-    async run({ store }) {
-      const reply = await ask(store, "judge");
-      assert.deepEqual({ ...reply, nowMs: 0 }, { allowed: true, nowMs: 0, steps: [] });
-      assert.ok(Number.isSafeInteger(reply.nowMs));
-      assert.deepEqual(await store.apply([]), []);
-    },
-  },
-  {
-    name: "refuses requests once it is closed, and may be closed twice",
-    async run({ store }) {
-      await store.close();
-      await store.close();
-      await assert.rejects(store.apply([{ mode: "judge", steps: [] }]), (error) => {
-        return StoreError.isInstance(error) && error.code === "closed";
-      });
-    },
-  },
+  storeCase("keeps buckets apart whatever their keys are", async (t) => {
+    const keys = ["__proto__", "constructor", "rate:1:{a}:b", "rate:1:{a}:b:", "RATE:1:{a}:b"];
+    keys.push("'; --", "é", "e\u0301", "漢");
+    for (const [i, key] of keys.entries()) await t.judge(charge(key, quota(99), i + 1));
+    for (const [i, key] of keys.entries()) assert.equal(await t.usedOf(key, quota(99)), i + 1);
+  }),
+  storeCase("answers a request without steps, and a batch without requests", async (t) => {
+    const reply = await t.ask("judge");
+    assert.deepEqual({ ...reply, nowMs: 0 }, { allowed: true, nowMs: 0, steps: [] });
+    assert.ok(Number.isSafeInteger(reply.nowMs));
+    assert.deepEqual(await t.store.apply([]), []);
+  }),
+  storeCase("refuses requests once it is closed, and may be closed twice", async (t) => {
+    await t.store.close();
+    await t.store.close();
+    await assert.rejects(t.store.apply([{ mode: "judge", steps: [] }]), (error) => {
+      return StoreError.isInstance(error) && error.code === "closed";
+    });
+  }),
 ];
 
 /** What a `SharedStore` promises beside `storeCases`. Each case wants a fixture of its own. */
