@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { DIMENSIONS } from "../kernel/call.ts";
 import { type Fault, formatFault, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
+import { amount } from "../kernel/words.ts";
 import { readPolicyText } from "../policy-file/file.ts";
 import { MAX_WARNINGS, type PolicyWarning } from "../policy-warnings/warnings.ts";
 import { LOCAL_POLICY, withEnvironment } from "./defaults.ts";
@@ -37,7 +38,7 @@ function check(named: string | undefined, { policy, strict = false, json = false
   try {
     if (isTestFile(text, file)) {
       const tests = readTests([file]).reduce((sum, each) => sum + each.tests.length, 0);
-      console.log(json ? "[]" : `${file}: fine, ${tests} ${tests === 1 ? "test" : "tests"}`);
+      console.log(json ? "[]" : `${file}: fine, ${amount(tests, "tests")}`);
       return;
     }
     const { policy, warnings, at } = readPolicyText(text, file);
@@ -60,8 +61,8 @@ function tell(file: string, policy: CompiledPolicy, warnings: readonly PolicyWar
     console.log(`${at}: ${level}: ${path}: ${message}${hint === null ? "" : ` ${hint}`}`);
   }
   if (warnings.length === MAX_WARNINGS) console.log(`Only the first ${MAX_WARNINGS} are shown.`);
-  const count = `${policy.limits.length} ${policy.limits.length === 1 ? "limit" : "limits"}`;
-  const found = `${warnings.length} ${level}${warnings.length === 1 ? "" : "s"}`;
+  const count = amount(policy.limits.length, "limits");
+  const found = amount(warnings.length, `${level}s`);
   console.log(warnings.length === 0 ? `${file}: fine, ${count}` : `${file}: ${count}, ${found}`);
   const own = [...policy.dimensions].slice(DIMENSIONS.length);
   if (own.length > 0) console.log(`Dimensions of this policy's own: ${own.join(", ")}`);

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { fileReasonOf, reasonOf } from "../kernel/reason.ts";
-import { FileError } from "./exit.ts";
+import { CommandError } from "./exit.ts";
 
 /** What cannot be done with a file, and why. */
 function fileError(
@@ -13,9 +13,9 @@ function fileError(
   option: string | undefined,
   error: unknown,
   advice = "",
-): FileError {
+): CommandError {
   const where = option === undefined ? "" : `${option}: `;
-  return new FileError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}${advice}`, { cause: error });
+  return new CommandError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}${advice}`, { cause: error });
 }
 
 /**
@@ -23,7 +23,7 @@ function fileError(
  *
  * @param option which option names it
  * @param advice what to do where it cannot be read, as a further sentence
- * @throws FileError
+ * @throws CommandError
  */
 export function readInput(file: string, option?: string, advice?: string): string {
   try {
@@ -36,7 +36,7 @@ export function readInput(file: string, option?: string, advice?: string): strin
 /**
  * Does something that writes to a file.
  *
- * @throws FileError for what the system refuses
+ * @throws CommandError for what the system refuses
  */
 export function writing<Result>(file: string, option: string, write: () => Result): Result {
   try {
@@ -50,7 +50,7 @@ export function writing<Result>(file: string, option: string, write: () => Resul
 /**
  * Throws unless a file can be appended to; it is made where there is none.
  *
- * @throws FileError
+ * @throws CommandError
  */
 export function checkAppendable(file: string, option: string): void {
   writing(file, option, () => closeSync(openSync(file, "a", 0o600)));
@@ -76,7 +76,7 @@ export function inFile<Result>(file: string, kind: MisuseCode, use: () => Result
 /**
  * A certificate and its key, in PEM.
  *
- * @throws FileError that names the file which is not one, or does not go with the other
+ * @throws CommandError that names the file which is not one, or does not go with the other
  */
 export function readTls(cert: string, key: string): { readonly cert: string; readonly key: string } {
   const texts = { cert: readInput(cert, "--tls-cert"), key: readInput(key, "--tls-key") };
@@ -89,12 +89,12 @@ export function readTls(cert: string, key: string): { readonly cert: string; rea
 /**
  * Throws unless a file has certificates of authorities.
  *
- * @throws FileError
+ * @throws CommandError
  */
 export function checkAuthority(file: string, option: string): void {
   const message = `${option}: ${file} has no certificate in PEM`;
   const ca = readInput(file, option);
-  if (!ca.includes("-----BEGIN CERTIFICATE-----")) throw new FileError(message);
+  if (!ca.includes("-----BEGIN CERTIFICATE-----")) throw new CommandError(message);
   checkPem({ ca }, message);
 }
 
@@ -105,6 +105,6 @@ function checkPem(
   try {
     createSecureContext(parts);
   } catch (error) {
-    throw new FileError(`${message} (${reasonOf(error)})`, { cause: error });
+    throw new CommandError(`${message} (${reasonOf(error)})`, { cause: error });
   }
 }

@@ -7,12 +7,10 @@ import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
-import { readPolicyText } from "../policy-file/file.ts";
 import { StoreError } from "../store/error.ts";
 import { type Buckets, bucketsOf, fetchAs } from "./as-tenant.ts";
-import { collect, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
-import { RefusedError } from "./exit.ts";
-import { readInput } from "./files.ts";
+import { collect, policyIn, SAMPLE_POLICY, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
+import { CommandError } from "./exit.ts";
 import { openStore } from "./store-url.ts";
 
 /** How long a service may take for an answer. */
@@ -113,12 +111,11 @@ async function withServiceLimiter<Result>(
   asTenant: string | undefined,
   use: (limiter: Buckets, policy: null) => Promise<Result>,
 ): Promise<Result> {
-  const apiKey = process.env.TOLLGATE_API_KEY;
   const limiter = createRemoteLimiter({
     url,
     deadlineMs: SERVICE_ANSWERS_MS,
-    ...(apiKey === undefined ? {} : { apiKey }),
-    ...(asTenant === undefined ? {} : { fetch: fetchAs(asTenant) }),
+    apiKey: process.env.TOLLGATE_API_KEY,
+    fetch: asTenant === undefined ? undefined : fetchAs(asTenant),
   });
   try {
     return await use(limiter, null);
@@ -132,14 +129,14 @@ async function withServiceLimiter<Result>(
 /** What a service answered to a wrong key, or at a path that it does not have, is not its trouble. */
 function refusedBy(error: unknown): unknown {
   const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
-  return isRefused ? new RefusedError(error.message, { cause: error }) : error;
+  return isRefused ? new CommandError(error.message, { cause: error }) : error;
 }
 
 async function withStoreLimiter<Result>(
   options: BucketOptions,
   use: (limiter: Buckets, policy: CompiledPolicy) => Promise<Result>,
 ): Promise<Result> {
-  const policy = readPolicyText(readInput(options.policy, "--policy"), options.policy).policy;
+  const policy = policyIn(options.policy);
   const { store, close } = await openStore(options.store, "existing");
   try {
     const limiter = createLimiter({ policy, store, prefix: options.prefix, failover: false });

@@ -3,34 +3,24 @@
 
 import type { Cluster, Redis } from "ioredis";
 import { pauseAfter, within } from "../clock.ts";
-import { MisuseError } from "../kernel/errors.ts";
-import { StoreError } from "../store/error.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
 import { lastFaultOf } from "../stores/redis/last-fault.ts";
 import type { RedisClient } from "../stores/redis.ts";
-import { emitRefusals, refusalOf } from "./redis-refusal.ts";
+import { emitRefusals, type Host, refusalOf } from "./redis-refusal.ts";
+import { importPeer, labelledError, type OpenClient } from "./store-client.ts";
 
-/** How long a server may take until it has answered for the first time. */
+/** How long a server may take to connect and to answer for the first time. */
 const CONNECT_MS = 2_000;
-/** How long any later answer may take. A connection that gives none for so long is ended. */
+/** How long any later answer may take. A connection without an answer for so long is ended. */
 export const ANSWER_MS = 5_000;
-
 /** After so long without traffic the operating system asks whether a connection is still there. */
 const KEEP_ALIVE_MS = 10_000;
-
-/** How long a Sentinel may take until the next one is asked. */
+/** How long a Sentinel may take until the next one is asked: a part of CONNECT_MS. */
 const SENTINEL_MS = 500;
-
-/** How long a server may take to say goodbye. */
+/** How long a server may take to answer QUIT. */
 const QUIT_MS = 1_000;
-
 /** Longest pause until a lasting client connects again. */
 const RECONNECT_MS_MAX = 500;
-
-interface Host {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** What a Redis URL says. */
 export interface RedisAddress {
@@ -100,19 +90,13 @@ function parseServer(text: string): RedisAddress | null {
   }
 }
 
-/** A client, and how it is ended. */
-interface OpenClient {
-  readonly client: RedisClient;
-  close(): Promise<void>;
-}
-
 /**
  * A client whose server has answered. It never connects again: a command whose connection is lost is to end.
  *
  * @throws StoreError when the server cannot be reached, or lets this user not in
  * @throws MisuseError when ioredis is not installed
  */
-export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
+export async function connectRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, () => null);
   const fault = lastFaultOf(client);
   // The client tells why by an event; its promises say only that the connection was closed.
@@ -131,7 +115,8 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
   } catch (error) {
     client.disconnect();
     const refusal = address.kind === "server" ? undefined : await refusalOf(address.hosts);
-    throw connectError(address.label, reasons[0] ?? error, refusal ?? fault());
+    const reason = reasons[0] ?? error;
+    throw labelledError(address.label, redisError(reason, refusal ?? fault()), reason);
   } finally {
     clearTimeout(deadline);
   }
@@ -143,7 +128,7 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient> {
  *
  * @throws MisuseError when ioredis is not installed
  */
-export async function keepRedis(address: RedisAddress): Promise<OpenClient> {
+export async function keepRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, (tries) => pauseAfter(tries - 1, 50, RECONNECT_MS_MAX));
   // What calls fail with says the same.
   client.on("error", () => {});
@@ -161,7 +146,7 @@ async function quit(client: Redis | Cluster): Promise<void> {
 /** @param retryMs how long after its nth failure it connects again; `null` for never */
 async function clientOf(address: RedisAddress, retryMs: (tries: number) => number | null): Promise<Redis | Cluster> {
   const { kind, hosts, name, username, password, db, isTls } = address;
-  const ioredis = await importIoredis();
+  const ioredis = await importPeer(() => import("ioredis"), "ioredis", "Redis");
   const options = {
     db,
     ...(username === "" ? {} : { username }),
@@ -196,19 +181,4 @@ async function clientOf(address: RedisAddress, retryMs: (tries: number) => numbe
         sentinelCommandTimeout: SENTINEL_MS,
       })
     : new ioredis.Redis({ ...single, ...hosts[0] });
-}
-
-async function importIoredis() {
-  try {
-    return await import("ioredis");
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
-    const expected = "the package ioredis to be there for a Redis URL (npm install ioredis)";
-    throw new MisuseError("invalid-option", { path: "--store", expected, got: "no such package" });
-  }
-}
-
-function connectError(label: string, error: unknown, fault: Error | undefined): StoreError {
-  const { code, message, transient } = redisError(error, fault);
-  return new StoreError(code, `${label}: ${message}`, { transient, cause: error });
 }

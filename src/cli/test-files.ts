@@ -38,7 +38,7 @@ export function findTestFiles(folder: string): string[] {
 /**
  * Reads files of tests, and policies with tests. Files with the same policy get the same object.
  *
- * @throws MisuseError with every fault of the tests and of the policies, at most 100; FileError
+ * @throws MisuseError with every fault of the tests and of the policies, at most 100; CommandError
  */
 export function readTests(files: readonly string[]): TestFile[] {
   const policies = new Map<string, ReadPolicy>();
