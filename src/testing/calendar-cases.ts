@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
-import { charge, hold, quota, read, storeCase, type StoreCase } from "./cases.ts";
+import { charge, has, hold, quota, read, storeCase, type StoreCase } from "./cases.ts";
 
 /** Two windows of a calendar that lie around a time. */
 function calendar(nowMs: number, start: number, middle: number, end: number): LimitSpec {
@@ -18,8 +18,7 @@ function assertStale(reply: StoreReply | undefined): void {
 export const calendarCases: readonly StoreCase[] = [
   storeCase("fixed-window calendar: starts again at each boundary, decides nothing after the last one", async (t) => {
     const limit = calendar(await t.nowMs(), 0, 31, 59);
-    const { allowed, used, resetAfterMs } = await t.judge(charge("b", limit, 2));
-    assert.deepEqual([allowed, used, resetAfterMs], [true, 2, 31]);
+    has(await t.judge(charge("b", limit, 2)), { allowed: true, used: 2, resetAfterMs: 31 });
     await t.advance(30);
     assert.equal((await t.judge(charge("b", limit))).retryAfterMs, 1);
     await t.advance(1);
@@ -65,7 +64,6 @@ export const calendarCases: readonly StoreCase[] = [
     await t.judge(hold("second", limit, "h1", 2, { leaseMs: 40 }));
     await t.advance(41);
     assert.equal(await t.usedOf("first", limit), 0);
-    const { used, resetAfterMs } = await t.peek(read("second", limit));
-    assert.deepEqual([used, resetAfterMs], [2, 18]);
+    has(await t.peek(read("second", limit)), { used: 2, resetAfterMs: 18 });
   }),
 ];

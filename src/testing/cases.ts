@@ -249,6 +249,14 @@ export function first(reply: StoreReply): StepReply {
   return step;
 }
 
+type Fields<Reply> = { readonly [Field in keyof Reply]?: Reply[Field] | undefined };
+
+/** A reply has these fields. */
+export function has<Reply extends object>(reply: Reply, expected: Fields<Reply>): void {
+  const fields = Object.keys(expected) as (keyof Reply)[];
+  assert.deepEqual(Object.fromEntries(fields.map((field) => [field, reply[field]])), expected);
+}
+
 /** One field of each item. */
 export function each<Item, Field extends keyof Item>(items: readonly Item[], field: Field): Item[Field][] {
   return items.map((item) => item[field]);

@@ -8,6 +8,7 @@ import {
   first,
   forEachWindow,
   grant,
+  has,
   hold,
   LEASE_MS,
   quota,
@@ -32,16 +33,14 @@ export const grantCases: readonly StoreCase[] = [
   ...forEachWindow("adds what is granted to the capacity, once for an id, until it ends", async (t, limit) => {
     await t.judge(charge("b", limit, 5));
     for (const _ of [1, 2]) {
-      const { allowed, used, granted } = await t.judge(grant("b", limit, "g1", 3, 10));
-      assert.deepEqual([allowed, used, granted], [true, 5, 3]);
+      has(await t.judge(grant("b", limit, "g1", 3, 10)), { allowed: true, used: 5, granted: 3 });
     }
     assert.equal((await t.judge(charge("b", limit, 2))).allowed, true);
     assert.equal((await t.judge(charge("b", limit, 2))).allowed, false);
     await t.advance(9);
     assert.equal((await t.peek(charge("b", limit, 1))).granted, 3);
     await t.advance(1);
-    const { allowed, used, granted } = await t.judge(charge("b", limit, 1));
-    assert.deepEqual([allowed, used, granted], [false, 7, undefined]);
+    has(await t.judge(charge("b", limit, 1)), { allowed: false, used: 7, granted: undefined });
     assert.equal((await t.judge(grant("b", limit, "g1", 3))).granted, undefined);
     assert.equal((await t.judge(grant("b", limit, "g2", 3))).granted, 3);
   }),
@@ -71,25 +70,20 @@ export const grantCases: readonly StoreCase[] = [
     ];
     assert.deepEqual((await t.peek(read("b", limit))).grants, [shortLater, longLater]);
     assert.deepEqual((await t.peek(charge("b", limit, 1))).grants, undefined);
-    const shown = await t.peek(revoke("b", limit, "long"));
-    assert.deepEqual([shown.hold, shown.granted, shown.grants], ["live", 2, [shortLater]]);
+    has(await t.peek(revoke("b", limit, "long")), { hold: "live", granted: 2, grants: [shortLater] });
     assert.deepEqual((await t.peek(read("b", limit))).grants, [shortLater, longLater]);
     const revoked = await t.judge(revoke("b", limit, "long"));
-    assert.deepEqual([revoked.allowed, revoked.hold, revoked.used], [true, "live", 6]);
-    assert.deepEqual([revoked.granted, revoked.grants], [2, [shortLater]]);
+    has(revoked, { allowed: true, hold: "live", used: 6, granted: 2, grants: [shortLater] });
     assert.equal((await t.judge(charge("b", limit, 2))).allowed, false);
-    const again = await t.judge(revoke("b", limit, "long"));
-    assert.deepEqual([again.allowed, again.hold, again.granted], [true, "late", 2]);
+    has(await t.judge(revoke("b", limit, "long")), { allowed: true, hold: "late", granted: 2 });
     assert.equal((await t.judge(revoke("b", limit, "none"))).hold, "unknown");
     // A grant that is sent again does not come back; once it is forgotten, its id is free.
     assert.equal((await t.judge(grant("b", limit, "long", 3))).granted, 2);
     await t.advance(REMEMBERED_MS);
     const free = await t.judge(grant("b", limit, "long", 3, 50));
     assert.deepEqual([free.granted, free.grants?.length], [3, 1]);
-    const reply = await t.judge(reset("b", limit));
-    assert.deepEqual(reply.grants, [{ ...long, endsAfterMs: 50 }]);
-    const none = await t.peek(read("b", limit));
-    assert.deepEqual([none.granted, none.grants], [undefined, undefined]);
+    assert.deepEqual((await t.judge(reset("b", limit))).grants, [{ ...long, endsAfterMs: 50 }]);
+    has(await t.peek(read("b", limit)), { granted: undefined, grants: undefined });
   }),
   storeCase("revokes no hold, nor a grant that has ended by itself", async (t) => {
     const limit = quota(2);
@@ -139,8 +133,7 @@ export const grantCases: readonly StoreCase[] = [
     const slow: LimitSpec = { algorithm: "token-bucket", burst: 5, levelPerUnit: 100, levelPerMs: 1 };
     await t.judge(charge("b", slow, 5));
     await t.advance(100);
-    const granted = await t.judge(grant("b", { ...slow, levelPerMs: 50 }, "g1", 2));
-    assert.deepEqual([granted.used, granted.resetAfterMs], [0, 0]);
+    has(await t.judge(grant("b", { ...slow, levelPerMs: 50 }, "g1", 2)), { used: 0, resetAfterMs: 0 });
   }),
   storeCase("promises nothing that only a grant would allow, where that ends before the units are free", async (t) => {
     const limit = quota(5);

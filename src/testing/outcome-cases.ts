@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import {
   charge,
   elapsed,
+  has,
   quota,
   read,
   report,
@@ -39,8 +40,7 @@ export const outcomeCases: readonly StoreCase[] = [
     await t.advance(streak.ttlMs - 1);
     await t.judge(report("b", streak, "error"));
     await t.advance(streak.ttlMs - 1);
-    const { allowed, retryAfterMs, resetAfterMs } = await t.judge(charge("b", streak));
-    assert.deepEqual([allowed, retryAfterMs, resetAfterMs], [false, 1, 1]);
+    has(await t.judge(charge("b", streak)), { allowed: false, retryAfterMs: 1, resetAfterMs: 1 });
     await t.advance(1);
     assert.equal((await t.judge(charge("b", streak))).allowed, true);
   }),
@@ -58,10 +58,9 @@ export const outcomeCases: readonly StoreCase[] = [
     assert.deepEqual((await t.judge(charge("b", elapsed, 0))).used, 0);
     await t.advance(elapsed.quota - 1);
     const last = await t.judge(charge("b", elapsed, 0));
-    assert.deepEqual([last.allowed, last.used, last.resetAfterMs], [true, elapsed.quota - 1, elapsed.ttlMs]);
+    has(last, { allowed: true, used: elapsed.quota - 1, resetAfterMs: elapsed.ttlMs });
     await t.advance(1);
-    const over = await t.judge(charge("b", elapsed, 0));
-    assert.deepEqual([over.allowed, over.used, over.retryAfterMs], [false, elapsed.quota, null]);
+    has(await t.judge(charge("b", elapsed, 0)), { allowed: false, used: elapsed.quota, retryAfterMs: null });
     await t.advance(elapsed.ttlMs - 2);
     assert.equal((await t.judge(charge("b", elapsed, 0))).allowed, false);
     await t.advance(1);

@@ -19,7 +19,6 @@ import { outcomeCases } from "./outcome-cases.ts";
 import { outageCases } from "./outage-cases.ts";
 import { receiptCases } from "./receipt-cases.ts";
 import { waitCases } from "./wait-cases.ts";
-import { waitingHoldCases } from "./waiting-hold-cases.ts";
 
 export type { StoreCase, StoreFixture } from "./cases.ts";
 
@@ -36,7 +35,6 @@ export const storeCases: readonly StoreCase[] = [
   ...grantCases,
   ...calendarCases,
   ...waitCases,
-  ...waitingHoldCases,
   ...clockCases,
 
   storeCase("keeps buckets apart whatever their keys are", async (t) => {
