@@ -16,7 +16,6 @@ export const beatCases: readonly StoreCase[] = [
     assert.deepEqual(await place("b"), [3, 2]);
     assert.deepEqual(await place("a"), [3, 1]);
   }),
-
   onShared("stops counting an instance that has left or whose time has passed", async (t) => {
     for (const instance of ["a", "b", "c"]) await t.beat(instance);
     const left = await t.beat("a", { livesMs: 0 });
@@ -26,7 +25,6 @@ export const beatCases: readonly StoreCase[] = [
     await t.advance(1);
     has(await t.beat("c"), { instances: 1, rank: 0 });
   }),
-
   onShared("counts each group separately, whatever its name", async (t) => {
     const groups = ["a", "a:b", "a_b", "axb", "a.b", "A", "a-b", "a0"];
     for (const group of groups) {
@@ -37,7 +35,6 @@ export const beatCases: readonly StoreCase[] = [
       assert.deepEqual([instances, rank], [3, 2], group);
     }
   }),
-
   onShared("returns one incarnation to all instances, also when the first ones come together", async (t) => {
     const beats = await Promise.all(["a", "b", "c", "d"].map((instance) => t.beat(instance)));
     await t.advance(100 * 86_400_000);
@@ -46,14 +43,12 @@ export const beatCases: readonly StoreCase[] = [
     assert.match(beats[0]?.incarnation ?? "", /^[\w-]{1,64}$/);
     assert.equal(beats.at(-1)?.nowMs, await t.nowMs());
   }),
-
   onShared("has lost everything when nothing is left of what was seen", async (t) => {
     const { lost } = await t.beat("a", { seen: ["b", "c"] });
     assert.equal(lost, "all");
     await t.judge(charge("c", large));
     assert.equal((await t.beat("b", { seen: ["c"] })).lost, "all");
   }),
-
   onShared("may have lost some when something is left of what was seen", async (t) => {
     await t.judge(charge("c", large));
     assert.equal((await t.beat("a", { seen: ["b", "c"] })).lost, "some");

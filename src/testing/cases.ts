@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { NewHold, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
 
@@ -195,41 +195,26 @@ export const forEachAlgorithm = forEach([...windows, tokenBucket]);
 /** A case for each algorithm that holds units: also for the one that does nothing else. */
 export const forEachHolder = forEach([...windows, tokenBucket, slots]);
 
-export const charge = (bucket: string, limit: LimitSpec, cost = 1): Step => ({
-  bucket,
-  limit,
-  event: { type: "charge", cost },
-});
-export const read = (bucket: string, limit: LimitSpec): Step => ({ bucket, limit, event: { type: "read" } });
-export const reset = (bucket: string, limit: LimitSpec): Step => ({ bucket, limit, event: { type: "reset" } });
+export const step = (bucket: string, limit: LimitSpec, event: StepEvent): Step => ({ bucket, limit, event });
+
+export const charge = (bucket: string, limit: LimitSpec, cost = 1) => step(bucket, limit, { type: "charge", cost });
+export const read = (bucket: string, limit: LimitSpec) => step(bucket, limit, { type: "read" });
+export const reset = (bucket: string, limit: LimitSpec) => step(bucket, limit, { type: "reset" });
+export const report = (bucket: string, limit: LimitSpec, outcome: string | null) =>
+  step(bucket, limit, { type: "report", outcome });
 export const hold = (
   bucket: string,
   limit: LimitSpec,
   id: string,
   units: number,
-  { leaseMs = LEASE_MS, onExpiry = "charge" }: { leaseMs?: number; onExpiry?: "charge" | "refund" } = {},
-): Step => ({ bucket, limit, event: { type: "hold", id, units, leaseMs, onExpiry } });
-export const settle = (bucket: string, limit: LimitSpec, id: string, units: number): Step => ({
-  bucket,
-  limit,
-  event: { type: "settle", id, units },
-});
-export const extend = (bucket: string, limit: LimitSpec, id: string, leaseMs: number): Step => ({
-  bucket,
-  limit,
-  event: { type: "extend", id, leaseMs },
-});
-
-export const grant = (bucket: string, limit: LimitSpec, id: string, units: number, leaseMs = LEASE_MS): Step => ({
-  bucket,
-  limit,
-  event: { type: "grant", id, units, leaseMs },
-});
-export const report = (bucket: string, limit: LimitSpec, outcome: string | null): Step => ({
-  bucket,
-  limit,
-  event: { type: "report", outcome },
-});
+  { leaseMs = LEASE_MS, onExpiry = "charge" }: Partial<NewHold> = {},
+) => step(bucket, limit, { type: "hold", id, units, leaseMs, onExpiry });
+export const settle = (bucket: string, limit: LimitSpec, id: string, units: number) =>
+  step(bucket, limit, { type: "settle", id, units });
+export const extend = (bucket: string, limit: LimitSpec, id: string, leaseMs: number) =>
+  step(bucket, limit, { type: "extend", id, leaseMs });
+export const grant = (bucket: string, limit: LimitSpec, id: string, units: number, leaseMs = LEASE_MS) =>
+  step(bucket, limit, { type: "grant", id, units, leaseMs });
 
 /** Takes all units of a token bucket. */
 export async function full(t: Trial): Promise<void> {

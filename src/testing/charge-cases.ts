@@ -24,13 +24,11 @@ export const chargeCases: readonly StoreCase[] = [
     assert.equal((await t.judge(charge("b", limit))).allowed, false);
     assert.equal(await t.usedOf("b", limit), 5);
   }),
-
   ...forEachAlgorithm("denies one ms before the promised retry, and admits at it", async (t, limit) => {
     await t.judge(charge("b", limit, 5));
     const { retryAfterMs } = await t.judge(charge("b", limit));
     await t.passesAfter(retryAfterMs, charge("b", limit));
   }),
-
   ...forEachAlgorithm("has everything free again after the promised reset", async (t, limit) => {
     const { resetAfterMs } = await t.judge(charge("b", limit, 5));
     await t.advance(resetAfterMs - 1);
@@ -39,24 +37,20 @@ export const chargeCases: readonly StoreCase[] = [
     assert.equal(await t.usedOf("b", limit), 0);
     assert.equal((await t.judge(charge("b", limit, 5))).allowed, true);
   }),
-
   ...forEachAlgorithm("never admits a cost above its capacity", async (t, limit) => {
     const step = await t.judge(charge("b", limit, 6));
     assert.deepEqual(step, { allowed: false, used: 0, resetAfterMs: 0, retryAfterMs: null });
   }),
-
   ...forEachAlgorithm("books nothing for an unknown cost, and denies it when nothing is left", async (t, limit) => {
     assert.equal((await t.judge(charge("b", limit, 0))).allowed, true);
     assert.equal(await t.usedOf("b", limit), 0);
     await t.judge(charge("b", limit, 5));
     assert.equal((await t.judge(charge("b", limit, 0))).allowed, false);
   }),
-
   ...forEachAlgorithm("admits exactly the quota of many concurrent calls", async (t, limit) => {
     const replies = await Promise.all(Array.from({ length: 50 }, () => t.judge(charge("b", limit))));
     assert.equal(replies.filter(({ allowed }) => allowed).length, 5);
   }),
-
   ...forEachAlgorithm("books a forced charge whole, and lets nothing pass until it is paid off", async (t, limit) => {
     await t.judge(charge("b", limit, 3));
     has(await t.force(charge("b", limit, 4)), { allowed: false, used: 7 });
@@ -64,13 +58,11 @@ export const chargeCases: readonly StoreCase[] = [
     has(denied, { allowed: false, used: 7 });
     await t.passesAfter(denied.retryAfterMs, charge("b", limit));
   }),
-
   ...forEachAlgorithm("answers a forced charge as if it were judged", async (t, limit) => {
     has(await t.force(charge("b", limit, 5)), { allowed: true, used: 5, retryAfterMs: 0 });
     has(await t.force(charge("b", limit, 6)), { allowed: false, used: 11, retryAfterMs: null });
     has(await t.force(charge("b", limit, 0)), { allowed: false, used: 11 });
   }),
-
   ...forEachAlgorithm("counts no further than numbers are exact", async (t, limit) => {
     const most =
       limit.algorithm === "token-bucket" ? Math.floor(2 ** 52 / limit.levelPerUnit) : Number.MAX_SAFE_INTEGER;
@@ -80,13 +72,11 @@ export const chargeCases: readonly StoreCase[] = [
     assert.equal(await t.usedOf("b", limit), most);
     assert.equal((await t.judge(charge("b", limit))).allowed, false);
   }),
-
   ...forEachAlgorithm("says how a bucket stands, then empties it, on reset", async (t, limit) => {
     await t.judge(charge("b", limit, 3));
     assert.equal((await t.judge(reset("b", limit))).used, 3);
     assert.equal(await t.usedOf("b", limit), 0);
   }),
-
   storeCase("books all steps of a request or none, and judges all of them", async (t) => {
     await t.judge(charge("full", quota(2), 2));
     const steps = [charge("a", quota(9)), charge("full", quota(2)), charge("b", quota(9)), charge("c", quota(0))];

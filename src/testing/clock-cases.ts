@@ -46,7 +46,6 @@ export const clockCases: readonly StoreCase[] = [
     await aDayAhead(t, () => t.judge(charge("b", limit, 5)));
     await freeWithin(t, limit, longestMs(limit));
   }),
-
   ...forEachAlgorithm("is free again within one window after denials on a clock that was ahead", async (t, limit) => {
     await t.judge(charge("b", limit, 5));
     await aDayAhead(t, async () => {
@@ -56,7 +55,6 @@ export const clockCases: readonly StoreCase[] = [
     await t.peek(read("b", limit));
     await freeWithin(t, limit, longestMs(limit));
   }),
-
   ...forEachAlgorithm("forgets nothing when the clock is set back by a little", async (t, limit) => {
     await t.judge(charge("b", limit, 5));
     for (const byMs of [1, 7, 150]) {
@@ -65,7 +63,6 @@ export const clockCases: readonly StoreCase[] = [
       assert.equal((await t.judge(charge("b", limit))).allowed, false);
     }
   }),
-
   ...forEachHolder("ends a hold of a clock that was ahead after one lease", async (t, limit) => {
     const refund = { onExpiry: "refund" } as const;
     await aDayAhead(t, async () => {
@@ -80,7 +77,6 @@ export const clockCases: readonly StoreCase[] = [
     await t.advance(LEASE_MS);
     assert.equal(await t.usedOf("b", limit), 0);
   }),
-
   storeCase("ends a grant of a clock that was ahead after its own time", async (t) => {
     await aDayAhead(t, () => t.judge(grant("b", quota(5), "g1", 3)));
     await t.judge(charge("b", quota(5), 5));

@@ -9,6 +9,7 @@ import {
   first,
   hold,
   quota,
+  step,
   report,
   reset,
   settle,
@@ -21,11 +22,8 @@ import {
 const MARKS = ["00000000000000aa", "bb00000000000000", "0123456789abcdef"] as const;
 const [A, B, C] = MARKS;
 
-const count = (bucket: string, limit: LimitSpec, seen: string, cost = 1): Step => ({
-  bucket,
-  limit,
-  event: { type: "charge", cost, seen },
-});
+const count = (bucket: string, limit: LimitSpec, seen: string) =>
+  step(bucket, limit, { type: "charge", cost: 1, seen });
 
 /** The longest life that a policy can give a scope: one that never begins again has it. */
 const LONGEST_MS = 36_500 * 86_400_000;

@@ -32,7 +32,6 @@ export const expiryCases: readonly StoreCase[] = [
     await t.advance(1);
     assert.deepEqual(await found(), ["late", "late"]);
   }),
-
   ...forEachHolder("gives back a hold that ended so, one ms before it not yet", async (t, limit) => {
     const { resetAfterMs } = await t.judge(hold("b", limit, "h1", 5, { onExpiry: "refund" }));
     assert.equal(resetAfterMs, LEASE_MS);
@@ -43,7 +42,6 @@ export const expiryCases: readonly StoreCase[] = [
     assert.equal(await t.usedOf("b", limit), 0);
     assert.equal((await t.judge(hold("b", limit, "h2", 5))).used, 5);
   }),
-
   ...forEachAlgorithm("spends holds that ended so, each at the instant of its end", async (t, limit) => {
     const leases = { h1: LEASE_MS, h2: 3 * LEASE_MS };
     for (const [id, leaseMs] of Object.entries(leases)) {
@@ -61,7 +59,6 @@ export const expiryCases: readonly StoreCase[] = [
       assert.deepEqual(held, spent);
     }
   }),
-
   ...forEachAlgorithm("promises to the ms when the units of a hold will be free", async (t, limit) => {
     for (const onExpiry of ENDS) {
       await t.judge(hold(onExpiry, limit, "h1", 5, { onExpiry }));
@@ -79,7 +76,6 @@ export const expiryCases: readonly StoreCase[] = [
       assert.equal(await t.usedOf(onExpiry, limit), 0);
     }
   }),
-
   ...forEachAlgorithm("spends only the difference when what was charged is settled late", async (t, limit) => {
     for (const bucket of ["more", "less"]) await t.judge(hold(bucket, limit, "h1", 3));
     await t.advance(LEASE_MS);
@@ -87,14 +83,12 @@ export const expiryCases: readonly StoreCase[] = [
     has(await t.judge(settle("less", limit, "h1", 1)), { allowed: true, used: 3, hold: "late" });
     for (const bucket of ["more", "less"]) assert.equal(await t.findHold(bucket, limit, "h1"), "unknown");
   }),
-
   ...forEachAlgorithm("spends all that was needed when what was given back is settled late", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 2, { onExpiry: "refund" }));
     await t.advance(LEASE_MS);
     has(await t.judge(settle("b", limit, "h1", 6)), { allowed: true, used: 6, hold: "late" });
     assert.equal(await t.findHold("b", limit, "h1"), "unknown");
   }),
-
   ...forEachHolder("remembers a hold for ten minutes after its end, and not a ms longer", async (t, limit) => {
     for (const bucket of ["late", "unknown"]) {
       await t.judge(hold(bucket, limit, "h1", 2, { leaseMs: 1 }));
@@ -113,7 +107,6 @@ export const expiryCases: readonly StoreCase[] = [
     const used = { concurrency: [0, 1], "token-bucket": [1, 3] }[limit.algorithm as string] ?? [1, 4];
     assert.deepEqual([late.used, unknown.used], used);
   }),
-
   ...forEachHolder("lets a hold live longer when it is extended, and never shorter", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 5, { onExpiry: "refund" }));
     await t.advance(LEASE_MS - 1);
@@ -126,7 +119,6 @@ export const expiryCases: readonly StoreCase[] = [
     assert.equal(await t.findHold("b", limit, "h1"), "late");
     assert.equal((await t.judge(hold("b", limit, "h2", 5))).used, 5);
   }),
-
   ...forEachHolder("denies to extend a hold that has ended or never was, and changes nothing", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 2, { onExpiry: "refund" }));
     await t.advance(LEASE_MS);
@@ -138,7 +130,6 @@ export const expiryCases: readonly StoreCase[] = [
       assert.equal(await t.findHold("b", limit, id), found);
     }
   }),
-
   ...forEachHolder("forgets no bucket in which a hold lives", async (t, limit) => {
     const leaseMs = 6 * REMEMBERED_MS;
     await t.judge(hold("b", limit, "h1", 5, { leaseMs, onExpiry: "refund" }));
@@ -153,7 +144,6 @@ export const expiryCases: readonly StoreCase[] = [
     await t.advance(1);
     assert.deepEqual([await t.usedOf("b", limit), await t.findHold("b", limit, "h1")], [0, "late"]);
   }),
-
   ...forEachWindow("keeps the units of a live hold across the end of a window", async (t, limit) => {
     await t.judge(charge("b", limit, 2));
     await t.judge(hold("b", limit, "h1", 3, { leaseMs: 10 * WINDOW_MS, onExpiry: "refund" }));
@@ -163,7 +153,6 @@ export const expiryCases: readonly StoreCase[] = [
     assert.equal((await t.judge(charge("b", limit, 1))).allowed, false);
     assert.equal((await t.judge(charge("b", limit, 5))).retryAfterMs, 5 * WINDOW_MS);
   }),
-
   ...forEachWindow("spends in the window in which a hold is settled, not in that of the hold", async (t, limit) => {
     const { resetAfterMs } = await t.judge(charge("b", limit, 2));
     await t.judge(hold("b", limit, "h1", 3, { leaseMs: 10 * WINDOW_MS }));
@@ -176,7 +165,6 @@ export const expiryCases: readonly StoreCase[] = [
       assert.deepEqual(settled, spent);
     }
   }),
-
   storeCase("restarts a ttl when units are spent, not when they are held, extended or given back", async (t) => {
     await t.judge(charge("b", quota(9), 1));
     await t.advance(WINDOW_MS - 2);

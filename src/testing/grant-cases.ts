@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import type { Step } from "../kernel/request.ts";
 import {
   charge,
   first,
@@ -16,6 +15,7 @@ import {
   REMEMBERED_MS,
   reset,
   settle,
+  step,
   storeCase,
   type StoreCase,
   tokenBucket,
@@ -23,11 +23,7 @@ import {
   WINDOW_MS,
 } from "./cases.ts";
 
-const revoke = (bucket: string, limit: LimitSpec, id: string): Step => ({
-  bucket,
-  limit,
-  event: { type: "revoke", id },
-});
+const revoke = (bucket: string, limit: LimitSpec, id: string) => step(bucket, limit, { type: "revoke", id });
 
 export const grantCases: readonly StoreCase[] = [
   ...forEachWindow("adds what is granted to the capacity, once for an id, until it ends", async (t, limit) => {

@@ -32,43 +32,36 @@ export const holdCases: readonly StoreCase[] = [
     assert.equal((await t.judge(hold("b", limit, "h3", 2))).used, 5);
     assert.equal((await t.judge(charge("b", limit, 1))).allowed, false);
   }),
-
   ...forEachHolder("never holds more than its capacity", async (t, limit) => {
     const step = await t.judge(hold("b", limit, "h1", 6));
     assert.deepEqual(step, { allowed: false, used: 0, resetAfterMs: 0, retryAfterMs: null });
   }),
-
   ...forEachHolder("holds nothing for an unknown cost, and denies it when nothing is left", async (t, limit) => {
     assert.equal((await t.judge(hold("b", limit, "h1", 0))).allowed, true);
     assert.deepEqual([await t.usedOf("b", limit), await t.findHold("b", limit, "h1")], [0, "unknown"]);
     await t.judge(hold("b", limit, "h2", 5));
     assert.equal((await t.judge(hold("b", limit, "h3", 0))).allowed, false);
   }),
-
   ...forEachHolder("holds exactly the quota for many concurrent calls", async (t, limit) => {
     const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => t.judge(hold("b", limit, `h${i}`, 1))));
     assert.equal(replies.filter(({ allowed }) => allowed).length, 5);
   }),
-
   ...forEachHolder("answers a peek of a hold as if it were held, and holds nothing", async (t, limit) => {
     has(await t.peek(hold("b", limit, "h1", 2)), { allowed: true, used: 2 });
     assert.deepEqual([await t.usedOf("b", limit), await t.findHold("b", limit, "h1")], [0, "unknown"]);
   }),
-
   ...forEachHolder("holds past what is free when it is forced, and says what was free", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 4));
     has(await t.force(hold("b", limit, "h2", 4)), { allowed: false, used: 8 });
     assert.equal((await t.judge(settle("b", limit, "h1", 0))).used, 4);
     assert.equal(await t.findHold("b", limit, "h2"), "live");
   }),
-
   ...forEachHolder("gives everything back when nothing was needed", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 3));
     const step = await t.judge(settle("b", limit, "h1", 0));
     assert.deepEqual(step, { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0, hold: "live" });
     assert.equal((await t.judge(hold("b", limit, "h2", 5))).used, 5);
   }),
-
   ...forEachAlgorithm("spends what was needed when a hold is settled, and frees the rest", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 4));
     has(await t.judge(settle("b", limit, "h1", 1)), { allowed: true, used: 1, hold: "live" });
@@ -76,7 +69,6 @@ export const holdCases: readonly StoreCase[] = [
     assert.equal((await t.judge(charge("b", limit, 4))).used, 5);
     assert.equal((await t.judge(charge("b", limit, 1))).allowed, false);
   }),
-
   ...forEachAlgorithm("spends all that was needed, as debt where it is past the quota", async (t, limit) => {
     // A unit a ms, so that the debt of a token bucket is paid off within seconds.
     const large: LimitSpec =
@@ -88,21 +80,18 @@ export const holdCases: readonly StoreCase[] = [
     if (large.algorithm === "token-bucket") assert.equal(retryAfterMs, 5_000 - 1_100 + 1);
     await t.passesAfter(retryAfterMs, charge("b", large));
   }),
-
   ...forEachAlgorithm("spends what was needed also for a hold that never was, and says so", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 1));
     has(await t.judge(settle("b", limit, "h2", 3)), { allowed: true, used: 4, hold: "unknown" });
     assert.equal(await t.findHold("b", limit, "h1"), "live");
     has(await t.judge(settle("b", limit, "h3", 3)), { allowed: true, used: 7, hold: "unknown" });
   }),
-
   ...forEachHolder("knows a hold no more once it was settled", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 2));
     await t.judge(settle("b", limit, "h1", 2));
     assert.equal((await t.judge(settle("b", limit, "h1", 0))).hold, "unknown");
     assert.equal((await t.judge(extend("b", limit, "h1", LEASE_MS))).hold, "unknown");
   }),
-
   ...forEachHolder("keeps the holds of a bucket apart, whatever their ids are", async (t, limit) => {
     const ids = ["a", "A", "-", "_".repeat(64), "7"];
     for (const id of ids) await t.judge(hold("b", limit, id, 1));
@@ -112,7 +101,6 @@ export const holdCases: readonly StoreCase[] = [
     assert.deepEqual(found, ["live", "unknown", "live", "live", "live"]);
     assert.deepEqual([await t.usedOf("b", limit), await t.usedOf("other", limit)], [4, 1]);
   }),
-
   ...forEachHolder("drops holds as well when a bucket is emptied", async (t, limit) => {
     await t.judge(hold("b", limit, "h1", 3));
     assert.equal((await t.judge(reset("b", limit))).used, 3);
@@ -120,7 +108,6 @@ export const holdCases: readonly StoreCase[] = [
     const used = limit.algorithm === "concurrency" ? 0 : 2;
     has(await t.judge(settle("b", limit, "h1", 2)), { used, hold: "unknown" });
   }),
-
   ...forEachHolder("holds, settles and extends nothing in any bucket when one step is denied", async (t, limit) => {
     await t.judge(hold("b", limit, "old", 1), hold("c", limit, "old", 1));
     await t.judge(hold("full", limit, "all", 5, { leaseMs: 2 * LEASE_MS }));
@@ -135,7 +122,6 @@ export const holdCases: readonly StoreCase[] = [
     await t.advance(LEASE_MS);
     assert.equal(await t.findHold("c", limit, "old"), "late");
   }),
-
   ...forEachHolder("decides a batch of holds in order, as if one by one", async (t, limit) => {
     await t.decidesInOrder([
       ["judge", [hold("b", limit, "h1", 3)], true, 3],
@@ -149,7 +135,6 @@ export const holdCases: readonly StoreCase[] = [
       ["judge", [settle("b", limit, "h5", 0)], true, 0, "unknown"],
     ]);
   }),
-
   storeCase("judges holds, charges and settles of one request each in its own bucket", async (t) => {
     await t.judge(hold("tokens", quota(100), "h0", 60), hold("slots", slots, "h0", 1));
     const steps = [hold("slots", slots, "h1", 1), charge("calls", quota(5)), settle("tokens", quota(100), "h0", 70)];

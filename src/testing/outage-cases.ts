@@ -37,7 +37,6 @@ export const outageCases: readonly StoreCase[] = [
       assert.deepEqual(steps[1], steps[0], `${laterMs} ms after it`);
     }
   }),
-
   onShared("books late into the window of the charge, also when the bucket was used since", async (t) => {
     const atMs = (await toWindow(t)) + WINDOW_MS - 1;
     await t.advance(WINDOW_MS);
@@ -52,7 +51,6 @@ export const outageCases: readonly StoreCase[] = [
     await bookAfterwards(t, sliding.algorithm, sliding, atMs);
     assert.equal(await t.usedOf(sliding.algorithm, sliding), left);
   }),
-
   onShared("restores the highest view of an incarnation once", async (t) => {
     const atMs = await t.nowMs();
     let highest = 0;
@@ -62,7 +60,6 @@ export const outageCases: readonly StoreCase[] = [
       assert.equal(await t.usedOf("b", large), highest);
     }
   }),
-
   onShared("adds restored use to what was spent since when everything was lost", async (t) => {
     const { nowMs: atMs } = await t.ask("judge", charge("b", large, 2));
     await raise(t, "b", 3, atMs);
@@ -71,7 +68,6 @@ export const outageCases: readonly StoreCase[] = [
     await raise(t, "b", 4, atMs);
     assert.equal(await t.usedOf("b", large), 7);
   }),
-
   onShared("keeps the higher of its own and the restored use when some may be left", async (t) => {
     const { nowMs: atMs } = await t.ask("judge", charge("less", large, 2), charge("more", large, 4));
     for (const bucket of ["less", "more"]) await raise(t, bucket, 3, atMs, large, "some");
@@ -79,7 +75,6 @@ export const outageCases: readonly StoreCase[] = [
     for (const bucket of ["less", "more"]) await raise(t, bucket, 5, atMs, large, "some");
     assert.deepEqual([await t.usedOf("less", large), await t.usedOf("more", large)], [5, 5]);
   }),
-
   onShared("drops restored use of a window that has ended", async (t) => {
     const atMs = await toWindow(t);
     await t.advance(WINDOW_MS);

@@ -41,12 +41,8 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
   }
   if (message !== undefined) {
     const { message: found } = decision;
-    compare(
-      "message",
-      found?.includes(message) === true,
-      JSON.stringify(message),
-      found === null ? "no message" : JSON.stringify(found),
-    );
+    const got = found === null ? "no message" : JSON.stringify(found);
+    compare("message", found?.includes(message) === true, JSON.stringify(message), got);
   }
   return mismatches;
 }

@@ -14,7 +14,7 @@ import type { PolicyTest } from "./policy-test-input.ts";
 import {
   policyTestFileSchema,
   policyTestsSchema,
-  STEP_KEYS,
+  stepKeys,
   STEP_WORDS,
   TEST_FILE_KEYS,
   TEST_KEYS,
@@ -113,5 +113,5 @@ function keysAround(keys: Keys, around: unknown): readonly string[] {
   if (keys.length === 1) return TEST_FILE_KEYS;
   if (keys.at(-3) !== "steps") return TEST_KEYS;
   const word = isObject(around) ? STEP_WORDS.find((each) => Object.hasOwn(around, each)) : undefined;
-  return word === undefined ? STEP_WORDS : STEP_KEYS[word];
+  return word === undefined ? STEP_WORDS : stepKeys(word);
 }

@@ -115,15 +115,9 @@ const steps = {
 } as const;
 
 /** The keys that a step may have, by the word that says what it does. */
-export const STEP_KEYS: Readonly<Record<(typeof STEP_WORDS)[number], readonly string[]>> = {
-  call: Object.keys(steps.call.shape),
-  wait: Object.keys(steps.wait.shape),
-  at: Object.keys(steps.at.shape),
-  end: Object.keys(steps.end.shape),
-  bucket: Object.keys(steps.bucket.shape),
-  grant: Object.keys(steps.grant.shape),
-  reset: Object.keys(steps.reset.shape),
-};
+export function stepKeys(word: (typeof STEP_WORDS)[number]): readonly string[] {
+  return Object.keys(steps[word].shape);
+}
 
 const VALUE = "a text that is not empty, or a whole number";
 const value = z.union([text(/./s, VALUE), z.int({ error: VALUE })], { error: VALUE });

@@ -26,7 +26,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.book({ notAfterMs: notAfterMs + 1, ...receipt(2) }, booking("b"));
     assert.equal(await t.usedOf("b", large), 2);
   }),
-
   onShared("books in the incarnation that the sender knows and nothing in another one", async (t) => {
     await t.refuses("other-incarnation", { incarnation: "before-the-first" }, booking("b"));
     const { incarnation } = await t.beat("i1");
@@ -37,7 +36,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.book({ incarnation, ...receipt(1) }, booking("b"));
     assert.equal(await t.usedOf("b", large), 1);
   }),
-
   onShared("books each request of a batch once, however often it is sent under its number", async (t) => {
     const requests: StoreRequest[] = [
       booking("b", 2),
@@ -56,7 +54,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.book(receipt(1), ...requests);
     assert.equal(await t.usedOf("e", large), 1);
   }),
-
   onShared("allows a batch that was booked before and returns how its buckets stand", async (t) => {
     const requests = [booking("b", 3, quota(3)), booking("c")];
     await t.book(receipt(1), ...requests);
@@ -65,7 +62,6 @@ export const receiptCases: readonly StoreCase[] = [
     assert.deepEqual(each(replies, "allowed"), [true, true]);
     assert.deepEqual(each(replies.map(first), "used"), [3, 5]);
   }),
-
   onShared("refuses a repeated batch of which a request was denied", async (t) => {
     const limit = quota(3);
     const requests = [booking("b", 2), booking("full", 4, limit)];
@@ -75,7 +71,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.refuses("too-late", receipt(1), ...requests);
     assert.deepEqual([await t.usedOf("b", large), await t.usedOf("full", limit)], [2, 0]);
   }),
-
   onShared("books what was not booked yet when a batch closes its number, and nothing twice", async (t) => {
     const limit = quota(3);
     const requests = [booking("b", 2), booking("full", 4, limit)];
@@ -84,14 +79,12 @@ export const receiptCases: readonly StoreCase[] = [
     for (let sent = 0; sent < 3; sent++) await t.book(closed(1), ...forced);
     assert.deepEqual([await t.usedOf("b", large), await t.usedOf("full", limit)], [2, 4]);
   }),
-
   onShared("keeps the receipts of instances and of numbers apart", async (t) => {
     for (const instance of ["i1", "i2", "i1:2"]) {
       for (const number of [1, 2, 12]) await t.book(receipt(number, { instance }), booking("b"));
     }
     assert.equal(await t.usedOf("b", large), 9);
   }),
-
   onShared("undoes what was booked when a batch closes its number, and nothing else", async (t) => {
     const limit = quota(3);
     await t.judge(charge("b", large, 5), charge("full", limit, 2));
@@ -103,14 +96,12 @@ export const receiptCases: readonly StoreCase[] = [
     const used = [await t.usedOf("b", large), await t.usedOf("full", limit), await t.usedOf("c", large)];
     assert.deepEqual(used, [6, 2, 0]);
   }),
-
   onShared("undoes a booking once, however often the undo is sent", async (t) => {
     await t.judge(charge("b", large, 5));
     await t.book(receipt(1), booking("b", 2));
     for (let sent = 0; sent < 3; sent++) await t.book(closed(1), undo(booking("b", 2)));
     assert.equal(await t.usedOf("b", large), 5);
   }),
-
   onShared("undoes nothing of a batch that never arrived, and refuses it afterwards", async (t) => {
     await t.judge(charge("b", large, 5));
     await t.book(closed(1), undo(booking("b", 2)));
@@ -118,7 +109,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.refuses("too-late", receipt(1), booking("b", 2));
     assert.equal(await t.usedOf("b", large), 5);
   }),
-
   onShared("undoes a hold and forgets the kept answer", async (t) => {
     const held: StoreRequest = { mode: "judge", steps: [hold("h", large, "h1", 4)] };
     const kept: StoreRequest = { ...booking("k", 2), once: { key: "once", request: "r1" } };
@@ -129,7 +119,6 @@ export const receiptCases: readonly StoreCase[] = [
     const again = await t.send(kept);
     assert.deepEqual([again.replay, await t.usedOf("k", large)], [undefined, 2]);
   }),
-
   onShared("keeps a booking whose answer was given again, because another caller may rely on it", async (t) => {
     const kept: StoreRequest = { ...booking("k", 2), once: { key: "once", request: "r1" } };
     await t.book(receipt(1), booking("other", 3), kept);
@@ -138,7 +127,6 @@ export const receiptCases: readonly StoreCase[] = [
     assert.deepEqual([await t.usedOf("k", large), await t.usedOf("other", large)], [2, 0]);
     assert.equal((await t.send(kept)).replay?.request, "r1");
   }),
-
   onShared("undoes nothing of a window that has ended", async (t) => {
     await toWindow(t);
     const requests = [booking("b", 2, epoch)];
@@ -148,7 +136,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.book(closed(1), ...requests.map(undo));
     assert.equal(await t.usedOf("b", epoch), 3);
   }),
-
   onShared("closes a number with an empty batch, and books nothing more with it", async (t) => {
     await t.book(closed(1));
     await t.refuses("too-late", receipt(1), booking("b"));
@@ -157,7 +144,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.refuses("too-late", receipt(2), booking("b"));
     assert.equal(await t.usedOf("b", large), 1);
   }),
-
   onShared("refuses a number below those that its instance has settled", async (t) => {
     await t.book(receipt(5, { from: 5 }), booking("b"));
     await t.refuses("too-late", receipt(4), booking("b"));
@@ -166,7 +152,6 @@ export const receiptCases: readonly StoreCase[] = [
     await t.book(receipt(4, { instance: "i2" }), booking("b"));
     assert.equal(await t.usedOf("b", large), 2);
   }),
-
   onShared("remembers 16 open batches of an instance, and books nothing of one more", async (t) => {
     for (let number = 1; number <= 16; number++) await t.book(receipt(number), booking("b"));
     await t.refuses("overloaded", receipt(17), booking("b"));

@@ -36,7 +36,6 @@ export const storeCases: readonly StoreCase[] = [
   ...calendarCases,
   ...waitCases,
   ...clockCases,
-
   storeCase("keeps buckets apart whatever their keys are", async (t) => {
     const keys = ["__proto__", "constructor", "rate:1:{a}:b", "rate:1:{a}:b:", "RATE:1:{a}:b"];
     keys.push("'; --", "é", "e\u0301", "漢");
