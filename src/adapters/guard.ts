@@ -66,6 +66,30 @@ export function noticeKey(tool: string, notice: string): string {
   return /\bthis tool\b/i.test(notice) || notice.includes(tool) ? `tool ${tool}` : "all tools";
 }
 
+/**
+ * What the model reads: after each result its notice. Of calls that were made together, one notice for what each is about: the
+ * latest.
+ *
+ * @param noticeOf `undefined` for a message that is no result
+ */
+export function withNotices<Message>(
+  messages: readonly Message[],
+  noticeOf: (message: Message) => { readonly tool: string; readonly notice: string | null } | undefined,
+  withNotice: (message: Message, notice: string) => Message,
+): Message[] {
+  const shown = new Set<string>();
+  const read = messages.toReversed().map((message) => {
+    const result = noticeOf(message);
+    if (result === undefined) shown.clear();
+    if (!result?.notice) return message;
+    const key = noticeKey(result.tool, result.notice);
+    if (shown.has(key)) return message;
+    shown.add(key);
+    return withNotice(message, result.notice);
+  });
+  return read.reverse();
+}
+
 /** One run of an agent, as its limits see it. */
 export class Guard {
   readonly #limiter: Limiter;

@@ -102,6 +102,17 @@ export function modelCalls(options: ModelOptions): ModelCalls {
   };
 }
 
+/** The same model with other methods. Its own methods and getters run on the model itself. */
+export function withMethods<Model extends object>(model: Model, methods: object): Model {
+  return new Proxy(model, {
+    get(target, key) {
+      if (Object.hasOwn(methods, key)) return methods[key as keyof object];
+      const own = Reflect.get(target, key, target);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+}
+
 /** A model's id, where there is one that a dimension can have. */
 function nameIn(asked: unknown): string | undefined {
   return typeof asked === "string" && asked !== "" ? asked : undefined;

@@ -1,6 +1,7 @@
 // The model of a run's last step, which has no tools: what it answers has a text, whatever the model does.
 
 import { LimitExceededError } from "../../kernel/decision.ts";
+import { withMethods } from "../model-calls.ts";
 import type { AiSdkStep } from "./steps.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
@@ -45,13 +46,7 @@ export function speakingModel(model: unknown, denial: string): object | null {
       return { ...result, stream: result.stream.pipeThrough(spokenParts(denial)) };
     },
   };
-  return new Proxy(model, {
-    get(target, key) {
-      if (Object.hasOwn(speaking, key)) return speaking[key as keyof Model];
-      const own = Reflect.get(target, key, target);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
+  return withMethods(model, speaking);
 }
 
 function spokenParts(denial: string): TransformStream<Part, Part> {
