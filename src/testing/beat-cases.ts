@@ -1,8 +1,9 @@
 // What a shared store must know of its instances: how many live, their ranks, and whether it has lost what it held.
 
 import assert from "node:assert/strict";
-import { charge, has, type StoreCase } from "./cases.ts";
 import { large, onShared } from "./shared-cases.ts";
+import { charge } from "./steps.ts";
+import { has, type StoreCase } from "./trial.ts";
 
 export const beatCases: readonly StoreCase[] = [
   onShared("ranks live instances by their names", async (t) => {

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
-import { charge, has, hold, quota, read, storeCase, type StoreCase } from "./cases.ts";
+import { quota } from "./limits.ts";
+import { charge, hold, read } from "./steps.ts";
+import { has, storeCase, type StoreCase } from "./trial.ts";
 
 /** Two windows of a calendar that lie around a time. */
 function calendar(nowMs: number, start: number, middle: number, end: number): LimitSpec {

@@ -2,19 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import {
-  charge,
-  each,
-  forEachAlgorithm,
-  has,
-  quota,
-  read,
-  reset,
-  storeCase,
-  type StoreCase,
-  tokenBucket,
-  WINDOW_MS,
-} from "./cases.ts";
+import { forEachAlgorithm, quota, tokenBucket, WINDOW_MS } from "./limits.ts";
+import { charge, read, reset } from "./steps.ts";
+import { each, has, storeCase, type StoreCase } from "./trial.ts";
 
 export const chargeCases: readonly StoreCase[] = [
   ...forEachAlgorithm("admits the quota and not one unit more", async (t, limit) => {

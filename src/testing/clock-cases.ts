@@ -3,22 +3,9 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import {
-  charge,
-  forEachAlgorithm,
-  forEachHolder,
-  grant,
-  hold,
-  LEASE_MS,
-  quota,
-  read,
-  REMEMBERED_MS,
-  report,
-  storeCase,
-  type StoreCase,
-  type Trial,
-  WINDOW_MS,
-} from "./cases.ts";
+import { forEachAlgorithm, forEachHolder, quota, REMEMBERED_MS, WINDOW_MS } from "./limits.ts";
+import { charge, grant, hold, LEASE_MS, read, report } from "./steps.ts";
+import { storeCase, type StoreCase, type Trial } from "./trial.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step } from "../kernel/request.ts";
-import { charge, has, quota, read, reset, storeCase, type StoreCase, type Trial } from "./cases.ts";
+import { quota } from "./limits.ts";
+import { charge, read, reset } from "./steps.ts";
+import { has, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
 const pause = { algorithm: "cooldown", quota: 1, pauseMs: 100 } as const satisfies LimitSpec;
 const longer = { ...pause, pauseMs: 250 } as const satisfies LimitSpec;

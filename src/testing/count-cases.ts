@@ -3,21 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step } from "../kernel/request.ts";
-import {
-  charge,
-  each,
-  first,
-  hold,
-  quota,
-  step,
-  report,
-  reset,
-  settle,
-  storeCase,
-  type StoreCase,
-  window,
-  WINDOW_MS,
-} from "./cases.ts";
+import { quota, window, WINDOW_MS } from "./limits.ts";
+import { charge, hold, report, reset, settle, step } from "./steps.ts";
+import { each, first, storeCase, type StoreCase } from "./trial.ts";
 
 const MARKS = ["00000000000000aa", "bb00000000000000", "0123456789abcdef"] as const;
 const [A, B, C] = MARKS;

@@ -2,24 +2,17 @@
 
 import assert from "node:assert/strict";
 import {
-  charge,
-  extend,
   forEachAlgorithm,
   forEachHolder,
   forEachWindow,
-  has,
-  hold,
-  LEASE_MS,
   quota,
-  read,
   REMEMBERED_MS,
-  settle,
   slots,
-  storeCase,
-  type StoreCase,
   tokenBucket,
   WINDOW_MS,
-} from "./cases.ts";
+} from "./limits.ts";
+import { charge, extend, hold, LEASE_MS, read, settle } from "./steps.ts";
+import { has, storeCase, type StoreCase } from "./trial.ts";
 
 const ENDS = ["charge", "refund"] as const;
 

@@ -2,26 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import {
-  charge,
-  first,
-  forEachWindow,
-  grant,
-  has,
-  hold,
-  LEASE_MS,
-  quota,
-  read,
-  REMEMBERED_MS,
-  reset,
-  settle,
-  step,
-  storeCase,
-  type StoreCase,
-  tokenBucket,
-  window,
-  WINDOW_MS,
-} from "./cases.ts";
+import { forEachWindow, quota, REMEMBERED_MS, tokenBucket, window, WINDOW_MS } from "./limits.ts";
+import { charge, grant, hold, LEASE_MS, read, reset, settle, step } from "./steps.ts";
+import { first, has, storeCase, type StoreCase } from "./trial.ts";
 
 const revoke = (bucket: string, limit: LimitSpec, id: string) => step(bucket, limit, { type: "revoke", id });
 

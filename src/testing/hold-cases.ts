@@ -2,23 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import {
-  charge,
-  each,
-  extend,
-  forEachAlgorithm,
-  forEachHolder,
-  has,
-  hold,
-  LEASE_MS,
-  quota,
-  reset,
-  settle,
-  slots,
-  storeCase,
-  type StoreCase,
-  tokenBucket,
-} from "./cases.ts";
+import { forEachAlgorithm, forEachHolder, quota, slots, tokenBucket } from "./limits.ts";
+import { charge, extend, hold, LEASE_MS, reset, settle } from "./steps.ts";
+import { each, has, storeCase, type StoreCase } from "./trial.ts";
 
 export const holdCases: readonly StoreCase[] = [
   ...forEachHolder("takes a hold's units from what is free", async (t, limit) => {

@@ -3,20 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import { StoreError } from "../store/error.ts";
-import {
-  answered,
-  charge,
-  hold,
-  LEASE_MS,
-  quota,
-  read,
-  settle,
-  slots,
-  storeCase,
-  type StoreCase,
-  tokenBucket,
-  type Trial,
-} from "./cases.ts";
+import { quota, slots, tokenBucket } from "./limits.ts";
+import { charge, hold, LEASE_MS, read, settle } from "./steps.ts";
+import { answered, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
 /** Most holds in one bucket. */
 const MAX_HOLDS = 1_000;

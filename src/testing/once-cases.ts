@@ -3,24 +3,9 @@
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { Step, StoreReply, StoreRequest } from "../kernel/request.ts";
-import {
-  charge,
-  each,
-  extend,
-  first,
-  hold,
-  LEASE_MS,
-  quota,
-  read,
-  REMEMBERED_MS,
-  reset,
-  settle,
-  slots,
-  storeCase,
-  type StoreCase,
-  tokenBucket,
-  type Trial,
-} from "./cases.ts";
+import { quota, REMEMBERED_MS, slots, tokenBucket } from "./limits.ts";
+import { charge, extend, hold, LEASE_MS, read, reset, settle } from "./steps.ts";
+import { each, first, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
 const large = quota(99);
 

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import { charge, forEachAlgorithm, type StoreCase, tokenBucket, type Trial, WINDOW_MS } from "./cases.ts";
+import { forEachAlgorithm, tokenBucket, WINDOW_MS } from "./limits.ts";
 import { epoch, large, onShared, toWindow } from "./shared-cases.ts";
+import { charge } from "./steps.ts";
+import type { StoreCase, Trial } from "./trial.ts";
 
 const sliding = { algorithm: "sliding-window", quota: 99, windowMs: WINDOW_MS } as const;
 

@@ -1,20 +1,9 @@
 // What a store must do where outcomes or time are counted.
 
 import assert from "node:assert/strict";
-import {
-  charge,
-  elapsed,
-  has,
-  quota,
-  read,
-  report,
-  slots,
-  storeCase,
-  type StoreCase,
-  streak,
-  tokenBucket,
-  window,
-} from "./cases.ts";
+import { elapsed, quota, slots, streak, tokenBucket, window } from "./limits.ts";
+import { charge, read, report } from "./steps.ts";
+import { has, storeCase, type StoreCase } from "./trial.ts";
 
 export const outcomeCases: readonly StoreCase[] = [
   storeCase("streak: denies after its number of equal outcomes in a row, until another outcome, or none", async (t) => {

@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import type { StoreRequest } from "../kernel/request.ts";
 import type { ReceiptTerms } from "../store/shared-store.ts";
-import { charge, each, first, hold, quota, reset, type StoreCase, WINDOW_MS } from "./cases.ts";
+import { quota, WINDOW_MS } from "./limits.ts";
 import { booking, epoch, large, onShared, toWindow } from "./shared-cases.ts";
+import { charge, hold, reset } from "./steps.ts";
+import { each, first, type StoreCase } from "./trial.ts";
 
 const receipt = (number: number, more: Partial<ReceiptTerms> = {}) => {
   return { receipt: { instance: "i1", number, from: 1, ...more } };

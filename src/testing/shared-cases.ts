@@ -13,7 +13,9 @@ import {
   TermsError,
   type TermsRefusal,
 } from "../store/shared-store.ts";
-import { answered, charge, quota, type StoreCase, Trial, WINDOW_MS } from "./cases.ts";
+import { quota, WINDOW_MS } from "./limits.ts";
+import { charge } from "./steps.ts";
+import { answered, type StoreCase, Trial } from "./trial.ts";
 
 /** One run of a case for shared stores. */
 export class SharedTrial extends Trial<SharedStore> {

@@ -3,7 +3,9 @@
 
 import assert from "node:assert/strict";
 import { StoreError } from "../store/error.ts";
-import { charge, quota, storeCase, type StoreCase } from "./cases.ts";
+import { quota } from "./limits.ts";
+import { charge } from "./steps.ts";
+import { storeCase, type StoreCase } from "./trial.ts";
 import { calendarCases } from "./calendar-cases.ts";
 import { beatCases } from "./beat-cases.ts";
 import { chargeCases } from "./charge-cases.ts";
@@ -20,7 +22,7 @@ import { outageCases } from "./outage-cases.ts";
 import { receiptCases } from "./receipt-cases.ts";
 import { waitCases } from "./wait-cases.ts";
 
-export type { StoreCase, StoreFixture } from "./cases.ts";
+export type { StoreCase, StoreFixture } from "./trial.ts";
 
 /** The promises of the store contract. Each case wants a fixture of its own. */
 export const storeCases: readonly StoreCase[] = [

@@ -2,24 +2,14 @@
 
 import assert from "node:assert/strict";
 import type { StoreReply } from "../kernel/request.ts";
-import {
-  charge,
-  each,
-  extend,
-  first,
-  full,
-  has,
-  hold,
-  LEASE_MS,
-  quota,
-  read,
-  settle,
-  slots,
-  storeCase,
-  type StoreCase,
-  tokenBucket,
-  UNIT_MS,
-} from "./cases.ts";
+import { quota, slots, tokenBucket, UNIT_MS } from "./limits.ts";
+import { charge, extend, hold, LEASE_MS, read, settle } from "./steps.ts";
+import { each, first, has, storeCase, type StoreCase, type Trial } from "./trial.ts";
+
+/** Takes all units of a token bucket. */
+async function full(t: Trial): Promise<void> {
+  await t.judge(charge("b", tokenBucket, 5));
+}
 
 /** Most places in one bucket. */
 const MAX_PLACES = 256;

@@ -1,10 +1,11 @@
-// What the cases of the store contract are written with: limits, steps, and how to ask a store.
+// How the cases of the store contract ask a store.
 
 import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
-import type { NewHold, Step, StepEvent, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
+import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
+import { read, settle } from "./steps.ts";
 
 /** A store to test, empty, and a way to let its time pass. */
 export interface StoreFixture {
@@ -141,84 +142,6 @@ export function storeCase(name: string, run: (trial: Trial) => Promise<void>): S
       }
     },
   };
-}
-
-/** How long a window lasts, and the ttl of a quota. */
-export const WINDOW_MS = 1_000;
-/** The token bucket of the cases refills a unit in so many ms. */
-export const UNIT_MS = 200;
-/** How long a hold lives unless a case says otherwise. */
-export const LEASE_MS = 100;
-/** How long a hold that expired is remembered, and an answer. */
-export const REMEMBERED_MS = 600_000;
-
-export const quota = (units: number): LimitSpec => ({
-  algorithm: "budget",
-  quota: units,
-  ttlMs: WINDOW_MS,
-  ttlFrom: "last",
-});
-export const tokenBucket = {
-  algorithm: "token-bucket",
-  burst: 5,
-  levelPerUnit: UNIT_MS,
-  levelPerMs: 1,
-} as const satisfies LimitSpec;
-export const slots = { algorithm: "concurrency", quota: 5 } as const satisfies LimitSpec;
-
-export const elapsed = { algorithm: "elapsed", quota: 50, ttlMs: 100 } as const satisfies LimitSpec;
-export const streak = { algorithm: "streak", quota: 2, ttlMs: 100 } as const satisfies LimitSpec;
-export const window: LimitSpec = { algorithm: "fixed-window", quota: 2, windowMs: WINDOW_MS, align: "first-use" };
-
-/** One limit of each algorithm whose units come back all at once or by sub-windows, each with five units. */
-const windows: readonly LimitSpec[] = [
-  quota(5),
-  { algorithm: "budget", quota: 5, ttlMs: WINDOW_MS, ttlFrom: "first" },
-  { algorithm: "fixed-window", quota: 5, windowMs: WINDOW_MS, align: "epoch" },
-  { algorithm: "fixed-window", quota: 5, windowMs: WINDOW_MS, align: "first-use" },
-  { algorithm: "sliding-window", quota: 5, windowMs: WINDOW_MS },
-];
-
-/** A case for each of some limits. */
-function forEach(limits: readonly LimitSpec[]) {
-  return (name: string, run: (trial: Trial, limit: LimitSpec) => Promise<void>): StoreCase[] =>
-    limits.map((limit) => {
-      const variant = "align" in limit ? ` ${limit.align}` : "ttlFrom" in limit ? ` from ${limit.ttlFrom}` : "";
-      return storeCase(`${limit.algorithm}${variant}: ${name}`, (t) => run(t, limit));
-    });
-}
-
-/** A case for each algorithm whose units stay spent until time passes. */
-export const forEachWindow = forEach(windows);
-/** A case for each algorithm that spends units. */
-export const forEachAlgorithm = forEach([...windows, tokenBucket]);
-/** A case for each algorithm that holds units: also for the one that does nothing else. */
-export const forEachHolder = forEach([...windows, tokenBucket, slots]);
-
-export const step = (bucket: string, limit: LimitSpec, event: StepEvent): Step => ({ bucket, limit, event });
-
-export const charge = (bucket: string, limit: LimitSpec, cost = 1) => step(bucket, limit, { type: "charge", cost });
-export const read = (bucket: string, limit: LimitSpec) => step(bucket, limit, { type: "read" });
-export const reset = (bucket: string, limit: LimitSpec) => step(bucket, limit, { type: "reset" });
-export const report = (bucket: string, limit: LimitSpec, outcome: string | null) =>
-  step(bucket, limit, { type: "report", outcome });
-export const hold = (
-  bucket: string,
-  limit: LimitSpec,
-  id: string,
-  units: number,
-  { leaseMs = LEASE_MS, onExpiry = "charge" }: Partial<NewHold> = {},
-) => step(bucket, limit, { type: "hold", id, units, leaseMs, onExpiry });
-export const settle = (bucket: string, limit: LimitSpec, id: string, units: number) =>
-  step(bucket, limit, { type: "settle", id, units });
-export const extend = (bucket: string, limit: LimitSpec, id: string, leaseMs: number) =>
-  step(bucket, limit, { type: "extend", id, leaseMs });
-export const grant = (bucket: string, limit: LimitSpec, id: string, units: number, leaseMs = LEASE_MS) =>
-  step(bucket, limit, { type: "grant", id, units, leaseMs });
-
-/** Takes all units of a token bucket. */
-export async function full(t: Trial): Promise<void> {
-  await t.judge(charge("b", tokenBucket, 5));
 }
 
 /** The reply of a store, which throws where there is an error instead. */
