@@ -18,6 +18,13 @@ interface CheckOptions {
   readonly json?: boolean;
 }
 
+/** What faults and warnings have in common. */
+interface Found {
+  readonly at?: string | undefined;
+  readonly path: string;
+  readonly hint?: string | null | undefined;
+}
+
 export function checkCommand(): Command {
   return new Command("check")
     .description("check a policy file: errors, and parts that have no effect, with line and column")
@@ -45,7 +52,7 @@ function check(named: string | undefined, { policy, strict = false, json = false
     checkOwnTests(policy, at);
     const found = warnings();
     const level = strict ? "error" : "warning";
-    if (json) console.log(JSON.stringify(found.map((warning) => warningRow(warning, level))));
+    if (json) console.log(JSON.stringify(found.map((warning) => rowOf(warning, level, warning.code, warning.message))));
     else tell(file, policy, found, level);
     if (strict && found.length > 0) process.exitCode = EXIT.finding;
   } catch (error) {
@@ -68,24 +75,12 @@ function tell(file: string, policy: CompiledPolicy, warnings: readonly PolicyWar
   if (own.length > 0) console.log(`Dimensions of this policy's own: ${own.join(", ")}`);
 }
 
-/** What `--json` prints of a warning. */
-function warningRow({ at = "", code, path, message, hint }: PolicyWarning, level: string) {
-  return { level, code, path, ...placeOf(at), message, hint };
+function faultRow(fault: Fault) {
+  return rowOf(fault, "error", "invalid-policy", `expected ${fault.expected}, got ${fault.got}`);
 }
 
-/** What `--json` prints of a fault. */
-function faultRow({ at = "", path, expected, got, hint = null }: Omit<Fault, "hint"> & { hint?: string | null }) {
-  return {
-    level: "error",
-    code: "invalid-policy",
-    path,
-    ...placeOf(at),
-    message: `expected ${expected}, got ${got}`,
-    hint,
-  };
-}
-
-function placeOf(at: string): { readonly line: number | null; readonly column: number | null } {
-  const [, line, column] = /:(\d+):(\d+)$/.exec(at) ?? [];
-  return { line: line === undefined ? null : Number(line), column: column === undefined ? null : Number(column) };
+/** What `--json` prints of a fault or a warning. */
+function rowOf({ at = "", path, hint = null }: Found, level: string, code: string, message: string) {
+  const [line = null, column = null] = /:(\d+):(\d+)$/.exec(at)?.slice(1).map(Number) ?? [];
+  return { level, code, path, line, column, message, hint };
 }

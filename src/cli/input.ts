@@ -96,7 +96,7 @@ function parseArgs(text: string): unknown {
   }
 }
 
-/** Opens a limiter, on the store or of the service, hands it over, and closes it whatever happens. */
+/** Opens a limiter, on the store or of the service, passes it on, and closes it in any case. */
 export async function withLimiter<Result>(
   options: BucketOptions,
   use: (limiter: Buckets, policy: CompiledPolicy | null) => Promise<Result>,
@@ -126,7 +126,7 @@ async function withServiceLimiter<Result>(
   }
 }
 
-/** What a service answered to a wrong key, or at a path that it does not have, is not its trouble. */
+/** A wrong key, or a path that the service does not have, is a misuse and no trouble of the service. */
 function refusedBy(error: unknown): unknown {
   const isRefused = StoreError.isInstance(error) && ["unauthorized", "unsupported-request"].includes(error.code);
   return isRefused ? new CommandError(error.message, { cause: error }) : error;

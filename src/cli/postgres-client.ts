@@ -124,13 +124,10 @@ async function poolOf(url: string) {
       look();
     });
     await within(END_MS, Promise.all([pool.end(), closed])).catch(() => {});
-    // What a silent server leaves open would keep the process.
-    for (const client of open) streamOf(client)?.destroy();
+    // Connections that a silent server leaves open would keep the process. The types of pg do not name the stream.
+    for (const client of open as Set<{ connection?: { stream?: { destroy(): void } } }>) {
+      client.connection?.stream?.destroy();
+    }
   };
   return { pool, close };
-}
-
-/** Its types do not name it. */
-function streamOf(client: PoolClient): { destroy(): void } | undefined {
-  return (client as { connection?: { stream?: { destroy(): void } } }).connection?.stream;
 }

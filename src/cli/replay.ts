@@ -66,8 +66,9 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
     await probeStore(store, "any");
     const calls = trace.map(({ call }) => call);
     const totals = await runReplay(calls, { policy: text, store, prefix }, { instances, killAfter });
-    if (options.json) console.log(JSON.stringify(summary(totals, policy, { instances, store: label })));
-    else printSummary(totals, policy, { file, policy: options.policy, store: label, prefix });
+    const run = { file, policy: options.policy, store: label, prefix, instances };
+    if (options.json) console.log(JSON.stringify(summary(totals, policy, run)));
+    else printSummary(totals, policy, run);
   }
 
   const { store } = options;
@@ -93,14 +94,14 @@ function checkKillAfter(killAfter: number | undefined, calls: number): void {
 }
 
 /** What `--json` prints. */
-function summary(totals: Totals, policy: CompiledPolicy, run: { readonly instances: number; readonly store: string }) {
+function summary(totals: Totals, policy: CompiledPolicy, { instances, store }: Played) {
   return {
     calls: totals.calls,
     allowed: totals.allowed,
     denied: totals.calls - totals.allowed,
     deniedBy: Object.fromEntries(policy.limits.map(({ name }) => [name, totals.deniedBy.get(name) ?? 0])),
-    instances: run.instances,
-    store: run.store,
+    instances,
+    store,
     p50Ms: totals.percentileMs(0.5),
     p99Ms: totals.percentileMs(0.99),
   };
@@ -111,6 +112,7 @@ interface Played {
   readonly policy: string;
   readonly store: string;
   readonly prefix: string;
+  readonly instances: number;
 }
 
 function printSummary(totals: Totals, policy: CompiledPolicy, run: Played): void {
