@@ -2,9 +2,8 @@
 // a framework can hand on. Which words stand where is each adapter's affair.
 
 import type { Call } from "../kernel/call.ts";
-import type { Denied } from "../kernel/decision.ts";
-import { LimitExceededError } from "../kernel/decision.ts";
-import { checkOptionKeys, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { type Denied, LimitExceededError } from "../kernel/decision.ts";
+import { checkOptionKeys, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import { type AddUsage, checkMaxWait, type Limiter, type Ran, type RunContext } from "../limiter.ts";
 import { Pace, type Reading, readIterator } from "./guard/reading.ts";
 
@@ -220,17 +219,10 @@ export class Guard {
 function withPlace(error: unknown, place: string): unknown {
   if (!MisuseError.isInstance(error)) return error;
   if (error.code === "unknown-unit" || error.code === "invalid-cost") {
-    return new MisuseError(
-      error.code,
-      error.faults.map((fault) => ({ ...fault, path: fault.path.replace(/^cost/, "model.estimate") })),
-    );
+    return withFaults(error, (fault) => ({ ...fault, path: fault.path.replace(/^cost/, "model.estimate") }));
   }
   if (error.code !== "missing-dimension") return error;
-  return new MisuseError(
-    error.code,
-    error.faults.map(({ hint: _inCode, ...fault }) => ({
-      ...fault,
-      expected: `${fault.expected}; say it in ${place}`,
-    })),
-  );
+  return withFaults(error, ({ hint: _inCode, expected, ...fault }) => {
+    return { ...fault, expected: `${expected}; say it in ${place}` };
+  });
 }

@@ -1,19 +1,13 @@
 // Files that commands are given: what is wrong with one names the option, the file and the reason.
 
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
-import { type MisuseCode, MisuseError } from "../kernel/errors.ts";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { type MisuseCode, MisuseError, withFaults } from "../kernel/errors.ts";
 import { fileReasonOf, reasonOf } from "../kernel/reason.ts";
 import { CommandError } from "./exit.ts";
 
-/** What cannot be done with a file, and why. */
-function fileError(
-  act: "read" | "write",
-  file: string,
-  option: string | undefined,
-  error: unknown,
-  advice = "",
-): CommandError {
+/** @param act what cannot be done with the file */
+function fileError(act: string, file: string, option: string | undefined, error: unknown, advice = ""): CommandError {
   const where = option === undefined ? "" : `${option}: `;
   return new CommandError(`${where}cannot ${act} ${file}: ${fileReasonOf(error)}${advice}`, { cause: error });
 }
@@ -57,7 +51,7 @@ export function checkAppendable(file: string, option: string): void {
 }
 
 /**
- * Uses what a file says: faults of that kind which have no place yet are in the file.
+ * Runs `use`, and gives faults of this code that name no place the file as theirs.
  *
  * @throws MisuseError
  */
@@ -66,10 +60,7 @@ export function inFile<Result>(file: string, kind: MisuseCode, use: () => Result
     return use();
   } catch (error) {
     if (!MisuseError.isInstance(error) || error.code !== kind) throw error;
-    throw new MisuseError(
-      kind,
-      error.faults.map((fault) => ({ at: file, ...fault })),
-    );
+    throw withFaults(error, (fault) => ({ at: file, ...fault }));
   }
 }
 
@@ -98,10 +89,7 @@ export function checkAuthority(file: string, option: string): void {
   checkPem({ ca }, message);
 }
 
-function checkPem(
-  parts: { readonly cert?: string; readonly key?: string; readonly ca?: string },
-  message: string,
-): void {
+function checkPem(parts: SecureContextOptions, message: string): void {
   try {
     createSecureContext(parts);
   } catch (error) {

@@ -3,7 +3,7 @@
 import { type Command, Option } from "commander";
 import { createRemoteLimiter } from "../client.ts";
 import { type BucketDimensions, DERIVED_DIMENSIONS, DIMENSIONS, type WellKnownBucket } from "../kernel/call.ts";
-import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError, withFaults } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { createLimiter } from "../limiter.ts";
@@ -156,11 +156,6 @@ async function withStoreLimiter<Result>(
 /** The limits are those of the sample, which may not be the ones that were meant. */
 function ofSample(error: unknown): unknown {
   if (!MisuseError.isInstance(error) || error.code !== "unknown-limit") return error;
-  return new MisuseError(
-    error.code,
-    error.faults.map((fault) => ({
-      ...fault,
-      expected: `${fault.expected} (of the sample: name yours with --policy)`,
-    })),
-  );
+  const ofSample = "(of the sample: name yours with --policy)";
+  return withFaults(error, (fault) => ({ ...fault, expected: `${fault.expected} ${ofSample}` }));
 }

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { Call } from "../kernel/call.ts";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { formatGot, MisuseError, withFaults } from "../kernel/errors.ts";
 import { valueAt } from "../kernel/policy/place.ts";
 
 const error = "a string that is not empty, or a safe integer";
@@ -65,10 +65,7 @@ function parseJson(json: string): unknown {
   }
 }
 
-/** The misuse that a call is by the policy's measure, with the line on which the call stands. */
-export function misuseAt(source: string, line: number, { code, faults }: MisuseError): MisuseError {
-  return new MisuseError(
-    code,
-    faults.map((fault) => ({ ...fault, at: `${source}:${line}` })),
-  );
+/** The misuse of a call, with the line on which the call stands. */
+export function misuseAt(source: string, line: number, error: MisuseError): MisuseError {
+  return withFaults(error, (fault) => ({ ...fault, at: `${source}:${line}` }));
 }

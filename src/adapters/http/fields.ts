@@ -59,6 +59,17 @@ export function draft6Headers(decision: Decision): Fields {
   };
 }
 
+/** The header fields by the draft that describes them. */
+export const DRAFTS = {
+  "draft-11": draft11Headers,
+  "draft-7": draft7Headers,
+  "draft-6": draft6Headers,
+  none: () => ({}),
+};
+
+/** Which header fields tell a client how its limits stand, by draft-ietf-httpapi-ratelimit-headers. */
+export type HeadersDraft = keyof typeof DRAFTS;
+
 /** `RateLimit-Policy` as in drafts 6 and 7, which have no words for a limit without a window. */
 function policyField({ verdicts }: Decision): Fields {
   const policies = verdicts

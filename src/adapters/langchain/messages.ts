@@ -113,7 +113,7 @@ export function reportedOf(answer: Answer, asked: unknown): Reported {
 
 type Answer = AIMessage | { readonly messages: readonly BaseMessage[] };
 
-/** What a provider says that an answer took, in tokens. */
+/** The tokens of an answer, as its provider reports them. */
 interface Usage {
   readonly input_tokens: number;
   readonly output_tokens: number;
@@ -122,7 +122,6 @@ interface Usage {
   readonly output_token_details?: { readonly reasoning?: number };
 }
 
-/** What an answer took. */
 function usageOf(answer: Answer): Usage | undefined {
   return messageOf(answer)?.usage_metadata;
 }
