@@ -187,10 +187,7 @@ export class Guard {
         return answer;
       };
       const ran = this.run(call, run, { ...options, isActive: pace.isActive });
-      ran.then(
-        () => hasEnded(),
-        () => hasEnded(),
-      );
+      ran.catch(() => {}).finally(hasEnded);
       ran.then((result) => {
         if (!result.allowed) begun(result);
       }, failed);

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { resolveCharges } from "../kernel/charge.ts";
-import { MisuseError } from "../kernel/errors.ts";
+import { invalidOption, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy } from "../kernel/limit.ts";
 import { amount } from "../kernel/words.ts";
 import { createLimiter } from "../limiter.ts";
@@ -56,7 +56,10 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
   // Refuses a prefix as the workers' limiters would.
   await createLimiter({ policy, store: memoryStore(), prefix }).close();
   checkCalls(policy, prefix, trace, file);
-  checkKillAfter(killAfter, trace.length);
+  if (killAfter !== undefined && killAfter > trace.length) {
+    const expected = `a decision of the trace, which has ${amount(trace.length, "calls")}`;
+    throw invalidOption("--kill-after", expected, killAfter);
+  }
 
   async function play(store: string, label: string): Promise<void> {
     if (store === "memory:" && instances > 1) {
@@ -85,12 +88,6 @@ function checkCalls(policy: CompiledPolicy, prefix: string, trace: readonly Trac
       throw MisuseError.isInstance(error) ? misuseAt(file, line, error) : error;
     }
   }
-}
-
-function checkKillAfter(killAfter: number | undefined, calls: number): void {
-  if (killAfter === undefined || killAfter <= calls) return;
-  const expected = `a decision of the trace, which has ${amount(calls, "calls")}`;
-  throw new MisuseError("invalid-option", { path: "--kill-after", expected, got: `${killAfter}` });
 }
 
 /** What `--json` prints. */

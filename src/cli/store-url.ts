@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { formatGot, MisuseError } from "../kernel/errors.ts";
+import { formatGot, invalidOption, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
 import type { Store } from "../store/store.ts";
 import { forward } from "../layers/layer.ts";
@@ -60,7 +60,7 @@ export async function openStore(url: string, need: StoreNeed = "any"): Promise<O
     return openStoreOf(postgresStore(client, { deadlineMs: ANSWER_MS }), close);
   }
   const address = parseRedisUrl(url);
-  if (address === null) throw refuse(storeUrls(need), withoutSecrets(url));
+  if (address === null) throw invalidOption("--store", storeUrls(need), withoutSecrets(url));
   const { client, close } = await connectRedis(address);
   return openStoreOf(redisStore(client, { deadlineMs: ANSWER_MS }), close);
 }
@@ -142,10 +142,6 @@ function openStoreOf(store: Store, closeClient?: () => Promise<void>): OpenStore
       await closeClient?.();
     },
   };
-}
-
-function refuse(expected: string, got: string): MisuseError {
-  return new MisuseError("invalid-option", { path: "--store", expected, got: formatGot(got) });
 }
 
 /** A new file would only say that nothing was used. */

@@ -30,9 +30,9 @@ export function findTestFiles(folder: string): string[] {
     .filter((name) => /\.test\.ya?ml$/.test(name))
     .sort();
   const policy = join(folder, LOCAL_POLICY);
-  const hasOwn =
-    existsSync(policy) && ownTests(readYaml(readInput(policy), LOCAL_POLICY, "invalid-policy")) !== undefined;
-  return hasOwn ? [...files, LOCAL_POLICY] : files;
+  if (!existsSync(policy)) return files;
+  const { value } = readYaml(readInput(policy), LOCAL_POLICY, "invalid-policy");
+  return isObject(value) && value.tests !== undefined ? [...files, LOCAL_POLICY] : files;
 }
 
 /**
@@ -113,10 +113,6 @@ function testFile(
   const found = readPolicyTests(tests, policy);
   if ("faults" in found) throw misuse(found.faults, at);
   return { file, policyFile, policy, tests: found.value, placeOf: (test, step) => at(["tests", test, "steps", step]) };
-}
-
-function ownTests({ value }: YamlText): unknown {
-  return isObject(value) ? value.tests : undefined;
 }
 
 function misuse(faults: readonly PolicyFault[], at: YamlText["at"]): MisuseError {

@@ -34,6 +34,9 @@ type ExpectedRequest = readonly [
 /** One run of a case: the store that it tests, and how to ask it. */
 export class Trial<Tested extends Store = Store> {
   readonly store: Tested;
+  readonly judge = (...steps: Step[]) => this.one("judge", ...steps);
+  readonly force = (...steps: Step[]) => this.one("force", ...steps);
+  readonly peek = (...steps: Step[]) => this.one("peek", ...steps);
   readonly #fixture: StoreFixture;
   readonly #others: Store[] = [];
 
@@ -75,18 +78,6 @@ export class Trial<Tested extends Store = Store> {
     const isAllowed = steps.every(({ shadow }, i) => shadow === true || reply.steps[i]?.allowed);
     assert.equal(reply.allowed, isAllowed, "a request is allowed exactly when each step outside of shadow is");
     return first(reply);
-  }
-
-  judge(...steps: Step[]): Promise<StepReply> {
-    return this.one("judge", ...steps);
-  }
-
-  force(...steps: Step[]): Promise<StepReply> {
-    return this.one("force", ...steps);
-  }
-
-  peek(...steps: Step[]): Promise<StepReply> {
-    return this.one("peek", ...steps);
   }
 
   /** A step is denied until exactly so many ms have passed. */
