@@ -1,5 +1,5 @@
 // What adapters share: a call of a tool or of a model runs under its limits, and a denial becomes words and numbers that
-// a framework can hand on. Which words stand where is each adapter's affair.
+// a framework can hand on. Each adapter decides where the words stand.
 
 import type { Call } from "../kernel/call.ts";
 import { type Denied, LimitExceededError } from "../kernel/decision.ts";
@@ -99,7 +99,7 @@ export class Guard {
   #denials = 0;
   #fault: unknown = null;
 
-  /** @param dimensionsFrom where an adapter's user says what a limit is per, for the error that names a missing one */
+  /** @param dimensionsFrom where the adapter's user gives the dimensions, for the error that names a missing one */
   constructor(limiter: Limiter, options: GuardOptions = {}, dimensionsFrom = "limiter.for({ … })") {
     checkOptionKeys(options, ["maxDenials", "maxWaitMs"]);
     const { maxDenials = 3, maxWaitMs } = options;
@@ -120,7 +120,7 @@ export class Guard {
   }
 
   /**
-   * Throws what went wrong before a tool ran: a policy that asks for what the program does not say, or a store that is
+   * Throws what went wrong before a tool ran: the program gave no value for a dimension of the policy, or the store is
    * away. For frameworks that show the model what a tool throws: the model can do nothing about it, but the program's author can.
    */
   throwFault(): void {
@@ -210,8 +210,8 @@ export class Guard {
 }
 
 /**
- * An error that also says where a dimension that is missing is to be said. The one cost that a guard gives is the estimate of a
- * call of the model.
+ * An error that also says where to give a missing dimension. The only cost that a guard gives is the estimate of a call of
+ * the model.
  */
 function withPlace(error: unknown, place: string): unknown {
   if (!MisuseError.isInstance(error)) return error;

@@ -1,5 +1,5 @@
-// What the adapters of HTTP servers share: a request becomes a call, and its decision an answer. How a server sends it is
-// each adapter's affair.
+// What the adapters of HTTP servers share: a request becomes a call, and its decision an answer. Each
+// adapter decides how its server sends it.
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
@@ -115,7 +115,7 @@ export function withFields(response: Response, fields: Fields): Response {
   }
 }
 
-/** A fault in what the option `call` returned, told as such. */
+/** A fault in what the option `call` returned, with that name. */
 function placed(error: unknown): unknown {
   if (!MisuseError.isInstance(error) || !OF_CALL.has(error.code)) return error;
   return withFaults(error, (fault) => {

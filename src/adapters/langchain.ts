@@ -175,7 +175,7 @@ const RUN = "_tollgateRun";
 /** Where a program says whose calls they are. */
 const PLACES = "`thread_id` of `configurable` (session) or the option `dimensions`";
 
-/** What hooks are told of the run that they serve. */
+/** The part of a hook's request that names its run. */
 interface Asked {
   readonly state: { readonly [RUN]?: string | undefined };
   readonly runtime: Runtime;

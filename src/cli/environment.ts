@@ -16,7 +16,7 @@ const OF_KUBERNETES = /_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:_\d+_(?:TCP|UDP|SCT
 const OF_KEYS = /KEY/;
 
 /**
- * Refuses a variable that is probably a typo: what it was to say would be left out in silence, such as the file of keys.
+ * Refuses a variable that is probably a typo: its value, such as the file of keys, would be ignored silently.
  * Others may be a deployment's own.
  *
  * @param running the command that runs

@@ -35,7 +35,7 @@ function upgrade(named: readonly string[], { write = false, check = false }: Upg
   if (!isFine) process.exitCode = EXIT.finding;
 }
 
-/** Rewrites one file, and tells whether nothing is left to do about it. */
+/** Rewrites one file. Returns whether nothing is left to do about it. */
 function upgradeFile(
   file: string,
   { write, check, isNamed }: Required<UpgradeOptions> & { readonly isNamed: boolean },

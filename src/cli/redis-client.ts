@@ -99,10 +99,10 @@ function parseServer(text: string): RedisAddress | null {
 export async function connectRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, () => null);
   const fault = lastFaultOf(client);
-  // The client tells why by an event; its promises say only that the connection was closed.
+  // The client emits the reason; its promises only reject with a closed connection.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));
-  // connectTimeout is for the socket alone: this one is for a server that accepts and says nothing.
+  // connectTimeout is for the socket alone: this one is for a server that accepts and does not answer.
   const deadline = setTimeout(() => {
     reasons.push(new Error(`no answer within ${CONNECT_MS} ms`));
     client.disconnect();
@@ -110,7 +110,7 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient<Re
   try {
     await client.connect();
     await client.ping();
-    // A database that is not there is told by the event alone.
+    // Only the event reports a database that does not exist.
     if (reasons[0] !== undefined) throw reasons[0];
   } catch (error) {
     client.disconnect();
@@ -130,7 +130,7 @@ export async function connectRedis(address: RedisAddress): Promise<OpenClient<Re
  */
 export async function keepRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, (tries) => pauseAfter(tries - 1, 50, RECONNECT_MS_MAX));
-  // What calls fail with says the same.
+  // The errors of calls have the same reason.
   client.on("error", () => {});
   if (address.kind !== "server") emitRefusals(client, address.hosts);
   client.connect().catch(() => {});
@@ -139,7 +139,7 @@ export async function keepRedis(address: RedisAddress): Promise<OpenClient<Redis
 
 async function quit(client: Redis | Cluster): Promise<void> {
   await within(QUIT_MS, client.quit()).catch(() => {});
-  // A server, or a proxy before it, that has said goodbye may still keep the connection.
+  // A server, or a proxy before it, may keep the connection although it has answered QUIT.
   client.disconnect();
 }
 

@@ -144,7 +144,7 @@ function openStoreOf(store: Store, closeClient?: () => Promise<void>): OpenStore
   };
 }
 
-/** A new file would only say that nothing was used. */
+/** A new file would only show that nothing was used. */
 function noFile(path: string, url: string): MisuseError {
   const expected =
     "a SQLite file that exists: run the command in the folder where `tollgate serve` runs, or name its file as sqlite:PATH";

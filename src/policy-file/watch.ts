@@ -19,7 +19,7 @@ interface Refuses extends Reloads {
 
 /**
  * Lets a limiter take a policy file each time that it has changed; not when it is made, nor while the file is no policy.
- * What came of it is told by the limiter's `onEvent` (`policy.reloaded`, `policy.refused`).
+ * The limiter's `onEvent` gets the outcome (`policy.reloaded`, `policy.refused`).
  *
  * @throws MisuseError `invalid-option`
  *

@@ -20,7 +20,7 @@ export function compareCall(step: PolicyTestCall, decision: Decision): Mismatch[
     if (!isMet) mismatches.push({ word, expected, got });
   };
   compare("expect", (expect === "allowed") === decision.allowed, expect, decision.allowed ? "allowed" : "denied");
-  // What follows is said of the other decision.
+  // The other expectations are about the other decision.
   if (mismatches.length > 0) return mismatches;
   if (by !== undefined) compare("by", by === decision.deniedBy, by, decision.deniedBy ?? "no limit");
   if (retryAfter !== undefined) {

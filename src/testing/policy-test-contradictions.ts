@@ -188,7 +188,7 @@ function unitOf(limit: string, { limits }: CompiledPolicy): string | undefined {
   return limits.find(({ name }) => name === limit)?.unit;
 }
 
-/** Where a step says units by their name, and what it says. */
+/** The costs in a step, and the keys that lead to them. */
 function costsIn(step: PolicyTestStep): (readonly [keys: Keys, costs: object])[] {
   const own = (["cost", "usage"] as const).map(
     (word) => [[word], word in step ? (step as PolicyTestCall)[word] : undefined] as const,

@@ -18,7 +18,7 @@ const MAX_WORDS = 64;
 /** Most calls of all tests that are run together. */
 export const MAX_CALLS = 1_000_000;
 
-/** When a test begins that does not say. */
+/** When a test without `at` begins. */
 export const DEFAULT_AT = "2030-01-01T00:00:00Z";
 
 const LAST_MS = Date.UTC(9999, 11, 31);

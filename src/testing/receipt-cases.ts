@@ -1,4 +1,4 @@
-// What a shared store must do with batches on terms: it books each batch once, or undoes it, whatever its sender has heard.
+// What a shared store must do with batches on terms: it books each batch once, or undoes it, whichever replies the sender got.
 
 import assert from "node:assert/strict";
 import type { StoreRequest } from "../kernel/request.ts";

@@ -72,12 +72,12 @@ function isModel(model: unknown): model is Model {
   return typeof model === "object" && model !== null && "doGenerate" in model && "doStream" in model;
 }
 
-/** A call of the program's tools, or a piece of one. Those that the provider makes itself are its own affair. */
+/** A call of the program's tools, or a piece of one. Calls that the provider makes itself stay. */
 function isCall({ type, providerExecuted }: Part): boolean {
   return providerExecuted !== true && (type === "tool-call" || type.startsWith("tool-input-"));
 }
 
-/** Whether it is something that a reader gets. */
+/** Whether a reader sees it. */
 function isSaid({ type, text, delta }: Part): boolean {
   return type === "file" || ((type === "text" || type === "text-delta") && (text ?? delta ?? "").trim() !== "");
 }

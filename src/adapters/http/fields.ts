@@ -84,7 +84,7 @@ export function retryAfterSeconds({ retryAfterMs }: Decision): number | null {
   return retryAfterMs === null ? null : Math.ceil(retryAfterMs / 1_000);
 }
 
-/** What a client is told of a denial. */
+/** The body of a denied request. */
 export function problemOf({ detail, verdicts, retryAfterMs }: Denied): Problem {
   return {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
@@ -126,7 +126,7 @@ function integer(value: number): string {
   return String(Math.min(value, MAX_INTEGER));
 }
 
-/** Requests are the default; of the units that are registered none is ours, so that others are told as our own. */
+/** Requests are the default unit. No registered unit fits the others, so they get a parameter of our own. */
 function unitOf(unit: string): string {
   return unit === "calls" ? "" : `;tollgate-unit="${unit}"`;
 }

@@ -19,7 +19,7 @@ interface Request extends Read {
   readonly signal?: AbortSignal;
 }
 
-/** What the SDK says that an answer took. Details are one object, or one for each request. */
+/** The usage of an answer. Details are one object, or one for each request. */
 interface Usage {
   readonly inputTokens?: unknown;
   readonly outputTokens?: unknown;
@@ -131,7 +131,7 @@ function message(text: string) {
 function* deniedEvents(text: string) {
   yield { type: "response_started" };
   yield { type: "output_text_delta", delta: text };
-  // An empty id: a later call must not be told that it follows a response which no provider knows.
+  // An empty id: a later call must not name a response that no provider knows as the one before it.
   const { requests, inputTokens, outputTokens, totalTokens } = NOTHING;
   const usage = { requests, inputTokens, outputTokens, totalTokens };
   yield { type: "response_done", response: { id: "", usage, output: [message(text)] } };

@@ -27,7 +27,7 @@ interface Response {
   readonly output: readonly Item[];
 }
 
-/** The notice of a call, and what its result is known by: the SDK does not tell a model which run asks it. */
+/** The notice of a call, and a digest of its result: the SDK does not pass the run to the model. */
 interface Noted {
   readonly run: WeakRef<object>;
   readonly result: string;

@@ -18,7 +18,7 @@ export interface FunctionTool {
 type ErrorFunction = (runContext: any, error: unknown, details?: any) => any;
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** What the SDK tells a tool that is called. */
+/** The details that the SDK passes to a tool. */
 interface Details {
   readonly toolCall?: { readonly callId: string };
   readonly signal?: AbortSignal;
