@@ -1,15 +1,8 @@
 // OpenTelemetry for a limiter: metrics, and spans where they are wanted. It speaks to the API alone: the program decides
 // what is exported, and where to.
 
-import {
-  type Attributes,
-  type Meter,
-  metrics,
-  type Span,
-  SpanStatusCode,
-  type Tracer,
-  trace,
-} from "@opentelemetry/api";
+import { metrics, SpanStatusCode, trace } from "@opentelemetry/api";
+import type { Attributes, Meter, Span, Tracer } from "@opentelemetry/api";
 import type { Call } from "./kernel/call.ts";
 import type { Decision } from "./kernel/decision.ts";
 import { flag, having, readOptions, type TableOf } from "./kernel/options.ts";

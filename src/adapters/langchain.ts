@@ -1,14 +1,8 @@
 // LangChain.js 1: a middleware for `createAgent`. Calls of tools are judged, if wanted calls of the model too, and a run
 // that is denied too often ends politely.
 
-import {
-  type AgentMiddleware,
-  type AIMessage,
-  createMiddleware,
-  type Runtime,
-  type ToolCallRequest,
-  ToolMessage,
-} from "langchain";
+import { createMiddleware, ToolMessage } from "langchain";
+import type { AgentMiddleware, AIMessage, Runtime, ToolCallRequest } from "langchain";
 import { z } from "zod";
 import { type Cost, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import { checkOptionKeys, invalidOption } from "../kernel/errors.ts";
@@ -16,17 +10,8 @@ import type { Policy } from "../kernel/policy/parse.ts";
 import type { AnyOf, Lacking, OnlyDimensions, OnlyUnits, Served, Serving, UnitOf } from "../kernel/policy/typed.ts";
 import type { AddUsage, Limiter } from "../limiter.ts";
 import { Guard, type GuardOptions, plainLimiter } from "./guard.ts";
-import {
-  deniedAnswer,
-  deniedResult,
-  hasCalls,
-  lastAnswer,
-  modelNameOf,
-  readMessages,
-  reportedOf,
-  shownError,
-  withNotice,
-} from "./langchain/messages.ts";
+import { deniedAnswer, deniedResult, hasCalls, lastAnswer, modelNameOf, readMessages } from "./langchain/messages.ts";
+import { reportedOf, shownError, withNotice } from "./langchain/messages.ts";
 import { type Run, Runs } from "./langchain/runs.ts";
 import { type ModelCalls, type ModelOptions, modelCalls } from "./model-calls.ts";
 

@@ -20,13 +20,8 @@ import { addressError } from "./address.ts";
 import { collect, policyLabel, wholeNumber, withEnvironment, withPolicyOption, withStoreOption } from "./defaults.ts";
 import { checkAppendable, inFile, readInput, readTls } from "./files.ts";
 import { withPrefixOption } from "./input.ts";
-import {
-  type EnvoyListening,
-  type EnvoyServeOptions,
-  leaveEnvoy,
-  listenForEnvoy,
-  withEnvoyOptions,
-} from "./serve-envoy.ts";
+import { leaveEnvoy, listenForEnvoy, withEnvoyOptions } from "./serve-envoy.ts";
+import type { EnvoyListening, EnvoyServeOptions } from "./serve-envoy.ts";
 import { openLastingStore, storeLabel } from "./store-url.ts";
 
 interface ServeOptions extends EnvoyServeOptions {

@@ -1,16 +1,8 @@
 // What a store must do with holds as time passes: those that are extended, that live on, and that were not settled in time.
 
 import assert from "node:assert/strict";
-import {
-  forEachAlgorithm,
-  forEachHolder,
-  forEachWindow,
-  quota,
-  REMEMBERED_MS,
-  slots,
-  tokenBucket,
-  WINDOW_MS,
-} from "./limits.ts";
+import { forEachAlgorithm, forEachHolder, forEachWindow, quota, REMEMBERED_MS, slots, tokenBucket } from "./limits.ts";
+import { WINDOW_MS } from "./limits.ts";
 import { charge, extend, hold, LEASE_MS, read, settle } from "./steps.ts";
 import { has, storeCase, type StoreCase } from "./trial.ts";
 

@@ -11,14 +11,8 @@ import { durationFrom } from "../kernel/policy/values.ts";
 import { closest } from "../kernel/spelling.ts";
 import { contradictions, faultAt, type Keys, withHint } from "./policy-test-contradictions.ts";
 import type { PolicyTest } from "./policy-test-input.ts";
-import {
-  policyTestFileSchema,
-  policyTestsSchema,
-  stepKeys,
-  STEP_WORDS,
-  TEST_FILE_KEYS,
-  TEST_KEYS,
-} from "./policy-test-schema.ts";
+import { policyTestFileSchema, policyTestsSchema, stepKeys, STEP_WORDS, TEST_FILE_KEYS } from "./policy-test-schema.ts";
+import { TEST_KEYS } from "./policy-test-schema.ts";
 
 type Issue = z.core.$ZodIssue;
 

@@ -12,13 +12,8 @@ import { type SteppedClock, steppedClock } from "./fake-clock.ts";
 import { costIn, type PolicyTestUnits, parseSpan, quotasIn, unitsIn, withCost } from "./policy-test-amounts.ts";
 import { compareBucket, compareCall, compareRemaining, type Mismatch } from "./policy-test-compare.ts";
 import { Coverage } from "./policy-test-coverage.ts";
-import type {
-  PolicyTest,
-  PolicyTestBucketName,
-  PolicyTestCall,
-  PolicyTestEnding,
-  PolicyTestStep,
-} from "./policy-test-input.ts";
+import type { PolicyTest, PolicyTestBucketName, PolicyTestCall, PolicyTestEnding } from "./policy-test-input.ts";
+import type { PolicyTestStep } from "./policy-test-input.ts";
 import { DEFAULT_AT, instantMs } from "./policy-test-schema.ts";
 
 /** Most times that open calls extend their holds in one step. */

@@ -4,15 +4,8 @@ import assert from "node:assert/strict";
 import type { LimitSpec } from "../kernel/algorithms/registry.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { StoreError, type StoreErrorCode } from "../store/error.ts";
-import {
-  type Beat,
-  isShared,
-  type Member,
-  type SharedStore,
-  type Terms,
-  TermsError,
-  type TermsRefusal,
-} from "../store/shared-store.ts";
+import { isShared, TermsError } from "../store/shared-store.ts";
+import type { Beat, Member, SharedStore, Terms, TermsRefusal } from "../store/shared-store.ts";
 import { quota, WINDOW_MS } from "./limits.ts";
 import { charge } from "./steps.ts";
 import { answered, type StoreCase, Trial } from "./trial.ts";

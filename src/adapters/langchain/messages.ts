@@ -1,13 +1,7 @@
 // What is made of LangChain's messages and errors.
 
-import {
-  AIMessage,
-  type BaseMessage,
-  MiddlewareError,
-  type ToolCallRequest,
-  ToolInvocationError,
-  ToolMessage,
-} from "langchain";
+import { AIMessage, MiddlewareError, ToolInvocationError, ToolMessage } from "langchain";
+import type { BaseMessage, ToolCallRequest } from "langchain";
 import type { Allowed, Denied } from "../../kernel/decision.ts";
 import { fieldsOf, withNotices } from "../guard.ts";
 import type { Reported } from "../model-calls.ts";
