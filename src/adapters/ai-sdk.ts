@@ -18,7 +18,6 @@ export type { AiSdkRun, AiSdkStep } from "./ai-sdk/steps.ts";
 export type { GuardOptions } from "./guard.ts";
 export type { ModelOptions, ModelUsage } from "./model-calls.ts";
 
-/** The options that the SDK passes to a tool. */
 interface ToolCallOptions {
   readonly toolCallId: string;
   readonly abortSignal?: AbortSignal | undefined;

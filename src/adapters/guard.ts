@@ -38,7 +38,6 @@ export interface Begun extends Reading {
   readonly addUsage: AddUsage;
 }
 
-/** How a call is made. */
 interface AskOptions {
   /** Ends the wait, and aborts the call. */
   readonly signal?: AbortSignal | undefined;

@@ -17,7 +17,6 @@ export interface ReplayAnswer {
   readonly allowed: boolean;
   /** The limit that binds a denied call. */
   readonly deniedBy: string | null;
-  /** How long the decision took. */
   readonly ms: number;
 }
 

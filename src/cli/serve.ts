@@ -63,7 +63,6 @@ const OPTIONS: readonly (readonly [flags: string, description: string, variable:
   ["--journal <file>", "keep in this file what is admitted while the store is away", "JOURNAL"],
 ];
 
-/** The bounds that `--set` can change. */
 const SETTABLE = [...BOUND_NAMES, ...LISTEN_NUMBERS];
 
 export function serveCommand(): Command {

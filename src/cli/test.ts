@@ -12,7 +12,6 @@ interface TestOptions {
   readonly strict?: boolean;
 }
 
-/** What came of the tests of one file. */
 interface Tested extends TestFile {
   readonly results: readonly PolicyTestResult[];
 }

@@ -7,7 +7,6 @@ import { quota, slots, tokenBucket } from "./limits.ts";
 import { charge, hold, LEASE_MS, read, settle } from "./steps.ts";
 import { answered, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
-/** Most holds in one bucket. */
 const MAX_HOLDS = 1_000;
 
 export const holdEdgeCases: readonly StoreCase[] = [

@@ -37,7 +37,6 @@ const windows: readonly LimitSpec[] = [
   { algorithm: "sliding-window", quota: 5, windowMs: WINDOW_MS },
 ];
 
-/** A case for each of some limits. */
 function forEach(limits: readonly LimitSpec[]) {
   return (name: string, run: (trial: Trial, limit: LimitSpec) => Promise<void>): StoreCase[] =>
     limits.map((limit) => {

@@ -9,7 +9,6 @@ import { each, first, storeCase, type StoreCase, type Trial } from "./trial.ts";
 
 const large = quota(99);
 
-/** Sends one request that is to be booked once. */
 function askOnce(t: Trial, ...steps: Step[]): Promise<StoreReply> {
   return t.send(once(steps));
 }

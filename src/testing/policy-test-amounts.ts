@@ -74,7 +74,6 @@ const SIZES = [
   [1_000, "s"],
 ] as const;
 
-/** Milliseconds as a test writes them. */
 function durationText(ms: number): string {
   const [size, unit] = SIZES.find(([size]) => ms % size === 0) ?? [1, "ms"];
   return ms === 0 ? "0ms" : `${ms / size}${unit}`;

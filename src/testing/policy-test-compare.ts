@@ -6,7 +6,6 @@ import type { PolicyTestBucket, PolicyTestCall } from "./policy-test-input.ts";
 
 /** One expectation that was not met. */
 export interface Mismatch {
-  /** The word of the step. */
   readonly word: string;
   readonly expected: string;
   readonly got: string;

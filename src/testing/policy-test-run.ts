@@ -55,7 +55,6 @@ export async function runPolicyTests(
   return results;
 }
 
-/** A call that runs until it is ended. */
 interface Running {
   readonly ended: Promise<unknown>;
   end(ending: PolicyTestEnding): void;
@@ -237,7 +236,6 @@ class Play {
   }
 }
 
-/** Quotas that a step brings. */
 type Quotas = Readonly<Record<string, PolicyTestUnits>>;
 
 function optionsOf(quotas: Quotas | undefined): QuotaOptions {

@@ -46,12 +46,10 @@ export function instantMs(text: string): number | null {
   }
 }
 
-/** A list with a bound. */
 function list<Item extends z.ZodType>(item: Item, error: string, max: number) {
   return z.array(item, { error }).max(max, { error: `at most ${max}` });
 }
 
-/** Entries by name. */
 const entries = <Value extends z.ZodType>(value: Value, what: string) => map(z.string(), value, what, MAX_WORDS);
 
 const units = amount(0, UNITS);

@@ -16,12 +16,10 @@ export class SharedTrial extends Trial<SharedStore> {
     return this.store.beat({ group: "g", instance, livesMs: 1_000, seen: [], ...more });
   }
 
-  /** Sends a batch on terms. */
   async book(terms: Terms, ...requests: StoreRequest[]): Promise<StoreReply[]> {
     return (await this.store.book(requests, terms)).map(answered);
   }
 
-  /** A batch on these terms is refused. */
   async refuses(code: StoreErrorCode | TermsRefusal, terms: Terms, ...requests: StoreRequest[]): Promise<void> {
     await assert.rejects(this.store.book(requests, terms), (error) => {
       return StoreError.isInstance(error) && (TermsError.refusalOf(error) ?? error.code) === code;

@@ -114,7 +114,6 @@ export class Trial<Tested extends Store = Store> {
     return (await this.peek(settle(bucket, limit, id, 0))).hold;
   }
 
-  /** The store's time. */
   async nowMs(): Promise<number> {
     return (await this.ask("peek")).nowMs;
   }

@@ -11,7 +11,6 @@ async function full(t: Trial): Promise<void> {
   await t.judge(charge("b", tokenBucket, 5));
 }
 
-/** Most places in one bucket. */
 const MAX_PLACES = 256;
 
 export const waitCases: readonly StoreCase[] = [

@@ -5,14 +5,12 @@ import { withMethods } from "../model-calls.ts";
 import type { AiSdkStep } from "./steps.ts";
 
 // biome-ignore-start lint/suspicious/noExplicitAny: what differs between the SDK's versions must fit.
-/** A model of either version. */
 interface Model {
   doGenerate(options: any): PromiseLike<any>;
   doStream(options: any): PromiseLike<any>;
 }
 // biome-ignore-end lint/suspicious/noExplicitAny: until here.
 
-/** A part of an answer, or of its stream. */
 interface Part {
   readonly type: string;
   readonly text?: string;

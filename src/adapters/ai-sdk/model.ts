@@ -32,7 +32,6 @@ interface Model {
   readonly provider?: string;
 }
 
-/** A part of an answer, whole or streamed. */
 interface Part {
   readonly type: string;
   readonly text?: unknown;

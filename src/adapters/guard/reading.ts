@@ -7,7 +7,6 @@ import { UnreachableError } from "../../limiter.ts";
 export interface Reading {
   /** Ends the call; with an error it is settled as `onError` says. Ending it twice is fine. */
   end(error?: unknown): Promise<void>;
-  /** Resolves when it has ended. */
   readonly ended: Promise<void>;
   readonly pace: Pace;
 }
@@ -17,7 +16,6 @@ export class Pace {
   #waiting = 0;
   #wasRead = true;
 
-  /** Waits for the next piece of it. */
   async wait<Piece>(piece: Promise<Piece>): Promise<Piece> {
     this.#waiting++;
     try {

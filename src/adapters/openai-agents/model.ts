@@ -30,7 +30,6 @@ interface Usage {
 
 type Details = Readonly<Record<string, unknown>>;
 
-/** An answer, whole or at the end of a stream. */
 interface Response {
   readonly usage?: Usage | null;
   readonly output?: readonly unknown[] | null;

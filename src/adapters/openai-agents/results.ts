@@ -22,7 +22,6 @@ export interface Request {
   readonly outputType?: unknown;
 }
 
-/** What the model answers. */
 interface Response {
   readonly output: readonly Item[];
 }
