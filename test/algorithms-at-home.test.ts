@@ -17,7 +17,7 @@ const EXCEPTIONS: readonly (readonly [files: RegExp, why: string])[] = [
     "hints that say which algorithm was meant",
   ],
   [
-    /^src\/testing\/[a-z-]+-cases\.ts$|^src\/testing\/(cases|step-parts)\.ts$/,
+    /^src\/testing\/[a-z-]+-cases\.ts$|^src\/testing\/limits\.ts$/,
     "the cases of the store contract are about limits",
   ],
 ];
