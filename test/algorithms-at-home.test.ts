@@ -16,10 +16,7 @@ const EXCEPTIONS: readonly (readonly [files: RegExp, why: string])[] = [
     /^src\/kernel\/policy\/(old-words|foreign|hints|value-hints|amount-hints|place)\.ts$/,
     "hints that say which algorithm was meant",
   ],
-  [
-    /^src\/testing\/[a-z-]+-cases\.ts$|^src\/testing\/limits\.ts$/,
-    "the cases of the store contract are about limits",
-  ],
+  [/^src\/testing\/[a-z-]+-cases\.ts$|^src\/testing\/limits\.ts$/, "the cases of the store contract are about limits"],
 ];
 
 const names = Object.keys(ALGORITHMS);

@@ -117,12 +117,8 @@ class Play {
       await this.#limiter.reset({ limit, ...dimensions });
       return [];
     }
-    const grant = {
-      id: crypto.randomUUID(),
-      units: unitsIn(step.units) ?? 0,
-      durationMs: parseSpan(step.duration) ?? 0,
-    };
-    await this.#limiter.grant({ limit, ...dimensions }, grant);
+    const [units, durationMs] = [unitsIn(step.units) ?? 0, parseSpan(step.duration) ?? 0];
+    await this.#limiter.grant({ limit, ...dimensions }, { id: crypto.randomUUID(), units, durationMs });
     return [];
   }
 
