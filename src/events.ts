@@ -112,7 +112,7 @@ export const EVENTS = {
     fields: {
       call: CALL,
       holdId: HOLD_ID,
-      reason: "`max-hold`, `unread` (for a whole lease) or `unreachable` (garbage collected)",
+      reason: "`max-hold`, `unread` (for a whole lease) or `reader-gone` (garbage collected)",
       heldMs: "how long it was held",
     },
     stream: null,

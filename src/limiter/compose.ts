@@ -2,7 +2,7 @@
 
 import type { Clock } from "../clock.ts";
 import { batchLayer } from "../layers/batch.ts";
-import { leaseLayer } from "../layers/borrow.ts";
+import { borrowLayer } from "../layers/borrow.ts";
 import { checkedLayer } from "../layers/checked.ts";
 import { denyCacheLayer } from "../layers/deny-cache.ts";
 import { type FailoverEvent, type FailoverOptions, failoverLayer } from "../layers/failover.ts";
@@ -25,16 +25,17 @@ export function composeStore(
   store: Store,
   { prefix, failover, denyCacheMs, clock, setup, onFailover }: ComposeOptions,
 ): Pick<LimiterContext, "store" | "deadlineMs" | "recovered"> {
-  const checked = store.answer === undefined || isShared(store) ? checkedLayer(store, setup) : store;
+  // As memory and SQLite do. No layer that saves requests pays there, and the limiter checks the replies (ask.ts).
+  const answersAtOnce = store.answer !== undefined;
+  const checked = answersAtOnce && !isShared(store) ? store : checkedLayer(store, setup);
   const failing = failover !== false && isShared(checked) ? failoverLayer(checked, prefix, failover, onFailover) : null;
   const safe = failing ?? checked;
   const batched = safe.batching === undefined ? safe : batchLayer(safe, safe.batching);
-  const { deadlineMs } = safe;
-  // A store that answers at once is asked each time.
-  if (store.answer !== undefined) {
-    return { store: batched, deadlineMs, recovered: async (withinMs) => failing?.recovered(withinMs) };
-  }
-  const borrowing = leaseLayer(batched, (requests) => store.apply(requests), clock);
-  const recovered = async (withinMs: number) => failing?.recovered(withinMs, borrowing.owes);
-  return { store: denyCacheLayer(borrowing, denyCacheMs, clock), deadlineMs, recovered };
+  // Units are given back to the store itself: what a layer sends again after an outage could take back another call's.
+  const borrowing = answersAtOnce ? null : borrowLayer(batched, (requests) => store.apply(requests), clock);
+  return {
+    store: borrowing === null ? batched : denyCacheLayer(borrowing, denyCacheMs, clock),
+    deadlineMs: safe.deadlineMs,
+    recovered: async (withinMs) => failing?.recovered(withinMs, borrowing?.owes),
+  };
 }

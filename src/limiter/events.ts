@@ -6,7 +6,7 @@ import type { FailoverEvent } from "../layers/failover.ts";
 import type { Grant } from "./grant.ts";
 import type { QuotaEvent } from "./quotas.ts";
 import type { SetupEvent } from "./setup.ts";
-import type { UnusableUsage } from "./usage.ts";
+import type { UnusableUsage } from "./usage-sum.ts";
 
 /** An event of a limiter. */
 export type LimiterEvent =
@@ -104,4 +104,4 @@ export type HoldLimit =
   /** The call's stream was not read for a whole lease. */
   | "unread"
   /** The call's stream was garbage collected before it was read to its end. */
-  | "unreachable";
+  | "reader-gone";

@@ -4,7 +4,8 @@
 import { setTimer, type Timer } from "../clock.ts";
 import type { Cost } from "../kernel/call.ts";
 import type { HoldLimit } from "./events.ts";
-import type { RunningCall, RunOptions } from "./running-call.ts";
+import type { RunOptions } from "./hold.ts";
+import type { RunningCall } from "./running-call.ts";
 
 /** A hold that is kept alive. */
 export interface KeptAlive {

@@ -3,8 +3,9 @@
 
 import { type Call, type Dimensions, mergeDimensions } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
+import type { RunOptions } from "./hold.ts";
 import { notify } from "./listener.ts";
-import type { RunFunction, RunOptions } from "./run.ts";
+import type { RunFunction } from "./run.ts";
 import type { Operation, TelemetryHooks } from "./telemetry.ts";
 import type { WaitOptions } from "./call-options.ts";
 

@@ -4,7 +4,7 @@ import type { Bucket } from "../kernel/charge.ts";
 import { claimsUpTo } from "../kernel/claims.ts";
 import type { ClaimedQuota } from "../kernel/policy/typed.ts";
 import { ANSWER_WITHIN_MS, MAX_IN_FLIGHT, MAX_WAITING } from "./quota-questions.ts";
-import { FRESH_MS, MAX_QUOTAS, type QuotaEvent, type QuotaResolver, Quotas, RETRY_MS } from "./quotas.ts";
+import { FRESH_MS, MAX_QUOTAS, type QuotaEvent, type QuotaResolver, QuotaLookup, RETRY_MS } from "./quotas.ts";
 
 const MAX = 1_000;
 const DEFAULT = 10;
@@ -20,7 +20,7 @@ function bucketOf(tenant: string, limit = "monthly"): Bucket {
 function quotasBy(resolve: QuotaResolver | null) {
   const clock = { ms: 0, nowMs: () => clock.ms };
   const events: QuotaEvent[] = [];
-  const quotas = new Quotas(resolve, clock, (event) => events.push(event));
+  const quotas = new QuotaLookup(resolve, clock, (event) => events.push(event));
   const quotaOf = async (tenant: string, given?: Record<string, ClaimedQuota>) => {
     const [bucket] = await quotas.of([bucketOf(tenant)], given);
     return bucket?.allotment.quota;

@@ -77,9 +77,10 @@ export class Returns {
     } else if (live.length > 0) this.#failures = 0;
     const requests = all
       .filter((each) => !refused.has(each))
-      .flatMap(({ bucket, limit, units, atMs, loans }): StoreRequest[] => {
+      .flatMap(({ bucket, limit, units, atMs, endsAtMs, loans }): StoreRequest[] => {
         const steps: Step[] = [{ bucket, limit, event: { type: "charge", cost: units } }];
-        return [...(units === 0 ? [] : [{ mode: "undo", atMs, steps } as const]), ...settledLoans(bucket, loans)];
+        const undo = { mode: "undo", atMs, steps } as const;
+        return [...(units > 0 && nowMs < endsAtMs ? [undo] : []), ...settledLoans(bucket, loans)];
       });
     if (requests.length > 0) await this.#giveBack(requests).catch(() => []);
   }
