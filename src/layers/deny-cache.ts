@@ -14,8 +14,6 @@ export const MAX_DENIED_MS = 1_000;
 const MAX_DENIALS = 10_000;
 /** Most of them that one bucket denies: those of others go on to the store. */
 const MAX_PER_BUCKET = 8;
-/** Most buckets that are remembered for what was freed there. One more, and all count as freed just now. */
-const MAX_FREED = 1_000;
 
 interface Denial {
   readonly request: StoreRequest;
@@ -59,23 +57,19 @@ export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Laye
   };
 }
 
-/** The denials that are kept, by the bucket that denied, and which buckets were freed since. */
 class Denials {
   readonly #keptMs: number;
   readonly #clock: Clock;
   readonly #denials = new Map<string, Denial[]>();
   #count = 0;
   #freed = 0;
-  /** By bucket: the last answer that freed something. */
-  readonly #freedAt = new Map<string, number>();
-  #allFreedAt = 0;
 
   constructor(keptMs: number, clock: Clock) {
     this.#keptMs = keptMs;
     this.#clock = clock;
   }
 
-  /** Numbers the answers that may let pass what was denied. */
+  /** How many answers may let pass what was denied. */
   get freed(): number {
     return this.#freed;
   }
@@ -93,7 +87,7 @@ class Denials {
     return undefined;
   }
 
-  /** @param askedAt `freed` when the request was sent: a reset may overtake a denial */
+  /** @param askedAt `freed` when the request was sent: a grant or a reset may overtake a denial, which is not kept then */
   learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
     // A firm denial is of a bucket without holds: no settle frees units there.
     for (const { event, bucket } of request.steps) {
@@ -102,7 +96,7 @@ class Denials {
     if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlainCall(request)) return;
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
-    if (by === undefined || (this.#freedAt.get(by) ?? this.#allFreedAt) > askedAt) return;
+    if (by === undefined || this.#freed > askedAt) return;
     if (this.#count >= MAX_DENIALS) this.#forgetAll();
     const seenAtMs = this.#clock.nowMs();
     const endsAtMs = seenAtMs + Math.min(this.#keptMs, unchangedMs(reply));
@@ -118,11 +112,6 @@ class Denials {
     this.#count -= this.#denials.get(bucket)?.length ?? 0;
     this.#denials.delete(bucket);
     this.#freed++;
-    if (this.#freedAt.size >= MAX_FREED) {
-      this.#freedAt.clear();
-      this.#allFreedAt = this.#freed;
-    }
-    this.#freedAt.set(bucket, this.#freed);
   }
 
   #forgetAll(): void {

@@ -15,7 +15,6 @@ export function isPlainCall({ mode, once, wait, steps }: StoreRequest): boolean 
   return mode === "judge" && once === undefined && wait === undefined && onlyCharges(steps);
 }
 
-/** Whether steps charge, and do nothing else. */
 export function onlyCharges(steps: readonly Step[]): boolean {
   for (let i = 0; i < steps.length; i++) if (steps[i]?.event.type !== "charge") return false;
   return true;

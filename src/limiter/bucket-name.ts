@@ -8,11 +8,7 @@ import { closest, typoHint } from "../kernel/spelling.ts";
 
 export type NamedBucket = BucketDimensions & { readonly limit: string };
 
-/**
- * Throws unless a bucket is one object: otherwise the next argument would be taken for options.
- *
- * @throws MisuseError `invalid-call`
- */
+/** Throws `invalid-call` unless a bucket is one object: otherwise the next argument would be taken for options. */
 export function checkBucket(verb: "reset" | "grant" | "revoke", bucket: unknown): void {
   if (typeof bucket === "object" && bucket !== null) return;
   const rest = { reset: "", grant: ", { id, units, durationMs }", revoke: ", id" }[verb];
@@ -25,11 +21,7 @@ export function checkBucket(verb: "reset" | "grant" | "revoke", bucket: unknown)
   });
 }
 
-/**
- * Finds a limit by its name.
- *
- * @throws MisuseError `unknown-limit`
- */
+/** Finds a limit by its name. Throws `unknown-limit`. */
 export function limitNamed(limits: readonly Limit[], name: unknown): Limit {
   const limit = limits.find((each) => each.name === name);
   if (limit !== undefined) return limit;
@@ -61,11 +53,7 @@ export function checkBucketDimensions(
   return grouped;
 }
 
-/**
- * Throws when no call charges a bucket with these dimensions.
- *
- * @throws MisuseError `invalid-dimension`, `invalid-option`
- */
+/** Throws when no call charges a bucket with these dimensions. Codes: `invalid-dimension`, `invalid-option`. */
 function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: BucketDimensions): void {
   const { group } = dimensions as { readonly group?: unknown };
   const isKnown = group === undefined || group === null || policy.groups.has(String(group));

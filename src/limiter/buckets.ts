@@ -28,7 +28,6 @@ import { emitEvent } from "./listener.ts";
 const READ_AT_ONCE = 1_000;
 export const MAX_USAGES = 100_000;
 
-/** Which of all usages. */
 export interface PageRange {
   readonly skip: number;
   readonly take: number;
@@ -60,7 +59,6 @@ export async function readUsages(
   return { usages, isLast: skip + take >= all.length };
 }
 
-/** A bucket that is to be changed. */
 export interface Target {
   readonly bucket: NamedBucket;
   /** The dimensions that the limiter is bound to. */
@@ -126,7 +124,6 @@ function requestOn({ calendar }: LimiterContext, bucket: Bucket, event: StepEven
   return { mode: event.type === "read" ? "peek" : "judge", steps: [calendar.stepOf(bucket, event)] };
 }
 
-/** The buckets of each limit whose dimensions are all given. */
 function bucketsFor({ policy, prefix }: LimiterContext, dimensions: BucketDimensions): Bucket[] {
   checkDimensions(dimensions, policy.bucketWords);
   const buckets: Bucket[] = [];

@@ -20,7 +20,6 @@ export class CalendarSpecs {
     this.#nowMs = nowMs;
   }
 
-  /** What a store is asked of a bucket. */
   stepOf(bucket: Bucket, event: StepEvent): Step {
     return stepOf(bucket, this.specOf(bucket), event);
   }
@@ -37,7 +36,6 @@ export class CalendarSpecs {
     return present;
   }
 
-  /** Adopts the store's time. */
   learn(storeNowMs: number): void {
     this.#offsetMs = storeNowMs - this.#nowMs();
     this.#boundaries = new WeakMap();

@@ -26,7 +26,6 @@ export interface PreparedCall {
 /** By the value of one dimension: the next level, or on the last level the call. */
 type Level = Map<unknown, Level | PreparedCall>;
 
-/** The prepared calls of one policy. */
 export class CallCache {
   /** `false` for a policy whose requests change with time: it has calendar windows, or takes quotas from elsewhere. */
   readonly isOn: boolean;

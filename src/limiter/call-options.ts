@@ -46,7 +46,6 @@ export type Abandonable<Options> = Options & {
 
 export type AbandonableOptions = Abandonable<WaitOptions>;
 
-/** The longest `maxWaitMs`. */
 const LONGEST_WAIT_MS = 3_600_000;
 
 /** Validates options of a call that may wait. Throws `invalid-option`. */
@@ -62,7 +61,6 @@ export function checkFunctions(options: Readonly<Record<string, unknown>>): void
   }
 }
 
-/** Validates a `maxWaitMs`. */
 export function checkMaxWait(maxWaitMs: number | undefined, path = "maxWaitMs"): void {
   if (maxWaitMs !== undefined) checkWhole(path, maxWaitMs, 0, LONGEST_WAIT_MS);
 }

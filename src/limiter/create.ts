@@ -69,7 +69,10 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
 
 /** Emits what happened to the store. The number of instances matters only when some limit is too small to be shared by all. */
 function emitFailover(context: LimiterContext, event: FailoverEvent): void {
-  if (event.type !== "instances") return emitEvent(context, event);
+  if (event.type !== "instances") {
+    emitEvent(context, event);
+    return;
+  }
   const { instances } = event;
   const isTooSmall = (limit: Limit) =>
     limit.onStoreError === "share" &&

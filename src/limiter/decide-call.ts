@@ -21,7 +21,6 @@ export interface DecidedCall {
   readonly hold: HoldNames | null;
   /** Milliseconds until it is the call's turn. */
   readonly waitMs: number;
-  /** The store's reply for each charge. */
   readonly steps: readonly StepReply[];
 }
 

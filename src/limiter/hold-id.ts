@@ -22,7 +22,6 @@ const ALL = "all";
 const ID_LENGTH = 43;
 const DIGEST_LENGTH = 20;
 
-/** How a hold is known. */
 export interface HoldNames {
   /** The id of the hold, for the program. */
   readonly id: string;

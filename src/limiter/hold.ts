@@ -65,7 +65,6 @@ export type Reserved<Unit extends string = string, Limit extends string = string
   readonly hold: Hold<Unit, Limit>;
 };
 
-/** The hold of a call, for the program. */
 export function holdOf(context: LimiterContext, held: HeldCall): Hold {
   return {
     id: held.id,

@@ -7,7 +7,6 @@ import type { HoldLimit } from "./events.ts";
 import type { RunOptions } from "./hold.ts";
 import type { RunningCall } from "./running-call.ts";
 
-/** A hold that is kept alive. */
 export interface KeptAlive {
   /** Emits that the hold is no longer kept alive. */
   emitLimit(reason: HoldLimit): void;

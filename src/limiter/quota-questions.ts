@@ -13,7 +13,6 @@ export const ANSWER_WITHIN_MS = 1_000;
 /** Asks one question. Returns the answer, or a promise of it. */
 type Question = (signal: AbortSignal) => unknown;
 
-/** The questions of one limiter. */
 export class QuestionQueue {
   #inFlight = 0;
   readonly #waiting = new Set<() => void>();

@@ -67,7 +67,6 @@ interface Failures {
   emittedAtMs: number;
 }
 
-/** The quotas of one limiter. */
 export class QuotaLookup {
   readonly #resolve: QuotaResolver | null;
   readonly #clock: Clock;

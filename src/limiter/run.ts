@@ -23,7 +23,6 @@ export type RunFunction<Value, Unit extends string = string> = (
   context: RunContext<Unit>,
 ) => Value | PromiseLike<Value>;
 
-/** Validates options of `run`. Throws `invalid-option`. */
 export function checkRunOptions(options: RunOptions): void {
   checkReserveOptions(options, ["isActive"]);
   checkFunctions({ isActive: options.isActive });
@@ -103,7 +102,6 @@ async function end(running: RunningCall, usage: Cost, unnamed: Unnamed, { booked
   ]);
 }
 
-/** Emits the events when something fails. */
 async function emittingFailure(
   { call, hold, emit }: RunningCall,
   events: readonly ("hold.unsettled" | "outcome.unreported")[],

@@ -36,9 +36,7 @@ interface Settling {
   readonly units: number;
 }
 
-/** How a hold ends. */
 interface End {
-  /** Usage by unit. */
   readonly usage: Cost;
   /** What units cost that `usage` does not name. */
   readonly unnamed: Unnamed;
@@ -46,7 +44,6 @@ interface End {
   readonly outcomes?: readonly CountedOutcome[];
 }
 
-/** Ends a hold. */
 export async function settle(
   context: LimiterContext,
   held: HeldCall,

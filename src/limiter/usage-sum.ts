@@ -36,7 +36,6 @@ const MAX_EMITTED = 16;
 /** Characters of a unit's name that an event shows. */
 const MAX_NAME = 64;
 
-/** Sums the usage of one call. */
 export class UsageSum {
   readonly #units: ReadonlySet<string>;
   readonly #held: Cost;

@@ -242,7 +242,6 @@ export class Account {
     return this.#give(this.left > 2 * used ? this.left - used : 0);
   }
 
-  /** All that is left. */
   everything(): Returned | null {
     return this.#give(this.left);
   }

@@ -6,14 +6,12 @@ import { Account, type Returned } from "./account.ts";
 /** Most buckets that an instance borrows from; calls on others ask the store each time. */
 const MAX_ACCOUNTS = 10_000;
 
-/** The accounts of one instance. */
 export class Accounts {
   /** By bucket; several where callers have other quotas in one bucket, or a reload changed the limit. */
   readonly #accounts = new Map<string, Account[]>();
   readonly #inFlight = new Set<Promise<unknown>>();
   #size = 0;
 
-  /** How many there are. */
   get size(): number {
     return this.#size;
   }

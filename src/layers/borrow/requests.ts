@@ -26,7 +26,6 @@ export function borrowedStep(bucket: string, quota: number, event: StepEvent): S
   return { bucket: borrowedKey(bucket), limit: inUseLimit(quota), event };
 }
 
-/** Ends loans of a bucket. */
 export function settledLoans(bucket: string, loans: readonly string[]): StoreRequest[] {
   return loans.map((id) => ({ mode: "force", steps: [borrowedStep(bucket, 0, { type: "settle", id, units: 0 })] }));
 }
@@ -62,7 +61,6 @@ export function deniedSteps({ steps }: StoreRequest, reply: StoreReply, ms: numb
   });
 }
 
-/** Units that a step charges. */
 export function costOf({ event }: Step): number {
   return event.type === "charge" ? event.cost : 0;
 }

@@ -24,7 +24,7 @@ function requestOf(limit: LimitSpec, cost = 1): StoreRequest {
 /** What is booked of calls that were admitted under these limits, one a second. */
 function booked(limits: readonly LimitSpec[], backlog = new Backlog("i1", undefined)) {
   for (const [i, limit] of limits.entries()) backlog.add(requestOf(limit), NOW_MS + 1_000 * i, [limit]);
-  backlog.cut(64, NOW_MS + 60_000);
+  backlog.makeBatches(64, NOW_MS + 60_000);
   return backlog.batches.flatMap(({ requests }) =>
     requests.map(({ steps, atMs }) => {
       const [{ limit, event }] = steps as [StoreRequest["steps"][number]];

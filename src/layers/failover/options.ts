@@ -16,7 +16,7 @@ export interface FailoverOptions {
   readonly deadlineMs?: number | undefined;
   /**
    * How many instances share the limits at most, 1 to 10,000. Default: the most that the store has counted within the last
-   * hour or two; an instance that never reached the store admits no share then.
+   * hour or two. An instance that never reached the store admits no share, unless it has this number and a journal.
    */
   readonly instances?: number | undefined;
   /**
@@ -48,11 +48,7 @@ export type FailoverEvent =
   /** How many instances the store counts, when that is more than before. */
   | { readonly type: "instances"; readonly instances: number };
 
-/**
- * Refuses options that are wrong.
- *
- * @throws MisuseError `invalid-option`
- */
+/** Refuses options that are wrong. Throws `invalid-option`. */
 export function checkFailover(options: FailoverOptions | false): void {
   if (options === false) return;
   checkOptionKeys(options, ["deadlineMs", "instances", "journal"]);
