@@ -4,7 +4,7 @@ import type { BucketDimensions, Dimensions } from "../kernel/call.ts";
 import { mayMatch, missingDimension, missingIn, valueIn, withGroup } from "../kernel/charge.ts";
 import { formatGot, MisuseError } from "../kernel/errors.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
-import { closest, typoHint } from "../kernel/spelling.ts";
+import { typoHint } from "../kernel/spelling.ts";
 
 export type NamedBucket = BucketDimensions & { readonly limit: string };
 
@@ -59,8 +59,7 @@ function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: BucketDi
   const isKnown = group === undefined || group === null || policy.groups.has(String(group));
   if (limit.per.includes("group") && !isKnown) {
     const expected = `a group that the policy gives a tool: ${[...policy.groups].join(", ") || "it has none"}`;
-    const meant = closest(String(group), policy.groups);
-    const hint = meant === null ? {} : { hint: `Did you mean "${meant}"?` };
+    const hint = typoHint(group, policy.groups);
     throw new MisuseError("invalid-dimension", { path: "group", expected, got: formatGot(group), ...hint });
   }
   if (mayMatch(policy, limit, dimensions)) return;
@@ -82,7 +81,7 @@ function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: BucketDi
  * @throws MisuseError `invalid-dimension`
  */
 function checkChosen({ name, per, tools, dimensions }: Limit, given: BucketDimensions, bound: BucketDimensions): void {
-  // A tool has a group, unless that is named, and a list of arguments that are ignored.
+  // A tool also chooses by its group, and by the arguments that its entry ignores.
   const isOfGroup = dimensions.has("group") && (valueIn(given, "group") ?? null) === null;
   const isOfTool = tools !== null || dimensions.has("args") || isOfGroup;
   const isChosen = (dimension: string) => dimensions.has(dimension) || (dimension === "tool" && isOfTool);

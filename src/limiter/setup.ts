@@ -9,9 +9,7 @@ import type { SetupCheck, Store } from "../store/store.ts";
 
 /** Its events: each once, and again when it changes. */
 export type SetupEvent =
-  /** A setting of the store may break a promise. */
   | { readonly type: "store.misconfigured"; readonly check: SetupCheck }
-  /** The setup cannot be read, although the store is reachable. */
   | { readonly type: "store.check_failed"; readonly error: unknown };
 
 /** When it reads from a store that no call has asked yet. After each failure it pauses twice as long, at most `LONGEST_MS`. */

@@ -68,7 +68,7 @@ export class UsageSum {
     } catch (error) {
       // A getter of the usage threw.
       this.#holdAll();
-      this.#unusable(null, { expected: "an object of whole numbers by unit", got: shown(error) });
+      this.#unusable(null, { expected: "an object of whole numbers by unit", got: formatGot(error) });
     }
   };
 
@@ -122,22 +122,9 @@ export class UsageSum {
 
 /** A promise is no usage. A rejected one must not end the process. */
 function ignoreRejection(value: unknown): void {
-  if (isPromise(value)) value.catch(() => {});
-}
-
-function isPromise(value: unknown): value is Promise<unknown> {
   try {
-    return value instanceof Promise;
+    if (value instanceof Promise) value.catch(() => {});
   } catch {
     // A proxy that throws.
-    return false;
-  }
-}
-
-function shown(error: unknown): string {
-  try {
-    return formatGot(error);
-  } catch {
-    return "a usage that cannot be read";
   }
 }
