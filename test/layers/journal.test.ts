@@ -74,7 +74,7 @@ describe("fileJournal", () => {
     journal.close();
     const text = join(folder, "text.db");
     writeFileSync(text, "something else".repeat(1_000));
-    assert.throws(() => fileJournal(text), { name: "StoreError", code: "unavailable" });
+    assert.throws(() => fileJournal(text), { name: "StoreError", code: "foreign-database" });
     assert.throws(() => fileJournal(join(folder, "nowhere", "x.db")), { name: "StoreError", code: "unavailable" });
     assert.throws(() => fileJournal(""), { name: "MisuseError", code: "invalid-option" });
   });
