@@ -26,10 +26,9 @@ interface Denial {
 }
 
 /**
- * Answers requests that were denied, for at most `keptMs`, and only until the first instant at which time alone changes anything in
- * the answer. Only firm denials by the store itself are kept. A grant or a reset through this layer removes those of its bucket.
- *
- * @param clock by which denials grow old
+ * Answers requests that were denied, for at most `keptMs` of the clock, and only until the first instant at which time alone
+ * changes anything in the answer. Only firm denials by the store itself are kept. A grant or a reset through this layer removes
+ * those of its bucket.
  */
 export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Layer {
   const denials = new Denials(keptMs, clock);

@@ -30,9 +30,8 @@ export { checkFailover, type FailoverEvent, type FailoverOptions } from "./failo
 /** A store that may be away, and what makes good afterwards what was decided without it. */
 export interface RecoveringStore extends Layer {
   /**
-   * Waits until the store counts again and has all that was admitted without it. Resolves to whether it has, in time.
-   *
-   * @param alsoIfEmpty whether the store is waited for also where there is nothing to book
+   * Waits until the store counts again and has all that was admitted without it, with `alsoIfEmpty` also where that is nothing.
+   * Resolves to whether it has, in time.
    */
   recovered(withinMs: number, alsoIfEmpty?: boolean): Promise<boolean>;
 }

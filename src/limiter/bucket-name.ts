@@ -32,10 +32,8 @@ export function limitNamed(limits: readonly Limit[], name: unknown): Limit {
 }
 
 /**
- * Validates the dimensions of a bucket that is named with all of them. Returns them with the group of their tool.
- *
- * @param bound the dimensions that `for` has bound; `given` has them, too
- * @throws MisuseError `missing-dimension`, `invalid-dimension`, `invalid-option`
+ * Validates the dimensions of a bucket that is named with all of them, some of which `for` has bound. Returns them with the group
+ * of their tool. Throws `missing-dimension`, `invalid-dimension`, `invalid-option`.
  */
 export function checkBucketDimensions(
   policy: CompiledPolicy,
@@ -74,12 +72,7 @@ function checkReached(policy: CompiledPolicy, limit: Limit, dimensions: BucketDi
   });
 }
 
-/**
- * Throws when a dimension chooses neither the bucket nor its quota: probably another bucket is meant.
- *
- * @param bound the dimensions that `for` has bound
- * @throws MisuseError `invalid-dimension`
- */
+/** Throws `invalid-dimension` when a dimension chooses neither the bucket nor its quota: probably another bucket is meant. */
 function checkChosen({ name, per, tools, dimensions }: Limit, given: BucketDimensions, bound: BucketDimensions): void {
   // A tool also chooses by its group, and by the arguments that its entry ignores.
   const isOfGroup = dimensions.has("group") && (valueIn(given, "group") ?? null) === null;

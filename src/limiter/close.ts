@@ -15,10 +15,7 @@ export interface CloseOptions {
   readonly withinMs?: number | undefined;
 }
 
-/**
- * Closes once, however often it is called: each call resolves with the first. `context` says that it closes before the first
- * waiting call is rejected.
- */
+/** Closes once, however often it is called. `context` says that it closes before the first waiting call is rejected. */
 export function closeOnce(
   context: { closing: Promise<void> | null },
   options: CloseOptions,

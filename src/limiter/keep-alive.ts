@@ -14,11 +14,7 @@ export interface KeptAlive {
   stop(): Promise<Cost | null>;
 }
 
-/**
- * Extends a hold at a third of its lease, until it is stopped or reaches a limit.
- *
- * @param usageSoFar the usage of the call as far as it is known
- */
+/** Extends a hold at a third of its lease, until it is stopped or reaches a limit. */
 export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOptions, usageSoFar: () => Cost): KeptAlive {
   const { call, hold, maxHoldMs, clock } = running;
   const beganMs = clock.nowMs();

@@ -82,10 +82,7 @@ interface Ended {
   readonly outcome: Outcome | null;
 }
 
-/**
- * Settles and reports, in one request unless the hold has ended before. A store that fails now must not fail the function's
- * finished work.
- */
+/** Settles and reports, in one request unless the hold has ended before. A failure must not fail the function's finished work. */
 async function end(running: RunningCall, usage: Cost, unnamed: Unnamed, { booked, outcome }: Ended): Promise<void> {
   const left = booked === null ? usage : excessOf(usage, booked);
   const isHeld = booked === null && running.heldUnits.length > 0;

@@ -6,12 +6,7 @@ import type { AbandonableOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
 import type { SlotWaiter } from "./slots.ts";
 
-/**
- * Sleeps until an instant of the limiter's clock.
- *
- * @param waiter may be woken earlier
- * @throws a signal's reason; MisuseError `limiter-closed`
- */
+/** Sleeps until an instant of the limiter's clock, or until the waiter is woken. Throws a signal's reason, or `limiter-closed`. */
 export function sleepUntil(
   context: LimiterContext,
   atMs: number,

@@ -115,11 +115,7 @@ export class SlotWaiter {
     this.#isWoken = false;
   }
 
-  /**
-   * Milliseconds until the store is asked again: a random part of each pause, so that processes do not ask together.
-   *
-   * @param leaseMs milliseconds until the first lease of a taken slot ends
-   */
+  /** Milliseconds until the store is asked again, at most `leaseMs`: random, so that processes do not ask together. */
   pauseMs(leaseMs: number): number {
     if (this.#bucket === null || !this.#queues.isFirst(this.#bucket, this)) return Number.POSITIVE_INFINITY;
     const grownMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 10));

@@ -171,10 +171,7 @@ export class Account {
     this.#heldByAll(held.used, nowMs);
   }
 
-  /**
-   * A loan was refused, mostly because all instances together hold what may be lent. Without an answer nothing is borrowed for a
-   * while.
-   */
+  /** A loan was refused, mostly because all instances hold what may be lent. Without an answer nothing is borrowed for a while. */
   refused(held: StepReply | undefined, nowMs: number): void {
     this.#heldByAll(held?.used ?? Number.POSITIVE_INFINITY, nowMs);
   }

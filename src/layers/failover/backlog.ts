@@ -38,10 +38,8 @@ export interface OpenBatch {
 }
 
 /**
- * The request as a closing batch has it when it had no answer: booked, undone, or nothing.
- *
- * @param isAdmitted whether its caller may go on
- * @param atMs when that was decided, by the store's time
+ * A request without an answer, as a closing batch has it: booked if its caller may go on since `atMs` (the store's time), else
+ * undone.
  */
 export function asSettled(request: StoreRequest, isAdmitted: boolean, atMs: number): StoreRequest {
   const { wait, ...asked } = request;

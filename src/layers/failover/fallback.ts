@@ -72,11 +72,7 @@ export class Fallback {
     });
   }
 
-  /**
-   * Decides one request.
-   *
-   * @param failure what the store failed with: thrown for what only the store can do
-   */
+  /** Decides one request. Throws `failure`, what the store failed with, for what only the store can do. */
   decide(request: StoreRequest, place: Place | null, nowMs: number, failure: StoreError): Found {
     const { wait: _, ...asked } = request;
     if (needsStore(asked)) throw failure;

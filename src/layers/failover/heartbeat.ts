@@ -40,9 +40,8 @@ export class Heartbeat {
   }
 
   /**
-   * Beats once. Throws a `StoreError` also after the deadline; a later answer is still learnt from.
-   *
-   * @param isAwaited whether a call waits for it; else it keeps no process alive
+   * Beats once; no process lives for it, unless a call waits for it. Throws a `StoreError` also after the deadline; a later
+   * answer is still learnt from.
    */
   async beat({ isAwaited = false } = {}): Promise<Beat> {
     const { store, deadlineMs } = this.#link;

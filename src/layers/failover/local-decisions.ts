@@ -43,10 +43,8 @@ export class LocalDecisions {
   }
 
   /**
-   * Decides requests of a batch that may have been booked, and remembers to settle it.
-   *
-   * @param number the batch's; `null` for one without a receipt
-   * @param known the store's replies, as far as there are any
+   * Decides requests of a batch that may have been booked, and remembers to settle it if it has a number. `known` are the store's
+   * replies, as far as there are any.
    */
   doubt(requests: readonly StoreRequest[], number: number | null, known: readonly Found[]): Found[] {
     const atMs = this.#link.time.nowMs();

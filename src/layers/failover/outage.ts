@@ -106,11 +106,7 @@ export class Outage {
     return true;
   }
 
-  /**
-   * Lets calls wait for something. What it rejects with is thrown to them.
-   *
-   * @returns settles as it does, when the gate is open again
-   */
+  /** Lets calls wait for something, and throws to them what it rejects with. Settles as it does, when the gate is open again. */
   hold<Value>(awaited: Promise<Value>): Promise<Value> {
     const held = awaited.finally(() => {
       if (this.#gate === held) this.#gate = null;

@@ -129,11 +129,7 @@ function windowEndOf(limit: LimitSpec, before: View | undefined, nowMs: number):
   return algorithmOf(limit).windowEndsAtMs?.(limit, state, nowMs) ?? Number.POSITIVE_INFINITY;
 }
 
-/**
- * What the bucket would hold if all that was used were one booking that ends as it does; `undefined` where nothing does.
- *
- * @param limit what it is judged by now: of the same kind as the one that it was seen under
- */
+/** What the bucket would hold, by a limit of the same kind, if all that was used were one booking that ends as it does. */
 export function spentOf(view: View | undefined, limit: LimitSpec, nowMs: number): SpentState | undefined {
   if (view === undefined || view.used === 0) return undefined;
   const spent = algorithmOf(view.limit).outage.stateOf(view.limit, view, limit);
