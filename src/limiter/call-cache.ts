@@ -102,6 +102,7 @@ export class CallCache {
   #shared(tool: unknown, charges: readonly Priced[]): readonly Priced[] {
     const known = this.#charges.get(tool);
     if (known !== undefined && areSame(known, charges)) return known;
+    // Without the keys of this call, which are not needed any more.
     const kept = charges.map(({ limit, allotment, cost, tool }) => ({ limit, allotment, cost, tool }));
     this.#charges.set(tool, kept);
     return kept;

@@ -5,7 +5,7 @@ import type { Allowed } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";
 import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import type { StoreRequest } from "../kernel/request.ts";
-import { ask } from "./ask.ts";
+import { ask, checkOpen } from "./ask.ts";
 import { type CallOptions, checkCallOptions, checkMaxWait, type WaitOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
 import { endableBuckets, type HeldCall } from "./held-call.ts";
@@ -82,6 +82,10 @@ async function extend(context: LimiterContext, held: HeldCall, options: HoldOpti
   checkHoldOptions(options);
   const all = await endableBuckets(context, held);
   const buckets = all.filter((bucket) => bucket.held > 0 && bucket.allotment.quota !== null);
+  if (buckets.length === 0) {
+    checkOpen(context);
+    return true;
+  }
   const makeRequest = (): StoreRequest => {
     const steps = buckets.map((bucket) => {
       const leaseMs = options.leaseMs ?? bucket.limit.leaseMs;
@@ -89,8 +93,7 @@ async function extend(context: LimiterContext, held: HeldCall, options: HoldOpti
     });
     return { mode: "force", steps };
   };
-  const { allowed, steps } = await ask(context, makeRequest, options);
-  if (buckets.length === 0) return allowed;
+  const { steps } = await ask(context, makeRequest, options);
   if (steps.every(({ hold }) => hold === "unknown")) throw unknownHold(held.id);
   // A bucket that does not know the hold was reset, or has a limit that came with a reload.
   return steps.every(({ hold }) => hold !== "late");

@@ -83,14 +83,14 @@ describe("the quota of a bucket", () => {
     let asked = 0;
     const { quotaOf } = quotasBy(async () => {
       asked++;
-      await settled();
+      await turnsTaken();
       return 50;
     });
     assert.deepEqual(new Set(await Promise.all(Array.from({ length: 500 }, () => quotaOf("acme")))), new Set([50]));
     assert.equal(asked, 1);
   });
 
-  it("is remembered of a bounded number of buckets, those that are used longest", async () => {
+  it("is remembered of a bounded number of buckets, those that were used last", async () => {
     const asked = new Map<string, number>();
     const { quotaOf } = quotasBy(({ dimensions }) => {
       const tenant = dimensions.tenant ?? "";
@@ -203,7 +203,7 @@ describe("a resolver that fails", () => {
     assert.match(String(events[0]?.error), /no answer within 1000 ms/);
     assert.equal(await quotaOf("acme"), DEFAULT);
     answer(50);
-    await settled();
+    await turnsTaken();
     assert.equal(await quotaOf("acme"), 50);
   });
 
@@ -219,7 +219,7 @@ describe("a resolver that fails", () => {
     answers[1]?.(60);
     assert.equal(await second, 60);
     answers[0]?.(50);
-    await settled();
+    await turnsTaken();
     assert.equal(await quotaOf("acme"), 60);
   });
 });
@@ -232,14 +232,14 @@ describe("many questions at once", () => {
     const waiting = Array.from({ length: 3 * MAX_IN_FLIGHT }, (_, n) => quotaOf(`t${n}`));
     assert.equal(answers.length, MAX_IN_FLIGHT);
     for (const answer of answers.splice(0)) answer();
-    await settled();
+    await turnsTaken();
     assert.equal(answers.length, MAX_IN_FLIGHT);
     tick(ANSWER_WITHIN_MS + 1);
     const quotas = await Promise.all(waiting);
     assert.equal(quotas.filter((quota) => quota === 50).length, MAX_IN_FLIGHT);
     assert.equal(quotas.filter((quota) => quota === DEFAULT).length, 2 * MAX_IN_FLIGHT);
     // Those that hang keep no others out.
-    await settled();
+    await turnsTaken();
     const next = quotaOf("next");
     answers.at(-1)?.();
     assert.equal(await next, 50);

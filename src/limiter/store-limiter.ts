@@ -144,6 +144,7 @@ export class StoreLimiter implements HostedLimiter {
     checkQuotaOptions(options);
     const context = this.#context;
     const { held, matches } = this.#findHold(id, call, options);
+    // Units that were charged at once count as held here: naming them again books nothing more.
     const sum = new UsageSum(held.policy.units, pricesOf(held), (unusable) =>
       emitEvent(context, { type: "usage.unusable", call: held.call, holdId: id, ...unusable }),
     );
