@@ -29,7 +29,7 @@ function quotasBy(resolve: QuotaResolver | null) {
 }
 
 /** Lets what is waited for come in. */
-const settled = () => new Promise((resolve) => setImmediate(resolve));
+const turnsTaken = () => new Promise((resolve) => setImmediate(resolve));
 
 function heldTimers(t: TestContext) {
   t.mock.timers.enable({ apis: ["setTimeout"] });

@@ -472,8 +472,9 @@ describe("units that are borrowed ahead", () => {
       await admitted(limiter, 300);
       assert.deepEqual((await limiter.consume(CALL)).degraded, degraded, names.join());
       const more = { name: "per-session", per: ["session"], quota: 1_000_000 } as const;
+      const mixedPolicy: PolicyInput = { version: 1, limits: [...limits, more] };
       const mixed = createLimiter({
-        policy: { version: 1, limits: [...limits, more] },
+        policy: mixedPolicy,
         store: partlyAway,
         denyCacheMs: 0,
       });
