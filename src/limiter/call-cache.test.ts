@@ -17,7 +17,7 @@ function cacheOf(...limits: PolicyInput["limits"]) {
   return { cache, policy, set, get };
 }
 
-describe("the cache of resolved calls", () => {
+describe("the cache of prepared calls", () => {
   it("finds a call by the dimensions that limits look at, and by nothing else", () => {
     const { set, get } = cacheOf();
     const call = { tool: "search", session: "s1", user: "u1" };

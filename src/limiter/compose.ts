@@ -1,24 +1,17 @@
 // The layers between a limiter and its store. Each is a store that wraps the one before it.
 
-import type { Clock } from "../clock.ts";
 import { batchLayer } from "../layers/batch.ts";
 import { borrowLayer } from "../layers/borrow.ts";
 import { checkedLayer } from "../layers/checked.ts";
 import { denyCacheLayer } from "../layers/deny-cache.ts";
-import { type FailoverEvent, type FailoverOptions, failoverLayer } from "../layers/failover.ts";
+import { type FailoverEvent, failoverLayer } from "../layers/failover.ts";
 import { isShared } from "../store/shared-store.ts";
 import type { Store } from "../store/store.ts";
 import type { LimiterContext } from "./context.ts";
-import type { SetupWatch } from "./setup.ts";
+import type { LimiterOptions } from "./options.ts";
 
-export interface ComposeOptions {
-  readonly prefix: string;
-  readonly failover: FailoverOptions | false;
-  readonly denyCacheMs: number;
-  readonly clock: Clock;
-  readonly setup: SetupWatch | null;
-  readonly onFailover: (event: FailoverEvent) => void;
-}
+type ComposeOptions = Required<Pick<LimiterOptions, "prefix" | "failover" | "denyCacheMs">> &
+  Pick<LimiterContext, "clock" | "setup"> & { readonly onFailover: (event: FailoverEvent) => void };
 
 /** The layers, in order from the store to the limiter. */
 export function composeStore(

@@ -25,10 +25,8 @@ export type AddUsage<Unit extends string = string> = {
 }["addUsage"];
 
 /** The fault of a usage. `unit` is `null` when the usage as a whole is wrong. */
-export interface UnusableUsage {
+export interface UnusableUsage extends Pick<Fault, "expected" | "got"> {
   readonly unit: string | null;
-  readonly expected: string;
-  readonly got: string;
 }
 
 /** The most faults that are emitted for one call: a function that adds in a loop must not flood the listener. */
