@@ -85,7 +85,7 @@ async function joinSlotQueue(
   options: AbandonableOptions,
 ): Promise<DecidedCall | null> {
   const { clock, slots } = context;
-  const leftMs = endsAtMs - clock.nowMs();
+  const leftMs = Math.ceil(endsAtMs - clock.nowMs());
   const limits = plan.charges.filter((charge) => isHeldOnly(charge) && mayDelay(charge));
   const bucket = slots.busyAmong(limits.map(({ key }) => key));
   if (bucket === undefined || !waiter.join(bucket)) return null;
