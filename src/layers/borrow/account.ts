@@ -87,7 +87,8 @@ export class Account {
   isFor({ limit, hints }: Step): boolean {
     if (hints?.onStoreError !== this.#onStoreError) return false;
     if (limit === this.#limit) return true;
-    if (!isSameLimit(limit, this.#limit)) return false;
+    // One parser makes both: their keys have one order.
+    if (JSON.stringify(limit) !== JSON.stringify(this.#limit)) return false;
     this.#limit = limit;
     return true;
   }
@@ -263,11 +264,4 @@ export class Account {
     this.#pending = 0;
     this.#window++;
   }
-}
-
-/** Whether two limits have the same numbers. */
-function isSameLimit(one: LimitSpec, other: LimitSpec): boolean {
-  const numbers = Object.entries(one);
-  const others = new Map<string, unknown>(Object.entries(other));
-  return numbers.length === others.size && numbers.every(([name, value]) => String(others.get(name)) === String(value));
 }
