@@ -6,7 +6,8 @@
 //     src/stores/redis/script/*.lua       the sources
 //       -> script.gen.ts                  the scripts as they are sent: without comments, and with numbers for constants
 //
-// It fails where a source breaks a rule of scripts/lua/check.ts. A test compares what it makes with what is there.
+// It writes the files, then reports each source that breaks a rule of scripts/lua/check.ts, and fails. A test compares what it
+// makes with what is there.
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -25,16 +26,16 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     "// Made from the sources in script/ by `npm run lua`. Do not edit.",
     "// The scripts are without their first line, which says what time it is.",
     "",
-    `export const APPLY_SCRIPT = ${JSON.stringify(scriptOf("apply.lua", made))};`,
+    `export const APPLY_SCRIPT = ${JSON.stringify(minifiedScript("apply.lua", made))};`,
     "",
-    `export const BEAT_SCRIPT = ${JSON.stringify(scriptOf("beat.lua", made))};`,
+    `export const BEAT_SCRIPT = ${JSON.stringify(minifiedScript("beat.lua", made))};`,
     "",
   ];
   return new Map([...made, ["../script.gen.ts", scripts.join("\n")]]);
 }
 
 /** A script as it is sent. */
-function scriptOf(file: string, made: ReadonlyMap<string, string>): string {
+function minifiedScript(file: string, made: ReadonlyMap<string, string>): string {
   const lines = linesOf(file, made)
     .map(({ text }) => text.trim())
     .filter((line) => line !== "" && !line.startsWith("--"));

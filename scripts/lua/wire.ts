@@ -63,10 +63,8 @@ export function limitsLua(): string {
     const values = own.slice(0, fields.length).join(", ");
     return `  ${i === 0 ? "if" : "elseif"} code == ${name} then\n    ${names} = ${values}\n`;
   });
-  const names = forms.map(({ name }) => name).sort();
   return [
-    `-- ${HEAD} A limit's numbers by their names.\n--\n-- Uses\n--   wire.gen.lua: ${names.join(", ")}\n`,
-    "-- Provides\n--   name_numbers\n\n",
+    `-- ${HEAD} A limit's numbers by their names.\n\n`,
     `local function name_numbers(limit, code, ${own.join(", ")})\n${cases.join("")}  end\nend\n`,
   ].join("");
 }

@@ -29,11 +29,10 @@ describe("the Lua sources", () => {
     [
       "a name of another file that the head does not list",
       changed("return nil", "return values"),
-      /uses values from keys/,
+      /members\.lua: its head must end with\n-- Uses keys: values\n/,
     ],
-    ["a listed name that is not used", changed("MAX_ID_LENGTH\n", "MAX_ID_LENGTH, HOLD\n"), /lists that it uses HOLD/],
+    ["a listed name that is not used", changed(/\n\n/, "\n-- Uses keys: values\n\n"), /must list no uses/],
     ["a name that is declared nowhere", changed("return nil", "return nothing"), /nothing is declared nowhere/],
-    ["a name that is provided and not listed", changed("--   incarnation_in", "--"), /provides incarnation_in/],
     ["a mirrored function that does not exist", changed("decodeMark", "decodeNothing"), /mirrors decodeNothing/],
     ["a mirrored function that is in another file", changed("decodeMark", "decideBatch"), /src\/store\/batch.ts does/],
     ["a long function", changed("  return incarnation\n", `${"  return nil\n".repeat(60)}`), /at most 60/],

@@ -1,17 +1,7 @@
 -- What is replied of a request's steps.
---
--- Mirrors
---   src/kernel/decide.ts: stepReply
--- Uses
---   wire.gen.lua: EXACT_FOR_CLIENTS, GRANT, LATE, LIVE, UNKNOWN
---   batch.lua: replied, replies
---   texts.lua: text_of
---   fast/decide.lua: charge_fast
---   bucket/holds.lua: granted_in
---   bucket/contents.lua: free_after_ms, used_in
---   bucket/grants.lua: is_same_grant
--- Provides
---   answer, answer_fast, reply, reply_text
+-- Mirrors decide: stepReply
+-- Uses batch: replied, replies; bucket/contents: free_after_ms, used_in; bucket/grants: is_same_grant; bucket/holds:
+--   granted_in; fast/decide: charge_fast; texts: text_of
 
 local function reply(number)
   replied = replied + 1

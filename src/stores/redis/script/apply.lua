@@ -18,18 +18,9 @@
 --       how that was found (FOUND), but not after `shown`; and where units are granted, after `shown` and for a read, a
 --       reset, a grant or a revoke: how many grants there are, and of each its id, its units and in how many ms it ends.
 -- Atomic because Redis runs a script alone, and the script writes nothing before it has read, decided and checked all.
---
--- Mirrors
---   src/kernel/decide.ts: decide
---   src/store/batch.ts: decideBatch
---   src/store/receipts.ts: bookBatch
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   batch.lua: position, replies, requests, terms
---   terms.lua: open_terms
---   writes.lua: write_keys
---   fast/decide.lua: decide_fast
---   general.lua: decide
+-- Mirrors decide: decide; store/batch: decideBatch; store/receipts: bookBatch
+-- Uses batch: position, replies, requests, terms; fast/decide: decide_fast; general: decide; terms: open_terms; writes:
+--   write_keys
 
 -- @include wire.gen.lua
 -- @include standard.lua

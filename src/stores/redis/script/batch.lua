@@ -1,7 +1,4 @@
 -- The batch as it came, how far it has been read, and the answer as far as it has been written.
---
--- Provides
---   argument, limit_numbers, position, replied, replies, requests, shapes, terms
 
 local terms, limit_numbers, shapes, requests = unpack(cjson.decode(ARGV[1]))
 -- The last place of `requests` that was read.

@@ -9,13 +9,8 @@
 -- Returns the time (epoch ms), how many instances live, the rank of this one among their names from 0, and the text of the mark.
 --       Only the time where a mark has to be made and the instance has to name its buckets for that.
 -- Atomic because Redis runs a script alone.
---
--- Mirrors
---   src/kernel/encoding/mark.ts: decodeMark, encodeMark
--- Uses
---   wire.gen.lua: ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS
---   texts.lua: text_of
---   members.lua: incarnation_in
+-- Mirrors encoding/mark: decodeMark, encodeMark
+-- Uses members: incarnation_in; texts: text_of
 
 -- @include wire.gen.lua
 -- @include standard.lua

@@ -1,21 +1,8 @@
 -- The general path: any request on any key.
---
--- Mirrors
---   src/kernel/decide.ts: decideAny
---   src/store/receipts.ts: decideWithReceipt
--- Uses
---   wire.gen.lua: ALLOWED, ANSWERED, DENIED, FIRM, FITS, FORCE, JUDGE, MAX_HOLDS, PEEK, PLACED, RESET, SHOWN, STALE,
---     TOO_MANY_HOLDS, UNDO, WITH_ONCE, WITH_TIME, WITH_WAIT
---   batch.lua: argument, position, requests
---   keys.lua: states
---   once.lua: once_of, told_once
---   states.lua: answer_in, is_broken, put, state_in
---   steps.lua: booked, is_firm, judge, read_steps, steps, turn_of
---   answers.lua: answer, answer_fast, reply, reply_text
---   undo.lua: undo
---   bucket/contents.lua: state_of
--- Provides
---   decide
+-- Mirrors decide: decideAny; store/receipts: decideWithReceipt
+-- Uses answers: answer, answer_fast, reply, reply_text; batch: argument, position, requests; bucket/contents: state_of;
+--   keys: states; once: once_of, told_once; states: answer_in, is_broken, put, state_in; steps: booked, is_firm, judge,
+--   read_steps, steps, turn_of; undo: undo
 
 -- @include algorithms/counter.lua
 -- @include algorithms/sliding-window.lua

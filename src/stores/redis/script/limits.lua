@@ -1,14 +1,6 @@
 -- The batch's limits, and what follows from the time for each counter.
---
--- Mirrors
---   src/kernel/algorithms/fixed-window.ts: endOf, isOutside, lengthMsOf
---   src/kernel/algorithms/budget.ts: budget
--- Uses
---   wire.gen.lua: BUDGET, CALENDAR_WINDOW, FIXED_WINDOW, LIMIT_NUMBERS
---   batch.lua: limit_numbers
---   limits.gen.lua: name_numbers
--- Provides
---   limits, window_end
+-- Mirrors algorithms/fixed-window: endOf, isOutside, lengthMsOf; algorithms/budget: budget
+-- Uses batch: limit_numbers; limits.gen: name_numbers
 
 -- @include limits.gen.lua
 

@@ -1,11 +1,5 @@
 -- The mark by which an instance knows whether the store has lost what it held.
---
--- Mirrors
---   src/kernel/encoding/mark.ts: decodeMark
--- Uses
---   wire.gen.lua: MAX_ID_LENGTH
--- Provides
---   incarnation_in
+-- Mirrors encoding/mark: decodeMark
 
 -- The incarnation that a mark names, or nil where the text is no mark.
 local function incarnation_in(text)

@@ -1,14 +1,7 @@
 -- Answers that are kept, so that a request that comes again is booked once. The script keeps and checks an answer as text; the
 -- store reads it.
---
--- Mirrors
---   src/kernel/bucket/once.ts: onceNotAhead, onceOf
---   src/kernel/encoding/once.ts: decodeOnce, decodeStep, encodeOnce, encodeStep
--- Uses
---   wire.gen.lua: HOLD, LATE, LIVE, MAX_ID_LENGTH, MAX_SAFE_INTEGER, REMEMBERED_MS, UNKNOWN
---   texts.lua: instant_of, is_canonical, text_of, whole_of
--- Provides
---   once_of, once_state, told_once
+-- Mirrors bucket/once: onceNotAhead, onceOf; encoding/once: decodeOnce, decodeStep, encodeOnce, encodeStep
+-- Uses texts: instant_of, is_canonical, text_of, whole_of
 
 local once_state = { kind = "once" }
 

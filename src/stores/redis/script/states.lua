@@ -1,25 +1,9 @@
 -- What keys hold as the general path has it: contents of buckets, and answers that are kept.
---
--- Mirrors
---   src/kernel/encoding/state.ts: decodeState
---   src/kernel/decide.ts: isOf, knownAt
---   src/kernel/bucket/contents.ts: contentsAt
---   src/kernel/bucket/ahead.ts: notAhead
--- Uses
---   wire.gen.lua: DAMAGED, REMEMBERED_MS, WRONG_TYPE
---   keys.lua: changed, counts, ends, expiries, levels, states, values
---   members.lua: incarnation_in
---   terms.lua: receipts_in
---   once.lua: once_state
---   fast/levels.lua: base_instants, unit_sizes
---   algorithms/counter.lua: counter
---   algorithms/token-bucket.lua: token_bucket
---   algorithms/spent.lua: decode_spent
---   bucket/holds.lua: NO_HOLDS
---   bucket/contents.lua: contents_at, end_of_held, held_state
---   bucket/not-ahead.lua: held_not_ahead
--- Provides
---   answer_in, contents_of, is_broken, put, state_in
+-- Mirrors encoding/state: decodeState; decide: isOf, knownAt; bucket/contents: contentsAt; bucket/ahead: notAhead
+-- Uses algorithms/counter: counter; algorithms/spent: decode_spent; algorithms/token-bucket: token_bucket;
+--   bucket/contents: contents_at, end_of_held, held_state; bucket/holds: NO_HOLDS; bucket/not-ahead: held_not_ahead;
+--   fast/levels: base_instants, unit_sizes; keys: changed, counts, ends, expiries, levels, states, values; members:
+--   incarnation_in; once: once_state; terms: receipts_in
 
 -- Receipts and marks are no buckets: they are told from damage, and not read further.
 local function decode_receipts(text)

@@ -1,24 +1,10 @@
 -- The steps of a request: what they ask, whether they may be booked, and what their buckets hold when they are.
---
--- Mirrors
---   src/kernel/decide.ts: booked, isFirm, judge, namedIn, stepFits, turnOf, unitsNeeded
--- Uses
---   wire.gen.lua: CHARGE, CHARGE_VALUE, DAMAGED, EXTEND, GRANT, HOLD, MAX_FAST_COST, RAISE, READ, REPORT, RESET, REVOKE,
---     SAME_HOLD, SETTLE, WRONG_TYPE
---   batch.lua: argument, position, requests, shapes
---   limits.lua: limits
---   states.lua: contents_of, put, state_in
---   fast/decide.lua: fast_used
---   algorithms/counter.lua: has_seen
---   bucket/holds.lua: NO_HOLDS, grant_in, granted_in, hold_in
---   bucket/contents.lua: used_in
---   bucket/charges.lua: after_report, charged_at, charged_for_value
---   bucket/late.lua: raised
---   bucket/reservations.lua: extended, held, settled
---   bucket/queue.lua: held_from, queued, turn_after_ms
---   bucket/grants.lua: granted, revoked
--- Provides
---   booked, is_firm, judge, read_steps, steps, turn_of
+-- Mirrors decide: booked, isFirm, judge, namedIn, stepFits, turnOf, unitsNeeded
+-- Uses algorithms/counter: has_seen; batch: argument, position, requests, shapes; bucket/charges: after_report,
+--   charged_at, charged_for_value; bucket/contents: used_in; bucket/grants: granted, revoked; bucket/holds: NO_HOLDS,
+--   grant_in, granted_in, hold_in; bucket/late: raised; bucket/queue: held_from, queued, turn_after_ms;
+--   bucket/reservations: extended, held, settled; fast/decide: fast_used; limits: limits; states: contents_of, put,
+--   state_in
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
 --   What the step asks: key; limit; event; is_shadow; lists_grants, whether the reply lists them; units, of the event; needed,

@@ -1,16 +1,7 @@
 -- The terms of a batch: its deadline, the store's incarnation, and the receipts of the instance's last batches. A batch may
 -- come in parts: each part has a receipt of its own, and all of them count as one batch.
---
--- Mirrors
---   src/store/receipts.ts: bookBatch, decideWithReceipt, openReceipts
---   src/kernel/encoding/receipts.ts: decodeReceipts, encodeReceipts
--- Uses
---   wire.gen.lua: MAX_RECEIPTS, NO_KEY, OTHER_INCARNATION, OVERLOADED, RECEIPTS_KEPT_MS, SETTLED, TOO_LATE
---   texts.lua: instant_of, text_of, whole_of
---   keys.lua: values
---   members.lua: incarnation_in
--- Provides
---   open_terms, receipts_in, write_receipt
+-- Mirrors store/receipts: bookBatch, decideWithReceipt, openReceipts; encoding/receipts: decodeReceipts, encodeReceipts
+-- Uses keys: values; members: incarnation_in; texts: instant_of, text_of, whole_of
 
 local function receipt_in(text)
   local number, part, at_ms, booked, letter = match(text, "^(%d+)%.(%d+),(%d+),([01]*),([co])$")

@@ -1,9 +1,4 @@
 -- Whole numbers as texts, and texts as whole numbers.
---
--- Uses
---   wire.gen.lua: MAX_INSTANT_MS, MAX_SAFE_INTEGER
--- Provides
---   instant_of, is_canonical, text_of, whole_of
 
 -- The text of a whole number. `tostring` would round it to 14 digits. Each text is made once, because the same numbers come
 -- again and again.

@@ -1,20 +1,8 @@
 -- Takes back what a request booked whose answer no caller was given. An answer that was given to another caller since then
 -- stays, with its booking.
---
--- Mirrors
---   src/kernel/decide.ts: undone
--- Uses
---   wire.gen.lua: ALLOWED, CHARGE, HOLD, RESET
---   keys.lua: states
---   states.lua: contents_of, put, state_in
---   steps.lua: steps
---   answers.lua: answer, reply
---   bucket/holds.lua: hold_in
---   bucket/contents.lua: state_of
---   bucket/late.lua: unspent
---   bucket/reservations.lua: ended
--- Provides
---   undo
+-- Mirrors decide: undone
+-- Uses answers: answer, reply; bucket/contents: state_of; bucket/holds: hold_in; bucket/late: unspent;
+--   bucket/reservations: ended; keys: states; states: contents_of, put, state_in; steps: steps
 
 -- What a step's bucket holds after what the step booked at `at_ms` was taken back, and whether it was.
 local function taken_back(step, place_id, at_ms)

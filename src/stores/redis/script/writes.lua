@@ -1,15 +1,7 @@
 -- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
 -- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
---
--- Uses
---   wire.gen.lua: WRONG_TYPE
---   texts.lua: text_of
---   keys.lua: changed, counts, ends, expiries, levels, states, values
---   terms.lua: write_receipt
---   fast/counters.lua: number_of
---   fast/levels.lua: write_level
--- Provides
---   write_keys
+-- Uses fast/counters: number_of; fast/levels: write_level; keys: changed, counts, ends, expiries, levels, states,
+--   values; terms: write_receipt; texts: text_of
 
 -- Units in a state that is a plain counter, or nil.
 local function units_of(state)

@@ -1,9 +1,5 @@
 -- Units that are only held: nothing is ever spent.
---
--- Mirrors
---   src/kernel/algorithms/concurrency.ts: concurrency
--- Provides
---   concurrency
+-- Mirrors algorithms/concurrency: concurrency
 
 local concurrency = { kind = "concurrency", letter = "n" }
 

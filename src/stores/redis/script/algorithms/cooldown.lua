@@ -1,12 +1,6 @@
 -- A pause between two calls.
---
--- Mirrors
---   src/kernel/algorithms/cooldown.ts: cooldown
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   texts.lua: instant_of, text_of
--- Provides
---   cooldown
+-- Mirrors algorithms/cooldown: cooldown
+-- Uses texts: instant_of, text_of
 
 local cooldown = { kind = "cooldown", letter = "p", is_firm = true, queues = true }
 

@@ -1,15 +1,7 @@
 -- Units spent until an instant: budgets, windows and windows of a calendar.
---
--- Mirrors
---   src/kernel/algorithms/counter.ts: counterFacts, endedBy, hasSeen, withSeen, withSpent
---   src/kernel/algorithms/budget.ts: budget
---   src/kernel/algorithms/fixed-window.ts: fixedWindow
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER, MAX_SEEN, VALUE_HASH_LENGTH
---   texts.lua: text_of
---   limits.lua: window_end
--- Provides
---   budget, calendar_window, counter, fixed_window, has_seen, with_seen
+-- Mirrors algorithms/counter: counterFacts, endedBy, hasSeen, withSeen, withSpent; algorithms/budget: budget;
+--   algorithms/fixed-window: fixedWindow
+-- Uses limits: window_end; texts: text_of
 
 local budget = { kind = "counter", letter = "c", is_firm = true }
 local fixed_window = { kind = "counter", letter = "c", is_firm = true }

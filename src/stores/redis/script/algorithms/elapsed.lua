@@ -1,12 +1,6 @@
 -- Time on the wall clock since a scope was first seen.
---
--- Mirrors
---   src/kernel/algorithms/elapsed.ts: elapsed
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   texts.lua: instant_of, text_of
--- Provides
---   elapsed
+-- Mirrors algorithms/elapsed: elapsed
+-- Uses texts: instant_of, text_of
 
 local elapsed = { kind = "elapsed", letter = "e", needs_no_cost = true, never_comes_back = true }
 

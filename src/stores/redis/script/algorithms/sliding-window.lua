@@ -1,12 +1,6 @@
 -- Units in ten sub-windows and the current one.
---
--- Mirrors
---   src/kernel/algorithms/sliding-window.ts: fitted, freeAtMs, slidingWindow
--- Uses
---   wire.gen.lua: MAX_INSTANT_MS, MAX_SAFE_INTEGER, SUB_WINDOWS
---   texts.lua: text_of, whole_of
--- Provides
---   sliding_window
+-- Mirrors algorithms/sliding-window: fitted, freeAtMs, slidingWindow
+-- Uses texts: text_of, whole_of
 
 local sliding_window = { kind = "sliding-window", letter = "s", is_firm = true }
 

@@ -1,19 +1,8 @@
 -- Which algorithm judges which limit, and which one reads which text of what is spent.
---
--- Mirrors
---   src/kernel/algorithms/registry.ts: algorithmOf, decodeSpent
--- Uses
---   wire.gen.lua: BUDGET, CALENDAR_WINDOW, CONCURRENCY, COOLDOWN, ELAPSED, FIXED_WINDOW, SLIDING_WINDOW, STREAK, TOKEN_BUCKET
---   limits.lua: limits
---   algorithms/counter.lua: budget, calendar_window, fixed_window
---   algorithms/sliding-window.lua: sliding_window
---   algorithms/token-bucket.lua: token_bucket
---   algorithms/concurrency.lua: concurrency
---   algorithms/elapsed.lua: elapsed
---   algorithms/streak.lua: streak
---   algorithms/cooldown.lua: cooldown
--- Provides
---   algorithms_by_letter, decode_spent
+-- Mirrors algorithms/registry: algorithmOf, decodeSpent
+-- Uses algorithms/concurrency: concurrency; algorithms/cooldown: cooldown; algorithms/counter: budget, calendar_window,
+--   fixed_window; algorithms/elapsed: elapsed; algorithms/sliding-window: sliding_window; algorithms/streak: streak;
+--   algorithms/token-bucket: token_bucket; limits: limits
 
 local algorithms = {
   [BUDGET] = budget,

@@ -1,12 +1,6 @@
 -- How often in a row the same outcome was reported.
---
--- Mirrors
---   src/kernel/algorithms/streak.ts: streak
--- Uses
---   wire.gen.lua: MAX_ID_LENGTH, MAX_SAFE_INTEGER
---   texts.lua: text_of, whole_of
--- Provides
---   streak
+-- Mirrors algorithms/streak: streak
+-- Uses texts: text_of, whole_of
 
 local streak = { kind = "streak", letter = "k" }
 

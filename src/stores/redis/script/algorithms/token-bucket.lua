@@ -1,13 +1,6 @@
 -- A token bucket in whole numbers: the general path's part of it.
---
--- Mirrors
---   src/kernel/algorithms/token-bucket.ts: flow, levelAt, tokenBucket
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER
---   texts.lua: instant_of, text_of
---   fast/levels.lua: level_after, rise_of
--- Provides
---   token_bucket
+-- Mirrors algorithms/token-bucket: flow, levelAt, tokenBucket
+-- Uses fast/levels: level_after, rise_of; texts: instant_of, text_of
 
 local token_bucket = { kind = "token-bucket", letter = "g", is_firm = true, queues = true, flows = true }
 

@@ -1,14 +1,6 @@
 -- What is in a bucket after units were charged, or an outcome was reported.
---
--- Mirrors
---   src/kernel/bucket/contents.ts: afterReport, isSeen, withSeen
---   src/kernel/decide.ts: booked
--- Uses
---   wire.gen.lua: NO_OUTCOME
---   bucket/late.lua: charged, charged_late
---   algorithms/counter.lua: has_seen, with_seen
--- Provides
---   after_report, charged_at, charged_for_value
+-- Mirrors bucket/contents: afterReport, isSeen, withSeen; decide: booked
+-- Uses algorithms/counter: has_seen, with_seen; bucket/late: charged, charged_late
 
 -- What is spent after units were charged that were admitted at `at_ms`, or now where that is nil.
 local function charged_at(limit, spent, cost, at_ms, now_ms)

@@ -1,17 +1,9 @@
 -- What is in a bucket at an instant: what is spent (a state of its algorithm, or nil) and its holds. How many of its units are
 -- used, and when they will be free.
---
--- Mirrors
---   src/kernel/bucket/contents.ts: contentsAt, rememberedAt, stateOf, usedIn
---   src/kernel/bucket/expiry.ts: endAllBy, endOfHeld
---   src/kernel/bucket/free-after.ts: freeAfterMs, waitMs
--- Uses
---   wire.gen.lua: MAX_SAFE_INTEGER, REMEMBERED_MS
---   bucket/holds.lua: changed_hold, granted_in, held_units, is_kept, live_at
---   bucket/levels.lua: holds_of_draft
---   bucket/expiry.lua: draft_of, expire
--- Provides
---   contents_at, end_of_held, free_after_ms, held_state, state_of, used_in
+-- Mirrors bucket/contents: contentsAt, rememberedAt, stateOf, usedIn; bucket/expiry: endAllBy, endOfHeld;
+--   bucket/free-after: freeAfterMs, waitMs
+-- Uses bucket/expiry: draft_of, expire; bucket/holds: changed_hold, granted_in, held_units, is_kept, live_at;
+--   bucket/levels: holds_of_draft
 
 -- The state of a bucket with holds: spent_kind, the kind of what is spent; spent; holds, at least one; expires_at_ms.
 local held_state = { kind = "held" }

@@ -1,11 +1,6 @@
 -- What becomes of a bucket when its holds expire one after the other, on a draft of its contents.
---
--- Mirrors
---   src/kernel/bucket/expiry.ts: endEntry, expiryOf, takeTurn
--- Uses
---   bucket/levels.lua: give_back, mark_at
--- Provides
---   draft_of, expire
+-- Mirrors bucket/expiry: endEntry, expiryOf, takeTurn
+-- Uses bucket/levels: give_back, mark_at
 
 -- A draft:
 --   spent, holds  what is in the bucket so far

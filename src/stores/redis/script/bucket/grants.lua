@@ -1,11 +1,6 @@
 -- What is in a bucket after units were granted on top of its capacity, and after a grant was revoked.
---
--- Mirrors
---   src/kernel/bucket/grants.ts: granted, isSameGrant, revoked, sunk
--- Uses
---   bucket/holds.lua: changed_hold, first_kept, hold_in, with_hold, without
--- Provides
---   granted, is_same_grant, revoked
+-- Mirrors bucket/grants: granted, isSameGrant, revoked, sunk
+-- Uses bucket/holds: changed_hold, first_kept, hold_in, with_hold, without
 
 -- Fills a token bucket, at most to the brim. Everything that was booked on it sinks.
 local function filled_up(limit, spent, holds, units, now_ms)

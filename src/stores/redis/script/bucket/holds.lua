@@ -11,17 +11,8 @@
 --   expired         whether it has ended; it is then remembered for a late settle
 --   mark            on a token bucket, where a hold is spent at once: the level right after (base_ms, level, level_per_unit)
 --   text            the hold as text, once that is known
---
--- Mirrors
---   src/kernel/bucket/entries.ts: heldUnits, isLive, withEntry, withNewEntry, withoutId
---   src/kernel/bucket/grants.ts: grantIn, grantedIn
---   src/kernel/bucket/contents.ts: entryIn
---   src/kernel/bucket/expiry.ts: liveAt
--- Uses
---   wire.gen.lua: MAX_HOLDS, MAX_SAFE_INTEGER, REMEMBERED_MS
--- Provides
---   NO_HOLDS, changed_hold, first_kept, grant_in, granted_in, held_units, hold_in, is_kept, live_at, with_hold, without,
---   without_id
+-- Mirrors bucket/entries: heldUnits, isLive, withEntry, withNewEntry, withoutId; bucket/grants: grantIn, grantedIn;
+--   bucket/contents: entryIn; bucket/expiry: liveAt
 
 local NO_HOLDS = {}
 

@@ -1,14 +1,7 @@
 -- What is in a bucket after units were charged, taken back or given back late: each belongs to the window of its own instant,
 -- and is dropped where that window is over.
---
--- Mirrors
---   src/kernel/bucket/contents.ts: charged
---   src/kernel/bucket/late.ts: chargedLate, raised, takenBack
--- Uses
---   bucket/holds.lua: first_kept, hold_in, live_at, with_hold, without
---   bucket/contents.lua: used_in
--- Provides
---   charged, charged_late, raised, unspent
+-- Mirrors bucket/contents: charged; bucket/late: chargedLate, raised, takenBack
+-- Uses bucket/contents: used_in; bucket/holds: first_kept, hold_in, live_at, with_hold, without
 
 -- What is spent after units were charged. Where time is counted, a charge of nothing begins it.
 local function charged(limit, spent, cost, now_ms)

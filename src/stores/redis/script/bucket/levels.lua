@@ -1,12 +1,6 @@
 -- How the marks of holds on a token bucket sink when units of another hold are given back.
---
--- Mirrors
---   src/kernel/bucket/expiry.ts: entryAt, giveBack, levelsIn
---   src/kernel/algorithms/levels.ts: isAbove, sink, sinkingLevels, standing
--- Uses
---   bucket/holds.lua: changed_hold
--- Provides
---   give_back, holds_of_draft, mark_at
+-- Mirrors bucket/expiry: entryAt, giveBack, levelsIn; algorithms/levels: isAbove, sink, sinkingLevels, standing
+-- Uses bucket/holds: changed_hold
 
 local function is_above(mark, other)
   return mark.base_ms > other.base_ms or (mark.base_ms == other.base_ms and mark.level > other.level)

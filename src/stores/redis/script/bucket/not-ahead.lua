@@ -1,12 +1,6 @@
 -- Corrects instants in a bucket with holds that a clock wrote which was ahead.
---
--- Mirrors
---   src/kernel/bucket/ahead.ts: entryNotAhead, notAhead
--- Uses
---   bucket/holds.lua: changed_hold
---   bucket/contents.lua: end_of_held, held_state
--- Provides
---   held_not_ahead
+-- Mirrors bucket/ahead: entryNotAhead, notAhead
+-- Uses bucket/contents: end_of_held, held_state; bucket/holds: changed_hold
 
 -- The mark of a hold whose bucket's level is `ahead_ms` ahead of now: it keeps its distance to that.
 local function mark_not_ahead(mark, ahead_ms, now_ms)

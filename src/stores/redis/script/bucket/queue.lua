@@ -1,14 +1,6 @@
 -- The queue of calls that wait for a bucket: when the next turn is, and what is in the bucket after a place was taken.
---
--- Mirrors
---   src/kernel/bucket/queue.ts: heldFrom, queued, turnAfterMs
--- Uses
---   wire.gen.lua: MAX_QUEUED
---   bucket/holds.lua: changed_hold, first_kept, with_hold
---   bucket/contents.lua: free_after_ms
---   bucket/late.lua: charged
--- Provides
---   held_from, queued, turn_after_ms
+-- Mirrors bucket/queue: heldFrom, queued, turnAfterMs
+-- Uses bucket/contents: free_after_ms; bucket/holds: changed_hold, first_kept, with_hold; bucket/late: charged
 
 -- Milliseconds until units are free behind all places, whatever becomes of holds; INFINITY where there is no room for a place.
 local function turn_after_ms(limit, spent, holds, units, now_ms)

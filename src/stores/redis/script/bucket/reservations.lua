@@ -1,16 +1,7 @@
 -- What is in a bucket after units were reserved, and after a hold was settled or extended.
---
--- Mirrors
---   src/kernel/bucket/reservations.ts: ended, extended, givenBack, held
---   src/kernel/decide.ts: booked
--- Uses
---   bucket/holds.lua: changed_hold, first_kept, with_hold, without_id
---   bucket/levels.lua: give_back, holds_of_draft
---   bucket/expiry.lua: draft_of
---   bucket/late.lua: charged
---   bucket/charges.lua: charged_at
--- Provides
---   ended, extended, held, settled
+-- Mirrors bucket/reservations: ended, extended, givenBack, held; decide: booked
+-- Uses bucket/charges: charged_at; bucket/expiry: draft_of; bucket/holds: changed_hold, first_kept, with_hold,
+--   without_id; bucket/late: charged; bucket/levels: give_back, holds_of_draft
 
 local function held(limit, spent, holds, new_hold, now_ms)
   if new_hold.units == 0 then

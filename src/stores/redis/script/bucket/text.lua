@@ -1,13 +1,7 @@
 -- A bucket with holds as text.
---
--- Mirrors
---   src/kernel/encoding/held.ts: areInOrder, decodeHeld, encodeHeld
---   src/kernel/encoding/entry.ts: decodeEntry, encodeEntry
--- Uses
---   wire.gen.lua: MAX_ID_LENGTH, MAX_INSTANT_MS, MAX_SAFE_INTEGER
---   texts.lua: instant_of, is_canonical, text_of, whole_of
---   bucket/contents.lua: held_state
---   algorithms/spent.lua: algorithms_by_letter, decode_spent
+-- Mirrors encoding/held: areInOrder, decodeHeld, encodeHeld; encoding/entry: decodeEntry, encodeEntry
+-- Uses algorithms/spent: algorithms_by_letter, decode_spent; bucket/contents: held_state; texts: instant_of,
+--   is_canonical, text_of, whole_of
 
 local COMMA, SEMICOLON = byte(",;", 1, 2)
 local HEADS = {}

@@ -1,12 +1,6 @@
 -- Counters as the fast path has them: units and an end, both plain numbers.
---
--- Mirrors
---   src/kernel/algorithms/counter.ts: counterFacts, withSpent
--- Uses
---   wire.gen.lua: MAX_FAST
---   keys.lua: changed, counts, ends, expiries, levels, states, values
--- Provides
---   charge_counter, count_in, number_of
+-- Mirrors algorithms/counter: counterFacts, withSpent
+-- Uses keys: changed, counts, ends, expiries, levels, states, values
 
 -- Whole numbers by their texts; false for any other text. Each text is understood once, because the same ones come again and
 -- again.

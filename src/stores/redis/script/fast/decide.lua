@@ -1,16 +1,7 @@
 -- The fast path: requests that have a shape, on keys that hold counters, levels or nothing. Most requests are such.
---
--- Mirrors
---   src/kernel/decide-fast.ts: decidePlain
--- Uses
---   wire.gen.lua: ALLOWED, FIRM, FITS, TOKEN_BUCKET
---   batch.lua: position, replied, replies, requests, shapes
---   keys.lua: counts, ends
---   limits.lua: limits
---   fast/counters.lua: charge_counter, count_in
---   fast/levels.lua: charge_level, level_used
--- Provides
---   charge_fast, decide_fast, fast_used
+-- Mirrors decide-fast: decidePlain
+-- Uses batch: position, replied, replies, requests, shapes; fast/counters: charge_counter, count_in; fast/levels:
+--   charge_level, level_used; keys: counts, ends; limits: limits
 
 local function charge_fast(limit, key, cost, needed)
   if limit.new_end_ms then

@@ -1,13 +1,6 @@
 -- Token buckets as the fast path has them: a level, the instant of that level, and the size of a unit in it.
---
--- Mirrors
---   src/kernel/algorithms/token-bucket.ts: levelAt, levelOf, tokenBucket
--- Uses
---   wire.gen.lua: MAX_FAST, MAX_INSTANT_MS
---   texts.lua: instant_of, text_of
---   keys.lua: changed, counts, ends, expiries, levels, states, values
--- Provides
---   charge_level, level_after, level_used, rise_of, unit_sizes, write_level, base_instants
+-- Mirrors algorithms/token-bucket: levelAt, levelOf, tokenBucket
+-- Uses keys: changed, counts, ends, expiries, levels, states, values; texts: instant_of, text_of
 
 -- Of each level: at which instant the bucket stood at it (epoch ms), and the size of a unit; 0 where the key holds nothing.
 local base_instants, unit_sizes = {}, {}
