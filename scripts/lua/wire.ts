@@ -23,7 +23,7 @@ const GROUPS: readonly (readonly [title: string, numbers: Readonly<Record<string
   ["Replies to a request.", REPLIES],
   ["Why the terms refuse a batch.", REFUSALS],
   ["How a step found the hold or the grant that it names.", FOUND],
-  ["Where a name or a number stands that is not there.", ABSENT],
+  ["Stand for a name or a number that is absent.", ABSENT],
   ["Forms of limits.", codes],
   ["Numbers of a limit on the wire.", { limitNumbers: LIMIT_NUMBERS }],
   ["Bounds of the kernel and the store.", BOUNDS],

@@ -147,9 +147,9 @@ function pushRequest(
   values.push(
     MODES[mode] + (isOnce ? MODE_FLAGS.withOnce : 0) + waits + (atMs === undefined ? 0 : MODE_FLAGS.withTime),
   );
-  if (isOnce) values.push(keys.numberOf(once.key), once.request);
-  if (wait !== undefined) values.push(wait.id, wait.maxMs);
   if (atMs !== undefined) values.push(atMs);
+  if (wait !== undefined) values.push(wait.id, wait.maxMs);
+  if (isOnce) values.push(keys.numberOf(once.key), once.request);
   values.push(steps.length);
   let last: Hold | undefined;
   for (const { bucket, limit, event, shadow } of steps) {

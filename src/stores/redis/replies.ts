@@ -57,7 +57,7 @@ class Reader {
         return { allowed: true, nowMs, steps: this.#steps(steps, status) };
       case REPLIES.firm:
         return { allowed: false, nowMs, firm: true, steps: this.#steps(steps, status) };
-      case REPLIES.answered:
+      case REPLIES.replayed:
         return answeredBefore(textIn(this.#answer[this.#position++]), once?.key ?? "");
       case REPLIES.stale:
         return { allowed: false, stale: true, nowMs, steps: [] };
@@ -65,12 +65,12 @@ class Reader {
         return damaged(this.#keys[this.#next() - 1] ?? "");
       case REPLIES.wrongType:
         return wrongType(this.#keys[this.#next() - 1] ?? "");
-      case REPLIES.placed:
+      case REPLIES.queued:
         return { allowed: true, nowMs, waitMs: this.#next(), steps: this.#steps(steps, status) };
     }
     if (status < 0) return tooManyHolds();
     return {
-      allowed: status === REPLIES.allowed || status === REPLIES.shown,
+      allowed: status === REPLIES.allowed || status === REPLIES.readOnly,
       nowMs,
       steps: this.#steps(steps, status),
     };
@@ -83,11 +83,11 @@ class Reader {
       const resetAfterMs = this.#next();
       const retryMs = status === REPLIES.fits ? 0 : this.#next();
       const reply = { allowed: retryMs === 0, used, resetAfterMs, retryAfterMs: retryMs < 0 ? null : retryMs };
-      const isEnd = status !== REPLIES.shown && NAMING.has(event.type);
+      const isEnd = status !== REPLIES.readOnly && NAMING.has(event.type);
       if (first >= 0 && !isEnd) return reply;
       const found = isEnd ? { hold: foundIn(this.#next()) } : {};
       const granted = first < 0 ? { granted: -first } : {};
-      const isListed = first < 0 && (status === REPLIES.shown || LISTING.has(event.type));
+      const isListed = first < 0 && (status === REPLIES.readOnly || LISTING.has(event.type));
       return { ...reply, ...granted, ...(isListed ? { grants: this.#grants() } : {}), ...found };
     });
   }

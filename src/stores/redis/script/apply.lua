@@ -27,7 +27,7 @@
 -- @include batch.lua
 -- @include texts.lua
 -- @include keys.lua
--- @include members.lua
+-- @include mark.lua
 -- @include terms.lua
 
 local refusal, receipt = open_terms(terms)
@@ -37,32 +37,29 @@ end
 
 -- @include limits.lua
 -- @include fast/counters.lua
--- @include fast/levels.lua
+-- @include fast/token-buckets.lua
 -- @include fast/decide.lua
 -- @include writes.lua
 
--- Made only where a request needs it: to make its functions takes time.
+-- Created only when a request needs it: to create its functions takes time.
 local function general_path()
   -- @include general.lua
   return decide
 end
 
-local decide
+local decide_any_request
 -- A digit for each request: 1 booked, 0 not.
 local digits = {}
-local before = receipt and receipt.before
-for number = 1, MAX_SAFE_INTEGER do
-  local shape = requests[position + 1]
-  if not shape then
-    break
-  end
+local earlier = receipt and receipt.earlier
+while requests[position + 1] do
+  local number, shape = #digits + 1, requests[position + 1]
   local is_booked
-  if shape > 0 and not before then
+  if shape > 0 and not earlier then
     is_booked = decide_fast(shape)
   end
   if is_booked == nil then
-    decide = decide or general_path()
-    is_booked = decide(receipt, number)
+    decide_any_request = decide_any_request or general_path()
+    is_booked = decide_any_request(receipt, number)
   end
   digits[number] = is_booked and "1" or "0"
 end

@@ -34,7 +34,7 @@ end
 local limits = {}
 for first = 1, #limit_numbers, LIMIT_NUMBERS do
   local code = limit_numbers[first]
-  local limit = { code = code, capacity = limit_numbers[first + 1], algorithm = nil, new_end_ms = nil, latest_end_ms = nil }
+  local limit = { code = code, capacity = limit_numbers[first + 1] }
   name_numbers(limit, code, unpack(limit_numbers, first + 2, first + LIMIT_NUMBERS - 1))
   if code == BUDGET or code == FIXED_WINDOW or code == CALENDAR_WINDOW then
     limit.new_end_ms = window_end(limit, now_ms)

@@ -6,9 +6,9 @@ local PEEK = 1
 local FORCE = 2
 local UNDO = 3
 
-local WITH_ONCE = 10
-local WITH_WAIT = 20
 local WITH_TIME = 40
+local WITH_WAIT = 20
+local WITH_ONCE = 10
 
 -- Events of a step.
 local CHARGE = 0
@@ -27,10 +27,10 @@ local REVOKE = -11
 -- Replies to a request.
 local DENIED = 0
 local ALLOWED = 1
-local ANSWERED = 2
+local REPLAYED = 2
 local STALE = 3
-local PLACED = 4
-local SHOWN = 5
+local QUEUED = 4
+local READ_ONLY = 5
 local FIRM = 6
 local FITS = 7
 local DAMAGED = -1
@@ -48,7 +48,7 @@ local LIVE = 0
 local LATE = 1
 local UNKNOWN = 2
 
--- Where a name or a number stands that is not there.
+-- Stand for a name or a number that is absent.
 local NO_KEY = 0
 local NO_SHAPE = 0
 local NO_OUTCOME = 0

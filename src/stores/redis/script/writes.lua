@@ -1,11 +1,11 @@
 -- Writes at the end of a batch what it has changed: all of it or nothing. Redis does not roll back a script that fails, so the
 -- script finds out before the first value is written whether the server refuses a write, for lack of a right or of memory.
--- Uses fast/counters: number_of; fast/levels: write_level; keys: changed, counts, ends, expiries, levels, states,
---   values; terms: write_receipt; texts: text_of
+-- Uses fast/counters: number_of; fast/token-buckets: write_level; keys: changed, counts, ends, expiries, levels,
+--   states, values; terms: write_receipt; texts: text_of
 
 -- Units in a state that is a plain counter, or nil.
 local function units_of(state)
-  return state and state.kind == "counter" and not state.seen and state.spent or nil
+  return state and state.algorithm.letter == "c" and not state.seen and state.spent or nil
 end
 
 -- Writes nothing, and fails where a real SET or PEXPIREAT would: NX does not set a key that exists, XX does not set one that is
@@ -47,7 +47,7 @@ end
 
 -- Writes the changed keys, and the batch's receipt where it has one: `booked` has a digit for each request.
 local function write_keys(booked, receipt)
-  local counters, others, is_one_command = {}, {}, receipt == nil
+  local counters, others, only_increments = {}, {}, receipt == nil
   for key = 1, #keys do
     if changed[key] then
       local state, text = states[key], values[key]
@@ -56,15 +56,15 @@ local function write_keys(booked, receipt)
       if units and before then
         local end_ms = counts[key] and ends[key] or state.expires_at_ms
         counters[#counters + 1] = { key = key, units = units, before = before, end_ms = end_ms }
-        is_one_command = is_one_command and end_ms == expiries[key]
+        only_increments = only_increments and end_ms == expiries[key]
       else
         others[#others + 1] = key
-        is_one_command = false
+        only_increments = false
       end
     end
   end
   local first = counters[1] and counters[1].key or others[1] or receipt and receipt.key
-  if not is_one_command and first then
+  if not only_increments and first then
     check_rights(first)
   end
   -- INCRBY comes first, because its right was not checked: where it fails, nothing is written.

@@ -1,20 +1,20 @@
 -- Counters as the fast path has them: units and an end, both plain numbers.
 -- Mirrors algorithms/counter: counterFacts, withSpent
--- Uses keys: changed, counts, ends, expiries, levels, states, values
+-- Uses keys: changed, counts, ends, expiries, levels, states, values; texts: canonical_of
 
 -- Whole numbers by their texts; false for any other text. Each text is understood once, because the same ones come again and
 -- again.
 local number_of = setmetatable({}, {
   __index = function(numbers, text)
-    local number = (text == "0" or find(text, "^[1-9]%d*$")) and tonumber(text)
-    number = number and number <= MAX_FAST and number
+    local number = canonical_of(text)
+    number = number and number <= MAX_FAST and number or false
     numbers[text] = number
     return number
   end,
 })
 
 -- Takes a key for the fast path. Returns its units, or nil where the fast path cannot take it.
-local function count_in(key)
+local function claim_count(key)
   if states[key] ~= nil or levels[key] then
     return nil
   end

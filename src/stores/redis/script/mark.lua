@@ -4,8 +4,6 @@
 -- The incarnation that a mark names, or nil where the text is no mark.
 local function incarnation_in(text)
   local incarnation, lost = match(text, "^m1 ([%w_-]+) (%l+)$")
-  if not incarnation or #incarnation > MAX_ID_LENGTH or (lost ~= "all" and lost ~= "some") then
-    return nil
-  end
-  return incarnation
+  local is_mark = incarnation and #incarnation <= MAX_ID_LENGTH and (lost == "all" or lost == "some")
+  return is_mark and incarnation or nil
 end
