@@ -28,13 +28,13 @@ export function scriptOf(body: string, clock: Clock | undefined): Script {
  * Runs a script.
  *
  * @param args how many keys there are, the keys, and the other arguments
- * @param forgotten what is thrown where the server does not know the script; `null`: the server is given it
+ * @param onUnknownScript what happens when the server does not know the script: it is loaded, or an error is thrown
  */
 export async function runScript(
   script: Script,
   send: Send,
   args: readonly (string | number)[],
-  forgotten: (() => Error) | null,
+  onUnknownScript: "load" | (() => Error),
 ): Promise<unknown> {
   const key = args[0] === 0 ? undefined : String(args[1]);
   try {
@@ -42,8 +42,8 @@ export async function runScript(
   } catch (error) {
     // In both cases nothing has run.
     if (isNoScript(error)) {
-      if (forgotten !== null) throw forgotten();
-      // EVAL makes the server know the script again.
+      if (onUnknownScript !== "load") throw onUnknownScript();
+      // EVAL loads it.
       return send(key, "EVAL", script.text, ...args);
     }
     if (isSlotMoving(error)) return askAgain(() => send(key, "EVAL", script.text, ...args));

@@ -105,9 +105,8 @@ export const BOUNDS = {
   maxSafeInteger: Number.MAX_SAFE_INTEGER,
   /** Clients read integers digit by digit, and the last digits near 2^53 wrongly: from here on they go as text. */
   exactForClients: 9_007_199_254_740_000,
+  /** Of instants. The fast path counts only up to it, far below 2^53, so that no sum of a batch saturates. */
   maxInstantMs: MAX_INSTANT_MS,
-  /** The fast path counts far below 2^53, so that no sum of a batch saturates. */
-  maxFast: 2 ** 52,
   maxFastCost: MAX_FAST_MS,
   maxHolds: MAX_HOLDS,
   maxQueued: MAX_QUEUED,
@@ -125,5 +124,3 @@ export const BOUNDS = {
 
 /** Events whose replies say how the hold or the grant was found. */
 export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
-/** Events whose replies list the grants. */
-export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);

@@ -51,8 +51,8 @@ local decide_any_request
 -- A digit for each request: 1 booked, 0 not.
 local digits = {}
 local earlier = receipt and receipt.earlier
-while requests[position + 1] do
-  local number, shape = #digits + 1, requests[position + 1]
+local number, shape = 1, requests[1]
+while shape do
   local is_booked
   if shape > 0 and not earlier then
     is_booked = decide_fast(shape)
@@ -62,6 +62,7 @@ while requests[position + 1] do
     is_booked = decide_any_request(receipt, number)
   end
   digits[number] = is_booked and "1" or "0"
+  number, shape = number + 1, requests[position + 1]
 end
 write_keys(concat(digits), receipt)
 return replies

@@ -1,7 +1,7 @@
 -- The batch as it came, how far it has been read, and the answer as far as it has been written.
 
 local terms, limit_numbers, shapes, requests = unpack(cjson.decode(ARGV[1]))
--- The last of `requests` that was read. fast/decide.lua moves it on, too.
+-- The last of `requests` that was read. fast/decide.lua and steps.lua move it on, too.
 local position = 0
 
 local replies = { now_ms }

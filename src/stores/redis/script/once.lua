@@ -58,7 +58,7 @@ local function is_step(text)
     return false
   elseif not canonical_of(units) or not canonical_of(used) or not canonical_of(reset_ms) then
     return false
-  elseif retry_ms ~= "-" and not canonical_of(retry_ms) then
+  elseif retry_ms ~= "-" and not canonical_of(match(retry_ms, "^%d+$")) then
     return false
   end
   return found == "-" or found == "live" or found == "late" or found == "unknown"

@@ -1,9 +1,9 @@
 -- The steps of a request: what they ask, whether they may be booked, and what their buckets hold when they are.
 -- Mirrors decide: booked, isFirm, judge, namedIn, stepFits, unitsNeeded, waitFor
--- Uses batch: argument, shapes; bucket/charges: after_report, charged_at, charged_for_value, is_seen, raised;
---   bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants: granted, revoked;
---   bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled; fast/decide:
---   fast_used; limits: limits; states: claim_state, contents_of, is_broken, put
+-- Uses batch: argument, position, requests, shapes; bucket/charges: after_report, charged_at, charged_for_value,
+--   is_seen, raised; bucket/contents: used_in; bucket/entries: NO_ENTRIES, entry_in, granted_in; bucket/grants:
+--   granted, revoked; bucket/queue: held_from, queued, turn_after_ms; bucket/reservations: extended, held, settled;
+--   fast/decide: fast_used; limits: limits; states: claim_state, contents_of, is_broken, put
 
 -- One record for each step of a request, which the next request uses again: to make new ones takes time.
 --   What the step asks: key; limit; event; is_shadow; lists_grants, whether the reply lists them; units, of the event; needed,
@@ -63,12 +63,13 @@ local function read_steps(shape, may_reset, shows, may_be_fast)
   local count = shape > 0 and shapes[shape] or argument()
   local broken, hold
   for index = 1, count do
-    local step, key = steps[index], argument()
-    local number, event, units, needed
+    local step, units, needed = steps[index], nil, nil
+    local key, number, event = requests[position + 1], requests[position + 2], requests[position + 3]
     if shape > 0 then
       number, event = shapes[shape + 2 * index - 1], shapes[shape + 2 * index]
+      position = position + 1
     else
-      number, event = argument(), argument()
+      position = position + 3
     end
     if event >= CHARGE then
       event, units, needed = CHARGE, event, max(1, event)

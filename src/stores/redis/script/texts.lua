@@ -21,7 +21,9 @@ local function instant_of(digits)
   return whole_of(digits, MAX_INSTANT_MS)
 end
 
--- The whole number of a text that is just what `text_of` writes; nil for any other text, and without one.
-local function canonical_of(text)
-  return text and (text == "0" or find(text, "^[1-9]%d*$")) and whole_of(text) or nil
+local ZERO = byte("0")
+
+-- The whole number of a text of digits that is just what `text_of` writes; nil for any other text of digits, and without one.
+local function canonical_of(digits)
+  return digits and (digits == "0" or byte(digits) ~= ZERO) and whole_of(digits) or nil
 end

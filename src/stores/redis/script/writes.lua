@@ -3,9 +3,21 @@
 -- Uses fast/counters: number_of; fast/token-buckets: write_level; keys: changed, counts, ends, expiries, levels,
 --   states, values; terms: write_receipt; texts: text_of
 
--- Units in a state that is a plain counter, or nil.
-local function units_of(state)
-  return state and state.algorithm.letter == "c" and not state.seen and state.spent or nil
+-- Units and end of a key that will hold a plain counter; nil for another key.
+local function counter_in(key)
+  local units, state = counts[key], states[key]
+  if units then
+    return units, ends[key]
+  elseif state and state.algorithm.letter == "c" and not state.seen then
+    return state.spent, state.expires_at_ms
+  end
+  return nil
+end
+
+-- Units of a key that held a plain counter, or nothing; nil for another key.
+local function units_before(key)
+  local text = values[key]
+  return not text and 0 or number_of[text]
 end
 
 -- Writes nothing, and fails where a real SET or PEXPIREAT would: NX does not set a key that exists, XX does not set one that is
@@ -17,11 +29,11 @@ local function check_rights(key)
 end
 
 -- Raises a counter by the difference: that costs Redis a third of what writing a new value costs.
-local function write_counter(write)
-  local key = write.key
-  call("INCRBY", keys[key], text_of[write.units - write.before])
-  if write.end_ms ~= expiries[key] then
-    call("PEXPIREAT", keys[key], text_of[write.end_ms])
+local function write_counter(key)
+  local units, end_ms = counter_in(key)
+  call("INCRBY", keys[key], text_of[units - units_before(key)])
+  if end_ms ~= expiries[key] then
+    call("PEXPIREAT", keys[key], text_of[end_ms])
   end
 end
 
@@ -50,12 +62,9 @@ local function write_keys(booked, receipt)
   local counters, others, only_increments = {}, {}, receipt == nil
   for key = 1, #keys do
     if changed[key] then
-      local state, text = states[key], values[key]
-      local units = counts[key] or units_of(state)
-      local before = not text and 0 or number_of[text]
-      if units and before then
-        local end_ms = counts[key] and ends[key] or state.expires_at_ms
-        counters[#counters + 1] = { key = key, units = units, before = before, end_ms = end_ms }
+      local units, end_ms = counter_in(key)
+      if units and units_before(key) then
+        counters[#counters + 1] = key
         only_increments = only_increments and end_ms == expiries[key]
       else
         others[#others + 1] = key
@@ -63,13 +72,14 @@ local function write_keys(booked, receipt)
       end
     end
   end
-  local first = counters[1] and counters[1].key or others[1] or receipt and receipt.key
+  local first = counters[1] or others[1] or receipt and receipt.key
+  -- Where only counters are raised, the first command that fails has nothing written before it.
   if not only_increments and first then
     check_rights(first)
   end
   -- INCRBY comes first, because its right was not checked: where it fails, nothing is written.
-  for _, write in ipairs(counters) do
-    write_counter(write)
+  for _, key in ipairs(counters) do
+    write_counter(key)
   end
   for _, key in ipairs(others) do
     write_other(key)

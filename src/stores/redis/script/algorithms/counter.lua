@@ -96,7 +96,7 @@ local VALUE_HASH = string.rep("[0-9a-f]", VALUE_HASH_LENGTH) .. ","
 
 function counter.decode(text, expires_at_ms)
   local digits, seen = match(text, "^c1 (%d+) (%S+)$")
-  local spent = canonical_of(digits or text)
+  local spent = canonical_of(digits or match(text, "^%d+$"))
   if not spent or (seen and string.gsub(seen .. ",", VALUE_HASH, "") ~= "") then
     return nil
   end

@@ -11,7 +11,7 @@
 --   level_after     of a reservation on a token bucket, which is spent at once: the level right after (base_ms, level,
 --                   level_per_unit)
 --   text            the entry as text, once that is known
--- Mirrors bucket/entries: heldUnits, indexAfter, withEntry, withNewEntry, withoutId; bucket/grants: grantIn, grantedIn;
+-- Mirrors bucket/entries: heldUnits, withEntry, withNewEntry, withoutId; bucket/grants: grantIn, grantedIn;
 --   bucket/contents: entryIn, rememberedAt; bucket/expiry: liveAt
 
 local NO_ENTRIES = {}
@@ -66,26 +66,25 @@ local function is_kept(entry, now_ms)
   return now_ms < entry.expires_at_ms + (entry.kind == "queued" and 0 or REMEMBERED_MS)
 end
 
--- The index of the first entry from `index` on that ends later.
-local function index_after(entries, expires_at_ms, index)
-  while entries[index] and entries[index].expires_at_ms <= expires_at_ms do
-    index = index + 1
-  end
-  return index
-end
-
--- The entries from an index on, and one more.
+-- The entries from an index on, and one more, which comes after those that end at the same instant.
 local function with_entry(entries, first, entry)
-  local list = {}
+  local list, at, end_ms = {}, 1, entry.expires_at_ms
   for index = first, #entries do
-    list[index - first + 1] = entries[index]
+    local other = entries[index]
+    list[index - first + 1] = other
+    if other.expires_at_ms <= end_ms then
+      at = index - first + 2
+    end
   end
-  insert(list, index_after(list, entry.expires_at_ms, 1), entry)
+  insert(list, at, entry)
   return list
 end
 
 -- The entries and a new one, without the first one if that has ended and there is no room for one more.
 local function with_new_entry(entries, entry)
+  if #entries == 0 then
+    return { entry }
+  end
   local is_full = #entries >= MAX_HOLDS and entries[1].expired
   return with_entry(entries, is_full and 2 or 1, entry)
 end

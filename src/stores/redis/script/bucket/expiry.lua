@@ -1,6 +1,6 @@
 -- What happens when entries end, each at its own instant: for real, or as a forecast of when units will be free.
 -- Mirrors bucket/expiry: endAllBy, endEntry, endOfHeld, expiryOf, takeTurn
--- Uses bucket/entries: index_after, live_at, without; bucket/sinking: give_back, level_after_at, replace_level
+-- Uses bucket/entries: live_at, without; bucket/sinking: give_back, level_after_at, replace_level
 
 -- A bucket whose entries end one after another:
 --   spent, entries  what is in the bucket so far
@@ -21,8 +21,10 @@ local function take_turn(expiry, index)
   else
     expiry.entries, expiry.owns_entries = without(expiry.entries, queued), true
   end
-  local end_ms, entries = queued.expires_at_ms + becomes.lease_ms, expiry.entries
-  local at = index_after(entries, end_ms, index)
+  local end_ms, entries, at = queued.expires_at_ms + becomes.lease_ms, expiry.entries, index
+  while entries[at] and entries[at].expires_at_ms <= end_ms do
+    at = at + 1
+  end
   insert(entries, at, {
     kind = "reservation",
     id = queued.id,

@@ -10,9 +10,18 @@ function held_state.state(of, spent, entries, expires_at_ms)
 end
 
 local COMMA, SEMICOLON = byte(",;", 1, 2)
-local KINDS = { c = "reservation", r = "reservation", g = "grant", p = "queued", m = "late" }
+-- What the letter of an entry says. A capital letter stands for one that has ended.
+local BY_LETTER = {
+  c = { kind = "reservation", charges = true, expired = false },
+  C = { kind = "reservation", charges = true, expired = true },
+  r = { kind = "reservation", charges = false, expired = false },
+  R = { kind = "reservation", charges = false, expired = true },
+  g = { kind = "grant", expired = false },
+  G = { kind = "grant", expired = true },
+  p = { kind = "queued", expired = false },
+  M = { kind = "late", expired = true },
+}
 
--- A capital letter stands for an entry that has ended.
 local function letter_of(entry)
   local kind, expired = entry.kind, entry.expired
   if kind == "reservation" then
@@ -84,16 +93,16 @@ local function decode_entry(text, first)
   elseif becomes and expires_at_ms + becomes.lease_ms > MAX_INSTANT_MS then
     return nil
   end
-  local small = string.lower(letter)
+  local said = BY_LETTER[letter]
   local entry = {
-    kind = KINDS[small],
+    kind = said.kind,
     id = id,
     units = units,
     expires_at_ms = expires_at_ms,
     lease_ms = lease_ms,
-    charges = small == "c",
+    charges = said.charges,
     becomes = becomes,
-    expired = letter ~= small,
+    expired = said.expired,
     level_after = level_after,
     text = sub(text, first, last),
   }

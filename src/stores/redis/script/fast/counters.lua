@@ -1,13 +1,13 @@
 -- Counters as the fast path has them: units and an end, both plain numbers.
 -- Mirrors algorithms/counter: counterFacts, withSpent
--- Uses keys: changed, counts, ends, expiries, levels, states, values; texts: canonical_of
+-- Uses keys: changed, counts, ends, expiries, levels, states, values
 
 -- Whole numbers by their texts; false for any other text. Each text is understood once, because the same ones come again and
 -- again.
 local number_of = setmetatable({}, {
   __index = function(numbers, text)
-    local number = canonical_of(text)
-    number = number and number <= MAX_FAST and number or false
+    local number = (text == "0" or find(text, "^[1-9]%d*$")) and tonumber(text)
+    number = number and number <= MAX_INSTANT_MS and number or false
     numbers[text] = number
     return number
   end,
@@ -29,7 +29,7 @@ local function claim_count(key)
   end
   local end_ms = call("PEXPIRETIME", keys[key])
   expiries[key] = end_ms
-  if end_ms == -1 or end_ms > MAX_FAST then
+  if end_ms == -1 or end_ms > MAX_INSTANT_MS then
     return nil
   elseif end_ms <= now_ms then
     units, end_ms = 0, 0

@@ -33,7 +33,7 @@ local function claim_level(limit, key)
     end_ms = call("PEXPIRETIME", keys[key])
     expiries[key] = end_ms
     -- The general path reports damage, and corrects a level that is ahead of now.
-    if not base_ms or not level or not size or end_ms == -1 or base_ms > end_ms or end_ms > MAX_FAST then
+    if not base_ms or not level or not size or end_ms == -1 or base_ms > end_ms or end_ms > MAX_INSTANT_MS then
       return nil
     elseif end_ms > now_ms and base_ms > now_ms then
       return nil
