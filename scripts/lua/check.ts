@@ -4,7 +4,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type LuaFunction, namesOf } from "./names.ts";
-import { ENTRIES, type Line, linesOf, luaFiles, type Replaced, textOf } from "./sources.ts";
+import { ENTRIES, type Line, linesOf, luaFiles, type Replaced, textOf, WIRE } from "./sources.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const MOST_LINES = 300;
@@ -18,7 +18,6 @@ const GLOBALS = new Set(
 );
 /** Their names are for all files, which do not list them. */
 const STANDARD = "standard.lua";
-const WIRE = "wire.gen.lua";
 /** Columns of a line of the head. */
 const MOST_COLUMNS = 120;
 

@@ -1,5 +1,5 @@
-// What each number means that the store sends to its script and the script answers. `npm run lua` writes all of it into
-// script/wire.gen.lua and script/limits.gen.lua; arguments.ts and replies.ts use it as it stands here.
+// What each number means that the store sends to its script and the script answers. The Lua sources use all names
+// in capitals (`MAX_HOLDS` is `maxHolds`), and `npm run lua` puts the numbers in their place.
 
 import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
 import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";

@@ -2,7 +2,8 @@
 --
 -- KEYS  The mark and the instance's receipts, where the terms name them; then every bucket and every key of a kept answer
 --       that the batch names. Each key stands once, and is named by its number from 1.
--- ARGV  One JSON text with four lists of whole numbers and names. What the numbers mean is in ../wire.ts.
+-- ARGV  One JSON text with four lists of whole numbers and names. What the numbers mean is in ../wire.ts; the script has its names in
+--       capitals: `WITH_ONCE` is `withOnce` there.
 --       1. The terms; empty where there are none: until when the batch may be booked (epoch ms), the number of the mark's key
 --          and the incarnation, the number of the receipts' key, the number of the batch, which part of the batch this is,
 --          below which number all batches are settled, and whether this settles its own number (0, 1).
@@ -22,7 +23,7 @@
 -- Uses batch: position, replies, requests, terms; fast/decide: decide_fast; general: decide; terms: open_terms; writes:
 --   write_keys
 
--- @include wire.gen.lua
+-- @include ../wire.ts
 -- @include standard.lua
 -- @include batch.lua
 -- @include texts.lua

@@ -12,7 +12,7 @@
 -- Mirrors encoding/mark: decodeMark, encodeMark
 -- Uses mark: incarnation_in; texts: text_of
 
--- @include wire.gen.lua
+-- @include ../wire.ts
 -- @include standard.lua
 -- @include texts.lua
 -- @include mark.lua
