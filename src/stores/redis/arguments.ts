@@ -177,10 +177,8 @@ function pushEvent(values: (number | string)[], event: StepEvent, last: Hold | u
       values.push(EVENTS.raise, event.id, event.units, event.atMs, event.keptMs, event.lost === "some" ? 1 : 0);
       break;
     case "read":
-      values.push(EVENTS.read);
-      break;
     case "reset":
-      values.push(EVENTS.reset);
+      values.push(EVENTS[event.type]);
       break;
     case "hold":
       if (last !== undefined && isSame(last, event)) values.push(EVENTS.sameHold);

@@ -1,7 +1,7 @@
 // A client that the store sends through, and how long it has not answered.
 
 import type { Connection, Send } from "./client.ts";
-import { isServerError, saysUnfit } from "./errors.ts";
+import { saysUnfit, wordOf } from "./errors.ts";
 import { slotTag } from "./slots.ts";
 import type { Spare } from "./spare.ts";
 
@@ -55,7 +55,7 @@ export class ClientInUse {
           resolve(answer);
         },
         (error) => {
-          end(isServerError(error));
+          end(wordOf(error) !== undefined);
           if (saysUnfit(error) && !this.#connection.isCluster) {
             this.isUnfit = true;
             this.#refused(this, key);

@@ -4,7 +4,7 @@
 import { within } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import { type Connection, connectionOf, type RedisClient, type Send } from "./client.ts";
-import { isServerError } from "./errors.ts";
+import { wordOf } from "./errors.ts";
 import { type ClientListener, eventsOf } from "./client-events.ts";
 import { ClientInUse } from "./client-in-use.ts";
 import { OPEN_MS, type Spare, spareMaker } from "./spare.ts";
@@ -160,6 +160,6 @@ async function isAnswering(client: ClientInUse, key: string | undefined, ms: num
     await within(ms, client.send(key, "EXISTS", key ?? MARK_KEY), { isAwaited: false });
     return true;
   } catch (error) {
-    return isServerError(error);
+    return wordOf(error) !== undefined;
   }
 }
