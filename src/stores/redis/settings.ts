@@ -19,23 +19,20 @@ const PROBLEMS: Partial<Record<ClientKind, (client: IoRedisClient & NodeRedis) =
 
 const READONLY = new Error("READONLY You can't write against a read only replica.");
 
-function noSocketTimeout(socketTimeout: unknown, path: string): string | null {
-  return typeof socketTimeout === "number" ? null : `it keeps a connection that gives no answers: set ${path} to 5000`;
-}
-
 function ioredisProblems({ options = {} }: IoRedisClient): readonly (string | null)[] {
   const { reconnectOnError, retryStrategy, socketTimeout, sentinels, sentinelCommandTimeout } =
     options as IoRedisOptions;
-  return [
+  const problems = [
     reconnectsOnReadonly(reconnectOnError)
       ? null
       : 'it stays with a server that has become a replica: set reconnectOnError to (error) => error.message.startsWith("READONLY")',
-    noSocketTimeout(socketTimeout, "socketTimeout"),
+    typeof socketTimeout === "number" ? null : "it keeps a connection that gives no answers: set socketTimeout to 5000",
     Array.isArray(sentinels) && typeof sentinelCommandTimeout !== "number"
       ? "it waits for a Sentinel that gives no answers, and asks no other: set sentinelCommandTimeout to 500"
       : null,
     typeof retryStrategy === "function" ? null : "it never connects again: leave out retryStrategy",
   ];
+  return problems;
 }
 
 interface IoRedisOptions {
@@ -57,12 +54,15 @@ function reconnectsOnReadonly(reconnectOnError: unknown): boolean {
 
 function ioredisClusterProblems(client: IoRedisClient): readonly (string | null)[] {
   const { socketTimeout } = (client.options?.redisOptions ?? {}) as IoRedisOptions;
-  return [
+  const problems = [
     sendsAgain(client)
       ? "a call may be charged twice when a connection breaks: set redisOptions.autoResendUnfulfilledCommands to false, and retryDelayOnFailover to 0"
       : null,
-    noSocketTimeout(socketTimeout, "redisOptions.socketTimeout"),
+    typeof socketTimeout === "number"
+      ? null
+      : "it keeps a connection that gives no answers: set redisOptions.socketTimeout to 5000",
   ];
+  return problems;
 }
 
 /** Commands whose answer was lost with a connection. Elsewhere receipts see to it that they are charged once. */
@@ -75,12 +75,13 @@ function sendsAgain({ options = {} }: IoRedisClient): boolean {
 
 function nodeRedisProblems({ options }: NodeRedis): readonly (string | null)[] {
   const { reconnectStrategy, socketTimeout } = options?.socket ?? {};
-  return [
+  const problems = [
     reconnectStrategy === false ? "it never connects again: leave out socket.reconnectStrategy" : null,
     reconnectStrategy === undefined && typeof socketTimeout === "number"
       ? "it ends for good when nothing is sent for socketTimeout: leave out socket.socketTimeout, or set socket.reconnectStrategy, too"
       : null,
   ];
+  return problems;
 }
 
 interface NodeRedis {
