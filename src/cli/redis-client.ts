@@ -4,7 +4,7 @@
 import type { Cluster, Redis } from "ioredis";
 import { pauseAfter, within } from "../clock.ts";
 import { redisError, saysUnfit } from "../stores/redis/errors.ts";
-import { lastFaultOf } from "../stores/redis/last-fault.ts";
+import { eventsOf } from "../stores/redis/client-events.ts";
 import type { RedisClient } from "../stores/redis.ts";
 import { emitRefusals, type Host, refusalOf } from "./redis-refusal.ts";
 import { importPeer, labelledError, type OpenClient } from "./store-client.ts";
@@ -98,7 +98,8 @@ function parseServer(text: string): RedisAddress | null {
  */
 export async function connectRedis(address: RedisAddress): Promise<OpenClient<RedisClient>> {
   const client = await clientOf(address, () => null);
-  const fault = lastFaultOf(client);
+  const fault = eventsOf(client).lastFault;
+  // The client tells why by an event; its promises say only that the connection was closed.
   // The client emits the reason; its promises only reject with a closed connection.
   const reasons: Error[] = [];
   client.on("error", (error: Error) => reasons.push(error));
