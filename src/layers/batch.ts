@@ -3,9 +3,9 @@
 
 import { type Clock, monotonicClock, setTimer, type Timer } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { StoreError } from "../store/error.ts";
+import { StoreError, tooFewReplies } from "../store/error.ts";
 import type { Batching } from "../store/store.ts";
-import { endsCall } from "../store/states.ts";
+import { endsCall } from "../store/room.ts";
 import type { Layer } from "./layer.ts";
 
 /** Most requests that wait; one more is refused with `StoreError` `overloaded`. Those that end calls may be twice as many. */
@@ -168,14 +168,10 @@ async function send(store: Layer, batch: readonly Asked[], leftMs: number | unde
     const replies = await store.apply(requests, leftMs);
     for (const [i, { resolve, reject }] of batch.entries()) {
       const reply = replies[i];
-      if (reply === undefined) reject(tooFew());
+      if (reply === undefined) reject(tooFewReplies());
       else resolve(reply);
     }
   } catch (error) {
     for (const { reject } of batch) reject(error);
   }
-}
-
-function tooFew(): StoreError {
-  return new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }

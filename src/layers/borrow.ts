@@ -5,9 +5,8 @@
 
 import { type Clock, monotonicClock, sleep } from "../clock.ts";
 import type { Step, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type Store, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
-import type { Store } from "../store/store.ts";
 import type { Account } from "./borrow/account.ts";
 import { Accounts } from "./borrow/accounts.ts";
 import { FreeUnits } from "./borrow/free-units.ts";
@@ -82,15 +81,15 @@ class Lease implements LendingStore {
     this.#freeUnits = new FreeUnits(store, clock, RETURN_EACH_MS);
   }
 
-  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly Found[]> {
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
     return Promise.all(requests.map((request) => this.answer(request, leftMs)));
   }
 
-  answer(request: StoreRequest, leftMs?: number): Found | Promise<Found> {
+  answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {
     const { steps } = request;
     if (!steps.some(isBorrowing)) {
       if (this.#accounts.size > 0) return this.#ask(request, leftMs);
-      return askOne(this.#store, request, leftMs) as Found | Promise<Found>;
+      return askOne(this.#store, request, leftMs);
     }
     if (!isLendable(request)) return this.#askAsItIs(request, leftMs);
     const nowMs = this.#clock.nowMs();
@@ -139,7 +138,7 @@ class Lease implements LendingStore {
   }
 
   /** Takes the cost of the steps that find enough units here, and asks the store about the others. */
-  async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     const taken: Taken[] = [];
     for (const step of request.steps) {
       const account = isBorrowing(step) ? this.#accounts.for(step) : undefined;
@@ -152,7 +151,7 @@ class Lease implements LendingStore {
       const nowMs = this.#clock.nowMs();
       for (const { account, cost, life } of taken) account.answered(cost, life, isAllowed, nowMs);
     };
-    let reply: Found;
+    let reply: StoreAnswer;
     try {
       reply = await this.#ask({ ...request, steps: request.steps.filter((step) => !isBorrowing(step)) }, leftMs);
     } catch (error) {
@@ -169,7 +168,7 @@ class Lease implements LendingStore {
   }
 
   /** Asks the store about a request that finds too few units here, and borrows for the next ones. */
-  async #askAndLearn(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #askAndLearn(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     const reply = await this.#askAsItIs(request, leftMs);
     if (StoreError.isInstance(reply) || !reply.allowed || this.#isClosed) return reply;
     const nowMs = this.#clock.nowMs();
@@ -184,7 +183,7 @@ class Lease implements LendingStore {
   }
 
   /** Asks the store. A denial by a limit that lends is final only when no instance holds units of it. */
-  async #askAsItIs(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
+  async #askAsItIs(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
     const askedAtMs = monotonicClock.nowMs();
     const endsAtMs = askedAtMs + (leftMs ?? this.#store.deadlineMs ?? Number.POSITIVE_INFINITY);
     const reply = await this.#ask(request, leftMs);
@@ -202,7 +201,7 @@ class Lease implements LendingStore {
   }
 
   /** Says when to try again a call that could pass with what instances hold unused. */
-  async #withOthers(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<Found> {
+  async #withOthers(request: StoreRequest, reply: StoreReply, endsAtMs: number): Promise<StoreAnswer> {
     const passing = new Set<string>();
     const look = async (step: Step) => {
       if ((await this.#freeUnits.of(step)) >= unitsNeeded(step)) passing.add(step.bucket);
@@ -276,8 +275,8 @@ class Lease implements LendingStore {
   }
 
   /** Asks the store. Units that this instance has borrowed and not used do not count as used here. */
-  async #ask(request: StoreRequest, leftMs: number | undefined): Promise<Found> {
-    const reply = (await askOne(this.#store, request, leftMs)) as Found;
+  async #ask(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
+    const reply = await askOne(this.#store, request, leftMs);
     if (this.#accounts.size === 0 || StoreError.isInstance(reply)) return reply;
     const steps = reply.steps.map((found, i) => {
       const { bucket = "", event } = request.steps[i] ?? {};

@@ -3,7 +3,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { breathing } from "./breath.ts";
 import type { Layer } from "./layer.ts";
@@ -37,11 +37,11 @@ interface Denial {
 export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Layer {
   const denials = new Denials(keptMs, clock);
   const given = breathing();
-  const ask = (request: StoreRequest, leftMs: number | undefined): Found | Promise<Found> => {
+  const ask = (request: StoreRequest, leftMs: number | undefined): StoreAnswer | Promise<StoreAnswer> => {
     const askedAt = denials.freed;
-    const learn = (reply: Found | undefined): Found => {
+    const learn = (reply: StoreAnswer): StoreAnswer => {
       denials.learn(request, reply, askedAt);
-      return reply as Found;
+      return reply;
     };
     const asked = askOne(store, request, leftMs);
     return asked instanceof Promise ? asked.then(learn) : learn(asked);
@@ -96,7 +96,7 @@ class Denials {
   }
 
   /** @param askedAt `freed` when the request was sent: a reset may overtake a denial */
-  learn(request: StoreRequest, reply: Found | undefined, askedAt: number): void {
+  learn(request: StoreRequest, reply: StoreAnswer | undefined, askedAt: number): void {
     for (const { event, bucket } of request.steps) if (mayFree(event.type)) this.#free(bucket);
     if (reply === undefined || StoreError.isInstance(reply) || reply.firm !== true || !isPlain(request)) return;
     if (reply.degraded !== undefined) return;

@@ -167,7 +167,7 @@ class Failover implements RecoveringStore, OutageWork {
   async #answer(requests: readonly StoreRequest[], dueMs: number, isAgain = false): Promise<Replies> {
     const leftMs = await this.#outage.pass(dueMs);
     if (this.#outage.state === "closed") throw new StoreError("closed", "the store was closed", { transient: false });
-    if (leftMs <= 0) this.#leave(this.#sender.failureOf(new LateError(`no answer within ${this.deadlineMs} ms`)));
+    if (leftMs <= 0) this.#leave(this.#sender.failureOf(new LateError(this.deadlineMs)));
     if (this.#outage.state === "away") return requests.map((request) => this.#local.admit(request));
     return this.#send(requests, dueMs, isAgain);
   }

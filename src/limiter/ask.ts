@@ -4,7 +4,7 @@
 import { monotonicClock } from "../clock.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
 import { validReply } from "../store/check.ts";
-import { askOne, type Found } from "../store/ask.ts";
+import { askOne, type StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import type { CallOptions } from "./call-options.ts";
 import { limiterClosed } from "./closed.ts";
@@ -66,7 +66,7 @@ export function checkOpen({ closing }: Pick<LimiterContext, "closing">): void {
  *
  * @throws StoreError the store's own, or `invalid-reply`
  */
-export function checkedReply({ steps, once }: StoreRequest, found: Found | undefined): StoreReply {
+export function checkedReply({ steps, once }: StoreRequest, found: StoreAnswer | undefined): StoreReply {
   const reply = validReply(found);
   if (StoreError.isInstance(reply)) throw reply;
   if (reply.steps.length === steps.length) return reply;
@@ -75,7 +75,7 @@ export function checkedReply({ steps, once }: StoreRequest, found: Found | undef
   throw new StoreError("invalid-reply", "the store gave fewer replies than it was asked for", { transient: false });
 }
 
-function isStale(reply: Found | undefined): reply is StoreReply {
+function isStale(reply: StoreAnswer | undefined): reply is StoreReply {
   return !StoreError.isInstance(reply) && reply?.stale === true;
 }
 
@@ -83,7 +83,7 @@ function isStale(reply: Found | undefined): reply is StoreReply {
 async function askAgain(
   { store, calendar, deadlineMs }: LimiterContext,
   makeRequests: () => readonly StoreRequest[],
-  first: readonly Found[],
+  first: readonly StoreAnswer[],
   askedAtMs: number,
 ) {
   const stale = first.flatMap((reply, i) => (isStale(reply) ? [{ i, nowMs: reply.nowMs }] : []));
@@ -95,6 +95,6 @@ async function askAgain(
     leftMs,
   );
   const replies = [...first];
-  for (const [n, { i }] of stale.entries()) replies[i] = again[n] as Found;
+  for (const [n, { i }] of stale.entries()) replies[i] = again[n] as StoreAnswer;
   return replies;
 }

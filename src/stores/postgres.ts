@@ -2,10 +2,11 @@
 
 import { type Clock, clockOption, LateError, within } from "../clock.ts";
 import { readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
-import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import { StoreError } from "../store/error.ts";
+import type { StoreRequest } from "../kernel/request.ts";
+import { closedError } from "../store/error.ts";
+import { SWEPT_PER_NEW } from "../store/room.ts";
 import type { Beat, Member, SharedStore, Terms } from "../store/shared-store.ts";
-import type { Batching, SetupCheck } from "../store/store.ts";
+import type { Batching, SetupCheck, StoreAnswer } from "../store/store.ts";
 import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { isRetryable, postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
@@ -35,20 +36,16 @@ const OPTIONS = {
   clock: clockOption,
 } satisfies TableOf<PostgresStoreOptions>;
 
-/** A batch takes at most so many statements, each of which has one deadline. */
+/** A batch usually takes so many statements, each of which has one deadline: its own deadline is their sum. */
 const STATEMENTS_PER_BATCH = 4;
 const BATCHING: Batching = { size: 256, underWay: 4 };
-/** Most keys that the store remembers to have rows: about 10 MB. */
-const MAX_KNOWN_KEYS = 100_000;
-/** Rows that are checked for expiry for each row that is made: more than are made, so that expired rows never pile up. */
-const SWEPT_PER_MADE_ROW = 2;
 const ROWS_PER_SWEEP = 1_000;
 
 /**
  * Keeps buckets in the table `tollgate_buckets`, which `migrate` makes. All instances with the same database share it.
  *
  * Fails with `StoreError` `schema-version` when the tables are not there or of another version, `unauthorized` when the
- * role lacks a right, `busy` (transient) when a lock was not to be had in time, `read-only`, `unavailable`;
+ * role lacks a right, `busy` (transient) when a lock was not free in time, `read-only`, `unavailable`;
  * a request of a damaged bucket fails alone with `damaged-bucket`. The client stays open: the program that made it closes it.
  *
  * @throws MisuseError `unsupported-client`, `invalid-option`
@@ -57,14 +54,14 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
   const { schema, deadlineMs, clock } = readOptions(OPTIONS, options);
   const database = databaseThrough(client, deadlineMs);
   const tables = tablesIn(schema);
-  const work = { database, tables, clock, made: 0, known: new KnownKeys(MAX_KNOWN_KEYS) };
+  const work = { database, tables, clock, made: 0, known: new KnownKeys() };
   return new PostgresStore(work, STATEMENTS_PER_BATCH * deadlineMs);
 }
 
 class PostgresStore implements SharedStore {
   readonly batching = BATCHING;
   readonly deadlineMs: number;
-  readonly clock?: Clock;
+  readonly clock: Clock | undefined;
   readonly #work: Work;
   #checked: Promise<void> | null = null;
   /** Up to which key rows were looked at for expiry. */
@@ -75,87 +72,69 @@ class PostgresStore implements SharedStore {
   constructor(work: Work, deadlineMs: number) {
     this.#work = work;
     this.deadlineMs = deadlineMs;
-    if (work.clock !== undefined) this.clock = work.clock;
+    this.clock = work.clock;
   }
 
-  apply(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
+  apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
     return this.#decide(requests, {}, leftMs);
   }
 
-  book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly (StoreReply | StoreError)[]> {
+  book(requests: readonly StoreRequest[], terms: Terms): Promise<readonly StoreAnswer[]> {
     return this.#decide(requests, terms, this.deadlineMs);
-  }
-
-  async #decide(
-    requests: readonly StoreRequest[],
-    terms: Terms,
-    leftMs: number,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
-    const endsAtMs = performance.now() + leftMs;
-    const replies = await this.#ask(() => this.#transact(requests, terms, endsAtMs), leftMs);
-    if (this.#work.made * SWEPT_PER_MADE_ROW >= ROWS_PER_SWEEP && !this.#sweeping) void this.#sweep();
-    return replies;
   }
 
   beat(member: Member): Promise<Beat> {
     return this.#ask(() => beat(this.#work, member));
   }
 
-  async setup(): Promise<readonly SetupCheck[]> {
-    try {
-      return await setupOf(this.#work.database);
-    } catch (error) {
+  setup(): Promise<readonly SetupCheck[]> {
+    return setupOf(this.#work.database).catch((error) => {
       throw postgresError(error);
-    }
+    });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
   }
 
-  /** @param leftMs absent: as long as it takes */
-  async #ask<Answer>(ask: () => Promise<Answer>, leftMs?: number): Promise<Answer> {
-    if (this.#closed) throw new StoreError("closed", "the Postgres store was closed", { transient: false });
-    const { deadlineMs } = this;
-    try {
-      if (leftMs === undefined) return await this.#whenChecked(ask);
-      if (leftMs <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
-      return await within(leftMs, this.#whenChecked(ask), { deadlineMs });
-    } catch (error) {
-      throw postgresError(error);
-    }
+  async #decide(requests: readonly StoreRequest[], terms: Terms, leftMs: number): Promise<readonly StoreAnswer[]> {
+    const endsAtMs = performance.now() + leftMs;
+    const replies = await this.#ask(() => this.#transact(requests, terms, endsAtMs), leftMs);
+    if (this.#work.made * SWEPT_PER_NEW >= ROWS_PER_SWEEP && !this.#sweeping) void this.#sweep();
+    return replies;
   }
 
-  async #whenChecked<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-    await this.#check();
-    return ask();
-  }
-
-  /** Once, and again after it failed. */
-  async #check(): Promise<void> {
-    this.#checked ??= checkVersion(this.#work.database, this.#work.tables);
-    try {
-      await this.#checked;
-    } catch (error) {
-      this.#checked = null;
-      throw error;
-    }
-  }
-
-  async #transact(
-    requests: readonly StoreRequest[],
-    terms: Terms,
-    endsAtMs: number,
-  ): Promise<readonly (StoreReply | StoreError)[]> {
+  async #transact(requests: readonly StoreRequest[], terms: Terms, endsAtMs: number): Promise<readonly StoreAnswer[]> {
     try {
       return await transact(this.#work, requests, terms);
     } catch (error) {
       if (!isRetryable(error) || performance.now() >= endsAtMs) throw error;
       return transact(this.#work, requests, terms);
     }
+  }
+
+  /** @param leftMs absent: as long as it takes */
+  async #ask<Value>(ask: () => Promise<Value>, leftMs?: number): Promise<Value> {
+    if (this.#closed) throw closedError("Postgres");
+    const { deadlineMs } = this;
+    try {
+      if (leftMs === undefined) return await this.#whenChecked(ask);
+      if (leftMs <= 0) throw new LateError(deadlineMs);
+      return await within(leftMs, this.#whenChecked(ask), { deadlineMs });
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
+  /** The version is checked once, and again after that failed. */
+  async #whenChecked<Value>(ask: () => Promise<Value>): Promise<Value> {
+    const { database, tables } = this.#work;
+    this.#checked ??= checkVersion(database, tables).catch((error) => {
+      this.#checked = null;
+      throw error;
+    });
+    await this.#checked;
+    return ask();
   }
 
   /** Beside the calls: what fails here fails no call, and is tried again with a later one. */

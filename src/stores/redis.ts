@@ -183,7 +183,7 @@ class RedisStore implements Store {
     const endsAtMs = performance.now() + leftMs;
     return async (...command) => {
       const ms = endsAtMs - performance.now();
-      if (ms <= 0) throw new LateError(`no answer within ${deadlineMs} ms`);
+      if (ms <= 0) throw new LateError(deadlineMs);
       return within(ms, this.#route.send(...command), { deadlineMs, isAwaited });
     };
   }

@@ -4,7 +4,7 @@ import { inUseLimit } from "../../kernel/algorithms/registry.ts";
 import { isWithin, monotonicClock } from "../../clock.ts";
 import { borrowedKey } from "../../kernel/key.ts";
 import type { Step, StoreReply, StoreRequest } from "../../kernel/request.ts";
-import type { Found } from "../../store/ask.ts";
+import type { StoreAnswer } from "../../store/store.ts";
 import { StoreError } from "../../store/error.ts";
 
 /** How much time there is until an instant of the machine's clock; `undefined` without a deadline. */
@@ -48,7 +48,7 @@ export function isBorrowing({ hints }: Step): boolean {
 }
 
 /** Whether a request has to be asked again later: without an answer, or with an error that may end. */
-export function isRetryable(found: Found | undefined): boolean {
+export function isRetryable(found: StoreAnswer | undefined): boolean {
   return found === undefined || (StoreError.isInstance(found) && found.transient);
 }
 

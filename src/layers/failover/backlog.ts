@@ -6,7 +6,7 @@ import { algorithmOf, type LimitSpec, type SpentState } from "../../kernel/algor
 import type { Step, StoreRequest } from "../../kernel/request.ts";
 import { StoreError } from "../../store/error.ts";
 import type { ReceiptTerms } from "../../store/shared-store.ts";
-import { endsCall } from "../../store/states.ts";
+import { endsCall } from "../../store/room.ts";
 
 /** How many rows of receipts an instance has: batches that are under way together do not lock each other's row. */
 const RECEIPT_ROWS = 4;

@@ -1,14 +1,15 @@
 // One JSON column of a program's own table on Postgres, through `pg`, postgres.js or Prisma.
 
-import { type Clock, clockOption, within } from "../../clock.ts";
+import { type Clock, clockOption } from "../../clock.ts";
 import { checked, readOptions, required, type TableOf, whole } from "../../kernel/options.ts";
 import { StoreError } from "../../store/error.ts";
-import { databaseThrough, listIn, type PostgresClient, type Query } from "../postgres/client.ts";
+import { databaseThrough, listIn, type PostgresClient } from "../postgres/client.ts";
+import { type Query, SERVER_NOW_MS } from "../postgres/database.ts";
 import { type Fixes, postgresError } from "../postgres/errors.ts";
 import { setupOf } from "../postgres/setup.ts";
 import type { DocumentPort } from "./port.ts";
 
-/** A change takes at most so many statements, each of which has one deadline. */
+/** The statements of a change: BEGIN, those that set the spelling, lock and write, and COMMIT. Each has one deadline. */
 const STATEMENTS_PER_CHANGE = 5;
 
 /** Which column of which table. */
@@ -74,40 +75,36 @@ export function columnOf(client: PostgresClient, options: ColumnOptions): Docume
   const database = databaseThrough(client, deadlineMs);
   const from = schema === undefined ? `"${table}"` : `"${schema}"."${table}"`;
   let types: Promise<Types> | null = null;
-
+  const fail = (error: unknown): never => {
+    throw postgresError(error, { fixes: FIXES });
+  };
+  // Asked once, and again after it failed.
+  const typesOnce = () => {
+    types ??= typesOf(database.query, from, id, column).catch((error) => {
+      types = null;
+      throw error;
+    });
+    return types;
+  };
+  const changeRow: DocumentPort["transact"] = async (partition, change) => {
+    const { idType, columnType, isSpelledAlike } = await typesOnce();
+    const where = `WHERE "${id}" = $1::text::${idType}`;
+    return database.transaction(async (query) => {
+      if (!isSpelledAlike) await query(SET_SPELLING);
+      const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} ${where}`;
+      const { json, spelled, nowMs } = await lockRow(query, { from, id, rows }, partition);
+      const changed = change(json, clock === undefined ? nowMs : clock.nowMs(), spelled);
+      if (changed.json !== json) {
+        const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} ${where}`;
+        await query(text, [partition, JSON.stringify(changed.json)]);
+      }
+      return changed.result;
+    });
+  };
   return {
     deadlineMs: STATEMENTS_PER_CHANGE * deadlineMs,
-    async transact(partition, change) {
-      try {
-        types ??= typesOf(database.query, from, id, column);
-        const { idType, columnType, isSpelledAlike } = await types.catch((error) => {
-          types = null;
-          throw error;
-        });
-        const isRow = `"${id}" = $1::text::${idType}`;
-        const changing = database.transaction(async (query) => {
-          if (!isSpelledAlike) await query(SET_SPELLING);
-          const rows = `SELECT "${column}"::text AS json, "${id}"::text AS id FROM ${from} WHERE ${isRow}`;
-          const { json, spelled, nowMs } = await lockRow(query, { from, id, rows }, partition);
-          const changed = change(json, clock === undefined ? nowMs : clock.nowMs(), spelled);
-          if (changed.json !== json) {
-            const text = `UPDATE ${from} SET "${column}" = $2::text::${columnType} WHERE ${isRow}`;
-            await query(text, [partition, JSON.stringify(changed.json)]);
-          }
-          return changed.result;
-        });
-        return await within(STATEMENTS_PER_CHANGE * deadlineMs, changing);
-      } catch (error) {
-        throw postgresError(error, FIXES);
-      }
-    },
-    async setup() {
-      try {
-        return await setupOf(database);
-      } catch (error) {
-        throw postgresError(error, FIXES);
-      }
-    },
+    transact: (partition, change) => changeRow(partition, change).catch(fail),
+    setup: () => setupOf(database).catch(fail),
   };
 }
 
@@ -120,9 +117,8 @@ interface Row {
 
 /** An aggregate is there when the row is locked: the server's clock beside it is read after that. */
 async function lockRow(query: Query, { from, id, rows }: Row, partition: string) {
-  const text =
-    `WITH locked AS MATERIALIZED (${rows} FOR UPDATE) SELECT json_build_array(count(*), max(json), max(id),` +
-    " floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)::text FROM locked";
+  const text = `WITH locked AS MATERIALIZED (${rows} FOR UPDATE)
+    SELECT json_build_array(count(*), max(json), max(id), ${SERVER_NOW_MS})::text FROM locked`;
   const [found, json, spelled, nowMs] = listIn(await query(text, [partition])) as [number, string, string, number];
   if (found !== 1) {
     const message = `${from} has ${found === 0 ? "no" : "more than one"} row whose "${id}" is the call's partition: make the session's row before its first call`;
@@ -142,12 +138,12 @@ interface Types {
  * without a length. A cast to `character`, or to a domain on `character(8)`, would cut a longer text to another row's id.
  */
 async function typesOf(query: Query, from: string, id: string, column: string): Promise<Types> {
-  const text =
-    "WITH RECURSIVE types AS (SELECT attname::text AS name, atttypid AS type FROM pg_attribute" +
-    " WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped" +
-    " UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')" +
-    " SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1), typname)), '[]')::text" +
-    " FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'";
+  const text = `WITH RECURSIVE types AS (
+      SELECT attname::text AS name, atttypid AS type FROM pg_attribute
+      WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
+      UNION ALL SELECT name, typbasetype FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd')
+    SELECT coalesce(json_agg(json_build_array(name, format_type(type, -1), typname)), '[]')::text
+    FROM types JOIN pg_type ON pg_type.oid = type WHERE typtype <> 'd'`;
   const columns = listIn(await query(text, [from])) as [name: string, type: string, bareName: string][];
   const typeOf = (wanted: string) => columns.find(([name]) => name === wanted);
   const missing = [id, column].filter((name) => typeOf(name) === undefined);

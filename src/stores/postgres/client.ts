@@ -7,7 +7,6 @@ import { PgDatabase, type PgPool } from "./pg.ts";
 import { type PostgresJs, PostgresJsDatabase } from "./postgres-js.ts";
 import { PrismaDatabase, type PrismaLike } from "./prisma.ts";
 
-export type { Database, Query } from "./database.ts";
 export type { PgPool } from "./pg.ts";
 export type { PostgresJs } from "./postgres-js.ts";
 export type { PrismaLike } from "./prisma.ts";
@@ -35,7 +34,7 @@ export function databaseThrough(client: PostgresClient, deadlineMs: number): Dat
 }
 
 /**
- * The list that a statement answered with, as a text of JSON; nothing where it gave no row.
+ * Reads the answer to a statement: a JSON list, as text, in its first column and row. An empty list where there is no row.
  *
  * @throws StoreError `invalid-reply`
  */

@@ -60,7 +60,7 @@ export class PgDatabase implements Database {
     return this.#connected(begun, (ask) => ask("ROLLBACK"));
   }
 
-  async send(text: string, value: string): Promise<void> {
+  async run(text: string, value: string): Promise<void> {
     // Several statements in one message are a transaction, which rolls itself back.
     await this.#connected((ask) => ask(`${this.#timeouts}; ${withText(text, value)}`));
   }
@@ -72,7 +72,7 @@ export class PgDatabase implements Database {
     const isHeard = this.#pool.listenerCount?.("error") !== 0;
     const ends = 'a connection that breaks while it is idle ends the process: add pool.on("error", …)';
     return [
-      connectTimeoutCheck("connectionTimeoutMillis", connectMs, "it to 2000"),
+      connectTimeoutCheck("connectionTimeoutMillis", connectMs, 2_000),
       { name: "listener for errors", value: isHeard ? "there" : "none", problem: isHeard ? null : ends },
     ];
   }
@@ -114,19 +114,19 @@ export class PgDatabase implements Database {
   async #connect(): Promise<PgClient> {
     const endsAtMs = performance.now() + this.#patienceMs;
     for (;;) {
-      const client = await this.#free(endsAtMs - performance.now());
+      const client = await this.#freeClient(endsAtMs - performance.now());
       if (this.#ages.isTrusted(client)) return client;
       destroy(client);
     }
   }
 
-  async #free(ms: number): Promise<PgClient> {
+  async #freeClient(ms: number): Promise<PgClient> {
     const connecting = this.#pool.connect();
     try {
       return await within(ms, connecting);
     } catch (error) {
       const where = serverOf(this.#pool);
-      if (!(error instanceof LateError)) throw postgresError(error, undefined, where);
+      if (!(error instanceof LateError)) throw postgresError(error, { where });
       // A connection that comes later goes to batches that still wait.
       connecting.then((client) => client.release()).catch(() => {});
       const message = `Postgres${where}: the pool had no connection free within ${this.#patienceMs} ms: see what keeps them, or raise its max`;
@@ -156,8 +156,8 @@ function destroy(client: PgClient): void {
 }
 
 /**
- * Which connections of a pool were made since one of them was lost. When one has died silently, or leads to a server that has
- * become a replica, those that are as old have as well, and each of them would cost another deadline.
+ * Which connections of a pool were made since one of them was lost. One that dies silently, or leads to a server that became a
+ * replica, is seldom alone: those that are as old are not used again, because each could cost another deadline.
  */
 class Ages {
   readonly #isCounted: boolean;
@@ -172,7 +172,7 @@ class Ages {
     return this.#young === null || this.#young.has(client);
   }
 
-  /** One that was lost, and all that are as old. Of the others that are lost after it, nothing follows. */
+  /** Distrusts all connections that there are now, unless the lost one was distrusted before: it was one of the old ones. */
   distrust(client: PgClient): void {
     if (this.#isCounted && this.isTrusted(client)) this.#young = new WeakSet();
   }

@@ -53,7 +53,7 @@ export class PostgresJsDatabase implements Database {
     return answered(ms, transaction);
   }
 
-  async send(text: string, value: string): Promise<void> {
+  async run(text: string, value: string): Promise<void> {
     // Several statements in one message are a transaction, which rolls itself back.
     await answered(this.#patienceMs, this.#sql.unsafe(`${this.#timeouts}; ${withText(text, value)}`));
   }
@@ -65,7 +65,7 @@ export class PostgresJsDatabase implements Database {
     const stays =
       "a connection that dies silently keeps its place in the pool: end its socket as docs/stores/postgres.md shows";
     return [
-      connectTimeoutCheck("connect_timeout", 1_000 * Number(Reflect.get(options, "connect_timeout")), "it to 2"),
+      connectTimeoutCheck("connect_timeout", 1_000 * Number(Reflect.get(options, "connect_timeout")), 2),
       { name: "socket", value: isOwn ? "the program's own" : "without a timeout", problem: isOwn ? null : stays },
     ];
   }

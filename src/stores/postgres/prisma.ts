@@ -27,7 +27,7 @@ export class PrismaDatabase implements Database {
   // In no transaction of its own, which would be four more statements: its pool says how long the server may take for one.
   readonly query: Query = (text, values) => this.#ask(this.#prisma, text, values);
 
-  async send(text: string, value: string): Promise<void> {
+  async run(text: string, value: string): Promise<void> {
     await this.query(text, [value]);
   }
 

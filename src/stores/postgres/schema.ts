@@ -2,12 +2,16 @@
 
 import { invalidOption } from "../../kernel/errors.ts";
 import { StoreError } from "../../store/error.ts";
-import { type Database, databaseThrough, listIn, type PostgresClient, type Query } from "./client.ts";
+import { databaseThrough, listIn, type PostgresClient } from "./client.ts";
+import type { Database, Query } from "./database.ts";
 import { postgresError } from "./errors.ts";
 import { MIGRATIONS } from "./migrations.gen.ts";
 
 /** The version that this code reads and writes. */
-export const VERSION = MIGRATIONS.length;
+const VERSION = MIGRATIONS.length;
+/** Deadlines of a statement that reads the version, and of one that migrates: that one may wait for another instance. */
+const QUICK_MS = 2_000;
+const MIGRATION_MS = 60_000;
 
 /** Which tables. */
 export interface SchemaOptions {
@@ -41,7 +45,8 @@ export function tablesIn(schema: string | undefined): Tables {
  * @throws StoreError
  */
 export async function migrate(client: PostgresClient, { schema }: SchemaOptions = {}): Promise<void> {
-  const [quick, database] = [QUICK_MS, MIGRATION_MS].map((ms) => databaseThrough(client, ms)) as [Database, Database];
+  const quick = databaseThrough(client, QUICK_MS);
+  const database = databaseThrough(client, MIGRATION_MS);
   const tables = tablesIn(schema);
   try {
     // Where there is nothing to do, a connection that dies meanwhile costs no more than any other.
@@ -52,19 +57,12 @@ export async function migrate(client: PostgresClient, { schema }: SchemaOptions 
       if (schema !== undefined) await query(`SET LOCAL search_path = "${schema}"`);
       const from = await versionOf(query, tables);
       if (from > VERSION) throw otherVersion(from);
-      for (const sql of MIGRATIONS.slice(from)) {
-        for (const statement of sql) await query(statement);
-      }
-      if (from > 0 && from < VERSION) await query(`UPDATE ${tables.schema} SET version = ${VERSION}`);
+      for (const statement of MIGRATIONS.slice(from).flat()) await query(statement);
     });
   } catch (error) {
     throw postgresError(error);
   }
 }
-
-/** For a statement that reads the version, and for one that migrates, which may wait for another instance to do so. */
-const QUICK_MS = 2_000;
-const MIGRATION_MS = 60_000;
 
 /** 0 where there are no tables. */
 async function versionOf(query: Query, tables: Tables): Promise<number> {
@@ -88,8 +86,7 @@ async function writtenVersion(query: Query, tables: Tables): Promise<number> {
 }
 
 function otherVersion(version: number): StoreError {
-  const message = `Postgres: the tables are of version ${version}, and this is version ${VERSION}: ${
-    version < VERSION ? "run migrate()" : "update tollgate"
-  }`;
+  const fix = version < VERSION ? "run migrate()" : "update tollgate";
+  const message = `Postgres: the tables are of version ${version}, and this is version ${VERSION}: ${fix}`;
   return new StoreError("schema-version", message, { transient: false });
 }

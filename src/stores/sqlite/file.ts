@@ -19,8 +19,8 @@ const READ = `
   FROM json_each(?) AS wanted CROSS JOIN buckets ON buckets.key = wanted.value
 `;
 
-// Pages that are written again before they are moved from the log into the file are moved once: the default of 1,000 moves
-// most of a small file every few batches. More than this, and a commit that moves them takes longer than 20 ms.
+// A checkpoint moves pages from the log into the file, each once, however often it was written in between. At the default of
+// 1,000 pages most of a small file is moved every few batches. At more than this a commit with a checkpoint takes over 20 ms.
 const LOG_PAGES = 2_000;
 /** For pages of the file: SQLite's default of 2 MB is less than a batch and its way down the tree need in a large one. */
 const CACHE_KIB = 16_000;
@@ -33,6 +33,7 @@ export interface OpenFile {
   readonly read: StatementSync;
   readonly write: StatementSync;
   readonly remove: StatementSync;
+  /** The sweep: up to which key rows were looked at, and those that follow. */
   readonly hand: StatementSync;
   readonly moveHand: StatementSync;
   readonly following: StatementSync;
