@@ -44,81 +44,73 @@ const OPTIONS = { clock: clockOption } satisfies TableOf<CounterStoreOptions>;
 export function counterStore(port: CounterPort, options: CounterStoreOptions = {}): Store {
   const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.increment !== "function") throw invalidOption("port", "an object with increment", port);
-  return new CounterStore(port, clock);
+  let isClosed = false;
+  return {
+    clock,
+    checkPolicy,
+    async apply(requests) {
+      if (isClosed) throw closedError("counter");
+      const answers: StoreAnswer[] = [];
+      for (const request of requests) {
+        answers.push(await decide(port, request, validTime((clock ?? systemClock).nowMs())));
+      }
+      return answers;
+    },
+    async close() {
+      isClosed = true;
+    },
+  };
 }
 
-const UNSUPPORTED =
-  "a counter can only be added to: no peek, usage, reset, grant, reserve, run, idempotencyKey or maxWaitMs";
+function checkPolicy(policy: Policy): void {
+  const faults = compiledPolicy(policy).limits.flatMap((limit) => {
+    const got = unsupportedIn(limit);
+    const expected = "a budget or a fixed-window of epoch or calendar, without borrow: the store can only add";
+    return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
+  });
+  if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
+}
 
-class CounterStore implements Store {
-  readonly #port: CounterPort;
-  readonly clock: Clock | undefined;
-  #closed = false;
-
-  constructor(port: CounterPort, clock: Clock | undefined) {
-    this.#port = port;
-    this.clock = clock;
+async function decide(port: CounterPort, request: StoreRequest, nowMs: number): Promise<StoreAnswer> {
+  const { mode, steps, once, wait } = request;
+  const counts = steps.flatMap((step) => countOf(step, nowMs) ?? []);
+  const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
+  // A call that no limit matches has no steps, and nothing to count.
+  if (steps.length > 0 && !(isPlain && counts.length === steps.length)) {
+    const message =
+      "a counter can only be added to: no peek, usage, reset, grant, reserve, run, idempotencyKey or maxWaitMs";
+    return new StoreError("unsupported-request", message, { transient: false });
   }
+  if (counts.some(({ isStale }) => isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
+  const answers = await Promise.all(counts.map((count) => add(port, count)));
+  const failed = answers.find((answer) => StoreError.isInstance(answer));
+  const added = answers.flatMap((answer) => (StoreError.isInstance(answer) ? [] : [answer]));
+  const allowed = failed === undefined && added.every(({ fits, shadow }) => fits || shadow);
+  const isBooked = allowed || (failed === undefined && mode === "force");
+  // What cannot be taken back, or may not have been added, stays as it is: never more than the quota is admitted.
+  if (!isBooked) await Promise.allSettled(added.map((each) => takeBack(port, each)));
+  return failed ?? { allowed, nowMs, steps: added.map((each) => replyOf(each, isBooked)) };
+}
 
-  checkPolicy(policy: Policy): void {
-    const faults = compiledPolicy(policy).limits.flatMap((limit) => {
-      const got = unsupportedIn(limit);
-      const expected = "a budget or a fixed-window of epoch or calendar, without borrow: the store can only add";
-      return got === null ? [] : [{ path: `limits.${limit.name}`, expected, got }];
-    });
-    if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
+async function add(port: CounterPort, count: Count): Promise<Added | StoreError> {
+  const { key, cost, quota, ttlSeconds } = count;
+  try {
+    const value: unknown = await port.increment(key, cost, ttlSeconds);
+    // A cost that is not known needs one unit.
+    if (isCount(value) && value >= cost) return { ...count, value, fits: value - cost + Math.max(1, cost) <= quota };
+    const expected = `the counter's value with the ${cost} that was added, a whole number up to 2^53 - 1`;
+    const message = `the port's increment: expected ${expected}, got ${formatGot(value)}`;
+    return new StoreError("invalid-reply", message, { transient: false });
+  } catch (error) {
+    return asStoreError(error, "the port failed");
   }
+}
 
-  async apply(requests: readonly StoreRequest[]): Promise<StoreAnswer[]> {
-    if (this.#closed) throw closedError("counter");
-    const replies: StoreAnswer[] = [];
-    for (const request of requests) replies.push(await this.#decide(request));
-    return replies;
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-  }
-
-  async #decide({ mode, steps, once, wait }: StoreRequest): Promise<StoreAnswer> {
-    const nowMs = validTime((this.clock ?? systemClock).nowMs());
-    const counts = steps.flatMap((step) => countOf(step, nowMs) ?? []);
-    const isPlain = (mode === "judge" || mode === "force") && once === undefined && wait === undefined;
-    // A call that no limit matches has no steps, and nothing to count.
-    if (steps.length > 0 && !(isPlain && counts.length === steps.length)) {
-      return new StoreError("unsupported-request", UNSUPPORTED, { transient: false });
-    }
-    if (counts.some(({ isStale }) => isStale)) return { allowed: false, stale: true, nowMs, steps: [] };
-    const answers = await Promise.all(counts.map((count) => this.#add(count)));
-    const failed = answers.find((answer) => StoreError.isInstance(answer));
-    const added = answers.flatMap((answer) => (StoreError.isInstance(answer) ? [] : [answer]));
-    const allowed = failed === undefined && added.every(({ fits, shadow }) => fits || shadow);
-    const isBooked = allowed || (failed === undefined && mode === "force");
-    // What cannot be taken back, or may not have been added, stays as it is: never more than the quota is admitted.
-    if (!isBooked) await Promise.allSettled(added.map((each) => this.#takeBack(each)));
-    return failed ?? { allowed, nowMs, steps: added.map((each) => replyOf(each, isBooked)) };
-  }
-
-  async #add(count: Count): Promise<Added | StoreError> {
-    const { key, cost, quota, ttlSeconds } = count;
-    try {
-      const value: unknown = await this.#port.increment(key, cost, ttlSeconds);
-      // A cost that is not known needs one unit.
-      if (isCount(value) && value >= cost) return { ...count, value, fits: value - cost + Math.max(1, cost) <= quota };
-      const expected = `the counter's value with the ${cost} that was added, a whole number up to 2^53 - 1`;
-      const message = `the port's increment: expected ${expected}, got ${formatGot(value)}`;
-      return new StoreError("invalid-reply", message, { transient: false });
-    } catch (error) {
-      return asStoreError(error, "the port failed");
-    }
-  }
-
-  async #takeBack({ key, cost, ttlSeconds }: Count): Promise<void> {
-    if (cost === 0) return;
-    const left = await this.#port.increment(key, -cost, ttlSeconds);
-    // The key had ended by then: a new counter must not start below zero.
-    if (left < 0) await this.#port.increment(key, Math.min(cost, -left), ttlSeconds);
-  }
+async function takeBack(port: CounterPort, { key, cost, ttlSeconds }: Count): Promise<void> {
+  if (cost === 0) return;
+  const left = await port.increment(key, -cost, ttlSeconds);
+  // The key had ended by then: a new counter must not start below zero.
+  if (left < 0) await port.increment(key, Math.min(cost, -left), ttlSeconds);
 }
 
 /** What a step adds, and to which key. */

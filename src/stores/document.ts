@@ -14,7 +14,7 @@ import { decideBatch } from "../store/batch.ts";
 import { decodeState, type ReadState } from "../store/check.ts";
 import { asStoreError, closedError, StoreError } from "../store/error.ts";
 import { KEPT_ENDS, newIn, roomFor } from "../store/room.ts";
-import type { Batching, SetupCheck, Store, StoreAnswer } from "../store/store.ts";
+import type { Batching, Store, StoreAnswer } from "../store/store.ts";
 import type { Change, DocumentPort } from "./document/port.ts";
 
 export { type ColumnOptions, columnOf } from "./document/column.ts";
@@ -56,78 +56,16 @@ interface Value {
 export function documentStore(port: DocumentPort, options: DocumentStoreOptions = {}): Store {
   const { clock } = readOptions(OPTIONS, options);
   if (typeof port?.transact !== "function") throw invalidOption("port", "an object with transact", port);
-  return new DocumentStore(port, clock);
-}
-
-class DocumentStore implements Store {
-  readonly batching = BATCHING;
-  readonly deadlineMs: number | undefined;
-  readonly clock: Clock | undefined;
-  readonly #port: DocumentPort;
-  #closed = false;
-
-  constructor(port: DocumentPort, clock: Clock | undefined) {
-    this.#port = port;
-    this.deadlineMs = port.deadlineMs;
-    this.clock = clock;
-  }
-
-  checkPolicy(policy: Policy): void {
-    const { partition, limits } = compiledPolicy(policy);
-    const because = `because the store keeps one value for each ${partition}`;
-    const faults = limits.flatMap(({ name, per, onMissing }) => {
-      if (!per.includes(partition))
-        return { path: `limits.${name}.per`, expected: `a limit per ${partition}, ${because}`, got: formatGot(per) };
-      if (onMissing !== "shared") return [];
-      return { path: `limits.${name}.onMissing`, expected: `error or skip, ${because}`, got: formatGot(onMissing) };
-    });
-    if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
-  }
-
-  async apply(
-    requests: readonly StoreRequest[],
-    leftMs: number = this.deadlineMs ?? Number.POSITIVE_INFINITY,
-  ): Promise<StoreAnswer[]> {
-    if (this.#closed) throw closedError("document");
-    const endsAtMs = performance.now() + leftMs;
-    const answers: StoreAnswer[] = [];
-    const waiting = Map.groupBy(requests.keys(), (i) => tagIn(requests[i] as StoreRequest)).entries();
-    const lane = async () => {
-      for (const [tag, indexes] of waiting) {
-        const asked = indexes.map((i) => requests[i] as StoreRequest);
-        const found = await this.#decide(tag, asked, endsAtMs);
-        for (const [n, i] of indexes.entries()) answers[i] = found[n] as StoreAnswer;
-      }
-    };
-    await Promise.all(Array.from({ length: MAX_CHANGING_PARTITIONS }, lane));
-    return answers;
-  }
-
-  async setup(): Promise<readonly SetupCheck[]> {
-    try {
-      return (await this.#port.setup?.()) ?? [];
-    } catch (error) {
-      throw asStoreError(error, "the port failed");
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-  }
-
-  /** A partition that fails does not fail the others of its batch. */
-  async #decide(
-    tag: string | null,
-    requests: readonly StoreRequest[],
-    endsAtMs: number,
-  ): Promise<readonly StoreAnswer[]> {
-    if (tag === null) return decideBatch(requests, () => undefined, (this.clock ?? systemClock).nowMs()).replies;
-    const { deadlineMs } = this;
+  const { deadlineMs } = port;
+  let isClosed = false;
+  // A partition that fails does not fail the others of its batch.
+  const decide = async (tag: string | null, requests: readonly StoreRequest[], endsAtMs: number) => {
+    if (tag === null) return decideBatch(requests, () => undefined, (clock ?? systemClock).nowMs()).replies;
     const leftMs = endsAtMs - performance.now();
     try {
       const partition = partitionIn(tag);
       if (leftMs <= 0) throw new LateError(deadlineMs);
-      const transacted = this.#port.transact(partition, (json, nowMs, spelled = partition) =>
+      const transacted = port.transact(partition, (json, nowMs, spelled = partition) =>
         changeValue(json, spelled === partition ? requests : requests.map((each) => inValueOf(spelled, each)), nowMs),
       );
       return await (deadlineMs === undefined ? transacted : within(leftMs, transacted, { deadlineMs }));
@@ -135,7 +73,50 @@ class DocumentStore implements Store {
       const failed = asStoreError(error, "the port failed");
       return requests.map(() => failed);
     }
-  }
+  };
+  return {
+    batching: BATCHING,
+    deadlineMs,
+    clock,
+    checkPolicy,
+    async apply(requests, leftMs = deadlineMs ?? Number.POSITIVE_INFINITY) {
+      if (isClosed) throw closedError("document");
+      const endsAtMs = performance.now() + leftMs;
+      const answers: StoreAnswer[] = [];
+      const waiting = Map.groupBy(requests.keys(), (i) => tagIn(requests[i] as StoreRequest)).entries();
+      const lane = async () => {
+        for (const [tag, indexes] of waiting) {
+          const asked = indexes.map((i) => requests[i] as StoreRequest);
+          const found = await decide(tag, asked, endsAtMs);
+          for (const [n, i] of indexes.entries()) answers[i] = found[n] as StoreAnswer;
+        }
+      };
+      await Promise.all(Array.from({ length: MAX_CHANGING_PARTITIONS }, lane));
+      return answers;
+    },
+    async setup() {
+      try {
+        return (await port.setup?.()) ?? [];
+      } catch (error) {
+        throw asStoreError(error, "the port failed");
+      }
+    },
+    async close() {
+      isClosed = true;
+    },
+  };
+}
+
+function checkPolicy(policy: Policy): void {
+  const { partition, limits } = compiledPolicy(policy);
+  const because = `because the store keeps one value for each ${partition}`;
+  const faults = limits.flatMap(({ name, per, onMissing }) => {
+    if (!per.includes(partition))
+      return { path: `limits.${name}.per`, expected: `a limit per ${partition}, ${because}`, got: formatGot(per) };
+    if (onMissing !== "shared") return [];
+    return { path: `limits.${name}.onMissing`, expected: `error or skip, ${because}`, got: formatGot(onMissing) };
+  });
+  if (faults.length > 0) throw new MisuseError("unsupported-limit", faults);
 }
 
 /** The tag in the keys of a request; `null` where it names no bucket. */

@@ -4,9 +4,8 @@
 import { type Clock, clockOption, sleep, systemClock } from "../clock.ts";
 import { invalidOption } from "../kernel/errors.ts";
 import { choice, readOptions, type TableOf, whole } from "../kernel/options.ts";
-import type { StoreRequest } from "../kernel/request.ts";
 import { closedError, StoreError } from "../store/error.ts";
-import type { Batching, Store, StoreAnswer } from "../store/store.ts";
+import type { Batching, Store } from "../store/store.ts";
 import { Courtesy } from "./sqlite/courtesy.ts";
 import { isBusy, sqliteError } from "./sqlite/errors.ts";
 import { type OpenFile, openFile } from "./sqlite/file.ts";
@@ -66,70 +65,52 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sto
   if (typeof path !== "string" || path === "" || /^:memory:|^file:|\0/.test(path)) {
     throw invalidOption("path", "the path of a file", path);
   }
-  return new SqliteStore(path, deadlineMs, durability, clock);
-}
-
-class SqliteStore implements Store {
-  readonly batching = BATCHING;
-  readonly deadlineMs: number;
-  readonly clock: Clock | undefined;
-  readonly #path: string;
-  readonly #durability: "process" | "power";
-  #file: OpenFile | null = null;
-  readonly #courtesy = new Courtesy();
-  /**
-   * Since when others hold the lock. Once that is a whole deadline ago, each batch tries once and fails, so that those behind
-   * it do not wait a deadline each.
-   */
-  #lockedSinceMs: number | null = null;
-  #closed = false;
-
-  constructor(path: string, deadlineMs: number, durability: "process" | "power", clock: Clock | undefined) {
-    this.#path = path;
-    this.deadlineMs = deadlineMs;
-    this.#durability = durability;
-    this.clock = clock;
-    try {
-      this.#file = openFile(path, durability);
-    } catch {
-      // The first request tries again, and says what is wrong: a store that is away must not end a program that starts.
-    }
+  const courtesy = new Courtesy();
+  let file: OpenFile | null = null;
+  // Since when others hold the lock. Once that is a whole deadline ago, each batch tries once and fails, so that those behind
+  // it do not wait a deadline each.
+  let lockedSinceMs: number | null = null;
+  let isClosed = false;
+  try {
+    file = openFile(path, durability);
+  } catch {
+    // The first request tries again, and says what is wrong: a store that is away must not end a program that starts.
   }
-
-  async apply(requests: readonly StoreRequest[], leftMs: number = this.deadlineMs): Promise<readonly StoreAnswer[]> {
-    if (leftMs <= 0) throw this.#busy();
-    const askedMs = performance.now();
-    const endsAtMs = askedMs + leftMs;
-    const pauseMs = this.#courtesy.pauseMs(requests.length, askedMs);
-    if (pauseMs > 0) await sleep(pauseMs);
-    const startedMs = performance.now();
-    for (;;) {
-      if (this.#closed) throw closedError("SQLite");
-      try {
-        this.#file ??= openFile(this.#path, this.#durability);
-        const replies = transact(this.#file, requests, this.clock ?? systemClock);
-        const nowMs = performance.now();
-        this.#courtesy.won(nowMs, nowMs - startedMs);
-        this.#lockedSinceMs = null;
-        return replies;
-      } catch (error) {
-        if (!isBusy(error)) throw sqliteError(error, this.#path);
-        const nowMs = performance.now();
-        this.#lockedSinceMs ??= nowMs;
-        if (nowMs >= endsAtMs || nowMs - this.#lockedSinceMs >= this.deadlineMs) throw this.#busy(error);
-        await sleep(this.#courtesy.lost(nowMs, Math.random()));
+  const busy = (cause?: unknown) => {
+    return new StoreError("busy", `the lock of ${path} was not free for ${deadlineMs} ms`, { transient: true, cause });
+  };
+  return {
+    batching: BATCHING,
+    deadlineMs,
+    clock,
+    async apply(requests, leftMs = deadlineMs) {
+      if (leftMs <= 0) throw busy();
+      const askedMs = performance.now();
+      const pauseMs = courtesy.pauseMs(requests.length, askedMs);
+      if (pauseMs > 0) await sleep(pauseMs);
+      const startedMs = performance.now();
+      for (;;) {
+        if (isClosed) throw closedError("SQLite");
+        try {
+          file ??= openFile(path, durability);
+          const answers = transact(file, requests, clock ?? systemClock);
+          const nowMs = performance.now();
+          courtesy.won(nowMs, nowMs - startedMs);
+          lockedSinceMs = null;
+          return answers;
+        } catch (error) {
+          if (!isBusy(error)) throw sqliteError(error, path);
+          const nowMs = performance.now();
+          lockedSinceMs ??= nowMs;
+          if (nowMs >= askedMs + leftMs || nowMs - lockedSinceMs >= deadlineMs) throw busy(error);
+          await sleep(courtesy.lost(nowMs, Math.random()));
+        }
       }
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#file?.database.close();
-    this.#file = null;
-  }
-
-  #busy(cause?: unknown): StoreError {
-    const message = `the lock of ${this.#path} was not free for ${this.deadlineMs} ms`;
-    return new StoreError("busy", message, { transient: true, cause });
-  }
+    },
+    async close() {
+      isClosed = true;
+      file?.database.close();
+      file = null;
+    },
+  };
 }

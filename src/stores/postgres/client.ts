@@ -3,9 +3,9 @@
 import { formatGot, MisuseError } from "../../kernel/errors.ts";
 import { StoreError } from "../../store/error.ts";
 import type { Database } from "./database.ts";
-import { PgDatabase, type PgPool } from "./pg.ts";
-import { type PostgresJs, PostgresJsDatabase } from "./postgres-js.ts";
-import { PrismaDatabase, type PrismaLike } from "./prisma.ts";
+import { type PgPool, pgDatabase } from "./pg.ts";
+import { type PostgresJs, postgresJsDatabase } from "./postgres-js.ts";
+import { type PrismaLike, prismaDatabase } from "./prisma.ts";
 
 export type { PgPool } from "./pg.ts";
 export type { PostgresJs } from "./postgres-js.ts";
@@ -22,9 +22,9 @@ export type PostgresClient = PgPool | PostgresJs | PrismaLike;
  */
 export function databaseThrough(client: PostgresClient, deadlineMs: number): Database {
   if (isObject(client)) {
-    if ("$queryRawUnsafe" in client && "$transaction" in client) return new PrismaDatabase(client, deadlineMs);
-    if ("unsafe" in client && "begin" in client) return new PostgresJsDatabase(client, deadlineMs);
-    if ("query" in client && "connect" in client && "totalCount" in client) return new PgDatabase(client, deadlineMs);
+    if ("$queryRawUnsafe" in client && "$transaction" in client) return prismaDatabase(client, deadlineMs);
+    if ("unsafe" in client && "begin" in client) return postgresJsDatabase(client, deadlineMs);
+    if ("query" in client && "connect" in client && "totalCount" in client) return pgDatabase(client, deadlineMs);
   }
   throw new MisuseError("unsupported-client", {
     path: "client",

@@ -7,7 +7,7 @@ import { StoreError } from "../../store/error.ts";
 import { type Beat, ENDED_MEMBERS_PER_BEAT, LONGEST_LIFE_MS, type Member } from "../../store/shared-store.ts";
 import { listIn } from "./client.ts";
 import { sqlNowMs } from "./database.ts";
-import type { Work } from "./transaction.ts";
+import type { Table } from "./table.ts";
 
 /** The keys of instances: `tollgate:1:$instance:<group>/<instance>`. No name contains `/`. */
 const INSTANCES = "tollgate:1:$instance:";
@@ -24,9 +24,8 @@ const MARKED_UNTIL_MS = Number.MAX_SAFE_INTEGER;
  * It is one statement. Postgres shows it the table as it was before, without the row that it writes: so it counts the other
  * instances, and this one is added below.
  */
-export async function beat(work: Work, { group, instance, livesMs, seen }: Member): Promise<Beat> {
-  const { clock, database } = work;
-  const { buckets } = work.tables;
+export async function beat(table: Table, { group, instance, livesMs, seen }: Member): Promise<Beat> {
+  const { clock, database, buckets } = table;
   const mark = `SELECT value FROM ${buckets} WHERE key = '${MARK_KEY}' AND value ~ ${MARK_PATTERN}`;
   const whereLeft =
     seen.length === 0
@@ -58,7 +57,7 @@ export async function beat(work: Work, { group, instance, livesMs, seen }: Membe
   const values = [`${names}/${instance}`, `${names}/`, `${names}0`, String(livesMs), markOf("some"), markOf("all")];
   const answer = await database.query(text, seen.length === 0 ? values : [...values, JSON.stringify(seen)]);
   const [nowMs, others, rank, untidy, value] = listIn(answer) as [number, number, number, number, string | null];
-  if (untidy > 0) await tidy(work, names, nowMs);
+  if (untidy > 0) await tidy(table, names, nowMs);
   // One that another instance made at this very moment was not there yet when this statement began.
   const [written] = value === null ? listIn(await database.query(`SELECT json_build_array((${mark}))::text`)) : [value];
   const state = decodeState(String(written), MARKED_UNTIL_MS);
@@ -70,7 +69,7 @@ export async function beat(work: Work, { group, instance, livesMs, seen }: Membe
 }
 
 /** Removes instances whose end is over, and shortens the lives that a clock wrote which was ahead. It waits for no other. */
-async function tidy({ database, tables: { buckets } }: Work, names: string, nowMs: number): Promise<void> {
+async function tidy({ database, buckets }: Table, names: string, nowMs: number): Promise<void> {
   const untidy = (which: string) => `SELECT key FROM ${buckets} WHERE key > $1::text AND key < $2::text AND ${which}
     LIMIT ${ENDED_MEMBERS_PER_BEAT} FOR UPDATE SKIP LOCKED`;
   const text = `WITH gone AS (DELETE FROM ${buckets} WHERE key IN (${untidy("expires_at_ms <= $3::text::bigint")}))

@@ -1,6 +1,6 @@
 // The file: whether it is ours, its tables, and the statements that a transaction needs.
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../../store/error.ts";
 
 /** Marks a file as Tollgate's: "toll" in ASCII, in SQLite's `application_id`. */
@@ -26,23 +26,10 @@ const LOG_PAGES = 2_000;
 const CACHE_KIB = 16_000;
 
 /** An open file, and its statements. */
-export interface OpenFile {
-  readonly database: DatabaseSync;
-  /** The path of the write-ahead log. */
-  readonly log: string;
-  readonly read: StatementSync;
-  readonly write: StatementSync;
-  readonly remove: StatementSync;
-  /** The sweep: up to which key rows were looked at, and those that follow. */
-  readonly hand: StatementSync;
-  readonly moveHand: StatementSync;
-  readonly following: StatementSync;
-  readonly removeExpired: StatementSync;
-  readonly emptyLog: StatementSync;
-}
+export type OpenFile = ReturnType<typeof openFile>;
 
 /** Opens a file, and makes its tables when it is empty. */
-export function openFile(path: string, durability: "process" | "power"): OpenFile {
+export function openFile(path: string, durability: "process" | "power") {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
     if (!isOurs(database, path)) {
@@ -57,10 +44,12 @@ export function openFile(path: string, durability: "process" | "power"): OpenFil
     database.exec(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA cache_size = -${CACHE_KIB}`);
     return {
       database,
+      /** The path of the write-ahead log. */
       log: `${path}-wal`,
       read: database.prepare(READ),
       write: database.prepare("INSERT OR REPLACE INTO buckets (key, value, expires_at_ms) VALUES (?, ?, ?)"),
       remove: database.prepare("DELETE FROM buckets WHERE key = ?"),
+      // The sweep: up to which key rows were looked at, and those that follow.
       hand: database.prepare("SELECT key FROM hand"),
       moveHand: database.prepare("UPDATE hand SET key = ?"),
       following: database.prepare("SELECT key FROM buckets WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?"),
