@@ -28,57 +28,35 @@ export function decideBatch(
   read: (key: string) => ReadState,
   nowMs: number,
 ): DecidedBatch {
-  const batch = new Batch(read, nowMs);
-  return { replies: requests.map((request) => batch.book(request)), changed: batch.changed };
-}
-
-/** The states that a batch has read and changed so far. */
-export class Batch {
-  readonly #read: (key: string) => ReadState;
-  readonly #nowMs: number;
-  readonly #states = new Map<string, ReadState>();
-  readonly #changed = new Map<string, StoredState | undefined>();
-
-  /** @throws StoreError `invalid-reply` */
-  constructor(read: (key: string) => ReadState, nowMs: number) {
-    this.#read = read;
-    this.#nowMs = validTime(nowMs);
-  }
-
-  /** The states to write. */
-  get changed(): DecidedBatch["changed"] {
-    return this.#changed;
-  }
-
-  /** Decides the next request, on what those before it have left. */
-  book(request: StoreRequest): StoreAnswer {
+  validTime(nowMs);
+  const states = new Map<string, ReadState>();
+  const changed = new Map<string, StoredState | undefined>();
+  const stateOf = (key: string): ReadState => {
+    if (!states.has(key)) states.set(key, read(key));
+    return states.get(key);
+  };
+  const change = (key: string, state: StoredState | undefined): void => {
+    states.set(key, state);
+    changed.set(key, state);
+  };
+  const decideNext = (request: StoreRequest): StoreAnswer => {
     const { mode, steps } = request;
     const keys = keysOf(request);
-    const answer = mode === "undo" ? undefined : this.#stateOf(keys[steps.length]);
+    const onceKey = mode === "undo" ? undefined : keys[steps.length];
+    const kept = onceKey === undefined ? undefined : stateOf(onceKey);
     // A request that was answered before is answered again, also where its buckets are damaged.
-    const isAnswered = answer?.kind === "once" && this.#nowMs < answer.expiresAtMs;
-    let broken: string | undefined;
+    const isAnswered = kept?.kind === "once" && nowMs < kept.expiresAtMs;
+    let damaged: string | undefined;
     for (const [i, key] of keys.entries()) {
-      if (this.#stateOf(key) !== null || isAnswered) continue;
-      if (steps[i]?.event.type === "reset" && mode !== "peek") this.write(key, undefined);
-      else broken ??= key;
+      if (stateOf(key) !== null || isAnswered) continue;
+      if (steps[i]?.event.type === "reset" && mode !== "peek") change(key, undefined);
+      else damaged ??= key;
     }
-    if (broken !== undefined) return damagedKey(broken);
-    const states = keys.map((key) => this.#states.get(key) ?? undefined);
-    const { reply, next } = decide(request, states, this.#nowMs);
-    if (next !== null) {
-      for (const [i, key] of keys.entries()) if (next[i] !== states[i]) this.write(key, next[i]);
-    }
+    if (damaged !== undefined) return damagedKey(damaged);
+    const before = keys.map((key) => stateOf(key) ?? undefined);
+    const { reply, next } = decide(request, before, nowMs);
+    for (const [i, state] of next?.entries() ?? []) if (state !== before[i]) change(keys[i] as string, state);
     return reply ?? tooManyHolds();
-  }
-
-  write(key: string, state: StoredState | undefined): void {
-    this.#states.set(key, state);
-    this.#changed.set(key, state);
-  }
-
-  #stateOf(key: string | undefined): ReadState {
-    if (key !== undefined && !this.#states.has(key)) this.#states.set(key, this.#read(key));
-    return key === undefined ? undefined : this.#states.get(key);
-  }
+  };
+  return { replies: requests.map(decideNext), changed };
 }

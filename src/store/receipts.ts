@@ -4,7 +4,7 @@
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel/receipts.ts";
 import type { Step, StoreRequest } from "../kernel/request.ts";
 import type { Receipt } from "../kernel/state.ts";
-import { Batch, type DecidedBatch, decideBatch } from "./batch.ts";
+import { type DecidedBatch, decideBatch } from "./batch.ts";
 import { type ReadState, validTime } from "./check.ts";
 import { StoreError } from "./error.ts";
 import { type ReceiptTerms, type Terms, TermsError } from "./shared-store.ts";
@@ -44,23 +44,20 @@ function decideWithReceipt(
   const key = receiptsKey(receipt.instance);
   const { from, before, others } = openReceipts(read(key), receipt);
   const atMs = before?.atMs ?? nowMs;
-  const batch = new Batch(read, nowMs);
-  const isBooked: boolean[] = [];
-  const replies = requests.map((request, i) => {
-    const isUndo = request.mode === "undo";
-    const wasBooked = before?.booked[i] === "1";
-    // Where an earlier batch of this number has done it already, it is only read how the buckets stand.
-    const isDone = isUndo ? !wasBooked : wasBooked;
-    const reply = batch.book(isDone ? asRead(request) : isUndo ? { ...request, atMs } : request);
-    isBooked.push(isDone ? wasBooked : !isUndo && isBooking(request, reply));
-    return reply;
+  const wasBooked = (i: number) => before?.booked[i] === "1";
+  /** Whether an earlier batch of this number has done it already. */
+  const isDone = ({ mode }: StoreRequest, i: number) => (mode === "undo" ? !wasBooked(i) : wasBooked(i));
+  const asked = requests.map((request, i) => {
+    if (isDone(request, i)) return asRead(request);
+    return request.mode === "undo" ? { ...request, atMs } : request;
   });
+  const { replies, changed } = decideBatch(asked, read, nowMs);
+  const isBooked = requests.map((request, i) => (isDone(request, i) ? wasBooked(i) : isBooking(request, replies[i])));
   const booked = isBooked.map(Number).join("");
   // A batch is one transaction here: it has one part.
   const own: Receipt = { number: receipt.number, part: 0, atMs, booked, closed: receipt.closes ?? false };
-  const expiresAtMs = nowMs + RECEIPTS_KEPT_MS;
-  batch.write(key, { kind: "receipts", expiresAtMs, from, receipts: [...others, own] });
-  return { replies, changed: batch.changed };
+  const state = { kind: "receipts", expiresAtMs: nowMs + RECEIPTS_KEPT_MS, from, receipts: [...others, own] } as const;
+  return { replies, changed: new Map([...changed, [key, state]]) };
 }
 
 interface OpenReceipts {
@@ -89,8 +86,8 @@ function openReceipts(kept: ReadState, { number, from, closes = false }: Receipt
   return { from: floor, before, others };
 }
 
-function isBooking({ mode }: StoreRequest, reply: StoreAnswer): boolean {
-  if (StoreError.isInstance(reply) || mode === "peek") return false;
+function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): boolean {
+  if (reply === undefined || StoreError.isInstance(reply) || mode === "peek" || mode === "undo") return false;
   return reply.replay === undefined && reply.stale !== true && (reply.allowed || mode === "force");
 }
 

@@ -37,12 +37,6 @@ const MAX_KEYS = 10_000;
 /** Each key's text, and when it ends. */
 type Kept = readonly [text: string, expiresAtMs: number];
 
-/** A value as it is written: an entry that is damaged is kept as it was found. */
-interface Value {
-  readonly tollgate: 1;
-  readonly keys: Readonly<Record<string, unknown>>;
-}
-
 /**
  * Keeps all buckets of a partition (a session, unless the policy's `partition` names another dimension) in one JSON
  * value. Limits that are not per that dimension are refused when the limiter is made.
@@ -189,7 +183,7 @@ function changeValue(json: unknown, requests: readonly StoreRequest[], nowMs: nu
   const roomForEnds = Math.max(KEPT_ENDS, MAX_KEYS - buckets);
   const forgotten = new Set(ends.slice(0, Math.max(0, ends.length - roomForEnds)));
   const keys = Object.fromEntries(live.filter(([key]) => !forgotten.has(key)));
-  return { json: { tollgate: 1, keys } satisfies Value, result: replies };
+  return { json: { tollgate: 1, keys }, result: replies };
 }
 
 /** When an entry ends: one that is damaged stays until it is reset. */
@@ -198,14 +192,13 @@ function endOfEntry(entry: unknown): number {
   return entry === undefined ? 0 : Number.POSITIVE_INFINITY;
 }
 
-/** What a value has for each key; `null` where it is damaged as a whole. */
+/** What a value, `{ "tollgate": 1, "keys": { … } }`, has for each key; `null` where it is damaged as a whole. */
 function keysIn(value: unknown): Readonly<Record<string, unknown>> | null {
   const json = parsed(value);
   if (isEmpty(json)) return {};
-  if (typeof json !== "object" || json === null || !("tollgate" in json) || json.tollgate !== 1) return null;
-  // Another program has added to this value, and writing it back would lose what it added.
-  if (Object.keys(json).some((word) => word !== "tollgate" && word !== "keys")) return null;
-  const keys = "keys" in json ? json.keys : null;
+  const { tollgate, keys, ...others } = Object(json) as Record<string, unknown>;
+  // What another program has added would be lost where the value is written.
+  if (tollgate !== 1 || Object.keys(others).length > 0) return null;
   return typeof keys === "object" && keys !== null ? (keys as Record<string, unknown>) : null;
 }
 

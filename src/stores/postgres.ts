@@ -7,6 +7,7 @@ import { closedError } from "../store/error.ts";
 import type { SharedStore, Terms } from "../store/shared-store.ts";
 import type { Batching } from "../store/store.ts";
 import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
+import { askedOnce } from "./postgres/database.ts";
 import { postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
 import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
@@ -55,22 +56,13 @@ export function postgresStore(client: PostgresClient, options: PostgresStoreOpti
   const tables = tablesIn(schema);
   const table = new Table(database, tables.buckets, clock);
   const deadlineMs = DEADLINES_PER_BATCH * statementMs;
-  let checked: Promise<void> | null = null;
+  const checked = askedOnce(() => checkVersion(database, tables));
   let isClosed = false;
-  const whenChecked = async <Value>(ask: () => Promise<Value>): Promise<Value> => {
-    // Once, and again after it failed.
-    checked ??= checkVersion(database, tables).catch((error) => {
-      checked = null;
-      throw error;
-    });
-    await checked;
-    return ask();
-  };
   const ask = async <Value>(asked: () => Promise<Value>, leftMs = Number.POSITIVE_INFINITY): Promise<Value> => {
     if (isClosed) throw closedError("Postgres");
     try {
       if (leftMs <= 0) throw new LateError(deadlineMs);
-      return await within(leftMs, whenChecked(asked), { deadlineMs });
+      return await within(leftMs, checked().then(asked), { deadlineMs });
     } catch (error) {
       throw postgresError(error);
     }

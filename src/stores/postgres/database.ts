@@ -40,12 +40,9 @@ export function sqlNowMs(clock: Clock | undefined): string {
   return clock === undefined ? SERVER_NOW_MS : String(validTime(clock.nowMs()));
 }
 
-/** How much later than the server the client ends a statement: the server's answer must have the time to arrive. */
-const ARRIVES_MS = 500;
-
-/** How long the client waits for the answer to a statement. */
+/** How long the client waits for the answer to a statement: half a second longer than the server works on it. */
 export function patienceMs(deadlineMs: number): number {
-  return deadlineMs + ARRIVES_MS;
+  return deadlineMs + 500;
 }
 
 /** The last one is for a client that went silent amid its transaction: others wait for its locks. */
@@ -68,6 +65,18 @@ export function withText(text: string, value: string): string {
 
 export function firstColumns(rows: unknown): readonly unknown[] {
   return Array.isArray(rows) ? rows.map((row) => Object.values(Object(row))[0]) : [];
+}
+
+/** Asks once for all callers, and again after that failed. */
+export function askedOnce<Value>(ask: () => Promise<Value>): () => Promise<Value> {
+  let asked: Promise<Value> | null = null;
+  return () => {
+    asked ??= ask().catch((error) => {
+      asked = null;
+      throw error;
+    });
+    return asked;
+  };
 }
 
 /** The result of a statement, or an error that says which server did not answer. */

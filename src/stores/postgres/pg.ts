@@ -25,8 +25,7 @@ export interface PgPool {
   readonly options?: object;
 }
 
-interface PgClient {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+interface PgClient extends Pick<PgPool, "query"> {
   release(error?: Error | boolean): void;
   on?(event: "error", listener: (error: Error) => void): unknown;
   off?(event: "error", listener: (error: Error) => void): unknown;
@@ -121,23 +120,14 @@ class Connections {
   async #connect(waitMs: number): Promise<PgClient> {
     const endsAtMs = performance.now() + waitMs;
     for (;;) {
-      const client = await this.#freeClient(endsAtMs - performance.now(), waitMs);
+      const connecting = this.#pool.connect();
+      const client = await within(endsAtMs - performance.now(), connecting).catch((error) => {
+        // A connection that comes later goes to batches that still wait.
+        connecting.then((late) => late.release()).catch(() => {});
+        throw connectError(error, serverOf(this.#pool), waitMs);
+      });
       if (this.#isTrusted(client)) return client;
       destroy(client);
-    }
-  }
-
-  async #freeClient(leftMs: number, waitMs: number): Promise<PgClient> {
-    const connecting = this.#pool.connect();
-    try {
-      return await within(leftMs, connecting);
-    } catch (error) {
-      const where = serverOf(this.#pool);
-      if (!(error instanceof LateError)) throw postgresError(error, { where });
-      // A connection that comes later goes to batches that still wait.
-      connecting.then((client) => client.release()).catch(() => {});
-      const message = `Postgres${where}: the pool had no connection free within ${waitMs} ms: see what keeps them, or raise its max`;
-      throw new StoreError("unavailable", message, { transient: true });
     }
   }
 
@@ -158,6 +148,12 @@ function connectionsOf(pool: PgPool): Connections {
   const found = connectionsByPool.get(pool) ?? new Connections(pool);
   connectionsByPool.set(pool, found);
   return found;
+}
+
+function connectError(error: unknown, where: string, waitMs: number): StoreError {
+  if (!(error instanceof LateError)) return postgresError(error, { where });
+  const message = `Postgres${where}: the pool had no connection free within ${waitMs} ms: see what keeps them, or raise its max`;
+  return new StoreError("unavailable", message, { transient: true });
 }
 
 /** Where a connection leads, for messages. */

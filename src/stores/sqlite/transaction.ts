@@ -5,7 +5,6 @@ import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../clock.ts";
 import { keysOf } from "../../kernel/decide.ts";
 import type { StoreRequest } from "../../kernel/request.ts";
-import type { StoredState } from "../../kernel/state.ts";
 import { encodeState } from "../../kernel/encoding/state.ts";
 import { decideBatch } from "../../store/batch.ts";
 import { decodeState, type ReadState } from "../../store/check.ts";
@@ -24,7 +23,10 @@ export function transact(file: OpenFile, requests: readonly StoreRequest[], cloc
     const nowMs = clock.nowMs();
     const states = readStates(file, requests, nowMs);
     const { replies, changed } = decideBatch(requests, (key) => states.get(key), nowMs);
-    for (const [key, state] of changed) writeState(file, key, state);
+    for (const [key, state] of changed) {
+      if (state === undefined) file.remove.run(key);
+      else file.write.run(key, encodeState(state), state.expiresAtMs);
+    }
     sweep(file, changed.size * SWEPT_PER_NEW, nowMs);
     file.database.exec("COMMIT");
     shortenLog(file);
@@ -57,11 +59,6 @@ function readStates(file: OpenFile, requests: readonly StoreRequest[], nowMs: nu
   const keys = new Set(requests.flatMap(keysOf));
   const rows = JSON.parse(String(file.read.get(JSON.stringify([...keys]))?.rows)) as [string, string, number][];
   return new Map(rows.map(([key, text, expiresAtMs]) => [key, decodeState(text, expiresAtMs, nowMs)]));
-}
-
-function writeState(file: OpenFile, key: string, state: StoredState | undefined): void {
-  if (state === undefined) file.remove.run(key);
-  else file.write.run(key, encodeState(state), state.expiresAtMs);
 }
 
 /** Moves the hand over `count` rows, in the order of their keys, and removes those that have expired. */
