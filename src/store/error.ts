@@ -54,8 +54,8 @@ export class StoreError extends Error {
   }
 }
 
-/** Any error as a `StoreError`. One of another kind is an outage: `what` says what failed. */
-export function asStoreError(error: unknown, what: string): StoreError {
+/** Any error as a `StoreError`: one of another kind counts as an outage. `what` says what failed. */
+export function asStoreError(error: unknown, what = "the store"): StoreError {
   if (StoreError.isInstance(error)) return error;
   return new StoreError("unavailable", `${what}: ${reasonOf(error)}`, { transient: true, cause: error });
 }

@@ -3,7 +3,7 @@
 
 import { MARK_KEY, MAX_RECEIPTS, RECEIPTS_KEPT_MS, receiptsKey } from "../kernel/receipts.ts";
 import type { Step, StoreRequest } from "../kernel/request.ts";
-import type { Receipt } from "../kernel/state.ts";
+import type { ReceiptsState } from "../kernel/state.ts";
 import { type DecidedBatch, decideBatch } from "./batch.ts";
 import { type ReadState, validTime } from "./check.ts";
 import { StoreError } from "./error.ts";
@@ -35,14 +35,28 @@ export function bookBatch(
   return receipt === undefined ? decideBatch(requests, read, nowMs) : decideWithReceipt(requests, read, nowMs, receipt);
 }
 
+/** @throws TermsError `too-late`; StoreError `overloaded` */
 function decideWithReceipt(
   requests: readonly StoreRequest[],
   read: (key: string) => ReadState,
   nowMs: number,
   receipt: ReceiptTerms,
 ): DecidedBatch {
+  const { number, closes = false } = receipt;
   const key = receiptsKey(receipt.instance);
-  const { from, before, others } = openReceipts(read(key), receipt);
+  const kept = read(key);
+  const state = kept?.kind === "receipts" ? kept : undefined;
+  const from = Math.max(receipt.from, state?.from ?? 1);
+  const open = state?.receipts.filter((each) => each.number >= from) ?? [];
+  const before = open.find((each) => each.number === number);
+  const others = open.filter((each) => each !== before);
+  const isClosed = number < from || (before?.closed === true && !closes);
+  // The sender may have acted on a denial: a request that was not booked then may not pass now.
+  const isDenied = before?.booked.includes("0") === true && !closes;
+  if (isClosed || isDenied) throw new TermsError("too-late", `the batch ${number} is settled`);
+  if (others.length >= MAX_RECEIPTS) {
+    throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
+  }
   const atMs = before?.atMs ?? nowMs;
   const wasBooked = (i: number) => before?.booked[i] === "1";
   /** Whether an earlier batch of this number has done it already. */
@@ -55,35 +69,9 @@ function decideWithReceipt(
   const isBooked = requests.map((request, i) => (isDone(request, i) ? wasBooked(i) : isBooking(request, replies[i])));
   const booked = isBooked.map(Number).join("");
   // A batch is one transaction here: it has one part.
-  const own: Receipt = { number: receipt.number, part: 0, atMs, booked, closed: receipt.closes ?? false };
-  const state = { kind: "receipts", expiresAtMs: nowMs + RECEIPTS_KEPT_MS, from, receipts: [...others, own] } as const;
-  return { replies, changed: new Map([...changed, [key, state]]) };
-}
-
-interface OpenReceipts {
-  /** All numbers below are closed. */
-  readonly from: number;
-  /** The receipt of this number. */
-  readonly before: Receipt | undefined;
-  /** Those of the instance's other open batches. */
-  readonly others: readonly Receipt[];
-}
-
-/** @throws TermsError `too-late`; StoreError `overloaded` */
-function openReceipts(kept: ReadState, { number, from, closes = false }: ReceiptTerms): OpenReceipts {
-  const state = kept?.kind === "receipts" ? kept : undefined;
-  const floor = Math.max(from, state?.from ?? 1);
-  const open = state?.receipts.filter((receipt) => receipt.number >= floor) ?? [];
-  const before = open.find((receipt) => receipt.number === number);
-  const isClosed = number < floor || (before?.closed === true && !closes);
-  // The sender may have acted on a denial: a request that was not booked then may not pass now.
-  const isDenied = before?.booked.includes("0") === true && !closes;
-  if (isClosed || isDenied) throw new TermsError("too-late", `the batch ${number} is settled`);
-  const others = open.filter((receipt) => receipt !== before);
-  if (others.length >= MAX_RECEIPTS) {
-    throw new StoreError("overloaded", `${MAX_RECEIPTS} batches of the instance are open`, { transient: true });
-  }
-  return { from: floor, before, others };
+  const receipts = [...others, { number, part: 0, atMs, booked, closed: closes }];
+  const written: ReceiptsState = { kind: "receipts", expiresAtMs: nowMs + RECEIPTS_KEPT_MS, from, receipts };
+  return { replies, changed: new Map([...changed, [key, written]]) };
 }
 
 function isBooking({ mode }: StoreRequest, reply: StoreAnswer | undefined): boolean {

@@ -1,16 +1,9 @@
 // The store contract: all that the author of a store must read, with the requests and replies in kernel/request.ts.
 // docs/stores/your-own.md has a complete store.
 //
-// A store keeps one state for each key and changes several of them in one atomic step. It never judges by itself: the
-// kernel does. A store that can run TypeScript inside its transaction does this in `apply`:
-//
-//     begin
-//     lock and fetch the rows of all keys of the requests (keysOf), then read the time
-//     { replies, changed } = decideBatch(requests, (key) => the state in its row, the time)
-//     write what changed; commit
-//
-// A store that cannot run the kernel (a script inside Redis) must equal `decide`, reply for reply. What a store can add
-// that processes share over a network is in shared-store.ts.
+// A store keeps one state for each key and changes several of them in one atomic step. It never judges by itself: in its
+// transaction it calls `decideBatch`. A store that cannot run TypeScript there (a script inside Redis) must equal `decide`,
+// reply for reply. What a store can add that processes share over a network is in shared-store.ts.
 
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../kernel/policy/parse.ts";

@@ -10,7 +10,7 @@ import { databaseThrough, type PostgresClient } from "./postgres/client.ts";
 import { askedOnce } from "./postgres/database.ts";
 import { postgresError } from "./postgres/errors.ts";
 import { beat } from "./postgres/members.ts";
-import { checkVersion, type SchemaOptions, tablesIn } from "./postgres/schema.ts";
+import { checkVersion, prefixOf, type SchemaOptions } from "./postgres/schema.ts";
 import { setupOf } from "./postgres/setup.ts";
 import { Table } from "./postgres/table.ts";
 import { transact } from "./postgres/transaction.ts";
@@ -53,10 +53,10 @@ const BATCHING: Batching = { size: 256, underWay: 4 };
 export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): SharedStore {
   const { schema, deadlineMs: statementMs, clock } = readOptions(OPTIONS, options);
   const database = databaseThrough(client, statementMs);
-  const tables = tablesIn(schema);
-  const table = new Table(database, tables.buckets, clock);
+  const prefix = prefixOf(schema);
+  const table = new Table(database, `${prefix}tollgate_buckets`, clock);
   const deadlineMs = DEADLINES_PER_BATCH * statementMs;
-  const checked = askedOnce(() => checkVersion(database, tables));
+  const checked = askedOnce(() => checkVersion(database, prefix));
   let isClosed = false;
   const ask = async <Value>(asked: () => Promise<Value>, leftMs = Number.POSITIVE_INFINITY): Promise<Value> => {
     if (isClosed) throw closedError("Postgres");

@@ -2,11 +2,11 @@
 // batches whose answers were lost. It does not know when it decides (outage.ts) nor when that is booked (recovery.ts).
 
 import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
-import { StoreError } from "../../store/error.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import { type Backlog, settledBy } from "./backlog.ts";
 import { Fallback } from "./fallback.ts";
 import type { Members } from "./members.ts";
-import { asStoreError, isOutage, type Outage } from "./outage.ts";
+import { isOutage, type Outage } from "./outage.ts";
 import type { Replies, Sender } from "./sender.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 

@@ -2,11 +2,11 @@
 // them, and books what was admitted meanwhile. It does not know when that is done, nor who waits for it.
 
 import type { StoreRequest } from "../../kernel/request.ts";
-import { StoreError } from "../../store/error.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import { type Beat, TermsError } from "../../store/shared-store.ts";
 import { type Backlog, MAX_AGE_MS, type OpenBatch } from "./backlog.ts";
 import type { FailoverEvent } from "./options.ts";
-import { asStoreError, isOutage } from "./outage.ts";
+import { isOutage } from "./outage.ts";
 import type { Replies, Sender } from "./sender.ts";
 import { raiseOf } from "./views.ts";
 

@@ -4,9 +4,8 @@
 import { type Clock, LateError, monotonicClock, within } from "../../clock.ts";
 import { reasonOf } from "../../kernel/reason.ts";
 import type { StoreReply, StoreRequest } from "../../kernel/request.ts";
-import { StoreError } from "../../store/error.ts";
+import { asStoreError, StoreError } from "../../store/error.ts";
 import type { ReceiptTerms, SharedStore, Terms } from "../../store/shared-store.ts";
-import { asStoreError } from "./outage.ts";
 import { StoreTime } from "./store-time.ts";
 import { Views } from "./views.ts";
 

@@ -110,17 +110,11 @@ function unknownPartition(from: string, id: string, count: number): StoreError {
   return new StoreError("unknown-partition", message, { transient: false });
 }
 
-interface Types {
-  readonly idType: string;
-  readonly columnType: string;
-  readonly isSpelledAlike: boolean;
-}
-
 /**
  * What the columns are, so that texts can be compared with them and written to them: of a domain the type below it, and
  * without a length. A cast to `character`, or to a domain on `character(8)`, would cut a longer text to another row's id.
  */
-async function typesOf(query: Query, from: string, id: string, column: string): Promise<Types> {
+async function typesOf(query: Query, from: string, id: string, column: string) {
   const text = `WITH RECURSIVE types AS (
       SELECT attname::text AS name, atttypid AS type FROM pg_attribute
       WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped

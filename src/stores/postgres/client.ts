@@ -21,7 +21,8 @@ export type PostgresClient = PgPool | PostgresJs | PrismaLike;
  * @throws MisuseError `unsupported-client`
  */
 export function databaseThrough(client: PostgresClient, deadlineMs: number): Database {
-  if (isObject(client)) {
+  const isObject = Object(client) === client;
+  if (isObject) {
     if ("$queryRawUnsafe" in client && "$transaction" in client) return prismaDatabase(client, deadlineMs);
     if ("unsafe" in client && "begin" in client) return postgresJsDatabase(client, deadlineMs);
     if ("query" in client && "connect" in client && "totalCount" in client) return pgDatabase(client, deadlineMs);
@@ -29,7 +30,7 @@ export function databaseThrough(client: PostgresClient, deadlineMs: number): Dat
   throw new MisuseError("unsupported-client", {
     path: "client",
     expected: "a Pool of pg, postgres() of postgres.js, or a Prisma client",
-    got: isObject(client) ? "an object that is none of them" : formatGot(client),
+    got: isObject ? "an object that is none of them" : formatGot(client),
   });
 }
 
@@ -53,8 +54,4 @@ function parsed(value: unknown): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is object {
-  return (typeof value === "object" && value !== null) || typeof value === "function";
 }

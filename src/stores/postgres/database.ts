@@ -6,9 +6,6 @@ import { validTime } from "../../store/check.ts";
 import type { SetupCheck } from "../../store/store.ts";
 import { SilentError } from "./errors.ts";
 
-/** A row, by the names that the client gives its columns: they are not looked at. */
-export type Row = Readonly<Record<string, unknown>>;
-
 /**
  * Runs one statement with texts as its parameters. Resolves to the first column of each row.
  *

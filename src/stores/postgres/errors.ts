@@ -67,7 +67,11 @@ interface Hints {
 export function postgresError(error: unknown, { fixes = OWN_TABLES, where = "" }: Hints = {}): StoreError {
   if (StoreError.isInstance(error)) return error;
   const state = stateOf(error) ?? "";
-  const [code, transient] = BY_STATE[state] ?? ["unavailable", isTransient(state)];
+  // An error without a state is the client's own, such as `ECONNREFUSED`: it may be over the next time.
+  const [code, transient] = BY_STATE[state] ?? [
+    "unavailable",
+    !isState(state) || TRANSIENT_CLASSES.has(state.slice(0, 2)),
+  ];
   const words = reasonOf(error);
   const more = [words.includes(state) ? "" : state, fixes[state] ?? EVERYWHERE[state] ?? ""].filter(Boolean).join("; ");
   const message = `Postgres${where}: ${words}${more === "" ? "" : ` (${more})`}`;
@@ -92,11 +96,6 @@ export function isConnectionLost(error: unknown): boolean {
 /** Whether the server takes no writes: the one that does is found by another connection. */
 export function isReadOnly(error: unknown): boolean {
   return stateOf(error) === "25006";
-}
-
-/** Whether a state, or an error without one (the client's own, such as `ECONNREFUSED`), may be over the next time. */
-function isTransient(state: string): boolean {
-  return !isState(state) || TRANSIENT_CLASSES.has(state.slice(0, 2));
 }
 
 /** Whether a transaction was ended so that others could go on, and may just be tried again. */

@@ -9,7 +9,6 @@ import {
   firstColumns,
   patienceMs,
   type Query,
-  type Row,
   setTimeouts,
   withText,
 } from "./database.ts";
@@ -17,7 +16,7 @@ import { isConnectionLost, isReadOnly, postgresError, SilentError } from "./erro
 
 /** `pg`: a pool. */
 export interface PgPool {
-  query(text: string, values?: unknown[]): Promise<{ readonly rows: Row[] }>;
+  query(text: string, values?: unknown[]): Promise<{ readonly rows: unknown[] }>;
   connect(): Promise<PgClient>;
   // biome-ignore lint/suspicious/noExplicitAny: its own types are of its own clients.
   on?(event: "connect", listener: (client: any) => void): unknown;

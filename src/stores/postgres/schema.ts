@@ -19,23 +19,15 @@ export interface SchemaOptions {
   readonly schema?: string | undefined;
 }
 
-/** What a schema's tables are called in statements. */
-export interface Tables {
-  readonly buckets: string;
-  readonly schema: string;
-}
-
 /**
- * The tables of a schema.
+ * What stands before the name of a table in statements.
  *
  * @throws MisuseError `invalid-option`
  */
-export function tablesIn(schema: string | undefined): Tables {
-  if (schema !== undefined && !/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) {
-    throw invalidOption("schema", "a name of lower-case letters, digits and _", schema);
-  }
-  const prefix = schema === undefined ? "" : `"${schema}".`;
-  return { buckets: `${prefix}tollgate_buckets`, schema: `${prefix}tollgate_schema` };
+export function prefixOf(schema: string | undefined): string {
+  if (schema === undefined) return "";
+  if (/^[a-z_][a-z0-9_]{0,62}$/.test(schema)) return `"${schema}".`;
+  throw invalidOption("schema", "a name of lower-case letters, digits and _", schema);
 }
 
 /**
@@ -47,15 +39,15 @@ export function tablesIn(schema: string | undefined): Tables {
 export async function migrate(client: PostgresClient, { schema }: SchemaOptions = {}): Promise<void> {
   const quick = databaseThrough(client, QUICK_MS);
   const database = databaseThrough(client, MIGRATION_MS);
-  const tables = tablesIn(schema);
+  const prefix = prefixOf(schema);
   try {
     // Where there is nothing to do, a connection that dies meanwhile costs no more than any other.
-    if ((await quick.transaction((query) => versionOf(query, tables))) === VERSION) return;
+    if ((await quick.transaction((query) => versionOf(query, prefix))) === VERSION) return;
     await database.transaction(async (query) => {
       // One at a time; the number is Tollgate's own.
       await query("SELECT json_build_array(pg_advisory_xact_lock(7465677487)::text)::text");
       if (schema !== undefined) await query(`SET LOCAL search_path = "${schema}"`);
-      const from = await versionOf(query, tables);
+      const from = await versionOf(query, prefix);
       if (from > VERSION) throw otherVersion(from);
       for (const statement of MIGRATIONS.slice(from).flat()) await query(statement);
     });
@@ -65,9 +57,10 @@ export async function migrate(client: PostgresClient, { schema }: SchemaOptions 
 }
 
 /** 0 where there are no tables. */
-async function versionOf(query: Query, tables: Tables): Promise<number> {
-  const [found] = listIn(await query("SELECT json_build_array(to_regclass($1::text)::text)::text", [tables.schema]));
-  return found === null ? 0 : writtenVersion(query, tables);
+async function versionOf(query: Query, prefix: string): Promise<number> {
+  const table = `${prefix}tollgate_schema`;
+  const [found] = listIn(await query("SELECT json_build_array(to_regclass($1::text)::text)::text", [table]));
+  return found === null ? 0 : writtenVersion(query, prefix);
 }
 
 /**
@@ -75,13 +68,13 @@ async function versionOf(query: Query, tables: Tables): Promise<number> {
  *
  * @throws StoreError `schema-version`
  */
-export async function checkVersion(database: Database, tables: Tables): Promise<void> {
-  const version = await writtenVersion(database.query, tables);
+export async function checkVersion(database: Database, prefix: string): Promise<void> {
+  const version = await writtenVersion(database.query, prefix);
   if (version !== VERSION) throw otherVersion(version);
 }
 
-async function writtenVersion(query: Query, tables: Tables): Promise<number> {
-  const [version = 0] = listIn(await query(`SELECT json_build_array(version)::text FROM ${tables.schema}`));
+async function writtenVersion(query: Query, prefix: string): Promise<number> {
+  const [version = 0] = listIn(await query(`SELECT json_build_array(version)::text FROM ${prefix}tollgate_schema`));
   return Number(version);
 }
 
