@@ -108,28 +108,27 @@ function faultIn(reply: StoreReply): StoreError | null {
   if (!Array.isArray(steps)) return invalid("steps", "a list", steps);
   if (waitMs !== undefined && !isCount(waitMs)) return invalid("waitMs", COUNT, waitMs);
   for (let i = 0; i < steps.length; i++) {
-    const fault = faultInStep(steps[i], i);
-    if (fault !== null) return fault;
+    const fault = faultInStep(steps[i]);
+    if (fault !== null) return invalid(`steps[${i}].${fault[0]}`, fault[1], fault[2]);
   }
   if (replay === undefined || (Array.isArray(replay.units) && replay.units.every(isCount))) return null;
   return invalid("replay.units", "whole numbers", replay.units);
 }
 
-function faultInStep(step: Partial<StepReply> | undefined, i: number): StoreError | null {
+function faultInStep(step: Partial<StepReply> | undefined): [name: string, expected: string, got: unknown] | null {
   const { allowed, used, granted, grants, hold, resetAfterMs, retryAfterMs } = step ?? {};
-  const fault = (name: string, expected: string, got: unknown) => invalid(`steps[${i}].${name}`, expected, got);
-  if (typeof allowed !== "boolean") return fault("allowed", "true or false", allowed);
-  if (!isCount(used)) return fault("used", COUNT, used);
-  if (!isCount(resetAfterMs)) return fault("resetAfterMs", COUNT, resetAfterMs);
-  if (granted !== undefined && !isCount(granted)) return fault("granted", COUNT, granted);
-  if (retryAfterMs !== null && !isCount(retryAfterMs)) return fault("retryAfterMs", `${COUNT}, or null`, retryAfterMs);
-  if (hold !== undefined && !FOUND.has(hold)) return fault("hold", '"live", "late" or "unknown"', hold);
+  if (typeof allowed !== "boolean") return ["allowed", "true or false", allowed];
+  if (!isCount(used)) return ["used", COUNT, used];
+  if (!isCount(resetAfterMs)) return ["resetAfterMs", COUNT, resetAfterMs];
+  if (granted !== undefined && !isCount(granted)) return ["granted", COUNT, granted];
+  if (retryAfterMs !== null && !isCount(retryAfterMs)) return ["retryAfterMs", `${COUNT}, or null`, retryAfterMs];
+  if (hold !== undefined && !FOUND.has(hold)) return ["hold", '"live", "late" or "unknown"', hold];
   if (grants === undefined) return null;
-  if (!Array.isArray(grants)) return fault("grants", "a list", grants);
+  if (!Array.isArray(grants)) return ["grants", "a list", grants];
   for (const [n, grant] of grants.entries()) {
-    if (typeof grant?.id !== "string") return fault(`grants[${n}].id`, "a text", grant?.id);
-    if (!isCount(grant.units)) return fault(`grants[${n}].units`, COUNT, grant.units);
-    if (!isCount(grant.endsAfterMs)) return fault(`grants[${n}].endsAfterMs`, COUNT, grant.endsAfterMs);
+    if (typeof grant?.id !== "string") return [`grants[${n}].id`, "a text", grant?.id];
+    if (!isCount(grant.units)) return [`grants[${n}].units`, COUNT, grant.units];
+    if (!isCount(grant.endsAfterMs)) return [`grants[${n}].endsAfterMs`, COUNT, grant.endsAfterMs];
   }
   return null;
 }

@@ -4,7 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { MARK_KEY } from "../../kernel/receipts.ts";
 import type { StoredState } from "../../kernel/state.ts";
 import { encodeState } from "../../kernel/encoding/state.ts";
-import { decodeState, type ReadState } from "../../store/check.ts";
+import { decodeState } from "../../store/check.ts";
 import { SWEPT_PER_NEW } from "../../store/room.ts";
 import { listIn } from "./client.ts";
 import { type Database, type Query, SERVER_NOW_MS, sqlNowMs } from "./database.ts";
@@ -14,13 +14,6 @@ const UNWRITTEN_MS = 60_000;
 /** Half of the most keys that are known to have rows: all of them take about 10 MB. */
 const MAX_YOUNG_KEYS = 50_000;
 const ROWS_PER_SWEEP = 1_000;
-
-/** What was read, and the instant after the last row. */
-interface Read {
-  /** Of the rows that are there. */
-  readonly states: ReadonlyMap<string, ReadState>;
-  readonly nowMs: number;
-}
 
 export class Table {
   readonly database: Database;
@@ -75,10 +68,12 @@ export class Table {
   }
 
   /**
+   * The states of the rows that are there, and the instant after the last of them was read.
+   *
    * An aggregate is there when all of its rows are: the clock beside it is read after the last lock, where they are locked.
    * The mark is among the rows and never locked: every batch reads it, and none must wait for another there.
    */
-  async read(query: Query, keys: readonly string[], lock: "FOR UPDATE OF bucket" | ""): Promise<Read> {
+  async read(query: Query, keys: readonly string[], lock: "FOR UPDATE OF bucket" | "") {
     const { buckets, clock } = this;
     const text = `WITH found AS MATERIALIZED (
         SELECT bucket.key, value, expires_at_ms FROM jsonb_array_elements_text($1::text::jsonb) AS wanted(key)
