@@ -4,7 +4,7 @@ import type { Call, Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import { checkHoldId } from "../limiter/hold-id.ts";
 import type { Hold, HostedLimiter, Outcome, Settlement } from "../limiter.ts";
-import { askOr, checkReady } from "./ask.ts";
+import { askOr, checkReady, checkSendable } from "./ask.ts";
 import type { ClientContext } from "./context.ts";
 import type { SentQuotas } from "./keyed-call.ts";
 import type { SentOutcome } from "./outcome.ts";
@@ -40,27 +40,27 @@ export function serviceHold(context: ClientContext, id: string, call: Call, quot
   return {
     id,
     async settle(usage = {}, options) {
-      checkReady(context, options);
+      checkSendable(context, options);
       return endBy("settle", { usage }, (limiter) => limiter.getHold(id, call, quotas).settle(usage));
     },
     async fail(usage) {
-      checkReady(context);
+      checkSendable(context);
       const ending = { usage, hasFailed: true, outcome: null };
       return endBy("settle", { usage, failed: true }, (limiter) => limiter.end(id, call, ending, quotas));
     },
     async end(usage, outcome, sent) {
-      checkReady(context);
+      checkSendable(context);
       const ending = { usage, hasFailed: "error" in outcome, outcome };
       return endBy("end", { usage, ...sent }, (limiter) => limiter.end(id, call, ending, quotas));
     },
     async release(options) {
-      checkReady(context, options);
+      checkSendable(context, options);
       return endBy("release", {}, (limiter) => limiter.getHold(id, call, quotas).release());
     },
     async extend(options = {}) {
       checkHoldOptions(options);
       const { signal, leaseMs } = options;
-      checkReady(context, { signal });
+      checkReady(context, signal);
       const body = { holdId: id, call, ...quotas, leaseMs };
       const item: BatchItem<"extend"> = { op: "extend", body, isRepeatable: true };
       const { extended } = await askOr(context, item, async (away) => {
@@ -71,7 +71,7 @@ export function serviceHold(context: ClientContext, id: string, call: Call, quot
   };
 }
 
-/** A hold for the program: without the methods of a running call. */
+/** A hold for the program. The id of a hold that was made here changes when the service makes the hold, hence the getter. */
 export function publicHold(hold: EndableHold): Hold {
   return {
     get id() {

@@ -4,7 +4,7 @@
 import type { Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import type { CallOptions, HoldOptions, Outcome, Settlement } from "../limiter.ts";
-import { askOr, checkReady } from "./ask.ts";
+import { askOr, checkSendable } from "./ask.ts";
 import type { Prices } from "./away.ts";
 import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
@@ -20,7 +20,7 @@ export class LocalHold implements EndableHold {
   /** The request that makes it in the service. */
   readonly #making: BatchItem;
   readonly #prices: Prices;
-  /** The service's hold; `null`: the service denied it; `undefined`: the service was not asked yet. */
+  /** The service's hold; `null`: the service denied it; `undefined`: the service has not answered yet. */
   #remote: EndableHold | null | undefined;
 
   constructor(context: ClientContext, local: EndableHold, keyed: KeyedCall, making: BatchItem, prices: Prices) {
@@ -52,7 +52,7 @@ export class LocalHold implements EndableHold {
   }
 
   async settle(usage: Cost = {}, options?: CallOptions): Promise<Settlement> {
-    checkReady(this.#context, options);
+    checkSendable(this.#context, options);
     return this.#end(
       (hold) => hold.settle(usage),
       () => this.#settleItem(usage, false),
@@ -60,7 +60,7 @@ export class LocalHold implements EndableHold {
   }
 
   async fail(usage: Cost): Promise<Settlement> {
-    checkReady(this.#context);
+    checkSendable(this.#context);
     return this.#end(
       (hold) => hold.fail(usage),
       () => this.#settleItem(usage, true),
@@ -68,7 +68,7 @@ export class LocalHold implements EndableHold {
   }
 
   async end(usage: Cost, outcome: Outcome, sent: SentOutcome): Promise<unknown> {
-    checkReady(this.#context);
+    checkSendable(this.#context);
     const hasFailed = "error" in outcome;
     return this.#end(
       (hold) => hold.end(usage, outcome, sent),
@@ -78,7 +78,7 @@ export class LocalHold implements EndableHold {
   }
 
   async release(options?: CallOptions): Promise<Settlement> {
-    checkReady(this.#context, options);
+    checkSendable(this.#context, options);
     return this.#end(
       (hold) => hold.release(),
       () => this.#endItem("release", {}),
@@ -90,16 +90,22 @@ export class LocalHold implements EndableHold {
     return (this.#remote ?? this.#local).extend(options);
   }
 
-  /** @param apart sent after the item when the service has no hold */
+  /**
+   * Ends the service's hold, or this one and tells the service.
+   *
+   * @param item ends the call in the service
+   * @param report the call's outcome alone, for a hold that the service denied: its usage is booked by `record`, which reports
+   *   nothing
+   */
   async #end<Ended>(
     end: (hold: EndableHold) => Promise<Ended>,
     item: () => BatchItem | null,
-    apart: BatchItem | null = null,
+    report: BatchItem | null = null,
   ): Promise<Ended> {
     if (this.#remote) return end(this.#remote);
     const ended = await end(this.#local);
-    if (this.#remote === undefined) this.#bookEnd(item, apart);
-    else for (const each of [item(), apart]) if (each !== null) await this.#send(each);
+    if (this.#remote === undefined) this.#bookEnd(item, report);
+    else for (const each of [item(), report]) if (each !== null) await this.#send(each);
     return ended;
   }
 
@@ -109,11 +115,12 @@ export class LocalHold implements EndableHold {
     });
   }
 
-  /** Books the end until the service has answered whether it makes the hold. */
-  #bookEnd(item: () => BatchItem | null, apart: BatchItem | null): void {
-    const next: Booking | null = apart === null ? null : { item: () => apart, endsCall: true };
+  /** Books the end, to be sent after the service has answered whether it makes the hold. */
+  #bookEnd(item: () => BatchItem | null, report: BatchItem | null): void {
     const isReady = () => this.#remote !== undefined;
-    const answered = () => (this.#remote === null ? next : null);
+    const answered = (): Booking | null => {
+      return report === null || this.#remote !== null ? null : { item: () => report, endsCall: true };
+    };
     this.#context.away?.book({ item, endsCall: true, isReady, answered }, false);
   }
 

@@ -34,35 +34,39 @@ export interface ClientOptions<Given = Policy | PolicyInput> {
   readonly fetch?: typeof fetch | undefined;
 }
 
-const OPTIONS: TableOf<ClientOptions> = {
+const OPTIONS = {
   url: required(
-    checked("where the service is, such as http://127.0.0.1:8420, without the /v1 of its routes", (value) => {
-      const url = String(value);
-      return /^https?:/.test(url) && URL.canParse(url) && !/\/v1\/?$/.test(new URL(url).pathname);
-    }),
+    checked<string | URL>(
+      "where the service is, such as http://127.0.0.1:8420, without the /v1 of its routes",
+      (value) => {
+        const url = String(value);
+        return /^https?:/.test(url) && URL.canParse(url) && !/\/v1\/?$/.test(new URL(url).pathname);
+      },
+    ),
   ),
   apiKey: {
-    ...checked("an API key of the service, which begins with tg_", (value) => /^tg_[\w-]+$/.test(String(value))),
+    ...checked<string>("an API key of the service, which begins with tg_", (value) =>
+      /^tg_[\w-]+$/.test(String(value)),
+    ),
     isSecret: true,
   },
   deadlineMs: whole(10, 60_000, 1_000),
   idempotency: choice(["auto", "off"], "auto"),
-  failover: unchecked(),
-  onDecision: callback(),
-  onEvent: callback(),
-  telemetry: unchecked(),
-  fetch: callback(),
-};
+  failover: unchecked<ClientFailover>(),
+  onDecision: callback<NonNullable<ClientOptions["onDecision"]>>(),
+  onEvent: callback<NonNullable<ClientOptions["onEvent"]>>(),
+  telemetry: unchecked<Telemetry>(),
+  fetch: callback<typeof fetch>(),
+} satisfies TableOf<ClientOptions>;
 
 /**
- * Validates the options.
+ * The options with their defaults, and the URL without a slash at its end.
  *
- * @returns the url without a slash at its end
  * @throws MisuseError `invalid-option`
  */
-export function checkClientOptions(options: ClientOptions): string {
-  const { url } = readOptions(OPTIONS, options);
-  if (options.failover !== undefined) checkClientFailover(options.failover);
-  checkTelemetry(options.telemetry);
-  return String(url).replace(/\/+$/, "");
+export function readClientOptions(options: ClientOptions) {
+  const { url, ...read } = readOptions(OPTIONS, options);
+  if (read.failover !== undefined) checkClientFailover(read.failover);
+  checkTelemetry(read.telemetry);
+  return { ...read, url: String(url).replace(/\/+$/, "") };
 }

@@ -1,6 +1,6 @@
 // One HTTP request to the service, and whether a failed one is sent again.
 
-import { delayOf } from "../clock.ts";
+import { delayOf, pauseAfter } from "../clock.ts";
 import { StoreError } from "../store/error.ts";
 import { MAX_REPLY_BYTES, parsed, textIn } from "./body.ts";
 import { type Failure, failureOf, invalidReply, unanswered } from "./problems.ts";
@@ -17,7 +17,7 @@ export interface HttpRequest {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  /** The body; absent: none. */
+  /** The body; `undefined`: none. */
   readonly text: string | undefined;
   /** How much longer than the deadline the answer may take, ms. */
   readonly waitMs?: number | undefined;
@@ -30,9 +30,8 @@ export interface Answered {
   readonly failure: Failure | null;
 }
 
-/** How often a request is sent at most, and the pause after the first failure: twice as long after each further one. */
+/** How often a request is sent at most. */
 const MAX_TRIES = 4;
-const PAUSE_MS = 20;
 
 /** @param endsAtMs when the caller's time ends, by `performance.now()` */
 export async function request(
@@ -69,15 +68,11 @@ export async function request(
 /** The pause before a failed request is sent again; `null`: it is not sent again. */
 export function pauseBefore(
   { error, isUndone }: Failure,
-  {
-    isRepeatable,
-    tries,
-    endsAtMs,
-  }: { readonly isRepeatable: boolean; readonly tries: number; readonly endsAtMs: number },
+  sent: { readonly isRepeatable: boolean; readonly tries: number; readonly endsAtMs: number },
 ): number | null {
+  const { isRepeatable, tries, endsAtMs } = sent;
   if (!StoreError.isInstance(error) || !error.transient) return null;
   if (!(isRepeatable || isUndone) || tries >= MAX_TRIES) return null;
-  // Random, so that requests that failed together are not sent again together.
-  const pauseMs = PAUSE_MS * 2 ** (tries - 1) * (0.5 + Math.random());
+  const pauseMs = pauseAfter(tries - 1, 30, 1_000);
   return performance.now() + pauseMs < endsAtMs ? pauseMs : null;
 }

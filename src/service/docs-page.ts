@@ -1,6 +1,6 @@
 // The API and its problems as pages for people: tables, nothing from elsewhere.
 
-import { PROBLEMS } from "./problem-table.ts";
+import { PROBLEMS } from "../http/problem-table.ts";
 import type { Route } from "./route.ts";
 
 const HEADERS = {

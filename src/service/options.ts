@@ -2,7 +2,7 @@
 
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
-import { callback, checked, having, readOptions, required, type TableOf, unchecked } from "../kernel/options.ts";
+import { callback, checked, readOptions, required, type TableOf, unchecked } from "../kernel/options.ts";
 import type { PolicyInput } from "../kernel/policy/input.ts";
 import type { Policy } from "../kernel/policy/parse.ts";
 import {
@@ -67,7 +67,7 @@ const OPTIONS: TableOf<ServiceOptions> = {
   onDecision: unchecked(),
   onEvent: unchecked(),
   telemetry: unchecked(),
-  log: having("info", "a log such as pino's"),
+  log: checked("a log such as pino's", (value) => typeof (value as Log | null)?.info === "function"),
   audit: callback(),
   bounds: unchecked(),
 };

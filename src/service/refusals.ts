@@ -3,7 +3,7 @@
 
 import type { Scope } from "./keys.ts";
 import type { Log } from "./log.ts";
-import type { ProblemCode } from "./problem-table.ts";
+import type { ProblemCode } from "../http/problem-table.ts";
 
 /** The least time between two lines about the same, ms. */
 const INTERVAL_MS = 10_000;

@@ -14,7 +14,7 @@ interface RemoteWait {
 /**
  * Decides a call that may wait for its turn.
  *
- * @param maxWaitMs `undefined`: it may not
+ * @param maxWaitMs `undefined`: it does not wait
  */
 export async function inTime<Answer>(
   context: ServiceContext,
@@ -26,7 +26,8 @@ export async function inTime<Answer>(
   const { bounds } = context;
   if (maxWaitMs > bounds.maxWaitMs)
     throw invalidOption("maxWaitMs", `at most ${bounds.maxWaitMs}, the bound of this service`, maxWaitMs);
-  if (context.waiting >= bounds.maxWaiting) throw new ProblemError("too-many-waiting", "As many calls wait as may.");
+  if (context.waiting >= bounds.maxWaiting)
+    throw new ProblemError("too-many-waiting", `${bounds.maxWaiting} calls wait already.`);
   context.waiting++;
   context.inFlight--;
   try {
