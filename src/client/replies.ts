@@ -3,12 +3,12 @@
 
 import { z } from "zod";
 import {
+  type BegunAnswer,
   begunSchema,
   decisionSchema,
   emptiedSchema,
   extendedSchema,
   grantedSchema,
-  type RunFacts,
   reservedSchema,
   revokedSchema,
   settlementSchema,
@@ -22,18 +22,13 @@ import type { Reset, Revoked } from "../limiter/grant.ts";
 import type { Settlement } from "../limiter/settle.ts";
 import { type Failure, invalidReply } from "./problems.ts";
 
-/** The service's answer to `begin`, beside the decision. */
-export interface BegunReply extends RunFacts {
-  readonly holdId: string | null;
-}
-
 /** The answer to each operation. */
 export interface Replies {
   readonly consume: Decision;
   readonly record: Decision;
   readonly peek: Decision;
-  readonly reserve: Decision & Pick<BegunReply, "holdId">;
-  readonly begin: Decision & BegunReply;
+  readonly reserve: Decision & Pick<BegunAnswer, "holdId">;
+  readonly begin: Decision & BegunAnswer;
   readonly settle: Settlement;
   readonly release: Settlement;
   readonly extend: { readonly extended: boolean };

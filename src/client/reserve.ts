@@ -1,6 +1,6 @@
 // A call's decision and hold: from the service, or from this process while the service is unreachable.
 
-import type { RunFacts } from "../http/answers.ts";
+import type { BegunAnswer, RunFacts } from "../http/answers.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Allowed, Decision, Denied } from "../kernel/decision.ts";
 import { emitDecision } from "../limiter/listener.ts";
@@ -12,7 +12,6 @@ import type { ClientContext } from "./context.ts";
 import { type EndableHold, serviceHold } from "./hold.ts";
 import { callItem, type KeyedCall, type SentQuotas } from "./keyed-call.ts";
 import { LocalHold } from "./local-hold.ts";
-import type { BegunReply } from "./replies.ts";
 import type { BatchItem } from "./wire.ts";
 
 /** A decision and the hold of a call that was allowed. `facts` says how to run a call that `begin` asked for. */
@@ -56,7 +55,7 @@ export async function holdRemotely(
 /** The decision and the hold in a reply of the service. A reply to `reserve` has no facts. */
 function heldIn(
   context: ClientContext,
-  reply: Decision & Partial<BegunReply>,
+  reply: Decision & Partial<BegunAnswer>,
   { call, quotas }: KeyedCall,
 ): RemoteHold {
   const {
@@ -87,7 +86,7 @@ function undoBooking(item: BatchItem, call: Call, quotas: SentQuotas): Booking {
   return {
     item: () => item,
     answered: (answer) => {
-      const { holdId } = answer as BegunReply;
+      const { holdId } = answer as BegunAnswer;
       if (holdId === null) return null;
       return { item: () => ({ op: "release", body: { holdId, call, ...quotas }, isRepeatable: true }) };
     },

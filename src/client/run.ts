@@ -1,7 +1,7 @@
 // A call that runs in this process and is decided by the service.
 
 import { monotonicClock } from "../clock.ts";
-import type { RunFacts } from "../http/answers.ts";
+import { type RunFacts, runFactsOf } from "../http/answers.ts";
 import type { Cost } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { newHoldId } from "../limiter/hold-id.ts";
@@ -20,9 +20,7 @@ export async function beginRemotely(context: ClientContext, keyed: KeyedCall, op
   const held = await holdRemotely(context, "begin", keyed, options, async (away): Promise<RemoteHold> => {
     const { decision, running } = await away.limiter.begin(keyed.call, { leaseMs: options.leaseMs, ...keyed.quotas });
     if (running === null) return { decision, hold: null, facts: null };
-    const { heldUnits, units, leaseMs, maxHoldMs, wantsOutcome } = running;
-    const facts = { heldUnits: [...heldUnits], units: [...units], leaseMs, maxHoldMs, wantsOutcome };
-    return { decision, hold: endableHold(running), facts };
+    return { decision, hold: endableHold(running), facts: runFactsOf(running) };
   });
   if (held.hold === null) return { decision: held.decision, running: null };
   const { decision, hold, facts } = held;

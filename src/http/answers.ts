@@ -97,6 +97,17 @@ const runFields = {
 /** How a call that has started is run: what `begin` answers beside the decision and the hold. */
 export type RunFacts = Readonly<z.infer<z.ZodObject<typeof runFields>>>;
 
+/** What `begin` answers beside the decision. */
+export interface BegunAnswer extends RunFacts {
+  readonly holdId: string | null;
+}
+
+type Running = Omit<RunFacts, "units" | "heldUnits"> & Readonly<Record<"units" | "heldUnits", Iterable<string>>>;
+
+export function runFactsOf({ heldUnits, units, leaseMs, maxHoldMs, wantsOutcome }: Running): RunFacts {
+  return { heldUnits: [...heldUnits], units: [...units], leaseMs, maxHoldMs, wantsOutcome };
+}
+
 export const begunSchema = z
   .object({ ...heldFields, ...runFields })
   .refine(isDecided, AGREE)

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { runFor } from "./acts/as-caller.ts";
 import { problemSchema } from "../http/answers.ts";
 import { parseBy } from "./body.ts";
-import type { Asking, ServiceContext } from "./context.ts";
+import type { Asking } from "./context.ts";
 import { invalidBody, invalidHeader, kindOf } from "./problems.ts";
 import { words } from "../http/requests.ts";
 import type { Route } from "./route.ts";
@@ -49,36 +49,35 @@ export function batchRoute(routes: readonly Route[]): Route {
     // Each item is checked by itself, so that one that is wrong fails alone.
     reads: words({ items: z.array(z.unknown()).min(1).max(MAX_ITEMS) }),
     response: z.object({ items: z.array(z.object({ status: z.int(), body: answer })) }).meta({ id: "BatchAnswer" }),
-    run: (context, asking, body) => runAll(ops, context, asking, body as { readonly items: readonly unknown[] }),
+    run: (asking, body) => runAll(ops, asking, body as { readonly items: readonly unknown[] }),
   };
 }
 
 async function runAll(
   ops: Ops,
-  context: ServiceContext,
   asking: Asking,
   { items }: { readonly items: readonly unknown[] },
 ): Promise<{ readonly items: readonly ItemAnswer[] }> {
   if (asking.request.headers.has("idempotency-key")) {
     throw invalidHeader("an idempotencyKey in each item", "a header");
   }
-  const { maxBatchItems } = context.bounds;
+  const { maxBatchItems } = asking.context.bounds;
   if (items.length > maxBatchItems) {
     throw invalidBody("items", `at most ${maxBatchItems}`, kindOf(items));
   }
-  return { items: await Promise.all(items.map((item) => runOne(ops, context, asking, item))) };
+  return { items: await Promise.all(items.map((item) => runOne(ops, asking, item))) };
 }
 
-async function runOne(ops: Ops, context: ServiceContext, asking: Asking, item: unknown): Promise<ItemAnswer> {
+async function runOne(ops: Ops, asking: Asking, item: unknown): Promise<ItemAnswer> {
   try {
     const name = typeof item === "object" && item !== null && "op" in item ? item.op : undefined;
     const op = typeof name === "string" ? ops.get(name) : undefined;
     if (op === undefined) throw invalidBody("op", [...ops.keys()].join(", "), kindOf(name));
     const { op: _, ...body } = parseBy(op.schema, item) as { readonly op: string };
-    const answer = await runFor(context, asking.caller, () => op.run(context, asking, body));
+    const answer = await runFor(asking, () => op.run(asking, body));
     return { status: answer === null ? 204 : 200, body: answer };
   } catch (error) {
-    const { problem } = context.problemFor(error, { request: asking.request, place: "call" });
+    const { problem } = asking.context.problemFor(error, { request: asking.request, place: "call" });
     return { status: problem.status, body: problem };
   }
 }

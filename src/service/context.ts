@@ -49,6 +49,7 @@ export interface ServiceContext {
 
 /** The caller, and its request, whose signal is aborted when the caller has gone. */
 export interface Asking {
+  readonly context: ServiceContext;
   readonly caller: Caller;
   readonly request: Request;
 }

@@ -54,14 +54,14 @@ function admit({ inFlight, bounds, phase }: ServiceContext): void {
 async function act(context: ServiceContext, route: Route, request: Request): Promise<Response> {
   const { headers } = request;
   const caller = callerFor(context, route, headers.get("authorization"));
-  const asking = { caller, request };
+  const asking = { context, caller, request };
   let body: unknown;
   if (route.request !== undefined) {
     const schema = route.reads ?? route.request;
     body = parseBy(schema, await readBody(request, context.bounds.maxBodyBytes));
     if (route.isOnce === true) body = underKey(body as { readonly call: Call }, headers.get("idempotency-key"));
   }
-  const value = await runFor(context, caller, () => route.run(context, asking, body));
+  const value = await runFor(asking, () => route.run(asking, body));
   const id = requestIdOf(request);
   if (value instanceof Response) {
     value.headers.set(REQUEST_ID_HEADER, id);

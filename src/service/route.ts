@@ -1,7 +1,7 @@
 // What a route is.
 
 import type { z } from "zod";
-import type { Asking, ServiceContext } from "./context.ts";
+import type { Asking } from "./context.ts";
 import type { Scope } from "./keys.ts";
 
 /** One route. */
@@ -28,5 +28,5 @@ export interface Route {
   /** Whether it is answered also while the service is full or stopping, and not counted as in flight. */
   readonly isAlways?: boolean;
   /** What is answered: a value as JSON with 200, `null` as 204, or a response as it is. */
-  run(context: ServiceContext, asking: Asking, body: unknown): unknown;
+  run(asking: Asking, body: unknown): unknown;
 }

@@ -10,14 +10,14 @@ import * as holds from "./acts/holds.ts";
 import * as answers from "../http/answers.ts";
 import { callerOf } from "./auth.ts";
 import { batchRoute } from "./batch.ts";
-import type { Asking, ServiceContext } from "./context.ts";
+import type { Asking } from "./context.ts";
 import { docsPage, problemsPage } from "./docs-page.ts";
 import { invalidQuery, notFor, ProblemError, stopping } from "./problems.ts";
 import { usageQuery } from "./query.ts";
 import * as requests from "../http/requests.ts";
 import type { Route } from "./route.ts";
 
-type Run<Body> = (context: ServiceContext, asking: Asking, body: Body) => unknown;
+type Run<Body> = (asking: Asking, body: Body) => unknown;
 
 /** A route that changes something: its body has passed its schema. */
 function post<Body>(
@@ -108,7 +108,7 @@ const READING: readonly Route[] = [
     summary: "A page of how buckets stand and what is granted in them, of each limit whose dimensions are all given",
     query: requests.usageQuerySchema,
     response: answers.usagesSchema,
-    run: (context, asking) => buckets.usage(context, asking, usageQuery(asking.request.url)),
+    run: (asking) => buckets.usage(asking, usageQuery(asking.request.url)),
   },
   {
     method: "GET",
@@ -159,10 +159,10 @@ const TELLING: readonly Route[] = [
 /** All routes. */
 export const ROUTES: readonly Route[] = [...DECIDING, batchRoute(DECIDING), ...READING, ...ADMINISTRATING, ...TELLING];
 
-function answerPolicy({ inForce }: ServiceContext, { caller, request }: Asking): unknown {
+function answerPolicy({ context, caller, request }: Asking): Response {
   if (caller.tenants !== null) throw new ProblemError("not-for-tenants", "The policy is for keys of no tenant.");
-  const { source, version } = inForce;
-  const etag = `"${inForce.etag}"`;
+  const { source, version, etag: hash } = context.inForce;
+  const etag = `"${hash}"`;
   const headers = { etag, "cache-control": "no-cache" };
   const known = (request.headers.get("if-none-match") ?? "").split(",").map((each) => each.trim().replace(/^W\//, ""));
   if (known.includes(etag) || known.includes("*")) return new Response(null, { status: 304, headers });
@@ -171,7 +171,7 @@ function answerPolicy({ inForce }: ServiceContext, { caller, request }: Asking):
   });
 }
 
-function answerEvents(context: ServiceContext, { caller, request }: Asking): Response {
+function answerEvents({ context, caller, request }: Asking): Response {
   // The router sends HEAD here, too, and a HEAD would leave a listener behind.
   if (request.method !== "GET") throw notFor("GET");
   if (context.phase === "stopping") throw stopping();
@@ -194,18 +194,18 @@ function answerEvents(context: ServiceContext, { caller, request }: Asking): Res
   });
 }
 
-async function answerReady({ readiness, phase }: ServiceContext): Promise<Response> {
+async function answerReady({ context: { readiness, phase } }: Asking): Promise<Response> {
   const now = phase === "open" ? await readiness.now() : { status: "stopping", reason: null, awayMs: null };
   const status = now.status === "ready" || now.status === "degraded" ? 200 : 503;
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   return new Response(JSON.stringify(now), { status, headers });
 }
 
-async function answerMetrics({ metrics, inFlight, inForce }: ServiceContext): Promise<Response> {
+async function answerMetrics({ context: { metrics, inFlight, inForce } }: Asking): Promise<Response> {
   const text = await metrics.text(inFlight, inForce.version);
   return new Response(text, { headers: { "content-type": metrics.contentType } });
 }
 
-function answerOpenApi({ openApi }: ServiceContext): Response {
-  return new Response(openApi(), { headers: { "content-type": "application/json" } });
+function answerOpenApi({ context }: Asking): Response {
+  return new Response(context.openApi(), { headers: { "content-type": "application/json" } });
 }

@@ -4,7 +4,7 @@ import type { GrantBody, ResetBody, RevokeBody } from "../../http/requests.ts";
 import type { BucketUsage } from "../../kernel/decision.ts";
 import type { Reset, Revoked } from "../../limiter.ts";
 import { type Act, audited } from "../audit.ts";
-import type { Asking, ServiceContext } from "../context.ts";
+import type { Asking } from "../context.ts";
 import { ProblemError } from "../problems.ts";
 import { cursorAfter, type UsageQuery } from "../query.ts";
 import {
@@ -25,8 +25,7 @@ interface UsagePage {
 }
 
 export async function usage(
-  context: ServiceContext,
-  { caller }: Asking,
+  { context, caller }: Asking,
   { dimensions, asTenant, skip, pageSize }: UsageQuery,
 ): Promise<UsagePage> {
   const { policy } = context.inForce;
@@ -36,34 +35,29 @@ export async function usage(
   return { items: shownUsages(policy, tenant, usages), nextCursor: isLast ? null : cursorAfter(skip + pageSize) };
 }
 
-export function grant(
-  context: ServiceContext,
-  asking: Asking,
-  body: GrantBody,
-): Promise<{ readonly after: BucketUsage }> {
+export function grant(asking: Asking, body: GrantBody): Promise<{ readonly after: BucketUsage }> {
   const { grant, reason } = body;
   const { id: grantId, units, durationMs } = grant;
-  return change(context, asking, body, { act: "grant", units, durationMs, grantId }, async (bucket) => {
-    return { after: await context.limiter.grant(bucket, grant, { reason }) };
+  return change(asking, body, { act: "grant", units, durationMs, grantId }, async (bucket) => {
+    return { after: await asking.context.limiter.grant(bucket, grant, { reason }) };
   });
 }
 
-export function revoke(context: ServiceContext, asking: Asking, body: RevokeBody): Promise<Revoked> {
+export function revoke(asking: Asking, body: RevokeBody): Promise<Revoked> {
   const { id, reason } = body;
-  return change(context, asking, body, { act: "revoke", grantId: id }, (bucket) => {
-    return context.limiter.revoke(bucket, id, { reason });
+  return change(asking, body, { act: "revoke", grantId: id }, (bucket) => {
+    return asking.context.limiter.revoke(bucket, id, { reason });
   });
 }
 
-export function reset(context: ServiceContext, asking: Asking, body: ResetBody): Promise<Reset> {
+export function reset(asking: Asking, body: ResetBody): Promise<Reset> {
   const { reason } = body;
-  return change(context, asking, body, { act: "reset" }, (bucket) => context.limiter.reset(bucket, { reason }));
+  return change(asking, body, { act: "reset" }, (bucket) => asking.context.limiter.reset(bucket, { reason }));
 }
 
 /** Writes down what is about to be done to a bucket, and does it. */
 async function change<Change extends { readonly before?: BucketUsage; readonly after: BucketUsage }>(
-  context: ServiceContext,
-  { caller: { keyId, tenants } }: Asking,
+  { context, caller: { keyId, tenants } }: Asking,
   { limit, dimensions, asTenant, reason }: ResetBody,
   about: Pick<Act, "act" | "units" | "durationMs" | "grantId">,
   run: (bucket: NamedBucket) => Promise<Change>,

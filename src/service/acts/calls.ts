@@ -2,36 +2,33 @@
 
 import type { Decision } from "../../kernel/decision.ts";
 import type { Outcome } from "../../limiter.ts";
-import type { Asking, ServiceContext } from "../context.ts";
+import type { Asking } from "../context.ts";
 import { invalidBody } from "../problems.ts";
 import type { CallBody, ConsumeBody, EndBody, ReportBody } from "../../http/requests.ts";
 import { callAs, claimsOf } from "./as-caller.ts";
 import { inTime } from "./wait.ts";
 
-export async function consume(
-  context: ServiceContext,
-  { caller, request }: Asking,
-  { call, quotas, maxWaitMs }: ConsumeBody,
-): Promise<Decision> {
-  const whole = callAs(context, caller, call);
-  const claims = claimsOf(caller, quotas);
+export async function consume(asking: Asking, { call, quotas, maxWaitMs }: ConsumeBody): Promise<Decision> {
+  const { limiter } = asking.context;
+  const whole = callAs(asking, call);
+  const claims = claimsOf(asking, quotas);
   // The fast path: `consume` may decide without another turn of the event loop.
-  if (maxWaitMs === undefined) return context.limiter.consume(whole, claims);
-  return inTime(context, request, maxWaitMs, (wait) => context.limiter.consumeFor(whole, { ...claims, ...wait }));
+  if (maxWaitMs === undefined) return limiter.consume(whole, claims);
+  return inTime(asking, maxWaitMs, (wait) => limiter.consumeFor(whole, { ...claims, ...wait }));
 }
 
-export async function record(context: ServiceContext, { caller }: Asking, body: CallBody): Promise<Decision> {
-  return context.limiter.record(callAs(context, caller, body.call), claimsOf(caller, body.quotas));
+export async function record(asking: Asking, { call, quotas }: CallBody): Promise<Decision> {
+  return asking.context.limiter.record(callAs(asking, call), claimsOf(asking, quotas));
 }
 
-export async function peek(context: ServiceContext, { caller }: Asking, body: CallBody): Promise<Decision> {
-  return context.limiter.peek(callAs(context, caller, body.call), claimsOf(caller, body.quotas));
+export async function peek(asking: Asking, { call, quotas }: CallBody): Promise<Decision> {
+  return asking.context.limiter.peek(callAs(asking, call), claimsOf(asking, quotas));
 }
 
-export async function report(context: ServiceContext, { caller }: Asking, body: ReportBody): Promise<null> {
+export async function report(asking: Asking, body: ReportBody): Promise<null> {
   const outcome = outcomeIn(body);
   if (outcome === null) throw invalidBody("body", '"error": true or "result"', "neither");
-  await context.limiter.reportOutcome(callAs(context, caller, body.call), outcome);
+  await asking.context.limiter.reportOutcome(callAs(asking, body.call), outcome);
   return null;
 }
 

@@ -1,15 +1,11 @@
 // Calls that may wait for their turn.
 
 import { invalidOption } from "../../kernel/errors.ts";
-import type { ServiceContext } from "../context.ts";
+import type { HostedLimiter } from "../../limiter.ts";
+import type { Asking } from "../context.ts";
 import { ProblemError, stopping } from "../problems.ts";
 
-/** How a call of a remote caller waits. */
-interface RemoteWait {
-  readonly maxWaitMs?: number;
-  readonly signal?: AbortSignal;
-  readonly abandoned?: AbortSignal;
-}
+type RemoteWait = Pick<Parameters<HostedLimiter["consumeFor"]>[1], "maxWaitMs" | "signal" | "abandoned">;
 
 /**
  * Decides a call that may wait for its turn.
@@ -17,8 +13,7 @@ interface RemoteWait {
  * @param maxWaitMs `undefined`: it does not wait
  */
 export async function inTime<Answer>(
-  context: ServiceContext,
-  request: Request,
+  { context, request }: Asking,
   maxWaitMs: number | undefined,
   decide: (wait: RemoteWait) => Promise<Answer>,
 ): Promise<Answer> {
