@@ -38,7 +38,7 @@ const idle: ServiceContext = {
 };
 const app = new Hono();
 const route = { ...consume, path: "/noop", run: () => decision } as const;
-app.on("POST", "/noop", ({ req }) => answer(idle, route, undefined, req.raw));
+app.on("POST", "/noop", ({ req }) => answer(idle, route, req.raw));
 
 const listener = getRequestListener((request) =>
   request.url.endsWith("/noop") ? app.fetch(request) : service.fetch(request),

@@ -16,8 +16,7 @@ import { measured } from "./limiter/measured.ts";
 import { decisionListener, eventListener } from "./limiter/telemetry.ts";
 
 export type { RemoteLimiter } from "./client/api.ts";
-export type { ClientFailover } from "./client/away.ts";
-export type { ClientOptions } from "./client/options.ts";
+export type { ClientFailover, ClientOptions } from "./client/options.ts";
 
 /**
  * Makes a limiter that asks a service. Calls of one tick are sent in one request. `reload` changes only the policy for outages of

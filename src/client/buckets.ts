@@ -7,10 +7,10 @@ import type { NamedBucket } from "../limiter/bucket-name.ts";
 import { checkChangeOptions } from "../limiter/grant.ts";
 import type { CallOptions, ChangeOptions, QuotaOptions } from "../limiter.ts";
 import { askAlone } from "./ask.ts";
-import type { Away } from "./away.ts";
 import { jsonText } from "./body.ts";
 import type { ClientContext } from "./context.ts";
 import type { Replies } from "./replies.ts";
+import type { ServiceViews } from "./service-views.ts";
 
 export async function readUsages(
   context: ClientContext,
@@ -32,7 +32,7 @@ export async function readUsages(
 }
 
 /** How a bucket is changed without a call. */
-export type ChangeEvent = Parameters<Away["touched"]>[1];
+export type ChangeEvent = Parameters<ServiceViews["touched"]>[1];
 
 /**
  * Changes one bucket of the service.
@@ -54,7 +54,7 @@ export async function changeBucket<Op extends "reset" | "grant" | "revoke">(
   const body = { limit, dimensions, ...more, ...(reason === null ? {} : { reason }) };
   const request = { method: "POST", path: `/v1/${op}`, body, isRepeatable: op === "grant" } as const;
   const reply = await askAlone(context, op, request, { signal: options.signal });
-  context.away?.touched(bucket, event, reply.after);
+  context.away?.views.touched(bucket, event, reply.after);
   return { reply, reason };
 }
 

@@ -8,10 +8,12 @@ import type { Booking } from "./bookings.ts";
 import type { ClientContext } from "./context.ts";
 import { callItem, type KeyedCall, recordItem } from "./keyed-call.ts";
 
+type Verb = "consume" | "record" | "peek";
+
 /** @param options of a call that may wait */
 export async function decideRemotely(
   context: ClientContext,
-  verb: "consume" | "record" | "peek",
+  verb: Verb,
   keyed: KeyedCall,
   options: WaitOptions,
 ): Promise<Decision> {
@@ -27,12 +29,7 @@ export async function decideRemotely(
 }
 
 /** Decides a call in this process, and books it for the service when it was admitted. */
-async function decideLocally(
-  away: Away,
-  verb: "consume" | "record" | "peek",
-  keyed: KeyedCall,
-  isInDoubt: boolean,
-): Promise<Decision> {
+async function decideLocally(away: Away, verb: Verb, keyed: KeyedCall, isInDoubt: boolean): Promise<Decision> {
   const { call, sent, isRepeatable, quotas } = keyed;
   const decision = await away.limiter[verb](call, quotas);
   if (verb === "peek" || decision.replayed || !(decision.allowed || verb === "record")) return decision;

@@ -3,7 +3,7 @@
 import type { Call, Cost } from "../kernel/call.ts";
 import { checkHoldOptions } from "../limiter/hold.ts";
 import { checkHoldId } from "../limiter/hold-id.ts";
-import type { Hold, HostedLimiter, Outcome, Settlement } from "../limiter.ts";
+import type { CallOptions, Hold, HostedLimiter, Outcome, Settlement } from "../limiter.ts";
 import { askOr, checkReady, checkSendable } from "./ask.ts";
 import type { ClientContext } from "./context.ts";
 import type { SentQuotas } from "./keyed-call.ts";
@@ -25,11 +25,13 @@ export interface EndableHold extends Hold {
  */
 export function serviceHold(context: ClientContext, id: string, call: Call, quotas: SentQuotas): EndableHold {
   checkHoldId(id);
-  const endBy = (
+  const endBy = async (
     op: "settle" | "release" | "end",
     more: object,
     endLocally: (limiter: HostedLimiter) => Promise<Settlement>,
+    options?: CallOptions,
   ) => {
+    checkSendable(context, options);
     const item: BatchItem<typeof op> = { op, body: { holdId: id, call, ...quotas, ...more }, isRepeatable: true };
     return askOr(context, item, async (away, isInDoubt) => {
       const settlement = await endLocally(away.limiter);
@@ -39,31 +41,26 @@ export function serviceHold(context: ClientContext, id: string, call: Call, quot
   };
   return {
     id,
-    async settle(usage = {}, options) {
-      checkSendable(context, options);
-      return endBy("settle", { usage }, (limiter) => limiter.getHold(id, call, quotas).settle(usage));
+    settle(usage = {}, options) {
+      return endBy("settle", { usage }, (limiter) => limiter.getHold(id, call, quotas).settle(usage), options);
     },
-    async fail(usage) {
-      checkSendable(context);
+    fail(usage) {
       const ending = { usage, hasFailed: true, outcome: null };
       return endBy("settle", { usage, failed: true }, (limiter) => limiter.end(id, call, ending, quotas));
     },
-    async end(usage, outcome, sent) {
-      checkSendable(context);
+    end(usage, outcome, sent) {
       const ending = { usage, hasFailed: "error" in outcome, outcome };
       return endBy("end", { usage, ...sent }, (limiter) => limiter.end(id, call, ending, quotas));
     },
-    async release(options) {
-      checkSendable(context, options);
-      return endBy("release", {}, (limiter) => limiter.getHold(id, call, quotas).release());
+    release(options) {
+      return endBy("release", {}, (limiter) => limiter.getHold(id, call, quotas).release(), options);
     },
     async extend(options = {}) {
       checkHoldOptions(options);
       const { signal, leaseMs } = options;
       checkReady(context, signal);
       const body = { holdId: id, call, ...quotas, leaseMs };
-      const item: BatchItem<"extend"> = { op: "extend", body, isRepeatable: true };
-      const { extended } = await askOr(context, item, async (away) => {
+      const { extended } = await askOr(context, { op: "extend", body, isRepeatable: true }, async (away) => {
         return { extended: await away.limiter.getHold(id, call, quotas).extend({ leaseMs }) };
       });
       return extended;

@@ -1,10 +1,10 @@
 // Error answers of the service, as the errors that a limiter in this process would throw.
 
+import { problemSchema } from "../http/answers.ts";
 import { type Fault, MISUSE_CODES, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from "../store/error.ts";
 
-/** A failed request. */
 export interface Failure {
   readonly error: MisuseError | StoreError;
   /** Whether it is certain that the service did nothing. */
@@ -75,17 +75,14 @@ export function invalidReply(what: string): StoreError {
   return new StoreError("invalid-reply", `the service answered ${what}`, { transient: false });
 }
 
-function problemOf(body: unknown): { readonly code: string; readonly detail: string; readonly faults: Fault[] } {
-  const { code, detail, faults } = (typeof body === "object" && body !== null ? body : {}) as Record<string, unknown>;
+/** The problem in a body; an empty one where another server answered. */
+function problemOf(body: unknown) {
+  const { data } = problemSchema.safeParse(body);
+  const { code = "", detail = "", faults = [] } = data ?? {};
+  // The library names fields of a call without the prefix.
   return {
-    code: typeof code === "string" ? code : "",
-    detail: typeof detail === "string" ? detail : "",
-    faults: (Array.isArray(faults) ? faults : []).map((fault) => ({
-      // The library names fields of a call without the prefix.
-      path: String(fault?.path).replace(/^call\./, ""),
-      expected: String(fault?.expected),
-      got: String(fault?.got),
-      ...(typeof fault?.hint === "string" ? { hint: fault.hint } : {}),
-    })),
+    code,
+    detail,
+    faults: faults.map((fault) => ({ ...fault, path: fault.path.replace(/^call\./, "") }) as Fault),
   };
 }

@@ -22,7 +22,6 @@ import type { Reset, Revoked } from "../limiter/grant.ts";
 import type { Settlement } from "../limiter/settle.ts";
 import { type Failure, invalidReply } from "./problems.ts";
 
-/** The answer to each operation. */
 export interface Replies {
   readonly consume: Decision;
   readonly record: Decision;
@@ -72,7 +71,6 @@ const batchSchema = z.object({
   items: z.array(z.object({ status: z.int().min(200).max(599), body: z.unknown() })),
 });
 
-/** One answer of a batch. */
 export type ItemReply = z.infer<typeof batchSchema>["items"][number];
 
 /** The answers of a batch of `count` items, or the failure of an answer that has others. */

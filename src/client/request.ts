@@ -13,12 +13,11 @@ export interface WireOptions {
   readonly deadlineMs: number;
 }
 
+/** A request, without its body. */
 export interface HttpRequest {
   readonly method: "GET" | "POST";
   /** Path and query. */
   readonly path: string;
-  /** The body; `undefined`: none. */
-  readonly text: string | undefined;
   /** How much longer than the deadline the answer may take, ms. */
   readonly waitMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -33,10 +32,14 @@ export interface Answered {
 /** How often a request is sent at most. */
 const MAX_TRIES = 4;
 
-/** @param endsAtMs when the caller's time ends, by `performance.now()` */
+/**
+ * @param text the body; `undefined`: none
+ * @param endsAtMs when the caller's time ends, by `performance.now()`
+ */
 export async function request(
   { url, apiKey, fetch, deadlineMs }: WireOptions,
-  { method, path, text, waitMs = 0, signal }: HttpRequest,
+  { method, path, waitMs = 0, signal }: HttpRequest,
+  text: string | undefined,
   endsAtMs: number,
 ): Promise<Answered> {
   // Half of the deadline leaves time for another try.

@@ -41,7 +41,7 @@ export async function holdRemotely(
       if (isInDoubt) away.book(undoBooking(item, call, quotas), true);
       return held;
     }
-    const hold = new LocalHold(context, held.hold, keyed, item, away.pricesOf(call, held.decision));
+    const hold = new LocalHold(context, held.hold, keyed, item, away.views.pricesOf(call, held.decision));
     away.book(hold.booking(), isInDoubt);
     return { ...held, hold };
   };

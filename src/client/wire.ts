@@ -6,9 +6,8 @@ import { StoreError } from "../store/error.ts";
 import { jsonText } from "./body.ts";
 import { type Failure, failureOf } from "./problems.ts";
 import { type ItemReply, itemsIn, type Replies, replyTo } from "./replies.ts";
-import { pauseBefore, request, type WireOptions } from "./request.ts";
+import { type HttpRequest, pauseBefore, request, type WireOptions } from "./request.ts";
 
-/** One request of a batch. */
 export interface BatchItem<Op extends keyof Replies = keyof Replies> {
   readonly op: Op;
   readonly body: object;
@@ -17,16 +16,10 @@ export interface BatchItem<Op extends keyof Replies = keyof Replies> {
 }
 
 /** A request outside of batches. */
-export interface SingleRequest {
-  readonly method: "GET" | "POST";
-  /** Path and query. */
-  readonly path: string;
+export interface SingleRequest extends HttpRequest {
   /** A function gets how much of `waitMs` is left when it is sent. */
   readonly body?: object | ((leftMs: number) => object) | undefined;
   readonly isRepeatable: boolean;
-  /** How much longer than the deadline the answer may take, ms. */
-  readonly waitMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** The most items of one batch, and bytes of them (a single item may be larger). */
@@ -34,7 +27,6 @@ export const MAX_ITEMS = 256;
 export const MAX_BYTES = 500_000;
 /** The most commas of a batch: the service accepts twice as many values. */
 const MAX_COMMAS = 50_000;
-/** The most batches in flight. */
 const MAX_BATCHES = 8;
 /** The most items that wait. Items of calls that run already may be twice as many: a refused one would leave units held. */
 export const MAX_QUEUED = 10_000;
@@ -123,7 +115,7 @@ export class Wire {
       const leftOfWaitMs = Math.max(0, Math.min(waitMs, Math.ceil(endsAtMs - performance.now() - leftMs)));
       const sent = typeof body === "function" ? body(leftOfWaitMs) : body;
       const text = sent === undefined ? undefined : jsonText(sent);
-      const { answer, failure } = await request(this.#options, { ...single, text, waitMs: leftOfWaitMs }, endsAtMs);
+      const { answer, failure } = await request(this.#options, { ...single, waitMs: leftOfWaitMs }, text, endsAtMs);
       if (failure === null) return answer;
       signal?.throwIfAborted();
       if (failure.isCrowded === true && waitMs > 0) {
@@ -175,7 +167,7 @@ export class Wire {
   async #sendBatch(batch: readonly QueuedItem[]): Promise<void> {
     const text = `{"items":[${batch.map((item) => item.text).join()}]}`;
     const endsAtMs = Math.max(...batch.map((item) => item.endsAtMs));
-    const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch", text }, endsAtMs);
+    const { answer, failure } = await request(this.#options, { method: "POST", path: "/v1/batch" }, text, endsAtMs);
     const replies = failure ?? itemsIn(answer, batch.length);
     for (const [i, item] of batch.entries()) {
       item.tries++;

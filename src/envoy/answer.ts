@@ -23,14 +23,9 @@ interface Status {
 }
 
 type Unit = "UNKNOWN" | "SECOND" | "MINUTE" | "HOUR" | "DAY" | "WEEK" | "MONTH";
-type Value =
-  | { readonly numberValue: number }
-  | { readonly boolValue: boolean }
-  | { readonly stringValue: string }
-  | { readonly listValue: { readonly values: readonly Value[] } }
-  | { readonly structValue: Struct };
+/** A `google.protobuf.Struct`, whose values `plainValue` makes. */
 interface Struct {
-  readonly fields: Readonly<Record<string, Value>>;
+  readonly fields: Readonly<Record<string, object>>;
 }
 
 /** What an answer is made from beside the decisions. */
@@ -153,7 +148,7 @@ function metadataOf(decisions: readonly (Decision | null)[]): Struct {
 
 type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
 
-function plainValue(plain: Plain): Value {
+function plainValue(plain: Plain): object {
   if (typeof plain === "string") return { stringValue: plain };
   if (typeof plain === "number") return { numberValue: plain };
   if (typeof plain === "boolean") return { boolValue: plain };

@@ -11,7 +11,6 @@ const LEASE_MS = 10_000;
 /** The most decisions that settle after their answers. Further ones settle before. */
 const MAX_SETTLING = 10_000;
 
-/** Decides requests, and settles holds after the answers. */
 export class Decider {
   readonly #limiter: Limiter;
   readonly #settling = new Set<Promise<void>>();

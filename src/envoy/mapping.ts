@@ -38,13 +38,11 @@ export interface EnvoyRule {
 
 /** An entry whose value is a client's address. */
 export interface EnvoyAddress {
-  /** The entry's key. */
   readonly from: string;
   /** How many leading bits of an IPv6 address are one client's, 32 to 128. Default 56. */
   readonly ipv6?: number | undefined;
 }
 
-/** One entry of a descriptor. */
 export interface Entry {
   readonly key: string;
   readonly value: string;

@@ -37,12 +37,6 @@ export class RefusedRequest extends Error {
   }
 }
 
-/** How a server is bounded. */
-export interface ServerBounds {
-  readonly maxMessageBytes: number;
-  readonly maxConcurrentStreams: number;
-}
-
 /** Files of certificates, in PEM. */
 export interface TlsFiles {
   readonly cert: string;
@@ -51,7 +45,6 @@ export interface TlsFiles {
   readonly clientCa?: string | undefined;
 }
 
-/** A server that listens. */
 export interface Listening {
   readonly port: number;
   /** Takes no more requests, waits for those in flight, and ends what is left after a time. */
@@ -67,7 +60,7 @@ export async function listenGrpc(
   host: string,
   port: number,
   tls: TlsFiles | undefined,
-  bounds: ServerBounds,
+  bounds: { readonly maxMessageBytes: number; readonly maxConcurrentStreams: number },
   decide: (request: Request, signal: AbortSignal) => Promise<Response>,
 ): Promise<Listening> {
   const { grpc, loader } = await loadPackages();

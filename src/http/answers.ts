@@ -6,7 +6,6 @@ import { MAX_LEASE_MS } from "../kernel/policy/schema-values.ts";
 import { PROBLEM_CODES } from "./problem-table.ts";
 import { id64, units } from "./requests.ts";
 
-/** A page of a list. */
 function listOf<Item extends z.ZodType>(item: Item) {
   const nextCursor = z.string().nullable().meta({ description: "Asks for the next page. `null`: this is the last." });
   return z.object({ items: z.array(item), nextCursor });

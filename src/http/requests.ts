@@ -67,25 +67,25 @@ const outcome = {
   result: anything.optional().meta({ description: "What the call returned, of which only a hash is kept." }),
 };
 
+const heldFields = { holdId: id64, call: callSchema, quotas };
+
 export const settleSchema = words({
-  holdId: id64,
-  call: callSchema,
-  quotas,
+  ...heldFields,
   usage,
   failed: z.boolean().optional().meta({
     description:
       "Of a call that was begun, and whose outcome is not reported: units that `usage` does not name take what `onError` says.",
   }),
 }).meta({ id: "Settle" });
-export const releaseSchema = words({ holdId: id64, call: callSchema, quotas }).meta({ id: "Release" });
-export const extendSchema = words({ holdId: id64, call: callSchema, quotas, leaseMs: leaseMs.optional() }).meta({
+export const releaseSchema = words(heldFields).meta({ id: "Release" });
+export const extendSchema = words({ ...heldFields, leaseMs: leaseMs.optional() }).meta({
   id: "Extend",
 });
 export const reportSchema = words({ call: callSchema, ...outcome }).meta({
   id: "Report",
   description: "What came of a call: either `error` or `result`.",
 });
-export const endSchema = words({ holdId: id64, call: callSchema, quotas, usage, ...outcome }).meta({
+export const endSchema = words({ ...heldFields, usage, ...outcome }).meta({
   id: "End",
   description:
     "Ends a call that was begun. With `error` or `result`, one of them, what came of it is reported. With `error`, units that `usage` does not name take what `onError` says; else what was held.",

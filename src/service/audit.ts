@@ -4,7 +4,6 @@ import { appendFileSync } from "node:fs";
 import type { Revoked } from "../limiter.ts";
 import { ProblemError } from "./problems.ts";
 
-/** One act. */
 export interface Act {
   readonly act: "grant" | "revoke" | "reset" | "key-create" | "key-revoke";
   /** `key:ID` for a key, `cli:USER` for the command line, `open` where no key is needed. */

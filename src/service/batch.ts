@@ -77,7 +77,7 @@ async function runOne(ops: Ops, asking: Asking, item: unknown): Promise<ItemAnsw
     const answer = await runFor(asking, () => op.run(asking, body));
     return { status: answer === null ? 204 : 200, body: answer };
   } catch (error) {
-    const { problem } = asking.context.problemFor(error, { request: asking.request, place: "call" });
+    const { problem } = asking.context.problemFor(error, asking.request, "call");
     return { status: problem.status, body: problem };
   }
 }

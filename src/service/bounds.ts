@@ -47,9 +47,6 @@ export const LISTEN_BOUNDS = {
 /** The bounds of a service. */
 export interface ServiceBounds extends OptionsOf<typeof SERVICE_BOUNDS> {}
 
-/** The bounds of a port. */
-export interface ListenBounds extends OptionsOf<typeof LISTEN_BOUNDS> {}
-
 export type Bounds = SettledOptions<typeof SERVICE_BOUNDS>;
 
 export const SERVICE_BOUND_NAMES: readonly string[] = Object.keys(SERVICE_BOUNDS);

@@ -7,6 +7,7 @@ import type { Caller } from "./auth.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Events } from "./events.ts";
 import type { Keys } from "./keys.ts";
+import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { CallPlace, ProblemError } from "./problems.ts";
 import type { ReadinessWatch } from "./readiness.ts";
@@ -22,12 +23,12 @@ export interface PolicyInForce {
   readonly etag: string;
 }
 
-/** What the routes share. */
 export interface ServiceContext {
   readonly limiter: HostedLimiter;
   readonly bounds: Bounds;
   readonly keys: Keys | false;
   readonly events: Events;
+  readonly log: Log | undefined;
   readonly metrics: Metrics;
   readonly readiness: ReadinessWatch;
   readonly audit: Audit;
@@ -35,7 +36,7 @@ export interface ServiceContext {
   /** Aborted when requests in flight have had their time. */
   readonly stop: AbortSignal;
   /** The problem of a request that failed. A fault of the service itself is logged. */
-  problemFor(error: unknown, failed: { readonly request: Request; readonly place: CallPlace }): ProblemError;
+  problemFor(error: unknown, request: Request, place: CallPlace): ProblemError;
   readonly inForce: PolicyInForce;
   /** The OpenAPI document, as text. */
   openApi(): string;

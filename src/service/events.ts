@@ -12,8 +12,6 @@ import type { Metrics } from "./metrics.ts";
 import { ProblemError } from "./problems.ts";
 import { shownNames, type Tenants } from "./tenants.ts";
 
-type EventBounds = Pick<Bounds, "maxListeners" | "maxListenerBytes" | "heartbeatMs">;
-
 /** The events that a listener gets. */
 export interface Subscription {
   /** Bound tenants get only events of their own buckets and calls. */
@@ -29,15 +27,14 @@ const RETRY_MS = 2_000;
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": alive\n\n");
 
-/** Sends events to listeners. */
 export class Events {
-  readonly #bounds: EventBounds;
+  readonly #bounds: Bounds;
   readonly #metrics: Metrics;
   readonly #policy: () => CompiledPolicy;
   readonly #listeners = new Set<Listener>();
   #heart: ReturnType<typeof setInterval> | undefined;
 
-  constructor(bounds: EventBounds, policy: () => CompiledPolicy, metrics: Metrics) {
+  constructor(bounds: Bounds, policy: () => CompiledPolicy, metrics: Metrics) {
     this.#bounds = bounds;
     this.#policy = policy;
     this.#metrics = metrics;

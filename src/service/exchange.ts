@@ -15,13 +15,7 @@ import type { Route } from "./route.ts";
 const JSON_HEADERS = { "content-type": "application/json" };
 const FRESH_JSON_HEADERS = { ...JSON_HEADERS, "cache-control": "no-store" };
 
-/** Answers a request of a route. */
-export async function answer(
-  context: ServiceContext,
-  route: Route,
-  log: Log | undefined,
-  request: Request,
-): Promise<Response> {
+export async function answer(context: ServiceContext, route: Route, request: Request): Promise<Response> {
   const startedMs = performance.now();
   let response: Response;
   if (route.isAlways !== true) context.inFlight++;
@@ -29,13 +23,13 @@ export async function answer(
     if (route.isAlways !== true) admit(context);
     response = await act(context, route, request);
   } catch (error) {
-    response = problemResponse(context.problemFor(error, { request, place: placeOf(route) }), request);
+    response = problemResponse(context.problemFor(error, request, placeOf(route)), request);
   } finally {
     if (route.isAlways !== true) context.inFlight--;
   }
   const takenMs = performance.now() - startedMs;
   context.metrics.countAnswer(route.path, response.status, takenMs / 1_000);
-  if (log?.isLevelEnabled("debug")) logAnswer(log, request, response, route, takenMs);
+  if (context.log?.isLevelEnabled("debug")) logAnswer(context.log, request, response, route, takenMs);
   return response;
 }
 
@@ -116,7 +110,6 @@ export function unrouted(routes: readonly Route[], request: Request): ProblemErr
   return new ProblemError("not-found", "There is no such path: /docs lists those that are.");
 }
 
-/** A problem as a response. */
 export function problemResponse({ problem, headers }: ProblemError, request: Request | null): Response {
   return new Response(JSON.stringify(problem), {
     status: problem.status,

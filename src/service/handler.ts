@@ -11,7 +11,6 @@ import type { ServiceContext } from "./context.ts";
 import { codeOf, logEvent } from "./event-log.ts";
 import { Events } from "./events.ts";
 import { answer, problemResponse, unrouted } from "./exchange.ts";
-import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import { checkServiceOptions, type ServiceOptions } from "./options.ts";
@@ -100,12 +99,9 @@ export function createService(options: ServiceOptions): Service {
   const context = contextOf(options, policies, stop.signal);
   const { limiter, metrics } = context;
   const app = new Hono();
-  for (const route of ROUTES)
-    app.on(route.method, route.path, ({ req }) => answer(context, route, options.log, req.raw));
+  for (const route of ROUTES) app.on(route.method, route.path, ({ req }) => answer(context, route, req.raw));
   app.notFound(({ req }) => problemResponse(unrouted(ROUTES, req.raw), req.raw));
-  app.onError((error, { req }) =>
-    problemResponse(context.problemFor(error, { request: req.raw, place: "body" }), req.raw),
-  );
+  app.onError((error, { req }) => problemResponse(context.problemFor(error, req.raw, "body"), req.raw));
   let closing: Promise<void> | undefined;
   return {
     limiter,
@@ -153,15 +149,19 @@ function contextOf(options: ServiceOptions, policies: Policies, stop: AbortSigna
     bounds,
     keys,
     events,
+    log,
     metrics,
     readiness,
     refusals: new Refusals(log),
     audit: options.audit ?? ((act) => log?.info({ audit: act }, "audit")),
     stop,
-    problemFor(error, { request, place }) {
+    problemFor(error, request, place) {
       const problem = problemOf(error, place);
       const { status, code } = problem.problem;
-      if (status >= 500 && problem !== error) logFailure(log, { code, requestId: requestIdOf(request) }, error);
+      if (status >= 500 && problem !== error) {
+        const stack = code === "internal" && error instanceof Error ? error.stack : undefined;
+        log?.error({ code, requestId: requestIdOf(request), problem: reasonOf(error), stack }, "failed");
+      }
       return problem;
     },
     get inForce() {
@@ -221,13 +221,4 @@ async function close(context: ServiceContext, stop: AbortController): Promise<vo
   await limiter.close({ withinMs: bounds.closeMs });
   refusals.close();
   if (keys !== false) keys.close();
-}
-
-function logFailure(
-  log: Log | undefined,
-  about: { readonly code: string; readonly requestId: string },
-  error: unknown,
-): void {
-  const stack = about.code === "internal" && error instanceof Error ? error.stack : undefined;
-  log?.error({ ...about, problem: reasonOf(error), stack }, "failed");
 }

@@ -7,7 +7,6 @@ import { type Exporter, Family, type Series, type Value } from "../metrics/serie
 import { METRICS, type Metric, prometheusName, SERVICE_METRICS } from "../metrics/table.ts";
 import { VERSION } from "../version.ts";
 
-/** Exports metrics to Prometheus. */
 class Prometheus implements Exporter {
   readonly registry = new Registry();
   readonly #instruments: ReadonlyMap<Metric, Counter | Gauge | Histogram>;
@@ -57,7 +56,6 @@ const RELOADED = ["applied", "refused"] as const;
 /** Statuses of routes that need a key. */
 const STATUSES = ["200", "401", "403", "500", "503"] as const;
 
-/** The numbers of one service. */
 export class Metrics {
   /** For the service's limiter. */
   readonly telemetry: Telemetry;
@@ -69,7 +67,6 @@ export class Metrics {
   readonly #inFlight: Series;
   readonly #listeners: Series;
 
-  /** @param routes their paths and scopes */
   constructor(routes: readonly { readonly path: string; readonly scope: string | null }[]) {
     const exporter = this.#exporter;
     const family = (name: keyof typeof SERVICE_METRICS) => new Family(exporter, SERVICE_METRICS[name]);

@@ -6,31 +6,27 @@ import { isIP, Server as NetServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { MisuseError } from "../kernel/errors.ts";
-import { nonEmpty, readOptions, type TableOf, unchecked, whole } from "../kernel/options.ts";
+import { nonEmpty, type OptionsOf, readOptions, unchecked, whole } from "../kernel/options.ts";
 import { reasonOf } from "../kernel/reason.ts";
-import { LISTEN_BOUNDS, type ListenBounds } from "./bounds.ts";
+import { LISTEN_BOUNDS } from "./bounds.ts";
 import { problemResponse } from "./exchange.ts";
 import type { Service } from "./handler.ts";
 import type { ProblemCode } from "../http/problem-table.ts";
 import { PROBLEM_TYPE, ProblemError } from "./problems.ts";
 import { REQUEST_ID_HEADER, requestIdOf } from "./request-ids.ts";
 
-/** How a service listens. */
-export interface ListenOptions extends ListenBounds {
-  /** The address. Default `127.0.0.1`; any other than a loopback address requires keys. */
-  readonly host?: string | undefined;
-  /** The port, 0 to 65,535. Default 8420. 0: any free port. */
-  readonly port?: number | undefined;
-  /** The certificate and its key, in PEM. Default: no TLS. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined;
-}
-
 const OPTIONS = {
+  /** The address. Default `127.0.0.1`; any other than a loopback address requires keys. */
   host: nonEmpty("an address", "127.0.0.1"),
+  /** The port, 0 to 65,535. Default 8420. 0: any free port. */
   port: whole(0, 65_535, 8_420),
-  tls: unchecked<NonNullable<ListenOptions["tls"]>>(),
+  /** The certificate and its key, in PEM. Default: no TLS. */
+  tls: unchecked<{ readonly cert: string | Buffer; readonly key: string | Buffer }>(),
   ...LISTEN_BOUNDS,
-} satisfies TableOf<ListenOptions>;
+};
+
+/** How a service listens. */
+export interface ListenOptions extends OptionsOf<typeof OPTIONS> {}
 
 /** A service that listens. */
 export interface Listening {

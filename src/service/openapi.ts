@@ -9,7 +9,6 @@ import type { Route } from "./route.ts";
 const VERSION = "1.0.0";
 const REF = "#/components/schemas/";
 
-/** The document. */
 export function openApiDocument(routes: readonly Route[]): object {
   const schemas: Record<string, object> = {};
   const paths: Record<string, Record<string, object>> = {};

@@ -44,7 +44,7 @@ export class Policies {
 }
 
 function readPolicy(given: ServiceOptions["policy"], source: string | undefined) {
-  const read = typeof given === "string" ? readPolicyText(given, source) : warned(compiledPolicy(given));
+  const read = typeof given === "string" ? readPolicyText(given, source) : { policy: compiledPolicy(given) };
   const { policy } = read;
   if (policy.dimensions.has(TAKEN)) {
     throw new MisuseError("invalid-policy", {
@@ -53,11 +53,7 @@ function readPolicy(given: ServiceOptions["policy"], source: string | undefined)
       got: TAKEN,
     });
   }
-  return read;
-}
-
-function warned(policy: CompiledPolicy) {
-  return { policy, warnings: (): readonly PolicyWarning[] => policyWarnings(policy) };
+  return { warnings: () => policyWarnings(policy), ...read };
 }
 
 function logWarning(log: Log, { code, at, path, message, hint }: PolicyWarning): void {

@@ -1,24 +1,17 @@
 // Faults as answers: application/problem+json (RFC 9457). They show the place and the kind of the caller's fault, and nothing of
 // the service's inside.
 
+import type { z } from "zod";
 import { type Fault, formatFault, formatGot, type MisuseCode, MisuseError } from "../kernel/errors.ts";
 import { StoreError } from "../store/error.ts";
+import type { problemSchema } from "../http/answers.ts";
 import { isProblemCode, PROBLEMS, type ProblemCode, problemType } from "../http/problem-table.ts";
 
 /** The body of an answer that is no success. */
-export interface Problem {
-  /** Where its page is, from the root of the host. */
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  /** Tells problems apart. For a misuse or a fault of the store it is the code of that error. */
+export interface Problem extends Readonly<z.infer<typeof problemSchema>> {
   readonly code: ProblemCode;
-  readonly detail: string;
-  /** The faults of the request. */
-  readonly faults?: readonly Omit<Fault, "at">[];
 }
 
-/** The media type of problems. */
 export const PROBLEM_TYPE = "application/problem+json";
 
 const TITLES: Readonly<Record<(typeof PROBLEMS)[ProblemCode][0], string>> = {
@@ -38,7 +31,6 @@ const TITLES: Readonly<Record<(typeof PROBLEMS)[ProblemCode][0], string>> = {
   500: "A fault of the service",
   503: "Not at the moment",
 };
-/** The most faults that an answer lists. */
 export const MAX_FAULTS = 10;
 
 /** A problem that a route throws. */
@@ -109,7 +101,6 @@ const OF_CALL: ReadonlySet<MisuseCode> = new Set([
   "idempotency-conflict",
 ]);
 
-/** The path of a misuse in the request. */
 function pathIn(place: CallPlace, code: MisuseCode, path: string): string {
   if (place === "query" && path === "dimensions") return "query";
   return place === "call" && OF_CALL.has(code) && !path.startsWith("usage") ? `call.${path}` : path;

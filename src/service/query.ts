@@ -5,7 +5,6 @@ import { formatGot } from "../kernel/errors.ts";
 import { invalidQuery } from "./problems.ts";
 import { MAX_PAGE } from "../http/requests.ts";
 
-/** The buckets that a query asks for. */
 export interface UsageQuery {
   readonly dimensions: BucketDimensions;
   /** The tenant whose buckets they are, for a key that is not bound. */

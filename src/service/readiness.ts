@@ -1,7 +1,9 @@
 // Whether a load balancer should send requests here. An instance that decides by its share is ready: otherwise an outage of the
 // store would take out all instances. An instance that knows no share denies every call, and is not ready.
 
+import type { z } from "zod";
 import { LateError, within } from "../clock.ts";
+import type { readySchema } from "../http/answers.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import type { LimiterEvent } from "../limiter.ts";
 import { StoreError } from "../store/error.ts";
@@ -9,17 +11,11 @@ import type { Store } from "../store/store.ts";
 import { codeOf } from "./event-log.ts";
 
 /** The state of an instance, as `/readyz` answers it. */
-export interface Readiness {
-  readonly status: "ready" | "degraded" | "away" | "stopping";
-  /** The code of the store's error. */
-  readonly reason: string | null;
-  readonly awayMs: number | null;
-}
+export type Readiness = Readonly<z.infer<typeof readySchema>>;
 
 /** How long an answer of the store holds. */
 const HOLDS_MS = 1_000;
 
-/** Watches a limiter and its store. */
 export class ReadinessWatch {
   readonly #store: Store;
   readonly #deadlineMs: number;

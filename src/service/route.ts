@@ -1,10 +1,9 @@
-// What a route is.
+// A route, from which the server, the OpenAPI document and the page /docs are made.
 
 import type { z } from "zod";
 import type { Asking } from "./context.ts";
 import type { Scope } from "./keys.ts";
 
-/** One route. */
 export interface Route {
   readonly method: "GET" | "POST";
   readonly path: `/${string}`;

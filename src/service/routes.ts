@@ -156,7 +156,6 @@ const TELLING: readonly Route[] = [
   tell("/problems", "getProblems", "The page that the type of a problem names", "text/html", problemsPage),
 ];
 
-/** All routes. */
 export const ROUTES: readonly Route[] = [...DECIDING, batchRoute(DECIDING), ...READING, ...ADMINISTRATING, ...TELLING];
 
 function answerPolicy({ context, caller, request }: Asking): Response {

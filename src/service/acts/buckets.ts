@@ -17,17 +17,10 @@ import {
   withAdvice,
 } from "../tenants.ts";
 
-/** A page of how buckets stand. */
-interface UsagePage {
-  readonly items: readonly BucketUsage[];
-  /** `null` on the last one. */
-  readonly nextCursor: string | null;
-}
-
 export async function usage(
   { context, caller }: Asking,
   { dimensions, asTenant, skip, pageSize }: UsageQuery,
-): Promise<UsagePage> {
+): Promise<{ readonly items: readonly BucketUsage[]; readonly nextCursor: string | null }> {
   const { policy } = context.inForce;
   const tenant = bucketTenant(caller.tenants, asTenant, dimensions.tenant);
   const whole = tenantDimensions(policy, tenant, dimensions);
