@@ -175,6 +175,7 @@ describe("the detail of a problem", () => {
       /^query: expected only .*session.*, got "sesion"\. Did you mean "session"\?$/,
     );
     assert.match(await detailOf("/v1/usage?session=a&session=b"), /^session: expected each name once, got it twice$/);
+    assert.match(await detailOf("/v1/usage?__proto__=x"), /^__proto__: expected another name, got a reserved one$/);
     assert.match(
       await detailOf("/v1/events?types=denials"),
       /^types: expected some of call.allowed, .*, got "denials"$/,
