@@ -11,7 +11,7 @@ import { type FailoverOptions, refusePolicy } from "../limiter.ts";
 import { parsePolicy } from "../policy-file/file.ts";
 import { watchedFile } from "../policy-file/watched-file.ts";
 import { auditFile } from "../service/audit.ts";
-import { BOUND_NAMES, LISTEN_NUMBERS, type ServiceBounds } from "../service/bounds.ts";
+import { BOUND_NAMES, SERVICE_BOUND_NAMES, type ServiceBounds } from "../service/bounds.ts";
 import type { Service } from "../service/handler.ts";
 import { keyFile } from "../service/keys.ts";
 import { LOG_LEVELS, type Log, type LogLevel } from "../service/log.ts";
@@ -63,8 +63,6 @@ const OPTIONS: readonly (readonly [flags: string, description: string, variable:
   ["--journal <file>", "keep in this file what is admitted while the store is away", "JOURNAL"],
 ];
 
-const SETTABLE = [...BOUND_NAMES, ...LISTEN_NUMBERS];
-
 export function serveCommand(): Command {
   const command = new Command("serve").description(
     "answer over HTTP whether calls are allowed: the limiter as a service",
@@ -76,7 +74,7 @@ export function serveCommand(): Command {
   const logLevel = withEnvironment("--log-level <level>", "`debug` logs each request", "LOG_LEVEL");
   command
     .addOption(logLevel.choices(LOG_LEVELS).default("info"))
-    .option("--set <name=number>", `a bound; may be repeated: ${SETTABLE.join(", ")}`, collect)
+    .option("--set <name=number>", `a bound; may be repeated: ${BOUND_NAMES.join(", ")}`, collect)
     .action(serve);
   return withEnvoyOptions(command);
 }
@@ -201,15 +199,15 @@ function boundsOf(pairs: readonly string[]): { bounds: ServiceBounds; listening:
   const listening: Record<string, number> = {};
   for (const pair of pairs) {
     const [, name = "", number = ""] = /^(\w+)=(\d+)$/.exec(pair) ?? [];
-    if (!SETTABLE.includes(name)) throw wrongBound(pair);
-    (BOUND_NAMES.includes(name) ? bounds : listening)[name] = Number(number);
+    if (!BOUND_NAMES.includes(name)) throw wrongBound(pair);
+    (SERVICE_BOUND_NAMES.includes(name) ? bounds : listening)[name] = Number(number);
   }
   return { bounds, listening };
 }
 
 function wrongBound(pair: string): MisuseError {
   const [name = ""] = pair.split("=");
-  const fault = { path: "--set", expected: `name=number of ${SETTABLE.join(", ")}`, got: formatGot(pair) };
-  const meant = SETTABLE.includes(name) ? null : closest(name, SETTABLE);
+  const fault = { path: "--set", expected: `name=number of ${BOUND_NAMES.join(", ")}`, got: formatGot(pair) };
+  const meant = BOUND_NAMES.includes(name) ? null : closest(name, BOUND_NAMES);
   return new MisuseError("invalid-option", meant === null ? fault : { ...fault, hint: `Did you mean "${meant}"?` });
 }
