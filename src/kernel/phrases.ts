@@ -145,6 +145,10 @@ export function it({ isMany }: Subject): string {
   return isMany ? "them" : "it";
 }
 
+export function callAgain(subject: Subject): string {
+  return subject.text === null ? "call again" : `call ${it(subject)} again`;
+}
+
 /** What to do when nothing helps. */
 export function stop({ limit, isOpen, isClosed }: About, subject: Subject): string {
   if (isClosed) return "Do not call tools again; finish with what you have.";

@@ -35,6 +35,12 @@ export type StepEvent =
   /** Say how the bucket stands, then empty it. Never denied. */
   | { readonly type: "reset" };
 
+/** Events whose replies say how the hold or the grant was found. */
+export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
+
+/** Events whose replies list the grants: those that read a bucket, or change it by hand. */
+export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
+
 /** One event on one bucket under one limit. */
 export interface Step {
   /** The bucket's key. A request names a bucket at most once. */

@@ -4,7 +4,7 @@
 import { decide as decideChecked } from "../kernel/decide.ts";
 import { formatGot } from "../kernel/errors.ts";
 import type { GrantReply, StepReply, StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { Outcome, StoredState } from "../kernel/state.ts";
+import type { Outcome, States, StoredState } from "../kernel/state.ts";
 import { decodeState as decodeText } from "../kernel/encoding/state.ts";
 import { StoreError } from "./error.ts";
 import type { Beat } from "./shared-store.ts";
@@ -48,7 +48,7 @@ export function wholeIn(value: unknown): number {
  * @param nowMs the store's time, an integer, read once for all requests of a batch
  * @throws StoreError `invalid-reply` when the time is not a whole number
  */
-export function decide(request: StoreRequest, states: readonly (StoredState | undefined)[], nowMs: number): Outcome {
+export function decide(request: StoreRequest, states: States, nowMs: number): Outcome {
   return decideChecked(request, states, validTime(nowMs));
 }
 

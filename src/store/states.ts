@@ -4,9 +4,7 @@
 import { algorithmOfKind, type SpentState } from "../kernel/algorithms/registry.ts";
 import { isSettledKey } from "../kernel/key.ts";
 import type { StoreReply, StoreRequest } from "../kernel/request.ts";
-import type { StoredState } from "../kernel/state.ts";
-
-type States = readonly (StoredState | undefined)[];
+import type { States, StoredState } from "../kernel/state.ts";
 
 // Buckets looked at for expiry with each new one: more than it makes, so that expired ones never pile up.
 const SWEPT_PER_KEY = 2;
@@ -162,7 +160,7 @@ function isUpdated(before: StoredState | undefined, after: StoredState, nowMs: n
   // One that has ended may have been swept away by now.
   if (before === undefined || nowMs >= before.expiresAtMs) return false;
   if (before.kind !== after.kind) return false;
-  return algorithmOfKind(before.kind as string)?.overwrite(before as SpentState, after as SpentState) ?? false;
+  return algorithmOfKind(before.kind as string)?.overwrite?.(before as SpentState, after as SpentState) ?? false;
 }
 
 function isAdding(before: States, after: States): boolean {

@@ -1,9 +1,9 @@
 // Units for the life of a scope, such as a turn or a session. Nothing says when a scope ends: it ends when it was idle, or
 // some time after its first charge.
 
-import { defaultIdle, lifeMs, toMs } from "../policy/amounts.ts";
+import { idleMs, toMs } from "../policy/amounts.ts";
 import { periodInWords } from "../words.ts";
-import { MAX_FAST_MS } from "./algorithm.ts";
+import { MAX_FAST } from "./algorithm.ts";
 import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
 import { defineAlgorithm } from "./define.ts";
 
@@ -35,10 +35,9 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
     ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + limit.ttlMs),
   policy: {
-    specOf(limit, quota) {
-      const { resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : defaultIdle(limit.per) } = limit;
+    specOf({ per, resetAfter, resetAfterIdle = resetAfter === "never" ? "never" : undefined }, quota) {
       return resetAfter === undefined || resetAfter === "never"
-        ? { algorithm: "budget", quota, ttlMs: lifeMs(resetAfterIdle), ttlFrom: "last" }
+        ? { algorithm: "budget", quota, ttlMs: idleMs({ per, resetAfterIdle }), ttlFrom: "last" }
         : { algorithm: "budget", quota, ttlMs: toMs(resetAfter), ttlFrom: "first" };
     },
     // A budget that is used up by four fifths is near its end.
@@ -62,7 +61,7 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
   wire: {
     forms: { budget: FORM },
     numbersOf: ({ quota, ttlMs, ttlFrom }) => [FORM, quota, ttlMs, ttlFrom === "first" ? 1 : 0],
-    isFast: ({ ttlMs }) => ttlMs < MAX_FAST_MS,
+    isFast: ({ ttlMs }) => ttlMs < MAX_FAST,
   },
   asCounter: ({ quota, ttlMs }) => ({ quota, windowStartMs: null, ttlMs, leftMs: ttlMs }),
 });

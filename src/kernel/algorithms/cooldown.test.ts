@@ -131,7 +131,7 @@ describe("cooldown", () => {
     );
     assert.equal(
       cooldown.words.warning({ ...LIMIT, pauseMs: 2_000 }, soon, subject),
-      "calls of search must begin at least 2 seconds apart. This call came earlier; wait before you call it again.",
+      "calls of search must begin at least 2 seconds apart. This call came too early; wait before you call it again.",
     );
     assert.equal(cooldown.words.near(LIMIT, soon, subject), "Wait 2 seconds before the next call of search.");
   });

@@ -2,7 +2,7 @@
 // it.
 
 import { type About, ofSubject, type SpokenVerdict, type Subject } from "../phrases.ts";
-import { defaultIdle, lifeMs } from "../policy/amounts.ts";
+import { idleMs } from "../policy/amounts.ts";
 import { grouped } from "../words.ts";
 import { isEnd } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
@@ -52,11 +52,7 @@ export const streak = defineAlgorithm<StreakLimit, StreakState>({
       : null;
   },
   policy: {
-    specOf: ({ per, resetAfterIdle = defaultIdle(per) }, quota) => ({
-      algorithm: "streak",
-      quota,
-      ttlMs: lifeMs(resetAfterIdle),
-    }),
+    specOf: (limit, quota) => ({ algorithm: "streak", quota, ttlMs: idleMs(limit) }),
     unit: ({ of = "errors" }) => of,
     reports: ({ of = "errors" }) => of,
     grantFault: "a limit of something that is used, not of outcomes",

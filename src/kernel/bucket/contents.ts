@@ -15,14 +15,23 @@ export interface Contents {
 const NO_ENTRIES: readonly Entry[] = [];
 const NOTHING: Contents = { spent: undefined, entries: NO_ENTRIES };
 
-/** What lies in a bucket. A state that has ended, or is of another algorithm, is nothing. */
+/** A live state of a limit's bucket. A state of another algorithm is none. */
+export function ownState(
+  limit: LimitSpec,
+  state: StoredState | undefined,
+  nowMs: number,
+): SpentState | HeldState | undefined {
+  if (state === undefined || nowMs >= state.expiresAtMs) return undefined;
+  const kind = state.kind === "held" ? state.of : state.kind;
+  return kind === algorithmOf(limit).kind ? (state as SpentState | HeldState) : undefined;
+}
+
+/** What lies in a bucket. */
 export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
-  if (state === undefined || nowMs >= state.expiresAtMs) return NOTHING;
-  if (state.kind === "once" || state.kind === "receipts" || state.kind === "mark") return NOTHING;
-  const { kind } = algorithmOf(limit);
-  if (state.kind !== "held") return state.kind === kind ? { spent: state, entries: NO_ENTRIES } : NOTHING;
-  if (state.of !== kind) return NOTHING;
-  const expiry = expiryOf(state.spent, state.entries, false);
+  const own = ownState(limit, state, nowMs);
+  if (own === undefined) return NOTHING;
+  if (own.kind !== "held") return { spent: own, entries: NO_ENTRIES };
+  const expiry = expiryOf(own.spent, own.entries, false);
   endAllBy(limit, expiry, nowMs);
   const entries: Entry[] = [];
   for (let i = 0; i < expiry.entries.length; i++) {
@@ -64,9 +73,9 @@ export function entryIn({ entries }: Contents, id: string): Entry | undefined {
 
 /** The contents after `cost` units were spent. */
 export function charged(limit: LimitSpec, contents: Contents, cost: number, nowMs: number): Contents {
-  const rule = algorithmOf(limit);
-  if (cost === 0 && rule.needsCost) return contents;
-  const spent = rule.book(limit, contents.spent, cost, nowMs);
+  const algorithm = algorithmOf(limit);
+  if (cost === 0 && algorithm.needsCost) return contents;
+  const spent = algorithm.book(limit, contents.spent, cost, nowMs);
   return spent === contents.spent ? contents : { ...contents, spent };
 }
 
@@ -77,13 +86,15 @@ export function isSeen(limit: LimitSpec, { spent }: Contents, value: string | un
 
 /** The contents after the units for a value were spent. */
 export function withSeen(limit: LimitSpec, after: Contents, value: string): Contents {
-  const spent = after.spent && algorithmOf(limit).withSeen?.(after.spent, value);
-  return spent === undefined ? after : { ...after, spent };
+  const { withSeen } = algorithmOf(limit);
+  if (withSeen === undefined || after.spent === undefined) return after;
+  return { ...after, spent: withSeen(after.spent, value) };
 }
 
 /** The contents after the outcome of a call was reported. */
 export function afterReport(limit: LimitSpec, contents: Contents, outcome: string | null, nowMs: number): Contents {
-  const rule = algorithmOf(limit);
-  if (rule.report === undefined || (outcome === null && contents.spent === undefined)) return contents;
-  return { ...contents, spent: rule.report(limit, contents.spent, outcome, nowMs) };
+  const { report } = algorithmOf(limit);
+  // The same contents where nothing changes, so that nothing is written.
+  if (report === undefined || (outcome === null && contents.spent === undefined)) return contents;
+  return { ...contents, spent: report(limit, contents.spent, outcome, nowMs) };
 }

@@ -30,6 +30,7 @@ export function endAllBy(limit: LimitSpec, expiry: Expiry, nowMs: number): void 
   const { entries } = expiry;
   for (let i = 0; i < entries.length; i++) {
     const entry = entries[i] as Entry;
+    // Where one is replaced, another entry has moved to this index.
     if (isLive(entry) && nowMs >= entry.expiresAtMs && endEntry(limit, expiry, i)) i--;
   }
 }

@@ -41,7 +41,7 @@ export function granted(limit: LimitSpec, contents: Contents, grant: NewGrant, n
   if (units === 0 || entryIn(contents, id) !== undefined) return contents;
   const { spent } = contents;
   const rule = algorithmOf(limit);
-  const windowEndsAtMs = rule.windowEndsAtMs?.(limit, spent, nowMs) ?? Number.POSITIVE_INFINITY;
+  const windowEndsAtMs = rule.windowEndsAtMs?.(limit, spent?.expiresAtMs, nowMs) ?? Number.POSITIVE_INFINITY;
   const expiresAtMs = Math.min(nowMs + leaseMs, windowEndsAtMs);
   const expired = rule.flow !== undefined;
   const entries = withNewEntry(contents.entries, { kind: "grant", id, units, expiresAtMs, leaseMs, expired });

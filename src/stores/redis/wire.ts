@@ -1,7 +1,7 @@
 // What each number means that the store sends to its script and the script answers. `npm run lua` writes all of it into
 // script/wire.gen.lua and script/limits.gen.lua; arguments.ts and replies.ts use it as it stands here.
 
-import { MAX_FAST_MS, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
+import { MAX_FAST, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
 import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
 import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
 import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
@@ -105,7 +105,7 @@ export const BOUNDS = {
   maxInstantMs: MAX_INSTANT_MS,
   /** The fast path counts far below 2^53, so that no sum of a batch saturates. */
   maxFast: 2 ** 52,
-  maxFastCost: MAX_FAST_MS,
+  maxFastCost: MAX_FAST,
   maxHolds: MAX_HOLDS,
   maxQueued: MAX_QUEUED,
   rememberedMs: REMEMBERED_MS,
@@ -120,7 +120,4 @@ export const BOUNDS = {
   endedMembersPerBeat: ENDED_MEMBERS_PER_BEAT,
 } as const;
 
-/** Events whose replies say how the hold or the grant was found. */
-export const NAMING: ReadonlySet<StepEvent["type"]> = new Set(["grant", "settle", "extend", "revoke"]);
-/** Events whose replies list the grants. */
-export const LISTING: ReadonlySet<StepEvent["type"]> = new Set(["read", "reset", "grant", "revoke"]);
+export { LISTING, NAMING } from "../../kernel/request.ts";

@@ -2,8 +2,8 @@
 --
 -- Mirrors
 --   src/kernel/encoding/state.ts: decodeState
---   src/kernel/decide.ts: isOf, knownAt
---   src/kernel/bucket/contents.ts: contentsAt
+--   src/kernel/decide.ts: correctedAt
+--   src/kernel/bucket/contents.ts: contentsAt, ownState
 --   src/kernel/bucket/ahead.ts: notAhead
 -- Uses
 --   wire.gen.lua: DAMAGED, REMEMBERED_MS, WRONG_TYPE

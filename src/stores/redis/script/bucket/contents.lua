@@ -4,7 +4,7 @@
 -- Mirrors
 --   src/kernel/bucket/contents.ts: contentsAt, rememberedAt, stateOf, usedIn
 --   src/kernel/bucket/expiry.ts: endAllBy, endOfHeld
---   src/kernel/bucket/free-after.ts: freeAfterMs, waitMs
+--   src/kernel/bucket/free-after.ts: freeAfterMs, spentFreeAfterMs
 -- Uses
 --   wire.gen.lua: MAX_SAFE_INTEGER, REMEMBERED_MS
 --   bucket/holds.lua: changed_hold, granted_in, held_units, is_kept, live_at

@@ -1,7 +1,7 @@
 -- Token buckets as the fast path has them: a level, the instant of that level, and the size of a unit in it.
 --
 -- Mirrors
---   src/kernel/algorithms/token-bucket.ts: levelAt, levelOf, tokenBucket
+--   src/kernel/algorithms/token-bucket.ts: levelAt, riseOf, tokenBucket
 -- Uses
 --   wire.gen.lua: MAX_FAST, MAX_INSTANT_MS
 --   texts.lua: instant_of, text_of
