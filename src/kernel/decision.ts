@@ -2,7 +2,6 @@
 
 import { hasMarker } from "./errors.ts";
 import type { Mode } from "./policy/input.ts";
-import type { Degraded } from "./request.ts";
 
 /** The answer of one limit. */
 export interface Verdict<Limit extends string = string> {
@@ -36,6 +35,24 @@ export interface Verdict<Limit extends string = string> {
    * that is used up), or they come back later than a timer can wait.
    */
   readonly retryAfterMs: number | null;
+}
+
+/** A verdict of a limit that counts against a number: one that is unlimited has none. */
+export type CountedVerdict = Verdict & {
+  readonly quota: number;
+  readonly capacity: number;
+  readonly remaining: number;
+};
+
+/** How an answer was found without the store. */
+export interface Degraded {
+  /** What the store failed with. */
+  readonly reason: string;
+  /**
+   * Units that may pass at worst, over all instances, on top of what the store counts: the most of any limit; `null` when
+   * there is no bound.
+   */
+  readonly maxOvershoot: number | null;
 }
 
 /** What every decision says. */

@@ -8,6 +8,9 @@ export const DURATION_PATTERN = /^[1-9][0-9]*(ms|s|m|h|d)$/;
 /** Longest duration that a policy may name: 36,500 days. */
 export const MAX_DURATION_MS = 36_500 * MS_OF.d;
 
+/** The longest delay of a timer: with a longer one it fires at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Milliseconds of a duration, or `null` when the text is not one, or a longer one than `MAX_DURATION_MS`. */
 export function parseDuration(text: string): number | null {
   const match = DURATION_PATTERN.exec(text);

@@ -1,6 +1,7 @@
 // What a store is asked for, and what it replies: steps on buckets, decided together. No call, no policy and no state.
 
 import type { LimitSpec } from "./algorithms/registry.ts";
+import type { Degraded } from "./decision.ts";
 import type { OnStoreError } from "./policy/input.ts";
 
 /** What one step asks of one bucket. */
@@ -123,17 +124,6 @@ export interface GrantReply {
   readonly units: number;
   /** Milliseconds until it ends. */
   readonly endsAfterMs: number;
-}
-
-/** How an answer was found without the store. */
-export interface Degraded {
-  /** What the store failed with. */
-  readonly reason: string;
-  /**
-   * Units that may pass at worst, over all instances, on top of what the store counts: the most of any limit; `null` when
-   * there is no bound.
-   */
-  readonly maxOvershoot: number | null;
 }
 
 /** The answer for one request. */

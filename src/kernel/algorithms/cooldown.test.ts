@@ -104,7 +104,19 @@ describe("cooldown", () => {
   });
 
   it("says what to do, also where the pause is longer than a timer can wait", () => {
-    const verdict = { limit: "pause", unit: "calls", cost: 1, quota: 1, remaining: 0, resetAfterMs: 1_500 };
+    const verdict = {
+      limit: "pause",
+      allowed: false,
+      exceeded: true,
+      mode: "enforce",
+      unit: "calls",
+      cost: 1,
+      quota: 1,
+      capacity: 1,
+      remaining: 0,
+      windowMs: 2_000,
+      resetAfterMs: 1_500,
+    } as const;
     const limit = { per: ["tool"], message: null, notice: { message: null }, tools: null, isOfModel: false };
     const about: About = {
       limit: { ...limit, calendar: null, distinct: null },
