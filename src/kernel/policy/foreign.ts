@@ -23,7 +23,7 @@ const SPANS: Readonly<Record<string, string>> = { hourly: "1h", daily: "day", we
 
 /** By the key without case, hyphens and underscores. */
 const FOREIGN: readonly Foreign[] = [
-  [/^(shadow|dryrun|reportonly|logonly)$/, instead("mode: shadow")],
+  [/^(shadow|dryrun|reportonly|logonly)$/, (given) => write(given, "mode: shadow")],
   [
     /^(?:max)?(?:concurrent|concurrency|parallel|simultaneous)(?:calls|requests|runs)?$|^(?:max)?inflight$/,
     ({ key }) => `Write "algorithm: concurrency" and "quota" instead of "${key}".`,
@@ -78,10 +78,9 @@ const FOREIGN: readonly Foreign[] = [
   [/^(enabled?|active|disabled?)$/, () => 'Remove it. A limit with "mode: shadow" counts and never denies.'],
   [/^(priority|order|rank)$/, () => "Remove it: a call must pass all limits that match."],
   [
-    /^(on|when)(exceed(ed)?|limit(reached)?|den(y|ied)|over(limit|quota)?|breach|violation)$|^(exceed|over|limit)(action|behaviou?r)$|^behaviou?r$/,
+    /^(on|when)(exceed(ed)?|limit(reached)?|den(y|ied)|over(limit|quota)?|breach|violation)$|^(exceed|over|limit)(action|behaviou?r)$|^(behaviou?r|action)$/,
     afterDenial,
   ],
-  [/^action$/, afterDenial],
 ];
 
 /** What to write instead of a key of a limit that other tools have; `null` where there is no guess. */
@@ -105,10 +104,6 @@ function write({ key, limit }: Pick<Given, "key" | "limit">, text: string): stri
   const isOwn =
     (limit.quota !== undefined && text.includes("quota:")) || (limit.per !== undefined && /^per:/.test(text));
   return isOwn ? `Write it in a limit of its own, with "${text}".` : `Write "${text}" instead of "${key}".`;
-}
-
-function instead(text: string): Foreign[1] {
-  return (given) => write(given, text);
 }
 
 function afterDenial(given: Given): string {
