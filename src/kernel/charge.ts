@@ -189,7 +189,7 @@ export function bucketOf(
 /** Overrides first, then `quotas`, then `quota`. */
 function allotmentOf(limit: Limit, textOf: Said["textOf"]): Allotment {
   const override = limit.overrides.length === 0 ? undefined : limit.overrideFor(textOf);
-  if (override !== undefined) return override.allotment;
+  if (override !== undefined) return override;
   for (const { dimension, allotments } of limit.quotas) {
     const value = textOf(dimension);
     const named = value === undefined ? undefined : allotments.get(value);
