@@ -1,7 +1,7 @@
 // A call: one wish of an agent to use a tool, and the dimensions that say whose wish it is.
 
 import { formatGot, MisuseError } from "./errors.ts";
-import { closest } from "./spelling.ts";
+import { typoHint } from "./spelling.ts";
 
 /** The dimensions that every policy knows. */
 export const DIMENSIONS = ["tenant", "user", "session", "turn", "agent", "model", "tool"] as const;
@@ -123,13 +123,8 @@ function checkKeys(value: object, known: ReadonlySet<string>, what: string): voi
   requireObject(value, what);
   for (const key in value) {
     if (known.has(key)) continue;
-    const meant = closest(key, known);
-    throw new MisuseError("invalid-call", {
-      path: what,
-      expected: `only ${[...known].join(", ")}`,
-      got: formatGot(key),
-      ...(meant === null ? {} : { hint: `Did you mean "${meant}"?` }),
-    });
+    const expected = `only ${[...known].join(", ")}`;
+    throw new MisuseError("invalid-call", { path: what, expected, got: formatGot(key), ...typoHint(key, known) });
   }
 }
 

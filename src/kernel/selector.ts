@@ -20,15 +20,25 @@ export function excludedBy(pattern: string): string | null {
   return pattern.startsWith("!") ? pattern.slice(1) : null;
 }
 
+/** The patterns without `!`. */
+export function includedIn(patterns: readonly string[]): string[] {
+  return patterns.filter((pattern) => excludedBy(pattern) === null);
+}
+
+/** What the patterns with `!` exclude. */
+export function excludedIn(patterns: readonly string[]): string[] {
+  return patterns.flatMap((pattern) => excludedBy(pattern) ?? []);
+}
+
 /**
  * Tells whether a value is what patterns say: one pattern without `!` matches it, or all have `!`; and none with `!` does.
  * No value matches only where all patterns have `!`. A value that is not known matches.
  */
 export function valueMatcher(value: SelectorInput): (value: string | undefined | null) => boolean {
   const patterns = patternsOf(value);
-  const isIncluded = namesMatcher(patterns.filter((pattern) => excludedBy(pattern) === null));
-  const isExcluded = namesMatcher(patterns.flatMap((pattern) => excludedBy(pattern) ?? []));
-  const isForOthers = patterns.every((pattern) => excludedBy(pattern) !== null);
+  const isIncluded = namesMatcher(includedIn(patterns));
+  const isExcluded = namesMatcher(excludedIn(patterns));
+  const isForOthers = includedIn(patterns).length === 0;
   return (value) => {
     if (value === null) return true;
     if (value === undefined) return isForOthers;

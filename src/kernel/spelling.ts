@@ -50,10 +50,15 @@ export function closest(word: string, candidates: Iterable<string>): string | nu
   return found;
 }
 
+/** A hint at what was probably meant. */
+export function didYouMean(name: string | null): string | null {
+  return name === null ? null : `Did you mean "${name}"?`;
+}
+
 /** The hint of a fault, where a name is probably a typo of another. */
 export function typoHint(name: unknown, names: Iterable<string>): { readonly hint?: string } {
-  const meant = typeof name === "string" ? closest(name, names) : null;
-  return meant === null ? {} : { hint: `Did you mean "${meant}"?` };
+  const hint = didYouMean(typeof name === "string" ? closest(name, names) : null);
+  return hint === null ? {} : { hint };
 }
 
 /** A name without what people write differently: case, hyphens, underscores. */

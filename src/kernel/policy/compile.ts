@@ -12,7 +12,15 @@ import type { QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.t
 import type { HoldInput, LimitInput, OverrideInput, ToolInput } from "./input.ts";
 import type { Keys } from "./place.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
-import { callMatcher, excludedBy, firstMatcher, patternsOf, valueMatcher } from "../selector.ts";
+import {
+  callMatcher,
+  excludedBy,
+  excludedIn,
+  firstMatcher,
+  includedIn,
+  patternsOf,
+  valueMatcher,
+} from "../selector.ts";
 
 /** The policy that a correct input says. */
 export function compilePolicy(input: ParsedPolicy): CompiledPolicy {
@@ -55,7 +63,7 @@ const MODEL = "model";
 /** Whether all calls of a limit are the model's: its tool is `model`, or they say a model, which those of tools do not. */
 function isOfModel({ when }: ParsedLimit): boolean {
   if (when?.tool !== undefined) return patternsOf(when.tool).every((pattern) => pattern === MODEL);
-  return when?.model !== undefined && patternsOf(when.model).some((pattern) => excludedBy(pattern) === null);
+  return when?.model !== undefined && includedIn(patternsOf(when.model)).length > 0;
 }
 
 /**
@@ -68,7 +76,7 @@ function toolsOf(limit: ParsedLimit): readonly string[] | null {
   const written = when?.tool === undefined ? ["*"] : patternsOf(when.tool);
   const others = written.filter((pattern) => excludedBy(pattern) !== MODEL);
   const patterns = others.length === 0 ? ["*"] : others;
-  if (when?.group !== undefined || patterns.some((pattern) => excludedBy(pattern) !== null)) return [];
+  if (when?.group !== undefined || excludedIn(patterns).length > 0) return [];
   return patterns.includes("*") ? null : patterns;
 }
 
