@@ -94,7 +94,7 @@ export function mergeDimensions<Own extends Dimensions>(bound: Dimensions, own: 
  * @throws MisuseError `invalid-call`, `missing-dimension`
  */
 export function checkCall(call: Call, known: ReadonlySet<string>): void {
-  checkKeys(call, known, "call");
+  checkDimensions(call, known, "call");
   if (call.tool === undefined || call.tool === null) {
     throw new MisuseError("missing-dimension", { path: "tool", expected: "the name of a tool", got: "nothing" });
   }
@@ -105,23 +105,19 @@ export function checkCall(call: Call, known: ReadonlySet<string>): void {
   }
 }
 
-/**
- * Refuses dimensions that are not an object, or name a key that is not known.
- *
- * @throws MisuseError `invalid-call`
- */
-export function checkDimensions(dimensions: object, known: ReadonlySet<string>): void {
-  checkKeys(dimensions, known, "dimensions");
-}
-
 function requireObject(value: unknown, what: string): void {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
   throw new MisuseError("invalid-call", { path: what, expected: "an object", got: formatGot(value) });
 }
 
-function checkKeys(value: object, known: ReadonlySet<string>, what: string): void {
-  requireObject(value, what);
-  for (const key in value) {
+/**
+ * Refuses dimensions that are not an object, or name a key that is not known.
+ *
+ * @throws MisuseError `invalid-call`
+ */
+export function checkDimensions(dimensions: object, known: ReadonlySet<string>, what = "dimensions"): void {
+  requireObject(dimensions, what);
+  for (const key in dimensions) {
     if (known.has(key)) continue;
     const expected = `only ${[...known].join(", ")}`;
     throw new MisuseError("invalid-call", { path: what, expected, got: formatGot(key), ...typoHint(key, known) });
@@ -136,7 +132,7 @@ function checkKeys(value: object, known: ReadonlySet<string>, what: string): voi
 export function dimensionValue(dimension: Dimension, value: unknown): string {
   if (typeof value === "string" && value !== "" && !isTooLong(dimension, value)) return value;
   if (Number.isSafeInteger(value)) return String(value);
-  const longest = dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
+  const longest = longestOf(dimension);
   throw new MisuseError("invalid-dimension", {
     path: dimension,
     expected: `a string of 1 to ${longest} characters, or a safe integer`,
@@ -146,7 +142,11 @@ export function dimensionValue(dimension: Dimension, value: unknown): string {
 
 /** Whether a dimension's value is longer than it may be. */
 export function isTooLong(dimension: Dimension, value: unknown): boolean {
-  return typeof value === "string" && value.length > (dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH);
+  return typeof value === "string" && value.length > longestOf(dimension);
+}
+
+function longestOf(dimension: Dimension): number {
+  return dimension === "tool" ? MAX_TOOL_LENGTH : MAX_NAME_LENGTH;
 }
 
 /** Whose call it is, and of what tool: every dimension that it says with its value as text, by the dimensions' names. */

@@ -4,7 +4,7 @@
 import { idleMs, toMs } from "../policy/amounts.ts";
 import { periodInWords } from "../words.ts";
 import { MAX_FAST } from "./algorithm.ts";
-import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
+import { type CounterState, counterFacts, counterOf, endedBy, withSpent } from "./counter.ts";
 import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) until the scope was idle, or alive, for `ttlMs`. */
@@ -26,10 +26,9 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
   ...counterFacts,
   refills: ({ ttlFrom }) => ttlFrom === "first",
   book(limit, state, cost, nowMs) {
-    if (state === undefined) return { kind: "counter", spent: cost, expiresAtMs: nowMs + limit.ttlMs };
-    const expiresAtMs =
-      limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, nowMs + limit.ttlMs);
-    return withSpent(state, cost, expiresAtMs);
+    const endMs = nowMs + limit.ttlMs;
+    if (state === undefined) return counterOf(cost, endMs);
+    return withSpent(state, cost, limit.ttlFrom === "first" ? state.expiresAtMs : Math.max(state.expiresAtMs, endMs));
   },
   isInWindow: ({ ttlFrom, ttlMs }, state, atMs) =>
     ttlFrom === "last" || state === undefined || atMs >= state.expiresAtMs - ttlMs,
@@ -52,7 +51,8 @@ export const budget = defineAlgorithm<BudgetLimit, CounterState>({
     lifeMs: (limit) => limit.ttlMs,
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.ttlMs,
     sliceOf: (limit) => `budget ${limit.ttlMs} ${limit.ttlFrom}`,
-    stateOf: (_seen, { used, endsAtMs }) => counterSeen(used, endsAtMs),
+    // A bucket keeps the end that an earlier policy gave it.
+    stateOf: (_seen, { used, endsAtMs }) => counterOf(used, endsAtMs),
   },
   words: {
     isForGood: ({ ttlFrom }) => ttlFrom === "last",

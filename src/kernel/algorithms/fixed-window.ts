@@ -4,7 +4,7 @@ import { isCalendarWord, toMs } from "../policy/amounts.ts";
 import type { CalendarWindow, WrittenLimit } from "../policy/algorithm-policy.ts";
 import { periodInWords } from "../words.ts";
 import { MAX_FAST } from "./algorithm.ts";
-import { type CounterState, counterFacts, counterSeen, endedBy, withSpent } from "./counter.ts";
+import { type CounterState, counterFacts, counterOf, endedBy, withSpent } from "./counter.ts";
 import { defineAlgorithm } from "./define.ts";
 
 /** `quota` units (0 to 2^53 - 1) in each window of `windowMs`. */
@@ -44,8 +44,7 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
   windowEndsAtMs: (limit, endsAtMs, nowMs) => endsAtMs ?? endOf(limit, nowMs),
   book(limit, state, cost, nowMs) {
     // A bucket keeps its first end until that has passed.
-    if (state !== undefined) return withSpent(state, cost, state.expiresAtMs);
-    return { kind: "counter", spent: cost, expiresAtMs: endOf(limit, nowMs) };
+    return state === undefined ? counterOf(cost, endOf(limit, nowMs)) : withSpent(state, cost, state.expiresAtMs);
   },
   isInWindow: (limit, state, atMs) => state === undefined || atMs >= startOf(limit, state.expiresAtMs),
   notAhead: (limit, state, nowMs) => endedBy(state, nowMs + lengthMsOf(limit)),
@@ -79,7 +78,8 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
       const window = limit.align === "epoch" ? Math.floor(atMs / limit.windowMs) : limit.align;
       return `fixed-window ${limit.windowMs} ${window}`;
     },
-    stateOf: (_seen, { used, endsAtMs }) => counterSeen(used, endsAtMs),
+    // A bucket keeps the end that an earlier policy gave it.
+    stateOf: (_seen, { used, endsAtMs }) => counterOf(used, endsAtMs),
   },
   words: {
     period: (limit, { limit: { calendar } }) =>

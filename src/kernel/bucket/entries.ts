@@ -1,5 +1,7 @@
 // The list of a bucket's entries: by the end of each; of equal ends the earlier one first.
 
+import type { Level } from "../algorithms/algorithm.ts";
+import { isAbove } from "../algorithms/levels.ts";
 import type { Entry } from "../state.ts";
 
 /** How long an entry that has ended is remembered for a late settle, and an answer for a call that is sent again, ms. */
@@ -41,6 +43,16 @@ export function withEntry(entries: readonly Entry[], entry: Entry): readonly Ent
 export function withNewEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
   const isFull = entries.length >= MAX_HOLDS && !isLive(entries[0] as Entry);
   return withEntry(isFull ? entries.slice(1) : entries, entry);
+}
+
+/** The entries after a bucket that flows was lowered: their levels sink with it, or only those above the level `below`. */
+export function sunk(entries: readonly Entry[], by: number, below?: Level): Entry[] {
+  return entries.map((entry) => {
+    if (entry.kind !== "reservation" || entry.levelAfter === null) return entry;
+    const { baseMs, level } = entry.levelAfter;
+    if (below !== undefined && !isAbove(baseMs, level, below)) return entry;
+    return { ...entry, levelAfter: { ...entry.levelAfter, level: Math.max(0, level - by) } };
+  });
 }
 
 /** The entries without those of an id. */

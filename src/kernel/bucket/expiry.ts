@@ -56,13 +56,13 @@ export function endEntry(limit: LimitSpec, expiry: Expiry, i: number): boolean {
 /** Spends the units of a call whose turn has come, and replaces the entry by the hold that it was queued for. */
 function takeTurn(limit: LimitSpec, expiry: Expiry, i: number, entry: QueuedCall): boolean {
   const { id, units, expiresAtMs: atMs, becomes } = entry;
-  const rule = algorithmOf(limit);
-  const spent = rule.book(limit, expiry.spent, units, atMs);
+  const algorithm = algorithmOf(limit);
+  const spent = algorithm.book(limit, expiry.spent, units, atMs);
   expiry.spent = spent;
   // A forecast needs no hold that is charged when it ends: its units are spent already.
   if (becomes === undefined || (expiry.isForecast && becomes.onExpiry === "charge")) return false;
   const { onExpiry, leaseMs } = becomes;
-  const levelAfter = rule.flow?.levelOf(spent) ?? null;
+  const levelAfter = algorithm.flow?.levelOf(spent) ?? null;
   const expiresAtMs = atMs + leaseMs;
   const { entries, levels } = expiry;
   entries.splice(i, 1);

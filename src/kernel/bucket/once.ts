@@ -9,6 +9,7 @@ export function onceOf({ steps }: StoreRequest, request: string, reply: StoreRep
   const { nowMs, allowed, waitMs = 0 } = reply;
   const events = steps.map(({ event }) => event);
   const hold = events.find((event) => event.type === "hold")?.id ?? null;
+  // The units of each step; a charge calls them its cost.
   const units = events.map((event) => ("cost" in event ? event.cost : "units" in event ? event.units : 0));
   const expiresAtMs = nowMs + waitMs + REMEMBERED_MS;
   // Which grants there were is not kept.

@@ -46,6 +46,8 @@ function waitMsIn(answer: string): number {
   return waitMs === 0 ? Number.NaN : waitMs;
 }
 
+const FOUND = ["live", "late", "unknown"] as const;
+
 function decodeStep(text: string): { readonly units: number; readonly reply: StepReply } | null {
   const [unitsText, usedText = "", resetText, retryText, found, ...rest] = text.split(",");
   const [spentText, grantedText, ...more] = usedText.split("+");
@@ -55,18 +57,15 @@ function decodeStep(text: string): { readonly units: number; readonly reply: Ste
   const resetAfterMs = wholeIn(resetText);
   const granted = grantedText === undefined ? 0 : wholeIn(grantedText);
   if (![units, used, granted, resetAfterMs, retryAfterMs ?? 0].every(Number.isSafeInteger)) return null;
-  if (!isFound(found) || rest.length > 0 || more.length > 0) return null;
+  const hold = FOUND.find((each) => each === found);
+  if ((hold === undefined && found !== "-") || rest.length > 0 || more.length > 0) return null;
   const reply = {
     allowed: retryAfterMs === 0,
     used,
     ...(grantedText === undefined ? {} : { granted }),
     resetAfterMs,
     retryAfterMs,
-    ...(found === "-" ? {} : { hold: found }),
+    ...(hold === undefined ? {} : { hold }),
   };
   return { units, reply };
-}
-
-function isFound(text: string | undefined): text is NonNullable<StepReply["hold"]> | "-" {
-  return text === "live" || text === "late" || text === "unknown" || text === "-";
 }

@@ -1,7 +1,7 @@
 -- What is in a bucket after units were granted on top of its capacity, and after a grant was revoked.
 --
 -- Mirrors
---   src/kernel/bucket/grants.ts: granted, isSameGrant, revoked, sunk
+--   src/kernel/bucket/grants.ts: granted, isSameGrant, revoked
 -- Uses
 --   bucket/holds.lua: changed_hold, first_kept, hold_in, with_hold, without
 -- Provides
