@@ -5,7 +5,7 @@ export type { Allowed, BucketUsage, Decision, Denied, Usage, UsageGrant, Verdict
 export { LimitExceededError } from "./kernel/decision.ts";
 export { type Fault, type MisuseCode, MisuseError } from "./kernel/errors.ts";
 export { definePolicy, type Policy, type PolicyLimit } from "./kernel/policy/parse.ts";
-export type { DurationInput, QuotaInput } from "./kernel/policy/input-values.ts";
+export type { DurationInput, HoldInput, QuotaInput } from "./kernel/policy/input-values.ts";
 export type {
   BudgetLimitInput,
   ConcurrencyLimitInput,
@@ -13,7 +13,6 @@ export type {
   CooldownOverrideInput,
   ElapsedLimitInput,
   FixedWindowLimitInput,
-  HoldInput,
   LimitInput,
   OverrideInput,
   PolicyInput,

@@ -176,12 +176,14 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
     const verdict = verdicts[i] as Verdict;
     const step = stepAt(reply, i);
     if (!isCounted(verdict) || verdict.mode === "shadow") continue;
-    if (verdict.mode === "warn" && verdict.exceeded && isKnown(charge, step)) {
+    const { isHeldOnly, outage } = algorithmOf(charge.allotment.spec);
+    // While the store is away, an instance knows only what it counts by itself anyway.
+    const isKnown = step.away !== true || outage.isCountedLocally;
+    if (verdict.mode === "warn" && verdict.exceeded && isKnown) {
       return warning(aboutOf(charge, verdict, step, state));
     }
     if (isCountedElsewhere(charge.limit)) continue;
     // Units that are only held are free when the model reads a notice: the call has ended then.
-    const { isHeldOnly } = algorithmOf(charge.allotment.spec);
     if (verdict.mode === "enforce" && verdict.remaining === 0 && !isPartial(charge.limit) && !isHeldOnly) {
       state.isOpen = false;
       state.isClosed ||= isSpentForGood(charge, verdict, step);
@@ -192,11 +194,6 @@ function noticeOf(charges: readonly Priced[], verdicts: readonly Verdict[], repl
   if (nearest === null || reply.degraded !== undefined) return null;
   const { i } = nearest;
   return nearMessage(aboutOf(charges[i] as Priced, verdicts[i] as CountedVerdict, stepAt(reply, i), state));
-}
-
-/** Whether what is left was counted. While the store is away, an instance knows only what it counts by itself anyway. */
-function isKnown({ allotment: { spec } }: Priced, { away }: StepReply): boolean {
-  return away !== true || algorithmOf(spec).outage.isCountedLocally;
 }
 
 function aboutOf(

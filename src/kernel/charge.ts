@@ -34,7 +34,7 @@ export interface Charge extends Bucket {
   readonly cost: number;
   /** The called tool's name, where the limit is per tool and the policy has that name, too; else `null`. */
   readonly tool: string | null;
-  /** The mark of the value that is counted. Absent: units are. */
+  /** The hash of the value that is counted. Absent: units are. */
   readonly seen?: string;
 }
 
@@ -68,14 +68,11 @@ export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Cal
     if (missing !== undefined) continue;
     const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
-    matches.push(limit.distinct === null ? match : { ...match, seen: markOf(said, limit.distinct) });
+    // Calls without the value that is counted have the same hash.
+    const value = limit.distinct === null ? null : (said.textOf(limit.distinct) ?? null);
+    matches.push(limit.distinct === null ? match : { ...match, seen: digest(value).slice(0, VALUE_LENGTH) });
   }
   return matches;
-}
-
-/** The mark of the value that a limit counts. Calls without one have the same. */
-function markOf({ textOf }: Said, distinct: Dimension): string {
-  return digest(textOf(distinct) ?? null).slice(0, VALUE_LENGTH);
 }
 
 /** Whether there is a value. Arguments that are not said are `{}`. */

@@ -50,16 +50,14 @@ export function readOptions<Options extends Table>(
   const settled = Object.entries(table).map(([name, option]) => {
     const value = given[name];
     if ((value !== undefined || option.isRequired) && !option.accepts(value)) {
-      throw wrongValue(path === undefined ? name : `${path}.${name}`, option, value);
+      const at = path === undefined ? name : `${path}.${name}`;
+      const isHidden = option.isSecret === true && typeof value === "string" && value !== "";
+      if (!isHidden) throw invalidOption(at, option.expected, value);
+      throw new MisuseError("invalid-option", { path: at, expected: option.expected, got: "another text" });
     }
     return [name, value === undefined ? option.default : value];
   });
   return Object.fromEntries(settled) as SettledOptions<Options>;
-}
-
-function wrongValue(path: string, { expected, isSecret }: Option<unknown, unknown>, value: unknown): MisuseError {
-  if (isSecret !== true || typeof value !== "string" || value === "") return invalidOption(path, expected, value);
-  return new MisuseError("invalid-option", { path, expected, got: "another text" });
 }
 
 /** A value that a test knows. */

@@ -1,7 +1,6 @@
 // Units for each of a sequence of windows that do not overlap.
 
 import { isCalendarWord, toMs } from "../policy/amounts.ts";
-import type { CalendarWindow, WrittenLimit } from "../policy/algorithm-policy.ts";
 import { periodInWords } from "../words.ts";
 import { MAX_FAST } from "./algorithm.ts";
 import { type CounterState, counterFacts, counterOf, endedBy, withSpent } from "./counter.ts";
@@ -40,7 +39,8 @@ const CALENDAR_FORM = { code: 6, fields: ["quota", "start_ms", "middle_ms", "end
  */
 export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
   ...counterFacts,
-  isStale: (limit, nowMs) => limit.align === "calendar" && isOutside(limit, nowMs),
+  isStale: (limit, nowMs) =>
+    limit.align === "calendar" && (nowMs < limit.boundaries[0] || nowMs >= limit.boundaries[2]),
   windowEndsAtMs: (limit, endsAtMs, nowMs) => endsAtMs ?? endOf(limit, nowMs),
   book(limit, state, cost, nowMs) {
     // A bucket keeps its first end until that has passed.
@@ -53,7 +53,8 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
       isCalendarWord(window)
         ? { algorithm: "fixed-window", quota, align: "calendar", boundaries: [0, 0, 0] }
         : { algorithm: "fixed-window", quota, windowMs: toMs(window), align },
-    calendar: calendarOf,
+    calendar: ({ window, timezone = "UTC", anchorDay = 1 }) =>
+      isCalendarWord(window) ? { every: window, timezone, anchorDay } : null,
     isImplied: ({ window }) => isCalendarWord(window),
     windowMs: ({ window }) => (isCalendarWord(window) ? null : toMs(window)),
     contradictions({ window, align, timezone, anchorDay }, demand) {
@@ -104,19 +105,10 @@ export const fixedWindow = defineAlgorithm<FixedWindowLimit, CounterState>({
 
 const CALENDAR_ONLY = "but where the window is a day, week or month";
 
-function calendarOf({ window, timezone = "UTC", anchorDay = 1 }: WrittenLimit): CalendarWindow | null {
-  return isCalendarWord(window) ? { every: window, timezone, anchorDay } : null;
-}
-
 /** When the window began that ends at an instant. */
 function startOf(limit: FixedWindowLimit, endsAtMs: number): number {
   if (limit.align !== "calendar") return endsAtMs - limit.windowMs;
   return limit.boundaries.findLast((boundary) => boundary < endsAtMs) ?? 0;
-}
-
-/** Whether a time is in none of the windows that a limit was given. */
-function isOutside({ boundaries: [start, , end] }: CalendarWindowLimit, nowMs: number): boolean {
-  return nowMs < start || nowMs >= end;
 }
 
 /** The length of a window; of a calendar's two windows, that of the longer one. */

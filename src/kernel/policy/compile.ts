@@ -8,8 +8,8 @@ import { digest } from "../key.ts";
 import type { Allotment, CompiledPolicy, Limit, Tool } from "../limit.ts";
 import { isSayable } from "../phrases.ts";
 import { toMs, unitsOf } from "./amounts.ts";
-import type { QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
-import type { HoldInput, LimitInput, OverrideInput, ToolInput } from "./input.ts";
+import type { HoldInput, QuotaFromCallInput, QuotaInput, WhenInput } from "./input-values.ts";
+import type { LimitInput, OverrideInput, ToolInput } from "./input.ts";
 import type { Keys } from "./place.ts";
 import type { ParsedLimit, ParsedPolicy } from "./schema.ts";
 import {
@@ -28,7 +28,9 @@ export function compilePolicy(input: ParsedPolicy): CompiledPolicy {
   const named = input.limits.flatMap(({ quotas }) => Object.keys(quotas?.tool ?? {}));
   const tools = Object.entries(input.tools ?? {}).map(([name, tool]) => [name, compileTool(tool)] as const);
   const whole = tools.map(([name]) => name).filter((name) => !isGlob(name));
-  const dimensions = dimensionsOf(input);
+  const derived: readonly string[] = DERIVED_DIMENSIONS;
+  const own = input.limits.flatMap(dimensionsIn).filter((dimension) => !derived.includes(dimension));
+  const dimensions = [...DIMENSIONS, ...own];
   return {
     version: digest({ ...input, tests: undefined }),
     partition: input.partition ?? "session",
@@ -84,11 +86,6 @@ function toolsOf(limit: ParsedLimit): readonly string[] | null {
 function selectorOf({ when }: ParsedLimit): Limit["selects"] {
   const { tool: _, ...others } = when ?? {};
   return Object.keys(others).length === 0 ? null : callMatcher(others);
-}
-
-function dimensionsOf({ limits }: ParsedPolicy): string[] {
-  const derived: readonly string[] = DERIVED_DIMENSIONS;
-  return [...DIMENSIONS, ...limits.flatMap(dimensionsIn).filter((dimension) => !derived.includes(dimension))];
 }
 
 /** The dimensions that a limit looks at, but for the tool that its `when` names. */

@@ -16,6 +16,7 @@ import {
   type Keys,
   MAX_TEXT,
   namesText,
+  objectOr,
   placeOf,
   shown,
   textOf,
@@ -126,8 +127,9 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
   const foreign = foreignKey(key, "limit");
   const own = LIMIT_KEYS.get(textOf(limit.algorithm ?? impliedAlgorithm(limit))) ?? [];
   const dimension = dimensionIn(key);
-  if (dimension !== null && isQuotas(value)) {
-    const entries = Object.entries(value).map(([name, quota]) => `${shown(name)}: ${quota}`);
+  const quotas = Object.entries(objectOr(value));
+  if (dimension !== null && quotas.length > 0 && quotas.every(([, quota]) => isQuota(quota))) {
+    const entries = quotas.map(([name, quota]) => `${shown(name)}: ${quota}`);
     return `Write quotas: { ${dimension}: { ${entriesText(entries)} } }.`;
   }
   if (key === "plans" && namesText(value) !== "") return `Write when: { plan${namesText(value)} }.`;
@@ -147,10 +149,6 @@ function hintForLimitKey(key: string, value: unknown, limit: Readonly<Record<str
 /** The dimension that a key names, also by its plural; `null` for none. */
 function dimensionIn(key: string): string | null {
   return ["plan", ...DIMENSIONS].find((dimension) => key === dimension || key === `${dimension}s`) ?? null;
-}
-
-function isQuotas(value: unknown): value is Readonly<Record<string, unknown>> {
-  return isObject(value) && Object.keys(value).length > 0 && Object.values(value).every(isQuota);
 }
 
 function windowFrom(text: string): string | null {

@@ -1,7 +1,7 @@
 -- The batch's limits, and what follows from the time for each counter.
 --
 -- Mirrors
---   src/kernel/algorithms/fixed-window.ts: endOf, isOutside, lengthMsOf
+--   src/kernel/algorithms/fixed-window.ts: endOf, fixedWindow, lengthMsOf
 --   src/kernel/algorithms/budget.ts: budget
 -- Uses
 --   wire.gen.lua: BUDGET, CALENDAR_WINDOW, FIXED_WINDOW, LIMIT_NUMBERS
