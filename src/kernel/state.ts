@@ -58,6 +58,9 @@ export interface HeldState {
   readonly entries: readonly Entry[];
 }
 
+/** The state of a bucket. */
+export type BucketState = SpentState | HeldState;
+
 /** The answer for a request that was booked, for ten minutes from then on. */
 export interface OnceState extends Replay {
   readonly kind: "once";
@@ -104,7 +107,7 @@ export interface MarkState {
 }
 
 /** What a store keeps under one key. */
-export type StoredState = SpentState | HeldState | OnceState | ReceiptsState | MarkState;
+export type StoredState = BucketState | OnceState | ReceiptsState | MarkState;
 
 /** What some keys hold; `undefined` for nothing. */
 export type States = readonly (StoredState | undefined)[];

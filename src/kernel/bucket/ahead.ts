@@ -1,14 +1,14 @@
 // A state that a clock wrote which was ahead of the store's time now.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
-import type { Entry, HeldState } from "../state.ts";
+import type { BucketState, Entry } from "../state.ts";
 import { endOfHeld } from "./expiry.ts";
 
 /**
  * The state of a bucket without instants that nothing written at `nowMs` could name. An entry lives at the latest for its
  * lease from now. The same object where nothing changes.
  */
-export function notAhead(limit: LimitSpec, state: SpentState | HeldState, nowMs: number): SpentState | HeldState {
+export function notAhead(limit: LimitSpec, state: BucketState, nowMs: number): BucketState {
   const algorithm = algorithmOf(limit);
   if (state.kind !== "held") return algorithm.notAhead(limit, state, nowMs);
   const spent = state.spent === undefined ? undefined : algorithm.notAhead(limit, state.spent, nowMs);

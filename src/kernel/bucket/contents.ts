@@ -2,7 +2,7 @@
 // When an event may happen is decided in ../decide.ts, and how a bucket is written as text in ../encoding.
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
-import type { Entry, HeldState, StoredState } from "../state.ts";
+import type { BucketState, Entry, StoredState } from "../state.ts";
 import { heldUnits, REMEMBERED_MS } from "./entries.ts";
 import { endAllBy, endOfHeld, entryAt, expiryOf, liveAt } from "./expiry.ts";
 
@@ -16,14 +16,10 @@ const NO_ENTRIES: readonly Entry[] = [];
 const NOTHING: Contents = { spent: undefined, entries: NO_ENTRIES };
 
 /** A live state of a limit's bucket. A state of another algorithm is none. */
-export function ownState(
-  limit: LimitSpec,
-  state: StoredState | undefined,
-  nowMs: number,
-): SpentState | HeldState | undefined {
+export function ownState(limit: LimitSpec, state: StoredState | undefined, nowMs: number): BucketState | undefined {
   if (state === undefined || nowMs >= state.expiresAtMs) return undefined;
   const kind = state.kind === "held" ? state.of : state.kind;
-  return kind === algorithmOf(limit).kind ? (state as SpentState | HeldState) : undefined;
+  return kind === algorithmOf(limit).kind ? (state as BucketState) : undefined;
 }
 
 /** What lies in a bucket. */
@@ -50,11 +46,7 @@ function rememberedAt(entry: Entry, nowMs: number): Entry | null {
 }
 
 /** What a store keeps: `undefined` when there is nothing to keep. */
-export function stateOf(
-  limit: LimitSpec,
-  { spent, entries }: Contents,
-  nowMs: number,
-): SpentState | HeldState | undefined {
+export function stateOf(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): BucketState | undefined {
   if (entries.length === 0) return liveAt(spent, nowMs);
   const expiresAtMs = endOfHeld(limit, spent, entries);
   return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), entries };
