@@ -127,6 +127,7 @@ function remainingOf({ quota, capacity }: Allotment, { used, granted = 0 }: Step
 
 /** The denial by the limit that binds, in words. */
 function deniedOf(charges: readonly Priced[], verdicts: readonly Verdict[], reply: StoreReply): Denied {
+  // Unlike a notice, a denial is about the limits that deny alone.
   let binding = -1;
   let isOpen = true;
   let isClosed = false;

@@ -15,7 +15,7 @@ import {
   usedIn,
   withSeen,
 } from "./bucket/contents.ts";
-import { isLive, MAX_HOLDS } from "./bucket/entries.ts";
+import { isLive, MAX_ENTRIES } from "./bucket/entries.ts";
 import { freeAfterMs } from "./bucket/free-after.ts";
 import { granted, grantedIn, grantIn, grantsIn, isSameGrant, revoked } from "./bucket/grants.ts";
 import { chargedLate, raised, takenBack } from "./bucket/late.ts";
@@ -102,7 +102,7 @@ export function decideAny(request: StoreRequest, states: States, nowMs: number):
     fits: each.fits || (turn !== null && each.waitMs > 0),
     after: isBooked ? booked(each, turn, atMs, nowMs) : each.before,
   }));
-  if (done.some(({ after }) => after.entries.length > MAX_HOLDS)) return { reply: null, next: null };
+  if (done.some(({ after }) => after.entries.length > MAX_ENTRIES)) return { reply: null, next: null };
   const reply = {
     allowed,
     nowMs,

@@ -78,14 +78,14 @@ export interface StoreRequest {
   readonly atMs?: number;
   /** Book this once: when it was booked before, the answer is the first one. A peek does not look. */
   readonly once?: Once;
-  /** Wait where a token bucket denies: see there. */
+  /** Wait in queues, where only limits with a queue deny. */
   readonly wait?: Wait;
 }
 
 /**
- * A place in the row of a token bucket, for a request that would be denied only by such: when all of it passes within
- * `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A settle of the id
- * gives the place up, and no other call gets it. Holds keep their own ids, and their leases begin then.
+ * A turn in the queue of each bucket that denies, for a request that is denied only by limits with a queue (`queues`): when all
+ * of it passes within `maxMs`, it is allowed, and its charges are held until then (those for a value are booked at once). A
+ * settle of the id gives the turn up, and no other call gets it. Holds keep their own ids, and their leases begin then.
  */
 export interface Wait {
   /** As of a hold. */
@@ -134,11 +134,11 @@ export interface StoreReply {
   readonly stale?: true;
   /** The store's time (epoch ms) at which all of it was decided. */
   readonly nowMs: number;
-  /** Set when a place was taken: milliseconds until it is this request's turn. */
+  /** Set when it waits: milliseconds until it is this request's turn. */
   readonly waitMs?: number;
   /**
-   * Set on a denial that lasts until time passes, or a grant or reset comes: no bucket that denies has holds, grants or
-   * places, live or remembered, and none counts outcomes, time or calls under way.
+   * Set on a denial that lasts until time passes, or a grant or reset comes: no bucket that denies has entries, live or
+   * remembered, and none counts outcomes, time or calls under way.
    */
   readonly firm?: true;
   /** One for each step, in their order. Of an answer that is given again: of the first request's steps. */

@@ -1,7 +1,7 @@
 // What can go wrong in a store, by code. A denial is never one of these.
 
 import { hasMarker } from "../kernel/errors.ts";
-import { MAX_HOLDS } from "../kernel/bucket/entries.ts";
+import { MAX_ENTRIES } from "../kernel/bucket/entries.ts";
 
 /** What can go wrong in a store. */
 export const STORE_ERROR_CODES = [
@@ -55,5 +55,5 @@ export class StoreError extends Error {
 
 /** The error of a request that `decide` gave no reply. */
 export function tooManyHolds(): StoreError {
-  return new StoreError("too-many-holds", `a bucket has ${MAX_HOLDS} holds, as many as it may`, { transient: true });
+  return new StoreError("too-many-holds", `a bucket has ${MAX_ENTRIES} holds, as many as it may`, { transient: true });
 }

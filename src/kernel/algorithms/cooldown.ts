@@ -69,6 +69,7 @@ export const cooldown = defineAlgorithm<CooldownLimit, CooldownState>({
     slowed: (limit, instances) => ({ ...limit, pauseMs: limit.pauseMs * instances }),
     lifeMs: (limit) => limit.pauseMs,
     bookedAtMs: (limit, _seenAtMs, endsAtMs) => endsAtMs - limit.pauseMs,
+    // Only the last call counts: calls with other pauses are of one slice.
   },
   words: {
     period: ({ pauseMs }) => ` per ${periodInWords(pauseMs)}`,

@@ -24,6 +24,12 @@ export interface TokenBucketState extends Level {
   readonly expiresAtMs: number;
 }
 
+// Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
+const FAULTS = {
+  quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
+  max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
+};
+
 const FORM = { code: 4, fields: ["burst", "level_per_unit", "level_per_ms"] };
 
 /** By how much units raise a level: sums saturate at the largest level. */
@@ -141,12 +147,6 @@ export const tokenBucket = defineAlgorithm<TokenBucketLimit, TokenBucketState>({
     isFast: () => true,
   },
 });
-
-// Beyond this a level could pass 2^53, and arithmetic would no longer be exact.
-const FAULTS = {
-  quota: "a quota with 2 * burst * window / gcd(quota, window in ms) below 2^52",
-  max: "a max with 2 * burst * window in ms below 2^52, so that each quota up to it is exact",
-};
 
 function isExact({ burst, levelPerUnit }: TokenBucketLimit): boolean {
   return 2 * burst * levelPerUnit < 2 ** 52;

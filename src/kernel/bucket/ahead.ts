@@ -2,7 +2,7 @@
 
 import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
 import type { BucketState, Entry } from "../state.ts";
-import { endOfHeld } from "./expiry.ts";
+import { keptUntilMs } from "./expiry.ts";
 
 /**
  * The state of a bucket without instants that nothing written at `nowMs` could name. An entry lives at the latest for its
@@ -15,7 +15,7 @@ export function notAhead(limit: LimitSpec, state: BucketState, nowMs: number): B
   const entries = state.entries.map((entry) => entryNotAhead(limit, entry, state.spent, nowMs));
   if (spent === state.spent && entries.every((entry, i) => entry === state.entries[i])) return state;
   entries.sort((one, other) => one.expiresAtMs - other.expiresAtMs);
-  return { ...state, expiresAtMs: endOfHeld(limit, spent, entries), spent, entries };
+  return { ...state, expiresAtMs: keptUntilMs(limit, spent, entries), spent, entries };
 }
 
 function entryNotAhead(limit: LimitSpec, entry: Entry, spent: SpentState | undefined, nowMs: number): Entry {

@@ -4,7 +4,7 @@
 import { algorithmOf, type LimitSpec, type SpentState } from "../algorithms/registry.ts";
 import type { BucketState, Entry, StoredState } from "../state.ts";
 import { heldUnits, REMEMBERED_MS } from "./entries.ts";
-import { endAllBy, endOfHeld, entryAt, expiryOf, liveAt } from "./expiry.ts";
+import { endAllBy, keptUntilMs, entryAt, expiryOf, liveAt } from "./expiry.ts";
 
 /** What lies in a bucket at an instant: no state that has ended, and no entry that should have ended. */
 export interface Contents {
@@ -48,7 +48,7 @@ function rememberedAt(entry: Entry, nowMs: number): Entry | null {
 /** What a store keeps: `undefined` when there is nothing to keep. */
 export function stateOf(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): BucketState | undefined {
   if (entries.length === 0) return liveAt(spent, nowMs);
-  const expiresAtMs = endOfHeld(limit, spent, entries);
+  const expiresAtMs = keptUntilMs(limit, spent, entries);
   return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), entries };
 }
 

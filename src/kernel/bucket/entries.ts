@@ -7,7 +7,7 @@ import type { Entry } from "../state.ts";
 /** How long an entry that has ended is remembered for a late settle, and an answer for a call that is sent again, ms. */
 export const REMEMBERED_MS = 600_000;
 /** Most entries of one bucket. Those that have ended are forgotten earlier where there is no room for new ones. */
-export const MAX_HOLDS = 1_000;
+export const MAX_ENTRIES = 1_000;
 
 /** Whether an entry has not ended. Late usage is only remembered. */
 export function isLive(entry: Entry): boolean {
@@ -41,7 +41,7 @@ export function withEntry(entries: readonly Entry[], entry: Entry): readonly Ent
 
 /** The entries and a new one, without the first one if that has ended and there is no room for one more. */
 export function withNewEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
-  const isFull = entries.length >= MAX_HOLDS && !isLive(entries[0] as Entry);
+  const isFull = entries.length >= MAX_ENTRIES && !isLive(entries[0] as Entry);
   return withEntry(isFull ? entries.slice(1) : entries, entry);
 }
 

@@ -102,7 +102,7 @@ export function entryAt({ entries, levels }: Expiry, i: number): Entry {
 }
 
 /** When a bucket with entries ends, if nothing else happens than that they end and are forgotten. */
-export function endOfHeld(limit: LimitSpec, spent: SpentState | undefined, entries: readonly Entry[]): number {
+export function keptUntilMs(limit: LimitSpec, spent: SpentState | undefined, entries: readonly Entry[]): number {
   const later = expiryOf(spent, entries, true);
   endAllBy(limit, later, Number.POSITIVE_INFINITY);
   let lastMs = 0;

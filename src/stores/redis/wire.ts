@@ -3,7 +3,7 @@
 
 import { MAX_FAST, MAX_INSTANT_MS, type WireForm } from "../../kernel/algorithms/algorithm.ts";
 import { ALGORITHMS, MAX_SEEN, SUB_WINDOWS, VALUE_LENGTH } from "../../kernel/algorithms/registry.ts";
-import { MAX_HOLDS, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
+import { MAX_ENTRIES, REMEMBERED_MS } from "../../kernel/bucket/entries.ts";
 import { MAX_QUEUED } from "../../kernel/bucket/queue.ts";
 import { MAX_ID_LENGTH } from "../../kernel/encoding/scan.ts";
 import { MAX_RECEIPTS, RECEIPTS_KEPT_MS } from "../../kernel/receipts.ts";
@@ -106,7 +106,7 @@ export const BOUNDS = {
   /** The fast path counts far below 2^53, so that no sum of a batch saturates. */
   maxFast: 2 ** 52,
   maxFastCost: MAX_FAST,
-  maxHolds: MAX_HOLDS,
+  maxHolds: MAX_ENTRIES,
   maxQueued: MAX_QUEUED,
   rememberedMs: REMEMBERED_MS,
   /** Of ids, fingerprints and outcomes. */

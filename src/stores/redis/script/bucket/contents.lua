@@ -3,7 +3,7 @@
 --
 -- Mirrors
 --   src/kernel/bucket/contents.ts: contentsAt, rememberedAt, stateOf, usedIn
---   src/kernel/bucket/expiry.ts: endAllBy, endOfHeld
+--   src/kernel/bucket/expiry.ts: endAllBy, keptUntilMs
 --   src/kernel/bucket/free-after.ts: freeAfterMs, spentFreeAfterMs
 -- Uses
 --   wire.gen.lua: MAX_SAFE_INTEGER, REMEMBERED_MS
