@@ -20,7 +20,6 @@ import type { StepReply, StoreReply } from "./request.ts";
 /** A charge without its bucket. */
 export type Priced = Pick<Charge, "limit" | "allotment" | "cost" | "tool">;
 
-/** The decision for charges that a store has answered. */
 export function decisionOf(charges: readonly Priced[], reply: StoreReply): Decision {
   const verdicts = new Array<Verdict>(charges.length);
   let isNoticed = false;
@@ -83,7 +82,6 @@ export function bucketUsageOf(bucket: Bucket, reply: StoreReply): BucketUsage {
   };
 }
 
-/** How a bucket stands that was emptied. */
 export function emptyUsageOf(bucket: Bucket): BucketUsage {
   const step: StepReply = { allowed: true, used: 0, resetAfterMs: 0, retryAfterMs: 0 };
   return bucketUsageOf(bucket, { allowed: true, nowMs: 0, steps: [step] });
@@ -238,7 +236,6 @@ function mayChange({ away, isBorrowed }: StepReply): boolean {
   return away === true || isBorrowed === true;
 }
 
-/** Whether no timer waits so long. */
 function isTooLong({ retryAfterMs }: StepReply): boolean {
   return retryAfterMs !== null && retryAfterMs > MAX_TIMER_MS;
 }

@@ -78,7 +78,6 @@ export function opaqueKind(object: object): string | null {
   return kind === "Object" ? null : kind;
 }
 
-/** Says why such an object is refused. */
 export function leftOut(kind: string): string {
   return `an object of the kind ${kind}, whose content JSON leaves out`;
 }

@@ -22,7 +22,6 @@ export type Dimension = string;
  */
 export type DimensionValue = string | number;
 
-/** The dimensions of `DIMENSIONS`. */
 export type WellKnownDimensions = { readonly [dimension in (typeof DIMENSIONS)[number]]?: DimensionValue | undefined };
 
 /** Whose call it is, with dimensions of the policy's own beside those of `DIMENSIONS`. */
@@ -140,7 +139,6 @@ export function dimensionValue(dimension: Dimension, value: unknown): string {
   });
 }
 
-/** Whether a dimension's value is longer than it may be. */
 export function isTooLong(dimension: Dimension, value: unknown): boolean {
   return typeof value === "string" && value.length > longestOf(dimension);
 }

@@ -98,7 +98,6 @@ export function missingIn(
   return distinct !== null && isMissing(distinct) ? distinct : undefined;
 }
 
-/** Whether calls without a dimension share a bucket. */
 function isShared({ onMissing }: Limit, dimension: Dimension): boolean {
   return onMissing === "shared" && !NEVER_SHARED.has(dimension);
 }
@@ -156,7 +155,6 @@ export function mayMatch(policy: CompiledPolicy, limit: Limit, dimensions: Bucke
   return (tool === undefined || limit.matches(tool)) && limit.selects?.((name) => textOf(name) ?? null) !== false;
 }
 
-/** What is said of a dimension. */
 export function valueIn(dimensions: BucketDimensions, dimension: Dimension): unknown {
   return Object.hasOwn(dimensions, dimension) ? dimensions[dimension as keyof BucketDimensions] : undefined;
 }
@@ -261,7 +259,6 @@ export function unitFault(known: ReadonlySet<string>, unit: string): Fault | nul
   return { path: "cost", expected, got: formatGot(unit) };
 }
 
-/** What is wrong with a number of units; `null` when nothing is. */
 export function unitsFault(unit: string, units: unknown): Fault | null {
   if (Number.isSafeInteger(units) && Number(units) >= 0) return null;
   const expected = `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;

@@ -7,7 +7,6 @@ import { spentFreeAfterMs } from "./bucket/free-after.ts";
 import type { Step, StepEvent, StepReply, StoreRequest } from "./request.ts";
 import type { Outcome, States, StoredState } from "./state.ts";
 
-/** A step that charges units. */
 type ChargeStep = Step & { readonly event: Extract<StepEvent, { readonly type: "charge" }> };
 
 /** Decides a request of charges alone; `null` where decide.ts has to. */
@@ -33,7 +32,6 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
   return { reply: { allowed: true, nowMs, steps: replies }, next: isSame ? null : next };
 }
 
-/** The answer for a request of which at least one step denies. */
 function denied(steps: readonly ChargeStep[], states: States, nowMs: number): Outcome {
   let isFirm = true;
   const replies = steps.map(({ limit, event, shadow }, i) => {

@@ -129,7 +129,6 @@ function changedFrom(states: States, next: States): States | null {
 interface Judged {
   readonly step: Step;
   readonly before: Contents;
-  /** Whether it may be booked now. */
   readonly fits: boolean;
   /** Until its turn, where it may wait for that; else 0, also where only holds are in its way. */
   readonly waitMs: number;
@@ -137,7 +136,6 @@ interface Judged {
   readonly entry: Entry | undefined;
 }
 
-/** A step that was judged, and what its bucket holds then. */
 interface Done extends Judged {
   readonly after: Contents;
 }
@@ -151,7 +149,6 @@ function judge(step: Step, before: Contents, wait: Wait | undefined, nowMs: numb
   return { step, before, fits, waitMs: waitMs > wait.maxMs ? 0 : waitMs, entry };
 }
 
-/** The entry that an event names. */
 function namedIn(contents: Contents, event: StepEvent): Entry | undefined {
   if (event.type === "settle" || event.type === "extend" || event.type === "grant") return entryIn(contents, event.id);
   return event.type === "revoke" ? grantIn(contents, event.id) : undefined;
@@ -185,7 +182,6 @@ function stepFits({ limit, event }: Step, before: Contents, entry: Entry | undef
   return needed <= algorithmOf(limit).capacity(limit) - usedIn(limit, before, nowMs);
 }
 
-/** Free units that an event needs. */
 function unitsNeeded(event: StepEvent): number {
   if (event.type === "charge") return unitsFor(event.cost);
   return event.type === "hold" ? unitsFor(event.units) : Number.NEGATIVE_INFINITY;

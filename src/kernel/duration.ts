@@ -1,6 +1,7 @@
 // Durations as policies write them: `250ms`, `30s`, `5m`, `1h`, `7d`.
 
-const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** The units of a duration, the smallest first. */
+export const MS_OF = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** What a duration looks like. */
 export const DURATION_PATTERN = /^[1-9][0-9]*(ms|s|m|h|d)$/;

@@ -137,7 +137,6 @@ function denialOf(about: AboutLimit, subject: Subject): string {
   return `${why}. Try again in ${durationInWords(retryAfterMs, "up")}, or ${goOn(about, subject)}`;
 }
 
-/** Why a call does not fit. */
 function shortOf(about: AboutLimit, subject: Subject): string {
   const { limit, verdict, total, waitMs } = about;
   if (waitMs === null)

@@ -26,7 +26,6 @@ export type OptionsOf<Options extends Table> = {
   readonly [Name in keyof Options]?: ValueOf<Options[Name]> | undefined;
 };
 
-/** Options with their defaults. */
 export type SettledOptions<Options extends Table> = {
   readonly [Name in keyof Options]: ValueOf<Options[Name]> | DefaultOf<Options[Name]>;
 };
@@ -69,22 +68,19 @@ export function checked<Value, Default = undefined>(
   return { expected, accepts: accepts as (value: unknown) => value is Value, default: byDefault as Default };
 }
 
-/** A whole number in a range. */
 export interface WholeOption<Default> extends Option<number, Default> {
   readonly min: number;
   readonly max: number;
 }
 
 /** A whole number from `min` to `max`. */
-export function whole(min: number, max: number): WholeOption<undefined>;
-export function whole(min: number, max: number, byDefault: number): WholeOption<number>;
-export function whole(min: number, max: number, byDefault?: number): WholeOption<number | undefined> {
+export function whole<Default extends number | undefined = undefined>(
+  min: number,
+  max: number,
+  byDefault?: Default,
+): WholeOption<Default> {
   const isWhole = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max;
-  return {
-    ...checked<number, number | undefined>(`a whole number from ${min} to ${max}`, isWhole, byDefault),
-    min,
-    max,
-  };
+  return { ...checked<number, Default>(`a whole number from ${min} to ${max}`, isWhole, byDefault), min, max };
 }
 
 /** One of some words. */
@@ -102,7 +98,6 @@ export function nonEmpty<Default = undefined>(expected: string, byDefault?: Defa
   return checked(expected, (value) => typeof value === "string" && value !== "", byDefault);
 }
 
-/** A function. */
 export function callback<Callback, Default = undefined>(byDefault?: Default): Option<Callback, Default> {
   return checked("a function", (value) => typeof value === "function", byDefault);
 }

@@ -27,7 +27,6 @@ export interface About {
   readonly verdict: CountedVerdict;
   /** Units that can be free at once at most, with those that were granted. */
   readonly total: number;
-  /** Units that are not free. */
   readonly used: number;
   /** Milliseconds until time alone lets the call pass, however long that is; `null` if it never does. */
   readonly waitMs: number | null;

@@ -10,7 +10,6 @@ export type TextOf = (dimension: Dimension) => string | undefined | null;
 /** Tells whether a call matches a `when`, by what it says of its dimensions. */
 export type CallMatcher = (textOf: TextOf) => boolean;
 
-/** The patterns of one dimension, as texts. */
 export function patternsOf(value: SelectorInput): string[] {
   return [value].flat().map(String);
 }
@@ -20,7 +19,6 @@ export function excludedBy(pattern: string): string | null {
   return pattern.startsWith("!") ? pattern.slice(1) : null;
 }
 
-/** The patterns without `!`. */
 export function includedIn(patterns: readonly string[]): string[] {
   return patterns.filter((pattern) => excludedBy(pattern) === null);
 }

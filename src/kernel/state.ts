@@ -58,7 +58,6 @@ export interface HeldState {
   readonly entries: readonly Entry[];
 }
 
-/** The state of a bucket. */
 export type BucketState = SpentState | HeldState;
 
 /** The answer for a request that was booked, for ten minutes from then on. */

@@ -21,7 +21,6 @@ interface QuotaUse extends Use {
   readonly quota: unknown;
 }
 
-/** A limit, and what is known of it. */
 export interface KnownLimit {
   readonly keys: Keys;
   readonly limit: LimitInput;
@@ -36,7 +35,6 @@ export interface KnownLimit {
   readonly unit: string | null;
 }
 
-/** A policy, and what is known of it. */
 export interface Known {
   readonly input: PolicyInput;
   readonly limits: readonly KnownLimit[];
@@ -111,7 +109,6 @@ function toolUsesOf({ whens, quotas }: KnownLimit): Use[] {
   return [...inWhens, ...inQuotas].filter(({ name }) => !isGlob(name));
 }
 
-/** The keys of an object, and where they stand. */
 export function keyUses(object: object = {}, keys: Keys): Use[] {
   return Object.keys(object).map((name) => ({ name, keys: [...keys, name], isKey: true }));
 }

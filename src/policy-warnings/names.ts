@@ -62,12 +62,13 @@ function dimensionUses({ limit, keys, whens }: KnownLimit): Use[] {
 }
 
 /** Own dimensions and units that most policies call the same, so that a name that is nearly one of them is the typo. */
-const WELL_KNOWN =
+const WELL_KNOWN_NAMES =
   "plan region workspace team project customer account country environment calls tokens credits requests usd_micros";
+const WELL_KNOWN = new Set(WELL_KNOWN_NAMES.split(" "));
 
 /** Whether a name is well known: it is right where another one is nearly the same. */
 export function isWellKnown(name: string): boolean {
-  return WELL_KNOWN.split(" ").includes(name) || BUILT_IN.includes(name) || isPlanWord(name);
+  return WELL_KNOWN.has(name) || BUILT_IN.includes(name) || isPlanWord(name);
 }
 
 /** Of names of which one is a typo of the other. Where there are `tools`, only their names are compared: others are unknown. */

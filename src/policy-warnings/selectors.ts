@@ -12,7 +12,6 @@ import { ofKey, ofValue, quoted, type Warnings } from "./warning.ts";
 /** Signs of regular expressions and of lists, which no name of a tool has. */
 const NOT_A_NAME = /[|^$\\,]/;
 
-/** Of the `when` of a limit, and of its overrides. */
 export function* selectorWarnings(of: KnownLimit, known: Known): Warnings {
   for (const { when, keys, isOverride } of of.whens) {
     yield* whenWarnings(when, keys, known, isOverride ? of : null);

@@ -13,7 +13,6 @@ const USE_QUOTA = 'Write "quota" for all values that "quotas" does not name.';
 /** Most patterns of `tools` that later ones are compared with. */
 const MAX_PATTERNS = 300;
 
-/** Of the entries of `tools`. */
 export function* toolWarnings({ input, limits }: Known): Warnings {
   const allUnits = new Set(limits.flatMap(({ unit }) => unit ?? []));
   const patterns: string[] = [];
@@ -93,7 +92,6 @@ export function* namedTool(
   }
 }
 
-/** Of a limit's `quotas`. */
 export function* quotaWarnings(of: KnownLimit, known: Known): Warnings {
   const { tool, group, ...others } = of.limit.quotas ?? {};
   yield* quotasByTool(Object.keys(tool ?? {}), of, known);

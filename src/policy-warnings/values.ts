@@ -20,7 +20,6 @@ const ZONES: Readonly<Record<string, string>> = {
   BST: "Europe/London",
 };
 
-/** Of the values of one limit. */
 export function* valueWarnings(of: KnownLimit, known: Known): Warnings {
   yield* planWarnings(of);
   yield* modelWarnings(of, known);

@@ -3,7 +3,6 @@
 import { formatPath } from "../kernel/policy/contradictions.ts";
 import type { Keys } from "../kernel/policy/place.ts";
 
-/** What kinds of warnings there are. */
 export const WARNING_CODES = [
   "unknown-tool",
   "unknown-group",

@@ -134,16 +134,13 @@ export interface Algorithm<Limit, State extends AlgorithmState> {
    */
   decode(text: string, expiresAtMs: number): State | null;
 
-  /** How it is written in a policy. */
   readonly policy: AlgorithmPolicy<Limit>;
 
   /** What an instance does while the store is unreachable. */
   readonly outage: Outage<Limit, State>;
 
-  /** What people and models are told. */
   readonly words: Words<Limit>;
 
-  /** How Redis gets it. */
   readonly wire: Wire<Limit>;
 
   /** How a plain counter with a time to live keeps it; `null` where it cannot. Default: it cannot. */

@@ -5,7 +5,6 @@ import { durationInWords, periodInWords } from "../words.ts";
 import { isEnd, isInstant } from "./algorithm.ts";
 import { defineAlgorithm } from "./define.ts";
 
-/** One call, then none for `pauseMs`. */
 export interface CooldownLimit {
   readonly algorithm: "cooldown";
   /** 1 in a policy; 0 or 2^53 - 1 where an instance may admit nothing or everything while the store is unreachable. */

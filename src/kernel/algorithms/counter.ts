@@ -67,12 +67,10 @@ export function endedBy(state: CounterState, latestMs: number): CounterState {
   return state.expiresAtMs > latestMs ? { ...state, expiresAtMs: latestMs } : state;
 }
 
-/** Whether a bucket has seen a value before. */
 export function hasSeen({ seen = "" }: CounterState, value: string): boolean {
   return seen.includes(value);
 }
 
-/** The counter after it has seen a value. */
 export function withSeen(state: CounterState, value: string): CounterState {
   if (state.seen === undefined) return { ...state, seen: value };
   return state.seen.length < MAX_SEEN * (VALUE_LENGTH + 1) - 1 ? { ...state, seen: `${state.seen},${value}` } : state;

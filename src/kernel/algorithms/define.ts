@@ -97,7 +97,6 @@ const POLICY: Omit<AlgorithmPolicy<never>, "specOf"> = {
   grantFault: null,
 };
 
-/** What most algorithms say. */
 const WORDS: Words<never> = {
   period: () => "",
   burst: () => "",

@@ -40,12 +40,10 @@ export type AnyAlgorithm = Algorithm<LimitSpec, SpentState>;
 
 const ANY = ALGORITHMS as unknown as Readonly<Record<AlgorithmName, AnyAlgorithm>>;
 
-/** The algorithm of a limit. */
 export function algorithmOf(limit: LimitSpec): AnyAlgorithm {
   return algorithmNamed(limit.algorithm);
 }
 
-/** The algorithm of a name. */
 export function algorithmNamed(name: AlgorithmName): AnyAlgorithm {
   // Compared one by one, the most frequent first: faster than a look-up by name, and every step asks several times.
   if (name === "budget") return ANY.budget;

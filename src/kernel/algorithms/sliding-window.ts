@@ -16,7 +16,6 @@ export interface SlidingWindowLimit {
 export interface SlidingWindowState {
   readonly kind: "sliding-window";
   readonly expiresAtMs: number;
-  /** Length of a sub-window. */
   readonly subWindowMs: number;
   /** Number of the newest sub-window, as counted since 1970. */
   readonly newest: number;

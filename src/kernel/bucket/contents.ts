@@ -22,7 +22,6 @@ export function ownState(limit: LimitSpec, state: StoredState | undefined, nowMs
   return kind === algorithmOf(limit).kind ? (state as BucketState) : undefined;
 }
 
-/** What lies in a bucket. */
 export function contentsAt(limit: LimitSpec, state: StoredState | undefined, nowMs: number): Contents {
   const own = ownState(limit, state, nowMs);
   if (own === undefined) return NOTHING;
@@ -52,13 +51,11 @@ export function stateOf(limit: LimitSpec, { spent, entries }: Contents, nowMs: n
   return { kind: "held", expiresAtMs, of: algorithmOf(limit).kind, spent: liveAt(spent, nowMs), entries };
 }
 
-/** Units that are not free. */
 export function usedIn(limit: LimitSpec, { spent, entries }: Contents, nowMs: number): number {
   const spentUnits = algorithmOf(limit).used(limit, spent, nowMs);
   return entries.length === 0 ? spentUnits : Math.min(spentUnits + heldUnits(entries), Number.MAX_SAFE_INTEGER);
 }
 
-/** The entry of an id. */
 export function entryIn({ entries }: Contents, id: string): Entry | undefined {
   return entries.find((entry) => entry.id === id);
 }
@@ -71,19 +68,16 @@ export function charged(limit: LimitSpec, contents: Contents, cost: number, nowM
   return spent === contents.spent ? contents : { ...contents, spent };
 }
 
-/** Whether the bucket has counted a value in its life. */
 export function isSeen(limit: LimitSpec, { spent }: Contents, value: string | undefined): boolean {
   return value !== undefined && spent !== undefined && algorithmOf(limit).hasSeen?.(spent, value) === true;
 }
 
-/** The contents after the units for a value were spent. */
 export function withSeen(limit: LimitSpec, after: Contents, value: string): Contents {
   const { withSeen } = algorithmOf(limit);
   if (withSeen === undefined || after.spent === undefined) return after;
   return { ...after, spent: withSeen(after.spent, value) };
 }
 
-/** The contents after the outcome of a call was reported. */
 export function afterReport(limit: LimitSpec, contents: Contents, outcome: string | null, nowMs: number): Contents {
   const { report } = algorithmOf(limit);
   // The same contents where nothing changes, so that nothing is written.

@@ -33,7 +33,6 @@ export function indexAfter(entries: readonly Entry[], expiresAtMs: number, from 
   return i;
 }
 
-/** The entries and one more. */
 export function withEntry(entries: readonly Entry[], entry: Entry): readonly Entry[] {
   const at = indexAfter(entries, entry.expiresAtMs);
   return at === entries.length ? [...entries, entry] : [...entries.slice(0, at), entry, ...entries.slice(at)];
@@ -55,7 +54,6 @@ export function sunk(entries: readonly Entry[], by: number, below?: Level): Entr
   });
 }
 
-/** The entries without those of an id. */
 export function withoutId(entries: readonly Entry[], id: string): Entry[] {
   return entries.filter((entry) => entry.id !== id);
 }

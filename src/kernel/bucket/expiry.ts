@@ -20,7 +20,6 @@ export function expiryOf(spent: SpentState | undefined, entries: readonly Entry[
   return { spent, entries: entries.slice(), isForecast, levels: null };
 }
 
-/** What is spent, unless its state has ended. */
 export function liveAt(spent: SpentState | undefined, nowMs: number): SpentState | undefined {
   return spent !== undefined && nowMs < spent.expiresAtMs ? spent : undefined;
 }
@@ -93,7 +92,6 @@ function levelsIn({ entries, isForecast }: Expiry, i: number): (Level | null)[] 
   });
 }
 
-/** An entry with its level as it stands. */
 export function entryAt({ entries, levels }: Expiry, i: number): Entry {
   const entry = entries[i] as Entry;
   if (levels === null || entry.kind !== "reservation" || entry.levelAfter === null) return entry;

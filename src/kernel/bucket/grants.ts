@@ -26,7 +26,6 @@ export function grantsIn({ entries }: Contents, nowMs: number): GrantReply[] {
   return live.map(({ id, units, expiresAtMs }) => ({ id, units, endsAfterMs: expiresAtMs - nowMs }));
 }
 
-/** The grant of an id. */
 export function grantIn({ entries }: Contents, id: string): Grant | undefined {
   return entries.find((entry) => entry.kind === "grant" && entry.id === id) as Grant | undefined;
 }

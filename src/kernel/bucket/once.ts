@@ -4,7 +4,6 @@ import { REMEMBERED_MS } from "./entries.ts";
 import type { StoreReply, StoreRequest } from "../request.ts";
 import type { OnceState } from "../state.ts";
 
-/** The kept answer for a request. */
 export function onceOf({ steps }: StoreRequest, request: string, reply: StoreReply): OnceState {
   const { nowMs, allowed, waitMs = 0 } = reply;
   const events = steps.map(({ event }) => event);
@@ -23,7 +22,6 @@ export function onceNotAhead(state: OnceState, nowMs: number): OnceState {
   return state.expiresAtMs > latestMs ? { ...state, expiresAtMs: latestMs } : state;
 }
 
-/** A kept answer, given again. */
 export function replayOf({ nowMs, allowed, waitMs, steps, request, hold, units }: OnceState): StoreReply {
   return { allowed, nowMs, ...(waitMs === 0 ? {} : { waitMs }), steps, replay: { request, hold, units } };
 }

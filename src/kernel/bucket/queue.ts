@@ -11,9 +11,7 @@ import { held } from "./reservations.ts";
 /** Most calls that wait in one bucket: each decision on it looks at them all. */
 export const MAX_QUEUED = 256;
 
-/** The turn of a call that waits. */
 export interface Turn {
-  /** Of the entry. */
   readonly id: string;
   /** Epoch ms. */
   readonly atMs: number;

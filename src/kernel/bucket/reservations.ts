@@ -6,7 +6,6 @@ import type { Entry, Reservation } from "../state.ts";
 import { type Contents, charged } from "./contents.ts";
 import { sunk, withEntry, withNewEntry, withoutId } from "./entries.ts";
 
-/** The contents after units were held. */
 export function held(limit: LimitSpec, contents: Contents, hold: NewHold, nowMs: number): Contents {
   const { id, units, leaseMs, onExpiry } = hold;
   if (units === 0) return contents;

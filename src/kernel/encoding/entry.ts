@@ -8,7 +8,6 @@ import { isLevel } from "../algorithms/levels.ts";
 import type { Entry, QueuedCall } from "../state.ts";
 import { isId, numberIn, wholeIn } from "./scan.ts";
 
-/** How many fields each entry has. */
 const FIELDS = 4;
 
 export function encodeEntry(entry: Entry): string {

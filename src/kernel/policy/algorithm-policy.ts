@@ -29,7 +29,6 @@ export interface WrittenLimit {
 /** Reports a fault at some keys of a limit unless a condition is met. */
 export type Demand = (isMet: boolean, keys: readonly (string | number)[], expected: string, got: unknown) => void;
 
-/** How an algorithm is written in a policy. */
 export interface AlgorithmPolicy<Limit> {
   /** The key that says how much a limit allots, in the limit itself and in its overrides. Default: `quota`. */
   readonly amountKey: "quota" | "pause";

@@ -20,7 +20,6 @@ export function idleMs({ per, resetAfterIdle }: Pick<WrittenLimit, "per" | "rese
   return toMs(resetAfterIdle ?? (per.includes("turn") ? "24h" : "30d"));
 }
 
-/** Whether a window is one of the calendar's. */
 export function isCalendarWord(window: unknown): window is "day" | "week" | "month" {
   return window === "day" || window === "week" || window === "month";
 }

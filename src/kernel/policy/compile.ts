@@ -22,7 +22,6 @@ import {
   valueMatcher,
 } from "../selector.ts";
 
-/** The policy that a correct input says. */
 export function compilePolicy(input: ParsedPolicy): CompiledPolicy {
   const limits = input.limits.map(compileLimit);
   const named = input.limits.flatMap(({ quotas }) => Object.keys(quotas?.tool ?? {}));
@@ -213,7 +212,6 @@ function allotmentOf(
   };
 }
 
-/** Whether calls may bring the quota. */
 export function isFromCall(quota: AllottedIn["quota"]): quota is QuotaFromCallInput {
   return typeof quota === "object";
 }

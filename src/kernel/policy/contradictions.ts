@@ -20,7 +20,6 @@ export interface PolicyFault extends Fault {
   readonly isOld?: boolean;
 }
 
-/** A fault at the end of some keys. */
 export function policyFault(keys: readonly (string | number)[], expected: string, got: string): PolicyFault {
   return { keys, path: formatPath(keys), expected, got };
 }
@@ -36,7 +35,6 @@ export function formatPath(keys: readonly (string | number)[]): string {
     .replace(/^\./, "");
 }
 
-/** Everything that contradicts itself. */
 export function contradictions({ partition, tools = {}, limits }: ParsedPolicy): PolicyFault[] {
   const derived: readonly string[] = DERIVED_DIMENSIONS;
   const known = [...DIMENSIONS, ...limits.flatMap(({ per }) => per)].filter((name) => !derived.includes(name));

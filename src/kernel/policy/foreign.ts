@@ -122,7 +122,6 @@ function quotaOf(value: unknown): string {
   return `quota: ${Number.isInteger(value) ? value : 60}`;
 }
 
-/** Money in millionths. */
 function moneyOf(value: unknown): string {
   const given = moneyFrom(typeof value === "number" ? `${value} usd` : textOf(value).slice(0, MAX_TEXT));
   const { unit, micros } = given ?? { unit: "usd_micros", micros: microsOf(5) };

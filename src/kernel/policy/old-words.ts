@@ -18,11 +18,9 @@ export type Edit = Rewriting | "remove";
 
 /** An old word of a policy. */
 export interface OldWord {
-  /** The keys that lead to it. */
   readonly keys: Keys;
   /** `null` where a person has to decide. */
   readonly edit: Edit | null;
-  /** What to do, as a sentence. */
   readonly hint: string;
   /** What stands there instead, as in `when: { tool: [search] }`; `null` for nothing. */
   readonly now: string | null;
@@ -54,7 +52,6 @@ function hasOwnGroups(limit: unknown): boolean {
   return [per, count].flat().includes("group") || whensOf(overrides).some((when) => "group" in when);
 }
 
-/** The `when` of each override. */
 function whensOf(overrides: unknown): Written[] {
   return listOr(overrides).map((override) => objectOr(objectOr(override).when));
 }

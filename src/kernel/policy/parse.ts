@@ -57,7 +57,6 @@ export function definePolicy(policy: Policy | PolicyInput): Policy {
   return compiledPolicy(policy);
 }
 
-/** Makes a policy ready to judge by, as `definePolicy` does. */
 export function compiledPolicy(policy: Policy | PolicyInput): CompiledPolicy {
   if (isPolicy(policy)) return policy;
   const result = readPolicy(policy);
@@ -151,7 +150,6 @@ function issueFaults(issue: Issue, input: unknown, isHinted: boolean): PolicyFau
   return [hinted(policyFault(keys, issue.message, formatGot(valueAt(input, keys))), hint)];
 }
 
-/** An old word, and what to write instead. */
 function oldFault({ keys, edit, hint }: OldWord, input: unknown): PolicyFault {
   if (keys.at(-1) === "quotas") {
     const fault = policyFault(keys, "quotas by dimension and value", formatGot(valueAt(input, keys)));

@@ -12,7 +12,6 @@ export interface Place {
   readonly key: string;
   readonly value: unknown;
   readonly limit: Readonly<Record<string, unknown>>;
-  /** The key around it. */
   readonly within: string;
   /** The values that are right, where there are only some. */
   readonly choices: readonly string[];

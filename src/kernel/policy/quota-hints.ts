@@ -24,7 +24,6 @@ export function isUnclear(last: string, values: readonly string[]): boolean {
   return (DIMENSIONS as readonly string[]).includes(last);
 }
 
-/** Asks for the dimension of quotas that have none. */
 export function dimensionQuestion(quotas: Readonly<Record<string, unknown>>, per: unknown): string {
   const plain = Object.entries(quotas).filter(([, quota]) => !isObject(quota));
   const written = plain.map(([value, quota]) => `${shown(value)}: ${isQuota(quota) ? quota : "…"}`);

@@ -23,12 +23,10 @@ export function choices(words: readonly string[]): string {
   return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
-/** One of some words. */
 export function oneOf<const Word extends string>(...words: readonly Word[]) {
   return z.enum(words, { error: choices(words) });
 }
 
-/** A list of at most so many things. */
 export function list<Value extends z.ZodType>(value: Value, error: string, max: number, things: string) {
   return z.array(value, { error }).max(max, { error: `at most ${max} ${things}` });
 }

@@ -7,11 +7,9 @@ import type { DurationInput } from "./input-values.ts";
 import { amount, list, map, object, oneOf, text } from "./schema-parts.ts";
 
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
-/** A day. */
 export const MAX_LEASE_MS = 86_400_000;
 /** Most dimensions of a limit, and of its `when`. */
 export const MAX_PER = 8;
-/** Most values of a list. */
 export const MAX_VALUES = 1_000;
 
 // Whatever the pattern lets through is one of these texts.
@@ -36,7 +34,6 @@ export const description = text(/^.{1,200}$/s, "1 to 200 characters").optional()
 const AMOUNT = "an amount such as 200k or $0.05";
 const wholeFrom = (min: number) => `a whole number from ${min} to ${Number.MAX_SAFE_INTEGER}`;
 
-/** Units from 0. */
 export const units = amount(0, `${wholeFrom(0)}, or ${AMOUNT}`);
 export const burst = amount(1, `${wholeFrom(1)}, or ${AMOUNT}`).optional();
 const QUOTA = `${wholeFrom(0)}, ${AMOUNT}, or unlimited`;

@@ -126,10 +126,8 @@ const tool = object("a tool", {
   onError: chargeOrRefund.optional(),
 });
 
-/** The keys of a tool. */
 export const TOOL_KEYS: readonly string[] = Object.keys(tool.shape);
 
-/** The algorithms, as `algorithm` names them. */
 export const ALGORITHMS = algorithms.map(({ shape }) => shape.algorithm.value);
 
 export type Algorithm = (typeof ALGORITHMS)[number];
@@ -141,7 +139,6 @@ export const LIMIT_KEYS: ReadonlyMap<string, readonly string[]> = new Map(
 
 const defaults = object("defaults", { ...shared, hold, timezone });
 
-/** The keys of `defaults`. */
 export const DEFAULTS_KEYS: readonly string[] = Object.keys(defaults.shape);
 
 const algorithmError = choices(ALGORITHMS);
@@ -167,7 +164,6 @@ export const policySchema = object("a policy", {
   tests: z.unknown().optional(),
 });
 
-/** The keys of a policy. */
 export const POLICY_KEYS: readonly string[] = Object.keys(policySchema.shape);
 
 /** A policy whose limits all have their algorithm. */

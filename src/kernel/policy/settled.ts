@@ -30,11 +30,9 @@ function readableLimit(limit: unknown): unknown {
 }
 
 /** An object without the keys that Tollgate ignores. */
-export function withoutExtensions(value: Readonly<Record<string, unknown>>): Record<string, unknown>;
-export function withoutExtensions(value: unknown): unknown;
-export function withoutExtensions(value: unknown): unknown {
+export function withoutExtensions<Value>(value: Value): Value {
   if (!isObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(EXTENSION)));
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith(EXTENSION))) as Value;
 }
 
 /** A policy with the defaults that its limits take. What a limit says itself replaces a default as a whole. */

@@ -90,7 +90,6 @@ export interface WrittenPolicy extends Loose<Omit<PolicyInput, "limits" | "versi
   readonly limits: readonly WrittenLimit[];
 }
 
-/** The keys that begin as a key does. */
 type Similar<Key, Known> = Key extends `${infer First}${string}` ? Extract<Known, `${First}${string}`> : never;
 
 /** What to do about an unknown key. */
@@ -133,7 +132,6 @@ type OfAlgorithm<Known, Name> = Known extends { readonly algorithm?: infer Own }
       : Known
   : never;
 
-/** The algorithms that have a key. */
 type AlgorithmsWith<Key, Known = LimitInput> = Known extends { readonly algorithm?: infer Name }
   ? Key extends keyof Known
     ? Exclude<Name, undefined>
@@ -206,7 +204,6 @@ type Needed<Limit, Key extends string, Advice> = Key extends keyof Limit
   ? unknown
   : { readonly [Each in Key]: Missing<Advice> };
 
-/** What a limit lacks. */
 type Lacking<Limit> = (Limit extends { readonly algorithm: "cooldown" }
   ? Needed<Limit, "pause", "add pause, such as 2s">
   : Needed<Limit, "quota", "add quota: how much is allotted, or unlimited">) &

@@ -60,9 +60,7 @@ export interface Refused<Word, Reason extends string> {
   readonly [REASON]: [Word, Reason];
 }
 
-/** The names of a policy's limits. */
 export type LimitOf<P> = TypesOf<P>["limits"];
-/** The units that limits of a policy count. */
 export type UnitOf<P> = TypesOf<P>["units"];
 /** The limits of a policy that take quotas from calls. */
 export type ClaimedOf<P> = KeysOf<TypesOf<P>["fromCall"]>;
@@ -112,7 +110,6 @@ export type CallFor<P extends Policy, Bound extends string = never, Own extends 
   readonly [Name in Exclude<NamedOf<P>, Exclude<RequiredOf<P>, Bound>>]?: DimensionValue | undefined;
 } & OwnNames<Own, keyof WellKnownCall>;
 
-/** Dimensions under a policy. */
 export type DimensionsFor<P> = {
   readonly [Name in NamedOf<P> | "tool"]?: DimensionValue | undefined;
 };
@@ -232,7 +229,6 @@ type Unit<Limit> = Limit extends
 
 type NameOf<Limit> = Limit extends { readonly name: infer Name extends string } ? Name : never;
 
-/** The names of limits whose quota calls may bring. */
 type Claimed<Limit> = Limit extends { readonly quota: infer Quota }
   ? [Extract<Quota, object>] extends [never]
     ? never

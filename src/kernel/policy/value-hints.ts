@@ -42,7 +42,6 @@ export function hintForName(keys: Keys): string | null {
   return keys.includes("cost") ? unitHint(name) : keys.includes("when") ? dimensionHint(name) : null;
 }
 
-/** Values that are wrong, by their key. */
 const VALUES: Readonly<Record<string, (place: Place) => string | null>> = {
   version: ({ value }) =>
     value === undefined ? 'Add "version: 1".' : value === "1" ? "Write 1 without quotes." : 'Write "version: 1".',
