@@ -27,8 +27,8 @@ export function oneOf<const Word extends string>(...words: readonly Word[]) {
   return z.enum(words, { error: choices(words) });
 }
 
-export function list<Value extends z.ZodType>(value: Value, error: string, max: number, things: string) {
-  return z.array(value, { error }).max(max, { error: `at most ${max} ${things}` });
+export function listOf<Value extends z.ZodType>(value: Value, error: string, max: number, things: string) {
+  return z.array(value, { error }).max(max, `at most ${max} ${things}`);
 }
 
 /** An object used as a map; `max` bounds what one file can make a process hold. */

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { CALL_WORDS, DIMENSIONS, MAX_TOOL_LENGTH } from "../call.ts";
 import { DURATION_PATTERN, parseDuration } from "../duration.ts";
 import type { DurationInput } from "./input-values.ts";
-import { amount, list, map, object, oneOf, text } from "./schema-parts.ts";
+import { amount, listOf, map, object, oneOf, text } from "./schema-parts.ts";
 
 const DURATION = "a duration such as 250ms, 30s, 5m, 1h or 7d, at most 36500d";
 export const MAX_LEASE_MS = 86_400_000;
@@ -42,7 +42,7 @@ export const quota = z.union([amount(0, QUOTA), z.literal("unlimited")], { error
 const PATTERN = `a value of 1 to ${MAX_TOOL_LENGTH} characters, in which * stands for any characters and ! before it for not`;
 const pattern = z.union([text(/^(?!!$).{1,1024}$/s, PATTERN), z.int({ error: PATTERN })], { error: PATTERN });
 const SELECTOR = "a value, or a list of values";
-const patterns = list(pattern, SELECTOR, MAX_VALUES, "values").min(1, { error: "at least one value" });
+const patterns = listOf(pattern, SELECTOR, MAX_VALUES, "values").min(1, { error: "at least one value" });
 const selector = z.union([pattern, patterns], { error: SELECTOR });
 export const when = map(selectable, selector, "values by dimension", MAX_PER);
 

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { MAX_TOOL_LENGTH } from "../call.ts";
 import { MESSAGE_WORDS, NOTICE_WORDS } from "../words.ts";
-import { choices, list, map, object, oneOf, text, whole } from "./schema-parts.ts";
+import { choices, listOf, map, object, oneOf, text, whole } from "./schema-parts.ts";
 import * as values from "./schema-values.ts";
 
 const MAX_LIMITS = 256;
@@ -27,13 +27,13 @@ function allotted<Own extends z.ZodType, Quota extends z.ZodType, Burst extends 
   return {
     quota: own,
     quotas: map(values.selectable, byValue, "quotas by dimension and value", values.MAX_PER).optional(),
-    overrides: overrides("{ when, quota }", { quota, ...more }),
+    overrides: overrides("{ when, quota }", "a list of { when, quota }", { quota, ...more }),
   };
 }
 
-function overrides<Shape extends z.ZodRawShape>(what: string, shape: Shape) {
+function overrides<Shape extends z.ZodRawShape>(what: string, list: string, shape: Shape) {
   const override = object(what, { when: values.when, ...shape });
-  return list(override, `a list of ${what}`, MAX_OVERRIDES, "overrides").optional();
+  return listOf(override, list, MAX_OVERRIDES, "overrides").optional();
 }
 
 const unitsAllotted = allotted(quotaOrClaim, quota, {});
@@ -56,7 +56,7 @@ const shared = {
 const base = {
   name: text(/^[a-z0-9-]{1,64}$/, "a name of lower-case letters, digits and hyphens, at most 64"),
   description,
-  per: list(dimension, "a list of dimensions", values.MAX_PER, "dimensions"),
+  per: listOf(dimension, "a list of dimensions", values.MAX_PER, "dimensions"),
   when: values.when.optional(),
   ...shared,
   message: values.ownText(MESSAGE_WORDS),
@@ -114,7 +114,7 @@ const algorithms = [
   limit(
     "cooldown",
     { ...base, ...unspent, ...paced },
-    { pause: duration, overrides: overrides("{ when, pause }", { pause: duration }) },
+    { pause: duration, overrides: overrides("{ when, pause }", "a list of { when, pause }", { pause: duration }) },
   ),
 ] as const;
 
@@ -122,7 +122,7 @@ const tool = object("a tool", {
   description,
   cost: map(values.unit, values.units, "amounts by unit", 32).optional(),
   group: values.value.optional(),
-  ignoreArgs: list(values.value, "a list of names", values.MAX_VALUES, "names").optional(),
+  ignoreArgs: listOf(values.value, "a list of names", values.MAX_VALUES, "names").optional(),
   onError: chargeOrRefund.optional(),
 });
 
@@ -159,7 +159,7 @@ export const policySchema = object("a policy", {
   tools: map(values.value.max(MAX_TOOL_LENGTH, { error: TOOL }), tool, "tools by name", MAX_NAMES).optional(),
   onError: chargeOrRefund.optional(),
   maxHold: duration.optional(),
-  limits: list(anyLimit, "a list of limits", MAX_LIMITS, "limits").min(1, { error: "at least one limit" }),
+  limits: listOf(anyLimit, "a list of limits", MAX_LIMITS, "limits").min(1, { error: "at least one limit" }),
   // Not judged here: a wrong test must not keep a policy from being loaded.
   tests: z.unknown().optional(),
 });
