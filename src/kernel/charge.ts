@@ -68,9 +68,10 @@ export function resolveMatches(policy: CompiledPolicy, prefix: string, call: Cal
     if (missing !== undefined) continue;
     const { key, partitionKey, allotment } = bucketOf(policy, prefix, limit, whole, said);
     const match = { key, limit, partitionKey, allotment, price, tool: limit.per.includes("tool") ? named : null };
+    const { distinct } = limit;
     // Calls without the value that is counted have the same hash.
-    const value = limit.distinct === null ? null : (said.textOf(limit.distinct) ?? null);
-    matches.push(limit.distinct === null ? match : { ...match, seen: digest(value).slice(0, VALUE_LENGTH) });
+    const hash = distinct === null ? null : digest(said.textOf(distinct) ?? null).slice(0, VALUE_LENGTH);
+    matches.push(hash === null ? match : { ...match, seen: hash });
   }
   return matches;
 }
@@ -93,9 +94,12 @@ export function missingIn(
   dimensions: BucketDimensions,
   distinct: Dimension | null = null,
 ): Dimension | undefined {
-  const isMissing = (name: Dimension) => !isSaid(dimensions, name) && !isShared(limit, name);
-  for (const name of limit.per) if (isMissing(name)) return name;
-  return distinct !== null && isMissing(distinct) ? distinct : undefined;
+  for (const name of limit.per) if (isMissing(limit, dimensions, name)) return name;
+  return distinct !== null && isMissing(limit, dimensions, distinct) ? distinct : undefined;
+}
+
+function isMissing(limit: Limit, dimensions: BucketDimensions, dimension: Dimension): boolean {
+  return !isSaid(dimensions, dimension) && !isShared(limit, dimension);
 }
 
 function isShared({ onMissing }: Limit, dimension: Dimension): boolean {

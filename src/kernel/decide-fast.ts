@@ -21,11 +21,11 @@ export function decidePlain(request: StoreRequest, states: States, nowMs: number
     const { limit, event, shadow } = steps[i] as ChargeStep;
     const algorithm = algorithmOf(limit);
     const live = liveOf(algorithm, states[i], nowMs);
-    const fits = fitsIn(limit, live, event.cost, nowMs);
+    const fits = fitsIn(algorithm, limit, live, event.cost, nowMs);
     if (!fits && shadow !== true) return denied(steps as readonly ChargeStep[], states, nowMs);
     const isCharged = event.cost > 0 || !algorithm.needsCost;
     const after = isCharged ? liveAt(algorithm.book(limit, live, event.cost, nowMs), nowMs) : live;
-    replies[i] = replyOf(limit, after, event.cost, fits, nowMs);
+    replies[i] = replyOf(algorithm, limit, after, event.cost, fits, nowMs);
     next[i] = isCharged ? after : states[i];
     isSame &&= next[i] === states[i];
   }
@@ -37,9 +37,9 @@ function denied(steps: readonly ChargeStep[], states: States, nowMs: number): Ou
   const replies = steps.map(({ limit, event, shadow }, i) => {
     const algorithm = algorithmOf(limit);
     const live = liveOf(algorithm, states[i], nowMs);
-    const fits = fitsIn(limit, live, event.cost, nowMs);
+    const fits = fitsIn(algorithm, limit, live, event.cost, nowMs);
     isFirm &&= fits || shadow === true || algorithm.isFirm;
-    return replyOf(limit, live, event.cost, fits, nowMs);
+    return replyOf(algorithm, limit, live, event.cost, fits, nowMs);
   });
   const reply = { allowed: false, nowMs, steps: replies };
   return { reply: isFirm ? { ...reply, firm: true } : reply, next: null };
@@ -58,8 +58,13 @@ function liveOf({ kind }: AnyAlgorithm, state: StoredState | undefined, nowMs: n
   return state !== undefined && nowMs < state.expiresAtMs && state.kind === kind ? (state as SpentState) : undefined;
 }
 
-function fitsIn(limit: LimitSpec, live: SpentState | undefined, cost: number, nowMs: number): boolean {
-  const algorithm = algorithmOf(limit);
+function fitsIn(
+  algorithm: AnyAlgorithm,
+  limit: LimitSpec,
+  live: SpentState | undefined,
+  cost: number,
+  nowMs: number,
+): boolean {
   return unitsFor(cost) <= algorithm.capacity(limit) - algorithm.used(limit, live, nowMs);
 }
 
@@ -69,20 +74,24 @@ export function unitsFor(cost: number): number {
 }
 
 function replyOf(
+  algorithm: AnyAlgorithm,
   limit: LimitSpec,
   after: SpentState | undefined,
   cost: number,
   fits: boolean,
   nowMs: number,
 ): StepReply {
-  const algorithm = algorithmOf(limit);
   const capacity = algorithm.capacity(limit);
   const needed = unitsFor(cost);
-  const canPass = needed <= capacity && algorithm.comesBack;
+  let retryAfterMs: number | null = 0;
+  if (!fits) {
+    const canPass = needed <= capacity && algorithm.comesBack;
+    retryAfterMs = canPass ? spentFreeAfterMs(algorithm, limit, after, needed, nowMs) : null;
+  }
   return {
     allowed: fits,
     used: algorithm.used(limit, after, nowMs),
-    resetAfterMs: spentFreeAfterMs(limit, after, capacity, nowMs),
-    retryAfterMs: fits ? 0 : canPass ? spentFreeAfterMs(limit, after, needed, nowMs) : null,
+    resetAfterMs: spentFreeAfterMs(algorithm, limit, after, capacity, nowMs),
+    retryAfterMs,
   };
 }

@@ -67,7 +67,8 @@ function correctedAt(request: StoreRequest, states: States, nowMs: number): Stat
   for (let i = 0; i < steps.length; i++) {
     const { limit } = steps[i] as Step;
     const own = ownState(limit, states[i], nowMs);
-    const right = own === undefined ? undefined : notAhead(limit, own, nowMs);
+    if (own === undefined) continue;
+    const right = notAhead(limit, own, nowMs);
     if (right === own) continue;
     corrected ??= [...states];
     corrected[i] = right;
