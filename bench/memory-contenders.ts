@@ -1,4 +1,4 @@
-// The contenders in memory: each gets one call after the other, as from a caller that awaits each answer.
+// The contenders in memory. Each gets one call after the other, as from a caller that awaits each answer.
 
 import { MemoryStore, type Options } from "express-rate-limit";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
@@ -6,43 +6,41 @@ import { memoryStore } from "tollgate/stores/memory";
 import { askAll, type Call, type Decider, type Limit, mustAdmit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
 import { bareForm, leanMap } from "./floors.ts";
 import type { Contender, Kind } from "./race.ts";
-import { allows, limiterOf } from "./tollgate.ts";
+import { allows, limiterOf, tollgateDecider } from "./tollgate.ts";
 
-const MOST_BUCKETS = 2_000_000;
+const MAX_BUCKETS = 2_000_000;
 
-const closesNothing = async () => {};
-
-/** An empty limiter, which may be asked more than once. */
+/** An empty limiter. It may be asked more than once. */
 export interface Runner {
   run(calls: readonly Call[]): Promise<number>;
   close(): Promise<void>;
 }
 
-const inMemory = <Answer>(decider: Decider<Answer>, close = closesNothing): Runner => ({
+const inMemory = <Answer>(decider: Decider<Answer>, close = async () => {}): Runner => ({
   run: (calls) => askAll(calls, 1, decider),
   close,
 });
 
-/** How each is made. */
+/** How each contender is made. */
 export const WAYS = {
   tollgate(limits: readonly Limit[]) {
-    const limiter = limiterOf(limits, memoryStore({ maxBuckets: MOST_BUCKETS }));
-    return inMemory({ decide: (call) => limiter.consume(call), allows }, () => limiter.close());
+    const limiter = limiterOf(limits, memoryStore({ maxBuckets: MAX_BUCKETS }));
+    return inMemory(tollgateDecider(limiter), () => limiter.close());
   },
 
   flexible(limits: readonly Limit[], rule: Rule) {
-    // An empty prefix is its documented way to spare a concatenation; each limiter has a storage of its own anyway.
+    // Its documentation names an empty prefix to save a concatenation. Each limiter has a storage of its own anyway.
     const parts = limits.map(({ quota, key }) => {
       return { limiter: new RateLimiterMemory({ keyPrefix: "", points: quota, duration: WINDOW_SECONDS }), key };
     });
     const isDenial = (error: unknown) => error instanceof RateLimiterRes;
-    return inMemory({ decide: flexibly(parts, rule), allows: () => true, isDenial }, async () => {
-      // It keeps a timer a key: left behind, they would slow the next contender down.
+    return inMemory({ decide: askingAll(parts, rule), allows: () => true, isDenial }, async () => {
+      // It keeps a timer for each key, which would slow the next contender down.
       for (const { limiter } of parts) for (const { key } of limiter.dump().storage) await limiter.delete(key);
     });
   },
 
-  /** As the middleware asks its store; it then compares the hits with the limit. */
+  /** As the middleware asks its store; the middleware compares the hits with the limit. */
   express({ quota, key }: Limit) {
     const store = new MemoryStore();
     store.init({ windowMs: WINDOW_SECONDS * 1_000 } as Options);
@@ -57,8 +55,8 @@ export const WAYS = {
   leanMap: (limits: readonly Limit[]) => inMemory({ decide: leanMap(limits), allows: ({ allowed }) => allowed }),
 };
 
-/** How rate-limiter-flexible is asked about one limit, or several: one after the other, or all at once. */
-export function flexibly(
+/** How rate-limiter-flexible is asked about one limit or several: one after the other, or all at once. */
+export function askingAll(
   parts: readonly { readonly limiter: RateLimiterAbstract; readonly key: Limit["key"] }[],
   rule: Rule,
 ): (call: Call) => Promise<unknown> {
@@ -70,20 +68,22 @@ export function flexibly(
   };
 }
 
+const NAMES_OF_RULES = { "one after the other": "in turn", "all at once": "Promise.all" } as const;
+
 /**
- * All of them under one limit.
+ * All contenders under one limit.
  *
  * @param live sessions that have called once before the round begins
  */
 export function contendersOnOne(group: string, limit: Limit, live: readonly string[]): Contender[] {
   const first = live.map((session): Call => ({ tool: "search", session, user: "user-0" }));
-  const one = (name: string, kind: Kind, make: () => Runner) =>
-    contender(
-      { group, name, kind },
-      (calls) => mustAdmit(calls, [limit], "all or none", Math.min(1, live.length)),
-      make,
-      first,
-    );
+  const one = (name: string, kind: Kind, make: () => Runner): Contender => ({
+    group,
+    name,
+    kind,
+    mustAdmit: (calls) => mustAdmit(calls, [limit], "all or none", Math.min(1, live.length)),
+    open: (calls) => opened(make(), calls, first),
+  });
   return [
     one("Tollgate", "tollgate", () => WAYS.tollgate([limit])),
     one(PEER, "peer", () => WAYS.flexible([limit], "all at once")),
@@ -93,31 +93,26 @@ export function contendersOnOne(group: string, limit: Limit, live: readonly stri
   ];
 }
 
-/** Those that have a way to ask for several. */
+/** The contenders that can be asked about several limits. */
 export function contendersOnSeveral(group: string, limits: readonly Limit[]): Contender[] {
-  const several = (name: string, kind: Kind, rule: Rule, make: () => Runner) =>
-    contender({ group, name, kind }, (calls) => mustAdmit(calls, limits, rule), make, []);
+  const several = (name: string, kind: Kind, rule: Rule, make: () => Runner): Contender => ({
+    group,
+    name,
+    kind,
+    mustAdmit: (calls) => mustAdmit(calls, limits, rule),
+    open: (calls) => opened(make(), calls, []),
+  });
+  const peer = (rule: keyof typeof NAMES_OF_RULES) =>
+    several(`${PEER}, ${NAMES_OF_RULES[rule]}`, "peer", rule, () => WAYS.flexible(limits, rule));
   return [
     several("Tollgate", "tollgate", "all or none", () => WAYS.tollgate(limits)),
-    several(`${PEER}, in turn`, "peer", "one after the other", () => WAYS.flexible(limits, "one after the other")),
-    several(`${PEER}, Promise.all`, "peer", "all at once", () => WAYS.flexible(limits, "all at once")),
+    peer("one after the other"),
+    peer("all at once"),
     several("bare Map, a yes or no", "floor", "all or none", () => WAYS.leanMap(limits)),
   ];
 }
 
-function contender(
-  named: Pick<Contender, "group" | "name" | "kind">,
-  mustAdmit: Contender["mustAdmit"],
-  make: () => Runner,
-  first: readonly Call[],
-): Contender {
-  return {
-    ...named,
-    mustAdmit,
-    async open(calls) {
-      const { run, close } = make();
-      await run(first);
-      return { run: () => run(calls), close };
-    },
-  };
+async function opened({ run, close }: Runner, calls: readonly Call[], first: readonly Call[]) {
+  await run(first);
+  return { run: () => run(calls), close };
 }

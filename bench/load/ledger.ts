@@ -1,5 +1,5 @@
-// What the tools themselves count, bucket by bucket, and whether that is exactly what the limits allow. It knows nothing of how
-// a decision is made, and never asks the limiter.
+// What the tools themselves count, bucket by bucket, and whether it is exactly what the limits allow. It does not depend on
+// how a decision is made, and never asks the limiter.
 
 import type { LimitName, Quotas } from "./policy.ts";
 import type { Call } from "./trace.ts";
@@ -9,67 +9,55 @@ export interface Bucket {
   readonly limit: LimitName;
   readonly name: string;
   readonly quota: number;
-  /** The bucket of the next limit, in which every call of this one counts, too. */
+  /** The bucket of the next limit. Every call of this bucket counts there, too. */
   readonly within: Bucket | null;
   readonly inner: Bucket[];
-  /** Of the innermost buckets: calls that were asked for, each once. */
+  /** Of innermost buckets: calls that were offered, each once. */
   offered: number;
   /** Calls that ran: the tool's own count. */
   marks: number;
-  /** Calls that were denied by this bucket. */
+  /** Calls that this bucket denied. */
   denials: number;
-}
-
-/** An innermost bucket and a call of it: what there is to be known of each bucket that the call is in. */
-export interface Place {
-  readonly call: Call;
-  readonly bucket: Bucket;
 }
 
 export interface Judgement {
   readonly buckets: number;
-  /** Buckets whose number is the same whatever the order of calls. Of the others only the sum is, which their tenant has. */
+  /** Buckets whose count does not depend on the order of calls. Of the others only the sum of their tenant does not. */
   readonly determined: number;
   readonly sessions: number;
   readonly offered: number;
   readonly admitted: number;
-  /** What the limits allow of the calls that were offered. */
+  /** What the limits allow of the offered calls. */
   readonly allowed: number;
   /** What the store counts, by tenant. */
   readonly stored: number;
   readonly deniedBy: Readonly<Record<LimitName, number>>;
-  /** What is not as it must be, the first few in words. */
+  /** The first few faults, in words. */
   readonly faults: readonly string[];
   readonly faultCount: number;
 }
 
-const FAULTS_TOLD = 5;
+const MAX_FAULTS = 5;
 
 /** The tools' counts. */
 export class Ledger {
+  /** The innermost buckets, with a call of each. */
+  readonly calls = new Map<Bucket, Call>();
   readonly #quotas: Quotas;
   readonly #buckets = new Map<string, Bucket>();
-  readonly #places = new Map<Bucket, Place>();
-  readonly #sessions = new Set<string>();
 
   constructor(quotas: Quotas) {
     this.#quotas = quotas;
   }
 
-  /** One of each innermost bucket. */
-  get places(): Iterable<Place> {
-    return this.#places.values();
-  }
-
-  /** A call is asked for, whatever becomes of it and however often it has to be sent. */
+  /** A call is asked for, once, however often it has to be sent. */
   offer(call: Call): Bucket {
-    const [tenant, tool, turn] = namesOf(call);
-    const bucket = this.#bucket("tool-per-turn", turn, () =>
-      this.#bucket("tool-per-session", tool, () => this.#bucket("tenant-budget", tenant, () => null)),
-    );
-    if (bucket.offered === 0) this.#places.set(bucket, { call, bucket });
+    const { tenant, session, turn, tool } = call;
+    const ofTenant = this.#bucket("tenant-budget", tenant, null);
+    const ofTool = this.#bucket("tool-per-session", JSON.stringify([session, tool]), ofTenant);
+    const bucket = this.#bucket("tool-per-turn", JSON.stringify([session, turn, tool]), ofTool);
+    this.calls.set(bucket, call);
     bucket.offered++;
-    this.#sessions.add(call.session);
     return bucket;
   }
 
@@ -78,49 +66,42 @@ export class Ledger {
     for (let each: Bucket | null = bucket; each !== null; each = each.within) each.marks++;
   }
 
-  deny(bucket: Bucket, by: readonly string[]): void {
+  deny(bucket: Bucket, limits: readonly string[]): void {
     for (let each: Bucket | null = bucket; each !== null; each = each.within)
-      if (by.includes(each.limit)) each.denials++;
+      if (limits.includes(each.limit)) each.denials++;
   }
 
   /**
-   * Compares what ran with what the limits allow, and with what the store has counted.
+   * Compares what ran with what the limits allow, and with the store's counts.
    *
-   * @param used what the store says of a bucket
+   * @param used the store's count of each bucket
    */
   judge(used: ReadonlyMap<Bucket, number>): Judgement {
-    const faults: string[] = [];
     const buckets = [...this.#buckets.values()];
-    for (const bucket of buckets) faults.push(...faultsOf(bucket, used.get(bucket)));
-    const tenants = buckets.filter(({ within }) => within === null);
-    const sum = (of: (bucket: Bucket) => number, among = buckets) => among.reduce((all, each) => all + of(each), 0);
-    const denialsOf = (name: LimitName) =>
-      sum(
-        ({ denials }) => denials,
-        buckets.filter(({ limit }) => limit === name),
-      );
+    const faults = buckets.flatMap((bucket) => faultsOf(bucket, used.get(bucket)));
+    const sum = (limit: LimitName, of: (bucket: Bucket) => number) =>
+      buckets.reduce((all, bucket) => (bucket.limit === limit ? all + of(bucket) : all), 0);
     return {
       buckets: buckets.length,
       determined: buckets.filter(isDetermined).length,
-      sessions: this.#sessions.size,
-      offered: sum(({ offered }) => offered),
-      admitted: sum(({ marks }) => marks, tenants),
-      allowed: sum(allowedOf, tenants),
-      stored: sum((bucket) => used.get(bucket) ?? 0, tenants),
+      sessions: new Set([...this.calls.values()].map(({ session }) => session)).size,
+      offered: sum("tool-per-turn", ({ offered }) => offered),
+      admitted: sum("tenant-budget", ({ marks }) => marks),
+      allowed: sum("tenant-budget", allowedOf),
+      stored: sum("tenant-budget", (bucket) => used.get(bucket) ?? 0),
       deniedBy: {
-        "tool-per-turn": denialsOf("tool-per-turn"),
-        "tool-per-session": denialsOf("tool-per-session"),
-        "tenant-budget": denialsOf("tenant-budget"),
+        "tool-per-turn": sum("tool-per-turn", ({ denials }) => denials),
+        "tool-per-session": sum("tool-per-session", ({ denials }) => denials),
+        "tenant-budget": sum("tenant-budget", ({ denials }) => denials),
       },
-      faults: faults.slice(0, FAULTS_TOLD),
+      faults: faults.slice(0, MAX_FAULTS),
       faultCount: faults.length,
     };
   }
 
-  #bucket(limit: LimitName, name: string, withinOf: () => Bucket | null): Bucket {
+  #bucket(limit: LimitName, name: string, within: Bucket | null): Bucket {
     const known = this.#buckets.get(`${limit} ${name}`);
     if (known !== undefined) return known;
-    const within = withinOf();
     const counts = { offered: 0, marks: 0, denials: 0 };
     const bucket: Bucket = { limit, name, quota: this.#quotas[limit], within, inner: [], ...counts };
     within?.inner.push(bucket);
@@ -129,19 +110,14 @@ export class Ledger {
   }
 }
 
-/** The names of a call's buckets, the outermost first. */
-function namesOf({ tenant, session, turn, tool }: Call): readonly [string, string, string] {
-  return [tenant, JSON.stringify([session, tool]), JSON.stringify([session, turn, tool])];
-}
-
-/** Calls that want to pass a bucket, after what its inner ones deny. */
+/** Calls that reach a bucket, after its inner buckets have denied some. */
 const wantedOf = (bucket: Bucket): number =>
   bucket.inner.length === 0 ? bucket.offered : bucket.inner.reduce((sum, inner) => sum + allowedOf(inner), 0);
 
-/** How many of the offered calls can pass, in whatever order they come. */
+/** How many of the offered calls can pass, in any order. */
 const allowedOf = (bucket: Bucket): number => Math.min(bucket.quota, wantedOf(bucket));
 
-/** Whether no outer bucket denies a call of this one: else it depends on the order which of its inner ones have how many. */
+/** Whether no outer bucket denies a call of this one. Otherwise the order decides which inner buckets have how many. */
 function isDetermined({ within }: Bucket): boolean {
   return within === null || (wantedOf(within) <= within.quota && isDetermined(within));
 }

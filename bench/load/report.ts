@@ -1,130 +1,105 @@
-// What the runs came to, as a page for people and as one object for programs.
+// The results of the runs: a page and a plot for people, and one object for programs.
 
 import type { Histogram } from "hdr-histogram-js";
-import { aboutLines, type circumstances, number, table } from "../harness.ts";
+import { aboutLines, type Circumstances, number, table } from "../harness.ts";
+import { type Drawn, plotOf } from "../plot.ts";
+import type { Kind } from "../race.ts";
 import { aboutPolicy, quotasFor } from "./policy.ts";
-import type { Run, Size, Unrest } from "./run.ts";
+import type { Phase, Run, Size } from "./run.ts";
 import type { Trace } from "./trace.ts";
-import type { Happened } from "./unrest.ts";
+import { HAPPENINGS } from "./unrest.ts";
 
-export const PERCENTILES = [50, 90, 99, 99.9, 100] as const;
-const PERCENTILE_NAMES = ["p50", "p90", "p99", "p99.9", "max"] as const;
+const PERCENTILES = { p50: 50, p90: 90, p99: 99, "p99.9": 99.9, max: 100 } as const;
 
-export const percentilesMs = (histogram: Histogram) =>
-  PERCENTILES.map((percentile) => histogram.getValueAtPercentile(percentile) / 1_000);
+const named = (instances: number) => `${instances} ${instances === 1 ? "instance" : "instances"}`;
 
-const countOf = ({ happened }: Unrest, wanted: Happened["what"]) =>
-  happened.filter(({ what }) => what === wanted).length;
-
-export const named = (instances: number) => `${instances} ${instances === 1 ? "instance" : "instances"}`;
+const percentilesMs = (histogram: Histogram) =>
+  Object.values(PERCENTILES).map((percentile) => histogram.getValueAtPercentile(percentile) / 1_000);
 
 /** What `--json` prints. */
 export function summaryOf(runs: readonly Run[], trace: Trace, seed: number) {
+  const latencyOf = ({ latency }: Phase) => {
+    const ms = percentilesMs(latency);
+    return Object.fromEntries(Object.keys(PERCENTILES).map((name, i) => [name, ms[i]]));
+  };
+  const unrestOf = ({ happened, resent, replayed, doubled }: Phase<unknown>) => {
+    return { ...happened, resent, replayed, doubled };
+  };
   return {
     seed,
     trace: trace.about,
     isExact: runs.every(({ judgement }) => judgement.faultCount === 0),
-    runs: runs.map((run) => ({
-      instances: run.instances,
-      ...run.judgement,
-      perSecond: Math.round(run.perSecond),
-      calmMs: latencyOf(run.calm.latency),
-      disturbedMs: latencyOf(run.disturbed.latency),
-      calm: unrestOf(run.calm.unrest),
-      disturbed: unrestOf(run.disturbed.unrest),
-      storm: unrestOf(run.storm),
+    runs: runs.map(({ instances, judgement, perSecond, calm, disturbed, storm }) => ({
+      instances,
+      ...judgement,
+      perSecond: Math.round(perSecond),
+      calmMs: latencyOf(calm),
+      disturbedMs: latencyOf(disturbed),
+      calm: unrestOf(calm),
+      disturbed: unrestOf(disturbed),
+      storm: unrestOf(storm),
     })),
   };
 }
 
-const latencyOf = (histogram: Histogram) =>
-  Object.fromEntries(percentilesMs(histogram).map((ms, i) => [PERCENTILE_NAMES[i], ms]));
-
-const unrestOf = (unrest: Unrest) => ({
-  killed: countOf(unrest, "killed"),
-  started: countOf(unrest, "started"),
-  ended: countOf(unrest, "ended"),
-  resent: unrest.resent,
-  replayed: unrest.replayed,
-  doubled: unrest.doubled,
-});
-
-interface Made {
+interface Parameters {
   readonly trace: Trace;
   readonly size: Size;
   readonly seed: number;
 }
 
-export function pageOf(
-  runs: readonly Run[],
-  about: ReturnType<typeof circumstances>,
-  { trace, size, seed }: Made,
-): string {
-  const work = `${trace.about}, repeated, each time with sessions of its own; seed ${seed}`;
-  return [
-    "# The service under load, while instances are killed",
-    "",
-    "Written by the command below from one run; nothing here is edited by hand.",
-    "",
-    aboutLines(about, work),
-    `- Limits: ${aboutPolicy(quotasFor(trace))}`,
-    "",
-    "![Calls offered, allowed and admitted; latency by percentile; decisions per second](RESULTS-load.svg)",
-    "",
-    "## Admitted, against what the limits allow",
-    "",
-    exactness(runs),
-    "",
-    "Compared are, in every bucket: the calls that ran, as the tools count themselves; what the limits allow of the calls that were",
-    "offered; and what the store counts. Each limit lies within the next one, so that what may run of a tenant's calls is one",
-    "number in whatever order they come. So it is in the buckets of sessions and turns, too, where the tenant's budget does not",
-    "end first; where it does, no more than their quota may run. And no bucket may have denied a call that is not full.",
-    "",
-    "## Latency, ms",
-    "",
-    latency(runs),
-    "",
-    `From the moment at which a call was due until its decision is there. ${number(size.perSecond)} calls a second are due at moments of chance`,
-    "(Poisson), whether those before are answered or not. In the disturbed phase instances are killed and started: a call waits",
-    "until one decides it, and a process that starts takes its share of the same cores.",
-    "",
-    "## Kills and starts",
-    "",
-    unrest(runs),
-    "",
-    "Killed is by SIGKILL, ended well by SIGTERM. The storm is as many calls as can be while instances are killed. A call is sent",
-    "again under the same idempotency key, and how often is said by why: the connection was cut off, nothing listened, the",
-    "instance was about to end or had enough to do, it did not reach its store in time. Answers are told again where a killed",
-    "instance had booked the call and could not say so any more: without the key these calls would have been charged twice. In the",
-    "storm some calls are sent to two instances at once, as by a caller that has lost patience.",
-    "",
-    "## Decisions per second, as many as can be",
-    "",
-    throughput(runs),
-    "",
-    "Load, instances and Redis share the cores of one machine: more instances than it has room for divide the same cores, with",
-    "smaller batches each. It says what the sharing costs, not how instances on machines of their own add up.",
-    "",
-  ].join("\n");
+export function pageOf(runs: readonly Run[], about: Circumstances, { trace, size, seed }: Parameters): string {
+  const work = `${trace.about}, repeated, each time with new sessions; seed ${seed}`;
+  return `# The service under load, while instances are killed
+
+One run of the command below writes this page.
+
+${aboutLines(about, work)}
+- Limits: ${aboutPolicy(quotasFor(trace))}
+
+![Calls offered, allowed and admitted; latency; decisions per second](RESULTS-load.svg)
+
+## Admitted, compared with what the limits allow
+
+${exactness(runs)}
+
+Three numbers are compared in every bucket: the calls that ran, as the tools count themselves; the calls that the limits
+allow of those that were offered; and the store's count. Each limit is within the next one, so the number of a tenant's
+calls that may run does not depend on their order. It does not in the buckets of sessions and turns either, unless the
+tenant's budget ends first; then no more than their quota may run. No bucket may have denied a call before it was full.
+
+## Latency, ms
+
+${latency(runs)}
+
+From the instant at which a call is due until its decision. ${number(size.perSecond)} calls a second are due at random instants
+(Poisson), whether earlier calls are answered or not. In the disturbed phase instances are killed and started: a call
+waits until an instance decides it, and a process that starts takes its share of the same cores.
+
+## Kills and starts
+
+${unrest(runs)}
+
+Instances are killed by SIGKILL and stopped by SIGTERM. In the storm, callers send as many calls as possible while
+instances are killed. A call is sent again under the same idempotency key, for one of four reasons: the connection broke,
+nothing listened, the instance answered 503, or it did not reach its store in time. Answers are repeated where a killed
+instance had booked the call but could not answer: without the key these calls would have been charged twice. Some calls
+of the storm are sent to two instances at once, as by an impatient caller.
+
+## Decisions per second, as many as possible
+
+${table(
+  ["", "decisions/s"],
+  runs.map(({ instances, perSecond }) => [named(instances), number(perSecond)]),
+)}
+
+Load, instances and Redis share the cores of one machine. More instances than it has room for divide the same cores,
+with smaller batches each. So this is the cost of sharing, not the sum of instances on machines of their own.
+`;
 }
 
 function exactness(runs: readonly Run[]): string {
-  const rows = runs.map(({ instances, judgement }) => {
-    const { sessions, offered, admitted, allowed, stored, buckets, determined, faultCount } = judgement;
-    return [
-      named(instances),
-      number(sessions),
-      number(offered),
-      number(allowed),
-      number(admitted),
-      number(stored),
-      `${Math.round((1 - admitted / offered) * 100)} %`,
-      `${number(buckets)} (${number(determined)})`,
-      faultCount === 0 ? "yes" : `NO: ${faultCount} faults`,
-    ];
-  });
   const head = [
-    "",
     "sessions",
     "calls",
     "limits allow",
@@ -134,55 +109,84 @@ function exactness(runs: readonly Run[]): string {
     "buckets (one number each)",
     "exact",
   ];
-  return table(head, rows);
+  const rows = runs.map(({ instances, judgement }) => {
+    const { sessions, offered, admitted, allowed, stored, buckets, determined, faultCount } = judgement;
+    return [
+      named(instances),
+      ...[sessions, offered, allowed, admitted, stored].map(number),
+      `${Math.round((1 - admitted / offered) * 100)} %`,
+      `${number(buckets)} (${number(determined)})`,
+      faultCount === 0 ? "yes" : `NO: ${faultCount} faults`,
+    ];
+  });
+  return table(["", ...head], rows);
 }
 
-function latency(runs: readonly Run[]): string {
-  const row = (name: string, histogram: Histogram) => [
-    name,
-    number(histogram.totalCount),
-    ...percentilesMs(histogram).map((ms) => ms.toFixed(ms < 100 ? 2 : 0)),
-  ];
-  return table(
-    ["", "calls", ...PERCENTILE_NAMES],
-    [
-      ...runs.map(({ instances, calm }) => row(`${named(instances)}, undisturbed`, calm.latency)),
-      ...runs.map(({ instances, disturbed }) => row(`${named(instances)}, disturbed`, disturbed.latency)),
-    ],
+/** A row for each phase of each run. */
+function rowsOf<Each>(
+  runs: readonly Run[],
+  phases: Readonly<Record<string, (run: Run) => Each>>,
+  row: (phase: Each) => string[],
+): string[][] {
+  return Object.entries(phases).flatMap(([name, of]) =>
+    runs.map((run) => [`${named(run.instances)}, ${name}`, ...row(of(run))]),
   );
+}
+
+const AT_RATE = { undisturbed: ({ calm }: Run) => calm, disturbed: ({ disturbed }: Run) => disturbed };
+
+function latency(runs: readonly Run[]): string {
+  const rows = rowsOf(runs, AT_RATE, ({ latency }) => {
+    const ms = percentilesMs(latency).map((each) => each.toFixed(each < 100 ? 2 : 0));
+    return [number(latency.totalCount), ...ms];
+  });
+  return table(["", "calls", ...Object.keys(PERCENTILES)], rows);
 }
 
 function unrest(runs: readonly Run[]): string {
-  const row = (name: string, { happened, resent, replayed, doubled }: Unrest) => {
+  const phases: Record<string, (run: Run) => Phase<unknown>> = { ...AT_RATE, storm: ({ storm }) => storm };
+  const rows = rowsOf(runs, phases, ({ happened, resent, replayed, doubled }) => {
     const { calls, broken, refused, unavailable, undecided } = resent;
-    const count = (wanted: Happened["what"]) => number(happened.filter(({ what }) => what === wanted).length);
     const why = [broken, refused, unavailable, undecided].map(number).join(" / ");
-    return [
-      name,
-      count("killed"),
-      count("ended"),
-      count("started"),
-      count("stalled"),
-      number(calls),
-      why,
-      number(replayed),
-      number(doubled),
-    ];
-  };
-  const head = ["", "killed", "ended well", "started", "store stood still", "calls sent again"];
-  return table(
-    [...head, "cut off / refused / 503 / no store", "answers told again", "sent twice at once"],
-    [
-      ...runs.map(({ instances, calm }) => row(`${named(instances)}, undisturbed`, calm.unrest)),
-      ...runs.map(({ instances, disturbed }) => row(`${named(instances)}, disturbed`, disturbed.unrest)),
-      ...runs.map(({ instances, storm }) => row(`${named(instances)}, storm`, storm)),
-    ],
-  );
+    return [...HAPPENINGS.map((what) => number(happened[what])), number(calls), why, number(replayed), number(doubled)];
+  });
+  const head = ["killed", "stopped", "started", "store paused", "calls sent again"];
+  const more = ["broken / refused / 503 / no store", "answers repeated", "sent twice at once"];
+  return table(["", ...head, ...more], rows);
 }
 
-function throughput(runs: readonly Run[]): string {
-  return table(
-    ["", "decisions/s"],
-    runs.map(({ instances, perSecond }) => [named(instances), number(perSecond)]),
-  );
+/** Bars of what the page has in its tables. */
+export function loadPlot(runs: readonly Run[]): string {
+  const legend = { tollgate: "admitted, or undisturbed", peer: "allowed, or disturbed", floor: "offered" };
+  const bars = (name: string, kind: Kind, of: (run: Run) => number) =>
+    runs.map((run) => ({ name: `${named(run.instances)}, ${name}`, kind, value: of(run) }));
+  const p99 = ({ latency }: Phase) => latency.getValueAtPercentile(99) / 1_000;
+  const panels: Drawn[] = [
+    {
+      title: "Admitted, compared with what the limits allow",
+      panel: {
+        title: "calls",
+        bars: [
+          ...bars("offered", "floor", ({ judgement }) => judgement.offered),
+          ...bars("the limits allow", "peer", ({ judgement }) => judgement.allowed),
+          ...bars("admitted", "tollgate", ({ judgement }) => judgement.admitted),
+        ],
+      },
+    },
+    {
+      title: "Latency",
+      panel: {
+        title: "p99 in ms, from the instant at which a call is due",
+        bars: [
+          ...bars("undisturbed", "tollgate", ({ calm }) => p99(calm)),
+          ...bars("instances are killed", "peer", ({ disturbed }) => p99(disturbed)),
+        ],
+      },
+    },
+    {
+      title: "As many calls as possible",
+      panel: { title: "decisions/s", bars: bars("all together", "tollgate", ({ perSecond }) => perSecond) },
+    },
+  ];
+  return plotOf(panels, legend);
 }
