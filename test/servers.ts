@@ -22,6 +22,8 @@ export interface AnyRedis {
   nodeRedis(): ReturnType<typeof connectNodeRedis>;
   /** Runs redis-cli on it and returns what it prints. */
   cli(...args: string[]): string;
+  /** Empties it. It is much faster than a process of redis-cli for each test. */
+  empty(): Promise<void>;
 }
 
 /** A Redis of a test's own. */
@@ -43,7 +45,17 @@ export async function anyRedis(...settings: string[]): Promise<AnyRedis> {
 }
 
 function clientsOf(url: string, cli: AnyRedis["cli"]): AnyRedis {
-  return { url, cli, ioredis: () => connectIoRedis(url), nodeRedis: () => connectNodeRedis(url) };
+  let control: Redis | undefined;
+  return {
+    url,
+    cli,
+    ioredis: () => connectIoRedis(url),
+    nodeRedis: () => connectNodeRedis(url),
+    async empty() {
+      control ??= connectIoRedis(url);
+      await control.flushall("SYNC");
+    },
+  };
 }
 
 /** redis-cli comes with the server, so where there is none a client of ours stands in. */
