@@ -1,9 +1,8 @@
-// Panels as one SVG: bars from zero, each panel on a scale of its own.
+// Panels of bars as one SVG. Bars begin at zero, and each panel has a scale of its own.
 
-import * as echarts from "echarts";
 import { number } from "./harness.ts";
 import type { Kind } from "./race.ts";
-import type { Bar, Panel } from "./section.ts";
+import type { Panel } from "./section.ts";
 
 const WIDTH = 1_000;
 const LEFT = 430;
@@ -12,88 +11,46 @@ const HEAD = 60;
 const TITLE = 46;
 const BAR = 21;
 const GAP = 26;
+const FONT = 'font-family="Helvetica, Arial, sans-serif" font-size="11" fill="#1b1f24"';
 
-const INK = "#1b1f24";
-const GREY = "#57606a";
 const COLORS: Readonly<Record<Kind, string>> = { tollgate: "#1f6feb", peer: "#d4772c", floor: "#9aa1a9" };
-const FONT = "Helvetica, Arial, sans-serif";
-
-export interface Drawn {
-  readonly title: string;
-  readonly panel: Panel;
-}
-
 const LEGEND: Readonly<Record<Kind, string>> = {
   tollgate: "Tollgate",
   peer: "a peer, used in its fastest way",
   floor: "a floor: code that only counts",
 };
 
-export function plotOf(sections: readonly Drawn[], legend = LEGEND): string {
-  const panels = sections.map(({ title, panel }, i) => {
-    const above = sections.slice(0, i).reduce((sum, { panel: { bars } }) => sum + bars.length * BAR + TITLE + GAP, 0);
-    const { title: subtitle, bars } = panel;
-    return { title, subtitle, bars, top: HEAD + above + TITLE, height: bars.length * BAR };
-  });
-  const last = panels.at(-1);
-  const height = last === undefined ? HEAD : last.top + last.height + GAP;
-  const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height });
-  chart.setOption({
-    animation: false,
-    backgroundColor: "#ffffff",
-    textStyle: { fontFamily: FONT },
-    title: panels.map(({ title, subtitle, top }) => ({
-      text: title,
-      subtext: subtitle,
-      left: 16,
-      top: top - TITLE,
-      itemGap: 3,
-      padding: 0,
-      textStyle: { fontSize: 15, color: INK },
-      subtextStyle: { fontSize: 11, color: GREY },
-    })),
-    grid: panels.map(({ top, height }) => ({ left: LEFT, right: RIGHT, top, height })),
-    xAxis: panels.map((_, i) => ({ gridIndex: i, type: "value", min: 0, show: false })),
-    yAxis: panels.map(({ bars }, i) => ({
-      gridIndex: i,
-      type: "category",
-      inverse: true,
-      data: bars.map(({ name }) => name),
-      axisLine: { lineStyle: { color: GREY } },
-      axisTick: { show: false },
-      axisLabel: { interval: 0, fontSize: 11, color: INK },
-    })),
-    series: panels.map(({ bars }, i) => ({
-      type: "bar",
-      xAxisIndex: i,
-      yAxisIndex: i,
-      barWidth: BAR - 7,
-      data: bars.map(({ value, kind }) => ({ value, itemStyle: { color: COLORS[kind] } })),
-      label: {
-        show: true,
-        position: "right",
-        fontSize: 11,
-        color: INK,
-        formatter: ({ dataIndex }: { dataIndex: number }) => labelOf(bars[dataIndex]),
-      },
-    })),
-    graphic: Object.entries(legend).flatMap(([kind, text], i) => [
-      {
-        type: "rect",
-        left: 16 + i * 240,
-        top: 20,
-        shape: { width: 12, height: 12 },
-        style: { fill: COLORS[kind as Kind] },
-      },
-      { type: "text", left: 34 + i * 240, top: 20, style: { text, fontSize: 12, fill: INK, fontFamily: FONT } },
-    ]),
-  });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+export interface Drawn {
+  readonly title: string;
+  readonly panel: Panel;
 }
 
-function labelOf(bar: Bar | undefined): string {
-  if (bar === undefined) return "";
-  return bar.value < 100 ? bar.value.toFixed(1) : number(bar.value);
+export function plotOf(panels: readonly Drawn[], legend = LEGEND): string {
+  let top = HEAD;
+  const parts = Object.entries(legend).map(([kind, name], i) => {
+    return rect(16 + i * 240, 20, 12, 12, COLORS[kind as Kind]) + text(34 + i * 240, 30, name);
+  });
+  for (const { title, panel } of panels) {
+    parts.push(text(16, top + 12, title, 'font-size="15" font-weight="bold"'), text(16, top + 30, panel.title));
+    top += TITLE;
+    const max = Math.max(...panel.bars.map(({ value }) => value));
+    for (const { name, kind, value } of panel.bars) {
+      const width = (value / max) * (WIDTH - LEFT - RIGHT);
+      const shown = value < 100 ? value.toFixed(1) : number(value);
+      parts.push(text(LEFT - 8, top + 14, name, 'text-anchor="end"'));
+      parts.push(rect(LEFT, top + 3, width, BAR - 7, COLORS[kind]) + text(LEFT + width + 6, top + 14, shown));
+      top += BAR;
+    }
+    top += GAP;
+  }
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${top}" ${FONT}>
+${[rect(0, 0, WIDTH, top, "#ffffff"), ...parts].join("\n")}
+</svg>
+`;
 }
+
+const rect = (x: number, y: number, width: number, height: number, fill: string) =>
+  `<rect x="${x}" y="${y}" width="${width.toFixed(1)}" height="${height}" fill="${fill}"/>`;
+
+const text = (x: number, y: number, content: string, attributes = "") =>
+  `<text x="${x.toFixed(1)}" y="${y}" ${attributes}>${content.replaceAll("&", "&amp;").replaceAll("<", "&lt;")}</text>`;
