@@ -62,7 +62,7 @@ export function leanMap(limits: readonly Limit[]): (call: Call) => Promise<{ rea
 const CALLS_A_TRANSACTION = 256;
 
 /** Reads and writes the rows that Tollgate does, in the same transactions, by prepared statements. */
-export function bareStatements(calls: readonly Call[], limits: readonly Limit[], path: string): Opened {
+export function bareStatements(limits: readonly Limit[], path: string): Opened {
   const database = new DatabaseSync(path);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
   database.exec(
@@ -86,14 +86,17 @@ export function bareStatements(calls: readonly Call[], limits: readonly Limit[],
     database.exec("COMMIT");
     return admitted;
   };
+  const decideAll = async (calls: readonly Call[]) => {
+    let admitted = 0;
+    for (let from = 0; from < calls.length; from += CALLS_A_TRANSACTION) {
+      admitted += transact(calls.slice(from, from + CALLS_A_TRANSACTION));
+    }
+    return admitted;
+  };
   return {
-    async run() {
-      let admitted = 0;
-      for (let from = 0; from < calls.length; from += CALLS_A_TRANSACTION) {
-        admitted += transact(calls.slice(from, from + CALLS_A_TRANSACTION));
-      }
-      return admitted;
-    },
+    decide: async (call) => decideAll([call]),
+    allows: (admitted) => admitted === 1,
+    decideAll,
     close: async () => database.close(),
   };
 }

@@ -1,12 +1,12 @@
 // Whether a million live sessions are as fast as a thousand: what live-redis, live-sqlite and live-postgres share.
 
 import { encodeState, type Store } from "tollgate/store";
-import { askAll, type Call, PER_SESSION, roomy, sessionName, WINDOW_SECONDS, zipfScheduleOf } from "./calls.ts";
+import { PER_SESSION, roomy, sessionName, WINDOW_SECONDS, zipfScheduleOf } from "./calls.ts";
 import { number, progress } from "./harness.ts";
 import { type Contender, type Opened, race } from "./race.ts";
 import { atMost, type Section, speedNamed, speedTables } from "./section.ts";
 import type { ServerName } from "./servers.ts";
-import { limiterOf, tollgateDecider } from "./tollgate.ts";
+import { limiterOf, tollgate } from "./tollgate.ts";
 
 const FULL = { few: 1_000, many: 1_000_000, calls: 80_000, rounds: 4 };
 const SHORT = { few: 100, many: 20_000, calls: 2_000, rounds: 1 };
@@ -63,14 +63,15 @@ share a bucket, so more is read and written: that is part of the result. ${note}
         progress(`filling ${name} with ${sessions} sessions`);
         const filled = await fill(sessions);
         await check(filled, sessions);
-        const spent = { byBusiest: SPENT };
         contenders.push({
           group,
           name: sessionsText(sessions),
           kind: "tollgate",
           calls: zipfScheduleOf(sessions, calls),
-          mustAdmit: (some) => some.length,
-          open: (some) => openedOn(filled, some, spent),
+          limits: [LIMIT],
+          rule: "all or none",
+          inFlight: IN_FLIGHT,
+          open: () => openedOn(filled),
         });
       }
       const speeds = await race(contenders, [], rounds);
@@ -90,19 +91,22 @@ share a bucket, so more is read and written: that is part of the result. ${note}
   };
 }
 
-/** All calls pass. The session that makes most of them shows whether they were counted. */
-async function openedOn(filled: FilledStore, calls: readonly Call[], spent: { byBusiest: number }): Promise<Opened> {
+/** Whether the calls were counted is checked with the session that makes most of them. */
+async function openedOn(filled: FilledStore): Promise<Opened> {
   const { store, close } = await filled.open();
-  const limiter = limiterOf([LIMIT], store);
+  const { limiter, ...ours } = tollgate([LIMIT], store);
+  let byBusiest = await spentBy(limiter, BUSIEST);
   return {
-    run: () => askAll(calls, IN_FLIGHT, tollgateDecider(limiter)),
+    ...ours,
+    decide(call) {
+      if (call.session === BUSIEST) byBusiest++;
+      return limiter.consume(call);
+    },
     async close() {
       const counted = await spentBy(limiter, BUSIEST);
       await limiter.close();
       await close?.();
-      spent.byBusiest += calls.filter(({ session }) => session === BUSIEST).length;
-      if (counted !== spent.byBusiest)
-        throw new Error(`counted ${counted} calls of ${BUSIEST}, must be ${spent.byBusiest}`);
+      if (counted !== byBusiest) throw new Error(`counted ${counted} calls of ${BUSIEST}, must be ${byBusiest}`);
     },
   };
 }

@@ -3,30 +3,16 @@
 import { MemoryStore, type Options } from "express-rate-limit";
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { memoryStore } from "tollgate/stores/memory";
-import { askAll, type Call, type Decider, type Limit, mustAdmit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
+import { askAll, type Call, type Limit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
 import { bareForm, leanMap } from "./floors.ts";
-import type { Contender, Kind } from "./race.ts";
-import { allows, limiterOf, tollgateDecider } from "./tollgate.ts";
+import type { Contender, Kind, Opened } from "./race.ts";
+import { allows, tollgate } from "./tollgate.ts";
 
 const MAX_BUCKETS = 2_000_000;
 
-/** An empty limiter. It may be asked more than once. */
-export interface Runner {
-  run(calls: readonly Call[]): Promise<number>;
-  close(): Promise<void>;
-}
-
-const inMemory = <Answer>(decider: Decider<Answer>, close = async () => {}): Runner => ({
-  run: (calls) => askAll(calls, 1, decider),
-  close,
-});
-
-/** How each contender is made. */
+/** How each contender is made, empty. */
 export const WAYS = {
-  tollgate(limits: readonly Limit[]) {
-    const limiter = limiterOf(limits, memoryStore({ maxBuckets: MAX_BUCKETS }));
-    return inMemory(tollgateDecider(limiter), () => limiter.close());
-  },
+  tollgate: (limits: readonly Limit[]) => tollgate(limits, memoryStore({ maxBuckets: MAX_BUCKETS })),
 
   flexible(limits: readonly Limit[], rule: Rule) {
     // Its documentation names an empty prefix to save a concatenation. Each limiter has a storage of its own anyway.
@@ -34,25 +20,30 @@ export const WAYS = {
       return { limiter: new RateLimiterMemory({ keyPrefix: "", points: quota, duration: WINDOW_SECONDS }), key };
     });
     const isDenial = (error: unknown) => error instanceof RateLimiterRes;
-    return inMemory({ decide: askingAll(parts, rule), allows: () => true, isDenial }, async () => {
+    const close = async () => {
       // It keeps a timer for each key, which would slow the next contender down.
       for (const { limiter } of parts) for (const { key } of limiter.dump().storage) await limiter.delete(key);
-    });
+    };
+    return { decide: askingAll(parts, rule), allows: () => true, isDenial, close };
   },
 
   /** As the middleware asks its store; the middleware compares the hits with the limit. */
   express({ quota, key }: Limit) {
     const store = new MemoryStore();
     store.init({ windowMs: WINDOW_SECONDS * 1_000 } as Options);
-    return inMemory(
-      { decide: (call) => store.increment(key(call)), allows: ({ totalHits }) => totalHits <= quota },
-      async () => store.shutdown(),
-    );
+    return {
+      decide: async (call: Call) => store.increment(key(call)),
+      allows: ({ totalHits }: { readonly totalHits: number }) => totalHits <= quota,
+      close: async () => store.shutdown(),
+    };
   },
 
-  bareForm: (limit: Limit) => inMemory({ decide: bareForm(limit), allows }),
+  bareForm: (limit: Limit) => ({ decide: bareForm(limit), allows }),
 
-  leanMap: (limits: readonly Limit[]) => inMemory({ decide: leanMap(limits), allows: ({ allowed }) => allowed }),
+  leanMap: (limits: readonly Limit[]) => ({
+    decide: leanMap(limits),
+    allows: ({ allowed }: { readonly allowed: boolean }) => allowed,
+  }),
 };
 
 /** How rate-limiter-flexible is asked about one limit or several: one after the other, or all at once. */
@@ -68,8 +59,6 @@ export function askingAll(
   };
 }
 
-const NAMES_OF_RULES = { "one after the other": "in turn", "all at once": "Promise.all" } as const;
-
 /**
  * All contenders under one limit.
  *
@@ -77,12 +66,16 @@ const NAMES_OF_RULES = { "one after the other": "in turn", "all at once": "Promi
  */
 export function contendersOnOne(group: string, limit: Limit, live: readonly string[]): Contender[] {
   const first = live.map((session): Call => ({ tool: "search", session, user: "user-0" }));
-  const one = (name: string, kind: Kind, make: () => Runner): Contender => ({
-    group,
+  const about = { group, limits: [limit], rule: "all or none", inFlight: 1, spentBefore: 1 } as const;
+  const one = (name: string, kind: Kind, make: () => Opened): Contender => ({
+    ...about,
     name,
     kind,
-    mustAdmit: (calls) => mustAdmit(calls, [limit], "all or none", Math.min(1, live.length)),
-    open: (calls) => opened(make(), calls, first),
+    async open() {
+      const opened = make();
+      await askAll(first, 1, opened);
+      return opened;
+    },
   });
   return [
     one("Tollgate", "tollgate", () => WAYS.tollgate([limit])),
@@ -95,24 +88,15 @@ export function contendersOnOne(group: string, limit: Limit, live: readonly stri
 
 /** The contenders that can be asked about several limits. */
 export function contendersOnSeveral(group: string, limits: readonly Limit[]): Contender[] {
-  const several = (name: string, kind: Kind, rule: Rule, make: () => Runner): Contender => ({
-    group,
-    name,
-    kind,
-    mustAdmit: (calls) => mustAdmit(calls, limits, rule),
-    open: (calls) => opened(make(), calls, []),
-  });
-  const peer = (rule: keyof typeof NAMES_OF_RULES) =>
-    several(`${PEER}, ${NAMES_OF_RULES[rule]}`, "peer", rule, () => WAYS.flexible(limits, rule));
+  const about = { group, limits, inFlight: 1 };
+  const peer = (name: string, rule: Rule): Contender => {
+    return { ...about, name: `${PEER}, ${name}`, kind: "peer", rule, open: async () => WAYS.flexible(limits, rule) };
+  };
+  const rule = "all or none";
   return [
-    several("Tollgate", "tollgate", "all or none", () => WAYS.tollgate(limits)),
-    peer("one after the other"),
-    peer("all at once"),
-    several("bare Map, a yes or no", "floor", "all or none", () => WAYS.leanMap(limits)),
+    { ...about, name: "Tollgate", kind: "tollgate", rule, open: async () => WAYS.tollgate(limits) },
+    peer("in turn", "one after the other"),
+    peer("Promise.all", "all at once"),
+    { ...about, name: "bare Map, a yes or no", kind: "floor", rule, open: async () => WAYS.leanMap(limits) },
   ];
-}
-
-async function opened({ run, close }: Runner, calls: readonly Call[], first: readonly Call[]) {
-  await run(first);
-  return { run: () => run(calls), close };
 }

@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { arrivingAgain, type Call } from "./calls.ts";
+import { arrivingAgain, askAll, type Call, type Decider, type Limit, mustAdmit, type Rule } from "./calls.ts";
 import { median, progress, ratioOf } from "./harness.ts";
 
 /** Tollgate, another limiter, or a floor: code that does only what any limiter must do. */
@@ -17,19 +17,23 @@ interface Named {
 
 /** One way to decide the same calls. */
 export interface Contender extends Named {
+  readonly limits: readonly Limit[];
+  /** How it treats several limits, which says how many calls it must admit. */
+  readonly rule: Rule;
+  readonly inFlight: number;
   /** Calls of its own, instead of those of the race. */
   readonly calls?: readonly Call[];
-  /** How many of these calls it must admit, by its own rule. */
-  readonly mustAdmit: (calls: readonly Call[]) => number;
+  /** What each bucket has spent before a round. */
+  readonly spentBefore?: number;
   /** Makes a new state for a round. Neither this nor `close` is timed. */
-  open(calls: readonly Call[]): Opened | Promise<Opened>;
+  open(): Promise<Opened>;
 }
 
 /** A contender's state for one round. */
-export interface Opened {
-  /** Decides all calls. Resolves with the number of admitted ones. */
-  run(): Promise<number>;
-  close(): Promise<void>;
+export interface Opened extends Decider<unknown> {
+  /** Decides all calls at once, where a contender has a way of its own. Resolves with the number of admitted ones. */
+  decideAll?(calls: readonly Call[]): Promise<number>;
+  close?(): Promise<void>;
 }
 
 /** The results of one contender. */
@@ -62,7 +66,7 @@ export async function race(contenders: readonly Contender[], calls: readonly Cal
     const some = isWarmUp ? all.slice(0, all.length >> 2) : all;
     return some.length / (await secondsOf(contender, some));
   });
-  return speedsOf(contenders, speeds, ({ mustAdmit, calls: own }) => mustAdmit(own ?? calls));
+  return speedsOf(contenders, speeds, (contender) => expectedOf(contender, contender.calls ?? calls));
 }
 
 /**
@@ -110,18 +114,38 @@ function speedsOf<Each extends Named>(
   });
 }
 
-async function secondsOf(contender: Contender, calls: readonly Call[]): Promise<number> {
-  const expected = contender.mustAdmit(calls);
-  const opened = await contender.open(calls.map(arrivingAgain));
-  try {
+const expectedOf = ({ limits, rule, spentBefore }: Contender, calls: readonly Call[]) =>
+  mustAdmit(calls, limits, rule, spentBefore);
+
+const secondsOf = (contender: Contender, calls: readonly Call[]) =>
+  inRound(contender, calls, async (decideAll) => {
     collectGarbage();
     const startedMs = performance.now();
-    const admitted = await opened.run();
-    const seconds = (performance.now() - startedMs) / 1_000;
-    checkAdmitted(contender, admitted, expected);
-    return seconds;
+    await decideAll();
+    return (performance.now() - startedMs) / 1_000;
+  });
+
+/**
+ * One round of a contender: `measure` calls `decideAll` once.
+ *
+ * @throws Error when the contender admits another number of calls than it must
+ */
+export async function inRound<Result>(
+  contender: Contender,
+  calls: readonly Call[],
+  measure: (decideAll: () => Promise<unknown>) => Promise<Result>,
+): Promise<Result> {
+  const fresh = calls.map(arrivingAgain);
+  const opened = await contender.open();
+  try {
+    let admitted = 0;
+    const result = await measure(async () => {
+      admitted = await (opened.decideAll?.(fresh) ?? askAll(fresh, contender.inFlight, opened));
+    });
+    checkAdmitted(contender, admitted, expectedOf(contender, calls));
+    return result;
   } finally {
-    await opened.close();
+    await opened.close?.();
   }
 }
 

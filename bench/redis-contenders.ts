@@ -4,11 +4,11 @@ import { Redis, type RedisOptions } from "ioredis";
 import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import { createClient } from "redis";
 import { redisStore } from "tollgate/stores/redis";
-import { askAll, type Decider, type Limit, mustAdmit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
+import { type Decider, type Limit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
 import { askingAll } from "./memory-contenders.ts";
-import type { Contender } from "./race.ts";
+import type { Contender, Opened } from "./race.ts";
 import type { RedisServer } from "./servers.ts";
-import { limiterOf, TOLLGATE_WAYS, tollgateDecider } from "./tollgate.ts";
+import { TOLLGATE_WAYS, tollgate } from "./tollgate.ts";
 
 type ClientSettings = Pick<RedisOptions, "enableAutoPipelining" | "enableOfflineQueue">;
 
@@ -72,55 +72,53 @@ export function redisContenders(client: ClientName, group: string, field: Field)
   const applies = ({ onOneLimit }: Way) => onOneLimit === undefined || limits.length === 1;
 
   const contender = (
-    about: Pick<Contender, "name" | "kind"> & { readonly rule: Rule },
+    about: Pick<Contender, "name" | "kind" | "rule">,
     { settings = {}, connections = 1 }: Omit<Way, "name">,
-    start: (connected: readonly Connected[]) => Started,
+    start: (connected: readonly Connected[]) => Opened,
   ): Contender => ({
     ...about,
     group,
-    mustAdmit: (calls) => mustAdmit(calls, limits, about.rule),
-    async open(calls) {
+    limits,
+    inFlight: connections > 1 ? connections : field.inFlight,
+    async open() {
       await server.control.flushall("SYNC");
       const open = () => clientsOf[client](server.port, settings);
       const connected = await Promise.all(Array.from({ length: connections }, open));
-      const { decider, close = async () => {} } = start(connected);
+      const opened = start(connected);
       return {
-        run: () => askAll(calls, connections > 1 ? connections : field.inFlight, decider),
+        ...opened,
         // Before Redis is emptied for the next contender, a limiter that would restore lost counts is closed.
-        close: () => close().finally(() => connected.forEach((each) => void each.close())),
+        async close() {
+          await opened.close?.();
+          for (const each of connected) each.close();
+        },
       };
     },
   });
 
   return [
     ...TOLLGATE_WAYS.map(({ name, settings }) =>
-      contender({ name, kind: "tollgate", rule: "all or none" }, {}, ([connected]) => {
-        const limiter = limiterOf(limits, redisStore(theClient(connected)), settings);
-        return { decider: tollgateDecider(limiter), close: () => limiter.close() };
-      }),
+      contender({ name, kind: "tollgate", rule: "all or none" }, {}, ([connected]) =>
+        tollgate(limits, redisStore(theClient(connected)), settings),
+      ),
     ),
     ...rules.flatMap((rule) =>
       PEER_WAYS[client].filter(applies).map((way) => {
         const how = limits.length === 1 ? "" : rule === "all at once" ? "Promise.all" : "in turn";
         const name = [PEER, how, way.name].filter((part) => part !== "").join(", ");
         const settings = { ...way.settings, enableOfflineQueue: false };
-        return contender({ name, kind: "peer", rule }, { settings }, ([connected]) => ({
-          decider: flexible(limits, rule, theClient(connected), way.blocks),
-        }));
+        return contender({ name, kind: "peer", rule }, { settings }, ([connected]) =>
+          flexible(limits, rule, theClient(connected), way.blocks),
+        );
       }),
     ),
     ...INCR_WAYS[client].filter(applies).map((way) =>
       contender({ name: way.name, kind: "floor", rule: "all at once" }, way, (connected) => {
         let turn = 0;
-        return { decider: counters(limits, (key) => theClient(connected[turn++ % connected.length]).incr(key)) };
+        return counters(limits, (key) => theClient(connected[turn++ % connected.length]).incr(key));
       }),
     ),
   ];
-}
-
-interface Started {
-  readonly decider: Decider<unknown>;
-  close?(): Promise<void>;
 }
 
 function theClient(connected: Connected | undefined): Connected["client"] {

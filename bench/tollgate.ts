@@ -9,7 +9,7 @@ import {
   type PolicyInput,
 } from "tollgate";
 import type { Store } from "tollgate/store";
-import { type Decider, type Limit, WINDOW_SECONDS } from "./calls.ts";
+import { type Call, type Limit, WINDOW_SECONDS } from "./calls.ts";
 
 /** Options that differ from the defaults. */
 export type Settings = Pick<LimiterOptions, "failover">;
@@ -30,10 +30,11 @@ export function policyOf(limits: readonly Limit[]): PolicyInput {
 export const limiterOf = (limits: readonly Limit[], store: Store, settings: Settings = {}): Limiter =>
   createLimiter({ policy: policyOf(limits), store, ...settings });
 
-export const tollgateDecider = (limiter: Limiter): Decider<Decision> => ({
-  decide: (call) => limiter.consume(call),
-  allows,
-});
+/** A limiter, as one that is asked. */
+export function tollgate(limits: readonly Limit[], store: Store, settings?: Settings) {
+  const limiter = limiterOf(limits, store, settings);
+  return { limiter, decide: (call: Call) => limiter.consume(call), allows, close: () => limiter.close() };
+}
 
 /**
  * Whether a call was admitted by the store that is measured.

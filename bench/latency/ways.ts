@@ -5,7 +5,7 @@ import { redisStore } from "tollgate/stores/redis";
 import { type Call, type Decider, type Limit, ONE, PEER, roomy, THREE } from "../calls.ts";
 import type { Kind } from "../race.ts";
 import { flexible } from "../redis-contenders.ts";
-import { limiterOf, type Settings, tollgateDecider } from "../tollgate.ts";
+import { type Settings, tollgate } from "../tollgate.ts";
 
 export interface Way {
   readonly name: string;
@@ -21,16 +21,16 @@ const asked =
   async (call: Call) =>
     allows(await decide(call));
 
-const tollgate = (name: string, limits: readonly Limit[], settings?: Settings): Way => ({
+const ours = (name: string, limits: readonly Limit[], settings?: Settings): Way => ({
   name,
   kind: "tollgate",
-  open: async (port) => asked(tollgateDecider(limiterOf(roomy(limits), redisStore(new Redis(port)), settings))),
+  open: async (port) => asked(tollgate(roomy(limits), redisStore(new Redis(port)), settings)),
 });
 
 export const WAYS: readonly Way[] = [
-  tollgate("Tollgate, one limit", ONE),
-  tollgate("Tollgate, three limits", THREE),
-  tollgate("Tollgate, three limits, failover: false", THREE, { failover: false }),
+  ours("Tollgate, one limit", ONE),
+  ours("Tollgate, three limits", THREE),
+  ours("Tollgate, three limits, failover: false", THREE, { failover: false }),
   {
     name: `${PEER}, three limits, Promise.all`,
     kind: "peer",

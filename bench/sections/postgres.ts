@@ -3,13 +3,13 @@
 import type pg from "pg";
 import { RateLimiterPostgres } from "rate-limiter-flexible";
 import { migrate, postgresStore } from "tollgate/stores/postgres";
-import { askAll, PEER, type Rule, roomy, scheduleOf, THREE, WINDOW_SECONDS } from "../calls.ts";
+import { PEER, type Rule, roomy, scheduleOf, THREE, WINDOW_SECONDS } from "../calls.ts";
 import { number } from "../harness.ts";
 import { askingAll } from "../memory-contenders.ts";
-import { type Contender, race } from "../race.ts";
+import { type Contender, type Opened, race } from "../race.ts";
 import { atLeast, bestPeer, headline, measuredSpeeds, type Section } from "../section.ts";
 import { CONNECTIONS, startPostgres } from "../servers.ts";
-import { limiterOf, TOLLGATE_WAYS, tollgateDecider } from "../tollgate.ts";
+import { TOLLGATE_WAYS, tollgate } from "../tollgate.ts";
 
 // A quarter of the other sections' work, with as many calls for each session: the peer needs a round trip for each limit.
 const FULL = { sessions: 2_500, calls: 20_000, rounds: 3 };
@@ -32,28 +32,34 @@ statement.`,
     await using server = await startPostgres();
     await migrate(server.control);
     const contender = (
-      about: Pick<Contender, "name" | "kind">,
-      start: (pool: pg.Pool) => Promise<Parameters<typeof askAll>[2] & { close?(): Promise<void> }>,
+      about: Pick<Contender, "name" | "kind" | "rule">,
+      start: (pool: pg.Pool) => Promise<Opened>,
     ): Contender => ({
       ...about,
       group: GROUP,
-      mustAdmit: (some) => some.length,
-      async open(some) {
+      limits: LIMITS,
+      inFlight: IN_FLIGHT,
+      async open() {
         await server.control.query("TRUNCATE tollgate_buckets");
         for (const { name } of LIMITS) await server.control.query(`DROP TABLE IF EXISTS ${tableOf(name)}`);
         const pool = server.pool();
-        const { close = async () => {}, ...decider } = await start(pool);
-        return { run: () => askAll(some, IN_FLIGHT, decider), close: () => close().finally(() => pool.end()) };
+        const opened = await start(pool);
+        return {
+          ...opened,
+          async close() {
+            await opened.close?.();
+            await pool.end();
+          },
+        };
       },
     });
     const peer = (how: string, rule: Rule) =>
-      contender({ name: `${PEER}, ${how}`, kind: "peer" }, (pool) => flexibleOn(pool, rule));
+      contender({ name: `${PEER}, ${how}`, kind: "peer", rule }, (pool) => flexibleOn(pool, rule));
     const contenders = [
       ...TOLLGATE_WAYS.map(({ name, settings }) =>
-        contender({ name, kind: "tollgate" }, async (pool) => {
-          const limiter = limiterOf(LIMITS, postgresStore(pool), settings);
-          return { ...tollgateDecider(limiter), close: () => limiter.close() };
-        }),
+        contender({ name, kind: "tollgate", rule: "all or none" }, async (pool) =>
+          tollgate(LIMITS, postgresStore(pool), settings),
+        ),
       ),
       peer("in turn", "one after the other"),
       peer("Promise.all", "all at once"),

@@ -1,14 +1,14 @@
 // Inside Redis: how long decisions take there, in batches of 64. Redis runs one command at a time, so this is the bound of
 // all instances together.
 
-import { arrivingAgain, type Call, PEER, scheduleOf, THREE } from "../calls.ts";
+import { arrivingAgain, PEER, scheduleOf, THREE } from "../calls.ts";
 import { median, number, ratioOf } from "../harness.ts";
-import { type Contender, checkAdmitted, inTurn } from "../race.ts";
+import { inRound, inTurn } from "../race.ts";
 import { ALONE, redisContenders } from "../redis-contenders.ts";
 import { type Cost, costOf } from "../redis-cost.ts";
 import { BATCH, holdTimes, sevenLimits } from "../redis-holds.ts";
 import { atMost, type Bar, type Section } from "../section.ts";
-import { type RedisServer, startRedis } from "../servers.ts";
+import { startRedis } from "../servers.ts";
 
 const FULL = { sessions: 10_000, calls: 80_000, rounds: 4 };
 const SHORT = { sessions: 160, calls: 1_280, rounds: 1 };
@@ -33,7 +33,9 @@ Seven limits are of all kinds: a token bucket, a calendar window, and calls in p
     await using server = await startRedis();
     const field = redisContenders("ioredis", "three limits", { server, limits: THREE, inFlight: BATCH });
     const contenders = CHOSEN.flatMap((name) => field.filter((each) => each.name === name));
-    const costs = await inTurn(contenders, rounds, (contender) => costOfAll(server, contender, calls));
+    const costs = await inTurn(contenders, rounds, (contender) =>
+      inRound(contender, calls, (decideAll) => costOf(server, calls.length, decideAll)),
+    );
     const some = calls.slice(0, count >> 2);
     const [held = []] = await inTurn([holdTimes], rounds, (times) => times(server, some.map(arrivingAgain)));
     const [seven = []] = await inTurn([sevenLimits], rounds, (times) => times(server, some.map(arrivingAgain)));
@@ -83,17 +85,6 @@ Seven limits are of all kinds: a token bucket, a calendar window, and calls in p
     };
   },
 };
-
-async function costOfAll(server: RedisServer, contender: Contender, calls: readonly Call[]): Promise<Cost> {
-  const { run, close } = await contender.open(calls.map(arrivingAgain));
-  let admitted = 0;
-  const cost = await costOf(server, calls.length, async () => {
-    admitted = await run();
-  });
-  await close();
-  checkAdmitted(contender, admitted, contender.mustAdmit(calls));
-  return cost;
-}
 
 function rowOf(name: string, costs: readonly Cost[]): string[] {
   const medianOf = (field: keyof Cost) => median(costs.map((cost) => cost[field]));

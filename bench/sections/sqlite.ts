@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { sqliteStore } from "tollgate/stores/sqlite";
-import { askAll, type Call, mustAdmit, scheduleOf, THREE } from "../calls.ts";
+import { type Call, scheduleOf, THREE } from "../calls.ts";
 import { type Children, startChildren } from "../children.ts";
 import { bareStatements } from "../floors.ts";
 import { median, number, ratioOf, spread } from "../harness.ts";
@@ -11,7 +11,7 @@ import { type Contender, inTurn, race } from "../race.ts";
 import { atLeast, atMost, type Bar, headline, measuredSpeeds, type Section, speedNamed } from "../section.ts";
 import { temporaryFolder } from "../servers.ts";
 import type { Done, Task } from "../sqlite/process.ts";
-import { limiterOf, tollgateDecider } from "../tollgate.ts";
+import { tollgate } from "../tollgate.ts";
 
 const FULL = { sessions: 10_000, calls: 80_000, rounds: 5, processRounds: 3 };
 const SHORT = { sessions: 500, calls: 4_000, rounds: 1, processRounds: 1 };
@@ -47,18 +47,10 @@ one process write at a time, so several processes cannot be faster than one.`,
     using folder = temporaryFolder();
     let files = 0;
     const newFile = () => join(folder.path, `${files++}.db`);
-    const about = { group: GROUP, mustAdmit: (some: readonly Call[]) => mustAdmit(some, THREE, "all or none") };
+    const about = { group: GROUP, limits: THREE, rule: "all or none", inFlight: IN_FLIGHT } as const;
     const contenders: Contender[] = [
-      {
-        ...about,
-        name: "Tollgate",
-        kind: "tollgate",
-        open(some) {
-          const limiter = limiterOf(THREE, sqliteStore(newFile()));
-          return { run: () => askAll(some, IN_FLIGHT, tollgateDecider(limiter)), close: () => limiter.close() };
-        },
-      },
-      { ...about, name: BARE, kind: "floor", open: (some) => bareStatements(some, THREE, newFile()) },
+      { ...about, name: "Tollgate", kind: "tollgate", open: async () => tollgate(THREE, sqliteStore(newFile())) },
+      { ...about, name: BARE, kind: "floor", open: async () => bareStatements(THREE, newFile()) },
     ];
     const speeds = await race(contenders, calls, rounds);
     using children = await startChildren<Task, Done>(new URL("../sqlite/process.ts", import.meta.url), {

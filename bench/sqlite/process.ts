@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sqliteStore } from "tollgate/stores/sqlite";
 import { askAll, type Call, roomy, THREE } from "../calls.ts";
 import { answerParent } from "../children.ts";
-import { limiterOf, tollgateDecider } from "../tollgate.ts";
+import { tollgate } from "../tollgate.ts";
 
 export interface Task {
   readonly path: string;
@@ -21,10 +21,10 @@ export interface Done {
 }
 
 answerParent(async ({ path, calls, callers, startMs }: Task): Promise<Done> => {
-  const limiter = limiterOf(roomy(THREE), sqliteStore(path));
+  const ours = tollgate(roomy(THREE), sqliteStore(path));
   await sleep(startMs - Date.now());
-  const admitted = await askAll(calls, callers, tollgateDecider(limiter));
+  const admitted = await askAll(calls, callers, ours);
   const endMs = Date.now();
-  await limiter.close();
+  await ours.close();
   return { admitted, endMs };
 });
