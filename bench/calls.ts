@@ -17,6 +17,15 @@ export interface Limit {
 export const WINDOW_SECONDS = 3_600;
 export const PEER = "rate-limiter-flexible";
 
+/** Tollgate, another limiter, or a floor: code that does only what any limiter must do. */
+export type Kind = "tollgate" | "peer" | "floor";
+
+/** What a contender is, by its name. */
+export function kindOf(name: string): Kind {
+  if (name.startsWith(PEER) || name.startsWith("express-rate-limit")) return "peer";
+  return /^(INCR|SET|PING|bare|nothing|redis-benchmark)/.test(name) ? "floor" : "tollgate";
+}
+
 const TOOLS = ["search", "fetch", "write_file", "send_email"] as const;
 
 // The mean session makes 8 calls, so most calls pass and each limit denies some.

@@ -66,7 +66,6 @@ share a bucket, so more is read and written: that is part of the result. ${note}
         contenders.push({
           group,
           name: sessionsText(sessions),
-          kind: "tollgate",
           calls: zipfScheduleOf(sessions, calls),
           limits: [LIMIT],
           rule: "all or none",
@@ -81,11 +80,6 @@ share a bucket, so more is read and written: that is part of the result. ${note}
         work: `${number(calls)} calls a round, ${IN_FLIGHT} in flight`,
         goals: [atMost(`${group}: times as long with ${sessionsText(many)}`, TIMES_FEW, timesAsLong, reason)],
         tables: speedTables(speeds, sessionsText(few)),
-        panel: {
-          title: "decisions/s, longer is better",
-          bars: speeds.map(({ name, kind, median }) => ({ name, kind, value: median })),
-        },
-        rounds: { speeds },
       };
     },
   };

@@ -6,9 +6,10 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { boundRun, circumstances, progress, wholeNumbers } from "./harness.ts";
-import { loadPlot, pageOf, summaryOf } from "./load/report.ts";
+import { pageOf, summaryOf, tablesOf } from "./load/report.ts";
 import { type Run, runLoad, type Size } from "./load/run.ts";
 import { readTraces } from "./load/trace.ts";
+import { plotOf } from "./plot.ts";
 import { serverVersions } from "./servers.ts";
 
 const FULL: Size = {
@@ -61,7 +62,7 @@ const page = about === null ? JSON.stringify(summaryOf(runs, trace, seed)) : pag
 console.log(page);
 if (values.write && about !== null) {
   writeFileSync(new URL("RESULTS-load.md", import.meta.url), page);
-  writeFileSync(new URL("RESULTS-load.svg", import.meta.url), loadPlot(runs));
+  writeFileSync(new URL("RESULTS-load.svg", import.meta.url), plotOf(tablesOf(runs)));
 }
 for (const { instances, judgement } of runs) {
   for (const fault of judgement.faults) console.error(`instances: ${instances}: ${fault}`);

@@ -5,7 +5,7 @@ import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRes } from "rat
 import { memoryStore } from "tollgate/stores/memory";
 import { askAll, type Call, type Limit, PEER, type Rule, WINDOW_SECONDS } from "./calls.ts";
 import { bareForm, leanMap } from "./floors.ts";
-import type { Contender, Kind, Opened } from "./race.ts";
+import type { Contender, Opened } from "./race.ts";
 import { allows, tollgate } from "./tollgate.ts";
 
 const MAX_BUCKETS = 2_000_000;
@@ -67,10 +67,9 @@ export function askingAll(
 export function contendersOnOne(group: string, limit: Limit, live: readonly string[]): Contender[] {
   const first = live.map((session): Call => ({ tool: "search", session, user: "user-0" }));
   const about = { group, limits: [limit], rule: "all or none", inFlight: 1, spentBefore: 1 } as const;
-  const one = (name: string, kind: Kind, make: () => Opened): Contender => ({
+  const one = (name: string, make: () => Opened): Contender => ({
     ...about,
     name,
-    kind,
     async open() {
       const opened = make();
       await askAll(first, 1, opened);
@@ -78,11 +77,11 @@ export function contendersOnOne(group: string, limit: Limit, live: readonly stri
     },
   });
   return [
-    one("Tollgate", "tollgate", () => WAYS.tollgate([limit])),
-    one(PEER, "peer", () => WAYS.flexible([limit], "all at once")),
-    one("express-rate-limit, its MemoryStore", "peer", () => WAYS.express(limit)),
-    one("bare form, with the whole decision", "floor", () => WAYS.bareForm(limit)),
-    one("bare Map, a yes or no", "floor", () => WAYS.leanMap([limit])),
+    one("Tollgate", () => WAYS.tollgate([limit])),
+    one(PEER, () => WAYS.flexible([limit], "all at once")),
+    one("express-rate-limit, its MemoryStore", () => WAYS.express(limit)),
+    one("bare form, with the whole decision", () => WAYS.bareForm(limit)),
+    one("bare Map, a yes or no", () => WAYS.leanMap([limit])),
   ];
 }
 
@@ -90,13 +89,13 @@ export function contendersOnOne(group: string, limit: Limit, live: readonly stri
 export function contendersOnSeveral(group: string, limits: readonly Limit[]): Contender[] {
   const about = { group, limits, inFlight: 1 };
   const peer = (name: string, rule: Rule): Contender => {
-    return { ...about, name: `${PEER}, ${name}`, kind: "peer", rule, open: async () => WAYS.flexible(limits, rule) };
+    return { ...about, name: `${PEER}, ${name}`, rule, open: async () => WAYS.flexible(limits, rule) };
   };
   const rule = "all or none";
   return [
-    { ...about, name: "Tollgate", kind: "tollgate", rule, open: async () => WAYS.tollgate(limits) },
+    { ...about, name: "Tollgate", rule, open: async () => WAYS.tollgate(limits) },
     peer("in turn", "one after the other"),
     peer("Promise.all", "all at once"),
-    { ...about, name: "bare Map, a yes or no", kind: "floor", rule, open: async () => WAYS.leanMap(limits) },
+    { ...about, name: "bare Map, a yes or no", rule, open: async () => WAYS.leanMap(limits) },
   ];
 }

@@ -4,14 +4,10 @@ import { aboutLines, type Circumstances, number, table } from "./harness.ts";
 import { type Goal, type Headline, isReached, type Measured, type Section } from "./section.ts";
 
 /** The results of one section. */
-export interface Result extends Measured, Pick<Section, "title" | "meaning"> {
-  readonly name: string;
-  readonly seconds: number;
-}
+export type Result = Measured & Pick<Section, "title" | "meaning">;
 
 export interface Run {
   readonly about: Circumstances;
-  readonly isShort: boolean;
   readonly seconds: number;
   readonly results: readonly Result[];
   /** Sections whose server is not installed. */
@@ -50,7 +46,7 @@ ${headOf(
   about,
 )}
 
-![A panel for each section](RESULTS.svg)
+![The first figure of each table as bars](RESULTS.svg)
 
 ## How it was measured
 
@@ -79,20 +75,27 @@ ${missedOf(goalsOf(run))}
 
 /** What a reader wants to know first: how fast, compared with what, on what machine. */
 function headOf(headlines: readonly Headline[], { cpu, cores }: Circumstances): string {
-  const isFaster = ({ other }: Headline) => other.ratio <= 1;
-  const names = (some: readonly Headline[]) => some.map(({ what }) => what).join("; ");
-  const faster = headlines.filter(isFaster);
-  const slower = headlines.filter((each) => !isFaster(each));
-  const rows = headlines.map(({ what, tollgate, other: { name, median, ratio } }) => {
-    return [what, number(tollgate), name, number(median), (1 / ratio).toFixed(2)];
+  const rows = headlines.map(({ what, tollgate, other }) => {
+    return [what, number(tollgate), other.name, number(other.median), times({ other })];
+  });
+  const [faster, slower] = [true, false].map((isFaster) => {
+    const some = headlines
+      .filter(({ other }) => other.ratio <= 1 === isFaster)
+      .toSorted((a, b) => b.other.ratio - a.other.ratio);
+    const stores = new Set(some.map(({ what }) => what.split(",")[0] ?? ""));
+    const [least, most] = [some.at(0), some.at(-1)].map((each) => each && times(each));
+    return { stores: new Intl.ListFormat("en").format(stores), range: `${least} to ${most} times` };
   });
   return [
     `Decisions per second on a machine with ${cores} cores (${cpu}), which clients and servers share:`,
-    table(["", "Tollgate", "the fastest other code", "its decisions/s", "Tollgate is so many times as fast"], rows),
-    `Tollgate decides more calls a second than the fastest other code here: ${names(faster)}. It decides fewer here,
-because it also checks the call, applies a policy and returns a verdict for each limit: ${names(slower)}.`,
+    table(["", "Tollgate", "the fastest other code", "its decisions/s", "Tollgate to it"], rows),
+    `With ${faster?.stores}, Tollgate makes ${faster?.range} as many decisions a second as the fastest other code. With
+${slower?.stores} it makes ${slower?.range} as many, because it also checks the call, applies a policy and returns a
+verdict for each limit.`,
   ].join("\n\n");
 }
+
+const times = ({ other }: Pick<Headline, "other">) => (1 / other.ratio).toFixed(2);
 
 function sectionOf({ title, work, tables, meaning }: Result): string {
   return [`## ${title}`, `${work}.`, ...tables.map(textOf), meaning].join("\n\n");

@@ -1,8 +1,7 @@
-// Panels of bars as one SVG. Bars begin at zero, and each panel has a scale of its own.
+// Tables as one SVG: a bar for each row. Bars begin at zero, and each table has a scale of its own.
 
-import { number } from "./harness.ts";
-import type { Kind } from "./race.ts";
-import type { Panel } from "./section.ts";
+import { type Kind, kindOf } from "./calls.ts";
+import type { Table } from "./section.ts";
 
 const WIDTH = 1_000;
 const LEFT = 430;
@@ -16,29 +15,26 @@ const FONT = 'font-family="Helvetica, Arial, sans-serif" font-size="11" fill="#1
 const COLORS: Readonly<Record<Kind, string>> = { tollgate: "#1f6feb", peer: "#d4772c", floor: "#9aa1a9" };
 const LEGEND: Readonly<Record<Kind, string>> = {
   tollgate: "Tollgate",
-  peer: "a peer, used in its fastest way",
+  peer: "another limiter",
   floor: "a floor: code that only counts",
 };
 
-export interface Drawn {
-  readonly title: string;
-  readonly panel: Panel;
-}
-
-export function plotOf(panels: readonly Drawn[], legend = LEGEND): string {
+export function plotOf(tables: readonly Table[]): string {
   let top = HEAD;
-  const parts = Object.entries(legend).map(([kind, name], i) => {
+  const parts = Object.entries(LEGEND).map(([kind, name], i) => {
     return rect(16 + i * 240, 20, 12, 12, COLORS[kind as Kind]) + text(34 + i * 240, 30, name);
   });
-  for (const { title, panel } of panels) {
-    parts.push(text(16, top + 12, title, 'font-size="15" font-weight="bold"'), text(16, top + 30, panel.title));
+  for (const { head, rows, drawn = 1 } of tables) {
+    parts.push(text(16, top + 12, head[0] ?? "", 'font-size="15" font-weight="bold"'));
+    parts.push(text(16, top + 30, head[drawn] ?? ""));
     top += TITLE;
-    const max = Math.max(...panel.bars.map(({ value }) => value));
-    for (const { name, kind, value } of panel.bars) {
-      const width = (value / max) * (WIDTH - LEFT - RIGHT);
-      const shown = value < 100 ? value.toFixed(1) : number(value);
+    const bars = rows.map((row) => ({ name: row[0] ?? "", shown: row[drawn] ?? "" }));
+    const figureOf = (shown: string) => Number(shown.replaceAll(",", ""));
+    const max = Math.max(...bars.map(({ shown }) => figureOf(shown)), 1);
+    for (const { name, shown } of bars) {
+      const width = (figureOf(shown) / max) * (WIDTH - LEFT - RIGHT);
       parts.push(text(LEFT - 8, top + 14, name, 'text-anchor="end"'));
-      parts.push(rect(LEFT, top + 3, width, BAR - 7, COLORS[kind]) + text(LEFT + width + 6, top + 14, shown));
+      parts.push(rect(LEFT, top + 3, width, BAR - 7, COLORS[kindOf(name)]) + text(LEFT + width + 6, top + 14, shown));
       top += BAR;
     }
     top += GAP;

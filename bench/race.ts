@@ -5,14 +5,10 @@ import { runInNewContext } from "node:vm";
 import { arrivingAgain, askAll, type Call, type Decider, type Limit, mustAdmit, type Rule } from "./calls.ts";
 import { median, progress, ratioOf } from "./harness.ts";
 
-/** Tollgate, another limiter, or a floor: code that does only what any limiter must do. */
-export type Kind = "tollgate" | "peer" | "floor";
-
 interface Named {
   /** Contenders of a group do the same work, and are compared with its first one. */
   readonly group: string;
   readonly name: string;
-  readonly kind: Kind;
 }
 
 /** One way to decide the same calls. */
@@ -106,11 +102,11 @@ function speedsOf<Each extends Named>(
   admitted: (contender: Each) => Speed["admitted"],
 ): Speed[] {
   return contenders.map((contender, i) => {
-    const { group, name, kind } = contender;
+    const { group, name } = contender;
     const own = speeds[i] ?? [];
     const first = speeds[contenders.findIndex((each) => each.group === group)] ?? [];
     const result = { rounds: own.map(Math.round), median: median(own), ratio: ratioOf(own, first) };
-    return { group, name, kind, admitted: admitted(contender), ...result };
+    return { group, name, admitted: admitted(contender), ...result };
   });
 }
 

@@ -72,7 +72,7 @@ export function redisContenders(client: ClientName, group: string, field: Field)
   const applies = ({ onOneLimit }: Way) => onOneLimit === undefined || limits.length === 1;
 
   const contender = (
-    about: Pick<Contender, "name" | "kind" | "rule">,
+    about: Pick<Contender, "name" | "rule">,
     { settings = {}, connections = 1 }: Omit<Way, "name">,
     start: (connected: readonly Connected[]) => Opened,
   ): Contender => ({
@@ -98,7 +98,7 @@ export function redisContenders(client: ClientName, group: string, field: Field)
 
   return [
     ...TOLLGATE_WAYS.map(({ name, settings }) =>
-      contender({ name, kind: "tollgate", rule: "all or none" }, {}, ([connected]) =>
+      contender({ name, rule: "all or none" }, {}, ([connected]) =>
         tollgate(limits, redisStore(theClient(connected)), settings),
       ),
     ),
@@ -107,13 +107,13 @@ export function redisContenders(client: ClientName, group: string, field: Field)
         const how = limits.length === 1 ? "" : rule === "all at once" ? "Promise.all" : "in turn";
         const name = [PEER, how, way.name].filter((part) => part !== "").join(", ");
         const settings = { ...way.settings, enableOfflineQueue: false };
-        return contender({ name, kind: "peer", rule }, { settings }, ([connected]) =>
+        return contender({ name, rule }, { settings }, ([connected]) =>
           flexible(limits, rule, theClient(connected), way.blocks),
         );
       }),
     ),
     ...INCR_WAYS[client].filter(applies).map((way) =>
-      contender({ name: way.name, kind: "floor", rule: "all at once" }, way, (connected) => {
+      contender({ name: way.name, rule: "all at once" }, way, (connected) => {
         let turn = 0;
         return counters(limits, (key) => theClient(connected[turn++ % connected.length]).incr(key));
       }),

@@ -31,23 +31,25 @@ export async function raceOnRedis<More>(isShort: boolean, asked: RaceOnRedis<Mor
   const { sessions, calls } = isShort ? SHORT : FULL;
   await using server = await startRedis();
   const field = { server, limits, inFlight: IN_FLIGHT };
-  const contenders = CLIENT_NAMES.flatMap((client) => redisContenders(client, client, field));
+  const contenders = CLIENT_NAMES.flatMap((client) => redisContenders(client, `${name}, ${client}`, field));
   const speeds = await race(contenders, scheduleOf(sessions, calls), isShort ? 1 : rounds);
   return {
     speeds,
     work: `${number(calls)} calls of ${number(sessions)} sessions in one random order, ${IN_FLIGHT} in flight`,
     goals: CLIENT_NAMES.map((client) => {
-      const peer = bestPeer(speeds, client);
-      const floor = speedNamed(speeds, client, PIPELINED[client]);
+      const group = `${name}, ${client}`;
+      const peer = bestPeer(speeds, group);
+      const floor = speedNamed(speeds, group, PIPELINED[client]);
       return atLeast(
-        `${name}, ${client}: times as fast as ${peer.name}`,
+        `${group}: times as fast as ${peer.name}`,
         timesThePeer,
         1 / peer.ratio,
         `Most of the time passes in the client library: INCR, which only counts, is ${ofPeer(floor, peer)} times as fast as the peer.`,
       );
     }),
     headlines: CLIENT_NAMES.map((client) => {
-      return headline(speeds, client, bestPeer(speeds, client), `Redis, ${name}, ${client}`);
+      const group = `${name}, ${client}`;
+      return headline(speeds, group, bestPeer(speeds, group), `Redis, ${group}`);
     }),
     more: more(server),
   };

@@ -1,7 +1,8 @@
 // What a section of the run is, and its results. Each file in sections/ is one.
 
+import { kindOf } from "./calls.ts";
 import { number, spread } from "./harness.ts";
-import type { Kind, Speed } from "./race.ts";
+import type { Speed } from "./race.ts";
 import type { ServerName } from "./servers.ts";
 
 /** One question. It is measured in a process of its own, and so with a fresh heap. */
@@ -20,12 +21,8 @@ export interface Measured {
   readonly work: string;
   readonly goals: readonly Goal[];
   readonly tables: readonly Table[];
-  /** What is drawn. */
-  readonly panel: Panel;
   /** Its lines in the table at the head of the page. */
   readonly headlines?: readonly Headline[];
-  /** Every round of every contender. */
-  readonly rounds: unknown;
 }
 
 /** What the project wants to reach. */
@@ -49,21 +46,12 @@ export const atLeast = (what: string, wanted: number, measured: number, reason?:
   return { ...atMost(what, wanted, measured, reason), bound: "at least" };
 };
 
+/** The first cell of a row is a name. */
 export interface Table {
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
-}
-
-/** Bars from zero. */
-export interface Panel {
-  readonly title: string;
-  readonly bars: readonly Bar[];
-}
-
-export interface Bar {
-  readonly name: string;
-  readonly kind: Kind;
-  readonly value: number;
+  /** The column that is drawn. The default is 1. */
+  readonly drawn?: number;
 }
 
 /** Tollgate beside the fastest of the others. */
@@ -77,20 +65,6 @@ export const headline = (speeds: readonly Speed[], group: string, other: Speed, 
   return { what, tollgate: speedNamed(speeds, group, "Tollgate").median, other };
 };
 
-/** The results of contenders that raced, with what a section adds to them. */
-export function measuredSpeeds(
-  speeds: readonly Speed[],
-  own: Pick<Measured, "work" | "goals" | "headlines"> & { readonly tables?: readonly Table[]; readonly bars?: Bar[] },
-): Measured {
-  const { tables = [], bars = [], ...rest } = own;
-  return {
-    ...rest,
-    tables: [...speedTables(speeds), ...tables],
-    panel: { title: "decisions/s, longer is better", bars: [...speedBars(speeds), ...bars] },
-    rounds: { speeds, bars },
-  };
-}
-
 /** A table for each group. The first contender of each must be Tollgate. */
 export function speedTables(speeds: readonly Speed[], first = "Tollgate"): Table[] {
   return [...Map.groupBy(speeds, ({ group }) => group)].map(([group, speeds]) => ({
@@ -102,19 +76,9 @@ export function speedTables(speeds: readonly Speed[], first = "Tollgate"): Table
   }));
 }
 
-/** Tollgate, the floors, and the fastest way to use each peer. */
-function speedBars(speeds: readonly Speed[]): Bar[] {
-  const packageOf = ({ group, name }: Speed) => `${group}: ${name.split(",")[0]}`;
-  const byPackage = Map.groupBy(speeds, packageOf);
-  const isOneGroup = new Set(speeds.map(({ group }) => group)).size === 1;
-  return speeds
-    .filter((speed) => speed.kind !== "peer" || speed === fastest(byPackage.get(packageOf(speed)) ?? []))
-    .map(({ group, name, kind, median }) => ({ name: isOneGroup ? name : `${group}: ${name}`, kind, value: median }));
-}
-
 /** The fastest way to use the peers in a group. */
 export function bestPeer(speeds: readonly Speed[], group: string): Speed {
-  return fastest(speeds.filter((speed) => speed.group === group && speed.kind === "peer"));
+  return fastest(speeds.filter((speed) => speed.group === group && kindOf(speed.name) === "peer"));
 }
 
 export function speedNamed(speeds: readonly Speed[], group: string, name: string): Speed {

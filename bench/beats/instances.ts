@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { redisStore } from "tollgate/stores/redis";
 import { createLimiter } from "tollgate";
+import { redisStore } from "tollgate/stores/redis";
 import { answerParent } from "../children.ts";
 
 export interface Task {

@@ -3,13 +3,11 @@
 import { Redis } from "ioredis";
 import { redisStore } from "tollgate/stores/redis";
 import { type Call, type Decider, type Limit, ONE, PEER, roomy, THREE } from "../calls.ts";
-import type { Kind } from "../race.ts";
 import { flexible } from "../redis-contenders.ts";
 import { type Settings, tollgate } from "../tollgate.ts";
 
 export interface Way {
   readonly name: string;
-  readonly kind: Kind;
   /** Resolves with a function that answers whether a call was admitted. */
   open(port: number): Promise<(call: Call) => Promise<boolean>>;
 }
@@ -23,7 +21,6 @@ const asked =
 
 const ours = (name: string, limits: readonly Limit[], settings?: Settings): Way => ({
   name,
-  kind: "tollgate",
   open: async (port) => asked(tollgate(roomy(limits), redisStore(new Redis(port)), settings)),
 });
 
@@ -33,7 +30,6 @@ export const WAYS: readonly Way[] = [
   ours("Tollgate, three limits, failover: false", THREE, { failover: false }),
   {
     name: `${PEER}, three limits, Promise.all`,
-    kind: "peer",
     async open(port) {
       const client = new Redis(port, { enableOfflineQueue: false, lazyConnect: true });
       await client.connect();
@@ -42,11 +38,10 @@ export const WAYS: readonly Way[] = [
   },
   {
     name: PING,
-    kind: "floor",
     async open(port) {
       const client = new Redis(port);
       return async () => (await client.ping()) === "PONG";
     },
   },
-  { name: "nothing at all: the arrival itself", kind: "floor", open: async () => async () => true },
+  { name: "nothing at all: the arrival itself", open: async () => async () => true },
 ];

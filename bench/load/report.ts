@@ -2,8 +2,7 @@
 
 import type { Histogram } from "hdr-histogram-js";
 import { aboutLines, type Circumstances, number, table } from "../harness.ts";
-import { type Drawn, plotOf } from "../plot.ts";
-import type { Kind } from "../race.ts";
+import type { Table } from "../section.ts";
 import { aboutPolicy, quotasFor } from "./policy.ts";
 import type { Phase, Run, Size } from "./run.ts";
 import type { Trace } from "./trace.ts";
@@ -48,7 +47,19 @@ interface Parameters {
   readonly seed: number;
 }
 
+/** The tables of the page, which are also drawn. */
+export const tablesOf = (runs: readonly Run[]): readonly Table[] => [
+  exactness(runs),
+  latency(runs),
+  unrest(runs),
+  {
+    head: ["as many as possible", "decisions/s"],
+    rows: runs.map(({ instances, perSecond }) => [named(instances), number(perSecond)]),
+  },
+];
+
 export function pageOf(runs: readonly Run[], about: Circumstances, { trace, size, seed }: Parameters): string {
+  const [exact, latencies, unrests, throughput] = tablesOf(runs).map(({ head, rows }) => table(head, rows));
   const work = `${trace.about}, repeated, each time with new sessions; seed ${seed}`;
   return `# The service under load, while instances are killed
 
@@ -57,11 +68,11 @@ One run of the command below writes this page.
 ${aboutLines(about, work)}
 - Limits: ${aboutPolicy(quotasFor(trace))}
 
-![Calls offered, allowed and admitted; latency; decisions per second](RESULTS-load.svg)
+![Calls that ran, p99 of the latency, killed instances, decisions per second](RESULTS-load.svg)
 
 ## Admitted, compared with what the limits allow
 
-${exactness(runs)}
+${exact}
 
 Three numbers are compared in every bucket: the calls that ran, as the tools count themselves; the calls that the limits
 allow of those that were offered; and the store's count. Each limit is within the next one, so the number of a tenant's
@@ -70,7 +81,7 @@ tenant's budget ends first; then no more than their quota may run. No bucket may
 
 ## Latency, ms
 
-${latency(runs)}
+${latencies}
 
 From the instant at which a call is due until its decision. ${number(size.perSecond)} calls a second are due at random instants
 (Poisson), whether earlier calls are answered or not. In the disturbed phase instances are killed and started: a call
@@ -78,7 +89,7 @@ waits until an instance decides it, and a process that starts takes its share of
 
 ## Kills and starts
 
-${unrest(runs)}
+${unrests}
 
 Instances are killed by SIGKILL and stopped by SIGTERM. In the storm, callers send as many calls as possible while
 instances are killed. A call is sent again under the same idempotency key, for one of four reasons: the connection broke,
@@ -88,17 +99,14 @@ of the storm are sent to two instances at once, as by an impatient caller.
 
 ## Decisions per second, as many as possible
 
-${table(
-  ["", "decisions/s"],
-  runs.map(({ instances, perSecond }) => [named(instances), number(perSecond)]),
-)}
+${throughput}
 
 Load, instances and Redis share the cores of one machine. More instances than it has room for divide the same cores,
 with smaller batches each. So this is the cost of sharing, not the sum of instances on machines of their own.
 `;
 }
 
-function exactness(runs: readonly Run[]): string {
+function exactness(runs: readonly Run[]): Table {
   const head = [
     "sessions",
     "calls",
@@ -119,7 +127,7 @@ function exactness(runs: readonly Run[]): string {
       faultCount === 0 ? "yes" : `NO: ${faultCount} faults`,
     ];
   });
-  return table(["", ...head], rows);
+  return { head: ["all phases", ...head], rows, drawn: 4 };
 }
 
 /** A row for each phase of each run. */
@@ -135,15 +143,15 @@ function rowsOf<Each>(
 
 const AT_RATE = { undisturbed: ({ calm }: Run) => calm, disturbed: ({ disturbed }: Run) => disturbed };
 
-function latency(runs: readonly Run[]): string {
+function latency(runs: readonly Run[]): Table {
   const rows = rowsOf(runs, AT_RATE, ({ latency }) => {
     const ms = percentilesMs(latency).map((each) => each.toFixed(each < 100 ? 2 : 0));
     return [number(latency.totalCount), ...ms];
   });
-  return table(["", "calls", ...Object.keys(PERCENTILES)], rows);
+  return { head: ["latency, ms", "calls", ...Object.keys(PERCENTILES)], rows, drawn: 4 };
 }
 
-function unrest(runs: readonly Run[]): string {
+function unrest(runs: readonly Run[]): Table {
   const phases: Record<string, (run: Run) => Phase<unknown>> = { ...AT_RATE, storm: ({ storm }) => storm };
   const rows = rowsOf(runs, phases, ({ happened, resent, replayed, doubled }) => {
     const { calls, broken, refused, unavailable, undecided } = resent;
@@ -152,41 +160,5 @@ function unrest(runs: readonly Run[]): string {
   });
   const head = ["killed", "stopped", "started", "store paused", "calls sent again"];
   const more = ["broken / refused / 503 / no store", "answers repeated", "sent twice at once"];
-  return table(["", ...head, ...more], rows);
-}
-
-/** Bars of what the page has in its tables. */
-export function loadPlot(runs: readonly Run[]): string {
-  const legend = { tollgate: "admitted, or undisturbed", peer: "allowed, or disturbed", floor: "offered" };
-  const bars = (name: string, kind: Kind, of: (run: Run) => number) =>
-    runs.map((run) => ({ name: `${named(run.instances)}, ${name}`, kind, value: of(run) }));
-  const p99 = ({ latency }: Phase) => latency.getValueAtPercentile(99) / 1_000;
-  const panels: Drawn[] = [
-    {
-      title: "Admitted, compared with what the limits allow",
-      panel: {
-        title: "calls",
-        bars: [
-          ...bars("offered", "floor", ({ judgement }) => judgement.offered),
-          ...bars("the limits allow", "peer", ({ judgement }) => judgement.allowed),
-          ...bars("admitted", "tollgate", ({ judgement }) => judgement.admitted),
-        ],
-      },
-    },
-    {
-      title: "Latency",
-      panel: {
-        title: "p99 in ms, from the instant at which a call is due",
-        bars: [
-          ...bars("undisturbed", "tollgate", ({ calm }) => p99(calm)),
-          ...bars("instances are killed", "peer", ({ disturbed }) => p99(disturbed)),
-        ],
-      },
-    },
-    {
-      title: "As many calls as possible",
-      panel: { title: "decisions/s", bars: bars("all together", "tollgate", ({ perSecond }) => perSecond) },
-    },
-  ];
-  return plotOf(panels, legend);
+  return { head: ["instances and calls", ...head, ...more], rows };
 }

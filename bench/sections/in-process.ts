@@ -10,7 +10,7 @@ import { bareForm } from "../floors.ts";
 import { median, progress } from "../harness.ts";
 import { type LoopContender, raceLoops } from "../race.ts";
 import { costSoFar } from "../redis-cost.ts";
-import { atMost, measuredSpeeds, type Section, speedNamed } from "../section.ts";
+import { atMost, type Section, speedNamed, speedTables } from "../section.ts";
 import { type RedisServer, startRedis } from "../servers.ts";
 import { policyOf, type Settings, TOLLGATE_WAYS } from "../tollgate.ts";
 
@@ -51,7 +51,7 @@ statistics, in the first 0.9 s after a denial, without the heartbeats that an id
     const speeds = await raceLoops([...leasedContenders(server), ...deniedContenders(server)], ms, rounds);
     const trips: number[] = [];
     for (let i = 0; i < hammerings; i++) trips.push(await tripsOfHammering(server));
-    return measuredSpeeds(speeds, {
+    return {
       work: `one call again and again, for ${ms} ms a turn`,
       goals: [
         ...[LEASED, DENIED].map((group) => {
@@ -61,9 +61,10 @@ statistics, in the first 0.9 s after a denial, without the heartbeats that an id
         atMost(`${DENIED}: round trips in the second after a denial`, 0, median(trips)),
       ],
       tables: [
+        ...speedTables(speeds),
         { head: [`${DENIED}, called for 0.9 s`, "round trips"], rows: [["Tollgate", median(trips).toFixed(0)]] },
       ],
-    });
+    };
   },
 };
 
@@ -73,14 +74,13 @@ function leasedContenders(server: RedisServer): LoopContender[] {
     {
       ...about,
       name: "Tollgate",
-      kind: "tollgate",
       async open() {
         const { limiter, close } = await onEmptyRedis(server, LEASED_POLICY);
         await callFor(limiter, 1_000);
         return { decide: () => limiter.consume(CALL), close };
       },
     },
-    { ...about, name: BARE, kind: "floor", open: async () => ({ decide: bareCall(GLOBAL), close: async () => {} }) },
+    { ...about, name: BARE, open: async () => ({ decide: bareCall(GLOBAL), close: async () => {} }) },
   ];
 }
 
@@ -91,7 +91,6 @@ function deniedContenders(server: RedisServer): LoopContender[] {
       return {
         ...about,
         name,
-        kind: "tollgate",
         async open() {
           const { limiter, close } = await onEmptyRedis(server, policyOf([PER_SESSION]), settings);
           const decide = () => limiter.consume(CALL);
@@ -103,7 +102,6 @@ function deniedContenders(server: RedisServer): LoopContender[] {
     {
       ...about,
       name: BARE,
-      kind: "floor",
       async open() {
         const decide = bareCall(PER_SESSION);
         await useUp(decide);

@@ -4,7 +4,7 @@ import { type Call, PER_SESSION, scheduleOf, sessionName, THREE, zipfScheduleOf 
 import { number } from "../harness.ts";
 import { contendersOnOne, contendersOnSeveral } from "../memory-contenders.ts";
 import { race, type Speed } from "../race.ts";
-import { atMost, bestPeer, headline, measuredSpeeds, type Section, speedNamed } from "../section.ts";
+import { atMost, bestPeer, headline, type Section, speedNamed, speedTables } from "../section.ts";
 
 const FULL = { few: 1_000, many: 1_000_000, calls: 80_000, rounds: 5, several: { calls: 80_000, sessions: 10_000 } };
 const SHORT = { few: 100, many: 10_000, calls: 4_000, rounds: 1, several: { calls: 4_000, sessions: 500 } };
@@ -40,7 +40,8 @@ asked before it ("in turn"), or with it ("Promise.all").`,
     const three = contendersOnSeveral(onThree, THREE);
     speeds.push(...(await race(three, scheduleOf(several.sessions, several.calls), rounds)));
     const reason = "The bare form has its only limit in its code and checks nothing.";
-    return measuredSpeeds(speeds, {
+    return {
+      tables: speedTables(speeds),
       work: `${number(calls)} calls a round, one limit; ${number(several.calls)} over three limits`,
       goals: groups.map(({ name }) => {
         const { ratio } = speedNamed(speeds, name, BARE_FORM);
@@ -49,7 +50,7 @@ asked before it ("in turn"), or with it ("Promise.all").`,
       headlines: [...groups.map(({ name }) => name), onThree].map((group) => {
         return headline(speeds, group, bestPeer(speeds, group));
       }),
-    });
+    };
   },
 };
 

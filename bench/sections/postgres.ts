@@ -7,7 +7,7 @@ import { PEER, type Rule, roomy, scheduleOf, THREE, WINDOW_SECONDS } from "../ca
 import { number } from "../harness.ts";
 import { askingAll } from "../memory-contenders.ts";
 import { type Contender, type Opened, race } from "../race.ts";
-import { atLeast, bestPeer, headline, measuredSpeeds, type Section } from "../section.ts";
+import { atLeast, bestPeer, headline, type Section, speedTables } from "../section.ts";
 import { CONNECTIONS, startPostgres } from "../servers.ts";
 import { TOLLGATE_WAYS, tollgate } from "../tollgate.ts";
 
@@ -32,7 +32,7 @@ statement.`,
     await using server = await startPostgres();
     await migrate(server.control);
     const contender = (
-      about: Pick<Contender, "name" | "kind" | "rule">,
+      about: Pick<Contender, "name" | "rule">,
       start: (pool: pg.Pool) => Promise<Opened>,
     ): Contender => ({
       ...about,
@@ -54,23 +54,22 @@ statement.`,
       },
     });
     const peer = (how: string, rule: Rule) =>
-      contender({ name: `${PEER}, ${how}`, kind: "peer", rule }, (pool) => flexibleOn(pool, rule));
+      contender({ name: `${PEER}, ${how}`, rule }, (pool) => flexibleOn(pool, rule));
     const contenders = [
       ...TOLLGATE_WAYS.map(({ name, settings }) =>
-        contender({ name, kind: "tollgate", rule: "all or none" }, async (pool) =>
-          tollgate(LIMITS, postgresStore(pool), settings),
-        ),
+        contender({ name, rule: "all or none" }, async (pool) => tollgate(LIMITS, postgresStore(pool), settings)),
       ),
       peer("in turn", "one after the other"),
       peer("Promise.all", "all at once"),
     ];
     const speeds = await race(contenders, scheduleOf(sessions, calls), rounds);
     const best = bestPeer(speeds, GROUP);
-    return measuredSpeeds(speeds, {
+    return {
+      tables: speedTables(speeds),
       work: `${number(calls)} calls of ${number(sessions)} sessions in one random order, ${IN_FLIGHT} in flight`,
       goals: [atLeast(`${GROUP}: times as fast as ${best.name}`, TIMES_THE_PEER, 1 / best.ratio)],
       headlines: [headline(speeds, GROUP, best)],
-    });
+    };
   },
 };
 

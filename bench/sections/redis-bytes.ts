@@ -6,7 +6,7 @@ import type { Limiter } from "tollgate";
 import { redisStore } from "tollgate/stores/redis";
 import { type Limit, ONE, sessionName, THREE, WINDOW_SECONDS } from "../calls.ts";
 import { number, progress } from "../harness.ts";
-import { atMost, type Bar, type Section } from "../section.ts";
+import { atMost, type Section } from "../section.ts";
 import { type RedisServer, startRedis } from "../servers.ts";
 import { limiterOf } from "../tollgate.ts";
 
@@ -64,21 +64,9 @@ beyond its counters, in the same keys. Under an idempotency key Redis also keeps
           ],
         },
       ],
-      panel: {
-        title: "bytes, shorter is better",
-        bars: [
-          bar("Tollgate, a counter", own),
-          { ...bar("SET key 1 EX", bare), kind: "floor" },
-          bar("Tollgate, a hold over three limits", hold),
-          bar("Tollgate, the same under a key", keyedHold),
-        ],
-      },
-      rounds: { byTollgate, byHand, twice, held, keyed },
     };
   },
 };
-
-const bar = (name: string, value: number): Bar => ({ name, kind: "tollgate", value });
 
 const callOf = (i: number) => ({ tool: "search", session: sessionName(i), user: `user-${sessionName(i)}` });
 const WARM_UP = { tool: "search", session: "warm-up", user: "user-warm-up" };

@@ -7,7 +7,7 @@ import { inRound, inTurn } from "../race.ts";
 import { ALONE, redisContenders } from "../redis-contenders.ts";
 import { type Cost, costOf } from "../redis-cost.ts";
 import { BATCH, holdTimes, sevenLimits } from "../redis-holds.ts";
-import { atMost, type Bar, type Section } from "../section.ts";
+import { atMost, type Section } from "../section.ts";
 import { startRedis } from "../servers.ts";
 
 const FULL = { sessions: 10_000, calls: 80_000, rounds: 4 };
@@ -62,6 +62,7 @@ Seven limits are of all kinds: a token bucket, a calendar window, and calls in p
             "µs per decision",
             "processor µs, with the network",
           ],
+          drawn: 2,
           rows: contenders.map(({ name }, i) => rowOf(name, costs[i] ?? [])),
         },
         {
@@ -73,15 +74,6 @@ Seven limits are of all kinds: a token bucket, a calendar window, and calls in p
           ],
         },
       ],
-      panel: {
-        title: "µs inside Redis per decision, shorter is better",
-        bars: [
-          ...contenders.map(({ name, kind }, i): Bar => ({ name, kind, value: median(micros[i] ?? []) })),
-          { name: "Tollgate, reserve under a key", kind: "tollgate", value: reserve },
-          { name: "Tollgate, seven limits", kind: "tollgate", value: ofSeven },
-        ],
-      },
-      rounds: { contenders: CHOSEN.map((name, i) => ({ name, costs: costs[i] })), held, seven },
     };
   },
 };

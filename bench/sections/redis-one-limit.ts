@@ -5,7 +5,7 @@ import { ONE, PEER } from "../calls.ts";
 import { median, number } from "../harness.ts";
 import { ALONE, CLIENT_NAMES } from "../redis-contenders.ts";
 import { IN_FLIGHT, PIPELINED, raceOnRedis } from "../redis-speed.ts";
-import { atLeast, type Bar, measuredSpeeds, type Section, speedNamed } from "../section.ts";
+import { atLeast, type Section, speedNamed, speedTables } from "../section.ts";
 
 const ROUNDS = 5;
 const TIMES_THE_PEER = 6;
@@ -50,23 +50,24 @@ is little to send together, and the ratios get smaller.`,
     });
     const floors = more.filter(({ value }) => Number.isFinite(value));
     const overIncr = CLIENT_NAMES.map((client) => {
-      const alone = speedNamed(speeds, client, ALONE);
-      const times = speedNamed(speeds, client, PIPELINED[client]).ratio / alone.ratio;
+      const group = `one limit, ${client}`;
+      const alone = speedNamed(speeds, group, ALONE);
+      const times = speedNamed(speeds, group, PIPELINED[client]).ratio / alone.ratio;
       const reason = `INCR sent together, without any decision, is ${times.toFixed(1)} times as fast as that.`;
-      return atLeast(`one limit, ${client}: times as many as ${ALONE}`, TIMES_INCR, 1 / alone.ratio, reason);
+      return atLeast(`${group}: times as many as ${ALONE}`, TIMES_INCR, 1 / alone.ratio, reason);
     });
-    return measuredSpeeds(speeds, {
+    return {
       work,
       headlines,
       goals: [...goals, ...overIncr],
       tables: [
+        ...speedTables(speeds),
         {
           head: ["INCR by the server's own program", "calls/s"],
           rows: floors.map(({ name, value }) => [name, number(value)]),
         },
       ],
-      bars: floors.map((floor): Bar => ({ ...floor, kind: "floor" })),
-    });
+    };
   },
 };
 

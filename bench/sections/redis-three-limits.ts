@@ -2,7 +2,7 @@
 
 import { PEER, THREE } from "../calls.ts";
 import { IN_FLIGHT, raceOnRedis } from "../redis-speed.ts";
-import { measuredSpeeds, type Section } from "../section.ts";
+import { type Section, speedTables } from "../section.ts";
 
 export const section: Section = {
   title: "Redis, three limits",
@@ -15,7 +15,7 @@ calls, too.`,
 
   async measure(isShort) {
     const limits = { name: "three limits", limits: THREE, rounds: 3, timesThePeer: 10 };
-    const { speeds, ...rest } = await raceOnRedis(isShort, { ...limits, more: () => null });
-    return measuredSpeeds(speeds, rest);
+    const { speeds, work, goals, headlines } = await raceOnRedis(isShort, { ...limits, more: () => null });
+    return { work, goals, headlines, tables: speedTables(speeds) };
   },
 };

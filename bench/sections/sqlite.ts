@@ -8,7 +8,7 @@ import { type Children, startChildren } from "../children.ts";
 import { bareStatements } from "../floors.ts";
 import { median, number, ratioOf, spread } from "../harness.ts";
 import { type Contender, inTurn, race } from "../race.ts";
-import { atLeast, atMost, type Bar, headline, measuredSpeeds, type Section, speedNamed } from "../section.ts";
+import { atLeast, atMost, headline, type Section, speedNamed, speedTables } from "../section.ts";
 import { temporaryFolder } from "../servers.ts";
 import type { Done, Task } from "../sqlite/process.ts";
 import { tollgate } from "../tollgate.ts";
@@ -49,8 +49,8 @@ one process write at a time, so several processes cannot be faster than one.`,
     const newFile = () => join(folder.path, `${files++}.db`);
     const about = { group: GROUP, limits: THREE, rule: "all or none", inFlight: IN_FLIGHT } as const;
     const contenders: Contender[] = [
-      { ...about, name: "Tollgate", kind: "tollgate", open: async () => tollgate(THREE, sqliteStore(newFile())) },
-      { ...about, name: BARE, kind: "floor", open: async () => bareStatements(THREE, newFile()) },
+      { ...about, name: "Tollgate", open: async () => tollgate(THREE, sqliteStore(newFile())) },
+      { ...about, name: BARE, open: async () => bareStatements(THREE, newFile()) },
     ];
     const speeds = await race(contenders, calls, rounds);
     using children = await startChildren<Task, Done>(new URL("../sqlite/process.ts", import.meta.url), {
@@ -59,7 +59,7 @@ one process write at a time, so several processes cannot be faster than one.`,
     const together = await inTurn(WAYS, processRounds, (way) => decideTogether(children, newFile(), calls, way));
     const [one = [], , all = []] = together;
     const bare = speedNamed(speeds, GROUP, BARE);
-    return measuredSpeeds(speeds, {
+    return {
       work: `${number(count)} calls of ${number(sessions)} sessions in one random order`,
       goals: [
         atMost(`${GROUP}: times as long as ${BARE}`, TIMES_BARE, bare.ratio),
@@ -67,15 +67,13 @@ one process write at a time, so several processes cannot be faster than one.`,
       ],
       headlines: [headline(speeds, GROUP, bare)],
       tables: [
+        ...speedTables(speeds),
         {
           head: ["processes on one file", "decisions/s", "slowest to fastest round"],
           rows: WAYS.map(({ name }, i) => [name, number(median(together[i] ?? [])), spread(together[i] ?? [])]),
         },
       ],
-      bars: WAYS.map(({ name }, i): Bar => {
-        return { name: `Tollgate, ${name}`, kind: "tollgate", value: median(together[i] ?? []) };
-      }),
-    });
+    };
   },
 };
 
