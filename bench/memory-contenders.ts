@@ -32,7 +32,7 @@ export const WAYS = {
     const store = new MemoryStore();
     store.init({ windowMs: WINDOW_SECONDS * 1_000 } as Options);
     return {
-      decide: async (call: Call) => store.increment(key(call)),
+      decide: (call: Call) => store.increment(key(call)),
       allows: ({ totalHits }: { readonly totalHits: number }) => totalHits <= quota,
       close: async () => store.shutdown(),
     };
