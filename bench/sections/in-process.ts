@@ -48,7 +48,7 @@ statistics, in the first 0.9 s after a denial, without the heartbeats that an id
   async measure(isShort) {
     const { ms, rounds, hammerings } = isShort ? SHORT : FULL;
     await using server = await startRedis();
-    const speeds = await raceLoops([...leasedContenders(server), ...deniedContenders(server)], ms, rounds);
+    const speeds = await raceLoops(contendersOn(server), ms, rounds);
     const trips: number[] = [];
     for (let i = 0; i < hammerings; i++) trips.push(await tripsOfHammering(server));
     return {
@@ -68,52 +68,40 @@ statistics, in the first 0.9 s after a denial, without the heartbeats that an id
   },
 };
 
-function leasedContenders(server: RedisServer): LoopContender[] {
-  const about = { group: LEASED, admits: true };
-  return [
-    {
-      ...about,
-      name: "Tollgate",
-      async open() {
-        const { limiter, close } = await onEmptyRedis(server, LEASED_POLICY);
-        await callFor(limiter, 1_000);
-        return { decide: () => limiter.consume(CALL), close };
-      },
+function contendersOn(server: RedisServer): LoopContender[] {
+  const ours = (
+    group: string,
+    { name, settings }: (typeof TOLLGATE_WAYS)[number],
+    policy: PolicyInput,
+    begin: (limiter: Limiter) => Promise<void>,
+  ): LoopContender => ({
+    group,
+    name,
+    admits: group === LEASED,
+    async open() {
+      const { limiter, close } = await onEmptyRedis(server, policy, settings);
+      await begin(limiter);
+      return { decide: () => limiter.consume(CALL), close };
     },
-    { ...about, name: BARE, open: async () => ({ decide: bareCall(GLOBAL), close: async () => {} }) },
-  ];
-}
-
-function deniedContenders(server: RedisServer): LoopContender[] {
-  const about = { group: DENIED, admits: false };
-  return [
-    ...TOLLGATE_WAYS.map(({ name, settings }): LoopContender => {
-      return {
-        ...about,
-        name,
-        async open() {
-          const { limiter, close } = await onEmptyRedis(server, policyOf([PER_SESSION]), settings);
-          const decide = () => limiter.consume(CALL);
-          await useUp(decide);
-          return { decide, close };
-        },
-      };
-    }),
-    {
-      ...about,
-      name: BARE,
-      async open() {
-        const decide = bareCall(PER_SESSION);
-        await useUp(decide);
-        return { decide, close: async () => {} };
-      },
+  });
+  const bare = (group: string, limit: Limit): LoopContender => ({
+    group,
+    name: BARE,
+    admits: group === LEASED,
+    async open() {
+      const decide = bareForm(limit);
+      if (group === DENIED) await useUp(() => decide(CALL));
+      return { decide: () => decide(CALL), close: async () => {} };
     },
+  });
+  return [
+    ...TOLLGATE_WAYS.slice(0, 1).map((way) => ours(LEASED, way, LEASED_POLICY, (limiter) => callFor(limiter, 1_000))),
+    bare(LEASED, GLOBAL),
+    ...TOLLGATE_WAYS.map((way) =>
+      ours(DENIED, way, policyOf([PER_SESSION]), (limiter) => useUp(() => limiter.consume(CALL))),
+    ),
+    bare(DENIED, PER_SESSION),
   ];
-}
-
-function bareCall(limit: Limit) {
-  const decide = bareForm(limit);
-  return () => decide(CALL);
 }
 
 async function useUp(decide: () => Promise<{ readonly allowed: boolean }>): Promise<void> {
