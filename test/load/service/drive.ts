@@ -2,8 +2,8 @@
 // instant). A call that a decision allows runs, and counts itself.
 
 import type { Histogram } from "hdr-histogram-js";
-import { instants, monotonicMs, type OpenLoop } from "../open-loop.ts";
-import { collectGarbage } from "../race.ts";
+import { instants, monotonicMs, type OpenLoop } from "../../../bench/open-loop.ts";
+import { collectGarbage } from "../../../bench/race.ts";
 import type { Answer, Balancer, Sending } from "./balancer.ts";
 import type { Bucket, Ledger } from "./ledger.ts";
 import type { Call } from "./trace.ts";

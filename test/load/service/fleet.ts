@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ROOT } from "../../test/sources.ts";
-import { temporaryFolder } from "../servers.ts";
+import { temporaryFolder } from "../../../bench/servers.ts";
+import { ROOT } from "../../sources.ts";
 
 export interface Instance {
   readonly url: string;

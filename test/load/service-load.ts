@@ -5,12 +5,12 @@
 
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { boundRun, circumstances, progress, wholeNumbers } from "./harness.ts";
-import { pageOf, summaryOf, tablesOf } from "./load/report.ts";
-import { type Run, runLoad, type Size } from "./load/run.ts";
-import { readTraces } from "./load/trace.ts";
-import { plotOf } from "./plot.ts";
-import { serverVersions } from "./servers.ts";
+import { boundRun, circumstances, progress, wholeNumbers } from "../../bench/harness.ts";
+import { plotOf } from "../../bench/plot.ts";
+import { serverVersions } from "../../bench/servers.ts";
+import { pageOf, summaryOf, tablesOf } from "./service/report.ts";
+import { type Run, runLoad, type Size } from "./service/run.ts";
+import { readTraces } from "./service/trace.ts";
 
 const FULL: Size = {
   warmUpMs: 2_000,
@@ -61,8 +61,8 @@ for (const instances of counts) {
 const page = about === null ? JSON.stringify(summaryOf(runs, trace, seed)) : pageOf(runs, about, { trace, size, seed });
 console.log(page);
 if (values.write && about !== null) {
-  writeFileSync(new URL("RESULTS-load.md", import.meta.url), page);
-  writeFileSync(new URL("RESULTS-load.svg", import.meta.url), plotOf(tablesOf(runs)));
+  writeFileSync(new URL("../../bench/RESULTS-load.md", import.meta.url), page);
+  writeFileSync(new URL("../../bench/RESULTS-load.svg", import.meta.url), plotOf(tablesOf(runs)));
 }
 for (const { instances, judgement } of runs) {
   for (const fault of judgement.faults) console.error(`instances: ${instances}: ${fault}`);

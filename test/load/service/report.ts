@@ -1,8 +1,8 @@
 // The results of the runs: a page and a plot for people, and one object for programs.
 
 import type { Histogram } from "hdr-histogram-js";
-import { aboutLines, type Circumstances, number, table } from "../harness.ts";
-import type { Table } from "../section.ts";
+import { aboutLines, type Circumstances, number, table } from "../../../bench/harness.ts";
+import type { Table } from "../../../bench/section.ts";
 import { aboutPolicy, quotasFor } from "./policy.ts";
 import type { Phase, Run, Size } from "./run.ts";
 import type { Trace } from "./trace.ts";
