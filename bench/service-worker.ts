@@ -9,7 +9,7 @@ import { Hono } from "hono/tiny";
 import { Redis } from "ioredis";
 import { boundsOf } from "../src/service/bounds.ts";
 import type { ServiceContext } from "../src/service/context.ts";
-import { exchange } from "../src/service/exchange.ts";
+import { answer } from "../src/service/exchange.ts";
 import { createService } from "../src/service/handler.ts";
 import { DECIDING } from "../src/service/routes.ts";
 import { memoryStore } from "../src/stores/memory.ts";
@@ -42,7 +42,8 @@ const context: ServiceContext = {
   phase: "open",
 };
 const app = new Hono();
-app.on("POST", "/noop", exchange(context, { ...consume, path: "/noop", run: () => decision }, undefined));
+const route = { ...consume, path: "/noop", run: () => decision } as const;
+app.on("POST", "/noop", ({ req }) => answer(context, route, req.raw));
 
 const listener = getRequestListener((request) =>
   request.url.endsWith("/noop") ? app.fetch(request) : service.fetch(request),

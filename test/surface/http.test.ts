@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { openApiDocument } from "../../src/service/openapi.ts";
-import { PROBLEMS } from "../../src/service/problem-table.ts";
+import { PROBLEMS } from "../../src/http/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { assertAgreed } from "./snapshot.ts";
 
