@@ -75,20 +75,15 @@ export function spread(ms: number): number {
   return ms * (0.5 + Math.random() / 2);
 }
 
-/** Sets a timer on a clock. */
 export function setTimer(clock: Clock, ms: number, run: () => void): Timer {
-  return clock.setTimer?.(ms, run) ?? machineTimer(ms, run);
-}
-
-function machineTimer(ms: number, run: () => void): Timer {
+  if (clock.setTimer !== undefined) return clock.setTimer(ms, run);
   // The machine's timers may fire up to 1 ms early.
   const timer = setTimeout(run, delayOf(Math.ceil(Math.max(0, ms)) + 1));
   // Timers of other runtimes than Node keep nothing alive, and are numbers.
   return { cancel: () => clearTimeout(timer), unref: () => void (timer as { unref?: () => void }).unref?.() };
 }
 
-/** How `within` waits. */
-export interface WithinOptions {
+interface WithinOptions {
   /** Whether a caller waits for it, so that the process must stay alive until then. Default `true`. */
   readonly isAwaited?: boolean;
   /** Default: the machine's. */

@@ -206,15 +206,12 @@ export const CALL_EVENTS = {
   },
 } as const satisfies Readonly<Record<string, EventKind>>;
 
-/** Events of a limiter that listeners to the service get. */
-export type StreamedType = {
-  [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type] extends { readonly stream: unknown } ? Type : never;
+/** Events of a limiter that have a `stream`, or a `log`. */
+type TypeWith<Key extends keyof EventKind> = {
+  [Type in keyof typeof EVENTS]: Key extends keyof (typeof EVENTS)[Type] ? Type : never;
 }[keyof typeof EVENTS];
-
-/** Events of a limiter that have a line in the log of the service. */
-export type LoggedType = {
-  [Type in keyof typeof EVENTS]: (typeof EVENTS)[Type] extends { readonly log: unknown } ? Type : never;
-}[keyof typeof EVENTS];
+export type StreamedType = TypeWith<"stream">;
+export type LoggedType = TypeWith<"log">;
 
 /** The data of a server-sent event. */
 export type StreamedOf<Type extends StreamedType> = {

@@ -28,20 +28,12 @@ interface Asked {
 }
 
 /**
- * Gathers requests into batches.
- *
  * A batch that fails fails its own callers alone. While batches are under way the next one waits until it is full. Where the
  * store has a deadline, requests that have waited for a quarter of it go in a batch that is not full, if one more may be
  * under way; those that have waited for all of it are given to the store with nothing left of it, so that it can answer them
  * without sending them.
- *
- * @param clock by which requests wait
  */
-export function batchLayer(store: Layer, batching: Batching, clock: Clock = monotonicClock): Layer {
-  return new Batches(store, batching, clock);
-}
-
-class Batches implements Layer {
+export class BatchLayer implements Layer {
   readonly deadlineMs?: number;
   readonly #store: Layer;
   readonly #size: number;
@@ -56,7 +48,8 @@ class Batches implements Layer {
   /** Batches that are given to the store with no time left. */
   readonly #late = new Set<Promise<void>>();
 
-  constructor(store: Layer, { size, underWay }: Batching, clock: Clock) {
+  /** @param clock the clock by which requests wait */
+  constructor(store: Layer, { size, underWay }: Batching, clock: Clock = monotonicClock) {
     this.#store = store;
     this.#size = size;
     this.#underWay = underWay;

@@ -35,32 +35,7 @@ const LOAN_LEASE_MS = 2_000;
 /** How often a denied call waits for units that are on their way. */
 const MAX_AWAITED = 2;
 
-/** Units of one account that were taken for a step. */
-interface Taken {
-  readonly account: Account;
-  readonly cost: number;
-  /** The window that they are of. */
-  readonly window: number;
-}
-
-/** A store of which units are borrowed. */
-export interface BorrowingStore extends Layer {
-  /** Whether there are borrowed units to give back. */
-  readonly owes: boolean;
-}
-
-/**
- * Lends units to steps with `borrow`.
- *
- * @param giveBack asks the store itself, without terms: an `undo` of units that no call has used. When its answer is lost,
- *   the units stay used
- * @param clock by which loans end: it must not run back
- */
-export function borrowLayer(store: Layer, giveBack: Store["apply"], clock: Clock): BorrowingStore {
-  return new Borrowing(store, giveBack, clock);
-}
-
-class Borrowing implements BorrowingStore {
+export class BorrowLayer implements Layer {
   readonly #store: Layer;
   readonly #clock: Clock;
   readonly #accounts = new Accounts();
@@ -72,6 +47,11 @@ class Borrowing implements BorrowingStore {
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
+  /**
+   * @param giveBack asks the store itself, without terms: an `undo` of units that no call has used. When its answer is lost,
+   *   the units stay used
+   * @param clock the clock by which loans end: it must not run back
+   */
   constructor(store: Layer, giveBack: Store["apply"], clock: Clock) {
     this.#store = store;
     this.#clock = clock;
@@ -103,6 +83,7 @@ class Borrowing implements BorrowingStore {
     return isAll ? this.#yield(this.#takeAll(steps, nowMs)) : this.#askRest(request, leftMs);
   }
 
+  /** Whether there are borrowed units to give back. */
   get owes(): boolean {
     return this.#returns.hasUnits || this.#accounts.all().some(({ left }) => left > 0);
   }
@@ -142,7 +123,7 @@ class Borrowing implements BorrowingStore {
 
   /** Takes the cost of the steps that find enough units here, and asks the store about the others. */
   async #askRest(request: StoreRequest, leftMs: number | undefined): Promise<StoreAnswer> {
-    const taken: Taken[] = [];
+    const taken: { readonly account: Account; readonly cost: number; readonly window: number }[] = [];
     for (const step of request.steps) {
       if (!isBorrowing(step)) continue;
       const account = this.#accounts.for(step) as Account;

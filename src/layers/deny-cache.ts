@@ -30,50 +30,47 @@ interface Denial {
  * changes anything in the answer. Only firm denials by the store itself are kept. A grant or a reset through this layer removes
  * those of its bucket.
  */
-export function denyCacheLayer(store: Layer, keptMs: number, clock: Clock): Layer {
-  const denials = new Denials(keptMs, clock);
-  const yields = yielding();
-  return {
-    async apply(requests, leftMs) {
-      const askedAt = denials.freed;
-      const replies = await store.apply(requests, leftMs);
-      for (const [i, request] of requests.entries()) denials.learn(request, replies[i], askedAt);
-      return replies;
-    },
-    answer(request, leftMs) {
-      const denial = denials.find(request);
-      if (denial !== undefined) return yields(denial);
-      const askedAt = denials.freed;
-      const learn = (reply: StoreAnswer) => {
-        denials.learn(request, reply, askedAt);
-        return reply;
-      };
-      const asked = askOne(store, request, leftMs);
-      return asked instanceof Promise ? asked.then(learn) : learn(asked);
-    },
-    close: (withinMs) => store.close(withinMs),
-  };
-}
-
-class Denials {
+export class DenyCacheLayer implements Layer {
+  readonly #store: Layer;
   readonly #keptMs: number;
   readonly #clock: Clock;
+  readonly #yield = yielding();
   readonly #denials = new Map<string, Denial[]>();
   #count = 0;
+  /** How many answers may have made room for calls that were denied. */
   #freed = 0;
 
-  constructor(keptMs: number, clock: Clock) {
+  constructor(store: Layer, keptMs: number, clock: Clock) {
+    this.#store = store;
     this.#keptMs = keptMs;
     this.#clock = clock;
   }
 
-  /** How many answers may let pass what was denied. */
-  get freed(): number {
-    return this.#freed;
+  async apply(requests: readonly StoreRequest[], leftMs?: number): Promise<readonly StoreAnswer[]> {
+    const askedAt = this.#freed;
+    const replies = await this.#store.apply(requests, leftMs);
+    for (const [i, request] of requests.entries()) this.#learn(request, replies[i], askedAt);
+    return replies;
+  }
+
+  answer(request: StoreRequest, leftMs?: number): StoreAnswer | Promise<StoreAnswer> {
+    const denial = this.#find(request);
+    if (denial !== undefined) return this.#yield(denial);
+    const askedAt = this.#freed;
+    const learn = (reply: StoreAnswer) => {
+      this.#learn(request, reply, askedAt);
+      return reply;
+    };
+    const asked = askOne(this.#store, request, leftMs);
+    return asked instanceof Promise ? asked.then(learn) : learn(asked);
+  }
+
+  close(withinMs?: number): Promise<void> {
+    return this.#store.close(withinMs);
   }
 
   /** The denial of a request, as it is now. */
-  find(request: StoreRequest): StoreReply | undefined {
+  #find(request: StoreRequest): StoreReply | undefined {
     if (this.#count === 0 || !isPlainCall(request)) return undefined;
     const { steps } = request;
     for (let i = 0; i < steps.length; i++) {
@@ -85,8 +82,8 @@ class Denials {
     return undefined;
   }
 
-  /** @param askedAt `freed` when the request was sent: a grant or a reset may overtake a denial, which is not kept then */
-  learn(request: StoreRequest, reply: StoreAnswer | undefined, askedAt: number): void {
+  /** @param askedAt `#freed` when the request was sent: a grant or a reset may overtake a denial, which is not kept then */
+  #learn(request: StoreRequest, reply: StoreAnswer | undefined, askedAt: number): void {
     // A firm denial is of a bucket without holds: no settle frees units there.
     for (const { event, bucket } of request.steps) {
       if (event.type === "grant" || event.type === "reset") this.#free(bucket);
@@ -95,7 +92,10 @@ class Denials {
     if (reply.degraded !== undefined) return;
     const by = request.steps.find((step, i) => step.shadow !== true && reply.steps[i]?.allowed === false)?.bucket;
     if (by === undefined || this.#freed > askedAt) return;
-    if (this.#count >= MAX_DENIALS) this.#forgetAll();
+    if (this.#count >= MAX_DENIALS) {
+      this.#denials.clear();
+      this.#count = 0;
+    }
     const seenAtMs = this.#clock.nowMs();
     const endsAtMs = seenAtMs + Math.min(this.#keptMs, unchangedMs(reply));
     const denial = { request, reply, seenAtMs, endsAtMs, aged: reply };
@@ -110,11 +110,6 @@ class Denials {
     this.#count -= this.#denials.get(bucket)?.length ?? 0;
     this.#denials.delete(bucket);
     this.#freed++;
-  }
-
-  #forgetAll(): void {
-    this.#denials.clear();
-    this.#count = 0;
   }
 }
 

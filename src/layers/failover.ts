@@ -13,7 +13,7 @@ import type { StoreRequest } from "../kernel/request.ts";
 import type { Batching, StoreAnswer } from "../store/store.ts";
 import { StoreError } from "../store/error.ts";
 import { type SharedStore, TermsError } from "../store/shared-store.ts";
-import { Backlog } from "./failover/backlog.ts";
+import { Backlog, type Journal } from "./failover/backlog.ts";
 import { Heartbeat } from "./failover/heartbeat.ts";
 import { LocalDecisions } from "./failover/local-decisions.ts";
 import { instanceName, Members } from "./failover/members.ts";
@@ -23,44 +23,20 @@ import { Recovery, storeClosed } from "./failover/recovery.ts";
 import { StoreLink } from "./failover/store-link.ts";
 import type { Layer } from "./layer.ts";
 
-export type { Journal } from "./failover/backlog.ts";
+export type { Journal };
 export { checkFailover, type FailoverEvent, type FailoverOptions } from "./failover/options.ts";
-
-/** A store that may be away, and what makes good afterwards what was decided without it. */
-export interface RecoveringStore extends Layer {
-  /**
-   * Waits until the store counts again and has all that was admitted without it, with `alsoIfEmpty` also where that is nothing.
-   * Resolves to whether it has, in time.
-   */
-  recovered(withinMs: number, alsoIfEmpty?: boolean): Promise<boolean>;
-}
 
 const BATCHING: Batching = { size: 64, underWay: 4 };
 /** While more bookings than this are left, calls do not wait for them. */
 const LAST_BOOKINGS = 64;
 
-/**
- * Wraps a store that may be away.
- *
- * @param group whose instances share the limits
- * @param clock by which calls have their deadlines: the machine's, because a network takes real time
- */
-export function failoverLayer(
-  store: SharedStore,
-  group: string,
-  options: FailoverOptions,
-  tell: (event: FailoverEvent) => void,
-  clock: Clock = monotonicClock,
-): RecoveringStore {
-  return new Failover(store, group, options, tell, clock);
-}
-
-class Failover implements RecoveringStore, OutageWork {
+export class FailoverLayer implements Layer, OutageWork {
   readonly batching: Batching;
   readonly deadlineMs: number;
   readonly pausesFirst = false;
   readonly #clock: Clock;
   readonly #tell: (event: FailoverEvent) => void;
+  readonly #journal: Journal | undefined;
   readonly #link: StoreLink;
   readonly #backlog: Backlog;
   readonly #members: Members;
@@ -70,19 +46,23 @@ class Failover implements RecoveringStore, OutageWork {
   readonly #local: LocalDecisions;
   /** Batches that are under way. */
   readonly #sent = new Set<Promise<unknown>>();
-  #closing: Promise<void> | null = null;
 
+  /**
+   * @param group the group whose instances share the limits
+   * @param clock the clock by which calls have their deadlines: the machine's, because a network takes real time
+   */
   constructor(
     store: SharedStore,
     group: string,
     { deadlineMs = DEFAULT_DEADLINE_MS, instances, journal }: FailoverOptions,
     tell: (event: FailoverEvent) => void,
-    clock: Clock,
+    clock: Clock = monotonicClock,
   ) {
     this.batching = store.batching ?? BATCHING;
     this.deadlineMs = deadlineMs;
     this.#clock = clock;
     this.#tell = tell;
+    this.#journal = journal;
     const instance = instanceName();
     this.#link = new StoreLink(store, deadlineMs);
     this.#backlog = new Backlog(instance, journal);
@@ -111,6 +91,10 @@ class Failover implements RecoveringStore, OutageWork {
     return this.#answer(requests, dueMs);
   }
 
+  /**
+   * Waits until the store counts again and has all that was admitted without it, with `alsoIfEmpty` also where that is nothing.
+   * Resolves to whether it has, in time.
+   */
   async recovered(withinMs: number, alsoIfEmpty = false): Promise<boolean> {
     const endsAtMs = this.#clock.nowMs() + withinMs;
     await Promise.allSettled(this.#sent);
@@ -122,12 +106,7 @@ class Failover implements RecoveringStore, OutageWork {
     return true;
   }
 
-  close(withinMs = 0): Promise<void> {
-    this.#closing ??= this.#close(withinMs);
-    return this.#closing;
-  }
-
-  async #close(withinMs: number): Promise<void> {
+  async close(withinMs = 0): Promise<void> {
     await this.recovered(withinMs);
     const wasHere = this.#outage.state === "here";
     this.#outage.close();
@@ -135,8 +114,8 @@ class Failover implements RecoveringStore, OutageWork {
     await Promise.allSettled([...this.#sent, this.#outage.recovering]);
     if (wasHere) await this.#heartbeat.leave();
     const bookings = [...this.#backlog.bookings()].length;
-    if (!this.#backlog.isEmpty && !this.#backlog.isKept) this.#tell({ type: "failover.lost", bookings });
-    this.#backlog.close();
+    if (!this.#backlog.isEmpty && this.#journal === undefined) this.#tell({ type: "failover.lost", bookings });
+    this.#journal?.close();
     await this.#link.store.close();
   }
 
@@ -174,7 +153,10 @@ class Failover implements RecoveringStore, OutageWork {
     } catch (error) {
       const failure = this.#link.failureOf(error);
       const mayAskAgain = !isAgain && TermsError.refusalOf(failure) === "other-incarnation";
-      if (isOutage(failure) && !mayAskAgain) return this.#doubt(requests, number, failure, []);
+      if (isOutage(failure) && !mayAskAgain) {
+        this.#leave(failure);
+        return this.#local.doubt(requests, number, []);
+      }
       // Nothing was booked.
       if (number !== null) this.#backlog.answered(number);
       if (!mayAskAgain) throw failure;
@@ -184,20 +166,12 @@ class Failover implements RecoveringStore, OutageWork {
       this.#sent.delete(asked);
     }
     const failed = replies.find((reply) => isOutage(reply));
-    if (failed !== undefined) return this.#doubt(requests, number, failed, replies);
+    if (failed !== undefined) {
+      this.#leave(failed);
+      return this.#local.doubt(requests, number, replies);
+    }
     if (number !== null) this.#backlog.answered(number);
     return replies;
-  }
-
-  /** Decides what was sent and may have been booked. */
-  #doubt(
-    requests: readonly StoreRequest[],
-    number: number | null,
-    failure: StoreError,
-    known: readonly StoreAnswer[],
-  ): StoreAnswer[] {
-    this.#leave(failure);
-    return this.#local.doubt(requests, number, known);
   }
 
   /** From now on this process decides. A store that has only lost data is there: calls wait until it has it again. */

@@ -36,7 +36,6 @@ export interface PageRange {
 /** A part of what `usage` returns. */
 export interface UsagePage {
   readonly usages: readonly BucketUsage[];
-  /** Whether there are no more behind it. */
   readonly isLast: boolean;
 }
 
@@ -59,7 +58,7 @@ export async function readUsages(
   return { usages, isLast: skip + take >= all.length };
 }
 
-export interface Target {
+interface Target {
   readonly bucket: NamedBucket;
   /** The dimensions that the limiter is bound to. */
   readonly bound: Dimensions;
@@ -129,7 +128,10 @@ function bucketsFor({ policy, prefix }: LimiterContext, dimensions: BucketDimens
   const buckets: Bucket[] = [];
   for (const limit of policy.limits) {
     for (const each of dimensionsFor(policy, limit, dimensions)) {
-      if (buckets.length >= MAX_USAGES) throw tooManyUsages();
+      if (buckets.length >= MAX_USAGES) {
+        const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
+        throw new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
+      }
       buckets.push(bucketOf(policy, prefix, limit, each));
     }
   }
@@ -150,9 +152,4 @@ function dimensionsFor(policy: CompiledPolicy, limit: Limit, given: BucketDimens
   return named
     .map((each) => withGroup(policy, each))
     .filter((each) => missingIn(limit, each) === undefined && mayMatch(policy, limit, each));
-}
-
-function tooManyUsages(): MisuseError {
-  const expected = `dimensions that name at most ${MAX_USAGES} buckets, such as one tool`;
-  return new MisuseError("invalid-call", { path: "dimensions", expected, got: "more" });
 }

@@ -1,5 +1,3 @@
-// The options of calls, for all methods of a limiter.
-
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 

@@ -15,7 +15,6 @@ export interface CallPlan {
   /** A call that is sent again must have the same verb. */
   readonly verb: Verb;
   readonly call: Call;
-  /** The policy that the call is judged by. */
   readonly policy: CompiledPolicy;
   readonly matches: readonly Match[];
   readonly charges: readonly PlannedCharge[];
@@ -45,7 +44,6 @@ export function planCall(
   return matches instanceof Promise ? matches.then(planFor) : planFor(matches);
 }
 
-/** The steps of a request: one for each charge. */
 export function stepsOf(
   { calendar }: LimiterContext,
   charges: readonly PlannedCharge[],

@@ -18,7 +18,7 @@ export const VERBS = {
   consume: { mode: "judge", charges: consumeCharges },
   record: { mode: "force", charges: consumeCharges },
   peek: { mode: "peek", charges: peekCharges },
-  reserve: { mode: "judge", charges: reserveCharges },
+  reserve: { mode: "judge", charges: (matches: readonly Match[]) => pricedCharges(matches, "to hold") },
   run: { mode: "judge", charges: runCharges },
 } as const;
 
@@ -33,20 +33,15 @@ export function consumeCharges(matches: readonly Match[]): PlannedCharge[] {
 }
 
 /** `peek`: also where only `reserve` and `run` are allowed. */
-export function peekCharges(matches: readonly Match[]): PlannedCharge[] {
+function peekCharges(matches: readonly Match[]): PlannedCharge[] {
   return plan(matches, (match) => (isHeldOnly(match) ? "hold" : "charge"));
-}
-
-/** `reserve`: the call will be settled or released. Throws `missing-cost`. */
-export function reserveCharges(matches: readonly Match[]): PlannedCharge[] {
-  return pricedCharges(matches, "to hold");
 }
 
 /**
  * `run`: the call's `calls` are charged when it starts, but a limit that refunds failed calls holds them until the call ends. All
  * other units are held.
  */
-export function runCharges(matches: readonly Match[], policy: CompiledPolicy, call: Call): PlannedCharge[] {
+function runCharges(matches: readonly Match[], policy: CompiledPolicy, call: Call): PlannedCharge[] {
   const isRefund = (match: Match) => countsCalls(match) && onErrorOf(policy, call, match.limit) === "refund";
   // `chargesOfHold` has only the marks: a limit that has the mark of another one by chance must be held now, too.
   const marks = marksOf(matches.filter((match) => match.price !== 0 && isRefund(match)));
@@ -97,7 +92,11 @@ function countsCalls(bucket: Bucket): boolean {
   return bucket.limit.unit === "calls" && bucket.limit.isPriced && !isHeldOnly(bucket);
 }
 
-/** @param purpose what the units are for, in the error of a call without a price */
+/**
+ * Holds all units. Throws `missing-cost`.
+ *
+ * @param purpose what the units are for, in the error of a call without a price
+ */
 function pricedCharges(matches: readonly Match[], purpose: string): PlannedCharge[] {
   const unpriced = matches.find(({ price, limit }) => price === undefined && limit.isPriced);
   if (unpriced === undefined) return plan(matches, () => "hold");

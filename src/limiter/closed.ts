@@ -1,5 +1,3 @@
-// The error of a closed limiter.
-
 import { MisuseError } from "../kernel/errors.ts";
 
 export function limiterClosed(): MisuseError {

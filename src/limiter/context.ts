@@ -15,26 +15,20 @@ import type { TelemetryHooks } from "./telemetry.ts";
 export interface LimiterContext {
   /** The policy in force: `reload` replaces it. */
   policy: CompiledPolicy;
-  /** The prepared calls of that policy. */
   calls: CallCache;
   /** The first part of all keys. */
   readonly prefix: string;
-  /** Looks up quotas that are not the policy's. */
   readonly quotaLookup: QuotaLookup;
   /** The outermost layer in front of the store. */
   readonly store: Layer;
-  /** Refuses limits that the store cannot keep. */
   readonly checkPolicy: (policy: CompiledPolicy) => void;
   /** How long the store may take for a decision; `undefined`: no deadline. */
   readonly deadlineMs: number | undefined;
   /** Waits until the store counts again and has booked all calls that were admitted without it, or until the time is over. */
   readonly recovered: (withinMs: number) => Promise<unknown>;
-  /** The specs of limits, with the boundaries of their calendar windows. */
   readonly calendar: CalendarSpecs;
-  /** Gets each decision; `undefined`: there is no listener. */
   readonly onDecision: DecisionListener | undefined;
   readonly onEvent: EventListener | undefined;
-  /** Measure the limiter; `null`: it has no telemetry. */
   readonly hooks: TelemetryHooks | null;
   /** The clock that waiting calls and holds of `run` use: the store's, where a test gives it one. */
   readonly clock: Clock;
@@ -50,7 +44,7 @@ export interface LimiterContext {
   readonly endSleeps: Set<(reason: unknown) => void>;
   /** Takes back the booking of a call whose caller is gone. It bypasses the layers: it must not be sent again after an outage. */
   readonly undo: (request: StoreRequest) => Promise<unknown>;
-  /** Watches the store's setup; `null`: the store cannot report it, or there is no listener. */
+  /** `null`: the store cannot report its setup, or there is no listener. */
   readonly setup: SetupWatch | null;
   /** `null`: the limiter is open; else the promise of `close`. */
   closing: Promise<void> | null;

@@ -1,5 +1,3 @@
-// How a limiter is made from its options.
-
 import { monotonicClock, systemClock } from "../clock.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";
@@ -16,7 +14,7 @@ import { emitEvent } from "./listener.ts";
 import { measured } from "./measured.ts";
 import { checkLimiterOptions, type LimiterOptions } from "./options.ts";
 import { checkResolver, QuotaLookup } from "./quotas.ts";
-import { watchSetup } from "./setup.ts";
+import { SetupWatch } from "./setup.ts";
 import { SlotQueues } from "./slots.ts";
 import { StoreLimiter } from "./store-limiter.ts";
 import { decisionListener, eventListener } from "./telemetry.ts";
@@ -37,7 +35,8 @@ export function createHostedLimiter(options: LimiterOptions): HostedLimiter {
   const onEvent = eventListener(hooks, options.onEvent);
   const clock = store.clock ?? monotonicClock;
   // The listeners are called later, when `context` is complete.
-  const setup = watchSetup(store, onEvent === undefined ? null : (event) => emitEvent(context, event));
+  const readSetup = onEvent && store.setup?.bind(store);
+  const setup = readSetup === undefined ? null : new SetupWatch(readSetup, (event) => emitEvent(context, event));
   const onFailover = (event: FailoverEvent) => {
     if (event.type === "store.unreachable") setup?.failed();
     emitFailover(context, event);

@@ -11,7 +11,6 @@ import { chargesHeldBy, heldCallsIn, type PlannedCharge, takesNothingYet, VERBS 
 import type { LimiterContext } from "./context.ts";
 import { type HoldNames, holdIdOf, newHold } from "./hold-id.ts";
 
-/** A call that was decided. */
 export interface DecidedCall {
   readonly plan: CallPlan;
   readonly decision: Decision;

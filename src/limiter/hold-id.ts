@@ -60,7 +60,6 @@ export function marksOf(buckets: readonly Bucket[]): string {
   return marks.size > MAX_MARKS ? ALL : [...marks].join("");
 }
 
-/** The marks in an id. */
 export function marksIn(id: string): string {
   return MARKED.exec(id)?.[1] ?? "";
 }

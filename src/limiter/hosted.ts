@@ -27,7 +27,6 @@ export interface Ending {
 }
 
 export interface HostedLimiter extends Limiter {
-  /** The policy in force. */
   readonly policy: CompiledPolicy;
   /** Consumes for a remote caller: when it disconnects, the wait ends. */
   consumeFor(call: Call, options: AbandonableOptions): Promise<Decision>;

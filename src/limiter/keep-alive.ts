@@ -7,18 +7,12 @@ import type { HoldLimit } from "./events.ts";
 import type { RunOptions } from "./hold.ts";
 import type { RunningCall } from "./running-call.ts";
 
-export interface KeptAlive {
-  /** Emits that the hold is no longer kept alive. */
-  emitLimit(reason: HoldLimit): void;
-  /** Stops. Resolves to what was booked when the hold reached a limit, else to `null`. */
-  stop(): Promise<Cost | null>;
-}
-
 /** Extends a hold at a third of its lease, until it is stopped or reaches a limit. */
-export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOptions, usageSoFar: () => Cost): KeptAlive {
+export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOptions, usageSoFar: () => Cost) {
   const { call, hold, maxHoldMs, clock } = running;
   const beganMs = clock.nowMs();
   const heldMs = () => clock.nowMs() - beganMs;
+  /** Emits that the hold is no longer kept alive. */
   const emitLimit = (reason: HoldLimit) => {
     running.emit({ type: "hold.limit_reached", call, holdId: hold.id, reason, heldMs: Math.round(heldMs()) });
   };
@@ -31,7 +25,7 @@ export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOption
   let lastExtendedMs = 0;
   let timer: Timer;
   let isStopped = false;
-  let booking: Promise<Cost | null> = Promise.resolve(null);
+  let booking: Promise<Cost | null> | null = null;
   const wait = (ms: number) => {
     timer = setTimer(clock, Math.max(1, Math.min(ms, maxHoldMs - heldMs())), tick);
   };
@@ -63,7 +57,8 @@ export function keepAlive(running: RunningCall, { leaseMs, isActive }: RunOption
   wait(extendEachMs);
   return {
     emitLimit,
-    async stop() {
+    /** Resolves to what was booked when the hold reached a limit, else to `null`. */
+    async stop(): Promise<Cost | null> {
       isStopped = true;
       timer.cancel();
       return booking;

@@ -1,5 +1,3 @@
-// How the program's listeners are called.
-
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";
@@ -25,7 +23,6 @@ export function notify(name: string, listener: () => unknown): void {
   }
 }
 
-/** Passes an event to `onEvent`, if there is a listener. */
 export function emitEvent({ onEvent }: { readonly onEvent: EventListener | undefined }, event: LimiterEvent): void {
   if (onEvent !== undefined) notify("onEvent", () => onEvent(event));
 }

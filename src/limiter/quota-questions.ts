@@ -10,9 +10,6 @@ export const MAX_WAITING = 10_000;
 /** How long an answer may take, including the wait before the question is asked, ms. */
 export const ANSWER_WITHIN_MS = 1_000;
 
-/** Asks one question. Returns the answer, or a promise of it. */
-type Question = (signal: AbortSignal) => unknown;
-
 export class QuestionQueue {
   #inFlight = 0;
   readonly #waiting = new Set<() => void>();
@@ -26,11 +23,12 @@ export class QuestionQueue {
   /**
    * Asks a question. Returns the answer itself when the question returns it at once and need not wait for others.
    *
+   * @param question asks it, and returns the answer or a promise of it
    * @param late called with an answer that came after its time
    * @throws the question's error, `limiter-closed`, or an error when too many questions wait; its promise rejects with a
    *   `LateError` without an answer in time
    */
-  ask(question: Question, late: (answer: unknown) => void): unknown {
+  ask(question: (signal: AbortSignal) => unknown, late: (answer: unknown) => void): unknown {
     if (this.#isClosed) throw limiterClosed();
     const stop = new AbortController();
     if (this.#inFlight >= MAX_IN_FLIGHT) {

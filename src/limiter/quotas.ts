@@ -61,12 +61,6 @@ interface Entry {
   readonly question: number;
 }
 
-/** The failed questions of a limit since its last event. */
-interface Failures {
-  count: number;
-  emittedAtMs: number;
-}
-
 export class QuotaLookup {
   readonly #resolve: QuotaResolver | null;
   readonly #clock: Clock;
@@ -76,7 +70,8 @@ export class QuotaLookup {
   #young = new Map<string, Entry>();
   #old = new Map<string, Entry>();
   #lastQuestion = 0;
-  readonly #failures = new Map<string, Failures>();
+  /** The failed questions of each limit since its last event. */
+  readonly #failures = new Map<string, { count: number; emittedAtMs: number }>();
 
   /** @param clock the clock by which quotas expire */
   constructor(resolve: QuotaResolver | null, clock: Clock, emit: (event: QuotaEvent) => void) {

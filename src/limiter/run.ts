@@ -40,7 +40,6 @@ export class ReaderGoneError extends Error {
   }
 }
 
-/** Runs the function of an allowed call, and ends the call. */
 export async function runToEnd<Value>(
   running: RunningCall,
   run: RunFunction<Value>,
@@ -70,20 +69,22 @@ export async function runToEnd<Value>(
     throw error;
   } finally {
     const booked = await alive.stop();
-    await end(running, sum.end(), unnamed, { booked, outcome: running.wantsOutcome ? outcome : null });
+    await end(running, sum.end(), unnamed, booked, running.wantsOutcome ? outcome : null);
   }
 }
 
-/** How the function of a call ended. */
-interface Ended {
-  /** The units that were booked earlier, when the hold reached its limit. */
-  readonly booked: Cost | null;
-  /** The outcome for limits that count outcomes; `null`: nothing to report. */
-  readonly outcome: Outcome | null;
-}
-
-/** Settles and reports, in one request unless the hold has ended before. A failure must not fail the function's finished work. */
-async function end(running: RunningCall, usage: Cost, unnamed: Unnamed, { booked, outcome }: Ended): Promise<void> {
+/**
+ * Settles and reports, in one request unless the hold has ended before. A failure must not fail the function's finished work.
+ *
+ * @param booked what was booked when the hold reached a limit
+ */
+async function end(
+  running: RunningCall,
+  usage: Cost,
+  unnamed: Unnamed,
+  booked: Cost | null,
+  outcome: Outcome | null,
+): Promise<void> {
   const left = booked === null ? usage : excessOf(usage, booked);
   const isHeld = booked === null && running.heldUnits.length > 0;
   const isNothing = !isHeld && Object.keys(left).length === 0;

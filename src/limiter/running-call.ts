@@ -1,5 +1,3 @@
-// A call of `run` between its decision and its end, whether a store or a service decided it.
-
 import type { Clock } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
@@ -11,7 +9,7 @@ import { emitEvent } from "./listener.ts";
 import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
 import { type Settlement, settle } from "./settle.ts";
 
-/** An allowed call that has started, and how it ends. */
+/** An allowed call of `run` that has started, and how it ends. A store or a service has decided it. */
 export interface RunningCall {
   readonly call: Call;
   readonly hold: Hold;

@@ -105,7 +105,6 @@ function statusOf(settlings: readonly Settling[], replies: readonly StepReply[])
   return found.length > 0 && found.every((each) => each === "unknown") ? "unknown-hold" : "settled";
 }
 
-/** How much of each unit was booked. */
 function bookedIn(settlings: readonly Settling[]): Cost {
   const booked: Record<string, number> = {};
   for (const { bucket, units } of settlings) {

@@ -5,7 +5,7 @@
 import { monotonicClock, pauseAfter, setTimer, type Timer } from "../clock.ts";
 import { reasonOf } from "../kernel/reason.ts";
 import { StoreError } from "../store/error.ts";
-import type { SetupCheck, Store } from "../store/store.ts";
+import type { SetupCheck } from "../store/store.ts";
 
 /** Its events: each once, and again when it changes. */
 export type SetupEvent =
@@ -66,7 +66,11 @@ export class SetupWatch {
       if (isOld()) return;
       this.#failures = 0;
       this.#reported.delete("unread");
-      for (const check of checks) this.#found(check);
+      for (const check of checks) {
+        const { name, value, problem } = check;
+        if (problem === null) this.#reported.delete(name);
+        else this.#report(name, `${value}: ${problem}`, { type: "store.misconfigured", check });
+      }
     } catch (error) {
       if (isOld()) return;
       if (StoreError.isInstance(error) && error.transient) this.#later();
@@ -81,21 +85,9 @@ export class SetupWatch {
     this.#timer.unref?.();
   }
 
-  #found(check: SetupCheck): void {
-    if (check.problem === null) this.#reported.delete(check.name);
-    else this.#report(check.name, `${check.value}: ${check.problem}`, { type: "store.misconfigured", check });
-  }
-
   #report(name: string, text: string, event: SetupEvent): void {
     if (this.#reported.get(name) === text) return;
     this.#reported.set(name, text);
     this.#emit(event);
   }
-}
-
-/** The watch of a store that can report its setup; `null` when it cannot, or there is no listener. */
-export function watchSetup(store: Store, emit: ((event: SetupEvent) => void) | null): SetupWatch | null {
-  const { setup } = store;
-  if (setup === undefined || emit === null) return null;
-  return new SetupWatch(async () => setup.call(store), emit);
 }

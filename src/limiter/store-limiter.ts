@@ -264,7 +264,6 @@ export class StoreLimiter implements HostedLimiter {
     return { decision, matches, held };
   }
 
-  /** A hold that was made before. */
   #findHold(id: string, call: Call, { quotas = {} }: QuotaOptions) {
     checkHoldId(id);
     const { policy, prefix } = this.#context;

@@ -79,7 +79,6 @@ export function eventListener(
   };
 }
 
-/** Passes a new policy to the telemetry. */
 export function notifyPolicy(hooks: TelemetryHooks | null, policy: Policy): void {
   if (hooks !== null) notify("telemetry", () => hooks.reloaded(policy));
 }

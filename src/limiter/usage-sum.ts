@@ -77,7 +77,6 @@ export class UsageSum {
     return actual;
   }
 
-  /** The usage of a call that has ended. */
   end(): Cost {
     this.#isOver = true;
     return this.soFar();

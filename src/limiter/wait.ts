@@ -70,6 +70,7 @@ async function wait(context: LimiterContext, first: CallPlan, options: Abandonab
     waiter.leave();
   }
 }
+
 /**
  * Waits behind earlier calls of this process that wait for the same slots. The steps: where no calls wait, or the queue is full, the
  * call asks now. Else it peeks, because a booking would take a free slot from the earlier calls. A call that other limits deny for

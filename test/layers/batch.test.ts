@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { batchLayer, MAX_QUEUED } from "../../src/layers/batch.ts";
+import { BatchLayer, MAX_QUEUED } from "../../src/layers/batch.ts";
 import { type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
@@ -8,7 +8,7 @@ import { testStore } from "../stores/store-suite.ts";
 
 testStore("memory behind the batch layer", () => {
   const clock = fakeClock();
-  return { store: batchLayer(memoryStore({ clock }), { size: 7, underWay: 1 }), advance: clock.advance };
+  return { store: new BatchLayer(memoryStore({ clock }), { size: 7, underWay: 1 }), advance: clock.advance };
 });
 
 const request: StoreRequest = { mode: "judge", steps: [] };
@@ -39,7 +39,7 @@ const turns = async (count: number) => {
 describe("the batch layer", () => {
   it("sends what one tick asks, and what gathers meanwhile, in one batch each", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 10, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 10, underWay: 1 });
     const early = [layer.apply([request]), layer.apply([request, request])];
     await turns(2);
     const late = [layer.apply([request]), layer.apply([request])];
@@ -56,7 +56,7 @@ describe("the batch layer", () => {
 
   it("sends no batch above its size", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 2, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 2, underWay: 1 });
     const asked = layer.apply(Array.from({ length: 5 }, () => request));
     for (let sent = 0; sent < 3; sent++) {
       await turns(3);
@@ -68,7 +68,7 @@ describe("the batch layer", () => {
 
   it("begins a further batch only when a whole one waits, and no more than may be under way", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 3, underWay: 2 });
+    const layer = new BatchLayer(store, { size: 3, underWay: 2 });
     const ask = (count: number) => Array.from({ length: count }, () => layer.apply([request]));
     const asked = ask(2);
     await turns(2);
@@ -94,7 +94,7 @@ describe("the batch layer", () => {
       apply: async (requests) => requests.map(() => ({ allowed: true, nowMs: 0, steps: [] })),
       close: async () => {},
     };
-    const layer = batchLayer(store, { size: 2, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 2, underWay: 1 });
     for (let microtasks = 0; microtasks < 12; microtasks++) {
       await layer.apply([request]);
       await turns(1);
@@ -110,7 +110,7 @@ describe("the batch layer", () => {
 
   it("fails the callers of a batch that fails, and no others", async () => {
     const { store, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 10, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 10, underWay: 1 });
     const doomed = layer.apply([request]);
     await turns(2);
     const fine = layer.apply([request]);
@@ -124,7 +124,7 @@ describe("the batch layer", () => {
 
   it("takes what ends calls also when its queue is full of calls, up to as many again", async () => {
     const { store, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 1_024, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 1_024, underWay: 1 });
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
     const limit = { algorithm: "concurrency", quota: 1 } as const;
     const settle: StoreRequest = {
@@ -144,7 +144,7 @@ describe("the batch layer", () => {
 
   it("refuses more than its queue holds, and takes work again afterwards", async () => {
     const { store, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 1_024, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 1_024, underWay: 1 });
     const many = layer.apply(Array.from({ length: MAX_QUEUED }, () => request));
     await assert.rejects(
       layer.apply([request]),
@@ -163,7 +163,7 @@ describe("the batch layer", () => {
 
   it("closes the store after what is under way", async () => {
     const { store, sizes, waiting } = recordingStore();
-    const layer = batchLayer(store, { size: 10, underWay: 1 });
+    const layer = new BatchLayer(store, { size: 10, underWay: 1 });
     const asked = layer.apply([request]);
     const closed = layer.close();
     await turns(3);

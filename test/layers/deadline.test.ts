@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createLimiter, type PolicyInput } from "tollgate";
-import { batchLayer } from "../../src/layers/batch.ts";
-import { type FailoverEvent, failoverLayer } from "../../src/layers/failover.ts";
+import { BatchLayer } from "../../src/layers/batch.ts";
+import { type FailoverEvent, FailoverLayer } from "../../src/layers/failover.ts";
 import { type SharedStore, type Store, StoreError, type StoreReply, type StoreRequest } from "../../src/store/api.ts";
 import { memoryStore } from "../../src/stores/memory.ts";
 import { fakeClock } from "../../src/testing/fake-clock.ts";
@@ -43,8 +43,8 @@ function slowRemote() {
   };
   const events: FailoverEvent[] = [];
   const options = { deadlineMs: DEADLINE_MS, instances: 1 };
-  const safe = failoverLayer(store, "g", options, (event) => events.push(event), clock);
-  const layer = batchLayer(safe, store.batching, clock);
+  const safe = new FailoverLayer(store, "g", options, (event) => events.push(event), clock);
+  const layer = new BatchLayer(safe, store.batching, clock);
   const answer = async () => {
     open.shift()?.();
     await turns();
@@ -217,7 +217,7 @@ describe("the batch layer before a store with a deadline", () => {
       },
       close: async () => {},
     };
-    return { clock, asked, open, layer: batchLayer(store, { size: 3, underWay }, clock) };
+    return { clock, asked, open, layer: new BatchLayer(store, { size: 3, underWay }, clock) };
   }
 
   it("says how much is left for the one that has waited longest", async () => {

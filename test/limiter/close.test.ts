@@ -172,6 +172,8 @@ describe("closing a limiter while calls wait", () => {
 describe("closing a limiter while its store is away", () => {
   const POLICY: PolicyInput = { version: 1, limits: [{ name: "per-session", per: ["session"], quota: 10 }] };
   const clock = { nowMs: () => Date.now() };
+  // A busy machine must not begin an outage: only the faults of the remote store do.
+  const FAILOVER = { deadlineMs: 60_000, instances: 1 };
 
   /** A limiter that has admitted two calls while its store was away, which is away still. */
   async function away(journal?: NonNullable<Parameters<typeof createLimiter>[0]["failover"] & object>["journal"]) {
@@ -186,7 +188,7 @@ describe("closing a limiter while its store is away", () => {
         beat: remote.beat.bind(remote),
         close: async () => {},
       },
-      failover: { deadlineMs: 20, instances: 1, journal },
+      failover: { ...FAILOVER, journal },
       onEvent: (event) => events.push(event),
     });
     await limiter.consume(CALL);
@@ -254,7 +256,7 @@ describe("closing a limiter while its store is away", () => {
 
   it("does not wait when there is nothing to book", async () => {
     const remote = new RemoteStore(clock);
-    const limiter = createLimiter({ policy: POLICY, store: remote, failover: { deadlineMs: 20 } });
+    const limiter = createLimiter({ policy: POLICY, store: remote, failover: FAILOVER });
     await limiter.consume(CALL);
     remote.fault = "lose-request";
     assert.notEqual((await limiter.peek(CALL)).degraded, null);
@@ -276,7 +278,7 @@ describe("closing a limiter while its store is away", () => {
         beat: remote.beat.bind(remote),
         close: async () => {},
       },
-      failover: { deadlineMs: 20, instances: 1 },
+      failover: FAILOVER,
     });
     for (let i = 0; i < 20; i++) {
       assert.equal((await limiter.consume(CALL)).allowed, true);

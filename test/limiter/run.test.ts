@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { type Call, type RunContext, StoreError } from "tollgate";
 import type { Store } from "tollgate/store";
 import { memoryStore } from "tollgate/stores/memory";
@@ -111,22 +111,27 @@ describe("run", () => {
   });
 
   it("extends its hold at a third of the lease", async () => {
-    const store = watchable(memoryStore());
+    const clock = fakeClock(0);
+    const store = { ...watchable(memoryStore({ clock })), clock };
     const { limiter } = limiterFor({ store });
-    const extended: unknown[] = [];
+    const extendedAtMs: number[] = [];
     const { apply } = store;
     store.apply = (requests) => {
-      for (const { steps } of requests) if (steps[0]?.event.type === "extend") extended.push(steps.length);
+      for (const { steps } of requests) if (steps[0]?.event.type === "extend") extendedAtMs.push(clock.nowMs());
       return apply(requests);
     };
-    const lease = { leaseMs: 60 };
-    const ran = await limiter.run(call, () => sleep(200, "value"), lease);
-    assert.ok(ran.allowed && extended.length >= 2, `${extended.length}`);
+    const pass = async (ms: number) => {
+      for (let passedMs = 0; passedMs < ms; passedMs += 10) {
+        clock.advance(10);
+        await turn();
+      }
+    };
+    const ran = await limiter.run(call, () => pass(110), { leaseMs: 60 });
+    assert.ok(ran.allowed);
     const [, tokens] = await limiter.usage({ session: "s1" });
     assert.equal(tokens?.used, 400);
-    const before = extended.length;
-    await sleep(60);
-    assert.equal(extended.length, before);
+    await pass(60);
+    assert.deepEqual(extendedAtMs, [20, 40, 60, 80, 100]);
   });
 
   it("has a hold that another process can settle by its id, which charges the call no second time", async () => {

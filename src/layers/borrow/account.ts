@@ -99,7 +99,6 @@ export class Account {
     return nowMs < this.#endsAtMs && this.left >= Math.max(1, cost);
   }
 
-  /** Takes units for a call. */
   take(cost: number): void {
     this.left -= cost;
     this.#used += cost;

@@ -20,7 +20,6 @@ export class Accounts {
     return [...this.#accounts.values()].flat();
   }
 
-  /** All accounts of a bucket. */
   of(bucket: string): readonly Account[] {
     return this.#accounts.get(bucket) ?? [];
   }
@@ -89,7 +88,6 @@ export class Accounts {
     return ended;
   }
 
-  /** Waits until nothing is on its way. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#inFlight);
   }

@@ -85,11 +85,6 @@ export class Backlog {
     return this.looseCount === 0 && this.#batches.size === 0;
   }
 
-  /** Whether it outlives the process. */
-  get isKept(): boolean {
-    return this.#journal !== undefined;
-  }
-
   /** How many sums and requests have not been made into batches. */
   get looseCount(): number {
     return this.#sums.size + this.#requests.size;
@@ -168,7 +163,6 @@ export class Backlog {
     this.#write([[keyOf(batch), null]]);
   }
 
-  /** Makes batches of all that has been gathered. */
   makeBatches(size: number, nowMs: number): void {
     const sums = [...this.#sums.values()].sort((one, other) => one.order - other.order);
     const requests = [
@@ -185,10 +179,6 @@ export class Backlog {
     for (const batch of made) this.#batches.set(keyOf(batch), batch);
     this.#sums.clear();
     this.#requests.clear();
-  }
-
-  close(): void {
-    this.#journal?.close();
   }
 
   /** Changes entries of the journal: `null` removes one. */

@@ -98,7 +98,10 @@ export class Fallback {
     const { reply, next } = decide(local, states, nowMs);
     if (reply === null) return tooManyHolds();
     if (next !== null) {
-      if (!this.#states.write(local, kept, next, reply, nowMs)) throw tooManyBuckets();
+      if (!this.#states.write(local, kept, next, reply, nowMs)) {
+        const message = `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`;
+        throw new StoreError("capacity", message, { transient: true });
+      }
       for (const [i, { basis }] of locals.entries()) {
         const state = this.#states.get(steps[i]?.bucket ?? "");
         if (state !== undefined) this.#bases.set(state, basis);
@@ -146,18 +149,13 @@ export class Fallback {
     const left = algorithmOf(share.limit).capacity(share.limit) - reply.used;
     const used = modeOf(step) === "allow" ? 0 : Math.max(0, capacity - left);
     // A hold that the store made is not known here: it is taken to live.
-    const hold = endsHold(event) ? { hold: reply.hold ?? "live" } : {};
+    const hold = event.type === "settle" || event.type === "extend" ? { hold: reply.hold ?? "live" } : {};
     return { ...reply, ...hold, used, ...(reply.allowed ? {} : denial(step, basis.view, nowMs)) };
   }
 }
 
 function keyOf({ bucket, limit }: Step): string {
   return `${algorithmOf(limit).kind} ${bucket}`;
-}
-
-function tooManyBuckets(): StoreError {
-  const message = `the store is away, and ${MAX_LOCAL} buckets are kept meanwhile`;
-  return new StoreError("capacity", message, { transient: true });
 }
 
 /** The units that are spent in a state, beside what it holds. */
@@ -184,10 +182,6 @@ function dividedAgain(state: StoredState, limit: LimitSpec, basis: Basis, next: 
   const divided = book(slowed(limit, next), undefined, own + partOfUse(limit, view, next, nowMs), nowMs);
   if (state.kind !== "held") return divided;
   return { ...state, spent: divided, expiresAtMs: Math.max(state.expiresAtMs, divided.expiresAtMs) };
-}
-
-function endsHold({ type }: StepEvent): boolean {
-  return type === "settle" || type === "extend";
 }
 
 /** Whether a step is about a hold that was made in the store, and is not known here. */

@@ -74,12 +74,10 @@ export class Outage {
     return this.#gate !== null;
   }
 
-  /** What the store failed with last. */
   get failure(): StoreError {
     return this.#failure;
   }
 
-  /** How long the store has been away, ms. */
   get awayMs(): number {
     return Math.round(this.#clock.nowMs() - this.#sinceMs);
   }

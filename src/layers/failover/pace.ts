@@ -49,7 +49,6 @@ export class Pause {
     this.#clock = clock;
   }
 
-  /** Resolves after so many ms. */
   of(ms: number): Promise<void> {
     return new Promise((resolve) => {
       this.#resolve = resolve;
@@ -62,7 +61,6 @@ export class Pause {
     if (this.#clock.nowMs() + ms < this.#endsAtMs) this.#set(ms);
   }
 
-  /** Ends a pause now. */
   end(): void {
     this.#timer?.cancel();
     this.#resolve();

@@ -13,7 +13,6 @@ import { raiseOf } from "./views.ts";
 /** How often a batch that is settled may be refused as too late. */
 const MAX_REFUSALS = 10;
 
-/** Hears of a recovery. */
 export interface RecoveryListener {
   /** Whether the limiter was closed: then nothing more is sent. */
   isClosed(): boolean;
@@ -100,7 +99,10 @@ export class Recovery {
    * that it refuses as too late again and again while it answers otherwise, or one that it refuses for a reason of its own.
    */
   async #settleOne(batch: OpenBatch): Promise<readonly StoreAnswer[] | null> {
-    if (this.#link.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) return this.#abandon(batch, tooOld());
+    if (this.#link.time.nowMs() - batch.openedAtMs > MAX_AGE_MS) {
+      const message = "the store remembers what it booked of a batch for a day";
+      return this.#abandon(batch, new TermsError("too-late", message, { transient: false }));
+    }
     try {
       const replies = await this.#ask(batch.requests, { receipt: this.#backlog.closingReceipt(batch) });
       this.#refusals = 0;
@@ -138,8 +140,4 @@ export function storeClosed(): StoreError {
 
 function bookingsIn({ requests }: OpenBatch): number {
   return requests.filter(({ mode }) => mode === "force").length;
-}
-
-function tooOld(): StoreError {
-  return new TermsError("too-late", "the store remembers what it booked of a batch for a day", { transient: false });
 }

@@ -10,7 +10,6 @@ import type { ReceiptTerms, SharedStore } from "../../store/shared-store.ts";
 import { StoreTime } from "./store-time.ts";
 import { Views } from "./views.ts";
 
-/** How a batch is sent. */
 export interface Sending {
   readonly receipt?: ReceiptTerms | undefined;
   /** Default: the incarnation that is known. */

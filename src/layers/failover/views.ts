@@ -44,7 +44,9 @@ export class Views {
       // A peek answers as if it had charged.
       if (found === undefined || (mode === "peek" && step.event.type !== "read")) continue;
       if (isUnlimitedRate(step)) continue;
-      this.#set(step.bucket, viewOf(step, found, this.get(step.bucket), reply.nowMs));
+      const before = this.get(step.bucket);
+      const view = viewOf(step, found, before, reply.nowMs);
+      if (before === undefined || !isOlder(view, before)) this.#put(step.bucket, view);
     }
   }
 
@@ -67,11 +69,6 @@ export class Views {
     for (const generation of [this.#young, this.#old]) {
       for (const entry of generation) if (entry[1].used > 0 && nowMs < entry[1].endsAtMs) yield entry;
     }
-  }
-
-  #set(bucket: string, view: View): void {
-    const before = this.get(bucket);
-    if (before === undefined || !isOlder(view, before)) this.#put(bucket, view);
   }
 
   #put(bucket: string, view: View): void {
