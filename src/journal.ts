@@ -1,3 +1,5 @@
+// A journal in a file: what an instance has admitted while its store was away outlives the process.
+
 import { DatabaseSync } from "node:sqlite";
 import { invalidOption } from "./kernel/errors.ts";
 import type { Journal } from "./layers/failover.ts";

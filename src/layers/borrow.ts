@@ -217,10 +217,10 @@ export class BorrowLayer implements Layer {
       const requests = [...settledLoans(step.bucket, account.spentLoans()), { mode: "judge", steps } as const];
       const reply = (await this.#store.apply(requests).catch(() => [])).at(-1);
       const nowMs = this.#clock.nowMs();
-      if (reply === undefined || StoreError.isInstance(reply)) return account.refused(undefined, nowMs);
+      if (reply === undefined || StoreError.isInstance(reply)) return account.heldByAll(undefined, nowMs);
       const [charged, held] = reply.steps;
       if (charged !== undefined) account.sees(charged, reply, nowMs);
-      if (!reply.allowed || charged === undefined || held === undefined) return account.refused(held, nowMs);
+      if (!reply.allowed || charged === undefined || held === undefined) return account.heldByAll(held, nowMs);
       if (!account.isReset) account.borrowed({ id, units }, charged, held, reply, sentMs, nowMs);
     };
     this.#accounts.occupy([account], lend());

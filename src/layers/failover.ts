@@ -223,7 +223,7 @@ export class FailoverLayer implements Layer, OutageWork {
   }
 
   returned(awayMs: number): void {
-    this.#local.clear();
+    this.#local.fallback.clear();
     this.#tell({ type: "store.recovered", awayMs, ...this.#recovery.takeCounts() });
   }
 }

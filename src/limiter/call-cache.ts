@@ -70,7 +70,12 @@ export class CallCache {
   set(bound: Dimensions, call: Call, request: StoreRequest, charges: readonly Priced[]): PreparedCall {
     const isWelcome = !this.#isCrowded || this.#newCalls++ % CACHED_ONE_OF === 0;
     if (!isWelcome || !this.#read(bound, call) || !this.#values.every(isShort)) return { request, charges };
-    if (this.#size >= MAX_CALLS) this.#clear();
+    if (this.#size >= MAX_CALLS) {
+      this.#calls = new Map();
+      this.#charges.clear();
+      this.#size = 0;
+      this.#isCrowded = true;
+    }
     const prepared = { request, charges: this.#shared(this.#values[0], charges) };
     let level = this.#calls;
     for (const value of this.#values.slice(0, this.#depth - 1)) {
@@ -90,13 +95,6 @@ export class CallCache {
     const decision = decisionOf(call.charges, reply);
     if (!reply.allowed) this.#lastDenial = { call, reply, decision };
     return decision;
-  }
-
-  #clear(): void {
-    this.#calls = new Map();
-    this.#charges.clear();
-    this.#size = 0;
-    this.#isCrowded = true;
   }
 
   #shared(tool: unknown, charges: readonly Priced[]): readonly Priced[] {

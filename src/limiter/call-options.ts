@@ -1,3 +1,5 @@
+// The options of calls, for all methods of a limiter.
+
 import { checkOptionKeys, checkWhole, invalidOption } from "../kernel/errors.ts";
 import type { ClaimedQuotas } from "../kernel/policy/typed.ts";
 

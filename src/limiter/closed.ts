@@ -1,3 +1,5 @@
+// The error of a closed limiter.
+
 import { MisuseError } from "../kernel/errors.ts";
 
 export function limiterClosed(): MisuseError {

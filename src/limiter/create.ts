@@ -1,3 +1,5 @@
+// How a limiter is made from its options.
+
 import { monotonicClock, systemClock } from "../clock.ts";
 import type { CompiledPolicy, Limit } from "../kernel/limit.ts";
 import { allotmentsOf, compiledPolicy } from "../kernel/policy/parse.ts";

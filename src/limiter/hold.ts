@@ -1,3 +1,5 @@
+// A hold: units that are set aside for a call until its usage is known.
+
 import type { Cost } from "../kernel/call.ts";
 import type { Allowed } from "../kernel/decision.ts";
 import { checkWhole, formatGot, MisuseError } from "../kernel/errors.ts";

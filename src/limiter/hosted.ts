@@ -38,7 +38,6 @@ export interface HostedLimiter extends Limiter {
   end(id: string, call: Call, ending: Ending, options?: QuotaOptions): Promise<Settlement>;
   /** A page of what `usage` returns. */
   usagePage(dimensions: BucketDimensions, page: PageRange): Promise<UsagePage>;
-  /** Emits `policy.refused`. */
   policyRefused(error: unknown): void;
 }
 

@@ -1,3 +1,5 @@
+// How the program's listeners are called.
+
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { formatGot } from "../kernel/errors.ts";

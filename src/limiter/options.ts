@@ -1,3 +1,5 @@
+// The options of a limiter, and their checks.
+
 import type { Call } from "../kernel/call.ts";
 import type { Decision } from "../kernel/decision.ts";
 import { checkOptionKeys, checkWhole, invalidOption, MisuseError } from "../kernel/errors.ts";

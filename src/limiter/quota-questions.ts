@@ -3,9 +3,7 @@
 import { LateError, within } from "../clock.ts";
 import { limiterClosed } from "./closed.ts";
 
-/** The most questions in flight. */
 export const MAX_IN_FLIGHT = 64;
-/** The most questions that wait to be asked. */
 export const MAX_WAITING = 10_000;
 /** How long an answer may take, including the wait before the question is asked, ms. */
 export const ANSWER_WITHIN_MS = 1_000;
@@ -39,7 +37,7 @@ export class QuestionQueue {
       return this.#inTime(asked, stop, late).finally(() => turn.then(release, () => {}));
     }
     const answer = question(stop.signal);
-    if (!isThenable(answer)) return answer;
+    if (typeof (answer as { then?: unknown } | null | undefined)?.then !== "function") return answer;
     this.#inFlight++;
     return this.#inTime(Promise.resolve(answer), stop, late).finally(() => this.#release());
   }
@@ -87,8 +85,4 @@ export class QuestionQueue {
     this.#waiting.delete(next);
     next();
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -52,7 +52,6 @@ export const RETRY_MS = 5_000;
 /** The shortest time between two events of a limit, ms. */
 const EVENT_EACH_MS = 10_000;
 
-/** The cached quota of a bucket. */
 interface Entry {
   readonly claim: ClaimedQuota | undefined;
   /** When it is asked for again, by the limiter's clock. */

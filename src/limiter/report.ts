@@ -1,3 +1,5 @@
+// The outcome of a call, for limits that count outcomes.
+
 import { resultDigest } from "../kernel/args.ts";
 import type { Call } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
@@ -7,7 +9,7 @@ import type { CallOptions } from "./call-options.ts";
 import type { LimiterContext } from "./context.ts";
 import { emitEvent } from "./listener.ts";
 
-/** The outcome of a call, for limits that count outcomes: an error, or a result, of which only a hash is kept. */
+/** The outcome of a call: an error, or a result, of which only a hash is kept. */
 export type Outcome = { readonly error: unknown } | { readonly result: unknown };
 
 /** The outcome of a call as one limit counts it: `error`, the hash of a result, or `null` for no error. */

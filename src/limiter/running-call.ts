@@ -1,3 +1,5 @@
+// A call of `run` between its decision and its end, whether a store or a service decided it.
+
 import type { Clock } from "../clock.ts";
 import type { Call, Cost } from "../kernel/call.ts";
 import type { Match } from "../kernel/charge.ts";
@@ -9,7 +11,6 @@ import { emitEvent } from "./listener.ts";
 import { countedOutcomes, type Outcome, reportOutcome } from "./report.ts";
 import { type Settlement, settle } from "./settle.ts";
 
-/** An allowed call of `run` that has started, and how it ends. A store or a service has decided it. */
 export interface RunningCall {
   readonly call: Call;
   readonly hold: Hold;

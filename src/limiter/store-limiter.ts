@@ -220,7 +220,6 @@ export class StoreLimiter implements HostedLimiter {
     return closeOnce(this.#context, options, (withinMs) => closeLimiter(this.#context, withinMs));
   }
 
-  /** A call with its bound dimensions. */
   #whole(call: Call): Call {
     return mergeDimensions(this.#bound, call, "call");
   }

@@ -168,16 +168,12 @@ export class Account {
     this.degraded = reply.degraded;
     // Counted from before the loan was asked for, so that it ends before the bucket's window does.
     this.#endsAtMs = sentMs + charged.resetAfterMs;
-    this.#heldByAll(held.used, nowMs);
+    this.heldByAll(held, nowMs);
   }
 
-  /** A loan was refused, mostly because all instances hold what may be lent. Without an answer nothing is borrowed for a while. */
-  refused(held: StepReply | undefined, nowMs: number): void {
-    this.#heldByAll(held?.used ?? Number.POSITIVE_INFINITY, nowMs);
-  }
-
-  #heldByAll(units: number, nowMs: number): void {
-    this.#others = units - this.#own;
+  /** Learns how many units all instances hold. Without an answer nothing is borrowed for a while. */
+  heldByAll(held: StepReply | undefined, nowMs: number): void {
+    this.#others = (held?.used ?? Number.POSITIVE_INFINITY) - this.#own;
     this.#othersUntilMs = nowMs + OTHERS_MS;
   }
 

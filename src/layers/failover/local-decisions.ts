@@ -16,14 +16,15 @@ export class LocalDecisions {
   readonly #backlog: Backlog;
   readonly #members: Members;
   readonly #outage: Outage;
-  readonly #fallback: Fallback;
+  /** The buckets of this process: cleared when the store counts again. */
+  readonly fallback: Fallback;
 
   constructor(link: StoreLink, backlog: Backlog, members: Members, outage: Outage) {
     this.#link = link;
     this.#backlog = backlog;
     this.#members = members;
     this.#outage = outage;
-    this.#fallback = new Fallback(link.views);
+    this.fallback = new Fallback(link.views);
     // What an earlier process admitted, and has not been booked, reduces this one's share.
     for (const request of backlog.bookings()) this.#decide({ ...request, mode: "force" });
   }
@@ -35,7 +36,7 @@ export class LocalDecisions {
     if (StoreError.isInstance(reply) || request.mode === "peek" || reply.replay !== undefined) return reply;
     if (!reply.allowed && request.mode !== "force") return reply;
     try {
-      this.#backlog.add(request, this.#link.time.nowMs(), this.#fallback.limitsOf(request));
+      this.#backlog.add(request, this.#link.time.nowMs(), this.fallback.limitsOf(request));
       return reply;
     } catch (error) {
       return asStoreError(error);
@@ -59,14 +60,9 @@ export class LocalDecisions {
     return replies;
   }
 
-  /** Forgets the buckets of this process: the store counts again. */
-  clear(): void {
-    this.#fallback.clear();
-  }
-
   #decide(request: StoreRequest): StoreAnswer {
     try {
-      return this.#fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
+      return this.fallback.decide(request, this.#members.place(), this.#link.time.nowMs(), this.#outage.failure);
     } catch (error) {
       return asStoreError(error);
     }

@@ -1,3 +1,5 @@
+// What a program says about failover, and what it is told: options and events.
+
 import { checkOptionKeys, checkWhole, invalidOption } from "../../kernel/errors.ts";
 import type { StoreError } from "../../store/error.ts";
 import type { Journal } from "./backlog.ts";
