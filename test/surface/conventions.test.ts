@@ -15,7 +15,7 @@ import { PROBLEMS } from "../../src/service/problem-table.ts";
 import { ROUTES } from "../../src/service/routes.ts";
 import { STORE_ERROR_CODES } from "../../src/store/error.ts";
 import { type Field, publicNames } from "./public-names.ts";
-import { keysOf } from "./schema-keys.ts";
+import { keysOf } from "../../scripts/reference/schema-keys.ts";
 
 const CAMEL = /^[a-z][a-zA-Z0-9]*$/;
 const KEBAB = /^[a-z0-9]+(?:-[a-z0-9]+)*$/;

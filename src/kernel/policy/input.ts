@@ -162,7 +162,7 @@ export interface BudgetLimitInput extends SpentLimitInput, UnitsInput, DistinctI
 /** Units for each window. */
 export interface FixedWindowLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm: "fixed-window";
-  /** The length of the window; `day`, `week` or `month` is one of the calendar. */
+  /** A `day`, `week` or `month` of the calendar; or a duration, with `algorithm: fixed-window`. */
   readonly window: DurationInput;
   /** Where windows begin: at multiples of their length since 1970 (`epoch`, the default), or with the first charge (`first-use`). */
   readonly align?: "epoch" | "first-use" | undefined;
@@ -171,7 +171,7 @@ export interface FixedWindowLimitInput extends SpentLimitInput, UnitsInput, Dist
 /** Units for each day, week or month of the calendar. */
 export interface CalendarLimitInput extends SpentLimitInput, UnitsInput, DistinctInput, BorrowingInput {
   readonly algorithm?: "fixed-window" | undefined;
-  /** A `day`, `week` or `month` of the calendar. */
+  /** A `day`, `week` or `month` of the calendar; or a duration, with `algorithm: fixed-window`. */
   readonly window: "day" | "week" | "month";
   /** The time zone of windows that are a `day`, `week` or `month`, by its IANA name. Default `UTC`. */
   readonly timezone?: string | undefined;
