@@ -91,7 +91,7 @@ for (const version of [6, 7] as const) {
       ]);
     });
 
-    it("goes with a prepareStep of the program's own", async () => {
+    it("works with a prepareStep of the program", async () => {
       const limiter = createLimiter({ policy: DENYING, store: memoryStore() }).for({ session: "s1" });
       const { guard, settings } = setUp(limiter);
       const seen: number[] = [];
@@ -131,7 +131,7 @@ for (const version of [6, 7] as const) {
       await assert.rejects(generate({}), isMissing);
     });
 
-    it("knows whose call it is by the option dimensions: of tools and of the model", async () => {
+    it("takes dimensions of tool calls and model calls from the option dimensions", async () => {
       const policy: PolicyInput = {
         version: 1,
         limits: [
@@ -194,7 +194,7 @@ for (const version of [6, 7] as const) {
 describe("a guard of the AI SDK", () => {
   const limiter = createLimiter({ policy: DENYING, store: memoryStore() });
 
-  it("refuses options that are wrong, and steps that the SDK did not tell", () => {
+  it("refuses wrong options, and steps that did not come from the SDK", () => {
     const isInvalid = (path: string) => (error: unknown) =>
       MisuseError.isInstance(error) && error.code === "invalid-option" && error.faults[0]?.path === path;
     assert.throws(() => aiSdkGuard(limiter, { dimensions: {} } as never), isInvalid("dimensions"));
@@ -216,7 +216,7 @@ describe("a guard of the AI SDK", () => {
     assert.deepEqual(given.slice(0, 3), [prepareStep, prepareStep, isSpent]);
   });
 
-  it("counts its own denials alone", () => {
+  it("counts only its own denials", () => {
     const { isSpent } = aiSdkGuard(limiter, { maxDenials: 1 });
     const errors = [new Error("no network"), "text", undefined, null];
     const content = errors.map((error) => ({ type: "tool-error", error }));

@@ -44,7 +44,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await (await connected(proxy)).ping(), "PONG");
   });
 
-  it("keeps both directions: nothing reaches the server until it heals, and then all in order", async () => {
+  it("keeps both directions: nothing reaches the server until it heals, then everything in order", async () => {
     const { proxy, client, key } = await through();
     proxy.blackHole("both");
     const answers = Promise.all(["a", "b", "c"].map((letter) => client.append(key, letter)));
@@ -100,7 +100,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await late, 3);
   });
 
-  it("resets in the midst of a reply: it was done, and no answer arrived", async () => {
+  it("resets in the middle of a reply: the server acted, and no answer arrived", async () => {
     const { proxy, client, key } = await through();
     const other = await connected(proxy);
     await client.set(key, "0123456789");
@@ -143,7 +143,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await client.ping(), "PONG");
   });
 
-  it("resets whom it accepted for a server that is not there", async () => {
+  it("resets connections for an absent server", async () => {
     const alone = await startRedis();
     const proxy = await startFaultProxy(alone.port);
     await alone.kill();

@@ -72,7 +72,7 @@ function assertWorthRunning(tallies: Tallies, worth: Partial<Tally>): void {
 
 for (const [name, open] of Object.entries(stores)) {
   describe(`${name} and the kernel`, () => {
-    it(`agree on ${SCHEDULES} schedules at times that are given`, async (context) => {
+    it(`agree on ${SCHEDULES} schedules at given times`, async (context) => {
       const clock = fakeClock(Date.now() + 365 * 86_400_000);
       const store = open(clock);
       const tallies = createTallies();

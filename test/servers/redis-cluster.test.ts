@@ -118,7 +118,7 @@ for (const [name, client] of Object.entries(clients)) {
       assert.equal((await used(of))["tenant-rate"], 2);
     });
 
-    it("are judged afresh under their key when they were denied", async () => {
+    it("are judged again under their key when they were denied", async () => {
       const of = whose();
       for (let i = 0; i < 20; i++) await limiter.consume({ tool: "a", ...of });
       const call = { tool: "a", ...of, idempotencyKey: `k-${of.user}` };

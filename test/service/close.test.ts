@@ -48,7 +48,7 @@ describe("a service that ends while its store is away", () => {
     assert.deepEqual(types(), ["store.unreachable", "store.recovered"]);
   });
 
-  it("says what is lost after closeMs", async () => {
+  it("reports what is lost after closeMs", async () => {
     const { service, types } = await away(0);
     await service.close();
     assert.deepEqual(types(), ["store.unreachable", "failover.lost"]);

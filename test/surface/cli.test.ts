@@ -31,7 +31,7 @@ function environment(all: readonly Command[]): string[] {
 }
 
 describe("the command line", () => {
-  it("is the one that was agreed on", async () => {
+  it("is as agreed", async () => {
     const all = await commands();
     assertAgreed("cli", {
       Commands: all.flatMap((command) => linesOf(command, "tollgate")),

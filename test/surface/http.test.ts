@@ -26,7 +26,7 @@ function sections(): Record<string, readonly string[]> {
 }
 
 describe("the HTTP surface", () => {
-  it("is the one that was agreed on", () => {
+  it("is as agreed", () => {
     assertAgreed("http", sections());
   });
 

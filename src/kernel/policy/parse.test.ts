@@ -146,7 +146,7 @@ describe("compiledPolicy", () => {
     assert.equal(made.bucketWords.has("plan") && made.bucketWords.has("group") && !made.bucketWords.has("cost"), true);
   });
 
-  it("says how a limit speaks", () => {
+  it("keeps the texts of a limit", () => {
     const spoken = (limit: object) => {
       const { mode, notice, message, allotment } = compiled({ quota: 5, ...limit });
       assert.equal(allotment?.noticeBelow, notice.at === null ? 0 : 5 * (1 - notice.at + 1e-9));
@@ -277,7 +277,7 @@ describe("compiledPolicy", () => {
     assert.deepEqual([...made.dimensions].slice(DIMENSIONS.length), ["plan"]);
   });
 
-  it("gives time and rows their numbers", () => {
+  it("gives times and streaks their numbers", () => {
     const cases: [limit: object, quota: number, LimitSpec][] = [
       [{ algorithm: "elapsed", quota: "30m" }, 1_800_000, { algorithm: "elapsed", quota: 1_800_000, ttlMs: 30 * DAY }],
       [{ algorithm: "elapsed", quota: "1ms", per: ["turn"] }, 1, { algorithm: "elapsed", quota: 1, ttlMs: DAY }],
@@ -393,7 +393,7 @@ describe("compiledPolicy", () => {
     );
   });
 
-  it("has a version that differs where what it says does, and does not where only its tests do", () => {
+  it("has another version when its content differs, and the same when only its tests differ", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.match(made.version, /^[0-9a-f]{32}$/);
     assert.equal(compiledPolicy(policy({ quota: 5 })).version, made.version);
@@ -401,7 +401,7 @@ describe("compiledPolicy", () => {
     assert.notEqual(compiledPolicy(policy({ quota: 6 })).version, made.version);
   });
 
-  it("returns a policy that was made before as it is, and makes immutable ones", () => {
+  it("returns a made policy unchanged, and freezes it", () => {
     const made = compiledPolicy(policy({ quota: 5 }));
     assert.equal(compiledPolicy(made), made);
     assert.equal(Object.isFrozen(made), true);
@@ -424,7 +424,7 @@ describe("compiledPolicy", () => {
     assert.equal(compiledPolicy(ofAnotherCopy), ofAnotherCopy);
   });
 
-  it("throws every fault that was found", () => {
+  it("throws all faults", () => {
     const twice = policy({ quota: -1 }, { quota: 1.5 });
     assert.throws(
       () => compiledPolicy(twice),
