@@ -143,7 +143,7 @@ describe("a state", () => {
   });
 });
 
-describe("a reply of a store of one's own", () => {
+describe("a reply of your own store", () => {
   type Change = (reply: StoreReply, value: unknown) => object;
   const steps = (field: string): Change => {
     return (reply, value) => ({ ...reply, steps: reply.steps.map((step) => ({ ...step, [field]: value })) });

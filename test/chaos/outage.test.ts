@@ -99,7 +99,7 @@ const faults: Record<string, Fault> = {
   "a black hole": throughProxies((proxy) => proxy.blackHole("both")),
   "a black hole of replies": throughProxies((proxy) => proxy.blackHole("replies")),
   "2 s of latency": throughProxies((proxy) => proxy.delay(2_000)),
-  "a reset in the midst of a reply": throughProxies((proxy) => proxy.resetInReply(1)),
+  "a reset in the middle of a reply": throughProxies((proxy) => proxy.resetInReply(1)),
   "a flapping store": throughProxies((proxy) => proxy.flap(400)),
 };
 

@@ -108,7 +108,7 @@ describe("a service that goes away under load", () => {
     "a black hole": (proxy) => proxy.blackHole("both"),
     "a black hole of replies": (proxy) => proxy.blackHole("replies"),
     "2 s of latency": (proxy) => proxy.delay(2_000),
-    "resets in the midst of replies": (proxy) => proxy.resetInReply(5),
+    "resets in the middle of replies": (proxy) => proxy.resetInReply(5),
     "a flapping network": (proxy) => proxy.flap(150),
   };
   for (const [name, begin] of Object.entries(faults)) {

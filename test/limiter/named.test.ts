@@ -15,7 +15,7 @@ const POLICY: PolicyInput = {
   ],
 };
 
-/** What anybody may write who does not know the types. */
+/** What a program without types may write. */
 type Untyped = { readonly [Verb in "reset" | "grant" | "revoke"]: (...given: unknown[]) => Promise<unknown> };
 
 async function messageOf(act: () => unknown): Promise<string> {

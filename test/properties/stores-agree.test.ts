@@ -52,7 +52,7 @@ const WORTH_AT_GIVEN_TIMES: Partial<Tally> = {
   live: 0.1,
   extends: 0.05,
   forgotten: 0.002,
-  afresh: 0.005,
+  rejudged: 0.005,
 };
 
 function assertWorthRunning(tallies: Tallies, worth: Partial<Tally>): void {

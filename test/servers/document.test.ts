@@ -54,7 +54,7 @@ const isStoreError = (code: StoreErrorCode, words: RegExp) => (error: unknown) =
   StoreError.isInstance(error) && error.code === code && words.test(error.message);
 
 for (const [name, client] of Object.entries({ pg: pool, "postgres.js": sql })) {
-  describe(`a column of one's own session table, by ${name}`, () => {
+  describe(`a column of your own session table, by ${name}`, () => {
     const call = (session: string, turn = "t1") => ({ tool: "search", session, turn });
     const limiter = createLimiter({ policy: POLICY, store: documentStore(columnOf(client, column)) });
 

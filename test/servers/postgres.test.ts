@@ -222,7 +222,7 @@ describe("what the Postgres store knows of its instances", () => {
     );
   });
 
-  it("is in a schema of one's own", async () => {
+  it("is in a separate schema", async () => {
     await pool.query("TRUNCATE tollgate_buckets");
     await pool.query("CREATE SCHEMA shared");
     await migrate(pool, { schema: "shared" });
@@ -326,7 +326,7 @@ describe("overlapping batches", () => {
 });
 
 describe("migrate", () => {
-  it("may be run at once and again, in a schema of one's own", async () => {
+  it("may be run concurrently and again, in a separate schema", async () => {
     await pool.query("CREATE SCHEMA limits");
     await Promise.all(Array.from({ length: 5 }, () => migrate(pool, { schema: "limits" })));
     await migrate(sql, { schema: "limits" });

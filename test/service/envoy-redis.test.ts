@@ -107,7 +107,7 @@ describe("two instances on one Redis", () => {
       32,
     );
     const admitted = codes.filter((code) => code === "OK").length;
-    // Nothing else denies here, so that no hold of a denied request is in anybody's way.
+    // Nothing else denies here, so that no hold of a denied request blocks another one.
     assert.equal(admitted, 100);
     await Promise.all(both.map(({ service }) => service.close()));
     assert.equal(await usedOf(both[0], "narrow", { user, tool: "narrow" }), admitted);

@@ -21,7 +21,7 @@ const wrong: Record<string, string | undefined> = {
   "no key at all": "secret",
 };
 
-/** Who asks, and closes a stream that he gets. */
+/** A caller that closes a stream when it gets one. */
 async function statusOf(method: string, path: string, key: string | undefined): Promise<number> {
   const ends = new AbortController();
   const body = bodyFor(path);

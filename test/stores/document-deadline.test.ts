@@ -1,4 +1,4 @@
-// The deadline of a port of one's own: what has waited for as long is not asked for any more.
+// The deadline of your own port: a call that has waited for as long does not reach the port.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";

@@ -626,8 +626,8 @@ describe("a text without an expiry, which another program wrote", () => {
     assert.ok(reply !== undefined && !StoreError.isInstance(reply) && reply.replay?.request === "r");
     assert.equal(endOf("o"), NOW_MS - 5 + 600_000);
     server.cli("SET", "o", `o1 r . ${NOW_MS - 600_000} 1 `);
-    const [afresh] = await store.apply([once(charge(quota))]);
-    assert.ok(afresh !== undefined && !StoreError.isInstance(afresh) && afresh.replay === undefined);
+    const [later] = await store.apply([once(charge(quota))]);
+    assert.ok(later !== undefined && !StoreError.isInstance(later) && later.replay === undefined);
     assert.equal(endOf("o"), NOW_MS + 600_000);
   });
 });

@@ -1,5 +1,5 @@
 // The script mirrors the kernel also where random schedules seldom come: a clock that is set back, changed limits, values
-// that someone wrote by hand, and the very text that is stored.
+// that another program wrote, and exactly the text that is stored.
 
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
