@@ -119,7 +119,7 @@ describe("the fault proxy", ownServers, () => {
     assert.equal(await other.ping(), "PONG");
   });
 
-  it("resets as many connections as it was told", async () => {
+  it("resets a given number of connections", async () => {
     const { proxy, client } = await through();
     const others = [await connected(proxy), await connected(proxy)];
     proxy.resetInReply(2);
